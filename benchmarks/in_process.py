@@ -89,13 +89,13 @@ def cheapest_peers() -> Callable[[], object]:
     policy = redress.Policy(retry=_redress_retry())
 
     @breaker("cheapest")
-    def broken() -> None:
+    def call_behind_breaker() -> None:
         return nothing()
 
     def limited() -> None:
         if not hit():
             raise RuntimeError
-        return broken()
+        return call_behind_breaker()
 
     return lambda: policy.call(limited)
 
@@ -128,13 +128,13 @@ def cheapest_async_peers() -> Callable[[], Awaitable[object]]:
     )
 
     @breaker("cheapest")
-    async def broken() -> None:
+    async def call_behind_breaker() -> None:
         return await nothing_later()
 
     async def limited() -> None:
         if not hit():
             raise RuntimeError
-        return await broken()
+        return await call_behind_breaker()
 
     return lambda: policy.call(limited)
 
@@ -193,7 +193,7 @@ def breaker_alone(rounds: int) -> Comparison:
     factory = purgatory.SyncCircuitBreakerFactory()
 
     @factory("alone")
-    def counted() -> None:
+    def call_counted() -> None:
         return nothing()
 
     consecutive_breaker = pybreaker.CircuitBreaker(fail_max=5)
@@ -204,7 +204,7 @@ def breaker_alone(rounds: int) -> Comparison:
             sync_block(nothing),
             [
                 Contender("redress (windowed)", sync_block(lambda: windowed_breaker.call(nothing))),
-                Contender("purgatory (consecutive only)", sync_block(counted)),
+                Contender("purgatory (consecutive only)", sync_block(call_counted)),
                 Contender(
                     "pybreaker (consecutive only)",
                     sync_block(lambda: consecutive_breaker.call(nothing)),
@@ -269,25 +269,25 @@ def retry_alone(rounds: int) -> Comparison:
 def rejection(rounds: int) -> Comparison:
     """A call that an open circuit refuses, over raising and catching an error."""
 
-    def raised() -> None:
+    def raise_and_catch() -> None:
         try:
             raise OSError  # noqa: TRY301 - raising and catching is what is timed
         except OSError:
             return
 
-    def failing() -> None:
+    def raise_os_error() -> None:
         raise OSError
 
     async_breaker = aiobreaker.CircuitBreaker(fail_max=1, timeout_duration=timedelta(days=1))
     sync_breaker = pybreaker.CircuitBreaker(fail_max=1, reset_timeout=86_400)
     for breaker in (async_breaker, sync_breaker):
         with contextlib.suppress(Exception):
-            breaker.call(failing)
+            breaker.call(raise_os_error)
     ours = CircuitBreaker(CircuitBreakerConfig(failures=1, open_for=3_600.0, open_at_most=3_600.0))
     with contextlib.suppress(OSError):
-        ours.call(failing)
+        ours.call(raise_os_error)
 
-    def refused(
+    def refused_call(
         call: Callable[[Callable[[], None]], object], kind: type[Exception]
     ) -> Callable[[], None]:
         def refuse() -> None:
@@ -301,17 +301,17 @@ def rejection(rounds: int) -> Comparison:
     return Comparison(
         "rejection by an open circuit, sync",
         compare(
-            sync_block(raised),
+            sync_block(raise_and_catch),
             [
                 Contender(
                     "aiobreaker",
-                    sync_block(refused(async_breaker.call, aiobreaker.CircuitBreakerError)),
+                    sync_block(refused_call(async_breaker.call, aiobreaker.CircuitBreakerError)),
                 ),
                 Contender(
                     "pybreaker",
-                    sync_block(refused(sync_breaker.call, pybreaker.CircuitBreakerError)),
+                    sync_block(refused_call(sync_breaker.call, pybreaker.CircuitBreakerError)),
                 ),
-                Contender("moorage", sync_block(refused(ours.call, CircuitBreakerOpen))),
+                Contender("moorage", sync_block(refused_call(ours.call, CircuitBreakerOpen))),
             ],
             rounds=rounds,
         ),
@@ -325,7 +325,7 @@ def breaker_async(rounds: int) -> Comparison:
     factory = purgatory.AsyncCircuitBreakerFactory()
 
     @factory("alone")
-    async def counted() -> None:
+    async def call_counted() -> None:
         return await nothing_later()
 
     consecutive_breaker = aiobreaker.CircuitBreaker(fail_max=5)
@@ -335,7 +335,7 @@ def breaker_async(rounds: int) -> Comparison:
         rows = compare(
             async_block(nothing_later, loop),
             [
-                Contender("purgatory (consecutive only)", async_block(counted, loop)),
+                Contender("purgatory (consecutive only)", async_block(call_counted, loop)),
                 Contender(
                     "aiobreaker (consecutive only)",
                     async_block(lambda: consecutive_breaker.call_async(nothing_later), loop),
@@ -394,15 +394,15 @@ def lookups(rounds: int) -> Comparison:
     open_for_good = CircuitBreakerConfig(failures=1, open_for=3_600.0, open_at_most=3_600.0)
     refusing_manager = ConnectorManager([Service("ours", circuit=open_for_good, retry=None)])
 
-    def failing() -> None:
+    def raise_os_error() -> None:
         raise OSError
 
-    def refused() -> None:
+    def refuse_call() -> None:
         with contextlib.suppress(CircuitBreakerOpen):
             refusing_manager.run("ours", nothing)
 
     with contextlib.suppress(OSError):
-        refusing_manager.run("ours", failing)
+        refusing_manager.run("ours", raise_os_error)
 
     def by_path(number: int, path: str, request: str) -> Callable[[], object]:
         manager = _manager(
@@ -430,7 +430,7 @@ def lookups(rounds: int) -> Comparison:
         "moorage, endpoint by path, 1,000": by_path(1_000, "/v{}/rates", "/v{}/rates"),
         "moorage, endpoint by template, 1,000": by_path(1_000, "/v{}/{{id}}/x", "/v{}/7/x"),
         "moorage, 10,100 tenants in turn": by_tenant(10_100),
-        "moorage, refused by an open circuit": refused,
+        "moorage, refused by an open circuit": refuse_call,
         "moorage, answered from the cache": lambda: caching_manager.call("ours", get_request),
         "moorage, a new key": lambda: plain_manager.call(
             "ours", post_request, idempotency_key=f"k{next(numbers)}"

@@ -46,7 +46,7 @@ def test_interrupted_call_frees_its_queue_slot(key: str | None) -> None:
         manager.run("v", int)
         run = functools.partial(manager.run, "v", int, idempotency_key=key)
         look = functools.partial(lambda of, to: to.append(of.nanoseconds()), clock, due_times)
-        if not interrupted.at(point, run, look):
+        if not interrupted.interrupt_at(point, run, look):
             break
         struck += 1
         manager.run("v", int)
@@ -74,7 +74,7 @@ def test_interrupted_probe_frees_its_slot(protections: dict[str, Any]) -> None:
         with pytest.raises(Broken):
             manager.run("v", fail)
         clock.advance(1)
-        if not interrupted.at(point, functools.partial(manager.run, "v", int)):
+        if not interrupted.interrupt_at(point, functools.partial(manager.run, "v", int)):
             break
         struck += 1
         assert 0 == manager.run("v", int)
@@ -108,7 +108,7 @@ def test_interrupted_request_releases_its_grant(waits: bool) -> None:
         send = functools.partial(manager.call, "v", Request.get("/"))
         send()
         look = functools.partial(lambda of, to: to.append(of.nanoseconds()), clock, start_time)
-        if not interrupted.at(point, send, look):
+        if not interrupted.interrupt_at(point, send, look):
             break
         struck += 1
         send()
@@ -155,7 +155,7 @@ def test_interrupted_key_acts_once(verb: str) -> None:
             return manager.run("v", lambda: client.keys.append(key), idempotency_key=key)  # noqa: B023 - called here
 
         act("first")
-        if not interrupted.at(point, functools.partial(act, "k")):
+        if not interrupted.interrupt_at(point, functools.partial(act, "k")):
             break
         sent = client.keys.count("k")
         try:
@@ -179,7 +179,7 @@ def test_interrupted_replay_is_repeated() -> None:
     call = functools.partial(manager.call, "v", Request.post("/k"), idempotency_key="k")
     call()
     for point in itertools.count():
-        if not interrupted.at(point, call):
+        if not interrupted.interrupt_at(point, call):
             break
         struck += 1
         assert call().replayed

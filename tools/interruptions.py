@@ -68,7 +68,7 @@ class Timer:
 TIMER = Timer()
 
 
-def opened(call: Callable[[Callable[[], Any]], object]) -> None:
+def open_circuit(call: Callable[[Callable[[], Any]], object]) -> None:
     """Fail once, and wait until a probe may go."""
     try:
         call(fail)
@@ -80,7 +80,7 @@ def managers() -> Iterator[tuple[Callable[[], object], Callable[[], bool]]]:
     """Probes through a manager's `run`."""
     while True:
         manager = ConnectorManager([Service("s", retry=None, circuit=PROBING)])
-        opened(lambda function, manager=manager: manager.run("s", function))  # type: ignore[misc]
+        open_circuit(lambda function, manager=manager: manager.run("s", function))  # type: ignore[misc]
         yield (
             lambda manager=manager: manager.run("s", work),  # type: ignore[misc]
             lambda manager=manager: bool(manager.circuit_state("s").probes_under_way),  # type: ignore[misc]
@@ -91,7 +91,7 @@ def breakers() -> Iterator[tuple[Callable[[], object], Callable[[], bool]]]:
     """Probes through a breaker's `guard`."""
     while True:
         breaker = CircuitBreaker(PROBING)
-        opened(breaker.call)
+        open_circuit(breaker.call)
 
         def enter(breaker: CircuitBreaker = breaker) -> None:
             with breaker.guard():

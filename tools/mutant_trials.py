@@ -275,12 +275,12 @@ class Tests:
             results.update(self._reached.get((path, line), ()))
         return sorted(results, key=self._rank.__getitem__)
 
-    def of(self, mutant: Change) -> list[int]:
+    def tests_of(self, mutant: Change) -> list[int]:
         """The tests that reach the function which a mutant changes, the nearest first."""
         near_tests = self._reaching(mutant.path, mutant.lines)
         return list(dict.fromkeys([*near_tests, *self._reaching(mutant.path, mutant.span)]))
 
-    def near(self, mutant: Change) -> list[int]:
+    def nearest_tests(self, mutant: Change) -> list[int]:
         """The first tests that reach the changed line, or else a line above it, or any line.
 
         They are as many as take so long, and at least one if there is any.
@@ -389,11 +389,13 @@ class Trials:
         return measurements
 
     def _try_all(self, tests: Tests) -> None:
-        self._mutants.sort(key=lambda one: tests.cost(tests.near(one)))
+        self._mutants.sort(key=lambda one: tests.cost(tests.nearest_tests(one)))
         for count, mutant in enumerate(self._mutants):
             if time.monotonic() > self._until:
                 break
-            chosen_tests = tests.near(mutant) if mutant in self._explained else tests.of(mutant)
+            chosen_tests = (
+                tests.nearest_tests(mutant) if mutant in self._explained else tests.tests_of(mutant)
+            )
             if chosen_tests:
                 self._begin(mutant.name, chosen_tests, tests, partial(self._note, mutant))
             else:

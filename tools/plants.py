@@ -278,7 +278,7 @@ class _Planter:
         end: int = self._starts[end_line - 1] + place.end_col_offset
         return start, end
 
-    def _inside(self, node: ast.AST) -> range:
+    def _enclosing_lines(self, node: ast.AST) -> range:
         function: ast.AST | None = node
         while function is not None and not isinstance(
             function, (ast.FunctionDef, ast.AsyncFunctionDef)
@@ -294,5 +294,12 @@ class _Planter:
         place: Any = node
         line: int = place.lineno
         return Plant(
-            kind, self._path, line, start, end, self._text(node), becomes, self._inside(node)
+            kind,
+            self._path,
+            line,
+            start,
+            end,
+            self._text(node),
+            becomes,
+            self._enclosing_lines(node),
         )

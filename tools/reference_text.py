@@ -31,7 +31,7 @@ _HELD: Final = frozenset(
 )
 
 
-class _Shown(NamedTuple):
+class _ShownAnnotation(NamedTuple):
     """An annotation that is written as it was, without quotes."""
 
     text: str
@@ -57,11 +57,11 @@ def text_of(page: Page) -> str:
             home_module_name = (
                 exporting_modules[0] if exporting_modules else getattr(value, "__module__", "")
             )
-            parts.extend(_described(name, value, home_module_name))
+            parts.extend(_describe_export(name, value, home_module_name))
     return "\n\n".join(parts) + "\n"
 
 
-def _described(name: str, value: Any, home: str) -> Iterator[str]:
+def _describe_export(name: str, value: Any, home: str) -> Iterator[str]:
     yield f"## {name}"
     if inspect.ismodule(value):
         yield _prose(value)
@@ -120,7 +120,9 @@ def _of_call(name: str, value: Callable[..., Any]) -> str:
     if not options and isinstance(value, type):
         return ""
     returns = "" if isinstance(value, type) else _annotation(signature.return_annotation, " -> ")
-    options = [parameter.replace(annotation=_Shown.of(parameter)) for parameter in options]
+    options = [
+        parameter.replace(annotation=_ShownAnnotation.of(parameter)) for parameter in options
+    ]
     # Laid out by `Signature` itself, so that `/` and `*` stand where they belong.
     line = str(signature.replace(parameters=options, return_annotation=inspect.Signature.empty))
     line = _ADDRESS.sub("", f"{name}{line}{returns}")

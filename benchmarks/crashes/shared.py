@@ -11,7 +11,7 @@ DATABASE = os.environ["CRASH_DATABASE"]
 QUEUE = os.environ["CRASH_QUEUE"]
 
 
-def at(point: str) -> None:
+def stop_at(point: str) -> None:
     """Report that this is the crash point, and wait."""
     if os.environ.get("CRASH_POINT") == point:
         del os.environ["CRASH_POINT"]
@@ -29,17 +29,17 @@ def charge() -> None:
         urllib.parse.urlencode(form).encode(),
         {"Authorization": "Bearer sk_test_sandbox", "Stripe-Version": "2025-09-30.clover"},
     )
-    at("claimed")
+    stop_at("claimed")
     with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310 - as above
         answer.read()
-    at("answered")
+    stop_at("answered")
 
 
 def order(enqueue: Callable[[], object]) -> None:
     """Store an order, and request its charge after the commit."""
     with psycopg.connect(DATABASE) as connection:
         connection.execute("INSERT INTO orders VALUES ('ORDER-2')")
-        at("before commit")
+        stop_at("before commit")
         connection.commit()
-    at("committed")
+    stop_at("committed")
     enqueue()

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(autouse=True)
-def _alone(tmp_path: Path) -> Iterator[None]:
+def _without_configuration(tmp_path: Path) -> Iterator[None]:
     """A folder and an environment without a configuration."""
     previous_environment, local_path = dict(os.environ), Path.cwd()
     for name in ("MOORAGE_CONFIG", "MOORAGE_CREDENTIALS", "MOORAGE_KEYS"):

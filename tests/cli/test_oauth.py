@@ -70,7 +70,7 @@ class Terminal:
                 return match[0]
 
     @contextlib.contextmanager
-    def running(self, *arguments: str) -> Generator[None]:
+    def running_command(self, *arguments: str) -> Generator[None]:
         """Run a command; it has ended when this does."""
 
         def run() -> None:
@@ -112,7 +112,7 @@ class Context:
         )
         return [*chain.from_iterable(remaining_options), *more]
 
-    def kept(self, tenant: str | None = None) -> OAuthCredentials:
+    def stored_tokens(self, tenant: str | None = None) -> OAuthCredentials:
         """The stored tokens."""
         vault = SqliteCredentialProvider(self.path, AesGcmCipher(self.keys))
         result = vault.get("crm", tenant)
@@ -141,7 +141,7 @@ def test_a_process_gets_and_gives_back(context: Context) -> None:
             url = next(line for line in running_process.stdout if line.startswith("http")).strip()
             status, page = fetch(visit(url))
             remaining_output = running_process.stdout.read()
-        stored_credentials = context.kept("acme-fr")
+        stored_credentials = context.stored_tokens("acme-fr")
 
         assert (0, 200) == (running_process.returncode, status)
         assert "go back to the terminal" in page
@@ -186,7 +186,7 @@ def test_a_process_shows_a_code(context: Context) -> None:
 
         assert 0 == running_process.returncode
         assert f"{server.url}/device" in line
-        assert context.kept().refresh_token is not None
+        assert context.stored_tokens().refresh_token is not None
 
 
 def test_device_login_with_a_secret(context: Context) -> None:
@@ -195,11 +195,11 @@ def test_device_login_with_a_secret(context: Context) -> None:
     with AuthorizationServer(HERE) as server:
         server.people.interval = 1
         options = context.options(server, "--secret-env", "ERP_SECRET", "--device")
-        with terminal.running("oauth", "login", *options):
+        with terminal.running_command("oauth", "login", *options):
             server.decide(terminal.find(r"[A-Z]{4}-[A-Z]{4}"))
 
     assert 0 == terminal.code
-    assert context.kept().refresh_token is not None
+    assert context.stored_tokens().refresh_token is not None
 
 
 def test_refused_consent_has_an_exit_code(
@@ -209,7 +209,7 @@ def test_refused_consent_has_an_exit_code(
     terminal = Terminal()
     with AuthorizationServer(PUBLIC) as server:
         server.people.approve = False
-        with terminal.running("oauth", "login", *context.options(server)):
+        with terminal.running_command("oauth", "login", *context.options(server)):
             fetch(visit(terminal.find(r"http\S+")))
 
     assert 1 == terminal.code
@@ -229,7 +229,7 @@ def test_every_option_is_used(context: Context) -> None:
             *("--credentials", f"sqlite:///{context.path}", "--port", str(port)),
             *("--parameter", "prompt=consent", "--parameter", "login_hint=a=b"),
         ]
-        with terminal.running("oauth", "login", *options):
+        with terminal.running_command("oauth", "login", *options):
             url = terminal.find(r"http\S+")
             fetch(visit(url))
         message = query_of(url)

@@ -40,7 +40,7 @@ def _secret() -> None:
 BODY = '{"object": "page", "entry": [{"id": "1", "time": 1, "changes": []}]}'
 
 
-def signed(scheme: str, *more: str) -> tuple[dict[str, str], str]:
+def sign_by_command(scheme: str, *more: str) -> tuple[dict[str, str], str]:
     """The headers and the body that a command has signed."""
     result = command("webhook", "sign", scheme, *OURS, *more, "--json").result
     return result["headers"], result["body"]
@@ -55,7 +55,7 @@ def signed(scheme: str, *more: str) -> tuple[dict[str, str], str]:
 )
 def test_saved_webhooks_are_verified(scheme: str, tmp_path: Path) -> None:
     """A saved body with its headers is verified; one changed byte makes it a forgery."""
-    headers, body = signed(scheme)
+    headers, body = sign_by_command(scheme)
     fields = [word for name, value in headers.items() for word in ("--header", f"{name}: {value}")]
     (tmp_path / "body").write_text(body)
     ended_ended = command("webhook", "verify", scheme, *OURS, *fields, "--body", "@body")
@@ -106,7 +106,7 @@ def test_impossible_calls_name_the_mistake(arguments: list[str], words: str) -> 
 
 def test_scheme_parameters_are_options() -> None:
     """The parameters of a scheme are given as options."""
-    headers, _ = signed("meta", "--parameter", "verify_token=t", "--body", BODY)
+    headers, _ = sign_by_command("meta", "--parameter", "verify_token=t", "--body", BODY)
 
     assert "x-hub-signature-256" in headers
 
@@ -124,7 +124,7 @@ def post(url: str, body: bytes, headers: dict[str, str]) -> int:
 @pytest.mark.parametrize("more", [[], ["--json"]])
 def test_listen_shows_each_webhook(more: list[str]) -> None:
     """Genuine webhooks are shown; forged, repeated and oversized ones are refused."""
-    headers, body = signed("stripe")
+    headers, body = sign_by_command("stripe")
     with subprocess.Popen(
         [*LISTEN, "--port", "0", "--count", "3", *more],
         stdout=subprocess.PIPE,
@@ -184,7 +184,7 @@ class Output:
 @pytest.mark.parametrize("more", [[], ["--json"]])
 def test_each_is_judged_by_itself(more: list[str]) -> None:
     """Webhooks are accepted or refused one by one, and a disconnect disturbs no other."""
-    headers, body = signed("stripe")
+    headers, body = sign_by_command("stripe")
     out, err = Output(), Output()
     codes: Queue[int] = Queue()
 
@@ -212,7 +212,7 @@ def test_each_is_judged_by_itself(more: list[str]) -> None:
         assert [True, True] == [lines[0].startswith("evt_1"), lines[1].startswith("refused: ")]
 
 
-class Left(Output):
+class OutputThatLeaves(Output):
     """Reads the listening address, and leaves at the next line."""
 
     def __init__(self, nowhere: int) -> None:
@@ -234,7 +234,7 @@ def test_listener_ends_when_its_pipe_closes(tmp_path: Path) -> None:
     """At a webhook that nobody reads of any more it serves no longer."""
     codes: Queue[int] = Queue()
     with (tmp_path / "nowhere").open("w") as nowhere:
-        out = Left(nowhere.fileno())
+        out = OutputThatLeaves(nowhere.fileno())
 
         def run() -> None:
             with redirect_stdout(out):
@@ -253,10 +253,10 @@ def test_listener_ends_when_its_pipe_closes(tmp_path: Path) -> None:
 def test_unverifiable_webhook_is_reported(more: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """A webhook whose certificate is unreachable is reported as neither genuine nor forged."""
 
-    def away(*_: object, **__: object) -> None:
+    def fail_to_connect(*_: object, **__: object) -> None:
         raise ConnectionFailed("nobody answers", may_have_been_processed=False)
 
-    monkeypatch.setattr(WebhookVerifier, "verify", away)
+    monkeypatch.setattr(WebhookVerifier, "verify", fail_to_connect)
     out, err = Output(), Output()
 
     def run() -> None:

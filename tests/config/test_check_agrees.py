@@ -36,14 +36,14 @@ def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("warnings.filters", [("ignore", None, UserWarning, None, 0)])
 
 
-def written(end: str, text: str) -> Path:
+def write_configuration(end: str, text: str) -> Path:
     """A configuration in a file."""
     path = Path(f"moorage.{end}")
     path.write_text(text, "utf-8")
     return path
 
 
-def refused(path: Path, opened: Any = moorage.open) -> list[dict[str, str]]:
+def problems_of_opening(path: Path, opened: Any = moorage.open) -> list[dict[str, str]]:
     """Return the problems that prevent opening a configuration."""
     with pytest.raises(ConfigurationError) as excinfo:
         opened(path)
@@ -53,7 +53,7 @@ def refused(path: Path, opened: Any = moorage.open) -> list[dict[str, str]]:
     ]
 
 
-def checked(path: Path) -> list[dict[str, str]]:
+def problems_of_check(path: Path) -> list[dict[str, str]]:
     """The problems that `moorage check` reports."""
     result = command("check", "--config", str(path), "--json")
     assert 2 == result.code
@@ -70,10 +70,10 @@ def checked(path: Path) -> list[dict[str, str]]:
 def test_syntax_error_is_reported_once(place: int) -> None:
     """A syntax error is reported with its cause and its remedy."""
     end, text, words = BROKEN[place]
-    path = written(end, text)
-    (problem,) = refused(path)
+    path = write_configuration(end, text)
+    (problem,) = problems_of_opening(path)
 
-    assert [problem] == refused(path, moorage.aopen) == checked(path)
+    assert [problem] == problems_of_opening(path, moorage.aopen) == problems_of_check(path)
     assert words in problem["found"]
     assert problem["remedy"]
     assert "there is a mistake" not in problem["found"]
@@ -84,22 +84,22 @@ def test_syntax_error_is_reported_once(place: int) -> None:
 def test_all_mistakes_are_reported_at_once(place: int, end: str) -> None:
     """`open` and `check` report every mistake with path, cause and remedy."""
     table, expected = TABLES[place]
-    path = written(end, FORMATS[end](table))
-    problems = refused(path)
+    path = write_configuration(end, FORMATS[end](table))
+    problems = problems_of_opening(path)
 
     assert sorted(expected) == sorted({problem["path"] for problem in problems})
     for item in problems:
         assert expected[item["path"]] in f"{item['found']} {item['remedy']}"
         assert item["found"]
         assert item["remedy"]
-    assert problems == refused(path, moorage.aopen) == checked(path)
+    assert problems == problems_of_opening(path, moorage.aopen) == problems_of_check(path)
 
 
 @pytest.mark.parametrize("end", FORMATS)
 @pytest.mark.parametrize("place", range(len(RIGHT)))
 def test_valid_configurations_pass(place: int, end: str) -> None:
     """A valid configuration opens, and `check` says that it is valid."""
-    path = written(end, FORMATS[end](RIGHT[place]))
+    path = write_configuration(end, FORMATS[end](RIGHT[place]))
     moorage.open(path).close()
     result = command("check", "--config", str(path))
 
@@ -115,7 +115,7 @@ def test_there_are_enough() -> None:
 
 def test_every_environment_is_checked() -> None:
     """With --all-environments each environment is opened, and the worst result decides."""
-    path = written(
+    path = write_configuration(
         "toml",
         '[services.vat]\nbase_url = "https://vat.example"\n'
         "[environments.test.services.vat]\ntimeout = 5\n"
@@ -134,14 +134,16 @@ def test_every_environment_is_checked() -> None:
         problem["path"] for problem in production["error"]["problems"]
     ]
     assert ["vat"] == [service["service"] for service in test["services"]]
-    alone = command("check", "--config", str(written("json", "{}")), "--all-environments")
+    alone = command(
+        "check", "--config", str(write_configuration("json", "{}")), "--all-environments"
+    )
     assert (0, True) == (alone.code, alone.out.startswith("Environment none:\n"))
 
 
 def test_a_program_may_give_the_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
     """An option tells `check` that the program supplies the credentials."""
     monkeypatch.setenv("MOORAGE_CREDENTIAL_VAT", "hidden")
-    path = written(
+    path = write_configuration(
         "toml", 'services.vat = { base_url = "https://a.example", needs_credentials = true }\n'
     )
 
@@ -169,7 +171,7 @@ def test_providers_are_opened_in_the_order_of_their_needs(tmp_path: Path) -> Non
 
 def test_a_missing_secret_where_a_text_belongs() -> None:
     """Both mistakes are reported, and the missing secret is not replaced."""
-    path = written(
+    path = write_configuration(
         "json",
         json.dumps(
             {
@@ -179,4 +181,4 @@ def test_a_missing_secret_where_a_text_belongs() -> None:
         ),
     )
 
-    assert ["email.vendor", "email.vendor"] == [item["path"] for item in refused(path)]
+    assert ["email.vendor", "email.vendor"] == [item["path"] for item in problems_of_opening(path)]

@@ -57,11 +57,11 @@ def test_a_file_names_the_store_of_credentials(
     with moorage.open(source, http=ScriptedHttpClient(vendor)) as hub:
         hub.manager.call("vat", Request.get("/"))
 
-    async def later() -> None:
+    async def call_async() -> None:
         async with moorage.aopen(source, http=AsyncScriptedHttpClient(vendor)) as hub:
             await hub.manager.call("vat", Request.get("/"))
 
-    asyncio.run(later())
+    asyncio.run(call_async())
     assert ["Bearer hidden"] * 2 == [
         request.headers.get("Authorization") for request in vendor.requests
     ]
@@ -154,12 +154,12 @@ def test_trust_proxy_and_pool_by_file(
             with moorage.open(path) as hub:
                 assert 7 == hub.manager.call("vat", Request.get("/")).json()["rate"]
 
-            async def later(path: Path = path) -> None:
+            async def call_async(path: Path = path) -> None:
                 async with moorage.aopen(path) as hub:
                     answer = await hub.manager.call("vat", Request.get("/"))
                     assert 7 == answer.json()["rate"]
 
-            asyncio.run(later())
+            asyncio.run(call_async())
         assert 4 == len(vendor.requests)
 
 

@@ -21,7 +21,7 @@ OTHERS = {"credentials.toml", "warehouse.toml"}
 """Files in the form of TOML that are no configuration."""
 
 
-def _written(page: Path) -> list[tuple[str, str]]:
+def _files_after_blocks(page: Path) -> list[tuple[str, str]]:
     """The reader's file after each block of the page."""
     files: dict[str, str] = {}
     blocks: list[tuple[str, str]] = []
@@ -34,7 +34,7 @@ def _written(page: Path) -> list[tuple[str, str]]:
     return blocks
 
 
-BLOCKS = [shown_texts for page in PAGES for shown_texts in _written(page)]
+BLOCKS = [shown_texts for page in PAGES for shown_texts in _files_after_blocks(page)]
 SHOWN = [(name, block) for name, block in BLOCKS if MARK.match(block)]
 SCHEMA = json_schema()
 

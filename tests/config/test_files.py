@@ -44,7 +44,7 @@ vendors:
 """
 
 
-def written(folder: Path, name: str, text: str | bytes) -> Path:
+def write_file(folder: Path, name: str, text: str | bytes) -> Path:
     """A file."""
     path = folder / name
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
@@ -54,8 +54,8 @@ def written(folder: Path, name: str, text: str | bytes) -> Path:
 @pytest.mark.parametrize("name, text", [("a.json", JSON), ("a.yaml", YAML), ("a.YML", YAML)])
 def test_the_same_in_every_form(tmp_path: Path, name: str, text: str) -> None:
     """TOML, JSON and YAML say the same."""
-    expected = read_configuration(written(tmp_path, "a.conf", TOML))
-    result = read_configuration(str(written(tmp_path, name, text)))
+    expected = read_configuration(write_file(tmp_path, "a.conf", TOML))
+    result = read_configuration(str(write_file(tmp_path, name, text)))
 
     assert expected.accounts == result.accounts
     assert expected.routes == result.routes
@@ -114,7 +114,7 @@ def test_the_same_in_every_form(tmp_path: Path, name: str, text: str) -> None:
 def test_a_file_that_is_none(tmp_path: Path, name: str, text: str | bytes, line: str) -> None:
     """A broken file is named, with the line and the reason, and no value in it is shown."""
     with pytest.raises(ConfigurationError) as excinfo:
-        read_configuration(written(tmp_path, name, text))
+        read_configuration(write_file(tmp_path, name, text))
 
     assert name in excinfo.value.message
     assert line in excinfo.value.message
@@ -124,13 +124,13 @@ def test_a_file_that_is_none(tmp_path: Path, name: str, text: str | bytes, line:
 def test_a_file_that_is_no_table(tmp_path: Path, name: str, text: str) -> None:
     """A file without a table is refused."""
     with pytest.raises(ConfigurationError, match="not a table"):
-        read_configuration(written(tmp_path, name, text))
+        read_configuration(write_file(tmp_path, name, text))
 
 
 @pytest.mark.parametrize("name, text", [("a.toml", "version = 1"), ("a.json", "{}")])
 def test_byte_order_mark_is_ignored(tmp_path: Path, name: str, text: str) -> None:
     """A byte order mark before UTF-8 is ignored."""
-    assert () == read_configuration(written(tmp_path, name, f"\ufeff{text}")).accounts
+    assert () == read_configuration(write_file(tmp_path, name, f"\ufeff{text}")).accounts
 
 
 def test_yaml_is_an_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -138,7 +138,7 @@ def test_yaml_is_an_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     uninstall(monkeypatch, "yaml", "moorage.config.yaml_text")
 
     with pytest.raises(ConfigurationError, match=r"pip install '\.\[yaml\]'"):
-        read_configuration(written(tmp_path, "a.yaml", YAML))
+        read_configuration(write_file(tmp_path, "a.yaml", YAML))
 
 
 def test_any_mapping_is_accepted() -> None:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from tests.adapters.manager_labs import Lab
 
 
-def found(name: str, **table: Any) -> Secret:
+def secret_of_provider(name: str, **table: Any) -> Secret:
     """The secret of this name that a provider gives."""
     configuration = read_configuration(
         {"secrets": {"ours": table}, "state": {"url": f"secret://ours/{name}"}}
@@ -34,7 +34,7 @@ def found(name: str, **table: Any) -> Secret:
     return Secret(configuration.state)
 
 
-def opened(lab: Lab) -> Lab:
+def lab_with_real_clock(lab: Lab) -> Lab:
     """A lab whose clock is the real one."""
     lab.now = lambda: datetime.now(UTC)
     return lab
@@ -42,29 +42,29 @@ def opened(lab: Lab) -> Lab:
 
 def test_vault(tmp_path: Path) -> None:
     """Vault's KV engine is read by a token, a file with one, or a role; a field may be named."""
-    with opened(VaultLab()) as lab:
+    with lab_with_real_clock(VaultLab()) as lab:
         assert isinstance(lab, VaultLab)
         lab.put("shop", "hidden")
         address = {"kind": "vault", "address": lab.url}
-        assert Secret("hidden") == found("shop", **address, token=lab.issue())
+        assert Secret("hidden") == secret_of_provider("shop", **address, token=lab.issue())
         (tmp_path / "token").write_text(lab.issue())
         file = str(tmp_path / "token")
-        assert Secret("hidden") == found("shop#secret", **address, token_file=file)
+        assert Secret("hidden") == secret_of_provider("shop#secret", **address, token_file=file)
         role = {"role_id": "our-role", "secret_id": SECRET}
-        assert Secret("hidden") == found("shop", **address, **role)
+        assert Secret("hidden") == secret_of_provider("shop", **address, **role)
         for name in ("nothing", "shop#other"):
             with pytest.raises(ConfigurationError, match="correct its name"):
-                found(name, **address, **role)
+                secret_of_provider(name, **address, **role)
         with pytest.raises(ConfigurationError, match="cannot be read") as excinfo:
-            found("shop", **address, role_id="our-role", secret_id="another")
+            secret_of_provider("shop", **address, role_id="our-role", secret_id="another")
         assert "state.url" == excinfo.value.path
         with pytest.raises(ConfigurationError):
-            found("shop", **address, kubernetes_role="pods")
+            secret_of_provider("shop", **address, kubernetes_role="pods")
 
 
 def test_custom_http_client_stays_open() -> None:
     """A client passed by the caller is not closed."""
-    with opened(VaultLab()) as lab, StdlibHttpClient() as client:
+    with lab_with_real_clock(VaultLab()) as lab, StdlibHttpClient() as client:
         lab.put("shop", "hidden")
         for _ in range(2):
             with ManagedSecrets(lab.manager(), http=client) as secrets:
@@ -75,19 +75,19 @@ def test_custom_http_client_stays_open() -> None:
 
 def test_aws(monkeypatch: pytest.MonkeyPatch) -> None:
     """AWS Secrets Manager is read with keys that are given, or that the environment has."""
-    with opened(AwsLab()) as lab:
+    with lab_with_real_clock(AwsLab()) as lab:
         lab.put("shop", "hidden")
         table = {"kind": "aws", "region": "eu-central-1", "endpoint": lab.url}
         keys = {"access_key_id": "AKIDGIVEN", "secret_access_key": SECRET}
-        assert Secret("hidden") == found("shop", **table, **keys)
+        assert Secret("hidden") == secret_of_provider("shop", **table, **keys)
         monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDGIVEN")
         monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
-        assert Secret("hidden") == found("shop", **table)
+        assert Secret("hidden") == secret_of_provider("shop", **table)
 
 
 def test_credentials_in_a_manager_are_read_whole() -> None:
     """A secret that is a table with a method is credentials, and no text."""
-    with opened(AwsLab()) as lab:
+    with lab_with_real_clock(AwsLab()) as lab:
         lab.put("shop", json.dumps({"method": "basic", "username": "me", "secret": "hidden"}))
         table = {"kind": "aws", "region": "eu-central-1", "endpoint": lab.url}
         keys = {"access_key_id": "AKIDGIVEN", "secret_access_key": SECRET}
@@ -106,14 +106,14 @@ def test_credentials_in_a_manager_are_read_whole() -> None:
 @pytest.mark.parametrize("name", ["shop", "shop#secret"])
 def test_broken_table_in_a_manager_is_not_sent_as_a_token(name: str) -> None:
     """A secret that begins like a table in JSON and is broken is refused, and not shown."""
-    with opened(AwsLab()) as lab:
+    with lab_with_real_clock(AwsLab()) as lab:
         lab.put("shop", '{"method": "basic", "secret": "hidden"')
         table = {"kind": "aws", "region": "eu-central-1", "endpoint": lab.url}
         keys = {"access_key_id": "AKIDGIVEN", "secret_access_key": SECRET}
         with pytest.raises(
             ConfigurationError, match="like a table in JSON, but is broken"
         ) as error:
-            found(name, **table, **keys)
+            secret_of_provider(name, **table, **keys)
 
     assert "state.url" == error.value.path
     assert "hidden" not in str(error.value)
@@ -128,7 +128,7 @@ def test_aws_uses_the_address_of_the_region() -> None:
 
 def test_gcp(tmp_path: Path) -> None:
     """Google's Secret Manager is read with the key of a service account."""
-    with opened(GcpLab()) as lab:
+    with lab_with_real_clock(GcpLab()) as lab:
         lab.put("shop", "hidden")
         key = {
             "client_email": "us@our-project.iam",
@@ -138,18 +138,18 @@ def test_gcp(tmp_path: Path) -> None:
         }
         (tmp_path / "key.json").write_text(json.dumps(key))
         table = {"kind": "gcp", "project": "our-project", "key_file": str(tmp_path / "key.json")}
-        assert Secret("hidden") == found("shop", **table, endpoint=lab.url)
+        assert Secret("hidden") == secret_of_provider("shop", **table, endpoint=lab.url)
     metadata = {"kind": "gcp", "project": "our-project"}
     assert () == read_configuration({"secrets": {"ours": metadata}}).accounts
 
 
 def test_azure() -> None:
     """A Key Vault's challenge is followed, with the machine's identity by default."""
-    with opened(AzureLab()) as lab:
+    with lab_with_real_clock(AzureLab()) as lab:
         table = {"kind": "azure", "address": lab.url}
         fields = {"client_id": "our-app", "client_secret": SECRET, "directory": "ours"}
         with pytest.raises(ConfigurationError, match="cannot be read"):
-            found("shop", **table, **fields, timeout=0.001)
+            secret_of_provider("shop", **table, **fields, timeout=0.001)
     machine = {"kind": "azure", "address": "https://ours.vault.azure.net"}
     assert () == read_configuration({"secrets": {"ours": machine}}).accounts
 
@@ -160,9 +160,9 @@ def test_a_keyring() -> None:
     ring.passwords["ours", "shop"] = "hidden"
     keyring.set_keyring(ring)
     try:
-        assert Secret("hidden") == found("shop", kind="keyring", application="ours")
+        assert Secret("hidden") == secret_of_provider("shop", kind="keyring", application="ours")
         with pytest.raises(ConfigurationError, match="correct its name"):
-            found("other", kind="keyring", application="ours")
+            secret_of_provider("other", kind="keyring", application="ours")
     finally:
         keyring.set_keyring(previous_keyring)
 
@@ -188,10 +188,10 @@ def test_sealed_credentials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         "keys": "secret://env/OURS_KEYS",
     }
 
-    assert Secret("hidden") == found("shop", **table)
-    assert Secret("token") == found("acme/shop", **table)
+    assert Secret("hidden") == secret_of_provider("shop", **table)
+    assert Secret("token") == secret_of_provider("acme/shop", **table)
     with pytest.raises(ConfigurationError, match="correct its name"):
-        found("other", **table)
+        secret_of_provider("other", **table)
 
 
 def test_other_names_of_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -199,7 +199,7 @@ def test_other_names_of_the_environment(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setenv("SHOP_KEY", "hidden")
     (tmp_path / "key").write_text("hidden too")
 
-    assert Secret("hidden") == found("KEY", kind="env", prefix="SHOP_")
-    assert Secret("hidden too") == found("key", kind="file", folder=str(tmp_path))
+    assert Secret("hidden") == secret_of_provider("KEY", kind="env", prefix="SHOP_")
+    assert Secret("hidden too") == secret_of_provider("key", kind="file", folder=str(tmp_path))
     with pytest.raises(ConfigurationError, match="correct its name"):
-        found("OTHER", kind="env", prefix="SHOP_")
+        secret_of_provider("OTHER", kind="env", prefix="SHOP_")

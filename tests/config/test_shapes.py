@@ -30,7 +30,7 @@ def _shorter(instance: Any, _: object, value: int) -> None:
         raise InvalidData("This is too much.", field="least", remedy="Give less.")
 
 
-def _few(_: object, __: object, value: int) -> None:
+def _check_limit(_: object, __: object, value: int) -> None:
     if value > _MOST:
         raise ValueError(value)
 
@@ -39,7 +39,7 @@ _MOST = 99
 
 
 @attrs.frozen(kw_only=True)
-class Odd:
+class UnusualFields:
     """A class with unusual fields.
 
     Attributes:
@@ -56,12 +56,12 @@ class Odd:
     several: tuple[str, ...] = ()
     made: int = attrs.field(default=0, init=False)
     least: int = attrs.field(default=0, validator=_shorter)
-    most: int = attrs.field(default=9, validator=_few)
+    most: int = attrs.field(default=9, validator=_check_limit)
 
 
 def test_a_class_is_a_table() -> None:
     """Known types are checked; other values are checked by their class."""
-    table = table_of(Odd)
+    table = table_of(UnusualFields)
 
     assert {
         "anything": Anything(),
@@ -78,15 +78,15 @@ def test_a_class_is_a_table() -> None:
         "anything": "is what it is.",
         "mode": "in shades.",
         "other": "in shades.",
-    } == about_fields(Odd)
+    } == about_fields(UnusualFields)
 
 
 def test_class_gets_the_given_values() -> None:
     """A class gets the values that are given."""
     report = Report()
-    made = read(table_of(Odd), {"anything": {"a": 1}, "mode": "blue"}, "", report)
+    made = read(table_of(UnusualFields), {"anything": {"a": 1}, "mode": "blue"}, "", report)
 
-    assert Odd(anything={"a": 1}, mode=Shade.BLUE) == made
+    assert UnusualFields(anything={"a": 1}, mode=Shade.BLUE) == made
     assert [] == report.problems
 
 
@@ -94,7 +94,7 @@ def test_fields_validated_against_other_fields() -> None:
     """A field that is judged by others is judged when all of them are there."""
     report = Report()
 
-    assert read(table_of(Odd), {"least": 9}, "odd", report) is WRONG
+    assert read(table_of(UnusualFields), {"least": 9}, "odd", report) is WRONG
     assert [("odd.least", "Give less.")] == [
         (problem.path, problem.remedy) for problem in report.problems
     ]
@@ -104,7 +104,7 @@ def test_validators_of_others() -> None:
     """A field whose own check breaks down at a value has a problem there."""
     report = Report()
 
-    assert read(table_of(Odd), {"most": 100}, "odd", report) is WRONG
+    assert read(table_of(UnusualFields), {"most": 100}, "odd", report) is WRONG
     assert ["odd.most"] == [problem.path for problem in report.problems]
 
 

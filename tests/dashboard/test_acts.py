@@ -18,7 +18,7 @@ from moorage.domain.entries.queue import EntryQuery, EntryState
 from moorage.errors import OutcomeUnknown
 from moorage.testing.sandboxes.base import Lost, SandboxHttpClient
 from tests.contracts.test_unsettled_payments import Silent
-from tests.dashboard.test_pages import paused
+from tests.dashboard.test_pages import pause_service
 from tests.dashboard.world import ANN, BEN, SECRET, VIEWER, WAIT, Visitor, World, form_of
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def state(world: World) -> CircuitState:
     return world.hub.manager.circuit_state("vat").state
 
 
-def recorded(world: World) -> list[tuple[str, str]]:
+def recorded_acts(world: World) -> list[tuple[str, str]]:
     """The person and act of every record."""
     return [(actor or "", act) for actor, act, _, _ in world.trail.records]
 
@@ -75,7 +75,7 @@ def test_service_is_paused_and_resumed() -> None:
 def test_pause_of_limits_is_ended() -> None:
     """A pause ends once; ending it again says that there was none."""
     with World() as world:
-        paused(world)
+        pause_service(world)
         visitor = world.visitor()
         assert "limits-reset" in visitor.get("/service?service=vat").text
         url = "/acts/limits-reset?service=vat&tenant="
@@ -145,7 +145,7 @@ def test_form_without_its_token_is_refused(token: str) -> None:
         del form["token"]
         assert 403 == visitor.post("/acts/circuit-open", form).status
         assert CircuitState.CLOSED is state(world)
-        assert [("ann", "circuit.open.denied")] * 2 == recorded(world)
+        assert [("ann", "circuit.open.denied")] * 2 == recorded_acts(world)
 
 
 def test_token_is_one_persons_and_expires() -> None:
@@ -216,13 +216,13 @@ def test_viewer_may_do_nothing(name: str) -> None:
         visitor = world.visitor(VIEWER)
         assert 403 == visitor.get(f"/acts/{name}?service=vat&box=outbox&id=1&key=k").status
         assert 403 == visitor.post(f"/acts/{name}", {"service": "vat", "reason": "x"}).status
-        assert [("vera", f"{name.replace('-', '.', 1)}.denied")] == recorded(world)
+        assert [("vera", f"{name.replace('-', '.', 1)}.denied")] == recorded_acts(world)
 
 
 def test_groups_are_permitted_apart() -> None:
     """A person may act in the permitted groups only."""
     with World() as world:
-        world.dead()
+        world.put_outbox_entry()
         world.dead_webhook()
         person = Person("olga", {Group.OUTBOX}, "olga")
         visitor = Visitor(DashboardApp(world.dashboard, lambda _: person))
@@ -238,8 +238,8 @@ def test_one_entry_is_replayed_or_dropped() -> None:
     """An entry is done again or dropped; a doubtful one with a warning."""
     with World() as world:
         visitor = world.visitor()
-        world.dead()
-        world.dead("02", EntryState.UNKNOWN)
+        world.put_outbox_entry()
+        world.put_outbox_entry("02", EntryState.UNKNOWN)
         page = visitor.act("/acts/entry-replay?box=outbox&id=01")
         assert "is due again." in page.text
         assert "A worker takes it when it is due." in page.text
@@ -254,9 +254,9 @@ def test_dead_letters_are_changed_in_batches_over_a_filter() -> None:
     with World() as world:
         visitor = world.visitor()
         for number in range(BATCH + 20):
-            world.dead(f"{number:04}", tenant="acme")
-        world.dead("other", tenant="globex")
-        world.dead("doubt", EntryState.UNKNOWN, tenant="acme")
+            world.put_outbox_entry(f"{number:04}", tenant="acme")
+        world.put_outbox_entry("other", tenant="globex")
+        world.put_outbox_entry("doubt", EntryState.UNKNOWN, tenant="acme")
         world.clock.advance(2)
         page = visitor.get("/dead?box=outbox&tenant=acme").text
         start = page.index("/acts/entries-replay")
@@ -265,7 +265,7 @@ def test_dead_letters_are_changed_in_batches_over_a_filter() -> None:
         assert "100+ dead entries of the outbox with tenant acme" in confirmation.text
         assert f"At most {BATCH} at a time." in confirmation.text
         world.clock.advance(5)
-        world.dead("late", tenant="acme")
+        world.put_outbox_entry("late", tenant="acme")
         first = visitor.act(url).text
         assert f"{BATCH} entries due again. More match" in first
         assert "20 entries due again." in visitor.act(url).text
@@ -310,8 +310,8 @@ def test_batch_reports_what_it_could_not_change() -> None:
         outbox: Any = Stubborn(world.outbox, refused_ids)
         page = Dashboard(world.hub, secret=SECRET, outbox=outbox)
         visitor = Visitor(DashboardApp(page, lambda _: ANN))
-        world.dead()
-        world.dead("02")
+        world.put_outbox_entry()
+        world.put_outbox_entry("02")
         until = (world.clock.utc() + timedelta(seconds=1)).isoformat().replace("+", "%2B")
         url = f"/acts/entries-replay?box=outbox&until={until}"
         none = visitor.act(url).text
@@ -363,7 +363,7 @@ def test_two_people_close_a_payment() -> None:
         assert "Not done. You proposed this outcome yourself." in mine
         assert "is closed as done." in ben.act(url).text
         assert [] == world.hub.unsettled_payments()
-        assert [("ann", "payment.propose"), ("ben", "payment.close")] == recorded(world)
+        assert [("ann", "payment.propose"), ("ben", "payment.close")] == recorded_acts(world)
 
 
 def test_second_person_confirms_what_they_have_read() -> None:

@@ -49,9 +49,11 @@ def in_trouble(world: World) -> None:
     world.break_circuit()
     world.lose()
     world.clock.advance(WAIT)
-    world.dead(tenant="acme", error="VendorFailed: The vendor answered 503 three times.")
-    world.dead("02", operation="send_transactional", target="email")
-    world.dead("03", EntryState.UNKNOWN)
+    world.put_outbox_entry(
+        tenant="acme", error="VendorFailed: The vendor answered 503 three times."
+    )
+    world.put_outbox_entry("02", operation="send_transactional", target="email")
+    world.put_outbox_entry("03", EntryState.UNKNOWN)
     world.dead_webhook(error="ValueError")
     world.fail(tenant="acme", operation="lookup")
     world.fail(id="req-2", status=IntegrationStatus.TIMEOUT, error="AttemptTimeout")

@@ -27,7 +27,7 @@ def test_page_charts_the_calls_of_the_last_hours() -> None:
     """The first page charts all services, and the page of a service its own calls."""
     clock = VirtualClock()
 
-    def broken() -> None:
+    def fail_to_connect() -> None:
         raise ConnectionFailed("gone")
 
     services = [
@@ -42,7 +42,7 @@ def test_page_charts_the_calls_of_the_last_hours() -> None:
             clock.advance(3_600)
             hub.manager.run("other", int)
             with pytest.raises(ConnectionFailed):
-                hub.manager.run("vat", broken)
+                hub.manager.run("vat", fail_to_connect)
             metrics.flush()
             first = visitor.get("/").text
             assert "3 calls, 1 failed." in first

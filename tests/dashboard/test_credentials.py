@@ -16,7 +16,7 @@ RENEW = "/acts/credentials-renew?service=vat"
 FIRST, SECOND = Credentials.bearer("canary-first"), Credentials.bearer("canary-second")
 
 
-def opened(store: MemoryCredentialProvider, trail: Trail) -> Hub:
+def hub_with_credentials(store: MemoryCredentialProvider, trail: Trail) -> Hub:
     """A hub whose service `vat` gets its credentials from a store that renews them."""
     services = [
         Service("vat", "http://127.0.0.1:9", needs_credentials=True),
@@ -38,7 +38,7 @@ def visitor_of(hub: Hub, person: Person = ANN) -> Visitor:
 def test_person_renews_credentials() -> None:
     """A person renews the credentials of one tenant; the act is confirmed, told and recorded."""
     trail, store = Trail(), store_of(lambda *_: SECOND)
-    with opened(store, trail) as hub:
+    with hub_with_credentials(store, trail) as hub:
         visitor = visitor_of(hub)
         assert "credentials-renew" in visitor.get("/service?service=vat").text
         assert "credentials-renew" not in visitor.get("/service?service=plain").text
@@ -64,7 +64,7 @@ def test_renewal_that_fails_keeps_the_credentials() -> None:
         raise CredentialRefreshFailed("The server is away.", service="vat")
 
     trail, store = Trail(), store_of(refuse)
-    with opened(store, trail) as hub:
+    with hub_with_credentials(store, trail) as hub:
         assert "Not done. " in visitor_of(hub).act(RENEW, reason="leaked").text
         assert FIRST == store.get("vat", None)
         acts = [act for _, act, _, _ in trail.records]
@@ -73,7 +73,7 @@ def test_renewal_that_fails_keeps_the_credentials() -> None:
 
 def test_configured_credentials_are_not_renewed_here() -> None:
     """A service without a provider of credentials, or none of this name, is refused."""
-    with opened(store_of(lambda *_: SECOND), Trail()) as hub:
+    with hub_with_credentials(store_of(lambda *_: SECOND), Trail()) as hub:
         visitor = visitor_of(hub)
         assert 404 == visitor.get("/acts/credentials-renew?service=plain").status
         assert 404 == visitor.get("/acts/credentials-renew?service=nobody").status

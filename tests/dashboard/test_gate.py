@@ -36,7 +36,7 @@ class Ticks:
         return self.now
 
 
-def at(world: World, gate: Gate) -> Visitor:
+def visitor_at(world: World, gate: Gate) -> Visitor:
     """A visitor who stands at a door."""
     return Visitor(DashboardApp(world.dashboard, gate.identify))
 
@@ -47,7 +47,7 @@ def test_link_works_once() -> None:
         ticks = Ticks()
         gate = Gate(ticks, guest=ANN)
         token = gate.token
-        visitor = at(world, gate)
+        visitor = visitor_at(world, gate)
         assert 401 == visitor.get("/").status
         assert 401 == visitor.get("/?token=wrong").status
         assert 401 == visitor.get(f"/?token={token}&token={token}").status
@@ -56,7 +56,7 @@ def test_link_works_once() -> None:
         assert re.search("HttpOnly; SameSite=Lax$", login_response.header("Set-Cookie"))
         assert token not in visitor.get("/").text
         assert 200 == visitor.get("/").status
-        assert 401 == at(world, gate).get(f"/?token={token}").status
+        assert 401 == visitor_at(world, gate).get(f"/?token={token}").status
         ticks.now = 12 * 3_600.0
         assert 401 == visitor.get("/").status
 
@@ -65,7 +65,7 @@ def test_session_of_https_is_sent_by_https_only() -> None:
     """If the browser used HTTPS, its session cookie is sent over HTTPS only."""
     with World() as world:
         gate = Gate(Ticks(), guest=ANN)
-        visitor = at(world, gate)
+        visitor = visitor_at(world, gate)
         login_response = visitor.get(f"/?token={gate.token}", **{"wsgi.url_scheme": "https"})
         assert login_response.header("Set-Cookie").endswith("; Secure")
 
@@ -74,7 +74,7 @@ def test_other_names_of_this_machine_are_refused() -> None:
     """A page of another site cannot reach the server under its own name."""
     with World() as world:
         gate = Gate(Ticks(), guest=ANN, hosts=["127.0.0.1:8741"])
-        visitor = at(world, gate)
+        visitor = visitor_at(world, gate)
         url = f"/?token={gate.token}"
         assert 421 == visitor.get(url, HTTP_HOST="evil.example").status
         assert 303 == visitor.get(url, HTTP_HOST="127.0.0.1:8741").status
@@ -84,12 +84,12 @@ def test_people_log_in_with_their_roles() -> None:
     """A name and its password make a session with the person's role."""
     with World() as world:
         gate = Gate(Ticks(), members=members_of(PEOPLE))
-        visitor = at(world, gate)
+        visitor = visitor_at(world, gate)
         assert "Password" in visitor.get("/calls").text
         login = {"name": "ann", "password": "password-of-ann"}
         assert 303 == visitor.post("/login", login).status
         assert "ann" in visitor.get("/").text
-        other_visitor = at(world, gate)
+        other_visitor = visitor_at(world, gate)
         assert (
             303
             == other_visitor.post("/login", {"name": "BEN", "password": "password:of-ben"}).status
@@ -111,7 +111,7 @@ def test_people_log_in_with_their_roles() -> None:
 def test_wrong_logins_are_refused(form: dict[str, str], environ: dict[str, str]) -> None:
     """A wrong name, password, site or form makes no session."""
     with World() as world:
-        visitor = at(world, Gate(Ticks(), members=members_of(PEOPLE)))
+        visitor = visitor_at(world, Gate(Ticks(), members=members_of(PEOPLE)))
         answer = visitor.post("/login", form, **environ)
         assert (401, True) == (answer.status, "is wrong" in answer.text)
         assert "password-of" not in answer.text
@@ -121,7 +121,7 @@ def test_guessing_is_slowed_down() -> None:
     """After ten wrong passwords nobody may try for a minute, not even with the right one."""
     with World() as world:
         ticks = Ticks()
-        visitor = at(world, Gate(ticks, members=members_of(PEOPLE)))
+        visitor = visitor_at(world, Gate(ticks, members=members_of(PEOPLE)))
         right = {"name": "ann", "password": "password-of-ann"}
         for _ in range(10):
             assert 401 == visitor.post("/login", {"name": "ann", "password": "guess"}).status
@@ -153,7 +153,7 @@ def test_read_only_page_lets_nobody_act() -> None:
     """With --read-only, people with permission to act can only read."""
     with World() as world:
         gate = Gate(Ticks(), guest=Person("ann", ALL_ACTS), read_only=True)
-        visitor = at(world, gate)
+        visitor = visitor_at(world, gate)
         visitor.get(f"/?token={gate.token}")
         assert "ann (read only)" in visitor.get("/").text
     assert not READ_ONLY
@@ -295,14 +295,14 @@ def test_command_serves_people_and_refuses_to_be_reached(
     path.write_text(f'[state]\nurl = "sqlite:///{tmp_path}/state.db"\n')
     context = Context(config=str(path))
 
-    def refused() -> Any:
+    def expect_refusal() -> Any:
         return pytest.raises(ConfigurationError, match="Other machines may reach")
 
-    with refused():
+    with expect_refusal():
         command_function(host="0.0.0.0", count=0, context=context)
-    with refused():
+    with expect_refusal():
         command_function(host="::", remote=True, count=0, context=context)
-    with refused():
+    with expect_refusal():
         command_function(host="example.com", people_env="PEOPLE", count=0, context=context)
     monkeypatch.setenv("MOORAGE_KEYS", generate_keys().text().reveal())
     command_function(port=0, count=0, audit=f"sqlite:///{tmp_path}/a.db", context=context)

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 def test_entries_of_an_outbox_without_a_trail_are_recorded() -> None:
     """The page records acts on an outbox that has no trail in the hub's; batches entry by entry."""
     with World() as world:
-        world.dead()
-        world.dead("02")
+        world.put_outbox_entry()
+        world.put_outbox_entry("02")
         bare_outbox = Outbox(world.outbox_store)
         page = Dashboard(world.hub, secret=SECRET, outbox=bare_outbox)
         visitor = Visitor(DashboardApp(page, lambda _: ANN))
@@ -78,7 +78,7 @@ def serve_and_act(
     thread.join()
 
 
-def recorded(url: str) -> list[tuple[str, str, str]]:
+def records_of(url: str) -> list[tuple[str, str, str]]:
     """The act, subject and reason of each record of a trail, oldest first."""
     with open_audit(url, create=True) as store:
         items = AuditTrail(store).find(AuditQuery()).items
@@ -109,4 +109,4 @@ def test_command_records_each_act_once(monkeypatch: pytest.MonkeyPatch, tmp_path
             ("circuit.open", "circuit of vat", "a test"),
             ("outbox.drop", f"entry 0{number}", "a test"),
         ]
-        assert expected == {url: recorded(url) for url in expected}
+        assert expected == {url: records_of(url) for url in expected}

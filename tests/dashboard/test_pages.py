@@ -83,7 +83,7 @@ def read(text: str) -> Strict:
     return parser
 
 
-def paused(world: World) -> None:
+def pause_service(world: World) -> None:
     """Pause as if the vendor had asked for it."""
     flows = world.hub.manager.flows
     gates = flows.plans.find("vat", None, None).gates
@@ -98,11 +98,11 @@ def test_first_page_says_what_needs_a_person() -> None:
         assert "Nothing needs a person." in quiet_page
         assert "No failures." in quiet_page
         world.break_circuit()
-        paused(world)
+        pause_service(world)
         world.lose()
-        world.dead()
-        world.dead("02")
-        world.dead("03", EntryState.UNKNOWN)
+        world.put_outbox_entry()
+        world.put_outbox_entry("02")
+        world.put_outbox_entry("03", EntryState.UNKNOWN)
         world.dead_webhook()
         world.fail()
         text = visitor.get("/").text
@@ -153,8 +153,8 @@ def test_queue_pages_show_entries_without_their_contents() -> None:
         visitor = world.visitor()
         for number in range(120):
             tenant = "acme" if number % 2 else "globex"
-            world.dead(f"{number:03}", tenant=tenant, content=b"a private content")
-        world.dead("w", EntryState.WAITING)
+            world.put_outbox_entry(f"{number:03}", tenant=tenant, content=b"a private content")
+        world.put_outbox_entry("w", EntryState.WAITING)
         counts = visitor.get("/queues").text
         assert "100+" in counts
         first = visitor.get("/queues?box=outbox&state=dead&tenant=acme").text
@@ -223,7 +223,7 @@ def test_page_shows_what_an_installation_has() -> None:
         assert "The outcome of every payment is known." in visitor.get("/unknown").text
 
 
-class Away:
+class UnavailableStore:
     """A log, or a queue, whose database is away."""
 
     def write(self, _: object) -> None:
@@ -233,7 +233,7 @@ class Away:
         """Fail."""
         raise StorageUnavailable("The log is away.")
 
-    def audited_by(self, _: object) -> Away:
+    def audited_by(self, _: object) -> UnavailableStore:
         """The same queue; nothing is recorded."""
         return self
 
@@ -241,7 +241,7 @@ class Away:
 def test_unavailable_store_hides_only_its_section() -> None:
     """The first page shows what can be read; a page that needs the store says that it is away."""
     with Hub([]) as hub:
-        log: Any = Away()
+        log: Any = UnavailableStore()
         dashboard = Dashboard(hub, secret=SECRET, log=log)
         visitor = Visitor(DashboardApp(dashboard, lambda _: ANN))
         first = visitor.get("/")
@@ -277,8 +277,8 @@ def test_hostile_texts_are_only_texts() -> None:
         fields: Any = dict.fromkeys(
             ("tenant", "operation", "error", "subject", "target", "lane"), EVIL
         )
-        world.dead(**fields)
-        world.dead("02<b>", EntryState.UNKNOWN, **fields)
+        world.put_outbox_entry(**fields)
+        world.put_outbox_entry("02<b>", EntryState.UNKNOWN, **fields)
         world.dead_webhook(**fields)
         log: Any = dict.fromkeys(
             ("tenant", "operation", "error", "subject", "vendor_code", "idempotency_key", "region"),
@@ -398,7 +398,7 @@ def test_no_secret_is_on_any_page() -> None:
     with World() as world:
         canaries.plant("api-key", world.stripe.api_key)
         world.lose()
-        world.dead(content=canaries.plant("content").encode())
+        world.put_outbox_entry(content=canaries.plant("content").encode())
         world.fail()
         dashboard = Dashboard(
             world.hub, secret=secret, outbox=world.outbox, inbox=world.inbox, log=world.log
@@ -417,7 +417,7 @@ def test_viewer_sees_everything_and_no_button() -> None:
         world.break_circuit()
         world.lose()
         world.clock.advance(WAIT)
-        world.dead()
+        world.put_outbox_entry()
         visitor = world.visitor(VIEWER)
         for url in ("/", "/service?service=vat", "/dead", "/payment?key=INV-7/1", "/unknown"):
             answer = visitor.get(url)

@@ -44,7 +44,7 @@ def test_paused_entry_says_so() -> None:
     """A waiting entry that a pause covers shows the reason; a pause offers no acts of entries."""
     with World() as world:
         visitor = world.visitor()
-        world.dead("07", EntryState.WAITING, subject="ada")
+        world.put_outbox_entry("07", EntryState.WAITING, subject="ada")
         assert "incident 7" not in visitor.get("/entry?box=outbox&id=07").text
         visitor.act(ALL, reason="incident 7")
         (pause,) = world.outbox.find(EntryQuery(states={EntryState.PAUSED})).items

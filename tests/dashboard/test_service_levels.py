@@ -29,7 +29,7 @@ def test_page_shows_the_budget_left_by_month() -> None:
     """Each month has its targets, met or missed, and the share of the budget that is left."""
     clock, metrics = VirtualClock(), MemoryMetrics()
 
-    def broken() -> None:
+    def fail_to_connect() -> None:
         raise ConnectionFailed("gone")
 
     services = [Service("vat", "http://127.0.0.1:9", circuit=None, retry=None)]
@@ -43,7 +43,7 @@ def test_page_shows_the_budget_left_by_month() -> None:
             for _ in range(4):
                 hub.manager.run("vat", int)
             with pytest.raises(ConnectionFailed):
-                hub.manager.run("vat", broken)
+                hub.manager.run("vat", fail_to_connect)
             metrics.flush()
             clock.advance(timedelta(days=32).total_seconds())
             for _ in range(3):

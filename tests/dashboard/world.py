@@ -176,7 +176,9 @@ class World:
         with pytest.raises((OutcomeUnknown, ConnectionFailed)):
             self.hub.payments().charge(charge, idempotency_key=key)
 
-    def dead(self, id: str = "01", state: EntryState = EntryState.DEAD, **fields: Any) -> None:
+    def put_outbox_entry(
+        self, id: str = "01", state: EntryState = EntryState.DEAD, **fields: Any
+    ) -> None:
         """Put an entry of this state into the outbox."""
         self._put(self.outbox_store, OutboxEntry, id, state, fields)
 
@@ -209,12 +211,12 @@ class World:
     def break_circuit(self) -> None:
         """Make the calls to `vat` fail until its circuit opens."""
 
-        def broken() -> None:
+        def fail_to_connect() -> None:
             raise ConnectionFailed("gone")
 
         for _ in range(4):
             with pytest.raises((ConnectionFailed, CircuitBreakerOpen)):
-                self.hub.manager.run("vat", broken)
+                self.hub.manager.run("vat", fail_to_connect)
 
 
 @attrs.define
@@ -299,11 +301,11 @@ def form_of(text: str) -> dict[str, str]:
     """The hidden fields of the form on a page."""
     fields: dict[str, str] = {}
 
-    class Hidden(HTMLParser):
+    class HiddenFields(HTMLParser):
         def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
             values = dict(attrs)
             if tag == "input" and values.get("type") == "hidden":
                 fields[values["name"] or ""] = values["value"] or ""
 
-    Hidden().feed(text)
+    HiddenFields().feed(text)
     return fields

@@ -149,11 +149,11 @@ class Shop:
         answer = verb(*values, **options)
         return run_plain(answer) if inspect.iscoroutine(answer) else answer
 
-    def later(self, seconds: float) -> None:
+    def advance_clock(self, seconds: float) -> None:
         """Advance the clock."""
         self.clock.advance(seconds)
 
-    def after(self, seconds: float) -> Any:
+    def time_after(self, seconds: float) -> Any:
         """The time after this many seconds."""
         return self.clock.utc() + timedelta(seconds=seconds)
 

@@ -220,12 +220,14 @@ def test_a_store_that_is_lost_in_a_batch(hub: Hub, store: Counting) -> None:
     put(outbox, 1)
     claim = store.claim
 
-    def claimed(*value: Any) -> Any:
+    def claim_and_close(*value: Any) -> Any:
         taken_entries = claim(*value)
         store.close()
         return taken_entries
 
-    lost_outbox = Outbox(cast("OutboxStorage", Losing(store, claimed)), clock=VirtualClock())
+    lost_outbox = Outbox(
+        cast("OutboxStorage", Losing(store, claim_and_close)), clock=VirtualClock()
+    )
     with pytest.raises(StorageUnavailable, match="The store is closed"):
         lost_outbox.deliver(hub)
 
@@ -320,14 +322,16 @@ def test_cancelling_a_call_that_just_began(store: Counting) -> None:
     store.claim(1, 60.0, 5)
     pages = iter([seen_entry])
 
-    class Late(Losing):
+    class OutdatedStore(Losing):
         """A store whose first answer is outdated."""
 
         def find(self, query: EntryQuery, /) -> Any:
             page = store.find(query)
             return attrs.evolve(page, items=(next(pages, page.items[0]),))
 
-    late_outbox = Outbox(cast("OutboxStorage", Late(store, store.claim)), clock=VirtualClock())
+    late_outbox = Outbox(
+        cast("OutboxStorage", OutdatedStore(store, store.claim)), clock=VirtualClock()
+    )
     assert not late_outbox.cancel("a")
 
 

@@ -72,10 +72,10 @@ def test_a_producers_clock_delays_nothing(shop: Shop, skew: timedelta) -> None:
 @SKEWS
 def test_a_workers_clock_takes_nothing_early(shop: Shop, skew: timedelta) -> None:
     """A deferred call is due by the store's clock, not by a worker's."""
-    _put(shop, not_before=shop.after(60))
+    _put(shop, not_before=shop.time_after(60))
     worker = _elsewhere(shop, skew)
     assert 0 == len(_deliver(worker))
-    shop.later(60)
+    shop.advance_clock(60)
     assert 1 == _deliver(worker).done
 
 
@@ -84,20 +84,20 @@ def test_a_span_is_counted_by_the_store(shop: Shop, skew: timedelta) -> None:
     """A delay is measured by the store's clock, regardless of the caller's."""
     entry = _put(_elsewhere(shop, skew), not_before=timedelta(minutes=5))
 
-    assert shop.after(300) == entry.due
+    assert shop.time_after(300) == entry.due
 
 
 @SKEWS
 def test_absolute_times_are_the_stores(shop: Shop, skew: timedelta) -> None:
     """An absolute time means the same from every caller."""
-    entry = _put(_elsewhere(shop, skew), not_before=shop.after(300))
+    entry = _put(_elsewhere(shop, skew), not_before=shop.time_after(300))
 
-    assert shop.after(300) == entry.due
+    assert shop.time_after(300) == entry.due
 
 
 def test_past_start_is_due_at_once(shop: Shop) -> None:
     """A call with a start in the past is due at once."""
-    for past_start in (shop.after(-300), timedelta(minutes=-5)):
+    for past_start in (shop.time_after(-300), timedelta(minutes=-5)):
         entry = _put(shop, not_before=past_start)
         assert shop.clock.utc() == entry.due
 
@@ -120,7 +120,7 @@ def test_a_workers_clock_ends_no_lease(shop: Shop, skew: timedelta) -> None:
     other_process, handled_steps = _elsewhere(shop, skew), list[str]()
 
     @other_process.inbox.on("payments")  # type: ignore[untyped-decorator]
-    def late(event: Any, entry: Any) -> None:
+    def handle_late(event: Any, entry: Any) -> None:
         handled_steps.append("late")
 
     @shop.inbox.on("payments")  # type: ignore[untyped-decorator]
@@ -140,9 +140,9 @@ def test_leases_end_by_the_stores_clock(shop: Shop, skew: timedelta) -> None:
     entry = _put(shop)
     stored_entry = shop.sent.find(EntryQuery(id=entry.id)).items[0]
     _die(_elsewhere(shop, skew))
-    shop.later(59)
+    shop.advance_clock(59)
     assert 0 == len(_deliver(shop))
-    shop.later(1)
+    shop.advance_clock(1)
     assert 1 == _deliver(shop).done
     assert stored_entry.added_at == entry.added_at
 
@@ -166,7 +166,7 @@ def test_retry_at_is_in_the_callers_clock(shop: Shop, skew: timedelta) -> None:
     person = _elsewhere(shop, skew)
     with pytest.raises(IdempotencyInProgress) as excinfo:
         person.do(person.outbox.drop, entry.id)
-    assert person.after(60) == excinfo.value.retry_at
+    assert person.time_after(60) == excinfo.value.retry_at
 
 
 # --- when to try again ------------------------------------------------------------------
@@ -180,8 +180,8 @@ def test_retry_after_is_a_span(shop: Shop, skew: timedelta) -> None:
     worker.stripe.fail(reply({}, 429, Retry_After="120"))
     (worked_entry,) = _deliver(worker).worked
 
-    assert worker.after(120) == worked_entry.error.retry_at
-    assert shop.after(120) == worked_entry.entry.due
+    assert worker.time_after(120) == worked_entry.error.retry_at
+    assert shop.time_after(120) == worked_entry.entry.due
 
 
 @SKEWS
@@ -190,20 +190,20 @@ def test_retry_time_uses_the_hub_clock(shop: Shop, skew: timedelta) -> None:
     hub = _elsewhere(shop, skew).hub
     _put(shop)
     outbox = shop.outbox_over(shop.sent, clock=Watch(shop.clock, 3 * skew))
-    _failing(hub, seconds=120)
+    _refuse_payments(hub, seconds=120)
     (worked_entry,) = shop.do(outbox.deliver, hub).worked
 
-    assert shop.after(120) == worked_entry.entry.due
+    assert shop.time_after(120) == worked_entry.entry.due
 
 
-def _failing(hub: Any, *, seconds: float, by_vendor: bool = True) -> None:
+def _refuse_payments(hub: Any, *, seconds: float, by_vendor: bool = True) -> None:
     """Have a hub refuse payments for so long."""
 
-    def refused(*_: Any, **__: Any) -> Any:
+    def raise_rate_limit(*_: Any, **__: Any) -> Any:
         at = hub.manager.flows.core.utc() + timedelta(seconds=seconds)
         raise RateLimitExceeded("too many calls.", retry_at=at, by_vendor=by_vendor)
 
-    hub.payments = refused
+    hub.payments = raise_rate_limit
 
 
 @pytest.mark.parametrize(
@@ -214,28 +214,28 @@ def test_an_absurd_pause_is_bounded(shop: Shop, message: str) -> None:
     _put(shop)
     shop.stripe.fail(reply({}, 429, Retry_After=message))
     (worked_entry,) = _deliver(shop).worked
-    assert worked_entry.entry.due <= shop.after(3_600)
-    shop.later(3_600)
+    assert worked_entry.entry.due <= shop.time_after(3_600)
+    shop.advance_clock(3_600)
     assert 1 == len(_deliver(shop))
 
 
 def test_outbox_caps_retry_at(shop: Shop) -> None:
     """The outbox limits the `retry_at` of an error, for errors from any source."""
     _put(shop)
-    _failing(shop.hub, seconds=1_795_392_000)
+    _refuse_payments(shop.hub, seconds=1_795_392_000)
     (worked_entry,) = _deliver(shop).worked
 
-    assert shop.after(1_795_392_000) == worked_entry.error.retry_at
-    assert shop.after(3_600) == worked_entry.entry.due
+    assert shop.time_after(1_795_392_000) == worked_entry.error.retry_at
+    assert shop.time_after(3_600) == worked_entry.entry.due
 
 
 def test_a_quota_is_waited_for(shop: Shop) -> None:
     """An entry waits until our own quota allows it, without wasting an attempt."""
     entry = _put(shop)
-    _failing(shop.hub, seconds=20 * 3_600, by_vendor=False)
+    _refuse_payments(shop.hub, seconds=20 * 3_600, by_vendor=False)
     (worked_entry,) = _deliver(shop).worked
 
-    assert shop.after(20 * 3_600) == worked_entry.entry.due
+    assert shop.time_after(20 * 3_600) == worked_entry.entry.due
     assert [entry.id] == [item.id for item in shop.do(shop.outbox.stuck).items]
 
 
@@ -244,12 +244,12 @@ def test_a_policy_may_wait_for_longer(shop: Shop) -> None:
     policy = RetryPolicy(max_attempts=3, base_delay=10.0, max_retry_after=7_200.0)
     shop.outbox = shop.outbox_over(shop.sent, retry=policy)
     entry = _put(shop)
-    _failing(shop.hub, seconds=86_400)
+    _refuse_payments(shop.hub, seconds=86_400)
     (worked_entry,) = _deliver(shop).worked
 
-    assert shop.after(7_200) == worked_entry.entry.due
+    assert shop.time_after(7_200) == worked_entry.entry.due
     assert [entry.id] == [item.id for item in shop.do(shop.outbox.stuck).items]
-    shop.later(3_600)
+    shop.advance_clock(3_600)
     assert () == shop.do(shop.outbox.stuck).items
 
 
@@ -260,9 +260,9 @@ def test_unusually_long_waits_are_listed_as_stuck(shop: Shop) -> None:
     """Tried calls that wait for decades are listed; deferred or short waits are not."""
     _put(shop, not_before=timedelta(days=365))
     entries = [_put(shop) for _ in range(3)]
-    _leave(shop, entries[0], EntryState.WAITING, shop.after(57 * 365 * 86_400))
+    _leave(shop, entries[0], EntryState.WAITING, shop.time_after(57 * 365 * 86_400))
     _leave(shop, entries[1], EntryState.DEAD, None)
-    _leave(shop, entries[2], EntryState.WAITING, shop.after(3_600))
+    _leave(shop, entries[2], EntryState.WAITING, shop.time_after(3_600))
 
     assert [entries[1].id, entries[0].id] == [item.id for item in shop.do(shop.outbox.stuck).items]
     first = shop.do(shop.outbox.stuck, limit=1)
@@ -277,15 +277,15 @@ def test_webhooks_may_be_stuck(shop: Shop) -> None:
     entry = shop.do(shop.inbox.receive, "stripe", **shop.paid().arguments())
     assert () == shop.do(shop.inbox.stuck).items
     stored_entry = shop.received.find(EntryQuery(id=entry.id)).items[0]
-    shop.received.swap(_changed(stored_entry, EntryState.DEAD, None), stored_entry.fence)
+    shop.received.swap(_changed_entry(stored_entry, EntryState.DEAD, None), stored_entry.fence)
     assert [entry.id] == [item.id for item in shop.do(shop.inbox.stuck).items]
 
 
 def _leave(shop: Shop, entry: Any, state: EntryState, due: datetime | None) -> None:
-    shop.sent.swap(_changed(entry, state, due), entry.fence)
+    shop.sent.swap(_changed_entry(entry, state, due), entry.fence)
 
 
-def _changed(entry: Any, state: EntryState, due: datetime | None) -> Any:
+def _changed_entry(entry: Any, state: EntryState, due: datetime | None) -> Any:
     return attrs.evolve(entry, state=state, due=due, attempts=1, fence=entry.fence + 1)
 
 
@@ -298,9 +298,9 @@ def test_a_housekeepers_clock_forgets_nothing_early(shop: Shop, skew: timedelta)
     _put(shop)
     assert 1 == _deliver(shop).done
     keeper = _elsewhere(shop, skew)
-    shop.later(600)
+    shop.advance_clock(600)
     assert 0 == keeper.do(keeper.outbox.forget, timedelta(minutes=10))
-    shop.later(1)
+    shop.advance_clock(1)
     assert 1 == keeper.do(keeper.outbox.forget, timedelta(minutes=10))
 
 
@@ -309,6 +309,6 @@ def test_memorys_clock_is_not_set(shop: Shop) -> None:
     entry = _put(shop, not_before=timedelta(minutes=1))
     shop.clock.step_utc(HOUR)
     assert 0 == len(_deliver(shop))
-    shop.later(60)
+    shop.advance_clock(60)
     assert entry.due == shop.sent.now()
     assert 1 == _deliver(shop).done

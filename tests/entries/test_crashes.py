@@ -104,7 +104,7 @@ def test_page_counts_the_cells() -> None:
         },
         {"case": "celery", "fault": "killed", "point": "claimed", "verdict": "lost"},
     ]
-    written_page = page.written(rows)
+    written_page = page.page_of_rows(rows)
     assert f"**{len(CASES) * len(FAULTS) * len(POINTS)} crashes of moorage" in written_page
     assert ": 1 doubled an effect, 0 lost one," in written_page
     assert "After 1 of them a person" in written_page

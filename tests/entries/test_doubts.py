@@ -248,7 +248,7 @@ def test_payment_closed_as_not_done_is_left_to_a_person(till: Till) -> None:
     run_plain(body())
 
 
-def test_round_settles_up_to_its_limit(till: Till, stopped: Event) -> None:
+def test_round_settles_up_to_its_limit(till: Till, stopped_event: Event) -> None:
     """The limit, the stop and the ids of a round apply to entries with unknown outcome too."""
 
     async def body() -> None:
@@ -256,7 +256,7 @@ def test_round_settles_up_to_its_limit(till: Till, stopped: Event) -> None:
         entries = [await till.doubted(charge) for charge in charges]
         for entry in entries:
             await till.paid(entry)
-        assert 0 == len(await till.deliver(stop=stopped))
+        assert 0 == len(await till.deliver(stop=stopped_event))
         assert 0 == len(await till.deliver(limit=0))
         assert 0 == len(await till.deliver(ids=[entries[-1].id]))
         assert [1, 1, 0] == [len(await till.deliver(limit=1)) for _ in range(3)]
@@ -265,7 +265,7 @@ def test_round_settles_up_to_its_limit(till: Till, stopped: Event) -> None:
 
 
 @pytest.fixture
-def stopped() -> Event:
+def stopped_event() -> Event:
     """An event that is set."""
     event = Event()
     event.set()
@@ -321,11 +321,11 @@ def test_store_that_is_away_loses_nothing_that_was_done(till: Till) -> None:
         entry = await till.doubted()
         await till.do(till.outbox.put, "payments", "charge", ORDER)
 
-        def away(*_: Any) -> Any:
+        def fail_to_store(*_: Any) -> Any:
             raise StorageUnavailable("away")
 
         flows = till.outbox._flows  # noqa: SLF001 - what it does with a register
-        register: Any = type("Away", (), {"closed": away})()
+        register: Any = type("Away", (), {"closed": fail_to_store})()
 
         async def call(*_: Any) -> str:
             return "done"
@@ -340,13 +340,13 @@ def test_store_that_is_away_loses_nothing_that_was_done(till: Till) -> None:
 # --- the worker that was late -------------------------------------------------------------
 
 
-def _refused() -> VendorRejected:
+def _refusal() -> VendorRejected:
     return VendorRejected("no")
 
 
 CASES: list[tuple[Callable[[], Any], tuple[str, int]]] = [
     (lambda: "done", ("done", 0)),
-    (_refused, ("dead", 1)),
+    (_refusal, ("dead", 1)),
     (lambda: VendorFailed("busy"), ("unknown", 0)),
     (lambda: OutcomeUnknown("lost"), ("unknown", 0)),
 ]

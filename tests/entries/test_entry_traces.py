@@ -48,7 +48,7 @@ class Spans:
         self.tracing = OpenTelemetryEntries(tracer_provider=self.provider)
         self.tracer = self.provider.get_tracer("app")
 
-    def named(self, name: str) -> Any:
+    def span_named(self, name: str) -> Any:
         """The only finished span of this name."""
         (span,) = (span for span in self.exporter.get_finished_spans() if span.name == name)
         return span
@@ -79,9 +79,9 @@ def test_call_of_the_outbox_continues_the_trace(tmp_path: Path) -> None:
             assert 1 == worker.deliver(spans.hub(vendor)).done
 
     order, send, process = (
-        spans.named(name) for name in ("order", "send outbox", "process outbox")
+        spans.span_named(name) for name in ("order", "send outbox", "process outbox")
     )
-    call, attempt = spans.named("moorage.call"), spans.named("POST")
+    call, attempt = spans.span_named("moorage.call"), spans.span_named("POST")
     assert (order.context.span_id, send.context.span_id, process.context.span_id) == (
         send.parent.span_id,
         process.parent.span_id,
@@ -92,7 +92,7 @@ def test_call_of_the_outbox_continues_the_trace(tmp_path: Path) -> None:
     }
     assert (trace.SpanKind.PRODUCER, trace.SpanKind.CONSUMER) == (send.kind, process.kind)
     linked_spans = [(link.context.trace_id, link.context.span_id) for link in process.links]
-    assert [_ids(send), _ids(spans.named("round"))] == linked_spans
+    assert [_ids(send), _ids(spans.span_named("round"))] == linked_spans
     assert (entry.id, "outbox", "acme", 1) == tuple(
         process.attributes[name]
         for name in (
@@ -115,7 +115,10 @@ def test_stored_calls_have_another_name() -> None:
     outbox.put_request("erp", Request.post("/invoices", json={}))
     outbox.deliver(spans.hub(vendor))
 
-    send, process = spans.named("connector.message_queue.publish"), spans.named("process outbox")
+    send, process = (
+        spans.span_named("connector.message_queue.publish"),
+        spans.span_named("process outbox"),
+    )
     assert trace.SpanKind.PRODUCER is send.kind
     assert send.context.span_id == process.parent.span_id
     assert send.name == NAMES["connector"]["send outbox"]
@@ -131,7 +134,7 @@ def test_failed_work_marks_its_span() -> None:
 
     outbox.deliver(spans.hub(vendor))
 
-    process = spans.named("process outbox")
+    process = spans.span_named("process outbox")
     assert "InvalidRequest" == process.attributes["error.type"]
     assert trace.StatusCode.ERROR is process.status.status_code
     assert "canary" not in process.to_json()
@@ -150,7 +153,7 @@ def test_webhook_continues_the_senders_trace(shop: Shop) -> None:
     entry = shop.do(inbox.receive, "stripe", **{**delivery, "headers": headers})
     shop.do(inbox.handle)
 
-    send, process = spans.named("send inbox"), spans.named("process inbox")
+    send, process = spans.span_named("send inbox"), spans.span_named("process inbox")
     assert PARENT.split("-")[1:3] == [
         f"{send.parent.trace_id:032x}",
         f"{send.parent.span_id:016x}",
@@ -172,8 +175,8 @@ def test_webhook_in_a_request_stays_in_its_trace(shop: Shop) -> None:
     with spans.tracer.start_as_current_span("POST /hooks"):
         shop.do(inbox.receive, "stripe", **{**delivery, "headers": headers})
 
-    send = spans.named("send inbox")
-    assert spans.named("POST /hooks").context.span_id == send.parent.span_id
+    send = spans.span_named("send inbox")
+    assert spans.span_named("POST /hooks").context.span_id == send.parent.span_id
     assert [PARENT.split("-")[2]] == [f"{link.context.span_id:016x}" for link in send.links]
 
 
@@ -276,8 +279,8 @@ def test_invalid_context_is_ignored() -> None:
     )
     with spans.tracing.processing("outbox", entry):
         pass
-    assert spans.named("process outbox").parent is None
-    assert not spans.named("process outbox").links
+    assert spans.span_named("process outbox").parent is None
+    assert not spans.span_named("process outbox").links
 
 
 @pytest.mark.parametrize("state", ["", "x" * 513, 5])

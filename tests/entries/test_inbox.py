@@ -145,7 +145,7 @@ def test_uninterpretable_webhooks_are_accepted(shop: Shop) -> None:
     shop.hub.events = understood
     shop.inbox = shop.inbox_over(shop.received)
     handling = Handling(shop)
-    shop.later(10)
+    shop.advance_clock(10)
     assert 1 == shop.do(shop.inbox.handle).done
     assert ["INV-1"] == handling.seen
 
@@ -244,7 +244,7 @@ def test_a_failed_handler_is_called_again(shop: Shop) -> None:
     assert isinstance(handled_batch.worked[0].error, RuntimeError)
     assert 0 == len(shop.do(shop.inbox.handle))
 
-    shop.later(10)
+    shop.advance_clock(10)
     assert 2 == shop.do(shop.inbox.handle).done
     assert ["INV-2", "INV-1", "INV-1"] == handling.seen
 
@@ -256,7 +256,7 @@ def test_webhook_that_always_fails_is_dead_and_replayable(shop: Shop) -> None:
     states = []
     for _ in range(4):
         states += [work.entry.state.value for work in shop.do(shop.inbox.handle).worked]
-        shop.later(100)
+        shop.advance_clock(100)
     assert ["waiting", "waiting", "dead"] == states
     (dead_entry,) = shop.do(shop.inbox.find, EntryQuery(states=["dead"])).items
     assert (3, False, "RuntimeError") == (dead_entry.attempts, dead_entry.holds, dead_entry.error)
@@ -272,7 +272,7 @@ def test_done_webhooks_can_be_replayed(shop: Shop) -> None:
     handling = Handling(shop)
     entry = _receive(shop, shop.paid())
     shop.do(shop.inbox.handle)
-    shop.later(1e6)
+    shop.advance_clock(1e6)
     shop.do(shop.inbox.replay, entry.id)
     shop.do(shop.inbox.handle)
     assert ["INV-1", "INV-1"] == handling.seen
@@ -294,7 +294,7 @@ def test_dead_workers_webhook_is_taken_over(shop: Shop) -> None:
     assert 0 == len(shop.do(shop.inbox.handle))
     with pytest.raises(IdempotencyInProgress, match="A worker is processing"):
         shop.do(shop.inbox.replay, entry.id)
-    shop.later(60)
+    shop.advance_clock(60)
     assert 1 == shop.do(shop.inbox.handle).done
 
 
@@ -309,7 +309,7 @@ def test_webhook_that_kills_workers_is_dead(shop: Shop) -> None:
     for _ in range(3):
         with pytest.raises(KeyboardInterrupt):
             shop.do(shop.inbox.handle)
-        shop.later(60)
+        shop.advance_clock(60)
     handled_batch = shop.do(shop.inbox.handle)
     assert 1 == handled_batch.dead
     assert "Each worker that took it died." == handled_batch.worked[0].entry.error
@@ -320,7 +320,7 @@ def test_late_worker_marks_nothing_done(shop: Shop) -> None:
 
     @shop.inbox.on("payments")  # type: ignore[untyped-decorator]
     def handle(event: Any, entry: Any) -> None:
-        shop.later(61)
+        shop.advance_clock(61)
         stored = shop.received.find(EntryQuery(id=entry.id)).items[0]
         assert shop.received.swap(attrs.evolve(stored, fence=99, error="mine"), stored.fence)
 
@@ -457,7 +457,7 @@ def test_forget_remove_and_drop(shop: Shop) -> None:
     shop.do(shop.inbox.handle)
     waiting = _receive(shop, shop.paid("INV-2"))
     assert 0 == shop.do(shop.inbox.forget, shop.clock.utc())
-    shop.later(1)
+    shop.advance_clock(1)
     assert 1 == shop.do(shop.inbox.forget, shop.clock.utc())
     with pytest.raises(InvalidData, match="no entry") as excinfo:
         shop.do(shop.inbox.replay, done.id)
@@ -493,11 +493,11 @@ def test_full_store_answers_503(shop: Shop) -> None:
 def test_foreign_store_errors_become_storage_unavailable(shop: Shop) -> None:
     """Any exception of a store becomes StorageUnavailable, unquoted."""
 
-    class Broken(MemoryInbox):
+    class BrokenInbox(MemoryInbox):
         def add(self, *_: Any) -> Any:
             raise RuntimeError("password=hunter2")
 
-    shop.inbox = shop.inbox_over(Broken())
+    shop.inbox = shop.inbox_over(BrokenInbox())
     with pytest.raises(StorageUnavailable, match="raised RuntimeError") as excinfo:
         _receive(shop, shop.paid())
     assert "hunter2" not in str(excinfo.value)
@@ -557,7 +557,7 @@ def test_subscriptions_are_confirmed_when_they_are_handled(shop: Shop) -> None:
     content = b"\0" + pack_events([confirming])
     assert shop.received.swap(attrs.evolve(entry, content=content, fence=1), 0)
     assert 1 == shop.do(shop.inbox.handle).later
-    shop.later(10)
+    shop.advance_clock(10)
     assert 1 == shop.do(shop.inbox.handle).done
     assert ["stripe https://sns.example/confirm"] * 2 == confirmations
 

@@ -60,7 +60,7 @@ def _states(delivered: Any) -> list[tuple[str, str]]:
     return [(work.entry.id, work.entry.state.value) for work in delivered.worked]
 
 
-def _stored(shop: Shop, id: str) -> Any:
+def _stored_entry(shop: Shop, id: str) -> Any:
     return shop.do(shop.outbox.find, EntryQuery(id=id)).items[0]
 
 
@@ -184,10 +184,10 @@ def test_stores_have_a_mode(shop: Shop) -> None:
 
 def test_a_call_is_not_made_before_its_time(shop: Shop) -> None:
     """`not_before` is kept to, and the lowest numbers go first."""
-    late_entry = _put(shop, not_before=shop.after(60))
+    late_entry = _put(shop, not_before=shop.time_after(60))
     soon = _put(shop, DECLINED)
     assert [(soon.id, "dead")] == _states(_deliver(shop))
-    shop.later(60)
+    shop.advance_clock(60)
     assert [(late_entry.id, "done")] == _states(_deliver(shop))
 
 
@@ -201,7 +201,7 @@ def test_the_order_is_kept(shop: Shop) -> None:
         _deliver(shop)
     )
     assert [] == _states(_deliver(shop))
-    shop.later(10)
+    shop.advance_clock(10)
     assert [(first.id, "done"), (second.id, "done")] == _states(_deliver(shop))
 
 
@@ -230,7 +230,7 @@ def test_failed_call_is_retried_with_the_same_key(shop: Shop) -> None:
         "ConnectionFailed: stripe.payments.charge: The answer was lost."
     )
     assert [] == _states(_deliver(shop))
-    shop.later(10)
+    shop.advance_clock(10)
     assert [(entry.id, "done")] == _states(_deliver(shop))
     assert 1 == len(shop.stripe.charges)
 
@@ -250,7 +250,7 @@ def test_delays_between_attempts_are_random(
     shop.do(outbox.put, "payments", "charge", CHARGE)
     shop.stripe.fail(reply({}, 500))
     (worked_entry,) = shop.do(outbox.deliver, shop.hub).worked
-    assert shop.after(pause) == worked_entry.entry.due
+    assert shop.time_after(pause) == worked_entry.entry.due
 
 
 def test_retry_after_delays_the_call(shop: Shop) -> None:
@@ -258,7 +258,7 @@ def test_retry_after_delays_the_call(shop: Shop) -> None:
     _put(shop)
     shop.stripe.fail(reply({}, 429, Retry_After="120"))
     (worked_entry,) = _deliver(shop).worked
-    assert shop.after(120) == worked_entry.entry.due
+    assert shop.time_after(120) == worked_entry.entry.due
 
 
 def test_call_that_always_fails_is_dead(shop: Shop) -> None:
@@ -268,7 +268,7 @@ def test_call_that_always_fails_is_dead(shop: Shop) -> None:
     states = []
     for _ in range(4):
         states += _states(_deliver(shop))
-        shop.later(100)
+        shop.advance_clock(100)
     assert [(entry.id, state) for state in ("waiting", "waiting", "dead")] == states
     (stuck,) = shop.do(shop.outbox.stuck).items
     assert (entry.id, 3, 0) == (stuck.id, stuck.attempts, stuck.turn)
@@ -303,7 +303,7 @@ def test_a_refusal_is_final(shop: Shop) -> None:
     assert len(shop.stripe.requests) > count
     shop.do(shop.outbox.drop, entry.id)
     assert [(later_entry.id, "done")] == _states(_deliver(shop))
-    assert EntryState.DROPPED is _stored(shop, entry.id).state
+    assert EntryState.DROPPED is _stored_entry(shop, entry.id).state
 
 
 def test_replay_of_a_done_call_repeats_no_effect(shop: Shop) -> None:
@@ -340,7 +340,7 @@ def test_dead_workers_call_is_not_repeated(shop: Shop) -> None:
     assert [] == _states(_deliver(shop))
     with pytest.raises(IdempotencyInProgress):
         shop.do(shop.outbox.drop, entry.id)
-    shop.later(60)
+    shop.advance_clock(60)
     assert [(entry.id, "done")] == _states(_deliver(shop))
     assert 1 == len(shop.stripe.charges)
 
@@ -355,12 +355,12 @@ def test_unknown_outcomes_are_held(*, awaited: bool) -> None:
     assert isinstance(worked_entry.error, OutcomeUnknown)
     assert worked_entry.entry.error.startswith("OutcomeUnknown: ")
     assert shop.clock.utc() == worked_entry.entry.settled_at
-    shop.later(1e5)
+    shop.advance_clock(1e5)
     assert [] == _states(_deliver(shop))
     assert 0 == shop.do(shop.outbox.forget, shop.clock.utc())
     assert [entry.id] == [item.id for item in shop.do(shop.outbox.stuck).items]
     assert 1 == len(shop.stripe.charges)
-    assert EntryState.WAITING is _stored(shop, later_entry.id).state
+    assert EntryState.WAITING is _stored_entry(shop, later_entry.id).state
 
 
 def test_decisions_use_the_latest_entry(shop: Shop) -> None:
@@ -428,7 +428,7 @@ def test_a_batch_is_as_good_as_its_worst(shop: Shop) -> None:
 
         flows = shop.outbox._flows  # noqa: SLF001 - what it does with an answer
         shop.do(flows.deliver, call, shop.hub.unsettled, limit=1, utc=shop.clock.utc)
-        stored_entry = _stored(shop, entry.id)
+        stored_entry = _stored_entry(shop, entry.id)
         assert (state, turn) == (stored_entry.state.value, stored_entry.turn)
         shop.do(shop.outbox.remove, EntryQuery())
 
@@ -455,9 +455,9 @@ def test_a_replay_of_a_batch_does_nothing_twice(tmp_path: Path) -> None:
 def test_forget_removes_ended_calls(shop: Shop) -> None:
     """`forget` removes ended calls, but not waiting or unknown ones."""
     _put(shop)
-    _put(shop, not_before=shop.after(99))
+    _put(shop, not_before=shop.time_after(99))
     _deliver(shop)
-    shop.later(1)
+    shop.advance_clock(1)
     assert 1 == shop.do(shop.outbox.forget, shop.clock.utc())
     assert 1 == len(shop.do(shop.outbox.find, EntryQuery()).items)
 
@@ -507,7 +507,7 @@ def test_requests_are_made_too(shop: Shop) -> None:
 
 def test_a_request_is_put_as_any_call(shop: Shop) -> None:
     """Tenant, key and start time are stored for plain requests too."""
-    request, when = Request.get("/rates"), shop.after(60)
+    request, when = Request.get("/rates"), shop.time_after(60)
     options = {"tenant": "acme", "key": "INV-1", "not_before": when}
     entry = shop.do(shop.outbox.put_request, "vat", request, **options)
     assert ("acme", when) == (entry.tenant, entry.due)

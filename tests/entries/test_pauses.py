@@ -61,7 +61,7 @@ def test_pauses_are_listed(shop: Shop) -> None:
     """Each pause has its reason and the time at which it began; pausing again changes nothing."""
     began = shop.clock.utc()
     shop.do(shop.outbox.pause, "payments", reason="  incident 7 ")
-    shop.later(60)
+    shop.advance_clock(60)
     shop.do(shop.outbox.pause, "payments", reason="incident 8")
     shop.do(shop.outbox.pause, tenant="acme", reason="overdue")
 
@@ -134,7 +134,7 @@ def test_pauses_are_recorded(tmp_path: Path) -> None:
 def test_pause_that_cannot_be_recorded_is_refused() -> None:
     """Without a record nothing is paused."""
 
-    class Broken:
+    class BrokenTrail:
         """A trail that is away."""
 
         def record(self, **_: Any) -> None:
@@ -142,7 +142,7 @@ def test_pause_that_cannot_be_recorded_is_refused() -> None:
 
     shop = Shop()
     with pytest.raises((StorageUnavailable, ConfigurationError)):
-        shop.outbox.audited_by(Broken()).pause(**WHY)
+        shop.outbox.audited_by(BrokenTrail()).pause(**WHY)
 
     assert () == shop.outbox.pauses()
 

@@ -43,13 +43,13 @@ class Shared:
         self.store = MemoryOutbox(self.clock)
         self.away = False
         self.swaps = 0
-        self.meanwhile: Callable[[], None] = _nothing
+        self.meanwhile: Callable[[], None] = _do_nothing
 
     def shelf(self) -> EntryStore[Any]:
         """The methods of the store, which can be made unavailable."""
 
         def verb(name: str) -> Any:
-            async def asked(*value: Any) -> Any:
+            async def call_store(*value: Any) -> Any:
                 if self.away:
                     raise StorageUnavailable("it is away.")
                 answer = getattr(self.store, name)(*value)
@@ -58,7 +58,7 @@ class Shared:
                     self.meanwhile()
                 return answer
 
-            return asked
+            return call_store
 
         return EntryStore(
             **{name: verb(name) for name in ("now", "add", "due", "swap", "find", "remove")}
@@ -124,7 +124,7 @@ class Process:
             run_plain(self.heart.beat())
 
 
-def _nothing() -> None:
+def _do_nothing() -> None:
     """Do nothing."""
 
 
@@ -135,12 +135,12 @@ def test_a_living_worker_keeps_its_entry_however_long_it_takes() -> None:
     shared.add("a")
     taken_entries: list[str] = []
 
-    def slow(_: Entry) -> None:
+    def handle_slowly(_: Entry) -> None:
         for _beat in range(300):
             process.beat()
             taken_entries.extend(other_process.work())
 
-    assert ["a"] == process.work(slow)
+    assert ["a"] == process.work(handle_slowly)
     assert ([], EntryState.DONE, 1) == (
         taken_entries,
         shared.entry().state,
@@ -176,11 +176,11 @@ def test_a_worker_that_was_interrupted_renews_nothing_more() -> None:
     process, other_process = shared.process(), shared.process()
     shared.add("a")
 
-    def interrupted(_: Entry) -> None:
+    def raise_interrupt(_: Entry) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        process.work(interrupted)
+        process.work(raise_interrupt)
     assert not process.heart.wanted()
     process.beat(3)
     assert ["a"] == other_process.work()
@@ -192,7 +192,7 @@ def test_a_late_worker_writes_nothing_over_another() -> None:
     process, other_process = shared.process(), shared.process()
     shared.add("a")
 
-    def late(_: Entry) -> None:
+    def handle_late(_: Entry) -> None:
         shared.pause()
 
         def theirs(_: Entry) -> None:
@@ -201,11 +201,11 @@ def test_a_late_worker_writes_nothing_over_another() -> None:
 
         other_process.work(theirs)
 
-    def failing(entry: Entry) -> None:
-        late(entry)
+    def handle_late_and_fail(entry: Entry) -> None:
+        handle_late(entry)
         raise RuntimeError
 
-    process.work(failing)
+    process.work(handle_late_and_fail)
     assert (EntryState.DONE, 2, "") == (
         shared.entry().state,
         shared.entry().attempts,
@@ -220,12 +220,12 @@ def test_late_renewal_keeps_an_unclaimed_entry() -> None:
     shared.add("a")
     taken_entries: list[str] = []
 
-    def late(_: Entry) -> None:
+    def handle_late(_: Entry) -> None:
         shared.pause(10 * ENTRY_LEASE)
         shared.meanwhile = lambda: run_plain(process.heart.beat())
         taken_entries.extend(other_process.work())
 
-    process.work(late)
+    process.work(handle_late)
     assert ([], EntryState.DONE, 1) == (
         taken_entries,
         shared.entry().state,
@@ -266,13 +266,13 @@ def test_a_longer_lease_is_renewed_less_often() -> None:
     shared.add("a")
     swaps: list[int] = []
 
-    def slow(_: Entry) -> None:
+    def handle_slowly(_: Entry) -> None:
         process.beat(18)
         swaps.append(shared.swaps)
         process.beat(2)
         swaps.append(shared.swaps)
 
-    process.work(slow)
+    process.work(handle_slowly)
     assert [1, 2] == swaps
 
 

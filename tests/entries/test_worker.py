@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-class Waits(Event):
+class WaitRecorder(Event):
     """An event that is set at its last wait, the second, and remembers how long those were."""
 
     def __init__(self) -> None:
@@ -43,7 +43,7 @@ def emptying(*rounds: str) -> Callable[[], str]:
 
 def test_worker_continues_until_the_queue_is_empty() -> None:
     """A worker waits only if no step found work, and reports its work."""
-    stop, reports = Waits(), list[str]()
+    stop, reports = WaitRecorder(), list[str]()
 
     work(
         emptying("a", "b"),
@@ -68,11 +68,11 @@ def test_stop_ends_after_the_current_step() -> None:
     """A stopped worker finishes its step, and begins no other."""
     stop, reports = Event(), list[str]()
 
-    def last() -> str:
+    def stop_at_last_step() -> str:
         stop.set()
         return "last"
 
-    work(last, lambda: pytest.fail("begun"), stop=stop, tell=reports.append)
+    work(stop_at_last_step, lambda: pytest.fail("begun"), stop=stop, tell=reports.append)
 
     assert ["last"] == reports
 
@@ -103,7 +103,7 @@ def test_stopping_needs_the_main_thread() -> None:
 
 def test_it_waits_for_a_store() -> None:
     """While its store is unavailable a worker waits, logs that once, and continues afterwards."""
-    stop, reports, troubles = Waits(), list[str](), list[StorageUnavailable]()
+    stop, reports, troubles = WaitRecorder(), list[str](), list[StorageUnavailable]()
     absent_error = StorageUnavailable("the store is away.")
     rounds: list[str | StorageUnavailable] = [absent_error, absent_error, "done"]
 
@@ -188,7 +188,7 @@ def test_signals_at_any_time() -> None:
 
 def test_a_store_may_wait_in_place_of_the_pause() -> None:
     """An idle function gets the pause, and may find the store down."""
-    stop, pauses = Waits(), list[float]()
+    stop, pauses = WaitRecorder(), list[float]()
 
     def idle(seconds: float) -> None:
         pauses.append(seconds)

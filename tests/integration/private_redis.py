@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import redis
 
-from tests.integration.store_locations import PATIENCE, until
+from tests.integration.store_locations import PATIENCE, wait_until
 from tests.support.redis_servers import free_port
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class PrivateRedis:
             ],
             stdout=subprocess.DEVNULL,
         )
-        until(self._answers, "a Redis that answers")
+        wait_until(self._answers, "a Redis that answers")
 
     def kill(self) -> None:
         """Kill the server, as `kill -9` does."""

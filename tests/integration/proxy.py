@@ -40,7 +40,7 @@ class Proxy:
 
     # --- what it is told ---------------------------------------------------
 
-    def cut(self) -> None:
+    def cut_connections(self) -> None:
         """Close all connections, and every new one at once."""
         self._is_cut = True
         for sock in list(self._held):
@@ -50,7 +50,7 @@ class Proxy:
         """Forward this many more responses, then close everything instead of the next one."""
         self._left = answers
 
-    def slow(self, seconds: float = 1.0) -> None:
+    def delay_responses(self, seconds: float = 1.0) -> None:
         """Delay every response by this time."""
         self._delay = seconds
 
@@ -70,7 +70,7 @@ class Proxy:
 
     def __exit__(self, *_: object) -> None:
         self.heal()
-        self.cut()
+        self.cut_connections()
         _end(self._door)
         for thread in self._threads:
             thread.join()
@@ -118,7 +118,7 @@ class Proxy:
                 self._passing.wait()
                 time.sleep(self._delay)
                 if self._left == 0:
-                    self.cut()
+                    self.cut_connections()
                 elif self._left:
                     self._left -= 1
                 spoken[0] = False

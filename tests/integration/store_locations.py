@@ -89,7 +89,7 @@ class RecordingStore:
         """Execute a command."""
         with _noted(command) as trip:
             answer = self._store.execute(command, timeout)
-            _answered(trip, command, answer)
+            _record_answer(trip, command, answer)
         return answer
 
 
@@ -100,7 +100,7 @@ class AsyncRecordingStore(RecordingStore):
         """Execute a command."""
         with _noted(command) as trip:
             answer = await self._store.execute(command, timeout)
-            _answered(trip, command, answer)
+            _record_answer(trip, command, answer)
         return answer
 
 
@@ -120,7 +120,7 @@ def _noted(command: Command[Any], *, posted: bool = False) -> Generator[dict[str
             noted_trips.append(trip)
 
 
-def _answered(trip: dict[str, Any], command: Command[Any], answer: Any) -> None:
+def _record_answer(trip: dict[str, Any], command: Command[Any], answer: Any) -> None:
     """Return the part of a decision that is recorded."""
     if isinstance(command, (Admission, Confirm)):
         trip |= {"answer": int(answer[0]), "wait": answer[1] * 1000}
@@ -128,7 +128,7 @@ def _answered(trip: dict[str, Any], command: Command[Any], answer: Any) -> None:
         trip["tickets"] = [ticket[:2] for ticket in answer[3]]
 
 
-def until(happened: Callable[[], Any], what: str) -> Any:
+def wait_until(happened: Callable[[], Any], what: str) -> Any:
     """Wait until a condition holds, and return its value."""
     end = time.monotonic() + PATIENCE
     while True:

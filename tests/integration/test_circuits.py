@@ -29,11 +29,11 @@ def _service(name: str, **rules: Any) -> Service:
 
 
 def _fail(manager: ConnectorManager, name: str) -> None:
-    def down() -> None:
+    def raise_vendor_failed() -> None:
         raise VendorFailed("the vendor is down.")
 
     with pytest.raises(VendorFailed):
-        manager.run(name, down)
+        manager.run(name, raise_vendor_failed)
 
 
 @pytest.mark.parametrize(

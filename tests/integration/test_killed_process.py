@@ -25,7 +25,7 @@ from moorage import (
 from moorage.domain.service.plan import MARGIN
 from moorage.testing import Behaviour, VendorServer
 from tests.integration.conftest import KINDS
-from tests.integration.store_locations import StoreLocation, now, until
+from tests.integration.store_locations import StoreLocation, now, wait_until
 from tests.integration.workers import Job
 
 if TYPE_CHECKING:
@@ -118,14 +118,14 @@ def killed(pool: WorkerPool, request: pytest.FixtureRequest) -> Iterator[dict[st
                 places = [request.getfixturevalue(f"{kind}_location") for kind in kinds]
             except pytest.skip.Exception:
                 continue
-            fields[name] = _made(vendor, *places)
-        workers = pool.ready([field.job for field in fields.values()])
+            fields[name] = _start_process(vendor, *places)
+        workers = pool.prepare_workers([field.job for field in fields.values()])
         for process, hand in zip(fields.values(), workers, strict=True):
             _kill(process, hand)
         yield fields
 
 
-def _made(
+def _start_process(
     vendor: VendorServer, location: StoreLocation, claims: StoreLocation | None = None
 ) -> KilledProcess:
     """Start a process with its services and its two requests."""
@@ -156,26 +156,26 @@ def _kill(one: KilledProcess, hand: WorkerProcess) -> None:
     hand.go()
     hand.wait_for("inside")
     hand.wait_for_end()
-    one.asked = hand.of("asking")[0]["at"]
+    one.asked = hand.reports_of("asking")[0]["at"]
     with one.manager() as manager, suppress(VendorFailed):
         start_time = time.time()
         try:
-            manager.run(one.probe.name, _down)
+            manager.run(one.probe.name, _raise_vendor_failed)
         except CircuitBreakerOpen as error:
             one.retry_after = error.retry_at.timestamp() - start_time if error.retry_at else None
     one.refused = now()
 
 
-def _down() -> None:
+def _raise_vendor_failed() -> None:
     raise VendorFailed("the vendor is down.")
 
 
 def _break(manager: ConnectorManager, name: str) -> None:
     with pytest.raises(VendorFailed):
-        manager.run(name, _down)
+        manager.run(name, _raise_vendor_failed)
 
 
-def _of(
+def _process_of_set(
     killed: dict[str, KilledProcess], name: str, request: pytest.FixtureRequest
 ) -> KilledProcess:
     for kind in SETS[name]:
@@ -188,7 +188,7 @@ def test_lease_of_a_dead_probe_ends(
     killed: dict[str, KilledProcess], kind: str, request: pytest.FixtureRequest
 ) -> None:
     """The slot of a dead probe is free after its attempt's deadline and a margin."""
-    dead_process = _of(killed, kind, request)
+    dead_process = _process_of_set(killed, kind, request)
     if dead_process.retry_after is None:  # only on a machine that stood still for seconds
         assert dead_process.refused - dead_process.asked > LEASE * 1e9
     else:
@@ -202,7 +202,7 @@ def test_lease_of_a_dead_probe_ends(
         return now()
 
     with dead_process.manager() as manager:
-        at = until(admitted, "no place for a probe")
+        at = wait_until(admitted, "no place for a probe")
     assert at - dead_process.asked >= LEASE * 1e9
 
 
@@ -211,7 +211,7 @@ def test_unknown_outcome_is_resent_under_its_key(
     killed: dict[str, KilledProcess], kinds: str, request: pytest.FixtureRequest
 ) -> None:
     """A request with an unknown outcome is sent again under the same key: one effect."""
-    dead_process = _of(killed, kinds, request)
+    dead_process = _process_of_set(killed, kinds, request)
     path, key = f"/{dead_process.honoured.name}", f"key of {dead_process.honoured.name}"
     with dead_process.manager() as manager:
         first, second = [
@@ -234,7 +234,7 @@ def test_unknown_outcome_is_not_resent_without_keys(
     killed: dict[str, KilledProcess], kinds: str, request: pytest.FixtureRequest
 ) -> None:
     """A vendor without keys gets no second request, and the error names what to look up."""
-    dead_process = _of(killed, kinds, request)
+    dead_process = _process_of_set(killed, kinds, request)
     path, key = f"/{dead_process.other.name}", f"key of {dead_process.other.name}"
     with dead_process.manager() as manager:
         for _ in range(2):

@@ -106,13 +106,13 @@ def test_one_429_pauses_every_process(
     reports = [trip for call in history for trip in call["trips"] if trip["what"] == "Pause"]
     assert 1 == len(reports)
     pause_end = reports[0]["began"] + pause * SECOND
-    late_calls = [call for call in history if _last(call)["began"] > reports[0]["ended"]]
+    late_calls = [call for call in history if _last_command(call)["began"] > reports[0]["ended"]]
     assert len({call["process"] for call in late_calls}) > 1
-    assert all(_last(call)["ended"] >= pause_end for call in late_calls)
+    assert all(_last_command(call)["ended"] >= pause_end for call in late_calls)
     assert sum(at >= pause_end for at in arrivals) >= len(late_calls)
 
 
-def _last(call: Told) -> Told:
+def _last_command(call: Told) -> Told:
     """Return the last command before a call."""
     requests: list[Told] = [
         trip for trip in call["trips"] if trip["what"] in {"Admission", "Confirm"}

@@ -36,7 +36,7 @@ from tests.integration.store_locations import (
     StoreLocation,
     now,
     trips,
-    until,
+    wait_until,
 )
 from tests.integration.worker_pool import calls
 from tests.integration.workers import Job
@@ -55,7 +55,7 @@ SOONEST = 0.125
 """Seconds after which a store is looked for again, at the earliest."""
 SERVERS = ("redis", "postgresql", "mariadb")
 FAULTS: dict[str, Callable[[Proxy], None]] = {
-    "cut": Proxy.cut,
+    "cut": Proxy.cut_connections,
     "swallow": Proxy.swallow,
 }
 
@@ -135,7 +135,7 @@ class Shop:
             self.call(1)
             return self.heard(StorageRecovered) > recoveries_before
 
-        until(recovered, "the store found again")
+        wait_until(recovered, "the store found again")
 
 
 def _survives(
@@ -199,7 +199,7 @@ def test_slow_redis_is_not_an_outage(redis_location: StoreLocation, name: str) -
     with _proxy_of(redis_location) as (proxy, location):
         shop = Shop(location, name)
         with shop.store:
-            proxy.slow()
+            proxy.delay_responses()
             assert not any(trip["failed"] for trip in shop.call(3))
             assert "effect 0 of slowly" == shop.pay("slowly")
             proxy.heal()
@@ -278,7 +278,7 @@ def test_lost_replies_free_the_probe_slot(redis_location: StoreLocation, name: s
     circuit = CircuitBreakerConfig(failures=1, open_for=0.01, open_at_most=0.01)
     recovered_services: set[str] = set()
 
-    def down() -> None:
+    def raise_vendor_failed() -> None:
         raise VendorFailed("the vendor is down.")
 
     def heard(event: Event, service: str) -> None:
@@ -302,16 +302,18 @@ def test_lost_replies_free_the_probe_slot(redis_location: StoreLocation, name: s
                 observers=[partial(heard, service=service.name)],
             )
             with pytest.raises(VendorFailed):
-                manager.run(service.name, down)
+                manager.run(service.name, raise_vendor_failed)
             time.sleep(0.02)
             proxy.cut_after(number)
             manager.run(service.name, lambda: None)
             # Now the store is away for certain, whatever it was asked.
-            proxy.cut()
+            proxy.cut_connections()
             manager.run(service.name, lambda: None)
             proxy.heal()
         for service_name, manager in managers.items():
-            until(partial(let_in, manager, service_name), f"a place for a probe of {service_name}")
+            wait_until(
+                partial(let_in, manager, service_name), f"a place for a probe of {service_name}"
+            )
 
 
 def test_key_store_works_while_the_state_store_fails(
@@ -322,7 +324,7 @@ def test_key_store_works_while_the_state_store_fails(
         shop = Shop(location, name, claims)
         with shop.store:
             shop.call()
-            proxy.cut()
+            proxy.cut_connections()
             assert "effect 0 of key" == shop.pay("key")
             assert "effect 0 of key" == shop.pay("key")
             assert 1 == shop.heard(StorageLost)
@@ -339,7 +341,7 @@ def test_only_keyed_calls_need_the_key_store(
         shop = Shop(sqlite_location, name, claims)
         with shop.store:
             assert "effect 0 of key" == shop.pay("key")
-            proxy.cut()
+            proxy.cut_connections()
             with pytest.raises(StorageUnavailable):
                 shop.pay("key")
             with pytest.raises(StorageUnavailable):
@@ -368,11 +370,11 @@ def test_redis_flush_under_load(pool: WorkerPool, own_redis: PrivateRedis, name:
         calls=20,
     )
     keyed_job = attrs.evolve(job, scenario="claims")
-    workers = pool.ready([job, keyed_job, job])
+    workers = pool.prepare_workers([job, keyed_job, job])
     for hand in workers:
         hand.go()
     flushes = 0
-    while not all(hand.of("done") for hand in workers):
+    while not all(hand.reports_of("done") for hand in workers):
         own_redis.ask("FLUSHALL")
         own_redis.ask("SCRIPT", "FLUSH")
         flushes += 1

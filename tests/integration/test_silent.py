@@ -59,12 +59,12 @@ def _place(kind: str, server: socket.socket) -> StoreLocation:
 
 
 @asynccontextmanager
-async def _ended(server: socket.socket) -> AsyncGenerator[None]:
+async def _closing_server(server: socket.socket) -> AsyncGenerator[None]:
     with server:
         yield
 
 
-def _lost(events: list[Event]) -> int:
+def _count_lost_storage(events: list[Event]) -> int:
     return sum(isinstance(event, StorageLost) for event in events)
 
 
@@ -77,7 +77,7 @@ def test_unkeyed_call_ignores_a_silent_store(kind: str, silent: socket.socket) -
 
         assert [1, 2] == [manager.run("vat", partial(int, number)) for number in (1, 2)]
 
-    assert 1 == _lost(events)
+    assert 1 == _count_lost_storage(events)
 
 
 @EACH_STORE
@@ -104,13 +104,13 @@ def test_async_unkeyed_call_ignores_a_silent_store(kind: str, silent: socket.soc
 
         async with (
             _place(kind, silent).open_async() as store,
-            _ended(silent),
+            _closing_server(silent),
             AsyncConnectorManager([SERVICE], state=store, observers=[events.append]) as manager,
         ):
             return [await manager.run("vat", partial(call, number)) for number in (1, 2)]
 
     assert [1, 2] == asyncio.run(story())
-    assert 1 == _lost(events)
+    assert 1 == _count_lost_storage(events)
 
 
 @EACH_STORE
@@ -124,7 +124,7 @@ def test_async_keyed_call_is_refused_with_a_silent_store(kind: str, silent: sock
     async def story() -> None:
         async with (
             _place(kind, silent).open_async() as store,
-            _ended(silent),
+            _closing_server(silent),
             AsyncConnectorManager([SERVICE], state=store) as manager,
         ):
             for _ in range(2):

@@ -125,7 +125,7 @@ def race(
         key=KEY,
         awaited=awaited,
     )
-    holder_process, *waiters = pool.ready([job] * 3)
+    holder_process, *waiters = pool.prepare_workers([job] * 3)
     holder_process.go()
     assert bank.both.wait(TIMEOUT)
     for waiter in waiters:
@@ -179,14 +179,14 @@ def test_dead_holder_is_replaced_within_two_seconds(
     with stalls.measured():
         match = race(pool, location, vendor, name, takes=3600, awaited=awaited)
         assert {match.path(match.honoured): 1, match.path(match.other): 1} == match.bank.heard
-        assert [] == [result for waiter in match.waiters for result in waiter.of("call")]
+        assert [] == [result for waiter in match.waiters for result in waiter.reports_of("call")]
         death_time = now()
         match.holder.kill()
         assert rest_of_the_lease(location, match.other) <= LEASE
         history = []
         for waiter in match.waiters:
             waiter.wait_for("call", 2)
-            history += waiter.of("call")
+            history += waiter.reports_of("call")
     pool.give_back(match.waiters)
 
     call_endings = {(entry["service"], entry["outcome"], entry.get("value")) for entry in history}
@@ -219,7 +219,8 @@ def test_paused_holder_and_its_successor_agree(
     os.kill(result.holder.pid, signal.SIGCONT)
     result.holder.wait_for("call", 2)
     call_outcomes = {
-        item["service"]: (item["outcome"], item["value"]) for item in result.holder.of("call")
+        item["service"]: (item["outcome"], item["value"])
+        for item in result.holder.reports_of("call")
     }
     assert {
         result.honoured.name: ("good", "effect 1"),

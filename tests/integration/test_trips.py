@@ -12,7 +12,7 @@ from sqlalchemy.pool import NullPool
 from moorage import ConnectorManager, RateLimitConfig, RetryBudget, Service
 from tests.integration.private_redis import PrivateRedis
 from tests.integration.proxy import Proxy
-from tests.integration.store_locations import RecordingStore, StoreLocation, trips, until
+from tests.integration.store_locations import RecordingStore, StoreLocation, trips, wait_until
 from tests.support.servers import redis_server
 
 if TYPE_CHECKING:
@@ -43,13 +43,13 @@ def _call(manager: ConnectorManager, name: str, kind: str, times: int) -> None:
         assert "done" == manager.run(name, lambda: "done", idempotency_key=key)
 
 
-def _asked(
+def _commands_of_call(
     service: Service, kind: str, state: StateStorage, claims: StateStorage | None = None
 ) -> list[str]:
     """Return the commands of one call after a first one, optionally after a wait."""
     noted_trips: list[dict[str, Any]] = []
 
-    def asked() -> bool:
+    def call_has_waited() -> bool:
         noted_trips.clear()
         _call(manager, service.name, kind, 1)
         return kind != "waiting" or noted_trips[0]["wait"] > 0
@@ -58,7 +58,7 @@ def _asked(
     with ConnectorManager([service], state=RecordingStore(state), claims=keys) as manager:
         _call(manager, service.name, kind, 1)
         trips.set(noted_trips)
-        until(asked, "a call that waited")
+        wait_until(call_has_waited, "a call that waited")
         trips.set(None)
     return [trip["what"] for trip in noted_trips]
 
@@ -67,7 +67,7 @@ def _asked(
 def test_store_commands_of_a_call(location: StoreLocation, name: str, kind: str) -> None:
     """A call needs one store command, one more after a wait, and two for its key."""
     with location.open() as store:
-        assert TRIPS[kind] == _asked(_service(name, kind), kind, store)
+        assert TRIPS[kind] == _commands_of_call(_service(name, kind), kind, store)
 
 
 def test_separate_key_store_needs_one_more_command(
@@ -75,7 +75,7 @@ def test_separate_key_store_needs_one_more_command(
 ) -> None:
     """With keys in a separate store, marking the request as sent is a command of its own."""
     with redis_location.open() as state, sqlite_location.open() as claims:
-        request = _asked(_service(name, "keyed"), "keyed", state, claims)
+        request = _commands_of_call(_service(name, "keyed"), "keyed", state, claims)
     assert ["Claim", "Admission", "MarkSent", "Settle"] == request
 
 
@@ -139,14 +139,14 @@ def test_postgresql_needs_one_transaction_per_command(
         with location.open() as store, ConnectorManager([service], state=store) as manager:
             _call(manager, name, kind, times)
         # A connection's numbers are complete when it has ended.
-        until(idle, "the end of all connections")
+        wait_until(idle, "the end of all connections")
         return ask(commit_query) - commits_before
 
     ask(f"CREATE DATABASE {database}")
     try:
         with StoreLocation("postgresql", database_url, postgresql_location.prefix).open() as store:
             store.migrate()
-        until(idle, "the end of all connections")
+        wait_until(idle, "the end of all connections")
         run(1)
         # Now and then the database has work of its own, which is less than one for each call.
         assert len(TRIPS[kind]) + flushed == (run(SOME + MANY) - run(SOME)) // MANY

@@ -61,9 +61,9 @@ class WorkerProcess:
 
     def wait_for(self, what: str, count: int = 1) -> Told:
         """Wait until the process has sent this many reports of a kind; return the last one."""
-        return self._wait(lambda: self.of(what)[count - 1 :], what)[0]
+        return self._wait(lambda: self.reports_of(what)[count - 1 :], what)[0]
 
-    def of(self, what: str) -> list[Told]:
+    def reports_of(self, what: str) -> list[Told]:
         """Return the reports of one kind."""
         return [report for report in self.told if report["what"] == what]
 
@@ -99,7 +99,7 @@ class WorkerProcess:
         with self._changed:
             end = time.monotonic() + PATIENCE
             while True:
-                for failure in self.of("broke"):
+                for failure in self.reports_of("broke"):
                     raise AssertionError(failure["trace"])
                 finished_reports = reports()
                 if finished_reports:
@@ -124,7 +124,7 @@ class WorkerPool:
         self._all += new_processes
         return idle_processes + new_processes
 
-    def ready(self, jobs: list[Job]) -> list[WorkerProcess]:
+    def prepare_workers(self, jobs: list[Job]) -> list[WorkerProcess]:
         """Return a prepared process for each job."""
         workers = self.take_idle(len(jobs))
         for number, (hand, job) in enumerate(zip(workers, jobs, strict=True)):
@@ -135,7 +135,7 @@ class WorkerPool:
 
     def work(self, *jobs: Job) -> list[Told]:
         """Run all jobs at the same time; return all reports, calls in order of their start."""
-        workers = self.ready(list(jobs))
+        workers = self.prepare_workers(list(jobs))
         for hand in workers:
             hand.go()
         for hand in workers:

@@ -142,7 +142,7 @@ def open_manager(job: Job) -> Generator[ConnectorManager]:
         yield manager
 
 
-def _nothing() -> None:
+def _do_nothing() -> None:
     """Do nothing."""
 
 
@@ -165,7 +165,7 @@ class CallReport:
         self.tried = 0
 
     @contextlib.contextmanager
-    def inside(self) -> Generator[None]:
+    def record_work(self) -> Generator[None]:
         """Record the start and the end of the function's work."""
         self.starts.append(now())
         yield
@@ -219,7 +219,7 @@ def _call_once(job: Job, manager: ConnectorManager, turns: FailureSchedule) -> N
     entry = CallReport(job)
 
     def function() -> str:
-        with entry.inside():
+        with entry.record_work():
             time.sleep(job.takes)
         turns.take()
         return "done"
@@ -241,8 +241,8 @@ def call(job: Job) -> None:
     turns = FailureSchedule(job.fails)
     warm, ready_event = Barrier(job.threads + 1), Event()
 
-    def each(manager: ConnectorManager) -> None:
-        manager.run(_WARM.name, _nothing)
+    def call_repeatedly(manager: ConnectorManager) -> None:
+        manager.run(_WARM.name, _do_nothing)
         warm.wait()
         ready_event.wait()
         for _ in range(job.calls):
@@ -250,7 +250,9 @@ def call(job: Job) -> None:
             time.sleep(job.between)
 
     with open_manager(job) as manager:
-        joint_threads = [Thread(target=each, args=(manager,)) for _ in range(job.threads)]
+        joint_threads = [
+            Thread(target=call_repeatedly, args=(manager,)) for _ in range(job.threads)
+        ]
         for thread in joint_threads:
             thread.start()
         warm.wait()
@@ -266,11 +268,11 @@ def call_async(job: Job) -> None:
 
 
 async def _call_awaited(job: Job) -> None:
-    async def once(manager: AsyncConnectorManager) -> None:
+    async def call_once_async(manager: AsyncConnectorManager) -> None:
         entry = CallReport(job)
 
         async def function() -> str:
-            with entry.inside():
+            with entry.record_work():
                 await asyncio.sleep(job.takes)
             return "done"
 
@@ -280,9 +282,9 @@ async def _call_awaited(job: Job) -> None:
         except Exception as error:  # noqa: BLE001 - it is written down
             entry.failed(error)
 
-    async def each(manager: AsyncConnectorManager) -> None:
+    async def call_repeatedly(manager: AsyncConnectorManager) -> None:
         for _ in range(job.calls):
-            await once(manager)
+            await call_once_async(manager)
 
     async with job.state.open_async() as state:
         manager = AsyncConnectorManager(
@@ -294,7 +296,7 @@ async def _call_awaited(job: Job) -> None:
         async with manager:
             await asyncio.gather(*(manager.run(_WARM.name, _no_wait) for _ in range(job.threads)))
             begin()
-            await asyncio.gather(*(each(manager) for _ in range(job.threads)))
+            await asyncio.gather(*(call_repeatedly(manager) for _ in range(job.threads)))
 
 
 def repeat(job: Job) -> None:
@@ -305,7 +307,7 @@ def repeat(job: Job) -> None:
     with open_manager(job) as manager:
         begin()
 
-        def each(name: str) -> None:
+        def repeat_call(name: str) -> None:
             entry = CallReport(job)
             entry.begin()
             try:
@@ -314,7 +316,9 @@ def repeat(job: Job) -> None:
             except Exception as error:  # noqa: BLE001 - it is written down
                 entry.failed(error, service=name)
 
-        joint_threads = [Thread(target=each, args=(service.name,)) for service in job.services]
+        joint_threads = [
+            Thread(target=repeat_call, args=(service.name,)) for service in job.services
+        ]
         for thread in joint_threads:
             thread.start()
         for thread in joint_threads:
@@ -322,7 +326,7 @@ def repeat(job: Job) -> None:
 
 
 async def _repeat_awaited(job: Job) -> None:
-    async def each(manager: AsyncConnectorManager, name: str) -> None:
+    async def repeat_call(manager: AsyncConnectorManager, name: str) -> None:
         entry = CallReport(job)
         entry.begin()
         try:
@@ -336,7 +340,7 @@ async def _repeat_awaited(job: Job) -> None:
         AsyncConnectorManager(job.services, state=AsyncRecordingStore(state)) as manager,
     ):
         begin()
-        await asyncio.gather(*(each(manager, service.name) for service in job.services))
+        await asyncio.gather(*(repeat_call(manager, service.name) for service in job.services))
 
 
 def _keyed(name: str) -> Request:
@@ -375,12 +379,12 @@ def hold(job: Job) -> None:
 def claims(job: Job) -> None:
     """Call with a new key each time, from several threads."""
 
-    def each(manager: ConnectorManager, thread: int) -> None:
+    def call_in_thread(manager: ConnectorManager, thread: int) -> None:
         for number in range(job.calls):
             entry = CallReport(job)
 
             def function(entry: CallReport = entry) -> str:
-                with entry.inside():
+                with entry.record_work():
                     return "done"
 
             key = f"{thread}/{number}"
@@ -394,7 +398,7 @@ def claims(job: Job) -> None:
     with open_manager(job) as manager:
         begin()
         joint_threads = [
-            Thread(target=each, args=(manager, thread)) for thread in range(job.threads)
+            Thread(target=call_in_thread, args=(manager, thread)) for thread in range(job.threads)
         ]
         for thread in joint_threads:
             thread.start()
@@ -460,7 +464,7 @@ def _in_child(job: Job, manager: ConnectorManager) -> None:
 def _use(job: Job, manager: ConnectorManager) -> None:
     """Call, with and without a key, in this thread and in another."""
 
-    def each() -> None:
+    def use_manager() -> None:
         turns = FailureSchedule(0)
         for _ in range(job.calls):
             _call_once(job, manager, turns)
@@ -468,7 +472,7 @@ def _use(job: Job, manager: ConnectorManager) -> None:
         entry.begin()
 
         def function() -> str:
-            with entry.inside():
+            with entry.record_work():
                 return str(os.getpid())
 
         try:
@@ -478,9 +482,9 @@ def _use(job: Job, manager: ConnectorManager) -> None:
         except Exception as error:  # noqa: BLE001 - it is written down
             entry.failed(error)
 
-    other_thread = Thread(target=each)
+    other_thread = Thread(target=use_manager)
     other_thread.start()
-    each()
+    use_manager()
     other_thread.join()
 
 

@@ -81,7 +81,7 @@ class Team:
         return AlertRunner(hub, settings, channels={"team": self.take}, **options)
 
     @property
-    def told(self) -> list[tuple[str, Change]]:
+    def sent_alerts(self) -> list[tuple[str, Change]]:
         """The alerts that were sent."""
         notices = [notice for item in self.sent for notice in item.notification.notices]
         return [(notice.subject, notice.change) for notice in notices]
@@ -103,7 +103,7 @@ def test_circuit_that_opens_is_told_once() -> None:
         runner.evaluate()
 
         assert EMPTY == runner.book()
-    assert [(team.name, Change.FIRING), (team.name, Change.RECOVERED)] == team.told
+    assert [(team.name, Change.FIRING), (team.name, Change.RECOVERED)] == team.sent_alerts
 
 
 def test_one_process_evaluates_at_a_time() -> None:
@@ -117,7 +117,7 @@ def test_one_process_evaluates_at_a_time() -> None:
         assert runners[1].evaluate().evaluated
         assert not runners[0].evaluate().evaluated
 
-    assert [(team.name, Change.FIRING)] == team.told
+    assert [(team.name, Change.FIRING)] == team.sent_alerts
 
 
 def test_refused_alert_is_sent_again(caplog: pytest.LogCaptureFixture) -> None:
@@ -139,7 +139,7 @@ def test_refused_alert_is_sent_again(caplog: pytest.LogCaptureFixture) -> None:
 
     assert "did not take an alert (OSError), which is sent again" in caplog.text
     assert "swordfish" not in caplog.text
-    assert [(team.name, Change.FIRING)] == team.told
+    assert [(team.name, Change.FIRING)] == team.sent_alerts
 
 
 def test_alert_outlives_the_process_that_decided_it() -> None:
@@ -154,7 +154,7 @@ def test_alert_outlives_the_process_that_decided_it() -> None:
         team.clock.advance(91)
         team.runner(hub).evaluate()
 
-    assert [(team.name, Change.FIRING)] == team.told
+    assert [(team.name, Change.FIRING)] == team.sent_alerts
 
 
 def _die(_: AlertDelivery) -> None:
@@ -170,10 +170,10 @@ def test_silence_is_shared() -> None:
         assert (made,) == runner.book().silences
         first.manager.set_circuit(team.name, CircuitState.FORCED_OPEN)
         runner.evaluate()
-        assert [] == team.told
+        assert [] == team.sent_alerts
         team.clock.advance(3_601)
         runner.evaluate()
-        assert [(team.name, Change.FIRING)] == team.told
+        assert [(team.name, Change.FIRING)] == team.sent_alerts
         assert () == runner.book().silences
         with pytest.raises(ConfigurationError, match="There is no alert rule 'shut'"):
             runner.silence(60, "x", rule="shut")
@@ -199,7 +199,7 @@ def test_lost_store_is_reported() -> None:
             runner.evaluate()
             team.clock.advance(31)
 
-        assert [("state", Change.FIRING)] == team.told
+        assert [("state", Change.FIRING)] == team.sent_alerts
         with pytest.raises(StorageUnavailable):
             runner.silence(60, "x")
 
@@ -227,7 +227,7 @@ def test_figures_decide() -> None:
         assert [(), ("failing",), ()] == [runner.evaluate().unmeasured for _ in range(3)]
 
     assert [FigureQuery(service="vat", window=60.0)] * 3 == queries
-    assert [("vat", Change.FIRING), ("vat", Change.RECOVERED)] == team.told
+    assert [("vat", Change.FIRING), ("vat", Change.RECOVERED)] == team.sent_alerts
 
 
 def test_figures_come_from_the_log() -> None:
@@ -404,13 +404,14 @@ def test_function_and_a_channel_that_is_gone(caplog: pytest.LogCaptureFixture) -
     """A function can be a channel; alerts that wait for a removed channel are logged."""
     deliveries: list[AlertDelivery] = []
 
-    def broken(_: AlertDelivery) -> None:
+    def raise_os_error(_: AlertDelivery) -> None:
         raise OSError
 
     with Hub([], services=[Service("vat", "http://127.0.0.1:9")]) as hub:
         function = ChannelSettings(kind="function", function=deliveries.append)
         first = fire(
-            hub, {"good": function, "bad": ChannelSettings(kind="function", function=broken)}
+            hub,
+            {"good": function, "bad": ChannelSettings(kind="function", function=raise_os_error)},
         )
         assert 1 == len(deliveries)
         assert ["bad"] == [item.channel for item in first.book().outgoing]

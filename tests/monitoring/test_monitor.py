@@ -191,11 +191,11 @@ def test_probe_is_marked_in_events(vendor: VendorServer) -> None:
 def test_function_as_a_probe() -> None:
     """A function is a probe, too; the text of its error is not shown."""
 
-    def broken() -> None:
+    def raise_os_error() -> None:
         raise OSError("password=swordfish")
 
     with ConnectorManager([Service("vat")]) as manager:
-        monitor = HealthMonitor(manager, settings=settings(request=None, function=broken))
+        monitor = HealthMonitor(manager, settings=settings(request=None, function=raise_os_error))
         monitor.probe(everything=True)
         (reason,) = monitor.check().all_reasons
 
@@ -319,12 +319,12 @@ def test_backlog_of_a_queue() -> None:
 def test_queue_that_cannot_be_read() -> None:
     """A queue without its database is a trouble of its own."""
 
-    class Broken(MemoryOutbox):
+    class BrokenOutbox(MemoryOutbox):
         def now(self) -> datetime:
             raise StorageUnavailable("The disk is gone.")
 
     with Hub([]) as hub:
-        (reason,) = HealthMonitor(hub, outbox=Outbox(Broken())).check().reasons
+        (reason,) = HealthMonitor(hub, outbox=Outbox(BrokenOutbox())).check().reasons
 
     assert "The outbox cannot be read: The disk is gone." == reason.text
 
@@ -380,7 +380,7 @@ def test_thread_checks_inside_the_with_block(vendor: VendorServer) -> None:
     assert value == len(vendor.requests)
 
 
-class Odd(HealthSignals):
+class FailingSignals(HealthSignals):
     """Signals that can be made to fail."""
 
     broken = True
@@ -394,7 +394,7 @@ class Odd(HealthSignals):
 
 def test_failed_check_makes_the_health_unknown() -> None:
     """A check that fails unexpectedly is shown without its text, and the monitor goes on."""
-    signals = Odd()
+    signals = FailingSignals()
     with (
         ConnectorManager([], observers=[signals]) as manager,
         HealthMonitor(manager, every=0.01) as monitor,
@@ -410,14 +410,14 @@ def test_async_monitor(vendor: VendorServer) -> None:
     """The asynchronous monitor checks and probes in a task."""
     vendor.always(Behaviour(200))
 
-    async def alive() -> bool:
+    async def probe_service() -> bool:
         return True
 
     async def main() -> None:
         async with AsyncConnectorManager([Service("vat", vendor.url), Service("code")]) as manager:
             probes = [
                 Probe(service="vat", request="/health", every=0.01),
-                Probe(service="code", function=alive, every=0.01),
+                Probe(service="code", function=probe_service, every=0.01),
             ]
             monitor = AsyncHealthMonitor(
                 manager, settings=HealthSettings(probes=probes), every=0.01

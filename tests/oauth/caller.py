@@ -87,7 +87,7 @@ class Storing:
 def main() -> None:
     """Run the given job."""
     job = json.loads(sys.stdin.readline())
-    endings = asyncio.run(awaited(job)) if job["awaited"] else plain(job)
+    endings = asyncio.run(call_from_tasks(job)) if job["awaited"] else call_from_threads(job)
     say(json.dumps(Counter(endings)))
 
 
@@ -98,7 +98,7 @@ def parts(job: dict[str, Any]) -> tuple[dict[str, OAuthClient], Service, AesGcmC
     return {"crm": client}, service, AesGcmCipher(KeyRing.parse(job["keys"]))
 
 
-def plain(job: dict[str, Any]) -> list[str]:
+def call_from_threads(job: dict[str, Any]) -> list[str]:
     """Call from threads."""
     clients, service, cipher = parts(job)
     folder, dies = Path(job["folder"]), job["dies"]
@@ -138,7 +138,7 @@ def plain(job: dict[str, Any]) -> list[str]:
     return endings
 
 
-async def awaited(job: dict[str, Any]) -> list[str]:
+async def call_from_tasks(job: dict[str, Any]) -> list[str]:
     """Call from tasks."""
     clients, service, cipher = parts(job)
     folder = Path(job["folder"])

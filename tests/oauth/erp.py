@@ -44,10 +44,10 @@ class Erp:
     def http(self, tls: Tls | None = None) -> Any:
         """An HTTP client of this mode."""
         made: Any = AsyncStdlibHttpClient(tls=tls) if self.awaited else StdlibHttpClient(tls=tls)
-        self._closing.push_async_callback(lambda: self.settled(made.close()))
+        self._closing.push_async_callback(lambda: self.settle(made.close()))
         return made
 
-    def knows(
+    def use_client(
         self,
         server: AuthorizationServer,
         client: OAuthClient,
@@ -81,7 +81,7 @@ class Erp:
             observers=[self.events.append],
         )
 
-    def holds(self, credentials: OAuthCredentials, *base_urls: str) -> None:
+    def use_token(self, credentials: OAuthCredentials, *base_urls: str) -> None:
         """Call services, `vat` and then `vat-1` and so on, with a token that is had already."""
         services = [
             Service(
@@ -96,17 +96,17 @@ class Erp:
         manager: Any = AsyncConnectorManager if self.awaited else ConnectorManager
         self.manager = manager(services, http=self.http())
 
-    async def settled(self, value: Any) -> Any:
+    async def settle(self, value: Any) -> Any:
         """A value of either mode."""
         return await value if inspect.isawaitable(value) else value
 
     async def call(self, request: Request | None = None, service: str = "vat") -> Response:
         """Request the resource."""
         result = Request.get("/resource", query={"q": "1"}) if request is None else request
-        answer: Response = await self.settled(self.manager.call(service, result))
+        answer: Response = await self.settle(self.manager.call(service, result))
         return answer
 
-    def told(self, name: str) -> int:
+    def count_events(self, name: str) -> int:
         """The number of events of this class."""
         return sum(type(event).__name__ == name for event in self.events)
 
@@ -130,7 +130,7 @@ def in_both(body: Callable[..., Coroutine[Any, Any, None]]) -> Any:
     return test
 
 
-def known(server: AuthorizationServer, /, **options: Any) -> OAuthClient:
+def client_of_server(server: AuthorizationServer, /, **options: Any) -> OAuthClient:
     """Return the credentials of a server's first client."""
     first = server.clients[0]
     fields: dict[str, Any] = {

@@ -23,7 +23,7 @@ CUT_OFF = ConnectionFailed("It was cut off.", may_have_been_processed=True)
 UNSENT = ConnectionFailed("Nobody is there.", may_have_been_processed=False)
 
 
-class Other:
+class OtherProcess:
     """Another process that dies at a point chosen by the test."""
 
     def __init__(
@@ -53,7 +53,7 @@ class Other:
         assert self._store.execute(MarkSent(self._key, self._fence, TOKENS))
 
 
-async def refused(pending: Any, kind: type[Exception] = CredentialRefreshFailed) -> Any:
+async def error_of(pending: Any, kind: type[Exception] = CredentialRefreshFailed) -> Any:
     """The error that something ends with."""
     with pytest.raises(kind) as excinfo:
         await pending

@@ -33,7 +33,7 @@ CLIENTS = {"crm": client()}
 SILENT = ScriptedHttpClient(FakeVendor())
 
 
-class Held:
+class HeldServer:
     """An authorisation server that answers when it is let."""
 
     def __init__(self) -> None:
@@ -63,7 +63,7 @@ def past() -> MemoryCredentialProvider:
 
 def test_a_call_ends_in_time_and_the_renewal_later() -> None:
     """A call's deadline holds while the server is silent; a later answer is still stored."""
-    held_client = Held()
+    held_client = HeldServer()
     vault = past()
     refresher = OAuthTokenRefresher(CLIENTS, vault=vault, http=held_client)
     manager = ConnectorManager([SERVICE], credentials=refresher, http=SILENT)
@@ -171,7 +171,7 @@ def test_a_loop_that_ends_ends_its_renewals() -> None:
 
 def test_a_forked_child_begins_afresh() -> None:
     """A child that was forked while a renewal was under way does not wait for its thread."""
-    held_client = Held()
+    held_client = HeldServer()
     refresher = OAuthTokenRefresher(CLIENTS, vault=past(), http=held_client, request_timeout=0.5)
     thread = threading.Thread(target=refresher.get, args=OWNER)
     thread.start()
@@ -197,7 +197,7 @@ def test_refresher_closes_its_own_client() -> None:
         with OAuthTokenRefresher(clients) as unused:
             assert unused.has("crm", None) is False
 
-        async def awaited() -> None:
+        async def check_async() -> None:
             vault = AsyncMemoryCredentialProvider({OWNER: token(1, ago=10**9)})
             options: Any = {"vault": vault, "retry": RetryPolicy.none()}
             async with AsyncOAuthTokenRefresher(clients, **options) as refresher:
@@ -206,4 +206,4 @@ def test_refresher_closes_its_own_client() -> None:
             async with AsyncOAuthTokenRefresher(clients) as unused:
                 assert await unused.has("crm", None) is False
 
-        asyncio.run(awaited())
+        asyncio.run(check_async())

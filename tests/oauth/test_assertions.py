@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from moorage import ClientCredentials, Consent, CredentialRefreshFailed, JwtBearer, OAuthCredentials
 from moorage.domain.oauth.server import AuthorizationServer as Place
 from moorage.domain.signing.jwt import JwtAlgorithm, JwtSigning
-from tests.oauth.erp import Erp, in_both, known
+from tests.oauth.erp import Erp, client_of_server, in_both
 from tests.support import authorization_faults as faults
 from tests.support import authorization_jwt as jose
 from tests.support.authorization_server import AuthorizationServer, Client
@@ -64,8 +64,8 @@ async def test_each_request_has_an_assertion_of_its_own(
 ) -> None:
     """An assertion names client, audience and lifetime; a server refuses its second use."""
     with AuthorizationServer(registered(algorithm, key_id=key_id)) as server:
-        client = known(server, key_id=key_id, **signs_with(algorithm))
-        erp.knows(server, client)
+        client = client_of_server(server, key_id=key_id, **signs_with(algorithm))
+        erp.use_client(server, client)
         for _ in range(3):
             assert 200 == (await erp.call()).status
             server.expire_access_tokens()
@@ -96,7 +96,7 @@ async def test_a_retry_signs_anew(erp: Erp, algorithm: str) -> None:
     """A retry after a failure sends a new assertion."""
     with AuthorizationServer(registered(algorithm)) as server:
         server.order(faults.failing_answer(503, processed=True))
-        erp.knows(server, known(server, **signs_with(algorithm)))
+        erp.use_client(server, client_of_server(server, **signs_with(algorithm)))
 
         assert 200 == (await erp.call()).status
         assert [503, 200] == [request.status for request in server.requests]
@@ -107,7 +107,9 @@ async def test_a_retry_signs_anew(erp: Erp, algorithm: str) -> None:
 async def test_a_nonce_is_answered_with_another_assertion(erp: Erp) -> None:
     """A request that is sent again for the nonce of its proof has both anew."""
     with AuthorizationServer(registered("ES256", dpop=True), nonces=True) as server:
-        erp.knows(server, known(server, dpop_key=pem(KEYS["ES256"]), **signs_with("ES256")))
+        erp.use_client(
+            server, client_of_server(server, dpop_key=pem(KEYS["ES256"]), **signs_with("ES256"))
+        )
 
         assert 200 == (await erp.call()).status
         assert ["use_dpop_nonce", None] == [request.error for request in server.requests]
@@ -119,9 +121,9 @@ async def test_a_refresh_is_asserted_too(erp: Erp) -> None:
     """A refresh request authenticates by assertion too."""
     with AuthorizationServer(registered("RS256")) as server:
         value = server.seed()
-        erp.knows(server, known(server, grant=Consent(), **signs_with("RS256")))
+        erp.use_client(server, client_of_server(server, grant=Consent(), **signs_with("RS256")))
         first = OAuthCredentials(access_token="at-none", refresh_token=value.refresh_token)
-        await erp.settled(erp.tokens.rotate("vat", None, first))
+        await erp.settle(erp.tokens.rotate("vat", None, first))
 
         assert 200 == (await erp.call()).status
         assert (1, 0) == (server.rotations, server.reuses)
@@ -134,7 +136,7 @@ async def test_assertion_for_another_audience_is_refused(erp: Erp) -> None:
     with AuthorizationServer(registered("ES256")) as server:
         other_endpoint = f"{server.url}/elsewhere"
         place = Place(token_endpoint=other_endpoint)
-        erp.knows(server, known(server, server=place, **signs_with("ES256")))
+        erp.use_client(server, client_of_server(server, server=place, **signs_with("ES256")))
 
         with pytest.raises(CredentialRefreshFailed):
             await erp.call()
@@ -150,8 +152,11 @@ async def test_another_key_is_refused(erp: Erp, options: dict[str, str]) -> None
             "secret": pem(ec.generate_private_key(ec.SECP256R1())),
             "algorithm": "ES256",
         }
-        erp.knows(
-            server, known(server, **(signs_with("ES256") if options else other_signing), **options)
+        erp.use_client(
+            server,
+            client_of_server(
+                server, **(signs_with("ES256") if options else other_signing), **options
+            ),
         )
 
         with pytest.raises(CredentialRefreshFailed, match="invalid_client"):
@@ -165,7 +170,7 @@ async def test_assertion_of_a_skewed_clock_is_refused(erp: Erp, off: float) -> N
     """An assertion with a wrong time is refused in the server's words, and not retried."""
     with AuthorizationServer(registered("ES256")) as server:
         server.advance(off)
-        erp.knows(server, known(server, **signs_with("ES256")))
+        erp.use_client(server, client_of_server(server, **signs_with("ES256")))
 
         with pytest.raises(CredentialRefreshFailed, match="invalid_client: ") as excinfo:
             await erp.call()
@@ -197,7 +202,7 @@ async def test_a_grant_vouches_anew_each_time(erp: Erp, algorithm: str) -> None:
     with AuthorizationServer() as server:
         server.order(faults.failing_answer(503, processed=True))
         grant = vouching(server, algorithm, key_id="k", claims={"reason": "payroll"})
-        erp.knows(server, known(server, grant=grant))
+        erp.use_client(server, client_of_server(server, grant=grant))
         first = await erp.call()
         server.expire_access_tokens()
         second = await erp.call()
@@ -222,7 +227,7 @@ async def test_client_and_grant_have_separate_assertions(erp: Erp, issuer: str) 
     """The client's assertion and the grant's differ, even with the same issuer."""
     with AuthorizationServer(registered("RS256")) as server:
         grant = vouching(server, "ES256", issuer=issuer)
-        erp.knows(server, known(server, grant=grant, **signs_with("RS256")))
+        erp.use_client(server, client_of_server(server, grant=grant, **signs_with("RS256")))
         for _ in range(2):
             assert "ann" == (await erp.call()).json()["sub"]
             server.expire_access_tokens()
@@ -238,14 +243,14 @@ async def test_untrusted_grant_needs_no_consent(erp: Erp) -> None:
     with AuthorizationServer() as server:
         grant = vouching(server, "ES256")
         server.trust("hr", KEYS["RS256"].public_key())
-        erp.knows(server, known(server, grant=grant))
+        erp.use_client(server, client_of_server(server, grant=grant))
 
         with pytest.raises(CredentialRefreshFailed, match="invalid_grant"):
             await erp.call()
-        assert 0 == erp.told("ConsentNeeded")
+        assert 0 == erp.count_events("ConsentNeeded")
 
 
 def test_default_grant_is_client_credentials() -> None:
     """The default grant of these tests is that of the client itself."""
     with AuthorizationServer() as server:
-        assert isinstance(known(server).grant, ClientCredentials)
+        assert isinstance(client_of_server(server).grant, ClientCredentials)

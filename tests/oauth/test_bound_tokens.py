@@ -19,7 +19,7 @@ from moorage import (
 )
 from moorage.domain.oauth.server import AuthorizationServer as Place
 from moorage.testing.fakes.http_server import VendorServer
-from tests.oauth.erp import Erp, in_both, known
+from tests.oauth.erp import Erp, client_of_server, in_both
 from tests.support.authorization_papers import TlsLab
 from tests.support.authorization_server import AuthorizationServer, Client
 from tests.support.proofs import new_key, proof_key
@@ -38,7 +38,7 @@ BOUND = Client(dpop=True)
 async def test_a_token_is_bound_and_used(erp: Erp) -> None:
     """Every request carries a valid DPoP proof, and no proof is sent twice."""
     with AuthorizationServer(BOUND) as server:
-        erp.knows(server, known(server, dpop_key=proof_key()))
+        erp.use_client(server, client_of_server(server, dpop_key=proof_key()))
         answers = [await erp.call() for _ in range(3)]
         server.expire_access_tokens()
         answers.append(await erp.call())
@@ -55,7 +55,7 @@ async def test_a_token_is_bound_and_used(erp: Erp) -> None:
 async def test_nonces_cost_one_request_each(erp: Erp) -> None:
     """A server that requires nonces costs one extra request, and renews them in its answers."""
     with AuthorizationServer(BOUND, nonces=True) as server:
-        erp.knows(server, known(server, dpop_key=proof_key()))
+        erp.use_client(server, client_of_server(server, dpop_key=proof_key()))
         for _ in range(3):
             assert 200 == (await erp.call()).status
             server.renew_nonces()
@@ -67,22 +67,22 @@ async def test_nonces_cost_one_request_each(erp: Erp) -> None:
 
         assert ["use_dpop_nonce", None] == [resource.error for resource in server.resources[4:]]
         assert ["use_dpop_nonce", None] == [request.error for request in server.requests]
-        assert (1, 0) == (erp.told("TokenRenewed"), erp.told("CredentialRefreshed"))
+        assert (1, 0) == (erp.count_events("TokenRenewed"), erp.count_events("CredentialRefreshed"))
 
 
 @in_both
 async def test_one_time_body_fails_but_learns_the_nonce(erp: Erp) -> None:
     """A request with a one-time body fails, and the next call sends the nonce."""
 
-    def once() -> Iterator[bytes]:
+    def one_time_body() -> Iterator[bytes]:
         yield b"{}"
 
     with AuthorizationServer(BOUND, nonces=True) as server:
-        erp.knows(server, known(server, dpop_key=proof_key()))
-        body = BodyStream.of(once(), length=2)
+        erp.use_client(server, client_of_server(server, dpop_key=proof_key()))
+        body = BodyStream.of(one_time_body(), length=2)
         with pytest.raises(AuthenticationFailed) as excinfo:
             await erp.call(Request.post("/resource", body=body))
-        body = BodyStream.of(once(), length=2)
+        body = BodyStream.of(one_time_body(), length=2)
 
         assert 200 == (await erp.call(Request.post("/resource", body=body))).status
         assert (True, 1) == (excinfo.value.retryable, len(server.requests) - 1)
@@ -93,7 +93,7 @@ async def test_one_time_body_fails_but_learns_the_nonce(erp: Erp) -> None:
 async def test_a_clock_that_is_off_renews_nothing(erp: Erp, off: float) -> None:
     """If a proof's time is refused, no new token is requested."""
     with AuthorizationServer(BOUND, access_lifetime=86_400) as server:
-        erp.knows(server, known(server, dpop_key=proof_key()))
+        erp.use_client(server, client_of_server(server, dpop_key=proof_key()))
         await erp.call()
         server.advance(off)
         with pytest.raises(AuthenticationFailed, match="clock") as excinfo:
@@ -107,11 +107,11 @@ async def test_a_clock_that_is_off_renews_nothing(erp: Erp, off: float) -> None:
 async def test_proof_with_another_key_is_refused(erp: Erp) -> None:
     """A token that was taken from its holder is refused with a proof of the thief's."""
     with AuthorizationServer(BOUND) as server:
-        erp.knows(server, known(server, dpop_key=proof_key()))
+        erp.use_client(server, client_of_server(server, dpop_key=proof_key()))
         await erp.call()
-        result = await erp.settled(erp.tokens.get("vat", None))
+        result = await erp.settle(erp.tokens.get("vat", None))
         stolen_credentials = OAuthCredentials(access_token=result.access_token, dpop_key=new_key())
-        await erp.settled(erp.tokens.rotate("vat", None, stolen_credentials))
+        await erp.settle(erp.tokens.rotate("vat", None, stolen_credentials))
 
         assert 200 == (await erp.call()).status
         assert [None, "invalid_token", None] == [resource.error for resource in server.resources]
@@ -123,9 +123,9 @@ async def test_a_refresh_token_is_shown_with_a_proof(erp: Erp) -> None:
     """A consent's token is renewed with a proof, and the new token is bound."""
     with AuthorizationServer(BOUND, nonces=True) as server:
         value = server.seed()
-        erp.knows(server, known(server, dpop_key=proof_key(), grant=Consent()))
+        erp.use_client(server, client_of_server(server, dpop_key=proof_key(), grant=Consent()))
         first = OAuthCredentials(access_token="at-none", refresh_token=value.refresh_token)
-        await erp.settled(erp.tokens.rotate("vat", None, first))
+        await erp.settle(erp.tokens.rotate("vat", None, first))
 
         assert "jkt" in (await erp.call()).json()["cnf"]
         assert (1, 0) == (server.rotations, server.reuses)
@@ -140,7 +140,9 @@ async def test_redirects_are_not_followed(erp: Erp) -> None:
         VendorServer() as stored_server,
     ):
         local_server.respond(307, {"Location": f"{stored_server.url}/resource"})
-        erp.knows(server, known(server, dpop_key=proof_key()), base_url=local_server.url)
+        erp.use_client(
+            server, client_of_server(server, dpop_key=proof_key()), base_url=local_server.url
+        )
         with pytest.raises(VendorRejected) as excinfo:
             await erp.call()
 
@@ -174,7 +176,9 @@ async def test_a_certificate_binds_a_token(erp: Erp, tmp_path: Path, method: str
             token_endpoint="https://127.0.0.1:9/token",
             mtls_endpoint_aliases={"token_endpoint": server.token_url},
         )
-        erp.knows(server, known(server, server=place, authentication=method), tls=tls)
+        erp.use_client(
+            server, client_of_server(server, server=place, authentication=method), tls=tls
+        )
         first = await erp.call()
         server.expire_access_tokens()
         second = await erp.call()
@@ -206,7 +210,7 @@ async def test_a_bound_token_without_its_certificate_is_refused(erp: Erp, tmp_pa
     registered_client = Client(method="tls_client_auth", thumbprint=own_certificates.thumbprint)
     with AuthorizationServer(registered_client, tls=lab.server) as server:
         for shown_tls in wrong_tls_settings:
-            erp.knows(server, known(server), tls=mine, at_the_resource=shown_tls)
+            erp.use_client(server, client_of_server(server), tls=mine, at_the_resource=shown_tls)
             with pytest.raises(AuthenticationFailed) as excinfo:
                 await erp.call()
             assert 401 == excinfo.value.status
@@ -223,7 +227,7 @@ async def test_missing_certificate_gets_no_token(erp: Erp, tmp_path: Path) -> No
     own_certificates = lab.papers()
     registered_client = Client(method="tls_client_auth", thumbprint=own_certificates.thumbprint)
     with AuthorizationServer(registered_client, tls=lab.server) as server:
-        erp.knows(server, known(server), tls=Tls(authorities=lab.authority))
+        erp.use_client(server, client_of_server(server), tls=Tls(authorities=lab.authority))
         with pytest.raises(CredentialRefreshFailed, match="invalid_client"):
             await erp.call()
 
@@ -244,6 +248,6 @@ async def test_a_token_may_be_bound_to_both(erp: Erp, tmp_path: Path) -> None:
         method="tls_client_auth", subject=own_certificates.subject, dpop=True
     )
     with AuthorizationServer(registered_client, tls=lab.server, nonces=True) as server:
-        erp.knows(server, known(server, dpop_key=proof_key()), tls=tls)
+        erp.use_client(server, client_of_server(server, dpop_key=proof_key()), tls=tls)
 
         assert {"jkt", "x5t#S256"} == (await erp.call()).json()["cnf"].keys()

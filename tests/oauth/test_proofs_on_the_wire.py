@@ -20,10 +20,10 @@ ASKS = 'DPoP error="use_dpop_nonce"'
 def held_by(erp: Erp, *vendors: VendorServer, base: str = "") -> None:
     """Give a host a bound token for these vendors."""
     bound = OAuthCredentials(access_token="t", token_type="DPoP", dpop_key=proof_key())
-    erp.holds(bound, *(f"{vendor.url}{base}" for vendor in vendors))
+    erp.use_token(bound, *(f"{vendor.url}{base}" for vendor in vendors))
 
 
-def asking(nonce: str) -> Behaviour:
+def demand_for_nonce(nonce: str) -> Behaviour:
     """A server that wants to see a nonce."""
     return Behaviour(401, {"WWW-Authenticate": ASKS, "DPoP-Nonce": nonce})
 
@@ -108,7 +108,7 @@ async def test_the_longest_nonce_is_shown(erp: Erp) -> None:
     """A nonce of two kilobytes is one still, such as one that is sealed and carries the time."""
     longest = "n" * 2_048
     with VendorServer() as vendor:
-        vendor.queue(asking(longest))
+        vendor.queue(demand_for_nonce(longest))
         vendor.always(lambda _: Behaviour(200))
         held_by(erp, vendor)
 
@@ -120,11 +120,11 @@ async def test_the_longest_nonce_is_shown(erp: Erp) -> None:
 async def test_an_endless_wish_ends_with_the_second(erp: Erp) -> None:
     """A server that demands a new nonce each time gets two requests per call, and no more."""
 
-    def another(_: Received) -> Behaviour:
-        return asking(f"n-{len(vendor.requests)}")
+    def demand_new_nonce(_: Received) -> Behaviour:
+        return demand_for_nonce(f"n-{len(vendor.requests)}")
 
     with VendorServer() as vendor:
-        vendor.always(another)
+        vendor.always(demand_new_nonce)
         held_by(erp, vendor)
         for _ in range(3):
             with pytest.raises(AuthenticationFailed, match="nonce"):
@@ -138,10 +138,10 @@ async def test_an_endless_wish_ends_with_the_second(erp: Erp) -> None:
 async def test_a_stream_ends_with_the_second_too(erp: Erp) -> None:
     """A stream is requested twice at most, and its refusal leaves the connection usable."""
     with VendorServer() as vendor:
-        vendor.always(lambda _: asking("n-1"))
+        vendor.always(lambda _: demand_for_nonce("n-1"))
         held_by(erp, vendor)
         with pytest.raises(AuthenticationFailed):
-            await erp.settled(erp.manager.stream("vat", Request.get("/")))
+            await erp.settle(erp.manager.stream("vat", Request.get("/")))
 
         assert [None, "n-1"] == nonces(vendor)
         assert 1 == vendor.connections

@@ -50,7 +50,7 @@ async def test_a_first_token_is_obtained(world: World) -> None:
     assert first == second == stage.kept
     assert Secret("at-1") == first.access_token
     assert reads == stage.vault.reads
-    assert [{"grant_type": "client_credentials", "scope": "read"}] == stage.asked()
+    assert [{"grant_type": "client_credentials", "scope": "read"}] == stage.token_requests()
     assert ["TokenRenewed"] == world.event_names()
 
 
@@ -61,7 +61,7 @@ async def test_fresh_token_is_used(world: World) -> None:
     refresher = stage.refresher()
 
     assert token(1) == await refresher.get(*OWNER)
-    assert [] == stage.asked()
+    assert [] == stage.token_requests()
 
 
 @sync_and_async
@@ -74,7 +74,7 @@ async def test_expired_token_is_renewed(world: World) -> None:
 
     assert Secret("at-2") == result.access_token
     assert result == stage.kept
-    assert [{"grant_type": "refresh_token", "refresh_token": "rt-1"}] == stage.asked()
+    assert [{"grant_type": "refresh_token", "refresh_token": "rt-1"}] == stage.token_requests()
     assert world.clock.utc() == result.issued_at
 
 
@@ -99,7 +99,7 @@ async def test_a_token_is_renewed_ahead_by_one(world: World) -> None:
     reads = stage.vault.reads
     assert Secret("at-2") == (await refresher.get(*OWNER)).access_token
     assert reads == stage.vault.reads
-    assert ["rt-1", "rt-5"] == stage.shown()
+    assert ["rt-1", "rt-5"] == stage.shown_refresh_tokens()
 
 
 @sync_and_async
@@ -116,7 +116,7 @@ async def test_refused_caller_waits_for_an_early_renewal(world: World) -> None:
     gate.open()
 
     assert await ahead.result() == await refused_caller.result()
-    assert ["rt-1"] == stage.shown()
+    assert ["rt-1"] == stage.shown_refresh_tokens()
 
 
 @sync_and_async
@@ -128,9 +128,9 @@ async def test_early_renewal_may_fail(world: World) -> None:
     stage.vendor.otherwise = 503
 
     assert stored_credentials == await refresher.get(*OWNER)
-    count = len(stage.asked())
+    count = len(stage.token_requests())
     assert stored_credentials == await refresher.get(*OWNER)
-    assert count == len(stage.asked()) == 3
+    assert count == len(stage.token_requests()) == 3
     assert ["TokenNotRenewed"] == world.event_names()
     assert [
         TokenNotRenewed(
@@ -158,7 +158,7 @@ async def test_early_renewal_respects_retry_after(world: World) -> None:
     for _ in range(3):
         assert stored_credentials == await refresher.get(*OWNER)
         world.clock.advance(6)
-    assert 1 == len(stage.asked())
+    assert 1 == len(stage.token_requests())
 
 
 @sync_and_async
@@ -179,7 +179,7 @@ async def test_postponed_renewal_holds_for_concurrent_readers(world: World) -> N
     stage.vendor.otherwise = answers({}, 429, Retry_After="61")
 
     assert stored_credentials == await refresher.get(*OWNER)
-    assert 1 == len(stage.asked())
+    assert 1 == len(stage.token_requests())
 
 
 def test_postponed_token_is_fresh_until_it_is_past() -> None:
@@ -208,7 +208,7 @@ async def test_refused_token_is_renewed_once(world: World) -> None:
     assert new_value == await other_refresher.refresh(*OWNER, stale_token)
 
     assert Secret("at-2") == new_value.access_token
-    assert ["rt-1"] == stage.shown()
+    assert ["rt-1"] == stage.shown_refresh_tokens()
 
 
 @sync_and_async
@@ -252,7 +252,7 @@ async def test_stored_refresh_token_is_used(world: World) -> None:
     stage.vendor.answers(grants(2))
     await stage.refresher().refresh(*OWNER, token(1))
 
-    assert ["rt-9"] == stage.shown()
+    assert ["rt-9"] == stage.shown_refresh_tokens()
 
 
 @sync_and_async
@@ -278,7 +278,7 @@ async def test_concurrent_renewals_ask_once(world: World) -> None:
     results = await world.run_together(*[lambda: refresher.get(*OWNER)] * 7)
 
     assert [Secret("at-2")] * 7 == [result.access_token for result in results]
-    assert ["rt-1"] == stage.shown()
+    assert ["rt-1"] == stage.shown_refresh_tokens()
 
 
 @sync_and_async
@@ -296,9 +296,9 @@ async def test_waiting_callers_share_the_failure(world: World) -> None:
         await world.wait(world.locks.arrived)
         gate.open()
 
-        raised_errors = [await _raised(item.result()) for item in (first, second)]
+        raised_errors = [await _raised_error(item.result()) for item in (first, second)]
 
-        assert times == len(stage.asked())
+        assert times == len(stage.token_requests())
         assert [True, True] == ["invalid_client" in str(error) for error in raised_errors]
     reports = ("CredentialRefreshFailed", False)
     assert [reports, reports] == [(event.error, event.still_works) for event in world.events]  # type: ignore[attr-defined]  # of this kind
@@ -308,7 +308,7 @@ async def test_waiting_callers_share_the_failure(world: World) -> None:
     assert Secret("at-2") == (await refresher.get(*OWNER)).access_token
 
 
-async def _raised(pending: Any) -> CredentialRefreshFailed:
+async def _raised_error(pending: Any) -> CredentialRefreshFailed:
     with pytest.raises(CredentialRefreshFailed) as excinfo:
         await pending
     return excinfo.value
@@ -321,10 +321,10 @@ async def test_retry_after_holds_for_every_caller(world: World) -> None:
     refresher = stage.refresher()
     stage.vendor.answers(answers({}, 503, Retry_After="120"))
 
-    first = await _raised(refresher.get(*OWNER))
-    second = await _raised(refresher.get(*OWNER))
+    first = await _raised_error(refresher.get(*OWNER))
+    second = await _raised_error(refresher.get(*OWNER))
 
-    assert 1 == len(stage.asked())
+    assert 1 == len(stage.token_requests())
     assert world.clock.utc() + timedelta(seconds=120) == first.retry_at == second.retry_at
     assert first.retryable
     world.clock.advance(120)
@@ -338,7 +338,7 @@ async def test_success_clears_an_earlier_retry_after(world: World) -> None:
     stage = Stage(world, token(1, ago=7200))
     refresher = stage.refresher()
     stage.vendor.answers(answers({}, 503, Retry_After="120"), grants(2), grants(3))
-    await _raised(refresher.get(*OWNER))
+    await _raised_error(refresher.get(*OWNER))
     world.clock.advance(120)
     second = await refresher.get(*OWNER)
     world.clock.advance(-60)
@@ -356,11 +356,11 @@ async def test_a_short_life_is_lived(world: World) -> None:
     for _ in range(19):
         await refresher.get(*OWNER)
         world.clock.advance(1)
-    assert 1 == len(stage.asked())
+    assert 1 == len(stage.token_requests())
     for _ in range(4):
         world.clock.advance(1)
         await refresher.get(*OWNER)
-    assert ["rt-1", "rt-2"] == stage.shown()
+    assert ["rt-1", "rt-2"] == stage.shown_refresh_tokens()
 
 
 @sync_and_async
@@ -377,7 +377,7 @@ async def test_a_life_of_unknown_length_ends_with_a_refusal(world: World) -> Non
     world.clock.advance(10**7)
 
     assert Secret("at-2") == (await refresher.get(*OWNER)).access_token
-    assert 1 == len(stage.asked())
+    assert 1 == len(stage.token_requests())
 
 
 @sync_and_async
@@ -391,7 +391,7 @@ async def test_token_renewed_by_another_process_is_found(world: World) -> None:
     assert token(1) == await refresher.get(*OWNER)
     world.clock.advance(61)
     assert token(2) == await refresher.get(*OWNER)
-    assert [] == stage.asked()
+    assert [] == stage.token_requests()
 
 
 @sync_and_async
@@ -442,7 +442,7 @@ async def test_new_consent_is_used_at_once(world: World) -> None:
 
     assert await refresher.has(*OWNER)
     assert token(5) == await refresher.get(*OWNER) == stage.kept
-    assert 1 == len(stage.asked())
+    assert 1 == len(stage.token_requests())
 
 
 @sync_and_async
@@ -451,7 +451,7 @@ async def test_new_consent_is_renewed_at_once(world: World) -> None:
     stage = Stage(world, token(1, ago=7200))
     refresher = stage.refresher()
     stage.vendor.answers(answers({}, 503, Retry_After="120"), grants(6))
-    await _raised(refresher.get(*OWNER))
+    await _raised_error(refresher.get(*OWNER))
 
     await refresher.rotate(*OWNER, token(5, ago=7200))
 
@@ -464,12 +464,12 @@ async def test_a_token_is_given_back(world: World) -> None:
     stage = Stage(world, token(1, ago=7200))
     refresher = stage.refresher({OWNER: GIVING_BACK})
     stage.vendor.answers(answers({}, 503, Retry_After="120"), answers({}))
-    await _raised(refresher.get(*OWNER))
+    await _raised_error(refresher.get(*OWNER))
     stage.vendor.requests.clear()
 
     await refresher.revoke(*OWNER)
 
-    assert [{"token": "rt-1", "token_type_hint": "refresh_token"}] == stage.asked()
+    assert [{"token": "rt-1", "token_type_hint": "refresh_token"}] == stage.token_requests()
     with pytest.raises(AuthorizationRequired, match="A person must authorise 'crm' again"):
         await refresher.get(*OWNER)
     result = world.events[-2]
@@ -506,7 +506,7 @@ async def test_other_credentials_come_from_the_vault(world: World) -> None:
     assert ("refreshed", "vat", None, token(9)) == await refresher.refresh("vat", None, token(9))
     assert ("refreshed", *OWNER, key) == await refresher.refresh(*OWNER, key)
     assert await refresher.has("vat", None)
-    assert [] == stage.asked()
+    assert [] == stage.token_requests()
 
 
 @sync_and_async
@@ -567,8 +567,8 @@ async def test_a_token_is_exchanged(world: World) -> None:
     )
 
     assert Secret("at-7") == (await refresher.get(*OWNER)).access_token
-    assert ["rt-1", None] == stage.shown()
-    assert "at-2" == stage.asked()[1]["subject_token"]
+    assert ["rt-1", None] == stage.shown_refresh_tokens()
+    assert "at-2" == stage.token_requests()[1]["subject_token"]
 
 
 @sync_and_async
@@ -580,7 +580,7 @@ async def test_bearer_token_can_be_exchanged(world: World) -> None:
 
     await stage.refresher({"crm": client(grant=TokenExchange(subject="idp"))}).get(*OWNER)
 
-    assert "plain" == stage.asked()[0]["subject_token"]
+    assert "plain" == stage.token_requests()[0]["subject_token"]
 
 
 @sync_and_async
@@ -592,7 +592,7 @@ async def test_errors_and_events_show_no_secret(world: World) -> None:
         answers({"error": "invalid_grant", "error_description": "rt-1 of erp:hush"}, 400),
     )
 
-    error = await _raised(stage.refresher().get(*OWNER))
+    error = await _raised_error(stage.refresher().get(*OWNER))
 
     for shown_error in (str(error), repr(error), repr(world.events), repr(error.__cause__)):
         assert "rt-1" not in shown_error
@@ -633,7 +633,7 @@ async def test_wait_for_a_renewal_is_bounded(world: World) -> None:
     await gate.reached()
     world.impatient = True
 
-    error = await _raised(refresher.get(*OWNER))
+    error = await _raised_error(refresher.get(*OWNER))
 
     assert "longer than this call can wait" in str(error)
     assert error.retryable

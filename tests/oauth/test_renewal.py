@@ -24,7 +24,7 @@ from moorage import (
 from moorage.domain.idempotency.claims import Claim, MarkSent, Resolve
 from moorage.domain.oauth.question import claim_key
 from tests.domain.oauth.test_client import P256
-from tests.oauth.others import CUT_OFF, PAST, UNSENT, refused
+from tests.oauth.others import CUT_OFF, PAST, UNSENT, error_of
 from tests.oauth.world import OWNER, TOKENS, Stage, Vault, answers, client, grants, token
 from tests.support.modes import AWAITED, World, sync_and_async
 
@@ -54,7 +54,7 @@ async def test_trouble_is_waited_out(world: World, trouble: Any) -> None:
     match = await stage.refresher().get(*OWNER)
 
     assert Secret("at-2") == match.access_token
-    assert ["rt-1"] * 3 == stage.shown()
+    assert ["rt-1"] * 3 == stage.shown_refresh_tokens()
     (result,) = world.events
     assert isinstance(result, TokenRenewed)
     assert (3, ["crm", "acme"]) == (result.attempts, [result.service, result.tenant])
@@ -102,14 +102,14 @@ async def test_failed_renewal_keeps_the_refresh_token(world: World, trouble: Any
     refresher = stage.refresher()
     stage.vendor.answers(*[trouble] * 3)
 
-    error = await refused(refresher.get(*OWNER))
+    error = await error_of(refresher.get(*OWNER))
 
     assert error.retryable
     assert "crm" == error.service
     assert PAST == stage.kept
     stage.vendor.answers(grants(2))
     assert Secret("at-2") == (await refresher.get(*OWNER)).access_token
-    assert ["rt-1"] * 4 == stage.shown()
+    assert ["rt-1"] * 4 == stage.shown_refresh_tokens()
 
 
 @sync_and_async
@@ -119,11 +119,11 @@ async def test_client_errors_are_not_retried(world: World) -> None:
     refresher = stage.refresher()
     stage.vendor.answers(answers({"error": "invalid_client"}, 401))
 
-    error = await refused(refresher.get(*OWNER))
+    error = await error_of(refresher.get(*OWNER))
 
     assert not error.retryable
     assert "Correct the client's id" in error.remedy
-    assert 1 == len(stage.asked())
+    assert 1 == len(stage.token_requests())
     stage.vendor.answers(grants(2))
     assert Secret("at-2") == (await refresher.get(*OWNER)).access_token
 
@@ -135,7 +135,7 @@ async def test_no_request_outlasts_the_claim(world: World) -> None:
     refresher = stage.refresher(request_timeout=9)
     stage.vendor.otherwise = world.answer_after(7, answers({}, 500))
 
-    await refused(refresher.get(*OWNER))
+    await error_of(refresher.get(*OWNER))
 
     assert [9.0, 9.0] == [sent_request.timeouts.total for sent_request in stage.vendor.requests]
 
@@ -148,10 +148,10 @@ async def test_a_nonce_that_comes_too_late_is_not_shown(world: World) -> None:
     target = answers({"error": "use_dpop_nonce"}, 400, DPoP_Nonce="n")
     stage.vendor.answers(world.answer_after(28, answers({}, 500)), world.answer_after(9, target))
 
-    error = await refused(refresher.get(*OWNER))
+    error = await error_of(refresher.get(*OWNER))
 
     assert "use_dpop_nonce" in str(error)
-    assert 2 == len(stage.asked())
+    assert 2 == len(stage.token_requests())
 
 
 @sync_and_async
@@ -206,7 +206,7 @@ async def test_lost_answer_is_repeated_once(world: World, lost: Any) -> None:
     result = await stage.refresher().get(*OWNER)
 
     assert result == stage.kept
-    assert ["rt-1", "rt-1"] == stage.shown()
+    assert ["rt-1", "rt-1"] == stage.shown_refresh_tokens()
 
 
 @sync_and_async
@@ -216,14 +216,14 @@ async def test_a_new_refresh_token_alone_is_kept(world: World) -> None:
     refresher, other_refresher = stage.refresher(), stage.refresher()
     stage.vendor.answers(grants(2, access_token=None))
 
-    error = await refused(refresher.get(*OWNER))
+    error = await error_of(refresher.get(*OWNER))
 
     assert error.retryable
     assert "unreadable answer" in error.message
     assert attrs.evolve(PAST, refresh_token="rt-2") == stage.kept
     stage.vendor.answers(grants(3))
     assert Secret("at-3") == (await other_refresher.get(*OWNER)).access_token
-    assert ["rt-1", "rt-2"] == stage.shown()
+    assert ["rt-1", "rt-2"] == stage.shown_refresh_tokens()
 
 
 @sync_and_async
@@ -245,7 +245,7 @@ async def test_replaced_refresh_token_is_not_sent(world: World) -> None:
     stage.vault.kept[OWNER] = PAST
 
     assert rotated_credentials == await stage.refresher().get(*OWNER)
-    assert [] == stage.shown()
+    assert [] == stage.shown_refresh_tokens()
 
 
 @sync_and_async
@@ -255,7 +255,7 @@ async def test_unrotated_refresh_token_is_repeated_after_a_lost_answer(world: Wo
     stage.vendor.answers(grants(1, access_token=None), grants(2))
 
     assert Secret("at-2") == (await stage.refresher().get(*OWNER)).access_token
-    assert ["rt-1", "rt-1"] == stage.shown()
+    assert ["rt-1", "rt-1"] == stage.shown_refresh_tokens()
 
 
 @sync_and_async
@@ -266,11 +266,11 @@ async def test_two_lost_answers_end_the_grant(world: World) -> None:
     stage.vendor.answers(CUT_OFF, CUT_OFF)
 
     for item in (refresher, refresher, other_refresher):
-        error = await refused(item.get(*OWNER), AuthorizationRequired)
+        error = await error_of(item.get(*OWNER), AuthorizationRequired)
         assert "lost" in str(error)
         assert "crm" == error.service
 
-    assert ["rt-1", "rt-1"] == stage.shown()
+    assert ["rt-1", "rt-1"] == stage.shown_refresh_tokens()
     assert "ConsentNeeded" in world.event_names()
 
 
@@ -282,9 +282,9 @@ async def test_token_treated_as_stolen_ends_the_grant(world: World) -> None:
     stage.vendor.answers(CUT_OFF, answers({"error": "invalid_grant"}, 400))
 
     for _ in range(2):
-        await refused(refresher.get(*OWNER), AuthorizationRequired)
+        await error_of(refresher.get(*OWNER), AuthorizationRequired)
 
-    assert ["rt-1", "rt-1"] == stage.shown()
+    assert ["rt-1", "rt-1"] == stage.shown_refresh_tokens()
 
 
 @pytest.mark.parametrize("life", [60, 3600], ids=["a minute", "an hour"])
@@ -298,7 +298,7 @@ async def test_lost_answers_without_rotation_do_not_add_up(world: World, life: i
         assert Secret(f"at-{number}") == (await refresher.get(*OWNER)).access_token
         world.clock.advance(2 * life)
 
-    assert ["rt-1"] * 4 == stage.shown()
+    assert ["rt-1"] * 4 == stage.shown_refresh_tokens()
 
 
 @pytest.mark.parametrize("lost", [False, True], ids=["answered", "lost once"])
@@ -332,10 +332,10 @@ async def test_repeatable_grant_is_never_lost(world: World) -> None:
     assert Secret("at-1") == (await refresher.get(*OWNER)).access_token
     world.clock.advance(7200)
     stage.vendor.answers(*[CUT_OFF] * 3)
-    error = await refused(refresher.get(*OWNER))
+    error = await error_of(refresher.get(*OWNER))
     assert error.retryable
     stage.vendor.answers(answers({"error": "invalid_grant"}, 400))
-    error = await refused(refresher.get(*OWNER))
+    error = await error_of(refresher.get(*OWNER))
     assert "invalid_grant" in str(error)
     stage.vendor.answers(grants(2))
     assert Secret("at-2") == (await refresher.get(*OWNER)).access_token
@@ -351,15 +351,15 @@ async def test_ended_grant_is_not_requested_again(world: World) -> None:
     refresher, other_refresher = stage.refresher(), stage.refresher()
     stage.vendor.answers(answers({"error": "invalid_grant", "error_description": "spent"}, 400))
 
-    first = await refused(refresher.get(*OWNER), AuthorizationRequired)
-    await refused(refresher.get(*OWNER), AuthorizationRequired)
-    await refused(other_refresher.get(*OWNER), AuthorizationRequired)
+    first = await error_of(refresher.get(*OWNER), AuthorizationRequired)
+    await error_of(refresher.get(*OWNER), AuthorizationRequired)
+    await error_of(other_refresher.get(*OWNER), AuthorizationRequired)
     world.clock.advance(20 * 86_400)
-    await refused(stage.refresher().get(*OWNER), AuthorizationRequired)
+    await error_of(stage.refresher().get(*OWNER), AuthorizationRequired)
 
     assert "invalid_grant: spent" in str(first)
     assert not first.retryable
-    assert 1 == len(stage.asked())
+    assert 1 == len(stage.token_requests())
     stage.vault.kept[OWNER] = token(5, ago=7200)
     stage.vendor.answers(grants(6))
     assert Secret("at-6") == (await other_refresher.get(*OWNER)).access_token
@@ -370,10 +370,10 @@ async def test_without_a_refresh_token_a_person_is_needed(world: World) -> None:
     """An expired token without a refresh token needs a new consent."""
     stage = Stage(world, OAuthCredentials(access_token="at-1", expires_at=PAST.expires_at))
 
-    error = await refused(stage.refresher().get(*OWNER), AuthorizationRequired)
+    error = await error_of(stage.refresher().get(*OWNER), AuthorizationRequired)
 
     assert "no refresh token" in str(error)
-    assert [] == stage.asked()
+    assert [] == stage.token_requests()
     assert ["ConsentNeeded", "TokenNotRenewed"] == world.event_names()
 
 
@@ -391,7 +391,7 @@ async def test_each_request_vouches_anew(world: World) -> None:
     await stage.refresher({"crm": own_client}).get(*OWNER)
 
     for name in ("assertion", "client_assertion"):
-        assert 3 == len({result[name] for result in stage.asked()})
+        assert 3 == len({result[name] for result in stage.token_requests()})
 
 
 @sync_and_async
@@ -407,8 +407,8 @@ async def test_a_nonce_is_shown_once_it_is_wanted(world: World) -> None:
     assert [] == world.sleeper.slept
     world.clock.advance(7200)
     stage.vendor.otherwise = nonce
-    error = await refused(bound.get(*OWNER))
+    error = await error_of(bound.get(*OWNER))
     assert "use_dpop_nonce" in str(error)
-    assert 4 == len(stage.asked())
+    assert 4 == len(stage.token_requests())
     proofs = {sent_request.header("DPoP") for sent_request in stage.vendor.requests}
     assert 4 == len(proofs)

@@ -16,7 +16,7 @@ from moorage import (
 )
 from moorage.adapters.state.memory import AsyncMemoryStorage
 from moorage.domain.idempotency.claims import LEASE, Claim
-from tests.oauth.others import PAST, Other, refused
+from tests.oauth.others import PAST, OtherProcess, error_of
 from tests.oauth.world import OWNER, Stage, Vault, grants, token
 from tests.support.modes import AWAITED, World, sync_and_async
 from tests.support.timed_store import TimedStorage
@@ -26,17 +26,17 @@ from tests.support.timed_store import TimedStorage
 async def test_another_process_is_waited_for(world: World) -> None:
     """A caller waits for another process's renewal, and uses the token it stored."""
     stage = Stage(world, PAST)
-    Other(world).asks()
+    OtherProcess(world).asks()
 
     async def stores() -> None:
         stage.vault.kept[OWNER] = token(2)
 
-    async def nothing() -> None:
+    async def do_nothing() -> None:
         """Not yet."""
 
-    world.sleeper.meanwhile.extend([nothing, nothing, stores])
+    world.sleeper.meanwhile.extend([do_nothing, do_nothing, stores])
     assert token(2) == await stage.refresher().get(*OWNER)
-    assert [] == stage.asked()
+    assert [] == stage.token_requests()
     assert [0.02, 0.04, 0.08] == world.sleeper.slept
 
 
@@ -44,7 +44,7 @@ async def test_another_process_is_waited_for(world: World) -> None:
 async def test_other_stored_credential_does_not_end_the_renewal(world: World) -> None:
     """If another kind of credential was stored meanwhile, the renewal goes on."""
     stage = Stage(world, PAST)
-    Other(world)
+    OtherProcess(world)
 
     async def stores() -> None:
         stage.vault.kept[OWNER] = Credentials.bearer("plain")
@@ -74,7 +74,7 @@ async def test_two_processes_ask_once(world: World) -> None:
     result = await second.get(*OWNER)
 
     assert result == await asking.result() == stage.kept
-    assert ["rt-1"] == stage.shown()
+    assert ["rt-1"] == stage.shown_refresh_tokens()
 
 
 @sync_and_async
@@ -82,10 +82,10 @@ async def test_due_token_is_used_while_another_process_renews(world: World) -> N
     """A due token that still works is used while another process renews it."""
     stored_credentials = token(1, ago=3560)
     stage = Stage(world, stored_credentials)
-    Other(world, stored_credentials).asks()
+    OtherProcess(world, stored_credentials).asks()
 
     assert stored_credentials == await stage.refresher().get(*OWNER)
-    assert [] == stage.asked()
+    assert [] == stage.token_requests()
     assert [] == world.sleeper.slept
 
 
@@ -93,13 +93,13 @@ async def test_due_token_is_used_while_another_process_renews(world: World) -> N
 async def test_crash_before_the_request_is_followed(world: World) -> None:
     """When the claim of a crashed process expires, another process sends the request."""
     stage = Stage(world, PAST)
-    Other(world)
+    OtherProcess(world)
     stage.vendor.answers(grants(2))
 
     result = await stage.refresher().get(*OWNER)
 
     assert Secret("at-2") == result.access_token
-    assert ["rt-1"] == stage.shown()
+    assert ["rt-1"] == stage.shown_refresh_tokens()
     assert 21 <= sum(world.sleeper.slept) < 21.001
     assert pytest.approx([0.25, 0.2]) == world.sleeper.slept[-2:]
 
@@ -108,7 +108,7 @@ async def test_crash_before_the_request_is_followed(world: World) -> None:
 async def test_crash_before_the_request_costs_one_lease(world: World) -> None:
     """After a crash before the request, the wait is at most one lease."""
     stage = Stage(world, PAST)
-    Other(world, lease=LEASE)
+    OtherProcess(world, lease=LEASE)
     stage.vendor.answers(grants(2))
     assert Secret("at-2") == (await stage.refresher().get(*OWNER)).access_token
     assert LEASE / 10**6 <= sum(world.sleeper.slept) < LEASE / 10**6 + 0.001
@@ -123,34 +123,34 @@ async def test_token_is_not_sent_twice_at_once(
     Whether its holder is dead, or only late to renew, nobody can tell.
     """
     stage = Stage(world, PAST)
-    Other(world, lease=LEASE).asks()
+    OtherProcess(world, lease=LEASE).asks()
     stage.vendor.answers(grants(2))
     assert Secret("at-2") == (await stage.refresher().get(*OWNER)).access_token
     assert 21 <= sum(world.sleeper.slept) < 21.001
-    assert ["rt-1"] == stage.shown()
+    assert ["rt-1"] == stage.shown_refresh_tokens()
 
 
 @sync_and_async
 async def test_crash_after_the_request_is_repeated_once(world: World) -> None:
     """A refresh token that a crashed process may have sent is sent once more."""
     stage = Stage(world, PAST)
-    Other(world).asks()
+    OtherProcess(world).asks()
     stage.vendor.answers(grants(2))
 
     assert Secret("at-2") == (await stage.refresher().get(*OWNER)).access_token
-    assert ["rt-1"] == stage.shown()
+    assert ["rt-1"] == stage.shown_refresh_tokens()
 
 
 @sync_and_async
 async def test_second_crash_needs_consent(world: World) -> None:
     """A refresh token that two processes may have sent is not sent again."""
     stage = Stage(world, PAST)
-    Other(world).asks()
-    Other(world, again=True).asks()
+    OtherProcess(world).asks()
+    OtherProcess(world, again=True).asks()
     world.clock.advance(30)
 
-    await refused(stage.refresher().get(*OWNER), AuthorizationRequired)
-    assert [] == stage.asked()
+    await error_of(stage.refresher().get(*OWNER), AuthorizationRequired)
+    assert [] == stage.token_requests()
 
 
 @sync_and_async
@@ -159,38 +159,38 @@ async def test_crash_after_storing_is_no_loss(world: World) -> None:
     stage = Stage(world, PAST)
     refresher = stage.refresher()
     await stage.refresher({}).get(*OWNER)
-    Other(world).asks()
+    OtherProcess(world).asks()
 
-    async def stored() -> None:
+    async def store_token() -> None:
         stage.vault.kept[OWNER] = token(2)
 
-    world.sleeper.meanwhile.append(stored)
+    world.sleeper.meanwhile.append(store_token)
     assert token(2) == await refresher.get(*OWNER)
-    assert [] == stage.asked()
+    assert [] == stage.token_requests()
 
 
 @sync_and_async
 async def test_timeout_while_another_process_renews(world: World) -> None:
     """A caller that cannot wait for another's claim gets a retryable error in time."""
     stage = Stage(world, PAST)
-    Other(world).asks()
+    OtherProcess(world).asks()
 
-    error = await refused(stage.refresher(patience=5).get(*OWNER))
+    error = await error_of(stage.refresher(patience=5).get(*OWNER))
 
     assert "longer than this call can wait" in str(error)
     assert error.retryable
     assert "crm" == error.service
     assert 4.7 < sum(world.sleeper.slept) <= 5
-    assert [] == stage.asked()
+    assert [] == stage.token_requests()
 
 
 @sync_and_async
 async def test_wait_uses_the_whole_timeout(world: World) -> None:
     """A pause that ends exactly at the timeout is still made."""
     stage = Stage(world, PAST)
-    Other(world).asks()
+    OtherProcess(world).asks()
 
-    await refused(stage.refresher(patience=0.3).get(*OWNER))
+    await error_of(stage.refresher(patience=0.3).get(*OWNER))
 
     assert [0.02, 0.04, 0.08, 0.16] == world.sleeper.slept
 
@@ -200,7 +200,7 @@ async def test_late_claim_uses_the_stored_token(world: World) -> None:
     """A claim obtained after another process stored a token uses that token."""
     stage = Stage(world, PAST)
     refresher = stage.refresher()
-    Other(world)
+    OtherProcess(world)
 
     async def stores_late(command: object) -> None:
         if isinstance(command, Claim) and world.clock.now > 20.99:
@@ -214,7 +214,7 @@ async def test_late_claim_uses_the_stored_token(world: World) -> None:
     assert Secret("at-2") == result.access_token
 
 
-class Failing(Vault):
+class FailingVault(Vault):
     """A vault that is away at every second reading."""
 
     async def get(self, service: str, tenant: str | None, /) -> Any:
@@ -229,9 +229,9 @@ class Failing(Vault):
 async def test_failure_before_the_request_releases_the_claim(world: World) -> None:
     """A failure before the request leaves no other caller waiting."""
     stage = Stage(world)
-    stage.vault = Failing(world)
+    stage.vault = FailingVault(world)
     stage.vault.kept[OWNER] = PAST
-    await refused(stage.refresher().get(*OWNER), StorageUnavailable)
+    await error_of(stage.refresher().get(*OWNER), StorageUnavailable)
     stage.vault = Vault(world)
     stage.vault.kept[OWNER] = PAST
     stage.vendor.answers(grants(2))
@@ -258,7 +258,7 @@ async def test_new_token_is_used_without_a_refresh_token(world: World) -> None:
     stage.vault.kept[OWNER] = attrs.evolve(PAST, refresh_token=None)
 
     assert token(2) == await stage.refresher().get(*OWNER)
-    assert [] == stage.asked()
+    assert [] == stage.token_requests()
 
 
 @sync_and_async
@@ -282,7 +282,7 @@ async def test_a_claim_that_was_lost_is_not_used(world: World) -> None:
     stage = Stage(world, PAST)
     refresher = stage.refresher()
 
-    class Slow:
+    class SlowVault:
         """A vault that takes longer than a claim lasts."""
 
         def __getattr__(self, name: str) -> Any:
@@ -301,10 +301,10 @@ async def test_a_claim_that_was_lost_is_not_used(world: World) -> None:
         async def rotate(self, service: str, tenant: str | None, new: Any, /) -> None:
             await stage.vault.rotate(service, tenant, new)
 
-    refresher = stage.refresher(vault=world.of_mode(Slow()))
-    error = await refused(refresher.get(*OWNER))
+    refresher = stage.refresher(vault=world.of_mode(SlowVault()))
+    error = await error_of(refresher.get(*OWNER))
     assert "crm" == error.service
-    assert [] == stage.asked()
+    assert [] == stage.token_requests()
 
 
 @sync_and_async
@@ -343,7 +343,7 @@ async def test_token_that_lasts_is_followed_within_its_lease(world: World) -> No
         storage.timeouts.clear()
         world.clock.advance(3600)
     assert [True, False, False, True] == marked_renewals
-    assert ["rt-1", "rt-1", "rt-1", "rt-2"] == stage.shown()
+    assert ["rt-1", "rt-1", "rt-1", "rt-2"] == stage.shown_refresh_tokens()
 
 
 @sync_and_async
@@ -355,7 +355,7 @@ async def test_unrotated_token_is_sent_again_after_a_lost_answer(world: World) -
     stage.vendor.answers(grants(2, refresh_token="rt-1"), *[lost_error] * 3, grants(3))
     await refresher.get(*OWNER)
     world.clock.advance(3600)
-    await refused(refresher.get(*OWNER))
+    await error_of(refresher.get(*OWNER))
     world.clock.advance(3600)
     assert Secret("at-3") == (await refresher.get(*OWNER)).access_token
-    assert ["rt-1"] * 5 == stage.shown()
+    assert ["rt-1"] * 5 == stage.shown_refresh_tokens()

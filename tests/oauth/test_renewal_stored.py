@@ -11,7 +11,7 @@ from moorage import (
     Secret,
     StorageUnavailable,
 )
-from tests.oauth.others import PAST, refused
+from tests.oauth.others import PAST, error_of
 from tests.oauth.world import OWNER, Stage, Vault, client, grants, token
 from tests.support.modes import World, sync_and_async
 
@@ -29,7 +29,7 @@ async def test_storing_is_tried_again(world: World) -> None:
     result = await stage.refresher().get(*OWNER)
 
     assert result == stage.kept
-    assert ["rt-1"] == stage.shown()
+    assert ["rt-1"] == stage.shown_refresh_tokens()
     assert [0.02, 0.04, 0.08, 0.16, 0.25, 0.25] == world.sleeper.slept
 
 
@@ -41,7 +41,7 @@ async def test_unstored_token_is_not_used(world: World) -> None:
     stage.vendor.answers(grants(2))
     stage.vault.failures.extend([StorageUnavailable("It is away.")] * 1000)
 
-    error = await refused(refresher.get(*OWNER))
+    error = await error_of(refresher.get(*OWNER))
 
     assert "cannot be stored" in str(error)
     assert error.remedy.startswith("Check the store of credentials")
@@ -53,7 +53,7 @@ async def test_unstored_token_is_not_used(world: World) -> None:
     assert Secret("at-2") == (await refresher.get(*OWNER)).access_token
     assert reads + 1 == stage.vault.reads
     assert Secret("at-2") == stage.kept.access_token
-    assert ["rt-1"] == stage.shown()
+    assert ["rt-1"] == stage.shown_refresh_tokens()
 
 
 @sync_and_async
@@ -63,7 +63,7 @@ async def test_storing_is_tried_while_the_claim_lasts(world: World) -> None:
     stage.vendor.answers(world.answer_after(0.2, grants(2)))
     stage.vault.failures.extend([StorageUnavailable("It is away.")] * 1000)
 
-    await refused(stage.refresher(request_timeout=10).get(*OWNER))
+    await error_of(stage.refresher(request_timeout=10).get(*OWNER))
 
     assert 20.0 == world.clock.now
 
@@ -75,7 +75,7 @@ async def test_unstored_token_is_stored_once(world: World) -> None:
     refresher = stage.refresher()
     stage.vendor.answers(grants(2))
     stage.vault.failures.extend([StorageUnavailable("It is away.")] * 1000)
-    await refused(refresher.get(*OWNER))
+    await error_of(refresher.get(*OWNER))
     stage.vault.failures.clear()
     await refresher.get(*OWNER)
     stage.vault.kept[OWNER] = PAST
@@ -108,13 +108,13 @@ async def test_two_callers_may_store_a_waiting_token(world: World) -> None:
     refresher = stage.refresher()
     stage.vendor.answers(grants(2))
     vault.failures.extend([StorageUnavailable("It is away.")] * 1000)
-    await refused(refresher.get(*OWNER))
+    await error_of(refresher.get(*OWNER))
     vault.failures.clear()
     vault.meanwhile.append(lambda: refresher.get(*OWNER))
 
     assert Secret("at-2") == (await refresher.get(*OWNER)).access_token == stage.kept.access_token
     assert [] == vault.meanwhile
-    assert ["rt-1"] == stage.shown()
+    assert ["rt-1"] == stage.shown_refresh_tokens()
 
 
 @pytest.mark.parametrize("by_consent", [False, True])
@@ -125,7 +125,7 @@ async def test_newer_token_replaces_an_unstored_one(world: World, by_consent: bo
     refresher = stage.refresher()
     stage.vendor.answers(grants(2))
     stage.vault.failures.extend([StorageUnavailable("It is away.")] * 1000)
-    await refused(refresher.get(*OWNER))
+    await error_of(refresher.get(*OWNER))
     stage.vault.failures.clear()
     newer_credentials = token(7)
     if by_consent:
@@ -150,7 +150,7 @@ async def test_a_first_token_that_cannot_be_stored_is_lost(world: World) -> None
     refresher = stage.refresher({"crm": client(grant=ClientCredentials())})
     stage.vendor.answers(grants(1), grants(2))
     stage.vault.failures.extend([StorageUnavailable("It is away.")] * 1000)
-    await refused(refresher.get(*OWNER))
+    await error_of(refresher.get(*OWNER))
     stage.vault.failures.clear()
     world.clock.advance(30)
 

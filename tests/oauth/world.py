@@ -133,13 +133,13 @@ class Stage:
         fields = {name: value for name, value in fields.items() if value is not None}
         return Face(world, kind({"crm": client()} if clients is None else clients, **fields))
 
-    def asked(self) -> list[dict[str, str]]:
+    def token_requests(self) -> list[dict[str, str]]:
         """The requests to the authorisation server."""
         return [form(sent_request.request.body) for sent_request in self.vendor.requests]
 
-    def shown(self) -> list[str | None]:
+    def shown_refresh_tokens(self) -> list[str | None]:
         """The refresh tokens that it was shown."""
-        return [result.get("refresh_token") for result in self.asked()]
+        return [result.get("refresh_token") for result in self.token_requests()]
 
     @property
     def kept(self) -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from moorage import Idempotency
-from tests.parts.world import AsyncSleeper, Clock, later, run
+from tests.parts.world import AsyncSleeper, Clock, as_async, run
 
 
 class Shop:
@@ -32,7 +32,7 @@ def called(part: Idempotency, key: str, function: Callable[..., Any], *args: Any
 
 def called_later(part: Idempotency, key: str, function: Callable[..., Any], *args: Any) -> Any:
     """Use it as an asynchronous call."""
-    return run(part.call(key, later(function), *args))
+    return run(part.call(key, as_async(function), *args))
 
 
 def decorated(part: Idempotency, key: str, function: Callable[..., Any], *args: Any) -> Any:
@@ -42,7 +42,7 @@ def decorated(part: Idempotency, key: str, function: Callable[..., Any], *args: 
 
 def decorated_later(part: Idempotency, key: str, function: Callable[..., Any], *args: Any) -> Any:
     """Use it as a decorator of an asynchronous function."""
-    return run(part(lambda *_: key)(later(function))(*args))
+    return run(part(lambda *_: key)(as_async(function))(*args))
 
 
 def answered(part: Idempotency, key: str, function: Callable[..., Any], *args: Any) -> Any:
@@ -53,7 +53,7 @@ def answered(part: Idempotency, key: str, function: Callable[..., Any], *args: A
 
 def answered_later(part: Idempotency, key: str, function: Callable[..., Any], *args: Any) -> Any:
     """Request the answer with its details, asynchronously."""
-    bound = functools.partial(later(function), *args)
+    bound = functools.partial(as_async(function), *args)
     return run(part.aanswer(key, bound, payload=[[*args], {}])).value
 
 

@@ -28,7 +28,9 @@ class Interrupted(KeyboardInterrupt):
     """The exception that the signal handler raises."""
 
 
-def at(point: int, action: Callable[[], object], look: Callable[[], object] = lambda: None) -> bool:
+def interrupt_at(
+    point: int, action: Callable[[], object], look: Callable[[], object] = lambda: None
+) -> bool:
     """Run `action` and interrupt it at this point; return whether the point was reached.
 
     `look` is called just before the interruption.
@@ -65,7 +67,7 @@ class _Points:
             frame.f_trace_opcodes = True
             if frame.f_back is not None and frame.f_code.co_name != "__init__":
                 self._went_on.add(frame.f_back)
-            if frame.f_code is not at.__code__:
+            if frame.f_code is not interrupt_at.__code__:
                 self._point()
         elif event == "opcode":
             last_instruction = self._last.get(frame)

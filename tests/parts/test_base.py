@@ -20,7 +20,7 @@ from moorage import (
 )
 from moorage.adapters.state.memory import AsyncMemoryStorage, MemoryStorage
 from moorage.domain.observation.events import Event
-from tests.parts.world import AsyncSleeper, Broken, Clock, DistantStore, PlainStore, later
+from tests.parts.world import AsyncSleeper, Broken, Clock, DistantStore, PlainStore, as_async
 
 ONCE = CircuitBreakerConfig(failures=1)
 
@@ -65,7 +65,7 @@ def test_both_modes_share(storage: MemoryStorage | None) -> None:
         breaker.call(fail)
 
     with pytest.raises(CircuitBreakerOpen):
-        asyncio.run(breaker.call(later(fail)))
+        asyncio.run(breaker.call(as_async(fail)))
 
 
 def test_a_plain_store_serves_no_tasks() -> None:

@@ -20,11 +20,11 @@ from tests.parts.world import (
     USES,
     Broken,
     Seen,
+    as_async,
     called,
     called_later,
     crowd,
     entered,
-    later,
 )
 
 EVERY_USE = pytest.mark.parametrize("use", USES, ids=lambda use: use.__name__)
@@ -60,14 +60,14 @@ def test_admits_up_to_its_size(use: Callable[..., Any]) -> None:
     """A call beyond the bulkhead's size is refused at once, and its function not called."""
     bulkhead = Bulkhead(2, name="v")
 
-    def full() -> str:
+    def expect_full() -> str:
         with pytest.raises(BulkheadFull, match=r"^v: 2 calls are under way") as excinfo:
             use(bulkhead, lambda: pytest.fail("called"))
         assert ("v", True) == (excinfo.value.service, excinfo.value.retryable)
         return "full"
 
     for _ in range(3):
-        assert "full" == use(bulkhead, functools.partial(use, bulkhead, full))
+        assert "full" == use(bulkhead, functools.partial(use, bulkhead, expect_full))
 
 
 @EVERY_USE
@@ -166,7 +166,7 @@ def test_tasks_wait_in_order_of_arrival_past_the_cancelled() -> None:
     asyncio.run(queue())
 
     assert [1, 2, 4, 5] == call_order
-    assert 1 == asyncio.run(bulkhead.call(later(lambda: 1)))
+    assert 1 == asyncio.run(bulkhead.call(as_async(lambda: 1)))
 
 
 @pytest.mark.parametrize("wait", [None, 0.002])
@@ -203,8 +203,8 @@ def test_tasks_wait_no_longer_than_max_wait() -> None:
     async def wait() -> None:
         async with bulkhead.guard():
             with pytest.raises(BulkheadFull):
-                await bulkhead.call(later(int))
-        assert 1 == await bulkhead.call(later(int), 1)
+                await bulkhead.call(as_async(int))
+        assert 1 == await bulkhead.call(as_async(int), 1)
 
     asyncio.run(wait())
 
@@ -225,7 +225,7 @@ def test_a_cancelled_wait_holds_nothing(turns: int) -> None:
         task.cancel()
         await asyncio.wait([task])
         assert task.cancelled()
-        assert 1 == await bulkhead.call(later(int), 1)
+        assert 1 == await bulkhead.call(as_async(int), 1)
 
     asyncio.run(cancel())
 
@@ -268,7 +268,7 @@ def test_interruption_at_any_point_frees_the_slot(
 
     for point in itertools.count():
         with bulkhead.guard() if contended else contextlib.nullcontext():
-            is_struck = interrupted.at(point, visit)
+            is_struck = interrupted.interrupt_at(point, visit)
         if not is_struck:
             break
         remaining_names.append(places.names())
@@ -285,13 +285,13 @@ def test_keyed_bulkheads_have_places_for_each_key(use: Callable[..., Any]) -> No
     bulkhead = Bulkhead(1, name="v", observers=[recorder])
     single_bulkhead, other_bulkhead = bulkhead.keyed("a"), bulkhead.keyed("b")
 
-    def inside() -> int:
+    def call_inside() -> int:
         with pytest.raises(BulkheadFull, match=r"^v: 1 calls are under way"):
             use(other_bulkhead.keyed("a"), lambda: pytest.fail("called"))
         return use(other_bulkhead, int) + use(bulkhead, int)  # type: ignore[no-any-return]
 
     for _ in range(2):
-        assert 0 == use(single_bulkhead, inside)
+        assert 0 == use(single_bulkhead, call_inside)
 
     assert [("v", "a", "BulkheadFull")] * 2 == [
         (event.service, event.tenant, event.error)  # type: ignore[attr-defined]

@@ -35,11 +35,11 @@ from tests.parts.world import (
     DistantStore,
     PlainStore,
     Seen,
+    as_async,
     called,
     called_later,
     crowd,
     entered,
-    later,
     run,
 )
 
@@ -284,7 +284,7 @@ def test_tasks_are_never_more_than_probes(
 
     async def rounds() -> None:
         with pytest.raises(Broken):
-            await breaker.call(later(fail))
+            await breaker.call(as_async(fail))
         for _ in range(20):
             clock.advance(1)
             await asyncio.gather(
@@ -350,7 +350,7 @@ def test_cancelled_probe_frees_its_slot(error: type[Exception] | None) -> None:
         config = CircuitBreakerConfig(failures=1, open_for=1, successes=MANY)
         breaker = CircuitBreaker(config, clock=clock, storage=store)
         with pytest.raises(Broken):
-            await breaker.call(later(fail))
+            await breaker.call(as_async(fail))
         clock.advance(1)
         task = asyncio.ensure_future(breaker.call(visit))
         for _ in range(steps):
@@ -410,7 +410,7 @@ def interruptions(use: Callable[..., Any], end: Callable[[], object]) -> Iterato
     for point in itertools.count():
         breaker = half_open(Clock())
         breaker.state()
-        if not interrupted.at(point, functools.partial(use, breaker, end)):
+        if not interrupted.interrupt_at(point, functools.partial(use, breaker, end)):
             return
         yield breaker
 
@@ -462,11 +462,11 @@ def test_fast_path_refusal_is_observed() -> None:
     with pytest.raises(Broken):
         breaker.call(fail)
     with pytest.raises(CircuitBreakerOpen):
-        breaker.call(nothing)
+        breaker.call(do_nothing)
     assert [type(event).__name__ for event in seen_events] == ["CircuitChanged", "CallRefused"]
 
 
-def nothing() -> None:
+def do_nothing() -> None:
     """Do nothing."""
 
 
@@ -474,7 +474,7 @@ def test_none_is_a_success() -> None:
     """A synchronous function that returns None succeeded."""
     breaker = CircuitBreaker()
     for _ in range(3):
-        breaker.call(nothing)
+        breaker.call(do_nothing)
     assert breaker.state().calls == 3
 
 
@@ -487,7 +487,7 @@ def test_error_is_not_lost_with_a_full_store() -> None:
 
     def crowded_out() -> None:
         clock.advance(30 * 86_400)
-        other_breaker.call(nothing)
+        other_breaker.call(do_nothing)
         raise Broken
 
     with pytest.raises(Broken):
@@ -499,7 +499,7 @@ def test_error_is_not_lost_with_a_full_store() -> None:
 def test_result_is_not_lost_with_a_full_store(use: Callable[..., Any]) -> None:
     """If the store has no space for a failure, the caller still gets its own result."""
 
-    class Full(MemoryStorage):
+    class FullStore(MemoryStorage):
         """A store that admits calls but has no room for their results."""
 
         def execute(self, command: Any, /, timeout: float | None = None) -> Any:
@@ -509,7 +509,9 @@ def test_result_is_not_lost_with_a_full_store(use: Callable[..., Any]) -> None:
             return super().execute(command, timeout)
 
     clock = Clock()
-    breaker = CircuitBreaker(CircuitBreakerConfig(failures=1), clock=clock, storage=Full(clock))
+    breaker = CircuitBreaker(
+        CircuitBreakerConfig(failures=1), clock=clock, storage=FullStore(clock)
+    )
     with pytest.raises(Broken):
         use(breaker, fail)
     assert CircuitState.CLOSED is breaker.state().state

@@ -27,9 +27,9 @@ from tests.parts.world import (
     PLAIN,
     USES,
     Broken,
+    as_async,
     called,
     decorated,
-    later,
     run,
 )
 
@@ -110,8 +110,8 @@ def test_passes_arguments_on(make: Callable[[], Any]) -> None:
 
     assert expected == part.call(tell, 1, 2, **options)
     assert expected == part(tell)(1, 2, **options)
-    assert expected == run(part.call(later(tell), 1, 2, **options))
-    assert expected == run(part(later(tell))(1, 2, **options))
+    assert expected == run(part.call(as_async(tell), 1, 2, **options))
+    assert expected == run(part(as_async(tell))(1, 2, **options))
 
 
 class Shop:
@@ -174,7 +174,7 @@ def test_anything_that_can_be_called_is_guarded(make: Callable[[], Any]) -> None
     ]
     async_functions: list[Any] = [
         Awaitables(),
-        functools.partial(later(lambda word: word), "awaited"),
+        functools.partial(as_async(lambda word: word), "awaited"),
         Awaitables().__call__,
         functools.partial(functools.partial(Awaitables().__call__)),
     ]
@@ -217,7 +217,7 @@ def test_awaitables_are_refused_where_nothing_awaits(
 ) -> None:
     """A plain function that gives something to await is refused, and its coroutine closed."""
     part = make()
-    coroutine = later(int)()
+    coroutine = as_async(int)()
 
     for awaitable in (coroutine, Promise()):
         with pytest.raises(ConfigurationError, match="awaitable") as excinfo:
@@ -239,7 +239,7 @@ def test_plain_functions_are_refused_where_all_is_awaited(
             return 1
 
     liar: Any = Liar()
-    liar.__call__ = later(int)
+    liar.__call__ = as_async(int)
 
     with pytest.raises(ConfigurationError, match="nothing to await"):
         run(use(make(), liar))
@@ -255,7 +255,7 @@ def test_guards_nest_and_are_shared(make: Callable[[], Any]) -> None:
 
     async def enter() -> int:
         async with part.guard(), part.guard():
-            return await part.call(later(int), "2")  # type: ignore[no-any-return]
+            return await part.call(as_async(int), "2")  # type: ignore[no-any-return]
 
     assert 2 == run(enter())
 
@@ -310,7 +310,7 @@ def test_a_forgotten_entry_is_left() -> None:
 
     async def enter() -> None:
         await bulkhead.guard().__aenter__()
-        assert 3 == await bulkhead.call(later(int), 3)
+        assert 3 == await bulkhead.call(as_async(int), 3)
 
     bulkhead.guard().__enter__()
 
@@ -322,11 +322,11 @@ def test_an_abandoned_body_leaves() -> None:
     """A generator that is closed while it is inside leaves its guard."""
     bulkhead = Bulkhead(1)
 
-    def inside() -> Generator[int, None, None]:
+    def generate_inside() -> Generator[int, None, None]:
         with bulkhead.guard():
             yield 1
 
-    visit = inside()
+    visit = generate_inside()
     next(visit)
     visit.close()
 

@@ -19,7 +19,7 @@ from moorage import (
 from moorage.adapters.ciphers.aes_gcm import AesGcmCipher, generate_keys
 from moorage.adapters.state.memory import MemoryStorage
 from tests.parts.idempotent_shop import BOTH, EVERY_USE, USES, Shop, called, keeper
-from tests.parts.world import Broken, Clock, PlainStore, Seen, later, run
+from tests.parts.world import Broken, Clock, PlainStore, Seen, as_async, run
 
 
 @EVERY_USE
@@ -57,7 +57,7 @@ def test_result_is_marked_as_replayed(use: Callable[..., Any]) -> None:
     def answer() -> Any:
         if use is called:
             return part.answer("k", shop.sell, payload=1)
-        return run(part.aanswer("k", later(shop.sell), payload=1))
+        return run(part.aanswer("k", as_async(shop.sell), payload=1))
 
     assert [False, True, True] == [answer().replayed for _ in range(3)]
     assert [] == recorder

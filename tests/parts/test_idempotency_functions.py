@@ -8,7 +8,7 @@ import pytest
 
 from moorage import ConfigurationError, Idempotency, IdempotencyConflict, OutcomeUnknown
 from tests.parts.idempotent_shop import Shop, keeper
-from tests.parts.world import later, run
+from tests.parts.world import as_async, run
 
 
 class Till:
@@ -61,8 +61,8 @@ def test_passes_arguments_on() -> None:
 
     assert expected == part.call("a", tell, 1, 2, **options)
     assert expected == part(lambda *_, **__: "b")(tell)(1, 2, **options)
-    assert expected == run(part.call("c", later(tell), 1, 2, **options))
-    assert expected == run(part(lambda *_, **__: "d")(later(tell))(1, 2, **options))
+    assert expected == run(part.call("c", as_async(tell), 1, 2, **options))
+    assert expected == run(part(lambda *_, **__: "d")(as_async(tell))(1, 2, **options))
     with pytest.raises(IdempotencyConflict):
         part.call("a", tell, 1, 2, **options | {"self": 0})
 
@@ -91,7 +91,7 @@ def test_generators_are_refused(function: Callable[..., Any]) -> None:
 def test_awaitables_are_refused_where_nothing_awaits() -> None:
     """A plain function that gives something to await is refused, and its coroutine closed."""
     part = keeper()
-    coroutine = later(int)()
+    coroutine = as_async(int)()
 
     with pytest.raises(ConfigurationError, match="awaitable"):
         _ = part.call("k", lambda: coroutine)

@@ -208,7 +208,7 @@ def test_an_interruption_anywhere_leaves_no_claim(use: Callable[..., Any]) -> No
     for point in itertools.count():
         part, shop = keeper(), Shop()
         use(part, "first", int)
-        if not interrupted.at(point, functools.partial(use, part, "k", shop.sell)):
+        if not interrupted.interrupt_at(point, functools.partial(use, part, "k", shop.sell)):
             break
         begun = len(shop.effects)
         try:

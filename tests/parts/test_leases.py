@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-class Counted:
+class CountingStore:
     """A store that counts its trips."""
 
     def __init__(self, clock: Clock) -> None:
@@ -45,7 +45,7 @@ class Counted:
         self.memory.post(command)
 
 
-class CountedLater(Counted):
+class CountedLater(CountingStore):
     """The same, awaited."""
 
     async def execute(self, command: Any, /, timeout: float | None = None) -> Any:
@@ -82,7 +82,7 @@ class Process:
             self._limiter.pause(delay)
 
 
-@pytest.fixture(params=[Counted, CountedLater])
+@pytest.fixture(params=[CountingStore, CountedLater])
 def store(request: pytest.FixtureRequest) -> Any:
     """A store of each mode, with its own clock."""
     return request.param(Clock())
@@ -188,7 +188,7 @@ def test_a_pause_ends_the_lease(store: Any) -> None:
 @pytest.mark.parametrize("during", [1, 2])
 def test_pause_discards_a_lease_under_way(during: int) -> None:
     """A lease granted before a pause and received after it is not used."""
-    store = Counted(Clock())
+    store = CountingStore(Clock())
     clock = clock_of(store)
     process = Process(clock, store, FAST)
     for _ in range(5 * (during - 1)):

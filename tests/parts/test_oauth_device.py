@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 # --- with another device -----------------------------------------------------
 
 
-class Waiting:
+class ConsentWithEvents:
     """A consent whose sleeps are the times at which something happens to a device."""
 
     def __init__(
@@ -73,7 +73,7 @@ def test_a_device_waits(mode: str) -> None:
     """The server is polled at its interval until the person has decided."""
     clock = Clock()
     with AuthorizationServer(clock=clock) as server:
-        waiting = Waiting(mode, server, clock)
+        waiting = ConsentWithEvents(mode, server, clock)
         device = waiting.face.begin_device(scope="read", parameters={"audience": "vat"})
         waiting.does[3] = lambda: server.decide(device.user_code)
         grant = waiting.face.finish_device(device)
@@ -92,7 +92,7 @@ def test_a_device_slows_down(mode: str) -> None:
     """Each slow_down adds five seconds, which stay."""
     clock = Clock()
     with AuthorizationServer(clock=clock) as server:
-        waiting = Waiting(mode, server, clock)
+        waiting = ConsentWithEvents(mode, server, clock)
         device = waiting.face.begin_device()
         slow_down = succeeding_with_error("slow_down")
         server.order(slow_down, slow_down)
@@ -108,7 +108,7 @@ def test_a_device_backs_off(mode: str) -> None:
     """While the server is in trouble or silent the pause doubles, and is short again after."""
     clock = Clock()
     with AuthorizationServer(clock=clock) as server:
-        waiting = Waiting(mode, server, clock)
+        waiting = ConsentWithEvents(mode, server, clock)
         device = waiting.face.begin_device()
         server.order(failing_answer(503), lost_answer(), unread_request())
         waiting.does[5] = lambda: server.decide(device.user_code)
@@ -129,7 +129,7 @@ def test_a_device_is_refused(mode: str, happens: Callable[..., None], words: str
     """A no, or a code that the server does not know any more, ends it."""
     clock = Clock()
     with AuthorizationServer(clock=clock) as server:
-        waiting = Waiting(mode, server, clock)
+        waiting = ConsentWithEvents(mode, server, clock)
         device = waiting.face.begin_device()
         waiting.does[2] = lambda: happens(server, device)
         with pytest.raises(AuthorizationRequired, match=words):
@@ -144,7 +144,7 @@ def test_expired_code_is_not_polled(mode: str) -> None:
     clock = Clock()
     with AuthorizationServer(clock=clock) as server:
         server.people.device_lifetime = 12
-        waiting = Waiting(mode, server, clock)
+        waiting = ConsentWithEvents(mode, server, clock)
         device = waiting.face.begin_device()
         with pytest.raises(AuthorizationRequired, match="has expired") as excinfo:
             waiting.face.finish_device(device)
@@ -159,7 +159,7 @@ def test_the_last_moment_is_too_late(mode: str) -> None:
     clock = Clock()
     with AuthorizationServer(clock=clock) as server:
         server.people.device_lifetime = 10
-        waiting = Waiting(mode, server, clock)
+        waiting = ConsentWithEvents(mode, server, clock)
         device = waiting.face.begin_device()
         with pytest.raises(DeadlineExceeded):
             waiting.face.finish_device(device, timeout=5)
@@ -174,7 +174,7 @@ def test_timeout_is_retryable(mode: str) -> None:
     """After a timeout the same code may be waited for again."""
     clock = Clock()
     with AuthorizationServer(clock=clock) as server:
-        waiting = Waiting(mode, server, clock)
+        waiting = ConsentWithEvents(mode, server, clock)
         device = waiting.face.begin_device()
         with pytest.raises(DeadlineExceeded, match="has not decided in time") as excinfo:
             waiting.face.finish_device(device, timeout=timedelta(seconds=7))
@@ -191,7 +191,7 @@ def test_timeout_ends_a_running_poll(mode: str) -> None:
     """The timeout also ends a poll under way."""
     clock = Clock()
     with AuthorizationServer(clock=clock) as server:
-        waiting = Waiting(mode, server, clock)
+        waiting = ConsentWithEvents(mode, server, clock)
         device = waiting.face.begin_device()
         server.decide(device.user_code)
         server.order(late_answer(2))
@@ -205,7 +205,7 @@ def test_foreign_id_token_is_refused(mode: str) -> None:
     """An id_token of another issuer makes the whole grant invalid."""
     clock = Clock()
     with AuthorizationServer(clock=clock) as server:
-        waiting = Waiting(mode, server, clock)
+        waiting = ConsentWithEvents(mode, server, clock)
         device = waiting.face.begin_device()
         server.decide(device.user_code)
         claims = {"aud": "erp", "exp": int(clock.utc().timestamp()) + 60}
@@ -219,7 +219,7 @@ def test_device_errors_are_masked(mode: str) -> None:
     """Codes, tokens and secrets that the server repeats are masked."""
     clock = Clock()
     with AuthorizationServer(clock=clock) as server:
-        waiting = Waiting(mode, server, clock)
+        waiting = ConsentWithEvents(mode, server, clock)
         server.order(
             saying(error="invalid_scope", error_description="so s3cr3t"),
             path="/device_authorization",
@@ -249,7 +249,7 @@ def test_a_device_proves_itself(mode: str) -> None:
     clock = Clock()
     dpop = Client(method="none", dpop=True)
     with AuthorizationServer(dpop, clock=clock, nonces=True) as server:
-        waiting = Waiting(mode, server, clock, secret=None, dpop_key=proof_key())
+        waiting = ConsentWithEvents(mode, server, clock, secret=None, dpop_key=proof_key())
         device = waiting.face.begin_device()
         waiting.does[2] = lambda: server.decide(device.user_code)
         grant = waiting.face.finish_device(device)
@@ -265,7 +265,7 @@ def test_unreadable_grant_is_lost(mode: str) -> None:
     """A grant that cannot be read is lost, since it is not issued twice."""
     clock = Clock()
     with AuthorizationServer(clock=clock) as server:
-        waiting = Waiting(mode, server, clock)
+        waiting = ConsentWithEvents(mode, server, clock)
         device = waiting.face.begin_device()
         server.decide(device.user_code)
         server.order(malformed())

@@ -104,7 +104,7 @@ class Hub:
             finally:
                 plain_client.close()
 
-        async def later() -> Any:
+        async def run_async() -> Any:
             http = AsyncStdlibHttpClient()
             try:
                 return await step(
@@ -118,7 +118,7 @@ class Hub:
             finally:
                 await http.close()
 
-        return asyncio.run(later())
+        return asyncio.run(run_async())
 
     def get(self) -> OAuthCredentials:
         """Get the token as another process."""
@@ -166,13 +166,13 @@ def test_revoking_forgets_the_token(mode: str) -> None:
             tokens.revoke(CRM)
             tokens.get(CRM, None)
 
-        async def later(tokens: Any) -> None:
+        async def revoke_between_calls(tokens: Any) -> None:
             await tokens.get(CRM, None)
             await tokens.revoke(CRM)
             await tokens.get(CRM, None)
 
         with pytest.raises(AuthorizationRequired, match="grant is over"):
-            office.run(later if office.awaited else plainly)
+            office.run(revoke_between_calls if office.awaited else plainly)
         assert () == server.requests
 
 

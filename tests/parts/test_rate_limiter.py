@@ -38,7 +38,7 @@ from tests.parts.world import (
 )
 
 
-class Plain:
+class SyncUse:
     """A limiter as plain callers use it."""
 
     def __init__(self, limiter: RateLimiter) -> None:
@@ -48,7 +48,7 @@ class Plain:
         self.pause = limiter.pause
 
 
-class Awaited:
+class AsyncUse:
     """A limiter as tasks use it."""
 
     def __init__(self, limiter: RateLimiter) -> None:
@@ -73,8 +73,8 @@ class Awaited:
         assert run(self._limiter.apause(*args, **kwargs)) is None
 
 
-Face: TypeAlias = Callable[[RateLimiter], Plain | Awaited]
-BOTH = pytest.mark.parametrize("face", [Plain, Awaited])
+Face: TypeAlias = Callable[[RateLimiter], SyncUse | AsyncUse]
+BOTH = pytest.mark.parametrize("face", [SyncUse, AsyncUse])
 EVERY_USE = pytest.mark.parametrize("use", USES, ids=lambda use: use.__name__)
 
 
@@ -507,7 +507,7 @@ def test_lost_reservation_is_given_back(face: Face) -> None:
             return super().execute(command, timeout)
 
     strikes = [False, True, False]
-    store = Store(Clock()) if face is Plain else AsyncStore(Clock())
+    store = Store(Clock()) if face is SyncUse else AsyncStore(Clock())
     limiter = face(RateLimiter(RateLimitConfig.per_second(1), storage=store))
     limiter.reserve()
 
@@ -518,7 +518,7 @@ def test_lost_reservation_is_given_back(face: Face) -> None:
 
 
 @interrupted.UNTIDY
-@pytest.mark.parametrize("face", [Plain, Awaited])
+@pytest.mark.parametrize("face", [SyncUse, AsyncUse])
 @pytest.mark.parametrize("verb", ["acquire", "reserve"])
 def test_an_interruption_anywhere_gives_back(face: Face, verb: str) -> None:
     """After an interruption at any point of the queue, the slot is free."""
@@ -528,7 +528,7 @@ def test_an_interruption_anywhere_gives_back(face: Face, verb: str) -> None:
         limiter = face(limiter_of(clock))
         limiter.acquire()
         limiter.reserve().cancel()
-        if not interrupted.at(point, getattr(limiter, verb)):
+        if not interrupted.interrupt_at(point, getattr(limiter, verb)):
             break
         # If it had slept already, a second has passed.
         delays.append(limiter.reserve().delay + clock.nanoseconds() / 1e9)

@@ -32,12 +32,12 @@ from tests.parts.world import (
     Broken,
     Clock,
     Seen,
+    as_async,
     called,
     called_later,
     crowd,
     decorated,
     decorated_later,
-    later,
     run,
 )
 
@@ -75,7 +75,7 @@ def handler(clock: Clock, policy: RetryPolicy | None = STEADY, **options: Any) -
     )
 
 
-class Failing:
+class FailingFunction:
     """A function that ends in these errors, one after another, and then succeeds."""
 
     def __init__(self, *errors: BaseException) -> None:
@@ -95,7 +95,7 @@ def test_tries_until_it_succeeds(use: Callable[..., Any]) -> None:
     """A function that fails twice returns its value after two growing pauses."""
     clock = Clock()
 
-    assert 3 == use(handler(clock), Failing(Broken(), Broken()))
+    assert 3 == use(handler(clock), FailingFunction(Broken(), Broken()))
     assert [1.0, 2.0] == clock.slept
 
 
@@ -103,7 +103,7 @@ def test_tries_until_it_succeeds(use: Callable[..., Any]) -> None:
 def test_three_attempts_are_three_attempts(use: Callable[..., Any]) -> None:
     """After the last attempt its error comes out as it is."""
     errors = [Broken(), Broken(), Broken(), Broken()]
-    function = Failing(*errors)
+    function = FailingFunction(*errors)
 
     with pytest.raises(Broken) as excinfo:
         use(handler(Clock()), function)
@@ -138,7 +138,7 @@ def test_success_costs_no_pause(use: Callable[..., Any]) -> None:
 )
 def test_final_errors_are_not_retried(use: Callable[..., Any], error: BaseException) -> None:
     """Interruptions, programming errors and final refusals are raised at once."""
-    function = Failing(error)
+    function = FailingFunction(error)
 
     with pytest.raises(type(error)) as excinfo:
         use(handler(Clock()), function)
@@ -155,7 +155,7 @@ def test_control_flow_passes_unharmed(use: Callable[..., Any], error: type[Excep
     raised_error = error()
 
     with pytest.raises(error) as excinfo:
-        use(handler(Clock(), RetryPolicy.none()), Failing(raised_error))
+        use(handler(Clock(), RetryPolicy.none()), FailingFunction(raised_error))
 
     assert raised_error is excinfo.value
 
@@ -166,9 +166,9 @@ def test_policy_decides_what_is_retried(use: Callable[..., Any], rule: Any) -> N
     """Exception types or a predicate decide which errors are retried."""
     retry = handler(Clock(), RetryPolicy(retry_on=rule))
 
-    assert 2 == use(retry, Failing(Broken("again")))
+    assert 2 == use(retry, FailingFunction(Broken("again")))
     with pytest.raises(KeyError):
-        use(retry, Failing(KeyError("no")))
+        use(retry, FailingFunction(KeyError("no")))
 
 
 @EVERY_USE
@@ -176,7 +176,7 @@ def test_time_is_shared_by_all_attempts(use: Callable[..., Any]) -> None:
     """A pause that does not fit the deadline is not made; the last error says when to come back."""
     clock = Clock()
     policy = RetryPolicy(9, 1.0, jitter=Jitter.NONE)
-    function = Failing(*(ConnectionFailed("?") for _ in range(9)))
+    function = FailingFunction(*(ConnectionFailed("?") for _ in range(9)))
 
     with pytest.raises(ConnectionFailed) as excinfo:
         use(handler(clock, policy, timeout=timedelta(seconds=5), name="v"), function)
@@ -197,7 +197,7 @@ def test_oversleeping_ends_the_retries(use: Callable[..., Any]) -> None:
             """Sleep for much longer."""
             super().sleep(seconds + 9)
 
-    function = Failing(Broken(), Broken())
+    function = FailingFunction(Broken(), Broken())
 
     with pytest.raises(DeadlineExceeded, match=r"5 s has passed") as excinfo:
         use(handler(Oversleeping(), timeout=5, name="v"), function)
@@ -225,7 +225,7 @@ def test_deadline_error_states_possible_effects(
     policy = RetryPolicy(retry_on=type(error))
 
     with pytest.raises(DeadlineExceeded) as excinfo:
-        use(handler(Oversleeping(), policy, timeout=5), Failing(error))
+        use(handler(Oversleeping(), policy, timeout=5), FailingFunction(error))
 
     assert processed is excinfo.value.may_have_been_processed
 
@@ -236,13 +236,13 @@ def test_retry_at_is_respected(use: Callable[..., Any]) -> None:
     clock = Clock()
     early_retry, late_retry = START + timedelta(seconds=20), START + timedelta(seconds=100)
 
-    assert 2 == use(handler(clock), Failing(RateLimitExceeded("?", retry_at=early_retry)))
+    assert 2 == use(handler(clock), FailingFunction(RateLimitExceeded("?", retry_at=early_retry)))
     assert [20.0] == clock.slept
     with pytest.raises(RateLimitExceeded) as excinfo:
-        use(handler(clock), Failing(RateLimitExceeded("?", retry_at=late_retry)))
+        use(handler(clock), FailingFunction(RateLimitExceeded("?", retry_at=late_retry)))
 
     assert late_retry == excinfo.value.retry_at
-    assert 2 == use(handler(clock), Failing(RateLimitExceeded("?", retry_at=START)))
+    assert 2 == use(handler(clock), FailingFunction(RateLimitExceeded("?", retry_at=START)))
     assert [20.0, 1.0] == clock.slept
 
 
@@ -251,7 +251,7 @@ def test_waits_for_a_circuit(use: Callable[..., Any]) -> None:
     """Around a breaker, an attempt comes when the circuit lets a probe through, and not before."""
     clock = Clock()
     breaker = CircuitBreaker(CircuitBreakerConfig(failures=1, open_for=50), clock=clock)
-    function = Failing(Broken())
+    function = FailingFunction(Broken())
 
     with pytest.raises(CircuitBreakerOpen):
         use(
@@ -268,7 +268,7 @@ def test_retries_are_reported(use: Callable[..., Any]) -> None:
     """Observers get every further attempt before its pause."""
     recorder = Seen()
 
-    use(handler(Clock(), observers=[recorder], name="v"), Failing(Broken(), OSError()))
+    use(handler(Clock(), observers=[recorder], name="v"), FailingFunction(Broken(), OSError()))
 
     reports = [event for event in recorder if type(event).__name__ == "RetryScheduled"]
     assert [("v", 1, 1.0, "Broken"), ("v", 2, 2.0, "OSError")] == [
@@ -283,7 +283,7 @@ def test_zero_delay_does_not_sleep(use: Callable[..., Any]) -> None:
     """With a delay of zero there is no sleep."""
     clock = Clock()
 
-    assert 3 == use(handler(clock, RetryPolicy(base_delay=0)), Failing(Broken(), Broken()))
+    assert 3 == use(handler(clock, RetryPolicy(base_delay=0)), FailingFunction(Broken(), Broken()))
     assert [] == clock.slept
 
 
@@ -297,7 +297,7 @@ def test_spreads_its_pauses(backoff: Backoff) -> None:
     retry = handler(clock, policy)
 
     for _ in range(1_000):
-        retry.call(Failing(Broken()))
+        retry.call(FailingFunction(Broken()))
 
     assert len(set(clock.slept)) > 900
 
@@ -305,10 +305,10 @@ def test_spreads_its_pauses(backoff: Backoff) -> None:
 def test_threads_count_apart() -> None:
     """Threads that share one handler get all their attempts each."""
     retry = handler(Clock())
-    functions = [Failing(*[Broken()] * number) for number in range(4)] * 5
+    functions = [FailingFunction(*[Broken()] * number) for number in range(4)] * 5
 
     def visit(number: int) -> int:
-        return retry.call(Failing(*functions[number].errors))
+        return retry.call(FailingFunction(*functions[number].errors))
 
     results = crowd(20, visit)
 
@@ -319,11 +319,11 @@ def test_tasks_count_apart() -> None:
     """Tasks that share one handler, as a call, a decorator or a loop, get all their attempts."""
     retry = RetryHandler(RetryPolicy(base_delay=0))
 
-    async def attempt(function: Failing) -> int:
+    async def attempt(function: FailingFunction) -> int:
         await asyncio.sleep(0)
         return function()
 
-    async def loop(function: Failing) -> int:
+    async def loop(function: FailingFunction) -> int:
         async for turn in retry:
             with turn:
                 return await attempt(function)
@@ -332,7 +332,7 @@ def test_tasks_count_apart() -> None:
     async def all_at_once() -> list[int]:
         uses: list[Any] = [lambda function: retry.call(attempt, function), retry(attempt), loop] * 5
         return await asyncio.wait_for(
-            asyncio.gather(*(use(Failing(Broken(), Broken())) for use in uses)), PATIENCE
+            asyncio.gather(*(use(FailingFunction(Broken(), Broken())) for use in uses)), PATIENCE
         )
 
     assert [3] * 15 == asyncio.run(all_at_once())
@@ -350,7 +350,7 @@ def test_a_cancelled_task_is_not_tried_again() -> None:
         assert task.cancelled()
 
     asyncio.run(cancel(functools.partial(asyncio.sleep, PATIENCE)))
-    asyncio.run(cancel(later(Failing(Broken()))))
+    asyncio.run(cancel(as_async(FailingFunction(Broken()))))
 
 
 def test_passes_arguments_on() -> None:
@@ -365,15 +365,15 @@ def test_passes_arguments_on() -> None:
 
     assert expected == retry.call(tell, 1, 2, **options)
     assert expected == retry(tell)(1, 2, **options)
-    assert expected == run(retry.call(later(tell), 1, 2, **options))
-    assert expected == run(retry(later(tell))(1, 2, **options))
+    assert expected == run(retry.call(as_async(tell), 1, 2, **options))
+    assert expected == run(retry(as_async(tell))(1, 2, **options))
 
 
 def test_decorated_functions_look_the_same() -> None:
     """A decorated function keeps its name, docstring, signature and mode."""
     retry = RetryHandler()
 
-    for function in (looped, later(looped)):
+    for function in (looped, as_async(looped)):
         retried_function = retry(function)
         for trait in ("__name__", "__qualname__", "__doc__", "__module__"):
             assert getattr(function, trait) == getattr(retried_function, trait)
@@ -405,7 +405,7 @@ def test_generators_are_refused(function: Callable[..., Any]) -> None:
 def test_modes_are_not_mixed() -> None:
     """An awaitable in a synchronous retry is closed and refused, and not retried."""
     retry = handler(Clock())
-    coroutines = [later(int)() for _ in range(2)]
+    coroutines = [as_async(int)() for _ in range(2)]
     value = list(coroutines)
 
     with pytest.raises(ConfigurationError, match="awaitable"):
@@ -422,7 +422,7 @@ def test_modes_are_not_mixed() -> None:
             self.calls += 1
 
     liar: Any = Liar()
-    liar.__call__ = later(int)
+    liar.__call__ = as_async(int)
     with pytest.raises(ConfigurationError, match="nothing to await"):
         run(retry.call(liar))
     assert 1 == liar.calls
@@ -464,7 +464,7 @@ def test_a_loop_that_is_left_is_over() -> None:
             with attempt:
                 break
 
-    assert 3 == looped(retry, Failing(Broken(), Broken()))
+    assert 3 == looped(retry, FailingFunction(Broken(), Broken()))
 
 
 @interrupted.UNTIDY
@@ -474,12 +474,12 @@ def test_an_interruption_anywhere_ends_it(use: Callable[..., Any]) -> None:
     retry = handler(Clock())
 
     for point in itertools.count():
-        function = Failing(Broken())
+        function = FailingFunction(Broken())
         call_counts: list[int] = []
         interrupted_use = functools.partial(use, retry, function)
         look = functools.partial(lambda to, of: to.append(of.calls), call_counts, function)
-        if not interrupted.at(point, interrupted_use, look):
+        if not interrupted.interrupt_at(point, interrupted_use, look):
             assert point > 25
             break
         assert [function.calls] == call_counts
-        assert 3 == use(retry, Failing(Broken(), Broken()))
+        assert 3 == use(retry, FailingFunction(Broken(), Broken()))

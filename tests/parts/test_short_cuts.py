@@ -94,7 +94,7 @@ def short(part: Any, function: Function) -> tuple[object, ...]:
     return ending(lambda: part.call(function))
 
 
-def whole(part: Any, function: Function) -> tuple[object, ...]:
+def result_of_full_path(part: Any, function: Function) -> tuple[object, ...]:
     """The result of the same function on the full path."""
 
     async def entered() -> object:
@@ -104,7 +104,7 @@ def whole(part: Any, function: Function) -> tuple[object, ...]:
     return ending(entered)
 
 
-WAYS = (short, whole)
+WAYS = (short, result_of_full_path)
 
 
 def walked(
@@ -224,12 +224,12 @@ def test_what_cannot_be_awaited_is_refused(part: Any) -> None:
 def test_a_late_function_is_cut_off() -> None:
     """A handler with a timeout cancels an asynchronous function that overruns."""
 
-    async def slow() -> None:
+    async def wait_forever() -> None:
         await asyncio.Event().wait()
 
     async def main() -> type[BaseException]:
         try:
-            await RetryHandler(RetryPolicy.none(), timeout=0.001).call(slow)
+            await RetryHandler(RetryPolicy.none(), timeout=0.001).call(wait_forever)
         except Exception as error:  # noqa: BLE001 - returned
             return type(error.__cause__ or error)
         raise AssertionError

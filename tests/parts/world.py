@@ -118,14 +118,14 @@ def run(flow: Coroutine[Any, Any, Any]) -> Any:
     raise AssertionError("it suspended")
 
 
-def later(function: Callable[..., Any]) -> Callable[..., Coroutine[Any, Any, Any]]:
+def as_async(function: Callable[..., Any]) -> Callable[..., Coroutine[Any, Any, Any]]:
     """A plain function as an asynchronous one."""
 
     @functools.wraps(function)
-    async def awaited(*args: Any, **kwargs: Any) -> Any:
+    async def async_function(*args: Any, **kwargs: Any) -> Any:
         return function(*args, **kwargs)
 
-    return awaited
+    return async_function
 
 
 def crowd(size: int, visit: Callable[[int], object]) -> list[Any]:
@@ -168,11 +168,11 @@ def entered(part: Any, function: Callable[[], Any]) -> Any:
 
 
 def called_later(part: Any, function: Callable[[], Any]) -> Any:
-    return run(part.call(later(function)))
+    return run(part.call(as_async(function)))
 
 
 def decorated_later(part: Any, function: Callable[[], Any]) -> Any:
-    return run(part(later(function))())
+    return run(part(as_async(function))())
 
 
 def entered_later(part: Any, function: Callable[[], Any]) -> Any:

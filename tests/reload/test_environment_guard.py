@@ -89,7 +89,7 @@ async def test_other_environment_sends_nothing(awaited: bool) -> None:
             assert isinstance(excinfo.value, HeldBack)
         with pytest.raises(CopiedStore) as excinfo:
             await resolved(
-                copied_hub.manager.run("vat", _later if awaited else _now, endpoint="read")
+                copied_hub.manager.run("vat", _return_one if awaited else _now, endpoint="read")
             )
         assert ("production", "vat") == (excinfo.value.owner, excinfo.value.service)
         assert "read" == excinfo.value.operation
@@ -101,7 +101,7 @@ def _now() -> int:
     return 1
 
 
-async def _later() -> int:
+async def _return_one() -> int:
     return 1
 
 
@@ -163,7 +163,7 @@ async def test_status_does_not_rearm(awaited: bool) -> None:
         with pytest.raises(CopiedStore):
             await resolved(manager.call("vat", GET))
         with pytest.raises(CopiedStore):
-            await resolved(manager.run("vat", _later if awaited else _now))
+            await resolved(manager.run("vat", _return_one if awaited else _now))
     assert [] == world.sent
 
 
@@ -225,7 +225,7 @@ class _VirtualCore:
         return self.now
 
 
-def _claimed(memory: MemoryStorage) -> Any:
+def _claim_fence(memory: MemoryStorage) -> Any:
     """Claim for ten seconds, as an earlier release does before it writes."""
     return memory.execute(
         Claim(
@@ -253,7 +253,7 @@ async def test_unavailable_store_stops_no_call() -> None:
 async def test_abandoned_claim_delays_nobody(whose: str | None) -> None:
     """A claim of a killed process is not waited for."""
     memory = MemoryStorage(VirtualClock())
-    assert Verdict.RUN is _claimed(memory).verdict
+    assert Verdict.RUN is _claim_fence(memory).verdict
     core: Any = _VirtualCore(memory)
     fence = EnvironmentGuard(core, whose)
 
@@ -267,7 +267,7 @@ async def test_abandoned_claim_delays_nobody(whose: str | None) -> None:
 async def test_late_claim_holder_changes_nothing() -> None:
     """An earlier release that claimed and wrote too late changes nothing."""
     memory = MemoryStorage(VirtualClock())
-    claim_answer = _claimed(memory)
+    claim_answer = _claim_fence(memory)
     core: Any = _VirtualCore(memory)
 
     await EnvironmentGuard(core, "production").check()

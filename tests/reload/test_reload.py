@@ -278,14 +278,14 @@ async def test_service_state_survives_a_reload(awaited: bool) -> None:
 def test_thousand_calls_during_reloads() -> None:
     """Threads lose and repeat no call while the configuration changes all the time."""
     world = ReloadWorld()
-    hub = world.open(_at("https://v0.example"), awaited=False)
+    hub = world.open(_service_at("https://v0.example"), awaited=False)
     stop, loads = threading.Event(), 0
 
     def change() -> int:
         number = 0
         while not stop.is_set():
             number += 1
-            hub.reload(_at(f"https://v{number}.example"))
+            hub.reload(_service_at(f"https://v{number}.example"))
         return number
 
     def call(number: int) -> str:
@@ -311,7 +311,7 @@ def test_thousand_tasks_get_their_responses() -> None:
     async def main() -> list[str]:
         world = ReloadWorld()
         world.gate.clear()
-        hub = world.open(_at("https://old.example"), awaited=True)
+        hub = world.open(_service_at("https://old.example"), awaited=True)
         calls = [
             asyncio.ensure_future(hub.manager.call("vat", Request.post(f"/{number}", json={})))
             for number in range(1_000)
@@ -430,7 +430,7 @@ def test_child_forked_during_a_reload(tmp_path: Path) -> None:
     assert ["https://one.example/a"] == world.sent
 
 
-def _at(url: str) -> dict[str, Any]:
+def _service_at(url: str) -> dict[str, Any]:
     return {"services": {"vat": {"base_url": url}}}
 
 

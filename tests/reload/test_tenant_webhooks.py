@@ -86,7 +86,7 @@ def _ports(*, awaited: bool) -> tuple[Any, Any]:
     from tests.reload import test_tenants as ports  # noqa: PLC0415 - its ports are its own
 
     if awaited:
-        return ports._Later, AsyncSandboxHttpClient  # noqa: SLF001 - a landlord's port
+        return ports._AsyncPort, AsyncSandboxHttpClient  # noqa: SLF001 - a landlord's port
     return ports._Now, SandboxHttpClient  # noqa: SLF001 - a landlord's port
 
 

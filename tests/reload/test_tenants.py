@@ -65,7 +65,7 @@ class TenantWorld:
             {"vendors": {"twilio": self.a_twilio()}, **(source or {})},
             http=client(self.twilio, self.vonage),
             clock=self.clock,
-            tenants=_Later(self) if awaited else _Now(self),
+            tenants=_AsyncPort(self) if awaited else _Now(self),
             tenants_every=10.0,
         )
 
@@ -110,7 +110,7 @@ class _Now:
         return self.landlord.tenants.tables(tenant)
 
 
-class _Later:
+class _AsyncPort:
     def __init__(self, landlord: TenantWorld) -> None:
         self.landlord = landlord
 
@@ -181,8 +181,8 @@ async def test_unknown_or_invalid_tenant(awaited: bool) -> None:
             with pytest.raises(ConfigurationError) as excinfo:
                 await here.send(tenant)
             assert str(excinfo.value.path).startswith(path)
-    assert "The tenant is unknown." == (await _refused(here, "stranger")).message
-    assert "store tables for it" in (await _refused(here, "stranger")).remedy
+    assert "The tenant is unknown." == (await _refusal_of(here, "stranger")).message
+    assert "store tables for it" in (await _refusal_of(here, "stranger")).remedy
     with pytest.raises(InvalidData) as unnamed_excinfo:
         await here.send("\n")
     assert "tenant" == unnamed_excinfo.value.field
@@ -198,7 +198,7 @@ async def test_unknown_or_invalid_tenant(awaited: bool) -> None:
         await here.send("acme")
 
 
-async def _refused(here: TenantWorld, tenant: str) -> ConfigurationError:
+async def _refusal_of(here: TenantWorld, tenant: str) -> ConfigurationError:
     with pytest.raises(ConfigurationError) as excinfo:
         await here.send(tenant)
     return excinfo.value
@@ -223,14 +223,14 @@ async def test_invalid_answer_of_the_tenant_port(awaited: bool) -> None:
     """An answer of the port that is not a table is refused."""
     here = TenantWorld(awaited=awaited)
 
-    class Odd(MemoryTenants):
+    class InvalidTenants(MemoryTenants):
         def version(self, tenant: str, /) -> int | None:
             return 1
 
         def tables(self, tenant: str, /) -> Any:
             return ["none"]
 
-    here.tenants = Odd()
+    here.tenants = InvalidTenants()
     with pytest.raises(ConfigurationError, match="The value is a list, not a table"):
         await here.send("acme")
 
@@ -439,7 +439,7 @@ def _putting(plain: Any) -> Callable[[str, Mapping[str, Any] | None], None]:
     return put
 
 
-def _running(awaited: Any) -> Callable[[str, Mapping[str, Any] | None], None]:
+def _put_in_thread(awaited: Any) -> Callable[[str, Mapping[str, Any] | None], None]:
     """Put a tenant through the asynchronous methods, beside the loop of the test."""
     import asyncio  # noqa: PLC0415 - of this test alone
     from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - of this test alone
@@ -465,10 +465,10 @@ def test_synchronous_adapters_conform(check: Any, kind: str, tmp_path: Path) -> 
 async def test_asynchronous_adapters_conform(check: Any, kind: str, tmp_path: Path) -> None:
     """Every asynchronous adapter passes the conformance kit of tenants."""
     with _made(kind, tmp_path, awaited=True) as tenants:
-        await check(lambda: (tenants, _running(tenants)))
+        await check(lambda: (tenants, _put_in_thread(tenants)))
 
 
-class _Made:
+class _NewTenants:
     def __init__(self, kind: str, folder: Path, *, awaited: bool) -> None:
         self.tenants: Any
         self.drop: Callable[[], None] = lambda: None
@@ -513,7 +513,7 @@ class _Made:
         self.drop()
 
 
-_made = _Made
+_made = _NewTenants
 
 
 def test_another_tenants_account_is_not_available() -> None:

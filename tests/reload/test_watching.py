@@ -46,12 +46,12 @@ class EventRecorder:
     def wait_for(self, kind: type[Event], count: int = 1) -> Any:
         """Wait for this many events of a kind, and return the last."""
 
-        def found() -> list[Event]:
+        def reports_of_kind() -> list[Event]:
             return [report for report in self.told if isinstance(report, kind)]
 
         with self._more:
-            assert self._more.wait_for(lambda: len(found()) >= count, 30)
-        return found()[-1]
+            assert self._more.wait_for(lambda: len(reports_of_kind()) >= count, 30)
+        return reports_of_kind()[-1]
 
     async def later(self, kind: type[Event], count: int = 1) -> Any:
         """Wait as `wait_for` does; asynchronous."""

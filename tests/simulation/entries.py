@@ -176,9 +176,9 @@ class Outbox:
         if self.rows[entry.id].fence != fence:
             return False
         if entry.state is EntryState.CLAIMED and entry.fence == fence:
-            self._renewed(who, entry)
+            self._check_renewal(who, entry)
         elif entry.state is EntryState.CLAIMED:
-            self._claimed(who, entry)
+            self._check_claim(who, entry)
         elif who != (claimant := self.claims[entry.id][-1].who):
             # Who died of it as often as it may be tried had it last, and somebody gives it up.
             if entry.attempts < TRIES:
@@ -189,13 +189,13 @@ class Outbox:
         self.rows[entry.id] = entry
         return True
 
-    def _renewed(self, who: str, entry: Entry) -> None:
+    def _check_renewal(self, who: str, entry: Entry) -> None:
         claim = self.claims[entry.id][-1]
         if who != _heart_of(claim.who):
             self.broken.append(f"{who} renews {entry.id}, which {claim.who} has")
         claim.at = self.heard[who]
 
-    def _claimed(self, who: str, entry: Entry) -> None:
+    def _check_claim(self, who: str, entry: Entry) -> None:
         previous_entry = self.rows[entry.id]
         if previous_entry.state is EntryState.CLAIMED:
             # Whoever looked when the lease was over may be overtaken by a renewal that is too late.
@@ -233,12 +233,12 @@ def store_for(
     """Return a process's access to the store; it may fail, and its replies may be lost."""
     world = outbox.world
 
-    async def asked(what: str, act: Any) -> Any:
+    async def ask_store(what: str, act: Any) -> Any:
         if world.strikes("store_away"):
-            await SchedulerStep(f"{what}: store away", _away)
+            await SchedulerStep(f"{what}: store away", _raise_unavailable)
         answer = await SchedulerStep(what, act)
         if world.strikes("answer_lost"):
-            await SchedulerStep(f"{what}: answer lost", _away)
+            await SchedulerStep(f"{what}: answer lost", _raise_unavailable)
         return answer
 
     def hear() -> datetime:
@@ -248,22 +248,22 @@ def store_for(
     async def add(entry: OutboxEntry) -> OutboxEntry:
         assert transaction is not None
         attempt = partial(outbox.add_alone, entry, transaction)
-        while (row := await asked("add", attempt)) is None:
+        while (row := await ask_store("add", attempt)) is None:
             worker.wakes = world.now + 1_000_000
             await SchedulerStep("waits for its lane", lambda: None)
         return row  # type: ignore[no-any-return]
 
     async def find(query: EntryQuery) -> EntryPage[OutboxEntry]:
-        return await asked(f"find {query.id}", partial(outbox.find, worker.name, query))  # type: ignore[no-any-return]
+        return await ask_store(f"find {query.id}", partial(outbox.find, worker.name, query))  # type: ignore[no-any-return]
 
     async def remove(_: Any) -> int:
         raise AssertionError("not part of this world")
 
     return EntryStore(
-        now=lambda: asked("now", hear),
+        now=lambda: ask_store("now", hear),
         add=add,
-        due=lambda limit: asked("due", partial(outbox.due, worker.name, limit)),
-        swap=lambda entry, fence: asked(
+        due=lambda limit: ask_store("due", partial(outbox.due, worker.name, limit)),
+        swap=lambda entry, fence: ask_store(
             f"swap {entry.id} {entry.state}", lambda: outbox.swap(worker.name, entry, fence)
         ),
         find=find,
@@ -434,5 +434,5 @@ def everything_committed_is_done(outbox: Outbox) -> str | None:
 ENTRY_LAWS = (callers_clocks_decide_nothing, nothing_overtakes, everything_committed_is_done)
 
 
-def _away() -> None:
+def _raise_unavailable() -> None:
     raise StorageUnavailable("the store cannot be reached.")

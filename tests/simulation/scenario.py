@@ -161,9 +161,9 @@ class Witness:
         A caller that is late for a grant when a pause begins leaves at the end of the pause; its
         grant stays at its time.
         """
-        return max(map(self._due, command.gates.limit_keys, command.tickets))
+        return max(map(self._due_time, command.gates.limit_keys, command.tickets))
 
-    def _due(self, key: str, ticket: Any) -> int:
+    def _due_time(self, key: str, ticket: Any) -> int:
         due_at: int = ticket[1]
         shift: int = ticket[3]
         for begin, shifted_at in self.shifts.get(key, ()):
@@ -185,7 +185,7 @@ class Witness:
             command.gates.limits, command.gates.limit_keys, command.tickets, strict=True
         ):
             present_state = rule.present(self.world.store.states[key], now)
-            due_at = self._due(key, ticket)
+            due_at = self._due_time(key, ticket)
             if due_at >= present_state[0] and rule.earliest(present_state, ticket[2], now) > due_at:
                 self.kept_from.append(f"{key}: {present_state} after {ticket}")
 

@@ -281,7 +281,7 @@ class World:
             worker.answered, worker.silenced = self.now, False
             if self.strikes("answer_lost"):
                 worker.silenced = True
-                await SchedulerStep(f"{name}: answer lost", _away)
+                await SchedulerStep(f"{name}: answer lost", _raise_unavailable)
             return answer
 
         async def sleep(seconds: float) -> None:
@@ -295,13 +295,13 @@ class World:
             self._tokens += 1
             return self._tokens
 
-        async def nothing(*_: Any, **__: Any) -> Any:
+        async def raise_unexpected(*_: Any, **__: Any) -> Any:
             raise AssertionError("not part of this world")
 
         async def settle(value: Any) -> Any:
             return value
 
-        async def within(pending: Any, seconds: float) -> Any:
+        async def wait_without_limit(pending: Any, seconds: float) -> Any:
             return await pending
 
         core = Core(
@@ -309,17 +309,17 @@ class World:
             waits=True,
             post=worker.outbox.append,
             send=send,
-            open=nothing,
+            open=raise_unexpected,
             sleep=sleep,
-            acquire=nothing,
+            acquire=raise_unexpected,
             release=lambda *_: None,
-            every=nothing,
-            first=nothing,
-            get_credentials=nothing,
-            refresh_credentials=nothing,
-            negotiate=nothing,
+            every=raise_unexpected,
+            first=raise_unexpected,
+            get_credentials=raise_unexpected,
+            refresh_credentials=raise_unexpected,
+            negotiate=raise_unexpected,
             settle=settle,
-            within=within,
+            within=wait_without_limit,
             copy=lambda value: value,
             nanoseconds=lambda: self.now * 1000,
             utc=lambda: self.date(self.now, self.wall + worker.skew),
@@ -338,7 +338,7 @@ class World:
         """Make the store fail for a worker, or make it wait up to its limit or longer."""
         if self.strikes("store_away"):
             worker.silenced = True
-            await SchedulerStep(f"{name}: store away", _away)
+            await SchedulerStep(f"{name}: store away", _raise_unavailable)
         if not self.strikes("store_slow"):
             return
         delay = self.dice.choice((100_000, 2_500_000, 12_000_000))
@@ -348,24 +348,24 @@ class World:
             await SchedulerStep(f"{name}: store slow", lambda: None)
             return
 
-        def late() -> None:
+        def fail_late() -> None:
             waited_time = self.now - start_time
             silence = FOREVER if worker.answered is None else self.now - worker.answered
             worker.silenced = silence >= min(3 * waited_time, max(waited_time, SILENCE))
-            _away()
+            _raise_unavailable()
 
-        await SchedulerStep(f"{name}: store too slow", late)
+        await SchedulerStep(f"{name}: store too slow", fail_late)
 
     def _with_fallback(self, core: Core, worker: Worker) -> Core:
         memory = MemoryStorage(Ticking(self))
 
-        def alone(command: Command[Any]) -> Any:
+        def decide_alone(command: Command[Any]) -> Any:
             answer = memory.execute(command)
             if isinstance(command, Admission) and not worker.silenced:
                 self.alone.append(f"{worker.name} at {self.now}: {answer}")
             return answer
 
-        fallback = StoreFallback(core, "state", alone)
+        fallback = StoreFallback(core, "state", decide_alone)
         return attrs.evolve(core, execute=fallback.execute, post=fallback.post)
 
     def _ask(self, worker: Worker, command: Command[Any]) -> Any:
@@ -392,7 +392,7 @@ class Ticking:
         return datetime.fromtimestamp(self.world.now / 1e6, UTC)
 
 
-def _away() -> None:
+def _raise_unavailable() -> None:
     raise StorageUnavailable("the store cannot be reached.")
 
 
@@ -429,7 +429,7 @@ class Vendor:
         if region == self.away and world.now < self.back_at:
             trouble = world.dice.randrange(4)
         if trouble == 1 or world.strikes("refuse"):
-            await SchedulerStep(f"{region} refuses the connection", _refused)
+            await SchedulerStep(f"{region} refuses the connection", _raise_refused)
         await SchedulerStep("request leaves", lambda: None)
         # An order names itself in its body: so effects can be told apart even where the vendor
         # knows no keys.
@@ -452,7 +452,7 @@ class Vendor:
             await SchedulerStep("times out", _timed_out)
         worker.wakes = world.now + duration // 2
         if trouble == 3 or world.strikes("break_off"):
-            await SchedulerStep("connection breaks off", _broken)
+            await SchedulerStep("connection breaks off", _raise_broken_off)
         return await SchedulerStep("answer arrives", lambda: answer)  # type: ignore[no-any-return]
 
     def _process(
@@ -495,11 +495,11 @@ def _name(body: dict[str, Any]) -> str:
     return str(body["key"] or body["call"])
 
 
-def _refused() -> None:
+def _raise_refused() -> None:
     raise ConnectionFailed("refused.", may_have_been_processed=False)
 
 
-def _broken() -> None:
+def _raise_broken_off() -> None:
     raise ConnectionFailed("broken off.", may_have_been_processed=True)
 
 

@@ -75,7 +75,7 @@ def async_over_azure(made: AzureBlobSandbox, **options: Any) -> AsyncHub:
     return AsyncHub([account(made, **options)], http=AsyncSandboxHttpClient(made))
 
 
-def fine(count: int) -> list[Any]:
+def usual_answers(count: int) -> list[Any]:
     """So many requests are answered as usual."""
     return [None] * count
 

@@ -33,23 +33,23 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def made() -> Iterator[AzureBlobSandbox]:
+def blob_sandbox() -> Iterator[AzureBlobSandbox]:
     """A container."""
     with azure() as sandbox:
         yield sandbox
 
 
 @pytest.fixture
-def files(made: AzureBlobSandbox) -> Iterator[Storage]:
+def files(blob_sandbox: AzureBlobSandbox) -> Iterator[Storage]:
     """Its storage."""
-    with over_azure(made) as hub:
+    with over_azure(blob_sandbox) as hub:
         yield hub.storage()
 
 
 # --- what is asked -----------------------------------------------------------
 
 
-def test_put_request(made: AzureBlobSandbox, files: Storage) -> None:
+def test_put_request(blob_sandbox: AzureBlobSandbox, files: Storage) -> None:
     """A put sends its content type, options and the API version."""
     options = PutOptions(
         content_type="application/pdf",
@@ -62,7 +62,7 @@ def test_put_request(made: AzureBlobSandbox, files: Storage) -> None:
     )
     files.upload("in voices/1.pdf", b"%PDF", options)
 
-    [request] = made.requests
+    [request] = blob_sandbox.requests
     headers = {
         name.lower(): value
         for name, value in request.headers.items()
@@ -88,19 +88,19 @@ def test_put_request(made: AzureBlobSandbox, files: Storage) -> None:
     assert options.metadata == files.head("in voices/1.pdf").metadata
 
 
-def test_own_headers(made: AzureBlobSandbox, files: Storage) -> None:
+def test_own_headers(blob_sandbox: AzureBlobSandbox, files: Storage) -> None:
     """A vendor's own headers come last, and others' are ignored."""
     vendor_headers = {"azure_blob": {"X-MS-Access-Tier": "Cold"}, "s3": {"x-amz-acl": "private"}}
     files.upload("a", b"x", PutOptions(storage_class="Hot", extra=vendor_headers))
 
-    assert ("Cold",) == made.requests[0].headers.get_all("x-ms-access-tier")
+    assert ("Cold",) == blob_sandbox.requests[0].headers.get_all("x-ms-access-tier")
     with pytest.raises(InvalidData) as excinfo:
         files.upload("a", b"x", PutOptions(extra={"azure_blob": {"x-ms-lease-id": 7}}))
     assert "extra.azure_blob.x-ms-lease-id" == excinfo.value.field
 
 
 @pytest.mark.parametrize("key", ["a\\b", "a./b", "a.", "deep/er./x"])
-def test_keys_that_azure_changes(made: AzureBlobSandbox, files: Storage, key: str) -> None:
+def test_keys_that_azure_changes(blob_sandbox: AzureBlobSandbox, files: Storage, key: str) -> None:
     """A key that would be another one at Azure is refused before anything is sent."""
     for info in (files.head, files.delete, files.download, files.start_upload):
         with pytest.raises(InvalidData) as excinfo:
@@ -108,33 +108,33 @@ def test_keys_that_azure_changes(made: AzureBlobSandbox, files: Storage, key: st
         assert "key" == excinfo.value.field
     with pytest.raises(InvalidData):
         files.upload(key, b"x")
-    assert [] == made.requests
+    assert [] == blob_sandbox.requests
 
 
-def test_bytes_from_the_end(made: AzureBlobSandbox, files: Storage) -> None:
+def test_bytes_from_the_end(blob_sandbox: AzureBlobSandbox, files: Storage) -> None:
     """Azure supports no ranges from the end, so the size is requested first."""
     etag = files.upload("a", DATA).etag
-    made.requests.clear()
+    blob_sandbox.requests.clear()
 
     assert DATA[-7:] == files.download("a", range=ByteRange(-7)).read_all()
-    head, get = made.requests
+    head, get = blob_sandbox.requests
     assert ("HEAD", "GET") == (head.method, get.method)
     assert f"bytes={len(DATA) - 7}-" == get.headers["x-ms-range"]
     assert f'"{etag}"' == get.headers["if-match"]
     files.download("a", range=ByteRange(-7), if_none_match="other").read_all()
-    assert "if-match" not in made.requests[-1].headers
+    assert "if-match" not in blob_sandbox.requests[-1].headers
     files.download("a", range=ByteRange(-7), if_match="*").read_all()
-    assert "*" == made.requests[-1].headers["if-match"]
+    assert "*" == blob_sandbox.requests[-1].headers["if-match"]
     files.upload("empty", b"")
     with pytest.raises(InvalidRequest) as excinfo:
         files.download("empty", range=ByteRange(-7))
     assert 416 == excinfo.value.status
 
 
-def test_changed_size_is_not_read(made: AzureBlobSandbox, files: Storage) -> None:
+def test_changed_size_is_not_read(blob_sandbox: AzureBlobSandbox, files: Storage) -> None:
     """An object that changes between its measuring and its reading is not read."""
     files.upload("a", DATA)
-    made.fail(
+    blob_sandbox.fail(
         Response(200, {"ETag": '"0x8D0"', "Content-Length": "50"}),
     )
     with pytest.raises(VendorRejected) as excinfo:
@@ -156,7 +156,7 @@ def test_conditions_by_time(files: Storage) -> None:
     assert 412 == excinfo.value.status
 
 
-def test_versions(made: AzureBlobSandbox, files: Storage) -> None:
+def test_versions(blob_sandbox: AzureBlobSandbox, files: Storage) -> None:
     """Earlier versions are read and deleted by their names."""
     first = files.upload("a", b"first")
     second = files.upload("a", b"second!")
@@ -172,13 +172,13 @@ def test_versions(made: AzureBlobSandbox, files: Storage) -> None:
     files.delete("a")
     assert not files.exists("a")
     assert 7 == files.head("a", version=second.version).size
-    assert {"a"} == {key for key, _ in made.versions}
+    assert {"a"} == {key for key, _ in blob_sandbox.versions}
 
 
 # --- copies ------------------------------------------------------------------
 
 
-def test_copies_keep_unset_options(made: AzureBlobSandbox, files: Storage) -> None:
+def test_copies_keep_unset_options(blob_sandbox: AzureBlobSandbox, files: Storage) -> None:
     """Given options replace the source's, and the others are kept."""
     put = files.upload("a", b"bytes", PutOptions(content_type="a/b", metadata={"x": "1"}))
     options = PutOptions(metadata={"y": "2"}, tags={"t": "1"}, storage_class="Cool")
@@ -187,7 +187,7 @@ def test_copies_keep_unset_options(made: AzureBlobSandbox, files: Storage) -> No
     assert ({"y": "2"}, "Cool") == (copied_info.metadata, copied_info.storage_class)
     assert put.checksums == copied_info.checksums
     assert "application/octet-stream" == copied_info.content_type
-    assert "1" == made.blobs["b"].headers["x-ms-tag-count"]
+    assert "1" == blob_sandbox.blobs["b"].headers["x-ms-tag-count"]
     with pytest.raises(VendorRejected) as excinfo:
         files.copy("a", "b", PutOptions(if_none_match="*"))
     assert 412 == excinfo.value.status
@@ -218,8 +218,8 @@ def test_copies_that_fail(files: Storage) -> None:
         files.copy("magic/uncopied", "d")
 
 
-def test_copy_with_encryption_is_refused(made: AzureBlobSandbox, files: Storage) -> None:
+def test_copy_with_encryption_is_refused(blob_sandbox: AzureBlobSandbox, files: Storage) -> None:
     """A copy cannot change the encryption, and is refused before sending."""
     with pytest.raises(UnsupportedByVendor):
         files.copy("a", "b", PutOptions(encryption="acme-scope"))
-    assert [] == made.requests
+    assert [] == blob_sandbox.requests

@@ -17,7 +17,7 @@ from moorage.errors import (
     VendorFailed,
     VendorRejected,
 )
-from tests.storage.azure_lab import DATA, azure, fine, no, over_azure
+from tests.storage.azure_lab import DATA, azure, no, over_azure, usual_answers
 from tests.storage.labs import PART
 
 if TYPE_CHECKING:
@@ -28,16 +28,16 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def made() -> Iterator[AzureBlobSandbox]:
+def blob_sandbox() -> Iterator[AzureBlobSandbox]:
     """A container."""
     with azure() as sandbox:
         yield sandbox
 
 
 @pytest.fixture
-def files(made: AzureBlobSandbox) -> Iterator[Storage]:
+def files(blob_sandbox: AzureBlobSandbox) -> Iterator[Storage]:
     """Its storage."""
-    with over_azure(made) as hub:
+    with over_azure(blob_sandbox) as hub:
         yield hub.storage()
 
 
@@ -69,10 +69,14 @@ def files(made: AzureBlobSandbox) -> Iterator[Storage]:
     ],
 )
 def test_refusals(
-    made: AzureBlobSandbox, files: Storage, answer: Response, kind: type[Any], code: str | None
+    blob_sandbox: AzureBlobSandbox,
+    files: Storage,
+    answer: Response,
+    kind: type[Any],
+    code: str | None,
 ) -> None:
     """A refusal is identified by Azure's code, or else by its status."""
-    made.fail(*[answer] * 3)
+    blob_sandbox.fail(*[answer] * 3)
     with pytest.raises(kind) as excinfo:
         files.download("a")
 
@@ -81,15 +85,15 @@ def test_refusals(
     assert answer.status == excinfo.value.status
 
 
-def test_words_of_refusals(made: AzureBlobSandbox, files: Storage) -> None:
+def test_words_of_refusals(blob_sandbox: AzureBlobSandbox, files: Storage) -> None:
     """A refusal's message has only the first line; ids and times are in the headers."""
-    made.fail(no("ContainerNotFound", 404, "There is no container."))
+    blob_sandbox.fail(no("ContainerNotFound", 404, "There is no container."))
     with pytest.raises(VendorRejected) as excinfo:
         files.download("a")
 
     assert "There is no container." == excinfo.value.vendor_message
     assert "Correct the name of the container" in str(excinfo.value)
-    made.fail(Response(404))
+    blob_sandbox.fail(Response(404))
     with pytest.raises(FileNotFound):
         files.head("a")
 
@@ -127,17 +131,17 @@ def test_deleting_many(files: Storage) -> None:
 @pytest.mark.parametrize(
     "body", [b"", b"<x", b"{}", b"<Other/>", b"<html><body>OK</body></html>", b"\x00" * 1_000]
 )
-def test_lists_that_are_none(made: AzureBlobSandbox, files: Storage, body: bytes) -> None:
+def test_lists_that_are_none(blob_sandbox: AzureBlobSandbox, files: Storage, body: bytes) -> None:
     """A success that holds no list is a failure."""
     start_upload = files.start_upload("a")
-    made.fail(*[Response(200, body=body)] * 2)
+    blob_sandbox.fail(*[Response(200, body=body)] * 2)
     with pytest.raises(VendorFailed):
         files.list()
     with pytest.raises(VendorFailed):
         files.upload("a", DATA, resume=start_upload.ref, part_size=PART)
 
 
-def test_odd_lists(made: AzureBlobSandbox, files: Storage) -> None:
+def test_odd_lists(blob_sandbox: AzureBlobSandbox, files: Storage) -> None:
     """Missing fields of a list are None, and entries without a name are skipped."""
     blob_elements = (
         "<Blob/><Blob><Name>a</Name></Blob><Blob><Name></Name></Blob>"
@@ -147,7 +151,9 @@ def test_odd_lists(made: AzureBlobSandbox, files: Storage) -> None:
         "<BlobPrefix/><BlobPrefix><Name>c/</Name></BlobPrefix><New/>"
     )
     body = f"<EnumerationResults><Blobs>{blob_elements}</Blobs><NextMarker/></EnumerationResults>"
-    made.fail(Response(200, body=body.encode()), Response(200, body=b"<EnumerationResults/>"))
+    blob_sandbox.fail(
+        Response(200, body=body.encode()), Response(200, body=b"<EnumerationResults/>")
+    )
     page, empty = files.list(), files.list()
 
     assert ["a", "b\ufffe"] == [item.key for item in page.objects]
@@ -180,25 +186,25 @@ def test_lists_have_every_field(files: Storage) -> None:
     assert result.last_modified is not None
 
 
-def test_wrong_ranges_are_refused(made: AzureBlobSandbox, files: Storage) -> None:
+def test_wrong_ranges_are_refused(blob_sandbox: AzureBlobSandbox, files: Storage) -> None:
     """An answer with other bytes than requested is refused."""
     files.upload("a", DATA)
     for headers in ({}, {"Content-Range": "bytes 1000-999/1000"}):
-        made.fail(Response(206, headers, b"other"))
+        blob_sandbox.fail(Response(206, headers, b"other"))
         with pytest.raises(VendorFailed):
             files.download("a", range=ByteRange(1_000))
 
 
-def test_a_commit_without_an_etag(made: AzureBlobSandbox, files: Storage) -> None:
+def test_a_commit_without_an_etag(blob_sandbox: AzureBlobSandbox, files: Storage) -> None:
     """A success without its required content is a failure."""
-    made.fail(*fine(4), Response(201))
+    blob_sandbox.fail(*usual_answers(4), Response(201))
     with pytest.raises(VendorFailed):
         files.upload("a", DATA, part_size=PART, at_once=1)
 
 
-def test_foreign_metadata(made: AzureBlobSandbox, files: Storage) -> None:
+def test_foreign_metadata(blob_sandbox: AzureBlobSandbox, files: Storage) -> None:
     """Metadata of other tools are read, in lower case and without broken values."""
-    made.fail(
+    blob_sandbox.fail(
         Response(200, {"x-ms-meta-Foo_Bar": "=?UTF-8?B?!!?=", "X-Ms-Meta-_2": "=?UTF-8?B?/w==?="})
     )
     result = files.head("a")

@@ -14,7 +14,7 @@ from moorage.contracts.storage import PutOptions
 from moorage.domain.http.requests import Response
 from moorage.errors import ConnectionFailed, InvalidData, InvalidRequest, VendorRejected
 from moorage.testing.sandboxes.base import Lost
-from tests.storage.azure_lab import DATA, azure, fine, no, over_azure, over_azure_socket
+from tests.storage.azure_lab import DATA, azure, no, over_azure, over_azure_socket, usual_answers
 from tests.storage.labs import PART
 
 if TYPE_CHECKING:
@@ -25,31 +25,33 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def made() -> Iterator[AzureBlobSandbox]:
+def blob_sandbox() -> Iterator[AzureBlobSandbox]:
     """A container."""
     with azure() as sandbox:
         yield sandbox
 
 
 @pytest.fixture
-def files(made: AzureBlobSandbox) -> Iterator[Storage]:
+def files(blob_sandbox: AzureBlobSandbox) -> Iterator[Storage]:
     """Its storage."""
-    with over_azure(made) as hub:
+    with over_azure(blob_sandbox) as hub:
         yield hub.storage()
 
 
 # --- blocks ------------------------------------------------------------------
 
 
-def test_every_block_has_its_checksum(made: AzureBlobSandbox, files: Storage) -> None:
+def test_every_block_has_its_checksum(blob_sandbox: AzureBlobSandbox, files: Storage) -> None:
     """Each block goes with its MD5 and is named by it; so does the list of blocks."""
     options = PutOptions(checksum=Checksum.of("md5", DATA), encryption="acme-scope")
     info = files.upload("a", DATA, options, part_size=PART, at_once=1)
 
-    *blocks, commit = made.requests
+    *blocks, commit = blob_sandbox.requests
     assert 4 == len(blocks)
-    assert all("content-md5" in request.headers for request in made.requests)
-    assert {"acme-scope"} == {request.headers["x-ms-encryption-scope"] for request in made.requests}
+    assert all("content-md5" in request.headers for request in blob_sandbox.requests)
+    assert {"acme-scope"} == {
+        request.headers["x-ms-encryption-scope"] for request in blob_sandbox.requests
+    }
     assert options.checksum is not None
     assert options.checksum.base64 == commit.headers["x-ms-blob-content-md5"]
     assert (options.checksum,) == files.head("a").checksums
@@ -58,37 +60,43 @@ def test_every_block_has_its_checksum(made: AzureBlobSandbox, files: Storage) ->
     assert () == files.head("a").checksums
 
 
-def test_a_block_that_was_changed_goes_again(made: AzureBlobSandbox, files: Storage) -> None:
+def test_a_block_that_was_changed_goes_again(
+    blob_sandbox: AzureBlobSandbox, files: Storage
+) -> None:
     """A body that arrives as another is sent once more."""
-    made.fail(no("Md5Mismatch", 400))
+    blob_sandbox.fail(no("Md5Mismatch", 400))
     files.upload("a", DATA, part_size=PART, at_once=1)
 
     assert DATA == files.download("a").read_all()
 
 
-def test_cut_parts(made: AzureBlobSandbox) -> None:
+def test_cut_parts(blob_sandbox: AzureBlobSandbox) -> None:
     """A part or a download whose connection is cut goes on."""
-    with over_azure_socket(made) as hub:
-        made.cut("PUT", 1_000)
+    with over_azure_socket(blob_sandbox) as hub:
+        blob_sandbox.cut("PUT", 1_000)
         hub.storage().upload("a", DATA, part_size=PART)
-        made.cut("GET", 5_000)
+        blob_sandbox.cut("GET", 5_000)
         assert DATA == hub.storage().download("a").read_all()
 
 
-def test_resumed_upload_sends_missing_blocks(made: AzureBlobSandbox, files: Storage) -> None:
+def test_resumed_upload_sends_missing_blocks(
+    blob_sandbox: AzureBlobSandbox, files: Storage
+) -> None:
     """A resumed upload sends only the missing blocks."""
     start_upload = files.start_upload("a", PutOptions(content_type="x/y", metadata={"a": "Zoë"}))
-    assert [] == made.requests
-    made.fail(*fine(3), *[ConnectionFailed("down")] * 3)
+    assert [] == blob_sandbox.requests
+    blob_sandbox.fail(*usual_answers(3), *[ConnectionFailed("down")] * 3)
     with pytest.raises(ConnectionFailed):
         files.upload("a", DATA, resume=start_upload.ref, part_size=PART, at_once=1)
     other_bytes = b"!" + DATA[1:]
-    made.requests.clear()
+    blob_sandbox.requests.clear()
     info = files.upload(
         "a", lambda: BytesIO(other_bytes), resume=str(start_upload.ref), part_size=PART
     )
 
-    assert ["GET", "PUT", "PUT", "PUT", "PUT"] == [request.method for request in made.requests]
+    assert ["GET", "PUT", "PUT", "PUT", "PUT"] == [
+        request.method for request in blob_sandbox.requests
+    ]
     assert other_bytes == files.download("a").read_all()
     assert ("x/y", {"a": "Zoë"}) == (info.content_type, info.metadata)
     assert ("x/y", {"a": "Zoë"}) == (files.head("a").content_type, files.head("a").metadata)
@@ -96,29 +104,29 @@ def test_resumed_upload_sends_missing_blocks(made: AzureBlobSandbox, files: Stor
         files.upload("a", other_bytes, resume=start_upload.ref, part_size=PART)
 
 
-def test_expired_blocks_restart_the_upload(made: AzureBlobSandbox, files: Storage) -> None:
+def test_expired_blocks_restart_the_upload(blob_sandbox: AzureBlobSandbox, files: Storage) -> None:
     """An upload whose blocks have expired starts again."""
     start_upload = files.start_upload("a")
-    made.fail(*fine(3), *[ConnectionFailed("down")] * 3)
+    blob_sandbox.fail(*usual_answers(3), *[ConnectionFailed("down")] * 3)
     with pytest.raises(ConnectionFailed):
         files.upload("a", DATA, resume=start_upload.ref, part_size=PART, at_once=1)
-    made.lapse()
+    blob_sandbox.lapse()
     files.upload("a", b"another's")
     files.upload("a", DATA, resume=start_upload.ref, part_size=PART)
 
     assert DATA == files.download("a").read_all()
 
 
-def test_concurrent_uploads_are_independent(made: AzureBlobSandbox, files: Storage) -> None:
+def test_concurrent_uploads_are_independent(blob_sandbox: AzureBlobSandbox, files: Storage) -> None:
     """Two uploads of one key have separate blocks, and the later one gets an error."""
     upload, two = files.start_upload("a"), files.start_upload("a")
-    made.fail(*fine(5), *[ConnectionFailed("down")] * 3)
+    blob_sandbox.fail(*usual_answers(5), *[ConnectionFailed("down")] * 3)
     with pytest.raises(ConnectionFailed):
         files.upload("a", DATA, resume=upload.ref, part_size=PART, at_once=1)
     files.upload("a", DATA[:PART] + b"two", resume=two.ref, part_size=PART)
 
     assert DATA[:PART] + b"two" == files.download("a").read_all()
-    made.fail(*fine(5), no("InvalidBlockList", 400))
+    blob_sandbox.fail(*usual_answers(5), no("InvalidBlockList", 400))
     with pytest.raises(InvalidRequest, match="Start the upload again"):
         files.upload("a", DATA, resume=upload.ref, part_size=PART, at_once=1)
 
@@ -127,72 +135,76 @@ def test_concurrent_uploads_are_independent(made: AzureBlobSandbox, files: Stora
     "upload",
     ["evil", "0" * 20 + ".e30x", "0" * 20 + ".W10=", "0" * 20 + ".eyJhIjoxfQ==", "0" * 20 + ".Ww"],
 )
-def test_references_that_are_none(made: AzureBlobSandbox, files: Storage, upload: str) -> None:
+def test_references_that_are_none(
+    blob_sandbox: AzureBlobSandbox, files: Storage, upload: str
+) -> None:
     """An invalid upload reference is refused before anything is sent."""
     ref = Ref("azure_blob", "azure", "a", {"upload": upload})
     with pytest.raises(InvalidData, match="not the reference of an upload"):
         files.upload("a", DATA, resume=ref)
-    assert [] == made.requests
+    assert [] == blob_sandbox.requests
 
 
-def test_strange_blocks(made: AzureBlobSandbox, files: Storage) -> None:
+def test_strange_blocks(blob_sandbox: AzureBlobSandbox, files: Storage) -> None:
     """Foreign and invalid blocks are ignored."""
     start_upload = files.start_upload("a")
     block = "<Block><Name>{}</Name><Size>4096</Size></Block>"
     names = ["AAAA", "%%%", "w7w=", b64encode(b"0" * 32 + b".00001." + b"f" * 20).decode()]
     block_elements = "".join(block.format(name) for name in names)
     body = f"<BlockList><UncommittedBlocks>{block_elements}<Block/></UncommittedBlocks></BlockList>"
-    made.fail(Response(200, body=body.encode()))
+    blob_sandbox.fail(Response(200, body=body.encode()))
     files.upload("a", DATA, resume=start_upload.ref, part_size=PART, at_once=1)
 
-    assert ["GET", *["PUT"] * 5] == [request.method for request in made.requests]
+    assert ["GET", *["PUT"] * 5] == [request.method for request in blob_sandbox.requests]
 
 
 # --- lost answers ------------------------------------------------------------
 
 
-def test_lost_completion(made: AzureBlobSandbox, files: Storage) -> None:
+def test_lost_completion(blob_sandbox: AzureBlobSandbox, files: Storage) -> None:
     """An upload whose last response was lost is reported as complete."""
-    made.fail(*fine(4), Lost())
+    blob_sandbox.fail(*usual_answers(4), Lost())
     info = files.upload("a", DATA, PutOptions(if_none_match="*"), part_size=PART, at_once=1)
 
     assert len(DATA) == info.size
     assert DATA == files.download("a").read_all()
-    made.fail(*fine(4), Lost())
+    blob_sandbox.fail(*usual_answers(4), Lost())
     assert len(DATA) == files.upload("a", DATA, part_size=PART, at_once=1).size
 
 
-def test_concurrent_put_breaks_the_condition(made: AzureBlobSandbox, files: Storage) -> None:
+def test_concurrent_put_breaks_the_condition(
+    blob_sandbox: AzureBlobSandbox, files: Storage
+) -> None:
     """Another writer's object is not mistaken for the uploaded one."""
     files.upload("a", b"another's")
     stored_options = PutOptions(if_none_match="*")
     with pytest.raises(VendorRejected) as excinfo:
         files.upload("a", DATA, stored_options, part_size=PART)
     assert ("BlobAlreadyExists", 412) == (excinfo.value.vendor_code, excinfo.value.status)
-    made.fail(*fine(4), no("ConditionNotMet", 412), no("BlobNotFound", 404))
+    blob_sandbox.fail(*usual_answers(4), no("ConditionNotMet", 412), no("BlobNotFound", 404))
     with pytest.raises(VendorRejected) as excinfo:
         files.upload("b", DATA, PutOptions(if_match="0x8D0"), part_size=PART, at_once=1)
     assert 412 == excinfo.value.status
 
 
-def test_lost_condition(made: AzureBlobSandbox, files: Storage) -> None:
+def test_lost_condition(blob_sandbox: AzureBlobSandbox, files: Storage) -> None:
     """A conditional put whose response was lost does not conflict with itself."""
-    made.fail(Lost())
+    blob_sandbox.fail(Lost())
     assert 4 == files.upload("a", b"mine", PutOptions(if_none_match="*")).size
-    made.fail(Lost(), None, Response(404))
+    blob_sandbox.fail(Lost(), None, Response(404))
     with pytest.raises(VendorRejected) as excinfo:
         files.upload("b", b"mine", PutOptions(if_none_match="*"))
     assert 412 == excinfo.value.status
-    made.fail(no("InternalError", 500))
+    blob_sandbox.fail(no("InternalError", 500))
     with pytest.raises(VendorRejected) as excinfo:
         files.upload("a", b"other", PutOptions(if_none_match="*"))
     assert 412 == excinfo.value.status
 
 
-def test_lost_deletion(made: AzureBlobSandbox, files: Storage) -> None:
+def test_lost_deletion(blob_sandbox: AzureBlobSandbox, files: Storage) -> None:
     """An object that is gone when it is deleted again counts as deleted."""
     files.upload("a", b"x")
-    made.fail(Lost())
+    blob_sandbox.fail(Lost())
     files.delete("a")
 
-    assert {} == made.blobs
+    assert {} == blob_sandbox.blobs

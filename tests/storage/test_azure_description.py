@@ -38,7 +38,7 @@ class Operation(NamedTuple):
     required: frozenset[str]
 
 
-def of(*existing: str, required: tuple[str, ...] = ()) -> Operation:
+def operation_with(*existing: str, required: tuple[str, ...] = ()) -> Operation:
     """An operation with these names."""
     return Operation(
         frozenset(name.lower() for name in (*existing, *required, *_USUAL)),
@@ -47,31 +47,31 @@ def of(*existing: str, required: tuple[str, ...] = ()) -> Operation:
 
 
 DISTILLED: Final = {
-    "BlockBlob_Upload": of(
+    "BlockBlob_Upload": operation_with(
         *_CONDITIONS, *_CONTENT, *_KEPT, "Content-MD5", required=("x-ms-blob-type",)
     ),
-    "Blob_StartCopyFromURL": of(
+    "Blob_StartCopyFromURL": operation_with(
         *_CONDITIONS, "x-ms-access-tier", "x-ms-meta", "x-ms-tags", required=("x-ms-copy-source",)
     ),
-    "BlockBlob_StageBlock": of(
+    "BlockBlob_StageBlock": operation_with(
         "Content-MD5", "x-ms-encryption-scope", required=("comp", "blockid")
     ),
-    "BlockBlob_CommitBlockList": of(
+    "BlockBlob_CommitBlockList": operation_with(
         *_CONDITIONS, *_CONTENT, *_KEPT, "Content-MD5", required=("comp",)
     ),
-    "BlockBlob_GetBlockList": of("blocklisttype", required=("comp",)),
-    "Blob_SetHTTPHeaders": of(*_CONDITIONS, *_CONTENT, required=("comp",)),
-    "Blob_SetMetadata": of("x-ms-meta", required=("comp",)),
-    "Blob_Download": of(*_CONDITIONS, "versionid", "x-ms-range"),
-    "Blob_GetProperties": of("versionid"),
-    "Blob_Delete": of("versionid"),
-    "Container_ListBlobFlatSegment": of(
+    "BlockBlob_GetBlockList": operation_with("blocklisttype", required=("comp",)),
+    "Blob_SetHTTPHeaders": operation_with(*_CONDITIONS, *_CONTENT, required=("comp",)),
+    "Blob_SetMetadata": operation_with("x-ms-meta", required=("comp",)),
+    "Blob_Download": operation_with(*_CONDITIONS, "versionid", "x-ms-range"),
+    "Blob_GetProperties": operation_with("versionid"),
+    "Blob_Delete": operation_with("versionid"),
+    "Container_ListBlobFlatSegment": operation_with(
         "prefix", "marker", "maxresults", required=("restype", "comp")
     ),
-    "Container_ListBlobHierarchySegment": of(
+    "Container_ListBlobHierarchySegment": operation_with(
         "prefix", "marker", "maxresults", required=("delimiter", "restype", "comp")
     ),
-    "Service_GetUserDelegationKey": of(required=("restype", "comp")),
+    "Service_GetUserDelegationKey": operation_with(required=("restype", "comp")),
 }
 _BY_COMP: Final = {
     ("PUT", "block"): "BlockBlob_StageBlock",
@@ -171,7 +171,7 @@ def test_distilled(everything: list[SandboxRequest]) -> None:
 def test_mistakes_are_noticed(everything: list[SandboxRequest], index: int) -> None:
     """An unknown or a missing part is noticed."""
     name = operation_of(everything[index])
-    mistaken_operations = {**DISTILLED, name: of(required=("new",))}
+    mistaken_operations = {**DISTILLED, name: operation_with(required=("new",))}
 
     assert f"{name} needs new." in problems(everything[index], mistaken_operations)
     assert any(

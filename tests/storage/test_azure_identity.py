@@ -31,16 +31,16 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def made() -> Iterator[AzureBlobSandbox]:
+def blob_sandbox() -> Iterator[AzureBlobSandbox]:
     """A container."""
     with azure() as sandbox:
         yield sandbox
 
 
 @pytest.fixture
-def files(made: AzureBlobSandbox) -> Iterator[Storage]:
+def files(blob_sandbox: AzureBlobSandbox) -> Iterator[Storage]:
     """Its storage."""
-    with over_azure(made) as hub:
+    with over_azure(blob_sandbox) as hub:
         yield hub.storage()
 
 
@@ -71,10 +71,10 @@ def test_signed_urls(files: Storage) -> None:
     assert f"{put.expires_at:%Y-%m-%dT%H:%M:%SZ}" == query_of(put.url)["se"]
 
 
-def test_answers_to_signed_urls(made: AzureBlobSandbox, files: Storage) -> None:
+def test_answers_to_signed_urls(blob_sandbox: AzureBlobSandbox, files: Storage) -> None:
     """Answers have the headers that the URL sets, and a URL can allow deletion."""
     files.upload("a", b"x")
-    fetch = fetch_of(made)
+    fetch = fetch_of(blob_sandbox)
     get = files.signed_url("a", content_type="text/plain", content_disposition="attachment")
 
     assert (200, b"x") == fetch(get, b"")
@@ -83,9 +83,9 @@ def test_answers_to_signed_urls(made: AzureBlobSandbox, files: Storage) -> None:
     assert not files.exists("a")
 
 
-def test_user_delegation_keys(made: AzureBlobSandbox) -> None:
+def test_user_delegation_keys(blob_sandbox: AzureBlobSandbox) -> None:
     """With tokens, URLs are signed with a delegation key of limited life."""
-    with over_azure(made, **entra(made)) as hub:
+    with over_azure(blob_sandbox, **entra(blob_sandbox)) as hub:
         files = hub.storage()
         files.upload("a", b"x")
         signed_url = files.signed_url("a", expires=600)
@@ -95,31 +95,33 @@ def test_user_delegation_keys(made: AzureBlobSandbox) -> None:
         assert {"skoid", "sktid", "skt", "ske", "sks", "skv"} <= result.keys()
         assert result["se"] == result["ske"]
         assert result["skt"] < result["se"]
-        assert (200, b"x") == fetch_of(made)(signed_url, b"")
-        assert (200, b"x") == fetch_of(made)(week, b"")
-        assert 1 == made.token_endpoint.grants
+        assert (200, b"x") == fetch_of(blob_sandbox)(signed_url, b"")
+        assert (200, b"x") == fetch_of(blob_sandbox)(week, b"")
+        assert 1 == blob_sandbox.token_endpoint.grants
 
 
 @pytest.mark.parametrize("value", ["", "not base64!", "&lt;"])
-def test_invalid_delegation_keys(made: AzureBlobSandbox, value: str) -> None:
+def test_invalid_delegation_keys(blob_sandbox: AzureBlobSandbox, value: str) -> None:
     """An invalid delegation key signs nothing, and is not shown."""
     names = ("Oid", "Tid", "Start", "Expiry", "Service", "Version")
     signed_elements = "".join(f"<Signed{name}>s</Signed{name}>" for name in names)
     key = f"<UserDelegationKey>{signed_elements}<Value>{value}</Value></UserDelegationKey>"
-    with over_azure(made, **entra(made)) as hub:
-        made.fail(Response(200, body=key.encode()))
+    with over_azure(blob_sandbox, **entra(blob_sandbox)) as hub:
+        blob_sandbox.fail(Response(200, body=key.encode()))
         with pytest.raises(VendorFailed) as excinfo:
             hub.storage().signed_url("a")
         assert excinfo.value.response is not None
         assert b"" == excinfo.value.response.body
-        made.fail(Response(200, body=b"<UserDelegationKey><Value>a2V5</Value></UserDelegationKey>"))
+        blob_sandbox.fail(
+            Response(200, body=b"<UserDelegationKey><Value>a2V5</Value></UserDelegationKey>")
+        )
         with pytest.raises(VendorFailed):
             hub.storage().signed_url("a")
 
 
-def test_plain_http_is_signed_for(made: AzureBlobSandbox) -> None:
+def test_plain_http_is_signed_for(blob_sandbox: AzureBlobSandbox) -> None:
     """If the account is reached without TLS, the signature allows that."""
-    with over_azure(made, endpoint="http://127.0.0.1:10000/sandboxaccount/") as hub:
+    with over_azure(blob_sandbox, endpoint="http://127.0.0.1:10000/sandboxaccount/") as hub:
         signed_url = hub.storage().signed_url("a")
 
     assert "https,http" == query_of(signed_url.url)["spr"]
@@ -129,47 +131,50 @@ def test_plain_http_is_signed_for(made: AzureBlobSandbox) -> None:
 # --- who we are --------------------------------------------------------------
 
 
-def test_a_token_that_is_refused_is_renewed(made: AzureBlobSandbox) -> None:
+def test_a_token_that_is_refused_is_renewed(blob_sandbox: AzureBlobSandbox) -> None:
     """After a 401 one new token is requested, and the call continues."""
-    with over_azure(made, **entra(made)) as hub:
+    with over_azure(blob_sandbox, **entra(blob_sandbox)) as hub:
         hub.storage().upload("a", b"x")
-        made.token_endpoint.forget()
+        blob_sandbox.token_endpoint.forget()
         assert 1 == hub.storage().head("a").size
 
-    assert 2 == made.token_endpoint.grants
-    assert f"/{made.directory}/oauth2/v2.0/token" == made.token_endpoint.requests[0].path
+    assert 2 == blob_sandbox.token_endpoint.grants
+    assert (
+        f"/{blob_sandbox.directory}/oauth2/v2.0/token"
+        == blob_sandbox.token_endpoint.requests[0].path
+    )
 
 
-def test_a_wrong_client(made: AzureBlobSandbox) -> None:
+def test_a_wrong_client(blob_sandbox: AzureBlobSandbox) -> None:
     """A client that Entra ID does not know gets nothing, and its secret stays hidden."""
-    options = {**entra(made), "client_secret": "wrong-hush"}
-    with over_azure(made, **options) as hub:
+    options = {**entra(blob_sandbox), "client_secret": "wrong-hush"}
+    with over_azure(blob_sandbox, **options) as hub:
         with pytest.raises(CredentialRefreshFailed) as excinfo:
             hub.storage().head("a")
         assert "hush" not in f"{excinfo.value!r} {hub.account('azure')!r}"
-    assert [] == made.requests
+    assert [] == blob_sandbox.requests
 
 
-def test_a_wrong_key(made: AzureBlobSandbox) -> None:
+def test_a_wrong_key(blob_sandbox: AzureBlobSandbox) -> None:
     """A key of another account is refused, and not shown."""
-    with over_azure(made, credentials="d3JvbmctaHVzaA==") as hub:
+    with over_azure(blob_sandbox, credentials="d3JvbmctaHVzaA==") as hub:
         with pytest.raises(AuthenticationFailed) as excinfo:
             hub.storage().upload("a", b"x")
         assert "d3Jvbmct" not in f"{excinfo.value!r} {hub.account('azure')!r}"
     assert "AuthenticationFailed" == excinfo.value.vendor_code
 
 
-def test_provided_credentials(made: AzureBlobSandbox) -> None:
+def test_provided_credentials(blob_sandbox: AzureBlobSandbox) -> None:
     """Without a key, an account uses the credential provider, for its tenant."""
-    signing = AzureSharedKey(account=made.account.name)
+    signing = AzureSharedKey(account=blob_sandbox.account.name)
     fields: dict[Any, Any] = {
-        ("azure", None): Credentials.signed(signing, made.account.key),
+        ("azure", None): Credentials.signed(signing, blob_sandbox.account.key),
         ("azure", "basic"): Credentials.basic("u", "p"),
         ("azure", "late"): OAuthCredentials(access_token="old"),
     }
     with Hub(
-        [account(made, credentials=None)],
-        http=SandboxHttpClient(made),
+        [account(blob_sandbox, credentials=None)],
+        http=SandboxHttpClient(blob_sandbox),
         credentials=MemoryCredentialProvider(fields),
     ) as hub:
         assert 1 == hub.storage().upload("a", b"x").size
@@ -206,12 +211,12 @@ def test_invalid_options_are_refused(options: dict[str, Any], path: str) -> None
     assert path == excinfo.value.path
 
 
-def test_valid_options(made: AzureBlobSandbox) -> None:
+def test_valid_options(blob_sandbox: AzureBlobSandbox) -> None:
     """The root container is valid, and secrets are not shown."""
     vendor = AzureBlob(account="acmefiles", container="$root", credentials="a2V5LWh1c2g=")
 
     assert "https://acmefiles.blob.core.windows.net" == vendor.endpoint
     assert {} == vendor.clients()
     assert "a2V5" not in repr(vendor)
-    client = container(made, **entra(made)).clients()[""]
+    client = container(blob_sandbox, **entra(blob_sandbox)).clients()[""]
     assert "sandbox-client-secret" not in repr(client)

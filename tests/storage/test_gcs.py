@@ -50,28 +50,30 @@ DATA = bytes_of(3 * STEP + 100)
 
 
 @pytest.fixture
-def made() -> Iterator[GcsSandbox]:
+def gcs_sandbox() -> Iterator[GcsSandbox]:
     """A bucket."""
     with bucket() as sandbox:
         yield sandbox
 
 
 @pytest.fixture
-def files(made: GcsSandbox) -> Iterator[Storage]:
+def files(gcs_sandbox: GcsSandbox) -> Iterator[Storage]:
     """Its storage."""
-    with over_gcs(made) as hub:
+    with over_gcs(gcs_sandbox) as hub:
         yield hub.storage()
 
 
-def spans(made: GcsSandbox) -> list[str]:
+def spans(gcs_sandbox: GcsSandbox) -> list[str]:
     """Which bytes each chunk had, or which question it was."""
     reports = (
-        request.headers.get("content-range") for request in made.requests if request.method == "PUT"
+        request.headers.get("content-range")
+        for request in gcs_sandbox.requests
+        if request.method == "PUT"
     )
     return [span.removeprefix("bytes ") for span in reports if span is not None]
 
 
-def _fine(count: int) -> list[Any]:
+def _usual_answers(count: int) -> list[Any]:
     """So many requests are answered as usual."""
     return [None] * count
 
@@ -86,7 +88,7 @@ def refusal(status: int, reason: str = "other", message: str = "No.") -> Respons
 # --- from the first byte to the last -----------------------------------------
 
 
-def test_chunks(made: GcsSandbox, files: Storage) -> None:
+def test_chunks(gcs_sandbox: GcsSandbox, files: Storage) -> None:
     """Chunks have the length that Google requires, for any parts, and none is sent twice."""
     info = files.upload("a", DATA, part_size=100_000)
     assert len(DATA) == info.size
@@ -95,22 +97,22 @@ def test_chunks(made: GcsSandbox, files: Storage) -> None:
         f"0-{STEP - 1}/*",
         f"{STEP}-{2 * STEP - 1}/*",
         f"{2 * STEP}-{whole_size - 1}/{whole_size}",
-    ] == spans(made)
+    ] == spans(gcs_sandbox)
 
 
-def test_whole_chunks(made: GcsSandbox, files: Storage) -> None:
+def test_whole_chunks(gcs_sandbox: GcsSandbox, files: Storage) -> None:
     """An object that fills its last chunk ends with that chunk."""
     files.upload("a", DATA[: 2 * STEP], part_size=STEP)
-    assert [f"0-{STEP - 1}/*", f"{STEP}-{2 * STEP - 1}/{2 * STEP}"] == spans(made)
+    assert [f"0-{STEP - 1}/*", f"{STEP}-{2 * STEP - 1}/{2 * STEP}"] == spans(gcs_sandbox)
     assert DATA[: 2 * STEP] == files.download("a").read_all()
 
 
-def test_cut_chunk(made: GcsSandbox) -> None:
+def test_cut_chunk(gcs_sandbox: GcsSandbox) -> None:
     """A chunk that is cut off goes on from where Google has it."""
-    with over_gcs(made) as hub:
+    with over_gcs(gcs_sandbox) as hub:
         files = hub.storage()
         start_upload = files.start_upload("a")
-        made.break_chunk(STEP + 5)
+        gcs_sandbox.break_chunk(STEP + 5)
         files.upload("a", DATA, part_size=3 * STEP, resume=start_upload.ref)
         assert DATA == files.download("a").read_all()
     whole_size = len(DATA)
@@ -120,35 +122,37 @@ def test_cut_chunk(made: GcsSandbox) -> None:
         "*/*",
         f"{STEP}-{3 * STEP - 1}/*",
         f"{3 * STEP}-{whole_size - 1}/{whole_size}",
-    ] == spans(made)
+    ] == spans(gcs_sandbox)
 
 
-def test_cut_connection(made: GcsSandbox) -> None:
+def test_cut_connection(gcs_sandbox: GcsSandbox) -> None:
     """A chunk that did not arrive is sent again, also over a socket."""
-    with over_socket(made) as hub:
-        made.cut("PUT", 1_000)
-        made.cut("PUT", 100_000)
+    with over_socket(gcs_sandbox) as hub:
+        gcs_sandbox.cut("PUT", 1_000)
+        gcs_sandbox.cut("PUT", 100_000)
         info = hub.storage().upload("a", DATA, part_size=STEP)
         assert len(DATA) == info.size
         assert DATA == hub.storage().download("a").read_all()
 
 
-def test_lost_last_answer(made: GcsSandbox, files: Storage) -> None:
+def test_lost_last_answer(gcs_sandbox: GcsSandbox, files: Storage) -> None:
     """An upload whose last response was lost is reported as complete."""
-    made.fail(*_fine(4), Lost())
+    gcs_sandbox.fail(*_usual_answers(4), Lost())
     info = files.upload("a", DATA, part_size=STEP)
     assert (len(DATA), DATA) == (info.size, files.download("a").read_all())
-    assert "*/*" == spans(made)[-1]
+    assert "*/*" == spans(gcs_sandbox)[-1]
 
 
 @pytest.mark.parametrize(
     "answer", [refusal(503, "backendError"), refusal(429, "rateLimitExceeded")]
 )
-def test_chunk_that_was_not_taken(made: GcsSandbox, files: Storage, answer: Response) -> None:
+def test_chunk_that_was_not_taken(
+    gcs_sandbox: GcsSandbox, files: Storage, answer: Response
+) -> None:
     """A chunk that Google did not store is sent again after a query."""
-    made.fail(*_fine(1), answer)
+    gcs_sandbox.fail(*_usual_answers(1), answer)
     files.upload("a", DATA, part_size=STEP)
-    assert [f"0-{STEP - 1}/*", "*/*", f"0-{STEP - 1}/*"] == spans(made)[:3]
+    assert [f"0-{STEP - 1}/*", "*/*", f"0-{STEP - 1}/*"] == spans(gcs_sandbox)[:3]
 
 
 class _Naps:
@@ -161,19 +165,19 @@ class _Naps:
         self.taken.append(seconds)
 
 
-def test_chunk_that_never_arrives(made: GcsSandbox) -> None:
+def test_chunk_that_never_arrives(gcs_sandbox: GcsSandbox) -> None:
     """A chunk without progress fails after pauses, and leaves no upload."""
-    account = Account("gcs", gcs(made), settings={"retry": QUICK, "circuit": None})
+    account = Account("gcs", gcs(gcs_sandbox), settings={"retry": QUICK, "circuit": None})
     naps = _Naps()
-    with Hub([account], http=SandboxHttpClient(made), sleeper=naps) as hub:
+    with Hub([account], http=SandboxHttpClient(gcs_sandbox), sleeper=naps) as hub:
         cut_connections: list[Any] = [ConnectionFailed("cut", may_have_been_processed=True), None]
-        made.fail(*_fine(1), *cut_connections * 4)
+        gcs_sandbox.fail(*_usual_answers(1), *cut_connections * 4)
         with pytest.raises(ConnectionFailed, match="cut"):
             hub.storage().upload("a", DATA, part_size=STEP)
         assert [1.0, 2.0] == naps.taken
-        assert all(session.aborted for session in made.sessions.values())
+        assert all(session.aborted for session in gcs_sandbox.sessions.values())
         full_response = Response(308, {"Range": f"bytes=0-{STEP - 1}"})
-        made.fail(*_fine(1), *[full_response] * 5)
+        gcs_sandbox.fail(*_usual_answers(1), *[full_response] * 5)
         with pytest.raises(VendorFailed, match="no more bytes"):
             hub.storage().upload("a", DATA, part_size=STEP)
         assert not hub.storage().exists("a")
@@ -194,33 +198,35 @@ def test_308_is_progress_for_uploads_only() -> None:
         files = hub.storage()
         files.upload("a", DATA, part_size=STEP)
         assert DATA == files.download("a").read_all()
-        blunt.fail(*_fine(1), Response(301))
+        blunt.fail(*_usual_answers(1), Response(301))
         with pytest.raises(VendorRejected) as excinfo:
             files.upload("a", DATA, part_size=STEP)
         assert 301 == excinfo.value.status
     blunt.close()
 
 
-def test_lost_bytes_cannot_be_sent_again(made: GcsSandbox, files: Storage) -> None:
+def test_lost_bytes_cannot_be_sent_again(gcs_sandbox: GcsSandbox, files: Storage) -> None:
     """If stored bytes disappear, the upload fails."""
     less_response = Response(200, {"X-HTTP-Status-Code-Override": "308"})
-    made.fail(*_fine(2), less_response)
+    gcs_sandbox.fail(*_usual_answers(2), less_response)
     with pytest.raises(VendorFailed, match="now has 0"):
         files.upload("a", DATA, part_size=STEP)
 
 
-def test_object_that_comes_too_early(made: GcsSandbox, files: Storage) -> None:
+def test_object_that_comes_too_early(gcs_sandbox: GcsSandbox, files: Storage) -> None:
     """An object that is complete before it is sent is none."""
-    made.fail(*_fine(1), Response(200, body=b'{"generation": "1"}'))
+    gcs_sandbox.fail(*_usual_answers(1), Response(200, body=b'{"generation": "1"}'))
     with pytest.raises(VendorFailed, match="Range"):
         files.upload("a", DATA, part_size=STEP)
 
 
 @pytest.mark.parametrize("range_", ["bytes=1-5", "bytes=0-x", ""])
-def test_invalid_progress_range_is_refused(made: GcsSandbox, files: Storage, range_: str) -> None:
+def test_invalid_progress_range_is_refused(
+    gcs_sandbox: GcsSandbox, files: Storage, range_: str
+) -> None:
     """An upload does not continue from an invalid range."""
     fields = {"X-HTTP-Status-Code-Override": "308", "Range": range_}
-    made.fail(*_fine(1), Response(200, fields))
+    gcs_sandbox.fail(*_usual_answers(1), Response(200, fields))
     with pytest.raises(VendorFailed, match="Range"):
         files.upload("a", DATA, part_size=STEP)
 
@@ -230,27 +236,27 @@ def test_invalid_progress_range_is_refused(made: GcsSandbox, files: Storage, ran
     [{"size": "5"}, {"md5Hash": "AAAAAAAAAAAAAAAAAAAAAA=="}],
     ids=["size", "md5"],
 )
-def test_corrupt_object(made: GcsSandbox, files: Storage, wrong: dict[str, str]) -> None:
+def test_corrupt_object(gcs_sandbox: GcsSandbox, files: Storage, wrong: dict[str, str]) -> None:
     """An object stored with a wrong size or checksum is deleted, by its generation."""
     previous_info = files.upload("a", b"before")
     fields = {"generation": "77", "size": str(len(DATA)), **wrong}
-    made.fail(*_fine(4), Response(200, body=json.dumps(fields).encode()))
+    gcs_sandbox.fail(*_usual_answers(4), Response(200, body=json.dumps(fields).encode()))
     with pytest.raises(VendorFailed, match="stored other bytes"):
         files.upload("a", DATA, part_size=STEP)
     [deleted_request] = [
         request
-        for request in made.requests
+        for request in gcs_sandbox.requests
         if request.method == "DELETE" and "/o/a" in request.path
     ]
     assert ("generation", "77") in deleted_request.query
     assert previous_info.version == files.head("a").version
 
 
-def test_changed_source(made: GcsSandbox, files: Storage) -> None:
+def test_changed_source(gcs_sandbox: GcsSandbox, files: Storage) -> None:
     """Bytes that were sent before and are others now make no object."""
     start_upload = files.start_upload("a")
-    made.break_chunk(2 * STEP)
-    made.fail(*_fine(2), *[refusal(403, "forbidden")])
+    gcs_sandbox.break_chunk(2 * STEP)
+    gcs_sandbox.fail(*_usual_answers(2), *[refusal(403, "forbidden")])
     with pytest.raises(AuthenticationFailed):
         files.upload("a", DATA, part_size=3 * STEP, resume=start_upload.ref)
     with pytest.raises(InvalidRequest, match="md5Hash"):
@@ -258,7 +264,7 @@ def test_changed_source(made: GcsSandbox, files: Storage) -> None:
     assert not files.exists("a")
 
 
-def test_resumed_when_complete_or_gone(made: GcsSandbox, files: Storage) -> None:
+def test_resumed_when_complete_or_gone(gcs_sandbox: GcsSandbox, files: Storage) -> None:
     """A complete or aborted upload is not resumed."""
     start_upload = files.start_upload("a")
     files.upload("a", b"", resume=start_upload.ref)
@@ -270,24 +276,24 @@ def test_resumed_when_complete_or_gone(made: GcsSandbox, files: Storage) -> None
     for _ in range(2):
         with pytest.raises(VendorRejected):
             files.upload("b", b"", resume=other_upload.ref)
-        made.sessions.clear()
+        gcs_sandbox.sessions.clear()
         files.abort_upload(other_upload.ref)
 
 
-def test_failed_abort(made: GcsSandbox, files: Storage) -> None:
+def test_failed_abort(gcs_sandbox: GcsSandbox, files: Storage) -> None:
     """A failed abort raises its error."""
     start_upload = files.start_upload("a")
-    made.fail(refusal(403, "forbidden"), refusal(412, "conditionNotMet"))
+    gcs_sandbox.fail(refusal(403, "forbidden"), refusal(412, "conditionNotMet"))
     with pytest.raises(AuthenticationFailed):
         files.abort_upload(start_upload.ref)
     with pytest.raises(VendorRejected):
         files.abort_upload(start_upload.ref)
 
 
-def test_upload_without_a_session_url(made: GcsSandbox, files: Storage) -> None:
+def test_upload_without_a_session_url(gcs_sandbox: GcsSandbox, files: Storage) -> None:
     """An upload without a session URL has not begun."""
     places = ("https://x/?upload=1", "http://[x", "?upload_id=")
-    made.fail(Response(200), *(Response(200, {"Location": place}) for place in places))
+    gcs_sandbox.fail(Response(200), *(Response(200, {"Location": place}) for place in places))
     for _ in range(4):
         with pytest.raises(VendorFailed, match="Location"):
             files.start_upload("a")
@@ -304,7 +310,7 @@ def test_stale_uploads_are_unsupported(files: Storage) -> None:
 # --- objects -----------------------------------------------------------------
 
 
-def test_object_options_are_sent(made: GcsSandbox, files: Storage) -> None:
+def test_object_options_are_sent(gcs_sandbox: GcsSandbox, files: Storage) -> None:
     """Every option of an object is sent in Google's form."""
     options = PutOptions(
         content_type="application/pdf",
@@ -317,45 +323,45 @@ def test_object_options_are_sent(made: GcsSandbox, files: Storage) -> None:
     info = files.upload("a", b"%PDF", options)
     assert "NEARLINE" == info.storage_class
     assert ("2031-05-06T00:00:00Z", True) == (info.raw["customTime"], info.raw["temporaryHold"])
-    query = dict(made.requests[-1].query)
+    query = dict(gcs_sandbox.requests[-1].query)
     assert ("publicRead", options.encryption) == (query["predefinedAcl"], query["kmsKeyName"])
     files.upload("b", DATA, options, part_size=STEP)
     start = next(
-        request for request in made.requests if ("uploadType", "resumable") in request.query
+        request for request in gcs_sandbox.requests if ("uploadType", "resumable") in request.query
     )
     assert "publicRead" == dict(start.query)["predefinedAcl"]
     files.copy("a", "c", PutOptions(visibility="private", encryption=KMS))
-    query = dict(made.requests[-1].query)
+    query = dict(gcs_sandbox.requests[-1].query)
     assert ("private", KMS) == (query["destinationPredefinedAcl"], query["destinationKmsKeyName"])
 
 
-def test_lost_condition(made: GcsSandbox, files: Storage) -> None:
+def test_lost_condition(gcs_sandbox: GcsSandbox, files: Storage) -> None:
     """A conditional put whose response was lost does not conflict with itself."""
-    made.fail(Lost())
+    gcs_sandbox.fail(Lost())
     assert 4 == files.upload("a", b"mine", PutOptions(if_none_match="*")).size
     broken_response, no = refusal(500, "backendError"), refusal(412, "conditionNotMet")
-    made.fail(broken_response, no)
+    gcs_sandbox.fail(broken_response, no)
     with pytest.raises(VendorRejected) as excinfo:
         files.upload("a", b"other", PutOptions(if_none_match="*"))
     assert 412 == excinfo.value.status
-    made.fail(broken_response, no)
+    gcs_sandbox.fail(broken_response, no)
     with pytest.raises(VendorRejected) as excinfo:
         files.upload("none", b"x", PutOptions(if_match="5"))
     assert 412 == excinfo.value.status
 
 
 @pytest.mark.parametrize("etag", ["0", "CKih16GjycICEAE=", "", "1" * 20])
-def test_foreign_etags_are_refused(made: GcsSandbox, files: Storage, etag: str) -> None:
+def test_foreign_etags_are_refused(gcs_sandbox: GcsSandbox, files: Storage, etag: str) -> None:
     """An ETag that is no generation is refused."""
-    requests_before = len(made.requests)
+    requests_before = len(gcs_sandbox.requests)
     with pytest.raises(InvalidData, match="not an ETag"):
         files.upload("a", b"x", PutOptions(if_match=etag))
     with pytest.raises(InvalidData, match="not an ETag"):
         files.download("a", if_none_match=etag)
-    assert requests_before == len(made.requests)
+    assert requests_before == len(gcs_sandbox.requests)
 
 
-def test_conditions_by_time(made: GcsSandbox, files: Storage) -> None:
+def test_conditions_by_time(gcs_sandbox: GcsSandbox, files: Storage) -> None:
     """An object unchanged since the given time is not sent, and a changed one is."""
     etag = files.upload("a", b"bytes").etag
     now = datetime.now(UTC)
@@ -410,10 +416,12 @@ def test_long_copies() -> None:
         {"done": "maybe", "rewriteToken": 5},
     ],
 )
-def test_copies_without_end(made: GcsSandbox, files: Storage, fields: dict[str, Any]) -> None:
+def test_copies_without_end(
+    gcs_sandbox: GcsSandbox, files: Storage, fields: dict[str, Any]
+) -> None:
     """A copy without progress or result fails."""
     answer = Response(200, body=json.dumps(fields).encode())
-    made.fail(answer, answer, answer)
+    gcs_sandbox.fail(answer, answer, answer)
     with pytest.raises(VendorFailed, match="The answer"):
         files.copy("a", "b")
 
@@ -443,9 +451,9 @@ def test_magic(files: Storage, key: str, kind: type[ConnectorError]) -> None:
     assert [None, kind, None] == [result.error and type(result.error) for result in results]
 
 
-def test_missing_bucket(made: GcsSandbox) -> None:
+def test_missing_bucket(gcs_sandbox: GcsSandbox) -> None:
     """A missing bucket is not reported as a missing object."""
-    with over_gcs(made, bucket="my-other-bucket") as hub:
+    with over_gcs(gcs_sandbox, bucket="my-other-bucket") as hub:
         files = hub.storage()
         for doing in (lambda: files.exists("a"), lambda: files.delete("a"), files.list):
             with pytest.raises(VendorRejected) as excinfo:
@@ -454,7 +462,7 @@ def test_missing_bucket(made: GcsSandbox) -> None:
             assert "bucket" in excinfo.value.remedy
 
 
-def test_compressed_object(made: GcsSandbox, files: Storage) -> None:
+def test_compressed_object(gcs_sandbox: GcsSandbox, files: Storage) -> None:
     """An object decompressed on its way has no length, and no checksum is compared."""
     files.upload("a", b"packed", PutOptions(content_encoding="gzip"))
     download = files.download("a")
@@ -463,31 +471,31 @@ def test_compressed_object(made: GcsSandbox, files: Storage) -> None:
         "X-Goog-Stored-Content-Encoding": "gzip",
         "X-Goog-Hash": "md5=AAAAAAAAAAAAAAAAAAAAAA==",
     }
-    made.fail(Response(200, headers, b"unpacked"))
+    gcs_sandbox.fail(Response(200, headers, b"unpacked"))
     assert b"unpacked" == files.download("a").read_all()
 
 
-def test_damaged_object(made: GcsSandbox, files: Storage) -> None:
+def test_damaged_object(gcs_sandbox: GcsSandbox, files: Storage) -> None:
     """A wrong checksum fails at the end of the download, resumed or not."""
     files.upload("a", b"good")
-    made.objects["a"][0].stored.pieces[0].path.write_bytes(b"evil")
+    gcs_sandbox.objects["a"][0].stored.pieces[0].path.write_bytes(b"evil")
     with pytest.raises(VendorFailed, match="checksum"):
         files.download("a").read_all()
     headers = {"X-Goog-Generation": "1", "X-Goog-Hash": "crc32c=AAAAAA==", "Content-Length": "4"}
-    made.fail(Response(200, headers, b"evil"))
+    gcs_sandbox.fail(Response(200, headers, b"evil"))
     with pytest.raises(VendorFailed, match="checksum"):
         files.download("a").read_all()
 
 
-def test_cut_answer(made: GcsSandbox) -> None:
+def test_cut_answer(gcs_sandbox: GcsSandbox) -> None:
     """A download whose connection breaks continues at the same byte and generation."""
-    with over_socket(made) as hub:
+    with over_socket(gcs_sandbox) as hub:
         files = hub.storage()
         version = files.upload("a", DATA).version
         for cut_after in (1, 5_000):
-            made.cut("GET", cut_after)
+            gcs_sandbox.cut("GET", cut_after)
         assert DATA == files.download("a").read_all()
-        gets = [request for request in made.requests if request.method == "GET"]
+        gets = [request for request in gcs_sandbox.requests if request.method == "GET"]
         last = len(DATA) - 1
         assert [None, f"bytes=1-{last}", f"bytes=5001-{last}"] == [
             get.headers.get("range") for get in gets
@@ -495,12 +503,12 @@ def test_cut_answer(made: GcsSandbox) -> None:
         assert ("ifGenerationMatch", version) in gets[-1].query
 
 
-def test_replaced_object_is_not_resumed(made: GcsSandbox) -> None:
+def test_replaced_object_is_not_resumed(gcs_sandbox: GcsSandbox) -> None:
     """A download of a replaced object does not continue with other bytes."""
-    with over_socket(made) as hub:
+    with over_socket(gcs_sandbox) as hub:
         files = hub.storage()
         files.upload("a", DATA)
-        made.cut("GET", 1_000)
+        gcs_sandbox.cut("GET", 1_000)
         download = files.download("a")
         files.upload("a", DATA[::-1])
         with pytest.raises(VendorRejected) as excinfo:
@@ -508,9 +516,9 @@ def test_replaced_object_is_not_resumed(made: GcsSandbox) -> None:
         assert 412 == excinfo.value.status
 
 
-def test_partial_answer_without_a_range_is_refused(made: GcsSandbox, files: Storage) -> None:
+def test_partial_answer_without_a_range_is_refused(gcs_sandbox: GcsSandbox, files: Storage) -> None:
     """A partial answer must say which bytes it has."""
-    made.fail(Response(206, body=b"abc"))
+    gcs_sandbox.fail(Response(206, body=b"abc"))
     with pytest.raises(VendorFailed, match="Content-Range"):
         files.download("a", range=ByteRange(1))
 
@@ -519,20 +527,22 @@ def test_partial_answer_without_a_range_is_refused(made: GcsSandbox, files: Stor
     "body",
     [b"", b"<html>", b"[]", b"null", b'"text"', b"{}", b'{"generation": []}', b"\xff" * 5_000],
 )
-def test_malformed_success_is_a_failure(made: GcsSandbox, files: Storage, body: bytes) -> None:
+def test_malformed_success_is_a_failure(
+    gcs_sandbox: GcsSandbox, files: Storage, body: bytes
+) -> None:
     """A success without the expected fields is a failure."""
-    made.fail(*[Response(200, body=body)] * 2)
+    gcs_sandbox.fail(*[Response(200, body=body)] * 2)
     with pytest.raises(VendorFailed, match="The answer"):
         files.upload("a", b"x")
     with pytest.raises(VendorFailed, match="The answer"):
         files.head("a")
 
 
-def test_malformed_list_entries(made: GcsSandbox, files: Storage) -> None:
+def test_malformed_list_entries(gcs_sandbox: GcsSandbox, files: Storage) -> None:
     """Malformed entries of a list are left out, and a malformed list fails."""
     items = [7, None, {"size": 1}, {"name": "a", "size": "x", "metadata": [1], "md5Hash": "?"}]
     odd_page = {"items": items, "prefixes": "a/", "nextPageToken": 5, "new": {}}
-    made.fail(Response(200, body=json.dumps(odd_page).encode()))
+    gcs_sandbox.fail(Response(200, body=json.dumps(odd_page).encode()))
     page = files.list()
     assert (["a"], (), "5") == (
         [item.key for item in page.objects],
@@ -544,7 +554,7 @@ def test_malformed_list_entries(made: GcsSandbox, files: Storage) -> None:
         page.objects[0].checksums,
         page.objects[0].metadata,
     )
-    made.fail(Response(200, body=b"[]"))
+    gcs_sandbox.fail(Response(200, body=b"[]"))
     with pytest.raises(VendorFailed):
         files.list()
 
@@ -552,7 +562,7 @@ def test_malformed_list_entries(made: GcsSandbox, files: Storage) -> None:
 # --- for others --------------------------------------------------------------
 
 
-def _post(made: GcsSandbox, signed: SignedPost, data: bytes, **other: str) -> int:
+def _post(gcs_sandbox: GcsSandbox, signed: SignedPost, data: bytes, **other: str) -> int:
     parts = [
         f'--xx\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'.encode()
         for name, value in {**signed.fields, **other}.items()
@@ -561,25 +571,30 @@ def _post(made: GcsSandbox, signed: SignedPost, data: bytes, **other: str) -> in
     body = b"".join(parts) + head + data + b"\r\n--xx--\r\n"
     headers = Headers({"Content-Type": "multipart/form-data; boundary=xx"})
     url = urlsplit(signed.url)
-    return made.answer(SandboxRequest("POST", url.netloc, url.path, (), headers, body)).status
+    return gcs_sandbox.answer(
+        SandboxRequest("POST", url.netloc, url.path, (), headers, body)
+    ).status
 
 
-def test_signed_form(made: GcsSandbox, files: Storage) -> None:
+def test_signed_form(gcs_sandbox: GcsSandbox, files: Storage) -> None:
     """A browser puts an object with a signed form, and only such a one."""
     key = "in/ä b.pdf"
     signed_form = files.signed_post(key, largest=10, content_type="application/pdf")
-    assert (204, b"%PDF") == (_post(made, signed_form, b"%PDF"), files.download(key).read_all())
+    assert (204, b"%PDF") == (
+        _post(gcs_sandbox, signed_form, b"%PDF"),
+        files.download(key).read_all(),
+    )
     assert "application/pdf" == files.head(key).content_type
     assert b64decode(signed_form.fields["policy"]).isascii()
-    assert 400 == _post(made, signed_form, b"much too long")
-    assert 403 == _post(made, signed_form, b"x", key="in/other.pdf")
-    assert 403 == _post(made, signed_form, b"x", acl="public-read")
-    assert 403 == _post(made, signed_form, b"x", **{"x-goog-signature": "00"})
-    assert 403 == _post(made, signed_form, b"x", **{"x-goog-signature": "no hex"})
-    assert 403 == _post(made, signed_form, b"x", **{"x-goog-credential": "me"})
-    assert 400 == _post(made, signed_form, b"x", **{"x-goog-algorithm": "none"})
+    assert 400 == _post(gcs_sandbox, signed_form, b"much too long")
+    assert 403 == _post(gcs_sandbox, signed_form, b"x", key="in/other.pdf")
+    assert 403 == _post(gcs_sandbox, signed_form, b"x", acl="public-read")
+    assert 403 == _post(gcs_sandbox, signed_form, b"x", **{"x-goog-signature": "00"})
+    assert 403 == _post(gcs_sandbox, signed_form, b"x", **{"x-goog-signature": "no hex"})
+    assert 403 == _post(gcs_sandbox, signed_form, b"x", **{"x-goog-credential": "me"})
+    assert 400 == _post(gcs_sandbox, signed_form, b"x", **{"x-goog-algorithm": "none"})
     assert "policy" not in repr(signed_form)
-    assert 204 == _post(made, files.signed_post("b", largest=1), b"x")
+    assert 204 == _post(gcs_sandbox, files.signed_post("b", largest=1), b"x")
 
 
 class _Provider:
@@ -593,14 +608,16 @@ class _Provider:
         return self._found
 
 
-def test_credentials_of_a_provider(made: GcsSandbox) -> None:
+def test_credentials_of_a_provider(gcs_sandbox: GcsSandbox) -> None:
     """Credentials of the provider sign URLs, if they are a service account's."""
-    key = json.loads(made.key_file())
+    key = json.loads(gcs_sandbox.key_file())
     signing = JwtSigning(algorithm="RS256", issuer=key["client_email"])
     credentials = Credentials.signed(signing, key["private_key"])
     for result in (credentials, Credentials.bearer("token")):
-        account = gcs_account(made, credentials=None)
-        with Hub([account], http=SandboxHttpClient(made), credentials=_Provider(result)) as hub:
+        account = gcs_account(gcs_sandbox, credentials=None)
+        with Hub(
+            [account], http=SandboxHttpClient(gcs_sandbox), credentials=_Provider(result)
+        ) as hub:
             files = hub.storage()
             with pytest.raises(AuthenticationFailed):
                 files.upload("a", b"x")
@@ -615,38 +632,38 @@ def test_credentials_of_a_provider(made: GcsSandbox) -> None:
 # --- who we are --------------------------------------------------------------
 
 
-def test_tokens(made: GcsSandbox, files: Storage) -> None:
+def test_tokens(gcs_sandbox: GcsSandbox, files: Storage) -> None:
     """One token serves all requests until it is refused."""
     files.upload("a", b"x")
     files.head("a")
-    assert 1 == made.tokens.grants
-    made.tokens.forget()
+    assert 1 == gcs_sandbox.tokens.grants
+    gcs_sandbox.tokens.forget()
     assert b"x" == files.download("a").read_all()
-    assert 2 == made.tokens.grants
-    [request, _] = made.tokens.requests
+    assert 2 == gcs_sandbox.tokens.grants
+    [request, _] = gcs_sandbox.tokens.requests
     assert {"grant_type", "assertion"} == set(dict(request.form))
 
 
-def test_refused_key(made: GcsSandbox) -> None:
+def test_refused_key(gcs_sandbox: GcsSandbox) -> None:
     """A refused key is reported without its content."""
     other_sandbox = GcsSandbox(email="other@sandbox.iam.gserviceaccount.com")
     with (
-        over_gcs(made, credentials=other_sandbox.key_file()) as hub,
+        over_gcs(gcs_sandbox, credentials=other_sandbox.key_file()) as hub,
         pytest.raises(ConnectorError) as excinfo,
     ):
         hub.storage().head("a")
     other_sandbox.close()
     assert "PRIVATE" not in repr(excinfo.value)
-    vendor = gcs(made)
+    vendor = gcs(gcs_sandbox)
     assert "PRIVATE" not in repr(vendor)
     assert "PRIVATE" not in repr(vendor.clients())
 
 
-def test_upload_ids_are_not_shown(made: GcsSandbox, files: Storage) -> None:
+def test_upload_ids_are_not_shown(gcs_sandbox: GcsSandbox, files: Storage) -> None:
     """An upload's id, which allows writing to it, is not shown."""
     start_upload = files.start_upload("a")
     assert start_upload.id not in repr(attrs.evolve(start_upload, ref=files.upload("b", b"").ref))
-    redaction = gcs(made).services()[""].redaction
+    redaction = gcs(gcs_sandbox).services()[""].redaction
     place = f"https://x/o?uploadType=resumable&upload_id={start_upload.id}"
     assert start_upload.id not in redaction.query(place)
     assert start_upload.id not in repr(redaction.headers(Headers({"Location": place})).pairs)
@@ -669,7 +686,7 @@ GOOD = {"client_email": "a@b", "private_key": "PEM"}
         {"credentials": json.dumps({"client_email": "a@b"})},
     ],
 )
-def test_invalid_options_are_refused(made: GcsSandbox, options: dict[str, Any]) -> None:
+def test_invalid_options_are_refused(gcs_sandbox: GcsSandbox, options: dict[str, Any]) -> None:
     """An invalid bucket or key is refused at once."""
     with pytest.raises(ConfigurationError):
-        gcs(made, **options)
+        gcs(gcs_sandbox, **options)

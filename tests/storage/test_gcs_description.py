@@ -83,7 +83,7 @@ OURS: Json = {
 """What Google says of objects, as far as we ask for it."""
 
 
-def described(message: Json) -> Json:
+def as_openapi(message: Json) -> Json:
     """The same as OpenAPI writes it, with the parameters of a request beside its body."""
     paths: Json = {}
     for method in message["resources"]["objects"]["methods"].values():
@@ -107,7 +107,7 @@ def described(message: Json) -> Json:
     return {"paths": paths, "schemas": message["schemas"]}
 
 
-def told(made: GcsSandbox, request: SandboxRequest) -> Json:
+def resource_in_request(made: GcsSandbox, request: SandboxRequest) -> Json:
     """The resource in a request, if it has one."""
     if request.headers.get("content-type", "").startswith("multipart/related"):
         spool = Spool(made.folder)
@@ -119,7 +119,7 @@ def told(made: GcsSandbox, request: SandboxRequest) -> Json:
 
 def test_a_day_with_everything() -> None:
     """Each parameter and each field is known, and of its type; sessions are not described."""
-    message = described(OURS)
+    message = as_openapi(OURS)
     sandbox = GcsSandbox()
     options = PutOptions(
         content_type="application/pdf",
@@ -154,7 +154,7 @@ def test_a_day_with_everything() -> None:
             message,
             request.method,
             request.path,
-            {"query": dict(request.query), "body": told(sandbox, request)},
+            {"query": dict(request.query), "body": resource_in_request(sandbox, request)},
         )
     ]
     sandbox.close()

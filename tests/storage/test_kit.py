@@ -32,18 +32,18 @@ class _Silent:
 
     def __getattr__(self, name: str) -> Any:
         def verb(*value: Any, **named: Any) -> Any:
-            return None if name == "delete" else _Nothing()
+            return None if name == "delete" else _WrongAttributes()
 
         return verb
 
 
-class _Nothing:
+class _WrongAttributes:
     """An object that has every attribute, all wrong."""
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
-        return _Nothing()
+        return _WrongAttributes()
 
     def read_all(self) -> bytes:
         return b"wrong"
@@ -62,7 +62,7 @@ def test_wrong_vendor_fails_every_check(check: Check) -> None:
         check(lambda: kit.Subject(_Silent(), part=PART, can=frozenset(), sandbox=Sandbox()))
 
 
-class _Twice(S3):
+class _DoubleHead(S3):
     """Looks at each object twice."""
 
     async def head(self, wire: Wire, key: str, /, *, version: str | None) -> ObjectInfo:
@@ -116,7 +116,10 @@ def test_wrong_list_is_noticed(vendor: type[S3], sentence: str) -> None:
 
 @pytest.mark.parametrize(
     "vendor, sentence",
-    [(_Twice, "A look at an object sent HEAD .* twice"), (_Rewriting, "A whole upload sent PUT")],
+    [
+        (_DoubleHead, "A look at an object sent HEAD .* twice"),
+        (_Rewriting, "A whole upload sent PUT"),
+    ],
 )
 def test_repeated_request_is_noticed(vendor: type[S3], sentence: str) -> None:
     """A vendor that repeats its requests itself does not pass."""
@@ -162,7 +165,7 @@ def test_sources_that_break_must_matter() -> None:
         class _Deaf(_Silent):
             def __getattr__(self, name: str) -> Any:
                 async def verb(*value: Any, **named: Any) -> Any:
-                    return False if name == "exists" else _Nothing()
+                    return False if name == "exists" else _WrongAttributes()
 
                 return verb
 

@@ -39,51 +39,51 @@ DATA = bytes_of(3 * PART + 100)
 
 
 @pytest.fixture
-def made() -> Iterator[S3Sandbox]:
+def s3_sandbox() -> Iterator[S3Sandbox]:
     """A bucket."""
     with sandbox() as single_sandbox:
         yield single_sandbox
 
 
 @pytest.fixture
-def files(made: S3Sandbox) -> Iterator[Storage]:
+def files(s3_sandbox: S3Sandbox) -> Iterator[Storage]:
     """Its storage."""
-    with over_s3(made) as hub:
+    with over_s3(s3_sandbox) as hub:
         yield hub.storage()
 
 
-def test_lost_completion(made: S3Sandbox, files: Storage) -> None:
+def test_lost_completion(s3_sandbox: S3Sandbox, files: Storage) -> None:
     """An upload whose last response was lost is reported as complete."""
     start_upload = files.start_upload("a")
-    made.fail(*_fine(5), Lost())
+    s3_sandbox.fail(*_usual_answers(5), Lost())
     info = files.upload("a", DATA, part_size=PART, resume=start_upload.ref, at_once=1)
     assert len(DATA) == info.size
     assert DATA == files.download("a").read_all()
 
 
-def _fine(count: int) -> list[Any]:
+def _usual_answers(count: int) -> list[Any]:
     """So many requests are answered as usual."""
     return [None] * count
 
 
 @pytest.mark.parametrize("checksum", ["sha256", None])
-def test_lost_answers_without_checksums(made: S3Sandbox, checksum: str | None) -> None:
+def test_lost_answers_without_checksums(s3_sandbox: S3Sandbox, checksum: str | None) -> None:
     """An ETag can prove that an object is complete, too."""
-    with over_s3(made, checksum=checksum) as hub:
-        made.fail(*_fine(5), Lost())
+    with over_s3(s3_sandbox, checksum=checksum) as hub:
+        s3_sandbox.fail(*_usual_answers(5), Lost())
         info = hub.storage().upload("a", DATA, part_size=PART, at_once=1)
         assert len(DATA) == info.size
 
 
-def test_lost_condition(made: S3Sandbox, files: Storage) -> None:
+def test_lost_condition(s3_sandbox: S3Sandbox, files: Storage) -> None:
     """A conditional put whose response was lost does not conflict with itself."""
-    made.fail(Lost())
+    s3_sandbox.fail(Lost())
     info = files.upload("a", b"mine", PutOptions(if_none_match="*"))
     assert 4 == info.size
-    made.fail(Lost(), Response(412, body=error_xml("PreconditionFailed")))
+    s3_sandbox.fail(Lost(), Response(412, body=error_xml("PreconditionFailed")))
     with pytest.raises(VendorRejected):
         files.upload("b", b"mine", PutOptions(if_match="0"))
-    made.fail(error_500(), Response(412, body=error_xml("PreconditionFailed")))
+    s3_sandbox.fail(error_500(), Response(412, body=error_xml("PreconditionFailed")))
     with pytest.raises(VendorRejected) as excinfo:
         files.upload("a", b"other", PutOptions(if_none_match="*"))
     assert 412 == excinfo.value.status
@@ -94,39 +94,41 @@ def error_500() -> Response:
     return Response(500, body=error_xml("InternalError"))
 
 
-def test_aborted_upload_cannot_be_resumed(made: S3Sandbox, files: Storage) -> None:
+def test_aborted_upload_cannot_be_resumed(s3_sandbox: S3Sandbox, files: Storage) -> None:
     """An aborted upload is not mistaken for another's object."""
     files.upload("a", b"another's")
     start_upload = files.start_upload("a")
     lost_response = Response(404, body=error_xml("NoSuchUpload"))
-    made.fail(*_fine(1), *_fine(4), lost_response)
+    s3_sandbox.fail(*_usual_answers(1), *_usual_answers(4), lost_response)
     with pytest.raises(VendorRejected) as excinfo:
         files.upload("a", DATA, part_size=PART, resume=start_upload.ref, at_once=1)
     assert "NoSuchUpload" == excinfo.value.vendor_code
-    made.fail(*_fine(1), Response(412, body=error_xml("PreconditionFailed")), Response(404))
+    s3_sandbox.fail(
+        *_usual_answers(1), Response(412, body=error_xml("PreconditionFailed")), Response(404)
+    )
     with pytest.raises(VendorRejected) as excinfo:
         files.upload("a", DATA, part_size=PART, resume=start_upload.ref, at_once=1)
     assert 412 == excinfo.value.status
 
 
-def test_etags_that_are_no_sums(made: S3Sandbox) -> None:
+def test_etags_that_are_no_sums(s3_sandbox: S3Sandbox) -> None:
     """An ETag that is not an MD5 does not prove that a lost upload was completed."""
-    with over_s3(made, checksum=None) as hub:
+    with over_s3(s3_sandbox, checksum=None) as hub:
         files = hub.storage()
         part = Response(200, {"ETag": '"opaque"'})
         lost_response = Response(404, body=error_xml("NoSuchUpload"))
         files.upload("a", b"another's")
-        made.fail(*_fine(1), part, part, lost_response)
+        s3_sandbox.fail(*_usual_answers(1), part, part, lost_response)
         with pytest.raises(VendorRejected, match="NoSuchUpload"):
             files.upload("a", DATA[: PART + 1], part_size=PART, at_once=1)
 
 
-def test_failure_in_a_success(made: S3Sandbox, files: Storage) -> None:
+def test_failure_in_a_success(s3_sandbox: S3Sandbox, files: Storage) -> None:
     """A 200 that holds an error is one, and is tried again where that may help."""
-    made.fail(*_fine(5), Response(200, body=b" " + error_xml("InternalError")))
+    s3_sandbox.fail(*_usual_answers(5), Response(200, body=b" " + error_xml("InternalError")))
     info = files.upload("a", DATA, part_size=PART, at_once=1)
     assert len(DATA) == info.size
-    made.fail(Response(200, body=error_xml("AccessDenied")))
+    s3_sandbox.fail(Response(200, body=error_xml("AccessDenied")))
     with pytest.raises(AuthenticationFailed):
         files.copy("a", "b")
 
@@ -140,25 +142,25 @@ def test_failure_in_a_success(made: S3Sandbox, files: Storage) -> None:
     ],
     ids=["begin", "part", "complete"],
 )
-def test_malformed(made: S3Sandbox, files: Storage, before: int, answer: Response) -> None:
+def test_malformed(s3_sandbox: S3Sandbox, files: Storage, before: int, answer: Response) -> None:
     """A success without its required content is a failure, and nothing is left."""
-    made.fail(*_fine(before), answer)
+    s3_sandbox.fail(*_usual_answers(before), answer)
     with pytest.raises(VendorFailed):
         files.upload("a", DATA, part_size=PART, at_once=1)
-    assert {} == made.uploads
+    assert {} == s3_sandbox.uploads
 
 
-def test_failed_abort(made: S3Sandbox, files: Storage) -> None:
+def test_failed_abort(s3_sandbox: S3Sandbox, files: Storage) -> None:
     """The upload's error is raised even if the abort fails too."""
     no = Response(403, body=error_xml("AccessDenied"))
-    made.fail(*_fine(1), no, no)
+    s3_sandbox.fail(*_usual_answers(1), no, no)
     with pytest.raises(AuthenticationFailed):
         files.upload("a", DATA, part_size=PART, at_once=1)
     start_upload = files.start_upload("b")
-    made.fail(no)
+    s3_sandbox.fail(no)
     with pytest.raises(AuthenticationFailed):
         files.abort_upload(start_upload.ref)
-    made.fail(Response(409, body=error_xml("OperationUnknown")))
+    s3_sandbox.fail(Response(409, body=error_xml("OperationUnknown")))
     with pytest.raises(VendorRejected):
         files.abort_upload(start_upload.ref)
 
@@ -171,91 +173,93 @@ def test_small_parts(files: Storage) -> None:
     assert [] == files.list_stale_uploads()
 
 
-def test_refused_completion(made: S3Sandbox, files: Storage) -> None:
+def test_refused_completion(s3_sandbox: S3Sandbox, files: Storage) -> None:
     """A refused completion is a refusal."""
-    made.fail(*_fine(5), Response(409, body=error_xml("ConditionalRequestConflict")))
+    s3_sandbox.fail(*_usual_answers(5), Response(409, body=error_xml("ConditionalRequestConflict")))
     with pytest.raises(VendorRejected) as excinfo:
         files.upload("a", DATA, part_size=PART, at_once=1)
     assert "ConditionalRequestConflict" == excinfo.value.vendor_code
 
 
-def test_partial_answer_without_a_range_is_refused(made: S3Sandbox, files: Storage) -> None:
+def test_partial_answer_without_a_range_is_refused(s3_sandbox: S3Sandbox, files: Storage) -> None:
     """A partial answer must say which bytes it has."""
-    made.fail(Response(206, body=b"abc"))
+    s3_sandbox.fail(Response(206, body=b"abc"))
     with pytest.raises(VendorFailed, match="Content-Range"):
         files.download("a", range=ByteRange(1))
 
 
-def test_excess_bytes_are_refused(made: S3Sandbox, files: Storage) -> None:
+def test_excess_bytes_are_refused(s3_sandbox: S3Sandbox, files: Storage) -> None:
     """Bytes beyond the announced range are refused."""
     headers = Headers({"Content-Range": "bytes 1-2/9", "ETag": '"a"'})
-    made.fail(Response(206, headers, b"abcdef"))
+    s3_sandbox.fail(Response(206, headers, b"abcdef"))
     with pytest.raises(VendorFailed, match="more bytes"):
         files.download("a", range=ByteRange(1)).read_all()
 
 
 @pytest.mark.parametrize("marker", ["", "<NextKeyMarker>a</NextKeyMarker>"], ids=["none", "same"])
-def test_uploads_without_end(made: S3Sandbox, files: Storage, marker: str) -> None:
+def test_uploads_without_end(s3_sandbox: S3Sandbox, files: Storage, marker: str) -> None:
     """A list of uploads that repeats its own position raises an error."""
     text = f"<ListMultipartUploadsResult><IsTruncated>true</IsTruncated>{marker}"
     page = Response(200, body=f"{text}</ListMultipartUploadsResult>".encode())
-    made.fail(page, page)
+    s3_sandbox.fail(page, page)
     with pytest.raises(VendorFailed, match="NextKeyMarker"):
         files.list_stale_uploads()
 
 
-def test_parts_without_end(made: S3Sandbox, files: Storage) -> None:
+def test_parts_without_end(s3_sandbox: S3Sandbox, files: Storage) -> None:
     """A list of parts that repeats its own position raises an error."""
     upload = files.start_upload("a")
     text = "<IsTruncated>true</IsTruncated><NextPartNumberMarker>5</NextPartNumberMarker>"
     page = Response(200, body=f"<ListPartsResult>{text}</ListPartsResult>".encode())
-    made.fail(page, page)
+    s3_sandbox.fail(page, page)
     with pytest.raises(VendorFailed, match="NextPartNumberMarker"):
         files.upload("a", DATA, resume=upload.ref)
 
 
-def test_cut_part(made: S3Sandbox) -> None:
+def test_cut_part(s3_sandbox: S3Sandbox) -> None:
     """After a broken connection only the affected part is sent again."""
-    with over_socket(made) as hub:
-        made.cut("PUT", 1_000)
+    with over_socket(s3_sandbox) as hub:
+        s3_sandbox.cut("PUT", 1_000)
         info = hub.storage().upload("a", DATA, part_size=PART)
         assert len(DATA) == info.size
         assert DATA == hub.storage().download("a").read_all()
-        assert 4 == sum(request.method == "PUT" for request in made.requests)
+        assert 4 == sum(request.method == "PUT" for request in s3_sandbox.requests)
 
 
-def test_cut_answer(made: S3Sandbox) -> None:
+def test_cut_answer(s3_sandbox: S3Sandbox) -> None:
     """A download whose connection breaks continues where it stopped."""
-    with over_socket(made) as hub:
+    with over_socket(s3_sandbox) as hub:
         files = hub.storage()
         files.upload("a", DATA)
         for cut_after in (1, 5_000, 9_000):
-            made.cut("GET", cut_after)
+            s3_sandbox.cut("GET", cut_after)
         assert DATA == files.download("a").read_all()
         ranges = [
-            request.headers.get("range") for request in made.requests if request.method == "GET"
+            request.headers.get("range")
+            for request in s3_sandbox.requests
+            if request.method == "GET"
         ]
         last = len(DATA) - 1
         assert [None, f"bytes=1-{last}", f"bytes=5001-{last}"] == ranges[:3]
 
 
-def test_cut_range(made: S3Sandbox) -> None:
+def test_cut_range(s3_sandbox: S3Sandbox) -> None:
     """A range download whose connection breaks continues where it stopped."""
-    with over_socket(made) as hub:
+    with over_socket(s3_sandbox) as hub:
         files = hub.storage()
         files.upload("a", DATA)
-        made.cut("GET", 100)
+        s3_sandbox.cut("GET", 100)
         assert DATA[10:1_010] == files.download("a", range=ByteRange(10, 1_000)).read_all()
 
 
-def test_download_without_progress_fails(made: S3Sandbox) -> None:
+def test_download_without_progress_fails(s3_sandbox: S3Sandbox) -> None:
     """A download that breaks off repeatedly without a byte fails."""
-    with over_socket(made) as hub:
+    with over_socket(s3_sandbox) as hub:
         files = hub.storage()
         files.upload("a", DATA)
         download = files.download("a")
         for _ in range(5):
-            made.cut("GET", 0)
+            s3_sandbox.cut("GET", 0)
         download.settle()
         download = files.download("a")
         with pytest.raises(ConnectionFailed):
@@ -263,12 +267,12 @@ def test_download_without_progress_fails(made: S3Sandbox) -> None:
         assert b"" == download.read()
 
 
-def test_replaced_object_is_not_resumed(made: S3Sandbox) -> None:
+def test_replaced_object_is_not_resumed(s3_sandbox: S3Sandbox) -> None:
     """A download of a replaced object does not continue with other bytes."""
-    with over_socket(made) as hub:
+    with over_socket(s3_sandbox) as hub:
         files = hub.storage()
         files.upload("a", DATA)
-        made.cut("GET", 1_000)
+        s3_sandbox.cut("GET", 1_000)
         download = files.download("a")
         files.upload("a", DATA[::-1])
         with pytest.raises(VendorRejected) as excinfo:
@@ -277,39 +281,39 @@ def test_replaced_object_is_not_resumed(made: S3Sandbox) -> None:
         assert b"" == download.read()
 
 
-def test_download_refuses_an_unrequested_range(made: S3Sandbox) -> None:
+def test_download_refuses_an_unrequested_range(s3_sandbox: S3Sandbox) -> None:
     """A range other than the requested one is refused."""
-    with over_socket(made) as hub:
+    with over_socket(s3_sandbox) as hub:
         files = hub.storage()
         files.upload("a", DATA)
-        made.cut("GET", 1_000)
+        s3_sandbox.cut("GET", 1_000)
         download = files.download("a")
         other_range = f"bytes 0-{len(DATA) - 1}/{len(DATA)}"
-        made.fail(Response(206, {"ETag": '"x"', "Content-Range": other_range}, DATA))
+        s3_sandbox.fail(Response(206, {"ETag": '"x"', "Content-Range": other_range}, DATA))
         with pytest.raises(VendorFailed, match="a different range"):
             download.read_all()
 
 
-def test_damaged_object(made: S3Sandbox, files: Storage) -> None:
+def test_damaged_object(s3_sandbox: S3Sandbox, files: Storage) -> None:
     """A wrong checksum fails at the end of the download."""
     files.upload("a", b"good")
-    made.objects["a"].pieces[0].path.write_bytes(b"evil")
+    s3_sandbox.objects["a"].pieces[0].path.write_bytes(b"evil")
     download = files.download("a")
     assert b"evil" == download.read()
     with pytest.raises(VendorFailed, match="checksum"):
         download.read()
 
 
-def test_compressed_object(made: S3Sandbox, files: Storage) -> None:
+def test_compressed_object(s3_sandbox: S3Sandbox, files: Storage) -> None:
     """An object decompressed on its way has no length."""
     files.upload("a", b"", PutOptions(content_encoding="gzip"))
     assert files.download("a").length is None
     assert "gzip" == files.head("a").content_encoding
 
 
-def test_forbidden_object_is_not_missing(made: S3Sandbox, files: Storage) -> None:
+def test_forbidden_object_is_not_missing(s3_sandbox: S3Sandbox, files: Storage) -> None:
     """An object that may not be seen is forbidden, not missing."""
-    made.may_list = False
+    s3_sandbox.may_list = False
     with pytest.raises(AuthenticationFailed):
         files.exists("a")
     with pytest.raises(AuthenticationFailed):
@@ -376,23 +380,23 @@ def test_versions(files: Storage) -> None:
     assert not files.exists("a")
 
 
-def test_signed_form(made: S3Sandbox, files: Storage) -> None:
+def test_signed_form(s3_sandbox: S3Sandbox, files: Storage) -> None:
     """A browser puts an object with a signed form, and only such a one."""
     signed_form = files.signed_post("in/a.pdf", largest=10, content_type="application/pdf")
     assert (204, b"%PDF") == (
-        _post(made, signed_form, b"%PDF"),
+        _post(s3_sandbox, signed_form, b"%PDF"),
         files.download("in/a.pdf").read_all(),
     )
     assert "application/pdf" == files.head("in/a.pdf").content_type
-    assert 400 == _post(made, signed_form, b"much too long")
-    assert 403 == _post(made, signed_form, b"x", key="in/other.pdf")
-    assert 403 == _post(made, signed_form, b"x", acl="public-read")
-    assert 403 == _post(made, signed_form, b"x", **{"x-amz-signature": "0" * 64})
+    assert 400 == _post(s3_sandbox, signed_form, b"much too long")
+    assert 403 == _post(s3_sandbox, signed_form, b"x", key="in/other.pdf")
+    assert 403 == _post(s3_sandbox, signed_form, b"x", acl="public-read")
+    assert 403 == _post(s3_sandbox, signed_form, b"x", **{"x-amz-signature": "0" * 64})
     assert "policy" not in repr(signed_form)
     files.signed_post("b", largest=1)
 
 
-def _post(made: S3Sandbox, signed: SignedPost, data: bytes, **other: str) -> int:
+def _post(s3_sandbox: S3Sandbox, signed: SignedPost, data: bytes, **other: str) -> int:
     parts = [
         f'--xx\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'.encode()
         for name, value in {**signed.fields, **other}.items()
@@ -402,7 +406,9 @@ def _post(made: S3Sandbox, signed: SignedPost, data: bytes, **other: str) -> int
     )
     body = b"".join(parts) + file % data
     request = Request.post("/", headers={"Content-Type": "multipart/form-data; boundary=xx"})
-    return made.answer(SandboxRequest("POST", made.hosts[0], "/", (), request.headers, body)).status
+    return s3_sandbox.answer(
+        SandboxRequest("POST", s3_sandbox.hosts[0], "/", (), request.headers, body)
+    ).status
 
 
 def test_temporary_credentials() -> None:
@@ -428,12 +434,12 @@ class _Provider:
         return self._found
 
 
-def test_credentials_of_a_provider(made: S3Sandbox) -> None:
+def test_credentials_of_a_provider(s3_sandbox: S3Sandbox) -> None:
     """Whole credentials may come from the provider, for signing URLs too."""
-    signing = AwsSigV4(access_key_id=made.key.id, region=made.region, service="s3")
-    good_credentials = Credentials.signed(signing, made.key.secret)
-    vendor = s3(made, access_key_id=None, credentials=None, session_token=None)
-    client = SandboxHttpClient(made)
+    signing = AwsSigV4(access_key_id=s3_sandbox.key.id, region=s3_sandbox.region, service="s3")
+    good_credentials = Credentials.signed(signing, s3_sandbox.key.secret)
+    vendor = s3(s3_sandbox, access_key_id=None, credentials=None, session_token=None)
+    client = SandboxHttpClient(s3_sandbox)
     for result, works in ((good_credentials, True), (Credentials.bearer("token"), False)):
         with Hub(
             [Account("s3", vendor, settings={"retry": QUICK})],
@@ -448,19 +454,19 @@ def test_credentials_of_a_provider(made: S3Sandbox) -> None:
                     hub.storage().signed_url("a")
 
 
-def test_pages_of_uploads(made: S3Sandbox, files: Storage) -> None:
+def test_pages_of_uploads(s3_sandbox: S3Sandbox, files: Storage) -> None:
     """Long lists of parts and of uploads are read to their end."""
-    made.page = 1
+    s3_sandbox.page = 1
     start_uploads = [files.start_upload(f"k {number}") for number in range(3)]
     results = [upload.ref for upload in files.list_stale_uploads("k ")]
     assert [item.ref for item in start_uploads] == results
     stored_bytes = DATA[: 2 * PART]
     with pytest.raises(RuntimeError, match="broke"):
         files.upload("k 0", _breaking(stored_bytes), part_size=PART, resume=start_uploads[0].ref)
-    requests_before = len(made.requests)
+    requests_before = len(s3_sandbox.requests)
     files.upload("k 0", DATA, part_size=PART, resume=start_uploads[0].ref)
     assert DATA == files.download("k 0").read_all()
-    puts = [request for request in made.requests[requests_before:] if request.method == "PUT"]
+    puts = [request for request in s3_sandbox.requests[requests_before:] if request.method == "PUT"]
     assert 2 == len(puts)
 
 
@@ -469,16 +475,18 @@ def _breaking(data: bytes) -> Iterator[bytes]:
     raise RuntimeError("the source broke")
 
 
-def test_resumed_without_checksums(made: S3Sandbox) -> None:
+def test_resumed_without_checksums(s3_sandbox: S3Sandbox) -> None:
     """Where checksums are not stored, an existing part is recognised by its ETag."""
-    with over_s3(made, checksum=None) as hub:
+    with over_s3(s3_sandbox, checksum=None) as hub:
         files = hub.storage()
         start_upload = files.start_upload("a")
         with pytest.raises(RuntimeError, match="broke"):
             files.upload("a", _breaking(DATA[: 2 * PART]), part_size=PART, resume=start_upload.ref)
-        requests_before = len(made.requests)
+        requests_before = len(s3_sandbox.requests)
         files.upload("a", DATA, part_size=PART, resume=start_upload.ref)
-        assert 2 == sum(request.method == "PUT" for request in made.requests[requests_before:])
+        assert 2 == sum(
+            request.method == "PUT" for request in s3_sandbox.requests[requests_before:]
+        )
         assert DATA == files.download("a").read_all()
 
 

@@ -182,12 +182,12 @@ def test_malformed(body: bytes) -> None:
 )
 def test_metadata(sent: str, read: str) -> None:
     """Metadata is read as it was written, and undecodable values stay unchanged."""
-    wire = _Named()
+    wire = _RefBuilder()
     result = answers.info(wire, "a", Headers({"X-Amz-Meta-Buyer": sent}))  # type: ignore[arg-type]  # all it needs
     assert {"buyer": read} == result.metadata
 
 
-class _Named:
+class _RefBuilder:
     def ref(self, id: str, /, **_: object) -> str:
         return id
 
@@ -197,7 +197,7 @@ def test_invalid_headers_are_none() -> None:
     fields = Headers(
         {"Content-Length": "many", "Content-Range": "bytes */7", "x-amz-checksum-sha256": "?"}
     )
-    result = answers.info(_Named(), "a", fields)  # type: ignore[arg-type]  # all it needs
+    result = answers.info(_RefBuilder(), "a", fields)  # type: ignore[arg-type]  # all it needs
     assert (None, ()) == (result.size, result.checksums)
     assert storage.content_range(fields) is None
     assert (2, 3, None) == storage.content_range(Headers({"Content-Range": "bytes 2-4/*"}))
@@ -305,7 +305,7 @@ def test_invalid_options_are_refused(options: dict[str, Any]) -> None:
         S3(**options)
 
 
-def _of(text: str | None) -> Checksum | None:
+def _crc32_of(text: str | None) -> Checksum | None:
     return Checksum.from_base64(ChecksumAlgorithm.CRC32, text)
 
 
@@ -313,9 +313,12 @@ def test_checksums() -> None:
     """A checksum is read as it is written, with the number of parts it was made of."""
     checksum = Checksum.of("crc32", b"123456789")
     assert ("cbf43926", "y/Q5Jg==") == (checksum.value, checksum.base64)
-    assert (checksum, attrs.evolve(checksum, parts=3)) == (_of("y/Q5Jg=="), _of("y/Q5Jg==-3"))
+    assert (checksum, attrs.evolve(checksum, parts=3)) == (
+        _crc32_of("y/Q5Jg=="),
+        _crc32_of("y/Q5Jg==-3"),
+    )
     odd_checksums = (None, "", "?", "y/Q5Jg==-x", "y/Q5Jg==-\u00b2", "y/Q5Jg==-" + "9" * 5_000)
-    assert [None] * 6 == [_of(text) for text in odd_checksums]
+    assert [None] * 6 == [_crc32_of(text) for text in odd_checksums]
     assert (True, False) == (checksum.fits(b"123456789"), checksum.fits(b"other"))
     assert not attrs.evolve(checksum, parts=1).fits(b"123456789")
     assert not Checksum(ChecksumAlgorithm.CRC64NVME, "00").fits(b"")

@@ -33,23 +33,27 @@ BLOCK = b64encode(b"0001").decode()
 
 
 @pytest.fixture
-def made() -> Iterator[AzureBlobSandbox]:
+def blob_sandbox() -> Iterator[AzureBlobSandbox]:
     """A container at noon."""
     with azure(now=lambda: NOON) as sandbox:
         yield sandbox
 
 
-def asked(made: AzureBlobSandbox, request: Request, url: str, **other: str) -> SandboxRequest:
+def arriving_request(
+    blob_sandbox: AzureBlobSandbox, request: Request, url: str, **other: str
+) -> SandboxRequest:
     """A request as it arrives, with other headers than were signed."""
     parts = urlsplit(url)
     query = tuple(parse_qsl(parts.query, keep_blank_values=True))
     headers = request.with_headers(other).headers
     assert isinstance(request.body, bytes)
-    return SandboxRequest(request.method, made.hosts[0], parts.path, query, headers, request.body)
+    return SandboxRequest(
+        request.method, blob_sandbox.hosts[0], parts.path, query, headers, request.body
+    )
 
 
 def ask(
-    made: AzureBlobSandbox,
+    blob_sandbox: AzureBlobSandbox,
     request: Request,
     *,
     late: timedelta = timedelta(),
@@ -58,26 +62,29 @@ def ask(
     **other: str,
 ) -> Response:
     """Send a signed request."""
-    url = join_url(f"https://{made.hosts[0]}", request)
-    signing = AzureSharedKey(account=account or made.account.name)
-    custom_secret = Secret(key or made.account.key)
+    url = join_url(f"https://{blob_sandbox.hosts[0]}", request)
+    signing = AzureSharedKey(account=account or blob_sandbox.account.name)
+    custom_secret = Secret(key or blob_sandbox.account.key)
     signed_request = signing.sign(request, url, custom_secret, Occasion(NOON + late, "nonce"))
-    return made.answer(asked(made, signed_request, url, **other))
+    return blob_sandbox.answer(arriving_request(blob_sandbox, signed_request, url, **other))
 
 
-def at(made: AzureBlobSandbox, key: str = "a") -> str:
+def blob_path(blob_sandbox: AzureBlobSandbox, key: str = "a") -> str:
     """The path of a blob."""
-    return Place("", made.container).blob(key)
+    return Place("", blob_sandbox.container).blob(key)
 
 
 def put(
-    made: AzureBlobSandbox,
+    blob_sandbox: AzureBlobSandbox,
     key: str = "a",
     headers: dict[str, str] | None = None,
     body: bytes = b"x",
 ) -> Response:
     """Put a blob."""
-    return ask(made, Request.put(at(made, key), headers={**PUT, **(headers or {})}, body=body))
+    return ask(
+        blob_sandbox,
+        Request.put(blob_path(blob_sandbox, key), headers={**PUT, **(headers or {})}, body=body),
+    )
 
 
 def code(response: Response) -> str | None:
@@ -99,11 +106,13 @@ def code(response: Response) -> str | None:
     ],
 )
 def test_unauthenticated_requests_are_refused(
-    made: AzureBlobSandbox, headers: dict[str, str], expected: str
+    blob_sandbox: AzureBlobSandbox, headers: dict[str, str], expected: str
 ) -> None:
     """A request without known credentials is refused."""
-    request = Request.get(at(made), headers=headers)
-    response = made.answer(asked(made, request, f"https://x{at(made)}"))
+    request = Request.get(blob_path(blob_sandbox), headers=headers)
+    response = blob_sandbox.answer(
+        arriving_request(blob_sandbox, request, f"https://x{blob_path(blob_sandbox)}")
+    )
     assert (401, expected) == (response.status, code(response))
 
 
@@ -121,18 +130,21 @@ def test_unauthenticated_requests_are_refused(
     ],
     ids=["late", "early", "key", "account", "date", "own header", "type", "range"],
 )
-def test_signatures(made: AzureBlobSandbox, how: dict[str, Any]) -> None:
+def test_signatures(blob_sandbox: AzureBlobSandbox, how: dict[str, Any]) -> None:
     """A signature is of this key, this time, and all that matters."""
-    response = ask(made, Request.get(at(made), headers=VERSION), **how)
+    response = ask(blob_sandbox, Request.get(blob_path(blob_sandbox), headers=VERSION), **how)
     assert (403, "AuthenticationFailed") == (response.status, code(response))
 
 
-def grant(made: AzureBlobSandbox, method: str = "GET") -> str:
+def grant(blob_sandbox: AzureBlobSandbox, method: str = "GET") -> str:
     """A signed URL for a minute."""
-    signing, key = AzureSharedKey(account=made.account.name), Secret(made.account.key)
+    signing, key = (
+        AzureSharedKey(account=blob_sandbox.account.name),
+        Secret(blob_sandbox.account.key),
+    )
     signed_grant = Grant(
-        url=f"https://{made.hosts[0]}{at(made)}",
-        resource=f"/blob/{made.account.name}{at(made)}",
+        url=f"https://{blob_sandbox.hosts[0]}{blob_path(blob_sandbox)}",
+        resource=f"/blob/{blob_sandbox.account.name}{blob_path(blob_sandbox)}",
         version="2025-01-05",
         options=UrlOptions(method=method),
         until=NOON + timedelta(minutes=1),
@@ -160,30 +172,37 @@ def test_signed_urls(change: str, later: int, expected: str | None) -> None:
         old_part, _, new_part = change.partition(">")
         url = grant(sandbox).replace(old_part, new_part) if old_part else grant(sandbox)
         time[0] += timedelta(seconds=later)
-        response = sandbox.answer(asked(sandbox, Request.get("/"), url))
+        response = sandbox.answer(arriving_request(sandbox, Request.get("/"), url))
         assert expected == (None if response.status == 200 else code(response))
 
 
-def test_signed_read_url_cannot_write(made: AzureBlobSandbox) -> None:
+def test_signed_read_url_cannot_write(blob_sandbox: AzureBlobSandbox) -> None:
     """A signed URL for reading cannot write."""
     request = Request.put("/", headers={"x-ms-blob-type": "BlockBlob"}, body=b"evil")
-    response = made.answer(asked(made, request, grant(made)))
+    response = blob_sandbox.answer(arriving_request(blob_sandbox, request, grant(blob_sandbox)))
     assert (403, "AuthorizationPermissionMismatch") == (response.status, code(response))
 
 
-def test_signed_url_needs_an_expiry(made: AzureBlobSandbox) -> None:
+def test_signed_url_needs_an_expiry(blob_sandbox: AzureBlobSandbox) -> None:
     """A signed URL must have an expiry."""
-    lines = ["r", "", "", f"/blob/{made.account.name}{at(made)}", *[""] * 12]
-    signing, key = AzureSharedKey(account=made.account.name), Secret(made.account.key)
+    lines = ["r", "", "", f"/blob/{blob_sandbox.account.name}{blob_path(blob_sandbox)}", *[""] * 12]
+    signing, key = (
+        AzureSharedKey(account=blob_sandbox.account.name),
+        Secret(blob_sandbox.account.key),
+    )
     query = {"sp": "r", "sig": signing.signature(key, "\n".join(lines))}
-    url = join_url(f"https://{made.hosts[0]}", Request.get(at(made), query=query))
-    assert "AuthenticationFailed" == code(made.answer(asked(made, Request.get("/"), url)))
+    url = join_url(
+        f"https://{blob_sandbox.hosts[0]}", Request.get(blob_path(blob_sandbox), query=query)
+    )
+    assert "AuthenticationFailed" == code(
+        blob_sandbox.answer(arriving_request(blob_sandbox, Request.get("/"), url))
+    )
 
 
 # --- keys that are lent ------------------------------------------------------
 
 
-def token(made: AzureBlobSandbox) -> str:
+def token(blob_sandbox: AzureBlobSandbox) -> str:
     """A token of Entra ID."""
     form = {
         "grant_type": "client_credentials",
@@ -191,26 +210,28 @@ def token(made: AzureBlobSandbox) -> str:
         "client_secret": "sandbox-client-secret",
         "scope": "https://storage.azure.com/.default",
     }
-    request = Request.post(made.token_endpoint.path, form=form)
-    answer = made.token_endpoint.answer(
-        asked(made, request, f"https://x{made.token_endpoint.path}")
+    request = Request.post(blob_sandbox.token_endpoint.path, form=form)
+    answer = blob_sandbox.token_endpoint.answer(
+        arriving_request(blob_sandbox, request, f"https://x{blob_sandbox.token_endpoint.path}")
     )
     return f"Bearer {answer.json()['access_token']}"
 
 
-def lend(made: AzureBlobSandbox, request: Request) -> Response:
+def lend(blob_sandbox: AzureBlobSandbox, request: Request) -> Response:
     """Request a user delegation key with a token."""
-    whole_request = request.with_headers({**VERSION, "Authorization": token(made)})
-    return made.answer(asked(made, whole_request, join_url("https://x", whole_request)))
+    whole_request = request.with_headers({**VERSION, "Authorization": token(blob_sandbox)})
+    return blob_sandbox.answer(
+        arriving_request(blob_sandbox, whole_request, join_url("https://x", whole_request))
+    )
 
 
-def test_delegation_key_lasts_a_week_at_most(made: AzureBlobSandbox) -> None:
+def test_delegation_key_lasts_a_week_at_most(blob_sandbox: AzureBlobSandbox) -> None:
     """A delegation key needs a token, and lasts a week at most."""
     week = delegation(NOON, NOON + timedelta(days=7))
-    assert 200 == lend(made, week).status
-    assert "AuthenticationFailed" == code(ask(made, week.with_headers(VERSION)))
+    assert 200 == lend(blob_sandbox, week).status
+    assert "AuthenticationFailed" == code(ask(blob_sandbox, week.with_headers(VERSION)))
     late_request = delegation(NOON + timedelta(days=1), NOON + timedelta(days=8))
-    assert "InvalidXmlNodeValue" == code(lend(made, late_request))
+    assert "InvalidXmlNodeValue" == code(lend(blob_sandbox, late_request))
 
 
 @pytest.mark.parametrize(
@@ -222,11 +243,11 @@ def test_delegation_key_lasts_a_week_at_most(made: AzureBlobSandbox) -> None:
     ],
 )
 def test_invalid_delegation_requests_are_refused(
-    made: AzureBlobSandbox, body: bytes, expected: str
+    blob_sandbox: AzureBlobSandbox, body: bytes, expected: str
 ) -> None:
     """An invalid request for a delegation key is refused."""
     request = delegation(NOON, NOON).evolve(body=body)
-    assert expected == code(lend(made, request))
+    assert expected == code(lend(blob_sandbox, request))
 
 
 def test_delegation_key_expires() -> None:
@@ -239,8 +260,8 @@ def test_delegation_key_expires() -> None:
         key = Secret(result.text("Value") or "")
         signing = AzureSharedKey(account=sandbox.account.name)
         signed_grant = Grant(
-            url=f"https://{sandbox.hosts[0]}{at(sandbox)}",
-            resource=f"/blob/{sandbox.account.name}{at(sandbox)}",
+            url=f"https://{sandbox.hosts[0]}{blob_path(sandbox)}",
+            resource=f"/blob/{sandbox.account.name}{blob_path(sandbox)}",
             version="2025-01-05",
             options=UrlOptions(),
             until=NOON + timedelta(hours=1),
@@ -253,9 +274,11 @@ def test_delegation_key_expires() -> None:
         )
         put(sandbox)
 
-        assert 200 == sandbox.answer(asked(sandbox, Request.get("/"), url)).status
+        assert 200 == sandbox.answer(arriving_request(sandbox, Request.get("/"), url)).status
         time[0] += timedelta(minutes=2)
-        assert "AuthenticationFailed" == code(sandbox.answer(asked(sandbox, Request.get("/"), url)))
+        assert "AuthenticationFailed" == code(
+            sandbox.answer(arriving_request(sandbox, Request.get("/"), url))
+        )
 
 
 # --- what is asked -----------------------------------------------------------
@@ -278,15 +301,17 @@ def test_delegation_key_expires() -> None:
         ({"Transfer-Encoding": "chunked"}, "MissingContentLengthHeader"),
     ],
 )
-def test_bad_puts(made: AzureBlobSandbox, headers: dict[str, str], expected: str) -> None:
+def test_bad_puts(blob_sandbox: AzureBlobSandbox, headers: dict[str, str], expected: str) -> None:
     """A put with unknown or wrong headers is refused."""
     if "Zo\xeb" in headers.values():
         request = Request.put("/", headers={**headers, "x-ms-blob-type": "BlockBlob"})
-        response = made.answer(asked(made, request, grant(made, "PUT")))
+        response = blob_sandbox.answer(
+            arriving_request(blob_sandbox, request, grant(blob_sandbox, "PUT"))
+        )
     else:
-        response = put(made, headers=headers)
+        response = put(blob_sandbox, headers=headers)
     assert expected == code(response)
-    assert {} == made.blobs
+    assert {} == blob_sandbox.blobs
 
 
 @pytest.mark.parametrize(
@@ -301,80 +326,90 @@ def test_bad_puts(made: AzureBlobSandbox, headers: dict[str, str], expected: str
     ],
 )
 def test_unsupported_requests_are_refused(
-    made: AzureBlobSandbox, request_: Request, expected: str
+    blob_sandbox: AzureBlobSandbox, request_: Request, expected: str
 ) -> None:
     """A request that the sandbox does not support is refused."""
-    assert expected == code(ask(made, request_.with_headers(VERSION)))
+    assert expected == code(ask(blob_sandbox, request_.with_headers(VERSION)))
 
 
 @pytest.mark.parametrize("most", ["0", "5001", "many", "-1"])
-def test_bad_lists(made: AzureBlobSandbox, most: str) -> None:
+def test_bad_lists(blob_sandbox: AzureBlobSandbox, most: str) -> None:
     """A page has a number of blobs that Azure gives."""
     query = {"restype": "container", "comp": "list", "maxresults": most}
-    request = Request.get(f"/{made.container}", query=query, headers=VERSION)
-    assert "OutOfRangeQueryParameterValue" == code(ask(made, request))
+    request = Request.get(f"/{blob_sandbox.container}", query=query, headers=VERSION)
+    assert "OutOfRangeQueryParameterValue" == code(ask(blob_sandbox, request))
 
 
-def test_names_that_xml_cannot_hold(made: AzureBlobSandbox) -> None:
+def test_names_that_xml_cannot_hold(blob_sandbox: AzureBlobSandbox) -> None:
     """A name that XML cannot hold is encoded, and says so."""
-    put(made)
-    made.blobs["b\ufffe"] = made.blobs["a"]
+    put(blob_sandbox)
+    blob_sandbox.blobs["b\ufffe"] = blob_sandbox.blobs["a"]
     query = {"restype": "container", "comp": "list"}
-    answer = ask(made, Request.get(f"/{made.container}", query=query, headers=VERSION))
+    answer = ask(
+        blob_sandbox, Request.get(f"/{blob_sandbox.container}", query=query, headers=VERSION)
+    )
     assert b'<Name Encoded="true">b%EF%BF%BE</Name>' in answer.body
 
 
-def test_ranges(made: AzureBlobSandbox) -> None:
+def test_ranges(blob_sandbox: AzureBlobSandbox) -> None:
     """A range is counted from the beginning."""
-    put(made)
+    put(blob_sandbox)
     for text in ("bytes=-1", "bytes=a-b", "1-2"):
-        request = Request.get(at(made), headers={**VERSION, "x-ms-range": text})
-        assert "InvalidHeaderValue" == code(ask(made, request))
+        request = Request.get(blob_path(blob_sandbox), headers={**VERSION, "x-ms-range": text})
+        assert "InvalidHeaderValue" == code(ask(blob_sandbox, request))
 
 
-def test_the_type_of_a_put(made: AzureBlobSandbox) -> None:
+def test_the_type_of_a_put(blob_sandbox: AzureBlobSandbox) -> None:
     """The blob's own content type overrides the request's."""
-    put(made, "a", {"Content-Type": "a/b"})
-    put(made, "b", {"Content-Type": "a/b", "x-ms-blob-content-type": "c/d"})
-    put(made, "c")
-    types = [made.blobs[key].headers["Content-Type"] for key in "abc"]
+    put(blob_sandbox, "a", {"Content-Type": "a/b"})
+    put(blob_sandbox, "b", {"Content-Type": "a/b", "x-ms-blob-content-type": "c/d"})
+    put(blob_sandbox, "c")
+    types = [blob_sandbox.blobs[key].headers["Content-Type"] for key in "abc"]
     assert ["a/b", "c/d", "application/octet-stream"] == types
 
 
-def test_archived_blobs(made: AzureBlobSandbox) -> None:
+def test_archived_blobs(blob_sandbox: AzureBlobSandbox) -> None:
     """An archived blob has properties, and cannot be read."""
-    put(made, headers={"x-ms-access-tier": "Archive"})
-    assert 200 == ask(made, Request.head(at(made), headers=VERSION)).status
-    assert "BlobArchived" == code(ask(made, Request.get(at(made), headers=VERSION)))
+    put(blob_sandbox, headers={"x-ms-access-tier": "Archive"})
+    assert 200 == ask(blob_sandbox, Request.head(blob_path(blob_sandbox), headers=VERSION)).status
+    assert "BlobArchived" == code(
+        ask(blob_sandbox, Request.get(blob_path(blob_sandbox), headers=VERSION))
+    )
 
 
-def test_copies(made: AzureBlobSandbox) -> None:
+def test_copies(blob_sandbox: AzureBlobSandbox) -> None:
     """A copy needs an existing source in this account and container."""
-    place = f"https://{made.hosts[0]}/{made.container}"
-    for source in ("https://elsewhere/c/a", f"https://{made.hosts[0]}/other/a"):
-        request = Request.put(at(made), headers={**VERSION, "x-ms-copy-source": source})
-        assert "CannotVerifyCopySource" == code(ask(made, request))
-    request = Request.put(at(made), headers={**VERSION, "x-ms-copy-source": f"{place}/gone"})
-    assert "BlobNotFound" == code(ask(made, request))
+    place = f"https://{blob_sandbox.hosts[0]}/{blob_sandbox.container}"
+    for source in ("https://elsewhere/c/a", f"https://{blob_sandbox.hosts[0]}/other/a"):
+        request = Request.put(
+            blob_path(blob_sandbox), headers={**VERSION, "x-ms-copy-source": source}
+        )
+        assert "CannotVerifyCopySource" == code(ask(blob_sandbox, request))
+    request = Request.put(
+        blob_path(blob_sandbox), headers={**VERSION, "x-ms-copy-source": f"{place}/gone"}
+    )
+    assert "BlobNotFound" == code(ask(blob_sandbox, request))
 
 
-def test_deleting_versions(made: AzureBlobSandbox) -> None:
+def test_deleting_versions(blob_sandbox: AzureBlobSandbox) -> None:
     """A version is deleted without the others, the current one too."""
-    put(made)
-    first = made.blobs["a"].version
-    put(made, body=b"xx")
-    for version, current in ((first, True), (made.blobs["a"].version, False)):
-        request = Request.delete(at(made), query={"versionid": version}, headers=VERSION)
-        assert 202 == ask(made, request).status
-        assert current == ("a" in made.blobs)
-    assert {} == made.versions
+    put(blob_sandbox)
+    first = blob_sandbox.blobs["a"].version
+    put(blob_sandbox, body=b"xx")
+    for version, current in ((first, True), (blob_sandbox.blobs["a"].version, False)):
+        request = Request.delete(
+            blob_path(blob_sandbox), query={"versionid": version}, headers=VERSION
+        )
+        assert 202 == ask(blob_sandbox, request).status
+        assert current == ("a" in blob_sandbox.blobs)
+    assert {} == blob_sandbox.versions
 
 
 # --- blocks ------------------------------------------------------------------
 
 
 def block(
-    made: AzureBlobSandbox,
+    blob_sandbox: AzureBlobSandbox,
     name: str,
     body: bytes = b"x",
     headers: dict[str, str] | None = None,
@@ -382,13 +417,17 @@ def block(
     """Put a block."""
     query = {"comp": "block", "blockid": name}
     fields = {**VERSION, **(headers or {})}
-    return ask(made, Request.put(at(made), query=query, headers=fields, body=body))
+    return ask(
+        blob_sandbox, Request.put(blob_path(blob_sandbox), query=query, headers=fields, body=body)
+    )
 
 
-def commit(made: AzureBlobSandbox, body: bytes) -> Response:
+def commit(blob_sandbox: AzureBlobSandbox, body: bytes) -> Response:
     """Put a list of blocks."""
-    request = Request.put(at(made), query={"comp": "blocklist"}, headers=VERSION, body=body)
-    return ask(made, request)
+    request = Request.put(
+        blob_path(blob_sandbox), query={"comp": "blocklist"}, headers=VERSION, body=body
+    )
+    return ask(blob_sandbox, request)
 
 
 @pytest.mark.parametrize(
@@ -401,51 +440,56 @@ def commit(made: AzureBlobSandbox, body: bytes) -> Response:
         (BLOCK, b"", "InvalidHeaderValue"),
     ],
 )
-def test_bad_blocks(made: AzureBlobSandbox, name: str, body: bytes, expected: str) -> None:
+def test_bad_blocks(blob_sandbox: AzureBlobSandbox, name: str, body: bytes, expected: str) -> None:
     """A block has bytes, and a name as long as all others."""
-    assert 201 == block(made, BLOCK).status
-    assert expected == code(block(made, name, body))
+    assert 201 == block(blob_sandbox, BLOCK).status
+    assert expected == code(block(blob_sandbox, name, body))
 
 
-def test_changed_blocks(made: AzureBlobSandbox) -> None:
+def test_changed_blocks(blob_sandbox: AzureBlobSandbox) -> None:
     """A block whose checksum is wrong is refused."""
-    assert "Md5Mismatch" == code(block(made, BLOCK, headers={"Content-MD5": "AAAA"}))
-    assert "InvalidBlockList" == code(commit(made, b"<BlockList><Latest>a</Latest></BlockList>"))
+    assert "Md5Mismatch" == code(block(blob_sandbox, BLOCK, headers={"Content-MD5": "AAAA"}))
+    assert "InvalidBlockList" == code(
+        commit(blob_sandbox, b"<BlockList><Latest>a</Latest></BlockList>")
+    )
 
 
 @pytest.mark.parametrize("body", [b"<BlockList", b"<Blocks/>", b"<BlockList><Late/></BlockList>"])
-def test_bad_lists_of_blocks(made: AzureBlobSandbox, body: bytes) -> None:
+def test_bad_lists_of_blocks(blob_sandbox: AzureBlobSandbox, body: bytes) -> None:
     """A list of blocks is one."""
-    assert "InvalidXmlDocument" == code(commit(made, body))
+    assert "InvalidXmlDocument" == code(commit(blob_sandbox, body))
 
 
-def test_lists_of_blocks(made: AzureBlobSandbox) -> None:
+def test_lists_of_blocks(blob_sandbox: AzureBlobSandbox) -> None:
     """Committed blocks are listed by default, and uncommitted ones on request."""
     query = {"comp": "blocklist"}
-    committed_blocks = Request.get(at(made), query=query, headers=VERSION)
-    assert "BlobNotFound" == code(ask(made, committed_blocks))
-    block(made, BLOCK, b"one")
-    block(made, BLOCK, b"other")
-    assert b"<CommittedBlocks></CommittedBlocks></BlockList>" in ask(made, committed_blocks).body
+    committed_blocks = Request.get(blob_path(blob_sandbox), query=query, headers=VERSION)
+    assert "BlobNotFound" == code(ask(blob_sandbox, committed_blocks))
+    block(blob_sandbox, BLOCK, b"one")
+    block(blob_sandbox, BLOCK, b"other")
+    assert (
+        b"<CommittedBlocks></CommittedBlocks></BlockList>"
+        in ask(blob_sandbox, committed_blocks).body
+    )
     body = f"<BlockList><Uncommitted>{BLOCK}</Uncommitted></BlockList>".encode()
-    assert 201 == commit(made, body).status
-    assert 5 == made.blobs["a"].size
-    assert b"<Size>5</Size>" in ask(made, committed_blocks).body
+    assert 201 == commit(blob_sandbox, body).status
+    assert 5 == blob_sandbox.blobs["a"].size
+    assert b"<Size>5</Size>" in ask(blob_sandbox, committed_blocks).body
     repeated_block = (
         f"<BlockList><Committed>{BLOCK}</Committed><Latest>{BLOCK}</Latest></BlockList>"
     )
-    assert 201 == commit(made, repeated_block.encode()).status
-    assert 10 == made.blobs["a"].size
-    block(made, BLOCK)
-    put(made)
-    assert {} == made.blocks
+    assert 201 == commit(blob_sandbox, repeated_block.encode()).status
+    assert 10 == blob_sandbox.blobs["a"].size
+    block(blob_sandbox, BLOCK)
+    put(blob_sandbox)
+    assert {} == blob_sandbox.blocks
 
 
-def test_faults(made: AzureBlobSandbox) -> None:
+def test_faults(blob_sandbox: AzureBlobSandbox) -> None:
     """A fault comes instead of the answer, or loses it."""
-    made.fail(Response(503), ConnectionFailed("down"), Lost())
-    assert 503 == put(made).status
+    blob_sandbox.fail(Response(503), ConnectionFailed("down"), Lost())
+    assert 503 == put(blob_sandbox).status
     for _ in range(2):
         with pytest.raises(ConnectionFailed):
-            put(made)
-    assert {"a"} == made.blobs.keys()
+            put(blob_sandbox)
+    assert {"a"} == blob_sandbox.blobs.keys()

@@ -33,47 +33,47 @@ STEP = 262_144
 
 
 @pytest.fixture
-def made() -> Iterator[GcsSandbox]:
+def gcs_sandbox() -> Iterator[GcsSandbox]:
     """A bucket at noon."""
     with bucket(now=lambda: NOON) as sandbox:
         yield sandbox
 
 
-def assertion(made: GcsSandbox, *, late: timedelta = timedelta(), **other: Any) -> str:
+def assertion(gcs_sandbox: GcsSandbox, *, late: timedelta = timedelta(), **other: Any) -> str:
     """The assertion of the service account, with changes."""
     fields: dict[str, Any] = {
         "algorithm": "RS256",
-        "issuer": made.email,
+        "issuer": gcs_sandbox.email,
         "audience": "https://oauth2.googleapis.com/token",
         "lifetime": timedelta(hours=1),
         "claims": {"scope": SCOPE},
     }
-    key = Secret(json.loads(made.key_file())["private_key"])
+    key = Secret(json.loads(gcs_sandbox.key_file())["private_key"])
     signing = JwtSigning(**{**fields, **other})
     return signing.token(key, Occasion(NOON + late, "nonce")).reveal()
 
 
-def grant(made: GcsSandbox, form: dict[str, str], **headers: str) -> Response:
+def grant(gcs_sandbox: GcsSandbox, form: dict[str, str], **headers: str) -> Response:
     """Request a token."""
     request = Request.post("/token", form=form, headers=headers)
     assert isinstance(request.body, bytes)
     query = SandboxRequest(
         "POST", "oauth2.googleapis.com", "/token", (), request.headers, request.body
     )
-    return made.at("/token").answer(query)
+    return gcs_sandbox.at("/token").answer(query)
 
 
-def ask(made: GcsSandbox, request: Request) -> Response:
+def ask(gcs_sandbox: GcsSandbox, request: Request) -> Response:
     """Send a request with a valid token."""
-    form = {"grant_type": GRANT, "assertion": assertion(made)}
-    token = grant(made, form).json()["access_token"]
+    form = {"grant_type": GRANT, "assertion": assertion(gcs_sandbox)}
+    token = grant(gcs_sandbox, form).json()["access_token"]
     request = request.with_header("Authorization", f"Bearer {token}")
     assert isinstance(request.body, bytes)
     host = "storage.googleapis.com"
     query = SandboxRequest(
         request.method, host, request.path, request.query, request.headers, request.body
     )
-    return made.answer(query)
+    return gcs_sandbox.answer(query)
 
 
 def reason(response: Response) -> str | None:
@@ -93,10 +93,10 @@ def reason(response: Response) -> str | None:
     ],
     ids=["issuer", "audience", "scope", "life", "old", "early"],
 )
-def test_assertions(made: GcsSandbox, how: dict[str, Any]) -> None:
+def test_assertions(gcs_sandbox: GcsSandbox, how: dict[str, Any]) -> None:
     """A token is granted for a current assertion of this account."""
-    form = {"grant_type": GRANT, "assertion": assertion(made, **how)}
-    response = grant(made, form)
+    form = {"grant_type": GRANT, "assertion": assertion(gcs_sandbox, **how)}
+    response = grant(gcs_sandbox, form)
     assert (400, "invalid_grant") == (response.status, response.json()["error"])
 
 
@@ -111,19 +111,19 @@ def test_assertions(made: GcsSandbox, how: dict[str, Any]) -> None:
         ({"grant_type": GRANT, "client_id": "me"}, "invalid_request"),
     ],
 )
-def test_grants(made: GcsSandbox, form: dict[str, str], expected: str) -> None:
+def test_grants(gcs_sandbox: GcsSandbox, form: dict[str, str], expected: str) -> None:
     """A token request with an invalid grant is refused."""
-    assert expected == grant(made, form or {"x": ""}).json()["error"]
+    assert expected == grant(gcs_sandbox, form or {"x": ""}).json()["error"]
 
 
-def test_invalid_tokens_are_refused(made: GcsSandbox) -> None:
+def test_invalid_tokens_are_refused(gcs_sandbox: GcsSandbox) -> None:
     """A request without a valid token is refused."""
     result = SandboxRequest(
         "GET", "storage.googleapis.com", f"{OBJECTS}/a", (), Request.get("/").headers, b""
     )
-    assert "authError" == reason(made.answer(result))
-    form = {"grant_type": GRANT, "assertion": assertion(made)}
-    assert "invalid_request" == grant(made, form, Authorization="Basic eDp5").json()["error"]
+    assert "authError" == reason(gcs_sandbox.answer(result))
+    form = {"grant_type": GRANT, "assertion": assertion(gcs_sandbox)}
+    assert "invalid_request" == grant(gcs_sandbox, form, Authorization="Basic eDp5").json()["error"]
 
 
 def related(
@@ -202,28 +202,28 @@ def chunk(span: str, data: bytes = b"", **headers: str) -> Request:
     ],
 )
 def test_sandbox_refuses_invalid_requests(
-    made: GcsSandbox, request_: Request, expected: str | None
+    gcs_sandbox: GcsSandbox, request_: Request, expected: str | None
 ) -> None:
     """The sandbox refuses what Google would refuse."""
     start = {"uploadType": "resumable"}
-    ask(made, Request.post(UPLOAD, query=start, json={"name": "long"}))
-    ask(made, related({"name": "kept"}, b"x"))
-    assert expected == reason(ask(made, request_))
+    ask(gcs_sandbox, Request.post(UPLOAD, query=start, json={"name": "long"}))
+    ask(gcs_sandbox, related({"name": "kept"}, b"x"))
+    assert expected == reason(ask(gcs_sandbox, request_))
 
 
-def test_chunks_that_come_again(made: GcsSandbox) -> None:
+def test_chunks_that_come_again(gcs_sandbox: GcsSandbox) -> None:
     """A repeated chunk adds its new bytes only; an upload with missing bytes is not completed."""
     start = Request.post(UPLOAD, query={"uploadType": "resumable"}, json={"name": "long"})
-    ask(made, start)
-    assert 308 == ask(made, chunk(f"bytes 0-{STEP - 1}/*", b"a" * STEP)).status
-    repeated_response = ask(made, chunk(f"bytes 0-{2 * STEP - 1}/*", b"b" * 2 * STEP))
+    ask(gcs_sandbox, start)
+    assert 308 == ask(gcs_sandbox, chunk(f"bytes 0-{STEP - 1}/*", b"a" * STEP)).status
+    repeated_response = ask(gcs_sandbox, chunk(f"bytes 0-{2 * STEP - 1}/*", b"b" * 2 * STEP))
     assert f"bytes=0-{2 * STEP - 1}" == repeated_response.header("range")
-    assert "invalid" == reason(ask(made, chunk(f"bytes */{STEP}")))
-    assert 308 == ask(made, chunk(f"bytes */{3 * STEP}")).status
-    assert 200 == ask(made, chunk(f"bytes */{2 * STEP}")).status
-    result = ask(made, Request.get(f"{OBJECTS}/long", query={"alt": "media"}))
+    assert "invalid" == reason(ask(gcs_sandbox, chunk(f"bytes */{STEP}")))
+    assert 308 == ask(gcs_sandbox, chunk(f"bytes */{3 * STEP}")).status
+    assert 200 == ask(gcs_sandbox, chunk(f"bytes */{2 * STEP}")).status
+    result = ask(gcs_sandbox, Request.get(f"{OBJECTS}/long", query={"alt": "media"}))
     assert b"a" * STEP + b"b" * STEP == result.body
-    assert 200 == ask(made, chunk("bytes */*")).status
+    assert 200 == ask(gcs_sandbox, chunk("bytes */*")).status
 
 
 @pytest.mark.parametrize(
@@ -267,10 +267,10 @@ def test_signed_urls(change: str, later: int, expected: str | None) -> None:
             assert ("c/d", b"x") == (response.header("content-type"), response.body)
 
 
-def test_signed_deletion(made: GcsSandbox) -> None:
+def test_signed_deletion(gcs_sandbox: GcsSandbox) -> None:
     """A signed URL deletes its object."""
-    ask(made, related({"name": "a"}, b"x"))
-    signer = account_of(Secret(made.key_file()))
+    ask(gcs_sandbox, related({"name": "a"}, b"x"))
+    signer = account_of(Secret(gcs_sandbox.key_file()))
     base = "https://storage.googleapis.com"
     url = signer.url(base, "/sandbox-bucket/a", UrlOptions(method="DELETE"), NOON)
     parts = urlsplit(url)
@@ -282,16 +282,18 @@ def test_signed_deletion(made: GcsSandbox) -> None:
         Request.get("/").headers,
         b"",
     )
-    assert (204, {}) == (made.answer(result).status, made.live)
+    assert (204, {}) == (gcs_sandbox.answer(result).status, gcs_sandbox.live)
 
 
-def test_page_tokens(made: GcsSandbox) -> None:
+def test_page_tokens(gcs_sandbox: GcsSandbox) -> None:
     """A page goes on after the last of the page before."""
     for name in ("a", "b/c", "b/d", "e"):
-        ask(made, related({"name": name}, b"x"))
+        ask(gcs_sandbox, related({"name": name}, b"x"))
     query = {"delimiter": "/", "maxResults": "2"}
-    page = ask(made, Request.get(OBJECTS, query=query)).json()
+    page = ask(gcs_sandbox, Request.get(OBJECTS, query=query)).json()
     assert ["b/"] == page["prefixes"]
     assert b64encode(b"b/d").decode() == page["nextPageToken"]
-    page = ask(made, Request.get(OBJECTS, query={**query, "pageToken": page["nextPageToken"]}))
+    page = ask(
+        gcs_sandbox, Request.get(OBJECTS, query={**query, "pageToken": page["nextPageToken"]})
+    )
     assert ["e"] == [item["name"] for item in page.json()["items"]]

@@ -27,29 +27,37 @@ NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
 
 @pytest.fixture
-def made() -> Iterator[S3Sandbox]:
+def s3_sandbox() -> Iterator[S3Sandbox]:
     """A bucket at noon."""
     with sandbox(now=lambda: NOON) as single_sandbox:
         yield single_sandbox
 
 
-def signing(made: S3Sandbox, **options: Any) -> AwsSigV4:
+def signing(s3_sandbox: S3Sandbox, **options: Any) -> AwsSigV4:
     """As its key signs."""
-    fields: dict[str, Any] = {"access_key_id": made.key.id, "region": made.region, "service": "s3"}
+    fields: dict[str, Any] = {
+        "access_key_id": s3_sandbox.key.id,
+        "region": s3_sandbox.region,
+        "service": "s3",
+    }
     return AwsSigV4(**{**fields, **options})
 
 
-def asked(made: S3Sandbox, request: Request, url: str, **other: str) -> SandboxRequest:
+def arriving_request(
+    s3_sandbox: S3Sandbox, request: Request, url: str, **other: str
+) -> SandboxRequest:
     """A request as it arrives, with other headers than were signed."""
     parts = urlsplit(url)
     query = tuple(parse_qsl(parts.query, keep_blank_values=True))
     headers = request.with_headers(other).headers
     assert isinstance(request.body, bytes)
-    return SandboxRequest(request.method, made.hosts[0], parts.path, query, headers, request.body)
+    return SandboxRequest(
+        request.method, s3_sandbox.hosts[0], parts.path, query, headers, request.body
+    )
 
 
 def ask(
-    made: S3Sandbox,
+    s3_sandbox: S3Sandbox,
     request: Request,
     *,
     late: timedelta = timedelta(),
@@ -58,11 +66,11 @@ def ask(
     **other: str,
 ) -> Response:
     """Send a signed request."""
-    url = join_url(f"https://{made.hosts[0]}", request)
+    url = join_url(f"https://{s3_sandbox.hosts[0]}", request)
     occasion = Occasion(NOON + late, "nonce")
-    key = Secret(secret or made.key.secret)
-    signed_request = signing(made, **(sign or {})).sign(request, url, key, occasion)
-    return made.answer(asked(made, signed_request, url, **other))
+    key = Secret(secret or s3_sandbox.key.secret)
+    signed_request = signing(s3_sandbox, **(sign or {})).sign(request, url, key, occasion)
+    return s3_sandbox.answer(arriving_request(s3_sandbox, signed_request, url, **other))
 
 
 def code(response: Response) -> str | None:
@@ -70,10 +78,12 @@ def code(response: Response) -> str | None:
     return read_xml(response.body).text("Code")
 
 
-def test_unsigned_requests_are_refused(made: S3Sandbox) -> None:
+def test_unsigned_requests_are_refused(s3_sandbox: S3Sandbox) -> None:
     """A request without a signature is refused."""
     request = Request.get("/a")
-    assert "AccessDenied" == code(made.answer(asked(made, request, "https://x/a")))
+    assert "AccessDenied" == code(
+        s3_sandbox.answer(arriving_request(s3_sandbox, request, "https://x/a"))
+    )
 
 
 @pytest.mark.parametrize(
@@ -89,27 +99,29 @@ def test_unsigned_requests_are_refused(made: S3Sandbox) -> None:
     ],
     ids=["late", "secret", "key", "region", "token", "date", "unsigned header"],
 )
-def test_signatures(made: S3Sandbox, how: dict[str, Any], expected: str) -> None:
+def test_signatures(s3_sandbox: S3Sandbox, how: dict[str, Any], expected: str) -> None:
     """A signature is of this key, this time, this place, and all that matters."""
-    assert expected == code(ask(made, Request.get("/a"), **how))
+    assert expected == code(ask(s3_sandbox, Request.get("/a"), **how))
 
 
-def test_tampered_requests_are_refused(made: S3Sandbox) -> None:
+def test_tampered_requests_are_refused(s3_sandbox: S3Sandbox) -> None:
     """A request changed on its way is refused."""
     request = Request.put("/a", body=b"x", headers={"Content-Type": "a/b"})
-    url = join_url(f"https://{made.hosts[0]}", request)
-    key = Secret(made.key.secret)
-    signed_request = signing(made).sign(request, url, key, Occasion(NOON, "nonce"))
-    fine = made.answer(asked(made, signed_request, url))
+    url = join_url(f"https://{s3_sandbox.hosts[0]}", request)
+    key = Secret(s3_sandbox.key.secret)
+    signed_request = signing(s3_sandbox).sign(request, url, key, Occasion(NOON, "nonce"))
+    fine = s3_sandbox.answer(arriving_request(s3_sandbox, signed_request, url))
     assert 200 == fine.status
-    other_request = asked(made, signed_request.evolve(body=b"y"), url)
-    assert "XAmzContentSHA256Mismatch" == code(made.answer(other_request))
+    other_request = arriving_request(s3_sandbox, signed_request.evolve(body=b"y"), url)
+    assert "XAmzContentSHA256Mismatch" == code(s3_sandbox.answer(other_request))
     bare_request = signed_request.carrying(signed_request.headers.without("content-type"))
-    assert "SignatureDoesNotMatch" == code(made.answer(asked(made, bare_request, url)))
+    assert "SignatureDoesNotMatch" == code(
+        s3_sandbox.answer(arriving_request(s3_sandbox, bare_request, url))
+    )
     no_hash = signed_request.headers.get("authorization", "").replace(";x-amz-content-sha256", "")
     bare_request = signed_request.carrying(signed_request.headers.without("x-amz-content-sha256"))
     assert "InvalidRequest" == code(
-        made.answer(asked(made, bare_request, url, authorization=no_hash))
+        s3_sandbox.answer(arriving_request(s3_sandbox, bare_request, url, authorization=no_hash))
     )
 
 
@@ -139,7 +151,7 @@ def test_signed_urls(change: str, later: int, expected: str | None) -> None:
             old_part, new_part = change.split(">")
             presigned_url = presigned_url.replace(old_part, new_part)
         time[0] += timedelta(seconds=later)
-        response = new_sandbox.answer(asked(new_sandbox, request, presigned_url))
+        response = new_sandbox.answer(arriving_request(new_sandbox, request, presigned_url))
         assert expected == (None if response.status == 200 else code(response))
 
 
@@ -191,21 +203,21 @@ UPLOAD = {"uploadId": "upload-1"}
     ],
 )
 def test_sandbox_refuses_invalid_requests(
-    made: S3Sandbox, request_: Request, expected: str
+    s3_sandbox: S3Sandbox, request_: Request, expected: str
 ) -> None:
     """The sandbox refuses what S3 would refuse."""
-    ask(made, Request.put("/a", body=b"x"))
+    ask(s3_sandbox, Request.put("/a", body=b"x"))
     begin = Request.post("/u", query={"uploads": ""})
-    ask(made, begin.with_header("x-amz-checksum-algorithm", "SHA256"))
-    assert expected == code(ask(made, request_))
+    ask(s3_sandbox, begin.with_header("x-amz-checksum-algorithm", "SHA256"))
+    assert expected == code(ask(s3_sandbox, request_))
 
 
-def test_emptied_deletion(made: S3Sandbox) -> None:
+def test_emptied_deletion(s3_sandbox: S3Sandbox) -> None:
     """A deletion of no keys is refused."""
     body = b"<Delete/>"
     digest = b64encode(md5(body, usedforsecurity=False).digest()).decode()
     request = Request.post("/", query={"delete": ""}, body=body, headers={"Content-MD5": digest})
-    assert "MalformedXML" == code(ask(made, request))
+    assert "MalformedXML" == code(ask(s3_sandbox, request))
 
 
 def _part(number: int, etag: str, checksum: str | None = None) -> str:
@@ -228,46 +240,50 @@ def _part(number: int, etag: str, checksum: str | None = None) -> str:
     ids=["order", "etag", "missing", "no checksum", "checksum", "small", "size", "fine"],
 )
 def test_completions(
-    made: S3Sandbox, parts: list[str], headers: dict[str, str], expected: str | None
+    s3_sandbox: S3Sandbox, parts: list[str], headers: dict[str, str], expected: str | None
 ) -> None:
     """An object is made of its parts in order, each as it was put and long enough."""
     begin = Request.post("/u", query={"uploads": ""})
-    ask(made, begin.with_header("x-amz-checksum-algorithm", "CRC32"))
+    ask(s3_sandbox, begin.with_header("x-amz-checksum-algorithm", "CRC32"))
     for number in (1, 2):
         request = Request.put("/u", query={**UPLOAD, "partNumber": str(number)}, body=b"x")
-        put = ask(made, request.with_header("x-amz-checksum-crc32", "jNwWgw=="))
+        put = ask(s3_sandbox, request.with_header("x-amz-checksum-crc32", "jNwWgw=="))
         assert (200, b"") == (put.status, put.body)
     etag = md5(b"x", usedforsecurity=False).hexdigest()
     body = f"<C>{''.join(parts)}</C>".replace(">E<", f">{etag}<").replace(">S<", ">jNwWgw==<")
-    response = ask(made, Request.post("/u", query=UPLOAD, body=body.encode(), headers=headers))
+    response = ask(
+        s3_sandbox, Request.post("/u", query=UPLOAD, body=body.encode(), headers=headers)
+    )
     assert expected == (None if response.status == 200 else code(response))
 
 
-def test_other_buckets(made: S3Sandbox) -> None:
+def test_other_buckets(s3_sandbox: S3Sandbox) -> None:
     """Another bucket is not there, in the path or in the host's name."""
     request = Request.get("/other/a")
     other_request = SandboxRequest(
         "GET", "s3.us-east-1.amazonaws.com", "/other/a", (), request.headers, b""
     )
-    assert "NoSuchBucket" == code(made.answer(other_request))
+    assert "NoSuchBucket" == code(s3_sandbox.answer(other_request))
 
 
-def test_forms_of_others(made: S3Sandbox) -> None:
+def test_forms_of_others(s3_sandbox: S3Sandbox) -> None:
     """A form is refused when it is over, or was signed with another token."""
-    custom = signing(made, session_token="evil")
+    custom = signing(s3_sandbox, session_token="evil")
     for signs, now, expected in (
         (custom, NOON, "InvalidToken"),
-        (signing(made), NOON - timedelta(hours=2), "AccessDenied"),
+        (signing(s3_sandbox), NOON - timedelta(hours=2), "AccessDenied"),
     ):
-        conditions = [{"key": "a"}, {"bucket": made.bucket}]
-        fields = signs.sign_form(conditions, Secret(made.key.secret), now, expires=60)
+        conditions = [{"key": "a"}, {"bucket": s3_sandbox.bucket}]
+        fields = signs.sign_form(conditions, Secret(s3_sandbox.key.secret), now, expires=60)
         body = b"".join(
             f'--x\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'.encode()
             for name, value in [("key", "a"), *fields]
         )
         kind = {"Content-Type": "multipart/form-data; boundary=x"}
         request = Request.post("/", headers=kind, body=body + b"--x--\r\n")
-        assert expected == code(made.answer(asked(made, request, "https://x/")))
+        assert expected == code(
+            s3_sandbox.answer(arriving_request(s3_sandbox, request, "https://x/"))
+        )
 
 
 def test_faults_over_a_socket() -> None:
@@ -282,10 +298,10 @@ def test_faults_over_a_socket() -> None:
         ]
 
 
-def test_tags_are_counted(made: S3Sandbox) -> None:
+def test_tags_are_counted(s3_sandbox: S3Sandbox) -> None:
     """Tags are stored, and only their number is returned."""
-    ask(made, Request.put("/a", headers={"x-amz-tagging": "a=b&c=d"}))
-    result = ask(made, Request.head("/a"))
+    ask(s3_sandbox, Request.put("/a", headers={"x-amz-tagging": "a=b&c=d"}))
+    result = ask(s3_sandbox, Request.head("/a"))
     assert ("2", None) == (result.header("x-amz-tagging-count"), result.header("x-amz-tagging"))
 
 

@@ -129,7 +129,7 @@ def test_awaited_sources_of_the_plain_face(files: Storage) -> None:
         files.upload("a", source())
 
 
-class _Awaited:
+class _AwaitedFile:
     """A file that is awaited, and closed."""
 
     def __init__(self) -> None:
@@ -156,15 +156,15 @@ class _Iterated:
 
 def test_awaited_sources() -> None:
     """Asynchronous files and iterators are accepted, and closed if they were opened here."""
-    file = _Awaited()
+    file = _AwaitedFile()
 
-    async def opened() -> _Awaited:
+    async def open_file() -> _AwaitedFile:
         return file
 
     async def flow() -> None:
         with sandbox() as new_sandbox:
             async with async_over_s3(new_sandbox) as hub:
-                for source in (opened, _Iterated()):
+                for source in (open_file, _Iterated()):
                     await hub.storage().upload("a", source, part_size=PART)  # type: ignore[arg-type]  # whatever can be awaited
                     async with await hub.storage().download("a") as download:
                         assert DATA == await download.read_all()

@@ -426,7 +426,7 @@ def _charge(order: str) -> Request:
 
 def truth_of(run: FaultedRun) -> dict[str, Any]:
     """The answers to the operator's questions, by the vendors and the callers."""
-    waiting_counts = {name: _held(run.of(name)) for name in ("maps", "tiles")}
+    waiting_counts = {name: _held_seconds(run.of(name)) for name in ("maps", "tiles")}
     by_tenant: defaultdict[str, float] = defaultdict(float)
     for record in run.of("maps", "tiles"):
         by_tenant[record.tenant] += record.duration - record.busy
@@ -439,8 +439,8 @@ def truth_of(run: FaultedRun) -> dict[str, Any]:
     hedged_records = [record for record in run.of("quotes") if len(record.sent) > 1]
     refused_records = [r for r in run.records if isinstance(r.error, CircuitBreakerOpen)]
     return {
-        "orders that may have been charged twice": _twice(run.of("pay")),
-        "orders that may have been booked twice": _twice(run.of("erp")),
+        "orders that may have been charged twice": _orders_with_two_effects(run.of("pay")),
+        "orders that may have been booked twice": _orders_with_two_effects(run.of("erp")),
         "orders without a known outcome": sorted(_undecided(run.of("pay", "erp"))),
         "calls by service and outcome": dict(
             Counter(f"{record.service} {record.outcome}" for record in run.records)
@@ -448,8 +448,8 @@ def truth_of(run: FaultedRun) -> dict[str, Any]:
         "seconds of waiting by limit": waiting_counts,
         "limit that cost the most": max(waiting_counts, key=lambda name: waiting_counts[name]),
         "tenant that waited longest for limits": max(by_tenant, key=lambda name: by_tenant[name]),
-        "seconds of the vendor's pauses at tax": _held(run.of("tax")),
-        "seconds of waiting for the bulkhead of stock": _held(run.of("stock")),
+        "seconds of the vendor's pauses at tax": _held_seconds(run.of("tax")),
+        "seconds of waiting for the bulkhead of stock": _held_seconds(run.of("stock")),
         "circuit that opened first": openings[0][0],
         "orders whose call opened a circuit": sorted(change[2] for change in openings),
         "orders whose probe opened a circuit again": sorted(
@@ -476,12 +476,12 @@ def truth_of(run: FaultedRun) -> dict[str, Any]:
     }
 
 
-def _held(records: Iterable[CallRecord]) -> float:
+def _held_seconds(records: Iterable[CallRecord]) -> float:
     """The seconds of calls for which no vendor was at work."""
     return sum(record.duration - record.busy for record in records)
 
 
-def _twice(records: Iterable[CallRecord]) -> list[str]:
+def _orders_with_two_effects(records: Iterable[CallRecord]) -> list[str]:
     """The orders with two possible effects: under two keys, or in two calls without a key."""
     effects: defaultdict[str, set[object]] = defaultdict(set)
     for record in records:

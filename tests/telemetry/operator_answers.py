@@ -57,7 +57,7 @@ def answers(spans: Iterable[str]) -> dict[str, Any]:
         key=lambda change: change[0],
     )
     automatic = _automatic_changes(changes)
-    waits = _waits(calls)
+    waits = _waits_of_calls(calls)
     by_limit = _sums((service, duration) for service, _, by, duration in waits if by == "limit")
     by_tenant = _sums((tenant, took) for _, tenant, by, took in waits if by == "limit")
     pauses = _sums((service, took) for service, _, by, took in waits if by == "pause")
@@ -84,8 +84,8 @@ def answers(spans: Iterable[str]) -> dict[str, Any]:
             by_hand[attributes["moorage.circuit"]].append(attributes["moorage.state"])
     limits = {name: took for name, took in by_limit.items() if not pauses[name]}
     return {
-        "orders that may have been charged twice": _twice(calls, "pay"),
-        "orders that may have been booked twice": _twice(calls, "erp"),
+        "orders that may have been charged twice": _orders_with_two_effects(calls, "pay"),
+        "orders that may have been booked twice": _orders_with_two_effects(calls, "erp"),
         "orders without a known outcome": _undecided(calls, {"pay", "erp"}),
         "calls by service and outcome": dict(
             Counter(f"{call['service']} {call['outcome']}" for call in calls)
@@ -166,7 +166,7 @@ def _read(spans: Iterable[str]) -> tuple[list[ExportedCall], list[ExportedCall]]
     return [root for root in roots if root.is_call], [root for root in roots if not root.is_call]
 
 
-def _waits(calls: Iterable[ExportedCall]) -> list[tuple[str, str, str, float]]:
+def _waits_of_calls(calls: Iterable[ExportedCall]) -> list[tuple[str, str, str, float]]:
     """Each wait as service, tenant, reason and seconds."""
     calls = list(calls)
     pauses: defaultdict[tuple[str, str], list[tuple[float, float]]] = defaultdict(list)
@@ -215,7 +215,7 @@ def _automatic_changes(
     return {kind: sorted(orders) for kind, orders in changes_by_kind.items()}
 
 
-def _twice(calls: Iterable[ExportedCall], service: str) -> list[str]:
+def _orders_with_two_effects(calls: Iterable[ExportedCall], service: str) -> list[str]:
     """The orders that may have had two effects, by the rules of the registry."""
     effects: defaultdict[str, set[object]] = defaultdict(set)
     for call in calls:

@@ -47,7 +47,7 @@ class Prometheus:
         with urlopen(f"{self._url}/api/v1/{path}?{query}", timeout=_PATIENCE) as answer:  # noqa: S310 - our own server
             return json.load(answer)["data"]
 
-    def until(self, path: str, **parameters: object) -> Any:
+    def wait_for_result(self, path: str, **parameters: object) -> Any:
         """The same, as soon as it is not empty."""
         end = time.monotonic() + _PATIENCE
         while time.monotonic() < end:
@@ -81,7 +81,7 @@ def prometheus(folder: Path, config: dict[str, Any]) -> Generator[Prometheus]:
     with log, subprocess.Popen(command, stdout=log, stderr=log, env=dict(os.environ)) as process:
         try:
             server = Prometheus(port)
-            server.until("status/buildinfo")
+            server.wait_for_result("status/buildinfo")
             yield server
         finally:
             process.terminate()

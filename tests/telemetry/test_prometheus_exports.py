@@ -131,14 +131,14 @@ def test_alerts_fire(name: str, server: tuple[Prometheus, datetime]) -> None:
 def test_alerts_name_the_fault(server: tuple[Prometheus, datetime]) -> None:
     """Alerts name the services whose vendors failed, and no other services."""
 
-    def about(name: str, label: str) -> set[str]:
+    def labels_of(name: str, label: str) -> set[str]:
         return {line["metric"][label] for line in _values(server, alerts()[name])}
 
-    assert {"bank", "post", "fax"} == about("MoorageCircuitOpened", "circuit")
-    assert {"sms"} == about("MoorageRetryBudgetSpent", "service")
-    assert "pay" in about("MoorageOutcomeUnknown", "service")
-    assert not {"maps", "tiles", "stock"} & about("MoorageCallsFail", "service")
-    assert {"maps"} == about("MoorageCallsWait", "service")
+    assert {"bank", "post", "fax"} == labels_of("MoorageCircuitOpened", "circuit")
+    assert {"sms"} == labels_of("MoorageRetryBudgetSpent", "service")
+    assert "pay" in labels_of("MoorageOutcomeUnknown", "service")
+    assert not {"maps", "tiles", "stock"} & labels_of("MoorageCallsFail", "service")
+    assert {"maps"} == labels_of("MoorageCallsWait", "service")
 
 
 def test_rules_are_loaded(server: tuple[Prometheus, datetime], tmp_path: Path) -> None:
@@ -168,7 +168,7 @@ def test_exemplars_are_scraped(tmp_path: Path) -> None:
     try:
         with prometheus(tmp_path, {"scrape_configs": [scrape]}) as server:
             end = 4_000_000_000
-            exemplar_series = server.until(
+            exemplar_series = server.wait_for_result(
                 "query_exemplars", query="moorage_call_duration_seconds_bucket", start=0, end=end
             )
     finally:

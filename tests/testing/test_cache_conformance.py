@@ -158,7 +158,7 @@ class _Frozen(AsyncMemoryCache):
         return result._replace(entries=tuple(attrs.evolve(e, age=7.25) for e in result.entries))
 
 
-class _Young(AsyncMemoryCache):
+class _GrowingYounger(AsyncMemoryCache):
     """Lets answers grow younger."""
 
     def __init__(self) -> None:
@@ -211,7 +211,7 @@ class _Eternal(AsyncMemoryCache):
         return await super().keep(key, mark, entries, 1e6, timeout)
 
 
-class _Found(AsyncMemoryCache):
+class _HoldingEveryKey(AsyncMemoryCache):
     """Has something under every key."""
 
     async def look(self, key: str, /, timeout: float | None = None) -> Found:
@@ -229,7 +229,7 @@ class _Aged(AsyncMemoryCache):
 @pytest.mark.parametrize(
     "check, wrong, sentence",
     [
-        (kit.nothing_is_there_at_first, _Found, "0 answers are to be found"),
+        (kit.nothing_is_there_at_first, _HoldingEveryKey, "0 answers are to be found"),
         (kit.answers_come_back_as_they_were, _Losing, "3 answers are to be found"),
         (kit.answers_come_back_as_they_were, _Refusing, "was not kept, though"),
         (kit.answers_come_back_as_they_were, _Stripping, "3 answers are to be found"),
@@ -247,7 +247,7 @@ class _Aged(AsyncMemoryCache):
         (kit.of_two_that_looked_at_once_one_keeps, _Traceless, "over one that came after"),
         (kit.of_two_that_looked_at_once_one_keeps, _Refusing, "was not kept, though"),
         (kit.answers_grow_old, _Frozen, "do not grow older|only .* s older"),
-        (kit.answers_grow_old, _Young, "has become younger"),
+        (kit.answers_grow_old, _GrowingYounger, "has become younger"),
         (kit.answers_grow_old, _Hasty, "too early"),
         (kit.answers_grow_old, _Fleeting, "lost that was to be kept"),
         (kit.answers_are_kept_as_long_as_asked, _Eternal, "for longer than it was to be"),

@@ -53,7 +53,7 @@ class Steady(Control):
         """Report that nothing was lost."""
 
 
-class Busy(Control):
+class BusyMachine(Control):
     """The measurement of a machine that withholds a second from everybody."""
 
     def _measure(self) -> None:
@@ -104,10 +104,10 @@ def test_a_failure_on_a_busy_machine_is_tried_again(error: Exception, failures: 
             raise error
 
     if failures < 12:
-        asyncio.run(timely(a_check, Busy)())
+        asyncio.run(timely(a_check, BusyMachine)())
     else:
         with pytest.raises(type(error)):
-            asyncio.run(timely(a_check, Busy)())
+            asyncio.run(timely(a_check, BusyMachine)())
     assert min(failures + 1, 12) == len(tries)
 
 

@@ -14,7 +14,7 @@ from moorage.testing.fakes.clock import AsyncVirtualSleeper, VirtualClock, Virtu
 from moorage.testing.kits.checks import name_of
 
 
-def plain() -> tuple[VirtualClock, VirtualSleeper]:
+def clock_and_sleeper() -> tuple[VirtualClock, VirtualSleeper]:
     """A clock, and a sleeper that advances it."""
     clock = VirtualClock()
     return clock, VirtualSleeper(clock)
@@ -35,7 +35,7 @@ def test_clock_conforms(check: kit.Check) -> None:
 @pytest.mark.parametrize("check", kit.SLEEPER_CHECKS, ids=name_of)
 def test_sleeper_conforms(check: kit.SleeperCheck) -> None:
     """Sleeping by advancing the clock keeps the contract of the port."""
-    check(plain)
+    check(clock_and_sleeper)
 
 
 @pytest.mark.parametrize("check", kit.ASYNC_SLEEPER_CHECKS, ids=name_of)
@@ -107,7 +107,7 @@ def test_a_late_alarm_does_not_turn_time_back() -> None:
 
 def test_sleeps_are_remembered() -> None:
     """A sleep advances the clock by its length, and is recorded."""
-    clock, sleeper = plain()
+    clock, sleeper = clock_and_sleeper()
     for seconds in (1.5, 0, -1):
         sleeper.sleep(seconds)
 

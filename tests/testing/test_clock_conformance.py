@@ -11,7 +11,7 @@ from moorage.adapters.clocks.system import SystemClock
 from moorage.testing import clock_conformance as kit
 
 
-class _Odd:
+class _FaultyClock:
     """A clock with a chosen fault."""
 
     def __init__(self, reading: Callable[[], int], watch: Callable[[], datetime]) -> None:
@@ -33,14 +33,14 @@ def _utc() -> datetime:
 def test_notices_a_clock_that_counts_wrongly(reading: Callable[[], int]) -> None:
     """The kit reports a clock that goes back, or whose readings are not integers."""
     with pytest.raises(AssertionError, match="nanoseconds"):
-        kit.nanoseconds_never_go_back(lambda: _Odd(reading, _utc))
+        kit.nanoseconds_never_go_back(lambda: _FaultyClock(reading, _utc))
 
 
 @pytest.mark.parametrize("watch", [datetime.now, lambda: datetime.now(UTC).replace(tzinfo=None)])
 def test_notices_a_naive_watch(watch: Callable[[], datetime]) -> None:
     """The kit reports a clock whose time of day has no time zone."""
     with pytest.raises(AssertionError, match="aware"):
-        kit.utc_is_aware(lambda: _Odd(time.monotonic_ns, watch))
+        kit.utc_is_aware(lambda: _FaultyClock(time.monotonic_ns, watch))
 
 
 class _Sleepless:

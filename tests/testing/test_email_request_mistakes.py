@@ -31,7 +31,7 @@ _NUMBERS = count()
 class _Changing(Resend):
     """Sends another message, or under another key, than it is given."""
 
-    def changed(self, message: EmailMessage) -> EmailMessage:
+    def changed_message(self, message: EmailMessage) -> EmailMessage:
         return message
 
     def changed_key(self, key: str | None) -> str | None:
@@ -40,13 +40,13 @@ class _Changing(Resend):
     async def send_transactional(
         self, wire: Wire, message: EmailMessage, /, *, key: str | None
     ) -> EmailReceipt:
-        changed_message, changed_key = self.changed(message), self.changed_key(key)
+        changed_message, changed_key = self.changed_message(message), self.changed_key(key)
         return await Resend.send_transactional(self, wire, changed_message, key=changed_key)
 
     async def send_bulk(
         self, wire: Wire, bulk: BulkMessage, /, *, key: str | None
     ) -> list[Result[EmailReceipt]]:
-        changed_bulk = attrs.evolve(bulk, base=self.changed(bulk.base))
+        changed_bulk = attrs.evolve(bulk, base=self.changed_message(bulk.base))
         return await Resend.send_bulk(self, wire, changed_bulk, key=self.changed_key(key))
 
 
@@ -71,7 +71,7 @@ class _Shortened(_Changing):
         return key and key[:40]
 
 
-class _Twice(_Changing):
+class _SendingTwice(_Changing):
     """Sends each message twice."""
 
     async def send_transactional(
@@ -84,49 +84,49 @@ class _Twice(_Changing):
 class _OneRecipient(_Changing):
     """Sends a message to the first recipient only."""
 
-    def changed(self, message: EmailMessage) -> EmailMessage:
+    def changed_message(self, message: EmailMessage) -> EmailMessage:
         return attrs.evolve(message, to=message.to[:1])
 
 
 class _Nameless(_Changing):
     """Sends the addresses of recipients without their names."""
 
-    def changed(self, message: EmailMessage) -> EmailMessage:
+    def changed_message(self, message: EmailMessage) -> EmailMessage:
         return attrs.evolve(message, to=[attrs.evolve(it, name=None) for it in message.to])
 
 
 class _Unanswerable(_Changing):
     """Loses the address for replies."""
 
-    def changed(self, message: EmailMessage) -> EmailMessage:
+    def changed_message(self, message: EmailMessage) -> EmailMessage:
         return attrs.evolve(message, reply_to=())
 
 
 class _Answering(_Changing):
     """Has replies go to the sender, unasked."""
 
-    def changed(self, message: EmailMessage) -> EmailMessage:
+    def changed_message(self, message: EmailMessage) -> EmailMessage:
         return attrs.evolve(message, reply_to=message.reply_to or "shop@example.com")
 
 
 class _Trimming(_Changing):
     """Sends a text without what follows a line with a dot alone."""
 
-    def changed(self, message: EmailMessage) -> EmailMessage:
+    def changed_message(self, message: EmailMessage) -> EmailMessage:
         return attrs.evolve(message, text=message.text and message.text.partition("\n.\n")[0])
 
 
 class _Drawing(_Changing):
     """Makes HTML of the text."""
 
-    def changed(self, message: EmailMessage) -> EmailMessage:
+    def changed_message(self, message: EmailMessage) -> EmailMessage:
         return attrs.evolve(message, html=message.html or message.text)
 
 
 class _Local(_Changing):
     """Takes the time on the sender's clock for that in UTC."""
 
-    def changed(self, message: EmailMessage) -> EmailMessage:
+    def changed_message(self, message: EmailMessage) -> EmailMessage:
         send_time = message.send_at
         return attrs.evolve(message, send_at=send_time and send_time.replace(tzinfo=UTC))
 
@@ -134,14 +134,14 @@ class _Local(_Changing):
 class _Fileless(_Changing):
     """Loses the files of messages."""
 
-    def changed(self, message: EmailMessage) -> EmailMessage:
+    def changed_message(self, message: EmailMessage) -> EmailMessage:
         return attrs.evolve(message, attachments=(), text=message.text or "A file.")
 
 
 class _Headless(_Changing):
     """Loses the headers of messages."""
 
-    def changed(self, message: EmailMessage) -> EmailMessage:
+    def changed_message(self, message: EmailMessage) -> EmailMessage:
         return attrs.evolve(message, headers={})
 
 
@@ -193,7 +193,7 @@ CHECKS = {name_of(check): check for check in kit.ASYNC_CHECKS}
 @pytest.mark.parametrize(
     "check, wrong, sentence",
     [
-        ("each_request_is_sent_once", _Twice, "A message sent POST /emails twice"),
+        ("each_request_is_sent_once", _SendingTwice, "A message sent POST /emails twice"),
         ("each_message_carries_its_key", _Keyless, "without its key"),
         ("each_message_carries_its_key", _Numbered, "sends other keys"),
         ("each_message_carries_its_key", _Shortened, "under one key"),

@@ -103,7 +103,7 @@ class Sparing(MemoryInbox):
         return len(page.items)
 
 
-class Alone(MemoryOutbox):
+class SingleThreadOutbox(MemoryOutbox):
     """A store for one thread only."""
 
     def swap(self, entry: Any, fence: int, /) -> bool:
@@ -145,7 +145,7 @@ def test_calls_are_checked_alike() -> None:
     assert names == [name_of(check) for check in outbox_conformance.CHECKS]
     late_check = outbox_conformance.CHECKS[names.index("many_threads_write_over_one")]
     with pytest.raises(AssertionError):
-        late_check(Alone)
+        late_check(SingleThreadOutbox)
 
 
 def test_tasks_are_checked_too() -> None:

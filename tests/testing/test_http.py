@@ -217,12 +217,12 @@ def test_a_source_that_fails_is_a_failed_connection(
 ) -> None:
     """A body's source that fails says whether bytes of it may have left."""
 
-    def broken() -> Iterator[bytes]:
+    def failing_source() -> Iterator[bytes]:
         yield from [b"x"] * read
         raise OSError("disk")
 
     with pytest.raises(ConnectionFailed, match="OSError") as info:
-        now(client_of(FakeVendor()).send(Request.post("/", body=broken()), URL, TIMEOUTS))
+        now(client_of(FakeVendor()).send(Request.post("/", body=failing_source()), URL, TIMEOUTS))
 
     assert bool(read) is info.value.may_have_been_processed
     assert isinstance(info.value.__cause__, OSError)

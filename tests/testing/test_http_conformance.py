@@ -92,7 +92,7 @@ async def vague(send: Send, request: Request, url: str, timeouts: Timeouts) -> R
         raise VendorFailed("It broke.") from None
 
 
-async def sure(send: Send, request: Request, url: str, timeouts: Timeouts) -> Response:
+async def claim_unsent(send: Send, request: Request, url: str, timeouts: Timeouts) -> Response:
     """Say of every failure that nothing was sent."""
     try:
         return await send(request, url, timeouts)
@@ -110,7 +110,7 @@ async def unsure(send: Send, request: Request, url: str, timeouts: Timeouts) -> 
         raise
 
 
-async def late(send: Send, request: Request, url: str, timeouts: Timeouts) -> Response:
+async def claim_timeout(send: Send, request: Request, url: str, timeouts: Timeouts) -> Response:
     """Take every failure for one of time."""
     try:
         return await send(request, url, timeouts)
@@ -123,7 +123,7 @@ async def content(_: Send, __: Request, url: str, ___: Timeouts) -> Response:
     return Response(204, url=url, elapsed=1.0)
 
 
-async def slow(send: Send, request: Request, url: str, timeouts: Timeouts) -> Response:
+async def end_late(send: Send, request: Request, url: str, timeouts: Timeouts) -> Response:
     """Keep a timeout, but not for long enough to say so in time."""
     try:
         return await send(request, url, timeouts)
@@ -161,7 +161,7 @@ async def nameless(send: Send, request: Request, url: str, timeouts: Timeouts) -
         raise type(error)("It failed") from error
 
 
-async def odd(send: Send, request: Request, url: str, timeouts: Timeouts) -> Any:
+async def return_body(send: Send, request: Request, url: str, timeouts: Timeouts) -> Any:
     """Return something else."""
     return (await send(request, url, timeouts)).body
 
@@ -187,7 +187,7 @@ async def forgetful(send: Send, request: Request, url: str, timeouts: Timeouts) 
 @pytest.mark.parametrize(
     "check, habit, sentence",
     [
-        (checks.an_answer_comes_back_whole, odd, "send\\(\\) returned"),
+        (checks.an_answer_comes_back_whole, return_body, "send\\(\\) returned"),
         (checks.an_answer_comes_back_whole, content, "299 came back as 204"),
         (checks.an_answer_comes_back_whole, forgetful, "The field x-many of the answer is"),
         (checks.the_target_is_sent_as_it_is, tidy, "arrived as '/a/b/'"),
@@ -195,14 +195,18 @@ async def forgetful(send: Send, request: Request, url: str, timeouts: Timeouts) 
         (faults.being_cut_off_is_noticed, content, "is no ConnectionFailed: it closed without"),
         (faults.being_cut_off_is_noticed, foreign, "A foreign OSError"),
         (faults.being_cut_off_is_noticed, vague, "is no ConnectionFailed"),
-        (faults.being_cut_off_is_noticed, sure, "may_have_been_processed must be True"),
-        (faults.silence_ends_with_the_read_timeout, slow, "It took .* to notice: it never"),
+        (faults.being_cut_off_is_noticed, claim_unsent, "may_have_been_processed must be True"),
+        (faults.silence_ends_with_the_read_timeout, end_late, "It took .* to notice: it never"),
         (faults.what_was_not_reached_did_nothing, unsure, "must be False: its port was refusing"),
         (faults.what_was_read_is_not_sent_again, stubborn, "is no ConnectionFailed"),
         (faults.an_answer_that_is_none_is_refused, content, "is no VendorFailed"),
         (faults.errors_keep_secrets, talkative, "A secret shows"),
         (faults.errors_keep_secrets, nameless, "does not say whom"),
-        (attacks.a_byte_a_second_ends_with_the_total_timeout, slow, "It took .* to notice: its"),
+        (
+            attacks.a_byte_a_second_ends_with_the_total_timeout,
+            end_late,
+            "It took .* to notice: its",
+        ),
         (attacks.a_flood_is_refused, content, "is no VendorFailed: its chunks"),
         (attacks.a_bomb_is_refused, content, "is no VendorFailed: its body was a bomb"),
         (attacks.nobody_is_led_elsewhere, led, "301 came back as"),
@@ -380,8 +384,12 @@ def test_the_table_of_failures_is_drawn_from_the_kit() -> None:
     [
         (failures.FAILURES[0], unsure, "is True, not False: the vendor's name has no address"),
         (failures.FAILURES[2], vague, "is no AttemptTimeout: the vendor cannot be reached"),
-        (failures.FAILURES[11], sure, "is False, not True: the vendor hangs up"),
-        (failures.FAILURES[11], late, "AttemptTimeout is no ConnectionFailed: the vendor hangs"),
+        (failures.FAILURES[11], claim_unsent, "is False, not True: the vendor hangs up"),
+        (
+            failures.FAILURES[11],
+            claim_timeout,
+            "AttemptTimeout is no ConnectionFailed: the vendor hangs",
+        ),
     ],
     ids=lambda value: getattr(value, "happened", None),
 )

@@ -193,7 +193,7 @@ def test_notices_wrong_locks(
         asyncio.run(check(wrong))
 
 
-class _Closed(ThreadLocks):
+class _AdmittingNobody(ThreadLocks):
     def acquire(
         self, name: str, holder: object, /, *, places: int, queue: int, timeout: float
     ) -> bool:
@@ -204,4 +204,4 @@ class _Closed(ThreadLocks):
 def test_notices_that_threads_are_refused() -> None:
     """Threads that have the time to wait must be let in."""
     with pytest.raises(AssertionError, match="was not let in"):
-        kit.threads_never_crowd(_Closed)
+        kit.threads_never_crowd(_AdmittingNobody)

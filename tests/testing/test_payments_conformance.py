@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 @attrs.frozen(kw_only=True)
-class Slow(Stripe):
+class SlowVendor(Stripe):
     """A vendor that accepts everything, reports by webhook only, and lists nothing."""
 
     capabilities: ClassVar[frozenset[str]] = frozenset()
@@ -85,16 +85,16 @@ class Hopeful(Stripe):
             return Payment(ref=wire.ref("pi_0"), state=PaymentState.CAPTURED)
 
 
-def slow() -> PaymentsSubject:
+def slow_subject() -> PaymentsSubject:
     """A slow vendor with a new sandbox."""
     subject = stripe()
-    return attrs.evolve(subject, vendor=Slow(credentials=subject.secret))
+    return attrs.evolve(subject, vendor=SlowVendor(credentials=subject.secret))
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=name_of)
 def test_slow_vendor_conforms(check: payments_conformance.Check) -> None:
     """A vendor that confirms by webhook, with few capabilities, passes every check."""
-    check(slow)
+    check(slow_subject)
 
 
 @pytest.mark.parametrize(

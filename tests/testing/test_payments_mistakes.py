@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from moorage.domain.webhooks.events import WebhookEvent
 
 
-def taken(payment: Payment, *states: PaymentState) -> Payment:
+def as_captured(payment: Payment, *states: PaymentState) -> Payment:
     """A payment that is captured where it has one of these states."""
     state = PaymentState.CAPTURED if payment.state in states else payment.state
     return attrs.evolve(payment, state=state)
@@ -36,7 +36,7 @@ class Hopeful(Stripe):
 
     async def charge(self, wire: Wire, charge: Charge, /, *, key: str) -> Payment:
         """Take an amount."""
-        return taken(await Stripe.charge(self, wire, charge, key=key), PaymentState.UNKNOWN)
+        return as_captured(await Stripe.charge(self, wire, charge, key=key), PaymentState.UNKNOWN)
 
 
 @attrs.frozen(kw_only=True)
@@ -45,7 +45,7 @@ class HopefulLater(Stripe):
 
     async def get(self, wire: Wire, ref: Any, /) -> Payment:
         """Look it up."""
-        return taken(await Stripe.get(self, wire, ref), PaymentState.UNKNOWN)
+        return as_captured(await Stripe.get(self, wire, ref), PaymentState.UNKNOWN)
 
 
 @attrs.frozen(kw_only=True)
@@ -54,7 +54,7 @@ class Hasty(Stripe):
 
     async def charge(self, wire: Wire, charge: Charge, /, *, key: str) -> Payment:
         """Take an amount."""
-        return taken(await Stripe.charge(self, wire, charge, key=key), PaymentState.PENDING)
+        return as_captured(await Stripe.charge(self, wire, charge, key=key), PaymentState.PENDING)
 
 
 @attrs.frozen(kw_only=True)

@@ -153,7 +153,7 @@ def test_credentials_are_checked_unless_a_route_is_open(path: str, token: str, s
     assert status == Gate().answer(request).status
 
 
-def _refused() -> Response:
+def _raise_refusal() -> Response:
     raise Refusal(reply("No.", 422))
 
 
@@ -225,7 +225,7 @@ def test_refusals_are_repeated_only_if_the_vendor_does(*, repeated: bool) -> Non
     """A refusal is stored for its key only where the vendor repeats it."""
     replays = Replays(refusals=lambda _: True) if repeated else Replays()
     statuses = []
-    for execute in (_refused, lambda: reply("Done.")):
+    for execute in (_raise_refusal, lambda: reply("Done.")):
         try:
             statuses.append(replays.respond("k", "a", execute).status)
         except Refusal as refusal:
@@ -324,7 +324,7 @@ def test_an_answer_may_be_streamed() -> None:
     with manager(Shelf()) as calls, calls.stream("shelf", Request.get("/files/a")) as answer:
         plain_bytes = b"".join(answer)
 
-    async def awaited() -> bytes:
+    async def stream_async() -> bytes:
         client = AsyncSandboxHttpClient(Shelf())
         async with AsyncConnectorManager([service], http=client) as calls:
             await calls.call("shelf", put("a"))
@@ -334,7 +334,7 @@ def test_an_answer_may_be_streamed() -> None:
         return whole_bytes
 
     SandboxHttpClient(Shelf()).close()
-    assert b'{"path":"a"}' == plain_bytes == asyncio.run(awaited())
+    assert b'{"path":"a"}' == plain_bytes == asyncio.run(stream_async())
 
 
 def test_it_listens_on_a_socket() -> None:

@@ -53,7 +53,7 @@ class Client:
             body["amount"] = {"value": value, "currency": "EUR"}
         return self.post(f"/payments/{psp}/{verb}", body)
 
-    def settled(self) -> list[tuple[str, str, str]]:
+    def settled_events(self) -> list[tuple[str, str, str]]:
         """The event, success and reason of each new webhook."""
         items = [notified(item.body) for item in self.sandbox.settle()]
         return [(item["eventCode"], item["success"], item["reason"]) for item in items]
@@ -74,7 +74,7 @@ def test_a_payment_is_authorised() -> None:
     client = Client()
     message = client.pay()
     assert ("Authorised", "INV-2041") == (message["resultCode"], message["merchantReference"])
-    assert [("AUTHORISATION", "true", "")] == client.settled()
+    assert [("AUTHORISATION", "true", "")] == client.settled_events()
 
 
 def test_live_platform_paths() -> None:
@@ -116,7 +116,7 @@ def test_refusal_webhook() -> None:
     """A refused payment sends a webhook with the reason."""
     client = Client()
     client.pay(paymentMethod={"holderName": "CARD_EXPIRED"})
-    assert [("AUTHORISATION", "false", "Expired Card")] == client.settled()
+    assert [("AUTHORISATION", "false", "Expired Card")] == client.settled_events()
 
 
 @pytest.mark.parametrize("manual", ["true", "false"])
@@ -126,7 +126,7 @@ def test_received_payment_is_authorised_later(manual: str) -> None:
     body = {"paymentMethod": {"holderName": "PENDING"}}
     psp = client.pay(**body, additionalData={"manualCapture": manual})["pspReference"]
     assert 0 == client.sandbox.payments[psp].authorised
-    assert [("AUTHORISATION", "true", "")] == client.settled()
+    assert [("AUTHORISATION", "true", "")] == client.settled_events()
     captured = 0 if manual == "true" else 14990
     payment = client.sandbox.payments[psp]
     assert (14990, captured) == (payment.authorised, payment.captured)
@@ -240,7 +240,7 @@ def test_a_capture_is_received_and_done_later() -> None:
     assert 0 == client.sandbox.payments[psp].captured
     client.move(psp, "refunds", 5000, merchantRefundReason="RETURN")
     reports = [("AUTHORISATION", "true", ""), ("CAPTURE", "true", ""), ("REFUND", "true", "")]
-    assert reports == client.settled()
+    assert reports == client.settled_events()
     assert 5000 == client.sandbox.payments[psp].refunded
 
 
@@ -266,7 +266,7 @@ def test_impossible_operations_fail_by_webhook(moves: Json, why: str) -> None:
     client = Client()
     psp = client.pay()["pspReference"]
     assert [201] * len(moves) == [client.move(psp, *move)[0] for move in moves]
-    *_, (_, success, reason) = client.settled()
+    *_, (_, success, reason) = client.settled_events()
     assert ("false", True) == (success, why in reason)
 
 
@@ -276,12 +276,12 @@ def test_another_currency_fails(verb: str, value: int) -> None:
     client = Client()
     psp = client.pay()["pspReference"]
     client.move(psp, "captures", 100)
-    client.settled()
+    client.settled_events()
     client.post(
         f"/payments/{psp}/{verb}",
         {"merchantAccount": "SandboxMerchant", "amount": {"value": value, "currency": "USD"}},
     )
-    assert "false" == client.settled()[0][1]
+    assert "false" == client.settled_events()[0][1]
 
 
 def test_support_may_allow_several_captures() -> None:
@@ -290,7 +290,7 @@ def test_support_may_allow_several_captures() -> None:
     psp = client.pay()["pspReference"]
     client.move(psp, "captures", 1)
     client.move(psp, "captures", 14989)
-    assert ["true"] * 3 == [success for _, success, _ in client.settled()]
+    assert ["true"] * 3 == [success for _, success, _ in client.settled_events()]
 
 
 @pytest.mark.parametrize(
@@ -318,7 +318,7 @@ def test_a_payment_is_cancelled_by_our_reference() -> None:
     body = {"merchantAccount": "SandboxMerchant", "paymentReference": "INV-2041"}
     status, message = client.post("/cancels", body)
     assert (201, "received") == (status, message["status"])
-    assert ("TECHNICAL_CANCEL", "true", "") == client.settled()[-1]
+    assert ("TECHNICAL_CANCEL", "true", "") == client.settled_events()[-1]
     assert (422, "167") == code(client.post("/cancels", {"merchantAccount": "SandboxMerchant"}))
 
 

@@ -90,7 +90,7 @@ def test_token_is_required(client: Client) -> None:
     assert (404, "INVALID_RESOURCE_ID") == issue(client.ask("GET", "/v2/nothing"))
 
 
-def changed(**fields: Json) -> Json:
+def changed_order(**fields: Json) -> Json:
     """An order with these fields changed."""
     return {**ORDER, **fields}
 
@@ -105,10 +105,10 @@ def unit(**fields: Json) -> Json:
     [
         ([], (400, "MALFORMED_REQUEST_JSON")),
         ({}, (400, "MISSING_REQUIRED_PARAMETER")),
-        (changed(intent="SALE"), (400, "INVALID_PARAMETER_VALUE")),
-        (changed(itent="x"), (400, "INVALID_PARAMETER")),
-        (changed(purchase_units=[]), (400, "INVALID_ARRAY_MIN_ITEMS")),
-        (changed(purchase_units={}), (400, "INVALID_ARRAY_MIN_ITEMS")),
+        (changed_order(intent="SALE"), (400, "INVALID_PARAMETER_VALUE")),
+        (changed_order(itent="x"), (400, "INVALID_PARAMETER")),
+        (changed_order(purchase_units=[]), (400, "INVALID_ARRAY_MIN_ITEMS")),
+        (changed_order(purchase_units={}), (400, "INVALID_ARRAY_MIN_ITEMS")),
         (unit(custom_id=7), (400, "INVALID_PARAMETER_SYNTAX")),
         (unit(custom_id="x" * 128), (400, "INVALID_STRING_LENGTH")),
         (unit(items={}), (400, "INVALID_PARAMETER_SYNTAX")),
@@ -121,13 +121,13 @@ def unit(**fields: Json) -> Json:
             unit(amount={"value": "1.00", "currency_code": "HUF"}),
             (422, "DECIMALS_NOT_SUPPORTED"),
         ),
-        (changed(payment_source={"card": {"vault_id": "none"}}), (422, "TOKEN_ID_NOT_FOUND")),
+        (changed_order(payment_source={"card": {"vault_id": "none"}}), (422, "TOKEN_ID_NOT_FOUND")),
         (
-            changed(payment_source={"card": {"vault_id": "wallet-1"}}),
+            changed_order(payment_source={"card": {"vault_id": "wallet-1"}}),
             (422, "MISMATCHED_VAULT_ID_TO_PAYMENT_SOURCE"),
         ),
         (
-            changed(payment_source={"paypal": {"vault_id": "refused-1"}}),
+            changed_order(payment_source={"paypal": {"vault_id": "refused-1"}}),
             (422, "INSTRUMENT_DECLINED"),
         ),
     ],

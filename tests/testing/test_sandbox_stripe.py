@@ -49,14 +49,16 @@ class Caller:
         """Change something."""
         return self.ask(Request.post(path, form=form), **headers)
 
-    def made(self, **fields: str) -> dict[str, Any]:
+    def new_intent(self, **fields: str) -> dict[str, Any]:
         """A new intent."""
         response = self.post(AT, {**PAID, **fields})
         assert 200 == response.status
         body: dict[str, Any] = response.json()
         return body
 
-    def refused(self, path: str, form: Mapping[str, str], **headers: str | None) -> dict[str, Any]:
+    def refusal_of(
+        self, path: str, form: Mapping[str, str], **headers: str | None
+    ) -> dict[str, Any]:
         """The error that something is refused with."""
         response = self.post(path, form, **headers)
         assert 400 <= response.status < 500
@@ -90,7 +92,7 @@ def _caller() -> Caller:
 )
 def test_invalid_requests_are_refused(caller: Caller, form: dict[str, str], part: str) -> None:
     """A request that Stripe would refuse is refused, and the field named."""
-    error = caller.refused(AT, form)
+    error = caller.refusal_of(AT, form)
 
     assert (400, "invalid_request_error") == (error["status"], error["type"])
     assert part in error["message"]
@@ -110,13 +112,13 @@ def test_key_and_version_are_required(
     caller: Caller, headers: dict[str, str | None], status: int
 ) -> None:
     """A request without a key and a version is refused, and a restricted key may do less."""
-    assert status == caller.refused(AT, PAID, **headers)["status"]
+    assert status == caller.refusal_of(AT, PAID, **headers)["status"]
     assert {} == caller.sandbox.intents
 
 
 def test_a_restricted_key_may_look(caller: Caller) -> None:
     """A restricted key can read."""
-    fields = caller.made()
+    fields = caller.new_intent()
     answer = caller.ask(Request.get(f"{AT}/{fields['id']}"), Authorization="Bearer rk_test_sandbox")
 
     assert fields["id"] == answer.json()["id"]
@@ -126,7 +128,7 @@ def test_a_key_is_kept(caller: Caller) -> None:
     """The first answer to a key comes again, and other parameters are refused."""
     first = caller.post(AT, PAID, Idempotency_Key="k")
     repeated_response = caller.post(AT, PAID, Idempotency_Key="k")
-    conflict_error = caller.refused(AT, USUAL, Idempotency_Key="k")
+    conflict_error = caller.refusal_of(AT, USUAL, Idempotency_Key="k")
 
     assert first.json() == repeated_response.json()
     assert "true" == repeated_response.headers.get("idempotent-replayed")
@@ -140,46 +142,48 @@ def test_declines_are_stored_and_mistakes_are_not(caller: Caller) -> None:
     for _ in range(2):
         assert (
             "lost_card"
-            == caller.refused(AT, declined_intent, Idempotency_Key="k-1")["decline_code"]
+            == caller.refusal_of(AT, declined_intent, Idempotency_Key="k-1")["decline_code"]
         )
     assert 1 == len(caller.sandbox.intents)
-    caller.refused(AT, {**PAID, "amount": "x"}, Idempotency_Key="k-2")
+    caller.refusal_of(AT, {**PAID, "amount": "x"}, Idempotency_Key="k-2")
 
     assert 200 == caller.post(AT, PAID, Idempotency_Key="k-2").status
 
 
 def test_impossible_transitions_are_refused(caller: Caller) -> None:
     """A payment cannot return to an earlier state."""
-    fields = caller.made(capture_method="manual")
+    fields = caller.new_intent(capture_method="manual")
     at = f"{AT}/{fields['id']}"
-    larger_capture_error = caller.refused(f"{at}/capture", {"amount_to_capture": "14991"})
-    early_refund_error = caller.refused("/v1/refunds", {"payment_intent": fields["id"]})
+    larger_capture_error = caller.refusal_of(f"{at}/capture", {"amount_to_capture": "14991"})
+    early_refund_error = caller.refusal_of("/v1/refunds", {"payment_intent": fields["id"]})
     assert 200 == caller.post(f"{at}/capture", {}).status
 
     assert "amount_too_large" == larger_capture_error["code"]
     assert "charge_not_captured" == early_refund_error["code"]
     for verb in ("capture", "cancel", "confirm"):
-        error = caller.refused(f"{at}/{verb}", {})
+        error = caller.refusal_of(f"{at}/{verb}", {})
         assert "payment_intent_unexpected_state" == error["code"]
 
 
 def test_no_more_is_refunded_than_was_taken(caller: Caller) -> None:
     """Refunds end where the charge ends."""
-    form = {"payment_intent": caller.made()["id"]}
-    assert "amount_too_large" == caller.refused("/v1/refunds", {**form, "amount": "14991"})["code"]
-    assert "amount" == caller.refused("/v1/refunds", {**form, "amount": "0"})["param"]
-    assert "reason" == caller.refused("/v1/refunds", {**form, "reason": "mood"})["param"]
+    form = {"payment_intent": caller.new_intent()["id"]}
+    assert (
+        "amount_too_large" == caller.refusal_of("/v1/refunds", {**form, "amount": "14991"})["code"]
+    )
+    assert "amount" == caller.refusal_of("/v1/refunds", {**form, "amount": "0"})["param"]
+    assert "reason" == caller.refusal_of("/v1/refunds", {**form, "reason": "mood"})["param"]
     assert 200 == caller.post("/v1/refunds", form).status
 
-    assert "charge_already_refunded" == caller.refused("/v1/refunds", form)["code"]
+    assert "charge_already_refunded" == caller.refusal_of("/v1/refunds", form)["code"]
 
 
 def test_an_intent_may_be_tried_again(caller: Caller) -> None:
     """After a decline the same intent takes another means of payment, and may be cancelled."""
     declined_intent = {**PAID, "payment_method": "pm_card_chargeDeclined"}
-    key = caller.refused(AT, declined_intent)["payment_intent"]["id"]
+    key = caller.refusal_of(AT, declined_intent)["payment_intent"]["id"]
     paid_response = caller.post(f"{AT}/{key}/confirm", {"payment_method": "pm_card_amex"})
-    other_intent = caller.refused(AT, declined_intent)["payment_intent"]["id"]
+    other_intent = caller.refusal_of(AT, declined_intent)["payment_intent"]["id"]
 
     assert "succeeded" == paid_response.json()["status"]
     assert "canceled" == caller.post(f"{AT}/{other_intent}/cancel", {}).json()["status"]

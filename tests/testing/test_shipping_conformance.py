@@ -40,23 +40,23 @@ if TYPE_CHECKING:
 def as_easypost(kind: type[EasyPost]) -> kit.Factory:
     """A subject like EasyPost's, with another vendor."""
 
-    def made() -> kit.ShippingSubject:
+    def new_subject() -> kit.ShippingSubject:
         subject = shipping_subjects.easypost()
         sandbox: Any = subject.sandbox
         return attrs.evolve(subject, vendor=kind(credentials=sandbox.api_key))
 
-    return made
+    return new_subject
 
 
 def as_shippo(kind: type[Shippo]) -> kit.Factory:
     """A subject like Shippo's, with another vendor."""
 
-    def made() -> kit.ShippingSubject:
+    def new_subject() -> kit.ShippingSubject:
         subject = shipping_subjects.shippo()
         sandbox: Any = subject.sandbox
         return attrs.evolve(subject, vendor=kind(credentials=sandbox.token))
 
-    return made
+    return new_subject
 
 
 @attrs.frozen(kw_only=True)
@@ -104,7 +104,7 @@ class Trusting(EasyPost):
 
 
 @attrs.frozen(kw_only=True)
-class Loud(EasyPost):
+class ShowingAddresses(EasyPost):
     """Shows addresses in errors."""
 
     async def buy(
@@ -219,7 +219,7 @@ class Narrow(EasyPost):
         (as_shippo(Forgetful), "a_lost_answer_buys_nothing_twice"),
         (as_shippo(Forgetful), "a_batch_that_was_cut_off_goes_on"),
         (as_easypost(Trusting), "a_malformed_answer_is_no_success"),
-        (as_easypost(Loud), "a_label_is_bought"),
+        (as_easypost(ShowingAddresses), "a_label_is_bought"),
         (as_easypost(Narrow), "an_address_arrives_whole"),
         (as_easypost(Wasteful), "offers_are_given"),
         (as_easypost(Quoting), "each_request_is_sent_once"),

@@ -69,19 +69,19 @@ def lesser() -> kit.SmsSubject:
 def as_vonage(kind: Callable[..., Vonage]) -> kit.Factory:
     """A subject like Vonage's, with another vendor."""
 
-    def made() -> kit.SmsSubject:
+    def new_subject() -> kit.SmsSubject:
         subject = sms_subjects.vonage()
         sandbox: Any = subject.sandbox
         vendor = kind(api_key=sandbox.api_key, credentials=sandbox.api_secret, sender="Acme")
         return attrs.evolve(subject, vendor=vendor)
 
-    return made
+    return new_subject
 
 
 def as_twilio(kind: Callable[..., Twilio]) -> kit.Factory:
     """A subject like Twilio's, with another vendor."""
 
-    def made() -> kit.SmsSubject:
+    def new_subject() -> kit.SmsSubject:
         subject = sms_subjects.twilio()
         sandbox: Any = subject.sandbox
         vendor = kind(
@@ -89,7 +89,7 @@ def as_twilio(kind: Callable[..., Twilio]) -> kit.Factory:
         )
         return attrs.evolve(subject, vendor=vendor)
 
-    return made
+    return new_subject
 
 
 @pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
@@ -107,42 +107,42 @@ def test_a_lesser_vendor_conforms_awaited(check: kit.AsyncCheck) -> None:
 class _Sending(Twilio):
     """Sends, and does something to the receipt."""
 
-    def told(self, receipt: SmsReceipt) -> SmsReceipt:
+    def changed_receipt(self, receipt: SmsReceipt) -> SmsReceipt:
         raise NotImplementedError
 
     async def send(self, wire: Wire, message: SmsMessage, /, *, key: str | None) -> SmsReceipt:
-        return self.told(await super().send(wire, message, key=key))
+        return self.changed_receipt(await super().send(wire, message, key=key))
 
 
 class _Early(_Sending):
     """Reports queued messages as delivered."""
 
-    def told(self, receipt: SmsReceipt) -> SmsReceipt:
+    def changed_receipt(self, receipt: SmsReceipt) -> SmsReceipt:
         return attrs.evolve(receipt, status=SmsStatus.DELIVERED)
 
 
-class _Certain(_Sending):
+class _ClaimingSent(_Sending):
     """Reports unknown messages as sent."""
 
-    def told(self, receipt: SmsReceipt) -> SmsReceipt:
+    def changed_receipt(self, receipt: SmsReceipt) -> SmsReceipt:
         return attrs.evolve(receipt, status=SmsStatus.SENT)
 
 
 class _Terse(_Sending):
     """Drops the vendor's answer."""
 
-    def told(self, receipt: SmsReceipt) -> SmsReceipt:
+    def changed_receipt(self, receipt: SmsReceipt) -> SmsReceipt:
         return attrs.evolve(receipt, raw=None)
 
 
 class _Translated(_Sending):
     """Loses the vendor's own word."""
 
-    def told(self, receipt: SmsReceipt) -> SmsReceipt:
+    def changed_receipt(self, receipt: SmsReceipt) -> SmsReceipt:
         return attrs.evolve(receipt, vendor_status=None)
 
 
-class _Twice(Twilio):
+class _SendingTwice(Twilio):
     """Sends everything twice."""
 
     async def send(self, wire: Wire, message: SmsMessage, /, *, key: str | None) -> SmsReceipt:
@@ -157,7 +157,7 @@ class _Keyless(Twilio):
         return await super().send(wire, message, key=None)
 
 
-class _Anew(Twilio):
+class _ChangingKeys(Twilio):
     """Uses a new key for every request."""
 
     async def send(self, wire: Wire, message: SmsMessage, /, *, key: str | None) -> SmsReceipt:
@@ -174,7 +174,7 @@ class _Trusting(Twilio):
             return SmsReceipt(ref=wire.ref("1"), status=SmsStatus.SENT)
 
 
-class _Plain(Twilio):
+class _LosingOptions(Twilio):
     """Loses the options of the vendor."""
 
     async def send(self, wire: Wire, message: SmsMessage, /, *, key: str | None) -> SmsReceipt:
@@ -296,7 +296,7 @@ def _unreachable() -> kit.SmsSubject:
 
 
 WRONG = [
-    ("a_message_is_sent", as_twilio(_Twice), "not sent once"),
+    ("a_message_is_sent", as_twilio(_SendingTwice), "not sent once"),
     ("a_message_is_sent", _unreachable, "not sent once"),
     ("a_message_is_sent", as_twilio(_Early), "as if it were over"),
     ("a_message_is_sent", as_twilio(_Translated), "own word is lost"),
@@ -313,10 +313,10 @@ WRONG = [
     ("a_refusal_has_its_type", as_vonage(_Brief), "answer is lost"),
     ("an_outage_is_no_refusal", as_vonage(_Resolute), "raised VendorRejected"),
     ("a_malformed_answer_is_no_success", as_twilio(_Trusting), "was no error"),
-    ("a_lost_answer_is_unknown", as_twilio(_Anew), "was no error"),
-    ("an_unknown_status_is_kept", as_twilio(_Certain), "is known"),
+    ("a_lost_answer_is_unknown", as_twilio(_ChangingKeys), "was no error"),
+    ("an_unknown_status_is_kept", as_twilio(_ClaimingSent), "is known"),
     ("each_of_many_has_its_result", as_twilio(_Keyless), "sent already"),
-    ("options_arrive", as_twilio(_Plain), "option is lost"),
+    ("options_arrive", as_twilio(_LosingOptions), "option is lost"),
     ("nothing_shows_whom_it_went_to", as_twilio(_Showing), "is shown"),
     ("events_are_accepted_if_signed", as_twilio(_Cheerful), "was read as"),
     ("events_are_accepted_if_signed", _forgeable, "somebody else signed"),

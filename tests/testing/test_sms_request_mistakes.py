@@ -49,11 +49,11 @@ class _OtherWire:
 class _ChangedKeys(Bird):
     """Sends messages under keys of its own."""
 
-    def changed(self, key: str) -> str | None:
+    def changed_key(self, key: str) -> str | None:
         raise NotImplementedError
 
     async def send(self, wire: Wire, message: SmsMessage, /, *, key: str | None) -> SmsReceipt:
-        other_wire: Any = _OtherWire(wire, self.changed)
+        other_wire: Any = _OtherWire(wire, self.changed_key)
         receipt: SmsReceipt = await Bird.send.__get__(self, type(self))(
             other_wire, message, key=key
         )
@@ -63,25 +63,25 @@ class _ChangedKeys(Bird):
 class _Keyless(_ChangedKeys):
     """Loses the key on the way to the vendor."""
 
-    def changed(self, key: str) -> str | None:
+    def changed_key(self, key: str) -> str | None:
         return None
 
 
 class _Numbered(_ChangedKeys):
     """Sends another key in each process."""
 
-    def changed(self, key: str) -> str | None:
+    def changed_key(self, key: str) -> str | None:
         return f"{key}-{next(_NUMBERS)}"
 
 
 class _Shortened(_ChangedKeys):
     """Sends the beginning of a key, which others have too."""
 
-    def changed(self, key: str) -> str | None:
+    def changed_key(self, key: str) -> str | None:
         return key[:8]
 
 
-class _Twice(Twilio):
+class _LookingUpTwice(Twilio):
     """Looks everything up twice."""
 
     async def get(self, wire: Wire, ref: Ref, /) -> SmsReceipt:
@@ -92,31 +92,31 @@ class _Twice(Twilio):
 class _Changing(Twilio):
     """Sends another message than it is given."""
 
-    def changed(self, message: SmsMessage) -> SmsMessage:
+    def changed_message(self, message: SmsMessage) -> SmsMessage:
         raise NotImplementedError
 
     async def send(self, wire: Wire, message: SmsMessage, /, *, key: str | None) -> SmsReceipt:
-        return await super().send(wire, self.changed(message), key=key)
+        return await super().send(wire, self.changed_message(message), key=key)
 
 
 class _Trimming(_Changing):
     """Sends a text without its last character."""
 
-    def changed(self, message: SmsMessage) -> SmsMessage:
+    def changed_message(self, message: SmsMessage) -> SmsMessage:
         return attrs.evolve(message, text=message.text[:-1])
 
 
 class _Anonymous(_Changing):
     """Sends every message from the account's own sender."""
 
-    def changed(self, message: SmsMessage) -> SmsMessage:
+    def changed_message(self, message: SmsMessage) -> SmsMessage:
         return attrs.evolve(message, sender=None)
 
 
 class _Impatient(_Changing):
     """Gives a message a tenth of the time to be delivered."""
 
-    def changed(self, message: SmsMessage) -> SmsMessage:
+    def changed_message(self, message: SmsMessage) -> SmsMessage:
         validity = message.validity
         return attrs.evolve(message, validity=validity and validity / 10)
 
@@ -124,7 +124,7 @@ class _Impatient(_Changing):
 class _Local(_Changing):
     """Takes the time on the sender's clock for that in UTC."""
 
-    def changed(self, message: SmsMessage) -> SmsMessage:
+    def changed_message(self, message: SmsMessage) -> SmsMessage:
         send_time = message.send_at
         return attrs.evolve(message, send_at=send_time and send_time.replace(tzinfo=UTC))
 
@@ -208,7 +208,7 @@ WRONG = [
     ("each_message_carries_its_key", _as_bird(_Keyless), "without its key"),
     ("each_message_carries_its_key", _as_bird(_Numbered), "sends other keys"),
     ("each_message_carries_its_key", _as_bird(_Shortened), "under one key"),
-    ("each_request_is_sent_once", _as_twilio(_Twice), "A get sent GET .* twice"),
+    ("each_request_is_sent_once", _as_twilio(_LookingUpTwice), "A get sent GET .* twice"),
     ("a_message_is_sent_as_written", _as_twilio(_Trimming), "text is not sent"),
     ("a_request_is_in_the_vendors_words", _as_twilio(_Anonymous), "as From"),
     ("a_request_is_in_the_vendors_words", _as_twilio(_Impatient), "as ValidityPeriod"),

@@ -77,7 +77,7 @@ def test_a_store_that_forgets_at_once_decides_as_the_model(pause: float) -> None
         check for check in kit.TIMED_CHECKS if name_of(check) == "decisions_equal_the_model"
     )
 
-    class Busy(NaiveStore):
+    class BusyStore(NaiveStore):
         """Removes all expired states, and pauses between two commands."""
 
         def now(self) -> int:
@@ -90,7 +90,7 @@ def test_a_store_that_forgets_at_once_decides_as_the_model(pause: float) -> None
             self.now()
             return super().execute(command, timeout)
 
-    check(_timed(Busy))
+    check(_timed(BusyStore))
 
 
 @pytest.mark.parametrize(
@@ -179,7 +179,7 @@ class _Returning(NaiveStore):
         return 3 * 10**15 - super().now()
 
 
-class _Young(NaiveStore):
+class _YoungStore(NaiveStore):
     """Counts time from its own beginning."""
 
     def now(self) -> int:
@@ -193,14 +193,14 @@ class _Deaf(NaiveStore):
         """Drop it."""
 
 
-class _Loud(NaiveStore):
+class _LoudStore(NaiveStore):
     """A store with a `post` method that raises."""
 
     def post(self, command: Command[Any], /) -> None:
         self.execute(command)
 
 
-class _Open(NaiveStore):
+class _UnlockedStore(NaiveStore):
     """Locks nothing."""
 
     def execute(self, command: Command[Any], /, timeout: float | None = None) -> Answer:
@@ -263,7 +263,7 @@ class _OneByOne(NaiveStore):
             self.lock.acquire()
 
 
-class _Stuck(NaiveStore):
+class _StuckStore(NaiveStore):
     """Answers only the first caller."""
 
     def execute(self, command: Command[Any], /, timeout: float | None = None) -> Answer:
@@ -272,7 +272,7 @@ class _Stuck(NaiveStore):
         return super().execute(command, timeout)
 
 
-class _Slow(NaiveStore):
+class _MillisecondStore(NaiveStore):
     """Counts in milliseconds."""
 
     def now(self) -> int:
@@ -344,7 +344,7 @@ class _Noting(NaiveStore):
         return None if len(state) == 2 else state
 
 
-class _Closed(NaiveStore):
+class _ReadRefusingStore(NaiveStore):
     """A store that refuses even reads when it is full."""
 
     def execute(self, command: Command[Any], /, timeout: float | None = None) -> Answer:
@@ -420,16 +420,16 @@ class _Untold(NaiveStore):
         ("a_state_of_another_layout_is_unusable_alone", _Vague, "names another state"),
         ("time_goes_on", _Fractional, "not an int"),
         ("time_goes_on", _Returning, "went back"),
-        ("time_goes_on", _Young, "since 1970"),
+        ("time_goes_on", _YoungStore, "since 1970"),
         ("what_is_posted_is_executed", _Deaf, "0 were executed"),
-        ("posting_never_raises", _Loud, "raised InvalidData"),
-        ("commands_happen_one_after_another", _Open, "left their mark"),
+        ("posting_never_raises", _LoudStore, "raised InvalidData"),
+        ("commands_happen_one_after_another", _UnlockedStore, "left their mark"),
         ("commands_happen_one_after_another", _Stuttering, "left their mark"),
         ("commands_happen_one_after_another", _WritingBack, "left their mark"),
         ("commands_happen_one_after_another", _Early, "read too early"),
         ("nobody_sees_half_a_command", _OneByOne, "as it was before"),
         ("a_caller_says_how_long_it_has", _Untold, "takes no `timeout`"),
-        ("a_second_is_a_million", _Slow, "went on by"),
+        ("a_second_is_a_million", _MillisecondStore, "went on by"),
         ("a_second_is_a_million", _Fast, "went on by"),
         ("what_matters_is_kept", _Brief, "before its time"),
         ("decisions_equal_the_model", _Rounding, "which the model does not"),
@@ -439,7 +439,7 @@ class _Untold(NaiveStore):
         ("a_full_store_makes_room", _Hoarding, "refused one before"),
         ("what_matters_stays_at_the_bound", _Pushing, "made room for another"),
         ("reading_takes_no_room", _Noting, "refused to be read"),
-        ("reading_takes_no_room", _Closed, "refused to be read"),
+        ("reading_takes_no_room", _ReadRefusingStore, "refused to be read"),
     ],
 )
 def test_notices_broken_stores(check: str, store: Plain, sentence: str) -> None:
@@ -470,7 +470,7 @@ def test_a_store_that_hangs_is_given_up() -> None:
     (check,) = (c for c in kit.CHECKS if name_of(c) == "commands_happen_one_after_another")
 
     with waiting_at_most(0.01), pytest.raises(AssertionError, match="never came back"):
-        check(_Stuck)
+        check(_StuckStore)
 
 
 def test_store_exceptions_pass_through() -> None:
@@ -478,10 +478,10 @@ def test_store_exceptions_pass_through() -> None:
     (check,) = (c for c in kit.CHECKS if name_of(c) == "nobody_sees_half_a_command")
 
     with pytest.raises(KeyError, match="broken"):
-        check(_Broken)
+        check(_BrokenStore)
 
 
-class _Broken(NaiveStore):
+class _BrokenStore(NaiveStore):
     """Raises any error."""
 
     def read(self, key: str) -> State | None:
@@ -503,7 +503,7 @@ class _Half(AsyncNaiveStore):
         return answer
 
 
-class _Again(AsyncNaiveStore):
+class _RepeatingStore(AsyncNaiveStore):
     """Sends a cancelled command once more, to be sure."""
 
     async def execute(self, command: Command[Any], /, timeout: float | None = None) -> Answer:
@@ -527,7 +527,11 @@ class _Undoing(AsyncNaiveStore):
 
 @pytest.mark.parametrize(
     "store, sentence",
-    [(_Half, "one of its keys only"), (_Again, "executed twice"), (_Undoing, "left no mark")],
+    [
+        (_Half, "one of its keys only"),
+        (_RepeatingStore, "executed twice"),
+        (_Undoing, "left no mark"),
+    ],
 )
 def test_a_store_that_is_cancelled_badly_is_noticed(store: kit.AsyncFactory, sentence: str) -> None:
     """A store that does half, twice or nothing when it is cancelled fails."""

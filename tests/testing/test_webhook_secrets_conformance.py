@@ -94,7 +94,7 @@ class _Backward(Table):
         return super().get(name, tenant, key_id)[::-1]
 
 
-class _Bare(Table):
+class _TextTable(Table):
     """Gives texts."""
 
     def get(self, name: str, tenant: str | None, key_id: str | None, /) -> Any:
@@ -234,7 +234,7 @@ class _Nameless(Table):
         return by_tenant(self.kept)[tenant]
 
 
-class _Hanging(AsyncTable):
+class _HangingTable(AsyncTable):
     """Never answers."""
 
     async def get(  # type: ignore[override]  # of the other mode
@@ -247,7 +247,7 @@ class _Hanging(AsyncTable):
 WRONG = [
     ("every_secret_is_given", _Forgetful, "Secrets are missing"),
     ("every_secret_is_given", _Backward, "not the first"),
-    ("every_secret_is_given", _Bare, "no Secret"),
+    ("every_secret_is_given", _TextTable, "no Secret"),
     ("tenants_are_apart", _Communal, "that has none gave 1"),
     ("tenants_are_apart", _Careless, "that has none gave 1"),
     ("tenants_are_apart", _Newest, "belongs to another"),
@@ -257,7 +257,7 @@ WRONG = [
     ("an_unknown_key_is_no_error", _Strict, "raised CredentialNotFound"),
     ("an_unknown_key_is_no_error", _Searching, "belongs to another"),
     ("a_named_key_is_given", _Keyless, "k1 is not given"),
-    ("nothing_shows_a_secret", _Bare, "is shown"),
+    ("nothing_shows_a_secret", _TextTable, "is shown"),
     ("many_may_ask_at_once", _Shared, "some got another's"),
     ("a_verifier_can_use_them", _Newest, "refused what"),
     ("a_verifier_can_use_them", _Everything, "accepted for one"),
@@ -278,4 +278,4 @@ def test_notices_a_wrong_provider(check: str, wrong: kit.Factory, sentence: str)
 def test_notices_hanging_providers() -> None:
     """A provider that never answers fails."""
     with waiting_at_most(0.1), pytest.raises(AssertionError, match="come to an end"):
-        asyncio.run(kit.every_secret_is_given(_Hanging))
+        asyncio.run(kit.every_secret_is_given(_HangingTable))

@@ -93,6 +93,6 @@ class Shop:
         )
 
     @property
-    def last(self) -> Any:
+    def last_body(self) -> Any:
         """The body of the latest request."""
         return self.sandbox.requests[-1].json()

@@ -35,7 +35,7 @@ def hub(vendor: Vendor, *sandboxes: Sandbox, mode: str = "", **fields: Any) -> A
     )
 
 
-def lost(sandbox: Sandbox) -> str:
+def lose_next_response(sandbox: Sandbox) -> str:
     """Make the sandbox accept the next message and lose its response; return the recipient."""
     sandbox.fail(Lost())
     return "ada@example.com"

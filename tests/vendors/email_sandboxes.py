@@ -17,7 +17,7 @@ from moorage.testing.sandboxes.email.smtp import SmtpSandbox
 from moorage.vendors.email.amazon_ses import AmazonSes
 from moorage.vendors.email.sendgrid import SendGrid
 from moorage.vendors.email.smtp import Smtp
-from tests.vendors.email_hubs import hub, lost
+from tests.vendors.email_hubs import hub, lose_next_response
 from tests.vendors.subjects.mailgun import mailgun_labs
 from tests.vendors.subjects.postmark import postmark_labs
 from tests.vendors.subjects.resend import resend_labs
@@ -65,7 +65,7 @@ def sendgrid_labs(mode: str) -> Generator[Make]:
             stranger=hub(attrs.evolve(custom, credentials="SG.wrong"), sandbox, mode=mode),
             delivered=sandbox.delivered,
             refuse=lambda: sandbox.fail(much),
-            lose=lambda: lost(sandbox),
+            lose=lambda: lose_next_response(sandbox),
             malform=lambda: sandbox.fail(Response(200)),
             secret=sandbox.api_key,
             codes={
@@ -93,7 +93,7 @@ def ses_labs(mode: str) -> Generator[Make]:
             stranger=hub(attrs.evolve(custom, credentials="wrong"), sandbox, mode=mode),
             delivered=sandbox.delivered,
             refuse=lambda: sandbox.fail(much),
-            lose=lambda: lost(sandbox),
+            lose=lambda: lose_next_response(sandbox),
             malform=lambda: sandbox.fail(reply({})),
             secret=sandbox.secret_access_key,
             codes={

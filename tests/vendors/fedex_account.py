@@ -93,6 +93,6 @@ class Shop:
         )
 
 
-def out(**output: Any) -> Response:
+def fedex_response(**output: Any) -> Response:
     """A successful response of FedEx."""
     return reply({"transactionId": "1", "output": output})

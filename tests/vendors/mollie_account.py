@@ -74,7 +74,7 @@ class Shop:
         """Refund a payment."""
         return self.payments.refund(payment.ref, amount, idempotency_key=self.key(), **fields)
 
-    def sent(self) -> Json:
+    def sent_body(self) -> Json:
         """The body of the last request."""
         return json.loads(self.sandbox.requests[-1].body)
 

@@ -62,11 +62,11 @@ class Shop:
         """Make a payment that is only authorised."""
         return self.payments.authorize(order(source, **fields), idempotency_key=self.key())
 
-    def sent(self) -> Any:
+    def sent_body(self) -> Any:
         """The JSON of the last request."""
-        return json.loads(self.last().body)
+        return json.loads(self.last_request().body)
 
-    def last(self) -> SandboxRequest:
+    def last_request(self) -> SandboxRequest:
         """The last request."""
         return self.sandbox.requests[-1]
 
@@ -80,7 +80,7 @@ class Shop:
         """The events of all webhooks so far."""
         return [event for notice in self.sandbox.sent for event in self.read(notice)]
 
-    def told(self, payment: Payment) -> Payment:
+    def payment_after_events(self, payment: Payment) -> Payment:
         """Return a payment after all its events."""
         for event in self.webhook_events():
             if event.ref.id == payment.ref.id:

@@ -68,7 +68,7 @@ class Shop:
         """Refund a payment."""
         return self.payments.refund(payment.ref, amount, idempotency_key=self.key(), **fields)
 
-    def sent(self) -> Json:
+    def sent_body(self) -> Json:
         """The body of the last request."""
         return json.loads(self.sandbox.requests[-1].body)
 
@@ -82,7 +82,7 @@ class Shop:
             for event in self.hub.events("main", webhook)
         ]
 
-    def told(self, payment: Payment) -> Payment:
+    def payment_after_events(self, payment: Payment) -> Payment:
         """A payment after all its events."""
         for event in self.webhook_events():
             if event.ref.id == payment.ref.id:

@@ -137,7 +137,7 @@ def table(required: str, **properties: Json) -> Json:
     return {"type": "object", "required": required.split(), "properties": properties}
 
 
-def each(items: Json) -> Json:
+def list_schema(items: Json) -> Json:
     """Return the schema of a list of these items."""
     return {"type": "array", "items": items}
 
@@ -180,11 +180,11 @@ PARTY = table(
     ),
 )
 WORTH = table("typeCode value currency", typeCode=text(), value=NUMBER, currency=text(3))
-ADDED = each(table("serviceCode", serviceCode=text(6), value=NUMBER, currency=text(3)))
-PAYERS = each(
+ADDED = list_schema(table("serviceCode", serviceCode=text(6), value=NUMBER, currency=text(3)))
+PAYERS = list_schema(
     table("typeCode number", typeCode=text(15, "shipper", "payer", "duties-taxes"), number=text(12))
 )
-NAMED = each(table("value", value=text(35), typeCode=text(3, "CU")))
+NAMED = list_schema(table("value", value=text(35), typeCode=text(3, "CU")))
 SIZES = table("length width height", length=NUMBER, width=NUMBER, height=NUMBER)
 GOODS = table(
     "number description price quantity manufacturerCountry weight",
@@ -194,7 +194,7 @@ GOODS = table(
     quantity=table(
         "value unitOfMeasurement", value={"type": "integer"}, unitOfMeasurement=text(8, "PCS")
     ),
-    commodityCodes=each(
+    commodityCodes=list_schema(
         table("typeCode value", typeCode=text(9, "outbound", "inbound"), value=text(18))
     ),
     manufacturerCountry=text(2),
@@ -215,8 +215,8 @@ OUR_DHL: Json = paths(
             plannedShippingDateAndTime=text(29),
             unitOfMeasurement=text(8, "metric", "imperial"),
             isCustomsDeclarable=FLAG,
-            monetaryAmount=each(WORTH),
-            packages=each(table("weight dimensions", weight=NUMBER, dimensions=SIZES)),
+            monetaryAmount=list_schema(WORTH),
+            packages=list_schema(table("weight dimensions", weight=NUMBER, dimensions=SIZES)),
         ),
         "/shipments": table(
             "plannedShippingDateAndTime pickup productCode accounts customerDetails content",
@@ -230,7 +230,7 @@ OUR_DHL: Json = paths(
             outputImageProperties=table(
                 "",
                 encodingFormat=text(3, "pdf", "zpl", "lp2", "epl"),
-                imageOptions=each(table("typeCode", typeCode=text(), templateName=text(25))),
+                imageOptions=list_schema(table("typeCode", typeCode=text(), templateName=text(25))),
                 splitTransportAndWaybillDocLabels=FLAG,
                 splitDocumentsByPages=FLAG,
             ),
@@ -240,7 +240,7 @@ OUR_DHL: Json = paths(
             ),
             content=table(
                 "packages isCustomsDeclarable description incoterm unitOfMeasurement",
-                packages=each(
+                packages=list_schema(
                     table(
                         "weight dimensions",
                         weight=NUMBER,
@@ -253,7 +253,7 @@ OUR_DHL: Json = paths(
                 declaredValueCurrency=text(3),
                 exportDeclaration=table(
                     "lineItems",
-                    lineItems=each(GOODS),
+                    lineItems=list_schema(GOODS),
                     invoice=table(
                         "number date", number=text(35), date=text(35), signatureName=text(35)
                     ),
@@ -271,7 +271,7 @@ OUR_DHL: Json = paths(
 CODE = table("Code", Code=text(4), Description=text(35))
 STREET = table(
     "AddressLine CountryCode",
-    AddressLine=each(text(35)),
+    AddressLine=list_schema(text(35)),
     City=text(30),
     StateProvinceCode=text(5),
     PostalCode=text(9),
@@ -288,7 +288,7 @@ def contact(required: str = "Name Address", **more: Json) -> Json:
 PHONE = table("Number", Number=text(15))
 BILLED = table(
     "ShipmentCharge",
-    ShipmentCharge=each(
+    ShipmentCharge=list_schema(
         table("Type", Type=text(2), BillShipper=table("AccountNumber", AccountNumber=text(6)))
     ),
 )
@@ -305,10 +305,10 @@ MEASURED: dict[str, Json] = {
     ),
     "PackageServiceOptions": table("", DeliveryConfirmation=SIGNED, DeclaredValue=MONEY),
 }
-VALUES = each(table("Value", Value=text(35)))
+VALUES = list_schema(table("Value", Value=text(35)))
 FORMS = table(
     "FormType Product",
-    FormType=each(text(2)),
+    FormType=list_schema(text(2)),
     InvoiceNumber=text(35),
     InvoiceDate=text(8),
     ReasonForExport=text(20),
@@ -316,10 +316,10 @@ FORMS = table(
     CurrencyCode=text(3),
     DeclarationStatement=text(550),
     Contacts=table("", SoldTo=contact("Name AttentionName Address", Phone=PHONE)),
-    Product=each(
+    Product=list_schema(
         table(
             "Description",
-            Description=each(text(35)),
+            Description=list_schema(text(35)),
             Unit=table(
                 "Number UnitOfMeasurement Value",
                 Number=text(7),
@@ -355,7 +355,7 @@ OUR_UPS: Json = paths(
                         "", SaturdayDeliveryIndicator=text(), DeliveryConfirmation=SIGNED
                     ),
                     NumOfPieces=text(),
-                    Package=each(table("", PackagingType=CODE, **MEASURED)),
+                    Package=list_schema(table("", PackagingType=CODE, **MEASURED)),
                 ),
             ),
         ),
@@ -383,7 +383,7 @@ OUR_UPS: Json = paths(
                         DeliveryConfirmation=SIGNED,
                         InternationalForms=FORMS,
                     ),
-                    Package=each(
+                    Package=list_schema(
                         table(
                             "Packaging",
                             Description=text(35),
@@ -416,7 +416,7 @@ OUR_UPS: Json = paths(
                 "AddressKeyFormat",
                 AddressKeyFormat=table(
                     "CountryCode",
-                    AddressLine=each(text(100)),
+                    AddressLine=list_schema(text(100)),
                     PoliticalDivision2=text(30),
                     PoliticalDivision1=text(30),
                     PostcodePrimaryLow=text(10),

@@ -175,7 +175,7 @@ def test_domestic_shipment_has_the_accounts_description(shop: Shop) -> None:
     at_home = Shop(goods="Spare parts")
     at_home.bought(customs=None, recipient=attrs.evolve(THERE, country="US"))
 
-    content = at_home.last["content"]
+    content = at_home.last_body["content"]
     assert ("Spare parts", False, "DAP") == (
         content["description"],
         content["isCustomsDeclarable"],
@@ -225,7 +225,7 @@ def test_options_are_put_into_the_body_that_they_name(shop: Shop) -> None:
     extra_options = {"dhl_express": {"shipment": {"content": {"description": "Shelf 7"}}}}
     shop.bought(extra=extra_options)
 
-    assert "Shelf 7" == shop.last["content"]["description"]
+    assert "Shelf 7" == shop.last_body["content"]["description"]
     wrong_options: list[dict[str, Any]] = [{"content": {}}, {"rates": 7}]
     for options in wrong_options:
         with pytest.raises(InvalidData):

@@ -98,7 +98,7 @@ def test_secret_may_come_from_a_provider() -> None:
         assert hidden_secret not in repr(vendor.services())
 
 
-def sent(sandbox: DhlExpressSandbox, request: Request, **headers: str) -> Response:
+def response_to(sandbox: DhlExpressSandbox, request: Request, **headers: str) -> Response:
     """Return the sandbox's response to a request."""
     basic_credentials = b64encode(f"{sandbox.username}:{sandbox.password}".encode()).decode()
     fields = {"Authorization": f"Basic {basic_credentials}", "x-version": "3.1.0", **headers}
@@ -192,7 +192,7 @@ UNDECLARED = {
 )
 def test_sandbox_is_as_strict_as_dhl(shop: Shop, query: Request, words: str) -> None:
     """The sandbox refuses unknown, missing and mistyped fields, and what DHL refuses."""
-    answer = sent(shop.sandbox, query)
+    answer = response_to(shop.sandbox, query)
 
     assert 400 <= answer.status < 500
     assert words in answer.text
@@ -202,9 +202,9 @@ def test_sandbox_checks_credentials_and_version(shop: Shop) -> None:
     """A wrong secret or a missing version is refused."""
     response = Request.post("/rates", json=GOOD)
 
-    assert 200 == sent(shop.sandbox, response).status
-    assert 401 == sent(shop.sandbox, response, Authorization="Bearer x").status
-    assert 400 == sent(shop.sandbox, response, **{"x-version": ""}).status
+    assert 200 == response_to(shop.sandbox, response).status
+    assert 401 == response_to(shop.sandbox, response, Authorization="Bearer x").status
+    assert 400 == response_to(shop.sandbox, response, **{"x-version": ""}).status
     wrong_vendor = attrs.evolve(shop.vendor, credentials="wrong")
     account = Account("dhl", wrong_vendor, settings={"retry": None, "circuit": None})
     hub = Hub([account], http=SandboxHttpClient(shop.sandbox))

@@ -151,9 +151,9 @@ def test_default_ship_date() -> None:
     """The default ship date is the current day at the sender's place."""
     shop = Shop(ready="08:30", utc_offset="+13:00")
     shop.shipping.get_rates(REQUEST)
-    assert "2030-01-02T08:30:00 GMT+13:00" == shop.last["plannedShippingDateAndTime"]
+    assert "2030-01-02T08:30:00 GMT+13:00" == shop.last_body["plannedShippingDateAndTime"]
     shop.shipping.get_rates(attrs.evolve(REQUEST, ship_date=date(2030, 2, 3)))
-    assert "2030-02-03T08:30:00 GMT+13:00" == shop.last["plannedShippingDateAndTime"]
+    assert "2030-02-03T08:30:00 GMT+13:00" == shop.last_body["plannedShippingDateAndTime"]
     assert PLANNED == when(date(2030, 1, 2), time(17), "+01:00")
 
 

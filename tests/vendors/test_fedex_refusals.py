@@ -165,7 +165,7 @@ def test_sandbox_is_strict(shop: Shop, path: tuple[str, ...], value: object, cod
     for name in path[:-1]:
         branch = branch[name]
     branch[path[-1]] = value
-    response = answered(shop, Request.post("/ship/v1/shipments", json=body))
+    response = response_to(shop, Request.post("/ship/v1/shipments", json=body))
 
     assert (400, code) == (response.status, response.json()["errors"][0]["code"])
     assert 1 == len(shop.sandbox.shipments)
@@ -176,19 +176,19 @@ def test_sandbox_refuses_invalid_requests(shop: Shop) -> None:
     shop.shipping.get_rates(REQUEST)
     body = json.loads(shop.sandbox.requests[-1].body)
     response = Request.post("/rate/v1/rates/quotes", json=body)
-    assert 200 == answered(shop, response).status
-    assert 401 == answered(shop, response, token="another").status
-    assert 404 == answered(shop, Request.get("/nothing")).status
+    assert 200 == response_to(shop, response).status
+    assert 401 == response_to(shop, response, token="another").status
+    assert 404 == response_to(shop, Request.get("/nothing")).status
     body["requestedShipment"]["requestedPackageLineItems"][0]["weight"]["value"] = 0
-    assert 400 == answered(shop, Request.post("/rate/v1/rates/quotes", json=body)).status
+    assert 400 == response_to(shop, Request.post("/rate/v1/rates/quotes", json=body)).status
     reference_query = {"value": "1", "shipDateBegin": "a", "shipDateEndDate": "b"}
     result = Request.post(
         "/track/v1/referencenumbers", json={"referencesInformation": reference_query}
     )
-    assert 400 == answered(shop, result).status
+    assert 400 == response_to(shop, result).status
 
 
-def answered(shop: Shop, request: Request, token: str | None = None) -> Response:
+def response_to(shop: Shop, request: Request, token: str | None = None) -> Response:
     """Return the sandbox's response to a request with this token, by default a valid one."""
     bearer_token = token or f"token-{shop.sandbox.client_id}-{shop.sandbox.token_endpoint.grants}"
     shown_request = request.with_header("Authorization", f"Bearer {bearer_token}")

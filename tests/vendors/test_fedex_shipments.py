@@ -23,7 +23,16 @@ from moorage.errors import (
 )
 from moorage.testing.sandboxes.base import Lost, reply
 from moorage.vendors.shipping.fedex import FedEx
-from tests.vendors.fedex_account import FIND, PARCEL, RATES, REQUEST, SHIP, THERE, Shop, out
+from tests.vendors.fedex_account import (
+    FIND,
+    PARCEL,
+    RATES,
+    REQUEST,
+    SHIP,
+    THERE,
+    Shop,
+    fedex_response,
+)
 
 
 @pytest.fixture(name="shop")
@@ -60,7 +69,7 @@ def test_rates_have_the_accounts_price(shop: Shop) -> None:
         "odd",
     ]
     alert = {"code": "NOTE", "message": "All is well."}
-    shop.wire.planned[RATES] = [out(rateReplyDetails=offers, alerts=[alert]), reply({})]
+    shop.wire.planned[RATES] = [fedex_response(rateReplyDetails=offers, alerts=[alert]), reply({})]
     result = shop.shipping.get_rates(REQUEST)
     assert [(Money("7", "EUR"), 1)] == [(rate.total, rate.delivery_days) for rate in result.rates]
     assert ["NOTE", None, None] == [message.code for message in result.messages]
@@ -123,10 +132,10 @@ def test_failed_cancellation_is_an_error(shop: Shop) -> None:
     alert = {"code": "SHIPMENT.CANCEL.FAILED", "message": "Too late."}
     cancel = "PUT /ship/v1/shipments/cancel"
     shop.wire.planned[cancel] = [
-        out(cancelledShipment=False, alerts=[alert]),
-        out(cancelledShipment=False),
-        out(),
-        out(cancelledShipment=True),
+        fedex_response(cancelledShipment=False, alerts=[alert]),
+        fedex_response(cancelledShipment=False),
+        fedex_response(),
+        fedex_response(cancelledShipment=True),
     ]
     with pytest.raises(VendorRejected, match="Too late") as excinfo:
         shop.shipping.cancel(shipment.ref)
@@ -153,9 +162,9 @@ def test_incomplete_purchase_answers(shop: Shop) -> None:
         "alerts": [{"code": "A", "message": "B"}],
     }
     shop.wire.planned[SHIP] = [
-        out(transactionShipments=[sold_shipment]),
-        out(transactionShipments=[{"pieceResponses": [{"trackingNumber": "2"}]}]),
-        out(transactionShipments=[{}]),
+        fedex_response(transactionShipments=[sold_shipment]),
+        fedex_response(transactionShipments=[{"pieceResponses": [{"trackingNumber": "2"}]}]),
+        fedex_response(transactionShipments=[{}]),
     ]
     first, second = shop.bought("k-1"), shop.bought("k-2")
 
@@ -199,8 +208,8 @@ def test_lost_purchase_is_found_by_its_mark(shop: Shop) -> None:
     "answer",
     [
         Response(503),
-        out(completeTrackResults=[]),
-        out(completeTrackResults=[{"trackResults": [{}, 7]}, 7]),
+        fedex_response(completeTrackResults=[]),
+        fedex_response(completeTrackResults=[{"trackResults": [{}, 7]}, 7]),
         reply([]),
         reply({}),
     ],

@@ -10,7 +10,7 @@ import pytest
 from moorage.contracts.shipping import AddressVerdict, Place, ShipmentState, TrackingStatus
 from moorage.errors import UnsupportedByVendor, VendorFailed, VendorRejected
 from moorage.testing.sandboxes.base import reply
-from tests.vendors.fedex_account import RESOLVE, THERE, TRACK, Shop, out
+from tests.vendors.fedex_account import RESOLVE, THERE, TRACK, Shop, fedex_response
 
 if TYPE_CHECKING:
     from moorage.domain.http.requests import Response
@@ -24,12 +24,12 @@ def _shop() -> Shop:
 
 def tracked(**track: Any) -> Response:
     """Return a response with a parcel's tracking."""
-    return out(completeTrackResults=[{"trackResults": [track]}])
+    return fedex_response(completeTrackResults=[{"trackResults": [track]}])
 
 
 def resolved(**address: Any) -> Response:
     """Return a response with a resolved address."""
-    return out(resolvedAddresses=[address])
+    return fedex_response(resolvedAddresses=[address])
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_unknown_number_is_refused_unless_just_bought(shop: Shop) -> None:
     assert (TrackingStatus.UNKNOWN, shipment.ref.id) == (tracking.status, tracking.number)
     assert ShipmentState.UNKNOWN is shop.shipping.get_shipment(shipment.ref).state
     error = {"code": "TRACKING.DATA.DENIED", "message": "No."}
-    shop.wire.planned[TRACK] = [tracked(error=error), out(alerts=[]), reply({})]
+    shop.wire.planned[TRACK] = [tracked(error=error), fedex_response(alerts=[]), reply({})]
     with pytest.raises(VendorRejected, match=r"No\."):
         shop.shipping.track_shipment(shipment.ref)
     with pytest.raises(VendorFailed):
@@ -156,7 +156,7 @@ def test_address_is_suggested_as_it_is_resolved(shop: Shop) -> None:
             customerMessages=[message],
             attributes={"Resolved": "true"},
         ),
-        out(),
+        fedex_response(),
     ]
     checked_result = shop.shipping.validate_address(THERE)
 

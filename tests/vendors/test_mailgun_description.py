@@ -22,13 +22,13 @@ TEXT: Json = {"type": "string"}
 TEXTS: Json = {"type": "array", "items": TEXT}
 
 
-def _described(schema: Json, kind: str = "application/json") -> Json:
+def _description_of(schema: Json, kind: str = "application/json") -> Json:
     return {"post": {"requestBody": {"content": {kind: {"schema": schema}}}}}
 
 
 OURS: Json = {
     "paths": {
-        "/v3/{domain}/messages": _described(
+        "/v3/{domain}/messages": _description_of(
             {
                 "type": "object",
                 "required": ["from", "to", "subject"],
@@ -56,7 +56,7 @@ OURS: Json = {
             },
             "multipart/form-data",
         ),
-        "/v1/analytics/metrics": _described(
+        "/v1/analytics/metrics": _description_of(
             {
                 "type": "object",
                 "properties": {
@@ -74,7 +74,7 @@ OURS: Json = {
 """What Mailgun says of messages and numbers, as far as we send them."""
 
 
-def _sent(request: SandboxRequest) -> dict[str, Any]:
+def _fields_of_form(request: SandboxRequest) -> dict[str, Any]:
     """Return a form's fields as the description has them: repeatable ones are lists."""
     form, repeated_fields = read_form(request), {"to", "cc", "bcc", "o:tag"}
     fields: dict[str, Any] = {
@@ -133,7 +133,8 @@ def test_requests_match_the_description(template: TemplateRef | None) -> None:
     mail_hub.email().send_bulk(BulkMessage(base=base, recipients=["ada@example.com"]))
 
     assert [[], []] == [
-        problems(text, request.method, request.path, _sent(request)) for request in sandbox.requests
+        problems(text, request.method, request.path, _fields_of_form(request))
+        for request in sandbox.requests
     ]
 
 

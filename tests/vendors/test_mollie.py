@@ -239,8 +239,11 @@ def test_stored_payment_method(shop: Shop) -> None:
     repeated_payment = shop.pay(mandate, customer=CUSTOMER, off_session=True)
 
     assert PaymentState.CAPTURED == repeated_payment.state
-    assert "redirectUrl" in shop.sent()
-    assert ("recurring", mandate) == (shop.sent()["sequenceType"], shop.sent()["mandateId"])
+    assert "redirectUrl" in shop.sent_body()
+    assert ("recurring", mandate) == (
+        shop.sent_body()["sequenceType"],
+        shop.sent_body()["mandateId"],
+    )
 
 
 def test_pending_direct_debit(shop: Shop) -> None:

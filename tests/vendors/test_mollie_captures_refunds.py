@@ -187,8 +187,8 @@ def test_reason_of_a_refund(shop: Shop) -> None:
     """A refund's reason is sent in metadata, since the buyer may see the description."""
     shop.refund(shop.pay(), PART, reason=RefundReason.FRAUD)
 
-    assert {"reason": "fraud"} == shop.sent()["metadata"]
-    assert "fraud" not in shop.sent()["description"]
+    assert {"reason": "fraud"} == shop.sent_body()["metadata"]
+    assert "fraud" not in shop.sent_body()["description"]
 
 
 @pytest.mark.parametrize("success", [True, False])

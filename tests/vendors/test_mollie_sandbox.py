@@ -13,7 +13,7 @@ from moorage.testing.sandboxes.payments.mollie import MollieSandbox
 from tests.vendors.mollie_account import BACK
 
 
-def opened(**fields: Any) -> dict[str, Any]:
+def payment_body(**fields: Any) -> dict[str, Any]:
     """Return the body of a payment, with changes."""
     default_payment = {
         "amount": {"currency": "EUR", "value": "1.00"},
@@ -39,31 +39,31 @@ def reply_to(
 @pytest.mark.parametrize(
     "body, field",
     [
-        (opened(amount=None), "amount"),
-        (opened(description=None), "description"),
-        (opened(redirectUrl=None), "redirectUrl"),
-        (opened(description="x" * 256), "description"),
-        (opened(descriptoin="x"), "descriptoin"),
-        (opened(description=7), "description"),
-        (opened(amount={"currency": "EUR", "value": 1}), "amount.value"),
-        (opened(amount={"currency": "EUR", "value": "1.0"}), "amount.value"),
-        (opened(amount={"currency": "JPY", "value": "1.00"}), "amount.value"),
-        (opened(amount={"currency": "EUR", "value": "1,00"}), "amount.value"),
-        (opened(amount={"currency": "EUR", "value": "0.00"}), "amount"),
-        (opened(amount={"currency": "EUR"}), "amount"),
-        (opened(amount={"currency": "XXX", "value": "1.00"}), "amount.currency"),
-        (opened(captureMode="later"), "captureMode"),
-        (opened(sequenceType="first"), "customerId"),
-        (opened(sequenceType="second"), "customerId"),
-        (opened(webhookUrl="shop.example"), "webhookUrl"),
-        (opened(method="creditcrad"), "method"),
-        (opened(method=["ideal", "bitcoins"]), "method"),
-        (opened(cardToken="tkn_gold"), "cardToken"),
-        (opened(customerId="cst_0"), "customerId"),
-        (opened(mandateId="mdt_sandbox"), "mandateId"),
-        (opened(billingAddress={"phone": "+31"}), "billingAddress"),
+        (payment_body(amount=None), "amount"),
+        (payment_body(description=None), "description"),
+        (payment_body(redirectUrl=None), "redirectUrl"),
+        (payment_body(description="x" * 256), "description"),
+        (payment_body(descriptoin="x"), "descriptoin"),
+        (payment_body(description=7), "description"),
+        (payment_body(amount={"currency": "EUR", "value": 1}), "amount.value"),
+        (payment_body(amount={"currency": "EUR", "value": "1.0"}), "amount.value"),
+        (payment_body(amount={"currency": "JPY", "value": "1.00"}), "amount.value"),
+        (payment_body(amount={"currency": "EUR", "value": "1,00"}), "amount.value"),
+        (payment_body(amount={"currency": "EUR", "value": "0.00"}), "amount"),
+        (payment_body(amount={"currency": "EUR"}), "amount"),
+        (payment_body(amount={"currency": "XXX", "value": "1.00"}), "amount.currency"),
+        (payment_body(captureMode="later"), "captureMode"),
+        (payment_body(sequenceType="first"), "customerId"),
+        (payment_body(sequenceType="second"), "customerId"),
+        (payment_body(webhookUrl="shop.example"), "webhookUrl"),
+        (payment_body(method="creditcrad"), "method"),
+        (payment_body(method=["ideal", "bitcoins"]), "method"),
+        (payment_body(cardToken="tkn_gold"), "cardToken"),
+        (payment_body(customerId="cst_0"), "customerId"),
+        (payment_body(mandateId="mdt_sandbox"), "mandateId"),
+        (payment_body(billingAddress={"phone": "+31"}), "billingAddress"),
         (
-            opened(sequenceType="recurring", customerId="cst_sandbox", cardToken="tkn_visa"),
+            payment_body(sequenceType="recurring", customerId="cst_sandbox", cardToken="tkn_visa"),
             "cardToken",
         ),
     ],
@@ -80,10 +80,10 @@ def test_sandbox_refuses_impossible_operations() -> None:
     sandbox = MollieSandbox()
     sandbox.customers.add("cst_new")
     paid_response = reply_to(
-        sandbox, "POST", "/v2/payments", opened(method=["ideal", "creditcard"])
+        sandbox, "POST", "/v2/payments", payment_body(method=["ideal", "creditcard"])
     )
     at = f"/v2/payments/{paid_response.json()['id']}"
-    recurring_payment = opened(sequenceType="recurring", customerId="cst_new")
+    recurring_payment = payment_body(sequenceType="recurring", customerId="cst_new")
 
     assert "https://www.mollie.com/" in str(paid_response.json()["_links"])
     for status, method, path, body in (
@@ -111,9 +111,11 @@ def test_sandbox_repeats_answers_by_key() -> None:
     """A key repeats its answer, also a refusal, and refuses another request."""
     sandbox = MollieSandbox()
     key = {"Idempotency-Key": "k"}
-    first = reply_to(sandbox, "POST", "/v2/payments", opened(), **key)
-    repeated_response = reply_to(sandbox, "POST", "/v2/payments", opened(), **key)
-    other_response = reply_to(sandbox, "POST", "/v2/payments", opened(description="Tables"), **key)
+    first = reply_to(sandbox, "POST", "/v2/payments", payment_body(), **key)
+    repeated_response = reply_to(sandbox, "POST", "/v2/payments", payment_body(), **key)
+    other_response = reply_to(
+        sandbox, "POST", "/v2/payments", payment_body(description="Tables"), **key
+    )
     key_header = {"Idempotency-Key": "w"}
     refused_responses = [
         reply_to(sandbox, "POST", "/v2/payments", {}, **key_header) for _ in range(2)
@@ -129,6 +131,8 @@ def test_sandbox_repeats_answers_by_key() -> None:
 def test_payment_without_a_place_for_webhooks_sends_none() -> None:
     """A payment without a webhook URL sends no webhooks."""
     sandbox = MollieSandbox()
-    reply_to(sandbox, "POST", "/v2/payments", opened(method="creditcard", cardToken="tkn_visa"))
+    reply_to(
+        sandbox, "POST", "/v2/payments", payment_body(method="creditcard", cardToken="tkn_visa")
+    )
 
     assert [] == sandbox.sent

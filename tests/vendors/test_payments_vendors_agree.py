@@ -76,32 +76,34 @@ class Till:
         )
 
 
-def _after(till: Till, operation: str, ref: Ref, *arguments: Any) -> Ref:
+def _ref_after(till: Till, operation: str, ref: Ref, *arguments: Any) -> Ref:
     till(operation, ref, *arguments)
     return ref
 
 
 TOO_FAR: Final[dict[str, Callable[[Till], object]]] = {
-    "capture after a void": lambda till: till("capture", _after(till, "void", till.held())),
+    "capture after a void": lambda till: till("capture", _ref_after(till, "void", till.held())),
     "part captured after a void": lambda till: till(
-        "capture", _after(till, "void", till.held()), PART
+        "capture", _ref_after(till, "void", till.held()), PART
     ),
-    "second capture": lambda till: till("capture", _after(till, "capture", till.held())),
+    "second capture": lambda till: till("capture", _ref_after(till, "capture", till.held())),
     "capture of a charge": lambda till: till("capture", till.paid()),
     "more captured than authorised": lambda till: till("capture", till.held(), WHOLE * 2),
-    "void after a capture": lambda till: till("void", _after(till, "capture", till.held())),
+    "void after a capture": lambda till: till("void", _ref_after(till, "capture", till.held())),
     "void of a charge": lambda till: till("void", till.paid()),
-    "void after a refund": lambda till: till("void", _after(till, "refund", till.paid(), WHOLE)),
+    "void after a refund": lambda till: till(
+        "void", _ref_after(till, "refund", till.paid(), WHOLE)
+    ),
     "more refunded than captured": lambda till: till("refund", till.paid(), WHOLE * 2),
     "refund after a whole refund": lambda till: till(
-        "refund", _after(till, "refund", till.paid(), WHOLE), PART
+        "refund", _ref_after(till, "refund", till.paid(), WHOLE), PART
     ),
     "rest refunded after a whole refund": lambda till: till(
-        "refund", _after(till, "refund", till.paid(), WHOLE)
+        "refund", _ref_after(till, "refund", till.paid(), WHOLE)
     ),
     "refund before a capture": lambda till: till("refund", till.held(), PART),
     "rest refunded before a capture": lambda till: till("refund", till.held()),
-    "refund after a void": lambda till: till("refund", _after(till, "void", till.held()), PART),
+    "refund after a void": lambda till: till("refund", _ref_after(till, "void", till.held()), PART),
     "capture of an unknown payment": lambda till: till("capture", till.unknown(), PART),
     "void of an unknown payment": lambda till: till("void", till.unknown()),
     "refund of an unknown payment": lambda till: till("refund", till.unknown(), PART),
@@ -122,28 +124,28 @@ STATES: Final[dict[str, tuple[Callable[[Till], object], object]]] = {
     "charge": (lambda till: _state_after(till, till.paid()), PaymentState.CAPTURED),
     "authorisation": (lambda till: _state_after(till, till.held()), PaymentState.AUTHORIZED),
     "capture": (
-        lambda till: _state_after(till, _after(till, "capture", till.held())),
+        lambda till: _state_after(till, _ref_after(till, "capture", till.held())),
         PaymentState.CAPTURED,
     ),
     "void": (
-        lambda till: _state_after(till, _after(till, "void", till.held())),
+        lambda till: _state_after(till, _ref_after(till, "void", till.held())),
         PaymentState.VOIDED,
     ),
     "second void": (
-        lambda till: till("void", _after(till, "void", till.held())).state,
+        lambda till: till("void", _ref_after(till, "void", till.held())).state,
         MoveState.SUCCEEDED,
     ),
     "part refunded": (
-        lambda till: _state_after(till, _after(till, "refund", till.paid(), PART)),
+        lambda till: _state_after(till, _ref_after(till, "refund", till.paid(), PART)),
         PaymentState.PARTIALLY_REFUNDED,
     ),
     "whole refunded": (
-        lambda till: _state_after(till, _after(till, "refund", till.paid(), WHOLE)),
+        lambda till: _state_after(till, _ref_after(till, "refund", till.paid(), WHOLE)),
         PaymentState.REFUNDED,
     ),
     "rest refunded": (
         lambda till: _state_after(
-            till, _after(till, "refund", _after(till, "refund", till.paid(), PART))
+            till, _ref_after(till, "refund", _ref_after(till, "refund", till.paid(), PART))
         ),
         PaymentState.REFUNDED,
     ),

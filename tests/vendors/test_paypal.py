@@ -71,7 +71,7 @@ def test_secret_needs_https() -> None:
 def test_token_from_the_provider(shop: Shop) -> None:
     """Without an app the credential provider is asked for a token."""
     shop.charged()
-    token = shop.last().bearer()
+    token = shop.last_request().bearer()
     assert token is not None
     existing_provider = MemoryCredentialProvider({("main", None): Credentials.bearer(token)})
     http = SandboxHttpClient(shop.sandbox)
@@ -122,7 +122,7 @@ PARTNER = "PayPal-Partner-Attribution-Id"
 def test_fields_of_an_order(shop: Shop) -> None:
     """An order has all its fields, its key, its token and the wish for a full response."""
     shop.charged(description="Two chairs " * 20, statement_descriptor="ACME CHAIRS")
-    request = shop.last()
+    request = shop.last_request()
 
     assert ("POST", "/v2/checkout/orders") == (request.method, request.path)
     assert "k-1" == request.headers.get("PayPal-Request-Id")
@@ -140,7 +140,7 @@ def test_fields_of_an_order(shop: Shop) -> None:
             }
         ],
         "payment_source": {"card": {"vault_id": "visa-1", "experience_context": context}},
-    } == shop.sent()
+    } == shop.sent_body()
 
 
 def test_headers_of_the_account() -> None:
@@ -235,7 +235,7 @@ def test_payment_sources(
     """Each kind of payment source is sent in PayPal's form."""
     shop.charged(source, **fields)
 
-    assert sent == shop.sent()["payment_source"]
+    assert sent == shop.sent_body()["payment_source"]
 
 
 @pytest.mark.parametrize(
@@ -263,7 +263,7 @@ def test_intent_leaves_the_choice(
     charge = order("card:visa-1", **fields)
     payment = shop.payments.create_intent(charge, idempotency_key="k")
 
-    assert sent == shop.sent().get("payment_source")
+    assert sent == shop.sent_body().get("payment_source")
     assert PaymentState.REQUIRES_ACTION is payment.state
     assert payment.ref.id == payment.client_token
     assert [] == shop.sandbox.charged_orders
@@ -304,6 +304,6 @@ def test_only_cards_are_confirmed(shop: Shop) -> None:
 def test_long_and_tenants_keys_are_digests(shop: Shop) -> None:
     """A too long key, or a tenant's key, is sent as its digest."""
     shop.payments.charge(order(), idempotency_key="k" * 109)
-    assert 64 == len(shop.last().headers.get("PayPal-Request-Id") or "")
+    assert 64 == len(shop.last_request().headers.get("PayPal-Request-Id") or "")
     shop.hub.payments(tenant="acme").charge(order(), idempotency_key="k")
-    assert 64 == len(shop.last().headers.get("PayPal-Request-Id") or "")
+    assert 64 == len(shop.last_request().headers.get("PayPal-Request-Id") or "")

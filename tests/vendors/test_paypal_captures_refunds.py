@@ -34,8 +34,8 @@ def test_partial_captures_in_sequence(shop: Shop) -> None:
     payment = shop.authorized()
     first = shop.payments.capture(payment.ref, TEN, final=False, idempotency_key="c-1")
     partial_amount = {"currency_code": "EUR", "value": "10.00"}
-    assert {"final_capture": False, "amount": partial_amount} == shop.sent()
-    assert "c-1" == shop.last().headers.get("PayPal-Request-Id")
+    assert {"final_capture": False, "amount": partial_amount} == shop.sent_body()
+    assert "c-1" == shop.last_request().headers.get("PayPal-Request-Id")
     existing_payment = shop.payments.get(payment.ref)
     assert (PaymentState.PARTIALLY_CAPTURED, EUROS - TEN) == (
         existing_payment.state,
@@ -48,7 +48,7 @@ def test_partial_captures_in_sequence(shop: Shop) -> None:
     assert (TEN * 2, TEN * 0) == (existing_payment.captured, existing_payment.remaining)
     assert [first.ref, last_capture.ref] == [capture.ref for capture in existing_payment.captures]
     assert (MoveState.SUCCEEDED, payment.ref) == (first.state, first.payment)
-    assert PaymentState.PARTIALLY_CAPTURED is shop.told(payment).state
+    assert PaymentState.PARTIALLY_CAPTURED is shop.payment_after_events(payment).state
     with pytest.raises(VendorRejected) as excinfo:
         shop.payments.capture(payment.ref, TEN, idempotency_key="c-3")
     assert "AUTHORIZATION_ALREADY_CAPTURED" == excinfo.value.vendor_code
@@ -58,7 +58,7 @@ def test_capture_without_an_amount(shop: Shop) -> None:
     """A capture without an amount takes all, unless a part was captured before."""
     payment = shop.authorized()
     capture = shop.payments.capture(payment.ref, idempotency_key="c-1")
-    assert (EUROS, {"final_capture": True}) == (capture.amount, shop.sent())
+    assert (EUROS, {"final_capture": True}) == (capture.amount, shop.sent_body())
     other_payment = shop.authorized()
     shop.payments.capture(other_payment.ref, TEN, final=False, idempotency_key="c-2")
     with pytest.raises(VendorRejected, match="A part of this payment was captured already"):
@@ -98,7 +98,7 @@ def test_pending_capture(shop: Shop) -> None:
     shop.sandbox.arrive(payment.captures[0].ref.id)
 
     assert PaymentState.CAPTURED is shop.payments.get(payment.ref).state
-    assert PaymentState.CAPTURED is shop.told(payment).state
+    assert PaymentState.CAPTURED is shop.payment_after_events(payment).state
 
 
 # --- giving up -------------------------------------------------------------
@@ -108,14 +108,14 @@ def test_void_is_idempotent_without_a_key(shop: Shop) -> None:
     """Voiding twice is voiding once, without a key."""
     payment = shop.authorized()
     first = shop.payments.void(payment.ref, idempotency_key="v-1")
-    assert shop.last().headers.get("PayPal-Request-Id") is None
+    assert shop.last_request().headers.get("PayPal-Request-Id") is None
     again = shop.payments.void(payment.ref, idempotency_key="v-1")
 
     assert (MoveState.SUCCEEDED, "VOIDED") == (first.state, first.vendor_state)
     assert first == again
     existing_payment = shop.payments.get(payment.ref)
     assert (PaymentState.VOIDED, EUROS * 0) == (existing_payment.state, existing_payment.remaining)
-    assert PaymentState.VOIDED is shop.told(payment).state
+    assert PaymentState.VOIDED is shop.payment_after_events(payment).state
 
 
 def test_lost_void_is_repeated() -> None:
@@ -175,7 +175,7 @@ def test_refund_names_its_order(shop: Shop) -> None:
     assert {
         "amount": {"currency_code": "EUR", "value": "10.00"},
         "custom_id": f"order-{payment.ref.id}",
-    } == shop.sent()
+    } == shop.sent_body()
     assert (MoveState.SUCCEEDED, payment.ref) == (refund.state, refund.payment)
     result = shop.payments.get_refund(refund.ref)
     assert result.payment is not None
@@ -184,9 +184,9 @@ def test_refund_names_its_order(shop: Shop) -> None:
     assert bare_refund.payment is not None
     assert payment.ref.id == bare_refund.payment.id
     remaining_refund = shop.payments.refund(payment.ref, idempotency_key="r-2")
-    assert (EUROS - TEN, {"custom_id"}) == (remaining_refund.amount, set(shop.sent()))
+    assert (EUROS - TEN, {"custom_id"}) == (remaining_refund.amount, set(shop.sent_body()))
     assert PaymentState.REFUNDED is shop.payments.get(payment.ref).state
-    assert PaymentState.REFUNDED is shop.told(payment).state
+    assert PaymentState.REFUNDED is shop.payment_after_events(payment).state
 
 
 def test_refund_made_elsewhere(shop: Shop) -> None:
@@ -209,7 +209,7 @@ def test_refunds_of_several_captures(shop: Shop) -> None:
     with pytest.raises(VendorRejected, match="No single capture of this payment is as large"):
         shop.payments.refund(payment.ref, TEN * 4, idempotency_key="r-2")
     shop.payments.refund(payment.ref, TEN * 2, idempotency_key="r-3")
-    assert f"/v2/payments/captures/{large_capture.ref.id}/refund" == shop.last().path
+    assert f"/v2/payments/captures/{large_capture.ref.id}/refund" == shop.last_request().path
     refund = shop.payments.refund(small_capture.ref, idempotency_key="r-4")
 
     assert refund.payment is not None

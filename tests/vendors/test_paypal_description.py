@@ -18,13 +18,13 @@ def fields(required: str, **properties: Json) -> Json:
     return {"type": "object", "required": required.split(), "properties": properties}
 
 
-def most(letters: int) -> Json:
+def text_schema(letters: int) -> Json:
     """Return the schema of a text of at most this length."""
     return {"type": "string", "maxLength": letters}
 
 
-AMOUNT = fields("currency_code value", currency_code=most(3), value=most(32))
-CUSTOMER = fields("", id=most(22))
+AMOUNT = fields("currency_code value", currency_code=text_schema(3), value=text_schema(32))
+CUSTOMER = fields("", id=text_schema(22))
 CONTEXT = {"return_url": TEXT, "cancel_url": TEXT}
 NOTHING: Json = {"type": "object"}
 ORDER = fields(
@@ -35,16 +35,16 @@ ORDER = fields(
         "items": fields(
             "amount",
             amount=AMOUNT,
-            custom_id=most(127),
-            description=most(127),
-            soft_descriptor=most(22),
+            custom_id=text_schema(127),
+            description=text_schema(127),
+            soft_descriptor=text_schema(22),
         ),
     },
     payment_source=fields(
         "",
         paypal=fields(
             "",
-            vault_id=most(255),
+            vault_id=text_schema(255),
             email_address=TEXT,
             attributes=fields(
                 "",
@@ -55,7 +55,7 @@ ORDER = fields(
         ),
         card=fields(
             "",
-            vault_id=most(255),
+            vault_id=text_schema(255),
             attributes=fields("", verification=fields("", method=TEXT)),
             stored_credential=fields(
                 "payment_initiator payment_type",
@@ -65,7 +65,7 @@ ORDER = fields(
             ),
             experience_context=fields("", **CONTEXT),
         ),
-        venmo=fields("", vault_id=most(255)),
+        venmo=fields("", vault_id=text_schema(255)),
     ),
 )
 
@@ -88,7 +88,7 @@ OURS_PAYMENTS: Json = {
             fields("", amount=AMOUNT, final_capture={"type": "boolean"})
         ),
         "/v2/payments/captures/{capture_id}/refund": path(
-            fields("", amount=AMOUNT, custom_id=most(127))
+            fields("", amount=AMOUNT, custom_id=text_schema(127))
         ),
     }
 }

@@ -85,7 +85,7 @@ def test_redirected_authorisation_is_completed(shop: Shop) -> None:
 
     assert (PaymentState.AUTHORIZED, EUROS) == (finished_payment.state, finished_payment.remaining)
     assert finished_payment.authorized_until is not None
-    assert PaymentState.AUTHORIZED is shop.told(payment).state
+    assert PaymentState.AUTHORIZED is shop.payment_after_events(payment).state
 
 
 def test_return_from_another_payment_is_refused(shop: Shop) -> None:

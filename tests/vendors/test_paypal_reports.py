@@ -39,7 +39,7 @@ def test_disputes_come_in_pages(shop: Shop) -> None:
     now = datetime.now(UTC)
     query = PaymentQuery(since=now - timedelta(days=1), until=now + timedelta(days=1), limit=2)
     first = shop.payments.disputes(query)
-    assert "2" == dict(shop.last().query)["page_size"]
+    assert "2" == dict(shop.last_request().query)["page_size"]
     second = shop.payments.disputes(query, after=first.next)
     results = [item.ref.id for page in (first, second) for item in page.items]
     late_disputes = shop.payments.disputes(PaymentQuery(until=now - timedelta(hours=1), limit=500))
@@ -47,7 +47,7 @@ def test_disputes_come_in_pages(shop: Shop) -> None:
     assert keys[::-1] == results
     assert second.next is None
     assert () == late_disputes.items
-    assert "50" == dict(shop.last().query)["page_size"]
+    assert "50" == dict(shop.last_request().query)["page_size"]
     dispute = first.items[0]
     assert (DisputeState.NEEDS_RESPONSE, EUROS, None) == (
         dispute.state,
@@ -107,7 +107,7 @@ def test_report_is_read_page_by_page(shop: Shop) -> None:
     while True:
         page = shop.payments.payments(query, after=next_page)
         results += page.items
-        requests.append(dict(shop.last().query))
+        requests.append(dict(shop.last_request().query))
         if page.next is None:
             break
         next_page = str(page.next)
@@ -164,7 +164,7 @@ def test_report_from_before_paypal_is_empty(shop: Shop) -> None:
     long_ago = Ref("paypal", "main", "0001-01-01T00:00:00Z,1")
 
     assert () == shop.payments.payments(after=long_ago).items
-    assert "1999-01-01T00:00:00Z" == dict(shop.last().query)["end_date"]
+    assert "1999-01-01T00:00:00Z" == dict(shop.last_request().query)["end_date"]
 
 
 @pytest.mark.parametrize(

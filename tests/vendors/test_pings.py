@@ -28,7 +28,7 @@ PINGED = (
 )
 
 
-def made(name: str, folder: Path) -> tuple[Vendor, Any]:
+def vendor_and_sandbox(name: str, folder: Path) -> tuple[Vendor, Any]:
     """Return a vendor and its sandbox."""
     fixture, kind = fixture_of(name, folder), vendor_class(name)
     fields = {field.name for field in attrs.fields(cast("Any", kind))}
@@ -44,7 +44,7 @@ def calling(vendor: Vendor, fixture: Any) -> ConnectorManager:
 @pytest.mark.parametrize("name", PINGED)
 def test_good_key_is_accepted(name: str, tmp_path: Path) -> None:
     """A vendor's ping with a valid key succeeds, and has no effect."""
-    vendor, fixture = made(name, tmp_path)
+    vendor, fixture = vendor_and_sandbox(name, tmp_path)
     request = vendor.ping()
     assert isinstance(request, Request)
     assert request.method.safe
@@ -56,7 +56,7 @@ def test_good_key_is_accepted(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", PINGED)
 def test_bad_key_is_refused(name: str, tmp_path: Path) -> None:
     """A vendor's ping with another key fails to authenticate."""
-    vendor, fixture = made(name, tmp_path)
+    vendor, fixture = vendor_and_sandbox(name, tmp_path)
     wrong_secret = Secret(b64encode(b"another key of the right length!").decode())
     unauthorized_vendor = attrs.evolve(cast("Any", vendor), credentials=wrong_secret)
     with calling(unauthorized_vendor, fixture) as manager, pytest.raises(AuthenticationFailed):
@@ -67,6 +67,6 @@ def test_bad_key_is_refused(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", sorted(set(vendor_names()) - {*PINGED}))
 def test_vendors_without_a_ping(name: str, tmp_path: Path) -> None:
     """A vendor without a known harmless request has no ping."""
-    vendor, fixture = made(name, tmp_path)
+    vendor, fixture = vendor_and_sandbox(name, tmp_path)
     assert vendor.ping() is None
     fixture.close()

@@ -49,7 +49,7 @@ def _message(**changes: Any) -> EmailMessage:
     return EmailMessage(**{**default_fields, **changes})
 
 
-def _opened(**options: Any) -> tuple[PostmarkSandbox, Any]:
+def _open_hub(**options: Any) -> tuple[PostmarkSandbox, Any]:
     sandbox = PostmarkSandbox()
     return sandbox, hub(postmark_vendor(sandbox, **options), sandbox)
 
@@ -135,7 +135,7 @@ def test_template_is_named_by_its_alias_or_number(id_: str, field: str, value: o
 
 def test_template_is_filled_in() -> None:
     """A message with a template goes to the endpoint for templates."""
-    sandbox, mail_hub = _opened()
+    sandbox, mail_hub = _open_hub()
     mail_hub.email().send_transactional(_message(template=TemplateRef("welcome", {"total": [1]})))
 
     assert ["/email/withTemplate"] == [request.path for request in sandbox.requests]
@@ -144,7 +144,7 @@ def test_template_is_filled_in() -> None:
 
 def test_template_that_is_not_there_is_refused() -> None:
     """The error for an unknown template has Postmark's code."""
-    _, mail_hub = _opened()
+    _, mail_hub = _open_hub()
     with pytest.raises(VendorRejected) as excinfo:
         mail_hub.email().send_transactional(_message(template=TemplateRef("none")))
 
@@ -178,7 +178,7 @@ def test_bulk_template_data_is_merged() -> None:
 
 def test_bulk_by_template_arrives() -> None:
     """The sandbox accepts a bulk with a template."""
-    sandbox, mail_hub = _opened()
+    sandbox, mail_hub = _open_hub()
     bulk = BulkMessage(
         base=_message(to=(), template=TemplateRef("7")),
         recipients=["a@example.com", "b@example.com"],
@@ -190,7 +190,7 @@ def test_bulk_by_template_arrives() -> None:
 
 def test_inactive_recipient_of_a_bulk() -> None:
     """An inactive recipient is refused, and the others get their message."""
-    sandbox, mail_hub = _opened()
+    sandbox, mail_hub = _open_hub()
     bulk = BulkMessage(
         base=_message(to=()), recipients=["a@example.com", "refused@example.com", "b@example.com"]
     )
@@ -206,7 +206,7 @@ def test_inactive_recipient_of_a_bulk() -> None:
 
 def test_large_bulk_goes_in_several_requests() -> None:
     """A bulk above 50 MB is split into requests with their own keys."""
-    sandbox, mail_hub = _opened()
+    sandbox, mail_hub = _open_hub()
     file = Attachment(filename="a.pdf", content=bytes(6_000_000), content_type="application/pdf")
     bulk = BulkMessage(
         base=_message(to=(), attachments=[file]),
@@ -224,7 +224,7 @@ def test_large_bulk_goes_in_several_requests() -> None:
 
 def test_request_that_fails_loses_no_other() -> None:
     """A failed request of a split bulk does not affect the others."""
-    sandbox, mail_hub = _opened()
+    sandbox, mail_hub = _open_hub()
     file = Attachment(filename="a.pdf", content=bytes(7_000_000), content_type="application/pdf")
     bulk = BulkMessage(
         base=_message(to=(), attachments=[file]),
@@ -246,7 +246,7 @@ def test_request_that_fails_loses_no_other() -> None:
 )
 def test_too_many_tags_are_refused(changes: dict[str, Any], field: str) -> None:
     """More than one tag, or ten metadata entries, are refused before sending."""
-    sandbox, mail_hub = _opened()
+    sandbox, mail_hub = _open_hub()
     with pytest.raises(InvalidData) as excinfo:
         mail_hub.email().send_transactional(_message(**changes))
 
@@ -273,7 +273,7 @@ def test_token_comes_from_the_provider() -> None:
 
 def test_inactive_recipients_are_reported() -> None:
     """A message to several is accepted if any recipient is active; others are rejected."""
-    sandbox, mail_hub = _opened()
+    sandbox, mail_hub = _open_hub()
     value = _message(to=["ada@example.com", "Refused@example.com"], cc="carol@example.com")
     receipt = mail_hub.email().send_transactional(value)
 
@@ -287,7 +287,7 @@ def test_inactive_recipients_are_reported() -> None:
 
 def test_delayed_message_is_accepted() -> None:
     """A delayed message, whose response has no error code, was accepted."""
-    sandbox, mail_hub = _opened()
+    sandbox, mail_hub = _open_hub()
     words = "Message accepted, but delivery may be delayed."
     sandbox.fail(reply({"Message": words, "MessageID": "m-1", "To": "ada@example.com"}))
     receipt = mail_hub.email().send_transactional(_message())
@@ -304,7 +304,7 @@ def test_delayed_message_is_accepted() -> None:
 )
 def test_batch_is_answered_for_each(answer: Response) -> None:
     """A batch without a result for each message is malformed, with an unknown outcome."""
-    sandbox, mail_hub = _opened()
+    sandbox, mail_hub = _open_hub()
     sandbox.fail(answer)
     bulk = BulkMessage(base=_message(to=()), recipients=["a@example.com", "b@example.com"])
     results = mail_hub.email().send_bulk(bulk)
@@ -315,7 +315,7 @@ def test_batch_is_answered_for_each(answer: Response) -> None:
 
 def test_malformed_entry_of_a_batch() -> None:
     """A malformed entry does not affect the others."""
-    sandbox, mail_hub = _opened()
+    sandbox, mail_hub = _open_hub()
     sandbox.fail(
         reply(
             [
@@ -379,7 +379,7 @@ def test_other_errors_are_classified_by_status(response: Response) -> None:
 
 def test_daily_statistics() -> None:
     """Daily counts of five lists are merged under the contract's names."""
-    sandbox, mail_hub = _opened(message_stream="outbound")
+    sandbox, mail_hub = _open_hub(message_stream="outbound")
     sandbox.days = [
         {
             "Date": "2026-03-01",
@@ -422,7 +422,7 @@ def test_daily_statistics() -> None:
 @pytest.mark.parametrize("answer", [{}, {"Days": {}}, {"Days": [{"Sent": 1}]}, []])
 def test_days_without_dates_are_malformed(answer: object) -> None:
     """Statistics without dates are a malformed response."""
-    sandbox, mail_hub = _opened()
+    sandbox, mail_hub = _open_hub()
     sandbox.fail(reply(answer))
     query = StatisticsQuery(start=date(2026, 3, 1), end=date(2026, 3, 1))
     with pytest.raises(VendorFailed):
@@ -482,7 +482,7 @@ def test_records_become_events(
     """Each kind of record and bounce has its status."""
     payload = {"MessageID": "m-1", **record}
     webhook = WebhookEvent(vendor="postmark", id="e1", type="x", vendor_type="x", payload=payload)
-    [event] = _opened()[1].events("mail", webhook)
+    [event] = _open_hub()[1].events("mail", webhook)
 
     assert (status, code, permanent) == (event.status, event.code, event.permanent)
     assert record.get("Type", record["RecordType"]) == event.vendor_status
@@ -502,12 +502,12 @@ def test_other_webhooks_give_no_events(payload: object) -> None:
     """Incoming mail and manual suppressions give no message events."""
     webhook = WebhookEvent(vendor="postmark", id="e1", type="x", vendor_type="x", payload=payload)
 
-    assert () == _opened()[1].events("mail", webhook)
+    assert () == _open_hub()[1].events("mail", webhook)
 
 
 def test_webhooks_have_a_password() -> None:
     """A webhook needs the right password, and reports one thing."""
-    sandbox, mail_hub = _opened()
+    sandbox, mail_hub = _open_hub()
     receipt = mail_hub.email().send_transactional(_message())
     record = {
         "RecordType": "Click",
@@ -536,7 +536,7 @@ def test_webhooks_have_a_password() -> None:
 
 def test_deliveries_in_the_same_second_are_told_apart() -> None:
     """Deliveries to several recipients within a second have different ids."""
-    sandbox, mail_hub = _opened()
+    sandbox, mail_hub = _open_hub()
     verifier = mail_hub.webhooks("mail", secrets=sandbox.password)
     ids: set[str] = set()
     for email in ("ada@example.com", "bob@example.com"):
@@ -558,7 +558,7 @@ def test_deliveries_in_the_same_second_are_told_apart() -> None:
 
 def test_manual_suppression_is_a_valid_webhook() -> None:
     """A manual suppression is verified, although it has no message."""
-    sandbox, mail_hub = _opened()
+    sandbox, mail_hub = _open_hub()
     record = {"RecordType": "SubscriptionChange", "MessageID": None, "SuppressSending": True}
     verifier = mail_hub.webhooks("mail", secrets=sandbox.password)
     [webhook] = verifier.verify(**sandbox.tell(URL, record).arguments())
@@ -592,7 +592,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
 @pytest.mark.parametrize("change, code", WRONG)
 def test_sandbox_is_strict(change: dict[str, Any], code: str) -> None:
     """The sandbox refuses what Postmark would refuse."""
-    _, mail_hub = _opened()
+    _, mail_hub = _open_hub()
     send = partial(mail_hub.manager.call, "mail")
     assert 200 == send(Request.post("/email", json=USUAL)).status
     with pytest.raises((InvalidRequest, VendorRejected)) as excinfo:
@@ -615,7 +615,7 @@ def test_sandbox_is_strict(change: dict[str, Any], code: str) -> None:
 )
 def test_sandbox_wants_the_right_shape(path: str, body: object, code: str) -> None:
     """A batch must be a list, and one with templates an object."""
-    _, mail_hub = _opened()
+    _, mail_hub = _open_hub()
     with pytest.raises(InvalidRequest) as excinfo:
         mail_hub.manager.call("mail", Request.post(path, json=body))
 
@@ -632,14 +632,14 @@ def test_sandbox_wants_the_right_shape(path: str, body: object, code: str) -> No
 )
 def test_sandbox_refuses_unknown_requests(request_: Request) -> None:
     """Unknown paths, parameters and accept headers are refused."""
-    _, mail_hub = _opened()
+    _, mail_hub = _open_hub()
     with pytest.raises((InvalidRequest, VendorRejected)):
         mail_hub.manager.call("mail", request_)
 
 
 def test_unverified_sender_is_refused() -> None:
     """A sender without a signature is refused."""
-    _, mail_hub = _opened()
+    _, mail_hub = _open_hub()
     with pytest.raises(VendorRejected) as excinfo:
         mail_hub.email().send_transactional(_message(from_="a@unverified.example"))
 

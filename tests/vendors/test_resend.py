@@ -56,7 +56,7 @@ def _message(**changes: Any) -> EmailMessage:
     return EmailMessage(**{**default_fields, **changes})
 
 
-def _opened(**options: Any) -> tuple[ResendSandbox, Any]:
+def _open_hub(**options: Any) -> tuple[ResendSandbox, Any]:
     sandbox = ResendSandbox()
     return sandbox, hub(resend_vendor(sandbox, **options), sandbox)
 
@@ -118,7 +118,7 @@ def test_fields_of_a_message() -> None:
 
 def test_html_alone_stays_alone() -> None:
     """A message without a text says so, or Resend would generate one."""
-    sandbox, mail_hub = _opened()
+    sandbox, mail_hub = _open_hub()
     mail_hub.email().send_transactional(_message(text=None, html="<p>Hi</p>"))
 
     assert (None, "<p>Hi</p>") == (sandbox.delivered[0].text, sandbox.delivered[0].html)
@@ -137,7 +137,7 @@ def test_template_is_filled_in() -> None:
 
 def test_template_takes_texts_and_whole_numbers() -> None:
     """Template data other than texts and whole numbers are refused before sending."""
-    sandbox, mail_hub = _opened()
+    sandbox, mail_hub = _open_hub()
     with pytest.raises(InvalidData, match="neither a text nor a whole number"):
         mail_hub.email().send_transactional(_message(template=TemplateRef("welcome", {"name": []})))
 
@@ -172,7 +172,7 @@ def test_bulk_template_data_is_merged() -> None:
 )
 def test_unsupported_content_is_refused(changes: dict[str, Any], words: str) -> None:
     """Texts that Resend refuses, and files that it drops, are refused before sending."""
-    sandbox, mail_hub = _opened()
+    sandbox, mail_hub = _open_hub()
     with pytest.raises(InvalidData, match=words):
         mail_hub.email().send_transactional(_message(**changes))
 
@@ -181,7 +181,7 @@ def test_unsupported_content_is_refused(changes: dict[str, Any], words: str) -> 
 
 def test_sandbox_drops_odd_attachments() -> None:
     """A message with an invalid attachment is accepted and never delivered."""
-    sandbox, mail_hub = _opened()
+    sandbox, mail_hub = _open_hub()
     file = {"filename": "a.pdf", "content": "", "content_type": "text/plain"}
     body = {**USUAL, "attachments": [file]}
 
@@ -191,7 +191,7 @@ def test_sandbox_drops_odd_attachments() -> None:
 
 def test_lost_answer_without_a_key_is_not_retried() -> None:
     """A message without a key is not sent again after a lost response."""
-    sandbox, mail_hub = _opened()
+    sandbox, mail_hub = _open_hub()
     sandbox.fail(Lost())
     with pytest.raises(ConnectionFailed):
         mail_hub.email().send_transactional(_message())
@@ -201,7 +201,7 @@ def test_lost_answer_without_a_key_is_not_retried() -> None:
 
 def test_lost_batch_is_retried_with_its_key() -> None:
     """A batch with a lost answer is sent again, and delivered once."""
-    sandbox, mail_hub = _opened()
+    sandbox, mail_hub = _open_hub()
     sandbox.fail(Lost())
     bulk = BulkMessage(base=_message(to=()), recipients=["a@example.com", "b@example.com"])
     results = mail_hub.email().send_bulk(bulk, idempotency_key="news")
@@ -214,7 +214,7 @@ def test_lost_batch_is_retried_with_its_key() -> None:
 
 def test_tenants_key_is_its_own() -> None:
     """A tenant's key is sent as its digest, since Resend keys belong to the account."""
-    sandbox, mail_hub = _opened()
+    sandbox, mail_hub = _open_hub()
     mail_hub.email(tenant="acme").send_transactional(_message(), idempotency_key="INV-7")
     mail_hub.email().send_transactional(_message(), idempotency_key="INV-7")
     first, second = [request.headers.get("idempotency-key") for request in sandbox.requests]
@@ -225,7 +225,7 @@ def test_tenants_key_is_its_own() -> None:
 
 def test_refused_message_of_a_bulk() -> None:
     """The error of one message affects no other."""
-    sandbox, mail_hub = _opened()
+    sandbox, mail_hub = _open_hub()
     bulk = BulkMessage(
         base=_message(to=()), recipients=["a@example.com", "refused@example.com", "b@example.com"]
     )
@@ -242,7 +242,7 @@ def test_refused_message_of_a_bulk() -> None:
 
 def test_files_of_a_bulk_go_one_by_one() -> None:
     """Messages of a bulk with files are sent one by one, each with its own key."""
-    sandbox, mail_hub = _opened()
+    sandbox, mail_hub = _open_hub()
     bulk = BulkMessage(
         base=_message(to=(), attachments=[PDF], text="Dear {{name}}"),
         recipients=[
@@ -273,7 +273,7 @@ def test_files_of_a_bulk_go_one_by_one() -> None:
 )
 def test_batch_is_answered_for_each(answer: dict[str, Any]) -> None:
     """A batch without a result for each message is malformed."""
-    sandbox, mail_hub = _opened()
+    sandbox, mail_hub = _open_hub()
     sandbox.fail(reply(answer))
     bulk = BulkMessage(base=_message(to=()), recipients=["a@example.com", "b@example.com"])
     results = mail_hub.email().send_bulk(bulk)
@@ -284,7 +284,7 @@ def test_batch_is_answered_for_each(answer: dict[str, Any]) -> None:
 
 def test_malformed_entry_of_a_batch() -> None:
     """A malformed entry does not affect the others."""
-    sandbox, mail_hub = _opened()
+    sandbox, mail_hub = _open_hub()
     batch_entries = ["odd", {"id": 7}, {"id": "."}]
     sandbox.fail(reply({"data": batch_entries, "errors": [{"index": 9}, {"index": 1}]}))
     people = [f"person{number}@example.com" for number in range(5)]
@@ -298,7 +298,7 @@ def test_malformed_entry_of_a_batch() -> None:
 
 def test_scheduled_message_is_scheduled() -> None:
     """A message for later has the status scheduled, alone or in a bulk."""
-    _, mail_hub = _opened()
+    _, mail_hub = _open_hub()
     at = datetime(2031, 5, 6, tzinfo=UTC)
     receipt = mail_hub.email().send_transactional(_message(send_at=at))
     bulk = BulkMessage(base=_message(to=(), send_at=at), recipients=["a@example.com"])
@@ -365,7 +365,7 @@ def test_other_errors_are_classified_by_status(response: Response) -> None:
 
 def test_user_agent_is_sent() -> None:
     """Each request has a user agent, without which Resend refuses it."""
-    sandbox, mail_hub = _opened()
+    sandbox, mail_hub = _open_hub()
     mail_hub.email().send_transactional(_message())
 
     assert "moorage" == sandbox.requests[0].headers.get("user-agent")
@@ -373,7 +373,7 @@ def test_user_agent_is_sent() -> None:
 
 def test_daily_statistics() -> None:
     """Daily counts have the contract's names."""
-    sandbox, mail_hub = _opened()
+    sandbox, mail_hub = _open_hub()
     sandbox.days = [
         {"period": "2026-02-28", "received": 100},
         {"period": "2026-03-01", "received": 10, "sent": 9, "delivered": 8, "failed": 1},
@@ -406,7 +406,7 @@ def test_daily_statistics() -> None:
 @pytest.mark.parametrize("answer", [{}, {"data": {}}, {"data": [{"sent": 1}]}, []])
 def test_days_without_dates_are_malformed(answer: object) -> None:
     """Statistics without dates are a malformed response."""
-    sandbox, mail_hub = _opened()
+    sandbox, mail_hub = _open_hub()
     sandbox.fail(reply(answer))
     query = StatisticsQuery(start=date(2026, 3, 1), end=date(2026, 3, 1))
     with pytest.raises(VendorFailed):
@@ -424,7 +424,7 @@ def _event(kind: str, **data: Any) -> dict[str, Any]:
 
 def test_webhooks_are_signed_and_become_events() -> None:
     """A signed webhook gives an event for each recipient of a message."""
-    sandbox, mail_hub = _opened()
+    sandbox, mail_hub = _open_hub()
     receipt = mail_hub.email().send_transactional(_message())
     result = _event(
         "email.bounced",
@@ -480,7 +480,7 @@ def test_every_kind_of_event_is_known(
 ) -> None:
     """Each event has its status, and an unknown one is kept as unknown."""
     webhook = WebhookEvent(vendor="svix", id="e1", type="x", vendor_type="x", payload=table)
-    [event] = _opened()[1].events("mail", webhook)
+    [event] = _open_hub()[1].events("mail", webhook)
 
     assert (status, code, url, "e1") == (event.status, event.code, event.url, event.id)
     assert (False if status is EmailStatus.DEFERRED else None) is event.permanent
@@ -495,7 +495,7 @@ def test_other_webhooks_give_no_events(payload: object) -> None:
     """Webhooks about incoming mail, contacts and domains give no message events."""
     webhook = WebhookEvent(vendor="svix", id="e1", type="x", vendor_type="x", payload=payload)
 
-    assert () == _opened()[1].events("mail", webhook)
+    assert () == _open_hub()[1].events("mail", webhook)
 
 
 USUAL: dict[str, Any] = {
@@ -523,7 +523,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
 @pytest.mark.parametrize("change, name", WRONG)
 def test_sandbox_is_strict(change: dict[str, Any], name: str) -> None:
     """The sandbox refuses what Resend would refuse."""
-    _, mail_hub = _opened()
+    _, mail_hub = _open_hub()
     send = partial(mail_hub.manager.call, "mail")
     assert 200 == send(Request.post("/emails", json=USUAL)).status
     with pytest.raises(InvalidRequest) as excinfo:
@@ -545,7 +545,7 @@ def test_sandbox_is_strict(change: dict[str, Any], name: str) -> None:
 )
 def test_sandbox_wants_the_right_shape(path: str, body: object, name: str) -> None:
     """A batch that is not permissive fails as a whole."""
-    sandbox, mail_hub = _opened()
+    sandbox, mail_hub = _open_hub()
     with pytest.raises(InvalidRequest) as excinfo:
         mail_hub.manager.call("mail", Request.post(path, json=body))
 
@@ -559,7 +559,7 @@ def test_sandbox_wants_the_right_shape(path: str, body: object, name: str) -> No
 )
 def test_sandbox_knows_its_templates(template: dict[str, Any]) -> None:
     """A template must exist and get its variables."""
-    _, mail_hub = _opened()
+    _, mail_hub = _open_hub()
     body = {"from": "a@b.c", "to": "a@b.c", "template": template}
     with pytest.raises(VendorRejected):
         mail_hub.manager.call("mail", Request.post("/emails", json=body))
@@ -567,7 +567,7 @@ def test_sandbox_knows_its_templates(template: dict[str, Any]) -> None:
 
 def test_strict_batch_that_is_right_is_taken() -> None:
     """A valid strict batch is accepted, and its response has no list of errors."""
-    _, mail_hub = _opened()
+    _, mail_hub = _open_hub()
     answer = mail_hub.manager.call("mail", Request.post("/emails/batch", json=[USUAL]))
 
     assert {"data"} == set(answer.json())
@@ -582,7 +582,7 @@ def test_strict_batch_that_is_right_is_taken() -> None:
 )
 def test_sandbox_knows_its_keys(headers: dict[str, str], kind: type[Any]) -> None:
     """A key has a maximum length, and belongs to one body."""
-    _, mail_hub = _opened()
+    _, mail_hub = _open_hub()
     send = partial(mail_hub.manager.call, "mail")
     send(Request.post("/emails", json=USUAL, headers={"Idempotency-Key": "taken"}))
     with pytest.raises(kind):
@@ -603,14 +603,14 @@ def test_sandbox_needs_a_key_and_a_user_agent(headers: dict[str, str], status: i
 
 def test_sandbox_refuses_unknown_parameters() -> None:
     """Unknown parameters of metrics are refused."""
-    _, mail_hub = _opened()
+    _, mail_hub = _open_hub()
     with pytest.raises(InvalidRequest):
         mail_hub.manager.call("mail", Request.get("/emails/metrics", query={"from": "x"}))
 
 
 def test_unverified_domain_is_refused() -> None:
     """An unverified domain is refused."""
-    _, mail_hub = _opened()
+    _, mail_hub = _open_hub()
     with pytest.raises(VendorRejected) as excinfo:
         mail_hub.email().send_transactional(_message(from_="a@unverified.example"))
 

@@ -147,7 +147,7 @@ def test_sandbox_is_strict(shop: Shop, path: tuple[str, ...], value: object, cod
     for name in path[:-1]:
         branch = branch[name]
     branch[path[-1]] = value
-    response = answered(shop.sandbox, Request.post("/v1/rates", json=body))
+    response = response_to(shop.sandbox, Request.post("/v1/rates", json=body))
 
     assert (400, code) == (response.status, response.json()["errors"][0]["error_code"])
 
@@ -158,7 +158,7 @@ def test_sandbox_refuses_an_address_without_a_name(shop: Shop, side: str) -> Non
     body = json.loads(json.dumps(GOOD))
     for name in ("name", "company_name"):
         body["shipment"][side].pop(name, None)
-    response = answered(shop.sandbox, Request.post("/v1/rates", json=body))
+    response = response_to(shop.sandbox, Request.post("/v1/rates", json=body))
     [error] = response.json()["errors"]
 
     assert (400, "field_value_required") == (response.status, error["error_code"])
@@ -172,25 +172,25 @@ def test_sandbox_refuses_invalid_requests(shop: Shop) -> None:
     long = Request.post("/v1/labels/rates/se-3", json={"custom_field1": "k" * 101})
     file = Request.get(f"/v1/downloads/{path}")
 
-    assert 404 == answered(shop.sandbox, Request.get("/v1/nothing")).status
-    assert 401 == answered(shop.sandbox, Request.get("/v1/labels"), key="another").status
-    assert 404 == answered(shop.sandbox, Request.get("/v1/labels/se-99")).status
-    assert 400 == answered(shop.sandbox, long).status
-    assert 400 == answered(shop.sandbox, file).status
-    assert 404 == answered(shop.sandbox, Request.get("/v1/downloads/none"), key=None).status
+    assert 404 == response_to(shop.sandbox, Request.get("/v1/nothing")).status
+    assert 401 == response_to(shop.sandbox, Request.get("/v1/labels"), key="another").status
+    assert 404 == response_to(shop.sandbox, Request.get("/v1/labels/se-99")).status
+    assert 400 == response_to(shop.sandbox, long).status
+    assert 400 == response_to(shop.sandbox, file).status
+    assert 404 == response_to(shop.sandbox, Request.get("/v1/downloads/none"), key=None).status
 
 
 def test_sandbox_sells_a_label_without_a_mark(shop: Shop) -> None:
     """A label that another program buys without our mark has no field for it."""
     rate = shop.shipping.get_rates(REQUEST).rates[0]
-    response = answered(shop.sandbox, Request.post(f"/v1/labels/rates/{rate.ref.id}", json={}))
+    response = response_to(shop.sandbox, Request.post(f"/v1/labels/rates/{rate.ref.id}", json={}))
 
     assert 200 == response.status
     [shipment] = shop.sandbox.shipments.values()
     assert "custom_field1" not in shipment["advanced_options"]
 
 
-def answered(
+def response_to(
     sandbox: ShipEngineSandbox, request: Request, key: str | None = "TEST_sandbox_key_of_shipengine"
 ) -> Response:
     """Return the sandbox's response to a request with this key."""

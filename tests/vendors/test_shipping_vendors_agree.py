@@ -38,7 +38,7 @@ async def _bought(lab: Lab) -> Shipment:
     return shipment
 
 
-def _unknown(ref: Ref) -> Ref:
+def _unknown_ref(ref: Ref) -> Ref:
     """A reference in the vendor's form that names nothing."""
     digits = "".join("9" if letter.isdigit() else letter for letter in ref.id)
     return attrs.evolve(ref, id=digits)
@@ -80,22 +80,22 @@ async def tracking_of_an_unknown_number(lab: Lab) -> object:
 
 async def tracking_of_an_unknown_shipment(lab: Lab) -> object:
     """A shipment that the vendor does not know is not tracked."""
-    return (await lab("track_shipment", _unknown((await _bought(lab)).ref))).status
+    return (await lab("track_shipment", _unknown_ref((await _bought(lab)).ref))).status
 
 
 async def unknown_shipment(lab: Lab) -> object:
     """A shipment that the vendor does not know is not returned."""
-    return (await lab("get_shipment", _unknown((await _bought(lab)).ref))).state
+    return (await lab("get_shipment", _unknown_ref((await _bought(lab)).ref))).state
 
 
 async def label_of_an_unknown_shipment(lab: Lab) -> object:
     """A shipment that the vendor does not know has no label."""
-    return await lab("get_label", _unknown((await _bought(lab)).ref))
+    return await lab("get_label", _unknown_ref((await _bought(lab)).ref))
 
 
 async def cancellation_of_an_unknown_shipment(lab: Lab) -> object:
     """A shipment that the vendor does not know is not cancelled."""
-    return await lab("cancel", _unknown((await _bought(lab)).ref))
+    return await lab("cancel", _unknown_ref((await _bought(lab)).ref))
 
 
 async def cancellation_after_delivery(lab: Lab) -> object:
@@ -136,7 +136,7 @@ async def label_after_the_cancellation(lab: Lab) -> object:
 async def purchase_of_an_unknown_rate(lab: Lab) -> object:
     """A rate that the vendor does not know is not bought."""
     rate = (await lab("get_rates", lab.request())).rates[0]
-    return await lab("create_shipment", str(_unknown(rate.ref)), idempotency_key="k-1")
+    return await lab("create_shipment", str(_unknown_ref(rate.ref)), idempotency_key="k-1")
 
 
 async def two_purchases_of_a_rate(lab: Lab) -> object:

@@ -20,7 +20,7 @@ from moorage.errors import ConnectionFailed, InvalidData, PaymentDeclined, RateL
 from moorage.testing.sandboxes.base import Lost
 from moorage.vendors.payments.square import API_VERSION, Square, amount_body, payment_body
 from tests.vendors.square_account import CUSTOMER, Shop, order
-from tests.vendors.subjects.square import says
+from tests.vendors.subjects.square import refusal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -116,7 +116,7 @@ def test_request_headers(shop: Shop) -> None:
     assert API_VERSION == headers.get("square-version") == Square.api_version
     assert f"Bearer {shop.sandbox.access_token}" == headers.get("authorization")
     assert headers.get("idempotency-key") is None
-    assert "INV-2041/1" == shop.sent()["idempotency_key"]
+    assert "INV-2041/1" == shop.sent_body()["idempotency_key"]
 
 
 def test_long_key_is_sent_as_a_digest(shop: Shop) -> None:
@@ -138,12 +138,12 @@ def test_no_option_replaces_a_key(shop: Shop) -> None:
         order(extra={"square": {"idempotency_key": "mine"}}), idempotency_key="INV-2041/1"
     )
 
-    assert "INV-2041/1" == shop.sent()["idempotency_key"]
+    assert "INV-2041/1" == shop.sent_body()["idempotency_key"]
 
 
 def test_limit_says_when_to_come_back(shop: Shop) -> None:
     """The error of Square's rate limit has its duration."""
-    answer = says(429, "RATE_LIMIT_ERROR", "RATE_LIMITED")
+    answer = refusal(429, "RATE_LIMIT_ERROR", "RATE_LIMITED")
     shop.sandbox.fail(answer.evolve(headers={**dict(answer.headers), "Retry-After": "7"}))
 
     with pytest.raises(RateLimitExceeded) as excinfo:
@@ -233,7 +233,7 @@ def test_pending_direct_debit(shop: Shop, success: bool) -> None:
         existing_payment.decline is not None
         and DeclineReason.INSUFFICIENT_FUNDS == existing_payment.decline.reason
     )
-    assert existing_payment.state == shop.told(debit).state
+    assert existing_payment.state == shop.payment_after_events(debit).state
 
 
 def test_lost_payment_is_settled(shop: Shop) -> None:

@@ -40,7 +40,7 @@ from moorage.vendors.payments._square_answers import (
 )
 from moorage.vendors.payments.square import Square
 from tests.vendors.square_account import EUROS, PART, Shop, ref
-from tests.vendors.subjects.square import says
+from tests.vendors.subjects.square import refusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -100,7 +100,7 @@ def test_won_dispute(shop: Shop) -> None:
     payment = shop.pay()
     shop.time += 60
     key = shop.sandbox.dispute(payment.ref.id)
-    disputed_payment = shop.told(payment)
+    disputed_payment = shop.payment_after_events(payment)
     dispute = shop.payments.disputes().items[0]
     shop.time += 60
     shop.sandbox.decide(key, "WON")
@@ -111,7 +111,7 @@ def test_won_dispute(shop: Shop) -> None:
     )
     assert (EUROS, ref(payment.ref.id)) == (dispute.amount, dispute.payment)
     assert datetime.fromtimestamp(shop.time - 60, UTC) + timedelta(days=10) == dispute.respond_by
-    assert PaymentState.CAPTURED == shop.told(disputed_payment).state
+    assert PaymentState.CAPTURED == shop.payment_after_events(disputed_payment).state
 
 
 def test_inquiry_is_not_a_dispute(shop: Shop) -> None:
@@ -247,16 +247,16 @@ FAILED = {"id": "p1", "status": "FAILED", "card_details": {"errors": [{"code": "
 @pytest.mark.parametrize(
     "answer, kind",
     [
-        (says(400, "INVALID_REQUEST_ERROR", "IDEMPOTENCY_KEY_REUSED"), IdempotencyConflict),
-        (says(400, "PAYMENT_METHOD_ERROR", "CVV_FAILURE"), PaymentDeclined),
-        (says(503, "RATE_LIMIT_ERROR", "RATE_LIMITED"), RateLimitExceeded),
-        (says(400, "API_ERROR", "TEMPORARY_ERROR"), VendorFailed),
-        (says(400, "EXTERNAL_VENDOR_ERROR", "PLAID_ERROR"), VendorFailed),
-        (says(400, "AUTHENTICATION_ERROR", "UNAUTHORIZED"), AuthenticationFailed),
-        (says(500, "INVALID_REQUEST_ERROR", "VALUE_TOO_LONG"), InvalidRequest),
-        (says(409, "INVALID_REQUEST_ERROR", "CONFLICT"), VendorRejected),
-        (says(400, "REFUND_ERROR", "REFUND_DECLINED"), VendorRejected),
-        (says(403, "MERCHANT_SUBSCRIPTION_ERROR", "NEW"), VendorRejected),
+        (refusal(400, "INVALID_REQUEST_ERROR", "IDEMPOTENCY_KEY_REUSED"), IdempotencyConflict),
+        (refusal(400, "PAYMENT_METHOD_ERROR", "CVV_FAILURE"), PaymentDeclined),
+        (refusal(503, "RATE_LIMIT_ERROR", "RATE_LIMITED"), RateLimitExceeded),
+        (refusal(400, "API_ERROR", "TEMPORARY_ERROR"), VendorFailed),
+        (refusal(400, "EXTERNAL_VENDOR_ERROR", "PLAID_ERROR"), VendorFailed),
+        (refusal(400, "AUTHENTICATION_ERROR", "UNAUTHORIZED"), AuthenticationFailed),
+        (refusal(500, "INVALID_REQUEST_ERROR", "VALUE_TOO_LONG"), InvalidRequest),
+        (refusal(409, "INVALID_REQUEST_ERROR", "CONFLICT"), VendorRejected),
+        (refusal(400, "REFUND_ERROR", "REFUND_DECLINED"), VendorRejected),
+        (refusal(403, "MERCHANT_SUBSCRIPTION_ERROR", "NEW"), VendorRejected),
         (reply({"payment": FAILED}), PaymentDeclined),
     ],
 )
@@ -268,7 +268,7 @@ def test_error_codes_come_before_the_status(answer: Response, kind: type[Excepti
 @pytest.mark.parametrize(
     "request_, answer",
     [
-        (PAY, says(400, "NEW_ERROR", "NEW")),
+        (PAY, refusal(400, "NEW_ERROR", "NEW")),
         (PAY, reply({"errors": {}}, 500)),
         (PAY, reply([], 429)),
         (PAY, Response(502, body=b"<html></html>")),

@@ -49,7 +49,7 @@ def test_full_capture(shop: Shop) -> None:
         capture = shop.payments.capture(authorization.ref, amount, idempotency_key=shop.key())
 
         assert (MoveState.SUCCEEDED, EUROS) == (capture.state, capture.amount)
-        assert {} == shop.sent()
+        assert {} == shop.sent_body()
         assert capture.after is not None
         assert PaymentState.CAPTURED == capture.after.state
 
@@ -161,7 +161,7 @@ def test_pending_refund(shop: Shop, success: bool) -> None:
     """A refund is pending until the money arrives, and may fail."""
     payment = shop.pay()
     refund = shop.refund(payment, PART, reason=RefundReason.REQUESTED_BY_CUSTOMER)
-    assert "requested by customer" == shop.sent()["reason"]
+    assert "requested by customer" == shop.sent_body()["reason"]
     shop.time += 60
     shop.sandbox.settle(success=success)
     later_refund = shop.payments.get_refund(refund.ref)
@@ -170,7 +170,7 @@ def test_pending_refund(shop: Shop, success: bool) -> None:
     assert (MoveState.SUCCEEDED if success else MoveState.FAILED) == later_refund.state
     existing_payment = shop.payments.get(payment.ref)
     assert (PART if success else Money("0", "EUR")) == existing_payment.refunded
-    result = shop.told(payment)
+    result = shop.payment_after_events(payment)
     assert (existing_payment.state, existing_payment.refunded) == (result.state, result.refunded)
 
 

@@ -101,7 +101,7 @@ class Shop:
         self.number += 1
         return f"k-{self.number}"
 
-    def sent(self) -> dict[str, str]:
+    def sent_form(self) -> dict[str, str]:
         """The form of the last request."""
         return dict(self.sandbox.requests[-1].form)
 
@@ -115,7 +115,7 @@ class Shop:
             for event in self.hub.events("main", webhook)
         ]
 
-    def told(self, payment: Payment) -> Payment:
+    def payment_after_events(self, payment: Payment) -> Payment:
         """A payment after all its events."""
         for event in self.webhook_events():
             if event.ref.id == payment.ref.id:
@@ -259,7 +259,7 @@ def test_intent_is_left_to_the_browser(shop: Shop) -> None:
     assert PaymentState.REQUIRES_PAYMENT_METHOD == payment.state
     assert payment.client_token
     assert payment.client_token not in repr(payment)
-    assert "confirm" not in shop.sent()
+    assert "confirm" not in shop.sent_form()
 
 
 def test_charge_needs_a_source(shop: Shop) -> None:
@@ -312,7 +312,7 @@ def test_unconfirmed_payment_fails(shop: Shop) -> None:
 
     assert DeclineReason.AUTHENTICATION_REQUIRED == excinfo.value.reason
     assert str(payment.ref) == excinfo.value.payment
-    assert PaymentState.FAILED == shop.told(payment).state
+    assert PaymentState.FAILED == shop.payment_after_events(payment).state
 
 
 def test_return_from_another_payment(shop: Shop) -> None:
@@ -376,7 +376,7 @@ def test_void(shop: Shop) -> None:
     with pytest.raises(VendorRejected) as excinfo:
         shop.payments.capture(payment.ref, idempotency_key=shop.key())
     assert "payment_intent_unexpected_state" == excinfo.value.vendor_code
-    assert PaymentState.VOIDED == shop.told(payment).state
+    assert PaymentState.VOIDED == shop.payment_after_events(payment).state
 
 
 def test_expired_authorisation(shop: Shop) -> None:
@@ -386,7 +386,7 @@ def test_expired_authorisation(shop: Shop) -> None:
     shop.sandbox.lapse(payment.ref.id)
 
     assert PaymentState.EXPIRED == shop.payments.get(payment.ref).state
-    assert PaymentState.EXPIRED == shop.told(payment).state
+    assert PaymentState.EXPIRED == shop.payment_after_events(payment).state
     assert any(
         event.vendor_type == "charge.expired" and event.state is PaymentState.EXPIRED
         for event in shop.webhook_events()
@@ -411,7 +411,7 @@ def test_pending_refund(shop: Shop, success: bool) -> None:
     refund = shop.payments.refund(
         payment.ref, reason=RefundReason.FRAUD, idempotency_key=shop.key()
     )
-    assert "fraudulent" == shop.sent()["reason"]
+    assert "fraudulent" == shop.sent_form()["reason"]
     shop.sandbox.arrive_refund(refund.ref.id, success=success)
     later_refund = shop.payments.get_refund(refund.ref)
 
@@ -427,7 +427,7 @@ def test_reason_that_stripe_does_not_know_is_left_out(shop: Shop) -> None:
     payment = shop.payments.charge(order(), idempotency_key=shop.key())
     shop.payments.refund(payment.ref, reason=RefundReason.OTHER, idempotency_key=shop.key())
 
-    assert {"payment_intent": payment.ref.id} == shop.sent()
+    assert {"payment_intent": payment.ref.id} == shop.sent_form()
 
 
 def test_missing_currency_is_looked_up(shop: Shop) -> None:
@@ -484,7 +484,7 @@ def test_malformed_refund(shop: Shop, answer: Response) -> None:
 def test_won_dispute(shop: Shop) -> None:
     """A won dispute restores the payment's previous state."""
     payment = shop.payments.charge(order("pm_card_createDispute"), idempotency_key=shop.key())
-    disputed_payment = shop.told(payment)
+    disputed_payment = shop.payment_after_events(payment)
     dispute = shop.payments.disputes().items[0]
     shop.sandbox.close_dispute(dispute.ref.id, "won")
     won_event = attrs.evolve(shop.webhook_events()[-1], at=datetime.now(UTC) + timedelta(hours=1))
@@ -505,7 +505,7 @@ def test_inquiry_is_not_a_dispute(shop: Shop) -> None:
 
     assert event.dispute is not None
     assert DisputeState.INQUIRY == event.dispute.state
-    assert PaymentState.CAPTURED == shop.told(payment).state
+    assert PaymentState.CAPTURED == shop.payment_after_events(payment).state
 
 
 def test_payouts(shop: Shop) -> None:
@@ -661,7 +661,7 @@ def test_charge_under_way_is_not_captured(status: str, state: PaymentState) -> N
     assert (status == "succeeded") is (result.captured is not None)
 
 
-def says(status: int, **error: Any) -> Response:
+def error_response(status: int, **error: Any) -> Response:
     """Return an error in Stripe's form."""
     return reply({"error": error}, status)
 
@@ -669,15 +669,21 @@ def says(status: int, **error: Any) -> Response:
 @pytest.mark.parametrize(
     "answer, kind",
     [
-        (says(409, type="idempotency_error"), IdempotencyInProgress),
+        (error_response(409, type="idempotency_error"), IdempotencyInProgress),
         (
-            says(409, type="invalid_request_error", code="idempotency_key_in_use"),
+            error_response(409, type="invalid_request_error", code="idempotency_key_in_use"),
             IdempotencyInProgress,
         ),
-        (says(429, type="invalid_request_error", code="lock_timeout"), IdempotencyInProgress),
-        (says(400, type="idempotency_error", message="other"), IdempotencyConflict),
-        (says(402, type="card_error", decline_code="lost_card"), PaymentDeclined),
-        (says(400, type="invalid_request_error", code="charge_already_refunded"), VendorRejected),
+        (
+            error_response(429, type="invalid_request_error", code="lock_timeout"),
+            IdempotencyInProgress,
+        ),
+        (error_response(400, type="idempotency_error", message="other"), IdempotencyConflict),
+        (error_response(402, type="card_error", decline_code="lost_card"), PaymentDeclined),
+        (
+            error_response(400, type="invalid_request_error", code="charge_already_refunded"),
+            VendorRejected,
+        ),
     ],
 )
 def test_error_codes_come_before_the_status(answer: Response, kind: type[Exception]) -> None:
@@ -686,7 +692,7 @@ def test_error_codes_come_before_the_status(answer: Response, kind: type[Excepti
 
 
 @pytest.mark.parametrize(
-    "answer", [reply({}), reply({}, 503), says(400, type="x"), Response(404, body=b"no")]
+    "answer", [reply({}), reply({}, 503), error_response(400, type="x"), Response(404, body=b"no")]
 )
 def test_other_errors_are_classified_by_status(answer: Response) -> None:
     """Without a known code the status decides."""
@@ -704,7 +710,7 @@ def test_stored_failure_is_not_retried() -> None:
 
 def test_decline_without_a_code_is_a_decline() -> None:
     """A card error without a code is a decline with the reason "other"."""
-    error = classify(Request.post("/"), says(402, type="card_error"))
+    error = classify(Request.post("/"), error_response(402, type="card_error"))
 
     assert isinstance(error, PaymentDeclined)
     assert (DeclineReason.OTHER, None, None) == (error.reason, error.vendor_code, error.payment)
@@ -712,7 +718,7 @@ def test_decline_without_a_code_is_a_decline() -> None:
 
 def test_decline_without_a_payment_names_none(shop: Shop) -> None:
     """A decline without a payment has no reference."""
-    shop.sandbox.fail(says(402, type="card_error", code="expired_card"))
+    shop.sandbox.fail(error_response(402, type="card_error", code="expired_card"))
 
     with pytest.raises(PaymentDeclined) as excinfo:
         shop.payments.charge(order(), idempotency_key=shop.key())

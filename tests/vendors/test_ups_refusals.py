@@ -92,7 +92,7 @@ def test_account_is_checked() -> None:
         assert hidden_secret not in repr(vendor)
 
 
-def sent(shop: Shop, request: Request) -> Response:
+def response_to(shop: Shop, request: Request) -> Response:
     """Return the sandbox's response to a request."""
     shop.shipping.validate_address(THERE)
     token = shop.sandbox.requests[-1].headers.get("authorization") or ""
@@ -168,7 +168,7 @@ def recover(label: LabelFormat = LabelFormat.PDF, **which: Any) -> Request:
 )
 def test_sandbox_is_as_strict_as_ups(shop: Shop, query: Request, code: str) -> None:
     """The sandbox refuses unknown, missing and mistyped fields, and what UPS refuses."""
-    answer = sent(shop, query)
+    answer = response_to(shop, query)
 
     assert 400 <= answer.status < 500
     assert f'"code":"{code}"' in answer.text
@@ -181,10 +181,10 @@ def test_sandbox_label_recovery(shop: Shop) -> None:
     picture = {**body["LabelRecoveryRequest"]}
     picture["LabelSpecification"] = {"LabelImageFormat": {"Code": "PNG"}}
     path = "/api/labels/v1/recovery"
-    answer = sent(shop, Request.post(path, json={"LabelRecoveryRequest": picture}))
+    answer = response_to(shop, Request.post(path, json={"LabelRecoveryRequest": picture}))
     assert "300071" in answer.text
     shop.shipping.cancel(shipment.ref)
-    assert "300069" in sent(shop, Request.post(path, json=body)).text
+    assert "300069" in response_to(shop, Request.post(path, json=body)).text
     refused_response = SandboxHttpClient(shop.sandbox).send(
         Request.post(path, json=body), f"https://onlinetools.ups.com{path}", Timeouts()
     )

@@ -17,7 +17,7 @@ import attrs
 
 from moorage import WebhookRejected
 from moorage.domain.webhooks.presets import PRESETS
-from tests.webhooks.senders import BY_NAME, FORM, Sender, Sent
+from tests.webhooks.senders import BY_NAME, FORM, Sender, SentWebhook
 from tests.webhooks.world import NOW, Receiver
 
 if TYPE_CHECKING:
@@ -51,18 +51,18 @@ _BODIES: Final = (
 )  # fmt: skip
 
 
-def mutations(dice: random.Random, sent: Sent) -> Sent:
+def mutations(dice: random.Random, sent: SentWebhook) -> SentWebhook:
     """The webhook, damaged once or several times."""
     for _ in range(dice.choice((1, 1, 1, 2, 5))):
         sent = dice.choice(_WAYS)(dice, sent)
     return sent
 
 
-def _some_header(dice: random.Random, sent: Sent) -> str:
+def _some_header(dice: random.Random, sent: SentWebhook) -> str:
     return dice.choice([*sent.headers, "Content-Type"])
 
 
-def _flip_header(dice: random.Random, sent: Sent) -> Sent:
+def _flip_header(dice: random.Random, sent: SentWebhook) -> SentWebhook:
     name = _some_header(dice, sent)
     text = sent.headers.get(name, "")
     place = dice.randrange(len(text) + 1)
@@ -71,27 +71,27 @@ def _flip_header(dice: random.Random, sent: Sent) -> Sent:
         + chr(dice.choice((dice.randrange(128), dice.randrange(0x3000))))
         + text[place + 1 :]
     )
-    return _with(sent, name, damaged_value)
+    return _with_header(sent, name, damaged_value)
 
 
-def _text_header(dice: random.Random, sent: Sent) -> Sent:
-    return _with(sent, _some_header(dice, sent), dice.choice(_TEXTS))
+def _text_header(dice: random.Random, sent: SentWebhook) -> SentWebhook:
+    return _with_header(sent, _some_header(dice, sent), dice.choice(_TEXTS))
 
 
-def _mixed_header(dice: random.Random, sent: Sent) -> Sent:
+def _mixed_header(dice: random.Random, sent: SentWebhook) -> SentWebhook:
     name = _some_header(dice, sent)
     text = sent.headers.get(name, "")
     place = dice.randrange(len(text) + 1)
-    return _with(sent, name, text[:place] + dice.choice(_TEXTS) + text[place:])
+    return _with_header(sent, name, text[:place] + dice.choice(_TEXTS) + text[place:])
 
 
-def _cut_header(dice: random.Random, sent: Sent) -> Sent:
+def _cut_header(dice: random.Random, sent: SentWebhook) -> SentWebhook:
     name = _some_header(dice, sent)
     text = sent.headers.get(name, "")
-    return _with(sent, name, text[dice.randrange(len(text) + 1) :][: dice.randrange(200)])
+    return _with_header(sent, name, text[dice.randrange(len(text) + 1) :][: dice.randrange(200)])
 
 
-def _drop_header(dice: random.Random, sent: Sent) -> Sent:
+def _drop_header(dice: random.Random, sent: SentWebhook) -> SentWebhook:
     name = _some_header(dice, sent)
     remaining_headers = {
         header_name: text for header_name, text in sent.headers.items() if header_name != name
@@ -99,11 +99,11 @@ def _drop_header(dice: random.Random, sent: Sent) -> Sent:
     return attrs.evolve(sent, headers=remaining_headers)
 
 
-def _form(_: random.Random, sent: Sent) -> Sent:
-    return _with(sent, "Content-Type", FORM)
+def _form(_: random.Random, sent: SentWebhook) -> SentWebhook:
+    return _with_header(sent, "Content-Type", FORM)
 
 
-def _flip_body(dice: random.Random, sent: Sent) -> Sent:
+def _flip_body(dice: random.Random, sent: SentWebhook) -> SentWebhook:
     if not sent.body:
         return sent
     body = bytearray(sent.body)
@@ -111,7 +111,7 @@ def _flip_body(dice: random.Random, sent: Sent) -> Sent:
     return attrs.evolve(sent, body=bytes(body))
 
 
-def _mixed_body(dice: random.Random, sent: Sent) -> Sent:
+def _mixed_body(dice: random.Random, sent: SentWebhook) -> SentWebhook:
     place = dice.randrange(len(sent.body) + 1)
     further_bytes = (
         dice.choice(_BODIES)[:200] if dice.random() < 0.5 else dice.randbytes(dice.randrange(9))
@@ -121,24 +121,24 @@ def _mixed_body(dice: random.Random, sent: Sent) -> Sent:
     )
 
 
-def _other_body(dice: random.Random, sent: Sent) -> Sent:
+def _other_body(dice: random.Random, sent: SentWebhook) -> SentWebhook:
     return attrs.evolve(sent, body=dice.choice(_BODIES))
 
 
-def _url(dice: random.Random, sent: Sent) -> Sent:
+def _url(dice: random.Random, sent: SentWebhook) -> SentWebhook:
     place = dice.randrange(len(sent.url) + 1)
     return attrs.evolve(sent, url=sent.url[:place] + dice.choice(_TEXTS) + sent.url[place + 1 :])
 
 
-def _method(dice: random.Random, sent: Sent) -> Sent:
+def _method(dice: random.Random, sent: SentWebhook) -> SentWebhook:
     return attrs.evolve(sent, method=dice.choice(("GET", "get", "PUT", "", "POST")))
 
 
-def _with(sent: Sent, name: str, text: str) -> Sent:
+def _with_header(sent: SentWebhook, name: str, text: str) -> SentWebhook:
     return attrs.evolve(sent, headers=sent.headers | {name: text})
 
 
-_WAYS: Final[tuple[Callable[[random.Random, Sent], Sent], ...]] = (
+_WAYS: Final[tuple[Callable[[random.Random, SentWebhook], SentWebhook], ...]] = (
     _flip_header, _flip_header, _text_header, _mixed_header, _cut_header, _drop_header, _form,
     _flip_body, _flip_body, _mixed_body, _other_body, _url, _method,
 )  # fmt: skip

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
-    from tests.webhooks.senders import Sent
+    from tests.webhooks.senders import SentWebhook
 
 
 class Endpoint:
@@ -160,7 +160,7 @@ def configure_django() -> None:
 # --- servers --------------------------------------------------------------------------
 
 
-class _Quiet(WSGIRequestHandler):
+class _QuietHandler(WSGIRequestHandler):
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - as it is called there
         """Discard the log line."""
 
@@ -174,9 +174,9 @@ class _QuietWerkzeug(WerkzeugHandler):
 
 @contextmanager
 def _wsgiref(application: Any) -> Generator[int]:
-    server = WSGIServer(("127.0.0.1", 0), _Quiet)
+    server = WSGIServer(("127.0.0.1", 0), _QuietHandler)
     server.set_app(application)
-    with _running(server.serve_forever, server.shutdown):
+    with _running_server(server.serve_forever, server.shutdown):
         yield server.server_port
     server.server_close()
 
@@ -184,7 +184,7 @@ def _wsgiref(application: Any) -> Generator[int]:
 @contextmanager
 def _werkzeug(application: Any) -> Generator[int]:
     server = make_server("127.0.0.1", 0, application, threaded=True, request_handler=_QuietWerkzeug)
-    with _running(server.serve_forever, server.shutdown):
+    with _running_server(server.serve_forever, server.shutdown):
         yield server.server_port
     server.server_close()
 
@@ -199,12 +199,12 @@ def _uvicorn(application: Any) -> Generator[int]:
         def stop() -> None:
             server.should_exit = True
 
-        with _running(lambda: server.run(sockets=[listening]), stop):
+        with _running_server(lambda: server.run(sockets=[listening]), stop):
             yield listening.getsockname()[1]
 
 
 @contextmanager
-def _running(serve: Callable[[], object], stop: Callable[[], object]) -> Generator[None]:
+def _running_server(serve: Callable[[], object], stop: Callable[[], object]) -> Generator[None]:
     thread = threading.Thread(target=serve, daemon=True)
     thread.start()
     try:
@@ -235,7 +235,12 @@ class Hosts:
         self._ports: dict[str, int] = {}
 
     def ask(
-        self, host: str, sent: Sent, *, chunked: bool = False, more: Iterable[tuple[str, str]] = ()
+        self,
+        host: str,
+        sent: SentWebhook,
+        *,
+        chunked: bool = False,
+        more: Iterable[tuple[str, str]] = (),
     ) -> tuple[int, str, bytes]:
         """Send a webhook over the network; status, content type and body of the answer."""
         if host not in self._ports:

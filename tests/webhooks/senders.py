@@ -37,7 +37,7 @@ CERT_PAYPAL = "https://api.paypal.com/v1/notifications/certs/CERT-360caa42-fca2a
 
 
 @attrs.frozen(kw_only=True)
-class Sent:
+class SentWebhook:
     """A webhook request as it arrives."""
 
     headers: dict[str, str]
@@ -55,7 +55,7 @@ class Sender:
     """A vendor: the options of its verifier, and a function that sends a webhook at a time."""
 
     name: str
-    send: Callable[[datetime, int], Sent]
+    send: Callable[[datetime, int], SentWebhook]
     secret: Any = SECRET
     wrong: Any = "another secret, also long enough"
     parameters: Mapping[str, str] = attrs.field(factory=dict[str, str])
@@ -99,30 +99,30 @@ def iso(now: datetime) -> str:
 
 def over_body(
     header: str, write: Callable[[bytes], str], payload: Callable[[int], object], **more: str
-) -> Callable[[datetime, int], Sent]:
+) -> Callable[[datetime, int], SentWebhook]:
     """The simplest way: a signature of the body, in one header."""
 
-    def send(_: datetime, number: int) -> Sent:
+    def send(_: datetime, number: int) -> SentWebhook:
         body = as_json(payload(number))
         extra_headers = {
             name.replace("_", "-"): value.format(number) for name, value in more.items()
         }
-        return Sent(headers={header: write(body)} | extra_headers, body=body)
+        return SentWebhook(headers={header: write(body)} | extra_headers, body=body)
 
     return send
 
 
-def standard(headers: str, prefix: str = "v1,") -> Callable[[datetime, int], Sent]:
+def standard(headers: str, prefix: str = "v1,") -> Callable[[datetime, int], SentWebhook]:
     """Standard Webhooks."""
 
-    def send(now: datetime, number: int) -> Sent:
+    def send(now: datetime, number: int) -> SentWebhook:
         body = as_json(
             {"type": "a.b", "object_kind": "push", "timestamp": iso(now), "data": {"n": number}}
         )
         content = b"msg_%d.%s.%s" % (number, stamp(now).encode(), body)
         key = base64.b64decode(WHSEC.removeprefix("whsec_"))
         signature = b64(mac(key, content) if prefix == "v1," else keys.ed().sign(content))
-        return Sent(
+        return SentWebhook(
             headers={
                 f"{headers}-id": f"msg_{number}",
                 f"{headers}-timestamp": stamp(now),
@@ -136,37 +136,37 @@ def standard(headers: str, prefix: str = "v1,") -> Callable[[datetime, int], Sen
 
 def stamped(
     header: str, form: str, payload: Callable[[int], object], separator: str = "."
-) -> Callable[[datetime, int], Sent]:
+) -> Callable[[datetime, int], SentWebhook]:
     """Stripe's way: time and signature in one header."""
 
-    def send(now: datetime, number: int) -> Sent:
+    def send(now: datetime, number: int) -> SentWebhook:
         body = as_json(payload(number))
         signature = mac(SECRET, f"{stamp(now)}{separator}".encode() + body).hex()
-        return Sent(headers={header: form.format(stamp(now), signature)}, body=body)
+        return SentWebhook(headers={header: form.format(stamp(now), signature)}, body=body)
 
     return send
 
 
 def versioned(
     header: str, time: str, payload: Callable[[int], object]
-) -> Callable[[datetime, int], Sent]:
+) -> Callable[[datetime, int], SentWebhook]:
     """Slack's way, which is Zoom's too."""
 
-    def send(now: datetime, number: int) -> Sent:
+    def send(now: datetime, number: int) -> SentWebhook:
         body = as_json(payload(number))
         signature = mac(SECRET, f"v0:{stamp(now)}:".encode() + body).hex()
-        return Sent(headers={header: f"v0={signature}", time: stamp(now)}, body=body)
+        return SentWebhook(headers={header: f"v0={signature}", time: stamp(now)}, body=body)
 
     return send
 
 
-def twilio(name: str) -> Callable[[datetime, int], Sent]:
+def twilio(name: str) -> Callable[[datetime, int], SentWebhook]:
     """The URL, and the form sorted."""
 
-    def send(_: datetime, number: int) -> Sent:
+    def send(_: datetime, number: int) -> SentWebhook:
         form = {"MessageSid": f"SM{number}", "MessageStatus": "delivered", "From": "+15005550006"}
         content = URL + "".join(field + form[field] for field in sorted(form))
-        return Sent(
+        return SentWebhook(
             headers={
                 "X-Twilio-Signature": b64(mac(SECRET, content, name)),
                 "Content-Type": FORM,
@@ -178,15 +178,15 @@ def twilio(name: str) -> Callable[[datetime, int], Sent]:
     return send
 
 
-def plivo(version: str) -> Callable[[datetime, int], Sent]:
+def plivo(version: str) -> Callable[[datetime, int], SentWebhook]:
     """The URL, and with version 3 the form sorted, and a nonce."""
 
-    def send(_: datetime, number: int) -> Sent:
+    def send(_: datetime, number: int) -> SentWebhook:
         nonce = f"{number:020d}"
         form = {"MessageUUID": f"u{number}", "Status": "delivered", "From": "15005550006"}
         text = "".join(field + form[field] for field in sorted(form))
         content = {"V2": URL.partition("?")[0] + nonce, "V3": f"{URL}.{text}.{nonce}"}[version]
-        return Sent(
+        return SentWebhook(
             headers={
                 f"X-Plivo-Signature-{version}": b64(mac(SECRET, content)),
                 f"X-Plivo-Signature-{version}-Nonce": nonce,
@@ -198,7 +198,7 @@ def plivo(version: str) -> Callable[[datetime, int], Sent]:
     return send
 
 
-def vonage(now: datetime, number: int) -> Sent:
+def vonage(now: datetime, number: int) -> SentWebhook:
     """Every field but the signature, sorted."""
     fields = {
         "messageId": f"0A{number}",
@@ -210,10 +210,12 @@ def vonage(now: datetime, number: int) -> Sent:
     content = "".join(
         f"&{name}={fields[name].replace('&', '_').replace('=', '_')}" for name in sorted(fields)
     )
-    return Sent(headers={}, body=as_json(fields | {"sig": mac(SECRET, content).hex().upper()}))
+    return SentWebhook(
+        headers={}, body=as_json(fields | {"sig": mac(SECRET, content).hex().upper()})
+    )
 
 
-def sendgrid(now: datetime, number: int) -> Sent:
+def sendgrid(now: datetime, number: int) -> SentWebhook:
     """A batch of two."""
     events = [
         {"event": kind, "sg_event_id": f"{kind}-{number}", "timestamp": int(stamp(now))}
@@ -222,18 +224,18 @@ def sendgrid(now: datetime, number: int) -> Sent:
     body = as_json(events)
     signed_bytes = keys.curve().sign(stamp(now).encode() + body, ec.ECDSA(hashes.SHA256()))
     begin = "X-Twilio-Email-Event-Webhook"
-    return Sent(
+    return SentWebhook(
         headers={f"{begin}-Signature": b64(signed_bytes), f"{begin}-Timestamp": stamp(now)},
         body=body,
     )
 
 
-def shipengine(now: datetime, number: int) -> Sent:
+def shipengine(now: datetime, number: int) -> SentWebhook:
     """The time and the body, signed."""
     data = {"tracking_number": f"n{number}", "status_code": "IT"}
     body = as_json({"resource_type": "API_TRACK", "resource_url": "", "data": data})
     begin = "X-ShipEngine"
-    return Sent(
+    return SentWebhook(
         headers={
             f"{begin}-Timestamp": iso(now),
             f"{begin}-RSA-SHA256-Key-ID": "key-1",
@@ -243,7 +245,7 @@ def shipengine(now: datetime, number: int) -> Sent:
     )
 
 
-def mailgun(now: datetime, number: int) -> Sent:
+def mailgun(now: datetime, number: int) -> SentWebhook:
     """Time and token are signed, and nothing else."""
     word = f"token{number}"
     body = {
@@ -254,13 +256,13 @@ def mailgun(now: datetime, number: int) -> Sent:
         },
         "event-data": {"event": "delivered", "timestamp": now.timestamp(), "id": "x"},
     }
-    return Sent(headers={}, body=as_json(body))
+    return SentWebhook(headers={}, body=as_json(body))
 
 
-def square(_: datetime, number: int) -> Sent:
+def square(_: datetime, number: int) -> SentWebhook:
     """The URL and the body."""
     body = as_json({"event_id": f"e{number}", "type": "payment.updated", "data": {"object": {}}})
-    return Sent(
+    return SentWebhook(
         headers={"x-square-hmacsha256-signature": b64(mac(SECRET, URL.encode() + body))}, body=body
     )
 
@@ -295,13 +297,13 @@ def adyen_item(number: int, **changes: object) -> dict[str, object]:
 HEX = "44782DEF547AAA06C910C43932B1EB0C71FC68D9D0C057550C48EC2ACF6BA056"
 
 
-def adyen(_: datetime, number: int) -> Sent:
+def adyen(_: datetime, number: int) -> SentWebhook:
     """A batch of two, each signed."""
     items = [{"NotificationRequestItem": adyen_item(10 * number + place)} for place in (1, 2)]
-    return Sent(headers={}, body=as_json({"live": "false", "notificationItems": items}))
+    return SentWebhook(headers={}, body=as_json({"live": "false", "notificationItems": items}))
 
 
-def braintree(_: datetime, number: int) -> Sent:
+def braintree(_: datetime, number: int) -> SentWebhook:
     """A document in a form."""
     document = (
         f'<notification><kind>subscription_canceled</kind><timestamp type="datetime">'
@@ -310,10 +312,10 @@ def braintree(_: datetime, number: int) -> Sent:
     payload = b64(document.encode()) + "\n"
     signature = mac(hashlib.sha1(SECRET.encode()).digest(), payload, "sha1").hex()  # noqa: S324 - the vendor's way
     form = {"bt_signature": f"public|{signature}", "bt_payload": payload}
-    return Sent(headers={"Content-Type": FORM}, body=urlencode(form).encode())
+    return SentWebhook(headers={"Content-Type": FORM}, body=urlencode(form).encode())
 
 
-def paypal(now: datetime, number: int) -> Sent:
+def paypal(now: datetime, number: int) -> SentWebhook:
     """A checksum of the body, signed."""
     body = as_json(
         {
@@ -324,7 +326,7 @@ def paypal(now: datetime, number: int) -> Sent:
         }
     )
     content = f"trans-{number}|{iso(now)}|WEBHOOK|{zlib.crc32(body)}"
-    return Sent(
+    return SentWebhook(
         headers={
             "PAYPAL-TRANSMISSION-ID": f"trans-{number}",
             "PAYPAL-TRANSMISSION-TIME": iso(now),
@@ -336,10 +338,10 @@ def paypal(now: datetime, number: int) -> Sent:
     )
 
 
-def sns(version: str, **changes: str) -> Callable[[datetime, int], Sent]:
+def sns(version: str, **changes: str) -> Callable[[datetime, int], SentWebhook]:
     """Return some fields of the body, one per line."""
 
-    def send(now: datetime, number: int) -> Sent:
+    def send(now: datetime, number: int) -> SentWebhook:
         message = {
             "Type": "Notification",
             "MessageId": f"m-{number}",
@@ -361,7 +363,7 @@ def sns(version: str, **changes: str) -> Callable[[datetime, int], Sent]:
         )
         content = "".join(f"{name}\n{message[name]}\n" for name in names if name in message)
         way = hashes.SHA256() if version == "2" else hashes.SHA1()  # noqa: S303 - the vendor's way
-        return Sent(
+        return SentWebhook(
             headers={},
             body=as_json(message | {"Signature": keys.rsa_signed(content.encode(), way)}),
         )
@@ -369,10 +371,10 @@ def sns(version: str, **changes: str) -> Callable[[datetime, int], Sent]:
     return send
 
 
-def discord(now: datetime, number: int) -> Sent:
+def discord(now: datetime, number: int) -> SentWebhook:
     """Ed25519 over time and body."""
     body = as_json({"id": f"{number}", "type": 2, "data": {"name": "a"}})
-    return Sent(
+    return SentWebhook(
         headers={
             "X-Signature-Ed25519": keys.ed().sign(stamp(now).encode() + body).hex(),
             "X-Signature-Timestamp": stamp(now),
@@ -381,7 +383,7 @@ def discord(now: datetime, number: int) -> Sent:
     )
 
 
-def hubspot(now: datetime, number: int) -> Sent:
+def hubspot(now: datetime, number: int) -> SentWebhook:
     """Method, URL, body and time."""
     events = [
         {
@@ -394,7 +396,7 @@ def hubspot(now: datetime, number: int) -> Sent:
     ]
     body = as_json(events)
     signed_bytes = mac(SECRET, b"POST" + URL.encode() + body + millis(now).encode())
-    return Sent(
+    return SentWebhook(
         headers={
             "X-HubSpot-Signature-v3": b64(signed_bytes),
             "X-HubSpot-Request-Timestamp": millis(now),
@@ -403,7 +405,7 @@ def hubspot(now: datetime, number: int) -> Sent:
     )
 
 
-def linear(now: datetime, number: int) -> Sent:
+def linear(now: datetime, number: int) -> SentWebhook:
     """The time stands in the body."""
     body = as_json(
         {
@@ -414,32 +416,34 @@ def linear(now: datetime, number: int) -> Sent:
             "createdAt": iso(now),
         }
     )
-    return Sent(
+    return SentWebhook(
         headers={"Linear-Signature": mac(SECRET, body).hex(), "Linear-Delivery": f"d{number}"},
         body=body,
     )
 
 
-def plaid(now: datetime, number: int) -> Sent:
+def plaid(now: datetime, number: int) -> SentWebhook:
     """A token that has the body's digest."""
     body = as_json({"webhook_type": "ITEM", "webhook_code": "ERROR", "n": number})
     claims = {"iat": int(stamp(now)), "request_body_sha256": hashlib.sha256(body).hexdigest()}
-    return Sent(headers={"Plaid-Verification": keys.token(claims)}, body=body)
+    return SentWebhook(headers={"Plaid-Verification": keys.token(claims)}, body=body)
 
 
 def with_token(
     headers: Mapping[str, str], payload: Callable[[int], object], url: str = URL
-) -> Callable[[datetime, int], Sent]:
+) -> Callable[[datetime, int], SentWebhook]:
     """Return a request with a token and no signature."""
-    return lambda _, number: Sent(headers={**headers}, body=as_json(payload(number)), url=url)
+    return lambda _, number: SentWebhook(
+        headers={**headers}, body=as_json(payload(number)), url=url
+    )
 
 
-def _client(_: datetime, number: int) -> Sent:
+def _client(_: datetime, number: int) -> SentWebhook:
     der = b64(keys.der(keys.usual_certificate()))
-    return Sent(headers={"Client-Cert": f":{der}:"}, body=as_json({"n": number}))
+    return SentWebhook(headers={"Client-Cert": f":{der}:"}, body=as_json({"n": number}))
 
 
-def _named(**messages: object) -> Callable[[int], object]:
+def _message_with_id(**messages: object) -> Callable[[int], object]:
     return lambda number: messages | {"id": f"id-{number}"}
 
 
@@ -462,12 +466,14 @@ SENDERS = [
         send=stamped(
             "Stripe-Signature",
             "t={},v1={}",
-            _named(type="charge.refunded", created=1, data={"object": {}}),
+            _message_with_id(type="charge.refunded", created=1, data={"object": {}}),
         ),
     ),
     Sender(
         name="shippo",
-        send=stamped("Shippo-Auth-Signature", "t={},v1={}", _named(event="track_updated", data={})),
+        send=stamped(
+            "Shippo-Auth-Signature", "t={},v1={}", _message_with_id(event="track_updated", data={})
+        ),
     ),
     Sender(
         name="shipengine",
@@ -490,7 +496,7 @@ SENDERS = [
         send=over_body(
             "X-Hub-Signature-256",
             lambda body: "sha256=" + mac(SECRET, body).hex(),
-            _named(action="opened"),
+            _message_with_id(action="opened"),
             X_GitHub_Delivery="d-{}",
             X_GitHub_Event="issues",
         ),
@@ -510,7 +516,7 @@ SENDERS = [
         send=over_body(
             "X-Hub-Signature",
             lambda body: "sha1=" + mac(SECRET, body, "sha1").hex(),
-            _named(topic="user.created", data={"item": {}}),
+            _message_with_id(topic="user.created", data={"item": {}}),
         ),
     ),
     Sender(
@@ -518,7 +524,7 @@ SENDERS = [
         send=over_body(
             "X-Shopify-Hmac-Sha256",
             lambda body: b64(mac(SECRET, body)),
-            _named(),
+            _message_with_id(),
             X_Shopify_Webhook_Id="w-{}",
             X_Shopify_Topic="orders/create",
         ),
@@ -529,7 +535,7 @@ SENDERS = [
         send=over_body(
             "X-Razorpay-Signature",
             lambda body: mac(SECRET, body).hex(),
-            _named(event="payment.captured", created_at=1, payload={}),
+            _message_with_id(event="payment.captured", created_at=1, payload={}),
         ),
         free=frozenset({"x-razorpay-event-id"}),
     ),
@@ -538,7 +544,7 @@ SENDERS = [
         send=over_body(
             "x-paystack-signature",
             lambda body: mac(SECRET, body, "sha512").hex(),
-            _named(event="charge.success", data={}),
+            _message_with_id(event="charge.success", data={}),
         ),
     ),
     Sender(
@@ -546,7 +552,7 @@ SENDERS = [
         send=over_body(
             "X-Mollie-Signature",
             lambda body: "sha256=" + mac(SECRET, body).hex(),
-            _named(type="payment-link.paid"),
+            _message_with_id(type="payment-link.paid"),
         ),
     ),
     Sender(
@@ -557,7 +563,7 @@ SENDERS = [
             lambda body: (
                 "hmac-sha256-hex=" + mac(unicodedata.normalize("NFKD", "sécret"), body).hex()
             ),
-            _named(description="tracker.updated", result={}),
+            _message_with_id(description="tracker.updated", result={}),
         ),
     ),
     Sender(
@@ -582,7 +588,7 @@ SENDERS = [
         send=over_body(
             "X-DocuSign-Signature-2",
             lambda body: b64(mac(SECRET, body)),
-            _named(event="envelope-completed", data={}),
+            _message_with_id(event="envelope-completed", data={}),
             X_DocuSign_Signature_1=b64(b"0" * 32),
         ),
         free=frozenset({"X-DocuSign-Signature-1"}),
@@ -646,25 +652,25 @@ SENDERS = [
     ),
     Sender(
         name="gitlab-token",
-        send=with_token({"X-Gitlab-Token": TOKEN}, _named(object_kind="push")),
+        send=with_token({"X-Gitlab-Token": TOKEN}, _message_with_id(object_kind="push")),
         secret=TOKEN,
         body_covered=False,
     ),
     Sender(
         name="bearer-token",
-        send=with_token({"Authorization": f"Bearer {TOKEN}"}, _named()),
+        send=with_token({"Authorization": f"Bearer {TOKEN}"}, _message_with_id()),
         secret=TOKEN,
         body_covered=False,
     ),
     Sender(
         name="url-token",
-        send=with_token({}, _named(), f"{URL}&token={TOKEN}"),
+        send=with_token({}, _message_with_id(), f"{URL}&token={TOKEN}"),
         secret=TOKEN,
         body_covered=False,
     ),
     Sender(
         name="mollie-classic",
-        send=lambda _, n: Sent(
+        send=lambda _, n: SentWebhook(
             headers={"Content-Type": FORM}, body=f"id=tr_{n}".encode(), url=f"{URL}&token={TOKEN}"
         ),
         secret=TOKEN,
@@ -673,7 +679,7 @@ SENDERS = [
     ),
     Sender(
         name="basic-auth",
-        send=with_token({"Authorization": "Basic " + b64(b"name:pass")}, _named()),
+        send=with_token({"Authorization": "Basic " + b64(b"name:pass")}, _message_with_id()),
         secret="name:pass",
         wrong="name:word",
         body_covered=False,

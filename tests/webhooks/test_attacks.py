@@ -33,7 +33,7 @@ from tests.webhooks.senders import (
     FORM,
     HEX,
     SECRET,
-    Sent,
+    SentWebhook,
     adyen_item,
     as_json,
     b64,
@@ -98,7 +98,7 @@ def test_empty_secrets_are_refused(name: str, secret: Any) -> None:
 def test_empty_secret_of_a_provider_is_refused() -> None:
     """An empty secret from a provider verifies nothing."""
 
-    class Empty:
+    class EmptyTable:
         """A table whose cells are empty."""
 
         def get(self, *_: object) -> tuple[Secret, ...]:
@@ -106,11 +106,11 @@ def test_empty_secret_of_a_provider_is_refused() -> None:
             return (Secret(cell),)
 
     for cell in ("", " ", "\x00"):
-        receiver = Receiver("github", Empty(), replay_guard=False)
+        receiver = Receiver("github", EmptyTable(), replay_guard=False)
         signature = mac(cell.strip(" \x00"), b"{}").hex()
         with pytest.raises(ConfigurationError):
             receiver.verify(
-                Sent(headers={"X-Hub-Signature-256": f"sha256={signature}"}, body=b"{}")
+                SentWebhook(headers={"X-Hub-Signature-256": f"sha256={signature}"}, body=b"{}")
             )
 
 
@@ -129,7 +129,7 @@ def test_folded_headers(space: str) -> None:
         genuine_signature.replace("=", f"={space}"),
     ):
         spoiled_request = attrs.evolve(sent_request, headers={"X-Hub-Signature-256": text})
-        assert receiver.refused(spoiled_request) in {"signature", "downgraded"}
+        assert receiver.reason_of_refusal(spoiled_request) in {"signature", "downgraded"}
 
 
 def test_white_space_between_marks_changes_nothing() -> None:
@@ -139,7 +139,7 @@ def test_white_space_between_marks_changes_nothing() -> None:
     receiver.done(receiver.verify(sent_request))
     text = sent_request.headers["Stripe-Signature"].replace(",", "\r\n , ")
 
-    assert "replayed" == receiver.refused(
+    assert "replayed" == receiver.reason_of_refusal(
         attrs.evolve(sent_request, headers={"Stripe-Signature": text})
     )
 
@@ -159,7 +159,7 @@ def test_similar_header_names_are_ignored(name: str) -> None:
     for spoil in ways:
         renamed_headers = {spoil(header): value for header, value in sent_request.headers.items()}
         if not {*renamed_headers} & {*sent_request.headers}:
-            assert "missing" == receiver.refused(
+            assert "missing" == receiver.reason_of_refusal(
                 attrs.evolve(sent_request, headers=renamed_headers)
             )
 
@@ -190,7 +190,7 @@ def test_hex_in_other_writings(number: int) -> None:
     text = "sha256=" + writings(genuine_hex)[number]
     if text.removeprefix("sha256=") != genuine_hex:
         spoiled_request = attrs.evolve(sent_request, headers={"X-Hub-Signature-256": text})
-        assert "signature" == Receiver.of(GITHUB).refused(spoiled_request)
+        assert "signature" == Receiver.of(GITHUB).reason_of_refusal(spoiled_request)
 
 
 @pytest.mark.parametrize(
@@ -217,7 +217,7 @@ def test_base64_with_garbage(name: str, spoil: Any) -> None:
     text = spoil(sent_request.headers[header])
     if text.strip(" ") != sent_request.headers[header]:
         value = attrs.evolve(sent_request, headers=sent_request.headers | {header: text})
-        assert "signature" == Receiver.of(sender).refused(value)
+        assert "signature" == Receiver.of(sender).reason_of_refusal(value)
 
 
 def test_the_other_signature_of_a_curve_is_a_replay() -> None:
@@ -231,7 +231,7 @@ def test_the_other_signature_of_a_curve_is_a_replay() -> None:
     assert twin_signature != sent_request.headers[header]
 
     value = attrs.evolve(sent_request, headers=sent_request.headers | {header: twin_signature})
-    assert "replayed" == receiver.refused(value)
+    assert "replayed" == receiver.reason_of_refusal(value)
 
 
 # --- times ------------------------------------------------------------------------------------
@@ -257,7 +257,7 @@ def test_invalid_timestamps_are_refused(name: str, text: str) -> None:
         for header, value in sent_request.headers.items()
     }
     assert headers != sent_request.headers
-    assert Receiver.of(sender).refused(attrs.evolve(sent_request, headers=headers)) in {
+    assert Receiver.of(sender).reason_of_refusal(attrs.evolve(sent_request, headers=headers)) in {
         "malformed",
         "stale",
         "future",
@@ -282,7 +282,7 @@ def test_dates_that_overflow(text: str, reason: str) -> None:
     """A date beyond all calendars is refused, and nothing overflows."""
     sent_request = paypal(NOW, 1)
     headers = sent_request.headers | {"PAYPAL-TRANSMISSION-TIME": text}
-    assert reason == Receiver.of(BY_NAME["paypal"]).refused(
+    assert reason == Receiver.of(BY_NAME["paypal"]).reason_of_refusal(
         attrs.evolve(sent_request, headers=headers)
     )
 
@@ -293,8 +293,12 @@ def test_dates_that_overflow(text: str, reason: str) -> None:
 def test_numbers_in_a_body_that_are_no_time(value: str) -> None:
     """A time inside a signed body is a plain number near now, of JSON's many."""
     body = f'{{"type":"a","action":"b","webhookTimestamp":{value}}}'.encode()
-    sent_request = Sent(headers={"Linear-Signature": mac(SECRET, body).hex()}, body=body)
-    assert Receiver.of(BY_NAME["linear"]).refused(sent_request) in {"malformed", "missing", "stale"}
+    sent_request = SentWebhook(headers={"Linear-Signature": mac(SECRET, body).hex()}, body=body)
+    assert Receiver.of(BY_NAME["linear"]).reason_of_refusal(sent_request) in {
+        "malformed",
+        "missing",
+        "stale",
+    }
 
 
 def test_huge_numbers_in_an_event() -> None:
@@ -305,7 +309,7 @@ def test_huge_numbers_in_an_event() -> None:
         text = f"t={stamp(NOW)},v1={signature}"
         for is_guarded in (True, False):
             receiver = Receiver.of(STRIPE, replay_guard=is_guarded)
-            (event,) = receiver.verify(Sent(headers={"Stripe-Signature": text}, body=body))
+            (event,) = receiver.verify(SentWebhook(headers={"Stripe-Signature": text}, body=body))
             assert event.time is None
 
 
@@ -357,7 +361,7 @@ def test_a_token_that_brings_its_own_key(more: dict[str, Any]) -> None:
     for sign in ways:
         token = forged({"alg": "ES256", "kid": "key-1"} | more, sign)
         sent_request = attrs.evolve(PLAID.send(NOW, 1), headers={"Plaid-Verification": token})
-        assert receiver.refused(sent_request) in {"signature", "downgraded", "malformed"}
+        assert receiver.reason_of_refusal(sent_request) in {"signature", "downgraded", "malformed"}
     assert [] == links.asked
 
 
@@ -401,7 +405,7 @@ def test_similar_certificate_urls_are_refused(spoil: Any) -> None:
     links = Links()
     value = sns("2", SigningCertURL=spoil(CERT_SNS))(NOW, 1)
 
-    assert "certificate" == Receiver.of(BY_NAME["aws-sns"], links=links).refused(value)
+    assert "certificate" == Receiver.of(BY_NAME["aws-sns"], links=links).reason_of_refusal(value)
     assert [] == links.asked
 
 
@@ -413,7 +417,7 @@ def test_certificate_url_must_be_https() -> None:
     for address in ("http://169.254.169.254/latest", "file:///etc/passwd", ""):
         headers = paypal(NOW, 1).headers | {"PAYPAL-CERT-URL": address}
         value = attrs.evolve(paypal(NOW, 1), headers=headers)
-        assert receiver.refused(value) in {"certificate", "missing"}
+        assert receiver.reason_of_refusal(value) in {"certificate", "missing"}
     assert [] == links.asked
 
 
@@ -423,7 +427,7 @@ def test_an_address_that_is_no_text_is_no_address() -> None:
     links = Links()
     receiver = Receiver(scheme, parameters={"webhook_id": "WEBHOOK"}, links=links)
 
-    assert "certificate" == receiver.refused(attrs.evolve(paypal(NOW, 1), body=b"\xff"))
+    assert "certificate" == receiver.reason_of_refusal(attrs.evolve(paypal(NOW, 1), body=b"\xff"))
     assert [] == links.asked
 
 
@@ -462,8 +466,12 @@ def test_lines_of_one_value_do_not_stand_for_others(hidden: str) -> None:
     forged_fields[hidden] = f"{forged_fields[hidden]}\n{trailing_lines}"
 
     forgery = attrs.evolve(signed_request, body=as_json(forged_fields))
-    assert Receiver.of(BY_NAME["aws-sns"]).refused(forgery) in {"malformed", "foreign", "missing"}
-    assert "foreign" == Receiver.of(BY_NAME["aws-sns"]).refused(signed_request)
+    assert Receiver.of(BY_NAME["aws-sns"]).reason_of_refusal(forgery) in {
+        "malformed",
+        "foreign",
+        "missing",
+    }
+    assert "foreign" == Receiver.of(BY_NAME["aws-sns"]).reason_of_refusal(signed_request)
     several_request = sns("2", Message="one\ntwo\n")(NOW, 3)
     assert Receiver.of(BY_NAME["aws-sns"]).verify(several_request)
 
@@ -482,13 +490,15 @@ def test_fields_that_are_taken_apart_elsewhere_are_a_replay() -> None:
         "merchantReference": "INV-8",
     }
     first, second = (
-        Sent(headers={}, body=as_json({"notificationItems": [{"NotificationRequestItem": item}]}))
+        SentWebhook(
+            headers={}, body=as_json({"notificationItems": [{"NotificationRequestItem": item}]})
+        )
         for item in (genuine_item, split)
     )
     (event,) = receiver.verify(first)
     assert event.id.startswith(reference)
     receiver.done(event)
-    assert "replayed" == receiver.refused(second)
+    assert "replayed" == receiver.reason_of_refusal(second)
     assert Receiver.of(BY_NAME["adyen"]).verify(second)[0].weak
 
 
@@ -497,7 +507,7 @@ def test_challenge_response_is_no_signature() -> None:
     braintree = BY_NAME["braintree"]
     receiver = Receiver.of(braintree)
     for challenge in ("deadbeefdeadbeefdeadbeefdeadbeef", "0" * 20, "e" * 24, "a0c0" * 6):
-        request = Sent(
+        request = SentWebhook(
             headers={},
             body=b"",
             method="GET",
@@ -506,8 +516,8 @@ def test_challenge_response_is_no_signature() -> None:
         (event,) = receiver.verify(request)
         assert event.reply is not None
         form = {"bt_signature": event.reply.body.decode(), "bt_payload": challenge}
-        forgery = Sent(headers={"Content-Type": FORM}, body=urlencode(form).encode())
-        assert "malformed" == receiver.refused(forgery)
+        forgery = SentWebhook(headers={"Content-Type": FORM}, body=urlencode(form).encode())
+        assert "malformed" == receiver.reason_of_refusal(forgery)
 
 
 @pytest.mark.parametrize("place", [0, 1, 5, 19])
@@ -518,11 +528,11 @@ def test_no_item_of_a_batch_is_beyond_looking(place: int) -> None:
     changed_items = [*items]
     changed_items[place] = adyen_item(place) | {"success": "false"}
     wrapped_items = [{"NotificationRequestItem": item} for item in changed_items]
-    forgery = Sent(headers={}, body=as_json({"notificationItems": wrapped_items}))
+    forgery = SentWebhook(headers={}, body=as_json({"notificationItems": wrapped_items}))
 
-    assert "signature" == receiver.refused(forgery)
+    assert "signature" == receiver.reason_of_refusal(forgery)
     wrapped_items = [{"NotificationRequestItem": item} for item in items]
-    genuine_request = Sent(headers={}, body=as_json({"notificationItems": wrapped_items}))
+    genuine_request = SentWebhook(headers={}, body=as_json({"notificationItems": wrapped_items}))
     assert 20 == len(receiver.verify(genuine_request))
 
 
@@ -535,11 +545,11 @@ def test_members_that_are_there_twice() -> None:
             % (first, second)
         )
         receiver = Receiver.of(BY_NAME["adyen"])
-        sent_request = Sent(headers={}, body=body)
+        sent_request = SentWebhook(headers={}, body=body)
         if reason is None:
             assert "true" == receiver.verify(sent_request)[0].payload["success"]
         else:
-            assert reason == receiver.refused(sent_request)
+            assert reason == receiver.reason_of_refusal(sent_request)
 
 
 # --- the guard against replays --------------------------------------------------------------------
@@ -576,7 +586,7 @@ def test_endpoints_remember_separately() -> None:
     for receiver, tenant in places:
         receiver.done(receiver.verify(sent_request, tenant=tenant))
     for receiver, tenant in places:
-        assert "replayed" == receiver.refused(sent_request, tenant=tenant)
+        assert "replayed" == receiver.reason_of_refusal(sent_request, tenant=tenant)
 
 
 def test_verifiers_of_one_name_and_store_remember_together() -> None:
@@ -585,7 +595,7 @@ def test_verifiers_of_one_name_and_store_remember_together() -> None:
     sent_request = GITHUB.send(NOW, 1)
     events = first.verify(sent_request)
 
-    assert "replayed" == second.refused(sent_request)
+    assert "replayed" == second.reason_of_refusal(sent_request)
     second.release(events)
     assert second.verify(sent_request)
 
@@ -606,7 +616,7 @@ def test_replay_with_another_id_is_refused(name: str, spoil: str) -> None:
             if header not in sender.free
         },
     ):
-        assert "replayed" == receiver.refused(attrs.evolve(sent_request, headers=headers))
+        assert "replayed" == receiver.reason_of_refusal(attrs.evolve(sent_request, headers=headers))
 
 
 def test_borrowed_id_does_not_block_a_delivery() -> None:
@@ -631,9 +641,9 @@ def test_deliveries_are_remembered_longer_than_they_are_valid() -> None:
         sent_request = sender.send(NOW, 1)
         receiver.done(receiver.verify(sent_request))
         receiver.clock.advance(tolerance - 1)
-        assert "replayed" == receiver.refused(sent_request)
+        assert "replayed" == receiver.reason_of_refusal(sent_request)
         receiver.clock.advance(2)
-        assert receiver.refused(sent_request) in {"stale", "replayed"}
+        assert receiver.reason_of_refusal(sent_request) in {"stale", "replayed"}
 
 
 # --- bodies ---------------------------------------------------------------------------------------

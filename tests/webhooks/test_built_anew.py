@@ -21,7 +21,7 @@ from tests.webhooks.senders import (
     CERT_PAYPAL,
     CERT_SNS,
     SECRET,
-    Sent,
+    SentWebhook,
     b64,
     mac,
     paypal,
@@ -123,14 +123,16 @@ def test_rebuilt_presets_refuse_old_and_repeated_webhooks(name: str) -> None:
             if reason is None:
                 assert receiver(name).verify(sent_request)
             else:
-                assert reason == receiver(name).refused(sent_request)
+                assert reason == receiver(name).reason_of_refusal(sent_request)
     first_receiver = receiver(name, replay_guard=True)
     sent_request = sender.send(NOW, 7)
     first_receiver.done(first_receiver.verify(sent_request))
     renamed_headers = {
         key: "other" if key in sender.free else text for key, text in sent_request.headers.items()
     }
-    assert "replayed" == first_receiver.refused(attrs.evolve(sent_request, headers=renamed_headers))
+    assert "replayed" == first_receiver.reason_of_refusal(
+        attrs.evolve(sent_request, headers=renamed_headers)
+    )
 
 
 @pytest.mark.parametrize(
@@ -162,11 +164,11 @@ def test_rebuilt_presets_refuse_old_and_repeated_webhooks(name: str) -> None:
         ),
     ],
 )
-def test_rebuilt_presets_refuse_foreign_webhooks(name: str, sent: Sent, reason: str) -> None:
+def test_rebuilt_presets_refuse_foreign_webhooks(name: str, sent: SentWebhook, reason: str) -> None:
     """A weaker signature, another topic and another host are refused without a request."""
     links = Links()
 
-    assert reason == receiver(name, links=links).refused(sent)
+    assert reason == receiver(name, links=links).reason_of_refusal(sent)
     assert [] == links.asked
 
 
@@ -175,9 +177,9 @@ def test_a_body_that_is_no_form_is_signed_by_its_digest(name: str, way: str) -> 
     """The digest of a body is part of the signed URL; a missing or wrong one is refused."""
     body = b'{"MessageStatus": "sent"}'
 
-    def sent(query: str) -> Sent:
+    def signed_webhook(query: str) -> SentWebhook:
         url = f"https://shop.example/hook?{query}"
-        return Sent(
+        return SentWebhook(
             headers={
                 "X-Twilio-Signature": b64(mac(SECRET, url, way)),
                 "Content-Type": "application/json",
@@ -186,10 +188,10 @@ def test_a_body_that_is_no_form_is_signed_by_its_digest(name: str, way: str) -> 
             url=url,
         )
 
-    (event,) = receiver(name).verify(sent("bodySHA256=" + sha256(body).hexdigest()))
+    (event,) = receiver(name).verify(signed_webhook("bodySHA256=" + sha256(body).hexdigest()))
     assert "message.sent" == event.type
-    assert "signature" == receiver(name).refused(sent("bodySHA256=" + "0" * 64))
-    assert "missing" == receiver(name).refused(sent("a=b"))
+    assert "signature" == receiver(name).reason_of_refusal(signed_webhook("bodySHA256=" + "0" * 64))
+    assert "missing" == receiver(name).reason_of_refusal(signed_webhook("a=b"))
 
 
 @pytest.mark.parametrize("name", ["standard-webhooks", "svix"])

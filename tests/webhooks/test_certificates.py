@@ -19,7 +19,7 @@ from tests.webhooks.senders import (
     BY_NAME,
     CERT_PAYPAL,
     CERT_SNS,
-    Sent,
+    SentWebhook,
     as_json,
     b64,
     paypal,
@@ -52,7 +52,7 @@ def test_certificates_elsewhere_are_refused_unasked(address: str) -> None:
     links = Links()
     receiver = Receiver.of(BY_NAME["aws-sns"], links=links)
 
-    assert "certificate" == receiver.refused(sns("2", SigningCertURL=address)(NOW, 1))
+    assert "certificate" == receiver.reason_of_refusal(sns("2", SigningCertURL=address)(NOW, 1))
     assert [] == links.asked
 
 
@@ -86,7 +86,7 @@ def test_missing_certificate_refuses_the_webhook(status: int) -> None:
     """A webhook whose certificate URL answers with an error is refused."""
     receiver = Receiver.of(BY_NAME["paypal"], links=Links(status=status))
 
-    assert "certificate" == receiver.refused(paypal(NOW, 1))
+    assert "certificate" == receiver.reason_of_refusal(paypal(NOW, 1))
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def test_invalid_certificates_are_refused(body: bytes) -> None:
     """A certificate must be valid now."""
     receiver = Receiver.of(BY_NAME["paypal"], links=Links(body))
 
-    assert "certificate" == receiver.refused(paypal(NOW, 1))
+    assert "certificate" == receiver.reason_of_refusal(paypal(NOW, 1))
 
 
 def test_a_vendor_that_fails_is_no_forgery() -> None:
@@ -117,7 +117,7 @@ def test_a_vendor_that_fails_is_no_forgery() -> None:
         assert f"The vendor answered {links.status}" in excinfo.value.message
     unknown_certificate = paypal(NOW, 1).headers | {"PAYPAL-CERT-URL": CERT_PAYPAL + "-unknown"}
     value = attrs.evolve(paypal(NOW, 1), headers=unknown_certificate)
-    assert "certificate" == Receiver.of(BY_NAME["paypal"]).refused(value)
+    assert "certificate" == Receiver.of(BY_NAME["paypal"]).reason_of_refusal(value)
 
 
 # --- the client's certificate -------------------------------------------------------
@@ -136,15 +136,15 @@ def test_a_pinned_client_is_known_by_its_certificate() -> None:
         assert receiver.verify(attrs.evolve(sent_request, headers={"Client-Cert": text}))
     other_bytes = keys.certificate(keys.rsa_key())
     expired_bytes = keys.certificate(keys.rsa_key(), ends=NOW - timedelta(hours=1))
-    assert "certificate" == receiver.refused(
+    assert "certificate" == receiver.reason_of_refusal(
         attrs.evolve(sent_request, headers={"Client-Cert": quote(expired_bytes.decode())})
     )
     changed_bytes = keys.certificate(keys.rsa_key(), ends=NOW + timedelta(days=7))
     assert other_bytes
-    assert "signature" == receiver.refused(
+    assert "signature" == receiver.reason_of_refusal(
         attrs.evolve(sent_request, headers={"Client-Cert": quote(changed_bytes.decode())})
     )
-    assert "certificate" == receiver.refused(
+    assert "certificate" == receiver.reason_of_refusal(
         attrs.evolve(sent_request, headers={"Client-Cert": "::"})
     )
     with pytest.raises(ConfigurationError, match="not a key for client-certificate"):
@@ -165,9 +165,11 @@ def test_a_pinned_client_vouches_for_each_item(late: int, reason: str | None) ->
     receiver = Receiver(scheme, keys.fingerprint(end_bytes), replay_guard=False)
     receiver.clock.advance(late)
     text = f":{b64(keys.der(end_bytes))}:"
-    sent_request = Sent(headers={}, body=as_json([{"by": text, "n": 1}, {"by": text, "n": 2}]))
+    sent_request = SentWebhook(
+        headers={}, body=as_json([{"by": text, "n": 1}, {"by": text, "n": 2}])
+    )
 
     if reason is None:
         assert [1, 2] == [event.data["n"] for event in receiver.verify(sent_request)]
     else:
-        assert reason == receiver.refused(sent_request)
+        assert reason == receiver.reason_of_refusal(sent_request)

@@ -24,7 +24,7 @@ from tests.webhooks.senders import (
     BY_NAME,
     FORM,
     SECRET,
-    Sent,
+    SentWebhook,
     b64,
     mac,
     sns,
@@ -49,11 +49,11 @@ def world() -> Generator[Hosts]:
         yield Hosts(stack)
 
 
-def of_github(body: bytes, number: int = 1) -> Sent:
+def of_github(body: bytes, number: int = 1) -> SentWebhook:
     """A request with these bytes, signed like GitHub."""
     signature = "sha256=" + mac(SECRET, body).hex()
     github_headers = {"X-Hub-Signature-256": signature, "X-GitHub-Delivery": f"d-{number}"}
-    return Sent(headers=github_headers | {"Content-Type": "application/json"}, body=body)
+    return SentWebhook(headers=github_headers | {"Content-Type": "application/json"}, body=body)
 
 
 # --- bytes and addresses ----------------------------------------------------------------
@@ -81,7 +81,9 @@ def test_signed_url_is_the_sent_url(host: str, path: str, query: str, world: Hos
     signature = b64(mac(SECRET, url.encode() + body))
     headers = {"x-square-hmacsha256-signature": signature, "Content-Type": "application/json"}
 
-    assert 200 == world.ask(host, Sent(headers=headers, body=body, url=url))[0], ENDPOINT.error
+    assert 200 == world.ask(host, SentWebhook(headers=headers, body=body, url=url))[0], (
+        ENDPOINT.error
+    )
 
 
 @EVERYWHERE
@@ -116,7 +118,7 @@ def test_unreadable_chunked_body_needs_a_length(host: str, world: Hosts) -> None
 def test_an_empty_body_in_chunks_is_not_the_hosts_mistake(host: str, world: Hosts) -> None:
     """An empty chunked body is refused as a forgery, not as the host's mistake."""
     ENDPOINT.receives("github")
-    empty = Sent(headers={"Content-Type": "application/json"}, body=b"")
+    empty = SentWebhook(headers={"Content-Type": "application/json"}, body=b"")
 
     assert (401 if host in CHUNKED else 411) == world.ask(host, empty, chunked=True)[0]
 
@@ -150,7 +152,7 @@ def test_a_header_that_is_there_twice(host: str, world: Hosts) -> None:
 # --- answers ----------------------------------------------------------------------------
 
 
-class _Lost:
+class _UnreachableStore:
     """A store that is out of reach."""
 
     durable = False
@@ -163,7 +165,7 @@ class _Lost:
         """Raise an error: the store is unavailable."""
 
 
-class _AsyncLost(_Lost):
+class _AsyncLost(_UnreachableStore):
     """The same, awaited."""
 
     async def execute(self, _: Any, /, timeout: float | None = None) -> Any:
@@ -190,7 +192,7 @@ def test_answers(host: str, world: Hosts) -> None:
     assert isinstance(ENDPOINT.error, WebhookRejected)
     assert "replayed" == ENDPOINT.error.reason
     assert 400 == world.ask(host, of_github(b"{", 2))[0]
-    lost_store = _AsyncLost() if host in {"asgi", "starlette"} else _Lost()
+    lost_store = _AsyncLost() if host in {"asgi", "starlette"} else _UnreachableStore()
     ENDPOINT.receives("github", storage=lost_store)
     assert 503 == world.ask(host, sent_request)[0]
 
@@ -217,7 +219,7 @@ def test_challenges_are_echoed(host: str, world: Hosts) -> None:
 
     ENDPOINT.receives("meta", parameters={"verify_token": "v"})
     url = "https://shop.example/h?hub.mode=subscribe&hub.challenge=115820&hub.verify_token="
-    meta = Sent(headers={}, body=b"", method="GET", url=url + "v")
+    meta = SentWebhook(headers={}, body=b"", method="GET", url=url + "v")
     assert (200, b"115820") == world.ask(host, meta)[::2]
     assert (401, b"") == world.ask(host, attrs.evolve(meta, url=url + "w"))[::2]
 
@@ -309,12 +311,12 @@ def test_flask_body_stays_readable(world: Hosts) -> None:
     """The body can be read from Flask afterwards, even if it was chunked."""
     seen_chunks: list[bytes] = []
 
-    def twice(request: Any) -> None:
+    def read_twice(request: Any) -> None:
         from_flask(request)
         seen_chunks.append(request.get_data())
 
     ENDPOINT.receives("github")
-    ENDPOINT.before = twice
+    ENDPOINT.before = read_twice
     for is_chunked in (True, False):
         assert 200 == world.ask("flask", of_github(ODD, is_chunked + 1), chunked=is_chunked)[0]
     assert [ODD, ODD] == seen_chunks
@@ -360,12 +362,12 @@ def test_body_already_read_by_starlette(before: Any, kind: str, status: int, wor
 def test_a_client_of_starlettes_that_goes_away() -> None:
     """A body that was abandoned is refused as cut off."""
 
-    async def gone() -> dict[str, str]:
+    async def receive_disconnect() -> dict[str, str]:
         return {"type": "http.disconnect"}
 
     made = {"type": "http", "method": "POST", "path": "/", "headers": [], "server": ("a", 1)}
     with pytest.raises(WebhookRejected) as excinfo:
-        asyncio.run(from_starlette(Request(made, gone)))
+        asyncio.run(from_starlette(Request(made, receive_disconnect)))
     assert "malformed" == excinfo.value.reason
 
 

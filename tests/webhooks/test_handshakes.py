@@ -11,12 +11,12 @@ from moorage import WebhookRejected, WebhookReply
 from moorage.adapters.webhook_secrets import StaticWebhookSecrets
 from moorage.domain.webhooks.choices import Handshake
 from moorage.domain.webhooks.handshakes import confirmation
-from tests.webhooks.senders import ARN, BY_NAME, SECRET, Sent, as_json, mac, sns, versioned
+from tests.webhooks.senders import ARN, BY_NAME, SECRET, SentWebhook, as_json, mac, sns, versioned
 from tests.webhooks.test_verifier import Changing
 from tests.webhooks.world import CONFIRM, IN_BOTH, NOW, Links, Receiver
 
 
-def asked(name: str, payload: object) -> Sent:
+def signed_question(name: str, payload: object) -> SentWebhook:
     """A signed question of Slack or Zoom."""
     signature, time = {
         "slack": ("X-Slack-Signature", "X-Slack-Request-Timestamp"),
@@ -28,7 +28,7 @@ def asked(name: str, payload: object) -> Sent:
 @pytest.mark.parametrize("name", ["slack", "zoom"])
 def test_list_is_no_challenge(name: str) -> None:
     """A signed list is an event and no challenge."""
-    (event,) = Receiver.of(BY_NAME[name]).verify(asked(name, [1]))
+    (event,) = Receiver.of(BY_NAME[name]).verify(signed_question(name, [1]))
     assert (None, [1]) == (event.reply, event.payload)
 
 
@@ -44,7 +44,7 @@ def test_only_sns_has_subscriptions_that_are_confirmed() -> None:
 def test_slack_gets_its_challenge_back() -> None:
     """The challenge is returned as plain text, without using the replay guard."""
     receiver = Receiver.of(BY_NAME["slack"], replay_guard=True)
-    sent_request = asked(
+    sent_request = signed_question(
         "slack", {"type": "url_verification", "challenge": "3eZbrw1aBm2rZgRNFdxV2595E9CY"}
     )
     for _ in range(2):
@@ -56,14 +56,18 @@ def test_slack_gets_its_challenge_back() -> None:
 @pytest.mark.parametrize("challenge", [None, 7, "", "<script>", "a b", "v0:1:x", "x" * 300])
 def test_only_simple_challenges_are_echoed(challenge: object) -> None:
     """A challenge that could be markup, a header or a webhook is neither echoed nor signed."""
-    slack = asked("slack", {"type": "url_verification", "challenge": challenge})
-    assert "malformed" == Receiver.of(BY_NAME["slack"]).refused(slack)
+    slack = signed_question("slack", {"type": "url_verification", "challenge": challenge})
+    assert "malformed" == Receiver.of(BY_NAME["slack"]).reason_of_refusal(slack)
     payload = {"event": "endpoint.url_validation", "payload": {"plainToken": challenge}}
-    assert "malformed" == Receiver.of(BY_NAME["zoom"]).refused(asked("zoom", payload))
+    assert "malformed" == Receiver.of(BY_NAME["zoom"]).reason_of_refusal(
+        signed_question("zoom", payload)
+    )
     with pytest.raises(WebhookRejected, match="no challenge that can be echoed"):
         Receiver.of(BY_NAME["slack"]).verify(slack)
     odd_challenge = {"event": "endpoint.url_validation", "payload": [challenge]}
-    assert "malformed" == Receiver.of(BY_NAME["zoom"]).refused(asked("zoom", odd_challenge))
+    assert "malformed" == Receiver.of(BY_NAME["zoom"]).reason_of_refusal(
+        signed_question("zoom", odd_challenge)
+    )
 
 
 def test_zoom_gets_its_token_signed() -> None:
@@ -73,7 +77,7 @@ def test_zoom_gets_its_token_signed() -> None:
         "event": "endpoint.url_validation",
         "payload": {"plainToken": "qgg8vlvZRS6UYooatFL8Aw"},
     }
-    (event,) = receiver.verify(asked("zoom", payload))
+    (event,) = receiver.verify(signed_question("zoom", payload))
 
     assert event.reply is not None
     assert "application/json" == event.reply.content_type
@@ -105,9 +109,11 @@ def test_meta_subscribes(awaited: bool) -> None:
     secrets = StaticWebhookSecrets({None: "unused", "acme": "unused"})
     receiver = Receiver.of(BY_NAME["meta"], awaited=awaited, secret=secrets)
 
-    def get(mode: str = "subscribe", token: str = "v", challenge: str = "1158201444") -> Sent:
+    def get(
+        mode: str = "subscribe", token: str = "v", challenge: str = "1158201444"
+    ) -> SentWebhook:
         query = f"hub.mode={mode}&hub.challenge={challenge}&hub.verify_token={token}"
-        return Sent(headers={}, body=b"", method="get", url=f"https://shop.example/?{query}")
+        return SentWebhook(headers={}, body=b"", method="get", url=f"https://shop.example/?{query}")
 
     (event,) = receiver.verify(get(), tenant="acme")
     assert WebhookReply(200, b"1158201444") == event.reply
@@ -118,13 +124,17 @@ def test_meta_subscribes(awaited: bool) -> None:
         event.vendor_type,
         event.tenant,
     )
-    assert "signature" == receiver.refused(get(token="w"))
-    assert "signature" == receiver.refused(get(token=""))
-    assert "signature" == receiver.refused(get(token="\ud800"))
-    assert "signature" == receiver.refused(get(mode="unsubscribe"))
-    assert "malformed" == receiver.refused(get(challenge="%3Cscript%3E"))
-    assert "signature" == receiver.refused(attrs.evolve(get(), url="https://shop.example/"))
-    assert "malformed" == receiver.refused(attrs.evolve(get(), url="https://shop.example/?%ff=1"))
+    assert "signature" == receiver.reason_of_refusal(get(token="w"))
+    assert "signature" == receiver.reason_of_refusal(get(token=""))
+    assert "signature" == receiver.reason_of_refusal(get(token="\ud800"))
+    assert "signature" == receiver.reason_of_refusal(get(mode="unsubscribe"))
+    assert "malformed" == receiver.reason_of_refusal(get(challenge="%3Cscript%3E"))
+    assert "signature" == receiver.reason_of_refusal(
+        attrs.evolve(get(), url="https://shop.example/")
+    )
+    assert "malformed" == receiver.reason_of_refusal(
+        attrs.evolve(get(), url="https://shop.example/?%ff=1")
+    )
 
 
 def test_braintree_gets_its_challenge_signed() -> None:
@@ -135,7 +145,7 @@ def test_braintree_gets_its_challenge_signed() -> None:
         parameters={"public_key": "integration_public_key"},
     )
     url = "https://shop.example/?bt_challenge="
-    sent_request = Sent(
+    sent_request = SentWebhook(
         headers={}, body=b"", method="GET", url=url + "20f9f8ed05f77439fe955c977e4c8a53"
     )
     (event,) = receiver.verify(sent_request)
@@ -143,7 +153,7 @@ def test_braintree_gets_its_challenge_signed() -> None:
     assert event.reply is not None
     expected = b"integration_public_key|d9b899556c966b3f06945ec21311865d35df3ce4"
     assert expected == event.reply.body
-    assert "malformed" == receiver.refused(
+    assert "malformed" == receiver.reason_of_refusal(
         attrs.evolve(sent_request, url=url + "Zm9vYmFyZm9vYmFyZm9v")
     )
 
@@ -155,7 +165,7 @@ def test_a_handshake_is_of_its_tenant() -> None:
         BY_NAME["braintree"], secret=provider, name="pay", parameters={"public_key": "p"}
     )
     url = "https://shop.example/?bt_challenge=20f9f8ed05f77439fe955c977e4c8a53"
-    receiver.verify(Sent(headers={}, body=b"", method="GET", url=url), tenant="acme")
+    receiver.verify(SentWebhook(headers={}, body=b"", method="GET", url=url), tenant="acme")
 
     assert [("pay", "acme", None)] == provider.asked
 
@@ -193,11 +203,11 @@ def test_a_link_that_leads_elsewhere_is_refused(link: str) -> None:
     receiver = Receiver.of(BY_NAME["aws-sns"])
     options = CONFIRMATION | {"SubscribeURL": link}
 
-    assert "malformed" == receiver.refused(sns("2", **options)(NOW, 1))
+    assert "malformed" == receiver.reason_of_refusal(sns("2", **options)(NOW, 1))
 
 
 def test_another_topic_is_foreign() -> None:
     """A signed message of another topic is refused."""
     receiver = Receiver.of(BY_NAME["aws-sns"], parameters={"topic_arn": ARN + "-ours"})
 
-    assert "foreign" == receiver.refused(BY_NAME["aws-sns"].send(NOW, 1))
+    assert "foreign" == receiver.reason_of_refusal(BY_NAME["aws-sns"].send(NOW, 1))

@@ -11,22 +11,22 @@ from urllib.parse import urlencode
 import pytest
 
 from moorage import ConfigurationError, WebhookScheme
-from tests.webhooks.senders import BY_NAME, FORM, SECRET, URL, Sent, stamp
+from tests.webhooks.senders import BY_NAME, FORM, SECRET, URL, SentWebhook, stamp
 from tests.webhooks.world import NOW, Receiver
 
 FIELDS = {"messageId": "0A1", "status": "delivered", "timestamp": stamp(NOW)}
 
 
-def signed(fields: dict[str, Any]) -> dict[str, Any]:
+def signed_fields(fields: dict[str, Any]) -> dict[str, Any]:
     """The fields with their signature, in lower case."""
     content = "".join(f"&{name}={value}" for name, value in sorted(fields.items()))
     sig = hmac.new(SECRET.encode(), content.encode(), hashlib.sha256).hexdigest()
     return fields | {"sig": sig}
 
 
-def as_json(fields: object) -> Sent:
+def as_json(fields: object) -> SentWebhook:
     """A webhook with this as its body."""
-    return Sent(headers={}, body=json.dumps(fields).encode())
+    return SentWebhook(headers={}, body=json.dumps(fields).encode())
 
 
 def receiver(**options: Any) -> Receiver:
@@ -36,14 +36,14 @@ def receiver(**options: Any) -> Receiver:
 
 def test_json_form_and_query_are_equivalent() -> None:
     """A receipt is the same as JSON, as a form and in the URL."""
-    fields = signed(FIELDS)
-    form = Sent(headers={"Content-Type": FORM}, body=urlencode(fields).encode())
-    query = Sent(headers={}, body=b"", url=f"{URL}&{urlencode(fields)}", method="GET")
+    fields = signed_fields(FIELDS)
+    form = SentWebhook(headers={"Content-Type": FORM}, body=urlencode(fields).encode())
+    query = SentWebhook(headers={}, body=b"", url=f"{URL}&{urlencode(fields)}", method="GET")
     reports = [receiver().verify(sent_request)[0] for sent_request in (as_json(fields), form)]
 
     assert ["0A1.delivered", "0A1.delivered"] == [event.id for event in reports]
-    assert "signature" == receiver().refused(query)
-    single_request = Sent(
+    assert "signature" == receiver().reason_of_refusal(query)
+    single_request = SentWebhook(
         headers={}, body=b"", url=f"https://a.example/?{urlencode(fields)}", method="GET"
     )
     assert "message.delivered" == receiver().verify(single_request)[0].type
@@ -52,12 +52,12 @@ def test_json_form_and_query_are_equivalent() -> None:
 @pytest.mark.parametrize("write", [str.upper, str.lower], ids=["capitals", "small"])
 def test_a_signature_has_one_case_or_the_other(write: Any) -> None:
     """A signature may be in upper or lower case, but not mixed."""
-    fields = signed(FIELDS)
+    fields = signed_fields(FIELDS)
     right = fields | {"sig": write(fields["sig"])}
     mixed_case_event = fields | {"sig": fields["sig"][:32].upper() + fields["sig"][32:].lower()}
 
     assert receiver().verify(as_json(right))
-    assert "signature" == receiver().refused(as_json(mixed_case_event))
+    assert "signature" == receiver().reason_of_refusal(as_json(mixed_case_event))
 
 
 @pytest.mark.parametrize(
@@ -75,17 +75,17 @@ def test_a_signature_has_one_case_or_the_other(write: Any) -> None:
 )
 def test_ambiguous_fields_are_refused(fields: Any) -> None:
     """Only a flat table of plain names and values is accepted."""
-    value = signed(fields) if isinstance(fields, dict) else fields
+    value = signed_fields(fields) if isinstance(fields, dict) else fields
 
-    assert receiver().refused(as_json(value)) in {"malformed", "missing"}
+    assert receiver().reason_of_refusal(as_json(value)) in {"malformed", "missing"}
 
 
 def test_a_list_has_no_fields() -> None:
     """A list in place of fields is refused."""
     scheme = WebhookScheme(name="own", signature="{header:X-Sig}", signs="{pairs:sig}")
-    sent_request = Sent(headers={"X-Sig": "00"}, body=b"[1]")
+    sent_request = SentWebhook(headers={"X-Sig": "00"}, body=b"[1]")
 
-    assert "malformed" == Receiver(scheme, SECRET).refused(sent_request)
+    assert "malformed" == Receiver(scheme, SECRET).reason_of_refusal(sent_request)
 
 
 def test_a_time_that_is_no_field_is_not_signed() -> None:

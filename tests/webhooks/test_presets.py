@@ -14,7 +14,7 @@ from moorage import ConfigurationError, WebhookRejected
 from moorage.domain.webhooks.algorithms import PLAIN
 from moorage.domain.webhooks.presets import PRESETS
 from tests.support.examples import examples
-from tests.webhooks.senders import BY_NAME, SENDERS, Sender, Sent
+from tests.webhooks.senders import BY_NAME, SENDERS, Sender, SentWebhook
 from tests.webhooks.world import IN_BOTH, NOW, Receiver
 from tools import presets
 
@@ -46,12 +46,12 @@ STAMPED = pytest.mark.parametrize(
 )
 
 
-def signed_headers(sender: Sender, sent: Sent) -> list[str]:
+def signed_headers(sender: Sender, sent: SentWebhook) -> list[str]:
     """The headers that a signature covers, or is in."""
     return [name for name in sent.headers if name not in sender.free | {"Content-Type"}]
 
 
-def flipped(sent: Sent, sender: Sender, place: int, bit: int) -> Sent:
+def flipped(sent: SentWebhook, sender: Sender, place: int, bit: int) -> SentWebhook:
     """Return the webhook with one signed bit changed."""
     names = signed_headers(sender, sent)
     sizes = [len(sent.headers[name]) for name in names]
@@ -106,7 +106,7 @@ def test_another_secret_is_refused(sender: Sender) -> None:
     """A webhook signed with another secret is refused."""
     receiver = Receiver.of(sender, secret=sender.wrong)
 
-    assert "signature" == receiver.refused(sender.send(NOW, 7))
+    assert "signature" == receiver.reason_of_refusal(sender.send(NOW, 7))
 
 
 @KEYED
@@ -161,7 +161,7 @@ def test_truncated_webhooks_are_refused(sender: Sender) -> None:
     for name in signed_headers(sender, sent_request):
         text = sent_request.headers[name]
         for short_value in ("", text[: len(text) // 2], text[:-1]):
-            assert receiver.refused(
+            assert receiver.reason_of_refusal(
                 attrs.evolve(sent_request, headers=sent_request.headers | {name: short_value})
             )
         remaining_headers = {
@@ -169,13 +169,13 @@ def test_truncated_webhooks_are_refused(sender: Sender) -> None:
             for header_name, value in sent_request.headers.items()
             if header_name != name
         }
-        assert receiver.refused(attrs.evolve(sent_request, headers=remaining_headers))
+        assert receiver.reason_of_refusal(attrs.evolve(sent_request, headers=remaining_headers))
     for short_body in (
         ()
         if not sender.body_covered
         else (b"", sent_request.body[:-1], sent_request.body[: len(sent_request.body) // 2])
     ):
-        assert receiver.refused(attrs.evolve(sent_request, body=short_body))
+        assert receiver.reason_of_refusal(attrs.evolve(sent_request, body=short_body))
 
 
 @STAMPED
@@ -188,8 +188,8 @@ def test_webhooks_outside_the_tolerance_are_refused(sender: Sender) -> None:
 
     assert receiver.verify(sender.send(NOW - near_duration, 7))
     assert receiver.verify(sender.send(NOW + near_duration, 7))
-    assert "stale" == receiver.refused(sender.send(NOW - far_duration, 7))
-    assert "future" == receiver.refused(sender.send(NOW + far_duration, 7))
+    assert "stale" == receiver.reason_of_refusal(sender.send(NOW - far_duration, 7))
+    assert "future" == receiver.reason_of_refusal(sender.send(NOW + far_duration, 7))
 
 
 @TOLD_APART
@@ -199,9 +199,9 @@ def test_a_replay_is_refused(sender: Sender, awaited: bool) -> None:
     receiver = Receiver.of(sender, awaited=awaited, replay_guard=True)
     events = receiver.verify(sender.send(NOW, 7))
 
-    assert "replayed" == receiver.refused(sender.send(NOW, 7))
+    assert "replayed" == receiver.reason_of_refusal(sender.send(NOW, 7))
     receiver.done(events)
-    assert "replayed" == receiver.refused(sender.send(NOW, 7))
+    assert "replayed" == receiver.reason_of_refusal(sender.send(NOW, 7))
     assert receiver.verify(sender.send(NOW, 8))
 
 
@@ -229,7 +229,7 @@ def test_a_replay_under_another_name_is_refused(sender: Sender) -> None:
     }
     free_headers = dict.fromkeys(sender.free, "more")
 
-    assert "replayed" == receiver.refused(
+    assert "replayed" == receiver.reason_of_refusal(
         attrs.evolve(sent_request, headers=free_headers | renamed_headers)
     )
 
@@ -243,7 +243,9 @@ def test_two_different_signatures_are_refused_in_either_order(sender: Sender) ->
         pairs = list(sent_request.headers.items())
         second_header = (name.lower(), sent_request.headers[name][:-1] + "?")
         for headers in ([*pairs, second_header], [second_header, *pairs]):
-            assert "duplicated" == receiver.refused(sent_request.arguments() | {"headers": headers})
+            assert "duplicated" == receiver.reason_of_refusal(
+                sent_request.arguments() | {"headers": headers}
+            )
         assert receiver.verify(
             sent_request.arguments() | {"headers": [*pairs, (name, sent_request.headers[name])]}
         )
@@ -255,7 +257,7 @@ def test_forgery_does_not_block_a_delivery(sender: Sender) -> None:
     receiver = Receiver.of(sender, replay_guard=True)
     sent_request = sender.send(NOW, 7)
     for name in signed_headers(sender, sent_request):
-        receiver.refused(
+        receiver.reason_of_refusal(
             attrs.evolve(sent_request, headers=sent_request.headers | {name: "forged"})
         )
 

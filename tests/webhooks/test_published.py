@@ -344,4 +344,4 @@ def test_published_examples_are_accepted(case: Published) -> None:
     events = receiver.verify(options)
 
     assert case.type == events[0].type
-    assert receiver.refused(options | {"body": case.body.replace("e", "E", 1).encode()})
+    assert receiver.reason_of_refusal(options | {"body": case.body.replace("e", "E", 1).encode()})

@@ -33,7 +33,7 @@ from moorage.testing import RecordingObserver, VirtualClock
 from tests.support.examples import examples
 from tests.webhooks.fuzzing import mutations
 from tests.webhooks.keys import url64
-from tests.webhooks.senders import BY_NAME, SECRET, Sent, b64, mac, millis, stamp
+from tests.webhooks.senders import BY_NAME, SECRET, SentWebhook, b64, mac, millis, stamp
 from tests.webhooks.world import IN_BOTH, NOW, Receiver
 
 SHORT = (
@@ -44,7 +44,7 @@ GITHUB, STRIPE = BY_NAME["github"], BY_NAME["stripe"]
 BODY = b'{"id":"e1","type":"a","n":"\\u00e9 100%"}'
 
 
-def own(**fields: Any) -> WebhookScheme:
+def own_scheme(**fields: Any) -> WebhookScheme:
     """A custom scheme."""
     options: dict[str, Any] = {"name": "own", "signature": "{header:X-Sig}"} | fields
     return WebhookScheme(**options)
@@ -57,11 +57,13 @@ def sealed(content: bytes, name: str = "sha256") -> bytes:
 
 OWN: dict[str, tuple[WebhookScheme, dict[str, str]]] = {
     "tail": (
-        own(signs="%s {body}.{header:X-Tail}%", algorithm="hmac-sha512", encoding="base64url"),
+        own_scheme(
+            signs="%s {body}.{header:X-Tail}%", algorithm="hmac-sha512", encoding="base64url"
+        ),
         {"X-Tail": "(50%)", "X-Sig": url64(sealed(b"%%s %s.(50%%)%%" % BODY, "sha512"))},
     ),
     "millis": (
-        own(
+        own_scheme(
             signs="{header:X-At}{body}",
             encoding="base64",
             prefix="v2:",
@@ -72,11 +74,11 @@ OWN: dict[str, tuple[WebhookScheme, dict[str, str]]] = {
         {"X-At": millis(NOW), "X-Sig": "v2:" + b64(sealed(millis(NOW).encode() + BODY))},
     ),
     "several": (
-        own(signs="{mark:at}|{body}", separator=";", prefix="s=", algorithm="hmac-sha384"),
+        own_scheme(signs="{mark:at}|{body}", separator=";", prefix="s=", algorithm="hmac-sha384"),
         {"X-Sig": f"s=0; at=7;s={sealed(b'7|' + BODY, 'sha384').hex()} ;x=1"},
     ),
     "raw": (
-        own(body="raw", id="{header:X-Id}", type="fixed"),
+        own_scheme(body="raw", id="{header:X-Id}", type="fixed"),
         {"X-Sig": sealed(BODY).hex(), "X-Id": "7"},
     ),
 }
@@ -103,12 +105,12 @@ class Ways:
         return event
 
 
-def same(one: WebhookEvent, other: WebhookEvent) -> bool:
+def is_same_event(one: WebhookEvent, other: WebhookEvent) -> bool:
     """Return whether two events are equal in everything, their claims included."""
     return attrs.asdict(one) == attrs.asdict(other) and one.claim == other.claim
 
 
-def cases() -> list[tuple[str, Ways, Sent]]:
+def cases() -> list[tuple[str, Ways, SentWebhook]]:
     """Every scheme that has a short way, with a genuine webhook."""
     short_senders = [(name, BY_NAME[name]) for name in SHORT]
     made = [
@@ -116,7 +118,7 @@ def cases() -> list[tuple[str, Ways, Sent]]:
         for name, sender in short_senders
     ]
     return made + [
-        (name, Ways(scheme, SECRET), Sent(headers=headers, body=BODY))
+        (name, Ways(scheme, SECRET), SentWebhook(headers=headers, body=BODY))
         for name, (scheme, headers) in OWN.items()
     ]
 
@@ -135,21 +137,21 @@ def test_the_schemes_that_have_a_short_way() -> None:
 
 
 @EACH
-def test_fast_path_gives_the_same_event(case: tuple[str, Ways, Sent]) -> None:
+def test_fast_path_gives_the_same_event(case: tuple[str, Ways, SentWebhook]) -> None:
     """A genuine webhook gives the same event on the fast path and in the full verifier."""
     _, ways, sent_request = case
     pairs = sent_request.arguments() | {"headers": [*sent_request.headers.items(), ("Other", "x")]}
     for shape in (sent_request.arguments(), pairs):
         event = ways.short(shape)
         assert event is not None
-        assert same(ways.long(shape), event)
+        assert is_same_event(ways.long(shape), event)
 
 
 @EACH
 @examples(30)
 @given(seed=st.integers(0, 2**32))
 def test_fast_path_accepts_no_more_than_the_full_verifier(
-    case: tuple[str, Ways, Sent], seed: int
+    case: tuple[str, Ways, SentWebhook], seed: int
 ) -> None:
     """A damaged webhook that the fast path accepts is accepted by the full verifier too."""
     _, ways, sent_request = case
@@ -164,7 +166,7 @@ def test_fast_path_accepts_no_more_than_the_full_verifier(
             dice.shuffle(damaged_arguments["headers"])
         event = ways.short(damaged_arguments)
         if event is not None:
-            assert same(ways.long(damaged_arguments), event)
+            assert is_same_event(ways.long(damaged_arguments), event)
 
 
 @example(key=b"k" * 64, body=b"{}", name="sha256")
@@ -178,7 +180,7 @@ def test_fast_path_accepts_no_more_than_the_full_verifier(
 )
 def test_keys_of_any_length(key: bytes, body: bytes, name: str) -> None:
     """The states that are copied make the HMAC that everybody makes."""
-    accept = quick(own(algorithm=f"hmac-{name}"), (Secret(key),), {}, None)
+    accept = quick(own_scheme(algorithm=f"hmac-{name}"), (Secret(key),), {}, None)
     assert accept is not None
     signature = hmac.digest(key, body, name).hex()
 
@@ -189,7 +191,7 @@ def test_keys_of_any_length(key: bytes, body: bytes, name: str) -> None:
 
 def test_one_signature_of_several_is_enough() -> None:
     """A valid signature among several is accepted in any position."""
-    accept = quick(own(separator=","), (Secret(SECRET),), {}, None)
+    accept = quick(own_scheme(separator=","), (Secret(SECRET),), {}, None)
     assert accept is not None
     signature = hmac.digest(SECRET.encode(), b"{}", "sha256").hex()
 
@@ -241,7 +243,7 @@ def test_one_signature_of_several_is_enough() -> None:
 )
 def test_complex_schemes_have_no_fast_path(fields: dict[str, Any]) -> None:
     """A scheme with more features is left to the full verifier."""
-    assert quick(own(**fields), (Secret(SECRET),), {}, 5.0) is None
+    assert quick(own_scheme(**fields), (Secret(SECRET),), {}, 5.0) is None
 
 
 @pytest.mark.parametrize(
@@ -323,9 +325,9 @@ def test_lazy_events_are_values() -> None:
     assert unread() == read
     assert hash(read.id) == hash(unread().id)
     assert repr(read) == repr(unread())
-    assert same(read, pickle.loads(pickle.dumps(unread())))  # noqa: S301 - our own
-    assert same(read, copy.copy(unread()))
-    assert same(read, copy.deepcopy(unread()))
+    assert is_same_event(read, pickle.loads(pickle.dumps(unread())))  # noqa: S301 - our own
+    assert is_same_event(read, copy.copy(unread()))
+    assert is_same_event(read, copy.deepcopy(unread()))
     assert "x" == attrs.evolve(unread(), id="x").id
     assert not unread().is_handshake
     for event in (read, unread(), WebhookEvent(vendor="a", id="b", type="c", vendor_type="d")):
@@ -342,7 +344,7 @@ def test_lazy_fields_in_any_order(first: str) -> None:
     event, other_event = unread(), unread()
     assert other_event.payload
     assert getattr(other_event, first) == getattr(event, first)
-    assert same(other_event, event)
+    assert is_same_event(other_event, event)
 
 
 def test_lazy_events_ignore_later_header_changes() -> None:
@@ -359,7 +361,7 @@ def test_lazy_events_ignore_later_header_changes() -> None:
 @pytest.mark.parametrize("name", ["own", "form"])
 def test_unreadable_lazy_events_raise_when_read(name: str) -> None:
     """Without a replay guard an unreadable body raises when a field is read."""
-    scheme = own(name=name, body="json" if name == "own" else "either")
+    scheme = own_scheme(name=name, body="json" if name == "own" else "either")
     body = b"{" if name == "own" else b"%ff=%ff"
     options: dict[str, Any] = {"headers": {"X-Sig": sealed(body).hex()}, "body": body}
     (event,) = Ways(scheme, SECRET, name="shop").verifier.verify(**options)
@@ -373,7 +375,7 @@ def test_unreadable_lazy_events_raise_when_read(name: str) -> None:
         _ = async_event.payload
     with pytest.raises(WebhookRejected):
         Ways(scheme, SECRET, replay_guard=True).verifier.verify(**options)
-    odd_scheme = own(id="{json:a}.{json:b}")
+    odd_scheme = own_scheme(id="{json:a}.{json:b}")
     body = b'{"a":"\\ud800","b":1}'
     (event,) = Ways(odd_scheme, SECRET).verifier.verify(
         headers={"X-Sig": sealed(body).hex()}, body=body
@@ -408,7 +410,7 @@ def test_fast_path_uses_the_tenants_secrets(awaited: bool) -> None:
     for _ in range(2):
         assert "acme" == receiver.verify(sent_request, tenant="acme")[0].tenant
         for other_tenant in (None, "b"):
-            assert "signature" == receiver.refused(sent_request, tenant=other_tenant)
+            assert "signature" == receiver.reason_of_refusal(sent_request, tenant=other_tenant)
         with pytest.raises(CredentialNotFound):
             receiver.verify(sent_request, tenant="nobody")
 
@@ -429,10 +431,10 @@ def test_a_provider_that_may_change_is_asked_each_time() -> None:
     held_secrets = (Secret("another secret"),)
     with pytest.raises(WebhookRejected):
         verifier.verify(**webhook_arguments)
-    assert asyncio.run(_refused(verifier, webhook_arguments))
+    assert asyncio.run(_is_refused(verifier, webhook_arguments))
 
 
-async def _refused(verifier: WebhookVerifier, sent: dict[str, Any]) -> bool:
+async def _is_refused(verifier: WebhookVerifier, sent: dict[str, Any]) -> bool:
     with pytest.raises(WebhookRejected):
         await verifier.averify(**sent)
     return True
@@ -440,12 +442,12 @@ async def _refused(verifier: WebhookVerifier, sent: dict[str, Any]) -> bool:
 
 def test_parameters_stand_in_a_prefix() -> None:
     """A prefix with a parameter in it is the parameter's value in the short way too."""
-    scheme = own(prefix="{key}|")
+    scheme = own_scheme(prefix="{key}|")
     ways = Ways(scheme, SECRET, parameters={"key": "k1"})
     webhook_arguments = {"headers": {"X-Sig": f"k1|{mac(SECRET, BODY).hex()}"}, "body": BODY}
     event = ways.short(webhook_arguments)
     assert event is not None
-    assert same(ways.long(webhook_arguments), event)
+    assert is_same_event(ways.long(webhook_arguments), event)
 
 
 @pytest.mark.parametrize("tolerance, late", [(60.0, 59.9995), (60.0, 60.0005), (0.0, 0.5)])

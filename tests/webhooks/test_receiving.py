@@ -11,7 +11,7 @@ import pytest
 
 from moorage import WebhookRejected
 from moorage.hub.receiving import LIMIT, from_asgi, from_wsgi
-from tests.webhooks.senders import BY_NAME, Sent
+from tests.webhooks.senders import BY_NAME, SentWebhook
 from tests.webhooks.world import NOW, Receiver
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class Trickle(io.RawIOBase):
         return piece
 
 
-def environ(source: object = None, *, sent: Sent = SENT, **more: Any) -> dict[str, Any]:
+def environ(source: object = None, *, sent: SentWebhook = SENT, **more: Any) -> dict[str, Any]:
     """The environment that a WSGI server passes."""
     fields: dict[str, Any] = {"HTTP_HOST": "shop.example", "wsgi.url_scheme": "https"}
     setup_testing_defaults(fields)
@@ -56,7 +56,7 @@ def environ(source: object = None, *, sent: Sent = SENT, **more: Any) -> dict[st
     return fields | more
 
 
-def refused(take: Callable[[], object]) -> str | None:
+def reason_of_refusal(take: Callable[[], object]) -> str | None:
     """The reason that a request is refused for."""
     with pytest.raises(WebhookRejected) as excinfo:
         take()
@@ -81,7 +81,7 @@ def test_wsgi_without_a_length() -> None:
     assert b"" == from_wsgi(environ(CONTENT_LENGTH=None))["body"]
     source = Trickle(b"x" * 1_000)
     long_environ = environ(source, CONTENT_LENGTH=None) | {"wsgi.input_terminated": True}
-    assert "too_large" == refused(lambda: from_wsgi(long_environ, limit=20))
+    assert "too_large" == reason_of_refusal(lambda: from_wsgi(long_environ, limit=20))
     assert 21 == source.read_so_far
 
 
@@ -91,25 +91,25 @@ def test_announced_oversized_body_is_not_read(length: str) -> None:
     source = Trickle(b"x" * 100)
     value = environ(source, CONTENT_LENGTH=length)
 
-    assert "too_large" == refused(lambda: from_wsgi(value))
+    assert "too_large" == reason_of_refusal(lambda: from_wsgi(value))
     assert 0 == source.read_so_far
 
 
 @pytest.mark.parametrize("length", ["-1", "1e3", "\uff11", "x", "1,1"])
 def test_a_length_that_is_none_is_refused(length: str) -> None:
     """An invalid Content-Length is refused."""
-    assert "malformed" == refused(lambda: from_wsgi(environ(CONTENT_LENGTH=length)))
+    assert "malformed" == reason_of_refusal(lambda: from_wsgi(environ(CONTENT_LENGTH=length)))
 
 
 def test_what_is_cut_off_is_refused() -> None:
     """A body shorter than its length is refused."""
     short_environ = environ(Trickle(SENT.body[:-3]))
-    assert "malformed" == refused(lambda: from_wsgi(short_environ))
+    assert "malformed" == reason_of_refusal(lambda: from_wsgi(short_environ))
     broken_environ = environ(Trickle(SENT.body[:9], OSError("reset")))
-    assert "malformed" == refused(lambda: from_wsgi(broken_environ))
+    assert "malformed" == reason_of_refusal(lambda: from_wsgi(broken_environ))
 
 
-def scope(sent: Sent = SENT, **more: Any) -> dict[str, Any]:
+def scope(sent: SentWebhook = SENT, **more: Any) -> dict[str, Any]:
     """The scope and messages that an ASGI server passes."""
     path, _, query = sent.url.removeprefix("https://shop.example").partition("?")
     headers = {"Host": "shop.example", "Content-Length": str(len(sent.body)), **sent.headers}
@@ -155,7 +155,13 @@ def test_asgi_is_bounded_too() -> None:
     """A body that is too long, cut off, or abandoned is refused, and read no further."""
     big = list((b"x" * 15,) * 3)
     unsaid = scope(headers=[])
-    assert "too_large" == refused(lambda: asyncio.run(from_asgi(unsaid, messages(*big), limit=20)))
-    assert "too_large" == refused(lambda: asyncio.run(from_asgi(scope(), messages(), limit=20)))
-    assert "malformed" == refused(lambda: asyncio.run(from_asgi(scope(), messages(b"x"))))
-    assert "malformed" == refused(lambda: asyncio.run(from_asgi(scope(), messages(b"x", None))))
+    assert "too_large" == reason_of_refusal(
+        lambda: asyncio.run(from_asgi(unsaid, messages(*big), limit=20))
+    )
+    assert "too_large" == reason_of_refusal(
+        lambda: asyncio.run(from_asgi(scope(), messages(), limit=20))
+    )
+    assert "malformed" == reason_of_refusal(lambda: asyncio.run(from_asgi(scope(), messages(b"x"))))
+    assert "malformed" == reason_of_refusal(
+        lambda: asyncio.run(from_asgi(scope(), messages(b"x", None)))
+    )

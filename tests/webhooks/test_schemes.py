@@ -31,7 +31,7 @@ from moorage.domain.webhooks.public_keys import read_key
 from moorage.domain.webhooks.replies import reply_to
 from moorage.domain.webhooks.template import Template
 from tests.webhooks import keys
-from tests.webhooks.senders import BY_NAME, FORM, SECRET, Sent, adyen_item, as_json, b64, mac
+from tests.webhooks.senders import BY_NAME, FORM, SECRET, SentWebhook, adyen_item, as_json, b64, mac
 from tests.webhooks.world import NOW, Receiver
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 OWN: dict[str, Any] = {"name": "own", "signature": "{header:X-Sig}"}
 
 
-def own(**fields: Any) -> WebhookScheme:
+def own_scheme(**fields: Any) -> WebhookScheme:
     """A custom scheme."""
     return WebhookScheme(**OWN | fields)
 
@@ -50,9 +50,11 @@ def hexed(body: bytes) -> str:
     return mac(SECRET, body).hex()
 
 
-def sent(body: bytes, write: Callable[[bytes], str] = hexed, **headers: str) -> Sent:
+def signed_webhook(
+    body: bytes, write: Callable[[bytes], str] = hexed, **headers: str
+) -> SentWebhook:
     """A body signed as the scheme above says."""
-    return Sent(headers={"X-Sig": write(body)} | headers, body=body)
+    return SentWebhook(headers={"X-Sig": write(body)} | headers, body=body)
 
 
 @pytest.mark.parametrize(
@@ -93,41 +95,41 @@ def sent(body: bytes, write: Callable[[bytes], str] = hexed, **headers: str) -> 
 def test_a_scheme_that_protects_nobody_is_refused(fields: dict[str, Any]) -> None:
     """A scheme that cannot be read, or that nothing vouches for, is refused."""
     with pytest.raises((ConfigurationError, InvalidData)) as excinfo:
-        own(**fields)
+        own_scheme(**fields)
     assert excinfo.value.remedy
 
 
 def test_a_scheme_is_a_value() -> None:
     """Equal schemes are equal, and their `repr` shows the headers they read."""
-    assert own() == own()
-    assert own() != own(signs="{url}{body}")
-    assert hash(own()) == hash(own())
-    assert "'{header:X-Sig}'" in repr(own())
-    assert own(signs=Template("{body}")) == own()
+    assert own_scheme() == own_scheme()
+    assert own_scheme() != own_scheme(signs="{url}{body}")
+    assert hash(own_scheme()) == hash(own_scheme())
+    assert "'{header:X-Sig}'" in repr(own_scheme())
+    assert own_scheme(signs=Template("{body}")) == own_scheme()
     assert Template("{body}") != "{body}"
-    assert own(types=[("a", "b")], requires=[("{header:X-V}", "2")]) == own(
+    assert own_scheme(types=[("a", "b")], requires=[("{header:X-V}", "2")]) == own_scheme(
         types={"a": "b"}, requires={"{header:X-V}": "2"}
     )
 
 
 def test_braces_and_literals() -> None:
     """A brace is written as two, and a type may be a constant."""
-    scheme = own(signs="{{{body}}}", type="thing.changed", id="{json:a}.{json:b?}")
+    scheme = own_scheme(signs="{{{body}}}", type="thing.changed", id="{json:a}.{json:b?}")
     receiver = Receiver(scheme, SECRET)
     for value in (b"true", b"false"):
         body = b'{"a": 1.5, "b": %s}' % value
         (event,) = receiver.verify(
-            Sent(headers={"X-Sig": mac(SECRET, b"{%s}" % body).hex()}, body=body)
+            SentWebhook(headers={"X-Sig": mac(SECRET, b"{%s}" % body).hex()}, body=body)
         )
         assert ("thing.changed", f"1.5.{value.decode()}") == (event.type, event.id)
     body = b'{"c": {}}'
     (bare_event,) = receiver.verify(
-        Sent(headers={"X-Sig": mac(SECRET, b"{%s}" % body).hex()}, body=body)
+        SentWebhook(headers={"X-Sig": mac(SECRET, b"{%s}" % body).hex()}, body=body)
     )
     assert 64 == len(bare_event.id)
 
 
-def written(write: Callable[[bytes], str], name: str, body: bytes) -> str:
+def signature_of(write: Callable[[bytes], str], name: str, body: bytes) -> str:
     """A signature by this hash, in this writing."""
     return write(mac(SECRET, body, name))
 
@@ -136,7 +138,7 @@ def written(write: Callable[[bytes], str], name: str, body: bytes) -> str:
 @pytest.mark.parametrize("encoding", ["hex", "base64", "base64url"])
 def test_every_hash_in_every_encoding(algorithm: str, encoding: str) -> None:
     """A signature is accepted in its scheme's encoding, and in no other."""
-    scheme = own(algorithm=algorithm, encoding=encoding)
+    scheme = own_scheme(algorithm=algorithm, encoding=encoding)
     ways: dict[str, Callable[[bytes], str]] = {
         "hex": bytes.hex,
         "base64": b64,
@@ -145,11 +147,11 @@ def test_every_hash_in_every_encoding(algorithm: str, encoding: str) -> None:
     name = algorithm.removeprefix("hmac-")
     for way, write in ways.items():
         receiver = Receiver(scheme, SECRET)
-        value = sent(b'{"a":1}', functools.partial(written, write, name))
+        value = signed_webhook(b'{"a":1}', functools.partial(signature_of, write, name))
         if way == encoding:
             assert receiver.verify(value)
         elif value.headers["X-Sig"] != ways[encoding](mac(SECRET, value.body, name)):
-            assert "signature" == receiver.refused(value)
+            assert "signature" == receiver.reason_of_refusal(value)
 
 
 def test_every_public_key() -> None:
@@ -178,21 +180,24 @@ def test_every_public_key() -> None:
         "ecdsa-p256-sha256": (keys.jwk(keys.curve()), keys.curve().sign(body, ec.ECDSA(sha))),
     }
     for algorithm, (key, signature) in algorithm_keys.items():
-        scheme = own(algorithm=algorithm, encoding="base64")
+        scheme = own_scheme(algorithm=algorithm, encoding="base64")
         receiver = Receiver(scheme, key, replay_guard=False)
         good_request, short_request = (
-            Sent(headers={"X-Sig": b64(item)}, body=body) for item in (signature, signature[:-1])
+            SentWebhook(headers={"X-Sig": b64(item)}, body=body)
+            for item in (signature, signature[:-1])
         )
         assert receiver.verify(good_request)
-        assert "signature" == receiver.refused(short_request)
-        assert "signature" == receiver.refused(attrs.evolve(good_request, headers={"X-Sig": "é"}))
+        assert "signature" == receiver.reason_of_refusal(short_request)
+        assert "signature" == receiver.reason_of_refusal(
+            attrs.evolve(good_request, headers={"X-Sig": "é"})
+        )
         capitals = attrs.evolve(good_request, headers={"X-Sig": signature.hex().upper()})
-        either_scheme = own(algorithm=algorithm, encoding="hex-any-case")
+        either_scheme = own_scheme(algorithm=algorithm, encoding="hex-any-case")
         assert Receiver(either_scheme, key, replay_guard=False).verify(capitals)
         for other_algorithm in algorithm_keys:
             if other_algorithm[:3] != algorithm[:3]:
                 with pytest.raises(ConfigurationError, match=f"not a key for {other_algorithm}"):
-                    Receiver(own(algorithm=other_algorithm), key)
+                    Receiver(own_scheme(algorithm=other_algorithm), key)
 
 
 @pytest.mark.parametrize("algorithm", ["jwt-rs256", "jwt-eddsa"])
@@ -208,15 +213,15 @@ def test_tokens_of_other_kinds(algorithm: str) -> None:
         new_bytes = keys.rsa_key().sign(text.encode(), padding.PKCS1v15(), hashes.SHA256())
     else:
         key, new_bytes = keys.raw_hex(keys.ed()), keys.ed().sign(text.encode())
-    scheme = own(signature="{header:Authorization}", algorithm=algorithm)
+    scheme = own_scheme(signature="{header:Authorization}", algorithm=algorithm)
     receiver = Receiver(scheme, key, replay_guard=False)
     headers = {"Authorization": f"Bearer {text}.{keys.url64(new_bytes)}"}
-    (event,) = receiver.verify(Sent(headers=headers, body=b"{}"))
+    (event,) = receiver.verify(SentWebhook(headers=headers, body=b"{}"))
 
     assert event.weak
     assert frozenset() == event.covers
     short_token = {"Authorization": f"{text}.{keys.url64(new_bytes[:-2])}"}
-    assert "signature" == receiver.refused(Sent(headers=short_token, body=b"{}"))
+    assert "signature" == receiver.reason_of_refusal(SentWebhook(headers=short_token, body=b"{}"))
 
 
 def test_invalid_public_keys_are_refused() -> None:
@@ -246,7 +251,9 @@ def test_invalid_public_keys_are_refused() -> None:
         assert read_key(key) is None
     p384 = ec.generate_private_key(ec.SECP384R1()).public_key()
     with pytest.raises(ConfigurationError):
-        Receiver(own(algorithm="ecdsa-p256-sha256"), p384.public_bytes(keys.PEM, keys.PUBLIC))
+        Receiver(
+            own_scheme(algorithm="ecdsa-p256-sha256"), p384.public_bytes(keys.PEM, keys.PUBLIC)
+        )
 
 
 def test_signatures_have_one_writing() -> None:
@@ -266,24 +273,26 @@ def test_a_digest_may_be_what_is_signed() -> None:
     """A signature over the body's digest covers the body."""
     import hashlib  # noqa: PLC0415 - used here only
 
-    scheme = own(signs="{method} {body_sha256}")
+    scheme = own_scheme(signs="{method} {body_sha256}")
     digest = hashlib.sha256(b"{}").hexdigest()
     receiver = Receiver(scheme, SECRET)
-    assert receiver.verify(sent(b"{}", lambda _: mac(SECRET, f"POST {digest}").hex()))
+    assert receiver.verify(signed_webhook(b"{}", lambda _: mac(SECRET, f"POST {digest}").hex()))
     assert not scheme.weak
 
 
 def test_keys_may_be_named_in_a_header() -> None:
     """A scheme may name the header with the key's name; other keys are not tried."""
-    scheme = own(algorithm="ed25519", key_id="{header:X-Key}")
+    scheme = own_scheme(algorithm="ed25519", key_id="{header:X-Key}")
     key_members = {"kty": "OKP", "crv": "Ed25519", "kid": "k1"}
     jwk = json.dumps(key_members | {"x": keys.url64(keys.ed().public_key().public_bytes_raw())})
     receiver = Receiver(scheme, jwk, replay_guard=False)
     body = b"{}"
 
-    assert receiver.verify(sent(body, lambda body: keys.ed().sign(body).hex(), **{"X-Key": "k1"}))
-    other_request = sent(body, lambda body: keys.ed().sign(body).hex(), **{"X-Key": "k2"})
-    assert "signature" == receiver.refused(other_request)
+    assert receiver.verify(
+        signed_webhook(body, lambda body: keys.ed().sign(body).hex(), **{"X-Key": "k1"})
+    )
+    other_request = signed_webhook(body, lambda body: keys.ed().sign(body).hex(), **{"X-Key": "k2"})
+    assert "signature" == receiver.reason_of_refusal(other_request)
 
 
 # --- bodies and headers -------------------------------------------------------------
@@ -296,40 +305,40 @@ def test_keys_may_be_named_in_a_header() -> None:
 )
 def test_unreadable_json_is_refused(body: bytes) -> None:
     """A genuine signature over an unreadable body is refused."""
-    assert "malformed" == Receiver(own(), SECRET).refused(sent(body))
+    assert "malformed" == Receiver(own_scheme(), SECRET).reason_of_refusal(signed_webhook(body))
 
 
 @pytest.mark.parametrize("body", [b"[]", b"7", b'"a"', b"null", b"true", b"[[[1]]]"])
 def test_json_of_any_shape_is_an_event(body: bytes) -> None:
     """JSON that is no object has no fields, and is an event all the same."""
-    (event,) = Receiver(own(id="{json:a.b}", data="a"), SECRET).verify(sent(body))
+    (event,) = Receiver(own_scheme(id="{json:a.b}", data="a"), SECRET).verify(signed_webhook(body))
     assert json.loads(body) == event.payload
     assert event.data is None
 
 
 def test_forms() -> None:
     """A form is its fields; JSON in its field `payload` is read as such."""
-    receiver = Receiver(own(type="{json:a}", body="either"), SECRET, replay_guard=False)
-    (event,) = receiver.verify(sent(b"a=1&b=2&b=3&c="))
+    receiver = Receiver(own_scheme(type="{json:a}", body="either"), SECRET, replay_guard=False)
+    (event,) = receiver.verify(signed_webhook(b"a=1&b=2&b=3&c="))
     assert {"a": "1", "b": ["2", "3"], "c": ""} == event.payload
-    (event,) = receiver.verify(sent(b"payload=%7B%22a%22%3A%22x%22%7D"))
+    (event,) = receiver.verify(signed_webhook(b"payload=%7B%22a%22%3A%22x%22%7D"))
     assert "x" == event.type
-    (event,) = receiver.verify(sent(b' {"a": "y"}'))
+    (event,) = receiver.verify(signed_webhook(b' {"a": "y"}'))
     assert "y" == event.type
-    (event,) = receiver.verify(sent(b""))
+    (event,) = receiver.verify(signed_webhook(b""))
     assert {} == event.payload
-    receiver = Receiver(own(type="{json:a}", body="either"), SECRET)
+    receiver = Receiver(own_scheme(type="{json:a}", body="either"), SECRET)
     for body in (b"payload=x", b"payload=", b"a=%ff", b"\xff=1", b"&".join([b"a=1"] * 2_000)):
-        assert "malformed" == receiver.refused(sent(body))
-    assert "duplicated" == receiver.refused(sent(b"payload=1&payload=2"))
-    form = own(signature="{form:sig}", signs="{form:said}", body="form")
-    assert "duplicated" == Receiver(form, SECRET).refused(
-        Sent(headers={}, body=b"sig=a&sig=b&said=c")
+        assert "malformed" == receiver.reason_of_refusal(signed_webhook(body))
+    assert "duplicated" == receiver.reason_of_refusal(signed_webhook(b"payload=1&payload=2"))
+    form = own_scheme(signature="{form:sig}", signs="{form:said}", body="form")
+    assert "duplicated" == Receiver(form, SECRET).reason_of_refusal(
+        SentWebhook(headers={}, body=b"sig=a&sig=b&said=c")
     )
     signed_bytes = mac(SECRET, "é").hex().encode()
     for times in (1, 2):
         body = b"said=%C3%A9" + times * (b"&sig=" + signed_bytes)
-        assert Receiver(form, SECRET).verify(Sent(headers={}, body=body))
+        assert Receiver(form, SECRET).verify(SentWebhook(headers={}, body=body))
 
 
 @pytest.mark.parametrize("kind", [FORM, "text/plain", "application/json", ""])
@@ -341,7 +350,7 @@ def test_no_header_decides_how_a_body_is_read(kind: str) -> None:
         value = sender.send(NOW, 1)
         receiver.done(receiver.verify(value))
         other_request = attrs.evolve(value, headers=value.headers | {"Content-Type": kind})
-        assert "replayed" == receiver.refused(other_request)
+        assert "replayed" == receiver.reason_of_refusal(other_request)
 
 
 def test_invalid_braintree_documents_are_refused() -> None:
@@ -356,20 +365,20 @@ def test_invalid_braintree_documents_are_refused() -> None:
         signature = f"public|{mac(key, payload, 'sha1').hex()}"
         body = urlencode({"bt_signature": signature, "bt_payload": payload}).encode()
         with pytest.raises(WebhookRejected, match="enclosed document cannot be read") as excinfo:
-            receiver.verify(Sent(headers={"Content-Type": FORM}, body=body))
+            receiver.verify(SentWebhook(headers={"Content-Type": FORM}, body=body))
         assert "malformed" == excinfo.value.reason
     plain_text = b64(b"<notification/>")
     body = urlencode(
         {"bt_signature": f"public|{mac(key, plain_text, 'sha1').hex()}", "bt_payload": plain_text}
     ).encode()
-    (event,) = receiver.verify(Sent(headers={"Content-Type": FORM}, body=body))
+    (event,) = receiver.verify(SentWebhook(headers={"Content-Type": FORM}, body=body))
     assert ("", None) == (event.type, event.time)
     assert {"document": "<notification/>"} == event.payload
 
 
 def test_raw_bodies() -> None:
     """A body marked as raw is passed on unread."""
-    (event,) = Receiver(own(body="raw"), SECRET).verify(sent(b"\xff\x00"))
+    (event,) = Receiver(own_scheme(body="raw"), SECRET).verify(signed_webhook(b"\xff\x00"))
     assert (None, b"\xff\x00") == (event.payload, event.body)
 
 
@@ -378,7 +387,7 @@ def test_only_bytes_are_a_body(body: Any) -> None:
     """A decoded or parsed body is refused, with advice."""
     kind = type(body).__name__
     with pytest.raises(InvalidData, match=f"of type {kind}, not bytes") as excinfo:
-        Receiver(own(), SECRET).verify({"headers": {}, "body": body})
+        Receiver(own_scheme(), SECRET).verify({"headers": {}, "body": body})
 
     assert "body" == excinfo.value.field
     assert excinfo.value.remedy.startswith("Give the raw body")
@@ -387,15 +396,17 @@ def test_only_bytes_are_a_body(body: Any) -> None:
 @pytest.mark.parametrize("wrap", [bytearray, memoryview])
 def test_other_bytes_are_bytes(wrap: Any) -> None:
     """Buffers are taken for the bytes that they hold."""
-    value = sent(b'{"a":1}')
-    assert Receiver(own(), SECRET).verify({"headers": value.headers, "body": wrap(value.body)})
+    value = signed_webhook(b'{"a":1}')
+    assert Receiver(own_scheme(), SECRET).verify(
+        {"headers": value.headers, "body": wrap(value.body)}
+    )
 
 
 def test_headers_in_any_form() -> None:
     """Mappings, pairs, bytes and lists of values are all headers; other things are not."""
-    argument = sent(b'{"a":1}')
+    argument = signed_webhook(b'{"a":1}')
     name, value = "x-SIG", argument.headers["X-Sig"]
-    receiver = Receiver(own(), SECRET, replay_guard=False)
+    receiver = Receiver(own_scheme(), SECRET, replay_guard=False)
     header_forms: list[Any] = [
         {name: value},
         [(name, value)],
@@ -406,7 +417,7 @@ def test_headers_in_any_form() -> None:
     ]
     for headers in header_forms:
         assert receiver.verify({"headers": headers, "body": argument.body})
-    assert "duplicated" == receiver.refused(
+    assert "duplicated" == receiver.reason_of_refusal(
         {"headers": {name: [value, "x"]}, "body": argument.body}
     )
     unusable: list[Any] = [7, None, [7], {name: 7}, {7: "x"}, [("a",)]]
@@ -420,7 +431,7 @@ def test_headers_in_any_form() -> None:
 
 def test_missing_event_type() -> None:
     """Without a placeholder for the type, an event's type is empty."""
-    (event,) = Receiver(own(), SECRET).verify(sent(b'{"type": "a"}'))
+    (event,) = Receiver(own_scheme(), SECRET).verify(signed_webhook(b'{"type": "a"}'))
     assert ("", "") == (event.type, event.vendor_type)
 
 
@@ -428,17 +439,17 @@ def test_signature_error_names_the_url_if_signed() -> None:
     """The remedy names the secret and the body, and the URL if that is signed."""
     address = "https://a.example/in"
     for signs, is_named in (("{body}", False), ("{url}{body}", True)):
-        receiver = Receiver(own(signs=signs), "another secret")
+        receiver = Receiver(own_scheme(signs=signs), "another secret")
         with pytest.raises(WebhookRejected, match="No secret made") as excinfo:
-            receiver.verify(sent(b"{}"), url=address)
+            receiver.verify(signed_webhook(b"{}"), url=address)
         assert "check the secret, give the body as it was received" in excinfo.value.remedy
         assert is_named == ("the URL as the vendor was told it" in excinfo.value.remedy)
 
 
 def test_a_time_that_is_no_text_is_refused() -> None:
     """If the whole body is the time, bytes that are not text are refused."""
-    scheme = own(timestamp="{body}", tolerance=300)
-    assert "malformed" == Receiver(scheme, SECRET).refused(sent(b"\xff"))
+    scheme = own_scheme(timestamp="{body}", tolerance=300)
+    assert "malformed" == Receiver(scheme, SECRET).reason_of_refusal(signed_webhook(b"\xff"))
 
 
 def test_too_many_signatures_are_refused() -> None:
@@ -446,12 +457,12 @@ def test_too_many_signatures_are_refused() -> None:
     body = b'{"a":1}'
     good_signature = f"v1={mac(SECRET, body).hex()}"
     for lines in (False, True):
-        scheme = own(separator=",", prefix="v1=", repeats=lines)
+        scheme = own_scheme(separator=",", prefix="v1=", repeats=lines)
         receiver = Receiver(scheme, SECRET)
-        many = Sent(headers={"X-Sig": ",".join(["v1=0"] * 32 + [good_signature])}, body=body)
-        assert "malformed" == receiver.refused(many)
+        many = SentWebhook(headers={"X-Sig": ",".join(["v1=0"] * 32 + [good_signature])}, body=body)
+        assert "malformed" == receiver.reason_of_refusal(many)
         assert receiver.verify(
-            Sent(headers={"X-Sig": ",".join(["v1=0"] * 31 + [good_signature])}, body=body)
+            SentWebhook(headers={"X-Sig": ",".join(["v1=0"] * 31 + [good_signature])}, body=body)
         )
 
 
@@ -462,7 +473,7 @@ def test_two_times_are_refused_in_either_order() -> None:
     text = value.headers["Stripe-Signature"]
     for both in (f"t=1,{text}", f"{text},t=1"):
         spoiled_request = attrs.evolve(value, headers={"Stripe-Signature": both})
-        assert "duplicated" == Receiver.of(stripe).refused(spoiled_request)
+        assert "duplicated" == Receiver.of(stripe).reason_of_refusal(spoiled_request)
     same_request = attrs.evolve(value, headers={"Stripe-Signature": f"{text},{text}"})
     assert Receiver.of(stripe).verify(same_request)
 
@@ -477,7 +488,7 @@ def test_mollie_sends_two_signatures_while_a_secret_is_replaced() -> None:
     for values in ([good_signature, other_signature], [other_signature, good_signature]):
         headers = [("X-Mollie-Signature", value) for value in values]
         assert receiver.verify(argument.arguments() | {"headers": headers})
-    assert "signature" == receiver.refused(
+    assert "signature" == receiver.reason_of_refusal(
         attrs.evolve(argument, headers={"X-Mollie-Signature": other_signature})
     )
 
@@ -488,22 +499,26 @@ def test_text_that_is_no_unicode_is_refused() -> None:
     value = stripe.send(NOW, 1)
     text = value.headers["Stripe-Signature"]
     for undecodable_header in (text.replace("t=", "t=\ud800"), text + "\ud800"):
-        assert Receiver.of(stripe).refused(
+        assert Receiver.of(stripe).reason_of_refusal(
             attrs.evolve(value, headers={"Stripe-Signature": undecodable_header})
         )
     items = [{"NotificationRequestItem": adyen_item(1, pspReference="\ud800")}]
     adyen = as_json({"notificationItems": items})
-    assert "malformed" == Receiver.of(BY_NAME["adyen"]).refused(Sent(headers={}, body=adyen))
-    fetched_scheme = own(algorithm="token", id="{json:id}", fetch="https://api.example/{id}")
-    odd_request = Sent(headers={"X-Sig": SECRET}, body=b'{"id":"tr_\\ud800"}')
+    assert "malformed" == Receiver.of(BY_NAME["adyen"]).reason_of_refusal(
+        SentWebhook(headers={}, body=adyen)
+    )
+    fetched_scheme = own_scheme(algorithm="token", id="{json:id}", fetch="https://api.example/{id}")
+    odd_request = SentWebhook(headers={"X-Sig": SECRET}, body=b'{"id":"tr_\\ud800"}')
     (event,) = Receiver(fetched_scheme, SECRET).verify(odd_request)
     assert "https://api.example/tr_%3F" == event.fetch
 
 
 def test_an_id_leads_nowhere_else() -> None:
     """An id is escaped as one part of the URL to fetch."""
-    fetched_scheme = own(algorithm="token", id="{json:id}", fetch="https://api.example/v1/{id}")
-    value = Sent(headers={"X-Sig": SECRET}, body=b'{"id":"../v2/refunds?all#"}')
+    fetched_scheme = own_scheme(
+        algorithm="token", id="{json:id}", fetch="https://api.example/v1/{id}"
+    )
+    value = SentWebhook(headers={"X-Sig": SECRET}, body=b'{"id":"../v2/refunds?all#"}')
     (event,) = Receiver(fetched_scheme, SECRET).verify(value)
     assert "https://api.example/v1/..%2Fv2%2Frefunds%3Fall%23" == event.fetch
 
@@ -511,7 +526,7 @@ def test_an_id_leads_nowhere_else() -> None:
 def test_missing_signature_error_names_the_header() -> None:
     """The error for a missing signature names the header."""
     with pytest.raises(WebhookRejected, match="has no signature") as excinfo:
-        Receiver(own(), SECRET).verify(Sent(headers={}, body=b"{}"))
+        Receiver(own_scheme(), SECRET).verify(SentWebhook(headers={}, body=b"{}"))
     assert excinfo.value.remedy.startswith("Look for the header X-Sig: ")
 
 
@@ -533,28 +548,28 @@ def test_times_of_events_are_in_utc(zone: str, monkeypatch: pytest.MonkeyPatch) 
 @pytest.mark.parametrize("off, reason", [(60, None), (-60, None), (61, "future"), (-61, "stale")])
 def test_just_in_time_is_in_time(off: int, reason: str | None) -> None:
     """A signed time may be off by the tolerance, either way, and by no more."""
-    scheme = own(
+    scheme = own_scheme(
         signs="{header:X-At}{body}",
         timestamp="{header:X-At}",
         timestamp_form="iso",
         tolerance=60,
     )
     text = (NOW + timedelta(seconds=off)).isoformat()
-    value = sent(b"{}", lambda body: hexed(text.encode() + body), **{"X-At": text})
+    value = signed_webhook(b"{}", lambda body: hexed(text.encode() + body), **{"X-At": text})
     receiver = Receiver(scheme, SECRET)
 
     if reason is None:
         assert receiver.verify(value)
     else:
-        assert reason == receiver.refused(value)
+        assert reason == receiver.reason_of_refusal(value)
 
 
 def test_challenge_with_an_items_scheme() -> None:
     """A scheme with a list of events also answers a challenge without the list."""
-    scheme = own(handshake="slack", items="events")
+    scheme = own_scheme(handshake="slack", items="events")
     receiver = Receiver(scheme, SECRET)
-    (question,) = receiver.verify(sent(b'{"type":"url_verification","challenge":"abc"}'))
-    events = receiver.verify(sent(b'{"events":[1,2]}'))
+    (question,) = receiver.verify(signed_webhook(b'{"type":"url_verification","challenge":"abc"}'))
+    events = receiver.verify(signed_webhook(b'{"events":[1,2]}'))
 
     assert WebhookReply.text("abc") == question.reply
     assert [1, 2] == [event.payload for event in events]
@@ -562,41 +577,42 @@ def test_challenge_with_an_items_scheme() -> None:
 
 def test_claims_need_a_token_algorithm() -> None:
     """A claim placeholder is empty unless the signature is a token with claims."""
-    scheme = own(algorithm="token", id="{claim:jti}", type="{claim:kind}")
-    (event,) = Receiver(scheme, SECRET).verify(Sent(headers={"X-Sig": SECRET}, body=b"{}"))
+    scheme = own_scheme(algorithm="token", id="{claim:jti}", type="{claim:kind}")
+    (event,) = Receiver(scheme, SECRET).verify(SentWebhook(headers={"X-Sig": SECRET}, body=b"{}"))
     assert ("", True) == (event.type, len(event.id) == 64)
 
 
 def test_delivery_identity() -> None:
     """A delivery is identified by its id if that is signed, else by the signed content."""
-    named_scheme = own(id="{header:X-Id}", signs="{header:X-Id}.{body}")
-    unsigned_scheme = own(id="{header:X-Id}")
-    plain_scheme = own(algorithm="token", id="{header:X-Id}")
+    named_scheme = own_scheme(id="{header:X-Id}", signs="{header:X-Id}.{body}")
+    unsigned_scheme = own_scheme(id="{header:X-Id}")
+    plain_scheme = own_scheme(algorithm="token", id="{header:X-Id}")
     for scheme, write in (
         (named_scheme, lambda body: hexed(b"e1." + body)),
         (unsigned_scheme, hexed),
         (plain_scheme, lambda _: SECRET),
     ):
         receiver = Receiver(scheme, SECRET, replay_guard=True)
-        assert receiver.verify(sent(b'{"n":1}', write, **{"X-Id": "e1"}))
-        repeated_request = sent(b'{"n":2}', write, **{"X-Id": "e1"})
+        assert receiver.verify(signed_webhook(b'{"n":1}', write, **{"X-Id": "e1"}))
+        repeated_request = signed_webhook(b'{"n":2}', write, **{"X-Id": "e1"})
         if scheme is unsigned_scheme:
             assert receiver.verify(repeated_request)
         else:
-            assert "replayed" == receiver.refused(repeated_request)
+            assert "replayed" == receiver.reason_of_refusal(repeated_request)
 
 
 def test_an_empty_id_is_none() -> None:
     """Two webhooks with empty ids are not repeats of each other."""
-    scheme = own(algorithm="token", id="{json:id}", fetch="https://api.example/{id}")
+    scheme = own_scheme(algorithm="token", id="{json:id}", fetch="https://api.example/{id}")
     receiver = Receiver(scheme, SECRET, replay_guard=True)
     options = [
-        Sent(headers={"X-Sig": SECRET}, body=b'{"id":"","n":%d}' % number) for number in (1, 2)
+        SentWebhook(headers={"X-Sig": SECRET}, body=b'{"id":"","n":%d}' % number)
+        for number in (1, 2)
     ]
     (first,), (second,) = map(receiver.verify, options)
 
     assert (None, True) == (first.fetch, first.id != second.id)
-    assert "replayed" == receiver.refused(options[0])
+    assert "replayed" == receiver.reason_of_refusal(options[0])
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,7 @@ from tests.webhooks.senders import (
     HEX,
     SECRET,
     WHSEC,
-    Sent,
+    SentWebhook,
     adyen_item,
     as_json,
     b64,
@@ -61,21 +61,21 @@ def test_a_weaker_signature_is_not_looked_at() -> None:
     sha1 = "sha1=" + mac(SECRET, sent_request.body, "sha1").hex()
     receiver = Receiver.of(GITHUB)
     older_request = attrs.evolve(sent_request, headers={"X-Hub-Signature": sha1})
-    assert "downgraded" == receiver.refused(older_request)
+    assert "downgraded" == receiver.reason_of_refusal(older_request)
     instead_request = attrs.evolve(sent_request, headers={"X-Hub-Signature-256": sha1})
-    assert "downgraded" == receiver.refused(instead_request)
+    assert "downgraded" == receiver.reason_of_refusal(instead_request)
     assert receiver.verify(
         attrs.evolve(sent_request, headers=sent_request.headers | {"X-Hub-Signature": "sha1=0"})
     )
 
     sent_request = STRIPE.send(NOW, 1)
     text = sent_request.headers["Stripe-Signature"].replace("v1=", "v0=")
-    assert "downgraded" == Receiver.of(STRIPE).refused(
+    assert "downgraded" == Receiver.of(STRIPE).reason_of_refusal(
         attrs.evolve(sent_request, headers={"Stripe-Signature": text})
     )
-    assert "downgraded" == Receiver.of(BY_NAME["aws-sns"]).refused(sns("1")(NOW, 1))
+    assert "downgraded" == Receiver.of(BY_NAME["aws-sns"]).reason_of_refusal(sns("1")(NOW, 1))
     headers = paypal(NOW, 1).headers | {"PAYPAL-AUTH-ALGO": "SHA1withRSA"}
-    assert "downgraded" == Receiver.of(BY_NAME["paypal"]).refused(
+    assert "downgraded" == Receiver.of(BY_NAME["paypal"]).reason_of_refusal(
         attrs.evolve(paypal(NOW, 1), headers=headers)
     )
 
@@ -89,7 +89,7 @@ def test_a_token_says_nothing_of_how_it_is_signed(algorithm: Any) -> None:
         sent_request, headers={"Plaid-Verification": keys.token(claims, algorithm)}
     )
 
-    assert "downgraded" == Receiver.of(BY_NAME["plaid"]).refused(value)
+    assert "downgraded" == Receiver.of(BY_NAME["plaid"]).reason_of_refusal(value)
 
 
 def test_a_public_key_is_no_shared_secret() -> None:
@@ -109,7 +109,7 @@ def test_a_public_key_is_no_shared_secret() -> None:
     )
 
 
-def json_claims(sent: Sent) -> dict[str, object]:
+def json_claims(sent: SentWebhook) -> dict[str, object]:
     """The claims of a genuine token for this body."""
     import hashlib  # noqa: PLC0415 - used here only
 
@@ -137,7 +137,7 @@ def test_a_broken_token_is_refused(spoil: Any, reason: str) -> None:
     token = spoil(sent_request.headers["Plaid-Verification"])
     value = attrs.evolve(sent_request, headers={"Plaid-Verification": token})
 
-    assert reason == Receiver.of(BY_NAME["plaid"]).refused(value)
+    assert reason == Receiver.of(BY_NAME["plaid"]).reason_of_refusal(value)
 
 
 @pytest.mark.parametrize(
@@ -168,7 +168,7 @@ def test_token_claims_are_checked(changes: dict[str, Any], reason: str | None) -
     if reason is None:
         assert receiver.verify(value)
     else:
-        assert reason == receiver.refused(value)
+        assert reason == receiver.reason_of_refusal(value)
 
 
 @pytest.mark.parametrize("claim, off, reason", [("exp", -1, "stale"), ("nbf", 1, "future")])
@@ -177,12 +177,12 @@ def test_without_a_tolerance_a_token_holds_to_the_second(claim: str, off: int, r
     scheme = WebhookScheme(name="own", signature="{header:X-Sig}", algorithm="jwt-es256")
     receiver = Receiver(scheme, keys.jwk(keys.curve()), replay_guard=False)
 
-    def claiming(second: int) -> Sent:
+    def claiming(second: int) -> SentWebhook:
         token = keys.token({claim: int(NOW.timestamp()) + second})
-        return Sent(headers={"X-Sig": token}, body=b"{}")
+        return SentWebhook(headers={"X-Sig": token}, body=b"{}")
 
     assert receiver.verify(claiming(0))
-    assert reason == receiver.refused(claiming(off))
+    assert reason == receiver.reason_of_refusal(claiming(off))
 
 
 def test_the_key_of_a_token_is_found_by_its_name() -> None:
@@ -194,7 +194,9 @@ def test_the_key_of_a_token_is_found_by_its_name() -> None:
 
     for key_sets in ([other_key, own_key], unnamed_key, numbered_key):
         assert Receiver.of(BY_NAME["plaid"], secret=key_sets).verify(sent_request)
-    assert "signature" == Receiver.of(BY_NAME["plaid"], secret=other_key).refused(sent_request)
+    assert "signature" == Receiver.of(BY_NAME["plaid"], secret=other_key).reason_of_refusal(
+        sent_request
+    )
     token = keys.token(json_claims(sent_request), key_id=None)
     value = attrs.evolve(sent_request, headers={"Plaid-Verification": token})
     assert Receiver.of(BY_NAME["plaid"], secret=other_key).verify(value)
@@ -203,16 +205,16 @@ def test_the_key_of_a_token_is_found_by_its_name() -> None:
     spoiled_request = attrs.evolve(
         sent_request, headers={"Plaid-Verification": head + critical[critical.index(".") :]}
     )
-    assert "malformed" == Receiver.of(BY_NAME["plaid"]).refused(spoiled_request)
+    assert "malformed" == Receiver.of(BY_NAME["plaid"]).reason_of_refusal(spoiled_request)
 
 
 # --- batches ------------------------------------------------------------------------
 
 
-def batch(*items: object) -> Sent:
+def batch(*items: object) -> SentWebhook:
     """A batch of Adyen's."""
     wrapped_items = [{"NotificationRequestItem": item} for item in items]
-    return Sent(headers={}, body=as_json({"notificationItems": wrapped_items}))
+    return SentWebhook(headers={}, body=as_json({"notificationItems": wrapped_items}))
 
 
 def test_every_item_of_a_batch_is_verified() -> None:
@@ -221,12 +223,16 @@ def test_every_item_of_a_batch_is_verified() -> None:
     good_item, forged_item = adyen_item(1), adyen_item(2, merchantReference="another")
     unsigned_item = adyen_item(3, additionalData={})
 
-    assert "signature" == receiver.refused(batch(good_item, forged_item))
-    assert "signature" == receiver.refused(batch(forged_item, good_item))
-    assert "missing" == receiver.refused(batch(good_item, unsigned_item))
-    assert "missing" == receiver.refused(batch())
-    assert "malformed" == receiver.refused(Sent(headers={}, body=b'{"notificationItems":{}}'))
-    assert "malformed" == receiver.refused(Sent(headers={}, body=b'{"notificationItems":[{}]}'))
+    assert "signature" == receiver.reason_of_refusal(batch(good_item, forged_item))
+    assert "signature" == receiver.reason_of_refusal(batch(forged_item, good_item))
+    assert "missing" == receiver.reason_of_refusal(batch(good_item, unsigned_item))
+    assert "missing" == receiver.reason_of_refusal(batch())
+    assert "malformed" == receiver.reason_of_refusal(
+        SentWebhook(headers={}, body=b'{"notificationItems":{}}')
+    )
+    assert "malformed" == receiver.reason_of_refusal(
+        SentWebhook(headers={}, body=b'{"notificationItems":[{}]}')
+    )
     assert 2 == len(receiver.verify(batch(good_item, good_item, adyen_item(4))))
 
 
@@ -280,7 +286,7 @@ def test_a_delivery_is_remembered_as_long_as_its_time_is_accepted(name: str) -> 
     receiver.done(receiver.verify(sent_request))
     receiver.clock.advance(2 * tolerance)
 
-    assert "replayed" == receiver.refused(sent_request)
+    assert "replayed" == receiver.reason_of_refusal(sent_request)
 
 
 @pytest.mark.parametrize("name, least", [("paypal", 2 * 73 * 3_600), ("stripe", 600)])
@@ -317,7 +323,7 @@ def test_deliveries_can_be_remembered_for_ever(awaited: bool) -> None:
     receiver.done(receiver.verify(sent_request))
     clock.advance(50 * 365 * 86_400)
 
-    assert "replayed" == receiver.refused(sent_request)
+    assert "replayed" == receiver.reason_of_refusal(sent_request)
 
 
 def test_remembering_for_ever_needs_a_store() -> None:
@@ -358,7 +364,7 @@ def test_receive_settles_by_how_it_ends(awaited: bool) -> None:
     receiver = Receiver.of(GITHUB, replay_guard=True, awaited=awaited)
     sent_request = GITHUB.send(NOW, 1)
 
-    def once(error: Exception | None) -> None:
+    def receive_once(error: Exception | None) -> None:
         if not awaited:
             with receiver.verifier.receive(**sent_request.arguments()) as events:
                 assert events
@@ -366,18 +372,18 @@ def test_receive_settles_by_how_it_ends(awaited: bool) -> None:
                     raise error
             return
 
-        async def within() -> None:
+        async def receive_async() -> None:
             async with receiver.verifier.receive(**sent_request.arguments()) as events:
                 assert events
                 if error:
                     raise error
 
-        asyncio.run(within())
+        asyncio.run(receive_async())
 
     with pytest.raises(KeyError):
-        once(KeyError())
-    once(None)
-    assert "replayed" == receiver.refused(sent_request)
+        receive_once(KeyError())
+    receive_once(None)
+    assert "replayed" == receiver.reason_of_refusal(sent_request)
 
 
 def test_events_that_were_not_claimed_need_not_be_settled() -> None:
@@ -389,7 +395,7 @@ def test_events_that_were_not_claimed_need_not_be_settled() -> None:
 
     assert receiver.verify(GITHUB.send(NOW, 1))
     assert () == Receiver.of(BY_NAME["xero"], replay_guard=True).verify(
-        Sent(
+        SentWebhook(
             headers={"x-xero-signature": b64(mac(SECRET, b'{"events":[]}'))}, body=b'{"events":[]}'
         )
     )
@@ -434,7 +440,7 @@ def test_secrets_may_come_from_a_provider() -> None:
     assert [("hub", "acme", None)] * 2 == provider.asked
 
     provider.secrets = [Secret("another")]
-    assert "signature" == receiver.refused(sent_request, tenant="acme")
+    assert "signature" == receiver.reason_of_refusal(sent_request, tenant="acme")
     provider.secrets = [Secret(" ")]
     with pytest.raises(ConfigurationError, match="is empty"):
         receiver.verify(sent_request, tenant="acme")
@@ -444,7 +450,7 @@ def test_secrets_may_come_from_a_provider() -> None:
     assert "webhook_secrets" == excinfo.value.path
     assert "Give the secret that the vendor shows for this endpoint." == excinfo.value.remedy
     named_receiver = Receiver.of(BY_NAME["plaid"], secret=provider)
-    assert "signature" == named_receiver.refused(BY_NAME["plaid"].send(NOW, 1))
+    assert "signature" == named_receiver.reason_of_refusal(BY_NAME["plaid"].send(NOW, 1))
     assert ("plaid", None, "key-1") == provider.asked[-1]
 
 
@@ -468,7 +474,7 @@ def test_each_tenant_has_its_own_secrets() -> None:
     sent_request = GITHUB.send(NOW, 1)
 
     assert receiver.verify(sent_request, tenant="acme")
-    assert "signature" == receiver.refused(sent_request, tenant="other")
+    assert "signature" == receiver.reason_of_refusal(sent_request, tenant="other")
     for tenant in (None, "third"):
         with pytest.raises(CredentialNotFound):
             receiver.verify(sent_request, tenant=tenant)
@@ -508,7 +514,7 @@ def test_parameters_are_those_of_the_scheme() -> None:
 def test_the_tolerance_can_be_another() -> None:
     """The tolerance can be set if the scheme signs a time, and not otherwise."""
     receiver = Receiver.of(STRIPE, tolerance=timedelta(seconds=10))
-    assert "stale" == receiver.refused(STRIPE.send(NOW - timedelta(seconds=12), 1))
+    assert "stale" == receiver.reason_of_refusal(STRIPE.send(NOW - timedelta(seconds=12), 1))
     with pytest.raises(ConfigurationError, match="signs no time"):
         WebhookVerifier("github", SECRET, tolerance=5)
 
@@ -534,9 +540,9 @@ def test_a_time_is_whole_seconds(stamp: str) -> None:
     """A time that is written in another way is refused, though it is signed."""
     body = b"{}"
     signature = mac(SECRET, stamp.encode() + b"." + body).hex()
-    sent_request = Sent(headers={"Stripe-Signature": f"t={stamp},v1={signature}"}, body=body)
+    sent_request = SentWebhook(headers={"Stripe-Signature": f"t={stamp},v1={signature}"}, body=body)
 
-    assert Receiver.of(STRIPE).refused(sent_request) in {"malformed", "stale", "future"}
+    assert Receiver.of(STRIPE).reason_of_refusal(sent_request) in {"malformed", "stale", "future"}
 
 
 def test_urls_behind_a_proxy() -> None:
@@ -545,7 +551,7 @@ def test_urls_behind_a_proxy() -> None:
     sent_request = square.send(NOW, 1)
     inner_request = attrs.evolve(sent_request, url="http://10.0.0.1:8000/hooks?shop=1")
     assert Receiver.of(square, origin="https://shop.example").verify(inner_request)
-    assert "signature" == Receiver.of(square).refused(inner_request)
+    assert "signature" == Receiver.of(square).reason_of_refusal(inner_request)
     with pytest.raises(InvalidData, match="no URL was given"):
         Receiver.of(square).verify(sent_request.arguments() | {"url": None})
 
@@ -579,13 +585,19 @@ def test_a_body_that_is_no_form_is_signed_by_its_digest() -> None:
     receiver = Receiver.of(twilio)
     url = "https://shop.example/a"
     headers = {"X-Twilio-Signature": b64(mac(SECRET, url, "sha1"))}
-    assert "missing" == receiver.refused(Sent(headers=headers, body=b"{}", url=url))
-    assert "signature" == receiver.refused(Sent(headers=headers, body=b"a=b", url=url))
-    result = receiver.verify(Sent(headers=headers, body=b"", url=url, method="GET"))
+    assert "missing" == receiver.reason_of_refusal(
+        SentWebhook(headers=headers, body=b"{}", url=url)
+    )
+    assert "signature" == receiver.reason_of_refusal(
+        SentWebhook(headers=headers, body=b"a=b", url=url)
+    )
+    result = receiver.verify(SentWebhook(headers=headers, body=b"", url=url, method="GET"))
     assert {} == result[0].payload
     url += "?MessageStatus=sent&bodySHA256=" + "0" * 64
     headers = {"X-Twilio-Signature": b64(mac(SECRET, url, "sha1"))}
-    assert "signature" == receiver.refused(Sent(headers=headers, body=b"{}", url=url))
+    assert "signature" == receiver.reason_of_refusal(
+        SentWebhook(headers=headers, body=b"{}", url=url)
+    )
 
 
 def test_a_form_that_is_signed_alike_is_a_replay() -> None:
@@ -596,7 +608,7 @@ def test_a_form_that_is_signed_alike_is_a_replay() -> None:
     receiver.done(receiver.verify(value))
     split = value.body.replace(b"delivered", b"del&ivered=")
 
-    assert "replayed" == receiver.refused(attrs.evolve(value, body=split))
+    assert "replayed" == receiver.reason_of_refusal(attrs.evolve(value, body=split))
 
 
 def test_verification_events() -> None:
@@ -606,7 +618,7 @@ def test_verification_events() -> None:
     receiver = Receiver.of(GITHUB, secret=secrets, observers=[observer], name="hub")
     receiver.verify(GITHUB.send(NOW, 1), tenant="acme")
     receiver.clock.advance(5)
-    receiver.refused(attrs.evolve(GITHUB.send(NOW, 1), body=b"{}"), tenant="acme")
+    receiver.reason_of_refusal(attrs.evolve(GITHUB.send(NOW, 1), body=b"{}"), tenant="acme")
 
     event_fields = {"service": "hub", "operation": "github", "tenant": "acme"}
     later_time = NOW + timedelta(seconds=5)
@@ -660,7 +672,10 @@ def test_no_frame_of_a_refusal_shows_a_secret() -> None:
     """A refused webhook's crash report shows neither the secret nor the verify token."""
     for sender, sent_request in (
         (STRIPE, attrs.evolve(STRIPE.send(NOW, 1), body=b"{}")),
-        (BY_NAME["meta"], Sent(headers={}, body=b"", method="GET", url="https://a/?hub.mode=x")),
+        (
+            BY_NAME["meta"],
+            SentWebhook(headers={}, body=b"", method="GET", url="https://a/?hub.mode=x"),
+        ),
     ):
         parameters = {"verify_token": "hidden-token"} if sender.parameters else {}
         receiver = Receiver.of(sender, parameters=parameters)
@@ -687,7 +702,7 @@ def test_secret_formats() -> None:
     binary = Receiver(preset("github"), b"\xff\x00 key ", replay_guard=False)
     body = b'{"a":1}'
     signature = "sha256=" + mac(b"\xff\x00 key ", body).hex()
-    assert binary.verify(Sent(headers={"X-Hub-Signature-256": signature}, body=body))
+    assert binary.verify(SentWebhook(headers={"X-Hub-Signature-256": signature}, body=body))
 
 
 def test_store_hears_how_long_a_delivery_may_take() -> None:

@@ -12,7 +12,7 @@ import pytest
 from moorage import Headers, Request, Response, WebhookEvent, WebhookRejected, WebhookVerifier
 from moorage.testing import VirtualClock
 from tests.webhooks import keys
-from tests.webhooks.senders import CERT_PAYPAL, CERT_SNS, Sender, Sent
+from tests.webhooks.senders import CERT_PAYPAL, CERT_SNS, Sender, SentWebhook
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -90,8 +90,8 @@ class Receiver:
         scheme = options.pop("scheme", sender.name)
         return cls(scheme, options.pop("secret", sender.secret), **options)
 
-    def verify(self, sent: Sent | dict[str, Any], **more: Any) -> tuple[WebhookEvent, ...]:
-        options = (sent.arguments() if isinstance(sent, Sent) else sent) | more
+    def verify(self, sent: SentWebhook | dict[str, Any], **more: Any) -> tuple[WebhookEvent, ...]:
+        options = (sent.arguments() if isinstance(sent, SentWebhook) else sent) | more
         if self.awaited:
             return asyncio.run(self.verifier.averify(**options))
         return self.verifier.verify(**options)
@@ -113,7 +113,7 @@ class Receiver:
             return asyncio.run(self.verifier.aconfirm(event))
         return self.verifier.confirm(event)
 
-    def refused(self, sent: Sent | dict[str, Any], **more: Any) -> str | None:
+    def reason_of_refusal(self, sent: SentWebhook | dict[str, Any], **more: Any) -> str | None:
         """The reason that a webhook is refused for."""
         with pytest.raises(WebhookRejected) as excinfo:
             self.verify(sent, **more)

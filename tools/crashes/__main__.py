@@ -67,7 +67,7 @@ def main() -> int:
     chosen_options = parser.parse_args()
     if chosen_options.page:
         lines = [line for path in chosen_options.page for line in path.read_text().splitlines()]
-        page.PAGE.write_text(page.written([json.loads(line) for line in lines]))
+        page.PAGE.write_text(page.page_of_rows([json.loads(line) for line in lines]))
         return 0
     chosen_options.output.parent.mkdir(parents=True, exist_ok=True)
     is_failed = False

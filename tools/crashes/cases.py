@@ -242,10 +242,10 @@ def _payments(
     effect: str,
     prepared: Callable[[Hub, SandboxFixture], tuple[Any, ...]] | None = None,
 ) -> Case:
-    return _at(verb, "stripe", values, effects, effect, prepared)
+    return _case_at(verb, "stripe", values, effects, effect, prepared)
 
 
-def _at(  # noqa: PLR0917 - the columns of a table
+def _case_at(  # noqa: PLR0917 - the columns of a table
     verb: str,
     vendor: str,
     values: Callable[..., tuple[Any, ...]],
@@ -264,17 +264,17 @@ CASES = (
     _payments("capture", lambda ref: (ref, PART), _captured, "capture", _charge_case("authorize")),
     _payments("void", lambda ref: (ref,), _voided, "void", _charge_case("authorize")),
     _payments("refund", lambda ref: (ref, PART), _refund_case, "refund", _charge_case("charge")),
-    _at(
+    _case_at(
         "refund", "square", lambda ref: (ref, PART), _refund_case, "refund", _charge_case("charge")
     ),
-    _at("charge", "paypal", _order("card:visa-1"), _capture_case, "charge"),
+    _case_at("charge", "paypal", _order("card:visa-1"), _capture_case, "charge"),
     attrs.evolve(
-        _at("complete", "paypal", lambda *values: values, _capture_case, "charge", _approved),
+        _case_at("complete", "paypal", lambda *values: values, _capture_case, "charge", _approved),
         looks=1,
     ),
-    _at("charge", "adyen", _order("APPROVED"), _effects_of_charges, "charge"),
+    _case_at("charge", "adyen", _order("APPROVED"), _effects_of_charges, "charge"),
     attrs.evolve(
-        _at("charge", "mollie", _order("creditcard"), _effects_of_charges, "charge"),
+        _case_at("charge", "mollie", _order("creditcard"), _effects_of_charges, "charge"),
         forgets=True,
         lists=True,
     ),

@@ -118,7 +118,7 @@ class Process:
         """Continue the process from its crash point."""
         self.connection.send(True)
 
-    def ended(self) -> None:
+    def wait_until_ended(self) -> None:
         """Wait until the process has ended."""
         self.process.join(PATIENCE)
         if self.process.is_alive():
@@ -153,7 +153,7 @@ def _migrate(url: str, _: Connection) -> None:
 def prepare(cluster: Cluster) -> None:
     """Make the database that each cell gets a copy of."""
     process = Process(_migrate, cluster.database(TEMPLATE))
-    process.ended()
+    process.wait_until_ended()
     process.kill()
 
 
@@ -190,13 +190,13 @@ class _Cell:
         host = self._start(_host, site, point if point in IN_HOST else None, 0)
         if point in IN_HOST:
             self._inject(host, host)
-        host.ended()
+        host.wait_until_ended()
         if not self._has_order():  # whoever ordered tries again
-            self._start(_host, site, None, self._hours).ended()
+            self._start(_host, site, None, self._hours).wait_until_ended()
         if point not in IN_HOST:
             worker = self._start(_worker, site, point)
             self._inject(worker, vendor if point == "sent" else worker)
-            worker.ended()
+            worker.wait_until_ended()
         states, unsettled_payments, words = self._succeed()
         vendor.go()
         return Outcome(vendor.hear(), states, unsettled_payments, words)

@@ -111,7 +111,7 @@ python -m tools.crashes --page build/crashes.jsonl
 """
 
 
-def written(rows: Iterable[Row]) -> str:
+def page_of_rows(rows: Iterable[Row]) -> str:
     """The page, from the rows of a run; of a cell that was run twice the later row counts."""
     latest_rows = {(row["case"], row["fault"], row["point"]): row for row in rows}
     cells = {cell: row["verdict"] for cell, row in latest_rows.items()}

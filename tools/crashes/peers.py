@@ -174,15 +174,15 @@ class _Cell:
         if self._queue not in queries:
             return False
         with psycopg.connect(url) as connection:
-            return _first(connection.execute(queries[self._queue])) > 0
+            return _first_number(connection.execute(queries[self._queue])) > 0
 
 
 def _orders(url: str) -> int:
     with psycopg.connect(url) as connection:
-        return _first(connection.execute("SELECT count(*) FROM orders"))
+        return _first_number(connection.execute("SELECT count(*) FROM orders"))
 
 
-def _first(cursor: psycopg.Cursor[Any]) -> int:
+def _first_number(cursor: psycopg.Cursor[Any]) -> int:
     row = cursor.fetchone()
     assert row is not None
     return int(row[0])

@@ -58,7 +58,7 @@ class Gate:
         self._harness = harness
         self._lock = Lock()
 
-    def at(self, point: str) -> None:
+    def stop_at(self, point: str) -> None:
         """Stand still the first time that this is the crash point."""
         with self._lock:
             if point != self.point:
@@ -102,7 +102,7 @@ class GatedOutbox(SqlOutbox):
         """Take entries."""
         entries = super().claim(limit, lease, most, timeout)
         if entries:
-            self._gate.at("claimed")
+            self._gate.stop_at("claimed")
         return entries
 
     def settle(
@@ -125,7 +125,7 @@ class GatedOutbox(SqlOutbox):
 
     def _wrote(self, entries: Sequence[OutboxEntry]) -> None:
         is_renewed = any(entry.state is EntryState.CLAIMED for entry in entries)
-        self._gate.at("renewed" if is_renewed else "settled")
+        self._gate.stop_at("renewed" if is_renewed else "settled")
 
 
 def migrate(url: str) -> None:
@@ -170,9 +170,9 @@ def host(site: Site, gate: Gate, hours: int) -> None:
         inner_outbox.put(
             case.contract, case.verb, *case.values(*site.about), key=f"ORDER-2/{case.verb}"
         )
-        gate.at("before commit")
+        gate.stop_at("before commit")
         connection.commit()
-        gate.at("committed")
+        gate.stop_at("committed")
 
 
 def vendor(case: Case, point: str | None, harness: Connection) -> None:
@@ -207,7 +207,7 @@ def worker(site: Site, gate: Gate) -> None:
 
     def observe(event: Event) -> None:
         if isinstance(event, AttemptFinished) and next(answers) >= site.case.looks:
-            gate.at("answered")
+            gate.stop_at("answered")
 
     hub = moorage.open(site.configuration, observers=[observe])
     outbox = Outbox(GatedOutbox(site.database, gate), retry=_RETRY)

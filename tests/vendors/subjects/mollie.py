@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from moorage.domain.http.requests import Response
 
 
-def says(status: int, detail: str = "No.", **more: str) -> Response:
+def refusal(status: int, detail: str = "No.", **more: str) -> Response:
     """A refusal by Mollie."""
     return reply({"status": status, "title": "No", "detail": detail, **more}, status)
 
 
-def written(request: SandboxRequest) -> int:
+def amount_of_request(request: SandboxRequest) -> int:
     """The amount of a request, in minor units."""
     amount = request.json()["amount"]
     return Money(amount["value"], amount["currency"]).minor
@@ -36,11 +36,11 @@ def mollie() -> PaymentsSubject:
     """Mollie with a new sandbox."""
     sandbox = MollieSandbox()
     refusals: tuple[tuple[Response, type[ConnectorError]], ...] = (
-        (says(429), RateLimitExceeded),
-        (says(401), AuthenticationFailed),
-        (says(403), AuthenticationFailed),
-        (says(422, field="amount"), InvalidRequest),
-        (says(404), VendorRejected),
+        (refusal(429), RateLimitExceeded),
+        (refusal(401), AuthenticationFailed),
+        (refusal(403), AuthenticationFailed),
+        (refusal(422, field="amount"), InvalidRequest),
+        (refusal(404), VendorRejected),
     )
     return PaymentsSubject(
         vendor=Mollie(credentials=sandbox.api_key, webhook_url=sandbox.webhook_url),
@@ -54,7 +54,7 @@ def mollie() -> PaymentsSubject:
         expired="tkn_card_expired",
         asks="ideal",
         refusals=refusals,
-        written=written,
+        written=amount_of_request,
         pending="pending",
         pending_refund="pending",
         option=({"locale": "nl_NL"}, b'"locale":"nl_NL"'),

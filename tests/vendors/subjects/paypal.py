@@ -23,7 +23,7 @@ def paypal_says(status: int, name: str, issue: str | None = None, field: str = "
     return reply(fields, status)
 
 
-def written(request: SandboxRequest) -> int:
+def amount_of_order(request: SandboxRequest) -> int:
     """The amount of an order, in minor units."""
     amount = request.json()["purchase_units"][0]["amount"]
     return Money(amount["value"], amount["currency_code"]).minor
@@ -54,7 +54,7 @@ def paypal() -> PaymentsSubject:
         expired="card:declined-5400",
         asks="paypal",
         refusals=refusals,
-        written=written,
+        written=amount_of_order,
         pending="PENDING",
         pending_refund="PENDING",
         option=(

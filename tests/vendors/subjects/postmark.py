@@ -11,7 +11,7 @@ from moorage.testing.kits.email_conformance import EmailLab
 from moorage.testing.sandboxes.base import reply
 from moorage.testing.sandboxes.email.postmark import PostmarkSandbox
 from moorage.vendors.email.postmark import Postmark
-from tests.vendors.email_hubs import hub, lost
+from tests.vendors.email_hubs import hub, lose_next_response
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -36,7 +36,7 @@ def postmark_labs(mode: str) -> Generator[Callable[[], EmailLab]]:
             stranger=hub(attrs.evolve(custom, credentials="wrong"), sandbox, mode=mode),
             delivered=sandbox.delivered,
             refuse=lambda: sandbox.fail(much),
-            lose=lambda: lost(sandbox),
+            lose=lambda: lose_next_response(sandbox),
             malform=lambda: sandbox.fail(reply({})),
             secret=sandbox.token,
             codes={"auth": "10", "throttled": "429", "outage": "100", "refused": "406"},

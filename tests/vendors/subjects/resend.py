@@ -11,7 +11,7 @@ from moorage.testing.kits.email_conformance import EmailLab
 from moorage.testing.sandboxes.base import reply
 from moorage.testing.sandboxes.email.resend import ResendSandbox
 from moorage.vendors.email.resend import Resend
-from tests.vendors.email_hubs import hub, lost
+from tests.vendors.email_hubs import hub, lose_next_response
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -37,7 +37,7 @@ def resend_labs(mode: str) -> Generator[Callable[[], EmailLab]]:
             stranger=hub(attrs.evolve(custom, credentials="re_wrong"), sandbox, mode=mode),
             delivered=sandbox.delivered,
             refuse=lambda: sandbox.fail(*much),
-            lose=lambda: lost(sandbox),
+            lose=lambda: lose_next_response(sandbox),
             malform=lambda: sandbox.fail(reply({})),
             secret=sandbox.api_key,
             codes={

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from moorage.domain.http.requests import Response
 
 
-def says(status: int, category: str, code: str, detail: str = "No.") -> Response:
+def refusal(status: int, category: str, code: str, detail: str = "No.") -> Response:
     """A refusal by Square."""
     return reply({"errors": [{"category": category, "code": code, "detail": detail}]}, status)
 
@@ -30,11 +30,11 @@ def square() -> PaymentsSubject:
     sandbox = SquareSandbox()
     wrong_request = "INVALID_REQUEST_ERROR"
     refusals: tuple[tuple[Response, type[ConnectorError]], ...] = (
-        (says(429, "RATE_LIMIT_ERROR", "RATE_LIMITED"), RateLimitExceeded),
-        (says(401, "AUTHENTICATION_ERROR", "ACCESS_TOKEN_EXPIRED"), AuthenticationFailed),
-        (says(403, "AUTHENTICATION_ERROR", "INSUFFICIENT_SCOPES"), AuthenticationFailed),
-        (says(400, wrong_request, "MISSING_REQUIRED_PARAMETER"), InvalidRequest),
-        (says(404, wrong_request, "NOT_FOUND"), VendorRejected),
+        (refusal(429, "RATE_LIMIT_ERROR", "RATE_LIMITED"), RateLimitExceeded),
+        (refusal(401, "AUTHENTICATION_ERROR", "ACCESS_TOKEN_EXPIRED"), AuthenticationFailed),
+        (refusal(403, "AUTHENTICATION_ERROR", "INSUFFICIENT_SCOPES"), AuthenticationFailed),
+        (refusal(400, wrong_request, "MISSING_REQUIRED_PARAMETER"), InvalidRequest),
+        (refusal(404, wrong_request, "NOT_FOUND"), VendorRejected),
     )
     return PaymentsSubject(
         vendor=Square(credentials=sandbox.access_token),
