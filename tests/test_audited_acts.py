@@ -175,7 +175,7 @@ def test_payments_and_webhooks_are_recorded(tmp_path: Path, *, awaited: bool) ->
         shop.stripe.fail(Lost())
         with pytest.raises(moorage.ConnectorError):
             shop.do(shop.hub.payments().charge, CHARGE, idempotency_key=f"k{number}")
-    shop.later(3_600)
+    shop.advance_clock(3_600)
     shop.do(shop.hub.close_payment, "k1", done=False, **BY)
     shop.do(shop.hub.settle_payment, "k2", **BY)
     inbox = shop.inbox_over(MemoryInbox(shop.clock))

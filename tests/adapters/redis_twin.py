@@ -390,9 +390,9 @@ class Walk:
 
 def pack_slots(slots: Any) -> bytes:
     """Slots of a circuit's window, as its record keeps them."""
-    from moorage.domain.resilience.circuit import _packed  # noqa: PLC0415 - the model's own
+    from moorage.domain.resilience.circuit import _packed_slots  # noqa: PLC0415 - the model's own
 
-    return _packed(slots)
+    return _packed_slots(slots)
 
 
 def compare(server: Redis, seed: int, steps: int) -> dict[str, int]:

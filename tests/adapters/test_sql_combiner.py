@@ -67,7 +67,7 @@ def far_server(lab: Lab) -> Iterator[sqlalchemy.URL]:
     """The same server, where each answer takes a while."""
     url = lab.url
     with Proxy(url.host or "", urlsplit(str(url)).port or 0) as proxy:
-        proxy.slow(0.05)
+        proxy.delay_responses(0.05)
         yield url.set(host=proxy.address[0], port=proxy.address[1])
 
 

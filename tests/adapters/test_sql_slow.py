@@ -79,7 +79,7 @@ def test_a_connection_that_fails_late_is_forgotten(lab: Lab, stuck_network: Prox
     with pytest.raises(StorageUnavailable, match="in time"):
         store.execute(Append(0, key), HASTE)
     (pool,) = store._engine._pools.values()  # noqa: SLF001 - no caller could tell
-    stuck_network.cut()
+    stuck_network.cut_connections()
     wait_until(lambda: not pool.late_openings, "the connection's end")
     stuck_network.heal()
 

@@ -382,7 +382,7 @@ def test_signature_of_plivos_own_library() -> None:
         }
 
         assert "message.sent" == receiver.verify(options)[0].type
-        assert receiver.refused(options | {"url": "https://answer.url/2"})
+        assert receiver.reason_of_refusal(options | {"url": "https://answer.url/2"})
 
 
 @pytest.mark.parametrize(
