@@ -1,0 +1,54 @@
+"""The health of a connector, and the versions of what it is made of."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import attrs
+
+from moorage.domain.monitoring.health import HealthState
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+
+@attrs.frozen(kw_only=True)
+class ConnectorVersions:
+    """The versions of the library and of the server, as far as they are known.
+
+    Attributes:
+        library: the name and the version of the library, such as "psycopg 3.2.1".
+        server: the version that the server reported, such as "PostgreSQL 15.6"; None before the
+            first connection.
+    """
+
+    library: str | None = None
+    server: str | None = None
+
+
+@attrs.frozen(kw_only=True)
+class ConnectorHealth:
+    """The health of a connector, as it was at one moment.
+
+    Attributes:
+        connector: the name of the connector.
+        at: the moment.
+        state: `HEALTHY` if the server answered in time, `UNAVAILABLE` if it did not, `UNKNOWN` if
+            it was not asked, for example because the connector is disabled.
+        seconds: the time that the server took to answer; None if it did not.
+        text: what is the matter, as a sentence; None if the connector is healthy. It never contains
+            a secret.
+        remedy: what to do about it, as a sentence; None if the connector is healthy.
+    """
+
+    connector: str
+    at: datetime
+    state: HealthState
+    seconds: float | None = None
+    text: str | None = None
+    remedy: str | None = None
+
+    @property
+    def is_healthy(self) -> bool:
+        """True if the server answered in time."""
+        return self.state is HealthState.HEALTHY

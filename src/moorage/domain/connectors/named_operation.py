@@ -1,0 +1,37 @@
+"""Operations that a connector offers by name, with arguments of plain JSON."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+
+def _unchanged(value: Any) -> Any:
+    return value
+
+
+@attrs.frozen(kw_only=True)
+class NamedOperation:
+    """An operation that can be run by its name, for example from the command line.
+
+    Attributes:
+        name: its name within the connector, such as "query".
+        about: what it does, as one sentence.
+        arguments: the names of its arguments, with a description of each.
+        required: the names of the arguments without which it cannot be run.
+        build: makes the operation of arguments of plain JSON: texts, numbers, booleans, None, lists
+            and mappings. It raises `InvalidData` for arguments that it cannot use, and connects
+            nowhere.
+        render: converts the result of the operation to plain JSON.
+    """
+
+    name: str
+    about: str
+    arguments: Mapping[str, str] = attrs.field(factory=dict[str, str])
+    required: frozenset[str] = frozenset()
+    build: Callable[[Mapping[str, Any]], Any]
+    render: Callable[[Any], Any] = _unchanged

@@ -1,0 +1,37 @@
+"""The statistics of a connection pool."""
+
+from __future__ import annotations
+
+import attrs
+
+
+@attrs.frozen(kw_only=True)
+class PoolStatistics:
+    """The numbers of a connection pool, as they were at one moment.
+
+    Attributes:
+        created: the number of connections that were opened since the pool began.
+        reused: the number of times that a caller got a connection that was open already.
+        idle: the number of open connections that nobody uses now.
+        active: the number of connections that callers use now.
+        waiting: the number of callers that wait for a connection now.
+        maximum: the largest number of connections that the pool opens; None if it is unlimited.
+    """
+
+    created: int = 0
+    reused: int = 0
+    idle: int = 0
+    active: int = 0
+    waiting: int = 0
+    maximum: int | None = None
+
+    @property
+    def size(self) -> int:
+        """The number of open connections, idle and active."""
+        return self.idle + self.active
+
+    @property
+    def reuse(self) -> float:
+        """The share of callers that got an open connection, from 0 to 1; 1 if nobody asked."""
+        handed_out = self.created + self.reused
+        return self.reused / handed_out if handed_out else 1.0

@@ -1,0 +1,142 @@
+"""Connectors: the connections to one foreign system, with a lifecycle."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+import attrs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from moorage.domain.connectors.health import ConnectorHealth, ConnectorVersions
+    from moorage.domain.connectors.named_operation import NamedOperation
+    from moorage.domain.connectors.pool_statistics import PoolStatistics
+    from moorage.ports.operation import AsyncOperation, Operation
+
+T = TypeVar("T")
+
+
+class DescribedConnector(Protocol):
+    """The part of a connector that synchronous and asynchronous programs share.
+
+    `name` is the connector's own name, such as "erp", and `kind` the name of its kind, such as
+    "sql". `service` is the service whose protections apply to its operations; usually it has the
+    connector's name. `versions` connects nowhere.
+
+    `statistics` connects nowhere and never waits; it returns None if the connector has no pool.
+    `operations` are the operations that the connector offers by name.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def kind(self) -> str: ...
+
+    @property
+    def service(self) -> str: ...
+
+    @property
+    def versions(self) -> ConnectorVersions: ...
+
+    @property
+    def operations(self) -> Mapping[str, NamedOperation]: ...
+
+    def statistics(self) -> PoolStatistics | None: ...
+
+
+class Connector(DescribedConnector, Protocol):
+    """A connector of a synchronous program.
+
+    `open` prepares it within `timeout` seconds, usually with the first connection, and raises an
+    error of moorage if that fails; then it may be called again. A connector that is used before it
+    was opened opens itself.
+
+    `health` asks the server within `timeout` seconds, and returns the answer as a value: it does
+    not raise because the server is out of order. It takes no part in retries and circuits.
+
+    `close` waits for nothing but the closing of idle connections. Connections in use are closed
+    when they are returned. It may be called repeatedly, and no operation begins after it.
+
+    A connector may be used from several threads at once.
+    """
+
+    def open(self, timeout: float, /) -> None: ...
+
+    def health(self, timeout: float, /) -> ConnectorHealth: ...
+
+    def close(self) -> None: ...
+
+
+class AsyncConnector(DescribedConnector, Protocol):
+    """The asynchronous `Connector`; a method that is cancelled leaves no connection behind."""
+
+    async def open(self, timeout: float, /) -> None: ...
+
+    async def health(self, timeout: float, /) -> ConnectorHealth: ...
+
+    async def close(self) -> None: ...
+
+
+class Performer(Protocol):
+    """Performs operations under the protections of a service: a `ConnectorManager`."""
+
+    def perform(
+        self,
+        service: str,
+        operation: Operation[T],
+        *,
+        tenant: str | None = None,
+        endpoint: str | None = None,
+        idempotency_key: str | None = None,
+        payload: object = None,
+        timeout: float | None = None,
+        request_id: str | None = None,
+        subject: str | None = None,
+    ) -> T: ...
+
+
+class AsyncPerformer(Protocol):
+    """The asynchronous `Performer`: an `AsyncConnectorManager`."""
+
+    async def perform(
+        self,
+        service: str,
+        operation: AsyncOperation[T],
+        *,
+        tenant: str | None = None,
+        endpoint: str | None = None,
+        idempotency_key: str | None = None,
+        payload: object = None,
+        timeout: float | None = None,
+        request_id: str | None = None,
+        subject: str | None = None,
+    ) -> T: ...
+
+
+@attrs.frozen(kw_only=True)
+class ConnectorKind:
+    """A kind of connectors, which a package declares under the entry points `moorage.connectors`.
+
+    Attributes:
+        name: the name of the kind, as a configuration writes it.
+        settings: the class of its settings, made with attrs. Each field is a setting of
+            `[connectors.NAME]`, with its description from the class's docstring. A field of the
+            type `Secret` may be written as a reference such as "secret://env/NAME". The fields
+            `kind`, `enabled`, `version` and `depends_on` have their own meaning, and no class may
+            have them.
+        build: makes a connector of its name, its settings, and the manager that performs its
+            operations; None if the kind is asynchronous only. It connects nowhere.
+        build_async: the same for an asynchronous program; None if the kind is synchronous only.
+        version: the version of the settings. A configuration without `version` has this one.
+        migrate: converts a table of settings of an older version to this one; None if there is no
+            older version.
+    """
+
+    name: str
+    settings: type[Any]
+    build: Callable[[str, Any, Performer], Connector] | None = None
+    build_async: Callable[[str, Any, AsyncPerformer], AsyncConnector] | None = None
+    version: int = 1
+    migrate: Callable[[int, Mapping[str, Any]], Mapping[str, Any]] | None = None
