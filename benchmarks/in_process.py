@@ -271,7 +271,7 @@ def rejection(rounds: int) -> Comparison:
 
     def raise_and_catch() -> None:
         try:
-            raise OSError  # noqa: TRY301 - raising and catching is what is timed
+            raise OSError  # noqa: TRY301 - this benchmark times raising and catching
         except OSError:
             return
 
@@ -519,7 +519,7 @@ def _limiter_keys(number: int) -> object:
     limiter = RateLimiter(RateLimitConfig.per_second(1, burst=5), storage=store)
     for key in range(number):
         limiter.try_acquire(key=str(key))
-    limiter._questions.clear()  # noqa: SLF001 - bounded, and no part of what a key costs
+    limiter._questions.clear()  # noqa: SLF001 - a cache of limited size is not part of a key's cost
     return store
 
 

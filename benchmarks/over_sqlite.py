@@ -56,7 +56,7 @@ def _transaction(path: Path) -> Callable[[], object]:
 
 def limiter_in_a_file(rounds: int) -> Comparison:
     """A token that is there, in a file."""
-    from pyrate_limiter import (  # noqa: PLC0415 - workers need no peers
+    from pyrate_limiter import (  # noqa: PLC0415 - worker processes do not need this library
         Duration,
         Limiter,
         Rate,
@@ -167,7 +167,7 @@ def _processes(stack: ExitStack, path: Path, number: int, share: float) -> Block
     def block(calls: int, read: Read) -> float:
         for worker in workers:
             print(max(calls, 100), file=worker.stdin, flush=True)
-        duration = [item for worker in workers for item in json.loads(worker.stdout.readline())]  # type: ignore[union-attr]  # workers have pipes
+        duration = [item for worker in workers for item in json.loads(worker.stdout.readline())]  # type: ignore[union-attr]  # opened as a pipe above
         return float(statistics.quantiles(duration, n=100)[round(share * 100) - 1]) * calls
 
     return block

@@ -322,7 +322,7 @@ def production_waits(rounds: int) -> Comparison:
 def production_calls(rounds: int) -> Comparison:
     """Options around a request to a vendor in the same process."""
     with ExitStack() as stack:
-        calls = _calls(stack, "https://vendor.example", _Vendor())  # type: ignore[arg-type]  # it only sends
+        calls = _calls(stack, "https://vendor.example", _Vendor())  # type: ignore[arg-type]  # only `send` is called
         table = compare(
             None, [Contender(name, sync_block(call)) for name, call in calls.items()], rounds=rounds
         )

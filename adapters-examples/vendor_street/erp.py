@@ -164,7 +164,7 @@ class Erp:
         while not self._answers():
             if time.monotonic() > deadline or self._running[0].poll() is not None:
                 raise TimeoutError(f"Nothing answers at {self.url}.")
-            time.sleep(0.05)  # a server tells nobody when it has begun to listen
+            time.sleep(0.05)  # a server sends no signal when it begins to listen
 
     def wait(self) -> None:
         """Wait until the server ends by itself."""

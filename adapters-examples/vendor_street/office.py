@@ -88,7 +88,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.street.doors[form["vendor"]].trouble(form["how"])
             self._lead("/")
 
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the parent's word
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name in the base class
         """Log nothing."""
 
     def _show(self, title: str, main: str, status: int = 200) -> None:

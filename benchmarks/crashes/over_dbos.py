@@ -31,5 +31,5 @@ if __name__ == "__main__":
         DBOS.launch()
         DBOS.register_queue("orders")
         while sys.argv[1] == "worker":
-            time.sleep(1)  # DBOS works in threads of its own until the harness kills it
+            time.sleep(1)  # DBOS works in its own threads until the harness kills this process
         DBOS.destroy()

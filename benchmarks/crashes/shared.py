@@ -24,13 +24,13 @@ def charge() -> None:
     """Charge at the vendor, as an HTTP client does it."""
     form = {"amount": 3000, "currency": "eur", "confirm": "true", "payment_method": "pm_card_visa"}
     form["payment_method_types[]"] = "card"
-    request = urllib.request.Request(  # noqa: S310 - the vendor of the harness
+    request = urllib.request.Request(  # noqa: S310 - an HTTP URL that the harness chose
         os.environ["CRASH_VENDOR"] + "/v1/payment_intents",
         urllib.parse.urlencode(form).encode(),
         {"Authorization": "Bearer sk_test_sandbox", "Stripe-Version": "2025-09-30.clover"},
     )
     stop_at("claimed")
-    with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310 - as above
+    with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310 - the same URL
         answer.read()
     stop_at("answered")
 

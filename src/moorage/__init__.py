@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from moorage.adapters.observers.health_signals import HealthSignals as HealthSignals
     from moorage.config import ConfigurationWarning as ConfigurationWarning
     from moorage.config import aopen as aopen
-    from moorage.config import open as open  # noqa: A004 - read as moorage.open
+    from moorage.config import open as open  # noqa: A004 - users write `moorage.open`
     from moorage.contracts.offer import Offer as Offer
     from moorage.contracts.ref import Ref as Ref
     from moorage.contracts.routes import Account as Account
@@ -365,7 +365,7 @@ _HOME = {
         "errors",
     ),
 }
-__all__ = tuple(_HOME)  # pyright: ignore[reportUnsupportedDunderAll]  # as imported above
+__all__ = tuple(_HOME)  # pyright: ignore[reportUnsupportedDunderAll]  # the names imported above
 
 
 if not TYPE_CHECKING:  # a type checker would take every name for exported

@@ -4,5 +4,5 @@ import sys
 
 from moorage.cli import main
 
-if __name__ == "__main__":  # pragma: no cover - tests run it in processes of their own
+if __name__ == "__main__":  # pragma: no cover - tests run it in a child process
     sys.exit(main())

@@ -5,5 +5,5 @@ import webbrowser
 
 from moorage.demo import tell
 
-if __name__ == "__main__":  # pragma: no cover - tests run it in a process of its own
+if __name__ == "__main__":  # pragma: no cover - tests run it in a child process
     sys.exit(bool(tell(show=webbrowser.open if "--open" in sys.argv else None).wrong))

@@ -186,7 +186,7 @@ def test_unknown_field_of_a_log_entry_is_dropped() -> None:
     class Newer(IntegrationLog):
         mode: str = "red"
 
-    columns = [field.name for field in Call._meta.concrete_fields]  # noqa: SLF001 - documented
+    columns = [field.name for field in Call._meta.concrete_fields]
     stored_columns, unkept = kept_fields(Newer, columns)
 
     assert ("mode",) == unkept

@@ -34,7 +34,7 @@ _HOME = {
     "inbox": "runtime",
     "on": "webhooks",
 }
-__all__ = tuple(_HOME)  # pyright: ignore[reportUnsupportedDunderAll]  # as imported above
+__all__ = tuple(_HOME)  # pyright: ignore[reportUnsupportedDunderAll]  # the names imported above
 
 
 if not TYPE_CHECKING:

@@ -24,7 +24,7 @@ class MoorageConfig(AppConfig):
 
     def ready(self) -> None:
         """Listen, and find the handlers of webhooks."""
-        from moorage_django import (  # noqa: PLC0415 - models are ready now
+        from moorage_django import (  # noqa: PLC0415 - models cannot be imported before `ready`
             checks,
             databases,
             runtime,

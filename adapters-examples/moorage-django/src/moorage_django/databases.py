@@ -128,7 +128,7 @@ def _in_memory(name: object) -> bool:
 
 
 def _home_database(model: Any) -> str | None:
-    meta = model._meta  # noqa: SLF001 - Django documents it, for all its underscore
+    meta = model._meta
     return chosen().database if meta.app_label == LABEL and meta.model_name in APART else None
 
 

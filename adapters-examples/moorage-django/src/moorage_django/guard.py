@@ -26,7 +26,7 @@ def logged(task: str, remedy: str) -> Generator[None]:
         yield
     except ConnectorError as error:
         reason = str(error)
-    except Exception as error:  # noqa: BLE001 - the host goes on, whatever it is
+    except Exception as error:  # noqa: BLE001 - no error of background work may stop the host
         # The words of a foreign error may hold a secret.
         reason = f"{type(error).__name__}."
     else:

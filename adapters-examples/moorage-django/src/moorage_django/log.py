@@ -67,10 +67,7 @@ def kept_fields(
     return kept_names, tuple(name for name in names if name not in kept_names)
 
 
-_KEPT, UNKEPT = kept_fields(
-    IntegrationLog,
-    (field.name for field in Call._meta.concrete_fields),  # noqa: SLF001 - Django's documented API
-)
+_KEPT, UNKEPT = kept_fields(IntegrationLog, (field.name for field in Call._meta.concrete_fields))
 _NAMES: Final = tuple(name for name in _KEPT if name != "id")
 
 

@@ -34,7 +34,7 @@ class EmailBackend(BaseEmailBackend):
 
     def __init__(
         self,
-        fail_silently: bool = False,  # noqa: FBT001, FBT002 - as Django passes it
+        fail_silently: bool = False,  # noqa: FBT001, FBT002 - positional in Django's own backends
         *,
         tenant: str | None = None,
         deferred: bool = False,

@@ -254,7 +254,7 @@ class OrmStorage:
                     posted_commands.appendleft(command)
                 self._away = True
                 return error
-            except Exception:  # noqa: BLE001, S112 - `post` never raises; a repeat fails too
+            except Exception:  # noqa: BLE001, S112 - `post` must not raise, and repeating would not help
                 continue
             self._away = False
         return None
@@ -277,8 +277,7 @@ class OrmStorage:
                 is_finished, answer = self._tried(command, until, last=not tries_left)
                 if is_finished:
                     return answer
-                # Another transaction holds the rows or the file, and no signal tells when it ends.
-                time.sleep(_PAUSE)
+                time.sleep(_PAUSE)  # no signal tells when the transaction that blocks this one ends
         finally:
             self._inside.now = was_inside
 

@@ -72,8 +72,9 @@ class Storage(DjangoStorage):
         """Return the time when a file was stored."""
         modified_at: datetime | None = self._info(name).last_modified
         if modified_at is None:
-            # Django documents this error for a storage without times; `collectstatic` handles it.
-            raise NotImplementedError("This vendor does not say when a file was put.")
+            raise NotImplementedError(  # as Django documents it; `collectstatic` handles it
+                "This vendor does not report when a file was stored."
+            )
         return modified_at if settings.USE_TZ else timezone.make_naive(modified_at)
 
     def url(self, name: str | None) -> str:

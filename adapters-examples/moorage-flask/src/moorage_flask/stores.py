@@ -104,7 +104,7 @@ class Stores:
             return SqliteCredentialProvider(path, self.cipher)
         if not MODERN:
             return MemoryCredentialProvider()
-        from moorage.adapters.credentials.sql import (  # noqa: PLC0415 - wants SQLAlchemy 2
+        from moorage.adapters.credentials.sql import (  # noqa: PLC0415 - cannot be imported with SQLAlchemy 1.4
             SqlCredentialProvider,
         )
 
@@ -134,7 +134,7 @@ class Stores:
             return SqliteTenants(path, self.cipher)
         if not MODERN:
             raise _needs_modern("accounts of tenants", "TENANTS", "Set ASIDE to a SQLite file")
-        from moorage.adapters.tenants.sql import SqlTenants  # noqa: PLC0415 - wants SQLAlchemy 2
+        from moorage.adapters.tenants.sql import SqlTenants  # noqa: PLC0415 - cannot be imported with SQLAlchemy 1.4
 
         return SqlTenants(_reachable(self._database), self.cipher)
 
@@ -192,7 +192,7 @@ class Stores:
         """Shared state in the host's database, on separate connections."""
         if not MODERN:
             raise _needs_modern("the state", "STATE", "Set STATE, as to redis://localhost/0")
-        from moorage.adapters.state.sql import SqlStorage  # noqa: PLC0415 - wants SQLAlchemy 2
+        from moorage.adapters.state.sql import SqlStorage  # noqa: PLC0415 - cannot be imported with SQLAlchemy 1.4
 
         return SqlStorage(_reachable(self._database))
 
