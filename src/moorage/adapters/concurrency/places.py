@@ -86,7 +86,7 @@ class Places:
         is_inside = False
         try:
             with self._section:
-                count = taken_counts[name] if name in taken_counts else 0  # noqa: SIM401 - law 1
+                count = taken_counts[name] if name in taken_counts else 0  # noqa: SIM401 - a section makes no call (law 1)
                 if key in held_slots:
                     is_inside = True
                 elif count < places and name not in self._queues:
@@ -110,7 +110,7 @@ class Places:
         while waiter.state == OUTSIDE:
             has_room = False
             with self._section:
-                count = taken_counts[name] if name in taken_counts else 0  # noqa: SIM401 - law 1
+                count = taken_counts[name] if name in taken_counts else 0  # noqa: SIM401 - a section makes no call (law 1)
                 if name in queues:
                     waiters = queues[name]
                     waiters.places = places
@@ -138,7 +138,7 @@ class Places:
         name, holder = waiter.held
         self.settle(name, holder, waiter)
 
-    def settle(  # noqa: C901, PLR0912 - one section, which makes no call (law 1)
+    def settle(  # noqa: C901, PLR0912 - one section, so it may not call another function (law 1)
         self, name: str, holder: object = NOBODY, gone: Waiter | None = None
     ) -> None:
         """Return the slot of `holder`, or remove `gone` from the queue; then admit a waiter.
@@ -149,8 +149,8 @@ class Places:
         head: Waiter | None = None
         try:
             with self._section:
-                count = taken_counts[name] if name in taken_counts else 0  # noqa: SIM401 - law 1
-                waiters = queues[name] if name in queues else None  # noqa: SIM401 - law 1
+                count = taken_counts[name] if name in taken_counts else 0  # noqa: SIM401 - a section makes no call (law 1)
+                waiters = queues[name] if name in queues else None  # noqa: SIM401 - a section makes no call (law 1)
                 if key in held_slots and held_slots[key][0] == name:
                     del held_slots[key]
                     count -= 1

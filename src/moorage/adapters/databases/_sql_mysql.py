@@ -181,7 +181,7 @@ class MysqlLink:
         self._connection = connection
         self._run = run
         self._states = states
-        self._version = f"SELECT value FROM {meta} WHERE name = 'schema'"  # noqa: S608 - law 1
+        self._version = f"SELECT value FROM {meta} WHERE name = 'schema'"  # noqa: S608 - quoted names; values are numbers or hexadecimal
         self.ready = False
 
     async def prepare(self, timeout: float, until: float) -> int | None:
@@ -220,7 +220,7 @@ class MysqlLink:
     async def lock(self, ids: Sequence[bytes], until: float) -> tuple[list[Row], int]:
         """Begin, lock the existing rows, and return them with the server's time."""
         statement = (
-            f"(SELECT id, state, expires FROM {self._states} WHERE id IN ({_hex_list(ids)})"  # noqa: S608 - law 1
+            f"(SELECT id, state, expires FROM {self._states} WHERE id IN ({_hex_list(ids)})"  # noqa: S608 - quoted names; values are numbers or hexadecimal
             f" ORDER BY id FOR UPDATE) UNION ALL SELECT NULL, NULL, {_NOW}"
         )
         ((selected_rows, _),) = await self._run_round_trip((statement,), until)
@@ -230,7 +230,7 @@ class MysqlLink:
     async def read(self, ids: Sequence[bytes], until: float) -> tuple[list[Row], int]:
         """Return the existing rows with the server's time, without locks."""
         statement = (
-            f"(SELECT id, state, expires FROM {self._states} WHERE id IN ({_hex_list(ids)}))"  # noqa: S608 - law 1
+            f"(SELECT id, state, expires FROM {self._states} WHERE id IN ({_hex_list(ids)}))"  # noqa: S608 - quoted names; values are numbers or hexadecimal
             f" UNION ALL SELECT NULL, NULL, {_NOW}"
         )
         (selected_rows, _), _ = await self._run_round_trip((statement, ROLLBACK), until)
@@ -253,7 +253,7 @@ class MysqlLink:
             times = " ".join(f"WHEN {_hex(row.id)} THEN {row.expires}" for row in rows)
             assignments = f"state = CASE id {states} END, expires = CASE id {times} END"
             ids = _hex_list([row.id for row in rows])
-        update = f"UPDATE {self._states} SET {assignments} WHERE id IN ({ids})"  # noqa: S608 - law 1
+        update = f"UPDATE {self._states} SET {assignments} WHERE id IN ({ids})"  # noqa: S608 - quoted names; values are numbers or hexadecimal
         await self._run_round_trip((update, COMMIT), until)
 
     async def add(
@@ -294,12 +294,12 @@ class MysqlLink:
     async def delete_expired(self, limit: int, until: float) -> int:
         """Delete expired rows without locks on them, and return their number."""
         expired_query = (
-            f"SELECT id FROM {self._states} WHERE expires <= {_STATEMENT_TIME}"  # noqa: S608 - law 1
+            f"SELECT id FROM {self._states} WHERE expires <= {_STATEMENT_TIME}"  # noqa: S608 - quoted names; values are numbers or hexadecimal
             f" ORDER BY expires LIMIT {limit} FOR UPDATE SKIP LOCKED"
         )
         ((expired_rows, _),) = await self._run_round_trip((expired_query,), until)
         ids = _hex_list([id_ for (id_,) in expired_rows])
-        delete = f"DELETE FROM {self._states} WHERE id IN ({ids})"  # noqa: S608 - law 1
+        delete = f"DELETE FROM {self._states} WHERE id IN ({ids})"  # noqa: S608 - quoted names; values are numbers or hexadecimal
         (_, deleted_count), _ = await self._run_round_trip((delete, COMMIT), until)
         return deleted_count
 
@@ -319,7 +319,7 @@ class MysqlLink:
             f"({_hex(id_)}, {_hex(name.encode())}, {_hex(state)}, {expires})"
             for (id_, state, expires), name in zip(rows, names, strict=True)
         )
-        return f"INSERT INTO {self._states} (id, name, state, expires) VALUES {values}"  # noqa: S608 - law 1
+        return f"INSERT INTO {self._states} (id, name, state, expires) VALUES {values}"  # noqa: S608 - quoted names; values are numbers or hexadecimal
 
     async def _run_round_trip(self, statements: Sequence[str], until: float) -> list[RunResult]:
         """Run statements in one round trip, and roll back if the server refuses one of them."""

@@ -98,11 +98,11 @@ class Statements:
         self.states = states
         self.version: Statement = (
             b"",
-            f"SELECT value FROM {meta} WHERE name = 'schema'".encode(),  # noqa: S608 - quoted
+            f"SELECT value FROM {meta} WHERE name = 'schema'".encode(),  # noqa: S608 - quoted names; values are parameters
         )
         self.forget: Statement = (
             b"moorage_forget",
-            f"DELETE FROM {states} WHERE id IN (SELECT id FROM {states}"  # noqa: S608 - quoted
+            f"DELETE FROM {states} WHERE id IN (SELECT id FROM {states}"  # noqa: S608 - quoted names; values are parameters
             # An index cannot be used with `clock_timestamp()`, which changes within a statement.
             " WHERE expires <= (extract(epoch FROM statement_timestamp()) * 1000000)::bigint"
             " ORDER BY expires LIMIT $1::bigint FOR UPDATE SKIP LOCKED)".encode(),
@@ -112,7 +112,7 @@ class Statements:
         ids = ", ".join(f"${number}" for number in range(1, count + 1)) or "NULL"
         return (
             f"moorage_lock_{count}".encode(),
-            f"WITH locked AS MATERIALIZED (SELECT id, state, expires FROM {self.states}"  # noqa: S608 - quoted
+            f"WITH locked AS MATERIALIZED (SELECT id, state, expires FROM {self.states}"  # noqa: S608 - quoted names; values are parameters
             f" WHERE id IN ({ids}) ORDER BY id FOR UPDATE)"
             " SELECT id, state, expires, clock_timestamp()"
             " FROM (SELECT) AS one LEFT JOIN locked ON true".encode(),
@@ -122,7 +122,7 @@ class Statements:
         ids = ", ".join(f"${number}" for number in range(1, count + 1)) or "NULL"
         return (
             f"moorage_read_{count}".encode(),
-            "SELECT id, state, expires, clock_timestamp() FROM (SELECT) AS one"  # noqa: S608 - quoted
+            "SELECT id, state, expires, clock_timestamp() FROM (SELECT) AS one"  # noqa: S608 - quoted names; values are parameters
             f" LEFT JOIN {self.states} ON id IN ({ids})".encode(),
         )
 
@@ -133,7 +133,7 @@ class Statements:
         )
         return (
             f"moorage_write_{count}".encode(),
-            f"UPDATE {self.states} AS old SET state = new.state, expires = new.expires"  # noqa: S608 - quoted
+            f"UPDATE {self.states} AS old SET state = new.state, expires = new.expires"  # noqa: S608 - quoted names; values are parameters
             f" FROM (VALUES {rows}) AS new (id, state, expires) WHERE old.id = new.id".encode(),
         )
 
@@ -144,7 +144,7 @@ class Statements:
         )
         return (
             f"moorage_place_{count}".encode(),
-            f"INSERT INTO {self.states} (id, name, state, expires) VALUES {rows}"  # noqa: S608 - quoted
+            f"INSERT INTO {self.states} (id, name, state, expires) VALUES {rows}"  # noqa: S608 - quoted names; values are parameters
             " ON CONFLICT DO NOTHING".encode(),
         )
 

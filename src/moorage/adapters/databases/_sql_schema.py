@@ -98,7 +98,7 @@ class Tables:
         conflict_clause = (
             "DUPLICATE KEY UPDATE value = value" if dialect.name in _KINDS else _UNLESS
         )
-        return f"INSERT INTO {meta} (name, value) VALUES ('schema', {VERSION}) ON {conflict_clause}"  # noqa: S608 - quoted
+        return f"INSERT INTO {meta} (name, value) VALUES ('schema', {VERSION}) ON {conflict_clause}"  # noqa: S608 - quoted names; values are parameters
 
 
 def declared(metadata: MetaData | None, prefix: str, schema: str | None) -> Tables:

@@ -152,7 +152,7 @@ def ddl_text(definitions: Iterable[TableDefinition]) -> str:
 def version_query(version: int, definitions: Sequence[TableDefinition]) -> str:
     """Return a query of the version, which fails if a table or a column is missing."""
     conditions = [
-        f"NOT EXISTS (SELECT {', '.join(definition.columns)} FROM {definition.table} WHERE false)"  # noqa: S608 - quoted
+        f"NOT EXISTS (SELECT {', '.join(definition.columns)} FROM {definition.table} WHERE false)"  # noqa: S608 - quoted names; values are parameters
         for definition in definitions
     ]
     return f"SELECT {version} AS value WHERE {' AND '.join(conditions)}"

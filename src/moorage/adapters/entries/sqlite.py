@@ -69,14 +69,14 @@ class _FileClock:
         return moment(origin + self._clock.nanoseconds() // 1_000)
 
     async def _stored_origin(self, execute: Execute, boot: str) -> int:
-        query = (f"SELECT origin FROM {self._table} WHERE boot = ?", (boot,))  # noqa: S608 - quoted
-        latest_query = f"SELECT added_at FROM {self._entries} ORDER BY number DESC LIMIT 1"  # noqa: S608 - quoted
+        query = (f"SELECT origin FROM {self._table} WHERE boot = ?", (boot,))  # noqa: S608 - quoted names; values are parameters
+        latest_query = f"SELECT added_at FROM {self._entries} ORDER BY number DESC LIMIT 1"  # noqa: S608 - quoted names; values are parameters
         (origin_result,) = await execute(query)
         if not origin_result.rows:
             (latest_result,) = await execute((latest_query, ()))
             minimum = latest_result.rows[0][0] if latest_result.rows else 0
             origin = max(micros(self._clock.utc()), minimum) - self._clock.nanoseconds() // 1_000
-            insert = f"INSERT OR IGNORE INTO {self._table} (boot, origin) VALUES (?, ?)"  # noqa: S608 - quoted
+            insert = f"INSERT OR IGNORE INTO {self._table} (boot, origin) VALUES (?, ?)"  # noqa: S608 - quoted names; values are parameters
             _, origin_result = await execute((insert, (boot, origin)), query, writes=True)
         return int(origin_result.rows[0][0])
 

@@ -91,40 +91,40 @@ class LogSql:
     def insert(self) -> str:
         """Adds a row."""
         marks, names = ", ".join("?" * len(self.columns)), ", ".join(self.columns)
-        return f"INSERT INTO {self.table} ({names}) VALUES ({marks})"  # noqa: S608 - quoted
+        return f"INSERT INTO {self.table} ({names}) VALUES ({marks})"  # noqa: S608 - quoted names; values are parameters
 
     def find(self, where: Sequence[str]) -> str:
         """Return the query of matching rows, newest first."""
         names = ", ".join(("number", *self.columns))
         return (
-            f"SELECT {names} FROM {self.table}{all_of(where)}"  # noqa: S608 - quoted
+            f"SELECT {names} FROM {self.table}{all_of(where)}"  # noqa: S608 - quoted names; values are parameters
             " ORDER BY started_at DESC, number DESC LIMIT ?"
         )
 
     def edge(self, where: Sequence[str]) -> str:
         """Return the query of the position of a matching row, counted from the newest."""
         return (
-            f"SELECT started_at, number FROM {self.table}{all_of(where)}"  # noqa: S608 - quoted
+            f"SELECT started_at, number FROM {self.table}{all_of(where)}"  # noqa: S608 - quoted names; values are parameters
             " ORDER BY started_at DESC, number DESC LIMIT 1 OFFSET ?"
         )
 
     def by_status(self, where: Sequence[str]) -> str:
         """Return the query that counts the matching rows by status."""
-        return f"SELECT status, count(*) FROM {self.table}{all_of(where)} GROUP BY status"  # noqa: S608 - quoted
+        return f"SELECT status, count(*) FROM {self.table}{all_of(where)} GROUP BY status"  # noqa: S608 - quoted names; values are parameters
 
     def duration(self, where: Sequence[str]) -> str:
         """Return the query of a percentile of the durations of matching rows."""
         return (
-            f"SELECT duration FROM {self.table}{all_of(where)}"  # noqa: S608 - quoted
+            f"SELECT duration FROM {self.table}{all_of(where)}"  # noqa: S608 - quoted names; values are parameters
             " ORDER BY duration LIMIT 1 OFFSET ?"
         )
 
     def remove(self, where: Sequence[str]) -> str:
         """Return the statement that deletes some of the matching rows."""
         if self.kind == "mysql":
-            return f"DELETE FROM {self.table}{all_of(where)} LIMIT {_REMOVAL_BATCH}"  # noqa: S608 - quoted
-        batch = f"SELECT number FROM {self.table}{all_of(where)} LIMIT {_REMOVAL_BATCH}"  # noqa: S608 - quoted
-        return f"DELETE FROM {self.table} WHERE number IN ({batch})"  # noqa: S608 - quoted
+            return f"DELETE FROM {self.table}{all_of(where)} LIMIT {_REMOVAL_BATCH}"  # noqa: S608 - quoted names; values are parameters
+        batch = f"SELECT number FROM {self.table}{all_of(where)} LIMIT {_REMOVAL_BATCH}"  # noqa: S608 - quoted names; values are parameters
+        return f"DELETE FROM {self.table} WHERE number IN ({batch})"  # noqa: S608 - quoted names; values are parameters
 
     def definitions(self, *, mariadb: bool = True) -> tuple[TableDefinition, ...]:
         """Return the definition of the table."""

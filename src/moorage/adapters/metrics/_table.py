@@ -62,21 +62,21 @@ class MetricSql:
         marks, names = ", ".join("?" * len(COLUMNS)), ", ".join(COLUMNS)
         if self.kind == "mysql":
             # MySQL and MariaDB have no common way to name the new value of an update.
-            return f"REPLACE INTO {self.table} ({names}) VALUES ({marks})"  # noqa: S608 - quoted
+            return f"REPLACE INTO {self.table} ({names}) VALUES ({marks})"  # noqa: S608 - quoted names; values are parameters
         changes = ", ".join(f"{name} = excluded.{name}" for name in (*COUNTS, "durations"))
         return (
-            f"INSERT INTO {self.table} ({names}) VALUES ({marks})"  # noqa: S608 - quoted
+            f"INSERT INTO {self.table} ({names}) VALUES ({marks})"  # noqa: S608 - quoted names; values are parameters
             f" ON CONFLICT ({', '.join(_IDENTITY)}) DO UPDATE SET {changes}"
         )
 
     def find(self, where: Sequence[str]) -> str:
         """Return the query of all matching rows."""
-        return f"SELECT {', '.join(COLUMNS)} FROM {self.table}{all_of(where)}"  # noqa: S608 - quoted
+        return f"SELECT {', '.join(COLUMNS)} FROM {self.table}{all_of(where)}"  # noqa: S608 - quoted names; values are parameters
 
     @cached_property
     def oldest(self) -> str:
         """Selects the start of the oldest window of a length."""
-        return f"SELECT min(started) FROM {self.table} WHERE step = ? AND started < ?"  # noqa: S608 - quoted
+        return f"SELECT min(started) FROM {self.table} WHERE step = ? AND started < ?"  # noqa: S608 - quoted names; values are parameters
 
     @cached_property
     def hold(self) -> str:
@@ -84,7 +84,7 @@ class MetricSql:
         names = ", ".join(("number", *COLUMNS))
         lock = "" if self.kind == "sqlite" else " FOR UPDATE"
         return (
-            f"SELECT {names} FROM {self.table} WHERE step = ? AND started >= ? AND started < ?"  # noqa: S608 - quoted
+            f"SELECT {names} FROM {self.table} WHERE step = ? AND started >= ? AND started < ?"  # noqa: S608 - quoted names; values are parameters
             f" ORDER BY series, number LIMIT {_BATCH}{lock}"
         )
 
@@ -92,15 +92,15 @@ class MetricSql:
     def delete(self) -> str:
         """Deletes the rows with these numbers."""
         marks = ", ".join("?" * _BATCH)
-        return f"DELETE FROM {self.table} WHERE number IN ({marks})"  # noqa: S608 - quoted
+        return f"DELETE FROM {self.table} WHERE number IN ({marks})"  # noqa: S608 - quoted names; values are parameters
 
     @cached_property
     def remove(self) -> str:
         """Deletes some of the rows of windows that began before a time."""
         if self.kind == "mysql":
-            return f"DELETE FROM {self.table} WHERE started < ? LIMIT {_BATCH}"  # noqa: S608 - quoted
-        batch = f"SELECT number FROM {self.table} WHERE started < ? LIMIT {_BATCH}"  # noqa: S608 - quoted
-        return f"DELETE FROM {self.table} WHERE number IN ({batch})"  # noqa: S608 - quoted
+            return f"DELETE FROM {self.table} WHERE started < ? LIMIT {_BATCH}"  # noqa: S608 - quoted names; values are parameters
+        batch = f"SELECT number FROM {self.table} WHERE started < ? LIMIT {_BATCH}"  # noqa: S608 - quoted names; values are parameters
+        return f"DELETE FROM {self.table} WHERE number IN ({batch})"  # noqa: S608 - quoted names; values are parameters
 
     def definitions(self, *, mariadb: bool = True) -> tuple[TableDefinition, ...]:
         """Return the definition of the table."""

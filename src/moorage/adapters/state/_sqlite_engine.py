@@ -285,7 +285,7 @@ def _writing(number: int, *, moved: bool) -> str:
     rows = ", ".join(["(?, ?, ?)"] * number)
     end_time = ", until = excluded.until" if moved else ""
     return (
-        f"INSERT INTO state (key, value, until) VALUES {rows}"  # noqa: S608 - constant texts
+        f"INSERT INTO state (key, value, until) VALUES {rows}"  # noqa: S608 - constant text with placeholders
         f" ON CONFLICT (key) DO UPDATE SET value = excluded.value{end_time}"
     )
 

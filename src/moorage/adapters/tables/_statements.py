@@ -111,7 +111,7 @@ class EntrySql:
 
     @cached_property
     def _select_all(self) -> str:
-        return f"SELECT {', '.join(('number', *COLUMNS))} FROM {self.table}"  # noqa: S608 - quoted
+        return f"SELECT {', '.join(('number', *COLUMNS))} FROM {self.table}"  # noqa: S608 - quoted names; values are parameters
 
     @cached_property
     def now(self) -> str:
@@ -124,12 +124,12 @@ class EntrySql:
         marks, names = ", ".join("?" * len(COLUMNS)), ", ".join(COLUMNS)
         if self.kind == "mysql":
             # ON DUPLICATE KEY would also lock the gap, and block inserts of other ids.
-            return f"INSERT IGNORE INTO {self.table} ({names}) VALUES ({marks})"  # noqa: S608 - quoted
-        insertion = f"INSERT INTO {self.table} ({names}) VALUES ({marks}) ON CONFLICT DO NOTHING"  # noqa: S608 - quoted
+            return f"INSERT IGNORE INTO {self.table} ({names}) VALUES ({marks})"  # noqa: S608 - quoted names; values are parameters
+        insertion = f"INSERT INTO {self.table} ({names}) VALUES ({marks}) ON CONFLICT DO NOTHING"  # noqa: S608 - quoted names; values are parameters
         if not self.notifies:
             return insertion
         return (
-            f"WITH added AS ({insertion} RETURNING 1)"  # noqa: S608 - a checked name
+            f"WITH added AS ({insertion} RETURNING 1)"  # noqa: S608 - quoted names; values are parameters
             f" SELECT pg_notify('{self.bare}', '') FROM added"
         )
 
@@ -158,12 +158,12 @@ class EntrySql:
         lanes = self.lanes
         if self.kind == "mysql":
             insert = (
-                f"INSERT INTO {lanes} (number) VALUES (?) ON DUPLICATE KEY UPDATE number = number"  # noqa: S608 - quoted
+                f"INSERT INTO {lanes} (number) VALUES (?) ON DUPLICATE KEY UPDATE number = number"  # noqa: S608 - quoted names; values are parameters
             )
             return [(insert, (number % _LANE_SLOTS,))]
         return [
-            (f"INSERT INTO {lanes} (number) VALUES (?)", (number,)),  # noqa: S608 - quoted
-            (f"DELETE FROM {lanes} WHERE number = ?", (number,)),  # noqa: S608 - quoted
+            (f"INSERT INTO {lanes} (number) VALUES (?)", (number,)),  # noqa: S608 - quoted names; values are parameters
+            (f"DELETE FROM {lanes} WHERE number = ?", (number,)),  # noqa: S608 - quoted names; values are parameters
         ]
 
     def free(self, *, locked: bool) -> str:
@@ -173,11 +173,11 @@ class EntrySql:
             "pending = 1 AND " if self.kind == "mysql" and not self.host_made else ""
         )
         held_lane = (
-            f"SELECT 1 FROM {self.table} AS earlier WHERE earlier.lane = entry.lane"  # noqa: S608 - quoted
+            f"SELECT 1 FROM {self.table} AS earlier WHERE earlier.lane = entry.lane"  # noqa: S608 - quoted names; values are parameters
             " AND earlier.number < entry.number AND earlier.holds"
         )
         pause = (
-            f"SELECT 1 FROM {self.table} AS pause WHERE pause.state = '{EntryState.PAUSED.value}'"  # noqa: S608 - quoted
+            f"SELECT 1 FROM {self.table} AS pause WHERE pause.state = '{EntryState.PAUSED.value}'"  # noqa: S608 - quoted names; values are parameters
             f" AND pause.target IN ('{ANY_TARGET}', entry.target)"
             " AND (pause.tenant IS NULL OR pause.tenant = entry.tenant)"
             " AND (pause.subject IS NULL OR pause.subject = entry.subject)"
@@ -194,19 +194,19 @@ class EntrySql:
     def swap(self) -> str:
         """Updates all columns but id and number of the row with this id and fencing token."""
         changes = ", ".join(f"{name} = ?" for name in COLUMNS if name != "id")
-        return f"UPDATE {self.table} SET {changes} WHERE id = ? AND fence = ?"  # noqa: S608 - quoted
+        return f"UPDATE {self.table} SET {changes} WHERE id = ? AND fence = ?"  # noqa: S608 - quoted names; values are parameters
 
     @cached_property
     def outcome(self) -> str:
         """Updates the outcome of the row with this number and fencing token."""
         changes = ", ".join(f"{name} = ?" for name in OUTCOME)
-        return f"UPDATE {self.table} SET {changes} WHERE number = ? AND fence = ?"  # noqa: S608 - quoted
+        return f"UPDATE {self.table} SET {changes} WHERE number = ? AND fence = ?"  # noqa: S608 - quoted names; values are parameters
 
     def hold(self, count: int) -> str:
         """Return a query that locks rows in their order, and selects their fencing tokens."""
         marks = ", ".join("?" * count)
         return (
-            f"SELECT number, fence FROM {self.table} WHERE number IN ({marks})"  # noqa: S608 - quoted
+            f"SELECT number, fence FROM {self.table} WHERE number IN ({marks})"  # noqa: S608 - quoted names; values are parameters
             " ORDER BY number FOR UPDATE"
         )
 
@@ -219,13 +219,13 @@ class EntrySql:
             other_rows = f" UNION ALL SELECT {', '.join('?' * len(names))}" * (count - 1)
             changes = ", ".join(f"entry.{name} = new.{name}" for name in OUTCOME)
             return (
-                f"UPDATE {self.table} AS entry JOIN (SELECT {first_row}{other_rows}) AS new"  # noqa: S608 - quoted
+                f"UPDATE {self.table} AS entry JOIN (SELECT {first_row}{other_rows}) AS new"  # noqa: S608 - quoted names; values are parameters
                 f" ON entry.number = new.number AND entry.fence = new.was SET {changes}"
             )
         row = ", ".join(f"?::{_CASTS.get(name, 'bigint')}" for name in names)
         rows = ", ".join([f"({row})"] * count)
         return (
-            f"UPDATE {self.table} AS entry SET {changes}"  # noqa: S608 - quoted
+            f"UPDATE {self.table} AS entry SET {changes}"  # noqa: S608 - quoted names; values are parameters
             f" FROM (VALUES {rows}) AS new ({', '.join(names)})"
             " WHERE entry.number = new.number AND entry.fence = new.before"
         )
@@ -236,7 +236,7 @@ class EntrySql:
 
     def remove(self, where: Sequence[str]) -> str:
         """Return the statement that deletes matching rows."""
-        return f"DELETE FROM {self.table}{all_of(where)}"  # noqa: S608 - quoted
+        return f"DELETE FROM {self.table}{all_of(where)}"  # noqa: S608 - quoted names; values are parameters
 
     def definitions(self, *, mariadb: bool = True) -> tuple[TableDefinition, ...]:
         """Return the definitions of the tables, first that of the entries."""
