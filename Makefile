@@ -137,6 +137,12 @@ docs: $(VENV)/.stamp  ## Build the documentation into build/docs
 	@$(VENV)/bin/python -m mkdocs build --strict --quiet
 	@echo "build/docs/index.html"
 
+PAGES ?=
+
+.PHONY: pages
+pages: $(VENV)/.stamp  ## Follow PAGES=… or all, with only what each page installs
+	@$(VENV)/bin/python -m tools.pages_in_fresh_environments $(PAGES)
+
 .PHONY: azurite
 azurite: build/azurite/$(AZURITE).stamp  ## Install Microsoft's Azure Storage for this machine, for its tests
 

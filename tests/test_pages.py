@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.pages import PAGES, ROOT, Unfit, blocks, follow
+from tests.support.pages import PAGES, ROOT, Unfit, blocks, follow, plan
+from tools.pages_in_fresh_environments import packages_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -119,3 +120,35 @@ def test_incomplete_page_is_refused(text: str, message: str, tmp_path: Path) -> 
         follow("page.md", f"\n{text}\n", tmp_path)
 
     assert message in str(excinfo.value)
+
+
+def packages(*commands: str) -> str:
+    """Return the packages of a page with these commands, as text."""
+    lines = "\n".join(f"$ {command}" for command in commands)
+    return str(packages_of("page.md", plan(f"\n```console\n{lines}\n```\n")))
+
+
+def test_fresh_environment_has_the_packages_that_the_page_installs() -> None:
+    """The environment of a page has its extras and packages, whichever command names them."""
+    result = packages(
+        "pip install '.[redis,cli]' ./adapters-examples/moorage-flask", "pip install pytest"
+    )
+
+    assert result == "moorage[cli,redis] + moorage-flask + pytest"
+    assert packages("moorage check") == "moorage"
+
+
+def test_pages_with_the_same_packages_share_an_environment() -> None:
+    """The order of the packages on a page does not matter, and new packages need a new folder."""
+    one, other, third = (
+        packages_of("page.md", plan(f"\n```console\n$ pip install {names}\n```\n"))
+        for names in ("pytest '.[cli]'", "'.[cli]' pytest", "'.[cli]'")
+    )
+
+    assert one.folder == other.folder
+    assert one.folder != third.folder
+
+
+def test_page_that_installs_its_own_package_shares_its_environment_with_none() -> None:
+    """No other page can import a package that a page has its reader write."""
+    assert packages("pip install -e .") == "moorage + a package of page.md"

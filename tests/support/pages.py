@@ -1,7 +1,8 @@
 """A documentation page, executed from top to bottom like a reader would do.
 
 Each page is followed in an empty folder and a Python of its own, in which only those packages are
-there that the page has had installed. What a block is for, it says itself:
+there that the page has had installed: the tests hide all others of this environment, and
+`tools.pages_in_fresh_environments` installs just those. What a block is for, it says itself:
 
 - `python` runs, in one interpreter for the page. `# → text` is a line that the block prints.
 - A block whose first line is a comment with a file's name, such as `# moorage.toml` or
@@ -32,7 +33,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -51,11 +52,11 @@ _SUPPORT = Path(__file__).parent
 
 _PATIENCE = 1800.0  # seconds for all steps of a page; only what hangs takes so long
 _PORT = re.compile(r"127\.0\.0\.1:\d|start\(\d|--port \d")
-_HERE = (
+_INSTALL_OFFLINE = (
     "env --unset=PYTHONPATH python -m pip install --quiet --no-build-isolation --no-deps --no-index"
     ' --target "$SITE" .'
 )
-"""How `pip install -e .` is done: the package in the reader's folder is installed, offline."""
+"""How `pip install -e .` is done in this environment: offline, beside the page's other files."""
 
 
 class Block(NamedTuple):
@@ -98,6 +99,25 @@ class Plan(NamedTuple):
     requirements: set[str]
     extras: set[str]
     folders: set[Path]
+
+    @property
+    def installs_its_folder(self) -> bool:
+        """True if the page installs the package in the reader's folder."""
+        return any(step["kind"] == "install" for step in self.steps)
+
+
+class Environment(NamedTuple):
+    """The Python that a page is followed with.
+
+    Attributes:
+        python: its interpreter.
+        variables: those of the reader's terminal.
+        install: the command that installs the package in the reader's folder.
+    """
+
+    python: Path
+    variables: dict[str, str]
+    install: str
 
 
 def plan(text: str) -> Plan:
@@ -161,9 +181,7 @@ def _install(what: str, line: int, made: Plan) -> None:
         if local_match is not None:
             made.extras.update(local_match[1].split(",") if local_match[1] else ())
             if "-e" in what.split():
-                made.steps.append(
-                    {"kind": "command", "text": _HERE, "shown": [], "status": 0, "line": line}
-                )
+                made.steps.append({"kind": "install", "line": line})
         elif item.startswith("./adapters-examples/"):
             made.folders.add(ROOT / item)
         elif item != "-e":
@@ -216,7 +234,8 @@ def _closure(targets: list[str]) -> set[str]:
     return closure_names
 
 
-def _environment(made: Plan, notes: Path) -> dict[str, str]:
+def reduced_environment(made: Plan, notes: Path) -> Environment:
+    """Return this environment without the packages that the page does not install."""
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     unknown_extras = made.extras - extras["optional-dependencies"].keys()
     if unknown_extras:
@@ -242,14 +261,22 @@ def _environment(made: Plan, notes: Path) -> dict[str, str]:
         notes / "site",
         *(folder / "src" for folder in made.folders),
     ]
-    return {
-        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
-        "HOME": str(notes),
+    python = Path(sys.executable)
+    variables = {
         "SITE": str(notes / "site"),
-        "LANG": "C.UTF-8",
-        "COLUMNS": "80",
         "PAGE_PACKAGES": str(packages),
         "PYTHONPATH": os.pathsep.join(map(str, path)),
+    }
+    return Environment(python, terminal(python, notes) | variables, _INSTALL_OFFLINE)
+
+
+def terminal(python: Path, home: Path) -> dict[str, str]:
+    """Return the variables of a reader's terminal in which this Python is the first one."""
+    return {
+        "PATH": os.pathsep.join([str(python.parent), os.environ["PATH"]]),
+        "HOME": str(home),
+        "LANG": "C.UTF-8",
+        "COLUMNS": "80",
     }
 
 
@@ -262,23 +289,38 @@ def _ports(text: str) -> Generator[None]:
         yield
 
 
-def follow(name: str, text: str, empty: Path) -> None:
-    """Do all that a page says, in an empty folder; `Unfit` where that does not hold."""
+def follow(
+    name: str,
+    text: str,
+    empty: Path,
+    choose: Callable[[Plan, Path], Environment] = reduced_environment,
+) -> None:
+    """Do all that a page says, in an empty folder; `Unfit` where that does not hold.
+
+    `choose` returns the environment for the page's plan, and a folder for its private files.
+    """
     page_plan = plan(text)
     folder, notes = empty / "folder", empty / "notes"
     folder.mkdir()
     notes.mkdir()
-    steps = notes / "steps.json"
-    steps.write_text(json.dumps({"page": name, "steps": page_plan.steps}))
+    environment = choose(page_plan, notes)
+    steps = [
+        {**step, "kind": "command", "text": environment.install, "shown": [], "status": 0}
+        if step["kind"] == "install"
+        else step
+        for step in page_plan.steps
+    ]
+    steps_file = notes / "steps.json"
+    steps_file.write_text(json.dumps({"page": name, "steps": steps}))
     with _ports(text):
-        _read(page_plan, notes, folder, steps)
+        _read(environment, folder, steps_file)
 
 
-def _read(made: Plan, notes: Path, folder: Path, steps: Path) -> None:
+def _read(environment: Environment, folder: Path, steps: Path) -> None:
     reader = subprocess.Popen(
-        [sys.executable, str(_SUPPORT / "page_interpreter.py"), str(steps)],
+        [str(environment.python), str(_SUPPORT / "page_interpreter.py"), str(steps)],
         cwd=folder,
-        env=_environment(made, notes),
+        env=environment.variables,
         start_new_session=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
