@@ -12,6 +12,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, NoReturn
 
 from moorage import (
@@ -76,15 +77,20 @@ def open_circuit(call: Callable[[Callable[[], Any]], object]) -> None:
         time.sleep(0.002)
 
 
+def _probes_manager(manager: ConnectorManager) -> bool:
+    return bool(manager.circuit_state("s").probes_under_way)
+
+
 def managers() -> Iterator[tuple[Callable[[], object], Callable[[], bool]]]:
     """Probes through a manager's `run`."""
     while True:
         manager = ConnectorManager([Service("s", retry=None, circuit=PROBING)])
-        open_circuit(lambda function, manager=manager: manager.run("s", function))  # type: ignore[misc]
-        yield (
-            lambda manager=manager: manager.run("s", work),  # type: ignore[misc]
-            lambda manager=manager: bool(manager.circuit_state("s").probes_under_way),  # type: ignore[misc]
-        )
+        open_circuit(partial(manager.run, "s"))
+        yield partial(manager.run, "s", work), partial(_probes_manager, manager)
+
+
+def _probes_breaker(breaker: CircuitBreaker) -> bool:
+    return bool(breaker.state().probes_under_way)
 
 
 def breakers() -> Iterator[tuple[Callable[[], object], Callable[[], bool]]]:
@@ -97,7 +103,7 @@ def breakers() -> Iterator[tuple[Callable[[], object], Callable[[], bool]]]:
             with breaker.guard():
                 work()
 
-        yield enter, lambda breaker=breaker: bool(breaker.state().probes_under_way)  # type: ignore[misc]
+        yield enter, partial(_probes_breaker, breaker)
 
 
 def bulkheads() -> Iterator[tuple[Callable[[], object], Callable[[], bool]]]:
@@ -112,7 +118,7 @@ def bulkheads() -> Iterator[tuple[Callable[[], object], Callable[[], bool]]]:
                 return True
             return False
 
-        yield lambda bulkhead=bulkhead: bulkhead.call(work), is_full  # type: ignore[misc]
+        yield partial(bulkhead.call, work), is_full
 
 
 def places(
@@ -141,7 +147,7 @@ def keys(times: int) -> str:
 
     for number in range(times):
         key = f"key-{number}"
-        if TIMER.interrupts(lambda key=key, number=number: guard.call(key, act, number), 80e-6):  # type: ignore[misc]
+        if TIMER.interrupts(partial(guard.call, key, act, number), 80e-6):
             counts["interrupted"] += 1
             try:
                 guard.call(key, act, number)

@@ -229,8 +229,7 @@ class Watch:
         self.reached: dict[tuple[str, int], array[int]] = defaultdict(partial(array, "H"))
         self._files = {str(Path.cwd() / path): path for path in paths}
         self._test = 0
-        # Python 3.12 and later.
-        self._monitoring: Any = sys.monitoring  # type: ignore[attr-defined,unused-ignore]
+        self._monitoring: Any = sys.monitoring  # type: ignore[attr-defined,unused-ignore]  # Python 3.12 and later
         tool = self._monitoring.COVERAGE_ID
         self._monitoring.use_tool_id(tool, "mutants")
         self._monitoring.register_callback(tool, self._monitoring.events.LINE, self._reach)

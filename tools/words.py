@@ -239,8 +239,9 @@ def _outer_literals(message: ast.expr) -> tuple[str | None, str | None]:
 
 
 def _literal_text(node: ast.AST) -> str | None:
-    literal = isinstance(node, ast.Constant) and isinstance(node.value, str)
-    return node.value if literal else None  # type: ignore[attr-defined]
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        return node.value
+    return None
 
 
 def _begins_with_name(text: str, outer: list[ast.AST]) -> bool:
@@ -271,7 +272,7 @@ def _names(tree: ast.Module) -> Iterator[_Finding]:
                 if isinstance(target, ast.Name) and target.id in ELEMENTS:
                     yield target.lineno, f"element named {target.id!r}: name the thing"
         for advice in _metaphors_in_name(_defined_name(node) or ""):
-            yield node.lineno, advice  # type: ignore[attr-defined]
+            yield node.lineno, advice  # type: ignore[attr-defined]  # a node with a name has a line
 
 
 def _values(function: _Function) -> Iterator[_Finding]:

@@ -52,7 +52,7 @@ class Server(ThreadingMixIn, WSGIServer):
     def server_bind(self) -> None:
         """Bind without looking up this machine's name."""
         super(WSGIServer, self).server_bind()
-        self.server_name, self.server_port = self.server_address[:2]  # type: ignore[assignment]
+        self.server_name, self.server_port = self.server_address[:2]  # type: ignore[assignment]  # the address is a host and a port
         self.setup_environ()
 
     def handle_error(self, request: Any, client_address: Any) -> None:

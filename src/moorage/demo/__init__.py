@@ -50,7 +50,7 @@ def tell(report: Path = REPORT, *, show: Callable[[str], object] | None = None) 
         show: called with the report's URL at the end, such as `webbrowser.open`.
     """
     if isinstance(sys.stdout, TextIOWrapper):  # the terminal's encoding may lack some characters
-        sys.stdout.reconfigure(errors="replace")  # pyright: ignore[reportUnknownMemberType]
+        sys.stdout.reconfigure(errors="replace")  # pyright: ignore[reportUnknownMemberType]  # half annotated in typeshed
     start_time = time.monotonic()
     vendors = Vendors()
     with TemporaryDirectory() as folder, LocalNetwork(vendors) as network:

@@ -118,7 +118,7 @@ class CircuitBreaker(Guard[Entered]):
         # As `is_async` has it, but written out: a call of a function is a tenth of all the rest.
         flags = function.__code__.co_flags & NOT_PLAIN if type(function) is FunctionType else -1
         if flags == CO_COROUTINE:
-            return self._call_later(function, *args, **kwargs)  # type: ignore[return-value]  # it is R
+            return self._call_later(function, *args, **kwargs)  # type: ignore[return-value]  # R is the coroutine
         if flags or self._timed:
             return super().call(function, *args, **kwargs)
         admission = self._execute(self._question, self._span)

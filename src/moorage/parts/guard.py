@@ -54,7 +54,7 @@ class Guard(Part, ABC, Generic[T]):
         if not callable(function):
             raise not_callable(function, "function")
         if is_async(function):
-            return self._call_later(function, *args, **kwargs)  # type: ignore[return-value]  # it is R
+            return self._call_later(function, *args, **kwargs)  # type: ignore[return-value]  # R is the coroutine
         ticket = self._ticket()
         # Twice, because an interruption may come into a line that leaves: by law 3, leave again.
         try:
@@ -112,11 +112,11 @@ class Entry(Generic[T]):
         self._leave = leave
 
     def _begin(self) -> None:
-        self.__class__ = _EnteredEntry  # pyright: ignore[reportAttributeAccessIssue]
+        self.__class__ = _EnteredEntry  # pyright: ignore[reportAttributeAccessIssue]  # a subclass without attributes of its own
 
     def _end(self, error: BaseException | None) -> None:
         self._leave(self._ticket, error)
-        self.__class__ = _Outside  # pyright: ignore[reportAttributeAccessIssue]
+        self.__class__ = _Outside  # pyright: ignore[reportAttributeAccessIssue]  # a subclass without attributes of its own
 
     def __enter__(self) -> None:
         self._begin()

@@ -176,7 +176,7 @@ class Idempotency(Part):
         check_callable(function, "function")
         bound = functools.partial(function, *args, **kwargs)
         if is_async(function):
-            return self._value_later(key, bound, payload)  # type: ignore[return-value]  # it is R
+            return self._value_later(key, bound, payload)  # type: ignore[return-value]  # R is the coroutine
         return self.answer(key, bound, payload=payload).value
 
     async def _value_later(self, key: str, function: Callable[[], Any], payload: object) -> Any:

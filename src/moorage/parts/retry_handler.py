@@ -92,7 +92,7 @@ class RetryHandler(Part):
         if not callable(function):
             raise not_callable(function, "function")
         if is_async(function):
-            return self._call_later(function, *args, **kwargs)  # type: ignore[return-value]  # it is R
+            return self._call_later(function, *args, **kwargs)  # type: ignore[return-value]  # R is the coroutine
         core = self._now
         if core.observers:
             return self._call_now(functools.partial(function, *args, **kwargs))
@@ -107,7 +107,7 @@ class RetryHandler(Part):
         else:
             return value if value is None else refuse_awaitable(value)
         try:
-            return value_of(_signed_ending(core, call, ending))  # type: ignore[no-any-return]  # it is R
+            return value_of(_signed_ending(core, call, ending))  # type: ignore[no-any-return]  # the function's result
         finally:
             # Else the traceback holds this frame, and the frame the error.
             del call, ending
@@ -116,7 +116,7 @@ class RetryHandler(Part):
         core = self._now
         call = self._begin(core)
         ending = run_now(attempt(core, call, step_sync(function)))
-        return value_of(_signed_ending(core, call, ending))  # type: ignore[no-any-return]  # it is R
+        return value_of(_signed_ending(core, call, ending))  # type: ignore[no-any-return]  # the function's result
 
     async def _call_later(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
         core, plan = self._later, self._plan

@@ -117,7 +117,7 @@ def may_send_keyed(plan: Plan, request: Request) -> bool:
     """Return whether the fast path may send a request under a key."""
     return (
         plan.bulkhead is None
-        and len(request.body) <= _LARGEST_KEYED  # type: ignore[arg-type]  # bytes
+        and len(request.body) <= _LARGEST_KEYED  # type: ignore[arg-type]  # callers checked that it is bytes
         and is_sure_to_leave(plan, request)
     )
 

@@ -95,7 +95,7 @@ async def run(
         flows.broken_off(call or attempted(plan, began), error)
         raise
     if ending is None:
-        return value  # pyright: ignore[reportPossiblyUnboundVariable, reportReturnType]  # set
+        return value  # pyright: ignore[reportPossiblyUnboundVariable, reportReturnType]  # set when there is no ending
     try:
         return value_of(ending)  # type: ignore[no-any-return]  # the function's
     finally:

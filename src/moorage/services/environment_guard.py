@@ -99,12 +99,12 @@ class EnvironmentGuard:
         return await self._read(_armed(self._environment), until) is not None
 
     async def _read(self, key: str, until: int | None) -> str | None:
-        return await self._core.execute(Written(key), self._seconds_left(until))  # type: ignore[no-any-return]  # a name
+        return await self._core.execute(Written(key), self._seconds_left(until))  # type: ignore[no-any-return]  # the stored name
 
     async def _written_value(self, key: str, name: str, until: int | None) -> str:
         """Write a value unless one is stored; return the stored value."""
         write = WriteOnce(key, name, fingerprint=_SAME_FINGERPRINT, ttl=_EVER)
-        return await self._core.execute(write, self._seconds_left(until))  # type: ignore[no-any-return]  # a name
+        return await self._core.execute(write, self._seconds_left(until))  # type: ignore[no-any-return]  # the stored name
 
     def _seconds_left(self, until: int | None) -> float | None:
         """Seconds until a time of the local clock; None without one.

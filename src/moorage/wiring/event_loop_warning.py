@@ -26,8 +26,7 @@ class EventLoopWarning:
 
         def warn_in_event_loop(*args: Any) -> Any:
             asyncio_events: Any = modules.get("asyncio.events")
-            # Unlike the public function, this one raises nothing where no loop runs.
-            if asyncio_events is not None and asyncio_events._get_running_loop() is not None:  # noqa: SLF001
+            if asyncio_events is not None and asyncio_events._get_running_loop() is not None:  # noqa: SLF001 - the public one raises where no loop runs
                 self._warn_once()
             return verb(*args)
 

@@ -82,7 +82,7 @@ def _parcels(value: Parcel | Iterable[Parcel]) -> tuple[Parcel, ...]:
     try:
         return tuple(value)  # type: ignore[arg-type]  # one parcel is no sequence
     except TypeError:
-        return (value,)  # type: ignore[return-value]
+        return (value,)  # type: ignore[return-value]  # what is not iterable is one parcel
 
 
 def _check_label(label: LabelFormat, size: LabelSize | None) -> None:

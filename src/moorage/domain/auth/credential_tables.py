@@ -118,7 +118,7 @@ def _read_credentials(written: object) -> tuple[Kept | None, str]:
         if isinstance(written, str):
             return Credentials.bearer(written), ""
         if isinstance(written, dict):
-            return _credentials_of(written)  # pyright: ignore[reportUnknownArgumentType]
+            return _credentials_of(written)  # pyright: ignore[reportUnknownArgumentType]  # parsed, so of any type
     except InvalidData as error:
         return None, error.message
     except (AttributeError, LookupError, OverflowError, TypeError, ValueError):

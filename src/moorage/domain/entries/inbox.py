@@ -127,5 +127,5 @@ def _event(values: tuple[object, ...], body: bytes, tenant: str | None) -> Webho
         "confirm",
     )
     fields: dict[str, object] = dict(zip(names, values, strict=True))
-    fields["covers"] = frozenset(fields["covers"])  # type: ignore[call-overload]
-    return WebhookEvent(**fields, body=body, tenant=tenant)  # type: ignore[arg-type]
+    fields["covers"] = frozenset(fields["covers"])  # type: ignore[call-overload]  # stored as a list
+    return WebhookEvent(**fields, body=body, tenant=tenant)  # type: ignore[arg-type]  # of the types stored

@@ -28,7 +28,7 @@ class ClientAuthentication(StrEnum):
 
     BASIC = "client_secret_basic"
     POST = "client_secret_post"
-    SECRET_JWT = "client_secret_jwt"  # noqa: S105 - a name
+    SECRET_JWT = "client_secret_jwt"  # noqa: S105 - the name of a method
     PRIVATE_KEY_JWT = "private_key_jwt"
     TLS = "tls_client_auth"
     SELF_SIGNED_TLS = "self_signed_tls_client_auth"
@@ -85,7 +85,7 @@ def _scope(value: str | Iterable[str]) -> tuple[str, ...]:
 
 
 def _is_id(_: object, __: object, value: str) -> None:
-    if not isinstance(value, str) or not 0 < len(value) <= _PRINTABLE or not value.isprintable():  # pyright: ignore[reportUnnecessaryIsInstance]
+    if not isinstance(value, str) or not 0 < len(value) <= _PRINTABLE or not value.isprintable():  # pyright: ignore[reportUnnecessaryIsInstance]  # callers may have no type checker
         raise ConfigurationError(
             "The client_id is empty or has characters that are not allowed.",
             path="client_id",

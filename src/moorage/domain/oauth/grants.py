@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 Parameters: TypeAlias = "tuple[tuple[str, str], ...]"
 
-ACCESS_TOKEN: Final = "urn:ietf:params:oauth:token-type:access_token"  # noqa: S105 - a name
+ACCESS_TOKEN: Final = "urn:ietf:params:oauth:token-type:access_token"  # noqa: S105 - the name of a token type
 _EXCHANGE: Final = "urn:ietf:params:oauth:grant-type:token-exchange"
 _JWT_BEARER: Final = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 
@@ -98,7 +98,7 @@ class TokenExchange:
 
     def __attrs_post_init__(self) -> None:
         """Refuse an exchange without a subject."""
-        if not isinstance(self.subject, (Secret, str)) or not self.subject:  # pyright: ignore[reportUnnecessaryIsInstance]
+        if not isinstance(self.subject, (Secret, str)) or not self.subject:  # pyright: ignore[reportUnnecessaryIsInstance]  # callers may have no type checker
             raise InvalidData(
                 "The token exchange has no subject token.",
                 field="subject",

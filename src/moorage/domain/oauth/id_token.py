@@ -44,7 +44,7 @@ def id_token_problem(
     if issuer is not None and claims.get("iss") != issuer:
         return "is from another issuer"
     audience: Any = claims.get("aud")
-    audiences: list[Any] = audience if isinstance(audience, list) else [audience]  # pyright: ignore[reportUnknownVariableType]
+    audiences: list[Any] = audience if isinstance(audience, list) else [audience]  # pyright: ignore[reportUnknownVariableType]  # parsed JSON
     if client_id not in audiences or claims.get("azp", client_id) != client_id:
         return "is for another client"
     if len(audiences) > 1 and "azp" not in claims:
@@ -71,4 +71,4 @@ def _claims(token: Secret) -> Mapping[str, Any] | None:
         claims: Any = json.loads(urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
     except (ValueError, RecursionError):
         return None
-    return claims if isinstance(claims, dict) else None  # pyright: ignore[reportUnknownVariableType]
+    return claims if isinstance(claims, dict) else None  # pyright: ignore[reportUnknownVariableType]  # parsed JSON

@@ -132,7 +132,7 @@ def _stored_value(value: Any) -> Any:
     if isinstance(value, datetime):
         return value.isoformat()
     if isinstance(value, tuple):
-        return [*value]  # pyright: ignore[reportUnknownVariableType]
+        return [*value]  # pyright: ignore[reportUnknownVariableType]  # a tuple of anything
     return value
 
 

@@ -101,12 +101,12 @@ class AuthorizationServer:
         Raises:
             VendorFailed: the document describes another server, or lacks a usable endpoint.
         """
-        if not isinstance(metadata, Mapping) or metadata.get("issuer") != issuer:  # pyright: ignore[reportUnknownMemberType]
+        if not isinstance(metadata, Mapping) or metadata.get("issuer") != issuer:  # pyright: ignore[reportUnknownMemberType]  # parsed JSON
             raise VendorFailed(
                 "The authorisation server's metadata name another issuer.",
                 remedy="Give the issuer exactly as the authorisation server writes it.",
             )
-        members: Mapping[str, Any] = metadata  # pyright: ignore[reportUnknownVariableType]
+        members: Mapping[str, Any] = metadata  # pyright: ignore[reportUnknownVariableType]  # parsed JSON
         fields = {
             field.name: members[field.name] for field in attrs.fields(cls) if field.name in members
         }

@@ -165,7 +165,7 @@ def _members(response: Response) -> Mapping[str, Any] | None:
         document = response.json()
     except InvalidData:
         return None
-    return document if isinstance(document, dict) else None  # pyright: ignore[reportUnknownVariableType]
+    return document if isinstance(document, dict) else None  # pyright: ignore[reportUnknownVariableType]  # parsed JSON
 
 
 def refused(

@@ -196,9 +196,9 @@ class Admission:
         if claim is not None or ticketed:
             return
         if len(gates.limits) <= 1 and gates.budget is None:
-            self.__class__ = _SHORT_CUTS[gates.circuit is not None, bool(gates.limits)]  # pyright: ignore[reportAttributeAccessIssue]
+            self.__class__ = _SHORT_CUTS[gates.circuit is not None, bool(gates.limits)]  # pyright: ignore[reportAttributeAccessIssue]  # a subclass without attributes of its own
         elif not retry:
-            self.__class__ = _SeveralAdmission  # pyright: ignore[reportAttributeAccessIssue]
+            self.__class__ = _SeveralAdmission  # pyright: ignore[reportAttributeAccessIssue]  # a subclass without attributes of its own
 
     def evolve(self, **changes: Any) -> Admission:
         """Return the same admission with some attributes replaced."""

@@ -224,7 +224,7 @@ class CalendarQuota:
         """Return the counts of the periods from `earliest` on."""
         counts: dict[int, int] = {}
         for begin, used_calls in later:
-            begin = self.period(max(begin, earliest))[0]  # noqa: PLW2901 - moved
+            begin = self.period(max(begin, earliest))[0]  # noqa: PLW2901 - the begin of its period
             counts[begin] = counts.get(begin, 0) + used_calls
         return tuple(counts.items())
 

@@ -75,8 +75,8 @@ def _is_identical(new: object, old: object) -> bool:
     return new is old or (
         isinstance(new, tuple)
         and isinstance(old, tuple)
-        and len(new) == len(old)  # pyright: ignore[reportUnknownArgumentType]
-        and all(map(is_, new, old))  # pyright: ignore[reportUnknownArgumentType]
+        and len(new) == len(old)  # pyright: ignore[reportUnknownArgumentType]  # a tuple of anything
+        and all(map(is_, new, old))  # pyright: ignore[reportUnknownArgumentType]  # a tuple of anything
     )
 
 

@@ -88,7 +88,7 @@ def _pack_fields(value: object) -> bytes:
     if pack is not None:
         return pack(value)
     if isinstance(value, tuple):
-        return _tuple(value)  # pyright: ignore[reportUnknownArgumentType]
+        return _tuple(value)  # pyright: ignore[reportUnknownArgumentType]  # a tuple of anything
     raise InvalidData(
         f"A value of type {type(value).__name__} cannot be stored.",
         field="value",

@@ -84,6 +84,6 @@ def run(flow: Coroutine[Any, Any, _Result]) -> _Result:
     try:
         flow.send(None)
     except StopIteration as end:
-        return end.value  # type: ignore[no-any-return]
+        return end.value  # type: ignore[no-any-return]  # what the coroutine returned
     flow.close()
     raise RuntimeError("The synchronous HTTP client was made to wait without blocking.")
