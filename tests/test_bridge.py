@@ -211,7 +211,7 @@ def test_methods_run_their_flows() -> None:
     assert [3, 7] == [SyncMethods().add(1), SyncMethods().add(3, second=4)]
     assert 7 == run_now(AsyncMethods().add(3, second=4))
     with pytest.raises(TypeError):
-        SyncMethods().add(1, 2)  # type: ignore[call-arg]
+        SyncMethods().add(1, 2)  # type: ignore[call-arg]  # refused
 
 
 @pytest.mark.parametrize(
@@ -442,7 +442,7 @@ def test_error_is_in_no_reference_cycle() -> None:
         return Noticed()
 
     uses: list[Callable[[], Any]] = [
-        lambda: value_of(run_now(step_sync(fail)(under_way()))[:2]),  # type: ignore[arg-type]
+        lambda: value_of(run_now(step_sync(fail)(under_way()))[:2]),  # type: ignore[arg-type]  # any result
         guarded(fail, foreign),
         lambda: run_now(guarded_async(lift(fail), foreign)()),
     ]

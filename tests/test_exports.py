@@ -63,7 +63,7 @@ def test_exports_are_cached() -> None:
 def test_unknown_names_are_named() -> None:
     """A misspelt export fails as in any other module."""
     with pytest.raises(AttributeError, match="'moorage' has no attribute 'Monkey'"):
-        _ = moorage.Monkey  # type: ignore[attr-defined]
+        _ = moorage.Monkey  # type: ignore[attr-defined]  # misspelt on purpose
 
 
 def test_every_error_is_exported() -> None:

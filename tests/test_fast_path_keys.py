@@ -159,7 +159,7 @@ def test_answer_of_another_holder_wins() -> None:
     scene = Scene()
 
     def settle() -> None:
-        (entry,) = [cell for key, cell in scene.store._cells.items() if ":key:" in key]  # noqa: SLF001 - a look
+        (entry,) = [cell for key, cell in scene.store._cells.items() if ":key:" in key]  # noqa: SLF001 - what is stored is not public
         theirs = ("value", Response(201, body=b"theirs"))
         scene.store.execute(complete(STORED_KEY, entry[4], theirs, ttl=10**12))
         scene.store._cells[STORED_KEY] = (  # noqa: SLF001 - as if a later holder had settled it
@@ -195,7 +195,7 @@ def test_sealed_answer_is_replayed() -> None:
     scene = Scene(cipher=Reverse())
 
     assert [False, True] == [scene.pay().replayed, scene.pay().replayed]
-    assert "sealed" == scene.store._cells[STORED_KEY][10][0]  # noqa: SLF001 - a look
+    assert "sealed" == scene.store._cells[STORED_KEY][10][0]  # noqa: SLF001 - what is stored is not public
     assert 1 == scene.client.sent
 
 

@@ -55,7 +55,7 @@ def test_types_and_names_agree() -> None:
 def test_unknown_name_is_an_attribute_error() -> None:
     """A misspelt name fails as in any other module."""
     with pytest.raises(AttributeError, match=r"'moorage\.vendor_sdk' has no attribute 'Wires'"):
-        _ = vendor_sdk.Wires  # type: ignore[attr-defined]
+        _ = vendor_sdk.Wires  # type: ignore[attr-defined]  # misspelt on purpose
 
 
 @pytest.mark.parametrize("name", vendor_sdk.__all__)

@@ -402,7 +402,7 @@ def test_steps_of_the_wall_clock_change_nothing(step: timedelta) -> None:
         outcomes.append((messages, store.now()))
 
     assert outcomes[0] == outcomes[1]
-    assert [Answer.GO, Answer.LIMITED] == outcomes[0][0][2:4]  # type: ignore[index]  # a pair
+    assert [Answer.GO, Answer.LIMITED] == outcomes[0][0][2:4]  # type: ignore[index]  # the first of a pair is a list
 
 
 def test_time_begins_with_the_wall_clock() -> None:

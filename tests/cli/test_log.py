@@ -255,7 +255,7 @@ def test_follow_ends_with_a_signal(number: signal.Signals, log: Any) -> None:
     with follow("--service", "stripe") as process:
         assert process.stdout is not None
         lines: list[str] = []
-        reader = Thread(target=lambda: lines.append(process.stdout.readline()))  # type: ignore[union-attr]
+        reader = Thread(target=lambda: lines.append(process.stdout.readline()))  # type: ignore[union-attr]  # asserted above
         reader.start()
         later_number = 100
         while reader.is_alive():  # the command may read the log for the first time later

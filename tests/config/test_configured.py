@@ -86,7 +86,7 @@ def test_all_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
     )
 
     twilio, main, custom_account = result.accounts
-    assert "hidden" == twilio.vendor.credentials.reveal()  # type: ignore[attr-defined]
+    assert "hidden" == twilio.vendor.credentials.reveal()  # type: ignore[attr-defined]  # a vendor's own attribute
     assert {
         "timeout": 20.0,
         "limits": (RateLimitConfig.per_minute(50), RateLimitConfig(2, 3.0, 4)),

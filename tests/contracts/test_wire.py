@@ -56,7 +56,7 @@ class Crier:
 class AsyncCrier(Crier):
     """An asynchronous transport."""
 
-    async def shout(self, word: str) -> str:  # type: ignore[override]
+    async def shout(self, word: str) -> str:  # type: ignore[override]  # the asynchronous twin
         """Shout, and return the words."""
         return super().shout(word)
 
@@ -81,7 +81,7 @@ async def on_wire(
     flow = act(
         dispatcher.wire(result, "acme", options.get("timeout"), keyed=options.get("keyed", False))
     )
-    return run_now(flow) if isinstance(hub, Hub) else await flow  # type: ignore[arg-type]
+    return run_now(flow) if isinstance(hub, Hub) else await flow  # type: ignore[arg-type]  # any awaitable of the test
 
 
 @MODES

@@ -56,7 +56,7 @@ def test_packed_states_decide_like_tuples() -> None:
                 None if key not in fields else unpack(fields[key]) for key in command.keys
             )
             states, answer = command.apply(result, now)
-            expected, entry = command.apply(tuple(map(model.get, command.keys)), now)  # type: ignore[arg-type]
+            expected, entry = command.apply(tuple(map(model.get, command.keys)), now)  # type: ignore[arg-type]  # the states that the command stored
             assert (states, answer) == (expected, entry)
             walk.note(command, answer)
             for key, state, previous_state in zip(command.keys, states, result, strict=True):

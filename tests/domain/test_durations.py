@@ -50,7 +50,7 @@ def test_a_timedelta_is_exact(value: timedelta) -> None:
 def test_non_numbers_are_refused(value: object) -> None:
     """A value that is no number is refused, and the error names its field."""
     with pytest.raises(ConfigurationError) as excinfo:
-        seconds(value, "timeout", zero=True)  # type: ignore[arg-type]
+        seconds(value, "timeout", zero=True)  # type: ignore[arg-type]  # refused
     assert "timeout" == excinfo.value.path
     assert helpful(excinfo.value)
 

@@ -44,7 +44,7 @@ def pace(config: RateLimitConfig) -> Fraction:
         (RateLimitConfig.per_hour(1.5), Fraction(3, 7_200 * SECOND), 1),
         (RateLimitConfig.per_day(1), Fraction(1, DAY), 1),
         (RateLimitConfig(Fraction(2, 7), 3), Fraction(2, 21 * SECOND), 1),
-        (RateLimitConfig(5, timedelta(minutes=2)), Fraction(5, 120 * SECOND), 5),  # type: ignore[arg-type, unused-ignore]
+        (RateLimitConfig(5, timedelta(minutes=2)), Fraction(5, 120 * SECOND), 5),  # type: ignore[arg-type, unused-ignore]  # converted to a number
         (RateLimitConfig(1e-6, 1.0), Fraction(1, 10**12), 1),
         (RateLimitConfig(0.9e-6, 1.0), Fraction(9, 10**13), 1),
     ],
@@ -177,7 +177,7 @@ def test_a_calendar_quota_is_whole() -> None:
     assert_refused("rate", 0.5, calendar=Calendar.MONTH)
     for config in (
         RateLimitConfig(10.0, calendar=Calendar.MONTH),
-        RateLimitConfig(Fraction(10), calendar="month"),  # type: ignore[arg-type, unused-ignore]
+        RateLimitConfig(Fraction(10), calendar="month"),  # type: ignore[arg-type, unused-ignore]  # converted to a member
         RateLimitConfig.per_calendar_month(10),
     ):
         assert isinstance(config.rule, CalendarQuota)

@@ -67,7 +67,7 @@ def test_unknown_error_class_is_restored_as_its_base() -> None:
 def test_unstorable_field_is_omitted() -> None:
     """One field less is better than no answer."""
     error = VendorRejected("no.", status=400)
-    error.socket = object()  # type: ignore[attr-defined]
+    error.socket = object()  # type: ignore[attr-defined]  # an attribute that cannot be stored
     returned_error = unpack_refusal(pack_refusal(error))
     assert not hasattr(returned_error, "socket")
     assert returned_error.message == "no."

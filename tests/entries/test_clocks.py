@@ -31,8 +31,8 @@ class Watch(VirtualClock):
 
     def __init__(self, clock: VirtualClock, skew: timedelta) -> None:
         super().__init__()
-        self.nanoseconds = clock.nanoseconds  # type: ignore[method-assign]
-        self.advance = clock.advance  # type: ignore[method-assign]
+        self.nanoseconds = clock.nanoseconds  # type: ignore[method-assign]  # shares the other clock
+        self.advance = clock.advance  # type: ignore[method-assign]  # shares the other clock
         self._clock, self._skew = clock, skew
 
     def utc(self) -> datetime:
@@ -102,7 +102,7 @@ def test_past_start_is_due_at_once(shop: Shop) -> None:
         assert shop.clock.utc() == entry.due
 
 
-@pytest.mark.parametrize("start", ["now", 60, datetime(2026, 3, 1), timedelta.max])  # noqa: DTZ001
+@pytest.mark.parametrize("start", ["now", 60, datetime(2026, 3, 1), timedelta.max])  # noqa: DTZ001 - a time without a zone is refused
 def test_invalid_start_times_are_refused(shop: Shop, start: Any) -> None:
     """An invalid start is refused, and nothing is stored."""
     with pytest.raises(InvalidData) as excinfo:
@@ -119,11 +119,11 @@ def test_a_workers_clock_ends_no_lease(shop: Shop, skew: timedelta) -> None:
     """A webhook in progress stays with its worker, regardless of another worker's clock."""
     other_process, handled_steps = _elsewhere(shop, skew), list[str]()
 
-    @other_process.inbox.on("payments")  # type: ignore[untyped-decorator]
+    @other_process.inbox.on("payments")  # type: ignore[untyped-decorator]  # the inbox is of either mode
     def handle_late(event: Any, entry: Any) -> None:
         handled_steps.append("late")
 
-    @shop.inbox.on("payments")  # type: ignore[untyped-decorator]
+    @shop.inbox.on("payments")  # type: ignore[untyped-decorator]  # the inbox is of either mode
     def handle(event: Any, entry: Any) -> None:
         handled_steps.append("begun")
         assert 0 == len(other_process.do(other_process.inbox.handle))

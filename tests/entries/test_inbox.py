@@ -282,7 +282,7 @@ def test_dead_workers_webhook_is_taken_over(shop: Shop) -> None:
     """A killed worker's webhook is taken over when its lease ends."""
     dying_workers = [True]
 
-    @shop.inbox.on("payments")  # type: ignore[untyped-decorator]
+    @shop.inbox.on("payments")  # type: ignore[untyped-decorator]  # the inbox is of either mode
     def handle(event: Any, entry: Any) -> None:
         if dying_workers:
             dying_workers.pop()
@@ -301,7 +301,7 @@ def test_dead_workers_webhook_is_taken_over(shop: Shop) -> None:
 def test_webhook_that_kills_workers_is_dead(shop: Shop) -> None:
     """A webhook that kills its workers is dead after the maximum of tries."""
 
-    @shop.inbox.on("payments")  # type: ignore[untyped-decorator]
+    @shop.inbox.on("payments")  # type: ignore[untyped-decorator]  # the inbox is of either mode
     def handle(event: Any, entry: Any) -> None:
         raise KeyboardInterrupt
 
@@ -318,7 +318,7 @@ def test_webhook_that_kills_workers_is_dead(shop: Shop) -> None:
 def test_late_worker_marks_nothing_done(shop: Shop) -> None:
     """A worker past its lease does not mark a webhook that another has taken."""
 
-    @shop.inbox.on("payments")  # type: ignore[untyped-decorator]
+    @shop.inbox.on("payments")  # type: ignore[untyped-decorator]  # the inbox is of either mode
     def handle(event: Any, entry: Any) -> None:
         shop.advance_clock(61)
         stored = shop.received.find(EntryQuery(id=entry.id)).items[0]

@@ -92,7 +92,7 @@ class Process:
 
         def beating(work: Any, target: Any) -> Heart:
             self.heart = Heart(work, target)
-            return self.heart  # type: ignore[no-any-return]
+            return self.heart  # type: ignore[no-any-return]  # set above
 
         shelf, core = shared.shelf(), sync_core(Ports(clock=shared.clock)).core
         self.renewals = EntryRenewals(shelf, core.nanoseconds, heartbeat=beating)
@@ -292,7 +292,7 @@ def test_most_urgent_lease_is_renewed_first() -> None:
     for entry in reversed(shared.store.due(2)):
         held_entries.append(process.renewals.hold(entry, ENTRY_LEASE))
         shared.pause(0.1)
-    shared.store.swap = noting  # type: ignore[method-assign]
+    shared.store.swap = noting  # type: ignore[method-assign]  # records the writes
     process.beat()
     assert (["b", "a"], 2) == (order, len(held_entries))
 
@@ -349,7 +349,7 @@ def test_inbox_and_outbox_have_short_leases() -> None:
     shop.outbox = shop.outbox_over(shop.sent, lease=None)
     lease_spans: list[Any] = []
 
-    @shop.inbox.on("payments")  # type: ignore[untyped-decorator]
+    @shop.inbox.on("payments")  # type: ignore[untyped-decorator]  # the inbox is of either mode
     def handle(_: Any, entry: Any) -> None:
         lease_spans.append(entry.due - shop.clock.utc())
 

@@ -301,7 +301,7 @@ async def test_waiting_callers_share_the_failure(world: World) -> None:
         assert times == len(stage.token_requests())
         assert [True, True] == ["invalid_client" in str(error) for error in raised_errors]
     reports = ("CredentialRefreshFailed", False)
-    assert [reports, reports] == [(event.error, event.still_works) for event in world.events]  # type: ignore[attr-defined]  # of this kind
+    assert [reports, reports] == [(event.error, event.still_works) for event in world.events]
     assert raised_errors[0] is not raised_errors[1]
     assert ["TokenNotRenewed"] * 2 == world.event_names()
     stage.vendor.answers(grants(2))

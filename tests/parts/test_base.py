@@ -122,7 +122,7 @@ def test_observers_are_plain_functions() -> None:
     async def observe(event: Event, /) -> None: ...
 
     with pytest.raises(ConfigurationError, match="observe") as excinfo:
-        CircuitBreaker(observers=[observe])  # type: ignore[list-item]
+        CircuitBreaker(observers=[observe])  # type: ignore[list-item]  # refused
 
     assert "observers" == excinfo.value.path
 

@@ -96,7 +96,7 @@ def test_refusals_are_reported(use: Callable[..., Any]) -> None:
         use(bulkhead, functools.partial(use, bulkhead, int))
 
     assert ["CallRefused"] == recorder.kinds()
-    assert ("v", "BulkheadFull") == (recorder[0].service, recorder[0].error)  # type: ignore[attr-defined]
+    assert ("v", "BulkheadFull") == (recorder[0].service, recorder[0].error)
 
 
 def test_threads_are_never_more_than_places() -> None:
@@ -288,12 +288,11 @@ def test_keyed_bulkheads_have_places_for_each_key(use: Callable[..., Any]) -> No
     def call_inside() -> int:
         with pytest.raises(BulkheadFull, match=r"^v: 1 calls are under way"):
             use(other_bulkhead.keyed("a"), lambda: pytest.fail("called"))
-        return use(other_bulkhead, int) + use(bulkhead, int)  # type: ignore[no-any-return]
+        return use(other_bulkhead, int) + use(bulkhead, int)  # type: ignore[no-any-return]  # `use` returns what the function does
 
     for _ in range(2):
         assert 0 == use(single_bulkhead, call_inside)
 
     assert [("v", "a", "BulkheadFull")] * 2 == [
-        (event.service, event.tenant, event.error)  # type: ignore[attr-defined]
-        for event in recorder
+        (event.service, event.tenant, event.error) for event in recorder
     ]

@@ -205,10 +205,10 @@ def test_changes_and_refusals_are_reported(use: Callable[..., Any]) -> None:
         "CircuitChanged",
     ] == recorder.kinds()
     opened_event, refused_event, half_open, closed_event = recorder
-    assert CircuitState.HALF_OPEN is half_open.state  # type: ignore[attr-defined]
-    assert CircuitState.OPEN is opened_event.state  # type: ignore[attr-defined]
-    assert ("CircuitBreakerOpen", 1.0) == (refused_event.error, refused_event.retry_after)  # type: ignore[attr-defined]
-    assert CircuitState.CLOSED is closed_event.state  # type: ignore[attr-defined]
+    assert CircuitState.HALF_OPEN is half_open.state
+    assert CircuitState.OPEN is opened_event.state
+    assert ("CircuitBreakerOpen", 1.0) == (refused_event.error, refused_event.retry_after)
+    assert CircuitState.CLOSED is closed_event.state
     assert {"v"} == {event.service for event in recorder}
 
 

@@ -255,7 +255,7 @@ def test_guards_nest_and_are_shared(make: Callable[[], Any]) -> None:
 
     async def enter() -> int:
         async with part.guard(), part.guard():
-            return await part.call(as_async(int), "2")  # type: ignore[no-any-return]
+            return await part.call(as_async(int), "2")  # type: ignore[no-any-return]  # the part is of any kind
 
     assert 2 == run(enter())
 

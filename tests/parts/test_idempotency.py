@@ -146,7 +146,7 @@ def test_a_payload_can_be_compared() -> None:
     part, shop = keeper(), Shop()
 
     with pytest.raises(InvalidData) as excinfo:
-        part.call("k", shop.sell, object())  # type: ignore[arg-type]
+        part.call("k", shop.sell, object())  # type: ignore[arg-type]  # refused
 
     assert ("payload", []) == (excinfo.value.field, shop.effects)
 

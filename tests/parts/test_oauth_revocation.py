@@ -122,7 +122,7 @@ class Hub:
 
     def get(self) -> OAuthCredentials:
         """Get the token as another process."""
-        return self.run(lambda tokens: tokens.get(CRM, None))  # type: ignore[no-any-return]  # it is
+        return self.run(lambda tokens: tokens.get(CRM, None))  # type: ignore[no-any-return]  # `run` returns what the function does
 
     def revoke(self) -> None:
         """Revoke the token as another process."""

@@ -10,7 +10,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 from moorage.adapters.state.memory import MemoryStorage
-from moorage.domain.observation.events import Event
 from moorage.domain.state.commands import Command
 from moorage.errors import StorageUnavailable
 from moorage.testing.fakes.clock import VirtualClock, nanoseconds
@@ -100,7 +99,7 @@ class DistantStore(PlainStore):
         return answer
 
 
-class Seen(list[Event]):
+class Seen(list[Any]):
     """An observer that records its events."""
 
     __call__ = list.append

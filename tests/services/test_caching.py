@@ -70,7 +70,7 @@ async def test_fresh_response_is_reused(world: World) -> None:
     (miss_event, hit) = events_of(world, CacheMissed, CacheHit)
     assert not miss_event.stale
     assert (59.0, False, "vat") == (hit.age, hit.stale, hit.service)
-    assert (0, 200) == (world.events[-1].attempts, world.events[-1].status)  # type: ignore[attr-defined]  # the call's end
+    assert (0, 200) == (world.events[-1].attempts, world.events[-1].status)
     assert [False, True] == [end.cached for end in events_of(world, CallFinished)]
 
 

@@ -92,8 +92,8 @@ async def test_events_of_a_retry(world: World) -> None:
         finished_event.started_at,
     )
     paused_event, rested_event = world.events[3], world.events[4]
-    assert (3.0, 3.0) == (paused_event.delay, rested_event.delay)  # type: ignore[attr-defined]
-    assert [2.0, 0.0] == [e.duration for e in world.events if "Attempt" in type(e).__name__]  # type: ignore[attr-defined]
+    assert (3.0, 3.0) == (paused_event.delay, rested_event.delay)
+    assert [2.0, 0.0] == [e.duration for e in world.events if "Attempt" in type(e).__name__]
 
 
 @sync_and_async
@@ -143,7 +143,7 @@ async def test_slow_attempt_is_reported(world: World, took: float, slow: bool) -
 
     await manager.call("vat", GET)
 
-    assert [slow] == [e.slow for e in world.events if type(e).__name__ == "AttemptFinished"]  # type: ignore[attr-defined]
+    assert [slow] == [e.slow for e in world.events if type(e).__name__ == "AttemptFinished"]
 
 
 @sync_and_async

@@ -114,7 +114,7 @@ def test_broken_download_is_resumed() -> None:
     ]
     assert [(WIRE, "a", target) for target in targets] == vendor.asked
     assert [True, True, True] == [
-        item.arriving.settled  # type: ignore[attr-defined]  # ours
+        item.arriving.settled  # type: ignore[attr-defined]  # an attribute of the fake
         for item in (first, second, third)
     ]
     assert (INFO, 10, 50, 50) == (download.info, download.start, download.length, download.done)
@@ -181,7 +181,7 @@ def test_wrong_range_is_not_used() -> None:
 
     with pytest.raises(VendorFailed, match="different range"):
         read_all(download)
-    assert others.arriving.settled  # type: ignore[attr-defined]  # ours
+    assert others.arriving.settled  # type: ignore[attr-defined]  # an attribute of the fake
     assert b"" == run_plain(download.read())
 
 
@@ -202,7 +202,7 @@ def test_excess_or_foreign_bytes_fail(opened: Callable[[], Opened], result: str)
         read_all(download)
     assert "Discard the bytes that were read, and download again." == excinfo.value.remedy
     assert ([], b"") == (vendor.asked, run_plain(download.read()))
-    assert first.arriving.settled  # type: ignore[attr-defined]  # ours
+    assert first.arriving.settled  # type: ignore[attr-defined]  # an attribute of the fake
 
 
 def test_short_download_is_a_broken_connection() -> None:

@@ -150,7 +150,7 @@ async def test_transform_errors_pass_through(world: World) -> None:
 
     assert 1 == len(world.vendor.requests)
     assert 0 == (await manager.circuit_state("vat")).failures
-    assert ("KeyError", False) == (world.events[-1].error, world.events[-1].cancelled)  # type: ignore[attr-defined]
+    assert ("KeyError", False) == (world.events[-1].error, world.events[-1].cancelled)
 
 
 @sync_and_async

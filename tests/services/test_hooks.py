@@ -127,7 +127,7 @@ async def test_failing_fallback_keeps_the_first_error(world: World) -> None:
 
     assert isinstance(excinfo.value.__context__, VendorFailed)
     finished_event = world.events[-1]
-    assert ("ZeroDivisionError", False) == (finished_event.error, finished_event.fallback)  # type: ignore[attr-defined]
+    assert ("ZeroDivisionError", False) == (finished_event.error, finished_event.fallback)
 
 
 @sync_and_async

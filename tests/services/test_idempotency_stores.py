@@ -46,7 +46,7 @@ async def test_uncopyable_result_is_returned_once(world: World) -> None:
 
     assert "do not repeat" in excinfo.value.remedy
     assert ("k", "TypeError") == next(
-        (event.idempotency_key, event.error)  # type: ignore[attr-defined]
+        (event.idempotency_key, event.error)
         for event in world.events
         if type(event).__name__ == "AnswerNotStored"
     )

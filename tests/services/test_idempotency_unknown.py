@@ -483,4 +483,4 @@ async def test_only_unknown_keys_are_resolved(world: World) -> None:
 
     with pytest.raises(Exception, match="No service") as excinfo:
         await manager.resolve_key("banc", "k", done=False)
-    assert "banc" == excinfo.value.service  # type: ignore[attr-defined]
+    assert "banc" == excinfo.value.service  # type: ignore[attr-defined]  # a ConnectorError

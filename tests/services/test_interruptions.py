@@ -374,7 +374,7 @@ def test_interrupted_call_emits_its_end(mode: str, error: type[BaseException]) -
 
     for world, _, _ in every_interruption(mode, error, scene):
         assert ("CallStarted", "CallFinished") == (world.event_names()[0], world.event_names()[-1])
-        assert world.events[-1].cancelled  # type: ignore[attr-defined]
+        assert world.events[-1].cancelled
 
 
 @sync_and_async

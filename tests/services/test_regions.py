@@ -65,7 +65,7 @@ async def test_refused_connection_moves_on_at_once(world: World, request_: Reque
 
     assert (200, ["eu", "us"], []) == (response.status, regions_used(world), world.sleeper.slept)
     last_event = world.events[-1]
-    assert (2, "us") == (last_event.attempts, last_event.region)  # type: ignore[attr-defined]  # CallFinished
+    assert (2, "us") == (last_event.attempts, last_event.region)
 
 
 @sync_and_async

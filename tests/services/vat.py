@@ -32,4 +32,4 @@ async def fail(world: World, manager: object, times: int = 1) -> None:
     for _ in range(times):
         world.vendor.answers(503)
         with pytest.raises(VendorFailed):
-            await manager.call("vat", GET)  # type: ignore[attr-defined]  # a face
+            await manager.call("vat", GET)  # type: ignore[attr-defined]  # a manager of either mode

@@ -251,10 +251,10 @@ def store_for(
         while (row := await ask_store("add", attempt)) is None:
             worker.wakes = world.now + 1_000_000
             await SchedulerStep("waits for its lane", lambda: None)
-        return row  # type: ignore[no-any-return]
+        return row  # type: ignore[no-any-return]  # an entry, as `add` returns
 
     async def find(query: EntryQuery) -> EntryPage[OutboxEntry]:
-        return await ask_store(f"find {query.id}", partial(outbox.find, worker.name, query))  # type: ignore[no-any-return]
+        return await ask_store(f"find {query.id}", partial(outbox.find, worker.name, query))  # type: ignore[no-any-return]  # a page, as `find` returns
 
     async def remove(_: Any) -> int:
         raise AssertionError("not part of this world")

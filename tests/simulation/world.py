@@ -289,7 +289,7 @@ class World:
             await SchedulerStep(f"slept {seconds:.6f}", lambda: None)
 
         async def send(request: Request, url: str, timeouts: Timeouts) -> Response:
-            return await self.vendor.send(self, worker, request, url, timeouts)  # type: ignore[no-any-return]
+            return await self.vendor.send(self, worker, request, url, timeouts)  # type: ignore[no-any-return]  # a Response
 
         def token() -> int:
             self._tokens += 1
@@ -453,7 +453,7 @@ class Vendor:
         worker.wakes = world.now + duration // 2
         if trouble == 3 or world.strikes("break_off"):
             await SchedulerStep("connection breaks off", _raise_broken_off)
-        return await SchedulerStep("answer arrives", lambda: answer)  # type: ignore[no-any-return]
+        return await SchedulerStep("answer arrives", lambda: answer)  # type: ignore[no-any-return]  # a Response
 
     def _process(
         self,

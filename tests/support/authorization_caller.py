@@ -194,12 +194,12 @@ class Signer:
                     part.to_bytes(32, "big") for part in utils.decode_dss_signature(der)
                 )
             case "EdDSA":
-                return self._key.sign(content)  # type: ignore[no-any-return]  # bytes
+                return self._key.sign(content)  # type: ignore[no-any-return]  # a signature is bytes
             case "PS256":
                 way = padding.PSS(padding.MGF1(hashes.SHA256()), 32)
-                return self._key.sign(content, way, hashes.SHA256())  # type: ignore[no-any-return]  # bytes
+                return self._key.sign(content, way, hashes.SHA256())  # type: ignore[no-any-return]  # a signature is bytes
             case _:
-                return self._key.sign(content, padding.PKCS1v15(), hashes.SHA256())  # type: ignore[no-any-return]  # bytes
+                return self._key.sign(content, padding.PKCS1v15(), hashes.SHA256())  # type: ignore[no-any-return]  # a signature is bytes
 
     def proof(  # noqa: D417 - the rest is claims
         self,

@@ -12,7 +12,7 @@ from uuid import uuid4
 
 import django
 import psycopg
-import pymysql  # type: ignore[import-untyped]
+import pymysql  # type: ignore[import-untyped]  # PyMySQL has no types
 from django.conf import settings
 from django.core.management import call_command
 from django.db import connections

@@ -30,7 +30,6 @@ from moorage.domain.resilience.admission import Pause
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
 
-    from moorage.domain.observation.events import Event
     from moorage.domain.state.commands import Command
 
 PLAIN, AWAITED, DISTANT = "plain", "awaited", "awaited, distant store"
@@ -471,7 +470,7 @@ class World:
         self.sleeper = Sleeper(self)
         self.locks = Locks(self)
         self.gather = Gather(self)
-        self.events: list[Event] = []
+        self.events: list[Any] = []
         self.points: list[str] = []
         self.interrupt_at: int | None = None
         self.interruption: type[BaseException] = Interruption

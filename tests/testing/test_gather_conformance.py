@@ -29,7 +29,7 @@ class _Inventive(AsyncioGather):
     async def every(
         self, steps: Sequence[Callable[[], Awaitable[Item]]], /, *, at_once: int
     ) -> list[Item]:
-        return [*await super().every(steps, at_once=at_once), 0]  # type: ignore[list-item]
+        return [*await super().every(steps, at_once=at_once), 0]  # type: ignore[list-item]  # the defect
 
 
 class _Unbounded(AsyncioGather):

@@ -308,7 +308,7 @@ def test_other_operations_are_unsupported() -> None:
         with pytest.raises(UnsupportedByVendor):
             ask()
     with pytest.raises(InvalidData):
-        sms.send(SmsMessage(to=TO, text="Hi", extra={"amazon_sns": []}))  # type: ignore[dict-item]
+        sms.send(SmsMessage(to=TO, text="Hi", extra={"amazon_sns": []}))  # type: ignore[dict-item]  # refused
 
     assert 1 == len(sandbox.requests)
 

@@ -167,7 +167,7 @@ def test_bulk_template_data_is_merged() -> None:
     request = batch_request(
         Postmark(), BulkMessage(base=base, recipients=[custom_recipient, "b@example.com"])
     )
-    first, second = json.loads(request.body)["Messages"]  # type: ignore[arg-type]  # bytes
+    first, second = json.loads(request.body)["Messages"]  # type: ignore[arg-type]  # the body is bytes
 
     assert "/email/batchWithTemplates" == request.path
     assert ({"a": 1, "b": {"c": 2}}, {"a": 1}) == (first["TemplateModel"], second["TemplateModel"])

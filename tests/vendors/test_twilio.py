@@ -247,7 +247,7 @@ def test_key_may_stand_for_the_account() -> None:
     """An API key's secret is sent with the key's SID as the user name."""
     vendor = Twilio(account_sid=SANDBOX.account_sid, api_key="SK1", credentials=Secret("s"))
 
-    assert {"SK1"} == {service.credentials.username for service in vendor.services().values()}  # type: ignore[union-attr]
+    assert {"SK1"} == {service.credentials.username for service in vendor.services().values()}  # type: ignore[union-attr]  # a username and a password
     assert all(service.needs_credentials for service in VENDOR.services().values())
 
 

@@ -120,7 +120,7 @@ def test_label_in_pdf_is_recovered_at_once(shop: Shop) -> None:
         recovery_fails = request.path.endswith("/recovery")
         return reply({}, 500) if recovery_fails else real_answer(request)
 
-    shop.sandbox.answer = answer  # type: ignore[method-assign]
+    shop.sandbox.answer = answer  # type: ignore[method-assign]  # one answer fails
     shipment = shop.shipping.create_shipment(rate, idempotency_key="k-2")
     (label,) = shipment.labels
     assert (LabelFormat.UNKNOWN, "GIF", None) == (

@@ -42,4 +42,4 @@ def _distributions(*context: Any) -> Iterator[Any]:
 
 
 sys.meta_path.insert(0, _HidingFinder)
-metadata.MetadataPathFinder.find_distributions = staticmethod(_distributions)  # type: ignore[method-assign, assignment]
+metadata.MetadataPathFinder.find_distributions = staticmethod(_distributions)  # type: ignore[method-assign, assignment]  # hides other packages
