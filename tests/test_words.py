@@ -46,6 +46,12 @@ def _advice(text: str) -> list[str]:
         ("class CalmPath: ...", "'calm' in the name 'CalmPath'"),
         ("def lent_client(): ...", "'lent' in the name 'lent_client'"),
         ("pantry = 1", "'pantry' in the name 'pantry'"),
+        ("x = f()  # noqa", "silenced check"),  # words: a sample
+        ("x = f()  # noqa: S101, SLF001", "silenced check"),  # words: a sample
+        ("x = f()  # type: ignore[arg-type, misc]", "silenced check"),  # words: a sample
+        ("x = f()  # pyright: ignore[reportX]  # noqa: S1", "silenced check"),  # words: a sample
+        ("if x:  # pragma: no cover\n    f()", "silenced check"),  # words: a sample
+        ("# ruff: noqa: S101", "silenced check"),  # words: a sample
     ],
 )
 def test_wording_is_reported(text: str, advice: str) -> None:
@@ -76,6 +82,10 @@ def test_wording_is_reported(text: str, advice: str) -> None:
         "def f(below): ...",
         "def told(): ...",
         "def calmly(): ...",
+        "x = f()  # noqa: S101, SLF001 - only a sample",
+        "x = f()  # type: ignore[arg-type]  # only a sample",
+        "x = f()  # type: ignore[arg-type]  # noqa: S101 - only a sample",
+        "if x:  # pragma: no cover - only on Windows\n    f()",
     ],
 )
 def test_good_wording_is_left_alone(text: str) -> None:

@@ -1,4 +1,4 @@
-"""Check the wording of docstrings, error messages and names.
+"""Check the wording of docstrings, error messages and names, and the reasons of silenced checks.
 
 `python -m tools.words` checks the folders in `FOLDERS`; `python -m tools.words PATH ...` checks
 the given files or folders. It prints `file:line` and the wording to use instead, and exits with
@@ -102,6 +102,11 @@ ERRORS: Final = frozenset(
 _CONSONANT_SOUND: Final = re.compile(r"(?i)^(?:us[aeu]|uni[^nm]|util|eu|ewe|on(?:e|ce)\b)")
 _ARTICLE: Final = re.compile(r"(?<![\w`'\"./{<-])([Aa]n?) (`{0,2})([A-Za-z][\w-]*)")
 _SILENT_H: Final = re.compile(r"(?i)^(?:hour|honest|honou?r|heir)")
+_SILENCER: Final = re.compile(
+    r"# *(?:ruff: *)?(?:noqa(?:: *[A-Z]+\d*(?:, *[A-Z]+\d*)*)?"
+    r"|(?:type|pyright): *ignore(?:\[[^]]*\])?|pragma: *no +\w+)"
+)
+_REASON: Final = re.compile(r"[^\W\d_]{2}")
 _EXCEPTION: Final = "# words: "
 
 
@@ -125,14 +130,18 @@ class Finding(NamedTuple):
 def check(text: str, path: Path) -> list[Finding]:
     """Return the wordings to change in a Python file, by line.
 
-    Messages of errors are left alone in tests: a fake's error is for nobody to read.
+    Messages of errors are left alone in tests: a fake's error is for nobody to read. In
+    `tests/typing` every line that silences a check is an expected mistake, and needs no reason.
     """
     tree = ast.parse(text)
     lines = text.splitlines()
     messages = [] if path.parts[:1] == ("tests",) else _messages(tree, [])
+    silencers = [] if path.parts[:2] == ("tests", "typing") else _silencers(lines)
     findings = [
         Finding(path, line, advice)
-        for line, advice in sorted({*_docstrings(tree), *_articles(tree), *messages, *_names(tree)})
+        for line, advice in sorted(
+            {*_docstrings(tree), *_articles(tree), *messages, *_names(tree), *silencers}
+        )
         if _EXCEPTION not in lines[line - 1]
     ]
     findings += [Finding(path, 1, advice) for advice in _metaphors_in_name(path.stem)]
@@ -172,6 +181,15 @@ def _docstrings(tree: ast.Module) -> Iterator[_Finding]:
         for phrase, better in PHRASES.items():
             if match := re.search(rf"(?i)(?:{phrase})\b", text):
                 yield statement.lineno, f"{match[0]!r} in a docstring: say {better}"
+
+
+def _silencers(lines: Sequence[str]) -> Iterator[_Finding]:
+    """Yield the lines that silence a check and give no reason."""
+    for number, line in enumerate(lines, 1):
+        if match := _SILENCER.search(line):
+            reason = _SILENCER.sub("", line[match.start() :])
+            if not _REASON.search(reason):
+                yield number, "silenced check: add the reason on the same line"
 
 
 def _articles(tree: ast.Module) -> Iterator[_Finding]:
