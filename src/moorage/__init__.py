@@ -148,6 +148,7 @@ if TYPE_CHECKING:
     from moorage.errors import RetryBudgetExhausted as RetryBudgetExhausted
     from moorage.errors import StateUnavailable as StateUnavailable
     from moorage.errors import StorageUnavailable as StorageUnavailable
+    from moorage.errors import TransactionConflict as TransactionConflict
     from moorage.errors import UnsupportedByVendor as UnsupportedByVendor
     from moorage.errors import VendorFailed as VendorFailed
     from moorage.errors import VendorRejected as VendorRejected
@@ -334,6 +335,7 @@ _HOME = {
             "AttemptTimeout",
             "LocalFailure",
             "DestinationRefused",
+            "TransactionConflict",
             "DeadlineExceeded",
             "AuthenticationFailed",
             "CredentialNotFound",

@@ -5,7 +5,8 @@ ConnectorError
 ├── ConnectionFailed                could not reach the vendor, or was cut off
 │   ├── AttemptTimeout              one attempt took longer than it may
 │   ├── LocalFailure                our own side could not send; the vendor is not to blame
-│   └── DestinationRefused          the URL leads where it must not; nothing was sent
+│   ├── DestinationRefused          the URL leads where it must not; nothing was sent
+│   └── TransactionConflict         the database undid a transaction in favour of another one
 ├── DeadlineExceeded                the whole call took longer than it may
 ├── AuthenticationFailed            the vendor refused who we say we are
 ├── CredentialNotFound              no credential is stored for this service
@@ -328,6 +329,20 @@ class DestinationRefused(ConnectionFailed):
 
     retryable = False
     remedy = "Take the URL for an attack or a mistake, or allow its host or network in the guard."
+
+    def __init__(
+        self, message: str, *, may_have_been_processed: bool = False, **fields: Any
+    ) -> None:
+        super().__init__(message, may_have_been_processed=may_have_been_processed, **fields)
+
+
+class TransactionConflict(ConnectionFailed):
+    """The database undid a whole transaction, because of a deadlock or of concurrent changes.
+
+    Nothing of it remains, so the same transaction may be performed again.
+    """
+
+    remedy = "Perform the transaction again, and change rows in the same order everywhere."
 
     def __init__(
         self, message: str, *, may_have_been_processed: bool = False, **fields: Any

@@ -29,6 +29,7 @@ KINDS = {
 }
 FAILED = {"ConnectionFailed", "AttemptTimeout", "VendorFailed", "OutcomeUnknown"}
 GOOD = {
+    "TransactionConflict",
     "VendorRejected",
     "InvalidRequest",
     "PaymentDeclined",

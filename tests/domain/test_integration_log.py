@@ -71,6 +71,7 @@ STATUS_OF = {
     "PaymentDeclined": "rejected",
     "FileNotFound": "rejected",
     "IdempotencyConflict": "rejected",
+    "TransactionConflict": "rejected",
     "AttemptTimeout": "timeout",
     "DeadlineExceeded": "timeout",
     "RateLimitExceeded": "held_back",

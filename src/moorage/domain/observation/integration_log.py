@@ -52,6 +52,7 @@ _STATUS_OF_ERROR: Final[Mapping[str, IntegrationStatus]] = {
     "PaymentDeclined": IntegrationStatus.REJECTED,
     "FileNotFound": IntegrationStatus.REJECTED,
     "IdempotencyConflict": IntegrationStatus.REJECTED,
+    "TransactionConflict": IntegrationStatus.REJECTED,
     "AttemptTimeout": IntegrationStatus.TIMEOUT,
     "DeadlineExceeded": IntegrationStatus.TIMEOUT,
     "RateLimitExceeded": IntegrationStatus.HELD_BACK,

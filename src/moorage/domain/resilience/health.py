@@ -23,6 +23,7 @@ from moorage.errors import (
     RateLimitExceeded,
     RetryBudgetExhausted,
     StorageUnavailable,
+    TransactionConflict,
     UnsupportedByVendor,
     VendorFailed,
     VendorRejected,
@@ -33,6 +34,9 @@ SICK = (ConnectionFailed, VendorFailed, OutcomeUnknown)
 
 REFUSED = (VendorRejected, AuthenticationFailed)
 """The service answered, and the answer was no."""
+
+_HEALTHY: Final = (*REFUSED, TransactionConflict)
+"""The service answered; a conflict between transactions is no outage of the database."""
 
 UNASKED = (
     BulkheadFull,
@@ -90,10 +94,12 @@ def health(error: Exception) -> Outcome:
     """
     if isinstance(error, UNASKED) or is_internal(error):
         return Outcome.NEUTRAL
+    if isinstance(error, _HEALTHY):
+        return Outcome.GOOD
     if isinstance(error, SICK) or not isinstance(error, ConnectorError):
         return Outcome.FAILED
     is_limited = isinstance(error, RateLimitExceeded) and error.by_vendor
-    return Outcome.GOOD if is_limited or isinstance(error, REFUSED) else Outcome.NEUTRAL
+    return Outcome.GOOD if is_limited else Outcome.NEUTRAL
 
 
 def may_have_acted(error: Exception) -> bool:

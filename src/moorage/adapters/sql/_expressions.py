@@ -1,0 +1,107 @@
+"""Expressions of SQLAlchemy as statements: their values are parameters by construction.
+
+An expression may still carry text that its author wrote: `text()`, `literal_column()`, operators of
+one's own, hints and prefixes. Whether that text was a literal cannot be seen any more, so it is
+refused.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from sqlalchemy import DDL, BindParameter, Extract, bindparam, text
+from sqlalchemy.sql.dml import UpdateBase
+from sqlalchemy.sql.elements import ClauseElement, TextClause
+from sqlalchemy.sql.expression import Executable, SelectBase
+from sqlalchemy.sql.operators import custom_op
+from sqlalchemy.sql.visitors import iterate
+
+from moorage.errors import InvalidData
+
+if TYPE_CHECKING:
+    from moorage.adapters.sql.statements import Statement
+
+_HINTS: Final = ("_hints", "_statement_hints", "_prefixes", "_suffixes", "_with_options")
+
+
+def check_expression(expression: object, *, safe: bool) -> Executable:
+    """Return the expression, if it contains no text of its author.
+
+    Raises:
+        InvalidData: it is no expression, contains text, or is of the wrong kind.
+    """
+    if not isinstance(expression, ClauseElement) or not isinstance(expression, Executable):
+        raise InvalidData(
+            f"An object of type {type(expression).__name__} is no SQL statement.",
+            field="statement",
+            remedy="Give a literal text, or an expression of SQLAlchemy such as select(table).",
+        )
+    if safe and not isinstance(expression, SelectBase) and not isinstance(expression, TextClause):
+        raise InvalidData(
+            f"An expression of type {type(expression).__name__} is no query.",
+            field="statement",
+            remedy="Declare it as a Command.",
+        )
+    for element in iterate(cast("Any", expression)):
+        what = "a change" if safe and isinstance(element, UpdateBase) else _own_text(element)
+        if what is not None:
+            raise InvalidData(
+                f"The expression contains {what}.",
+                field="statement",
+                remedy="Use tables, columns, functions and values of SQLAlchemy only, or declare"
+                " the whole statement as a literal text; declare a change as a Command.",
+            )
+    return expression
+
+
+def _own_text(element: object) -> str | None:
+    return _text_of_clause(element) or _text_of_options(element)
+
+
+def _text_of_clause(element: object) -> str | None:
+    if isinstance(element, TextClause):
+        return "text()"
+    if isinstance(element, DDL):
+        return "DDL()"
+    if isinstance(element, Extract) and not element.field.isidentifier():
+        return "a field of extract() that is no name"
+    if isinstance(element, BindParameter) and element.literal_execute:
+        return "a value that is rendered into the text"
+    return None
+
+
+def _text_of_options(element: Any) -> str | None:
+    if getattr(element, "is_literal", False) and element.name != "*":
+        return "literal_column()"
+    clause = getattr(element, "_post_values_clause", None)
+    constraint = getattr(clause, "constraint_target", None)
+    if isinstance(constraint, str) and not constraint.isidentifier():
+        return "a constraint that is no name"
+    for operator in ("operator", "modifier"):
+        if isinstance(getattr(element, operator, None), custom_op):
+            return "an operator of its own"
+    if any(getattr(element, name, None) for name in _HINTS):
+        return "a hint or a prefix"
+    return None
+
+
+def executable_of(statement: Statement) -> tuple[Any, frozenset[str], frozenset[str]]:
+    """Return the statement for SQLAlchemy, and the names of its parameters and of its lists."""
+    sql = statement.text
+    if sql is None:
+        expression = cast("Any", statement.expression)
+        required: set[str] = set()
+        for element in iterate(expression):
+            if isinstance(element, BindParameter) and element.required:
+                required.add(element.key)
+        lists = frozenset(
+            element.key
+            for element in iterate(expression)
+            if isinstance(element, BindParameter) and element.required and element.expanding
+        )
+        return expression, frozenset(required), lists
+    clause = text(sql.text)
+    if sql.lists:
+        expanding: list[Any] = [bindparam(name, expanding=True) for name in sql.lists]
+        clause = clause.bindparams(*expanding)
+    return clause, sql.parameters, sql.lists

@@ -1,0 +1,151 @@
+"""SQL statements, which are declared once as values and performed with parameters.
+
+A text has to be a literal of the program. A type checker sees that by `LiteralString`; when the
+program runs, a literal is a constant of the code that declares the statement. A text that was put
+together from values, by whichever means, is a new object and no constant.
+"""
+
+from __future__ import annotations
+
+from inspect import currentframe
+from typing import TYPE_CHECKING, Any, Final, LiteralString, cast
+
+from moorage.domain.connectors.sql_text import SqlText, read_sql
+from moorage.errors import InvalidData
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from sqlalchemy.sql.expression import Executable
+
+
+_COMPREHENSIONS: Final = frozenset({"<listcomp>", "<setcomp>", "<dictcomp>"})
+
+
+class Statement:
+    """A declared SQL statement, which never changes: a `Query` or a `Command`.
+
+    Attributes:
+        name: its name in events, errors and logs.
+        safe: True if it changes nothing.
+        repeatable: True if performing it twice has the same effect as performing it once.
+        text: the checked text; None if the statement is an expression of SQLAlchemy.
+        expression: the expression of SQLAlchemy; None if the statement has a text.
+    """
+
+    __slots__ = ("_compiled", "expression", "name", "repeatable", "safe", "text")
+
+    name: str
+    safe: bool
+    repeatable: bool
+    text: SqlText | None
+    expression: Executable | None
+    _compiled: Any
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"A statement cannot be changed: {name}.")
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name}>"
+
+
+class Query(Statement):
+    """A statement that only reads. It is repeated after a failure.
+
+    Args:
+        statement: a literal text such as "SELECT name FROM customers WHERE id = :id", or an
+            expression of SQLAlchemy such as `select(customers)`. Values are parameters: `:id` for
+            one value, `IN :ids` for a list of them.
+        name: the name of the statement, such as "customers.find".
+    """
+
+    __slots__ = ()
+
+    def __init__(self, statement: LiteralString | Executable, *, name: str) -> None:
+        _declare(self, statement, name, currentframe(), safe=True, repeatable=True)
+
+
+class Command(Statement):
+    """A statement that changes rows. It is repeated only if it certainly did not happen.
+
+    Args:
+        statement: a literal text such as "DELETE FROM carts WHERE id = :id", or an expression of
+            SQLAlchemy such as `delete(carts)`.
+        name: the name of the statement, such as "carts.delete".
+        repeatable: True if performing it twice has the same effect as performing it once. Then it
+            is repeated like a query.
+    """
+
+    __slots__ = ()
+
+    def __init__(
+        self, statement: LiteralString | Executable, *, name: str, repeatable: bool = False
+    ) -> None:
+        _declare(self, statement, name, currentframe(), safe=False, repeatable=repeatable)
+
+
+def _declare(
+    target: Statement,
+    statement: object,
+    name: str,
+    frame: FrameType | None,
+    *,
+    safe: bool,
+    repeatable: bool,
+) -> None:
+    if type(name) is not str or not name:
+        raise InvalidData(
+            "A SQL statement has no name.",
+            field="name",
+            remedy='Give it a name such as "customers.find".',
+        )
+    text = expression = None
+    if isinstance(statement, str):
+        if not _is_literal(statement, frame):
+            raise InvalidData(
+                f"The text of the statement {name!r} was put together while the program runs, so it"
+                " may contain a value.",
+                field="statement",
+                remedy="Write the text as one literal where the statement is declared, and values"
+                " as parameters such as :name. For variable columns and conditions, declare an"
+                " expression of SQLAlchemy, such as select(table).where(…).",
+            )
+        text = read_sql(statement)
+        if safe and not text.reads:
+            raise InvalidData(
+                f"The statement {name!r} is no query.",
+                field="statement",
+                remedy="Declare it as a Command.",
+            )
+    else:
+        from moorage.adapters.sql._expressions import (  # noqa: PLC0415 - imports SQLAlchemy
+            check_expression,
+        )
+
+        expression = check_expression(statement, safe=safe)
+    values = {"text": text, "expression": expression, "name": name, "safe": safe}
+    for field, value in {**values, "repeatable": repeatable, "_compiled": None}.items():
+        object.__setattr__(target, field, value)
+
+
+def _is_literal(text: str, frame: FrameType | None) -> bool:
+    """Return whether the text is a constant of the code that called the constructor."""
+    frame = frame and frame.f_back
+    while frame is not None:
+        if _is_constant(text, frame.f_code.co_consts):
+            return True
+        # Before Python 3.12 a comprehension is a function, and its literals are its caller's.
+        frame = frame.f_back if frame.f_code.co_name in _COMPREHENSIONS else None
+    return False
+
+
+def _is_constant(text: str, constants: tuple[object, ...]) -> bool:
+    """Return whether the text is one of the constants, or in a tuple among them."""
+    return any(
+        constant is text
+        or (
+            isinstance(constant, (tuple, frozenset))
+            and _is_constant(text, tuple(cast("tuple[object, ...]", constant)))
+        )
+        for constant in constants
+    )

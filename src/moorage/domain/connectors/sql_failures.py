@@ -1,0 +1,335 @@
+"""The meaning of a database's failures: which error of ours, and whether the work may be done.
+
+Laws:
+
+1. A statement that the server reports as failed changed nothing: outside a transaction it was
+   undone alone, and inside one the connector undoes everything. This holds for tables with
+   transactions; MyISAM has none.
+2. A connection that is lost leaves the outcome open only if the lost answer was that of a write
+   outside a transaction, or of a COMMIT.
+3. No error quotes the driver, because its text may hold a password or a value.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+
+from moorage.errors import (
+    AttemptTimeout,
+    AuthenticationFailed,
+    ConnectionFailed,
+    InvalidRequest,
+    TransactionConflict,
+    VendorFailed,
+    VendorRejected,
+)
+
+if TYPE_CHECKING:
+    from moorage.errors import ConnectorError
+
+
+class SqlPhase(Enum):
+    """The progress of an operation on a database.
+
+    `CONNECTING`: nothing was sent. `UNDONE`: what was sent has no effect without a COMMIT that was
+    not sent. `SENT`: what was sent may have its effect although no answer came.
+    """
+
+    CONNECTING = "connecting"
+    UNDONE = "undone"
+    SENT = "sent"
+
+
+@attrs.frozen
+class SqlFault:
+    """The facts about an exception of a driver.
+
+    Attributes:
+        system: "postgresql", "mysql" or "sqlite".
+        code: the SQLSTATE of PostgreSQL, the number of MySQL, the name of SQLite; None if the
+            exception has none.
+        words: the driver's text in lower case, which is compared and never shown.
+        constraint: the name of the violated constraint, if the server tells it.
+    """
+
+    system: str
+    code: str | None = None
+    words: str = attrs.field(default="", repr=False)
+    constraint: str | None = None
+
+
+class _Meaning(Enum):
+    LOST = "lost"
+    TIMEOUT = "timeout"
+    LOCKED = "locked"
+    CONFLICT = "conflict"
+    CONSTRAINT = "constraint"
+    PASSWORD = "password"  # noqa: S105 - the name of a failure
+    PERMISSION = "permission"
+    DATABASE = "database"
+    STATEMENT = "statement"
+    BROKEN = "broken"
+    READ_ONLY = "read-only"
+    FULL = "full"
+    STARTING = "starting"
+    HOST = "host"
+    REFUSED = "refused"
+    TLS = "tls"
+    SLOW_CONNECT = "slow connect"
+    CANCELLED = "cancelled"
+    OTHER = "other"
+
+
+_POSTGRESQL: Final = (
+    ("28", _Meaning.PASSWORD),
+    ("3D000", _Meaning.DATABASE),
+    ("23", _Meaning.CONSTRAINT),
+    ("40001", _Meaning.CONFLICT),
+    ("40P01", _Meaning.CONFLICT),
+    ("40003", _Meaning.LOST),
+    ("55P03", _Meaning.LOCKED),
+    ("57014", _Meaning.TIMEOUT),
+    ("57P03", _Meaning.STARTING),
+    ("57P", _Meaning.LOST),
+    ("25P03", _Meaning.LOST),
+    ("25P04", _Meaning.LOST),
+    ("08", _Meaning.LOST),
+    ("25006", _Meaning.READ_ONLY),
+    ("53300", _Meaning.FULL),
+    ("53", _Meaning.BROKEN),
+    ("58", _Meaning.BROKEN),
+    ("XX", _Meaning.BROKEN),
+    ("42501", _Meaning.PERMISSION),
+    ("42", _Meaning.STATEMENT),
+    ("22", _Meaning.STATEMENT),
+    ("0A", _Meaning.STATEMENT),
+    ("25", _Meaning.STATEMENT),
+)
+"""Beginnings of SQLSTATEs, the longer ones of a class first."""
+
+_MYSQL: Final = {
+    **dict.fromkeys((1044, 1045, 1698, 1251, 1275, 1862), _Meaning.PASSWORD),
+    **dict.fromkeys((1142, 1143, 1227, 1370), _Meaning.PERMISSION),
+    1049: _Meaning.DATABASE,
+    **dict.fromkeys(
+        (1022, 1048, 1062, 1169, 1216, 1217, 1364, 1451, 1452, 1557, 1586, 3819, 4025),
+        _Meaning.CONSTRAINT,
+    ),
+    **dict.fromkeys((1020, 1213, 1614), _Meaning.CONFLICT),
+    **dict.fromkeys((1205, 3572), _Meaning.LOCKED),
+    **dict.fromkeys((1969, 3024), _Meaning.TIMEOUT),
+    1317: _Meaning.CANCELLED,
+    **dict.fromkeys((0, 1053, 1077, 1079, 1152, 1158, 1159, 1160, 1161, 1927), _Meaning.LOST),
+    **dict.fromkeys((2006, 2013, 2014, 2055, 4031), _Meaning.LOST),
+    **dict.fromkeys((1040, 1203, 1226), _Meaning.FULL),
+    **dict.fromkeys((1290, 1792, 1836), _Meaning.READ_ONLY),
+    **dict.fromkeys((2002, 2003), _Meaning.REFUSED),
+    2005: _Meaning.HOST,
+    **dict.fromkeys((2026, 3159), _Meaning.TLS),
+    **dict.fromkeys((1021, 1030, 1037, 1038, 1041, 1114, 1135, 1194, 1195), _Meaning.BROKEN),
+    **dict.fromkeys((1054, 1064, 1066, 1109, 1136, 1146, 1241, 1242), _Meaning.STATEMENT),
+    **dict.fromkeys((1264, 1265, 1292, 1305, 1366, 1406, 1690), _Meaning.STATEMENT),
+}
+
+_SQLITE: Final = (
+    ("SQLITE_CONSTRAINT", _Meaning.CONSTRAINT),
+    ("SQLITE_BUSY", _Meaning.CONFLICT),
+    ("SQLITE_LOCKED", _Meaning.CONFLICT),
+    ("SQLITE_INTERRUPT", _Meaning.TIMEOUT),
+    ("SQLITE_READONLY", _Meaning.READ_ONLY),
+    ("SQLITE_CANTOPEN", _Meaning.DATABASE),
+    ("SQLITE_AUTH", _Meaning.PERMISSION),
+    ("SQLITE_PERM", _Meaning.PERMISSION),
+    ("SQLITE_FULL", _Meaning.BROKEN),
+    ("SQLITE_IOERR", _Meaning.BROKEN),
+    ("SQLITE_CORRUPT", _Meaning.BROKEN),
+    ("SQLITE_NOTADB", _Meaning.BROKEN),
+    ("SQLITE_NOMEM", _Meaning.BROKEN),
+    ("SQLITE_", _Meaning.STATEMENT),
+)
+
+_WORDS: Final = (
+    ("certificate", _Meaning.TLS),
+    ("ssl", _Meaning.TLS),
+    ("tls", _Meaning.TLS),
+    ("resolve", _Meaning.HOST),
+    ("translate host name", _Meaning.HOST),
+    ("name or service not known", _Meaning.HOST),
+    ("nodename nor servname", _Meaning.HOST),
+    ("unknown mysql server host", _Meaning.HOST),
+    ("temporary failure in name", _Meaning.HOST),
+    ("authentication failed", _Meaning.PASSWORD),
+    ("access denied", _Meaning.PASSWORD),
+    ("no password", _Meaning.PASSWORD),
+    ("pg_hba.conf", _Meaning.PASSWORD),
+    ("role", _Meaning.PASSWORD),
+    ("database", _Meaning.DATABASE),
+    ("too many", _Meaning.FULL),
+    ("slots", _Meaning.FULL),
+    ("starting up", _Meaning.STARTING),
+    ("shutting down", _Meaning.STARTING),
+    ("recovery mode", _Meaning.STARTING),
+    ("timeout", _Meaning.SLOW_CONNECT),
+    ("timed out", _Meaning.SLOW_CONNECT),
+    ("refused", _Meaning.REFUSED),
+    ("no such file", _Meaning.REFUSED),
+)
+"""Words of drivers that give no code while they connect; the first that occurs decides."""
+
+_UNSENT: Final[dict[_Meaning, tuple[str, str]]] = {
+    _Meaning.FULL: (
+        "The database accepts no more connections.",
+        "Lower `connections`, or raise the limit of the server.",
+    ),
+    _Meaning.STARTING: (
+        "The database is starting or shutting down.",
+        "Try again when it is up.",
+    ),
+    _Meaning.HOST: (
+        "The host of the database is unknown.",
+        "Correct the host, or the name server.",
+    ),
+    _Meaning.REFUSED: (
+        "Nothing accepts connections at the address of the database.",
+        "Start the database, or correct the host and the port.",
+    ),
+    _Meaning.TLS: (
+        "No trusted connection to the database could be made: TLS failed.",
+        "Check that the server offers TLS, the name in its certificate, and the authorities.",
+    ),
+    _Meaning.SLOW_CONNECT: (
+        "The database did not accept a connection in time.",
+        "Check the address and the network, or raise `connect_timeout`.",
+    ),
+    _Meaning.READ_ONLY: (
+        "The database is read-only, so nothing was written.",
+        "Point the connector to the primary server, or leave `read_only` out.",
+    ),
+    _Meaning.CANCELLED: (
+        "An administrator cancelled the statement, so it changed nothing.",
+        "Try again, or ask the administrator.",
+    ),
+}
+"""Failures before anything could happen."""
+
+_REJECTED: Final[dict[_Meaning, tuple[type[VendorRejected], str, str]]] = {
+    _Meaning.CONSTRAINT: (
+        VendorRejected,
+        "The change contradicts a constraint of the table",
+        "Correct the values; nothing was changed.",
+    ),
+    _Meaning.STATEMENT: (
+        InvalidRequest,
+        "The database does not accept the statement or a value",
+        "Correct the statement, the names in it or the values; nothing was changed.",
+    ),
+    _Meaning.DATABASE: (
+        VendorRejected,
+        "The server has no such database",
+        "Correct the name of the database, or create it.",
+    ),
+    _Meaning.OTHER: (
+        VendorRejected,
+        "The database refused the statement",
+        "Look the code up in the manual of the database; nothing was changed.",
+    ),
+}
+
+
+def sql_error(fault: SqlFault, phase: SqlPhase) -> ConnectorError:
+    """Return the error for a failure of a database."""
+    meaning = _meaning(fault, phase)
+    code: dict[str, Any] = {"vendor_code": fault.code}
+    if meaning in _UNSENT:
+        message, remedy = _UNSENT[meaning]
+        retryable = meaning not in {_Meaning.TLS, _Meaning.HOST}
+        return ConnectionFailed(
+            message, may_have_been_processed=False, remedy=remedy, retryable=retryable
+        )
+    if meaning in _REJECTED:
+        kind, message, remedy = _REJECTED[meaning]
+        named = f" ({fault.constraint})" if fault.constraint else ""
+        return kind(f"{message}{named}.", remedy=remedy, **code)
+    if meaning is _Meaning.PASSWORD:
+        return AuthenticationFailed(
+            "The database refused the user or the password.",
+            remedy="Correct the user and the password of the connector.",
+            **code,
+        )
+    if meaning is _Meaning.PERMISSION:
+        return AuthenticationFailed(
+            "The user of the connector may not perform this statement.",
+            remedy="Grant the permission to the user of the connector.",
+            **code,
+        )
+    if meaning is _Meaning.CONFLICT:
+        return TransactionConflict(
+            "The database undid the transaction because of another one that ran at the same time."
+        )
+    if meaning in {_Meaning.TIMEOUT, _Meaning.LOCKED}:
+        return timed_out(SqlPhase.UNDONE, locked=meaning is _Meaning.LOCKED)
+    if meaning is _Meaning.BROKEN:
+        return VendorFailed(
+            "The database reports a failure of its own.",
+            remedy="Look at the log of the database server.",
+            **code,
+        )
+    return connection_lost(phase)
+
+
+def connection_lost(phase: SqlPhase) -> ConnectionFailed:
+    """Return the error for a connection that ended."""
+    return ConnectionFailed(
+        "The connection to the database was lost.",
+        may_have_been_processed=phase is SqlPhase.SENT,
+        remedy="Check that the database is up, and the network and proxies before it.",
+    )
+
+
+def timed_out(phase: SqlPhase, *, locked: bool = False) -> AttemptTimeout:
+    """Return the error for a statement that exceeded its time."""
+    return AttemptTimeout(
+        "The statement waited too long for rows that others hold."
+        if locked
+        else "The statement took longer than the attempt may.",
+        may_have_been_processed=phase is SqlPhase.SENT,
+        remedy="Look at the plan of the statement and at locks, or allow the call more time.",
+    )
+
+
+def _meaning(fault: SqlFault, phase: SqlPhase) -> _Meaning:
+    meaning = None if fault.code is None else _coded(fault.system, fault.code)
+    if phase is SqlPhase.CONNECTING and meaning in {None, _Meaning.LOST, _Meaning.REFUSED}:
+        # Drivers report several causes under one code while they connect.
+        by_words = next((what for words, what in _WORDS if words in fault.words), None)
+        return by_words or meaning or _Meaning.LOST
+    if meaning is not None:
+        return meaning
+    return _Meaning.LOST if fault.code is None else _Meaning.OTHER
+
+
+def _coded(system: str, code: str) -> _Meaning | None:
+    if system == "mysql":
+        return _MYSQL.get(int(code)) if code.isdecimal() else None
+    table = _SQLITE if system == "sqlite" else _POSTGRESQL
+    return next((what for beginning, what in table if code.startswith(beginning)), None)
+
+
+def server_time_limit(seconds: float) -> float:
+    """Return the time limit in seconds that the server gets for the statements of an attempt.
+
+    It ends 10 to 50 milliseconds before the attempt, so that the server's own report arrives: only
+    that proves that nothing happened. It is a multiple of 40 milliseconds, so that calls with the
+    same timeout share it, and a connection is told of it once.
+    """
+    if seconds >= _FINE:
+        return int((seconds - _MARGIN) / _GRID) * _GRID
+    return max(0.001, int(seconds * 800) / 1000)
+
+
+_GRID: Final = 0.04
+_MARGIN: Final = 0.01
+_FINE: Final = 0.1

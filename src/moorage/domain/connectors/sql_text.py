@@ -1,0 +1,220 @@
+"""The rules for the text of a SQL statement: values are parameters, never part of the text.
+
+A text is read into tokens without a grammar of SQL, so the rules hold for every database:
+
+1. Quoted text, comments, backslashes and dollar quotes are refused, and so is a semicolon: there is
+   one statement, and no place in which a value could hide.
+2. A number is refused where a parameter belongs: beside a comparison, in a list of values, after
+   LIMIT and the like. Elsewhere it is part of the statement, as in `numeric(10, 2)`.
+3. A parameter is `:name`. After IN it stands for a list.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+import attrs
+
+from moorage.errors import InvalidData
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_TOKEN: Final = re.compile(
+    r"""
+      (?P<space>\s+)
+    | (?P<comment>--|/\*|\#(?![>\-]))
+    | (?P<quoted>'|\$|\\)
+    | (?P<identifier>"(?:[^"]|"")*"|`(?:[^`]|``)*`)
+    | (?P<cast>::)
+    | (?<![:\w]):(?P<bind>\w+)(?!:)
+    | (?P<operator>->>?|\#>>?|\#-|@>|<@|\|\||&&)
+    | (?P<number>(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+\-]?\d+)?)
+    | (?P<word>[^\W\d]\w*)
+    | (?P<comparison><=>|<=|>=|<>|!=|!~\*?|~\*?|=|<|>)
+    | (?P<semicolon>;)
+    | (?P<other>.)
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+
+_BEFORE_VALUE: Final = frozenset(
+    {
+        "AND", "BETWEEN", "FETCH", "FIRST", "HAVING", "ILIKE", "IN", "IS", "LIKE", "LIMIT",
+        "NEXT", "NOT", "OFFSET", "ON", "OR", "REGEXP", "RLIKE", "TOP", "VALUES", "WHEN", "WHERE",
+        "XOR",
+    }
+)  # fmt: skip
+"""The words after which a value may stand."""
+
+_LISTS: Final = frozenset({"IN", "VALUES"})
+
+_READING: Final = frozenset({"SELECT", "WITH", "VALUES", "TABLE", "SHOW", "EXPLAIN", "DESCRIBE"})
+_WRITING: Final = frozenset({"INSERT", "UPDATE", "DELETE", "MERGE", "REPLACE", "INTO"})
+
+_REFUSALS: Final = {
+    "comment": ("has a comment", "Write the comment beside the statement, in Python."),
+    "quoted": (
+        "has quoted text, a dollar sign or a backslash",
+        "Write a parameter such as :name in its place, and pass the value when it is performed.",
+    ),
+    "semicolon": (
+        "has a semicolon",
+        "Declare each statement on its own, without a semicolon.",
+    ),
+}
+_UNCLOSED: Final = '"`'
+
+
+@attrs.frozen
+class SqlText:
+    """The text of one SQL statement that contains no values.
+
+    Attributes:
+        text: the text.
+        parameters: the names of its parameters.
+        lists: the names of the parameters that stand after IN, each for a list of values.
+        reads: True if the statement begins like a query, and none of its parts begins like a
+            change. A function that it calls may still change something.
+        has_double_quotes: True if a name is in double quotes, which MySQL takes for a value.
+    """
+
+    text: str
+    parameters: frozenset[str]
+    lists: frozenset[str]
+    reads: bool = True
+    has_double_quotes: bool = False
+
+
+@attrs.frozen
+class _Token:
+    kind: str
+    text: str
+    at: int
+
+    @property
+    def word(self) -> str:
+        """Return the keyword or name in capitals; an empty text for another token."""
+        return self.text.upper() if self.kind == "word" else ""
+
+
+def read_sql(text: object) -> SqlText:
+    """Return a checked SQL text.
+
+    Raises:
+        InvalidData: the text holds a value, a comment or several statements, or it is no text.
+    """
+    if type(text) is not str or not text.strip():
+        raise InvalidData(
+            f"A SQL statement must be a text, not {type(text).__name__}."
+            if type(text) is not str
+            else "The SQL statement is empty.",
+            field="text",
+            remedy="Write the statement as a literal text with parameters such as :name.",
+        )
+    tokens = [
+        _Token(match.lastgroup or "other", match[match.lastgroup or 0], match.start())
+        for match in _TOKEN.finditer(text)
+        if match.lastgroup != "space"
+    ]
+    parameters, lists = set[str](), set[str]()
+    for number, token in enumerate(tokens):
+        refusal = _REFUSALS.get(token.kind)
+        if refusal is not None or (token.kind == "other" and token.text in _UNCLOSED):
+            what, remedy = refusal or ("has a quote without its end", "Close the quote.")
+            raise _refused(what, token, remedy)
+        if token.kind == "bind":
+            if not token.text.isidentifier():
+                raise _refused(
+                    "has a parameter whose name begins with a digit",
+                    token,
+                    "Begin the name of a parameter with a letter, as in :name.",
+                )
+            parameters.add(token.text)
+            if _begins_list(tokens, number):
+                lists.add(token.text)
+    _refuse_numbers(tokens)
+    return SqlText(
+        text,
+        frozenset(parameters),
+        frozenset(lists),
+        _reads(tokens),
+        any(token.kind == "identifier" and token.text.startswith('"') for token in tokens),
+    )
+
+
+def _reads(tokens: Sequence[_Token]) -> bool:
+    first = next((token.word for token in tokens if token.text != "("), "")
+    return first in _READING and not any(
+        token.word in _WRITING
+        and (tokens[number - 1].text in {"(", ")"} or token.word == "INTO" or first == "EXPLAIN")
+        for number, token in enumerate(tokens)
+    )
+
+
+def _begins_list(tokens: Sequence[_Token], number: int) -> bool:
+    """Return whether the parameter is alone after IN, in parentheses or not."""
+    before = tokens[number - 1] if number else None
+    if before is None:
+        return False
+    if before.word == "IN":
+        return True
+    after = tokens[number + 1].text if number + 1 < len(tokens) else ""
+    return before.text == "(" and after == ")" and number > 1 and tokens[number - 2].word == "IN"
+
+
+def _refuse_numbers(tokens: Sequence[_Token]) -> None:
+    """Refuse a number in a place where a parameter belongs."""
+    lists: list[bool] = []
+    for number, token in enumerate(tokens):
+        before = tokens[number - 1] if number else None
+        if token.text == "(":
+            lists.append(
+                (before is not None and before.word in _LISTS)
+                or (before is not None and before.text == "," and _continues_values(tokens, number))
+            )
+        elif token.text == ")":
+            if lists:
+                lists.pop()
+        elif token.kind == "number" and (
+            _is_compared(tokens, number) or (bool(lists) and lists[-1])
+        ):
+            raise _refused(
+                "has a number where a parameter belongs",
+                token,
+                "Write a parameter such as :name in its place, and pass the number when it is"
+                " performed.",
+            )
+
+
+def _continues_values(tokens: Sequence[_Token], number: int) -> bool:
+    """Return whether the parenthesis begins a further row of VALUES."""
+    depth = 0
+    for token in reversed(tokens[:number]):
+        depth += (token.text == ")") - (token.text == "(")
+        if depth == 0 and token.kind == "word":
+            return token.word == "VALUES"
+    return False
+
+
+def _is_compared(tokens: Sequence[_Token], number: int) -> bool:
+    """Return whether the number is an operand of a comparison, or follows a word of conditions."""
+    first = number - 1
+    while first >= 0 and tokens[first].text in {"+", "-", "("}:
+        first -= 1
+    before = tokens[first] if first >= 0 else None
+    if before is not None and (before.kind == "comparison" or before.word in _BEFORE_VALUE):
+        return True
+    last = number + 1
+    while last < len(tokens) and tokens[last].text == ")":
+        last += 1
+    after = tokens[last] if last < len(tokens) else None
+    return after is not None and after.kind == "comparison"
+
+
+def _refused(what: str, token: _Token, remedy: str) -> InvalidData:
+    # The text itself may hold a value, so the error tells only the place.
+    return InvalidData(
+        f"The SQL statement {what}, at character {token.at + 1}.", field="text", remedy=remedy
+    )

@@ -1,0 +1,292 @@
+"""The declaration of SQL statements: every door by which a value could enter the text is shut."""
+
+from __future__ import annotations
+
+import json
+import string
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import sqlalchemy as sa
+from hypothesis import given
+from hypothesis import strategies as st
+from sqlalchemy.dialects import postgresql
+
+from moorage import InvalidData
+from moorage.adapters.sql.statements import Command, Query
+from moorage.domain.connectors.sql_text import read_sql
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+ORDERS = sa.table("orders", sa.column("id"), sa.column("status"), sa.column("total"))
+EVIL = "1 OR TRUE"
+IDENTIFIER = "orders, passwords"
+
+GOOD_TEXTS = [
+    "SELECT 1",
+    "SELECT id, total + 1 FROM orders WHERE id = :id",
+    "SELECT id FROM orders WHERE id IN :ids AND status IN (:statuses) LIMIT :limit",
+    "SELECT CAST(total AS numeric(10, 2)), data -> 0, data ->> :key FROM orders",
+    "SELECT created::date, coalesce(total, 0) FROM orders ORDER BY 2",
+    "INSERT INTO orders (id, total) VALUES (:id, :total), (:other, :rest) RETURNING id",
+    'SELECT "Order", `key` FROM orders',
+    "SELECT tags[1 : 2] FROM orders",
+]
+
+
+@pytest.mark.parametrize("text", GOOD_TEXTS)
+def test_usual_statements_are_accepted(text: str) -> None:
+    """A statement whose values are parameters is accepted, with numbers that are part of it."""
+    assert text == read_sql(text).text
+
+
+@pytest.mark.parametrize(
+    "text, reason",
+    [
+        ("SELECT id FROM orders WHERE status = 'open'", "quoted text"),
+        ("SELECT id FROM orders WHERE status = $tag$open$tag$", "dollar sign"),
+        (r"SELECT id FROM orders WHERE status = :a \:b", "backslash"),
+        ("SELECT id FROM orders -- WHERE total > :limit", "comment"),
+        ("SELECT id /* all */ FROM orders", "comment"),
+        ("SELECT id FROM orders # all", "comment"),
+        ("SELECT id FROM orders; DELETE FROM orders", "semicolon"),
+        ("SELECT id FROM orders;", "semicolon"),
+        ("SELECT id FROM orders WHERE id = 7", "number"),
+        ("SELECT id FROM orders WHERE id = -7.5e3", "number"),
+        ("SELECT id FROM orders WHERE 7 < id", "number"),
+        ("SELECT id FROM orders WHERE id BETWEEN :low AND 7", "number"),
+        ("SELECT id FROM orders WHERE id IN (:first, 7)", "number"),
+        ("SELECT id FROM orders WHERE id = :id OR 1", "number"),
+        ("SELECT id FROM orders LIMIT 7", "number"),
+        ("INSERT INTO orders VALUES (:id, 7)", "number"),
+        ("INSERT INTO orders VALUES (:id, :total), (8, :other)", "number"),
+        ("UPDATE orders SET total = 7", "number"),
+        ('SELECT "id FROM orders', "quote without its end"),
+        ("SELECT :1", "begins with a digit"),
+        ("", "empty"),
+    ],
+)
+def test_values_in_a_text_are_refused(text: str, reason: str) -> None:
+    """A value, a comment or a second statement in a text is refused, and never quoted."""
+    with pytest.raises(InvalidData, match=reason) as excinfo:
+        read_sql(text)
+
+    assert not text or text not in str(excinfo.value)
+
+
+def test_parameters_and_lists_are_found() -> None:
+    """The names of parameters are known, and those after IN stand for lists."""
+    sql = read_sql("SELECT id FROM orders WHERE id IN (:ids) AND kind IN :kinds AND total > :low")
+
+    assert {"ids", "kinds", "low"} == set(sql.parameters)
+    assert {"ids", "kinds"} == set(sql.lists)
+
+
+@given(st.text(alphabet=string.printable, max_size=40))
+def test_no_quote_or_second_statement_survives(tail: str) -> None:
+    """No accepted text has a quoted value, a comment or a semicolon outside a quoted name."""
+    try:
+        sql = read_sql(f"SELECT id FROM orders WHERE status = :status {tail}")
+    except InvalidData:
+        return
+    outside = "".join(
+        part for number, part in enumerate(sql.text.replace("`", '"').split('"')) if not number % 2
+    )
+    assert not set("';$\\") & set(outside)
+    assert "--" not in outside
+    assert "/*" not in outside
+
+
+def _by_concatenation(value: str) -> str:
+    return "SELECT id FROM orders WHERE id = " + value
+
+
+def _by_percent(value: str) -> str:
+    return "SELECT id FROM orders WHERE id = %s" % value  # noqa: UP031 - the door that is tried
+
+
+def _by_format(value: str) -> str:
+    return "SELECT id FROM orders WHERE id = {}".format(value)  # noqa: UP032 - the door that is tried
+
+
+def _by_f_string(value: str) -> str:
+    return f"SELECT id FROM orders WHERE id = {value}"
+
+
+def _by_join(value: str) -> str:
+    return " ".join(["SELECT id FROM orders WHERE id =", value])  # noqa: FLY002 - the door that is tried
+
+
+def _by_template(value: str) -> str:
+    return string.Template("SELECT id FROM orders WHERE id = ${value}").substitute(value=value)
+
+
+def _by_replacement(value: str) -> str:
+    return "SELECT id FROM orders WHERE id = VALUE".replace("VALUE", value)
+
+
+def _by_json(value: str) -> str:
+    return "SELECT id FROM orders WHERE data = " + json.dumps({"id": value})
+
+
+def _by_array(value: str) -> str:
+    return "SELECT id FROM orders WHERE id = ANY(" + str([value]) + ")"
+
+
+def _by_parameter_name(value: str) -> str:
+    return "SELECT id FROM orders WHERE id = :" + value
+
+
+DOORS = [
+    _by_concatenation,
+    _by_percent,
+    _by_format,
+    _by_f_string,
+    _by_join,
+    _by_template,
+    _by_replacement,
+    _by_json,
+    _by_array,
+    _by_parameter_name,
+]
+
+
+@pytest.mark.parametrize("door", DOORS)
+@pytest.mark.parametrize("value", [EVIL, IDENTIFIER, "id", "x'; DROP TABLE orders; --"])
+@pytest.mark.parametrize("kind", [Query, Command])
+def test_text_put_together_is_refused(
+    kind: Callable[..., object], door: Callable[[str], str], value: str
+) -> None:
+    """A text that was put together is refused by every way, even if it is harmless SQL."""
+    with pytest.raises(InvalidData, match="put together"):
+        kind(door(value), name="orders.find")
+
+
+def test_text_of_another_function_is_refused() -> None:
+    """A text that a function passes on is refused, since its origin cannot be seen."""
+
+    def declare(text: str) -> object:
+        return Query(text, name="orders.find")  # pyright: ignore[reportArgumentType]  # the door that is tried
+
+    with pytest.raises(InvalidData, match="put together"):
+        declare("SELECT id FROM orders")
+
+
+class Text(str):
+    """A text with a behaviour of its own."""
+
+    __slots__ = ()
+
+
+def test_other_types_are_refused() -> None:
+    """Bytes, subclasses of str, and other objects are no statements."""
+    for statement in (b"SELECT 1", Text("SELECT 1"), 7, None, ORDERS):
+        wrong: Any = statement
+        with pytest.raises(InvalidData):
+            Query(wrong, name="orders.find")
+
+
+def test_literals_are_accepted_wherever_they_stand() -> None:
+    """A literal is accepted in a function, in a table, in a loop, and in several lines."""
+    table = {"find": Query("SELECT id FROM orders WHERE id = :id", name="find")}
+    queries = [
+        # A constant of the loop is a constant of the code that declares the statement.
+        Query(text, name="loop")
+        for text in ("SELECT id FROM orders", "SELECT total FROM orders")
+    ]
+    long = Query("SELECT id FROM orders WHERE id = :id AND status = :status", name="long")
+
+    assert ["find", "loop", "loop", "long"] == [
+        query.name for query in (*table.values(), *queries, long)
+    ]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "DELETE FROM orders",
+        "WITH gone AS (DELETE FROM orders RETURNING id) SELECT id FROM gone",
+        "EXPLAIN ANALYZE DELETE FROM orders",
+        "SELECT id INTO copies FROM orders",
+    ],
+)
+def test_changes_are_no_queries(text: str) -> None:
+    """A statement that changes rows does not count as reading."""
+    assert not read_sql(text).reads
+
+
+def test_change_as_query_is_refused() -> None:
+    """A change that is declared as a query is refused, because queries are repeated."""
+    with pytest.raises(InvalidData, match="no query"):
+        Query("DELETE FROM orders", name="orders.delete")
+    with pytest.raises(InvalidData, match="no query"):
+        Query(sa.delete(ORDERS), name="orders.delete")
+    inserted = sa.insert(ORDERS).returning(ORDERS.c.id).cte()
+    with pytest.raises(InvalidData, match="contains a change"):
+        Query(sa.select(inserted), name="orders.insert")
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        sa.text(EVIL),
+        sa.select(ORDERS).where(sa.text(EVIL)),
+        sa.select(sa.literal_column(EVIL)),
+        sa.select(ORDERS).where(ORDERS.c.id.op(f"= {EVIL} OR")(1)),
+        sa.select(ORDERS).where(ORDERS.c.id.bool_op(EVIL)(1)),
+        sa.select(ORDERS).prefix_with(EVIL),
+        sa.select(ORDERS).suffix_with(EVIL),
+        sa.select(ORDERS).with_hint(ORDERS, EVIL),
+        sa.select(ORDERS).with_statement_hint(EVIL),
+        sa.select(sa.extract(EVIL, ORDERS.c.id)),
+        sa.select(ORDERS).where(ORDERS.c.id == sa.bindparam("x", EVIL, literal_execute=True)),
+        sa.select(ORDERS).where(ORDERS.c.id.in_(sa.select(sa.literal_column(EVIL)))),
+    ],
+)
+def test_text_in_an_expression_is_refused(expression: Any) -> None:
+    """An expression with a text of its author is refused, however deep it is."""
+    with pytest.raises(InvalidData) as excinfo:
+        Query(expression, name="orders.find")
+
+    assert EVIL not in str(excinfo.value)
+
+
+def test_constraint_that_is_no_name_is_refused() -> None:
+    """The constraint of an upsert has to be a name."""
+    upsert = postgresql.insert(ORDERS).on_conflict_do_nothing(constraint=EVIL)
+    with pytest.raises(InvalidData, match="constraint"):
+        Command(upsert, name="orders.upsert")
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        sa.select(ORDERS).where(ORDERS.c.status == EVIL),
+        sa.select(ORDERS).where(ORDERS.c.id.in_([EVIL])),
+        sa.select(sa.table(EVIL, sa.column(IDENTIFIER))),
+        sa.select(ORDERS.c.id.label(EVIL)).limit(7),
+        sa.select(sa.func.count()).select_from(ORDERS),
+    ],
+)
+def test_values_of_expressions_are_parameters_or_quoted_names(expression: Any) -> None:
+    """Values in an expression become parameters, and names are quoted."""
+    statement = Query(expression, name="orders.find")
+    text = str(statement.expression)
+
+    assert EVIL not in text.replace(f'"{EVIL}"', "").replace(f'"{IDENTIFIER}"', "")
+
+
+def test_statements_cannot_be_changed() -> None:
+    """A declared statement keeps its text, and shows its name."""
+    query = Query("SELECT id FROM orders", name="orders.list")
+    with pytest.raises(AttributeError):
+        query.text = read_sql("SELECT 2")
+
+    assert "<Query orders.list>" == repr(query)
+
+
+def test_name_is_required() -> None:
+    """A statement needs a name, because events and errors show it."""
+    with pytest.raises(InvalidData, match="no name"):
+        Query("SELECT 1", name="")
