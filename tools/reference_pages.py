@@ -61,6 +61,7 @@ _PAGES: Final = (
             "Service",
             "Endpoint",
             "Region",
+            "HttpOperation",
             "OperationAttempt",
             "Request",
             "Response",

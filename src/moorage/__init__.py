@@ -100,6 +100,7 @@ if TYPE_CHECKING:
     from moorage.domain.secrets.personal import Personal as Personal
     from moorage.domain.secrets.secret import Secret as Secret
     from moorage.domain.service.cache_policy import CachePolicy as CachePolicy
+    from moorage.domain.service.operation import HttpOperation as HttpOperation
     from moorage.domain.service.operation import OperationAttempt as OperationAttempt
     from moorage.domain.service.region import Region as Region
     from moorage.domain.service.safety import Safety as Safety
@@ -196,6 +197,7 @@ _HOME = {
     "Service": "domain.service.settings",
     "Endpoint": "domain.service.settings",
     "Region": "domain.service.region",
+    "HttpOperation": "domain.service.operation",
     "OperationAttempt": "domain.service.operation",
     "Request": "domain.http.requests",
     "Response": "domain.http.requests",

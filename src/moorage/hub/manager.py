@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from typing import Unpack
 
     from moorage.domain.http.requests import Response
+    from moorage.domain.service.operation import HttpOperation
     from moorage.domain.service.settings import Service
     from moorage.hub.streams import AsyncStreamedAnswer, StreamedAnswer
     from moorage.ports.operation import AsyncOperation, Operation
@@ -355,7 +356,7 @@ class ConnectorManager(_Manager):
     def perform(
         self,
         service: str,
-        operation: Operation[R],
+        operation: Operation[R] | HttpOperation[R],
         *,
         tenant: str | None = None,
         endpoint: str | None = None,
@@ -372,12 +373,14 @@ class ConnectorManager(_Manager):
 
         Args:
             service: the name of a configured service.
-            operation: the operation; `perform` of it is called once for each attempt.
+            operation: the operation; `perform` of it is called once for each attempt. The request
+                of a `moorage.HttpOperation` is sent once for each attempt.
             tenant: whose limits, circuit and keys to use.
             endpoint: the endpoint whose settings apply; by default the one with the operation's
                 name, if there is one.
             idempotency_key: identifies one effect: a repeat returns a copy of the same result.
             payload: what the effect depends on; the same key with another payload is a conflict.
+                An HTTP operation has none: its request is compared.
             timeout: seconds for the whole call, in place of the service's.
             request_id: correlation id, in place of a new one.
             subject: id of the person whose data it is about, for searches in the log.
@@ -385,24 +388,23 @@ class ConnectorManager(_Manager):
         Raises:
             ConnectorError: the call failed; the class tells the reason.
         """
+        from moorage.domain.service.operation import HttpOperation  # noqa: PLC0415 - few need it
         from moorage.runtime.operation_steps import operation_sync  # noqa: PLC0415 - few need it
 
         flows = self._flows
+        options: dict[str, Any] = {
+            "tenant": tenant,
+            "endpoint": endpoint,
+            "idempotency_key": idempotency_key,
+            "timeout": timeout,
+            "request_id": request_id,
+            "subject": subject,
+        }
+        if isinstance(operation, HttpOperation):
+            return run_now(flows.exchange(service, operation, payload, options))
+        step = operation_sync(operation, flows.core)
         return value_of(  # type: ignore[no-any-return]  # the operation's
-            run_now(
-                flows.run(
-                    service,
-                    operation_sync(operation, flows.core),
-                    tenant=tenant,
-                    endpoint=endpoint,
-                    idempotency_key=idempotency_key,
-                    payload=payload,
-                    timeout=timeout,
-                    request_id=request_id,
-                    subject=subject,
-                    operation=operation,
-                )
-            )
+            run_now(flows.run(service, step, payload=payload, operation=operation, **options))
         )
 
     def protect(
@@ -571,7 +573,7 @@ class AsyncConnectorManager(_Manager):
     async def perform(  # noqa: D102 - documented by its twin
         self,
         service: str,
-        operation: AsyncOperation[R],
+        operation: AsyncOperation[R] | HttpOperation[R],
         *,
         tenant: str | None = None,
         endpoint: str | None = None,
@@ -581,22 +583,23 @@ class AsyncConnectorManager(_Manager):
         request_id: str | None = None,
         subject: str | None = None,
     ) -> R:
+        from moorage.domain.service.operation import HttpOperation  # noqa: PLC0415 - few need it
         from moorage.runtime.operation_steps import operation_async  # noqa: PLC0415 - few need it
 
         flows = self._flows
+        options: dict[str, Any] = {
+            "tenant": tenant,
+            "endpoint": endpoint,
+            "idempotency_key": idempotency_key,
+            "timeout": timeout,
+            "request_id": request_id,
+            "subject": subject,
+        }
+        if isinstance(operation, HttpOperation):
+            return await flows.exchange(service, operation, payload, options)
+        step = operation_async(operation, flows.core)
         return value_of(  # type: ignore[no-any-return]  # the operation's
-            await flows.run(
-                service,
-                operation_async(operation, flows.core),
-                tenant=tenant,
-                endpoint=endpoint,
-                idempotency_key=idempotency_key,
-                payload=payload,
-                timeout=timeout,
-                request_id=request_id,
-                subject=subject,
-                operation=operation,
-            )
+            await flows.run(service, step, payload=payload, operation=operation, **options)
         )
 
     def protect(

@@ -1,8 +1,18 @@
-"""Operations on foreign systems that are not HTTP requests, such as a SQL statement."""
+"""Operations of foreign systems: the facts of one attempt, and HTTP requests as operations."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Generic, TypeVar
+
 import attrs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from moorage.domain.http.requests import Request, Response
+    from moorage.errors import ConnectorError
+
+T = TypeVar("T")
 
 
 @attrs.frozen
@@ -19,3 +29,42 @@ class OperationAttempt:
     number: int
     timeout: float
     idempotency_key: str | None = attrs.field(default=None, repr=False)
+
+
+def _nothing_refused(_: Response) -> None:
+    """Find nothing wrong with an answer whose status is that of a success."""
+
+
+@attrs.frozen(kw_only=True)
+class HttpOperation(Generic[T]):
+    """An operation that is one HTTP request, such as a call of a GraphQL or JSON-RPC service.
+
+    Attributes:
+        name: the name in events, errors and logs, such as "orders.list". An endpoint of the service
+            with this name applies to the operation.
+        request: the request. Its `idempotent` tells if it may be repeated.
+        read: reads the result from a successful answer. An answer from which it raises counts as
+            lost, and is not stored under an idempotency key. It may be called several times.
+        refusal: returns the error that an answer stands for although its status is that of a
+            success; None if it stands for none.
+        system: the kind of the foreign system, such as "graphql".
+        safe: whether the operation changes nothing there; by default the request's method tells.
+    """
+
+    name: str
+    request: Request = attrs.field(repr=False)
+    read: Callable[[Response], T] = attrs.field(repr=False)
+    refusal: Callable[[Response], ConnectorError | None] = attrs.field(
+        default=_nothing_refused, repr=False
+    )
+    system: str = "http"
+    safe: bool = attrs.field()
+
+    @safe.default
+    def _safe_by_method(self) -> bool:
+        return self.request.method.safe
+
+    @property
+    def repeatable(self) -> bool:
+        """True if sending the request twice has the effect of sending it once."""
+        return self.request.repeatable

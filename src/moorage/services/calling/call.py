@@ -76,6 +76,7 @@ class Call:
         hurried: True if the remaining time is shorter than the plan's, or the caller asked for
             more.
         open_ended: True if an attempt may use all remaining time, during which it keeps its probe.
+        refusal: returns the error that an answer with the status of a success stands for, if any.
         replayable: True if the request can be sent again.
         request: request that it sends, if any.
         repeatable: True if sending it twice has the same effect as sending it once.
@@ -117,6 +118,7 @@ class Call:
     outcome = Outcome.GOOD
     parse: Parse | None = None
     permit: Permit | None = None
+    refusal: Callable[[Response], ConnectorError | None] | None = None
     repeatable = True
     replayable = True
     replayed = False
@@ -200,6 +202,7 @@ class Call:
         racer.beginning, racer.hedge = self.beginning, hedge
         racer.identity = self.identity
         racer.route = self.route
+        racer.parse, racer.refusal = self.parse, self.refusal
         racer.witness = self.witness
         racer._ledger = self._ledger
         return racer

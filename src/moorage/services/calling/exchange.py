@@ -312,31 +312,32 @@ class Exchange:
     def _judge(self, call: Call, response: Response) -> AttemptResult:
         """Return the result that an answer stands for, with the pause that the vendor asks for."""
         plan = call.plan
-        error = plan.classify(self._request, response) if plan.classify else None
+        classify_hook, refusal = plan.classify, call.refusal
+        error = None
+        if classify_hook is not None:
+            verdict = classify_hook(self._request, response)
+            error = _error_of(verdict, classify_hook, "classify")
         if error is None:
             is_safe = self._request.method.safe
             service = plan.service
             answers_replays = service.idempotency_memory is not None and service.idempotency_replays
             keyed = answers_replays and call.claim is not None
             error = classify(response, service.redaction, safe=is_safe, keyed=keyed)
+        if error is None and refusal is not None:
+            error = _error_of(refusal(response), refusal, "refusal")
         if error is None:
             error = self._unreadable(call, response)
         if error is None:
             return succeeded(response, self.spent(call, response.headers))
-        if not isinstance(error, ConnectorError):
-            raise ConfigurationError(
-                f"{name_of(plan.classify)} returned {with_article(type(error).__name__)}.",
-                path="classify",
-                remedy="Return one of moorage's errors, or None.",
-            )
         # A vendor's refusal proves that nothing was done; an error of a hook does not.
         if isinstance(error, (*REFUSED, RateLimitExceeded)):
             call.disprove()
         wait = retry_after(response.headers, self._core.utc())
         if wait is None and isinstance(error, RateLimitExceeded):
             wait = _reset(response.headers, self._core)
-        if wait is not None:
-            error.vendor_retry_after = wait
+        if wait is None:
+            wait = error.vendor_retry_after
+        error.vendor_retry_after = wait
         return AttemptResult(error=error, pause=capped(wait, plan.service.max_pause))
 
     def _unreadable(self, call: Call, response: Response) -> ConnectorError | None:
@@ -497,6 +498,21 @@ def _reset(headers: Headers, core: Core) -> float | None:
     """Return the seconds until the vendor's limit resets, if its answer says it is used up."""
     hint = rate_hint(headers, core.utc()) if headers.mention("limit") else None
     return hint.reset_after if hint is not None and hint.remaining == 0 else None
+
+
+def _error_of(verdict: object, hook: object, path: str) -> ConnectorError | None:
+    """Return the error that a hook found in an answer; None if it found none.
+
+    Raises:
+        ConfigurationError: the hook returned something else.
+    """
+    if verdict is None or isinstance(verdict, ConnectorError):
+        return verdict
+    raise ConfigurationError(
+        f"{name_of(hook)} returned {with_article(type(verdict).__name__)}.",
+        path=path,
+        remedy="Return one of moorage's errors, or None.",
+    )
 
 
 def _credentials(value: object) -> Credentials | OAuthCredentials:

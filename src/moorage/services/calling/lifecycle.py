@@ -29,7 +29,7 @@ from moorage.services.calling.slots import in_slot
 if TYPE_CHECKING:
     from moorage.domain.service.plan import Plan
     from moorage.domain.service.settings import Fallback
-    from moorage.ports.operation import DescribedOperation
+    from moorage.ports.operation import OperationTraits
     from moorage.services.calling.attempts import AttemptStep, Ending
     from moorage.services.calling.idempotency import Once
     from moorage.services.core.core import Flow
@@ -92,7 +92,7 @@ class CallLifecycle(ManualOperations):
         request: Any = _NO_REQUEST,
         began: int | None = None,
         idempotency_key: str | None = None,
-        operation: DescribedOperation | None = None,
+        operation: OperationTraits | None = None,
     ) -> Call:
         """Find the plan of a call, and start the call's deadline."""
         core = self.core

@@ -30,18 +30,21 @@ from moorage.services.calling.fast_path_steps import FastPathSteps
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
-    from typing import Self
+    from typing import Self, TypeVar
 
     from moorage.domain.auth.sent_values import Witness
     from moorage.domain.http.requests import Request, Response
     from moorage.domain.observation.events import ContractCall
+    from moorage.domain.service.operation import HttpOperation
     from moorage.domain.service.plan import Plan
     from moorage.domain.values.fingerprints import Fingerprint
-    from moorage.ports.operation import DescribedOperation
+    from moorage.ports.operation import OperationTraits
     from moorage.services.calling.attempts import AttemptStep, Ending
     from moorage.services.calling.idempotency import Once
     from moorage.services.calling.streaming import Stream, Streaming
     from moorage.services.core.core import Core
+
+    R = TypeVar("R")
 
 Single: TypeAlias = "Callable[[str, Request, str | None, str | None], Awaitable[Response]]"
 """Sends one request to a service, for a tenant and to an endpoint."""
@@ -57,6 +60,7 @@ class Calling(FastPathSteps):
 
     _rehearses = False
     _parse: Parse | None = None
+    _operation: HttpOperation[Any] | None = None
     _witness: Witness | None = None
     _use = AS_USUAL
     single: Single | None = None
@@ -103,11 +107,13 @@ class Calling(FastPathSteps):
             request=request,
             began=began,
             idempotency_key=idempotency_key,
+            operation=self._operation,
         )
         call.parse = self._parse
+        call.refusal = None if self._operation is None else self._operation.refusal
         call.witness = self._witness
         try:
-            self._check(call, request, idempotency_key)
+            self._check(call, request, idempotency_key, self._operation)
             code = None
             if idempotency_key is not None:
                 compare = request_fingerprint if self.core.compares_bytes else fingerprint
@@ -122,6 +128,25 @@ class Calling(FastPathSteps):
         else:
             return value_of(await self._finish(call, once, step))  # type: ignore[no-any-return]  # a Response
         return value_of(self._end_of_call(call, None, bare(refusal)))  # type: ignore[no-any-return]  # it is raised
+
+    async def exchange(
+        self, service: str, operation: HttpOperation[R], payload: object, options: dict[str, Any]
+    ) -> R:
+        """Send the request of an operation as `call` does, and return what its answer says.
+
+        Raises:
+            InvalidData: there is a payload, although a repeated key is compared with the request.
+        """
+        if payload is not None:
+            raise InvalidData(
+                f"The operation {operation.name} is an HTTP request, and has a payload besides.",
+                field="payload",
+                service=service,
+                remedy="Leave the payload out: a repeated key is compared with the request itself.",
+            )
+        flows = self.reading(operation.read, None)
+        flows._operation = operation  # noqa: SLF001 - of our own kind
+        return operation.read(await flows.call(service, operation.request, **options))
 
     async def call_many(
         self,
@@ -250,7 +275,7 @@ class Calling(FastPathSteps):
         request_id: str | None = None,
         subject: str | None = None,
         use: KeyUse = AS_USUAL,
-        operation: DescribedOperation | None = None,
+        operation: OperationTraits | None = None,
         on_finished: Callable[[Call], object] = lambda _: None,
     ) -> Ending:
         """Protect a function or an operation, and return its ending.
@@ -335,7 +360,7 @@ class Calling(FastPathSteps):
         call: Call,
         request: Request | None,
         key: str | None,
-        operation: DescribedOperation | None = None,
+        operation: OperationTraits | None = None,
     ) -> None:
         """Stop a rehearsal before it sends anything that has a key or is not safe."""
         if not self._rehearses:
