@@ -8,6 +8,7 @@ import pytest
 from moorage import Account, ConfigurationError, InvalidData, Ref, Route, UnsupportedByVendor
 from moorage.contracts.routes import Directory, Prefer, RoutingRequest
 from moorage.contracts.sms import SmsCapability
+from moorage.vendors.payments.stripe import Stripe
 from moorage.vendors.sms.twilio import Twilio
 from tests.contracts.pigeon import Pigeon
 
@@ -65,7 +66,6 @@ def test_most_specific_route_is_used() -> None:
         [
             Route("sms", "a"),
             Route("sms", "b", countries=["de"]),
-            Route("sms", "c", countries="DE", currencies=("EUR",)),
             Route("sms", "d", tenant="acme"),
         ],
     )
@@ -73,9 +73,56 @@ def test_most_specific_route_is_used() -> None:
     assert ["a"] == chosen_accounts(directory)
     assert ["a"] == chosen_accounts(directory, country="FR")
     assert ["b"] == chosen_accounts(directory, country="DE")
-    assert ["c"] == chosen_accounts(directory, country="DE", currency="EUR")
     assert ["d"] == chosen_accounts(directory, country="DE", tenant="acme")
     assert ["b"] == chosen_accounts(directory, country="DE", tenant="other")
+
+
+def test_route_with_more_conditions_is_used() -> None:
+    """Of two routes that fit, the one with more conditions is used."""
+    stripe = Stripe(credentials="sk_test_1")
+    directory = Directory(
+        [Account("b", stripe), Account("c", stripe)],
+        [
+            Route("payments", "b", countries="DE"),
+            Route("payments", "c", countries="DE", currencies=("EUR",)),
+        ],
+    )
+
+    for currency, account_name in (("EUR", "c"), ("USD", "b")):
+        request = RoutingRequest(
+            kind="payments", operation="charge", country="DE", currency=currency
+        )
+        assert [account_name] == [item.name for item in directory.choose(request)]
+
+
+@pytest.mark.parametrize(
+    "kind, conditions",
+    [
+        ("sms", {"currencies": "EUR"}),
+        ("shipping", {"currencies": "EUR"}),
+        ("email", {"countries": "DE"}),
+        ("email", {"currencies": "EUR"}),
+        ("storage", {"countries": "DE"}),
+        ("storage", {"currencies": "EUR"}),
+    ],
+)
+def test_conditions_that_no_operation_meets_are_refused(
+    kind: str, conditions: dict[str, Any]
+) -> None:
+    """A route with a condition that no operation of its contract can meet is refused."""
+    with pytest.raises(ConfigurationError, match=f"No operation of {kind} has a") as excinfo:
+        Route(kind, "a", **conditions)
+
+    assert [*conditions] == [excinfo.value.path]
+
+
+def test_mistaken_country_codes_are_refused() -> None:
+    """A code that no country has is refused, and a common mistake is corrected."""
+    for code in ("XX", "Germany", "D1"):
+        with pytest.raises(ConfigurationError, match="two letters"):
+            Route("sms", "a", countries=code)
+    with pytest.raises(ConfigurationError, match="Give GB, the code of ISO 3166"):
+        Route("sms", "a", countries="UK")
 
 
 def test_unable_accounts_are_skipped() -> None:

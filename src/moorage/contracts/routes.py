@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from decimal import Decimal
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
@@ -15,9 +14,10 @@ from moorage.contracts.vendor import Vendor, no_options
 from moorage.domain.idempotency.claims import AS_USUAL, KeyUse
 from moorage.domain.secrets.frames import careful
 from moorage.domain.secrets.secret import Secret, as_secrets
+from moorage.domain.values.countries import COUNTRIES
 from moorage.domain.values.money import EXPONENTS
 from moorage.domain.values.text import with_article
-from moorage.errors import ConfigurationError, InvalidData, UnsupportedByVendor
+from moorage.errors import ConfigurationError, InvalidData, Problem, UnsupportedByVendor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -25,7 +25,16 @@ if TYPE_CHECKING:
 _SHARED: Final = 1024
 """Number of routing requests that are held."""
 _ANY_NAME: Final[frozenset[str]] = frozenset()
-_COUNTRY: Final = re.compile(r"[A-Z]{2}")
+_MISTAKEN_COUNTRIES: Final = {"UK": "GB", "EL": "GR", "EN": "GB"}
+_CONDITION_TITLES: Final = {"countries": "a country", "currencies": "a currency"}
+_CONDITIONS: Final[Mapping[str, tuple[str, ...]]] = {
+    "email": (),
+    "sms": ("countries",),
+    "payments": ("countries", "currencies"),
+    "storage": (),
+    "shipping": ("countries",),
+}
+"""The conditions that operations of a contract can meet, because they have such a value."""
 
 
 class Prefer(OneOf, field="prefer"):
@@ -52,13 +61,32 @@ def _includes(members: frozenset[str], required: frozenset[str]) -> bool:
     return not required or (bool(members) and members <= required)
 
 
+def _check_conditions(kind: str, conditions: Mapping[str, frozenset[str]]) -> None:
+    """Refuse conditions that no operation of a contract could meet."""
+    usable_conditions = _CONDITIONS.get(kind, tuple(conditions))
+    problems = [
+        Problem(
+            name,
+            f"No operation of {kind} has {_CONDITION_TITLES[name]}, so the route is never used.",
+            f"Remove `{name}`.",
+        )
+        for name, codes in conditions.items()
+        if codes and name not in usable_conditions
+    ]
+    if problems:
+        raise ConfigurationError.of(problems)
+
+
 def _are_countries(_: object, attribute: attrs.Attribute[Any], value: frozenset[str]) -> None:
     for code in value:
-        if _COUNTRY.fullmatch(code) is None:
+        if code not in COUNTRIES:
+            nearest = _MISTAKEN_COUNTRIES.get(code)
             raise ConfigurationError(
                 f"{code[:20]!r} is not a country code.",
                 path=attribute.name,
-                remedy="Give codes of two letters (ISO 3166), such as DE.",
+                remedy="Give codes of two letters (ISO 3166), such as DE."
+                if nearest is None
+                else f"Give {nearest}, the code of ISO 3166.",
             )
 
 
@@ -151,7 +179,7 @@ class Route:
     prefer: Prefer = attrs.field(default=Prefer.ORDER, converter=Prefer, kw_only=True)
 
     def __attrs_post_init__(self) -> None:
-        """Refuse a route without an account, or with the same account twice."""
+        """Refuse a route without accounts, with one twice, or with conditions that never hold."""
         if not self.accounts:
             raise ConfigurationError(
                 f"The route for {self.kind} names no account.",
@@ -167,6 +195,8 @@ class Route:
                 path="vendor",
                 remedy="Name each account once, in the order in which they are to be tried.",
             )
+        conditions = {"countries": self.countries, "currencies": self.currencies}
+        _check_conditions(self.kind, conditions)
 
     def fits(self, request: RoutingRequest) -> bool:
         """True if the route applies to this operation."""
