@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,13 +13,15 @@ import yaml
 import moorage
 from moorage import ConfigurationError
 from moorage.config.toml_text import write_toml
+from moorage.wiring.store_urls import file_path
 from tests.config.broken_settings import SETTINGS
 from tests.config.broken_texts import RIGHT, TEXTS
 from tests.config.broken_texts import TABLES as EARLIER
+from tests.support.access import nobody
 from tests.support.command import command
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
 FORMATS: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "toml": write_toml,
@@ -64,6 +67,16 @@ def problems_of_check(path: Path) -> list[dict[str, str]]:
         assert (2, "") == (people.code, people.out)
         assert [] == [problem for problem in problems if problem["path"] not in people.err]
     return problems
+
+
+@pytest.fixture
+def folder_of_everybody() -> Iterator[Path]:
+    """A folder that every user can reach and write to."""
+    with TemporaryDirectory(dir="/tmp") as name:  # Other users cannot reach pytest's.
+        folder = Path(name)
+        folder.chmod(0o777)
+        yield folder
+        folder.chmod(0o777)
 
 
 @pytest.mark.parametrize("place", range(len(BROKEN)))
@@ -182,3 +195,112 @@ def test_a_missing_secret_where_a_text_belongs() -> None:
     )
 
     assert ["email.vendor", "email.vendor"] == [item["path"] for item in problems_of_opening(path)]
+
+
+@pytest.mark.parametrize(
+    "table, url",
+    [
+        ("state", "sqlite:///{}/a.db"),
+        ("log", "sqlite:///{}/a.db"),
+        ("metrics", "sqlite:///{}/a.db"),
+        ("audit", "sqlite:///{}/a.db"),
+        ("audit", "file://{}/a.jsonl"),
+        ("tenants_from", "sqlite:///{}/a.db"),
+        ("credentials_from", "sqlite:///{}/a.db"),
+    ],
+)
+def test_directory_without_write_permission_is_refused(
+    table: str, url: str, folder_of_everybody: Path
+) -> None:
+    """A store whose file this user cannot create, or whose existing file it cannot write."""
+    folder = folder_of_everybody
+    settings = {"url": url.format(folder)}
+    if table.endswith("_from"):
+        settings["keys"] = f"1:{'A' * 43}="
+    path = write_configuration("json", json.dumps({table: settings}))
+    with nobody():
+        moorage.open(path).close()
+        folder.chmod(0o555)
+        (problem,) = problems = problems_of_opening(path)
+        assert problems == problems_of_opening(path, moorage.aopen) == problems_of_check(path)
+    assert f"{table}.url" == problem["path"]
+    assert f"may not create files in the directory of {folder}" in problem["found"]
+    assert "write permission on the directory" in problem["remedy"]
+
+    folder.chmod(0o777)
+    file = folder / Path(url).name
+    file.touch()
+    file.chmod(0o444)
+    with nobody():
+        (problem,) = problems = problems_of_opening(path)
+        assert problems == problems_of_opening(path, moorage.aopen) == problems_of_check(path)
+    assert f"This user may not write to {file}." == problem["found"]
+
+
+def test_file_of_credentials_needs_read_permission(folder_of_everybody: Path) -> None:
+    """A file of credentials needs read permission, and no more."""
+    folder = folder_of_everybody
+    file = folder / "credentials.toml"
+    file.write_text("")
+    path = write_configuration("json", json.dumps({"credentials_from": {"url": file.as_uri()}}))
+    folder.chmod(0o555)
+    with nobody():
+        moorage.open(path).close()
+        file.chmod(0)
+        (problem,) = problems = problems_of_opening(path)
+        assert problems == problems_of_opening(path, moorage.aopen) == problems_of_check(path)
+    assert f"This user may not read {file}." == problem["found"]
+    assert "read permission" in problem["remedy"]
+
+
+@pytest.mark.parametrize(
+    "url, name",
+    [
+        ("file:///nowhere/a%20b.toml", "/nowhere/a b.toml"),
+        ("file:/nowhere/c.toml", "/nowhere/c.toml"),
+        ("file:////nowhere/c.toml", "/nowhere/c.toml"),
+        ("file:nowhere/a%20b.toml", "nowhere/a b.toml"),
+        ("file:./nowhere/c.toml", "nowhere/c.toml"),
+    ],
+)
+def test_file_urls_have_one_meaning(url: str, name: str, tmp_path: Path) -> None:
+    """A `file:` URL names the same file for an audit trail as for credentials."""
+    tables = {"audit": {"url": url}, "credentials_from": {"url": url}}
+    path = write_configuration("json", json.dumps(tables))
+    file = tmp_path / name
+
+    assert {
+        "audit.url": f"The directory of {file} does not exist.",
+        "credentials_from.url": f"The file {file} does not exist.",
+    } == {item["path"]: item["found"] for item in problems_of_opening(path)}
+    assert file == Path(str(file_path(url))).absolute()
+
+
+@pytest.mark.parametrize(
+    "table, url, words",
+    [
+        ("state", "sqlite:///var/nowhere.db", "begins with four slashes"),
+        ("credentials_from", "file:///credentials.toml", "without slashes after the colon"),
+    ],
+)
+def test_mistaken_path_is_explained(table: str, url: str, words: str) -> None:
+    """A relative path that was meant absolute, and the other way round, is explained."""
+    Path("credentials.toml").write_text("")
+    path = write_configuration("json", json.dumps({table: {"url": url}}))
+    (problem,) = problems_of_opening(path)
+
+    assert words in problem["remedy"]
+
+
+@pytest.mark.parametrize(
+    "url", ["file:", "file:/", "file://", "file:///", "file://host/a", "files:a"]
+)
+def test_file_urls_without_a_path_are_refused(url: str) -> None:
+    """A URL without a path, or with a host, names no file."""
+    tables = {"audit": {"url": url}, "credentials_from": {"url": url}}
+    path = write_configuration("json", json.dumps(tables))
+
+    assert file_path(url) is None
+    assert ["audit.url", "credentials_from.url"] == sorted(
+        item["path"] for item in problems_of_opening(path)
+    )

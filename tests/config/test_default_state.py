@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import stat
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,10 +17,11 @@ from moorage.contracts.payments import Charge, Money
 from moorage.testing.sandboxes.base import SandboxHttpClient
 from moorage.testing.sandboxes.payments.stripe import StripeSandbox
 from moorage.wiring.store_urls import open_storage
+from tests.support.access import nobody
 from tests.support.command import command
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Iterator
 
 ORDER = Charge(Money("20.00", "EUR"), "pm_card_visa", reference="INV-7")
 VARIABLE = "MOORAGE_STATE_DIRECTORY"
@@ -34,17 +34,6 @@ def folder(tmp_path: Path) -> Iterator[Path]:
     os.environ[VARIABLE] = str(tmp_path / "a b" / "state")
     yield tmp_path / "a b" / "state"
     os.environ[VARIABLE] = previous_url
-
-
-@contextmanager
-def nobody() -> Generator[None]:
-    """Check access rights as an ordinary user, even if root runs the tests."""
-    user, effective, saved = os.getresuid()
-    os.setresuid(user or 65_534, effective, saved)
-    try:
-        yield
-    finally:
-        os.setresuid(user, effective, saved)
 
 
 def tables(stripe: StripeSandbox, **more: Any) -> dict[str, Any]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
-from urllib.parse import unquote
 
-from moorage.wiring.store_urls import sqlite_path
+from moorage.wiring.store_urls import file_path, sqlite_path
 
 if TYPE_CHECKING:
     from collections.abc import Container, Mapping
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from moorage.config.configured import Configured
     from moorage.config.problems import Report
 
-_FILE: Final = "file:///"
+_IS_DIRECTORY: Final = ("{} is a directory.", "Write the path of a file.")
 
 
 def check_store_files(configured: Configured, passed: Container[str], report: Report) -> None:
-    """Report each file of a store that is a directory, or whose directory is missing.
+    """Report each file of a store that this user could not create, read or write.
 
     Args:
         configured: the URLs of the stores.
@@ -56,25 +56,52 @@ def _sqlite_file(url: str | None) -> Path | None:
 
 
 def _check_url(url: str, place: str, report: Report) -> None:
-    name = sqlite_path(url)
-    if url.startswith(_FILE):
-        # The trail's path is absolute; that of credentials is relative to the working directory.
-        name = unquote(url.removeprefix("file://" if place == "audit.url" else _FILE))
+    name = sqlite_path(url) or file_path(url)
     if not name or "\0" in name:
         return
     file = Path(name).absolute()
+    is_read_only = place == "credentials_from.url" and file_path(url) is not None
+    problem = _problem_of_read_file(file) if is_read_only else _problem_of_written_file(file)
+    if problem is not None:
+        message, remedy = problem
+        report.add(place, message, f"{remedy}{_other_meaning(url, name)}")
+
+
+def _other_meaning(url: str, name: str) -> str:
+    """Return how to write the path that the user may have meant, as a further sentence."""
+    if url.startswith("sqlite:") and not name.startswith("/"):
+        has_folder = "/" in name.removeprefix("./") and Path("/", name).parent.is_dir()
+        return " An absolute path begins with four slashes." if has_folder else ""
+    if url.startswith("file:/") and Path(name.lstrip("/")).exists():
+        return " A path from the working directory is written without slashes after the colon."
+    return ""
+
+
+def _problem_of_read_file(file: Path) -> tuple[str, str] | None:
+    """Return why a file of credentials cannot be read, and the remedy."""
     if file.is_dir():
-        report.add(place, f"{file} is a directory.", "Write the path of a file.")
-    elif place == "credentials_from.url" and url.startswith(_FILE):
-        if not file.exists():
-            report.add(
-                place,
-                f"The file {file} does not exist.",
-                "Put the file of credentials there, or correct the path.",
-            )
-    elif not file.parent.is_dir():
-        report.add(
-            place,
-            f"The directory of {file} does not exist.",
-            "Create the directory; moorage creates the file in it.",
-        )
+        return _IS_DIRECTORY[0].format(file), _IS_DIRECTORY[1]
+    if not file.exists():
+        remedy = "Put the file of credentials there, or correct the path."
+        return f"The file {file} does not exist.", remedy
+    if not os.access(file, os.R_OK):
+        return f"This user may not read {file}.", "Give this user read permission on the file."
+    return None
+
+
+def _problem_of_written_file(file: Path) -> tuple[str, str] | None:
+    """Return why a store cannot keep its file there, and the remedy."""
+    folder = file.parent
+    if file.is_dir():
+        return _IS_DIRECTORY[0].format(file), _IS_DIRECTORY[1]
+    if not folder.is_dir():
+        remedy = "Create the directory; moorage creates the file in it."
+        return f"The directory of {file} does not exist.", remedy
+    if not os.access(folder, os.W_OK | os.X_OK):
+        # SQLite creates further files beside its own.
+        remedy = "Give this user write permission on the directory, or name another one."
+        return f"This user may not create files in the directory of {file}.", remedy
+    if file.exists() and not os.access(file, os.R_OK | os.W_OK):
+        remedy = "Give this user read and write permission on the file."
+        return f"This user may not write to {file}.", remedy
+    return None

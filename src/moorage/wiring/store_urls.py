@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 _SQLITE: Final = "sqlite:///"
 _MEMORY: Final = "memory:"
-_FILE: Final = "file:///"
 _VARIABLES: Final = "environment:"
 
 GROUP: Final = "moorage.stores"
@@ -237,7 +236,8 @@ def open_audit(url: str, **options: Any) -> Any:
     """The store that `url` names, for an `AuditTrail`.
 
     Args:
-        url: `sqlite:///a/file.db`, `file:///a/file.jsonl`, or a URL of a database such as
+        url: `sqlite:///file.db`, `file:///var/log/file.jsonl` (an absolute path; `file:file.jsonl`
+            starts from the working directory), or a URL of a database such as
             `postgresql://host/name`.
         options: what the store's own class takes besides, such as `create=True`.
 
@@ -245,16 +245,15 @@ def open_audit(url: str, **options: Any) -> Any:
         ConfigurationError: no store has such a URL, or what it needs is not installed.
     """
     with _errors_at("audit.url"):
-        if url.startswith(_FILE) and len(url) > len(_FILE):
+        path = file_path(url)
+        if path is not None:
             options.pop("create", None)
-            return _class("audit.file", "FileAudit")(
-                unquote(url.removeprefix("file://")), **options
-            )
+            return _class("audit.file", "FileAudit")(path, **options)
         if url == _MEMORY:
             raise ConfigurationError(
                 "The memory of a process keeps no audit trail.",
                 path="url",
-                remedy="Give sqlite:///file.db, file:///file.jsonl, postgresql://… or mysql://….",
+                remedy="Give sqlite:///file.db, file:///var/log/file.jsonl, postgresql://… or mysql://….",
             )
         return _opened_table(url, "", "Audit", "audit", options)
 
@@ -316,8 +315,9 @@ def open_credentials(url: str, keys: Secret | None = None, **options: Any) -> An
     """The synchronous credential provider that `url` names.
 
     Args:
-        url: `environment:` for variables such as MOORAGE_CREDENTIAL_VAT, `file:///a/file.toml` for
-            a file of credentials, `sqlite:///a/file.db`, or a URL of a database.
+        url: `environment:` for variables such as MOORAGE_CREDENTIAL_VAT, `file:///etc/file.toml`
+            for a file of credentials (an absolute path; `file:file.toml` starts from the working
+            directory), `sqlite:///a/file.db`, or a URL of a database.
         keys: what `generate_keys` made, to open what a database keeps.
         options: what the adapter's own class takes besides.
 
@@ -340,15 +340,15 @@ def _opened_credentials(url: str, keys: Secret | None, prefix: str, options: dic
     if url == _VARIABLES:
         kind = _class("credentials.environment", f"{prefix}EnvironmentCredentialProvider")
         return kind(**options)
-    if url.startswith(_FILE) and len(url) > len(_FILE):
-        file = unquote(url.removeprefix(_FILE))
+    file = file_path(url)
+    if file is not None:
         return _class("credentials.file", f"{prefix}FileCredentialProvider")(file, **options)
     if not is_sealed(url):
         raise ConfigurationError(
             "The URL names no store of credentials.",
             path="credentials_from.url",
             remedy="Give sqlite:///file.db, postgresql://…, mariadb://…, mysql://…,"
-            " file:///file.toml or environment:.",
+            " file:///etc/file.toml or environment:.",
         )
     if keys is None:
         raise ConfigurationError(
@@ -386,6 +386,22 @@ def sqlite_path(url: str) -> str | None:
     if not url.startswith(_SQLITE) or len(url) == len(_SQLITE):
         return None
     return unquote(url.removeprefix(_SQLITE))
+
+
+@refusing
+def file_path(url: str) -> str | None:
+    """The path of the file that a `file:` URL names, percent-decoded; None if it is none.
+
+    `file:///a/b` is the absolute path /a/b, as everywhere; `file:a/b` starts from the working
+    directory. `sqlite:///a/b` does so too, because it follows the URLs of SQLAlchemy.
+    """
+    scheme, _, rest = url.partition(":")
+    if scheme != "file" or not rest.strip("/"):
+        return None
+    if rest.startswith("/"):
+        has_host = rest.startswith("//") and not rest.startswith("///")
+        return None if has_host else "/" + unquote(rest.lstrip("/"))
+    return unquote(rest)
 
 
 @contextmanager
