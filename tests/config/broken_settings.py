@@ -26,6 +26,8 @@ def _rules(*rules: dict[str, Any], **channels: dict[str, Any]) -> dict[str, Any]
 _OPEN: Final = {"name": "open", "when": "circuit_open"}
 _TIME: Final = {f"{_VAT}.timeout": "more than zero"}
 _FAILING: Final = {"name": "failing", "when": "error_rate", "above": 0.1}
+_METRICS: Final = {"metrics": {"url": "memory:"}}
+_TWILIO: Final = {"vendors": {"twilio": {"account_sid": f"AC{'0' * 32}", "credentials": "t"}}}
 
 STORES: Final[list[tuple[dict[str, Any], dict[str, str]]]] = [
     ({"state": {"url": "sqlite:///nowhere/a.db"}}, {"state.url": "Create the directory"}),
@@ -174,25 +176,29 @@ CONNECTIONS: Final[list[tuple[dict[str, Any], dict[str, str]]]] = [
 
 MONITORING: Final[list[tuple[dict[str, Any], dict[str, str]]]] = [
     (
-        _rules({**_FAILING, "when": "eror_rate", "objective": 2}),
+        {**_rules({**_FAILING, "when": "eror_rate", "objective": 2}), **_METRICS},
         {
             "alerts.rules[0].when": "Did you mean error_rate?",
             "alerts.rules[0].objective": "0.999",
         },
     ),
     (
-        _rules(
-            {**_FAILING, "below": 0.2},
-            {"name": "slow", "when": "p95"},
-            {**_FAILING, "clear": 0.2},
-            people={"kind": "email"},
-            paging={"kind": "pigeon"},
-            ours={"kind": "webhook"},
-        ),
+        {
+            **_rules(
+                {**_FAILING, "below": 0.2},
+                {"name": "slow", "when": "p95"},
+                {**_FAILING, "clear": 0.2, "name": "other"},
+                people={"kind": "email"},
+                paging={"kind": "pigeon"},
+                ours={"kind": "webhook"},
+            ),
+            **_METRICS,
+        },
         {
             "alerts.rules[0].below": "two thresholds",
             "alerts.rules[1].above": "no threshold",
             "alerts.rules[2].clear": "good side",
+            "alerts.channels.people.kind": "No account offers email",
             "alerts.channels.people.to": "Give `to`",
             "alerts.channels.paging.kind": "Use one of: logging",
             "alerts.channels.ours.service": "Give `service`",
@@ -230,6 +236,7 @@ MONITORING: Final[list[tuple[dict[str, Any], dict[str, str]]]] = [
             "health.probes[0].threshold": "from 1",
             "health.probes[0].request": "white space",
             "health.probes[1].every": "more than zero",
+            "health.probes[1].service": "Keep one of them",
             "health.expires.seal": "no time zone",
         },
     ),
@@ -247,6 +254,134 @@ MONITORING: Final[list[tuple[dict[str, Any], dict[str, str]]]] = [
     ),
 ]
 
+HIDING_NOTHING: Final[list[tuple[dict[str, Any], dict[str, str]]]] = [
+    # figures of calls that nothing records
+    (
+        _rules(_FAILING, {"name": "quiet", "when": "absence"}, _OPEN),
+        {
+            "alerts.rules[0].when": "Write [metrics] or [log]",
+            "alerts.rules[1].when": "needs metrics or an integration log",
+        },
+    ),
+    # one wrong rule, probe or objective hides no other
+    (
+        {
+            **_rules(
+                {**_OPEN, "hold": -1},
+                {"name": "b", "when": "circuit_open", "channels": "pager"},
+                {"name": "b", "when": "calls", "below": 1, "service": "vatt"},
+                ours={"kind": "logging"},
+            ),
+            **_METRICS,
+            **_service(),
+        },
+        {
+            "alerts.rules[0].hold": "seconds",
+            "alerts.rules[1].channels": "the unknown channel 'pager'",
+            "alerts.rules[2].name": "a name of its own",
+            "alerts.rules[2].service": "Did you mean vat?",
+        },
+    ),
+    (
+        {
+            "health": {
+                "probes": [
+                    {"service": "vat", "every": 0},
+                    {"service": "vat"},
+                    {"service": "vatt"},
+                ]
+            },
+            "objectives": [
+                {"name": "a", "availability": 2},
+                {"name": "b", "availability": 0.9, "service": "vatt"},
+            ],
+            **_service(),
+        },
+        {
+            "health.probes[0].every": "more than zero",
+            "health.probes[1].service": "Keep one of them",
+            "health.probes[2].service": "Did you mean vat?",
+            "objectives[0].availability": "0.999",
+            "objectives[1].service": "Did you mean vat?",
+        },
+    ),
+    # a wrong service or account hides no unknown name
+    (
+        {
+            **_service(timeout=0),
+            "vendors": {"resend": {"sender": 7}},
+            "health": {"probes": [{"service": "vat"}, {"service": "resend"}, {"service": "vta"}]},
+        },
+        {
+            **_TIME,
+            "vendors.resend.sender": "Write a text",
+            "vendors.resend.credentials": "missing",
+            "health.probes[2].service": "Did you mean vat?",
+        },
+    ),
+    # recipients that nobody can reach
+    (
+        {
+            **_rules(
+                people={"kind": "email", "to": "nobody"},
+                all={"kind": "email", "to": ["a@example.com", "b@", "c"]},
+                phones={"kind": "sms", "to": ["030 123456"], "tenant": 7},
+                own={"kind": "sms", "to": "030 123456"},
+            ),
+            "vendors": {**_smtp()["vendors"], **_TWILIO["vendors"]},
+        },
+        {
+            "alerts.channels.people.to": "address",
+            "alerts.channels.all.to": "address",
+            "alerts.channels.phones.tenant": "Write a text",
+            "alerts.channels.phones.to": "such as +49",
+            "alerts.channels.own.to": "such as +49",
+        },
+    ),
+    # an account of one tenant sends nothing for others
+    (
+        {
+            "tenants": {"acme": _smtp()},
+            **_rules(
+                people={"kind": "email", "to": "a@example.com"},
+                theirs={"kind": "email", "to": "a@example.com", "tenant": "acme"},
+                others={"kind": "email", "to": "a@example.com", "tenant": "other"},
+            ),
+        },
+        {
+            "alerts.channels.people.kind": "No account offers email, so",
+            "alerts.channels.others.kind": "to the tenant",
+        },
+    ),
+    # routes whose conditions no operation meets
+    (
+        {**_smtp(), "email": {"vendor": "smtp", "currencies": "EUR", "countries": "DE"}},
+        {
+            "email.countries": "Remove `countries`",
+            "email.currencies": "the route is never used",
+        },
+    ),
+    (
+        {**_TWILIO, "sms": {"vendor": "twilio", "currencies": ["EUR"]}},
+        {"sms.currencies": "No operation of sms has a currency"},
+    ),
+    (
+        {**_TWILIO, "sms": [{"vendor": "twilio", "countries": ["UK"]}, {"vendor": "twilio"}]},
+        {"sms[0].countries": "Give GB"},
+    ),
+    # a first pause that the longest one cuts off
+    (
+        _service(
+            retry={"base_delay": 60},
+            endpoints=[{"name": "a", "retry": {"base_delay": 5, "max_delay": 2}}],
+        ),
+        {
+            f"{_VAT}.retry.base_delay": "60 seconds never pass",
+            f"{_VAT}.endpoints[0].retry.base_delay": "raise max_delay",
+        },
+    ),
+]
+
 NAMES: Final[list[tuple[dict[str, Any], dict[str, str]]]] = [
     (
         {
@@ -258,6 +393,7 @@ NAMES: Final[list[tuple[dict[str, Any], dict[str, str]]]] = [
                 people={"kind": "email", "to": "a@example.com"},
                 phones={"kind": "sms", "to": "+4930123456"},
             ),
+            **_METRICS,
             "health": {"probes": [{"service": "vatt"}]},
             "objectives": [{"name": "a", "availability": 0.9, "service": "vta"}],
         },
@@ -330,4 +466,12 @@ REFERENCES: Final[list[tuple[dict[str, Any], dict[str, str]]]] = [
     )
 ]
 
-SETTINGS: Final = [*STORES, *CONNECTIONS, *MONITORING, *NAMES, *CONTRADICTIONS, *REFERENCES]
+SETTINGS: Final = [
+    *STORES,
+    *CONNECTIONS,
+    *MONITORING,
+    *HIDING_NOTHING,
+    *NAMES,
+    *CONTRADICTIONS,
+    *REFERENCES,
+]

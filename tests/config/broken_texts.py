@@ -533,4 +533,21 @@ RIGHT: Final[list[dict[str, Any]]] = [
         },
     },
     {"http": {"guard": {"hosts": ["vat.example", ".example", "::1"]}}, **_service(timeout=10)},
+    {
+        **_twilio(),
+        "log": {"url": "memory:"},
+        "alerts": {
+            "rules": {"name": "slow", "when": "p95", "above": 2, "channels": "phones"},
+            "channels": {"phones": {"kind": "sms", "to": ["+4930123456"]}},
+        },
+    },
+    {
+        "tenants": {"acme": {"vendors": {"smtp": {"host": "a.example", "login": False}}}},
+        "alerts": {
+            "channels": {"theirs": {"kind": "email", "to": "A <a@example.com>", "tenant": "acme"}}
+        },
+        "health": {"probes": [{"service": "acme.smtp"}]},
+    },
+    _service(retry={"preset": "aggressive", "base_delay": 60, "max_attempts": 2}),
+    _service(retry={"max_delay": 0.1}),
 ]

@@ -108,6 +108,11 @@ class Accounts:
         if created_accounts and not is_mistaken:
             self.doubtful[account_name] = created_accounts[0]
 
+    @property
+    def unreadable(self) -> frozenset[str]:
+        """The names of accounts that could not be created, not even without a wrong setting."""
+        return frozenset(self._wrong) - self.accounts.keys() - self.doubtful.keys()
+
     def places(self) -> dict[str, str]:
         """Return the path of each account's services, wrong accounts included, by service name."""
         return self._wrong | places_of(self.accounts.values(), ())

@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from moorage.config.of_classes import table_of
 from moorage.config.shapes import Function, Many, Named, SecretText, Table
 from moorage.domain.monitoring.alert_settings import AlertSettings, ChannelSettings
 from moorage.domain.monitoring.alerts import AlertRule
 
+
+def _channel(**fields: Any) -> ChannelSettings:
+    settings = ChannelSettings(**fields)
+    if settings.kind in {"email", "sms"}:
+        from moorage.hub.alert_channels import check_recipients  # noqa: PLC0415 - slow to load
+
+        check_recipients(settings)
+    return settings
+
+
 _RULE: Final = table_of(AlertRule, name="rule")
 _CHANNEL: Final = table_of(
     ChannelSettings,
     name="channel",
+    make=_channel,
     shapes={"secrets": Many(SecretText()), "function": Function()},
 )
 ALERTS: Final[Table] = table_of(

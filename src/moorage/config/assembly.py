@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import attrs
 
 from moorage.adapters.observers.health_signals import HealthSignals
-from moorage.config.cross_checks import check_names, check_settings
+from moorage.config.cross_checks import KnownNames, check_monitoring, check_settings
 from moorage.config.default_state import prepare
 from moorage.config.problems import Wrong, key
 from moorage.config.store_files import check_store_files
@@ -213,11 +213,29 @@ def check_parts(parts: Parts, ports: Mapping[str, Any], *, complete: bool) -> No
     for account in configured.accounts:
         _check_webhooks(account, report)
     _check_choice(accounts, configured, report)
-    everything_known = all(map(report.clear, ("vendors", "services", "tenants")))
-    if everything_known and ports.get("tenants") is None and configured.tenants_from is None:
-        names = {service.name for service in (*services_of(accounts), *services)}
-        kinds = {kind for account in accounts for kind in account.vendor.kinds}
-        check_names(configured, names, kinds, report)
+    names = KnownNames(
+        services=frozenset(
+            [
+                *(service.name for service in (*services_of(accounts), *services)),
+                *parts.service_names,
+            ]
+        ),
+        unreadable=parts.unreadable,
+        accounts=accounts,
+        other_tenants=ports.get("tenants") is not None or configured.tenants_from is not None,
+    )
+    figures_known = not complete or _has_figures(configured, ports, report)
+    check_monitoring(parts.tree, names, report, has_figures=figures_known)
+
+
+def _has_figures(configured: Configured, ports: Mapping[str, Any], report: Report) -> bool:
+    """Return whether a hub with these ports has figures of calls, or a mistake hides them."""
+    return (
+        configured.metrics is not None
+        or not (report.clear("metrics") and report.clear("log"))
+        or hasattr(ports.get("log"), "summarise")
+        or any(hasattr(observer, "figures") for observer in ports.get("observers", ()))
+    )
 
 
 class _Checks:

@@ -238,12 +238,22 @@ class Parts:
         accounts: accounts with a wrong setting, created without it.
         services: services with a wrong setting, created without it.
         report: the problems so far.
+        tree: the tables as they were written, with their references resolved.
+        unreadable: the names of accounts that could not be created.
     """
 
     configured: Configured
     accounts: tuple[Account, ...]
     services: tuple[Service, ...]
     report: Report
+    tree: Mapping[str, Any] = attrs.field(repr=False)
+    unreadable: frozenset[str]
+
+    @property
+    def service_names(self) -> tuple[str, ...]:
+        """The names of the tables of services, right or wrong."""
+        tables = self.tree.get("services")
+        return tuple(map(str, tables)) if is_object(tables) else ()
 
 
 def read_parts(source: Source, environment: str | None = None) -> Parts:
@@ -334,6 +344,8 @@ def read_parts(source: Source, environment: str | None = None) -> Parts:
         accounts=tuple(accounts.doubtful.values()),
         services=doubtful_services,
         report=report,
+        tree=resolved_tree,
+        unreadable=accounts.unreadable,
     )
 
 

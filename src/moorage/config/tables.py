@@ -69,7 +69,15 @@ FUNCTIONS: Final[dict[str, Shape]] = {
 
 
 def _retry(*, preset: str = "default", **fields: Any) -> RetryPolicy:
-    return attrs.evolve(_PRESETS[preset](), **fields)
+    policy = attrs.evolve(_PRESETS[preset](), **fields)
+    if "base_delay" in fields and policy.base_delay > policy.max_delay:
+        raise errors.ConfigurationError(
+            f"{policy.base_delay:g} seconds never pass, because the longest delay is"
+            f" {policy.max_delay:g}.",
+            path="base_delay",
+            remedy="Give fewer seconds, or raise max_delay.",
+        )
+    return policy
 
 
 def _with_fields(table: Table, **fields: Field) -> Table:
@@ -268,7 +276,7 @@ CONFIGURATION: Final = Table(
                     "url": Field(
                         Address(),
                         "The URL of the store: sqlite:///file.db, postgresql://… or mysql://…,"
-                        " which are encrypted; file:///file.toml; or environment: for variables"
+                        " which are encrypted; file:///etc/file.toml; or environment: for variables"
                         " such as MOORAGE_CREDENTIAL_VAT.",
                         required=True,
                     ),
@@ -325,7 +333,7 @@ CONFIGURATION: Final = Table(
                 {
                     "url": Field(
                         Address(),
-                        "The URL of the store: sqlite:///file.db, file:///file.jsonl,"
+                        "The URL of the store: sqlite:///file.db, file:///var/log/file.jsonl,"
                         " postgresql://… or mysql://…; tables are created with the first record.",
                         required=True,
                     ),

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 
 from moorage.contracts.email import EmailMessage
-from moorage.contracts.sms import SmsMessage
+from moorage.contracts.email_address import as_address
+from moorage.contracts.sms import SmsMessage, check_number
 from moorage.domain.http.requests import Request
 from moorage.domain.monitoring.alerts import Change, Severity
 from moorage.domain.webhooks.sending import WebhookSigner
-from moorage.errors import ConfigurationError
+from moorage.errors import ConfigurationError, InvalidData, Problem
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,6 +50,27 @@ def open_channel(hub: Hub | AsyncHub, settings: ChannelSettings) -> Channel:
             return function  # type: ignore[no-any-return]  # checked when it is called
         case _:
             return log_notification
+
+
+def check_recipients(settings: ChannelSettings) -> None:
+    """Check the recipients of a channel of email or SMS.
+
+    Raises:
+        ConfigurationError: a recipient is neither an email address nor a telephone number.
+    """
+    problems = list[Problem]()
+    for recipient in settings.to:
+        try:
+            if settings.kind == "email":
+                as_address(recipient)
+            else:
+                check_number(recipient, "to")
+        except InvalidData as error:
+            problem = Problem("to", error.message, error.remedy)
+            if problem not in problems:
+                problems.append(problem)
+    if problems:
+        raise ConfigurationError.of(problems)
 
 
 async def finished(answer: Any) -> Any:
@@ -121,6 +143,10 @@ class EmailChannel:
     hub: Hub | AsyncHub
     settings: ChannelSettings
 
+    def __attrs_post_init__(self) -> None:
+        """Refuse a recipient that is no email address."""
+        check_recipients(self.settings)
+
     async def __call__(self, delivery: AlertDelivery) -> None:
         """Send a notification."""
         notification, settings = delivery.notification, self.settings
@@ -142,6 +168,10 @@ class SmsChannel:
 
     hub: Hub | AsyncHub
     settings: ChannelSettings
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse a recipient that is no telephone number."""
+        check_recipients(self.settings)
 
     async def __call__(self, delivery: AlertDelivery) -> None:
         """Send a notification to each recipient."""

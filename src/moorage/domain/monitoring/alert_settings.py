@@ -11,7 +11,7 @@ from moorage.domain.values.durations import is_seconds, plain
 from moorage.errors import ConfigurationError, Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
     from moorage.domain.monitoring.alerts import AlertRule
 
@@ -89,25 +89,50 @@ class AlertSettings:
 
     def __attrs_post_init__(self) -> None:
         """Refuse two rules with one name, and channels that do not exist."""
-        names = [rule.name for rule in self.rules]
+        rules = [(f"rules[{number}]", rule) for number, rule in enumerate(self.rules)]
         problems = [
-            Problem(
-                f"rules[{position}].name",
-                f"Another alert rule is named {rule.name!r}.",
-                "Give each rule a name of its own.",
-            )
-            for position, rule in enumerate(self.rules)
-            if rule.name in names[:position]
-        ]
-        problems += [
-            Problem(
-                f"rules[{position}].channels",
-                f"The alert rule {rule.name!r} names the unknown channel {channel!r}.",
-                f"Use one of: {', '.join(self.channels) or 'none'}.",
-            )
-            for position, rule in enumerate(self.rules)
-            for channel in rule.channels
-            if channel not in self.channels
+            *repeated_rules((path, rule.name) for path, rule in rules),
+            *unknown_channels(
+                ((path, rule.name, rule.channels) for path, rule in rules), self.channels
+            ),
         ]
         if problems:
             raise ConfigurationError.of(problems)
+
+
+def repeated_rules(rules: Iterable[tuple[str, object]]) -> Iterator[Problem]:
+    """Yield a problem for each rule whose name an earlier one has.
+
+    Args:
+        rules: the path and the name of each rule.
+    """
+    names = set[str]()
+    for path, name in rules:
+        if not isinstance(name, str):
+            continue
+        if name in names:
+            yield Problem(
+                f"{path}.name",
+                f"Another alert rule is named {name!r}.",
+                "Give each rule a name of its own.",
+            )
+        names.add(str(name))
+
+
+def unknown_channels(
+    rules: Iterable[tuple[str, object, Iterable[str]]], channels: Collection[str]
+) -> Iterator[Problem]:
+    """Yield a problem for each channel that a rule names and that does not exist.
+
+    Args:
+        rules: the path, the name and the channels of each rule.
+        channels: the names of the channels.
+    """
+    for path, name, channel_names in rules:
+        for channel in channel_names:
+            if channel not in channels:
+                yield Problem(
+                    f"{path}.channels",
+                    f"The alert rule {name!r} names the unknown channel {channel!r}.",
+                    f"Use one of: {', '.join(channels) or 'none'}.",
+                )

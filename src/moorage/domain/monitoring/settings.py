@@ -10,7 +10,7 @@ from moorage.domain.monitoring.health import HealthPolicy
 from moorage.errors import ConfigurationError, Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from moorage.domain.monitoring.health import Expiry
     from moorage.domain.monitoring.probes import Probe
@@ -24,17 +24,27 @@ def _expiries(value: Iterable[Expiry]) -> tuple[Expiry, ...]:
     return tuple(value)
 
 
+def repeated_probes(probes: Iterable[tuple[str, object]]) -> Iterator[Problem]:
+    """Yield a problem for each probe of a service that has an earlier probe.
+
+    Args:
+        probes: the path and the service of each probe.
+    """
+    names = set[str]()
+    for path, name in probes:
+        if not isinstance(name, str):
+            continue
+        if name in names:
+            yield Problem(
+                f"{path}.service", f"The service {name!r} has another probe.", "Keep one of them."
+            )
+        names.add(str(name))
+
+
 def _are_apart(_: object, __: object, value: tuple[Probe, ...]) -> None:
-    names = [probe.service for probe in value]
-    problems = [
-        Problem(
-            f"probes[{position}].service",
-            f"The service {name!r} has another probe.",
-            "Keep one of them.",
-        )
-        for position, name in enumerate(names)
-        if name in names[:position]
-    ]
+    problems = list(
+        repeated_probes((f"probes[{number}]", probe.service) for number, probe in enumerate(value))
+    )
     if problems:
         raise ConfigurationError.of(problems)
 
