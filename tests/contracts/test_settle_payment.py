@@ -13,14 +13,7 @@ from moorage.errors import IdempotencyInProgress, InvalidData, OutcomeUnknown
 from moorage.testing import VirtualClock
 from moorage.testing.sandboxes.base import AsyncSandboxHttpClient, Lost
 from moorage.testing.sandboxes.payments.stripe import StripeSandbox
-from tests.contracts.test_unsettled_payments import (
-    KEY,
-    ORDER,
-    WAIT,
-    Keyless,
-    PaymentsWorld,
-    Silent,
-)
+from tests.contracts.unsettled_world import KEY, ORDER, WAIT, Keyless, PaymentsWorld, Silent
 
 
 def test_payment_is_settled_when_a_person_asks() -> None:

@@ -17,7 +17,7 @@ from moorage.dashboard.tokens import FORM_LIFE
 from moorage.domain.entries.queue import EntryQuery, EntryState
 from moorage.errors import OutcomeUnknown
 from moorage.testing.sandboxes.base import Lost, SandboxHttpClient
-from tests.contracts.test_unsettled_payments import Silent
+from tests.contracts.unsettled_world import Silent
 from tests.dashboard.test_pages import pause_service
 from tests.dashboard.world import ANN, BEN, SECRET, VIEWER, WAIT, Visitor, World, form_of
 

@@ -51,7 +51,7 @@ from moorage.hub.outbox import Outbox
 from moorage.testing import VirtualClock, VirtualSleeper
 from moorage.testing.sandboxes.base import Lost, SandboxHttpClient
 from moorage.testing.sandboxes.payments.stripe import StripeSandbox
-from tests.contracts.test_unsettled_payments import Keyless
+from tests.contracts.unsettled_world import Keyless
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

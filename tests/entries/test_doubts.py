@@ -41,7 +41,7 @@ from moorage.testing import VirtualClock, VirtualSleeper
 from moorage.testing.sandboxes.base import AsyncSandboxHttpClient, Lost, SandboxHttpClient
 from moorage.testing.sandboxes.payments.stripe import StripeSandbox
 from moorage.vendors.payments.stripe import Stripe
-from tests.contracts.test_unsettled_payments import WAIT, Keyless
+from tests.contracts.unsettled_world import WAIT, Keyless
 from tests.support.modes import run_plain
 from tests.support.servers import postgres_url
 

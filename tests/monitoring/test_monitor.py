@@ -48,7 +48,7 @@ from moorage.hub.outbox import AsyncOutbox
 from moorage.testing import Behaviour, VendorServer, VirtualClock
 from moorage.testing.sandboxes.base import SandboxHttpClient
 from moorage.testing.sandboxes.payments.stripe import StripeSandbox
-from tests.contracts.test_unsettled_payments import WAIT, Keyless, PaymentsWorld
+from tests.contracts.unsettled_world import WAIT, Keyless, PaymentsWorld
 from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:

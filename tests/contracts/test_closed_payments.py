@@ -1,0 +1,322 @@
+"""Payments with unknown outcomes that a person closes, as done or as not done."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+
+from moorage import Ref
+from moorage.contracts.payments import (
+    Money,
+    MoveState,
+    Payment,
+    PaymentState,
+    Refund,
+    SettledAs,
+    Unsettled,
+)
+from moorage.domain.idempotency.claims import Claim
+from moorage.errors import (
+    ConnectionFailed,
+    IdempotencyConflict,
+    IdempotencyInProgress,
+    InvalidData,
+    OutcomeUnknown,
+    StorageUnavailable,
+)
+from moorage.testing.sandboxes.base import Lost, SandboxHttpClient
+from moorage.vendors.payments.stripe import Stripe
+from tests.contracts.unsettled_world import (
+    KEY,
+    ORDER,
+    WAIT,
+    DyingStore,
+    Keyless,
+    KilledError,
+    PaymentsWorld,
+    Silent,
+)
+
+if TYPE_CHECKING:
+    from moorage.adapters.state.memory import MemoryStorage
+
+
+@pytest.mark.parametrize("value", ["id", "ref", "payment", None])
+def test_person_closes_a_payment_as_done(value: str | None) -> None:
+    """A repeat gets the payment that the person found, without a request."""
+    world = PaymentsWorld(Keyless)
+    with world.hub() as hub:
+        world.lose(hub)
+        (intent_id,) = world.stripe.intents
+        payment = hub.payments().get(f"stripe:till:{intent_id}")
+        receipts = {"id": intent_id, "ref": payment.ref, "payment": payment, None: None}
+        closed_payment = hub.close_payment(KEY, done=True, receipt=receipts[value])
+        count = len(world.stripe.requests)
+        repeated_payment = hub.payments().charge(ORDER, idempotency_key=KEY)
+
+        assert KEY == closed_payment.idempotency_key
+        assert (payment.ref.id, payment.state, True) == (
+            repeated_payment.ref.id,
+            repeated_payment.state,
+            repeated_payment.replayed,
+        )
+        assert count == len(world.stripe.requests)
+        assert [] == hub.unsettled_payments()
+        assert 1 == len(world.stripe.charges)
+
+
+def test_closed_payment_is_replayed_to_its_own_request_only() -> None:
+    """Another amount under the key of a closed payment is a conflict."""
+    world = PaymentsWorld(Keyless)
+    with world.hub() as hub:
+        world.lose(hub)
+        hub.close_payment(KEY, done=True)
+        with pytest.raises(IdempotencyConflict):
+            hub.payments().charge(
+                attrs.evolve(ORDER, amount=Money("21.00", "EUR")), idempotency_key=KEY
+            )
+
+
+def test_person_closes_a_payment_as_not_done() -> None:
+    """The key can be used again once no sent request can still be in flight."""
+    world = PaymentsWorld(Silent)
+    with world.hub() as hub:
+        world.stripe.fail(ConnectionFailed("gone", may_have_been_processed=True))
+        with pytest.raises(OutcomeUnknown):
+            hub.payments().charge(ORDER, idempotency_key=KEY)
+        with pytest.raises(IdempotencyInProgress, match="may still be under way") as excinfo:
+            hub.close_payment(KEY, done=False)
+        assert excinfo.value.retry_at is not None
+        world.clock.advance(WAIT)
+        hub.close_payment(KEY, done=False)
+        assert [] == hub.unsettled_payments()
+        receipt = hub.payments().charge(ORDER, idempotency_key=KEY)
+
+        assert not receipt.replayed
+        assert 1 == len(world.stripe.charges)
+        assert hub.payments().charge(ORDER, idempotency_key=KEY).replayed
+
+
+def test_completed_payment_cannot_be_closed_as_not_done() -> None:
+    """A stored answer cannot be overruled as not done."""
+    world = PaymentsWorld(Silent)
+    dying_store: Any = DyingStore(world.state, "Strike", "unsettled")
+    with world.hub() as hub:
+        with pytest.raises(KilledError):
+            world.hub(state=dying_store).payments().charge(ORDER, idempotency_key=KEY)
+        world.clock.advance(WAIT)
+        with pytest.raises(InvalidData, match="says that it was done") as excinfo:
+            hub.close_payment(KEY, done=False)
+        assert "done" == excinfo.value.field
+        assert hub.payments().charge(ORDER, idempotency_key=KEY).replayed
+
+
+def test_declined_payment_may_be_closed_as_not_done() -> None:
+    """A stored refusal agrees with "not done"."""
+    world = PaymentsWorld(Silent)
+    declined_charge = attrs.evolve(ORDER, source="pm_card_chargeDeclined")
+    dying_store: Any = DyingStore(world.state, "Strike", "unsettled")
+    with world.hub() as hub:
+        with pytest.raises(KilledError):
+            world.hub(state=dying_store).payments().charge(declined_charge, idempotency_key=KEY)
+        world.clock.advance(WAIT)
+        hub.close_payment(KEY, done=False)
+        assert [] == hub.unsettled_payments()
+
+
+def test_receipt_without_a_look_up() -> None:
+    """If nothing can be looked up, the receipt has the requested amount and is pending."""
+    world = PaymentsWorld(Silent)
+    with world.hub() as hub:
+        payments = hub.payments()
+        world.lose(hub)
+        hub.close_payment(KEY, done=True, receipt="pi_1")
+        payment = payments.charge(ORDER, idempotency_key=KEY)
+        assert ("pi_1", PaymentState.PENDING, ORDER.amount) == (
+            payment.ref.id,
+            payment.state,
+            payment.amount,
+        )
+        assert "EUR" == payment.ref.other("currency")
+
+        authorization = payments.authorize(ORDER, idempotency_key="a").ref
+        other_ref = payments.authorize(ORDER, idempotency_key="b").ref
+        steps: list[Any] = [
+            ("c", lambda: payments.capture(authorization, ORDER.amount, idempotency_key="c")),
+            ("r", lambda: payments.refund(authorization, ORDER.amount, idempotency_key="r")),
+            ("v", lambda: payments.void(other_ref, idempotency_key="v")),
+        ]
+        for key, step in steps:
+            world.stripe.fail(Lost())
+            with pytest.raises(OutcomeUnknown):
+                step()
+            hub.close_payment(key, done=True, receipt=f"x_{key}")
+            closed_move = step()
+            assert (f"x_{key}", MoveState.PENDING) == (closed_move.ref.id, closed_move.state)
+            assert closed_move.payment.id in {authorization.id, other_ref.id}
+
+
+def test_refund_is_looked_up_by_its_own_reference() -> None:
+    """A refund's receipt is looked up by its reference; without one it is not found."""
+    world = PaymentsWorld(Keyless)
+    with world.hub() as hub:
+        payments = hub.payments()
+        charge = payments.charge(ORDER, idempotency_key="a")
+        world.stripe.fail(Lost())
+        with pytest.raises(OutcomeUnknown):
+            payments.refund(charge.ref, ORDER.amount, idempotency_key="r")
+        with pytest.raises(InvalidData, match="reference of its own"):
+            hub.close_payment("r", done=True)
+        (refund,) = world.stripe.refunds
+        hub.close_payment("r", done=True, receipt=refund)
+        repeated_refund = payments.refund(charge.ref, ORDER.amount, idempotency_key="r")
+
+        assert isinstance(repeated_refund, Refund)
+        assert (refund, MoveState.SUCCEEDED, True) == (
+            repeated_refund.ref.id,
+            repeated_refund.state,
+            repeated_refund.replayed,
+        )
+
+
+@pytest.mark.parametrize(
+    "key, receipt, problem",
+    [
+        ("none", "pi_1", "No unsettled payment has the key"),
+        (KEY, 7, "The receipt of this charge is an int"),
+        (KEY, "stripe:other:pi_1", "belongs to the account 'other'"),
+        (KEY, "other", "amount"),
+        (KEY, "same", "reference"),
+        (KEY, None, "not list exactly one payment"),
+    ],
+)
+def test_receipt_of_another_payment_is_refused(key: str, receipt: Any, problem: str) -> None:
+    """A payment cannot be closed with another payment's receipt."""
+    world = PaymentsWorld(Keyless)
+    with world.hub() as hub:
+        payments = hub.payments()
+        wrong_charges = {
+            "other": attrs.evolve(ORDER, amount=Money("5.00", "EUR"), reference="INV-8"),
+            "same": attrs.evolve(ORDER, reference="INV-9"),
+        }
+        ids = {
+            name: payments.charge(charge, idempotency_key=name).ref.id
+            for name, charge in wrong_charges.items()
+        }
+        payments.charge(ORDER, idempotency_key="another attempt")
+        world.lose(hub)
+        with pytest.raises(InvalidData, match=problem):
+            hub.close_payment(key, done=True, receipt=ids.get(receipt, receipt))
+        assert [KEY] == [payment.idempotency_key for payment in hub.unsettled_payments()]
+
+
+class Closing(SandboxHttpClient):
+    """A client that closes the payment during its request."""
+
+    def __init__(self, world: PaymentsWorld) -> None:
+        super().__init__(world.stripe)
+        self._world = world
+
+    def send(self, *args: Any) -> Any:
+        """Close the payment, and send the request."""
+        receipt = Payment(ref=Ref("stripe", "till", "pi_1"), state=PaymentState.CAPTURED)
+        with self._world.hub() as other_hub:
+            other_hub.close_payment(KEY, done=True, receipt=receipt)
+        return super().send(*args)
+
+
+def test_payment_closed_during_its_look_up() -> None:
+    """A payment that is closed during its request is not looked up again."""
+    world = PaymentsWorld(Keyless)
+    lost_payment = Unsettled(charge=ORDER, idempotency_key=KEY)
+    with world.hub(http=Closing(world)) as hub:
+        world.stripe.fail(Lost())
+        (result,) = hub.payments().settle([lost_payment])
+        assert isinstance(result.error, OutcomeUnknown)
+        assert 1 == len(world.stripe.requests)
+        assert "pi_1" == hub.payments().charge(ORDER, idempotency_key=KEY).ref.id
+
+
+def test_tenants_are_listed_and_closed_apart() -> None:
+    """The same key of two tenants is two payments."""
+    world = PaymentsWorld(Keyless)
+    with world.hub() as hub:
+        for tenant in ("acme", None):
+            world.stripe.fail(Lost())
+            with pytest.raises(OutcomeUnknown):
+                hub.payments(tenant).charge(ORDER, idempotency_key=KEY)
+        assert {"acme", None} == {payment.tenant for payment in hub.unsettled_payments()}
+        hub.close_payment(KEY, done=True, receipt=next(iter(world.stripe.intents)), tenant="acme")
+        assert [None] == [payment.tenant for payment in hub.unsettled_payments()]
+
+
+@pytest.mark.parametrize("answer", [{"id": "pi_1"}, None])
+def test_unreadable_response_cannot_resolve_a_key(answer: Any) -> None:
+    """A key cannot be resolved with an unreadable response."""
+    world = PaymentsWorld(Keyless)
+    with world.hub() as hub:
+        world.lose(hub)
+        with pytest.raises(InvalidData, match="The answer of a key") as excinfo:
+            hub.manager.resolve_key("till", KEY, done=True, answer=answer)
+        assert "hub.close_payment" in excinfo.value.remedy
+        hub.close_payment(KEY, done=True)
+        assert hub.payments().charge(ORDER, idempotency_key=KEY).replayed
+
+
+@pytest.mark.parametrize("kind", [Stripe, Keyless])
+def test_settled_payment_is_not_taken_again_after_not_done(kind: type[Stripe]) -> None:
+    """After the job settled a payment, an operator's "not done" does not cause a second one.
+
+    Where the request was sent again, its answer is stored under the service's key as well. Where
+    the payment was looked up, that key is still unknown, and only the payment's record protects it.
+    """
+    world = PaymentsWorld(kind)
+    with world.hub() as hub:
+        world.lose(hub)
+        world.clock.advance(WAIT)
+        assert [SettledAs.DONE] == [settlement.outcome for settlement in hub.settle_payments()]
+        assert (kind is Keyless) == hub.manager.resolve_key("till", KEY, done=False)
+        assert hub.payments().charge(ORDER, idempotency_key=KEY).replayed
+        assert 1 == len(world.stripe.charges)
+
+
+class Forgetting:
+    """A store that fails at every claim of a key."""
+
+    def __init__(self, state: MemoryStorage) -> None:
+        self._state = state
+        self.post = state.post
+
+    def execute(self, command: Any, /, timeout: float | None = None) -> Any:
+        """Run the command, unless it claims a key."""
+        if isinstance(command, Claim):
+            raise StorageUnavailable("It is away.")
+        return self._state.execute(command, timeout)
+
+
+def test_payment_is_not_closed_as_not_done_while_the_store_is_away() -> None:
+    """The store may have the vendor's response, so the payment stays open during an outage."""
+    world = PaymentsWorld(Silent)
+    absent_store: Any = Forgetting(world.state)
+    with world.hub() as hub, world.hub(state=absent_store) as other_hub:
+        world.lose(hub)
+        world.clock.advance(WAIT)
+        with pytest.raises(StorageUnavailable):
+            other_hub.close_payment(KEY, done=False)
+        assert [KEY] == [payment.idempotency_key for payment in hub.unsettled_payments()]
+
+
+def test_payment_that_was_never_sent_may_be_closed_as_not_done() -> None:
+    """A payment without a stored response is closed without a request."""
+    world = PaymentsWorld()
+    dying_store: Any = DyingStore(world.state, "Claim", "key")
+    with world.hub() as hub:
+        with pytest.raises(KilledError):
+            world.hub(state=dying_store).payments().charge(ORDER, idempotency_key=KEY)
+        world.clock.advance(WAIT)
+        hub.close_payment(KEY, done=False)
+        assert [] == world.stripe.requests
+        assert [] == hub.unsettled_payments()
+        assert not hub.payments().charge(ORDER, idempotency_key=KEY).replayed

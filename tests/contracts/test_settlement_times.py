@@ -1,0 +1,176 @@
+"""The time before an unknown payment is looked up, and the time until its look-up is given up."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+
+from moorage.adapters.state.memory import MemoryStorage
+from moorage.contracts.payments import Money, NextStep, SettledAs
+from moorage.domain.idempotency.unsettled import (
+    Attend,
+    ReadEffects,
+    Recall,
+    Register,
+    Registered,
+    Withhold,
+    effect_name,
+)
+from moorage.errors import ConnectionFailed, OutcomeUnknown, VendorRejected
+from moorage.testing import VirtualClock
+from tests.contracts.unsettled_world import (
+    KEY,
+    ORDER,
+    WAIT,
+    DyingStore,
+    Keyless,
+    KilledError,
+    PaymentsWorld,
+)
+
+if TYPE_CHECKING:
+    from moorage import Hub
+
+
+def test_repeat_without_a_request_delays_no_settlement() -> None:
+    """Repeating a key without sending does not delay its settlement."""
+    world = PaymentsWorld(Keyless)
+    with world.hub() as hub, world.hub() as other_hub:
+        world.lose(hub)
+        (previous_payment,) = hub.unsettled_payments()
+        world.clock.advance(20)
+        for repeating in (hub, other_hub):
+            with pytest.raises(OutcomeUnknown):
+                repeating.payments().charge(ORDER, idempotency_key=KEY)
+        (later_payment,) = hub.unsettled_payments()
+        assert previous_payment.wait - 20 == later_payment.wait
+        world.clock.advance(previous_payment.wait - 20)
+        assert [SettledAs.DONE] == [payment.outcome for payment in hub.settle_payments()]
+
+
+def test_repeat_with_another_amount_changes_no_wait() -> None:
+    """A repeat with another amount does not change the wait of the registered payment."""
+    world = PaymentsWorld(Keyless)
+    dying_store: Any = DyingStore(world.state, "Claim", "key")
+    with world.hub() as hub:
+        with pytest.raises(KilledError):
+            world.hub(state=dying_store).payments().charge(ORDER, idempotency_key=KEY)
+        (previous_payment,) = hub.unsettled_payments()
+        other_charge = attrs.evolve(ORDER, amount=Money("30.00", "EUR"))
+        world.lose(hub, other_charge)
+        with pytest.raises(OutcomeUnknown):
+            hub.payments().charge(other_charge, idempotency_key=KEY)
+        assert [previous_payment] == hub.unsettled_payments()
+
+
+def test_only_the_last_holder_ends_its_wait() -> None:
+    """Only the last holder can end its wait, and never that of earlier ones."""
+    store = MemoryStorage(VirtualClock())
+    effect_key = ("payments", None, "k")
+
+    def register(span: int) -> Any:
+        return store.execute(
+            Register(*effect_key, fingerprint=b"x", what=(), span=span, memory=10**12)
+        )
+
+    def wait() -> int:
+        (result,) = store.execute(ReadEffects([effect_name(*effect_key)]))
+        return result.remaining
+
+    assert not store.execute(Withhold(*effect_key, number=1, held=0))
+    first, second = register(100), register(300)
+    assert (0, 100, 300) == (first.held, second.held, wait())
+    assert not store.execute(Withhold(*effect_key, number=first.number, held=first.held))
+    assert 300 == wait()
+    assert not store.execute(Attend(effect_name(*effect_key), pause=0)).ours
+    assert store.execute(Withhold(*effect_key, number=second.number, held=second.held))
+    assert 100 == wait()
+    assert store.execute(Recall(*effect_key, fingerprint=b"y")) == Registered(same=False)
+
+
+def test_payment_is_found_although_our_clock_is_ahead() -> None:
+    """A process whose clock is an hour ahead still finds the payment."""
+    world = PaymentsWorld(Keyless)
+    with world.hub() as hub:
+        world.lose(hub)
+        world.clock.advance(WAIT)
+        earlier_clock = VirtualClock(world.clock.utc() + timedelta(hours=1))
+        with world.hub(clock=earlier_clock) as other_hub:
+            assert [SettledAs.DONE] == [payment.outcome for payment in other_hub.settle_payments()]
+
+
+def _vanished(world: PaymentsWorld, hub: Hub) -> None:
+    """Charge once with a request that never arrives, and wait until its caller's time is over."""
+    world.stripe.fail(ConnectionFailed("gone", may_have_been_processed=True))
+    with pytest.raises(OutcomeUnknown):
+        hub.payments().charge(ORDER, idempotency_key=KEY)
+    (unsettled_payment,) = hub.unsettled_payments()
+    world.clock.advance(unsettled_payment.wait)
+
+
+def test_unlisted_payment_is_left_to_a_person() -> None:
+    """A payment that the vendor does not list within its stated time is left to a person."""
+    world = PaymentsWorld(Keyless)
+    with world.hub() as hub:
+        _vanished(world, hub)
+        assert [] == hub.settle_payments()
+        assert NextStep.LOOK_UP is hub.unsettled_payments()[0].next
+        world.clock.advance(Keyless.listed_within - 1e-3)
+        assert [] == hub.settle_payments()
+        assert NextStep.LOOK_UP is hub.unsettled_payments()[0].next
+        world.clock.advance(Keyless.listed_within)
+        assert NextStep.LOOK_UP is hub.unsettled_payments()[0].next
+        assert [] == hub.settle_payments()
+        assert NextStep.PERSON is hub.unsettled_payments()[0].next
+        assert 0 == len(world.stripe.charges)
+
+        hub.payments().charge(ORDER, idempotency_key="by another way")
+        world.clock.advance(Keyless.listed_within)
+        assert [SettledAs.DONE] == [payment.outcome for payment in hub.settle_payments()]
+        assert [] == hub.unsettled_payments()
+
+
+def test_listing_time_uses_the_stores_clock() -> None:
+    """A process whose clock is hours ahead gives up no earlier."""
+    world = PaymentsWorld(Keyless)
+    with world.hub() as hub:
+        _vanished(world, hub)
+        earlier_clock = VirtualClock(world.clock.utc() + timedelta(hours=9))
+        with world.hub(clock=earlier_clock) as other_hub:
+            assert [] == other_hub.settle_payments()
+            assert NextStep.LOOK_UP is other_hub.unsettled_payments()[0].next
+
+
+def test_repeat_restarts_the_listing_time() -> None:
+    """A request that is sent during a look-up may still be listed."""
+    world = PaymentsWorld()
+    with world.hub() as hub:
+        world.stripe.fail(ConnectionFailed("gone", may_have_been_processed=True))
+        with pytest.raises(ConnectionFailed):
+            hub.payments().charge(ORDER, idempotency_key=KEY)
+        world.clock.advance(WAIT)
+        world.stripe.fail(OutcomeUnknown("No answer."))
+        assert [] == hub.settle_payments()
+        (unsettled_payment,) = hub.unsettled_payments()
+        assert NextStep.WAIT is unsettled_payment.next
+
+
+@pytest.mark.parametrize("final", [True, False])
+def test_refused_list_is_left_to_a_person(*, final: bool) -> None:
+    """A permanently refused list counts as nothing found; a failing vendor is asked again."""
+    world = PaymentsWorld(Keyless)
+    error = (
+        VendorRejected("This key may not list payments.")
+        if final
+        else ConnectionFailed("Down for maintenance.")
+    )
+    with world.hub() as hub:
+        world.lose(hub)
+        world.clock.advance(WAIT + Keyless.listed_within)
+        world.stripe.fail(error)
+        assert [] == hub.settle_payments()
+        expected = NextStep.PERSON if final else NextStep.LOOK_UP
+        assert expected is hub.unsettled_payments()[0].next
