@@ -1,9 +1,10 @@
-"""Hubs with one account at an e-mail vendor, synchronous or asynchronous."""
+"""A message, and hubs with one account at an e-mail vendor, synchronous or asynchronous."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from moorage.contracts.email import EmailMessage
 from moorage.contracts.routes import Account
 from moorage.hub.hub import AsyncHub, Hub
 from moorage.testing import AsyncVirtualSleeper, VirtualClock, VirtualSleeper
@@ -33,6 +34,17 @@ def hub(vendor: Vendor, *sandboxes: Sandbox, mode: str = "", **fields: Any) -> A
         sleeper=VirtualSleeper(clock),
         **fields,
     )
+
+
+def mail(**changes: Any) -> EmailMessage:
+    """Return a message to one recipient, with these fields changed."""
+    default_fields: dict[str, Any] = {
+        "from_": "Shop <shop@example.com>",
+        "to": "ada@example.com",
+        "subject": "Hi",
+        "text": "Hello.",
+    }
+    return EmailMessage(**{**default_fields, **changes})
 
 
 def lose_next_response(sandbox: Sandbox) -> str:

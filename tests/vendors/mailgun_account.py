@@ -1,10 +1,9 @@
-"""A hub with an account at Mailgun's sandbox, a message, and its form."""
+"""A hub with an account at Mailgun's sandbox, and the form of a request."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from moorage.contracts.email import EmailMessage
 from moorage.testing.sandboxes.base import SandboxRequest
 from moorage.testing.sandboxes.email.mailgun import Form, MailgunSandbox, read_form
 from tests.vendors.email_hubs import hub
@@ -12,17 +11,6 @@ from tests.vendors.subjects.mailgun import mailgun_vendor
 
 if TYPE_CHECKING:
     from moorage.domain.http.requests import Request
-
-
-def mail(**changes: Any) -> EmailMessage:
-    """A message."""
-    default_fields: dict[str, Any] = {
-        "from_": "Shop <shop@example.com>",
-        "to": "ada@example.com",
-        "subject": "Hi",
-        "text": "Hello.",
-    }
-    return EmailMessage(**{**default_fields, **changes})
 
 
 def mailgun_hub(**options: Any) -> tuple[MailgunSandbox, Any]:

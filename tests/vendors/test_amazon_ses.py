@@ -41,26 +41,16 @@ from moorage.testing.sandboxes.base import SandboxHttpClient, reply
 from moorage.testing.sandboxes.email.amazon_ses import AmazonSesSandbox
 from moorage.vendors.email._ses_content import bulk_body, mail_body
 from moorage.vendors.email.amazon_ses import AmazonSes, classify, error_code
-from tests.vendors.email_hubs import hub
+from tests.vendors.email_hubs import hub, mail
 from tests.vendors.email_sandboxes import ses_vendor
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
-def _message(**changes: Any) -> EmailMessage:
-    default_fields: dict[str, Any] = {
-        "from_": "Shop <shop@example.com>",
-        "to": "ada@example.com",
-        "subject": "Hi",
-        "text": "Hello.",
-    }
-    return EmailMessage(**{**default_fields, **changes})
-
-
 def test_fields_of_a_message() -> None:
     """Every field of a message is sent in its place of the body."""
     body = mail_body(
-        _message(
+        mail(
             cc="cc@example.com",
             bcc="bcc@example.com",
             reply_to="Zoë <zoe@münchen.example>",
@@ -107,8 +97,8 @@ def test_fields_of_a_message() -> None:
 def test_template_is_named_or_located() -> None:
     """A template is given by its name or its ARN."""
     arn = "arn:aws:ses:eu-central-1:1:template/welcome"
-    template_body = mail_body(_message(template=TemplateRef("welcome", {"a": 1})), None, None)
-    located_body = mail_body(_message(template=TemplateRef(arn)), None, None)
+    template_body = mail_body(mail(template=TemplateRef("welcome", {"a": 1})), None, None)
+    located_body = mail_body(mail(template=TemplateRef(arn)), None, None)
 
     assert {"TemplateName": "welcome", "TemplateData": '{"a": 1}'} == template_body["Content"][
         "Template"
@@ -120,12 +110,12 @@ def test_template_is_named_or_located() -> None:
 def test_tags_that_ses_would_refuse_are_refused_here(words: dict[str, Any]) -> None:
     """Tags and metadata with other characters than letters and digits are refused."""
     with pytest.raises(InvalidData):
-        mail_body(_message(**words), None, None)
+        mail_body(mail(**words), None, None)
 
 
 def test_bulk_is_a_template_in_the_request() -> None:
     """A bulk is sent as an inline template, with each recipient's data."""
-    base = _message(to=(), subject="{{ n }}", text="{{#if}} {{n}}", html="<b>{{n}}</b>", tags=["t"])
+    base = mail(to=(), subject="{{ n }}", text="{{#if}} {{n}}", html="<b>{{n}}</b>", tags=["t"])
     custom_recipient = BulkRecipient(to="a@example.com", data={"n": "<"}, headers={"X-B": "2"})
     bulk = BulkMessage(base=base, recipients=[custom_recipient])
     body = bulk_body(bulk, None, None)
@@ -147,7 +137,7 @@ def test_placeholders_are_in_alphabetical_order() -> None:
     names = ["b", "d", "a", "c", "e"]
     text = " ".join(f"{{{{{name}}}}}" for name in names)
     people = [BulkRecipient(to="a@example.com", data=dict.fromkeys(names, "x"))]
-    bulk = BulkMessage(base=_message(to=(), text=text), recipients=people)
+    bulk = BulkMessage(base=mail(to=(), text=text), recipients=people)
     [entry] = bulk_body(bulk, None, None)["BulkEmailEntries"]
     words = entry["ReplacementEmailContent"]["ReplacementTemplate"]["ReplacementTemplateData"]
 
@@ -156,10 +146,10 @@ def test_placeholders_are_in_alphabetical_order() -> None:
 
 def test_bulk_may_be_html_or_files_alone() -> None:
     """The template of a bulk contains only the given parts."""
-    html = BulkMessage(base=_message(to=(), text=None, html="<p>"), recipients=["a@example.com"])
+    html = BulkMessage(base=mail(to=(), text=None, html="<p>"), recipients=["a@example.com"])
     file = Attachment(filename="a.txt", content=b"x")
     files = BulkMessage(
-        base=_message(to=(), text=None, attachments=[file]), recipients=["a@example.com"]
+        base=mail(to=(), text=None, attachments=[file]), recipients=["a@example.com"]
     )
     parts = [
         bulk_body(bulk, None, None)["DefaultContent"]["Template"]["TemplateContent"]
@@ -175,7 +165,7 @@ def test_results_of_a_bulk_are_separate() -> None:
     people = [
         f"{person_name}@example.com" for person_name in ("ada", "refused", "throttled", "outage")
     ]
-    bulk = BulkMessage(base=_message(to=()), recipients=people)
+    bulk = BulkMessage(base=mail(to=()), recipients=people)
     ada, refused_result, throttled_result, outage = (
         hub(ses_vendor(sandbox), sandbox).email().send_bulk(bulk)
     )
@@ -206,7 +196,7 @@ def test_failed_bulk_entry_is_an_error(entry: dict[str, Any], kind: type[Any]) -
     """A bulk entry without a success and an id is an error."""
     sandbox = AmazonSesSandbox()
     sandbox.fail(reply({"BulkEmailEntryResults": [entry]}))
-    bulk = BulkMessage(base=_message(to=()), recipients=["a@example.com"])
+    bulk = BulkMessage(base=mail(to=()), recipients=["a@example.com"])
     (result,) = hub(ses_vendor(sandbox), sandbox).email().send_bulk(bulk)
 
     assert type(result.error) is kind
@@ -216,7 +206,7 @@ def test_bulk_that_does_not_tell_of_each_is_malformed() -> None:
     """A bulk with fewer results than recipients is a malformed response."""
     sandbox = AmazonSesSandbox()
     sandbox.fail(reply({"BulkEmailEntryResults": []}))
-    bulk = BulkMessage(base=_message(to=()), recipients=["a@example.com"])
+    bulk = BulkMessage(base=mail(to=()), recipients=["a@example.com"])
     (result,) = hub(ses_vendor(sandbox), sandbox).email().send_bulk(bulk)
 
     assert isinstance(result.error, VendorFailed)
@@ -459,9 +449,9 @@ def test_notices_are_signed_and_become_events() -> None:
     """An SNS notification is verified by its certificate and becomes an event."""
     sandbox = AmazonSesSandbox()
     mail_hub = hub(ses_vendor(sandbox), sandbox)
-    receipt = mail_hub.email().send_transactional(_message())
-    mail = {**MAIL, "messageId": receipt.ref.id, "destination": ["ada@example.com"]}
-    notice = sandbox.notice({"eventType": "Open", "mail": mail, "open": {}}, datetime.now(UTC))
+    receipt = mail_hub.email().send_transactional(mail())
+    mail_fields = {**MAIL, "messageId": receipt.ref.id, "destination": ["ada@example.com"]}
+    notice = sandbox.notice({"eventType": "Open", "mail": mail_fields, "open": {}}, datetime.now(UTC))
     verifier = mail_hub.webhooks(
         "mail",
         clock=SystemClock(),
@@ -490,7 +480,7 @@ def test_sandbox_is_strict(path: str, body: dict[str, Any]) -> None:
     """The sandbox refuses what SES would refuse."""
     sandbox = AmazonSesSandbox()
     call = partial(hub(ses_vendor(sandbox), sandbox).manager.call, "mail")
-    default_body = mail_body(_message(), None, None) if path == "emails" else {}
+    default_body = mail_body(mail(), None, None) if path == "emails" else {}
     with pytest.raises(InvalidRequest):
         call(Request.post(f"/v2/email/outbound-{path}", json={**default_body, **body}))
 
@@ -508,8 +498,8 @@ def test_sandbox_knows_its_templates() -> None:
     sandbox = AmazonSesSandbox()
     email = hub(ses_vendor(sandbox), sandbox).email()
     with pytest.raises(VendorRejected, match="template"):
-        email.send_transactional(_message(template=TemplateRef("none")))
-    email.send_transactional(_message(template=TemplateRef("arn:aws:ses:x:1:template/welcome")))
+        email.send_transactional(mail(template=TemplateRef("none")))
+    email.send_transactional(mail(template=TemplateRef("arn:aws:ses:x:1:template/welcome")))
 
     assert 1 == len(sandbox.delivered)
 
@@ -521,10 +511,10 @@ def test_sandbox_checks_signatures() -> None:
         region=sandbox.region, access_key_id="AKIDX", credentials="x", sender="a@b.c"
     )
     with pytest.raises(AuthenticationFailed, match="token"):
-        hub(stranger, sandbox).email().send_transactional(_message())
+        hub(stranger, sandbox).email().send_transactional(mail())
     anonymous_hub = hub(AmazonSes(region=sandbox.region), sandbox, credentials=_no_credentials())
     with pytest.raises(AuthenticationFailed, match="signed"):
-        anonymous_hub.email().send_transactional(_message())
+        anonymous_hub.email().send_transactional(mail())
 
 
 def _no_credentials() -> MemoryCredentialProvider:
@@ -538,7 +528,7 @@ def test_unverified_sender_is_rejected() -> None:
     sandbox = AmazonSesSandbox()
     with pytest.raises(VendorRejected, match="verified"):
         hub(ses_vendor(sandbox), sandbox).email().send_transactional(
-            _message(from_="a@unverified.example")
+            mail(from_="a@unverified.example")
         )
 
 
@@ -554,7 +544,7 @@ def test_sandbox_listens_on_a_port() -> None:
             base_url=server.url,
         )
         with Hub([Account("mail", vendor)]) as mail_hub:
-            mail_hub.email().send_transactional(_message(attachments=[file]))
+            mail_hub.email().send_transactional(mail(attachments=[file]))
 
     attached_file = sandbox.delivered[0].raw["Content"]["Simple"]["Attachments"][0]
     assert file.content == b64decode(attached_file["RawContent"])

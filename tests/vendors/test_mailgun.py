@@ -15,8 +15,8 @@ from moorage.contracts.email_outcomes import EmailStatus
 from moorage.testing.sandboxes.email.mailgun import MailgunSandbox, read_form
 from moorage.vendors.email._mailgun_forms import mail_request
 from moorage.vendors.email.mailgun import Mailgun
-from tests.vendors.email_hubs import hub
-from tests.vendors.mailgun_account import form_of, mail, mailgun_hub
+from tests.vendors.email_hubs import hub, mail
+from tests.vendors.mailgun_account import form_of, mailgun_hub
 
 
 def test_fields_of_a_message() -> None:

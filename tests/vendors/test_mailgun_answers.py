@@ -20,7 +20,8 @@ from moorage.contracts.email_outcomes import EmailCounts, StatisticsQuery, Verdi
 from moorage.domain.http.requests import Request, Response
 from moorage.testing.sandboxes.base import reply
 from moorage.vendors.email.mailgun import classify
-from tests.vendors.mailgun_account import mail, mailgun_hub
+from tests.vendors.email_hubs import mail
+from tests.vendors.mailgun_account import mailgun_hub
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,8 @@ from moorage.contracts.email import TemplateRef
 from moorage.contracts.email_bulk import BulkMessage, BulkRecipient
 from moorage.testing.sandboxes.email.mailgun import read_form
 from moorage.vendors.email._mailgun_forms import bulk_request, fits_one
-from tests.vendors.mailgun_account import form_of, mail, mailgun_hub
+from tests.vendors.email_hubs import mail
+from tests.vendors.mailgun_account import form_of, mailgun_hub
 
 
 def test_bulk_is_one_request_with_variables() -> None:

@@ -15,7 +15,7 @@ from moorage.testing.sandboxes.base import SandboxHttpClient, SandboxRequest
 from moorage.testing.sandboxes.email.mailgun import MailgunSandbox, read_form
 from moorage.vendors.email.mailgun import metrics_body
 from tests.support.openapi import Json, problems
-from tests.vendors.mailgun_account import mail
+from tests.vendors.email_hubs import mail
 from tests.vendors.subjects.mailgun import mailgun_vendor
 
 TEXT: Json = {"type": "string"}

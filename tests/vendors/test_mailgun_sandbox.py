@@ -12,7 +12,8 @@ from moorage.domain.http.headers import Headers
 from moorage.domain.http.requests import Request
 from moorage.testing.sandboxes.base import SandboxRequest
 from moorage.testing.sandboxes.email.mailgun import MailgunSandbox, read_form
-from tests.vendors.mailgun_account import mail, mailgun_hub
+from tests.vendors.email_hubs import mail
+from tests.vendors.mailgun_account import mailgun_hub
 from tests.vendors.subjects.mailgun import mailgun_vendor
 
 USUAL = {"from": "shop@example.com", "to": "a@example.com", "subject": "Hi", "text": "x"}

@@ -11,7 +11,8 @@ from moorage import Ref, WebhookRejected
 from moorage.adapters.clocks.system import SystemClock
 from moorage.contracts.email_outcomes import EmailStatus
 from moorage.domain.webhooks.events import WebhookEvent
-from tests.vendors.mailgun_account import mail, mailgun_hub
+from tests.vendors.email_hubs import mail
+from tests.vendors.mailgun_account import mailgun_hub
 
 URL = "https://erp.example/hooks"
 

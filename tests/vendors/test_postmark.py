@@ -24,7 +24,7 @@ from moorage import (
     WebhookRejected,
 )
 from moorage.adapters.credentials.memory import MemoryCredentialProvider
-from moorage.contracts.email import Attachment, EmailMessage, TemplateRef
+from moorage.contracts.email import Attachment, TemplateRef
 from moorage.contracts.email_bulk import BulkMessage, BulkRecipient
 from moorage.contracts.email_outcomes import EmailCounts, EmailStatus, StatisticsQuery
 from moorage.domain.http.requests import Request, Response
@@ -33,20 +33,10 @@ from moorage.testing.sandboxes.base import SandboxHttpClient, reply
 from moorage.testing.sandboxes.email.postmark import PostmarkSandbox
 from moorage.vendors.email.postmark import Postmark, batch_request, classify, mail_body
 from tests.support.openapi import Json, problems
-from tests.vendors.email_hubs import hub
+from tests.vendors.email_hubs import hub, mail
 from tests.vendors.subjects.postmark import postmark_vendor
 
 URL = "https://erp.example/hooks"
-
-
-def _message(**changes: Any) -> EmailMessage:
-    default_fields: dict[str, Any] = {
-        "from_": "Shop <shop@example.com>",
-        "to": "ada@example.com",
-        "subject": "Hi",
-        "text": "Hello.",
-    }
-    return EmailMessage(**{**default_fields, **changes})
 
 
 def _open_hub(**options: Any) -> tuple[PostmarkSandbox, Any]:
@@ -58,7 +48,7 @@ def test_fields_of_a_message() -> None:
     """Every field of a message is sent in its place of the body."""
     body = mail_body(
         Postmark(message_stream="receipts"),
-        _message(
+        mail(
             to=["Ada, Countess <ada@example.com>", "bob@example.com"],
             cc="carol@example.com",
             bcc="dan@example.com",
@@ -113,7 +103,7 @@ def test_fields_of_a_message() -> None:
 @pytest.mark.parametrize("query, links", [(None, None), (True, "HtmlAndText"), (False, "None")])
 def test_click_tracking(*, query: bool | None, links: str | None) -> None:
     """By default click tracking follows the server's settings."""
-    assert links == mail_body(Postmark(), _message(track_clicks=query)).get("TrackLinks")
+    assert links == mail_body(Postmark(), mail(track_clicks=query)).get("TrackLinks")
 
 
 @pytest.mark.parametrize(
@@ -126,7 +116,7 @@ def test_click_tracking(*, query: bool | None, links: str | None) -> None:
 )
 def test_template_is_named_by_its_alias_or_number(id_: str, field: str, value: object) -> None:
     """A template is given by alias or number, with its data, even if empty."""
-    body = mail_body(Postmark(), _message(template=TemplateRef(id_)))
+    body = mail_body(Postmark(), mail(template=TemplateRef(id_)))
 
     assert value == body[field]
     assert {} == body["TemplateModel"]
@@ -136,7 +126,7 @@ def test_template_is_named_by_its_alias_or_number(id_: str, field: str, value: o
 def test_template_is_filled_in() -> None:
     """A message with a template goes to the endpoint for templates."""
     sandbox, mail_hub = _open_hub()
-    mail_hub.email().send_transactional(_message(template=TemplateRef("welcome", {"total": [1]})))
+    mail_hub.email().send_transactional(mail(template=TemplateRef("welcome", {"total": [1]})))
 
     assert ["/email/withTemplate"] == [request.path for request in sandbox.requests]
     assert {"total": [1]} == sandbox.delivered[0].raw["TemplateModel"]
@@ -146,14 +136,14 @@ def test_template_that_is_not_there_is_refused() -> None:
     """The error for an unknown template has Postmark's code."""
     _, mail_hub = _open_hub()
     with pytest.raises(VendorRejected) as excinfo:
-        mail_hub.email().send_transactional(_message(template=TemplateRef("none")))
+        mail_hub.email().send_transactional(mail(template=TemplateRef("none")))
 
     assert "1101" == excinfo.value.vendor_code
 
 
 def test_bulk_template_data_is_merged() -> None:
     """Common template data is merged with each recipient's."""
-    base = _message(
+    base = mail(
         to=(),
         template=TemplateRef("welcome", {"a": 1}),
         subject="",
@@ -180,7 +170,7 @@ def test_bulk_by_template_arrives() -> None:
     """The sandbox accepts a bulk with a template."""
     sandbox, mail_hub = _open_hub()
     bulk = BulkMessage(
-        base=_message(to=(), template=TemplateRef("7")),
+        base=mail(to=(), template=TemplateRef("7")),
         recipients=["a@example.com", "b@example.com"],
     )
 
@@ -192,7 +182,7 @@ def test_inactive_recipient_of_a_bulk() -> None:
     """An inactive recipient is refused, and the others get their message."""
     sandbox, mail_hub = _open_hub()
     bulk = BulkMessage(
-        base=_message(to=()), recipients=["a@example.com", "refused@example.com", "b@example.com"]
+        base=mail(to=()), recipients=["a@example.com", "refused@example.com", "b@example.com"]
     )
     one, two, three = mail_hub.email().send_bulk(bulk, idempotency_key="news")
 
@@ -209,7 +199,7 @@ def test_large_bulk_goes_in_several_requests() -> None:
     sandbox, mail_hub = _open_hub()
     file = Attachment(filename="a.pdf", content=bytes(6_000_000), content_type="application/pdf")
     bulk = BulkMessage(
-        base=_message(to=(), attachments=[file]),
+        base=mail(to=(), attachments=[file]),
         recipients=[f"person{number}@example.com" for number in range(8)],
     )
     sandbox.fail(Response(200), reply({"ErrorCode": 429, "Message": "No."}, 429))
@@ -227,7 +217,7 @@ def test_request_that_fails_loses_no_other() -> None:
     sandbox, mail_hub = _open_hub()
     file = Attachment(filename="a.pdf", content=bytes(7_000_000), content_type="application/pdf")
     bulk = BulkMessage(
-        base=_message(to=(), attachments=[file]),
+        base=mail(to=(), attachments=[file]),
         recipients=[f"person{number}@example.com" for number in range(6)],
     )
     sandbox.fail(reply({"ErrorCode": 300, "Message": "No."}, 422))
@@ -248,7 +238,7 @@ def test_too_many_tags_are_refused(changes: dict[str, Any], field: str) -> None:
     """More than one tag, or ten metadata entries, are refused before sending."""
     sandbox, mail_hub = _open_hub()
     with pytest.raises(InvalidData) as excinfo:
-        mail_hub.email().send_transactional(_message(**changes))
+        mail_hub.email().send_transactional(mail(**changes))
 
     assert field == excinfo.value.field
     assert [] == sandbox.requests
@@ -257,7 +247,7 @@ def test_too_many_tags_are_refused(changes: dict[str, Any], field: str) -> None:
 def test_missing_sender_is_refused() -> None:
     """A message without a sender, from an account without one, is refused."""
     with pytest.raises(ConfigurationError, match="sender"):
-        mail_body(Postmark(), _message(from_=None))
+        mail_body(Postmark(), mail(from_=None))
 
 
 def test_token_comes_from_the_provider() -> None:
@@ -266,7 +256,7 @@ def test_token_comes_from_the_provider() -> None:
     provider = MemoryCredentialProvider()
     key = Credentials.api_key(sandbox.token, header="X-Postmark-Server-Token")
     provider.rotate("mail", None, key)
-    hub(Postmark(), sandbox, credentials=provider).email().send_transactional(_message())
+    hub(Postmark(), sandbox, credentials=provider).email().send_transactional(mail())
 
     assert 1 == len(sandbox.delivered)
 
@@ -274,7 +264,7 @@ def test_token_comes_from_the_provider() -> None:
 def test_inactive_recipients_are_reported() -> None:
     """A message to several is accepted if any recipient is active; others are rejected."""
     sandbox, mail_hub = _open_hub()
-    value = _message(to=["ada@example.com", "Refused@example.com"], cc="carol@example.com")
+    value = mail(to=["ada@example.com", "Refused@example.com"], cc="carol@example.com")
     receipt = mail_hub.email().send_transactional(value)
 
     assert [EmailStatus.QUEUED, EmailStatus.REJECTED, EmailStatus.QUEUED] == [
@@ -290,7 +280,7 @@ def test_delayed_message_is_accepted() -> None:
     sandbox, mail_hub = _open_hub()
     words = "Message accepted, but delivery may be delayed."
     sandbox.fail(reply({"Message": words, "MessageID": "m-1", "To": "ada@example.com"}))
-    receipt = mail_hub.email().send_transactional(_message())
+    receipt = mail_hub.email().send_transactional(mail())
 
     assert ("m-1", EmailStatus.QUEUED, (words,)) == (
         receipt.ref.id,
@@ -306,7 +296,7 @@ def test_batch_is_answered_for_each(answer: Response) -> None:
     """A batch without a result for each message is malformed, with an unknown outcome."""
     sandbox, mail_hub = _open_hub()
     sandbox.fail(answer)
-    bulk = BulkMessage(base=_message(to=()), recipients=["a@example.com", "b@example.com"])
+    bulk = BulkMessage(base=mail(to=()), recipients=["a@example.com", "b@example.com"])
     results = mail_hub.email().send_bulk(bulk)
 
     assert [VendorFailed] * 2 == [type(result.error) for result in results]
@@ -328,7 +318,7 @@ def test_malformed_entry_of_a_batch() -> None:
         )
     )
     people = [f"person{number}@example.com" for number in range(5)]
-    results = mail_hub.email().send_bulk(BulkMessage(base=_message(to=()), recipients=people))
+    results = mail_hub.email().send_bulk(BulkMessage(base=mail(to=()), recipients=people))
 
     assert [type(None), VendorFailed, VendorFailed, RateLimitExceeded, InvalidData] == [
         type(result.error) for result in results
@@ -508,7 +498,7 @@ def test_other_webhooks_give_no_events(payload: object) -> None:
 def test_webhooks_have_a_password() -> None:
     """A webhook needs the right password, and reports one thing."""
     sandbox, mail_hub = _open_hub()
-    receipt = mail_hub.email().send_transactional(_message())
+    receipt = mail_hub.email().send_transactional(mail())
     record = {
         "RecordType": "Click",
         "MessageID": receipt.ref.id,
@@ -641,7 +631,7 @@ def test_unverified_sender_is_refused() -> None:
     """A sender without a signature is refused."""
     _, mail_hub = _open_hub()
     with pytest.raises(VendorRejected) as excinfo:
-        mail_hub.email().send_transactional(_message(from_="a@unverified.example"))
+        mail_hub.email().send_transactional(mail(from_="a@unverified.example"))
 
     assert "400" == excinfo.value.vendor_code
 
@@ -652,7 +642,7 @@ def test_sandbox_listens_on_a_port() -> None:
     with sandbox.serving() as server:
         vendor = postmark_vendor(sandbox, base_url=server.url)
         with Hub([Account("mail", vendor)]) as mail_hub:
-            mail_hub.email().send_transactional(_message())
+            mail_hub.email().send_transactional(mail())
 
     assert ("ada@example.com",) == sandbox.delivered[0].to
 
@@ -712,7 +702,7 @@ def test_requests_match_the_description(template: TemplateRef | None) -> None:
     sandbox = PostmarkSandbox()
     vendor = Postmark(credentials=sandbox.token, sender="shop@acme.example")
     mail_hub = Hub([Account("postmark", vendor)], http=SandboxHttpClient(sandbox))
-    message = _message(
+    message = mail(
         from_=None,
         to=["ada@example.com", "Bob <bob@example.com>"],
         cc="carol@example.com",
@@ -735,7 +725,7 @@ def test_requests_match_the_description(template: TemplateRef | None) -> None:
         template=template,
     )
     mail_hub.email().send_transactional(message)
-    base = _message(to=(), template=template)
+    base = mail(to=(), template=template)
     mail_hub.email().send_bulk(BulkMessage(base=base, recipients=["ada@example.com"]))
 
     assert set() == {

@@ -28,7 +28,7 @@ from moorage import (
 )
 from moorage.adapters.clocks.system import SystemClock
 from moorage.adapters.credentials.memory import MemoryCredentialProvider
-from moorage.contracts.email import Attachment, EmailMessage, TemplateRef
+from moorage.contracts.email import Attachment, TemplateRef
 from moorage.contracts.email_bulk import BulkMessage, BulkRecipient
 from moorage.contracts.email_outcomes import EmailCounts, EmailStatus, StatisticsQuery
 from moorage.domain.http.requests import Request, Response
@@ -39,21 +39,11 @@ from moorage.vendors.email._common import messages_of
 from moorage.vendors.email._resend_answers import classify
 from moorage.vendors.email.resend import Resend, mail_body
 from tests.support.openapi import Json, problems
-from tests.vendors.email_hubs import hub
+from tests.vendors.email_hubs import hub, mail
 from tests.vendors.subjects.resend import resend_vendor
 
 URL = "https://erp.example/hooks"
 PDF = Attachment(filename="a.pdf", content=b"%PDF", content_type="application/pdf")
-
-
-def _message(**changes: Any) -> EmailMessage:
-    default_fields: dict[str, Any] = {
-        "from_": "Shop <shop@example.com>",
-        "to": "ada@example.com",
-        "subject": "Hi",
-        "text": "Hello.",
-    }
-    return EmailMessage(**{**default_fields, **changes})
 
 
 def _open_hub(**options: Any) -> tuple[ResendSandbox, Any]:
@@ -65,7 +55,7 @@ def test_fields_of_a_message() -> None:
     """Every field of a message is sent in its place of the body."""
     body = mail_body(
         Resend(),
-        _message(
+        mail(
             to=["Ada, Countess <ada@example.com>", "bob@example.com"],
             cc="carol@example.com",
             bcc="dan@example.com",
@@ -119,15 +109,15 @@ def test_fields_of_a_message() -> None:
 def test_html_alone_stays_alone() -> None:
     """A message without a text says so, or Resend would generate one."""
     sandbox, mail_hub = _open_hub()
-    mail_hub.email().send_transactional(_message(text=None, html="<p>Hi</p>"))
+    mail_hub.email().send_transactional(mail(text=None, html="<p>Hi</p>"))
 
     assert (None, "<p>Hi</p>") == (sandbox.delivered[0].text, sandbox.delivered[0].html)
 
 
 def test_template_is_filled_in() -> None:
     """A template provides the texts, and the subject unless the message has one."""
-    body = mail_body(Resend(), _message(template=TemplateRef("welcome", {"name": "Ada", "n": 2})))
-    template_body = mail_body(Resend(), _message(template=TemplateRef("welcome"), subject=""))
+    body = mail_body(Resend(), mail(template=TemplateRef("welcome", {"name": "Ada", "n": 2})))
+    template_body = mail_body(Resend(), mail(template=TemplateRef("welcome"), subject=""))
 
     assert {"id": "welcome", "variables": {"name": "Ada", "n": 2}} == body["template"]
     assert "Hi" == body["subject"]
@@ -139,14 +129,14 @@ def test_template_takes_texts_and_whole_numbers() -> None:
     """Template data other than texts and whole numbers are refused before sending."""
     sandbox, mail_hub = _open_hub()
     with pytest.raises(InvalidData, match="neither a text nor a whole number"):
-        mail_hub.email().send_transactional(_message(template=TemplateRef("welcome", {"name": []})))
+        mail_hub.email().send_transactional(mail(template=TemplateRef("welcome", {"name": []})))
 
     assert [] == sandbox.requests
 
 
 def test_bulk_template_data_is_merged() -> None:
     """Common template data is merged with each recipient's."""
-    base = _message(to=(), template=TemplateRef("welcome", {"name": "you"}), headers={"X-A": "1"})
+    base = mail(to=(), template=TemplateRef("welcome", {"name": "you"}), headers={"X-A": "1"})
     custom_recipient = BulkRecipient(to="a@example.com", data={"name": "Ada"}, headers={"X-B": "2"})
     bulk = BulkMessage(base=base, recipients=[custom_recipient, "b@example.com"])
     first, second = [mail_body(Resend(), item) for item in messages_of(bulk)]
@@ -174,7 +164,7 @@ def test_unsupported_content_is_refused(changes: dict[str, Any], words: str) -> 
     """Texts that Resend refuses, and files that it drops, are refused before sending."""
     sandbox, mail_hub = _open_hub()
     with pytest.raises(InvalidData, match=words):
-        mail_hub.email().send_transactional(_message(**changes))
+        mail_hub.email().send_transactional(mail(**changes))
 
     assert [] == sandbox.requests
 
@@ -194,7 +184,7 @@ def test_lost_answer_without_a_key_is_not_retried() -> None:
     sandbox, mail_hub = _open_hub()
     sandbox.fail(Lost())
     with pytest.raises(ConnectionFailed):
-        mail_hub.email().send_transactional(_message())
+        mail_hub.email().send_transactional(mail())
 
     assert 1 == len(sandbox.delivered)
 
@@ -203,7 +193,7 @@ def test_lost_batch_is_retried_with_its_key() -> None:
     """A batch with a lost answer is sent again, and delivered once."""
     sandbox, mail_hub = _open_hub()
     sandbox.fail(Lost())
-    bulk = BulkMessage(base=_message(to=()), recipients=["a@example.com", "b@example.com"])
+    bulk = BulkMessage(base=mail(to=()), recipients=["a@example.com", "b@example.com"])
     results = mail_hub.email().send_bulk(bulk, idempotency_key="news")
 
     assert [True, True] == [result.ok for result in results]
@@ -215,8 +205,8 @@ def test_lost_batch_is_retried_with_its_key() -> None:
 def test_tenants_key_is_its_own() -> None:
     """A tenant's key is sent as its digest, since Resend keys belong to the account."""
     sandbox, mail_hub = _open_hub()
-    mail_hub.email(tenant="acme").send_transactional(_message(), idempotency_key="INV-7")
-    mail_hub.email().send_transactional(_message(), idempotency_key="INV-7")
+    mail_hub.email(tenant="acme").send_transactional(mail(), idempotency_key="INV-7")
+    mail_hub.email().send_transactional(mail(), idempotency_key="INV-7")
     first, second = [request.headers.get("idempotency-key") for request in sandbox.requests]
 
     assert ("INV-7", 64) == (second, len(first or ""))
@@ -227,7 +217,7 @@ def test_refused_message_of_a_bulk() -> None:
     """The error of one message affects no other."""
     sandbox, mail_hub = _open_hub()
     bulk = BulkMessage(
-        base=_message(to=()), recipients=["a@example.com", "refused@example.com", "b@example.com"]
+        base=mail(to=()), recipients=["a@example.com", "refused@example.com", "b@example.com"]
     )
     one, two, three = mail_hub.email().send_bulk(bulk)
 
@@ -244,7 +234,7 @@ def test_files_of_a_bulk_go_one_by_one() -> None:
     """Messages of a bulk with files are sent one by one, each with its own key."""
     sandbox, mail_hub = _open_hub()
     bulk = BulkMessage(
-        base=_message(to=(), attachments=[PDF], text="Dear {{name}}"),
+        base=mail(to=(), attachments=[PDF], text="Dear {{name}}"),
         recipients=[
             BulkRecipient(to=f"person{number}@example.com", data={"name": str(number)})
             for number in range(3)
@@ -275,7 +265,7 @@ def test_batch_is_answered_for_each(answer: dict[str, Any]) -> None:
     """A batch without a result for each message is malformed."""
     sandbox, mail_hub = _open_hub()
     sandbox.fail(reply(answer))
-    bulk = BulkMessage(base=_message(to=()), recipients=["a@example.com", "b@example.com"])
+    bulk = BulkMessage(base=mail(to=()), recipients=["a@example.com", "b@example.com"])
     results = mail_hub.email().send_bulk(bulk)
 
     assert [VendorFailed] * 2 == [type(result.error) for result in results]
@@ -288,7 +278,7 @@ def test_malformed_entry_of_a_batch() -> None:
     batch_entries = ["odd", {"id": 7}, {"id": "."}]
     sandbox.fail(reply({"data": batch_entries, "errors": [{"index": 9}, {"index": 1}]}))
     people = [f"person{number}@example.com" for number in range(5)]
-    results = mail_hub.email().send_bulk(BulkMessage(base=_message(to=()), recipients=people))
+    results = mail_hub.email().send_bulk(BulkMessage(base=mail(to=()), recipients=people))
 
     assert [VendorFailed, InvalidRequest, type(None), InvalidData, VendorFailed] == [
         type(result.error) for result in results
@@ -300,8 +290,8 @@ def test_scheduled_message_is_scheduled() -> None:
     """A message for later has the status scheduled, alone or in a bulk."""
     _, mail_hub = _open_hub()
     at = datetime(2031, 5, 6, tzinfo=UTC)
-    receipt = mail_hub.email().send_transactional(_message(send_at=at))
-    bulk = BulkMessage(base=_message(to=(), send_at=at), recipients=["a@example.com"])
+    receipt = mail_hub.email().send_transactional(mail(send_at=at))
+    bulk = BulkMessage(base=mail(to=(), send_at=at), recipients=["a@example.com"])
 
     assert EmailStatus.SCHEDULED is receipt.status
     assert EmailStatus.SCHEDULED is mail_hub.email().send_bulk(bulk)[0].unwrap().status
@@ -312,7 +302,7 @@ def test_key_comes_from_the_provider() -> None:
     sandbox = ResendSandbox()
     provider = MemoryCredentialProvider()
     provider.rotate("mail", None, Credentials.bearer(sandbox.api_key))
-    hub(Resend(), sandbox, credentials=provider).email().send_transactional(_message())
+    hub(Resend(), sandbox, credentials=provider).email().send_transactional(mail())
 
     assert 1 == len(sandbox.delivered)
 
@@ -366,7 +356,7 @@ def test_other_errors_are_classified_by_status(response: Response) -> None:
 def test_user_agent_is_sent() -> None:
     """Each request has a user agent, without which Resend refuses it."""
     sandbox, mail_hub = _open_hub()
-    mail_hub.email().send_transactional(_message())
+    mail_hub.email().send_transactional(mail())
 
     assert "moorage" == sandbox.requests[0].headers.get("user-agent")
 
@@ -425,7 +415,7 @@ def _event(kind: str, **data: Any) -> dict[str, Any]:
 def test_webhooks_are_signed_and_become_events() -> None:
     """A signed webhook gives an event for each recipient of a message."""
     sandbox, mail_hub = _open_hub()
-    receipt = mail_hub.email().send_transactional(_message())
+    receipt = mail_hub.email().send_transactional(mail())
     result = _event(
         "email.bounced",
         email_id=receipt.ref.id,
@@ -612,7 +602,7 @@ def test_unverified_domain_is_refused() -> None:
     """An unverified domain is refused."""
     _, mail_hub = _open_hub()
     with pytest.raises(VendorRejected) as excinfo:
-        mail_hub.email().send_transactional(_message(from_="a@unverified.example"))
+        mail_hub.email().send_transactional(mail(from_="a@unverified.example"))
 
     assert "validation_error" == excinfo.value.vendor_code
 
@@ -623,7 +613,7 @@ def test_sandbox_listens_on_a_port() -> None:
     with sandbox.serving() as server:
         vendor = resend_vendor(sandbox, base_url=server.url)
         with Hub([Account("mail", vendor)]) as mail_hub:
-            mail_hub.email().send_transactional(_message())
+            mail_hub.email().send_transactional(mail())
 
     assert ("ada@example.com",) == sandbox.delivered[0].to
 
@@ -677,7 +667,7 @@ def test_requests_match_the_description(template: TemplateRef | None) -> None:
     sandbox = ResendSandbox()
     vendor = Resend(credentials=sandbox.api_key, sender="shop@acme.example")
     mail_hub = Hub([Account("resend", vendor)], http=SandboxHttpClient(sandbox))
-    message = _message(
+    message = mail(
         from_=None,
         to=["ada@example.com", "Bob <bob@example.com>"],
         cc="carol@example.com",
@@ -700,7 +690,7 @@ def test_requests_match_the_description(template: TemplateRef | None) -> None:
         template=template,
     )
     mail_hub.email().send_transactional(message)
-    base = _message(to=(), template=template)
+    base = mail(to=(), template=template)
     mail_hub.email().send_bulk(BulkMessage(base=base, recipients=["ada@example.com"]))
 
     assert [[], []] == [

@@ -37,20 +37,10 @@ from moorage.domain.webhooks.events import WebhookEvent
 from moorage.testing.sandboxes.base import reply
 from moorage.testing.sandboxes.email.sendgrid import SendGridSandbox
 from moorage.vendors.email.sendgrid import SendGrid, bulk_body, classify, mail_body, message_id
-from tests.vendors.email_hubs import hub
+from tests.vendors.email_hubs import hub, mail
 from tests.vendors.email_sandboxes import sendgrid_vendor
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
-
-
-def _message(**changes: Any) -> EmailMessage:
-    default_fields: dict[str, Any] = {
-        "from_": "Shop <shop@example.com>",
-        "to": "ada@example.com",
-        "subject": "Hi",
-        "text": "Hello.",
-    }
-    return EmailMessage(**{**default_fields, **changes})
 
 
 def _body(message: EmailMessage, **options: Any) -> dict[str, Any]:
@@ -60,7 +50,7 @@ def _body(message: EmailMessage, **options: Any) -> dict[str, Any]:
 def test_fields_of_a_message() -> None:
     """Every field of a message is sent in its place of the body."""
     body = _body(
-        _message(
+        mail(
             html="<p>",
             reply_to="a@example.com",
             tags=["invoice"],
@@ -97,7 +87,7 @@ def test_fields_of_a_message() -> None:
 
 def test_several_answer_addresses_are_a_list() -> None:
     """Several reply addresses are sent in a field of their own."""
-    body = _body(_message(reply_to=["a@example.com", "b@example.com"]))
+    body = _body(mail(reply_to=["a@example.com", "b@example.com"]))
 
     assert [{"email": "a@example.com"}, {"email": "b@example.com"}] == body["reply_to_list"]
     assert "reply_to" not in body
@@ -105,7 +95,7 @@ def test_several_answer_addresses_are_a_list() -> None:
 
 def test_template_brings_its_own_contents() -> None:
     """A message with a template has no contents, and each recipient has its data."""
-    body = _body(_message(template=TemplateRef("d-1", {"total": "149.90"})))
+    body = _body(mail(template=TemplateRef("d-1", {"total": "149.90"})))
 
     assert "d-1" == body["template_id"]
     assert "content" not in body
@@ -115,12 +105,12 @@ def test_template_brings_its_own_contents() -> None:
 def test_too_many_tags_are_refused_here() -> None:
     """More than ten tags are refused before sending."""
     with pytest.raises(InvalidData, match="11 tags"):
-        _body(_message(tags=[f"t{number}" for number in range(11)]))
+        _body(mail(tags=[f"t{number}" for number in range(11)]))
 
 
 def test_bulk_headers_are_merged() -> None:
     """Common headers are merged with each recipient's, since SendGrid would replace them."""
-    base = _message(
+    base = mail(
         to=(), headers={"X-A": "1"}, template=TemplateRef("d-1", {"a": 1}), subject="", text=None
     )
     custom_recipient = BulkRecipient(
@@ -144,23 +134,23 @@ def test_bulk_headers_are_merged() -> None:
 def test_headers_are_written_in_ascii() -> None:
     """Headers beyond ASCII are sent as encoded words, since SendGrid does not encode them."""
     encoded_headers = {"X-Kunde": "=?utf-8?b?w7w=?="}
-    body = _body(_message(headers={"X-Kunde": "ü"}))
+    body = _body(mail(headers={"X-Kunde": "ü"}))
     custom_recipient = BulkRecipient(to="a@example.com", headers={"X-Kunde": "ü"})
-    bulk = bulk_body(SendGrid(), BulkMessage(base=_message(to=()), recipients=[custom_recipient]))
+    bulk = bulk_body(SendGrid(), BulkMessage(base=mail(to=()), recipients=[custom_recipient]))
 
     assert encoded_headers == body["headers"] == bulk["personalizations"][0]["headers"]
 
 
 def test_bulk_without_places_has_no_substitutions() -> None:
     """A text without placeholders has no substitutions."""
-    body = bulk_body(SendGrid(), BulkMessage(base=_message(to=()), recipients=["a@example.com"]))
+    body = bulk_body(SendGrid(), BulkMessage(base=mail(to=()), recipients=["a@example.com"]))
 
     assert [{"to": [{"email": "a@example.com"}]}] == body["personalizations"]
 
 
 def test_bulk_may_be_html_alone() -> None:
     """Placeholders in HTML have their own, escaped values."""
-    base = _message(to=(), text=None, html="{{n}}")
+    base = mail(to=(), text=None, html="{{n}}")
     custom_recipient = BulkRecipient(to="a@example.com", data={"n": "<"})
     body = bulk_body(SendGrid(), BulkMessage(base=base, recipients=[custom_recipient]))
 
@@ -173,7 +163,7 @@ def test_sandbox_mode_receipt() -> None:
     """In sandbox mode the receipt says that nothing was sent."""
     sandbox = SendGridSandbox()
     vendor = SendGrid(credentials=sandbox.api_key, sandbox=True)
-    receipt = hub(vendor, sandbox).email().send_transactional(_message())
+    receipt = hub(vendor, sandbox).email().send_transactional(mail())
 
     assert "checked" == receipt.vendor_status
     assert 1 == len(receipt.warnings)
@@ -184,8 +174,8 @@ def test_scheduled_message_is_scheduled() -> None:
     """A message for later has the status scheduled."""
     sandbox = SendGridSandbox()
     email = hub(sendgrid_vendor(sandbox), sandbox).email()
-    receipt = email.send_transactional(_message(send_at=NOW))
-    bulk = BulkMessage(base=_message(to=(), send_at=NOW), recipients=["a@example.com"])
+    receipt = email.send_transactional(mail(send_at=NOW))
+    bulk = BulkMessage(base=mail(to=(), send_at=NOW), recipients=["a@example.com"])
 
     assert EmailStatus.SCHEDULED is receipt.status
     assert EmailStatus.SCHEDULED is email.send_bulk(bulk)[0].unwrap().status
@@ -196,7 +186,7 @@ def test_key_comes_from_the_provider() -> None:
     sandbox = SendGridSandbox()
     provider = MemoryCredentialProvider()
     provider.rotate("mail", None, Credentials.bearer(sandbox.api_key))
-    hub(SendGrid(), sandbox, credentials=provider).email().send_transactional(_message())
+    hub(SendGrid(), sandbox, credentials=provider).email().send_transactional(mail())
 
     assert 1 == len(sandbox.delivered)
 
@@ -236,7 +226,7 @@ def test_addresses_are_checked_with_a_key_of_their_own() -> None:
 
     assert email.validate_address("ada@example.com").mx
     with pytest.raises(AuthenticationFailed):
-        email.send_transactional(_message())
+        email.send_transactional(mail())
 
 
 @pytest.mark.parametrize("answer", [{"result": {}}, {}])
@@ -409,7 +399,7 @@ def test_dropped_messages_of_one_machine_have_references_of_their_own() -> None:
 def test_metadata_with_a_name_of_sendgrids_own_comes_back() -> None:
     """Metadata with a reserved name comes back unchanged."""
     metadata = {"url": "a", "category": "b", "word_url": "c", "word_free": "d", "free": "e"}
-    body = mail_body(SendGrid(sender="a@example.com"), _message(metadata=metadata), [{}])
+    body = mail_body(SendGrid(sender="a@example.com"), mail(metadata=metadata), [{}])
     payload = _event(event="click", **body["custom_args"])
     webhook = WebhookEvent(vendor="sendgrid", id="e", type="x", vendor_type="x", payload=payload)
     mail_hub = hub(sendgrid_vendor(SendGridSandbox()), SendGridSandbox())
@@ -423,11 +413,11 @@ def test_only_202_is_a_success(status: int) -> None:
     """Another 2xx, such as a gateway's page, does not mean that the mail was accepted."""
     sandbox = SendGridSandbox()
     email = hub(sendgrid_vendor(sandbox), sandbox).email()
-    bulk = BulkMessage(base=_message(to=()), recipients=["a@example.com", "b@example.com"])
+    bulk = BulkMessage(base=mail(to=()), recipients=["a@example.com", "b@example.com"])
 
     sandbox.fail(Response(status, body=b"<html>Welcome!</html>"))
     with pytest.raises(VendorFailed) as excinfo:
-        email.send_transactional(_message())
+        email.send_transactional(mail())
     assert not excinfo.value.retryable
     sandbox.fail(Response(status, {"X-Message-Id": "abc"}))
     assert [VendorFailed] * 2 == [type(item.error) for item in email.send_bulk(bulk)]
@@ -437,13 +427,13 @@ def test_202_without_an_id() -> None:
     """A 202 without an id gives a receipt with an id made from the key, and a warning."""
     sandbox = SendGridSandbox()
     email = hub(sendgrid_vendor(sandbox), sandbox).email()
-    bulk = BulkMessage(base=_message(to=()), recipients=["a@example.com", "b@example.com"])
+    bulk = BulkMessage(base=mail(to=()), recipients=["a@example.com", "b@example.com"])
 
     sandbox.fail(Response(202))
-    first = email.send_transactional(_message(), idempotency_key="k-1")
-    repeated_receipt = email.send_transactional(_message(), idempotency_key="k-1")
+    first = email.send_transactional(mail(), idempotency_key="k-1")
+    repeated_receipt = email.send_transactional(mail(), idempotency_key="k-1")
     sandbox.fail(Response(202))
-    other_receipt = email.send_transactional(_message(), idempotency_key="k-2")
+    other_receipt = email.send_transactional(mail(), idempotency_key="k-2")
     sandbox.fail(Response(202))
     results = [item.unwrap() for item in email.send_bulk(bulk)]
 
@@ -466,9 +456,9 @@ def test_sandbox_mode_of_one_message() -> None:
     email = hub(sendgrid_vendor(sandbox), sandbox).email()
     dry = {"sendgrid": {"mail_settings": {"sandbox_mode": {"enable": True}}}}
 
-    assert "checked" == email.send_transactional(_message(extra=dry)).vendor_status
+    assert "checked" == email.send_transactional(mail(extra=dry)).vendor_status
     sandbox.fail(Response(202, {"X-Message-Id": "abc"}))
-    dry_receipt = email.send_transactional(_message(extra=dry))
+    dry_receipt = email.send_transactional(mail(extra=dry))
     assert ("accepted", "abc", ()) == (
         dry_receipt.vendor_status,
         dry_receipt.ref.id,
@@ -491,7 +481,7 @@ def test_event_is_of_the_message_that_was_sent() -> None:
     """An event has the id of the message's receipt."""
     sandbox = SendGridSandbox()
     mail_hub = hub(sendgrid_vendor(sandbox), sandbox)
-    receipt = mail_hub.email().send_transactional(_message())
+    receipt = mail_hub.email().send_transactional(mail())
     payload = _event(sg_message_id=f"{receipt.ref.id}.recvd-5645d9c87f-78xgx-1-5F2A.0")
     webhook = WebhookEvent(vendor="sendgrid", id="e1", type="x", vendor_type="x", payload=payload)
 
@@ -548,7 +538,7 @@ def test_unverified_sender_is_refused() -> None:
     sandbox = SendGridSandbox()
     email = hub(sendgrid_vendor(sandbox), sandbox).email()
     with pytest.raises(AuthenticationFailed, match="verified"):
-        email.send_transactional(_message(from_="a@unverified.example"))
+        email.send_transactional(mail(from_="a@unverified.example"))
 
 
 def test_sandbox_listens_on_a_port() -> None:
@@ -557,6 +547,6 @@ def test_sandbox_listens_on_a_port() -> None:
     with sandbox.serving() as server:
         vendor = SendGrid(credentials=sandbox.api_key, base_url=server.url)
         with Hub([Account("mail", vendor)]) as mail_hub:
-            mail_hub.email().send_transactional(_message())
+            mail_hub.email().send_transactional(mail())
 
     assert ("ada@example.com",) == sandbox.delivered[0].to
