@@ -450,8 +450,8 @@ def test_notices_are_signed_and_become_events() -> None:
     sandbox = AmazonSesSandbox()
     mail_hub = hub(ses_vendor(sandbox), sandbox)
     receipt = mail_hub.email().send_transactional(mail())
-    mail_fields = {**MAIL, "messageId": receipt.ref.id, "destination": ["ada@example.com"]}
-    notice = sandbox.notice({"eventType": "Open", "mail": mail_fields, "open": {}}, datetime.now(UTC))
+    fields = {**MAIL, "messageId": receipt.ref.id, "destination": ["ada@example.com"]}
+    notice = sandbox.notice({"eventType": "Open", "mail": fields, "open": {}}, datetime.now(UTC))
     verifier = mail_hub.webhooks(
         "mail",
         clock=SystemClock(),
