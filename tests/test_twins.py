@@ -36,6 +36,13 @@ def test_twin_awaits_nothing() -> None:
     ) == twins.twin(source)
 
 
+def test_twin_drops_the_mode_from_names_of_classes_and_of_context_managers() -> None:
+    """`AsyncPool` has the twin `Pool`, whose block begins without waiting."""
+    source = "class AsyncPool:\n    async def __aenter__(self) -> AsyncLink: ...\n"
+
+    assert "class Pool:\n    def __enter__(self) -> Link: ...\n" == twins.twin(source)
+
+
 def test_stale_twins_are_named_and_made(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -76,6 +76,16 @@ _PAGES: Final = (
         ),
     ),
     Page(
+        "connectors",
+        "Connectors",
+        "Pools of connections that are not HTTP. *Connectors* shows them at work.",
+        (
+            "LinkPool",
+            "AsyncLinkPool",
+            "PoolConfig",
+        ),
+    ),
+    Page(
         "parts",
         "One protection at a time",
         "The parts wrap any function, without a manager or a service.",

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 MODULES: Final = {
+    "src/moorage/adapters/links/pool_async.py": "src/moorage/adapters/links/pool_sync.py",
     "src/moorage/runtime/fast_path_async.py": "src/moorage/runtime/fast_path_sync.py",
 }
 
@@ -24,6 +25,8 @@ _RULES: Final = (
     (r"\bawait |\basync (?=def |with |for )|\bAwaitable, (?=Callable)", ""),
     (r"\bAwaitable\[([^\[\]]+)\]", r"\1"),
     (r"\brun_later\b", "run_now"),
+    (r"\bAsync(?=[A-Z])", ""),
+    (r"\b__a(?=(?:enter|exit)__)", "__"),
     (r"(?<=[a-z])_async\b", "_sync"),
     (r"\ban asynchronous\b", "a synchronous"),
     (r"\basynchronous\b", "synchronous"),

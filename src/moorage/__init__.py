@@ -8,6 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from moorage.adapters.links.pool_async import AsyncLinkPool as AsyncLinkPool
+    from moorage.adapters.links.pool_sync import LinkPool as LinkPool
     from moorage.adapters.observers.health_signals import HealthSignals as HealthSignals
     from moorage.config import ConfigurationWarning as ConfigurationWarning
     from moorage.config import aopen as aopen
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from moorage.domain.auth.methods import AuthMethod as AuthMethod
     from moorage.domain.auth.methods import Credentials as Credentials
     from moorage.domain.auth.methods import OAuthCredentials as OAuthCredentials
+    from moorage.domain.connectors.link_pool import PoolConfig as PoolConfig
     from moorage.domain.http.log_content import LogContent as LogContent
     from moorage.domain.http.log_content import LoggedCalls as LoggedCalls
     from moorage.domain.http.multipart import FormFile as FormFile
@@ -144,6 +147,7 @@ if TYPE_CHECKING:
     from moorage.errors import NotCached as NotCached
     from moorage.errors import OutcomeUnknown as OutcomeUnknown
     from moorage.errors import PaymentDeclined as PaymentDeclined
+    from moorage.errors import PoolExhausted as PoolExhausted
     from moorage.errors import RateLimitExceeded as RateLimitExceeded
     from moorage.errors import RecipientRefused as RecipientRefused
     from moorage.errors import RetryBudgetExhausted as RetryBudgetExhausted
@@ -207,6 +211,10 @@ _HOME = {
     "BodyStream": "domain.http.requests",
     "FormFile": "domain.http.multipart",
     "Result": "domain.values.result",
+    # connections that are not HTTP
+    "LinkPool": "adapters.links.pool_sync",
+    "AsyncLinkPool": "adapters.links.pool_async",
+    "PoolConfig": "domain.connectors.link_pool",
     # one protection at a time
     "RetryHandler": "parts.retry_handler",
     "RateLimiter": "parts.rate_limiter",
@@ -345,6 +353,7 @@ _HOME = {
             "AuthorizationRequired",
             "RateLimitExceeded",
             "BulkheadFull",
+            "PoolExhausted",
             "CircuitBreakerOpen",
             "RetryBudgetExhausted",
             "NotCached",

@@ -14,6 +14,7 @@ ConnectorError
 │   └── AuthorizationRequired       a person must give consent again
 ├── RateLimitExceeded               our limit or the vendor's
 ├── BulkheadFull                    too many of our own calls are already under way
+│   └── PoolExhausted               every connection of a pool is in use
 ├── CircuitBreakerOpen              the vendor is failing; calls are held back
 ├── RetryBudgetExhausted            retries would make an outage worse
 ├── NotCached                       only a kept answer was asked for, and there is none
@@ -406,6 +407,34 @@ class BulkheadFull(ConnectorError):
 
     retryable = True
     remedy = "Try again shortly, or allow this service more calls at once."
+
+
+class PoolHolder(NamedTuple):
+    """An operation that uses a connection of a pool.
+
+    Attributes:
+        operation: the name of the operation.
+        seconds: the time since it got the connection.
+    """
+
+    operation: str
+    seconds: float
+
+
+class PoolExhausted(BulkheadFull):
+    """Every connection of a pool stayed in use for as long as the caller could wait.
+
+    Attributes:
+        holders: the operations that have a connection, the longest first.
+    """
+
+    remedy = (
+        "Shorten the operations that hold connections, allow the pool more of them, or try again."
+    )
+
+    def __init__(self, message: str, *, holders: Sequence[PoolHolder] = (), **fields: Any) -> None:
+        super().__init__(message, **fields)
+        self.holders = tuple(holders)
 
 
 class CircuitBreakerOpen(ConnectorError):

@@ -39,6 +39,7 @@ GOOD = {
 NOTHING_DONE = GOOD | {
     "AuthorizationRequired",
     "BulkheadFull",
+    "PoolExhausted",
     "CircuitBreakerOpen",
     "CredentialNotFound",
     "CredentialRefreshFailed",

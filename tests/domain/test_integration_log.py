@@ -76,6 +76,7 @@ STATUS_OF = {
     "DeadlineExceeded": "timeout",
     "RateLimitExceeded": "held_back",
     "BulkheadFull": "held_back",
+    "PoolExhausted": "held_back",
     "CircuitBreakerOpen": "held_back",
     "DestinationRefused": "held_back",
     "RetryBudgetExhausted": "held_back",

@@ -57,6 +57,7 @@ _STATUS_OF_ERROR: Final[Mapping[str, IntegrationStatus]] = {
     "DeadlineExceeded": IntegrationStatus.TIMEOUT,
     "RateLimitExceeded": IntegrationStatus.HELD_BACK,
     "BulkheadFull": IntegrationStatus.HELD_BACK,
+    "PoolExhausted": IntegrationStatus.HELD_BACK,
     "CircuitBreakerOpen": IntegrationStatus.HELD_BACK,
     "DestinationRefused": IntegrationStatus.HELD_BACK,
     "RetryBudgetExhausted": IntegrationStatus.HELD_BACK,

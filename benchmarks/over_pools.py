@@ -1,0 +1,101 @@
+"""The throughput of a pool of connections beside that of psycopg_pool, with 50 callers.
+
+`python benchmarks/over_pools.py` needs PostgreSQL, and the packages of `requirements.txt`. Both
+pools have ten connections with the same settings, and each caller repeats one short statement. The
+rounds alternate, so that a busy machine slows both down; the result is the median of the ratios.
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import sys
+from threading import Thread
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+from psycopg_pool import ConnectionPool
+
+from moorage.adapters.links.pool_sync import LinkPool
+from moorage.domain.connectors.link_pool import PoolConfig
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
+
+POSTGRES = os.environ.get("MOORAGE_TEST_POSTGRES_URL", "postgresql://postgres@127.0.0.1:5432/test")
+CALLERS = 50
+CONNECTIONS = 10
+ROUNDS = 15
+SECONDS = 1.0
+LEAST_RATIO = 0.95
+LEAST_REUSE = 0.99
+
+
+class PostgresLink:
+    """A connection of psycopg as a link."""
+
+    version = None
+
+    def __init__(self, _: float) -> None:
+        self.connection: psycopg.Connection[Any] = psycopg.connect(POSTGRES, autocommit=True)
+        self.execute = self.connection.execute
+
+    def is_connected(self) -> bool:
+        """Return whether the connection is open."""
+        return not self.connection.closed
+
+    def ping(self, _: float, /) -> None:
+        """Ask the server for a sign of life."""
+        self.execute("SELECT 1")
+
+    def close(self) -> None:
+        """Drop the connection."""
+        self.connection.pgconn.finish()
+
+
+def per_second(borrow: Callable[[], AbstractContextManager[Any]]) -> float:
+    """Return the number of statements per second that all callers together made."""
+    end, counts = monotonic() + SECONDS, [0] * CALLERS
+
+    def call(number: int) -> None:
+        while monotonic() < end:
+            with borrow() as connection:
+                connection.execute("SELECT 1").fetchone()
+            counts[number] += 1
+
+    callers = [Thread(target=call, args=(number,)) for number in range(CALLERS)]
+    began = monotonic()
+    for caller in callers:
+        caller.start()
+    for caller in callers:
+        caller.join()
+    return sum(counts) / (monotonic() - began)
+
+
+def main() -> int:
+    """Print the figures; return 1 if a bound is missed."""
+    peer = ConnectionPool(
+        POSTGRES,
+        min_size=CONNECTIONS,
+        max_size=CONNECTIONS,
+        kwargs={"autocommit": True},
+        open=True,
+    )
+    config = PoolConfig(minimum=CONNECTIONS, maximum=CONNECTIONS)
+    with peer, LinkPool(PostgresLink, config) as pool:
+        peer.wait()
+        pool.open(30.0)
+        ratios = list[float]()
+        for _ in range(ROUNDS):
+            theirs, ours = per_second(peer.connection), per_second(lambda: pool.link("call", 30.0))
+            ratios.append(ours / theirs)
+            sys.stdout.write(f"psycopg_pool {theirs:8.0f}/s   moorage {ours:8.0f}/s\n")
+        ratio, reuse = statistics.median(ratios), pool.statistics().reuse
+    sys.stdout.write(f"ratio {ratio:.3f} (at least {LEAST_RATIO}), reuse {reuse:.5f}\n")
+    return int(ratio < LEAST_RATIO or reuse < LEAST_REUSE)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Pools of links, which are connections to one foreign system."""

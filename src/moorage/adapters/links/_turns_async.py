@@ -1,0 +1,74 @@
+"""Waits of tasks for their turns, and the event loop that a pool belongs to."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+from moorage.errors import LocalFailure
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_FOREVER: Final = 1e9  # seconds; not every event loop counts further
+
+
+class Scope:
+    """The event loop that a pool belongs to: that of its first caller, until it is closed."""
+
+    def __init__(self) -> None:
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def enter(self, forget: Callable[[], None]) -> None:
+        """Check that the caller runs in the pool's loop; a closed loop is replaced.
+
+        Args:
+            forget: makes the pool forget the links of a closed loop.
+
+        Raises:
+            LocalFailure: the pool belongs to another loop.
+        """
+        loop = asyncio.get_running_loop()
+        if loop is self._loop:
+            return
+        if self._loop is not None:
+            if not self._loop.is_closed():
+                raise LocalFailure(
+                    "The connection pool belongs to another event loop.",
+                    remedy="Use one pool for each event loop.",
+                )
+            forget()
+        self._loop = loop
+
+
+class Turn:
+    """The turn of a task: `wait` ends with `call`, or after some time."""
+
+    __slots__ = ("_is_called", "_signal")
+
+    def __init__(self) -> None:
+        self._signal: asyncio.Future[None] | None = None
+        self._is_called = False
+
+    async def wait(self, seconds: float) -> None:
+        """Suspend the task until it is called, at most this number of seconds."""
+        if self._is_called:
+            return
+        loop = asyncio.get_running_loop()
+        signal = self._signal = loop.create_future()
+        timer = loop.call_later(max(0.0, min(seconds, _FOREVER)), _set, signal)
+        try:
+            await signal
+        finally:
+            timer.cancel()
+
+    def call(self) -> None:
+        """End the wait; only tasks of the same event loop may call."""
+        self._is_called = True
+        if self._signal is not None:
+            _set(self._signal)
+
+
+def _set(signal: asyncio.Future[None]) -> None:
+    if not signal.done():
+        signal.set_result(None)

@@ -1,0 +1,34 @@
+"""Waits of threads for their turns."""
+
+from __future__ import annotations
+
+from threading import TIMEOUT_MAX, Lock
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class Scope:
+    """The scope of a pool: all threads of the process share it."""
+
+    def enter(self, forget: Callable[[], None]) -> None:
+        """Do nothing: every thread may use the pool."""
+
+
+class Turn:
+    """The turn of a thread: `wait` ends with `call`, or after some time."""
+
+    __slots__ = ("_lock",)
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._lock.acquire()
+
+    def wait(self, seconds: float) -> None:
+        """Block the thread until it is called, at most this number of seconds."""
+        self._lock.acquire(timeout=max(0.0, min(seconds, TIMEOUT_MAX)))
+
+    def call(self) -> None:
+        """End the wait, from any thread; it is called once at most."""
+        self._lock.release()

@@ -1,0 +1,279 @@
+"""A pool of links for a synchronous program.
+
+`python -m tools.twins` makes this file; do not edit it.
+
+The pool decides nothing: `domain/connectors/link_pool.py` does. Its laws:
+
+1. A decision is made outside the lock, of the state as it is. Inside the lock the new state takes
+   the place of the old one, unless another caller was faster; then the decision is made again. So
+   no other code runs inside the lock, neither a signal handler nor a finalizer, and no decision is
+   lost.
+2. A lease is ended by its holder, whatever interrupted it, and ending it twice changes nothing.
+3. Nothing is awaited while the state changes, and no link is opened, tested or closed in the lock.
+4. A forked child begins with an empty pool, and never touches the links of its parent.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from random import random
+from threading import Lock
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
+
+from moorage.adapters.concurrency.forking import in_child
+from moorage.adapters.links._turns_sync import Scope, Turn
+from moorage.domain.connectors import link_pool
+from moorage.domain.connectors.link_pool import LinkPoolState, PoolConfig
+from moorage.errors import AttemptTimeout
+from moorage.ports.link import Link
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+
+    from moorage.domain.connectors.link_pool import Decision, Lease
+    from moorage.domain.connectors.pool_statistics import PoolStatistics
+    from moorage.errors import PoolHolder
+
+L = TypeVar("L", bound=Link)
+
+
+class LinkPool(Generic[L]):
+    """A pool of links to one foreign system, for a synchronous program.
+
+    Callers that find no idle link wait in order of arrival, at most as long as they have time. The
+    pool has no thread and no task of its own: links that have ended are closed when others are
+    used, or by `open`.
+
+    Args:
+        connect: opens a link within a number of seconds.
+        config: the size of the pool, and the lives of its links.
+        now: the time in seconds, of a clock that never steps back.
+        draw: a random number from 0 to 1.
+    """
+
+    def __init__(
+        self,
+        connect: Callable[[float], L],
+        config: PoolConfig | None = None,
+        *,
+        now: Callable[[], float] = monotonic,
+        draw: Callable[[], float] = random,
+    ) -> None:
+        self._connect = connect
+        self._config = config or PoolConfig()
+        self._now = now
+        self._draw = draw
+        self._state = LinkPoolState()
+        self._section = Lock()
+        self._scope = Scope()
+        self._inherited: list[LinkPoolState] = []
+        in_child(self, lambda pool: pool.start_afresh())
+
+    def link(self, operation: str, timeout: float) -> LinkLoan[L]:
+        """Return a context manager that lends a link for the time of its block.
+
+        A link is closed if the block was cancelled or interrupted, or if it is no longer connected.
+
+        Args:
+            operation: the name of the operation that needs it, which the error of an exhausted pool
+                shows to others.
+            timeout: the seconds in which a link must be found or opened.
+
+        Raises:
+            PoolExhausted: no link became free in time, or as many callers wait as may.
+            LocalFailure: the pool is closed.
+            ConnectorError: a link could not be opened.
+        """
+        return LinkLoan(self, operation, timeout)
+
+    def open(self, timeout: float) -> None:
+        """Open links up to the minimum, and one at least; close those that have ended.
+
+        It may be called again, for example every minute: then it replaces links that have ended.
+        """
+        until = self._now() + timeout
+        self._decide(link_pool.sweep)
+        with self.link("pool.open", timeout):
+            pass
+        while self._opened_one(until):
+            pass
+
+    def statistics(self) -> PoolStatistics:
+        """Return the numbers of the pool, without waiting."""
+        return link_pool.statistics(self._state, self._config)
+
+    def holders(self) -> tuple[PoolHolder, ...]:
+        """Return the operations that have a link, the longest first, without waiting."""
+        return link_pool.holders(self._state, self._now())
+
+    def discard(self) -> None:
+        """Close all links: idle ones now, and the others when they are returned."""
+        self._decide(link_pool.discard)
+
+    def close(self) -> None:
+        """Lend nothing any more, and close all links: those in use when they are returned."""
+        self._decide(link_pool.close)
+
+    def lend(self, loan: LinkLoan[L]) -> L:
+        """Return a link for a loan, which must end it even if this fails."""
+        self._scope.enter(self._forget)
+        until = self._now() + loan.timeout
+        lease = self._decide(link_pool.ask, loan, loan.operation).lease
+        if lease is None:
+            lease = self._wait(loan, until)
+        while lease.record is not None:
+            link: L = lease.record.link
+            if link.is_connected():
+                if not link_pool.needs_test(self._state, self._config, self._now(), lease.record):
+                    return link
+                loan.is_touched = True
+                if self._answers(link, until):
+                    return link
+            replacement = self._decide(link_pool.lost, loan).lease
+            if replacement is None:  # the process was forked meanwhile
+                raise link_pool.closed_error()
+            lease = replacement
+        return self._opened(loan, until)
+
+    def end(self, loan: LinkLoan[L], *, reusable: bool) -> None:
+        """End a loan, or its wait; its link is used again if that is possible."""
+        self._decide(link_pool.give_back, loan, reusable)
+
+    def _wait(self, loan: LinkLoan[L], until: float) -> Lease:
+        """Wait for a lease."""
+        seconds = until - self._now()
+        if self._config.max_wait is not None:
+            seconds = min(seconds, self._config.max_wait)
+        loan.turn.wait(seconds)
+        state = self._state
+        lease = state.leases.get(loan)
+        if lease is not None:
+            return lease
+        if state.closed:
+            raise link_pool.closed_error()
+        raise link_pool.exhausted(state, self._config, self._now())
+
+    def _answers(self, link: L, until: float) -> bool:
+        """Return whether the server answers on a link that was idle."""
+        seconds = min(until - self._now(), self._config.validation_timeout)
+        try:
+            link.ping(max(0.0, seconds))
+        except Exception:  # noqa: BLE001 - whatever it is, the link is replaced
+            return False
+        return True
+
+    def _opened(self, loan: LinkLoan[L], until: float) -> L:
+        """Open a link for a loan that has a lease without one."""
+        seconds = until - self._now()
+        if seconds <= 0:
+            raise AttemptTimeout(
+                "The wait for a connection left no time to open one.",
+                may_have_been_processed=False,
+            )
+        link = self._connect(seconds)
+        record = link_pool.new_link(self._config, self._now(), link, self._draw())
+        self._decide(link_pool.opened, loan, record)
+        return link
+
+    def _opened_one(self, until: float) -> bool:
+        """Open one link if there are fewer than the minimum; return whether there were."""
+        loan = LinkLoan(self, "pool.open", 0.0)
+        if self._decide(link_pool.reserve, loan, loan.operation).lease is None:
+            return False
+        try:
+            self._opened(loan, until)
+        finally:
+            self.end(loan, reusable=True)
+        return True
+
+    def _decide(
+        self, decide: Callable[..., tuple[LinkPoolState, Decision]], *arguments: Any
+    ) -> Decision:
+        """Make a decision, and carry it out."""
+        while True:
+            state = self._state
+            changed, decision = decide(state, self._config, self._now(), *arguments)
+            is_made = False
+            try:
+                with self._section:
+                    if self._state is state:
+                        self._state = changed
+                        is_made = True
+            finally:
+                if is_made:
+                    for loan in decision.woken:
+                        loan.turn.call()
+            if is_made:
+                break
+        for link in decision.retired:
+            with suppress(Exception):  # it is gone in any case
+                link.close()
+        return decision
+
+    def _forget(self) -> None:
+        """Close the links of an event loop that is closed, and begin again."""
+        state, self._state = self._state, LinkPoolState(closed=self._state.closed)
+        leased = [lease.record for lease in state.leases.values() if lease.record is not None]
+        for record in (*state.idle, *leased):
+            with suppress(Exception):  # its event loop is closed
+                record.link.close()
+
+    def start_afresh(self) -> None:
+        """Begin with an empty pool, as in a child that was just forked."""
+        # Closing a link, or collecting it as garbage, could end the connection of the parent.
+        self._inherited.append(self._state)
+        self._section = Lock()
+        self._state = LinkPoolState(closed=self._state.closed)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class LinkLoan(Generic[L]):
+    """A link for the time of a block.
+
+    Attributes:
+        operation: the name of the operation that it is for.
+        timeout: the seconds in which a link must be found or opened.
+        turn: the wait of the caller.
+        is_touched: whether the link was used, so that an interruption may leave it in disorder.
+    """
+
+    __slots__ = ("_link", "_pool", "is_touched", "operation", "timeout", "turn")
+
+    def __init__(self, pool: LinkPool[L], operation: str, timeout: float) -> None:
+        self._pool = pool
+        self._link: L | None = None
+        self.operation = operation
+        self.timeout = timeout
+        self.turn = Turn()
+        self.is_touched = False
+
+    def __enter__(self) -> L:
+        try:
+            self._link = link = self._pool.lend(self)
+        except BaseException:
+            self._pool.end(self, reusable=not self.is_touched)
+            raise
+        return link
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        is_in_order = kind is None or issubclass(kind, Exception)
+        link = self._link
+        reusable = is_in_order and link is not None and link.is_connected()
+        self._pool.end(self, reusable=reusable)

@@ -1,0 +1,416 @@
+"""The decisions of a pool of links, which are connections to one foreign system.
+
+A caller asks for a link under an operation's name, and gets a *lease*: a slot of the pool, with a
+link in it or without one yet. A caller without a link opens one. All functions are pure: they take
+a state and the time in seconds, and return a new state and what follows from it.
+
+The laws of this file, for every sequence of decisions:
+
+1. There are never more leases and idle links together than `maximum`.
+2. A link is idle, or in exactly one lease, or it has been retired once and never comes back.
+3. While somebody waits, no link is idle and no slot is free.
+4. Those who wait get leases in the order in which they came.
+5. No link is handed out after its lifetime.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import attrs
+
+from moorage.domain.connectors.pool_statistics import PoolStatistics
+from moorage.domain.values.durations import count, if_given, is_count, is_seconds, plain
+from moorage.domain.values.named_tuples import new_tuple
+from moorage.errors import ConfigurationError, LocalFailure, PoolExhausted, PoolHolder
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+JITTER: Final = 0.1
+"""The share of its lifetime by which a link may end earlier, so that not all end together."""
+
+_SWEEPS: Final = 10
+"""The number of times that idle links are looked through during the time that they may be idle."""
+
+_MOST_NAMED: Final = 5
+"""The number of holders that the message of an exhausted pool names."""
+
+
+def _is_number(_: object, attribute: attrs.Attribute[Any], value: int) -> None:
+    count(value, attribute.name, least=0)
+
+
+@attrs.frozen(kw_only=True)
+class PoolConfig:
+    """The size of a connection pool, and the lives of its connections.
+
+    Attributes:
+        minimum: the number of connections that are opened with the pool, and that stay open however
+            long they are idle.
+        maximum: the number of connections that are open at once at most.
+        max_waiting: the number of callers that may wait for a connection; unlimited by default.
+        max_wait: the seconds that a caller waits at most; by default as long as its deadline
+            allows.
+        lifetime: the seconds after which a connection is closed once it is idle.
+        idle_time: the seconds after which an idle connection is closed.
+        validate_after: the seconds after which an idle connection is tested before it is used.
+        validation_timeout: the seconds that this test may take.
+    """
+
+    minimum: int = attrs.field(default=0, validator=_is_number)
+    maximum: int = attrs.field(default=10, validator=is_count)
+    max_waiting: int | None = attrs.field(default=None, validator=if_given(_is_number))
+    max_wait: float | None = attrs.field(
+        default=None, converter=attrs.converters.optional(plain), validator=if_given(is_seconds)
+    )
+    lifetime: float = attrs.field(default=3600.0, converter=plain, validator=is_seconds)
+    idle_time: float = attrs.field(default=600.0, converter=plain, validator=is_seconds)
+    validate_after: float = attrs.field(default=5.0, converter=plain, validator=is_seconds)
+    validation_timeout: float = attrs.field(default=5.0, converter=plain, validator=is_seconds)
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse a minimum above the maximum."""
+        if self.minimum > self.maximum:
+            raise ConfigurationError(
+                f"The pool keeps at least {self.minimum} connections, and at most {self.maximum}.",
+                path="minimum",
+                remedy="Give a minimum that is no greater than the maximum.",
+            )
+
+    @property
+    def sweep_every(self) -> float:
+        """The seconds between two searches for idle links that have ended."""
+        return min(self.lifetime, self.idle_time) / _SWEEPS
+
+
+class OpenLink(NamedTuple):
+    """A link that is open, as far as the pool knows.
+
+    Attributes:
+        link: the link itself.
+        ends: the time from which it is no longer handed out.
+        used: the time at which it was opened or returned last.
+        generation: the generation of the pool in which it was opened.
+    """
+
+    link: Any
+    ends: float
+    used: float
+    generation: int
+
+
+class Lease(NamedTuple):
+    """A slot of the pool that a caller has.
+
+    Attributes:
+        operation: the name of the operation that it is for.
+        since: the time since which the caller has it.
+        record: the link in it; None while the caller opens one.
+    """
+
+    operation: str
+    since: float
+    record: OpenLink | None
+
+
+class LinkPoolState(NamedTuple):
+    """The state of a pool.
+
+    Attributes:
+        idle: the links that nobody uses; the last one was used most recently.
+        leases: the leases by their holders. Nobody changes the mapping.
+        waiting: those who wait, with the names of their operations, in order of arrival.
+        created, reused: the numbers of the statistics.
+        suspect: the time up to which the server may have dropped idle links.
+        swept: the time of the last search for idle links that have ended.
+        generation: the number of times that all links were discarded.
+        closed: whether nothing is handed out any more.
+    """
+
+    idle: tuple[OpenLink, ...] = ()
+    leases: Mapping[object, Lease] = {}
+    waiting: tuple[tuple[object, str], ...] = ()
+    created: int = 0
+    reused: int = 0
+    suspect: float = float("-inf")
+    swept: float = float("-inf")
+    generation: int = 0
+    closed: bool = False
+
+
+class Decision(NamedTuple):
+    """The consequences of a decision.
+
+    Attributes:
+        lease: the lease of the caller; None if it has none.
+        woken: those who waited, and shall look at their leases.
+        retired: the links to close.
+    """
+
+    lease: Lease | None = None
+    woken: tuple[Any, ...] = ()
+    retired: tuple[Any, ...] = ()
+
+
+NOTHING: Final = Decision()
+
+
+def ask(
+    state: LinkPoolState, config: PoolConfig, now: float, holder: object, operation: str
+) -> tuple[LinkPoolState, Decision]:
+    """Give the holder a lease, or let it wait.
+
+    Raises:
+        LocalFailure: the pool is closed.
+        PoolExhausted: as many callers wait as may.
+    """
+    if state.closed:
+        raise closed_error()
+    retired: tuple[Any, ...] = ()
+    if state.idle and now - state.swept >= config.sweep_every:
+        state, retired = _swept(state, config, now)
+    idle, leases = state.idle, state.leases
+    if idle:
+        return _lend_idle(state, now, holder, Lease(operation, now, None), retired)
+    if len(leases) < config.maximum:
+        lease = new_tuple(Lease, (operation, now, None))
+        return _leased(state, holder, lease), Decision(lease, (), retired)
+    if config.max_waiting is not None and len(state.waiting) >= config.max_waiting:
+        raise exhausted(state, config, now)
+    waiting = (*state.waiting, (holder, operation))
+    return state._replace(waiting=waiting), Decision(None, (), retired)
+
+
+def reserve(
+    state: LinkPoolState, config: PoolConfig, now: float, holder: object, operation: str
+) -> tuple[LinkPoolState, Decision]:
+    """Give the holder a lease without a link, if there are fewer links than the minimum."""
+    if state.closed or len(state.leases) + len(state.idle) >= config.minimum:
+        return state, NOTHING
+    lease = new_tuple(Lease, (operation, now, None))
+    return _leased(state, holder, lease), Decision(lease)
+
+
+def new_link(config: PoolConfig, now: float, link: Any, draw: float) -> OpenLink:
+    """Return a link that was opened just now.
+
+    Args:
+        config: the configuration of the pool.
+        now: the time.
+        link: the link itself.
+        draw: a random number from 0 to 1, for the end of its lifetime.
+    """
+    return OpenLink(link, now + config.lifetime * (1 - JITTER * draw), now, 0)
+
+
+def opened(
+    state: LinkPoolState, config: PoolConfig, now: float, holder: object, record: OpenLink
+) -> tuple[LinkPoolState, Decision]:
+    """Put a new link into the holder's lease; retire it if the holder has no lease any more."""
+    del config, now
+    lease = state.leases.get(holder)
+    if lease is None:
+        return state, Decision(None, (), (record.link,))
+    lease = lease._replace(record=record._replace(generation=state.generation))
+    return _leased(state, holder, lease)._replace(created=state.created + 1), Decision(lease)
+
+
+def needs_test(state: LinkPoolState, config: PoolConfig, now: float, record: OpenLink) -> bool:
+    """Return whether the server may have dropped an idle link, so that it is tested first."""
+    return record.used <= state.suspect or now - record.used >= config.validate_after
+
+
+def lost(
+    state: LinkPoolState, config: PoolConfig, now: float, holder: object
+) -> tuple[LinkPoolState, Decision]:
+    """Replace the holder's link, which is broken, with another idle one, or with none.
+
+    Every other idle link is tested before it is used, because the server may have restarted.
+    """
+    del config
+    lease = state.leases.get(holder)
+    if lease is None or lease.record is None:
+        return state, NOTHING
+    retired = (lease.record.link,)
+    state = state._replace(suspect=now, reused=state.reused - 1)
+    lease = lease._replace(record=None)
+    if state.idle:
+        return _lend_idle(state, now, holder, lease, retired)
+    return _leased(state, holder, lease), Decision(lease, (), retired)
+
+
+def give_back(
+    state: LinkPoolState,
+    config: PoolConfig,
+    now: float,
+    holder: object,
+    reusable: bool,  # noqa: FBT001 - every decision takes its arguments by position
+) -> tuple[LinkPoolState, Decision]:
+    """End the holder's lease, or its wait, and pass its link or its slot on.
+
+    Does nothing if the holder has neither. So a caller that was interrupted can end its lease
+    again.
+
+    Args:
+        state: the state before.
+        config: the configuration of the pool.
+        now: the time.
+        holder: the holder.
+        reusable: whether its link may be used again.
+    """
+    lease = state.leases.get(holder)
+    if lease is None:
+        if state.waiting:
+            waiting = tuple(entry for entry in state.waiting if entry[0] is not holder)
+            if len(waiting) < len(state.waiting):
+                return state._replace(waiting=waiting), NOTHING
+        return state, NOTHING
+    leases = {**state.leases}
+    del leases[holder]
+    record = lease.record
+    retired: tuple[Any, ...] = ()
+    idle, waiting, reused, suspect = state.idle, state.waiting, state.reused, state.suspect
+    if record is not None:
+        if not reusable:
+            suspect = now
+        is_current = record.generation == state.generation and not state.closed
+        if reusable and is_current and record.ends > now:
+            record = new_tuple(OpenLink, (record.link, record.ends, now, record.generation))
+        else:
+            retired = (record.link,)
+            record = None
+    woken: tuple[object, ...] = ()
+    if waiting:
+        (next_holder, operation), *others = waiting
+        waiting, woken = tuple(others), (next_holder,)
+        leases[next_holder] = new_tuple(Lease, (operation, now, record))
+        reused += record is not None
+    elif record is not None:
+        idle = (*idle, record)
+    changed = new_tuple(
+        LinkPoolState,
+        (
+            idle,
+            leases,
+            waiting,
+            state.created,
+            reused,
+            suspect,
+            state.swept,
+            state.generation,
+            state.closed,
+        ),
+    )
+    if changed.idle and now - changed.swept >= config.sweep_every:
+        changed, ended = _swept(changed, config, now)
+        retired += ended
+    return changed, new_tuple(Decision, (None, woken, retired))
+
+
+def sweep(state: LinkPoolState, config: PoolConfig, now: float) -> tuple[LinkPoolState, Decision]:
+    """Retire idle links that were idle too long or have reached their lifetime."""
+    state, retired = _swept(state, config, now)
+    return state, Decision(None, (), retired)
+
+
+def discard(state: LinkPoolState, config: PoolConfig, now: float) -> tuple[LinkPoolState, Decision]:
+    """Retire all links: idle ones now, and the others when they are returned."""
+    del config, now
+    retired = tuple(record.link for record in state.idle)
+    changed = state._replace(idle=(), generation=state.generation + 1)
+    return changed, Decision(None, (), retired)
+
+
+def close(state: LinkPoolState, config: PoolConfig, now: float) -> tuple[LinkPoolState, Decision]:
+    """Hand out nothing any more, and wake everybody who waits."""
+    state, decision = discard(state, config, now)
+    woken = tuple(holder for holder, _ in state.waiting)
+    return state._replace(waiting=(), closed=True), decision._replace(woken=woken)
+
+
+def statistics(state: LinkPoolState, config: PoolConfig) -> PoolStatistics:
+    """Return the numbers of the pool."""
+    return PoolStatistics(
+        created=state.created,
+        reused=state.reused,
+        idle=len(state.idle),
+        active=len(state.leases),
+        waiting=len(state.waiting),
+        maximum=config.maximum,
+    )
+
+
+def holders(state: LinkPoolState, now: float) -> tuple[PoolHolder, ...]:
+    """Return the operations that have a connection, the longest first."""
+    return tuple(
+        PoolHolder(lease.operation, max(0.0, now - lease.since))
+        for lease in sorted(state.leases.values(), key=lambda lease: lease.since)
+    )
+
+
+def exhausted(state: LinkPoolState, config: PoolConfig, now: float) -> PoolExhausted:
+    """Return the error for a caller that can get no connection."""
+    current_holders = holders(state, now)
+    named_holders = ", ".join(
+        f"{holder.operation} for {holder.seconds:.1f} s" for holder in current_holders[:_MOST_NAMED]
+    )
+    more = len(current_holders) - _MOST_NAMED
+    ending = f", and {more} more" if more > 0 else ""
+    return PoolExhausted(
+        f"All {config.maximum} connections of the pool are in use: {named_holders}{ending}.",
+        holders=current_holders,
+    )
+
+
+def closed_error() -> LocalFailure:
+    """Return the error for a caller that asks a closed pool."""
+    return LocalFailure("The connection pool is closed.", remedy="Use it before it is closed.")
+
+
+def _leased(state: LinkPoolState, holder: object, lease: Lease) -> LinkPoolState:
+    """Return the state in which the holder has this lease."""
+    return state._replace(leases={**state.leases, holder: lease})
+
+
+def _lend_idle(
+    state: LinkPoolState, now: float, holder: object, slot: Lease, retired: tuple[Any, ...]
+) -> tuple[LinkPoolState, Decision]:
+    """Put the idle link that was used most recently into a slot, if its lifetime is not over."""
+    *others, record = state.idle
+    if record.ends > now:
+        reused, lease = state.reused + 1, new_tuple(Lease, (slot.operation, slot.since, record))
+    else:
+        reused, lease, retired = state.reused, slot, (*retired, record.link)
+    changed = new_tuple(
+        LinkPoolState,
+        (
+            tuple(others),
+            {**state.leases, holder: lease},
+            state.waiting,
+            state.created,
+            reused,
+            state.suspect,
+            state.swept,
+            state.generation,
+            state.closed,
+        ),
+    )
+    return changed, new_tuple(Decision, (lease, (), retired))
+
+
+def _swept(
+    state: LinkPoolState, config: PoolConfig, now: float
+) -> tuple[LinkPoolState, tuple[Any, ...]]:
+    """Return the state without the idle links that have ended, and those links.
+
+    As many links as the minimum stay, unless their lifetime is over.
+    """
+    living = [record for record in state.idle if record.ends > now]
+    spare = len(state.leases) + len(living) - config.minimum
+    # The first ones have been idle for longest.
+    unused = sum(now - record.used >= config.idle_time for record in living)
+    excess = max(0, min(spare, unused))
+    ended = [record for record in state.idle if record.ends <= now]
+    retired = tuple(record.link for record in (*ended, *living[:excess]))
+    return state._replace(idle=tuple(living[excess:]), swept=now), retired

@@ -1,0 +1,51 @@
+"""Links: connections to a foreign system, which a pool lends."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class Link(Protocol):
+    """One connection, for one caller at a time.
+
+    A pool opens links with a function `connect(timeout)`. It returns a link within that number of
+    seconds, or raises an error of moorage and leaves no connection behind.
+
+    `version` is the version of the server, such as "PostgreSQL 15.6"; None if it is not known.
+
+    `is_connected` never waits: it returns False if the connection is closed or known to be broken.
+    It need not notice that the server has gone away.
+
+    `ping` asks the server for a sign of life, and raises `ConnectionFailed` or any other exception
+    if there is none within `timeout` seconds.
+
+    `close` drops the connection, and does not wait for the server. It may be called in any state,
+    by any thread, and repeatedly.
+    """
+
+    @property
+    def version(self) -> str | None: ...
+
+    def is_connected(self) -> bool: ...
+
+    def ping(self, timeout: float, /) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class AsyncLink(Protocol):
+    """The asynchronous `Link`: `connect` and `ping` are awaited, and the others are synchronous.
+
+    A `connect` that is cancelled leaves no connection behind.
+
+    `close` also works when the event loop of the connection is closed.
+    """
+
+    @property
+    def version(self) -> str | None: ...
+
+    def is_connected(self) -> bool: ...
+
+    async def ping(self, timeout: float, /) -> None: ...
+
+    def close(self) -> None: ...

@@ -1,0 +1,522 @@
+"""Pools of links of both modes: waiting, validation, interruption, forks, and their end."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import threading
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import pytest
+
+from moorage.adapters.concurrency import forking
+from moorage.adapters.links._turns_async import Turn
+from moorage.adapters.links.pool_async import AsyncLinkPool
+from moorage.adapters.links.pool_sync import LinkPool
+from moorage.domain.connectors.link_pool import PoolConfig
+from moorage.errors import AttemptTimeout, ConnectionFailed, LocalFailure, PoolExhausted
+from tests.adapters.link_lab import FakeLink, LinkServer, PoolLab, with_both_pools
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+MakeLab: TypeAlias = "Callable[..., PoolLab]"
+
+
+@with_both_pools
+async def test_returned_link_is_reused(make: MakeLab) -> None:
+    """One link serves one caller after another."""
+    lab = make()
+    for _ in range(3):
+        loan, link = await lab.take()
+        assert 1 == link.number
+        await lab.end(loan)
+
+    numbers = lab.pool.statistics()
+    assert (1, 2, 1, 0, 0, 10) == (
+        numbers.created,
+        numbers.reused,
+        numbers.idle,
+        numbers.active,
+        numbers.waiting,
+        numbers.maximum,
+    )
+
+
+@with_both_pools
+async def test_waiting_callers_get_the_link_in_order_of_arrival(make: MakeLab) -> None:
+    """The first that came is served first, and all get the same link."""
+    lab = make(maximum=1)
+    first, link = await lab.take("orders.report")
+    assert [("orders.report", 0.0)] == list(lab.pool.holders())
+    second, second_task = await lab.queue()
+    _, third_task = await lab.queue()
+    await lab.end(first)
+
+    assert link is await second_task
+    assert not third_task.done()
+    await lab.end(second)
+    assert link is await third_task
+
+
+@with_both_pools
+async def test_exhausted_pool_names_the_holders(make: MakeLab) -> None:
+    """A caller whose time is over learns which operation holds the links, and for how long."""
+    lab = make(maximum=1)
+    await lab.take("orders.report")
+    lab.now = 42.0
+    with pytest.raises(PoolExhausted) as excinfo:
+        await lab.begin(lab.loan("orders.insert", timeout=0.001))
+
+    assert [("orders.report", 42.0)] == list(excinfo.value.holders)
+    assert "orders.report for 42.0 s" in str(excinfo.value)
+    assert 0 == lab.pool.statistics().waiting
+
+
+@with_both_pools
+async def test_wait_is_bounded_by_the_configuration_too(make: MakeLab) -> None:
+    """`max_wait` ends a wait before the caller's own time is over."""
+    lab = make(maximum=1, max_wait=0.001)
+    await lab.take()
+
+    with pytest.raises(PoolExhausted):
+        await lab.begin(lab.loan(timeout=1e12))
+
+
+@with_both_pools
+async def test_caller_that_got_a_slot_too_late_opens_nothing(make: MakeLab) -> None:
+    """A caller whose time is over when it gets a slot does not open a link."""
+    lab = make(maximum=1)
+    first, link = await lab.take()
+    _, task = await lab.queue()
+    link.close()
+    lab.now = 61.0
+    await lab.end(first)
+
+    with pytest.raises(AttemptTimeout) as excinfo:
+        await task
+    assert not excinfo.value.may_have_been_processed
+    assert 0 == lab.pool.statistics().size
+
+
+@with_both_pools
+async def test_link_that_was_idle_for_long_is_tested(make: MakeLab) -> None:
+    """An idle link is used again only if the server answers; a recent one is used at once."""
+    lab = make(validate_after=5.0, validation_timeout=2.0)
+    loan, link = await lab.take()
+    await lab.end(loan)
+    loan, _ = await lab.take()
+    assert 0 == lab.server.pings
+    await lab.end(loan)
+    lab.now = 5.0
+    loan, tested = await lab.take()
+
+    assert (link, 1, 2.0) == (tested, lab.server.pings, lab.server.timeouts[-1])
+
+
+@with_both_pools
+async def test_pool_survives_a_restart_of_the_server(make: MakeLab) -> None:
+    """One caller meets a broken link; all others get links that work."""
+    lab = make(maximum=3)
+    loans = [await lab.take() for _ in range(3)]
+    for loan, _ in loans:
+        await lab.end(loan)
+    lab.now = 1.0
+    lab.server.restart()
+    unlucky, broken = await lab.take()
+    broken.close()
+    await lab.end(unlucky, ConnectionFailed("cut off"))
+
+    for _ in range(3):
+        loan, link = await lab.take()
+        assert link.is_answered
+    assert [1, 1, 1] == [link.closed for link in lab.server.opened[:3] if link is not broken] + [1]
+
+
+@with_both_pools
+async def test_closed_idle_link_is_replaced_without_a_ping(make: MakeLab) -> None:
+    """A link that says that it is closed is not asked."""
+    lab = make()
+    loan, link = await lab.take()
+    await lab.end(loan)
+    link.close()
+    _, new = await lab.take()
+
+    assert 2 == new.number
+    assert 0 == lab.server.pings
+
+
+@with_both_pools
+async def test_slot_of_a_caller_that_could_not_connect_is_free_again(make: MakeLab) -> None:
+    """A failure to connect is the caller's own, and the next one tries anew."""
+    lab = make(maximum=1)
+    lab.server.is_up = False
+    for _ in range(2):
+        with pytest.raises(ConnectionFailed, match="is down"):
+            await lab.take()
+    lab.server.is_up = True
+    _, link = await lab.take()
+
+    assert [link] == lab.server.opened
+
+
+@with_both_pools
+async def test_error_in_the_block_keeps_a_link_that_is_connected(make: MakeLab) -> None:
+    """A statement that the server refuses does not cost the link."""
+    lab = make()
+    loan, link = await lab.take()
+    await lab.end(loan, ValueError("refused"))
+
+    assert link is (await lab.take())[1]
+
+
+@with_both_pools
+async def test_interruption_of_the_block_closes_the_link(make: MakeLab) -> None:
+    """A link whose statement was interrupted may be in the middle of an answer."""
+    lab = make()
+    loan, link = await lab.take()
+    await lab.end(loan, KeyboardInterrupt())
+
+    assert 1 == link.closed
+    assert 0 == lab.pool.statistics().size
+
+
+@with_both_pools
+async def test_interruption_of_a_test_closes_the_link(make: MakeLab) -> None:
+    """A ping that was interrupted may be in the middle of an answer."""
+
+    def interrupt() -> None:
+        raise Interrupted
+
+    lab = make()
+    loan, link = await lab.take()
+    await lab.end(loan)
+    lab.now = 10.0
+    lab.server.on_ping = interrupt
+    with pytest.raises(Interrupted):
+        await lab.take()
+
+    assert 1 == link.closed
+    assert 0 == lab.pool.statistics().active
+
+
+@with_both_pools
+async def test_open_opens_the_minimum(make: MakeLab) -> None:
+    """The links of the minimum are there before anybody asks."""
+    lab = make(minimum=3)
+    await lab.run(lab.pool.open, 5.0)
+    assert 3 == lab.pool.statistics().idle
+    assert [5.0] == sorted(set(lab.server.timeouts))
+
+
+@with_both_pools
+async def test_open_again_replaces_links_that_have_ended(make: MakeLab) -> None:
+    """A host that opens the pool every minute has no old links, and the minimum of new ones."""
+    lab = make(minimum=2, lifetime=100.0)
+    await lab.run(lab.pool.open, 5.0)
+    lab.now = 100.0
+    await lab.run(lab.pool.open, 5.0)
+
+    assert [1, 1, 0, 0] == [link.closed for link in lab.server.opened]
+    assert 2 == lab.pool.statistics().idle
+
+
+@with_both_pools
+async def test_open_fails_if_the_server_is_down(make: MakeLab) -> None:
+    """Opening tells at once that the server cannot be reached."""
+    lab = make()
+    lab.server.is_up = False
+
+    with pytest.raises(ConnectionFailed, match="is down"):
+        await lab.run(lab.pool.open, 5.0)
+    assert 0 == lab.pool.statistics().active
+
+
+@with_both_pools
+async def test_server_that_ends_while_the_minimum_is_opened(make: MakeLab) -> None:
+    """The links that could be opened stay, and no slot is lost."""
+    lab = make(minimum=3)
+    lab.server.on_connect = lambda: setattr(lab.server, "is_up", len(lab.server.opened) < 2)
+    with pytest.raises(ConnectionFailed, match="is down"):
+        await lab.run(lab.pool.open, 5.0)
+
+    assert (2, 0) == (lab.pool.statistics().idle, lab.pool.statistics().active)
+
+
+@with_both_pools
+async def test_closing_ends_waits_and_idle_links(make: MakeLab) -> None:
+    """A link in use is closed when it is returned."""
+    lab = make(maximum=1)
+    loan, link = await lab.take()
+    _, task = await lab.queue()
+    await lab.run(lab.pool.close)
+    with pytest.raises(LocalFailure, match="is closed"):
+        await task
+    assert 0 == link.closed
+    await lab.end(loan)
+
+    assert 1 == link.closed
+    with pytest.raises(LocalFailure, match="is closed"):
+        await lab.take()
+
+
+@with_both_pools
+async def test_discarded_links_are_replaced(make: MakeLab) -> None:
+    """Links that cannot be closed in order are gone too."""
+    lab = make()
+    loan, link = await lab.take()
+    await lab.end(loan)
+    link.fails_to_close = True
+    lab.pool.discard()
+
+    assert 2 == (await lab.take())[1].number
+    assert 1 == link.closed
+
+
+@with_both_pools
+async def test_forked_child_begins_with_an_empty_pool(make: MakeLab) -> None:
+    """A child neither uses nor closes the links of its parent, in use or idle."""
+    lab = make(maximum=2)
+    loan, used = await lab.take()
+    other, idle = await lab.take()
+    await lab.end(other)
+    forking.start_afresh()  # as in a child
+    gc.collect()
+    await lab.end(loan)
+
+    assert (0, 0) == (used.closed, idle.closed)
+    assert 0 == lab.pool.statistics().size
+    assert 3 == (await lab.take())[1].number
+
+
+@with_both_pools
+async def test_fork_during_a_test_of_a_link(make: MakeLab) -> None:
+    """A child that is forked while a link is tested does not go on with it."""
+
+    def fork() -> None:
+        forking.start_afresh()  # as in a child
+        raise OSError
+
+    lab = make()
+    loan, link = await lab.take()
+    await lab.end(loan)
+    lab.now = 10.0
+    lab.server.on_ping = fork
+
+    with pytest.raises(LocalFailure):
+        await lab.take()
+    assert 0 == link.closed
+
+
+@with_both_pools
+async def test_closed_pool_stays_closed_in_a_child(make: MakeLab) -> None:
+    """A fork does not open a pool that was closed."""
+    lab = make()
+    await lab.run(lab.pool.close)
+    forking.start_afresh()  # as in a child
+
+    with pytest.raises(LocalFailure, match="is closed"):
+        await lab.take()
+
+
+class Interrupted(BaseException):
+    """An interruption, which no handler of exceptions catches."""
+
+
+def test_pool_in_a_real_child_process() -> None:
+    """A real fork leaves the parent's link alone, and the child opens its own."""
+    server = LinkServer()
+    with LinkPool(server.connect) as pool:
+        with pool.link("parent", 1.0) as link:
+            pass
+        child = os.fork()
+        if child == 0:
+            with pool.link("child", 1.0) as opened:
+                os._exit(0 if (opened.number, link.closed) == (2, 0) else 1)
+        assert 0 == os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        with pool.link("parent", 1.0) as again:
+            assert again is link
+    assert 1 == link.closed
+
+
+def test_threads_never_share_a_link() -> None:
+    """Many threads use few links, one at a time, and nearly all of them are reused."""
+    server, in_use, errors = LinkServer(), set[int](), list[BaseException]()
+
+    def work(pool: LinkPool[FakeLink]) -> None:
+        try:
+            for _ in range(200):
+                with pool.link("work", 60.0) as link:
+                    assert link.number not in in_use
+                    in_use.add(link.number)
+                    in_use.remove(link.number)
+        except BaseException as error:  # noqa: BLE001 - shown by the test
+            errors.append(error)
+
+    pool = LinkPool[FakeLink](server.connect, PoolConfig(maximum=3))
+    threads = [threading.Thread(target=work, args=(pool,)) for _ in range(20)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert [] == errors
+    numbers = pool.statistics()
+    assert 4000 == numbers.created + numbers.reused
+    assert 0.99 <= numbers.reuse
+    assert (0, 0) == (numbers.active, numbers.waiting)
+
+
+def test_decision_is_made_again_when_another_caller_was_faster() -> None:
+    """A caller that changes the pool while another decides loses nothing."""
+    server = LinkServer()
+    moments: list[Any] = []
+
+    def now() -> float:
+        if moments:
+            moments.pop()()  # another caller, in the middle of this one's decision
+        return 0.0
+
+    pool = LinkPool(server.connect, PoolConfig(maximum=2), now=now)
+    others = pool.link("other", 1.0)
+    loan = pool.link("first", 1.0)
+    moments += [others.__enter__, lambda: None]
+    with loan as link:
+        assert 2 == pool.statistics().active
+        assert {1, 2} == {link.number for link in server.opened}
+        assert link.number == 2
+    others.__exit__(None, None, None)
+
+    assert 2 == pool.statistics().idle
+
+
+def test_cancelled_wait_leaves_the_queue() -> None:
+    """A task that is cancelled while it waits is passed over."""
+
+    async def run() -> None:
+        lab = PoolLab(is_async=True, maximum=1)
+        loan, link = await lab.take()
+        _, cancelled = await lab.queue()
+        _, patient = await lab.queue()
+        cancelled.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await cancelled
+        await lab.end(loan)
+        assert link is await patient
+
+    asyncio.run(run())
+
+
+def test_task_that_is_cancelled_as_it_gets_a_link_passes_it_on() -> None:
+    """A link that nobody touched goes to the next one in the queue unharmed."""
+
+    async def run() -> None:
+        lab = PoolLab(is_async=True, maximum=1)
+        loan, link = await lab.take()
+        _, cancelled = await lab.queue()
+        _, patient = await lab.queue()
+        await loan.__aexit__(None, None, None)
+        cancelled.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await cancelled
+
+        assert link is await patient
+        assert 0 == link.closed
+
+    asyncio.run(run())
+
+
+def test_call_before_the_wait_is_not_lost() -> None:
+    """A task whose turn comes before it waits goes on at once."""
+
+    async def run() -> None:
+        turn = Turn()
+        turn.call()
+        await turn.wait(120.0)
+
+    asyncio.run(run())
+
+
+def test_call_after_the_wait_changes_nothing() -> None:
+    """A task whose time is over may still be called."""
+
+    async def run() -> None:
+        turn = Turn()
+        await turn.wait(0.0)
+        turn.call()
+        await turn.wait(120.0)
+
+    asyncio.run(run())
+
+
+def test_cancelled_block_closes_its_link() -> None:
+    """A cancelled statement may have left an answer on the link."""
+
+    async def run() -> None:
+        lab = PoolLab(is_async=True)
+        began = asyncio.Event()
+
+        async def work() -> None:
+            async with lab.pool.link("work", 1.0):
+                began.set()
+                await asyncio.Event().wait()
+
+        task = asyncio.ensure_future(work())
+        await began.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert [1] == [link.closed for link in lab.server.opened]
+        assert 0 == lab.pool.statistics().size
+
+    asyncio.run(run())
+
+
+def test_pool_moves_to_a_new_event_loop() -> None:
+    """Links of a closed event loop are closed, whoever had them, and the new loop opens its own."""
+    server = LinkServer()
+    pool = AsyncLinkPool(server.connect_async)
+    lost = pool.link("lost", 1.0)
+
+    async def use() -> int:
+        async with pool.link("work", 1.0) as link:
+            return link.number
+
+    async def leave_open() -> None:
+        link = await lost.__aenter__()
+        link.fails_to_close = True
+        await use()
+
+    asyncio.run(leave_open())
+
+    assert 3 == asyncio.run(use())
+    assert [1, 1, 0] == [link.closed for link in server.opened]
+
+
+def test_pool_refuses_a_second_event_loop() -> None:
+    """A pool cannot serve two event loops at once."""
+    pool = AsyncLinkPool(LinkServer().connect_async)
+
+    async def use() -> None:
+        async with pool.link("work", 1.0):
+            pass
+
+    async def run() -> None:
+        await use()
+        with pytest.raises(LocalFailure, match="another event loop"):
+            await asyncio.to_thread(asyncio.run, use())
+
+    asyncio.run(run())
+
+
+def test_asynchronous_pool_closes_with_its_block() -> None:
+    """The pool is a context manager of its own."""
+
+    async def run() -> int:
+        server = LinkServer()
+        async with AsyncLinkPool(server.connect_async) as pool, pool.link("work", 1.0):
+            pass
+        return server.opened[0].closed
+
+    assert 1 == asyncio.run(run())

@@ -1,0 +1,147 @@
+"""Pools of real connections to PostgreSQL, which the server ends."""
+
+# ruff: noqa: D102 - links as their port describes them
+
+from __future__ import annotations
+
+import asyncio
+import os
+from typing import Any
+
+import pytest
+
+from moorage.adapters.links.pool_async import AsyncLinkPool
+from moorage.adapters.links.pool_sync import LinkPool
+from moorage.domain.connectors.link_pool import PoolConfig
+from moorage.errors import ConnectionFailed
+from tests.support.servers import postgres_url
+
+psycopg = pytest.importorskip("psycopg")
+
+KILL = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = %s"
+
+
+class PostgresLink:
+    """A connection of psycopg as a link."""
+
+    def __init__(self, connection: Any) -> None:
+        self.connection = connection
+
+    @property
+    def version(self) -> str:
+        return f"PostgreSQL {self.connection.info.server_version}"
+
+    def is_connected(self) -> bool:
+        return not self.connection.closed
+
+    def ping(self, timeout: float, /) -> None:
+        try:
+            self.connection.execute("SELECT 1")
+        except psycopg.Error as error:
+            raise ConnectionFailed(type(error).__name__) from None
+
+    def close(self) -> None:
+        self.connection.pgconn.finish()
+
+
+class AsyncPostgresLink(PostgresLink):
+    """A connection of psycopg to an event loop."""
+
+    async def ping(self, timeout: float, /) -> None:  # type: ignore[override]  # awaited
+        try:
+            await self.connection.execute("SELECT 1")
+        except psycopg.Error as error:
+            raise ConnectionFailed(type(error).__name__) from None
+
+
+@pytest.fixture
+def address(request: pytest.FixtureRequest) -> dict[str, Any]:
+    """Where to connect, under a name of this test's own."""
+    name = f"pool-{os.getpid()}-{abs(hash(request.node.name)) % 10**6}"
+    return {"conninfo": postgres_url(), "application_name": name, "autocommit": True}
+
+
+def kill_all(address: dict[str, Any]) -> int:
+    """Have the server end all connections of a test; return their number."""
+    with psycopg.connect(postgres_url(), autocommit=True) as admin:
+        return len(admin.execute(KILL, (address["application_name"],)).fetchall())
+
+
+def test_synchronous_pool_survives_killed_connections(address: dict[str, Any]) -> None:
+    """One caller meets a connection that the server ended, and none after it."""
+    with LinkPool(
+        lambda _: PostgresLink(psycopg.connect(**address)), PoolConfig(minimum=3)
+    ) as pool:
+        pool.open(20.0)
+        assert 3 == kill_all(address)
+        with pytest.raises(psycopg.OperationalError), pool.link("first", 20.0) as link:
+            link.connection.execute("SELECT 1")
+        for _ in range(5):
+            with pool.link("next", 20.0) as link:
+                assert (1,) == link.connection.execute("SELECT 1").fetchone()
+                assert link.version.startswith("PostgreSQL 1")
+        assert (4, 0) == (pool.statistics().created, pool.statistics().active)
+
+
+def test_asynchronous_pool_survives_killed_connections(address: dict[str, Any]) -> None:
+    """The same in an event loop."""
+
+    async def connect(_: float) -> AsyncPostgresLink:
+        return AsyncPostgresLink(await psycopg.AsyncConnection.connect(**address))
+
+    async def run() -> None:
+        async with AsyncLinkPool(connect, PoolConfig(minimum=3)) as pool:
+            await pool.open(20.0)
+            assert 3 == await asyncio.to_thread(kill_all, address)
+            with pytest.raises(psycopg.OperationalError):
+                async with pool.link("first", 20.0) as link:
+                    await link.connection.execute("SELECT 1")
+            for _ in range(5):
+                async with pool.link("next", 20.0) as link:
+                    cursor = await link.connection.execute("SELECT 1")
+                    assert (1,) == await cursor.fetchone()
+            assert (4, 0) == (pool.statistics().created, pool.statistics().active)
+
+    asyncio.run(run())
+
+
+def test_cancelled_statement_costs_its_connection_only(address: dict[str, Any]) -> None:
+    """After a statement was cancelled, the next caller gets a connection in order."""
+
+    async def connect(_: float) -> AsyncPostgresLink:
+        return AsyncPostgresLink(await psycopg.AsyncConnection.connect(**address))
+
+    async def run() -> None:
+        async with AsyncLinkPool(connect, PoolConfig(maximum=1)) as pool:
+            began = asyncio.Event()
+
+            async def sleep() -> None:
+                async with pool.link("sleep", 20.0) as link:
+                    began.set()
+                    await link.connection.execute("SELECT pg_sleep(600)")
+
+            task = asyncio.ensure_future(sleep())
+            await began.wait()
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            async with pool.link("next", 20.0) as link:
+                cursor = await link.connection.execute("SELECT 2")
+                assert (2,) == await cursor.fetchone()
+
+    asyncio.run(run())
+
+
+def test_child_process_opens_its_own_connection(address: dict[str, Any]) -> None:
+    """A fork leaves the parent's connection usable, although the child ends."""
+    with LinkPool(lambda _: PostgresLink(psycopg.connect(**address))) as pool:
+        with pool.link("parent", 20.0) as link:
+            parent = link.connection.info.backend_pid
+        child = os.fork()
+        if child == 0:
+            with pool.link("child", 20.0) as link:
+                os._exit(0 if link.connection.info.backend_pid != parent else 1)
+        assert 0 == os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        with pool.link("parent", 20.0) as link:
+            assert (1,) == link.connection.execute("SELECT 1").fetchone()
+            assert parent == link.connection.info.backend_pid
