@@ -17,7 +17,8 @@ import attrs
 
 from moorage import WebhookRejected
 from moorage.domain.webhooks.presets import PRESETS
-from tests.webhooks.senders import BY_NAME, FORM, Sender, SentWebhook
+from tests.webhooks.senders import BY_NAME, Sender
+from tests.webhooks.signing import FORM, SentWebhook
 from tests.webhooks.world import NOW, Receiver
 
 if TYPE_CHECKING:

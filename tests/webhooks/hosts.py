@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
-    from tests.webhooks.senders import SentWebhook
+    from tests.webhooks.signing import SentWebhook
 
 
 class Endpoint:

@@ -25,9 +25,9 @@ from moorage.adapters.webhook_secrets import StaticWebhookSecrets
 from moorage.domain.webhooks.presets import preset
 from moorage.testing import VirtualClock
 from tests.webhooks import keys
-from tests.webhooks.senders import (
+from tests.webhooks.senders import BY_NAME
+from tests.webhooks.signing import (
     ARN,
-    BY_NAME,
     CERT_PAYPAL,
     CERT_SNS,
     FORM,

@@ -15,9 +15,9 @@ import pytest
 from moorage import ConfigurationError
 from moorage.domain.webhooks.presets import PRESETS, messaging, payments, preset, standards
 from tests.support.anew import run_anew
-from tests.webhooks.senders import (
+from tests.webhooks.senders import BY_NAME
+from tests.webhooks.signing import (
     ARN,
-    BY_NAME,
     CERT_PAYPAL,
     CERT_SNS,
     SECRET,

@@ -7,24 +7,10 @@ from datetime import timedelta
 import attrs
 import pytest
 
-from moorage import (
-    ConfigurationError,
-    Request,
-    Timeouts,
-    VendorFailed,
-    WebhookScheme,
-)
+from moorage import ConfigurationError, Request, Timeouts, VendorFailed, WebhookScheme
 from tests.webhooks import keys
-from tests.webhooks.senders import (
-    BY_NAME,
-    CERT_PAYPAL,
-    CERT_SNS,
-    SentWebhook,
-    as_json,
-    b64,
-    paypal,
-    sns,
-)
+from tests.webhooks.senders import BY_NAME
+from tests.webhooks.signing import CERT_PAYPAL, CERT_SNS, SentWebhook, as_json, b64, paypal, sns
 from tests.webhooks.world import IN_BOTH, NOW, Links, Receiver
 
 GITHUB = BY_NAME["github"]

@@ -11,7 +11,7 @@ from moorage import ConfigurationError, InvalidData, WebhookScheme
 from moorage.domain.webhooks.public_keys import certified_key, fingerprint
 from moorage.domain.webhooks.template import Template
 from tests.webhooks import keys
-from tests.webhooks.senders import SECRET, mac
+from tests.webhooks.signing import SECRET, mac
 from tests.webhooks.world import Receiver
 
 HEADER = "{header:X-Sig}"

@@ -20,16 +20,8 @@ from moorage.errors import StorageUnavailable
 from moorage.hub.receiving import from_django, from_flask, from_starlette, from_wsgi
 from tests.webhooks import hosts
 from tests.webhooks.hosts import CHUNKED, ENDPOINT, SERVERS, Hosts
-from tests.webhooks.senders import (
-    BY_NAME,
-    FORM,
-    SECRET,
-    SentWebhook,
-    b64,
-    mac,
-    sns,
-    versioned,
-)
+from tests.webhooks.senders import BY_NAME
+from tests.webhooks.signing import FORM, SECRET, SentWebhook, b64, mac, sns, versioned
 from tests.webhooks.test_handshakes import CONFIRMATION
 from tests.webhooks.world import CONFIRM, NOW, Links
 

@@ -11,7 +11,8 @@ from moorage import WebhookRejected, WebhookReply
 from moorage.adapters.webhook_secrets import StaticWebhookSecrets
 from moorage.domain.webhooks.choices import Handshake
 from moorage.domain.webhooks.handshakes import confirmation
-from tests.webhooks.senders import ARN, BY_NAME, SECRET, SentWebhook, as_json, mac, sns, versioned
+from tests.webhooks.senders import BY_NAME
+from tests.webhooks.signing import ARN, SECRET, SentWebhook, as_json, mac, sns, versioned
 from tests.webhooks.test_verifier import Changing
 from tests.webhooks.world import CONFIRM, IN_BOTH, NOW, Links, Receiver
 

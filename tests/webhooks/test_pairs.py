@@ -11,7 +11,8 @@ from urllib.parse import urlencode
 import pytest
 
 from moorage import ConfigurationError, WebhookScheme
-from tests.webhooks.senders import BY_NAME, FORM, SECRET, URL, SentWebhook, stamp
+from tests.webhooks.senders import BY_NAME
+from tests.webhooks.signing import FORM, SECRET, URL, SentWebhook, stamp
 from tests.webhooks.world import NOW, Receiver
 
 FIELDS = {"messageId": "0A1", "status": "delivered", "timestamp": stamp(NOW)}

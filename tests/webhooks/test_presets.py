@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import TYPE_CHECKING
 from urllib.parse import unquote_to_bytes
 
 import attrs
@@ -14,9 +15,12 @@ from moorage import ConfigurationError, WebhookRejected
 from moorage.domain.webhooks.algorithms import PLAIN
 from moorage.domain.webhooks.presets import PRESETS
 from tests.support.examples import examples
-from tests.webhooks.senders import BY_NAME, SENDERS, Sender, SentWebhook
+from tests.webhooks.senders import BY_NAME, SENDERS, Sender
 from tests.webhooks.world import IN_BOTH, NOW, Receiver
 from tools import presets
+
+if TYPE_CHECKING:
+    from tests.webhooks.signing import SentWebhook
 
 EACH = pytest.mark.parametrize("sender", SENDERS, ids=lambda sender: sender.name)
 KEYED = pytest.mark.parametrize(

@@ -14,7 +14,7 @@ import attrs
 import pytest
 
 from moorage.domain.webhooks.presets import preset
-from tests.webhooks.senders import FORM, HEX
+from tests.webhooks.signing import FORM, HEX
 from tests.webhooks.world import NOW, Receiver
 
 SLACK = (

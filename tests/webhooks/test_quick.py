@@ -33,7 +33,8 @@ from moorage.testing import RecordingObserver, VirtualClock
 from tests.support.examples import examples
 from tests.webhooks.fuzzing import mutations
 from tests.webhooks.keys import url64
-from tests.webhooks.senders import BY_NAME, SECRET, SentWebhook, b64, mac, millis, stamp
+from tests.webhooks.senders import BY_NAME
+from tests.webhooks.signing import SECRET, SentWebhook, b64, mac, millis, stamp
 from tests.webhooks.world import IN_BOTH, NOW, Receiver
 
 SHORT = (

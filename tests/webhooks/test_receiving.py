@@ -11,11 +11,13 @@ import pytest
 
 from moorage import WebhookRejected
 from moorage.hub.receiving import LIMIT, from_asgi, from_wsgi
-from tests.webhooks.senders import BY_NAME, SentWebhook
+from tests.webhooks.senders import BY_NAME
 from tests.webhooks.world import NOW, Receiver
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    from tests.webhooks.signing import SentWebhook
 
 SENT = BY_NAME["twilio"].send(NOW, 7)
 

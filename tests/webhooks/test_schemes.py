@@ -31,7 +31,8 @@ from moorage.domain.webhooks.public_keys import read_key
 from moorage.domain.webhooks.replies import reply_to
 from moorage.domain.webhooks.template import Template
 from tests.webhooks import keys
-from tests.webhooks.senders import BY_NAME, FORM, SECRET, SentWebhook, adyen_item, as_json, b64, mac
+from tests.webhooks.senders import BY_NAME
+from tests.webhooks.signing import FORM, SECRET, SentWebhook, adyen_item, as_json, b64, mac
 from tests.webhooks.world import NOW, Receiver
 
 if TYPE_CHECKING:

@@ -29,9 +29,9 @@ from moorage.domain.webhooks.presets import preset
 from moorage.testing import RecordingObserver, VirtualClock
 from tests.support.timed_store import TimedStorage
 from tests.webhooks import keys
-from tests.webhooks.senders import (
+from tests.webhooks.senders import BY_NAME
+from tests.webhooks.signing import (
     ARN,
-    BY_NAME,
     HEX,
     SECRET,
     WHSEC,
@@ -39,6 +39,7 @@ from tests.webhooks.senders import (
     adyen_item,
     as_json,
     b64,
+    digest_claims,
     mac,
     paypal,
     sns,
@@ -102,19 +103,11 @@ def test_a_public_key_is_no_shared_secret() -> None:
 
     receiver = Receiver(scheme, SECRET, replay_guard=False)
     sent_request = BY_NAME["plaid"].send(NOW, 1)
-    head, claims, _ = keys.token(json_claims(sent_request), "HS256").split(".")
+    head, claims, _ = keys.token(digest_claims(NOW, sent_request.body), "HS256").split(".")
     signature = keys.url64(mac(SECRET, f"{head}.{claims}"))
     assert receiver.verify(
         attrs.evolve(sent_request, headers={"Plaid-Verification": f"{head}.{claims}.{signature}"})
     )
-
-
-def json_claims(sent: SentWebhook) -> dict[str, object]:
-    """The claims of a genuine token for this body."""
-    import hashlib  # noqa: PLC0415 - used here only
-
-    digest = hashlib.sha256(sent.body).hexdigest()
-    return {"iat": int(NOW.timestamp()), "request_body_sha256": digest}
 
 
 @pytest.mark.parametrize(
@@ -161,7 +154,7 @@ def test_a_broken_token_is_refused(spoil: Any, reason: str) -> None:
 def test_token_claims_are_checked(changes: dict[str, Any], reason: str | None) -> None:
     """A token is valid for its own body, and only during its lifetime."""
     sent_request = BY_NAME["plaid"].send(NOW, 1)
-    token = keys.token(json_claims(sent_request) | changes)
+    token = keys.token(digest_claims(NOW, sent_request.body) | changes)
     value = attrs.evolve(sent_request, headers={"Plaid-Verification": token})
     receiver = Receiver.of(BY_NAME["plaid"])
 
@@ -197,10 +190,10 @@ def test_the_key_of_a_token_is_found_by_its_name() -> None:
     assert "signature" == Receiver.of(BY_NAME["plaid"], secret=other_key).reason_of_refusal(
         sent_request
     )
-    token = keys.token(json_claims(sent_request), key_id=None)
+    token = keys.token(digest_claims(NOW, sent_request.body), key_id=None)
     value = attrs.evolve(sent_request, headers={"Plaid-Verification": token})
     assert Receiver.of(BY_NAME["plaid"], secret=other_key).verify(value)
-    critical = keys.token(json_claims(sent_request))
+    critical = keys.token(digest_claims(NOW, sent_request.body))
     head = keys.url64(json.dumps({"alg": "ES256", "crit": ["exp"]}).encode())
     spoiled_request = attrs.evolve(
         sent_request, headers={"Plaid-Verification": head + critical[critical.index(".") :]}
@@ -460,7 +453,7 @@ def test_cached_keys_are_bounded() -> None:
     receiver = Receiver.of(BY_NAME["plaid"], secret=provider)
     sent_request = BY_NAME["plaid"].send(NOW, 1)
     for number in range(1_010):
-        token = keys.token(json_claims(sent_request), key_id=f"{number}")
+        token = keys.token(digest_claims(NOW, sent_request.body), key_id=f"{number}")
         receiver.verify(attrs.evolve(sent_request, headers={"Plaid-Verification": token}))
 
     cached_keys: Any = receiver.verifier._plainly._keys  # noqa: SLF001 - what is kept is not public

@@ -12,12 +12,13 @@ import pytest
 from moorage import Headers, Request, Response, WebhookEvent, WebhookRejected, WebhookVerifier
 from moorage.testing import VirtualClock
 from tests.webhooks import keys
-from tests.webhooks.senders import CERT_PAYPAL, CERT_SNS, Sender, SentWebhook
+from tests.webhooks.signing import CERT_PAYPAL, CERT_SNS, SentWebhook
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from moorage.domain.http.requests import Timeouts
+    from tests.webhooks.senders import Sender
 
 NOW = keys.NOW
 CONFIRM = "https://sns.eu-west-1.amazonaws.com/?Action=ConfirmSubscription&TopicArn=a&Token=b"
