@@ -1,13 +1,11 @@
-"""Verification: downgrades, batches, replays, and the verifier's parameters."""
+"""Verification: downgrades, the verifier's parameters and secrets, its events and its errors."""
 
 from __future__ import annotations
 
 import asyncio
-import json
-import math
 import traceback
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import attrs
 import pytest
@@ -20,14 +18,11 @@ from moorage import (
     WebhookReceived,
     WebhookRefused,
     WebhookRejected,
-    WebhookScheme,
     WebhookVerifier,
 )
-from moorage.adapters.state.memory import AsyncMemoryStorage, MemoryStorage
 from moorage.adapters.webhook_secrets import AsyncStaticWebhookSecrets, StaticWebhookSecrets
 from moorage.domain.webhooks.presets import preset
-from moorage.testing import RecordingObserver, VirtualClock
-from tests.support.timed_store import TimedStorage
+from moorage.testing import RecordingObserver
 from tests.webhooks import keys
 from tests.webhooks.senders import BY_NAME
 from tests.webhooks.signing import (
@@ -36,24 +31,16 @@ from tests.webhooks.signing import (
     SECRET,
     WHSEC,
     SentWebhook,
-    adyen_item,
-    as_json,
     b64,
     digest_claims,
     mac,
     paypal,
     sns,
 )
-from tests.webhooks.world import IN_BOTH, NOW, Receiver
-
-if TYPE_CHECKING:
-    from moorage.domain.state.commands import Command
+from tests.webhooks.world import NOW, Receiver
 
 GITHUB = BY_NAME["github"]
 STRIPE = BY_NAME["stripe"]
-
-
-# --- weaker ways --------------------------------------------------------------------
 
 
 def test_a_weaker_signature_is_not_looked_at() -> None:
@@ -79,334 +66,6 @@ def test_a_weaker_signature_is_not_looked_at() -> None:
     assert "downgraded" == Receiver.of(BY_NAME["paypal"]).reason_of_refusal(
         attrs.evolve(paypal(NOW, 1), headers=headers)
     )
-
-
-@pytest.mark.parametrize("algorithm", ["none", "HS256", "RS256", "es256", None])
-def test_a_token_says_nothing_of_how_it_is_signed(algorithm: Any) -> None:
-    """Only the scheme's algorithm is used; a token's header cannot choose another."""
-    sent_request = BY_NAME["plaid"].send(NOW, 1)
-    claims = {"iat": int(NOW.timestamp())}
-    value = attrs.evolve(
-        sent_request, headers={"Plaid-Verification": keys.token(claims, algorithm)}
-    )
-
-    assert "downgraded" == Receiver.of(BY_NAME["plaid"]).reason_of_refusal(value)
-
-
-def test_a_public_key_is_no_shared_secret() -> None:
-    """For tokens with a shared secret, a public key in its place is refused at once."""
-    scheme = attrs.evolve(preset("plaid"), algorithm="jwt-hs256")
-    pem = keys.rsa_key().public_key().public_bytes(keys.PEM, keys.PUBLIC)
-    for key in (keys.jwk(keys.curve()), pem):
-        with pytest.raises(ConfigurationError, match="not a key for jwt-hs256"):
-            WebhookVerifier(scheme, key)
-
-    receiver = Receiver(scheme, SECRET, replay_guard=False)
-    sent_request = BY_NAME["plaid"].send(NOW, 1)
-    head, claims, _ = keys.token(digest_claims(NOW, sent_request.body), "HS256").split(".")
-    signature = keys.url64(mac(SECRET, f"{head}.{claims}"))
-    assert receiver.verify(
-        attrs.evolve(sent_request, headers={"Plaid-Verification": f"{head}.{claims}.{signature}"})
-    )
-
-
-@pytest.mark.parametrize(
-    "spoil, reason",
-    [
-        (lambda token: token + ".", "malformed"),
-        (lambda token: token.replace(".", "", 1), "malformed"),
-        (lambda token: "e30" + token[token.index(".") :], "downgraded"),
-        (lambda token: "W10" + token[token.index(".") :], "malformed"),
-        (lambda token: "e" + token[token.index(".") :], "malformed"),
-        (lambda token: token[:-2], "signature"),
-        (lambda token: token[: token.rindex(".") + 1], "signature"),
-        (lambda token: "é" + token, "malformed"),
-        (lambda token: token + "A" * 20_000, "malformed"),
-    ],
-)
-def test_a_broken_token_is_refused(spoil: Any, reason: str) -> None:
-    """A token that is not exactly a token is refused."""
-    sent_request = BY_NAME["plaid"].send(NOW, 1)
-    token = spoil(sent_request.headers["Plaid-Verification"])
-    value = attrs.evolve(sent_request, headers={"Plaid-Verification": token})
-
-    assert reason == Receiver.of(BY_NAME["plaid"]).reason_of_refusal(value)
-
-
-@pytest.mark.parametrize(
-    "changes, reason",
-    [
-        ({"request_body_sha256": "0" * 64}, "signature"),
-        ({"request_body_sha256": None}, "missing"),
-        ({"iat": None}, "missing"),
-        ({"iat": "soon"}, "malformed"),
-        ({"request_body_sha256": "\ud800"}, "signature"),
-        ({"exp": NOW.timestamp() - 400}, "stale"),
-        ({"exp": NOW.timestamp() - 300}, None),
-        ({"exp": NOW.timestamp() - 301}, "stale"),
-        ({"nbf": NOW.timestamp() + 300}, None),
-        ({"nbf": NOW.timestamp() + 400}, "future"),
-        ({"exp": "never"}, "malformed"),
-        ({"exp": None}, "malformed"),
-        ({"exp": NOW.timestamp() + 400, "nbf": NOW.timestamp() - 400}, None),
-    ],
-)
-def test_token_claims_are_checked(changes: dict[str, Any], reason: str | None) -> None:
-    """A token is valid for its own body, and only during its lifetime."""
-    sent_request = BY_NAME["plaid"].send(NOW, 1)
-    token = keys.token(digest_claims(NOW, sent_request.body) | changes)
-    value = attrs.evolve(sent_request, headers={"Plaid-Verification": token})
-    receiver = Receiver.of(BY_NAME["plaid"])
-
-    if reason is None:
-        assert receiver.verify(value)
-    else:
-        assert reason == receiver.reason_of_refusal(value)
-
-
-@pytest.mark.parametrize("claim, off, reason", [("exp", -1, "stale"), ("nbf", 1, "future")])
-def test_without_a_tolerance_a_token_holds_to_the_second(claim: str, off: int, reason: str) -> None:
-    """Without a tolerance, a token is refused one second before or after its time."""
-    scheme = WebhookScheme(name="own", signature="{header:X-Sig}", algorithm="jwt-es256")
-    receiver = Receiver(scheme, keys.jwk(keys.curve()), replay_guard=False)
-
-    def claiming(second: int) -> SentWebhook:
-        token = keys.token({claim: int(NOW.timestamp()) + second})
-        return SentWebhook(headers={"X-Sig": token}, body=b"{}")
-
-    assert receiver.verify(claiming(0))
-    assert reason == receiver.reason_of_refusal(claiming(off))
-
-
-def test_the_key_of_a_token_is_found_by_its_name() -> None:
-    """A token's key is chosen by its name; a token without a name is tried with each key."""
-    sent_request = BY_NAME["plaid"].send(NOW, 1)
-    own_key, other_key = keys.jwk(keys.curve()), keys.jwk(keys.curve(), "key-2")
-    unnamed_key = json.dumps({k: v for k, v in json.loads(own_key).items() if k != "kid"})
-    numbered_key = json.dumps(json.loads(own_key) | {"kid": 7})
-
-    for key_sets in ([other_key, own_key], unnamed_key, numbered_key):
-        assert Receiver.of(BY_NAME["plaid"], secret=key_sets).verify(sent_request)
-    assert "signature" == Receiver.of(BY_NAME["plaid"], secret=other_key).reason_of_refusal(
-        sent_request
-    )
-    token = keys.token(digest_claims(NOW, sent_request.body), key_id=None)
-    value = attrs.evolve(sent_request, headers={"Plaid-Verification": token})
-    assert Receiver.of(BY_NAME["plaid"], secret=other_key).verify(value)
-    critical = keys.token(digest_claims(NOW, sent_request.body))
-    head = keys.url64(json.dumps({"alg": "ES256", "crit": ["exp"]}).encode())
-    spoiled_request = attrs.evolve(
-        sent_request, headers={"Plaid-Verification": head + critical[critical.index(".") :]}
-    )
-    assert "malformed" == Receiver.of(BY_NAME["plaid"]).reason_of_refusal(spoiled_request)
-
-
-# --- batches ------------------------------------------------------------------------
-
-
-def batch(*items: object) -> SentWebhook:
-    """A batch of Adyen's."""
-    wrapped_items = [{"NotificationRequestItem": item} for item in items]
-    return SentWebhook(headers={}, body=as_json({"notificationItems": wrapped_items}))
-
-
-def test_every_item_of_a_batch_is_verified() -> None:
-    """A forged item in any position makes a batch invalid; an empty batch is refused."""
-    receiver = Receiver.of(BY_NAME["adyen"], replay_guard=True)
-    good_item, forged_item = adyen_item(1), adyen_item(2, merchantReference="another")
-    unsigned_item = adyen_item(3, additionalData={})
-
-    assert "signature" == receiver.reason_of_refusal(batch(good_item, forged_item))
-    assert "signature" == receiver.reason_of_refusal(batch(forged_item, good_item))
-    assert "missing" == receiver.reason_of_refusal(batch(good_item, unsigned_item))
-    assert "missing" == receiver.reason_of_refusal(batch())
-    assert "malformed" == receiver.reason_of_refusal(
-        SentWebhook(headers={}, body=b'{"notificationItems":{}}')
-    )
-    assert "malformed" == receiver.reason_of_refusal(
-        SentWebhook(headers={}, body=b'{"notificationItems":[{}]}')
-    )
-    assert 2 == len(receiver.verify(batch(good_item, good_item, adyen_item(4))))
-
-
-@IN_BOTH
-def test_handled_items_of_a_batch_are_left_out(awaited: bool) -> None:
-    """Handled items are left out; a batch with an item in progress is refused for now."""
-    receiver = Receiver.of(BY_NAME["adyen"], replay_guard=True, awaited=awaited)
-    first, second, third = (adyen_item(number) for number in (1, 2, 3))
-    held_events = receiver.verify(batch(first))
-    with pytest.raises(WebhookRejected) as excinfo:
-        receiver.verify(batch(second, first))
-    assert excinfo.value.retryable
-
-    receiver.done(held_events)
-    assert 1 == len(receiver.verify(batch(first, second)))
-    assert 1 == len(receiver.verify(batch(third)))
-
-
-# --- each delivery once -------------------------------------------------------------
-
-
-@IN_BOTH
-def test_a_claim_is_a_lease(awaited: bool) -> None:
-    """After a crash while handling, the vendor's next attempt is accepted; after success not."""
-    receiver = Receiver.of(GITHUB, replay_guard=True, handling=60, remembered=600, awaited=awaited)
-    sent_request = GITHUB.send(NOW, 1)
-    receiver.verify(sent_request)
-    with pytest.raises(WebhookRejected, match="is being handled") as excinfo:
-        receiver.verify(sent_request)
-    assert excinfo.value.retryable
-    assert "Do not act on it again" in excinfo.value.remedy
-    receiver.clock.advance(61)
-
-    receiver.done(receiver.verify(sent_request))
-    receiver.clock.advance(61)
-    with pytest.raises(WebhookRejected, match="was handled before") as excinfo:
-        receiver.verify(sent_request)
-    assert excinfo.value.retryable is False
-    receiver.clock.advance(600)
-    (event,) = receiver.verify(sent_request)
-    receiver.release(event)
-    assert receiver.verify(sent_request)
-
-
-@pytest.mark.parametrize("name", [name for name in BY_NAME if preset(name).tolerance is not None])
-def test_a_delivery_is_remembered_as_long_as_its_time_is_accepted(name: str) -> None:
-    """A delivery that was accepted as early as possible is still known as late as possible."""
-    tolerance = preset(name).tolerance or 0.0
-    sender, receiver = BY_NAME[name], Receiver.of(BY_NAME[name], replay_guard=True)
-    sent_request = sender.send(NOW + timedelta(seconds=tolerance), 1)
-    receiver.done(receiver.verify(sent_request))
-    receiver.clock.advance(2 * tolerance)
-
-    assert "replayed" == receiver.reason_of_refusal(sent_request)
-
-
-@pytest.mark.parametrize("name, least", [("paypal", 2 * 73 * 3_600), ("stripe", 600)])
-def test_remembering_for_less_than_a_delivery_is_accepted_is_refused(name: str, least: int) -> None:
-    """A guard with a shorter memory than the time tolerance is refused."""
-    sender = BY_NAME[name]
-    for remembered in (least, timedelta(seconds=least - 1)):
-        with pytest.raises(ConfigurationError, match="could be handled twice") as excinfo:
-            Receiver.of(sender, replay_guard=True, remembered=remembered)
-        assert "remembered" == excinfo.value.path
-
-    Receiver.of(sender, replay_guard=True, remembered=least + 60)
-    Receiver.of(sender, replay_guard=True, remembered=80, tolerance=10)
-    Receiver.of(sender, replay_guard=False, remembered=1)
-
-
-def test_a_tolerance_of_a_lifetime_is_remembered_for_a_lifetime() -> None:
-    """The longest duration there is bounds how long a delivery is remembered too."""
-    century = timedelta(days=36_500)
-    receiver = Receiver.of(STRIPE, replay_guard=True, tolerance=century, remembered=century)
-
-    assert 1 == len(receiver.verify(STRIPE.send(NOW, 1)))
-
-
-@IN_BOTH
-def test_deliveries_can_be_remembered_for_ever(awaited: bool) -> None:
-    """With a shared store, a delivery without a signed time can be refused for ever."""
-    clock = VirtualClock(NOW)
-    store = (AsyncMemoryStorage if awaited else MemoryStorage)(clock=clock)
-    receiver = Receiver.of(
-        GITHUB, replay_guard=True, remembered=math.inf, storage=store, awaited=awaited
-    )
-    sent_request = GITHUB.send(NOW, 1)
-    receiver.done(receiver.verify(sent_request))
-    clock.advance(50 * 365 * 86_400)
-
-    assert "replayed" == receiver.reason_of_refusal(sent_request)
-
-
-def test_remembering_for_ever_needs_a_store() -> None:
-    """A guard that remembers webhooks forever needs a store outside the process."""
-    with pytest.raises(ConfigurationError, match="memory of one process") as excinfo:
-        Receiver.of(GITHUB, replay_guard=True, remembered=math.inf)
-    assert "remembered" == excinfo.value.path
-
-
-class Remembering(MemoryStorage):
-    """A store that records its requests."""
-
-    def __init__(self, clock: VirtualClock) -> None:
-        super().__init__(clock)
-        self.commands: list[Any] = []
-
-    def execute(self, command: Command[Any], /, timeout: float | None = None) -> Any:
-        """Remember it, and do it."""
-        self.commands.append(command)
-        return super().execute(command, timeout)
-
-
-def test_claim_names_the_endpoint() -> None:
-    """A claim names the endpoint, and its key is unique to it."""
-    store = Remembering(VirtualClock(NOW))
-    receiver = Receiver.of(GITHUB, name="hub", replay_guard=True, handling=60, storage=store)
-    receiver.verify(GITHUB.send(NOW, 1))
-
-    (claim,) = store.commands
-    assert (b"webhook", "hub", 0) == (claim.fingerprint, claim.target, claim.remembered)
-    assert 60 * 10**6 == claim.lease
-    assert "webhook" in claim.keys[0].split(":")
-
-
-@IN_BOTH
-def test_receive_settles_by_how_it_ends(awaited: bool) -> None:
-    """A body that ends is done; one that raises gives the delivery back."""
-    receiver = Receiver.of(GITHUB, replay_guard=True, awaited=awaited)
-    sent_request = GITHUB.send(NOW, 1)
-
-    def receive_once(error: Exception | None) -> None:
-        if not awaited:
-            with receiver.verifier.receive(**sent_request.arguments()) as events:
-                assert events
-                if error:
-                    raise error
-            return
-
-        async def receive_async() -> None:
-            async with receiver.verifier.receive(**sent_request.arguments()) as events:
-                assert events
-                if error:
-                    raise error
-
-        asyncio.run(receive_async())
-
-    with pytest.raises(KeyError):
-        receive_once(KeyError())
-    receive_once(None)
-    assert "replayed" == receiver.reason_of_refusal(sent_request)
-
-
-def test_events_that_were_not_claimed_need_not_be_settled() -> None:
-    """Without a replay guard, settling an event does nothing."""
-    receiver = Receiver.of(GITHUB)
-    events = receiver.verify(GITHUB.send(NOW, 1))
-    receiver.done(events)
-    receiver.done(attrs.evolve(events[0], claim=None))
-
-    assert receiver.verify(GITHUB.send(NOW, 1))
-    assert () == Receiver.of(BY_NAME["xero"], replay_guard=True).verify(
-        SentWebhook(
-            headers={"x-xero-signature": b64(mac(SECRET, b'{"events":[]}'))}, body=b'{"events":[]}'
-        )
-    )
-
-
-@pytest.mark.parametrize("name", ["github", "adyen"])
-def test_no_store_access_without_the_replay_guard(name: str) -> None:
-    """Without the replay guard the store is never used."""
-    sender = BY_NAME[name]
-    store = Remembering(VirtualClock(NOW))
-    receiver = Receiver.of(sender, storage=store)
-
-    receiver.done(receiver.verify(sender.send(NOW, 1)))
-
-    assert [] == store.commands
-
-
-# --- what a verifier is told --------------------------------------------------------
 
 
 class Changing:
@@ -696,15 +355,3 @@ def test_secret_formats() -> None:
     body = b'{"a":1}'
     signature = "sha256=" + mac(b"\xff\x00 key ", body).hex()
     assert binary.verify(SentWebhook(headers={"X-Hub-Signature-256": signature}, body=body))
-
-
-def test_store_hears_how_long_a_delivery_may_take() -> None:
-    """The claims of one delivery have ten seconds together, and a moment each after that."""
-    clock = VirtualClock(NOW)
-    store = TimedStorage(clock)
-    verifier = WebhookVerifier("github", SECRET, storage=store, clock=clock)
-    sent_request = GITHUB.send(NOW, 1)
-    store.slow = 4.0
-    events = verifier.verify(headers=sent_request.headers, body=sent_request.body)
-    verifier.done((*events, *events, *events, *events))
-    assert [10.0, 10.0, 6.0, 2.0, 0.5] == [timeout for _, timeout in store.timeouts]
