@@ -1,0 +1,89 @@
+"""The times of webhooks: how they are read, and how far off they may be."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime, timedelta
+
+import attrs
+import pytest
+
+from moorage.domain.webhooks.choices import TimeForm
+from moorage.domain.webhooks.events import read_time
+from tests.webhooks.own_schemes import hexed, own_scheme, signed_webhook
+from tests.webhooks.senders import BY_NAME
+from tests.webhooks.signing import SECRET
+from tests.webhooks.world import NOW, Receiver
+
+
+def test_a_time_that_is_no_text_is_refused() -> None:
+    """If the whole body is the time, bytes that are not text are refused."""
+    scheme = own_scheme(timestamp="{body}", tolerance=300)
+    assert "malformed" == Receiver(scheme, SECRET).reason_of_refusal(signed_webhook(b"\xff"))
+
+
+def test_two_times_are_refused_in_either_order() -> None:
+    """A signature with two timestamps is refused."""
+    stripe = BY_NAME["stripe"]
+    value = stripe.send(NOW, 1)
+    text = value.headers["Stripe-Signature"]
+    for both in (f"t=1,{text}", f"{text},t=1"):
+        spoiled_request = attrs.evolve(value, headers={"Stripe-Signature": both})
+        assert "duplicated" == Receiver.of(stripe).reason_of_refusal(spoiled_request)
+    same_request = attrs.evolve(value, headers={"Stripe-Signature": f"{text},{text}"})
+    assert Receiver.of(stripe).verify(same_request)
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Tokyo"])
+def test_times_of_events_are_in_utc(zone: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Times without a zone are in UTC, in any local time zone."""
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    try:
+        read = [read_time(f"2023-11-14T22:13:20{end}", TimeForm.ISO) for end in ("", "+01:00")]
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    assert ["2023-11-14T22:13:20+00:00", "2023-11-14T21:13:20+00:00"] == [
+        item and item.isoformat() for item in read
+    ]
+
+
+@pytest.mark.parametrize("off, reason", [(60, None), (-60, None), (61, "future"), (-61, "stale")])
+def test_just_in_time_is_in_time(off: int, reason: str | None) -> None:
+    """A signed time may be off by the tolerance, either way, and by no more."""
+    scheme = own_scheme(
+        signs="{header:X-At}{body}",
+        timestamp="{header:X-At}",
+        timestamp_form="iso",
+        tolerance=60,
+    )
+    text = (NOW + timedelta(seconds=off)).isoformat()
+    value = signed_webhook(b"{}", lambda body: hexed(text.encode() + body), **{"X-At": text})
+    receiver = Receiver(scheme, SECRET)
+
+    if reason is None:
+        assert receiver.verify(value)
+    else:
+        assert reason == receiver.reason_of_refusal(value)
+
+
+@pytest.mark.parametrize(
+    "text, form, expected",
+    [
+        ("1700000000", "seconds", datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC)),
+        ("1700000000000", "milliseconds", datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC)),
+        ("2023-11-14T23:13:20+01:00", "iso", datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC)),
+        ("2023-11-14T22:13:20", "iso", datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC)),
+        ("yesterday", "iso", None),
+        ("inf", "seconds", None),
+        ("0001-01-01T00:00:00+14:00", "iso", None),
+        ("1700000000".zfill(40), "seconds", datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC)),
+        ("1700000000".zfill(41), "seconds", None),
+        ("9" * 41, "seconds", None),
+        (None, "seconds", None),
+    ],
+)
+def test_times_of_events(text: str | None, form: str, expected: datetime | None) -> None:
+    """A time that cannot be read is no reason to refuse an event."""
+    assert expected == read_time(text, TimeForm(form))
