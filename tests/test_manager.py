@@ -28,7 +28,7 @@ from moorage import (
     RetryPolicy,
     Service,
 )
-from moorage.adapters.state.memory import MemoryStorage
+from moorage.adapters.state.memory import AsyncMemoryStorage, MemoryStorage
 from tests.support.modes import AWAITED, PLAIN, Plainly, World, sync_and_async
 
 if TYPE_CHECKING:
@@ -167,8 +167,6 @@ def test_threads_and_tasks_share_a_store() -> None:
     in_threads(lambda: answers.append(plain_manager.run("vat", act, idempotency_key="k")), 16)
 
     async def play() -> None:
-        from moorage.adapters.state.memory import AsyncMemoryStorage  # noqa: PLC0415 - only here
-
         later_manager = AsyncConnectorManager([SERVICE], state=AsyncMemoryStorage(store))
 
         async def act_later() -> int:

@@ -15,6 +15,7 @@ from moorage import (
     ConfigurationError,
     ConnectorManager,
     CredentialRefreshFailed,
+    Credentials,
     DangerouslyUnverified,
     Endpoint,
     Request,
@@ -169,8 +170,6 @@ class OnlyGets:
 
     async def get(self, *_: object) -> Any:
         """Give a credential."""
-        from moorage import Credentials  # noqa: PLC0415 - only here
-
         return Credentials.bearer("t")
 
 

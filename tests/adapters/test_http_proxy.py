@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import pytest
 
 from moorage.adapters.http.environment_proxy import environment_proxy
+from moorage.adapters.http.stdlib.client import StdlibHttpClient
 from moorage.domain.http.requests import Request, Timeouts
 from moorage.domain.http.transport import Proxy, Tls
 from moorage.domain.secrets.secret import Secret
@@ -289,8 +290,6 @@ def test_clients_ignore_proxy_variables(monkeypatch: pytest.MonkeyPatch) -> None
     """A client without a proxy connects directly and ignores the environment."""
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
     monkeypatch.setenv("all_proxy", "http://127.0.0.1:9")
-    from moorage.adapters.http.stdlib.client import StdlibHttpClient  # noqa: PLC0415 - only here
-
     with VendorServer() as vendor, StdlibHttpClient() as client:
         vendor.always(Behaviour(204))
         assert 204 == client.send(GET, vendor.url, LONG).status

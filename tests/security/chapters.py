@@ -37,6 +37,7 @@ from moorage.adapters.http.stdlib.client import StdlibHttpClient
 from moorage.adapters.http.stdlib.client_async import AsyncStdlibHttpClient
 from moorage.adapters.state.sqlite import AsyncSqliteStorage, SqliteStorage
 from moorage.domain.http.transport import Proxy
+from moorage.domain.idempotency.claims import Claim
 from moorage.domain.signing.azure import AzureSharedKey
 from moorage.domain.signing.hmac_signing import HmacSigning
 from moorage.domain.signing.jwt import JwtAlgorithm, JwtSigning
@@ -499,8 +500,6 @@ async def _stores(day: Observations, vendor: VendorServer) -> None:
 
 
 def _command() -> Any:
-    from moorage.domain.idempotency.claims import Claim  # noqa: PLC0415 - only here
-
     return Claim("k", fingerprint=b"f", owner=1, lease=1, ttl=1, target="t", remembered=0)
 
 

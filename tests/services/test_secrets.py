@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import traceback
+from functools import partial
 from typing import Any
 
 import attrs
@@ -205,7 +206,6 @@ async def test_function_arguments_are_not_quoted(world: World) -> None:
 @sync_and_async
 async def test_result_of_a_hook_is_not_quoted(world: World, kind: str) -> None:
     """The error for a hook's invalid result does not show it."""
-    from functools import partial  # noqa: PLC0415 - only here
 
     def nonsense(_: str, *__: object) -> int:
         return 1

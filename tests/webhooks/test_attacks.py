@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import utils
 
 from moorage import (
     ConfigurationError,
+    InvalidData,
     Secret,
     VendorFailed,
     WebhookRejected,
@@ -653,8 +654,6 @@ def test_deliveries_are_remembered_longer_than_they_are_valid() -> None:
 @pytest.mark.parametrize("name", ["github", "stripe", "adyen", "plaid", "telegram"])
 def test_bodies_of_other_types(name: str, body: Any) -> None:
     """A body that is not bytes is the host's mistake in every scheme, genuine or not."""
-    from moorage import InvalidData  # noqa: PLC0415 - used here only
-
     sent_request = BY_NAME[name].send(NOW, 1)
     with pytest.raises(InvalidData, match="not bytes"):
         Receiver.of(BY_NAME[name]).verify(sent_request.arguments() | {"body": body})

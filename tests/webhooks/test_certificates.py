@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from urllib.parse import quote
 
 import attrs
 import pytest
@@ -114,8 +115,6 @@ def test_a_pinned_client_is_known_by_its_certificate() -> None:
     sender = BY_NAME["client-certificate"]
     sent_request = sender.send(NOW, 1)
     pem = keys.usual_certificate().decode()
-    from urllib.parse import quote  # noqa: PLC0415 - used here only
-
     colons = ":".join(sender.secret[at : at + 2] for at in range(0, 64, 2)).upper()
     receiver = Receiver.of(sender, secret=colons)
     for text in (sent_request.headers["Client-Cert"], quote(pem)):

@@ -11,6 +11,7 @@ from moorage import WebhookRejected, WebhookReply
 from moorage.adapters.webhook_secrets import StaticWebhookSecrets
 from moorage.domain.webhooks.choices import Handshake
 from moorage.domain.webhooks.handshakes import confirmation
+from tests.webhooks import keys
 from tests.webhooks.senders import BY_NAME
 from tests.webhooks.signing import ARN, SECRET, SentWebhook, as_json, mac, sns, versioned
 from tests.webhooks.test_verifier import Changing
@@ -93,8 +94,6 @@ def test_discord_gets_its_ping_back() -> None:
     sender = BY_NAME["discord"]
     sent_request = sender.send(NOW, 1)
     body = as_json({"type": 1})
-    from tests.webhooks import keys  # noqa: PLC0415 - used here only
-
     time = sent_request.headers["X-Signature-Timestamp"]
     signature = keys.ed().sign(time.encode() + body).hex()
     headers = sent_request.headers | {"X-Signature-Ed25519": signature}
