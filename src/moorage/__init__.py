@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from moorage.domain.auth.methods import Credentials as Credentials
     from moorage.domain.auth.methods import OAuthCredentials as OAuthCredentials
     from moorage.domain.connectors.link_pool import PoolConfig as PoolConfig
+    from moorage.domain.graphql.answers import GraphQLAnswer as GraphQLAnswer
+    from moorage.domain.graphql.answers import GraphQLPage as GraphQLPage
+    from moorage.domain.graphql.answers import GraphQLProblem as GraphQLProblem
+    from moorage.domain.graphql.service import GraphQL as GraphQL
     from moorage.domain.http.log_content import LogContent as LogContent
     from moorage.domain.http.log_content import LoggedCalls as LoggedCalls
     from moorage.domain.http.multipart import FormFile as FormFile
@@ -202,6 +206,10 @@ _HOME = {
     "Endpoint": "domain.service.settings",
     "Region": "domain.service.region",
     "HttpOperation": "domain.service.operation",
+    "GraphQL": "domain.graphql.service",
+    "GraphQLAnswer": "domain.graphql.answers",
+    "GraphQLPage": "domain.graphql.answers",
+    "GraphQLProblem": "domain.graphql.answers",
     "OperationAttempt": "domain.service.operation",
     "Request": "domain.http.requests",
     "Response": "domain.http.requests",

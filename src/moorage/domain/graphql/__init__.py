@@ -1,0 +1,1 @@
+"""GraphQL: documents, the requests that send them, and what their answers mean."""

@@ -1,0 +1,281 @@
+"""The answers of GraphQL services: results, problems of single fields, and refusals."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+
+from moorage.domain.resilience.classify import unreadable
+from moorage.domain.values.json_text import is_list, is_object
+from moorage.errors import (
+    AuthenticationFailed,
+    InvalidData,
+    InvalidRequest,
+    RateLimitExceeded,
+    VendorFailed,
+    VendorRejected,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from moorage.domain.http.response import Response
+    from moorage.errors import ConnectorError
+
+_LONGEST_MESSAGE: Final = 500
+_MOST_PROBLEMS: Final = 100
+
+_REFUSED: Final = {
+    **dict.fromkeys(
+        ("UNAUTHENTICATED", "UNAUTHORIZED", "FORBIDDEN", "ACCESS_DENIED"), AuthenticationFailed
+    ),
+    **dict.fromkeys(
+        ("THROTTLED", "RATE_LIMITED", "RATELIMITED", "TOO_MANY_REQUESTS"), RateLimitExceeded
+    ),
+    **dict.fromkeys(
+        (
+            "BAD_REQUEST",
+            "BAD_USER_INPUT",
+            "GRAPHQL_PARSE_FAILED",
+            "GRAPHQL_VALIDATION_FAILED",
+            "MAX_COST_EXCEEDED",
+            "OPERATION_RESOLUTION_FAILURE",
+        ),
+        InvalidRequest,
+    ),
+    **dict.fromkeys(
+        (
+            "GATEWAY_TIMEOUT",
+            "INTERNAL",
+            "INTERNAL_ERROR",
+            "INTERNAL_SERVER_ERROR",
+            "SERVICE_UNAVAILABLE",
+            "TIMEOUT",
+            "UNAVAILABLE",
+        ),
+        VendorFailed,
+    ),
+}
+"""The errors that usual codes of services stand for."""
+
+
+@attrs.frozen
+class GraphQLProblem:
+    """A problem that a service reports, usually about one field of the result.
+
+    Attributes:
+        message: the service's own description.
+        code: the code in `extensions`, if there is one.
+        path: the names and list positions that lead to the field; empty if it is about none.
+        extensions: all that the service adds.
+    """
+
+    message: str
+    code: str | None = None
+    path: tuple[str | int, ...] = ()
+    extensions: Mapping[str, Any] = attrs.field(factory=dict, repr=False)
+
+
+@attrs.frozen
+class GraphQLPage:
+    """One page of a connection, as Relay defines it.
+
+    Attributes:
+        nodes: the objects of the page.
+        cursor: the cursor after which the next page begins; None on the last page.
+    """
+
+    nodes: tuple[Any, ...] = attrs.field(repr=False)
+    cursor: str | None
+
+    def next_variables(
+        self, variables: Mapping[str, Any], cursor: str = "after"
+    ) -> dict[str, Any] | None:
+        """Return the variables of the query for the next page; None if this is the last page.
+
+        Args:
+            variables: the variables of the query for this page.
+            cursor: the name of the variable that says after which cursor a page begins.
+
+        Raises:
+            InvalidData: the next page would be this page again, so the pages would never end.
+        """
+        if self.cursor is None:
+            return None
+        if variables.get(cursor) == self.cursor:
+            raise InvalidData(
+                f"The next page would be this page again: ${cursor} stays the same.",
+                field=cursor,
+                remedy=f"Use the variable ${cursor} in the document; if it is used, tell the"
+                " vendor.",
+            )
+        return {**variables, cursor: self.cursor}
+
+
+@attrs.frozen
+class GraphQLAnswer:
+    """The result of an operation, which may lack single fields.
+
+    Attributes:
+        data: the result. A field that the service could not compute is None.
+        problems: the reasons why fields are missing.
+        extensions: what the service adds to its answer, such as the cost of the query.
+        replayed: whether this is the stored answer of an earlier call with the same key.
+    """
+
+    data: Mapping[str, Any] = attrs.field(repr=False)
+    problems: tuple[GraphQLProblem, ...] = ()
+    extensions: Mapping[str, Any] = attrs.field(factory=dict, repr=False)
+    replayed: bool = False
+
+    def whole_data(self) -> Mapping[str, Any]:
+        """Return the data of an answer without problems.
+
+        Raises:
+            VendorRejected: the service reported a problem, so that the data may lack fields.
+        """
+        if self.problems:
+            raise _refusal_of(self.problems, None)
+        return self.data
+
+    def page(self, at: str) -> GraphQLPage:
+        """Return the page of the connection at a path of the data, such as "shop.orders".
+
+        Raises:
+            InvalidData: at the path is no connection with `pageInfo`, and `nodes` or `edges`.
+        """
+        connection: Any = self.data
+        for name in at.split("."):
+            connection = connection.get(name) if is_object(connection) else None
+        info = connection.get("pageInfo") if is_object(connection) else None
+        nodes = _nodes_of(connection)
+        if not is_object(info) or not isinstance(info.get("hasNextPage"), bool) or nodes is None:
+            raise InvalidData(
+                f"There is no page of a connection at {at!r} of the answer.",
+                field="at",
+                remedy="Ask for `pageInfo { hasNextPage endCursor }` and for `nodes` or"
+                " `edges { node }` there.",
+            )
+        cursor = info.get("endCursor") if info["hasNextPage"] else None
+        if info["hasNextPage"] and not isinstance(cursor, str):
+            raise InvalidData(
+                f"The page at {at!r} has a next page, but no `endCursor` that leads to it.",
+                field="at",
+                remedy="Ask for `pageInfo { hasNextPage endCursor }`.",
+            )
+        return GraphQLPage(tuple(nodes), cursor)
+
+
+def read_answer(response: Response) -> GraphQLAnswer:
+    """Return the result in a successful answer.
+
+    Raises:
+        VendorFailed: the answer is not one of GraphQL.
+    """
+    body = _body_of(response)
+    data = body.get("data")
+    if not is_object(data):
+        raise unreadable(response, "data")
+    return GraphQLAnswer(
+        data, _problems_of(body), _object(body.get("extensions")), response.replayed
+    )
+
+
+def refusal_of(response: Response) -> ConnectorError | None:
+    """Return the error of an answer that has no result; None for a result, also a partial one."""
+    body = _body_of(response)
+    problems = _problems_of(body)
+    if not problems or _has_result(body.get("data")):
+        return None
+    return _refusal_of(problems, response)
+
+
+def _refusal_of(problems: tuple[GraphQLProblem, ...], response: Response | None) -> ConnectorError:
+    """Return the error that problems stand for: that of the first one with a usual code."""
+    problem = next((item for item in problems if item.code in _REFUSED), problems[0])
+    kind = _REFUSED.get(problem.code or "", VendorRejected)
+    details: dict[str, Any] = {
+        "status": None if response is None else response.status,
+        "vendor_code": problem.code,
+        "vendor_message": problem.message,
+        "response": response,
+    }
+    if kind is RateLimitExceeded:
+        details["by_vendor"] = True
+    error: ConnectorError = kind("The GraphQL service answered with an error.", **details)
+    error.vendor_retry_after = _pause_of(problem.extensions, response)
+    return error
+
+
+def _pause_of(extensions: Mapping[str, Any], response: Response | None) -> float | None:
+    """Return the seconds after which the service has room again, if its answer tells them."""
+    after = extensions.get("retryAfter")
+    if isinstance(after, (int, float)) and not isinstance(after, bool) and after >= 0:
+        return float(after)
+    body = {} if response is None else _body_of(response)
+    cost = _object(_object(body.get("extensions")).get("cost"))
+    room = _object(cost.get("throttleStatus"))
+    requested_points, free_points, restore_rate = (
+        _number(value)
+        for value in (
+            cost.get("requestedQueryCost"),
+            room.get("currentlyAvailable"),
+            room.get("restoreRate"),
+        )
+    )
+    if requested_points is None or free_points is None or not restore_rate or restore_rate < 0:
+        return None
+    return max(0.0, (requested_points - free_points) / restore_rate)
+
+
+def _body_of(response: Response) -> Mapping[str, Any]:
+    try:
+        body = response.json()
+    except InvalidData:
+        body = None
+    if not is_object(body):
+        raise unreadable(response)
+    return body
+
+
+def _problems_of(body: Mapping[str, Any]) -> tuple[GraphQLProblem, ...]:
+    errors = body.get("errors")
+    if not is_list(errors):
+        return ()
+    return tuple(_problem(_object(error)) for error in errors[:_MOST_PROBLEMS])
+
+
+def _problem(error: Mapping[str, Any]) -> GraphQLProblem:
+    message, path = error.get("message"), error.get("path")
+    extensions = _object(error.get("extensions"))
+    code = extensions.get("code")
+    return GraphQLProblem(
+        message[:_LONGEST_MESSAGE] if isinstance(message, str) else "",
+        code if isinstance(code, str) else None,
+        tuple(item for item in path if isinstance(item, (str, int))) if is_list(path) else (),
+        extensions,
+    )
+
+
+def _has_result(data: object) -> bool:
+    """Return whether some field at the top of the data has a value."""
+    return is_object(data) and any(value is not None for value in data.values())
+
+
+def _nodes_of(connection: object) -> list[Any] | None:
+    if not is_object(connection):
+        return None
+    nodes, edges = connection.get("nodes"), connection.get("edges")
+    if is_list(nodes):
+        return nodes
+    return [_object(edge).get("node") for edge in edges] if is_list(edges) else None
+
+
+def _object(value: object) -> Mapping[str, Any]:
+    return value if is_object(value) else {}
+
+
+def _number(value: object) -> float | None:
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return float(value) if is_number else None  # type: ignore[arg-type]  # a number

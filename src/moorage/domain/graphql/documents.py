@@ -1,0 +1,107 @@
+"""The documents of GraphQL, read far enough to know which operations are in them."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import TYPE_CHECKING, Final
+
+import attrs
+
+from moorage.domain.values.patterns import late_pattern
+from moorage.domain.values.text import with_article
+from moorage.errors import InvalidData
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_LEXEME: Final = late_pattern(
+    r"(?:[\s,\ufeff]|#[^\n\r]*)+"
+    r'|(?P<block>"""(?:[^\\"]|\\"""|\\|"(?!""))*""")'
+    r'|(?P<string>"(?:[^"\\\n\r]|\\.)*")'
+    r"|(?P<name>[_A-Za-z][_0-9A-Za-z]*)"
+    r"|(?P<other>\.\.\.|[-+.0-9eE]+|[!$&()\[\]{}:=@|])"
+)
+_KINDS: Final = ("query", "mutation", "subscription")
+_OPENING: Final = frozenset("{([")
+_CLOSING: Final = frozenset("})]")
+
+
+@attrs.frozen
+class GraphQLDocument:
+    """A document with exactly one operation.
+
+    Attributes:
+        text: the document. Values belong in variables, never in the text.
+        kind: `query`, `mutation` or `subscription`.
+        name: the name of the operation; None if it has no name.
+    """
+
+    text: str = attrs.field(repr=False)
+    kind: str
+    name: str | None
+
+
+def read_document(text: object) -> GraphQLDocument:
+    """Return a document of one operation, with any number of fragments.
+
+    Raises:
+        InvalidData: the text is no document, or has no operation or several.
+    """
+    if not isinstance(text, str):
+        raise _no_document(f"The document is {with_article(type(text).__name__)}, not a text.")
+    operations: list[tuple[str, str | None]] = []
+    for first, second in _definitions(list(_lexemes(text))):
+        if first == "{":
+            operations.append(("query", None))
+        elif first in _KINDS:
+            operations.append((first, second if second.isidentifier() else None))
+        elif first != "fragment":
+            raise _no_document(f"A definition in the document begins with {first[:40]!r}.")
+    if len(operations) != 1:
+        raise InvalidData(
+            f"The document has {len(operations)} operations.",
+            field="document",
+            remedy="Give each operation a document of its own, with the fragments that it uses.",
+        )
+    ((kind, name),) = operations
+    return GraphQLDocument(text, kind, name)
+
+
+def _definitions(lexemes: list[str]) -> Iterator[tuple[str, str]]:
+    """Yield the first two lexical tokens of each definition of a document."""
+    depth = 0
+    at_start = True
+    for lexeme, following in pairwise([*lexemes, ""]):
+        if at_start:
+            yield lexeme, following
+        if lexeme in _OPENING:
+            depth += 1
+        elif lexeme in _CLOSING:
+            depth -= 1
+        # The selection of fields ends a definition, and the list of variables does not.
+        at_start = depth == 0 and lexeme == "}"
+    if not at_start:
+        raise _no_document("The braces and brackets of the document are not balanced.")
+
+
+def _lexemes(text: str) -> Iterator[str]:
+    """Yield the lexical tokens of a text; strings as an empty string in quotes."""
+    position = 0
+    while position < len(text):
+        match = _LEXEME.match(text, position)
+        if match is None:
+            line = text.count("\n", 0, position) + 1
+            raise _no_document(f"Line {line} of the document has a character that is not allowed.")
+        position = match.end()
+        if match.lastgroup in {"block", "string"}:
+            yield '""'
+        elif match.lastgroup is not None:
+            yield match.group()
+
+
+def _no_document(message: str) -> InvalidData:
+    return InvalidData(
+        message,
+        field="document",
+        remedy="Give a GraphQL document, such as 'query Orders { orders { id } }'.",
+    )

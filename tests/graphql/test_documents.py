@@ -1,0 +1,68 @@
+"""GraphQL documents are read far enough to know their operations."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from moorage import InvalidData
+from moorage.domain.graphql.documents import GraphQLDocument, read_document
+
+GOOD = [
+    ("{ orders { id } }", "query", None),
+    ("query { orders { id } }", "query", None),
+    ("query Orders($first: Int = 3, $by: [By!]) @live { orders { id } }", "query", "Orders"),
+    ('mutation Add { add(text: "}") { id } }', "mutation", "Add"),
+    ('mutation { add(text: """ } "quoted" \\""" """) }', "mutation", None),
+    ("subscription Changes { changed }", "subscription", "Changes"),
+    (
+        "# query Not { } \nquery Orders { orders { ...Part } } fragment Part on Order { id }",
+        "query",
+        "Orders",
+    ),
+    ("fragment Part on Order { id } query Orders { orders { ...Part } }", "query", "Orders"),
+    (
+        "query Orders($filter: Filter = {open: true}) { orders(filter: $filter) { id } }",
+        "query",
+        "Orders",
+    ),
+]
+BAD = [
+    ("", "0 operations"),
+    ("fragment Part on Order { id }", "0 operations"),
+    ("{ a } { b }", "2 operations"),
+    ("query A { a } query B { b }", "2 operations"),
+    ("query {", "not balanced"),
+    ("query { a }}", "begins with '}'"),
+    ("query Orders", "not balanced"),
+    ("query Orders(", "not balanced"),
+    ("orders { id }", "begins with 'orders'"),
+    ('query { a(b: "open) }', "Line 1"),
+    ("query {\n  ä\n}", "Line 2"),
+    (None, "NoneType"),
+]
+
+
+@pytest.mark.parametrize("text, kind, name", GOOD)
+def test_operation_of_a_document(text: str, kind: str, name: str | None) -> None:
+    """The kind and the name of the only operation are known, whatever strings and comments hold."""
+    assert GraphQLDocument(text, kind, name) == read_document(text)
+
+
+@pytest.mark.parametrize("text, problem", BAD)
+def test_text_that_is_refused(text: str | None, problem: str) -> None:
+    """A text without exactly one operation is refused with what is wrong."""
+    with pytest.raises(InvalidData, match=problem) as excinfo:
+        read_document(text)
+    assert "document" == excinfo.value.field
+
+
+@given(st.text(alphabet='{}()[]"\\#\n queryfragmentab$:!=@.,ä', max_size=60))
+def test_any_text_is_read_or_refused(text: str) -> None:
+    """Whatever the text is, it is a document or is refused; nothing else happens."""
+    try:
+        document = read_document(text)
+    except InvalidData:
+        return
+    assert document.kind in {"query", "mutation", "subscription"}

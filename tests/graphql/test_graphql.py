@@ -1,0 +1,308 @@
+"""GraphQL services behind the protections of a manager."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from moorage import (
+    AuthenticationFailed,
+    ConnectorError,
+    Credentials,
+    GraphQL,
+    GraphQLAnswer,
+    GraphQLPage,
+    GraphQLProblem,
+    InvalidData,
+    InvalidRequest,
+    OutcomeUnknown,
+    RateLimitExceeded,
+    Response,
+    RetryPolicy,
+    Service,
+    VendorFailed,
+    VendorRejected,
+)
+from moorage.domain.graphql.answers import read_answer, refusal_of
+from tests.support.modes import World, sync_and_async
+
+SHOP = GraphQL("/graphql")
+ORDERS = "query Orders($after: String) { orders(first: 2, after: $after) { nodes { id } } }"
+ADD = "mutation Add($id: ID!) { add(id: $id) { id } }"
+TOKEN = "token-of-the-shop-4711"
+
+
+def shop(**options: Any) -> Service:
+    """A GraphQL service with retries."""
+    settings: dict[str, Any] = {
+        "base_url": "https://shop.example",
+        "retry": RetryPolicy(3, 0),
+        "credentials": Credentials.bearer(TOKEN),
+        **options,
+    }
+    return Service("shop", **settings)
+
+
+def answer(data: object, *problems: dict[str, Any], **extensions: Any) -> Response:
+    """An answer of a GraphQL service."""
+    body: dict[str, Any] = {"data": data}
+    if problems:
+        body["errors"] = list(problems)
+    if extensions:
+        body["extensions"] = extensions
+    return Response(200, body=json.dumps(body).encode())
+
+
+def problem(code: str | None, **members: Any) -> dict[str, Any]:
+    """An error as a service reports it."""
+    extensions = {} if code is None else {"code": code}
+    return {"message": "the reason", "extensions": extensions, **members}
+
+
+@sync_and_async
+async def test_query_is_sent_as_json(world: World) -> None:
+    """A query is a POST with the document, its name and its variables; its data is returned."""
+    world.vendor.answers(answer({"orders": {"nodes": []}}))
+    result = await world.manager(shop()).perform("shop", SHOP.query(ORDERS, {"after": "c1"}))
+
+    (sent,) = world.vendor.requests
+    assert ("POST", "/graphql") == (str(sent.request.method), sent.path)
+    assert {"query": ORDERS, "operationName": "Orders", "variables": {"after": "c1"}} == json.loads(
+        bytes(sent.request.body)  # type: ignore[arg-type]  # JSON is sent as bytes
+    )
+    assert GraphQLAnswer({"orders": {"nodes": []}}) == result
+    assert {"orders": {"nodes": []}} == result.whole_data()
+
+
+@pytest.mark.parametrize("failure", [503, answer(None, problem("INTERNAL_SERVER_ERROR"))])
+@sync_and_async
+async def test_failed_query_is_repeated_and_a_mutation_is_not(world: World, failure: Any) -> None:
+    """A failed query is asked again; a mutation, which may have happened, is not sent again."""
+    world.vendor.answers(failure, answer({"orders": 1}), failure)
+    manager = world.manager(shop())
+
+    assert 1 == (await manager.perform("shop", SHOP.query(ORDERS))).data["orders"]
+    with pytest.raises(VendorFailed):
+        await manager.perform("shop", SHOP.mutation(ADD, {"id": "7"}))
+    assert 3 == len(world.vendor.requests)
+
+
+@sync_and_async
+async def test_keyed_mutation_has_one_effect(world: World) -> None:
+    """A mutation is repeated under a key that the service honours, and its answer is replayed."""
+    world.vendor.answers(503, answer({"add": {"id": "7"}}))
+    service = shop(idempotency_header="Idempotency-Key", idempotency_memory=3600.0)
+    manager = world.manager(service)
+    results = [
+        await manager.perform("shop", SHOP.mutation(ADD, {"id": "7"}), idempotency_key="order-7")
+        for _ in range(2)
+    ]
+
+    assert [False, True] == [result.replayed for result in results]
+    assert [{"add": {"id": "7"}}] * 2 == [result.data for result in results]
+    assert ["order-7"] * 2 == [sent.header("Idempotency-Key") for sent in world.vendor.requests]
+
+
+@sync_and_async
+async def test_lost_mutation_under_a_key(world: World) -> None:
+    """The outcome of a keyed mutation is unknown after a failure, but not after a refusal."""
+    failure, refusal = problem("INTERNAL_SERVER_ERROR"), problem("BAD_USER_INPUT")
+    world.vendor.answers(answer(None, failure), answer({"add": None}, refusal))
+    manager = world.manager(shop())
+    with pytest.raises(OutcomeUnknown):
+        await manager.perform("shop", SHOP.mutation(ADD, {"id": "7"}), idempotency_key="one")
+    with pytest.raises(InvalidRequest):
+        await manager.perform("shop", SHOP.mutation(ADD, {"id": "8"}), idempotency_key="two")
+
+
+@pytest.mark.parametrize(
+    "code, kind",
+    [
+        ("UNAUTHENTICATED", AuthenticationFailed),
+        ("FORBIDDEN", AuthenticationFailed),
+        ("THROTTLED", RateLimitExceeded),
+        ("GRAPHQL_VALIDATION_FAILED", InvalidRequest),
+        ("INTERNAL_SERVER_ERROR", VendorFailed),
+        ("OUT_OF_STOCK", VendorRejected),
+        (None, VendorRejected),
+    ],
+)
+def test_error_of_a_code(code: str | None, kind: type[ConnectorError]) -> None:
+    """The code of an answer without a result decides the class of the error."""
+    error = refusal_of(answer(None, problem("SOMETHING"), problem(code)))
+    other_error = refusal_of(answer({"add": None}, problem(code)))
+
+    assert (kind, kind) == (type(error), type(other_error))
+    known_code = code if kind is not VendorRejected else "SOMETHING"
+    assert (known_code, "the reason") == (
+        getattr(error, "vendor_code", None),
+        getattr(error, "vendor_message", None),
+    )
+    assert (kind is RateLimitExceeded) is getattr(error, "by_vendor", False)
+
+
+def test_partial_answer() -> None:
+    """A result that lacks fields is returned with the reasons, and refused as whole data."""
+    denied = problem("FORBIDDEN", path=["orders", 0, "price"])
+    response = answer({"orders": [{"price": None}]}, denied, cost=3)
+
+    assert refusal_of(response) is None
+    result = read_answer(response)
+    assert {"cost": 3} == result.extensions
+    expected = GraphQLProblem(
+        "the reason", "FORBIDDEN", ("orders", 0, "price"), {"code": "FORBIDDEN"}
+    )
+    assert (expected,) == result.problems
+    with pytest.raises(AuthenticationFailed, match="answered with an error"):
+        result.whole_data()
+
+
+@pytest.mark.parametrize(
+    "response, pause",
+    [
+        (
+            answer(None, {"message": "slow", "extensions": {"code": "THROTTLED", "retryAfter": 3}}),
+            3.0,
+        ),
+        (
+            answer(
+                None,
+                problem("THROTTLED"),
+                cost={
+                    "requestedQueryCost": 500,
+                    "throttleStatus": {"currentlyAvailable": 100, "restoreRate": 50.0},
+                },
+            ),
+            8.0,
+        ),
+        (answer(None, problem("THROTTLED"), cost={"requestedQueryCost": 500}), None),
+        (answer(None, problem("THROTTLED")), None),
+    ],
+)
+def test_pause_that_a_service_asks_for(response: Response, pause: float | None) -> None:
+    """The pause is read from the answer: in seconds, or from the cost and the restored points."""
+    error = refusal_of(response)
+    assert error is not None
+    assert pause == error.vendor_retry_after
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"<html>", b"[]", b"null", b'{"data": 5}', b'{"data": null}']
+)
+def test_answer_that_is_not_graphql(body: bytes) -> None:
+    """An answer of another kind, or without data and errors, is the vendor's failure."""
+    with pytest.raises(VendorFailed):
+        read_answer(Response(200, body=body))
+
+
+def pages_of(*connection: tuple[str, Any]) -> GraphQLAnswer:
+    """An answer with a connection below "shop"."""
+    return GraphQLAnswer({"shop": {"orders": dict(connection)}})
+
+
+def test_pages_of_a_connection() -> None:
+    """A page has its nodes and the cursor of the next page, which becomes a variable."""
+    more = ("pageInfo", {"hasNextPage": True, "endCursor": "c2"})
+    last = ("pageInfo", {"hasNextPage": False, "endCursor": "c3"})
+    first_page = pages_of(more, ("nodes", [1, 2])).page("shop.orders")
+    last_page = pages_of(last, ("edges", [{"node": 3}])).page("shop.orders")
+
+    assert GraphQLPage((1, 2), "c2") == first_page
+    assert {"first": 2, "after": "c2"} == first_page.next_variables({"first": 2})
+    assert GraphQLPage((3,), None) == last_page
+    assert last_page.next_variables({"after": "c2"}) is None
+
+
+def test_pages_that_would_never_end() -> None:
+    """A service that returns the cursor of the same page again is noticed."""
+    with pytest.raises(InvalidData, match="this page again"):
+        GraphQLPage((), "c2").next_variables({"after": "c2"})
+
+
+@pytest.mark.parametrize(
+    "connection",
+    [
+        (),
+        (("nodes", []),),
+        (("pageInfo", {"hasNextPage": False}),),
+        (("pageInfo", {"hasNextPage": True}), ("nodes", [])),
+        (("pageInfo", {"hasNextPage": "yes"}), ("nodes", [])),
+        (("pageInfo", 5), ("nodes", [])),
+    ],
+)
+def test_answer_without_a_page(connection: tuple[tuple[str, Any], ...]) -> None:
+    """An answer without a complete connection at the path is refused with what to ask for."""
+    with pytest.raises(InvalidData, match="pageInfo"):
+        pages_of(*connection).page("shop.orders")
+
+
+@pytest.mark.parametrize("path", ["shop", "nowhere", "shop.orders.nodes"])
+def test_path_that_leads_to_no_connection(path: str) -> None:
+    """A path that leads elsewhere is refused."""
+    with pytest.raises(InvalidData, match="no page"):
+        pages_of(("nodes", [])).page(path)
+
+
+@pytest.mark.parametrize(
+    "make, document, remedy",
+    [
+        (SHOP.query, ADD, r"GraphQL\.mutation"),
+        (SHOP.mutation, ORDERS, r"GraphQL\.query"),
+        (SHOP.query, "subscription { changed }", "WebSockets"),
+    ],
+)
+def test_document_of_another_kind(make: Any, document: str, remedy: str) -> None:
+    """A document is refused by the method of another kind of operation."""
+    with pytest.raises(InvalidData, match=remedy):
+        make(document)
+
+
+def test_names_of_operations() -> None:
+    """An operation is named by its caller, by its document, or by its kind."""
+    names = [
+        SHOP.query(ORDERS, name="orders.list").name,
+        SHOP.query(ORDERS).name,
+        SHOP.query("{ a }").name,
+    ]
+    assert ["orders.list", "Orders", "query"] == names
+
+
+@sync_and_async
+async def test_secrets_in_the_words_of_the_service(world: World) -> None:
+    """A credential that the service repeats in its errors is in no error of ours."""
+    echo = {"message": f"bad token {TOKEN}", "extensions": {"code": "UNAUTHENTICATED"}}
+    world.vendor.answers(answer(None, echo))
+    with pytest.raises(AuthenticationFailed) as excinfo:
+        await world.manager(shop()).perform("shop", SHOP.query(ORDERS))
+
+    error = excinfo.value
+    assert TOKEN not in f"{error!r} {error.vendor_message} {error.response} {vars(error)}"
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["data", "errors", "extensions", "message", "code", "path", "cost"]),
+            inner,
+            max_size=4,
+        )
+    ),
+    max_leaves=12,
+)
+
+
+@given(JSON)
+def test_any_answer_is_read_or_refused(body: object) -> None:
+    """Whatever JSON arrives, it is a result or an error of this package."""
+    response = Response(200, body=json.dumps(body).encode())
+    try:
+        if refusal_of(response) is None:
+            read_answer(response).page("data")
+    except ConnectorError:
+        pass
