@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+import moorage
+from moorage.config.toml_text import write_toml
 from moorage.testing import VendorServer
 from moorage.wiring.installed_vendors import vendor_class, vendor_names
 from tests.support.command import command
@@ -13,6 +15,7 @@ from tests.support.configured import STORES, configure
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 WHOLE = """
 [state]
@@ -64,15 +67,83 @@ def test_check_lists_everything(kind: str) -> None:
     assert "hunter2" not in people.out + result.out
 
 
-def test_unreachable_store_is_reported() -> None:
-    """The exit code and text report the unreachable store, without its password."""
-    configure('[state]\nurl = "redis://:hunter2@127.0.0.1:1/0"\n')
+_KEYS = f"1:{'A' * 43}="
+_UNREACHABLE: dict[str, dict[str, Any]] = {
+    "state": {"url": "redis://:hunter2@127.0.0.1:1/0"},
+    "log": {"url": "postgresql://erp:hunter2@127.0.0.1:1/erp"},
+    "metrics": {"url": "mysql://erp:hunter2@127.0.0.1:1/erp"},
+    "audit": {"url": "postgresql://erp:hunter2@127.0.0.1:1/erp"},
+    "tenants_from": {"url": "mariadb://erp:hunter2@127.0.0.1:1/erp", "keys": _KEYS},
+    "credentials_from": {"url": "postgresql://erp:hunter2@127.0.0.1:1/erp", "keys": _KEYS},
+}
+
+
+@pytest.mark.parametrize("table", _UNREACHABLE)
+def test_unreachable_store_is_reported(table: str) -> None:
+    """A hub opens without its stores, so a store that is away has an exit code of its own."""
+    tables = {table: _UNREACHABLE[table]}
+    configure(write_toml(tables))
+    moorage.open(tables).close()
     people, result = command("check"), command("check", "--json")
 
-    assert (1, 1, False) == (people.code, result.code, result.result["store"]["reachable"])
-    assert "not reachable" in people.out
+    assert (4, 4, "") == (people.code, result.code, people.err)
+    assert "is valid, but these stores cannot be used now:" in people.out
     assert "is valid." not in people.out
+    (problem,) = result.result["unusable"]
+    assert f"{table}.url" == problem["path"]
+    assert "127.0.0.1:1" in problem["found"]
+    assert problem["remedy"]
+    assert f"{table}.url: {problem['found']} {problem['remedy']}" in people.out
+    assert (table != "state") == result.result["store"]["reachable"]
     assert "hunter2" not in people.out + result.out
+
+
+def test_all_unreachable_stores_are_reported_at_once() -> None:
+    """Each store that is away has a line, and a mistake is worse than all of them."""
+    configure(write_toml(_UNREACHABLE))
+    result = command("check", "--json")
+    configure(write_toml({**_UNREACHABLE, "environments": {"a": {}, "b": {"http": 7}}}))
+    everywhere = command("check", "--all-environments", "--json")
+
+    assert [f"{table}.url" for table in _UNREACHABLE] == [
+        problem["path"] for problem in result.result["unusable"]
+    ]
+    assert (4, 2) == (result.code, everywhere.code)
+
+
+def test_stores_that_can_be_used_are_not_reported(tmp_path: Path) -> None:
+    """Stores without tables for log, metrics and audit are usable, and no file is created."""
+    tables: dict[str, Any] = {
+        name: {"url": f"sqlite:///{tmp_path}/{name}.db"} for name in ("log", "metrics", "audit")
+    }
+    tables["credentials_from"] = {"url": "environment:"}
+    configure(write_toml(tables))
+
+    assert 0 == command("check").code
+    assert not [*tmp_path.glob("*.db")]
+    for name in ("log", "metrics", "audit"):
+        (tmp_path / f"{name}.db").write_bytes(b"no database at all, only words" * 100)
+    result = command("check", "--json")
+    assert ["log.url", "metrics.url", "audit.url"] == [
+        problem["path"] for problem in result.result["unusable"]
+    ]
+
+
+def test_store_of_another_environment_is_reported(tmp_path: Path) -> None:
+    """A store in which every call would be refused is reported, and stays as it is."""
+    text = f'[state]\nurl = "sqlite:///{tmp_path}/a.db"\nenvironment_id = "{{}}"\n'
+    configure(text.format("live"))
+    assert 0 == command("check").code
+    assert 0 == command("rearm").code
+    configure(text.format("test"))
+    result = command("check", "--json")
+
+    (problem,) = result.result["unusable"]
+    assert (4, "state.environment_id") == (result.code, problem["path"])
+    assert "belongs to the environment 'live'" in problem["found"]
+    assert 4 == command("check").code
+    assert 0 == command("rearm").code
+    assert 0 == command("check").code
 
 
 def test_empty_configuration_is_valid() -> None:

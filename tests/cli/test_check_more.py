@@ -142,13 +142,13 @@ def test_an_environment_may_be_named_by_a_variable(name: str) -> None:
 def test_database_of_another_program_is_no_store(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A store whose file belongs to another program is refused at the path of its URL."""
+    """A store whose file belongs to another program is reported at the path of its URL."""
     monkeypatch.chdir(tmp_path)
     with closing(sqlite3.connect("shop.db")) as connection, connection:
         connection.execute("CREATE TABLE orders (id)")
     configure('[state]\nurl = "sqlite:///shop.db"\n')
     result = command("check", "--json")
 
-    (problem,) = result.document["error"]["problems"]
-    assert (2, "state.url") == (result.code, problem["path"])
+    (problem,) = result.result["unusable"]
+    assert (4, "state.url") == (result.code, problem["path"])
     assert "another program's database" in problem["found"]

@@ -68,12 +68,7 @@ class EnvironmentGuard:
             self._rests_until = now + _RESTS * (now - start_time)
             return
         if not armed:
-            environment = self._environment
-            raise CopiedStore(
-                f"The store belongs to the environment {owner!r}, but this environment is"
-                f" {'not named' if environment is None else repr(environment)}.",
-                owner=owner,
-            )
+            raise self._refusal(owner)
         self.passed = True
 
     async def rearm(self) -> str | None:
@@ -86,6 +81,24 @@ class EnvironmentGuard:
     async def owner(self) -> str | None:
         """The environment that owned the store first, if any; nothing is written."""
         return await self._read(_OWNER, None)
+
+    async def refusal(self) -> CopiedStore | None:
+        """The error with which calls would be refused, if they would be; nothing is written.
+
+        Raises:
+            StorageUnavailable: the store is unreachable.
+        """
+        owner = await self.owner()
+        armed = owner in {None, self._environment} or await self._is_armed(None)
+        return None if armed else self._refusal(owner)
+
+    def _refusal(self, owner: str | None) -> CopiedStore:
+        environment = self._environment
+        return CopiedStore(
+            f"The store belongs to the environment {owner!r}, but this environment is"
+            f" {'not named' if environment is None else repr(environment)}.",
+            owner=owner,
+        )
 
     async def _claimed_owner(self, until: int | None) -> str | None:
         if self._environment is None:

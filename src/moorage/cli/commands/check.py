@@ -10,14 +10,12 @@ import attrs
 from moorage.adapters.files.whole_files import WholeFile
 from moorage.cli.answer import CommandResult, Table
 from moorage.cli.context import Context
-from moorage.cli.exit_codes import FAILED, OK, code_of, error_as_dict, plain
-from moorage.cli.places import opened, opened_store
+from moorage.cli.exit_codes import INVALID_USE, OK, UNREACHABLE, code_of, error_as_dict, plain
+from moorage.cli.places import opened
+from moorage.cli.store_probes import unusable_stores
 from moorage.config.configured import environments_of
-from moorage.domain.resilience.admission import ReadCircuit
-from moorage.domain.resilience.circuit import CircuitBreakerConfig, CircuitRule
-from moorage.domain.state.keys import state_key
 from moorage.domain.values.json_text import is_list
-from moorage.errors import ConfigurationError, ConnectorError, StorageUnavailable
+from moorage.errors import ConfigurationError, ConnectorError
 from moorage.wiring.accounts import services_of
 from moorage.wiring.defaults import default_adapter_name
 
@@ -43,7 +41,8 @@ def check(
     """Check a configuration without sending anything.
 
     The command opens the configuration as `moorage.open` does and reports all problems at once. It
-    reads the referenced secrets and connects to your store of shared state, but to no vendor.
+    reads the referenced secrets and connects to your stores, but to no vendor. A hub opens without
+    its stores, so a store that cannot be used now is reported separately, with exit code 4.
 
     Args:
         write: rewrite a configuration of an earlier version in the current one.
@@ -58,12 +57,17 @@ def check(
     with opened(context, credentials, complete=context.source_is_named) as (_, configured):
         pass
     services = (*services_of(configured.accounts), *configured.services)
-    store_kind, store_problem = _store(configured.store)
+    unusable = unusable_stores(configured)
+    store_kind = _MEMORY if configured.store is None else configured.store.partition(":")[0]
+    store_problem = next(
+        (problem.found for problem in unusable if problem.path == "state.url"), None
+    )
     document: dict[str, Any] = {
         "configuration": source,
         "environment": configured.environment,
         "warnings": [plain(warning) for warning in configured.warnings],
         "http": default_adapter_name("http"),
+        "unusable": [plain(problem) for problem in unusable],
         "store": {"kind": store_kind, "reachable": store_problem is None, "problem": store_problem},
         "accounts": [_account(account) for account in configured.accounts],
         "routes": [_route(route) for route in configured.routes],
@@ -72,13 +76,14 @@ def check(
     document |= _environment_data(configured)
     if write and configured.migrated is not None:
         _rewrite(configured.file, configured.migrated)
-    reachability = "reachable" if store_problem is None else f"not reachable: {store_problem}"
+    reachability = "reachable" if store_problem is None else "not usable now"
     return CommandResult(
         document,
         [
             f"{source} is valid."
-            if store_problem is None
-            else f"{source} is valid, but its store is not reachable.",
+            if not unusable
+            else f"{source} is valid, but these stores cannot be used now:",
+            *(f"  {problem}" for problem in unusable),
             *_notes(configured, written=write),
             f"HTTP client: {document['http']}",
             f"store: {store_kind}{'' if store_kind == _MEMORY else f', {reachability}'}",
@@ -86,7 +91,7 @@ def check(
             *_table_lines(("contract", "accounts", "tenant", "only for"), document["routes"]),
             *_table_lines(("service", "host", "credentials", "protected by"), document["services"]),
         ],
-        OK if store_problem is None else FAILED,
+        UNREACHABLE if unusable else OK,
     )
 
 
@@ -108,7 +113,12 @@ def _check_environments(*, write: bool, credentials: str | None, context: Contex
             results.append({**result.document, "environment": name})
             lines += result.output
             codes.append(result.code)
-    return CommandResult({"environments": results}, lines[1:], max(codes))
+    return CommandResult({"environments": results}, lines[1:], _worst(codes))
+
+
+def _worst(codes: list[int]) -> int:
+    """Return the exit code of several checks; a mistake is worse than a store that is away."""
+    return INVALID_USE if INVALID_USE in codes else max(codes)
 
 
 def _environment_data(configured: Configured) -> dict[str, Any]:
@@ -210,22 +220,3 @@ def _service(service: Service) -> dict[str, Any]:
         "credentials": "from a store" if service.needs_credentials else credentials,
         "protected by": [name for name, is_enabled in protections.items() if is_enabled],
     }
-
-
-def _store(url: str | None) -> tuple[str, str | None]:
-    """Return the kind of the store, and the problem if it is not reachable."""
-    if url is None:
-        return _MEMORY, None
-    kind = url.partition(":")[0]
-    operation = ReadCircuit(
-        CircuitRule(CircuitBreakerConfig()), state_key("circuit", "moorage check", None)
-    )
-    try:
-        with opened_store(url) as store:
-            store.execute(operation)
-    except StorageUnavailable as error:
-        return kind, error.message
-    except ConfigurationError as error:
-        error.path = "state.url"
-        raise
-    return kind, None

@@ -1,0 +1,127 @@
+"""Tries the stores that a configuration names, which opening a hub does not."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from moorage.cli.places import opened_store
+from moorage.domain.observation.figures import FiguresQuery
+from moorage.domain.observation.integration_log import LogQuery
+from moorage.domain.resilience.admission import ReadCircuit
+from moorage.domain.resilience.circuit import CircuitBreakerConfig, CircuitRule
+from moorage.domain.state.keys import state_key
+from moorage.errors import ConnectorError, Problem
+from moorage.runtime.bridge import run_now
+from moorage.services.environment_guard import EnvironmentGuard
+from moorage.wiring.core_assembly import sync_core
+from moorage.wiring.ports import Ports
+from moorage.wiring.store_urls import (
+    open_audit,
+    open_credentials,
+    open_log,
+    open_metrics,
+    open_tenants,
+    sqlite_path,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from moorage.config.configured import Configured
+
+_NAME: Final = "moorage check"
+"""The service and the tenant that are looked up; nothing has this name."""
+
+
+def unusable_stores(configured: Configured) -> tuple[Problem, ...]:
+    """Return a problem for each store of a configuration that cannot be used at present.
+
+    Each store is asked for something that it does not have. A hub opens without its stores, so
+    these are no mistakes of the configuration: a server may be down for now.
+    """
+    problems = list[Problem]()
+    for path, probe in _probes(configured):
+        try:
+            probe()
+        except ConnectorError as error:
+            problems.append(Problem(path, error.message, error.remedy))
+    return tuple(problems)
+
+
+def _probes(configured: Configured) -> Iterator[tuple[str, Callable[[], object]]]:
+    """Yield the path of each store's URL, and a function that reads something from the store."""
+    if configured.store is not None:
+        yield "state.url", partial(_read_state, configured.store)
+        if configured.store != "memory:":
+            yield "state.environment_id", partial(_read_owner, configured)
+    if configured.log is not None and _exists(configured.log):
+        yield "log.url", partial(_read_log, configured.log)
+    if configured.metrics is not None and _exists(configured.metrics):
+        yield "metrics.url", partial(_read_metrics, configured.metrics)
+    audit, tenants, credentials = (
+        configured.audit,
+        configured.tenants_from,
+        configured.credentials_from,
+    )
+    if audit is not None and _exists(audit.url.reveal()):
+        yield "audit.url", partial(_read_audit, audit.url.reveal())
+    if tenants is not None:
+        make = partial(open_tenants, tenants.url.reveal(), tenants.keys)
+        yield "tenants_from.url", partial(_use, make, lambda store: store.version(_NAME))
+    if credentials is not None:
+        make = partial(open_credentials, credentials.url.reveal(), credentials.keys)
+        yield "credentials_from.url", partial(_use, make, lambda store: store.has(_NAME, None))
+
+
+def _exists(url: str) -> bool:
+    """Return whether a store can be read; its file is created with the first write."""
+    path = sqlite_path(url)
+    return path is None or Path(path).exists()
+
+
+def _creating(url: str) -> dict[str, bool]:
+    """Return the options with which a missing table is empty, as the hub opens it."""
+    return {} if url == "memory:" else {"create": True}
+
+
+def _read_state(url: str) -> None:
+    key = state_key("circuit", _NAME, None)
+    with opened_store(url) as store:
+        store.execute(ReadCircuit(CircuitRule(CircuitBreakerConfig()), key))
+
+
+def _read_owner(configured: Configured) -> None:
+    """Raise the error with which every call would be refused in this environment."""
+    with opened_store(str(configured.store)) as store:
+        core = sync_core(Ports(state=store)).core
+        try:
+            refusal = run_now(EnvironmentGuard(core, configured.environment_id).refusal())
+        except ConnectorError:
+            return  # reported for the URL
+    if refusal is not None:
+        raise refusal
+
+
+def _read_log(url: str) -> None:
+    _use(partial(open_log, url, **_creating(url)), lambda store: store.find(LogQuery(limit=1)))
+
+
+def _read_metrics(url: str) -> None:
+    query = FiguresQuery(since=datetime.now(UTC), by=())
+    _use(partial(open_metrics, url, **_creating(url)), lambda store: store.figures(query))
+
+
+def _read_audit(url: str) -> None:
+    _use(partial(open_audit, url, create=True), lambda store: store.head())
+
+
+def _use(make: Callable[[], Any], read: Callable[[Any], object]) -> None:
+    store = make()
+    try:
+        read(store)
+    finally:
+        if hasattr(store, "close"):
+            store.close()
