@@ -14,6 +14,7 @@ import psycopg
 import pytest
 import sqlalchemy
 from psycopg.rows import DictRow, dict_row
+from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import Session
 
@@ -399,6 +400,19 @@ def test_a_repeat_that_the_hosts_snapshot_does_not_show(server: EntryLab) -> Non
         connection.exec_driver_sql(f"SELECT id FROM {server.prefix}outbox")  # the snapshot
         first = store.add(entry("a"))
         assert store.within(session).add(entry("a", lane="other")) == first
+
+
+def test_adding_in_the_hosts_transaction_takes_few_statements(server: EntryLab) -> None:
+    """A host waits for two statements when it adds an entry, and for three in MariaDB."""
+    statements: list[str] = []
+    event.listen(
+        server.engine, "before_cursor_execute", lambda *context: statements.append(context[2])
+    )
+    store = server.outbox()
+    with Session(server.engine) as session:
+        store.within(session).add(entry("a"))
+
+    assert len(statements) == {"postgresql": 2, "mariadb": 3}[server.kind]
 
 
 def test_the_outbox_writes_in_a_transaction(lab: EntryLab) -> None:

@@ -42,9 +42,9 @@ def _entry_store(storage: Any, guard: Callable[[Any], Any], *, is_async: bool) -
                 remedy=f"Use the {expected_kind} store, or the classes that go with {hub}.",
             )
     verbs = {name: guard(getattr(storage, name)) for name in (*_VERBS, *batches)}
-    timed_verbs = [name for name in verbs if _takes_time(getattr(storage, name))]
 
     def bounded(left: Callable[[], float]) -> EntryStore[Any]:
+        timed_verbs = [name for name in verbs if _takes_time(getattr(storage, name))]
         return EntryStore(
             **verbs | {name: _with_remaining_time(verbs[name], left) for name in timed_verbs}
         )

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 PLACEHOLDERS: Final = {"sqlite": "?", "postgresql": "%s", "mysql": "%s"}
 """The placeholder of a value in a statement, as the usual drivers of a database expect it."""
 
+_SELECTS: Final = ("SELECT ", "WITH ")
+"""The beginnings of statements that return rows. A cursor's description is slow to read."""
+
 _SYNC_CONNECTION: Final = "a DB-API connection, or a Connection or Session of SQLAlchemy"
 _ASYNC_CONNECTION: Final = "an asynchronous connection of the driver, or SQLAlchemy's AsyncSession"
 
@@ -64,7 +67,7 @@ class HostConnection:
             cursor = await _result_of(connection.cursor())
             try:
                 await _result_of(cursor.execute(text, values))
-                rows = await _result_of(cursor.fetchall()) if cursor.description else ()
+                rows = await _result_of(cursor.fetchall()) if text.startswith(_SELECTS) else ()
                 return StatementResult(list(map(_values_of_row, rows)), cursor.rowcount)
             finally:
                 await _result_of(cursor.close())

@@ -120,17 +120,18 @@ class EntrySql:
 
     @cached_property
     def insert(self) -> str:
-        """Adds a row unless its id exists."""
+        """Adds a row unless its id exists; in PostgreSQL, selects the number of an added row."""
         marks, names = ", ".join("?" * len(COLUMNS)), ", ".join(COLUMNS)
         if self.kind == "mysql":
             # ON DUPLICATE KEY would also lock the gap, and block inserts of other ids.
             return f"INSERT IGNORE INTO {self.table} ({names}) VALUES ({marks})"  # noqa: S608 - quoted names; values are parameters
         insertion = f"INSERT INTO {self.table} ({names}) VALUES ({marks}) ON CONFLICT DO NOTHING"  # noqa: S608 - quoted names; values are parameters
-        if not self.notifies:
+        if self.kind == "sqlite":
             return insertion
+        notification = f", pg_notify('{self.bare}', '')" if self.notifies else ""
         return (
-            f"WITH added AS ({insertion} RETURNING 1)"  # noqa: S608 - quoted names; values are parameters
-            f" SELECT pg_notify('{self.bare}', '') FROM added"
+            f"WITH added AS ({insertion} RETURNING number)"  # noqa: S608 - quoted names; values are parameters
+            f" SELECT number{notification} FROM added"
         )
 
     @cached_property
@@ -141,6 +142,15 @@ class EntrySql:
         a locking read also lock the neighbouring ids until the transaction ends.
         """
         return f"{self._select_all} WHERE id = ?"
+
+    @cached_property
+    def seen_now(self) -> str:
+        """Selects the server's time, and `seen` beside it: nulls if there is no such row."""
+        columns = ", ".join(f"entry.{name}" for name in ("number", *COLUMNS))
+        return (
+            f"SELECT {_NOW[self.kind]}, {columns}"  # noqa: S608 - quoted names; values are parameters
+            f" FROM (SELECT 1) AS one LEFT JOIN {self.table} AS entry ON entry.id = ?"
+        )
 
     @cached_property
     def stored(self) -> str:

@@ -101,18 +101,24 @@ class EntryTable(Generic[E]):
         if self._clock is not None:
             now = await self._clock(execute)
         else:
-            statements: list[Statement] = [(sql.seen, (entry.id,)), (sql.now, ())]
+            statements: list[Statement] = [(sql.seen_now, (entry.id,))]
             if entry.lane is not None:
                 statements = [*sql.lock_lane(lane_number(sql.bare, entry.lane)), *statements]
-            *_, seen_result, clock = await execute(*statements, keep_open=True, writes=True)
-            if seen_result.rows:
+            *_, seen_result = await execute(*statements, keep_open=True, writes=True)
+            time, number, *columns = seen_result.rows[0]
+            if number is not None:
                 await execute()
-                return self._entry(seen_result.rows[0])
-            now = moment(clock.rows[0][0])
+                return self._entry([number, *columns])
+            now = moment(time)
         row = _row(arrive(entry, now))
-        _, stored_result = await execute(
-            (sql.insert, [row[name] for name in COLUMNS]), (sql.seen, (entry.id,)), writes=True
-        )
+        values = [row[name] for name in COLUMNS]
+        if sql.kind == "postgresql":
+            (insertion,) = await execute((sql.insert, values), writes=True)
+            if insertion.rows:
+                return self._entry([insertion.rows[0][0], *values])
+            (stored_result,) = await execute((sql.stored, (entry.id,)))
+            return self._entry(stored_result.rows[0])
+        _, stored_result = await execute((sql.insert, values), (sql.seen, (entry.id,)), writes=True)
         if not stored_result.rows:
             (stored_result,) = await execute((sql.stored, (entry.id,)))
         return self._entry(stored_result.rows[0])
