@@ -80,7 +80,7 @@ def packages_of(name: str, page_plan: Plan) -> Packages:
 
 def build_wheels() -> dict[str, Path]:
     """Return a new wheel for each package of this checkout, by the name of its folder."""
-    wheels = {}
+    wheels: dict[str, Path] = {}
     for folder in DISTRIBUTIONS:
         name = "moorage" if folder == ROOT else folder.name
         target = BUILD / "wheels" / name
