@@ -11,6 +11,7 @@ import pytest
 from moorage import ConfigurationError, ConnectionFailed, ConnectorError, FailedOver, Request
 from moorage.adapters.state.memory import MemoryStorage
 from moorage.domain.idempotency.claims import AS_USUAL, Claim
+from moorage.services.calling.attempt_result import AttemptResult
 from moorage.services.contracts.dispatcher import Dispatcher, nothing_done
 from moorage.services.core.renewal import Unrenewed
 from tests.services.test_vendor_wire import START, RecordingPorts
@@ -180,14 +181,22 @@ def test_transport_is_that_of_its_account() -> None:
     """A verb is made a step as the face makes them, of the account's own transport."""
     office = Hub("one")
     transport = SimpleNamespace(shout=lambda: "shouted")
-    step: Any = lambda verb, _: ("step", verb())  # noqa: E731 - a step of this test's own
+
+    def step(verb: Any, _: Any) -> Any:
+        async def shouting(_: Any) -> AttemptResult:
+            return AttemptResult(("step", verb()))
+
+        return shouting
+
     dispatcher = attrs.evolve(office.desk, transports={"one": transport}, step=step)
 
     async def shout(_: Any, wire: Any) -> Any:
         return await wire.act("shout")
 
     assert "done" == run_plain(dispatcher.execute(ASKED_OPERATION, shout))
-    assert ("run", "one", ("step", "shouted")) == office.told[0][:3]
+    verb, name, performed, *_ = office.told[0]
+    call: Any = SimpleNamespace(mask=lambda _: None)
+    assert ("run", "one", ("step", "shouted")) == (verb, name, run_plain(performed(call)).value)
 
 
 def test_errors_name_their_account() -> None:

@@ -118,7 +118,14 @@ _SETTINGS: Final[Mapping[str, Shape]] = {
     "hedge": table_of(HedgeConfig),
     "cache": table_of(CachePolicy),
     "headers": Named(Text()),
-    "redaction": table_of(Redaction, shapes={"body_paths": Many(Text()), "patterns": Many(Text())}),
+    "redaction": table_of(
+        Redaction,
+        shapes={
+            "body_paths": Many(Text()),
+            "patterns": Many(Text()),
+            "secrets": Many(SecretText()),
+        },
+    ),
     "log_content": table_of(LogContent),
     "credentials": CREDENTIALS,
 }

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 
 from moorage.contracts.effects import check_keys, check_vendor, moves_money
+from moorage.domain.secrets.contained import secrets_in
 from moorage.domain.service.settings import Service
 from moorage.domain.values.names import service_name
 from moorage.errors import ConfigurationError
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from moorage.contracts.routes import Account
     from moorage.domain.oauth.client import OAuthClient
+    from moorage.domain.secrets.secret import Secret
 
 TRANSPORTS: Final[Mapping[str, tuple[str, str]]] = {
     "files": ("files.local_files", "LocalFolder"),
@@ -59,10 +61,23 @@ def _key(name: str) -> str:
 def services_of(accounts: Iterable[Account]) -> tuple[Service, ...]:
     """Every service of every account, by its name, with the account's settings."""
     return tuple(
-        _set(service, account, service_name(account.name, service_key))
+        _with_secrets(
+            _set(service, account, service_name(account.name, service_key)), (account, services)
+        )
         for account in accounts
-        for service_key, service in account.vendor.services().items()
+        for services in (account.vendor.services(),)
+        for service_key, service in services.items()
     )
+
+
+def _with_secrets(service: Service, owners: object) -> Service:
+    """The service, whose vendor's answers are searched for every secret of these owners."""
+    secrets: list[Secret] = []
+    for secret in secrets_in((owners, service)):
+        if secret not in secrets:
+            secrets.append(secret)
+    redaction = attrs.evolve(service.redaction, secrets=secrets)
+    return attrs.evolve(service, redaction=redaction) if secrets else service
 
 
 def _set(service: Service, account: Account, name: str) -> Service:

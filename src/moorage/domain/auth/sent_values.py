@@ -1,8 +1,8 @@
-"""The credentials that an attempt sent, collected in order to mask them in the vendor's answer.
+"""The secrets that a vendor may repeat, collected in order to mask them in its answer.
 
-They are the credential itself, every value of the request whose name suggests a credential, and the
-values that the service's `Redaction` names. They are collected only when a part of the vendor's
-answer is stored.
+They are the credential of the attempt, every value of the request whose name suggests a credential,
+the values that the service's `Redaction` names, and the other secrets of the account. They are
+collected only when a part of the vendor's answer is stored.
 """
 
 from __future__ import annotations
@@ -51,6 +51,7 @@ _OWN_NAMES: Final = frozenset({"service", "operation", "region", "_request_id", 
 """Fields of an error that tell whose call it was, and hold nothing of the vendor's."""
 
 _MOST_VALUES: Final = 16
+_LONGEST_SCHEME: Final = 32
 
 Values: TypeAlias = tuple["Sequence[bytes]", "Sequence[bytes]"]
 """Secrets, and words that are masked only where they stand by themselves; for `value_mask`."""
@@ -254,7 +255,20 @@ def _values_of(
     # A part of what has parts of its own, such as a scheme, tells nothing.
     single = {value for value in values if _SINGLE.fullmatch(value)}
     words = [*(values - single), *telling(names.in_body(body, kind))]
-    return [*credential_values(credentials), *single], words
+    others = () if redaction is None else redaction.secrets
+    account_secrets = [value for secret in others for value in _values_in(secret)]
+    return [*credential_values(credentials), *account_secrets, *single], words
+
+
+def _values_in(secret: Secret) -> Iterable[bytes]:
+    """Yield the value of a secret; of a URL the parts that may be secret, and not its host."""
+    value = secret.reveal_bytes()
+    if b"://" not in value[:_LONGEST_SCHEME]:
+        return (value,)
+    url = urlsplit(value.decode("utf-8", "replace"))
+    user_and_password = url.netloc.rpartition("@")[0].split(":")
+    parts = (*user_and_password, *url.path.split("/"), *dict(parse_qsl(url.query)).values())
+    return telling([unquote(part) for part in parts])
 
 
 def telling(values: Iterable[str]) -> Iterator[bytes]:

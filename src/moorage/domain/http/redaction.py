@@ -18,6 +18,7 @@ import attrs
 from moorage.domain.http.headers import Headers
 from moorage.domain.http.media_type import decoded, essence, is_json
 from moorage.domain.secrets.personal import Personal, mask, mask_personal
+from moorage.domain.secrets.secret import Secret, as_secrets
 from moorage.domain.secrets.sensitive import MASK, is_sensitive
 from moorage.domain.values.patterns import late_pattern
 from moorage.errors import ConfigurationError
@@ -113,6 +114,9 @@ class Redaction:
         patterns: regular expressions whose matches are masked anywhere. They must be fast on
             hostile text.
         personal: kinds of personal data to mask anywhere; all kinds by default.
+        secrets: further secrets of the account. The vendor's answers to failed calls are searched
+            for them, whether or not the request carried them. A vendor's own options are among
+            them without being listed.
     """
 
     header_names: frozenset[str] = attrs.field(default=frozenset(), converter=_folded_names)
@@ -121,6 +125,7 @@ class Redaction:
     body_paths: frozenset[tuple[str, ...]] = attrs.field(default=frozenset(), converter=_paths)
     patterns: tuple[re.Pattern[str], ...] = attrs.field(default=(), converter=_patterns)
     personal: tuple[Personal, ...] = attrs.field(default=tuple(Personal), converter=_kinds)
+    secrets: tuple[Secret, ...] = attrs.field(default=(), converter=as_secrets, hash=False)
 
     def headers(self, headers: Headers) -> Headers:
         """Return headers with their secrets masked."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
+from moorage.domain.auth.sent_values import Sent
 from moorage.domain.observation.events import CallFinished, CallOutcome, operation_of
 from moorage.domain.observation.late_fields import assign_facts, late
 from moorage.domain.resilience.circuit import Outcome
@@ -18,7 +19,7 @@ from moorage.errors import AttemptTimeout, ConnectorError, DeadlineExceeded
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable
 
-    from moorage.domain.auth.sent_values import Sent, Witness
+    from moorage.domain.auth.sent_values import Witness
     from moorage.domain.entries.renewal import Held
     from moorage.domain.http.requests import Request, Response
     from moorage.domain.observation.call_content import CallContent
@@ -224,9 +225,18 @@ class Call:
         return self.sent.response(response)
 
     def mask(self, error: Exception | None) -> None:
-        """Mask the sent credential in an error of the latest attempt."""
-        if self.sent is not None and isinstance(error, ConnectorError):
+        """Mask the secrets of the account in an error of the latest attempt.
+
+        An attempt that sent nothing may have failed at an authorisation server, which knows secrets
+        too.
+        """
+        if not isinstance(error, ConnectorError):
+            return
+        redaction = self.plan.service.redaction
+        if self.sent is not None:
             self.sent.error(error)
+        elif redaction.secrets:
+            Sent(None, redaction=redaction).error(error)
 
     def remaining(self, core: Core) -> int:
         """Return the nanoseconds until the deadline; negative after it."""

@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 
     from moorage.contracts.routes import Account
     from moorage.domain.http.requests import Request, Response
+    from moorage.services.calling.attempt_result import AttemptResult
     from moorage.services.calling.attempts import AttemptStep
+    from moorage.services.calling.call import Call
     from moorage.services.calling.steps import Calling
     from moorage.services.calling.streaming import Stream
     from moorage.services.core.core import Core
@@ -109,11 +111,10 @@ class VendorWire:
         """The account's credentials, for signing something that is not sent."""
         name = service_name(self.account, to)
         credentials = self._calling.plans.services[name].credentials
-        return (
-            await self._core.get_credentials(name, self.tenant)
-            if credentials is None
-            else credentials
-        )
+        if credentials is None:
+            credentials = await self._core.get_credentials(name, self.tenant)
+        self._sent.append(Sent(credentials))
+        return credentials
 
     async def send(
         self,
@@ -197,9 +198,16 @@ class VendorWire:
             item for item in arguments if isinstance(item, (Credentials, OAuthCredentials))
         ]
         self._sent.extend(map(Sent, credentials))
+        perform = self._step(partial(getattr(self._transport, verb), *arguments), self._core)
+
+        async def step(call: Call) -> AttemptResult:
+            result = await perform(call)
+            call.mask(result.error)
+            return result._replace(error=self.masked(result.error))
+
         ending = await self._calling.reading(None, None, contract=self._contract).run(
             self.account,
-            self._step(partial(getattr(self._transport, verb), *arguments), self._core),
+            step,
             tenant=self.tenant,
             idempotency_key=key,
             payload=payload,

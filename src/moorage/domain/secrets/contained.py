@@ -1,0 +1,31 @@
+"""Finds the secrets in values, such as the options of an account."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, cast
+
+import attrs
+
+from moorage.domain.secrets.secret import Secret
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def secrets_in(value: object) -> Iterator[Secret]:
+    """Yield the secrets in a value: itself, its items, and the fields of an attrs class.
+
+    A value that contains itself is searched without end; configurations never do.
+    """
+    if isinstance(value, Secret):
+        yield value
+    elif attrs.has(type(value)):
+        for field in attrs.fields(cast("type[attrs.AttrsInstance]", type(value))):
+            yield from secrets_in(getattr(value, field.name))
+    elif isinstance(value, Mapping):
+        for item in cast("Mapping[Any, object]", value).values():
+            yield from secrets_in(item)
+    elif isinstance(value, (tuple, list, set, frozenset)):
+        for item in cast("Iterable[object]", value):
+            yield from secrets_in(item)
