@@ -21,7 +21,8 @@ from moorage.domain.entries.outbox import OutboxEntry
 from moorage.domain.entries.queue import Entry, EntryQuery, EntryState, Fate
 from moorage.domain.resilience.retry import Jitter, RetryPolicy
 from moorage.services.core.renewal import EntryRenewals
-from moorage.services.entries.processing import EntryStore, Keeping
+from moorage.services.entries.processing import Keeping
+from moorage.services.entries.store import EntryStore
 from moorage.testing import VirtualClock
 from moorage.wiring.core_assembly import sync_core
 from moorage.wiring.entry_tracing import HostTracing

@@ -22,7 +22,7 @@ from moorage.errors import RateLimitExceeded, StorageUnavailable
 from moorage.services.core.renewal import EntryRenewals
 from moorage.services.entries.outbox import OutboxFlows
 from moorage.services.entries.outbox import _digest as digest
-from moorage.services.entries.processing import EntryStore
+from moorage.services.entries.store import EntryStore
 from tests.simulation.scenario import LawBroken
 from tests.simulation.world import Faults, SchedulerStep, Worker, World
 from tests.support.hearts import Heart

@@ -43,7 +43,8 @@ if TYPE_CHECKING:
     from moorage.ports.outbox import AsyncOutboxStorage, OutboxStorage
     from moorage.services.core.core import Core
     from moorage.services.entries.outbox import Call
-    from moorage.services.entries.processing import EntryStore, Stop
+    from moorage.services.entries.processing import Stop
+    from moorage.services.entries.store import EntryStore
 
 __all__ = [
     "AsyncOutbox",

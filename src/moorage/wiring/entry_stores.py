@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from moorage.errors import ConfigurationError
 from moorage.runtime.bridge import guarded, guarded_async, lift
-from moorage.services.entries.processing import EntryStore, lost
+from moorage.services.entries.store import EntryStore, lost
 from moorage.wiring.ports import check_verb
 
 if TYPE_CHECKING:

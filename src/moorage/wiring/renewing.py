@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from moorage.services.core.core import Core
     from moorage.services.core.renewal import Heartbeat
-    from moorage.services.entries.processing import EntryStore
+    from moorage.services.entries.store import EntryStore
 
 _EVERY: Final = RENEWAL / SECOND
 _renewals_of_stores: Final[WeakValueDictionary[tuple[int, int], Renewals]] = WeakValueDictionary()

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from moorage.domain.entries.queue import Entry
     from moorage.domain.state.commands import Command
     from moorage.services.core.core import Flow
-    from moorage.services.entries.processing import EntryStore
+    from moorage.services.entries.store import EntryStore
 
 H = TypeVar("H", Held, HeldEntry)
 

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from moorage.ports.entry_tracing import EntryTracing
     from moorage.services.core.core import Core, Flow
     from moorage.services.core.renewal import EntryRenewals
-    from moorage.services.entries.processing import EntryStore, Stop
+    from moorage.services.entries.processing import Stop
+    from moorage.services.entries.store import EntryStore
 
 Handler: TypeAlias = "Callable[[Any, InboxEntry], Any]"
 Verify: TypeAlias = "Callable[[str, dict[str, Any]], Flow[tuple[WebhookEvent, ...]]]"

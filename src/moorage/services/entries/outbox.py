@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     from moorage.services.contracts.unsettled_payments import UnsettledFlows
     from moorage.services.core.core import Core
     from moorage.services.core.renewal import EntryRenewals
-    from moorage.services.entries.processing import EntryStore, Stop, Worked
+    from moorage.services.entries.processing import Stop, Worked
+    from moorage.services.entries.store import EntryStore
 
 _PAGE: Final = 100
 """How many calls that are stuck a worker looks at in one round."""

@@ -21,7 +21,7 @@ from moorage.services.calling.manual_operations import ManualAct, recorded
 
 if TYPE_CHECKING:
     from moorage.services.core.core import Core
-    from moorage.services.entries.processing import EntryStore
+    from moorage.services.entries.store import EntryStore
 
 E = TypeVar("E", bound=Entry)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from copy import copy
-from datetime import timedelta
 from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeAlias, TypeVar
@@ -12,15 +11,11 @@ import attrs
 
 from moorage.domain.entries.queue import (
     OPEN,
-    SETTLED,
-    STUCK,
     Entry,
-    EntryPage,
     EntryQuery,
     EntryState,
     Fate,
     doubt,
-    drop,
     finish,
     give_back,
     give_up,
@@ -29,29 +24,22 @@ from moorage.domain.entries.queue import (
     next_batch,
     pause,
     postpone,
-    replay,
     take,
     told,
-    usual_wait,
 )
-from moorage.domain.monitoring.health import Backlog
 from moorage.domain.resilience.retry import wait_of
 from moorage.domain.resilience.vendor_hints import capped
 from moorage.domain.state.sealing import about
 from moorage.domain.values.durations import maybe_seconds
 from moorage.errors import (
     ConfigurationError,
-    IdempotencyInProgress,
-    InvalidData,
-    StorageUnavailable,
 )
-from moorage.services.calling.manual_operations import ManualAct, recorded
 from moorage.services.core.core import seconds_left
-from moorage.services.entries.pausing import Pausing
+from moorage.services.entries.managing import Managing
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence
-    from datetime import datetime
+    from datetime import datetime, timedelta
     from typing import Self
 
     from moorage.domain.entries.renewal import HeldEntry
@@ -59,8 +47,9 @@ if TYPE_CHECKING:
     from moorage.domain.values.result import Result
     from moorage.ports.cipher import Cipher
     from moorage.ports.entry_tracing import EntryTracing
-    from moorage.services.core.core import Core, Flow
+    from moorage.services.core.core import Core
     from moorage.services.core.renewal import EntryRenewals
+    from moorage.services.entries.store import EntryStore
 
 E = TypeVar("E", bound=Entry)
 Work: TypeAlias = "Callable[[E], Awaitable[Any]]"
@@ -68,34 +57,8 @@ Work: TypeAlias = "Callable[[E], Awaitable[Any]]"
 _SLOW: Final = 50_000_000
 """Nanoseconds of work after which results are written without waiting for others."""
 
-_MOST_COUNTED: Final = 100
-"""Number of entries that a backlog counts at most."""
-
 _PLAIN: Final = b"\0"
 _SEALED: Final = b"\1"
-
-
-@attrs.frozen(kw_only=True)
-class EntryStore(Generic[E]):
-    """The operations of a store of entries, each awaited.
-
-    A store that takes several entries at once has `claim` and `settle` too. `bounded` makes the
-    same operations for a caller with a deadline, if the store accepts a time limit.
-    """
-
-    now: Callable[[], Flow[datetime]]
-    add: Callable[[E], Flow[E]]
-    due: Callable[[int], Flow[Sequence[E]]]
-    swap: Callable[[E, int], Flow[bool]]
-    find: Callable[[EntryQuery], Flow[EntryPage[E]]]
-    remove: Callable[[EntryQuery], Flow[int]]
-    claim: Callable[[int, float, int], Flow[Sequence[E]]] | None = None
-    settle: Callable[[Sequence[E], Sequence[int]], Flow[Sequence[bool]]] | None = None
-    bounded: Callable[[Callable[[], float]], EntryStore[E]] | None = None
-
-    def within(self, left: Callable[[], float]) -> EntryStore[E]:
-        """The same operations, limited to the seconds that `left` returns at each use."""
-        return self if self.bounded is None else self.bounded(left)
 
 
 @attrs.define
@@ -236,7 +199,7 @@ class Stop(Protocol):
         ...
 
 
-class Keeping(Pausing[E]):
+class Keeping(Managing[E]):
     """The entries of one store, and the operations on them.
 
     Args:
@@ -517,151 +480,6 @@ class Keeping(Pausing[E]):
         wait = pause(self._retry, taken.attempts, result.requested_wait, self.core.fraction())
         return postpone(taken, now + wait, words)
 
-    # --- manual operations ---------------------------------------------------------------
-
-    async def find(self, query: EntryQuery) -> EntryPage[E]:
-        """Find one page of matching entries, newest first."""
-        return await self.store.find(query)
-
-    async def remove(self, query: EntryQuery) -> int:
-        """Remove all matching entries, whatever their state; return their number."""
-        return await self.store.remove(query)
-
-    async def stuck(self, *, limit: int = 100, after: str | None = None) -> EntryPage[E]:
-        """Find the entries that need a person, newest first.
-
-        These are the unknown and dead entries, and those that have waited for another try unusually
-        long: longer than an hour, and than the longest delay of `retry`.
-        """
-        overdue_time = await self.store.now() + usual_wait(self._retry)
-        pages = [
-            await self.store.find(attrs.evolve(query, limit=limit, after=after))
-            for query in (EntryQuery(states=STUCK), EntryQuery(waits_beyond=overdue_time))
-        ]
-        entries = sorted(
-            (entry for page in pages for entry in page.items),
-            key=lambda entry: entry.number,
-            reverse=True,
-        )
-        items = tuple(entries[:limit])
-        goes_on = len(entries) > limit or any(page.next for page in pages)
-        return EntryPage(items=items, next=str(items[-1].number) if goes_on else None)
-
-    async def backlog(self) -> Backlog:
-        """Count the entries that need a person, and measure for how long entries have been due.
-
-        At most 100 entries of each kind are counted.
-        """
-        now = await self.store.now()
-        stuck_page = await self.store.find(EntryQuery(states=STUCK, limit=_MOST_COUNTED))
-        waiting_entries = await self.store.due(_MOST_COUNTED)
-        dead_count = sum(entry.state is EntryState.DEAD for entry in stuck_page.items)
-        late_numbers = [
-            (now - entry.due).total_seconds() for entry in waiting_entries if entry.due is not None
-        ]
-        return Backlog(
-            dead=dead_count,
-            unknown=len(stuck_page.items) - dead_count,
-            late=max([0.0, *late_numbers]),
-            more=stuck_page.next is not None,
-        )
-
-    async def forget(self, before: datetime | timedelta) -> int:
-        """Remove the entries that ended before a time; return their number.
-
-        A removed entry cannot be replayed, and a repeat of it counts as new.
-
-        Args:
-            before: time or age, both by the store's clock.
-        """
-        if isinstance(before, timedelta):
-            before = await self.store.now() - before
-        return await self.store.remove(EntryQuery(states=SETTLED, settled_before=before))
-
-    async def get(self, id: str) -> E:
-        """Get the entry of this id.
-
-        Raises:
-            InvalidData: no entry has this id.
-        """
-        page = await self.store.find(EntryQuery(id=id, limit=1))
-        if not page.items:
-            raise InvalidData(
-                f"There is no entry {id[:80]!r}.",
-                field="id",
-                remedy="Give the `id` of an entry that has not been forgotten.",
-            )
-        return page.items[0]
-
-    async def replay(self, id: str, *, actor: str | None = None, reason: str = "") -> E:
-        """Process an entry again, whatever its state, with a full set of attempts.
-
-        Args:
-            id: id of the entry.
-            actor: person who does it, for the audit trail; by default the system's user.
-            reason: reason for the audit trail.
-        """
-        return await self._change_entry(id, "replay", replay, actor, reason)
-
-    async def drop(self, id: str, *, actor: str | None = None, reason: str = "") -> E:
-        """Cancel an entry.
-
-        Args:
-            id: id of the entry.
-            actor: person who does it, for the audit trail; by default the system's user.
-            reason: reason for the audit trail.
-
-        Raises:
-            InvalidData: the entry is done, so that nothing of it can be cancelled.
-        """
-        return await self._change_entry(id, "drop", _cancelled, actor, reason)
-
-    async def _change_entry(
-        self,
-        id: str,
-        act: str,
-        change: Callable[[E, datetime], E],
-        actor: str | None,
-        reason: str,
-    ) -> E:
-        previous_entry = await self.get(id)
-        if previous_entry.state is EntryState.PAUSED:
-            raise InvalidData(
-                f"The entry {id} is a pause of the queue, and no stored call or webhook.",
-                field="id",
-                remedy="Call `resume` to end it.",
-            )
-        manual_act = ManualAct(
-            act=f"{self._name}.{act}",
-            subject=f"entry {id}",
-            actor=actor,
-            reason=reason,
-            before={
-                "state": previous_entry.state.value,
-                "target": previous_entry.target,
-                "operation": previous_entry.operation,
-                "tenant": previous_entry.tenant,
-                "attempts": previous_entry.attempts,
-            },
-        )
-        return await recorded(self.core, manual_act, lambda: self._replaced(id, change))
-
-    async def _replaced(self, id: str, change: Callable[[E, datetime], E]) -> E:
-        while True:
-            entry, now = await self.get(id), await self.store.now()
-            remaining_duration = lease_left(entry, now)
-            if remaining_duration:
-                raise IdempotencyInProgress(
-                    f"A worker is processing the entry {entry.id}.",
-                    retry_at=self.core.utc() + remaining_duration,
-                    remedy="Wait until it has finished or its lease has expired.",
-                )
-            changed_entry = change(entry, now)
-            if await self.store.swap(changed_entry, entry.fence):
-                return changed_entry
-
-    # --- contents -----------------------------------------------------------------------
-
     def closed(self, entry: E, content: bytes) -> E:
         """A copy of the entry with this content, encrypted if there is a cipher."""
         cipher = self.core.cipher
@@ -690,22 +508,3 @@ class Keeping(Pausing[E]):
 
     def _binding_of(self, entry: E) -> bytes:
         return about(entry.tenant, self._name, entry.id)
-
-
-def lost(error: Exception) -> StorageUnavailable:
-    """The error for an exception of a store of entries; the fate of the command is unknown."""
-    return StorageUnavailable(
-        f"The store of entries raised {type(error).__name__}.",
-        remedy="Check that the store is up; its adapter must raise StorageUnavailable only.",
-    )
-
-
-def _cancelled(entry: E, now: datetime) -> E:
-    """Return the entry as a person cancelled it."""
-    if entry.state is EntryState.DONE:
-        raise InvalidData(
-            f"The entry {entry.id} is done, so that it cannot be cancelled.",
-            field="id",
-            remedy="Undo what it did in another way, such as with a refund.",
-        )
-    return drop(entry, now)

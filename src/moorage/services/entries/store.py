@@ -1,0 +1,50 @@
+"""The operations of a store of entries, as flows use them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+import attrs
+
+from moorage.domain.entries.queue import Entry
+from moorage.errors import StorageUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from datetime import datetime
+
+    from moorage.domain.entries.queue import EntryPage, EntryQuery
+    from moorage.services.core.core import Flow
+
+E = TypeVar("E", bound=Entry)
+
+
+@attrs.frozen(kw_only=True)
+class EntryStore(Generic[E]):
+    """The operations of a store of entries, each awaited.
+
+    A store that takes several entries at once has `claim` and `settle` too. `bounded` makes the
+    same operations for a caller with a deadline, if the store accepts a time limit.
+    """
+
+    now: Callable[[], Flow[datetime]]
+    add: Callable[[E], Flow[E]]
+    due: Callable[[int], Flow[Sequence[E]]]
+    swap: Callable[[E, int], Flow[bool]]
+    find: Callable[[EntryQuery], Flow[EntryPage[E]]]
+    remove: Callable[[EntryQuery], Flow[int]]
+    claim: Callable[[int, float, int], Flow[Sequence[E]]] | None = None
+    settle: Callable[[Sequence[E], Sequence[int]], Flow[Sequence[bool]]] | None = None
+    bounded: Callable[[Callable[[], float]], EntryStore[E]] | None = None
+
+    def within(self, left: Callable[[], float]) -> EntryStore[E]:
+        """The same operations, limited to the seconds that `left` returns at each use."""
+        return self if self.bounded is None else self.bounded(left)
+
+
+def lost(error: Exception) -> StorageUnavailable:
+    """The error for an exception of a store of entries; the fate of the command is unknown."""
+    return StorageUnavailable(
+        f"The store of entries raised {type(error).__name__}.",
+        remedy="Check that the store is up; its adapter must raise StorageUnavailable only.",
+    )
