@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from moorage.domain.idempotency.claims import CLAIMS, DONE, SENT, present, release
+from moorage.domain.idempotency.claims import CLAIMS, DONE, SENT, Withdraw, present, release
 from moorage.domain.resilience.admission import AT_ONCE, Admission, Admitted
 from moorage.domain.state.commands import MISREAD, misread, reading, unchanged
 
@@ -89,20 +89,13 @@ class KeyAdmission:
         raise failure
 
 
-class WithdrawUnsent:
+class WithdrawUnsent(Withdraw):
     """The command that frees a key after the answer to a `KeyAdmission` was lost.
 
     Its caller, `owner`, has sent nothing, although the claim may be marked as sent.
     """
 
-    __slots__ = ("keys", "owner", "ttl")
-    once = False
-    durable = True
-
-    def __init__(self, key: str, owner: int, *, ttl: int) -> None:
-        self.keys = (key,)
-        self.owner = owner
-        self.ttl = ttl
+    __slots__ = ()
 
     @reading
     def apply(self, states: States, now: int) -> tuple[States, None]:
