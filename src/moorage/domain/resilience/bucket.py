@@ -1,4 +1,4 @@
-"""The token bucket: exact over every span of time, and fair in order of arrival.
+"""The token bucket: a rate limit that serves callers in the order of their arrival.
 
 Laws:
 
@@ -80,7 +80,7 @@ class TokenBucket:
         return f"{self.n}-{self.price}-{self.burst}"
 
     def part(self, share: Fraction, least: int) -> TokenBucket:
-        """Return a limit with this share of the rate and burst; its burst is at least `least`."""
+        """Return a limit with this share of the rate, and with a burst of at least `least`."""
         pace = Fraction(self.n, self.price) * share
         return TokenBucket(pace.numerator, pace.denominator, max(least, int(self.burst * share)))
 
@@ -121,7 +121,11 @@ class TokenBucket:
     def grant(
         self, bucket: Bucket, cost: int, at: int, *, refundable: bool
     ) -> tuple[Bucket, Ticket]:
-        """Take `cost` tokens at `at`, as `earliest` returned it; which may be `refundable`."""
+        """Return the state after `cost` tokens are taken at the time `at`, and the ticket.
+
+        `at` is a time that `earliest` returned. Only a `refundable` grant stays in the queue, so
+        that its tokens can be given back.
+        """
         state_time, _, first, level, life, frozen, shift, runs = bucket
         _, place, since, had, spare, is_full, is_immediate = self._place(bucket, cost, at)
         tokens = cost * self.price
@@ -153,11 +157,7 @@ class TokenBucket:
         return (state_time, quiet, first, level, life, frozen, shift, runs), ticket
 
     def refund(self, bucket: Bucket, ticket: Ticket) -> Bucket:
-        """Take `cost` tokens at the time `at` that `earliest` returned.
-
-        Return the state after the grant, and its ticket. Only a `refundable` grant is kept in the
-        queue, so that it can be given back.
-        """
+        """Return the state after a grant's tokens and its place in the queue are given back."""
         state_time, quiet, at, level, life, frozen, shift, runs = bucket
         number, time, cost, shifted, *where = ticket
         tokens = cost * self.price
@@ -183,7 +183,10 @@ class TokenBucket:
         return (state_time, quiet, at, level, life, frozen, shift, runs)
 
     def drain(self, bucket: Bucket, pause: int) -> Bucket:
-        """Return the state after a grant's tokens and its place in the queue were given back."""
+        """Return the state after a pause of `pause` microseconds begins.
+
+        Queued grants are delayed, and spare tokens are lost.
+        """
         state_time, _, at, level, life, frozen, shift, runs = bucket
         end_time = state_time + pause
         since = max(state_time, frozen)
@@ -203,14 +206,14 @@ class TokenBucket:
         return (state_time, quiet, at, level, life, end_time, shift, runs)
 
     def paused(self, bucket: Bucket) -> int:
-        """Return the state after a pause of `pause` microseconds begins.
-
-        Queued grants are delayed, and spare tokens are lost.
-        """
+        """Return the microseconds until the current pause ends; 0 without a pause."""
         return max(0, bucket[5] - bucket[0])
 
     def resume(self, bucket: Bucket) -> Bucket:
-        """Return the microseconds until the current pause ends; 0 without a pause."""
+        """Return the state after a pause ends now.
+
+        Queued grants move forward, and no token is added.
+        """
         state_time, _, at, level, life, _, shift, runs = bucket
         rest = self.paused(bucket)
         if not rest:
@@ -220,16 +223,13 @@ class TokenBucket:
         return (state_time, quiet, at, level, life, state_time, shift, runs)
 
     def confirm(self, bucket: Bucket, ticket: Ticket) -> int:
-        """Return the state after a pause ends now.
-
-        Queued grants move forward, and no token is added.
-        """
+        """Return the microseconds that the holder of a ticket must still wait; 0 if it may go."""
         state_time, _, _, _, life, frozen, shift, _ = bucket
         due_time = ticket[1] + shift - ticket[3] if ticket[0] == life else state_time
         return max(0, due_time - state_time, frozen - state_time)
 
     def _place(self, bucket: Bucket, cost: int, at: int) -> Place:
-        """Return the microseconds that the holder of a ticket must still wait; 0 if it may go.
+        """Return the first place in the queue where `cost` tokens can be granted, not before `at`.
 
         It is `(time, place, since, had, spare, full, at_once)`: the place is before the run at
         index `place`; the level is `had` at the time `since`, and exceeds the levels of the run
@@ -262,7 +262,7 @@ class TokenBucket:
         return time, len(runs), time, had, spare, full, False
 
     def _enough(self, since: int, level: int, tokens: int, at: int) -> tuple[int, int, bool]:
-        """Return the time from which `tokens` are there, the level then, and if any overflowed."""
+        """Return when there are enough tokens, how many there are then, and if some overflowed."""
         at = max(at, since)
         had = level + (at - since) * self.n
         if had < tokens:
@@ -271,7 +271,7 @@ class TokenBucket:
         return at, min(self.room, had), had > self.room
 
     def _needed_levels(self, runs: Runs) -> list[int]:
-        """Return for each run the lowest level at its start that its own and later grants need."""
+        """Return for each run of grants the number of tokens that must be left at its start."""
         needs: list[int] = []
         need = later = 0
         for begin, before, end, after, _, lowest, _, _, idle in reversed(runs):
@@ -285,7 +285,7 @@ class TokenBucket:
     def _without_past(
         self, since: int, level: int, runs: Runs, shift: int, seen: int
     ) -> tuple[int, int, Runs]:
-        """Return the level after all finished runs, the time of it, and the remaining runs."""
+        """Return the tokens left after all finished runs, the time, and the remaining runs."""
         past_runs = self._past(runs, seen - shift)
         for begin, before, end, after, highest, _, spent, _, idle in runs[:past_runs]:
             spare = min(self.room, level + (begin + shift - since) * self.n) - before
@@ -294,7 +294,7 @@ class TokenBucket:
         return since, level, self._bounded(runs[past_runs:])
 
     def _past(self, runs: Runs, now: int) -> int:
-        """Return the number of runs that ended before `now`, a time less the shift."""
+        """Return how many runs of grants had ended at the time `now`."""
         # Not a generator: an interruption that falls where one is closed would be swallowed.
         for count, run in enumerate(runs):
             if run[2] >= now:
@@ -308,7 +308,7 @@ class TokenBucket:
     def _without_grant(
         self, run: Run, point: _Point, previous: _Point, cost: int, *, due: bool
     ) -> Runs:
-        """Return the parts of a run without the grant after which the level was `point`."""
+        """Return what is left of a run of grants without one grant."""
         begin, start, end, final, highest, lowest, spent, live, idle = run
         first = not _is_before((begin, start), previous)
         last = (end, final) == point
@@ -325,7 +325,7 @@ class TokenBucket:
         return (later_run,) if first else (earlier_run,) if last else (earlier_run, later_run)
 
     def _joined_run(self, one: Run, other: Run) -> Run:
-        """Return two runs and the gap between them as one run."""
+        """Return two runs of grants, and the time between them, as one run."""
         begin, before, end, after, highest, lowest, spent, live, idle = one
         start, level, last, left, peak, valley, more, alive, unused = other
         gap = after + (start - end) * self.n - level
@@ -336,12 +336,12 @@ class TokenBucket:
         return (begin, before, last, left, highest, lowest, spent + more, live, idle)
 
     def _live(self, run: Run) -> int:
-        """Return the number of tokens that the grants of a run hold."""
+        """Return the number of tokens that the grants of a run have taken."""
         begin, before, end, after, _, _, _, live, _ = run
         return live or (before - after + (end - begin) * self.n) // self.price
 
     def _bounded(self, runs: Runs) -> Runs:
-        """Return at most 300 runs.
+        """Return the runs of grants, merged so that there are at most 300.
 
         Above that number, the two runs that hide the fewest tokens are merged.
         """
@@ -361,7 +361,7 @@ def _is_before(one: _Point, other: _Point) -> bool:
 
 
 def _taken_from(run: Run, tokens: int) -> Run:
-    """Return the run with `tokens` of its spare tokens spent.
+    """Return the run of grants after `tokens` of its spare tokens are taken.
 
     The tokens are missing from the beginning of the run on. Until now they took up room in the
     bucket.

@@ -44,7 +44,7 @@ class LiveConfiguration:
         return tenant_account or self.dispatcher.directory.accounts.get(name)
 
     async def find_account(self, name: str) -> Account | None:
-        """Return the account of this name if it is in memory; nothing is looked up."""
+        """Return the account of this name; if necessary, look up its tenant first."""
         general, tenant = self.dispatcher, _tenant_of(name)
         general_account = general.directory.accounts.get(name)
         if (
@@ -58,7 +58,7 @@ class LiveConfiguration:
         return tenant_account or general_account
 
     def about(self, subject: str | None) -> FindDispatcher:
-        """Return the account of this name; its tenant is looked up first if necessary."""
+        """Return a function that finds a tenant's current dispatcher, for one person's data."""
         if subject is None:
             return self.dispatcher_of
         checked_name(subject, "subject")
@@ -69,19 +69,19 @@ class LiveConfiguration:
         return find_dispatcher
 
     async def dispatcher_of(self, tenant: str | None) -> Dispatcher:
-        """Return a function that finds the dispatcher of each new call, for one person's data."""
+        """Return the current dispatcher of a tenant; None stands for the hub without tenants."""
         if tenant is None or self.tenants is None:
             return self.dispatcher
         return await self.tenants.dispatcher_of(self.dispatcher, tenant)
 
 
 def _tenant_of(account: str) -> str:
-    """Return the tenant in an account's name, such as `acme` of `acme.stripe`; None without one."""
+    """Return the tenant in an account's name, such as `acme` in `acme.stripe`; None if none."""
     return account.rpartition(".")[0]
 
 
 class CurrentOperations(Generic[F]):
-    """The operations of a contract for one tenant, on the current dispatcher.
+    """The operations of a contract for one tenant, which follow reloads of the configuration.
 
     Args:
         flows: makes the operations, for a dispatcher and a tenant.
@@ -106,6 +106,6 @@ class CurrentOperations(Generic[F]):
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> R:
-        """Run a flow on the current dispatcher."""
+        """Run a flow with the dispatcher that is current now."""
         tenant = self._tenant
         return await flow(self._flows(await self._find_dispatcher(tenant), tenant), *args, **kwargs)
