@@ -1,4 +1,4 @@
-"""The environment guard: it detects a copied database, which belongs to another environment.
+"""The environment guard, which notices a copied database that belongs elsewhere.
 
 Laws:
 
@@ -30,7 +30,7 @@ _RESTS: Final = 9
 
 
 class EnvironmentGuard:
-    """Lets calls leave only in the environment that owns the store.
+    """Stops calls in every environment, such as a test system, that does not own the store.
 
     Args:
         core: the ports.
@@ -47,7 +47,7 @@ class EnvironmentGuard:
         self._rests_until = 0
 
     async def check(self, timeout: float | None = None) -> None:
-        """Check that the store belongs to this environment; remember a success.
+        """Check that the store belongs to this environment; once it does, do not check again.
 
         Args:
             timeout: seconds for the store to answer; without an answer the owner counts as unknown.
@@ -79,7 +79,7 @@ class EnvironmentGuard:
         return owner
 
     async def owner(self) -> str | None:
-        """The environment that owned the store first, if any; nothing is written."""
+        """Return the environment that first used the store, if any, without writing anything."""
         return await self._read(_OWNER, None)
 
     async def refusal(self) -> CopiedStore | None:
@@ -115,12 +115,12 @@ class EnvironmentGuard:
         return await self._core.execute(Written(key), self._seconds_left(until))  # type: ignore[no-any-return]  # the stored name
 
     async def _written_value(self, key: str, name: str, until: int | None) -> str:
-        """Write a value unless one is stored; return the stored value."""
+        """Write a value unless the store has one; return the value that is stored then."""
         write = WriteOnce(key, name, fingerprint=_SAME_FINGERPRINT, ttl=_EVER)
         return await self._core.execute(write, self._seconds_left(until))  # type: ignore[no-any-return]  # the stored name
 
     def _seconds_left(self, until: int | None) -> float | None:
-        """Seconds until a time of the local clock; None without one.
+        """Return the seconds until a time of the local clock; None if there is no such time.
 
         Raises:
             StorageUnavailable: no time is left.

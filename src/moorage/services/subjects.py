@@ -1,4 +1,4 @@
-"""Data about one person or tenant: found, exported and erased in all stores."""
+"""The data about one person or tenant: find, export and erase it in all stores."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _SIMPLE: Final = (str, int, float, type(None))
 
 @attrs.frozen(kw_only=True)
 class Kept:
-    """The stored data about one person or tenant, newest first.
+    """The data that is stored about one person or tenant, newest first.
 
     Attributes:
         log: calls about them.
@@ -42,7 +42,7 @@ class Kept:
 
 @attrs.frozen(kw_only=True)
 class Erased:
-    """The number of erased entries in each store."""
+    """The number of entries that were erased from each store."""
 
     log: int = 0
     inbox: int = 0
@@ -52,7 +52,7 @@ class Erased:
 
 @attrs.frozen(kw_only=True)
 class Place:
-    """A store to search, with its operations awaited.
+    """A store to search for a person's data, with its operations as async functions.
 
     Attributes:
         find, remove: operations of the store.
@@ -68,7 +68,7 @@ class Place:
 
 @attrs.frozen(kw_only=True)
 class Vault:
-    """A store of credentials, with its operations awaited.
+    """A store of credentials, with its operations as async functions.
 
     Attributes:
         owners: lists the owners of credentials.
@@ -101,7 +101,7 @@ class SubjectsFlows:
         return Kept(**entries, credentials=tuple(await self._services(subject, tenant)))
 
     async def export(self, *, subject: str | None = None, tenant: str | None = None) -> str:
-        """Export the same as JSON, with the content of webhooks and stored calls.
+        """Export the found data as JSON, with the content of webhooks and stored calls.
 
         An entry that cannot be decrypted, for example without its key, is included without its
         content, and with the reason in `unreadable`.
@@ -119,7 +119,7 @@ class SubjectsFlows:
         return json.dumps(_plain_value(document), ensure_ascii=False, indent=2)
 
     async def erase(self, *, subject: str | None = None, tenant: str | None = None) -> Erased:
-        """Remove all of it, including pending entries; return the numbers."""
+        """Remove all data about a person or tenant; return the number of entries removed."""
         _check(subject, tenant)
         lost_counts = {
             name: await place.remove(place.query(subject=subject, tenant=tenant))
@@ -132,7 +132,7 @@ class SubjectsFlows:
         return Erased(**lost_counts, credentials=len(services))
 
     async def _services(self, subject: str | None, tenant: str | None) -> list[str]:
-        """The services that a tenant has credentials for."""
+        """Return the services for which a tenant has credentials."""
         if self._vault is None or tenant is None or subject is not None:
             return []
         return [service for service, owner in await self._vault.owners() if owner == tenant]
@@ -151,7 +151,7 @@ class SubjectsFlows:
 
 
 def fields_of(entry: IntegrationLog | Entry) -> dict[str, Any]:
-    """The fields of an entry, without its content."""
+    """Return the fields of an entry, without its content."""
     names = [
         field.name for field in attrs.fields(type(entry)) if field.name not in {"content", "reply"}
     ]

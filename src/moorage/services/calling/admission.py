@@ -1,4 +1,4 @@
-"""The admission of an attempt that the fast path could not admit at once."""
+"""The admission of an attempt by the limits and the circuit, where the caller has to wait."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ async def be_admitted(
 
 
 async def _turn(core: Core, call: Call, question: Admission, admitted: Admitted) -> Permit | None:
-    """Wait for the turn of an admitted attempt.
+    """Wait for the time at which an admitted attempt may be sent.
 
     The caller that holds `admitted` removes the waiting caller from the line afterwards.
     """
@@ -95,7 +95,7 @@ async def _turn(core: Core, call: Call, question: Admission, admitted: Admitted)
 
 
 def lease_of(token: int) -> Permit:
-    """Return the permit of a probe, made from its token."""
+    """Return the permit of a circuit's probe, made from the probe's token."""
     return (0, 0, token)
 
 

@@ -1,4 +1,4 @@
-"""Encryption of the answers of idempotency keys in a store."""
+"""Encryption of the answers that are stored for idempotency keys."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _SEALED: Final = "sealed"
 
 
 def sealed(cipher: Cipher | None, plan: Plan, key: str, answer: Answer) -> Answer:
-    """Return the stored form of an answer, encrypted if there is a cipher.
+    """Return an answer in its stored form, encrypted if the manager has a cipher.
 
     Raises:
         InvalidData: there is a cipher, and the answer does not consist of plain values.
@@ -30,7 +30,7 @@ def sealed(cipher: Cipher | None, plan: Plan, key: str, answer: Answer) -> Answe
 
 
 def opened(cipher: Cipher | None, plan: Plan, key: str, stored: Answer) -> Answer:
-    """Return the answer in its stored form, which may be encrypted.
+    """Decode a stored answer, which may be encrypted.
 
     Raises:
         ConnectorError: it is encrypted, and cannot be decrypted here.

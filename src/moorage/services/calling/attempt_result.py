@@ -29,5 +29,5 @@ class AttemptResult(NamedTuple):
 
 
 def succeeded(value: Any, pause: float | None) -> AttemptResult:
-    """The result of a success, made in a quarter of the constructor's time."""
+    """Return the result of a successful attempt, four times faster than the constructor does."""
     return new_tuple(AttemptResult, (value, None, pause, False, False, 0))

@@ -1,4 +1,4 @@
-"""The attempts of a call, repeated until one succeeds or no more can.
+"""The attempts of a call, repeated until one succeeds or no retry is allowed.
 
 Every attempt is admitted first and judged afterwards. A success through a closed circuit is not
 recorded; every other outcome is recorded at once. An interrupted attempt counts as neither success
@@ -52,7 +52,7 @@ AttemptStep: TypeAlias = "Callable[[Call], Awaitable[AttemptResult]]"
 
 
 async def attempt(core: Core, call: Call, step: AttemptStep) -> Ending:
-    """Attempt `step` according to the call's plan, and return the final ending."""
+    """Run `step` as often as the call's plan allows, and return the result of the call."""
     hurried = call.hurried or call.claim is not None
     if hurried and call.remaining(core) <= 0:
         return None, call.out_of_time()
@@ -80,7 +80,7 @@ async def follow(
 
 
 async def again(core: Core, call: Call, step: AttemptStep, result: AttemptResult) -> Ending:
-    """Continue after the result of a first attempt, as long as a retry can help."""
+    """Continue after the result of the first attempt, as long as a retry can help."""
     policy = call.plan.retry if call.replayable else ONCE
     tries = 1
     delay = pause = waited = 0.0
@@ -176,7 +176,7 @@ async def once(  # noqa: C901, PLR0912, PLR0915 - one attempt, to be read in one
     step: AttemptStep,
     grants: list[Admitted] | None = None,
 ) -> AttemptResult:
-    """Make one attempt: admission, the step itself, and the record of its outcome.
+    """Make one attempt: get it admitted, run the step, and record the outcome.
 
     `grants` contains the answer to `question` if the question was asked before. While it does, the
     caller that asked gives the answer back after an interruption.
@@ -266,7 +266,7 @@ def sizes_of(request: Request | None) -> tuple[HttpMethod | None, int | None]:
 
 
 def _give_back(core: Core, call: Call, permit: Permit | None, outcome: Outcome) -> None:
-    """Give back everything that an interrupted attempt holds, wherever it was interrupted.
+    """Give back everything that an interrupted attempt holds, such as its permit.
 
     The outcome of a probe counts once, however often it is reported, so a known outcome is reported
     again. The outcome of another attempt may be counted already, and is not reported again.
@@ -281,7 +281,7 @@ def _give_back(core: Core, call: Call, permit: Permit | None, outcome: Outcome) 
 async def _admit_in_time(
     core: Core, call: Call, question: Admission, first: Admitted
 ) -> Permit | None:
-    """Return the permit of an attempt, if there is time left after the wait for it."""
+    """Return the permit of an attempt, if the deadline has not passed while waiting for it."""
     permit = await be_admitted(core, call, question, first)
     if call.remaining(core) > 0:
         return permit
@@ -293,7 +293,7 @@ async def _admit_in_time(
 async def _under_claim(
     core: Core, call: Call, claim: Held, permit: Permit | None, admitted: Admitted
 ) -> None:
-    """Check that the claim is still held, and mark it as sent in the store."""
+    """Check that this caller still holds the key's claim, and mark the claim as sent."""
     may_leave = False
     try:
         # A caller that had to wait may have been paused, or cut off from the store.
@@ -319,7 +319,7 @@ def _refused_result(
 
 
 def admission_question(core: Core, call: Call, *, retry: bool) -> Admission | None:
-    """Return the admission question of an attempt; None if nothing limits the call."""
+    """Return the question to the limits and the circuit; None if nothing limits the call."""
     plan = call.plan
     claim = None
     if call.claim is not None and not core.apart:
@@ -378,7 +378,7 @@ def _outcome_at_vendor(call: Call, error: Exception | None) -> CallOutcome:
 async def _record(
     core: Core, call: Call, question: Admission | None, permit: Permit | None, outcome: Outcome
 ) -> int:
-    """Record the outcome of an attempt, except of a first attempt that says nothing of the service.
+    """Record how an attempt ended, for the circuit and the retry budget.
 
     Returns:
         The minimum microseconds for which this opened the circuit; 0 if it did not.
@@ -401,12 +401,12 @@ async def _record(
 
 
 def _pauses_all_regions(call: Call, error: Exception | None) -> bool:
-    """Return whether a pause holds for all regions, as limits do, or only for a failing one."""
+    """Return whether a requested pause holds for all regions or only for the failing one."""
     return call.route is None or error is None or isinstance(error, RateLimitExceeded)
 
 
 async def _keep_pause(core: Core, call: Call, pause: float) -> None:
-    """Make all callers observe a pause that the vendor asked for."""
+    """Store the pause that the vendor asked for, so that all callers wait for its end."""
     try:
         await core.execute(Pause(call.plan.gates, micros(pause)), call.afterwards(core))
     except StorageUnavailable:

@@ -93,7 +93,7 @@ _BROKEN_STATUSES: Final = frozenset({None, 500, 502, 503, 504})
 
 @attrs.define(eq=False, kw_only=True)
 class CacheLookup:
-    """A lookup in the cache and its result.
+    """The lookup of a request in the cache, and its result.
 
     Attributes:
         request: request as it is sent, without credentials and validators.
@@ -112,7 +112,7 @@ class CacheLookup:
 
 
 class Cached(Exchange):
-    """The step of a call whose answer may be cached; it surrounds the attempts."""
+    """The step of a call whose answer may be cached; it runs the attempts if they are needed."""
 
     __slots__ = (
         "_arrival",
@@ -137,7 +137,7 @@ class Cached(Exchange):
         self._arrival: tuple[Request, Response, datetime] | None = None
 
     async def around(self, call: Call, attempts: Callable[[], Flow[Ending]]) -> Ending:
-        """Answer from the cache, or make the attempts and store their answer."""
+        """Return the cached answer, or make the attempts and store their answer."""
         lookup = await self._look(call)
         entry = None if lookup is None else lookup.entry
         if lookup is not None and entry is not None and isinstance(lookup.decision, Fresh):
@@ -156,7 +156,7 @@ class Cached(Exchange):
         return await attempts() if lookup is None else await self._ask(call, lookup, attempts)
 
     async def send(self, call: Call) -> Response | AttemptResult:
-        """Return the stored answer, or send the request, and return a confirmed or new answer."""
+        """Return the stored answer, or send the request and return the confirmed or new answer."""
         call.cached = self._stored_answer is not None
         if self._stored_answer is not None:
             call.status = self._stored_answer.status
@@ -254,7 +254,7 @@ class Cached(Exchange):
         return result.value, result.error
 
     def _speaks_for_itself(self, call: Call, response: Response) -> bool:
-        """Return whether a stored answer is a success that nobody transforms, judges or reads."""
+        """Return whether a stored answer is a success that no function of the service changes."""
         plan = self._plan
         return (
             response.status < _REDIRECTION
@@ -271,7 +271,7 @@ class Cached(Exchange):
         entry: CacheEntry,
         attempts: Callable[[], Flow[Ending]],
     ) -> Ending:
-        """Answer with the stored entry if another caller is revalidating it.
+        """Answer with the stored entry if another caller is refreshing it at the moment.
 
         If nobody else is, revalidate it.
         """
@@ -287,7 +287,7 @@ class Cached(Exchange):
     async def _ask(
         self, call: Call, lookup: CacheLookup, attempts: Callable[[], Flow[Ending]]
     ) -> Ending:
-        """Ask the service, and use the stored answer after a failure if that is allowed."""
+        """Send the request; after a failure return the stored answer, if the policy allows that."""
         core = self._core
         if core.observers:
             call.emit(core, CacheMissed, stale=lookup.entry is not None)
@@ -309,7 +309,7 @@ class Cached(Exchange):
         return value, error
 
     def _conditional(self, lookup: CacheLookup, request: Request) -> Request:
-        """Return the request with validators added, if it is the one that was looked up.
+        """Return the request with conditional headers, if it is the request that was looked up.
 
         This is the last of the transforms.
         """
@@ -332,7 +332,7 @@ class Cached(Exchange):
         return request.with_headers(decision.validators)
 
     async def _keep(self, call: Call, lookup: CacheLookup) -> None:
-        """Replace the stored answer, or remove it if the new one must not be stored."""
+        """Store the new answer in place of the old one, or only remove the old one."""
         flight = (self._core.nanoseconds() - lookup.at) / 1e9
         arrival, policy, who = self._arrival, self._policy, lookup.who
         if arrival is None or arrival[0].method is HttpMethod.HEAD or flight > LONGEST_FLIGHT:
@@ -356,7 +356,7 @@ class Cached(Exchange):
 
 
 class Changing:
-    """The work around the attempts of a call that may change stored answers."""
+    """The step of a call that may change cached answers, because it writes."""
 
     def __init__(self, core: Core, call: Call, step: Exchange) -> None:
         self._cache: GuardedCache = core.cache
@@ -377,7 +377,7 @@ class Changing:
         return request
 
     def _changed_keys(self, request: Request, headers: Headers | None) -> list[str]:
-        """Return the cache keys of the written URL, and of same-origin URLs in the answer."""
+        """Return the cache keys of the URL that was written, and of URLs that its answer names."""
         keys = [_key(self._plan, request)]
         url = named_url(self._plan.service, request)
         for name in _NAMED_BY:
@@ -389,7 +389,7 @@ class Changing:
 
 
 def step_with_cache(core: Core, call: Call, request: Request) -> Exchange:
-    """Return the step of a call to a service with a cache policy."""
+    """Return the step of a call to a service that has a cache policy."""
     policy = call.plan.cache
     if policy is not None and request.method.safe:
         cached = Cached(core, call, request, policy)
@@ -421,5 +421,5 @@ def _other_version(response: Response) -> VendorFailed:
 
 
 def _is_unavailable(error: Exception) -> bool:
-    """Return whether the service was unreachable or failed, as a gateway reports by a 50x."""
+    """Return whether the service was unreachable, or failed with a status from 500 to 504."""
     return isinstance(error, _AWAY_ERRORS) and getattr(error, "status", None) in _BROKEN_STATUSES

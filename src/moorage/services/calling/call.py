@@ -43,17 +43,17 @@ Parse: TypeAlias = "Callable[[Response], object]"
 
 
 class AroundAttempts(Protocol):
-    """A step that surrounds the attempts of a call, and may replace them."""
+    """A step that surrounds the attempts of a call, such as the cache, and may replace them."""
 
     async def around(
         self, call: Call, attempts: Callable[[], Coroutine[Any, Any, Ending]]
     ) -> Ending:
-        """Run the attempts or replace them; return the ending of the call."""
+        """Run the attempts or replace them, and return the result of the call."""
         ...
 
 
 class OutOfTimeError(Exception):
-    """An awaited operation exceeded its time limit and was cancelled."""
+    """Raised if an asynchronous operation exceeded its time limit and was cancelled."""
 
 
 signatures: Final = itertools.count(1)
@@ -142,7 +142,7 @@ class Call:
 
     @property
     def ledger(self) -> Ledger:
-        """The effects that attempts may have had; only the methods of this class replace it."""
+        """The record of effects that attempts may have had; read it only."""
         return self._ledger
 
     @property
@@ -152,7 +152,7 @@ class Call:
 
     @property
     def acted(self) -> bool:
-        """True if an attempt may have been processed, without a proof of the contrary."""
+        """True if an attempt may have been processed, without a proof that it was not."""
         return self._ledger.acted
 
     @property
@@ -162,7 +162,7 @@ class Call:
 
     @property
     def unsent(self) -> bool:
-        """True if the latest attempt certainly never reached the vendor."""
+        """True if the latest attempt certainly did not reach the vendor."""
         return self._ledger.unsent
 
     def begin_attempt(self) -> None:
@@ -175,11 +175,11 @@ class Call:
         self.written_by = 0
 
     def disprove(self) -> None:
-        """Record a proof that the attempt did nothing."""
+        """Record a proof that the latest attempt had no effect."""
         self._ledger = self._ledger.disprove()
 
     def weigh(self, error: Exception, since: int | None = None) -> None:
-        """Record what an error proves about the attempt.
+        """Record whether an error proves that the attempt had no effect.
 
         An error of another call can arrive through a user's function. It proves nothing about this
         attempt: `since` is a signature from before the function began, and errors signed later are
@@ -190,11 +190,11 @@ class Call:
             self._ledger = self._ledger.disprove(unsent=is_unsent(error))
 
     def take_over(self) -> None:
-        """Record that an earlier holder of the key may have acted, whatever this call proves."""
+        """Record that an earlier holder of the key may have sent the request before this call."""
         self._ledger = self._ledger.take_over()
 
     def racer(self, hedge: int = 0) -> Call:
-        """Return the state of one of several concurrent requests that form one attempt.
+        """Return the state for one of several concurrent requests that count as one attempt.
 
         `hedge` is the number of an extra request.
         """
@@ -219,7 +219,7 @@ class Call:
             self.witness.append(sent)
 
     def cleared(self, response: Response) -> Response:
-        """Return the answer; an answer that is a failure has the sent credential masked."""
+        """Return the answer; if it is a failure, mask the sent credential in it."""
         if self.sent is None or is_success(response.status):
             return response
         return self.sent.response(response)
@@ -243,7 +243,7 @@ class Call:
         return self.deadline - core.nanoseconds()
 
     def left(self, core: Core) -> float:
-        """Return the seconds until the deadline, for a step that is about to wait.
+        """Return the seconds until the deadline, for a step that is going to wait.
 
         Raises:
             DeadlineExceeded: the deadline has passed.
@@ -254,7 +254,7 @@ class Call:
         return time_left / 1e9
 
     def afterwards(self, core: Core) -> float:
-        """Return the seconds for recording the end of an attempt or of the call.
+        """Return the seconds allowed for recording how the attempt or the call ended.
 
         The end is recorded even after the deadline, since the attempt did happen; then all records
         together get only a moment.
@@ -302,7 +302,7 @@ class Call:
         core.tell(event)
 
     def identify(self, core: Core) -> CallIdentity:
-        """Return the identity of this call, which is created at the first use."""
+        """Return the identity of this call, and create it if this is its first use."""
         if self.identity is None:
             self.identity = core.identify(self.started)
             self.describe(self.identity, self.key)
@@ -383,7 +383,7 @@ def _id_of(identity: CallIdentity) -> str:
 
 
 def _message_of(error: Exception) -> str | None:
-    """Return the message of one of our errors, with the vendor's.
+    """Return the message of an error of moorage, with the vendor's message.
 
     A host's error may hold anything.
     """
@@ -399,7 +399,7 @@ def cut_off() -> AttemptTimeout:
 
 
 def value_of(ending: Ending) -> Any:
-    """Return the value of an ending, or raise its error.
+    """Return the value of a call's result, or raise its error.
 
     It is not a coroutine, so that any exception can pass.
     """

@@ -67,7 +67,7 @@ _REFUSED_PROOFS: Final = {
 
 
 class Exchange:
-    """The step that sends one request and judges its answer; made once per call."""
+    """The step that sends one request and judges its answer; a call creates one."""
 
     __slots__ = (
         "_arrived",
@@ -112,7 +112,7 @@ class Exchange:
         self.transforms = plan.request_transforms
 
     async def __call__(self, call: Call) -> AttemptResult:
-        """Send the request once; an error that may quote the vendor has the credentials masked."""
+        """Send the request once, and mask credentials in an error that may repeat them."""
         try:
             answer = await self.send(call)
             if isinstance(answer, AttemptResult):
@@ -132,7 +132,7 @@ class Exchange:
         return result
 
     async def send(self, call: Call) -> Response | AttemptResult:
-        """Return the answer, whatever its status.
+        """Send the request, and return the answer whatever its status.
 
         Return the attempt's result if no answer can be used.
         """
@@ -166,7 +166,7 @@ class Exchange:
         return call.cleared(response)
 
     def read_challenge(self, call: Call, status: int, headers: Headers) -> AttemptResult | None:
-        """Process the parts of an answer about authentication with nonces of the server.
+        """Remember the nonces that the server's answer demands for the next requests.
 
         These are proofs of possession (RFC 9449, section 9) and Digest (RFC 7616). A request
         without the server's nonce proves that nothing was done, and does not discredit the
@@ -202,7 +202,7 @@ class Exchange:
         return AttemptResult(error=error, repeats=call.replayable)
 
     def _proof_refusal(self, call: Call, status: int, headers: Headers) -> ProofRefusal | None:
-        """Return the reason for which an answer refuses the proof of possession.
+        """Return why an answer refuses the proof of possession of the token; None if it does not.
 
         Return None if it accepts.
         """
@@ -211,7 +211,7 @@ class Exchange:
         return refusal_of(headers)
 
     def note_no_answer(self, call: Call, error: ConnectorError) -> None:
-        """Record that no answer arrived."""
+        """Record that no answer arrived, and how the request failed."""
         self._challenged = False
         call.weigh(error)
 
@@ -271,7 +271,7 @@ class Exchange:
         credentials: Credentials | OAuthCredentials,
         token: bytes | None,
     ) -> Request:
-        """Return the request with its credentials and their additions for this attempt."""
+        """Return the request with its credentials, and with the headers that these add."""
         core = self._core
         request = auth.authorise(request, credentials)
         if auth.signs(credentials):
@@ -284,7 +284,7 @@ class Exchange:
         return request if token is None else auth.with_token(request, token)
 
     async def shaped(self, call: Call) -> Request:
-        """Return the request after its transforms."""
+        """Return the request after the service's functions have transformed it."""
         request = self._request
         for transform in self.transforms:
             request = await self._in_time(call, self._core.settle(transform(request)))
@@ -293,7 +293,7 @@ class Exchange:
         return request
 
     async def judged(self, call: Call, response: Response) -> AttemptResult:
-        """Return the result of an answer; a refused credential is renewed first."""
+        """Return the result of an answer; if it refuses the credential, renew that first."""
         result = self._judge(call, response)
         if isinstance(result.error, AuthenticationFailed):
             return await self._judged_again(call, response, result, result.error)
@@ -302,7 +302,7 @@ class Exchange:
     async def _judged_again(
         self, call: Call, response: Response, result: AttemptResult, error: AuthenticationFailed
     ) -> AttemptResult:
-        """Return the result of a refused credential, after renewing the credential if possible."""
+        """Handle a refused credential: renew it and repeat the request, if that can help."""
         proof = self._proof_refusal(call, response.status, response.headers)
         if proof is None:
             return await self._renew(call, result, error)
@@ -310,7 +310,7 @@ class Exchange:
         return result
 
     def _judge(self, call: Call, response: Response) -> AttemptResult:
-        """Return the result that an answer stands for, with the pause that the vendor asks for."""
+        """Return the result that an answer means, and the pause that the vendor asks for."""
         plan = call.plan
         classify_hook, refusal = plan.classify, call.refusal
         error = None
@@ -341,7 +341,7 @@ class Exchange:
         return AttemptResult(error=error, pause=capped(wait, plan.service.max_pause))
 
     def _unreadable(self, call: Call, response: Response) -> ConnectorError | None:
-        """Return the error if a successful answer cannot be read; the answer then counts as lost.
+        """Return the error if a successful answer cannot be read, which counts as a lost answer.
 
         If the request may be repeated, so may the call.
         """
@@ -363,7 +363,7 @@ class Exchange:
         return bare(error)
 
     def spent(self, call: Call, headers: Headers) -> float | None:
-        """Return the seconds to pause after a success that used up the vendor's allowance."""
+        """Return the seconds to pause after a success that used up the vendor's rate limit."""
         plan = call.plan
         if not plan.gates.limits:
             return None
@@ -375,7 +375,7 @@ class Exchange:
         return _credentials(await self._in_time(call, credentials_lookup))
 
     async def _token(self, call: Call, base_url: str) -> bytes:
-        """Return the negotiator's token for the host of a base URL."""
+        """Return the negotiator's token for the host of this base URL."""
         origin = origin_of(base_url)
         host = "" if origin is None else origin[1]
         token = await self._in_time(call, self._core.negotiate(host))
@@ -387,7 +387,7 @@ class Exchange:
         )
 
     async def _in_time(self, call: Call, pending: Awaitable[Any]) -> Any:
-        """Return a result that arrives before the deadline.
+        """Await a result, but only until the call's deadline.
 
         Synchronous waits cannot be interrupted.
         """
@@ -450,7 +450,7 @@ class Exchange:
 
 
 class LateExchange:
-    """An exchange that is made when its first attempt begins; a replayed answer needs none.
+    """An exchange that is prepared when its first attempt begins, not for a replayed answer.
 
     It is used only if making the exchange cannot fail, so that a mistake in a request is always
     found before its key is claimed.
@@ -464,14 +464,14 @@ class LateExchange:
         self._exchange: Exchange | None = None
 
     def __call__(self, call: Call) -> Awaitable[AttemptResult]:
-        """Send once."""
+        """Prepare the exchange if necessary, and send the request once."""
         if self._exchange is None:
             self._exchange = Exchange(self._core, call, self._request)
         return self._exchange(call)
 
 
 def is_sure_to_leave(plan: Plan, request: Request) -> bool:
-    """Return whether making the exchange of this plan and request certainly succeeds."""
+    """Return whether preparing the exchange of this request certainly succeeds."""
     return (
         plan.base_url is not None
         and type(request.body) is bytes
@@ -495,7 +495,7 @@ def _route(call: Call, request: Request) -> Route:
 
 
 def _reset(headers: Headers, core: Core) -> float | None:
-    """Return the seconds until the vendor's limit resets, if its answer says it is used up."""
+    """Return the seconds until the vendor's limit resets, if the answer says it is used up."""
     hint = rate_hint(headers, core.utc()) if headers.mention("limit") else None
     return hint.reset_after if hint is not None and hint.remaining == 0 else None
 

@@ -43,7 +43,7 @@ CallOptions: TypeAlias = "tuple[float | None, str | None, str | None]"
 
 
 class FastPathSteps(CallLifecycle):
-    """The beginning, continuation and end of calls that the fast path attempts."""
+    """Starts, continues and ends the calls whose first attempt the fast path makes."""
 
     def __init__(self, core: Core, services: Iterable[Service]) -> None:
         super().__init__(core, services)
@@ -104,7 +104,7 @@ class FastPathSteps(CallLifecycle):
             raise
 
     async def go_on(self, call: Call, grants: list[Admitted], step: AttemptStep) -> Ending:
-        """Continue a call that has to wait for its admission, or was refused it."""
+        """Continue a call whose first attempt has to wait for its admission, or was refused."""
         core = self.core
         if call.hurried and grants and (grants[0][0] or grants[0][1]):
             # It was asked for a grant at once, so there is nothing to give back.
@@ -125,14 +125,14 @@ class FastPathSteps(CallLifecycle):
     async def go_on_sending(
         self, call: Call, grants: list[Admitted], request: Request, arrived: Arrived | None = None
     ) -> Ending:
-        """Continue the call of a request; `arrived` is the result of its first attempt, if any."""
+        """Continue a request's call; `arrived` is the result of its first attempt, if any."""
         call.repeatable = is_repeatable(call.plan, request)
         return await self.go_on(call, grants, Exchange(self.core, call, request, arrived))
 
     async def follow(
         self, call: Call, permit: Permit | None, error: Exception, step: AttemptStep
     ) -> Ending:
-        """Continue a call whose first attempt, made by the fast path, failed."""
+        """Continue a call after the fast path made its first attempt and that failed."""
         try:
             try:
                 value, failed = await follow(self.core, call, permit, error, step)
@@ -144,7 +144,7 @@ class FastPathSteps(CallLifecycle):
             raise
 
     async def finish(self, call: Call, step: AttemptStep) -> Ending:
-        """Make all attempts of a call that the fast path has begun but cannot finish."""
+        """Make all attempts of a call that the fast path began and cannot finish."""
         return await self._finish(call, None, step)
 
     async def finish_under_key(self, call: Call, protection: Once, step: AttemptStep) -> Ending:
@@ -154,7 +154,7 @@ class FastPathSteps(CallLifecycle):
     async def go_on_under(
         self, call: Call, protection: Once, claim: Held, grants: list[Admitted], step: AttemptStep
     ) -> Ending:
-        """Continue a call whose key was claimed, and whose first attempt was admitted, at once."""
+        """Continue a call whose key was claimed and first attempt admitted by one command."""
         core = self.core
 
         async def attempts() -> Ending:
@@ -175,16 +175,16 @@ class FastPathSteps(CallLifecycle):
             raise
 
     async def complete(self, call: Call, protection: Once, claim: Held, value: object) -> Ending:
-        """Store the value of a call whose first attempt, made by the fast path, succeeded."""
+        """Store the value of a call that succeeded on the fast path, and end the call."""
         ending = await completed(self.core, call, protection, claim, value)
         return ending if ending[1] is None else self._end_of_call(call, *ending)
 
     def replay(self, call: Call, protection: Once, stored: Any) -> Ending:
-        """Return the ending that is stored for the key of a call."""
+        """Return the answer that an earlier call with the same key has stored."""
         return self._end_of_call(call, *replayed(self.core, call, protection, stored))
 
     def give_up(self, call: Call, protection: Once, owner: int, claim: Held | None) -> None:
-        """Give up the key of an interrupted fast-path call."""
+        """Release the claimed key of a fast-path call that was interrupted."""
         if claim is None:
             from moorage.domain.resilience.key_admission import (  # noqa: PLC0415 - few programs use keys
                 WithdrawUnsent,
@@ -196,16 +196,16 @@ class FastPathSteps(CallLifecycle):
             self.core.post(given_up(call, claim))
 
     async def finish_sending(self, call: Call, request: Request) -> Ending:
-        """Make all attempts of a call that sends a request, as `finish` does for a step."""
+        """Make all attempts to send a request that the fast path began and cannot finish."""
         call.repeatable = is_repeatable(call.plan, request)
         return await self._finish(call, None, Exchange(self.core, call, request))
 
     def attempting(self, call: Call) -> None:
-        """Notify the observers that the first attempt of a fast-path call begins."""
+        """Notify the observers that the fast path begins the first attempt of a call."""
         begin_attempt(self.core, call)
 
     def sending(self, call: Call, outgoing: Request) -> Request:
-        """Notify the observers as `attempting` does, and return `outgoing` with their headers."""
+        """Notify the observers that an attempt begins, and add their headers to the request."""
         begin_attempt(self.core, call)
         traced = self.core.traced
         if traced is None or call.beginning is None:
@@ -215,7 +215,7 @@ class FastPathSteps(CallLifecycle):
     def succeeded(
         self, call: Call, request: Request | None = None, response: Response | None = None
     ) -> None:
-        """Notify the observers that the first attempt of a fast-path call succeeded."""
+        """Notify the observers that the first attempt succeeded on the fast path."""
         core, plan, status = self.core, call.plan, call.status
         identity = call.identity or call.identify(core)
         now = core.nanoseconds()
@@ -278,7 +278,7 @@ class FastPathSteps(CallLifecycle):
             core.tell(attempt, end)
 
     def hand_back(self, plan: Plan, grants: list[Admitted]) -> None:
-        """Give back the grants of a fast-path call that was interrupted too early to continue."""
+        """Give back the grants of a fast-path call that was interrupted before it was sent."""
         for admitted in grants:
             withdraw(self.core, plan.gates, admitted)
 
@@ -289,7 +289,7 @@ class FastPathSteps(CallLifecycle):
             core.post(Report(plan.gates, permit, Outcome.NEUTRAL, core.reporter()))
 
     def end(self, call: Call, error: Exception) -> None:
-        """Mark the error that ended a fast-path call, and notify the observers of the end."""
+        """Complete the error of a fast-path call, and notify the observers that the call ended."""
         self._end_of_call(call, None, error)
 
     def refused(self, plan: Plan, began: int, admitted: Admitted) -> ConnectorError:

@@ -27,7 +27,7 @@ _MOST_INQUIRIES: Final = 1_024
 
 
 class GuardedCache:
-    """The operations of a cache; each returns None if it failed.
+    """The operations of a cache; each returns None instead of raising an error.
 
     No operation takes longer than the policy's limit, and a lookup takes no longer than its call
     may. Storing and removing after a call may exceed the call's deadline by the policy's limit.
@@ -44,7 +44,7 @@ class GuardedCache:
         forget: Callable[[str, float | None], Flow[None]],
         look_now: Callable[[str], Found] | None = None,
     ) -> None:
-        """Guard a cache; `look_now` is the lookup of a cache that never waits and never fails."""
+        """Wrap a cache's methods; `look_now` is the lookup of a cache that never waits or fails."""
         self._core = core
         self._look = look
         self._keep = keep
@@ -54,7 +54,7 @@ class GuardedCache:
         self.inquiries: Bounded[tuple[Any, ...], Inquiry] = Bounded(_MOST_INQUIRIES)
 
     async def look(self, call: Call, key: str) -> Found | None:
-        """Look up the entries of a key."""
+        """Look up the answers stored under a cache key."""
         if self._look_now is not None:
             return self._look_now(key)
         time_left = max(0.0, call.remaining(self._core) / 1e9)
@@ -66,11 +66,11 @@ class GuardedCache:
     async def keep(
         self, call: Call, key: str, mark: int, entries: Entries, seconds: float
     ) -> bool | None:
-        """Store answers; return True if they are stored now."""
+        """Store answers under a cache key; return True if they are stored now."""
         return await self._guarded_use(call, _FOREVER, self._keep, key, mark, entries, seconds)  # type: ignore[no-any-return]  # as the port says
 
     async def forget(self, call: Call, key: str) -> None:
-        """Remove the entries of a key."""
+        """Remove the answers stored under a cache key."""
         await self._guarded_use(call, _FOREVER, self._forget, key)
 
     async def _guarded_use(
@@ -114,7 +114,7 @@ class GuardedCache:
         return answer
 
     def _leave(self, outage: Outage | None) -> None:
-        """End this caller's turn to probe the cache, so that another caller may probe it."""
+        """Give up the turn to probe the unreachable cache, so that another caller can take it."""
         if outage is not None:
             outage.turn.append(None)
 

@@ -1,4 +1,4 @@
-"""Hedged reads: a second request goes out if the first answer takes long."""
+"""Hedged reads: send a second request if the first answer takes too long."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 
 class _Try(NamedTuple):
-    """A concurrent request, and its result."""
+    """A request of several concurrent ones, and its result."""
 
     call: Call
     result: AttemptResult
 
 
 class Hedged:
-    """A step that runs its inner step again each time the delay passes without an answer.
+    """A step that runs its inner step once more each time no answer arrives within the delay.
 
     Each extra request is admitted and recorded like an attempt, but never waits for admission. The
     concurrent requests share no state, because a losing one may continue for a while.
@@ -38,7 +38,7 @@ class Hedged:
         self._inner = inner
 
     async def __call__(self, call: Call) -> AttemptResult:
-        """Return the first good answer; if there is none, the result of the first request."""
+        """Return the first successful answer; if there is none, the result of the first request."""
         lead = call.racer()
         extras = [call.racer(number) for number in range(1, self._config.max_extra + 1)]
         of_lead: list[AttemptResult] = []

@@ -1,4 +1,4 @@
-"""Idempotency keys: claim the key, act, and settle it, so that each key has one effect."""
+"""Idempotency keys: a call claims its key, acts, and stores the answer for later repeats."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ _UNCLAIMED: Final = (IdempotencyConflict, IdempotencyInProgress, OutcomeUnknown)
 
 @attrs.frozen(kw_only=True)
 class KeyRules:
-    """The rules for all keys that are used in the same way, prepared once.
+    """The rules for all keys that are used in the same way, which is worked out once.
 
     Attributes:
         target: vendor and account that the key is sent to.
@@ -111,18 +111,18 @@ class Once(NamedTuple):
 
     @property
     def lookup(self) -> str:
-        """Description of the thing to look up when the outcome is unknown."""
+        """Description of the payment or object to look up when the outcome is unknown."""
         return self.rules.lookup(self.key)
 
 
 class NotSentError(ConnectorError):
-    """An error that nothing was sent, because this caller may only continue an earlier call."""
+    """Raised instead of sending, because this caller may only continue an earlier call."""
 
 
 async def act_once(
     core: Core, call: Call, once: Once, act: Callable[[], Awaitable[Ending]]
 ) -> Ending:
-    """Act under the key, or return the answer that is stored for it.
+    """Claim the key and act, or return the answer that an earlier call stored for the key.
 
     Raises:
         IdempotencyConflict, IdempotencyInProgress, OutcomeUnknown: as the key's state demands.
@@ -150,7 +150,7 @@ async def act_once(
 async def act_under(
     core: Core, call: Call, once: Once, claim: Held, act: Callable[[], Awaitable[Ending]]
 ) -> Ending:
-    """Act under a claim, and settle it.
+    """Act while holding a key's claim, and store the outcome under the key.
 
     The caller that made the claim gives it up if this function raises, because an interruption may
     come before the function's first line.
@@ -205,17 +205,17 @@ def _key_admission() -> type[KeyAdmission]:
 
 
 def held(call: Call, once: Once, fence: int) -> Held:
-    """Return the claim that was made at once; it lasts for the whole call."""
+    """Return a claim that one command made at once; it lasts until the call's deadline."""
     return Held(once.at, fence, ttl=once.rules.ttl, until=call.deadline)
 
 
 def _may_send(reach: Reach, verdict: Verdict) -> bool:
-    """Return whether a caller of this reach may send after this verdict."""
+    """Return whether a caller may send a request, after the store's verdict on its key."""
     return reach is Reach.FRESH or (reach is Reach.AGAIN and verdict is Verdict.ASK_AGAIN)
 
 
 def _unanswered(call: Call, once: Once, error: Exception) -> Exception:
-    """Return the error of a call without an answer.
+    """Return the error of a call that ends without an answer from the service.
 
     It is an unknown outcome if a repeat of the key could not find out what happened.
     """
@@ -230,7 +230,7 @@ def _unanswered(call: Call, once: Once, error: Exception) -> Exception:
 
 
 def given_up(call: Call, claim: Held) -> Settle:
-    """Return the settlement of a claim without an answer.
+    """Return the command that ends a claim whose request got no answer.
 
     The key becomes free if certainly nothing was done, and unknown otherwise.
     """
@@ -278,7 +278,7 @@ async def _claim(core: Core, call: Call, once: Once, owner: int) -> tuple[Claime
 
 
 async def _ask(core: Core, call: Call, once: Once, owner: int) -> tuple[Claimed, int]:
-    """Claim the key once for each target that it may have been sent to.
+    """Claim the key; if it may have been sent to several regions, claim it for each in turn.
 
     Return the claim, and the end of its lease in nanoseconds of the local clock.
     """
@@ -301,7 +301,7 @@ async def _ask(core: Core, call: Call, once: Once, owner: int) -> tuple[Claimed,
 
 
 def _claim_of(core: Core, call: Call, once: Once, owner: int, target: str) -> Claim:
-    """Return the command that claims a key for the rest of the call."""
+    """Return the command that claims a key until the end of the call."""
     rules = once.rules
     # Rounded up, so that no claim ends before its holder.
     term = -(-max(0, call.remaining(core)) // 1000) + _MARGIN
@@ -318,7 +318,7 @@ def _claim_of(core: Core, call: Call, once: Once, owner: int, target: str) -> Cl
 
 
 def _in_progress(core: Core, wait: int) -> IdempotencyInProgress:
-    """Return the error while another caller holds the claim, for `wait` microseconds at most."""
+    """Return the error for a key that another caller holds, for `wait` microseconds at most."""
     return IdempotencyInProgress(
         "Another caller is working on this key.",
         retry_at=core.utc() + timedelta(seconds=wait / SECOND),
@@ -326,7 +326,7 @@ def _in_progress(core: Core, wait: int) -> IdempotencyInProgress:
 
 
 def replayed(core: Core, call: Call, once: Once, stored: Any) -> Ending:
-    """Return the ending that is stored for a key."""
+    """Return the stored answer of an earlier call as the result of this one."""
     call.replayed = True
     if core.observers:
         call.emit(core, IdempotencyReplayed)
@@ -356,7 +356,7 @@ def replayed(core: Core, call: Call, once: Once, stored: Any) -> Ending:
 
 
 async def completed(core: Core, call: Call, once: Once, claim: Held, value: Any) -> Ending:
-    """Store the value of a success under its key, and return the ending of the call."""
+    """Store a success under its key, and return the result of the call."""
     try:
         answer = ("value", once.rules.encode(value))
     except Exception as error:  # noqa: BLE001 - whatever a user's value raises when it is copied
@@ -369,7 +369,7 @@ async def completed(core: Core, call: Call, once: Once, claim: Held, value: Any)
 
 
 def settled_at_once(core: Core, once: Once, claim: Held, response: Response) -> bool:
-    """Return whether a store that answers at once stored a response under its claim.
+    """Store a response under its claim, if the store answers at once; return whether it did.
 
     If it did not, the flow stores the response, or finds out why that is impossible.
     """
@@ -402,7 +402,7 @@ async def _keep_refusal(
 async def _store_answer(
     core: Core, call: Call, once: Once, claim: Held, answer: tuple[str, Any]
 ) -> Settled | None:
-    """Store the answer.
+    """Store the answer under its key, and end the claim.
 
     Return None if the store is unreachable, so that the outcome stays unknown.
     """
@@ -442,7 +442,7 @@ async def _settle(core: Core, call: Call, command: Settle) -> Settled:
 def _settle_at_once(
     core: Core, call: Call, command: Settle, ask: Callable[[Settle, float | None], Any]
 ) -> Settled:
-    """Settle a claim as `_settle` does, in a store that never makes its callers wait."""
+    """End a claim as `_settle` does, in a store that never makes its callers wait."""
     try:
         return ask(command, call.afterwards(core))  # type: ignore[no-any-return]  # as Settle says
     except BaseException:
@@ -451,7 +451,7 @@ def _settle_at_once(
 
 
 def _is_final(error: Exception, call: Call, once: Once) -> TypeGuard[VendorRejected]:
-    """Return whether the service understood and refused, so that another attempt is pointless.
+    """Return whether the service understood and refused the request, so that a retry is useless.
 
     After an attempt with a lost answer, only a vendor that knows keys can refuse for good. Even
     then, a conflict may mean that it is still working on that attempt.
@@ -462,7 +462,7 @@ def _is_final(error: Exception, call: Call, once: Once) -> TypeGuard[VendorRejec
 
 
 def _unknown_error(once: Once, wait: int = 0) -> OutcomeUnknown:
-    """Return the error of a key whose request may still be in progress for `wait` microseconds."""
+    """Return the error for a key whose request may still run, for `wait` microseconds at most."""
     remedy = f"Look up {once.lookup}, then settle the key; do not repeat it before."
     if wait:
         remedy += (

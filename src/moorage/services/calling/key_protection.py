@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class KeyProtection:
-    """Protects the keys of one manager, with rules that are prepared for each service and use."""
+    """Prepares the protection of keys for one manager, with rules for each service and use."""
 
     def __init__(self, core: Core) -> None:
         self._core = core
@@ -56,7 +56,7 @@ class KeyProtection:
     def _rules_of(
         self, service: Service, use: KeyUse, *, response: bool, repeatable: bool
     ) -> KeyRules:
-        """Return the rules for the keys of one kind of calls, made when first used."""
+        """Return the rules for the keys of one kind of calls, creating them at the first use."""
         kind = (service.name, use.repeats, response, repeatable)
         rules = self._rules.get(kind)
         if rules is None:

@@ -1,4 +1,4 @@
-"""The beginning and the end of a call, around its attempts."""
+"""The beginning and the end of every call: its plan, key, slot, fallback and events."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ _NOT_MASKED: Final = (
 
 
 class CallLifecycle(ManualOperations):
-    """Begins calls, runs everything around their attempts, and reports their ends."""
+    """Begins calls, runs their attempts, and reports their ends to the observers."""
 
     _contract: ContractCall | None = None
 
@@ -61,7 +61,7 @@ class CallLifecycle(ManualOperations):
         timeout: float | None,
         request: Any = None,
     ) -> int | None:
-        """Check, before the first call of a process, that the store belongs to this environment.
+        """Check before the first call that the store belongs to this environment.
 
         The store may use half of the call's time for this check. The other half is for the call
         itself, which continues even if the store does not answer.
@@ -94,7 +94,7 @@ class CallLifecycle(ManualOperations):
         idempotency_key: str | None = None,
         operation: OperationTraits | None = None,
     ) -> Call:
-        """Find the plan of a call, and start the call's deadline."""
+        """Return the state of a new call, with its plan, and start its deadline."""
         core = self.core
         matched_request = None if request is _NO_REQUEST else request
         try:
@@ -150,7 +150,7 @@ class CallLifecycle(ManualOperations):
                 core.tell(event)
 
     async def _finish(self, call: Call, once: Once | None, step: AttemptStep) -> Ending:
-        """Run everything after planning, and notify the observers."""
+        """Run the attempts of a planned call under its key, and notify the observers of the end."""
         core, plan = self.core, call.plan
         try:
             try:
@@ -173,7 +173,7 @@ class CallLifecycle(ManualOperations):
             raise
 
     async def _fallen_back(self, call: Call, fallback: Fallback, error: ConnectorError) -> Ending:
-        """Run the fallback.
+        """Run the service's fallback in place of a failed call, and return its value.
 
         If the fallback fails too, the first error becomes the context of its error.
         """
@@ -190,7 +190,7 @@ class CallLifecycle(ManualOperations):
         return value, None
 
     def _end_of_call(self, call: Call, value: Any, error: Exception | None) -> Ending:
-        """Mark the error of the call, if any, and report the end of the call."""
+        """Complete the call's error, if any, and report the end of the call to the observers."""
         core = self.core
         if isinstance(error, ConnectorError):
             call.sign(core, error)
@@ -201,7 +201,7 @@ class CallLifecycle(ManualOperations):
         return value, error
 
     def broken_off(self, call: Call | None, error: BaseException) -> None:
-        """Notify the observers that a call was interrupted or broke, unless it had ended."""
+        """Notify the observers that a call was interrupted, unless its end was reported before."""
         if call is None or call.ended or not self.core.observers:
             return
         call.ended = True
@@ -227,7 +227,7 @@ class CallLifecycle(ManualOperations):
 def checked_span(
     plan: Plan, timeout: float | None, request_id: str | None, subject: str | None
 ) -> int:
-    """Return the nanoseconds for a whole call, after checking its options."""
+    """Check the options of a call, and return the nanoseconds that it may take."""
     if request_id is not None:
         checked_name(request_id, "request_id")
     if subject is not None:

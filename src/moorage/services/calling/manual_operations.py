@@ -40,7 +40,7 @@ _CIRCUIT_ACTS: Final = {
 
 @attrs.frozen(kw_only=True)
 class ManualAct:
-    """An act by hand, for the audit trail.
+    """An action that a person takes by hand, as the audit trail records it.
 
     Attributes:
         act: the name of the act, such as "circuit.open".
@@ -59,7 +59,7 @@ class ManualAct:
 
 
 async def recorded(core: Core, act: ManualAct, perform: Callable[[], Awaitable[R]]) -> R:
-    """Record an act and then do it; record the failure too if it fails.
+    """Record an action in the audit trail, carry it out, and record a failure too.
 
     Raises:
         ConnectorError: the act could not be recorded, and was not done.
@@ -160,7 +160,7 @@ class ManualOperations:
         actor: str | None = None,
         reason: str = "",
     ) -> float:
-        """End the pause that a vendor's answer imposed on a service's limits.
+        """End the pause of a service's limits that a vendor's answer caused.
 
         Granted calls stay granted, and no tokens are returned.
 
@@ -273,7 +273,7 @@ class ManualOperations:
 
 
 def _subject(kind: str, *parts: str | None) -> str:
-    """Return the name of a subject in the audit trail, such as "circuit of vat/acme"."""
+    """Return the name under which the audit trail lists a thing, such as "circuit of vat/acme"."""
     return f"{kind} {'/'.join(part for part in parts if part)}"
 
 

@@ -143,7 +143,7 @@ class Plans:
 
     @contextmanager
     def named(self, service: object, endpoint: object) -> Generator[None, None, None]:
-        """Add the service and the operation to any error raised in the block."""
+        """A context manager that adds the service and the operation to errors of its block."""
         try:
             yield
         except ConnectorError as error:

@@ -1,4 +1,4 @@
-"""The choice of the region for each attempt, for services with several regions."""
+"""The choice of a region for each attempt, for services that have several."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class Route:
-    """The regions that one call may use, and those it has used.
+    """The regions that one call may use, and those that it has tried.
 
     Attributes:
         whole: plan of the service without a region.
@@ -54,7 +54,7 @@ class Route:
     async def first(
         self, core: Core, call: Call, step: AttemptStep, *, on_fast_path: bool
     ) -> AttemptResult:
-        """Make the first attempt, in the best region that admits it."""
+        """Make the first attempt, in the preferred region whose circuit admits it."""
         # A key that was sent before stays in its region.
         plans = self._other_plans(core, call) or (call.plan,)
         ask = _as_planned if on_fast_path else _as_it_stands
@@ -72,7 +72,7 @@ class Route:
     def away(
         self, core: Core, call: Call, error: Exception, retry_after: float | None
     ) -> Away | None:
-        """Return the regions to try after `error`; None if there are none."""
+        """Return the regions in which to continue after `error`; None if there are none."""
         is_rate_limit = isinstance(error, RateLimitExceeded)
         if retry_after is not None:
             self._busy[_name(call)] = core.nanoseconds() + int(retry_after * 1e9)
@@ -87,7 +87,7 @@ class Route:
         )
 
     async def beside(self, core: Core, call: Call, number: int, step: AttemptStep) -> AttemptResult:
-        """Make attempt `number` of several that run concurrently."""
+        """Make attempt `number` of several concurrent ones, preferably in a region of its own."""
         own_plan = call.plan
         other_plans = self._other_plans(core, call, acted=True)
         turn = number % len(other_plans) if other_plans else 0
@@ -102,7 +102,7 @@ class Route:
         ask: Callable[[Core, Call], Admission | None],
         step: AttemptStep,
     ) -> AttemptResult:
-        """Attempt in the first region that admits it; else return the refusal that ends first."""
+        """Make the attempt in the first region that admits it; else return the shortest refusal."""
         refusals: list[ConnectorError] = []
         # A refusal by one circuit does not end the call.
         call.undecided = True
@@ -135,7 +135,7 @@ class Route:
 
 @attrs.frozen
 class Away:
-    """The regions in which an attempt may continue after a failure.
+    """The other regions in which a call may continue after a failed attempt.
 
     Attributes:
         plans: plans of the regions to try, in order.
@@ -150,7 +150,7 @@ class Away:
     retry_after: float | None
 
     async def go(self, core: Core, call: Call, step: AttemptStep) -> AttemptResult | None:
-        """Make another attempt in one of these regions; return None if none admits it."""
+        """Make another attempt in one of the other regions; return None if none admits it."""
         own_plan = call.plan
         result = await self._route.in_any(core, call, self.plans, _as_a_retry, step)
         if not _kept_out(result):
@@ -160,7 +160,7 @@ class Away:
 
 
 def _kept_out(result: AttemptResult) -> bool:
-    """Return whether no region's circuit admitted the attempt."""
+    """Return whether the circuits of all regions refused the attempt."""
     return result.refused and isinstance(result.error, CircuitBreakerOpen)
 
 
@@ -169,7 +169,7 @@ def _name(call: Call) -> str:
 
 
 def _end_of_refusal(error: Exception | None) -> int:
-    """Return the end of a refusal in nanoseconds of the local clock; one by hand has no end."""
+    """Return when a refusal ends, by the local clock; a circuit opened by hand has no end."""
     due_times = error.due if isinstance(error, ConnectorError) else None
     return due_times[1] if isinstance(due_times, tuple) else FOREVER * 1000
 

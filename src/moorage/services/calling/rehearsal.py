@@ -27,7 +27,7 @@ def rehearsed(
     tenant: str | None = None,
     request_id: str | None = None,
 ) -> DryRun:
-    """Report a request to the observers, and return the error which says that it was not sent.
+    """Report a request to the observers, and return the error that says it was not sent.
 
     Args:
         core: the ports.

@@ -56,7 +56,7 @@ _LARGE: Final = 262_144
 
 
 class Calling(FastPathSteps):
-    """The operations of a manager."""
+    """The calls that a manager can make: requests, batches, streams and functions."""
 
     _rehearses = False
     _parse: Parse | None = None
@@ -253,7 +253,7 @@ class Calling(FastPathSteps):
         return value_of(self._end_of_call(call, None, bare(refusal)))  # type: ignore[no-any-return]  # it is raised
 
     async def _streamed(self, call: Call, streaming: Streaming) -> Stream:
-        """Return the stream once its observers are set; if that fails, release its slots."""
+        """Return a stream whose observers are set; if that fails, release its slots and raise."""
         try:
             stream: Stream = value_of(await self._finish(call, None, streaming))
             stream.handed_over = True
@@ -278,7 +278,7 @@ class Calling(FastPathSteps):
         operation: OperationTraits | None = None,
         on_finished: Callable[[Call], object] = lambda _: None,
     ) -> Ending:
-        """Protect a function or an operation, and return its ending.
+        """Run a function or an operation with all protections, and return its result.
 
         `step` makes one attempt, and `on_finished` receives the finished call.
         """
@@ -322,7 +322,7 @@ class Calling(FastPathSteps):
         return ending
 
     def rehearsing(self) -> Calling:
-        """Return a copy of this object that sends nothing that has an effect."""
+        """Return a copy of this object that only reports requests with an effect."""
         flows = copy(self)
         flows.single = None
         flows._rehearses = True  # noqa: SLF001 - of our own kind
@@ -335,7 +335,7 @@ class Calling(FastPathSteps):
         use: KeyUse = AS_USUAL,
         contract: ContractCall | None = None,
     ) -> Self:
-        """Return a copy of this object for a caller that also reads the answers.
+        """Return a copy of this object that parses each answer with a function of the contract.
 
         `parse` reads a successful answer. If it cannot read an answer, the attempt has failed with
         an unknown outcome, and the answer is not stored under the key. `witness` records the
@@ -352,7 +352,7 @@ class Calling(FastPathSteps):
 
     @property
     def rehearses(self) -> bool:
-        """True if no request that has an effect is sent."""
+        """True if requests with an effect are only reported."""
         return self._rehearses
 
     def _check(
@@ -362,7 +362,7 @@ class Calling(FastPathSteps):
         key: str | None,
         operation: OperationTraits | None = None,
     ) -> None:
-        """Stop a rehearsal before it sends anything that has a key or is not safe."""
+        """In a rehearsal, stop before sending a request that has a key or is not safe."""
         if not self._rehearses:
             return
         is_safe = request.method.safe if request is not None else True
@@ -389,7 +389,7 @@ class Calling(FastPathSteps):
         request: Request,
         compare: Callable[[Request], bytes | Fingerprint],
     ) -> bytes | Fingerprint:
-        """Return the fingerprint of a request with a large body, computed beside an event loop."""
+        """Return the fingerprint of a request whose body is too large to hash in the event loop."""
         try:
             return await self.core.aside(lambda: compare(request))  # type: ignore[no-any-return]  # as computed
         except BaseException as error:
@@ -404,7 +404,7 @@ class Calling(FastPathSteps):
         code: bytes | Fingerprint | None,
         use: KeyUse,
     ) -> tuple[Once | None, AttemptStep]:
-        """Return the protection of a request's key, if it has one, and the step that sends it."""
+        """Return the step that sends a request, and the protection of its key if it has one."""
         plan = call.plan
         call.repeatable = is_repeatable(plan, request)
         protection = None
@@ -428,7 +428,7 @@ class Calling(FastPathSteps):
 
 @cache
 def _caching() -> Callable[[Core, Call, Request], Exchange]:
-    """Return the function that makes the steps of calls to services with a cache policy.
+    """Return the function that adds a cache to calls; its module is imported on first use.
 
     It is imported late, because few services have a cache policy.
     """
@@ -446,7 +446,7 @@ def _nowhere() -> ConfigurationError:
 
 
 def _is_read(plan: Plan, request: Request) -> bool:
-    """Return whether a request may be sent twice at once; a write could overtake a later one."""
+    """Return whether a request only reads, so that two copies may be sent at once."""
     is_idempotent = plan.repeatable if request.idempotent is None else request.idempotent
     return request.replayable and (request.method.safe if is_idempotent is None else is_idempotent)
 

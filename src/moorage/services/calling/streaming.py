@@ -1,4 +1,4 @@
-"""Streaming: an answer is read in pieces, under the same protections as a call."""
+"""Streams: the caller reads an answer in pieces, with the same protections as a call."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _ERROR_BODY = 65_536
 
 
 class Streaming(Exchange):
-    """The step that opens an answer and returns its body as a stream."""
+    """The step that sends a request and returns the body of the answer as a stream."""
 
     __slots__ = ("_at", "_call", "_opened")
 
@@ -40,7 +40,7 @@ class Streaming(Exchange):
         call.hurried = call.open_ended = True
 
     async def __call__(self, call: Call) -> AttemptResult:
-        """Open the answer; a failure is read and judged here."""
+        """Send the request and return the stream; a failure's body is read and judged here."""
         core = self._core
         incoming = None
         try:
@@ -97,7 +97,7 @@ class Streaming(Exchange):
             del request, url
 
     def let_go(self) -> None:
-        """Release the permit and the slot of a stream that will not start."""
+        """Give back the permit and the slot of a stream that will not start."""
         if self._opened is not None:
             self._opened.settle()
         elif self._call.plan.bulkhead is not None:
@@ -162,7 +162,7 @@ class Stream:
             del failure
 
     def settle(self) -> None:
-        """Close the stream.
+        """Close the stream, and give back its permit and slot.
 
         Closing again does nothing. If it is closed before the last byte, the circuit counts neither
         a success nor a failure.

@@ -61,7 +61,7 @@ _NO_VALUES: Final = frozenset({"extra", "source"})
 
 
 def nothing_done(error: ConnectorError, wire: VendorWire) -> bool:
-    """Return whether the vendor certainly did nothing, so that another one may do the operation."""
+    """Return whether the vendor certainly did nothing, so that another vendor may be asked."""
     return (
         (isinstance(error, _ELSEWHERE) or _gives_no_token(error))
         and not isinstance(error, DestinationRefused)
@@ -71,7 +71,7 @@ def nothing_done(error: ConnectorError, wire: VendorWire) -> bool:
 
 
 def refuses_value(error: ConnectorError, wire: VendorWire) -> bool:
-    """Return whether the vendor's code refused an argument before anything was sent.
+    """Return whether this vendor's code refused an argument before anything was sent.
 
     Another vendor may accept the argument. Two kinds of refusals do not count: a wrong option of a
     single vendor, which is the caller's mistake, and a source that was already read.
@@ -82,7 +82,7 @@ def refuses_value(error: ConnectorError, wire: VendorWire) -> bool:
 
 
 def _gives_no_token(error: ConnectorError) -> bool:
-    """Return whether the vendor's authorisation server is failing at the moment."""
+    """Return whether the vendor's authorisation server is failing, so that no token can be got."""
     return isinstance(error, CredentialRefreshFailed) and error.retryable
 
 
@@ -107,7 +107,7 @@ class Dispatcher:
     safety: Safety = attrs.field(factory=Safety)
 
     def about(self, subject: str) -> Dispatcher:
-        """Return a dispatcher for operations about one person's data."""
+        """Return a dispatcher whose operations are recorded as data about this person."""
         return attrs.evolve(self, subject=subject)
 
     async def execute(
@@ -143,7 +143,7 @@ class Dispatcher:
         key: str | None = None,
         timeout: float | None = None,
     ) -> R:
-        """Execute an operation on an existing object, at the account of its reference."""
+        """Execute an operation on an existing object, at the account that the reference names."""
         timeout = maybe_seconds(timeout, "timeout")
         account, own_ref = self.directory.find(ref, operation)
         wire = self._wire(account, operation, timeout, key)
@@ -168,7 +168,7 @@ class Dispatcher:
         operation: str | None = None,
         key: str | None = None,
     ) -> VendorWire:
-        """Return a wire to an account; in a rehearsal it sends nothing."""
+        """Return a wire to an account for one operation; in a rehearsal the wire sends nothing."""
         return VendorWire(
             self.calling,
             account,
@@ -290,7 +290,7 @@ class Dispatcher:
         vendor: Vendor,
         *refs: Ref,
     ) -> R:
-        """Execute an operation; add the account and the operation to an error that names none.
+        """Execute an operation at one account, and name both in errors that name none.
 
         If an earlier step may have had an effect, the error never claims that nothing was done.
         """
@@ -347,6 +347,6 @@ class Dispatcher:
 
 
 async def _move(ownership: KeyOwnership | None, account: Account) -> None:
-    """Record the next account of an effect with a key, before anything is sent there."""
+    """Record that the effect of a key moves to the next account, before anything is sent there."""
     if ownership is not None:
         await ownership.move(account.name)

@@ -1,4 +1,4 @@
-"""The email operations that need more than one call."""
+"""The email operations that need more code than sending one request."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ class EmailFlows(Flows, EmailContract):
         return [next(results) if refusal is None else Result(error=refusal) for refusal in refusals]
 
     async def _batch(self, operation: RoutingRequest, key: str | None) -> int:
-        """Return the number of recipients per chunk; with a key, the number of its first use.
+        """Return the number of recipients per request; a repeated key keeps its first number.
 
         So the chunks of a key stay the same, even if another vendor has been configured since.
         """

@@ -1,4 +1,4 @@
-"""Declared operations, executed at the vendor that the configuration names."""
+"""The execution of declared operations at the vendor that the configuration names."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Flows(Contract):
         self._tenant = tenant
 
     def __init_subclass__(cls) -> None:
-        """Make the methods of the declared operations."""
+        """Create a method for each operation that the contract declares."""
         super().__init_subclass__()
         for operation in cls.operations().values():
             make = cls._page_flow if operation.target is Target.PAGE else cls._flow
@@ -94,7 +94,7 @@ class Flows(Contract):
 
     @classmethod
     def _page_flow(cls, operation: Operation) -> Callable[..., Coroutine[Any, Any, Any]]:
-        """Return the method that gets a page of a list, from the account that has the list."""
+        """Return a method that gets one page of a list, from the account that holds the list."""
 
         @wraps(operation.plan)
         async def flow(self: Flows, /, *values: Any, **options: Any) -> Any:
@@ -135,7 +135,7 @@ class Flows(Contract):
         country: str | None = None,
         currency: str | None = None,
     ) -> RoutingRequest:
-        """Return the properties of an operation that decide its route."""
+        """Return the properties of an operation by which the configuration chooses its account."""
         return shared_request(
             self.kind, operation, self._tenant, frozenset(needs), country, currency
         )

@@ -1,4 +1,4 @@
-"""The payment operations: the register of what moves money, and those with several requests."""
+"""The payment operations that need more than one request, and the register of payments."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class PaymentsFlows(Flows, PaymentsContract):
 
     @classmethod
     def _flow(cls, operation: Operation) -> Callable[..., Coroutine[Any, Any, Any]]:
-        """Return the method of an operation.
+        """Return the method that executes this operation.
 
         An operation that moves money is registered before it is sent.
         """
@@ -124,7 +124,7 @@ class PaymentsFlows(Flows, PaymentsContract):
         return flow
 
     async def follow_up(self, event: PaymentEvent, *, timeout: float | None = None) -> PaymentEvent:
-        """Complete an event: if it only hints at a change, get the payment from the vendor.
+        """Return an event with all fields; if it only names a payment, get that from the vendor.
 
         Only the id is read from such a hint, so a forged one can only cause a look-up of the truth.
 
@@ -165,7 +165,7 @@ class PaymentsFlows(Flows, PaymentsContract):
     async def _check_rest(
         self, vendor: PaymentsVendor, key: str, ref: Ref, amount: Money | None
     ) -> None:
-        """Refuse to refund the remaining amount if the vendor cannot tell it.
+        """Refuse a refund of the remaining amount if the vendor cannot say what remains.
 
         The key of the first refund of such a payment is recorded. If another refund came first,
         the rest is less than the original amount, which is all that the reference records.
@@ -244,7 +244,7 @@ class PaymentsFlows(Flows, PaymentsContract):
     async def _matching_payments(
         self, charge: Charge, since: datetime, account: str | None, timeout: float | None
     ) -> list[Payment]:
-        """Return the payments since a time that have the reference and the amount of a charge."""
+        """Return the vendor's payments since a time that have a charge's reference and amount."""
         query, next_page, matches = PaymentQuery(since=since), None, list["Payment"]()
         while True:
             page = await self.payments(query, after=next_page, account=account, timeout=timeout)
@@ -280,7 +280,7 @@ def _required_key(key: str | None) -> str:
 
 
 async def _refused_alike(step: Awaitable[R]) -> R:
-    """Await an operation on a payment; unify the type of its refusal across vendors.
+    """Await an operation on a payment; give refusals the same type for all vendors.
 
     The arguments were checked before, so a refusal as "invalid" concerns the payment's state, or an
     amount that it does not have.
@@ -296,7 +296,7 @@ async def _refused_alike(step: Awaitable[R]) -> R:
 async def _check_currency(
     vendor: PaymentsVendor, wire: Wire, ref: Ref, amount: Money | None = None
 ) -> None:
-    """Refuse a currency other than the payment's, before anything is sent."""
+    """Refuse an amount in another currency than the payment's, before anything is sent."""
     if amount is None:
         return
     currency = ref.other("currency")

@@ -1,4 +1,4 @@
-"""The shipping operations that need more than one call or change the vendor's answer."""
+"""The shipping operations that need more code than one request."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The file operations that need more than one call or change the vendor's answer."""
+"""The file operations that need more code than one request."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ class StorageFlows(Flows, StorageContract):
         )
 
     async def abort_upload(self, ref: Ref | str, *, timeout: float | None = None) -> None:
-        """Delete the parts of an unfinished upload; a missing one is not an error."""
+        """Delete the parts of an unfinished upload; do nothing if there is no such upload."""
 
         async def perform(vendor: StorageVendor, wire: Wire, ref: Ref) -> None:
             await vendor.abort(wire, _upload(ref))
@@ -367,7 +367,7 @@ class StorageFlows(Flows, StorageContract):
         *,
         effect: bool | None = None,
     ) -> R:
-        """Execute an operation on an object, at the account of its reference or the routed one."""
+        """Execute an operation on an object, at its own account or the one of the configuration."""
         operation = attrs.evolve(self._request(verb, needs), effect=effect)
         if isinstance(key, Ref):
 

@@ -1,4 +1,4 @@
-"""Dispatchers of tenants, whose configuration is read from a source and regularly refreshed.
+"""Dispatchers of tenants, made from configuration that is read from the host's source.
 
 Laws:
 
@@ -33,7 +33,7 @@ _MOST_TENANTS: Final = 10_000
 
 @attrs.define
 class _CachedTenant:
-    """A tenant in the cache: a version of its tables, and the dispatcher made from them."""
+    """A tenant in the cache: the version of its configuration, and its dispatcher."""
 
     version: str | int | None
     tables: Mapping[str, Any] | None = attrs.field(repr=False)
@@ -45,7 +45,7 @@ class _CachedTenant:
 
 @attrs.frozen(kw_only=True)
 class TenantLookup:
-    """The functions and times with which tenants are looked up.
+    """The functions that look up and build tenants, and the times for which they are cached.
 
     Attributes:
         version, tables: operations of the port.
@@ -62,14 +62,14 @@ class TenantLookup:
 
 
 class TenantDispatchers:
-    """The dispatchers of tenants that are looked up."""
+    """The dispatchers of tenants whose configuration is looked up when first needed."""
 
     def __init__(self, lookup: TenantLookup) -> None:
         self._lookup = lookup
         self._cached: Bounded[str, _CachedTenant] = Bounded(_MOST_TENANTS)
 
     async def dispatcher_of(self, base: Dispatcher, tenant: str) -> Dispatcher:
-        """The dispatcher of a tenant.
+        """Return the dispatcher of a tenant, looking the tenant up if necessary.
 
         Args:
             base: dispatcher for everybody.
@@ -85,7 +85,7 @@ class TenantDispatchers:
         return dispatcher
 
     async def serving(self, base: Dispatcher, tenant: str) -> Dispatcher | None:
-        """The dispatcher of a tenant named in a webhook's URL; None if the tenant is unknown.
+        """Return the dispatcher of the tenant in a webhook's URL; None if the tenant is unknown.
 
         Anybody can invent names at a webhook endpoint. So an unknown tenant is not cached, because
         it could replace a real one in the cache.
@@ -108,7 +108,7 @@ class TenantDispatchers:
         return await self._current(base, tenant)
 
     def cached(self, tenant: str) -> Dispatcher | None:
-        """The cached dispatcher of a tenant; None if it was not looked up."""
+        """Return the cached dispatcher of a tenant; None if the tenant has not been looked up."""
         cached = self._cached.get(tenant)
         return None if cached is None else cached.dispatcher
 

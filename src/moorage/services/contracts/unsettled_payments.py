@@ -1,4 +1,4 @@
-"""Payments with an unknown outcome: listed, settled by asking the vendor, or closed by a person."""
+"""Payments whose outcome is unknown: list them, settle them by a look-up, or close them."""
 
 from __future__ import annotations
 
@@ -87,15 +87,15 @@ _STEPS: Final = {
 
 
 class _Settling(PaymentsFlows):
-    """The payment operations that the settlement of one effect uses."""
+    """The payment operations with which one lost payment is looked up."""
 
     async def look_up(self, lost: Unsettled, unknown: ConnectorError) -> Payment:
-        """Return the payment that the effect led to, and settle its key."""
+        """Find the payment that a lost request created, and store the outcome under its key."""
         return await self._look_up(lost, unknown, None)
 
 
 class _OpenEffect:
-    """An open effect, with its data in the register."""
+    """A payment operation whose outcome is unknown, with its record in the register."""
 
     def __init__(self, core: Core, opened: Open) -> None:
         self.opened = opened
@@ -121,7 +121,7 @@ class _OpenEffect:
         )
 
     def _next_step(self, dispatcher: Dispatcher | None) -> NextStep:
-        """Return the next step that can settle it; a person's if the vendor will not list it."""
+        """Return what can settle the operation next, such as a look-up or a person's decision."""
         step = self.step(dispatcher)
         if dispatcher is None or step is not NextStep.LOOK_UP:
             return step
@@ -137,12 +137,12 @@ class _OpenEffect:
 
     @property
     def pause(self) -> int:
-        """The microseconds before it is looked up again, if its outcome stays unknown."""
+        """Microseconds until this operation is looked up again, if its outcome stays unknown."""
         share = self.opened.age / SECOND * _SHARE
         return micros(min(max(_PAUSE, share), _LONGEST_PAUSE))
 
     def check_readable(self) -> None:
-        """Refuse to settle a payment whose stored request cannot be read here.
+        """Refuse to settle an operation whose stored request this process cannot read.
 
         The vendor's stored answer cannot be read either, and may say that it was done.
 
@@ -165,7 +165,7 @@ class _OpenEffect:
         return [configured[name] for name in self.record.accounts if name in configured]
 
     def step(self, dispatcher: Dispatcher | None) -> NextStep:
-        """Return the step that the settling job can take once the caller's time has passed."""
+        """Return the step that the settling job can take, once the caller's deadline is over."""
         if self.record.unreadable is not None:
             return NextStep.CIPHER
         accounts = [] if dispatcher is None else self.accounts(dispatcher)
@@ -187,7 +187,7 @@ class _OpenEffect:
 
 
 def _memory(service: Any) -> float:
-    """Return the seconds for which the same key may be sent again."""
+    """Return the seconds for which the vendor of a service remembers idempotency keys."""
     seconds: float = service.idempotency_ttl
     return (
         seconds if service.idempotency_memory is None else min(seconds, service.idempotency_memory)
@@ -214,7 +214,7 @@ class UnsettledFlows:
         ]
 
     async def settle(self, *, limit: int = 100) -> list[SettledPayment]:
-        """Settle up to `limit` operations, oldest first, if the vendors can tell their outcome."""
+        """Settle up to `limit` operations, oldest first, where the vendor can tell the outcome."""
         limit, settled_payments = count(limit, "limit"), list[SettledPayment]()
         for effect in await self._read():
             if not limit:
@@ -303,7 +303,7 @@ class UnsettledFlows:
         return effect.report(dispatcher)
 
     async def closed(self, effects: Iterable[tuple[str | None, str]]) -> list[bool]:
-        """Return for each operation (tenant and key) whether it is settled.
+        """Return for each operation, named by tenant and key, whether it is settled.
 
         Args:
             effects: the operations, at most some hundreds.
@@ -364,7 +364,7 @@ class UnsettledFlows:
     async def _settle_one(
         self, effect: _OpenEffect, dispatcher: Dispatcher, step: NextStep, reserved: Reserved
     ) -> SettledPayment | None:
-        """Return the outcome of an operation; None if the vendor cannot tell it now."""
+        """Settle an operation and return its outcome; None if the vendor cannot tell it now."""
         outcome_of = partial(SettledPayment, payment=effect.report(dispatcher))
         unknown_errors: list[ConnectorError] = [
             OutcomeUnknown("", service=account.name) for account in effect.accounts(dispatcher)
@@ -397,7 +397,7 @@ class UnsettledFlows:
     async def _look_up(
         self, effect: _OpenEffect, flows: _Settling, unknown: ConnectorError
     ) -> Payment:
-        """Return the payment that has our reference, and settle the key with it."""
+        """Find the payment that has our reference, and store it as the outcome of the key."""
         record = effect.record
         charge = None if record.request is None else record.request.values[0]
         if not isinstance(charge, Charge):
@@ -411,7 +411,7 @@ class UnsettledFlows:
         return await flows.look_up(lost_payment, unknown)
 
     async def _is_refused(self, effect: _OpenEffect, dispatcher: Dispatcher) -> bool:
-        """Return whether the stored answer proves that nothing was done.
+        """Return whether the answer stored for the key proves that the payment was not made.
 
         Raises:
             InvalidData: it says that it was done.
@@ -436,7 +436,7 @@ class UnsettledFlows:
     async def _receipt(
         self, effect: _OpenEffect, dispatcher: Dispatcher, flows: _Settling, receipt: Any
     ) -> Payment | Capture | Refund | Void:
-        """Return the receipt of an operation that was done."""
+        """Return the receipt of an operation that the vendor carried out."""
         operation = effect.record.operation
         kind: type[Payment | Capture | Refund | Void] = _RECEIPTS.get(operation, Payment)
         if isinstance(receipt, kind):
@@ -477,7 +477,7 @@ def _act(
     reason: str,
     after: Mapping[str, Any] | None = None,
 ) -> ManualAct:
-    """Return an act by hand on a payment, for the audit trail."""
+    """Return the audit trail's record of a person's action on a payment."""
     record = effect.record
     return ManualAct(
         act=f"payment.{act}",
@@ -494,7 +494,7 @@ def _act(
 
 
 def _is_final(error: ConnectorError) -> bool:
-    """Return whether another look-up cannot help.
+    """Return whether an error shows that looking again cannot help.
 
     This is so, for example, if the account may not list payments.
     """
@@ -502,7 +502,7 @@ def _is_final(error: ConnectorError) -> bool:
 
 
 async def _repeat(effect: _OpenEffect, dispatcher: Dispatcher, reach: Reach) -> Any:
-    """Repeat an operation under its key, within the actions that `reach` allows."""
+    """Repeat an operation under its key, as far as `reach` allows: look up, or send again."""
     request, record = effect.record.request, effect.record
     assert request is not None  # noqa: S101 - for the type checker: nothing unreadable gets here
     return await _call_again(dispatcher, record.tenant, record.key, request, reach)
@@ -516,7 +516,7 @@ async def _call_again(
 
 
 def _payment_ref(effect: _OpenEffect, accounts: list[Account], receipt: Ref | str) -> Ref:
-    """Return a reference at the account; the vendor's bare id is accepted too."""
+    """Return the reference of a payment; a person may have entered only the vendor's id."""
     names = {account.name for account in accounts}
     if isinstance(receipt, str) and receipt.count(":") < 2:
         request = effect.record.request
@@ -537,7 +537,7 @@ def _payment_ref(effect: _OpenEffect, accounts: list[Account], receipt: Ref | st
 async def _receipt_of(
     effect: _OpenEffect, flows: _Settling, account: Account, ref: Ref
 ) -> Payment | Capture | Refund | Void:
-    """Return the receipt for a reference, read from the vendor or made of the known fields."""
+    """Return the receipt of a payment, read from the vendor or made from the known fields."""
     operation, capabilities = effect.record.operation, account.vendor.capabilities
     report = effect.report(None)
     parent = report.payment
@@ -566,7 +566,7 @@ def _ref_at(at: Ref, id: str, /, **related: str | None) -> Ref:
 
 
 def _check_same(payment: Payment, amount: Money | None, reference: str | None) -> None:
-    """Refuse a payment that differs from the requested one."""
+    """Refuse a payment whose amount or reference differs from the request's."""
     for field, expected, actual in (
         ("amount", amount, payment.amount),
         ("reference", reference, payment.reference),

@@ -1,4 +1,4 @@
-"""The wire of one operation: access to an account's services, under one deadline."""
+"""The access that one operation has to its account's services, with one deadline."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _SECOND: Final = 1e9
 
 
 class VendorWire:
-    """The wire of one operation.
+    """Sends the requests of one operation to the services of its account.
 
     Args:
         calling: makes the calls.
@@ -95,7 +95,7 @@ class VendorWire:
         """True once a step may have changed something at the vendor."""
 
     def ref(self, id: str, /, **related: str | None) -> Ref:
-        """Make a reference of an object at this account."""
+        """Return a reference to an object at this account, by the vendor's id."""
         nonempty = {name: value for name, value in related.items() if value}
         return Ref(self.vendor, self.account, id, nonempty)
 
@@ -104,11 +104,11 @@ class VendorWire:
         return self._core.utc()
 
     def new_id(self) -> str:
-        """A new unique id."""
+        """Return a new unique id."""
         return self._core.new_id()
 
     async def credentials(self, to: str = "") -> Credentials | OAuthCredentials:
-        """The account's credentials, for signing something that is not sent."""
+        """Return the account's credentials, to sign text that is not sent now, such as a URL."""
         name = service_name(self.account, to)
         credentials = self._calling.plans.services[name].credentials
         if credentials is None:
@@ -125,7 +125,7 @@ class VendorWire:
         endpoint: str | None = None,
         parse: Callable[[Response], Any] | None = None,
     ) -> Any:
-        """Send a request; return the answer, or the result of `parse`.
+        """Send a request to a service of the account; return its answer, parsed by `parse`.
 
         Raises:
             ConfigurationError: the request has a key, but no `parse` that reads its answer.
@@ -169,7 +169,7 @@ class VendorWire:
         )
 
     def masked(self, outcome: R) -> R:
-        """Remove the sent credential from an error or from a list of results."""
+        """Mask the sent credential in an error, or in a list of results."""
         if not self._sent:
             return outcome
         results: object = outcome
@@ -225,7 +225,7 @@ class VendorWire:
         return bool(self._replays) and all(self._replays)
 
     def _next_use(self) -> KeyUse:
-        """The next step's use of its key; an operation that an earlier step began is completed."""
+        """Return the next step's use of the key; an operation once begun is completed."""
         begun = self._use.reach is Reach.AGAIN and self._replays
         return attrs.evolve(self._use, reach=Reach.FRESH) if begun else self._use
 
@@ -251,7 +251,7 @@ class VendorWire:
         return await self._core.every([_as_result(step) for step in steps], at_once=at_once)
 
     async def sleep(self, seconds: float) -> None:
-        """Wait for some seconds, within the deadline."""
+        """Sleep for some seconds, but not past the operation's deadline."""
         time_left = self._time_left()
         if time_left is not None and seconds > time_left:
             raise self._late_error()

@@ -1,4 +1,4 @@
-"""The ports that flows use, each as an awaitable or a plain callable."""
+"""The ports that flows use: each is an async function, or a plain function if it never waits."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ Step: TypeAlias = Callable[[], Awaitable[R]]
 
 
 def seconds_left(core: Core, until: int) -> float:
-    """Seconds that a store may take until `until`, which is in nanoseconds of the local clock.
+    """Return the seconds until `until`, a time of the local clock, as a limit for a store.
 
     A record that must be written gets a moment even if no time is left.
     """
@@ -43,11 +43,11 @@ def seconds_left(core: Core, until: int) -> float:
 
 
 def _tell_nobody(event: Event, then: Event | None = None, /) -> None:
-    """Ignore an event, because there is no observer."""
+    """Ignore an event, because the manager has no observers."""
 
 
 async def _in_place(work: Callable[[], R]) -> R:
-    """Run work that nobody else waits for meanwhile."""
+    """Run a computation directly, where no event loop has to go on meanwhile."""
     return work()
 
 
@@ -138,28 +138,28 @@ class Core:
 
     @property
     def claims_at_once(self) -> bool:
-        """True if one command can claim a key and admit an attempt, and nobody waits for it.
+        """True if one command of the store can claim a key and admit an attempt without a wait.
 
         A store whose claims are renewed outlives this process.
         """
         return not (self.ask is None or self.waits or self.apart or self.renewals.renews)
 
     def moment(self, due: int) -> datetime:
-        """The wall-clock time at which the local clock is at `due` nanoseconds."""
+        """Return the wall-clock time at which the local clock shows `due` nanoseconds."""
         return self.utc() + timedelta(0, 0, -((self.nanoseconds() - due) // 1000))
 
     def identify(self, started: int) -> CallIdentity:
-        """The identity of a call that started at this time of the local clock."""
+        """Return the identity of a call that started at this time of the local clock."""
         return self.identity(started, self.moment(started))
 
     def id_of(self, started: int) -> str:
-        """The correlation id of a call that started at this time and has no identity yet."""
+        """Return the id of a call that started at this time and has no identity yet."""
         return self.identify(started).request_id
 
     def identity(
         self, started: int, started_at: datetime, request_id: str | None = None
     ) -> CallIdentity:
-        """The identity of a call that started at this time of both clocks."""
+        """Return the identity of a call, from its start by the local and the wall clock."""
         identity = CallIdentity(started, started_at, self.late_id)
         if request_id is not None:
             identity.request_id = request_id

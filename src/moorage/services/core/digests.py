@@ -1,4 +1,4 @@
-"""Digest challenges of servers, which the next requests respond to."""
+"""The Digest challenges of servers, which the next requests have to answer."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _UNAUTHORIZED: Final = 401
 
 
 class DigestChallenges:
-    """The newest challenge of each base URL, and the number of requests that responded to it.
+    """The newest Digest challenge of each base URL, and how often requests have answered it.
 
     A server that knows a nonce no longer sends a new challenge, so a forgotten challenge costs only
     one request. Threads may share this object.
@@ -45,7 +45,7 @@ class DigestChallenges:
         return (challenge, number) if number <= self._last_count else None
 
     def learn(self, base_url: str, status: int, headers: Headers) -> bool | None:
-        """Remember the challenge or the next nonce of an answer.
+        """Remember the challenge in an answer, or the nonce that it announces for next time.
 
         Returns:
             None if the answer does not refuse the request with a challenge that can be responded

@@ -1,4 +1,4 @@
-"""Conversion of foreign exceptions that a port let through into errors of moorage.
+"""Errors of moorage for the exceptions that a host's adapter raised.
 
 A foreign exception may contain a secret, such as a URL, a header or a connection string. So only
 its class and the place in the adapter are reported, and it is not kept as a cause.
@@ -18,7 +18,7 @@ from moorage.errors import (
 
 
 def http_broke(error: Exception) -> ConnectionFailed:
-    """The error for an exception of an HTTP client; the fate of the request is unknown."""
+    """Return the error for an exception of an HTTP client; the request may have been processed."""
     kind = LocalFailure if is_internal(error) else ConnectionFailed
     return kind(
         f"The HTTP client raised {named(error)}.",
@@ -28,7 +28,7 @@ def http_broke(error: Exception) -> ConnectionFailed:
 
 
 def store_broke(error: Exception) -> StorageUnavailable:
-    """The error for an exception of a store; the fate of the command is unknown."""
+    """Return the error for an exception of a store; the command may have been carried out."""
     return StorageUnavailable(
         f"The store of the shared state raised {named(error)}.",
         remedy="Check that the store is up; its adapter must raise only StorageUnavailable.",
@@ -36,7 +36,7 @@ def store_broke(error: Exception) -> StorageUnavailable:
 
 
 def tenants_broke(error: Exception) -> StorageUnavailable:
-    """The error for an exception of the provider of tenants."""
+    """Return the error for an exception of the provider of tenants."""
     return StorageUnavailable(
         f"The provider of tenants raised {named(error)}.",
         remedy="Check that it can be reached; its adapter must raise only StorageUnavailable.",
@@ -44,7 +44,7 @@ def tenants_broke(error: Exception) -> StorageUnavailable:
 
 
 def cache_broke(error: Exception) -> StorageUnavailable:
-    """The error for an exception of a cache; its content is unknown."""
+    """Return the error for an exception of a cache; the cached answer is unknown."""
     return StorageUnavailable(
         f"The cache raised {named(error)}.",
         remedy="Check that the cache is up; its adapter must raise only StorageUnavailable.",
@@ -52,7 +52,7 @@ def cache_broke(error: Exception) -> StorageUnavailable:
 
 
 def no_credentials(error: Exception) -> CredentialNotFound:
-    """The error for an exception of a credential provider while reading."""
+    """Return the error for an exception of a credential provider while it read credentials."""
     return CredentialNotFound(
         f"The credential provider raised {named(error)}.",
         remedy="Check that its store is up; the provider must raise only CredentialNotFound.",
@@ -60,7 +60,7 @@ def no_credentials(error: Exception) -> CredentialNotFound:
 
 
 def no_token(error: Exception) -> CredentialNotFound:
-    """The error for an exception of a negotiator."""
+    """Return the error for an exception of a negotiator."""
     return CredentialNotFound(
         f"The negotiator raised {named(error)}.",
         remedy="Check that it has an identity; the negotiator must raise only CredentialNotFound.",
@@ -68,7 +68,7 @@ def no_token(error: Exception) -> CredentialNotFound:
 
 
 def not_refreshed(error: Exception) -> CredentialRefreshFailed:
-    """The error for an exception of a credential provider while renewing."""
+    """Return the error for an exception of a credential provider while it renewed credentials."""
     return CredentialRefreshFailed(
         f"The credential provider raised {named(error)}.",
         remedy="Check that renewing works; the provider must raise only CredentialRefreshFailed.",

@@ -1,4 +1,4 @@
-"""Nonces that servers require in proofs of possession."""
+"""Nonces that servers demand in proofs that a client possesses its key."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _MANY: Final = 1_000
 
 
 class Nonces:
-    """The newest nonce of each origin.
+    """The newest nonce of each server.
 
     A server that refuses a proof for a missing or old nonce sends a new one, so a forgotten nonce
     costs only one request.
@@ -28,11 +28,11 @@ class Nonces:
         self._nonces: Bounded[Origin | None, str] = Bounded(_MANY)
 
     def nonce_for(self, url: str) -> str | None:
-        """The nonce that the server of a URL requires, if known."""
+        """Return the nonce that the server of a URL demands; None if none is known."""
         return self._nonces.get(origin_of(url)) if self._nonces else None
 
     def learn(self, url: str, headers: Headers) -> bool:
-        """Store the nonce of an answer; return True if the answer has one."""
+        """Remember the nonce in an answer; return True if the answer has one."""
         nonce = nonce_of(headers)
         if nonce is None:
             return False

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class OutageProbe:
-    """The outage of a store or of one of its nodes, with the events that report it.
+    """The outage of a store or of one of its nodes, which one caller at a time probes.
 
     Args:
         core: clock and observers.
@@ -34,7 +34,7 @@ class OutageProbe:
         self.answered: int | None = None
 
     def may_look(self, outage: Outage) -> bool:
-        """Take the turn to probe the store; False if it is not due or another caller has it."""
+        """Take the turn to probe the store; return False if it is not this caller's to probe."""
         if self._core.nanoseconds() < outage.until:
             return False
         try:
@@ -44,13 +44,13 @@ class OutageProbe:
         return True
 
     def is_slow(self, began: int, bound: float | None) -> bool:
-        """True if the store is only slow, judged by a wait since `began` for up to `bound`."""
+        """Return whether a store that failed to answer in time may only be slow."""
         now = self._core.nanoseconds()
         silent = None if self.answered is None else now - self.answered
         return is_slow(now - began, bound, silent)
 
     def lost(self, before: Outage | None, error: StorageUnavailable, began: int) -> None:
-        """Record that the store did not answer a caller that began at `began`, knowing `before`."""
+        """Record that the store did not answer a caller that began with the outage `before`."""
         core, current = self._core, self.outage
         if current is not None and current is not before:
             # Another caller noticed the outage first.
@@ -70,7 +70,7 @@ class OutageProbe:
             )
 
     def found(self, outage: Outage) -> None:
-        """Note that the store answered a caller that knew of this outage."""
+        """Record that the store answered a caller that knew of this outage."""
         if outage is not self.outage:
             return
         core = self._core

@@ -1,4 +1,4 @@
-"""Limit of credential renewals for a service that refuses renewed credentials too."""
+"""A limit on renewals for a service that refuses renewed credentials as well."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class UnprovenRefreshes:
         self._known: dict[str, Refreshes] = {}
 
     def allows(self, key: str, now: int) -> bool:
-        """True if the credential may be renewed at this time."""
+        """Return whether the credential may be renewed at this time."""
         return now >= self._known.get(key, _NO_REFRESHES).due
 
     def renewed(self, key: str, now: int) -> None:

@@ -1,4 +1,4 @@
-"""Renewal of the leases that this process holds, as long as their holders live.
+"""Renewal of the leases that this process holds, until their holders release them.
 
 The same rounds renew claims of idempotency keys, and entries of an inbox or outbox.
 
@@ -47,14 +47,14 @@ H = TypeVar("H", Held, HeldEntry)
 
 
 class Heartbeat(Protocol):
-    """Runs rounds of renewals, one every `RENEWAL`, while anything needs renewal."""
+    """Runs a round of renewals every `RENEWAL` seconds, as long as there are leases."""
 
     def able(self) -> bool:
-        """True if rounds can be run here."""
+        """True if this process can run rounds of renewals, for example in a thread."""
         ...
 
     def wake(self) -> None:
-        """Start the rounds, unless they are running."""
+        """Start the rounds of renewals, unless they are running."""
         ...
 
 
@@ -85,7 +85,7 @@ class _Rounds(ABC, Generic[H]):
         self._held.pop(id(held), None)
 
     async def round(self) -> None:
-        """Renew the leases that are due."""
+        """Renew the leases that are due for renewal now."""
         start_time = self._nanoseconds()
         groups = self._groups(start_time)
         while groups:
@@ -106,11 +106,11 @@ class _Rounds(ABC, Generic[H]):
 
     @abstractmethod
     def _groups(self, now: int) -> list[list[H]]:
-        """The leases to renew now, in groups; the last group is renewed first."""
+        """Return the leases to renew now, in groups; the last group is renewed first."""
 
     @abstractmethod
     async def _renew(self, group: Iterable[H], timeout: float | None) -> None:
-        """Renew a group; release the leases that belong to others by now."""
+        """Renew a group of leases; drop those that another process has taken by now."""
 
 
 class Renewals(_Rounds[Held]):
@@ -141,11 +141,11 @@ class Renewals(_Rounds[Held]):
     renews = True
 
     def lease(self, term: int) -> int:
-        """Duration in microseconds of the lease for a holder that may work for `term`."""
+        """Return the microseconds that a lease lasts, for a holder that may work for `term`."""
         return LEASE if self._heartbeat.able() else term
 
     async def holds(self, held: Held, timeout: float | None) -> bool:
-        """True if the claim is still held; reads the store if its renewal is late.
+        """Return whether this process still holds a claim; read the store if its renewal is late.
 
         Args:
             held: the claim.
@@ -202,7 +202,7 @@ class EntryRenewals(_Rounds[HeldEntry]):
         self._shortest = shortest
 
     def lease(self, lease: float | None) -> float:
-        """The lease of a worker in seconds: `lease`, or the shortest that can be renewed."""
+        """Return the seconds that a worker's lease lasts; a very short one is prolonged."""
         if lease is not None:
             return lease
         return self._shortest if self._heartbeat.able() else UNRENEWED
@@ -214,7 +214,7 @@ class EntryRenewals(_Rounds[HeldEntry]):
         return held_entry
 
     async def holds(self, held: HeldEntry, timeout: float | None = None) -> bool:
-        """True if the worker still has the entry; reads the store if its renewal is late.
+        """Return whether the worker still holds an entry; read the store if its renewal is late.
 
         Args:
             held: the entry.
@@ -254,13 +254,13 @@ class EntryRenewals(_Rounds[HeldEntry]):
                 self.let_go(claim)
 
     def _hurried(self, entries: Iterable[HeldEntry], began: int, timeout: float) -> EntryStore[Any]:
-        """The store, limited to the end of the first lease, but at least to `timeout` seconds."""
+        """Return the store's methods, limited to the first lease's end or `timeout` if later."""
         end = max(began + int(timeout * 1e9), min(claim.until for claim in entries))
         return self._store.within(lambda: max(0.0, (end - self._nanoseconds()) / 1e9))
 
 
 class Unrenewed:
-    """The replacement of `Renewals` for a store whose claims end with the process.
+    """The replacement of `Renewals` for a store whose claims end when the process does.
 
     Attributes:
         renews: False, since a claim is held for as long as its holder may work.
@@ -269,7 +269,7 @@ class Unrenewed:
     renews = False
 
     def lease(self, term: int) -> int:
-        """Return the whole term."""
+        """Return the whole time that the holder may work, because the lease is not renewed."""
         return term
 
     def keep(self, held: Held) -> None:
@@ -279,5 +279,5 @@ class Unrenewed:
         """Do nothing, because nothing is renewed."""
 
     async def holds(self, held: Held, timeout: float | None) -> bool:  # noqa: ARG002 - as of Renewals
-        """True; the store itself checks the holder when the claim is marked."""
+        """Return True, because the store itself checks who holds the claim."""
         return True

@@ -1,4 +1,4 @@
-"""Lines of callers that wait for a limit in this process; they move up when one gives up."""
+"""Queues of callers in this process that wait for a limit; if one leaves, others move up."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _numbers: Final = itertools.count(1)
 
 
 class Waiter:
-    """A caller that waits in the queue or has been granted its turn.
+    """A caller in the queue of a limit, or at the head with its turn granted.
 
     Attributes:
         key: line that it waits in.
@@ -43,7 +43,7 @@ class Waiter:
 
 
 class Waiters:
-    """The lines of one process before one store.
+    """The queues of one process for the limits in one store.
 
     A line is replaced as a whole, so that an interruption leaves either the old or the new one.
 
@@ -56,43 +56,43 @@ class Waiters:
         self.start_afresh()
 
     def start_afresh(self) -> None:
-        """Forget all waiting callers; in a forked child, they belong to the parent."""
+        """Forget all waiting callers, as in a forked child: they wait in its parent."""
         self._lock = self._make()
         self._lines: dict[_Key, Line] = {}
         self._waiters: dict[int, Waiter] = {}
 
     def join(self, question: Admission, granted: tuple[Ticket, ...], due: int) -> Waiter:
-        """Join the line for granted tickets that are due at a time of the local clock."""
+        """Join the queue with granted tickets, which may be used from a time of the local clock."""
         key = (question.gates, question.costs, type(granted[0]))
         waiter = self._waiters[id(granted)] = Waiter(key, granted, due)
         self._add(waiter)
         return waiter
 
     def rejoin(self, waiter: Waiter, due: int) -> None:
-        """Join the line again for a turn that a pause has postponed."""
+        """Join the queue again, because a pause has postponed this caller's turn."""
         waiter.turn = (due, waiter.number, waiter.turn[2])
         self._add(waiter)
 
     def rest(self, waiter: Waiter, now: int) -> tuple[int, bool]:
-        """The nanoseconds to sleep, and True if they last until the caller's turn."""
+        """Return the nanoseconds to sleep, and True if the caller's turn comes then."""
         with self._lock:
             line, nap, is_due = self._lines[waiter.key].rested(waiter.number, now)
             self._lines[waiter.key] = line
         return nap, is_due
 
     def take(self, waiter: Waiter) -> tuple[Ticket, ...]:
-        """Return the tickets of a caller whose turn has come."""
+        """Return the tickets with which a caller goes ahead, now that its turn has come."""
         with self._lock:
             line, waiter.turn = self._lines[waiter.key].taken(waiter.number)
             self._put(waiter.key, line)
         return waiter.turn[2]
 
     def go(self, granted: tuple[Ticket, ...]) -> None:
-        """Remove a caller that has left, identified by its first tickets."""
+        """Forget a caller that has gone ahead; its first tickets identify it."""
         self._waiters.pop(id(granted), None)
 
     def leave(self, granted: tuple[Ticket, ...]) -> tuple[Ticket, ...]:
-        """The tickets to return for a caller that gives up, identified by its first tickets."""
+        """Return the tickets to give back for a caller that gives up, named by its first ones."""
         waiter = self._waiters.pop(id(granted), None)
         if waiter is None:
             return granted
@@ -117,7 +117,7 @@ class Waiters:
 
 
 async def come_up(core: Core, waiter: Waiter) -> tuple[Ticket, ...]:
-    """Wait for a caller's turn, and return its tickets."""
+    """Wait until it is a caller's turn, and return its tickets."""
     is_due = False
     while not is_due:
         nap, is_due = core.waiters.rest(waiter, core.nanoseconds())

@@ -1,1 +1,1 @@
-"""Inbox and outbox."""
+"""The flows of the inbox of webhooks and the outbox of calls."""

@@ -1,4 +1,4 @@
-"""Receiving webhooks in two steps: store each one at once, and handle it when possible."""
+"""Receiving webhooks in two steps: a view stores each one, and a worker handles it later."""
 
 from __future__ import annotations
 
@@ -34,17 +34,17 @@ Verify: TypeAlias = "Callable[[str, dict[str, Any]], Flow[tuple[WebhookEvent, ..
 
 @attrs.frozen(kw_only=True)
 class Handled(Round[InboxEntry]):
-    """The results of handling a batch of webhooks."""
+    """The results of handling several webhooks."""
 
 
 def again(_: Exception) -> Fate:
-    """Return that any error is retried, because a handler is the host's own code."""
+    """Return True: an error of a handler is always retried, because it is the host's own code."""
     return Fate.AGAIN
 
 
 @attrs.frozen(kw_only=True)
 class Senders:
-    """Questions about the accounts whose vendors send webhooks.
+    """Functions that verify webhooks for the accounts of a hub.
 
     Attributes:
         look_up: load the account of this name, if it belongs to a tenant that is looked up.
@@ -168,7 +168,7 @@ class InboxFlows(Keeping[InboxEntry]):
         tenant: str | None = None,
         timeout: float | timedelta | None = None,
     ) -> WebhookReply:
-        """Like `receive`, for a web view: return the HTTP answer; never raise errors of moorage."""
+        """Receive a webhook for a web view; return the HTTP answer, for errors too."""
         try:
             entry = await self.receive(
                 account,
@@ -184,7 +184,7 @@ class InboxFlows(Keeping[InboxEntry]):
         return self.reply(entry)
 
     def reply(self, entry: InboxEntry) -> WebhookReply:
-        """The HTTP answer to the sender of a webhook that `receive` returned."""
+        """Return the HTTP answer to the sender of a stored webhook."""
         return entry.reply or WebhookReply.text(self._senders.accepted(entry.account))
 
     async def handle(
@@ -232,13 +232,13 @@ class InboxFlows(Keeping[InboxEntry]):
                         await self.core.settle(handler(event, entry))
 
     def webhooks(self, entry: InboxEntry) -> tuple[WebhookEvent, ...]:
-        """The webhooks of an entry, as they were verified."""
+        """Return the events of an entry, as they were verified on arrival."""
         return unpack_events(self.opened(entry), entry.tenant)
 
     def _lane_and_subject(
         self, account: str, events: Sequence[WebhookEvent]
     ) -> tuple[str | None, str | None]:
-        """The lane and the subject of a delivery, as far as they are known on arrival.
+        """Return the lane and the person of a webhook, as far as they are known on arrival.
 
         A delivery is stored in any case, even if its content cannot be understood.
         """
@@ -262,7 +262,7 @@ class InboxFlows(Keeping[InboxEntry]):
 
 
 def _no_subject(_: object) -> None:
-    """The default for `subject`: no event is about a known person."""
+    """Return None for every event: by default, no event is linked to a person."""
 
 
 def _digest(name: bytes) -> str:

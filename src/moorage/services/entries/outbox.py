@@ -1,4 +1,4 @@
-"""Calls that are written down in the host's transaction, and made afterwards."""
+"""Calls that are stored in the host's database transaction, and made after its commit."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ Call: TypeAlias = "Callable[[OutboxEntry, tuple[Any, ...], dict[str, Any]], Awai
 
 @attrs.define
 class _Look:
-    """The progress of a worker through the calls with an unknown outcome.
+    """A worker's position in the list of calls whose outcome is unknown.
 
     Attributes:
         after: the position at which the next page begins.
@@ -62,7 +62,7 @@ class _Look:
     known: set[tuple[str, int]] = attrs.field(factory=set)
 
     def wants(self, entry: OutboxEntry) -> bool:
-        """Return whether the outcome of a call is due to be looked up."""
+        """Return whether it is time to look up the outcome of this call."""
         if entry.state is not EntryState.UNKNOWN:
             return False
         name = (entry.id, entry.fence)
@@ -72,11 +72,11 @@ class _Look:
         return False
 
     def count(self, entry: OutboxEntry) -> None:
-        """Stop looking up the outcome of a call."""
+        """Note that the outcome of this call was looked up, so that the next round skips it."""
         self.seen.add((entry.id, entry.fence))
 
     def next_page(self, page: EntryPage[OutboxEntry]) -> None:
-        """Move to the next page; after the last one, to the first."""
+        """Continue with the next page of calls; after the last page, with the first."""
         self.after = page.next
         if self.after is None:
             self.known, self.seen = self.seen, set()
@@ -84,11 +84,11 @@ class _Look:
 
 @attrs.frozen(kw_only=True)
 class Delivered(Round[OutboxEntry]):
-    """The results of the taken calls; `worked` has the vendors' answers."""
+    """The results of the calls that were made; `worked` holds the vendors' answers."""
 
 
 class OutboxFlows(Keeping[OutboxEntry]):
-    """The verbs of an outbox.
+    """The operations of an outbox.
 
     Args:
         core: the clock and chance, and the cipher that seals contents.
@@ -195,7 +195,7 @@ class OutboxFlows(Keeping[OutboxEntry]):
         priority: int = 0,
         store_timeout: float | timedelta | None = None,
     ) -> OutboxEntry:
-        """Store a request to a service; otherwise like `put`.
+        """Store a request to a service; it is sent after the surrounding transaction is committed.
 
         Args:
             service: the name of the service.
@@ -279,7 +279,7 @@ class OutboxFlows(Keeping[OutboxEntry]):
                 return True
 
     async def _start(self, not_before: datetime | timedelta | None) -> datetime | None:
-        """The time, by the store's clock, before which a call is not made."""
+        """Return the time, by the store's clock, before which a call must not be made."""
         if isinstance(not_before, timedelta):
             now = await self.store.now()
             with suppress(OverflowError):
@@ -342,7 +342,7 @@ class OutboxFlows(Keeping[OutboxEntry]):
         limit: int,
         stop: Stop | None,
     ) -> None:
-        """Settle the calls with an unknown outcome whose outcome is stored by now.
+        """Settle the calls with an unknown outcome for which an outcome is stored by now.
 
         Nothing is sent for them. Each round looks at another page of what is stuck.
         """
@@ -371,7 +371,7 @@ class OutboxFlows(Keeping[OutboxEntry]):
     async def _stored_outcome(
         self, payments: UnsettledFlows, entry: OutboxEntry
     ) -> Result[Any] | None:
-        """The stored outcome of a call; None if there is none, or it cannot be read here."""
+        """Return the stored outcome of a call; None if there is none or it cannot be read here."""
         try:
             values, options = self.made_of(entry)
         except ConnectorError:
@@ -381,7 +381,7 @@ class OutboxFlows(Keeping[OutboxEntry]):
         )
 
     def made_of(self, entry: OutboxEntry) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """The values and the options of a call."""
+        """Return the values and the options that a stored call is made with."""
         values, options = unpack(self.opened(entry))
         return values, options
 
@@ -405,7 +405,7 @@ def _check_request(request: object) -> None:
 
 
 def _failure(answer: object) -> Exception | None:
-    """The failure that decides the fate of a batch; None if there is none."""
+    """Return the failure that decides what happens to a batch; None if nothing failed."""
     errors = (
         [result.error for result in answer if isinstance(result, Result)] if is_list(answer) else []
     )

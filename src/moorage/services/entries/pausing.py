@@ -1,4 +1,4 @@
-"""Pausing the entries of a store by hand, and resuming them."""
+"""Pauses of entries: an operator stops workers from taking them, and lets them go on."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _PAUSES: Final = EntryQuery(states={EntryState.PAUSED}, limit=1_000)
 
 
 class Pausing(Generic[E]):
-    """The pauses of one store, and the operations on them."""
+    """The pauses of one store of entries, and the operations on them."""
 
     core: Core
     store: EntryStore[E]
@@ -45,7 +45,7 @@ class Pausing(Generic[E]):
         reason: str,
         actor: str | None = None,
     ) -> Pause:
-        """Keep the workers of all processes from taking entries, until `resume`.
+        """Stop the workers of all processes from taking these entries, until `resume` is called.
 
         Entries stay in the store as they are, and more can be added. What a worker has taken
         already, it finishes. If these entries are paused already, that pause stays as it is.
@@ -116,7 +116,7 @@ class Pausing(Generic[E]):
         return (await self.store.find(_PAUSES)).items
 
     async def _is_paused(self, entry: E) -> bool:
-        """True if a pause covers an entry."""
+        """Return whether a pause in force covers this entry."""
         return is_covered(entry, await self._current_pauses())
 
     def _act_of(self, name: str, entry: E, actor: str | None, reason: str) -> ManualAct:
@@ -131,7 +131,7 @@ class Pausing(Generic[E]):
 
 
 def _id_of(target: str | None, tenant: str | None, subject: str | None) -> str:
-    """The id of the pause of these entries."""
+    """Return the id of the pause for these entries."""
     from hashlib import sha256  # noqa: PLC0415 - loads OpenSSL
 
     return f"pause-{sha256(pack((target, tenant, subject))).hexdigest()[:32]}"

@@ -63,7 +63,7 @@ _SEALED: Final = b"\1"
 
 @attrs.define
 class _Pace:
-    """The adaptive batch size of a worker.
+    """The number of entries that a worker takes at once, adapted to their duration.
 
     Attributes:
         batch: number of entries to take together next.
@@ -74,7 +74,7 @@ class _Pace:
 
 @attrs.frozen(kw_only=True)
 class Worked(Generic[E]):
-    """The result of processing one entry.
+    """The result of working on one entry.
 
     Attributes:
         entry: the entry as stored; if another worker has taken it, as it would have been stored.
@@ -89,7 +89,7 @@ class Worked(Generic[E]):
 
 @attrs.frozen(kw_only=True)
 class Round(Generic[E]):
-    """The results of processing a batch of entries.
+    """The results of working on several entries.
 
     Attributes:
         worked: results, in the order in which the entries were taken.
@@ -105,17 +105,17 @@ class Round(Generic[E]):
 
     @property
     def done(self) -> int:
-        """Number of finished entries."""
+        """The number of entries whose work is done."""
         return self._count(EntryState.DONE)
 
     @property
     def later(self) -> int:
-        """Number of entries that will be tried again."""
+        """The number of entries that will be tried again."""
         return self._count(EntryState.WAITING)
 
     @property
     def dead(self) -> int:
-        """Number of entries that were given up."""
+        """The number of entries that were given up."""
         return self._count(EntryState.DEAD)
 
     @property
@@ -125,7 +125,7 @@ class Round(Generic[E]):
 
 
 class PartlyDoneError(Exception):
-    """Raised by work that is partly done while the remaining part was refused permanently.
+    """Raised by the work of an entry that is partly done and refused for the rest.
 
     Args:
         error: error of the rest.
@@ -138,7 +138,7 @@ class PartlyDoneError(Exception):
 
 @attrs.frozen
 class _Result(Generic[E]):
-    """The result of one entry's work, before it is written.
+    """The result of one entry's work, before it is written to the store.
 
     Attributes:
         entry: the entry as it was taken.
@@ -156,7 +156,7 @@ class _Result(Generic[E]):
 
 
 class _Batch(Generic[E]):
-    """Entries that were taken together.
+    """Entries that a worker took from the store together.
 
     Args:
         taken: the entries.
@@ -173,12 +173,12 @@ class _Batch(Generic[E]):
         self._begun: set[str] = set()
 
     def ended(self, result: _Result[E]) -> None:
-        """Add a result that has to be written."""
+        """Add the result of an entry, to be written to the store."""
         self._begun.add(result.entry.id)
         self.results.append(result)
 
     def written(self, worked: Worked[E]) -> None:
-        """Add an entry whose result is written."""
+        """Add an entry whose result has been written to the store."""
         self._begun.add(worked.entry.id)
         self.worked.append(worked)
 
@@ -187,7 +187,7 @@ class _Batch(Generic[E]):
         self._begun.add(entry.id)
 
     def left(self) -> list[E]:
-        """The entries of the batch whose work has not begun."""
+        """The entries of the batch that the worker has not begun."""
         return [entry for entry in self.taken if entry.id not in self._begun]
 
 
@@ -237,7 +237,7 @@ class Keeping(Managing[E]):
         self._until: int | None = None
 
     def _in_time(self, timeout: float | timedelta | None, field: str = "timeout") -> Self:
-        """The same operations for a caller with a time limit, which is passed on to the store."""
+        """Return the same operations for a caller with a time limit, which the store observes."""
         span = maybe_seconds(timeout, field)
         if span is None:
             return self
@@ -248,11 +248,11 @@ class Keeping(Managing[E]):
         return other
 
     def _seconds_left(self) -> float | None:
-        """The seconds that the store may take; None for its own limit."""
+        """Return the seconds that the store may take; None if it has its own time limit."""
         return None if self._until is None else seconds_left(self.core, self._until)
 
     def _ends(self, stop: Stop | None) -> bool:
-        """True if no further entry may be started."""
+        """Return whether the worker shall begin no further entry."""
         is_late = self._until is not None and self.core.nanoseconds() >= self._until
         return is_late or (stop is not None and stop.is_set())
 
@@ -303,7 +303,7 @@ class Keeping(Managing[E]):
         utc: Callable[[], datetime],
         stops: Callable[[], bool],
     ) -> list[Worked[E]]:
-        """Take entries together, do their work one after another, and write their results together.
+        """Take several entries, work on them one after another, and write their results together.
 
         Results wait for others only while the work is fast: after slow work they are written at
             once.
@@ -340,7 +340,7 @@ class Keeping(Managing[E]):
     async def _write(
         self, batch: _Batch[E], leases: dict[str, HeldEntry], *, ends: bool = False
     ) -> None:
-        """Write the results of a batch; at its end, also release the entries not started."""
+        """Write the results of a batch; at its end, release the entries that were not begun."""
         assert self.store.settle is not None  # noqa: S101 - for the type checker
         unstarted_entries = batch.left() if ends else []
         try:
@@ -365,7 +365,7 @@ class Keeping(Managing[E]):
             batch.results.clear()
 
     async def _due_entry(self, id: str) -> Sequence[E]:
-        """The entry of this id if it is due; otherwise empty."""
+        """Return the entry with this id in a list, if it is due; otherwise an empty list."""
         now = await self.store.now()
         candidates = (await self.store.find(EntryQuery(id=id, limit=1))).items
         return [
@@ -378,7 +378,7 @@ class Keeping(Managing[E]):
         ]
 
     async def _is_blocked_by_lane(self, entry: E) -> bool:
-        """True if an earlier entry of the same lane must be settled first."""
+        """Return whether an earlier entry of the same lane must be settled first."""
         if entry.lane is None:
             return False
         states = OPEN | {EntryState.DEAD} if entry.dead_holds else OPEN
@@ -388,7 +388,7 @@ class Keeping(Managing[E]):
     async def _process_one(
         self, entry: E, lease: float, work: Work[E], utc: Callable[[], datetime]
     ) -> list[Worked[E]]:
-        """Do the work of a due entry, unless another worker has it."""
+        """Do the work of a due entry, unless another worker has taken it."""
         now = await self.store.now()
         if await self._is_held(entry, now):
             return []
@@ -398,7 +398,7 @@ class Keeping(Managing[E]):
         return [await self._work_with_lease(claimed_entry, lease, work, utc)]
 
     async def _is_held(self, offered: E, now: datetime) -> bool:
-        """True if an entry's worker has renewed its lease since the entry was read."""
+        """Return whether a worker has renewed its lease on an entry since the entry was read."""
         if offered.state is not EntryState.CLAIMED:
             return False
         page = await self.store.find(EntryQuery(id=offered.id, limit=1))
@@ -438,7 +438,7 @@ class Keeping(Managing[E]):
         return _Result(taken, error=error, fate=fate, requested_wait=requested_wait)
 
     async def _overwrite_uncertain(self, result: _Result[E]) -> None:
-        """Write a certain result over the uncertain one of the worker that took over."""
+        """Write a certain result over the uncertain one of the worker that took the entry over."""
         if result.error is not None and result.fate is not Fate.SPENT:
             return
         page = await self.store.find(EntryQuery(id=result.entry.id, limit=1))
@@ -447,7 +447,7 @@ class Keeping(Managing[E]):
                 await self._overwritten(attrs.evolve(result, entry=entry))
 
     async def settled(self, entry: E, outcome: Result[Any]) -> list[Worked[E]]:
-        """Settle an entry with an unknown outcome; empty if another worker has settled it.
+        """Settle an entry whose outcome was unknown; return nothing if another worker did.
 
         Args:
             entry: as it is stored.
@@ -468,7 +468,7 @@ class Keeping(Managing[E]):
         )
 
     def _entry_after(self, result: _Result[E], now: datetime) -> E:
-        """The entry after its result."""
+        """Return the entry as it is stored after its result."""
         taken, error, fate = result.entry, result.error, result.fate
         if error is None:
             return finish(taken, now)
@@ -481,7 +481,7 @@ class Keeping(Managing[E]):
         return postpone(taken, now + wait, words)
 
     def closed(self, entry: E, content: bytes) -> E:
-        """A copy of the entry with this content, encrypted if there is a cipher."""
+        """Return a copy of the entry with this content, encrypted if there is a cipher."""
         cipher = self.core.cipher
         if cipher is None:
             return attrs.evolve(entry, content=_PLAIN + content)
@@ -489,7 +489,7 @@ class Keeping(Managing[E]):
         return attrs.evolve(entry, content=_SEALED + sealed_bytes)
 
     def opened(self, entry: E) -> bytes:
-        """The decrypted content of an entry.
+        """Return the content of an entry, decrypted.
 
         Raises:
             ConfigurationError: it is encrypted, and no cipher is configured.

@@ -1,4 +1,4 @@
-"""Collects what is needed to assess a hub's health, and runs the probes of its vendors."""
+"""The flows that read a hub's health from its stores, and probe its vendors."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ _ABSENT: Final = Written(state_key("health", "moorage", None, "check"))
 
 @attrs.frozen(kw_only=True)
 class HealthSources:
-    """The parts of an application whose health is read.
+    """The parts of an application from which its health is read.
 
     Attributes:
         calling: returns the flows that calls go through now.
@@ -75,7 +75,7 @@ class HealthSources:
 
 
 class HealthFlows:
-    """The health of a hub, read from its stores, and its probes.
+    """Reads the health of a hub from its stores, and runs its probes.
 
     Args:
         sources: the parts whose health is read.
@@ -95,7 +95,7 @@ class HealthFlows:
         self.health = Health(at=self.core.utc(), state=HealthState.UNKNOWN)
 
     def current(self, longest_age: float) -> Health:
-        """The health at the last check, or an unknown health if it is older than these seconds."""
+        """Return the health of the last check; unknown if that is older than `longest_age`."""
         return as_of(self.health, self.core.utc(), longest_age)
 
     async def recent(self, longest_age: float = 10.0) -> Health:
@@ -112,7 +112,7 @@ class HealthFlows:
         return self.core.nanoseconds() / 1e9
 
     def _request(self, probe: Probe) -> Request | None:
-        """The request of a probe, which is checked."""
+        """Return the request that a probe sends, after checking it."""
         services = self._sources.calling().plans.services
         if probe.service not in services:
             raise ConfigurationError(

@@ -1,4 +1,4 @@
-"""Makes the calls of active probes."""
+"""The calls of active probes, which test whether a vendor answers."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def probed_service(service: Service, probe: Probe) -> Service:
-    """The service as a probe calls it: one attempt, without waiting, caching or a bulkhead.
+    """Return a service as a probe uses it: one attempt, without waiting, cache or bulkhead.
 
     Its limits are those of the service. Its circuit is too, if the circuit counts the probe.
 

@@ -27,7 +27,7 @@ _UNITS: Final = (("second", 1.0), ("minute", 60.0), ("hour", 3_600.0), ("day", 8
 
 @attrs.frozen(kw_only=True)
 class LimitStatus:
-    """A rate limit now.
+    """The current state of a rate limit.
 
     Attributes:
         name: what the limit allows, such as "10 per 1 s".
@@ -42,7 +42,7 @@ class LimitStatus:
 
 @attrs.frozen(kw_only=True)
 class BudgetStatus:
-    """A retry budget now.
+    """The current state of a retry budget.
 
     Attributes:
         calls, retries: counts of the current period.
@@ -58,7 +58,7 @@ class BudgetStatus:
 
 @attrs.frozen(kw_only=True)
 class ServiceStatus:
-    """The protections of a service now; None or empty if it has none of a kind.
+    """The current state of a service's protections; None or empty where it has none.
 
     Attributes:
         service: name of the service.
@@ -76,7 +76,7 @@ class ServiceStatus:
 
 
 class ReadLimits:
-    """A command that reads the state of a service's limits and retry budget, and changes none."""
+    """A command that reads a service's limits and retry budget, without changing them."""
 
     once = False
     durable = False
@@ -112,7 +112,7 @@ class ReadLimits:
 def plans_of(
     operations: ManualOperations, tenant: str | None, services: tuple[str, ...] | None = None
 ) -> Iterator[Plan]:
-    """Yield the plan of each service; of a service in several regions that of each region.
+    """Yield the plan of each service; for a service with regions, the plan of each region.
 
     Args:
         operations: the flows that calls go through.
@@ -158,7 +158,7 @@ async def service_status(core: Core, plan: Plan, timeout: float | None = None) -
 
 
 def _limit_name(rule: Rule) -> str:
-    """The name of a limit, in the largest round unit of its rate."""
+    """Return the name of a limit: its rate, in the largest whole unit of time."""
     if isinstance(rule, CalendarQuota):
         return f"{rule.burst} per calendar {'month' if rule.monthly else 'day'}"
     bucket: Any = rule  # the only other kind

@@ -1,1 +1,1 @@
-"""OAuth flows."""
+"""OAuth flows: consent, discovery, renewal and revocation of tokens."""

@@ -30,7 +30,7 @@ _SECOND: Final = 10**9
 
 @attrs.frozen(kw_only=True)
 class Patience:
-    """The number of tries, and the seconds for one request and for all of them."""
+    """The number of tries, and the time limits of one request and of all requests together."""
 
     retry: RetryPolicy
     request: float
@@ -39,7 +39,7 @@ class Patience:
 
 @attrs.frozen(kw_only=True)
 class Inquiry:
-    """A question to one endpoint.
+    """A request to one endpoint of an authorisation server, which may be sent several times.
 
     Attributes:
         endpoint: name of the endpoint.
@@ -57,7 +57,7 @@ class Inquiry:
 
 
 class Asking:
-    """A conversation with an authorisation server, as one client.
+    """Sends requests to an authorisation server as one OAuth client.
 
     Errors are returned instead of raised, so that no traceback contains what was sent.
     """
@@ -69,7 +69,7 @@ class Asking:
         self._nonce: str | None = None
 
     async def answer(self, inquiry: Inquiry, until: int | None = None) -> Any:
-        """The final answer, a refusal, or the error if there was no answer."""
+        """Return the final answer, a refusal, or the error if no answer came."""
         core, patience, attempts, delay, is_renewed = self._core, self._patience, 0, 0.0, False
         if until is None:
             until = core.nanoseconds() + int(patience.whole * _SECOND)
@@ -116,7 +116,7 @@ class Asking:
 async def fetched(
     core: Core, request: Request, url: str, timeouts: Timeouts, largest: int
 ) -> Response | ConnectorError:
-    """The answer, or an error; an answer larger than `largest` bytes is an error.
+    """Send a request; return the answer, or an error, as for more than `largest` bytes.
 
     Errors are returned instead of raised, so that no traceback contains the request.
     """

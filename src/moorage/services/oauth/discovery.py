@@ -1,4 +1,4 @@
-"""Discovery of an authorisation server's endpoints by its issuer."""
+"""Discovery of an authorisation server's endpoints from the URL of its issuer."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 async def described(core: Core, issuer: str, timeout: float) -> AuthorizationServer:
-    """The server's description of itself, from the first well-known URL that has one."""
+    """Return the server's metadata, from the first well-known URL that has any."""
     places, statuses = well_known(issuer), list[int]()
     for place in places:
         answer = await fetched(core, metadata_request(), place, Timeouts(total=timeout), LARGEST)

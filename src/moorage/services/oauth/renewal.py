@@ -1,4 +1,4 @@
-"""The renewal of one OAuth token, under a claim that excludes other processes.
+"""The renewal of one OAuth token, with a claim that keeps other processes from renewing it.
 
 Laws:
 
@@ -90,7 +90,7 @@ class Vault:
 
 @attrs.frozen(kw_only=True)
 class Pace:
-    """Time limits, in seconds.
+    """The time limits of a renewal, in seconds.
 
     `request` is for one request, `renewal` for all requests of one holder, `patience` for waiting
     for another holder. A value read from the vault is trusted for `believed`.
@@ -105,7 +105,7 @@ class Pace:
 
 
 class _RenewalClaim(NamedTuple):
-    """A held claim: its end, and True if it is the second attempt for the same token."""
+    """A claim that this process holds: its end, and whether it is the second for its token."""
 
     claim: Held
     until: int
@@ -113,17 +113,17 @@ class _RenewalClaim(NamedTuple):
 
 
 class _Wait(NamedTuple):
-    """The number of seconds for which another holder may have the claim."""
+    """The number of seconds for which another process may hold the claim."""
 
     seconds: float
 
 
 class _AnswerLostError(Exception):
-    """The answer was lost, so it is unknown whether a token was granted."""
+    """Raised if the answer was lost, so that nobody knows whether a token was granted."""
 
 
 class Renewal:
-    """Renews tokens under claims.
+    """Renews tokens, each by one process at a time.
 
     Args:
         core: the ports.
@@ -144,7 +144,7 @@ class Renewal:
         self._unrotated: dict[Owner, Secret] = {}
 
     async def stored(self, owner: Owner) -> Any:
-        """The token in the vault, after storing one that is waiting to be stored."""
+        """Return the token in the credential store, after writing one that is still in memory."""
         token = await self._vault.get(*owner)
         waiting = self.unstored.get(owner)
         if waiting is None:
@@ -208,7 +208,7 @@ class Renewal:
         *,
         again: bool,
     ) -> _RenewalClaim | _Wait | None:
-        """A held claim, the time another holder may have it, or None if its end is unknown.
+        """Return a held claim, the time for which another has it, or None if that is unknown.
 
         The store may take until `patience`, in nanoseconds of the local clock.
         """
@@ -238,7 +238,7 @@ class Renewal:
         return _Wait(wait / 10**6) if wait else None
 
     async def _newer(self, owner: Owner, stale: OAuthCredentials | None) -> OAuthCredentials | None:
-        """The token that another holder has stored meanwhile."""
+        """Return the token that another process has stored meanwhile; None if there is none."""
         try:
             token = await self.stored(owner)
         except CredentialNotFound:
@@ -257,7 +257,7 @@ class Renewal:
         stale: OAuthCredentials | None,
         claimed: _RenewalClaim,
     ) -> OAuthCredentials:
-        """Use a claim: read the vault again, request a token, and store it."""
+        """Under a claim, read the stored token again, request a new one, and store it."""
         core, began, alone = self._core, self._core.nanoseconds(), client.grant.alone
         refresh_token = None if stale is None else stale.refresh_token
         repeatable = alone or (
@@ -310,7 +310,7 @@ class Renewal:
     async def _question(
         self, owner: Owner, client: OAuthClient, stale: OAuthCredentials | None
     ) -> Question:
-        """The token request to send."""
+        """Return the token request to send."""
         grant, subject = client.grant, None
         if isinstance(grant, Consent) and (stale is None or stale.refresh_token is None):
             raise self._consent_error(owner, "there is no refresh token")
@@ -330,7 +330,7 @@ class Renewal:
     async def _answer(
         self, question: Question, claimed: _RenewalClaim, *, repeatable: bool
     ) -> tuple[Granted | Refused | ConnectorError, int]:
-        """The final answer of the token endpoint, and the number of requests."""
+        """Return the token endpoint's final answer, and the number of requests that it took."""
         core, attempts, tries, delay, challenged = self._core, 0, 0, 0.0, False
         while True:
             attempts += 1
@@ -367,7 +367,7 @@ class Renewal:
             await core.sleep(delay)
 
     async def _send(self, question: Question) -> Any:
-        """The answer, or the error if there was none."""
+        """Send the token request; return the answer, or the error if there was none."""
         core = self._core
         occasion = Occasion(core.utc(), core.new_id())
         parameters = question.parameters(occasion)
@@ -409,14 +409,14 @@ class Renewal:
             await core.execute(resolve, seconds_left(core, claimed.until))
 
     async def _release(self, claimed: _RenewalClaim) -> None:
-        """Return the claim, so that the next holder may claim it at once."""
+        """Release the claim, so that the next process can claim at once."""
         await self._core.execute(
             release(claimed.claim.key, claimed.claim.fence, ttl=_BRIEFLY),
             seconds_left(self._core, claimed.until),
         )
 
     async def _store(self, owner: Owner, new: OAuthCredentials) -> CredentialRefreshFailed | None:
-        """Store a token; return the error if that failed."""
+        """Store a token; return the error if that fails."""
         try:
             await self._vault.rotate(*owner, new)
         except ConnectorError as error:
@@ -445,7 +445,7 @@ class Renewal:
 
 
 def _rotated_credentials(stale: OAuthCredentials | None, answer: Any) -> OAuthCredentials | None:
-    """The held token with the refresh token of an otherwise unreadable answer."""
+    """Return the held token with the new refresh token of an answer that lacks the rest."""
     refresh_token = answer.refresh_token if isinstance(answer, Refused) else None
     if stale is None or refresh_token is None or refresh_token == stale.refresh_token:
         return None

@@ -1,4 +1,4 @@
-"""Revocation of stored tokens, under the claim of their renewal, which excludes other processes.
+"""Revocation of stored tokens, with a claim that keeps other processes from renewing them.
 
 Laws:
 
@@ -39,7 +39,7 @@ _BRIEFLY: Final = 3_600 * 10**6
 
 
 class _RevocationClaim(NamedTuple):
-    """The result of claiming; a held claim keeps others from renewing.
+    """The result of claiming a token; while the claim is held, no process renews the token.
 
     `wait` is the number of seconds for which another process may be renewing.
     """
@@ -51,7 +51,7 @@ class _RevocationClaim(NamedTuple):
 
 
 class Revocation:
-    """Revokes tokens.
+    """Revokes stored tokens at the authorisation server.
 
     Args:
         core: the ports.
@@ -91,7 +91,7 @@ class Revocation:
     async def _token_and_claim(
         self, owner: Owner, client: OAuthClient
     ) -> tuple[OAuthCredentials, _RevocationClaim]:
-        """The stored token and the result of claiming its renewal, once nobody renews it."""
+        """Return the stored token, and the claim that keeps other processes from renewing it."""
         core, pause = self._core, _SOONEST
         end_time = core.nanoseconds() + int(self._pace.patience * _SECOND)
         while True:
@@ -111,7 +111,7 @@ class Revocation:
             pause = min(2 * pause, _LATEST)
 
     async def _settle(self, command: Settle, until: int) -> None:
-        """Record the end of a claim."""
+        """Record in the store that a claim has ended."""
         await self._core.execute(command, seconds_left(self._core, until))
 
     async def _claim(

@@ -58,24 +58,24 @@ class CachedToken:
         self.confirm(now, believed)
 
     def confirm(self, now: int, believed: float) -> None:
-        """Note that the credential store has the same token; it is not read again for a while."""
+        """Note that the credential store still has this token; it is not read again for a while."""
         fresh = self._read_at + self._span.fresh * _SECOND
         self.look_at = min(max(fresh, self._again_at), now + believed * _SECOND)
 
     def put_off(self, until: int) -> None:
-        """Use the token unchanged until then, because renewing or reading it has just failed."""
+        """Use the token unchanged until `until`, because renewing or reading it has just failed."""
         self._again_at = until
         self.look_at = min(until, self._read_at + self._span.works * _SECOND)
 
     def freshness(self, now: int) -> Freshness:
-        """The validity of the token at this time."""
+        """Return whether the token is fresh, due for renewal, or expired at this time."""
         freshness = self._span.after((now - self._read_at) / _SECOND)
         put_off = freshness is Freshness.DUE and now < self._again_at
         return Freshness.FRESH if put_off else freshness
 
 
 class Refreshing:
-    """The operations of a refresher.
+    """The operations of a token refresher.
 
     Args:
         core: the ports.
@@ -100,14 +100,14 @@ class Refreshing:
         self._failed: dict[Owner, tuple[int, ConnectorError]] = {}
 
     def usable_token(self, service: str, tenant: str | None) -> OAuthCredentials | None:
-        """The token that can be used without reading or renewing; None if there is none."""
+        """Return the token if it needs neither reading nor renewing now; otherwise None."""
         cached = self._cached.get((service, tenant))
         if cached is not None and self._core.nanoseconds() < cached.look_at:
             return cached.credentials
         return None
 
     async def get(self, service: str, tenant: str | None) -> Any:
-        """The current credential, renewed if necessary."""
+        """Return the current credential, after renewing it if necessary."""
         usable_credentials = self.usable_token(service, tenant)
         if usable_credentials is not None:
             return usable_credentials
@@ -131,7 +131,7 @@ class Refreshing:
         return await self._run_apart(self._renew_or_wait(owner, client, token))
 
     async def refresh(self, service: str, tenant: str | None, stale: Any) -> Any:
-        """The credential that replaces one that the service has refused."""
+        """Return the credential that replaces one that the service has refused."""
         owner, client = (service, tenant), self._clients(service, tenant)
         if client is None or not isinstance(stale, OAuthCredentials):
             return await self._vault.refresh(service, tenant, stale)
@@ -144,7 +144,7 @@ class Refreshing:
         )
 
     async def has(self, service: str, tenant: str | None) -> bool:
-        """True if there is a credential, or one can be had without a person."""
+        """Return whether there is a credential, or one can be requested without a person."""
         client = self._clients(service, tenant)
         return (client is not None and client.grant.alone) or await self._vault.has(service, tenant)
 
@@ -170,7 +170,7 @@ class Refreshing:
             self._failed.pop(owner, None)
 
     async def _read(self, owner: Owner, client: OAuthClient) -> Any:
-        """The token in the vault; None if there is none yet and one can be had without a person."""
+        """Return the stored token; None if there is none and it can be had without a person."""
         try:
             return await self._renewal.stored(owner)
         except CredentialNotFound:
@@ -179,7 +179,7 @@ class Refreshing:
             return None
 
     def _still_valid(self, owner: Owner, error: StorageUnavailable) -> OAuthCredentials:
-        """The token that is still valid while the vault is unreachable."""
+        """Return the token in memory if it is still valid, because the store is unreachable."""
         cached, now = self._cached.get(owner), self._core.nanoseconds()
         if cached is None or cached.freshness(now) is Freshness.PAST:
             raise error
@@ -197,7 +197,7 @@ class Refreshing:
         return cached
 
     async def _renewed_ahead(self, owner: Owner, client: OAuthClient, cached: CachedToken) -> Any:
-        """Renew a token that is still valid, unless another caller does; if that fails, use it."""
+        """Renew a token before it expires, unless another caller does; if that fails, use it."""
         core, lock_holder, stale_credentials = self._core, object(), cached.credentials
         lock = state_key("oauth", *owner)
         try:
@@ -224,7 +224,7 @@ class Refreshing:
     async def _renew_or_wait(
         self, owner: Owner, client: OAuthClient, stale: OAuthCredentials | None
     ) -> OAuthCredentials:
-        """Renew a token that is no longer valid, or wait for the caller that does."""
+        """Renew an expired token, or wait for the caller that is renewing it."""
         core, holder, before = self._core, object(), self._failures
         lock, patience = state_key("oauth", *owner), self._pace.patience
         try:
@@ -244,7 +244,7 @@ class Refreshing:
             core.release(lock, holder)
 
     def _raise_again(self, owner: Owner, before: int) -> None:
-        """Raise the error of another caller's renewal since `before`, or until its retry time."""
+        """Raise again the error of a renewal that failed since `before` or must wait."""
         number, error = self._failed.get(owner, (0, None))
         if error is None:
             return

@@ -1,1 +1,1 @@
-"""Shared state while its store, or a part of it, is unavailable."""
+"""The flows of shared state for the time when its store, or a part of it, is unavailable."""

@@ -1,4 +1,4 @@
-"""A shared store with a fallback while it, one of its nodes or a state cannot be used."""
+"""A shared store with a fallback for the time when the store or one of its nodes fails."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class StoreFallback:
-    """The operations of one store, which continue without it where possible.
+    """Runs commands in a store; while the store is unavailable, in a fallback where possible.
 
     Args:
         core: reaches the store.
@@ -45,7 +45,7 @@ class StoreFallback:
         self._substitutes = Substitutes(core, name)
 
     async def execute(self, command: Command[Any], timeout: float | None) -> Any:
-        """Run a command in the store or in its fallback, within the seconds its caller has left."""
+        """Run a command in the store or in its fallback, within the time its caller has left."""
         if is_local(command):
             return self._local(alone(command))
         while True:
@@ -70,7 +70,7 @@ class StoreFallback:
             self._core.post(self._usable(command))
 
     async def _execute(self, command: Command[Any], timeout: float | None) -> Any:
-        """Run a command whose states are usable, as far as this process can tell."""
+        """Run a command whose states can be read, as far as this process knows."""
         probe = self._probe(command)
         outage = probe.outage
         turn = outage is None or probe.may_look(outage)
@@ -87,7 +87,7 @@ class StoreFallback:
         *,
         turn: bool,
     ) -> Any:
-        """Send the command to the store, although it may be unreachable."""
+        """Send the command to the store, although the store may be unreachable."""
         start_time = self._core.nanoseconds()
         try:
             answer = await self._core.execute(command, timeout)
@@ -112,12 +112,12 @@ class StoreFallback:
         return answer
 
     def _leave(self, outage: Outage | None, *, turn: bool) -> None:
-        """Return the turn, so that another caller may probe the store."""
+        """Give up the turn to probe the store, so that another caller can take it."""
         if turn and outage is not None:
             outage.turn.append(None)
 
     def _probe(self, command: Command[Any]) -> OutageProbe:
-        """The outage probe of the node that has the keys of a command."""
+        """Return the outage probe of the node that stores the keys of a command."""
         node = "" if self._node_of is None else self._node_of(command)
         probe = self._probes.get(node)
         if probe is None:
@@ -125,7 +125,7 @@ class StoreFallback:
         return probe
 
     def _record_answer(self, probe: OutageProbe, outage: Outage | None) -> None:
-        """Record that a node answered, and with it the store."""
+        """Record that a node answered, and thus that the store is reachable."""
         probe.answered = self._core.nanoseconds()
         if outage is not None:
             probe.found(outage)
@@ -134,11 +134,11 @@ class StoreFallback:
             whole_probe.found(whole_probe.outage)
 
     def _usable(self, command: Command[Any]) -> Command[Any]:
-        """The command with substitutes for the states that cannot be used."""
+        """Return the command with substitutes for the states that cannot be read."""
         return self._substitutes.applied(command) if self._substitutes.until else command
 
     def _release_probe(self, command: Command[Any]) -> None:
-        """Release the slot of a probe that may have been granted before the fallback took over."""
+        """Give back a probe's slot, which the store may have granted before it failed."""
         core = self._core
         if isinstance(command, Admission) and command.token:
             lease = lease_of(command.token)

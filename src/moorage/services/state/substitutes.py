@@ -1,4 +1,4 @@
-"""Substitutes for stored states that cannot be used."""
+"""Substitutes for stored states that this process cannot read."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _MOST_KEYS: Final = 1_000
 
 
 class Substitutes:
-    """The states of one store that cannot be used, for example because a newer release wrote them.
+    """The states of one store that cannot be read, for example since a newer release wrote them.
 
     Every few seconds a command is tried on the original state, which may be usable again.
 
@@ -36,7 +36,7 @@ class Substitutes:
         self.until: Bounded[str, int] = Bounded(_MOST_KEYS)
 
     def applied(self, command: Command[Any]) -> Command[Any]:
-        """The command with substitutes for the states that cannot be used."""
+        """Return the command with substitutes for the states that cannot be read."""
         now = self._core.nanoseconds()
         keys = {key: substitute(key) for key in command.keys if self.until.get(key, 0) > now}
         usable_keys = {
@@ -49,7 +49,7 @@ class Substitutes:
     def add(
         self, command: Command[Any], sent_command: Command[Any], error: StateUnavailable
     ) -> bool:
-        """Note the unusable states of a command; return True if all of them have substitutes.
+        """Note the unreadable states of a command; return True if each of them has a substitute.
 
         `sent_command` is the command that the store received. An error that names no key may
         concern any key without a substitute.
@@ -73,6 +73,6 @@ class Substitutes:
         return True
 
     def used(self, command: Command[Any]) -> None:
-        """Record that the states of a command could be used."""
+        """Record that the states of a command could be read."""
         for key in command.keys:
             self.until.pop(key, None)

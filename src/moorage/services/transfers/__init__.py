@@ -1,1 +1,1 @@
-"""Uploads and downloads."""
+"""The flows of uploads and downloads."""

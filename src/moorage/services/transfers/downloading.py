@@ -1,4 +1,4 @@
-"""Downloads, which resume where the connection broke, and verify the object's checksum."""
+"""Downloads that resume after a broken connection, and verify the object's checksum."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class Downloading:
 
     @property
     def modified(self) -> bool:
-        """False if the object has not changed, so that no bytes arrive."""
+        """False if the object is the same as the caller's copy, so that no bytes are sent."""
         return self._opened.modified
 
     async def read(self) -> bytes:
@@ -122,7 +122,7 @@ class Downloading:
         return b""
 
     async def _go_on(self, error: ConnectorError) -> None:
-        """Request the missing bytes, of the same version of the object only."""
+        """Request the missing bytes again, of the same version of the object."""
         self._opened.arriving.settle()
         self._idle += 1
         if not self._resumes or self._length is None or self._idle > _IN_A_ROW:

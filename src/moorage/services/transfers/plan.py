@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class UploadPlan:
-    """The plan of an upload.
+    """The source, the options and the part size of an upload.
 
     Args:
         source: content to upload.
@@ -52,7 +52,7 @@ class UploadPlan:
         )
 
     def pieces(self, core: Core, size: int) -> Pieces:
-        """Open the source at its beginning."""
+        """Open the source at its beginning, and return its parts."""
         if not self._sources:
             raise InvalidData(
                 "The source has been read, and cannot be read again for another account.",

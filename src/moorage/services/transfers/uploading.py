@@ -34,7 +34,7 @@ _A_DAY: Final = 86_400.0
 
 
 class Pieces:
-    """The parts of a source.
+    """The parts into which the content of an upload is divided.
 
     Args:
         core: awaits the source if it is asynchronous.
@@ -73,11 +73,11 @@ class Pieces:
         self._ended = False
 
     def put_back(self, *parts: bytes) -> None:
-        """Return these parts to the front of the queue."""
+        """Put these parts back at the front of the queue, to be sent again."""
         self._begun.extend(parts)
 
     async def next(self) -> bytes:
-        """Read the next part; b"" at the end.
+        """Read the next part; return b"" at the end.
 
         Raises:
             InvalidData: the source does not have the expected length or checksum.
@@ -98,7 +98,7 @@ class Pieces:
         return part
 
     def close(self) -> None:
-        """Close the source if it was opened here."""
+        """Close the source, unless the caller opened it."""
         if self._ours and hasattr(self._opened, "close"):
             self._opened.close()
 
@@ -108,7 +108,7 @@ class Pieces:
         return _reading_function(await self._core.settle(source()) if self._ours else source)
 
     async def _gather_bytes(self) -> bytes:
-        """Read as many bytes as one part has, or fewer at the end."""
+        """Read the bytes of one part, or fewer at the end."""
         pieces, size = [self._left], len(self._left)
         self._left = b""
         while size < self._size:
@@ -124,7 +124,7 @@ class Pieces:
         return whole_bytes
 
     async def _piece(self, size: int) -> bytes:
-        """Read some bytes; b"" at the end."""
+        """Read up to `size` bytes; return b"" at the end."""
         source = self._opened
         while True:
             if isinstance(source, Readable):
@@ -156,12 +156,12 @@ class Pieces:
 
 
 def is_opener(source: object) -> bool:
-    """True for a function that opens the source, so that it can be opened again."""
+    """Return whether a source is a function that opens the content, which may be called again."""
     return callable(source) and not isinstance(source, (Readable, Iterator))
 
 
 def _reading_function(opened: Any) -> Any:
-    """The function that reads bytes from an opened source."""
+    """Return the function that reads bytes from an opened source."""
     if _is_bytes(opened):
         return _Sliced(memoryview(opened))
     if isinstance(opened, Readable):
@@ -178,7 +178,7 @@ def _reading_function(opened: Any) -> Any:
 
 
 class _Sliced:
-    """Bytes in memory, with the interface of a file."""
+    """Bytes in memory that are read in pieces, as from a file."""
 
     def __init__(self, data: memoryview) -> None:
         self._data = data.cast("B")
@@ -238,7 +238,7 @@ class Uploading:
         self._error: Exception | None = None
 
     async def all(self, at_once: int) -> list[Part]:
-        """Send every part; return all parts stored at the vendor, in order."""
+        """Send every part of the upload; return all parts that the vendor has, in order."""
         await self._core.every([self._work] * at_once, at_once=at_once)
         if self._error is not None:
             raise self._error

@@ -1,1 +1,1 @@
-"""Verification of webhooks."""
+"""The flow that verifies webhooks."""

@@ -1,4 +1,4 @@
-"""Verification of webhooks: find the keys, decide, and let each delivery be handled once.
+"""The verification of webhooks: find the keys, check the signature, and refuse repeats.
 
 Laws:
 
@@ -55,7 +55,7 @@ _FINGERPRINT: Final = b"webhook"
 
 @attrs.frozen(kw_only=True)
 class Endpoint:
-    """The accepted webhooks of one endpoint, and the times for which they are remembered.
+    """The settings of one endpoint: its scheme, its tolerance, and how long it knows a webhook.
 
     `lease` and `ttl` are in microseconds.
     """
@@ -72,7 +72,7 @@ class Endpoint:
 
 
 class Receiving:
-    """The operations of a verifier."""
+    """Verifies the webhooks of one endpoint, and marks them as handled."""
 
     def __init__(
         self,
@@ -96,7 +96,7 @@ class Receiving:
     def quickly(
         self, headers: HeaderFields, body: bytes, tenant: str | None
     ) -> tuple[WebhookEvent] | None:
-        """The event of a genuine and fresh delivery; None if only the full verifier can decide."""
+        """Return the event of a genuine, fresh webhook; None if the full verifier must decide."""
         try:
             accept = self._quick[tenant]
         except KeyError:
@@ -109,7 +109,7 @@ class Receiving:
         return (event_later(self._reader, signed_values, body, tenant),)
 
     def _prepared(self, tenant: str | None) -> Quick | None:
-        """The prepared fast path of this tenant, if its secrets are known without waiting."""
+        """Return this tenant's prepared fast path, if its secrets are known without waiting."""
         endpoint = self._endpoint
         secrets = () if self._fixed is None else self._fixed(tenant)
         if not secrets:
@@ -128,7 +128,7 @@ class Receiving:
         tenant: str | None,
         tried: bool = False,
     ) -> tuple[WebhookEvent, ...]:
-        """The events of a delivery that is genuine, fresh and new."""
+        """Return the events of a webhook, after checking that it is genuine, fresh and new."""
         endpoint = self._endpoint
         if url is not None and endpoint.origin is not None:
             url = _moved_url(url, endpoint.origin)
@@ -298,7 +298,7 @@ class Receiving:
         return release(key, fence, ttl=self._endpoint.ttl)
 
     async def settle(self, events: WebhookEvent | Iterable[WebhookEvent], *, done: bool) -> None:
-        """End the claims of these events: as handled, or free for another delivery."""
+        """Mark these events as handled, or let their webhook be delivered again."""
         several_events = (events,) if isinstance(events, WebhookEvent) else events
         core = self._core
         deadline = core.nanoseconds() + _PATIENCE
@@ -309,7 +309,7 @@ class Receiving:
                 )
 
     async def confirm(self, event: WebhookEvent) -> bool:
-        """Follow the link of a subscription's confirmation; return False if there is none."""
+        """Follow the link that confirms a subscription; return False if there is none."""
         if event.confirm is None:
             return False
         await self._fetched(event.confirm)
@@ -336,7 +336,7 @@ class Receiving:
 def keys_for(
     scheme: WebhookScheme, secrets: Iterable[Secret], key_id: str | None = None
 ) -> list[Key]:
-    """The keys that check signatures, for these secrets; only those named `key_id` if named.
+    """Return the keys that can check a signature, made from these secrets.
 
     Raises:
         ConfigurationError: a secret is malformed.
@@ -369,7 +369,7 @@ def _is_equal(cached: Sequence[Secret], current: Sequence[Secret]) -> bool:
 
 
 def _moved_url(url: str, origin: str) -> str:
-    """The URL to which the vendor sent: a proxy changes scheme and host."""
+    """Return the URL to which the vendor sent a webhook, if a proxy changed scheme and host."""
     path_and_query = re.sub(r"\A(?:[^/?#]*//[^/?#]*)?", "", url)
     return origin + path_and_query
 
