@@ -1,4 +1,4 @@
-"""Values and pure decisions.
+"""The domain: values, and decisions that are pure functions of them.
 
 This package has the immutable values that describe a call, and the functions that decide about it:
 `(state, input, now) -> (state, answer)`. The functions use no clock, randomness, thread, event

@@ -40,7 +40,7 @@ _REMEDY: Final = (
 
 
 def read_credentials(written: object, place: str) -> Kept:
-    """Return the credentials that a person wrote at this place.
+    """Return the credentials that a person wrote, such as a table in a configuration file.
 
     Raises:
         InvalidData: the value is not a credential.
@@ -65,7 +65,7 @@ def read_credentials_text(text: Secret, place: str) -> Kept:
 
 
 def is_credential(table: Mapping[str, Any]) -> bool:
-    """Return whether a table names a method, and so is a credential rather than a set of values."""
+    """Return whether a table describes one credential: then it names a method."""
     return "method" in table or _OAUTH in table
 
 
@@ -151,7 +151,7 @@ def _credentials_of(table: Mapping[Any, Any]) -> tuple[Kept | None, str]:
 
 
 def _sign(fields: dict[str, Any]) -> str:
-    """Replace the table `signing` by the value it describes; return its problem, if any."""
+    """Replace the table `signing` by the object that it describes; return any problem."""
     kind, table = SIGNINGS.get(fields["method"]), dict(fields["signing"])
     if kind is None:
         return f"It has a table signing, and its method is none of {', '.join(SIGNINGS)}."
@@ -186,7 +186,7 @@ def _decode_bytes(text: str | Secret) -> bytes:
 
 
 def _table(value: Kept | attrs.AttrsInstance) -> dict[str, Any]:
-    """Return the fields that differ from their defaults, and always the method."""
+    """Return the fields of a credential that differ from their defaults, and its method."""
     table: dict[str, Any] = {}
     for field in attrs.fields(type(value)):
         setting = getattr(value, field.name)

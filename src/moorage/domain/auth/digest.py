@@ -149,7 +149,7 @@ def digest_response(
 
 
 def _read_challenge(challenge: Challenge, algorithms: Collection[str]) -> DigestChallenge | None:
-    """Return the parts of a challenge; None if this client cannot respond to it."""
+    """Return a parsed Digest challenge; None if this client cannot respond to it."""
     parameters = challenge.parameters
     realm, nonce = parameters.get("realm"), parameters.get("nonce")
     if challenge.scheme != "digest" or realm is None or not nonce:

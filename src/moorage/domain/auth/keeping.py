@@ -1,4 +1,4 @@
-"""The credential codec: credentials as bytes, which are sealed before they are stored.
+"""The credential codec: credentials as bytes, which are encrypted before they are stored.
 
 Unpacking gives back equal credentials of the same class. Unpacking any other bytes raises
 `InvalidData`. No stack frame of an error raised here holds a secret.

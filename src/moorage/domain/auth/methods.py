@@ -28,7 +28,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 class AuthMethod(StrEnum):
-    """The way in which a request proves who sends it."""
+    """The kind of credential, such as a password or a key, that a request carries."""
 
     NONE = "none"
     BASIC = "basic"
@@ -282,7 +282,7 @@ def proves(credentials: Credentials | OAuthCredentials | None) -> bool:
 
 
 def responds(credentials: Credentials | OAuthCredentials | None) -> bool:
-    """Return whether requests carry a response to the server's Digest challenge."""
+    """Return whether requests with these credentials answer the server's Digest challenge."""
     return isinstance(credentials, Credentials) and credentials.method is AuthMethod.DIGEST
 
 
@@ -292,14 +292,14 @@ def negotiates(credentials: Credentials | OAuthCredentials | None) -> bool:
 
 
 def needs_flow(credentials: Credentials | OAuthCredentials) -> bool:
-    """Return whether sending these credentials takes more than one unchanging header."""
+    """Return whether these credentials need more than one header that never changes."""
     return signs(credentials) or (
         isinstance(credentials, Credentials) and credentials.method in _WITH_STEPS
     )
 
 
 def with_token(request: Request, token: bytes) -> Request:
-    """Return the request with the negotiator's token in place of any credentials that it had."""
+    """Return the request with the negotiator's token, which replaces any credentials it had."""
     return _with_authorization(request, "Negotiate", b2a_base64(token, newline=False).decode())
 
 

@@ -74,15 +74,15 @@ class SensitiveNames:
         self._paths = rules.body_paths
 
     def hide(self, name: str) -> bool:
-        """Return whether the value under this name must not be shown."""
+        """Return whether a value of this name looks like a credential and is masked."""
         return is_sensitive(name) or name.lower() in self._names
 
     def hide_at(self, path: tuple[str, ...]) -> bool:
-        """Return whether the value at this path in a JSON document must not be shown."""
+        """Return whether the value at a path in JSON is masked, judged by its name."""
         return path in self._paths
 
     def in_head(self, url: str, headers: Headers) -> Iterator[str]:
-        """Yield the credentials in a URL and in headers."""
+        """Yield the credentials that a URL and headers contain."""
         address = urlsplit(url)
         for part in address.netloc.rpartition("@")[0].split(":"):
             yield unquote(part)
@@ -93,7 +93,7 @@ class SensitiveNames:
                 yield from _in_field(value)
 
     def in_body(self, body: bytes, content_type: str) -> Iterator[str]:
-        """Yield the credentials in a form, in JSON, in XML, and in each part of a multipart one."""
+        """Yield the credentials that a body contains: a form, JSON, XML or a multipart body."""
         text = body.decode("utf-8", "replace")
         if essence(content_type) == _FORM:
             yield from self._in_pairs(text)
@@ -176,11 +176,11 @@ class Sent:
         self._mask = _mask_of(values)
 
     def teach(self, learn: Learner) -> None:
-        """Pass the credentials to a recorder of requests, so that it does not record them."""
+        """Tell a recorder of requests which credentials to leave out of its recording."""
         learn(*self._values())
 
     def response(self, response: Response) -> Response:
-        """Return the response with the credentials masked, and with a very long body cut off."""
+        """Return the response with the sent credentials masked, and a long body cut off."""
         mask = self._mask()
         body = response.body[: LARGEST_BODY + _MARGIN]
         masked_body = mask(body)
@@ -195,11 +195,11 @@ class Sent:
         )
 
     def text(self, text: str) -> str:
-        """Return the text with the credentials masked."""
+        """Return the text with the sent credentials masked."""
         return masked_text(text, self._mask())
 
     def error(self, error: E) -> E:
-        """Mask the credentials in an error and in its causes.
+        """Mask the sent credentials in an error and in its causes.
 
         Configuration errors stay as they are, because they never quote a vendor.
         """
@@ -223,12 +223,12 @@ Witness: TypeAlias = deque[Sent]
 
 
 def witness() -> Witness:
-    """Return an empty collection for the credentials that the last attempts send."""
+    """Return an empty collection, which a call fills with the credentials of its last attempts."""
     return deque(maxlen=_MOST_VALUES)
 
 
 def _mask_of(values: Callable[[], Values]) -> Callable[[], Masker]:
-    """Return a function that builds the mask of these values at its first call, and keeps it."""
+    """Return a function that masks these values; it prepares the mask when it is first called."""
     masker: Masker | None = None
 
     def mask() -> Masker:
@@ -272,7 +272,7 @@ def _values_in(secret: Secret) -> Iterable[bytes]:
 
 
 def telling(values: Iterable[str]) -> Iterator[bytes]:
-    """Yield the values that are distinctive enough to be masked wherever they appear."""
+    """Yield the values that cannot appear in a text by chance, so that each match is masked."""
     for value in map(str.strip, values):
         if is_telling(value):
             yield value.encode("utf-8", "replace")
@@ -281,7 +281,7 @@ def telling(values: Iterable[str]) -> Iterator[bytes]:
 def credential_values(
     credentials: Credentials | OAuthCredentials | None,
 ) -> Iterable[bytes]:
-    """Yield the secret values of a credential, and a user name that may be a key."""
+    """Yield the secret values of a credential, and its user name if that may be a key."""
     if credentials is None:
         return
     holders: list[Any] = [credentials]
@@ -304,7 +304,7 @@ def credential_values(
 
 
 def _in_field(value: str) -> Iterator[str]:
-    """Yield a header's value, and each part of it that may be a credential."""
+    """Yield the value of a header, and each part of it that may be a credential."""
     yield value
     for pair in value.split(";"):
         yield pair.partition("=")[2]
@@ -324,7 +324,7 @@ def _user_and_password(encoded: str) -> Iterator[str]:
 
 
 def json_again(masked: bytes) -> bytes:
-    """Return JSON in which every masked value is a string, even if it was a number before."""
+    """Return masked JSON that is still valid: a masked number becomes a string."""
     return _JSON_TOKEN.sub(lambda match: _quoted(match[0]), masked)
 
 

@@ -1,1 +1,1 @@
-"""Reuse of HTTP answers."""
+"""The rules for reusing HTTP answers."""

@@ -108,7 +108,7 @@ Entries: TypeAlias = "tuple[CacheEntry, ...]"
 
 
 class Found(NamedTuple):
-    """The entries that a cache has under a key.
+    """The result of a look-up in a cache: the entries under one key.
 
     Attributes:
         mark: identifies the content that was read, so that an answer is stored only if nothing has
@@ -124,7 +124,7 @@ class Found(NamedTuple):
 
 @attrs.frozen
 class Fresh:
-    """The decision to use the cached answer."""
+    """The decision to answer with the cached answer, because it is fresh."""
 
 
 _SERVE_FRESH: Final = Fresh()
@@ -201,7 +201,7 @@ def cache_key(service: str, tenant: str | None, url: str) -> str:
 
 
 def asker(request: Request, known_by: bytes, policy: CachePolicy) -> bytes:
-    """Return a digest that identifies the caller.
+    """Return a digest that identifies the caller of a request.
 
     It covers the credential, headers that may hold a credential, and the headers that the policy
     names.
@@ -211,7 +211,7 @@ def asker(request: Request, known_by: bytes, policy: CachePolicy) -> bytes:
 
 
 def selector(request: Request, who: bytes, names: Iterable[str]) -> bytes:
-    """Return a digest of the caller and of the request's values of these headers."""
+    """Return a digest of the caller and of the request headers on which the answer depends."""
     parts = [who]
     for name in names:
         values = request.headers.get_all(name)
@@ -228,7 +228,7 @@ def matching(entries: Entries, request: Request, who: bytes) -> CacheEntry | Non
 
 
 class Inquiry:
-    """The lookup of one request in the cache, with digests that repeats of the request reuse.
+    """The look-up of one request in the cache; it computes each digest of the request once.
 
     Attributes:
         key: the key of the answers for its URL.
@@ -299,7 +299,7 @@ def kept(
 
 
 def together(new: CacheEntry | None, others: Sequence[CacheEntry], policy: CachePolicy) -> Entries:
-    """Return the entries to store for a URL: the new answer, and as many others as fit.
+    """Return the answers to store for a URL: the new one, and as many others as fit.
 
     A stale answer is dropped once it can neither be revalidated nor be used in case of an error.
     """
@@ -349,7 +349,7 @@ def confirms(entry: CacheEntry, not_modified: Response) -> bool:
 
 
 def given(entry: CacheEntry, request: Request) -> Response:
-    """Return the cached answer to give to a caller, with its `Age`."""
+    """Return a cached answer as its caller receives it, with an `Age` header."""
     headers = entry.response.headers.with_header("Age", f"{int(entry.age)}")
     body = b"" if request.method is HttpMethod.HEAD else entry.response.body
     return entry.response.as_cached(headers, body)
@@ -413,7 +413,7 @@ def _storable(response: Response, policy: CachePolicy) -> bool:
 
 
 def _lasting(headers: Headers) -> Headers:
-    """Return the fields that may be reused.
+    """Return the headers of an answer that a cache may store.
 
     Fields of the connection, and fields that `no-cache` names, may not.
     """
@@ -423,7 +423,7 @@ def _lasting(headers: Headers) -> Headers:
 
 
 def _listed_names(headers: Headers, name: str) -> set[str]:
-    """Return the header names that the value of a header lists, in lower case."""
+    """Return the header names that the value of this header lists, in lower case."""
     return _names(",".join(headers.get_all(name)))
 
 
@@ -453,13 +453,13 @@ def _validators(response: Response) -> Headers:
 
 
 def _bears(left: float, usual: float, directive: str, *control: Mapping[str, str]) -> bool:
-    """Return whether the longest grace keeps an answer usable with `left` seconds of freshness."""
+    """Return whether a grace period lets an answer be used with `left` seconds of freshness."""
     grace = max(usual, *(_delta(directives.get(directive, "")) for directives in control))
     return grace > 0 and left + grace > 0
 
 
 def _delta(text: str) -> float:
-    """Return a number of seconds.
+    """Parse the number of seconds in a `Cache-Control` directive.
 
     A text that is not a number counts as 0, which makes an answer stale.
     """

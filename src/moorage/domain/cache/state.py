@@ -36,7 +36,7 @@ _FORMAT: Final = 1
 
 
 class Looked(NamedTuple):
-    """The answer to `Look`: an entry's content, its mark, and microseconds since its last write."""
+    """The result of `Look`: a stored answer, its mark, and its age in microseconds."""
 
     mark: int
     rested: int = 0
@@ -44,7 +44,7 @@ class Looked(NamedTuple):
 
 
 class Look:
-    """The command that reads the entry under a key."""
+    """The command that reads the cached answers under a key."""
 
     __slots__ = ("keys",)
     once = False
@@ -55,7 +55,7 @@ class Look:
 
     @reading
     def apply(self, states: States, now: int) -> tuple[States, Looked]:
-        """Return the entry under the key; nothing changes."""
+        """Return the cached answers under the key, without changing anything."""
         entry = _present_values(states[0], now)
         if entry is None:
             return states, Looked(0)
@@ -64,7 +64,7 @@ class Look:
 
 
 class Keep:
-    """The command that stores content for `quiet` microseconds, if the entry has this mark."""
+    """The command that stores cached answers if the entry still has this mark."""
 
     __slots__ = ("content", "keys", "mark", "quiet")
     once = False
@@ -78,7 +78,7 @@ class Keep:
 
     @reading
     def apply(self, states: States, now: int) -> tuple[States, bool]:
-        """Return the new state, and True if the content was stored."""
+        """Return the new state, and True if the answers were stored."""
         entry = _present_values(states[0], now)
         if self.mark != (0 if entry is None else entry[2]):
             # Sent twice because its reply was lost, it has done this itself.
@@ -87,7 +87,7 @@ class Keep:
 
 
 class Forget:
-    """The command that replaces the entry under a key by a tombstone."""
+    """The command that removes cached answers, and leaves a marker against late writers."""
 
     __slots__ = ("keys",)
     once = False
@@ -98,12 +98,12 @@ class Forget:
 
     @reading
     def apply(self, states: States, now: int) -> tuple[States, None]:
-        """Return a tombstone as the new state, whether or not an entry exists."""
+        """Return the marker that replaces the cached answers, whether or not there were any."""
         return ((now, _TRACE, _next_mark(states[0], now), None),), None
 
 
 def _present_values(state: State | None, now: int) -> tuple[int, int, int, bytes | None] | None:
-    """Return the age of a state in microseconds, then its fields; None if it has expired."""
+    """Return the age of a stored answer in microseconds and its fields; None if it expired."""
     if state is None:
         return None
     state_time, quiet, mark, content = state

@@ -1,4 +1,4 @@
-"""The stored form of a webhook, from which it can be handled at any later time."""
+"""The stored form of a webhook, from which a worker can handle it at any later time."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def entry_of(
     lane: str | None,
     now: datetime,
 ) -> InboxEntry:
-    """Return the inbox entry for a delivery, without its content.
+    """Return a new inbox entry for a webhook; its content is added later.
 
     Its id is derived from the account, the tenant and the delivery's own id, so a repeated delivery
     gets the same id.
@@ -73,7 +73,7 @@ def _source_name(account: str, tenant: str | None, events: Sequence[WebhookEvent
 
 
 def pack_events(events: Sequence[WebhookEvent]) -> bytes:
-    """Return the events of a delivery as bytes."""
+    """Return the events of a webhook as bytes."""
     event_rows = tuple(
         (
             event.vendor,

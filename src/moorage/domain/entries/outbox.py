@@ -1,4 +1,4 @@
-"""The stored form of a call that is to be made later."""
+"""The stored form of a call that a worker makes later."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _FINAL: Final = (IdempotencyConflict, InvalidData, UnsupportedByVendor)
 
 @attrs.frozen(kw_only=True)
 class OutboxEntry(Entry):
-    """A call to make later: `target` is a contract or service, `operation` the one to call."""
+    """A call to make later: `target` is its contract or service, `operation` its operation."""
 
     dead_holds: ClassVar[bool] = True
 
@@ -37,12 +37,12 @@ class OutboxEntry(Entry):
 
     @property
     def key(self) -> str:
-        """The idempotency key of the call; it changes only after a final refusal."""
+        """The idempotency key of the call; only a final refusal by the vendor changes it."""
         return f"{self.id}/{self.turn}" if self.turn else self.id
 
 
 def fate_of(error: Exception) -> Fate:
-    """Return the fate of an entry whose call ended with this error.
+    """Return whether the entry of a call that ended with this error is tried again, or ends.
 
     A call that may have been done is not repeated, and a final refusal is given up at once. After
     any other error the call is tried again. This includes missing credentials and a wrong

@@ -1,4 +1,4 @@
-"""Pauses: an operator keeps workers from taking entries, and changes none of the entries.
+"""Pauses: an operator stops workers from taking entries, without changing the entries.
 
 1. A pause is itself an entry of the store, in the state `PAUSED`. So it survives restarts, and the
    workers of all processes see it.
@@ -51,7 +51,7 @@ class Pause:
     since: datetime
 
     def covers(self, entry: Entry) -> bool:
-        """Return whether workers do not take an entry because of this pause."""
+        """Return whether this pause keeps workers from taking the entry."""
         pairs = (
             (self.target, entry.target),
             (self.tenant, entry.tenant),
@@ -63,13 +63,13 @@ class Pause:
 
 
 def scope_of(target: str | None, tenant: str | None, subject: str | None) -> str:
-    """Return the entries that a pause covers, in words."""
+    """Return a phrase for the entries that a pause stops, such as "tenant acme" or "all"."""
     named = (("target", target), ("tenant", tenant), ("subject", subject))
     return ", ".join(f"{name} {value}" for name, value in named if value is not None) or "all"
 
 
 def pause_of(entry: Entry) -> Pause:
-    """Return the pause that an entry in the state `PAUSED` is."""
+    """Return the pause that an entry in the state `PAUSED` represents."""
     return Pause(
         target=None if entry.target == ANY_TARGET else entry.target,
         tenant=entry.tenant,
@@ -80,5 +80,5 @@ def pause_of(entry: Entry) -> Pause:
 
 
 def is_covered(entry: Entry, pauses: Iterable[Entry]) -> bool:
-    """Return whether one of these entries is a pause that covers an entry."""
+    """Return whether any of these pauses keeps workers from taking the entry."""
     return any(pause_of(pause).covers(entry) for pause in pauses)

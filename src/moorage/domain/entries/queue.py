@@ -1,4 +1,4 @@
-"""Durable work queues: webhooks that have arrived, and calls to make later.
+"""Durable queues of work: webhooks to handle, and calls to make later.
 
 Laws:
 
@@ -56,7 +56,7 @@ _LONG_BATCH: Final = 0.1
 
 
 class EntryState(StrEnum):
-    """The progress of an entry.
+    """The state of an entry, from waiting to done or given up.
 
     The work of an `UNKNOWN` entry may have been done at a vendor and must not be repeated blindly.
     `DEAD` work failed for good. `DROPPED` work was cancelled by a person. A `PAUSED` entry is no
@@ -73,7 +73,7 @@ class EntryState(StrEnum):
 
 
 class Fate(StrEnum):
-    """The fate of an entry whose work raised an error: another try, or an end.
+    """The fate of an entry whose work raised an error: it is tried again, or ends.
 
     `AGAIN`: try again later. `NEVER`: give up. `SPENT`: give up, because the vendor refused the
     idempotency key for good, so that a new try needs a new key. `DOUBT`: the work may have been
@@ -190,7 +190,7 @@ class Entry:
 
     @property
     def trace(self) -> TraceContext | None:
-        """The span in which the entry was added; None if there was none."""
+        """The trace span in which the entry was added; None if there was none."""
         if self.traceparent is None:
             return None
         return TraceContext(self.traceparent, self.tracestate)
@@ -233,7 +233,7 @@ class EntryQuery:
     after: str | None = None
 
     def matches(self, entry: Entry) -> bool:
-        """Return whether an entry matches the conditions, whatever the page."""
+        """Return whether an entry meets the conditions of the query, on whatever page it is."""
         return (
             all(
                 value is None or value == getattr(entry, name)
@@ -266,7 +266,7 @@ class EntryQuery:
 
     @property
     def before(self) -> int | None:
-        """The number in `after`: the page has only entries with lower numbers.
+        """The entry number after which the page begins; it holds entries with lower numbers.
 
         It is None without `after`.
 
@@ -296,7 +296,7 @@ class EntryPage(Generic[E]):
 
     @staticmethod
     def of(entries: Iterable[F], limit: int) -> EntryPage[F]:
-        """Return the page that begins with these entries.
+        """Return the page that holds the first of these entries.
 
         More than `limit` of them mean another page.
 
@@ -314,7 +314,7 @@ class EntryPage(Generic[E]):
 
 
 def traced(entry: E, trace: TraceContext | None) -> E:
-    """Return the entry with the span in which it is added."""
+    """Return the entry with the trace span in which it is added."""
     if trace is None:
         return entry
     return attrs.evolve(entry, traceparent=trace.traceparent, tracestate=trace.tracestate)
@@ -332,7 +332,7 @@ def arrive(entry: E, now: datetime) -> E:
 
 
 def together(offered: Sequence[E]) -> Sequence[E]:
-    """Return the due entries that one worker may take at once, out of those offered.
+    """Return those of the due entries that one worker may take together.
 
     An entry whose last worker died is taken alone. If it kills this worker too, no other entry
     loses one of its attempts.
@@ -357,7 +357,7 @@ def take(entry: E, now: datetime, lease: float, most: int) -> E:
 
 
 def next_batch(size: int, count: int, seconds: float) -> int:
-    """Return the number of entries to take together next time.
+    """Return how many entries a worker takes together next time, from how long the last took.
 
     The number grows only while the work is quick. So a slow call makes few others wait, and few
     results are lost if a process dies.
@@ -373,7 +373,7 @@ def next_batch(size: int, count: int, seconds: float) -> int:
 
 
 def give_back(entry: E, now: datetime) -> E:
-    """Return the entry as its worker releases it unstarted: other workers may take it at once."""
+    """Return the entry as its worker releases it before beginning, so that others may take it."""
     return attrs.evolve(
         entry,
         state=EntryState.WAITING,
@@ -394,19 +394,19 @@ def finish(entry: E, now: datetime) -> E:
 
 
 def postpone(entry: E, due: datetime, error: str) -> E:
-    """Return the entry as it is when another try is scheduled."""
+    """Return the entry as it waits for its next attempt."""
     return attrs.evolve(
         entry, state=EntryState.WAITING, due=due, fence=entry.fence + 1, error=error
     )
 
 
 def doubt(entry: E, now: datetime, error: str) -> E:
-    """Return the entry with an unknown outcome, which a person must look up."""
+    """Return the entry marked as having an unknown outcome, which a person must look up."""
     return _settled_entry(entry, EntryState.UNKNOWN, now, holds=True, error=error)
 
 
 def give_up(entry: E, now: datetime, error: str, *, spent: bool = False) -> E:
-    """Return the entry given up for good.
+    """Return the entry marked as given up: no further attempt follows.
 
     `spent` if the vendor refused its idempotency key for good.
     """
@@ -421,7 +421,7 @@ def drop(entry: E, now: datetime) -> E:
 
 
 def replay(entry: E, now: datetime) -> E:
-    """Return the entry scheduled to be done again, with its attempts counted anew."""
+    """Return the entry ready to be processed again, with its attempts counted from zero."""
     return attrs.evolve(
         entry,
         state=EntryState.WAITING,
@@ -441,7 +441,7 @@ def lease_left(entry: Entry, now: datetime) -> timedelta:
 
 
 def longest_pause(policy: RetryPolicy, error: Exception) -> float:
-    """Return the longest time in seconds for which an error can make an entry wait.
+    """Return the longest time in seconds that an entry can wait after this error.
 
     It is an hour, or the policy's `max_retry_after` if that is longer; otherwise a vendor that
     sends a timestamp instead of a number of seconds would delay the entry by decades. An error of
@@ -452,7 +452,7 @@ def longest_pause(policy: RetryPolicy, error: Exception) -> float:
 
 
 def pause(policy: RetryPolicy, attempts: int, wish: float | None, draw: float) -> timedelta:
-    """Return the time until the next try of an entry.
+    """Return the seconds until the next attempt to process an entry.
 
     Args:
         policy: the retry policy.
@@ -465,12 +465,12 @@ def pause(policy: RetryPolicy, attempts: int, wish: float | None, draw: float) -
 
 
 def usual_wait(policy: RetryPolicy) -> timedelta:
-    """Return the longest wait for another try of an entry that needs no attention."""
+    """Return the longest wait between attempts that is normal, so that nobody need look at it."""
     return timedelta(seconds=max(LONGEST_PAUSE, policy.max_delay))
 
 
 def told(error: Exception) -> str:
-    """Return the text to store for an error: its class, and its message if the error is our own.
+    """Return the text to store for an error: its class, and the message of moorage's own errors.
 
     The message of any other exception is left out, because it may contain a secret.
     """
@@ -481,7 +481,7 @@ def told(error: Exception) -> str:
 
 
 def lane_of(*parts: str | None, digest: Callable[[bytes], str]) -> str:
-    """Return the name of the lane for these parts, or its digest if stores cannot keep the name."""
+    """Return the name of a lane, or a digest of the name if stores cannot hold it."""
     name = "/".join(part or "" for part in parts)
     if len(name) <= _LONGEST and storable(name) == name:
         return name

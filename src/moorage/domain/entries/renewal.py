@@ -1,4 +1,4 @@
-"""The leases of claims and entries that this process renews, and the choice of those now due."""
+"""The leases of claims and entries, and the choice of those that are due for renewal now."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def entries_due(entries: Iterable[HeldEntry], now: int) -> list[HeldEntry]:
 
 
 def due(claims: Iterable[Held], now: int, *, by_tag: bool) -> list[list[Held]]:
-    """Return the claims to renew now, in groups that one command can renew.
+    """Return the claims that are due for renewal, grouped so that one command renews a group.
 
     With `by_tag`, all keys of a group have the same tag, the part of a key in braces. Some stores
     choose the node of a key by its tag.
@@ -121,7 +121,7 @@ def due(claims: Iterable[Held], now: int, *, by_tag: bool) -> list[list[Held]]:
 
 
 def halves(group: list[H]) -> list[list[H]]:
-    """Return the two halves of a group whose renewal failed.
+    """Return the two halves of a group of leases that could not be renewed together.
 
     A single claim may have caused the failure.
     """

@@ -1,4 +1,4 @@
-"""The body of a request: bytes, or a stream that may or may not be opened again."""
+"""The body of a request: bytes, or a stream, which some sources can open again."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from moorage.errors import InvalidData
 
 @runtime_checkable
 class Readable(Protocol):
-    """A binary file, or any object with its `read` method."""
+    """A binary file, or another object that has the `read` method of one."""
 
     def read(self, size: int, /) -> bytes:
         """Return up to `size` bytes; no bytes at the end of the file."""
@@ -76,7 +76,7 @@ class BodyStream:
 
 
 def as_body(source: BodyInput) -> Body:
-    """Return the body that a user passed in, in a form that can be sent."""
+    """Return the body that a user passed in, in a form that HTTP clients can send."""
     if isinstance(source, (bytes, BodyStream)):
         return source
     if source is None:

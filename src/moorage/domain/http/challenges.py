@@ -48,7 +48,7 @@ def read_challenges(headers: Headers) -> tuple[Challenge, ...]:
 
 
 def read_parameters(value: str) -> dict[str, str]:
-    """Return the parameters of a field that consists of them, up to the first invalid one."""
+    """Return the parameters of a header field, up to the first invalid parameter."""
     parameters, _ = _parameters(value[:LONGEST], 0)
     return parameters
 
@@ -69,7 +69,7 @@ def _challenges(value: str) -> Iterator[Challenge]:
 
 
 def _parameters(value: str, position: int) -> tuple[dict[str, str], int]:
-    """Return the parameters from this position on, and the position after them.
+    """Return the parameters from this position on, and the position behind them.
 
     The first value of a repeated parameter counts.
     """

@@ -36,7 +36,7 @@ def parse_http_date(text: str, now: datetime) -> datetime | None:
 
 
 def write_http_date(moment: datetime) -> str:
-    """Return a time in the form that RFC 9110 prefers, in any locale."""
+    """Return a time in the form that RFC 9110 prefers, whatever the locale is."""
     moment = moment.astimezone(UTC)
     day, month = _DAYS[moment.weekday()], _MONTHS[moment.month - 1].title()
     return f"{day}, {moment:%d} {month} {moment.year:04} {moment:%H:%M:%S} GMT"

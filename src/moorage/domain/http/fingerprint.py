@@ -1,4 +1,4 @@
-"""A digest of a request, by which a repeat of the request is recognised."""
+"""A digest of a request, by which a repetition of the request is recognised."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _SORTED_JSON: Final = json.JSONEncoder(allow_nan=False, separators=(",", ":"), s
 
 
 def fingerprint(request: Request) -> bytes:
-    """Digest method, path, query, `Content-Type` and body with SHA-256.
+    """Return the SHA-256 of a request's method, path, query, `Content-Type` and body.
 
     The order of keys and the white space of a JSON body do not matter. Every difference that a
     vendor could notice changes the digest: 1, 1.0, "1" and true, the digits of a number, the order
@@ -37,7 +37,7 @@ def fingerprint(request: Request) -> bytes:
 
 
 def digest(parts: Iterable[bytes]) -> bytes:
-    """Return the SHA-256 of parts.
+    """Return one SHA-256 digest of several parts, so that no two lists of parts have the same.
 
     Each part is hashed with its length, so that different lists of parts never look alike.
     """
@@ -51,7 +51,7 @@ def digest(parts: Iterable[bytes]) -> bytes:
 
 
 def request_fingerprint(request: Request) -> bytes | Fingerprint:
-    """Return the `fingerprint` of a request, computed only if comparing bytes does not decide.
+    """Return a fingerprint of a request, whose digest is computed only if it is needed.
 
     Raises:
         InvalidData: as `fingerprint` does.
@@ -104,12 +104,12 @@ def _content(body: bytes | BodyStream, content_type: str | None) -> tuple[bytes,
 
 
 def _canonical(body: bytes) -> bytes:
-    """Return JSON with sorted keys and without white space; numbers keep their digits."""
+    """Return JSON with sorted keys and without white space; numbers keep their notation."""
     return _canonical_body(body) or _canonical_text(_parse_body(body)).encode()
 
 
 def _canonical_body(body: bytes) -> bytes | None:
-    """Return the canonical form of a body that Python writes back unchanged; otherwise None.
+    """Return the body as canonical JSON, if Python writes it back unchanged; otherwise None.
 
     If the written text equals the body, no number was rounded and no repeated key was lost.
     """
@@ -124,7 +124,7 @@ def _canonical_body(body: bytes) -> bytes | None:
 
 
 class _Digits(str):
-    """A JSON number in the notation of the original body."""
+    """A JSON number with the digits with which the body wrote it."""
 
     __slots__ = ()
 
@@ -148,7 +148,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _canonical_text(value: object) -> str:
-    """Return the canonical form of a parsed value."""
+    """Return a parsed JSON value as canonical text."""
     if isinstance(value, _Digits):
         return str(value)
     if isinstance(value, dict):

@@ -38,7 +38,7 @@ OF_TRANSPORT: Final = frozenset(
 
 
 def check_settable(name: str, field: str) -> None:
-    """Raise an error for a header that the HTTP client sets for each request.
+    """Raise an error for a header that users must not set, because the HTTP client does.
 
     Args:
         name: the name of the header.
@@ -60,7 +60,7 @@ def check_settable(name: str, field: str) -> None:
 
 @lru_cache(maxsize=1024)
 def _lower_name(name: str) -> str:
-    """Return the name in lower case after checking that it is a token."""
+    """Return a header's name in lower case, after checking that it is valid."""
     if _TOKEN.fullmatch(name) is None:
         raise InvalidData(
             f"{name[:80]!r} is not a header name.",
@@ -153,7 +153,7 @@ class Headers(Mapping[str, str]):
         return not self._first.keys().isdisjoint(names)
 
     def mention(self, text: str) -> bool:
-        """Return whether any name contains this lower-case text."""
+        """Return whether the name of any header contains this lower-case text."""
         return text in "\n".join(self._first)
 
     def with_header(self, name: str, value: str) -> Headers:
@@ -205,7 +205,7 @@ class Headers(Mapping[str, str]):
 
 
 def _checked_headers(pairs: tuple[tuple[str, str], ...], first: dict[str, str]) -> Headers:
-    """Return headers made of fields that have been checked before."""
+    """Return headers made of fields that were validated before."""
     headers = object.__new__(Headers)
     _set_pairs(headers, pairs)
     _set_first(headers, first)
@@ -229,7 +229,7 @@ def as_headers(fields: HeadersInput | None) -> Headers:
 
 
 def _read_pairs(fields: HeadersInput) -> tuple[tuple[tuple[str, str], ...], dict[str, str]]:
-    """Return the pairs, and the first value of each name in lower case."""
+    """Return the header fields as pairs, and the first value of each lower-case name."""
     unchecked: Iterable[tuple[str, str]]
     if isinstance(fields, Headers):
         unchecked = fields.pairs

@@ -1,4 +1,4 @@
-"""The setting of a service for the requests and responses that the integration log stores."""
+"""The setting that says which requests and responses the integration log stores."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LARGEST_BODY: Final = 16_384
 
 
 class LoggedCalls(enum.Enum):
-    """The calls whose request and response the integration log stores."""
+    """The choice of calls whose request and response are logged: none, failures or all."""
 
     NONE = "none"
     FAILURES = "failures"
@@ -27,7 +27,7 @@ def _is_size(_: object, attribute: attrs.Attribute[int], value: int) -> None:
 
 @attrs.frozen
 class LogContent:
-    """The choice of requests and responses that the log stores, redacted, for a service.
+    """The choice of requests and responses of a service that the log stores, after redaction.
 
     Attributes:
         calls: the calls whose last request and response are stored.
@@ -38,5 +38,5 @@ class LogContent:
     max_body: int = attrs.field(default=2_048, validator=_is_size)
 
     def includes(self, *, failed: bool) -> bool:
-        """Return whether the content of a call is stored, given whether the call failed."""
+        """Return whether the content of a successful or failed call is stored."""
         return self.calls is LoggedCalls.ALL or (failed and self.calls is LoggedCalls.FAILURES)

@@ -1,4 +1,4 @@
-"""The meaning of a `Content-Type` for the bytes of a body."""
+"""The interpretation of a `Content-Type`: its essence, its charset, and whether it is JSON."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def is_json(content_type: str | None) -> bool:
 
 
 def decoded(body: bytes, content_type: str | None) -> str:
-    """Return the text in its declared charset, else UTF-8; undecodable bytes become U+FFFD."""
+    """Return the text of a body in its declared charset, else UTF-8, with bad bytes replaced."""
     match = _CHARSET.search(content_type) if content_type else None
     if match:
         try:

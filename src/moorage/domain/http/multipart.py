@@ -40,7 +40,7 @@ def _check_type(_: object, __: object, value: str) -> None:
 
 @attrs.frozen
 class FormFile:
-    """A file to send as a part of a form.
+    """A file that is sent as one part of a form.
 
     Attributes:
         filename: the file's name in the form.
@@ -54,7 +54,7 @@ class FormFile:
 
 
 def multipart(form: Pairs, files: FilesInput) -> tuple[str, Body]:
-    """Return the `Content-Type` and the body of a form with these fields, then these files.
+    """Return the `Content-Type` and body of a form with these fields and files.
 
     Raises:
         InvalidData: a field or file has an invalid name or content.
@@ -133,7 +133,7 @@ def _boundary(parts: Iterable[tuple[bytes, Body]]) -> str:
 
 
 def _join_segments(segments: list[Body]) -> Body:
-    """Return the segments as bytes if all of them are bytes, otherwise as one stream."""
+    """Return the segments of a form as bytes if all of them are bytes, otherwise as a stream."""
     if not any(isinstance(segment, BodyStream) for segment in segments):
         return b"".join(cast("list[bytes]", segments))
     lengths = [
@@ -185,7 +185,7 @@ async def _async_stream(opened: list[bytes | tuple[Chunks, _Watch]]) -> AsyncIte
 
 
 class _Watch:
-    """A filter that passes a stream's chunks until the boundary appears in them."""
+    """A filter over a stream's chunks that fails if the form's boundary appears in them."""
 
     __slots__ = ("_delimiter", "_tail")
 
@@ -194,7 +194,7 @@ class _Watch:
         self._tail = b""
 
     def __call__(self, chunk: bytes) -> bytes:
-        """Return the chunk.
+        """Return the chunk unchanged; raise if the boundary appears in it.
 
         Raises:
             InvalidData: the chunk, after those before it, contains the boundary.

@@ -119,7 +119,7 @@ def _are_ports(_: object, attribute: attrs.Attribute[Any], value: tuple[object, 
 
 @attrs.frozen(kw_only=True)
 class OutgoingGuard:
-    """The allowed destinations.
+    """The destinations that requests to URLs from other people may have.
 
     Attributes:
         hosts: the only hosts allowed; a name with a leading dot stands for all names below it.
@@ -180,7 +180,7 @@ def _is_named(host: str, name: str) -> bool:
 
 
 def _meant_address(address: Address) -> Address:
-    """Return the IPv4 address embedded in an IPv6 address, or the address itself."""
+    """Return the IPv4 address inside an IPv6 address, otherwise the address itself."""
     if isinstance(address, IPv6Address) and any(address in network for network in _MAPPED_NETWORKS):
         return IPv4Address(int(address) & 0xFFFF_FFFF)
     return address

@@ -1,4 +1,4 @@
-"""Redaction of requests and answers before they are logged, recorded or put into events.
+"""Redaction: the secrets in requests and answers are masked before anybody sees them.
 
 A value is masked for its name, such as `client_secret`, or for its content, such as a card number.
 Names are found in headers, queries, forms, JSON, XML and plain text. No function here raises or
@@ -103,7 +103,7 @@ def _kinds(personal: Iterable[Personal | str]) -> tuple[Personal, ...]:
 
 @attrs.frozen(kw_only=True)
 class Redaction:
-    """The values to mask for a service, besides those whose names suggest a credential.
+    """The names whose values a service wants masked, besides those that suggest a credential.
 
     Attributes:
         header_names: headers.
@@ -231,7 +231,7 @@ class Redaction:
 
 
 class _Way:
-    """The keys that lead to the current place in a JSON text, as far as a path may match.
+    """The keys that lead to the current token of a JSON text.
 
     Attributes:
         leads_there: whether the next value is at the end of a path.
@@ -246,7 +246,7 @@ class _Way:
         self.leads_there = False
 
     def go(self, piece: str, name: str) -> None:
-        """Advance by one token; `name` is the key that came before the token."""
+        """Advance to the next token of the JSON text; `name` is the key before the token."""
         if not self._paths:
             return
         self.leads_there = False
@@ -283,7 +283,7 @@ def _is_hidden(name: str, names: frozenset[str]) -> bool:
 
 
 def _decoded_text(piece: str) -> str:
-    """Return the decoded text of a JSON string, or any other token as it is."""
+    """Return the text of a JSON string, decoded; return any other token unchanged."""
     if piece[0] != '"':
         return piece
     try:

@@ -51,12 +51,12 @@ class HttpMethod(StrEnum):
 
     @property
     def safe(self) -> bool:
-        """True if the method asks for no change."""
+        """True if a request with this method changes nothing at the server."""
         return self in _SAFE
 
     @property
     def idempotent(self) -> bool:
-        """True if sending it twice has the same effect as sending it once."""
+        """True if a repeated request with this method has the same effect as a single one."""
         return self in _IDEMPOTENT
 
 
@@ -259,7 +259,7 @@ class Request:
         return self.carrying(Headers([*pairs, *added_headers.pairs]))
 
     def carrying(self, headers: Headers) -> Request:
-        """Return this request with these headers in place of its own."""
+        """Return this request with other headers instead of its own."""
         # Whatever is authorised or signed comes through here: what was checked once is copied.
         if type(self) is not Request:
             return attrs.evolve(self, headers=headers)
@@ -279,12 +279,12 @@ class Request:
 
     @property
     def replayable(self) -> bool:
-        """True if the body can be sent a second time."""
+        """True if the body can be sent a second time, for a retry."""
         return not isinstance(self.body, BodyStream) or self.body.replayable
 
     @property
     def repeatable(self) -> bool:
-        """True if sending it twice has the effect of sending it once."""
+        """True if sending the request twice has the same effect as sending it once."""
         return self.method.idempotent if self.idempotent is None else self.idempotent
 
     def __repr__(self) -> str:

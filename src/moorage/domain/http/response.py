@@ -96,7 +96,7 @@ class Response:
         return response
 
     def as_cached(self, headers: Headers, body: bytes) -> Response:
-        """Return this response as an answer of the cache, with these headers and this body."""
+        """Return this response as the cache answers with it, with these headers and this body."""
         if type(self) is not Response:
             return attrs.evolve(self, headers=headers, body=body, cached=True)
         new_response = self._copied()
@@ -106,7 +106,7 @@ class Response:
         return new_response
 
     def _copied(self) -> Response:
-        """Return a copy that may still be changed; its fields were checked before."""
+        """Return a copy whose fields may be changed before anybody else has it."""
         copied_response = object.__new__(Response)
         _set_status(copied_response, self.status)
         _set_headers(copied_response, self.headers)

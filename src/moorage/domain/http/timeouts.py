@@ -24,7 +24,7 @@ _LONG: Final = 86_400.0
 
 @attrs.frozen(kw_only=True)
 class Timeouts:
-    """Seconds for each step of one attempt; None for no limit of its own.
+    """Time limits in seconds for each step of an attempt; None sets no limit for the step.
 
     Attributes:
         connect: to reach the host, TLS included.
@@ -51,7 +51,7 @@ class Timeouts:
     )
 
     def within(self, remaining: float) -> Timeouts:
-        """Return these limits, each cut to the remaining time, which must be positive."""
+        """Return these limits, none of them longer than the remaining time."""
         if not 0 < remaining < _LONG:
             seconds(remaining, "remaining")
         capped = object.__new__(Timeouts)

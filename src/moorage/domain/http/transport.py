@@ -292,7 +292,7 @@ def as_proxy(value: Proxy | Secret | str | None) -> Proxy | None:
 
 @attrs.frozen(kw_only=True)
 class PoolStatistics:
-    """The state of a client's connection pool, for a gauge.
+    """The number of used and free connections of a client's pool, for metrics.
 
     Attributes:
         active: the number of exchanges under way.

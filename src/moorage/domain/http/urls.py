@@ -55,7 +55,7 @@ def validate_base_url(url: str) -> str:
 
 
 def validate_path(path: str) -> str:
-    """Return the path or absolute URL of a request if it can be part of a URL; raise otherwise."""
+    """Return the path or absolute URL of a request, after checking that it is valid in a URL."""
     if not _is_sendable(path):
         raise _bad_path("is not a str, or has white space or a control character in it")
     if is_absolute(path):
@@ -100,7 +100,7 @@ def leaves_in_clear(url: str) -> bool:
 
 
 def join_url(base_url: str, request: Request) -> str:
-    """Return the URL to send: the base's path, then the request's, then both queries.
+    """Return the URL to send a request to: the base URL, the request's path, and both queries.
 
     An absolute URL, such as a vendor's link to the next page, must have the base's origin, and
     replaces the base's path. A fragment is dropped.
@@ -137,7 +137,7 @@ def join_url(base_url: str, request: Request) -> str:
 
 
 def _same_origin(base_url: str, url: str) -> tuple[str, str] | None:
-    """Return the base's origin as written and the rest of the URL, if both have one origin."""
+    """Return the scheme and host of the base URL and the rest of a URL on the same server."""
     own_pair, foreign_pair = _split_origin(base_url), _split_origin(url)
     if own_pair is None or foreign_pair is None or own_pair[0] != foreign_pair[0]:
         return None

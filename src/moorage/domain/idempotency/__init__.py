@@ -1,1 +1,1 @@
-"""Idempotency keys: each key has at most one effect."""
+"""Idempotency keys, each of which has at most one effect."""

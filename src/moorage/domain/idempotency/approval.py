@@ -26,7 +26,7 @@ _GONE_TTL: Final = 1
 
 
 class Proposal(NamedTuple):
-    """The outcome that a first person proposes for an operation.
+    """The outcome that a first person proposes for an operation whose outcome is unknown.
 
     Attributes:
         person: name of the first person.
@@ -63,7 +63,7 @@ class Propose:
 
     @reading
     def apply(self, states: States, now: int) -> tuple[States, None]:
-        """Return the state with the new proposal, or with none."""
+        """Return the state with the new proposal, or without one."""
         if self.proposal is None:
             (state,) = states
             return (None if state is None else (now, _GONE_TTL, *state[2:]),), None

@@ -1,4 +1,4 @@
-"""The rules for idempotency keys, with claims, leases and stored answers: one effect per key.
+"""The rules for idempotency keys: a caller claims a key, acts, and stores the answer.
 
 Laws:
 
@@ -58,7 +58,7 @@ Entry: TypeAlias = "tuple[int, int, int, bytes | Fingerprint, int, int, int, int
 
 
 class Verdict(Enum):
-    """The decision about a claim."""
+    """The decision about a claim, such as that the caller may act."""
 
     RUN = "run"
     ASK_AGAIN = "ask_again"
@@ -69,7 +69,7 @@ class Verdict(Enum):
 
 
 class Reach(Enum):
-    """The actions that a caller may take; a look-up after a lost answer begins nothing new."""
+    """The limit of what a caller may do: send the request, repeat it, or only look it up."""
 
     FRESH = "fresh"
     """It sends the request, whether or not it was sent before."""
@@ -115,7 +115,7 @@ TABLE: Final = (
 
 
 class Claimed(NamedTuple):
-    """The answer to a claim.
+    """The answer to a claim: the decision, and what it depends on.
 
     Attributes:
         verdict: the decision.
@@ -133,7 +133,7 @@ class Claimed(NamedTuple):
 
 
 class Settled(NamedTuple):
-    """The answer to a settlement: whether the claim was still held, and how it was finished."""
+    """The answer to a settlement: whether the caller still held the claim, and the key's state."""
 
     held: bool
     done: bool = False
@@ -144,7 +144,7 @@ _STILL_HELD: Final = Settled(held=True)
 
 
 class Claim:
-    """The command that claims a key for `owner`, a random number drawn for this claim alone.
+    """The command that claims a key for one caller, whose random number is `owner`.
 
     `lease` is the time that the claim lasts without a renewal, and `term` the longest time that its
     holder may be at work, by default the lease. `remembered` is the time for which the target
@@ -178,7 +178,7 @@ class Claim:
 
     @reading
     def apply(self, states: States, now: int) -> tuple[States, Claimed]:
-        """Return the new state and the decision, according to `TABLE`."""
+        """Return the new state of the key and the decision, according to `TABLE`."""
         entry = present(states[0], now)
         if entry is None:
             return self._taken_states(now, now), new_tuple(Claimed, (Verdict.RUN, now, 0, None))
@@ -246,7 +246,7 @@ class Renew:
 
     @property
     def rules(self) -> tuple[Claims, ...]:
-        """Return the rules that read the states."""
+        """Return the rules by which the command reads the stored states."""
         return CLAIMS * len(self.keys)
 
     @reading
@@ -321,12 +321,12 @@ class Settle:
 
 
 def complete(key: str, fence: int, answer: object, *, ttl: int) -> Settle:
-    """Return the command that settles a claim whose effect happened, with its answer."""
+    """Return the command that stores the answer of a claim and settles its key."""
     return Settle(key, fence, DONE, ttl=ttl, answer=answer)
 
 
 def release(key: str, fence: int, *, ttl: int) -> Settle:
-    """Return the command that frees a key whose claim certainly had no effect.
+    """Return the command that frees a key, because its claim certainly had no effect.
 
     A holder whose verdict was `ASK_AGAIN` must not use it, because the holder before it may have
     acted.
@@ -335,7 +335,7 @@ def release(key: str, fence: int, *, ttl: int) -> Settle:
 
 
 def abandon(key: str, fence: int, *, ttl: int) -> Settle:
-    """Return the command that gives up a claim with an unknown outcome.
+    """Return the command that ends a claim and marks its key's outcome as unknown.
 
     The key becomes unknown if its request was sent, and free otherwise.
     """
@@ -343,7 +343,7 @@ def abandon(key: str, fence: int, *, ttl: int) -> Settle:
 
 
 class Record:
-    """The command that writes a permanent record if a claim is still held, in one step.
+    """The command that writes a permanent record, if the caller still holds the claim.
 
     An existing record under the key stays.
     """
@@ -363,12 +363,12 @@ class Record:
 
     @property
     def rules(self) -> tuple[Claims, ...]:
-        """Return the rules that read the states."""
+        """Return the rules by which the command reads the stored states."""
         return CLAIMS * len(self.keys)
 
     @reading
     def apply(self, states: States, now: int) -> tuple[States, bool]:
-        """Return True if the claim is the caller's and the record stored now is this one."""
+        """Return True if the caller holds the claim, and its record is the one stored now."""
         claim, entry = (present(state, now) for state in states)
         if claim is None or claim[4] != self.fence or claim[2] not in (CLAIMED, SENT):
             return unchanged(CLAIMS * 2, states, now), False
@@ -379,7 +379,7 @@ class Record:
 
 
 class Withdraw:
-    """The command that gives up a claim whose answer was lost, if the store made the claim."""
+    """The command that withdraws a claim if the store made it, after its answer was lost."""
 
     __slots__ = ("keys", "owner", "ttl")
     once = False
@@ -392,7 +392,7 @@ class Withdraw:
 
     @reading
     def apply(self, states: States, now: int) -> tuple[States, None]:
-        """Return the state without the claim of `owner`; another owner's claim stays."""
+        """Return the state without this owner's claim; another owner's claim stays."""
         entry = present(states[0], now)
         if entry is None:
             return states, None
@@ -402,7 +402,7 @@ class Withdraw:
 
 
 class MarkSent:
-    """The command that marks a claim as sent, used if claims have a store of their own."""
+    """The command that marks a claim as sent, for claims that have a store of their own."""
 
     __slots__ = ("fence", "keys", "target")
     once = False
@@ -423,7 +423,7 @@ class MarkSent:
 
 
 class Resolve:
-    """The command that settles an unknown key after a look-up: with an answer, or as never done.
+    """The command that settles a key after a look-up: with an answer, or as never done.
 
     It settles the key as never done only if no request under the key can still be under way.
     """
@@ -440,7 +440,7 @@ class Resolve:
 
     @reading
     def apply(self, states: States, now: int) -> tuple[States, bool]:
-        """Return True if there was an unknown key to settle."""
+        """Return True if the key had an unknown outcome, which is settled now."""
         entry = present(states[0], now)
         if entry is None:
             return states, False
@@ -452,7 +452,7 @@ class Resolve:
 
 
 class Written:
-    """The command that reads the permanent record of a key; it claims nothing and never waits."""
+    """The command that reads a key's permanent record, without claiming the key."""
 
     __slots__ = ("keys",)
     once = False
@@ -463,7 +463,7 @@ class Written:
 
     @reading
     def apply(self, states: States, now: int) -> tuple[States, Any]:
-        """Return the record, or None."""
+        """Return the key's permanent record; None if there is none."""
         entry = present(states[0], now)
         return states, None if entry is None or entry[2] != DONE else entry[10]
 
@@ -488,7 +488,7 @@ class WriteOnce:
 
     @reading
     def apply(self, states: States, now: int) -> tuple[States, Any]:
-        """Return the record that is stored now."""
+        """Return the record that is stored after the command: this one, or an earlier one."""
         entry = present(states[0], now)
         if entry is not None and entry[2] == DONE:
             return states, entry[10]
@@ -510,7 +510,7 @@ class WriteOnce:
 
 
 def _ended_entry(entry: Entry, fence: int, stage: int, ttl: int, answer: object) -> Entry:
-    """Return the state after the end of a claim; SENT becomes FREE if nothing was sent."""
+    """Return the state of a key after its claim ended."""
     state_time, _, old_stage, fingerprint, _, _, _, _, sent_at, target, _ = entry
     stage = FREE if stage == SENT != old_stage else stage
     return (
@@ -529,7 +529,7 @@ def _ended_entry(entry: Entry, fence: int, stage: int, ttl: int, answer: object)
 
 
 def mark_sent(entry: Entry | None, fence: int, target: str) -> Entry | None:
-    """Return the claim marked as sent to `target`; None if the caller no longer holds it.
+    """Return the claim marked as sent to `target`; None if the caller has lost the claim.
 
     A holder may send to another target than before only if nothing was done at the first target.
     """
@@ -583,7 +583,7 @@ def present(state: State | None, now: int) -> Entry | None:
 
 
 class Claims:
-    """The rule that adjusts the times in a claim's state to the present."""
+    """The rule that reads the state of a claim, and shifts its times if the clock went back."""
 
     present = staticmethod(present)
 

@@ -1,4 +1,4 @@
-"""The fingerprint of the arguments of an idempotent function."""
+"""A digest of the arguments of an idempotent function, to compare later calls with the first."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ _FORMAT: Final = 2
 
 
 class _UnknownError(TypeError):
-    """The payload has a value that cannot be compared, named by its type."""
+    """Raised for a value in the payload that cannot be compared; it names the value's type."""
 
 
 def payload_fingerprint(payload: object) -> bytes:
-    """A digest that is equal only for equal payloads: 1, 1.0, "1" and True all differ.
+    """Return a digest that is equal only for equal payloads: 1, 1.0, "1" and True all differ.
 
     Mappings are compared without regard to the order of their keys.
     """
@@ -39,7 +39,7 @@ def payload_fingerprint(payload: object) -> bytes:
 
 
 def compared_payload(payload: object) -> bytes | Fingerprint:
-    """The `payload_fingerprint`, computed only when a byte comparison does not decide.
+    """Return a payload's fingerprint, whose digest is computed only if it is needed.
 
     Raises:
         InvalidData: as `payload_fingerprint` does.
@@ -56,7 +56,7 @@ def _digested(content: bytes) -> bytes:
 
 
 def _plain_value(value: object) -> object:
-    """`value` in a form that JSON can hold, with values of different types kept distinct."""
+    """Return a value in a form that JSON can hold, in which values of different types differ."""
     if isinstance(value, bytes):
         return ["bytes", value.hex()]
     if isinstance(value, dict):
@@ -75,7 +75,7 @@ def _plain_value(value: object) -> object:
 
 
 def _type_name(kind: type) -> str:
-    """The name of a type, which stays the same when a class of moorage moves to another module."""
+    """Return the name of a type, which stays the same if a class of moorage moves."""
     package = kind.__module__
     if package.startswith("moorage."):
         package = "moorage"
@@ -93,7 +93,7 @@ def _first_of_pair(pair: list[object]) -> str:
 
 
 def _canonical_value(value: object) -> object:
-    """Values of other types as canonical text: decimals, dates, enumerations, attrs values."""
+    """Return a decimal, a date, an enumeration or an attrs value as canonical text."""
     from datetime import date, time  # noqa: PLC0415 - with decimals and enums, only where met
     from decimal import Decimal  # noqa: PLC0415 - see above
     from enum import Enum  # noqa: PLC0415 - see above

@@ -14,7 +14,7 @@ _LEFT_OUT = ("_acted", "_final", "_signature", "response")
 
 
 def pack_refusal(error: ConnectorError) -> bytes:
-    """The parts of an error to store: the names of its classes, its arguments and its fields.
+    """Return the parts of an error to store: its classes' names, its arguments and its fields.
 
     The vendor's whole answer is not stored, nor are fields of a host's own classes that hold other
     than plain values.
@@ -29,7 +29,7 @@ def pack_refusal(error: ConnectorError) -> bytes:
 
 
 def unpack_refusal(packed: bytes) -> ConnectorError:
-    """The stored error, as the most specific of its classes that this process can import."""
+    """Return the stored error, as the most specific of its classes that can be imported here."""
     names, args, fields = unpack_values(packed)
     classes = {_name(kind): kind for kind in _tree(ConnectorError)}
     kind = next(classes[name] for name in names if name in classes)

@@ -1,4 +1,4 @@
-"""The register of effects with an unknown outcome, shared by all processes of a store.
+"""The register of operations whose outcome is unknown, which all processes share.
 
 An effect is registered before its first request leaves, and removed as soon as its outcome is
 known. An effect that remains belongs to a process that is still at work, has died, or lost the
@@ -49,13 +49,13 @@ Effect: TypeAlias = "tuple[int, int, int, int, int, int, int, int, bytes, Any, A
 
 
 def effect_name(contract: str, tenant: str | None, key: str) -> str:
-    """Return the key of the state of an effect."""
+    """Return the key under which the register stores one operation."""
     tenant_suffix = "" if tenant is None else f"@{tenant}"
     return state_key("unsettled", contract, None, "effect", tenant_suffix, key)
 
 
 def shards(contract: str) -> tuple[str, ...]:
-    """Return the keys of the lists of a contract's open effects."""
+    """Return the keys under which the register lists a contract's open operations."""
     return tuple(_shard(contract, number) for number in range(_SHARDS))
 
 
@@ -69,7 +69,7 @@ def _account_names(contract: str, tenant: str | None, key: str) -> tuple[str, st
 
 
 class Registered(NamedTuple):
-    """The answer to a registration.
+    """The answer to a registration: the number of the operation's record, and its content.
 
     Attributes:
         number: the number to remove the effect with; 0 if another payload has the key.
@@ -93,7 +93,7 @@ class Registered(NamedTuple):
 
 
 class Register:
-    """The command that registers an effect whose holder may work on it for `span` microseconds.
+    """The command that registers an operation, which a caller works on for `span` microseconds.
 
     The claims of the effect's key exist for at least `memory` microseconds; an effect that stayed
     open longer is not requested again. `what` describes the request, so that a process that finds
@@ -123,7 +123,7 @@ class Register:
 
     @reading
     def apply(self, states: States, now: int) -> tuple[States, Registered]:
-        """Return the state with the effect registered.
+        """Return the register with the operation added.
 
         Nothing changes if the effect is settled, or if its key belongs to another payload.
         """
@@ -154,7 +154,7 @@ class Register:
 
 
 class Recall:
-    """The command that reads an effect as `Register` does, for a caller that sends nothing."""
+    """The command that reads an operation's record, for a caller that sends nothing."""
 
     __slots__ = ("fingerprint", "keys")
     once = False
@@ -166,7 +166,7 @@ class Recall:
 
     @reading
     def apply(self, states: States, now: int) -> tuple[States, Registered]:
-        """Return the record of the effect; its number is 0 unless it is open with this payload."""
+        """Return the operation's record; its number is 0 unless it is open with this payload."""
         effect = _effect(states[0], now)
         if effect is None:
             return states, Registered()
@@ -179,7 +179,7 @@ class Recall:
 
 
 class Withhold:
-    """The command that ends the time reserved for a holder that has sent nothing.
+    """The command by which a caller that sent nothing ends its time for an operation.
 
     Other holders keep their time. Without this command, repeats that send nothing would keep
     everybody else from settling the effect. Only the last holder may use it, because that one knows
@@ -199,7 +199,7 @@ class Withhold:
 
     @reading
     def apply(self, states: States, now: int) -> tuple[States, bool]:
-        """Return True if this was the last holder; its time is over now."""
+        """Return True if the caller was the last one; its time for the operation is over now."""
         effect = _effect(states[0], now)
         if effect is None or effect[2] != OPEN or effect[3] != self.number:
             return states, False
@@ -209,7 +209,7 @@ class Withhold:
 
 
 class Strike:
-    """The command that removes an effect whose outcome is known.
+    """The command that removes an operation from the register, since its outcome is known.
 
     If the outcome is not `certain` for all callers, only the caller that registered the effect last
     may remove it.
@@ -228,7 +228,7 @@ class Strike:
 
     @reading
     def apply(self, states: States, now: int) -> tuple[States, bool]:
-        """Return True if the effect was open and is removed now."""
+        """Return True if the operation was open and is removed now."""
         effect = _effect(states[0], now)
         if effect is None or effect[2] != OPEN or not (self.certain or effect[3] == self.number):
             return states, False
@@ -236,14 +236,14 @@ class Strike:
 
 
 class Decision(NamedTuple):
-    """The result of settling an open effect; if unsettled, try again in `wait` microseconds."""
+    """The result of settling an operation; if that failed, try again in `wait` microseconds."""
 
     settled: bool
     wait: int = 0
 
 
 class Decide:
-    """The command that settles an open effect after a look-up: with an answer, or as never done.
+    """The command that settles an open operation after a look-up.
 
     It settles an effect as never done only once the time of its last holder is over.
     """
@@ -261,7 +261,7 @@ class Decide:
 
     @reading
     def apply(self, states: States, now: int) -> tuple[States, Decision]:
-        """Return the settled effect, and the list of open effects without it."""
+        """Return the settled operation, and the list of open operations without it."""
         effect = _effect(states[0], now)
         if effect is None or effect[2] != OPEN:
             return states, Decision(settled=False)
@@ -275,7 +275,7 @@ class Decide:
 
 
 class Reserved(NamedTuple):
-    """The answer to a reservation.
+    """The answer to a caller that wants to look up an operation: whether it may.
 
     Attributes:
         ours: whether this caller may look the effect up now.
@@ -289,7 +289,7 @@ class Reserved(NamedTuple):
 
 
 class Attend:
-    """The command that reserves an open effect for one caller to look it up.
+    """The command that reserves an open operation, so that one caller looks it up.
 
     The reservation lasts `pause` microseconds. With `early`, the effect is reserved even if its
     next look-up is not due yet, because a person asks for this look-up.
@@ -306,7 +306,7 @@ class Attend:
 
     @reading
     def apply(self, states: States, now: int) -> tuple[States, Reserved]:
-        """Return the effect reserved for this caller, if it is open and due."""
+        """Return the operation reserved for this caller, if it is open and due."""
         effect = _effect(states[0], now)
         if effect is None or effect[2] != OPEN or now < (effect[5] if self.early else effect[6]):
             return states, Reserved(ours=False)
@@ -331,7 +331,7 @@ class NotFound:
 
     @reading
     def apply(self, states: States, now: int) -> tuple[States, bool]:
-        """Return True if the command recorded its result."""
+        """Return True if the result of the look-up was recorded."""
         effect = _effect(states[0], now)
         if effect is None or effect[2] != OPEN or effect[3] != self.reserved.number:
             return states, False
@@ -340,7 +340,7 @@ class NotFound:
 
 
 def is_absent(searched: int | None, listed_within: int) -> bool:
-    """Return whether the vendor's list proves that the effect did not happen.
+    """Return whether the vendor's list, complete by now, proves that nothing was done.
 
     Args:
         searched: microseconds from the end of its last holder's time to the beginning of the latest
@@ -362,12 +362,12 @@ class ReadShards:
 
     @reading
     def apply(self, states: States, _: int) -> tuple[States, tuple[str, ...]]:
-        """Return the names, in no particular order."""
+        """Return the names of the open operations, in any order."""
         return states, tuple(name for state in states if state for name in state[2])
 
 
 class Open(NamedTuple):
-    """An open effect; all times are in microseconds.
+    """An open operation in the register; all times are in microseconds.
 
     Attributes:
         name: the key of its state.
@@ -387,7 +387,7 @@ class Open(NamedTuple):
 
 
 class ReadEffects:
-    """The command that reads effects of one contract; those no longer open are left out."""
+    """The command that reads a contract's open operations of these names."""
 
     __slots__ = ("keys",)
     once = False
@@ -398,7 +398,7 @@ class ReadEffects:
 
     @reading
     def apply(self, states: States, now: int) -> tuple[States, tuple[Open, ...]]:
-        """Return the open effects, in the order of the names."""
+        """Return the open operations, in the order of their names."""
         effects: list[Open] = []
         for name, state in zip(self.keys, states, strict=True):
             effect = _effect(state, now)
@@ -412,7 +412,7 @@ class ReadEffects:
 def _close_effect(
     effect: Effect, listed: State | None, now: int, name: str, *, turn: int
 ) -> States:
-    """Return the state of an effect that is no longer open.
+    """Return the state of an operation that is settled and no longer open.
 
     It keeps only the number of the round.
     """

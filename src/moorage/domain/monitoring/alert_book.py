@@ -1,4 +1,4 @@
-"""The alerts, silences and unsent notifications that all processes share, as one stored state.
+"""The alerts, silences and pending notifications that all processes share.
 
 A state is `(seen, quiet, until, owner, text)`. The process with the random number `owner` evaluates
 alone until the store's time `until`; `text` is the rest as JSON. One command both decides and
@@ -42,7 +42,7 @@ Stored: TypeAlias = "tuple[int, int, int, int, str]"
 
 @attrs.frozen(kw_only=True)
 class AlertDelivery:
-    """A notification on its way to one channel.
+    """A notification that is to be sent to one channel.
 
     Attributes:
         id: its id, the same for each try.
@@ -61,7 +61,7 @@ class AlertDelivery:
 
 @attrs.frozen(kw_only=True)
 class AlertBook:
-    """The alerts, silences and unsent notifications of all processes.
+    """The state of alerting: alerts, silences, and notifications not yet sent.
 
     Attributes:
         alerts: the alerts that are active.
@@ -107,7 +107,7 @@ class EvaluateAlerts:
 
     @reading
     def apply(self, states: States, now: int, /) -> tuple[States, tuple[AlertDelivery, ...] | None]:
-        """Return the deliveries to make."""
+        """Return the new state, and the notifications to send."""
         state_time, end_time, owner, book = _present_values(states[0], now)
         if owner != self._owner and state_time < end_time:
             return states, None
@@ -141,7 +141,7 @@ class SettleDeliveries:
 
     @reading
     def apply(self, states: States, now: int, /) -> tuple[States, None]:
-        """Return the state after deliveries.
+        """Return the state after these notifications were sent or failed.
 
         Delivered notifications are removed, and the failures of the others are counted.
         """
@@ -181,7 +181,7 @@ class AddSilence:
 
 
 class ReadAlerts:
-    """The command that reads the book."""
+    """The command that reads alerts, silences and pending notifications."""
 
     once = False
     durable = False
@@ -190,7 +190,7 @@ class ReadAlerts:
 
     @reading
     def apply(self, states: States, now: int, /) -> tuple[States, AlertBook]:
-        """Return the book."""
+        """Return the alerts, silences and pending notifications."""
         return states, _present_values(states[0], now)[3]
 
 
@@ -212,7 +212,7 @@ def _stored_book(book: AlertBook, seen: int, until: int, owner: int) -> Stored:
 
 
 def _id_of(notification: Notification, channel: str) -> str:
-    """Return an id that any process derives alike, so that a repeated command adds nothing new."""
+    """Return an id that every process derives alike, so that no notification is added twice."""
     content = json.dumps([channel, notification.as_dict()]).encode()
     return sha256(content).hexdigest()[:32]
 

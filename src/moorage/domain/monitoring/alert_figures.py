@@ -17,7 +17,7 @@ _LATENCIES: Final = ("p50", "p95", "p99")
 
 @attrs.frozen(kw_only=True)
 class FigureQuery:
-    """The calls that figures are about: every condition that is set must hold.
+    """The choice of the calls whose figures an alert rule watches.
 
     Attributes:
         service, operation, tenant: the exact value.
@@ -32,7 +32,7 @@ class FigureQuery:
 
 @attrs.frozen(kw_only=True)
 class CallFigures:
-    """Figures of some calls.
+    """The figures of the chosen calls.
 
     Attributes:
         calls: the number of calls.
@@ -49,7 +49,7 @@ class CallFigures:
 
 
 def queries(rule: AlertRule) -> tuple[FigureQuery, ...]:
-    """Return the queries for the figures that a rule needs.
+    """Return the queries for the metrics that an alert rule needs.
 
     A rule about health needs none, and a rule about the burn rate needs two.
     """
@@ -64,7 +64,7 @@ def queries(rule: AlertRule) -> tuple[FigureQuery, ...]:
 
 
 def from_figures(rule: AlertRule, figures: tuple[CallFigures, ...]) -> Measurement:
-    """Return the measurement of a rule, from its figures in the order of its queries."""
+    """Return the measurement of an alert rule, from the metrics that its queries found."""
     subject = "/".join(filter(None, (rule.service, rule.operation, rule.tenant))) or "all calls"
     first_figures = figures[0]
     if rule.when in {"calls", "absence"}:
@@ -96,7 +96,7 @@ def from_figures(rule: AlertRule, figures: tuple[CallFigures, ...]) -> Measureme
 
 
 def from_health(rule: AlertRule, health: Health) -> tuple[Measurement, ...]:
-    """Return the measurements of a rule about health: one for each part with the rule's reason."""
+    """Return the measurements of an alert rule about health: one for each affected part."""
     found_measurements: dict[str, Measurement] = {}
     for reason in health.all_reasons:
         if reason.concern.value != rule.when or rule.service not in {None, reason.part}:

@@ -149,7 +149,7 @@ class AlertRule:
         return None
 
     def is_active(self, value: float | None, *, firing: bool) -> bool:
-        """Return whether the alert is active at a measured value.
+        """Return whether a measured value makes the alert active; `firing` if it is active already.
 
         A value of None means no measurement.
         """
@@ -165,7 +165,7 @@ class AlertRule:
 
 @attrs.frozen(kw_only=True)
 class Measurement:
-    """The measured value of the figure or reason that a rule watches.
+    """A measured value that an alert rule compares with its limit.
 
     Attributes:
         subject: the service or part that it is of; "all calls" for a figure of all services.
@@ -202,7 +202,7 @@ class Silence:
 
 
 class Stage(StrEnum):
-    """The progress of an alert."""
+    """The progress of an alert, from its first measurement to its recovery."""
 
     PENDING = "pending"
     FIRING = "firing"
@@ -233,7 +233,7 @@ class Alert:
 
 
 class Change(StrEnum):
-    """The change that a notice reports."""
+    """The kind of change that a notice reports, such as a recovery."""
 
     FIRING = "firing"
     STILL_FIRING = "still_firing"
@@ -263,7 +263,7 @@ class AlertNotice:
 
 @attrs.frozen(kw_only=True)
 class Notification:
-    """The message about the alerts of one group.
+    """A message about all alerts of one group.
 
     Attributes:
         group: the name of the group.
@@ -384,7 +384,7 @@ def _progressed(
     measurement: Measurement | None,
     now: datetime,
 ) -> Alert | None:
-    """Return the alert after a measurement; None if no alert is left."""
+    """Return an alert after a new measurement; None if the alert has ended."""
     firing = alert is not None and alert.stage is Stage.FIRING
     value = None if measurement is None else measurement.value
     if not rule.is_active(value, firing=firing):
@@ -403,7 +403,7 @@ def _progressed(
 def _alert_after_report(
     rule: AlertRule, alert: Alert, now: datetime
 ) -> tuple[Alert | None, Change | None]:
-    """Return the alert after its notice was sent, and the change that the notice reports."""
+    """Return an alert after its notice was sent, and the change that the notice reported."""
     if alert.stage is Stage.CLEARED:
         return None, Change.RECOVERED
     if alert.stage is Stage.PENDING:

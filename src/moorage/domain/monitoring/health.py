@@ -36,7 +36,7 @@ class HealthState(StrEnum):
 
 
 class Concern(StrEnum):
-    """The kind of a reason, for programs such as alert rules."""
+    """The kind of a reason for bad health, which programs such as alert rules compare."""
 
     CIRCUIT_OPEN = "circuit_open"
     CIRCUIT_PROBING = "circuit_probing"
@@ -97,7 +97,7 @@ class ServiceHealth:
 
 @attrs.frozen(kw_only=True)
 class Health:
-    """The health of everything, as it was at a moment.
+    """The health of services, stores and queues together, at one moment.
 
     Attributes:
         at: the moment.
@@ -113,12 +113,12 @@ class Health:
 
     @property
     def is_ready(self) -> bool:
-        """True if requests should be sent to this process: it is healthy or degraded."""
+        """True if this process should receive requests: it is healthy or degraded."""
         return self.state in {HealthState.HEALTHY, HealthState.DEGRADED}
 
     @property
     def all_reasons(self) -> tuple[HealthReason, ...]:
-        """The reasons of all services, and then the others."""
+        """The reasons for the health of all services, then those of stores and queues."""
         of_services = tuple(reason for service in self.services for reason in service.reasons)
         return of_services + self.reasons
 
@@ -240,7 +240,7 @@ class ServiceReading:
 
 @attrs.frozen(kw_only=True)
 class Backlog:
-    """The entries of an outbox or inbox that need attention.
+    """The entries of an inbox or outbox that wait too long or need a person.
 
     Attributes:
         dead: the number of entries that were given up.
@@ -268,7 +268,7 @@ def _is_aware(expiry: Expiry, _: object, value: datetime) -> None:
 
 @attrs.frozen
 class Expiry:
-    """A certificate or a secret whose end is known.
+    """A certificate or a secret that expires at a known time.
 
     Attributes:
         name: its name, such as "client certificate of the bank".
@@ -281,7 +281,7 @@ class Expiry:
 
 @attrs.frozen(kw_only=True)
 class Readings:
-    """Everything that health is assessed from.
+    """Everything that was read to assess the health of a hub.
 
     Attributes:
         services: the state of each service.
@@ -337,7 +337,7 @@ def assess(readings: Readings, now: datetime, policy: HealthPolicy) -> Health:
 
 
 def as_of(health: Health, now: datetime, longest_age: float) -> Health:
-    """Return a stored health; an unknown one with a reason if it is older than these seconds."""
+    """Return a stored health; an unknown one if it is older than `longest_age` seconds."""
     age = (now - health.at).total_seconds()
     if age <= longest_age:
         return health

@@ -1,4 +1,4 @@
-"""The compliance with objectives as rows of text, as CSV, and as a page of HTML."""
+"""The report on service-level objectives as rows, as CSV, and as an HTML page."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _STYLE: Final = (
 
 
 def rows_of(months: Iterable[ObjectiveMonth]) -> list[tuple[str, ...]]:
-    """Return one row of text for each target of each month, with the columns of `COLUMNS`."""
+    """Return a row of text for each objective's target in each month."""
     rows: list[tuple[str, ...]] = []
     for month in months:
         objective = month.objective

@@ -1,4 +1,4 @@
-"""Objectives of service levels, and how calls complied with them, month by month.
+"""Service-level objectives, and the share of calls that met them, month by month.
 
 An objective allows a share of the calls to fail: its error budget. With a target of 99.9 %, the
 budget is one call of a thousand. A month complies as long as its bad calls are within the budget.
@@ -43,7 +43,7 @@ def _is_target(_: object, attribute: attrs.Attribute[Any], value: float) -> None
 
 @attrs.frozen(kw_only=True)
 class Objective:
-    """An objective for the calls of a service, an operation or a tenant.
+    """A service-level objective for the calls of a service, an operation or a tenant.
 
     Attributes:
         name: The name in reports.
@@ -82,13 +82,13 @@ class Objective:
             )
 
     def covers(self, row: WindowFigures) -> bool:
-        """Return whether the objective is about these figures."""
+        """Return whether the objective applies to these figures."""
         return all(getattr(self, name) in {None, getattr(row, name)} for name in DIMENSIONS)
 
 
 @attrs.frozen
 class Compliance:
-    """The compliance of calls with a target.
+    """The numbers of calls that met a target and that missed it.
 
     Attributes:
         target: the share of calls that have to be good.
@@ -105,17 +105,17 @@ class Compliance:
 
     @property
     def share(self) -> float | None:
-        """The share of good calls; None without any call."""
+        """The share of calls that met the target; None if no call was counted."""
         return 1 - self.bad / self.calls if self.calls else None
 
     @property
     def is_met(self) -> bool | None:
-        """True if the bad calls are within the budget; None without any call."""
+        """True if no more calls missed the target than the budget allows; None without calls."""
         return self.bad <= self.calls * self._allowed if self.calls else None
 
     @property
     def budget_left(self) -> float | None:
-        """The share of the error budget that is left, negative if it is overspent.
+        """The share of the error budget that is left; negative if more calls missed the target.
 
         The budget is that of the calls so far; None if there are no calls.
         """
@@ -123,7 +123,7 @@ class Compliance:
 
     @property
     def burn(self) -> float | None:
-        """The rate at which the last day used up the budget; 1 uses up exactly the whole budget.
+        """The part of the budget that the last day's rate of failures uses up; 1 is all of it.
 
         None if there are no calls.
         """
@@ -139,7 +139,7 @@ class Compliance:
 
 @attrs.frozen(kw_only=True)
 class ObjectiveMonth:
-    """The compliance of a month's calls with an objective.
+    """One month of an objective: how many calls met its targets.
 
     Attributes:
         objective: the objective.
@@ -161,7 +161,7 @@ class ObjectiveMonth:
 
     @property
     def is_met(self) -> bool | None:
-        """True if all targets are met; None if no call counts for any."""
+        """True if all targets were met; None if no call was counted for any."""
         results = [part.is_met for part in (self.availability, self.latency) if part is not None]
         known_results = [result for result in results if result is not None]
         return all(known_results) if known_results else None
@@ -238,6 +238,6 @@ def _month(
 
 
 def _count_slow(figures: Figures, limit: float) -> tuple[int, int]:
-    """Return the number of calls with a duration, and of those that took longer than the limit."""
+    """Return the number of calls whose duration is known, and of those slower than the limit."""
     measured_calls = figures.durations.count
     return measured_calls, measured_calls - figures.durations.number_within(limit)

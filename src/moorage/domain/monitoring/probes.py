@@ -97,7 +97,7 @@ class Probe:
 
 @attrs.frozen
 class ProbeState:
-    """The last result of a probe, and the time of the next probe.
+    """The last result of a probe, and the time at which it is made next.
 
     Attributes:
         due: the time of the next probe.
@@ -164,7 +164,7 @@ def failure_of(error: Exception) -> str | None:
 
 
 def reading_of(probe: Probe, state: ProbeState) -> ProbeReading | None:
-    """Return the last result of a probe, for the assessment of health.
+    """Return the last result of a probe, as the assessment of health reads it.
 
     Return None if it was never made.
     """

@@ -51,7 +51,7 @@ def _are_apart(_: object, __: object, value: tuple[Probe, ...]) -> None:
 
 @attrs.frozen(kw_only=True)
 class HealthSettings:
-    """The rules, the probes and the known ends by which health is assessed.
+    """The settings for health: its rules, the probes, and the certificates that expire.
 
     Attributes:
         policy: the rules of the assessment.

@@ -197,5 +197,5 @@ class OAuthClient:
         return JwtAlgorithm.HS256 if is_shared else JwtAlgorithm.RS256
 
     def at(self, endpoint: str) -> str:
-        """Return the URL of an endpoint for this client."""
+        """Return the URL of one of the server's endpoints, for this client."""
         return self.server.at(endpoint, with_certificate=self.authentication in _TLS)

@@ -154,7 +154,7 @@ def read_callback(
 
 
 def no_token(answer: Refused | ConnectorError) -> tuple[ConnectorError, float | None]:
-    """Return the error for an answer without a token, and the time at which to try again."""
+    """Return the error for an answer without a token, and the time of the next attempt."""
     if isinstance(answer, Refused) and answer.why is Refusal.GONE:
         return AuthorizationRequired(
             f"The person gave no consent ({answer.words}).", remedy=_BEGIN_AGAIN

@@ -107,13 +107,13 @@ def _whole_seconds(value: object, otherwise: float) -> float:
 
 
 def polling(code: Secret) -> Parameters:
-    """Return the parameters of a poll."""
+    """Return the parameters of the request that polls for the person's decision."""
     return (("grant_type", _GRANT), ("device_code", code.reveal()))
 
 
 @attrs.frozen
 class Pace:
-    """The pauses between polls.
+    """The pauses between requests that poll for a person's decision.
 
     Attributes:
         interval: the seconds that the server wants between two polls.
@@ -125,14 +125,14 @@ class Pace:
 
     @classmethod
     def at_first(cls, interval: float) -> Pace:
-        """Return the pace before the first poll.
+        """Return the pauses to begin with, from the interval that the server asks for.
 
         It waits, since a person needs a while in any case.
         """
         return cls(interval, interval)
 
     def after(self, answer: Refused | ConnectorError) -> Pace | None:
-        """Return the pace after an answer without a token.
+        """Return the pauses after an answer that had no token.
 
         Return None if no further poll can bring a token.
         """

@@ -42,7 +42,7 @@ def read_metadata(issuer: str, response: Response) -> AuthorizationServer | None
 
 
 def undescribed(places: Sequence[str], statuses: Sequence[int]) -> VendorFailed:
-    """Return the error to raise if none of these URLs has metadata."""
+    """Return the error for an issuer that publishes no metadata at any of these URLs."""
     statuses_by_place = ", ".join(
         f"{place} answers {status}" for place, status in zip(places, statuses, strict=True)
     )

@@ -1,4 +1,4 @@
-"""Storage names for the tokens of OAuth clients that a new configuration may replace.
+"""The names under which tokens are stored, if a new configuration may change their client.
 
 The name is used in place of a tenant. So a client never uses the tokens of an earlier client with
 the same service name, for example after the configuration was reloaded.

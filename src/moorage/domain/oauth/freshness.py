@@ -1,4 +1,4 @@
-"""The time to renew a token: early, spread over processes, and not at every call."""
+"""The time to renew a token: before it expires, and not in all processes at once."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SPREAD: Final = 0.5
 
 
 class Freshness(Enum):
-    """The validity of a token: FRESH, DUE for renewal though it still works, or PAST its end."""
+    """The state of a token: fresh, due for renewal, or expired."""
 
     FRESH = "fresh"
     DUE = "due"
@@ -28,13 +28,13 @@ class Freshness(Enum):
 
 
 class Span(NamedTuple):
-    """The seconds from now during which a token needs no renewal, and during which it works."""
+    """The seconds for which a token needs no renewal, and the seconds for which it works."""
 
     fresh: float
     works: float
 
     def after(self, elapsed: float) -> Freshness:
-        """Return the validity of the token after this many seconds."""
+        """Return whether the token is fresh, due or expired after this many seconds."""
         if elapsed < self.fresh:
             return Freshness.FRESH
         return Freshness.DUE if elapsed < self.works else Freshness.PAST
@@ -46,7 +46,7 @@ def _check_margin(_: object, attribute: attrs.Attribute[float], value: float) ->
 
 @attrs.frozen(kw_only=True)
 class Ahead:
-    """The settings for renewing a token ahead of its end.
+    """The settings for renewing a token before it expires.
 
     Attributes:
         early: the seconds before its end from which on it is renewed, but a quarter of its life at
@@ -59,7 +59,7 @@ class Ahead:
     leeway: float = attrs.field(default=10.0, converter=plain, validator=_check_margin)
 
     def span(self, credentials: OAuthCredentials, now: datetime, draw: float) -> Span:
-        """Return the span of these credentials.
+        """Return for how long these credentials need no renewal, and for how long they work.
 
         `draw` in [0, 1) spreads the renewals of processes.
         """

@@ -1,4 +1,4 @@
-"""The ways to get a first token, and the parameters of such a request.
+"""The OAuth grants: the ways of getting a first token, with their request parameters.
 
 A client can repeat a grant that needs no person at any time. Consent comes from a person and leads
 to a refresh token; when that token is lost, the person must be asked again.
@@ -29,19 +29,19 @@ _JWT_BEARER: Final = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 
 @attrs.frozen
 class Consent:
-    """A grant by a person's consent; after that, each refresh token leads to the next."""
+    """The grant by a person's consent; each refresh token then leads to the next token."""
 
     alone: ClassVar = False
 
 
 @attrs.frozen
 class ClientCredentials:
-    """A grant of tokens to the client in its own name."""
+    """The grant of tokens to the client itself, without a person."""
 
     alone: ClassVar = True
 
     def parameters(self, _: Occasion, __: Secret | None) -> Parameters:
-        """Return the parameters of the request."""
+        """Return the parameters of the token request."""
         return (("grant_type", "client_credentials"),)
 
 
@@ -65,7 +65,7 @@ class JwtBearer:
         self.signing.check_key(self.key)
 
     def parameters(self, occasion: Occasion, _: Secret | None) -> Parameters:
-        """Return the parameters of the request, with a new token each time."""
+        """Return the parameters of the token request, with a newly signed token each time."""
         # Who asks may sign as the same issuer, in the same request, and no number comes twice.
         occasion = occasion._replace(nonce=f"{occasion.nonce}-grant")
         assertion = self.signing.token(self.key, occasion)
@@ -107,7 +107,7 @@ class TokenExchange:
             )
 
     def parameters(self, _: Occasion, subject: Secret | None) -> Parameters:
-        """Return the parameters of the request.
+        """Return the parameters of the token request.
 
         `subject` is the token of the service named as subject.
         """
@@ -128,10 +128,10 @@ Grant: TypeAlias = Consent | ClientCredentials | JwtBearer | TokenExchange
 
 
 def refreshing(token: Secret) -> Parameters:
-    """Return the parameters of a request with a refresh token."""
+    """Return the parameters of a token request that uses a refresh token."""
     return (("grant_type", "refresh_token"), ("refresh_token", token.reveal()))
 
 
 def extra_parameters(parameters: Mapping[str, str]) -> Parameters:
-    """Return the additional parameters of every request, such as an audience."""
+    """Return the extra parameters that every token request has, such as an audience."""
     return tuple((str(name), str(value)) for name, value in parameters.items())

@@ -22,14 +22,14 @@ _BINDING: Final = about(None, "oauth", "pending consent")
 
 
 class _Cipher(Protocol):
-    """The port `Cipher`, as far as this module uses it."""
+    """The methods of the port `Cipher` that this module uses."""
 
     def seal(self, plain: bytes, about: bytes, /) -> bytes:
-        """Encrypt bytes."""
+        """Encrypt bytes, bound to the context `about`."""
         ...
 
     def open(self, sealed: bytes, about: bytes, /) -> bytes:
-        """Decrypt bytes."""
+        """Decrypt bytes that were encrypted with the same `about`."""
         ...
 
 
@@ -58,7 +58,7 @@ def _moment(value: datetime | str) -> datetime:
 @careful
 @attrs.frozen(kw_only=True)
 class PendingConsent:
-    """The consent of a person who was sent to an authorisation server and has not returned yet.
+    """The data of a person's consent while the person is at the authorisation server.
 
     Store it where only that person's session finds it: the text of `sealed`, for instance in a
     cookie, or the values of `table` in a session on the server.
@@ -86,7 +86,7 @@ class PendingConsent:
     expires_at: datetime = attrs.field(converter=_moment)
 
     def table(self) -> dict[str, Any]:
-        """Return all values as plain text, for JSON; they include the secrets."""
+        """Return the consent's values as plain text for JSON, including its secrets."""
         return {
             field.name: _stored_value(value)
             for field in attrs.fields(type(self))

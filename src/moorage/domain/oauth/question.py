@@ -1,4 +1,4 @@
-"""The renewal of a token: its request, its possible outcomes, and the error if it fails."""
+"""The renewal of a token: its request, its possible results, and the error if it fails."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ REMEMBERED: Final = 30 * 86_400 * 10**6
 
 @attrs.frozen
 class Question:
-    """The data for a token request: the client, its present credentials, and any token to exchange.
+    """The data for one token request: the client, its current credentials, and its grant.
 
     Attributes:
         client: the client that requests the token.
@@ -42,7 +42,7 @@ class Question:
     subject: Secret | None = None
 
     def parameters(self, occasion: Occasion) -> Parameters:
-        """Return the parameters of one request; no two requests have the same parameters."""
+        """Return the parameters of one token request; each request has others."""
         grant, held_credentials = self.client.grant, self.held
         if not isinstance(grant, Consent):
             parameters = grant.parameters(occasion, self.subject)
@@ -54,7 +54,7 @@ class Question:
         )
 
     def hidden(self) -> list[Secret]:
-        """Return the secrets of the request, which errors hide even if the server repeats them."""
+        """Return the secrets that the request contains, so that errors can mask them."""
         refresh = None if self.held is None else self.held.refresh_token
         return [item for item in (self.client.secret, refresh, self.subject) if item is not None]
 
@@ -66,7 +66,7 @@ def claim_key(
     *,
     again: bool,
 ) -> str:
-    """Return the idempotency key of a claim, for a refresh token or for a repeatable grant.
+    """Return the key of the claim under which one process renews this token.
 
     The first use of a refresh token and its repetition have different keys.
     """
@@ -86,7 +86,7 @@ def is_lost(answer: Refused | ConnectorError) -> bool:
 def failure(
     service: str | None, answer: Refused | ConnectorError
 ) -> tuple[CredentialRefreshFailed, float | None]:
-    """Return the error for an answer without a token, and the time at which to try again."""
+    """Return the error for an answer without a token, and the time of the next attempt."""
     if isinstance(answer, ConnectorError):
         failed_error = CredentialRefreshFailed(
             f"The authorisation server cannot be reached: {answer.message}",
@@ -109,7 +109,7 @@ def failure(
 
 
 def too_slow(service: str | None) -> CredentialRefreshFailed:
-    """Return the error for a renewal by another process that takes too long for the caller."""
+    """Return the error for a renewal by another process that outlasts the caller's time limit."""
     return CredentialRefreshFailed(
         "Another process's renewal of the token takes longer than this call can wait.",
         service=service,

@@ -30,7 +30,7 @@ _LONG_AGO: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def ended(credentials: OAuthCredentials) -> OAuthCredentials:
-    """Return the same credentials marked as expired, so that no caller uses them."""
+    """Return the credentials marked as expired, so that no caller uses them any more."""
     return attrs.evolve(credentials, expires_at=_LONG_AGO)
 
 
@@ -45,7 +45,7 @@ def no_client(service: str) -> ConfigurationError:
 
 
 def given_back(credentials: OAuthCredentials) -> tuple[Secret, str]:
-    """Return the token whose revocation ends the whole grant, and its type."""
+    """Return the token to revoke so that the whole grant ends, and the token's type."""
     if credentials.refresh_token is not None:
         return credentials.refresh_token, "refresh_token"
     return credentials.access_token, "access_token"

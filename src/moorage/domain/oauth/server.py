@@ -138,7 +138,7 @@ class AuthorizationServer:
 
 
 def well_known(issuer: str) -> tuple[str, ...]:
-    """Return the URLs at which an issuer's metadata may be: first OAuth's, then OpenID's."""
+    """Return the URLs at which an issuer may publish its metadata."""
     checked_url(issuer, "issuer")
     parts = urlsplit(issuer)
     origin, path = f"{parts.scheme}://{parts.netloc}", parts.path.rstrip("/")

@@ -56,7 +56,7 @@ _BUSY_STATUSES: Final = frozenset({408, 425, 429})
 
 
 class Refusal(Enum):
-    """The kinds of reasons that there is no token.
+    """The kinds of refusals of a token request.
 
     GONE: the grant has ended, and a person must give consent again. LATER: the server does not work
     just now. NONCE: the DPoP proof must contain the nonce that the server sent. PENDING: the person
@@ -74,7 +74,7 @@ class Refusal(Enum):
 
 @attrs.frozen(kw_only=True)
 class Refused:
-    """The reason that there is no token, with the server's description as far as it may be shown.
+    """The refusal of a token request, with the server's description if that may be shown.
 
     Attributes:
         why: the kind of reason.
@@ -97,14 +97,14 @@ class Refused:
 
     @property
     def words(self) -> str:
-        """The code and the description, for use in a message."""
+        """The refusal's code and description, as part of a message."""
         return f"{self.code}: {self.said}" if self.said else self.code
 
 
 @careful
 @attrs.frozen(kw_only=True)
 class Granted:
-    """A token and the values that came with it in one answer.
+    """A granted token, with the values that came in the same answer.
 
     Attributes:
         credentials: the access token, the refresh token and their expiry.
@@ -148,7 +148,7 @@ def read_token(
 def read_refusal(
     response: Response, asked_at: datetime, hidden: Iterable[Secret] = ()
 ) -> Refused | None:
-    """Return the refusal in an answer of any endpoint but the token endpoint, if it is one."""
+    """Return the refusal in an answer of another endpoint than the token endpoint, if any."""
     members = _members(response) or {}
     if is_success(response.status) and "error" not in members:
         return None
@@ -171,7 +171,7 @@ def _members(response: Response) -> Mapping[str, Any] | None:
 def refused(
     response: Response, members: Mapping[str, Any], asked_at: datetime, hidden: Iterable[Secret]
 ) -> Refused:
-    """Return the refusal in an answer that has these members and no token."""
+    """Return the refusal in an answer whose JSON has these members and no token."""
     status = response.status
     code, description = (
         _printable_text(members.get("error"), hidden),
@@ -242,7 +242,7 @@ def _is_bound(kind: object) -> bool:
 
 
 def _requested_scope(client: OAuthClient, held: OAuthCredentials | None) -> tuple[str, ...]:
-    """Return the requested scope, which counts if the server does not repeat what it granted."""
+    """Return the requested scope; the server granted it unless it says otherwise."""
     return held.scope if held is not None and held.scope else client.scope
 
 

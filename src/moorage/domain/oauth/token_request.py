@@ -65,12 +65,12 @@ def token_request(
 
 
 def _has_assertion(client: OAuthClient) -> bool:
-    """Return whether the grant's assertion also authenticates the client (RFC 7521, 4.1)."""
+    """Return whether the assertion of the grant also proves who the client is (RFC 7521, 4.1)."""
     return client.authentication is ClientAuthentication.NONE and isinstance(
         client.grant, JwtBearer
     )
 
 
 def wanted_scope(client: OAuthClient) -> Parameters:
-    """Return the scope parameter of a request, if any scope is configured."""
+    """Return the scope parameter of a request; nothing if no scope is configured."""
     return (("scope", " ".join(client.scope)),) if client.scope else ()

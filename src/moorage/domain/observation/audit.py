@@ -1,4 +1,4 @@
-"""The audit trail: acts in a chain of hashes, which is sealed with a key from time to time.
+"""The audit trail: records that form a chain of hashes, sealed with a key at intervals.
 
 Laws:
 
@@ -78,7 +78,7 @@ def _reason(value: object) -> str:
 
 
 def _values(value: Mapping[str, Any] | str | None) -> str | None:
-    """Return the values before or after an act as JSON, without possible credentials."""
+    """Return the values before or after an action as JSON, without possible credentials."""
     if value is None:
         return None
     if isinstance(value, str):
@@ -103,7 +103,7 @@ def masked(value: Any) -> Any:
 
 @attrs.frozen(kw_only=True)
 class Act:
-    """An act to record in the audit trail.
+    """An action by hand that the audit trail records.
 
     Texts are shortened to what every store has room for.
 
@@ -128,7 +128,7 @@ class Act:
 
 @attrs.frozen(kw_only=True)
 class AuditRecord:
-    """A record of the chain, in the form in which a store keeps it.
+    """One record of the audit trail, as a store keeps it.
 
     Attributes:
         number: its position, from 1.
@@ -151,13 +151,13 @@ class AuditRecord:
 
     @property
     def time(self) -> datetime:
-        """The time of the act."""
+        """The time of the recorded action."""
         return _EPOCH + self.at * _MICROSECOND
 
 
 @attrs.frozen
 class AuditHead:
-    """The end of the chain.
+    """The latest link of the audit trail's chain: its number and hash.
 
     Attributes:
         number: the number of the last record; 0 if there is none.
@@ -172,7 +172,7 @@ class AuditHead:
 
 @attrs.frozen(kw_only=True)
 class AuditQuery:
-    """A filter for records: a record matches if it meets every condition given.
+    """A filter for records of the audit trail: a record must meet every condition.
 
     Attributes:
         act: the exact act, or the beginning of several that ends with a dot, such as "circuit.".
@@ -191,7 +191,7 @@ class AuditQuery:
     after: int | None = None
 
     def matches(self, record: AuditRecord) -> bool:
-        """Return whether a record matches, regardless of the page."""
+        """Return whether a record meets the conditions, on whatever page it is."""
         return (
             (self.act is None or record.act == self.act or self._begins(record.act))
             and (self.subject is None or record.subject == self.subject)
@@ -206,7 +206,7 @@ class AuditQuery:
 
 @attrs.frozen(kw_only=True)
 class AuditPage:
-    """A page of records, newest first; `next` leads to the following page, None on the last."""
+    """A page of the audit trail, newest first; `next` leads to the next page, if any."""
 
     items: tuple[AuditRecord, ...]
     next: int | None = None
@@ -255,7 +255,7 @@ def hash_of(record: AuditRecord) -> str:
 
 
 def link(head: AuditHead, acts: Sequence[Act]) -> tuple[list[AuditRecord], AuditHead]:
-    """Return the acts as records that continue a chain, and the chain's new end."""
+    """Return these actions as records that continue a chain, and the new end of the chain."""
     records: list[AuditRecord] = []
     for act in acts:
         record = _link_record(head, act)
@@ -265,7 +265,7 @@ def link(head: AuditHead, acts: Sequence[Act]) -> tuple[list[AuditRecord], Audit
 
 
 def seal(head: AuditHead, keys: KeyRing, at: datetime) -> tuple[AuditRecord, AuditHead]:
-    """Return a seal over a chain, as the record that continues it, and the chain's new end."""
+    """Return a record that seals the chain with a key, and the new end of the chain."""
     version, _ = keys.keys[0]
     text = f"{version}:{_mac(keys, version, head.number + 1, head.hash)}"
     act = Act(act=SEAL, subject=f"records 1 to {head.number}", actor=SEALER, at=at, after=text)
@@ -290,7 +290,7 @@ def _link_record(head: AuditHead, act: Act) -> AuditRecord:
 
 
 def _mac(keys: KeyRing, version: int, number: int, previous: str) -> str | None:
-    """Return the HMAC of a seal with this number after this hash; None without the key."""
+    """Return the HMAC of a seal with this number and previous hash; None without its key."""
     from hmac import digest  # noqa: PLC0415 - loads OpenSSL
 
     for key_version, key in keys.keys:
@@ -303,7 +303,7 @@ def _mac(keys: KeyRing, version: int, number: int, previous: str) -> str | None:
 def extend(
     head: AuditHead, acts: Sequence[Act], *, keys: KeyRing | None, every: int
 ) -> tuple[list[AuditRecord], AuditHead]:
-    """Return the acts as records that continue a chain, with a seal if one is due.
+    """Return these actions as records, with a seal if one is due, and the chain's new end.
 
     Args:
         head: the end of the chain.
@@ -319,7 +319,7 @@ def extend(
 
 
 def damaged(where: str, number: int) -> ConfigurationError:
-    """Return the error for a trail whose last record is not the one that its head names."""
+    """Return the error for an audit trail that does not end at the record its head names."""
     return ConfigurationError(
         f"The audit trail in {where} does not end with its record {number}, so it was damaged.",
         path="audit.url",
@@ -332,7 +332,7 @@ def damaged(where: str, number: int) -> ConfigurationError:
 
 
 class Fault(StrEnum):
-    """The kinds of damage to a chain."""
+    """The kinds of damage that verification finds in an audit trail."""
 
     ALTERED = "altered"
     REMOVED = "removed"
@@ -344,7 +344,7 @@ class Fault(StrEnum):
 
 @attrs.frozen
 class Finding:
-    """The first link of a chain that is broken.
+    """The first broken link that verification found in an audit trail.
 
     Attributes:
         number: the number of the record at which the chain breaks.
@@ -359,7 +359,7 @@ class Finding:
 
 @attrs.frozen(kw_only=True)
 class Verification:
-    """The result of verifying a chain.
+    """The result of verifying an audit trail.
 
     Attributes:
         records: the number of records that are in order.
@@ -377,7 +377,7 @@ class Verification:
 
     @property
     def whole(self) -> bool:
-        """True if no link is broken."""
+        """True if verification found no broken link."""
         return self.finding is None
 
 
@@ -389,7 +389,7 @@ def verify(
     keys: KeyRing | None = None,
     anchor: AuditHead | None = None,
 ) -> Verification:
-    """Verify a chain from its beginning, and return the first link that is broken.
+    """Verify the records of an audit trail, and return the first broken link, if any.
 
     Args:
         records: all records, in the order in which they are stored.
@@ -425,7 +425,7 @@ def verify(
 
 
 class _Chain:
-    """The part of a chain that has been verified."""
+    """The verified beginning of an audit trail."""
 
     def __init__(self, keys: KeyRing | None, anchor: AuditHead | None) -> None:
         self._keys = keys
@@ -434,7 +434,7 @@ class _Chain:
         self.unverified = 0
 
     def add(self, record: AuditRecord, following: Iterator[AuditRecord]) -> Finding | None:
-        """Verify the next record, and return what is wrong with it, if anything."""
+        """Verify the next record of the trail, and return what is wrong with it, if anything."""
         number = self.head.number + 1
         if hash_of(record) != record.hash:
             return Finding(
@@ -467,7 +467,7 @@ class _Chain:
         return None
 
     def _verdict(self, record: AuditRecord) -> bool | None:
-        """Return True if a seal is genuine, False if it is not, None if its key is missing."""
+        """Return whether a seal is genuine; None if its key is missing."""
         from hmac import compare_digest  # noqa: PLC0415 - loads OpenSSL
 
         match = _SEAL_TEXT.fullmatch(record.after or "")
@@ -534,7 +534,7 @@ def _records_after_seal(end: AuditHead, anchor: AuditHead | None) -> Finding | N
 def _missing_seal_finding(
     chain: _Chain, head: AuditHead | None, keys: KeyRing | None
 ) -> Finding | None:
-    """Return a finding if the head names a last seal that the chain does not have."""
+    """Return a finding if the seal that the head names is missing from the trail."""
     if keys is None or head is None or chain.unverified or head.sealed <= chain.head.sealed:
         return None
     return Finding(head.sealed, Fault.ALTERED, f"Record {head.sealed} was altered: it was a seal.")

@@ -51,7 +51,7 @@ _SHOWN_HEADERS: Final = frozenset(
 
 
 class CallContent:
-    """The latest request of a call and its response.
+    """The latest request of a call and the response to it.
 
     The reader that stores them redacts them once, and then drops the originals. No `repr` shows
     them, and they cannot be pickled.
@@ -88,7 +88,7 @@ class CallContent:
         raise TypeError("The content of a call cannot be pickled.")
 
     def includes(self, *, failed: bool) -> bool:
-        """Return whether the content of a call is stored, given whether the call failed."""
+        """Return whether the content of a successful or failed call is stored."""
         return self._rules.includes(failed=failed)
 
     def receive(self, response: Response) -> None:
@@ -96,7 +96,7 @@ class CallContent:
         self._response = response
 
     def redact(self) -> None:
-        """Make the redacted texts, and drop the originals."""
+        """Redact the request and the response to texts, and drop the originals."""
         if self._originals is None:
             return
         (request, base_url, sent), response = self._originals, self._response

@@ -1,4 +1,4 @@
-"""The class of all kinds of events, which turns annotated names into fields.
+"""The metaclass of events: it turns the annotated names of a class into fields.
 
 There are more than thirty kinds of events, and most programs meet five of them. attrs would write
 and compile an initialiser for each kind when moorage is imported; this class generates no code.
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 else:
 
     def frozen(**_: object) -> Any:
-        """Return a decorator that leaves a kind of events as `EventKind` made it."""
+        """Return a decorator that only marks a class of events as frozen for type checkers."""
         return _unchanged
 
 
@@ -28,7 +28,7 @@ def _unchanged(kind: type) -> type:
 
 
 class EventKind(type):
-    """The class of a kind of events: each annotated name in its body is a keyword-only field.
+    """The metaclass of events: each annotated name of the class becomes a keyword-only field.
 
     `attrs.fields`, `attrs.asdict` and `attrs.evolve` work for kinds and events as for classes and
     values of attrs.
@@ -41,7 +41,7 @@ class EventKind(type):
     field_defaults: Mapping[str, object]
 
     def __new__(cls, name: str, bases: tuple[type, ...], namespace: dict[str, Any]) -> EventKind:
-        """Make a kind of events from the body of its class."""
+        """Create a class of events from the body of its definition."""
         names = tuple(namespace.get("__annotations__", ()))
         defaults = {field: namespace.pop(field, attrs.NOTHING) for field in names}
         namespace["__slots__"] = (*namespace.get("__slots__", ()), *names)
@@ -51,7 +51,7 @@ class EventKind(type):
 
     @property
     def __attrs_attrs__(cls) -> tuple[attrs.Attribute[Any], ...]:
-        """The fields, as attrs describes those of its own classes."""
+        """The fields of the event, in the form that attrs uses for its own classes."""
         return _attrs_fields(cls)
 
 

@@ -1,4 +1,4 @@
-"""Events: immutable values that tell observers what happens to calls.
+"""Events: immutable values by which observers learn what happens to calls.
 
 No event holds a secret, a body or the value of a header. Events show only the method and path of a
 request.
@@ -37,7 +37,7 @@ _set_field: Final = object.__setattr__
 
 
 class CallOutcome(enum.Enum):
-    """The outcome of an attempt or a call at the vendor, as far as it is known.
+    """The outcome of a call or an attempt at the vendor, as far as it is known.
 
     `NOTHING`: the vendor certainly did nothing for it, for example because nothing was sent.
     `DONE`: the vendor answered that it did the work. `UNKNOWN`: the vendor may have done the work,
@@ -253,7 +253,7 @@ class AttemptStarted(Event):
 
 @frozen(kw_only=True)
 class AttemptFinished(Event):
-    """One attempt has ended; `slow` means that it took longer than the circuit's `slow_call`.
+    """One attempt has ended; `slow` is true if it exceeded the circuit's `slow_call`.
 
     `bytes_in` is the size of the answer's body, if it was read, and `outcome` the outcome at the
     vendor. The remaining attributes are those of `AttemptStarted`.
@@ -274,7 +274,7 @@ class AttemptFinished(Event):
 
 
 class CalledPlan(Protocol):
-    """The properties of a call's plan that events show."""
+    """The properties of a call's plan that its events contain."""
 
     @property
     def service(self) -> Any:
@@ -458,7 +458,7 @@ class RetryScheduled(Event):
 
 @frozen(kw_only=True)
 class PauseEnded(Event):
-    """A person ended a pause of a service's rate limits, `remaining` seconds early."""
+    """An operator ended a pause of a service's rate limits, `remaining` seconds early."""
 
     remaining: float
 
@@ -482,7 +482,7 @@ class BulkheadWaited(Event):
 
 @frozen(kw_only=True)
 class CallRefused(Event):
-    """A call was refused before it reached the vendor; `error` is the class of the refusal."""
+    """moorage refused a call without sending it; `error` is the class of the refusal."""
 
     error: str
     retry_after: float
@@ -490,7 +490,7 @@ class CallRefused(Event):
 
 @frozen(kw_only=True)
 class VendorPaused(Event):
-    """The vendor asked for a pause of `delay` seconds, and no caller sends anything meanwhile."""
+    """The vendor asked for a pause of `delay` seconds, in which no caller sends requests."""
 
     delay: float
 
@@ -539,7 +539,7 @@ class ConsentNeeded(Event):
 
 @frozen(kw_only=True)
 class IdempotencyReplayed(Event):
-    """A repeated key was answered with the stored answer; nothing was sent."""
+    """A call with a repeated key got the stored answer; nothing was sent."""
 
 
 @frozen(kw_only=True)
@@ -580,7 +580,7 @@ class CacheRevalidated(Event):
 
 @frozen(kw_only=True)
 class CacheSkipped(Event):
-    """A call continued without the cache, because of the error named `error`."""
+    """A call continued without the cache, which failed with the error named `error`."""
 
     error: str
 
@@ -602,7 +602,7 @@ class StorageLost(Event):
 
 @frozen(kw_only=True)
 class StorageRecovered(Event):
-    """A shared store answers again, after `duration` seconds; `service` and `node` as above."""
+    """A shared store, or one of its nodes, answers again after `duration` seconds."""
 
     node: str = ""
     duration: float
@@ -610,7 +610,7 @@ class StorageRecovered(Event):
 
 @frozen(kw_only=True)
 class StateSubstituted(Event):
-    """One stored state cannot be read, for example because a newer release wrote it.
+    """A stored state cannot be read, for example since a newer release wrote it.
 
     Limits and circuits go on with a substitute state in the same store; a call with an idempotency
     key is refused if the state is the one of its key. The event is emitted once for each `key`;
@@ -623,7 +623,7 @@ class StateSubstituted(Event):
 
 @frozen(kw_only=True)
 class FailedOver(Event):
-    """An operation moves to another account, `to`, because `service` certainly did nothing."""
+    """An operation moves to the account `to`, because `service` certainly did nothing."""
 
     to: str
     error: str

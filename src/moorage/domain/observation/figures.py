@@ -1,4 +1,4 @@
-"""Figures about calls: numbers by outcome, and durations, for each series and window of time.
+"""Metrics about calls: counts by outcome, and durations, for each series and time window.
 
 A series is the calls of one service, operation and tenant. Each process counts its own calls. A
 reader adds up the figures of several processes, series or windows.
@@ -38,7 +38,7 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Outcome(Enum):
-    """The outcome of a call, for figures.
+    """The outcome of a call, as metrics count it.
 
     Attributes:
         SUCCESS: the call succeeded, or was answered from the cache or with a stored answer.
@@ -79,7 +79,7 @@ _OUTCOMES_OF_ERRORS: Final = {
 
 
 def outcome_of(error: str | None, flags: tuple[bool, bool, bool, bool, bool]) -> Outcome:
-    """Return the outcome of a call that ended.
+    """Return the outcome of a finished call, as metrics count it.
 
     Args:
         error: the class of its error, if any.
@@ -94,7 +94,7 @@ def outcome_of(error: str | None, flags: tuple[bool, bool, bool, bool, bool]) ->
 
 @attrs.frozen(kw_only=True)
 class Figures:
-    """Figures about a number of calls.
+    """The counts and durations of a number of calls.
 
     Attributes:
         success, rejected, failed, unknown, circuit_open, refused, aborted: the number of calls with
@@ -136,7 +136,7 @@ class Figures:
 
     @property
     def success_rate(self) -> float | None:
-        """The share of successes among all calls but aborted ones; None without any."""
+        """The share of successful calls, not counting aborted ones; None if no call is counted."""
         calls = self.calls - self.aborted
         return self.success / calls if calls else None
 
@@ -155,7 +155,7 @@ COUNTS: Final = tuple(field.name for field in attrs.fields(Figures) if field.nam
 
 
 class Tally:
-    """Figures that grow as calls are added one after another, by one thread at a time."""
+    """The counts and durations of calls so far; one thread at a time adds calls."""
 
     __slots__ = (*COUNTS, "durations")
 
@@ -185,20 +185,20 @@ class Tally:
                 self.durations.add_nanoseconds(nanoseconds)
 
     def merge(self, figures: Figures | Tally) -> None:
-        """Count all calls of other figures."""
+        """Add the counts and durations of other calls."""
         for name in COUNTS:
             setattr(self, name, getattr(self, name) + getattr(figures, name))
         durations = figures.durations
         self.durations.merge(durations if isinstance(durations, Sketch) else durations.freeze())
 
     def freeze(self) -> Figures:
-        """Return the figures so far."""
+        """Return the counts and durations so far."""
         counts: dict[str, Any] = {name: getattr(self, name) for name in COUNTS}
         return Figures(**counts, durations=self.durations.freeze())
 
 
 def added(figures: Iterable[Figures]) -> Figures:
-    """Return the sum of several figures."""
+    """Return the sum of several sets of counts and durations."""
     tally = Tally()
     for item in figures:
         tally.merge(item)
@@ -207,7 +207,7 @@ def added(figures: Iterable[Figures]) -> Figures:
 
 @attrs.frozen(kw_only=True)
 class WindowFigures:
-    """The figures of one series in one window of time.
+    """The counts and durations of one series in one window of time.
 
     Attributes:
         start: the start of the window (aware, UTC).
@@ -266,7 +266,7 @@ def _dimensions(value: Collection[str]) -> tuple[str, ...]:
 
 @attrs.frozen(kw_only=True)
 class FiguresQuery:
-    """A selection of figures: every condition given must match.
+    """A query for metrics: every condition must hold.
 
     Attributes:
         service, operation, tenant: only this series; "" is calls without one.
@@ -285,7 +285,7 @@ class FiguresQuery:
     by: tuple[str, ...] = attrs.field(default=DIMENSIONS, converter=_dimensions)
 
     def matches(self, row: WindowFigures) -> bool:
-        """Return whether the figures of a stored window belong to the selection."""
+        """Return whether the metrics of a stored window meet the query's conditions."""
         return (
             all(getattr(self, name) in {None, getattr(row, name)} for name in DIMENSIONS)
             and (self.since is None or row.start >= self.since)
@@ -294,7 +294,7 @@ class FiguresQuery:
 
 
 class Grouping:
-    """Adds up stored figures in the groups and windows of a query.
+    """Adds up stored metrics by the groups and time windows that a query asks for.
 
     Args:
         query: the query; rows that it does not match must not be added.
@@ -307,7 +307,7 @@ class Grouping:
         self._last: datetime | None = None
 
     def add(self, rows: Iterable[WindowFigures]) -> None:
-        """Add rows to their groups."""
+        """Add stored rows to the groups they belong to."""
         query = self._query
         for row in rows:
             series = tuple(getattr(row, name) if name in query.by else None for name in DIMENSIONS)
@@ -320,7 +320,7 @@ class Grouping:
             self._last = end if self._last is None else max(self._last, end)
 
     def result(self) -> tuple[WindowFigures, ...]:
-        """Return the figures of each group, sorted by start, service, operation and tenant.
+        """Return the metrics of each group, sorted by start, service, operation and tenant.
 
         A window is longer than the query's if its figures are stored for longer windows only.
         """
@@ -348,7 +348,7 @@ def _order(row: WindowFigures) -> tuple[datetime, str, str, str]:
 
 
 def grouped(rows: Iterable[WindowFigures], query: FiguresQuery) -> tuple[WindowFigures, ...]:
-    """Return the figures of a query, from all stored rows."""
+    """Return the metrics that a query asks for, computed from all stored rows."""
     grouping = Grouping(query)
     grouping.add(row for row in rows if query.matches(row))
     return grouping.result()
@@ -360,7 +360,7 @@ def label(text: str) -> str:
 
 
 def floor(time: datetime, length: int) -> datetime:
-    """Return the start of the window of `length` seconds around a time.
+    """Return the start of the window of `length` seconds that contains a time.
 
     Windows count from 1970, UTC.
     """
@@ -370,7 +370,7 @@ def floor(time: datetime, length: int) -> datetime:
 
 @attrs.frozen(kw_only=True)
 class Retention:
-    """The times for which figures stay in windows of each length, in seconds.
+    """For how many seconds metrics are kept in windows of each length.
 
     Attributes:
         minutes: for how long windows of a minute stay, before they become windows of an hour.
@@ -391,7 +391,7 @@ class Retention:
             )
 
     def rolls(self, now: datetime) -> tuple[tuple[int, int, datetime], ...]:
-        """Return the roll-ups that are due: the length of old windows, the next length, and a time.
+        """Return which old windows have to be merged into longer ones now.
 
         Windows of the old length that begin before the time are to be added up.
 
@@ -407,10 +407,10 @@ class Retention:
         )
 
     def end(self, now: datetime) -> datetime:
-        """Return the time before which windows are removed."""
+        """Return the time before which stored windows are deleted."""
         return floor(now - timedelta(seconds=self.days), DAY)
 
 
 def rolled_up(rows: Iterable[WindowFigures], step: int) -> tuple[WindowFigures, ...]:
-    """Return the same figures in windows of `step` seconds."""
+    """Return the same metrics, merged into windows of `step` seconds."""
     return grouped(rows, FiguresQuery(window=step))

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class IntegrationStatus(Enum):
-    """The outcome of a call, as readers of the log need it.
+    """The outcome of a call, as the integration log shows it.
 
     `INTERNAL` is an error of this program or its machine; it says nothing about the service.
     """
@@ -254,7 +254,7 @@ class LogSummary:
 
     @property
     def success_rate(self) -> float | None:
-        """The share of successes among the calls that say something about their service.
+        """The share of successful calls among those whose outcome depends on the service.
 
         Cancelled calls and errors of this program do not count; None if no other call is left.
         """
@@ -335,7 +335,7 @@ def size_of_texts(entry: IntegrationLog) -> int:
 
 
 def _values_of(facts: CallFacts) -> tuple[object, ...]:
-    """Return the values of an entry's fields in order, computed from the facts of the call."""
+    """Return the values of a log entry's fields in order, from the stored facts of the call."""
     identity, plan, now, attempts, error, http_status, vendor_code, key = facts[:8]
     flags, contract, content = facts[8:13], identity.contract, identity.content
     return (
@@ -380,7 +380,7 @@ def status_of(error: str | None, flags: tuple[bool, bool, bool, bool, bool]) -> 
 
 
 def _status_of_base(name: str) -> IntegrationStatus | None:
-    """Return the status for the error class that a class of this name derives from, if any."""
+    """Return the status for an error of this class, from the error class it derives from."""
     kinds: list[type[ConnectorError]] = [ConnectorError]
     while kinds:
         kind = kinds.pop()

@@ -1,4 +1,4 @@
-"""The pages of an integration log, and the limit of the entries that one page looks through.
+"""The pages of an integration log; one page reads a limited number of entries.
 
 A log answers a query about one of its indexed fields, and an interval, by an index. For any other
 query it looks through the entries that one indexed field and the interval choose: its window. These
@@ -39,7 +39,7 @@ def window_of(query: LogQuery) -> LogQuery:
 
 
 def page_of(query: LogQuery, entries: Iterable[tuple[str, IntegrationLog]]) -> LogPage:
-    """Return the page that starts with the first of some entries.
+    """Return the page that holds the first of these entries.
 
     Args:
         query: the query; its `after` is not read.
@@ -64,23 +64,23 @@ def page_of(query: LogQuery, entries: Iterable[tuple[str, IntegrationLog]]) -> L
 
 
 class LogRows(Protocol):
-    """The rows of an integration log in a database.
+    """The rows of an integration log in a database, as pages are read from them.
 
     Positions are counted from 1, after the query's `after`. A page includes the entry of the cursor
     that it goes down to. Its `window` tells which index is to be used.
     """
 
     async def at(self, window: LogQuery, position: int, /) -> tuple[str, datetime] | None:
-        """Return the cursor and the start of the window's entry at a position, if it has one."""
+        """Return the cursor and the start time of the entry at a position of the window."""
         ...
 
     async def page(self, query: LogQuery, window: LogQuery, last: str | None, /) -> LogPage:
-        """Return the page of the matching entries, down to the entry of a cursor."""
+        """Return the matching entries of one page, down to the entry that a cursor names."""
         ...
 
 
 async def read_page(rows: LogRows, query: LogQuery) -> LogPage:
-    """Return the page that `page_of` returns for the entries of these rows."""
+    """Read a page of log entries from a database."""
     window = window_of(query)
     if window == query:
         return await rows.page(query, window, None)

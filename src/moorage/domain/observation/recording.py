@@ -1,4 +1,4 @@
-"""The figures that one process records, in a bounded number of series."""
+"""The metrics that one process records; the number of series is limited."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Windows: TypeAlias = "dict[int, dict[Key, Tally]]"
 
 
 class Series:
-    """Limits the number of series in a day.
+    """Limits the number of series of metrics in a day.
 
     The first `limit` series of a day have figures of their own. Calls of further tenants are
     counted under the tenant "other" of their service and operation; there may be a tenth as many of
@@ -49,7 +49,7 @@ class Series:
         self._shared: set[Key] = set()
 
     def admit(self, key: Key, minute: int) -> Key:
-        """Return the series in which a call is counted."""
+        """Return the series to count a call in, which is a general one above the limit."""
         day = minute // DAY
         if day != self._day:
             self._day = day
@@ -69,7 +69,7 @@ class Series:
 
 
 class Recording:
-    """The figures of one process since the last `take`, used by one thread at a time.
+    """The metrics that a process has recorded since the last `take`, for one thread at a time.
 
     Args:
         max_series: the maximum number of series in a day that are not added up with others.
@@ -90,7 +90,7 @@ class Recording:
         self.windows: Windows = {}
 
     def take(self) -> Windows:
-        """Return the figures, and start again without any."""
+        """Return the recorded metrics, and begin again with none."""
         windows, self.windows, self._rows = self.windows, {}, 0
         return windows
 
@@ -145,7 +145,7 @@ class Recording:
     def _tally(
         self, time: float, service: str, operation: str | None, tenant: str | None
     ) -> Tally | None:
-        """Return the figures of a series in the minute of a time.
+        """Return the counts of a series for the minute that contains a time.
 
         Return None if there is no room for them.
         """
@@ -165,7 +165,7 @@ class Recording:
 
 
 class Unsettled:
-    """The figures of one process that are not stored yet, or may still grow.
+    """The metrics of a process that are not stored yet, or may still change.
 
     Figures that grow are stored again as a whole, so it does no harm to write them twice. Each part
     of a window has a number. Figures of a window that arrive after its part was closed become
@@ -186,16 +186,16 @@ class Unsettled:
         self.lost = 0
 
     def __bool__(self) -> bool:
-        """True if there are figures to store."""
+        """Return whether there are metrics to store."""
         return bool(self._unstored)
 
     @property
     def newest(self) -> int | None:
-        """The start of the newest minute; None if there are no figures."""
+        """The start of the newest minute with metrics; None if there are none."""
         return max(self._windows, default=None)
 
     def add(self, windows: Windows) -> None:
-        """Add figures that were taken from a recording, and close old parts."""
+        """Add metrics that were taken from a recording."""
         for minute, window in windows.items():
             if minute not in self._windows:
                 self._parts += 1
@@ -210,7 +210,7 @@ class Unsettled:
         self._shorten()
 
     def rows(self) -> list[tuple[int, int, Key]]:
-        """Return the minute, the part and the series of all figures to store."""
+        """Return the minute, the part and the series of all metrics to store."""
         return [
             (minute, self._windows[minute][0], key)
             for minute, keys in sorted(self._unstored.items())
@@ -218,11 +218,11 @@ class Unsettled:
         ]
 
     def tally(self, minute: int, key: Key) -> Tally:
-        """Return the figures of a minute and a series."""
+        """Return the counts of a series in this minute."""
         return self._windows[minute][1][key]
 
     def stored(self, rows: list[tuple[int, int, Key]]) -> None:
-        """Mark figures as stored as they are, and close the windows before the last minute."""
+        """Note that these rows have been stored, and close the windows before the last minute."""
         newest = self.newest
         for minute, _, key in rows:
             keys = self._unstored[minute]
@@ -234,7 +234,7 @@ class Unsettled:
                 del self._windows[minute]
 
     def _shorten(self) -> None:
-        """Drop the oldest windows if there are too many figures, or they are too old to store."""
+        """Drop the oldest metrics if there are too many of them, or they are too old to store."""
         newest = self.newest
         number = sum(len(tallies) for _, tallies in self._windows.values())
         for minute in sorted(self._windows):

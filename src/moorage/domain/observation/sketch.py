@@ -138,7 +138,7 @@ class Sketch:
 
 
 def _is_consistent(sketch: Sketch) -> bool:
-    """Return whether the parts of a sketch that was read fit together."""
+    """Return whether the parts of a decoded sketch fit together."""
     if not sketch.buckets:
         return sketch.total == sketch.shortest == sketch.longest == 0
     if not sketch.shortest <= sketch.longest <= _LONGEST or not sketch.longest:
@@ -205,7 +205,7 @@ class SketchRecorder:
         return Sketch(self._zeros, buckets, self._total, self._shortest, self._longest)
 
     def _count(self, index: int, count: int) -> None:
-        """Add to a bucket, and merge all buckets that are too far below the highest one."""
+        """Add to a bucket's counter; merge buckets that are too far below the highest one."""
         buckets = self._buckets
         if index > self._top:
             self._top = index
@@ -217,7 +217,7 @@ class SketchRecorder:
 
 
 def merged(sketches: Iterable[Sketch]) -> Sketch:
-    """The sketch of the durations of several sketches."""
+    """Return the sketch of all durations of several sketches."""
     recorder = SketchRecorder()
     for sketch in sketches:
         recorder.merge(sketch)

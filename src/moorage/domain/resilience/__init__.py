@@ -1,1 +1,1 @@
-"""Rate limits, circuit breakers, retries and retry budgets."""
+"""The rules of rate limits, circuit breakers, retries and retry budgets."""

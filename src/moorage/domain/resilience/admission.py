@@ -1,4 +1,4 @@
-"""The admission of one attempt: one joint decision by circuit, limits, retry budget and claim.
+"""The admission of an attempt: circuit, limits, retry budget and claim decide together.
 
 All of them decide together. An attempt that a limit refuses takes no probe lease, and an attempt
 that the circuit refuses takes no token. One admission command per plan serves every call; only a
@@ -57,7 +57,7 @@ AT_ONCE: Final[Admitted] = (GO, 0, None, ())
 
 
 class Gates:
-    """The rules that guard a call, compiled once, with the keys of their states.
+    """The protections of a call in compiled form, with the keys of their stored states.
 
     The order of keys is: circuit, limits, budget. `shares` has, for each limit, the part of it that
     a process may grant by itself while the shared store is away; None means nothing. Without
@@ -102,7 +102,7 @@ class Gates:
         )
 
     def moved(self, old: str, new: str) -> Gates:
-        """Return the same rules for other states: `new` replaces `old` at the start of each key."""
+        """Return the same protections for other states, whose keys begin with `new`."""
         value: Gates = object.__new__(Gates)
         value._alone = {}
         value.shares = self.shares
@@ -116,7 +116,7 @@ class Gates:
         return value
 
     def alone(self, costs: tuple[int, ...] | None = None) -> Gates:
-        """Return the rules for the memory of one process while the shared store is unavailable.
+        """Return the protections that one process applies by itself while the store is down.
 
         A call that costs more than the burst of a share is still granted, at its full cost.
         """
@@ -141,7 +141,7 @@ class Gates:
 
 
 class Admission:
-    """The command that asks to admit one attempt.
+    """The command that asks the store to admit one attempt.
 
     `within` is the longest time that this caller can wait for a grant, and `lease` the longest time
     that the attempt may take, both in microseconds. `token` is this caller's own number, needed
@@ -209,7 +209,7 @@ class Admission:
         return Admission(changes.pop("gates", self.gates), **(details | changes))
 
     def through(self, gates: Gates) -> Admission:
-        """Return the same first question for other gates with the same rules, like `evolve`."""
+        """Return the same first question for other protections that have the same rules."""
         admission: Admission = object.__new__(type(self))
         admission.gates = gates
         admission.within = self.within
@@ -230,7 +230,7 @@ class Admission:
     def under_claim(
         self, claim: tuple[str, int, str], *, within: int, lease: int, retry: bool
     ) -> Admission:
-        """Return the same admission for an attempt under a claim.
+        """Return the same question for an attempt that is made while holding a key's claim.
 
         It does the same as `evolve`, five times as fast.
         """
@@ -257,7 +257,7 @@ class Admission:
         raise failure
 
     def _granted_under_claim(self, states: States, now: int) -> tuple[States, Admitted] | None:
-        """Return the answer of the fast path under a claim; None if the full rule must decide."""
+        """Return the answer for an attempt under a claim; None if the full rule must decide."""
         gates, claim = self.gates, self.claim
         limits, circuit = gates.limits, gates.circuit
         if claim is None or gates.budget is not None or len(limits) > 1 or self.ticketed:
@@ -320,7 +320,7 @@ class Admission:
         return tuple(new), (Answer.GO, wait, permit, tickets)
 
     def _spend(self, states: States, now: int, new: list[State]) -> tuple[Answer, int]:
-        """Count against the budget and mark the claim as sent; both states are added to `new`."""
+        """Count the attempt against the retry budget, and mark its claim as sent."""
         rule = self.gates.budget
         if rule:
             budget = rule.present(states[0], now)
@@ -343,7 +343,7 @@ class Admission:
 
     @property
     def rules(self) -> tuple[Moves, ...]:
-        """The rules that read the states, in the order of the keys."""
+        """Return the rules by which the command reads its states, in the order of their keys."""
         return (*self.gates.rules, *idempotency.CLAIMS) if self.claim else self.gates.rules
 
     def _misread(self, error: Exception, states: States, now: int) -> Exception:
@@ -409,7 +409,7 @@ class _UsualAdmission(Admission):
 
 
 class _SeveralAdmission(Admission):
-    """The admission of a first attempt that has several limits or a retry budget."""
+    """The question of a first attempt that has several limits, or a retry budget."""
 
     __slots__ = ()
 
@@ -457,7 +457,7 @@ _SHORT_CUTS: Final = {
 
 
 class Confirm:
-    """The command for a caller after its wait, because a pause may have begun meanwhile."""
+    """The command that a caller sends after its wait, because a pause may have begun."""
 
     __slots__ = ("gates", "keys", "permit", "rules", "tickets")
     once = False
@@ -473,7 +473,7 @@ class Confirm:
 
     @reading
     def apply(self, states: States, now: int) -> tuple[States, tuple[Answer, int]]:
-        """Return GO with the rest of the wait, or CIRCUIT_OPEN with the time to wait."""
+        """Return how long the caller must still wait, or that the circuit is open."""
         gates = self.gates
         unchanged_states = unchanged(self.rules, states, now)
         wait = 0
@@ -493,7 +493,7 @@ class Confirm:
 
 
 class GiveBack:
-    """The command of a caller that gives up: it returns its tokens and its places in the queue."""
+    """The command by which a caller that gives up returns its tokens and leaves the queue."""
 
     __slots__ = ("gates", "keys", "tickets")
     once = True
@@ -511,7 +511,7 @@ class GiveBack:
 
     @reading
     def apply(self, states: States, now: int) -> tuple[States, None]:
-        """Return the states with every ticket refunded."""
+        """Return the states after the tokens of every ticket were given back."""
         rules = zip(self.gates.limits, states, self.tickets, strict=True)
         return tuple(
             state if state is None else rule.refund(rule.present(state, now), ticket)
@@ -520,7 +520,7 @@ class GiveBack:
 
 
 def unused(gates: Gates, admitted: Admitted, reporter: str = "") -> tuple[Report | GiveBack, ...]:
-    """Return the commands that give back the unused grants of an admission."""
+    """Return the commands that give back what an admission granted and nobody uses."""
     _, _, permit, tickets = admitted
     return (
         *((Report(gates, permit, Outcome.NEUTRAL, reporter),) if permit is not None else ()),
@@ -529,12 +529,12 @@ def unused(gates: Gates, admitted: Admitted, reporter: str = "") -> tuple[Report
 
 
 def unclaimed(command: Command[Any], answer: Any) -> tuple[Report | GiveBack, ...]:
-    """Return the commands that give back the grants of a command whose caller has left."""
+    """Return the commands that give back what a command granted to a caller that has left."""
     return unused(command.gates, answer) if isinstance(command, Admission) else ()
 
 
 class Pause:
-    """The command that pauses all grants for `pause` microseconds, as the vendor asked."""
+    """The command that stops all calls of a service for `pause` microseconds, as a vendor asked."""
 
     __slots__ = ("gates", "keys", "pause")
     once = True
@@ -590,7 +590,7 @@ class Resume:
 
 
 class Report:
-    """The command that counts how a call ended: failures, slow answers, probes, cancellations.
+    """The command that reports to the circuit how a call ended.
 
     A probe's outcome counts once, however often it is reported. Any other outcome counts each time.
     """
@@ -610,7 +610,7 @@ class Report:
 
     @reading
     def apply(self, states: States, now: int) -> tuple[States, CircuitState | None]:
-        """Return the new state, and the circuit's new mode if that changed."""
+        """Return the new state of the circuit, and its new mode if that changed."""
         circuit, new_mode = self.rule.record(
             self.rule.present(states[0], now), self.permit, self.outcome, self.reporter
         )
@@ -618,7 +618,7 @@ class Report:
 
 
 class Uncount:
-    """The command that removes a first attempt from the count of the retry budget."""
+    """The command that removes a first attempt from the retry budget's count."""
 
     __slots__ = ("_rule", "keys")
     once = True
@@ -638,7 +638,7 @@ class Uncount:
 
 
 class SetCircuit:
-    """A person's command to force a circuit open, disable it, or reset it."""
+    """The command by which a person forces a circuit open, disables it, or resets it."""
 
     __slots__ = ("_rule", "keys", "mode")
     once = False
@@ -668,6 +668,6 @@ class ReadCircuit:
 
     @reading
     def apply(self, states: States, now: int) -> tuple[States, CircuitBreakerState]:
-        """Return the circuit with names and seconds, for people."""
+        """Return a snapshot of the circuit, in names and seconds for people."""
         unchanged_states = unchanged((self._rule,), states, now)
         return unchanged_states, self._rule.read(self._rule.present(states[0], now))

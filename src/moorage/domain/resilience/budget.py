@@ -1,4 +1,4 @@
-"""The retry budget: retries stay below a share of all calls, counted over all processes.
+"""The retry budget: retries stay below a share of all calls, counted for all processes.
 
 Law: over any run of periods, retries ≤ ratio · calls + floor · periods, where the calls of the
 period before the run count too: an unused allowance of one period may still be used in the next. So
@@ -31,7 +31,7 @@ def _is_floor(_: object, attribute: attrs.Attribute[Any], value: int) -> None:
 
 @attrs.frozen(kw_only=True)
 class RetryBudget:
-    """The number of retries that all callers of a service together may make.
+    """The share of calls that may be retries, for all callers of a service together.
 
     Attributes:
         ratio: retries per call, to six digits.
@@ -70,7 +70,7 @@ class BudgetRule:
         return (time, keep_for, current, calls, retries, carry)
 
     def fast_call(self, state: State | None, now: int) -> Budget | None:
-        """Return the state after a first attempt in the same period; None if `call` must decide."""
+        """Return the budget with a first attempt counted; None if the period has changed."""
         if state is None:
             return None
         state_time, quiet, period, calls, retries, carry = state
@@ -79,17 +79,17 @@ class BudgetRule:
         return (now, quiet, period, calls + 1, retries, carry)
 
     def call(self, budget: Budget) -> Budget:
-        """Count a first attempt."""
+        """Return the budget with one more first attempt."""
         state_time, quiet, period, calls, retries, carry = budget
         return (state_time, quiet, period, calls + 1, retries, carry)
 
     def uncall(self, budget: Budget) -> Budget:
-        """Remove a first attempt of this period from the count, because it proved nothing."""
+        """Return the budget without a first attempt of this period, which proved nothing."""
         state_time, quiet, period, calls, retries, carry = budget
         return (state_time, quiet, period, max(0, calls - 1), retries, carry)
 
     def retry(self, budget: Budget) -> Budget | None:
-        """Count a retry; return None if the budget allows none."""
+        """Return the budget with one more retry; None if no retry is left."""
         state_time, quiet, period, calls, retries, carry = budget
         allowed_parts = self.floor * self.whole + carry + calls * self.parts
         if (retries + 1) * self.whole > allowed_parts:

@@ -101,7 +101,7 @@ class Outcome(Enum):
 
 
 class Record(NamedTuple):
-    """The part of a state that changes only after a failure, or while a circuit is not closed.
+    """The part of a circuit's state that changes only after failures.
 
     Attributes:
         fails, slow, cancelled: failures, slow answers and cancelled calls in the current slot.
@@ -156,7 +156,7 @@ def _is_growth(_: object, attribute: attrs.Attribute[Any], value: float) -> None
 
 @attrs.frozen(kw_only=True)
 class CircuitBreakerConfig:
-    """The rules by which a circuit opens and closes. Any one rule opens it; None disables a rule.
+    """The rules by which a circuit opens and closes; any of them may be disabled by None.
 
     Attributes:
         failures: the number of failures within `window` that opens it.
@@ -291,7 +291,7 @@ class CircuitRule:
         return (now, keep_for, 0, gen, slot, total + 1, base, record)
 
     def refuses(self, state: State | None, now: int) -> int:
-        """Return the microseconds for which calls are refused; 0 if `admit` must decide."""
+        """Return the microseconds for which the circuit refuses calls; 0 if `admit` must decide."""
         if state is None or self.config.shadow or not 0 <= now - state[0] <= SMALL_STEP:
             return 0
         if state[2] == OPEN:
@@ -321,7 +321,7 @@ class CircuitRule:
     def admit(
         self, circuit: Circuit, token: int, lease: int
     ) -> tuple[Circuit, Permit | None, int, bool]:
-        """Decide about one call: return the state, its permit, else the wait, and `needs_token`.
+        """Return whether a call is admitted, with its permit or the time that it must wait.
 
         A call that may become a probe must ask again with a token of its own.
         """
@@ -351,7 +351,7 @@ class CircuitRule:
         return circuit, (gen, 0, token), 0, False
 
     def confirm(self, circuit: Circuit, permit: Permit, wait: int) -> tuple[Circuit, int]:
-        """Decide again after a wait: return the state, and how long to wait once more.
+        """Return whether a call may still go after its wait, and how long it must wait otherwise.
 
         The wait is 0 if the call may go. The lease of a probe that must wait again is extended by
         `wait`.
@@ -374,7 +374,7 @@ class CircuitRule:
     def record(
         self, circuit: Circuit, permit: Permit, outcome: Outcome, reporter: str
     ) -> tuple[Circuit, CircuitState | None]:
-        """Count the end of a call; return the state, and the new mode if that changed."""
+        """Return the state after a call has ended, and the circuit's new mode if that changed."""
         state_time, quiet, mode, gen, slot, total, base, record = circuit
         token = permit[2]
         is_held = False
@@ -396,19 +396,19 @@ class CircuitRule:
         return circuit, None
 
     def force(self, circuit: Circuit, mode: int) -> Circuit:
-        """Return the circuit opened, disabled or reset by hand; a new generation begins."""
+        """Return the circuit as a person sets it: open, disabled or reset."""
         state_time, _, _, gen, slot, total, _, record = circuit
         record = QUIET_RECORD._replace(leases=record.leases)
         quiet = _outlasting(self.quiet if mode == CLOSED else FOREVER, state_time, record)
         return (state_time, quiet, mode, gen + 1, slot, total, total, record)
 
     def lasting(self, streak: int) -> int:
-        """Return the microseconds for which it stays open after `streak` earlier openings."""
+        """Return for how many microseconds the circuit opens after `streak` openings in a row."""
         growth = self.config.open_growth ** min(streak, MOST_STEPS)
         return int(min(self.longest, self.open_for * growth))
 
     def away(self, circuit: Circuit) -> int:
-        """Return the microseconds for which a caller with an outdated permit must wait; 0 to go."""
+        """Return the microseconds that a call with an outdated permit must wait; 0 if none."""
         state_time, _, mode, _, _, _, _, record = circuit
         if mode == OPEN:
             return max(1, record.until - state_time)
@@ -418,7 +418,7 @@ class CircuitRule:
         return FOREVER if mode == FORCED_OPEN else 0
 
     def read(self, circuit: Circuit) -> CircuitBreakerState:
-        """Return the circuit with names and seconds, for people."""
+        """Return a snapshot of the circuit, in names and seconds for people."""
         state_time, _, mode, _, _, total, _, record = circuit
         calls, fails, slow = self._window(circuit)
         rows = _recent_failures(record, state_time)
@@ -436,7 +436,7 @@ class CircuitRule:
     def _with_failure(
         self, circuit: Circuit, number: int, outcome: Outcome, reporter: str
     ) -> tuple[Circuit, CircuitState | None]:
-        """Return the state after a failure or slow answer of a closed circuit, and any new mode."""
+        """Return a closed circuit after a failure or a slow answer, and its new mode if any."""
         state_time, quiet, _, gen, slot, total, base, record = circuit
         config = self.config
         if state_time - record.since >= self.within:
@@ -527,7 +527,7 @@ class CircuitRule:
         return (state_time, quiet, OPEN, gen + 1, slot, total, total, record)
 
     def _uncounted(self, circuit: Circuit, number: int) -> Circuit:
-        """Return the circuit with a cancelled call removed from the count of its slot."""
+        """Return the circuit without the count of a call that was cancelled."""
         state_time, quiet, mode, gen, slot, total, base, record = circuit
         if number > base:
             record = record._replace(cancelled=min(record.cancelled + 1, total - base))
@@ -544,11 +544,11 @@ class CircuitRule:
         return (state_time, quiet, mode, gen, slot, total, base, record)
 
     def _end(self, at: int) -> int:
-        """Return the end of the slot that contains `at`."""
+        """Return the end of the time slot that contains `at`."""
         return at - at % self.width + self.width
 
     def _rolled(self, slot: tuple[int, int, int], record: Record, at: int) -> Record:
-        """Move the counts of a finished slot to the past ones, and drop slots that are too old."""
+        """Return the counts with a finished slot added to the past ones, and old slots dropped."""
         end, base, calls = slot
         calls = min(calls - record.cancelled, _LARGEST_COUNT)
         slots = [entry for entry in _slots(record.past) if entry[0] > at - self.span]
@@ -560,7 +560,7 @@ class CircuitRule:
         return record._replace(fails=0, slow=0, cancelled=0, past=past_bytes)
 
     def _moved(self, slot: int, record: Record, back: int) -> tuple[int, Record]:
-        """Return the slot and the record with all times moved back by `back`."""
+        """Return the slot and the record with all their times moved back by `back` microseconds."""
         in_slots = back if self.timed else 0
         return slot - in_slots, record._replace(
             times=tuple(time - back for time in record.times),
@@ -572,7 +572,7 @@ class CircuitRule:
         )
 
     def _window(self, circuit: Circuit) -> tuple[int, int, int]:
-        """Return the calls, failures and slow answers in the window."""
+        """Return the numbers of calls, failures and slow answers that the circuit counts now."""
         state_time, _, _, _, _, total, base, record = circuit
         window_start = (state_time if self.timed else total) - self.span
         calls, fails, slow = total - base - record.cancelled, record.fails, record.slow
@@ -591,19 +591,19 @@ def _packed_slots(slots: Iterable[tuple[Any, ...]]) -> bytes:
 
 
 def _outlasting(quiet: int, seen: int, record: Record) -> int:
-    """Return the microseconds for which to store a state: `quiet`, or until the last lease ends."""
+    """Return the microseconds for which a state is stored, at least until its last lease ends."""
     return max((quiet, *(end - seen for _, end, _ in record.leases)))
 
 
 def _recent_failures(record: Record, seen: int) -> tuple[tuple[int, int, int], ...]:
-    """Return the failures in a row, if the last of them was within a day."""
+    """Return the number of failures in a row; 0 if the last one was over a day ago."""
     return record.rows if record.times and seen - record.times[-1] < DAY else ()
 
 
 def _in_a_row(
     rows: tuple[tuple[int, int, int], ...], number: int, *, failed: int
 ) -> tuple[tuple[int, int, int], ...]:
-    """Return the rows of failures with one more number, which may join two rows."""
+    """Return the rows of consecutive failures after one more failure, which may join two."""
     first_number = last_number = number
     other_numbers: list[tuple[int, int, int]] = []
     for row in rows:

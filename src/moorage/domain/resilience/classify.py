@@ -101,7 +101,7 @@ def classify(
 
 
 def keeps_promise(request: Request, response: Response) -> bool:
-    """Return whether the body is JSON, if the answer declares or the request requires JSON.
+    """Return whether a body is JSON, if its answer or the request says that it must be.
 
     An empty body passes. In a body of more than 64 KiB only the two ends are checked.
     """
@@ -121,7 +121,7 @@ def keeps_promise(request: Request, response: Response) -> bool:
 
 
 def _ends_as_json(body: bytes) -> bool:
-    """Return whether a long body begins and ends like a JSON object, list or text."""
+    """Return whether the beginning and the end of a long body look like JSON."""
     first_byte = body[:_END].lstrip(_BLANK)[:1]
     last_bytes = body[-_END:].rstrip(_BLANK)[-1:]
     return first_byte + last_bytes in _ENDS
@@ -145,7 +145,7 @@ def unreadable(
 
 
 def as_unreadable(raised: Exception, response: Response) -> ConnectorError:
-    """Return the error for an exception that a vendor's parser raised for a successful answer.
+    """Return the error for an exception that a vendor's parser raised on a successful answer.
 
     An error of this package stays as it is. Any other exception means that the answer could not be
     read.
@@ -184,7 +184,7 @@ def vendor_words(
 def _code_and_message(
     codes: list[Any], body: dict[str, Any], words: tuple[str, ...], redaction: Redaction
 ) -> tuple[str | None, str | None]:
-    """Return the first value that looks like an error code, and the message or other text."""
+    """Return the error code and the message among the texts of an answer."""
     texts = [text for code in codes if (text := _printable_text(code, redaction))]
     message = next(
         (text for name in words if (text := _printable_text(body.get(name), redaction))), None

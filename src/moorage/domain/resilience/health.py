@@ -1,4 +1,4 @@
-"""The meaning of an error for the health of the called service."""
+"""Which errors show that the called service is in bad health."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def is_exhaustion(error: BaseException) -> bool:
 
 
 def is_internal(error: Exception) -> bool:
-    """Return whether an error is of this program or machine, and not of the service."""
+    """Return whether an error comes from this program or machine, and not from the service."""
     return isinstance(error, _INTERNAL) or is_exhaustion(error)
 
 

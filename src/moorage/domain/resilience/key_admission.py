@@ -25,7 +25,7 @@ KeyAdmitted: TypeAlias = "tuple[int, Admitted, Any]"
 
 
 class KeyAdmission:
-    """The command that claims a key and admits the first attempt under it, if both work at once.
+    """The command that claims a key and admits its first attempt, if both are possible now.
 
     `question` asks for the admission; the other arguments are those of `Claim`. The claim is not
     renewed, so it lasts for the whole `term`.
@@ -62,7 +62,7 @@ class KeyAdmission:
         self.target = target
 
     def apply(self, states: States, now: int) -> tuple[States, KeyAdmitted | None]:
-        """Return the new states with the claim and the admission; None if it changes nothing."""
+        """Return the states with claim and admission; None if either is impossible now."""
         gate_states, claim_state = states[:-1], states[-1]
         if claim_state is not None:
             return self._repeated_answer(gate_states, claim_state, now)
@@ -76,7 +76,7 @@ class KeyAdmission:
     def _repeated_answer(
         self, gate_states: States, claim_state: State, now: int
     ) -> tuple[States, KeyAdmitted | None]:
-        """Return the answer that is stored under a key; None if the flow must decide."""
+        """Return the stored answer of a key; None if the slower flow must decide."""
         try:
             entry = present(claim_state, now)
             if entry is None or entry[2] != DONE or entry[3] != self.fingerprint:
@@ -99,7 +99,7 @@ class WithdrawUnsent(Withdraw):
 
     @reading
     def apply(self, states: States, now: int) -> tuple[States, None]:
-        """Return the state without the claim of `owner`; another owner's claim stays."""
+        """Return the state without this owner's claim; another owner's claim stays."""
         entry = present(states[0], now)
         if entry is None:
             return states, None

@@ -1,4 +1,4 @@
-"""The ledger of a call: what its attempts may have done at the vendor.
+"""The ledger of a call: the effects that its attempts may have had at the vendor.
 
 The ledger decides whether a request may be sent elsewhere, whether a key is free again, and whether
 an error says that nothing was done. Its laws:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class AttemptEffect(enum.IntEnum):
-    """The strongest effect that the current attempt may have had, from none to any."""
+    """The effect that the current attempt may have had at the vendor: none, some or any."""
 
     NOT_LEFT = 0
     """It has not left."""
@@ -33,7 +33,7 @@ class AttemptEffect(enum.IntEnum):
 
 
 class Ledger(NamedTuple):
-    """An immutable record of what may have happened; each transition returns a new one.
+    """An immutable record of effects that attempts may have had.
 
     Attributes:
         attempts: number of attempts that left for the vendor.
@@ -56,30 +56,30 @@ class Ledger(NamedTuple):
         return self.current <= AttemptEffect.UNSENT
 
     def begin(self) -> Ledger:
-        """Return the ledger with another attempt, which has not left yet."""
+        """Return the ledger with one more attempt, which is not sent yet."""
         if self.current is AttemptEffect.NOT_LEFT:
             return self
         return Ledger(self.attempts, self.acted, AttemptEffect.NOT_LEFT)
 
     def leave(self) -> Ledger:
-        """Return the ledger with the attempt marked as sent: it may be processed from now on."""
+        """Return the ledger with the attempt marked as sent, so that it may have an effect."""
         if self is BLANK:
             return _FIRST_LEDGER
         return Ledger(self.attempts + 1, self.acted, AttemptEffect.POSSIBLE)
 
     def disprove(self, *, unsent: bool = False) -> Ledger:
-        """Return the ledger with a proof that the vendor did or received (`unsent`) nothing."""
+        """Return the ledger with a proof that the attempt had no effect, or did not arrive."""
         proven = AttemptEffect.UNSENT if unsent else AttemptEffect.DISPROVED
         if self.current <= proven:
             return self
         return Ledger(self.attempts, self.earlier, proven)
 
     def take_over(self) -> Ledger:
-        """Return the ledger after taking over from a caller whose attempt may be processed."""
+        """Return the ledger after taking over a key whose earlier request may have an effect."""
         return Ledger(self.attempts, True, self.current)
 
     def join(self, racers: Iterable[Ledger]) -> Ledger:
-        """Return concurrent attempts, which all began with this ledger, joined as one attempt.
+        """Return the ledger of concurrent attempts, joined as if they were one attempt.
 
         If any of them may have been processed, so may the joined attempt.
         """

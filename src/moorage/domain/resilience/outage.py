@@ -83,7 +83,7 @@ def noticed(
 
 
 def patience(command: Command[Any], timeout: float | None) -> float | None:
-    """Return the seconds to wait for the store, from the caller's remaining time; None without one.
+    """Return the seconds to wait for the store's answer; None if there is no limit.
 
     For a command that can continue without the store, a quarter of the time is left for the call
     itself.
@@ -94,7 +94,7 @@ def patience(command: Command[Any], timeout: float | None) -> float | None:
 
 
 def is_slow(waited: int, bound: float | None, silent: int | None) -> bool:
-    """Return whether a store that did not answer in time is slow rather than unreachable.
+    """Return whether a store that did not answer in time is slow, and not unreachable.
 
     A slow store has recently answered another caller. `waited` is the time that this caller waited,
     and `silent` the time since the last answer, both in nanoseconds; `silent` is None if there was
@@ -113,7 +113,7 @@ class Local(tuple[Any, ...]):
 
 
 def marked(admitted: Admitted) -> Admitted:
-    """Return the grant with its permits and tickets marked as local."""
+    """Return a grant whose permits and tickets are marked as given in this process."""
     answer, wait, permit, tickets = admitted
     return answer, wait, None if permit is None else Local(permit), tuple(map(Local, tickets))
 
@@ -135,14 +135,14 @@ _GOING_ON: Final = (Admission, Confirm, GiveBack, Pause, ReadCircuit, Report)
 
 
 def goes_on(command: Command[Any]) -> bool:
-    """Return whether a command can be answered without the store."""
+    """Return whether this process can answer a command without the store."""
     if not isinstance(command, _GOING_ON) or command.durable:
         return False
     return not isinstance(command, Admission) or None not in command.gates.shares
 
 
 def alone(command: Command[Any]) -> Command[Any]:
-    """Return the command for this process's memory, with its share of every limit."""
+    """Return the command for this process alone, with its share of every limit."""
     match command:
         case Admission():
             gates = command.gates.alone(command.costs)
@@ -158,12 +158,12 @@ def alone(command: Command[Any]) -> Command[Any]:
 
 
 def substitute(key: str) -> str:
-    """Return the key of the substitute for a state that this release cannot read."""
+    """Return the key of the state that replaces one that this release cannot read."""
     return f"{key}:instead-{VERSION}"
 
 
 def has_substitute(command: Command[Any], key: str) -> bool:
-    """Return whether a command may use another state in place of the one under `key`.
+    """Return whether a command can use a replacement for the state under `key`.
 
     A claim may not: an effect that was done under one key would be done again under the other one.
     """
@@ -173,7 +173,7 @@ def has_substitute(command: Command[Any], key: str) -> bool:
 
 
 def moved(command: Command[Any], substitutes: Mapping[str, str]) -> Command[Any]:
-    """Return the same command with other keys."""
+    """Return the command for other keys, such as those of replacements."""
     copied_command: Any = copy(command)
     copied_command.keys = tuple(substitutes.get(key, key) for key in command.keys)
     return copied_command  # type: ignore[no-any-return]  # a copy of it

@@ -70,7 +70,7 @@ class CalendarQuota:
         return f"{'month' if self.monthly else 'day'}-{self.burst}"
 
     def part(self, share: Fraction, least: int) -> CalendarQuota:
-        """Return a share of this quota, with at least `least` calls."""
+        """Return a quota with this share of the calls, but at least `least`."""
         return CalendarQuota(max(least, int(self.burst * share)), monthly=self.monthly)
 
     def period(self, at: int) -> tuple[int, int]:
@@ -123,7 +123,7 @@ class CalendarQuota:
         return (time, max(0, quiet), at, used_calls, frozen, shift, later)
 
     def earliest(self, quota: Quota, cost: int, at: int) -> int:
-        """Return the earliest time, not before `at`, in a period that has room for `cost`."""
+        """Return the earliest time, not before `at`, in a period that has `cost` calls left."""
         at = max(at, quota[4])
         later = quota[6]
         while self._used_calls(quota, at) + cost > self.burst:
@@ -140,7 +140,7 @@ class CalendarQuota:
         *,
         refundable: bool,  # noqa: ARG002 - a count needs no memory of its grants to take one back
     ) -> tuple[Quota, Ticket]:
-        """Count `cost` in the period of `at`, a time that `earliest` returned."""
+        """Return the quota with `cost` calls counted in the period that contains `at`."""
         state_time, _, since, used_calls, frozen, shift, later = quota
         begin = self.period(at)[0]
         if begin <= since:
@@ -151,7 +151,7 @@ class CalendarQuota:
         return (state_time, quiet, since, used_calls, frozen, shift, later), (0, at, cost, shift)
 
     def refund(self, quota: Quota, ticket: Ticket) -> Quota:
-        """Remove a grant from the count of its period."""
+        """Return the quota without the calls of this grant."""
         state_time, _, at, used_calls, frozen, shift, later = quota
         due_time = ticket[1] + shift - ticket[3]
         begin = self.period(due_time)[0]
@@ -206,7 +206,7 @@ class CalendarQuota:
         return max(0, ticket[1] + moved - quota[0], quota[4] - quota[0])
 
     def _quiet_time(self, seen: int, at: int, frozen: int, later: Later) -> int:
-        """Return the microseconds to store a state: until its last period or pause ends."""
+        """Return the microseconds for which a state is stored after its last period."""
         return max(self.period(later[-1][0] if later else at)[1], frozen) - seen
 
     def _used_calls(self, quota: Quota, at: int) -> int:
@@ -214,14 +214,14 @@ class CalendarQuota:
         return quota[3] if begin <= quota[2] else self._later_calls(quota[6], begin)
 
     def _later_calls(self, later: Later, begin: int) -> int:
-        """Return the calls counted in the later period that begins at `begin`."""
+        """Return the number of calls that are counted in the later period beginning at `begin`."""
         for start_time, used_calls in later:
             if start_time == begin:
                 return used_calls
         return self.burst if later and begin < later[-1][0] else 0
 
     def _counts_from(self, later: Iterable[tuple[int, int]], earliest: int) -> Later:
-        """Return the counts of the periods from `earliest` on."""
+        """Return the counts of later periods; earlier ones move to the period of `earliest`."""
         counts: dict[int, int] = {}
         for begin, used_calls in later:
             begin = self.period(max(begin, earliest))[0]  # noqa: PLW2901 - the begin of its period
@@ -229,7 +229,7 @@ class CalendarQuota:
         return tuple(counts.items())
 
     def _with_grant(self, since: int, later: Later, begin: int, cost: int) -> Later:
-        """Return `later` with one more grant in the period that begins at `begin`."""
+        """Return the counts of later periods with one more grant."""
         if later and begin <= later[-1][0]:
             return tuple(
                 (start_time, used_calls + cost * (start_time == begin))

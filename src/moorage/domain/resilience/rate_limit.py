@@ -1,4 +1,4 @@
-"""The configuration of rate limits, and the joint decision of several.
+"""The configuration of rate limits, and the decision of several limits together.
 
 A limit is a rule over one state, and every rule has the same functions:
 
@@ -47,7 +47,7 @@ REFUSE: Final = "refuse"
 
 
 class Rule(Protocol):
-    """A compiled limit; the docstring of this module describes its functions."""
+    """The functions of a compiled limit, which the docstring of this module describes."""
 
     # ruff: noqa: D102 - said at the top of this file; a present is the rule's own
 
@@ -201,7 +201,7 @@ class RateLimitConfig:
 
     @property
     def share(self) -> Fraction | None:
-        """The part of the limit that a process may use alone; None if it may use nothing."""
+        """The share of the limit that a process may use while the store is down; None for none."""
         return None if isinstance(self.without_store, str) else _meant_fraction(self.without_store)
 
     def check_cost(self, cost: int) -> int:
@@ -225,7 +225,7 @@ def checked_cost(rule: Rule, cost: int) -> int:
 
 
 def joint_wait(rules: Sequence[Rule], presents: Sequence[State], costs: Sequence[int]) -> int:
-    """Return the microseconds until every limit can grant, each by its own clock; 0 for at once.
+    """Return the microseconds until all limits can grant their tokens; 0 if they can now.
 
     A limit that can grant at one time may be unable to at a later time, because a gap in its queue
     has ended. So the limits are asked in turn until one time suits all of them.
@@ -274,7 +274,7 @@ def _quota(config: RateLimitConfig, calendar: Calendar) -> CalendarQuota:
 
 
 def _meant_fraction(value: float | Fraction) -> Fraction:
-    """Return the simplest fraction close to `value`: one tenth for 0.1."""
+    """Return the simplest fraction close to a float, such as one tenth for 0.1."""
     exact_fraction = Fraction(value)
     for digits in (3, 6, 9, 12):
         simple_fraction = exact_fraction.limit_denominator(10**digits)

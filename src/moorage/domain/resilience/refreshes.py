@@ -1,4 +1,4 @@
-"""The delay between renewals of a credential that the service still refuses."""
+"""The delay before another renewal of a credential that the service keeps refusing."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _MOST_DOUBLINGS: Final = 10
 
 
 class Refreshes(NamedTuple):
-    """The renewals of one credential since the service last accepted it.
+    """The number of renewals of a credential since the service last accepted it.
 
     Attributes:
         number: the number of renewals.
@@ -22,7 +22,7 @@ class Refreshes(NamedTuple):
     due: int = 0
 
     def again(self, now: int) -> Refreshes:
-        """Return the state after a renewal.
+        """Return the count after one more renewal.
 
         The next renewal is allowed after 5 seconds, then 10, and so on up to 5 minutes.
         """

@@ -1,4 +1,4 @@
-"""The decision to retry, and the delay before it.
+"""The decision whether to retry, and how long to wait before the retry.
 
 Laws:
 
@@ -31,7 +31,7 @@ E = TypeVar("E", bound=Enum)
 
 
 class Backoff(Enum):
-    """The way in which delays grow from one attempt to the next."""
+    """The growth of the delays between attempts."""
 
     FIXED = "fixed"
     LINEAR = "linear"
@@ -41,7 +41,7 @@ class Backoff(Enum):
 
 
 class Jitter(Enum):
-    """The random part of a delay d.
+    """The random variation of a delay, so that callers do not all retry at the same time.
 
     NONE adds nothing. FULL draws from [0, d], EQUAL from [d/2, d], and QUARTER from a quarter
     around d. Decorrelated backoff is random already and takes no other jitter.
@@ -166,7 +166,7 @@ class RetryPolicy:
         return cls(max_attempts=1)
 
     def retries(self, error: Exception) -> bool:
-        """Return whether the policy ever retries after this error."""
+        """Return whether this error can ever lead to a retry under the policy."""
         rule = self.retry_on
         if rule is None:
             if isinstance(error, ConnectorError):
@@ -238,7 +238,7 @@ def delay(policy: RetryPolicy, attempt: int, *, previous: float, draw: float) ->
 
 
 def wait_of(error: Exception, now: datetime) -> float | None:
-    """Return the seconds that an error asks to wait, at most a hundred years.
+    """Return the seconds that an error asks callers to wait, at most a hundred years.
 
     Return None if it names none.
     """
@@ -248,7 +248,7 @@ def wait_of(error: Exception, now: datetime) -> float | None:
 
 
 def is_unsent(error: Exception) -> bool:
-    """Return whether it is certain that no byte of the request reached the vendor."""
+    """Return whether the vendor certainly received nothing of the request."""
     return isinstance(error, ConnectionFailed) and not error.may_have_been_processed
 
 

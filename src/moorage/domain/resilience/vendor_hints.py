@@ -88,12 +88,12 @@ def capped(wait: float, longest: float = ...) -> float: ...
 @overload
 def capped(wait: float | None, longest: float = ...) -> float | None: ...
 def capped(wait: float | None, longest: float = LONGEST_PAUSE) -> float | None:
-    """Return the pause that callers observe after a vendor asked for `wait` seconds."""
+    """Return the pause that callers observe after a vendor asked for one, with an upper limit."""
     return None if wait is None else min(wait, longest)
 
 
 def rate_hint(headers: Headers, now: datetime) -> RateHint | None:
-    """Return the hint of an answer about the limit that is closest to being reached.
+    """Return what an answer says about the rate limit that is closest to being reached.
 
     Supported are the IETF's `RateLimit` and `RateLimit-Policy` in both notations of its drafts, and
     every family of headers named `…RateLimit-…` with a `Limit`, `Remaining` and `Reset`, with or
@@ -133,7 +133,7 @@ def _ietf(headers: Headers) -> Iterator[RateHint]:
 
 
 def _items(headers: Headers, name: str) -> Iterator[tuple[str, dict[str, str]]]:
-    """Yield the items of a list, each with its parameters.
+    """Yield the items of a header's list, each with its parameters.
 
     Commas inside quotes are not expected.
     """

@@ -1,4 +1,4 @@
-"""The queue of one process's callers for the same limits, and the grants they wait for.
+"""The queue of callers in this process that wait for the same rate limits.
 
 Laws:
 
@@ -25,7 +25,7 @@ SHORT: Final = 10_000_000
 
 
 class Line(NamedTuple):
-    """The waiting callers by number, with the times of their grants and of their next wake-up.
+    """The callers in a queue by number, with the times of their turns.
 
     Times are in nanoseconds.
     """
@@ -35,7 +35,7 @@ class Line(NamedTuple):
     wakes: tuple[int, ...] = ()
 
     def joined(self, turn: Turn) -> Line:
-        """Return the queue with another caller, which has this grant."""
+        """Return the queue with one more caller, which has this turn."""
         place = bisect_left(self.turns, turn)
         return Line(
             _added_last(self.numbers, place, turn[1]),
@@ -44,7 +44,7 @@ class Line(NamedTuple):
         )
 
     def rested(self, number: int, now: int) -> tuple[Line, int, bool]:
-        """Return the queue with a sleeping caller, its sleep, and True if it is until its grant.
+        """Return the queue, the time that a caller sleeps, and whether its turn comes then.
 
         A caller that is not the first wakes up after a sixth of its time, or at the grant of the
         caller before it if that is sooner, because it may have moved up.
@@ -59,12 +59,12 @@ class Line(NamedTuple):
         return Line(self.numbers, self.turns, wakes), nap, nap == rest
 
     def taken(self, number: int) -> tuple[Line, Turn]:
-        """Return the queue without a caller whose grant has come due, and that grant."""
+        """Return the queue without a caller whose turn has come, and that turn."""
         place = self.numbers.index(number)
         return self._without_caller(place, place), self.turns[place]
 
     def left(self, number: int) -> tuple[Line, Turn]:
-        """Return the queue without a caller that gives up, and the grant that is left over."""
+        """Return the queue without a caller that gives up, and the turn that it leaves."""
         place = last = self.numbers.index(number)
         while last + 1 < len(self.turns) and self.wakes[last + 1] <= self.turns[last][0]:
             last += 1

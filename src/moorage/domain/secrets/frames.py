@@ -39,7 +39,7 @@ _PASSWORD: Final = late_pattern(r"(?<=://)[^/?#]*(?=@)")
 
 
 def bare(error: E) -> E:
-    """Remove the frames from an error and from every error in its chain.
+    """Remove the stack frames from an error and from every error in its chain.
 
     Call it outside of the `except` block that caught the error: then an error that the host was
     already handling keeps its frames.
@@ -59,7 +59,7 @@ def bare(error: E) -> E:
 
 
 def refusing(build: Callable[P, R]) -> Callable[P, R]:
-    """Return a function whose errors reveal none of its arguments.
+    """Return a function whose errors do not reveal its secret arguments.
 
     Neither the frames of an error nor its causes hold an argument. Text in its message is masked if
     it looks like a secret or was passed under a name that promises one, since arguments may be
@@ -101,7 +101,7 @@ def refusing(build: Callable[P, R]) -> Callable[P, R]:
 
 
 def careful(kind: type[K]) -> type[K]:
-    """Return a class whose constructor is wrapped by `refusing`."""
+    """Return a class whose constructor's errors do not reveal its secret arguments."""
     kind.__init__ = refusing(kind.__init__)  # type: ignore[method-assign]  # of the same form
     return kind
 
@@ -109,7 +109,7 @@ def careful(kind: type[K]) -> type[K]:
 def _scrubbed_error(
     error: Exception, build: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
 ) -> Exception:
-    """Return an error without frames that reveals no secret of the arguments."""
+    """Return an error without stack frames and without the secrets among the arguments."""
     if isinstance(error, (AttributeError, LookupError, ValueError)):
         error = InvalidData(
             f"{build.__qualname__.removesuffix('.__init__')} was given a value that it cannot have"
@@ -171,7 +171,7 @@ def _secret_texts(
 
 
 def named(error: BaseException) -> str:
-    """Return the class of an error and the place where it was raised, without its message."""
+    """Return an error's class and the place where it was raised, without its message."""
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next

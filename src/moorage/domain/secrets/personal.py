@@ -26,7 +26,7 @@ _DOUBLED = str.maketrans("0123456789", "0246813579")
 
 
 class Personal(StrEnum):
-    """The kinds of personal data that are recognised anywhere in text."""
+    """The kinds of personal data that can be recognised in any text."""
 
     CARD = "card"
     IBAN = "iban"
@@ -71,7 +71,7 @@ def _is_iban(account: str) -> bool:
 
 
 def _mask_numbers(groups: str, begins: re.Pattern[str], is_valid: Callable[[str], bool]) -> str:
-    """Mask each longest sequence of whole groups that is valid once the gaps are removed."""
+    """Mask each longest sequence of number groups that is valid once its gaps are removed."""
     parts = _GAP.split(groups)
     masked_parts: list[str] = []
     first = 0

@@ -1,4 +1,4 @@
-"""`Secret`, a type for values that must not be shown.
+"""The type `Secret`, for values that must not be shown.
 
 A mask is shown by everything that prints values: logs, tracebacks with local variables, debuggers,
 crash reporters, templates, `vars`, `attrs.asdict`. The value itself is in a closure, which none of

@@ -1,4 +1,4 @@
-"""Decides by its name whether a value is likely to be a credential."""
+"""The names of headers, parameters and keys whose values are likely to be credentials."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def is_sensitive(name: str) -> bool:
 
 
 def is_secret_segment(segment: str, before: str = "") -> bool:
-    """Return whether a segment of the path of a service is likely to be a credential.
+    """Return whether a segment of a service's path is likely to be a credential.
 
     Args:
         segment: the segment as it appears in the URL.

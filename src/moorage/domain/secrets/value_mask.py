@@ -1,4 +1,4 @@
-"""Masking by value: known secrets are found in foreign text, in any encoding.
+"""Masking by value: finds known secrets in foreign text, in whatever encoding.
 
 A vendor may echo a secret unchanged, percent-encoded once or twice, with escapes of JSON, XML or
 HTML, in Base64 at any offset of a longer text, in hexadecimal digits, in other capitals, broken
@@ -58,7 +58,7 @@ def _unchanged_value(value: Any) -> Any:
 
 
 class _Needle(NamedTuple):
-    """An encoding of a secret, in lower case.
+    """A secret in one encoding and in lower case, as it is searched for.
 
     `partly`: a long part of the encoding is enough. `encoded`: it is Base64 or hexadecimal, so
     adjoining characters belong to it.
@@ -70,7 +70,7 @@ class _Needle(NamedTuple):
 
 
 class _View(NamedTuple):
-    """A text in lower case after some decoding.
+    """A text after some decoding, in lower case, in which secrets are searched for.
 
     `starts[n]` and `ends[n]` are the positions of the text's n-th byte in the original. `joined`:
     white space was removed, so neighbouring characters need not belong together.
@@ -105,7 +105,7 @@ def value_mask(secrets: Iterable[bytes], words: Iterable[bytes] = ()) -> Masker:
 
 
 def masked_text(text: str, mask: Masker) -> str:
-    """Return a text with the secrets of a mask removed."""
+    """Return a text in which a mask function has hidden the secrets."""
     encoded = text.encode("utf-8", "surrogatepass")
     masked_bytes = mask(encoded)
     return text if masked_bytes == encoded else masked_bytes.decode("utf-8", "ignore")
@@ -158,7 +158,7 @@ def mask_error(
 
 
 def _parts(secret: bytes) -> Iterator[bytes]:
-    """Yield the secret parts of a text.
+    """Yield the parts of a secret that are secret by themselves.
 
     The armour of a key file and the names in a JSON document are left out.
     """
@@ -190,7 +190,7 @@ def _values(document: bytes) -> Iterator[bytes]:
 
 
 def _needles(secret: bytes) -> Iterator[_Needle]:
-    """Yield every encoding of a secret that decoding the escapes of a text does not undo."""
+    """Yield the encodings of a secret that have to be searched for separately."""
     size = len(secret)
     if size < SHORTEST:
         return
@@ -228,7 +228,7 @@ def _masked(text: bytes, needles: Iterable[_Needle]) -> bytes:
 
 
 def _views(text: bytes) -> Iterator[_View]:
-    """Yield the text itself, the text after each decoding step, and finally without white space."""
+    """Yield the text, the text after each step of decoding, and the text without white space."""
     view = _View(text.lower(), range(len(text)), range(1, len(text) + 1))
     yield view
     for _ in range(_STEPS):
@@ -245,7 +245,7 @@ def _views(text: bytes) -> Iterator[_View]:
 def _rewritten(
     view: _View, pattern: re.Pattern[bytes], replace: Callable[[bytes], bytes]
 ) -> _View | None:
-    """Return the view with each match replaced, or None if nothing matches."""
+    """Return the text with each match of a pattern replaced; None if nothing matches."""
     text = bytearray()
     starts: list[int] = []
     ends: list[int] = []
@@ -268,7 +268,7 @@ def _rewritten(
 
 
 def _character(escape: bytes) -> bytes:
-    """Return the character that an escape stands for."""
+    """Return the character that an escape sequence stands for."""
     match escape[:2]:
         case b"\\u":
             units = bytes.fromhex(escape.decode().replace("\\u", ""))
@@ -290,7 +290,7 @@ def _character(escape: bytes) -> bytes:
 
 
 def _hits(text: bytes, needle: _Needle) -> Iterator[tuple[int, int]]:
-    """Yield the positions of a secret, or of a sufficient part of it, in a text."""
+    """Yield the positions of a secret in a text, or of a long enough part of it."""
     spelling = needle.text
     if not needle.partly:
         start = text.find(spelling)
@@ -325,7 +325,7 @@ def _is_word(text: bytes, start: int, end: int) -> bool:
 
 
 def _widened_span(text: bytes, start: int, end: int) -> tuple[int, int]:
-    """Return the positions of the complete encoded text around a secret."""
+    """Return the position of the whole encoded text that contains a secret."""
     first, last = max(0, start - _CONTEXT_BYTES), min(len(text), end + _CONTEXT_BYTES)
     while start > first and text[start - 1] in _BASE64:
         start -= 1

@@ -1,4 +1,4 @@
-"""The rules for reusing the answers of a service where the answers themselves say nothing."""
+"""The rules for caching the answers of a service that say nothing about caching."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def _names(value: Iterable[str]) -> tuple[str, ...]:
 
 @attrs.frozen(kw_only=True)
 class CachePolicy:
-    """Reuse answers as far as HTTP allows.
+    """The cache settings of a service: answers are reused as far as HTTP allows.
 
     The service's own cache headers are obeyed; these settings decide the rest.
 

@@ -1,4 +1,4 @@
-"""An index of a service's endpoints, so that finding one does not compare all of them."""
+"""An index by which the endpoint of a request is found without comparing all endpoints."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class _Node:
-    """The endpoints whose paths share a prefix.
+    """A node of the index: the endpoints whose paths begin alike.
 
     Attributes:
         first: the position of the first of them in the service's list.

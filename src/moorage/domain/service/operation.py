@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 @attrs.frozen
 class OperationAttempt:
-    """The facts that an operation needs for one attempt.
+    """The values that one attempt of an operation needs, such as its time limit.
 
     Attributes:
         number: the number of the attempt, beginning with 1.

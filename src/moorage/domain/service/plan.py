@@ -1,4 +1,4 @@
-"""A plan: the configuration of a service, compiled for the calls of one tenant and endpoint.
+"""The plan of calls: a service's settings, compiled for one tenant and endpoint.
 
 A protection that is not configured costs nothing: a plan without limits, circuit and budget has no
 admission at all.
@@ -216,7 +216,7 @@ class Plan:
         )
 
     def for_tenant(self, tenant: str) -> Plan:
-        """Return the plan of a tenant, derived quickly from this plan for no tenant."""
+        """Return the plan of a tenant, derived from this plan, which belongs to no tenant."""
         new_plan: Plan = object.__new__(Plan)
         for share, get in _SHARED:
             share(new_plan, get(self))
@@ -236,7 +236,7 @@ class Plan:
         return new_plan
 
     def claim_key(self, key: str, turn: int = 0) -> str:
-        """Return the key of the state of an idempotency claim.
+        """Return the key under which the store keeps the claim of an idempotency key.
 
         Each round of its effect has its own.
         """
@@ -325,7 +325,7 @@ def is_repeatable(plan: Plan, request: Request) -> bool:
 
 
 def with_defaults(request: Request, plan: Plan) -> Request:
-    """Return the request with those headers of the service that it does not set itself."""
+    """Return the request with the service's default headers, unless it sets them itself."""
     headers = request.headers
     for name, value in plan.headers.pairs:
         headers = headers.with_default(name, value)

@@ -49,7 +49,7 @@ def _is_credentials(_: object, attribute: attrs.Attribute[Any], value: object) -
 @careful
 @attrs.frozen
 class Region:
-    """A region of a service: one of several places with the same API.
+    """A region of a service, which offers the same API under another URL.
 
     Attributes:
         name: the name of the region in errors, events and `circuit_state`.
@@ -78,7 +78,7 @@ def elsewhere(
     movable: bool = True,
     draw: float,
 ) -> tuple[Region, ...]:
-    """Return the regions to try besides `here`, best first; all regions before a first attempt.
+    """Return the other regions to try, best first; all regions if no attempt was made.
 
     `acted` means that an attempt may have been processed `here`; `movable`, that repeating it in
     another region is harmless; `draw` is a random number in [0, 1).
@@ -105,7 +105,7 @@ def in_order(regions: Sequence[Region], draw: float) -> tuple[Region, ...]:
 
 
 def _draw_region(regions: Sequence[Region], draw: float) -> tuple[Region, float]:
-    """Return a region drawn by weight, and the remainder of the draw, which is again uniform."""
+    """Return a region drawn at random by weight, and a new random number."""
     position = draw * sum(region.weight for region in regions)
     for region in regions[:-1]:
         if position < region.weight:
@@ -115,7 +115,7 @@ def _draw_region(regions: Sequence[Region], draw: float) -> tuple[Region, float]
 
 
 def belonging(regions: Sequence[Region], path: str) -> Sequence[Region]:
-    """Return the regions that a request to this path may go to.
+    """Return the regions that may receive a request to this path.
 
     A path may go to all regions; an absolute URL goes to the region that it belongs to.
 

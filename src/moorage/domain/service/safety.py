@@ -26,7 +26,7 @@ _PERSON: Final = late_pattern(r"(?:\*|[^\s@*]+)@[^\s@*]+")
 
 
 class Mode(StrEnum):
-    """The system of a vendor, live or test, that credentials belong to."""
+    """The kind of system, live or test, that a vendor's credentials belong to."""
 
     LIVE = "live"
     TEST = "test"
@@ -97,7 +97,7 @@ class Safety:
         )
 
     def suits(self, mode: Mode | None) -> bool:
-        """Return whether credentials of this mode may be used.
+        """Return whether this process may use credentials of this mode.
 
         None, an unknown mode, is allowed.
         """

@@ -46,7 +46,7 @@ _PLACEHOLDER: Final = re.compile(r"\{[^{}]+\}")
 
 
 class _Inherit:
-    """The value of an endpoint's setting that is inherited from its service."""
+    """The value of an endpoint's setting that is taken from its service."""
 
     def __repr__(self) -> str:
         return "INHERIT"
@@ -60,7 +60,7 @@ INHERIT: Final[Any] = _Inherit()
 
 
 def unless_inherited(check: Validator) -> Validator:
-    """Return a validator that accepts INHERIT, and otherwise checks with the given one."""
+    """Return a validator that accepts INHERIT, and passes other values to `check`."""
 
     def validator(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
         if value is not INHERIT:
@@ -96,7 +96,7 @@ def _is_plain(_: object, attribute: attrs.Attribute[Any], value: object) -> None
 
 
 def _as_tuple(value: Any) -> tuple[Any, ...]:
-    """Return one value or several as a tuple."""
+    """Return a value, or several values, as a tuple."""
     if callable(value):
         return (value,)
     try:
@@ -115,7 +115,7 @@ def _each_item(check: Validator) -> Validator:
 
 @attrs.frozen
 class BulkheadConfig:
-    """A limit on the number of calls under way at once, and on the callers that wait for a slot.
+    """A limit on concurrent calls, and on the callers that wait for one of them to end.
 
     Attributes:
         max_concurrent: the number of calls that may be under way at once.
@@ -133,7 +133,7 @@ class BulkheadConfig:
 
 @attrs.frozen
 class HedgeConfig:
-    """Hedging: a read without an answer is sent again after some time.
+    """The settings of hedging: a read is sent again if its answer takes too long.
 
     Attributes:
         delay: the seconds without an answer before it is sent again.
@@ -174,7 +174,7 @@ def _is_template(_: object, attribute: attrs.Attribute[Any], value: str) -> None
 
 
 def _is_half(part: str) -> bool:
-    """Return whether a segment of a path has other braces than one pair around a name."""
+    """Return whether a path segment has braces in any other way than around a whole name."""
     return ("{" in part or "}" in part) and _PLACEHOLDER.fullmatch(part) is None
 
 
@@ -502,7 +502,7 @@ class Service:
         return self._index.first(request.method, self._path_below(request.path))
 
     def has_endpoint(self, name: str) -> bool:
-        """Return whether an endpoint has this name."""
+        """Return whether the service has an endpoint of this name."""
         return self._index.named(name) is not None
 
     @property
@@ -519,7 +519,7 @@ class Service:
 
 
 def by_name(services: Mapping[str, Service], name: object) -> Service:
-    """Return the service of that name."""
+    """Return the service with this name."""
     try:
         return services[name]  # type: ignore[index]  # anything else is not found
     except (KeyError, TypeError):

@@ -67,7 +67,7 @@ class AzureSharedKey:
         _decoded_key(key)
 
     def sign(self, request: Request, url: str, key: Secret, occasion: Occasion) -> Request:
-        """Return the request with the signature in its headers, instead of any that it had."""
+        """Return the request with the signature in its headers, which replaces any earlier one."""
         headers = request.headers.without("date").with_header(
             "x-ms-date", write_http_date(occasion.now)
         )
@@ -111,7 +111,7 @@ def _decoded_key(key: Secret) -> bytes:
 
 
 def _fields(request: Request, headers: Headers) -> list[str]:
-    """Return the headers with a line of their own, in Azure's order.
+    """Return the headers that Azure signs, each on a line of its own, in Azure's order.
 
     An empty body has no length.
     """

@@ -1,4 +1,4 @@
-"""Members of an enumeration, chosen by name."""
+"""The members of an enumeration, which users choose by name."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Choice = TypeVar("Choice", bound=StrEnum)
 
 
 def choose(kind: type[Choice], value: str, field: str) -> Choice:
-    """Return the member of that name."""
+    """Return the member of an enumeration that has this name."""
     try:
         return kind(value)
     except ValueError:

@@ -29,7 +29,7 @@ def proof(
     token: Secret | None = None,
     nonce: str | None = None,
 ) -> Secret:
-    """Return a proof that the sender of one request holds this key.
+    """Return a proof that the sender of one request holds this private key.
 
     Args:
         key: the private key, P-256 in PEM.
@@ -70,13 +70,13 @@ def check_proof_key(key: Secret) -> None:
 
 
 def thumbprint(key: Secret) -> str:
-    """Return the thumbprint of the key's public half (RFC 7638)."""
+    """Return the thumbprint of a key's public half (RFC 7638)."""
     jwk = json.loads(_header(key).reveal_bytes())["jwk"]
     return _encode_base64(sha256(encode_json(dict(sorted(jwk.items())))).digest())
 
 
 def _header(key: Secret) -> Secret:
-    """Return the header of every proof with this key, which contains its public half."""
+    """Return the header of every proof with this key, which contains the public half."""
     return key.derive("dpop header", lambda _: _json_bytes(*map(_encode_base64, public_point(key))))
 
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 class HmacAlgorithm(StrEnum):
-    """The hash function of the HMAC; SHA-1 is for vendors that offer nothing better."""
+    """The hash functions of HMAC signatures; SHA-1 only for vendors that require it."""
 
     SHA1_LEGACY = "sha1"
     SHA256 = "sha256"
@@ -37,14 +37,14 @@ class HmacAlgorithm(StrEnum):
 
 
 class HmacEncoding(StrEnum):
-    """The encoding of the signature and of the body's hash."""
+    """The encodings of an HMAC signature and of the body's hash."""
 
     HEX = "hex"
     BASE64 = "base64"
 
 
 class TimestampForm(StrEnum):
-    """The format of the timestamp."""
+    """The formats of a signature's timestamp."""
 
     SECONDS = "seconds"
     MILLISECONDS = "milliseconds"
@@ -184,7 +184,7 @@ class HmacSigning:
 
 
 class _Filler:
-    """Fills templates with the values of one request and its URL."""
+    """Replaces the placeholders of signature templates by the values of one request."""
 
     def __init__(
         self, signing: HmacSigning, request: Request, url: str, values: dict[str, str]
@@ -195,7 +195,7 @@ class _Filler:
         self._known = values
 
     def add(self, query: Pairs) -> None:
-        """Append parameters to the query."""
+        """Add parameters to the query of the request's URL."""
         if query:
             self.request = self.request.evolve(query=(*self.request.query, *query))
             self._url += ("&" if "?" in self._url else "?") + encode_pairs(query)

@@ -117,7 +117,7 @@ class JwtSigning:
         check_jwt_key(self.algorithm, key)
 
     def sign(self, request: Request, _: str, key: Secret, occasion: Occasion) -> Request:
-        """Return the request with a token as its bearer."""
+        """Return the request with a newly signed token as its bearer token."""
         return request.with_header("Authorization", f"Bearer {self.token(key, occasion).reveal()}")
 
     def token(self, key: Secret, occasion: Occasion) -> Secret:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class SignatureAlgorithm(StrEnum):
-    """The algorithms, by the names of RFC 9421. All but HMAC need a private key in PEM."""
+    """The signature algorithms, named as in RFC 9421; all but HMAC need a private key in PEM."""
 
     HMAC_SHA256 = "hmac-sha256"
     RSA_V1_5_SHA256 = "rsa-v1_5-sha256"
@@ -49,7 +49,7 @@ def sign_bytes(algorithm: SignatureAlgorithm, key: Secret, content: bytes) -> by
 
 
 def public_point(key: Secret) -> tuple[bytes, bytes]:
-    """Return the public half of a private P-256 key: both coordinates, 32 bytes each."""
+    """Return the public half of a P-256 key: both coordinates, with 32 bytes each."""
     from cryptography.hazmat.primitives.asymmetric.ec import (  # noqa: PLC0415 - loads OpenSSL
         EllipticCurvePrivateKey,
     )

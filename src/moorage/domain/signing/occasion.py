@@ -13,7 +13,7 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 class Occasion(NamedTuple):
-    """The time of a signature, and the nonce that makes it unique."""
+    """The time of a signature, and the random number that makes it unique."""
 
     now: datetime
     nonce: str

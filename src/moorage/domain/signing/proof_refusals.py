@@ -1,4 +1,4 @@
-"""The answers of servers to proofs of possession: refusals and new nonces (RFC 9449)."""
+"""The answers in which servers refuse a proof of possession, or demand a nonce (RFC 9449)."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ _CHALLENGE: Final = late_pattern(
 
 
 class ProofRefusal(Enum):
-    """The reason that a server refused a proof, which says nothing about its token."""
+    """The reason for refusing a proof of possession, which says nothing about the token."""
 
     NONCE = "use_dpop_nonce"
     INVALID = "invalid_dpop_proof"
 
 
 def nonce_of(headers: Headers) -> str | None:
-    """Return the nonce that an answer requires in the next proof, if it is valid."""
+    """Return the nonce that an answer demands for the next proof, if it is valid."""
     nonce = headers.get("dpop-nonce")
     return nonce if nonce is not None and _NONCE.fullmatch(nonce) else None
 
 
 def refusal_of(headers: Headers) -> ProofRefusal | None:
-    """Return the reason for which an answer refuses the proof; None if it does not."""
+    """Return why an answer refuses the proof of possession; None if it does not."""
     for value in headers.get_all("www-authenticate"):
         match = _CHALLENGE.search(value)
         if match is not None:
@@ -41,5 +41,5 @@ def refusal_of(headers: Headers) -> ProofRefusal | None:
 
 
 def challenge(refusal: ProofRefusal) -> tuple[str, str]:
-    """Return the header that reports this refusal to a client."""
+    """Return the header by which a server refuses a proof for this reason."""
     return "WWW-Authenticate", f'DPoP error="{refusal.value}"'

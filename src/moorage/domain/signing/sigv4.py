@@ -110,7 +110,7 @@ class AwsSigV4:
         check_sendable(key, "secret")
 
     def sign(self, request: Request, url: str, key: Secret, occasion: Occasion) -> Request:
-        """Return the request with the signature in its headers, instead of any that it had."""
+        """Return the request with the signature in its headers, which replaces any earlier one."""
         stamp = _stamp(occasion.now)
         scope = self._scope(stamp)
         headers = request.headers.without(*_OWN_HEADERS)
@@ -213,7 +213,7 @@ class AwsSigV4:
         return f"{method}\n{path}\n{query}\n{lines}\n{names}\n{payload}"
 
     def canonical_path(self, path: str) -> str:
-        """Return the path to sign for a path that is sent."""
+        """Return the path in the form that is signed, from the path that is sent."""
         if self.normalise_path:
             path = _normal_path(path)
         return quote(path if self.encode_path_twice else unquote_to_bytes(path), safe="/~")
@@ -228,7 +228,7 @@ class AwsSigV4:
         return hmac.digest(signing_key.reveal_bytes(), text, "sha256").hex()
 
     def _own_key(self, day: str, secret: bytes) -> bytes:
-        """Return the signing key of one day, region and service."""
+        """Return the key that signs on one day, for one region and service."""
         from hmac import digest  # noqa: PLC0415 - loads OpenSSL
 
         key = b"AWS4" + secret
@@ -238,7 +238,7 @@ class AwsSigV4:
 
 
 def _text(stamp: str, scope: str, canonical: str) -> bytes:
-    """Return the text to sign, made from a request in its canonical form."""
+    """Return the text that is signed, from a request in canonical form."""
     import hashlib  # noqa: PLC0415 - loads OpenSSL
 
     # The bytes that are sent: field values are Latin-1, and all else is ASCII.
@@ -255,7 +255,7 @@ def _stamp(now: datetime) -> str:
 
 
 def _fields(headers: Headers, target: Target) -> tuple[str, str]:
-    """Return the names of the signed headers, and their lines, the host's included."""
+    """Return the names of the signed headers, and their lines in the signed text."""
     values: dict[str, list[str]] = {}
     for name, value in headers.pairs:
         lower_name = name.lower()

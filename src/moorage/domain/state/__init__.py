@@ -1,1 +1,1 @@
-"""Shared state: commands, bytes, keys and encryption."""
+"""The shared state of protections: commands, stored bytes, keys and encryption."""

@@ -1,4 +1,4 @@
-"""The binary form of a state in a store: one versioned layout for all states, exact to the type.
+"""The stored form of states: one versioned layout of bytes, which keeps every type.
 
     version    1 byte
     count      1 byte: how many integers the state begins with, at most 16
@@ -71,7 +71,7 @@ def pack(state: State, before: State | None = None, stored: bytes = b"") -> byte
 
 
 def _is_identical(new: object, old: object) -> bool:
-    """Return whether two values are one object, or tuples of the same objects."""
+    """Return whether two values are the same object, or tuples of the same objects."""
     return new is old or (
         isinstance(new, tuple)
         and isinstance(old, tuple)
@@ -81,7 +81,7 @@ def _is_identical(new: object, old: object) -> bool:
 
 
 def unpack(stored: bytes, key: str | None = None) -> State:
-    """Return the state in bytes that `pack` made; `key` is the key that it is stored under.
+    """Return the state that these bytes contain, which were stored under `key`.
 
     Raises:
         StateUnavailable: the bytes are not a state, or its version is unknown to this release.

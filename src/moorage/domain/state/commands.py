@@ -1,4 +1,4 @@
-"""The form of all shared state, and the commands that read and change it.
+"""The commands that read and change shared state, and what they have in common.
 
 A state is a plain tuple of plain values. Its first item, `seen`, is the store's time of the last
 write. Its second, `quiet`, is its time to live: after so many microseconds since `seen` a store may
@@ -38,7 +38,7 @@ EXACT: Final = 2**53
 
 
 class Command(Protocol[Answer_co]):
-    """A request to shared state: frozen, cheap to repeat, the same for every store."""
+    """A command that a store carries out on states; it is frozen and can be repeated."""
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -47,7 +47,7 @@ class Command(Protocol[Answer_co]):
 
     @property
     def once(self) -> bool:
-        """True if the command must not be sent again when its reply was lost.
+        """True if the command must not be sent again after its answer was lost.
 
         Any other command gives the same answer when repeated: it carries a token that its caller
         drew, or names the effect that it is about.
@@ -56,7 +56,7 @@ class Command(Protocol[Answer_co]):
 
     @property
     def durable(self) -> bool:
-        """True if its writes must survive a crash of the machine once it is answered.
+        """True if the store answers only when the written states would survive a crash.
 
         True of a command that guards an effect: a claim that is lost lets another caller act a
         second time. Recent counts of a limit or a circuit may be lost.
@@ -72,7 +72,7 @@ class Command(Protocol[Answer_co]):
 
 
 class Moves(Protocol):
-    """A rule that can shift all times of a state, for a clock that was set back."""
+    """A rule that can shift all times of a state, because the clock was set back."""
 
     def present(self, state: State | None, now: int, /) -> State | None:
         """Return the state as of now; if the clock stepped back, its times are moved back too."""
@@ -86,7 +86,7 @@ MISREAD: Final = (ArithmeticError, AttributeError, LookupError, TypeError, Value
 def misread(
     error: Exception, keys: Sequence[str], rules: Sequence[Moves], states: States, now: int
 ) -> Exception:
-    """Return the error of a failed command: that of the first state that its rule cannot read.
+    """Return the error for a command that met a state it cannot read.
 
     If no state is unreadable, the given error is returned. Without `rules`, every stored state
     counts as unreadable.
@@ -123,7 +123,7 @@ def _reads(rule: Moves, state: State | None, now: int) -> bool:
 
 
 def reading(apply: Callable[[Any, States, int], Answer]) -> Callable[[Any, States, int], Answer]:
-    """Make a command's `apply` raise `StateUnavailable` for a state of another layout.
+    """Return `apply` of a command, changed to raise `StateUnavailable` for unreadable states.
 
     The command's `rules` read its states, in the order of its keys. Commands of the fast path do
     the same without another call.
@@ -142,7 +142,7 @@ def reading(apply: Callable[[Any, States, int], Answer]) -> Callable[[Any, State
 
 
 def unchanged(rules: Sequence[Moves], states: States, now: int) -> States:
-    """Return the states to store for a command that changes nothing.
+    """Return the states as a command that changes nothing stores them.
 
     Without an update, a state that is only read while calls are refused would not notice that the
     clock stepped back, and would count every wait from its last change. A state that has expired
@@ -158,7 +158,7 @@ def unchanged(rules: Sequence[Moves], states: States, now: int) -> States:
 
 
 def steady(seen: int, now: int) -> tuple[int, int]:
-    """Return the time to use for a state, and how far its later times are moved back first."""
+    """Return the time at which to read a state, and how far its later times are moved back."""
     if now >= seen:
         return now, 0
     if seen - now <= SMALL_STEP:

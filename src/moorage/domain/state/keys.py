@@ -1,4 +1,4 @@
-"""Keys of shared state: no two tenants, services or parts ever share a key."""
+"""The keys of shared state, which are different for all tenants, services and parts."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def _quoted(name: str) -> str:
 
 
 def state_key(kind: str, service: str, tenant: str | None, *more: str) -> str:
-    """Return the key of one state of a service and tenant, in ASCII.
+    """Return the key under which the state of a service and tenant is stored.
 
     All keys of one service and tenant have the same part in braces. So a clustered store keeps them
     on one node, and one command may use several of them.
@@ -39,25 +39,25 @@ def state_key(kind: str, service: str, tenant: str | None, *more: str) -> str:
 
 
 def home_of(service: str, tenant: str | None) -> str:
-    """Return the part in braces with which all keys of a service and tenant begin."""
+    """Return the beginning that all keys of a service and tenant share, in braces."""
     return f"{{{'' if tenant is None else '@' + _quoted(tenant)}:{_quoted(service)}}}"
 
 
 def longer_key(beginning: str, *more: str) -> str:
-    """Return the key of one more state of the same kind, service and tenant."""
+    """Return the key of another state of the same kind, service and tenant."""
     if len(more) == 1:
         return f"{beginning}:{_quoted(more[0])}"
     return ":".join((beginning, *map(_quoted, more)))
 
 
 def class_of(key: str) -> str:
-    """Return the class of the state under a key: one of `CLASSES`."""
+    """Return the class of state that is stored under a key, one of `CLASSES`."""
     kind = key.partition("}:")[2].partition(":")[0]
     return kind if kind in GUARDS or kind in _CLAIMS else "other"
 
 
 def checked_name(value: object, field: str) -> str:
-    """Return `value` if it can name a service, tenant or part."""
+    """Return `value` after checking that it is a valid name of a service, tenant or part."""
     if not isinstance(value, str) or not value or not value.isprintable() or len(value) > LONGEST:
         raise InvalidData(
             f"{field} must be a printable text of 1 to {LONGEST} characters.",

@@ -1,4 +1,4 @@
-"""Plain values as bytes: MessagePack, with extensions for the types it does not have.
+"""Plain values as MessagePack, with extensions for types such as large integers.
 
 An array is a tuple, a string a `str` and binary a `bytes`. Reading gives back equal values of the
 same types, and each value has one encoding only, the shortest. Reading is total: bytes that are not
@@ -98,7 +98,7 @@ def _pack_fields(value: object) -> bytes:
 
 
 def _sized(codes: tuple[tuple[int, int], ...], number: int) -> bytes:
-    """Return the shortest header for a value of this size."""
+    """Return the shortest MessagePack header for a value of this size."""
     for code, width in codes:
         if number < 1 << 8 * width:
             return bytes((code,)) + number.to_bytes(width, "big")

@@ -1,4 +1,4 @@
-"""The format of sealed texts: the header with the key's version, and the ring of keys.
+"""The format of encrypted texts: a header with the version of the key, and the key ring.
 
 1. A sealed text begins with a header: a marker of this package, the format, the version of the key,
    and a check value of the key. So an error can say why a text cannot be opened: another program or
@@ -52,7 +52,7 @@ def _pairs(keys: Iterable[tuple[int, Secret]]) -> tuple[tuple[int, Secret], ...]
 @careful
 @attrs.frozen
 class KeyRing:
-    """Keys by version: the first seals, and all of them open. The `repr` does not show them.
+    """Encryption keys by version: the first one encrypts, all of them decrypt.
 
     Attributes:
         keys: pairs of a version, from 1 to 2^32 - 1, and a key of 32 bytes.
@@ -93,7 +93,7 @@ class KeyRing:
     def from_environment(
         cls, environment: Mapping[str, str], variable: str = "MOORAGE_KEYS"
     ) -> KeyRing:
-        """Return the ring in a variable of `os.environ`; an error names the variable."""
+        """Return the key ring in an environment variable; an error names the variable."""
         text, problem = _variable(environment, variable)
         # It holds all the other secrets, too.
         del environment
@@ -107,11 +107,11 @@ class KeyRing:
 
     @property
     def seals_with(self) -> int:
-        """The version of the key that seals."""
+        """The version of the key that encrypts new texts."""
         return self.keys[0][0]
 
     def text(self) -> Secret:
-        """The ring as one line, to be stored as a secret."""
+        """The key ring as one line of text, to be stored as a secret."""
         return Secret(",".join(f"{version}:{_base64(key)}" for version, key in self.keys))
 
     def with_new(self, key: Secret) -> KeyRing:
@@ -123,17 +123,17 @@ class KeyRing:
         return KeyRing(((highest + 1, key), *self.keys))
 
     def without(self, version: int) -> KeyRing:
-        """Return a ring without one key; texts that were sealed with that key are lost."""
+        """Return a ring without one key; texts encrypted with that key can no longer be read."""
         return KeyRing(pair for pair in self.keys if pair[0] != version)
 
 
 def about(tenant: str | None, service: str, name: str) -> bytes:
-    """Return the context of a sealed text; no two contexts have the same bytes."""
+    """Return the context that an encrypted text is bound to, as unambiguous bytes."""
     return pack_values((tenant, service, name))
 
 
 def header(version: int, key: Secret) -> bytes:
-    """Return the bytes before every text that is sealed with this key."""
+    """Return the bytes with which every text encrypted by this key begins."""
     from hmac import digest  # noqa: PLC0415 - loads OpenSSL, which importing moorage must not
 
     mark = digest(key.reveal_bytes(), b"moorage: which key this is", "sha256")[:_MARK_BYTES]
@@ -141,7 +141,7 @@ def header(version: int, key: Secret) -> bytes:
 
 
 def sealed_with(sealed: bytes) -> int:
-    """Return the version of the key in a text's header, which is not verified.
+    """Return the version of the key in an encrypted text's header, without verifying it.
 
     Raises:
         InvalidData: the text was not sealed by moorage, or was cut off.
@@ -163,7 +163,7 @@ def sealed_with(sealed: bytes) -> int:
 
 
 def no_key_for(sealed: bytes, versions: tuple[int, ...]) -> ConnectorError:
-    """Return the error for an encrypted text; `versions` are those of the keys at hand."""
+    """Return the error for a text whose key is missing; `versions` are those of the ring."""
     try:
         version = sealed_with(sealed)
     except InvalidData as refusal:
@@ -186,7 +186,7 @@ def no_key_for(sealed: bytes, versions: tuple[int, ...]) -> ConnectorError:
 
 
 def unsealed(what: str, remedy: str) -> InvalidData:
-    """Return the error for a text that is not sealed correctly."""
+    """Return the error for a text that was damaged or not encrypted with this key."""
     return InvalidData(what, field="sealed", remedy=remedy)
 
 
@@ -208,7 +208,7 @@ def _problem(version: object, key: object) -> str | None:
 
 
 def _variable(environment: Mapping[str, str], name: str) -> tuple[Secret, str | None]:
-    """Return the value of a variable, or a description of its problem; it raises nothing."""
+    """Return an environment variable's value, or a description of its problem."""
     text = environment.get(name, "")
     if not is_encodable(text):
         return Secret(""), "is not valid Unicode"
@@ -218,7 +218,7 @@ def _variable(environment: Mapping[str, str], name: str) -> tuple[Secret, str | 
 
 
 def _parse_key(text: Secret) -> tuple[tuple[tuple[int, Secret], ...], str | None]:
-    """Return the parsed keys, or the problem.
+    """Return the parsed encryption keys, or a description of the problem.
 
     Nothing is raised, so no traceback shows a key.
     """

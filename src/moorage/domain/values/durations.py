@@ -51,7 +51,7 @@ def maybe_seconds(value: float | timedelta | None, field: str) -> float | None:
 
 
 def bounded(patience: float, timeout: float | None) -> float:
-    """Return the seconds to wait: the caller's time left, or `patience` without a deadline.
+    """Return the seconds to wait: until the caller's deadline, or `patience` without one.
 
     So a slow store gets as much time as the caller has.
     """
@@ -95,27 +95,27 @@ def plain(value: float | timedelta) -> float:
 
 
 def is_seconds(_: object, attribute: attrs.Attribute[Any], value: float) -> None:
-    """Check a field as `seconds` does: the validator of a field."""
+    """The validator of fields that hold seconds, which must be above zero."""
     seconds(value, attribute.name)
 
 
 def is_wait(_: object, attribute: attrs.Attribute[Any], value: float) -> None:
-    """Check a field as `seconds` does, zero included: the validator of a field."""
+    """The validator of fields that hold seconds, which may be zero."""
     seconds(value, attribute.name, zero=True)
 
 
 def is_count(_: object, attribute: attrs.Attribute[Any], value: int) -> None:
-    """Check a field as `count` does: the validator of a field."""
+    """The validator of fields that hold a count."""
     count(value, attribute.name)
 
 
 def is_share(_: object, attribute: attrs.Attribute[Any], value: float) -> None:
-    """Check a field as `share` does: the validator of a field."""
+    """The validator of fields that hold a share."""
     share(value, attribute.name)
 
 
 def if_given(check: Validator) -> Validator:
-    """Return a validator that accepts None, and otherwise checks with the given one."""
+    """Return a validator that accepts None, and passes other values to `check`."""
 
     def validator(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
         if value is not None:

@@ -1,4 +1,4 @@
-"""A fingerprint of a request or payload; bytes are compared before a digest is computed."""
+"""Fingerprints of requests and payloads, whose digest is computed only if it is needed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ LONGEST_KEPT: Final = 4_096
 
 
 def digest_of(fingerprint: bytes | Fingerprint) -> bytes:
-    """Return the digest of a fingerprint, the form in which it leaves the process."""
+    """Return the digest of a fingerprint, which is what stores and other processes see."""
     return fingerprint if isinstance(fingerprint, bytes) else fingerprint.digest()
 
 

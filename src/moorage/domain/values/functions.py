@@ -41,7 +41,7 @@ def check_plain(value: object, field: str) -> None:
 
 
 def timed(verb: Callable[..., Any], arguments: int) -> Callable[..., Any]:
-    """Return a port's method in a form that takes a `timeout` last, even if it takes none."""
+    """Return a port's method in a form that accepts a `timeout`, even if the method ignores it."""
     try:
         signature(verb).bind(*(None,) * (arguments + 1))
     except TypeError:

@@ -43,12 +43,12 @@ def decode_json(body: bytes) -> Any:
 
 
 def is_list(value: object) -> TypeGuard[list[Any]]:
-    """Return whether a JSON value is a list."""
+    """Return whether a decoded JSON value is a list."""
     return isinstance(value, list)
 
 
 def is_object(value: object) -> TypeGuard[dict[str, Any]]:
-    """Return whether a JSON value is an object."""
+    """Return whether a decoded JSON value is an object."""
     return isinstance(value, dict)
 
 

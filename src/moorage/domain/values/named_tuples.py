@@ -1,4 +1,4 @@
-"""Makes named tuples faster than their own constructors do."""
+"""A faster way to create named tuples than their own constructors."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ T = TypeVar("T", bound=tuple[object, ...])
 
 
 class NamedTupleMaker(Protocol):
-    """A function that makes a named tuple from the values of all its fields, in their order."""
+    """The type of the function that creates a named tuple from all its values."""
 
     def __call__(self, kind: type[T], values: tuple[object, ...], /) -> T:
-        """Return the named tuple; it has no defaults, and nothing checks the number of values."""
+        """Return a named tuple of these values, without defaults and without checks."""
         ...
 
 

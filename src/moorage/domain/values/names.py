@@ -1,4 +1,4 @@
-"""Names of functions for messages: never a `repr`, which may show a secret inside."""
+"""Names of functions for messages, which never show the values that a function holds."""
 
 from __future__ import annotations
 
@@ -14,5 +14,5 @@ def name_of(function: object) -> str:
 
 
 def service_name(account: str, to: str) -> str:
-    """Return the name of an account's service `to` among all services."""
+    """Return the full name of an account's service, such as the second one of an account."""
     return f"{account}.{to}" if to else account

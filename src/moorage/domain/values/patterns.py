@@ -1,4 +1,4 @@
-"""Regular expressions that are compiled when they are first used, not when they are imported."""
+"""Regular expressions that are compiled when they are first used."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import AnyStr, cast
 
 
 class _LatePattern:
-    """A pattern that is compiled when one of its attributes is first used."""
+    """A pattern that is compiled when it is first used."""
 
     def __init__(self, text: str | bytes, flags: int) -> None:
         self._text = text
@@ -20,7 +20,7 @@ class _LatePattern:
 
 
 def late_pattern(text: AnyStr, flags: int = 0) -> re.Pattern[AnyStr]:
-    """Return a pattern with the methods of `re.compile(text, flags)`, compiled when it is used.
+    """Return a pattern with the methods of a compiled one, which is compiled at its first use.
 
     It is meant for expressions that take long to compile and that most programs never use. An
     invalid expression raises `re.error` at its first use.

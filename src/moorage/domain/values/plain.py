@@ -15,7 +15,7 @@ _SCALARS: Final = frozenset({str, int, float, bool, bytes, type(None)})
 
 
 def is_plain(value: object) -> bool:
-    """Return whether a value consists of plain values of exactly these types, with texts as keys.
+    """Return whether a value consists of plain types only, with texts as keys.
 
     A value that is nested more deeply than `DEEPEST`, or contains itself, is not plain.
     """
@@ -43,7 +43,7 @@ def _holds_plain(value: object, levels: int) -> bool:
 
 
 def copying(copy: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """Return a function that copies plain values quickly and leaves all others to `copy`.
+    """Return a function that copies plain values itself, and passes all others to `copy`.
 
     If a part appears in several places of the value, the copy also shares one copy of that part.
     """

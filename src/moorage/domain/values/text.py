@@ -1,4 +1,4 @@
-"""Text that any database can store, and the indefinite article of a word in a message."""
+"""Checks of text that databases can store, and the article before a word."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Verifies webhooks, and reads the events in them.
+"""The verification of webhooks, and the parsing of their events.
 
 A scheme is data: which text is signed, how it is signed, where the signature is, and where an event
 has its identity. One small interpreter decides about the raw bytes as they arrived. Nothing here

@@ -95,7 +95,7 @@ def checker(
     form: SecretForm = SecretForm.TEXT,
     prefix: str = "",
 ) -> Check:
-    """Return a function that checks signatures made with this secret.
+    """Return a function that checks whether a signature was made with this secret.
 
     Raises:
         ConfigurationError: the secret is empty, white space, or no key for this algorithm.
@@ -158,7 +158,7 @@ def _hmac_key(secret: Secret, form: SecretForm, prefix: str) -> bytes | None:
 
 
 def _is_stray(value: bytes) -> bool:
-    """Return whether a text has white space around it; a binary key may begin with any byte."""
+    """Return whether a text has white space around it, as after careless copying."""
     try:
         return _STRAY.fullmatch(value.decode()) is not None
     except UnicodeDecodeError:
@@ -189,7 +189,7 @@ def _hmac_check(key: bytes, name: str, encoding: WebhookEncoding) -> Check:
 
 
 def _in_one_case(encoding: WebhookEncoding, signature: str) -> str:
-    """Return a hexadecimal signature in lower case if it is all in capitals, else unchanged."""
+    """Return a hexadecimal signature in lower case, unless it mixes capitals and small letters."""
     capital = encoding is WebhookEncoding.HEX_ANY_CASE and signature.isupper()
     return signature.lower() if capital else signature
 
@@ -271,10 +271,7 @@ def key_check(
 
 
 def decoded_as(encoding: WebhookEncoding, text: str) -> bytes | None:
-    """Return the bytes of a signature in its one canonical encoding.
-
-    Return None for any other encoding.
-    """
+    """Return the bytes of a signature; None if the text is not their canonical encoding."""
     try:
         encoded_bytes = _in_one_case(encoding, text).encode("ascii")
         if encoding in {WebhookEncoding.HEX, WebhookEncoding.HEX_ANY_CASE}:
@@ -295,7 +292,7 @@ _URL_UNSAFE: Final = bytes.maketrans(b"-_", b"+/")
 
 
 def _jwt_check(algorithm: WebhookAlgorithm, secret: Secret) -> Check | None:
-    """Return a function like that of `checker`, for tokens: their ECDSA is two numbers."""
+    """Return a function that checks the signature of a JSON Web Token made with this secret."""
     if algorithm is _A.HMAC_SHA256:
         key = hmac_key(secret, SecretForm.TEXT)
         if key is None or key.lstrip()[:1] in (b"{", b"-"):

@@ -1,4 +1,4 @@
-"""The values that a webhook scheme's settings may have, and converters for them."""
+"""The values that the settings of a webhook scheme may have."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PairsGiven: TypeAlias = "Mapping[str, str] | Iterable[tuple[str, str]]"
 
 
 class TimeForm(StrEnum):
-    """The format of a time."""
+    """The formats in which vendors write a time."""
 
     SECONDS = "seconds"
     MILLISECONDS = "milliseconds"
@@ -30,7 +30,7 @@ class TimeForm(StrEnum):
 
 
 class BodyForm(StrEnum):
-    """The format of a body."""
+    """The formats of a webhook's body."""
 
     JSON = "json"
     FORM = "form"
@@ -44,7 +44,7 @@ class BodyForm(StrEnum):
 
 
 class Handshake(StrEnum):
-    """The kind of request by which a vendor checks an endpoint before it sends events."""
+    """The kinds of requests by which vendors check an endpoint before they send events."""
 
     SLACK = "slack"
     ZOOM = "zoom"
@@ -96,7 +96,7 @@ def as_handshake(value: Handshake | str | None) -> Handshake | None:
 
 
 def as_template(value: Place) -> Template:
-    """Return a compiled template."""
+    """Return the compiled template of this text."""
     if isinstance(value, Template):
         return value
     if isinstance(value, str):
@@ -109,7 +109,7 @@ def as_template(value: Place) -> Template:
 
 
 def as_place(value: Place | None) -> Template | None:
-    """Return a compiled template; None for None."""
+    """Return the compiled template of this text; None stays None."""
     return None if value is None else as_template(value)
 
 
@@ -126,14 +126,14 @@ def as_names(value: str | Iterable[str]) -> tuple[str, ...]:
 
 
 def as_types(value: PairsGiven) -> tuple[tuple[str, str], ...]:
-    """Return pairs of texts."""
+    """Return the mapping or list as pairs of texts."""
     return tuple(cast("Iterable[tuple[str, str]]", _items(value)))
 
 
 def as_requires(
     value: Mapping[str, str] | Iterable[tuple[Place, str]],
 ) -> tuple[tuple[Template, str], ...]:
-    """Return pairs of a compiled template and a text."""
+    """Return pairs of a compiled template and the text that it must yield."""
     pairs = cast("Iterable[tuple[Place, str]]", _items(value))
     return tuple((as_template(place), text) for place, text in pairs)
 

@@ -54,7 +54,7 @@ class Delivery:
         self._query: dict[str, list[str]] | None = None
 
     def lines(self, name: str) -> list[str]:
-        """Return every value of a header, without repetitions."""
+        """Return every value of a header, each of them once."""
         return self._headers.get(name, [])
 
     def header(self, name: str) -> str | None:
@@ -119,7 +119,7 @@ _TRACE: Final[frozenset[str | bytes]] = frozenset(
 
 
 def trace_of(headers: HeaderFields) -> TraceContext | None:
-    """Return the span that the sender of a delivery names; None if it names no span, or several."""
+    """Return the trace span that a webhook's sender names; None if it names none or several."""
     lines = _signature_headers(headers, _TRACE)
     if len(lines.get("traceparent", ())) != 1:
         return None
@@ -132,7 +132,7 @@ def trace_of(headers: HeaderFields) -> TraceContext | None:
 
 
 def json_of(body: bytes) -> Any:
-    """Return the value of these bytes as JSON.
+    """Parse these bytes as JSON.
 
     Raises:
         WebhookRejected: they are not JSON.

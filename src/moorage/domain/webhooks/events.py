@@ -18,7 +18,7 @@ _LONGEST: Final = 40
 
 
 class _ReadLater:
-    """A value whose fields are parsed when they are first used."""
+    """An object whose fields are parsed when they are first used."""
 
     __slots__ = ("_later",)
 
@@ -83,7 +83,7 @@ class WebhookEvent(_ReadLater):
 
     @property
     def is_handshake(self) -> bool:
-        """Return whether it is a question about the endpoint rather than an event."""
+        """Return whether the vendor only checks the endpoint with this webhook."""
         return self.reply is not None or self.confirm is not None
 
 
@@ -96,14 +96,14 @@ _set_later: Final = vars(_ReadLater)["_later"].__set__
 
 
 class Reader(Protocol):
-    """Reads an event or its payload from verified headers and a body."""
+    """Parses a webhook's event or payload from verified headers and a verified body."""
 
     def payload(self, values: dict[str, str], body: bytes) -> Any:
-        """Return the payload."""
+        """Return the payload of the webhook."""
         ...
 
     def event(self, values: dict[str, str], body: bytes, tenant: str | None) -> WebhookEvent:
-        """Return the payload as one event."""
+        """Return the webhook's payload as one event."""
         ...
 
 
@@ -117,12 +117,12 @@ def event_later(
 
 
 def claim_event(event: WebhookEvent, claim: tuple[str, int]) -> None:
-    """Store the replay guard's identity of an event, before any caller has the event."""
+    """Store in an event the identity by which the replay guard recognises it."""
     _SETTERS["claim"](event, claim)
 
 
 def read_time(text: str | None, form: TimeForm) -> datetime | None:
-    """Return the time in a sender's format; None if the text is not a time."""
+    """Return the time that a text stands for in the vendor's format; None if it is none."""
     if text is None or len(text) > _LONGEST:
         return None
     try:
@@ -138,7 +138,7 @@ def read_time(text: str | None, form: TimeForm) -> datetime | None:
 
 
 def read_stamp(text: str, form: TimeForm) -> datetime | None:
-    """Return a signed time as `read_time` does; it must be a whole number in one format."""
+    """Return the signed time of a webhook; None unless it is a whole number."""
     if form is not TimeForm.ISO and not (text.isascii() and text.isdigit()):
         return None
     return read_time(text, form)

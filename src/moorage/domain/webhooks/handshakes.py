@@ -36,7 +36,7 @@ def asked_unsigned(
     secrets: Sequence[Secret],
     verify_token: Secret | None,
 ) -> WebhookReply:
-    """Return the answer to a GET, which carries no signature."""
+    """Return the answer to the GET request by which a vendor checks the endpoint."""
     if handshake is Handshake.BRAINTREE:
         return _braintree(delivery, parameters["public_key"], secrets)
     token = delivery.parameter("hub.verify_token")
@@ -50,7 +50,7 @@ def answer_to_question(
     payload: object,
     secrets: Sequence[Secret],
 ) -> WebhookReply | None:
-    """Return the answer to a signed question; None if the payload is an event."""
+    """Return the answer to a signed check of the endpoint; None for a webhook with events."""
     if handshake is None or not isinstance(payload, dict):
         return None
     members = cast("dict[str, Any]", payload)
@@ -64,7 +64,7 @@ def answer_to_question(
 
 
 def confirmation(handshake: Handshake | None, payload: object) -> str | None:
-    """Return the link that confirms a subscription.
+    """Return the link in a webhook that confirms a subscription.
 
     Return None if the payload asks for no confirmation.
     """

@@ -1,4 +1,4 @@
-"""The content of a verified body as plain values: one payload, or one per item of a batch."""
+"""The payloads in a webhook's body: one, or one per item of a batch."""
 
 from __future__ import annotations
 

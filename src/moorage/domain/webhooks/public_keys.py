@@ -1,4 +1,4 @@
-"""Public keys and certificates, in every format that vendors use.
+"""Public keys and certificates, in the formats in which vendors publish them.
 
 The formats are PEM, the base64 of the same DER, the 32 bytes of Ed25519 in hex or after `whpk_`,
 and JWK. Only public keys are read: a private key, or any other text, gives no key.
@@ -94,7 +94,7 @@ def _from_jwk(jwk: dict[str, Any]) -> PublicKey:
 
 
 def key_id_of(value: bytes) -> str | None:
-    """Return the id that a JWK gives itself; None if the text is not a JWK or has no id."""
+    """Return the id in a JWK; None if the text is not a JWK, or has no id."""
     try:
         key_id = json.loads(value)["kid"]
     except (KeyError, RecursionError, TypeError, ValueError):
@@ -103,7 +103,7 @@ def key_id_of(value: bytes) -> str | None:
 
 
 def verifier(algorithm: WebhookAlgorithm, key: PublicKey) -> Verify | None:
-    """Return a function that verifies with this key; None if the key is of another type."""
+    """Return a function that checks signatures with this key; None for another type of key."""
     if isinstance(key, ed25519.Ed25519PublicKey):
         return _guarded_verification(key.verify) if algorithm is WebhookAlgorithm.ED25519 else None
     if isinstance(key, ec.EllipticCurvePublicKey):
@@ -131,7 +131,7 @@ _RSA: Final[dict[WebhookAlgorithm, tuple[Any, Any]]] = {
 
 
 def joined_verifier(algorithm: WebhookAlgorithm, key: PublicKey) -> Verify | None:
-    """Return a verifier for signatures of RFC 7518, where that of ECDSA is two numbers."""
+    """Return a function that checks signatures of JSON Web Tokens with this key."""
     verify = verifier(algorithm, key)
     if verify is None or algorithm is not WebhookAlgorithm.ECDSA_P256_SHA256:
         return verify
@@ -157,7 +157,7 @@ def _guarded_verification(verify: Callable[[bytes, bytes], None]) -> Verify:
 
 
 def certified_key(value: bytes, now: datetime) -> PublicKey | None:
-    """Return the key of the first certificate in a text, if that is valid now."""
+    """Return the public key of the first certificate in a text, if that is valid now."""
     try:
         certificate = x509.load_pem_x509_certificate(value)
         begins, end_time = _valid(certificate)

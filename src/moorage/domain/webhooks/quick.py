@@ -1,4 +1,4 @@
-"""The fast path of verification, for schemes with an HMAC over the body and a few headers.
+"""The fast path of webhook verification, for HMACs over the body and a few headers.
 
 Laws:
 
@@ -40,11 +40,11 @@ _OUTER: Final = bytes(number ^ 0x5C for number in range(256))
 
 
 class _UnusualError(ValueError):
-    """The delivery is unusual, so the full verifier must decide and not the fast path."""
+    """Raised for an unusual webhook, about which the full verifier has to decide."""
 
 
 class _Plan(NamedTuple):
-    """The values that the fast path needs for a scheme."""
+    """The settings of a scheme, as the fast path uses them."""
 
     place: str
     mark: str
@@ -136,7 +136,7 @@ def _key(template: Template) -> str | None:
 
 
 def _split_template(template: Template) -> tuple[str, str] | None:
-    """Return the signed text before and after the body, as formats for `%`; None if impossible."""
+    """Return the signed text before and after the body; None if the template has another form."""
     halves = [""]
     for piece in template.pieces:
         if isinstance(piece, bytes):
@@ -154,7 +154,7 @@ def _split_template(template: Template) -> tuple[str, str] | None:
 
 
 def _looked_at(headers: Any, names: frozenset[str | bytes]) -> dict[str, str]:
-    """Return the headers of these names as plain text, if each of them occurs once."""
+    """Return the values of these headers; fail unless each occurs exactly once."""
     pairs: Any = headers
     if type(headers) is dict:
         pairs = pairs.items()
@@ -177,7 +177,7 @@ def _unix_seconds(text: str) -> int:
 
 
 def _picker(plan: _Plan, separator: str, prefix: str) -> Callable[[dict[str, str]], list[str]]:
-    """Return a function that returns the signatures of this version and stores the other marks."""
+    """Return a function that reads the signatures out of a header's value."""
     place, prefix_length = plan.place, len(prefix)
     if not separator:
 
@@ -211,7 +211,7 @@ def _picker(plan: _Plan, separator: str, prefix: str) -> Callable[[dict[str, str
 def _prover(
     plan: _Plan, states: list[tuple[Any, Any]], write: Callable[[Any], str]
 ) -> Callable[[dict[str, str], bytes, list[str]], bool]:
-    """Return a function that returns whether a key made one of the signatures."""
+    """Return a function that checks whether a key made any of the signatures."""
     from hmac import compare_digest  # noqa: PLC0415 - loads OpenSSL
 
     head_template, tail_template = plan.before, plan.after
@@ -237,7 +237,7 @@ def _prover(
 
 
 def _states(key: bytes, name: str) -> tuple[Any, Any]:
-    """Return the two states that every HMAC with this key begins with (RFC 2104)."""
+    """Return the two hash states with which every HMAC by this key begins (RFC 2104)."""
     from hashlib import new  # noqa: PLC0415 - loads OpenSSL
 
     size = new(name).block_size

@@ -1,4 +1,4 @@
-"""The HTTP answers to senders of webhooks."""
+"""The HTTP answers that the senders of webhooks get."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _STATUSES: Final = {
 
 
 def reply_to(error: ConnectorError) -> WebhookReply:
-    """Return the answer to a webhook that was not accepted; it does not reveal the reason.
+    """Return the answer to the sender of a rejected webhook, without the reason.
 
     A forgery is answered with 401, as vendors expect when they test an endpoint with a wrong
     signature. A webhook that was handled before is answered with 200, so that the vendor stops. A

@@ -210,7 +210,7 @@ class WebhookScheme:
         return frozenset(names if self.digest is None else names | {"body"})
 
     def _covers_body(self) -> bool:
-        """Return whether the signature covers the whole body and not only some of its fields."""
+        """Return whether the signature covers the whole body, and not only some fields."""
         return "body" in self.covers or all(
             any(place.startswith("pairs:") for place in template.places) for template in self.signs
         )

@@ -24,7 +24,7 @@ MOST_SIGNATURES: Final = 32
 
 
 class Scene(NamedTuple):
-    """The values for a template: the delivery, one item of it, and values read before."""
+    """The values that a template is filled with: a webhook, and one item of its batch."""
 
     delivery: Delivery
     item: Any
@@ -33,7 +33,7 @@ class Scene(NamedTuple):
     """The parts of the signature's text, such as `t=…` and `v1=…`."""
 
     def of(self, item: Any) -> Scene:
-        """Return the same source for another item."""
+        """Return the same values for another item of the batch."""
         return Scene(self.delivery, item, self.parameters, self.marks)
 
 
@@ -98,7 +98,7 @@ _JOINTS: Final = {ord("&"): "_", ord("="): "_"}
 
 
 def _pairs(scene: Scene, besides: str) -> str:
-    """Return `&name=value` for every field but the signature, sorted as Vonage signs them."""
+    """Return all form fields but the signature as Vonage signs them: sorted `&name=value`."""
     if not isinstance(scene.item, dict):
         raise rejected(WebhookReason.MALFORMED, "The webhook's body has no fields.")
     fields = cast("dict[str, Any]", scene.item)
@@ -223,7 +223,7 @@ class Template:
 
     @property
     def pieces(self) -> list[bytes | tuple[str, str, bool]]:
-        """Return the literals, and the placeholders: kind, argument, and if it is optional."""
+        """Return the template's literal texts and placeholders."""
         return [
             piece if isinstance(piece, bytes) else (piece[2].partition(":")[0], piece[1], piece[3])
             for piece in self._pieces
@@ -249,7 +249,7 @@ class Template:
         )
 
     def read(self, scene: Scene) -> str | None:
-        """Return the text; None if all of the template's placeholders are missing."""
+        """Return the text that the template yields; None if all its placeholders are missing."""
         if self._one is not None:
             value = self._one[0](scene, self._one[1])
             return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
@@ -326,7 +326,7 @@ def _name_in(place: str) -> str:
 
 
 def nearest(written: object, names: Iterable[str]) -> str:
-    """Return a hint with the most similar known name; "" if no name is similar."""
+    """Return a hint that names the most similar known name; "" if none is similar."""
     from difflib import get_close_matches  # noqa: PLC0415 - needed for mistakes only
 
     candidates = [str(name) for name in names if name != written]
@@ -335,7 +335,7 @@ def nearest(written: object, names: Iterable[str]) -> str:
 
 
 def covered(places: tuple[str, ...]) -> set[str]:
-    """Return the parts of a request that a signature over these places covers."""
+    """Return the parts of a webhook that a signature over these places covers."""
     names: set[str] = set()
     for place in places:
         kind, _, argument = place.partition(":")

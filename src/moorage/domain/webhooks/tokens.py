@@ -1,4 +1,4 @@
-"""Webhooks whose signature is a JSON Web Token; only `decide` may trust the token's claims."""
+"""Webhooks that are signed as JSON Web Tokens; only `decide` may trust their claims."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ PRESETS: Final[dict[str, WebhookScheme]] = {
 
 
 def preset(name: str) -> WebhookScheme:
-    """Return the preset of this name.
+    """Return the webhook scheme of this name.
 
     Raises:
         ConfigurationError: there is no such preset.

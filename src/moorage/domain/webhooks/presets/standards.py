@@ -1,4 +1,4 @@
-"""Webhook schemes that belong to no vendor: Standard Webhooks, and simple ones for your own use."""
+"""The webhook schemes that belong to no vendor, such as Standard Webhooks."""
 
 from __future__ import annotations
 
