@@ -41,7 +41,7 @@ class Payments:
         self._flows = CurrentOperations(PaymentsFlows, find_dispatcher, tenant)
 
     def follow_up(self, event: PaymentEvent, *, timeout: float | None = None) -> PaymentEvent:
-        """Complete an event: if it only hints at a change, get the payment from the vendor.
+        """Return an event with all fields; if it only names a payment, get that from the vendor.
 
         Only the id is read from such a hint, so a forged one can only cause a look-up of the truth.
 
@@ -315,7 +315,7 @@ class AsyncPayments:
         self._flows = CurrentOperations(PaymentsFlows, find_dispatcher, tenant)
 
     async def follow_up(self, event: PaymentEvent, *, timeout: float | None = None) -> PaymentEvent:
-        """Complete an event: if it only hints at a change, get the payment from the vendor.
+        """Return an event with all fields; if it only names a payment, get that from the vendor.
 
         Only the id is read from such a hint, so a forged one can only cause a look-up of the truth.
 

@@ -78,7 +78,7 @@ class Storage(StorageMethods):
         )
 
     def abort_upload(self, ref: Ref | str, *, timeout: float | None = None) -> None:
-        """Delete the parts of an unfinished upload; a missing one is not an error."""
+        """Delete the parts of an unfinished upload; do nothing if there is no such upload."""
         return run_now(self._flows.run(StorageFlows.abort_upload, ref, timeout=timeout))
 
     def list_stale_uploads(
@@ -301,7 +301,7 @@ class AsyncStorage(AsyncStorageMethods):
         )
 
     async def abort_upload(self, ref: Ref | str, *, timeout: float | None = None) -> None:
-        """Delete the parts of an unfinished upload; a missing one is not an error."""
+        """Delete the parts of an unfinished upload; do nothing if there is no such upload."""
         return await self._flows.run(StorageFlows.abort_upload, ref, timeout=timeout)
 
     async def list_stale_uploads(

@@ -1,4 +1,4 @@
-"""The parts: one protection at a time, synchronous and asynchronous.
+"""Protections, such as a circuit breaker, that can be used one at a time, without a hub.
 
 Each wraps a synchronous or an asynchronous function, by a call or as a decorator; where a `with`
 body makes sense, a part is a guard too. They know the flows and the wiring, and not the managers.

@@ -1,4 +1,4 @@
-"""The base of every part: its plan and two cores, synchronous and asynchronous."""
+"""The base class of every part: it runs a part's flows synchronously or asynchronously."""
 
 from __future__ import annotations
 
@@ -38,15 +38,15 @@ CENTURY = 100 * 365 * 86_400.0
 
 
 class Execute(Protocol):
-    """A function like `StateStorage.execute`."""
+    """The type of functions that run a command in a store, as `StateStorage.execute` does."""
 
     def __call__(self, command: Command[Answer], timeout: float | None, /) -> Answer:
-        """Run one command."""
+        """Run one command in the store, and return the command's result."""
         ...
 
 
 class Part:
-    """A service with one protection, and the two cores that can run its flows."""
+    """The base class of parts: a service with one protection, and the cores that run its flows."""
 
     def __init__(
         self,
@@ -75,17 +75,17 @@ class Part:
 
     @functools.cached_property
     def _now(self) -> Core:
-        """The synchronous core."""
+        """The core that runs this part's flows synchronously."""
         return sync_core(self._usable(self._plain_ports, "a synchronous")).core
 
     @functools.cached_property
     def _later(self) -> Core:
-        """The asynchronous core."""
+        """The core that runs this part's flows asynchronously."""
         return async_core(self._usable(self._later_ports, "an asynchronous")).core
 
     @functools.cached_property
     def _execute(self) -> Execute:
-        """Run a command in the synchronous store."""
+        """Run a command in the synchronous store, and return its result."""
         return self._now.ask  # type: ignore[return-value]  # a plain core has it
 
     def _begin(
@@ -96,7 +96,7 @@ class Part:
         return Call(plan, core.nanoseconds() if began is None else began, span)
 
     def _seconds(self, timeout: float | timedelta | None) -> float | None:
-        """The seconds that a store may take; a caller that will not wait still needs an answer."""
+        """Return the seconds that a store may take to answer; a timeout of 0 sets no limit."""
         if timeout is None:
             return self._plan.seconds
         return seconds(timeout, "timeout", zero=True) or None

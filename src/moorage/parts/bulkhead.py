@@ -55,7 +55,7 @@ class Bulkhead(Guard[object]):
         self._place = self._plan.bulkhead_key
 
     def keyed(self, key: str) -> Bulkhead:
-        """Return the bulkhead of a key, such as a tenant or a host, which has its own places.
+        """Return the bulkhead of a key, such as a tenant or a host, which has slots of its own.
 
         It shares the settings and the locks of this bulkhead and needs little memory, so that there
         can be one for each of many keys. Bulkheads of the same key share their places. Events name
@@ -88,7 +88,7 @@ class Bulkhead(Guard[object]):
             core.release(self._place, ticket)
 
     def _cores(self) -> Iterator[Core]:
-        """The cores that have been in use."""
+        """The synchronous and the asynchronous core, if this bulkhead has used them."""
         for name in ("_now", "_later"):
             core: Core | None = self.__dict__.get(name)
             if core is not None:
@@ -105,7 +105,7 @@ class Bulkhead(Guard[object]):
 
 
 class _KeyedBulkhead(Bulkhead):
-    """The bulkhead of one key; everything but its places is that of `whole`."""
+    """The bulkhead of one key: it has its own slots, and the settings of the whole bulkhead."""
 
     def __init__(self, whole: Bulkhead, key: str) -> None:
         self._whole = whole

@@ -45,7 +45,7 @@ R = TypeVar("R")
 
 
 class Entered:
-    """The permit of one call through a circuit."""
+    """The permit of a call that the circuit has admitted, and that has not ended."""
 
     __slots__ = ("began", "call", "permit")
 
@@ -106,11 +106,11 @@ class CircuitBreaker(Guard[Entered]):
         return await self._later.execute(self._read(), None)  # type: ignore[no-any-return]  # as read
 
     def set(self, state: CircuitState) -> None:
-        """Set it by hand: closed (a reset), forced open, or disabled."""
+        """Set the circuit by hand: closed (a reset), forced open, or disabled."""
         self._execute(self._set(state), None)
 
     async def aset(self, state: CircuitState) -> None:
-        """Set it by hand: closed (a reset), forced open, or disabled; asynchronous."""
+        """Set the circuit by hand: closed (a reset), forced open, or disabled; asynchronous."""
         await self._later.execute(self._set(state), None)
 
     def call(self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
@@ -160,7 +160,7 @@ class CircuitBreaker(Guard[Entered]):
             raise
 
     def _refusal(self, core: Core, admitted: Admitted) -> ConnectorError:
-        """The error of a call that the circuit refuses at once."""
+        """Return the error of a call that the open circuit refuses without making it."""
         if not core.observers:
             return why_not(core, self._plan, admitted[0], admitted[1])
         return refusal(core, self._begin(core), admitted[0], admitted[1])
@@ -240,12 +240,12 @@ class CircuitBreaker(Guard[Entered]):
             call.emit(core, CircuitChanged, state=new_mode, circuit=circuit_name(call.plan))
 
     def _core(self) -> Core:
-        """The core in use; the parts of it that are needed are synchronous in both."""
+        """The asynchronous core if this breaker has used it, otherwise the synchronous one."""
         return self.__dict__.get("_later") or self._now
 
 
 class _KeyedCircuitBreaker(CircuitBreaker):
-    """The breaker of one key; everything but its circuit is that of `whole`."""
+    """The circuit breaker of one key: its own circuit, with the settings of the whole breaker."""
 
     def __init__(self, whole: CircuitBreaker, key: str) -> None:
         self._whole = whole

@@ -1,4 +1,4 @@
-"""Guards: parts that are entered before a call and left after it.
+"""Guards: parts that a program enters before a call and leaves after it.
 
 Laws:
 
@@ -27,26 +27,26 @@ T = TypeVar("T")
 
 
 class Guard(Part, ABC, Generic[T]):
-    """A part for calls, decorated functions, and, by `guard()`, `with` blocks."""
+    """A part that protects calls, decorated functions, and, by `guard()`, `with` blocks."""
 
     @abstractmethod
     def _ticket(self) -> T:
-        """Return a record of everything that one entry takes."""
+        """Return an empty ticket, which records the permits and slots that one entry takes."""
 
     @abstractmethod
     def _enter(self, ticket: T, /) -> None:
-        """Take the resources of an entry, or raise the reason why not."""
+        """Take the permits and slots that an entry needs, or raise the error that refuses it."""
 
     @abstractmethod
     async def _enter_later(self, ticket: T, /) -> None:
-        """The asynchronous `_enter`."""
+        """Take the permits and slots that an entry needs; asynchronous."""
 
     @abstractmethod
     def _leave(self, ticket: T, error: BaseException | None, /) -> None:
-        """Return everything in the ticket, and record how the call ended."""
+        """Give back the permits and slots of a ticket, and record how the call ended."""
 
     def guard(self) -> Entry[T]:
-        """Return a new entry for one `with` or `async with`."""
+        """Return a new entry of this guard, for one `with` or `async with` block."""
         return Entry(self._ticket(), self._enter, self._enter_later, self._leave)
 
     def call(self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
@@ -97,7 +97,7 @@ class Guard(Part, ABC, Generic[T]):
 
 
 class Entry(Generic[T]):
-    """An entry of a guard for one `with` block; the guard itself may be shared."""
+    """One entry of a guard, for one `with` block; several entries may share the guard."""
 
     def __init__(
         self,
@@ -161,7 +161,7 @@ class _UsedEntry(Entry[T]):
 
 
 class _EnteredEntry(_UsedEntry[T]):
-    """An entry that has not been left.
+    """An entry whose `with` block is running.
 
     Only this class has a finaliser, because Python swallows an interruption that occurs in one.
     """
@@ -172,4 +172,4 @@ class _EnteredEntry(_UsedEntry[T]):
 
 
 class _Outside(_UsedEntry[T]):
-    """An entry that has been left."""
+    """An entry whose `with` block is not running."""

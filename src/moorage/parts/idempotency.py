@@ -43,14 +43,14 @@ copied = copying(copy.deepcopy)
 
 @attrs.frozen
 class Answered(Generic[R]):
-    """A value, and whether it is the stored one of an earlier call with the same key."""
+    """The value of a call, with the information whether an earlier call with its key stored it."""
 
     value: R
     replayed: bool
 
 
 class Idempotency(Part):
-    """Lets a function act once per key, and gives every repeat a copy of the first answer.
+    """Runs a function once per key, and gives every repeat a copy of the first answer.
 
     A repeat while the first call is still running waits for its answer. A function that ends in an
     error which does not prove that nothing was done leaves the key unknown: a repeat raises
@@ -116,7 +116,7 @@ class Idempotency(Part):
         return self._call(key, [[*args], kwargs], function, *args, **kwargs)
 
     def answer(self, key: str, function: Callable[[], R], /, *, payload: object) -> Answered[R]:
-        """Like `call`, with an explicit payload; the result tells whether it was replayed."""
+        """Call `function` once for `key`; say too whether the value is a stored one."""
         check_callable(function, "function")
         answered: Answered[R] = value_of(
             run_now(self._act(self._now, key, step_sync(function), payload))
@@ -126,7 +126,7 @@ class Idempotency(Part):
     async def aanswer(
         self, key: str, function: Callable[[], Coroutine[Any, Any, R]], /, *, payload: object
     ) -> Answered[R]:
-        """The asynchronous `answer`."""
+        """Call `function` once for `key`, comparing `payload`; asynchronous."""
         check_callable(function, "function")
         answered: Answered[R] = value_of(
             await self._act(self._later, key, step_async(function, self._later), payload)
@@ -152,7 +152,7 @@ class Idempotency(Part):
         return lambda function: decorated(function, call)
 
     def resolve(self, key: str, *, done: bool, answer: object = None) -> bool:
-        """Settle an unknown key after a look-up, with its answer or as never done.
+        """Settle a key whose outcome is unknown: store the answer you looked up, or free the key.
 
         False if nothing was changed, because the key had no unknown outcome: it is new, its answer
         is stored already, or its call may still be in progress.
@@ -160,7 +160,7 @@ class Idempotency(Part):
         return self._execute(self._resolve(key, done, answer), None)
 
     async def aresolve(self, key: str, *, done: bool, answer: object = None) -> bool:
-        """Settle an unknown key after a look-up; asynchronous."""
+        """Settle a key whose outcome is unknown, after you looked it up; asynchronous."""
         is_settled: bool = await self._later.execute(self._resolve(key, done, answer), None)
         return is_settled
 

@@ -1,4 +1,4 @@
-"""Tokens that a rate limiter takes in advance, to grant them without asking its store.
+"""Leases of tokens: a limiter takes several tokens at once, and later spends them by itself.
 
 Laws:
 
@@ -27,7 +27,7 @@ _KEYS: Final = 10_000
 
 
 class Held:
-    """The leased tokens of a key, and the time of their expiry.
+    """The leased tokens of one key, and the time at which they expire.
 
     The next lease may be requested from `after` on; `fetching` tells whether a caller is doing so.
     """
@@ -77,7 +77,7 @@ class Leases:
         return tokens_left >= 0
 
     def may_fetch(self, key: str | None, cost: int, now: int) -> Held | None:
-        """Return the lease that this caller is to fetch, or None if it is to fetch none.
+        """Return the key's lease if this caller shall ask the store for a new one, otherwise None.
 
         The caller then reports the result with `fetched`.
         """
@@ -91,7 +91,7 @@ class Leases:
         return lease if fetches else None
 
     def fetched(self, held: Held, cost: int, now: int, *, granted: bool) -> None:
-        """Store the remaining tokens of a new lease, or note that it was refused.
+        """Store the remaining tokens of a new lease, or note that the store refused the lease.
 
         A lease that was dropped meanwhile stays dropped, with its tokens.
         """

@@ -1,4 +1,4 @@
-"""First OAuth tokens by a person's consent: in a browser, or with another device."""
+"""A user's first OAuth tokens, after consent in a browser or on another device."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _AWAY: Final = 3_600.0
 
 
 class OAuthConsent(Part):
-    """Gets first tokens by a person's consent, and revokes them.
+    """Gets a user's first OAuth tokens by consent, and revokes them.
 
     With a browser: `begin` returns a URL to send the person to and a state to store, and `finish`
     takes the URL to which they return. With another device: `begin_device` returns a code to show,
@@ -105,7 +105,7 @@ class OAuthConsent(Part):
         return f"<{type(self).__name__} of {self._client.client_id!r}>"
 
     def _run_sync(self, flow: Callable[[Consenting], Flow[R]]) -> R:
-        """Run a flow synchronously; a client made for it is closed at the end."""
+        """Run a flow synchronously, then close the HTTP client if it was created for this flow."""
         wired_core = sync_core(self._plain_ports)
         try:
             return run_now(flow(Consenting(wired_core.core, self._client, self._patience)))
@@ -115,7 +115,7 @@ class OAuthConsent(Part):
                 client.close()
 
     async def _run_async(self, flow: Callable[[Consenting], Flow[R]]) -> R:
-        """Run a flow asynchronously, like `_run_sync`."""
+        """Run a flow asynchronously, then close the HTTP client if it was created for this flow."""
         wired = async_core(self._later_ports)
         try:
             return await flow(Consenting(wired.core, self._client, self._patience))
@@ -131,7 +131,7 @@ class OAuthConsent(Part):
         scope: Iterable[str] | str | None = None,
         parameters: Mapping[str, str] | None = None,
     ) -> tuple[str, PendingConsent]:
-        """Return the URL to send a user to, and the state to store. Nothing is sent.
+        """Return the URL to send a user to, and the state to store until the user comes back.
 
         Args:
             redirect_uri: the registered URL to which they return.
@@ -152,7 +152,7 @@ class OAuthConsent(Part):
         )
 
     def finish(self, callback: str, pending: PendingConsent) -> Granted:
-        """Return the tokens that a person's consent brings.
+        """Exchange the code in the callback's URL for the tokens that the user agreed to.
 
         Args:
             callback: the URL to which the person returned, or its query.
@@ -170,7 +170,7 @@ class OAuthConsent(Part):
         return self._run_sync(lambda flows: flows.finish(code, pending))
 
     async def afinish(self, callback: str, pending: PendingConsent) -> Granted:
-        """The asynchronous `finish`."""
+        """Exchange the code in the callback's URL for tokens; asynchronous."""
         code = read_callback(callback, pending, self._client, self._later.utc())
         del callback
         return await self._run_async(lambda flows: flows.finish(code, pending))
@@ -181,7 +181,7 @@ class OAuthConsent(Part):
         scope: Iterable[str] | str | None = None,
         parameters: Mapping[str, str] | None = None,
     ) -> DeviceConsent:
-        """Return the code to show to a person, who types it in with another device.
+        """Return a code to show to the user, who types it in with another device.
 
         Args:
             scope: the scopes to request, if not the client's.
@@ -199,14 +199,14 @@ class OAuthConsent(Part):
         scope: Iterable[str] | str | None = None,
         parameters: Mapping[str, str] | None = None,
     ) -> DeviceConsent:
-        """The asynchronous `begin_device`."""
+        """Return a code to show to the user, who types it in with another device; asynchronous."""
         client = self._client_for(scope, parameters)
         return await self._run_async(lambda flows: flows.begin_device(client))
 
     def finish_device(
         self, device: DeviceConsent, *, timeout: float | timedelta | None = None
     ) -> Granted:
-        """Wait for the tokens that a person's consent brings, polling as often as allowed.
+        """Wait until the user consents on the other device, and return the tokens.
 
         Args:
             device: the result of `begin_device`.
@@ -223,7 +223,7 @@ class OAuthConsent(Part):
     async def afinish_device(
         self, device: DeviceConsent, *, timeout: float | timedelta | None = None
     ) -> Granted:
-        """The asynchronous `finish_device`."""
+        """Wait until the user consents on the other device, and return the tokens; asynchronous."""
         bound = _timeout_seconds(timeout)
         return await self._run_async(lambda flows: flows.finish_device(device, bound))
 
@@ -247,13 +247,13 @@ class OAuthConsent(Part):
         self._run_sync(lambda flows: flows.revoke(credentials))
 
     async def arevoke(self, credentials: OAuthCredentials) -> None:
-        """The asynchronous `revoke`."""
+        """Revoke tokens at the authorisation server (RFC 7009); asynchronous."""
         await self._run_async(lambda flows: flows.revoke(credentials))
 
     def _client_for(
         self, scope: Iterable[str] | str | None, parameters: Mapping[str, str] | None
     ) -> OAuthClient:
-        """The client with this scope and these parameters."""
+        """Return a copy of the OAuth client with this scope and these parameters."""
         client = self._client
         return attrs.evolve(
             client,

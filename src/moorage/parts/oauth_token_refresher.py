@@ -63,7 +63,7 @@ _NAME: Final = "oauth"
 
 
 class _Clients:
-    """The OAuth clients by service, or by service and tenant."""
+    """A function that returns the OAuth client of a service, or of a service and tenant."""
 
     def __init__(self, clients: Mapping[Any, OAuthClient] | Callable[..., Any]) -> None:
         self._given = clients if callable(clients) else self._client_of
@@ -92,7 +92,7 @@ class _Clients:
 
 
 class _Refresher(Part):
-    """The common base of the synchronous and the asynchronous refresher."""
+    """The code that the synchronous and the asynchronous refresher share."""
 
     def __init__(
         self,
@@ -196,7 +196,7 @@ class OAuthTokenRefresher(_Refresher):
         self._flows = Refreshing(self._wired.core, self._clients, vault, self._pace, self._beside)
 
     async def _beside(self, flow: Flow[R]) -> R:
-        """Run a flow in this thread, or in a new one if the caller may leave before its end."""
+        """Run a flow here, or in a new thread if the caller may give up before the flow ends."""
         time_allowed = allowance()
         if time_allowed is None or time_allowed >= self._pace.renewal:
             return await flow
@@ -228,7 +228,7 @@ class OAuthTokenRefresher(_Refresher):
         return run_now(self._flows.has(service, tenant))
 
     def refresh(self, service: str, tenant: str | None, stale: Any, /) -> Any:
-        """Return valid credentials in place of those that the service has refused."""
+        """Return a valid credential to replace one that the service has refused."""
         return run_now(self._flows.refresh(service, tenant, stale))
 
     def rotate(self, service: str, tenant: str | None, new: Any, /) -> None:
@@ -333,7 +333,7 @@ class AsyncOAuthTokenRefresher(_Refresher):
         self._flows = Refreshing(self._wired.core, self._clients, vault, self._pace, self._beside)
 
     async def _beside(self, flow: Flow[R]) -> R:
-        """Run a flow in its own task, which survives the cancellation of a waiting caller."""
+        """Run a flow in its own task, which goes on if the waiting caller is cancelled."""
         import asyncio  # noqa: PLC0415 - synchronous programs never need it
 
         task = asyncio.ensure_future(flow)

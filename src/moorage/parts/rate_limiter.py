@@ -34,7 +34,7 @@ _KEYS = 10_000
 
 
 class Reservation:
-    """A grant that starts in `delay` seconds, and may be cancelled until then."""
+    """A reserved turn that begins in `delay` seconds, and can be cancelled until then."""
 
     __slots__ = ("_cancel", "delay")
 
@@ -43,13 +43,13 @@ class Reservation:
         self._cancel = cancel
 
     def cancel(self) -> None:
-        """Return the tokens and leave the queue; a second call does nothing."""
+        """Give back the reserved tokens and leave the queue; a second call does nothing."""
         cancel, self._cancel = self._cancel, _do_nothing
         cancel()
 
 
 def _do_nothing() -> None:
-    """Do nothing: a grant that has started cannot be cancelled."""
+    """Do nothing, because a reservation whose turn has begun cannot be cancelled."""
 
 
 class RateLimiter(Guard[None]):
@@ -109,7 +109,7 @@ class RateLimiter(Guard[None]):
     def acquire(
         self, cost: int = 1, *, key: str | None = None, timeout: float | timedelta | None = None
     ) -> None:
-        """Take `cost` tokens of `key`, waiting for them; fail at once if that takes too long."""
+        """Take `cost` tokens of `key`, waiting for them; raise at once if that takes too long."""
         core = self._now
         question = self._timed(self._ask(key, cost), timeout)
         leases = self._leases
@@ -178,7 +178,7 @@ class RateLimiter(Guard[None]):
         return await awaitable  # pyright: ignore[reportUnknownVariableType]  # a coroutine of any types
 
     def try_acquire(self, cost: int = 1, *, key: str | None = None) -> bool:
-        """Take `cost` tokens of `key` if they are available now."""
+        """Take `cost` tokens of `key` if they are available now; return whether they were."""
         question = self._ask(key, cost).evolve(within=0)
         return not self._execute(question, None)[0]
 
@@ -190,13 +190,13 @@ class RateLimiter(Guard[None]):
     def reserve(
         self, cost: int = 1, *, key: str | None = None, timeout: float | timedelta | None = None
     ) -> Reservation:
-        """Take a place in the queue without waiting in it; fail at once if it is too far back."""
+        """Reserve a turn without waiting for it; raise at once if the wait would be too long."""
         return run_now(self._reserve(self._now, cost, key, timeout))
 
     async def areserve(
         self, cost: int = 1, *, key: str | None = None, timeout: float | timedelta | None = None
     ) -> Reservation:
-        """Take a place in the queue without waiting in it; asynchronous."""
+        """Reserve a turn without waiting for it; asynchronous."""
         return await self._reserve(self._later, cost, key, timeout)
 
     def pause(self, delay: float | timedelta, *, key: str | None = None) -> None:
@@ -219,7 +219,7 @@ class RateLimiter(Guard[None]):
         cost: int,
         timeout: float | timedelta | None,
     ) -> bool:
-        """Fetch a lease and take `cost` from it; return whether the tokens were granted."""
+        """Lease tokens from the store, and spend `cost` of them; return whether it granted them."""
         lease = leases.may_fetch(key, cost, core.nanoseconds())
         if lease is None:
             return False

@@ -47,7 +47,7 @@ R = TypeVar("R")
 
 
 class RetryHandler(Part):
-    """Retries calls that may succeed later.
+    """Repeats calls that failed with an error that a later call may not have.
 
     Use it as a call, as a decorator, or as a loop: `for attempt in retry:` with `with attempt:` as
     its body, or `async for` with the same body. One handler may be shared by any number of callers:
@@ -163,7 +163,7 @@ def _signed_ending(core: Core, call: Call, ending: Ending) -> Ending:
 
 
 class _Loop:
-    """The attempts of one loop, and the outcome of the last attempt."""
+    """The state of one retry loop: its attempts, and the outcome of the latest one."""
 
     def __init__(self, core: Core, call: Call) -> None:
         self._core = core
@@ -186,7 +186,7 @@ class _Loop:
         return Attempt(self, call.attempts)
 
     def judge(self, error: Exception) -> bool:
-        """Return whether the loop goes on after `error`."""
+        """Return whether the loop makes another attempt after `error`."""
         call, core = self._call, self._core
         call.weigh(error, self._begun)
         decision = decide(
@@ -219,7 +219,7 @@ class _Loop:
 
 
 class Attempts(_Loop):
-    """The attempts of a `for` loop."""
+    """The iterator of a `for` loop that retries: each item is one attempt."""
 
     def __iter__(self) -> Self:
         return self
@@ -233,7 +233,7 @@ class Attempts(_Loop):
 
 
 class AsyncAttempts(_Loop):
-    """The attempts of an `async for` loop."""
+    """The iterator of an `async for` loop that retries: each item is one attempt."""
 
     def __aiter__(self) -> Self:
         return self
@@ -247,7 +247,7 @@ class AsyncAttempts(_Loop):
 
 
 class Attempt:
-    """An attempt of a retry loop: `with attempt:` around the code to retry.
+    """One attempt of a retry loop; the code to retry stands in its `with attempt:` block.
 
     An error that is worth another attempt is suppressed; any other leaves the loop.
     """

@@ -122,12 +122,12 @@ class WebhookVerifier(Part):
 
     @property
     def _fixed(self) -> Callable[[str | None], tuple[Secret, ...]] | None:
-        """A function that returns a tenant's secrets, if they cannot change."""
+        """Return a function that looks up a tenant's secrets, if the secrets cannot change."""
         return self._secrets.kept if type(self._secrets) is StaticWebhookSecrets else None
 
     @property
     def accepted(self) -> str:
-        """The text that the vendor expects as an answer; empty for most."""
+        """The text to send as the answer to an accepted webhook; empty for most vendors."""
         return self._endpoint.scheme.accepted
 
     @functools.cached_property
@@ -164,7 +164,7 @@ class WebhookVerifier(Part):
         method: str = "POST",
         tenant: str | None = None,
     ) -> tuple[WebhookEvent, ...]:
-        """Return the events of a delivery that is genuine, fresh and new.
+        """Return the events of a webhook, after checking that it is genuine, fresh and new.
 
         Args:
             headers: the headers as they came, as a mapping or as pairs with repeated headers.
@@ -203,25 +203,25 @@ class WebhookVerifier(Part):
         method: str = "POST",
         tenant: str | None = None,
     ) -> tuple[WebhookEvent, ...]:
-        """The asynchronous `verify`."""
+        """Return the events of a webhook that is genuine, fresh and new; asynchronous."""
         return await self._async_receiving.verify(
             headers=headers, body=body, url=url, method=method, tenant=tenant
         )
 
     def done(self, events: WebhookEvent | Iterable[WebhookEvent]) -> None:
-        """Mark these events as handled: a repeat is refused from now on."""
+        """Mark these events as handled, so that later repeats of their webhook are refused."""
         run_now(self._plainly.settle(events, done=True))
 
     async def adone(self, events: WebhookEvent | Iterable[WebhookEvent]) -> None:
-        """The asynchronous `done`."""
+        """Mark these events as handled; asynchronous."""
         await self._async_receiving.settle(events, done=True)
 
     def release(self, events: WebhookEvent | Iterable[WebhookEvent]) -> None:
-        """Mark these events as not handled: the vendor's next try is accepted."""
+        """Mark these events as not handled, so that the vendor's next delivery is accepted."""
         run_now(self._plainly.settle(events, done=False))
 
     async def arelease(self, events: WebhookEvent | Iterable[WebhookEvent]) -> None:
-        """The asynchronous `release`."""
+        """Mark these events as not handled; asynchronous."""
         await self._async_receiving.settle(events, done=False)
 
     def confirm(self, event: WebhookEvent) -> bool:
@@ -229,7 +229,7 @@ class WebhookVerifier(Part):
         return run_now(self._plainly.confirm(event))
 
     async def aconfirm(self, event: WebhookEvent) -> bool:
-        """The asynchronous `confirm`."""
+        """Follow the link that confirms a subscription; asynchronous."""
         return await self._async_receiving.confirm(event)
 
     def receive(
@@ -241,7 +241,7 @@ class WebhookVerifier(Part):
         method: str = "POST",
         tenant: str | None = None,
     ) -> Receipt:
-        """Verify a delivery for a `with` or `async with` block, which receives the events.
+        """Verify a webhook for a `with` or `async with` block, which handles its events.
 
         They are done when the block ends, and released if it raises.
         """
@@ -250,7 +250,7 @@ class WebhookVerifier(Part):
 
 
 class Receipt:
-    """One delivery, verified at the beginning of a `with` block and settled at its end."""
+    """One webhook, which is verified when a `with` block begins and settled when it ends."""
 
     def __init__(self, verifier: WebhookVerifier, request: dict[str, Any]) -> None:
         self._verifier = verifier
@@ -285,7 +285,7 @@ class Receipt:
 
 
 def _provider_in(secrets: Any) -> WebhookSecrets | AsyncWebhookSecrets | None:
-    """The provider of secrets; None if the argument is secrets themselves."""
+    """Return the provider of secrets; None if the argument is the secrets themselves."""
     return secrets if callable(getattr(secrets, "get", None)) else None
 
 
@@ -298,7 +298,7 @@ def _static(scheme: WebhookScheme, secrets: tuple[Secret, ...]) -> StaticWebhook
 
 
 class _Parameters:
-    """The parameters of a verifier, including a secret."""
+    """The parameters that a verifier passes to its scheme, among them a secret."""
 
     def __init__(self, parameters: Mapping[str, str]) -> None:
         self.parameters = dict(parameters)
@@ -306,7 +306,7 @@ class _Parameters:
         self.verify_token = next(iter(read_secrets(token)), None)
 
     def checked(self, scheme: WebhookScheme) -> dict[str, str]:
-        """The parameters that are not secret, if they are those that the scheme requires."""
+        """Return the public parameters, after checking that the scheme accepts these parameters."""
         parameters = self.parameters
         parameter_names = {*parameters, *([_TOKEN] if self.verify_token else [])}
         if parameter_names == scheme.parameters and all(
@@ -334,7 +334,7 @@ def _tolerance(scheme: WebhookScheme, tolerance: float | timedelta | None) -> fl
 
 
 def _ttl(remembered: float | timedelta | None, least: float, *, stored: object) -> int:
-    """Microseconds for which a handled delivery is remembered, at least `least` seconds."""
+    """Return the microseconds for which a handled webhook is remembered."""
     if remembered is None:
         return micros(max(_REMEMBERED, least))
     if remembered == math.inf:

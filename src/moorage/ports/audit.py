@@ -1,4 +1,4 @@
-"""The store of the audit trail."""
+"""The interface of stores that keep the audit trail."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class AuditStorage(Protocol):
 
 
 class AuditTrail(Protocol):
-    """Records acts by hand before they are done.
+    """Records each action that a person takes by hand before the action is carried out.
 
     `record` raises a `ConnectorError` if an act could not be recorded and must therefore not be
     done. Without an actor, the actor is the user of the operating system. The method is synchronous

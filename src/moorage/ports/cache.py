@@ -1,4 +1,4 @@
-"""The store of cached answers."""
+"""The interface of stores that keep cached answers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 class ResponseCache(Protocol):
-    """Stores answers under keys. It may drop the answers of any key at any time.
+    """Stores answers under cache keys, and may drop them at any time.
 
     `look` returns the answers under a key and a mark. The age of each answer includes the time
     since it was stored, measured by a clock that never steps. `keep` replaces the answers for at

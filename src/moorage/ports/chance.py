@@ -1,4 +1,4 @@
-"""Ids and randomness: synchronous, safe from any thread, and never repeated after a fork."""
+"""The interfaces of generators of ids and random numbers, which any thread may use."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class Ids(Protocol):
 
 
 class Randomness(Protocol):
-    """Random numbers.
+    """Returns random numbers.
 
     `fraction` is uniform in [0, 1). `token` is a number from 1 to 2^52 that no other caller draws
     within any relevant time; it identifies the owner of a lease or claim.

@@ -22,12 +22,12 @@ class Clock(Protocol):
 
 
 class Sleeper(Protocol):
-    """Waits at least as long as requested; an interruption passes through it."""
+    """Sleeps at least as long as requested; an interruption ends the sleep."""
 
     def sleep(self, seconds: float, /) -> None: ...
 
 
 class AsyncSleeper(Protocol):
-    """Waits while other tasks run; a cancellation passes through it."""
+    """Sleeps while other tasks run; a cancellation ends the sleep."""
 
     async def sleep(self, seconds: float, /) -> None: ...

@@ -1,4 +1,4 @@
-"""The source of credentials."""
+"""The interface of stores and services that provide credentials."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Traces of the entries of inbox and outbox."""
+"""The interface for tracing entries of the inbox and the outbox."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class EntryTracing(Protocol):
     def sending(
         self, queue: str, entry: Entry, incoming: TraceContext | None, /
     ) -> AbstractContextManager[TraceContext | None]:
-        """Surround the storing of an entry, and return the context to store with it.
+        """Open a span while an entry is stored, and return the context to store with the entry.
 
         Args:
             queue: "inbox" or "outbox".
@@ -31,5 +31,5 @@ class EntryTracing(Protocol):
         ...
 
     def processing(self, queue: str, entry: Entry, /) -> AbstractContextManager[None]:
-        """Surround the work of an entry, which continues the trace that is stored with it."""
+        """Open a span while an entry is processed; it continues the trace stored with the entry."""
         ...

@@ -11,7 +11,7 @@ Item = TypeVar("Item")
 
 
 class Gather(Protocol):
-    """Runs several steps at once, and ends soon after the last result that is needed.
+    """Runs several steps concurrently, and stops once the results it needs have arrived.
 
     `every` runs all steps, at most `at_once` at a time, and returns their results in order; a step
     does not raise. `first` starts the first step, and the next one whenever `stagger` seconds pass
@@ -33,7 +33,7 @@ class Gather(Protocol):
 
 
 class AsyncGather(Protocol):
-    """The asynchronous `Gather`; being cancelled cancels every step."""
+    """Runs several steps concurrently; if it is cancelled, it cancels every step."""
 
     async def every(
         self, steps: Sequence[Callable[[], Awaitable[Item]]], /, *, at_once: int

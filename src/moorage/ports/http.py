@@ -29,7 +29,7 @@ class Incoming(Protocol):
 
 
 class HttpClient(Protocol):
-    """Sends one request, once.
+    """Sends a request once, without repeating it, and returns the answer.
 
     `url` is absolute; method, headers and body are the request's. The client follows no redirect,
     keeps no cookie and never retries. It verifies TLS. Every failure is one of three:

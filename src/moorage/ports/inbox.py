@@ -1,4 +1,4 @@
-"""The store of webhooks that wait to be handled."""
+"""The interface of stores that keep webhooks until they are handled."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The figures about calls."""
+"""The interface of stores of aggregated metrics about calls."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class Metrics(Protocol):
-    """Answers queries about the figures of all processes.
+    """Answers queries about the metrics that all processes have recorded.
 
     `figures` returns the figures of a query by start, service, operation and tenant. `housekeep`
     adds up old windows to longer ones and removes the oldest, as of `now`; it returns the number of

@@ -1,4 +1,4 @@
-"""Observers of events."""
+"""The interface of observers, which receive events."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 class Observer(Protocol):
-    """Receives every event, in the thread or task in which it happens.
+    """Receives every event, in the thread or task that caused it.
 
     It must return quickly and not block: slow work belongs elsewhere. An observer that raises
     breaks no call; the other observers receive an `ObserverFailed` event.

@@ -1,4 +1,4 @@
-"""Operations that a manager protects: one statement, command or message to a foreign system."""
+"""The interface of operations that a manager protects, such as an SQL statement."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class DescribedOperation(OperationTraits, Protocol):
 
 
 class Operation(DescribedOperation, Protocol[T_co]):
-    """An operation of a synchronous program.
+    """An operation that a synchronous program performs.
 
     `perform` makes one attempt, and returns its result within `attempt.timeout` seconds or raises.
     It never repeats anything itself.

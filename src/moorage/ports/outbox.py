@@ -1,4 +1,4 @@
-"""The store of calls that wait to be made."""
+"""The interface of stores that keep calls until a worker makes them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class OutboxStorage(Protocol):
-    """The store of calls, which fulfils the contract of `InboxStorage`.
+    """The store of an outbox's calls, with the same contract as `InboxStorage`.
 
     `add` writes in the host's open transaction, so that a call is made if that is committed, and
     not if it is rolled back. The other methods are used outside of a transaction.

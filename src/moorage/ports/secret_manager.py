@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Line(Protocol):
-    """The access to network and files that a secret manager's client gets from its caller.
+    """Access to network and files, which the caller of a secret manager's client provides.
 
     `send` sends a request to a base URL with these credentials, and returns any answer; without an
     answer it raises StorageUnavailable. `read` returns the content of a small file of secrets
@@ -32,7 +32,7 @@ class Line(Protocol):
 
 
 class SecretManager(Protocol):
-    """A client of one secret manager.
+    """Reads secrets from one secret manager.
 
     `where` names the manager in messages. `name` returns the name of an owner's secret, or None if
     another owner's secret could have that name. `log_in` returns the credentials for requests, and

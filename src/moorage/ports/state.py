@@ -1,4 +1,4 @@
-"""The store of circuits, limits, budgets and idempotency keys."""
+"""The interface of stores that keep circuits, limits, budgets and idempotency keys."""
 
 from __future__ import annotations
 

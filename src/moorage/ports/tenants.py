@@ -1,4 +1,4 @@
-"""The source of tenants' accounts, which may change while the program runs."""
+"""The interface of sources of tenants' accounts, which may change while the program runs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 class Tenants(Protocol):
-    """The configuration of each tenant.
+    """Provides the configuration of each tenant.
 
     `version` is a number or text that changes with every change of a tenant's tables; None means
     that the tenant is unknown. It is called every few seconds for each tenant with calls, so it

@@ -1,4 +1,4 @@
-"""The source of the secrets with which webhooks are verified."""
+"""The interface of sources of the secrets that verify webhooks."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class WebhookSecrets(Protocol):
-    """Stores the secrets of endpoints, separately for each tenant.
+    """Stores the webhook secrets of endpoints, separately for each tenant.
 
     `get` returns every secret that is valid now, the newest first; there are several while a secret
     is being replaced. `name` is the verifier's name. `key_id` is the key's name in the webhook, if

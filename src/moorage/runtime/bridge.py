@@ -1,4 +1,4 @@
-"""Runs flows without an event loop. Only this module tells synchronous from asynchronous code.
+"""Runs flows without an event loop; no other module distinguishes synchronous from async code.
 
 A flow awaits only ports. Where every port is a lifted plain function, nothing ever suspends, and
 the flow runs to its end at the first `send`. A flow that does suspend there has been given a port
@@ -52,7 +52,7 @@ _allowed: Final[ContextVar[float | None]] = ContextVar("allowed", default=None)
 
 
 class SuspendedError(RuntimeError):
-    """A synchronous flow was suspended, because one of its ports is in fact asynchronous."""
+    """Raised if a synchronous flow was suspended, because one of its ports is asynchronous."""
 
 
 def run_now(flow: Coroutine[Any, Any, R]) -> R:
@@ -69,12 +69,12 @@ def run_now(flow: Coroutine[Any, Any, R]) -> R:
 
 
 def run_later(flow: Coroutine[Any, Any, R]) -> Coroutine[Any, Any, R]:
-    """Return a flow, which the caller awaits: the asynchronous twin of `run_now`."""
+    """Return the flow unchanged, for the caller to await: the asynchronous twin of `run_now`."""
     return flow
 
 
 def lift(function: Callable[P, R]) -> Callable[P, Coroutine[Any, Any, R]]:
-    """A plain function as one that is awaited, and never suspends."""
+    """Return an async function that calls a synchronous one and never suspends."""
 
     async def run_lifted(*args: P.args, **kwargs: P.kwargs) -> R:
         return function(*args, **kwargs)
@@ -103,7 +103,7 @@ def lift_one(function: Callable[[S], R]) -> Callable[[S], Coroutine[Any, Any, R]
 
 
 def blocked(flow: Callable[P, Coroutine[Any, Any, R]]) -> Callable[P, R]:
-    """A flow that never suspends, as a plain function."""
+    """Return a synchronous function that runs a flow which never suspends."""
 
     def run_plain(*args: P.args, **kwargs: P.kwargs) -> R:
         return run_now(flow(*args, **kwargs))
@@ -154,14 +154,14 @@ def guarded_async(
 def _let_through(
     error: BaseException, convert: Callable[[Exception], ConnectorError]
 ) -> BaseException:
-    """The error to raise in place of an error or interruption that a port raises."""
+    """Return the error to raise in place of an exception that an adapter raised."""
     if isinstance(error, ConnectorError) or not isinstance(error, Exception):
         return bare(error)
     return convert(error)
 
 
 def without_errors(post: Callable[[Command[Any]], None]) -> Callable[[Command[Any]], None]:
-    """Return a `post` that never raises; a lease ends whatever it fails to clean up."""
+    """Return a `post` that never raises; what it fails to clean up ends with its lease."""
 
     def post_result(command: Command[Any], /) -> None:
         with suppress(Exception):
@@ -171,7 +171,7 @@ def without_errors(post: Callable[[Command[Any]], None]) -> Callable[[Command[An
 
 
 class _Arriving:
-    """A plain `Incoming` as one that is awaited, and never suspends."""
+    """An asynchronous `Incoming` that reads a synchronous one and never suspends."""
 
     def __init__(self, incoming: Incoming) -> None:
         self._incoming = incoming
@@ -192,7 +192,7 @@ class _Arriving:
 def lift_incoming(
     verb: Callable[P, Incoming],
 ) -> Callable[P, Coroutine[Any, Any, AsyncIncoming]]:
-    """A plain `open` as one that is awaited, with a body that is awaited too."""
+    """Return an async `open` that calls a synchronous one; the body is awaited too."""
 
     async def lifted(*args: P.args, **kwargs: P.kwargs) -> AsyncIncoming:
         return _Arriving(verb(*args, **kwargs))
@@ -248,7 +248,7 @@ def with_signature_of(flow: Callable[..., Any], method: F, *, returns: str | Non
 
 
 def is_async(function: Callable[..., Any]) -> bool:
-    """True if calling `function` returns an awaitable; a generator function is refused."""
+    """Return whether a call of `function` returns an awaitable; refuse generator functions."""
     if type(function) is FunctionType:
         flags = function.__code__.co_flags & NOT_PLAIN
         if not flags or flags == inspect.CO_COROUTINE:
@@ -260,7 +260,7 @@ def is_async(function: Callable[..., Any]) -> bool:
 
 
 def refuse_generator(function: Callable[..., Any]) -> None:
-    """A generator's body runs after its protection has left, so it is refused."""
+    """Refuse a generator function, because its body would run after the protection has ended."""
     if type(function) is FunctionType and not function.__code__.co_flags & _GENERATOR:
         return
     if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
@@ -277,7 +277,7 @@ def can_be_awaited(value: object) -> bool:
 
 
 def refuse_awaitable(value: R) -> R:
-    """Refuse an awaitable that synchronous code received, because it cannot await it."""
+    """Refuse an awaitable in synchronous code, which cannot await it."""
     if can_be_awaited(value):
         if isinstance(value, Coroutine):
             value.close()
@@ -290,17 +290,17 @@ def refuse_awaitable(value: R) -> R:
 
 
 async def settle_sync(value: R) -> R:
-    """The result of a user's function in synchronous code."""
+    """Return the value that a user's function returned in synchronous code."""
     return refuse_awaitable(value)
 
 
 async def settle_async(value: Any) -> Any:
-    """The result of a user's function in asynchronous code, awaited if it is awaitable."""
+    """Return the value of a user's function in asynchronous code, awaiting it if necessary."""
     return await value if can_be_awaited(value) else value
 
 
 async def within_sync(pending: Awaitable[R], seconds: float) -> R:
-    """The result of a synchronous port, which cannot be interrupted but may read the time left."""
+    """Return the result of a synchronous port, which can ask `allowance` for its time."""
     token = _allowed.set(seconds)
     try:
         return await pending
@@ -309,13 +309,13 @@ async def within_sync(pending: Awaitable[R], seconds: float) -> R:
 
 
 def allowance() -> float | None:
-    """The seconds that the caller of a port can wait; None if there is no limit."""
+    """Return the seconds that a port's caller can wait; None if there is no limit."""
     return _allowed.get()
 
 
 @functools.cache
 def _timers() -> tuple[Callable[[float], Bound | None], type[BaseException]]:
-    """The time limit and cancellation error of asyncio; synchronous code never imports it."""
+    """Return asyncio's time limit and cancellation error, imported at the first use."""
     from asyncio import CancelledError  # noqa: PLC0415 - costs milliseconds to load
 
     from moorage.adapters.concurrency._timers import bound_here  # noqa: PLC0415 - needs asyncio
@@ -324,7 +324,7 @@ def _timers() -> tuple[Callable[[float], Bound | None], type[BaseException]]:
 
 
 async def within_async(pending: Awaitable[R], until: float, nanoseconds: Callable[[], int]) -> R:
-    """The value of an awaitable, which is cancelled if it still waits when its time is over.
+    """Return an awaitable's value, or cancel the awaitable when its time is over.
 
     It is started here, and bounded only when it suspends, because nothing can cancel it before.
     Only a task of asyncio's can be cancelled. Anywhere else this warns, and waits for as long as
@@ -351,7 +351,7 @@ async def within_async(pending: Awaitable[R], until: float, nanoseconds: Callabl
 def rest_within(
     steps: Coroutine[Any, Any, R], first_yield: Any, until: float, nanoseconds: Callable[[], int]
 ) -> Generator[Any, Any, R]:
-    """As `within_async`, for a coroutine that was started, and suspended with `first_yield`."""
+    """Limit the rest of a started coroutine like `within_async`; it has yielded `first_yield`."""
     bound_here, cancelled_class = _timers()
     seconds = (until - nanoseconds()) / 1e9
     bound = bound_here(seconds) if seconds < _ENDLESS else None
@@ -385,12 +385,12 @@ def rest_within(
 
 
 def _never_ours() -> bool:
-    """Return that no bound has cancelled the task, because it has none."""
+    """Return False: without a time limit, the cancellation came from elsewhere."""
     return False
 
 
 async def in_thread(work: Callable[[], R]) -> R:
-    """Run a long computation in a thread, so that the event loop goes on; without asyncio, here."""
+    """Run a long computation in a thread if an event loop runs here, otherwise directly."""
     from asyncio import get_running_loop, to_thread  # noqa: PLC0415 - costs milliseconds to load
 
     try:
@@ -408,7 +408,7 @@ async def as_coroutine(pending: Awaitable[R]) -> R:
 def bounding(
     nanoseconds: Callable[[], int],
 ) -> Callable[[Awaitable[R], float], Coroutine[Any, Any, R]]:
-    """`within_async` for a bound in seconds from now."""
+    """Return a function like `within_async`, with the limit in seconds from now."""
 
     def within_deadline(pending: Awaitable[R], seconds: float) -> Coroutine[Any, Any, R]:
         return within_async(pending, nanoseconds() + seconds * 1e9, nanoseconds)
@@ -417,7 +417,7 @@ def bounding(
 
 
 def step_sync(function: Callable[[], Any], _core: Core | None = None) -> AttemptStep:
-    """A plain function as a step, which carries its outcome as a value.
+    """Return a step that calls a synchronous function and returns its result or error as a value.
 
     It needs no core; its asynchronous twin does.
     """
@@ -436,7 +436,7 @@ def step_sync(function: Callable[[], Any], _core: Core | None = None) -> Attempt
 
 
 def step_async(function: Callable[[], Any], core: Core) -> AttemptStep:
-    """A function that returns an awaitable as a step, which carries its outcome as a value.
+    """Return a step that awaits an async function and returns its result or error as a value.
 
     It is cut off at the end of the attempt's time.
     """
@@ -463,7 +463,7 @@ def step_async(function: Callable[[], Any], core: Core) -> AttemptStep:
 def value_sync(
     result: R, function: object, _plan: Plan, _began: int, _call: Call | None, _core: Core, /
 ) -> R:
-    """The value of a first attempt: the result of a plain function, which must not be awaitable."""
+    """Return a function's result at the first attempt; refuse an awaitable."""
     if result is not None:
         if type(result) in _GENERATORS:
             refuse_generator(function)  # type: ignore[arg-type]  # it was called
@@ -482,7 +482,7 @@ def value_async(  # noqa: PLR0917 - a tuple of them would cost more
     core: Core,
     /,
 ) -> Generator[Any, Any, R]:
-    """The value of a first attempt: the result of an asynchronous function, once it is awaited.
+    """Await an asynchronous function's result at the first attempt, within the time limit.
 
     It is cut off at the end of the attempt's time, as `within_async` does.
     """
@@ -505,7 +505,7 @@ def value_async(  # noqa: PLR0917 - a tuple of them would cost more
 
 
 def _end_of_attempt(plan: Plan, began: int, call: Call | None) -> float:
-    """The end of a first attempt, in nanoseconds of the local clock."""
+    """Return the end of a first attempt's time, in nanoseconds of the local clock."""
     end, start = began + plan.span, began
     if call is not None:
         end, start = call.deadline, call.attempt_started or began
@@ -514,7 +514,7 @@ def _end_of_attempt(plan: Plan, began: int, call: Call | None) -> float:
 
 
 def not_awaitable(function: object) -> ConfigurationError:
-    """A plain function was given to the asynchronous face."""
+    """Return the error for a synchronous function that was passed to an asynchronous call."""
     return ConfigurationError(
         f"{name_of(function)} on the asynchronous face returned nothing to await.",
         path="function",
@@ -523,7 +523,7 @@ def not_awaitable(function: object) -> ConfigurationError:
 
 
 def gathered_sync(verb: Callable[..., Any]) -> Callable[..., Coroutine[Any, Any, Any]]:
-    """A verb of the Gather port on the synchronous face: its steps are flows, run in threads."""
+    """Adapt a method of the Gather port to synchronous code: each step runs in a thread."""
 
     async def gather(steps: Any, /, **options: Any) -> Any:
         return verb([functools.partial(_run_step, step) for step in steps], **options)

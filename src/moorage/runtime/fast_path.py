@@ -34,7 +34,7 @@ _SLACK: Final = 6
 
 
 def attempted(plan: Plan, began: int, request: Request | None = None) -> Call:
-    """The state of a call whose first attempt was made before a state was needed."""
+    """Return the state of a call whose first attempt was made before the call had a state."""
     call = Call(plan, began, plan.span)
     call.attempt_started = began
     call.request = request
@@ -42,7 +42,7 @@ def attempted(plan: Plan, began: int, request: Request | None = None) -> Call:
 
 
 def _state_of(call: Call | None, plan: Plan, began: int, request: Request | None) -> Call:
-    """The state of a call that ends before its first attempt."""
+    """Create the state of a call that ends before its first attempt."""
     if call is None:
         call = Call(plan, began, plan.span)
         call.request = request
@@ -52,7 +52,7 @@ def _state_of(call: Call | None, plan: Plan, began: int, request: Request | None
 def outgoing(
     flows: Calling, plan: Plan, began: int, request: Request, state: Call | None
 ) -> tuple[Request, str]:
-    """The outgoing request, and its URL."""
+    """Return the request as it will be sent, and its URL."""
     try:
         if state is not None and state.key is not None:
             request = with_idempotency_key(request, plan, state.key)
@@ -77,7 +77,7 @@ def time_limits(core: Core, state: Call) -> Timeouts:
 
 
 def first_attempt(plan: Plan, arrived: Ending | None, sent: Request, url: str) -> Arrived | None:
-    """The ending of the first attempt and the credential that it sent; None if it was not made."""
+    """Return the result of the first attempt and the credential that it sent; None if not made."""
     if arrived is None:
         return None
     return arrived, _sent_request(plan, sent, url)
@@ -90,7 +90,7 @@ def _sent_request(plan: Plan, request: Request, url: str) -> Sent:
 def ask(
     flows: Calling, plan: Plan, began: int, call: Call | None, request: Request | None = None
 ) -> Admitted:
-    """Ask the store to admit the first attempt; raise the error of a call that it refuses."""
+    """Ask the store to admit the first attempt; raise the error if the store refuses it."""
     question, left = plan.admission, plan.seconds
     if call is not None and call.hurried:
         question, left = plan.admission_at_once, (call.deadline - began) / 1e9
@@ -108,13 +108,13 @@ def ask(
 
 
 def took_long(core: Core, plan: Plan, began: int, call: Call | None) -> bool:
-    """Return whether the store took so long that the attempt needs a shorter time limit."""
+    """Return whether the store's answer took so long that the attempt gets a shorter time limit."""
     span = plan.span if call is None else call.deadline - began
     return core.nanoseconds() - began > span >> _SLACK
 
 
 def may_send_keyed(plan: Plan, request: Request) -> bool:
-    """Return whether the fast path may send a request under a key."""
+    """Return whether the fast path may send a request that has an idempotency key."""
     return (
         plan.bulkhead is None
         and len(request.body) <= _LARGEST_KEYED  # type: ignore[arg-type]  # callers checked that it is bytes
@@ -123,7 +123,7 @@ def may_send_keyed(plan: Plan, request: Request) -> bool:
 
 
 def is_good(plan: Plan, response: Response) -> bool:
-    """Return whether an answer ends its call: a success that mentions no limit."""
+    """Return whether an answer ends its call: it is a success, and mentions no rate limit."""
     return response.status < _GOOD and not (plan.gates.limits and response.headers.mention("limit"))
 
 
@@ -133,7 +133,7 @@ def as_connector_error(error: Exception) -> ConnectorError:
 
 
 def own_error(error: Exception, function: object) -> Exception:
-    """The error that a failed attempt of a function is judged by."""
+    """Return the error with which a function's attempt failed, such as a time-out."""
     if isinstance(error, OutOfTimeError):
         return cut_off()
     return error if callable(function) else not_callable(function, "function")

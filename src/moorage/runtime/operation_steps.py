@@ -1,4 +1,4 @@
-"""Operations as steps of a call, which carry their outcomes as values."""
+"""Operations as steps of a call; a step returns its result or its error as a value."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def operation_async(operation: AsyncOperation[Any], core: Core) -> AttemptStep:
 
 
 def _check(operation: object) -> None:
-    """Refuse an object that is no operation before the call begins."""
+    """Refuse an object without an operation's methods, before the call begins."""
     missing = [name for name in _MEMBERS if not hasattr(operation, name)]
     if missing:
         raise ConfigurationError(
@@ -84,7 +84,7 @@ def _attempt_of(call: Call, core: Core) -> OperationAttempt:
 def _failed(
     operation: DescribedOperation, call: Call, error: Exception, begun: int
 ) -> AttemptResult:
-    """Return the result of an attempt that raised, after the operation judged the exception."""
+    """Return the result of an attempt that raised, as the operation judges its exception."""
     judged = None if isinstance(error, ConnectorError) else operation.judge(error)
     call.weigh(judged or error, begun)
     return AttemptResult(error=judged or error)

@@ -1,4 +1,4 @@
-"""Signatures and docstrings that synchronous and asynchronous classes share."""
+"""The signatures and docstrings that synchronous and asynchronous classes share."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def with_keywords(options: type, defaults: Mapping[str, Any]) -> Callable[[F], F
 
 
 def with_arguments_of(twin: type) -> Callable[[K], K]:
-    """Append the arguments in the docstring of the synchronous class to that of another class."""
+    """Append the arguments in a synchronous class's docstring to that of its asynchronous twin."""
 
     def documented(kind: K) -> K:
         _, heading, arguments = (inspect.getdoc(twin) or "").partition(_ARGUMENTS)

@@ -1,4 +1,4 @@
-"""The only folder that builds things: it chooses the adapter behind each port of a core.
+"""The wiring: the only folder that creates adapters, and connects them to the ports.
 
 `core_assembly` builds a synchronous or an asynchronous core, from `ports` (the application's ports,
 checked), `stores` (shared state and its fallback), `observers`, and `defaults` (the adapters of

@@ -1,4 +1,4 @@
-"""Credentials of accounts that get tokens by OAuth, tried before the host's credentials."""
+"""Credentials of accounts that get tokens by OAuth; the host provides all others."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class AccountTokens:
-    """A credential provider with one token per account; the host's has all other credentials.
+    """A credential provider with one OAuth token per account; it asks the host's for the rest.
 
     Args:
         tokens: has the tokens.
@@ -41,7 +41,7 @@ class AccountTokens:
         return self._others.get(service, tenant)
 
     def refresh(self, service: str, tenant: str | None, stale: Any, /) -> Any:
-        """Return valid credentials in place of refused ones."""
+        """Return a valid credential in place of one that the service refused."""
         if service in self._known:
             return self._tokens.refresh(service, self._known[service][0], stale)
         return self._others.refresh(service, tenant, stale)
@@ -70,7 +70,7 @@ class AsyncAccountTokens:
         return await self._others.get(service, tenant)
 
     async def refresh(self, service: str, tenant: str | None, stale: Any, /) -> Any:
-        """Return valid credentials in place of refused ones."""
+        """Return a valid credential in place of one that the service refused."""
         if service in self._known:
             return await self._tokens.refresh(service, self._known[service][0], stale)
         return await self._others.refresh(service, tenant, stale)

@@ -1,4 +1,4 @@
-"""The services of accounts, and the transports of accounts that do not use HTTP."""
+"""The services of accounts, and the transports of accounts that use another protocol than HTTP."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def _key(name: str) -> str:
 
 
 def services_of(accounts: Iterable[Account]) -> tuple[Service, ...]:
-    """Every service of every account, by its name, with the account's settings."""
+    """Return every service of every account by its name, with the account's settings."""
     return tuple(
         _with_secrets(
             _set(service, account, service_name(account.name, service_key)), (account, services)
@@ -81,7 +81,7 @@ def _with_secrets(service: Service, owners: object) -> Service:
 
 
 def _set(service: Service, account: Account, name: str) -> Service:
-    """A service with the account's settings; whether it moves money is the contract's to say."""
+    """Return a service with the account's settings; only the contract says if it moves money."""
     field_names = {field.name for field in attrs.fields(Service) if field.init}
     settings = dict(account.settings)
     if moves_money(type(account.vendor)):
@@ -120,7 +120,7 @@ def clients_of(accounts: Iterable[Account]) -> dict[str, OAuthClient]:
 def transports_of(
     accounts: Iterable[Account], existing: Mapping[str, Any], *, prefix: str
 ) -> dict[str, Any]:
-    """The transport of each account that needs one: the host's, or else one that is installed.
+    """Return the transport of each account that needs one: the host's, or an installed one.
 
     Raises:
         ConfigurationError: nobody provides it.
@@ -134,7 +134,7 @@ def transports_of(
 
 
 def _transport_class(account: Account, kind: str, prefix: str) -> Any:
-    """The class of a transport, from this package or by entry point; `twin` is asynchronous."""
+    """Return the class of a transport, from this package or found by entry point."""
     if kind in TRANSPORTS:
         module, name = TRANSPORTS[kind]
         return getattr(import_module(f"moorage.adapters.{module}"), prefix + name)

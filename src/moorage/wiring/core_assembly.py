@@ -1,4 +1,4 @@
-"""Builds the core of a manager from the host's ports and the defaults."""
+"""Building of a manager's core from the host's ports and the defaults."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ def sync_core(ports: Ports) -> WiredCore:
 
 
 def async_core(ports: Ports) -> WiredCore:
-    """Return a core with asynchronous ports."""
+    """Return the function that records actions in the audit trail; None without a trail."""
     check_sync_or_async(ports, is_async=True)
     clock = defaults.default_adapter("clock") if ports.clock is None else ports.clock
     http = defaults.lazy_adapter("async http") if ports.http is None else ports.http
@@ -167,7 +167,7 @@ def audit_verb(audit: Any, *, is_async: bool) -> Callable[..., Any] | None:
 
 
 async def _in_thread(function: Callable[..., Any], **arguments: Any) -> Any:
-    """Call a synchronous function without blocking the event loop."""
+    """Run a synchronous function in a thread, so that the event loop goes on."""
     return await in_thread(partial(function, **arguments))
 
 
@@ -239,7 +239,7 @@ def _core(ports: Ports, clock: Any, **verbs: Any) -> Core:
 
 
 def _with_cache(core: Core, ports: Ports, guard: Callable[[Any], Any]) -> Core:
-    """The core with a cache: the host's, or else one in the memory of this process."""
+    """Return the core with a cache: the host's, or one in the memory of this process."""
     cache, look_now = ports.cache, None
     if cache is None:
         # Memory never makes a task wait.
@@ -252,7 +252,7 @@ def _with_cache(core: Core, ports: Ports, guard: Callable[[Any], Any]) -> Core:
 
 
 def _enter(locks: Any) -> Callable[[str, object, int], bool] | None:
-    """The function of these locks that takes a slot at once, if they have one."""
+    """Return the function that takes a slot without waiting, if these locks have one."""
     if not isinstance(locks, defaults.LazyAdapter):
         enter: Callable[[str, object, int], bool] | None = getattr(locks, "enter", None)
         return enter
@@ -267,7 +267,7 @@ def _enter(locks: Any) -> Callable[[str, object, int], bool] | None:
 
 
 def _release(locks: Any) -> Callable[[str, object], None]:
-    """The function that returns a slot."""
+    """Return the function of these locks that gives a slot back."""
     if not isinstance(locks, defaults.LazyAdapter):
         return _verb(locks, "release", "locks")
     give_back: Any = None

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class LazyAdapter:
-    """An adapter that is made when it is first used."""
+    """An adapter that is created when it is first used."""
 
     def __init__(self, make: Callable[[], Any]) -> None:
         self._make = make
@@ -29,7 +29,7 @@ class LazyAdapter:
         self._lock = threading.Lock()
 
     def get(self) -> Any:
-        """The adapter."""
+        """Return the adapter, creating it at the first use."""
         if self._adapter is None:
             with self._lock:
                 if self._adapter is None:
@@ -37,12 +37,12 @@ class LazyAdapter:
         return self._adapter
 
     def created(self) -> Any:
-        """The adapter if it was ever used, else None."""
+        """Return the adapter if it has been created; otherwise None."""
         return self._adapter
 
 
 class Reporter:
-    """The name under which a process reports, which no other has: not even one it forked."""
+    """The name under which this process reports; a forked process gets another one."""
 
     def __init__(self, token: Callable[[], int]) -> None:
         self._token = token
@@ -53,15 +53,15 @@ class Reporter:
         self._name = f"{os.getpid()}-{self._token()}"
 
     def __call__(self) -> str:
-        """The name."""
+        """Return the name of this process, creating it at the first use."""
         return self._name
 
 
 class NoCredentials:
-    """The credential provider of a host that has given none."""
+    """The credential provider that is used if the host passes none."""
 
     def get(self, service: str, _: str | None, /) -> Any:
-        """Raise the error for a missing credential; there are none."""
+        """Raise the error for a missing credential, because this provider has none."""
         raise CredentialNotFound(
             f"The service {service!r} needs credentials, but there is no credential provider.",
             remedy="Give the manager `credentials=`, or the service its own.",
@@ -69,14 +69,14 @@ class NoCredentials:
 
 
 def memory_storage(clock: Any = None) -> Any:
-    """The embedded store."""
+    """Create the store of shared state in memory."""
     from moorage.adapters.state.memory import MemoryStorage
 
     return MemoryStorage(clock)
 
 
 def memory_cache(clock: Any = None) -> Any:
-    """The embedded cache."""
+    """Create the cache in memory."""
     from moorage.adapters.cache.memory import MemoryCache
 
     return MemoryCache(clock)
@@ -112,5 +112,5 @@ def default_adapter_name(name: str) -> str:
 
 
 def lazy_adapter(name: str) -> LazyAdapter:
-    """Return a default adapter that is created on first use."""
+    """Return a default adapter that is created when it is first used."""
     return LazyAdapter(partial(default_adapter, name))

@@ -18,7 +18,7 @@ _OF_BATCHES: Final = ("claim", "settle")
 
 
 def sync_entry_store(storage: Any) -> EntryStore[Any]:
-    """A plain store."""
+    """Return the methods of a synchronous entry store as async functions."""
     return _entry_store(storage, lambda verb: lift(guarded(verb, lost)), is_async=False)
 
 
@@ -53,7 +53,7 @@ def _entry_store(storage: Any, guard: Callable[[Any], Any], *, is_async: bool) -
 
 
 def _takes_time(verb: Callable[..., Any]) -> bool:
-    """Return whether a store's method accepts a timeout."""
+    """Return whether a store's method accepts a time limit."""
     return "timeout" in inspect.signature(verb).parameters
 
 

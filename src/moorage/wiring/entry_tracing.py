@@ -1,4 +1,4 @@
-"""Chooses how entries of inbox and outbox are traced."""
+"""The choice of the tracer for entries of the inbox and the outbox."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ class HostTracing:
     def sending(
         self, queue: str, entry: Entry, incoming: TraceContext | None, /
     ) -> AbstractContextManager[TraceContext | None]:
-        """Surround the storing of an entry."""
+        """Open a span while an entry is stored, if OpenTelemetry is in use."""
         if _is_used():
             return self._tracing.sending(queue, entry, incoming)
         return nullcontext()
 
     def processing(self, queue: str, entry: Entry, /) -> AbstractContextManager[None]:
-        """Surround the work of an entry."""
+        """Open a span while an entry is processed, if OpenTelemetry is in use."""
         return self._tracing.processing(queue, entry) if _is_used() else nullcontext()
 
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class EventLoopWarning:
-    """Warns once if verbs that wait are called where an event loop runs, which they hold up.
+    """Warns once if a synchronous call that waits is made in the thread of an event loop.
 
     asyncio is not imported for it: where nobody has, no loop runs.
     """
@@ -21,7 +21,7 @@ class EventLoopWarning:
         self._warned = False
 
     def wrap(self, verb: Callable[..., Any]) -> Callable[..., Any]:
-        """Return the same method with a check for running event loops; this is the hot path."""
+        """Return the method with a check for event loops, which runs at every call."""
         modules = sys.modules
 
         def warn_in_event_loop(*args: Any) -> Any:

@@ -1,4 +1,4 @@
-"""The installed vendors: those of moorage, and those of other packages."""
+"""The vendors that are installed: those of moorage, and those of other packages."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ def installed(group: str) -> dict[str, EntryPoint]:
 
 @lru_cache(maxsize=16)
 def _entry_points(group: str, _: tuple[str, ...]) -> dict[str, EntryPoint]:
-    """The entry points of these groups; a look through all packages takes milliseconds."""
+    """Return the entry points of a group; a search through all packages takes milliseconds."""
     from importlib.metadata import entry_points
 
     return {point.name: point for point in entry_points(group=group)}
 
 
 def loaded(point: EntryPoint, path: str) -> Any:
-    """The object that an entry point names.
+    """Import the object that an entry point names.
 
     Args:
         point: the entry point.
@@ -63,7 +63,7 @@ def vendor_names() -> tuple[str, ...]:
 
 
 def vendor_class(name: str, path: str = "vendor") -> type[Vendor]:
-    """The vendor of a name.
+    """Return the class of the vendor with this name.
 
     Args:
         name: what the entry point is called.
@@ -96,7 +96,7 @@ def vendor_class(name: str, path: str = "vendor") -> type[Vendor]:
 
 
 def webhook_scheme(name: str) -> WebhookScheme:
-    """The webhook scheme of a name: a preset, or one that another package provides.
+    """Return the webhook scheme with this name, from a preset or another package.
 
     Raises:
         ConfigurationError: there is none, or the entry point leads to something else.
@@ -118,7 +118,7 @@ def webhook_scheme(name: str) -> WebhookScheme:
 
 
 def function(name: str) -> Callable[..., Any]:
-    """The function of a name that another package provides.
+    """Return the function with this name that another package provides.
 
     Raises:
         ConfigurationError: there is none, or the entry point leads to something else.
@@ -142,7 +142,7 @@ def function(name: str) -> Callable[..., Any]:
 
 
 def able(kind: str, needs: frozenset[str]) -> tuple[str, ...]:
-    """The vendors of a kind with all of these capabilities."""
+    """Return the names of the vendors of a kind that have all of these capabilities."""
     classes = ((name, vendor_class(name)) for name in vendor_names())
     return tuple(
         name for name, vendor in classes if kind in vendor.kinds and needs <= vendor.capabilities

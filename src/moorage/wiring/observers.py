@@ -1,4 +1,4 @@
-"""Observers that wrap those of a host."""
+"""The observers of a host, as managers notify them."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _REPORT_INTERVAL: Final = 1_000_000_000
 
 
 class Observers:
-    """The observers of a manager, which are notified one after another.
+    """Passes each event to the observers of a manager, one after another.
 
     An observer receives no events of the calls that it makes while it handles an event, or one that
     calls the manager it observes would never come to an end.
@@ -81,7 +81,7 @@ class Observers:
         return bool(self._wishes)
 
     def tell(self, event: Event, then: Event | None = None) -> None:
-        """Pass an event, and the one after it, to the observers that take its class.
+        """Pass an event, and a second one if given, to the observers that take its class.
 
         An observer that raises is reported to the others, and changes nothing else.
         """
@@ -110,7 +110,7 @@ class Observers:
             thread_state.frame = outer_frame
 
     def traced(self, request: Request, event: AttemptStarted) -> Request:
-        """Return a request with the headers that the observers add to it.
+        """Return a request with the trace headers that the observers add.
 
         A header that the request already has is not replaced. An observer that fails adds nothing.
         """
@@ -156,13 +156,13 @@ class Observers:
 
 
 class _NotifiedFrame(threading.local):
-    """The frame of the observer that is notified now in this thread, if any."""
+    """The observer that this thread is notifying now, if any."""
 
     frame: _Frame | None = None
 
 
 class _Audiences(dict[type[Event], "tuple[Observer, ...]"]):
-    """The observers of each class of events, found when such an event is first emitted."""
+    """The observers for each class of events, worked out when its first event is emitted."""
 
     def __init__(self, wishes: Iterable[_Wish]) -> None:
         super().__init__()
@@ -185,7 +185,7 @@ _Frame: TypeAlias = "list[Any]"
 
 
 def _is_inside(frame: _Frame | None, observer: Observer) -> bool:
-    """Return whether an observer is handling an event further out in this thread."""
+    """Return whether this thread is already inside a call of this observer."""
     while frame is not None:
         if frame[0] is observer:
             return True
@@ -202,7 +202,7 @@ def _is_no_failure(event: Event) -> bool:
 
 
 def _wishes(observer: Observer) -> tuple[tuple[type[Event], ...], bool]:
-    """The classes of events that an observer takes, and whether it takes failures only."""
+    """Return the classes of events that an observer takes, and whether only failures."""
     # Read statically first, because a stand-in may have every attribute that it is asked for.
     plain_observer = getattr(observer, "__func__", observer)
     kinds: Any = (Event,)
@@ -220,13 +220,13 @@ def _wishes(observer: Observer) -> tuple[tuple[type[Event], ...], bool]:
 
 
 class UnobservedFailure:
-    """Warns, once per error, of a failed observer whose failure no other observer received."""
+    """Warns, once per kind of error, if no observer could receive the failure of another one."""
 
     def __init__(self) -> None:
         self._warned: set[tuple[str, str]] = set()
 
     def __call__(self, failed: ObserverFailed) -> None:
-        """Warn, unless this observer has failed in this way before."""
+        """Warn about a failed observer, unless it has failed in this way before."""
         failure = failed.observer, failed.error
         if failure in self._warned:
             return
@@ -264,7 +264,7 @@ class LogObserver:
         self.tell: Callable[[Event], None] = _ignore
 
     def __call__(self, event: Event) -> None:
-        """Write the entry of a finished call."""
+        """Write the log entry of a call that finished."""
         facts = facts_of(event)
         if facts is not None:
             identity = facts[0]
@@ -277,7 +277,7 @@ class LogObserver:
             self._report(event, None if facts is None else facts[2])
 
     def _report(self, event: Event, now: int | None) -> None:
-        """Notify the observers of lost entries; `now` is in nanoseconds of the local clock."""
+        """Notify the observers of log entries that were lost, at a time of the local clock."""
         last_report = self._reported_at
         if (
             now is not None
@@ -296,7 +296,7 @@ class LogObserver:
 
 
 def _current_trace() -> str | None:
-    """The id of the trace in the caller's context, if the caller uses OpenTelemetry."""
+    """Return the id of the current OpenTelemetry trace; empty without one."""
     # Never imported here: a caller that has a trace has imported it.
     current_span = getattr(sys.modules.get("opentelemetry.trace"), "get_current_span", None)
     context = None if current_span is None else current_span().get_span_context()
@@ -304,4 +304,4 @@ def _current_trace() -> str | None:
 
 
 def _ignore(_: Event, /) -> None:
-    """Ignore an event, before the observers are known."""
+    """Ignore an event that is emitted before the observers are set."""

@@ -1,4 +1,4 @@
-"""Checks the host's ports: synchronous ones for managers, asynchronous ones for async managers."""
+"""Checks of the host's ports: synchronous for managers, asynchronous for async managers."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ _PLAIN: Final = {
 
 
 def check_sync_or_async(ports: Ports, *, is_async: bool) -> None:
-    """Refuse, by name, a synchronous port for an asynchronous manager, and the reverse."""
+    """Refuse a synchronous port for an asynchronous manager, and the reverse."""
     for name, verbs in _AWAITED.items():
         port = getattr(ports, name)
         if port is not None:
@@ -169,7 +169,7 @@ def check_sync_or_async(ports: Ports, *, is_async: bool) -> None:
 
 
 def check_verb(port: object, name: str, verb: str) -> None:
-    """Refuse a port that lacks a verb, by name."""
+    """Refuse a port that lacks one of its methods."""
     if not callable(getattr(port, verb, None)):
         raise ConfigurationError(
             f"{type(port).__name__} has no `{verb}`.",

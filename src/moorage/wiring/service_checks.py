@@ -31,7 +31,7 @@ _OF_HUBS: Final = "Name a durable store, such as state.url = 'sqlite:///moorage.
 def check_steps(
     services: Iterable[Service], http: object, places: Mapping[str, str] = _NOWHERE
 ) -> None:
-    """Refuse a bound for a step of an attempt that the HTTP client cannot keep."""
+    """Refuse a time limit for one step of an attempt that the HTTP client cannot observe."""
     missing_steps: frozenset[str] = getattr(http, "lacks", frozenset())
     if not missing_steps:
         return
@@ -52,7 +52,7 @@ def check_steps(
 def check_money(
     services: Iterable[Service], claims: object, places: Mapping[str, str] = _NOWHERE
 ) -> None:
-    """Refuse to keep the keys of a service that moves money where a crash loses them."""
+    """Refuse a store that loses keys in a crash, for a service that moves money."""
     if getattr(claims, "durable", True):
         return
     name = type(claims).__name__.removeprefix("Async")
@@ -68,7 +68,7 @@ def check_money(
 
 
 def check_tls(services: Iterable[Service], places: Mapping[str, str] = _NOWHERE) -> None:
-    """Refuse a service that moves money and would be called without TLS, but on this machine."""
+    """Refuse to call a service that moves money without TLS, except on this machine."""
     for service in services:
         if service.moves_money and is_exposed(service):
             raise ConfigurationError(
@@ -91,7 +91,7 @@ def report_unverified_tls(wired: WiredCore) -> None:
 
 
 def is_exposed(service: Service) -> bool:
-    """Return whether requests of a service leave this machine without TLS."""
+    """Return whether requests to a service leave this machine without TLS."""
     service_urls = () if service.base_url is None else (service.base_url,)
     return any(
         map(leaves_in_clear, (*service_urls, *(region.base_url for region in service.regions)))

@@ -1,4 +1,4 @@
-"""A store of shared state from a URL, as configurations and command lines name it."""
+"""Stores that are opened by a URL, as in configurations and on command lines."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ _SERVED: Final[dict[str, Callable[..., Any]]] = {}
 
 
 def serve(scheme: str, make: Callable[..., Any]) -> None:
-    """Register a scheme of URLs that leads to a store of the host.
+    """Register a URL scheme for stores that the host provides.
 
     Args:
         scheme: what stands before `://`; those that are known here already stay as they are.
@@ -68,7 +68,7 @@ def serve(scheme: str, make: Callable[..., Any]) -> None:
 
 @refusing
 def open_storage(url: str, **options: Any) -> Any:
-    """The synchronous store of shared state that `url` names.
+    """Open the synchronous store of shared state that `url` names.
 
     Args:
         url: `memory:`, `sqlite:///a/file.db` (with four slashes for an absolute path), a URL of
@@ -122,7 +122,7 @@ def _open_store(url: str, prefix: str, options: dict[str, Any]) -> Any:
 
 
 def _serving(scheme: str) -> Callable[..., Any] | None:
-    """The function that gives a store for URLs of a scheme: of the host, or of an entry point."""
+    """Return the function that opens stores for a URL scheme, of the host or an entry point."""
     if scheme in _SERVED:
         return _SERVED[scheme]
     point = installed(GROUP).get(scheme)
@@ -131,7 +131,7 @@ def _serving(scheme: str) -> Callable[..., Any] | None:
 
 @refusing
 def open_tenants(url: str, keys: Secret, **options: Any) -> Any:
-    """The synchronous store of tenants that `url` names.
+    """Open the synchronous store of tenants that `url` names.
 
     Args:
         url: `sqlite:///a/file.db`, or a URL of a database such as `postgresql://host/name`.
@@ -177,7 +177,7 @@ def _opened_tenants(url: str, keys: Secret, prefix: str, options: dict[str, Any]
 
 @refusing
 def open_inbox(url: str, **options: Any) -> Any:
-    """The store of webhooks that `url` names, for `WebhookInbox`.
+    """Open the store of webhooks that `url` names, for `WebhookInbox`.
 
     Args:
         url: `memory:`, `sqlite:///a/file.db`, or a URL of a database such as
@@ -210,7 +210,7 @@ def aopen_outbox(url: str, **options: Any) -> Any:
 
 @refusing
 def open_log(url: str, **options: Any) -> Any:
-    """The integration log that `url` names, for the `log=` of a hub or a manager.
+    """Open the integration log that `url` names, for the `log=` of a hub or a manager.
 
     Args:
         url: `memory:`, `sqlite:///a/file.db`, or a URL of a database such as
@@ -233,7 +233,7 @@ def aopen_log(url: str, **options: Any) -> Any:
 
 @refusing
 def open_audit(url: str, **options: Any) -> Any:
-    """The store that `url` names, for an `AuditTrail`.
+    """Open the store that `url` names, for an `AuditTrail`.
 
     Args:
         url: `sqlite:///file.db`, `file:///var/log/file.jsonl` (an absolute path; `file:file.jsonl`
@@ -260,7 +260,7 @@ def open_audit(url: str, **options: Any) -> Any:
 
 @refusing
 def open_metrics(url: str, **options: Any) -> Any:
-    """The figures about calls that `url` names, an observer for `observers=` and a `Metrics`.
+    """Open the metrics that `url` names, as an observer for `observers=` and to query them.
 
     Args:
         url: `memory:`, `sqlite:///a/file.db`, or a URL of a database such as
@@ -312,7 +312,7 @@ def _opened_table(url: str, prefix: str, called: str, home: str, options: dict[s
 
 @refusing
 def open_credentials(url: str, keys: Secret | None = None, **options: Any) -> Any:
-    """The synchronous credential provider that `url` names.
+    """Open the synchronous credential provider that `url` names.
 
     Args:
         url: `environment:` for variables such as MOORAGE_CREDENTIAL_VAT, `file:///etc/file.toml`
@@ -382,7 +382,7 @@ def is_sealed(url: str) -> bool:
 
 @refusing
 def sqlite_path(url: str) -> str | None:
-    """The path of the file that a `sqlite:///` URL names, percent-decoded; None if it is none."""
+    """Return the file path in a `sqlite:///` URL, percent-decoded; None for another URL."""
     if not url.startswith(_SQLITE) or len(url) == len(_SQLITE):
         return None
     return unquote(url.removeprefix(_SQLITE))
@@ -406,7 +406,7 @@ def file_path(url: str) -> str | None:
 
 @contextmanager
 def _errors_at(path: str) -> Generator[None]:
-    """Call the place of a URL that is refused as a configuration does."""
+    """A context manager that adds the URL's place in the configuration to errors."""
     try:
         yield
     except ConfigurationError as error:

@@ -1,4 +1,4 @@
-"""The shared state of a core, its fallback, and a separate store for keys."""
+"""The stores of a core: the shared state, its fallback, and a separate store for keys."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def sync_store_verbs(state: Any) -> dict[str, Any]:
-    """The functions of a synchronous store, which raise only errors of moorage."""
+    """Return the methods of a synchronous store, which raise only errors of moorage."""
     execute, post, is_waiting = timed(state.execute, 1), state.post, not _is_memory(state)
     if is_waiting:
         execute, post = guarded(execute, store_broke), without_errors(post)
@@ -50,7 +50,7 @@ def with_stores(
     state: Any,
     verbs: Callable[[Any], dict[str, Any]],
 ) -> tuple[Core, Any]:
-    """The core with fallbacks for unavailable stores, and with its store of keys."""
+    """Return the core with its stores for state and keys, each with a fallback."""
     is_async = verbs is async_store_verbs
     if ports.claims is None or ports.claims is ports.state:
         renewals = claim_renewals(core, state, ports.clock, is_async=is_async)
@@ -69,7 +69,7 @@ def with_stores(
 
 
 def _may_hold_bytes(core: Core, claims: Any) -> bool:
-    """Return whether the store of claims may hold the bytes of requests.
+    """Return whether the store of keys may hold the bytes of requests.
 
     Memory may, since they never leave the process. If a cipher seals the answers, requests are not
     to be readable there either.
@@ -78,7 +78,7 @@ def _may_hold_bytes(core: Core, claims: Any) -> bool:
 
 
 def _with_fallback(core: Core, name: str, state: Any, clock: Any) -> Core:
-    """The core, which continues without its store while that is unavailable."""
+    """Return the core with a fallback, which it uses while its store is unavailable."""
     if _is_memory(state):
         return core
     local_store = LazyAdapter(lambda: memory_storage(clock))
@@ -97,7 +97,7 @@ def _with_fallback(core: Core, name: str, state: Any, clock: Any) -> Core:
 
 
 def _with_claims_apart(core: Core, claims: Core) -> Core:
-    """A core that keeps claims in a separate store."""
+    """Return a core that keeps idempotency keys in a separate store."""
 
     async def execute(command: Any, timeout: float | None) -> Any:
         return await (claims if command.durable else core).execute(command, timeout)
@@ -127,7 +127,7 @@ def sync_and_async_store(storage: Any, clock: Any) -> tuple[Any, Any]:
 
 
 def _is_memory(state: object) -> bool:
-    """Return whether this is the store in memory, which never waits or raises foreign errors."""
+    """Return whether a store is the one in memory, which never waits or raises foreign errors."""
     memory = sys.modules.get("moorage.adapters.state.memory")
     return memory is not None and isinstance(
         state, (memory.MemoryStorage, memory.AsyncMemoryStorage)

@@ -1,4 +1,4 @@
-"""Adapts the host's tenant store for flows."""
+"""The methods of the host's tenant store, as flows call them."""
 
 from __future__ import annotations
 
