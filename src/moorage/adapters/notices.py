@@ -1,4 +1,4 @@
-"""Warnings for the operator of a process about problems that do not fail a call."""
+"""Warnings to the operator of a process about problems that make no call fail."""
 
 from __future__ import annotations
 

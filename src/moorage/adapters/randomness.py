@@ -1,4 +1,4 @@
-"""Ids and randomness from the operating system."""
+"""Ids and random numbers from the operating system."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class UlidIds:
         return self._id_at(time.time_ns() // 1_000_000)
 
     def at(self, moment: datetime) -> str:
-        """Make an id of a moment in the past, which sorts among the ids that were made then."""
+        """Return an id for a moment in the past, which sorts among the ids of that moment."""
         return self._id_at(max(0, (moment - _EPOCH) // _MILLISECOND))
 
     def _id_at(self, milliseconds: int) -> str:

@@ -1,4 +1,4 @@
-"""Fixed secrets of webhooks, and new ones."""
+"""Secrets of webhooks that never change, and the generation of new ones."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SecretsInput: TypeAlias = "Secret | str | bytes | Iterable[Secret | str | bytes]
 
 
 def read_secrets(secrets_input: Any) -> tuple[Secret, ...]:
-    """Return one or several secrets as a tuple; empty if there is none or if one is invalid.
+    """Return the secrets in an argument as a tuple; empty if any of them is invalid.
 
     It never raises, because the frame of the caller contains the secrets in plain text.
     """
@@ -34,7 +34,7 @@ def read_secrets(secrets_input: Any) -> tuple[Secret, ...]:
 
 
 def no_secrets() -> ConfigurationError:
-    """Return the error for a missing or empty secret."""
+    """Return the error for a missing or empty webhook secret."""
     return ConfigurationError(
         "A webhook secret is unset, empty, or white space: it would accept any sender.",
         path="webhook_secrets",
@@ -49,7 +49,7 @@ def generate_webhook_secret() -> str:
 
 @careful
 class StaticWebhookSecrets:
-    """Fixed secrets by tenant; `None` is for webhooks without a tenant.
+    """Webhook secrets that never change, by tenant; `None` is for webhooks without a tenant.
 
     Args:
         secrets: the secrets of each tenant, the newest first.
@@ -64,7 +64,7 @@ class StaticWebhookSecrets:
             raise no_secrets()
 
     def get(self, name: str, tenant: str | None, _: str | None, /) -> tuple[Secret, ...]:
-        """Return the secrets of a tenant."""
+        """Return the webhook secrets of a tenant."""
         secrets = self._secrets.get(tenant)
         if secrets is not None:
             return secrets
@@ -75,7 +75,7 @@ class StaticWebhookSecrets:
         )
 
     def kept(self, tenant: str | None) -> tuple[Secret, ...]:
-        """Return the fixed secrets of a tenant; empty if it has none."""
+        """Return the unchanging secrets of a tenant; empty if it has none."""
         return self._secrets.get(tenant, ())
 
 
@@ -87,5 +87,5 @@ class AsyncStaticWebhookSecrets:
         self._static = StaticWebhookSecrets(secrets)
 
     async def get(self, name: str, tenant: str | None, key_id: str | None, /) -> tuple[Secret, ...]:
-        """Return the secrets of a tenant."""
+        """Return the webhook secrets of a tenant."""
         return self._static.get(name, tenant, key_id)

@@ -1,4 +1,4 @@
-"""The tables of an audit trail: their SQL, and their operations on any database.
+"""The tables of an audit trail: their SQL statements, and the operations that run them.
 
 One table has the records, and another the head: a single row, whose lock makes appending processes
 wait for each other. Every statement has `?` as the placeholder of its values, which is replaced by
@@ -58,7 +58,7 @@ _INDEXES: Final = (
 
 @attrs.frozen
 class AuditSql:
-    """The statements about the tables of an audit trail.
+    """The SQL statements for the tables of an audit trail.
 
     Attributes:
         kind: `sqlite`, `postgresql` or `mysql`.
@@ -73,7 +73,7 @@ class AuditSql:
     heads: str
 
     def definitions(self, *, mariadb: bool = True) -> tuple[TableDefinition, ...]:
-        """Return the definitions of the tables, first that of the records."""
+        """Return the definitions of the trail's tables; the first is the table of the records."""
         options = collated(self.kind, mariadb=mariadb)
         columns = {_RENAMED.get(name, name): kind for name, kind in _COLUMNS.items()}
         head_columns = {
@@ -90,13 +90,13 @@ class AuditSql:
 
     @property
     def insert(self) -> str:
-        """Adds a record."""
+        """The statement that inserts a record."""
         marks = ", ".join("?" * len(_NAMES))
         return f"INSERT INTO {self.table} ({', '.join(_NAMES)}) VALUES ({marks})"  # noqa: S608 - quoted names; values are parameters
 
     @property
     def begin(self) -> str:
-        """Adds the head of an empty chain, or locks the existing one in MariaDB and MySQL."""
+        """The statement that inserts the head of an empty chain, or locks the existing head."""
         insert = (
             f"INSERT INTO {self.heads} (id, number, hash, sealed) VALUES (1, 0, '{GENESIS}', 0)"  # noqa: S608 - quoted names; values are parameters
         )
@@ -106,7 +106,7 @@ class AuditSql:
         return f"{insert} ON CONFLICT DO NOTHING"
 
     def head(self, *, locked: bool) -> str:
-        """Return the query of the head."""
+        """Return the query for the head of the chain."""
         lock = " FOR UPDATE" if locked and self.kind != "sqlite" else ""
         return f"SELECT number, hash, sealed FROM {self.heads} WHERE id = 1{lock}"  # noqa: S608 - quoted names; values are parameters
 
@@ -121,7 +121,7 @@ class AuditSql:
         return f"SELECT number, hash FROM {self.table} ORDER BY number DESC LIMIT 1"  # noqa: S608 - quoted names; values are parameters
 
     def find(self, where: Sequence[str], order: str) -> str:
-        """Return the query of matching records."""
+        """Return the query for matching records."""
         names = ", ".join(_NAMES)
         return f"SELECT {names} FROM {self.table}{all_of(where)} ORDER BY number {order} LIMIT ?"  # noqa: S608 - quoted names; values are parameters
 
@@ -141,7 +141,7 @@ class AuditTable:
         execute: Execute,
         build: Callable[[AuditHead], tuple[Sequence[AuditRecord], AuditHead]],
     ) -> tuple[Sequence[AuditRecord] | None, AuditHead]:
-        """Continue the chain, and return the new records and the end that they continue.
+        """Append new records to the chain; return them, and the head that they continue.
 
         There are no new records if the last record is not the one that the head names.
         """
@@ -169,7 +169,7 @@ class AuditTable:
         return AuditHead(*heads.rows[0]) if heads.rows else AuditHead()
 
     async def following(self, execute: Execute, number: int | None) -> list[AuditRecord]:
-        """Return some of the records after a number; None starts at the first record."""
+        """Return some of the records after a number; None stands for the beginning of the chain."""
         last_number = _BEFORE_ALL if number is None else number
         (page_result,) = await execute(
             (self._sql.find(["number > ?"], "ASC"), (last_number, _PAGE))
@@ -191,7 +191,7 @@ def _row(record: AuditRecord) -> list[Value]:
 
 
 def _record(row: Sequence[Any]) -> AuditRecord:
-    """Return the record of a row; in SQLite its values may have any type."""
+    """Return the record in a row of the table."""
     number, at, act, subject, actor, reason, value_before, value_after, previous_hash, digest = row
     return AuditRecord(
         number=_integer(number),
@@ -212,7 +212,7 @@ def _integer(value: Any) -> int:
 
 
 def _conditions_of(query: AuditQuery) -> tuple[list[str], list[Value]]:
-    """Return the conditions of a query, and their values."""
+    """Return the conditions of a query as SQL, and the values for their placeholders."""
     conditions: list[tuple[str, Value | None]] = [
         ("subject = ?", query.subject),
         ("actor = ?", query.actor),

@@ -22,7 +22,7 @@ TABLE: Final = "audit"
 
 
 class Run(Protocol):
-    """Runs an operation in its own transaction; repeats it only if it surely changed nothing."""
+    """Runs a function in a transaction of its own; repeats it only if it changed nothing."""
 
     def __call__(self, work: Callable[[Execute], Coroutine[Any, Any, A]], /) -> A: ...
 
@@ -40,7 +40,7 @@ class TableTrail:
     def append(
         self, build: Callable[[AuditHead], tuple[Sequence[AuditRecord], AuditHead]], /
     ) -> Sequence[AuditRecord]:
-        """Continue the chain with the records that `build` makes from its end.
+        """Append records to the chain; `build` makes them from the current end of the chain.
 
         Raises:
             StorageUnavailable: the database is not available.
@@ -56,7 +56,7 @@ class TableTrail:
         return self._run(self._table.head)
 
     def records(self) -> Iterator[AuditRecord]:
-        """Yield all records by their numbers, read in pages."""
+        """Yield all records in the order of their numbers; they are read page by page."""
         number: int | None = None
         while page := self._run(partial(self._table.following, number=number)):
             yield from page

@@ -70,7 +70,7 @@ class FileAudit:
     def append(
         self, build: Callable[[AuditHead], tuple[Sequence[AuditRecord], AuditHead]], /
     ) -> Sequence[AuditRecord]:
-        """Continue the chain with the records that `build` makes from its end.
+        """Append records to the chain; `build` makes them from the current end of the chain.
 
         Raises:
             StorageUnavailable: the file cannot be written.
@@ -93,7 +93,7 @@ class FileAudit:
             return records
 
     def head(self) -> AuditHead:
-        """Return the end of the chain; records that continue from the stored head belong to it."""
+        """Return the end of the chain, including records written after the stored head."""
         with self._translating_errors():
             stored_head = self._stored_head()
             return _end_of(self._path, stored_head)[0] or stored_head
@@ -186,7 +186,7 @@ def record_of(line: bytes) -> AuditRecord:
 
 
 def _end_of(path: Path, stored: AuditHead) -> tuple[AuditHead | None, int]:
-    """The end of the chain, and the size of the complete lines in bytes.
+    """Return the end of the chain in a file, and the size of its complete lines in bytes.
 
     The end is None if the record that the head names is not there, or others do not continue it.
     """

@@ -1,4 +1,4 @@
-"""Responses cached in the memory of one process: the default cache.
+"""A cache of responses in the memory of one process, which is the default.
 
 1. It never takes more than it was given, in entries and in bytes: what was used longest ago goes
    first.
@@ -29,7 +29,7 @@ _NAME: Final = 256
 
 
 class _KeptEntry(NamedTuple):
-    """A cached entry: the number of the change, its times of storage and expiry, and its size."""
+    """A cached entry, with its size and the times at which it was stored and expires."""
 
     change: int
     since: int
@@ -135,7 +135,7 @@ class MemoryCache:
             self._lost = max(self._lost, self._take(next(iter(self._kept))))
 
     def _take(self, key: str) -> int:
-        """Remove the answers under a key, and return the number of the change that stored them."""
+        """Remove the answers under a key; return the number of the change that had stored them."""
         removed_answers = self._kept.pop(key, None)
         if removed_answers is None:
             return 0

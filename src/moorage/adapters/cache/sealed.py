@@ -1,4 +1,4 @@
-"""Encrypted answers in a store of shared state, for all processes that use it.
+"""A cache of encrypted answers in a store of shared state, for all processes that use it.
 
 Any store serves. Give the cache one of its own (another prefix, file or database), so that kept
 answers take no room that circuits and keys need.
@@ -26,7 +26,7 @@ _CIPHER: Final = ("seal", "open")
 
 
 class _Sealing:
-    """The steps before and after an operation of the store, synchronous and asynchronous."""
+    """The encryption and decryption that the synchronous and asynchronous cache share."""
 
     def __init__(self, storage: Any, cipher: Any) -> None:
         for port, operations, name in ((storage, _STORAGE, "storage"), (cipher, _CIPHER, "cipher")):
@@ -95,7 +95,7 @@ class SealedCache(_Sealing):
         return was_stored
 
     def forget(self, key: str, /, timeout: float | None = None) -> None:
-        """Delete the answers under a key, leaving only a short trace."""
+        """Delete the answers under a key, and leave a marker against late writers."""
         self._execute(Forget(key), timeout)
 
 
@@ -131,5 +131,5 @@ class AsyncSealedCache(_Sealing):
         return was_stored
 
     async def forget(self, key: str, /, timeout: float | None = None) -> None:
-        """Delete the answers under a key, leaving only a short trace."""
+        """Delete the answers under a key, and leave a marker against late writers."""
         await self._execute(Forget(key), timeout)

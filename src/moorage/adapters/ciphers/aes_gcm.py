@@ -34,7 +34,7 @@ _NONCE_ENDS: Final = HEADER_BYTES + NONCE_BYTES
 
 
 def generate_keys(older: KeyRing | None = None) -> KeyRing:
-    """Return a ring with a new key for sealing; the keys of an older ring only open."""
+    """Return a key ring with a new key that encrypts; the keys of an older ring only decrypt."""
     key = Secret(os.urandom(KEY_BYTES))
     return KeyRing([(1, key)]) if older is None else older.with_new(key)
 
@@ -67,7 +67,7 @@ class AesGcmCipher:
         raise TypeError("A cipher cannot be pickled, because it holds keys.")
 
     def seal(self, plain: bytes, about: bytes, /) -> bytes:
-        """Encrypt bytes, bound to `about`."""
+        """Encrypt bytes for the context `about`, without which they cannot be decrypted."""
         if isinstance(plain, bytes) and isinstance(about, bytes) and len(plain) <= LONGEST:
             nonce = os.urandom(NONCE_BYTES)
             return self._header + nonce + self._seal(nonce, plain, self._header + about)
@@ -79,7 +79,7 @@ class AesGcmCipher:
         )
 
     def open(self, sealed: bytes, about: bytes, /) -> bytes:
-        """Decrypt bytes that were sealed with the same `about`."""
+        """Decrypt bytes that were encrypted for the same context `about`."""
         begin = sealed[:HEADER_BYTES]
         opener = self._openers.get(begin)
         if opener is None:
@@ -95,5 +95,5 @@ class AesGcmCipher:
             ) from None
 
     def needs_rotation(self, sealed: bytes, /) -> bool:
-        """Return whether the data was sealed with an older key than the current one."""
+        """Return whether the data was encrypted with an older key than the current one."""
         return sealed[:HEADER_BYTES] != self._header

@@ -1,1 +1,1 @@
-"""The system's clocks, and waiting."""
+"""The system's clocks, and ways to wait."""

@@ -1,4 +1,4 @@
-"""The system's clocks, and waiting by blocking a thread."""
+"""The system's clocks, and a sleeper that blocks its thread."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _MAX_SLEEP: Final = 86_400.0  # `time.sleep` refuses longer times
 
 
 def boot_clock(number: int | None) -> Callable[[], int]:
-    """Return the nanosecond clock with this number, or the monotonic clock without one.
+    """Return the system's clock with this number, in nanoseconds; without one the monotonic clock.
 
     It is implemented in C only, because every call reads it several times.
     """
@@ -32,7 +32,7 @@ def boot_clock(number: int | None) -> Callable[[], int]:
 
 
 class SystemClock:
-    """The system's clocks; if there is a boot clock, durations include the time in standby."""
+    """The system's clocks; durations include the machine's time in standby where possible."""
 
     def __init__(self) -> None:
         self.nanoseconds = boot_clock(getattr(time, "CLOCK_BOOTTIME", None))
@@ -40,12 +40,12 @@ class SystemClock:
 
 
 class ThreadSleeper:
-    """Blocks the calling thread."""
+    """Waits by blocking the calling thread."""
 
     __slots__ = ()
 
     def sleep(self, seconds: float, /) -> None:
-        """Wait at least this long; an exception of a signal handler ends the wait."""
+        """Wait at least this long; an exception from a signal handler ends the wait."""
         end = time.monotonic_ns() + ceil(min(seconds, _FOREVER) * _SECOND)
         while (remaining_nanoseconds := end - time.monotonic_ns()) > 0:
             time.sleep(min(remaining_nanoseconds / _SECOND, _MAX_SLEEP))

@@ -13,12 +13,12 @@ _MAX_SLEEP: Final = 86_400.0
 
 
 class AsyncioSleeper:
-    """Suspends the calling task, in whichever event loop it runs."""
+    """Waits by suspending the calling task, in whichever event loop it runs."""
 
     __slots__ = ()
 
     async def sleep(self, seconds: float, /) -> None:
-        """Wait at least this long; other tasks run even if it is zero."""
+        """Wait at least this long; other tasks run meanwhile, even if the time is zero."""
         remaining_nanoseconds = ceil(min(max(seconds, 0), _FOREVER) * _SECOND)
         end = time.monotonic_ns() + remaining_nanoseconds
         while True:

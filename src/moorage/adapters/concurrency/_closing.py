@@ -1,4 +1,4 @@
-"""Context managers of objects that are closed."""
+"""Base classes for objects that can be closed by a `with` block."""
 
 from __future__ import annotations
 

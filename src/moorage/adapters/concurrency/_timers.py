@@ -43,7 +43,7 @@ class Bound:
 
 
 class _Wheel:
-    """The timeouts of one event loop."""
+    """The timeouts of one event loop, grouped by their durations."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
@@ -52,7 +52,7 @@ class _Wheel:
         self._timer: asyncio.TimerHandle | None = None
 
     def bucket(self, seconds: float) -> set[Bound]:
-        """Return the timeouts that expire after this number of seconds."""
+        """Return the group of timeouts that last this number of seconds."""
         tick = int((self.loop.time() + seconds) * _TICKS_PER_SECOND) + 1
         bucket = self._buckets.get(tick)
         if bucket is None:
@@ -68,7 +68,7 @@ class _Wheel:
         self._timer = self.loop.call_at(self._ticks[0] / _TICKS_PER_SECOND, self._expire)
 
     def _expire(self) -> None:
-        """Cancel the tasks of expired timeouts, and set the timer for the next bucket in use."""
+        """Cancel the tasks whose timeout has expired, and set the timer for the next ones."""
         now, ticks, buckets = int(self.loop.time() * _TICKS_PER_SECOND), self._ticks, self._buckets
         self._timer = None
         while ticks and (ticks[0] <= now or not buckets[ticks[0]]):
@@ -87,7 +87,7 @@ _thread_state: Final = _ThreadState()
 
 
 def bound_here(seconds: float) -> Bound | None:
-    """Start a timeout of the running task; return None without a task of asyncio."""
+    """Start a timeout for the running task; return None where no asyncio task runs."""
     try:
         loop = get_running_loop()
     except RuntimeError:

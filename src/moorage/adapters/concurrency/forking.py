@@ -1,4 +1,4 @@
-"""Hooks for forks: pause objects before a fork, and restart them in the child."""
+"""Hooks for forks: objects pause before a fork, go on after it, and start anew in the child."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _inherited: Final[set[str]] = set()
 
 
 def in_child(owner: Owner, start: Callable[[Owner], None]) -> None:
-    """Call `start(owner)` in every child forked from now on, as long as `owner` lives."""
+    """Call `start(owner)` in every process forked from now on, as long as `owner` exists."""
     _listen()
     _owners[owner] = start
 
@@ -63,7 +63,7 @@ def start_afresh() -> None:
 
 
 def inherited(module: str) -> bool:
-    """Return whether a module was loaded already when this process was forked.
+    """Return whether a module had been imported before this process was forked.
 
     A library with its own threads lost them in the fork, with the locks that they held. Forks
     before the import of this module, and forks outside Python, are not known.
@@ -72,7 +72,7 @@ def inherited(module: str) -> bool:
 
 
 def inherit(modules: Iterable[str]) -> None:
-    """Record the modules that were loaded, as in a child that was just forked."""
+    """Record the imported modules, as in a child process that was just forked."""
     _inherited.update(modules)
 
 

@@ -38,7 +38,7 @@ class _Outcome(Generic[Result]):
 
 
 def daemon(run: Callable[[], None]) -> bool:
-    """Run in a daemon thread; return False if the system cannot start one."""
+    """Run a function in a daemon thread; return False if the system cannot start a thread."""
     try:
         Thread(target=run, daemon=True).start()
     except RuntimeError:
@@ -96,7 +96,7 @@ class ThreadGather:
         stagger: float,
         good: Callable[[Result], bool],
     ) -> Result:
-        """Run steps until one is good, one every `stagger` seconds or when none is running."""
+        """Start a step every `stagger` seconds until the result of one is good."""
         if not steps:
             raise InvalidData("There is no step to run.", field="steps")
         waiting_steps = deque(steps)

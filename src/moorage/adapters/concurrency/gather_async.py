@@ -63,7 +63,7 @@ class AsyncioGather:
         stagger: float,
         good: Callable[[Result], bool],
     ) -> Result:
-        """Run steps until one is good, one every `stagger` seconds or when none is running."""
+        """Start a step every `stagger` seconds until the result of one is good."""
         if not steps:
             raise InvalidData("There is no step to run.", field="steps")
         try:

@@ -1,4 +1,4 @@
-"""A thread that repeats some work, as long as there is work to do."""
+"""A thread that repeats a job for as long as there is something to do."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _running_heartbeats: Final[WeakSet[Heartbeat]] = WeakSet()
 
 
 class Heartbeat:
-    """Repeats some work in its own thread at an interval, while `has_work` returns True.
+    """Repeats a job at an interval in its own thread, while `has_work` returns True.
 
     The thread starts with the first `wake` and ends when there is nothing to do, so an idle process
     has no such thread. It does not keep the process alive, and a forked child starts without it.
@@ -57,7 +57,7 @@ class Heartbeat:
         self._thread: Thread | None = None
 
     def able(self) -> bool:
-        """Return whether the work can run here at all."""
+        """Return whether background threads can run in this process."""
         return True
 
     def wake(self) -> None:
@@ -78,7 +78,7 @@ class Heartbeat:
                     self._thread = None
 
     def stop(self) -> None:
-        """Stop the thread after its current work."""
+        """Stop the thread once its current job is done."""
         self._stop.set()
         thread = self._thread
         if thread is not None and thread.is_alive():
@@ -119,6 +119,6 @@ def _at_exit() -> None:
 
 
 def stop_all() -> None:
-    """Stop every thread before the interpreter ends, as its work could not finish."""
+    """Stop all job threads before the interpreter ends, because their jobs could not finish."""
     for heartbeat in list(_running_heartbeats):
         heartbeat.stop()

@@ -1,4 +1,4 @@
-"""A timer of an event loop that repeats some work, as long as there is work to do."""
+"""A timer of an event loop that repeats a job for as long as there is something to do."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class AsyncHeartbeat:
-    """Repeats some work at an interval in each event loop, while `has_work` returns True.
+    """Repeats a job at an interval in each event loop, while `has_work` returns True.
 
     The first `wake` in a loop sets the timer, which is not set again when there is nothing to do.
     It does not keep a loop running.
@@ -45,7 +45,7 @@ class AsyncHeartbeat:
         self._tasks: set[Task[None]] = set()
 
     def able(self) -> bool:
-        """Return whether the work can run here; loops of other libraries have no such timers."""
+        """Return whether the job can run here; only asyncio's event loops have such timers."""
         try:
             asyncio.get_running_loop()
         except RuntimeError:
@@ -53,7 +53,7 @@ class AsyncHeartbeat:
         return True
 
     def wake(self) -> None:
-        """Set the timer of the running loop, unless it is set."""
+        """Set the timer of the running event loop, unless it is set."""
         if not self.able():
             return
         loop = asyncio.get_running_loop()

@@ -1,4 +1,4 @@
-"""Named locks with several slots, for threads."""
+"""Named semaphores for threads."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from moorage.adapters.concurrency.places import INSIDE, WAITING, Places, Waiter
 
 
 class ThreadLocks:
-    """Named locks with several slots for threads, given in order of arrival.
+    """Named semaphores for threads; waiting threads get a slot in the order of their arrival.
 
     `enter` takes a slot if one is free and nobody waits for it. Unused names take no memory, and
     in a forked child all slots are free.
@@ -23,13 +23,13 @@ class ThreadLocks:
     def acquire(
         self, name: str, holder: object, /, *, places: int, queue: int, timeout: float
     ) -> bool:
-        """Take a slot of `name`; return False if none became free in time."""
+        """Take a slot of the semaphore `name`; return False if none became free in time."""
         return self._places.enter(name, holder, places) or (
             timeout > 0 and self._wait(name, holder, places, queue, timeout)
         )
 
     def release(self, name: str, holder: object, /) -> None:
-        """Return the holder's slot, if it has one, and give it to the first waiting caller."""
+        """Give back the holder's slot, if it has one, to the first waiting caller."""
         self._places.settle(name, holder)
 
     def _wait(self, name: str, holder: object, places: int, queue: int, timeout: float) -> bool:

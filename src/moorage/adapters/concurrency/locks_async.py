@@ -1,4 +1,4 @@
-"""Named locks with several slots, for tasks."""
+"""Named semaphores for tasks."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _FOREVER: Final = 1e9  # seconds; not every event loop counts further
 
 
 class AsyncioLocks:
-    """Named locks with several slots for tasks of any event loops, given in order of arrival.
+    """Named semaphores for tasks of any event loops, which get slots in the order of arrival.
 
     `enter` takes a slot if one is free and nobody waits for it. Unused names take no memory, and
     in a forked child all slots are free.
@@ -26,13 +26,13 @@ class AsyncioLocks:
     async def acquire(
         self, name: str, holder: object, /, *, places: int, queue: int, timeout: float
     ) -> bool:
-        """Take a slot of `name`; return False if none became free in time."""
+        """Take a slot of the semaphore `name`; return False if none became free in time."""
         return self._places.enter(name, holder, places) or (
             timeout > 0 and await self._wait(name, holder, places, queue, timeout)
         )
 
     def release(self, name: str, holder: object, /) -> None:
-        """Return the holder's slot and give it to the first waiting caller, from any thread."""
+        """Give back the holder's slot to the first waiting caller; any thread may call this."""
         self._places.settle(name, holder)
 
     async def _wait(

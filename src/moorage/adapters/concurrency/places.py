@@ -1,4 +1,4 @@
-"""The holders and waiters of named locks, for synchronous and asynchronous callers.
+"""The slots of named semaphores: their holders, and the callers that wait for them.
 
 The laws of this file:
 
@@ -33,7 +33,7 @@ _Holding: TypeAlias = "tuple[str, object]"
 
 
 class Waiter:
-    """A caller that may have to wait; `wake` is called once, when it gets a slot."""
+    """A caller that may wait for a slot; `wake` is called once, when it gets one."""
 
     __slots__ = ("ahead", "behind", "held", "key", "state", "wake")
 
@@ -47,7 +47,7 @@ class Waiter:
 
 
 class _Queue:
-    """The waiting callers of one name, as a linked list with removal in constant time."""
+    """The callers that wait for one name, as a linked list with removal in constant time."""
 
     __slots__ = ("first", "last", "length", "places")
 
@@ -59,7 +59,7 @@ class _Queue:
 
 
 class Places:
-    """The holders of slots by name, and the callers that wait.
+    """The holders of slots, and the callers that wait for slots, by name.
 
     The latest caller determines the number of slots of a name.
     """
@@ -76,11 +76,11 @@ class Places:
         self._queues: dict[str, _Queue] = {}
 
     def names(self) -> set[str]:
-        """Return the names in use: those with a holder or a waiter."""
+        """Return the names for which there is a holder or a waiting caller."""
         return {*self._taken, *self._queues}
 
     def enter(self, name: str, holder: object, places: int) -> bool:
-        """Take a slot if one is free and has no waiter; True also if `holder` has one already."""
+        """Take a slot if one is free and nobody waits for it; return True if the caller has one."""
         held_slots, taken_counts, key = self._held, self._taken, id(holder)
         entry = (name, holder)
         is_inside = False
@@ -99,7 +99,7 @@ class Places:
         return is_inside
 
     def join(self, waiter: Waiter, places: int, queue: int) -> None:
-        """Take a slot, join the queue, or do neither; `waiter.state` tells the result."""
+        """Take a slot, or join the queue, or do neither; `waiter.state` says which."""
         held_slots, taken_counts, queues, new_queue = (
             self._held,
             self._taken,
@@ -134,14 +134,14 @@ class Places:
             self.settle(name)
 
     def leave(self, waiter: Waiter) -> None:
-        """Leave the queue, or return the slot that was given meanwhile."""
+        """Leave the queue, or give back a slot that was granted in the meantime."""
         name, holder = waiter.held
         self.settle(name, holder, waiter)
 
     def settle(  # noqa: C901, PLR0912 - one section, so it may not call another function (law 1)
         self, name: str, holder: object = NOBODY, gone: Waiter | None = None
     ) -> None:
-        """Return the slot of `holder`, or remove `gone` from the queue; then admit a waiter.
+        """Give back a slot, or remove a caller from the queue; then grant the slot to the next one.
 
         At most one waiter is admitted. If more slots are free, that waiter calls this again.
         """

@@ -1,4 +1,4 @@
-"""Work to finish before SIGTERM ends the process.
+"""Jobs that finish before the signal SIGTERM ends the process.
 
 Without a handler, SIGTERM ends a process at once, and nothing registered with `atexit` runs. So a
 handler is installed where the process has none of its own: in the main thread, and only while the
@@ -24,7 +24,7 @@ _work: Final[dict[Callable[[], object], None]] = {}
 
 
 def before_termination(work: Callable[[], object]) -> bool:
-    """Call `work` before SIGTERM ends the process; return whether the signal is handled here.
+    """Register a job to run before SIGTERM ends the process; return whether that is possible.
 
     It is not if this is not the main thread, or the host handles or ignores the signal.
     """
@@ -36,7 +36,7 @@ def before_termination(work: Callable[[], object]) -> bool:
 
 
 def finish_all() -> None:
-    """Do the work in another thread, and wait for a limited time.
+    """Run all jobs in another thread, and wait for them a limited time.
 
     The main thread may have been interrupted while it holds a lock that the work needs.
     """

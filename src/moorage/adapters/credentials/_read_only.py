@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Source(ABC):
-    """A source of credentials; a renewal checks whether the credentials were replaced."""
+    """A source of credentials that are only read; a renewal checks whether they were replaced."""
 
     @abstractmethod
     def find(self, service: str, tenant: str | None) -> Kept | None:
@@ -22,7 +22,7 @@ class Source(ABC):
 
     @abstractmethod
     def where(self, service: str, tenant: str | None) -> str:
-        """Return the place of the credentials, for messages."""
+        """Return the place where the credentials are, for messages."""
 
     def get(self, service: str, tenant: str | None) -> Any:
         """Return the current credentials."""
@@ -47,7 +47,7 @@ class Source(ABC):
         )
 
     def refuse(self, service: str, tenant: str | None) -> NoReturn:
-        """Raise an error for an attempt to write."""
+        """Raise an error, because these credentials cannot be written."""
         raise ConfigurationError(
             f"The provider cannot write to {self.where(service, tenant)}.",
             path="credentials",
@@ -73,7 +73,7 @@ class ReadOnlyProvider:
         return self._source.refresh(service, tenant, stale)
 
     def rotate(self, service: str, tenant: str | None, new: Kept, /) -> None:  # noqa: ARG002 - the port's
-        """Refuse: this provider only reads."""
+        """Raise an error, because this provider only reads credentials."""
         self._source.refuse(service, tenant)
 
 
@@ -83,7 +83,7 @@ class AsyncReadOnlyProvider:
     _source: Source
 
     async def _run(self, function: Callable[..., Any], *arguments: object) -> Any:
-        """Call a function of the source, which does not block."""
+        """Call a function of the source directly, because it does not block."""
         return function(*arguments)
 
     async def get(self, service: str, tenant: str | None, /) -> Any:
@@ -99,5 +99,5 @@ class AsyncReadOnlyProvider:
         return await self._run(self._source.refresh, service, tenant, stale)
 
     async def rotate(self, service: str, tenant: str | None, new: Kept, /) -> None:  # noqa: ARG002 - the port's
-        """Refuse: this provider only reads."""
+        """Raise an error, because this provider only reads credentials."""
         self._source.refuse(service, tenant)

@@ -1,4 +1,4 @@
-"""Renews credentials in any store.
+"""The renewal of credentials that are kept in a store.
 
 One caller at a time renews a credential: the first starts a renewal, and the others wait until it
 ends. The renewal is registered atomically in a dictionary, so no lock is held while it runs.
@@ -31,7 +31,7 @@ AsyncRenew: TypeAlias = "Callable[[str, str | None, Any], Awaitable[Kept]]"
 
 
 class Vault(Protocol):
-    """A store of credentials.
+    """The interface of a store of credentials.
 
     `get` raises the error of `missing` if there are none. `replace` stores new credentials, unless
     the old ones have been replaced already.
@@ -59,7 +59,7 @@ class AsyncVault(Protocol):
 
 
 class _Renewal:
-    """A running renewal. It ends with success or failure, or with neither after an interruption."""
+    """A renewal in progress; it succeeds, fails, or is interrupted."""
 
     def __init__(self) -> None:
         self.renewed = False
@@ -72,7 +72,7 @@ class _Renewal:
         return self.renewed
 
     def fail(self, owner: Owner, error: Exception) -> None:
-        """Record the failure."""
+        """Record that the renewal failed with this error."""
         self.failure = _refresh_error(owner, error)
 
 
@@ -85,7 +85,7 @@ class _ThreadRenewal(_Renewal):
 
 
 class Renewing:
-    """A provider of credentials in a store that can renew them.
+    """A credential provider over a store, which renews expired credentials.
 
     Args:
         vault: the store of the credentials.
@@ -160,7 +160,7 @@ class _TaskRenewal(_Renewal):
             await signal
 
     def finish(self) -> None:
-        """Wake the waiting callers."""
+        """Wake the callers that wait for this renewal."""
         self._finished = True
         while self._waiting:
             loop, signal = self._waiting.popleft()
@@ -243,7 +243,7 @@ def checked(new: object) -> Kept:
 
 
 def missing(owner: Owner) -> CredentialNotFound:
-    """Return the error for missing credentials."""
+    """Return the error for credentials that do not exist."""
     return CredentialNotFound(f"There is no credential of {_owner_text(owner)}.", service=owner[0])
 
 

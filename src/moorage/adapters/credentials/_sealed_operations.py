@@ -1,4 +1,4 @@
-"""The operations of a provider whose credentials are encrypted in rows, for any table."""
+"""The operations of a credential provider that keeps encrypted credentials in a table."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class SealedOperations(Renewing):
-    """A synchronous provider; the operations of its rows must never suspend."""
+    """A synchronous credential provider; the operations of its table must never suspend."""
 
     def __init__(self, rows: Rows, cipher: Cipher, renew: Renew | None) -> None:
         self._sealed = SealedVault(rows, cipher)

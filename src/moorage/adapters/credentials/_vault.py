@@ -1,4 +1,4 @@
-"""Encrypted credentials in the rows of a table, for any table, synchronous or asynchronous.
+"""Encrypted credentials in the rows of a table.
 
 1. A row contains the owner of a credential and the encrypted credential. A reader of rows or of
    their backups learns only the owners; a writer cannot assign a credential to another owner.
@@ -30,7 +30,7 @@ _PAGE: Final = 500
 
 
 class SealedVault:
-    """Encrypted credentials in rows, each bound to its owner."""
+    """Encrypted credentials in rows; each row is bound to its service and tenant."""
 
     def __init__(self, rows: Rows, cipher: Cipher) -> None:
         self._rows = rows
@@ -44,7 +44,7 @@ class SealedVault:
         return self._unsealed(owner, sealed_credentials)
 
     async def has(self, owner: Owner) -> bool:
-        """Return whether there are credentials."""
+        """Return whether this service and tenant have credentials."""
         return await self._rows.find(_key(owner)) is not None
 
     async def put(self, owner: Owner, new: Kept) -> None:
@@ -88,7 +88,7 @@ class SealedVault:
         return resealed_count
 
     async def owners(self) -> list[Owner]:
-        """Return the owners of credentials, in order, without decrypting."""
+        """Return the services and tenants with credentials, in order, without decrypting."""
         owners: list[Owner] = []
         last_place = b""
         while rows := await self._rows.page(last_place, _PAGE):
@@ -99,7 +99,7 @@ class SealedVault:
         return sorted(owners, key=lambda owner: (owner[0], owner[1] or ""))
 
     async def forget(self, owner: Owner) -> bool:
-        """Delete the credentials of this owner, and return whether there were any."""
+        """Delete the credentials of a service and tenant; return whether there were any."""
         return await self._rows.drop(_key(owner))
 
     async def clear(self) -> int:

@@ -1,4 +1,4 @@
-"""Vaults whose methods never suspend, for synchronous and asynchronous providers."""
+"""Stores of credentials whose methods never suspend."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class PlainVault:
-    """A vault that never suspends, for synchronous providers."""
+    """A store of credentials that never suspends, for synchronous providers."""
 
     def __init__(self, vault: AsyncVault) -> None:
         self._vault = vault
@@ -23,7 +23,7 @@ class PlainVault:
         return run_now(self._vault.get(owner))
 
     def has(self, owner: Owner) -> bool:
-        """Return whether there are credentials."""
+        """Return whether this service and tenant have credentials."""
         return run_now(self._vault.has(owner))
 
     def put(self, owner: Owner, new: Kept) -> None:
@@ -36,7 +36,7 @@ class PlainVault:
 
 
 class ThreadedVault:
-    """A vault that never suspends and may block, for an event loop: threads wait for it."""
+    """A store of credentials for an event loop; its methods block threads instead of the loop."""
 
     def __init__(self, vault: AsyncVault) -> None:
         self._vault = PlainVault(vault)
@@ -46,7 +46,7 @@ class ThreadedVault:
         return await asyncio.to_thread(self._vault.get, owner)
 
     async def has(self, owner: Owner) -> bool:
-        """Return whether there are credentials."""
+        """Return whether this service and tenant have credentials."""
         return await asyncio.to_thread(self._vault.has, owner)
 
     async def put(self, owner: Owner, new: Kept) -> None:

@@ -1,4 +1,4 @@
-"""A provider that returns credentials only after it has recorded that in an audit trail.
+"""A credential provider that records each use of credentials in the audit trail first.
 
 1. A use is the first time that a process gets the credentials of a service and tenant, and each
    renewal and change of them. Further reads by the same process are no record of their own.
@@ -27,7 +27,7 @@ _MANY: Final = 10_000
 
 
 class _Uses:
-    """The owners whose credentials this process has used; empty in a forked child."""
+    """The services and tenants whose credentials this process has used since it began."""
 
     def __init__(self) -> None:
         self._begin()
@@ -37,17 +37,17 @@ class _Uses:
         self.owners: set[tuple[str, str | None]] = set()
 
     def add(self, owner: tuple[str, str | None]) -> None:
-        """Remember an owner."""
+        """Remember a service and tenant."""
         if len(self.owners) >= _MANY:
             self.owners.clear()
         self.owners.add(owner)
 
 
 class _AuditedProvider(Generic[Provider]):
-    """The common part of both providers."""
+    """The code that the synchronous and the asynchronous audited provider share."""
 
     def __init__(self, provider: Provider, trail: AuditTrail) -> None:
-        """Record the uses of a provider's credentials.
+        """Record the uses of credentials that another provider returns.
 
         Args:
             provider: the provider.
@@ -66,7 +66,7 @@ class AuditedCredentials(_AuditedProvider[CredentialProvider]):
     """A credential provider that records the uses of another provider's credentials."""
 
     def get(self, service: str, tenant: str | None, /) -> Any:
-        """Return the current credentials; the first time, after a record of it."""
+        """Return the current credentials; record their first use before that."""
         if (service, tenant) not in self._uses.owners:
             self._record("use", service, tenant)
             self._uses.add((service, tenant))
@@ -77,21 +77,21 @@ class AuditedCredentials(_AuditedProvider[CredentialProvider]):
         return self._provider.has(service, tenant)
 
     def refresh(self, service: str, tenant: str | None, stale: Any, /) -> Any:
-        """Renew stale credentials, after a record of it."""
+        """Renew stale credentials, after recording that in the audit trail."""
         self._record("refresh", service, tenant)
         return self._provider.refresh(service, tenant, stale)
 
     def rotate(self, service: str, tenant: str | None, new: Any, /) -> None:
-        """Store new credentials, after a record of it."""
+        """Store new credentials, after recording that in the audit trail."""
         self._record("set", service, tenant)
         self._provider.rotate(service, tenant, new)
 
 
 class AsyncAuditedCredentials(_AuditedProvider[AsyncCredentialProvider]):
-    """The asynchronous `AuditedCredentials`; threads wait for the trail."""
+    """The asynchronous `AuditedCredentials`; threads write to the audit trail."""
 
     async def get(self, service: str, tenant: str | None, /) -> Any:
-        """Return the current credentials; the first time, after a record of it."""
+        """Return the current credentials; record their first use before that."""
         if (service, tenant) not in self._uses.owners:
             await asyncio.to_thread(partial(self._record, "use", service, tenant))
             self._uses.add((service, tenant))
@@ -102,11 +102,11 @@ class AsyncAuditedCredentials(_AuditedProvider[AsyncCredentialProvider]):
         return await self._provider.has(service, tenant)
 
     async def refresh(self, service: str, tenant: str | None, stale: Any, /) -> Any:
-        """Renew stale credentials, after a record of it."""
+        """Renew stale credentials, after recording that in the audit trail."""
         await asyncio.to_thread(partial(self._record, "refresh", service, tenant))
         return await self._provider.refresh(service, tenant, stale)
 
     async def rotate(self, service: str, tenant: str | None, new: Any, /) -> None:
-        """Store new credentials, after a record of it."""
+        """Store new credentials, after recording that in the audit trail."""
         await asyncio.to_thread(partial(self._record, "set", service, tenant))
         await self._provider.rotate(service, tenant, new)

@@ -1,4 +1,4 @@
-"""A cache of another provider's credentials, in the memory of this process.
+"""A credential provider that caches the credentials of another provider in memory.
 
 1. A hit costs a lookup in a dictionary and a reading of the clock; it takes no lock.
 2. Storing or renewing credentials here removes them from the cache at once, and the results of
@@ -35,7 +35,7 @@ _PAUSE: Final = 5 * _SECOND
 
 
 class _Cache:
-    """Cached credentials.
+    """The cached credentials of all services and tenants.
 
     Attributes:
         entries: by owner, the time of expiry, the credentials, and the end of the grace time.
@@ -63,12 +63,12 @@ class _Cache:
         self._lock = Lock()
 
     def has(self, owner: tuple[str, str | None]) -> bool:
-        """Return whether there are credentials that have not expired in the cache."""
+        """Return whether the cache has credentials that have not expired."""
         entry = self.entries.get(owner)
         return entry is not None and self.nanoseconds() < entry[0]
 
     def store(self, owner: tuple[str, str | None], credentials: object, removals: int) -> None:
-        """Store credentials, unless there was a removal since their request."""
+        """Cache credentials, unless they were removed after they had been requested."""
         with self._lock:
             if self.removals != removals:
                 return
@@ -80,7 +80,7 @@ class _Cache:
             entries[owner] = (expiry, credentials, expiry + self._grace)
 
     def get_in_outage(self, owner: tuple[str, str | None], error: StorageUnavailable) -> Any:
-        """Return credentials within their grace time, or raise the provider's error."""
+        """Return credentials during an outage of the provider, within a grace time."""
         with self._lock:
             entry, now = self.entries.get(owner), self.nanoseconds()
             if entry is None or now >= entry[2]:
@@ -90,14 +90,14 @@ class _Cache:
         return credentials
 
     def remove(self, owner: tuple[str, str | None]) -> None:
-        """Remove the credentials, including those of requests that are in progress."""
+        """Remove credentials from the cache, and ignore those that are being requested."""
         with self._lock:
             self.removals += 1
             self.entries.pop(owner, None)
 
 
 class _CachedProvider(Generic[Provider]):
-    """The common part of the synchronous and the asynchronous provider."""
+    """The code that the synchronous and the asynchronous cached provider share."""
 
     def __init__(
         self,
@@ -108,7 +108,7 @@ class _CachedProvider(Generic[Provider]):
         most: int = 10_000,
         clock: Clock | None = None,
     ) -> None:
-        """Set the provider and the limits.
+        """Set the provider whose credentials are cached, and the limits of the cache.
 
         Args:
             provider: the provider of the credentials.
@@ -135,7 +135,7 @@ class CachedCredentials(_CachedProvider[CredentialProvider]):
     """
 
     def get(self, service: str, tenant: str | None, /) -> Any:
-        """Return the current or recently current credentials of a service and tenant."""
+        """Return the credentials of a service and tenant, which may be from the cache."""
         entry = self._entries.get((service, tenant))
         if entry is not None and self._nanoseconds() < entry[0]:
             self.hits += 1
@@ -154,14 +154,14 @@ class CachedCredentials(_CachedProvider[CredentialProvider]):
         return self._cache.has((service, tenant)) or self._provider.has(service, tenant)
 
     def refresh(self, service: str, tenant: str | None, stale: Any, /) -> Any:
-        """Renew stale credentials with the provider."""
+        """Renew stale credentials at the provider, and cache the new ones."""
         try:
             return self._provider.refresh(service, tenant, stale)
         finally:
             self._cache.remove((service, tenant))
 
     def rotate(self, service: str, tenant: str | None, new: Any, /) -> None:
-        """Store new credentials with the provider."""
+        """Store new credentials at the provider, and cache them."""
         try:
             self._provider.rotate(service, tenant, new)
         finally:
@@ -177,7 +177,7 @@ class AsyncCachedCredentials(_CachedProvider[AsyncCredentialProvider]):
     """
 
     async def get(self, service: str, tenant: str | None, /) -> Any:
-        """Return the current or recently current credentials of a service and tenant."""
+        """Return the credentials of a service and tenant, which may be from the cache."""
         entry = self._entries.get((service, tenant))
         if entry is not None and self._nanoseconds() < entry[0]:
             self.hits += 1
@@ -196,14 +196,14 @@ class AsyncCachedCredentials(_CachedProvider[AsyncCredentialProvider]):
         return self._cache.has((service, tenant)) or await self._provider.has(service, tenant)
 
     async def refresh(self, service: str, tenant: str | None, stale: Any, /) -> Any:
-        """Renew stale credentials with the provider."""
+        """Renew stale credentials at the provider, and cache the new ones."""
         try:
             return await self._provider.refresh(service, tenant, stale)
         finally:
             self._cache.remove((service, tenant))
 
     async def rotate(self, service: str, tenant: str | None, new: Any, /) -> None:
-        """Store new credentials with the provider."""
+        """Store new credentials at the provider, and cache them."""
         try:
             await self._provider.rotate(service, tenant, new)
         finally:

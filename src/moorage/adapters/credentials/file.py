@@ -55,7 +55,7 @@ class _File(Source):
         self._read: tuple[Look, dict[Owner, Kept]] = ((), {})
 
     def find(self, service: str, tenant: str | None) -> Kept | None:
-        """Return the credentials of a service and tenant in the file."""
+        """Return the credentials that the file has for a service and tenant."""
         look, credentials = self._read
         try:
             if _check_file(os.stat(self._path)) != look:  # noqa: PTH116 - with every call
@@ -68,7 +68,7 @@ class _File(Source):
         return credentials.get((service, tenant))
 
     def where(self, service: str, tenant: str | None) -> str:
-        """Return the name of the table, for messages."""
+        """Return the name of a table in the file, for messages."""
         table = f"{_SERVICES}.{service}" if tenant is None else f"{_TENANTS}.{tenant}.{service}"
         return f"[{table}] of {self._path}"
 
@@ -99,7 +99,7 @@ class _File(Source):
 
 
 class FileCredentialProvider(ReadOnlyProvider):
-    """Reads credentials from one file, and checks with every call whether it has changed.
+    """Reads credentials from one file, and checks at every call whether it has changed.
 
     Args:
         path: the path of a file named .toml or .json, which not everybody can read.
@@ -110,7 +110,7 @@ class FileCredentialProvider(ReadOnlyProvider):
 
 
 class AsyncFileCredentialProvider(AsyncReadOnlyProvider):
-    """The asynchronous `FileCredentialProvider`; a thread waits for the disk.
+    """The asynchronous `FileCredentialProvider`; a thread reads the file.
 
     Args:
         path: the path of a file named .toml or .json, which not everybody can read.
@@ -124,14 +124,14 @@ class AsyncFileCredentialProvider(AsyncReadOnlyProvider):
 
 
 def _check_file(status: os.stat_result) -> Look:
-    """Return a mark that changes with the file."""
+    """Return a value that changes whenever the file does."""
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
 def _read_file(
     file: BinaryIO, parse: Callable[[str], dict[str, Any]]
 ) -> tuple[dict[Owner, Kept], str]:
-    """Return the credentials in the file, and the problem with it if there is one."""
+    """Return the credentials in the file, and a description of any problem with it."""
     try:
         tables = parse(file.read().decode())
     except (ValueError, RecursionError) as error:

@@ -33,7 +33,7 @@ _APPLICATION: Final = "moorage"
 
 
 class KeyringCredentialProvider(Renewing):
-    """Credentials in the keyring of this user, read and written.
+    """Reads and writes credentials in the keyring of the current user.
 
     Args:
         application: the name of the application in the keyring.
@@ -57,7 +57,7 @@ class KeyringCredentialProvider(Renewing):
 
 
 class AsyncKeyringCredentialProvider(AsyncRenewing):
-    """The asynchronous `KeyringCredentialProvider`; threads wait for the keyring.
+    """The asynchronous `KeyringCredentialProvider`; threads use the keyring.
 
     Args:
         application: the name of the application in the keyring.
@@ -81,7 +81,7 @@ class AsyncKeyringCredentialProvider(AsyncRenewing):
 
 
 class KeyringSecrets:
-    """Single passwords in the keyring of this user.
+    """Reads single passwords from the keyring of the current user.
 
     Args:
         application: the name of the application in the keyring.
@@ -99,7 +99,7 @@ class KeyringSecrets:
 
 
 class _Passwords:
-    """The passwords of an application; the operations block."""
+    """The passwords of one application in a keyring; each operation blocks."""
 
     def __init__(
         self, application: str, names: Mapping[Owner, str], backend: KeyringBackend | None
@@ -117,7 +117,7 @@ class _Passwords:
         return read_credentials_text(content, f"The password of {user!r} for {self._application!r}")
 
     async def has(self, owner: Owner) -> bool:
-        """Return whether there are credentials."""
+        """Return whether this service and tenant have credentials."""
         user = self._user(owner)
         return user is not None and self.read(user) is not None
 
@@ -147,7 +147,7 @@ class _Passwords:
             await self.put(owner, new)
 
     def read(self, user: str) -> Secret | None:
-        """The password of a user, if there is one."""
+        """Return the password of a user; None if there is none."""
         try:
             content = self._ring().get_password(self._application, user)
         except Exception as error:  # noqa: BLE001 - a keyring may raise anything
@@ -178,7 +178,7 @@ class _Passwords:
 
 
 def _keyring_error(error: Exception) -> ConnectorError:
-    """Return our error for an error of a keyring, without its message."""
+    """Return the error for a failure of the keyring, without the keyring's message."""
     if isinstance(error, (NoKeyringError, InitError)):
         return ConfigurationError(
             "There is no keyring on this machine that can be used.",

@@ -49,7 +49,7 @@ _ANY_QUEUE: Final = 10**9
 
 @careful
 class ManagedCredentialProvider(Renewing, Closing):
-    """Credentials in a secret manager, read and written.
+    """Reads and writes credentials in a secret manager.
 
     Args:
         manager: such as `HashiCorpVault`, `AwsSecretsManager`, `GcpSecretManager` and
@@ -80,7 +80,7 @@ class ManagedCredentialProvider(Renewing, Closing):
         super().__init__(PlainVault(_Secrets(session, names or {})), renew)
 
     def close(self) -> None:
-        """Close the connections, if the HTTP client is its own."""
+        """Close the connections of the HTTP client, unless the application passed that client."""
         if self._close is not None:
             self._close()
 
@@ -133,7 +133,7 @@ class AsyncManagedCredentialProvider(AsyncRenewing):
         super().__init__(_Secrets(session, names or {}), renew)
 
     async def close(self) -> None:
-        """Close the connections, if the HTTP client is its own."""
+        """Close the connections of the HTTP client, unless the application passed that client."""
         if self._close is not None:
             await self._close()
 
@@ -150,7 +150,7 @@ class AsyncManagedCredentialProvider(AsyncRenewing):
 
 
 class _Secrets:
-    """The secrets of a manager, as credentials."""
+    """The secrets of a secret manager, read and written as credentials."""
 
     def __init__(self, session: Session, names: Mapping[Owner, str]) -> None:
         self._session = session
@@ -166,7 +166,7 @@ class _Secrets:
         return read_credentials_text(content, f"The secret {name!r} of {self._manager.where}")
 
     async def has(self, owner: Owner) -> bool:
-        """Return whether there are credentials."""
+        """Return whether this service and tenant have credentials."""
         name = self._name(owner)
         return name is not None and await self._read(owner, name) is not None
 
@@ -201,7 +201,7 @@ class _Secrets:
         return await self._named_errors(owner, self._session.do(read))
 
     async def _named_errors(self, owner: Owner, request: Coroutine[Any, Any, Answer]) -> Answer:
-        """Return the result of a request; its errors name the service."""
+        """Send a request for a service's secret; errors name the service."""
         try:
             return await request
         except ConnectorError as error:

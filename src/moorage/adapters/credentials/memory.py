@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class _Vault:
-    """Credentials by owner."""
+    """The stored credentials, by service and tenant."""
 
     def __init__(self, credentials: Mapping[Owner, Kept]) -> None:
         self._credentials: dict[Owner, Kept] = {}
@@ -37,7 +37,7 @@ class _Vault:
         return credentials
 
     def has(self, owner: Owner) -> bool:
-        """Return whether there are credentials."""
+        """Return whether this service and tenant have credentials."""
         return owner in self._credentials
 
     def put(self, owner: Owner, new: Kept) -> None:
@@ -65,7 +65,7 @@ class _AsyncVault:
         return self._vault.get(owner)
 
     async def has(self, owner: Owner) -> bool:
-        """Return whether there are credentials."""
+        """Return whether this service and tenant have credentials."""
         return self._vault.has(owner)
 
     async def put(self, owner: Owner, new: Kept) -> None:

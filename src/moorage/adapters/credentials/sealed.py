@@ -1,4 +1,4 @@
-"""Encrypted credentials in a table of the host, each for its service and tenant.
+"""Encrypted credentials in a table of the application.
 
 A host with its own database provides the table (`SealedRows`). Encryption, renewal and the change
 of keys are those of every other provider.
@@ -19,7 +19,7 @@ __all__ = ["AsyncSealedCredentialProvider", "Row", "SealedCredentialProvider", "
 
 
 class SealedCredentialProvider(SealedOperations):
-    """Encrypted credentials in rows of the host.
+    """A credential provider that keeps encrypted credentials in a table of the application.
 
     Two processes may renew the same credential at once; both then use the first result.
 
@@ -36,7 +36,7 @@ class SealedCredentialProvider(SealedOperations):
 
 
 class AsyncSealedCredentialProvider(AsyncSealedOperations):
-    """The asynchronous `SealedCredentialProvider`; threads wait for the rows, which may block.
+    """The asynchronous `SealedCredentialProvider`; threads access the table.
 
     Args:
         rows: the table.

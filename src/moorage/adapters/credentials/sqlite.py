@@ -48,7 +48,7 @@ class SqliteCredentialProvider(SealedOperations):
 
 
 class AsyncSqliteCredentialProvider(AsyncSealedOperations):
-    """The asynchronous `SqliteCredentialProvider`; threads wait for the disk.
+    """The asynchronous `SqliteCredentialProvider`; threads access the disk.
 
     Args:
         path: the path of a separate file. The first use creates it, for its owner only.

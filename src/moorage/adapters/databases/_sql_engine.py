@@ -52,7 +52,7 @@ class Signal(Protocol):
     """A signal that wakes one waiting caller, once."""
 
     def open(self) -> None:
-        """Wake the caller."""
+        """Wake the waiting caller."""
         ...
 
     async def wait(self, seconds: float) -> None:
@@ -61,7 +61,7 @@ class Signal(Protocol):
 
 
 class Runtime(Protocol):
-    """The operations that differ between a blocking store and one in an event loop.
+    """The operations that a store performs by blocking a thread, or in an event loop.
 
     Attributes:
         blocks: whether waiting blocks the thread, so that a caller can run its batch itself.
@@ -78,7 +78,7 @@ class Runtime(Protocol):
         ...
 
     def leave(self, holder: object) -> None:
-        """Return the slot, if the holder has one."""
+        """Give back the holder's slot, if it has one."""
         ...
 
     async def connect(self) -> Link:
@@ -86,11 +86,11 @@ class Runtime(Protocol):
         ...
 
     def start(self, opening: Coroutine[Any, Any, None]) -> Running:
-        """Open a connection in the background, also without the caller that began it."""
+        """Open a connection in the background, even if the caller does not wait for it."""
         ...
 
     def start_detached(self, flow: Coroutine[Any, Any, None]) -> Running | None:
-        """Run a coroutine in the background; return None if the system does not allow it."""
+        """Run a coroutine in the background; return None if the system cannot do that."""
         ...
 
     def late_error(self, *, slow: bool) -> StorageUnavailable:
@@ -98,7 +98,7 @@ class Runtime(Protocol):
         ...
 
     async def sleep(self, seconds: float) -> None:
-        """Pause."""
+        """Wait for this number of seconds."""
         ...
 
     async def create(self) -> None:
@@ -106,16 +106,16 @@ class Runtime(Protocol):
         ...
 
     def scope(self) -> object:
-        """Return the scope in which new connections can be used, such as an event loop."""
+        """Return the thread pool or event loop in which new connections can be used."""
         ...
 
     def gone(self, other_scope: object, /) -> bool:
-        """Return whether a scope has ended."""
+        """Return whether an event loop, or another scope of connections, has ended."""
         ...
 
 
 class Engine:
-    """Runs transactions, and keeps the connections.
+    """Runs transactions in a database server, and keeps the connections for later ones.
 
     Args:
         runtime: waits and opens connections, blocking or in an event loop.
@@ -188,7 +188,7 @@ class Engine:
                 pool.cancel()
 
     async def pause(self, seconds: float) -> None:
-        """Pause for this number of seconds."""
+        """Wait for this number of seconds."""
         await self.runtime.sleep(seconds)
 
     def until(self, timeout: float | None) -> float:
@@ -244,7 +244,7 @@ class Engine:
     async def _recover(
         self, failure: NoTable | Denied | Misfit | ConfigurationError, until: float
     ) -> None:
-        """Create tables that were dropped in use, or raise the error of a failure.
+        """Create tables that were deleted meanwhile, or raise the error of the failure.
 
         The failure of a store that worked before counts as an outage.
         """
@@ -276,7 +276,7 @@ class Engine:
             self._return_link(pool, link)
 
     def pool(self) -> LinkPool:
-        """Return the connections of the current scope."""
+        """Return the connections that can be used in this thread or event loop."""
         if self._closed:
             raise StorageUnavailable(
                 "The SQL store is closed.",
@@ -316,14 +316,14 @@ class Engine:
         return link
 
     def _keep_late(self, pool: LinkPool, opening: Opening, link: Link | None) -> None:
-        """Keep a connection that opened too late for its caller, for the next one."""
+        """Keep a connection that opened too late for its caller; the next caller gets it."""
         with suppress(ValueError):  # its caller was interrupted
             pool.late_openings.remove(opening)
         if link is not None:
             self._return_link(pool, link)
 
     async def _connect(self, pool: LinkPool, opening: Opening) -> Link:
-        """Open a connection, however long a slow server takes."""
+        """Open a connection, even if a slow server takes long."""
         link = await self.runtime.connect()
         opening.reached = True
         try:
@@ -340,7 +340,7 @@ class Engine:
         return link
 
     async def _prepare(self, link: Link) -> None:
-        """Set a connection up, and check that the tables exist and have a supported version."""
+        """Prepare a connection for use, and check that the tables exist in a supported version."""
         patience = max(self._timeout, SLOWEST)
         version = None
         try:
@@ -386,6 +386,6 @@ class Engine:
     def unavailable(
         self, reason: str, remedy: str | None = None, *, slow: bool = False
     ) -> StorageUnavailable:
-        """Return the error of a failed command, with its reason as the end of a sentence."""
+        """Return the error of a failed command; `reason` is the end of its sentence."""
         message = f"A command to {self._where} {reason}."
         return StorageUnavailable(message, remedy=remedy, slow=slow)

@@ -26,7 +26,7 @@ MULTI_STATEMENTS: Final = 1 << 16
 
 
 class Row(NamedTuple):
-    """The row of a key and its expiry; `state` is None if the row has no state yet."""
+    """The stored row of a key, with its expiry; `state` is None if the row is still empty."""
 
     id: bytes
     state: bytes | None
@@ -34,7 +34,7 @@ class Row(NamedTuple):
 
 
 class NotDone(Exception):
-    """A command was certainly not executed.
+    """Raised if a command was certainly not executed.
 
     Attributes:
         reason: the reason, as the end of a sentence.
@@ -54,22 +54,22 @@ class NotDone(Exception):
 
 
 class FateUnknown(Exception):
-    """The connection was lost during the commit of a command."""
+    """Raised if the connection was lost during a commit, so that the outcome is unknown."""
 
     lost = True
     slow = False
 
 
 class NoTable(Exception):
-    """A table or column does not exist."""
+    """Raised if a table or column does not exist."""
 
 
 class Denied(Exception):
-    """The database user lacks a permission."""
+    """Raised if the database user lacks a permission."""
 
 
 class Misfit(Exception):
-    """The server or the driver lacks a feature that the store needs.
+    """Raised if the server or the driver lacks a feature that the store needs.
 
     Attributes:
         reason: the reason, as the end of a sentence.
@@ -83,7 +83,7 @@ class Misfit(Exception):
 
 
 class Link(Protocol):
-    """A connection of the store. `until` is a deadline as a time of `monotonic()`.
+    """A store's connection to the database; `until` is a deadline by `monotonic()`.
 
     Attributes:
         ready: whether it is between two transactions, so that it can be reused.
@@ -92,11 +92,11 @@ class Link(Protocol):
     ready: bool
 
     async def prepare(self, timeout: float, until: float) -> int | None:
-        """Set the session up, and return the stored version of the tables."""
+        """Prepare the session, and return the version of the stored tables."""
         ...
 
     async def lock(self, ids: Sequence[bytes], until: float) -> tuple[list[Row], int]:
-        """Begin, lock the existing rows, and return them with the server's time."""
+        """Begin a transaction, lock existing rows, and return them with the server's time."""
         ...
 
     async def read(self, ids: Sequence[bytes], until: float) -> tuple[list[Row], int]:
@@ -104,7 +104,7 @@ class Link(Protocol):
         ...
 
     async def write(self, rows: Sequence[Row], until: float, *, durable: bool) -> None:
-        """Write to locked rows, and commit; with `durable`, wait until they are on disk."""
+        """Write locked rows and commit; with `durable`, wait until they are on disk."""
         ...
 
     async def add(self, row: Row, name: str, until: float, *, durable: bool) -> bool:
@@ -112,15 +112,15 @@ class Link(Protocol):
         ...
 
     async def leave(self, until: float, *, durable: bool = False) -> None:
-        """End a transaction without writes; if `durable`, wait until its data is on disk."""
+        """End a transaction that changed nothing; `durable` waits until its reads are on disk."""
         ...
 
     async def insert_missing(self, rows: Sequence[Row], names: Sequence[str], until: float) -> None:
-        """Insert missing rows in a separate transaction."""
+        """Insert missing rows in a transaction of their own."""
         ...
 
     async def delete_expired(self, limit: int, until: float) -> int:
-        """Delete expired rows without locks on them, and return their number."""
+        """Delete expired rows that nobody has locked, and return their number."""
         ...
 
     def close(self) -> None:
@@ -128,12 +128,12 @@ class Link(Protocol):
         ...
 
     def abandon(self) -> None:
-        """Drop the parent's connection in a forked child."""
+        """Drop the connection, because it belongs to the parent of this forked process."""
         ...
 
 
 class Wait(Protocol):
-    """Waits until a socket is readable, or with `writing` readable or writable.
+    """Waits until a socket can be read; with `writing`, until it can be read or written.
 
     Raises:
         TimeoutError: it was not ready in time.

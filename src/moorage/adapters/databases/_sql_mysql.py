@@ -69,7 +69,7 @@ RunResult: TypeAlias = "tuple[Sequence[Sequence[Any]], int]"
 
 
 class Run(Protocol):
-    """Runs statements in order until one fails, and appends each result to `done`.
+    """Runs SQL statements in order until one fails, and appends each result to `done`.
 
     Attributes:
         at_once: whether all of them are sent before the first reply.
@@ -83,7 +83,7 @@ class Run(Protocol):
 
 
 class SyncRun:
-    """Runs statements on a connection of PyMySQL, which blocks inside `await`."""
+    """Runs SQL statements on a connection of PyMySQL, which blocks the thread."""
 
     def __init__(self, connection: Any) -> None:
         self._connection = connection
@@ -107,7 +107,7 @@ class SyncRun:
 
 
 class _TimedReader(RawIOBase):
-    """Reads for a connection of PyMySQL, and fails after `until`, a time of `monotonic()`.
+    """Reads from a connection of PyMySQL, and fails at the time `until` by `monotonic()`.
 
     The driver's own timeout applies to each read, so a server that sends single bytes could delay
     it without limit.
@@ -121,7 +121,7 @@ class _TimedReader(RawIOBase):
         connection._rfile = BufferedReader(self)  # noqa: SLF001 - as above
 
     def readable(self) -> bool:
-        """Return True."""
+        """Return True, because the stream can be read."""
         return True
 
     def readinto(self, buffer: WriteableBuffer, /) -> int | None:
@@ -133,13 +133,13 @@ class _TimedReader(RawIOBase):
         return self._raw.readinto(buffer)  # type: ignore[no-any-return]  # as of every stream
 
     def close(self) -> None:
-        """Close the streams."""
+        """Close the streams of the connection."""
         self._raw.close()
         super().close()
 
 
 class AsyncRun:
-    """Runs statements on a connection of asyncmy, which sends several in one query."""
+    """Runs SQL statements on a connection of asyncmy, several in one query."""
 
     at_once = True
 
@@ -185,7 +185,7 @@ class MysqlLink:
         self.ready = False
 
     async def prepare(self, timeout: float, until: float) -> int | None:
-        """Set the session's timeouts and isolation level.
+        """Prepare the session: its timeouts and isolation level.
 
         Returns the version of the tables, which is queried in the same round trip.
         """
@@ -218,7 +218,7 @@ class MysqlLink:
         return version_rows[0][0] if version_rows else None
 
     async def lock(self, ids: Sequence[bytes], until: float) -> tuple[list[Row], int]:
-        """Begin, lock the existing rows, and return them with the server's time."""
+        """Begin a transaction, lock existing rows, and return them with the server's time."""
         statement = (
             f"(SELECT id, state, expires FROM {self._states} WHERE id IN ({_hex_list(ids)})"  # noqa: S608 - quoted names; values are numbers or hexadecimal
             f" ORDER BY id FOR UPDATE) UNION ALL SELECT NULL, NULL, {_NOW}"
@@ -277,11 +277,11 @@ class MysqlLink:
         *,
         durable: bool = False,  # noqa: ARG002 - as above
     ) -> None:
-        """End a transaction without writes."""
+        """End a transaction that changed nothing."""
         await self._run_round_trip((ROLLBACK,), until)
 
     async def insert_missing(self, rows: Sequence[Row], names: Sequence[str], until: float) -> None:
-        """Insert missing rows in a separate transaction."""
+        """Insert missing rows in a transaction of their own."""
         duplicate_clause = " ON DUPLICATE KEY UPDATE expires = expires"
         try:
             await self._run_round_trip(
@@ -292,7 +292,7 @@ class MysqlLink:
             raise NotDone("lost its connection", lost=True) from None
 
     async def delete_expired(self, limit: int, until: float) -> int:
-        """Delete expired rows without locks on them, and return their number."""
+        """Delete expired rows that nobody has locked, and return their number."""
         expired_query = (
             f"SELECT id FROM {self._states} WHERE expires <= {_STATEMENT_TIME}"  # noqa: S608 - quoted names; values are numbers or hexadecimal
             f" ORDER BY expires LIMIT {limit} FOR UPDATE SKIP LOCKED"
@@ -310,7 +310,7 @@ class MysqlLink:
             self._connection.close()
 
     def abandon(self) -> None:  # pragma: no cover - runs in children, which coverage does not see
-        """Drop the parent's connection in a forked child, without sending anything."""
+        """Drop the connection without sending anything: it belongs to the parent of this fork."""
         self.ready = False
         _left_to_the_parent.append(self._connection)
 
@@ -322,7 +322,7 @@ class MysqlLink:
         return f"INSERT INTO {self._states} (id, name, state, expires) VALUES {values}"  # noqa: S608 - quoted names; values are numbers or hexadecimal
 
     async def _run_round_trip(self, statements: Sequence[str], until: float) -> list[RunResult]:
-        """Run statements in one round trip, and roll back if the server refuses one of them."""
+        """Run SQL statements in one round trip; roll back if the server refuses any of them."""
         self.ready = False
         results: list[RunResult] = []
         try:
@@ -350,17 +350,17 @@ class MysqlLink:
 
 
 class _Duplicate(Exception):
-    """A row with this id exists already."""
+    """Raised if a row with this id exists already."""
 
 
 def _code(error: BaseException) -> int:
-    """Return the number of a driver's error; 0 if it has none, as after a lost connection."""
+    """Return the number of a driver's error; 0 if it has none, as for a lost connection."""
     code = error.args[0] if error.args and not isinstance(error, OSError) else 0
     return code if isinstance(code, int) else 0
 
 
 def _error_of(code: int) -> Exception:
-    """Return the error for an error code; the server has rolled the transaction back."""
+    """Return the error for a number of the server's; the transaction is rolled back already."""
     if code in _RETRYABLE:
         return NotDone(_RETRYABLE[code], slow=True)
     if code in _NOT_RETRYABLE:

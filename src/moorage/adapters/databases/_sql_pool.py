@@ -1,4 +1,4 @@
-"""A pool of the connections of a store, including those that are being opened.
+"""A store's pool of connections, including those that are being opened.
 
 A connection that takes longer to open than its caller can wait is kept: the next caller waits for
 it, and once it is open it is used like any other. Otherwise callers with short timeouts would never
@@ -23,19 +23,19 @@ _HANGS_AFTER: Final = 3.0
 
 
 class Running(Protocol):
-    """The opening of a connection in its own thread or task."""
+    """The opening of a connection in a thread or task of its own."""
 
     async def wait(self, seconds: float) -> None:
-        """Wait until it has ended, at most this number of seconds."""
+        """Wait until the opening has ended, at most this number of seconds."""
         ...
 
     def cancel(self) -> None:
-        """Cancel it, if that is possible."""
+        """Cancel the opening of a connection, if that is possible."""
         ...
 
 
 class Opening:
-    """A connection that is being opened, with at most one waiting caller.
+    """A connection that is being opened, for which at most one caller waits.
 
     Args:
         keep: receives the connection if it opens when nobody waits.
@@ -75,11 +75,11 @@ class Opening:
         self._keep_late(self, link)
 
     def is_hanging(self) -> bool:
-        """Return whether it takes so long that a new connection may open sooner."""
+        """Return whether the opening takes so long that another connection may open sooner."""
         return monotonic() - self._began > _HANGS_AFTER
 
     def claim(self) -> bool:
-        """Take over the wait of a caller that left; return False if the opening has ended."""
+        """Wait in place of a caller that left; return False if the opening has ended."""
         with self._lock:
             self._has_waiter = not self._ended
             return self._has_waiter
@@ -105,7 +105,7 @@ class Opening:
     def _stop_waiting(
         self, late_openings: list[Opening]
     ) -> tuple[Link | None, BaseException | None]:
-        """Return the connection or the error so far, and stop waiting."""
+        """Stop waiting, and return the connection or the error if there is one by now."""
         with self._lock:
             self._has_waiter = False
             link, error = self._link, self._error
@@ -116,7 +116,7 @@ class Opening:
 
 
 class LinkPool:
-    """The connections of one scope: an event loop, or all threads.
+    """The connections that can be used in one event loop, or in all threads.
 
     A connection that is lost through an interruption is closed with its last reference.
 
@@ -143,14 +143,14 @@ class LinkPool:
         self.detached: set[object] = set()
 
     def take(self) -> Link | None:
-        """Return the idle connection that was used most recently."""
+        """Return the idle connection that was used last."""
         try:
             return self.idle.pop()
         except IndexError:
             return None
 
     def joinable(self, most: int) -> Opening | None:
-        """Return a connection that is being opened without a waiting caller.
+        """Return a connection that is being opened and for which no caller waits.
 
         Return None if a new one is to be opened: there is none, or it takes very long and there
         are fewer than `most` of them.
@@ -163,7 +163,7 @@ class LinkPool:
         return None
 
     def drop(self, link: Link) -> None:
-        """Close a connection that is not reused."""
+        """Close a connection that is not used again."""
         self.links.discard(link)
         link.close()
 
@@ -173,6 +173,6 @@ class LinkPool:
             self.drop(link)
 
     def cancel(self) -> None:
-        """Cancel the opening of connections, where that is possible."""
+        """Cancel the opening of all connections where that is possible."""
         for opening in list(self.late_openings):
             opening.running.cancel()

@@ -1,4 +1,4 @@
-"""Transactions in PostgreSQL, as pipelines of prepared statements in psycopg's libpq.
+"""Transactions in PostgreSQL, sent as pipelines of prepared statements through libpq.
 
 The laws of this file:
 
@@ -88,7 +88,7 @@ _left_to_the_parent: Final[list[object]] = []
 
 
 class Statements:
-    """The statements for two tables, whose names are quoted already."""
+    """The SQL statements for the store's two tables, whose names are quoted."""
 
     def __init__(self, states: str, meta: str) -> None:
         self.lock = cache(self._lock)
@@ -169,7 +169,7 @@ class PostgresLink:
         self.ready = False
 
     async def prepare(self, timeout: float, until: float) -> int | None:
-        """Set the session's timeouts and planner settings.
+        """Prepare the session: its timeouts and its planner settings.
 
         Returns the version of the tables, which is queried in the same round trip.
         """
@@ -215,7 +215,7 @@ class PostgresLink:
         )
 
     async def lock(self, ids: Sequence[bytes], until: float) -> tuple[list[Row], int]:
-        """Begin, lock the existing rows, and return them with the server's time."""
+        """Begin a transaction, lock existing rows, and return them with the server's time."""
         statement = self._statements.lock(len(ids))
         _, result = await self._round_trip([(BEGIN, ()), (statement, ids)], until, ready=False)
         return _rows(result)
@@ -239,18 +239,18 @@ class PostgresLink:
         return result.command_tuples == 1
 
     async def leave(self, until: float, *, durable: bool = False) -> None:
-        """End a transaction without writes."""
+        """End a transaction that changed nothing."""
         await self._round_trip([(_ROLLBACK, ())], until, then=self._flush(durable=durable))
 
     async def insert_missing(self, rows: Sequence[Row], names: Sequence[str], until: float) -> None:
-        """Insert missing rows in a separate transaction."""
+        """Insert missing rows in a transaction of their own."""
         values: list[bytes | None] = []
         for (id_, state, expires), name in zip(rows, names, strict=True):
             values += (id_, name.encode(), state, _LONG.pack(expires))
         await self._round_trip([(self._statements.place(len(rows)), values)], until)
 
     async def delete_expired(self, limit: int, until: float) -> int:
-        """Delete expired rows without locks on them, and return their number."""
+        """Delete expired rows that nobody has locked, and return their number."""
         (result,) = await self._round_trip([(self._statements.forget, (_LONG.pack(limit),))], until)
         return result.command_tuples or 0
 
@@ -260,7 +260,7 @@ class PostgresLink:
         self._pg.finish()
 
     def abandon(self) -> None:  # pragma: no cover - runs in children, which coverage does not see
-        """Drop the parent's connection in a forked child.
+        """Drop the connection, because it belongs to the parent of this forked process.
 
         The child's end of the socket is closed, so that the server notices the parent's death.
         libpq is not used, because it would end the parent's session.
@@ -273,7 +273,7 @@ class PostgresLink:
     async def _commit(
         self, statements: StatementWithValues, until: float, *, durable: bool
     ) -> PGresult:
-        """Send a statement and commit; with `durable`, wait for the disk afterwards."""
+        """Send a statement and commit; with `durable`, wait until the commit is on disk."""
         flush_statements = self._flush(durable=durable)
         result, *_ = await self._round_trip(
             [statements, (COMMIT, ())], until, then=flush_statements
@@ -291,7 +291,7 @@ class PostgresLink:
         then: Sequence[StatementWithValues] = (),
         ready: bool = True,
     ) -> list[PGresult]:
-        """Send statements, and further ones that run in any case; return the results."""
+        """Send SQL statements, also those of `then` after a failure, and return the results."""
         self.ready = False
         reply = _Reply()
         try:
@@ -340,7 +340,7 @@ class PostgresLink:
             pg.consume_input()
 
     async def _read(self, reply: _Reply, until: float) -> bool:
-        """Read results until the end of the round trip; return False if they end before."""
+        """Receive results until the round trip is complete; return False if the connection ends."""
         pg, empty_results = self._pg, 0
         get_result, is_busy, expected_names = pg.get_result, pg.is_busy, iter(reply.expected)
         while empty_results < _END_OF_RESULTS:  # pragma: no branch - libpq raises an error before
@@ -368,7 +368,7 @@ class PostgresLink:
 
 
 class _Reply:
-    """The results of a round trip so far.
+    """The results that have been received of a round trip.
 
     Attributes:
         expected: for each result, the name of the statement that it prepares, or None.
@@ -386,7 +386,7 @@ class _Reply:
         self.parts = 0
 
     def may_be_committed(self, commit: int, *, lost: bool) -> bool:
-        """Return whether the statement with this number, a commit, may have been executed."""
+        """Return whether the commit with this number in the round trip may have been executed."""
         failure, result_count = self.failure, len(self.results)
         if failure is None or not failure.error_field(_CODE):
             return True
@@ -395,7 +395,7 @@ class _Reply:
 
 
 def _rows(result: PGresult) -> tuple[list[Row], int]:
-    """Return the rows of a result, and the server's time in the last of them."""
+    """Return the rows of a result, and the server's time from the last row."""
     value, last_row = result.get_value, result.ntuples - 1
     (now,) = _LONG.unpack(value(last_row, 3) or b"")
     if value(last_row, 0) is None:
@@ -408,7 +408,7 @@ def _rows(result: PGresult) -> tuple[list[Row], int]:
 
 
 def _error_of(failure: PGresult) -> NotDone | NoTable | Denied:
-    """Return the error for a failed result; the server has rolled the transaction back."""
+    """Return the error for a failed result; the server has rolled back the transaction."""
     code = failure.error_field(_CODE) or b""
     if code in _RETRYABLE:
         return NotDone(_RETRYABLE[code], slow=True)

@@ -1,4 +1,4 @@
-"""The blocking and the event-loop runtime of a store in a database server."""
+"""The operations of a store that blocks a thread, and of one in an event loop."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _SECOND_CANCEL: Final = 0.1
 
 
 class ThreadRuntime:
-    """The runtime of a synchronous store: waiting blocks the thread and never suspends.
+    """The operations of a synchronous store: waiting blocks the thread.
 
     Args:
         source: opens connections.
@@ -114,7 +114,7 @@ class ThreadRuntime:
 
 
 class _ThreadSignal:
-    """A signal for threads."""
+    """A signal that wakes a waiting thread."""
 
     def __init__(self) -> None:
         self._lock = Lock()
@@ -130,7 +130,7 @@ class _ThreadSignal:
 
 
 class _WorkerThread(Thread):
-    """Runs a connection attempt or a transaction in a thread; its caller may stop waiting for it.
+    """Runs a function in a thread, which goes on if the caller stops waiting.
 
     No driver has a timeout for all of its steps, such as name resolution; libpq waits for at least
     two seconds.
@@ -142,30 +142,30 @@ class _WorkerThread(Thread):
         self._inside = inside
 
     async def wait(self, seconds: float) -> None:
-        """Wait until it has ended, at most this number of seconds."""
+        """Wait until the opening has ended, at most this number of seconds."""
         self.join(min(seconds, TIMEOUT_MAX))
 
     def cancel(self) -> None:
         """Do nothing: a thread cannot be cancelled."""
 
     def run(self) -> None:
-        """Run the coroutine to its end."""
+        """Run the coroutine of this thread to its end."""
         self._inside.now = True
         run_now(self._flow)
 
 
 class _FinishedWork:
-    """Work that has ended already."""
+    """Work that had ended before anybody waited for it."""
 
     async def wait(self, seconds: float) -> None:
-        """Return at once."""
+        """Return at once, because the work has ended."""
 
     def cancel(self) -> None:
-        """Do nothing: the work has ended."""
+        """Do nothing, because the work has ended."""
 
 
 class LoopRuntime:
-    """The runtime of an asynchronous store: waiting suspends the task."""
+    """The operations of an asynchronous store: waiting suspends the task."""
 
     blocks = False
 
@@ -237,7 +237,7 @@ class LoopRuntime:
 
 
 class _TaskSignal:
-    """A signal for tasks of the running loop."""
+    """A signal that wakes a waiting task."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -263,13 +263,13 @@ def _end(waiting: asyncio.Future[None]) -> None:
 
 
 class _WorkerTask:
-    """Runs a connection attempt or a transaction in a task that continues without its caller."""
+    """Runs a coroutine in a task, which goes on if the caller stops waiting."""
 
     def __init__(self, flow: Coroutine[Any, Any, None]) -> None:
         self._task = asyncio.get_running_loop().create_task(flow)
 
     async def wait(self, seconds: float) -> None:
-        """Wait until it has ended, at most this number of seconds."""
+        """Wait until the opening has ended, at most this number of seconds."""
         await asyncio.wait((self._task,), timeout=seconds)
 
     def cancel(self) -> None:
@@ -285,7 +285,7 @@ class _WorkerTask:
 def link_maker(
     source: Source, tables: Tables, wait: Wait, *, is_async: bool
 ) -> Callable[[Any], Link]:
-    """Return a function that creates the link of a connection."""
+    """Return a function that wraps a driver's connection for the store."""
     states, meta = source.quoted(tables.states), source.quoted(tables.meta)
     if source.kind == "postgresql":
         from moorage.adapters.databases._sql_postgresql import (  # noqa: PLC0415 - imports psycopg

@@ -62,7 +62,7 @@ class Tables:
     meta: Table
 
     def create(self, connection: Connection) -> None:
-        """Create missing tables; several processes may do so at once."""
+        """Create the tables that are missing; several processes may do so at once."""
         with exclusive_creation(connection, self.meta.name):
             self.meta.metadata.create_all(connection, [self.states, self.meta])
             self.stamp(connection)
@@ -79,21 +79,21 @@ class Tables:
         return "".join(f"{statement};\n" for statement in statements)
 
     def stamp(self, connection: Connection) -> None:
-        """Store the version in the tables, unless they have one."""
+        """Store the version of the tables, unless one is stored."""
         connection.execute(text(self.stamping(connection.dialect)))
 
     def loosen(self, connection: Connection) -> None:
-        """Reserve free space on the pages of `states`, where that is useful."""
+        """Have the database leave free space on the pages of `states`, where that helps."""
         for statement in self.loosening(connection.dialect):
             connection.execute(text(statement))
 
     def loosening(self, dialect: Dialect) -> list[str]:
-        """Return the statements that reserve free space."""
+        """Return the SQL statements that leave free space on pages."""
         states = dialect.identifier_preparer.format_table(self.states)
         return [] if dialect.name in _KINDS else [f"ALTER TABLE {states} SET (fillfactor = 50)"]
 
     def stamping(self, dialect: Dialect) -> str:
-        """Return the statement that stores the version, unless there is one."""
+        """Return the SQL statement that stores the version of the tables, unless one is stored."""
         meta = dialect.identifier_preparer.format_table(self.meta)
         conflict_clause = (
             "DUPLICATE KEY UPDATE value = value" if dialect.name in _KINDS else _UNLESS
@@ -102,7 +102,7 @@ class Tables:
 
 
 def declared(metadata: MetaData | None, prefix: str, schema: str | None) -> Tables:
-    """Return the tables declared in `metadata`, declaring them if necessary."""
+    """Return the tables declared in SQLAlchemy's `metadata`, after declaring missing ones."""
     metadata = checked(metadata, prefix)
     names = [f"{prefix}states", f"{prefix}meta"]
     existing_tables = [
@@ -115,7 +115,7 @@ def declared(metadata: MetaData | None, prefix: str, schema: str | None) -> Tabl
 
 @contextmanager
 def exclusive_creation(connection: Connection, name: str) -> Generator[None]:
-    """Hold a lock during the block, so that no other process creates tables."""
+    """A context manager that keeps other processes from creating the tables meanwhile."""
     kind = connection.dialect.name
     if kind in _KINDS:
         connection.execute(text(f"SELECT GET_LOCK('{name}', {_LOCK_TIMEOUT})"))
@@ -129,7 +129,7 @@ def exclusive_creation(connection: Connection, name: str) -> Generator[None]:
 
 
 def run_statement(connection: Connection) -> RunStatement:
-    """Return a function that runs a statement on a connection, and returns its rows."""
+    """Return a function that runs an SQL statement on a connection and returns the rows."""
 
     async def run(statement: str) -> Sequence[Any]:
         result = connection.exec_driver_sql(statement)
@@ -139,7 +139,7 @@ def run_statement(connection: Connection) -> RunStatement:
 
 
 def checked(metadata: MetaData | None, prefix: str) -> MetaData:
-    """Return the metadata for the tables, after checking it and the prefix."""
+    """Return SQLAlchemy's metadata for the tables, after checking it and the prefix."""
     metadata = MetaData() if metadata is None else metadata
     if not isinstance(metadata, MetaData):
         raise ConfigurationError(
@@ -191,7 +191,7 @@ def _new_tables(metadata: MetaData, names: list[str], schema: str | None) -> Tab
 
 
 def byte_comparison() -> dict[str, Any]:
-    """Return the options of a table with byte-by-byte text comparison."""
+    """Return the table options by which the database compares text byte by byte."""
     return {f"{kind}_{option}": value for kind in _KINDS for option, value in _LIKE_BYTES.items()}
 
 

@@ -1,4 +1,4 @@
-"""Opens the connections of a store, from a URL or with the host's engine of SQLAlchemy.
+"""Opens a store's connections, from a URL or through the host's SQLAlchemy engine.
 
 A store never uses a connection that its host uses. A command in the host's transaction would be
 rolled back with it, and a claim that is rolled back after the call of the vendor protects nothing.
@@ -56,7 +56,7 @@ _REASONS: Final = (
 
 
 class Names(NamedTuple):
-    """The names that messages use.
+    """The names of tables and database that messages show.
 
     Attributes:
         where: the URL of the database, without its password.
@@ -142,7 +142,7 @@ class Source:
         return self.engine.dialect.identifier_preparer.format_table(table)
 
     def create_tables(self, create: Callable[[Connection], None]) -> None:
-        """Run a function that creates tables, in one transaction.
+        """Run a function that creates tables in one transaction.
 
         Raises:
             ConfigurationError: an existing table is not one of moorage's.
@@ -160,7 +160,7 @@ class Source:
         raise failure
 
     async def acreate_tables(self, create: Callable[[Connection], None]) -> None:
-        """Run a function that creates tables, in one transaction; see `create_tables`."""
+        """Run a function that creates tables in one transaction; asynchronous."""
         from sqlalchemy.ext.asyncio import AsyncEngine  # noqa: PLC0415 - wants greenlet
 
         try:
@@ -183,7 +183,7 @@ class Source:
         )
 
     def unreachable(self, error: BaseException, *, slow: bool = False) -> StorageUnavailable:
-        """Return the error for a failed connection; `slow` means that the server is up."""
+        """Return the error for a failed connection; `slow` says that the server did answer."""
         error_text = f"{type(error).__name__} {error}".lower()
         for words, reason, remedy in _REASONS:
             if words in error_text:
@@ -195,7 +195,7 @@ class Source:
 
 
 def _detached(pool: Pool) -> Any:
-    """Open a connection with the host's engine, and detach it from SQLAlchemy's pool."""
+    """Open a connection through the host's engine, and take it out of SQLAlchemy's pool."""
     pooled_connection = pool.connect()
     connection = pooled_connection.driver_connection
     pooled_connection.detach()
@@ -203,7 +203,7 @@ def _detached(pool: Pool) -> Any:
 
 
 def _open_directly(engine: Engine, bounds: dict[str, Any], kind: str) -> Any:
-    """Open a connection with the driver alone.
+    """Open a connection with the database driver, without SQLAlchemy's pool.
 
     SQLAlchemy runs half a dozen queries on a new connection, and over a slow network each takes as
     long as a command.
@@ -255,7 +255,7 @@ def _database_kind(name: str, driver: str, drivers: dict[str, str], where: str, 
 
 
 def _bounds(kind: str, url: URL, timeout: float) -> dict[str, Any]:
-    """Return the driver's timeouts for connecting, unless the URL sets them.
+    """Return the driver's time limits for connecting, unless the URL sets them.
 
     They allow for a slow server, because each caller has its own timeout.
     """

@@ -1,4 +1,4 @@
-"""Short transactions that end by their deadline, even if the server hangs.
+"""Short transactions that end at their deadline, even if the server no longer answers.
 
 All drivers except psycopg have timeouts for this: libpq waits for a silent server as long as the
 system does, even when it is cancelled. So its connection is shut down, which ends the wait.
@@ -100,7 +100,7 @@ class AsyncTransactions(Transactions):
         return answer  # type: ignore[no-any-return]  # the result of the function
 
     def _outcome(self, task: asyncio.Task[Any]) -> tuple[Any, ConnectorError | None]:
-        """Return the result of a task, or the error for its failure or for a timeout."""
+        """Return a task's result; raise the error if it failed or exceeded its time limit."""
         if not task.done() or task.cancelled():
             return None, self._error_of(TimeoutError())
         error = task.exception()
@@ -108,7 +108,7 @@ class AsyncTransactions(Transactions):
 
 
 class _Watchdog:
-    """Shuts a connection down after a timeout, while its thread is blocked."""
+    """Closes a connection after a time limit, while a thread is blocked by it."""
 
     def __init__(self, connection: Connection, timeout: float) -> None:
         self._connection: Connection | None = connection
@@ -133,7 +133,7 @@ class _Watchdog:
 
 
 def _hang_up(connection: Connection) -> bool:
-    """Shut a connection of psycopg down; return False for another driver."""
+    """Close the socket of a psycopg connection; return False for another driver's."""
     driver: Any = connection.connection.driver_connection
     if not hasattr(driver, "pgconn"):
         return False
@@ -143,6 +143,6 @@ def _hang_up(connection: Connection) -> bool:
 
 
 def _retrieve_exception(task: asyncio.Task[Any]) -> None:
-    """Retrieve the exception of a task whose caller may have left."""
+    """Take the exception of a task whose caller has left, so that asyncio does not report it."""
     if not task.cancelled():
         task.exception()

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 async def by_poll(fd: int, until: float, *, writing: bool) -> None:
-    """Block until the socket is ready."""
+    """Block the thread until the socket is ready, using poll."""
     poll = select.poll()
     poll.register(fd, select.POLLIN | select.POLLOUT if writing else select.POLLIN)
     if not poll.poll(ceil(max(0, until - monotonic()) * 1000)):
@@ -21,7 +21,7 @@ async def by_poll(fd: int, until: float, *, writing: bool) -> None:
 
 
 async def by_select(fd: int, until: float, *, writing: bool) -> None:
-    """Block until the socket is ready, like `by_poll`, on systems without poll."""
+    """Block the thread until the socket is ready, using select where there is no poll."""
     writing_sockets: Iterable[int] = [fd] if writing else []
     if not any(select.select([fd], writing_sockets, [], max(0, until - monotonic()))):
         raise TimeoutError

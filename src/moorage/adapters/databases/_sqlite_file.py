@@ -1,4 +1,4 @@
-"""The SQLite file of a store: its creation, its connections and the version of its schema.
+"""A store's SQLite file: its creation, its connections and its schema version.
 
 1. moorage creates the file, not SQLite: readable for its owner only, in an existing directory, and
    never beside the journal of a deleted file. One process creates it under another name, so that
@@ -67,11 +67,11 @@ _OTHER_ERROR: Final = ("it could not be read or written", "Check the disk of thi
 
 
 class Busy(Exception):
-    """The database is busy, because another connection holds the lock."""
+    """Raised if the database is busy, because another connection holds the lock."""
 
 
 class Link:
-    """A connection to the file, for one caller at a time.
+    """A connection to the SQLite file, used by one caller at a time.
 
     Attributes:
         run: runs a statement, and returns a cursor.
@@ -90,7 +90,7 @@ class Link:
         self.open = True
 
     def undo(self) -> None:
-        """Roll back an open transaction; if that fails, the connection is stale."""
+        """Roll back an open transaction; if that fails, the connection is not used again."""
         try:
             if self.connection.in_transaction:
                 self.connection.rollback()
@@ -123,7 +123,7 @@ class StateFile:
         self.path = str(Path(text).absolute())
 
     def identity(self) -> tuple[int, int] | None:
-        """Return the identity of the file that exists now; None if there is none."""
+        """Return the identity of the existing file; None if there is no file."""
         try:
             status = os.stat(self.path)  # noqa: PTH116 - at every claim
         except FileNotFoundError:
@@ -157,7 +157,7 @@ class StateFile:
 
     @contextmanager
     def _link(self, path: str, identity: object = None) -> Generator[Link]:
-        """Yield a connection, which is closed if the block fails."""
+        """Yield a connection to the file, which is closed if the block fails."""
         try:
             connection = sqlite3.connect(
                 f"{Path(path).as_uri()}?mode=rw",
@@ -176,7 +176,7 @@ class StateFile:
             raise self.failure(error) from None
 
     def failure(self, error: Exception) -> Busy | StorageUnavailable:
-        """Return our error for an error of SQLite."""
+        """Return the error of moorage for an error of SQLite."""
         code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_IOERR) & 0xFF
         if code in _LOCKED:
             return Busy()
@@ -184,7 +184,7 @@ class StateFile:
         return StorageUnavailable(f"{self.path}: {description} ({error}).", remedy=remedy)
 
     def locked(self) -> StorageUnavailable:
-        """Return the error for a lock that another process has held for too long."""
+        """Return the error for a file that another process has locked for too long."""
         return StorageUnavailable(
             f"{self.path}: another process has held the lock on it for too long.",
             remedy="Find the process that has it open (`fuser FILE`), such as a backup, a shell or"
@@ -192,7 +192,7 @@ class StateFile:
         )
 
     def create(self) -> None:
-        """Create the file, unless another process has done so meanwhile."""
+        """Create the file, unless another process has created it meanwhile."""
         try:
             with self._exclusively():
                 if os.path.lexists(self.path):
@@ -216,7 +216,7 @@ class StateFile:
 
     @contextmanager
     def _exclusively(self) -> Generator[None]:
-        """Prevent other processes from creating the file, except on Windows."""
+        """Keep other processes from creating the file at the same time, except on Windows."""
         if sys.platform == "win32":  # pragma: no cover - only on Windows
             yield
             return
@@ -261,7 +261,7 @@ class StateFile:
         return version
 
     def _migrate(self, run: Run) -> None:
-        """Update the schema, unless another process has done so meanwhile."""
+        """Update the file's schema, unless another process has updated it meanwhile."""
         run(f"PRAGMA page_size = {PAGE}")
         run("BEGIN IMMEDIATE")
         for step in MIGRATIONS[self._version(run) :]:
@@ -272,7 +272,7 @@ class StateFile:
         run("COMMIT")
 
     def _enable_wal(self, run: Run) -> None:
-        """Switch to the journal that allows concurrent readers and writers."""
+        """Switch the file to write-ahead logging, which allows reading during writes."""
         if run("PRAGMA journal_mode = WAL").fetchone()[0] != "wal":
             raise ConfigurationError(
                 f"{self.path}: its file system cannot be shared between processes.",

@@ -1,4 +1,4 @@
-"""Connections to one file, for one caller at a time each, and never across a fork.
+"""A pool of connections to a SQLite file, which a forked process does not inherit.
 
 SQLite records its locks per process, and a forked child would inherit the record without the locks.
 So before a fork all idle connections are closed, and connections in use are waited for. If the wait
@@ -26,7 +26,7 @@ _POLL_INTERVAL: Final = 0.000_2
 
 
 class Pool:
-    """The connections of one store.
+    """The connections of one store to its SQLite file.
 
     Attributes:
         idle: the unused connections; `pop` takes one, and `open` opens another if there is none.
@@ -66,7 +66,7 @@ class Pool:
             self.idle.append(link)
 
     def clear(self) -> None:
-        """Close idle connections now, and the others when they are returned."""
+        """Close idle connections now, and the others when they are given back."""
         for link in list(self._links):
             link.stale = True
         _close_connections(self.idle)

@@ -1,4 +1,4 @@
-"""The time of a SQLite file: the machine's boot clock plus an origin that is stored once per boot.
+"""The time that processes of a SQLite file share: boot clock plus an origin in the file.
 
 The origin is a row of the file, so all processes of a machine have the same time, even if the wall
 clock changes. After a reboot the boot clock restarts, and the first process stores a new origin,
@@ -33,7 +33,7 @@ def boot_id() -> str | None:
 
 
 def origin(run: Run, boot: str, clock: Clock) -> int:
-    """Return the offset of the boot clock, which the first process stores."""
+    """Return the origin to add to the boot clock, which the first process has stored."""
     row = run(_ORIGIN, (boot,)).fetchone()
     if row is None:
         run("BEGIN IMMEDIATE")
@@ -51,5 +51,5 @@ def _store_origin(run: Run, boot: str, clock: Clock) -> tuple[int]:
 
 
 def wall(clock: Clock) -> int:
-    """Return the time of the wall clock in nanoseconds since the Unix epoch."""
+    """Return the wall-clock time, in nanoseconds since the Unix epoch."""
     return int(clock.utc().timestamp() * 1_000_000) * 1_000

@@ -1,4 +1,4 @@
-"""Definitions of tables: they create a missing table, and add missing columns and indexes to one.
+"""Definitions of tables, which create missing tables, columns and indexes.
 
 A release adds a column only if it is nullable or has a default, so that the tables of an earlier
 release can be extended while they have rows. Nothing is ever changed or removed: processes of the
@@ -31,13 +31,13 @@ _INDEX_NAME: Final = 2
 
 
 class RunStatement(Protocol):
-    """Runs a statement in the transaction that changes the table, and returns its rows."""
+    """Runs an SQL statement in the transaction that changes a table, and returns the rows."""
 
     async def __call__(self, statement: str, /) -> Sequence[Sequence[Any]]: ...
 
 
 class Index(NamedTuple):
-    """An index of a table.
+    """The definition of an index of a table.
 
     Attributes:
         name: its name; except in MariaDB and MySQL, the name of the table precedes it.
@@ -52,7 +52,7 @@ class Index(NamedTuple):
 
 @attrs.frozen
 class TableDefinition:
-    """A table as it should be.
+    """The definition of a table: its columns and indexes.
 
     Attributes:
         kind: `sqlite`, `postgresql` or `mysql`.
@@ -150,7 +150,7 @@ def ddl_text(definitions: Iterable[TableDefinition]) -> str:
 
 
 def version_query(version: int, definitions: Sequence[TableDefinition]) -> str:
-    """Return a query of the version, which fails if a table or a column is missing."""
+    """Return an SQL query for the version, which fails if a table or column is missing."""
     conditions = [
         f"NOT EXISTS (SELECT {', '.join(definition.columns)} FROM {definition.table} WHERE false)"  # noqa: S608 - quoted names; values are parameters
         for definition in definitions

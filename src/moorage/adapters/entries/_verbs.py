@@ -1,4 +1,4 @@
-"""The operations of an entry store on a table, synchronous and asynchronous.
+"""The operations of entry stores on a table, synchronous and asynchronous.
 
 The stores differ in how they run a transaction: each has its own `_transact`.
 """
@@ -41,7 +41,7 @@ class EntryOperations(ABC, Generic[E]):
         *,
         once: bool = False,
     ) -> A:
-        """Run an operation in its own transaction.
+        """Run a function in a transaction of its own.
 
         Args:
             work: the operation.
@@ -50,7 +50,7 @@ class EntryOperations(ABC, Generic[E]):
         """
 
     def now(self, /, timeout: float | None = None) -> datetime:
-        """Return the time of the store."""
+        """Return the current time by the store's clock."""
         return self._transact(self._table.now, timeout)
 
     def add(self, entry: E, /, timeout: float | None = None) -> E:
@@ -58,7 +58,7 @@ class EntryOperations(ABC, Generic[E]):
         return self._transact(partial(self._table.add, entry=entry), timeout)
 
     def due(self, limit: int, /, timeout: float | None = None) -> Sequence[E]:
-        """Return the entries that may be claimed."""
+        """Return the entries that workers may claim now."""
         return self._transact(partial(self._table.due, limit=limit), timeout)
 
     def claim(
@@ -71,12 +71,12 @@ class EntryOperations(ABC, Generic[E]):
     def settle(
         self, entries: Sequence[E], fences: Sequence[int], /, timeout: float | None = None
     ) -> Sequence[bool]:
-        """Store the outcomes of entries whose stored rows have these fencing tokens."""
+        """Store the results of entries, unless another worker has claimed them meanwhile."""
         work = partial(self._table.settle, entries=entries, fences=fences)
         return self._transact(work, timeout, once=True)
 
     def swap(self, entry: E, fence: int, /, timeout: float | None = None) -> bool:
-        """Replace the stored entry with this id and fencing token."""
+        """Replace a stored entry, if its fencing token is still `fence`."""
         return self._transact(
             partial(self._table.swap, entry=entry, fence=fence), timeout, once=True
         )
@@ -128,7 +128,7 @@ class AsyncEntryOperations(ABC, Generic[E]):
         *,
         once: bool = False,
     ) -> A:
-        """Run an operation in its own transaction.
+        """Run a function in a transaction of its own.
 
         Args:
             work: the operation.
@@ -137,7 +137,7 @@ class AsyncEntryOperations(ABC, Generic[E]):
         """
 
     async def now(self, /, timeout: float | None = None) -> datetime:
-        """Return the time of the store."""
+        """Return the current time by the store's clock."""
         return await self._transact(self._table.now, timeout)
 
     async def add(self, entry: E, /, timeout: float | None = None) -> E:
@@ -145,7 +145,7 @@ class AsyncEntryOperations(ABC, Generic[E]):
         return await self._transact(partial(self._table.add, entry=entry), timeout)
 
     async def due(self, limit: int, /, timeout: float | None = None) -> Sequence[E]:
-        """Return the entries that may be claimed."""
+        """Return the entries that workers may claim now."""
         return await self._transact(partial(self._table.due, limit=limit), timeout)
 
     async def claim(
@@ -158,12 +158,12 @@ class AsyncEntryOperations(ABC, Generic[E]):
     async def settle(
         self, entries: Sequence[E], fences: Sequence[int], /, timeout: float | None = None
     ) -> Sequence[bool]:
-        """Store the outcomes of entries whose stored rows have these fencing tokens."""
+        """Store the results of entries, unless another worker has claimed them meanwhile."""
         work = partial(self._table.settle, entries=entries, fences=fences)
         return await self._transact(work, timeout, once=True)
 
     async def swap(self, entry: E, fence: int, /, timeout: float | None = None) -> bool:
-        """Replace the stored entry with this id and fencing token."""
+        """Replace a stored entry, if its fencing token is still `fence`."""
         work = partial(self._table.swap, entry=entry, fence=fence)
         return await self._transact(work, timeout, once=True)
 

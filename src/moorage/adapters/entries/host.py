@@ -1,4 +1,4 @@
-"""Inbox and outbox in tables of the host's migrations, on connections that the host lends.
+"""Inbox and outbox in the application's own tables, over the application's connections.
 
 A framework connects and begins transactions in its own way. These stores use the framework's
 connections with any of its drivers, and run the same statements as the other stores.
@@ -50,7 +50,7 @@ class _HostEntries(EntryOperations[E]):
         mark: str | None = None,
         skips_locked: Callable[[], bool] | None = None,
     ) -> None:
-        """Set the tables and their connections.
+        """Set the tables, and the functions that provide connections to them.
 
         Args:
             database: `sqlite`, `postgresql`, `mysql` or `mariadb`.
@@ -100,13 +100,13 @@ class _HostEntries(EntryOperations[E]):
 
 
 class HostInbox(_HostEntries[InboxEntry]):
-    """An `InboxStorage` in tables of the host."""
+    """An `InboxStorage` in tables of the application."""
 
     _kind, _table_suffix = InboxEntry, "inbox"
 
 
 class HostOutbox(_HostEntries[OutboxEntry]):
-    """An `OutboxStorage` in tables of a host."""
+    """An `OutboxStorage` in tables of the application."""
 
     _kind, _table_suffix = OutboxEntry, "outbox"
 
@@ -115,7 +115,7 @@ class _AsyncHostEntries(AsyncEntryOperations[E]):
     def __init__(
         self, sync_store: _HostEntries[E], in_thread: Callable[..., Awaitable[Any]]
     ) -> None:
-        """Set the store that threads use.
+        """Set the synchronous store that threads use.
 
         Args:
             sync_store: the same store, synchronous.
@@ -144,11 +144,11 @@ class _AsyncHostEntries(AsyncEntryOperations[E]):
 
 
 class AsyncHostInbox(_AsyncHostEntries[InboxEntry]):
-    """An `AsyncInboxStorage` in tables of a host."""
+    """An `AsyncInboxStorage` in tables of the application."""
 
 
 class AsyncHostOutbox(_AsyncHostEntries[OutboxEntry]):
-    """An `AsyncOutboxStorage` in tables of a host."""
+    """An `AsyncOutboxStorage` in tables of the application."""
 
 
 async def _machine_time(_: Execute) -> datetime:

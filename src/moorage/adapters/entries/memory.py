@@ -27,7 +27,7 @@ E = TypeVar("E", bound=Entry)
 
 
 class _Locked:
-    """An object with a lock. A forked child replaces it, because its holder may not exist there."""
+    """An object with a lock, which is replaced in a forked child, where nobody would release it."""
 
     def __init__(self) -> None:
         self._forget_lock()
@@ -63,7 +63,7 @@ class _Entries(_Locked, Generic[E]):
         self._pauses: dict[str, E] = {}
 
     def now(self) -> datetime:
-        """Return the time of the store."""
+        """Return the current time by the store's clock."""
         elapsed_micros = (self._nanoseconds() - self._started) // 1_000
         return self._created_at + timedelta(microseconds=elapsed_micros)
 
@@ -84,7 +84,7 @@ class _Entries(_Locked, Generic[E]):
             return self._entries[entry.id]
 
     def due(self, limit: int, /) -> tuple[E, ...]:
-        """Return the entries that may be claimed."""
+        """Return the entries that workers may claim now."""
         now = self.now()
         due_entries: list[E] = []
         blocked_lanes: set[str] = set()
@@ -102,7 +102,7 @@ class _Entries(_Locked, Generic[E]):
         return tuple(due_entries[:limit])
 
     def swap(self, entry: E, fence: int, /) -> bool:
-        """Replace the stored entry with this id and fencing token."""
+        """Replace a stored entry, if its fencing token is still `fence`."""
         with self._lock:
             stored_entry = self._entries.get(entry.id)
             if stored_entry is None or stored_entry.fence != fence:
@@ -148,7 +148,7 @@ class _AsyncEntries(Generic[E]):
     _entries: _Entries[E]
 
     async def now(self) -> datetime:
-        """Return the time of the store."""
+        """Return the current time by the store's clock."""
         return self._entries.now()
 
     async def add(self, entry: E, /) -> E:
@@ -156,11 +156,11 @@ class _AsyncEntries(Generic[E]):
         return self._entries.add(entry)
 
     async def due(self, limit: int, /) -> tuple[E, ...]:
-        """Return the entries that may be claimed."""
+        """Return the entries that workers may claim now."""
         return self._entries.due(limit)
 
     async def swap(self, entry: E, fence: int, /) -> bool:
-        """Replace the stored entry with this id and fencing token."""
+        """Replace a stored entry, if its fencing token is still `fence`."""
         return self._entries.swap(entry, fence)
 
     async def find(self, query: EntryQuery, /) -> EntryPage[E]:

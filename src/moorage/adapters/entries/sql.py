@@ -40,7 +40,7 @@ PREFIX: Final = "moorage_"
 
 
 class _Entries(SqlTables[EntrySql], Generic[E]):
-    """The common part of synchronous and asynchronous stores."""
+    """The code that synchronous and asynchronous stores share."""
 
     reach: Final = "network"
 
@@ -101,7 +101,7 @@ class _Entries(SqlTables[EntrySql], Generic[E]):
 
 
 class _SqlEntries(_Entries[E], HostEntryOperations[E], SyncSqlTables[EntrySql]):
-    """The common part of the synchronous inbox and outbox."""
+    """The code that the synchronous inbox and outbox share."""
 
     @refusing
     def __init__(
@@ -137,7 +137,7 @@ class _SqlEntries(_Entries[E], HostEntryOperations[E], SyncSqlTables[EntrySql]):
         return run_now(self._do(work, timeout, once=once))
 
     def wait(self, seconds: float, /) -> bool:
-        """Wait until an entry may have been added, and return whether that is so.
+        """Wait until an entry may have been added; return False if the time was over first.
 
         It waits at most `seconds`. PostgreSQL wakes waiting callers; with MariaDB and MySQL it is
         only a pause.
@@ -146,7 +146,7 @@ class _SqlEntries(_Entries[E], HostEntryOperations[E], SyncSqlTables[EntrySql]):
 
 
 class _AsyncSqlEntries(_Entries[E], AsyncHostEntryOperations[E], AsyncSqlTables[EntrySql]):
-    """The common part of the asynchronous inbox and outbox."""
+    """The code that the asynchronous inbox and outbox share."""
 
     @refusing
     def __init__(
@@ -182,7 +182,7 @@ class _AsyncSqlEntries(_Entries[E], AsyncHostEntryOperations[E], AsyncSqlTables[
         return await self._do(work, timeout, once=once)
 
     async def wait(self, seconds: float, /) -> bool:
-        """Wait until an entry may have been added, and return whether that is so.
+        """Wait until an entry may have been added; return False if the time was over first.
 
         It waits at most `seconds`. PostgreSQL wakes waiting callers; with MariaDB and MySQL it is
         only a pause.

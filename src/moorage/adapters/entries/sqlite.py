@@ -42,7 +42,7 @@ PREFIX: Final = "moorage_"
 
 
 class _FileClock:
-    """The time of a file: the boot clock plus an origin, which is a row of the file.
+    """The clock of a SQLite file: the boot clock plus an origin that is stored in the file.
 
     Args:
         clock: measures time.
@@ -58,7 +58,7 @@ class _FileClock:
         self._origin: int | None = None
 
     async def __call__(self, execute: Execute) -> datetime:
-        """Return the current time."""
+        """Return the current time by the file's clock."""
         if self._boot is None:
             return self._clock.utc().astimezone(UTC)
         origin = self._origin
@@ -82,7 +82,7 @@ class _FileClock:
 
 
 class _Entries(SqliteTables, HostEntryOperations[E]):
-    """The common part of the synchronous inbox and outbox."""
+    """The code that the synchronous inbox and outbox share."""
 
     reach: Final = "machine"
     shortest_lease: Final = FILE_LEASE
@@ -131,7 +131,7 @@ class _Entries(SqliteTables, HostEntryOperations[E]):
 
 
 class _AsyncEntries(AsyncClosing, AsyncHostEntryOperations[E]):
-    """The common part of the asynchronous inbox and outbox; threads wait for the disk."""
+    """The code that the asynchronous inbox and outbox share; threads access the disk."""
 
     reach: Final = "machine"
     shortest_lease: Final = FILE_LEASE
@@ -147,7 +147,7 @@ class _AsyncEntries(AsyncClosing, AsyncHostEntryOperations[E]):
         create: bool = False,
         clock: Clock | None = None,
     ) -> None:
-        """Name the tables and the file; the arguments are those of the synchronous store."""
+        """Set the tables and the file; the arguments are those of the synchronous store."""
         self._store: _Entries[E] = self._sync_class(
             path, timeout=timeout, prefix=prefix, create=create, clock=clock
         )
@@ -175,7 +175,7 @@ class _AsyncEntries(AsyncClosing, AsyncHostEntryOperations[E]):
         await asyncio.to_thread(self._store.migrate)
 
     async def aclose(self) -> None:
-        """Close idle connections now, and the others when they are returned."""
+        """Close idle connections now, and the others when they are given back."""
         await asyncio.to_thread(self._store.close)
 
 
@@ -209,7 +209,7 @@ def _statements(suffix: str, prefix: str) -> EntrySql:
 
 
 def _definitions(sql: EntrySql, prefix: str) -> tuple[TableDefinition, ...]:
-    """Return the definitions of the tables; the last one is that of the clock's origins."""
+    """Return the definitions of the tables; the last one stores the clock's origins."""
     bare_name = f"{prefix}clock"
     columns = {"boot": "TEXT PRIMARY KEY", "origin": "INTEGER NOT NULL"}
     table = table_name(bare_name, prefix, None, "sqlite")

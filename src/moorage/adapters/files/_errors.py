@@ -1,4 +1,4 @@
-"""Translates the system's file errors to errors of a storage vendor."""
+"""The conversion of the operating system's file errors to errors of a storage vendor."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ _FULL_DISK_ERRORS: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
 
 
 def refused(code: str, status: int, message: str) -> VendorRejected:
-    """Return the error for an operation that is not allowed."""
+    """Return the error for an operation that the file system refuses."""
     return VendorRejected(message, status=status, vendor_code=code)
 
 
 def mapped(verb: Callable[P, R]) -> Callable[P, R]:
-    """Return an operation that translates errors to moorage's, without paths in messages."""
+    """Return an operation that raises errors of moorage, without paths in their messages."""
 
     @wraps(verb)
     def run_guarded(*args: P.args, **kwargs: P.kwargs) -> R:

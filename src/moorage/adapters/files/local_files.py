@@ -47,7 +47,7 @@ class OpenFile:
         self.entry = entry
 
     def read(self, start: int, size: int) -> bytes:
-        """Return bytes of the file."""
+        """Return `size` bytes of the file, beginning at `start`."""
         self._file.seek(start)
         data: bytes = self._file.read(size)
         return data
@@ -78,7 +78,7 @@ class LocalFolder:
 
     @mapped
     def put(self, key: str, data: bytes, metadata: Metadata, conditions: Conditions) -> FileEntry:
-        """Store a file."""
+        """Store a file under a key."""
         path = self._path(key)
         with self._new_file() as file:
             file.write(data)
@@ -87,7 +87,7 @@ class LocalFolder:
 
     @mapped
     def open(self, key: str) -> OpenFile:
-        """Open a file."""
+        """Open the file under a key."""
         flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
         with _file_not_found():
             number = os.open(self._path(key), flags)
@@ -100,18 +100,18 @@ class LocalFolder:
 
     @mapped
     def read(self, file: OpenFile, start: int, size: int) -> bytes:
-        """Return bytes of an open file."""
+        """Return `size` bytes of an open file, beginning at `start`."""
         return file.read(start, size)
 
     @mapped
     def head(self, key: str) -> FileEntry:
-        """Return the entry of a file."""
+        """Return the metadata of the file under a key."""
         with _file_not_found():
             return self._entry(key, self._path(key).lstat())
 
     @mapped
     def delete(self, key: str) -> None:
-        """Delete a file, and the folders that become empty."""
+        """Delete a file, and each folder that is empty then."""
         path = self._path(key)
         with self._exclusive(), suppress(FileNotFoundError, NotADirectoryError, IsADirectoryError):
             if not path.is_dir():
@@ -125,7 +125,7 @@ class LocalFolder:
     def copy(
         self, source: str, key: str, metadata: Metadata | None, conditions: Conditions
     ) -> FileEntry:
-        """Copy a file."""
+        """Copy a file to another key."""
         path, opened_file = self._path(key), self.open(source)
         digest = hashlib.sha256()
         try:
@@ -169,7 +169,7 @@ class LocalFolder:
 
     @mapped
     def start(self, key: str, metadata: Metadata) -> str:
-        """Begin an upload."""
+        """Begin an upload in parts, and return its id."""
         self._path(key)
         id_ = uuid4().hex
         folder = self._uploads / id_
@@ -180,7 +180,7 @@ class LocalFolder:
 
     @mapped
     def put_part(self, id_: str, key: str, number: int, data: bytes) -> str:
-        """Put a part, and return its SHA-256."""
+        """Store a part of an upload, and return the part's SHA-256."""
         folder, _ = self._upload(id_, key)
         digest = hashlib.sha256(data).hexdigest()
         path = folder / f"{number:05}.{digest}"
@@ -194,7 +194,7 @@ class LocalFolder:
 
     @mapped
     def parts(self, id_: str, key: str) -> Sequence[tuple[int, int, str]]:
-        """Return the number, size and SHA-256 of each stored part."""
+        """Return the number, size and SHA-256 of each stored part of an upload."""
         folder, _ = self._upload(id_, key)
         matches = ((path, _PART.fullmatch(path.name)) for path in folder.iterdir())
         return sorted(
@@ -207,7 +207,7 @@ class LocalFolder:
     def complete(
         self, id_: str, key: str, parts: Sequence[tuple[int, str]], conditions: Conditions
     ) -> FileEntry:
-        """Create a file from the parts."""
+        """Create a file from the parts of an upload."""
         path, (folder, upload) = self._path(key), self._upload(id_, key)
         digest = hashlib.sha256()
         with self._new_file() as file:
@@ -229,7 +229,7 @@ class LocalFolder:
 
     @mapped
     def abort(self, id_: str, key: str) -> None:
-        """Delete an upload."""
+        """Delete an unfinished upload and its parts."""
         with suppress(VendorRejected):
             shutil.rmtree(self._upload(id_, key)[0])
 
@@ -248,7 +248,7 @@ class LocalFolder:
     # --- the folder --------------------------------------------------------
 
     def _path(self, key: str) -> Path:
-        """Return the path of a file; a path outside the folder or through a link is refused."""
+        """Return the path of a key's file; refuse one outside the folder, or behind a link."""
         path = self._root
         for name in names_of(key):
             path /= name
@@ -295,7 +295,7 @@ class LocalFolder:
     def _commit(
         self, file: WholeFile, key: str, path: Path, metadata: Metadata, conditions: Conditions
     ) -> FileEntry:
-        """Give a file its name, if the conditions are met."""
+        """Move a completely written file to its name, if the conditions are met."""
         with self._exclusive():
             self._check(key, path, conditions)
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -334,7 +334,7 @@ class LocalFolder:
             yield
 
     def _keys_after(self, prefix: str, after: str) -> Iterator[str]:
-        """Yield the keys after another, in the order of their bytes."""
+        """Yield the keys that come after another key, in the order of their bytes."""
         return _walk(self._root, "", prefix, after)
 
 
@@ -359,7 +359,7 @@ def _walk(folder: Path, base: str, prefix: str, after: str) -> Iterator[str]:
 
 
 def _is_key(text: str) -> bool:
-    """Return whether the name of a foreign file is a valid key."""
+    """Return whether a file that somebody else put into the folder has a valid key as its name."""
     try:
         names_of(text)
     except (InvalidData, UnicodeEncodeError):
@@ -369,7 +369,7 @@ def _is_key(text: str) -> bool:
 
 @contextmanager
 def _file_not_found() -> Generator[None]:
-    """Treat a path below a file as a missing file."""
+    """A context manager that reports a path below a file as a missing file."""
     try:
         yield
     except NotADirectoryError as error:
@@ -377,7 +377,7 @@ def _file_not_found() -> Generator[None]:
 
 
 def _read_metadata(path: Path) -> dict[str, Any] | None:
-    """Return the content of an internal JSON file; None if there is none."""
+    """Return the content of an upload's or file's JSON metadata; None if there is none."""
     try:
         content: dict[str, Any] = json.loads(path.read_bytes())
     except (FileNotFoundError, NotADirectoryError, ValueError):
@@ -386,7 +386,7 @@ def _read_metadata(path: Path) -> dict[str, Any] | None:
 
 
 class AsyncLocalFolder:
-    """The asynchronous `LocalFolder`, which works in threads.
+    """The asynchronous `LocalFolder`; threads access the disk.
 
     Args:
         options: the settings, with the folder `root`, which is created if necessary.

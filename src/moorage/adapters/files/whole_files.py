@@ -1,4 +1,4 @@
-"""Writes files completely or not at all."""
+"""Files that are written completely or not at all."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class WholeFile:
-    """A file that gets its name when it is completely on disk; until then it has a temporary name.
+    """A file that has a temporary name until it is completely on disk.
 
     A `with` block that ends without `keep` leaves no file.
 
@@ -27,15 +27,15 @@ class WholeFile:
         self._file = os.fdopen(number, "wb")
 
     def write(self, data: bytes) -> None:
-        """Append bytes."""
+        """Append bytes to the file."""
         self._file.write(data)
 
     def allow(self, mode: int) -> None:
-        """Set the mode of the file, which is otherwise accessible to its owner only."""
+        """Set who may access the file; without this call, only its owner may."""
         Path(self._name).chmod(mode)
 
     def keep(self, path: Path | None = None) -> os.stat_result:
-        """Give the file its name, or another on the same disk, and return its status."""
+        """Give the file its final name, on the same disk, and return its status."""
         target = self._path if path is None else path
         self._file.flush()
         os.fsync(self._file.fileno())
@@ -61,7 +61,7 @@ class WholeFile:
 
 
 def _sync(folder: Path) -> None:
-    """Write a folder's entries to disk, if the system supports it."""
+    """Write the list of files in a folder to disk, if the system supports that."""
     with suppress(OSError):
         number = os.open(folder, os.O_RDONLY)
         try:

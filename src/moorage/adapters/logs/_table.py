@@ -1,4 +1,4 @@
-"""The table of an integration log: its SQL, and its operations on any database.
+"""The table of an integration log: its SQL statements, and the operations that run them.
 
 Every statement has `?` as the placeholder of its values, which is replaced by that of the driver.
 """
@@ -73,7 +73,7 @@ _INDEXES: Final = (
 
 @attrs.frozen(slots=False)
 class LogSql:
-    """The statements about the table of a log.
+    """The SQL statements for the table of an integration log.
 
     Attributes:
         kind: `sqlite`, `postgresql` or `mysql`.
@@ -89,12 +89,12 @@ class LogSql:
 
     @cached_property
     def insert(self) -> str:
-        """Adds a row."""
+        """The statement that inserts a row."""
         marks, names = ", ".join("?" * len(self.columns)), ", ".join(self.columns)
         return f"INSERT INTO {self.table} ({names}) VALUES ({marks})"  # noqa: S608 - quoted names; values are parameters
 
     def find(self, where: Sequence[str]) -> str:
-        """Return the query of matching rows, newest first."""
+        """Return the SQL query for matching rows, newest first."""
         names = ", ".join(("number", *self.columns))
         return (
             f"SELECT {names} FROM {self.table}{all_of(where)}"  # noqa: S608 - quoted names; values are parameters
@@ -102,7 +102,7 @@ class LogSql:
         )
 
     def edge(self, where: Sequence[str]) -> str:
-        """Return the query of the position of a matching row, counted from the newest."""
+        """Return the SQL query for the position of a matching row, counted from the newest."""
         return (
             f"SELECT started_at, number FROM {self.table}{all_of(where)}"  # noqa: S608 - quoted names; values are parameters
             " ORDER BY started_at DESC, number DESC LIMIT 1 OFFSET ?"
@@ -113,21 +113,21 @@ class LogSql:
         return f"SELECT status, count(*) FROM {self.table}{all_of(where)} GROUP BY status"  # noqa: S608 - quoted names; values are parameters
 
     def duration(self, where: Sequence[str]) -> str:
-        """Return the query of a percentile of the durations of matching rows."""
+        """Return the SQL query for a percentile of the durations of matching rows."""
         return (
             f"SELECT duration FROM {self.table}{all_of(where)}"  # noqa: S608 - quoted names; values are parameters
             " ORDER BY duration LIMIT 1 OFFSET ?"
         )
 
     def remove(self, where: Sequence[str]) -> str:
-        """Return the statement that deletes some of the matching rows."""
+        """Return the SQL statement that deletes some of the matching rows."""
         if self.kind == "mysql":
             return f"DELETE FROM {self.table}{all_of(where)} LIMIT {_REMOVAL_BATCH}"  # noqa: S608 - quoted names; values are parameters
         batch = f"SELECT number FROM {self.table}{all_of(where)} LIMIT {_REMOVAL_BATCH}"  # noqa: S608 - quoted names; values are parameters
         return f"DELETE FROM {self.table} WHERE number IN ({batch})"  # noqa: S608 - quoted names; values are parameters
 
     def definitions(self, *, mariadb: bool = True) -> tuple[TableDefinition, ...]:
-        """Return the definition of the table."""
+        """Return the definition of the log's table."""
         columns = {"number": NUMBER_KINDS[self.kind]}
         columns |= {name: _column_kind(name) for name in self.columns}
         options = collated(self.kind, mariadb=mariadb)
@@ -147,7 +147,7 @@ def _column_kind(name: str) -> str:
 
 
 class LogTable:
-    """The operations on the table of a log.
+    """The operations on the table of an integration log.
 
     Args:
         sql: the statements about the table.
@@ -157,7 +157,7 @@ class LogTable:
         self._sql = sql
 
     async def add(self, execute: Execute, entries: Sequence[IntegrationLog]) -> None:
-        """Store entries.
+        """Store entries in the log's table.
 
         Raises:
             InvalidData: an entry has values that no database can store; no entry is stored.
@@ -192,7 +192,7 @@ class LogTable:
 
 @attrs.frozen
 class _Rows:
-    """The rows of the table, as `read_page` reads them.
+    """The rows of the log's table, as `read_page` reads them.
 
     Attributes:
         sql: the statements about the table.
@@ -227,7 +227,7 @@ class _Rows:
         return LogPage(items=tuple(map(_entry, records)), next=next_position)
 
     def _conditions(self, query: LogQuery, window: LogQuery) -> tuple[list[str], list[Value]]:
-        """The conditions of a query after its cursor, and their values."""
+        """Return the conditions of a query as SQL, and the values for their placeholders."""
         conditions, values = _conditions_of(query)
         if self.sql.kind == "sqlite":
             # SQLite, which has no statistics, might take the index of another field.
@@ -246,7 +246,7 @@ class _Rows:
 
 
 def row_of(entry: IntegrationLog, columns: Sequence[str] = COLUMNS) -> list[Value]:
-    """Return the values of an entry in the order of columns.
+    """Return the values of a log entry in the order of the table's columns.
 
     Raises:
         InvalidData: no database can store them.
@@ -290,7 +290,7 @@ def _entry(row: dict[str, Any]) -> IntegrationLog:
 
 
 def _conditions_of(query: LogQuery) -> tuple[list[str], list[Value]]:
-    """Return the conditions of a query, and their values."""
+    """Return the conditions of a query as SQL, and the values for their placeholders."""
     conditions: list[tuple[str, Value]] = [
         (f"{name} = ?", column_text(value, _TEXT_LENGTH))
         for name in EQUAL_FIELDS

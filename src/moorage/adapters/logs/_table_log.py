@@ -1,4 +1,4 @@
-"""An integration log in a table of any database, synchronous and asynchronous."""
+"""An integration log in a table of any database."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ A = TypeVar("A")
 
 
 class Run(Protocol):
-    """Runs an operation in its own transaction."""
+    """Runs a function in a transaction of its own."""
 
     def __call__(self, work: Callable[[Execute], Coroutine[Any, Any, A]], /) -> A: ...
 
@@ -36,7 +36,7 @@ TABLE: Final = "log"
 
 
 class TableLog:
-    """The operations of a log whose entries wait in a queue before they are stored."""
+    """An integration log in a table; new entries wait in a queue before they are stored."""
 
     durable: Final = False  # queued entries are lost in a crash
 
@@ -69,7 +69,7 @@ class TableLog:
         return self._queue.lost
 
     def write(self, entry: IntegrationLog, /) -> None:
-        """Queue an entry, which is stored a moment later."""
+        """Queue a log entry, which a thread stores a moment later."""
         self._queue.write(entry)
 
     def flush(self) -> None:
@@ -82,7 +82,7 @@ class TableLog:
         self._queue.flush()
 
     def after_request(self) -> None:
-        """Store the queued entries, unless a thread does so; they remain queued after a failure."""
+        """Store the queued entries, unless a thread stores them."""
         self._queue.after_request()
 
     def find(self, query: LogQuery, /) -> LogPage:
@@ -113,7 +113,7 @@ class TableLog:
 
 
 class AsyncTableLog(AsyncClosing):
-    """The asynchronous operations of a log; threads wait for the database."""
+    """The asynchronous integration log in a table; threads access the database."""
 
     durable: Final = False
 
@@ -129,7 +129,7 @@ class AsyncTableLog(AsyncClosing):
         return f"Async{self._log!r}"
 
     def write(self, entry: IntegrationLog, /) -> None:
-        """Queue an entry, which is stored a moment later."""
+        """Queue a log entry, which a thread stores a moment later."""
         self._log.write(entry)
 
     async def flush(self) -> None:
@@ -154,7 +154,7 @@ class AsyncTableLog(AsyncClosing):
         return await asyncio.to_thread(self._log.remove, query)
 
     async def migrate(self) -> None:
-        """Create missing tables."""
+        """Create the log's table if it is missing."""
         await asyncio.to_thread(self._log.migrate)
 
     async def aclose(self) -> None:

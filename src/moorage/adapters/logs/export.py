@@ -30,7 +30,7 @@ _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 
 
 def entries_of(log: IntegrationLogger, query: LogQuery) -> Iterator[IntegrationLog]:
-    """Yield all matching entries, newest first; `query.limit` is the size of the pages."""
+    """Yield all matching log entries, newest first; `query.limit` is the size of a page."""
     while True:
         page = log.find(query)
         yield from page.items
@@ -40,7 +40,7 @@ def entries_of(log: IntegrationLogger, query: LogQuery) -> Iterator[IntegrationL
 
 
 def plain_fields(entry: IntegrationLog) -> dict[str, Any]:
-    """Return the fields of an entry as values of JSON; times are in ISO 8601."""
+    """Return the fields of a log entry as JSON values; times are in ISO 8601."""
     fields = {name: getattr(entry, name) for name in COLUMNS}
     fields["status"] = entry.status.value
     fields["started_at"] = entry.started_at.isoformat()
@@ -48,7 +48,7 @@ def plain_fields(entry: IntegrationLog) -> dict[str, Any]:
 
 
 def write_csv(entries: Iterable[IntegrationLog], file: IO[str]) -> int:
-    """Write entries as CSV with a header, and return their number.
+    """Write log entries as CSV with a header line, and return their number.
 
     A text that a spreadsheet would take for a formula gets an apostrophe before it. Open the file
     with `newline=""`.
@@ -62,7 +62,7 @@ def write_csv(entries: Iterable[IntegrationLog], file: IO[str]) -> int:
 
 
 def write_json_lines(entries: Iterable[IntegrationLog], file: IO[str]) -> int:
-    """Write entries as JSON, one a line, and return their number."""
+    """Write log entries as JSON, one per line, and return their number."""
     number = 0
     for number, entry in enumerate(entries, 1):  # noqa: B007 - returned
         file.write(f"{json.dumps(plain_fields(entry), ensure_ascii=False)}\n")
@@ -70,7 +70,7 @@ def write_json_lines(entries: Iterable[IntegrationLog], file: IO[str]) -> int:
 
 
 def write_parquet(entries: Iterable[IntegrationLog], file: IO[bytes]) -> int:
-    """Write entries as Parquet, and return their number.
+    """Write log entries as Parquet, and return their number.
 
     A column has the type of its field: times are timestamps in UTC. Each thousand entries are a
     group of rows.
@@ -89,7 +89,7 @@ def write_parquet(entries: Iterable[IntegrationLog], file: IO[bytes]) -> int:
 
 
 def export(format: str, entries: Iterable[IntegrationLog], path: Path) -> int:  # noqa: A002 - as the option
-    """Write entries to a file, which is replaced, and return their number.
+    """Write log entries to a file, replacing it, and return their number.
 
     Args:
         format: `csv`, `jsonl` or `parquet`.
@@ -119,7 +119,7 @@ def _cell(value: object) -> object:
 
 
 def _typed(entry: IntegrationLog) -> dict[str, Any]:
-    """The fields of an entry as values of Parquet."""
+    """Return the fields of a log entry as Parquet values."""
     fields = {name: getattr(entry, name) for name in COLUMNS}
     fields["status"] = entry.status.value
     return {

@@ -1,4 +1,4 @@
-"""The integration log in a table of the host's migrations, on connections that the host lends."""
+"""The integration log in the application's own table, over the application's connections."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PREFIX: Final = "moorage_"
 
 
 class HostIntegrationLogger(TableLog):
-    """An `IntegrationLogger` in a table of the host.
+    """An `IntegrationLogger` in a table of the application.
 
     Args:
         database: `sqlite`, `postgresql`, `mysql` or `mariadb`.

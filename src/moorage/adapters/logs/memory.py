@@ -25,7 +25,7 @@ MAX_BYTES: Final = 64 * 2**20
 
 
 class _Item(NamedTuple):
-    """An entry, its number in the order of writing, and the bytes of its long texts."""
+    """A log entry, with its number and the size of its long texts."""
 
     number: int
     entry: IntegrationLog
@@ -60,7 +60,7 @@ class MemoryIntegrationLogger:
         self._bytes = sum(item.size for item in self._items)
 
     def write(self, entry: IntegrationLog, /) -> None:
-        """Store an entry."""
+        """Store a log entry."""
         size = size_of_texts(entry)
         items = self._items
         with self._lock:
@@ -86,7 +86,7 @@ class MemoryIntegrationLogger:
         return summarise(entry for entry in entries if query.matches(entry))
 
     def remove(self, query: LogQuery, /) -> int:
-        """Delete all matching entries, and return their number."""
+        """Delete all matching log entries, and return their number."""
         with self._lock:
             remaining_items = [item for item in self._items if not query.matches(item.entry)]
             removed_count = len(self._items) - len(remaining_items)
@@ -122,7 +122,7 @@ class AsyncMemoryIntegrationLogger:
         self._log = shared or MemoryIntegrationLogger(max_entries=max_entries, max_bytes=max_bytes)
 
     def write(self, entry: IntegrationLog, /) -> None:
-        """Store an entry."""
+        """Store a log entry."""
         self._log.write(entry)
 
     async def find(self, query: LogQuery, /) -> LogPage:
@@ -134,7 +134,7 @@ class AsyncMemoryIntegrationLogger:
         return self._log.summarise(query)
 
     async def remove(self, query: LogQuery, /) -> int:
-        """Delete all matching entries, and return their number."""
+        """Delete all matching log entries, and return their number."""
         return self._log.remove(query)
 
 

@@ -53,7 +53,7 @@ _queues: Final[WeakSet[LogQueue]] = WeakSet()
 
 @careful
 class LogQueue:
-    """Entries to be stored, up to a maximum, and the thread that stores them.
+    """The log entries that wait to be stored, and the thread that stores them.
 
     Args:
         insert: stores several entries in one transaction. It raises InvalidData for entries that
@@ -105,7 +105,7 @@ class LogQueue:
         self.lost = 0
 
     def write(self, entry: IntegrationLog, /) -> None:
-        """Queue an entry; if the queue is full, the oldest entries are lost and counted."""
+        """Queue a log entry; if the queue is full, drop and count the oldest entries."""
         size = size_of_texts(entry)
         if size or len(self._waiting) >= self._max_waiting:
             with self._locked():
@@ -124,7 +124,7 @@ class LogQueue:
             self._timer.wake()
 
     def flush(self) -> None:
-        """Store the queued entries; they remain queued after a failure.
+        """Store the queued log entries; they stay queued if that fails.
 
         Raises:
             ConnectorError: the database is not available or not usable.
@@ -149,12 +149,12 @@ class LogQueue:
                         self._bytes -= _bytes_of(batch)
 
     def after_request(self) -> None:
-        """Store the queued entries, unless a thread does so; they remain queued after a failure."""
+        """Store the queued entries, unless a thread stores them."""
         if not self._threads and self._waiting:
             self._write()
 
     def close(self) -> None:
-        """Store the queued entries, if the database is available, and stop the thread."""
+        """Store the queued log entries, if the database is available, and stop the thread."""
         self._timer.stop()
         with suppress(Exception):
             self.flush()
@@ -181,7 +181,7 @@ class LogQueue:
 
     @contextmanager
     def _locked(self) -> Generator[None]:
-        """Hold the lock of the queue for the block.
+        """A context manager that holds the lock of the queue.
 
         A signal may have interrupted the thread that holds it, and end the process. Then the block
         is executed without the lock, since a wrong count of bytes matters no longer.
@@ -194,7 +194,7 @@ class LogQueue:
                 self._counting.release()
 
     def _make_room(self, size: int) -> str | None:
-        """Lose the oldest entries until there is room for one more with so many bytes.
+        """Drop the oldest log entries until there is room for another one of this size.
 
         Returns:
             The reason why entries were lost; None if none was.
@@ -216,7 +216,7 @@ class LogQueue:
         return reason
 
     def _take(self, limit: int) -> list[_Item]:
-        """Take the oldest entries, whose bytes count until they are stored."""
+        """Take the oldest log entries; they occupy the queue until they are stored."""
         batch: list[_Item] = []
         batch_bytes = 0
         with self._locked():
@@ -237,7 +237,7 @@ class LogQueue:
         return f"more than {self._max_waiting} entries wait to be stored"
 
     def _lose(self, batch: Sequence[_Item], reason: str) -> None:
-        """Count entries as lost that are no longer in the queue."""
+        """Count log entries that were dropped."""
         with self._locked():
             self._bytes -= _bytes_of(batch)
             self.lost += len(batch)
@@ -250,7 +250,7 @@ class LogQueue:
         )
 
     def _warn_once(self, kind: str, problem: str) -> None:
-        """Emit a warning once for each kind of problem."""
+        """Emit a warning, but only once for each kind of problem."""
         if kind in self._warnings_given:
             return
         self._warnings_given.add(kind)
@@ -268,13 +268,13 @@ def _listen() -> None:
 
 
 def flush_all() -> None:
-    """Store the entries of every queue in use, as far as the databases are available."""
+    """Store the log entries of all queues, as far as the databases are available."""
     for queue in list(_queues):
         with suppress(ConnectorError):
             queue.flush()
 
 
 def close_all() -> None:
-    """Close every queue in use, as at the end of the process."""
+    """Close all queues of log entries, at the end of the process."""
     for queue in list(_queues):
         queue.close()

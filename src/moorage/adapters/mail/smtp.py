@@ -1,4 +1,4 @@
-"""Sends mail to SMTP servers with the standard library's client.
+"""The transport that sends mail to SMTP servers.
 
 Each message has its own connection, which is encrypted before anything of the message is sent. The
 refusal of the message, or of all recipients, is an error; the refusal of some recipients is part of
@@ -50,7 +50,7 @@ _LONGEST: Final = 300
 
 
 class SmtpTransport:
-    """Sends messages to one server.
+    """Sends email messages to one SMTP server.
 
     Args:
         vendor: the settings `host`, `port`, `security`, `username` and `step_timeout`.
@@ -67,7 +67,7 @@ class SmtpTransport:
         envelope: Mapping[str, Any],
         message: bytes,
     ) -> dict[str, Any]:
-        """Send a message.
+        """Send an email message.
 
         Args:
             credentials: the login at the server.
@@ -101,7 +101,7 @@ class SmtpTransport:
         envelope: Mapping[str, Any],
         message: bytes,
     ) -> tuple[str, Iterable[tuple[str, list[Any]]]]:
-        """Return the server's reply, and its refusals of some recipients."""
+        """Send an email message; return the server's reply, and the recipients that it refused."""
         server = self._connect()
         try:
             self._log_in(server, credentials)
@@ -175,7 +175,7 @@ class AsyncSmtpTransport:
         envelope: Mapping[str, Any],
         message: bytes,
     ) -> dict[str, Any]:
-        """Send a message.
+        """Send an email message.
 
         Args:
             credentials: the login at the server.
@@ -192,7 +192,7 @@ class AsyncSmtpTransport:
 def _send_envelope(
     server: smtplib.SMTP, envelope: Mapping[str, Any], size: int
 ) -> dict[str, list[Any]]:
-    """Send the addresses of sender and recipients, and return the refused recipients."""
+    """Send the sender's and the recipients' addresses; return the refused recipients."""
     options = [f"SIZE={size}"] if server.has_extn("size") else []
     if envelope["wide"]:
         if not server.has_extn("smtputf8"):
@@ -248,7 +248,7 @@ def _code(code: int, words: bytes) -> str:
 
 
 def _connection_error(error: Exception) -> ConnectorError:
-    """Return the error for a session that ended before the message was sent."""
+    """Return the error for an SMTP session that ended before the message was sent."""
     if isinstance(error, smtplib.SMTPResponseException):
         return _refusal(error.smtp_code, _as_bytes(error.smtp_error))
     if is_exhaustion(error):
@@ -268,7 +268,7 @@ def _as_bytes(words: bytes | str) -> bytes:
 
 
 def _refusal(number: int, text: bytes | str) -> ConnectorError:
-    """Return the error for a refusal by the server."""
+    """Return the error for a refusal by the SMTP server."""
     words = _as_bytes(text)
     code = _code(number, words)
     kind: type[Any]

@@ -1,1 +1,1 @@
-"""Stores of figures about calls, which are observers too."""
+"""Stores of metrics about calls, which are observers too."""

@@ -1,4 +1,4 @@
-"""The table of figures: its SQL, and its operations on any database.
+"""The table of metrics: its SQL statements, and the operations that run them.
 
 A row has the figures of one part of a process, or those of a roll-up, in one window and series.
 Every statement has `?` as the placeholder of its values, which is replaced by that of the driver.
@@ -44,7 +44,7 @@ _BATCH: Final = 500
 
 @attrs.frozen(slots=False)
 class MetricSql:
-    """The statements about the table of figures.
+    """The SQL statements for the table of metrics.
 
     Attributes:
         kind: `sqlite`, `postgresql` or `mysql`.
@@ -58,7 +58,7 @@ class MetricSql:
 
     @cached_property
     def put(self) -> str:
-        """Adds a row, or replaces the row with the same identity."""
+        """The statement that inserts a row, or replaces the row of the same series and window."""
         marks, names = ", ".join("?" * len(COLUMNS)), ", ".join(COLUMNS)
         if self.kind == "mysql":
             # MySQL and MariaDB have no common way to name the new value of an update.
@@ -80,7 +80,7 @@ class MetricSql:
 
     @cached_property
     def hold(self) -> str:
-        """Locks and selects some rows of a length and time, each series together."""
+        """The query that locks and returns some rows of a length and time, sorted by series."""
         names = ", ".join(("number", *COLUMNS))
         lock = "" if self.kind == "sqlite" else " FOR UPDATE"
         return (
@@ -90,20 +90,20 @@ class MetricSql:
 
     @cached_property
     def delete(self) -> str:
-        """Deletes the rows with these numbers."""
+        """The statement that deletes the rows with these numbers."""
         marks = ", ".join("?" * _BATCH)
         return f"DELETE FROM {self.table} WHERE number IN ({marks})"  # noqa: S608 - quoted names; values are parameters
 
     @cached_property
     def remove(self) -> str:
-        """Deletes some of the rows of windows that began before a time."""
+        """The statement that deletes some rows of windows that began before a time."""
         if self.kind == "mysql":
             return f"DELETE FROM {self.table} WHERE started < ? LIMIT {_BATCH}"  # noqa: S608 - quoted names; values are parameters
         batch = f"SELECT number FROM {self.table} WHERE started < ? LIMIT {_BATCH}"  # noqa: S608 - quoted names; values are parameters
         return f"DELETE FROM {self.table} WHERE number IN ({batch})"  # noqa: S608 - quoted names; values are parameters
 
     def definitions(self, *, mariadb: bool = True) -> tuple[TableDefinition, ...]:
-        """Return the definition of the table."""
+        """Return the definition of the log's table."""
         columns = {
             "number": NUMBER_KINDS[self.kind],
             "step": "BIGINT NOT NULL",
@@ -125,7 +125,7 @@ class MetricSql:
 
 
 class MetricTable:
-    """The operations on the table of figures.
+    """The operations on the table of metrics.
 
     Args:
         sql: the statements about the table.
@@ -135,14 +135,14 @@ class MetricTable:
         self._sql = sql
 
     async def put(self, execute: Execute, rows: Sequence[StoredFigures]) -> None:
-        """Store figures in the place of those with the same part, window and series."""
+        """Store metrics, replacing those of the same part, window and series."""
         put_statement = self._sql.put
         await execute(
             *((put_statement, _values(process, row)) for process, row in rows), writes=True
         )
 
     async def figures(self, execute: Execute, query: FiguresQuery) -> tuple[WindowFigures, ...]:
-        """Return the figures of a query.
+        """Return the metrics that a query asks for.
 
         One statement reads all rows. Several could miss rows that are rolled up in between.
         """
@@ -153,7 +153,7 @@ class MetricTable:
         return grouping.result()
 
     async def roll_up(self, execute: Execute, now: datetime, retention: Retention) -> int:
-        """Replace some old rows by rows of longer windows, and return the number of the former.
+        """Merge some old rows into rows of longer windows, and return how many there were.
 
         Locks on the rows prevent that another process replaces them too.
         """
@@ -175,13 +175,13 @@ class MetricTable:
         return 0
 
     async def remove(self, execute: Execute, now: datetime, retention: Retention) -> int:
-        """Delete some rows that are older than all retention, and return their number."""
+        """Delete some rows that are older than the retention allows, and return their number."""
         end = _seconds(retention.end(now))
         (deletion,) = await execute((self._sql.remove, (end,)), writes=True)
         return deletion.changed
 
     def _deletion(self, rows: Sequence[Sequence[Any]]) -> list[Statement]:
-        """Return the statement that deletes some rows; without rows, none."""
+        """Return the statement that deletes these rows; None if there are no rows."""
         numbers = [row[0] for row in rows]
         if not numbers:
             return []
@@ -213,7 +213,7 @@ def _row(values: Sequence[Any]) -> WindowFigures:
 
 
 def _conditions_of(query: FiguresQuery) -> tuple[list[str], list[Value]]:
-    """Return the conditions of a query, and their values."""
+    """Return the conditions of a query as SQL, and the values for their placeholders."""
     conditions: list[tuple[str, Value]] = [
         (f"{name} = ?", label(value))
         for name in DIMENSIONS

@@ -1,4 +1,4 @@
-"""Figures in a table of any database, synchronous and asynchronous."""
+"""Metrics in a table of any database."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ A = TypeVar("A")
 
 
 class Run(Protocol):
-    """Runs an operation in its own transaction."""
+    """Runs a function in a transaction of its own."""
 
     def __call__(self, work: Callable[[Execute], Coroutine[Any, Any, A]], /) -> A: ...
 
@@ -34,7 +34,7 @@ TABLE: Final = "metrics"
 
 
 class TableMetrics:
-    """The operations on figures that wait in memory before they are stored.
+    """Metrics about calls in a table; new ones wait in memory before they are stored.
 
     Attributes:
         hears: the classes of events that are counted.
@@ -71,15 +71,15 @@ class TableMetrics:
 
     @property
     def lost(self) -> int:
-        """The number of calls whose figures this process could not store."""
+        """The number of calls whose metrics this process could not store."""
         return self._recorder.lost
 
     def __call__(self, event: Event, /) -> None:
-        """Count an event, as an observer."""
+        """Count a call, if this event reports the end of one."""
         self._recorder(event)
 
     def flush(self) -> None:
-        """Store the figures of this process.
+        """Store the metrics that this process has in memory.
 
         Raises:
             StorageUnavailable: the database cannot store them now; they remain in memory.
@@ -88,16 +88,16 @@ class TableMetrics:
         self._recorder.flush()
 
     def after_request(self) -> None:
-        """Store the figures, unless a thread does so; they remain in memory after a failure."""
+        """Store the metrics of this process, unless a thread stores them."""
         self._recorder.after_request()
 
     def figures(self, query: FiguresQuery, /) -> tuple[WindowFigures, ...]:
-        """Return the figures of all processes, by start, service, operation and tenant."""
+        """Return the metrics of all processes, sorted by start, service, operation and tenant."""
         self._recorder.flush()
         return self._run(partial(self._table.figures, query=query))
 
     def housekeep(self, now: datetime, /) -> int:
-        """Add up old windows to longer ones, remove the oldest, and return the number of rows.
+        """Merge old windows into longer ones, delete the oldest, and return the number of rows.
 
         Each transaction changes a few hundred rows, and several processes may do it at once.
         """
@@ -109,7 +109,7 @@ class TableMetrics:
         return total
 
     def close(self) -> None:
-        """Store the figures, if the database is available, and close every connection."""
+        """Store the metrics, if the database is available, and close every connection."""
         self._recorder.close()
         self._release()
 
@@ -118,7 +118,7 @@ class TableMetrics:
 
 
 class AsyncTableMetrics(AsyncClosing):
-    """The asynchronous operations on figures; threads wait for the database.
+    """The asynchronous metrics in a table; threads access the database.
 
     Attributes:
         hears: the classes of events that are counted.
@@ -130,7 +130,7 @@ class AsyncTableMetrics(AsyncClosing):
 
     @property
     def lost(self) -> int:
-        """The number of calls whose figures this process could not store."""
+        """The number of calls whose metrics this process could not store."""
         lost_calls: int = self._metrics.lost
         return lost_calls
 
@@ -138,11 +138,11 @@ class AsyncTableMetrics(AsyncClosing):
         return f"Async{self._metrics!r}"
 
     def __call__(self, event: Event, /) -> None:
-        """Count an event, as an observer."""
+        """Count a call, if this event reports the end of one."""
         self._metrics(event)
 
     async def flush(self) -> None:
-        """Store the figures of this process.
+        """Store the metrics that this process has in memory.
 
         Raises:
             StorageUnavailable: the database cannot store them now; they remain in memory.
@@ -151,11 +151,11 @@ class AsyncTableMetrics(AsyncClosing):
         await asyncio.to_thread(self._metrics.flush)
 
     async def figures(self, query: FiguresQuery, /) -> tuple[WindowFigures, ...]:
-        """Return the figures of all processes, by start, service, operation and tenant."""
+        """Return the metrics of all processes, sorted by start, service, operation and tenant."""
         return await asyncio.to_thread(self._metrics.figures, query)
 
     async def housekeep(self, now: datetime, /) -> int:
-        """Add up old windows to longer ones, remove the oldest, and return the number of rows.
+        """Merge old windows into longer ones, delete the oldest, and return the number of rows.
 
         Each transaction changes a few hundred rows, and several processes may do it at once.
         """
@@ -166,5 +166,5 @@ class AsyncTableMetrics(AsyncClosing):
         await asyncio.to_thread(self._metrics.migrate)
 
     async def aclose(self) -> None:
-        """Store the figures, if the database is available, and close every connection."""
+        """Store the metrics, if the database is available, and close every connection."""
         await asyncio.to_thread(self._metrics.close)

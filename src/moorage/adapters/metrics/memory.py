@@ -1,4 +1,4 @@
-"""Figures about calls in the memory of one process."""
+"""Metrics about calls in the memory of one process."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _MAX_WAITING: Final = 10_000
 
 
 class MemoryMetrics(Closing):
-    """Figures about the calls of this process, which end with it.
+    """Metrics about the calls of this process, which are lost when it ends.
 
     Args:
         max_series: the maximum number of series in a day that are not added up with others.
@@ -45,24 +45,24 @@ class MemoryMetrics(Closing):
 
     @property
     def lost(self) -> int:
-        """The number of calls whose figures this process could not store."""
+        """The number of calls whose metrics this process could not store."""
         return self._recorder.lost
 
     def __call__(self, event: Event, /) -> None:
-        """Count an event, as an observer."""
+        """Count a call, if this event reports the end of one."""
         self._recorder(event)
 
     def flush(self) -> None:
-        """Store the figures, as every query does."""
+        """Do nothing that a query would not do: it counts all calls so far."""
         self._recorder.flush()
 
     def figures(self, query: FiguresQuery, /) -> tuple[WindowFigures, ...]:
-        """Return the figures of this process, by start, service, operation and tenant."""
+        """Return the metrics of this process, sorted by start, service, operation and tenant."""
         self._recorder.flush()
         return grouped(list(self._rows.values()), query)
 
     def housekeep(self, now: datetime, /) -> int:
-        """Add up old windows to longer ones, remove the oldest, and return the number of rows."""
+        """Merge old windows into longer ones, delete the oldest, and return the number of rows."""
         end, removed_count = self._retention.end(now), 0
         with self._changing:
             for step, longer_window, cutoff in self._retention.rolls(now):
@@ -89,7 +89,7 @@ class MemoryMetrics(Closing):
         return removed_count + len(expired_identities)
 
     def close(self) -> None:
-        """Stop the thread that moves figures."""
+        """Stop the thread that counts calls."""
         self._recorder.close()
 
     def _put(self, rows: Sequence[StoredFigures]) -> None:
@@ -107,27 +107,27 @@ class AsyncMemoryMetrics(AsyncClosing):
 
     @property
     def lost(self) -> int:
-        """The number of calls whose figures this process could not store."""
+        """The number of calls whose metrics this process could not store."""
         return self._metrics.lost
 
     def __call__(self, event: Event, /) -> None:
-        """Count an event, as an observer."""
+        """Count a call, if this event reports the end of one."""
         self._metrics(event)
 
     async def flush(self) -> None:
-        """Store the figures, as every query does."""
+        """Do nothing that a query would not do: it counts all calls so far."""
         self._metrics.flush()
 
     async def figures(self, query: FiguresQuery, /) -> tuple[WindowFigures, ...]:
-        """Return the figures of this process, by start, service, operation and tenant."""
+        """Return the metrics of this process, sorted by start, service, operation and tenant."""
         return self._metrics.figures(query)
 
     async def housekeep(self, now: datetime, /) -> int:
-        """Add up old windows to longer ones, remove the oldest, and return the number of rows."""
+        """Merge old windows into longer ones, delete the oldest, and return the number of rows."""
         return self._metrics.housekeep(now)
 
     async def aclose(self) -> None:
-        """Stop the thread that moves figures."""
+        """Stop the thread that counts calls."""
         self._metrics.close()
 
 

@@ -1,4 +1,4 @@
-"""An observer that counts calls, and a thread that stores the figures.
+"""An observer that counts calls, with a thread that stores the metrics.
 
 The thread runs while there are figures to store. Where no threads run, such as in uWSGI without
 `--enable-threads`, the host stores them with `flush`.
@@ -40,7 +40,7 @@ _recorders: Final[WeakSet[FiguresRecorder]] = WeakSet()
 
 @careful
 class FiguresRecorder:
-    """Counts calls in the memory of this process, and stores the figures.
+    """Counts calls in memory, and stores the metrics from a thread.
 
     Args:
         store: stores several figures in one transaction, in the place of those of the same part,
@@ -90,11 +90,11 @@ class FiguresRecorder:
 
     @property
     def lost(self) -> int:
-        """The number of calls whose figures this process could not store."""
+        """The number of calls whose metrics this process could not store."""
         return self._recording.lost + self._unsettled.lost
 
     def __call__(self, event: Event, /) -> None:
-        """Count an event."""
+        """Count the call that this event reports."""
         with self._adding:
             self._recording.record(event)
         if not self._listed:
@@ -105,7 +105,7 @@ class FiguresRecorder:
             self._timer.wake()
 
     def flush(self) -> None:
-        """Store the figures; they remain in memory after a failure.
+        """Store the metrics; they stay in memory if that fails.
 
         Raises:
             ConnectorError: the database is not available or not usable.
@@ -127,12 +127,12 @@ class FiguresRecorder:
                 unsettled_figures.stored(batch)
 
     def after_request(self) -> None:
-        """Store the figures, unless a thread does so; they remain in memory after a failure."""
+        """Store the metrics of this process, unless a thread stores them."""
         if not self._threads and self._has_figures():
             self._write()
 
     def close(self) -> None:
-        """Store the figures, if the database is available, and stop the thread."""
+        """Store the metrics, if the database is available, and stop the thread."""
         self._timer.stop()
         with suppress(Exception):
             self.flush()
@@ -150,7 +150,7 @@ class FiguresRecorder:
             return
 
     def _housekeep_hourly(self) -> None:
-        """Housekeep when the first call of another hour is stored."""
+        """Merge and delete old metrics once an hour, when calls are stored."""
         newest_window = self._unsettled.newest
         if newest_window is None or newest_window // HOUR == self._hour:
             return
@@ -173,7 +173,7 @@ class FiguresRecorder:
         )
 
     def _warn_once(self, kind: str, problem: str) -> None:
-        """Emit a warning once for each kind of problem."""
+        """Emit a warning, but only once for each kind of problem."""
         if kind not in self._warnings_given:
             self._warnings_given.add(kind)
             give_notice(
@@ -190,6 +190,6 @@ def _listen() -> None:
 
 
 def close_all() -> None:
-    """Close every recorder in use, as at the end of the process."""
+    """Close all recorders of metrics, at the end of the process."""
     for recorder in list(_recorders):
         recorder.close()

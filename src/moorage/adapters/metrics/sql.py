@@ -1,4 +1,4 @@
-"""Figures about calls in PostgreSQL, MariaDB or MySQL, without a framework.
+"""Metrics about calls in PostgreSQL, MariaDB or MySQL.
 
 Figures wait in memory for ten seconds, and a thread stores them together.
 """
@@ -32,7 +32,7 @@ PREFIX: Final = "moorage_"
 
 
 class SqlMetrics(TableMetrics, SyncSqlTables[MetricSql]):
-    """Figures about calls in PostgreSQL, MariaDB or MySQL, an observer and a `Metrics`.
+    """Metrics about calls in PostgreSQL, MariaDB or MySQL, as an observer and as `Metrics`.
 
     Args:
         url: `postgresql://…`, `mariadb://…` or `mysql://…`, or an engine of SQLAlchemy with the
@@ -98,7 +98,7 @@ class SqlMetrics(TableMetrics, SyncSqlTables[MetricSql]):
 
 
 class AsyncSqlMetrics(AsyncTableMetrics):
-    """Figures about calls in PostgreSQL, MariaDB or MySQL, an observer and an `AsyncMetrics`.
+    """The asynchronous `SqlMetrics`.
 
     It uses threads, and takes the arguments of `SqlMetrics`.
     """

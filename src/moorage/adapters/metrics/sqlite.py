@@ -1,4 +1,4 @@
-"""Figures about calls in a SQLite file, without a framework.
+"""Metrics about calls in a SQLite file.
 
 Figures wait in memory for ten seconds, and a thread stores them together.
 """
@@ -28,7 +28,7 @@ PREFIX: Final = "moorage_"
 
 
 class SqliteMetrics(TableMetrics, SqliteTables):
-    """Figures about calls in a SQLite file, an observer and a `Metrics`.
+    """Metrics about calls in a SQLite file, as an observer and as `Metrics`.
 
     Args:
         path: the path of the file.
@@ -80,7 +80,7 @@ class SqliteMetrics(TableMetrics, SqliteTables):
 
 
 class AsyncSqliteMetrics(AsyncTableMetrics):
-    """Figures about calls in a SQLite file, an observer and an `AsyncMetrics`.
+    """The asynchronous `SqliteMetrics`.
 
     It takes the arguments of `SqliteMetrics`.
     """

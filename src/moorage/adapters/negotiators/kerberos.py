@@ -17,7 +17,7 @@ _SPNEGO: Final = "1.3.6.1.5.5.2"
 
 
 class KerberosNegotiator:
-    """Makes tokens with the Kerberos tickets of this process.
+    """Returns tokens made from the Kerberos tickets of this process.
 
     The tickets come from the credential cache that `kinit` fills, or from a client keytab. The
     environment variables of Kerberos (`KRB5_CONFIG`, `KRB5CCNAME`, `KRB5_CLIENT_KTNAME`) say where
@@ -63,7 +63,7 @@ class KerberosNegotiator:
 
 
 class AsyncKerberosNegotiator:
-    """Makes tokens with the Kerberos tickets of this process, in threads of the event loop.
+    """The asynchronous `KerberosNegotiator`; threads make the tokens.
 
     Args and errors are those of `KerberosNegotiator`.
     """

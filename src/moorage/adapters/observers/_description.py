@@ -1,4 +1,4 @@
-"""The description of an event for people and for systems that collect records."""
+"""Descriptions of events, for people and for systems that collect records."""
 
 from __future__ import annotations
 
@@ -99,14 +99,14 @@ CIRCUIT_OPEN: Final = 2
 
 
 def holder_of(event: Event) -> str | None:
-    """The reason why the call of an event waits or is refused; None for other events."""
+    """Return the reason why a call waits or is refused; None for other events."""
     if isinstance(event, CallRefused):
         return _HOLDER_OF_REFUSAL.get(event.error)
     return _HOLDERS.get(type(event))
 
 
 def level_of(event: Event) -> int:
-    """The level of an event, in the numbers of the standard library's logging."""
+    """Return the log level of an event, as a number of the `logging` module."""
     level = _LEVELS.get(type(event))
     if level is not None:
         return level
@@ -119,7 +119,7 @@ def level_of(event: Event) -> int:
 
 
 def fields_of(event: Event) -> dict[str, str | int | float | bool]:
-    """The fields of an event that have a value, as simple values."""
+    """Return the fields of an event that have a value, as simple values."""
     fields = {
         field.name: _simple(getattr(event, field.name)) for field in attrs.fields(type(event))
     }
@@ -127,7 +127,7 @@ def fields_of(event: Event) -> dict[str, str | int | float | bool]:
 
 
 def place_of(event: Event) -> str:
-    """The service and the operation of an event."""
+    """Return the service and the operation of an event."""
     operation = event.operation
     return event.service if operation is None else f"{event.service} {operation}"
 

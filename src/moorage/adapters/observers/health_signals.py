@@ -1,4 +1,4 @@
-"""Remembers the events that tell of the health of stores, tokens and the integration log."""
+"""An observer that remembers events about the health of stores, tokens and the log."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _HOUR: Final = 3_600.0
 
 
 class HealthSignals:
-    """An observer that remembers events about stores, tokens and lost entries in this process.
+    """Remembers problems that events of this process report, until other events end them.
 
     A `HealthMonitor` of the same hub reads it.
     """
@@ -44,7 +44,7 @@ class HealthSignals:
         self._lost: tuple[datetime, int] | None = None
 
     def __call__(self, event: Event) -> None:
-        """Remember a problem, or forget one that this event ends."""
+        """Remember the problem that an event reports, or forget one that it ends."""
         owner = (event.service, event.tenant)
         match event:
             case StorageLost(service=store, node=node, error=error):
@@ -61,7 +61,7 @@ class HealthSignals:
                 self._tokens.pop(owner, None)
 
     def read(self, now: datetime) -> tuple[Mapping[str, str], Mapping[str, TokenReading], int]:
-        """Return the outages by store, the tokens by service, and the number of lost entries.
+        """Return the current outages, the tokens that failed, and the number of lost entries.
 
         Lost entries count for an hour after the last loss.
         """

@@ -1,4 +1,4 @@
-"""An observer that makes spans and metrics of OpenTelemetry, with `moorage[opentelemetry]`.
+"""An observer that creates spans and metrics of OpenTelemetry.
 
 The names of spans, attributes and metrics are in `telemetry_names.json` beside this module.
 """
@@ -52,7 +52,7 @@ _OF_SPANS: Final = (*_OF_METRICS, "tenant", "request_id", "idempotency_key")
 
 @attrs.define(eq=False)
 class _CallSpans:
-    """The span of a call, and the spans of its attempts that have not ended, by their number."""
+    """The open spans of one call: its own, and those of its attempts by their number."""
 
     span: Any
     attempts: dict[int, Any] = attrs.field(factory=dict[int, Any])
@@ -122,7 +122,7 @@ class OpenTelemetryObserver:
         self._attributes: dict[tuple[object, ...], dict[str, Any]] = {}
 
     def __call__(self, event: Event, /) -> None:
-        """Record an event."""
+        """Record an event in spans and metrics."""
         facts = facts_of(event)
         if facts is None:  # an event that belongs to no call
             self._happened(event, None)
@@ -144,7 +144,7 @@ class OpenTelemetryObserver:
             self._happened(event, spans)
 
     def trace_headers(self, event: AttemptStarted, /) -> dict[str, str]:
-        """The headers that tell the vendor of the span of an attempt."""
+        """Return the headers that tell the vendor which span an attempt belongs to."""
         headers: dict[str, str] = {}
         spans = self._calls.get(facts_of(event)[0])
         span = None if spans is None else spans.attempts.get(event.hedge)
@@ -228,7 +228,7 @@ class OpenTelemetryObserver:
         self._call_count.add(1, attributes)
 
     def _keep(self, key: tuple[object, ...], attributes: dict[str, Any]) -> dict[str, Any]:
-        """Keep the attributes of a series, as the next call of it needs the same."""
+        """Remember the attributes of a series, because its next call has the same ones."""
         if len(self._attributes) < _MOST_KEPT:
             self._attributes[key] = attributes
         return attributes
@@ -267,7 +267,7 @@ class OpenTelemetryObserver:
         self._end(spans.span, attributes, event.error, event.at)
 
     def _happened(self, event: Event, spans: _CallSpans | None) -> None:
-        """Record any other event, in the call's span, the current span, or a span of its own."""
+        """Record an event in the call's span, in the current span, or in a new one."""
         span = self._trace.get_current_span() if spans is None else spans.span
         own_span = None
         if spans is None and not span.is_recording():
@@ -338,10 +338,10 @@ def _ending(event: AttemptFinished) -> dict[str, Any]:
 
 
 def _error_type(event: AttemptFinished) -> str | None:
-    """The type of the error by the conventions for HTTP: the status, if there is one."""
+    """Return the type of an error by OpenTelemetry's conventions for HTTP."""
     return str(event.status) if event.error and event.status else event.error
 
 
 def _time(moment: datetime) -> int:
-    """Nanoseconds since 1970."""
+    """Return the nanoseconds from 1970 to a moment."""
     return int(moment.timestamp() * 1e6) * 1000

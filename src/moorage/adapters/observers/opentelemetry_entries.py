@@ -1,4 +1,4 @@
-"""Spans of OpenTelemetry for entries of inbox and outbox, by the conventions for messaging."""
+"""OpenTelemetry's spans for entries of inbox and outbox."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SYSTEM: Final = "moorage"
 
 
 class OpenTelemetryEntries:
-    """An `EntryTracing` that makes spans of OpenTelemetry.
+    """An `EntryTracing` that creates spans of OpenTelemetry.
 
     Storing an entry is a span `send outbox` or `send inbox`, whose context is stored with the
     entry. The work of an entry is a span `process outbox` or `process inbox`: a child of that span,
@@ -56,7 +56,7 @@ class OpenTelemetryEntries:
     def sending(
         self, queue: str, entry: Entry, incoming: TraceContext | None, /
     ) -> Generator[TraceContext | None]:
-        """Surround the storing of an entry with a span, and return its context."""
+        """Open a span while an entry is stored, and return its context."""
         origin = self._context_of(incoming)
         has_parent = self._trace.get_current_span().get_span_context().is_valid
         name = f"send {queue}"
@@ -74,7 +74,7 @@ class OpenTelemetryEntries:
 
     @contextmanager
     def processing(self, queue: str, entry: Entry, /) -> Generator[None]:
-        """Surround the work of an entry with a span that continues the stored trace."""
+        """Open a span while an entry is processed; it continues the trace stored with the entry."""
         origin = self._context_of(entry.trace)
         ambient_context = (
             None
@@ -93,7 +93,7 @@ class OpenTelemetryEntries:
 
     @contextmanager
     def _current(self, span: Any) -> Generator[None]:
-        """Make a span the current one, note the class of an error, and end it."""
+        """A context manager in which a span is the current one; it records an error."""
         with self._trace.use_span(
             span, end_on_exit=True, record_exception=False, set_status_on_exception=False
         ):

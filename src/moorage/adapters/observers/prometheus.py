@@ -1,4 +1,4 @@
-"""An observer that counts calls for Prometheus, with `moorage[prometheus]`."""
+"""An observer that counts calls for Prometheus."""
 
 from __future__ import annotations
 
@@ -47,13 +47,13 @@ _EXEMPLAR_INTERVAL: Final = 1_000_000_000
 
 
 def exemplar_of(event: Event) -> Mapping[str, str] | None:
-    """The correlation id of a call, unless it is too long for an exemplar."""
+    """Return the correlation id of a call; None if it is too long for Prometheus."""
     request_id = event.request_id or ""
     return {"request_id": request_id} if 0 < len(request_id) <= _LONGEST_ID else None
 
 
 class _Metrics:
-    """The metrics of a registry, which its observers share, by the names in their table."""
+    """The Prometheus metrics of one registry, which several observers may share."""
 
     def __init__(self, client: Any, registry: Any) -> None:
         options: dict[str, dict[str, Any]] = {
@@ -77,7 +77,7 @@ class _Metrics:
         return self._metrics[f"moorage_{name}"]
 
     def series(self, name: str, *labels: str) -> Any:
-        """One time series of a metric; finding it here is faster than in Prometheus's client."""
+        """Return one time series of a metric, faster than Prometheus's client finds it."""
         key = (name, *labels)
         series = self._series.get(key)
         if series is None:
@@ -89,7 +89,7 @@ _METRICS: Final[WeakKeyDictionary[Any, _Metrics]] = WeakKeyDictionary()
 
 
 class _Ends:
-    """The two time series that count the calls of one operation and outcome.
+    """The two time series that count calls with one operation and outcome.
 
     Args:
         durations: the histogram's series.
@@ -110,7 +110,7 @@ class _Ends:
         event: CallFinished,
         exemplar: Callable[[Event], Mapping[str, str] | None],
     ) -> None:
-        """Count a call that ended at `now` of the local clock; None if that is not known."""
+        """Count a call that ended at `now`, a time of the local clock or None."""
         self._inc()
         if now is not None:
             bucket = bisect_left(_BUCKETS, duration)
@@ -172,7 +172,7 @@ class PrometheusObserver:
         self._metrics = metrics
 
     def __call__(self, event: Event, /) -> None:
-        """Count an event."""
+        """Count the call that this event reports."""
         if isinstance(event, CallFinished):
             self._call_finished(event)
         elif isinstance(event, AttemptFinished):
@@ -225,7 +225,7 @@ class PrometheusObserver:
         series.inc()
 
     def _happened(self, event: Event) -> None:
-        """Count an event other than the end of a call."""
+        """Count an event that is not the end of a call."""
         metrics = self._metrics
         if isinstance(event, LogEntriesLost):
             metrics["log_entries_lost_total"].inc(event.entries)
@@ -248,7 +248,7 @@ class PrometheusObserver:
                 metrics.series("retries_total", *pair, event.error).inc()
 
     def _labels(self, service: str, name: str) -> tuple[str, str]:
-        """The service and its operation or circuit, within the limit of their number."""
+        """Return the service and its operation as labels; above a limit, a general label."""
         pair = service, name
         if pair in self._pairs:
             return pair

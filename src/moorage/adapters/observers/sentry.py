@@ -43,7 +43,7 @@ class SentryObserver:
         self._add: Any = add_breadcrumb
 
     def __call__(self, event: Event, /) -> None:
-        """Leave the breadcrumb of an event."""
+        """Leave a breadcrumb for an event."""
         level = level_of(event)
         if level > DEBUG:
             self._add(

@@ -1,4 +1,4 @@
-"""An observer that writes events with the standard library's logging."""
+"""An observer that writes events to the standard library's logging."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class LoggingObserver:
         self._logger = logging.getLogger(logger) if isinstance(logger, str) else logger
 
     def __call__(self, event: Event, /) -> None:
-        """Write the record of an event, if the logger takes its level."""
+        """Write the log record of an event, if the logger accepts its level."""
         level = level_of(event)
         if not self._logger.isEnabledFor(level):
             return
@@ -42,7 +42,7 @@ class LoggingObserver:
 
 
 def _message(event: Event, extra: Mapping[str, object]) -> str:
-    """The event as a sentence."""
+    """Return an event as a sentence."""
     details = ""
     if isinstance(event, CallFinished):
         outcome = "cancelled" if event.cancelled else event.error or "succeeded"

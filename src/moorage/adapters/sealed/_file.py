@@ -43,7 +43,7 @@ _PAGE: Final = "SELECT about, sealed FROM credential WHERE about > ? ORDER BY ab
 
 
 class SealedFile:
-    """The rows in a file.
+    """Encrypted texts in the rows of a SQLite file.
 
     Args:
         path: the path of the file.
@@ -61,24 +61,24 @@ class SealedFile:
         self._what = what
 
     def find(self, about: bytes, /) -> bytes | None:
-        """Return the sealed text of this id; None if there is none."""
+        """Return the encrypted text of this id; None if there is none."""
         with self._transaction() as link:
             row = link.execute(_GET, (about,)).fetchone()
         return None if row is None else row[0]
 
     def put(self, about: bytes, sealed: bytes, /) -> None:
-        """Store a sealed text."""
+        """Store an encrypted text."""
         with self._transaction() as link:
             link.execute(_PUT, (about, sealed))
 
     def swap(self, swaps: Sequence[Swap], /) -> int:
-        """Replace texts that have not changed, and return their number."""
+        """Replace each text that has not changed meanwhile; return the number of replaced ones."""
         with self._transaction() as link:
             parameters = [(swap.new, swap.about, swap.old) for swap in swaps]
             return link.executemany(_SWAP, parameters).rowcount
 
     def drop(self, about: bytes, /) -> bool:
-        """Delete the sealed text of this id, and return whether there was one."""
+        """Delete the encrypted text of this id; return whether there was one."""
         with self._transaction() as link:
             return bool(link.execute(_DROP, (about,)).rowcount)
 
@@ -88,7 +88,7 @@ class SealedFile:
             return link.execute(_CLEAR).rowcount
 
     def page(self, after: bytes, size: int, /) -> list[Row]:
-        """Return up to `size` rows after an id, in order."""
+        """Return up to `size` rows behind an id, in order."""
         with self._transaction() as link:
             selected_rows = link.execute(_PAGE, (after, size)).fetchall()
         return [Row(subject, subject, sealed_text) for subject, sealed_text in selected_rows]
@@ -112,7 +112,7 @@ class SealedFile:
             ) from None
 
     def _create_file(self) -> None:
-        """Create a missing file, empty and accessible to its owner only.
+        """Create the file if it is missing; only its owner may access it.
 
         An existing file is not opened, because closing it would release the locks of all threads of
         this process. So a new file gets its name after it was closed.

@@ -1,4 +1,4 @@
-"""Rows of a table of encrypted texts, and the operations of such a table."""
+"""The rows of a table of encrypted texts, and the operations on them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 class Row(NamedTuple):
-    """A stored row: its position in the order of rows, its id, and the sealed text."""
+    """A row: its position in the table's order, its id, and its encrypted text."""
 
     place: bytes
     about: bytes
@@ -18,7 +18,7 @@ class Row(NamedTuple):
 
 
 class Swap(NamedTuple):
-    """A text that replaces another, if that has not changed."""
+    """A text that replaces another text, if that has not changed meanwhile."""
 
     about: bytes
     old: bytes
@@ -26,7 +26,7 @@ class Swap(NamedTuple):
 
 
 class SealedRows(Protocol):
-    """A table of encrypted texts, for operations that may block.
+    """The interface of a table of encrypted texts, whose operations may block.
 
     Each operation is one transaction, and durable when it returns. A row is found by its id, for
     which the table may use a digest. Errors are raised as `StorageUnavailable`, or as
@@ -42,11 +42,11 @@ class SealedRows(Protocol):
         ...
 
     def swap(self, swaps: Sequence[Swap], /) -> int:
-        """Replace texts that have not changed, and return their number."""
+        """Replace each text that has not changed meanwhile; return the number of replaced ones."""
         ...
 
     def page(self, after: bytes, size: int, /) -> Sequence[Row]:
-        """Return up to `size` rows after a place, in order; the empty place is before all rows."""
+        """Return up to `size` rows behind a position; the empty position is the beginning."""
         ...
 
     def drop(self, about: bytes, /) -> bool:
@@ -59,7 +59,7 @@ class SealedRows(Protocol):
 
 
 class Rows(Protocol):
-    """The operations of `SealedRows` as coroutines, which may never suspend."""
+    """The operations of `SealedRows` as coroutines."""
 
     async def find(self, about: bytes, /) -> bytes | None: ...
 
@@ -75,7 +75,7 @@ class Rows(Protocol):
 
 
 class BlockingRows:
-    """Coroutines that block their thread, for synchronous callers."""
+    """The operations as coroutines that block their thread, for synchronous callers."""
 
     def __init__(self, rows: SealedRows) -> None:
         self._rows = rows
@@ -100,7 +100,7 @@ class BlockingRows:
 
 
 class ThreadedRows:
-    """Coroutines that wait for a thread, for asynchronous callers."""
+    """The operations as coroutines that run in a thread, for asynchronous callers."""
 
     def __init__(self, rows: SealedRows) -> None:
         self._rows = rows

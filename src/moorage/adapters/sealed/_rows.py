@@ -41,7 +41,7 @@ _LONGEST: Final = 1_000
 
 
 class SqlRows:
-    """The rows of the table, in the order of their ids."""
+    """The encrypted texts in the table, in the order of their ids."""
 
     def __init__(
         self,
@@ -57,19 +57,19 @@ class SqlRows:
         self._insert = _upsert_postgresql if kind == "postgresql" else _upsert_mysql
 
     async def find(self, about: bytes, /) -> bytes | None:
-        """Return the sealed text of this id; None if there is none."""
+        """Return the encrypted text of this id; None if there is none."""
         columns = self._table.c
         query = select(columns.sealed).where(columns.id == _id(about))
         return await self._run(lambda link: self._with_timeouts(link).execute(query).scalar())
 
     async def put(self, about: bytes, sealed: bytes, /) -> None:
-        """Store a sealed text."""
+        """Store an encrypted text."""
         row = {"id": _id(about), "owner": _readable_owner(about), "about": about, "sealed": sealed}
         statement = self._insert(self._table, row)
         await self._run(lambda link: self._with_timeouts(link).execute(statement))
 
     async def swap(self, swaps: Sequence[Swap], /) -> int:
-        """Replace texts that have not changed, locking rows in their order."""
+        """Replace texts that have not changed meanwhile; rows are locked in their order."""
         columns = self._table.c
         statements = [
             update(self._table)
@@ -87,7 +87,7 @@ class SqlRows:
         return await self._run(work)
 
     async def drop(self, about: bytes, /) -> bool:
-        """Delete the sealed text of this id, and return whether there was one."""
+        """Delete the encrypted text of this id; return whether there was one."""
         statement = delete(self._table).where(self._table.c.id == _id(about))
         return await self._run(
             lambda link: bool(self._with_timeouts(link).execute(statement).rowcount)
@@ -99,7 +99,7 @@ class SqlRows:
         return await self._run(lambda link: self._with_timeouts(link).execute(statement).rowcount)
 
     async def page(self, after: bytes, size: int, /) -> list[Row]:
-        """Return up to `size` rows after an id, in order."""
+        """Return up to `size` rows behind an id, in order."""
         columns = self._table.c
         query = (
             select(columns.id, columns.about, columns.sealed)
@@ -117,7 +117,7 @@ class SqlRows:
         ]
 
     def _with_timeouts(self, link: Connection) -> Connection:
-        """Return the connection after setting its timeouts."""
+        """Return the connection after setting its time limits."""
         for statement in self._timeout_statements:
             link.execute(text(statement))
         return link
@@ -183,14 +183,14 @@ def _id(about: bytes) -> bytes:
 
 
 def _readable_owner(about: bytes) -> str:
-    """Return the owner in a form that a database of any encoding can store."""
+    """Return an owner's name in a form that any database can store."""
     tenant, service, _ = unpack_values(about)
     owner = service if tenant is None else f"{service} of {tenant}"
     return owner.encode("ascii", "backslashreplace").decode().replace("\0", "\\0")[:_LONGEST]
 
 
 def _error_of(source: Source, table: Table, error: BaseException) -> ConnectorError:
-    """Return our error for an error in a transaction."""
+    """Return the error of moorage for an error in a transaction."""
     origin = getattr(error, "orig", None)
     codes = {getattr(origin, "sqlstate", None), *getattr(origin, "args", ())[:1]}
     name = source.quoted(table)

@@ -1,4 +1,4 @@
-"""Declares, creates and opens a table of encrypted texts in PostgreSQL, MariaDB or MySQL."""
+"""The creation of a table of encrypted texts in PostgreSQL, MariaDB or MySQL."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ PREFIX: Final = "moorage_"
 
 
 class SealedTable:
-    """The common part of the synchronous and the asynchronous table."""
+    """The code that the synchronous and the asynchronous table share."""
 
     _table_suffix: ClassVar[str]
     """The name of the table, without its prefix."""

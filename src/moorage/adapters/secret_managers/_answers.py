@@ -1,4 +1,4 @@
-"""Reads the responses of secret managers, and creates the errors for failed requests.
+"""The parsing of secret managers' responses, and the errors for failed requests.
 
 Reading never raises: a missing value is None. So no traceback contains a value that was read.
 """
@@ -26,7 +26,7 @@ _TEMPORARY: Final = (408, 412, 425, 429, 472, 473)
 
 
 def value_at(response: Response, *path: str) -> Any:
-    """Return the value at a path of a JSON response; None if it is missing."""
+    """Return the value at a path of a JSON response; None if there is none."""
     try:
         value: Any = response.json()
     except InvalidData:
@@ -37,19 +37,19 @@ def value_at(response: Response, *path: str) -> Any:
 
 
 def secret_at(response: Response, *path: str) -> Secret | None:
-    """Return a secret text of a response; None if it is missing."""
+    """Return a secret text in a response; None if there is none."""
     value = value_at(response, *path)
     return Secret(value) if isinstance(value, str) and value and is_encodable(value) else None
 
 
 def table_at(response: Response, *path: str) -> Secret | None:
-    """Return a table of a response as secret JSON; None if it is missing."""
+    """Return a table in a response as secret JSON; None if there is none."""
     value = value_at(response, *path)
     return Secret(json.dumps(value)) if isinstance(value, dict) else None
 
 
 def seconds_at(response: Response, *path: str) -> float | None:
-    """Return a duration of a response, which may be a number or a text."""
+    """Return a duration in a response, which may be a number or a text."""
     try:
         value = float(value_at(response, *path))
     except (OverflowError, TypeError, ValueError):
@@ -58,13 +58,13 @@ def seconds_at(response: Response, *path: str) -> float | None:
 
 
 def word_at(response: Response, *path: str) -> str | None:
-    """Return a code of a response; a text with control characters or of more than 80 is none."""
+    """Return an error code in a response; None if it is long or contains control characters."""
     value = value_at(response, *path)
     return value if isinstance(value, str) and len(value) <= 80 and value.isprintable() else None
 
 
 def token_at(where: str, response: Response, now: datetime) -> Credentials:
-    """Return the access token of a token service's response (RFC 6749)."""
+    """Return the access token in a token service's response (RFC 6749)."""
     if not response.ok:
         code = word_at(response, "error")
         raise failed(where, response, code, "Assign an identity to this machine or login.")
@@ -75,7 +75,7 @@ def token_at(where: str, response: Response, now: datetime) -> Credentials:
 
 
 def unexpected_answer(where: str, response: Response) -> StorageUnavailable:
-    """Return the error for a successful response with unexpected content."""
+    """Return the error for a successful response whose content is unexpected."""
     return StorageUnavailable(
         f"{where} returned an unexpected response (status {response.status},"
         f" {len(response.body)} bytes).",
@@ -84,7 +84,7 @@ def unexpected_answer(where: str, response: Response) -> StorageUnavailable:
 
 
 def refused(where: str, response: Response, code: str | None, remedy: str) -> AuthenticationFailed:
-    """Return the error for a request that is not authorised."""
+    """Return the error for a request that the secret manager does not authorise."""
     return AuthenticationFailed(
         f"{where} refused the request (status {response.status}{f', {code}' if code else ''}).",
         status=response.status,

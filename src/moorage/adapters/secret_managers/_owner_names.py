@@ -1,4 +1,4 @@
-"""Names of secrets by service and tenant, which no two owners share."""
+"""Names of secrets, which no two services or tenants share."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _NAME: Final = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*", re.ASCII)
 
 
 def unambiguous_names(service: str, tenant: str | None) -> tuple[str, ...] | None:
-    """Return the service, and the tenant if any; None if their joined name could be ambiguous.
+    """Return the service and tenant as the parts of a name; None if that is ambiguous.
 
     Words of lower-case letters and digits with single hyphens stay distinct in upper case, and when
     they are joined with two hyphens, a slash or two underscores.
@@ -19,7 +19,7 @@ def unambiguous_names(service: str, tenant: str | None) -> tuple[str, ...] | Non
 
 
 def secret_path(prefix: str, service: str, tenant: str | None) -> str | None:
-    """Return a secret's path; all secrets of a tenant are in one folder."""
+    """Return the path of a secret; all secrets of a tenant are in one folder."""
     if unambiguous_names(service, tenant) is None:
         return None
     return (
@@ -28,6 +28,6 @@ def secret_path(prefix: str, service: str, tenant: str | None) -> str | None:
 
 
 def secret_word(prefix: str, service: str, tenant: str | None) -> str | None:
-    """Return a name of letters, digits and hyphens."""
+    """Return the name of a secret, made of letters, digits and hyphens."""
     names = unambiguous_names(service, tenant)
     return None if names is None else prefix + "--".join(names)

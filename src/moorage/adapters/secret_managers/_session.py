@@ -1,4 +1,4 @@
-"""Sends requests to a secret manager, and keeps the current login."""
+"""The session with a secret manager: its requests and the current login."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _LONGEST_FILE: Final = 65_536
 
 
 class HttpWire:
-    """Sends requests over an HTTP client, synchronous or asynchronous."""
+    """Sends requests to a secret manager through an HTTP client."""
 
     def __init__(
         self,
@@ -92,7 +92,7 @@ class HttpWire:
 
 
 class Session:
-    """The current login at a secret manager; one caller at a time renews it."""
+    """The current login at a secret manager, which one caller at a time renews."""
 
     def __init__(
         self,
@@ -108,7 +108,7 @@ class Session:
         self._login: _Login | None = None
 
     async def do(self, act: Callable[[Credentials], Coroutine[Any, Any, Answer]]) -> Answer:
-        """Run an operation with the current login; repeat it if an earlier login is refused."""
+        """Run an operation with the current login; log in again if the manager refuses it."""
         login_before = self._login
         current_login = await self._current(None)
         try:
@@ -153,7 +153,7 @@ class Session:
 
 
 class _Login:
-    """The credentials of requests, the time to renew them, and the time when they expire."""
+    """The credentials of a login, and the times when they are renewed and expire."""
 
     def __init__(self, credentials: Credentials, wire: HttpWire) -> None:
         self.credentials = credentials

@@ -1,4 +1,4 @@
-"""Identities for AWS: explicit keys, or the keys of the machine."""
+"""The access keys for AWS: explicit ones, or those of the machine."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class AwsKeys:
     )
 
     async def keys(self, wire: Line, region: str, service: str) -> Credentials:  # noqa: ARG002 - sends no request
-        """Return these keys."""
+        """Return the explicit access keys."""
         return _signing(self, region, service, None)
 
 
@@ -62,7 +62,7 @@ def _environment(variables: Mapping[str, str] | None) -> Mapping[str, str]:
 
 @attrs.frozen
 class AwsEnvironment:
-    """The keys that AWS's own tools find without a file.
+    """The access keys that AWS's own tools would find, except those in files.
 
     1. The variables AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN.
     2. The endpoint in AWS_CONTAINER_CREDENTIALS_RELATIVE_URI or …_FULL_URI, in a container.
@@ -78,7 +78,7 @@ class AwsEnvironment:
     )
 
     async def keys(self, wire: Line, region: str, service: str) -> Credentials:
-        """Return the first keys that are found."""
+        """Return the first access keys that are found."""
         keys_of_variables = _keys_of_variables(self)
         if keys_of_variables is not None:
             return _signing(keys_of_variables, region, service, None)
@@ -99,7 +99,7 @@ class AwsEnvironment:
         return Secret(text) if text and is_encodable(text) else None
 
     def _container(self) -> str | None:
-        """Return the URL of the container's keys; None outside a container."""
+        """Return the URL at which this container gets access keys; None outside a container."""
         relative_uri = self.environment.get("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI")
         if relative_uri:
             return _CONTAINERS + relative_uri
@@ -180,7 +180,7 @@ def _with_token(request: Request, token: Secret) -> Request:
 
 
 def _endpoint_credentials(source: str, answer: Response, region: str, service: str) -> Credentials:
-    """Return the keys that a machine's endpoint grants."""
+    """Return the access keys in the answer of a machine's endpoint."""
     if not answer.ok:
         raise failed(source, answer, None, "Check the role of this machine.")
     key, secret = value_at(answer, "AccessKeyId"), secret_at(answer, "SecretAccessKey")

@@ -77,7 +77,7 @@ def _default_endpoint(manager: AwsSecretsManager) -> str:
 
 @attrs.frozen
 class AwsSecretsManager:
-    """A `SecretManager`: secrets of one account, in one region.
+    """A `SecretManager` for the secrets of one AWS account in one region.
 
     The secret of the service `shop` is `moorage/services/shop`, and that of its tenant `acme-fr`
     is `moorage/tenants/acme-fr/shop`, so that a policy may be given for a tenant.
@@ -100,15 +100,15 @@ class AwsSecretsManager:
 
     @property
     def where(self) -> str:
-        """The name of the manager in messages."""
+        """The name of the secret manager in messages."""
         return f"AWS Secrets Manager in {self.region}"
 
     def name(self, service: str, tenant: str | None, /) -> str | None:
-        """Return the secret's name for a service and tenant; None if two could share it."""
+        """Return the name of the secret for a service and tenant; None if it is ambiguous."""
         return secret_path(self.prefix, service, tenant)
 
     async def log_in(self, wire: Line, held: Credentials | None, /) -> Credentials:  # noqa: ARG002 - nothing is renewed
-        """Return the keys that sign requests."""
+        """Return the access keys that sign requests."""
         return await self.identity.keys(wire, self.region, SERVICE)
 
     async def read(self, wire: Line, credentials: Credentials, name: str, /) -> Secret | None:
@@ -158,7 +158,7 @@ def _request(action: str, fields: dict[str, str], content: Secret | None = None)
 
 
 def _code(answer: Response) -> str | None:
-    """Return the name of an error without its namespace and URL; None for a success."""
+    """Return the name of an AWS error without its namespace; None for a success."""
     if answer.ok:
         return None
     error_type = word_at(answer, "__type") or answer.header("x-amzn-errortype") or ""

@@ -42,7 +42,7 @@ _ISSUER: Final = "Microsoft's token service"
 @careful
 @attrs.frozen
 class AzureClient:
-    """An application with a client secret.
+    """The identity of an application with a client secret.
 
     Attributes:
         client_id: the id of the application.
@@ -58,7 +58,7 @@ class AzureClient:
     authority: str = attrs.field(default=_AUTHORITY, converter=validate_base_url, kw_only=True)
 
     async def token(self, wire: Line, tenant: str, resource: str) -> Credentials:
-        """Return an access token for a resource."""
+        """Return an access token for a resource of Azure."""
         directory = quote(self.tenant or tenant, safe="")
         answer = await wire.send(
             self.authority, _grant(self, f"/{directory}/oauth2/v2.0/token", resource)
@@ -77,7 +77,7 @@ class AzureClient:
 @careful
 @attrs.frozen
 class AzureManagedIdentity:
-    """The managed identity of this machine.
+    """The managed identity of this machine in Azure.
 
     Attributes:
         client_id: the id of the identity, if the machine has several.
@@ -88,7 +88,7 @@ class AzureManagedIdentity:
     address: str = attrs.field(default=_METADATA, converter=validate_base_url, kw_only=True)
 
     async def token(self, wire: Line, tenant: str, resource: str) -> Credentials:  # noqa: ARG002 - the machine has one directory
-        """Return the access token of the machine for a resource."""
+        """Return an access token of this machine for a resource of Azure."""
         request = Request.get(
             "/metadata/identity/oauth2/token",
             query={
@@ -108,7 +108,7 @@ AzureIdentity: TypeAlias = AzureClient | AzureManagedIdentity
 @careful
 @attrs.frozen
 class AzureKeyVault:
-    """A `SecretManager`: the secrets of one vault.
+    """A `SecretManager` for the secrets of one Azure key vault.
 
     The secret of the service `shop` is `moorage-shop`, and that of its tenant `acme-fr` is
     `moorage-shop--acme-fr`.
@@ -127,15 +127,15 @@ class AzureKeyVault:
 
     @property
     def where(self) -> str:
-        """The name of the manager in messages."""
+        """The name of the secret manager in messages."""
         return f"Key Vault at {self.address}"
 
     def name(self, service: str, tenant: str | None, /) -> str | None:
-        """Return the name of an owner's secret; None if it would be ambiguous."""
+        """Return the name of a service's and tenant's secret; None if it would be ambiguous."""
         return secret_word(self.prefix, service, tenant)
 
     async def log_in(self, wire: Line, held: Credentials | None, /) -> Credentials:  # noqa: ARG002 - nothing is renewed
-        """Return an access token for the resource that the vault names."""
+        """Return an access token for the resource that the key vault names."""
         challenge = await wire.send(self.address, self._request("GET", "/secrets"))
         if challenge.status != 401:
             raise unexpected_answer(self.where, challenge)
@@ -179,7 +179,7 @@ class AzureKeyVault:
         return Request(method, path, query={"api-version": self.api_version})
 
     def _is_ours(self, resource: str) -> bool:
-        """Return whether a resource is the vault's host, or a parent domain of it."""
+        """Return whether a resource is the host of the key vault, or a domain above it."""
         resource_host, host = urlsplit(resource).hostname, urlsplit(self.address).hostname
         return resource_host is not None and (
             host == resource_host or f"{host}".endswith(f".{resource_host}")

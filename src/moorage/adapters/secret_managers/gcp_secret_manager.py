@@ -67,13 +67,13 @@ class GcpServiceAccount:
     token_uri: str = "https://oauth2.googleapis.com/token"  # noqa: S105 - an address
 
     def __attrs_post_init__(self) -> None:
-        """Raise an error for a key that cannot sign, or an invalid URL."""
+        """Refuse a key that cannot sign, or an invalid URL."""
         _assertion(self).check_key(self.private_key)
         Request.post(validate_base_url(self.token_uri))
 
     @classmethod
     def from_file(cls, path: str | os.PathLike[str]) -> GcpServiceAccount:
-        """Return the account of a key file from Google."""
+        """Return the service account in a key file from Google."""
         account = _account(path)
         if account is not None:
             return account
@@ -84,7 +84,7 @@ class GcpServiceAccount:
         )
 
     async def token(self, wire: Line) -> Credentials:
-        """Return an access token for a signed assertion."""
+        """Return an access token in exchange for a signed assertion."""
         occasion = Occasion(wire.utc(), wire.nonce())
         assertion = _assertion(self).token(self.private_key, occasion)
         answer = await wire.send(self.token_uri, _exchange(assertion))
@@ -110,7 +110,7 @@ class GcpMetadata:
     address: str = attrs.field(default=_METADATA, converter=validate_base_url)
 
     async def token(self, wire: Line) -> Credentials:
-        """Return the access token of the machine."""
+        """Return the access token of this machine."""
         request = Request.get(
             "/computeMetadata/v1/instance/service-accounts/default/token",
             headers={"Metadata-Flavor": "Google"},
@@ -124,7 +124,7 @@ GcpIdentity: TypeAlias = GcpServiceAccount | GcpMetadata
 
 @attrs.frozen
 class GcpSecretManager:
-    """A `SecretManager`: secrets of one project.
+    """A `SecretManager` for the secrets of one Google Cloud project.
 
     The secret of the service `shop` is `moorage-shop`, and that of its tenant `acme-fr` is
     `moorage-shop--acme-fr`.
@@ -143,15 +143,15 @@ class GcpSecretManager:
 
     @property
     def where(self) -> str:
-        """The name of the manager in messages."""
+        """The name of the secret manager in messages."""
         return f"Secret Manager of Google's project {self.project!r}"
 
     def name(self, service: str, tenant: str | None, /) -> str | None:
-        """Return the name of an owner's secret; None if it would be ambiguous."""
+        """Return the name of a service's and tenant's secret; None if it would be ambiguous."""
         return secret_word(self.prefix, service, tenant)
 
     async def log_in(self, wire: Line, held: Credentials | None, /) -> Credentials:  # noqa: ARG002 - nothing is renewed
-        """Return an access token."""
+        """Return an access token for the secret manager."""
         return await self.identity.token(wire)
 
     async def read(self, wire: Line, credentials: Credentials, name: str, /) -> Secret | None:

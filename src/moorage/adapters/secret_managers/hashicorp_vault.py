@@ -48,7 +48,7 @@ def _mount(value: str) -> str:
 @careful
 @attrs.frozen
 class VaultToken:
-    """A Vault token of another program. It is renewed as long as Vault allows it.
+    """A login at Vault with a token from elsewhere, renewed as long as Vault allows it.
 
     Attributes:
         token: the token.
@@ -59,7 +59,7 @@ class VaultToken:
 
 @attrs.frozen
 class VaultTokenFile:
-    """A token in a file that another program renews, such as Vault's agent.
+    """A login at Vault with a token in a file, which another program such as Vault's agent renews.
 
     Attributes:
         path: the path of the file, which is read again when Vault refuses the token.
@@ -71,7 +71,7 @@ class VaultTokenFile:
 @careful
 @attrs.frozen
 class VaultAppRole:
-    """An AppRole, a role for programs.
+    """A login at Vault with an AppRole, a role for programs.
 
     Attributes:
         role_id: the id of the role.
@@ -89,7 +89,7 @@ class VaultAppRole:
 @careful
 @attrs.frozen
 class VaultKubernetes:
-    """The service account of a pod.
+    """A login at Vault with the service account of a Kubernetes pod.
 
     Attributes:
         role: the role that Vault assigns to the account.
@@ -108,7 +108,7 @@ VaultLogin: TypeAlias = VaultToken | VaultTokenFile | VaultAppRole | VaultKubern
 @careful
 @attrs.frozen
 class HashiCorpVault:
-    """A `SecretManager`: secrets in a KV engine, version 2.
+    """A `SecretManager` for the secrets in a KV engine of Vault, version 2.
 
     The secret of the service `shop` is `moorage/services/shop`, and that of its tenant `acme-fr`
     is `moorage/tenants/acme-fr/shop`, so that a policy may be given for a tenant.
@@ -129,16 +129,16 @@ class HashiCorpVault:
 
     @property
     def where(self) -> str:
-        """The name of the manager in messages."""
+        """The name of the secret manager in messages."""
         namespace_phrase = "" if self.namespace is None else f", namespace {self.namespace!r}"
         return f"Vault at {self.address}{namespace_phrase}"
 
     def name(self, service: str, tenant: str | None, /) -> str | None:
-        """Return the name of an owner's secret; None if it would be ambiguous."""
+        """Return the name of a service's and tenant's secret; None if it would be ambiguous."""
         return secret_path(self.prefix, service, tenant)
 
     async def log_in(self, wire: Line, held: Credentials | None, /) -> Credentials:
-        """Renew the current token, or get a new one."""
+        """Renew the current Vault token, or get a new one."""
         if held is not None:
             renewed_credentials = await self._renew(wire, held)
             if renewed_credentials is not None:
@@ -186,7 +186,7 @@ class HashiCorpVault:
             )
 
     async def _renew(self, wire: Line, held: Credentials) -> Credentials | None:
-        """Extend the token's lifetime; return None if Vault does not allow it."""
+        """Extend the lifetime of the Vault token; return None if Vault does not allow it."""
         answer = await wire.send(
             self.address, self._post("/v1/auth/token/renew-self", Secret("{}")), held
         )
@@ -201,7 +201,7 @@ class HashiCorpVault:
         )
 
     async def _look_up(self, wire: Line, token: Secret) -> Credentials:
-        """Return a token with its expiry, if its policies allow it to look that up."""
+        """Return a Vault token with its expiry, if the token may read that."""
         credentials = Credentials.api_key(token, header=_TOKEN)
         answer = await wire.send(self.address, self._get("/v1/auth/token/lookup-self"), credentials)
         if answer.status in _LOGIN_REFUSED:
@@ -266,5 +266,5 @@ def _version(content: Secret) -> Secret:
 
 
 def _expiry(now: datetime, lifetime: float | None) -> datetime | None:
-    """Return the time when a token expires; None if it never does."""
+    """Return the time at which a token expires; None if it never does."""
     return None if lifetime is None else now + timedelta(seconds=lifetime)

@@ -1,4 +1,4 @@
-"""Reads single secrets from a secret manager."""
+"""The reading of single secrets from a secret manager."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class ManagedSecrets(Closing):
         return run_now(self._session.do(read_secret))
 
     def close(self) -> None:
-        """Close the connections, if the HTTP client is its own."""
+        """Close the connections of the HTTP client, unless the application passed that client."""
         if self._close is not None:
             self._close()
 
@@ -69,7 +69,7 @@ class ManagedSecrets(Closing):
 def session_now(
     manager: SecretManager, client: HttpClient, timeout: float | timedelta, clock: Clock | None
 ) -> Session:
-    """Return a session that blocks its caller and never suspends."""
+    """Return a session whose operations block the caller."""
     locks = ThreadLocks()
 
     async def send_request(request: Request, url: str, timeouts: Timeouts) -> Response:

@@ -1,4 +1,4 @@
-"""Posted commands of an asynchronous store: a task executes them, or the next command does.
+"""The posted commands of an asynchronous store, for whose answers nobody waits.
 
 `post` is a synchronous function, so an asynchronous store cannot execute the command in it. Laws:
 
@@ -28,7 +28,7 @@ MAX_POSTED: Final = 1_000
 
 
 class PostedCommands:
-    """The commands that were posted to a store and are not executed yet.
+    """The commands that were posted to a store and have not been executed yet.
 
     Attributes:
         queue: the commands that have not begun.
@@ -64,7 +64,7 @@ class PostedCommands:
         self._ensure_task(loop)
 
     async def settle(self, timeout: float | None = None) -> None:
-        """Wait until every posted command was executed or has failed.
+        """Wait until every posted command has been executed or has failed.
 
         Args:
             timeout: the maximum number of seconds, if it is shorter than the store's timeout.

@@ -26,7 +26,7 @@ _IDLE_CHECK: Final = 0.05
 
 
 class AsyncServerConnection:
-    """One connection for the callers of one event loop. It serves one request at a time."""
+    """A connection to Redis for one event loop, which serves one request at a time."""
 
     def __init__(self, server: RedisServer) -> None:
         self._server = server
@@ -35,7 +35,7 @@ class AsyncServerConnection:
         self._guard: AsyncGenerator[None] | None = None
 
     async def ready(self) -> None:
-        """Connect if necessary; see `PooledConnection.ready`.
+        """Connect to Redis if necessary; see `PooledConnection.ready`.
 
         Raises:
             UnsentError: no connection was possible.
@@ -83,7 +83,7 @@ class AsyncServerConnection:
             self._server.checked = True
 
     async def run_batch(self, batch: Batch) -> list[Any]:
-        """Execute a batch in one call of the script."""
+        """Execute several commands in one call of the Redis script."""
         packed_request = request(batch)
         try:
             return await self._exchange(packed_request)
@@ -96,7 +96,7 @@ class AsyncServerConnection:
         return await connection.read_response(disconnect_on_error=True)  # type: ignore[no-any-return]  # as the script replies
 
     async def drop(self) -> None:
-        """Disconnect after an error, as the connection may have an unread reply."""
+        """Disconnect after an error, because an unread reply may follow."""
         await self.close()
 
     async def close(self) -> None:
@@ -115,7 +115,7 @@ _OPEN_GUARDS: Final[set[AsyncGenerator[None]]] = set()
 async def _disconnect_guard(
     disconnect: Callable[..., Awaitable[object]], **options: object
 ) -> AsyncGenerator[None]:
-    """Return a generator that disconnects when it is closed, at the latest with its event loop.
+    """Return a generator that disconnects when it, or its event loop, is closed.
 
     `asyncio.run` closes all generators of its loop at the end. A global reference keeps the guard
     alive until then, because the garbage collector could find it when the loop has ended.
@@ -150,7 +150,7 @@ class AsyncClusterConnection:
         self._guard: AsyncGenerator[None] | None = None
 
     async def ready(self) -> None:
-        """Load the nodes of the cluster if necessary.
+        """Find the nodes of the cluster, if that has not been done.
 
         Raises:
             UnsentError: no node responded.
@@ -172,12 +172,12 @@ class AsyncClusterConnection:
             self._client, self._guard = client, guard
 
     def node_of(self, key: bytes) -> str:
-        """Return the node that has a key; empty if it is unknown."""
+        """Return the cluster node that stores a key; empty if it is unknown."""
         node = None if self._client is None else self._node(key_slot(key))
         return "" if node is None else str(node.name)
 
     async def run_batch(self, batch: Batch) -> list[Any]:
-        """Execute a batch in one call of the script, on the node that has its keys."""
+        """Execute several commands in one script call, on the node that stores their keys."""
         keys, values = arguments(batch)
         try:
             return await self._send("EVALSHA", DIGEST, keys, values)
@@ -208,11 +208,11 @@ class AsyncClusterConnection:
             raise
 
     def _node(self, slot: int) -> Any:
-        """Return the node that has a slot; None if it is unknown."""
+        """Return the cluster node that has a slot; None if it is unknown."""
         return next(iter(self._client.nodes_manager.slots_cache.get(slot, ())), None)
 
     async def _follow(self, slot: int, lost: Any) -> None:
-        """Reload the nodes if another node has replaced a lost one."""
+        """Find the nodes again if another node has replaced the lost one."""
         nodes = self._client.nodes_manager
         with suppress(wrong.RedisError, wrong.RedisClusterException, OSError):
             await lost.disconnect()
@@ -237,13 +237,13 @@ class AsyncClusterConnection:
 
 
 def _is_at(node: Any, owner: Sequence[Any]) -> bool:
-    """Return whether a node is the one with the host and port that a cluster reports."""
+    """Return whether a node has the host and port that the cluster reports."""
     host, port, *_ = owner
     return (node.host, node.port) == (host.decode() if isinstance(host, bytes) else host, port)
 
 
 async def _first_reply(nodes: Any, request: str, excluded: Any = None) -> Any:
-    """Return the reply of the first node that responds, without the excluded node."""
+    """Return the reply of the first node that answers, leaving one node out."""
     error: Exception = wrong.ClusterError("no other node is known")
     for node in list(nodes.nodes_cache.values()):
         if node is not excluded:

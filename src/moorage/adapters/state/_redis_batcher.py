@@ -1,4 +1,4 @@
-"""Batches of commands from callers of one event loop, which share round trips.
+"""Batches of commands from callers of one event loop, which share round trips to Redis.
 
 Laws:
 
@@ -57,7 +57,7 @@ _QueuedSwap: TypeAlias = "tuple[Command[Any], Future[Any] | None, float]"
 
 
 def pauses(timeout: float, until: float = inf) -> Iterator[float]:
-    """Yield the pauses after each conflict with another caller, for four timeouts in total.
+    """Yield the pauses after each conflict with another caller, up to four timeouts in total.
 
     Args:
         timeout: the store's timeout in seconds.
@@ -77,7 +77,7 @@ def pauses(timeout: float, until: float = inf) -> Iterator[float]:
 
 
 def can_resend(error: BaseException, *, once: bool) -> bool:
-    """Return whether a posted command is sent again with the next one, after this error.
+    """Return whether a posted command that failed is sent again with the next command.
 
     A command that Redis has refused would be refused again.
     """
@@ -87,7 +87,7 @@ def can_resend(error: BaseException, *, once: bool) -> bool:
 
 
 class Batcher:
-    """The queues of commands, and the tasks that send them while a queue has any."""
+    """The queues of commands, and the tasks that send them to Redis."""
 
     def __init__(
         self,
@@ -120,7 +120,7 @@ class Batcher:
         timeout: float | None = None,
         command: Command[Any] | None = None,
     ) -> Any:
-        """Return the script's reply, if it arrives within `timeout` seconds."""
+        """Return the script's reply to a call, or raise after `timeout` seconds."""
         future: Future[Any] = self.loop.create_future()
         timeout = bounded(self._timeout, timeout)
         self._calls.append((call, future, command, timeout))
@@ -135,7 +135,7 @@ class Batcher:
             raise
 
     async def swap(self, command: Command[Any], timeout: float | None = None) -> Any:
-        """Return the answer to a command that is executed by compare-and-swap, within a timeout."""
+        """Execute a command by compare-and-swap, and return the answer within the time limit."""
         future: Future[Any] = self.loop.create_future()
         self._swaps.append((command, future, bounded(self._timeout, timeout)))
         if self._swap_task is None:
@@ -152,7 +152,7 @@ class Batcher:
         return answer
 
     async def _in_time(self, future: Future[Any], timeout: float | None) -> Any:
-        """Return the result of a future; a batch continues without a caller that timed out."""
+        """Return the result of a future within a time limit; the batch goes on after that."""
         if timeout is None:
             return await future
         timer = self.loop.call_later(timeout, self._time_out, future)
@@ -166,7 +166,7 @@ class Batcher:
             future.set_exception(self._error_of(wrong.TimeoutError()))
 
     def post(self, command: Command[Any], call: ScriptCall | None) -> None:
-        """Queue a command without a caller that waits for its answer."""
+        """Queue a command whose answer nobody waits for."""
         if call is not None:
             self._calls.append((call, None, command, self._timeout))
             if self._send_task is None:
@@ -225,13 +225,13 @@ class Batcher:
                     self._return_unread(call, command, reply)
 
     def _return_unread(self, call: ScriptCall, command: Command[Any] | None, reply: Any) -> None:
-        """Return the grants of the script to a caller who has left before the reply."""
+        """Give back the grants in a reply whose caller has left."""
         if isinstance(command, Admission):
             with suppress(StateUnavailable):
                 self._post_all(unclaimed(command, decode_reply(call, reply)))
 
     def _return_undelivered(self, command: Command[Any], result: SwapResult) -> None:
-        """Return the grants of a swap to a caller who has left before it was written."""
+        """Give back the grants of a compare-and-swap whose caller has left."""
         answer, error = result
         if error is None:
             self._post_all(unclaimed(command, answer))
@@ -315,7 +315,7 @@ class Batcher:
 
 
 def _is_awaited(future: Future[Any] | None) -> bool:
-    """Return whether a command is still needed: its caller waits, or it was posted without one."""
+    """Return whether a command still has to be sent: its caller waits, or it was posted."""
     return future is None or not future.done()
 
 

@@ -1,4 +1,4 @@
-"""Connections to the nodes of a cluster, for threads: a request goes to the node with its keys.
+"""Connections to a Redis cluster for threads: a request goes to the node with its keys.
 
 Laws:
 
@@ -55,7 +55,7 @@ class ClusterPool:
         self._lost: set[_Node] = set()
 
     def run_batch(self, batch: Batch, until: float) -> list[Any]:
-        """Execute a batch until a time of `monotonic()`, on the node that has its keys.
+        """Execute several commands until a time of `monotonic()`, on the node with their keys.
 
         Raises:
             UnsentError: no connection was available.
@@ -83,7 +83,7 @@ class ClusterPool:
         raise wrong.TryAgainError
 
     def node_of(self, key: bytes) -> str:
-        """Return the node that has a key; empty if it is unknown."""
+        """Return the cluster node that stores a key; empty if it is unknown."""
         node = self._owners.get(key_slot(key))
         return "" if node is None else f"{node[0]}:{node[1]}"
 
@@ -104,7 +104,7 @@ class ClusterPool:
         )
 
     def _owner(self, slot: int, until: float) -> _Node:
-        """Return the node that has a slot.
+        """Return the cluster node that has a slot.
 
         Raises:
             UnsentError: no node responded, or none has the slot.
@@ -118,13 +118,13 @@ class ClusterPool:
         return node
 
     def _any_node(self, until: float) -> _Node:
-        """Return a node for a request without keys, if possible one that is not lost."""
+        """Return any cluster node, for a request without keys, preferably one that answers."""
         if not self._owners:
             self._load(until, lambda: next(iter(self._owners.values()), None))
         return min(self._owners.values() or self._server.nodes, key=self._lost.__contains__)
 
     def _load(self, until: float, look_up: Callable[[], _Node | None]) -> None:
-        """Load the nodes of all slots, unless another thread has done so meanwhile.
+        """Find the nodes of all slots, unless another thread has done so meanwhile.
 
         Args:
             until: the deadline, as a time of `monotonic()`.
@@ -146,7 +146,7 @@ class ClusterPool:
             self._loading.release()
 
     def _load_from_any(self, until: float) -> None:
-        """Request the slots from each node until one responds; lost nodes come last."""
+        """Ask the nodes for the slots until one answers; lost nodes are asked last."""
         nodes = sorted({*self._nodes, *self._server.nodes}, key=self._lost.__contains__)
         failure: BaseException | None = None
         for number, node in enumerate(nodes):
@@ -179,7 +179,7 @@ _SLOTS: Final = ("CLUSTER", "SLOTS")
 
 
 def as_redirection(error: wrong.ResponseError) -> wrong.ResponseError:
-    """Return an error of a node; a redirection has its own class.
+    """Return an error of a node; if it redirects the request, the error has its own class.
 
     Before redis-py 6, an ordinary connection does not recognise the redirections of a cluster.
     """
@@ -189,12 +189,12 @@ def as_redirection(error: wrong.ResponseError) -> wrong.ResponseError:
 
 
 def _target_of(error: Any, source: _Node) -> _Node:
-    """Return the address that Redis redirects to; without a host, the host that redirected."""
+    """Return the address that Redis redirects to; without a host, it is the same host."""
     return error.host or source[0], error.port
 
 
 def _address(node: Sequence[Any], source: _Node) -> _Node:
-    """Return the host and port of a node; without a host, it has the host of the source."""
+    """Return a node's host and port; without a host, it is that of the node that was asked."""
     host, port, *_ = node
     name = host.decode() if isinstance(host, bytes) else host
     return name or source[0], port

@@ -26,7 +26,7 @@ Answer = TypeVar("Answer")
 
 
 class PooledConnection:
-    """One connection to the server, or to a node of a cluster."""
+    """A connection to a Redis server or node, used by one thread at a time."""
 
     def __init__(self, server: RedisServer, node: tuple[str, int] | None = None) -> None:
         self._server = server
@@ -35,7 +35,7 @@ class PooledConnection:
         self._connected = False
 
     def ready(self, until: float) -> None:
-        """Connect if necessary, until a time of `monotonic()`.
+        """Connect to Redis if necessary, until a time of `monotonic()`.
 
         A restarted server has closed the connection. This is detected here, before anything is
         sent.
@@ -72,15 +72,15 @@ class PooledConnection:
         self._connected = True
 
     def bound(self, until: float) -> None:
-        """Set the deadline for sending and receiving, as a time of `monotonic()`."""
+        """Set the deadline of the following operations, as a time of `monotonic()`."""
         self._connection._sock.until = self._deadline(until)  # noqa: SLF001 - redis-py has no deadline of its own
 
     def _deadline(self, until: float) -> float:
-        """Return the caller's deadline, or the store's timeout from now if there is none."""
+        """Return the caller's deadline; without one, the store's time limit counts from now."""
         return monotonic() + self._server.timeout if until == inf else until
 
     def _is_interrupted(self) -> bool:
-        """Return whether data arrived without a request, such as the end of the connection."""
+        """Return whether bytes arrived that nobody requested, such as the connection's end."""
         try:
             return self._connection.can_read(0)  # type: ignore[no-any-return]  # as redis-py says
         except (wrong.RedisError, OSError):
@@ -93,12 +93,12 @@ class PooledConnection:
         self._server.checked = True
 
     def command(self, *words: str) -> Any:
-        """Return the reply to a command, within the deadline set by `bound`."""
+        """Return the reply to a Redis command, within the deadline set by `bound`."""
         self._connection.send_command(*words, check_health=False)
         return self._connection.read_response(disconnect_on_error=True)
 
     def run_batch(self, batch: Batch, *, asking: bool = False) -> list[Any]:
-        """Execute a batch in one call of the script, within the deadline set by `bound`.
+        """Execute several commands in one script call, within the deadline set by `bound`.
 
         Args:
             batch: the calls.
@@ -126,14 +126,14 @@ class PooledConnection:
 
 
 class _ClosedPool(list[PooledConnection]):
-    """The idle connections of a closed pool: a connection that is returned to it is closed."""
+    """The idle connections of a closed pool, which closes each connection it gets back."""
 
     def append(self, connection: PooledConnection, /) -> None:
         connection.close()
 
 
 class ConnectionPool:
-    """Connections to one server; the connection that was used last is used first.
+    """Connections to one Redis server; the one that was used last is used first.
 
     Taking and returning a connection are single atomic steps, so a finaliser or a signal handler
     may use the pool at any time.
@@ -145,7 +145,7 @@ class ConnectionPool:
         self._idle: list[PooledConnection] = []
 
     def run_batch(self, batch: Batch, until: float, *, asking: bool = False) -> list[Any]:
-        """Execute a batch until a time of `monotonic()`.
+        """Execute several commands until a time of `monotonic()`.
 
         Raises:
             UnsentError: no connection was available.
@@ -156,7 +156,7 @@ class ConnectionPool:
         )
 
     def command(self, until: float, *words: str) -> Any:
-        """Return the reply to a command, until a time of `monotonic()`."""
+        """Return the reply to a Redis command, until a time of `monotonic()`."""
         return self._with_connection(until, lambda chosen: chosen.command(*words))
 
     def _with_connection(self, until: float, use: Callable[[PooledConnection], Answer]) -> Answer:
@@ -184,7 +184,7 @@ class ConnectionPool:
         return replies
 
     def finish(self) -> None:
-        """Close the pool: idle connections now, the others when they are returned."""
+        """Close idle connections now, and the others when they are given back."""
         idle_connections, self._idle = self._idle, _ClosedPool()
         while idle_connections:
             idle_connections.pop().close()

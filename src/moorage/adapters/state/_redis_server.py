@@ -1,4 +1,4 @@
-"""The address of Redis, its connections, and our errors for the errors of redis-py.
+"""The address of a Redis server, its connections, and the errors for redis-py's errors.
 
 The store has its own connections, created in the way of redis-py.
 """
@@ -75,11 +75,11 @@ _USUAL_SENTINEL: Final = 26379
 
 
 class UnsentError(Exception):
-    """No connection was available, so nothing was sent; its cause is the reason."""
+    """Raised if no connection was available, so that nothing was sent."""
 
 
 class RedisServer:
-    """The address of Redis and its connections, for the synchronous or asynchronous redis-py.
+    """The address and the connections of a Redis server, for either client of redis-py.
 
     Attributes:
         address: the URL without a password.
@@ -166,7 +166,7 @@ class RedisServer:
         self._set_tls(ca, tls=scheme == "rediss")
 
     def _set_tls(self, ca: str | PathLike[str] | None, *, tls: bool) -> None:
-        """Enable the check of certificates and names; with `ca`, by these certificates only."""
+        """Make connections verify certificates and host names, with `ca` by that authority only."""
         self._settings.pop("connection_class", None)
         connections = self._driver.connections
         if self._settings.get("path"):
@@ -220,7 +220,7 @@ class RedisServer:
         self.address = f"redis://{getattr(pool, 'service_name', None) or shown_address}"
 
     def connection(self, timeout: float) -> Any:
-        """Return a new connection that is not connected yet, and has `timeout` seconds to do so."""
+        """Return a new connection that has `timeout` seconds to connect."""
         if self._service is None:
             kind = dialling_concurrently(self._class) if self._is_async else timed(self._class)
             return kind(**self._settings)
@@ -256,7 +256,7 @@ class RedisServer:
         return connection
 
     def connection_to(self, host: str, port: int) -> Any:
-        """Return a new connection to a node of a cluster, which is not connected yet."""
+        """Return a new connection to a cluster node, which is not connected yet."""
         settings = self._cluster_settings()
         settings["retry"] = self._driver.retry(NoBackoff(), 0)
         tls = {"ssl": True} if self._tls else {}
@@ -264,7 +264,7 @@ class RedisServer:
         return timed(pool.connection_class)(**pool.connection_kwargs)
 
     def _cluster_settings(self) -> dict[str, Any]:
-        """Return the settings of connections without those that name a single node."""
+        """Return the connection settings without those that name a single node."""
         return {name: value for name, value in self._settings.items() if name not in _NODE_SETTINGS}
 
     def cluster_client(self) -> Any:
@@ -281,7 +281,7 @@ class RedisServer:
         return client
 
     def check(self, info: bytes | Mapping[str, Any]) -> None:
-        """Check the version and the eviction policy in the server's reply to INFO.
+        """Check the version and the eviction policy that the Redis server reports.
 
         Raises:
             ConfigurationError: the server is too old, or may evict live states.
@@ -307,7 +307,7 @@ class RedisServer:
         self.checked = True
 
     def unavailable(self, error: BaseException) -> StorageUnavailable:
-        """Return the error for a failed request or connection."""
+        """Return the error for a failed request or connection to Redis."""
         if isinstance(error, wrong.MovedError):
             error = wrong.ResponseError("MOVED")
         for kind, sentence, remedy in _ERRORS_BY_CLASS:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class TimedSocket:
-    """A connected socket with a deadline, a time of `monotonic()`, for all reads and writes."""
+    """A socket with one deadline for all reads and writes, a time of `monotonic()`."""
 
     def __init__(self, connected: Any, until: float) -> None:
         self._socket = connected
@@ -32,7 +32,7 @@ class TimedSocket:
         self.until = until
 
     def settimeout(self, seconds: float | None) -> None:
-        """Set whether to wait at all; the seconds are replaced by the deadline."""
+        """Set whether to wait; the number of seconds is ignored in favour of the deadline."""
         self._waits = seconds != 0
         self._socket.settimeout(seconds)
 
@@ -60,12 +60,12 @@ class TimedSocket:
 
 
 class _TimedTcpConnection(Connection):
-    """A TCP connection that must open by `until`, a time of `monotonic()`."""
+    """A TCP connection to Redis that must open by `until`, a time of `monotonic()`."""
 
     until: float
 
     def _connect(self) -> socket.socket:
-        """Try one address after another, each with an equal share of the remaining time."""
+        """Try the addresses one after another, each for an equal share of the remaining time."""
         addresses = _addresses(self.host, self.port, self.socket_type, self.until)
         failure: OSError = OSError("the name has no address")
         for attempts_left, address in zip(range(len(addresses), 0, -1), addresses, strict=True):
@@ -96,7 +96,7 @@ class _TimedTcpConnection(Connection):
 
 
 def _addresses(host: str, port: int, family: int, until: float) -> list[Address]:
-    """Return the addresses of a host, if the lookup ends in time."""
+    """Return the addresses of a host, unless the look-up takes too long."""
     addresses = numeric(host, port)
     if not addresses:
         lookup = Lookup(host, port, int)
@@ -109,7 +109,7 @@ def _addresses(host: str, port: int, family: int, until: float) -> list[Address]
 
 
 def _time_left(seconds: float) -> float:
-    """Return the seconds for a step, as a socket accepts them.
+    """Return the seconds that are left for a step, as a socket accepts them.
 
     Raises:
         TimeoutError: no time is left.
@@ -121,7 +121,7 @@ def _time_left(seconds: float) -> float:
 
 @cache
 def timed(kind: Any) -> Any:
-    """Return a subclass of a redis-py connection whose socket operations end at `until`."""
+    """Return a subclass of a redis-py connection whose operations end at `until`."""
     bases: tuple[Any, ...] = (kind,)
     if issubclass(kind, Connection):
         bases = (_TimedTcpConnection,) if kind is Connection else (kind, _TimedTcpConnection)
@@ -141,7 +141,7 @@ _NEXT_ADDRESS: Final = 0.05
 
 @cache
 def dialling_concurrently(kind: Any) -> Any:
-    """Return a subclass of redis-py's asynchronous connection that tries addresses concurrently.
+    """Return a subclass of redis-py's async connection that tries addresses concurrently.
 
     Its callers have timeouts for the whole connection. An event loop that is not asyncio's own
     tries one address after another.
@@ -160,7 +160,7 @@ def dialling_concurrently(kind: Any) -> Any:
 
 
 def timed_for(kind: Any, seconds: float) -> Any:
-    """Return a subclass for a redis-py client that gives each new connection this many seconds."""
+    """Return a subclass for redis-py that gives each new connection this many seconds."""
 
     class TimedForClient(timed(kind)):  # type: ignore[misc]  # a class of redis-py
         def _connect(self) -> Any:

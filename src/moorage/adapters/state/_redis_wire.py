@@ -1,4 +1,4 @@
-"""The encoding of commands for `redis_state.lua`, and the decoding of its replies.
+"""The encoding of commands for the script `redis_state.lua`, and of its replies.
 
 A script call is one command in the encoding of the script. A command that the script does not know
 is executed by a `CompareAndSwap`: one call reads the stored states, and another writes the result
@@ -90,7 +90,7 @@ _CHANGES: Final = (None, CircuitState.OPEN, CircuitState.CLOSED)
 
 
 class ScriptCall:
-    """One command in the encoding of the script.
+    """A command, encoded as arguments of the Redis script.
 
     Attributes:
         keys: the keys in Redis, with the prefix.
@@ -121,7 +121,7 @@ class ScriptCall:
 
 
 class ScriptCalls:
-    """Encodes commands as script calls, and caches the encodings that repeat.
+    """Encodes commands for the Redis script, and caches encodings that repeat.
 
     Args:
         prefix: the beginning of all keys in Redis.
@@ -139,7 +139,7 @@ class ScriptCalls:
         return self._prefix + key.encode("utf-8", "surrogatepass")
 
     def of(self, command: Command[Any]) -> ScriptCall | None:
-        """Encode a command; return None if the script does not know its kind."""
+        """Encode a command for the script; return None if the script cannot run it."""
         cached_call = self._admissions.get(id(command))
         if cached_call is not None and cached_call[0] is command:
             return cached_call[1]
@@ -150,7 +150,7 @@ class ScriptCalls:
             return None
 
     def admission(self, command: Admission) -> ScriptCall:
-        """Encode an admission; without a token or a claim, its encoding is cached."""
+        """Encode an admission; the encoding is cached if nothing in it is unique."""
         circuit, limits, budget = self._rules(command.gates)
         flags = (
             (_RETRY if command.retry else 0)
@@ -175,7 +175,7 @@ class ScriptCalls:
         return call
 
     def confirm(self, command: Confirm) -> ScriptCall:
-        """Encode a confirmation."""
+        """Encode the confirmation of an admission."""
         circuit, limits, _ = self._rules(command.gates)
         has_permit = bool(circuit and command.permit)
         packed = bytes((2, has_permit, len(limits)))
@@ -186,7 +186,7 @@ class ScriptCalls:
         return self._call(command, packed, _read_confirmation)
 
     def give_back(self, command: GiveBack) -> ScriptCall | None:
-        """Encode a return; without one ticket for each limit, `apply` raises the error."""
+        """Encode the return of tickets; `apply` raises the error if any are missing."""
         limits = self._rules(command.gates)[1]
         if len(limits) != len(command.tickets):
             return None
@@ -194,21 +194,21 @@ class ScriptCalls:
         return self._call(command, packed, _do_nothing)
 
     def pause(self, command: Pause) -> ScriptCall:
-        """Encode a pause."""
+        """Encode a pause of limits."""
         limits = self._rules(command.gates)[1]
         no_tickets: tuple[Ticket, ...] = ((),) * len(limits)
         packed = b"\4" + _PAUSE.pack(len(limits), command.pause) + _tickets(limits, no_tickets)
         return self._call(command, packed, _do_nothing)
 
     def report(self, command: Report) -> ScriptCall:
-        """Encode an outcome."""
+        """Encode the report of an outcome."""
         rule = self._circuit(command.rule)
         packed_outcome = _REPORT.pack(_OUTCOMES[command.outcome], *command.permit)
         packed = b"\5" + rule + packed_outcome + command.reporter.encode("utf-8", "surrogatepass")
         return self._call(command, packed, _CHANGES.__getitem__)
 
     def claim(self, command: Claim) -> ScriptCall:
-        """Encode a claim."""
+        """Encode the claim of a key."""
         fingerprint = digest_of(command.fingerprint)
         packed = (
             b"\6"
@@ -222,17 +222,17 @@ class ScriptCalls:
         return self._call(command, packed, _read_claim)
 
     def settle(self, command: Settle) -> ScriptCall:
-        """Encode the end of a claim."""
+        """Encode the end of a key's claim."""
         packed = b"\7" + _SETTLE.pack(command.fence, command.stage, command.ttl)
         return self._call(command, packed + pack_values((command.answer,)), _read_settlement)
 
     def withdraw(self, command: Withdraw) -> ScriptCall:
-        """Encode the withdrawal of a claim."""
+        """Encode the withdrawal of a key's claim."""
         packed = b"\10" + _TWO_INTEGERS.pack(command.owner, command.ttl)
         return self._call(command, packed, _do_nothing)
 
     def renew(self, command: Renew) -> ScriptCall:
-        """Encode the renewal of claims."""
+        """Encode the renewal of keys' claims."""
         packed = b"\13" + _ONE_INTEGER.pack(command.lease)
         packed += b"".join(_TWO_INTEGERS.pack(fence, ttl) for _, fence, ttl in command.held)
         return self._call(command, packed, _read_renewals)
@@ -325,7 +325,7 @@ def _tickets(limits: Iterable[bytes], tickets: Iterable[Ticket]) -> bytes:
 
 
 class _UnknownRuleError(Exception):
-    """A limit of a kind that the script does not know."""
+    """Raised for a limit of a kind that the Redis script does not know."""
 
 
 def _all_kinds(kind: type) -> list[type]:
@@ -394,7 +394,7 @@ def _answer(packed: bytes) -> Any:
 
 
 def decode_reply(call: ScriptCall, reply: Any) -> Any:
-    """Return the answer to a script call.
+    """Return the answer in the script's reply to a command.
 
     Raises:
         StateUnavailable: the value of one of its keys is not a state.
@@ -427,7 +427,7 @@ Batch: TypeAlias = "Sequence[ScriptCall]"
 
 
 def arguments(batch: Batch, now: bytes = _SERVER_TIME) -> tuple[Sequence[bytes], list[bytes]]:
-    """Return the keys and the other arguments of the script for a batch."""
+    """Return the keys and the arguments of the script for several commands."""
     first_call = batch[0]
     if all(call is first_call for call in batch):
         return first_call.keys, [now, b"", b"%d" % len(batch), first_call.packed]
@@ -442,7 +442,7 @@ def arguments(batch: Batch, now: bytes = _SERVER_TIME) -> tuple[Sequence[bytes],
 
 
 def _runs(batch: Batch) -> Iterator[tuple[ScriptCall, int]]:
-    """Yield the calls of a batch, each with the number of its consecutive repetitions."""
+    """Yield the commands, each with the number of times that it repeats in a row."""
     times = 0
     previous_call = batch[0]
     for call in batch:
@@ -454,7 +454,7 @@ def _runs(batch: Batch) -> Iterator[tuple[ScriptCall, int]]:
 
 
 def request(batch: Batch) -> bytes:
-    """Return the request that calls the script by its digest for a batch."""
+    """Return the request that calls the script by its digest."""
     if len(batch) > 1:
         return _request(batch)
     call = batch[0]
@@ -470,7 +470,7 @@ def _request(batch: Batch) -> bytes:
 
 
 def with_script(request: bytes) -> bytes:
-    """Return the same request with the whole script, for a server that has not loaded it."""
+    """Return the request with the text of the script, for a server that does not have it."""
     return request.replace(_DIGEST_PREFIX, _SCRIPT_PREFIX, 1)
 
 
@@ -486,7 +486,7 @@ _SCRIPT_PREFIX: Final = _bulk(b"EVAL") + _bulk(SCRIPT)
 
 
 class CompareAndSwap:
-    """Commands that are executed in this process, on the stored states of all their keys.
+    """Commands that this process applies to the stored states itself, by compare-and-swap.
 
     The call `read` reads the states. `decide` applies the commands and returns the call that writes
     the changes, if there are any. A reply of 0 to it means that another caller has changed a state
@@ -507,7 +507,7 @@ class CompareAndSwap:
         self.results: list[SwapResult] = []
 
     def decide(self, reply: list[Any]) -> ScriptCall | None:
-        """Apply the commands, one after another, to the states in the reply to `read`."""
+        """Apply the commands, one after another, to the states that were read."""
         now: int = reply[0]
         stored_states: dict[str, Any] = dict(zip(self._names, reply[1:], strict=True))
         states: dict[str, State | None] = {}
@@ -557,7 +557,7 @@ class CompareAndSwap:
         return ScriptCall(tuple(keys), b"".join(parts), int, once=runs_once)
 
     def answer(self, position: int) -> Any:
-        """Return the answer of the command at a position, or raise its error."""
+        """Return the answer of the command at this position, or raise its error."""
         answer, error = self.results[position]
         if error is not None:
             raise error

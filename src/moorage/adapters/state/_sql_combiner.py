@@ -1,4 +1,4 @@
-"""Batches of commands of one process that share transactions, so that a slow connection suffices.
+"""The combination of several callers' commands in one transaction.
 
 A row that a command changes is locked for one round trip. Callers of one process that each lock it
 would queue behind each other, so their commands are combined:
@@ -66,7 +66,7 @@ _READ_ONLY: Final = (Confirm, ReadCircuit)
 
 
 class RowKeys(NamedTuple):
-    """The hashed keys of a command, which are the ids of its rows.
+    """The hashes of a command's keys, which are the ids of its rows.
 
     Attributes:
         ids: the ids in the order in which the rows are locked.
@@ -81,7 +81,7 @@ class RowKeys(NamedTuple):
 
 @lru_cache(_CACHE_SIZE)
 def row_keys_of(keys: tuple[str, ...]) -> RowKeys:
-    """Return the hashed keys of a command."""
+    """Return the hashes of a command's keys."""
     hashes = {key: sha256(key.encode("utf-8", "surrogatepass")).digest() for key in keys}
     ordered_keys = sorted(hashes, key=hashes.__getitem__)
     return RowKeys(
@@ -92,12 +92,12 @@ def row_keys_of(keys: tuple[str, ...]) -> RowKeys:
 
 
 def _readable(key: str) -> str:
-    """Return a key in a form that a database of any encoding can store."""
+    """Return a key in a form that a database with any encoding can store."""
     return key.encode("ascii", "backslashreplace").decode().replace("\0", "\\0")[:_LONGEST_NAME]
 
 
 def expiry(state: State, stored: int) -> int:
-    """Return the expiry of a row, corrected if it is too early or much too late."""
+    """Return the expiry of a row, changed only if it was too early or far too late."""
     earliest_expiry: int = state[0] + state[1]
     return (
         stored
@@ -107,7 +107,7 @@ def expiry(state: State, stored: int) -> int:
 
 
 class _PendingCommand:
-    """A command whose caller waits for its answer until a time of `monotonic()`.
+    """A command whose caller waits for the answer until a time of `monotonic()`.
 
     Attributes:
         finished: whether the caller has its answer or its error, or must retry.
@@ -140,7 +140,7 @@ class _PendingCommand:
 
 
 class _Batch:
-    """A transaction, and the commands that it applies.
+    """The commands that share one transaction.
 
     Attributes:
         row_keys: its rows, which are fixed when it begins.
@@ -172,7 +172,7 @@ class _Batch:
         self.detached = self.begun = self.closed = False
 
     def begin(self, minimum: float) -> None:
-        """Fix the rows and the deadline, which is the latest of the callers' deadlines."""
+        """Fix the rows of the batch, and its deadline: the latest one of its callers."""
         self.begun = True
         row_keys = [pending_command.row_keys for pending_command in self.pending_commands]
         if all(keys is row_keys[0] for keys in row_keys):
@@ -188,7 +188,7 @@ class _Batch:
         )
 
     def can_join(self, pending: _PendingCommand) -> bool:
-        """Return whether a command can join."""
+        """Return whether a command can join the batch."""
         if self.closed or len(self.pending_commands) >= _MAX_BATCH:
             return False
         return not self.begun or (
@@ -197,7 +197,7 @@ class _Batch:
 
 
 class ContendedRows:
-    """The rows that several callers needed at once.
+    """The rows that several callers needed at the same time.
 
     Args:
         bound: the number of rows beyond which all are removed before new ones are added.
@@ -208,18 +208,18 @@ class ContendedRows:
         self._ids: set[bytes] = set()
 
     def add(self, ids: frozenset[bytes]) -> None:
-        """Add rows."""
+        """Note that several callers needed these rows."""
         if len(self._ids) > self._bound:
             self._ids.clear()
         self._ids |= ids
 
     def has_any(self, ids: Iterable[bytes]) -> bool:
-        """Return whether at least one of these rows is contended."""
+        """Return whether several callers have needed any of these rows."""
         return not self._ids.isdisjoint(ids)
 
 
 class Combiner:
-    """Executes commands in batches on the connections of an engine.
+    """Executes commands in batches, each in one transaction.
 
     Args:
         engine: runs transactions on its connections.
@@ -233,7 +233,7 @@ class Combiner:
         self._shared = ContendedRows(_CACHE_SIZE)
 
     async def execute(self, command: Command[Answer], timeout: float | None = None) -> Answer:
-        """Execute a command within `timeout` seconds; by default within the store's own limit."""
+        """Execute a command, within `timeout` seconds or the store's own limit."""
         keys = command.keys
         row_keys = (
             row_keys_of(keys) if len(keys) < _UNCACHED_KEYS else row_keys_of.__wrapped__(keys)
@@ -271,7 +271,7 @@ class Combiner:
                 return pending_command.answer
 
     async def _join(self, pool: LinkPool, pending: _PendingCommand) -> None:
-        """Add a command to a batch, and wait until it is finished."""
+        """Add a command to a batch, and wait until the batch has been executed."""
         batch: _Batch | None = None
         try:
             with pool.lock:
@@ -299,11 +299,11 @@ class Combiner:
             raise self._engine.unavailable("was not answered in time")
 
     def _is_quick(self, pool: LinkPool, pending: _PendingCommand) -> bool:
-        """Return whether the caller runs its batch itself, being fast or the only caller."""
+        """Return whether the caller executes its batch itself, because it is alone or quick."""
         return pool.round_trip < _SLOW_ROUND_TRIP or not self._shared.has_any(pending.row_keys.ids)
 
     def _batch_for(self, pool: LinkPool, pending: _PendingCommand) -> tuple[_Batch, bool]:
-        """Return the batch to join, and whether it is a new one."""
+        """Return the batch that a command joins, and whether it is a new batch."""
         now = monotonic()
         for id_ in pending.row_keys.ids:
             batch = pool.batches.get(id_)
@@ -329,14 +329,14 @@ class Combiner:
             pool.batches[id_] = batch
 
     def _start_detached(self, pool: LinkPool, batch: _Batch) -> bool:
-        """Run a batch apart from its callers, if the system allows it."""
+        """Execute a batch in the background, if the system allows that."""
         # Its callers may all leave, so this set keeps a reference to it.
         pool.detached.add(batch)
         batch.running = self._runtime.start_detached(self._run_batch(pool, batch))
         return batch.running is not None
 
     async def _run_batch(self, pool: LinkPool, batch: _Batch) -> None:
-        """Run a batch, and finish all of its commands."""
+        """Execute a batch, and give each of its commands a result."""
         work = partial(self._run_transaction, pool, batch)
         try:
             await self._engine.attempt(work, batch.until, once=False)
@@ -357,7 +357,7 @@ class Combiner:
                 await self._run_batch(pool, following_batch)
 
     async def _run_transaction(self, pool: LinkPool, batch: _Batch, link: Link) -> None:
-        """Lock the rows, apply the commands, and write the changes."""
+        """Lock the rows of a batch, apply its commands, and write the changes."""
         row_keys = batch.row_keys
         while True:
             rows, now = await link.lock(row_keys.ids, batch.until)
@@ -388,7 +388,7 @@ class Combiner:
                 return
 
     def _close_and_collect(self, pool: LinkPool, batch: _Batch) -> list[_PendingCommand]:
-        """Close a batch, start the next one, and return the commands with waiting callers."""
+        """Close a batch, begin the next one, and return the commands whose callers still wait."""
         self._close(pool, batch)
         with pool.lock:
             batch.pending_commands = [
@@ -407,7 +407,7 @@ class Combiner:
             return batch.pending_commands
 
     def _close(self, pool: LinkPool, batch: _Batch) -> None:
-        """Close a batch to further commands, and start the next one."""
+        """Close a batch to further commands, and begin the next one."""
         with pool.lock:
             if batch.closed:
                 return
@@ -436,7 +436,7 @@ class Combiner:
     def _fail_unrepeatable(
         self, pool: LinkPool, batch: _Batch, *, slow: bool = False
     ) -> StorageUnavailable:
-        """Fail the commands that must not be repeated, as the outcome of the commit is unknown."""
+        """Fail the commands that must not be repeated, because the commit's outcome is unknown."""
         error = self._engine.unavailable(
             "has an unknown outcome, because the commit had no reply", slow=slow
         )
@@ -455,7 +455,7 @@ class Combiner:
     def _fail_batch(
         self, pool: LinkPool, batch: _Batch, error: Exception | None, *, late: bool
     ) -> None:
-        """Fail every command; after a timeout, callers with time left retry."""
+        """Fail all commands of a batch; callers that have time left try again."""
         self._close(pool, batch)
         now = monotonic()
         with pool.lock:
@@ -466,7 +466,7 @@ class Combiner:
             batch.pending_commands = []
 
     def _finish_batch(self, pool: LinkPool, batch: _Batch) -> None:
-        """Give each caller its answer, and return what was granted to callers that have left."""
+        """Give each caller its answer; give back the grants of callers that have left."""
         with pool.lock:
             unclaimed_commands = [
                 pending_command
@@ -495,7 +495,7 @@ def _own_copy(error: Exception | None) -> Exception | None:
 async def _read_only(
     command: Command[Any], row_keys: RowKeys, until: float, link: Link
 ) -> tuple[Any] | None:
-    """Return the answer to a read-only command; None if the command would change a state."""
+    """Return the answer to a command that only reads; None if it would change a state."""
     rows, now = await link.read(row_keys.ids, until)
     pending_command = _PendingCommand(command, row_keys, until)
     if _decide([pending_command], row_keys, rows, now):
@@ -506,7 +506,7 @@ async def _read_only(
 
 
 async def _commit(link: Link, batch: _Batch, written: Sequence[Row], *, is_new: bool) -> bool:
-    """Write and commit; return False if another process has inserted the new row meanwhile."""
+    """Write the changes and commit; return False if another process inserted the new row."""
     end_time = batch.until
     is_durable = any(
         pending_command.command.durable
@@ -526,7 +526,7 @@ async def _commit(link: Link, batch: _Batch, written: Sequence[Row], *, is_new: 
 async def _insert_missing(
     link: Link, row_keys: RowKeys, rows: Sequence[Row], now: int, until: float
 ) -> None:
-    """Insert missing rows without holding a lock."""
+    """Insert the rows that are missing, without holding a lock."""
     await link.leave(until)
     existing_ids = {row.id for row in rows}
     missing_positions = [
@@ -542,7 +542,7 @@ async def _insert_missing(
 def _decide(
     pending_commands: Sequence[_PendingCommand], row_keys: RowKeys, rows: Sequence[Row], now: int
 ) -> list[Row]:
-    """Apply commands one after another to the rows that were read, and return the changed rows."""
+    """Apply commands to the rows that were read, and return the changed rows."""
     rows_by_id = {row.id: row for row in rows}
     states: dict[bytes, State | None] = {}
     written_rows: dict[bytes, Row] = {}
@@ -578,7 +578,7 @@ def _read_state(row: Row | None, row_keys: RowKeys, id_: bytes) -> State | None:
 def _changes(
     ids: Sequence[bytes], rows_by_id: dict[bytes, Row], before: States, after: States
 ) -> dict[bytes, Row]:
-    """Return the rows that a command changes, as they are stored."""
+    """Return the rows that a command changes, in their stored form."""
     changed_rows: dict[bytes, Row] = {}
     for id_, old_state, new_state in zip(ids, before, after, strict=True):
         if new_state is old_state or new_state is None:

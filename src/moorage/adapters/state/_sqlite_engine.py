@@ -52,11 +52,11 @@ _PRUNE: Final = "DELETE FROM state WHERE rowid IN (SELECT rowid FROM state WHERE
 
 
 class WouldBlock(Exception):
-    """The command would block an event loop for too long."""
+    """Raised if a command would block the event loop for too long."""
 
 
 class Engine:
-    """Executes commands on one file.
+    """Executes commands on one SQLite file.
 
     Attributes:
         file: the file.
@@ -82,7 +82,7 @@ class Engine:
     # --- commands ---------------------------------------------------------------
 
     def attempt(self, command: Command[Answer], max_bytes: int = 0) -> Answer:
-        """Run one command, unless the file is locked.
+        """Run one command, unless another process has locked the file.
 
         Args:
             command: the command.
@@ -113,7 +113,7 @@ class Engine:
         return time.monotonic() + bounded(self.timeout, timeout)
 
     def retry(self, command: Command[Answer], until: float) -> Answer:
-        """Run one command, repeatedly while the file is locked."""
+        """Run one command; try again while another process has locked the file."""
         return self._retry(partial(self.attempt, command), until)
 
     def _transact(self, link: Link, command: Command[Answer], max_bytes: int) -> Answer:
@@ -161,7 +161,7 @@ class Engine:
     # --- maintenance ------------------------------------------------------------
 
     def maintain(self) -> None:
-        """Copy the journal into the file, and delete expired states."""
+        """Copy the write-ahead log into the file, and delete expired states."""
         self.writes = 0
         with suppress(ConnectorError):
             # The slow write to the disk happens first, while others can still write.
@@ -188,7 +188,7 @@ class Engine:
             self._pool.give(other_link)
 
     def _prune(self, limit: int, link: Link) -> int:
-        """Delete a batch of expired states; the first write after a copy restarts the journal."""
+        """Delete some expired states."""
         run = link.run
         run("BEGIN IMMEDIATE")
         now = (self._nanoseconds() + self._origin) // 1000
@@ -200,7 +200,7 @@ class Engine:
     # --- the file ---------------------------------------------------------------
 
     def migrate(self) -> None:
-        """Open the file, which updates its schema."""
+        """Open the file, and update its schema if necessary."""
         self._with_link(lambda _: None)
 
     def close(self) -> None:
@@ -208,7 +208,7 @@ class Engine:
         self._pool.close()
 
     def _with_link(self, action: Callable[[Link], Result]) -> Result:
-        """Run a function with a connection, repeatedly while the file is locked."""
+        """Run a function with a connection; try again while the file is locked."""
 
         def attempt() -> Result:
             link = self._take()
@@ -245,7 +245,7 @@ class Engine:
         return link
 
     def _set_clock(self, link: Link) -> None:
-        """Set the clock for a file that was not open before."""
+        """Set the clock of a file that is opened for the first time."""
         boot = _sqlite_time.boot_id()
         if boot is None:
             self._nanoseconds = partial(_sqlite_time.wall, self._clock)
@@ -257,7 +257,7 @@ class Engine:
         self._clock_file = link.identity
 
     def _was_replaced(self, link: Link) -> bool:
-        """Return whether the file was moved or replaced, so that it must not be used."""
+        """Return whether the file was moved or replaced since it was opened."""
         try:
             was_moved = self.file.identity() != link.identity
         except ConnectorError:
@@ -267,7 +267,7 @@ class Engine:
         return was_moved
 
     def _failure(self, error: Exception) -> Exception:
-        """Return our error for an error of SQLite, after which the file is checked again."""
+        """Return the error of moorage for an error of SQLite."""
         failure = self.file.failure(error)
         if not isinstance(failure, Busy):
             self._pool.clear()
@@ -293,7 +293,7 @@ def _writing(number: int, *, moved: bool) -> str:
 def _changes(
     keys: tuple[str, ...], stored: tuple[bytes | None, ...], before: States, after: States
 ) -> tuple[list[Any], bool]:
-    """Return key, bytes and hour of expiry of each changed state, and whether an hour changed."""
+    """Return the key, bytes and expiry of each changed state, and whether an expiry changed."""
     changes: list[Any] = []
     is_moved = False
     for key, packed_state, old_state, new_state in zip(keys, stored, before, after, strict=True):
@@ -310,7 +310,7 @@ def _changes(
 
 
 def retry_until(attempt: Callable[[], Result], until: float) -> Result:
-    """Return the result of `attempt`, repeated while the file is locked.
+    """Return the result of `attempt`, which is repeated while the file is locked.
 
     Raises:
         Busy: the file is still locked at the deadline.
@@ -324,7 +324,7 @@ def retry_until(attempt: Callable[[], Result], until: float) -> Result:
 
 
 def pauses(until: float) -> Iterator[float]:
-    """Yield the random pauses between attempts until a deadline, each longer than the last."""
+    """Yield pauses of growing, random length until a deadline."""
     longest_pause = _FIRST_PAUSE
     while True:
         yield longest_pause * (0.5 + random())  # noqa: S311 - not a secret

@@ -123,7 +123,7 @@ class MemoryStorage:
         return self._apply_three(command) if len(keys) == 3 else self._apply_any(command)
 
     def _apply_new(self, command: Command[Answer], key: str) -> Answer:
-        """Run a command on one state that does not exist, where there is space for one more."""
+        """Run a command whose only state does not exist yet."""
         cells, counts, name = self._cells, self._counts, class_of(key)
         number = counts[name]
         now = (self._nanoseconds() + self._offset) // 1000
@@ -141,7 +141,7 @@ class MemoryStorage:
         return self._apply_any(command)
 
     def _apply_two(self, command: Command[Answer]) -> Answer:
-        """Run a command on two existing states."""
+        """Run a command on two states that exist."""
         cells = self._cells
         first_key, second_key = command.keys
         if second_key not in cells:
@@ -171,7 +171,7 @@ class MemoryStorage:
                 raise
 
     def _apply_three(self, command: Command[Answer]) -> Answer:
-        """Run a command on three existing states: a circuit, a limit and a claim."""
+        """Run a command on three states that exist: circuit, limit and claim."""
         cells = self._cells
         first_key, second_key, third_key = command.keys
         if third_key not in cells:
@@ -213,7 +213,7 @@ class MemoryStorage:
                 raise
 
     def _apply_last_new(self, command: Command[Answer]) -> Answer:
-        """Run a command on existing states and a new one, its last, where there is space for it."""
+        """Run a command whose last state does not exist yet."""
         cells, counts, keys = self._cells, self._counts, command.keys
         states_before = tuple(map(cells.get, keys))
         name = class_of(keys[-1])
@@ -251,7 +251,7 @@ class MemoryStorage:
             return
 
     def _apply_any(self, command: Command[Answer]) -> Answer:
-        """Run a command on any number of states, including new ones."""
+        """Run a command on any states, whether or not they exist."""
         cells, counts, keys = self._cells, self._counts, command.keys
         while True:
             before_states = tuple(map(cells.get, keys))
@@ -289,7 +289,7 @@ class MemoryStorage:
                 raise
 
     def _undo(self, keys: tuple[str, ...], before: States, after: States) -> None:
-        """Undo the changes of a command whose answer was lost, except new or later ones."""
+        """Undo a command whose answer was lost, except states changed since then."""
         cells = self._cells
         states = {
             key: old_state
@@ -309,7 +309,7 @@ class MemoryStorage:
     def _counts_with_space(
         self, new: Counter[str], keys: tuple[str, ...], now: int
     ) -> dict[str, int]:
-        """Return the number of states of each class, after making space for new ones.
+        """Return the number of states by class, after making room for new ones.
 
         Raises:
             StorageUnavailable: there is no space for a new claim.
@@ -330,7 +330,7 @@ class MemoryStorage:
         return counts_before
 
     def _make_space(self, name: str, number: int, keys: tuple[str, ...], now: int) -> None:
-        """Drop expired states; if that is not enough, emit a warning or drop live ones."""
+        """Drop expired states to make room; if that is not enough, warn, or drop others."""
         maximum = self._max_entries
         is_full = self._counts[name] + number > maximum
         if (is_full or name not in self._warned) and now >= self._swept_at + _SWEEP_PAUSE:
@@ -348,7 +348,7 @@ class MemoryStorage:
             self._drop_soonest(name, max(number, maximum // _DROP_FRACTION), keys)
 
     def _drop_soonest(self, name: str, number: int, keys: tuple[str, ...]) -> None:
-        """Drop this number of states of a class, beginning with those that expire soonest."""
+        """Drop states of a class, beginning with those that would expire first."""
         states = [
             (state[0] + state[1], key, state)
             for key, state in self._cells.copy().items()

@@ -61,7 +61,7 @@ _MAX_POSTED: Final = 1_000
 
 
 class _Store(ABC):
-    """The common part of the synchronous and the asynchronous store."""
+    """The code that the synchronous and the asynchronous store share."""
 
     reach = "network"
     _is_async: bool
@@ -92,7 +92,7 @@ class _Store(ABC):
 
     @abstractmethod
     def _start_afresh(self) -> None:
-        """Forget all connections: a forked child must not use its parent's."""
+        """Forget all connections, because a forked child must not use those of its parent."""
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._server.address!r})"
@@ -104,14 +104,14 @@ class _Store(ABC):
             )
 
     def _error_of(self, error: BaseException) -> ConnectorError:
-        """Return our error for an error of redis-py; a copy, if several callers share the error."""
+        """Return the error of moorage for an error of redis-py."""
         if isinstance(error, ConnectorError):
             return copy(error)
         cause = error.__cause__ if isinstance(error, UnsentError) else error
         return self._server.unavailable(cause or error)
 
     def _due_commands(self) -> tuple[list[tuple[Command[Any], ScriptCall]], list[Command[Any]]]:
-        """Return the posted commands to send: those for the script, and the others."""
+        """Return the posted commands that have to be sent: those for the script, and the others."""
         calls: list[tuple[Command[Any], ScriptCall]] = []
         other_commands: list[Command[Any]] = []
         while self._posted and len(calls) < MAX_BATCH:
@@ -168,7 +168,7 @@ class RedisStorage(_Store, Closing):
         return decode_reply(call, self._execute_batch([call], end_time)[0])  # type: ignore[no-any-return]  # as the command answers
 
     def post(self, command: Command[Any], /) -> None:
-        """Run a command without an answer: now, or with the next one after a failure."""
+        """Run a command whose answer nobody needs: now, or with the next one after a failure."""
         try:
             # A closed store would open a connection that is never closed.
             self._require_open()
@@ -179,7 +179,7 @@ class RedisStorage(_Store, Closing):
             return
 
     def node_of(self, command: Command[Any], /) -> str:
-        """Return the node of a cluster that has the keys of a command; empty without a cluster."""
+        """Return the cluster node that stores a command's keys; empty without a cluster."""
         pool = self._pool
         if not isinstance(pool, ClusterPool) or not command.keys:
             return ""
@@ -200,7 +200,7 @@ class RedisStorage(_Store, Closing):
         self._pool.finish()
 
     def _execute_batch(self, batch: Batch, until: float = inf) -> list[Any]:
-        """Execute a batch until a time of `monotonic()`.
+        """Execute several commands until a time of `monotonic()`.
 
         Raises:
             StorageUnavailable: it was not executed, or its outcome is unknown.
@@ -213,7 +213,7 @@ class RedisStorage(_Store, Closing):
         raise failure
 
     def _try(self, batch: Batch, until: float) -> list[Any]:
-        """Execute a batch; once more, if its reply was lost and all its commands are repeatable."""
+        """Execute several commands; repeat them if their reply was lost and that is harmless."""
         self._unavailable = True
         try:
             replies = self._pool.run_batch(batch, until)
@@ -228,12 +228,12 @@ class RedisStorage(_Store, Closing):
         return replies
 
     def _send_posted(self, until: float = inf) -> None:
-        """Run the posted commands; unsent and repeatable ones remain for the next command."""
+        """Run the posted commands; those that could not be sent wait for the next command."""
         for _ in range(0, len(self._posted), MAX_BATCH):
             self._send_due(until)
 
     def _send_due(self, until: float) -> None:
-        """Run the first batch of posted commands."""
+        """Run the first posted commands."""
         posted_calls, other_commands = self._due_commands()
         try:
             while posted_calls:
@@ -257,7 +257,7 @@ class RedisStorage(_Store, Closing):
         raise failure
 
     def _swap(self, command: Command[Any], until: float) -> Any:
-        """Execute a command by compare-and-swap."""
+        """Execute a command by compare-and-swap on the stored states."""
         swap = CompareAndSwap(self._script_calls, [command])
         pause_lengths = pauses(self._timeout, until)
         # One thread at a time swaps; after half of its time, a thread continues without the lock.
@@ -309,7 +309,7 @@ class AsyncRedisStorage(_Store, AsyncClosing):
         return decode_reply(call, await batcher.send(call, timeout, command))  # type: ignore[no-any-return]  # as the command answers
 
     def post(self, command: Command[Any], /) -> None:
-        """Run a command without an answer; at once if an event loop runs."""
+        """Run a command whose answer nobody needs; at once if an event loop runs."""
         with suppress(Exception):
             self._require_open()
             self._posted.append(command)
@@ -317,7 +317,7 @@ class AsyncRedisStorage(_Store, AsyncClosing):
             self._queue_posted()
 
     def node_of(self, command: Command[Any], /) -> str:
-        """Return the node of a cluster that has the keys of a command; empty without a cluster."""
+        """Return the cluster node that stores a command's keys; empty without a cluster."""
         connection = self._connections.get(asyncio.get_running_loop())
         if not isinstance(connection, AsyncClusterConnection) or not command.keys:
             return ""
@@ -344,7 +344,7 @@ class AsyncRedisStorage(_Store, AsyncClosing):
             await connection.close()
 
     def _batcher(self, command: Command[Any] | None) -> Batcher:
-        """Return the batcher of this loop; in a cluster, the one for the command's hash tag."""
+        """Return the batcher of this event loop, in a cluster that of the command's hash tag."""
         loop = asyncio.get_running_loop()
         latest_batcher = self._latest
         if (
@@ -383,7 +383,7 @@ class AsyncRedisStorage(_Store, AsyncClosing):
         return connection
 
     def _queue_posted(self) -> None:
-        """Queue the posted commands."""
+        """Move the posted commands to the batcher's queue."""
         while self._posted:
             posted_calls, other_commands = self._due_commands()
             for command, call in posted_calls:

@@ -44,12 +44,12 @@ _PREFIX: Final = "moorage_"
 
 
 def _seconds_until(until: float | None) -> float | None:
-    """Return the seconds until a time of `monotonic()`; None if there is none."""
+    """Return the seconds until a time of `monotonic()`; None stays None."""
     return None if until is None else until - monotonic()
 
 
 class _Common(ABC):
-    """The common part of the synchronous and the asynchronous store."""
+    """The code that the synchronous and the asynchronous store share."""
 
     durable: Final = True
     """An answered claim survives a crash of the server."""
@@ -69,7 +69,7 @@ class _Common(ABC):
         *,
         is_async: bool,
     ) -> float:
-        """Set the database and the tables, and return the timeout in seconds."""
+        """Set the database and the tables, and return the time limit in seconds."""
         timeout_seconds = seconds(timeout, "timeout")
         self._source = Source(url, is_async=is_async, timeout=timeout_seconds)
         self._tables = declared(None, prefix, schema)
@@ -86,7 +86,7 @@ class _Common(ABC):
         self._combiner = Combiner(self._engine, self._return_grants)
 
     def _return_grants(self, command: Command[Any], answer: Any) -> None:
-        """Return the grants of a caller that has left."""
+        """Give back what a command granted to a caller that has left."""
         for return_command in unclaimed(command, answer):
             self.post(return_command)
 
@@ -201,7 +201,7 @@ class SqlStorage(_Common, Closing):
         self._engine.close()
 
     def _send(self, until: float | None = None) -> StorageUnavailable | None:
-        """Run the posted commands, unless this thread is executing a command."""
+        """Run the posted commands, unless this thread is executing another command."""
         # A finaliser or signal handler may post while this thread holds row locks, and would
         # deadlock.
         posted_commands, thread_state = self._posted, self._inside

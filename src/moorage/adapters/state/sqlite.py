@@ -99,7 +99,7 @@ class SqliteStorage(Closing):
         return answer
 
     def post(self, command: Command[Any], /) -> None:
-        """Run a command without an answer; if the file is locked, with the next command."""
+        """Run a command whose answer nobody needs; if the file is locked, with the next one."""
         try:
             retry_until(partial(self._engine.attempt, command), self._engine.until(_POST_TIMEOUT))
         except Busy:
@@ -108,7 +108,7 @@ class SqliteStorage(Closing):
             return
 
     def _return_grants(self, command: Command[Any], answer: Any) -> None:
-        """Return the grants of a caller who does not get the answer."""
+        """Give back what a command granted to a caller that has left."""
         for return_command in unclaimed(command, answer):
             self.post(return_command)
 
@@ -128,7 +128,7 @@ class SqliteStorage(Closing):
         self._engine.close()
 
     def _settle(self, until: float) -> None:
-        """Run the commands that were posted while the file was locked, until a deadline."""
+        """Run the posted commands that a locked file had delayed, until a deadline."""
         while self._posted:
             with suppress(Exception):
                 command = self._posted.popleft()
@@ -197,7 +197,7 @@ class AsyncSqliteStorage(AsyncClosing):
         return answer
 
     def post(self, command: Command[Any], /) -> None:
-        """Run a command without an answer; if the file is locked, a moment later."""
+        """Run a command whose answer nobody needs; if the file is locked, a moment later."""
         posts = self._posts
         try:
             if posts.queue or posts.task:
@@ -210,7 +210,7 @@ class AsyncSqliteStorage(AsyncClosing):
             return
 
     def _return_grants(self, command: Command[Any], answer: Any) -> None:
-        """Return the grants of a caller who does not get the answer."""
+        """Give back what a command granted to a caller that has left."""
         for return_command in unclaimed(command, answer):
             self.post(return_command)
 
@@ -239,7 +239,7 @@ class AsyncSqliteStorage(AsyncClosing):
         command: Command[Answer],
         timeout: float | None = None,
     ) -> Answer:
-        """Run one command, repeatedly while the file is locked."""
+        """Run one command; try again while another process has locked the file."""
         engine = self._engine
         end_time = engine.until(timeout)
         for pause in pauses(end_time):
@@ -255,7 +255,7 @@ class AsyncSqliteStorage(AsyncClosing):
         raise engine.file.locked()
 
     async def _retry_in_thread(self, command: Command[Answer], until: float) -> Answer:
-        """Run one command in a thread; the grants of a caller that leaves are returned."""
+        """Run a command in a thread; give back its grants if the caller leaves."""
         from asyncio import CancelledError, wrap_future  # noqa: PLC0415 - synchronous programs do not need asyncio
 
         running_future = self._pool().submit(self._engine.retry, command, until)

@@ -1,4 +1,4 @@
-"""Transactions in tables of the host's migrations, on connections that the host lends."""
+"""Transactions in the application's own tables, over the application's connections."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _KINDS: Final = {"mariadb": "mysql", **{kind: kind for kind in PLACEHOLDERS}}
 
 
 class Lend(Protocol):
-    """Calls a function with a connection that has a transaction open, and returns its result.
+    """Calls a function with a connection in an open transaction, and returns the result.
 
     The transaction ends with the call, unless the host had begun it. Errors of the database are
     raised as `ConnectorError`.
@@ -29,7 +29,7 @@ class Lend(Protocol):
 
 
 class HostTables:
-    """Runs transactions on connections that the host lends.
+    """Runs transactions on connections of the application.
 
     Args:
         database: `sqlite`, `postgresql`, `mysql` or `mariadb`.
@@ -49,7 +49,7 @@ class HostTables:
         self._placeholder = PLACEHOLDERS[self.kind] if mark is None else mark
 
     def transact(self, work: Callable[[Execute], Coroutine[Any, Any, A]]) -> A:
-        """Run an operation in one transaction; in SQLite, each statement in its own.
+        """Run a function in one transaction; in SQLite, each statement commits by itself.
 
         A transaction of SQLite that has read may no longer be able to write.
         """
@@ -58,7 +58,7 @@ class HostTables:
         return self.join(self._lend, work)
 
     def join(self, lend: Lend, work: Callable[[Execute], Coroutine[Any, Any, A]]) -> A:
-        """Run an operation on one connection of the host."""
+        """Run a function on one connection of the application."""
         return lend(lambda connection: run_now(work(HostConnection(connection, self._placeholder))))
 
     async def _run_separately(

@@ -1,4 +1,4 @@
-"""Adds entries in a transaction of the host program, over DB-API or SQLAlchemy."""
+"""The adding of entries within a transaction of the application."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _ASYNC_CONNECTION: Final = "an asynchronous connection of the driver, or SQLAlch
 
 
 class HostConnection:
-    """A connection of the host with an open transaction; raises the driver's errors.
+    """A connection of the application, with a transaction open.
 
     Args:
         connection: a DB-API connection, or a connection or session of SQLAlchemy.
@@ -43,7 +43,7 @@ class HostConnection:
         keep_open: bool = False,  # noqa: ARG002 - the host ends its transaction
         writes: bool = False,  # noqa: ARG002 - as above
     ) -> list[StatementResult]:
-        """Run statements in the host's transaction."""
+        """Run SQL statements in the application's transaction."""
         run = await self._statement_runner()
         return [
             await run(text.replace("?", self._placeholder), tuple(values))
@@ -76,7 +76,7 @@ class HostConnection:
 
 
 class HostTransaction(HostConnection):
-    """The host's open transaction, for adding an entry. It translates the driver's errors.
+    """The application's open transaction, in which an entry is added.
 
     Args:
         connection: the connection or session of the host.
@@ -114,7 +114,7 @@ class HostTransaction(HostConnection):
     async def __call__(
         self, *statements: Statement, keep_open: bool = False, writes: bool = False
     ) -> list[StatementResult]:
-        """Run statements in the host's transaction."""
+        """Run SQL statements in the application's transaction."""
         try:
             return await super().__call__(*statements, keep_open=keep_open, writes=writes)
         except Exception as error:  # noqa: BLE001 - replaces every foreign error
@@ -131,7 +131,7 @@ async def _result_of(value: Any) -> Any:
 
 
 def _values_of_row(row: Sequence[Any] | Mapping[str, Any]) -> Sequence[Any]:
-    """Return the values of a row, for any row type that the host has chosen."""
+    """Return the values of a row, whatever type of row the application has chosen."""
     return tuple(row.values()) if isinstance(row, Mapping) else tuple(row)
 
 
@@ -143,7 +143,7 @@ def _is_async(connection: Any) -> bool:
 
 
 def _is_autocommit(connection: Any) -> bool:
-    """Return whether the connection commits each statement, as far as it can be detected."""
+    """Return whether the connection commits each statement, if that can be found out."""
     if getattr(connection, "isolation_level", "") is None and hasattr(connection, "in_transaction"):
         return connection.in_transaction is False
     if getattr(connection, "autocommit", None) is True and hasattr(connection, "pgconn"):

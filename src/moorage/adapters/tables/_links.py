@@ -1,4 +1,4 @@
-"""Sends the statements of inbox and outbox to MariaDB, MySQL and PostgreSQL."""
+"""The connections over which inbox and outbox send SQL statements."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _CACHE_SIZE: Final = 1_024
 
 
 class MysqlEntryLink(MysqlLink):
-    """A moorage connection to MariaDB or MySQL, for entries."""
+    """A connection to MariaDB or MySQL, which runs the statements of entry stores."""
 
     def __init__(self, connection: Any, run: Run, definitions: Sequence[TableDefinition]) -> None:
         table = definitions[0].table
@@ -33,7 +33,7 @@ class MysqlEntryLink(MysqlLink):
     async def execute(
         self, statements: Sequence[Statement], until: float, *, keep_open: bool, writes: bool
     ) -> list[StatementResult]:
-        """Run statements in the open transaction, or in a new one, and end it."""
+        """Run SQL statements in the open transaction, or in a new one that ends with them."""
         end = COMMIT if writes or not statements else ROLLBACK
         texts = [
             *(_interpolated(*statement) for statement in statements),
@@ -44,7 +44,7 @@ class MysqlEntryLink(MysqlLink):
 
 
 def _interpolated(text: str, values: Sequence[Value]) -> str:
-    """Return a statement with its values inserted as numbers and hexadecimal digits."""
+    """Return an SQL statement with its values inserted, text as hexadecimal digits."""
     first_part, *other_parts = text.split("?")
     return first_part + "".join(
         part for pair in zip(map(_literal_text, values), other_parts, strict=True) for part in pair
@@ -71,7 +71,7 @@ DOUBLE: Final = Struct("!d")
 
 @lru_cache(_CACHE_SIZE)
 def numbered(text: str) -> tuple[bytes, bytes]:
-    """Return the name of a prepared statement for PostgreSQL, and its text with numbered values."""
+    """Return the name and the text of a prepared statement for PostgreSQL."""
     first_part, *other_parts = text.split("?")
     statement = first_part + "".join(
         f"${position}{part}" for position, part in enumerate(other_parts, 1)

@@ -1,4 +1,4 @@
-"""Entries in PostgreSQL: statements are pipelined; a transaction takes at most two round trips."""
+"""The entry stores' connection to PostgreSQL: at most two round trips per transaction."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _TRUE: Final = b"\1"
 
 
 class PostgresEntryLink(PostgresLink):
-    """A moorage connection to PostgreSQL, for entries."""
+    """A connection to PostgreSQL, which runs the statements of entry stores."""
 
     _in_transaction = False
 
@@ -43,7 +43,7 @@ class PostgresEntryLink(PostgresLink):
     async def execute(
         self, statements: Sequence[Statement], until: float, *, keep_open: bool, writes: bool
     ) -> list[StatementResult]:
-        """Run statements in the open transaction, or in a new one, and end it."""
+        """Run SQL statements in the open transaction, or in a new one that ends with them."""
         prepared_statements = [
             (numbered(text), [encoded(value) for value in values]) for text, values in statements
         ]
@@ -71,7 +71,7 @@ class PostgresEntryLink(PostgresLink):
         ]
 
     async def listen(self, channel: str, end: float, until: float) -> bool:
-        """Wait for a notification, and return whether entries may have been added.
+        """Wait for a notification; return whether entries may have been added.
 
         The first call returns True at once, as nothing listened before.
 

@@ -1,4 +1,4 @@
-"""Tables in PostgreSQL, MariaDB or MySQL, used in short transactions on the store's connections."""
+"""Tables in PostgreSQL, MariaDB or MySQL, and the short transactions that use them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ A = TypeVar("A")
 
 
 class TableSql(Protocol):
-    """The statements about a table."""
+    """The SQL statements for a table."""
 
     @property
     def bare(self) -> str:
@@ -128,7 +128,7 @@ class SyncSqlTables(Closing, SqlTables[S]):
         self._source.create_tables(self._create)
 
     def close(self) -> None:
-        """Close idle connections now, and the others when they are returned."""
+        """Close idle connections now, and the others when they are given back."""
         self._engine.close()
 
 
@@ -140,7 +140,7 @@ class AsyncSqlTables(AsyncClosing, SqlTables[S]):
         await self._source.acreate_tables(self._create)
 
     async def aclose(self) -> None:
-        """Close idle connections now, and the others when they are returned."""
+        """Close idle connections now, and the others when they are given back."""
         self._engine.close()
         await asyncio.sleep(0)  # a transport closes in the next iteration of the loop
 
@@ -148,7 +148,7 @@ class AsyncSqlTables(AsyncClosing, SqlTables[S]):
 def _links(
     definitions: Sequence[TableDefinition], kind: str, wait: Wait, *, is_async: bool
 ) -> Callable[[Any], Link]:
-    """Return a function that creates the link of a connection."""
+    """Return a function that wraps a driver's connection for the store."""
     if kind == "postgresql":
         from moorage.adapters.tables._postgresql import (  # noqa: PLC0415 - imports psycopg
             PostgresEntryLink,

@@ -1,4 +1,4 @@
-"""Tables in a SQLite file, such as the host's own database, used in short transactions."""
+"""Tables in a SQLite file, and the short transactions that use them."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Link:
     async def __call__(
         self, *statements: Statement, keep_open: bool = False, writes: bool = False
     ) -> list[StatementResult]:
-        """Run statements in the open transaction, or in a new one, and end it."""
+        """Run SQL statements in the open transaction, or in a new one that ends with them."""
         connection = self.connection
         if writes and not connection.in_transaction:
             connection.execute("BEGIN IMMEDIATE")
@@ -108,7 +108,7 @@ class SqliteTables(Closing):
         self._transact_in_file(create, self._timeout, creates=True)
 
     def close(self) -> None:
-        """Close idle connections now, and the others when they are returned."""
+        """Close idle connections now, and the others when they are given back."""
         self._pool.close()
 
     def _do(self, work: Callable[[Execute], Coroutine[Any, Any, A]], timeout: float | None) -> A:
@@ -128,7 +128,7 @@ class SqliteTables(Closing):
         *,
         creates: bool = False,
     ) -> A:
-        """Run an operation in its own transaction; errors of SQLite become errors of moorage.
+        """Run a function in a transaction of its own, raising only errors of moorage.
 
         Args:
             work: the operation.
@@ -175,7 +175,7 @@ class SqliteTables(Closing):
 
 
 def _error_of(error: sqlite3.Error, path: str, table: str) -> ConnectorError:
-    """Return our error for an error of SQLite."""
+    """Return the error of moorage for an error of SQLite."""
     text = str(error)
     if "no such table" in text:
         return _missing_table_error(f"There is no table {table} in {path}.")

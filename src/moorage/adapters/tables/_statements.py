@@ -1,4 +1,4 @@
-"""The SQL of inbox and outbox: one table for each, with a row for each entry.
+"""The SQL statements of inbox and outbox; each has one table, with a row per entry.
 
 Every statement has `?` as the placeholder of its values, which is replaced by that of the driver.
 No text in a statement has another question mark or a percent sign.
@@ -90,7 +90,7 @@ def table_name(name: str, prefix: str, schema: str | None, kind: str) -> str:
 
 @attrs.frozen(slots=False)
 class EntrySql:
-    """The statements about one table of entries.
+    """The SQL statements for one table of entries.
 
     Attributes:
         kind: `sqlite`, `postgresql` or `mysql`.
@@ -115,7 +115,7 @@ class EntrySql:
 
     @cached_property
     def now(self) -> str:
-        """The query of a server's time; SQLite has none."""
+        """The query for the server's time; SQLite has none."""
         return f"SELECT {_NOW[self.kind]}"
 
     @cached_property
@@ -136,7 +136,7 @@ class EntrySql:
 
     @cached_property
     def seen(self) -> str:
-        """Selects the row of an id as this transaction sees it.
+        """The query for the row with an id, as this transaction sees it.
 
         It runs before and after the insert. In MariaDB and MySQL, an insert of an existing id and
         a locking read also lock the neighbouring ids until the transaction ends.
@@ -154,12 +154,12 @@ class EntrySql:
 
     @cached_property
     def stored(self) -> str:
-        """Selects the row of an id, even if it was committed after this transaction's snapshot."""
+        """The query for the row with an id, even if it was committed during this transaction."""
         lock_clauses = {"sqlite": "", "postgresql": " FOR SHARE", "mysql": " LOCK IN SHARE MODE"}
         return f"{self._select_all} WHERE id = ?{lock_clauses[self.kind]}"
 
     def lock_lane(self, number: int) -> list[tuple[str, tuple[int]]]:
-        """Return statements that wait for other transactions which add to the same lane.
+        """Return the statements that wait for transactions which add to the same lane.
 
         A host may add to ten thousand lanes in one transaction, and as many advisory locks would
         fill the lock table of its PostgreSQL. A row that is inserted and deleted at once is also a
@@ -177,7 +177,7 @@ class EntrySql:
         ]
 
     def free(self, *, locked: bool) -> str:
-        """Return the query of entries that may be claimed; with `locked`, it skips locked rows."""
+        """Return the query for entries that may be claimed; with `locked`, without locked rows."""
         lock = " FOR UPDATE SKIP LOCKED" if locked else ""
         pending_condition = (
             "pending = 1 AND " if self.kind == "mysql" and not self.host_made else ""
@@ -202,18 +202,18 @@ class EntrySql:
 
     @cached_property
     def swap(self) -> str:
-        """Updates all columns but id and number of the row with this id and fencing token."""
+        """The statement that updates the row with this id and fencing token."""
         changes = ", ".join(f"{name} = ?" for name in COLUMNS if name != "id")
         return f"UPDATE {self.table} SET {changes} WHERE id = ? AND fence = ?"  # noqa: S608 - quoted names; values are parameters
 
     @cached_property
     def outcome(self) -> str:
-        """Updates the outcome of the row with this number and fencing token."""
+        """The statement that stores the result of the row with this number and fencing token."""
         changes = ", ".join(f"{name} = ?" for name in OUTCOME)
         return f"UPDATE {self.table} SET {changes} WHERE number = ? AND fence = ?"  # noqa: S608 - quoted names; values are parameters
 
     def hold(self, count: int) -> str:
-        """Return a query that locks rows in their order, and selects their fencing tokens."""
+        """Return the query that locks rows in their order, and returns their fencing tokens."""
         marks = ", ".join("?" * count)
         return (
             f"SELECT number, fence FROM {self.table} WHERE number IN ({marks})"  # noqa: S608 - quoted names; values are parameters
@@ -221,7 +221,7 @@ class EntrySql:
         )
 
     def outcomes(self, count: int) -> str:
-        """Return a statement that updates several outcomes by number and fencing token."""
+        """Return the statement that stores several results, by number and fencing token."""
         names = ("number", "before", *OUTCOME)
         changes = ", ".join(f"{name} = new.{name}" for name in OUTCOME)
         if self.kind == "mysql":
@@ -241,7 +241,7 @@ class EntrySql:
         )
 
     def find(self, where: Sequence[str]) -> str:
-        """Return the query of matching rows, newest first."""
+        """Return the SQL query for matching rows, newest first."""
         return f"{self._select_all}{all_of(where)} ORDER BY number DESC LIMIT ?"
 
     def remove(self, where: Sequence[str]) -> str:
@@ -249,7 +249,7 @@ class EntrySql:
         return f"DELETE FROM {self.table}{all_of(where)}"  # noqa: S608 - quoted names; values are parameters
 
     def definitions(self, *, mariadb: bool = True) -> tuple[TableDefinition, ...]:
-        """Return the definitions of the tables, first that of the entries."""
+        """Return the definitions of the tables; the first is the table of the entries."""
         options = collated(self.kind, mariadb=mariadb)
         columns = {"number": NUMBER_KINDS[self.kind]}
         columns |= {name: self._column_kind(name) for name in COLUMNS}
@@ -299,7 +299,7 @@ class EntrySql:
 
 
 def collated(kind: str, *, mariadb: bool) -> str:
-    """Return the options of a new table with byte-by-byte text comparison."""
+    """Return the table options by which a new table compares text byte by byte."""
     collation = "utf8mb4_nopad_bin" if mariadb else "utf8mb4_0900_bin"
     return f" ENGINE=InnoDB CHARACTER SET utf8mb4 COLLATE {collation}" if kind == "mysql" else ""
 

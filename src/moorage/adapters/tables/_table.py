@@ -36,14 +36,14 @@ _MICROSECOND: Final = timedelta(microseconds=1)
 
 
 class StatementResult(NamedTuple):
-    """The result of a statement: the rows that it returned, and the number that it changed."""
+    """The result of an SQL statement: its rows, and the number of rows it changed."""
 
     rows: Sequence[Sequence[Any]]
     changed: int
 
 
 class Execute(Protocol):
-    """Runs statements in a transaction, and ends it.
+    """Runs SQL statements in a transaction, and ends it.
 
     Args:
         statements: the statements; without any, the transaction just ends.
@@ -60,7 +60,7 @@ Clock: TypeAlias = "Callable[[Execute], Awaitable[datetime]]"
 
 
 class EntryTable(Generic[E]):
-    """The operations on one table.
+    """The operations on one table of entries.
 
     Args:
         kind: `InboxEntry` or `OutboxEntry`.
@@ -89,7 +89,7 @@ class EntryTable(Generic[E]):
         return self._sql.kind
 
     async def now(self, execute: Execute) -> datetime:
-        """Return the time of the store."""
+        """Return the current time by the store's clock."""
         if self._clock is not None:
             return await self._clock(execute)
         (clock,) = await execute((self._sql.now, ()))
@@ -124,7 +124,7 @@ class EntryTable(Generic[E]):
         return self._entry(stored_result.rows[0])
 
     async def due(self, execute: Execute, limit: int) -> tuple[E, ...]:
-        """Return the entries that may be claimed."""
+        """Return the entries that workers may claim now."""
         values = (limit,) if self._clock is None else (micros(await self._clock(execute)), limit)
         (free_result,) = await execute((self._sql.free(locked=False), values))
         return tuple(map(self._entry, free_result.rows))
@@ -156,7 +156,7 @@ class EntryTable(Generic[E]):
     async def settle(
         self, execute: Execute, entries: Sequence[E], fences: Sequence[int]
     ) -> list[bool]:
-        """Store the outcomes of entries whose stored rows have these fencing tokens."""
+        """Store the results of entries, unless another worker has claimed them meanwhile."""
         if self._sql.kind == "sqlite":
             return await self._write(execute, entries, fences)
         numbers = sorted(entry.number for entry in entries)
@@ -184,7 +184,7 @@ class EntryTable(Generic[E]):
         return are_ours
 
     async def swap(self, execute: Execute, entry: E, fence: int) -> bool:
-        """Replace the stored entry with this id and fencing token."""
+        """Replace a stored entry, if its fencing token is still `fence`."""
         row = _row(entry)
         values = [row[name] for name in COLUMNS if name != "id"]
         (result,) = await execute((self._sql.swap, [*values, entry.id, fence]), writes=True)
@@ -208,7 +208,7 @@ class EntryTable(Generic[E]):
     async def _write(
         self, execute: Execute, entries: Sequence[E], fences: Sequence[int]
     ) -> list[bool]:
-        """Store outcomes and end the transaction; a server has locked the rows already."""
+        """Store the results of entries, and end the transaction."""
         rows = [_row(entry) for entry in entries]
         outcomes = [[row[name] for name in OUTCOME] for row in rows]
         changes = zip(entries, fences, outcomes, strict=True)
@@ -253,7 +253,7 @@ def _row(entry: Entry) -> dict[str, Any]:
 
 
 def _conditions_of(query: EntryQuery) -> tuple[list[str], list[Value]]:
-    """Return the conditions of a query, and their values."""
+    """Return the conditions of a query as SQL, and the values for their placeholders."""
     conditions: list[tuple[str, Value]] = [
         (f"{name} = ?", value) for name in EQUAL if (value := getattr(query, name)) is not None
     ]

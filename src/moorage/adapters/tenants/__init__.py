@@ -1,1 +1,1 @@
-"""Sources of tenants' accounts."""
+"""Sources of tenants' configurations."""

@@ -1,4 +1,4 @@
-"""Tables of tenants in rows of some table, each sealed for its tenant.
+"""The configurations of tenants, encrypted in the rows of a table.
 
 What a tenant has is one text of JSON. Each time it is put it is sealed anew, so the sealed text
 tells one version from another without being opened.
@@ -28,25 +28,25 @@ _NAME: Final = "tables"
 
 
 class SealedTenants:
-    """Encrypted tables in rows, each bound to its tenant."""
+    """Encrypted configurations of tenants; each row is bound to its tenant."""
 
     def __init__(self, rows: Rows, cipher: Cipher) -> None:
         self._rows = rows
         self._cipher = cipher
 
     async def version(self, tenant: str) -> str | None:
-        """Return a version that changes with the tables; None for an unknown tenant."""
+        """Return a version that changes with the configuration; None for an unknown tenant."""
         sealed_row = await self._rows.find(_binding_of(tenant))
         return None if sealed_row is None else sha256(sealed_row).hexdigest()[:32]
 
     async def tables(self, tenant: str) -> Mapping[str, Any]:
-        """Return the tables of a tenant; empty for an unknown tenant."""
+        """Return the configuration of a tenant; empty for an unknown tenant."""
         key = _binding_of(tenant)
         sealed_row = await self._rows.find(key)
         return {} if sealed_row is None else _read_row(self._cipher.open(sealed_row, key))
 
     async def put(self, tenant: str, tables: Mapping[str, Any]) -> None:
-        """Store the tables of a tenant in place of the earlier ones."""
+        """Store the configuration of a tenant in place of the earlier one."""
         key = _binding_of(tenant)
         await self._rows.put(key, self._cipher.seal(_row_bytes(tables), key))
 
@@ -60,20 +60,20 @@ class SealedTenants:
 
 
 class TenantOperations:
-    """The synchronous operations of a table of tenants; its rows must never suspend."""
+    """The synchronous operations on tenants' configurations."""
 
     _sealed: SealedTenants
 
     def version(self, tenant: str, /) -> str | None:
-        """Return a version that changes with the tables; None for an unknown tenant."""
+        """Return a version that changes with the configuration; None for an unknown tenant."""
         return run_now(self._sealed.version(tenant))
 
     def tables(self, tenant: str, /) -> Mapping[str, Any]:
-        """Return the tables of a tenant; empty for an unknown tenant."""
+        """Return the configuration of a tenant; empty for an unknown tenant."""
         return run_now(self._sealed.tables(tenant))
 
     def put(self, tenant: str, tables: Mapping[str, Any], /) -> None:
-        """Store the tables of a tenant in place of the earlier ones."""
+        """Store the configuration of a tenant in place of the earlier one."""
         run_now(self._sealed.put(tenant, tables))
 
     def remove(self, tenant: str, /) -> None:
@@ -91,15 +91,15 @@ class AsyncTenantOperations:
     _sealed: SealedTenants
 
     async def version(self, tenant: str, /) -> str | None:
-        """Return a version that changes with the tables; None for an unknown tenant."""
+        """Return a version that changes with the configuration; None for an unknown tenant."""
         return await self._sealed.version(tenant)
 
     async def tables(self, tenant: str, /) -> Mapping[str, Any]:
-        """Return the tables of a tenant; empty for an unknown tenant."""
+        """Return the configuration of a tenant; empty for an unknown tenant."""
         return await self._sealed.tables(tenant)
 
     async def put(self, tenant: str, tables: Mapping[str, Any], /) -> None:
-        """Store the tables of a tenant in place of the earlier ones."""
+        """Store the configuration of a tenant in place of the earlier one."""
         await self._sealed.put(tenant, tables)
 
     async def remove(self, tenant: str, /) -> None:

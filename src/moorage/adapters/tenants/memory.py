@@ -1,4 +1,4 @@
-"""Tenants in the memory of one process."""
+"""The configurations of tenants in the memory of one process."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ class MemoryTenants:
             self.put(tenant, tables)
 
     def version(self, tenant: str, /) -> int | None:
-        """Return a version that changes with the tables; None for an unknown tenant."""
+        """Return a version that changes with the configuration; None for an unknown tenant."""
         entry = self._tables_by_tenant.get(tenant)
         return None if entry is None else entry[0]
 
     def tables(self, tenant: str, /) -> Mapping[str, Any]:
-        """Return the tables of a tenant; empty for an unknown tenant."""
+        """Return the configuration of a tenant; empty for an unknown tenant."""
         entry = self._tables_by_tenant.get(tenant)
         return {} if entry is None else deepcopy(entry[1])
 
     def put(self, tenant: str, tables: Mapping[str, Any], /) -> None:
-        """Store the tables of a tenant in place of the earlier ones."""
+        """Store the configuration of a tenant in place of the earlier one."""
         self._tables_by_tenant[checked_name(tenant, "tenant")] = (
             next(self._numbers),
             deepcopy(dict(tables)),
@@ -64,15 +64,15 @@ class AsyncMemoryTenants:
         self._tenants = MemoryTenants(tenants)
 
     async def version(self, tenant: str, /) -> int | None:
-        """Return a version that changes with the tables; None for an unknown tenant."""
+        """Return a version that changes with the configuration; None for an unknown tenant."""
         return self._tenants.version(tenant)
 
     async def tables(self, tenant: str, /) -> Mapping[str, Any]:
-        """Return the tables of a tenant; empty for an unknown tenant."""
+        """Return the configuration of a tenant; empty for an unknown tenant."""
         return self._tenants.tables(tenant)
 
     async def put(self, tenant: str, tables: Mapping[str, Any], /) -> None:
-        """Store the tables of a tenant in place of the earlier ones."""
+        """Store the configuration of a tenant in place of the earlier one."""
         self._tenants.put(tenant, tables)
 
     async def remove(self, tenant: str, /) -> None:

@@ -1,4 +1,4 @@
-"""Encrypted tables of tenants in PostgreSQL, MariaDB or MySQL."""
+"""Encrypted configurations of tenants in PostgreSQL, MariaDB or MySQL."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class _Tenants(SealedTable):
 
 
 class SqlTenants(_Tenants, SyncSealedTable, TenantOperations):
-    """Encrypted tables of tenants in PostgreSQL, MariaDB or MySQL, for all processes that share it.
+    """Encrypted configurations of tenants in PostgreSQL, MariaDB or MySQL.
 
     Args:
         url: `postgresql://…`, `mariadb://…` or `mysql://…`, or an engine of SQLAlchemy with the

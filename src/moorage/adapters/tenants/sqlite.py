@@ -1,4 +1,4 @@
-"""Encrypted tables of tenants in a separate SQLite file."""
+"""Encrypted configurations of tenants in a SQLite file."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _APPLICATION: Final = int.from_bytes(b"mrgt", "big")
 
 
 class SqliteTenants(TenantOperations):
-    """Encrypted tables of tenants in a SQLite file, for all processes of a machine.
+    """Encrypted configurations of tenants in a SQLite file, for all processes of a machine.
 
     Args:
         path: the path of a separate file. The first use creates it, for its owner only.
@@ -37,7 +37,7 @@ class SqliteTenants(TenantOperations):
 
 
 class AsyncSqliteTenants(AsyncTenantOperations):
-    """The asynchronous `SqliteTenants`; threads wait for the disk.
+    """The asynchronous `SqliteTenants`; threads access the disk.
 
     Args:
         path: the path of a separate file. The first use creates it, for its owner only.

@@ -1,1 +1,1 @@
-"""HTTP through a client object that the host already has."""
+"""HTTP adapters for a client object that the application already has."""

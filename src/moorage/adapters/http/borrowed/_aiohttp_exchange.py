@@ -45,7 +45,7 @@ _AUTOMATIC: Final = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
 
 
 class _DoNotRetry(Exception):
-    """An exception class that aiohttp does not retry."""
+    """An exception class on which aiohttp does not send the request again."""
 
     def __init__(self, error: Exception) -> None:
         super().__init__()
@@ -54,14 +54,14 @@ class _DoNotRetry(Exception):
 
 @attrs.frozen
 class AuthenticatedProxy:
-    """A proxy, and the header fields that authenticate at it."""
+    """A proxy, with the header fields that authenticate the client there."""
 
     url: URL
     introduction: tuple[tuple[str, str], ...] = attrs.field(repr=False)
 
 
 class AiohttpExchange(LoopLibraryExchange):
-    """An exchange by an `aiohttp.ClientSession`.
+    """A request and its response through an `aiohttp.ClientSession`.
 
     Args:
         outgoing: the request to send.
@@ -85,7 +85,7 @@ class AiohttpExchange(LoopLibraryExchange):
         self._writing = False
 
     def meaning(self, error: Exception) -> Meaning:
-        """Return the meaning of the exception's class."""
+        """Return what an exception of aiohttp means for the exchange, judged by its class."""
         return next(MEANINGS[kind] for kind in type(error).__mro__ if kind in MEANINGS)
 
     async def send_request(self) -> bytes:
@@ -126,12 +126,12 @@ class AiohttpExchange(LoopLibraryExchange):
         raise error
 
     async def next_piece(self) -> bytes:
-        """Return the next piece."""
+        """Return the next piece of the response's body."""
         assert self._response is not None  # noqa: S101 - the request has been sent
         return await self._response.content.readany()
 
     async def finish(self) -> None:
-        """Return the connection to aiohttp."""
+        """Give the connection back to aiohttp."""
         if self._response is not None:
             if self._body_complete:
                 self._response.release()
@@ -141,14 +141,14 @@ class AiohttpExchange(LoopLibraryExchange):
     async def _send_once(
         self, request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType
     ) -> aiohttp.ClientResponse:
-        """Prevent aiohttp from sending a request again."""
+        """Keep aiohttp from sending a request a second time."""
         try:
             return await send(request)
         except Exception as error:  # noqa: BLE001 - no error may lead to a retry
             raise _DoNotRetry(error) from None
 
     def _proxy_fields(self) -> list[tuple[bytes, bytes]]:
-        """Return the fields for the proxy, which aiohttp adds for tunnels only."""
+        """Return the header fields for the proxy, which aiohttp itself adds only to tunnels."""
         if self._proxy is None or self.outgoing.origin.secure:
             return []
         return [(name.encode(), value.encode()) for name, value in self._proxy.introduction]
@@ -158,7 +158,7 @@ class AiohttpExchange(LoopLibraryExchange):
         return self._paced() if whole_body is None else whole_body or None
 
     async def _paced(self) -> AsyncIterator[bytes]:
-        """Yield the pieces, each with a write timeout, which aiohttp does not have."""
+        """Yield the pieces of a body, with a time limit for writing each, which aiohttp lacks."""
         write_timeout = self.outgoing.timeouts.write
         while piece := await self.outgoing.pieces.next():
             if write_timeout is not None:
@@ -170,7 +170,7 @@ class AiohttpExchange(LoopLibraryExchange):
 
 
 def tracing() -> aiohttp.TraceConfig:
-    """Return a trace configuration that notifies exchanges of aiohttp's progress."""
+    """Return an aiohttp trace configuration that tells exchanges what has been sent."""
 
     async def connecting(_: object, context: SimpleNamespace, __: object) -> None:
         exchange: AiohttpExchange = context.trace_request_ctx
@@ -187,7 +187,7 @@ def tracing() -> aiohttp.TraceConfig:
 
 
 def _encoded_headers(fields: list[tuple[bytes, bytes]]) -> CIMultiDict[str]:
-    """Return the fields for aiohttp, which encodes text as UTF-8 and frames bodies itself."""
+    """Return the header fields as aiohttp needs them, with text in UTF-8."""
     encoded_fields: CIMultiDict[str] = CIMultiDict()
     spellings: dict[bytes, str] = {}  # aiohttp would drop the first of two spellings of a name
     for name, value in fields:

@@ -1,4 +1,4 @@
-"""A resolver that lets aiohttp connect only to addresses that the guard allows."""
+"""A name resolver for aiohttp that allows connections only where the guard does."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 
 def guarded_connector_options(resolver: GuardedResolver) -> dict[str, Any]:
-    """Return the arguments of a connector that only connects where the guard allows."""
+    """Return the arguments of an aiohttp connector that connects only where the guard allows."""
 
     def make_socket(address: tuple[int, int, int, str, Any]) -> socket.socket:
-        """Return a socket for an address; checks it, as an IP address was not resolved."""
+        """Return a socket for an address after checking it, since an IP address is not resolved."""
         family, kind, protocol, _, socket_address = address
         resolver.check_address(*socket_address[:2])
         return socket.socket(family, kind, protocol)
@@ -29,7 +29,7 @@ def guarded_connector_options(resolver: GuardedResolver) -> dict[str, Any]:
 
 
 class GuardedAiohttpResolver(AbstractResolver):
-    """Resolves names to addresses that the guard allows."""
+    """Resolves host names for aiohttp to addresses that the guard allows."""
 
     def __init__(self, resolver: GuardedResolver) -> None:
         self._resolver = resolver
@@ -37,7 +37,7 @@ class GuardedAiohttpResolver(AbstractResolver):
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
-        """Resolve a name."""
+        """Resolve a host name to addresses that the guard allows."""
         return [
             ResolveResult(
                 hostname=host,
@@ -54,4 +54,4 @@ class GuardedAiohttpResolver(AbstractResolver):
         ]
 
     async def close(self) -> None:
-        """Do nothing, because there is nothing to close."""
+        """Do nothing, because the resolver holds nothing open."""

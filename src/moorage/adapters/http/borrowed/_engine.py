@@ -1,4 +1,4 @@
-"""Pools of exchanges with another library's client, one per process and event loop."""
+"""Pools for the clients of other libraries, one per process and event loop."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class LibraryClient(Protocol):
 
 
 class ExchangePool(Pool):
-    """Slots for exchanges with a library's client, which keeps the connections itself.
+    """Slots for exchanges through another library's client, which keeps the connections.
 
     Attributes:
         library: the client.
@@ -47,17 +47,17 @@ class ExchangePool(Pool):
     def give(
         self, origin: Origin, holder: object, wire: Wire | None = None, idle: float | None = None
     ) -> None:
-        """Return the slot; the last slot of a closed pool shuts the client."""
+        """Give back a slot; the last slot of a closed pool shuts the library's client."""
         super().give(origin, holder, wire, idle)
         self._shut_if_over()
 
     def close(self) -> None:
-        """Close the pool; its client is shut when the last slot is returned."""
+        """Close the pool; the library's client is shut when the last slot is given back."""
         super().close()
         self._shut_if_over()
 
     def abandon(self) -> None:
-        """Drop the pool in a forked child, without shutting the client."""
+        """Drop the pool in a forked child without closing the client, which the parent uses."""
         self._abandoned = True
         super().abandon()
 
@@ -67,7 +67,7 @@ class ExchangePool(Pool):
 
 
 class LibraryEngine(Engine, ABC):
-    """Performs exchanges with a library's client.
+    """Sends requests through another library's client.
 
     Args:
         network: the way to wait: blocking, or in an event loop.
@@ -90,22 +90,22 @@ class LibraryEngine(Engine, ABC):
         """Create a client for this process and event loop, with its pool."""
 
     def new_pool(self) -> ExchangePool:
-        """Create a pool, if the client may be used here."""
+        """Create a pool, if the library's client may be used in this thread or event loop."""
         if self._owner is not None:
             self._check_place(self._owner)
         return self.new_exchange_pool()
 
     def pool(self) -> Pool:
-        """Return the pool of this process and event loop, which is created once."""
+        """Return the pool of this process and event loop, and create it at the first use."""
         with self._creation_lock:
             return super().pool()
 
     def statistics(self) -> PoolStatistics:
-        """Return the numbers of exchanges; only the library knows its idle connections."""
+        """Return the numbers of exchanges; the library alone knows its idle connections."""
         return attrs.evolve(super().statistics(), idle=None)
 
     def start_afresh(self) -> None:
-        """Leave all connections to the parent process after a fork."""
+        """Forget all connections after a fork, because they belong to the parent process."""
         self._creation_lock = Lock()
         super().start_afresh()
 

@@ -1,4 +1,4 @@
-"""One request and its response over the client of another library.
+"""One request and its response through the client of another library.
 
 | the library reports | raised | may have been processed |
 |---|---|---|
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 
 
 class ExchangeLibrary(LibraryClient, Protocol):
-    """A library's client that performs whole exchanges."""
+    """A client of another library, which performs exchanges as a whole."""
 
     @property
     def closed(self) -> bool: ...
@@ -58,7 +58,7 @@ class ExchangeLibrary(LibraryClient, Protocol):
 
 
 class LibraryExchangePool(ExchangePool):
-    """A pool of exchanges that a library performs.
+    """A pool of exchanges that another library performs.
 
     Attributes:
         lost: exchanges that were garbage-collected without being closed.
@@ -70,7 +70,7 @@ class LibraryExchangePool(ExchangePool):
         self.lost: deque[LibraryExchange] = deque()
 
     def exchange(self, outgoing: OutgoingRequest) -> LibraryExchange:
-        """Return a new exchange, which has not begun."""
+        """Return a new exchange for this request, before it begins."""
         while self.lost:
             self.lost.popleft().close()
         if self._library.closed:
@@ -117,12 +117,12 @@ class LibraryExchangeEngine(LibraryEngine):
 
 
 class BorrowedExchange(Exchange):
-    """One request and its response, exchanged by a library."""
+    """One request and its response, which another library exchanges."""
 
     __slots__ = ()
 
     async def start(self, request: Request, target: str, host: str) -> None:
-        """Send the request and read its response up to the body."""
+        """Send the request, and read the head of its response."""
         # Memory views, because crash reporters print locals, and a view does not show its bytes.
         head, upload = memoryview(encode_head(request, target, host)), None
         if isinstance(request.body, BodyStream):

@@ -1,4 +1,4 @@
-"""Resolves names for other libraries: in time, and only to where the guard allows."""
+"""A resolver for other libraries: it keeps a time limit and the guard's rules."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _Result = TypeVar("_Result")
 
 
 class Resolver:
-    """Resolves names, and has a library connect to one address after another.
+    """Resolves host names, and has a library connect to one address after another.
 
     Libraries that block give each address of a name the whole of the time, and resolving has no
     bound at all.
@@ -34,7 +34,7 @@ class Resolver:
         self._network = network
 
     async def addresses(self, host: str, port: int, until: float) -> list[Address]:
-        """Resolve a name.
+        """Resolve a host name to addresses that the guard allows.
 
         Raises:
             TimeIsUp: there was no response in time.
@@ -49,7 +49,7 @@ class Resolver:
         until: float,
         connect: Callable[[tuple[str, int], float], Awaitable[_Result]],
     ) -> _Result:
-        """Connect to the addresses of a host in turn, each in its share of the time.
+        """Connect to the addresses of a host in turn, each within its share of the time.
 
         Raises:
             DestinationRefused: an address of the host is not allowed.
@@ -71,7 +71,7 @@ class Resolver:
 
 
 class GuardedResolver(Resolver):
-    """Resolves names to addresses that the guard allows.
+    """Resolves host names for aiohttp to addresses that the guard allows.
 
     Args:
         guard: decides which destinations are allowed.
@@ -83,7 +83,7 @@ class GuardedResolver(Resolver):
         self._guard = guard
 
     def check(self, origin: Origin) -> None:
-        """Raise an error for a host that must not even be resolved, or a refused IP address.
+        """Refuse a host that must not be resolved, or an IP address that the guard forbids.
 
         Raises:
             DestinationRefused: the host is not allowed.
@@ -94,7 +94,7 @@ class GuardedResolver(Resolver):
             self.check_address(origin.host, origin.port)
 
     def check_address(self, address: str, port: int) -> None:
-        """Raise an error for an address that is not allowed.
+        """Refuse an address that the guard does not allow.
 
         Raises:
             DestinationRefused: the address is not allowed.
@@ -102,7 +102,7 @@ class GuardedResolver(Resolver):
         refuse_if(self._guard.objection_to(address), Origin(address, port, secure=False))
 
     async def addresses(self, host: str, port: int, until: float) -> list[Address]:
-        """Resolve a name.
+        """Resolve a host name to addresses that the guard allows.
 
         Raises:
             DestinationRefused: an address of the host is not allowed.

@@ -1,4 +1,4 @@
-"""A network backend that makes httpx2 keep its time limit and the guard's allowed addresses."""
+"""A network backend by which httpx2 observes its time limit and the guard's rules."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _Stream = TypeVar("_Stream")
 
 
 class ResolvingBackend(httpcore2.NetworkBackend):
-    """Connects for the synchronous client.
+    """Makes the connections of the synchronous client.
 
     Args:
         backend: the backend that makes the connections.
@@ -46,7 +46,7 @@ class ResolvingBackend(httpcore2.NetworkBackend):
         local_address: str | None = None,
         socket_options: Options | None = None,
     ) -> httpcore2.NetworkStream:
-        """Connect to one address after another in time."""
+        """Connect to the addresses of a host in turn, within the time limit."""
 
         async def connect(where: Where, until: float) -> httpcore2.NetworkStream:
             connect_timeout = seconds_left(None, until)
@@ -56,7 +56,7 @@ class ResolvingBackend(httpcore2.NetworkBackend):
 
 
 class AsyncGuardedBackend(httpcore2.AsyncNetworkBackend):
-    """Connects for the asynchronous client.
+    """Makes the connections of the asynchronous client.
 
     Args:
         backend: the backend that makes the connections.

@@ -1,4 +1,4 @@
-"""Exchanges with httpx2, and the meanings of its exceptions."""
+"""Requests and responses through httpx2, and what its exceptions mean."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ _HTTP11_CONNECTIONS: Final = (httpcore2.HTTP11Connection, httpcore2.AsyncHTTP11C
 
 
 class _Body(httpx2.SyncByteStream, httpx2.AsyncByteStream):
-    """The body of a request, synchronous and asynchronous."""
+    """The body of a request, in the synchronous and the asynchronous form of httpx2."""
 
     def __init__(self, exchange: LibraryExchange) -> None:
         self._pieces = exchange.outgoing.pieces
@@ -62,7 +62,7 @@ class _Body(httpx2.SyncByteStream, httpx2.AsyncByteStream):
 
 
 class _Httpx2Exchange(LibraryExchange):
-    """The common part of the synchronous and the asynchronous exchange.
+    """The code that the synchronous and the asynchronous exchange share.
 
     Args:
         outgoing: the request to send.
@@ -82,7 +82,7 @@ class _Httpx2Exchange(LibraryExchange):
         self._stream: Any = None
 
     def meaning(self, error: Exception) -> Meaning:
-        """Return the meaning of an exception; one class has two meanings."""
+        """Return what an exception of httpx2 means; one of its classes has two meanings."""
         if isinstance(error, httpx2.RemoteProtocolError) and str(error).startswith(_ENDED_TEXTS):
             return Meaning.CUT_OFF if _is_http_start(self._unread_bytes()) else Meaning.NOT_HTTP
         if isinstance(error, httpx2.TimeoutException) and self.connecting:
@@ -115,10 +115,10 @@ class _Httpx2Exchange(LibraryExchange):
 
     @abstractmethod
     def _trace(self, name: str, info: dict[str, Any]) -> Any:
-        """Note the progress that httpx2 reports."""
+        """Note the progress of a request that httpx2 reports."""
 
     def _note_progress(self, name: str, info: dict[str, Any]) -> None:
-        """Note the progress that httpx2 reports."""
+        """Note the progress of a request that httpx2 reports."""
         step = name.partition(".")[2]
         if step in {"connect_tcp.started", "connect_unix_socket.started"}:
             self.connect_within(self.outgoing.timeouts.connect)
@@ -133,7 +133,7 @@ class _Httpx2Exchange(LibraryExchange):
                 self._reached(self._connection._network_stream)  # noqa: SLF001 - not public otherwise
 
     def _reached(self, stream: Any) -> None:
-        """Note a connection: httpx2 forgets one that is cancelled during its TLS handshake."""
+        """Remember a connection that httpx2 forgets if it is cancelled in its TLS handshake."""
         self._stream = stream
 
     def _check(self, context: ssl.SSLContext) -> None:
@@ -141,7 +141,7 @@ class _Httpx2Exchange(LibraryExchange):
             raise unverified("client")
 
     def _find_connection(self) -> object:
-        """Return the HTTP/1.1 connection that httpx2 has chosen, if it is one.
+        """Return the HTTP/1.1 connection that httpx2 uses for the request; None for another kind.
 
         The connection is not public, so it is searched for in the pool.
         """
@@ -159,7 +159,7 @@ class _Httpx2Exchange(LibraryExchange):
         return self.encode_head(response.status_code, reason, response.headers.raw)
 
     def _close_if_dirty(self) -> None:
-        """Make httpx2 close a connection with bytes after the end of the response.
+        """Make httpx2 close a connection that has bytes left behind the response.
 
         It would take them for the next response.
         """
@@ -167,7 +167,7 @@ class _Httpx2Exchange(LibraryExchange):
             self._connection._h11_state.send_failed()  # noqa: SLF001 - the only way to close it
 
     def _unread_bytes(self) -> bytes:
-        """Return the received bytes that were not parsed, as far as they are known."""
+        """Return the bytes that were received after the response, as far as they are known."""
         if self._connection is None:
             return b""
         unread_bytes: bytes = self._connection._h11_state.trailing_data[0]  # noqa: SLF001 - not public otherwise
@@ -175,7 +175,7 @@ class _Httpx2Exchange(LibraryExchange):
 
 
 class SyncHttpx2Exchange(_Httpx2Exchange, SyncLibraryExchange):
-    """An exchange by an `httpx2.BaseTransport`."""
+    """A request and its response through an `httpx2.BaseTransport`."""
 
     def __init__(
         self, outgoing: OutgoingRequest, transport: httpx2.BaseTransport, *, allow_unverified: bool
@@ -196,14 +196,14 @@ class SyncHttpx2Exchange(_Httpx2Exchange, SyncLibraryExchange):
         return self._begin(response)
 
     async def next_piece(self) -> bytes:
-        """Return the next piece."""
+        """Return the next piece of the response's body."""
         for piece in self._pieces:
             if piece:  # pragma: no branch - no library is known to return empty pieces
                 return piece
         return b""
 
     async def finish(self) -> None:
-        """Return the connection to httpx2."""
+        """Give the connection back to httpx2."""
         if self._response is not None:
             self._close_if_dirty()
             self._response.close()
@@ -211,7 +211,7 @@ class SyncHttpx2Exchange(_Httpx2Exchange, SyncLibraryExchange):
             self._stream.close()
 
     def hang_up(self) -> None:
-        """Shut the connection down, which wakes a waiting caller."""
+        """Shut the connection down, which wakes the caller that waits for it."""
         self._hung_up = True
         if self._socket is not None:
             with contextlib.suppress(OSError):
@@ -240,7 +240,7 @@ class SyncHttpx2Exchange(_Httpx2Exchange, SyncLibraryExchange):
 
 
 class AsyncHttpx2Exchange(_Httpx2Exchange, LoopLibraryExchange):
-    """An exchange by an `httpx2.AsyncBaseTransport`."""
+    """A request and its response through an `httpx2.AsyncBaseTransport`."""
 
     def __init__(
         self,
@@ -261,14 +261,14 @@ class AsyncHttpx2Exchange(_Httpx2Exchange, LoopLibraryExchange):
         return self._begin(response)
 
     async def next_piece(self) -> bytes:
-        """Return the next piece."""
+        """Return the next piece of the response's body."""
         async for piece in self._pieces:
             if piece:  # pragma: no branch - no library is known to return empty pieces
                 return piece
         return b""
 
     async def finish(self) -> None:
-        """Return the connection to httpx2."""
+        """Give the connection back to httpx2."""
         if self._response is not None:
             self._close_if_dirty()
             await self._response.aclose()
@@ -284,5 +284,5 @@ def _is_http_start(received: bytes) -> bool:
 
 
 def url_of(origin: Origin, target: str = "/") -> httpx2.URL:
-    """Return the URL of an origin in the form that httpx2 needs."""
+    """Return the URL of an origin as httpx2 needs it."""
     return httpx2.URL(f"{'https' if origin.secure else 'http'}://{origin}{target}")

@@ -1,4 +1,4 @@
-"""An exchange performed by another library, presented as a connection of this package.
+"""An exchange through another library, with the interface of a connection of moorage.
 
 The library connects, sends, and parses the response. The parsed response is encoded as bytes again
 and read by the same parser as every response, so that the same rules decide what is valid HTTP,
@@ -46,7 +46,7 @@ WATCHDOG: Final = Watchdog()
 
 
 class Meaning(Enum):
-    """The meaning of a library's exception for an exchange."""
+    """The meaning of a library's exception: what it says about the request."""
 
     NO_CONNECTION = auto()
     NOT_REACHED = auto()
@@ -69,7 +69,7 @@ _BEFORE_SENDING: Final = {Meaning.NO_CONNECTION, Meaning.NOT_REACHED, Meaning.NO
 
 
 class StepTimeout(TimeIsUp):
-    """A timeout of the library has passed."""
+    """Raised if a time limit of the library has passed."""
 
     def __init__(self, meaning: Meaning) -> None:
         super().__init__()
@@ -77,7 +77,7 @@ class StepTimeout(TimeIsUp):
 
 
 class NotReached(Exception):
-    """No byte of the request was sent; the message has the reason, if it is known.
+    """Raised if no byte of the request was sent; the message says why, if that is known.
 
     Attributes:
         exhausted: whether this machine has no sockets, ports or memory left.
@@ -89,7 +89,7 @@ class NotReached(Exception):
 
 
 class Pieces:
-    """A body in pieces that the library reads.
+    """The body of a request in pieces, as another library reads it.
 
     Attributes:
         error: the error of the body's source, which is not a failure of the library.
@@ -105,13 +105,13 @@ class Pieces:
 
     @property
     def whole(self) -> bytes | None:
-        """The body, if it is a single piece; otherwise None."""
+        """Return the body if it is a single piece; otherwise None."""
         if self._upload is not None or len(self._body) > _PIECE_SIZE:
             return None
         return bytes(self._body)
 
     async def next(self) -> bytes:
-        """Return the next piece, b"" after the last."""
+        """Return the next piece of the body; b"" after the last."""
         if self._upload is not None and not self._body:
             try:
                 self._body = memoryview(await self._upload.piece(self._until))
@@ -131,7 +131,7 @@ class Pieces:
 
 
 class BodySourceFailed(Exception):
-    """The source of the body raised an error, or its length is wrong."""
+    """Raised if the source of the body fails, or yields another length than announced."""
 
     def __init__(self, error: Exception) -> None:
         super().__init__()
@@ -140,7 +140,7 @@ class BodySourceFailed(Exception):
 
 @attrs.frozen(repr=False)
 class OutgoingRequest:
-    """A request for a library to send, with its deadline.
+    """A request that another library is to send, with its deadline.
 
     Attributes:
         origin: the destination.
@@ -157,7 +157,7 @@ class OutgoingRequest:
     until: float
 
     def parts(self) -> tuple[str, str, list[tuple[bytes, bytes]]]:
-        """Return the method, the target and the fields."""
+        """Return the method, the target and the header fields of the request."""
         start, *lines = bytes(self.head)[:-4].split(b"\r\n")
         method, target, _ = start.decode("ascii").split(" ")
         fields = [(name, value) for name, _, value in (line.partition(b": ") for line in lines)]
@@ -165,7 +165,7 @@ class OutgoingRequest:
 
 
 class LibraryExchange(ABC):
-    """An exchange of a library, as a `Wire` whose bytes are encoded from the parsed response.
+    """An exchange through a library, presented as a `Wire` from which moorage reads bytes.
 
     Attributes:
         reports_sending: whether the library reports when it begins to send.
@@ -191,7 +191,7 @@ class LibraryExchange(ABC):
 
     @abstractmethod
     async def send_request(self) -> bytes:
-        """Send the request; return the head of the response, encoded by `encode_head`."""
+        """Send the request, and return the encoded head of the response."""
 
     @abstractmethod
     async def next_piece(self) -> bytes:
@@ -199,21 +199,21 @@ class LibraryExchange(ABC):
 
     @abstractmethod
     async def finish(self) -> None:
-        """Return the connection to the library, or close it after an incomplete response."""
+        """Give the connection back to the library, or close it after an incomplete response."""
 
     @abstractmethod
     def meaning(self, error: Exception) -> Meaning:
-        """Return the meaning of an exception of the library."""
+        """Return what an exception of the library means."""
 
     # --- notifications from the library ------------------------------------
 
     def connect_within(self, seconds: float | None) -> None:
-        """Note that a connection is being made, and set its timeout."""
+        """Note that the library begins to connect, and limit the time for that."""
         self.connecting, self.sent = True, self._ever_sent
         self.bound(min(self.outgoing.until, inf if seconds is None else monotonic() + seconds))
 
     def connected(self) -> None:
-        """Note that the request is being sent."""
+        """Note that the library has connected and sends the request."""
         self.sent = self._ever_sent = True
         if self.connecting:
             self.connecting = False
@@ -231,38 +231,38 @@ class LibraryExchange(ABC):
 
     @abstractmethod
     def bound(self, until: float) -> None:
-        """Change the deadline of the running `run_until`."""
+        """Change the deadline of the call of `run_until` in progress."""
 
     @abstractmethod
     def hang_up(self) -> None:
-        """Wake a waiting caller with an error."""
+        """Wake the waiting caller with an error."""
 
     @abstractmethod
     def close(self) -> None:
-        """Finish the exchange without waiting."""
+        """End the exchange without waiting."""
 
     # --- the interface of a Wire -------------------------------------------
 
     @property
     def written(self) -> int:
-        """The number of bytes sent, known only as 0 or 1 (some)."""
+        """Return 1 if any byte was sent, otherwise 0; the library does not tell the number."""
         return int(self.sent)
 
     def glance(self) -> bytes | None:
-        """Return None: nothing arrives before `receive` waits for it."""
+        """Return None: no bytes arrive before `receive` waits for them."""
         return None
 
     def stale(self) -> bool:
-        """Return True: an exchange is never reused."""
+        """Return True: the connection of an exchange is never used again."""
         return True
 
     async def send(self, data: bytes | memoryview, until: float) -> None:
-        """Send the outgoing request, which replaces the given bytes."""
+        """Send the request that the library was given, instead of these bytes."""
         del data
         self._head = await self._translated(until, self.send_request())
 
     async def receive(self, until: float) -> bytes:
-        """Return the next bytes; b"" at the end."""
+        """Return the next bytes of the response; b"" at its end."""
         head, self._head = self._head, b""
         if not head:
             return await self._translated(until, self._receive())
@@ -291,7 +291,7 @@ class LibraryExchange(ABC):
         self._finished = True
 
     def encode_head(self, status: int, reason: bytes, fields: list[tuple[bytes, bytes]]) -> bytes:
-        """Return the encoded head of a response, and note how its body is framed."""
+        """Return the encoded head of a response, and note how its body is delimited."""
         lines = [b"%b: %b\r\n" % pair for pair in fields]
         if any(b"\n" in line[:-2] or b"\r" in line[:-2] for line in lines):
             raise NotHttp("has a malformed header field")
@@ -305,7 +305,7 @@ class LibraryExchange(ABC):
         return b"HTTP/1.1 %d %b\r\n%b\r\n" % (status, reason, b"".join(lines))
 
     async def _translated(self, until: float, work: Coroutine[Any, Any, _Result]) -> _Result:
-        """Await a coroutine, and replace an error of the library by one of ours.
+        """Await a coroutine, and convert an error of the library to one of moorage.
 
         The library's error may contain the request with its secrets, so the new error is raised
         neither from it nor while it is handled.
@@ -343,7 +343,7 @@ class SyncLibraryExchange(LibraryExchange):
     _hung_up = False
 
     async def run_until(self, until: float, work: Coroutine[Any, Any, _Result]) -> _Result:
-        """Await a coroutine, which ends when the connection is shut down."""
+        """Run a coroutine, which ends if the connection is shut down."""
         with WATCHDOG.limit(until, self.hang_up) as timer:
             self._alarm = timer
             try:
@@ -358,11 +358,11 @@ class SyncLibraryExchange(LibraryExchange):
         raise TimeIsUp if timer.expired else CutOff
 
     def bound(self, until: float) -> None:
-        """Change the deadline of the timer."""
+        """Change the deadline at which the timer interrupts the exchange."""
         WATCHDOG.move(self._alarm, until)
 
     def close(self) -> None:
-        """Finish the exchange."""
+        """End the exchange."""
         with contextlib.suppress(Exception):
             run(self.finish())
 
@@ -392,19 +392,19 @@ class LoopLibraryExchange(LibraryExchange):
         raise CutOff if self._hung_up else TimeIsUp
 
     def bound(self, until: float) -> None:
-        """Change the deadline of the running `run_until`."""
+        """Change the deadline of the call of `run_until` in progress."""
         if (  # pragma: no branch - it may have expired just now
             self._timeout is not None and not self._timeout.expired()
         ):
             self._timeout.reschedule(_loop_time(until))
 
     def hang_up(self) -> None:
-        """Wake a waiting caller with an error."""
+        """Wake the waiting caller with an error."""
         self._hung_up = True
         self.bound(-inf)
 
     def close(self) -> None:
-        """Finish the exchange in a new task, unless it is finished."""
+        """End the exchange in a new task, unless it has ended."""
         if self._finished:
             return
         with contextlib.suppress(RuntimeError):  # the loop has ended, and its connections with it
@@ -423,7 +423,7 @@ def _loop_time(until: float) -> float | None:
 
 
 def seconds_left(timeout: float | None, until: float) -> float | None:
-    """Return the seconds of a step for a library, which accepts no time in the past."""
+    """Return the seconds that are left for a step, at least a tiny positive number."""
     remaining_seconds = until - monotonic()
     if timeout is None:
         return None if remaining_seconds == inf else max(remaining_seconds, _MIN_TIMEOUT)
@@ -431,7 +431,7 @@ def seconds_left(timeout: float | None, until: float) -> float | None:
 
 
 def reason_for(error: BaseException | None) -> str:
-    """Return the message of the system's error behind a library's, which may contain a URL."""
+    """Return the message of the system's error that caused the library's error."""
     for failure in _system_errors(error):
         message = getattr(failure, "verify_message", None) or failure.strerror
         if message:
@@ -440,7 +440,7 @@ def reason_for(error: BaseException | None) -> str:
 
 
 def system_error(error: BaseException) -> OSError:
-    """Return the system's error behind a library's, which may contain a URL."""
+    """Return the system's error that caused the library's error."""
     reason = reason_for(error)
     number = next((failure.errno for failure in _system_errors(error)), None)
     return OSError(reason) if number is None else OSError(number, reason)
@@ -461,7 +461,7 @@ def verifies(context: ssl.SSLContext) -> bool:
 
 
 def unverified(setting: str) -> ConfigurationError:
-    """Return the error for a client that does not verify certificates."""
+    """Return the error for an HTTP client that does not verify TLS certificates."""
     return ConfigurationError(
         f"Your {setting} does not verify certificates.",
         path=setting,

@@ -1,4 +1,4 @@
-"""The lifetime of other libraries' clients, and the settings that they exclude."""
+"""The lifetime of other libraries' clients, and the settings that such clients exclude."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Closing(Protocol):
 
 
 class SyncLibraryClient:
-    """A library's synchronous client in one process.
+    """A synchronous client of another library, used in one process.
 
     Args:
         closables: the objects to close with it; never those of the host.
@@ -32,17 +32,17 @@ class SyncLibraryClient:
         self._closables = tuple(closables)
 
     async def settle(self) -> None:
-        """Return at once: nothing runs in the background."""
+        """Return at once, because nothing runs in the background."""
 
     def shut(self) -> None:
-        """Close the objects that this pool owns."""
+        """Close the library's objects that moorage created."""
         for closable in self._closables:
             with contextlib.suppress(Exception):
                 closable.close()
 
 
 class LoopLibraryClient:
-    """A library's asynchronous client in one event loop.
+    """An asynchronous client of another library, used in one event loop.
 
     Args:
         closers: the functions to await when it is closed; never those of the host's objects.
@@ -57,7 +57,7 @@ class LoopLibraryClient:
         self.closing_tasks: set[asyncio.Task[None]] = set()
 
     def shut(self) -> None:
-        """Close the objects that this pool owns, in a new task."""
+        """Close the library's objects that moorage created, in a new task."""
         with contextlib.suppress(RuntimeError):  # without a loop there is nothing to close
             if asyncio.get_running_loop() is self._loop:
                 task = self._loop.create_task(self._close_all(tuple(self.closing_tasks)))
@@ -65,7 +65,7 @@ class LoopLibraryClient:
                 task.add_done_callback(self.closing_tasks.discard)
 
     async def settle(self) -> None:
-        """Wait for the closing tasks."""
+        """Wait until the library's objects are closed."""
         if asyncio.get_running_loop() is self._loop:
             if self.closing_tasks:
                 await asyncio.wait(self.closing_tasks)

@@ -1,4 +1,4 @@
-"""Connections that urllib3 makes and keeps, as wires over which moorage sends.
+"""Connections that urllib3 makes and keeps, over which moorage sends its requests.
 
 urllib3 sends with `http.client`, which takes an interim response for the final one, cannot
 distinguish an incomplete response from a malformed one, and has the same timeout for each piece. So
@@ -58,7 +58,7 @@ def _connects_as_usual(kind: Any) -> bool:
 
 
 class Connections:
-    """Takes connections from urllib3's pools, and returns them.
+    """Takes connections from urllib3's pools, and gives them back.
 
     Args:
         allow_unverified: whether certificates need not be verified.
@@ -73,7 +73,7 @@ class Connections:
     def take(
         self, pool: Urllib3Pool, origin: Origin, until: float, gateway: Gateway | None
     ) -> Urllib3Wire:
-        """Return an open connection.
+        """Return an open connection to an origin.
 
         Raises:
             TimeIsUp: there was no connection in time.
@@ -98,7 +98,7 @@ class Connections:
         raise failure
 
     def give(self, wire: Urllib3Wire, keep: float) -> None:
-        """Return a connection for reuse within this number of seconds."""
+        """Give back a connection, which may be reused for `keep` seconds."""
         self._good_until[wire.connection] = monotonic() + keep
         wire.give_back()
 
@@ -149,7 +149,7 @@ class Connections:
 def _connect_in_turn(
     resolver: Resolver, connection: Urllib3Connection, until: float
 ) -> socket.socket:
-    """Connect to one address after another in time, with the options of urllib3."""
+    """Connect to one address after another within the time limit, as urllib3 would."""
 
     async def connect(where: tuple[str, int], until: float) -> socket.socket:
         return create_connection(
@@ -165,7 +165,7 @@ def _connect_in_turn(
 
 
 def _check(pool: Urllib3Pool, connection: Urllib3Connection, origin: Origin) -> None:
-    """Raise an error for a connection without verified certificates."""
+    """Refuse a connection whose certificate was not verified."""
     if origin.secure:
         is_verified = connection.is_verified
     else:
@@ -175,7 +175,7 @@ def _check(pool: Urllib3Pool, connection: Urllib3Connection, origin: Origin) -> 
 
 
 class _NewConnection:
-    """A new connection that can be shut down during its TLS handshake."""
+    """A connection of urllib3 that can be shut down during its TLS handshake."""
 
     def __init__(self, make: Callable[[], socket.socket]) -> None:
         self._make = make
@@ -192,20 +192,20 @@ class _NewConnection:
         return sock
 
     def cut(self) -> None:
-        """Shut the connection down."""
+        """Shut the connection down, which ends its TLS handshake."""
         self._was_cut = True
         if self._duplicate is not None:
             with contextlib.suppress(OSError):
                 self._duplicate.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
-        """Close the duplicate of its socket."""
+        """Close the copy of the connection's socket."""
         if self._duplicate is not None:
             self._duplicate.close()
 
 
 class Urllib3Wire:
-    """A connection of urllib3."""
+    """A connection of urllib3, with the interface of moorage's own connections."""
 
     __slots__ = ("_pool", "_returned", "_sock", "connection", "written")
 
@@ -231,7 +231,7 @@ class Urllib3Wire:
             remaining_bytes = remaining_bytes[sent_count:]
 
     async def receive(self, until: float) -> bytes:
-        """Return the next bytes; b"" at the end."""
+        """Return the next bytes of the response; b"" at its end."""
         self._sock.settimeout(seconds_left(None, until))
         try:
             data: bytes = self._sock.recv(_READ_SIZE)
@@ -240,7 +240,7 @@ class Urllib3Wire:
         return data
 
     def glance(self) -> bytes | None:
-        """Return the bytes that have arrived; b"" at the end, None without any."""
+        """Return the bytes that have arrived; b"" at the end, None if there are none."""
         self._sock.settimeout(0)
         try:
             data: bytes = self._sock.recv(_READ_SIZE)
@@ -251,7 +251,7 @@ class Urllib3Wire:
         return data
 
     def stale(self) -> bool:
-        """Return False: urllib3 checks a connection before it returns it."""
+        """Return False, because urllib3 has checked the connection."""
         return False
 
     def hang_up(self) -> None:
@@ -268,7 +268,7 @@ class Urllib3Wire:
             self.give_back()
 
     def give_back(self) -> None:
-        """Return the connection to urllib3."""
+        """Give the connection back to urllib3."""
         self._returned = True
         if isinstance(self._sock, ssl.SSLSocket):
             _set_strict_end(self._sock, strict=False)
@@ -276,5 +276,5 @@ class Urllib3Wire:
 
 
 def _set_strict_end(sock: Any, *, strict: bool) -> None:
-    """Set whether a cut connection is an error and not the end of a response (RFC 9112, 9.8)."""
+    """Set whether a cut connection counts as an error (RFC 9112, 9.8)."""
     sock.suppress_ragged_eofs = not strict

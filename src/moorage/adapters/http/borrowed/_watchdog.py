@@ -1,4 +1,4 @@
-"""Interrupts blocking calls at a deadline, for libraries with timeouts for single steps only.
+"""Deadlines for blocking calls of libraries that limit only single steps.
 
 A thread waits for the earliest timer. It starts with the first timer, and ends a while after the
 last.
@@ -21,7 +21,7 @@ _LINGER: Final = 10.0  # seconds that the thread stays, so that not every exchan
 
 
 class Timer:
-    """Calls `on_expiry`, which must be quick and raise nothing, at the time `at`."""
+    """A timer that calls `on_expiry`, a quick function, at the time `at`."""
 
     __slots__ = ("at", "expired", "on_expiry")
 
@@ -46,7 +46,7 @@ class Watchdog:
 
     @contextmanager
     def limit(self, at: float, on_expiry: Callable[[], None]) -> Generator[Timer]:
-        """Call `on_expiry` in another thread if the block lasts longer; never after the block."""
+        """Call `on_expiry` in another thread if the block takes too long, but never after it."""
         timer = Timer(at, on_expiry)
         try:
             self.move(timer, at)
@@ -56,7 +56,7 @@ class Watchdog:
                 self._timers.discard(timer)
 
     def move(self, timer: Timer, at: float) -> None:
-        """Change the time of a timer."""
+        """Change the time at which a timer expires."""
         with self._changed:
             timer.at = at
             self._timers.add(timer)

@@ -1,4 +1,4 @@
-"""HTTP with aiohttp, also over an existing session."""
+"""An HTTP client on aiohttp, which can use a session of the application."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def async_engine(
     settings: ConnectionSettings,
     network: Network,
 ) -> LibraryExchangeEngine:
-    """Return the engine of the client; under a guard, this network resolves names."""
+    """Return the engine of the client; `network` resolves host names if there is a guard."""
     allow_unverified = settings.tls is not None and settings.tls.unverified is not None
     if isinstance(session, aiohttp.ClientSession):
         _check(session, allow_unverified=allow_unverified)
@@ -91,7 +91,7 @@ def async_engine(
 
 
 class _LibraryClient(LoopLibraryClient):
-    """A session in one event loop."""
+    """The aiohttp session that is used in one event loop."""
 
     def __init__(
         self, session: aiohttp.ClientSession, settings: ConnectionSettings, *, owned: bool
@@ -114,11 +114,11 @@ class _LibraryClient(LoopLibraryClient):
 
     @property
     def closed(self) -> bool:
-        """True if the host has closed the session."""
+        """True if the application has closed the session."""
         return self._session.closed
 
     def exchange(self, outgoing: OutgoingRequest) -> LibraryExchange:
-        """Return a new exchange."""
+        """Return a new exchange for this request."""
         uses_proxy = self._serves is not None and self._serves(outgoing.origin.host)
         return AiohttpExchange(
             outgoing, self._own_client, self.closing_tasks, self._proxy if uses_proxy else None
@@ -140,7 +140,7 @@ def _own_session(
 
 
 def _check(session: aiohttp.ClientSession, *, allow_unverified: bool) -> None:
-    """Raise an error for a session that does not verify certificates."""
+    """Refuse a session that does not verify certificates."""
     trust = getattr(session.connector, "_ssl", True)  # not public otherwise
     if not allow_unverified and (
         trust is False or (isinstance(trust, ssl.SSLContext) and not verifies(trust))

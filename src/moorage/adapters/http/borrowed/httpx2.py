@@ -1,4 +1,4 @@
-"""HTTP with httpx2, synchronous and asynchronous, also over an existing client."""
+"""HTTP clients on httpx2, which can use a client of the application."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ class AsyncHttpx2HttpClient(AsyncClient, ConnectionSettings):
 
 
 def engine(client: Any, settings: ConnectionSettings, network: Network) -> LibraryExchangeEngine:
-    """Return the engine of the synchronous client; under a guard, this network resolves names."""
+    """Return the engine of the synchronous client; `network` resolves names under a guard."""
     source = _TransportSource(httpx2.Client, httpx2.HTTPTransport, client, settings, network)
     return LibraryExchangeEngine(
         network, settings, partial(_LibraryClient, source), from_host=source.from_host
@@ -101,7 +101,7 @@ def engine(client: Any, settings: ConnectionSettings, network: Network) -> Libra
 def async_engine(
     client: Any, settings: ConnectionSettings, network: Network
 ) -> LibraryExchangeEngine:
-    """Return the engine of the asynchronous client; under a guard, this network resolves names."""
+    """Return the engine of the asynchronous client; `network` resolves names under a guard."""
     source = _TransportSource(
         httpx2.AsyncClient, httpx2.AsyncHTTPTransport, client, settings, network
     )
@@ -111,7 +111,7 @@ def async_engine(
 
 
 class _TransportSource:
-    """Opens the transports of the host's client, or transports of its own.
+    """Returns the transports of the application's httpx2 client, or creates other ones.
 
     Args:
         kind: the class of clients.
@@ -145,7 +145,7 @@ class _TransportSource:
             self._check(client)
 
     def open(self) -> _Transports:
-        """Return the transports for one process and event loop."""
+        """Return the transports for the current process and event loop."""
         client = self._client
         if client is None:
             return self._own_transports()
@@ -183,7 +183,7 @@ class _TransportSource:
         )
 
     def _check(self, client: Any) -> None:
-        """Raise an error for a client that verifies no certificates or cannot be interrupted."""
+        """Refuse a client that does not verify certificates, or cannot be interrupted."""
         for transport in (client._transport, *client._mounts.values()):  # noqa: SLF001 - not public otherwise
             pool = getattr(transport, "_pool", None)
             if pool is None:
@@ -202,7 +202,7 @@ class _TransportSource:
 
 @attrs.frozen
 class _Transports:
-    """The transports of a client.
+    """The httpx2 transports of a client: direct, and by proxy.
 
     Attributes:
         client: the client that they belong to, if there is one.
@@ -216,7 +216,7 @@ class _Transports:
 
     @property
     def closed(self) -> bool:
-        """True if the host has closed the client."""
+        """True if the application has closed the client."""
         return self.client is not None and bool(self.client.is_closed)
 
 
@@ -230,11 +230,11 @@ class _LibraryClient(SyncLibraryClient):
 
     @property
     def closed(self) -> bool:
-        """True if the host has closed the client."""
+        """True if the application has closed the client."""
         return self._transports.closed
 
     def exchange(self, outgoing: OutgoingRequest) -> LibraryExchange:
-        """Return a new exchange."""
+        """Return a new exchange for this request."""
         return SyncHttpx2Exchange(
             outgoing, self._transports.to(outgoing.origin), allow_unverified=self._allow_unverified
         )
@@ -250,11 +250,11 @@ class _AsyncLibraryClient(LoopLibraryClient):
 
     @property
     def closed(self) -> bool:
-        """True if the host has closed the client."""
+        """True if the application has closed the client."""
         return self._transports.closed
 
     def exchange(self, outgoing: OutgoingRequest) -> LibraryExchange:
-        """Return a new exchange."""
+        """Return a new exchange for this request."""
         transport = self._transports.to(outgoing.origin)
         return AsyncHttpx2Exchange(
             outgoing, transport, self.closing_tasks, allow_unverified=self._allow_unverified

@@ -1,4 +1,4 @@
-"""HTTP over the connections of requests and urllib3, also of an existing session."""
+"""An HTTP client on requests and urllib3, which can use a session of the application."""
 
 from __future__ import annotations
 
@@ -69,12 +69,12 @@ def engine(
     settings: ConnectionSettings,
     network: Network,
 ) -> LibraryEngine:
-    """Return the engine of the client; under a guard, this network resolves names."""
+    """Return the engine of the client; `network` resolves host names if there is a guard."""
     return _Engine(settings, session, network)
 
 
 class _Routes(LibraryClient, Protocol):
-    """Pools of urllib3, with the object that takes and returns their connections."""
+    """The urllib3 pools for a request, and the object that takes connections from them."""
 
     connections: Connections
 
@@ -84,7 +84,7 @@ class _Routes(LibraryClient, Protocol):
 
 
 class _Engine(LibraryEngine):
-    """Performs exchanges on the connections of urllib3."""
+    """Sends requests over the connections of urllib3."""
 
     def __init__(
         self,
@@ -110,7 +110,7 @@ class _Engine(LibraryEngine):
         return _SessionPool(self.network, settings, routes)
 
     async def dial(self, origin: Origin, deadline: float) -> Wire:
-        """Return an idle or a new connection."""
+        """Return an idle connection to an origin, or a new one."""
         if self.resolver is not None:
             self.resolver.check(origin)
         routes = self._routes()
@@ -128,7 +128,7 @@ class _Engine(LibraryEngine):
 
 
 class _SessionPool(ExchangePool):
-    """A pool of exchanges on connections that urllib3 keeps."""
+    """A pool of slots for connections that urllib3 keeps."""
 
     def __init__(self, network: Network, settings: ConnectionSettings, routes: _Routes) -> None:
         super().__init__(network, settings.max_connections)
@@ -138,7 +138,7 @@ class _SessionPool(ExchangePool):
     def give(
         self, origin: Origin, holder: object, wire: Wire | None = None, idle: float | None = None
     ) -> None:
-        """Return the slot, and the connection if it can be reused."""
+        """Give back a slot, and the connection if it can be reused."""
         keep_seconds = self._keep_alive if idle is None else min(self._keep_alive, idle - 1)
         if isinstance(wire, Urllib3Wire) and keep_seconds > 0 and not self._closed:
             self.routes.connections.give(wire, keep_seconds)
@@ -147,7 +147,7 @@ class _SessionPool(ExchangePool):
 
 
 class _SessionConnections(SyncLibraryClient):
-    """The connections of a session's adapters."""
+    """The connections of a requests session's adapters."""
 
     def __init__(
         self, session: requests.Session, settings: ConnectionSettings, *, owned: bool
@@ -157,7 +157,7 @@ class _SessionConnections(SyncLibraryClient):
         self.connections = Connections(allow_unverified=_allows_unverified(settings))
 
     def pool_to(self, origin: Origin) -> Urllib3Pool:
-        """Return the pool from which requests would take a connection."""
+        """Return the urllib3 pool from which requests would take a connection."""
         url = _url(origin)
         adapter = self._session.get_adapter(url)
         if not isinstance(adapter, HTTPAdapter):
@@ -190,7 +190,7 @@ class _SessionConnections(SyncLibraryClient):
 
 
 class _UrllibPools(SyncLibraryClient):
-    """Pools of urllib3 without a session."""
+    """The pools of urllib3, for a client without a requests session."""
 
     def __init__(
         self,
@@ -223,7 +223,7 @@ class _UrllibPools(SyncLibraryClient):
         )
 
     def pool_to(self, origin: Origin) -> Urllib3Pool:
-        """Return the pool of this origin."""
+        """Return the urllib3 pool for an origin."""
         manager = self._direct if self.gateway_to(origin) is None else self._through
         host = f"[{origin.host}]" if ":" in origin.host else origin.host
         scheme = "https" if origin.secure else "http"
@@ -241,7 +241,7 @@ class _UrllibPools(SyncLibraryClient):
 
 
 def _check(session: requests.Session, settings: ConnectionSettings) -> requests.Session:
-    """Raise an error for a session that does not verify certificates."""
+    """Refuse a session that does not verify certificates."""
     if session.verify is False and not _allows_unverified(settings):
         raise unverified("session")
     return session

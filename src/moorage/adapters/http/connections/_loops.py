@@ -1,4 +1,4 @@
-"""Waits for sockets by suspending the task."""
+"""Waiting for sockets in an event loop."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _THREAD_INTERVAL: Final = 0.25
 
 
 class Loops:
-    """The network of the asynchronous client: waiting suspends the task in its event loop."""
+    """The network of the asynchronous client, which waits by suspending tasks."""
 
     def here(self) -> asyncio.AbstractEventLoop:
         return asyncio.get_running_loop()
@@ -73,7 +73,7 @@ class Loops:
 
 
 class _Waiter:
-    """A future that `call` completes."""
+    """A future that the method `call` completes."""
 
     __slots__ = ("_future", "_loop")
 
@@ -93,12 +93,12 @@ class _Waiter:
                 timer.cancel()
 
     def call(self) -> None:
-        """Wake the waiting task from any thread; does nothing if the loop is closed."""
+        """Wake the waiting task, from any thread; do nothing if its event loop is closed."""
         with contextlib.suppress(RuntimeError):
             self._loop.call_soon_threadsafe(self.settle, True)
 
     def settle(self, in_time: bool, /) -> None:  # noqa: FBT001 - loops pass no keywords
-        """Complete the future from within the loop."""
+        """Complete the future, from within its event loop."""
         if not self._future.done():
             self._future.set_result(in_time)
 
@@ -121,7 +121,7 @@ _watches: Final[WeakKeyDictionary[asyncio.AbstractEventLoop, Watch]] = WeakKeyDi
 
 
 def watch_in(loop: asyncio.AbstractEventLoop) -> Watch:
-    """Create the watch of an event loop. It lives as long as the loop."""
+    """Return a new watch for the sockets of an event loop, which lives as long as the loop."""
     try:
         watch: Watch = EpollWatch(loop)
     except (AttributeError, NotImplementedError):  # not Linux, or not a loop that watches sockets
@@ -131,7 +131,7 @@ def watch_in(loop: asyncio.AbstractEventLoop) -> Watch:
 
 
 class ReaderWatch:
-    """Waits with the readers and writers of an event loop, or in threads if it has none."""
+    """Waits with the event loop's reader and writer callbacks, or in threads if it has none."""
 
     readable: ClassVar[int] = 0
     writable: ClassVar[int] = 1
@@ -155,7 +155,7 @@ class ReaderWatch:
 async def _ready_by_thread(
     loop: asyncio.AbstractEventLoop, ready: Callable[[float], None], until: float
 ) -> None:
-    """Wait in short-lived threads, so that none long outlives a cancelled task."""
+    """Wait for a socket in threads that each wait only briefly."""
     while True:
         step_end = min(until, monotonic() + _THREAD_INTERVAL)
         try:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class _OriginPool:
-    """The slots of an origin, and its idle connections with the times at which they expire."""
+    """The slots of one origin, and its idle connections with their expiry times."""
 
     __slots__ = ("holders", "idle", "queue")
 
@@ -30,7 +30,7 @@ class _OriginPool:
         self.queue: dict[object, Waiter] = {}
 
     def pass_on(self, holder: object) -> Waiter | None:
-        """Give the holder's slot to the first caller in the queue, or remove the holder from it."""
+        """Give the holder's slot to the first waiting caller, or take the holder off the queue."""
         if holder not in self.holders:
             self.queue.pop(holder, None)
             return None
@@ -57,7 +57,7 @@ class Pool:
         self._closed = False
 
     async def take(self, origin: Origin, holder: object, until: float) -> None:
-        """Wait for a slot; the holder must return it even if it did not get it.
+        """Wait for a slot of an origin; the caller must always give it back.
 
         Raises:
             TimeIsUp: no slot became free in time.
@@ -74,7 +74,7 @@ class Pool:
         await waiter.wait(until)
 
     def claim(self, origin: Origin, holder: object) -> bool:
-        """Take a slot if one is free now; slots that were lost are only returned by `take`."""
+        """Take a slot if one is free now."""
         with self._lock:
             origin_pool = self._origin_pools.get(origin)
             if origin_pool is None:
@@ -100,7 +100,7 @@ class Pool:
     def give(
         self, origin: Origin, holder: object, wire: Wire | None = None, idle: float | None = None
     ) -> None:
-        """Return the slot, and the connection if it can be reused.
+        """Give back a slot, and the connection if it can be reused.
 
         `idle` is the number of seconds for which the vendor keeps the connection open.
         """
@@ -121,7 +121,7 @@ class Pool:
             waiter.call()
 
     def lose(self, origin: Origin, holder: object) -> None:
-        """Return the slot from a finalizer, which may run in a thread that holds the pool's lock.
+        """Give back a slot from a finalizer, which must not wait for the pool's lock.
 
         In that case it is returned when a slot is taken next.
         """
@@ -131,7 +131,7 @@ class Pool:
             self._return_lost()
 
     def counts(self) -> tuple[int, int, int]:
-        """Return the numbers of taken slots, idle connections and waiting callers."""
+        """Return the numbers of slots in use, of idle connections and of waiting callers."""
         self._return_lost()
         now = monotonic()
         with self._lock:
@@ -147,14 +147,14 @@ class Pool:
             )
 
     def sweep(self) -> None:
-        """Close connections to any origin that were idle for too long."""
+        """Close the connections to all origins that have been idle for too long."""
         with self._lock:
             expired_wires = self._drain(monotonic())
         for wire in expired_wires:
             wire.close()
 
     def close(self) -> None:
-        """Close idle connections now, and the others when they are returned."""
+        """Close idle connections now, and the others when they are given back."""
         with self._lock:
             self._closed = True
             idle_wires = self._drain(inf)
@@ -162,7 +162,7 @@ class Pool:
             wire.close()
 
     def abandon(self) -> None:
-        """Close the pool when its threads are gone, such as in a forked child.
+        """Close the pool in a forked child, where the threads that used it do not exist.
 
         A thread that is gone may have held the lock, and the parent may still use the connections.
         """

@@ -1,4 +1,4 @@
-"""Connects through a proxy: absolute URLs for http, a tunnel for https (RFC 9110, 9.3.6).
+"""Connections through a proxy: absolute URLs for http, a tunnel for https.
 
 A request whose tunnel the proxy refuses was certainly not sent. Only the proxy receives its user
 name and password, and only the vendor receives the client certificate.
@@ -37,7 +37,7 @@ _ALLOW_HOST: Final = "Allow this host in the proxy, or bypass the proxy for it."
 
 
 class Gateway:
-    """A proxy that the connections of a client go through.
+    """A proxy through which a client connects.
 
     Attributes:
         origin: its address.
@@ -56,13 +56,13 @@ class Gateway:
         return self._serves(origin.host)
 
     def introduction(self) -> str:
-        """Return the line that authenticates at the proxy. Do not keep it in a variable."""
+        """Return the header line that authenticates at the proxy; keep it in no variable."""
         return "" if self._authorization is None else self._authorization.reveal()
 
     async def connect(
         self, network: Network, origin: Origin, until: float, context: SSLContext | None
     ) -> Wire:
-        """Return a connection to the origin if it uses TLS, or else to the proxy.
+        """Return a connection through the proxy: to the origin for TLS, otherwise to the proxy.
 
         Raises:
             ConnectionFailed: the proxy cannot be reached, or refuses.
@@ -115,7 +115,7 @@ class Gateway:
         ).encode("latin-1")
 
     def refused(self, origin: Origin, status: int) -> ConnectionFailed:
-        """Return the error for a proxy that responds itself; nothing reached the origin."""
+        """Return the error for a response of the proxy itself; nothing reached the origin."""
         is_unauthenticated = status == AUTHENTICATION_REQUIRED
         retryable = status in _RETRYABLE or status >= 500
         return self._failed(
@@ -142,7 +142,7 @@ def _authorization(proxy: Proxy) -> Secret | None:
 
 
 def basic(proxy: Proxy) -> str:
-    """Return user name and password in base64. Do not keep the result in a variable."""
+    """Return user name and password in base64; keep the result in no variable."""
     name = (proxy.username or "").encode()
     word = b"" if proxy.password is None else proxy.password.reveal_bytes()
     return b64encode(name + b":" + word).decode("ascii")

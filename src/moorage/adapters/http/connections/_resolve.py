@@ -1,4 +1,4 @@
-"""Resolves host names with a time limit, which the system's function does not have."""
+"""The resolution of host names with a time limit, which the system does not offer."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def allowed_addresses(
     guard: OutgoingGuard, origin: Origin, addresses: list[Address]
 ) -> list[Address]:
-    """Return the addresses of a host; raise an error if any of them is forbidden.
+    """Return a host's addresses; raise an error if the guard forbids any of them.
 
     Raises:
         DestinationRefused: an address is not allowed.
@@ -30,7 +30,7 @@ def allowed_addresses(
 
 
 def check_host(guard: OutgoingGuard, origin: Origin) -> None:
-    """Raise an error for a host that must not even be resolved.
+    """Refuse a host that must not be resolved.
 
     Raises:
         DestinationRefused: the host is not allowed.
@@ -39,7 +39,7 @@ def check_host(guard: OutgoingGuard, origin: Origin) -> None:
 
 
 def refuse_if(objection: str | None, origin: Origin) -> None:
-    """Raise an error if there is an objection to a destination.
+    """Raise the guard's objection to a destination, if there is one.
 
     Raises:
         DestinationRefused: there is an objection.
@@ -49,14 +49,14 @@ def refuse_if(objection: str | None, origin: Origin) -> None:
 
 
 def numeric(host: str, port: int) -> list[Address]:
-    """Return the address in a host that is an IP address; otherwise nothing."""
+    """Return the address if the host is an IP address; otherwise nothing."""
     with contextlib.suppress(socket.gaierror, ValueError):
         return _look_up(host, port, socket.AI_NUMERICHOST)
     return []
 
 
 class Lookup(Thread):
-    """Resolves a name in its own thread; the thread continues alone if it takes too long.
+    """Resolves a host name in a thread, which the caller leaves behind if it takes too long.
 
     `finished` is called in that thread when `addresses` can return.
     """
@@ -70,7 +70,7 @@ class Lookup(Thread):
         self._failure: Exception | None = None
 
     def run(self) -> None:
-        """Resolve the name."""
+        """Resolve the host name."""
         try:
             self._addresses = _look_up(self._host, self._port, 0)
         except (OSError, ValueError) as failure:
@@ -78,7 +78,7 @@ class Lookup(Thread):
         self._finished()
 
     def addresses(self) -> list[Address]:
-        """Return the addresses of the name.
+        """Return the addresses of the host name, once they are known.
 
         Raises:
             OSError, ValueError: the name does not exist, or is not valid.

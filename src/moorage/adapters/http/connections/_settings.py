@@ -24,7 +24,7 @@ _ARGUMENTS: Final = re.compile(r"\n\nArgs:\n(?P<lines>(?:    .*\n?)+)")
 
 
 def invalid(name: str, value: object, remedy: str) -> ConfigurationError:
-    """Return the error for a setting that cannot have this value."""
+    """Return the error for a setting that has an invalid value."""
     return ConfigurationError(f"{name} cannot be {value!r}.", path=name, remedy=f"Pass {remedy}.")
 
 
@@ -74,7 +74,7 @@ def _check_guard(settings: PoolSettings, _: object, value: OutgoingGuard | None)
 
 
 def _with_arguments(text: str, inherited: str) -> str:
-    """Return a docstring with the arguments of another one before its own."""
+    """Return a docstring with the inherited arguments before its own ones."""
     text, arguments = inspect.cleandoc(text), _ARGUMENTS.search(inspect.cleandoc(inherited))
     assert arguments is not None  # noqa: S101 - each class of settings explains its arguments
     lines = arguments["lines"].rstrip("\n")
@@ -87,7 +87,7 @@ def _with_arguments(text: str, inherited: str) -> str:
 
 @attrs.define(eq=False, kw_only=True, repr=False, slots=False, on_setattr=attrs.setters.frozen)
 class PoolSettings:
-    """The settings that every HTTP client has.
+    """The settings that all HTTP clients have.
 
     Args:
         tls: the trusted authorities and the client certificate; by default the system's
@@ -109,7 +109,7 @@ class PoolSettings:
     max_body: int = attrs.field(default=67_108_864, validator=_check_count)
 
     def __init_subclass__(cls) -> None:
-        """Complete the docstring with the arguments of the base class."""
+        """Complete a subclass's docstring with the arguments of its base class."""
         super().__init_subclass__()
         inherited_class = next(base for base in cls.__mro__[1:] if issubclass(base, PoolSettings))
         # Without docstrings, as under `python -OO`, there is nothing to complete.
@@ -118,7 +118,7 @@ class PoolSettings:
 
 @attrs.define(eq=False, kw_only=True, repr=False, slots=False, on_setattr=attrs.setters.frozen)
 class ConnectionSettings(PoolSettings):
-    """The settings of a client whose responses moorage parses.
+    """The settings of HTTP clients whose responses moorage itself parses.
 
     Args:
         max_head: the maximum number of bytes before the body.
@@ -130,7 +130,7 @@ class ConnectionSettings(PoolSettings):
 
 
 def settings_of(client: Any) -> ConnectionSettings:
-    """Return a client's settings, with defaults, without a reference to the client."""
+    """Return a copy of a client's settings, including defaults."""
     names = attrs.fields_dict(cast("type[attrs.AttrsInstance]", type(client)))
     return ConnectionSettings(
         **{

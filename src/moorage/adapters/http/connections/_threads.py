@@ -1,4 +1,4 @@
-"""Waits for sockets by blocking the thread."""
+"""Waiting for sockets in threads."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ _Result = TypeVar("_Result")
 
 
 class Threads:
-    """The network of the synchronous client: waiting blocks the thread and never suspends."""
+    """The network of the synchronous client, which waits by blocking threads."""
 
     def here(self) -> None:
-        """Return None: all threads share connections."""
+        """Return None, because all threads share the connections."""
 
     def gone(self, there: object) -> bool:  # noqa: ARG002 - all threads share one
         return False
@@ -62,7 +62,7 @@ class Threads:
 
 
 class _Waiter:
-    """A lock that `call` releases."""
+    """A lock that the method `call` releases."""
 
     __slots__ = ("_lock",)
 

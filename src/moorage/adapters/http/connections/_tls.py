@@ -18,7 +18,7 @@ _READ_SIZE: Final = 65_536
 
 
 def http_context(tls: Tls) -> ssl.SSLContext:
-    """Return a TLS context with the trust and the certificate of the settings."""
+    """Return the TLS context for these settings: trusted authorities and certificate."""
     context = context_for(tls)
     context.set_alpn_protocols(["http/1.1"])
     # A connection that is cut must not make half a response look complete (RFC 9112, 9.8).
@@ -27,7 +27,7 @@ def http_context(tls: Tls) -> ssl.SSLContext:
 
 
 def check_context(context: ssl.SSLContext) -> None:
-    """Raise an error for a context that does not verify certificates.
+    """Refuse a TLS context that does not verify certificates.
 
     Raises:
         ConfigurationError: the context does not verify, or allows old versions of TLS.
@@ -48,7 +48,7 @@ def check_context(context: ssl.SSLContext) -> None:
 
 
 async def secured(wire: Wire, context: ssl.SSLContext, host: str, until: float) -> TlsWire:
-    """Return the connection with TLS, after the other side's certificate was verified."""
+    """Return the connection with TLS, after verifying the certificate of the other side."""
     incoming_buffer, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
     tls = context.wrap_bio(incoming_buffer, outgoing, server_hostname=host)
     tls_wire = TlsWire(wire, tls, incoming_buffer, outgoing)
@@ -75,7 +75,7 @@ class TlsWire:
 
     @property
     def written(self) -> int:
-        """The number of encrypted bytes that the system accepted."""
+        """The number of encrypted bytes that the system has taken for sending."""
         return self._wire.written
 
     async def handshake(self, until: float) -> None:
@@ -103,7 +103,7 @@ class TlsWire:
         await self._flush(until)
 
     async def receive(self, until: float) -> bytes:
-        """Return the next bytes; b"" at the end."""
+        """Return the next bytes of the response; b"" at its end."""
         while True:
             try:
                 return self._tls.read(_READ_SIZE)
@@ -128,7 +128,7 @@ class TlsWire:
             return b""
 
     def stale(self) -> bool:
-        """Return whether anything arrived without a request."""
+        """Return whether bytes arrived although nothing was requested."""
         return self.glance() is not None
 
     def hang_up(self) -> None:

@@ -1,4 +1,4 @@
-"""The trusted authorities and the client certificate, in the form that OpenSSL needs."""
+"""The trusted authorities and the client certificate, as OpenSSL needs them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _CERTIFICATES: Final = re.compile(
 
 
 def context_for(tls: Tls) -> ssl.SSLContext:
-    """Return the settings of a client as an `SSLContext`.
+    """Return the TLS settings of a client as an `SSLContext`.
 
     Raises:
         ConfigurationError: a file cannot be read, or is not what it should be.
@@ -59,7 +59,7 @@ def context_for(tls: Tls) -> ssl.SSLContext:
 
 
 def _unreadable_files(tls: Tls) -> Iterator[Problem]:
-    """Yield a problem for each file that cannot be read."""
+    """Yield a description for each certificate or key file that cannot be read."""
     files = {"authorities": tls.authorities, "certificate": tls.certificate, "key": tls.key}
     for name, file in files.items():
         if isinstance(file, str):
@@ -71,7 +71,7 @@ def _unreadable_files(tls: Tls) -> Iterator[Problem]:
 
 
 def _names(problems: Iterable[Problem], *names: str) -> bool:
-    """Return whether any of the problems is about one of these settings."""
+    """Return whether any of the problems concerns one of these settings."""
     return any(problem.path == f"tls.{name}" for problem in problems for name in names)
 
 
@@ -95,7 +95,7 @@ def _carry(
     key: Secret | str | None,
     password: Secret | None,
 ) -> None:
-    """Load the client certificate, which servers get on request.
+    """Load the client certificate into the context; servers get it if they ask for it.
 
     OpenSSL reads files only. A key that is in no file is written to a temporary one, encrypted with
     a random password.
@@ -119,7 +119,7 @@ def _file(files: ExitStack, content: bytes) -> str:
 
 
 def _encrypted_key(key: Secret, own_password: Secret | None, password: Secret) -> bytes:
-    """Return the key encrypted with another password, so that no file contains the plain key."""
+    """Return a private key encrypted with a new password, so that no file has the plain key."""
     # Few have a key that is in no file.
     from cryptography.exceptions import UnsupportedAlgorithm  # noqa: PLC0415 - costs milliseconds
     from cryptography.hazmat.primitives import serialization  # noqa: PLC0415 - the same

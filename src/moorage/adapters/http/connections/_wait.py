@@ -1,4 +1,4 @@
-"""Waits for a socket by blocking the thread."""
+"""Waiting for a socket by blocking the thread."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _MAX_WAIT: Final = 86_400.0  # the maximum wait that all systems accept
 
 
 def by_poll(sock: socket.socket, until: float, *, writing: bool) -> None:
-    """Block until the socket is ready.
+    """Block the thread until the socket is ready, using poll.
 
     Raises:
         TimeIsUp: it was not ready in time.
@@ -28,7 +28,7 @@ def by_poll(sock: socket.socket, until: float, *, writing: bool) -> None:
 
 
 def by_select(sock: socket.socket, until: float, *, writing: bool) -> None:
-    """Block until the socket is ready, like `by_poll`, on systems without poll."""
+    """Block the thread until the socket is ready, using select where there is no poll."""
     reading_sockets, writing_sockets = ([], [sock]) if writing else ([sock], [])
     # Windows reports a connection that failed as exceptional.
     while not any(

@@ -1,4 +1,4 @@
-"""Waits for many sockets of one event loop through one epoll.
+"""Waiting for many sockets of one event loop with a single epoll.
 
 Adding and removing a reader costs an event loop time. Here the loop has one reader only, an epoll
 in which each socket is armed for one event: waiting costs one system call, and its end none. One
@@ -26,7 +26,7 @@ _TIMER_SLACK: Final = 0.001  # seconds that a timer is set late, so that it need
 
 
 class EpollWatch:
-    """The sockets that tasks of one event loop wait for, with one task per socket at a time."""
+    """The sockets that tasks of an event loop wait for; only one task waits for each."""
 
     __slots__ = ("_epoll", "_timers", "_waiting")
 

@@ -1,4 +1,4 @@
-"""Connections to an origin, for the synchronous and the asynchronous client.
+"""Connections to a server, for the synchronous and the asynchronous client.
 
 The sockets are non-blocking. A `Network` waits for them: that of the synchronous client blocks
 inside `await` and never suspends, so that its caller can run these coroutines without an event
@@ -29,7 +29,7 @@ _READ_SIZE: Final = 65_536
 
 
 class TimeIsUp(Exception):
-    """A deadline has passed."""
+    """Raised if a deadline has passed."""
 
 
 class Origin(NamedTuple):
@@ -44,7 +44,7 @@ class Origin(NamedTuple):
 
 
 def reason_of(error: Exception) -> str:
-    """Return the reason why a connection failed or ended."""
+    """Return the reason for which a connection failed or ended, as text."""
     return getattr(error, "verify_message", None) or getattr(error, "strerror", None) or str(error)
 
 
@@ -58,7 +58,7 @@ def connection_failed(peer: str, error: Exception) -> ConnectionFailed:
 
 
 def exhausted(peer: str, reason: str) -> LocalFailure:
-    """Return the error for a connection that this machine has no resources for."""
+    """Return the error for a connection that failed because this machine lacks resources."""
     return LocalFailure(
         f"{peer} was not contacted, because this machine has no sockets, ports or memory left:"
         f" {reason}.",
@@ -68,7 +68,7 @@ def exhausted(peer: str, reason: str) -> LocalFailure:
 
 
 class Waiter(Protocol):
-    """Waits until `call` is called, from any thread."""
+    """Waits until another thread or task calls its method `call`."""
 
     async def wait(self, until: float) -> None: ...
 
@@ -76,7 +76,7 @@ class Waiter(Protocol):
 
 
 class Network(Protocol):
-    """Waiting and name resolution, either blocking or in an event loop.
+    """The operations of a network: waiting and resolving names, blocking or in an event loop.
 
     `here` returns the scope in which a new connection can be used, such as an event loop; `gone`
     returns whether a scope has ended.
@@ -98,7 +98,7 @@ class Network(Protocol):
 
 
 class Wire(Protocol):
-    """A connection.
+    """The interface of a connection.
 
     `written` counts the bytes that the system accepted, whether or not they arrived. `receive`
     returns b"" at the end. `glance` returns the bytes that have arrived, b"" at the end, or None
@@ -149,7 +149,7 @@ class SocketWire:
             data = memoryview(data)[sent_count:]
 
     async def receive(self, until: float) -> bytes:
-        """Return the next bytes; b"" at the end."""
+        """Return the next bytes of the response; b"" at its end."""
         while True:
             if self._expects_bytes:
                 await self._network.readable(self._sock, until)
@@ -160,7 +160,7 @@ class SocketWire:
                 self._expects_bytes = True
 
     def glance(self) -> bytes | None:
-        """Return the bytes that have arrived; b"" at the end, None without any."""
+        """Return the bytes that have arrived; b"" at the end, None if there are none."""
         try:
             return self._sock.recv(_READ_SIZE)
         except BlockingIOError:
@@ -169,7 +169,7 @@ class SocketWire:
             return b""
 
     def stale(self) -> bool:
-        """Return whether anything arrived without a request."""
+        """Return whether bytes arrived although nothing was requested."""
         return self.glance() is not None
 
     def hang_up(self) -> None:
@@ -189,7 +189,7 @@ async def dial(
     context: SSLContext | None,
     guard: OutgoingGuard | None = None,
 ) -> Wire:
-    """Connect to an origin, trying its addresses in turn.
+    """Connect to an origin: try its addresses one after another.
 
     The remaining time is divided among the addresses. With a guard, only the addresses that it
     checked are used, so a name that resolves differently later makes no difference.

@@ -1,4 +1,4 @@
-"""Decompresses bodies, a bounded piece at a time."""
+"""The decompression of bodies, piece by piece, so that memory stays bounded."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ _WINDOWS: Final = {"gzip": _GZIP, "x-gzip": _GZIP, "deflate": _ZLIB}
 
 
 def wants_identity(request: Headers) -> bool:
-    """Return whether a request's `Accept-Encoding` asks for the body without compression."""
+    """Return whether a request's `Accept-Encoding` excludes compressed answers."""
     codings = request.get("accept-encoding", "").lower().split(",")
     return any(coding.partition(";")[0].strip() == "identity" for coding in codings)
 
 
 def decompressor_for(headers: Headers) -> Decompressor | None:
-    """Return a decompressor for the codings of a body; None without codings or with unknown ones.
+    """Return a decompressor for a body; None if the body is not compressed in a known way.
 
     A body with an unknown coding is returned as it was received; its headers name the coding.
     """
@@ -49,7 +49,7 @@ class Decompressor(Protocol):
         """Add compressed bytes; call `take` until it returns nothing before adding more."""
 
     def take(self) -> bytes:
-        """Return the next piece of the content; b"" if more compressed bytes are needed."""
+        """Return the next piece of the decompressed body; b"" if more bytes must be added."""
         ...
 
     def end(self) -> None:
@@ -57,7 +57,7 @@ class Decompressor(Protocol):
 
 
 class ChainedDecompressor:
-    """Decompresses a body with several codings: first the `last` applied one, then those before."""
+    """Undoes several compressions of a body, beginning with the one applied last."""
 
     __slots__ = ("_before", "_last")
 
@@ -70,7 +70,7 @@ class ChainedDecompressor:
         self._last.feed(data)
 
     def take(self) -> bytes:
-        """Return the next piece of the content; b"" if more compressed bytes are needed."""
+        """Return the next piece of the decompressed body; b"" if more bytes must be added."""
         while not (piece := self._before.take()):
             data = self._last.take()
             if not data:
@@ -85,7 +85,7 @@ class ChainedDecompressor:
 
 
 class SingleDecompressor:
-    """Decompresses gzip, also with several members, and deflate, with or without its header."""
+    """Decompresses gzip and deflate."""
 
     __slots__ = ("_inflate", "_may_have_content", "_pending", "_started", "_window")
 
@@ -103,7 +103,7 @@ class SingleDecompressor:
         self._may_have_content = self._started or len(self._pending) > 1
 
     def take(self) -> bytes:
-        """Return the next piece of the content; b"" if more compressed bytes are needed."""
+        """Return the next piece of the decompressed body; b"" if more bytes must be added."""
         piece = b""
         while self._may_have_content and not piece:
             if self._inflate.eof and not self._next_member():
@@ -133,7 +133,7 @@ class SingleDecompressor:
         return self._decompress(data)
 
     def _next_member(self) -> bool:
-        """Start over if another gzip member follows the finished one."""
+        """Begin anew if another gzip member follows the one that has ended."""
         self._pending = self._pending.lstrip(b"\0")
         if not self._pending:
             return False

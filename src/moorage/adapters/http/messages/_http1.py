@@ -1,4 +1,4 @@
-"""HTTP/1.1 as bytes: encodes the head of a request, and parses a response from pieces.
+"""HTTP/1.1 as bytes: encodes requests, and parses responses in pieces of any size.
 
 Nothing here uses a socket or a clock. Laws:
 
@@ -53,20 +53,20 @@ _IDLE: Final = re.compile(r"(?:^|[,;\s])timeout\s*=\s*([0-9]{1,6})(?![0-9])", re
 
 
 class NotHttp(Exception):
-    """The bytes are not a valid response; the message completes "The response …"."""
+    """Raised for bytes that are no valid response; the message completes "The response …"."""
 
 
 class TooLarge(NotHttp):
-    """The response exceeds a limit."""
+    """Raised for a response that exceeds a limit."""
 
 
 class CutOff(Exception):
-    """The connection ended before the response was complete."""
+    """Raised if the connection ended before the response was complete."""
 
 
 @attrs.frozen
 class Limits:
-    """The limits of one response.
+    """The largest sizes that a response may have.
 
     Attributes:
         head: the maximum number of bytes before the body, and again of the trailers after it.
@@ -80,7 +80,7 @@ class Limits:
 
 
 class Head(NamedTuple):
-    """The part of a response before the body.
+    """The head of a response: everything before its body.
 
     `idle` is the number of seconds for which the vendor keeps an idle connection open: None if it
     does not say, negative if it closes the connection.
@@ -95,7 +95,7 @@ class Head(NamedTuple):
 def encode_head(
     request: Request, target: str, host: str, proxy_field: Callable[[], str] | None = None
 ) -> bytes:
-    """Return the head of a request, with fields that frame its body.
+    """Return the head of a request, including the header that delimits its body.
 
     The request's own fields come first, unchanged; those that contradict the framing of the body
     are refused.
@@ -140,7 +140,7 @@ def _check_framing(headers: Headers, length: int | None) -> None:
 
 
 def framing_error(name: str, remedy: str) -> InvalidData:
-    """Return the error for a header field that contradicts the framing of the body."""
+    """Return the error for a header field that contradicts how the body is delimited."""
     return InvalidData(
         f"The header {name} contradicts the body.",
         field=f"headers.{name}",
@@ -185,7 +185,7 @@ class ResponseReader:
         self._step: Callable[[ResponseReader], bool] = ResponseReader._head
 
     def feed(self, data: bytes) -> None:
-        """Parse more bytes.
+        """Add bytes of the response and parse them.
 
         Raises:
             NotHttp: the bytes are not a response.
@@ -196,7 +196,7 @@ class ResponseReader:
             pass
 
     def end(self) -> None:
-        """Handle the end of the connection.
+        """Note that the connection has ended; raise an error if the response is incomplete.
 
         Raises:
             CutOff: the response is not complete.
@@ -222,12 +222,12 @@ class ResponseReader:
 
     @property
     def surplus(self) -> bool:
-        """True if bytes arrived that are not part of the response, or not parsed yet."""
+        """True if bytes follow the response that do not belong to it."""
         return bool(self._buffer)
 
     @property
     def reusable(self) -> bool:
-        """True if the connection can carry another exchange.
+        """True if the connection can be used for another request.
 
         It cannot after surplus bytes, which would be taken for the next response.
         """
@@ -261,7 +261,7 @@ class ResponseReader:
         return True
 
     def _find_end(self, limit: int, part: str) -> int:
-        """Return the end of the head in the buffer, or 0 while it is incomplete."""
+        """Return the end of the head in the received bytes; 0 if it is incomplete."""
         match = _HEAD_END.search(self._buffer, self._searched)
         end = match.end() if match else 0
         if (end or len(self._buffer)) > limit:
@@ -320,7 +320,7 @@ class ResponseReader:
         return False
 
     def _take_body_bytes(self) -> None:
-        """Move the bytes of the body from the buffer to the pieces."""
+        """Move received bytes of the body to the pieces that `take` returns."""
         buffer = self._buffer
         if len(buffer) <= self._remaining:
             self._pieces.append(bytes(buffer))
@@ -390,13 +390,13 @@ def _header_lines(head: bytearray) -> list[str]:
 
 
 def check_status(status: int) -> None:
-    """Raise an error if a response switches protocols, because no request asks for that."""
+    """Refuse a response that switches to another protocol, because no request asks for that."""
     if status == _SWITCHING:
         raise NotHttp("switches to another protocol")
 
 
 def framing(headers: Headers, *, old: bool) -> tuple[bool, int | None]:
-    """Return whether the body comes in chunks, and otherwise its length, if it has one.
+    """Return whether the body is sent in chunks, and else its length if that is known.
 
     Raises:
         NotHttp: the end of the response is ambiguous.
@@ -418,7 +418,7 @@ def framing(headers: Headers, *, old: bool) -> tuple[bool, int | None]:
 
 
 def _combined(headers: Headers, name: str) -> str | None:
-    """Return all values of a field as one list."""
+    """Return all values of a header field as one list."""
     value = headers.get(name)
     if value is None or len(headers) == len(headers.pairs):
         return value
@@ -426,7 +426,7 @@ def _combined(headers: Headers, name: str) -> str | None:
 
 
 def _keep_alive_seconds(headers: Headers, *, old: bool) -> float | None:
-    """Return the vendor's keep-alive time in seconds; negative if it closes the connection."""
+    """Return the seconds for which the server keeps the connection; negative if it closes it."""
     options = _combined(headers, "connection")
     connection_options = (
         [option.strip(" \t") for option in options.lower().split(",")] if options else ()

@@ -1,4 +1,4 @@
-"""The clients of pyreqwest. Each belongs to one process."""
+"""The pyreqwest clients of a process; a forked process cannot use them."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ _AUTOMATIC_DECOMPRESSION: Final = ("gzip", "brotli", "zstd", "deflate")
 
 
 class Forked(Exception):
-    """This process cannot use pyreqwest: it was forked from a process that had loaded it."""
+    """Raised if this process was forked from one that had imported pyreqwest."""
 
 
 class Clients:
-    """The clients of pyreqwest behind one of moorage.
+    """The pyreqwest clients that one HTTP client of moorage uses.
 
     A client of pyreqwest has one connect and one read timeout, so there is a client for each recent
     pair of timeouts. Each is created, and pyreqwest loaded, when it is needed.
@@ -59,7 +59,7 @@ class Clients:
         self._clients: dict[object, Any] = {}
 
     def enter(self) -> None:
-        """Begin to use pyreqwest in this process.
+        """Note that this process uses pyreqwest, so that forked processes do not.
 
         Raises:
             Forked: this process cannot use it.
@@ -69,7 +69,7 @@ class Clients:
             raise Forked
 
     def find(self, connect: float | None, read: float | None, *, proxied: bool) -> Any:
-        """Return the client with these timeouts.
+        """Return the pyreqwest client with these timeouts, which is created at the first use.
 
         Raises:
             Forked: this process cannot use pyreqwest.
@@ -84,7 +84,7 @@ class Clients:
         return client
 
     def forget(self) -> None:
-        """Release all clients; each is closed after its last exchange."""
+        """Give up all pyreqwest clients; each is closed after its last exchange."""
         self._clients = {}
 
     def _make(self, connect: float | None, read: float | None, proxy: Proxy | None) -> Any:
@@ -133,7 +133,7 @@ class Clients:
 
 
 def check_installed() -> None:
-    """Check that pyreqwest is installed, without loading it.
+    """Check that pyreqwest is installed, without importing it.
 
     Raises:
         ConfigurationError: it is not installed.
@@ -147,21 +147,21 @@ def check_installed() -> None:
 
 
 def sync_builder() -> Any:
-    """Return a builder of synchronous clients."""
+    """Return a builder of synchronous pyreqwest clients."""
     from pyreqwest.client import SyncClientBuilder  # noqa: PLC0415 - a child forked before may use it
 
     return SyncClientBuilder()
 
 
 def async_builder() -> Any:
-    """Return a builder of asynchronous clients."""
+    """Return a builder of asynchronous pyreqwest clients."""
     from pyreqwest.client import ClientBuilder  # noqa: PLC0415 - a child forked before may use it
 
     return ClientBuilder()
 
 
 def identity_of(tls: Tls | None) -> Secret | None:
-    """Return the client certificate and its key as one text, with the key decrypted."""
+    """Return the client certificate and its decrypted key as one text."""
     if tls is None or tls.certificate is None:
         return None
     certificate = _content(tls.certificate)

@@ -29,7 +29,7 @@ _NOTHING: Final = 0
 
 
 class PyreqwestEngine(Engine):
-    """Performs exchanges with pyreqwest. It pools the connections itself.
+    """Sends requests with pyreqwest, which keeps the connections.
 
     Args:
         network: the way to wait for slots and bodies: blocking, or in an event loop.
@@ -49,13 +49,13 @@ class PyreqwestEngine(Engine):
         self._exchange: type[PyreqwestExchange] | None = None
 
     def clients(self, new_builder: Callable[[], Any]) -> Clients:
-        """Return clients of pyreqwest that such builders make; the engine closes them."""
+        """Return new pyreqwest clients from these builders; this engine closes them."""
         clients = Clients(new_builder, self._settings, self._identity, http2=self._http2)
         self._all_clients.append(clients)
         return clients
 
     def timeouts(self, timeouts: Timeouts) -> StepTimeouts:
-        """Return the timeouts of the steps, usually those of the previous call."""
+        """Return the timeouts for the steps of an exchange; equal ones are computed once."""
         steps = self._timeouts
         if steps.timeouts is not timeouts:
             steps = self._timeouts = StepTimeouts(timeouts)
@@ -64,7 +64,7 @@ class PyreqwestEngine(Engine):
     async def send_with(
         self, runtime: Runtime, request: Request, url: str, timeouts: Timeouts, *, streamed: bool
     ) -> Response:
-        """Send a request, in pieces if it is streamed, and read its whole response."""
+        """Send a request, in pieces if it is streamed, and read the whole response."""
         start_time = monotonic()
         new_exchange = self._exchange_class(runtime)
         origin, _, target = locate(url)
@@ -90,7 +90,7 @@ class PyreqwestEngine(Engine):
         return exchange
 
     def statistics(self) -> PoolStatistics:
-        """Return the numbers of exchanges; only pyreqwest knows its idle connections."""
+        """Return the numbers of exchanges; pyreqwest alone knows its idle connections."""
         return attrs.evolve(super().statistics(), idle=None)
 
     def close(self) -> None:
@@ -100,7 +100,7 @@ class PyreqwestEngine(Engine):
             clients.forget()
 
     def replacement(self, client: str) -> Engine:
-        """Return an engine without pyreqwest, and warn that this client has to use it."""
+        """Return an engine on the standard library, and warn that pyreqwest cannot be used."""
         give_notice(
             f"{client} cannot use pyreqwest in this process, which was forked from a process that"
             " had loaded pyreqwest: it uses the standard library instead. Fork before the first"
@@ -113,7 +113,7 @@ class PyreqwestEngine(Engine):
         return engine
 
     def _exchange_class(self, runtime: Runtime) -> type[PyreqwestExchange]:
-        """Return the class of exchanges, if pyreqwest can be used in this process."""
+        """Return the class of exchanges, after checking that this process can use pyreqwest."""
         runtime.clients.enter()
         if self._exchange is None:
             from moorage.adapters.http.pyreqwest._exchange import (  # noqa: PLC0415 - loads pyreqwest

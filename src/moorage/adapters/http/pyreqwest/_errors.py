@@ -1,4 +1,4 @@
-"""The meanings of pyreqwest's exceptions, which their classes do not determine.
+"""The meanings of pyreqwest's exceptions, which their classes alone do not tell.
 
 | the causes of the exception | raised | may have been processed |
 |---|---|---|
@@ -24,7 +24,7 @@ _HEAD_TOO_LARGE: Final = "message head is too large"
 
 
 class Meaning(NamedTuple):
-    """The meaning of an exception for an exchange.
+    """The meaning of an exception: what it says about the request.
 
     Attributes:
         sent: whether any byte of the request may have been sent.
@@ -44,7 +44,7 @@ class Meaning(NamedTuple):
 
 
 def meaning_of(error: Exception) -> Meaning:
-    """Return the meaning of an exception; in doubt, the request was sent."""
+    """Return the meaning of an exception; if it is unclear, the request counts as sent."""
     causes = _causes(error)
     reason = causes[-1] if causes else ""
     number = _ERROR_NUMBER.search(reason)

@@ -1,4 +1,4 @@
-"""One request and its response over pyreqwest, for synchronous and asynchronous clients.
+"""One request and its response through pyreqwest.
 
 | what happens | raised | may have been processed |
 |---|---|---|
@@ -55,7 +55,7 @@ _PARTIAL_CONTENT: Final = 206
 
 
 class PyreqwestExchange(ExchangeBase):
-    """A request that pyreqwest sends, then its response that is being read.
+    """A request that pyreqwest sends, and then the response that it receives.
 
     Args:
         engine: has the slots and the proxy.
@@ -100,7 +100,7 @@ class PyreqwestExchange(ExchangeBase):
     async def start(
         self, request: Request, url: str, target: str, held: int, *, streamed: bool
     ) -> None:
-        """Send the request, in pieces if it is streamed, and read its response up to the body.
+        """Send the request, in pieces if it is streamed, and read the head of its response.
 
         If nothing is streamed, up to `held` bytes of the body are received with it.
         """
@@ -155,7 +155,7 @@ class PyreqwestExchange(ExchangeBase):
         return piece
 
     async def rest(self) -> bytes:
-        """Return the rest of the body."""
+        """Return the remaining bytes of the body."""
         pieces: list[bytes] = []
         while piece := await self.read():
             pieces.append(piece)
@@ -165,19 +165,19 @@ class PyreqwestExchange(ExchangeBase):
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def close(self) -> None:
-        """Stop reading the response; may be called at any time and repeatedly."""
+        """Stop reading the response; this may be called at any time, and several times."""
         self._aborted = not self._ended
         if not self._stream_runtime.hang_up():
             self._release()
 
     def limit_decompressed(self, max_body: int) -> None:
-        """Limit the bytes of the body if they are decompressed here."""
+        """Limit the size of the decompressed body, if it is decompressed here."""
         if self._inflater is not None:
             self._max_body = max_body
 
     @property
     def _stream_runtime(self) -> StreamRuntime:
-        """The runtime of an exchange with a streamed body."""
+        """Return the object that waits for an exchange with a streamed body."""
         return cast("StreamRuntime", self._runtime)
 
     # --- sending -----------------------------------------------------------
@@ -192,7 +192,7 @@ class PyreqwestExchange(ExchangeBase):
             raise self._timed_out("pool", "had no connection free", sent=False) from None
 
     async def _pieces(self, upload: Upload) -> AsyncIterator[bytes]:
-        """Yield the pieces of the body whenever pyreqwest can send one."""
+        """Yield the pieces of the body as fast as pyreqwest sends them."""
         piece = upload.first
         try:
             while piece and not self._abandoned:
@@ -236,7 +236,7 @@ class PyreqwestExchange(ExchangeBase):
         raise failure
 
     def _check_framing(self, *, to_head: bool) -> None:
-        """Refuse a response with ambiguous framing, which pyreqwest would accept."""
+        """Refuse a response whose length is ambiguous, which pyreqwest would accept."""
         try:
             check_status(self.status)
             if not to_head and self.status not in BODILESS:
@@ -274,7 +274,7 @@ class PyreqwestExchange(ExchangeBase):
         return piece
 
     async def _receive(self) -> bytes:
-        """Return the next piece as it was sent, b"" at the end."""
+        """Return the next piece of the body, not decompressed; b"" at the end."""
         failure: Exception
         try:
             data = await self._runtime.read(self._reader, self._timeouts.read)
@@ -296,7 +296,7 @@ class PyreqwestExchange(ExchangeBase):
         self._release()
 
     def _release(self) -> None:
-        """Give up the response and the slot; a repeated call does nothing."""
+        """Give up the response and the slot; a second call does nothing."""
         self._abandoned = True
         outgoing_request, self._outgoing = self._outgoing, None
         if outgoing_request is not None and self._reader is not None:
@@ -317,7 +317,7 @@ class PyreqwestExchange(ExchangeBase):
     # --- errors ------------------------------------------------------------
 
     def _translate(self, error: Exception) -> Exception:
-        """Return the error for an exception of pyreqwest, or of the body's source behind it."""
+        """Return the error for an exception of pyreqwest, or of the source of the body."""
         source_error, meaning = self._source_error, meaning_of(error)
         if isinstance(source_error, TimeIsUp) or (meaning.timed_out and self._pulling):
             return self._timed_out("total", "did not receive all of the request", sent=True)

@@ -1,4 +1,4 @@
-"""Waits for pyreqwest in an event loop: the caller's, or a background one for blocking callers."""
+"""Waiting for pyreqwest in an event loop, or from a thread in a background event loop."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _Result = TypeVar("_Result")
 
 
 class LoopRuntime:
-    """Suspends the task, for exchanges without streams."""
+    """Waits by suspending the task; for exchanges whose bodies are not streamed."""
 
     def __init__(self, clients: Clients) -> None:
         self.clients = clients
@@ -43,7 +43,7 @@ class LoopRuntime:
 
 
 class StreamingRuntime(LoopRuntime):
-    """Suspends the task, for one exchange that may be closed while it waits."""
+    """Waits by suspending the task; for one exchange that may be closed meanwhile."""
 
     def __init__(self, clients: Clients) -> None:
         super().__init__(clients)
@@ -97,7 +97,7 @@ class StreamingRuntime(LoopRuntime):
 
 
 class BackgroundRuntime(StreamingRuntime):
-    """Waits in an event loop of another thread, for a caller that blocks.
+    """Runs an exchange in the event loop of another thread, and blocks the caller.
 
     The caller's thread performs the work that may block. So a source is read in the thread that
     sends, as with every synchronous client, and does not delay other exchanges.
@@ -108,7 +108,7 @@ class BackgroundRuntime(StreamingRuntime):
         self._jobs: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
 
     def run(self, work: Coroutine[Any, Any, _Result]) -> _Result:
-        """Run a coroutine in the loop, and block until its end."""
+        """Run a coroutine in the background loop, and block until it has ended."""
         future = asyncio.run_coroutine_threadsafe(work, _loop_of(getpid()))
         future.add_done_callback(lambda _: self._jobs.put(None))
         try:
@@ -120,7 +120,7 @@ class BackgroundRuntime(StreamingRuntime):
         return future.result()
 
     def call(self, function: Callable[[], None]) -> None:
-        """Call a function in the loop, after everything that was scheduled before."""
+        """Call a function in the background loop, after everything scheduled before."""
         _loop_of(getpid()).call_soon_threadsafe(function)
 
     async def perform(self, work: Coroutine[Any, Any, _Result]) -> _Result:
@@ -139,7 +139,7 @@ class BackgroundRuntime(StreamingRuntime):
 
 
 class _Delivery:
-    """The result of a job, to be delivered in the loop."""
+    """The result of a background job, which is delivered in the event loop."""
 
     def __init__(self, future: asyncio.Future[Any], value: object, error: Exception | None) -> None:
         self._future = future
@@ -157,7 +157,7 @@ class _Delivery:
 
 @cache
 def _loop_of(_: int) -> asyncio.AbstractEventLoop:
-    """Return the loop for blocking callers of a process; it never ends, like pyreqwest's thread."""
+    """Return the background event loop of this process, which never ends."""
     loop = asyncio.new_event_loop()
     Thread(target=loop.run_forever, name="moorage waits for pyreqwest", daemon=True).start()
     return loop

@@ -25,7 +25,7 @@ _AFTER_SCHEME: Final = 8
 
 
 def exact_url(url: str, target: str) -> Url:
-    """Return the URL as pyreqwest's object.
+    """Return a URL as an object of pyreqwest.
 
     Raises:
         InvalidData: pyreqwest would change the request target. The message does not repeat it.
@@ -50,7 +50,7 @@ def _inexact(problem: str) -> InvalidData:
 
 
 def fields_of(request: Request) -> list[tuple[str, str]]:
-    """Return the fields to send; those that contradict the framing of the body are refused.
+    """Return the header fields to send; refuse those that contradict the length of the body.
 
     Raises:
         InvalidData: a field cannot be sent.

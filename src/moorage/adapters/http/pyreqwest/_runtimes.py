@@ -1,4 +1,4 @@
-"""The ways to wait for pyreqwest: blocking, or in an event loop."""
+"""The ways of waiting for pyreqwest: by blocking the thread, or in an event loop."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _Result = TypeVar("_Result")
 
 
 class Runtime(Protocol):
-    """The interface with which an exchange waits, synchronously or asynchronously.
+    """The interface by which an exchange waits, synchronous or asynchronous.
 
     `perform` awaits work that may block: waiting for a slot, reading the source of a body. `enter`
     sends the request and returns the head of the response; `read` returns the next piece of its
@@ -33,7 +33,7 @@ class Runtime(Protocol):
 
 
 class StreamRuntime(Runtime, Protocol):
-    """The way an exchange with a streamed body waits.
+    """The interface by which an exchange with a streamed body waits.
 
     `enter` and `read` raise `TimeIsUp` with the name of the step whose timeout has passed: `read`
     has its own, `enter` the last one set by `bound`. `hang_up` wakes the caller that waits in
@@ -46,7 +46,7 @@ class StreamRuntime(Runtime, Protocol):
 
 
 class BlockingRuntime:
-    """Blocks the thread, for exchanges without streams.
+    """Waits by blocking the thread; for exchanges whose bodies are not streamed.
 
     Only pyreqwest can end that wait; streams use an event loop in another thread.
     """

@@ -1,4 +1,4 @@
-"""The timeouts of an exchange in the form that pyreqwest can apply."""
+"""The time limits of an exchange, as pyreqwest can apply them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _MIN_SECONDS: Final = 0.001
 
 
 class StepTimeouts:
-    """The timeouts of the steps of an exchange in seconds; None is the total timeout.
+    """The time limits of the steps of an exchange, in seconds.
 
     Without a connect timeout it is the largest power of two below 0.8 times the total. It passes
     before the total, so that the error shows whether a connection was made; and calls whose totals
@@ -37,19 +37,19 @@ class StepTimeouts:
         self._total = timedelta(seconds=total or 0)
 
     def remaining(self, seconds: float) -> timedelta:
-        """Return the remaining seconds for pyreqwest; the whole total while hardly any passed."""
+        """Return the seconds that are left for pyreqwest."""
         if seconds + _MIN_SECONDS > self._total.total_seconds():
             return self._total
         return timedelta(seconds=max(seconds, _MIN_SECONDS))
 
 
 def _below_total(timeout: float | None, total: float | None) -> float | None:
-    """Return the timeout of a step, or None if the total timeout passes first."""
+    """Return the time limit of a step; None if the limit for the whole ends first."""
     return None if timeout is None or (total is not None and timeout >= total) else timeout
 
 
 def is_streamed(request: Request, timeouts: StepTimeouts) -> bool:
-    """Return whether the body is sent in pieces: it is a stream, or each piece has a timeout."""
+    """Return whether the body is sent in pieces, because it is a stream or has a write limit."""
     body = request.body
     return not isinstance(body, bytes) or (
         len(body) > PIECE_SIZE and (timeouts.read is not None or timeouts.write is not None)

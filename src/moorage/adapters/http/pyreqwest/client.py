@@ -97,7 +97,7 @@ class PyreqwestHttpClient(SyncClient, PoolSettings):
 
 
 class _PyreqwestResponse(IncomingResponse):
-    """A response that is received by an event loop in a background thread."""
+    """A response that an event loop in a background thread receives."""
 
     __slots__ = ("_runtime",)
 
@@ -110,5 +110,5 @@ class _PyreqwestResponse(IncomingResponse):
         return self._runtime.run(self._exchange.read())
 
     def close(self) -> None:
-        """Stop reading the response; may be called at any time and repeatedly."""
+        """Stop reading the response; this may be called at any time, and several times."""
         self._runtime.call(self._exchange.close)

@@ -1,4 +1,4 @@
-"""The common parts of HTTP clients, synchronous and asynchronous."""
+"""The code that synchronous and asynchronous HTTP clients share."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class ClientOfEngine(ABC):
-    """The common part of synchronous and asynchronous clients, beside their settings.
+    """The base of synchronous and asynchronous HTTP clients, which share their methods.
 
     Attributes:
         unverified: the reason if certificates are not verified; otherwise None.
@@ -43,7 +43,7 @@ class ClientOfEngine(ABC):
 
     @abstractmethod
     def _new_engine(self, settings: ConnectionSettings) -> Engine:
-        """Return the engine of this client, which does not refer to the client."""
+        """Return the engine of this client; it must not refer to the client."""
 
     def statistics(self) -> PoolStatistics:
         """Return the numbers of active, idle and waiting connections to all origins."""
@@ -108,7 +108,7 @@ class AsyncClient(ClientOfEngine):
 
 
 class _Incoming:
-    """A response whose body is still being received."""
+    """A response whose body has not been read to its end."""
 
     __slots__ = ("_exchange",)
 
@@ -126,12 +126,12 @@ class _Incoming:
         return self._exchange.headers
 
     def close(self) -> None:
-        """Stop reading the response; may be called at any time and repeatedly."""
+        """Stop reading the response; this may be called at any time, and several times."""
         self._exchange.close()
 
 
 class IncomingResponse(_Incoming):
-    """A response of a synchronous client whose body is still being received."""
+    """A response of a synchronous client, whose body has not been read to its end."""
 
     __slots__ = ()
 
@@ -141,7 +141,7 @@ class IncomingResponse(_Incoming):
 
 
 class AsyncIncomingResponse(_Incoming):
-    """A response of an asynchronous client whose body is still being received."""
+    """A response of an asynchronous client, whose body has not been read to its end."""
 
     __slots__ = ()
 

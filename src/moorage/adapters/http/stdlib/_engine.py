@@ -1,4 +1,4 @@
-"""Performs the exchanges of an HTTP client over its connection pools."""
+"""The engine of an HTTP client, which sends requests over its connection pools."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def _check_context(settings: StdlibSettings, _: object, value: SSLContext | None
 
 @attrs.define(eq=False, kw_only=True, repr=False, slots=False, on_setattr=attrs.setters.frozen)
 class StdlibSettings(ConnectionSettings):
-    """The settings of the clients that use only the standard library.
+    """The settings of the HTTP clients that use only the standard library.
 
     Args:
         ssl_context: a prepared context instead of `tls`; it must verify certificates.
@@ -58,7 +58,7 @@ class StdlibSettings(ConnectionSettings):
 
 
 class Engine:
-    """Performs exchanges, and keeps the connections that can be reused.
+    """Sends requests, and keeps the connections that can be used again.
 
     Args:
         network: the way to wait for sockets: blocking, or in an event loop.
@@ -113,7 +113,7 @@ class Engine:
             pool.close()
 
     async def settle(self) -> None:
-        """Wait until closed connections are closed; sockets close at once."""
+        """Return at once, because sockets are closed at once."""
 
     def statistics(self) -> PoolStatistics:
         """Return the numbers of active, idle and waiting connections of all event loops."""
@@ -133,13 +133,13 @@ class Engine:
         )
 
     def start_afresh(self) -> None:
-        """Leave all connections to the parent process after a fork."""
+        """Forget all connections after a fork, because they belong to the parent process."""
         pools, self._pools = self._pools, {}
         for pool in pools.values():
             pool.abandon()
 
     def context(self) -> SSLContext:
-        """Return the TLS context for origins."""
+        """Return the TLS context for connections to servers."""
         if self._context is None:
             from moorage.domain.http.transport import Tls  # noqa: PLC0415 - the system's, as it is
 
@@ -147,7 +147,7 @@ class Engine:
         return self._context
 
     async def dial(self, origin: Origin, deadline: float) -> Wire:
-        """Connect to an origin, or to the proxy that forwards requests to it."""
+        """Connect to a server, or to the proxy that forwards requests to it."""
         context = self.context() if origin.secure else None
         gateway = self.gateway_to(origin)
         if gateway is not None:
@@ -160,7 +160,7 @@ class Engine:
         return gateway if gateway is None or gateway.serves(origin) else None
 
     def _for_proxy(self) -> SSLContext:
-        """Return the TLS context for the proxy, without the client certificate."""
+        """Return the TLS context for connections to the proxy, without the client certificate."""
         tls = self._settings.tls
         if tls is None or tls.certificate is None:
             return self.context()

@@ -92,7 +92,7 @@ class Exchange(ExchangeBase):
 
     @property
     def head(self) -> Head:
-        """The bytes of a message before its body."""
+        """The bytes of a response before its body."""
         head = self._reader.head
         if head is None:  # pragma: no cover - an exchange is returned once it has a head
             raise RuntimeError("The response has not arrived yet.")
@@ -109,7 +109,7 @@ class Exchange(ExchangeBase):
         return self.head.headers
 
     async def start(self, request: Request, target: str, host: str) -> None:
-        """Send the request and read its response up to the body."""
+        """Send the request, and read the head of its response."""
         # Memory views, because crash reporters print locals, and a view does not show its bytes.
         first_piece, large_body, upload = self._head_of(request, target, host), None, None
         if isinstance(request.body, BodyStream):
@@ -172,7 +172,7 @@ class Exchange(ExchangeBase):
         return piece
 
     async def rest(self) -> bytes:
-        """Return the rest of the body."""
+        """Return the remaining bytes of the body."""
         first_piece = await self.read()
         if (
             self._wire is None and self._inflater is None
@@ -185,7 +185,7 @@ class Exchange(ExchangeBase):
         return b"".join(pieces)
 
     def close(self) -> None:
-        """Stop reading the response; may be called at any time and repeatedly."""
+        """Stop reading the response; this may be called at any time, and several times."""
         self._aborted = not self._ended
         if self._reading and self._wire is not None:
             self._wire.hang_up()  # the waiting reader wakes up and releases the connection
@@ -212,7 +212,7 @@ class Exchange(ExchangeBase):
             raise connection_failed(self._peer, error) from error
 
     async def _send_first(self, pool: Pool, first: memoryview) -> Wire:
-        """Send the first piece, over a new connection if an idle one accepts no byte."""
+        """Send the first piece; use a new connection if an idle one turns out to be closed."""
         wire = pool.reuse(self._origin)
         if wire is not None:
             self._wire, written_before = wire, wire.written
@@ -240,7 +240,7 @@ class Exchange(ExchangeBase):
             await self._send(wire, piece)
 
     async def _send(self, wire: Wire, data: memoryview) -> None:
-        """Send bytes, and keep an error that interrupts it: the response may explain it."""
+        """Send bytes; keep the error if that fails, because the response may explain it."""
         try:
             for start in range(0, len(data), _PIECE_SIZE):
                 piece = data if len(data) <= _PIECE_SIZE else data[start : start + _PIECE_SIZE]
@@ -286,7 +286,7 @@ class Exchange(ExchangeBase):
         return piece
 
     def _release(self, *, reusable: bool = False) -> None:
-        """Give up the connection and the slot; a repeated call does nothing."""
+        """Give back the connection and the slot; a second call does nothing."""
         wire, self._wire = self._wire, None
         if wire is not None and not reusable:
             wire.close()

@@ -1,4 +1,4 @@
-"""The common part of exchanges: their deadline, the body of their request, and their errors.
+"""The code that exchanges share: their deadline, the request's body, and their errors.
 
 All clients share it, so that each reports a failure in the same words.
 """
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class ExchangeBase(ABC):
-    """One request and its response; a subclass stores the attributes.
+    """The base of exchanges, each of which is one request and its response.
 
     Attributes:
         status: the status code, once the head of the response has arrived.
@@ -50,24 +50,24 @@ class ExchangeBase(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """Stop reading the response; may be called at any time and repeatedly."""
+        """Stop reading the response; this may be called at any time, and several times."""
 
     @abstractmethod
     def _bound_of(self, step: str) -> float | None:
-        """Return the timeout of a step in seconds; of `total` too."""
+        """Return the time limit of a step in seconds."""
 
     @abstractmethod
     def _status_so_far(self) -> int | None:
-        """Return the status code if the head of the response has arrived."""
+        """Return the status code of the response, if it has arrived."""
 
     @property
     def _peer(self) -> str:
-        """The origin and the proxy, for messages."""
+        """Return the name of the server, and of the proxy, for messages."""
         proxy = "" if self._gateway is None else f" (through the proxy {self._gateway.origin})"
         return f"{self._origin}{proxy}"
 
     async def _open_body(self, stream: BodyStream, *, framed: bool = True) -> Upload:
-        """Read the first bytes from the source, so that its failure precedes any sending."""
+        """Read the first bytes of the body before anything is sent, since its source may fail."""
         try:
             return await Upload.of(self._engine.network, stream, self._deadline, framed=framed)
         except TimeIsUp:
