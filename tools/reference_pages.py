@@ -66,6 +66,7 @@ _PAGES: Final = (
             "GraphQLAnswer",
             "GraphQLPage",
             "GraphQLProblem",
+            "JsonRpc",
             "OperationAttempt",
             "Request",
             "Response",

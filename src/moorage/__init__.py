@@ -107,6 +107,7 @@ if TYPE_CHECKING:
     from moorage.domain.secrets.personal import Personal as Personal
     from moorage.domain.secrets.secret import Secret as Secret
     from moorage.domain.service.cache_policy import CachePolicy as CachePolicy
+    from moorage.domain.service.json_rpc import JsonRpc as JsonRpc
     from moorage.domain.service.operation import HttpOperation as HttpOperation
     from moorage.domain.service.operation import OperationAttempt as OperationAttempt
     from moorage.domain.service.region import Region as Region
@@ -207,6 +208,7 @@ _HOME = {
     "Region": "domain.service.region",
     "HttpOperation": "domain.service.operation",
     "GraphQL": "domain.graphql.service",
+    "JsonRpc": "domain.service.json_rpc",
     "GraphQLAnswer": "domain.graphql.answers",
     "GraphQLPage": "domain.graphql.answers",
     "GraphQLProblem": "domain.graphql.answers",

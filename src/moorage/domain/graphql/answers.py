@@ -74,7 +74,7 @@ class GraphQLProblem:
     message: str
     code: str | None = None
     path: tuple[str | int, ...] = ()
-    extensions: Mapping[str, Any] = attrs.field(factory=dict, repr=False)
+    extensions: Mapping[str, Any] = attrs.field(factory=dict[str, Any], repr=False)
 
 
 @attrs.frozen
@@ -126,7 +126,7 @@ class GraphQLAnswer:
 
     data: Mapping[str, Any] = attrs.field(repr=False)
     problems: tuple[GraphQLProblem, ...] = ()
-    extensions: Mapping[str, Any] = attrs.field(factory=dict, repr=False)
+    extensions: Mapping[str, Any] = attrs.field(factory=dict[str, Any], repr=False)
     replayed: bool = False
 
     def whole_data(self) -> Mapping[str, Any]:
@@ -213,7 +213,7 @@ def _pause_of(extensions: Mapping[str, Any], response: Response | None) -> float
     after = extensions.get("retryAfter")
     if isinstance(after, (int, float)) and not isinstance(after, bool) and after >= 0:
         return float(after)
-    body = {} if response is None else _body_of(response)
+    body: Mapping[str, Any] = {} if response is None else _body_of(response)
     cost = _object(_object(body.get("extensions")).get("cost"))
     room = _object(cost.get("throttleStatus"))
     requested_points, free_points, restore_rate = (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import attrs
 
@@ -35,6 +35,11 @@ def _nothing_refused(_: Response) -> None:
     """Find nothing wrong with an answer whose status is that of a success."""
 
 
+def _safe_by_method(operation: HttpOperation[Any]) -> bool:
+    """Return whether the method of the request changes nothing."""
+    return operation.request.method.safe
+
+
 @attrs.frozen(kw_only=True)
 class HttpOperation(Generic[T]):
     """An operation that is one HTTP request, such as a call of a GraphQL or JSON-RPC service.
@@ -58,11 +63,7 @@ class HttpOperation(Generic[T]):
         default=_nothing_refused, repr=False
     )
     system: str = "http"
-    safe: bool = attrs.field()
-
-    @safe.default
-    def _safe_by_method(self) -> bool:
-        return self.request.method.safe
+    safe: bool = attrs.field(default=attrs.Factory(_safe_by_method, takes_self=True))
 
     @property
     def repeatable(self) -> bool:

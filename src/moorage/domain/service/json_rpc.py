@@ -1,0 +1,132 @@
+"""Calls of JSON-RPC 2.0 services, such as Odoo, as requests of their HTTP API."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+
+from moorage.domain.http.requests import Request
+from moorage.domain.resilience.classify import unreadable
+from moorage.domain.service.operation import HttpOperation
+from moorage.domain.values.json_text import is_object
+from moorage.errors import (
+    AuthenticationFailed,
+    InvalidData,
+    InvalidRequest,
+    VendorFailed,
+    VendorRejected,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from moorage.domain.http.response import Response
+    from moorage.errors import ConnectorError
+
+_ID: Final = 1
+"""The id of every call. A request has one call, and a repeated request has to be the same."""
+
+_LONGEST_MESSAGE: Final = 500
+_NOT_UNDERSTOOD: Final = range(-32_700, -32_599)
+_FAILED: Final = range(-32_099, -31_999)
+_INTERNAL_ERROR: Final = -32_603
+_NOT_ALLOWED: Final = frozenset({"AccessDenied", "AccessError", "SessionExpiredException"})
+"""The last part of the names of Odoo's exceptions for callers who may not do this."""
+
+
+@attrs.frozen
+class JsonRpc:
+    """Makes calls of a JSON-RPC 2.0 service, which `manager.perform` performs.
+
+    Attributes:
+        path: the path of the API below the service's base URL.
+    """
+
+    path: str = "/jsonrpc"
+
+    def call(
+        self,
+        method: str,
+        parameters: Mapping[str, Any] | Sequence[Any] = (),
+        *,
+        name: str | None = None,
+        safe: bool = False,
+        repeatable: bool | None = None,
+    ) -> HttpOperation[Any]:
+        """Return a call of a method; performing it returns the method's result.
+
+        Args:
+            method: the name of the method.
+            parameters: the parameters by name, or in their order.
+            name: the name in events, errors and logs; by default that of the method.
+            safe: whether the method changes nothing.
+            repeatable: whether calling it twice has the same effect as calling it once; by default
+                if it is safe.
+        """
+        arguments = parameters if is_object(parameters) else list(parameters)
+        body = {"jsonrpc": "2.0", "id": _ID, "method": method, "params": arguments}
+        request = Request.post(self.path, json=body)
+        return HttpOperation(
+            name=name or method,
+            request=request.evolve(idempotent=safe if repeatable is None else repeatable),
+            read=read_result,
+            refusal=refusal_of,
+            system="jsonrpc",
+            safe=safe,
+        )
+
+
+def read_result(response: Response) -> Any:
+    """Return the result in a successful answer.
+
+    Raises:
+        VendorFailed: the answer is not one of JSON-RPC, or belongs to another call.
+    """
+    body = _body_of(response)
+    if "result" not in body:
+        raise unreadable(response, "result")
+    return body["result"]
+
+
+def refusal_of(response: Response) -> ConnectorError | None:
+    """Return the error that an answer reports; None if it reports none."""
+    problem = _body_of(response).get("error")
+    if problem is None:
+        return None
+    if not is_object(problem):
+        raise unreadable(response, "error with a code")
+    code, data = problem.get("code"), problem.get("data")
+    details = data if is_object(data) else {}
+    exception = details.get("name")
+    message = details.get("message") or problem.get("message")
+    kind = _kind_of(code, exception if isinstance(exception, str) else "")
+    return kind(
+        "The JSON-RPC service answered with an error.",
+        status=response.status,
+        vendor_code=exception if isinstance(exception, str) else str(code),
+        vendor_message=message[:_LONGEST_MESSAGE] if isinstance(message, str) else None,
+        response=response,
+    )
+
+
+def _kind_of(
+    code: object, exception: str
+) -> type[AuthenticationFailed | VendorFailed | VendorRejected]:
+    """Return the class of error that a code, and the name of an exception at Odoo, stand for."""
+    if exception.rpartition(".")[2] in _NOT_ALLOWED:
+        return AuthenticationFailed
+    if code == _INTERNAL_ERROR or code in _FAILED:
+        return VendorFailed
+    return InvalidRequest if code in _NOT_UNDERSTOOD else VendorRejected
+
+
+def _body_of(response: Response) -> Mapping[str, Any]:
+    try:
+        body = response.json()
+    except InvalidData:
+        body = None
+    # An error about a request that could not be read has the id null.
+    if not is_object(body) or body.get("id") not in (_ID, None):
+        raise unreadable(response)
+    return body

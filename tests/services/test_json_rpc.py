@@ -1,0 +1,172 @@
+"""JSON-RPC services behind the protections of a manager."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from moorage import (
+    AuthenticationFailed,
+    ConnectorError,
+    InvalidRequest,
+    JsonRpc,
+    OutcomeUnknown,
+    Response,
+    RetryPolicy,
+    Service,
+    VendorFailed,
+    VendorRejected,
+)
+from moorage.domain.service.json_rpc import read_result, refusal_of
+from tests.support.modes import World, sync_and_async
+
+ODOO = JsonRpc("/jsonrpc")
+SERVICE = Service("odoo", base_url="https://odoo.example", retry=RetryPolicy(3, 0))
+
+
+def answer(**members: Any) -> Response:
+    """An answer of the service."""
+    return Response(200, body=json.dumps({"jsonrpc": "2.0", "id": 1, **members}).encode())
+
+
+def failed(code: object, **data: Any) -> Response:
+    """An answer that reports an error."""
+    return answer(error={"code": code, "message": "the reason", "data": data})
+
+
+@sync_and_async
+async def test_call_is_sent_and_its_result_returned(world: World) -> None:
+    """The method and its parameters are sent by POST; the result is returned as it is."""
+    world.vendor.answers(answer(result=None), answer(result=[7]))
+    manager = world.manager(SERVICE)
+
+    assert await manager.perform("odoo", ODOO.call("touch", {"id": 3})) is None
+    assert [7] == await manager.perform("odoo", ODOO.call("search", ["res.partner"], safe=True))
+    bodies = [
+        json.loads(bytes(sent.request.body))  # type: ignore[arg-type]  # JSON is sent as bytes
+        for sent in world.vendor.requests
+    ]
+    assert [("touch", {"id": 3}), ("search", ["res.partner"])] == [
+        (body["method"], body["params"]) for body in bodies
+    ]
+    assert [{"jsonrpc": "2.0", "id": 1}] * 2 == [
+        {name: body[name] for name in ("jsonrpc", "id")} for body in bodies
+    ]
+
+
+@pytest.mark.parametrize(
+    "options, attempts", [({"safe": True}, 2), ({"repeatable": True}, 2), ({}, 1)]
+)
+@sync_and_async
+async def test_failed_call_is_repeated_if_that_is_harmless(
+    world: World, options: dict[str, Any], attempts: int
+) -> None:
+    """A failure in the body is repeated for a safe or repeatable method, and for no other."""
+    world.vendor.answers(failed(-32000), answer(result=1))
+    manager = world.manager(SERVICE)
+    if attempts == 1:
+        with pytest.raises(VendorFailed):
+            await manager.perform("odoo", ODOO.call("create", **options))
+    else:
+        assert 1 == await manager.perform("odoo", ODOO.call("create", **options))
+    assert attempts == len(world.vendor.requests)
+
+
+@sync_and_async
+async def test_lost_call_under_a_key(world: World) -> None:
+    """The outcome of a keyed call is unknown after a failure, and known after a refusal."""
+    world.vendor.answers(failed(-32603), failed(-32602))
+    manager = world.manager(SERVICE)
+    with pytest.raises(OutcomeUnknown):
+        await manager.perform("odoo", ODOO.call("create"), idempotency_key="one")
+    with pytest.raises(InvalidRequest):
+        await manager.perform("odoo", ODOO.call("create"), idempotency_key="two")
+
+
+@pytest.mark.parametrize(
+    "code, data, kind, vendor_code",
+    [
+        (-32700, {}, InvalidRequest, "-32700"),
+        (-32601, {}, InvalidRequest, "-32601"),
+        (-32602, {}, InvalidRequest, "-32602"),
+        (-32603, {}, VendorFailed, "-32603"),
+        (-32000, {}, VendorFailed, "-32000"),
+        (-32099, {}, VendorFailed, "-32099"),
+        (-31999, {}, VendorRejected, "-31999"),
+        (42, {}, VendorRejected, "42"),
+        (200, {"name": "odoo.exceptions.UserError"}, VendorRejected, "odoo.exceptions.UserError"),
+        (
+            200,
+            {"name": "odoo.exceptions.AccessDenied"},
+            AuthenticationFailed,
+            "odoo.exceptions.AccessDenied",
+        ),
+        (
+            100,
+            {"name": "odoo.http.SessionExpiredException"},
+            AuthenticationFailed,
+            "odoo.http.SessionExpiredException",
+        ),
+    ],
+)
+def test_error_of_a_code(
+    code: int, data: dict[str, str], kind: type[ConnectorError], vendor_code: str
+) -> None:
+    """The code decides the class of the error, and the name of an exception of Odoo before it."""
+    error = refusal_of(failed(code, **data))
+
+    assert kind is type(error)
+    assert (vendor_code, "the reason") == (
+        getattr(error, "vendor_code", None),
+        getattr(error, "vendor_message", None),
+    )
+
+
+def test_words_of_the_service_are_preferred() -> None:
+    """The message in the data of an error is more precise than that of the error."""
+    error = refusal_of(failed(200, message="The partner has open invoices."))
+    assert "The partner has open invoices." == getattr(error, "vendor_message", None)
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        Response(200, body=b"<html>"),
+        Response(200, body=b"[]"),
+        answer(),
+        answer(id=2, result=1),
+        answer(error="text"),
+    ],
+)
+def test_answer_that_is_not_of_this_call(response: Response) -> None:
+    """An answer of another kind, or to another call, is the vendor's failure."""
+    with pytest.raises(VendorFailed):
+        _ = refusal_of(response) or read_result(response)
+
+
+@given(
+    st.recursive(
+        st.none() | st.integers() | st.text(max_size=3),
+        lambda inner: (
+            st.lists(inner, max_size=2)
+            | st.dictionaries(
+                st.sampled_from(["id", "error", "result", "code", "data", "name"]),
+                inner,
+                max_size=4,
+            )
+        ),
+        max_leaves=8,
+    )
+)
+def test_any_answer_is_read_or_refused(body: object) -> None:
+    """Whatever JSON arrives, it is a result or an error of this package."""
+    response = Response(200, body=json.dumps(body).encode())
+    try:
+        if refusal_of(response) is None:
+            read_result(response)
+    except ConnectorError:
+        pass
