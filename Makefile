@@ -114,7 +114,7 @@ mutants: $(VENV)/.stamp  ## Break domain and services on purpose; every survivor
 
 .PHONY: bench
 bench: $(VENV_BENCH)/.stamp  ## Measure moorage beside its peers, in an environment of its own
-	@$(VENV_BENCH)/bin/python benchmarks/run.py $(BENCH_ARGS)
+	@PYTHONPATH=. $(VENV_BENCH)/bin/python benchmarks/run.py $(BENCH_ARGS)
 
 SCHEDULES ?= 10000
 

@@ -17,6 +17,7 @@ import random
 import statistics
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from itertools import chain
 from resource import RUSAGE_CHILDREN, getrusage
 from typing import TYPE_CHECKING, Final
 
@@ -166,8 +167,13 @@ def compare(
     rounds: int,
     clock: Clock = PROCESSOR,
     block_seconds: float = 0.01,
+    mirrored: bool = False,
 ) -> Table:
-    """Measure contenders against the first of them, over the bare call if there is one."""
+    """Measure contenders against the first of them, over the bare call if there is one.
+
+    With `mirrored`, the blocks of a round run again in the reverse order. A load or a table that
+    grows during the round then adds as much to each contender.
+    """
     reference = contenders[0]
     blocks = {contender.name: contender.block for contender in contenders}
     sizes = {
@@ -183,9 +189,12 @@ def compare(
         order = list(blocks)
         dice.shuffle(order)
         bare_cost = 0.0 if bare is None else bare(bare_calls, clock.read) / bare_calls
-        for name in order:
-            duration = blocks[name](sizes[name], clock.read)
-            costs[name].append(duration / sizes[name] - bare_cost)
+        passes = (order, order[::-1]) if mirrored else (order,)
+        durations = dict.fromkeys(order, 0.0)
+        for name in chain.from_iterable(passes):
+            durations[name] += blocks[name](sizes[name], clock.read)
+        for name, duration in durations.items():
+            costs[name].append(duration / (sizes[name] * len(passes)) - bare_cost)
         gc.collect(0)
 
     gc.collect()

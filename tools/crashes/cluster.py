@@ -62,6 +62,12 @@ class Cluster:
         """The address of a database."""
         return f"postgresql://{_USER}@127.0.0.1:{self._port}/{database}"
 
+    @property
+    def pid(self) -> int:
+        """The process id of the server, whose other processes are its children."""
+        lines = (self._folder / "data" / "postmaster.pid").read_text().splitlines()
+        return int(lines[0])
+
     def start(self) -> None:
         """Start the server, and wait until it takes connections."""
         # A process that is killed loses nothing without fsync: only a dead machine would.
