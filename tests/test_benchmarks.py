@@ -2,6 +2,7 @@
 
 import random
 import re
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from benchmarks.measure import (
     summary,
     table_rows,
 )
-from tools.figures import page
+from tools.figures import page, updated
 
 STOPPED = Clock("no time", lambda: 0.0)
 ROUNDS = 12
@@ -169,6 +170,21 @@ def test_machine_that_slows_down_leaves_the_ratio_alone() -> None:
     assert rows[1].ratio == Figure(2.0, 2.0, 2.0)
 
 
+def test_load_that_grows_during_mirrored_rounds_leaves_the_control_alone() -> None:
+    """Blocks that run in one order and then in the reverse order are slowed equally."""
+    slowdown = count(1000)
+
+    def slower_each_time(calls: int, read: object) -> float:
+        return calls * 1e-4 * next(slowdown) / 1000
+
+    contenders = [Contender(name, slower_each_time) for name in "abc"]
+    rows = compare(None, contenders, rounds=ROUNDS, clock=STOPPED, mirrored=True).rows
+
+    for row in rows:
+        assert row.ratio.low == pytest.approx(1.0)
+        assert row.ratio.high == pytest.approx(1.0)
+
+
 def test_summary_is_the_median_within_its_interval() -> None:
     """One outlier changes neither the median nor its interval."""
     figure = summary([1.0, 2.0, 3.0, 4.0, 100.0], random.Random(1))
@@ -215,6 +231,29 @@ def test_table_of_differences_tells_its_control() -> None:
 
     assert "The bound is +20 µs; the aim is +8 µs." in text
     assert "The control took 1.00 × [0.98, 1.02] of the reference." in text
+
+
+def test_later_report_updates_its_own_tables() -> None:
+    """A table that is steady in a later report takes its place on the page, with its day."""
+    both = {"tables": ["other_table", "some_table"]}
+    text = page([report(0.98, 1.02) | both])
+    later_report = report(0.99, 1.01)
+    later_report |= {**both, "date": "2026-02-02"}
+    later_report["comparisons"] = {"other_table": later_report["comparisons"]["some_table"]}
+
+    result = updated(text, later_report)
+
+    tables = re.findall(r"BENCH_ARGS=(\w+)`\.( Measured on .+)?$", result, re.MULTILINE)
+    assert tables == [("other_table", " Measured on 2026-02-02: a machine."), ("some_table", "")]
+    assert "| `other_table` |" not in result
+    assert "2026-01-01, unless" in result
+
+
+def test_unsteady_later_report_leaves_the_page_alone() -> None:
+    """A table that is unsteady in a later report does not replace a steady one."""
+    text = page([report(0.98, 1.02)])
+
+    assert updated(text, report(0.5, 1.5)) == text
 
 
 def test_every_table_of_the_page_has_a_steady_control() -> None:

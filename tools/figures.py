@@ -3,9 +3,13 @@
 `python -m tools.figures` writes `docs/explanation/speed.md` from `build/benchmarks.json`, or from
 the reports named; of a table that several reports have, the last one counts. A table whose control
 is outside 0.95-1.05 is named on the page, and none of its figures is printed.
+
+`python -m tools.figures --update REPORT` replaces on the page the tables that a report has steady,
+and says when and with which Python they were measured. All else on the page stays as it is.
 """
 
 import json
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -31,9 +35,12 @@ those whose names match a pattern, with `make bench BENCH_ARGS="full_stack 'http
   and 1.05 ×, and is not printed if it never is.
 - Calls that do no input or output are measured in processor time of the process. Exchanges over a
   network are measured twice: in elapsed time, and in processor time of the calling process alone.
+- Deliveries from PostgreSQL are measured in processor time of the worker and of private servers of
+  PostgreSQL and Redis. The blocks of a round run in a random order, and then again in reverse.
+  Celery's Redis writes nothing to disk, and its tasks are in no transaction of the host.
 
 Read the ratios. The microseconds are those of this machine, while other programs were running:
-{machine}. Measured on {date}. Peers: {peers}.
+{machine}. Measured on {date}, unless a table names another day. Peers: {peers}.
 """
 
 MEMORY: Final = """\
@@ -87,6 +94,29 @@ def page(reports: Sequence[dict[str, Any]]) -> str:
     return "\n".join(parts)
 
 
+def updated(text: str, report: dict[str, Any]) -> str:
+    """The page with the steady tables of a later report in the place of its own ones."""
+    opening, *sections = re.split(r"^(?=## )", text, flags=re.MULTILINE)
+    tables = {_name_of(section): section for section in sections if _name_of(section)}
+    others = [section for section in sections if not _name_of(section)]
+    for name, comparison in report["comparisons"].items():
+        if _is_steady(comparison):
+            measured = f"{report['date']}: {report['machine']['summary']}"
+            section = _table(name, comparison, measured)
+            tables[name] = f"{section}\n"
+            row = re.compile(rf"^\| `{name}` \|.*\n", re.MULTILINE)
+            others = [row.sub("", section) for section in others]
+    order = {name: place for place, name in enumerate(report["tables"])}
+    names = sorted(tables, key=lambda name: order.get(name, len(order)))
+    return "".join([opening, *(tables[name] for name in names), *others])
+
+
+def _name_of(section: str) -> str:
+    """The name of the table in a section; the empty string if it is none of ours."""
+    match = re.search(r"^\d+ rounds; `make bench BENCH_ARGS=(\w+)`", section, re.MULTILINE)
+    return match[1] if match else ""
+
+
 def _sizes(report: dict[str, Any]) -> dict[str, float]:
     sizes: dict[str, float] = report.get("bytes_per_idle_key", {})
     return sizes
@@ -109,7 +139,7 @@ def _left_out(name: str, comparison: dict[str, Any] | None) -> str:
     return f"| `{name}` | {control} | `make bench BENCH_ARGS={name}` |"
 
 
-def _table(name: str, comparison: dict[str, Any]) -> str:
+def _table(name: str, comparison: dict[str, Any], measured: str = "") -> str:
     title, target, is_difference = comparison["title"], comparison["target"], comparison["more"]
     measured_table = comparison["table"]
     lines = [f"## {title[0].upper()}{title[1:]} ({measured_table['clock']})", ""]
@@ -117,8 +147,9 @@ def _table(name: str, comparison: dict[str, Any]) -> str:
         form = "+{:g} µs" if target["more"] else "{:g} ×"
         limit, aim = form.format(target["must"]), form.format(target["aim"])
         lines += [f"The bound is {limit}; the aim is {aim}."]
+    day = f" Measured on {measured}." if measured else ""
     lines += [
-        f"{measured_table['rounds']} rounds; `make bench BENCH_ARGS={name}`.",
+        f"{measured_table['rounds']} rounds; `make bench BENCH_ARGS={name}`.{day}",
         "",
         f"| | µs | {'more than the first' if is_difference else 'beside the first'} |",
         "|---|---|---|",
@@ -146,8 +177,16 @@ def _figure(figure: dict[str, float], unit: float, form: str, sign: str) -> str:
 
 def main() -> int:
     """Write the page."""
-    paths = [Path(name) for name in sys.argv[1:]] or [MEASURED]
-    PAGE.write_text(page([json.loads(path.read_text("utf-8")) for path in paths]), "utf-8")
+    is_update = "--update" in sys.argv
+    paths = [Path(name) for name in sys.argv[1:] if name != "--update"] or [MEASURED]
+    reports = [json.loads(path.read_text("utf-8")) for path in paths]
+    if is_update:
+        text = PAGE.read_text("utf-8")
+        for report in reports:
+            text = updated(text, report)
+    else:
+        text = page(reports)
+    PAGE.write_text(text, "utf-8")
     print(PAGE)
     return 0
 
