@@ -70,6 +70,16 @@ def test_pauses_are_listed(shop: Shop) -> None:
     assert (acme, payments) == shop.do(shop.outbox.pauses)
 
 
+def test_each_of_many_pauses_is_in_force() -> None:
+    """The pauses of the first page neither hide nor end an earlier one."""
+    shop = Shop()
+    for number in range(101):
+        shop.outbox.pause(subject=f"person {number}", **WHY)
+    entry = put(shop, subject="person 0")
+
+    assert (0, 101) == (deliver(shop, ids=[entry.id]), len(shop.outbox.pauses()))
+
+
 def test_resuming_ends_one_pause(shop: Shop) -> None:
     """A pause ends only under the names that it was given; another one remains."""
     shop.do(shop.outbox.pause, **WHY)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
+import attrs
+
 from moorage.contracts.packed import pack
 from moorage.domain.entries.pauses import (
     ANY_TARGET,
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
 
 E = TypeVar("E", bound=Entry)
 
-_PAUSES: Final = EntryQuery(states={EntryState.PAUSED}, limit=1_000)
+_PAUSES: Final = EntryQuery(states={EntryState.PAUSED})
 
 
 class Pausing(Generic[E]):
@@ -112,8 +114,13 @@ class Pausing(Generic[E]):
         """The pauses in force, newest first."""
         return tuple(map(pause_of, await self._current_pauses()))
 
-    async def _current_pauses(self) -> tuple[E, ...]:
-        return (await self.store.find(_PAUSES)).items
+    async def _current_pauses(self) -> list[E]:
+        page = await self.store.find(_PAUSES)
+        entries = [*page.items]
+        while page.next is not None:
+            page = await self.store.find(attrs.evolve(_PAUSES, after=page.next))
+            entries += page.items
+        return entries
 
     async def _is_paused(self, entry: E) -> bool:
         """Return whether a pause in force covers this entry."""
