@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from moorage.wiring.store_urls import file_path, sqlite_path
 
@@ -13,8 +13,6 @@ if TYPE_CHECKING:
 
     from moorage.config.configured import Configured
     from moorage.config.problems import Report
-
-_IS_DIRECTORY: Final = ("{} is a directory.", "Write the path of a file.")
 
 
 def check_store_files(configured: Configured, passed: Container[str], report: Report) -> None:
@@ -61,7 +59,13 @@ def _check_url(url: str, place: str, report: Report) -> None:
         return
     file = Path(name).absolute()
     is_read_only = place == "credentials_from.url" and file_path(url) is not None
-    problem = _problem_of_read_file(file) if is_read_only else _problem_of_written_file(file)
+    problem: tuple[str, str] | None
+    if file.is_dir():
+        problem = f"{file} is a directory.", "Write the path of a file."
+    elif is_read_only:
+        problem = _problem_of_read_file(file)
+    else:
+        problem = _problem_of_written_file(file)
     if problem is not None:
         message, remedy = problem
         report.add(place, message, f"{remedy}{_other_meaning(url, name)}")
@@ -79,8 +83,6 @@ def _other_meaning(url: str, name: str) -> str:
 
 def _problem_of_read_file(file: Path) -> tuple[str, str] | None:
     """Return why a file of credentials cannot be read, and the remedy."""
-    if file.is_dir():
-        return _IS_DIRECTORY[0].format(file), _IS_DIRECTORY[1]
     if not file.exists():
         remedy = "Put the file of credentials there, or correct the path."
         return f"The file {file} does not exist.", remedy
@@ -92,8 +94,6 @@ def _problem_of_read_file(file: Path) -> tuple[str, str] | None:
 def _problem_of_written_file(file: Path) -> tuple[str, str] | None:
     """Return why a store cannot keep its file there, and the remedy."""
     folder = file.parent
-    if file.is_dir():
-        return _IS_DIRECTORY[0].format(file), _IS_DIRECTORY[1]
     if not folder.is_dir():
         remedy = "Create the directory; moorage creates the file in it."
         return f"The directory of {file} does not exist.", remedy
