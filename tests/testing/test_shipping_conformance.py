@@ -15,6 +15,7 @@ from moorage.contracts.shipping import (
     ShipmentState,
     TrackingStatus,
 )
+from moorage.domain.values.money import Money
 from moorage.errors import VendorFailed, VendorRejected
 from moorage.testing import name_of
 from moorage.testing import shipping_conformance as kit
@@ -212,9 +213,51 @@ class Narrow(EasyPost):
         return await super().get_rates(wire, narrow, key=key)
 
 
+@attrs.frozen(kw_only=True)
+class Exchanging(EasyPost):
+    """Declares goods in another currency."""
+
+    async def get_rates(
+        self, wire: Wire, request: RateRequest, /, *, key: str | None
+    ) -> RateResult:
+        """Get rates for goods in euros."""
+        customs = request.customs
+        if customs is not None:
+            items = [attrs.evolve(item, value=Money("40", "EUR")) for item in customs.items]
+            request = attrs.evolve(request, customs=attrs.evolve(customs, items=items))
+        return await super().get_rates(wire, request, key=key)
+
+
+@attrs.frozen(kw_only=True)
+class Overinsuring(Shippo):
+    """Insures in another currency."""
+
+    async def get_rates(
+        self, wire: Wire, request: RateRequest, /, *, key: str | None
+    ) -> RateResult:
+        """Get rates with an insurance in euros."""
+        if request.insurance is not None:
+            request = attrs.evolve(request, insurance=Money("100", "EUR"))
+        return await super().get_rates(wire, request, key=key)
+
+
+@attrs.frozen(kw_only=True)
+class Reconsidering(EasyPost):
+    """Asks for new rates when a purchase is repeated."""
+
+    async def get_rates(
+        self, wire: Wire, request: RateRequest, /, *, key: str | None
+    ) -> RateResult:
+        """Get rates without the key."""
+        return await super().get_rates(wire, request, key=None)
+
+
 @pytest.mark.parametrize(
     "factory, check",
     [
+        (as_easypost(Exchanging), "money_keeps_its_currency"),
+        (as_shippo(Overinsuring), "money_keeps_its_currency"),
+        (as_easypost(Reconsidering), "a_repeat_keeps_its_offer"),
         (as_shippo(Forgetful), "a_key_buys_once"),
         (as_shippo(Forgetful), "a_lost_answer_buys_nothing_twice"),
         (as_shippo(Forgetful), "a_batch_that_was_cut_off_goes_on"),

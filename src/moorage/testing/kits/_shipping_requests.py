@@ -6,7 +6,21 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from moorage.contracts.shipping import ShippingCapability
+from moorage.contracts.shipping import (
+    Customs,
+    CustomsItem,
+    ShipmentRequest,
+    ShippingCapability,
+)
+from moorage.domain.http.requests import Response
+from moorage.domain.values.money import Money
+from moorage.errors import (
+    IdempotencyConflict,
+    InvalidData,
+    OutcomeUnknown,
+    UnsupportedByVendor,
+    VendorFailed,
+)
 from moorage.testing.kits._sent_requests import require_no_repeats, with_added_words
 from moorage.testing.kits._shipping_lab import Lab
 from moorage.testing.kits.checks import require
@@ -18,6 +32,8 @@ Open: TypeAlias = Callable[[], Lab]
 
 _LONGEST: Final = "k" * 255
 _EMAIL: Final = "swan@mail.example"
+_VALUES: Final = ("USD", "46.50"), ("JPY", "4650")
+_OTHER_CURRENCY: Final = b'"eur"'
 
 
 async def each_request_is_sent_once(make: Open) -> None:
@@ -67,6 +83,72 @@ async def no_error_shows_a_secret(make: Open) -> None:
         require(lab.sold() == 0, "What was refused was bought.")
 
 
+async def money_keeps_its_currency(make: Open) -> None:
+    """Insurance and the values of goods are sent in their currency, with its decimals.
+
+    A vendor may refuse a currency before it sends anything.
+    """
+    async with make() as lab:
+        if ShippingCapability.INSURANCE in lab.able:
+            insured = lab.request(insurance=Money("100", "USD"))
+            await lab(
+                "create_shipment", ShipmentRequest(rate_request=insured), idempotency_key="k-1"
+            )
+            bodies = b"".join(request.body for request in lab.sandbox.requests).lower()
+            require(_OTHER_CURRENCY not in bodies, "Insurance has another currency.")
+        if ShippingCapability.CUSTOMS not in lab.able:
+            return
+        for currency, value in _VALUES:
+            shirts = CustomsItem(
+                description="Shirts",
+                quantity=2,
+                value=Money(value, currency),
+                weight="0.2",
+                origin="DE",
+                hs_code="610910",
+            )
+            customs = Customs(items=[shirts], signer="Steve Brule")
+            request_count = len(lab.sandbox.requests)
+            to = lab.address(country="CA")
+            foreign = lab.request(to=to, customs=customs, reference=f"order {currency}")
+            purchase = lab(
+                "create_shipment", ShipmentRequest(rate_request=foreign), idempotency_key=currency
+            )
+            try:
+                await purchase
+            except (InvalidData, UnsupportedByVendor) as error:
+                require(currency != "USD", f"Goods worth some dollars were refused: {error}")
+                continue
+            requests = lab.sandbox.requests[request_count:]
+            bodies = b"".join(request.body for request in requests).lower()
+            word = f'"{currency.lower()}"'.encode()
+            require(word in bodies, f"The currency {currency} of goods is lost.")
+            require(_OTHER_CURRENCY not in bodies, "Goods have another currency.")
+            require(b'"4650.00"' not in bodies, "An amount in yen has decimals.")
+
+
+async def a_repeat_keeps_its_offer(make: Open) -> None:
+    """A purchase that is repeated with its key asks for no new offers, which may differ."""
+    async with make() as lab:
+        await lab("get_rates", lab.request())
+        paths = {item.path for item in lab.sandbox.requests if item.method == "POST"}
+        lab.line.refusal = Response(503, body=b"<html></html>")
+        purchase = partial(lab, "create_shipment", lab.shipment(), idempotency_key="k-1")
+        await lab.refused(VendorFailed | OutcomeUnknown, purchase(), "An outage")
+        request_count = len(lab.sandbox.requests)
+        try:
+            await purchase()
+        except OutcomeUnknown:
+            pass
+        except IdempotencyConflict as error:
+            raise AssertionError("A repeated purchase chose another offer.") from error
+        requests = lab.sandbox.requests[request_count:]
+        require(
+            not any(request.path in paths for request in requests),
+            "A repeated purchase asked for offers again.",
+        )
+
+
 def _sent_secret(lab: Lab) -> str:
     """The secret in the latest request: the vendor's own, or the token that it was traded for."""
     headers = lab.sandbox.requests[-1].headers
@@ -77,4 +159,6 @@ def _sent_secret(lab: Lab) -> str:
 REQUESTS: Final = (
     each_request_is_sent_once,
     no_error_shows_a_secret,
+    money_keeps_its_currency,
+    a_repeat_keeps_its_offer,
 )
