@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,9 @@ import attrs
 import pytest
 
 import moorage
+from moorage.contracts.catalog import CONTRACTS
+from moorage.testing import sandboxes
+from moorage.wiring.installed_vendors import vendor_names
 from tools import reference
 
 ROOT = Path(__file__).parent.parent
@@ -38,6 +42,23 @@ def test_every_export_is_described_once(written: dict[str, str]) -> None:
 def test_nothing_is_described_twice(written: dict[str, str]) -> None:
     """A name is described on one page only."""
     assert {} == {name: times for name, times in _headings(written).items() if times > 1}
+
+
+@pytest.mark.parametrize("contract", CONTRACTS)
+def test_every_sandbox_is_described(written: dict[str, str], contract: str) -> None:
+    """The page of a contract describes each vendor's sandbox."""
+    text = written[f"reference/{contract}.md"]
+    folder = ROOT / "src" / "moorage" / "testing" / "sandboxes" / contract
+    vendors = [path.stem for path in folder.glob("*.py") if path.stem in vendor_names()]
+    names = [
+        name
+        for vendor in vendors
+        for name, value in vars(import_module(f"{sandboxes.__name__}.{contract}.{vendor}")).items()
+        if name.endswith("Sandbox") and value.__module__.endswith(f".{vendor}")
+    ]
+
+    assert names
+    assert [] == [name for name in names if f"## {name}\n" not in text]
 
 
 def test_every_page_is_in_the_navigation(written: dict[str, str]) -> None:

@@ -44,7 +44,7 @@ def _vendors(kind: str) -> Iterator[str]:
         if kind not in result.kinds or not result.__module__.startswith("moorage."):
             continue
         yield f"{result.__module__}:{result.__name__}"
-        sandbox = f"moorage.testing.sandboxes.{name}"
+        sandbox = f"moorage.testing.sandboxes.{kind}.{name}"
         if importlib.util.find_spec(sandbox) is not None:
             custom = dict(_public(importlib.import_module(sandbox)))
             yield from (f"{sandbox}:{item}" for item in custom if item.endswith("Sandbox"))
