@@ -31,16 +31,17 @@ class Statement:
         repeatable: True if performing it twice has the same effect as performing it once.
         text: the checked text; None if the statement is an expression of SQLAlchemy.
         expression: the expression of SQLAlchemy; None if the statement has a text.
+        compiled: the form that connectors prepare at the first use; None before it.
     """
 
-    __slots__ = ("_compiled", "expression", "name", "repeatable", "safe", "text")
+    __slots__ = ("compiled", "expression", "name", "repeatable", "safe", "text")
 
     name: str
     safe: bool
     repeatable: bool
     text: SqlText | None
     expression: Executable | None
-    _compiled: Any
+    compiled: tuple[Any, frozenset[str], frozenset[str]] | None
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"A statement cannot be changed: {name}.")
@@ -124,7 +125,7 @@ def _declare(
 
         expression = check_expression(statement, safe=safe)
     values = {"text": text, "expression": expression, "name": name, "safe": safe}
-    for field, value in {**values, "repeatable": repeatable, "_compiled": None}.items():
+    for field, value in {**values, "repeatable": repeatable, "compiled": None}.items():
         object.__setattr__(target, field, value)
 
 

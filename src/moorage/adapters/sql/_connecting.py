@@ -1,0 +1,288 @@
+"""Engines of SQLAlchemy whose connections obey the time of an attempt.
+
+The server ends a statement shortly before the attempt does. If the server is silent, the client
+ends it: an asynchronous attempt is cancelled, and a synchronous connection stops waiting.
+"""
+
+from __future__ import annotations
+
+import ssl
+from functools import partial
+from math import ceil
+from threading import Thread, local
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Final
+
+from sqlalchemy import Engine, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError
+from sqlalchemy.pool import StaticPool
+
+from moorage.domain.connectors.sql_failures import SqlFault, SqlPhase, sql_error
+from moorage.domain.secrets.frames import refusing
+from moorage.domain.values.installation import install
+from moorage.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from sqlalchemy import URL, Connection
+
+    from moorage.domain.http.transport import Tls
+    from moorage.domain.secrets.secret import Secret
+
+_SYNC_DRIVERS: Final = {"postgresql": "psycopg", "mysql": "pymysql", "mariadb": "pymysql"}
+_ASYNC_DRIVERS: Final = {"postgresql": "psycopg", "mysql": "asyncmy", "mariadb": "asyncmy"}
+_EXTRAS: Final = {"postgresql": "postgresql", "mysql": "mysql", "sqlite": "sql"}
+
+_LEAST_OF_PSYCOPG: Final = 2
+_PATIENCE: Final = 0.02
+"""Seconds that a client waits longer than the attempt, so that the server's report comes first."""
+
+
+class Limits(local):
+    """The end of the running attempt in each thread, by the monotonic clock; 0 for none."""
+
+    until = 0.0
+
+
+@refusing
+def make_engine(
+    url: Secret,
+    *,
+    is_async: bool,
+    password: Secret | None,
+    tls: Tls | None,
+    connections: int,
+    connect_timeout: float,
+    lifetime: float,
+    check_idle: bool,
+    options: Mapping[str, Any],
+    limits: Limits,
+) -> tuple[Engine, str]:
+    """Return an engine, and the kind of its database: "postgresql", "mysql" or "sqlite"."""
+    place = _url(url, password)
+    backend = place.get_backend_name()
+    system = {"mariadb": "mysql"}.get(backend, backend)
+    is_memory = system == "sqlite" and place.database in {None, "", ":memory:"}
+    if system == "sqlite" and is_async and not is_memory:
+        raise ConfigurationError(
+            "A file of SQLite would block the event loop.",
+            path="url",
+            remedy="Use SqlConnector in a thread, or sqlite:// for a database in memory.",
+        )
+    settings: dict[str, Any] = {
+        "isolation_level": "AUTOCOMMIT",
+        # Transactions are ended by the connector, so a returned connection needs no ROLLBACK.
+        "pool_reset_on_return": None,
+        "pool_recycle": lifetime,
+        "pool_pre_ping": check_idle,
+        "hide_parameters": True,
+    }
+    if is_memory:
+        settings = {**settings, "poolclass": StaticPool, "pool_reset_on_return": None}
+        arguments: dict[str, Any] = {"check_same_thread": False, **options}
+    else:
+        settings |= {"pool_size": connections, "max_overflow": 0}
+        arguments = {**_arguments(system, connect_timeout, is_async=is_async), **options}
+        if system == "sqlite":
+            arguments["check_same_thread"] = False
+    arguments |= _tls_arguments(system, tls)
+    if system != "sqlite":
+        drivers = _ASYNC_DRIVERS if is_async else _SYNC_DRIVERS
+        place = place.set(drivername=f"{backend}+{drivers[backend]}")
+    try:
+        engine = _new_engine(place, settings, arguments, is_async=is_async and system != "sqlite")
+    except ImportError as error:
+        raise ConfigurationError(
+            f"The connector of {system} needs {error.name}, which is not installed.",
+            path="url",
+            remedy=install(_EXTRAS[system]),
+        ) from None
+    if system != "sqlite" and not is_async:
+        event.listen(engine, "do_connect", partial(_connect_in_time, system, limits))
+    if system == "mysql" and tls is not None and not is_async:
+        event.listen(engine, "connect", _demand_tls)
+    return engine, system
+
+
+def _url(url: Secret, password: Secret | None) -> URL:
+    try:
+        place = make_url(url.reveal())
+    except (ArgumentError, ValueError):
+        place = None
+    if place is None or place.get_backend_name() not in {*_SYNC_DRIVERS, "sqlite"}:
+        raise ConfigurationError(
+            "The URL names no database.",
+            path="url",
+            remedy="Give postgresql://…, mariadb://…, mysql:// or sqlite:///file.db.",
+        )
+    return place if password is None else place.set(password=password.reveal())
+
+
+def _new_engine(
+    place: URL, settings: dict[str, Any], arguments: dict[str, Any], *, is_async: bool
+) -> Engine:
+    if not is_async:
+        return create_engine(place, connect_args=arguments, **settings)
+    from sqlalchemy.ext.asyncio import create_async_engine  # noqa: PLC0415 - wants greenlet
+
+    return create_async_engine(place, connect_args=arguments, **settings).sync_engine
+
+
+def _arguments(system: str, connect_timeout: float, *, is_async: bool) -> dict[str, Any]:
+    if system == "postgresql":
+        return {"connect_timeout": max(_LEAST_OF_PSYCOPG, ceil(connect_timeout))}
+    if system == "sqlite":
+        return {"timeout": connect_timeout}
+    return {"connect_timeout": ceil(connect_timeout) if is_async else connect_timeout}
+
+
+def _tls_arguments(system: str, tls: Tls | None) -> dict[str, Any]:
+    if tls is None:
+        return {}
+    if system == "sqlite":
+        raise ConfigurationError(
+            "SQLite has no network, so it has no TLS.", path="tls", remedy="Leave `tls` out."
+        )
+    files = (tls.authorities, tls.certificate, tls.key)
+    if any(file is not None and not isinstance(file, str) for file in files):
+        raise ConfigurationError(
+            "The driver reads certificates and keys from files.",
+            path="tls",
+            remedy="Give the paths of PEM files instead of their content.",
+        )
+    if system == "postgresql":
+        arguments = {
+            "sslmode": "verify-full" if tls.unverified is None else "require",
+            "sslrootcert": (tls.authorities or "system") if tls.unverified is None else None,
+            "sslcert": tls.certificate,
+            "sslkey": tls.key,
+            "sslpassword": None if tls.password is None else tls.password.reveal(),
+            "ssl_min_protocol_version": f"TLSv{tls.minimum.value}",
+        }
+        return {name: value for name, value in arguments.items() if value is not None}
+    authorities = tls.authorities if isinstance(tls.authorities, str) else None
+    context = ssl.create_default_context(cafile=authorities)
+    context.minimum_version = (
+        ssl.TLSVersion.TLSv1_3 if tls.minimum.value == "1.3" else ssl.TLSVersion.TLSv1_2
+    )
+    if tls.unverified is not None:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    if isinstance(tls.certificate, str):
+        key = tls.key if isinstance(tls.key, str) else None
+        password = None if tls.password is None else tls.password.reveal_bytes()
+        context.load_cert_chain(tls.certificate, key, password)
+    return {"ssl": context}
+
+
+class _Opening(Thread):
+    """Opens a connection; its caller may stop waiting for it, and then it is closed.
+
+    No driver bounds all steps of a connection, such as the look-up of the host.
+    """
+
+    def __init__(self, connect: Callable[[], Any]) -> None:
+        super().__init__(name="moorage-sql-connect", daemon=True)
+        self._connect = connect
+        self._is_late = False
+        self.connection: Any = None
+        self.error: Exception | None = None
+
+    def run(self) -> None:
+        try:
+            self.connection = self._connect()
+        except Exception as error:  # noqa: BLE001 - raised by its caller
+            self.error = error
+        if self._is_late and self.connection is not None:
+            self.connection.close()
+
+    def within(self, seconds: float) -> Any:
+        """Return the connection, or raise if there is none after these seconds."""
+        self.start()
+        self.join(max(0.0, seconds))
+        self._is_late = True
+        if self.is_alive():
+            raise TimeoutError
+        if self.error is not None:
+            raise self.error
+        return self.connection
+
+
+def _connect_in_time(
+    system: str, limits: Limits, dialect: Any, _: object, arguments: Any, options: Any
+) -> Any:
+    connect = partial(dialect.loaded_dbapi.connect, *arguments, **options)
+    if system == "postgresql":
+        from moorage.adapters.sql._psycopg import (  # noqa: PLC0415 - imports psycopg
+            PunctualConnection,
+        )
+
+        connect = partial(PunctualConnection.connect, *arguments, **options)
+    until = limits.until
+    connection = _Opening(connect).within(until - monotonic()) if until else connect()
+    _set_end(system, connection, until)
+    return connection
+
+
+def _demand_tls(connection: Any, _: object) -> None:
+    # Older releases of PyMySQL go on without TLS if the server does not offer it.
+    if not connection._secure:  # noqa: SLF001 - PyMySQL has no other way
+        connection.close()
+        raise sql_error(SqlFault("mysql", "2026"), SqlPhase.CONNECTING)
+
+
+def end_waits_at(connection: Connection, system: str, until: float, *, is_async: bool) -> None:
+    """Set the time at which the client stops waiting for an answer."""
+    pooled: Any = connection.connection
+    if system == "sqlite":
+        pooled.driver_connection.set_progress_handler(lambda: monotonic() > until, 1000)
+    elif not is_async:
+        _set_end(system, pooled.driver_connection, until)
+
+
+def limit_statements(connection: Connection, system: str, milliseconds: int) -> None:
+    """Give the server the time limit of statements, if it has another one; 0 is none."""
+    pooled: Any = connection.connection
+    info = pooled.info
+    if info.get(_LIMIT) == milliseconds:
+        return
+    # What the server was told is not known if this fails.
+    info[_LIMIT] = None
+    cursor = pooled.cursor()
+    try:
+        cursor.execute(_limit_statement(connection, system, milliseconds))
+    finally:
+        cursor.close()
+    info[_LIMIT] = milliseconds
+
+
+def forget_unread_rows(connection: Connection) -> None:
+    """Keep a driver of MySQL from reading all rows that are left before it closes a connection."""
+    driver: Any = connection.connection.driver_connection
+    result = getattr(driver, "_result", None)
+    if result is not None:
+        result.unbuffered_active = False
+        driver._result = None  # noqa: SLF001 - the drivers have no other way
+
+
+_LIMIT: Final = "moorage_limit"
+
+
+def _limit_statement(connection: Connection, system: str, milliseconds: int) -> str:
+    if system == "postgresql":
+        return f"SET statement_timeout = {milliseconds:d}"
+    if system == "sqlite":
+        return f"PRAGMA busy_timeout = {milliseconds:d}"
+    if getattr(connection.dialect, "is_mariadb", False):
+        return f"SET max_statement_time = {milliseconds / 1000:.3f}"
+    return f"SET max_execution_time = {milliseconds:d}"
+
+
+def _set_end(system: str, connection: Any, until: float) -> None:
+    """Set the end of the client's own wait."""
+    if system == "postgresql":
+        connection.until = until and until + _PATIENCE
+    else:
+        seconds = max(0.001, until + _PATIENCE - monotonic()) if until else None
+        connection._read_timeout = connection._write_timeout = seconds  # noqa: SLF001 - PyMySQL has no other way

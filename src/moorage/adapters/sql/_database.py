@@ -1,0 +1,345 @@
+"""A database as connectors see it: connections of SQLAlchemy's pool, each under a time limit.
+
+Everything here is synchronous. An asynchronous connector runs it in a greenlet, in which the
+asynchronous drivers of SQLAlchemy suspend the task.
+
+Laws:
+
+1. A connection is in autocommit mode, and a transaction begins and ends with statements of ours. So
+   it is known at each moment whether a lost connection may have left something behind.
+2. A connection returns to the pool only if no transaction is open on it; otherwise it is closed.
+"""
+
+from __future__ import annotations
+
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from enum import Enum
+from itertools import count
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
+from uuid import UUID
+
+from sqlalchemy import Engine, event
+
+from moorage.adapters.concurrency.forking import in_child
+from moorage.adapters.sql._connecting import Limits, end_waits_at, limit_statements
+from moorage.adapters.sql._driver_errors import judge
+from moorage.adapters.sql._expressions import executable_of
+from moorage.domain.connectors.pool_statistics import PoolStatistics
+from moorage.domain.connectors.sql_failures import SqlPhase, server_time_limit
+from moorage.domain.secrets.frames import bare
+from moorage.errors import BulkheadFull, InvalidData, LocalFailure
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from sqlalchemy import Connection, CursorResult
+
+    from moorage.adapters.sql.statements import Statement
+
+R = TypeVar("R")
+
+_SCALARS: Final = frozenset(
+    {type(None), bool, int, float, str, bytes, Decimal, date, datetime, time, timedelta, UUID}
+)
+
+
+class Session:
+    """One attempt on one connection.
+
+    Attributes:
+        phase: the progress of the attempt.
+        is_open: True while a transaction is open on the connection.
+        until: the end of the attempt, by the monotonic clock.
+    """
+
+    __slots__ = ("connection", "database", "holder", "is_open", "phase", "until")
+
+    connection: Connection
+
+    def __init__(self, database: Database, holder: str, timeout: float) -> None:
+        self.database = database
+        self.holder = holder
+        self.phase = SqlPhase.CONNECTING
+        self.until = monotonic() + timeout
+        self.is_open = False
+
+    def open(self, *, is_limited: bool = True) -> None:
+        """Get a connection from the pool, and give it the time limit."""
+        database = self.database
+        database.check_open()
+        database.limits.until = self.until
+        self.connection = database.engine.connect()
+        database.holders[self] = None
+        self.end_waits_at(self.until)
+        seconds = server_time_limit(self.until - monotonic()) if is_limited else 0
+        limit_statements(self.connection, database.system, round(seconds * 1000))
+        self.phase = SqlPhase.UNDONE
+
+    def end_waits_at(self, until: float) -> None:
+        """Set the end of the attempt, or of the next batch of a stream."""
+        self.until = until
+        database = self.database
+        end_waits_at(self.connection, database.system, until, is_async=database.is_async)
+
+    def close(self, *, broken: bool = False) -> None:
+        """Return the connection to the pool, or close it if it is not clean."""
+        self.database.holders.pop(self, None)
+        connection = getattr(self, "connection", None)
+        if connection is None:
+            return
+        if (broken or self.is_open or self.database.is_closed) and not connection.invalidated:
+            connection.invalidate()
+        connection.close()
+
+    def run(
+        self, statement: Statement, parameters: Mapping[str, Any], batch: int | None = None
+    ) -> CursorResult[Any]:
+        """Execute a statement whose parameters were checked; with `batch`, as a stream."""
+        if not self.is_open and not statement.safe:
+            self.phase = SqlPhase.SENT
+        executable, _, _ = prepared(statement)
+        result: CursorResult[Any] = self.connection.execute(
+            executable,
+            parameters,
+            execution_options=None
+            if batch is None
+            else {"stream_results": True, "max_row_buffer": batch},
+        )
+        if not self.is_open:
+            self.phase = SqlPhase.UNDONE
+        return result
+
+    def control(self, text: str) -> None:
+        """Execute a statement of ours that controls the transaction."""
+        self.connection.exec_driver_sql(text)
+
+    def begin(self, isolation: str | None, *, read_only: bool) -> None:
+        """Begin a transaction."""
+        level = None if isolation is None else _level(isolation)
+        access = " READ ONLY" if read_only else ""
+        self.is_open = True
+        match self.database.system:
+            case "postgresql":
+                self.control("BEGIN" + (f" ISOLATION LEVEL {level}" if level else "") + access)
+            case "mysql":
+                if level:
+                    self.control(f"SET TRANSACTION ISOLATION LEVEL {level}")
+                self.control("START TRANSACTION" + access)
+            case _:
+                self.control("BEGIN" if read_only else "BEGIN IMMEDIATE")
+
+    def commit(self) -> None:
+        """Commit the transaction; until the answer arrives, its outcome is open."""
+        self.phase = SqlPhase.SENT
+        self.control("COMMIT")
+        self.is_open, self.phase = False, SqlPhase.UNDONE
+
+    def roll_back(self) -> None:
+        """Undo the open transaction, if the connection still works."""
+        if self.is_open and not self.connection.invalidated:
+            self.control("ROLLBACK")
+            self.is_open = False
+
+    def failure(self, error: Exception) -> Exception:
+        """Return the error of ours for an exception, or the exception."""
+        judged = judge(error, self.database.system, self.phase)
+        return error if judged is None else bare(judged)
+
+    def abort(self) -> None:
+        """Undo what is open after a failure, or close the connection."""
+        try:
+            self.roll_back()
+        except Exception:  # noqa: BLE001 - then the connection is closed, which undoes it too
+            self.close(broken=True)
+        else:
+            self.close()
+
+
+class Database:
+    """An engine with the bookkeeping of its connections."""
+
+    def __init__(
+        self, engine: Engine, system: str, limits: Limits, *, is_async: bool, maximum: int
+    ) -> None:
+        self.engine = engine
+        self.system = system
+        self.limits = limits
+        self.is_async = is_async and system != "sqlite"
+        self.maximum = maximum
+        self.is_closed = False
+        self.holders: dict[Session, None] = {}
+        self.waiting = 0
+        self.server_version: str | None = None
+        self._created, self._handed_out = count(), count()
+        self._created_count = self._handed_out_count = 0
+        event.listen(engine, "connect", self._count_created)
+        event.listen(engine, "checkout", self._count_handed_out)
+        in_child(self, Database._start_afresh)
+
+    def _count_created(self, *_: object) -> None:
+        self._created_count = next(self._created) + 1
+
+    def _count_handed_out(self, *_: object) -> None:
+        self._handed_out_count = next(self._handed_out) + 1
+
+    def _start_afresh(self) -> None:
+        # The connections belong to the parent process, which goes on using them.
+        self.engine.dispose(close=False)
+        self.holders = {}
+        self.waiting = 0
+
+    def check_open(self) -> None:
+        """Raise an error if the connector was closed."""
+        if self.is_closed:
+            raise LocalFailure(
+                "The connector is closed.", remedy="Perform operations before it is closed."
+            )
+
+    def statistics(self) -> PoolStatistics:
+        """Return the numbers of SQLAlchemy's pool."""
+        pool: Any = self.engine.pool
+        idle = pool.checkedin() if hasattr(pool, "checkedin") else 0
+        return PoolStatistics(
+            created=self._created_count,
+            reused=max(0, self._handed_out_count - self._created_count),
+            idle=idle,
+            active=len(self.holders),
+            waiting=self.waiting,
+            maximum=self.maximum,
+        )
+
+    def exhausted(self) -> BulkheadFull:
+        """Return the error for a pool without a free connection."""
+        now = monotonic()
+        names = ", ".join(
+            f"{session.holder} ({session.until - now:.1f} s left)"
+            for session in list(self.holders)[:5]
+        )
+        return BulkheadFull(
+            f"All {self.maximum} connections of the pool are in use: {names or 'none is free'}.",
+            remedy="Make the operations that hold them shorter, or raise `connections`.",
+        )
+
+    def attempt(self, holder: str, timeout: float, work: Callable[[Session], R]) -> R:
+        """Do some work on a connection; every exception of the driver becomes one of ours."""
+        session = Session(self, holder, timeout)
+        try:
+            session.open()
+            value = work(session)
+        except Exception as error:  # noqa: BLE001 - judged, and raised again
+            failure = session.failure(error)
+            session.abort()
+        except BaseException:
+            session.close(broken=True)
+            raise
+        else:
+            session.close()
+            return value
+        # Raised outside the handler, so that it does not carry the driver's frames.
+        try:
+            raise failure
+        finally:
+            del failure
+
+    def checked_parameters(
+        self, statement: Statement, parameters: Mapping[str, Any]
+    ) -> Mapping[str, Any]:
+        """Return the parameters of a statement.
+
+        Raises:
+            InvalidData: a parameter is missing, unknown, or no plain value.
+        """
+        text = statement.text
+        if text is not None and text.has_double_quotes and self.system == "mysql":
+            raise InvalidData(
+                f"The statement {statement.name!r} has double quotes, which MySQL may take for a"
+                " value.",
+                field="statement",
+                remedy="Quote names with backticks.",
+            )
+        _, names, lists = prepared(statement)
+        if parameters.keys() != names:
+            raise _wrong_names(statement.name, names, parameters)
+        for name, value in parameters.items():
+            if name in lists or type(value) not in _SCALARS:
+                return {
+                    key: _plain(key, item, is_list=key in lists, arrays=self.system == "postgresql")
+                    for key, item in parameters.items()
+                }
+        return parameters
+
+
+def prepared(statement: Statement) -> tuple[Any, frozenset[str], frozenset[str]]:
+    """Return the statement for SQLAlchemy, the names of its parameters and of its lists."""
+    compiled = statement.compiled
+    if compiled is None:
+        compiled = executable_of(statement)
+        object.__setattr__(statement, "compiled", compiled)
+    return compiled
+
+
+def _plain(name: str, value: Any, *, is_list: bool, arrays: bool) -> Any:
+    if isinstance(value, Enum):
+        value = value.value
+    kind = cast("type[Any]", type(value))
+    if kind in {list, tuple} and (is_list or arrays):
+        items = cast("list[Any]", value)
+        return [_plain(name, item, is_list=False, arrays=False) for item in items]
+    if is_list:
+        raise InvalidData(
+            f"The parameter {name!r} stands after IN, so it must be a list.",
+            field=name,
+            remedy="Give a list or a tuple of values.",
+        )
+    if kind not in _SCALARS:
+        raise InvalidData(
+            f"The parameter {name!r} is of the type {kind.__name__}.",
+            field=name,
+            remedy="Give a plain value: a text, bytes, a number, a date or time, a UUID or None;"
+            " JSON as a text, and a list after IN.",
+        )
+    return value
+
+
+def _wrong_names(
+    statement: str, names: frozenset[str], parameters: Mapping[str, Any]
+) -> InvalidData:
+    missing = sorted(names - parameters.keys())
+    # A name of a parameter may come from outside, so unknown names are counted and not shown.
+    unknown = len(parameters.keys() - names)
+    sentence = f"lacks the parameters {', '.join(missing)}" if missing else ""
+    if unknown:
+        sentence += (" and " if missing else "") + f"gets {unknown} unknown parameters"
+    return InvalidData(
+        f"The statement {statement!r} {sentence}.",
+        field="parameters",
+        remedy=f"Give exactly these: {', '.join(sorted(names)) or 'none'}.",
+    )
+
+
+def _level(isolation: str) -> str:
+    level = isolation.upper().replace("_", " ")
+    if level not in _LEVELS:
+        raise InvalidData(
+            "The isolation level is unknown.",
+            field="isolation",
+            remedy=f"Give one of {', '.join(sorted(_LEVELS)).lower()}.",
+        )
+    return level
+
+
+_LEVELS: Final = frozenset(
+    {"READ UNCOMMITTED", "READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE"}
+)
+
+
+def many(session: Session, steps: Sequence[tuple[Statement, Mapping[str, Any]]]) -> tuple[Any, ...]:
+    """Execute statements, and return rows for each that has some, and else the number of rows."""
+    return tuple(rows_or_count(session.run(*step)) for step in steps)
+
+
+def rows_or_count(result: CursorResult[Any]) -> Any:
+    """Return the rows of a result as a tuple, or the number of changed rows."""
+    return tuple(result.all()) if result.returns_rows else result.rowcount

@@ -1,0 +1,69 @@
+"""The facts about exceptions of database drivers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError, StatementError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+from moorage.domain.connectors.sql_failures import SqlFault, SqlPhase, sql_error, timed_out
+from moorage.errors import ConnectorError, InvalidRequest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_UNSUITABLE = (OverflowError, UnicodeError)
+"""Errors of drivers for a value that they cannot send."""
+
+_MISUSE = frozenset({"ProgrammingError", "DataError", "NotSupportedError"})
+
+
+def judge(error: Exception, system: str, phase: SqlPhase) -> ConnectorError | None:
+    """Return the error for an exception of SQLAlchemy or a driver; None for any other."""
+    if isinstance(error, ConnectorError):
+        return error
+    if isinstance(error, (TimeoutError, PoolTimeoutError)):
+        return timed_out(phase)
+    if isinstance(error, _UNSUITABLE) or (
+        isinstance(error, StatementError) and not isinstance(error, DBAPIError)
+    ):
+        return InvalidRequest(
+            "The database cannot store a value, or a value is of the wrong type.",
+            remedy="Correct the values; nothing was changed.",
+        )
+    if isinstance(error, (OSError, SQLAlchemyError)) or _is_of_driver(error):
+        return _of_driver(error, system, phase)
+    return None
+
+
+def _of_driver(error: Exception, system: str, phase: SqlPhase) -> ConnectorError:
+    origin: Any = error.orig if isinstance(error, DBAPIError) else error
+    if any(isinstance(cause, TimeoutError) for cause in _causes(origin)):
+        return timed_out(phase)
+    code: str | None = None
+    constraint: str | None = None
+    if system == "postgresql":
+        code = getattr(origin, "sqlstate", None)
+        constraint = getattr(getattr(origin, "diag", None), "constraint_name", None)
+    elif system == "sqlite":
+        code = getattr(origin, "sqlite_errorname", None)
+    elif origin.args and isinstance(origin.args[0], int):
+        code = str(origin.args[0])
+    if code is None and type(origin).__name__ in _MISUSE:
+        return InvalidRequest(
+            "The driver cannot use the statement or a value.",
+            remedy="Correct the statement or the values; nothing was sent.",
+        )
+    return sql_error(SqlFault(system, code, str(origin).lower(), constraint), phase)
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__
+
+
+def _is_of_driver(error: Exception) -> bool:
+    home = type(error).__module__.partition(".")[0]
+    return home in {"psycopg", "pymysql", "asyncmy", "sqlite3"}

@@ -1,0 +1,49 @@
+"""A connection of psycopg that stops waiting for a silent server."""
+
+from __future__ import annotations
+
+import select
+from math import ceil
+from time import monotonic
+from typing import Any, cast
+
+from psycopg import Connection, OperationalError
+
+_READ, _WRITE = 1, 2
+
+
+class ServerSilentError(OperationalError):
+    """The server did not answer in time; the connection is closed."""
+
+
+class PunctualConnection(Connection[Any]):
+    """A connection that is closed when the server has not answered by `until`.
+
+    `until` is a time of the monotonic clock; 0 means that there is no limit.
+    """
+
+    until: float = 0.0
+
+    def wait(self, gen: Any, *args: Any, **options: Any) -> Any:
+        """Drive a generator of psycopg until it ends, or until the time is over."""
+        until = self.until
+        if not until or not hasattr(select, "poll"):
+            return cast("Any", super()).wait(gen, *args, **options)
+        poll, socket = select.poll(), self.pgconn.socket
+        try:
+            wish = next(gen)
+            while True:
+                reading = select.POLLIN if wish & _READ else 0
+                poll.register(socket, reading | (select.POLLOUT if wish & _WRITE else 0))
+                events = poll.poll(max(0, ceil((until - monotonic()) * 1000)))
+                if not events:
+                    break
+                happened = events[0][1]
+                wish = gen.send(
+                    (_READ if happened & ~select.POLLOUT else 0)
+                    | (_WRITE if happened & ~select.POLLIN else 0)
+                )
+        except StopIteration as stop:
+            return stop.value
+        self.pgconn.finish()
+        raise ServerSilentError("the server is silent") from TimeoutError()

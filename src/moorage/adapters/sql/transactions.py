@@ -1,0 +1,199 @@
+"""Transactions and streams of rows, as programs see them."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager, contextmanager
+from itertools import count
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from sqlalchemy.util import greenlet_spawn
+
+from moorage.adapters.sql._connecting import forget_unread_rows
+from moorage.errors import InvalidData
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
+
+    from sqlalchemy import Row
+
+    from moorage.adapters.sql._database import Session
+    from moorage.adapters.sql.statements import Statement
+
+_CLOSING: Final = 1.0
+"""Seconds that the server may take to close a stream, before the connection is closed."""
+
+_savepoint_numbers: Final = count(1)
+
+
+class Transaction:
+    """An open transaction, in which statements are performed one after another.
+
+    It ends with the function that was given it.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def query(self, statement: Statement, /, **parameters: Any) -> tuple[Row[Any], ...]:
+        """Return the rows of a statement."""
+        return tuple(self._run(statement, parameters).all())
+
+    def execute(self, statement: Statement, /, **parameters: Any) -> int:
+        """Execute a statement, and return the number of rows that it changed."""
+        changed: int = self._run(statement, parameters).rowcount
+        return changed
+
+    @contextmanager
+    def savepoint(self) -> Generator[None]:
+        """Undo what the block did if it raises, and keep the rest of the transaction."""
+        name = _savepoint_name()
+        self._session.control(f"SAVEPOINT {name}")
+        try:
+            yield
+        except Exception:
+            self._session.control(f"ROLLBACK TO SAVEPOINT {name}")
+            raise
+        self._session.control(f"RELEASE SAVEPOINT {name}")
+
+    def _run(self, statement: Statement, parameters: dict[str, Any]) -> Any:
+        return _run(self._session, statement, parameters)
+
+
+class AsyncTransaction:
+    """The asynchronous `Transaction`."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    async def query(self, statement: Statement, /, **parameters: Any) -> tuple[Row[Any], ...]:
+        """Return the rows of a statement."""
+        result = await self._run(statement, parameters)
+        return tuple(result.all())
+
+    async def execute(self, statement: Statement, /, **parameters: Any) -> int:
+        """Execute a statement, and return the number of rows that it changed."""
+        result = await self._run(statement, parameters)
+        changed: int = result.rowcount
+        return changed
+
+    @asynccontextmanager
+    async def savepoint(self) -> AsyncGenerator[None]:
+        """Undo what the block did if it raises, and keep the rest of the transaction."""
+        name, control = _savepoint_name(), self._session.control
+        await greenlet_spawn(control, f"SAVEPOINT {name}")
+        try:
+            yield
+        except Exception:
+            await greenlet_spawn(control, f"ROLLBACK TO SAVEPOINT {name}")
+            raise
+        await greenlet_spawn(control, f"RELEASE SAVEPOINT {name}")
+
+    async def _run(self, statement: Statement, parameters: dict[str, Any]) -> Any:
+        return await greenlet_spawn(_run, self._session, statement, parameters)
+
+
+def _savepoint_name() -> str:
+    return f"moorage_{next(_savepoint_numbers)}"
+
+
+def _run(session: Session, statement: Statement, parameters: dict[str, Any]) -> Any:
+    if not session.is_open:
+        raise InvalidData(
+            "The transaction has ended.",
+            field="transaction",
+            remedy="Perform its statements inside the function that was given the transaction.",
+        )
+    try:
+        checked = session.database.checked_parameters(statement, parameters)
+        return session.run(statement, checked)
+    except Exception as error:  # noqa: BLE001 - judged, and raised again
+        failure = session.failure(error)
+    # The frames of the driver hold the values.
+    raise failure
+
+
+class _Rows:
+    """The shared part of both streams."""
+
+    def __init__(
+        self, session: Session, result: Any, batch: int, timeout: float, done: Callable[[], None]
+    ) -> None:
+        self._session = session
+        self._result = result
+        self._batch = batch
+        self._timeout = timeout
+        self._done = done
+        self._ended = False
+
+    def _fetch(self) -> list[Any]:
+        """Return the next rows; after the last of them the connection is free."""
+        if self._ended:
+            return []
+        session = self._session
+        session.end_waits_at(monotonic() + self._timeout)
+        try:
+            rows: list[Any] = self._result.fetchmany(self._batch)
+            if not rows:
+                self._finish()
+        except Exception as error:  # noqa: BLE001 - judged, and raised again
+            failure = session.failure(error)
+            self._stop()
+        else:
+            return rows
+        raise failure
+
+    def _finish(self) -> None:
+        self._result.close()
+        self._session.roll_back()
+        self._stop()
+
+    def _stop(self) -> None:
+        """Free the connection, also before the last row."""
+        if self._ended:
+            return
+        self._ended = True
+        session = self._session
+        try:
+            if session.is_open and session.database.system == "mysql":
+                # Its protocol has no way to skip the rest of the rows.
+                forget_unread_rows(session.connection)
+            elif session.is_open:
+                session.end_waits_at(monotonic() + _CLOSING)
+                self._result.close()
+                session.roll_back()
+        except Exception:  # noqa: BLE001 - then the connection is closed, which frees it too
+            session.close(broken=True)
+        else:
+            session.close()
+        finally:
+            self._done()
+
+
+class RowStream(_Rows):
+    """Rows that arrive in batches. Use it in a `with` block, which frees the connection."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop()
+
+    def __iter__(self) -> Iterator[Row[Any]]:
+        while rows := self._fetch():
+            yield from rows
+
+
+class AsyncRowStream(_Rows):
+    """The asynchronous `RowStream`, for an `async with` block."""
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await greenlet_spawn(self._stop)
+
+    async def __aiter__(self) -> AsyncIterator[Row[Any]]:
+        while rows := await greenlet_spawn(self._fetch):
+            for row in rows:
+                yield row

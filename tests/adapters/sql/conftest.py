@@ -1,0 +1,58 @@
+"""Databases for the tests of the SQL connector, each with a schema of its own."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.adapters.sql.database_lab import CREATE, Administrator, Lab, url_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+
+
+@pytest.fixture(params=["sync", "async"])
+def mode(request: pytest.FixtureRequest) -> str:
+    """The mode of a connector."""
+    value: str = request.param
+    return value
+
+
+@pytest.fixture
+def labs(mode: str) -> Generator[Callable[..., Lab]]:
+    """Make connectors to a database that nothing else uses, with the table of the tests."""
+    made: list[Lab] = []
+    schemas: dict[str, Administrator] = {}
+    schema = f"moorage_sql_{os.getpid()}"
+
+    def make(system: str, **settings: Any) -> Lab:
+        if system != "sqlite" and system not in schemas:
+            schemas[system] = Administrator(system)
+            if system == "postgresql":
+                schemas[system].ask(f"DROP SCHEMA IF EXISTS {schema} CASCADE")
+            else:
+                schemas[system].ask(f"DROP DATABASE IF EXISTS {schema}")
+            schemas[system].ask(f"CREATE SCHEMA {schema}")
+        if system == "postgresql":
+            settings["options"] = {
+                "options": f"-c search_path={schema}",
+                **settings.get("options", {}),
+            }
+        elif system == "mariadb":
+            settings.setdefault("url", url_of(system, schema))
+        lab = Lab(system, mode, **settings)
+        made.append(lab)
+        lab.execute(CREATE)
+        return lab
+
+    yield make
+    for lab in made:
+        lab.close()
+    for system, administrator in schemas.items():
+        if system == "postgresql":
+            administrator.ask(f"DROP SCHEMA IF EXISTS {schema} CASCADE")
+        else:
+            administrator.ask(f"DROP DATABASE IF EXISTS {schema}")
+        administrator.close()

@@ -1,0 +1,597 @@
+"""The SQL connector with real databases, synchronous and asynchronous."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from threading import Thread
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from moorage import (
+    AsyncConnectorManager,
+    AuthenticationFailed,
+    BulkheadFull,
+    ConfigurationError,
+    ConnectionFailed,
+    ConnectorError,
+    ConnectorManager,
+    DeadlineExceeded,
+    InvalidData,
+    InvalidRequest,
+    LocalFailure,
+    OperationAttempt,
+    OutcomeUnknown,
+    RetryPolicy,
+    Secret,
+    Service,
+    Tls,
+    VendorRejected,
+)
+from moorage.adapters.concurrency._plain import run_now
+from moorage.adapters.sql.connector import AsyncSqlConnector, SqlConnector
+from moorage.adapters.sql.statements import Query
+from moorage.domain.monitoring.health import HealthState
+from tests.adapters.forked import in_a_child
+from tests.adapters.sql.database_lab import (
+    ENDLESS,
+    FIND,
+    INSERT,
+    LIST,
+    SERVERS,
+    SESSION,
+    SLEEP,
+    SLOW_INSERT,
+    SYSTEMS,
+    UPDATE,
+    Administrator,
+    Lab,
+    url_of,
+)
+from tests.support.servers import free_port
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+each_system = pytest.mark.parametrize("system", SYSTEMS)
+each_server = pytest.mark.parametrize("system", SERVERS)
+EVIL = "x'; DROP TABLE moorage_orders; -- \\ \" ` %s %(id)s :id {0} $1 ?"
+
+
+@each_system
+def test_rows_come_back_as_immutable_values(labs: Callable[..., Lab], system: str) -> None:
+    """A command tells the number of changed rows, and a query returns rows that cannot change."""
+    lab = labs(system)
+    assert 1 == lab.execute(INSERT, id=1, note="bolt")
+    assert 1 == lab.execute(INSERT, id=2, note=None)
+    rows = lab.query(LIST)
+
+    assert ((1, "bolt"), (2, None)) == rows
+    assert ("id", "note") == rows[0]._fields
+    assert (("bolt",), (None,)) == lab.query(FIND, ids=(1, 2))
+    assert () == lab.query(FIND, ids=[])
+
+
+@each_system
+def test_values_are_never_part_of_the_text(labs: Callable[..., Lab], system: str) -> None:
+    """A value that looks like SQL is stored as it is, whatever it contains."""
+    lab = labs(system)
+    lab.execute(INSERT, id=1, note=EVIL)
+
+    assert ((EVIL,),) == lab.query(FIND, ids=[1])
+
+
+@each_system
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"id": 1},
+        {"id": 1, "note": "a", "note = 'x' --": "b"},
+        {"id": 1, "note": {"a": 1}},
+        {"id": 1, "note": ["a", {"b": 1}]},
+        {"id": 1, "note": object()},
+        {"id": 1, "note": type("Text", (str,), {})("a")},
+    ],
+)
+def test_parameters_are_checked(
+    labs: Callable[..., Lab], system: str, parameters: dict[str, Any]
+) -> None:
+    """Missing and unknown names, and values that are not plain, are refused before sending."""
+    lab = labs(system)
+    with pytest.raises(InvalidData) as excinfo:
+        lab.connector.execute(INSERT, **parameters)
+
+    assert "'x'" not in str(excinfo.value)
+
+
+def test_arrays_are_parameters(labs: Callable[..., Lab]) -> None:
+    """A list is an array of PostgreSQL, and its values stay values."""
+    lab = labs("postgresql")
+    query = Query("SELECT unnest(CAST(:notes AS text[]))", name="unnest")
+
+    assert (("a",), (EVIL,)) == lab.query(query, notes=["a", EVIL])
+
+
+@each_system
+def test_batch_is_one_transaction(labs: Callable[..., Lab], system: str) -> None:
+    """If a statement of a batch fails, none of them has an effect."""
+    lab = labs(system)
+    first, second = {"id": 1, "note": "a"}, {"id": 2, "note": "b"}
+    with pytest.raises(VendorRejected):
+        lab.perform(lab.connector.batch((INSERT, first), (INSERT, first), name="orders.import"))
+    assert () == lab.query(LIST)
+    results = lab.perform(
+        lab.connector.batch((INSERT, first), (INSERT, second), (LIST, {}), name="orders.import")
+    )
+
+    assert (1, 1, ((1, "a"), (2, "b"))) == results
+
+
+@each_system
+def test_savepoint_undoes_its_block_alone(labs: Callable[..., Lab], system: str) -> None:
+    """A failure inside a savepoint leaves the rest of the transaction."""
+    lab = labs(system)
+
+    async def work(transaction: Any) -> Any:
+        await transaction.execute(INSERT, id=1, note="kept")
+        with pytest.raises(VendorRejected):  # noqa: PT012 - what is undone
+            async with transaction.savepoint():
+                await transaction.execute(INSERT, id=2, note="undone")
+                await transaction.execute(INSERT, id=1, note="duplicate")
+        async with transaction.savepoint():
+            await transaction.execute(INSERT, id=3, note="kept")
+        return await transaction.query(LIST)
+
+    assert ((1, "kept"), (3, "kept")) == lab.transaction(work) == lab.query(LIST)
+
+
+@each_system
+def test_exception_of_the_function_undoes_the_transaction(
+    labs: Callable[..., Lab], system: str
+) -> None:
+    """An exception of the caller's function is raised unchanged, and nothing remains."""
+    lab = labs(system)
+    failure = KeyError("a defect")
+    ended: list[Any] = []
+
+    async def work(transaction: Any) -> None:
+        ended.append(transaction)
+        await transaction.execute(INSERT, id=1, note="a")
+        raise failure
+
+    with pytest.raises(KeyError) as excinfo:
+        lab.transaction(work)
+
+    assert failure is excinfo.value
+    assert () == lab.query(LIST)
+    assert 1 == lab.connector.statistics().created
+    with pytest.raises(InvalidData, match="has ended"):
+        lab.finish(ended[0].query(LIST)) if lab.loop else run_now(ended[0].query(LIST))
+
+
+def test_conflict_repeats_the_whole_transaction(labs: Callable[..., Lab]) -> None:
+    """A transaction that the database undoes because of another one is performed again."""
+    lab = labs("postgresql")
+    administrator = Administrator("postgresql")
+    schema = lab.query(Query("SELECT current_schema() AS name", name="schema"))[0].name
+    lab.execute(INSERT, id=1, note="a")
+    notes: list[Any] = []
+
+    async def work(transaction: Any) -> None:
+        notes.append((await transaction.query(LIST))[0].note)
+        if len(notes) == 1:
+            administrator.ask(f"UPDATE {schema}.moorage_orders SET note = 'b'")
+        await transaction.execute(UPDATE, id=1, note="c")
+
+    lab.transaction(work, isolation="repeatable read")
+    administrator.close()
+
+    assert ["a", "b"] == notes
+    assert "c" == lab.query(LIST)[0].note
+
+
+def test_unknown_isolation_level_is_refused(labs: Callable[..., Lab]) -> None:
+    """The isolation level is one of four names, and no text of its own."""
+    lab = labs("postgresql")
+
+    async def work(transaction: Any) -> None:
+        await transaction.query(LIST)
+
+    with pytest.raises(InvalidData, match="isolation level"):
+        lab.transaction(work, isolation="serializable; DROP TABLE moorage_orders")
+
+
+@each_system
+def test_stream_holds_few_rows(labs: Callable[..., Lab], system: str) -> None:
+    """The first rows of an endless query arrive, and leaving the stream frees the connection."""
+    lab = labs(system, connections=1)
+    for _ in range(3):
+        rows = lab.first_rows(lab.connector.stream(ENDLESS[system], low=1, batch=100), 250)
+        assert list(range(1, 251)) == [row[0] for row in rows]
+
+    assert () == lab.query(LIST)
+    assert 0 == lab.connector.statistics().active
+
+
+@each_system
+def test_stream_ends_with_its_rows(labs: Callable[..., Lab], system: str) -> None:
+    """A stream that is read to its end keeps the connection for others."""
+    lab = labs(system, connections=1)
+    lab.perform(
+        lab.connector.batch(*((INSERT, {"id": n, "note": "a"}) for n in range(25)), name="import")
+    )
+    created = lab.connector.statistics().created
+    rows = lab.first_rows(lab.connector.stream(LIST, batch=10), 100)
+
+    assert list(range(25)) == [row.id for row in rows]
+    assert created == lab.connector.statistics().created
+
+
+@each_system
+def test_change_cannot_be_streamed(labs: Callable[..., Lab], system: str) -> None:
+    """A command is no stream, and a batch has at least one row."""
+    lab = labs(system)
+    with pytest.raises(InvalidData, match="no query"):
+        lab.connector.stream(INSERT, id=1, note="a")
+    with pytest.raises(InvalidData, match="at least one row"):
+        lab.connector.stream(LIST, batch=0)
+
+
+@each_server
+def test_server_ends_a_slow_statement(labs: Callable[..., Lab], system: str) -> None:
+    """The server ends a statement before the call does, so nothing happened, and the link lives."""
+    lab = labs(system, connections=1)
+    session = lab.session()
+    with pytest.raises((DeadlineExceeded, ConnectionFailed)) as excinfo:
+        lab.perform(lab.connector.execute(SLOW_INSERT[system], id=1, seconds=60), timeout=0.4)
+
+    assert not excinfo.value.may_have_been_processed  # type: ignore[attr-defined]  # both have it
+    assert session == lab.session()
+    assert () == lab.query(LIST)
+
+
+def test_sqlite_ends_a_slow_statement(labs: Callable[..., Lab]) -> None:
+    """An endless statement of SQLite is interrupted at the end of its time."""
+    lab = labs("sqlite")
+    count = Query(
+        "WITH RECURSIVE series(n) AS (VALUES (:low) UNION ALL SELECT n + 1 FROM series)"
+        " SELECT count(*) FROM series",
+        name="count",
+    )
+    with pytest.raises((DeadlineExceeded, ConnectionFailed)) as excinfo:
+        lab.perform(lab.connector.query(count, low=1), timeout=0.3)
+
+    assert not excinfo.value.may_have_been_processed  # type: ignore[attr-defined]  # both have it
+    assert () == lab.query(LIST)
+
+
+def killing(system: str, session: int) -> Thread:
+    """End the session in the middle of its next statement."""
+    administrator = Administrator(system)
+
+    def kill() -> None:
+        administrator.kill_when_busy(session)
+        administrator.close()
+
+    thread = Thread(target=kill, daemon=True)
+    thread.start()
+    return thread
+
+
+@each_server
+def test_read_is_repeated_after_its_session_was_killed(
+    labs: Callable[..., Lab], system: str
+) -> None:
+    """A query whose session is killed in the middle is performed again with another one."""
+    lab = labs(system, connections=1)
+    session = lab.session()
+    killer = killing(system, session)
+    lab.perform(lab.connector.query(SLEEP[system], seconds=1))
+    killer.join()
+
+    assert session != lab.session()
+
+
+@each_server
+def test_write_is_not_repeated_after_its_session_was_killed(
+    labs: Callable[..., Lab], system: str
+) -> None:
+    """The outcome of a command whose session is killed is open, so it is not repeated."""
+    lab = labs(system, connections=1)
+    killer = killing(system, lab.session())
+    with pytest.raises(ConnectionFailed) as excinfo:
+        lab.perform(lab.connector.execute(SLOW_INSERT[system], id=1, seconds=60))
+    killer.join()
+
+    assert (1, True) == (excinfo.value.attempts, excinfo.value.may_have_been_processed)
+    assert () == lab.query(LIST)
+
+
+@each_server
+def test_keyed_write_is_unknown_after_its_session_was_killed(
+    labs: Callable[..., Lab], system: str
+) -> None:
+    """A command with an idempotency key whose answer is lost has an unknown outcome."""
+    lab = labs(system, connections=1)
+    killer = killing(system, lab.session())
+    slow = lab.connector.execute(SLOW_INSERT[system], id=1, seconds=60)
+    with pytest.raises(OutcomeUnknown):
+        lab.perform(slow, idempotency_key="order-1")
+    killer.join()
+    with pytest.raises(OutcomeUnknown):
+        lab.perform(slow, idempotency_key="order-1")
+
+
+@each_server
+def test_killed_transaction_is_repeated_before_its_commit(
+    labs: Callable[..., Lab], system: str
+) -> None:
+    """A transaction whose session is killed before COMMIT certainly did nothing; it is repeated."""
+    lab = labs(system, connections=1)
+    killers = [killing(system, lab.session())]
+    attempts: list[int] = []
+
+    async def work(transaction: Any) -> None:
+        attempts.append(len(attempts))
+        await transaction.execute(INSERT, id=1, note="a")
+        if len(attempts) == 1:
+            await transaction.query(SLEEP[system], seconds=60)
+
+    lab.transaction(work)
+    killers[0].join()
+
+    assert [0, 1] == attempts
+    assert ((1, "a"),) == lab.query(LIST)
+
+
+@each_server
+def test_key_gives_one_row(labs: Callable[..., Lab], system: str) -> None:
+    """A repeated idempotency key inserts once."""
+    lab = labs(system)
+    insert = lab.connector.execute(INSERT, id=1, note="a")
+
+    assert [1, 1] == [lab.perform(insert, idempotency_key="order-1") for _ in range(2)]
+
+
+@each_server
+def test_broken_idle_connection_is_replaced(labs: Callable[..., Lab], system: str) -> None:
+    """With `check_idle`, a write succeeds although its idle connection was closed meanwhile."""
+    lab = labs(system, connections=1, check_idle=True)
+    administrator, session = Administrator(system), lab.session()
+    ending = "SELECT pg_terminate_backend({})" if system == "postgresql" else "KILL {}"
+    administrator.ask(ending.format(session))
+    administrator.close()
+
+    assert 1 == lab.execute(INSERT, id=1, note="a")
+
+
+@each_server
+def test_exhausted_pool_names_the_holders(labs: Callable[..., Lab], system: str) -> None:
+    """A call that finds no free connection in its time learns who has them."""
+    lab = labs(system, connections=1)
+    refusals: list[BulkheadFull] = []
+
+    async def work(transaction: Any) -> None:
+        operation = lab.connector.query(LIST)
+        once = AsyncConnectorManager if lab.loop else ConnectorManager
+        manager: Any = once([Service("sql", retry=RetryPolicy.none())])
+        with pytest.raises(BulkheadFull) as excinfo:  # noqa: PT012 - awaited in one mode
+            result = manager.perform("sql", operation, timeout=0.2)
+            if lab.loop is not None:
+                await result
+        refusals.append(excinfo.value)
+        assert (1, 0) == (
+            lab.connector.statistics().active,
+            lab.connector.statistics().waiting,
+        )
+
+    lab.transaction(work)
+
+    assert "in use: work" in refusals[0].message
+    assert 0 == lab.connector.statistics().active
+
+
+@pytest.mark.untraced
+@each_server
+def test_ten_thousand_operations_reuse_their_connections(
+    labs: Callable[..., Lab], system: str
+) -> None:
+    """The pool opens no more connections than it may, and keeps none in use."""
+    lab = labs(system, connections=2)
+    one = lab.connector.query(Query("SELECT 1", name="one"))
+    attempt = OperationAttempt(1, 30.0)
+    for _ in range(10_000):
+        lab.finish(one.perform(attempt))
+    statistics = lab.connector.statistics()
+
+    assert (1, 0, 1) == (statistics.created, statistics.active, statistics.idle)
+    assert statistics.reuse > 0.99
+
+
+@each_server
+def test_cancelled_operation_leaves_nothing_behind(system: str) -> None:
+    """After a cancelled call its session is idle or gone, and the connector goes on."""
+    administrator = Administrator(system)
+    lab = Lab(system, "async", connections=1)
+    session = lab.session()
+
+    async def cancel() -> None:
+        task = asyncio.ensure_future(
+            lab.manager.perform("sql", lab.connector.query(SLEEP[system], seconds=60))
+        )
+        while not await asyncio.to_thread(administrator.is_busy, session):
+            pass
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    lab.finish(cancel())
+    assert 0 == lab.connector.statistics().active
+    assert ((1,),) == lab.query(Query("SELECT 1", name="one"))
+    lab.close()
+    administrator.close()
+
+
+@each_server
+def test_unknown_database_is_refused(mode: str, system: str) -> None:
+    """A database that does not exist is a refusal, and is not tried again."""
+    lab = Lab(system, mode, url=url_of(system, "moorage_missing"))
+    with pytest.raises(VendorRejected, match="no such database") as excinfo:
+        lab.query(LIST)
+    lab.close()
+
+    assert 1 == excinfo.value.attempts
+
+
+@each_server
+def test_unknown_host_is_named_as_the_cause(mode: str, system: str) -> None:
+    """An unknown host is told apart from a silent one, and no password is shown."""
+    url = f"{system}://user:hunter2@database.invalid/test"
+    lab = Lab(system, mode, url=url)
+    with pytest.raises(ConnectionFailed, match="host") as excinfo:
+        lab.query(LIST)
+    health = lab.finish(lab.connector.health(5.0))
+    lab.close()
+
+    assert not excinfo.value.may_have_been_processed
+    assert (HealthState.UNAVAILABLE, True) == (health.state, "host" in (health.text or ""))
+    for value in (excinfo.value, lab.connector, health, vars(lab.connector)):
+        assert "hunter2" not in repr(value)
+
+
+def test_wrong_password_is_refused(mode: str) -> None:
+    """A wrong password is refused once, and is not shown."""
+    administrator = Administrator("mariadb")
+    user = f"moorage_{os.getpid()}"
+    administrator.ask(f"CREATE OR REPLACE USER {user} IDENTIFIED BY 'right'")
+    host = url_of("mariadb").rpartition("@")[2]
+    lab = Lab("mariadb", mode, url=f"mariadb://{user}@{host}", password=Secret("hunter2"))
+    try:
+        with pytest.raises(AuthenticationFailed) as excinfo:
+            lab.query(LIST)
+    finally:
+        administrator.ask(f"DROP USER {user}")
+        administrator.close()
+        lab.close()
+
+    assert 1 == excinfo.value.attempts
+    assert "hunter2" not in f"{excinfo.value!r} {vars(excinfo.value)}"
+
+
+@each_server
+def test_tls_that_the_server_does_not_offer_is_refused(mode: str, system: str) -> None:
+    """Where TLS is demanded, nothing is sent without it."""
+    lab = Lab(system, mode, tls=Tls(authorities="/etc/ssl/certs/ca-certificates.crt"))
+    with pytest.raises(ConnectionFailed, match="TLS") as excinfo:
+        lab.query(LIST)
+    lab.close()
+
+    assert not excinfo.value.may_have_been_processed
+
+
+@each_server
+def test_silent_host_costs_no_more_than_the_call(mode: str, system: str) -> None:
+    """A host that accepts the connection and says nothing is given up at the end of the call."""
+    port = free_port()
+    with socket.create_server(("127.0.0.1", port)):
+        lab = Lab(system, mode, url=f"{system}://user:hunter2@127.0.0.1:{port}/test")
+        with pytest.raises((DeadlineExceeded, ConnectionFailed)):
+            lab.perform(lab.connector.query(LIST), timeout=0.3)
+        lab.close()
+
+
+@each_server
+def test_statement_that_does_not_fit_is_refused(labs: Callable[..., Lab], system: str) -> None:
+    """A missing table and a value that does not fit are refused, and not repeated."""
+    lab = labs(system)
+    missing = Query("SELECT id FROM moorage_missing", name="missing")
+    with pytest.raises(InvalidRequest) as excinfo:
+        lab.query(missing)
+    with pytest.raises((InvalidRequest, VendorRejected)):
+        lab.execute(INSERT, id=2**70, note="a")
+
+    assert 1 == excinfo.value.attempts
+
+
+def test_forked_child_opens_connections_of_its_own() -> None:
+    """A child process leaves the connections of its parent alone, and opens its own."""
+    lab = Lab("postgresql", "sync", connections=1)
+    session = lab.session()
+    childs_session = in_a_child(lab.session)
+
+    assert session != childs_session
+    assert session == lab.session()
+    lab.close()
+
+
+@each_system
+def test_closed_connector_refuses(labs: Callable[..., Lab], system: str) -> None:
+    """No operation begins after the connector was closed, and closing again is harmless."""
+    lab = labs(system)
+    lab.finish(lab.connector.close())
+    with pytest.raises(LocalFailure, match="closed"):
+        lab.query(LIST)
+
+
+@each_system
+def test_health_and_versions(labs: Callable[..., Lab], system: str) -> None:
+    """A connector tells whether its database answers, and the versions of both."""
+    lab = labs(system, name="erp")
+    lab.finish(lab.connector.open(5.0))
+    health = lab.finish(lab.connector.health(5.0))
+    versions = lab.connector.versions
+
+    assert ("erp", True) == (health.connector, health.is_healthy)
+    assert "SQLAlchemy" in (versions.library or "")
+    assert system in (versions.server or "")
+
+
+@each_system
+def test_statements_can_be_performed_by_name(labs: Callable[..., Lab], system: str) -> None:
+    """Declared statements are operations by name, with arguments and results of plain JSON."""
+    lab = labs(system, statements=[INSERT, LIST])
+    insert, rows = lab.connector.operations["insert"], lab.connector.operations["list"]
+    assert 1 == insert.render(lab.perform(insert.build({"id": 1, "note": "a"})))
+
+    assert {"id", "note"} == insert.required
+    assert [{"id": 1, "note": "a"}] == rows.render(lab.perform(rows.build({})))
+    with pytest.raises(InvalidData):
+        insert.build({"id": 1})
+
+
+def test_file_of_sqlite_would_block_an_event_loop() -> None:
+    """The asynchronous connector takes no file of SQLite, because its library would block."""
+    with pytest.raises(ConfigurationError, match="block"):
+        AsyncSqlConnector("sqlite:///orders.db")
+
+
+@pytest.mark.parametrize("url", ["", "oracle://user:hunter2@host/db", "hunter2"])
+def test_wrong_url_is_refused_without_its_text(url: str) -> None:
+    """A URL that names no database is refused, and not shown."""
+    with pytest.raises((ConfigurationError, InvalidData)) as excinfo:
+        SqlConnector(url)
+
+    assert "hunter2" not in str(excinfo.value)
+
+
+def test_other_event_loop_is_refused() -> None:
+    """An asynchronous connector belongs to one event loop."""
+    lab = Lab("sqlite", "async")
+    lab.query(Query("SELECT 1", name="one"))
+    with pytest.raises(ConnectorError, match="another event loop"):
+        asyncio.run(lab.connector.attempt("one", 1.0, lambda session: None))
+    lab.close()
+
+
+def test_double_quotes_are_refused_for_mysql(labs: Callable[..., Lab]) -> None:
+    """A name in double quotes is refused for MySQL, which may take it for a value."""
+    lab = labs("mariadb")
+    with pytest.raises(InvalidData, match="double quotes"):
+        lab.connector.query(Query('SELECT "id" FROM moorage_orders', name="quoted"))
+
+
+def test_session_of_each_system_is_known() -> None:
+    """The tests know how to ask each server for its session."""
+    assert set(SERVERS) == set(SESSION)
