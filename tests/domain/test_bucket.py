@@ -497,7 +497,8 @@ def test_expired_bucket_decides_like_a_stored_one(
 ) -> None:
     """After its time to live, a fresh bucket decides exactly like the stored one.
 
-    Once callers have given up, the stored one may keep a token back that the fresh one would give.
+    Once callers have given up, either may keep a token back that the other one would give: their
+    runs are cut at other levels, and `highest` promises less than there is.
     """
     state = Walk((configured,))
     run(state, walk)
@@ -517,7 +518,6 @@ def test_expired_bucket_decides_like_a_stored_one(
             one, fresh_answer = stored_world.execute(question), fresh_world.execute(question)
             if one[:2] != fresh_answer[:2]:
                 assert gave_back
-                assert one[:2] > fresh_answer[:2]
                 return
             tickets += [(one[3], fresh_answer[3])] if one[3] else []
         elif name == "pause":
