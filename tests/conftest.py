@@ -1,16 +1,19 @@
 """Hypothesis profiles and the pytest plugin that all tests use."""
 
 import atexit
+import functools
 import gc
 import importlib.util
+import itertools
 import os
 import shutil
 import signal
 import sys
 import tempfile
 import threading
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
@@ -109,16 +112,55 @@ def pytest_xdist_auto_num_workers() -> int:
     return (os.cpu_count() or 1) + 1
 
 
+# Coverage sees each fifth example of a property; the others only repeat its lines.
+TRACED_SHARE = 5
+
+
+def _set_tracers(trace: Any, thread_trace: Any) -> None:
+    """Set what traces this thread, and the threads that it starts."""
+    threading.settrace(thread_trace)
+    sys.settrace(trace)
+
+
+def _traced_now_and_then(
+    run_example: Callable[..., object], tracers: tuple[Any, Any]
+) -> Callable[..., object]:
+    """Return the function of a property so that it runs each fifth example under the tracers."""
+    examples = itertools.count()
+
+    @functools.wraps(run_example)
+    def run(*arguments: object, **options: object) -> object:
+        if next(examples) % TRACED_SHARE:
+            return run_example(*arguments, **options)
+        _set_tracers(*tracers)
+        try:
+            return run_example(*arguments, **options)
+        finally:
+            _set_tracers(None, None)
+
+    return run
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
-    """Run a test marked `untraced` without coverage, which would make it three times as slow."""
-    if item.get_closest_marker("untraced") is None:
+    """Run what repeats covered code without coverage, which would make it three times as slow.
+
+    That is a test marked `untraced`, and four examples of five of a property.
+    """
+    tracers = sys.gettrace(), threading.gettrace()
+    handle: Any = getattr(getattr(item, "obj", None), "hypothesis", None)
+    untraced = item.get_closest_marker("untraced") is not None
+    if tracers[0] is None or (handle is None and not untraced):
         return (yield)
-    trace, threads = sys.gettrace(), threading.gettrace()
-    sys.settrace(None)
-    threading.settrace(None)
+    _set_tracers(None, None)
+    if untraced:
+        handle = None
+    if handle is not None:
+        run_example = handle.inner_test
+        handle.inner_test = _traced_now_and_then(run_example, tracers)
     try:
         return (yield)
     finally:
-        threading.settrace(threads)
-        sys.settrace(trace)
+        if handle is not None:
+            handle.inner_test = run_example
+        _set_tracers(*tracers)
