@@ -51,7 +51,7 @@ os.environ["SSL_CERT_FILE"] = str(Path(__file__).parent / "support" / "authority
 
 
 def _memory_folder() -> Path | None:
-    """A folder in memory for temporary files; None where memory is scarce or runs no programs.
+    """Return a folder in memory for temporary files; None if memory is scarce.
 
     A commit of SQLite waits for its disk, and tests make tens of thousands of commits.
     """
@@ -108,7 +108,7 @@ def pytest_collection_finish() -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """One worker more than there are cores: tests often wait."""
+    """Start one worker more than there are cores, because tests often wait."""
     return (os.cpu_count() or 1) + 1
 
 

@@ -59,7 +59,7 @@ class Flows:
         return first + second
 
     async def fail(self, error: BaseException) -> None:
-        """Fail."""
+        """Fail, because the directory is unavailable."""
         raise error
 
     async def suspend(self) -> None:

@@ -37,7 +37,7 @@ GET = Request.get("/rates")
 
 @pytest.fixture
 def vendor() -> Iterator[VendorServer]:
-    """The HTTP server of a vendor."""
+    """Start a vendor's HTTP server."""
     with VendorServer() as server:
         yield server
 

@@ -27,7 +27,7 @@ UNSUPPORTED: Final = {
 
 @cache
 def system_context() -> ssl.SSLContext:
-    """Return the context with the system's authorities; loading them may exceed short timeouts."""
+    """Return a TLS context with the system's authorities, loaded before short timeouts begin."""
     return ssl.create_default_context()
 
 
@@ -42,7 +42,7 @@ class _Trusting(HTTPAdapter):
         super().init_poolmanager(*args, ssl_context=self._context, **kwargs)
 
     def cert_verify(self, conn: object, url: object, verify: object, cert: object) -> None:
-        """Leave the context as it is."""
+        """Leave the TLS context unchanged."""
 
 
 def session(context: ssl.SSLContext | None = None) -> requests.Session:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="module", params=KINDS)
 def lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
-    """A database of each kind."""
+    """Yield a test database of each kind."""
     with labs(request.param) as value:
         yield value
 

@@ -64,23 +64,23 @@ class EntryLab:
                 connection.exec_driver_sql(f"DROP TABLE IF EXISTS {self.prefix}{table}")
 
     def another(self, **options: Any) -> Any:
-        """The outbox of the database once more, with the entries that are there."""
+        """Open the outbox again, with the entries that it already has."""
         return open_outbox(self.url, prefix=self.prefix, **options)
 
     async def later_inbox(self) -> Any:
-        """The asynchronous variant of `inbox`."""
+        """Open the asynchronous inbox on the same tables."""
         store = aopen_inbox(self.url, prefix=self.prefix)
         await store.remove(EntryQuery())
         return store
 
     async def later_outbox(self) -> Any:
-        """The asynchronous variant of `outbox`."""
+        """Open the asynchronous outbox on the same tables."""
         store = aopen_outbox(self.url, prefix=self.prefix)
         await store.remove(EntryQuery())
         return store
 
     def driver(self) -> Any:
-        """A connection of the driver's, as a host without a framework has it."""
+        """Open a connection with the database driver, as a program without a framework does."""
         new_connection = self.engine.raw_connection()
         connection = new_connection.driver_connection
         new_connection.detach()

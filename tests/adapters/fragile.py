@@ -8,13 +8,13 @@ class Interruption(BaseException):
 
 
 class Fragile:
-    """A lock for one thread that is interrupted after so many releases; None means never."""
+    """A lock for one thread that raises a signal after a number of releases."""
 
     def __init__(self) -> None:
         self.releases: int | None = None
 
     def __enter__(self) -> None:
-        """Be free."""
+        """Do nothing, because the lock is always free."""
 
     def __exit__(self, *_: object) -> None:
         if self.releases is not None:

@@ -21,7 +21,7 @@ PATIENT = Timeouts(total=600.0)
 
 
 def peak() -> int:
-    """Return the maximum of resident memory so far, in bytes.
+    """Return the largest amount of memory that the process has used so far, in bytes.
 
     It is read here because what `getrusage` tells begins with the parent's.
     """
@@ -30,7 +30,7 @@ def peak() -> int:
 
 
 def pieces(size: int) -> Iterator[bytes]:
-    """Yield this number of bytes."""
+    """Yield this number of bytes in pieces."""
     for _ in range(size // len(PIECE)):
         yield PIECE
 

@@ -33,7 +33,7 @@ class Alarm:
         signal.signal(signal.SIGALRM, self.strike)
 
     def strike(self, *_: object) -> None:
-        """Handle the signal."""
+        """Handle the signal by interrupting the code that set the alarm."""
         if self.armed:
             self.armed = False
             self.struck += 1
@@ -42,7 +42,7 @@ class Alarm:
 
 @contextmanager
 def crowd(locks: ThreadLocks) -> Generator[None]:
-    """Three threads that come and go."""
+    """Run three threads that take and release the lock."""
     stop = threading.Event()
 
     def come_and_go() -> None:

@@ -26,14 +26,14 @@ if TYPE_CHECKING:
 
 
 def ends(open_: Callable[..., Any]) -> None:
-    """Write entries and come to an end long before a thread would write them."""
+    """Write entries and end the process long before a thread would store them."""
     log = open_(every=3_600.0)
     for number in range(3):
         log.write(entry(number))
 
 
 def forks(open_: Callable[..., Any]) -> None:
-    """Leave an entry in the queue, and fork a child that has its own entry."""
+    """Queue an entry, and fork a child that queues an entry of its own."""
     log = open_(every=3_600.0)
     log.write(entry(0))
     child = os.fork()

@@ -23,7 +23,7 @@ EITHER = pytest.mark.parametrize("awaited", [False, True], ids=["plain", "awaite
 
 
 class Face:
-    """A lab and its providers in one mode. Closing it closes them."""
+    """A fake secret manager with its providers in one mode; closing it closes the providers."""
 
     def __init__(self, lab: Lab, *, awaited: bool) -> None:
         self.lab, self.awaited = lab, awaited
@@ -41,7 +41,7 @@ class Face:
         self.lab.__exit__()
 
     def provider(self, manager: Any = None, **options: Any) -> Any:
-        """A provider."""
+        """Return a provider that reads from the fake secret manager."""
         kind: Any = AsyncManagedCredentialProvider if self.awaited else ManagedCredentialProvider
         options = {"clock": self.clock, "timeout": PATIENCE, **options}
         made = kind(manager or self.lab.manager(), **options)

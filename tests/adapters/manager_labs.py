@@ -65,7 +65,7 @@ class Lab:
 
     @property
     def url(self) -> str:
-        """The URL of the server."""
+        """The URL of the fake secret manager."""
         return self.server.url
 
     def manager(self, **options: Any) -> Any:
@@ -73,7 +73,7 @@ class Lab:
         raise NotImplementedError
 
     def handle(self, request: Received) -> Behaviour:
-        """Answer a request."""
+        """Answer a request as the real service would."""
         raise NotImplementedError
 
     def put(self, name: str, content: str) -> None:
@@ -88,7 +88,7 @@ class Lab:
         return token
 
     def revoke(self) -> None:
-        """Invalidate every token."""
+        """Make every token invalid."""
         self.tokens.clear()
 
     def refuse(self, what: str, behaviour: Behaviour) -> Behaviour:
@@ -103,7 +103,7 @@ class Lab:
 
 
 def said(value: object, status: int = 200, **headers: str) -> Behaviour:
-    """An answer in JSON."""
+    """Return an answer in JSON."""
     return Behaviour.of_json(value, status=status, headers=headers)
 
 
@@ -131,7 +131,7 @@ class VaultLab(Lab):
         self.secrets[name] = json.loads(content) if content.startswith("{") else {"secret": content}
 
     def issue(self, token: str | None = None) -> str:
-        """A token of the lab's lifetime."""
+        """Return a new token with the configured lifetime."""
         token = token or self.token()
         self.tokens.add(token)
         self.began[token] = self.now()
@@ -278,7 +278,7 @@ class AwsLab(Lab):
         return said({"Name": name, "SecretString": secret})
 
     def _unsigned(self, request: Received) -> str | None:
-        """The fault of a request's signature, by AWS's documentation; None if it is valid."""
+        """Return the fault of a request's signature, by AWS's documentation; None if valid."""
         scheme, _, signature_parts = request.headers.get("authorization", "").partition(" ")
         if scheme != "AWS4-HMAC-SHA256":
             return "MissingAuthenticationTokenException"
@@ -342,7 +342,7 @@ class AwsLab(Lab):
 
 
 class GcpLab(Lab):
-    """Google's Secret Manager, its token service, and a machine's metadata."""
+    """A fake of Google's Secret Manager, its token service, and a machine's metadata."""
 
     kind = "gcp"
     project = "our-project"
@@ -443,7 +443,7 @@ class GcpLab(Lab):
 
 
 class AzureLab(Lab):
-    """Azure Key Vault, its token service, and a machine's metadata."""
+    """A fake of Azure Key Vault, its token service, and a machine's metadata."""
 
     kind = "azure"
 
@@ -524,7 +524,7 @@ LABS: dict[str, type[Lab]] = {lab.kind: lab for lab in (VaultLab, AwsLab, GcpLab
 
 
 def checksum(data: bytes) -> int:
-    """CRC-32C, bit by bit in the order of its polynomial, as the standard writes it."""
+    """Compute CRC-32C bit by bit, as the standard describes it."""
     register = 0xFFFFFFFF
     for byte in data:
         register ^= int(f"{byte:08b}"[::-1], 2) << 24

@@ -1,4 +1,4 @@
-"""Interrupts commands at random moments, and counts those that are half done.
+"""Interrupts commands at random moments, and counts commands that took effect only partly.
 
 Run as a program, told what to interrupt with: a signal that strikes inside a tool that traces us
 (such as one that measures coverage) would break that tool.
@@ -24,7 +24,7 @@ _LONG: Final = 10**12
 
 
 class Number:
-    """Writes its number to all of its keys; returns the earlier values."""
+    """A command that writes its number to all of its keys."""
 
     once = False
     durable = False
@@ -34,15 +34,15 @@ class Number:
         self._number = number
 
     def apply(self, states: States, now: int) -> tuple[States, States]:
-        """Write."""
+        """Return the states with the number written to each."""
         return tuple((now, _LONG, self._number) for _ in states), states
 
 
 class Look(Number):
-    """A command that writes nothing."""
+    """A command that reads states and writes nothing."""
 
     def apply(self, states: States, now: int) -> tuple[States, States]:
-        """Change nothing."""
+        """Return the states unchanged."""
         return states, states
 
 
@@ -62,7 +62,7 @@ class Storm:
         self.store.post(Number(-1, "posted", f"posted {self.posted}"))
 
     def work(self) -> None:
-        """Write new states and old ones, one to four at once."""
+        """Write to new states and to existing ones, one to four at once."""
         number = self.round = self.round + 1
         keys = [f"{number // 4} {place}" for place in range(4)]
         for size in (1, 2, 3, 4):
@@ -72,7 +72,7 @@ class Storm:
         self.store.execute(Number(number, "three a", "three b", "three c"))
 
     def check(self) -> None:
-        """Look for commands that wrote only some of their keys."""
+        """Count commands that wrote only some of their keys."""
         for keys in (("two a", "two b"), ("three a", "three b", "three c")):
             states = self.store.execute(Look(0, *keys))
             self.torn += len({state and state[2] for state in states}) > 1
@@ -175,7 +175,7 @@ def threads(storm: Storm) -> None:
 
 
 def main(kind: str) -> None:
-    """Print the numbers of interruptions and torn commands, and the store's own count."""
+    """Print the number of interruptions, the number of torn commands, and the store's count."""
     storm = Storm()
     sys.setswitchinterval(1e-5)
     {item.__name__: item for item in (signals, handlers, finalisers, threads)}[kind](storm)

@@ -21,7 +21,7 @@ NOON = datetime(2030, 1, 1, 12, tzinfo=UTC)
 
 
 def finished_call(at: datetime = NOON, **changes: Any) -> CallFinished:
-    """The end of a call."""
+    """Return the event of a finished call."""
     fields: dict[str, Any] = {
         "at": at,
         "service": "stripe",
@@ -35,7 +35,7 @@ def finished_call(at: datetime = NOON, **changes: Any) -> CallFinished:
 
 
 def ends(open_: Callable[..., Any]) -> None:
-    """Count calls and come to an end long before a thread would store them."""
+    """Count calls and end the process long before a thread would store the metrics."""
     metrics = open_(every=3_600.0)
     for _ in range(3):
         metrics(finished_call())
@@ -54,7 +54,7 @@ def forks(open_: Callable[..., Any]) -> None:
 
 
 def waits(open_: Callable[..., Any]) -> None:
-    """Store one call, keep others in memory, and wait to be killed."""
+    """Store the metrics of one call, keep those of others in memory, and wait to be killed."""
     metrics = open_(every=3_600.0)
     metrics(finished_call())
     metrics.flush()

@@ -25,7 +25,7 @@ ANSWERS = (Response(503), Response(200, body=b"four"))
 def manager_of(
     observer: Any, *answers: Response, credentials: Credentials | None = None, **settings: Any
 ) -> tuple[Any, FakeVendor]:
-    """A manager of the service `erp`, and its vendor."""
+    """Return a manager of the service `erp`, and the service's fake vendor."""
     settings.setdefault("retry", RetryPolicy(max_attempts=2, base_delay=0.0))
     vendor = FakeVendor()
     vendor.queue(*answers)

@@ -1,4 +1,4 @@
-"""A store of either mode as a test that does one thing after another uses it."""
+"""A store of either mode behind the same synchronous interface."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Face:
         self.store.post(command)
 
     def node_of(self, command: Command[Any]) -> str:
-        """Call the store's method."""
+        """Return the cluster node that stores a command's keys."""
         if self._runner is None:
             return str(self.store.node_of(command))
         return self._runner.run(self._node_of(command))
@@ -50,11 +50,11 @@ class Face:
         return str(self.store.node_of(command))
 
     def housekeep(self) -> int:
-        """Call the store's method."""
+        """Return the cluster node that stores a command's keys."""
         return self._result_of(self.store.housekeep())  # type: ignore[no-any-return]  # a number
 
     def close(self) -> None:
-        """Close the store, and the loop."""
+        """Close the store and its event loop."""
         if self._runner is None:
             self.store.close()
         else:

@@ -108,7 +108,7 @@ class Redis:
         }
 
     def close(self) -> None:
-        """Remove everything that the test stored."""
+        """Delete everything that the test has stored."""
         for key in self._client.scan_iter(f"{self._prefix}*"):
             self._client.delete(key)
         self._client.close()
@@ -170,7 +170,7 @@ class Walk:
         )
 
     def step(self) -> Command[Any]:
-        """Advance the clock, expire or disturb something, and draw a command."""
+        """Advance the clock, expire or change some state, and draw a command at random."""
         chance = self.chance
         if self.follow and chance.random() < 0.8:
             self.now += chance.choice((0, 0, 1, 999))
@@ -224,13 +224,13 @@ class Walk:
             self.fences = [*self.fences[-3:], answer.fence]
 
     def _probe(self) -> None:
-        """A circuit that opened, at the end of its open time."""
+        """Move the clock to about the end of the circuit's open time."""
         state = self.states.get("circuit")
         if state is not None and state[2] == OPEN:
             self.now = state[7][9] + self.chance.choice((-1, 0, 1, 1_000))
 
     def _to_an_edge(self) -> None:
-        """Advance the clock to the start or end of something, or a microsecond beside it."""
+        """Advance the clock to the start or the end of something, or a microsecond beside it."""
         edges = [DAY * (self.now // DAY + 1)]
         for key, state in self.states.items():
             edges.append(state[0] + state[1])
@@ -247,7 +247,7 @@ class Walk:
         self.now = self.chance.choice(near_edges or edges) + self.chance.choice((-1, 0, 0, 1))
 
     def _disturb(self) -> None:
-        """Make a circuit such as a long life makes."""
+        """Put the circuit into a state that usually takes a long history."""
         chance = self.chance
         state = self.states.get("circuit")
         if state is None or self.gates.circuit is None:
@@ -282,7 +282,7 @@ class Walk:
         self._to_a_rule(self.gates.circuit, edge)
 
     def _to_a_rule(self, rule: CircuitRule, edge: int) -> None:
-        """Advance to the moment at which one more failure or probe decides."""
+        """Advance to the moment at which one more failure or probe changes the circuit."""
         chance = self.chance
         seen_at, quiet_time, mode, gen, slot, total, base, stored_record = self.states["circuit"]
         record = list(stored_record)
@@ -389,7 +389,7 @@ class Walk:
 
 
 def pack_slots(slots: Any) -> bytes:
-    """Slots of a circuit's window, as its record keeps them."""
+    """Return the slots of a circuit's window in their stored form."""
     from moorage.domain.resilience.circuit import _packed_slots  # noqa: PLC0415 - the model's own
 
     return _packed_slots(slots)
@@ -441,7 +441,7 @@ def _kind(answer: Any) -> object:
 
 
 def main() -> None:
-    """Compare this number of commands."""
+    """Compare the script with the model for this number of commands."""
     target, seed = int(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 0
     server, command_counts = Redis(), dict[str, int]()
     while sum(command_counts.values()) < target:

@@ -32,7 +32,7 @@ _DRIVERS = {"postgresql": "postgresql+psycopg", "mariadb": "mariadb+pymysql"}
 
 
 class Append:
-    """Appends a number under each of its keys; returns the time and the earlier values."""
+    """A command that appends a number under each of its keys, and returns the earlier values."""
 
     once = True
     durable = False
@@ -44,19 +44,19 @@ class Append:
         self.durable = durable
 
     def apply(self, states: States, now: int) -> tuple[States, tuple[int, tuple[Any, ...]]]:
-        """Append."""
+        """Return the states with the number appended."""
         results = tuple(() if state is None else state[2] for state in states)
         return tuple((now, DAY, (*result, self.number)) for result in results), (now, results)
 
 
 class Look(Append):
-    """Reads its keys; returns the time and the values."""
+    """A command that reads its keys, and returns the time and the values."""
 
     def __init__(self, *keys: str) -> None:
         super().__init__(0, *keys)
 
     def apply(self, states: States, now: int) -> tuple[States, tuple[int, tuple[Any, ...]]]:
-        """Change nothing."""
+        """Return the states unchanged."""
         return states, (now, tuple(state and state[2] for state in states))
 
 
@@ -70,14 +70,14 @@ class Meddled(Append):
         self._meddle = [meddle]
 
     def apply(self, states: States, now: int) -> tuple[States, tuple[int, tuple[Any, ...]]]:
-        """Decide, and be disturbed."""
+        """Return the states and the answer, after another writer has changed the rows."""
         if self._meddle:
             self._meddle.pop()()
         return super().apply(states, now)
 
 
 def values(store: SqlStorage, *keys: str) -> tuple[Any, ...]:
-    """The stored values of these keys."""
+    """Return the stored values of these keys."""
     return store.execute(Look(*keys))[1]
 
 
@@ -94,7 +94,7 @@ def a_key() -> str:
 
 
 class Lab:
-    """A database with tables of this test alone, and a direct connection to it."""
+    """A database with tables for this test alone, and a direct connection to it."""
 
     def __init__(self, kind: str) -> None:
         self.kind = kind
@@ -118,7 +118,7 @@ class Lab:
     def plain(
         self, url: sqlalchemy.URL | sqlalchemy.Engine | None = None, **options: Any
     ) -> SqlStorage:
-        """A store, closed with the lab."""
+        """Open a synchronous store, which is closed at the end of the test."""
         options = {"timeout": PATIENCE, "prefix": self.prefix, **options}
         store = SqlStorage(self.url if url is None else url, **options)
         self._open.append(store)
@@ -127,12 +127,12 @@ class Lab:
     def awaited(
         self, url: sqlalchemy.URL | AsyncEngine | None = None, **options: Any
     ) -> AsyncSqlStorage:
-        """An asynchronous store, which its user closes."""
+        """Open an asynchronous store, which its user closes."""
         options = {"timeout": PATIENCE, "prefix": self.prefix, **options}
         return AsyncSqlStorage(self.url if url is None else url, **options)
 
     def run(self, statement: str, *, before: str = "", **values: Any) -> list[Any]:
-        """Run a statement that bypasses the store, after another, and return its rows."""
+        """Run a statement in the database without the store, and return its rows."""
         with self.engine.begin() as connection:
             if before:
                 connection.execute(sqlalchemy.text(before))
@@ -140,7 +140,7 @@ class Lab:
             return list(result) if result.returns_rows else []
 
     def is_any_waiting(self) -> bool:
-        """Return whether any connection waits for one of our rows."""
+        """Return whether any connection waits for a row of this test."""
         if self.kind == "postgresql":
             return bool(
                 self.run(
@@ -158,7 +158,7 @@ class Lab:
         )
 
     def until_somebody_waits(self) -> None:
-        """Return once a connection waits for one of our rows."""
+        """Return as soon as a connection waits for a row of this test."""
         end = time.monotonic() + PATIENCE
         while not self.is_any_waiting():
             assert time.monotonic() < end, "nobody waits"
@@ -175,7 +175,7 @@ class Lab:
         return [number for (number,) in self.run(text, name=self.prefix)]
 
     def terminate(self) -> int:
-        """Cut every connection of a store at the server; return how many there were."""
+        """Close every connection of a store at the server; return how many there were."""
         word = "SELECT pg_terminate_backend(:n)" if self.kind == "postgresql" else "KILL :n"
         backends = self.backends()
         for number in backends:
@@ -193,7 +193,7 @@ class Lab:
         return int(connection.execute(sqlalchemy.text(text)).scalar_one())
 
     def close(self) -> None:
-        """Remove everything that the test stored."""
+        """Delete everything that the test has stored."""
         for store in self._open:
             store.close()
         for table in ("states", "meta"):
@@ -204,7 +204,7 @@ class Lab:
 
 
 class Proxy:
-    """A proxy before a server that sees all requests and cuts connections on demand.
+    """A proxy before the database server that sees all requests and can cut connections.
 
     `sees(chunk)` is called with whatever a client sends, and answers what to do: None passes it on,
     `"before"` cuts the connection instead, `"after"` passes it on, waits for the server's answer,
@@ -287,7 +287,7 @@ class Proxy:
 
 
 def fail_once(word: bytes, what: str) -> Callable[[bytes], str | None]:
-    """Do something the first time that a word is sent."""
+    """Run a function the first time that a request contains this word."""
     pending_faults = [what]
 
     def find_fault(chunk: bytes) -> str | None:
@@ -297,13 +297,13 @@ def fail_once(word: bytes, what: str) -> Callable[[bytes], str | None]:
 
 
 def commits(kind: str) -> bytes:
-    """The bytes that a client sends when it commits, and not before."""
+    """Return the bytes that a client sends only when it commits."""
     return b"moorage_commit\0" if kind == "postgresql" else b"; COMMIT"
 
 
 @contextlib.contextmanager
 def labs(kind: str) -> Generator[Lab]:
-    """A lab for as long as it is used."""
+    """Yield a test database, and remove its tables after use."""
     lab = Lab(kind)
     try:
         yield lab
@@ -313,7 +313,7 @@ def labs(kind: str) -> Generator[Lab]:
 
 @contextlib.contextmanager
 def holding(lab: Lab, *keys: str) -> Generator[sqlalchemy.Connection]:
-    """Lock the rows of keys, one after another, in a transaction that is rolled back."""
+    """A context manager that locks the rows of keys in a transaction, and rolls it back."""
     with lab.engine.connect() as connection:
         for key in keys:
             results = connection.execute(

@@ -1,4 +1,4 @@
-"""A process that appends under keys that others share; prints the outcome of each command."""
+"""A process that appends under keys that other processes use too."""
 
 from __future__ import annotations
 

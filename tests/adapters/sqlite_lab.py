@@ -23,7 +23,7 @@ class DurablePut(Put):
 
 
 def values(store: SqliteStorage, *keys: str) -> list[object]:
-    """The stored values of these keys."""
+    """Return the stored values of these keys."""
     return [state and state[2] for state in store.execute(Look(*keys))]
 
 
@@ -33,7 +33,7 @@ def engine_of(store: SqliteStorage) -> Engine:
 
 
 def claim(key: str = "claim") -> Claim:
-    """A claim of a key, as a service makes it."""
+    """Return a claim of a key, as a service makes it."""
     return Claim(key, fingerprint=b"f", owner=7, lease=DAY, ttl=DAY, target="vendor", remembered=0)
 
 
@@ -46,7 +46,7 @@ class OtherProgram:
         )
 
     def __enter__(self) -> Self:
-        """Hold the lock for writing."""
+        """Lock the file for writing."""
         self.connection.execute("BEGIN IMMEDIATE")
         return self
 
@@ -57,5 +57,5 @@ class OtherProgram:
         self.connection.close()
 
     def ask(self, question: str) -> Any:
-        """Run a query that returns one value."""
+        """Run a query, and return the value that it finds."""
         return self.connection.execute(question).fetchone()[0]

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Add:
-    """Adds one to several counts; returns the earlier counts and the store's time."""
+    """A command that adds one to several counts, and returns the earlier counts."""
 
     once = True
 
@@ -31,7 +31,7 @@ class Add:
         self.durable = durable
 
     def apply(self, states: States, now: int) -> tuple[States, tuple[list[int], int]]:
-        """Add."""
+        """Return the states with one added to each count."""
         counts = [0 if state is None else state[2] for state in states]
         return tuple((now, DAY, number + 1) for number in counts), (counts, now)
 
@@ -49,7 +49,7 @@ class Watch:
 
 
 def count(path: str, threads: int, times: int) -> None:
-    """Add to one count from many threads, and print the count that each addition found."""
+    """Add to one count from many threads, and print the count that each addition returned."""
     store, results = SqliteStorage(path, timeout=30), []
 
     def add() -> None:
@@ -67,7 +67,7 @@ def count(path: str, threads: int, times: int) -> None:
 
 
 def go_on(path: str) -> None:
-    """Increase two counters again and again; report each write."""
+    """Increase two counters over and over, and report each write."""
     store = SqliteStorage(path, timeout=30)
     number = 0
     while True:

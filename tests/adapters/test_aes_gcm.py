@@ -1,4 +1,4 @@
-"""AES-256-GCM: encrypted bytes decrypt to the original, or not at all."""
+"""AES-256-GCM: decryption returns the original bytes, or raises an error."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ KEYS = generate_keys()
 
 
 class AuditLab:
-    """A separate store of each kind, and functions that damage it."""
+    """An audit trail in a store of each kind, with functions that damage it."""
 
     def __init__(self, kind: str, folder: Path) -> None:
         self.kind = kind
@@ -56,13 +56,13 @@ class AuditLab:
         self.store.migrate()
 
     def another(self, **options: Any) -> Any:
-        """A second store, opened on the same trail."""
+        """Open the same audit trail a second time."""
         if self.kind != "file":
             options["prefix"] = self.prefix
         return open_audit(self.url, **options)
 
     def run(self, *statements: str) -> None:
-        """Run statements on the tables."""
+        """Run SQL statements on the trail's tables."""
         if self.kind == "sqlite":
             with closing(sqlite3.connect(self.path)) as link, link:
                 for statement in statements:
@@ -85,7 +85,7 @@ class AuditLab:
         self.run(f"UPDATE {self.prefix}audit SET {name} = '{value}' WHERE number = {number}")
 
     def remove(self, number: int) -> None:
-        """Remove a record."""
+        """Delete a record from the audit trail."""
         if self.kind == "file":
             lines = self.path.read_text().splitlines(keepends=True)
             del lines[number - 1]
@@ -109,7 +109,7 @@ def lab(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[AuditLab]:
 
 
 def filled(lab: AuditLab, size: int = 6) -> AuditTrail:
-    """A trail with records of several acts and persons, a second apart."""
+    """Return an audit trail with records of several actions and persons, a second apart."""
     clock = VirtualClock()
     trail = AuditTrail(lab.store, keys=KEYS, seal_every=4, clock=clock)
     for number in range(size):
@@ -261,7 +261,7 @@ def test_tables_are_created(tmp_path: Path) -> None:
 
 @pytest.fixture
 def file(tmp_path: Path) -> Iterator[AuditLab]:
-    """A trail in a file."""
+    """Return an audit trail in a file."""
     value = AuditLab("file", tmp_path)
     yield value
     value.close()
@@ -349,7 +349,7 @@ def test_spaces_and_types_are_found(file: AuditLab) -> None:
 
 
 def test_unreadable_head_is_refused(file: AuditLab) -> None:
-    """A head that is none is refused, with the name of its file."""
+    """A head file with invalid content is refused, and the error names the file."""
     trail = filled(file)
     head = file.path.with_name(f"{file.path.name}.head")
     for text in ("{", "[]", '{"other": 1}'):

@@ -45,7 +45,7 @@ class Uses:
             self.provider = AuditedCredentials(plain_provider, trail)
 
     def do(self, verb: str, *values: Any) -> Any:
-        """The result of a method, awaited if it is asynchronous."""
+        """Return the result of a method, awaiting it in asynchronous mode."""
 
         async def call_provider() -> Any:
             answer = getattr(self.provider, verb)(*values)
@@ -94,7 +94,7 @@ def test_unrecorded_credentials_are_not_handed_out(tmp_path: Path, *, awaited: b
 
 
 def test_memory_of_owners_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Past the bound a process forgets the owners, and records their next uses again."""
+    """Above a limit a process forgets which owners it has recorded, and records them again."""
     monkeypatch.setattr(audited, "_MANY", 1)
     uses = Uses(AuditTrail(FileAudit(tmp_path / "trail")), awaited=False)
     for tenant in (None, "acme", None):

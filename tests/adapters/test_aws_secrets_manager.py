@@ -27,7 +27,7 @@ NAME = "moorage/services/shop"
 
 
 class Aws(Face):
-    """An account that has one secret."""
+    """A fake AWS account that has one secret."""
 
     lab: AwsLab
 
@@ -36,11 +36,11 @@ class Aws(Face):
         self.lab.put(NAME, "old")
 
     def in_(self, **environment: str) -> Any:
-        """A provider that finds its keys in such an environment."""
+        """Return a provider that finds its keys in these environment variables."""
         return self.provider(self.lab.manager(identity=AwsEnvironment(environment)))
 
     def instance(self, **environment: str) -> Any:
-        """A provider on an instance."""
+        """Return a provider that gets its keys from the instance's metadata."""
         return self.in_(AWS_EC2_METADATA_SERVICE_ENDPOINT=f"{self.lab.url}/", **environment)
 
 
@@ -84,13 +84,13 @@ def test_container_credentials_need_tls_or_a_local_url() -> None:
 
 
 class Elsewhere:
-    """Notes where requests are to go, and sends them to a lab instead."""
+    """An HTTP client that records where requests go, and sends them to the fake service."""
 
     def __init__(self, http: Any, lab: AwsLab) -> None:
         self._http, self._lab, self.urls = http, lab, list[str]()
 
     def send(self, request: Any, url: str, timeouts: Any) -> Any:
-        """Send the request to the lab."""
+        """Record the request's address, and send the request to the fake service."""
         self.urls.append(url)
         path = "/" + url.split("/", 3)[3]
         return self._http.send(

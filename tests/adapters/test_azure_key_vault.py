@@ -20,7 +20,7 @@ NAME = "moorage-shop"
 
 
 class Azure(Face):
-    """A vault that has one secret."""
+    """A fake key vault that has one secret."""
 
     lab: AzureLab
 
@@ -31,7 +31,7 @@ class Azure(Face):
 
 @EITHER
 def test_the_machines_own_identity(awaited: bool) -> None:
-    """A machine's metadata gives a token, for the one of its identities that is named."""
+    """Machine metadata yields a token for the named identity of the machine."""
     with Azure(awaited=awaited) as azure:
         for client_id in (None, "u"):
             identity = AzureManagedIdentity(client_id, address=azure.lab.url)

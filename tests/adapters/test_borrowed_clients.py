@@ -259,7 +259,7 @@ def test_hidden_unverified_client_is_refused_when_connecting() -> None:
 
 
 class _Careless(HTTPAdapter):
-    """An adapter that never verifies certificates, whatever its session's settings."""
+    """A session adapter that never verifies certificates, whatever the session's settings."""
 
     def get_connection_with_tls_context(
         self,
@@ -268,11 +268,11 @@ class _Careless(HTTPAdapter):
         proxies: Any = None,
         cert: Any = None,
     ) -> Any:
-        """Return a connection without verification."""
+        """Return a connection that does not verify certificates."""
         return super().get_connection_with_tls_context(request, False, proxies, cert)
 
     def cert_verify(self, conn: object, url: object, verify: object, cert: object) -> None:
-        """Verify nothing."""
+        """Verify no certificate."""
 
 
 def _careless() -> requests.Session:
@@ -552,10 +552,10 @@ def test_session_adapter_without_connections_is_refused() -> None:
     """A session whose adapter has no connections is refused, and the error names the adapter."""
 
     class Elsewhere(BaseAdapter):
-        """An adapter that sends in its own way."""
+        """A session adapter that sends requests without moorage's connections."""
 
         def close(self) -> None:
-            """Close nothing."""
+            """Do nothing, because there is nothing to close."""
 
     with session() as value:
         value.mount("http://", Elsewhere())

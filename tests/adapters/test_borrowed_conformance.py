@@ -30,7 +30,7 @@ LEAVES = {
 
 @pytest.fixture(scope="module", autouse=True)
 def _frozen() -> None:
-    """Exclude what exists from garbage collection, so that collecting after a test is quick."""
+    """Exclude existing objects from garbage collection, to keep it fast after each test."""
     gc.collect()
     gc.freeze()
 
@@ -90,7 +90,7 @@ def test_borrowed_client_conforms_asynchronously(
 
 @cases(SYNC, kit.ONE_CONNECTION_CHECKS)
 def test_conforms_with_one_connection(make: Callable[..., Any], check: kit.Check) -> None:
-    """Callers of a synchronous client with one connection use it one after another."""
+    """A synchronous client with one connection lets its callers use it one after another."""
     check(partial(make, max_connections=1))
 
 
@@ -98,7 +98,7 @@ def test_conforms_with_one_connection(make: Callable[..., Any], check: kit.Check
 def test_conforms_asynchronously_with_one_connection(
     make: Callable[..., Any], check: kit.AsyncCheck
 ) -> None:
-    """Callers of an asynchronous client with one connection use it one after another."""
+    """An asynchronous client with one connection lets its callers use it one after another."""
     asyncio.run(check(partial(make, max_connections=1)))
 
 
@@ -118,7 +118,7 @@ def test_conforms_asynchronously_with_tls(
 
 @cases(SYNC, kit.TRUST_CHECKS)
 def test_conforms_with_trust(make: Callable[..., Any], check: kit.TrustCheck) -> None:
-    """A synchronous client uses its authorities and its client certificate."""
+    """A synchronous client trusts its configured authorities and shows its certificate."""
     check(lambda tls: make(tls=tls))
 
 
@@ -126,7 +126,7 @@ def test_conforms_with_trust(make: Callable[..., Any], check: kit.TrustCheck) ->
 def test_conforms_asynchronously_with_trust(
     make: Callable[..., Any], check: kit.AsyncTrustCheck
 ) -> None:
-    """An asynchronous client uses its authorities and its client certificate."""
+    """An asynchronous client trusts its configured authorities and shows its certificate."""
     asyncio.run(check(lambda tls: make(tls=tls)))
 
 

@@ -126,14 +126,14 @@ def without_constructor(kind: type[Exception]) -> Exception:
 
 
 def sync_exchange() -> LibraryExchange:
-    """Return an exchange by httpx2."""
+    """Return an exchange through httpx2."""
     return _httpx2_exchanges.SyncHttpx2Exchange(
         OUTGOING, httpx2.MockTransport(_never), allow_unverified=False
     )
 
 
 def async_exchange() -> LibraryExchange:
-    """Return an exchange by aiohttp."""
+    """Return an exchange through aiohttp."""
     session: Any = None
     return _aiohttp_exchange.AiohttpExchange(OUTGOING, session, set(), None)
 

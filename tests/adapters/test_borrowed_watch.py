@@ -1,4 +1,4 @@
-"""Interrupting blocking calls at their deadline."""
+"""The watchdog that interrupts blocking calls at their deadline."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_thread_ends_and_restarts() -> None:
 
 @pytest.mark.parametrize("held", [False, True])
 def test_forked_child_has_its_own_watchdog(held: bool) -> None:
-    """A forked child waits for neither its parent's thread nor a lock that this held."""
+    """A forked child waits neither for its parent's watchdog thread nor for that thread's lock."""
     watch = Watchdog()
 
     def on_expiry() -> bool:

@@ -47,7 +47,7 @@ def test_async_conforms(check: kit.AsyncCheck) -> None:
 
 
 class Face:
-    """A cached provider in either mode, and the provider behind it."""
+    """A provider with a cache, in either mode, and the provider whose credentials it caches."""
 
     def __init__(self, *, awaited: bool, **options: Any) -> None:
         self.clock = VirtualClock()
@@ -67,12 +67,12 @@ class Face:
         return asyncio.run(verb(*options)) if self._awaited else verb(*options)
 
     def get(self, service: str = "stripe", tenant: str | None = "acme") -> Any:
-        """The credential from the cache."""
+        """Return the credential from the cache."""
         return self.ask(self.cached.get, service, tenant)
 
     @property
     def hits_and_misses(self) -> tuple[int, int]:
-        """Hits and misses so far."""
+        """Return the numbers of cache hits and misses."""
         return self.cached.hits, self.cached.misses
 
 

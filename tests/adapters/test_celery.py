@@ -1,4 +1,4 @@
-"""Managers in Celery's prefork workers, made and used before these were forked."""
+"""Managers that were used before Celery forked its worker processes."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="Celery forks on
 
 
 def answer_request(received: Received) -> Behaviour:
-    """The vendor: it echoes the request, answers nothing, or never completes its answer."""
+    """Answer as the vendor: echo the request, or never answer, or never finish the answer."""
     if received.path == "/silent":
         return Behaviour(raw=b"")
     if received.path == "/dripping":
@@ -64,7 +64,7 @@ def celery(client: str, vendor: VendorServer, home: Path) -> Generator[None]:
 
 
 def outcomes_of(home: Path, *paths: str) -> list[dict[str, Any]]:
-    """The outcome of a task for each of these paths."""
+    """Run a task for each path, and return the outcomes."""
     output = subprocess.run(
         [sys.executable, "-m", "tests.adapters.celery_queue", str(home), *paths],
         capture_output=True,

@@ -1,4 +1,4 @@
-"""Waiting in an asyncio event loop."""
+"""Tests of waiting in an asyncio event loop."""
 
 import asyncio
 import math

@@ -43,7 +43,7 @@ DAY = timedelta(days=1)
 
 @pytest.fixture(scope="module", params=KINDS)
 def lab(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """A database of each kind."""
+    """Yield a test database of each kind."""
     with entry_lab(request.param, tmp_path_factory.mktemp("entries")) as value:
         yield value
 
@@ -57,7 +57,7 @@ def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 @pytest.fixture
 def file(tmp_path: Path) -> Iterator[EntryLab]:
-    """A file of a host's."""
+    """Return a SQLite file that belongs to the application."""
     with entry_lab("sqlite", tmp_path) as value:
         yield value
 
@@ -111,7 +111,7 @@ async def _check_store(check: Any, lab: EntryLab, made: str, empty: Callable[[],
 
 
 def test_claims_are_taken_together(lab: EntryLab) -> None:
-    """A claim takes several entries in their order, and none that another has."""
+    """A worker claims several entries in order, and none that another worker has claimed."""
     store = lab.outbox()
     for name in "abcde":
         store.add(entry(name))
@@ -128,7 +128,7 @@ def test_claims_are_taken_together(lab: EntryLab) -> None:
 
 
 def test_a_claim_takes_one_of_a_lane(lab: EntryLab) -> None:
-    """Entries of one lane are claimed one after another."""
+    """Entries of one lane are claimed one at a time."""
     store = lab.outbox()
     for name in ("a1", "a2", "b1"):
         store.add(entry(name, lane=name[0]))
@@ -328,25 +328,25 @@ def test_async_driver(server: EntryLab) -> None:
 
 
 class AwaitedFile:
-    """A connection to a file with asynchronous methods, like those of `aiosqlite`."""
+    """A database connection with asynchronous methods, like those of `aiosqlite`."""
 
     def __init__(self, path: str) -> None:
         self._plain = sqlite3.connect(path)
 
     async def cursor(self) -> sqlite3.Cursor:
-        """A cursor."""
+        """Return a cursor."""
         return self._plain.cursor()
 
     async def commit(self) -> None:
-        """End the transaction."""
+        """Commit the transaction."""
         self._plain.commit()
 
     async def rollback(self) -> None:
-        """Undo the transaction."""
+        """Roll back the transaction."""
         self._plain.rollback()
 
     async def close(self) -> None:
-        """Disconnect."""
+        """Close the connection."""
         self._plain.close()
 
 
@@ -430,7 +430,7 @@ def test_the_outbox_writes_in_a_transaction(lab: EntryLab) -> None:
 
 
 def test_the_async_outbox_writes_in_a_transaction(server: EntryLab) -> None:
-    """`AsyncOutbox.within` does the same, awaited."""
+    """`AsyncOutbox.within` adds a call in the application's transaction, too."""
     drivers = {"postgresql": "postgresql+psycopg", "mariadb": "mariadb+asyncmy"}
     url = server.engine.url.set(drivername=drivers[server.kind])
 
@@ -456,7 +456,7 @@ def test_a_store_without_transactions() -> None:
 
 
 def test_connections_that_are_refused(file: EntryLab, server: EntryLab) -> None:
-    """A connection that could roll nothing back, or is of the other mode, is refused."""
+    """A connection that could not roll back, or is of the other mode, is refused."""
     store = file.outbox()
     with pytest.raises(ConfigurationError, match="runs no statements"):
         store.within(object())
@@ -495,7 +495,7 @@ def test_failed_host_transaction_is_reported(lab: EntryLab, tmp_path: Path) -> N
 
 
 def test_tables_that_are_missing(lab: EntryLab, tmp_path: Path) -> None:
-    """A store without tables says how to make them, or makes them."""
+    """A store without tables says how to create them, or creates them on request."""
     url = lab.url if lab.kind != "sqlite" else f"sqlite:///{tmp_path / 'new.db'}"
     with open_inbox(url, prefix="moorage_missing_") as store:
         with pytest.raises(ConfigurationError) as excinfo:
@@ -509,7 +509,7 @@ def test_tables_that_are_missing(lab: EntryLab, tmp_path: Path) -> None:
 
 
 def test_async_migration(lab: EntryLab, tmp_path: Path) -> None:
-    """An asynchronous store makes its tables, and making them again changes nothing."""
+    """An asynchronous store creates its tables; a second migration changes nothing."""
     url = lab.url if lab.kind != "sqlite" else f"sqlite:///{tmp_path / 'new.db'}"
 
     async def run() -> object:

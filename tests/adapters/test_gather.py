@@ -1,4 +1,4 @@
-"""Several steps at once, in threads."""
+"""Steps that run concurrently in threads."""
 
 import signal
 import threading
@@ -22,13 +22,13 @@ def test_conforms(check: kit.Check) -> None:
 
 
 def one_thread_to_spare() -> Callable[[Callable[[], None]], bool]:
-    """A system that has one more thread, and no second one."""
+    """Allow one more thread to start, but no second one."""
     spare_threads = [True]
     return lambda run: bool(spare_threads) and spare_threads.pop() and daemon(run)
 
 
 def four_steps() -> list[Callable[[], int]]:
-    """Four steps that answer with their number."""
+    """Return four steps that return their numbers."""
     return [partial(int, number) for number in range(4)]
 
 
@@ -81,7 +81,7 @@ def test_one_step_needs_no_thread() -> None:
 
 
 def test_no_thread_is_kept() -> None:
-    """Threads end with their steps."""
+    """The threads of concurrent steps end with the steps."""
     joint_barrier = threading.Barrier(4)
 
     def meet() -> threading.Thread:

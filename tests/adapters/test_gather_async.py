@@ -1,4 +1,4 @@
-"""Several steps at once, in tasks."""
+"""Steps that run concurrently in tasks."""
 
 import asyncio
 
@@ -17,7 +17,7 @@ def test_conforms(check: kit.AsyncCheck) -> None:
 
 
 async def echo(item: int) -> int:
-    """Answer."""
+    """Return the item after a moment."""
     return item
 
 
@@ -27,7 +27,7 @@ async def fail() -> int:
 
 
 def test_a_step_that_raises_ends_the_whole() -> None:
-    """An exception is raised as it is, the others are cancelled, and no further step starts."""
+    """If a step raises, the others are cancelled and no further step starts."""
     ended_steps: list[str] = []
 
     async def hang() -> int:

@@ -26,7 +26,7 @@ NAME = "moorage-shop"
 
 
 class Gcp(Face):
-    """A project that has one secret."""
+    """A fake Google Cloud project that has one secret."""
 
     lab: GcpLab
 

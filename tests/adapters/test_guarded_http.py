@@ -62,7 +62,7 @@ class Rebinding:
         self.asked = 0
 
     async def resolve(self, host: str, port: int, until: float) -> list[Any]:
-        """Give the next answer, if it is one."""
+        """Return the next address of the changing host name."""
         self.asked += 1
         answer = self._answers.pop(0)
         if answer is None:
@@ -71,11 +71,11 @@ class Rebinding:
 
 
 class SyncRebinding(Rebinding, Threads):
-    """The resolver of synchronous clients."""
+    """The changing host name for synchronous clients."""
 
 
 class AsyncRebinding(Rebinding, Loops):
-    """The resolver of asynchronous clients."""
+    """The changing host name for asynchronous clients."""
 
 
 def borrowed_engine(make: Callable[..., Engine]) -> Callable[[ConnectionSettings, Any], Engine]:

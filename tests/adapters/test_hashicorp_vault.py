@@ -27,7 +27,7 @@ NAME = "moorage/services/shop"
 
 
 class Vault(Face):
-    """A Vault that has one secret."""
+    """A fake Vault that has one secret."""
 
     lab: VaultLab
 
@@ -36,13 +36,13 @@ class Vault(Face):
         self.lab.put(NAME, "old")
 
     def logged_in_by(self, login: Any, **options: Any) -> Any:
-        """A provider that logs in so."""
+        """Return a provider that logs in at Vault in this way."""
         return self.provider(HashiCorpVault(self.lab.url, login, **options))
 
 
 @EITHER
 def test_a_pod_logs_in(awaited: bool, tmp_path: Path) -> None:
-    """A service account's token is read from its file at every login, for it is replaced."""
+    """A pod reads its service account's token anew at every login, because the file changes."""
     token = tmp_path / "token"
     token.write_text("a.service.account\n")
     with Vault(awaited=awaited) as vault:

@@ -34,11 +34,11 @@ class Work:
         self.done = threading.Event()
 
     def wanted(self) -> bool:
-        """Return whether any work is left."""
+        """Return whether any work is left to do."""
         return self.left > 0
 
     def __call__(self) -> None:
-        """Do some."""
+        """Do a part of the work."""
         self.left -= 1
         self.callers.append(caller.get())
         self.threads.add(threading.current_thread())
@@ -48,7 +48,7 @@ class Work:
             raise self.error
 
     async def do_later(self) -> None:
-        """Do some, awaited."""
+        """Do a part of the work; asynchronous."""
         await asyncio.sleep(0)
         self()
 
@@ -122,7 +122,7 @@ def test_a_thread_that_is_stopped_does_no_more() -> None:
 
 
 def test_concurrent_callers_start_one_thread() -> None:
-    """If two callers find no thread, only one of them starts it."""
+    """If two callers find no thread running, only one of them starts a thread."""
     work = Work(1)
     heartbeat = Heartbeat(work, work.wanted, OFTEN)
     custom_type = heartbeat._lock  # noqa: SLF001 - two threads would rarely meet here
@@ -161,7 +161,7 @@ def test_the_end_of_a_process_stops_every_thread() -> None:
 
 
 def test_a_child_of_a_fork_begins_without_a_thread() -> None:
-    """After a fork the parent's thread continues, and the child starts its own when needed."""
+    """After a fork, the parent's thread goes on, and the child starts its own when needed."""
     work = Work(10**9)
     heartbeat = Heartbeat(work, work.wanted, OFTEN)
     heartbeat.wake()

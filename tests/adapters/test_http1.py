@@ -52,13 +52,13 @@ def outcome(pieces: Iterable[bytes], *, to_head: bool = False) -> object:
 
 
 def cut_in_pieces(data: bytes, places: Iterable[int]) -> list[bytes]:
-    """The data in pieces, cut at these places."""
+    """Return the data in pieces, cut at these positions."""
     edges = [0, *sorted({place % (len(data) + 1) for place in places}), len(data)]
     return [data[start:end] for start, end in pairwise(edges)]
 
 
 def chunked(*chunks: bytes, trailers: bytes = b"") -> bytes:
-    """A body in chunks."""
+    """Return a body in chunked encoding."""
     framed_bytes = b"".join(b"%x\r\n%b\r\n" % (len(chunk), chunk) for chunk in chunks)
     return framed_bytes + b"0\r\n" + trailers + b"\r\n"
 
@@ -344,7 +344,7 @@ framings = st.sampled_from(["length", "chunked", "close"])
 
 @st.composite
 def valid_responses(draw: st.DrawFn) -> tuple[bytes, bytes, bytes]:
-    """Valid responses, each with the lines of its fields and its body."""
+    """Draw valid responses, with the lines of their header fields and their bodies."""
     fields, chunks, framing = draw(headers), draw(bodies), draw(framings)
     body = b"".join(chunks)
     status = b"HTTP/1.1 %d Reason\r\n" % draw(st.sampled_from([200, 201, 404, 500]))
@@ -379,7 +379,7 @@ def test_response_round_trip(answer: tuple[bytes, bytes, bytes], places: list[in
 
 @st.composite
 def broken_responses(draw: st.DrawFn) -> bytes:
-    """Responses with one change, omission or insertion."""
+    """Draw responses with one change, omission or insertion."""
     sent_bytes, _, _ = draw(valid_responses())
     for _ in range(draw(st.integers(0, 3))):
         start = draw(st.integers(0, len(sent_bytes)))

@@ -132,7 +132,7 @@ CHANGES: Final = (
 
 @st.composite
 def responses(draw: st.DrawFn) -> bytes:
-    """Responses that are valid, or almost."""
+    """Draw responses that are valid, or almost valid."""
     fields = draw(st.lists(st.sampled_from(FIELDS), max_size=3))
     parts = [draw(st.sampled_from(STATUS_LINES)), *fields, draw(st.sampled_from(FRAMINGS))]
     response = bytearray(b"".join(parts) + b"\r\n" + draw(st.sampled_from(BODIES)))
@@ -143,7 +143,7 @@ def responses(draw: st.DrawFn) -> bytes:
 
 
 def ours(response: bytes, method: str) -> Parsed | str:
-    """The response as our reader reads it, or the reason of its refusal."""
+    """Return the response as moorage's reader parses it, or why it refuses the response."""
     reader = ResponseReader(LIMITS, to_head=method == "HEAD")
     try:
         reader.feed(response)
@@ -158,7 +158,7 @@ def ours(response: bytes, method: str) -> Parsed | str:
 
 
 def of_h11(response: bytes, method: str) -> Parsed | str:
-    """The response as h11 reads it, or the reason of its refusal."""
+    """Return the response as h11 parses it, or why it refuses the response."""
     connection = h11.Connection(h11.CLIENT)
     connection.send(h11.Request(method=method, target="/", headers=[("Host", "vendor.example")]))
     connection.send(h11.EndOfMessage())
@@ -182,7 +182,7 @@ def of_h11(response: bytes, method: str) -> Parsed | str:
 
 
 def _comparable(pairs: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Fields without the differences that change nothing.
+    """Return header fields without differences that have no meaning.
 
     h11 drops repetitions of a length, and writes the coding in lower case.
     """

@@ -54,7 +54,7 @@ def waited_seconds(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 @pytest.fixture
 def vendor_addresses(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The addresses of vendor.example."""
+    """Give the host vendor.example several addresses."""
     addresses: list[str] = []
     real_getaddrinfo = socket.getaddrinfo
 

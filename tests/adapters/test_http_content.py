@@ -1,4 +1,4 @@
-"""Bodies as they were before they were compressed, a bounded piece at a time."""
+"""Decompression of bodies, in pieces of limited size."""
 
 from __future__ import annotations
 

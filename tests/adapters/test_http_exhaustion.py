@@ -76,7 +76,7 @@ async def test_no_free_socket_is_a_local_failure(name: str) -> None:
 
 @http_modes.with_both_clients
 async def test_no_free_socket_for_a_proxy_is_a_local_failure(make: http_modes.Make) -> None:
-    """The same holds on the way to a proxy."""
+    """Without a free socket for a connection to the proxy, the failure counts as a local one."""
     client = make(proxy=Proxy(url="http://127.0.0.1:9"))
     with pytest.raises(ConnectionFailed):
         await client.send(GET, "http://127.0.0.1:8/", LONG)
@@ -86,7 +86,7 @@ async def test_no_free_socket_for_a_proxy_is_a_local_failure(make: http_modes.Ma
 
 
 def test_no_free_socket_for_mail_is_a_local_failure() -> None:
-    """The same holds for a server of mail."""
+    """Without a free socket for a mail server, the failure counts as a local one."""
     with SmtpSandbox() as sandbox:
         transport = SmtpTransport(smtp_vendor(sandbox), ssl.create_default_context())
         who = Credentials.basic(sandbox.username, sandbox.password)

@@ -31,7 +31,7 @@ forks = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot f
 
 
 def answer_request(received: Received) -> Behaviour:
-    """The vendor: responds with the path of the request, or not at all."""
+    """Answer as the vendor: return the path of the request, or never answer."""
     if received.path == "/silent":
         return Behaviour(raw=b"")
     return Behaviour(body=received.path.encode())
@@ -75,7 +75,7 @@ def test_parent_children_and_pools_continue(client: str) -> None:
 
 @contextmanager
 def gunicorn(client: str, vendor: VendorServer, home: Path) -> Generator[str]:
-    """The URL of a server that has used the client before it forked its workers."""
+    """Start gunicorn with an application that used the client before the fork; yield its URL."""
     with subprocess.Popen(
         [
             *(sys.executable, "-m", "gunicorn", "--preload", "--workers=2", "--threads=2"),

@@ -87,7 +87,7 @@ async def test_user_or_password_alone_is_sent(
 
 @with_both_clients
 async def test_tunnel_is_reused_while_open(make: Make) -> None:
-    """TLS within TLS is kept, and replaced when the vendor has closed it."""
+    """A TLS connection through a TLS proxy is reused, until the vendor closes it."""
     server, authority = tls_pem()
     with (
         VendorServer(tls=server) as vendor,

@@ -1,4 +1,4 @@
-"""The constructors of all HTTP clients share their settings, with their explanations."""
+"""The constructors of all HTTP clients have the same settings, described in the same words."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ each_client = pytest.mark.parametrize("kind", OTHERS, ids=lambda kind: kind.__na
 
 @each_client
 def test_arguments_are_the_shared_settings(kind: Any) -> None:
-    """A client takes the shared settings with the same defaults, all by keyword only."""
+    """A client accepts the common settings with their defaults, as keyword arguments only."""
     shared_parameters = inspect.signature(ConnectionSettings).parameters
     parameters = inspect.signature(kind).parameters
     pyreqwest = {"max_head", "max_fields"} if "http2" in OTHERS[kind] else set()

@@ -32,7 +32,7 @@ class Flood(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
-        """Send the bytes."""
+        """Send as many bytes as the path names."""
         size = int(self.path[1:])
         self.send_response(200)
         self.send_header("Content-Length", str(size))
@@ -41,7 +41,7 @@ class Flood(BaseHTTPRequestHandler):
             self.wfile.write(_PIECE)
 
     def do_PUT(self) -> None:
-        """Count the bytes."""
+        """Count the bytes that arrive."""
         bytes_left = count = int(self.headers["Content-Length"])
         while bytes_left:
             bytes_left -= len(self.rfile.read(min(bytes_left, len(_PIECE))))
@@ -52,12 +52,12 @@ class Flood(BaseHTTPRequestHandler):
         self.wfile.write(text)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its own name
-        """Log nothing."""
+        """Write no log."""
 
 
 @pytest.fixture(name="flood")
 def _flood() -> Iterator[str]:
-    """The URL of such a server."""
+    """Start a server that sends and counts bytes, and yield its URL."""
     with ThreadingHTTPServer(("127.0.0.1", 0), Flood) as server:
         thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()

@@ -38,7 +38,7 @@ ways = pytest.mark.parametrize("wait", [_http_wait.by_poll, _http_wait.by_select
 
 @pytest.fixture(name="pair")
 def _pair() -> Iterator[tuple[socket.socket, socket.socket]]:
-    """Two connected sockets."""
+    """Return two connected sockets."""
     with socket.socket() as door:
         door.bind(("127.0.0.1", 0))
         door.listen()
@@ -91,7 +91,7 @@ def test_blocking_flow_that_suspends_is_an_error() -> None:
 
 
 def test_threads_share_connections() -> None:
-    """All threads share connections, which outlive each of them."""
+    """All threads share the connections, which stay open when a thread ends."""
     assert not Threads().gone(None)
 
 
@@ -241,7 +241,7 @@ class _OtherSide(Threads):
             self.tls.do_handshake()
 
     def flush(self) -> None:
-        """Send the pending bytes."""
+        """Send the bytes that wait to be sent."""
         self._sock.sendall(self._outgoing.read())
 
 

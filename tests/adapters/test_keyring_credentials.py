@@ -1,4 +1,4 @@
-"""Credentials in a keyring: a real backend, registered as the library wants it."""
+"""Credentials in a keyring, tested with a backend that the library loads."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Ring(KeyringBackend):
         self.error: Exception | None = None
 
     def get_password(self, service: str, username: str) -> str | None:
-        """The stored password."""
+        """Return the stored password."""
         if self.error is not None:
             raise self.error
         return self.passwords.get((service, username))
@@ -71,7 +71,7 @@ def ask(provider: Any, verb: str, *options: object) -> Any:
 
 
 def provider_of(ring: KeyringBackend | None, *, awaited: bool, **options: Any) -> Any:
-    """A provider over a keyring."""
+    """Return a provider whose credentials are in a keyring."""
     kind: Any = AsyncKeyringCredentialProvider if awaited else KeyringCredentialProvider
     return kind(backend=ring, **options)
 
@@ -84,7 +84,7 @@ def test_conforms(check: kit.Check) -> None:
 
 @pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)
 def test_async_conforms(check: kit.AsyncCheck) -> None:
-    """The provider keeps the contract of its port when it is awaited."""
+    """The asynchronous provider keeps the contract of its port."""
     asyncio.run(
         check(
             lambda renew: AsyncKeyringCredentialProvider(names=NAMES, renew=renew, backend=Ring())

@@ -1,4 +1,4 @@
-"""Places in a process of threads."""
+"""Slots of semaphores, tested with threads."""
 
 import subprocess
 import sys
@@ -41,7 +41,7 @@ def test_conforms_when_threads_switch_often() -> None:
 
 
 def test_an_interrupted_caller_holds_nothing() -> None:
-    """An interrupted caller holds a slot only if its call returned one."""
+    """An interrupted caller holds a slot only if its call has returned."""
     program = subprocess.run(
         [sys.executable, "-m", "tests.adapters.interrupting"],
         cwd=Path(__file__).parents[2],
@@ -92,7 +92,7 @@ def test_added_slots_admit_waiting_callers() -> None:
 
 
 def test_waits_longer_than_threads_can_count() -> None:
-    """No timeout is too long."""
+    """A very long timeout works, although threads cannot wait that long at once."""
     locks, holder = ThreadLocks(), object()
     locks.acquire("a", holder, places=1, queue=0, timeout=0)
     timer = threading.Timer(0.005, locks.release, ["a", holder])

@@ -1,4 +1,4 @@
-"""Places in a process of tasks."""
+"""Slots of semaphores, tested with tasks."""
 
 import asyncio
 import threading
@@ -18,7 +18,7 @@ def test_conforms(check: kit.AsyncCheck) -> None:
 
 
 async def locks_with_waiter() -> tuple[AsyncioLocks, object, asyncio.Task[bool]]:
-    """Locks, the holder of their only slot, and a task that waits for it."""
+    """Return locks, the holder of their only slot, and a task that waits for the slot."""
     locks, holder = AsyncioLocks(), object()
     await locks.acquire("a", holder, places=1, queue=0, timeout=0)
     pending_lock = locks.acquire("a", object(), places=1, queue=9, timeout=float("inf"))
@@ -28,7 +28,7 @@ async def locks_with_waiter() -> tuple[AsyncioLocks, object, asyncio.Task[bool]]
 
 
 def test_waits_longer_than_loops_can_count() -> None:
-    """No timeout is too long."""
+    """A very long timeout works, although threads cannot wait that long at once."""
 
     async def wait() -> bool:
         locks, holder, task = await locks_with_waiter()

@@ -1,4 +1,4 @@
-"""Requests and responses in the integration log: their choice, their bound, and no secret."""
+"""The integration log's requests and responses: which ones, how long, and without secrets."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def entries(
     content: LogContent | None = ALL,
     **settings: Any,
 ) -> tuple[IntegrationLog, ...]:
-    """The log entries of one call."""
+    """Return the log entries of one call."""
     log = log or MemoryIntegrationLogger()
     settings.setdefault("retry", None)
     service = Service("vat", base_url=BASE, log_content=content, **settings)
@@ -79,7 +79,7 @@ def entries(
 
 
 def texts(request: Request, *answers: Response, **settings: Any) -> tuple[str | None, str | None]:
-    """The stored request and response of one call."""
+    """Return the request and the response that the log stored for one call."""
     (item,) = entries(request, *answers, **settings)
     return item.request, item.response
 
@@ -302,7 +302,7 @@ def test_bound_is_checked(size: Any) -> None:
 
 @pytest.fixture(params=KINDS)
 def lab(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Lab]:
-    """A database of each kind."""
+    """Yield a test database of each kind."""
     made = Lab(request.param, tmp_path)
     try:
         yield made

@@ -50,7 +50,7 @@ PARENT = f"00-{TRACE}-b7ad6b7169203331-01"
 
 @pytest.fixture(params=KINDS)
 def lab(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Lab]:
-    """A database of each kind."""
+    """Yield a test database of each kind."""
     value = Lab(request.param, tmp_path)
     try:
         yield value
@@ -99,7 +99,7 @@ def test_entry_has_the_message_of_the_error() -> None:
 
 @pytest.mark.parametrize("form", CREDENTIALS)
 def test_no_credential_reaches_an_entry(form: str, tmp_path: Path) -> None:
-    """A vendor that quotes the credential in its error puts it into no file of the log."""
+    """If a vendor repeats the credential in its error, the log does not contain it."""
     body = f'{{"error": {{"code": "E9", "message": "Refused: {CANARY}"}}}}'.encode()
     answer = Response(400, {"content-type": "application/json"}, body)
     service = Service("v", base_url="https://v.example", credentials=CREDENTIALS[form])
@@ -120,7 +120,7 @@ def test_no_credential_reaches_an_entry(form: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("status", [200, 400])
 def test_trace_of_the_request_header(status: int) -> None:
-    """The trace is that of the header `traceparent` if the request has one."""
+    """The log's trace id comes from the request's `traceparent` header, if there is one."""
     item = log_entry_of(Request.get("/items/7", headers={"Traceparent": PARENT}), Response(status))
 
     assert TRACE == item.trace_id
@@ -146,7 +146,7 @@ def test_trace_of_the_callers_context() -> None:
 
 
 def test_trace_of_the_observers_span() -> None:
-    """The trace is that of the call's own span if an observer makes one."""
+    """The log's trace id comes from the call's own span, if an observer makes one."""
     observer = OpenTelemetryObserver(tracer_provider=TracerProvider(shutdown_on_exit=False))
     item = log_entry_of(Request.get("/items/7"), Response(200), observer)
 
@@ -196,7 +196,7 @@ def test_older_table_is_reported_and_migrated(lab: Lab) -> None:
 
 
 def test_older_table_is_extended_where_it_may_be_created(lab: Lab) -> None:
-    """A log that creates its table also extends an older one."""
+    """A log that may create its table also adds missing columns to an older table."""
     older_table(lab)
     log = lab.another(create=True, threads=False)
     log.write(entry(3))
@@ -252,7 +252,7 @@ def statements_of(sql: LogSql, query: LogQuery) -> list[tuple[str, list[Any]]]:
 
 
 def pages(filters: dict[str, Any]) -> list[LogQuery]:
-    """A query of the first page, and one of a page in the middle."""
+    """Return a query for the first page, and a query for a page in the middle."""
     return [LogQuery(**filters, limit=20), LogQuery(**filters, limit=20, after="4000.12000")]
 
 

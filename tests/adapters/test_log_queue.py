@@ -1,4 +1,4 @@
-"""The queue of an integration log: its bound, its thread, and entries that cannot be written."""
+"""The log's queue: its limit, its thread, and entries that cannot be stored."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Table:
         self.written = Event()
 
     def insert(self, entries: Sequence[IntegrationLog]) -> None:
-        """Take entries."""
+        """Store entries in memory, as a table would."""
         self.batches.append(len(entries))
         if self.away:
             raise StorageUnavailable("away", remedy="Start it.")
@@ -43,12 +43,12 @@ class Table:
 
 
 def ids(*numbers: int) -> list[str]:
-    """The ids of entries."""
+    """Return the ids of the entries."""
     return [entry(number).id for number in numbers]
 
 
 def short_entry(number: int, **texts: str) -> IntegrationLog:
-    """An entry with no other long texts than these."""
+    """Return an entry without long texts."""
     changes: dict[str, Any] = dict.fromkeys(("request", "response", "error_message"))
     return attrs.evolve(entry(number), **{**changes, **texts})
 
@@ -121,7 +121,7 @@ def test_long_texts_beyond_the_bound_are_lost_counted_and_told() -> None:
 
 
 def test_texts_of_a_batch_count_while_it_is_stored() -> None:
-    """A batch that is being stored takes room, and so it does when it is refused."""
+    """Entries that are being stored occupy the queue, also if storing fails."""
 
     def insert(_: Sequence[IntegrationLog]) -> None:
         queue.write(short_entry(9, request=LONG))
@@ -175,7 +175,7 @@ def test_batches_of_long_texts_are_small() -> None:
 
 
 def test_a_lock_that_is_never_released_holds_up_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
-    """If a signal interrupts the thread that holds the lock, entries are stored all the same."""
+    """If a signal interrupts the thread that holds the queue's lock, entries are still stored."""
     monkeypatch.setattr("moorage.adapters.logs.queue._LOCK_TIMEOUT", 0.0)
     table = Table()
     queue = LogQueue(table.insert, "here", threads=False)
@@ -198,7 +198,7 @@ def test_a_warning_that_is_an_error_breaks_no_call(caplog: pytest.LogCaptureFixt
 
 
 def test_entries_wait_while_the_table_is_away() -> None:
-    """Entries that wait for the table are written in their order when it is back."""
+    """Entries that wait for an unavailable table are stored in order once it is back."""
     table = Table()
     table.away = True
     queue = LogQueue(table.insert, "here", threads=False)

@@ -1,4 +1,4 @@
-"""All four adapters of secret managers, synchronous and asynchronous."""
+"""The four secret managers, with their synchronous and asynchronous providers."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_conforms(check: kit.Check, kind: str) -> None:
 @FOR_EACH_LAB
 @pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)
 def test_async_conforms(check: kit.AsyncCheck, kind: str) -> None:
-    """The provider keeps the contract of its port when it is awaited."""
+    """The asynchronous provider keeps the contract of its port."""
 
     async def run(lab: Lab) -> None:
         async with AsyncStdlibHttpClient() as http:
@@ -103,7 +103,7 @@ def test_async_conforms(check: kit.AsyncCheck, kind: str) -> None:
 
 
 def assert_no_secret_in(error: BaseException) -> None:
-    """No secret is in an error, in its causes, or in a traceback frame."""
+    """Fail if a secret is in an error, in its causes, or in a traceback frame."""
     assert [] == [path for path, text in shown(error, "error") if SECRET in text]
 
 
@@ -116,7 +116,7 @@ NAMED_MANAGERS = {
 
 
 def test_handwritten_secrets_are_read(face: Face) -> None:
-    """A secret holds a token or a table, and is named for its owner."""
+    """A secret written by a person may be a token or a table; it is named after its owner."""
     own_name, foreign_name = NAMED_MANAGERS[face.lab.kind]
     face.lab.put(own_name, "a-token")
     face.lab.put(foreign_name, '{"method": "basic", "username": "u", "secret": "p"}')
@@ -211,7 +211,7 @@ def test_missing_secret_is_named(face: Face) -> None:
 
 @LOGS_IN
 def test_one_login_serves_many(face: Face) -> None:
-    """One login serves many requests, and is renewed after two thirds of its lifetime."""
+    """One login serves many requests; it is renewed after two thirds of its lifetime."""
     provider = face.provider()
     for _ in range(3):
         face.ask(provider.has, *OWNER)
@@ -359,7 +359,7 @@ def test_an_answer_that_is_nonsense(face: Face, body: bytes) -> None:
 
 
 def test_an_answer_that_is_nonsense_after_a_login(face: Face) -> None:
-    """An answer without the secret in its place is refused."""
+    """An answer that lacks the secret is refused."""
     provider = face.provider()
     face.ask(provider.has, *OWNER)
     face.lab.server.always(Behaviour.of_json({"data": {"data": 5}, "payload": {"data": "é"}}))
@@ -444,7 +444,7 @@ def test_a_client_of_the_hosts_stays_open() -> None:
 
 
 def test_closing_a_provider_closes_its_client() -> None:
-    """A provider's own client is closed with it."""
+    """Closing a provider closes the HTTP client that it created."""
     with LABS["aws"]() as lab:
         with ManagedCredentialProvider(lab.manager()) as provider:
             assert not provider.has("shop", None)

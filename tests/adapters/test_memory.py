@@ -1,4 +1,4 @@
-"""Shared state in the memory of one process."""
+"""The store of shared state in the memory of one process."""
 
 from __future__ import annotations
 
@@ -38,18 +38,18 @@ pytestmark = pytest.mark.filterwarnings("ignore:The store in memory holds:Runtim
 
 
 class Clock:
-    """Two clocks that a test sets."""
+    """A wall clock and a monotonic clock that a test sets."""
 
     def __init__(self) -> None:
         self.passed = 0
         self.watch = datetime(2026, 1, 1, tzinfo=UTC)
 
     def nanoseconds(self) -> int:
-        """The elapsed time."""
+        """Return the time that has passed."""
         return self.passed
 
     def utc(self) -> datetime:
-        """The wall clock's time."""
+        """Return the time of the wall clock."""
         return self.watch
 
     def pass_by(self, seconds: float) -> None:
@@ -58,7 +58,7 @@ class Clock:
 
 
 class Put:
-    """Writes one value to every key; returns the earlier values."""
+    """A command that writes one value to every key, and returns the earlier values."""
 
     once = False
     durable = False
@@ -69,23 +69,23 @@ class Put:
         self._quiet = quiet
 
     def apply(self, states: States, now: int) -> tuple[States, States]:
-        """Write."""
+        """Return the states with the number written to each."""
         return tuple((now, self._quiet, self._value) for _ in states), states
 
 
 class Look(Put):
-    """Reads its keys; returns the values."""
+    """A command that reads its keys, and returns the values."""
 
     def __init__(self, *keys: str) -> None:
         super().__init__(None, *keys)
 
     def apply(self, states: States, now: int) -> tuple[States, States]:
-        """Change nothing."""
+        """Return the states unchanged."""
         return states, states
 
 
 def values(store: MemoryStorage, *keys: str) -> list[object]:
-    """The stored values of these keys."""
+    """Return the stored values of these keys."""
     return [state and state[2] for state in store.execute(Look(*keys))]
 
 
@@ -138,7 +138,7 @@ def test_synchronous_and_asynchronous_callers_may_share_a_store() -> None:
 
 
 def test_asynchronous_store_takes_the_same_arguments() -> None:
-    """The asynchronous store takes the same arguments as the synchronous store behind it."""
+    """The asynchronous store accepts the arguments of the synchronous store that it uses."""
     clock = Clock()
     store = AsyncMemoryStorage(clock=clock, max_entries=1)
     clock.pass_by(1)
@@ -166,7 +166,7 @@ def test_an_empty_store_is_a_store() -> None:
 
 
 class Meddled(Put):
-    """A command that is overtaken by another writer at its first attempt."""
+    """A command whose states another writer changes during its first attempt."""
 
     def __init__(self, meddle: Callable[[], object], *keys: str, write: bool = True) -> None:
         super().__init__("mine", *keys)
@@ -175,7 +175,7 @@ class Meddled(Put):
         self.saw: list[States] = []
 
     def apply(self, states: States, now: int) -> tuple[States, States]:
-        """Decide, and be disturbed."""
+        """Return the states and the answer, after another writer has changed the rows."""
         self.saw.append(states)
         if self._meddle:
             self._meddle.pop()()
@@ -188,7 +188,7 @@ class Meddled(Put):
 def test_a_command_that_was_overtaken_decides_again(
     before: str | None, keys: str, which: int
 ) -> None:
-    """A command repeats its decision after a concurrent write to its states."""
+    """A command decides again if its states were changed meanwhile."""
     store = MemoryStorage()
     if before:
         store.execute(Put(before, *keys))
@@ -204,7 +204,7 @@ def test_a_command_that_was_overtaken_decides_again(
 @pytest.mark.parametrize("keys", ["ab", "abc"])
 @pytest.mark.parametrize("which", [0, -1])
 def test_a_new_state_beside_others_is_decided_again(keys: str, which: int) -> None:
-    """A command with existing states and a new one repeats its decision after another write."""
+    """A command on existing states and a new one decides again if a state was changed meanwhile."""
     store = MemoryStorage()
     store.execute(Put("old", *keys[:-1]))
     command = Meddled(lambda: store.execute(Put("theirs", keys[which])), *keys)
@@ -312,13 +312,13 @@ class Interruption(BaseException):
 
 
 class Door:
-    """A lock that runs a function once when it is released, before a signal arrives."""
+    """A lock that runs a function and is interrupted when it is released."""
 
     def __init__(self, *happens: Callable[[], object]) -> None:
         self._happens = [*happens]
 
     def __enter__(self) -> None:
-        """Be free."""
+        """Do nothing, because the lock is always free."""
 
     def __exit__(self, *_: object) -> None:
         if self._happens:
@@ -329,7 +329,7 @@ class Door:
 def _values_after_interruption(
     store: MemoryStorage, keys: str, happens: Callable[[], object]
 ) -> list[object]:
-    """The stored values after a command was written and its answer lost."""
+    """Return the stored values after a command wrote and its answer was lost."""
     store._lock = Door(happens)  # type: ignore[assignment]  # noqa: SLF001 - nobody else can tell when
     with pytest.raises(Interruption):
         store.execute(Put("mine", *keys))
@@ -450,7 +450,7 @@ def test_keys_touched_once_do_not_stay() -> None:
 
 
 def test_a_new_state_sweeps_when_it_is_time() -> None:
-    """A new state half a minute after the last sweep sweeps again; nothing else grows."""
+    """Half a minute after the last sweep, a new state causes another sweep."""
     clock = Clock()
     store = MemoryStorage(clock)
     store.execute(Put("dust", "a", "b", quiet=1))
@@ -559,7 +559,7 @@ def test_full_store_drops_the_earliest_expiry(kind: str) -> None:
 
 
 def test_command_with_many_gates_keeps_its_states() -> None:
-    """A command with more gates than the limit is executed, and drops none of its own states."""
+    """A command with more states than the store's limit runs, and loses none of its states."""
     store = MemoryStorage(max_entries=2)
     keys = [state_key("limit", "vat", None, str(number)) for number in range(3)]
     store.execute(Put("old", *keys[:2], quiet=1))
@@ -620,12 +620,12 @@ def test_full_store_warns_about_live_states_only() -> None:
 
 
 class Sly(int):
-    """A number that does something the first time it is added to."""
+    """A number that runs a function when it is first added to."""
 
     meddle: list[Callable[[], object]]
 
     def __add__(self, other: int) -> int:
-        """Run the action, and add."""
+        """Run the function, and return the sum."""
         if self.meddle:
             self.meddle.pop()()
         return int(self) + other
@@ -635,13 +635,13 @@ class Plant(Put):
     """Writes a state that was made by hand."""
 
     def apply(self, states: States, now: int) -> tuple[States, States]:
-        """Write."""
+        """Return the states with the number written to each."""
         return (self._value,), states  # type: ignore[return-value]  # a state
 
 
 @pytest.mark.parametrize("another", [None, "new"])
 def test_a_sweep_takes_nothing_that_was_written_meanwhile(another: str | None) -> None:
-    """A sweep checks a state again before dropping it."""
+    """A sweep of expired states checks each state again before it drops it."""
     clock = Clock()
     store = MemoryStorage(clock)
     sly_state = Sly(0)

@@ -1,4 +1,4 @@
-"""Answers kept in the memory of one process."""
+"""The cache of answers in the memory of one process."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_conforms_async(check: cache_conformance.AsyncCheck) -> None:
 
 
 def put(cache: MemoryCache, key: str, *numbers: int, seconds: float = 60.0) -> bool:
-    """Keep answers of these numbers."""
+    """Store answers with these numbers in the cache."""
     return cache.keep(key, cache.look(key).mark, tuple(map(entry, numbers)), seconds)
 
 

@@ -1,4 +1,4 @@
-"""Credentials in the memory of one process."""
+"""The credential provider in the memory of one process."""
 
 import asyncio
 import threading
@@ -36,7 +36,7 @@ def test_async_conforms(check: kit.AsyncCheck) -> None:
 
 
 def test_initial_credentials() -> None:
-    """Credentials of either kind may be given at the start."""
+    """Credentials of any kind can be passed to the constructor."""
     token = OAuthCredentials(access_token="a")
     provider = MemoryCredentialProvider({OWNER: OLD, ("adyen", None): token})
 
@@ -134,7 +134,7 @@ class Interruption(BaseException):
 
 
 def test_an_interrupted_renewal_is_taken_over() -> None:
-    """If the renewing caller is interrupted, a waiting one renews instead."""
+    """If the caller that renews a credential is interrupted, a waiting caller renews it."""
     start_event, renewals, results = threading.Event(), list[str](), list[object]()
 
     def renew(*_: object) -> Credentials:
@@ -177,7 +177,7 @@ def test_a_child_does_not_wait_for_its_parent() -> None:
 
 
 def test_a_childs_tasks_do_not_wait_for_its_parent() -> None:
-    """The same holds where renewals are awaited."""
+    """Tasks of a forked child do not wait for a renewal of the parent's."""
     renewals: list[int] = []
 
     async def renew(*_: object) -> Credentials:
@@ -193,7 +193,7 @@ def test_a_childs_tasks_do_not_wait_for_its_parent() -> None:
 
 
 class Overtaken:
-    """A credential that seems stale at first, just before it is replaced."""
+    """A credential that seems outdated just before another caller replaces it."""
 
     def __init__(self, replace: Callable[[], None]) -> None:
         self._replace: Callable[[], None] | None = replace

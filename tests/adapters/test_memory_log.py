@@ -1,4 +1,4 @@
-"""The integration log of one process, in memory."""
+"""The integration log in the memory of one process."""
 
 import asyncio
 from threading import Thread
@@ -26,7 +26,7 @@ def test_async_conforms(check: kit.AsyncCheck) -> None:
 
 
 def test_keeps_the_latest() -> None:
-    """Past its bound the oldest entries are dropped, and pages end where those were."""
+    """Above the limit, the oldest log entries are dropped, and pages end there."""
     log = MemoryIntegrationLogger(max_entries=3)
     for number in range(5):
         log.write(kit.entry(number))
@@ -78,7 +78,7 @@ def test_forked_child_does_not_wait_for_the_lock() -> None:
 
 
 def test_one_log_for_both_modes() -> None:
-    """Entries that either mode wrote are found by the other."""
+    """Synchronous and asynchronous callers find each other's log entries."""
     log = MemoryIntegrationLogger()
     twin_logger = AsyncMemoryIntegrationLogger(log)
     log.write(kit.entry(1))

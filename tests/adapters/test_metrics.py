@@ -1,4 +1,4 @@
-"""Figures about calls in memory, in a file, in PostgreSQL and in MariaDB."""
+"""Metrics about calls in memory, in a file, in PostgreSQL and in MariaDB."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ ALL = FiguresQuery(by=())
 
 
 class Lab:
-    """A database with a table of figures for one test.
+    """A database with a table of metrics for one test.
 
     Args:
         kind: one of `KINDS`, or "memory".
@@ -53,7 +53,7 @@ class Lab:
         self._opened: list[Any] = []
 
     def metrics(self, **options: Any) -> Any:
-        """The figures that are in the table; no thread stores more of them."""
+        """Return the metrics in the table, without a thread that stores more of them."""
         fields: dict[str, Any] = {}
         if self.kind != "memory":
             fields = {"prefix": self.prefix, "create": True, "threads": False, "timeout": 30.0}
@@ -62,7 +62,7 @@ class Lab:
         return metrics
 
     def close(self) -> None:
-        """Close everything and drop the table."""
+        """Close the database and drop the table."""
         for metrics in self._opened:
             metrics.close()
         if self.kind in DRIVERS:
@@ -74,7 +74,7 @@ class Lab:
 
 @pytest.fixture(params=KINDS)
 def lab(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Lab]:
-    """A database of each kind."""
+    """Yield a test database of each kind."""
     lab = Lab(request.param, tmp_path)
     try:
         yield lab
@@ -93,7 +93,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Lab]:
 
 
 def calls(metrics: Any, **options: Any) -> int:
-    """The number of all calls that a query finds."""
+    """Return the number of all calls that a query counts."""
     return sum(window.figures.calls for window in metrics.figures(FiguresQuery(**options)))
 
 
@@ -130,7 +130,7 @@ def test_figures_are_those_of_all_calls(place: Lab) -> None:
 
 
 def test_several_processes_are_added_up(lab: Lab) -> None:
-    """Each process replaces its own rows only, however often it stores them."""
+    """Each process replaces only its own rows, however often it stores metrics."""
     processes = [lab.metrics() for _ in range(3)]
     for number, metrics in enumerate((*processes, *processes)):
         metrics(finished_call(duration=number + 1.0))
@@ -162,7 +162,7 @@ def test_a_manager_counts_its_calls(place: Lab) -> None:
 
 
 def test_old_windows_become_longer_ones(place: Lab) -> None:
-    """Minutes become hours and days, with all their calls, and are removed at last."""
+    """Minutes are merged to hours and days without losing calls, and deleted in the end."""
     first, second = place.metrics(), place.metrics()
     if place.kind == "memory":
         second = first
@@ -206,7 +206,7 @@ def test_many_rows_are_rolled_up_in_batches(lab: Lab) -> None:
 
 
 def test_several_processes_roll_up_at_once(lab: Lab) -> None:
-    """Processes that roll up the same rows at the same time count each row once."""
+    """If several processes merge the same rows at the same time, each row counts once."""
     processes = [lab.metrics() for _ in range(3)]
     for metrics in processes:
         for number in range(120):
@@ -307,7 +307,7 @@ class Table:
         self.stored = threading.Event()
 
     def store(self, rows: Sequence[StoredFigures]) -> None:
-        """Take figures."""
+        """Store rows of metrics in memory."""
         self.batches.append(len(rows))
         if self.failure is not None:
             raise self.failure
@@ -316,13 +316,13 @@ class Table:
         self.stored.set()
 
     def recorder(self, **options: Any) -> FiguresRecorder:
-        """A recorder of this table."""
+        """Return a recorder that stores metrics in this table."""
         fields = {"threads": False, **options}
         return FiguresRecorder(self.store, self.housekeeping.append, "here", **fields)
 
 
 def test_background_thread_stores_and_ends() -> None:
-    """A background thread stores figures, and ends when there are none left."""
+    """A background thread stores the metrics, and ends when nothing is left to store."""
     table = Table()
     recorder = table.recorder(threads=True, every=0.01)
     recorder(finished_call())
@@ -338,7 +338,7 @@ def test_background_thread_stores_and_ends() -> None:
 
 
 def test_figures_of_a_dead_database_wait() -> None:
-    """No call hears of a database that is away, and its figures are stored later, once."""
+    """An unavailable database disturbs no call; the metrics are stored later, once."""
     table = Table()
     table.failure = StorageUnavailable("away", remedy="Start it.")
     recorder = table.recorder()
@@ -355,7 +355,7 @@ def test_figures_of_a_dead_database_wait() -> None:
 
 
 def test_lost_figures_are_counted_and_reported() -> None:
-    """Beyond the bound, the oldest figures are lost, with one warning."""
+    """Above the limit, the oldest metrics are dropped, with one warning."""
     table = Table()
     table.failure = StorageUnavailable("away", remedy="Start it.")
     recorder = table.recorder(max_waiting=2)
@@ -396,7 +396,7 @@ def test_housekeeping_runs_once_an_hour() -> None:
 
 
 def test_every_recorder_is_closed_at_exit() -> None:
-    """All recorders store their figures when the process ends."""
+    """All recorders store their metrics when the process ends."""
     table = Table()
     recorder = table.recorder()
     recorder(finished_call())
@@ -410,7 +410,7 @@ def test_every_recorder_is_closed_at_exit() -> None:
 
 
 def test_asynchronous_metrics(place: Lab) -> None:
-    """Asynchronous metrics count the same, and have the same figures."""
+    """The asynchronous metrics count like the synchronous ones."""
 
     async def use() -> None:
         options: dict[str, Any] = {}
@@ -457,7 +457,7 @@ def test_process_end_stores_figures(does: str, expected: int, lab: Lab) -> None:
 
 
 def test_a_killed_process_loses_only_what_waited(lab: Lab) -> None:
-    """Stored figures survive a kill; figures of the last seconds are lost."""
+    """Stored metrics survive a killed process; those of its last seconds are lost."""
     metrics = lab.metrics()
     metrics.migrate()
     with _process(lab, "waits") as process:

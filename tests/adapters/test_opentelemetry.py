@@ -83,11 +83,11 @@ class Telemetry:
         )
 
     def spans(self) -> list[Any]:
-        """The finished spans, in the order of their start."""
+        """Return the finished spans, in the order in which they began."""
         return sorted(self.spans_out.get_finished_spans(), key=lambda span: span.start_time or 0)
 
     def metrics(self) -> dict[str, Any]:
-        """The metrics, by name."""
+        """Return the metrics by their names."""
         data = self.reader.get_metrics_data()
         return {
             metric.name: metric
@@ -183,7 +183,7 @@ def test_emitted_names_are_registered() -> None:
 
 
 def test_registered_events_are_the_events() -> None:
-    """The registry lists each event that can be one of a span, with its own fields."""
+    """The telemetry registry lists every event that spans can have, with its fields."""
     inherited_fields = {field.name for field in attrs.fields(Event)}
     spans = (Event, CallStarted, CallFinished, AttemptStarted, AttemptFinished)
     listed_events = {
@@ -238,7 +238,7 @@ def test_outcomes_are_exported() -> None:
 
 
 def test_changes_by_hand_have_a_span() -> None:
-    """A circuit that a person opens is exported in a span of its own, or in the current one."""
+    """When a person sets a circuit, the event is exported in the current span or in a new one."""
     telemetry = Telemetry()
     manager, _ = manager_of(telemetry.observer, circuit=OPENS_AT_ONCE)
 
@@ -257,7 +257,7 @@ def test_changes_by_hand_have_a_span() -> None:
 
 
 def test_circuits_are_named() -> None:
-    """A circuit's name has its service, its region, and its endpoint if that has a circuit."""
+    """The name of a circuit consists of the service, the region and the endpoint."""
     service = Service(
         "erp",
         regions=[Region("eu", "https://eu.example"), Region("us", "https://us.example")],
@@ -487,7 +487,7 @@ def test_series_beyond_those_kept_are_measured(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_operations_of_contracts_are_measured_apart() -> None:
-    """Calls of two accounts, or of two operations of a contract, are series of their own."""
+    """Calls of two accounts, or of two operations, are counted in separate series."""
     telemetry = Telemetry()
     plan, now = Plan(Service("erp"), None, None), datetime(2026, 1, 1, tzinfo=UTC)
     calls = [("payments.charge", "uk"), ("payments.refund", "uk"), ("payments.charge", "de")]

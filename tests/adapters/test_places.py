@@ -28,7 +28,7 @@ HARMLESS = (
 
 
 def sections() -> Iterator[ast.With]:
-    """Each `with self._section` of the file."""
+    """Yield each `with self._section` block of the file."""
     tree = ast.parse(textwrap.dedent(inspect.getsource(Places)))
     for node in ast.walk(tree):
         if isinstance(node, ast.With):
@@ -37,7 +37,7 @@ def sections() -> Iterator[ast.With]:
 
 
 def test_a_section_makes_no_call() -> None:
-    """A section for locking calls no code other than its own."""
+    """The locked sections of the module call no code from outside of it."""
     section_nodes = [
         part for section in sections() for step in section.body for part in ast.walk(step)
     ]
@@ -48,20 +48,20 @@ def test_a_section_makes_no_call() -> None:
 
 @dataclass
 class Room:
-    """A slow, obviously correct model of one name's slots and queue."""
+    """A slow, obviously correct model of the slots and the queue of one name."""
 
     places: int = 0
     inside: list[Waiter] = field(default_factory=list)
     line: list[Waiter] = field(default_factory=list)
 
     def let_in(self) -> None:
-        """Admit the callers that wait longest, as long as there is room."""
+        """Admit the callers that have waited longest, as long as slots are free."""
         while self.line and len(self.inside) < self.places:
             self.inside.append(self.line.pop(0))
 
 
 class PlacesMachine(RuleBasedStateMachine):
-    """Callers who come, wait, go out and give up, beside a slow and simple model."""
+    """Callers that arrive, wait, leave and give up, compared with a slow and simple model."""
 
     callers: Bundle[Waiter] = Bundle("callers")
     names = st.sampled_from(["a", "b"])
@@ -103,7 +103,7 @@ class PlacesMachine(RuleBasedStateMachine):
 
     @rule(waiter=callers)
     def go_out(self, waiter: Waiter) -> None:
-        """Return the slot; without a slot, change nothing."""
+        """Give back the slot; do nothing if the caller has none."""
         name, holder = waiter.held
         self.places.settle(name, holder)
         if waiter in self.rooms[name].inside:
@@ -124,13 +124,13 @@ class PlacesMachine(RuleBasedStateMachine):
         room.let_in()
 
     def everybody_settles(self) -> None:
-        """Act as the admitted callers: each checks whether more of them fit."""
+        """Have each admitted caller check whether more callers can be admitted."""
         while self.woken:
             self.places.settle(self.woken.pop().held[0])
 
     @invariant()
     def all_stand_as_the_model_says(self) -> None:
-        """The callers inside, waiting and in memory are exactly those of the model."""
+        """The callers with slots and those that wait are exactly those of the model."""
         for name, room in self.rooms.items():
             assert {WAITING} >= {waiter.state for waiter in room.line}
             assert {INSIDE} >= {waiter.state for waiter in room.inside}
@@ -215,7 +215,7 @@ def test_idle_names_take_no_memory() -> None:
 
 
 def test_holder_object_is_kept_alive() -> None:
-    """A holder that its caller forgot is kept, so that its identity is not reused."""
+    """A holder that its caller forgot is kept in memory, so that its id is not used again."""
     places = Places()
     entered_flags = [places.enter("a", object(), 3) for _ in range(4)]
 

@@ -26,12 +26,12 @@ class Said:
         self.number = number
 
     def apply(self, states: States, now: int) -> tuple[States, None]:
-        """Change nothing."""
+        """Return the states unchanged."""
         return states, None
 
 
 class SlowStore:
-    """Executes one command at a time, each when released; fails on demand."""
+    """A store that runs one command at a time when a test releases it, and can fail."""
 
     def __init__(self, timeout: float = 20, **errors: Exception) -> None:
         self.done: list[int] = []
@@ -42,7 +42,7 @@ class SlowStore:
         self.posts = PostedCommands(self.execute, timeout)
 
     async def execute(self, command: Any) -> None:
-        """Take a turn of the loop."""
+        """Run the command in a later turn of the event loop."""
         self.begun.append(command.number)
         await asyncio.sleep(0)
         await self.may.wait()
@@ -128,7 +128,7 @@ def test_posts_of_an_ended_loop_continue_in_the_next() -> None:
 
 
 def test_a_task_that_never_began_has_taken_nothing() -> None:
-    """All that was posted is there for the next."""
+    """Commands of a task that never began are sent with the next command."""
 
     async def run(store: SlowStore) -> list[int]:
         store.post(1, 2)
@@ -145,7 +145,7 @@ def test_a_task_that_never_began_has_taken_nothing() -> None:
 
 
 def test_one_loop_does_not_wait_for_another() -> None:
-    """A blocked event loop keeps its own commands, and blocks no others."""
+    """A blocked event loop delays its own posted commands, and no others."""
     store, other_loop = SlowStore(), asyncio.new_event_loop()
 
     async def begin() -> None:

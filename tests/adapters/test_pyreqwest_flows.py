@@ -1,4 +1,4 @@
-"""Much data, and HTTP/2, over pyreqwest."""
+"""Large bodies and HTTP/2 through pyreqwest."""
 
 from __future__ import annotations
 
@@ -149,7 +149,7 @@ def frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
 
 
 def read_frame(file: Any) -> tuple[int, int]:
-    """Read a frame; return its kind and stream."""
+    """Read an HTTP/2 frame, and return its kind and its stream."""
     length = int.from_bytes(file.read(3), "big")
     kind, _, stream = struct.unpack(">BBI", file.read(6))
     file.read(length)

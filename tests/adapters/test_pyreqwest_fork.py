@@ -92,7 +92,7 @@ async def test_first_stream_after_a_fork_warns(make: Make, vendor: VendorServer)
 
 @with_both_clients
 async def test_closed_client_stays_closed_after_a_fork(make: Make, vendor: VendorServer) -> None:
-    """A client that was closed before the fork sends nothing by the standard library either."""
+    """A client that was closed before a fork stays closed in the child."""
     client = make()
     await client.close()
     with (

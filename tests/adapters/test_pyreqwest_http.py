@@ -1,4 +1,4 @@
-"""HTTP by pyreqwest, synchronously and asynchronously."""
+"""The synchronous and the asynchronous HTTP client on pyreqwest."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ def test_conforms_asynchronously(check: kit.AsyncCheck) -> None:
 
 @pytest.mark.parametrize("check", kit.ONE_CONNECTION_CHECKS, ids=name_of)
 def test_conforms_with_one_connection(check: kit.Check) -> None:
-    """Callers of a synchronous client with one connection use it one after another."""
+    """A synchronous client with one connection lets its callers use it one after another."""
     check(lambda: PyreqwestHttpClient(max_connections=1))
 
 
 @pytest.mark.parametrize("check", kit.ASYNC_ONE_CONNECTION_CHECKS, ids=name_of)
 def test_conforms_asynchronously_with_one_connection(check: kit.AsyncCheck) -> None:
-    """Callers of an asynchronous client with one connection use it one after another."""
+    """An asynchronous client with one connection lets its callers use it one after another."""
     asyncio.run(check(lambda: AsyncPyreqwestHttpClient(max_connections=1)))
 
 

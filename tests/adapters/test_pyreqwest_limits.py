@@ -1,4 +1,4 @@
-"""The limits of pyreqwest, and how moorage handles them."""
+"""The limits that pyreqwest has, and what moorage does about them."""
 
 from __future__ import annotations
 
@@ -366,7 +366,7 @@ def _is_interrupted(client: PyreqwestHttpClient, request: Request, url: str) -> 
 
 @in_loop
 async def test_cancelled_call_abandons_its_request() -> None:
-    """A cancelled call ends at once and frees its slot; its request ends with the total."""
+    """A cancelled call ends at once; its request goes on in the background for a limited time."""
     async with lab(partial(AsyncPyreqwestHttpClient, max_connections=1)) as (vendor, client):
         vendor.queue(Behaviour(raw=b""), Behaviour(204))
         call = asyncio.ensure_future(client.send(GET, vendor.url, Timeouts(total=1)))
@@ -467,7 +467,7 @@ async def test_statistics_count_exchanges(make: Make) -> None:
 
 @with_both_clients
 async def test_closed_idle_connection_is_replaced(make: Make) -> None:
-    """A request on a closed connection is sent anew, or its error admits processing."""
+    """A request on a closed connection is sent again, or its error says it may have arrived."""
     request = Request.post("/", body=b"x")
     async with lab(make) as (vendor, client):
         vendor.always(Behaviour(204, then="close"))

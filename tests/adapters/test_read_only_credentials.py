@@ -34,7 +34,7 @@ OWNERS = [("shop", None), ("shop", "acme-fr"), ("shop-acme", "fr"), ("shop-acme-
 
 
 class Place:
-    """A credential's location, and a provider in either mode that reads it."""
+    """A place for credentials, with a read-only provider of either mode."""
 
     def __init__(self, kind: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.kind, self.path, self._patch = kind, home / "credentials.toml", monkeypatch
@@ -50,7 +50,7 @@ class Place:
             self.put_file("")
 
     def put(self, owner: tuple[str, str | None], token: str) -> None:
-        """Write a token."""
+        """Write a token to the place."""
         service, tenant = owner
         if "environment" in self.kind:
             names = (service,) if tenant is None else (service, tenant)
@@ -62,14 +62,14 @@ class Place:
         self.put_file("".join(self._tables.values()))
 
     def put_file(self, text: str, mode: int = 0o600) -> None:
-        """Replace the file."""
+        """Replace the file with the credentials."""
         new_path = self.path.with_suffix(".new")
         new_path.write_text(text, "utf-8")
         new_path.chmod(mode)
         new_path.rename(self.path)
 
     def ask(self, verb: str, *options: object) -> Any:
-        """The result of a method."""
+        """Return the result of the provider's method."""
         answer = getattr(self.provider, verb)
         return asyncio.run(answer(*options)) if "awaited" in self.kind else answer(*options)
 
@@ -119,7 +119,7 @@ def test_nothing_is_written(place: Place) -> None:
 
 
 def test_invalid_credential_is_not_shown(place: Place) -> None:
-    """An invalid credential is refused, and no traceback frame of ours holds it."""
+    """An invalid credential is refused, and no traceback frame of moorage contains it."""
     place.put(OWNERS[0], "sk_live\n")
     with pytest.raises(InvalidData, match="white space") as excinfo:
         place.ask("get", *OWNERS[0])

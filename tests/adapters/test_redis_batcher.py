@@ -32,7 +32,7 @@ UNREADABLE = [-1, 0, b"", b""]
 
 
 class HeldConnection:
-    """A connection that replies from its release on.
+    """A Redis connection that replies only after the test releases it.
 
     Args:
         reply: returns the reply to a call, or raises the error of the connection.
@@ -44,16 +44,16 @@ class HeldConnection:
         self._reply = reply
 
     async def ready(self) -> None:
-        """Do nothing: the connection is open."""
+        """Do nothing, because the connection is open."""
 
     async def run_batch(self, batch: Sequence[ScriptCall]) -> list[Any]:
-        """Reply after the release."""
+        """Reply once the test has released the connection."""
         self.calls += batch
         await self.released.wait()
         return [self._reply(call) for call in batch]
 
     async def drop(self) -> None:
-        """Do nothing: no connection is open."""
+        """Do nothing, because no connection is open."""
 
 
 def batcher_on(connection: HeldConnection) -> Batcher:
@@ -86,7 +86,7 @@ def return_calls(command: Admission) -> list[bytes]:
 async def abandon(
     batcher: Batcher, connection: HeldConnection, task: asyncio.Task[Any], *, late: bool
 ) -> None:
-    """Cancel a caller in flight, or after its reply arrived but before it has read it."""
+    """Cancel a caller while its command is on the way, or just after its reply has arrived."""
     while not connection.calls:  # noqa: ASYNC110 - the queue goes on by itself
         await asyncio.sleep(0)
     if not late:
@@ -198,10 +198,10 @@ def test_decided_grant_of_a_cancelled_caller_is_returned(*, late: bool) -> None:
 
 
 class RefusedCommand(Count):
-    """A command that cannot be decided."""
+    """A command whose decision always fails."""
 
     def apply(self, states: Any, now: int) -> Any:
-        """Refuse."""
+        """Raise an error instead of deciding."""
         raise InvalidData("this command is wrong.")
 
 

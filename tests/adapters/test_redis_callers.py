@@ -1,4 +1,4 @@
-"""Many callers of a store in Redis: threads, tasks, loops and forks, and their cost."""
+"""Many callers of a Redis store: threads, tasks, event loops and forks."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ MANY_CALLS = 10_000
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[PrivateRedis]:
-    """A server for one test, so that its requests can be counted."""
+    """Start a Redis server for one test, whose requests can be counted."""
     with PrivateRedis() as start_redis:
         yield start_redis
 
@@ -67,7 +67,7 @@ def calls(server: PrivateRedis) -> Iterator[Callable[[], int]]:
 
 
 def one_token(key: str, burst: int = 1_000_000) -> Admission:
-    """Requests one token of a bucket that hardly refills."""
+    """Return a request for one token of a bucket that hardly refills."""
     gates = Gates(limits=[RateLimitConfig(100, burst=burst).rule], limit_keys=[key])
     return Admission(gates, within=0, lease=1)
 
@@ -76,7 +76,7 @@ def one_token(key: str, burst: int = 1_000_000) -> Admission:
 
 
 def protected(name: str, **options: Any) -> Service:
-    """A service with everything that may hold a call back."""
+    """Return a service with all protections: circuit, limits, budget and cache."""
     return Service(
         name,
         limits=RateLimitConfig.per_second(1_000, burst=1_000),
@@ -122,7 +122,7 @@ def test_a_good_call_is_one_round_trip_asynchronously(
 def test_a_call_with_a_key_is_three_round_trips(
     server: PrivateRedis, calls: Callable[[], int]
 ) -> None:
-    """A claim, an admission that marks it as sent, and its end."""
+    """A call with a key takes three round trips: claim, admission, and the end of the claim."""
     with (
         RedisStorage(server.url, timeout=PATIENT) as store,
         ConnectorManager([protected("keyed")], state=store) as manager,
@@ -151,7 +151,7 @@ def test_waiting_costs_one_more_round_trip(server: PrivateRedis, calls: Callable
 def test_callers_of_a_loop_share_round_trips(
     server: PrivateRedis, calls: Callable[[], int]
 ) -> None:
-    """Fifty who ask at once cost a tenth of a round trip each at most, and all is counted."""
+    """Fifty concurrent callers take a tenth of a round trip each, and all of them are counted."""
 
     async def fifty() -> int:
         async with AsyncRedisStorage(server.url, timeout=PATIENT) as store:
@@ -181,7 +181,7 @@ def test_callers_of_a_loop_share_round_trips(
 
 
 def test_ten_thousand_tasks_are_all_answered(server: PrivateRedis) -> None:
-    """A long queue is served to its end, in its order, and grants no token twice."""
+    """Ten thousand waiting tasks are served in order, and no token is granted twice."""
 
     async def crowd() -> list[Any]:
         async with AsyncRedisStorage(server.url, timeout=PATIENT) as store:
@@ -397,7 +397,7 @@ def test_endlessly_overtaken_command_gives_up(mode: str, server: PrivateRedis) -
 
 @pytest.fixture(params=MODES)
 def mode(request: pytest.FixtureRequest) -> str:
-    """Run the test in both modes."""
+    """Run the test with the synchronous and the asynchronous store."""
     return str(request.param)
 
 

@@ -1,4 +1,4 @@
-"""Connecting to an unresponsive Redis ends by the caller's deadline, over all steps.
+"""Connecting to a Redis server that does not answer ends at the caller's deadline.
 
 The store's own timeout is longer than any test may take, so that whatever keeps to it hangs.
 """
@@ -33,13 +33,13 @@ SILENT = ["192.0.2.1", "192.0.2.2"]
 
 @pytest.fixture(params=MODES)
 def mode(request: pytest.FixtureRequest) -> str:
-    """The synchronous and the asynchronous store."""
+    """Run the test with the synchronous and the asynchronous store."""
     return str(request.param)
 
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[PrivateRedis]:
-    """A server that behaves."""
+    """Start a Redis server that works normally."""
     with PrivateRedis() as start_redis:
         yield start_redis
 
@@ -52,13 +52,13 @@ class Watch:
         self.waits: list[float] = []
 
     def monotonic(self) -> float:
-        """Seconds since the test began."""
+        """Return the seconds since the test began."""
         return self.now
 
 
 @pytest.fixture
 def watch(monkeypatch: pytest.MonkeyPatch) -> Watch:
-    """Time as connecting to silent addresses takes it."""
+    """Replace the clock by one that advances when a connection attempt fails."""
     watch = Watch()
 
     class Socket(socket.socket):
@@ -79,7 +79,7 @@ def watch(monkeypatch: pytest.MonkeyPatch) -> Watch:
 
 
 def give_addresses(monkeypatch: pytest.MonkeyPatch, addresses: list[tuple[str, int]]) -> None:
-    """Give a name these addresses."""
+    """Give a host name these addresses."""
 
     def look_up(host: str, *_: object, **__: object) -> list[Any]:
         if host != "redis.example":

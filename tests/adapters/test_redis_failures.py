@@ -35,19 +35,19 @@ SHORT = 0.2
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[PrivateRedis]:
-    """A server that these tests may do anything to, as long as it runs again afterwards."""
+    """Start a Redis server that tests may stop, as long as they start it again."""
     with PrivateRedis() as start_redis:
         yield start_redis
 
 
 @pytest.fixture(params=MODES)
 def mode(request: pytest.FixtureRequest) -> str:
-    """Run the test in both modes."""
+    """Run the test with the synchronous and the asynchronous store."""
     return str(request.param)
 
 
 def one_token(key: str) -> Admission:
-    """Requests one token of a bucket that hardly refills."""
+    """Return a request for one token of a bucket that hardly refills."""
     gates = Gates(limits=[RateLimitConfig(0.001, burst=1_000).rule], limit_keys=[key])
     return Admission(gates, within=0, lease=1)
 
@@ -322,7 +322,7 @@ def test_foreign_values_are_refused(
 
 
 def test_the_state_that_cannot_be_used_is_named(mode: str, server: PrivateRedis) -> None:
-    """If one of several states was written by a newer release, the error names its key."""
+    """If a newer release wrote one of several states, the error names that state's key."""
     limits = [RateLimitConfig(1).rule] * 2
     later_bytes = bytes((VERSION + 1,)) + pack((1, 2, 3, 4, 5, 6, 7, ()))[1:]
     with redis.Redis(port=server.port) as client, Face(mode, server.url, timeout=PATIENT) as face:
@@ -353,7 +353,7 @@ def test_another_kind_of_value_is_refused(mode: str, server: PrivateRedis) -> No
 
 
 def test_bad_state_fails_only_its_caller(server: PrivateRedis) -> None:
-    """If callers share a round trip, a bad state fails only its own caller."""
+    """If several commands share a round trip, an unreadable state fails only its own command."""
 
     async def callers() -> list[Any]:
         store = AsyncRedisStorage(server.url, timeout=PATIENT)

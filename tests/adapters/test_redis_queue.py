@@ -1,4 +1,4 @@
-"""Many callers of one Redis limit give up, and their grants go to other callers.
+"""Callers that give up waiting for a limit in Redis leave their grants to other callers.
 
 Verdicts are by the times that the store granted, so a slow machine changes none of them.
 """
@@ -52,7 +52,7 @@ def server() -> Iterator[PrivateRedis]:
 
 @pytest.fixture(params=MODES)
 def mode(request: pytest.FixtureRequest) -> str:
-    """The synchronous and the asynchronous store."""
+    """Run the test with the synchronous and the asynchronous store."""
     return str(request.param)
 
 
@@ -105,7 +105,7 @@ def test_abandoned_queue_is_granted_again(order: str, mode: str, server: Private
 
 
 class Noted:
-    """A store that records the tickets it granted and the tickets that were returned."""
+    """A store that records which tickets it granted, and which came back."""
 
     def __init__(self, store: Any) -> None:
         self._store = store
@@ -114,13 +114,13 @@ class Noted:
         self.returned: list[Tickets] = []
 
     def record_grant(self, command: Command[Any], answer: Any) -> Any:
-        """Record a grant."""
+        """Record the tickets of an answer."""
         if isinstance(command, Admission):
             self.answers.append(answer)
         return answer
 
     def post(self, command: Command[Any]) -> None:
-        """Record the return of a grant."""
+        """Record the tickets that a caller gives back."""
         if isinstance(command, GiveBack):
             self.returned.append(command.tickets)
         self._store.post(command)
@@ -133,7 +133,7 @@ class Noted:
 
 
 class NotedStore(Noted):
-    """The store for threads."""
+    """The recording store for threads."""
 
     def execute(self, command: Command[Any], timeout: float | None = None) -> Any:
         """Run one command on its states, and return its answer."""
@@ -141,7 +141,7 @@ class NotedStore(Noted):
 
 
 class AsyncNotedStore(Noted):
-    """The store for tasks."""
+    """The recording store for tasks."""
 
     async def execute(self, command: Command[Any], timeout: float | None = None) -> Any:
         """Run one command on its states, and return its answer."""
@@ -149,7 +149,7 @@ class AsyncNotedStore(Noted):
 
 
 class Asleep:
-    """Sleeps until it is cancelled or the caller gives up."""
+    """A sleeper that sleeps until its caller is cancelled or gives up."""
 
     def __init__(self) -> None:
         self.leaving: set[int] = set()
@@ -164,26 +164,26 @@ class Asleep:
         raise GaveUpError
 
     def give_up(self, threads: Sequence[threading.Thread]) -> None:
-        """Have these threads give up."""
+        """Make these threads give up."""
         with self._turn:
             self.leaving |= {thread.ident or 0 for thread in threads}
             self._turn.notify_all()
 
 
 class AsyncAsleep:
-    """Sleeps until its task is cancelled."""
+    """A sleeper that sleeps until its task is cancelled."""
 
     def __init__(self) -> None:
         self.asleep = 0
 
     async def sleep(self, seconds: float) -> None:
-        """Never come back."""
+        """Sleep for ever."""
         self.asleep += 1
         await asyncio.get_running_loop().create_future()
 
 
 class GaveUpError(Exception):
-    """A caller gives up."""
+    """Raised in a thread to make it give up."""
 
 
 def test_tasks_cancelled_in_masses_leave_the_limit_to_others(server: PrivateRedis) -> None:
@@ -284,10 +284,10 @@ def test_cancelled_grant_of_a_custom_rule_is_given_back(
 
 
 class Wrong(Count):
-    """Cannot be decided."""
+    """A command that raises instead of deciding."""
 
     def apply(self, states: Any, now: int) -> Any:
-        """Refuse."""
+        """Raise an error instead of deciding."""
         raise InvalidData("this command is wrong.")
 
 

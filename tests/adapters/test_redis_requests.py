@@ -1,4 +1,4 @@
-"""Requests to Redis, compared with those of redis-py and hiredis."""
+"""The bytes of requests to Redis, compared with those of redis-py and hiredis."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def parts_of(verb: bytes, script: bytes, batch: list[ScriptCall]) -> list[bytes]
 
 
 def read_by_hiredis(packed: bytes) -> Any:
-    """Return the only value in bytes, as the parser of Redis' own client reads it."""
+    """Return the value in these bytes, as Redis's own client library parses it."""
     reader = hiredis.Reader()
     reader.feed(packed)
     value = reader.gets()

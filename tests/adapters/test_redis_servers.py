@@ -40,18 +40,18 @@ PATIENT = 20.0
 
 @pytest.fixture(params=MODES)
 def mode(request: pytest.FixtureRequest) -> str:
-    """Run the test in both modes."""
+    """Run the test with the synchronous and the asynchronous store."""
     return str(request.param)
 
 
 def one_token(key: str) -> Admission:
-    """Requests one token."""
+    """Return a request for one token of a bucket."""
     gates = Gates(limits=[RateLimitConfig(100, burst=9).rule], limit_keys=[key])
     return Admission(gates, within=0, lease=1)
 
 
 def works(face: Face) -> None:
-    """Require that both kinds of commands are done."""
+    """Fail unless the store runs commands by script and by compare-and-swap."""
     command, key = one_token(new_key()), new_key()
     assert Answer.GO is face.execute(command)[0]
     assert [1, 2] == [face.execute(Count(key)) for _ in range(2)]
@@ -82,7 +82,7 @@ def test_invalid_urls_are_refused(mode: str, url: str) -> None:
 
 
 def test_other_clients_are_refused(mode: str) -> None:
-    """A client of the other mode, or any other value, is refused."""
+    """A Redis client of the other mode, or any other object, is refused."""
     foreign_client: Any = redis.asyncio.Redis() if mode == "plain" else redis.Redis()
     for refused_client in (foreign_client, 6379, None):
         with pytest.raises(ConfigurationError, match="must be a URL or a client of Redis"):
@@ -157,7 +157,7 @@ def test_unix_socket_urls(mode: str, server: PrivateRedis) -> None:
 
 @pytest.fixture(scope="module")
 def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
-    """A server that accepts only TLS, and its certificate."""
+    """Start a Redis server that accepts only TLS; yield it with its certificate."""
     folder, port = tmp_path_factory.mktemp("tls"), free_port()
     certificate, key = certificate_files(folder)
     files = ("--tls-cert-file", str(certificate), "--tls-key-file", str(key))
@@ -244,12 +244,12 @@ def _answers(face: Face) -> bool:
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[list[PrivateRedis]]:
-    """Three nodes that share all slots."""
+    """Start a Redis cluster of three nodes."""
     yield from nodes_of()
 
 
 def nodes_of(*more: str) -> Iterator[list[PrivateRedis]]:
-    """Three nodes that share all slots, with further options."""
+    """Start a Redis cluster of three nodes with further options."""
     options = ("--cluster-enabled", "yes", "--cluster-node-timeout", "2000", *more)
     with ExitStack() as stack:
         nodes = [stack.enter_context(PrivateRedis(*options)) for _ in range(3)]
@@ -272,7 +272,7 @@ def is_well(node: PrivateRedis) -> bool:
 
 
 def url_of(cluster: list[PrivateRedis]) -> str:
-    """The address of a cluster, by two of its nodes."""
+    """Return the URL of a cluster, which names two of its nodes."""
     return f"redis+cluster://127.0.0.1:{cluster[0].port},127.0.0.1:{cluster[1].port}"
 
 
@@ -307,7 +307,7 @@ class OneHome:
 
 
 class AtHome:
-    """A command, with its keys moved to one home."""
+    """A command whose keys all belong to one node of the cluster."""
 
     def __init__(self, command: Any) -> None:
         self.keys = tuple(f"{{home}}{key}" for key in command.keys)
@@ -421,7 +421,7 @@ def test_evicting_cluster_is_refused(mode: str, cluster: list[PrivateRedis]) -> 
 
 
 def test_slots_that_move_are_followed(mode: str, cluster: list[PrivateRedis]) -> None:
-    """A key that moves to another node while it is used is found there."""
+    """If a slot moves to another node of the cluster during use, its keys are found there."""
     with Face(mode, url_of(cluster), timeout=PATIENT) as face:
         count = Count("{moving}:key")
         first = face.execute(count)
@@ -430,7 +430,7 @@ def test_slots_that_move_are_followed(mode: str, cluster: list[PrivateRedis]) ->
 
 
 def _move(slot: int, cluster: list[PrivateRedis]) -> None:
-    """Move a slot with its keys from the node that has it to the next."""
+    """Move a slot and its keys from one node of the cluster to the next."""
     clients: list[Any] = [redis.Redis(port=node.port) for node in cluster]
     names = [client.execute_command("CLUSTER MYID").decode() for client in clients]
     keys = [client.execute_command("CLUSTER GETKEYSINSLOT", slot, 10) for client in clients]
@@ -456,7 +456,7 @@ def test_a_cluster_that_is_gone_is_unavailable(mode: str) -> None:
 
 
 def cluster_of_nobody() -> ClusterPool:
-    """Connections to a cluster at an address where nothing listens."""
+    """Return connections to a cluster at an address where no server listens."""
     url = f"redis+cluster://127.0.0.1:{free_port()}"
     return ClusterPool(RedisServer(url, is_async=False, timeout=1, ca=None, may_evict=False))
 
@@ -484,12 +484,12 @@ def test_discovered_nodes_are_shared_between_threads() -> None:
 
 @pytest.fixture
 def losing() -> Iterator[list[PrivateRedis]]:
-    """Three nodes that share all slots, and go on without one of them."""
+    """Start a Redis cluster of three nodes that goes on if it loses one."""
     yield from nodes_of("--cluster-require-full-coverage", "no")
 
 
 def homes(cluster: list[PrivateRedis]) -> dict[int, str]:
-    """A part in braces for each node, by its port."""
+    """Return a key prefix for each node of the cluster, by the node's port."""
     fields: dict[int, str] = {}
     with redis.cluster.RedisCluster(host="127.0.0.1", port=cluster[0].port) as client:
         for number in range(99):
@@ -499,7 +499,7 @@ def homes(cluster: list[PrivateRedis]) -> dict[int, str]:
 
 
 def test_lost_node_affects_only_its_keys(mode: str, losing: list[PrivateRedis]) -> None:
-    """Keys of other nodes are served as before, by stores old and new; each has its node."""
+    """If a node is lost, the keys of the other nodes can still be used."""
     home_tags = homes(losing)
     lost_redis, *other_redis = losing
     with Face(mode, url_of(losing[1:]), timeout=PATIENT) as face:

@@ -1,4 +1,4 @@
-"""Redis that is slow or silent: every step of a command ends by its caller's deadline.
+"""A slow or silent Redis server: every command ends at its caller's deadline.
 
 The store's own timeout is longer than any test may take, so that whatever keeps to it hangs.
 """
@@ -34,20 +34,20 @@ LONG = 60.0
 
 @pytest.fixture(params=MODES)
 def mode(request: pytest.FixtureRequest) -> str:
-    """Run the test in both modes."""
+    """Run the test with the synchronous and the asynchronous store."""
     return str(request.param)
 
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[PrivateRedis]:
-    """A server that behaves."""
+    """Start a Redis server that works normally."""
     with PrivateRedis() as start_redis:
         yield start_redis
 
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[list[PrivateRedis]]:
-    """Three nodes that share all slots, and go on without one of them."""
+    """Start a Redis cluster of three nodes that goes on if it loses one."""
     yield from nodes_of("--cluster-require-full-coverage", "no", "--cluster-node-timeout", "600000")
 
 

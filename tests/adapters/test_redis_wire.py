@@ -32,13 +32,13 @@ PATIENT = 10.0
 
 @pytest.fixture
 def store() -> Iterator[RedisStorage]:
-    """A store in the Redis that is there."""
+    """Return a store in the Redis server of this machine."""
     with RedisStorage(redis_url(), timeout=PATIENT) as opened_storage:
         yield opened_storage
 
 
 def ask(*rules: Any) -> Admission:
-    """Requests a token of a limit."""
+    """Return a request for one token of a limit."""
     limits = rules or (RateLimitConfig(1, burst=5).rule,)
     return Admission(Gates(limits=limits, limit_keys=[new_key()]), within=0, lease=1)
 

@@ -1,4 +1,4 @@
-"""Answers kept in stores of shared state: sealed, bound to their key, and the same everywhere."""
+"""The cache in a store of shared state: its answers are encrypted and bound to their keys."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def test_conforms_async(check: cache_conformance.AsyncCheck, stores: tuple[Any, 
 
 
 def keep_secret(cache: SealedCache, key: str = "key") -> bool:
-    """Keep an answer with a secret in it."""
+    """Cache an answer that contains a secret."""
     single_entry = entry(1)
     changed_entry = type(single_entry)(
         single_entry.response.evolve(body=SECRET), 60.0, 0.0, (), b"who"
@@ -104,7 +104,7 @@ def keep_secret(cache: SealedCache, key: str = "key") -> bool:
 
 
 def content(storage: MemoryStorage, key: str = "key") -> bytes:
-    """The stored bytes."""
+    """Return the stored bytes of the answer."""
     looked_entry: Looked = storage.execute(Look(key))
     assert looked_entry.content is not None
     return looked_entry.content
@@ -210,7 +210,7 @@ def test_store_errors_pass_through() -> None:
 
 
 def test_time_is_the_stores() -> None:
-    """An answer grows older by the store's clock, and goes when its time there is over."""
+    """A cached answer ages and expires by the store's clock."""
     clock = VirtualClock()
     storage = MemoryStorage(clock)
     cache = SealedCache(storage, CIPHER)
@@ -245,7 +245,7 @@ def test_store_without_timeouts_works() -> None:
     memory = MemoryStorage()
 
     class Untimed:
-        """An older store."""
+        """An older store, whose methods take no timeout."""
 
         def execute(self, command: Command[Any], /) -> Any:
             """Run one command on its states, and return its answer."""

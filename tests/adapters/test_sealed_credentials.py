@@ -25,13 +25,13 @@ CIPHER = AesGcmCipher(generate_keys())
 
 
 class Dictionary:
-    """The smallest table there is."""
+    """A table of encrypted texts in a dictionary."""
 
     def __init__(self) -> None:
         self._kept: dict[bytes, bytes] = {}
 
     def find(self, about: bytes, /) -> bytes | None:
-        """The text that is about this, if there is one."""
+        """Return the text of this id; None if there is none."""
         return self._kept.get(about)
 
     def put(self, about: bytes, sealed: bytes, /) -> None:
@@ -45,7 +45,7 @@ class Dictionary:
         return len(stored_chunks)
 
     def page(self, after: bytes, size: int, /) -> Sequence[Row]:
-        """So many rows, in order."""
+        """Return up to `size` rows, in order."""
         places = [entry for entry in sorted(self._kept) if entry > after][:size]
         return [Row(place, place, self._kept[place]) for place in places]
 
@@ -68,7 +68,7 @@ def test_conforms(check: kit.Check) -> None:
 
 @pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)
 def test_async_conforms(check: kit.AsyncCheck) -> None:
-    """The provider keeps the contract of its port when it is awaited."""
+    """The asynchronous provider keeps the contract of its port."""
     asyncio.run(
         check(lambda renew: AsyncSealedCredentialProvider(Dictionary(), CIPHER, renew=renew))
     )

@@ -1,4 +1,4 @@
-"""Shared state in PostgreSQL and MariaDB."""
+"""The store of shared state in PostgreSQL and MariaDB."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_conforms(check: kit.Check, sql_store: SqlStorage) -> None:
 
 @pytest.mark.parametrize("check", kit.TIMED_CHECKS, ids=name_of)
 def test_conforms_in_time(check: kit.TimedCheck, sql_store: SqlStorage) -> None:
-    """The store passes the checks with a virtual clock: expiry and its own time."""
+    """The synchronous store passes the checks that need a virtual clock."""
     check(lambda: (sql_store, time.sleep))
 
 
@@ -68,7 +68,7 @@ def test_conforms_awaited(check: kit.AsyncCheck, lab: Lab) -> None:
 
 @pytest.mark.parametrize("check", kit.ASYNC_TIMED_CHECKS, ids=name_of)
 def test_conforms_awaited_in_time(check: kit.AsyncTimedCheck, lab: Lab) -> None:
-    """The asynchronous store passes the checks with a virtual clock: expiry and its own time."""
+    """The asynchronous store passes the checks that need a virtual clock."""
 
     async def check_store() -> None:
         async with lab.awaited() as store:
@@ -100,11 +100,11 @@ class Recorder:
         self.sent = b""
 
     def sees(self, chunk: bytes) -> None:
-        """Collect."""
+        """Record the bytes."""
         self.sent += chunk
 
     def statements(self, kind: str) -> int:
-        """The number of statements sent: executions of prepared ones, or queries."""
+        """Return the number of statements that were sent."""
         count, offset = 0, 0
         while offset < len(self.sent):
             if kind == "postgresql":
@@ -271,7 +271,7 @@ def test_overtaken_insert_decides_again(sql_store: SqlStorage) -> None:
 
 
 def test_keys_that_are_partly_new_are_decided_together(sql_store: SqlStorage) -> None:
-    """A command on existing and new keys reads and writes them in one transaction."""
+    """A command on existing and new keys handles all of them in one transaction."""
     old_text, new_text = a_key(), a_key()
     sql_store.execute(Append(1, old_text))
 

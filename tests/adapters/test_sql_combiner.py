@@ -1,4 +1,4 @@
-"""Callers of one process over the same rows of a database server, who share transactions."""
+"""Callers of one process that need the same rows share transactions."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ SHORT = 0.3
 
 
 class Refusing(Append):
-    """Cannot be decided."""
+    """A command that raises instead of deciding."""
 
     def apply(self, states: States, now: int) -> tuple[States, Any]:
-        """Raise."""
+        """Raise an error instead of deciding."""
         raise InvalidData("this command is wrong.", field="x", remedy="Do not send it.")
 
 
@@ -43,7 +43,7 @@ class Interruption(BaseException):
 
 
 class Interrupting(Append):
-    """Is interrupted while it is decided."""
+    """A command that is interrupted while it decides."""
 
     def apply(self, states: States, now: int) -> tuple[States, Any]:
         """Raise an exception that is not an Exception."""
@@ -58,13 +58,13 @@ class Question(ReadCircuit):
         self._decide = decide
 
     def apply(self, states: States, now: int) -> tuple[States, Any]:
-        """Decide."""
+        """Return the states and the answer."""
         return self._decide(states, now)
 
 
 @pytest.fixture
 def far_server(lab: Lab) -> Iterator[sqlalchemy.URL]:
-    """The same server, where each answer takes a while."""
+    """Return a database server whose answers take a while."""
     url = lab.url
     with Proxy(url.host or "", urlsplit(str(url)).port or 0) as proxy:
         proxy.delay_responses(0.05)
@@ -84,7 +84,7 @@ class Caller(Thread):
         self.start()
 
     def run(self) -> None:
-        """Execute the block."""
+        """Run the command, and keep its result."""
         try:
             self.answer = self._store.execute(self._command, self._timeout)
         except BaseException as error:  # noqa: BLE001 - looked at by the test
@@ -300,7 +300,7 @@ def test_transaction_without_callers_writes_nothing(lab: Lab) -> None:
 
 
 def test_more_callers_than_a_trip_takes_follow_in_the_next(lab: Lab) -> None:
-    """No trip decides without end; those who are too many go with the next, in their order."""
+    """A transaction takes a limited number of commands; the others follow in the next one."""
     key, command_count = a_key(), 2 * _MAX_BATCH + 3
 
     async def story(store: AsyncSqlStorage) -> None:
@@ -373,7 +373,7 @@ def test_interrupted_commit_is_not_repeated(lab: Lab) -> None:
 
 
 def _shared(lab: Lab, store: SqlStorage, key: str) -> None:
-    """Make two callers meet at a row, so that the store treats it as contended."""
+    """Make two callers need a row at once, so that the store treats it as contended."""
     with holding(lab, key):
         callers = [Caller(store, Append(number, key)) for number in (1, 2)]
         _until_waiting(store, 2)

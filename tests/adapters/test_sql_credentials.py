@@ -37,7 +37,7 @@ DRIVERS = {"postgresql": ("psycopg", "psycopg"), "mariadb": ("pymysql", "asyncmy
 
 
 class Base:
-    """A database with tables of this test alone, and direct access that bypasses the provider."""
+    """A database with tables for this test alone, and access to it without the provider."""
 
     def __init__(self, kind: str, *, awaited: bool = False) -> None:
         self.kind, self.awaited = kind, awaited
@@ -68,7 +68,7 @@ class Base:
         return kind(url or self.url, cipher, **fields)
 
     def plain(self, cipher: Any = CIPHER, **options: Any) -> SqlCredentialProvider:
-        """A provider that is not awaited."""
+        """Return a synchronous provider."""
         fields: dict[str, Any] = {"prefix": self.prefix, "timeout": PATIENCE, **options}
         return SqlCredentialProvider(self.url, cipher, **fields)
 
@@ -79,19 +79,19 @@ class Base:
         )
 
     def run(self, statement: str, **values: Any) -> list[Any]:
-        """Run a statement beside the provider, and return its rows."""
+        """Run a statement without the provider, and return its rows."""
         with self.engine.begin() as connection:
             result = connection.execute(sqlalchemy.text(statement), values)
             return list(result) if result.returns_rows else []
 
     def sealed(self) -> list[bytes]:
-        """The encrypted contents of the table."""
+        """Return the encrypted texts in the table."""
         return [
             bytes(sealed_bytes) for (sealed_bytes,) in self.run(f"SELECT sealed FROM {self.table}")
         ]
 
     def close(self) -> None:
-        """Remove everything that the test stored."""
+        """Delete everything that the test has stored."""
         for prefix in self._made:
             with contextlib.suppress(SQLAlchemyError):
                 self.run(f"DROP TABLE {prefix}credentials")
@@ -99,7 +99,7 @@ class Base:
 
 @contextlib.contextmanager
 def bases(kind: str, *, awaited: bool) -> Generator[Base]:
-    """A base for as long as it is used."""
+    """Yield a database, and remove its tables after use."""
     base = Base(kind, awaited=awaited)
     try:
         yield base
@@ -137,7 +137,7 @@ def test_conforms(check: kit.Check, base: Base) -> None:
 
 @pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)
 def test_async_conforms(check: kit.AsyncCheck, base: Base) -> None:
-    """The provider keeps the contract of its port when it is awaited."""
+    """The asynchronous provider keeps the contract of its port."""
     base.awaited = True
 
     def make(renew: kit.AsyncRenew) -> AsyncSqlCredentialProvider:
@@ -327,7 +327,7 @@ def test_a_host_may_make_the_table(base: Base) -> None:
 
 
 def test_an_engine_of_the_hosts(face: Base) -> None:
-    """A host's engine gives connections, and its transaction takes nothing back."""
+    """A provider uses connections of the application's engine, but transactions of its own."""
     driver = face.url.set(drivername=f"{face.kind}+{DRIVERS[face.kind][face.awaited]}")
     if face.awaited:
         engine: Any = create_async_engine(driver, poolclass=NullPool)
@@ -397,7 +397,7 @@ def test_wait_for_a_locked_row_is_bounded(face: Base) -> None:
 
 @pytest.mark.parametrize("kind", [SqlCredentialProvider, AsyncSqlCredentialProvider])
 def test_a_refused_url_is_not_shown(kind: Any) -> None:
-    """A URL that cannot be used may hold a password all the same."""
+    """The error for an unusable URL does not show the URL, which may contain a password."""
     url = "postgresql+other://user:sk_live@localhost/x"
     with pytest.raises(ConfigurationError) as excinfo:
         kind(url, CIPHER)

@@ -31,7 +31,7 @@ HASTE = 0.02
 
 @pytest.fixture
 def stuck_network(lab: Lab) -> Iterator[Proxy]:
-    """A network that delivers nothing until it is healed."""
+    """Return a network that delivers nothing until the test repairs it."""
     place = urlsplit(lab.url.render_as_string(hide_password=False))
     with Proxy(place.hostname or "", place.port or 0) as proxy:
         proxy.swallow()
@@ -45,7 +45,7 @@ def _through(lab: Lab, proxy: Proxy) -> sqlalchemy.URL:
 def test_a_connection_that_comes_late_is_kept_for_the_next_caller(
     lab: Lab, stuck_network: Proxy
 ) -> None:
-    """Callers in a hurry wait for one connection, and who has time uses it."""
+    """Callers with little time wait for one connection together, and a later caller uses it."""
     store, key = lab.plain(_through(lab, stuck_network)), a_key()
     for _ in range(3):
         with pytest.raises(StorageUnavailable, match="in time"):
@@ -168,14 +168,14 @@ class Door:
         opening.running = self
 
     async def wait(self, seconds: float) -> None:
-        """Wait for nothing."""
+        """Return at once."""
 
     def cancel(self) -> None:
-        """Be ended."""
+        """Note that the work was cancelled."""
 
 
 def _late_opening(pool: LinkPool, stored: list[Any], *, age: float = 0.0) -> Opening:
-    """A connection that is being opened, and that its caller could not wait for."""
+    """Return a connection that is being opened, and whose caller has left."""
     opening = Opening(lambda _, link: stored.append(link))
     opening._began -= age  # noqa: SLF001 - no test waits so long
     Door(opening)

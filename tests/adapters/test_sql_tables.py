@@ -140,7 +140,7 @@ def test_a_claim_is_on_the_disk_when_it_is_answered() -> None:
 
 
 def _journal_position(lab: Lab, which: str) -> int:
-    """Return the position up to which the server has written its journal."""
+    """Return a position in the server's write-ahead log, in bytes."""
     ((bytes_,),) = lab.run(f"SELECT pg_wal_lsn_diff({which}, '0/0')::bigint")
     return int(bytes_)
 
@@ -266,7 +266,7 @@ def test_tables_can_be_part_of_the_host_migrations(lab: Lab) -> None:
 
 
 def test_ddl_creates_the_tables(lab: Lab) -> None:
-    """The printed statements are complete."""
+    """The statements that `ddl` returns are sufficient to create the tables."""
     prefix = f"{lab.prefix}ddl_"
     for statement in SqlStorage.ddl(lab.kind, prefix=prefix).split(";\n")[:-1]:
         lab.run(statement)
@@ -491,7 +491,7 @@ class Put(Append):
         self._value = value
 
     def apply(self, states: States, now: int) -> Any:
-        """Write."""
+        """Return the states with the number written to each."""
         return tuple((now, DAY, self._value) for _ in states), (now, ())
 
 

@@ -30,7 +30,7 @@ EACH_WAY = pytest.mark.parametrize("wait", [by_poll, by_select, by_loop])
 
 @pytest.fixture
 def ends() -> Iterator[tuple[socket.socket, socket.socket]]:
-    """A socket, and its other end."""
+    """Yield a socket and its other end."""
     local_socket, stored_socket = socket.socketpair()
     with local_socket, stored_socket:
         yield local_socket, stored_socket
@@ -69,11 +69,11 @@ def test_the_plain_mode_never_suspends() -> None:
 
 
 class ServerError(Exception):
-    """The exception that a driver raises."""
+    """The exception that a database driver raises."""
 
 
 class Answers:
-    """A server with fixed answers to statements with given beginnings."""
+    """A database server that gives a fixed answer to each statement it knows."""
 
     def __init__(self, answers: dict[str, Any], *, at_once: bool) -> None:
         self.at_once = at_once
@@ -81,7 +81,7 @@ class Answers:
         self.said: list[str] = []
 
     async def __call__(self, statements: Sequence[str], until: float, done: list[Any]) -> None:
-        """Answer until a statement fails."""
+        """Answer the statements one after another until one fails."""
         assert until >= 0
         for statement in statements:
             self.said.append(statement)
@@ -92,10 +92,10 @@ class Answers:
 
 
 class NoConnection:
-    """A connection that leads nowhere."""
+    """A connection that leads to no server."""
 
     def close(self) -> None:
-        """Be closed."""
+        """Note that the connection was closed."""
 
 
 def _link(answers: dict[str, Any], *, at_once: bool = True) -> MysqlLink:
@@ -104,7 +104,7 @@ def _link(answers: dict[str, Any], *, at_once: bool = True) -> MysqlLink:
 
 
 def _engine(runtime: OneLink) -> Engine:
-    """The engine of a store with one link."""
+    """Return the engine of a store that has one connection."""
     return Engine(
         cast("Any", runtime), names=Names("db", "t", ""), timeout=1, connections=1, create=False
     )
@@ -205,7 +205,7 @@ def _nobody(*_: object) -> None:
 
 
 class OneLink:
-    """A mode that has one link."""
+    """A runtime that has one connection."""
 
     blocks = True
 
@@ -217,10 +217,10 @@ class OneLink:
         return True
 
     def leave(self, *_: object) -> None:
-        """Do nothing: the caller leaves."""
+        """Do nothing when the caller leaves."""
 
     async def connect(self) -> MysqlLink:
-        """Give the link."""
+        """Return the connection."""
         return self._link
 
     def start(self, opening: Coroutine[Any, Any, None]) -> OneLink:
@@ -229,7 +229,7 @@ class OneLink:
         return self
 
     async def wait(self, _: float) -> None:
-        """Wait for nothing."""
+        """Return at once."""
 
     def late_error(self, *, slow: bool) -> StorageUnavailable:
         """Report that the call is late."""
@@ -263,7 +263,7 @@ class SignalledBatches(dict[bytes, Any]):
         self._lookup = lookup
 
     def get(self, key: bytes, default: Any = None) -> Any:
-        """Look a batch up."""
+        """Return a batch, and send a signal at that moment."""
         batch = super().get(key, default)
         if self._lookup and batch is not None and batch.closed:
             first_lookup, self._lookup = self._lookup == 1, 0
@@ -273,7 +273,7 @@ class SignalledBatches(dict[bytes, Any]):
 
 
 class Interruption:
-    """A signal that interrupts its caller when the batch has ended."""
+    """A signal that interrupts its waiting caller when the batch has ended."""
 
     def __init__(self, run: Callable[[], None]) -> None:
         self._run = run
@@ -282,7 +282,7 @@ class Interruption:
         """Wake the caller, which has already left."""
 
     async def wait(self, _: float) -> None:
-        """Be interrupted."""
+        """Raise the interruption."""
         self._run()
         raise KeyboardInterrupt
 

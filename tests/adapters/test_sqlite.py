@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(autouse=True)
 def _no_luck(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Run housekeeping and journal moves only when they are due."""
+    """Delete expired states and copy the journal only when that is due, never at random."""
     monkeypatch.setattr(engine, "randrange", lambda _: 0)
 
 
@@ -44,7 +44,7 @@ def _path(tmp_path: Path) -> Path:
 
 @pytest.fixture(name="store")
 def _store(path: Path) -> Iterator[SqliteStorage]:
-    """Return a store for this test."""
+    """Return a store in a file of this test."""
     with SqliteStorage(path) as store:
         yield store
 
@@ -54,7 +54,7 @@ def _store(path: Path) -> Iterator[SqliteStorage]:
 
 @pytest.fixture(name="stores")
 def _stores(tmp_path: Path) -> Iterator[Callable[..., SqliteStorage]]:
-    """A maker of stores, each with its own file."""
+    """Return a function that opens stores, each with its own file."""
     storages: list[SqliteStorage] = []
     numbers = count()
 
@@ -108,7 +108,7 @@ def test_conforms_awaited_in_time(check: kit.AsyncTimedCheck, tmp_path: Path) ->
 
 
 def test_two_stores_share_a_file(path: Path, store: SqliteStorage) -> None:
-    """A store reads the data that another store wrote to the same file, in both modes."""
+    """One store reads what another has written to the same file, in both modes."""
 
     async def read() -> States:
         async with AsyncSqliteStorage(path) as other_storage:
@@ -229,7 +229,7 @@ def test_few_connections_are_kept(store: SqliteStorage) -> None:
     joint_barrier = threading.Barrier(12)
 
     class Meeting(DurablePut):
-        """Meets the others when it has a connection, and no lock yet."""
+        """A command that waits until all threads have a connection."""
 
         def __init__(self) -> None:
             super().__init__("new", "a")

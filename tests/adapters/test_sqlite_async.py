@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(autouse=True)
 def _no_luck(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Run housekeeping and journal moves only when they are due."""
+    """Delete expired states and copy the journal only when that is due, never at random."""
     monkeypatch.setattr(engine, "randrange", lambda _: 0)
 
 
@@ -53,7 +53,7 @@ class ThreadRecorder(Put):
 
 
 class LastWhere(ThreadRecorder, DurablePut):
-    """Notes it too, and must outlive a crash."""
+    """A command that records its thread, and must survive a crash."""
 
 
 def run(
@@ -70,7 +70,7 @@ def run(
 
 
 def values_left(path: Path, *keys: str) -> list[object]:
-    """The stored values in the file."""
+    """Return the values that the file contains."""
     with SqliteStorage(path) as store:
         return values(store, *keys)
 
@@ -94,7 +94,7 @@ def test_slow_work_is_done_in_a_thread(path: Path) -> None:
 
 
 def test_event_loop_runs_during_a_flush(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The disk is waited for in a thread, and one flush serves all who wait meanwhile."""
+    """A thread waits for the disk, so that the event loop goes on."""
     may, flushing_threads = threading.Event(), []
 
     def flush_slowly(file: int) -> None:
@@ -122,7 +122,7 @@ def test_event_loop_runs_during_a_flush(path: Path, monkeypatch: pytest.MonkeyPa
 
 
 def test_loop_continues_while_the_lock_is_held(path: Path) -> None:
-    """A task that finds the lock taken comes back later, and others run meanwhile."""
+    """A task that finds the file locked tries again later, while other tasks run."""
 
     async def use(store: AsyncSqliteStorage) -> int:
         with OtherProgram(path) as outsider:
@@ -251,7 +251,7 @@ def test_failing_post_is_dropped(path: Path) -> None:
 
 
 def test_one_loop_after_another(path: Path) -> None:
-    """A store outlives its loop."""
+    """A store can be used in one event loop after another."""
     store = AsyncSqliteStorage(path)
     for number in range(3):
         asyncio.run(store.execute(Put(number, "a")))
@@ -384,7 +384,7 @@ def test_command_of_a_cancelled_task_that_no_thread_began_is_not_run(path: Path)
 def test_grant_of_a_task_cancelled_while_its_claim_goes_to_the_disk_is_given_back(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A claim that is marked as sent waits for the disk; who leaves meanwhile leaves the queue."""
+    """A task that is cancelled while its claim is written to disk leaves the queue of the limit."""
     may, start_event = threading.Event(), threading.Event()
 
     def flush_slowly(_: int) -> None:

@@ -58,7 +58,7 @@ def test_conforms(check: kit.Check, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)
 def test_async_conforms(check: kit.AsyncCheck, tmp_path: Path) -> None:
-    """The provider keeps the contract of its port when it is awaited."""
+    """The asynchronous provider keeps the contract of its port."""
     files = count()
 
     def make(renew: kit.AsyncRenew) -> AsyncSqliteCredentialProvider:
@@ -68,13 +68,13 @@ def test_async_conforms(check: kit.AsyncCheck, tmp_path: Path) -> None:
 
 
 def rows(path: Path) -> dict[bytes, bytes]:
-    """The rows of the file."""
+    """Return the rows of the file."""
     with closing(sqlite3.connect(path)) as link:
         return dict(link.execute("SELECT about, sealed FROM credential").fetchall())
 
 
 def run(path: Path, statement: str, *options: object) -> None:
-    """Do something behind the provider's back."""
+    """Run a statement in the file without the provider."""
     with closing(sqlite3.connect(path)) as link, link:
         link.execute(statement, options)
 
@@ -169,13 +169,13 @@ def test_unreadable_rows_do_not_stop_reencryption(path: Path) -> None:
 
 
 class SlowCipher:
-    """A cipher that lets another writer finish during its first use."""
+    """A cipher during whose first use another writer changes the row."""
 
     def __init__(self, write: Any) -> None:
         self._write = write
 
     def seal(self, plain: bytes, of: bytes, /) -> bytes:
-        """Seal the text too late."""
+        """Encrypt the text, after another writer has changed the row."""
         write, self._write = self._write, lambda: None
         write()
         return NEWER.seal(plain, of)

@@ -32,13 +32,13 @@ def _path(tmp_path: Path) -> Path:
 
 @pytest.fixture(name="store")
 def _store(path: Path) -> Iterator[SqliteStorage]:
-    """Return a store for this test."""
+    """Return a store in a file of this test."""
     with SqliteStorage(path, timeout=0.2) as store:
         yield store
 
 
 def forget_when(store: SqliteStorage) -> None:
-    """Make the store check at once whether its file was moved."""
+    """Make the store check at its next use whether its file was moved."""
     engine_of(store)._checked_at = 0  # noqa: SLF001 - it looks ten times a second
 
 
@@ -255,7 +255,7 @@ def test_an_older_schema_is_brought_up_to_date(path: Path, monkeypatch: pytest.M
 def test_a_migration_that_fails_changes_nothing(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """All of it is one transaction."""
+    """A migration that fails changes nothing, because it is one transaction."""
     with SqliteStorage(path) as old_storage:
         old_storage.execute(Put("old", "a"))
     newer_migrations = (
@@ -360,7 +360,7 @@ print("done")
 
 
 def test_write_cut_off_anywhere_leaves_nothing(path: Path) -> None:
-    """Wherever a write is cut off, nothing is half stored."""
+    """A write that is cut off at any byte leaves nothing half stored."""
     program = subprocess.run(
         [sys.executable, "-c", FULL, str(path)],
         cwd=ROOT,
@@ -439,7 +439,7 @@ def test_forbidden_directory_is_reported(
 
 
 def test_a_connection_that_is_lost_is_replaced(store: SqliteStorage) -> None:
-    """A failure of one connection is one failure."""
+    """After a connection fails, the next command opens another one."""
     store.execute(Put("old", "a"))
     engine_of(store).idle[-1].connection.close()
     with pytest.raises(StorageUnavailable):

@@ -1,4 +1,4 @@
-"""Shared state in a SQLite file: children of a process that has it open."""
+"""A SQLite store in processes that were forked while its file was open."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(autouse=True)
 def _no_luck(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Run housekeeping and journal moves only when they are due."""
+    """Delete expired states and copy the journal only when that is due, never at random."""
     monkeypatch.setattr(engine, "randrange", lambda _: 0)
 
 
@@ -36,7 +36,7 @@ def _path(tmp_path: Path) -> Path:
 
 @pytest.fixture(name="store")
 def _store(path: Path) -> Iterator[SqliteStorage]:
-    """Return a store for this test."""
+    """Return a store in a file of this test."""
     with SqliteStorage(path) as store:
         yield store
 

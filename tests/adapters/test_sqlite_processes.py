@@ -47,7 +47,7 @@ def _workers(path: Path) -> Iterator[Workers]:
 
 
 class Workers:
-    """Processes that share a file."""
+    """Processes that share a SQLite file."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -129,7 +129,7 @@ def test_processes_agree_on_the_time(path: Path, workers: Workers) -> None:
 
 
 def boots(monkeypatch: pytest.MonkeyPatch, name: str | None) -> None:
-    """Make the machine report another boot."""
+    """Make the machine appear to have been started again."""
     monkeypatch.setattr(_sqlite_time, "boot_id", lambda: name)
 
 

@@ -50,13 +50,13 @@ def test_conforms_asynchronously(check: kit.AsyncCheck) -> None:
 
 @pytest.mark.parametrize("check", kit.ONE_CONNECTION_CHECKS, ids=name_of)
 def test_conforms_with_one_connection(check: kit.Check) -> None:
-    """Callers of a synchronous client with one connection use it one after another."""
+    """A synchronous client with one connection lets its callers use it one after another."""
     check(lambda: StdlibHttpClient(max_connections=1))
 
 
 @pytest.mark.parametrize("check", kit.ASYNC_ONE_CONNECTION_CHECKS, ids=name_of)
 def test_conforms_asynchronously_with_one_connection(check: kit.AsyncCheck) -> None:
-    """Callers of an asynchronous client with one connection use it one after another."""
+    """An asynchronous client with one connection lets its callers use it one after another."""
     asyncio.run(check(lambda: AsyncStdlibHttpClient(max_connections=1)))
 
 
@@ -138,7 +138,7 @@ def test_key_without_its_password_is_refused(tmp_path: Path) -> None:
 
 @with_both_clients
 async def test_connection_is_reused(make: Make) -> None:
-    """One connection serves successive calls with any framing, until one side closes it."""
+    """A client sends successive requests over one connection, until one side closes it."""
     async with lab(make) as (vendor, client):
         vendor.always(Behaviour(body=b"x" * 99_999))
         vendor.queue(Behaviour(body=b"x", framing="chunked"), Behaviour(204), Behaviour(500))
@@ -209,7 +209,7 @@ async def test_reset_connection_is_replaced(make: Make) -> None:
 async def test_reset_at_the_first_byte_is_replaced(
     make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A request on a dead connection is sent on a new one if no byte of it was accepted."""
+    """If an idle connection turns out to be closed, the request is sent over a new one."""
     monkeypatch.setattr(SocketWire, "stale", lambda _: False)
     async with lab(make) as (vendor, client):
         vendor.queue(Behaviour(204, then="reset"), Behaviour(201))

@@ -130,7 +130,7 @@ async def test_waiting_for_a_slot_can_be_cancelled(freed_first: bool) -> None:
 
 
 def test_loops_one_after_another_each_connect() -> None:
-    """A closed event loop takes its connections with it, and the next has its own."""
+    """Each event loop makes its own connections, after another one was closed."""
     client = AsyncStdlibHttpClient()
     with VendorServer() as vendor:
         vendor.always(Behaviour(204))
@@ -197,7 +197,7 @@ def test_late_name_resolution_is_ignored(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def blind() -> asyncio.AbstractEventLoop:
-    """An event loop that cannot watch sockets, such as the default one of Windows."""
+    """Return an event loop that cannot watch sockets, as the default one of Windows."""
 
     def unsupported(*_: object) -> None:
         raise NotImplementedError
@@ -230,7 +230,7 @@ def test_waits_where_loops_cannot_watch_sockets(
 
 @in_loop
 async def test_turn_is_signalled_or_late() -> None:
-    """A waiter is either called in time or late, not both."""
+    """A waiting caller either gets its turn in time or times out, never both."""
     turn = Loops().waiter()
     turn.call()
     turn.call()
@@ -239,7 +239,7 @@ async def test_turn_is_signalled_or_late() -> None:
 
 
 def test_client_works_in_loops_of_many_threads() -> None:
-    """Threads that run one loop after another share a client, and drop each other's pools."""
+    """Threads that run one event loop after another can share a client."""
     client = AsyncStdlibHttpClient()
     with VendorServer() as vendor, ThreadPoolExecutor(8) as threads:
         vendor.always(Behaviour(204))

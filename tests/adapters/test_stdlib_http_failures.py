@@ -133,7 +133,7 @@ def test_unverified_client_warns_at_its_line(kind: Callable[..., object]) -> Non
 
 
 class Names:
-    """A name resolver that tests control."""
+    """A host name resolver whose answers a test sets."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.known: dict[str, Any] = {}
@@ -149,7 +149,7 @@ class Names:
 
 @pytest.fixture(name="names")
 def _names(monkeypatch: pytest.MonkeyPatch) -> Names:
-    """Run a test with a name resolver that it controls."""
+    """Run a test with a host name resolver that it controls."""
     return Names(monkeypatch)
 
 
@@ -246,13 +246,13 @@ async def test_expired_total_timeout_sends_nothing(make: Make) -> None:
 
 
 def failing_source(error: BaseException, *chunks: object) -> Iterator[Any]:
-    """A source that fails after these chunks."""
+    """Return a source that yields these chunks and then fails."""
     yield from chunks
     raise error
 
 
 def body(*chunks: Any, length: int | None = None, error: BaseException | None = None) -> Request:
-    """Return a request whose body has these chunks, and then may fail."""
+    """Return a request whose body yields these chunks, and then may fail."""
     source = partial(iter, chunks) if error is None else partial(failing_source, error, *chunks)
     return Request.put("/", body=BodyStream.of(source, length=length))
 

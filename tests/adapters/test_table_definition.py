@@ -40,7 +40,7 @@ OWNER = ("shop", None)
 
 
 class Database:
-    """A database, and a prefix of tables that no other test uses.
+    """A database, and a table prefix that no other test uses.
 
     Args:
         kind: one of `KINDS`.
@@ -63,11 +63,11 @@ class Database:
         )
 
     def outbox(self, **options: Any) -> Any:
-        """Return an outbox."""
+        """Return an outbox in the database."""
         return self._note_opened(open_outbox(self.url, prefix=self.prefix, timeout=30.0, **options))
 
     def run(self, *statements: str) -> None:
-        """Run statements in one transaction."""
+        """Run SQL statements in one transaction."""
         with self.engine.begin() as connection:
             for statement in statements:
                 connection.exec_driver_sql(statement)
@@ -107,7 +107,7 @@ class Database:
 
 @pytest.fixture(params=KINDS)
 def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
-    """A database of each kind."""
+    """Yield a test database of each kind."""
     opened_database = Database(request.param, tmp_path)
     try:
         yield opened_database
@@ -117,7 +117,7 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Databas
 
 @pytest.fixture(params=SERVERS)
 def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
-    """A database in each server."""
+    """Yield each database server with an empty database."""
     opened_database = Database(request.param, tmp_path)
     try:
         yield opened_database
@@ -131,7 +131,7 @@ def entry(number: int, **changes: Any) -> Any:
 
 
 def write(log: Any, *entries: Any) -> None:
-    """Store entries of the integration log."""
+    """Store log entries."""
     for new_entry in entries:
         log.write(new_entry)
     log.flush()
@@ -159,7 +159,7 @@ def test_migration_adds_a_missing_column_of_the_log(database: Database) -> None:
 
 
 def test_creating_store_adds_a_missing_column(database: Database) -> None:
-    """A store that creates its tables also extends those of an earlier release."""
+    """A store that creates its tables also adds columns missing in those of an earlier release."""
     write(database.log(create=True), entry(1))
     database.remove_column("log", "subject")
     log = database.log(create=True)

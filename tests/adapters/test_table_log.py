@@ -60,19 +60,19 @@ class Lab:
         return own_log
 
     def another(self, **options: Any) -> Any:
-        """The log once more, with the entries that are there."""
+        """Open the log again, with the entries that it already has."""
         fields = {"prefix": self.prefix, "create": True, "every": 0.01, "timeout": 30.0}
         own_log = open_log(self.url, **{**fields, **options})
         self._opened.append(own_log)
         return own_log
 
     def async_log(self) -> Any:
-        """The log without entries, asynchronous."""
+        """Open the asynchronous log on the same table."""
         self.log()
         return aopen_log(self.url, prefix=self.prefix, every=0.01, timeout=30.0)
 
     def close(self) -> None:
-        """Close everything and drop the table."""
+        """Close the database and drop the table."""
         for log in self._opened:
             log.close()
         if self.kind != "sqlite":
@@ -84,7 +84,7 @@ class Lab:
 
 @pytest.fixture(scope="module", params=KINDS)
 def lab(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    """A database of each kind."""
+    """Yield a test database of each kind."""
     value = Lab(request.param, tmp_path_factory.mktemp("log"))
     try:
         yield value
@@ -94,7 +94,7 @@ def lab(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 
 @pytest.fixture
 def file(tmp_path: Path) -> Iterator[Lab]:
-    """A file of a host's."""
+    """Return a SQLite file that belongs to the application."""
     value = Lab("sqlite", tmp_path)
     try:
         yield value
@@ -103,7 +103,7 @@ def file(tmp_path: Path) -> Iterator[Lab]:
 
 
 def entry(number: int, **changes: Any) -> IntegrationLog:
-    """An entry."""
+    """Return a log entry."""
     return attrs.evolve(integration_log_conformance.entry(number), **changes)
 
 

@@ -1,4 +1,4 @@
-"""A folder and an environment of a test's own."""
+"""A temporary folder and environment variables for each test."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`moorage alerts`."""
+"""The command `moorage alerts`."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ kind = "logging"
 
 @pytest.fixture(autouse=True)
 def configured() -> None:
-    """Write a configuration with one rule."""
+    """Write a configuration with one alert rule."""
     configure(CONFIGURATION)
     command("housekeep", "sqlite:///state.db", "--migrate")
 
@@ -92,7 +92,7 @@ def test_configuration_without_rules() -> None:
 
 
 def test_rules_without_anything_to_measure() -> None:
-    """Without any trouble there is nothing to show."""
+    """If no alert is active, the command says so."""
     assert "nothing" == command("alerts", "check").out.strip()
 
 

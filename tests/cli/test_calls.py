@@ -26,7 +26,7 @@ MOORAGE = [sys.executable, "-m", "moorage"]
 
 @pytest.fixture(name="vat")
 def _vat() -> Iterator[VendorServer]:
-    """A service that is called vat."""
+    """Return the service `vat`, which the tests call."""
     with VendorServer() as vendor:
         configure(
             f'[state]\nurl = "sqlite:///state.db"\n[services.vat]\nbase_url = "{vendor.url}"\n'

@@ -147,7 +147,7 @@ def test_store_of_another_environment_is_reported(tmp_path: Path) -> None:
 
 
 def test_empty_configuration_is_valid() -> None:
-    """An empty configuration is one, whose circuits are each process's own."""
+    """An empty configuration is valid; the report says that circuits are not shared."""
     configure("")
 
     assert "the memory of each process" in command("check").out
@@ -191,7 +191,7 @@ def test_vendors_are_listed() -> None:
 
 @pytest.mark.parametrize("name", ["stripe", "smtp", "paypal"])
 def test_vendor_lists_contracts_capabilities_and_options(name: str) -> None:
-    """Its contracts, its capabilities and its options are those of its class."""
+    """`moorage vendors` lists each vendor's contracts, capabilities and options."""
     kind = vendor_class(name)
     people, result = command("vendors", name), command("vendors", name, "--json")
 

@@ -23,7 +23,7 @@ MAKES = pytest.mark.parametrize("make", VAULTS.values(), ids=VAULTS)
 
 @pytest.fixture(autouse=True)
 def _keys() -> None:
-    """Keys for the tests."""
+    """Return encryption keys for the tests."""
     os.environ["MOORAGE_KEYS"] = generate_keys().text().reveal()
 
 
@@ -76,7 +76,7 @@ def test_secret_is_given_in_one_way_only(options: list[str]) -> None:
 
 
 def test_empty_input_is_refused_as_a_secret() -> None:
-    """An empty line is refused."""
+    """An empty line is refused as a secret."""
     result = typed("\n", "credentials", "set", "crm", "--credentials", "sqlite:///credentials.db")
 
     assert (2, True) == (result.code, "The secret is empty" in result.err)

@@ -39,7 +39,7 @@ URL = "sqlite:///calls.db"
 
 @pytest.fixture
 def server() -> Iterator[VendorServer]:
-    """A vendor on this machine."""
+    """Start a fake vendor on this machine."""
     with VendorServer() as new_server:
         new_server.patience = 30.0
         new_server.always(Behaviour(200))
@@ -48,7 +48,7 @@ def server() -> Iterator[VendorServer]:
 
 @pytest.fixture
 def outbox(server: VendorServer) -> Outbox:
-    """An outbox in a file of the test's folder, and a configuration for it."""
+    """Return an outbox in a file, and write a configuration that names it."""
     Path("moorage.toml").write_text(f'[services.shop]\nbase_url = "{server.url}"\n')
     store = SqliteOutbox("calls.db")
     store.migrate()
@@ -56,7 +56,7 @@ def outbox(server: VendorServer) -> Outbox:
 
 
 def run(capsys: pytest.CaptureFixture[str], *words: str, code: int = 0, **named: Any) -> Any:
-    """The JSON result of a command."""
+    """Run a command, and return its JSON output."""
     assert main([*words, "--json"], **named) == code
     output = capsys.readouterr()
     document = json.loads(output.out)
@@ -64,7 +64,7 @@ def run(capsys: pytest.CaptureFixture[str], *words: str, code: int = 0, **named:
 
 
 def put(outbox: Outbox, **options: Any) -> str:
-    """Write a call down."""
+    """Store a call in the outbox."""
     return outbox.put_request("shop", Request.post("/orders", json={}), **options).id
 
 
@@ -252,7 +252,7 @@ def test_webhooks(capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.usefixtures("outbox")
 def test_stores_that_are_nobodys(capsys: pytest.CaptureFixture[str]) -> None:
-    """Without a store that others share there is nothing to work on."""
+    """The commands are refused if no store is configured that processes share."""
     run(capsys, "outbox", "list", code=2)
     run(capsys, "inbox", "list", "--store", "memory:", code=2)
 
@@ -279,7 +279,7 @@ def test_a_store_that_is_away_for_a_while(
 
 
 class AwayOutbox(SqliteOutbox):
-    """An unavailable store, whose worker is stopped at its first error."""
+    """An outbox whose store is unavailable; it stops its worker at the first error."""
 
     def claim(self, *_: Any, **__: Any) -> Any:
         """Send the signal that ends the worker, and fail."""
@@ -300,7 +300,7 @@ def test_a_worker_reports_that_its_store_is_away(capsys: pytest.CaptureFixture[s
 
 
 def test_a_host_with_an_outbox(outbox: Outbox, capsys: pytest.CaptureFixture[str]) -> None:
-    """A program that has the command line in it gives its own outbox and inbox."""
+    """A program can run the commands on its own outbox and inbox."""
     put(outbox)
     inbox = WebhookInbox(Hub([]), SqliteInbox("calls.db", create=True))
     inbox.on("webhook")(print)

@@ -43,7 +43,7 @@ def _copy() -> None:
 
 
 def tenants() -> SqliteTenants:
-    """The tenants of the copy."""
+    """Return the tenants of the copied database."""
     return SqliteTenants("tenants.db", AesGcmCipher(KeyRing.from_environment(os.environ)))
 
 
@@ -97,7 +97,7 @@ def test_neutralize_refuses_an_unused_store() -> None:
 
 
 def test_a_copy_sends_when_it_may() -> None:
-    """A copy sends nothing until it is armed."""
+    """A copied database sends nothing until a person allows it."""
     with VendorServer() as vendor:
         vendor.respond(200)
         configure(

@@ -155,7 +155,7 @@ def test_every_error_ends_with_a_sentence(words: str, code: int, sentence: str) 
 
 
 def test_more_can_be_seen() -> None:
-    """With --debug the place shows where it happened, and still nothing that was said there."""
+    """With --debug the traceback shows where an error happened, but no secret values."""
     result = command("crash", "--debug", commands=ENDINGS)
 
     assert "endings.py" in result.err
@@ -320,7 +320,7 @@ def test_letters_that_are_missing_are_escaped(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_missing_streams_are_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A stream that is not there takes everything, and has nothing to be read."""
+    """If a standard stream is missing, output is dropped and input is empty."""
     for name in ("stdin", "stdout", "stderr"):
         monkeypatch.setattr(sys, name, None)
     assert 0 == cli.main(["vendors"])

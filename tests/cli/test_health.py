@@ -38,7 +38,7 @@ every = 30
 
 @pytest.fixture
 def vendor() -> Iterator[VendorServer]:
-    """A vendor on this machine, and a configuration that names it."""
+    """Start a fake vendor, and write a configuration that names it."""
     with VendorServer() as server:
         configure(CONFIGURATION.format(url=server.url))
         command("housekeep", "sqlite:///state.db", "--migrate")
@@ -46,7 +46,7 @@ def vendor() -> Iterator[VendorServer]:
 
 
 def test_troubles_are_shown_with_remedies(vendor: VendorServer) -> None:
-    """The command says what is the matter and what to do, and exits with 1."""
+    """The command shows what is wrong and what to do, and exits with 1."""
     result = command("health")
 
     assert 1 == result.code

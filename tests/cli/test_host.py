@@ -40,7 +40,7 @@ def test_store_of_the_configuration(tmp_path: Path) -> None:
 
 
 def test_configuration_that_is_named(tmp_path: Path) -> None:
-    """A configuration that is named on the command line is used instead, all of it."""
+    """A configuration file named on the command line replaces the default one completely."""
     file = tmp_path / "other.toml"
     file.write_text("version = 1\n")
     host = Host(source=GIVEN, environment="production", state="sqlite:///nowhere.db")

@@ -33,7 +33,7 @@ URL = "sqlite:///calls.db"
 
 @pytest.fixture
 def log() -> Iterator[Any]:
-    """A log of two calls, one of them old, and a configuration that names it."""
+    """Write a log of two calls, and a configuration that names the log."""
     Path("moorage.toml").write_text(f'[log]\nurl = "{URL}"\n')
     with open_log(URL, create=True, threads=False) as made:
         now = datetime.now(UTC)
@@ -44,7 +44,7 @@ def log() -> Iterator[Any]:
 
 
 def run(capsys: pytest.CaptureFixture[str], *words: str, code: int = 0) -> Any:
-    """The JSON result of a command."""
+    """Run a command, and return its JSON output."""
     assert main(["log", *words, "--json"]) == code
     document = json.loads(capsys.readouterr().out)
     return document["result"] if document["ok"] else document["error"]
@@ -240,7 +240,7 @@ def test_export_to_an_impossible_place(log: Any, capsys: Any) -> None:
 
 
 def follow(*words: str) -> subprocess.Popen[str]:
-    """Start to follow the log; return once it follows."""
+    """Start `moorage log --follow`; return once it reads the log."""
     command = [sys.executable, "-u", "-m", "moorage", "log", "follow", *words]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout is not None

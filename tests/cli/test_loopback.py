@@ -15,7 +15,7 @@ from moorage.errors import ConfigurationError
 
 
 def brought(listener: Loopback, *heads: bytes) -> tuple[str, list[bytes]]:
-    """The target that a listener accepts of these requests, and the answer to each."""
+    """Return the request that the listener accepted, and its answer to each request."""
     answers: list[bytes] = []
     host, port = urlsplit(listener.url).hostname or "", urlsplit(listener.url).port or 0
 
@@ -40,7 +40,7 @@ GOOD = b"GET /callback?code=c&state=%3Cs%3E HTTP/1.1\r\nHost: HERE\r\n\r\n"
 
 
 def test_one_request_is_taken() -> None:
-    """The query comes through, the page repeats nothing of it, and nothing may keep it."""
+    """The page accepts one request, repeats nothing of it, and may not be cached."""
     with Loopback(0) as listener:
         assert listener.url.startswith("http://127.0.0.1:")
         target, (answer,) = brought(listener, GOOD)

@@ -18,7 +18,7 @@ URL = "sqlite:///metrics.db"
 
 @pytest.fixture
 def _figures() -> None:
-    """Figures of an hour and of a week ago, and a configuration that names them."""
+    """Write metrics of an hour and of a week ago, and a configuration that names them."""
     Path("moorage.toml").write_text(f'[metrics]\nurl = "{URL}"\n')
     now = datetime.now(UTC)
     with open_metrics(URL, create=True, threads=False) as metrics:
@@ -33,7 +33,7 @@ def _figures() -> None:
 
 
 def run(capsys: pytest.CaptureFixture[str], *words: str, code: int = 0) -> Any:
-    """The JSON result of a command."""
+    """Run a command, and return its JSON output."""
     assert main(["metrics", *words, "--json"]) == code
     document = json.loads(capsys.readouterr().out)
     return document["result"]["windows"] if document["ok"] else document["error"]
@@ -55,7 +55,7 @@ def run(capsys: pytest.CaptureFixture[str], *words: str, code: int = 0) -> Any:
     ],
 )
 def test_figures_are_chosen(words: tuple[str, ...], expected: Any, capsys: Any) -> None:
-    """Options choose figures, and what is told apart."""
+    """Options select metrics, and group them."""
     windows = run(capsys, *words)
 
     assert expected == [(window["service"], window["calls"]) for window in windows]

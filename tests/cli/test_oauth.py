@@ -55,15 +55,15 @@ class Terminal:
         self._codes: list[int] = []
 
     def write(self, text: str) -> int:
-        """Take note."""
+        """Record the text that the command prints."""
         self._said.put(text)
         return len(text)
 
     def flush(self) -> None:
-        """Everything is there at once."""
+        """Do nothing, because nothing is buffered."""
 
     def find(self, pattern: str) -> str:
-        """Wait for something to be said."""
+        """Wait until the command prints a matching text."""
         while True:
             match = re.search(pattern, self._said.get(timeout=120))
             if match is not None:
@@ -71,7 +71,7 @@ class Terminal:
 
     @contextlib.contextmanager
     def running_command(self, *arguments: str) -> Generator[None]:
-        """Run a command; it has ended when this does."""
+        """Run a command in a thread, and wait for its end when the block ends."""
 
         def run() -> None:
             with contextlib.redirect_stdout(self):
@@ -86,12 +86,12 @@ class Terminal:
 
     @property
     def code(self) -> int:
-        """The exit code."""
+        """Return the exit code of the command."""
         return self._codes[0]
 
 
 class Context:
-    """The common options of the commands, and their stores."""
+    """The options that all commands share, and the stores of tokens."""
 
     def __init__(self, folder: Path) -> None:
         self.keys = generate_keys()
@@ -122,7 +122,7 @@ class Context:
 
 @pytest.fixture(name="context")
 def _context(tmp_path: Path) -> Iterator[Context]:
-    """A CLI context whose environment is removed afterwards."""
+    """Return the tokens that the command has stored."""
     previous_environment = dict(os.environ)
     yield Context(tmp_path)
     os.environ.clear()
@@ -261,7 +261,7 @@ class Browser(webbrowser.BaseBrowser):
         self.opened: list[str] = []
 
     def open(self, url: str, new: int = 0, autoraise: bool = True) -> bool:  # noqa: FBT002 - as its base has it
-        """Go there."""
+        """Follow the URL, as a person's browser would."""
         self.opened.append(url)
         if "user_code" in url:
             self._server.decide(query_of(url)["user_code"])
@@ -348,7 +348,7 @@ def test_missing_database_library_names_the_extra(
 def test_secrets_stay_in_the_environment(
     context: Context, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """No option takes a secret."""
+    """Secrets are read from environment variables only; no option takes one."""
     with AuthorizationServer(PUBLIC) as server:
         assert 2 == main(["oauth", "login", *context.options(server), "--secret", "s3cr3t"])
 

@@ -68,7 +68,7 @@ class Killing(StripeSandbox):
         return answer
 
     def kill(self, key: str) -> int:
-        """Have a process charge, and kill it meanwhile; its exit code."""
+        """Kill a process during a charge, and return its exit code."""
         with subprocess.Popen([sys.executable, "-c", CHARGING, key]) as victim:
             self.victim = victim
             self.known.set()

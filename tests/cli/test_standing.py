@@ -33,7 +33,7 @@ MAKES = pytest.mark.parametrize("make", STORES.values(), ids=STORES)
 
 
 def configured(state: str, url: str = "http://127.0.0.1:9") -> str:
-    """A configuration with one service, whose name is given."""
+    """Write a configuration with one service."""
     command("housekeep", state, "--migrate")
     name = unique("vat")
     configure(
@@ -167,7 +167,7 @@ def test_status_needs_a_shared_store(words: list[str]) -> None:
 
 
 def test_an_unknown_service_is_refused() -> None:
-    """The error names those there are."""
+    """The error for an unknown service lists the known services."""
     configured("sqlite:///state.db")
 
     assert 2 == command("circuit", "open", "nobody").code
@@ -191,7 +191,7 @@ def test_a_page_stays_on_a_terminal() -> None:
 
 
 def test_a_page_ends_with_control_c() -> None:
-    """Ctrl-C leaves it with the code of an interruption, and the terminal as it was."""
+    """Ctrl-C ends the status page with the exit code of an interruption."""
     configured("sqlite:///state.db")
     with terminal("status", "--watch", "--no-color") as shown_terminal:
         shown_terminal.wait_for_text("q to quit")
@@ -251,7 +251,7 @@ def test_keys_are_read_one_by_one() -> None:
 
 
 def test_page_refreshes_by_itself() -> None:
-    """Without a key it is shown anew after the seconds that were given."""
+    """The status page is refreshed after the given number of seconds."""
     configured("sqlite:///state.db")
     with seated("status", "--watch", "--every", "0.05", "--no-color") as shown_terminal:
         shown_terminal.wait_for_text("q to quit")

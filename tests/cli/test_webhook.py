@@ -33,7 +33,7 @@ OURS = ["--secret-env", "HOOK"]
 
 @pytest.fixture(autouse=True)
 def _secret() -> None:
-    """A secret in the environment."""
+    """Set a webhook secret in an environment variable."""
     os.environ["HOOK"] = SECRET
 
 
@@ -112,7 +112,7 @@ def test_scheme_parameters_are_options() -> None:
 
 
 def post(url: str, body: bytes, headers: dict[str, str]) -> int:
-    """The status of the answer."""
+    """Send a webhook, and return the status of the answer."""
     link = HTTPConnection(urlsplit(url).netloc, timeout=20)
     try:
         link.request("POST", "/", body, headers)
@@ -167,23 +167,23 @@ class Output:
         self._begun = ""
 
     def write(self, text: str) -> int:
-        """Take note."""
+        """Record the text that the command prints."""
         *whole_lines, self._begun = (self._begun + text).split("\n")
         for line in whole_lines:
             self._lines.put(line)
         return len(text)
 
     def flush(self) -> None:
-        """Everything is there at once."""
+        """Do nothing, because nothing is buffered."""
 
     def line(self) -> str:
-        """Wait for the next line."""
+        """Wait for the next line of output."""
         return self._lines.get(timeout=120)
 
 
 @pytest.mark.parametrize("more", [[], ["--json"]])
 def test_each_is_judged_by_itself(more: list[str]) -> None:
-    """Webhooks are accepted or refused one by one, and a disconnect disturbs no other."""
+    """Each webhook is accepted or refused separately; one that breaks off disturbs no other."""
     headers, body = sign_by_command("stripe")
     out, err = Output(), Output()
     codes: Queue[int] = Queue()
@@ -224,7 +224,7 @@ class OutputThatLeaves(Output):
         return self._nowhere
 
     def write(self, text: str) -> int:
-        """Take the first line."""
+        """Accept the first line, and then fail like a closed pipe."""
         if "listening" in text or not text.strip():
             return super().write(text)
         raise BrokenPipeError

@@ -10,27 +10,27 @@ TWILIO: dict[str, Any] = {"account_sid": SID, "credentials": "token", "sender": 
 
 
 def vendor(**fields: Any) -> dict[str, Any]:
-    """A configuration with these fields in its Twilio account."""
+    """Return a configuration whose Twilio account has these fields."""
     return {"vendors": {"twilio": {**TWILIO, **fields}}}
 
 
 def route(**rules: Any) -> dict[str, Any]:
-    """A configuration with these rules in its route for text messages."""
+    """Return a configuration whose route for text messages has these rules."""
     return {**vendor(), "sms": {"vendor": "twilio", **rules}}
 
 
 def service(**fields: Any) -> dict[str, Any]:
-    """A configuration with these fields in its service."""
+    """Return a configuration whose service has these fields."""
     return {"services": {"vat": {"base_url": "https://vat.example", **fields}}}
 
 
 def provider(**fields: Any) -> dict[str, Any]:
-    """A configuration with these fields in its provider of secrets."""
+    """Return a configuration whose provider of secrets has these fields."""
     return {"secrets": {"ours": fields}}
 
 
 def tenants_from(**fields: Any) -> dict[str, Any]:
-    """A configuration whose tenants are looked up in a place that has these fields."""
+    """Return a configuration whose source of tenants has these fields."""
     keys = f"1:{'A' * 43}="
     return {"tenants_from": {"url": "sqlite:///tenants.db", "keys": keys, **fields}}
 

@@ -27,7 +27,7 @@ RATES = Request.get("/rates")
 
 
 def source_of(folder: Path, **audit: Any) -> dict[str, Any]:
-    """A configuration of one service whose credentials are in a store, and of an audit trail."""
+    """Return a configuration with a service, a credential store and an audit trail."""
     return {
         "services": {"vat": SERVICE},
         "audit": {"url": f"sqlite:///{folder}/audit.db", **audit},
@@ -35,7 +35,7 @@ def source_of(folder: Path, **audit: Any) -> dict[str, Any]:
 
 
 def vendor() -> FakeVendor:
-    """A vendor that answers two requests."""
+    """Return a fake vendor that answers two requests."""
     return FakeVendor([Response(200), Response(200)])
 
 

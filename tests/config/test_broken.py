@@ -33,7 +33,7 @@ def test_each_mistake_has_a_path(source: Any, path: str, remedy: str) -> None:
 
 
 def test_all_at_once() -> None:
-    """All problems are reported together, one per line, and survive pickling."""
+    """All mistakes of a configuration are reported together, one per line."""
     source = {
         **vendor(account_sid="x", tymeout=3, limits=[{"rate": 1}, {"rate": 0}]),
         "sms": {"vendor": "twillio", "prefer": "price"},

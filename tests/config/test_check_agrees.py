@@ -40,7 +40,7 @@ def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def write_configuration(end: str, text: str) -> Path:
-    """A configuration in a file."""
+    """Write a configuration to a file, and return its path."""
     path = Path(f"moorage.{end}")
     path.write_text(text, "utf-8")
     return path
@@ -57,7 +57,7 @@ def problems_of_opening(path: Path, opened: Any = moorage.open) -> list[dict[str
 
 
 def problems_of_check(path: Path) -> list[dict[str, str]]:
-    """The problems that `moorage check` reports."""
+    """Return the problems that `moorage check` reports."""
     result = command("check", "--config", str(path), "--json")
     assert 2 == result.code
     assert "is valid" not in result.out

@@ -1,4 +1,4 @@
-"""The cipher that a configuration names."""
+"""The cipher that a configuration file sets."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ SOURCE: dict[str, Any] = {
 
 
 def with_keys(keys: Secret) -> dict[str, Any]:
-    """The configuration with other keys."""
+    """Return the configuration with other encryption keys."""
     return {**SOURCE, "cipher": {"keys": keys}}
 
 
 def run(source: dict[str, Any], **ports: Any) -> object:
-    """The answer of one key."""
+    """Call the service under one idempotency key, and return the answer."""
     with moorage.open(source, **ports) as hub:
         return hub.manager.run("vat", lambda: 7, idempotency_key="k")
 

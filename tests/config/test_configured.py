@@ -141,7 +141,7 @@ def test_the_stores_password(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_awaited_face() -> None:
-    """The same configuration opens an asynchronous hub."""
+    """The same configuration opens an asynchronous hub, too."""
     hub = moorage.aopen({"state": {"url": "memory:"}, "vendors": {"twilio": TWILIO}})
 
     assert isinstance(hub, AsyncHub)
@@ -155,7 +155,7 @@ def test_the_awaited_face() -> None:
 def test_a_hub_closes_the_store_that_was_opened_for_it(
     tmp_path: Path, *, awaited: bool, value: bool
 ) -> None:
-    """With the hub the store goes that a configuration names; one that was given stays open."""
+    """A hub closes the store that it opened, but not a store that was passed to it."""
     url = f"sqlite:///{tmp_path}/moorage.db"
     configuration = {"state": {"url": url}, "services": {"api": {}}}
     # SQLite puts its journal away when the last connection is closed.

@@ -1,4 +1,4 @@
-"""Other parts of a file: the credential store and the HTTP client's settings."""
+"""The credential store and the HTTP client's settings in a configuration file."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_a_file_names_the_store_of_credentials(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A service gets its credentials from the configured store, in both modes."""
+    """A service gets its credentials from the store that the configuration names."""
     source = {**NEEDS, "credentials_from": make(tmp_path, monkeypatch)}
     vendor = FakeVendor()
     vendor.always(Response(200))
@@ -80,7 +80,7 @@ def test_a_file_names_the_store_of_credentials(
 def test_a_store_of_credentials_that_cannot_be(
     store: dict[str, str], path: str, remedy: str
 ) -> None:
-    """A URL of nothing, and a sealed store without keys, are refused where they stand."""
+    """An unusable credential store is refused with its place in the configuration."""
     with pytest.raises(ConfigurationError) as excinfo:
         moorage.open({"credentials_from": store})
 
@@ -89,7 +89,7 @@ def test_a_store_of_credentials_that_cannot_be(
 
 
 def test_a_database_keeps_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A database is such a store, too; without its library, the extra is named."""
+    """Credentials can be stored in a database; the error names the extra to install."""
     keys = {"keys": generate_keys().text()}
     moorage.open({**NEEDS, "credentials_from": {"url": postgres_url(), **keys}}).close()
     monkeypatch.setitem(__import__("sys").modules, "moorage.adapters.credentials.sql", None)
@@ -112,7 +112,7 @@ def test_missing_credentials_are_refused() -> None:
 
 
 def test_the_store_of_credentials_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A hub that runs keeps its store of credentials and its HTTP client's settings."""
+    """A reload does not replace the credential store or the HTTP client's settings."""
     store = _file(tmp_path, monkeypatch)
     source = {**NEEDS, "credentials_from": store, "http": {"max_connections": 5}}
     with moorage.open(source) as hub:

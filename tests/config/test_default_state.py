@@ -29,7 +29,7 @@ VARIABLE = "MOORAGE_STATE_DIRECTORY"
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Iterator[Path]:
-    """A folder that is named by the environment, and is not there yet."""
+    """Return a folder that an environment variable names and that does not exist yet."""
     previous_url = os.environ[VARIABLE]
     os.environ[VARIABLE] = str(tmp_path / "a b" / "state")
     yield tmp_path / "a b" / "state"

@@ -45,7 +45,7 @@ vendors:
 
 
 def write_file(folder: Path, name: str, text: str | bytes) -> Path:
-    """A file."""
+    """Write a file, and return its path."""
     path = folder / name
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
     return path

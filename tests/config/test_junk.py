@@ -1,4 +1,4 @@
-"""Junk at any place of a configuration."""
+"""Configurations with a meaningless value at any place."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ WHOLE: dict[str, Any] = {
 
 
 def places(tree: Any, at: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """Return every path in a tree."""
+    """Return every path in a configuration."""
     yield at
     if isinstance(tree, dict):
         for name, branch in tree.items():
@@ -84,12 +84,12 @@ JUNK = st.recursive(
 
 @pytest.fixture(autouse=True)
 def _planted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A secret in the environment."""
+    """Set a webhook secret in an environment variable."""
     monkeypatch.setenv("PLANTED", PLANTED)
 
 
 def with_junk(place: tuple[Any, ...], junk: Any) -> Any:
-    """The configuration with something else at a place."""
+    """Return the configuration with another value at one place."""
     if not place:
         return junk
     whole_configuration = copy.deepcopy(WHOLE)

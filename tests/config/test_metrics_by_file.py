@@ -1,4 +1,4 @@
-"""The metrics that a configuration names."""
+"""The metrics that a configuration file sets."""
 
 from __future__ import annotations
 

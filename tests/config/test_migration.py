@@ -98,7 +98,7 @@ def test_nothing_in_version_0() -> None:
 def test_the_current_version_is_read_without_a_word(
     tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A configuration that refers to its secrets warns of nothing."""
+    """A configuration in the current format, without secrets, is read without a warning."""
     monkeypatch.setenv("OURS_TOKEN", "token")
     path = tmp_path / "moorage.toml"
     path.write_text(

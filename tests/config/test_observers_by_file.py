@@ -1,4 +1,4 @@
-"""The observers that a configuration names."""
+"""The observers that a configuration file sets."""
 
 from __future__ import annotations
 

@@ -79,7 +79,7 @@ PATHS = [
 
 @pytest.fixture(name="file")
 def _file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A file with secrets in it."""
+    """Write a configuration file that contains secrets."""
     monkeypatch.setenv("OURS", "elsewhere")
     path = tmp_path / "moorage.toml"
     path.write_text(TEXT)

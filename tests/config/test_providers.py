@@ -35,7 +35,7 @@ def secret_of_provider(name: str, **table: Any) -> Secret:
 
 
 def lab_with_real_clock(lab: Lab) -> Lab:
-    """A lab whose clock is the real one."""
+    """Return a fake secret manager that uses the real clock."""
     lab.now = lambda: datetime.now(UTC)
     return lab
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def twilio(**fields: Any) -> Any:
-    """The account at Twilio that has these fields."""
+    """Return the configuration's account at Twilio, with these fields."""
     return read_configuration(vendor(**fields)).accounts[0]
 
 

@@ -1,4 +1,4 @@
-"""Services by file: every setting of `Service` that is no function, and who each says it is."""
+"""Services in a configuration file: every setting that is not a function."""
 
 from __future__ import annotations
 
@@ -288,7 +288,7 @@ def test_stored_credentials_are_sent_as_they_were_stored(
 
 
 def test_a_secret_of_stored_credentials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A reference to stored credentials gives their secret for a secret, and nothing for a text."""
+    """A reference to stored credentials can be used for a secret, but not for other text."""
     keys = generate_keys()
     monkeypatch.setenv("KEYS", keys.text().reveal())
     store = SqliteCredentialProvider(tmp_path / "c.db", AesGcmCipher(keys))

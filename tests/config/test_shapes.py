@@ -1,4 +1,4 @@
-"""Tables of classes that other packages write."""
+"""Tables of a configuration for classes that other packages define."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Shade(Enum):
-    """A shade."""
+    """A setting with a few allowed values."""
 
     RED = "red"
     BLUE = "blue"
@@ -60,7 +60,7 @@ class UnusualFields:
 
 
 def test_a_class_is_a_table() -> None:
-    """Known types are checked; other values are checked by their class."""
+    """A configuration table is checked by the fields of its class."""
     table = table_of(UnusualFields)
 
     assert {
@@ -91,7 +91,7 @@ def test_class_gets_the_given_values() -> None:
 
 
 def test_fields_validated_against_other_fields() -> None:
-    """A field that is judged by others is judged when all of them are there."""
+    """A field whose validator reads other fields is checked when all of them have values."""
     report = Report()
 
     assert read(table_of(UnusualFields), {"least": 9}, "odd", report) is WRONG
@@ -101,7 +101,7 @@ def test_fields_validated_against_other_fields() -> None:
 
 
 def test_validators_of_others() -> None:
-    """A field whose own check breaks down at a value has a problem there."""
+    """If a field's own validator fails with any error, the field has a problem."""
     report = Report()
 
     assert read(table_of(UnusualFields), {"most": 100}, "odd", report) is WRONG

@@ -1,4 +1,4 @@
-"""Changing the vendor takes one changed line."""
+"""One changed line of the configuration replaces a vendor."""
 
 from __future__ import annotations
 

@@ -67,7 +67,7 @@ def outcome(text: str) -> Any:
 
 
 def outcome_in_python(text: str) -> Any:
-    """Return the outcome without libyaml."""
+    """Return the outcome of YAML's pure Python loader."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(yaml_text, "_FAST_LOADER", None)
         return outcome(text)

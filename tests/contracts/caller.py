@@ -21,7 +21,7 @@ MODES = pytest.mark.parametrize("hub_class", [Hub, AsyncHub], ids=["plain", "awa
 
 
 class PigeonHubs:
-    """Two servers of the pigeon vendor, the accounts there, and the events of the calls."""
+    """Two servers of a fictional vendor, the accounts there, and the events of calls."""
 
     def __init__(self, *, keys: bool = True) -> None:
         self.one, self.two = PigeonServer("one.example"), PigeonServer("two.example")
@@ -41,7 +41,7 @@ class PigeonHubs:
         accounts: Sequence[Account] | None = None,
         **more: Any,
     ) -> Any:
-        """A hub of either mode that sends text messages along this route."""
+        """Return a hub of either mode that sends text messages by this route."""
         is_plain = kind is Hub
         client = SandboxHttpClient if is_plain else AsyncSandboxHttpClient
         sleeper: Any = VirtualSleeper(self.clock)

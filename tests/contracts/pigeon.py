@@ -35,7 +35,7 @@ _KEYS: Final = VendorKeys(
 
 @attrs.frozen(kw_only=True)
 class Pigeon(Vendor):
-    """The vendor; it honours keys if `keys` is set, and can cancel some messages."""
+    """A fictional vendor of text messages; it honours idempotency keys if `keys` is set."""
 
     name: ClassVar[str] = "pigeon"
     kinds: ClassVar[tuple[str, ...]] = ("sms",)
@@ -73,7 +73,7 @@ class Pigeon(Vendor):
 
 
 class PigeonServer(Sandbox):
-    """The vendor's server."""
+    """The server of the fictional vendor."""
 
     def __init__(self, host: str = "pigeon.example") -> None:
         super().__init__()
@@ -96,5 +96,5 @@ class PigeonServer(Sandbox):
 
 
 def fixture(_: Path) -> SandboxFixture:
-    """An account at the server."""
+    """Return an account at the fictional server."""
     return SandboxFixture(sandbox=PigeonServer(), options={})

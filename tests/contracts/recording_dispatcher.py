@@ -63,7 +63,7 @@ class RecordingDispatcher:
     wire: Any = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        """Make the wire record the requests."""
+        """Record the requests that would be sent."""
         self.wire = SimpleNamespace(rehearse=self.rehearsed.append)
 
     @property
@@ -85,7 +85,7 @@ class RecordingDispatcher:
         return SimpleNamespace(core=core)
 
     def rehearses(self, _: Any) -> bool:
-        """Register nothing."""
+        """Do nothing, because no effect is registered."""
         return True
 
     async def _run_each(
@@ -139,7 +139,7 @@ class RecordingDispatcher:
 
 
 def record_use(flows: Any, use: Use) -> RecordingDispatcher:
-    """Return the dispatcher after one use of a flow."""
+    """Return the dispatcher after a flow has used it once."""
     dispatcher = RecordingDispatcher()
 
     async def using() -> None:
@@ -166,7 +166,7 @@ class AnsweringDispatcher(RecordingDispatcher):
 
 
 def answering(verb: str, answer: Any) -> Any:
-    """Return a dispatcher whose vendor has one answer."""
+    """Return a dispatcher whose vendor always gives this answer."""
 
     async def give_answer(*_: Any, **__: Any) -> Any:
         return answer

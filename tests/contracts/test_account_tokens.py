@@ -76,7 +76,7 @@ class Herald(Vendor):
         }
 
     def clients(self) -> Mapping[str, OAuthClient]:
-        """The OAuth clients of the vendor."""
+        """Return the OAuth clients that the vendor declares."""
         client = OAuthClient(
             server=f"{self.base_url}/oauth/token",
             client_id="erp",
@@ -87,7 +87,7 @@ class Herald(Vendor):
         return {"": client}
 
     async def send(self, wire: Wire, message: SmsMessage, /, *, key: str | None) -> SmsReceipt:
-        """Send one message."""
+        """Send a message."""
         cry = Request.post("/cries", json={"text": message.text})
         await wire.send(cry, key=key, parse=Response.json)
         return SmsReceipt(ref=wire.ref("c1"), status=SmsStatus.SENT)
@@ -101,7 +101,7 @@ class Herald(Vendor):
 
 
 class HeraldServer(Sandbox):
-    """The vendor's server."""
+    """The server of the fictional vendor."""
 
     hosts = ("herald.example",)
 
@@ -111,7 +111,7 @@ class HeraldServer(Sandbox):
         self.mounts = {self.token_endpoint.path: self.token_endpoint}
 
     def routes(self) -> Mapping[str, Callable[..., Response]]:
-        """The routes for sending."""
+        """Return the server's routes for sending messages."""
         return {"POST /cries": self._cry, "GET /cries": self._watch}
 
     def _cry(self, request: SandboxRequest) -> Response:
@@ -124,7 +124,7 @@ class HeraldServer(Sandbox):
 
 
 def hub(kind: type[Any], hall: HeraldServer, vendor: Herald | None = None, **ports: Any) -> Any:
-    """A hub of either mode with one account at the heralds."""
+    """Return a hub of either mode with one account."""
     client = SandboxHttpClient if kind is Hub else AsyncSandboxHttpClient
     account = Account("main", vendor or Herald())
     return kind([account], [Route("sms", "main")], http=client(hall), **ports)
@@ -137,7 +137,7 @@ def provider(kind: type[Any], *existing: Any) -> Any:
 
 @MODES
 async def test_one_token_serves_all_tenants(hub_class: type[Any]) -> None:
-    """One token is requested once for all tenants."""
+    """All tenants share one token, which is requested once."""
     server = HeraldServer()
     sms_hub = hub(hub_class, server)
     for tenant in (None, "acme", "other"):
@@ -151,7 +151,7 @@ async def test_one_token_serves_all_tenants(hub_class: type[Any]) -> None:
 
 @MODES
 async def test_refused_token_is_renewed(hub_class: type[Any]) -> None:
-    """After a 401 one other token is requested, and the call goes on."""
+    """After a 401, another token is requested and the call goes on."""
     server = HeraldServer()
     sms_hub = hub(hub_class, server)
     await resolved(sms_hub.sms().send(MESSAGE))

@@ -111,7 +111,7 @@ class RecordingVendor(Vendor):
     told: list[tuple[str, Any, Any]] = attrs.field(factory=list)
 
     def services(self) -> Mapping[str, Service]:
-        """A service that is never called."""
+        """Return a service that is never called."""
         return {"": Service("everything", "https://all.example", credentials=Credentials.none())}
 
     def __getattr__(self, verb: str) -> Any:

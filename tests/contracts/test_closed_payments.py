@@ -159,7 +159,7 @@ def test_receipt_without_a_look_up() -> None:
 
 
 def test_refund_is_looked_up_by_its_own_reference() -> None:
-    """A refund's receipt is looked up by its reference; without one it is not found."""
+    """A refund's receipt is found by the refund's reference; without one it is not found."""
     world = PaymentsWorld(Keyless)
     with world.hub() as hub:
         payments = hub.payments()
@@ -213,7 +213,7 @@ def test_receipt_of_another_payment_is_refused(key: str, receipt: Any, problem: 
 
 
 class Closing(SandboxHttpClient):
-    """A client that closes the payment during its request."""
+    """An HTTP client during whose request a person closes the payment."""
 
     def __init__(self, world: PaymentsWorld) -> None:
         super().__init__(world.stripe)
@@ -240,7 +240,7 @@ def test_payment_closed_during_its_look_up() -> None:
 
 
 def test_tenants_are_listed_and_closed_apart() -> None:
-    """The same key of two tenants is two payments."""
+    """The same key of two tenants stands for two payments, each closed by itself."""
     world = PaymentsWorld(Keyless)
     with world.hub() as hub:
         for tenant in ("acme", None):

@@ -119,7 +119,7 @@ class Post(Vendor):
 
 
 def calls_of(use: Callable[[], Any]) -> int:
-    """Return the number of Python functions that run at the second use of something."""
+    """Return how many Python functions run when something is used a second time."""
     calls: list[str] = []
 
     def count(frame: FrameType, event: str, _: Any) -> None:

@@ -30,7 +30,7 @@ from moorage.contracts.email_outcomes import (
 
 
 def _message_of(made: dict[str, Any]) -> EmailMessage:
-    """A message of plain values."""
+    """Return a message made of plain values."""
     if "attachments" in made:
         made["attachments"] = [Attachment(filename=made["attachments"], content=b"")]
     if "template" in made:
@@ -266,7 +266,7 @@ def test_invalid_bulks_are_refused(fields: dict[str, Any]) -> None:
 
 
 def test_equal_addresses() -> None:
-    """Two addresses are equal if their domains are, in either form."""
+    """Two email addresses are equal if their domains are equal, encoded or not."""
     with pytest.raises(InvalidData, match="more than once"):
         EmailMessage(text="x", to=["ada@münchen.example", "ada@xn--mnchen-3ya.example"])
 

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 
 class MailHubs:
-    """Two vendors of mail, and hubs over them that share their state."""
+    """Hubs with two email vendors, which share their state."""
 
     def __init__(self) -> None:
         self.sendgrid, self.ses = SendGridSandbox(), AmazonSesSandbox()
@@ -142,7 +142,7 @@ class RecordingMailVendor(Vendor):
     given: list[tuple[int, str | None]] = attrs.field(factory=list)
 
     def services(self) -> Mapping[str, Service]:
-        """A service that is never called."""
+        """Return a service that is never called."""
         return {"": Service("bag", "https://bag.example", retry=None)}
 
     async def send_bulk(
@@ -156,13 +156,13 @@ class RecordingMailVendor(Vendor):
 
 
 class MailVendorOfTwo(RecordingMailVendor):
-    """Accepts two messages at once."""
+    """An email vendor that accepts two messages at once."""
 
     limits: ClassVar[Mapping[str, int]] = {"batch": 2}
 
 
 class MailVendorOfFive(RecordingMailVendor):
-    """Accepts five messages at once."""
+    """An email vendor that accepts five messages at once."""
 
     limits: ClassVar[Mapping[str, int]] = {"batch": 5}
 
@@ -252,7 +252,7 @@ def test_longest_key_of_a_bulk() -> None:
 
 
 def test_tenants_have_their_own_keys() -> None:
-    """The same key of two tenants names two messages."""
+    """The same key of two tenants sends two messages."""
     post = MailHubs()
     hub = post.hub("ses")
     for tenant in ("a", "b", "a"):
@@ -278,7 +278,7 @@ def test_missing_sender_is_refused() -> None:
 
 
 def test_vendors_template_data() -> None:
-    """Template data reach each vendor in its own form."""
+    """Template data are sent in each vendor's own format."""
     post = MailHubs()
     for name, template, data in (
         ("sendgrid", "d-welcome", "dynamic_template_data"),

@@ -50,7 +50,7 @@ def anyio_backend() -> str:
 
 
 def shared(kind: type[Any], lofts: PigeonHubs) -> Any:
-    """A store that several hubs share."""
+    """Return a store that several hubs share."""
     return (MemoryStorage if kind is Hub else AsyncMemoryStorage)(clock=lofts.clock)
 
 
@@ -120,7 +120,7 @@ def test_failover_without_observers() -> None:
 
 @MODES
 async def test_last_accounts_error_is_raised(hub_class: type[Any]) -> None:
-    """If no account succeeds, the last one's error is raised, with its name."""
+    """If no account succeeds, the error of the last account is raised, with its name."""
     hubs = PigeonHubs()
     hubs.one.fail(NO_CONNECTION)
     hubs.two.fail(Response(429))
@@ -145,7 +145,7 @@ async def test_open_circuit_moves_to_the_next_account(hub_class: type[Any]) -> N
 
 @MODES
 async def test_repeat_uses_the_same_account(hub_class: type[Any]) -> None:
-    """A key that moved stays at its account, even if the first account works again."""
+    """A key that moved to a second account stays there, even if the first one works again."""
     hubs = PigeonHubs()
     hub = hubs.hub(hub_class)
     hubs.one.fail(NO_CONNECTION)
@@ -173,7 +173,7 @@ async def test_lost_answer_is_repeated_at_its_account(hub_class: type[Any]) -> N
 
 @MODES
 async def test_harmless_retry_does_not_clear_an_earlier_attempt(hub_class: type[Any]) -> None:
-    """A harmless last attempt proves nothing about an earlier one."""
+    """A last attempt that did nothing proves nothing about an earlier attempt."""
     hubs = PigeonHubs()
     settings = {"retry": RetryPolicy(2, base_delay=0.1)}
     accounts = [attrs.evolve(account, settings=settings) for account in hubs.accounts]
@@ -278,14 +278,14 @@ async def test_invalid_keys_are_refused(hub_class: type[Any], key: str) -> None:
 
 
 class BusyVendor(PigeonServer):
-    """A vendor where another caller uses the same key meanwhile."""
+    """A vendor at which another caller uses the same key meanwhile."""
 
     def __init__(self, host: str) -> None:
         super().__init__(host)
         self.meanwhile: Callable[[], object] = int
 
     def answer(self, request: SandboxRequest) -> Response:
-        """Run the other caller first, and then answer."""
+        """Have the other caller go first, and then answer."""
         concurrent_step, self.meanwhile = self.meanwhile, int
         concurrent_step()
         return super().answer(request)

@@ -28,7 +28,7 @@ class KillingVendor(EasyPostSandbox):
     bought = 0
 
     def answer(self, request: SandboxRequest) -> Response:
-        """Sell a label."""
+        """Sell a label, or kill the buyer."""
         response = super().answer(request)
         if request.path.endswith("/buy"):
             self.bought += 1
@@ -38,7 +38,7 @@ class KillingVendor(EasyPostSandbox):
 
 
 def begin(url: str, database: Path, timeout: float) -> subprocess.Popen[bytes]:
-    """Start to buy five labels."""
+    """Start a process that buys five labels."""
     program = [sys.executable, "-m", "tests.contracts.labels", url, str(database), str(timeout)]
     return subprocess.Popen(program, cwd=Path(__file__).parents[2], stdout=subprocess.PIPE)
 

@@ -27,10 +27,10 @@ ORDER = Charge(Money("20.00", "EUR"), "pm_card_visa", reference="INV-7")
 
 @attrs.frozen(kw_only=True)
 class StripeWithoutKeys(Stripe):
-    """Stripe, but without idempotency keys."""
+    """Stripe without support for idempotency keys."""
 
     def services(self) -> Mapping[str, Service]:
-        """The API, which receives no keys."""
+        """Return the API's service, which gets no keys."""
         services = super().services()
         return {
             name: attrs.evolve(service, idempotency_header=None)
@@ -52,7 +52,7 @@ def hub_at(sandbox: StripeSandbox, kind: type[Stripe] = StripeWithoutKeys) -> Hu
 
 
 def lose(hub: Hub, sandbox: StripeSandbox, *faults: Lost) -> OutcomeUnknown:
-    """Charge once and lose the response."""
+    """Charge once, and lose the response."""
     sandbox.fail(*faults or (Lost(),))
     with pytest.raises(OutcomeUnknown) as excinfo:
         hub.payments().charge(ORDER, idempotency_key="INV-7/1")

@@ -43,7 +43,7 @@ class Killed(BaseException):
 
 
 class KillingStore:
-    """A store that kills its caller before or after one of its commands."""
+    """A store that kills its caller before or after one of the commands."""
 
     durable = False
 
@@ -61,7 +61,7 @@ class KillingStore:
         return answer
 
     def post(self, command: Command[Any], /) -> None:
-        """Do nothing, since a dead process posts nothing."""
+        """Do nothing, because a dead process posts nothing."""
         if self._left is None or self._left > 0:
             self._store.post(command)
 

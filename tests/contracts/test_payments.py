@@ -76,7 +76,7 @@ def paid(state: PaymentState = PaymentState.CAPTURED, **fields: object) -> Payme
 
 
 def refund(state: MoveState = MoveState.SUCCEEDED, amount: Money | None = PART) -> Refund:
-    """A refund of a part."""
+    """Return a partial refund."""
     return Refund(ref=Ref("stripe", "main", "re_1"), payment=REF, state=state, amount=amount)
 
 

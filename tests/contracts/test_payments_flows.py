@@ -1,4 +1,4 @@
-"""Payment operations: refusals, accounts and look-ups."""
+"""The flows of payment operations: refusals, accounts and look-ups."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ def test_capabilities_of_an_intent() -> None:
 
 
 class RecordingPaymentVendor:
-    """Looks up a payment's amount if it can, and records its requests."""
+    """A vendor that records requests, and may look up a payment's amount."""
 
     def __init__(self, amount: Money | None, *, looks: bool = True) -> None:
         self.capabilities = frozenset({PaymentsCapability.LOOK_UP} if looks else ())

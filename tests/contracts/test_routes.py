@@ -16,7 +16,7 @@ TWILIO = Twilio(account_sid="AC" + "0" * 32)
 
 
 def account(name: str, **options: Any) -> Account:
-    """An account with pigeons."""
+    """Return an account at the fictional vendor."""
     return Account(name, Pigeon(), **options)
 
 

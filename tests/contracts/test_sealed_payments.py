@@ -76,13 +76,13 @@ class Narrow:
     """A cipher that cannot encrypt the vendor's answers."""
 
     def seal(self, plain: bytes, about: bytes, /) -> bytes:
-        """Seal anything else."""
+        """Encrypt the text, unless it is the answer of a payment."""
         if b"pi_" in plain:
             raise InvalidData(f"{about!r} is too long.")
         return plain
 
     def open(self, sealed: bytes, about: bytes, /) -> bytes:
-        """Open it."""
+        """Decrypt the text."""
         assert about
         return sealed
 

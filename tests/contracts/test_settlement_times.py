@@ -67,7 +67,7 @@ def test_repeat_with_another_amount_changes_no_wait() -> None:
 
 
 def test_only_the_last_holder_ends_its_wait() -> None:
-    """Only the last holder can end its wait, and never that of earlier ones."""
+    """A holder of an operation can end only its own waiting time, and only as the last one."""
     store = MemoryStorage(VirtualClock())
     effect_key = ("payments", None, "k")
 
@@ -103,7 +103,7 @@ def test_payment_is_found_although_our_clock_is_ahead() -> None:
 
 
 def _vanished(world: PaymentsWorld, hub: Hub) -> None:
-    """Charge once with a request that never arrives, and wait until its caller's time is over."""
+    """Charge with a request that never arrives, and wait until the caller's time is over."""
     world.stripe.fail(ConnectionFailed("gone", may_have_been_processed=True))
     with pytest.raises(OutcomeUnknown):
         hub.payments().charge(ORDER, idempotency_key=KEY)

@@ -244,7 +244,7 @@ def test_settled_states() -> None:
 
 
 class ShippingHubs:
-    """Hubs with two vendors and routes between them."""
+    """Hubs with two shipping vendors, and routes between them."""
 
     def __init__(self, *routes: Route) -> None:
         self.easypost, self.shippo = EasyPostSandbox(), ShippoSandbox()

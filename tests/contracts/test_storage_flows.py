@@ -110,7 +110,7 @@ def test_upload_resumes_at_its_account() -> None:
 
 
 class PartCounter(AnsweringDispatcher):
-    """Records how many parts may be in flight, and sends none."""
+    """An upload that records how many parts may be sent at once, and sends none."""
 
     @property
     def calling(self) -> Any:
@@ -136,7 +136,7 @@ def test_default_concurrency_of_an_upload(message: Any, at_once: int) -> None:
 
 
 class SequentialVendor:
-    """Accepts an upload from its first byte to its last, and records its arguments."""
+    """A vendor that accepts an upload only from its first byte to its last."""
 
     capabilities = frozenset[str]()
 
@@ -149,7 +149,7 @@ class SequentialVendor:
         return COMING
 
     async def send(self, wire: Any, upload: Upload, pieces: Any, *, resumed: bool) -> str:
-        """Accept all data."""
+        """Accept all data of the upload."""
         whole_bytes = b""
         while piece := await pieces.next():
             whole_bytes += piece
@@ -180,11 +180,11 @@ class FailingVendor(SequentialVendor):
     """Fails during an upload, and again when the upload is aborted."""
 
     async def send(self, wire: Any, upload: Upload, pieces: Any, *, resumed: bool) -> str:
-        """Accept all data."""
+        """Accept all data of the upload."""
         raise ConnectionFailed("cut off while it was sent.")
 
     async def abort(self, wire: Any, upload: Upload) -> None:
-        """Nothing either."""
+        """Fail again when the upload is aborted."""
         self.sent.append(("abort", upload))
         raise ConnectionFailed("still away.")
 
@@ -215,7 +215,7 @@ def test_stale_uploads_by_age() -> None:
 
 
 def deleting(result: int | None = None) -> tuple[StorageFlows, Any, list[list[str]]]:
-    """Return a vendor that deletes one key at a time, with its arguments."""
+    """Return a vendor that deletes keys one at a time."""
     options: list[list[str]] = []
 
     async def delete_many(_: Any, keys: list[str]) -> list[Result[None]]:

@@ -207,7 +207,7 @@ def test_settle_needs_no_since_and_settles_the_key() -> None:
 
 
 def test_key_that_is_forgotten_charges_nobody() -> None:
-    """A payment that stayed unknown until its claim expired charges nothing."""
+    """A payment that stays unknown until its key expires is not charged again."""
     world = PaymentsWorld()
     with world.hub() as hub:
         world.stripe.fail(ConnectionFailed("gone", may_have_been_processed=True))
@@ -293,14 +293,14 @@ class Attended:
         self.post = state.post
 
     def execute(self, command: Any, /, timeout: float | None = None) -> Any:
-        """Run the command after the other worker."""
+        """Run the command after another worker's command."""
         if isinstance(command, Attend):
             self._state.execute(command, timeout)
         return self._state.execute(command, timeout)
 
 
 def test_payment_of_another_worker_is_skipped() -> None:
-    """Of two workers at the same moment, one looks up the payment."""
+    """If two workers begin at the same moment, one of them looks up the payment."""
     world = PaymentsWorld()
     slower_store: Any = Attended(world.state)
     with world.hub() as hub, world.hub(state=slower_store) as worker:
@@ -336,7 +336,7 @@ def test_tenant_that_cannot_be_looked_up_is_left_to_a_person() -> None:
             """A directory of tenants that cannot be reached."""
 
             def version(self, *_: object) -> Any:
-                """Fail."""
+                """Fail, because the directory is unavailable."""
                 raise StorageUnavailable("The tenants are away.")
 
             tables = version

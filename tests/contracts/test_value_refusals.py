@@ -79,7 +79,7 @@ class Refusing(RecordingVendor):
     first: bool = False
 
     def services(self) -> Mapping[str, Service]:
-        """A service that is never called."""
+        """Return a service that is never called."""
         return {"": Service("refusing", "https://one.example", credentials=Credentials.none())}
 
     def __getattr__(self, verb: str) -> Any:
@@ -171,7 +171,7 @@ async def test_every_contract_goes_on_to_the_next(
 async def test_other_refusals_stay_with_their_account(
     hub_class: type[Any], refusing: Any, raised: type[Exception]
 ) -> None:
-    """After something was sent, or for another error, no other account is used."""
+    """After something was sent, or another error, the operation is not moved to another account."""
     hubs = PigeonHubs()
     hubs.one.letters["1"] = {"id": "1"}
     accounts = [Account("one", refusing, settings=CRASHES), hubs.accounts[1]]

@@ -59,7 +59,7 @@ def test_vendor_without_webhooks() -> None:
     """A vendor that reads no webhooks returns no events."""
 
     class Silent(Vendor):
-        """Says nothing."""
+        """A vendor that sends no webhooks."""
 
     event = WebhookEvent(vendor="s", id="1", type="x", vendor_type="x")
     assert () == Silent().events(event, lambda: None)  # type: ignore[abstract, arg-type]  # it lacks the rest

@@ -1,4 +1,4 @@
-"""One business script with several sets of vendors: only the configuration differs."""
+"""One business script with different vendors: only the configuration changes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FIRST, *OTHERS = vendor_sets()
 
 
 def sync_results(vendors: dict[str, str], folder: Path) -> dict[str, Any]:
-    """The results of the script with these vendors."""
+    """Return the script's results with these vendors."""
     own_set = vendor_set(vendors, folder)
     hub = moorage.open(own_set.configuration, http=SandboxHttpClient(*own_set.sandboxes))
     try:
@@ -30,7 +30,7 @@ def sync_results(vendors: dict[str, str], folder: Path) -> dict[str, Any]:
 
 
 def async_results(vendors: dict[str, str], folder: Path) -> dict[str, Any]:
-    """The results of the script with these vendors and an asynchronous hub."""
+    """Return the script's results with these vendors and an asynchronous hub."""
     own_set = vendor_set(vendors, folder)
     hub = moorage.aopen(own_set.configuration, http=AsyncSandboxHttpClient(*own_set.sandboxes))
     try:

@@ -1,4 +1,4 @@
-"""Statements that a vendor must make: its treatment of keys and of unknown outcomes."""
+"""The statements that a vendor must make about idempotency keys and unknown outcomes."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Bank(Vendor):
 
 
 class Silent(Bank):
-    """A bank that declares nothing about keys."""
+    """A payment vendor that declares nothing about keys."""
 
     idempotency = None
     unknown_outcomes = dict.fromkeys(Bank.unknown_outcomes, UnknownOutcome.LOOKED_UP)
@@ -62,13 +62,13 @@ class Vague(Bank):
 
 
 class Keyless(Bank):
-    """A bank that is repeated under keys that it does not declare."""
+    """A payment vendor that sends keys without declaring what they do."""
 
     idempotency = None
 
 
 def open_hub(hub: type[Hub | AsyncHub], vendor: Vendor, **settings: Any) -> Hub | AsyncHub:
-    """Open a hub with one account, whose keys a crash would lose."""
+    """Open a hub with one account and a store that loses keys in a crash."""
     state: Any = MemoryStorage() if hub is Hub else AsyncMemoryStorage()
     return hub([Account("main", vendor, settings=settings)], state=state)
 

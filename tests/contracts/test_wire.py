@@ -41,7 +41,7 @@ def anyio_backend() -> str:
 
 
 class Crier:
-    """A synchronous transport."""
+    """A synchronous transport that is not HTTP."""
 
     def __init__(self, vendor: object = None) -> None:
         self.vendor = vendor
@@ -54,10 +54,10 @@ class Crier:
 
 
 class AsyncCrier(Crier):
-    """An asynchronous transport."""
+    """An asynchronous transport that is not HTTP."""
 
     async def shout(self, word: str) -> str:  # type: ignore[override]  # the asynchronous twin
-        """Shout, and return the words."""
+        """Send a text, and return it."""
         return super().shout(word)
 
 
@@ -68,7 +68,7 @@ class Market(Vendor):
     kinds = ("sms",)
 
     def services(self) -> dict[str, Service]:
-        """The address of the vendor."""
+        """Return no service, only the vendor's address."""
         return {"": Service("market", retry=None)}
 
 

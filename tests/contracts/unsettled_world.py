@@ -39,7 +39,7 @@ class Keyless(Stripe):
     )
 
     def services(self) -> Mapping[str, Service]:
-        """The API, which receives no keys."""
+        """Return the API's service, which gets no keys."""
         services = super().services()
         return {
             name: attrs.evolve(
@@ -50,7 +50,7 @@ class Keyless(Stripe):
 
 
 class Silent(Keyless):
-    """A vendor that can neither list nor look up payments."""
+    """A vendor that can neither list payments nor look them up."""
 
     capabilities: ClassVar[frozenset[str]] = frozenset(PaymentsCapability) - {
         PaymentsCapability.LIST,
@@ -61,7 +61,7 @@ class Silent(Keyless):
 
 @attrs.frozen(kw_only=True)
 class Cautious(Stripe):
-    """Stripe with keys, but nothing is sent twice automatically."""
+    """Stripe as a vendor whose payments are never repeated automatically."""
 
     unknown_outcomes: ClassVar[Mapping[str, UnknownOutcome]] = dict.fromkeys(
         Stripe.unknown_outcomes, UnknownOutcome.LOOKED_UP
@@ -93,7 +93,7 @@ class PaymentsWorld:
         )
 
     def lose(self, hub: Hub, charge: Charge = ORDER, key: str = KEY) -> None:
-        """Charge once and lose the response."""
+        """Charge once, and lose the response."""
         self.stripe.fail(Lost())
         with pytest.raises((OutcomeUnknown, ConnectionFailed)):
             hub.payments().charge(charge, idempotency_key=key)
@@ -104,7 +104,7 @@ class KilledError(BaseException):
 
 
 class DyingStore:
-    """A store that kills its process before a given command on a given state."""
+    """A store that kills its process before a chosen command."""
 
     def __init__(self, state: MemoryStorage, *at: str) -> None:
         self._state = state

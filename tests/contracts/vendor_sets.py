@@ -30,7 +30,7 @@ INVOICE = b"%PDF-1.7 an invoice"
 
 @attrs.frozen
 class VendorSet:
-    """One vendor of each contract, on this machine."""
+    """One vendor for each contract, running on this machine."""
 
     trades: Mapping[str, SandboxFixture]
     """By kind."""
@@ -56,14 +56,14 @@ class VendorSet:
 
 
 def vendor_set(vendors: Mapping[str, str], folder: Path) -> VendorSet:
-    """The set of these vendors, which may store files in a folder."""
+    """Start these vendors, which may store files in a folder."""
     return VendorSet(
         {kind: fixture_of(vendor, folder) for kind, vendor in vendors.items()}, vendors
     )
 
 
 def vendor_sets() -> list[dict[str, str]]:
-    """Return sets of vendors; together they contain every vendor."""
+    """Return several sets of vendors, which together contain every vendor."""
     by_kind = {
         kind: [name for name in vendor_names() if kind in vendor_class(name).kinds]
         for kind in CONTRACTS

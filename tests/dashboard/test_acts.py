@@ -84,7 +84,7 @@ def test_pause_of_limits_is_ended() -> None:
 
 
 def test_act_without_a_reason_is_refused() -> None:
-    """Where a reason is needed, none or one that is too long changes nothing."""
+    """An action that needs a reason is refused without one, or with one that is too long."""
     with World() as world:
         visitor = world.visitor()
         assert "Not done. The reason is missing." in visitor.act(CIRCUIT).text
@@ -95,7 +95,7 @@ def test_act_without_a_reason_is_refused() -> None:
 
 
 def test_failed_act_says_why() -> None:
-    """An act that is impossible says why, and nothing is recorded, since nothing was done."""
+    """An impossible action says why, and is not recorded in the audit trail."""
     with World() as world:
         visitor = world.visitor()
         for url in ("/acts/circuit-open?service=bare", "/acts/limits-reset?service=till"):
@@ -235,7 +235,7 @@ def test_groups_are_permitted_apart() -> None:
 
 
 def test_one_entry_is_replayed_or_dropped() -> None:
-    """An entry is done again or dropped; a doubtful one with a warning."""
+    """A person can replay or drop an entry; the page warns if its outcome is unknown."""
     with World() as world:
         visitor = world.visitor()
         world.put_outbox_entry()
@@ -292,12 +292,12 @@ class Stubborn:
         self.find = outbox.find
 
     def audited_by(self, trail: object) -> Stubborn:
-        """The same outbox; what it records is not looked at."""
+        """Return the same outbox, without recording anything."""
         del trail
         return self
 
     def replay(self, id: str, **by: str) -> object:
-        """Refuse some."""
+        """Refuse to replay some of the entries."""
         if id in self._refused:
             raise InvalidData("Somebody holds it.", field="id")
         return self._outbox.replay(id, **by)

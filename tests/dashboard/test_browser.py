@@ -66,7 +66,7 @@ def in_trouble(world: World) -> None:
 
 
 def picture(page: str) -> str:
-    """The name of a page's picture."""
+    """Return the name of the picture of a page."""
     return "-".join(re.findall(r"[a-z]+", page)) or "now"
 
 

@@ -17,7 +17,7 @@ FIRST, SECOND = Credentials.bearer("canary-first"), Credentials.bearer("canary-s
 
 
 def hub_with_credentials(store: MemoryCredentialProvider, trail: Trail) -> Hub:
-    """A hub whose service `vat` gets its credentials from a store that renews them."""
+    """Return a hub whose service `vat` has credentials in a store that can renew them."""
     services = [
         Service("vat", "http://127.0.0.1:9", needs_credentials=True),
         Service("plain", "http://127.0.0.1:9"),
@@ -36,7 +36,7 @@ def visitor_of(hub: Hub, person: Person = ANN) -> Visitor:
 
 
 def test_person_renews_credentials() -> None:
-    """A person renews the credentials of one tenant; the act is confirmed, told and recorded."""
+    """A person can renew one tenant's credentials; the action is confirmed and recorded."""
     trail, store = Trail(), store_of(lambda *_: SECOND)
     with hub_with_credentials(store, trail) as hub:
         visitor = visitor_of(hub)

@@ -1,4 +1,4 @@
-"""The door of `moorage dashboard`, its server, its ASGI twin, and the command."""
+"""The access control of `moorage dashboard`, its WSGI server and its ASGI application."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ PEOPLE = "ann:act:password-of-ann ben:view:password:of-ben"
 
 
 class Ticks:
-    """Seconds that a test sets."""
+    """A clock that a test sets."""
 
     def __init__(self) -> None:
         self.now = 0.0
 
     def __call__(self) -> float:
-        """The present second."""
+        """Return the clock's time in seconds."""
         return self.now
 
 
 def visitor_at(world: World, gate: Gate) -> Visitor:
-    """A visitor who stands at a door."""
+    """Return a visitor at the dashboard's login."""
     return Visitor(DashboardApp(world.dashboard, gate.identify))
 
 
@@ -71,7 +71,7 @@ def test_session_of_https_is_sent_by_https_only() -> None:
 
 
 def test_other_names_of_this_machine_are_refused() -> None:
-    """A page of another site cannot reach the server under its own name."""
+    """Requests that name another host are refused, so that other sites cannot reach the page."""
     with World() as world:
         gate = Gate(Ticks(), guest=ANN, hosts=["127.0.0.1:8741"])
         visitor = visitor_at(world, gate)
@@ -235,7 +235,7 @@ class PrintedText(io.StringIO):
         self.parts: queue.Queue[str] = queue.Queue()
 
     def write(self, text: str) -> int:
-        """Pass a printed text on."""
+        """Pass the printed text on."""
         self.parts.put(text)
         return len(text)
 

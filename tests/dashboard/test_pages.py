@@ -84,7 +84,7 @@ def read(text: str) -> Strict:
 
 
 def pause_service(world: World) -> None:
-    """Pause as if the vendor had asked for it."""
+    """Pause the service's limits, as if the vendor had asked for it."""
     flows = world.hub.manager.flows
     gates = flows.plans.find("vat", None, None).gates
     run_now(flows.core.execute(Pause(gates, 40_000_000), None))
@@ -148,7 +148,7 @@ def test_service_is_explained_in_every_state_of_its_circuit() -> None:
 
 
 def test_queue_pages_show_entries_without_their_contents() -> None:
-    """Entries are counted, filtered and paged; a page of one entry explains its state."""
+    """Queue pages show, filter and count entries, but never their contents."""
     with World() as world:
         visitor = world.visitor()
         for number in range(120):
@@ -227,14 +227,14 @@ class UnavailableStore:
     """A log, or a queue, whose database is away."""
 
     def write(self, _: object) -> None:
-        """Lose the entry."""
+        """Lose the log entry, because the store is unavailable."""
 
     def find(self, _: LogQuery) -> Any:
-        """Fail."""
+        """Fail, because the directory is unavailable."""
         raise StorageUnavailable("The log is away.")
 
     def audited_by(self, _: object) -> UnavailableStore:
-        """The same queue; nothing is recorded."""
+        """Return the same queue, without recording anything."""
         return self
 
 

@@ -12,7 +12,7 @@ STRIPE = "/acts/queue-pause?box=inbox&target=stripe&subject=ada"
 
 
 def test_queue_is_paused_and_resumed() -> None:
-    """A pause is confirmed, told, shown with its reason, recorded and ended."""
+    """A person can pause a queue and resume it; the page shows the reason, the trail records it."""
     with World() as world:
         visitor = world.visitor()
         assert "all) until somebody resumes them" in visitor.get(ALL).text
@@ -32,7 +32,7 @@ def test_queue_is_paused_and_resumed() -> None:
 
 
 def test_person_and_account_are_paused() -> None:
-    """A pause of one person's webhooks of one account names both."""
+    """A pause of one person's webhooks of one account names the person and the account."""
     with World() as world:
         page = world.visitor().act(STRIPE, reason="erasure").text
         assert "the inbox (target stripe, subject ada)" in page

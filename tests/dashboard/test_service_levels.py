@@ -21,7 +21,7 @@ OBJECTIVES = (
 
 
 def words_of(html: str) -> str:
-    """The text of a page, in which one space separates its words."""
+    """Return the text of a page with single spaces between the words."""
     return " ".join(re.sub(r"<(style|title)>.*?</\1>|<[^>]+>", " ", html).split())
 
 

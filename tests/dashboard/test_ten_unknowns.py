@@ -32,7 +32,7 @@ CHARGES = (
 
 
 def plant(world: World, call: Callable[[], Any], *, done: bool) -> None:
-    """Make a call whose answer is lost; unless it is to be done, the vendor never gets it."""
+    """Make a call whose answer is lost; unless `done`, its request is lost too."""
     state_before = deepcopy({k: v for k, v in vars(world.stripe).items() if isinstance(v, dict)})
     world.stripe.fail(Lost())
     with pytest.raises(ConnectorError):
@@ -42,7 +42,7 @@ def plant(world: World, call: Callable[[], Any], *, done: bool) -> None:
 
 
 def planted(world: World) -> dict[str, tuple[Callable[[], Any], bool]]:
-    """Plant ten payments; return each repeat and whether it was done, by idempotency key."""
+    """Make ten payments with unknown outcomes; return whether each was made, by key."""
     payments = world.hub.payments()
     truth: dict[str, tuple[Callable[[], Any], bool]] = {}
 
@@ -67,19 +67,19 @@ def planted(world: World) -> dict[str, tuple[Callable[[], Any], bool]]:
 
 
 def facts_of(page: str) -> dict[str, str]:
-    """The evidence on the page of a payment, by its name."""
+    """Return the evidence that a payment's page shows, by name."""
     pairs = re.findall(r"<dt>(.*?)</dt><dd>(.*?)</dd>", page)
     return {unescape(name): unescape(re.sub("<[^>]+>", "", value)).strip() for name, value in pairs}
 
 
 def link_of(page: str, act: str) -> str | None:
-    """The address of the button of an act; None if the page has none."""
+    """Return the URL of an action's button on the page; None if there is none."""
     match = re.search(rf'href="(/acts/{act}\?[^"]*)"', page)
     return None if match is None else unescape(match[1])
 
 
 def found_at_vendor(world: World, facts: dict[str, str]) -> str | None:
-    """The id on the vendor's web page of what the evidence describes; None without it."""
+    """Return the id of the matching payment at the vendor; None if there is none."""
     amount, currency = facts["Amount"].split()
     minor = int(Money(amount, currency).amount * (1 if currency == "JPY" else 100))
     vendor_tables = [value for value in vars(world.stripe).values() if isinstance(value, dict)]
@@ -98,7 +98,7 @@ def found_at_vendor(world: World, facts: dict[str, str]) -> str | None:
 
 
 def decide(world: World, first: Visitor, second: Visitor, address: str) -> str:
-    """Decide about one payment by the page alone; return how it was decided."""
+    """Decide about one payment by what its page shows, and return the decision."""
     page = first.get(address).text
     ask = link_of(page, "payment-ask")
     if ask is not None:
@@ -123,7 +123,7 @@ def decide(world: World, first: Visitor, second: Visitor, address: str) -> str:
 
 
 def test_newcomer_decides_ten_unknown_payments_rightly() -> None:
-    """Each payment ends as what it was: the done ones are not repeated, the others can be."""
+    """After a newcomer's decisions, no payment is made twice and none is lost."""
     with World() as world:
         truth = planted(world)
         assert 10 == len(world.hub.unsettled_payments())

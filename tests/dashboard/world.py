@@ -95,7 +95,7 @@ class Trail:
         before: Mapping[str, Any] | None = None,
         after: Mapping[str, Any] | None = None,
     ) -> object:
-        """Record an act, or refuse."""
+        """Record an action, or refuse to."""
         if self.away:
             raise StorageUnavailable("The audit trail is away.")
         self.records.append((actor, act, subject, reason))
@@ -103,7 +103,7 @@ class Trail:
 
 
 class World:
-    """A hub with a vendor, a log and both queues in memory, and virtual time."""
+    """A hub with a fake vendor, a log and both queues in memory, and a virtual clock."""
 
     def __init__(self, kind: type[Stripe] = Keyless, *, four_eyes: bool = True) -> None:
         self.clock = VirtualClock()
@@ -160,17 +160,17 @@ class World:
         self.metrics.close()
 
     def account(self) -> Account:
-        """The account at the vendor."""
+        """Return the account at the vendor."""
         vendor = self._kind(credentials=self.stripe.api_key)
         settings = {"volatile_keys": True, "circuit": None, "retry": None}
         return Account("till", vendor, settings=settings)
 
     def visitor(self, person: Person = ANN) -> Visitor:
-        """Return somebody who looks at the page."""
+        """Return a visitor of the operations page."""
         return Visitor(self.app, {"who": person.name})
 
     def lose(self, reference: str = "INV-7", key: str = "INV-7/1", amount: str = "20.00") -> None:
-        """Charge once and lose the answer."""
+        """Charge once, and lose the answer."""
         self.stripe.fail(Lost())
         charge = Charge(Money(amount, "EUR"), "pm_card_visa", reference=reference)
         with pytest.raises((OutcomeUnknown, ConnectionFailed)):
@@ -221,7 +221,7 @@ class World:
 
 @attrs.define
 class Answer:
-    """A response as a browser sees it."""
+    """A response as a browser receives it."""
 
     status: int
     headers: list[tuple[str, str]]

@@ -24,7 +24,7 @@ POLICY = CachePolicy()
 
 
 def moment_after(seconds: float) -> datetime:
-    """Give a moment from now."""
+    """Return the moment after this number of seconds."""
     return NOW + timedelta(seconds=seconds)
 
 
@@ -45,14 +45,14 @@ def received(
     policy: CachePolicy = POLICY,
     request: Request = GET,
 ) -> CacheEntry | None:
-    """The entry for a response that arrived just now, or None if it is not stored."""
+    """Return the cache entry for a response that has just arrived; None if it is not stored."""
     return kept(request, Response(status, fields or {}, b"kept", elapsed=elapsed), WHO, NOW, policy)
 
 
 def entry(
     control: str, fields: dict[str, str] | None = None, *, elapsed: float = 0.0
 ) -> CacheEntry:
-    """A stored response with this `Cache-Control`."""
+    """Return a stored response with this `Cache-Control` header."""
     cached_entry = received(
         {"ETag": '"1"', "Cache-Control": control, **(fields or {})}, elapsed=elapsed
     )
@@ -74,5 +74,5 @@ def decided(
 
 
 def expect_stale(*, meanwhile: bool = False, if_error: bool = False) -> Stale:
-    """Expect a revalidation."""
+    """Fail unless the cached answer must be revalidated."""
     return Stale(Headers({"If-None-Match": '"1"'}), meanwhile, if_error)

@@ -1,4 +1,4 @@
-"""A test helper: one circuit breaker, with short methods for what happens to it."""
+"""A circuit breaker with short methods for tests."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ LEASE = 30 * SECOND
 
 
 class Line:
-    """One circuit breaker, with a short method for each command that changes it."""
+    """A circuit breaker with a short method for each of its commands."""
 
     def __init__(self, **config: Any) -> None:
         self.rule = CircuitRule(CircuitBreakerConfig(**config))
@@ -39,7 +39,7 @@ class Line:
         self.tokens = 0
 
     def ask(self) -> tuple[Answer, int, Permit | None]:
-        """Request admission, with a token where one is needed."""
+        """Ask for admission, with a token if one is needed."""
         question = Admission(self.gates, within=0, lease=LEASE)
         answer, wait, permit, _ = self.world.execute(question)
         if answer is Answer.NEEDS_TOKEN:
@@ -57,7 +57,7 @@ class Line:
     def leave(
         self, permit: Permit, outcome: Outcome = Outcome.FAILED, reporter: str = "a"
     ) -> CircuitState | None:
-        """Report how a call ended."""
+        """Report how a call has ended."""
         return self.world.execute(Report(self.gates, permit, outcome, reporter))
 
     def call(self, outcome: Outcome = Outcome.FAILED, reporter: str = "a") -> CircuitState | None:
@@ -77,5 +77,5 @@ class Line:
 
     @property
     def state(self) -> CircuitBreakerState:
-        """The circuit's state as the store reports it."""
+        """Return the circuit's state, as the store reports it."""
         return self.world.execute(ReadCircuit(self.rule, "k"))

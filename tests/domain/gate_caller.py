@@ -1,4 +1,4 @@
-"""A test helper: a caller of some gates, with short methods for what happens to it."""
+"""A caller of circuit, limits and budget, with short methods for tests."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def gates(
     *limits: RateLimitConfig,
     budget: RetryBudget | None = None,
 ) -> Gates:
-    """Gates stored under short, readable keys."""
+    """Return gates whose states have short, readable keys."""
     return Gates(
         circuit=None if circuit is None else CircuitRule(circuit),
         circuit_key="circuit",
@@ -47,12 +47,12 @@ class Caller:
         self.tokens = 0
 
     def ask(self, **details: Any) -> Admitted:
-        """Request admission once."""
+        """Ask once for admission."""
         details = {"within": 0, "lease": LEASE} | details
         return self.world.execute(Admission(self.gates, **details))
 
     def enter(self, **details: Any) -> tuple[int, Permit, tuple[Ticket, ...]]:
-        """Be admitted, with a token if one is needed."""
+        """Get admission, with a token if one is needed."""
         answer, wait, permit, tickets = self.ask(**details)
         if answer is Answer.NEEDS_TOKEN:
             self.tokens += 1
@@ -62,15 +62,15 @@ class Caller:
         return wait, permit, tickets
 
     def fail(self, permit: Permit) -> None:
-        """Report a failure."""
+        """Report that the call failed."""
         self.world.execute(Report(self.gates, permit, Outcome.FAILED, "a"))
 
     def confirm(self, tickets: tuple[Ticket, ...], permit: Permit | None) -> tuple[Answer, int]:
-        """Request admission again after a wait."""
+        """Ask for admission again, after a wait."""
         return self.world.execute(Confirm(self.gates, tickets, permit))
 
     def refused_answer(self, **details: Any) -> tuple[Answer, int]:
-        """Be refused; nothing may have changed, once the time is noted."""
+        """Ask for admission, and fail unless it is refused and changes nothing."""
         self.ask(**details)
         previous_cells = dict(self.world.cells)
         answer, wait, permit, tickets = self.ask(**details)

@@ -1,4 +1,4 @@
-"""A test helper: one idempotency key, with short methods for what happens to it."""
+"""An idempotency key, with short methods for tests."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ MEMORY = {"honours": 3 * HOUR, "forgetful": 40 * SECOND, "ignores": 0}
 
 
 def claim(owner: int, target: str = "honours", payload: bytes = b"one", **changes: Any) -> Claim:
-    """A claim as callers make it."""
+    """Return a claim of a key, as callers make it."""
     details: dict[str, Any] = {"lease": LEASE, "ttl": TTL, "remembered": MEMORY.get(target, HOUR)}
     return Claim(KEY, fingerprint=payload, owner=owner, target=target, **(details | changes))
 
 
 class Keyed:
-    """One idempotency key, with short methods for what happens to it."""
+    """An idempotency key with a short method for each of its commands."""
 
     def __init__(self) -> None:
         self.world = World()
@@ -39,19 +39,19 @@ class Keyed:
         return self.world.execute(claim(self.owner, target, payload, **changes))
 
     def mark(self, fence: int, target: str = "honours") -> bool:
-        """Mark it as sent, if that may be."""
+        """Mark the claim as sent, if that is possible."""
         question = Admission(Gates(), within=0, lease=0, claim=(KEY, fence, target))
         return self.world.execute(question)[0] is Answer.GO
 
     def claim_and_send(self, target: str = "honours", **changes: Any) -> int:
-        """Claim it and mark it as sent."""
+        """Claim the key, and mark the claim as sent."""
         claim_answer = self.claim(target, **changes)
         assert Verdict.RUN is claim_answer.verdict
         assert self.mark(claim_answer.fence, target)
         return claim_answer.fence
 
     def renew(self, fence: int, lease: int = LEASE) -> bool:
-        """Renew its lease, if that may be."""
+        """Renew the lease of the claim, if that is possible."""
         (mine,) = self.world.execute(Renew([(KEY, fence, TTL)], lease=lease))
         return mine
 

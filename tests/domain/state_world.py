@@ -46,7 +46,7 @@ class World:
 
 
 def helpful(error: ConnectorError) -> bool:
-    """Return whether an error has both a message and a remedy."""
+    """Return whether an error has a message and a remedy."""
     return bool(error.message) and error.remedy not in (None, "", type(error).remedy)
 
 
@@ -62,7 +62,7 @@ def numbers(value: object) -> list[int]:
 def long_lists(
     choices: list[st.SearchStrategy[Item]], most: int = 80
 ) -> st.SearchStrategy[list[Item]]:
-    """Lists whose lengths are equally likely, with items drawn from these choices.
+    """Draw lists of items, all lengths being equally likely.
 
     Left to itself, Hypothesis prefers a handful of items, and every kind of them alike.
     """

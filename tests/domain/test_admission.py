@@ -1,4 +1,4 @@
-"""Admission decides over all gates of an attempt at once: all admit it, or none does."""
+"""The admission of an attempt: all of its protections admit it, or it is refused."""
 
 from __future__ import annotations
 
@@ -202,7 +202,7 @@ def test_impossible_cost_is_refused(cost: Any) -> None:
 
 
 def test_each_limit_has_its_cost() -> None:
-    """A cost is given for every limit or for none."""
+    """Costs are given for all limits, or for none."""
     caller = Caller(gates(None, THREE, RateLimitConfig.per_second(5)))
     assert Answer.GO is caller.ask(costs=(1, 5))[0]
     assert (Answer.LIMITED, 200_000) == caller.refused_answer(costs=(2, 1))
@@ -217,7 +217,7 @@ def test_reports_need_a_circuit() -> None:
 
 
 def test_quorum_counts_reporters() -> None:
-    """With a quorum of two, two failures from one reporter count as one."""
+    """With a quorum of two, two failures from one process count as one."""
     caller = Caller(gates(CircuitBreakerConfig(failures=2, quorum=2)))
     permits = [caller.enter()[1] for _ in range(3)]
     changes = [

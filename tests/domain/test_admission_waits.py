@@ -1,4 +1,4 @@
-"""Callers with a delayed admission: their answers, grants and returns."""
+"""Callers that must wait for their admission: answers, grants, and giving up."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ ACTS = st.builds(
 
 
 def act(number: int = 0, **changes: Any) -> Act:
-    """An act of Ada's."""
+    """Return an action of the person Ada."""
     fields: dict[str, Any] = {
         "act": "circuit.open",
         "subject": f"service {number}",
@@ -76,13 +76,13 @@ def fault(records: list[AuditRecord], head: AuditHead | None, **options: Any) ->
 
 
 def rehashed(record: AuditRecord, **changes: Any) -> AuditRecord:
-    """An altered record with the hash that it must have."""
+    """Return a changed record with a matching hash."""
     changed_record = attrs.evolve(record, **changes)
     return attrs.evolve(changed_record, hash=hash_of(changed_record))
 
 
 def rewritten(records: list[AuditRecord], start: int) -> list[AuditRecord]:
-    """The records with all hashes from a place on computed anew."""
+    """Return the records with new hashes from one position on."""
     finished_records = records[:start]
     for record in records[start:]:
         previous_hash = finished_records[-1].hash if finished_records else GENESIS
@@ -94,7 +94,7 @@ def rewritten(records: list[AuditRecord], start: int) -> list[AuditRecord]:
 
 
 def test_records_continue_each_other() -> None:
-    """Each record has the next number and the hash of the one before it."""
+    """Each record of the audit trail has the next number and the previous record's hash."""
     records, head = link(AuditHead(), [act(0), act(1)])
 
     assert [1, 2] == [record.number for record in records]
@@ -206,7 +206,7 @@ def test_seals_of_other_keys_are_counted() -> None:
 
 
 def test_first_broken_link_is_named() -> None:
-    """Each kind of damage is found where it begins, and called what it is."""
+    """Verification names the first damaged record, and the kind of damage."""
     records, head = chain()
     second = records[1]
     cases = {
@@ -334,7 +334,7 @@ def test_any_single_alteration_is_found(acts: list[Act], data: st.DataObject) ->
 @examples(100)
 @given(st.lists(ACTS, min_size=1, max_size=8), st.data())
 def test_rewriting_before_a_seal_is_found(acts: list[Act], data: st.DataObject) -> None:
-    """Whoever alters a record and computes all hashes and the head anew is found by the seal."""
+    """If somebody changes a record and computes all later hashes again, the seal shows it."""
     records, head = link(AuditHead(), acts)
     sealing, head = seal(head, KEYS, NOW)
     records.append(sealing)

@@ -15,13 +15,13 @@ CONTENT = b"0123456789" * 10_000
 
 
 def generate() -> Iterator[bytes]:
-    """Give two chunks."""
+    """Yield two chunks."""
     yield b"a"
     yield b"b"
 
 
 async def generate_async() -> AsyncIterator[bytes]:
-    """Give one chunk to an event loop."""
+    """Yield one chunk in an event loop."""
     yield b"a"
 
 
@@ -32,7 +32,7 @@ class AsyncFile:
         return generate_async()
 
     async def read(self, size: int) -> bytes:
-        """Stay unused: chunks are iterated."""
+        """Fail, because the chunks are iterated and not read."""
         raise AssertionError
 
 

@@ -6,7 +6,7 @@ from moorage.domain.values.bounded import Bounded
 
 
 def filled(most: int) -> Bounded[int, str]:
-    """A cache with as many entries as it may have."""
+    """Return a cache that is full."""
     cache: Bounded[int, str] = Bounded(most)
     for number in range(most):
         cache.add(number, "made")

@@ -53,7 +53,7 @@ Act: TypeAlias = "tuple[str, int, int, int, bool]"
 
 
 def acts(name: str, number: st.SearchStrategy[int]) -> st.SearchStrategy[Act]:
-    """One action of a random walk, with a number."""
+    """Draw an action of a random walk."""
     return st.tuples(st.just(name), number, st.just(0), st.just(0), st.just(value=False))
 
 
@@ -72,7 +72,7 @@ three = st.tuples(rates, rates, rates)
 
 @attrs.define(eq=False)
 class Caller:
-    """A caller with a granted token, from its arrival until it leaves or gives up."""
+    """A caller with a granted token, until it leaves or gives up."""
 
     number: int
     which: tuple[int, ...]
@@ -84,7 +84,7 @@ class Caller:
 
 
 class Walk:
-    """Up to three buckets, their queues, and the history an observer of each saw.
+    """Up to three buckets with their queues, and the calls that each has admitted.
 
     `real` is time as it passes for callers; the store's clock may be stepped against it. The
     observer of a bucket counts only the time that the bucket believes has passed.
@@ -110,19 +110,19 @@ class Walk:
         self.late = 0
 
     def gates(self, which: tuple[int, ...]) -> Gates:
-        """The limits of some buckets."""
+        """Return the limits of these buckets."""
         return Gates(
             limits=[self.rules[index] for index in which],
             limit_keys=[str(index) for index in which],
         )
 
     def some_buckets(self, bits: int) -> tuple[int, ...]:
-        """A subset of the buckets; all of them if it would be empty."""
+        """Return some of the buckets, but at least one."""
         every_index = tuple(self.lost)
         return tuple(index for index in every_index if bits >> index & 1) or every_index
 
     def ask(self, which: tuple[int, ...]) -> None:
-        """Update the expected time of these buckets before a command.
+        """Note that these buckets are used now.
 
         A bucket only knows of time that was written down.
         """
@@ -135,11 +135,11 @@ class Walk:
             self.seen[index] = max(seen_at, self.world.now)
 
     def time(self, index: int) -> int:
-        """Return a bucket's own time, which never goes back."""
+        """Return the time by which a bucket decides; it never goes back."""
         return self.seen[index] + self.lost[index]
 
     def admit(self, bits: int, cost: int, within: int, *, ticketed: bool) -> None:
-        """A caller arrives."""
+        """Add a caller, which takes its place in the queue."""
         which = self.some_buckets(bits)
         cost = min(cost, *(self.rules[index].burst for index in which))
         self.ask(which)
@@ -168,7 +168,7 @@ class Walk:
             self.leave(caller)
 
     def refund(self, number: int) -> None:
-        """A waiting caller gives up."""
+        """Have a waiting caller give up."""
         if self.queue:
             caller = self.queue.pop(number % len(self.queue))
             self.ask(caller.which)
@@ -198,11 +198,11 @@ class Walk:
         self.pause(7, 0)
 
     def jolt(self, back: int) -> None:
-        """Change the store's clock either way; buckets notice at their next request."""
+        """Move the store's clock forward or back."""
         self.ahead -= back
 
     def advance(self, span: int) -> None:
-        """Time passes; a caller that is due confirms, and leaves or waits again."""
+        """Advance the time; a caller whose turn comes leaves the queue, or waits again."""
         end_time = self.real + span
         while due_callers := [
             caller for caller in self.queue if caller.due + self.late <= end_time
@@ -222,14 +222,14 @@ class Walk:
         self.real = end_time
 
     def leave(self, caller: Caller) -> None:
-        """A call leaves: record it for each observer."""
+        """Record that a call leaves."""
         for index in caller.which:
             self.left[index].append((self.time(index), caller.cost, caller.number))
             self.due[index].append((caller.since[index], caller.cost))
             assert self.frozen[index] <= self.time(index)
 
     def finish(self) -> None:
-        """Advance until the queue is empty."""
+        """Advance the time until the queue is empty."""
         for _ in range(1_000):
             if not self.queue:
                 return
@@ -237,7 +237,7 @@ class Walk:
         pytest.fail("somebody waits for ever")
 
     def check_levels(self) -> None:
-        """Levels are never negative and never above the bucket's size."""
+        """Fail if a bucket holds a negative number of tokens, or more than its size."""
         for index, rule in enumerate(self.rules):
             state = self.world.cells.get(str(index))
             if state is not None:

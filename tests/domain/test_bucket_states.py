@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def rule() -> TokenBucket:
-    """A bucket of three tokens that gains one a second."""
+    """Return a bucket of three tokens that gains one a second."""
     return TokenBucket(1, SECOND, 3)
 
 
 def a_queue(rule: TokenBucket, costs: tuple[int, ...]) -> tuple[Bucket, list[Ticket]]:
-    """A bucket emptied at noon, and the tickets of callers with these costs that wait since."""
+    """Return a bucket emptied at noon, and the tickets of callers that have waited since."""
     state = rule.present(rule.fast_grant(None, NOON, 3), NOON)
     tickets: list[Ticket] = []
     for cost in costs:
@@ -32,7 +32,7 @@ def a_queue(rule: TokenBucket, costs: tuple[int, ...]) -> tuple[Bucket, list[Tic
 
 
 def readable_state(state: State | None) -> list[object]:
-    """A state as seconds from noon and tokens, without its time to live."""
+    """Return a state in seconds from noon and tokens."""
     assert state is not None
     _, _, at, level, _, frozen, shift, runs = state
     times = [(at - NOON) / SECOND, level / SECOND]

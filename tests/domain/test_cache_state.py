@@ -25,7 +25,7 @@ SECOND = 1_000_000
 
 
 def keep(world: World, content: bytes = b"kept", *, mark: int | None = None) -> bool:
-    """Keep something for ten seconds."""
+    """Store an answer for ten seconds."""
     known_mark = world.execute(Look("key")).mark if mark is None else mark
     return world.execute(Keep("key", known_mark, content, 10 * SECOND))
 
@@ -108,7 +108,7 @@ def test_clock_step_back(back: int) -> None:
 
 @given(st.lists(st.tuples(st.sampled_from("lkf"), st.integers(-5, 15)), max_size=50))
 def test_marks_are_never_reused(steps: list[tuple[str, int]]) -> None:
-    """Whatever the clock does, a response looked up before a change is not stored after it."""
+    """An answer that was looked up before a change is not stored after the change."""
     world = World()
     mark, is_changed, marks = 0, False, set[int]()
     for step, seconds in steps:
@@ -142,7 +142,7 @@ ENTRY = CacheEntry(
 
 @pytest.mark.parametrize("count", [0, 1, 3])
 def test_answers_come_back(count: int) -> None:
-    """Answers come back as they were, in their order."""
+    """Cached answers are returned unchanged and in order."""
     entries = tuple(attrs.evolve(ENTRY, age=float(number)) for number in range(count))
     assert entries == unpack_entries(pack_entries(entries))
 

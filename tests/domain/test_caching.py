@@ -174,7 +174,7 @@ def test_large_answers_are_not_kept() -> None:
 
 
 def test_sizes() -> None:
-    """An answer counts with its body, its headers and something for itself."""
+    """The size of a cached answer includes its headers and a constant."""
     bare_entry = CacheEntry(Response(200), 0.0, 0.0, (), b"")
     assert 512 == bare_entry.size
     assert 576 == attrs.evolve(bare_entry, varies_by=("a",)).size

@@ -13,7 +13,7 @@ latin = st.text(st.characters(min_codepoint=32, max_codepoint=255, exclude_categ
 
 
 def read(*values: str) -> tuple[Challenge, ...]:
-    """The challenges of an answer with these header fields."""
+    """Return the challenges in an answer with these header fields."""
     return read_challenges(Headers([("WWW-Authenticate", value) for value in values]))
 
 

@@ -209,7 +209,7 @@ def test_an_idle_circuit_is_small(span: int, most: int) -> None:
 
 
 def _size(value: object, seen: set[int]) -> int:
-    """The bytes of a state and of all in it that is not shared."""
+    """Return the bytes of a state that are not shared with others."""
     if id(value) in seen:
         return 0
     seen.add(id(value))

@@ -67,7 +67,7 @@ CONFIGS = [
 
 @attrs.define(eq=False)
 class Slot:
-    """A piece of the window."""
+    """A time slot of a circuit's window."""
 
     end: int
     calls: int = 0
@@ -77,7 +77,7 @@ class Slot:
 
 @attrs.define(eq=False)
 class Call:
-    """A running call, or one that has ended."""
+    """A call that runs or has ended."""
 
     gen: int
     permit: Permit
@@ -105,7 +105,7 @@ class Model:
         self.begin()
 
     def begin(self) -> None:
-        """Start a new generation."""
+        """Begin a new generation of the circuit."""
         self.gen += 1
         self.calls: list[Call] = []
         self.failures: list[tuple[int, str]] = []
@@ -137,7 +137,7 @@ class Model:
         return self.time if self.config.window_calls is None else self.total
 
     def slot(self) -> Slot:
-        """The slot of the current time."""
+        """Return the slot of the current time."""
         position = self.position()
         if not self.slots or position >= self.slots[-1].end:
             here = self.aligned if self.config.window_calls is None else position
@@ -154,12 +154,12 @@ class Model:
         )
 
     def recent(self, within: int | None = None) -> list[str]:
-        """The reporters of the recent failures."""
+        """Return the processes that reported recent failures."""
         within = round(self.config.window * SECOND) if within is None else within
         return [person_name for time, person_name in self.failures if time > self.time - within]
 
     def rows(self) -> list[int]:
-        """The lengths of runs of consecutive failures; the last run is the current one."""
+        """Return the lengths of runs of consecutive failures."""
         rows: list[list[Call]] = [[]]
         for call in self.calls:
             if call.status in {"failed", "cancelled"}:
@@ -173,7 +173,7 @@ class Model:
     # --- what happens -----------------------------------------------------------------------
 
     def running_leases(self) -> list[int]:
-        """The ends of the running leases."""
+        """Return when the running leases end."""
         return [end for end in self.leases.values() if end > self.time]
 
     def ask(self, token: int) -> tuple[Answer, int]:
@@ -189,7 +189,7 @@ class Model:
         return (Answer.GO, 0) if token else (Answer.NEEDS_TOKEN, 0)
 
     def enter(self, permit: Permit, lease: int) -> Call:
-        """A call is admitted."""
+        """Begin a call with this permit."""
         if self.mode is OPEN:
             self.mode, self.since = HALF_OPEN, self.time
             self.begin()
@@ -204,7 +204,7 @@ class Model:
         return call
 
     def leave(self, call: Call, outcome: Outcome, reporter: str) -> CircuitState | None:
-        """A call ends."""
+        """End a call with this outcome."""
         is_held = self.leases.pop(call.permit[2], self.time) > self.time
         if call.gen != self.gen:
             return None
@@ -259,7 +259,7 @@ class Model:
         )
 
     def open_circuit(self) -> CircuitState:
-        """Open."""
+        """Open the circuit."""
         longest = max(self.config.open_for, self.config.open_at_most)
         lasts = min(longest, self.config.open_for * self.config.open_growth**self.streak)
         self.mode, self.since, self.until = OPEN, self.time, self.time + int(lasts * SECOND)
@@ -268,7 +268,7 @@ class Model:
         return OPEN
 
     def probed(self, outcome: Outcome) -> CircuitState | None:
-        """A probe ended while it held its lease."""
+        """Count a probe that ended while it held its lease."""
         if outcome is Outcome.NEUTRAL:
             return None
         if outcome is not Outcome.GOOD:
@@ -286,7 +286,7 @@ class Model:
         self.begin()
 
     def read(self) -> CircuitBreakerState:
-        """The expected state as an observer reads it."""
+        """Return the state that an observer should see."""
         calls, fails, slow_calls = self.sums()
         row = self.rows()[-1] if self.recent(DAY) and self.config.consecutive_failures else 0
         return CircuitBreakerState(
@@ -309,11 +309,11 @@ endings = st.tuples(
 
 
 class Machine(RuleBasedStateMachine):
-    """A state machine of all that callers, clocks and operators can do to one circuit."""
+    """Random calls, clocks and operators on one circuit, compared with a simple model."""
 
     @initialize(config=st.sampled_from(CONFIGS))
     def build(self, config: CircuitBreakerConfig) -> None:
-        """Start with an empty state."""
+        """Begin with a circuit that has no state."""
         self.rule = CircuitRule(config)
         self.gates = Gates(circuit=self.rule, circuit_key="k")
         self.world = World()
@@ -337,7 +337,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule(lease=leases, again=st.booleans())
     def call(self, lease: int, again: bool) -> None:
-        """Make a call; a probe repeats its request with a token, up to three times."""
+        """Make a call; a probe repeats its request up to three times."""
         question = Admission(self.gates, within=0, lease=lease)
         self.judge()
         expected = self.model.ask(0)
@@ -377,7 +377,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule(work=st.lists(st.tuples(endings, st.integers(0, 2 * SECOND)), min_size=1, max_size=9))
     def work(self, work: list[tuple[tuple[Outcome, str], int]]) -> None:
-        """Make calls one after another."""
+        """Make several calls one after another."""
         for ending, span in work:
             calls_before = len(self.under_way)
             self.call(LEASE, again=False)
@@ -400,7 +400,7 @@ class Machine(RuleBasedStateMachine):
     @precondition(lambda self: self.under_way)
     @rule(number=st.integers(0, 30), report=st.booleans())
     def die(self, number: int, report: bool) -> None:
-        """A caller vanishes, or gives back a probe lease whose grant it never received."""
+        """Have a caller die, or give back a probe's lease that it never received."""
         call = self.under_way.pop(number % len(self.under_way))
         if report and call.permit[2]:
             self.judge()
@@ -414,7 +414,7 @@ class Machine(RuleBasedStateMachine):
         )
     )
     def wait(self, span: int) -> None:
-        """Time passes."""
+        """Advance the time."""
         self.world.now += span
 
     @precondition(lambda self: self.model.mode is OPEN)
@@ -432,7 +432,7 @@ class Machine(RuleBasedStateMachine):
         seldom=st.integers(0, 3),
     )
     def sleep(self, span: int, seldom: int) -> None:
-        """A long time without calls."""
+        """Advance the time by a long span without calls."""
         self.world.now += 0 if seldom else span
 
     @rule(
@@ -440,7 +440,7 @@ class Machine(RuleBasedStateMachine):
         seldom=st.integers(0, 2),
     )
     def step(self, back: int, seldom: int) -> None:
-        """The store's clock steps back."""
+        """Set the store's clock back."""
         self.world.now -= 0 if seldom else back
 
     @rule(mode=st.sampled_from([CLOSED, FORCED_OPEN, DISABLED]), seldom=st.integers(0, 5))

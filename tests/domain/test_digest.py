@@ -46,7 +46,7 @@ def respond(
     client_nonce: str = "c",
     count: int = 1,
 ) -> dict[str, str]:
-    """The fields of a response."""
+    """Return the fields of a response to a Digest challenge."""
     value = digest_response(
         username,
         Secret(password),
@@ -61,7 +61,7 @@ def respond(
 
 
 def challenged(*values: str) -> DigestChallenge | None:
-    """The challenge that is chosen among these of an answer."""
+    """Return the challenge that a client chooses among these."""
     return digest_challenge(Headers([("WWW-Authenticate", value) for value in values]))
 
 
@@ -227,5 +227,5 @@ def test_next_nonce_of_an_answer(value: str | None, nonce: str | None) -> None:
 
 
 def md5(text: str) -> str:
-    """The hash of a text."""
+    """Return the MD5 hash of a text."""
     return hashlib.md5(text.encode("latin-1"), usedforsecurity=False).hexdigest()

@@ -1,4 +1,4 @@
-"""Figures about calls: outcomes, windows, roll-ups, and the recording of one process."""
+"""Metrics about calls: outcomes, windows, roll-ups, and recording in one process."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ NO_FLAGS = (False, False, False, False, False)
 
 
 def row(minute: int = 0, service: str = "stripe", tenant: str = "", **changes: Any) -> Any:
-    """The figures of one call in a minute."""
+    """Return the metrics of one call in a minute."""
     tally = Tally()
     tally.add(Outcome.SUCCESS, 1, 10**9)
     fields: dict[str, Any] = {
@@ -62,7 +62,7 @@ def row(minute: int = 0, service: str = "stripe", tenant: str = "", **changes: A
 
 
 def finished_call(second: float = 0, **changes: Any) -> CallFinished:
-    """The end of a call."""
+    """Return the event of a finished call."""
     fields: dict[str, Any] = {
         "at": NOON + timedelta(seconds=second),
         "service": "stripe",
@@ -130,7 +130,7 @@ ROWS = [row(), row(1, tenant="acme"), row(61), row(61, "vat")]
     ],
 )
 def test_queries_add_up(options: Any, expected: Any) -> None:
-    """A query chooses rows, and adds up what it does not tell apart."""
+    """A query selects rows, and adds up those it does not distinguish."""
     windows = grouped(ROWS, FiguresQuery(**options))
 
     assert expected == [(item.service, item.tenant, item.figures.calls) for item in windows]
@@ -152,7 +152,7 @@ def test_windows_have_a_start_and_a_length() -> None:
 
 
 def test_a_rolled_up_window_says_its_length() -> None:
-    """Figures that are stored for an hour are not those of a minute."""
+    """The metrics of an hour and those of a minute are not confused."""
     (window,) = grouped([row(seconds=HOUR)], FiguresQuery(window=60))
 
     assert HOUR == window.seconds
@@ -167,14 +167,14 @@ def test_a_rolled_up_window_says_its_length() -> None:
     ],
 )
 def test_wrong_queries_are_refused(options: Any) -> None:
-    """A query says what is wrong with it."""
+    """The error for an invalid query says what is wrong with it."""
     with pytest.raises(InvalidData):
         FiguresQuery(**options)
 
 
 @given(st.lists(st.tuples(st.integers(0, 3_000), st.sampled_from("ab")), max_size=20))
 def test_roll_ups_lose_nothing(places: list[tuple[int, str]]) -> None:
-    """Hours of minutes, and days of these hours, have all calls of the minutes."""
+    """Hours made of minutes, and days made of hours, contain all calls."""
     rows = [row(minute, service) for minute, service in places]
     days = rolled_up(rolled_up(rows, HOUR), DAY)
     query = FiguresQuery(by="service", window=DAY)
@@ -185,7 +185,7 @@ def test_roll_ups_lose_nothing(places: list[tuple[int, str]]) -> None:
 
 @pytest.mark.parametrize("options", [{"minutes": 60}, {"hours": HOUR}, {"days": DAY}])
 def test_retention_grows_with_windows(options: Any) -> None:
-    """Figures of longer windows are kept longer; those of minutes may be stored a day late."""
+    """Metrics with longer windows are kept for longer."""
     with pytest.raises(InvalidData, match="cannot stay longer"):
         Retention(**options)
     with pytest.raises(ConfigurationError):
@@ -205,7 +205,7 @@ def calls_of(windows: Windows) -> dict[tuple[str, str, str], int]:
 
 
 def test_calls_are_recorded_by_minute_and_series() -> None:
-    """Each event counts in the minute of its time, and in its series."""
+    """Each event is counted in its minute and in its series."""
     recording = Recording(10, 100)
     place: dict[str, Any] = {"service": "stripe", "operation": "payments.charge", "tenant": "acme"}
     recording.record(finished_call(1, **place))
@@ -280,7 +280,7 @@ def test_a_hundred_thousand_tenants_are_few_series() -> None:
 
 
 def test_further_series_are_few() -> None:
-    """Further tenants share a series of their operation, and further operations share one."""
+    """Above the limit, further tenants and operations share one series each."""
     recording = Recording(1, 100)
     for operation, tenant in (("a", "1"), ("a", "2"), ("a", "3"), ("b", "1"), ("c", "")):
         recording.record(finished_call(operation=operation, tenant=tenant))
@@ -315,7 +315,7 @@ def test_an_aborted_call_has_no_duration() -> None:
 
 
 def test_another_day_has_series_of_its_own() -> None:
-    """The limit of series applies per day, so new tenants have their own series the next day."""
+    """The limit on series counts anew each day."""
     recording = Recording(1, 100)
     for second, tenant in ((0, "a"), (1, "b"), (DAY, "b"), (DAY + 1, "a")):
         recording.record(finished_call(second, tenant=tenant))
@@ -326,7 +326,7 @@ def test_another_day_has_series_of_its_own() -> None:
 
 
 def test_names_are_cut_before_they_are_counted() -> None:
-    """Names that a database stores as the same text are one series from the start."""
+    """Names that a database would store alike are counted in one series."""
     recording = Recording(10, 100)
     for end in ("x", "y"):
         recording.record(finished_call(tenant="a\0\ud800" + "n" * 300 + end))
@@ -346,7 +346,7 @@ def test_figures_beyond_the_bound_are_counted_as_lost() -> None:
 
 
 def windows(minute: int, *services: str) -> Windows:
-    """Figures of one call each."""
+    """Return the metrics of one call in each of several minutes."""
     recording = Recording(100, 100)
     for service in services:
         recording.record(finished_call(60 * minute, service=service))
@@ -354,7 +354,7 @@ def windows(minute: int, *services: str) -> Windows:
 
 
 def test_a_window_grows_until_it_is_closed() -> None:
-    """Stored figures are stored again as a whole; after a later minute they are another part."""
+    """Metrics of a minute that are stored twice replace each other, until the minute is closed."""
     unsettled = Unsettled(100)
     unsettled.add(windows(0, "a"))
     (first,) = unsettled.rows()

@@ -55,7 +55,7 @@ PAYLOADS = (
 
 
 class Number(IntEnum):
-    """An integer that is not only one."""
+    """A number of a class derived from int."""
 
     ONE = 1
 

@@ -19,7 +19,7 @@ E = TypeVar("E", bound=BaseException)
 
 
 def raised_error(error: E) -> E:
-    """The same error, with a frame."""
+    """Return the same error with a traceback frame."""
     with suppress(type(error)):
         raise error
     return error
@@ -142,7 +142,7 @@ def test_an_asynchronous_function_is_guarded_alike() -> None:
 
 
 def test_unraised_error_is_named_by_its_class() -> None:
-    """An error without a traceback is described by its class alone."""
+    """An error that was never raised is described by its class alone."""
     assert "KeyError" == named(KeyError(HIDDEN))
 
 

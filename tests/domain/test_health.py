@@ -73,7 +73,7 @@ def test_a_foreign_error_is_a_failure(error: Exception) -> None:
 
 
 class Misspelt(AttributeError):
-    """A mistake of a host's own kind."""
+    """An exception class of the application for its own mistakes."""
 
 
 @pytest.mark.parametrize(

@@ -103,7 +103,7 @@ def test_changed_copies() -> None:
 
 @attrs.frozen
 class Labelled(Request):
-    """A request class of the host."""
+    """A request class of the application."""
 
     label: str = attrs.field(default="", kw_only=True)
 

@@ -106,7 +106,7 @@ def test_expired_unsent_claim_is_taken_over() -> None:
 
 
 def test_repeated_claim_has_the_same_answer() -> None:
-    """A claim repeated by its owner gets the same answer and fencing token."""
+    """A claim that its owner repeats gets the same answer and fencing token."""
     key = Keyed()
     first = key.claim()
     assert first == key.world.execute(claim(1))

@@ -86,7 +86,7 @@ class Machine(RuleBasedStateMachine):
     # --- time -------------------------------------------------------------------------------
 
     def judge(self) -> int:
-        """The time by the store, as it must judge it, counted on over every step."""
+        """Return the time that the store should use, whatever its clock does."""
         now = self.world.now
         seen_at, quiet_span = self.world.cells.get(KEY, (now, DAY))[:2]
         if seen_at - now > SMALL_STEP:
@@ -102,13 +102,13 @@ class Machine(RuleBasedStateMachine):
         )
     )
     def wait(self, span: int) -> None:
-        """Time passes."""
+        """Advance the time."""
         self.real += span
         self.world.now += span
 
     @rule(span=st.integers(0, 2 * DAY), seldom=st.integers(0, 5))
     def sleep(self, span: int, seldom: int) -> None:
-        """Much time passes."""
+        """Advance the time by a long span."""
         self.wait(0 if seldom else span)
 
     @rule(
@@ -116,7 +116,7 @@ class Machine(RuleBasedStateMachine):
         seldom=st.integers(0, 2),
     )
     def step(self, back: int, seldom: int) -> None:
-        """The store's clock steps back."""
+        """Set the store's clock back."""
         if not seldom:
             self.world.now -= back
             self.lost += back
@@ -145,7 +145,7 @@ class Machine(RuleBasedStateMachine):
             self.compare_claim(command, self.world.execute(command), time)
 
     def compare_claim(self, command: Claim, claimed: Claimed, time: int) -> None:
-        """Compare an answer with the expected one."""
+        """Compare the store's answer to a claim with the model's."""
         previous_name, earlier = self.state_name(time), self.ends
         if self.stage != "absent" and command.fingerprint != self.payload:
             assert Verdict.CONFLICT is claimed.verdict
@@ -200,7 +200,7 @@ class Machine(RuleBasedStateMachine):
     @precondition(lambda self: self.unheard)
     @rule(number=st.integers(0, 3))
     def withdraw(self, number: int) -> None:
-        """A caller that never received its claim's answer withdraws the claim."""
+        """Withdraw a claim whose answer was lost."""
         owner = self.unheard.pop(-1 - number % len(self.unheard))
         time = self.judge()
         self.world.execute(Withdraw(KEY, owner, ttl=TTL))
@@ -210,7 +210,7 @@ class Machine(RuleBasedStateMachine):
             self.until = self.ends = time
 
     def pick(self, number: int) -> Holder:
-        """A holder, most often the latest."""
+        """Return one of the holders, most often the latest one."""
         return self.holders[-1 - number % len(self.holders)]
 
     def is_holding(self, holder: Holder) -> bool:
@@ -220,7 +220,7 @@ class Machine(RuleBasedStateMachine):
     @precondition(lambda self: self.holders)
     @rule(number=st.integers(0, 3))
     def mark(self, number: int) -> None:
-        """A holder is about to send."""
+        """Mark a holder's claim as sent."""
         holder = self.pick(number)
         time = self.judge()
         if not self.holders:
@@ -237,14 +237,14 @@ class Machine(RuleBasedStateMachine):
     @precondition(lambda self: self.holders)
     @rule(number=st.integers(0, 3))
     def renew(self, number: int) -> None:
-        """A holder that lives renews its lease, perhaps late."""
+        """Renew a holder's lease, perhaps too late."""
         holder = self.pick(number)
         time = self.judge()
         if self.holders:
             self.renew_claim(holder, time)
 
     def renew_claim(self, holder: Holder, time: int) -> bool:
-        """Return whether a holder still has its claim after a renewal."""
+        """Renew a claim, and return whether the holder still has it."""
         (mine,) = self.world.execute(Renew([(KEY, holder.fence, TTL)], lease=SHORT))
         assert self.is_holding(holder) is mine
         if mine:
@@ -255,7 +255,7 @@ class Machine(RuleBasedStateMachine):
     @precondition(lambda self: any(claim_holder.marked for claim_holder in self.holders))
     @rule(number=st.integers(0, 3), event=st.booleans())
     def send(self, number: int, event: bool) -> None:
-        """A holder sends within its lease or after a renewal; the answer may be lost."""
+        """Send a holder's request; the answer may be lost."""
         holder = self.pick(number)
         keeps = MEMORY[holder.target]
         if self.real >= holder.safe:
@@ -275,7 +275,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule(event=st.booleans(), crash=st.booleans(), later=st.sampled_from([0, LEASE - 1, LEASE]))
     def attempt(self, event: bool, crash: bool, later: int) -> None:
-        """A caller claims, sends and perhaps crashes, all in a row."""
+        """Claim, send and perhaps crash, without anything in between."""
         holders = len(self.holders)
         self.claim(payload=b"one", usual=True, vendor="", again=False)
         if len(self.holders) > holders:
@@ -288,7 +288,7 @@ class Machine(RuleBasedStateMachine):
     @precondition(lambda self: any(holder.answer for holder in self.holders))
     @rule(number=st.integers(0, 3), times=st.integers(1, 2))
     def complete(self, number: int, times: int) -> None:
-        """A holder with an answer reports it, and repeats a report that may be lost."""
+        """Store a holder's answer, perhaps twice."""
         holder = self.pick(number)
         if holder.answer is None:
             return
@@ -306,7 +306,7 @@ class Machine(RuleBasedStateMachine):
         self.holders.remove(holder)
 
     def compare_settlement(self, holder: Holder, settled: Settled) -> None:
-        """Compare a holder's settlement with the expected one."""
+        """Compare the result of a settlement with the model's."""
         is_finished = self.stage == "done"
         assert (is_finished and self.final is holder) is settled.held
         if not settled.held:
@@ -317,7 +317,7 @@ class Machine(RuleBasedStateMachine):
     @precondition(lambda self: self.holders)
     @rule(number=st.integers(0, 3), times=st.integers(1, 2))
     def give_up(self, number: int, times: int) -> None:
-        """A holder leaves: it releases an unsent key, or abandons one with an unknown outcome."""
+        """Have a holder give up: it frees a key that was not sent, or marks it as unknown."""
         holder = self.pick(number)
         certain = holder.verdict is Verdict.RUN and not holder.sent
         command = (release if certain else abandon)(KEY, holder.fence, ttl=TTL)
@@ -340,7 +340,7 @@ class Machine(RuleBasedStateMachine):
     @precondition(lambda self: self.holders)
     @rule(number=st.integers(0, 3))
     def crash(self, number: int) -> None:
-        """A holder is no more."""
+        """Have a holder crash."""
         self.holders.remove(self.pick(number))
 
     @rule()
@@ -360,7 +360,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule()
     def forget(self) -> None:
-        """The store drops expired states."""
+        """Drop states that have expired."""
         self.world.forget()
         if not self.world.cells:
             self.begin()

@@ -29,7 +29,7 @@ def event(**changes: Any) -> WebhookEvent:
 def entry_of_delivery(
     *events: WebhookEvent, account: str = "stripe", tenant: str | None = None
 ) -> InboxEntry:
-    """The inbox entry for a delivery of these events."""
+    """Return the inbox entry for a webhook with these events."""
     return entry_of(account, events, tenant=tenant, subject="ada", lane="a", now=NOW)
 
 

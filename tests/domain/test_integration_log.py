@@ -56,7 +56,7 @@ def finished_call(**fields: Any) -> CallFinished:
 
 
 def tree(kind: type[ConnectorError] = ConnectorError) -> Iterator[str]:
-    """The name of every error there is."""
+    """Return the names of all error classes."""
     for child in kind.__subclasses__():
         if child.__module__ == errors.__name__:
             if not child.__name__.startswith("_"):
@@ -261,7 +261,7 @@ def test_percentiles_are_measured_durations() -> None:
 
 
 class OverdrawnError(errors.PaymentDeclined):
-    """An error of an application's own."""
+    """An error class of the application."""
 
 
 class StrangeError(ConnectorError):

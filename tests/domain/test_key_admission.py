@@ -48,7 +48,7 @@ def claim_and_ask(gates: Gates, *, owner: int = 9, payload: bytes = b"one") -> K
 
 
 def one_after_another(world: World, gates: Gates, payload: bytes) -> Any:
-    """The answer of a claim, followed by an admission under it; None if one of them fails."""
+    """Return the answer of a claim followed by an admission; None if either is refused."""
     claimed = world.execute(claim(9, payload=payload, lease=TERM, term=TERM))
     if claimed.verdict is Verdict.REPLAY:
         return 0, (GO, 0, None, ()), claimed.answer
@@ -62,7 +62,7 @@ def one_after_another(world: World, gates: Gates, payload: bytes) -> Any:
 
 
 def happen(key: Keyed, gates: Gates, event: str) -> None:
-    """Change the key, its gates or the clock."""
+    """Change the key's state, a protection's state, or the clock."""
     world = key.world
     entry = world.cells.get(KEY)
     fence = 0 if entry is None else entry[4]
@@ -95,7 +95,7 @@ def happen(key: Keyed, gates: Gates, event: str) -> None:
 def test_claim_with_admission_is_both_commands(
     gates: Gates, events: list[str], payload: bytes
 ) -> None:
-    """It writes and answers what both commands write and answer, or it changes nothing."""
+    """Claim and admission in one command act like both commands, or change nothing."""
     key = Keyed()
     for event in events:
         happen(key, gates, event)

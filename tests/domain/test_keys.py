@@ -41,7 +41,7 @@ def test_a_service_and_tenant_stay_on_one_node(
 
 
 def _tag(key: str) -> str:
-    """The part of a key that Redis hashes: between the first brace and the next closing one."""
+    """Return the part of a key that Redis hashes, between braces."""
     tag = key[key.index("{") + 1 : key.index("}")]
     assert tag
     return tag

@@ -55,7 +55,7 @@ def late_events(numbers: count[int] | None = None) -> dict[type[Event], Event]:
 
 
 def same_events() -> dict[type[Event], Event]:
-    """The same events, made by their constructors."""
+    """Return the same events, made by their constructors."""
     return {
         CallStarted: CallStarted(at=NOON, service="stripe", tenant="acme", request_id="id-1"),
         AttemptFinished: AttemptFinished(
@@ -92,7 +92,7 @@ def same_events() -> dict[type[Event], Event]:
 
 
 def copied(value: object) -> object:
-    """A value as another process receives it."""
+    """Return a value as another process receives it."""
     return pickle.loads(pickle.dumps(value))  # noqa: S301 - what was pickled here
 
 

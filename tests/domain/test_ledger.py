@@ -22,14 +22,14 @@ walks = st.lists(st.sampled_from(ACTS), max_size=40)
 
 
 class Naive:
-    """Every attempt with the facts about it, none of which is ever dropped."""
+    """A list of all attempts, with everything known about each."""
 
     def __init__(self) -> None:
         self.attempts: list[dict[str, bool]] = [{}]
         self.taken_over = False
 
     def act(self, act: str) -> None:
-        """Perform one step."""
+        """Note one action in the list."""
         if act == TAKE_OVER:
             self.taken_over = True
             return
@@ -42,7 +42,7 @@ class Naive:
 
     @property
     def facts(self) -> tuple[int, bool, bool]:
-        """The number of attempts that left, and whether they may have acted or were never sent."""
+        """Return the number of sent attempts, and whether they may have had an effect."""
         departed_attempts = [attempt for attempt in self.attempts if LEAVE in attempt]
         possible_attempts = [attempt for attempt in departed_attempts if len(attempt) == 1]
         last_attempt = self.attempts[-1]
@@ -54,7 +54,7 @@ class Naive:
 
 
 def ledger_after(ledger: Ledger, act: str) -> Ledger:
-    """Return the ledger after one step."""
+    """Return the ledger after one action."""
     match act:
         case "begin":
             return ledger.begin()
@@ -74,7 +74,7 @@ def facts(ledger: Ledger) -> tuple[int, bool, bool]:
 
 
 def check_laws(ledger: Ledger, act: str, then: Ledger) -> None:
-    """Compare a ledger with the one before, law by law."""
+    """Fail if a ledger after an action breaks one of the laws."""
     if ledger.earlier:
         assert then.acted, "what an earlier attempt may have done stays"
     if ledger.acted and not then.acted:

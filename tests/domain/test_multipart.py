@@ -29,7 +29,7 @@ CONTENTS = st.lists(st.binary(max_size=40))
 
 
 def unescaped(text: object) -> str | None:
-    """A name before browsers' escaping."""
+    """Return a name without the escaping that browsers use."""
     if text is None:
         return None
     escaped_name = str(text)
@@ -70,12 +70,12 @@ def read(request: Request) -> list[tuple[str | None, str | None, str | None, byt
 
 
 def streaming(*chunks: bytes) -> Callable[[], Iterator[bytes]]:
-    """A function that opens a body of these chunks."""
+    """Return a function that opens a body of these chunks."""
     return lambda: iter(chunks)
 
 
 def awaiting(*chunks: bytes) -> Callable[[], AsyncIterator[bytes]]:
-    """An asynchronous opener of the same chunks."""
+    """Return an asynchronous function that opens a body of the same chunks."""
 
     async def yield_chunks() -> AsyncIterator[bytes]:
         for chunk in chunks:

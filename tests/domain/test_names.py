@@ -11,17 +11,17 @@ from moorage.domain.values.names import name_of
 
 
 def pay(_: str) -> None:
-    """A function."""
+    """A function, to be named."""
 
 
 class Payer:
     """A callable object."""
 
     def __call__(self) -> None:
-        """Pay."""
+        """Do nothing."""
 
     def pay(self) -> None:
-        """Pay."""
+        """Do nothing."""
 
     def __repr__(self) -> str:
         return "hunter2"

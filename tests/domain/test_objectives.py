@@ -1,4 +1,4 @@
-"""Objectives of service levels: budgets, months, and the report about them."""
+"""Service-level objectives: error budgets, months, and the report."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MAY = datetime(2030, 5, 30, tzinfo=UTC)
 def day(
     number: int = 0, *, good: int = 0, bad: int = 0, slow: int = 0, **series: Any
 ) -> WindowFigures:
-    """The figures of a day: fast successes, fast failures, and slow successes."""
+    """Return the metrics of a day with good, bad and slow calls."""
     tally = Tally()
     for outcome, calls, duration in (
         (Outcome.SUCCESS, good, 10**8),
@@ -78,7 +78,7 @@ def test_slow_calls_use_the_budget_of_latency() -> None:
 
 
 def test_an_objective_may_hold_for_each_tenant() -> None:
-    """With `by`, each value has a budget of its own."""
+    """An objective with `by` has an error budget for each value, such as each tenant."""
     objective = Objective(name="each", by=("tenant",), availability=0.9)
     days = [day(good=1, tenant="b"), day(bad=1, tenant="a"), day(1, good=1, tenant="a")]
     months = compliance([objective, AVAILABLE], days)
@@ -90,7 +90,7 @@ def test_an_objective_may_hold_for_each_tenant() -> None:
 
 
 def test_a_month_without_calls_that_count_is_neither_met_nor_missed() -> None:
-    """Aborted calls do not count, so a month with only these is neither met nor missed."""
+    """A month with only aborted calls neither meets nor misses an objective."""
     both = Objective(name="both", availability=0.99, latency=1.0)
     (month,) = compliance([both], [day()])
     result = month.availability
@@ -169,12 +169,12 @@ class Page(HTMLParser):
         self.references += [value for name, value in attrs if name in {"href", "src"}]
 
     def handle_data(self, data: str) -> None:
-        """Note a text."""
+        """Record a text of the page."""
         self.texts.append(data)
 
 
 def test_a_page_is_escaped_and_needs_nothing_else() -> None:
-    """Names are text, whatever they contain, and the page refers to nothing."""
+    """The report's page escapes names, and needs no other file."""
     objective = Objective(name="<script>alert(1)</script>", by="tenant", availability=0.9)
     days = [day(good=1, tenant='"><img src=x>'), day(bad=1, tenant="b&c")]
     page = Page(html_of(compliance([objective], days), made_at=MAY))

@@ -63,7 +63,7 @@ TICKET = (1, 2, 1, 0, 0, 0)
 
 
 def outage_after(probes: int, draw: float) -> Outage:
-    """An outage after this many probes, one a second."""
+    """Return an outage after this number of probes, one a second."""
     outage = noticed(None, GONE, 5 * NANOS, draw)
     for probe in range(1, probes + 1):
         outage = noticed(outage, GONE, (5 + probe) * NANOS, draw)

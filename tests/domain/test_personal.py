@@ -12,7 +12,7 @@ from moorage.domain.secrets.personal import Personal, mask, mask_personal
 
 
 def luhn(digits: str) -> str:
-    """Complete a card number with its check digit."""
+    """Return a card number with its check digit appended."""
     total = sum(
         sum(divmod(int(digit) * (2 if index % 2 == 0 else 1), 10))
         for index, digit in enumerate(reversed(digits))
@@ -118,7 +118,7 @@ UNITS = [
 
 
 def seconds(text: str) -> float:
-    """The seconds that masking takes."""
+    """Return the seconds that masking a text takes."""
     start = process_time()
     mask_personal(text, Personal)
     return process_time() - start

@@ -38,7 +38,7 @@ WAITS = {"own": 1, "other": 2}
 
 
 def planned(endpoint: Endpoint | None = None, tenant: str | None = None, **settings: Any) -> Plan:
-    """The plan of a service with these settings."""
+    """Return the plan of a service with these settings."""
     options: dict[str, Any] = {"circuit": None} | settings
     return Plan(Service("vat", **options), tenant, endpoint)
 
@@ -378,7 +378,7 @@ def test_region_plans_share_tenant_and_endpoint() -> None:
 
 
 def facts(value: Any) -> Any:
-    """The fields of plans, gates and commands at any depth, to compare them."""
+    """Return all fields of plans, gates and commands, to compare them."""
     if isinstance(value, dict):
         return {name: facts(item) for name, item in value.items()}
     if isinstance(value, tuple):

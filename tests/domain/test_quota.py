@@ -1,4 +1,4 @@
-"""Calendar quotas: as a naive model with real dates has them."""
+"""Calendar quotas, compared with a simple model that uses real dates."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Naive:
         return day.replace(day=1) if self.rule.monthly else day
 
     def next_period(self, time: int) -> int:
-        """The beginning of the next period."""
+        """Return the beginning of the next period."""
         first = self.period(time)
         later_date = first + timedelta(days=1)
         while self.rule.monthly and later_date.day != 1:
@@ -65,12 +65,12 @@ class Naive:
         return time
 
     def grant(self, time: int, cost: int) -> None:
-        """Count a grant."""
+        """Count a granted call."""
         period = self.period(time)
         self.used[period] = self.used.get(period, 0) + cost
 
     def refund(self, now: int, time: int, cost: int) -> None:
-        """Return a grant to the period in which it was counted."""
+        """Give a granted call back to its period."""
         period = self.period(time)
         if period > self.period(now):
             period = self.period(max(time, self.frozen))
@@ -78,7 +78,7 @@ class Naive:
         self.used[period] = max(0, self.used.get(period, 0) - cost)
 
     def pause(self, now: int, span: int) -> None:
-        """Admit no caller for a while; queued grants of skipped periods move to its end."""
+        """Admit no call for a while."""
         self.frozen = max(self.frozen, now + span)
         end = self.period(self.frozen)
         for period in [usage for usage in self.used if self.period(now) < usage < end]:

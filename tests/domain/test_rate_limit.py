@@ -28,7 +28,7 @@ from tests.domain.state_world import NOON, helpful
 
 
 def pace(config: RateLimitConfig) -> Fraction:
-    """Tokens per microsecond."""
+    """Return the tokens that a limit gains per microsecond."""
     assert isinstance(config.rule, TokenBucket)
     return Fraction(config.rule.n, config.rule.price)
 
@@ -188,7 +188,7 @@ def test_a_calendar_quota_is_whole() -> None:
 
 
 def assert_refused(path: str, *arguments: Any, **fields: Any) -> None:
-    """Assert that such a limit is refused, with an error that names the field."""
+    """Fail unless the limit is refused with an error that names the field."""
     with pytest.raises(ConfigurationError) as excinfo:
         RateLimitConfig(*arguments, **fields)
     assert path == excinfo.value.path

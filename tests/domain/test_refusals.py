@@ -10,11 +10,11 @@ from moorage.domain.state.packing import pack_values, unpack_values
 
 
 class CardLost(PaymentDeclined):
-    """A refusal of a host's own."""
+    """A refusal class of the application."""
 
 
 def declined() -> CardLost:
-    """A refusal with everything that it can hold."""
+    """Return a refusal with all of its fields set."""
     error = CardLost(
         "the card was lost.",
         status=402,

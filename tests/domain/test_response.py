@@ -83,7 +83,7 @@ def test_body_must_be_bytes() -> None:
 
 
 class Answer(Response):
-    """A class of a host's own."""
+    """A response class of the application."""
 
 
 @pytest.mark.parametrize("kind", [Response, Answer])

@@ -50,7 +50,7 @@ def decision_of(policy: RetryPolicy, error: Exception, **changes: Any) -> Again 
 
 
 def delays(policy: RetryPolicy, count: int, draw: float = 0.5) -> list[float]:
-    """The first delays of a policy."""
+    """Return the first delays of a retry policy."""
     results: list[float] = []
     for attempt in range(1, count + 1):
         previous_delay = results[-1] if results else 0.0
@@ -95,16 +95,16 @@ def test_names_of_backoffs_and_jitters() -> None:
 
 
 class NoError:
-    """Not to be raised."""
+    """An exception that nothing raises."""
 
 
 async def decide_later(_: Exception) -> bool:
-    """Never awaited."""
+    """Do nothing; the function is never awaited."""
     return True
 
 
 def test_growth_may_be_a_million() -> None:
-    """A million is the most."""
+    """The growth factor of a delay may be at most a million."""
     assert 1e6 == RetryPolicy(multiplier=1e6).multiplier
 
 

@@ -25,7 +25,7 @@ VALUE = "sk_live_51H8x"
 
 @attrs.frozen
 class Holder:
-    """Something that holds a secret."""
+    """An object that holds a secret."""
 
     secret: Secret
 

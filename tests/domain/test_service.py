@@ -40,13 +40,13 @@ EU = Region("eu", "https://eu.example")
 
 
 def named_field(error: ConnectorError) -> str | None:
-    """The field that an error names."""
+    """Return the field that an error names."""
     result: str | None = getattr(error, "path", None) or getattr(error, "field", None)
     return result
 
 
 async def answer_later(*_: object) -> Any:
-    """Never awaited."""
+    """Do nothing; the function is never awaited."""
 
 
 def test_defaults() -> None:
@@ -119,7 +119,7 @@ class Steps:
         return iter([len, abs])
 
     def __call__(self, message: object) -> object:
-        """Give the message back."""
+        """Return the message."""
         return message
 
 

@@ -18,7 +18,7 @@ ANY_DURATIONS = st.lists(st.floats(0, 3.2e9), max_size=60)
 
 
 def sketch_of(durations: list[float]) -> Sketch:
-    """The sketch of durations."""
+    """Return a sketch of these durations."""
     recorder = SketchRecorder()
     for duration in durations:
         recorder.add(duration)

@@ -25,10 +25,10 @@ times = st.one_of(
 
 
 class Clock:
-    """A rule whose state is one time ahead."""
+    """A rule whose state contains a time."""
 
     def present(self, state: State | None, now: int) -> State | None:
-        """Move with the clock."""
+        """Return the state with its time moved along."""
         assert state is not None
         time, back = steady(state[0], now)
         return (time, state[1], state[2] - back)
@@ -70,10 +70,10 @@ def test_step_back_of_two_seconds_is_small() -> None:
 
 
 class Picky:
-    """A rule that reads only states with one number more."""
+    """A rule that reads only states with one more number."""
 
     def present(self, state: State | None, now: int) -> State | None:
-        """Split a state into its parts."""
+        """Return the numbers of a state."""
         if state is not None:
             _, _, _ = state
         return state

@@ -46,23 +46,23 @@ def test_nothing_found_proves_something_after_the_time_to_be_listed(
 
 
 class Effects:
-    """A register, and the store's clock."""
+    """A register of unsettled operations, and the store's clock."""
 
     def __init__(self) -> None:
         self.clock = VirtualClock()
         self._store = MemoryStorage(self.clock)
 
     def register(self) -> None:
-        """Register an effect whose outcome is not known yet."""
+        """Register an operation whose outcome is not known."""
         self.execute(Register(*SUBJECT, fingerprint=b"x", what=(), span=SPAN, memory=10**12))
 
     def attend(self) -> Reserved:
-        """Reserve the effect for a look-up."""
+        """Reserve the operation for a look-up."""
         reservation: Reserved = self.execute(Attend(NAME, pause=0))
         return reservation
 
     def execute(self, command: Any) -> Any:
-        """Run a command."""
+        """Run a command on the register."""
         return self._store.execute(command)
 
     @property

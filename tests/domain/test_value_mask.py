@@ -160,7 +160,7 @@ def test_hostile_texts() -> None:
 
 
 class Pair(NamedTuple):
-    """A tuple with names."""
+    """A named tuple."""
 
     first: str
     second: object

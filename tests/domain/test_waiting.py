@@ -22,7 +22,7 @@ def turn_of(line: Line, number: int) -> int:
 
 
 def line_of(*dues: int, asleep: bool = True) -> Line:
-    """Callers with the numbers 1, 2 …, who joined in this order, and sleep."""
+    """Return a queue of sleeping callers with the numbers 1, 2 and so on."""
     line = Line()
     for number, due_at in enumerate(dues, 1):
         line = line.joined((due_at, number, ()))

@@ -21,7 +21,7 @@ CLIENTS: Final = shown(HOW_TO / "own-http-client.md", until="Pass it to a manage
 
 
 def store(kind: str, tmp_path: Path, *bound: int) -> Any:
-    """A store from the manual."""
+    """Return a store that the manual shows."""
     if kind == "PlainStorage":
         return STORES[kind](*bound)
     return STORES[kind](tmp_path / f"{time.monotonic_ns()}.db", *bound)

@@ -24,7 +24,7 @@ class Vendor:
         self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
 
     def send(self, request: Request, url: str, timeouts: Timeouts, /) -> Response:
-        """Take a call."""
+        """Record the call, and answer it."""
         body = request.body
         assert isinstance(body, bytes)
         os.write(self._file, body + b"\n")

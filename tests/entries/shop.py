@@ -35,7 +35,7 @@ RETRY = RetryPolicy(max_attempts=3, base_delay=10.0, max_delay=60.0, jitter=Jitt
 
 
 class Shop:
-    """The hub, inbox and outbox of one mode, over stores in memory that both modes share.
+    """A hub, an inbox and an outbox of one mode, over stores in memory.
 
     Args:
         awaited: whether it is the asynchronous face.
@@ -104,21 +104,21 @@ class Shop:
         self.inbox = self.inbox_over(self.received, subject=subject)
 
     def inbox_over(self, store: MemoryInbox, **options: Any) -> Any:
-        """An inbox of the same mode over another store."""
+        """Return an inbox of the same mode over another store."""
         fields = {**self._kept, **options}
         if self.awaited:
             return AsyncWebhookInbox(self.hub, AsyncMemoryInbox(store), **fields)
         return WebhookInbox(self.hub, store, **fields)
 
     def outbox_over(self, store: MemoryOutbox, **options: Any) -> Any:
-        """An outbox of the same mode over another store."""
+        """Return an outbox of the same mode over another store."""
         fields: dict[str, Any] = {"clock": self.clock, **self._kept, **options}
         if self.awaited:
             return AsyncOutbox(AsyncMemoryOutbox(store), **fields)
         return Outbox(store, **fields)
 
     def hub_with(self, *services: Service) -> Any:
-        """A hub of the same mode that has these services besides."""
+        """Return a hub of the same mode with further services."""
         if self.awaited:
             return AsyncHub([], services=services, http=AsyncSandboxHttpClient(self.stripe))
         return Hub([], services=services, http=SandboxHttpClient(self.stripe))
@@ -166,5 +166,5 @@ class Shop:
 
 @pytest.fixture(params=[False, True], ids=["plain", "awaited"])
 def shop(request: pytest.FixtureRequest) -> Shop:
-    """A shop in each mode."""
+    """Return a shop in each mode."""
     return Shop(awaited=request.param)

@@ -36,13 +36,13 @@ class Counting(SqliteOutbox):
         self.settled: list[int] = []
 
     def claim(self, *options: Any, **named: Any) -> Sequence[OutboxEntry]:
-        """Claim, and count."""
+        """Claim entries, and count the claims."""
         taken_entries = super().claim(*options, **named)
         self.claims.append(len(taken_entries))
         return taken_entries
 
     def settle(self, entries: Any, *options: Any, **named: Any) -> Sequence[bool]:
-        """Settle, and count."""
+        """Settle entries, and count the calls."""
         self.settled.append(len(entries))
         return super().settle(entries, *options, **named)
 
@@ -55,7 +55,7 @@ class Vendor:
         self.does: Callable[[int], object] = lambda _: None
 
     def send(self, request: Request, url: str, timeouts: Timeouts, /) -> Response:
-        """Take a call."""
+        """Record the call, and answer it."""
         number = json.loads(bytes(request.body))  # type: ignore[arg-type]  # no stream
         self.calls.append(number)
         self.does(number)
@@ -66,7 +66,7 @@ class AsyncVendor(Vendor):
     """The asynchronous variant of `Vendor`."""
 
     async def send(self, *options: Any) -> Response:  # type: ignore[override]  # of the other mode
-        """Take a call."""
+        """Record the call, and answer it."""
         return super().send(*options)
 
 
@@ -79,24 +79,24 @@ SHOP = Service(
 
 @pytest.fixture
 def vendor() -> Vendor:
-    """A vendor whose calls are quick."""
+    """Return a vendor that answers quickly."""
     return Vendor()
 
 
 @pytest.fixture
 def hub(vendor: Vendor) -> Hub:
-    """A hub that reaches this vendor."""
+    """Return a hub that calls this vendor."""
     return Hub([], services=[SHOP], http=vendor)
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> Counting:
-    """A store that counts."""
+    """Return a store that counts its operations."""
     return Counting(tmp_path / "app.db")
 
 
 def put(outbox: Outbox, *numbers: int, **options: Any) -> list[str]:
-    """Write calls down."""
+    """Store calls in the outbox."""
     requests = [Request.post("/orders", json=number) for number in numbers]
     return [outbox.put_request("shop", request, **options).id for request in requests]
 

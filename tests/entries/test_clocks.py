@@ -41,7 +41,7 @@ class Watch(VirtualClock):
 
 
 def _elsewhere(shop: Shop, skew: timedelta) -> Shop:
-    """A host with the same mode and stores, and a clock with an offset."""
+    """Return the shop as on a machine whose clock is wrong."""
     there = Shop(awaited=shop.awaited, clock=Watch(shop.clock, skew))
     there.received, there.sent = shop.received, shop.sent
     there.inbox = there.inbox_over(shop.received)
@@ -148,7 +148,7 @@ def test_leases_end_by_the_stores_clock(shop: Shop, skew: timedelta) -> None:
 
 
 def _die(worker: Shop) -> None:
-    """Take the due entries, and die."""
+    """Take the due entries, and die before working on them."""
 
     def killed(*_: Any, **__: Any) -> Any:
         raise KeyboardInterrupt
@@ -230,7 +230,7 @@ def test_outbox_caps_retry_at(shop: Shop) -> None:
 
 
 def test_a_quota_is_waited_for(shop: Shop) -> None:
-    """An entry waits until our own quota allows it, without wasting an attempt."""
+    """If our own quota is used up, an entry waits without losing an attempt."""
     entry = _put(shop)
     _refuse_payments(shop.hub, seconds=20 * 3_600, by_vendor=False)
     (worked_entry,) = _deliver(shop).worked

@@ -54,7 +54,7 @@ DECLINED = attrs.evolve(ORDER, source="pm_card_chargeDeclined")
 
 
 class Till:
-    """A shop that takes payments at a vendor without keys, on either face.
+    """A shop of either mode that takes payments at a vendor without idempotency keys.
 
     Args:
         awaited: whether it is the asynchronous face.
@@ -84,7 +84,7 @@ class Till:
         self.outbox = self.outbox_with()
 
     def hub_of(self, kind: type[Stripe], **ports: Any) -> Any:
-        """Another hub over the same state and at the same vendor."""
+        """Return another hub with the same state and vendor."""
         account = Account(
             "till",
             kind(credentials=self.stripe.api_key),
@@ -103,7 +103,7 @@ class Till:
         return Hub([account], sleeper=VirtualSleeper(self.clock), **common_options)
 
     def outbox_with(self, **options: Any) -> Any:
-        """An outbox of the same face over the same store."""
+        """Return an outbox of the same mode over the same store."""
         kind: Any = AsyncOutbox if self.awaited else Outbox
         return kind(self.store, clock=self.clock, **options)
 
@@ -124,11 +124,11 @@ class Till:
         return entry
 
     async def deliver(self, **options: Any) -> Any:
-        """A round of the worker."""
+        """Run the worker once."""
         return await self.do(self.outbox.deliver, self.hub, **options)
 
     async def state_of(self, entry: Any) -> str:
-        """The current state of an entry."""
+        """Return the current state of an entry."""
         (result,) = (await self.do(self.outbox.find, EntryQuery(id=entry.id))).items
         return str(result.state.value)
 
@@ -169,7 +169,7 @@ def test_job_settles_the_entry_of_a_payment(till: Till) -> None:
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[str, Any, Any]]:
-    """A kind of store, with the place of its entries and state, and further options."""
+    """Yield a kind of store, with the place of its entries and its state."""
     if request.param == "sqlite":
         yield "sqlite", (tmp_path / "calls.db", tmp_path / "state.db"), {}
         return
@@ -266,7 +266,7 @@ def test_round_settles_up_to_its_limit(till: Till, stopped_event: Event) -> None
 
 @pytest.fixture
 def stopped_event() -> Event:
-    """An event that is set."""
+    """Return an event that is set."""
     event = Event()
     event.set()
     return event

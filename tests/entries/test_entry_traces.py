@@ -1,4 +1,4 @@
-"""Entries of inbox and outbox store the trace of the code that added them."""
+"""The trace context that entries of inbox and outbox store."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 
 class Spans:
-    """A tracer provider that keeps its spans in memory."""
+    """A tracer provider that keeps finished spans in memory."""
 
     def __init__(self) -> None:
         self.exporter = InMemorySpanExporter()
@@ -311,7 +311,7 @@ class Receiver:
         received_bodies: deque[bytes] = deque()
 
         class Handler(BaseHTTPRequestHandler):
-            """Keeps the bodies of exports."""
+            """A web handler that keeps the bodies of exported traces."""
 
             def do_POST(self) -> None:
                 received_bodies.append(self.rfile.read(int(self.headers["content-length"])))
@@ -321,7 +321,7 @@ class Receiver:
                 self.end_headers()
 
             def log_message(self, format: str, *_: Any) -> None:  # noqa: A002 - as the base class names it
-                """Print nothing."""
+                """Write no log."""
 
         self.received = received_bodies
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
@@ -331,7 +331,7 @@ class Receiver:
         self.url = f"http://127.0.0.1:{self._server.server_port}/v1/traces"
 
     def close(self) -> None:
-        """Stop the server."""
+        """Stop the web server."""
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()

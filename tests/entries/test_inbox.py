@@ -41,7 +41,7 @@ __all__ = ["shop"]
 
 
 class Handling:
-    """A handler that fails a given number of times."""
+    """A webhook handler that fails a given number of times."""
 
     def __init__(self, shop: Shop, kind: type | str = "payments", *, fails: int = 0) -> None:
         self.fails = fails
@@ -49,7 +49,7 @@ class Handling:
         shop.inbox.on(kind)(self)
 
     def __call__(self, event: Any, entry: Any) -> None:
-        """Handle, or fail."""
+        """Handle the event, or fail."""
         assert entry.state is EntryState.CLAIMED
         if self.fails:
             self.fails -= 1
@@ -185,7 +185,7 @@ def test_a_repeat_is_the_same_entry(shop: Shop) -> None:
 
 
 def test_tenants_are_apart(shop: Shop) -> None:
-    """The same delivery to another tenant is another."""
+    """The same webhook for another tenant is stored as another entry."""
     options = shop.paid().arguments()
     first = shop.do(shop.inbox.receive, "stripe", **options)
     second = shop.do(shop.inbox.receive, "stripe", tenant="acme", **options)
@@ -515,7 +515,7 @@ def test_stores_have_a_mode(shop: Shop) -> None:
 
 
 def _slack(shop: Shop) -> tuple[Any, dict[str, Any]]:
-    """An inbox whose account uses Slack's URL verification, and one such webhook."""
+    """Return an inbox for Slack, and a webhook that verifies its URL."""
     secret = "a secret of sixteen"
     verifier = WebhookVerifier("slack", secret, clock=shop.clock, replay_guard=False)
     body = b'{"type": "url_verification", "challenge": "3eZbrw1aB"}'
@@ -563,7 +563,7 @@ def test_subscriptions_are_confirmed_when_they_are_handled(shop: Shop) -> None:
 
 
 class Noting:
-    """A verifier that accepts everything and records it."""
+    """A verifier that accepts and records everything."""
 
     accepted = ""
 
@@ -571,12 +571,12 @@ class Noting:
         self.given: list[dict[str, Any]] = []
 
     def verify(self, **options: Any) -> tuple[WebhookEvent, ...]:
-        """Verify."""
+        """Accept and record the webhook."""
         self.given.append(options)
         return (WebhookEvent(vendor="x", id="e1", type="", vendor_type=""),)
 
     async def averify(self, **options: Any) -> tuple[WebhookEvent, ...]:
-        """Verify, awaited."""
+        """Accept and record the webhook; asynchronous."""
         return self.verify(**options)
 
 

@@ -1,4 +1,4 @@
-"""Killed workers: no call is lost, and only those in progress are repeated."""
+"""Workers that are killed: no call is lost, and only calls in progress are repeated."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PATIENCE = 60.0
 
 @pytest.fixture(params=KINDS)
 def lab(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[EntryLab]:
-    """A database of each kind."""
+    """Yield a test database of each kind."""
     with entry_lab(request.param, tmp_path) as value:
         yield value
 

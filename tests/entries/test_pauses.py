@@ -24,7 +24,7 @@ WHY = {"reason": "the vendor asked for it", "actor": "ada"}
 
 
 def put(shop: Shop, **options: Any) -> Any:
-    """The entry of a new call."""
+    """Store a new call, and return its entry."""
     return shop.do(shop.outbox.put, "payments", "charge", CHARGE, **options)
 
 
@@ -50,7 +50,7 @@ def test_paused_calls_stay_until_they_are_resumed(shop: Shop, scope: Any) -> Non
 
 @pytest.mark.parametrize("scope", [{"target": "email"}, {"tenant": "acme"}, {"subject": "bob"}])
 def test_other_calls_go_on(shop: Shop, scope: Any) -> None:
-    """A pause keeps back nothing but the calls that it names."""
+    """A pause stops only the calls that it names."""
     shop.do(shop.outbox.pause, **scope, **WHY)
     entry = put(shop, subject="ada")
 
@@ -81,7 +81,7 @@ def test_each_of_many_pauses_is_in_force() -> None:
 
 
 def test_resuming_ends_one_pause(shop: Shop) -> None:
-    """A pause ends only under the names that it was given; another one remains."""
+    """Resuming ends the pause of exactly these entries; other pauses remain."""
     shop.do(shop.outbox.pause, **WHY)
     shop.do(shop.outbox.pause, "payments", **WHY)
     put(shop)
@@ -118,7 +118,7 @@ def test_pause_needs_a_reason(shop: Shop) -> None:
 
 @pytest.mark.parametrize("act", ["replay", "drop"])
 def test_pause_is_no_call(shop: Shop, act: str) -> None:
-    """A pause cannot be replayed or dropped as if it were a call."""
+    """An entry that represents a pause cannot be replayed or dropped."""
     shop.do(shop.outbox.pause, **WHY)
     (entry,) = shop.do(shop.outbox.find, EntryQuery(states={EntryState.PAUSED})).items
     with pytest.raises(InvalidData, match="is a pause of the queue"):
@@ -145,7 +145,7 @@ def test_pause_that_cannot_be_recorded_is_refused() -> None:
     """Without a record nothing is paused."""
 
     class BrokenTrail:
-        """A trail that is away."""
+        """An audit trail that is unavailable."""
 
         def record(self, **_: Any) -> None:
             raise StorageUnavailable("The trail is away.")

@@ -66,17 +66,17 @@ class Shared:
         )
 
     def process(self, lease: float | None = None) -> Process:
-        """One worker process."""
+        """Return one worker process."""
         return Process(self, lease)
 
     def add(self, *names: str) -> None:
-        """Write entries down."""
+        """Store entries."""
         for name in names:
             entry = OutboxEntry(id=name, target="x", operation="y", added_at=self.clock.utc())
             self.store.add(entry)
 
     def entry(self, name: str = "a") -> Entry:
-        """An entry as it is stored."""
+        """Return an entry as it is stored."""
         return self.store.find(EntryQuery(id=name)).items[0]
 
     def pause(self, seconds: float = ENTRY_LEASE) -> None:
@@ -109,7 +109,7 @@ class Process:
         )
 
     def work(self, handler: Callable[[Entry], None] | None = None) -> list[str]:
-        """Work on due entries; return the ids of the taken ones."""
+        """Work on due entries, and return the ids of those taken."""
 
         async def handled(entry: Entry) -> None:
             if handler is not None:
@@ -299,7 +299,7 @@ def test_most_urgent_lease_is_renewed_first() -> None:
 
 
 def test_a_child_of_a_fork_renews_none_of_its_parents_entries() -> None:
-    """The parent does that."""
+    """A forked child does not renew the entries that its parent works on."""
     shared = Shared()
     process = shared.process()
     shared.add("a")

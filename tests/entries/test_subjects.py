@@ -41,14 +41,14 @@ ADA, BOB = "customer-ada", "customer-bob"
 
 
 def whose(event: PaymentEvent) -> str | None:
-    """The subject of a payment event."""
+    """Return the person that a payment event is about."""
     assert event.payment is not None
     return {"INV-1": ADA, "INV-2": BOB}.get(event.payment.reference or "")
 
 
 @pytest.fixture(name="shop", params=[False, True], ids=["plain", "awaited"])
 def _shop(request: pytest.FixtureRequest) -> Shop:
-    """A shop that two have bought something at."""
+    """Return a shop at which two people have bought something."""
     shop = Shop(awaited=request.param, subject=whose)
     for number, subject in enumerate((ADA, BOB), 1):
         notice = shop.paid(f"INV-{number}")
@@ -59,7 +59,7 @@ def _shop(request: pytest.FixtureRequest) -> Shop:
 
 
 def subjects(shop: Shop, *, everything: bool = True) -> Any:
-    """The subjects API over all stores of the shop, or over the log alone."""
+    """Return the API for people's data, over all stores of the shop or only the log."""
     is_plain = isinstance(shop.inbox, WebhookInbox)
     log: Any = shop.log if is_plain else AsyncMemoryIntegrationLogger(shop.log)
     entry_boxes = {"inbox": shop.inbox, "outbox": shop.outbox} if everything else {}

@@ -108,7 +108,7 @@ class Walk:
             raise KilledError
 
     def add(self, number: int, lane: str | None) -> None:
-        """Write an entry down."""
+        """Store an entry."""
         entry = self.kind(
             id=f"e{number}",
             target="walk",
@@ -121,7 +121,7 @@ class Walk:
             self.lanes[lane].append(entry.id)
 
     def work(self, steps: int, *, fails: bool) -> None:
-        """Work until nothing is due, or the worker is killed after this number of steps."""
+        """Work until nothing is due, or until the worker is killed."""
         self.steps = steps
 
         async def work(entry: Any) -> None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class WaitRecorder(Event):
-    """An event that is set at its last wait, the second, and remembers how long those were."""
+    """An event that is set at its second wait, and records how long the waits were."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -36,7 +36,7 @@ class WaitRecorder(Event):
 
 
 def emptying(*rounds: str) -> Callable[[], str]:
-    """A step that does this, and afterwards nothing."""
+    """Return a step that does this work once, and then finds nothing to do."""
     remaining_rounds = list(rounds)
     return lambda: remaining_rounds.pop(0) if remaining_rounds else ""
 

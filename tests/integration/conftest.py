@@ -21,13 +21,13 @@ KINDS: Final = ("sqlite", "redis", "postgresql", "mariadb")
 
 @pytest.fixture(scope="session")
 def sqlite_location(tmp_path_factory: pytest.TempPathFactory) -> StoreLocation:
-    """A SQLite file."""
+    """Return the location of a SQLite file."""
     return StoreLocation("sqlite", str(tmp_path_factory.mktemp("shared") / "state.db"))
 
 
 @pytest.fixture(scope="session")
 def redis_location() -> Iterator[StoreLocation]:
-    """A Redis server, and a key prefix that no other test uses."""
+    """Return the location of a Redis server, with its own key prefix."""
     location = StoreLocation("redis", redis_url(), f"integration:{uuid4().hex}:")
     yield location
     delete_prefix(location)
@@ -35,28 +35,28 @@ def redis_location() -> Iterator[StoreLocation]:
 
 @pytest.fixture(scope="session")
 def postgresql_location() -> Iterator[StoreLocation]:
-    """Tables in PostgreSQL that no other test uses."""
+    """Return the location of tables in PostgreSQL that no other test uses."""
     with labs("postgresql") as lab:
         yield StoreLocation("postgresql", lab.url.render_as_string(hide_password=False), lab.prefix)
 
 
 @pytest.fixture(scope="session")
 def mariadb_location() -> Iterator[StoreLocation]:
-    """Tables in MariaDB that no other test uses."""
+    """Return the location of tables in MariaDB that no other test uses."""
     with labs("mariadb") as lab:
         yield StoreLocation("mariadb", lab.url.render_as_string(hide_password=False), lab.prefix)
 
 
 @pytest.fixture(params=KINDS)
 def location(request: pytest.FixtureRequest) -> StoreLocation:
-    """Each available store."""
+    """Return the location of each available store."""
     result: StoreLocation = request.getfixturevalue(f"{request.param}_location")
     return result
 
 
 @pytest.fixture(scope="session")
 def pool() -> Iterator[WorkerPool]:
-    """Worker processes that jobs can be given to."""
+    """Return worker processes that run jobs for the tests."""
     workers = WorkerPool()
     yield workers
     workers.dismiss()
@@ -64,12 +64,12 @@ def pool() -> Iterator[WorkerPool]:
 
 @pytest.fixture
 def vendor() -> Iterator[VendorServer]:
-    """The HTTP server of a vendor."""
+    """Start a vendor's HTTP server."""
     with VendorServer() as server:
         yield server
 
 
 @pytest.fixture
 def name() -> str:
-    """The name of a service that no other test uses, so its state is its own."""
+    """Return the name of a service that no other test uses."""
     return f"s{uuid4().hex}"

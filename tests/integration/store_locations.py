@@ -81,7 +81,7 @@ class RecordingStore:
         self.durable = store.durable
 
     def post(self, command: Command[Any]) -> None:
-        """Enqueue a command."""
+        """Post a command, and record it."""
         with _noted(command, posted=True):
             self._store.post(command)
 

@@ -42,7 +42,7 @@ class Vendor:
         self.urls: list[str] = []
 
     def send(self, request: Request, url: str, timeouts: Timeouts, /) -> Response:
-        """Answer."""
+        """Return the item after a moment."""
         self.urls.append(url)
         return Response(200)
 

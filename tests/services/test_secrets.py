@@ -69,7 +69,7 @@ class Provider:
         return Credentials.bearer("cnry-token")
 
     async def refresh(self, *_: object) -> Credentials:
-        """Fail."""
+        """Fail, because the directory is unavailable."""
         raise FOREIGN
 
 

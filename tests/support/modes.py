@@ -211,7 +211,7 @@ class Vendor:
         return answer
 
     async def close(self) -> None:
-        """Close nothing."""
+        """Do nothing, because there is nothing to close."""
 
 
 class Arriving:

@@ -168,7 +168,7 @@ class FaultyVendor:
         raise AssertionError(url)
 
     async def close(self) -> None:
-        """Close nothing."""
+        """Do nothing, because there is nothing to close."""
 
 
 def _services() -> list[Service]:

@@ -46,7 +46,7 @@ class Links:
         raise NotImplementedError
 
     def close(self) -> None:
-        """Close nothing."""
+        """Do nothing, because there is nothing to close."""
 
 
 class AsyncLinks:
@@ -63,7 +63,7 @@ class AsyncLinks:
         raise NotImplementedError
 
     async def close(self) -> None:
-        """Close nothing."""
+        """Do nothing, because there is nothing to close."""
 
 
 class Receiver:

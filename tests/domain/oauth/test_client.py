@@ -34,7 +34,7 @@ NOON = Occasion(datetime(2026, 3, 1, 12, tzinfo=UTC), "n-1")
 
 
 def pem(key: PrivateKeyTypes) -> str:
-    """A private key as text."""
+    """Return a private key as PEM text."""
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
 
 
@@ -43,12 +43,12 @@ RSA = pem(rsa.generate_private_key(65537, 2048))
 
 
 def brief(case: object) -> str:
-    """A short name for a case; its keys differ in every process."""
+    """Return a short name for a test case."""
     return repr(case)[:40]
 
 
 def client(**options: Any) -> OAuthClient:
-    """An OAuth client with these options."""
+    """Return an OAuth client with these options."""
     fields: dict[str, Any] = {"server": TOKENS, "client_id": "erp", **options}
     return OAuthClient(**fields)
 

@@ -218,7 +218,7 @@ def back(pending: PendingConsent, **changes: str | None) -> str:
 
 
 def read(callback: Any, pending: PendingConsent, client: OAuthClient | None = None) -> Any:
-    """The result of reading a callback."""
+    """Return the result of reading a callback."""
     return read_callback(callback, pending, client or client_of(), NOW)
 
 
@@ -374,7 +374,7 @@ def test_a_refusal_shows_no_secret() -> None:
 
 
 def test_a_code_is_shown_with_its_verifier() -> None:
-    """The request says the code, what proves that it is ours, and where it was sent to."""
+    """The token request contains the code, the proof that it is ours, and the redirect URL."""
     _, pending = begun_consent()
 
     assert {

@@ -24,7 +24,7 @@ DEVICE_ANSWER: dict[str, Any] = {
 
 
 def answer(status: int = 200, **changes: Any) -> DeviceConsent | Refused:
-    """The parsed device answer with these members changed; None removes a member."""
+    """Return the parsed answer about a device code, with these members changed."""
     members = {
         name: value for name, value in (DEVICE_ANSWER | changes).items() if value is not None
     }
@@ -171,7 +171,7 @@ def test_polling_parameters() -> None:
 
 
 def refused_request(why: Refusal, code: str, wait: float | None = None) -> Refused:
-    """A refusal of this kind."""
+    """Return a refusal of this kind."""
     return Refused(why=why, code=code, wait=wait)
 
 

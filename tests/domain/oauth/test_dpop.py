@@ -53,12 +53,12 @@ OCCASION = Occasion(NOON, "id-1")
 
 
 def key() -> Secret:
-    """The key of these tests."""
+    """Return the private key of these tests."""
     return Secret(proof_key())
 
 
 def htu(url: str) -> object:
-    """The URL that a proof names."""
+    """Return the URL that a proof names."""
     return verified_claims(proof(key(), "GET", url, OCCASION).reveal())["htu"]
 
 

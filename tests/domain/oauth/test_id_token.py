@@ -22,13 +22,13 @@ CLAIMS: dict[str, Any] = {
 
 
 def id_token(claims: Any) -> str:
-    """An unverified id_token with these claims."""
+    """Return an unsigned ID token with these claims."""
     parts = (json.dumps(part).encode() for part in ({"alg": "RS256"}, claims))
     return ".".join([*(urlsafe_b64encode(part).rstrip(b"=").decode() for part in parts), "c2ln"])
 
 
 def problem(token: str | None, **changes: Any) -> str | None:
-    """The problem with an id_token, or None."""
+    """Return the problem with an ID token; None if it is valid."""
     options: dict[str, Any] = {
         "issuer": "https://login.example",
         "client_id": "erp",

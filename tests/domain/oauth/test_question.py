@@ -72,7 +72,7 @@ def test_claim_keys_are_stable_across_versions() -> None:
 
 
 def test_claim_key_without_refresh_token_is_the_clients() -> None:
-    """Without a refresh token, one client has one claim key."""
+    """Without a refresh token, all renewals of a client share a claim key."""
     assert claim_key(OWNER, client(), HELD_TOKENS, again=False) == claim_key(
         OWNER, client(), None, again=False
     )

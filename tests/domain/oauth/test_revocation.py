@@ -35,7 +35,7 @@ def test_refresh_token_is_revoked_first() -> None:
 
 
 def read(status: int, body: bytes = b"", **headers: str) -> Refused | bool:
-    """The meaning of a revocation answer."""
+    """Return the meaning of an answer to a revocation."""
     header_fields = {name.replace("_", "-"): value for name, value in headers.items()}
     return read_revocation(
         Response(status, headers=header_fields, body=body), NOW, [Secret("rt-1")]

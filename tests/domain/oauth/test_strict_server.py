@@ -58,7 +58,7 @@ def ask(
 
 
 def members(answer: Response) -> dict[str, Any]:
-    """The JSON members of an answer."""
+    """Return the JSON members of an answer."""
     return json.loads(answer.body)  # type: ignore[no-any-return]  # an object
 
 

@@ -32,7 +32,7 @@ def answer(members: object, status: int = 200, **headers: str) -> Response:
 
 
 def read(members: object, status: int = 200, **headers: str) -> Granted | Refused:
-    """The result of an answer for a client that holds credentials."""
+    """Return the result of an answer, for a client that has credentials."""
     return read_token(answer(members, status, **headers), CLIENT, NOON, held=HELD_TOKENS)
 
 

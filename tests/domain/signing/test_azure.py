@@ -30,7 +30,7 @@ DATE = "x-ms-date:Fri, 26 Jun 2015 23:39:12 GMT"
 
 
 def with_signature(request: Request, base: str = BASE) -> Request:
-    """The request, signed."""
+    """Return the request with a signature."""
     return SIGNING.sign(request, join_url(base, request), KEY, NOW)
 
 
@@ -41,7 +41,7 @@ def expected(text: str) -> str:
 
 
 def lines(method: str, fields: Mapping[int, str], *rest: str) -> str:
-    """The text to sign: eleven header fields by position, then the rest."""
+    """Return the text to sign, line by line."""
     return "\n".join([method, *(fields.get(place, "") for place in range(1, 12)), *rest])
 
 

@@ -72,7 +72,7 @@ EDWARDS = _pem(
 
 
 def test_signs_as_rfc_7515_does_with_hmac() -> None:
-    """Appendix A.1 comes out."""
+    """The signature with HMAC equals that of RFC 7515's appendix A.1."""
     key = Secret(
         _bytes(
             "AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow"
@@ -86,7 +86,7 @@ def test_signs_as_rfc_7515_does_with_hmac() -> None:
 
 
 def test_signs_as_rfc_7515_does_with_rsa() -> None:
-    """Appendix A.2 comes out."""
+    """The signature with RSA equals that of RFC 7515's appendix A.2."""
     token = compact(JwtAlgorithm.RS256, RSA, b'{"alg":"RS256"}', CLAIMS)
     assert (
         f"eyJhbGciOiJSUzI1NiJ9.{ENCODED}"
@@ -114,7 +114,7 @@ def test_ecdsa_example_of_rfc_7515() -> None:
 
 
 def test_signs_as_rfc_8037_does_with_ed25519() -> None:
-    """Appendix A.4 comes out."""
+    """The signature with Ed25519 equals that of RFC 8037's appendix A.4."""
     token = compact(JwtAlgorithm.EDDSA, EDWARDS, b'{"alg":"EdDSA"}', b"Example of Ed25519 signing")
     assert (
         "eyJhbGciOiJFZERTQSJ9.RXhhbXBsZSBvZiBFZDI1NTE5IHNpZ25pbmc"
@@ -208,7 +208,7 @@ def test_refuses_a_key_of_another_kind(algorithm: str, key: Secret, needed: str)
 
 
 def test_a_key_is_looked_through_once() -> None:
-    """An RSA key that is not sound is refused when it is given; signing does not look again."""
+    """An RSA key is checked once, when it is passed in, and not at every signature."""
     sound = _rsa().private_numbers()
     numbers = rsa.RSAPrivateNumbers(
         sound.p,

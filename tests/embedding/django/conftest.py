@@ -34,7 +34,7 @@ def close_connections() -> Generator[None]:
 
 @pytest.fixture(params=[SQLITE, POSTGRES, MARIADB])
 def alias(request: pytest.FixtureRequest) -> str:
-    """The alias of a database that holds moorage's own tables."""
+    """Return the name of a Django database that holds moorage's tables."""
     return migrated(str(request.param))
 
 

@@ -27,7 +27,7 @@ KEYS: Final = "1:" + "A" * 43 + "="
 
 
 class Shop:
-    """A shop, its vendor, and the events that its handler received."""
+    """A shop, its fake vendor, and the events that its webhook handler received."""
 
     def __init__(self) -> None:
         self.sandbox = StripeSandbox(
@@ -38,7 +38,7 @@ class Shop:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """The value of the setting `MOORAGE`."""
+        """The value of Django's setting `MOORAGE`."""
         return {
             "CONFIGURATION": {
                 "vendors": {
@@ -74,20 +74,20 @@ class Shop:
         return int(answer.status_code)
 
     def told(self, event: PaymentEvent, entry: InboxEntry) -> None:
-        """Handle a webhook."""
+        """Handle a webhook by recording its events."""
         if self.failing:
             raise RuntimeError("the handler is broken")
         self.news.append(event)
 
 
 def order(reference: str = "INV-1") -> Charge:
-    """The order to pay."""
+    """Return the order to pay."""
     return Charge(Money("149.90", "EUR"), "pm_card_visa", reference=reference)
 
 
 @contextmanager
 def open_shop(shop: Shop, **changes: Any) -> Generator[Shop]:
-    """The project, configured with this shop."""
+    """Configure the Django project with this shop."""
     for alias in (migrated("default"), migrated(SQLITE)):
         for table in (Webhook, Deferred) if alias == "default" else (State, Call, Credential):
             table.objects.using(alias).all().delete()

@@ -30,13 +30,13 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def shop() -> Generator[Shop]:
-    """A shop that has a worker."""
+    """Return a shop that has a worker."""
     with open_shop(Shop(), WORKER=True) as new_shop:
         yield new_shop
 
 
 def run(*words: str) -> str:
-    """Run a command and return its output."""
+    """Run a command, and return its output."""
     output = StringIO()
     call_command("moorage", *words, stdout=output)
     return output.getvalue()
@@ -152,7 +152,7 @@ def test_unknown_payment_of_a_tenant_is_closed(
 
 
 def passed_on(*words: str) -> object:
-    """Run a command of moorage's own command line and return its exit code."""
+    """Run a moorage command through Django, and return its exit code."""
     with pytest.raises(SystemExit) as excinfo:
         Command().run_from_argv(["manage.py", "moorage", *words])
     return excinfo.value.code

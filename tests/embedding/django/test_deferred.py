@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def shop() -> Generator[Shop]:
-    """A shop whose web process makes its deferred calls itself."""
+    """Return a shop whose web process makes deferred calls itself."""
     with open_shop(Shop()) as new_shop:
         yield new_shop
 

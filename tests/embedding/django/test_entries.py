@@ -120,7 +120,7 @@ def test_locked_call_is_skipped(host_database: str) -> None:
 
 
 def call(name: str) -> OutboxEntry:
-    """A call that is due."""
+    """Return a stored call that is due."""
     return OutboxEntry(id=name, target="shop", operation="call", added_at=datetime.now(UTC))
 
 

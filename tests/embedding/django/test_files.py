@@ -36,7 +36,7 @@ class Vendors:
 
 @pytest.fixture
 def vendors() -> Generator[Vendors]:
-    """The project, with one vendor for mail and another for files."""
+    """Configure the project with an email vendor and a file vendor."""
     sandboxes = Vendors()
     migrated("default")
     migrated(SQLITE)
@@ -214,7 +214,7 @@ def test_file_field(vendors: Vendors) -> None:
     """A FileField stores its file at the vendor."""
 
     class Scan(models.Model):
-        """A row with a file."""
+        """A database row with a file."""
 
         file = models.FileField(upload_to="scans")
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def shop() -> Generator[Shop]:
-    """A shop with a Django project."""
+    """Return a shop with a Django project."""
     with open_shop(Shop()) as new_shop:
         yield new_shop
 

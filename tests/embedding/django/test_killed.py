@@ -35,7 +35,7 @@ def database(request: pytest.FixtureRequest) -> str:
 
 
 def process(alias: str, made: Path, *words: str) -> subprocess.Popen[bytes]:
-    """A host that is killed inside its transaction, or a worker."""
+    """Start an application that is killed inside its transaction, or a worker."""
     value = connections[alias].settings_dict
     names = ("ENGINE", "NAME", "HOST", "PORT", "USER", "PASSWORD")
     place = json.dumps({name: value[name] for name in names}, default=str)

@@ -36,7 +36,7 @@ PATIENCE = 30.0
 
 @pytest.fixture
 def shop() -> Generator[Shop]:
-    """A shop with an empty log."""
+    """Return a shop with an empty log."""
     with open_shop(Shop()) as new_shop:
         yield new_shop
 

@@ -27,14 +27,14 @@ ACT = "/operations/acts/circuit-open?service=stripe"
 
 @pytest.fixture
 def shop() -> Generator[Shop]:
-    """A shop that has a worker."""
+    """Return a shop that has a worker."""
     with open_shop(Shop(), WORKER=True) as new_shop:
         User.objects.all().delete()
         yield new_shop
 
 
 def browser(*permissions: str, staff: bool = True) -> Client:
-    """A browser whose user is logged in with these permissions."""
+    """Return a browser whose user is logged in with these permissions."""
     person = User.objects.create_user("ann", is_staff=staff)
     person.user_permissions.set(Permission.objects.filter(codename__in=permissions))
     client = Client(enforce_csrf_checks=True)

@@ -39,7 +39,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="gunicorn is run
 
 
 def program(*words: str, environment: Mapping[str, str]) -> list[str]:
-    """Run a program to its end and return the lines that it prints."""
+    """Run a program to its end, and return the lines that it printed."""
     finished_process = subprocess.run(
         [sys.executable, "-m", *words],
         cwd=ROOT,
@@ -54,7 +54,7 @@ def program(*words: str, environment: Mapping[str, str]) -> list[str]:
 
 @pytest.fixture
 def vendor() -> StripeSandbox:
-    """The sandbox of a vendor."""
+    """Start a vendor's sandbox."""
     return StripeSandbox()
 
 
@@ -72,7 +72,7 @@ def environment_in(folder: Path, vendor: StripeSandbox, url: str) -> dict[str, s
 
 @pytest.fixture(scope="module")
 def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with databases that have their tables and nothing else."""
+    """Return a folder of databases whose tables exist and are empty."""
     folder = tmp_path_factory.mktemp("migrated")
     environment = environment_in(folder, StripeSandbox(), "http://127.0.0.1:9")
     program(SITE, "migrate", "--verbosity=0", environment=environment)
@@ -91,7 +91,7 @@ def environment(vendor: StripeSandbox, migrated: Path, tmp_path: Path) -> Genera
 
 @contextmanager
 def serving(words: Sequence[str], environment: Mapping[str, str]) -> Generator[str]:
-    """Run a server meanwhile; yields its URL."""
+    """Run a web server during the block, and yield its URL."""
     with subprocess.Popen(
         [sys.executable, "-m", *words],
         cwd=ROOT,

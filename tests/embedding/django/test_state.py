@@ -30,7 +30,7 @@ def _patient() -> Generator[None]:
 
 @pytest.fixture
 def store(alias: str) -> OrmStorage:
-    """The state store in a database."""
+    """Return the state store in a Django database."""
     return OrmStorage(alias)
 
 

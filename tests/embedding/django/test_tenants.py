@@ -64,7 +64,7 @@ def test_async_tenants_conform(check: tenants_conformance.AsyncCheck, host_datab
 
 @pytest.fixture
 def shop() -> Generator[Shop]:
-    """A shop whose tenants have their own accounts."""
+    """Return a shop whose tenants have accounts of their own."""
     with open_shop(Shop(), TENANTS=True) as new_shop:
         Tenant.objects.all().delete()
         User.objects.all().delete()
@@ -72,7 +72,7 @@ def shop() -> Generator[Shop]:
 
 
 def tables(key: str) -> dict[str, Any]:
-    """The configuration of a tenant."""
+    """Return the configuration of a tenant."""
     return {
         "vendors": {"stripe": {"credentials": key}},
         "payments": {"vendor": "stripe"},
@@ -88,7 +88,7 @@ def test_new_tenant_is_used_without_a_restart(shop: Shop) -> None:
 
 
 def stored_tenants(shop: Shop, **changes: Any) -> OrmTenants:
-    """Stored tenants that are not loaded yet; one has an account with webhooks."""
+    """Store tenants without loading them; one has an account with webhooks."""
     result = OrmTenants(AesGcmCipher(KeyRing.parse(KEYS)))
     account = {
         "credentials": shop.sandbox.api_key,

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @attrs.define
 class Form:
-    """A form of a page.
+    """A form on a page.
 
     Attributes:
         action: where it is sent.
@@ -28,7 +28,7 @@ class Form:
     choices: dict[str, dict[str, str]] = attrs.field(factory=dict)
 
     def filled(self, **chosen: str) -> dict[str, str]:
-        """The fields of the form with these options chosen, each by a part of its text."""
+        """Return the form's fields with these options chosen."""
         values = {
             name: next(value for text, value in self.choices[name].items() if word in text)
             for name, word in chosen.items()

@@ -62,7 +62,7 @@ def flask_client() -> Any:
 
 
 def source(client: Any, path: str) -> str:
-    """Return the source of a page."""
+    """Return the HTML of a page."""
     answer = client.get(path)
     body: bytes = answer.content if sys.argv[1] == "django" else answer.data
     return body.decode()

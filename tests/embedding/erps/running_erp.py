@@ -84,7 +84,7 @@ def seed() -> dict[str, Any]:
 
 
 class RunningErp:
-    """An ERP and its vendors.
+    """A demo ERP and its vendors, as running processes.
 
     Attributes:
         name: which ERP it is.
@@ -116,7 +116,7 @@ class RunningErp:
 
     @property
     def mailed(self) -> list[str]:
-        """The subjects of all mails that have arrived."""
+        """Return the subjects of all emails that were sent."""
         return [message.subject for message in self.street.postmark.delivered]
 
     def route(self, tenant: str, before: str, after: str) -> None:
@@ -126,7 +126,7 @@ class RunningErp:
         self.configuration.write_text(text.replace(line.format(before), line.format(after)))
 
     def office(self) -> None:
-        """Run the ERP's deferred work."""
+        """Run the ERP's deferred work, such as its outbox."""
         self.erp.office(self.street)
 
     def replay(self) -> int:
@@ -134,12 +134,12 @@ class RunningErp:
         return int(self.run("replaying.py"))
 
     def run(self, program: str) -> str:
-        """Run a program beside this file as the ERP, and return its output."""
+        """Run a program on the ERP's database, and return its output."""
         path = Path(__file__).with_name(program)
         return self.erp.output(self.street, str(path), self.name)
 
     def change(self, *commands: str) -> None:
-        """Change the ERP's database directly."""
+        """Change a row of the ERP's database directly."""
         place = urlsplit(self.erp.database)
         if place.scheme == "sqlite":
             with closing(sqlite3.connect(place.path[1:], timeout=20)) as file, file:

@@ -33,7 +33,7 @@ _NOT_CHARGED = "not been charged"
 
 @contextmanager
 def ignoring_keys(site: RunningErp) -> Generator[None]:
-    """The vendor ignores idempotency keys meanwhile."""
+    """Make the vendor ignore idempotency keys during the block."""
     site.street.doors["stripe"].forgetful = True
     try:
         yield
@@ -193,7 +193,7 @@ def paid_with(site: RunningErp, invoice: str, means: str) -> bool:
 
 
 def forged_forms(site: RunningErp) -> None:
-    """Forged forms and other buyers' payment methods do nothing and cause no error page."""
+    """Forms of other sites, and payment methods of other buyers, do nothing."""
     invoice, request = "/acme/invoices/A-1006/", len(site.street.stripe.requests)
     form = site.buyer.get(invoice).form("/pay")
     foreign_means = (

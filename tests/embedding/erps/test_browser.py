@@ -56,7 +56,7 @@ def by_mouse(shop: RunningErp, window: Browser, keep: Callable[[str], None]) -> 
 
 
 def by_keyboard(shop: RunningErp, window: Browser, keep: Callable[[str], None]) -> None:
-    """All steps work without a mouse, and the focus is visible."""
+    """All pages can be used with the keyboard, and show which element has the focus."""
     window.open(f"{shop.erp.url}/globex/")
     window.press(TAB)
     assert "Skip to the content" == window.focused

@@ -29,7 +29,7 @@ def sqlite_url(tmp_path: Path) -> str:
 
 @pytest.fixture
 def postgresql_url() -> Iterator[str]:
-    """A host's database in PostgreSQL: a schema of its own."""
+    """Yield a PostgreSQL schema for the application."""
     name = f"flask_{uuid4().hex[:12]}"
     url = sqlalchemy.engine.make_url(postgres_url()).set(drivername=POSTGRESQL)
     engine = sqlalchemy.create_engine(url, poolclass=sqlalchemy.pool.NullPool)
@@ -43,7 +43,7 @@ def postgresql_url() -> Iterator[str]:
 
 @pytest.fixture
 def mariadb_database_url() -> Iterator[str]:
-    """A host's database in MariaDB that no other test uses."""
+    """Yield a MariaDB database for the application."""
     name = f"flask_{uuid4().hex[:12]}"
     url = sqlalchemy.engine.make_url(mariadb_url()).set(drivername="mariadb+pymysql")
     engine = sqlalchemy.create_engine(url, poolclass=sqlalchemy.pool.NullPool)
@@ -63,7 +63,7 @@ def database_url(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def sql_url(database_url: str) -> str:
-    """A database that can hold moorage's own stores."""
+    """Yield a database that can hold moorage's own stores."""
     if not MODERN and not database_url.startswith("sqlite"):
         pytest.skip("moorage's own stores use a server through SQLAlchemy 2 only")
     return database_url
@@ -71,14 +71,14 @@ def sql_url(database_url: str) -> str:
 
 @pytest.fixture(params=["sqlite", "postgresql", "mariadb_database"])
 def any_database_url(request: pytest.FixtureRequest) -> str:
-    """A host's database, of each kind."""
+    """Yield a database of each kind for the application."""
     url: str = request.getfixturevalue(f"{request.param}_url")
     return url
 
 
 @pytest.fixture
 def shop(database_url: str) -> Iterator[Shop]:
-    """An application with a database of either kind."""
+    """Return a Flask application with a database of each kind."""
     with closing(Shop(database_url)) as new_shop:
         new_shop.moored.migrate()
         yield new_shop

@@ -71,11 +71,11 @@ class Shop:
 
     @property
     def moored(self) -> Moored:
-        """The extension's state of the application."""
+        """The Flask extension's state of the application."""
         return moored_in(self.app)
 
     def client(self) -> FlaskClient:
-        """A browser."""
+        """Return a browser for the application."""
         return self.app.test_client()
 
     def deliver(self, number: int = -1, **changes: Any) -> int:
@@ -90,7 +90,7 @@ class Shop:
         return answer.status_code
 
     def close(self) -> None:
-        """Close everything."""
+        """Close the application's stores."""
         self.moored.close()
         self.sessions.remove()
         if self.engine is not None:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 def create_app(settings: object) -> Flask:
-    """Return an application with these settings."""
+    """Return a Flask application with these settings."""
     app = Flask("made")
     app.config["MOORAGE"] = settings
     Moorage(app)
@@ -78,12 +78,12 @@ def test_nearest_setting() -> None:
 
 
 def engine_of(url: str) -> sqlalchemy.Engine:
-    """Return a host's engine."""
+    """Return the application's SQLAlchemy engine."""
     return sqlalchemy.create_engine(url)
 
 
 def session_of(url: str) -> scoped_session[Any]:
-    """Return a host's sessions."""
+    """Return the application's SQLAlchemy sessions."""
     return scoped_session(sessionmaker(engine_of(url)))
 
 

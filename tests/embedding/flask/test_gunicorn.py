@@ -42,7 +42,7 @@ def gunicorn(environment: dict[str, str]) -> Generator[str]:
 def started(
     command: Sequence[str], environment: dict[str, str]
 ) -> Generator[subprocess.Popen[str]]:
-    """Run a program meanwhile and end it gracefully."""
+    """Run a program during the block, and end it gracefully."""
     paths = os.pathsep.join(path for path in sys.path if path)
     with subprocess.Popen(
         command,

@@ -23,12 +23,12 @@ ORDER = Charge(Money("149.90", "EUR"), "pm_card_visa", reference="INV-1")
 
 
 def put(shop: Shop, key: str = "INV-1") -> OutboxEntry:
-    """Defer a charge."""
+    """Defer a charge in the application's transaction."""
     return shop.moorage.outbox.put("payments", "charge", ORDER, key=key)
 
 
 def delivered(shop: Shop) -> int:
-    """Run the worker and return the number of calls, which all succeed."""
+    """Run the worker; fail unless all calls succeed; return their number."""
     rounds = worker.deliver(shop.moored)
     assert all(len(item) == item.done for item in rounds)
     return sum(map(len, rounds))

@@ -57,7 +57,7 @@ Fresh: TypeAlias = Callable[[], tuple[Database, str]]
 
 @pytest.fixture
 def fresh(any_database_url: str) -> Iterator[Fresh]:
-    """Return a factory of empty tables: their database and the prefix of their names."""
+    """Return a function that creates empty tables."""
     with ExitStack() as stack:
 
         def make() -> tuple[Database, str]:
