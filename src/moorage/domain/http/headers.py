@@ -52,7 +52,7 @@ def check_settable(name: str, field: str) -> None:
             "Remove it; the host of the URL is sent." if name.lower() == "host" else "Remove it."
         )
         raise InvalidData(
-            f"The HTTP client sets the header {name} for each request, so it cannot be fixed.",
+            f"The HTTP client sets the header {name} for each request, so a setting cannot.",
             field=field,
             remedy=remedy,
         )
