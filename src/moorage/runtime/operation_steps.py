@@ -85,6 +85,7 @@ def _failed(
     operation: DescribedOperation, call: Call, error: Exception, begun: int
 ) -> AttemptResult:
     """Return the result of an attempt that raised, as the operation judges its exception."""
-    judged = None if isinstance(error, ConnectorError) else operation.judge(error)
-    call.weigh(judged or error, begun)
-    return AttemptResult(error=judged or error)
+    judgement = None if isinstance(error, ConnectorError) else operation.judge(error)
+    failure = error if judgement is None else judgement
+    call.weigh(failure, begun)
+    return AttemptResult(error=failure)
