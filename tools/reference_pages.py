@@ -83,8 +83,16 @@ _PAGES: Final = (
     Page(
         "connectors",
         "Connectors",
-        "Pools of connections that are not HTTP. *Connectors* shows them at work.",
+        "The registry of connectors, what they are made of, and pools of their connections."
+        " *Write a connector* shows them at work.",
         (
+            "Connectors",
+            "AsyncConnectors",
+            "ConnectorKind",
+            "ConnectorDescription",
+            "ConnectorHealth",
+            "ConnectorVersions",
+            "NamedOperation",
             "LinkPool",
             "AsyncLinkPool",
             "PoolConfig",

@@ -14,6 +14,7 @@ from typing import Final
 
 MODULES: Final = {
     "src/moorage/adapters/links/pool_async.py": "src/moorage/adapters/links/pool_sync.py",
+    "src/moorage/hub/connectors_async.py": "src/moorage/hub/connectors_sync.py",
     "src/moorage/runtime/fast_path_async.py": "src/moorage/runtime/fast_path_sync.py",
 }
 

@@ -21,7 +21,11 @@ if TYPE_CHECKING:
     from moorage.domain.auth.methods import AuthMethod as AuthMethod
     from moorage.domain.auth.methods import Credentials as Credentials
     from moorage.domain.auth.methods import OAuthCredentials as OAuthCredentials
+    from moorage.domain.connectors.description import ConnectorDescription as ConnectorDescription
+    from moorage.domain.connectors.health import ConnectorHealth as ConnectorHealth
+    from moorage.domain.connectors.health import ConnectorVersions as ConnectorVersions
     from moorage.domain.connectors.link_pool import PoolConfig as PoolConfig
+    from moorage.domain.connectors.named_operation import NamedOperation as NamedOperation
     from moorage.domain.graphql.answers import GraphQLAnswer as GraphQLAnswer
     from moorage.domain.graphql.answers import GraphQLPage as GraphQLPage
     from moorage.domain.graphql.answers import GraphQLProblem as GraphQLProblem
@@ -163,6 +167,8 @@ if TYPE_CHECKING:
     from moorage.errors import VendorFailed as VendorFailed
     from moorage.errors import VendorRejected as VendorRejected
     from moorage.errors import WebhookRejected as WebhookRejected
+    from moorage.hub.connectors_async import AsyncConnectors as AsyncConnectors
+    from moorage.hub.connectors_sync import Connectors as Connectors
     from moorage.hub.health import AsyncHealthMonitor as AsyncHealthMonitor
     from moorage.hub.health import HealthMonitor as HealthMonitor
     from moorage.hub.health_apps import AsyncHealthApp as AsyncHealthApp
@@ -188,6 +194,7 @@ if TYPE_CHECKING:
     from moorage.parts.rate_limiter import RateLimiter as RateLimiter
     from moorage.parts.retry_handler import RetryHandler as RetryHandler
     from moorage.parts.webhook_verifier import WebhookVerifier as WebhookVerifier
+    from moorage.ports.connector import ConnectorKind as ConnectorKind
 
 _HOME = {
     # calling services
@@ -225,6 +232,13 @@ _HOME = {
     "LinkPool": "adapters.links.pool_sync",
     "AsyncLinkPool": "adapters.links.pool_async",
     "PoolConfig": "domain.connectors.link_pool",
+    "Connectors": "hub.connectors_sync",
+    "AsyncConnectors": "hub.connectors_async",
+    "ConnectorKind": "ports.connector",
+    "ConnectorDescription": "domain.connectors.description",
+    "ConnectorHealth": "domain.connectors.health",
+    "ConnectorVersions": "domain.connectors.health",
+    "NamedOperation": "domain.connectors.named_operation",
     # one protection at a time
     "RetryHandler": "parts.retry_handler",
     "RateLimiter": "parts.rate_limiter",

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import attrs
 
 from moorage.adapters.observers.health_signals import HealthSignals
+from moorage.config.connectors import check_modes
 from moorage.config.cross_checks import KnownNames, check_monitoring, check_settings
 from moorage.config.default_state import prepare
 from moorage.config.problems import Wrong, key
@@ -127,6 +128,7 @@ def assemble(
     check_store_files(configured, passed, report)
     owned_ports += _open_observers(configured, report, ports, metrics)
     check_parts(parts, ports, complete=complete)
+    check_modes(configured.connectors, report, is_async=is_async)
     return Assembled(ports=ports, owned=tuple(owned_ports))
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import attrs
 
 from moorage.config.accounts import Accounts, services
+from moorage.config.connectors import connectors, converted, services_of
 from moorage.config.default_state import default_url, is_needed
 from moorage.config.http import HttpSettings, http_settings
 from moorage.config.loading import load
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from moorage.config.connectors import ConnectorSettings
     from moorage.config.loading import Source
     from moorage.config.migration import Migrated
     from moorage.config.observers import ObserverSettings
@@ -152,6 +154,7 @@ class Configured:
 
     Attributes:
         accounts, routes, services: what a hub is made of.
+        connectors: the connectors of systems that are not HTTP APIs.
         state: the URL of the store, if one is named.
         default_state: the URL of the store that is used if neither the configuration nor the
             program names one, because a service moves money.
@@ -182,6 +185,7 @@ class Configured:
     accounts: tuple[Account, ...]
     routes: tuple[Route, ...]
     services: tuple[Service, ...]
+    connectors: tuple[ConnectorSettings, ...] = ()
     state: str | None = attrs.field(default=None, repr=False)
     default_state: str | None = None
     environment_id: str | None = None
@@ -279,6 +283,7 @@ def read_parts(source: Source, environment: str | None = None) -> Parts:
     tree = for_environment(tree, environment, report, origins)
     tree = with_variables(tree, CONFIGURATION, variables, report, origins)
     resolved_tree = followed(tree, variables, source_tree.folder, report)
+    resolved_tree = converted(resolved_tree, report)
     values: dict[str, Any] = read(CONFIGURATION, resolved_tree, "", report)
     accounts = Accounts(report)
     owners = list(_owners(values, resolved_tree))
@@ -289,6 +294,8 @@ def read_parts(source: Source, environment: str | None = None) -> Parts:
     valid_services, doubtful_services = services(
         values.get("services", {}), accounts.places(), report
     )
+    valid_connectors = connectors(values.get("connectors", {}), accounts.places(), report)
+    valid_services = services_of(valid_connectors, valid_services)
     for tenant in values.get("tenants", {}):
         check = partial(checked_name, tenant, "tenant")
         report.made(check, under("tenants", key(tenant)), exact=True)
@@ -315,6 +322,7 @@ def read_parts(source: Source, environment: str | None = None) -> Parts:
         accounts=tuple(accounts.accounts.values()),
         routes=tuple(accounts.routes),
         services=valid_services,
+        connectors=valid_connectors,
         state=None if url is None else url.reveal(),
         default_state=default_url(variables, environment_id) if store_is_needed else None,
         environment_id=environment_id,

@@ -111,6 +111,9 @@ def open_hub(
     if tenants is not None:
         hub.asks(tenants, read_tenant, every=5.0 if tenants_every is None else tenants_every)
     hub.owns(*assembled.owned)
+    for connector in configured.connectors:
+        build = connector.build(hub.manager, is_async=is_async)
+        hub.connectors.declare(connector.description, build)
     hub.health_settings = configured.health
     hub.alert_settings = configured.alerts
     hub.objectives = configured.objectives
@@ -158,7 +161,7 @@ def _fixed_paths(configured: Configured, ports: Mapping[str, Any]) -> tuple[str,
         paths += ["credentials_from.url", "credentials_from.keys"]
     if "log" not in ports:
         paths.append("log.url")
-    paths.append("metrics.url")
+    paths += ["metrics.url", "connectors"]
     if "audit" not in ports:
         paths.append("audit")
     if "http" not in ports:
@@ -181,6 +184,10 @@ _REASONS: Final = {
     "metrics.url": "A running hub cannot change the place of its metrics.",
     "audit": "A running hub cannot change its audit trail.",
     "http": "A running hub cannot change its HTTP client and its connections.",
+    "connectors": (
+        "A running hub cannot change its connectors from the configuration; a program can replace"
+        " them with `hub.connectors.replace`."
+    ),
     "observers": "A running hub cannot change its observers.",
     "state.environment_id": (
         "A running hub cannot change its environment, which the store belongs to."
@@ -225,6 +232,7 @@ def _fixed_settings(configured: Configured) -> dict[str, Any]:
         "credentials_from.url": None if credentials is None else credentials.url,
         "credentials_from.keys": None if credentials is None else credentials.keys,
         "audit": configured.audit,
+        "connectors": configured.connectors,
         "http": configured.http,
         "log.url": configured.log,
         "metrics.url": configured.metrics,

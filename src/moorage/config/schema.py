@@ -109,7 +109,7 @@ class _Writer:
 
     def kinded(self, shape: Kinded) -> Schema:
         """Return a reference to the schema of a table whose fields depend on its kind."""
-        definition = f"{self._prefix}{shape.name}"
+        definition = f"{self._prefix}{shape.name}".replace(" ", "_")
         if definition not in self._definitions:
             tables = {name: self.named_table(shape.table(name)) for name in shape.names()}
             schema: Schema = {

@@ -8,6 +8,7 @@ import attrs
 
 from moorage import errors
 from moorage.config.alerts import ALERTS
+from moorage.config.connectors import CONNECTORS
 from moorage.config.credentials import CREDENTIALS
 from moorage.config.health import HEALTH
 from moorage.config.http import HTTP
@@ -369,6 +370,7 @@ CONFIGURATION: Final = Table(
         ),
         "http": Field(HTTP, HTTP.about),
         "observers": Field(OBSERVERS, OBSERVERS.about),
+        "connectors": CONNECTORS,
         "health": Field(HEALTH, HEALTH.about),
         "alerts": Field(ALERTS, ALERTS.about),
         "safety": Field(table_of(Safety, name="safety"), summary(Safety)),

@@ -47,6 +47,8 @@ if TYPE_CHECKING:
     from moorage.domain.service.settings import Service
     from moorage.domain.webhooks.events import WebhookEvent
     from moorage.errors import ConnectorError
+    from moorage.hub.connectors_async import AsyncConnectors
+    from moorage.hub.connectors_sync import Connectors
     from moorage.hub.origin import Source
     from moorage.hub.reloading import AsyncWatch, Watch
     from moorage.parts.webhook_verifier import WebhookVerifier
@@ -101,6 +103,7 @@ class _Hub:
         self.manager.use(self._live.dispatcher.calling, dry_run=offer.safety.dry_run)
         self._origin: Origin | None = None
         self._own: tuple[Any, ...] = ()
+        self._connectors: Any = None
         self._unlocked()
         in_child(self, _Hub._unlocked)
 
@@ -345,6 +348,17 @@ class Hub(ContractMethods, _Hub):
     )
     manager: ConnectorManager
 
+    @property
+    def connectors(self) -> Connectors:
+        """The connectors of systems that are not HTTP APIs, by name."""
+        with self._reloading:
+            if self._connectors is None:
+                from moorage.hub.connectors_sync import Connectors  # noqa: PLC0415 - few need them
+
+                self._connectors = Connectors(self.manager)
+            connectors: Connectors = self._connectors
+        return connectors
+
     def unsettled_payments(self) -> list[UnsettledPayment]:
         """List the operations of all tenants that move money and whose outcome is unknown.
 
@@ -529,6 +543,8 @@ class Hub(ContractMethods, _Hub):
 
     def close(self) -> None:
         """Close the connections that the hub opened."""
+        if self._connectors is not None:
+            self._connectors.close()
         self.manager.close()
         if self._runtime.refresher is not None:
             self._runtime.refresher.close()
@@ -563,6 +579,17 @@ class AsyncHub(AsyncContractMethods, _Hub):
         "async_http",
     )
     manager: AsyncConnectorManager
+
+    @property
+    def connectors(self) -> AsyncConnectors:
+        """The connectors of systems that are not HTTP APIs, by name."""
+        with self._reloading:
+            if self._connectors is None:
+                from moorage.hub.connectors_async import AsyncConnectors  # noqa: PLC0415 - few need them
+
+                self._connectors = AsyncConnectors(self.manager)
+            connectors: AsyncConnectors = self._connectors
+        return connectors
 
     @documented_by(Hub.unsettled_payments)
     async def unsettled_payments(self) -> list[UnsettledPayment]:  # noqa: D102 - documented by its twin
@@ -639,6 +666,8 @@ class AsyncHub(AsyncContractMethods, _Hub):
 
     async def close(self) -> None:
         """Close the connections that the hub opened."""
+        if self._connectors is not None:
+            await self._connectors.close()
         await self.manager.close()
         if self._runtime.refresher is not None:
             await self._runtime.refresher.close()

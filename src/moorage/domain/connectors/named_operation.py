@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from moorage.errors import InvalidData
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -35,3 +37,26 @@ class NamedOperation:
     required: frozenset[str] = frozenset()
     build: Callable[[Mapping[str, Any]], Any]
     render: Callable[[Any], Any] = _unchanged
+
+    def operation(self, arguments: Mapping[str, Any]) -> Any:
+        """Return the operation with these arguments.
+
+        Raises:
+            InvalidData: an argument is unknown, missing or wrong.
+        """
+        names = ", ".join(self.arguments) or "none"
+        for argument in arguments:
+            if argument not in self.arguments:
+                raise InvalidData(
+                    f"The operation {self.name!r} has no argument {argument!r}.",
+                    field=argument,
+                    remedy=f"Its arguments are: {names}.",
+                )
+        for argument in self.arguments:
+            if argument in self.required and argument not in arguments:
+                raise InvalidData(
+                    f"The operation {self.name!r} lacks its argument {argument!r}.",
+                    field=argument,
+                    remedy=f"Give it: {self.arguments[argument]}",
+                )
+        return self.build(arguments)

@@ -1,0 +1,236 @@
+"""The connectors of a configuration: their tables, their settings, and the order among them."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+
+from moorage.config.of_classes import summary, table_of
+from moorage.config.problems import WRONG, Wrong, key, near, under
+from moorage.config.shapes import Field, Flag, Kinded, Many, Named, Number, Table, Text
+from moorage.domain.service.settings import Service
+from moorage.domain.state.keys import checked_name
+from moorage.domain.values.json_text import is_object
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from moorage.config.problems import Report
+    from moorage.domain.connectors.description import ConnectorDescription
+    from moorage.ports.connector import ConnectorKind
+
+_PATH: Final = "connectors"
+_OWN_FIELDS: Final = {
+    "kind": Field(Text(), "The kind of the connector.", required=True),
+    "enabled": Field(Flag(), "Whether the connector may be used.", default=True),
+    "version": Field(
+        Number(whole=True),
+        "The version of these settings; by default the newest one of the kind.",
+    ),
+    "depends_on": Field(
+        Many(Text()), "The connectors that are opened before this one, and closed after it."
+    ),
+}
+
+
+def _kind(name: str) -> ConnectorKind:
+    """Return a kind, whose modules only a configuration with connectors loads."""
+    from moorage.wiring.installed_connectors import connector_kind  # noqa: PLC0415 - as above
+
+    return connector_kind(name)
+
+
+def _kind_names() -> tuple[str, ...]:
+    """Return the names of all kinds."""
+    from moorage.wiring.installed_connectors import connector_kind_names  # noqa: PLC0415 - as above
+
+    return connector_kind_names()
+
+
+def _table(kind: str) -> Table:
+    settings = _kind(kind).settings
+    fields = {**_OWN_FIELDS, **table_of(settings).fields}
+    return Table(kind, summary(settings), fields, kinds=(settings,))
+
+
+CONNECTORS: Final = Field(
+    Named(Kinded("connector kind", _kind_names, _table, named=False)),
+    "Connectors of systems that are not HTTP APIs, by names of your choice.",
+)
+
+
+@attrs.frozen(kw_only=True)
+class ConnectorSettings:
+    """A connector that a configuration names.
+
+    Attributes:
+        description: its name, its kind, and its place among the others.
+        settings: the settings of its kind.
+    """
+
+    description: ConnectorDescription
+    settings: Any = attrs.field(repr=False)
+
+    def build(self, manager: Any, *, is_async: bool) -> Callable[[], Any]:
+        """Return the function that makes the connector.
+
+        Args:
+            manager: performs its operations.
+            is_async: whether the program is asynchronous.
+        """
+        description = self.description
+        kind = _kind(description.kind)
+        make: Any = kind.build_async if is_async else kind.build
+        return partial(make, description.name, self.settings, manager)
+
+
+def converted(tree: dict[str, Any], report: Report) -> dict[str, Any]:
+    """Return the configuration with the connectors' settings converted to their newest versions."""
+    tables = tree.get(_PATH)
+    if not is_object(tables):
+        return tree
+    return {
+        **tree,
+        _PATH: {name: _converted(name, table, report) for name, table in tables.items()},
+    }
+
+
+def _converted(name: object, table: Any, report: Report) -> Any:
+    """Return the settings of a connector in the newest version of its kind."""
+    version = table.get("version") if is_object(table) else None
+    kind_name = table.get("kind") if is_object(table) else None
+    if not isinstance(version, int) or kind_name not in _kind_names():
+        return table
+    path = under(_PATH, key(name))
+    kind = report.made(partial(_kind, kind_name), path)
+    if isinstance(kind, Wrong) or version == kind.version:
+        return table
+    if kind.migrate is None or not 1 <= version < kind.version:
+        report.add(
+            f"{path}.version",
+            f"The kind {kind_name} has no settings of the version {version}.",
+            f"Use the version {kind.version}, or install the package that has this one.",
+        )
+        return table
+    fields = {field: value for field, value in table.items() if field not in _OWN_FIELDS}
+    migrated_fields = report.made(partial(kind.migrate, version, fields), path)
+    if isinstance(migrated_fields, Wrong):
+        return table
+    own_fields = {field: value for field, value in table.items() if field in _OWN_FIELDS}
+    return {**migrated_fields, **own_fields, "version": kind.version}
+
+
+def connectors(
+    tables: Mapping[str, Any], accounts: Mapping[str, str], report: Report
+) -> tuple[ConnectorSettings, ...]:
+    """Return the connectors whose settings are valid, each after those that it depends on.
+
+    Args:
+        tables: the settings that could be read, by name.
+        accounts: the path of each account's service, by the service's name.
+        report: collects the problems.
+    """
+    results = {
+        name: connector
+        for name, table in tables.items()
+        if (connector := _connector(name, table, accounts, report)) is not None
+    }
+    order = _opening_order(tables, report) if tables else ()
+    return tuple(results[name] for name in order if name in results)
+
+
+def services_of(
+    connectors: Iterable[ConnectorSettings], services: Iterable[Service]
+) -> tuple[Service, ...]:
+    """Return the services, with one for each connector that has none of its name."""
+    configured_services = tuple(services)
+    names = {service.name for service in configured_services}
+    return (
+        *configured_services,
+        *(
+            Service(connector.description.name)
+            for connector in connectors
+            if connector.description.name not in names
+        ),
+    )
+
+
+def check_modes(connectors: Iterable[ConnectorSettings], report: Report, *, is_async: bool) -> None:
+    """Report enabled connectors whose kind the program cannot use."""
+    mode, other = ("asynchronous", "synchronous") if is_async else ("synchronous", "asynchronous")
+    for connector in connectors:
+        description = connector.description
+        kind = _kind(description.kind)
+        if description.enabled and (kind.build_async if is_async else kind.build) is None:
+            report.add(
+                f"{under(_PATH, key(description.name))}.kind",
+                f"The kind {kind.name} works in {other} programs only, and this one is {mode}.",
+                "Use another kind, or set enabled = false here.",
+            )
+
+
+def _connector(
+    name: str, table: Mapping[str, Any], accounts: Mapping[str, str], report: Report
+) -> ConnectorSettings | None:
+    path = under(_PATH, key(name))
+    if report.made(partial(checked_name, name, "connector"), path, exact=True) is WRONG:
+        return None
+    if name in accounts:
+        report.add(
+            path, f"The account {accounts[name]} has a service of this name.", "Rename one of them."
+        )
+    if not report.clear(path):
+        return None
+    kind = _kind(table["kind"])
+    options = {field: value for field, value in table.items() if field not in _OWN_FIELDS}
+    make: Callable[..., Any] = kind.settings
+    settings = report.made(partial(make, **options), path, options)
+    if settings is WRONG:
+        return None
+    from moorage.domain.connectors.description import ConnectorDescription  # noqa: PLC0415 - only some configurations have connectors
+
+    description = ConnectorDescription(
+        name=name,
+        kind=kind.name,
+        enabled=table.get("enabled", True),
+        version=table.get("version", kind.version),
+        depends_on=tuple(table.get("depends_on", ())),
+    )
+    return ConnectorSettings(description=description, settings=settings)
+
+
+def _opening_order(tables: Mapping[str, Any], report: Report) -> tuple[str, ...]:
+    """Return the names, each after those that it depends on.
+
+    Dependencies on connectors that are not there or disabled are reported, and circles too.
+    """
+    from moorage.domain.connectors.dependencies import cycle_of, opening_order  # noqa: PLC0415 - as above
+
+    dependencies = {name: tuple(table.get("depends_on", ())) for name, table in tables.items()}
+    for name, needed in dependencies.items():
+        path = f"{under(_PATH, key(name))}.depends_on"
+        for dependency in needed:
+            if dependency not in tables:
+                report.add(
+                    path,
+                    f"There is no connector named {dependency[:80]!r}.",
+                    "Name connectors of this configuration.",
+                    nearest=near(dependency, sorted(tables)),
+                )
+            elif tables[name].get("enabled", True) and not tables[dependency].get("enabled", True):
+                report.add(
+                    path,
+                    f"The connector {dependency!r} is disabled.",
+                    "Enable it, or disable this one too.",
+                )
+    chain = cycle_of(dependencies)
+    if not chain:
+        return opening_order(dependencies)
+    report.add(
+        f"{under(_PATH, key(chain[0]))}.depends_on",
+        f"Connectors depend on each other: {' needs '.join(chain)}.",
+        "Leave one of these dependencies out.",
+    )
+    return ()

@@ -1,0 +1,35 @@
+"""Checks of connectors by tasks."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from moorage.adapters.concurrency.gather_async import AsyncioGather
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from moorage.domain.connectors.health import ConnectorHealth
+
+R = TypeVar("R")
+
+_AT_ONCE: Final = 32
+_GRACE: Final = 0.05
+"""The seconds that a connector gets to say itself that its time is over."""
+
+
+async def every_async(steps: Sequence[Callable[[], Awaitable[R]]]) -> list[R]:
+    """Run several steps at once, and return their results in order."""
+    return await AsyncioGather().every(steps, at_once=_AT_ONCE)
+
+
+async def bounded_async(
+    health: Callable[[float], Awaitable[ConnectorHealth]], seconds: float
+) -> ConnectorHealth:
+    """Return the health of a connector; cancel its check if it takes longer than it may.
+
+    Raises:
+        TimeoutError: it took longer.
+    """
+    return await asyncio.wait_for(health(seconds), seconds + _GRACE)

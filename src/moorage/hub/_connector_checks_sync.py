@@ -1,0 +1,26 @@
+"""Checks of connectors by threads."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from moorage.adapters.concurrency.gather import ThreadGather
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from moorage.domain.connectors.health import ConnectorHealth
+
+R = TypeVar("R")
+
+_AT_ONCE: Final = 32
+
+
+def every_sync(steps: Sequence[Callable[[], R]]) -> list[R]:
+    """Run several steps at once, and return their results in order."""
+    return ThreadGather().every(steps, at_once=_AT_ONCE)
+
+
+def bounded_sync(health: Callable[[float], ConnectorHealth], seconds: float) -> ConnectorHealth:
+    """Return the health of a connector, which keeps to the time itself."""
+    return health(seconds)

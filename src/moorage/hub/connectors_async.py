@@ -1,0 +1,452 @@
+"""The connectors of an asynchronous program.
+
+`python -m tools.twins` makes `connectors_sync.py` of this file.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from threading import Lock
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast
+
+import attrs
+
+from moorage.domain.connectors.dependencies import opening_order
+from moorage.domain.connectors.description import ConnectorDescription
+from moorage.domain.connectors.health import ConnectorHealth
+from moorage.domain.monitoring.health import HealthState
+from moorage.errors import ConfigurationError, ConnectorError, LocalFailure
+from moorage.hub._connector_checks_async import bounded_async, every_async
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from types import TracebackType
+
+    from moorage.hub.manager import AsyncConnectorManager
+    from moorage.ports.connector import AsyncConnector
+
+C = TypeVar("C")
+
+
+class AsyncConnectors:
+    """The connectors of an asynchronous program, by name.
+
+    A connector that a configuration names is made when it is first used, so those that nobody uses
+    cost nothing. Connectors can be added, replaced and removed while others are in use. One that is
+    removed is closed when the last block that uses it has ended.
+
+    Args:
+        manager: performs the operations of the connectors under the protections of their services.
+    """
+
+    def __init__(self, manager: AsyncConnectorManager) -> None:
+        self._manager = manager
+        self._entries: dict[str, _Entry] = {}
+        self._lock = Lock()
+        self._is_closed = False
+
+    def add(
+        self, connector: AsyncConnector, *, depends_on: Sequence[str] = (), version: int = 1
+    ) -> None:
+        """Add a connector.
+
+        Args:
+            connector: the connector; its service must be one of the manager's.
+            depends_on: the names of connectors that are opened before it and closed after it.
+            version: the version of its settings.
+
+        Raises:
+            ConfigurationError: its name is taken, or it depends on a connector that is not there.
+        """
+        entry = _Entry(
+            ConnectorDescription(
+                name=connector.name,
+                kind=connector.kind,
+                version=version,
+                depends_on=tuple(depends_on),
+            ),
+            lambda: connector,
+        )
+        entry.connector = connector
+        self._register(entry)
+
+    def declare(
+        self,
+        description: ConnectorDescription,
+        build: Callable[[], AsyncConnector],
+    ) -> None:
+        """Add a connector that is made when it is first used.
+
+        Raises:
+            ConfigurationError: its name is taken, or it depends on a connector that is not there.
+        """
+        self._register(_Entry(description, build))
+
+    async def replace(self, connector: AsyncConnector) -> None:
+        """Use another connector of the same name from now on.
+
+        Blocks that use the old one go on with it, and the last of them closes it.
+
+        Raises:
+            ConfigurationError: there is no connector of this name.
+        """
+        with self._lock:
+            old = self._entry(connector.name)
+            description = attrs.evolve(old.description, kind=connector.kind, enabled=True)
+            new = _Entry(description, lambda: connector)
+            new.connector = connector
+            self._entries[connector.name] = new
+            unused = old.retire()
+        await _close(unused)
+
+    async def remove(self, name: str) -> None:
+        """Remove a connector, and close it when nobody uses it any more.
+
+        Raises:
+            ConfigurationError: there is no such connector, or others depend on it.
+        """
+        with self._lock:
+            entry = self._entry(name)
+            dependents = sorted(
+                other.description.name
+                for other in self._entries.values()
+                if name in other.description.depends_on
+            )
+            if dependents:
+                raise ConfigurationError(
+                    f"Other connectors depend on {name!r}: {', '.join(dependents)}.",
+                    path=f"connectors.{name}",
+                    remedy="Remove those first, or replace this one.",
+                )
+            del self._entries[name]
+            unused = entry.retire()
+        await _close(unused)
+
+    def get(self, name: str, kind: type[C]) -> C:
+        """Return a connector of a class.
+
+        Args:
+            name: the name of the connector.
+            kind: its class.
+
+        Raises:
+            ConfigurationError: there is no such connector, it is disabled, or of another class.
+        """
+        connector = self[name]
+        if isinstance(connector, kind):
+            return connector
+        raise ConfigurationError(
+            f"The connector {name!r} is of the class {type(connector).__name__}, not"
+            f" {kind.__name__}.",
+            path=f"connectors.{name}.kind",
+            remedy="Correct the kind in the configuration, or ask for the right class.",
+        )
+
+    def __getitem__(self, name: str) -> Any:
+        return self._made(self._usable(name))
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._entries
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(tuple(self._entries))
+
+    def use(self, name: str, kind: type[C] | None = None) -> AsyncConnectorUse[C]:
+        """Return a context manager that keeps a connector open for the time of its block.
+
+        Even if the connector is replaced or removed meanwhile, the block can use it to its end.
+
+        Args:
+            name: the name of the connector.
+            kind: its class, for type checkers; by default any.
+        """
+        return AsyncConnectorUse(self, name, kind)
+
+    async def run(
+        self,
+        name: str,
+        operation: str,
+        arguments: Mapping[str, Any] | None = None,
+        *,
+        tenant: str | None = None,
+        idempotency_key: str | None = None,
+        timeout: float | None = None,
+    ) -> Any:
+        """Perform an operation by its name, with arguments of plain JSON.
+
+        Args:
+            name: the name of the connector.
+            operation: the name of one of its operations.
+            arguments: the arguments of the operation.
+            tenant: whose limits, circuit and keys to use.
+            idempotency_key: names this one effect.
+            timeout: seconds for the whole call instead of the service's.
+
+        Returns:
+            The result as plain JSON.
+
+        Raises:
+            ConfigurationError: there is no such connector or operation.
+            ConnectorError: the operation failed, or its arguments are wrong.
+        """
+        arguments = arguments or {}
+        use: AsyncConnectorUse[Any] = self.use(name)
+        async with use as connector:
+            operations = connector.operations
+            named = operations.get(operation)
+            if named is None:
+                raise ConfigurationError(
+                    f"The connector {name!r} has no operation {operation!r}.",
+                    path="operation",
+                    remedy=f"Use one of: {', '.join(sorted(operations)) or 'it has none'}.",
+                )
+            result = await self._manager.perform(
+                connector.service,
+                named.operation(arguments),
+                tenant=tenant,
+                idempotency_key=idempotency_key,
+                payload=dict(arguments),
+                timeout=timeout,
+            )
+        return named.render(result)
+
+    async def open(self, timeout: float = 30.0) -> None:
+        """Open all connectors that are enabled, each after those that it depends on.
+
+        It may be called again, for example after an error: connectors keep what they have opened.
+
+        Args:
+            timeout: the seconds for each connector.
+
+        Raises:
+            ConnectorError: a connector could not be opened; those before it stay open.
+        """
+        for entry in self._ordered():
+            if entry.description.enabled:
+                await self._made(entry).open(timeout)
+
+    async def health(self, name: str, timeout: float = 5.0) -> ConnectorHealth:
+        """Return the health of a connector, which is asked now.
+
+        Args:
+            name: the name of the connector.
+            timeout: the seconds that it may take.
+
+        Raises:
+            ConfigurationError: there is no such connector.
+        """
+        return await self._checked(self._entry(name), timeout)
+
+    async def health_of_all(self, timeout: float = 5.0) -> tuple[ConnectorHealth, ...]:
+        """Return the health of all connectors, which are asked at once.
+
+        Args:
+            timeout: the seconds that each may take.
+        """
+        steps = [partial(self._checked, entry, timeout) for entry in tuple(self._entries.values())]
+        return tuple(await every_async(steps)) if steps else ()
+
+    def descriptions(self) -> tuple[ConnectorDescription, ...]:
+        """Return the descriptions of all connectors, without waiting."""
+        return tuple(entry.described() for entry in tuple(self._entries.values()))
+
+    async def close(self) -> None:
+        """Close all connectors, each before those that it depends on.
+
+        A connector that is in use is closed when the last block that uses it has ended. Every
+        connector is closed even if another one cannot be; then the first error is raised.
+        """
+        with self._lock:
+            entries = self._ordered()
+            self._entries, self._is_closed = {}, True
+            unused = [entry.retire() for entry in reversed(entries)]
+        errors: list[Exception] = []
+        for connector in unused:
+            try:
+                await _close(connector)
+            except Exception as error:  # noqa: BLE001 - raised below
+                errors.append(error)
+        if errors:
+            raise errors[0]
+
+    async def begin_use(self, name: str) -> tuple[_Entry, Any]:
+        """Return the entry of a connector, counted as in use, and the connector."""
+        with self._lock:
+            entry = self._usable(name)
+            entry.users += 1
+        try:
+            return entry, self._made(entry)
+        except BaseException:
+            await self.end_use(entry)
+            raise
+
+    async def end_use(self, entry: _Entry) -> None:
+        """Count one use less, and close a connector that was retired with its last use."""
+        with self._lock:
+            entry.users -= 1
+            unused = entry.retire() if entry.is_retired else None
+        await _close(unused)
+
+    def _register(self, entry: _Entry) -> None:
+        name, dependencies = entry.description.name, entry.description.depends_on
+        with self._lock:
+            if self._is_closed:
+                raise _closed_error()
+            if name in self._entries:
+                raise ConfigurationError(
+                    f"Another connector is named {name!r}.",
+                    path=f"connectors.{name}",
+                    remedy="Give each connector a name of its own, or replace the other one.",
+                )
+            for dependency in dependencies:
+                if dependency not in self._entries:
+                    raise ConfigurationError(
+                        f"The connector {name!r} depends on {dependency!r}, which is not there.",
+                        path=f"connectors.{name}.depends_on",
+                        remedy="Add that connector first.",
+                    )
+            self._entries[name] = entry
+
+    def _entry(self, name: str) -> _Entry:
+        entry = self._entries.get(name)
+        if entry is not None:
+            return entry
+        if self._is_closed:
+            raise _closed_error()
+        names = ", ".join(sorted(self._entries)[:20]) or "none is configured"
+        raise ConfigurationError(
+            f"No connector is named {name!r}.",
+            path="connectors",
+            remedy=f"Use one of: {names}.",
+        )
+
+    def _usable(self, name: str) -> _Entry:
+        entry = self._entry(name)
+        if not entry.description.enabled:
+            raise ConfigurationError(
+                f"The connector {name!r} is disabled.",
+                path=f"connectors.{name}.enabled",
+                remedy="Enable it in the configuration.",
+            )
+        return entry
+
+    def _made(self, entry: _Entry) -> Any:
+        """Return the connector of an entry; it is made by the first caller."""
+        if entry.connector is None:
+            with entry.building:
+                if entry.connector is None:
+                    entry.connector = entry.build()
+        return entry.connector
+
+    def _ordered(self) -> list[_Entry]:
+        entries = dict(self._entries)
+        order = opening_order(
+            {name: entry.description.depends_on for name, entry in entries.items()}
+        )
+        return [entries[name] for name in order]
+
+    async def _checked(self, entry: _Entry, timeout: float) -> ConnectorHealth:
+        description = entry.description
+        if not description.enabled:
+            return self._result(entry, HealthState.UNKNOWN, "The connector is disabled.")
+        try:
+            return await bounded_async(self._made(entry).health, timeout)
+        except ConnectorError as error:
+            return self._result(entry, HealthState.UNAVAILABLE, error.message, error.remedy)
+        except TimeoutError:
+            text = f"It did not answer within {timeout:g} seconds."
+        except Exception as error:  # noqa: BLE001 - the text of a foreign exception may hold a secret
+            text = f"Its check raised {type(error).__name__}."
+        return self._result(entry, HealthState.UNAVAILABLE, text)
+
+    def _result(
+        self, entry: _Entry, state: HealthState, text: str, remedy: str | None = None
+    ) -> ConnectorHealth:
+        return ConnectorHealth(
+            connector=entry.description.name,
+            at=self._manager.flows.core.utc(),
+            state=state,
+            text=text,
+            remedy=remedy,
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+
+class AsyncConnectorUse(Generic[C]):
+    """A connector for the time of a block."""
+
+    __slots__ = ("_connectors", "_entry", "_kind", "_name")
+
+    def __init__(self, connectors: AsyncConnectors, name: str, kind: type[C] | None) -> None:
+        self._connectors = connectors
+        self._name = name
+        self._kind = kind
+        self._entry: _Entry | None = None
+
+    async def __aenter__(self) -> C:
+        if self._kind is not None:
+            self._connectors.get(self._name, self._kind)
+        self._entry, connector = await self._connectors.begin_use(self._name)
+        return cast("C", connector)
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._entry is not None:
+            await self._connectors.end_use(self._entry)
+
+
+class _Entry:
+    """A connector in the registry, and the number of blocks that use it."""
+
+    __slots__ = ("build", "building", "connector", "description", "is_retired", "users")
+
+    def __init__(self, description: ConnectorDescription, build: Callable[[], Any]) -> None:
+        self.description = description
+        self.build = build
+        self.building = Lock()
+        self.connector: AsyncConnector | None = None
+        self.users = 0
+        self.is_retired = False
+
+    def retire(self) -> AsyncConnector | None:
+        """Mark the connector as retired; return it if it is to be closed now."""
+        self.is_retired = True
+        return None if self.users else self.connector
+
+    def described(self) -> ConnectorDescription:
+        """Return the description, with what is known of a connector that was made."""
+        description, connector = self.description, self.connector
+        if connector is None:
+            return description
+        return attrs.evolve(
+            description,
+            versions=connector.versions,
+            statistics=connector.statistics(),
+            operations=tuple(connector.operations),
+        )
+
+
+async def _close(connector: AsyncConnector | None) -> None:
+    if connector is not None:
+        await connector.close()
+
+
+def _closed_error() -> LocalFailure:
+    return LocalFailure("The connectors are closed.", remedy="Use them before they are closed.")

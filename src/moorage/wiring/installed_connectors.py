@@ -1,0 +1,57 @@
+"""The installed kinds of connectors: those of moorage, and those of other packages."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import attrs
+
+from moorage.errors import ConfigurationError
+from moorage.ports.connector import ConnectorKind
+from moorage.wiring.installed_vendors import installed, loaded
+
+GROUP: Final = "moorage.connectors"
+"""The group of entry points of kinds of connectors."""
+
+OWN_SETTINGS: Final = frozenset({"kind", "enabled", "version", "depends_on"})
+"""The settings that every connector has, whatever its kind."""
+
+
+def connector_kind_names() -> tuple[str, ...]:
+    """Return the names of all kinds, in order."""
+    return tuple(sorted(installed(GROUP)))
+
+
+def connector_kind(name: str, path: str = "kind") -> ConnectorKind:
+    """Return the kind of a name.
+
+    Args:
+        name: the name of its entry point.
+        path: the place of the name in the configuration, for the error.
+
+    Raises:
+        ConfigurationError: there is none, or the entry point leads to something else.
+    """
+    point = installed(GROUP).get(name)
+    if point is None:
+        names = ", ".join(connector_kind_names()) or "none is installed"
+        raise ConfigurationError(
+            f"There is no kind of connector named {name[:80]!r}.",
+            path=path,
+            remedy=f"Use one of: {names}; or install the package that has it.",
+        )
+    kind = loaded(point, path)
+    if not isinstance(kind, ConnectorKind):
+        raise ConfigurationError(
+            f"The entry point {name!r} of {GROUP} leads to {point.value}, which is no kind.",
+            path=path,
+            remedy="Have it name a moorage.ConnectorKind.",
+        )
+    reserved = sorted(OWN_SETTINGS & set(attrs.fields_dict(kind.settings)))
+    if reserved:
+        raise ConfigurationError(
+            f"The kind {name!r} has a setting named {reserved[0]!r}, which every connector has.",
+            path=path,
+            remedy="Rename the field of its settings.",
+        )
+    return kind

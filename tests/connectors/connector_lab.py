@@ -1,0 +1,182 @@
+"""The connectors of either mode behind one asynchronous interface, which keep a journal."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from functools import wraps
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+
+from moorage import AsyncConnectorManager, ConnectorManager, Service
+from moorage.domain.connectors.health import ConnectorHealth, ConnectorVersions
+from moorage.domain.connectors.named_operation import NamedOperation
+from moorage.domain.connectors.pool_statistics import PoolStatistics
+from moorage.domain.monitoring.health import HealthState
+from moorage.errors import ConnectorError, InvalidData
+from moorage.hub.connectors_async import AsyncConnectors
+from moorage.hub.connectors_sync import Connectors
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Mapping
+
+    from moorage import OperationAttempt
+
+
+@attrs.frozen
+class Greeting:
+    """An operation that greets somebody."""
+
+    person: str
+    name: str = "greet"
+    system: str = "diary"
+    safe: bool = True
+    repeatable: bool = True
+
+    def perform(self, _: OperationAttempt, /) -> bytes:
+        """Return the greeting."""
+        return f"Hello {self.person}".encode()
+
+    def judge(self, _: Exception, /) -> ConnectorError | None:
+        """Know no exception."""
+        return None
+
+
+class AsyncGreeting(Greeting):
+    """The same operation in an event loop."""
+
+    async def perform(self, attempt: OperationAttempt, /) -> bytes:  # type: ignore[override]  # awaited
+        """Return the greeting."""
+        return super().perform(attempt)
+
+
+class Diary:
+    """A connector that writes down what happens to it.
+
+    Attributes:
+        journal: what happened, shared by all diaries of a test.
+        failure: the error of `open`, `health` and `close`, if any.
+    """
+
+    kind = "diary"
+    greeting: type[Greeting] = Greeting
+
+    def __init__(self, name: str, journal: list[str], service: str = "diaries") -> None:
+        self.name = name
+        self.service = service
+        self.journal = journal
+        self.failure: Exception | None = None
+        self.versions = ConnectorVersions(library="paper 1.0")
+
+    @property
+    def operations(self) -> Mapping[str, NamedOperation]:
+        """Offer to greet people."""
+        return {
+            "greet": NamedOperation(
+                name="greet",
+                about="Greets somebody.",
+                arguments={"person": "The person.", "loudly": "Whether to shout."},
+                required=frozenset({"person"}),
+                build=self._greeting,
+                render=bytes.decode,
+            )
+        }
+
+    def _greeting(self, arguments: Mapping[str, Any]) -> Greeting:
+        if not isinstance(arguments["person"], str):
+            raise InvalidData("The person is not a text.", field="person")
+        return self.greeting(arguments["person"])
+
+    def statistics(self) -> PoolStatistics | None:
+        """Return the numbers of a pool."""
+        return PoolStatistics(idle=1)
+
+    def open(self, timeout: float, /) -> None:
+        """Open the diary."""
+        self._write(f"open {self.name} {timeout:g}")
+
+    def health(self, timeout: float, /) -> ConnectorHealth:
+        """Return that it is well."""
+        self._write(f"ask {self.name} {timeout:g}")
+        return ConnectorHealth(
+            connector=self.name, at=datetime(2030, 1, 1, tzinfo=UTC), state=HealthState.HEALTHY
+        )
+
+    def close(self) -> None:
+        """Close the diary."""
+        self._write(f"close {self.name}")
+
+    def _write(self, line: str) -> None:
+        self.journal.append(line)
+        if self.failure is not None:
+            raise self.failure
+
+
+class AsyncDiary(Diary):
+    """A diary whose methods are awaited."""
+
+    greeting = AsyncGreeting
+
+    async def open(self, timeout: float, /) -> None:  # type: ignore[override]  # awaited
+        """Open the diary."""
+        super().open(timeout)
+
+    async def health(self, timeout: float, /) -> ConnectorHealth:  # type: ignore[override]  # awaited
+        """Return that it is well."""
+        return super().health(timeout)
+
+    async def close(self) -> None:  # type: ignore[override]  # awaited
+        """Close the diary."""
+        super().close()
+
+
+class ConnectorsLab:
+    """A registry of diaries, and their journal."""
+
+    def __init__(self, *, is_async: bool) -> None:
+        self.is_async = is_async
+        self.journal: list[str] = []
+        services = [Service("diaries")]
+        self.kind: Any = AsyncDiary if is_async else Diary
+        self.registry: Any = (
+            AsyncConnectors(AsyncConnectorManager(services))
+            if is_async
+            else Connectors(ConnectorManager(services))
+        )
+
+    def diary(self, name: str) -> Any:
+        """Return a new diary."""
+        return self.kind(name, self.journal)
+
+    def add(self, name: str, *depends_on: str) -> Any:
+        """Add a new diary."""
+        diary = self.diary(name)
+        self.registry.add(diary, depends_on=depends_on)
+        return diary
+
+    async def run(self, method: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+        """Call a method, and await its result in an asynchronous program."""
+        result = method(*arguments, **options)
+        return await result if self.is_async else result
+
+    async def enter(self, use: Any) -> Any:
+        """Enter the block of a use."""
+        return await self.run(use.__aenter__ if self.is_async else use.__enter__)
+
+    async def leave(self, use: Any) -> None:
+        """Leave the block of a use."""
+        await self.run(use.__aexit__ if self.is_async else use.__exit__, None, None, None)
+
+
+def in_both_modes(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
+    """Run a test with a lab of each mode."""
+
+    @wraps(test)
+    def run(*, is_async: bool) -> None:
+        asyncio.run(test(ConnectorsLab(is_async=is_async)))
+
+    del run.__dict__["__wrapped__"]
+    mark = pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
+    return mark(run)  # type: ignore[no-any-return]  # it is `run`

@@ -1,0 +1,218 @@
+"""Connectors in a configuration: kinds of other packages, their settings, order and versions."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import moorage
+from moorage.config.configured import read_configuration
+from moorage.errors import ConfigurationError, VendorFailed
+from tests.connectors.diary_package import install_diaries
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture(autouse=True, name="diaries")
+def _diaries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """Install a package with kinds of connectors, as far as Python can tell."""
+    yield install_diaries(tmp_path, monkeypatch)
+    sys.modules.pop("our_diaries")
+
+
+def diary(**settings: Any) -> dict[str, Any]:
+    """The table of a diary."""
+    return {"kind": "diary", "pages": 10, **settings}
+
+
+def problems(connectors: dict[str, Any], **tables: Any) -> list[tuple[str, str]]:
+    """The problems of a configuration with these connectors, which no hub opens either."""
+    source = {"connectors": connectors, **tables}
+    with pytest.raises(ConfigurationError) as excinfo:
+        read_configuration(source)
+    with pytest.raises(ConfigurationError) as opening:
+        moorage.open(source)
+    mistakes = [(problem.path, problem.found) for problem in excinfo.value.problems]
+    assert mistakes == [(problem.path, problem.found) for problem in opening.value.problems]
+    return mistakes
+
+
+def test_connector_of_another_package_is_configured(
+    diaries: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A hub has the connectors of its configuration, made with their settings, and closes them."""
+    monkeypatch.setenv("LOCK", "open sesame")
+    source = {"connectors": {"mine": diary(lock="secret://env/LOCK")}}
+    with moorage.open(source) as hub:
+        connector = hub.connectors["mine"]
+        assert (10, "open sesame") == (
+            connector.settings.pages,
+            connector.settings.lock.reveal(),
+        )
+        assert hub.manager is connector.manager
+        assert "Hello Ada" == hub.connectors.run("mine", "greet", {"person": "Ada"})
+        assert "open sesame" not in repr(read_configuration(source))
+
+    assert ["close mine"] == diaries.journal
+
+
+def test_asynchronous_hub_has_asynchronous_connectors(diaries: Any) -> None:
+    """The same configuration serves an asynchronous program."""
+
+    async def run() -> Any:
+        async with moorage.aopen({"connectors": {"mine": diary()}}) as hub:
+            await hub.connectors.open()
+            return await hub.connectors.run("mine", "greet", {"person": "Ada"})
+
+    assert "Hello Ada" == asyncio.run(run())
+    assert ["open mine 30", "close mine"] == diaries.journal
+
+
+def test_configured_connectors_open_in_order_of_their_dependencies(diaries: Any) -> None:
+    """The order of the tables does not matter."""
+    source = {"connectors": {"shop": diary(depends_on="base"), "base": diary()}}
+    with moorage.open(source) as hub:
+        hub.connectors.open(3.0)
+
+    assert ["open base 3", "open shop 3", "close shop", "close base"] == diaries.journal
+
+
+def test_connector_has_the_service_of_its_name() -> None:
+    """A connector's protections are those of [services.NAME], or the usual ones."""
+    tables = {
+        "connectors": {"mine": diary(), "yours": diary()},
+        "services": {"mine": {"timeout": 2.0}},
+    }
+    services = {service.name: service for service in read_configuration(tables).services}
+
+    assert (2.0, 30.0) == (services["mine"].timeout, services["yours"].timeout)
+
+
+def test_failures_of_a_connector_count_for_its_service(diaries: Any) -> None:
+    """An operation that fails is an error of the connector's service."""
+    del diaries
+    with moorage.open({"connectors": {"mine": diary()}}) as hub:
+
+        def fail() -> None:
+            raise VendorFailed("broken")
+
+        with pytest.raises(VendorFailed) as excinfo:
+            hub.manager.run("mine", fail)
+    assert "mine" == excinfo.value.service
+
+
+def test_disabled_connector_stays_in_the_list(diaries: Any) -> None:
+    """`enabled = false` keeps the settings and their check."""
+    with moorage.open({"connectors": {"mine": diary(enabled=False)}}) as hub:
+        assert [("mine", False, 2)] == [
+            (description.name, description.enabled, description.version)
+            for description in hub.connectors.descriptions()
+        ]
+        hub.connectors.open()
+
+    assert [] == diaries.journal
+
+
+def test_settings_of_an_older_version_are_converted() -> None:
+    """A kind reads the settings that were written for its earlier versions."""
+    old = {"kind": "diary", "version": 1, "sheets": 6}
+    with moorage.open({"connectors": {"mine": old}}) as hub:
+        assert 12 == hub.connectors["mine"].settings.pages
+        assert 2 == hub.connectors.descriptions()[0].version
+
+
+@pytest.mark.parametrize(
+    "table, path, message",
+    [
+        ({}, "kind", "The setting is missing."),
+        (3, "", "The value is a whole number, not a table."),
+        ({"kind": "dairy"}, "kind", "There is no connector kind named 'dairy'."),
+        ({"kind": "text"}, "kind", "leads to our_diaries:TEXT, which is no kind"),
+        ({"kind": "gone"}, "kind", "cannot be imported (AttributeError)"),
+        ({"kind": "greedy"}, "kind", "has a setting named 'enabled'"),
+        ({"kind": "diary"}, "pages", "The setting is missing."),
+        (diary(pages="ten"), "pages", "The value is a text, not a whole number."),
+        (diary(page=1), "page", "The setting page is unknown."),
+        (diary(enabled="no"), "enabled", "The value is a text, not true or false."),
+        (diary(version=3), "version", "has no settings of the version 3"),
+        (diary(version=0), "version", "has no settings of the version 0"),
+        (diary(version="one"), "version", "The value is a text, not a whole number."),
+        ({"kind": "diary", "version": 1}, "", "The value is not valid here."),
+        ({"kind": "text", "version": 1}, "kind", "which is no kind"),
+        (diary(depends_on="stock"), "depends_on", "There is no connector named 'stock'."),
+    ],
+)
+def test_wrong_tables_are_refused_with_their_path(table: Any, path: str, message: str) -> None:
+    """Reading and opening report the same problem at the same place."""
+    ((actual_path, actual), *others) = problems({"mine": table})
+
+    # Settings that could not be converted to the newest version have none of its fields.
+    assert (message == "The value is not valid here.") == bool(others)
+    assert f"connectors.mine.{path}".rstrip(".") == actual_path
+    assert message in actual
+
+
+def test_names_that_vendors_have_are_refused() -> None:
+    """Two services cannot have one name."""
+    twilio = {
+        "account_sid": "AC0123456789abcdef0123456789abcdef",
+        "credentials": "0123456789abcdef0123456789abcdef",
+        "sender": "+4915112345678",
+    }
+
+    ((path, message),) = problems({"twilio": diary()}, vendors={"twilio": twilio})
+    assert "connectors.twilio" == path
+    assert "has a service of this name" in message
+
+
+def test_names_that_cannot_be_services_are_refused() -> None:
+    """A connector's name is one of a service."""
+    ((path, _),) = problems({"": diary()})
+
+    assert 'connectors.""' == path
+
+
+def test_dependencies_in_a_circle_are_refused() -> None:
+    """The problem shows the whole circle."""
+    ((path, message),) = problems({"a": diary(depends_on=["b"]), "b": diary(depends_on=["a"])})
+
+    assert path in {"connectors.a.depends_on", "connectors.b.depends_on"}
+    assert message in {
+        "Connectors depend on each other: a needs b needs a.",
+        "Connectors depend on each other: b needs a needs b.",
+    }
+
+
+def test_dependency_on_a_disabled_connector_is_refused() -> None:
+    """A connector cannot be opened after one that is never opened."""
+    tables = {"base": diary(enabled=False), "shop": diary(depends_on=["base"])}
+
+    assert [("connectors.shop.depends_on", "The connector 'base' is disabled.")] == problems(tables)
+    tables["shop"]["enabled"] = False
+    assert 2 == len(read_configuration({"connectors": tables}).connectors)
+
+
+def test_kind_of_the_wrong_mode_is_refused() -> None:
+    """A kind without an asynchronous form is refused by an asynchronous program."""
+    source = {"connectors": {"mine": {"kind": "sync_only", "pages": 1}}}
+    moorage.open(source).close()
+    with pytest.raises(ConfigurationError, match="synchronous programs only") as excinfo:
+        moorage.aopen(source)
+
+    assert "connectors.mine.kind" == excinfo.value.path
+
+
+def test_running_hub_keeps_its_connectors() -> None:
+    """A reload with other connectors is refused, and one without a change is not."""
+    source = {"connectors": {"mine": diary()}}
+    with moorage.open(source) as hub:
+        hub.reload({**source, "services": {"vat": {"base_url": "https://vat.example"}}})
+        with pytest.raises(ConfigurationError, match="cannot change its connectors") as excinfo:
+            hub.reload({"connectors": {"mine": diary(pages=11)}})
+
+    assert "connectors" == excinfo.value.path

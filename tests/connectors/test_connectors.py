@@ -1,0 +1,314 @@
+"""The registry of connectors: their order, their health, and changes while they are in use."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from moorage import AsyncConnectorManager, ConnectorManager
+from moorage.domain.connectors.dependencies import cycle_of, opening_order
+from moorage.domain.connectors.description import ConnectorDescription
+from moorage.domain.monitoring.health import HealthState
+from moorage.errors import ConfigurationError, ConnectionFailed, InvalidData, LocalFailure
+from moorage.hub.connectors_async import AsyncConnectors
+from moorage.hub.connectors_sync import Connectors
+from tests.connectors.connector_lab import AsyncDiary, ConnectorsLab, Diary, in_both_modes
+
+
+@in_both_modes
+async def test_connectors_open_after_those_they_depend_on(lab: ConnectorsLab) -> None:
+    """Connectors are opened in the order of their dependencies, and closed in reverse."""
+    lab.add("base")
+    lab.add("shop", "base")
+    lab.add("report", "shop", "base")
+    await lab.run(lab.registry.open, 7.0)
+    assert ["open base 7", "open shop 7", "open report 7"] == lab.journal
+    lab.journal.clear()
+    await lab.run(lab.registry.close)
+
+    assert ["close report", "close shop", "close base"] == lab.journal
+
+
+@in_both_modes
+async def test_connector_that_cannot_open_stops_the_others(lab: ConnectorsLab) -> None:
+    """The connectors before it stay open, and those after it are not tried."""
+    lab.add("base")
+    lab.add("shop", "base").failure = ConnectionFailed("down")
+    lab.add("report", "shop")
+    with pytest.raises(ConnectionFailed):
+        await lab.run(lab.registry.open)
+
+    assert ["open base 30", "open shop 30"] == lab.journal
+
+
+@in_both_modes
+async def test_every_connector_is_closed_although_one_fails(lab: ConnectorsLab) -> None:
+    """The first error is raised at the end."""
+    lab.add("base")
+    lab.add("shop", "base").failure = OSError("gone")
+    with pytest.raises(OSError, match="gone"):
+        await lab.run(lab.registry.close)
+
+    assert ["close shop", "close base"] == lab.journal
+
+
+@in_both_modes
+async def test_closed_registry_has_nothing(lab: ConnectorsLab) -> None:
+    """After the end nothing can be asked or added."""
+    lab.add("base")
+    await lab.run(lab.registry.close)
+
+    with pytest.raises(LocalFailure, match="are closed"):
+        lab.registry["base"]
+    with pytest.raises(LocalFailure, match="are closed"):
+        lab.add("base")
+
+
+@in_both_modes
+async def test_connector_is_got_by_its_class(lab: ConnectorsLab) -> None:
+    """A program gets the connector with its own class, and learns if it is of another."""
+    diary = lab.add("base")
+    assert diary is lab.registry.get("base", lab.kind)
+    assert diary is lab.registry["base"]
+    assert ("base" in lab.registry, "shop" in lab.registry) == (True, False)
+    assert (["base"], 1) == (list(lab.registry), len(lab.registry))
+
+    with pytest.raises(
+        ConfigurationError, match=r"of the class (Async)?Diary, not dict"
+    ) as excinfo:
+        lab.registry.get("base", dict)
+    assert "connectors.base.kind" == excinfo.value.path
+    with pytest.raises(ConfigurationError, match="No connector is named 'shop'"):
+        lab.registry["shop"]
+
+
+@in_both_modes
+async def test_names_and_dependencies_are_checked(lab: ConnectorsLab) -> None:
+    """A name is taken once, and a dependency has to be there before."""
+    lab.add("base")
+    with pytest.raises(ConfigurationError, match="Another connector is named 'base'"):
+        lab.add("base")
+    with pytest.raises(ConfigurationError, match="depends on 'stock', which is not there") as error:
+        lab.add("shop", "stock")
+
+    assert "connectors.shop.depends_on" == error.value.path
+
+
+@in_both_modes
+async def test_replaced_connector_closes_after_its_last_use(lab: ConnectorsLab) -> None:
+    """A block that began before goes on with the old connector."""
+    old = lab.add("base")
+    first, second = lab.registry.use("base", lab.kind), lab.registry.use("base")
+    assert old is await lab.enter(first)
+    assert old is await lab.enter(second)
+    new = lab.diary("base")
+    await lab.run(lab.registry.replace, new)
+    assert new is lab.registry["base"]
+    await lab.leave(first)
+    assert [] == lab.journal
+    await lab.leave(second)
+
+    assert ["close base"] == lab.journal
+
+
+@in_both_modes
+async def test_removed_connector_closes_at_once_if_nobody_uses_it(lab: ConnectorsLab) -> None:
+    """After that it is not there."""
+    lab.add("base")
+    await lab.run(lab.registry.remove, "base")
+
+    assert ["close base"] == lab.journal
+    assert [] == list(lab.registry)
+
+
+@in_both_modes
+async def test_connector_that_others_need_is_not_removed(lab: ConnectorsLab) -> None:
+    """The error names those that depend on it."""
+    lab.add("base")
+    lab.add("shop", "base")
+
+    with pytest.raises(ConfigurationError, match="depend on 'base': shop"):
+        await lab.run(lab.registry.remove, "base")
+    assert [] == lab.journal
+
+
+@in_both_modes
+async def test_connector_in_use_survives_the_end_of_the_registry(lab: ConnectorsLab) -> None:
+    """The last block that uses it closes it."""
+    lab.add("base")
+    use = lab.registry.use("base")
+    await lab.enter(use)
+    await lab.run(lab.registry.close)
+    assert [] == lab.journal
+    await lab.leave(use)
+
+    assert ["close base"] == lab.journal
+
+
+@in_both_modes
+async def test_declared_connector_is_made_when_it_is_used(lab: ConnectorsLab) -> None:
+    """A connector that nobody uses is neither made nor closed."""
+    made: list[str] = []
+
+    def build(name: str) -> Any:
+        made.append(name)
+        return lab.diary(name)
+
+    for name in ("base", "unused"):
+        lab.registry.declare(
+            ConnectorDescription(name=name, kind="diary"), lambda name=name: build(name)
+        )
+    assert lab.registry["base"] is lab.registry["base"]
+    await lab.run(lab.registry.close)
+
+    assert (["base"], ["close base"]) == (made, lab.journal)
+
+
+@in_both_modes
+async def test_connector_that_cannot_be_made_is_not_in_use(lab: ConnectorsLab) -> None:
+    """A failure to make it leaves no use behind."""
+
+    def fail() -> Any:
+        raise ConfigurationError("wrong", path="x")
+
+    lab.registry.declare(ConnectorDescription(name="base", kind="diary"), fail)
+    use = lab.registry.use("base")
+    with pytest.raises(ConfigurationError, match="wrong"):
+        await lab.enter(use)
+    await lab.leave(use)
+    await lab.run(lab.registry.remove, "base")
+
+    assert [] == list(lab.registry)
+
+
+@in_both_modes
+async def test_disabled_connector_is_neither_opened_nor_used(lab: ConnectorsLab) -> None:
+    """Its health is unknown, and it stays in the list."""
+    description = ConnectorDescription(name="base", kind="diary", enabled=False)
+    lab.registry.declare(description, lambda: lab.diary("base"))
+    await lab.run(lab.registry.open)
+    health = await lab.run(lab.registry.health, "base")
+
+    assert [] == lab.journal
+    assert (HealthState.UNKNOWN, "The connector is disabled.") == (health.state, health.text)
+    assert not health.is_healthy
+    assert (description,) == lab.registry.descriptions()
+    with pytest.raises(ConfigurationError, match="'base' is disabled") as excinfo:
+        lab.registry["base"]
+    assert "connectors.base.enabled" == excinfo.value.path
+
+
+@in_both_modes
+async def test_health_of_all_is_one_value_each(lab: ConnectorsLab) -> None:
+    """A connector that is out of order does not hide the others, nor tell a secret."""
+    assert () == await lab.run(lab.registry.health_of_all)
+    lab.add("good")
+    lab.add("bad").failure = ConnectionFailed("It is down.", remedy="Start it.")
+    lab.add("odd").failure = OSError("password=secret")
+    lab.add("slow").failure = TimeoutError()
+    healths = await lab.run(lab.registry.health_of_all, 0.5)
+
+    assert [
+        ("good", HealthState.HEALTHY, None, None),
+        ("bad", HealthState.UNAVAILABLE, "It is down.", "Start it."),
+        ("odd", HealthState.UNAVAILABLE, "Its check raised OSError.", None),
+        ("slow", HealthState.UNAVAILABLE, "It did not answer within 0.5 seconds.", None),
+    ] == [(health.connector, health.state, health.text, health.remedy) for health in healths]
+    assert "ask good 0.5" in lab.journal
+
+
+@in_both_modes
+async def test_list_shows_what_is_known(lab: ConnectorsLab) -> None:
+    """A connector that was made shows its versions, its pool and its operations."""
+    lab.add("base")
+    lab.add("shop", "base")
+    _, shop = lab.registry.descriptions()
+
+    assert ("shop", "diary", True, 1, ("base",)) == (
+        shop.name,
+        shop.kind,
+        shop.enabled,
+        shop.version,
+        shop.depends_on,
+    )
+    assert ("paper 1.0", 1, ("greet",)) == (
+        shop.versions.library,
+        shop.statistics.idle,
+        shop.operations,
+    )
+
+
+@in_both_modes
+async def test_operation_runs_by_its_name(lab: ConnectorsLab) -> None:
+    """The arguments are plain JSON, and so is the result."""
+    lab.add("base")
+    run = lab.registry.run
+
+    assert "Hello Ada" == await lab.run(run, "base", "greet", {"person": "Ada"})
+    with pytest.raises(ConfigurationError, match="has no operation 'shout'") as excinfo:
+        await lab.run(run, "base", "shout")
+    assert "Use one of: greet." == excinfo.value.remedy
+    with pytest.raises(InvalidData, match="has no argument 'whom'"):
+        await lab.run(run, "base", "greet", {"whom": "Ada"})
+    with pytest.raises(InvalidData, match="lacks its argument 'person'"):
+        await lab.run(run, "base", "greet", {})
+    with pytest.raises(InvalidData, match="not a text"):
+        await lab.run(run, "base", "greet", {"person": 1})
+
+
+@in_both_modes
+async def test_thousands_of_connectors_are_added_one_by_one(lab: ConnectorsLab) -> None:
+    """Adding a connector touches no other, and makes nothing."""
+
+    class Untouchable:
+        """A connector of which nobody may want anything."""
+
+    for number in range(5000):
+        description = ConnectorDescription(name=f"c{number}", kind="diary")
+        lab.registry.declare(description, Untouchable)
+    lab.add("last")
+
+    assert 5001 == len(lab.registry)
+    assert lab.registry["last"] is lab.registry["last"]
+    await lab.run(lab.registry.close)
+    assert ["close last"] == lab.journal
+
+
+def test_check_that_hangs_is_cancelled() -> None:
+    """An asynchronous connector that does not keep to its time counts as unavailable."""
+
+    class Hanging(AsyncDiary):
+        async def health(self, timeout: float, /) -> Any:  # type: ignore[override]  # awaited
+            await asyncio.Event().wait()
+
+    async def run() -> str | None:
+        async with AsyncConnectors(AsyncConnectorManager([])) as connectors:
+            connectors.add(Hanging("base", []))
+            return (await connectors.health("base", 0.001)).text
+
+    assert "It did not answer within 0.001 seconds." == asyncio.run(run())
+
+
+def test_registry_closes_with_its_block() -> None:
+    """The registry is a context manager."""
+    journal: list[str] = []
+    with Connectors(ConnectorManager([])) as connectors:
+        connectors.add(Diary("base", journal))
+
+    assert ["close base"] == journal
+
+
+def test_dependencies_in_a_circle_are_found() -> None:
+    """The chain begins and ends with the same name."""
+    chain = cycle_of({"a": ["b"], "b": ["c"], "c": ["a"], "d": ["a"]})
+
+    assert chain[0] == chain[-1]
+    assert {"a", "b", "c"} == set(chain)
+    assert () == cycle_of({"a": ["b"], "b": []})
+
+
+def test_unknown_dependencies_do_not_change_the_order() -> None:
+    """A dependency outside of the names is no obstacle."""
+    assert ("a", "b") == opening_order({"b": ["a"], "a": ["elsewhere"]})
