@@ -20,6 +20,14 @@ COMMANDS: Final = {
         "moorage.cli.commands.call:call",
         "Send one request through a service's protections and show the response.",
     ),
+    "run": (
+        "moorage.cli.commands.run:run",
+        "Run an operation of a connector by its name.",
+    ),
+    "connectors": (
+        "moorage.cli.commands.run:list_connectors",
+        "List the connectors with their health, versions, pools and operations.",
+    ),
     "status": (
         "moorage.cli.commands.status:status",
         "Show the circuits, limits and retries of every service.",

@@ -1,0 +1,122 @@
+"""`moorage run` and `moorage connectors`: operations of connectors by name, and their list."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.connectors.diary_package import install_diaries
+from tests.support.command import command
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+CONFIGURATION = """
+[connectors.mine]
+kind = "diary"
+pages = 10
+
+[connectors.old]
+kind = "diary"
+pages = 1
+enabled = false
+"""
+ADA = '{"person": "Ada"}'
+
+
+@pytest.fixture(autouse=True, name="diaries")
+def _diaries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """Configure connectors of an installed package."""
+    Path("moorage.toml").write_text(CONFIGURATION, encoding="utf-8")
+    yield install_diaries(tmp_path, monkeypatch)
+    sys.modules.pop("our_diaries")
+
+
+def test_operation_runs_with_arguments_of_json() -> None:
+    """The result is shown as text, and with --json as a value."""
+    people = command("run", "mine", "greet", "--arguments", ADA)
+    result = command("run", "mine", "greet", "--arguments", ADA, "--key", "k1", "--json")
+
+    assert (0, "Hello Ada\n") == (people.code, people.out)
+    assert {"value": "Hello Ada"} == result.result
+
+
+def test_arguments_come_from_a_file() -> None:
+    """`@file` reads the arguments of a file."""
+    Path("ada.json").write_text(ADA, encoding="utf-8")
+
+    assert "Hello Ada\n" == command("run", "mine", "greet", "--arguments", "@ada.json").out
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["nobody", "greet"], "No connector is named 'nobody'"),
+        (["old", "greet"], "'old' is disabled"),
+        (["mine", "shout"], "has no operation 'shout'"),
+        (["mine", "greet", "--arguments", "[1]"], "no JSON object"),
+        (["mine", "greet", "--arguments", "{"], "no JSON object"),
+    ],
+)
+def test_mistakes_are_named(arguments: list[str], message: str) -> None:
+    """Nothing is run, and the error says what is wrong."""
+    result = command("run", *arguments)
+
+    assert 2 == result.code
+    assert message in result.err
+
+
+def test_missing_argument_is_named() -> None:
+    """An operation is not run without its arguments."""
+    result = command("run", "mine", "greet")
+
+    assert 0 != result.code
+    assert "lacks its argument 'person'" in result.err
+
+
+def test_connectors_are_listed_with_their_health(diaries: Any) -> None:
+    """The list asks each server that is enabled."""
+    people = command("connectors", "--timeout", "2")
+    mine, old = command("connectors", "--json").result["connectors"]
+
+    assert 0 == people.code
+    assert "mine" in people.out
+    assert "paper 1.0" not in people.out
+    assert "ask mine 2" in diaries.journal
+    assert ("healthy", "paper 1.0", ["greet"], 1) == (
+        mine["health"],
+        mine["library"],
+        mine["operations"],
+        mine["pool"]["idle"],
+    )
+    assert ("unknown", False, None, None) == (
+        old["health"],
+        old["enabled"],
+        old["library"],
+        old["pool"],
+    )
+
+
+def test_unavailable_connector_is_told_by_the_exit_code(
+    diaries: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A script sees that a server is out of order."""
+
+    def fail(*_: object) -> None:
+        raise OSError
+
+    monkeypatch.setattr(diaries.Diary, "health", fail)
+    result = command("connectors")
+
+    assert 1 == result.code
+    assert "Its check raised OSError." in result.out
+
+
+def test_empty_list_says_so() -> None:
+    """A configuration without connectors has none to list."""
+    Path("moorage.toml").write_text("version = 1\n", encoding="utf-8")
+
+    assert "No connector is configured.\n" == command("connectors").out
