@@ -26,7 +26,7 @@ from moorage import (
 from moorage.adapters.observers._description import ERROR, INFO, WARNING, fields_of, level_of
 from moorage.adapters.observers.sentry import SentryObserver
 from moorage.adapters.observers.standard_logging import LoggingObserver
-from moorage.domain.observation.events import CircuitChanged, Event
+from moorage.domain.observation.events import CircuitChanged, Event, TokenRenewed
 from moorage.domain.resilience.circuit import CircuitState
 from tests.adapters.observed import ANSWERS, CANARY, CREDENTIALS, OPENS_AT_ONCE, manager_of
 
@@ -90,12 +90,13 @@ def test_interrupted_call_is_no_error(caplog: pytest.LogCaptureFixture) -> None:
 
 
 def test_levels_and_fields() -> None:
-    """An open circuit is logged as a warning, and an event for a person as an error."""
+    """An open circuit is a warning, an event for a person an error, a renewed token neither."""
     opened_event = CircuitChanged(at=NOW, service="erp", circuit="erp", state=CircuitState.OPEN)
     closed_event = CircuitChanged(at=NOW, service="erp", state=CircuitState.CLOSED)
 
     assert (WARNING, INFO) == (level_of(opened_event), level_of(closed_event))
     assert ERROR == level_of(ConsentNeeded(at=NOW, service="erp", reason="revoked"))
+    assert INFO == level_of(TokenRenewed(at=NOW, service="erp", duration=0.2, attempts=1))
     assert {
         "at": "2026-01-01T00:00:00+00:00",
         "service": "erp",

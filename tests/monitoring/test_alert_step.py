@@ -242,6 +242,7 @@ def test_laws(
     "fields, message",
     [
         ({"when": "luck"}, "The figure .luck. is unknown"),
+        ({"above": float("nan")}, "nan is not a threshold"),
         ({"above": None}, "has no threshold"),
         ({"below": 0.1}, "has two thresholds"),
         ({"clear": 0.6}, "would clear while it fires"),

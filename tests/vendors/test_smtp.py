@@ -443,6 +443,13 @@ def test_connections_that_others_could_read_are_refused(options: dict[str, Any])
         Smtp(host="mail.example.com", **options)
 
 
+def test_host_may_be_an_address_of_ipv6() -> None:
+    """A host is a name or an address of a machine, also one of IPv6; a URL is neither."""
+    assert "2001:db8::25" == Smtp(host="2001:db8::25").host
+    with pytest.raises(ConfigurationError, match="not the name or the address"):
+        Smtp(host="smtp://mail.example")
+
+
 def test_ports_follow_from_how_connections_are_protected() -> None:
     """The default port follows from the kind of TLS."""
     ports = [Smtp(host="localhost", security=text).port for text in ("starttls", "tls", "none")]
