@@ -5,14 +5,13 @@ What is written here is in use within seconds, without a restart.
 
 from __future__ import annotations
 
-import json
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
 
 from django.db import DEFAULT_DB_ALIAS
 
 from moorage import InvalidData
-from moorage.packing import about
+from moorage.packing import about, pack_tables, unpack_tables
 from moorage_django.errors import guarded
 from moorage_django.models import Tenant
 from moorage_django.threads import in_thread
@@ -53,13 +52,12 @@ class OrmTenants:
         sealed_tables = self._sealed(tenant)
         if sealed_tables is None:
             return {}
-        tables: dict[str, Any] = json.loads(self._cipher.open(sealed_tables, _binding_of(tenant)))
-        return tables
+        return unpack_tables(self._cipher.open(sealed_tables, _binding_of(tenant)))
 
     @guarded
     def put(self, tenant: str, tables: Mapping[str, Any], /) -> None:
-        """Store the tables of a tenant in place of earlier ones."""
-        sealed_tables = self._cipher.seal(json.dumps(tables).encode(), _binding_of(tenant))
+        """Store the tables of a tenant in place of earlier ones; they may have `Secret` values."""
+        sealed_tables = self._cipher.seal(pack_tables(tables), _binding_of(tenant))
         fields = {"name": tenant, "sealed": sealed_tables}
         self._rows.update_or_create(pk=_id(tenant), defaults=fields)
 

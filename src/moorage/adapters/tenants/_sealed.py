@@ -6,16 +6,13 @@ tells one version from another without being opened.
 
 from __future__ import annotations
 
-import json
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
 
 from moorage.adapters.concurrency._plain import run_now
 from moorage.domain.state.keys import checked_name
 from moorage.domain.state.sealing import about
-from moorage.domain.values.json_text import encode_json, is_object
-from moorage.domain.values.text import with_article
-from moorage.errors import InvalidData
+from moorage.domain.state.tenant_tables import pack_tables, unpack_tables
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -43,12 +40,12 @@ class SealedTenants:
         """Return the configuration of a tenant; empty for an unknown tenant."""
         key = _binding_of(tenant)
         sealed_row = await self._rows.find(key)
-        return {} if sealed_row is None else _read_row(self._cipher.open(sealed_row, key))
+        return {} if sealed_row is None else unpack_tables(self._cipher.open(sealed_row, key))
 
     async def put(self, tenant: str, tables: Mapping[str, Any]) -> None:
         """Store the configuration of a tenant in place of the earlier one."""
         key = _binding_of(tenant)
-        await self._rows.put(key, self._cipher.seal(_row_bytes(tables), key))
+        await self._rows.put(key, self._cipher.seal(pack_tables(tables), key))
 
     async def remove(self, tenant: str) -> None:
         """Delete a tenant."""
@@ -113,18 +110,3 @@ class AsyncTenantOperations:
 
 def _binding_of(tenant: str) -> bytes:
     return about(checked_name(tenant, "tenant"), _SERVICE, _NAME)
-
-
-def _row_bytes(tables: Mapping[str, Any]) -> bytes:
-    if is_object(tables):
-        return encode_json(tables)
-    raise InvalidData(
-        f"The tables of a tenant are {with_article(type(tables).__name__)}, not a dict.",
-        field="tables",
-        remedy="Pass a dict, as under [tenants.NAME] in a configuration.",
-    )
-
-
-def _read_row(text: bytes) -> Mapping[str, Any]:
-    tables: dict[str, Any] = json.loads(text)
-    return tables

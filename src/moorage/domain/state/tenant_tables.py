@@ -1,0 +1,45 @@
+"""The tables of a tenant as bytes, which are sealed at once."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, cast
+
+from moorage.domain.secrets.secret import Secret
+from moorage.domain.values.json_text import encode_json, is_list, is_object
+from moorage.domain.values.text import with_article
+from moorage.errors import InvalidData
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+def pack_tables(tables: object) -> bytes:
+    """Return the tables of a tenant as bytes; secrets become texts.
+
+    Raises:
+        InvalidData: the tables are no dict, or a value cannot be written as JSON.
+    """
+    if is_object(tables):
+        return encode_json(_revealed(tables))
+    raise InvalidData(
+        f"The tables of a tenant are {with_article(type(tables).__name__)}, not a dict.",
+        field="tables",
+        remedy="Pass a dict, as under [tenants.NAME] in a configuration.",
+    )
+
+
+def unpack_tables(data: bytes) -> Mapping[str, Any]:
+    """Return the tables of a tenant from their bytes."""
+    return cast("Mapping[str, Any]", json.loads(data))
+
+
+def _revealed(value: Any) -> Any:
+    """Return a value with the texts of its secrets."""
+    if isinstance(value, Secret):
+        return value.reveal()
+    if is_object(value):
+        return {name: _revealed(entry) for name, entry in value.items()}
+    if is_list(value):
+        return [_revealed(entry) for entry in value]
+    return value
