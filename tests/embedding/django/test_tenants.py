@@ -11,14 +11,15 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
 
-from moorage import ConfigurationError, InvalidData
+from moorage import ConfigurationError, InvalidData, Secret
 from moorage.adapters.ciphers.aes_gcm import AesGcmCipher, generate_keys
 from moorage.domain.state.sealing import KeyRing
 from moorage.hub.inbox import EntryQuery
+from moorage.packing import about
 from moorage.testing import tenants_conformance
 from moorage.testing.kits.checks import name_of
 from moorage_django import hub, inbox
-from moorage_django.models import Tenant
+from moorage_django.models import Deferred, Tenant
 from moorage_django.runtime import process
 from moorage_django.tenants import HIDDEN, AsyncOrmTenants, OrmTenants, hidden, revealed
 from moorage_django.worker import deliver
@@ -71,7 +72,7 @@ def shop() -> Generator[Shop]:
         yield new_shop
 
 
-def tables(key: str) -> dict[str, Any]:
+def tables(key: str | Secret) -> dict[str, Any]:
     """Return the configuration of a tenant."""
     return {
         "vendors": {"stripe": {"credentials": key}},
@@ -85,6 +86,37 @@ def test_new_tenant_is_used_without_a_restart(shop: Shop) -> None:
 
     payment = hub().payments("acme").charge(order(), idempotency_key="INV-1/1")
     assert ("acme.stripe", 1) == (payment.ref.account, shop.charges)
+
+
+def test_tenant_tables_may_have_secrets(shop: Shop) -> None:
+    """A `Secret` is stored as its text, and another value is refused without being shown."""
+    tenants = OrmTenants(AesGcmCipher(KeyRing.parse(KEYS)))
+    tenants.put("acme", tables(Secret(shop.sandbox.api_key)))
+
+    payment = hub().payments("acme").charge(order(), idempotency_key="INV-1/1")
+    assert ("acme.stripe", 1) == (payment.ref.account, shop.charges)
+    for unfit in ({"hunter2": {1, 2}}, [Secret("hunter2")], {"a": float("nan")}):
+        with pytest.raises(InvalidData) as excinfo:
+            tenants.put("acme", unfit)  # type: ignore[arg-type]  # what a program might pass
+        assert "hunter2" not in str(excinfo.value)
+
+
+def test_cipher_of_the_configuration_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without keys of the project, [cipher] seals calls, webhooks and accounts of tenants."""
+    monkeypatch.delenv("MOORAGE_KEYS", raising=False)
+    shop = Shop()
+    settings = {**shop.settings["CONFIGURATION"], "cipher": {"keys": KEYS}}
+    with open_shop(shop, TENANTS=True, KEYS=None, CONFIGURATION=settings):
+        stored_tenants(shop)
+        process.outbox().put("payments", "charge", order(), key="INV-7/1", tenant="acme")
+        (entry,) = process.outbox().find(EntryQuery()).items
+        row = Deferred.objects.get()
+        assert b"INV-7" not in bytes(row.content)
+        assert 1 == len(process.outbox().deliver(hub(), ids=[entry.id]).worked)
+        assert 1 == shop.charges
+        assert AesGcmCipher(KeyRing.parse(KEYS)).open(
+            bytes(Tenant.objects.get().sealed), about("acme", "accounts", "tables")
+        )
 
 
 def stored_tenants(shop: Shop, **changes: Any) -> OrmTenants:

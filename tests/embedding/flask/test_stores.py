@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 from uuid import uuid4
 
@@ -27,16 +28,22 @@ from moorage import (
     Secret,
     StorageUnavailable,
 )
+from moorage.adapters.ciphers.aes_gcm import AesGcmCipher
 from moorage.adapters.entries.host import HostOutbox
 from moorage.adapters.state.memory import MemoryStorage
+from moorage.contracts.email import EmailMessage
 from moorage.contracts.payments import Charge
 from moorage.domain.entries.queue import EntryQuery, EntryState, finish
+from moorage.domain.state.sealing import KeyRing
+from moorage.hub.outbox import Outbox
 from moorage.testing import (
     inbox_conformance,
     integration_log_conformance,
     outbox_conformance,
 )
 from moorage.testing.kits.checks import name_of
+from moorage.wiring.store_urls import open_inbox, open_log, open_outbox
+from tests.embedding.flask.conftest import POSTGRESQL
 from tests.embedding.flask.shop import KEYS, Shop
 from tests.embedding.flask.test_webhooks import charge
 from tests.support import overlapping
@@ -48,7 +55,7 @@ if TYPE_CHECKING:
     from moorage.adapters.logs.host import HostIntegrationLogger
 
 from moorage_flask import worker
-from moorage_flask.database import Database
+from moorage_flask.database import MODERN, Database
 from moorage_flask.stores import inbox_in, log_in, outbox_in
 from moorage_flask.tables import tables
 
@@ -469,3 +476,49 @@ def test_unknown_field_of_a_log_entry_is_dropped(fresh: Fresh) -> None:
     log.write(Newer(**attrs.asdict(entry, recurse=False)))
 
     assert [entry] == list(log.find(LogQuery()).items)
+
+
+@pytest.mark.skipif(not MODERN, reason="the core's SQL stores need SQLAlchemy 2")
+def test_core_store_refuses_tables_of_this_package(postgresql_url: str) -> None:
+    """The core's stores do not read or write this package's tables of the same names."""
+    database = Database(postgresql_url)
+    with database.begin() as connection:
+        tables().log.metadata.create_all(connection)
+    mail = EmailMessage(to="a@example.com", text="a")
+    host_outbox = Outbox(outbox_in(database))
+    host_outbox.put("email", "send_transactional", mail)
+    url = postgresql_url.replace(f"{POSTGRESQL}:", "postgresql:")
+    with ExitStack() as stack:
+
+        def opened(make: Callable[..., Any], **options: Any) -> Any:
+            store = make(url, **options)
+            stack.callback(store.close)
+            return store
+
+        for create in (False, True):
+            outbox = Outbox(opened(open_outbox, create=create))
+            inbox, log = opened(open_inbox, create=create), opened(open_log, create=create)
+            uses: list[Callable[[], Any]] = [
+                partial(outbox.find, EntryQuery()),
+                partial(outbox.put, "email", "send_transactional", mail),
+                partial(inbox.find, EntryQuery()),
+                partial(log.find, LogQuery()),
+            ]
+            for use in uses:
+                with pytest.raises(ConfigurationError, match="columns have other type") as excinfo:
+                    use()
+                assert "moorage-flask" in excinfo.value.remedy
+    assert 1 == len(host_outbox.find(EntryQuery()).items)
+    database.close()
+
+
+def test_cipher_of_the_configuration_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without keys of the application, [cipher] of its configuration seals what is stored."""
+    monkeypatch.delenv("MOORAGE_KEYS", raising=False)
+    shop = Shop(volatile=True, CONFIGURATION={"cipher": {"keys": KEYS}})
+    with closing(shop):
+        cipher = shop.moored.stores.cipher
+
+        assert cipher is not None
+        sealed_text = cipher.seal(b"INV-7", b"context")
+        assert b"INV-7" == AesGcmCipher(KeyRing.parse(Secret(KEYS))).open(sealed_text, b"context")

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from django.db.models import QuerySet
 
     from moorage.config import Configured
+    from moorage.ports.cipher import Cipher
     from moorage_django.log import OrmLogger
     from moorage_django.settings import Chosen
 
@@ -66,7 +67,7 @@ def aports(picked: Chosen, log: OrmLogger) -> dict[str, Any]:
     return ports | picked.ports_of(is_async=True)
 
 
-def needed(cipher: AesGcmCipher | None) -> AesGcmCipher:
+def needed(cipher: Cipher | None) -> Cipher:
     """Return the cipher; raise an error without one, because all stored texts are encrypted."""
     if cipher is not None:
         return cipher
@@ -88,11 +89,14 @@ def store_url(picked: Chosen) -> str | None:
     return None if url == DATABASE else url
 
 
-def cipher_of(picked: Chosen) -> AesGcmCipher | None:
-    """Return the cipher with the keys of the project; None without keys."""
+def cipher_of(picked: Chosen) -> Cipher | None:
+    """Return the cipher with the keys of the project or of its configuration; None without keys."""
     if picked.keys is not None:
         return AesGcmCipher(KeyRing.parse(picked.keys))
-    return AesGcmCipher(KeyRing.from_environment(os.environ)) if KEYS in os.environ else None
+    if KEYS in os.environ:
+        return AesGcmCipher(KeyRing.from_environment(os.environ))
+    settings = configured(picked).cipher
+    return None if settings is None else settings.open()
 
 
 def kept(picked: Chosen) -> dict[str, Any]:

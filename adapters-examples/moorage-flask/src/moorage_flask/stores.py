@@ -17,6 +17,7 @@ from moorage.adapters.logs.host import HostIntegrationLogger
 from moorage.adapters.logs.memory import MemoryIntegrationLogger
 from moorage.adapters.tenants.memory import MemoryTenants
 from moorage.adapters.tenants.sqlite import SqliteTenants
+from moorage.config import read_configuration
 from moorage.domain.state.sealing import KeyRing
 from moorage.wiring.store_urls import open_storage
 from moorage_flask.database import MODERN, Database
@@ -53,8 +54,12 @@ class Stores:
     @cached_property
     def cipher(self) -> Cipher | None:
         """Return the cipher for stored values; None if no encryption keys are configured."""
-        keys = self._settings.keys or os.environ.get(_KEYS)
-        return AesGcmCipher(KeyRing.parse(keys)) if keys else None
+        settings = self._settings
+        keys = settings.keys or os.environ.get(_KEYS)
+        if keys:
+            return AesGcmCipher(KeyRing.parse(keys))
+        configured = read_configuration(settings.configuration, settings.environment)
+        return None if configured.cipher is None else configured.cipher.open()
 
     @cached_property
     def state(self) -> StateStorage:

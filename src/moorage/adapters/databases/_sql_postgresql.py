@@ -82,6 +82,7 @@ _NOT_RETRYABLE: Final = {
 _READ_ONLY: Final = b"25006"
 _TIMED_OUT: Final = "was not answered in time"
 _NO_TABLE: Final = (b"42P01", b"42703", b"3F000")
+_OTHER_TYPES: Final = (b"22P03", b"42804", b"42883")
 _DENIED: Final = b"42501"
 
 _left_to_the_parent: Final[list[object]] = []
@@ -407,7 +408,7 @@ def _rows(result: PGresult) -> tuple[list[Row], int]:
     return rows, now + _SINCE_1970
 
 
-def _error_of(failure: PGresult) -> NotDone | NoTable | Denied:
+def _error_of(failure: PGresult) -> NotDone | NoTable | Denied | Misfit:
     """Return the error for a failed result; the server has rolled back the transaction."""
     code = failure.error_field(_CODE) or b""
     if code in _RETRYABLE:
@@ -416,6 +417,12 @@ def _error_of(failure: PGresult) -> NotDone | NoTable | Denied:
         return NotDone(_NOT_RETRYABLE[code], again=False, slow=True)
     if code in _NO_TABLE:
         return NoTable()
+    if code in _OTHER_TYPES:
+        return Misfit(
+            f"has a table of this name whose columns have other types (SQLSTATE {code.decode()})",
+            "Another program created it, such as moorage-flask with tables of its own: use that"
+            " program's store, or set another `prefix`.",
+        )
     if code == _DENIED:
         return Denied()
     if code == _READ_ONLY:

@@ -14,7 +14,7 @@ import attrs
 from moorage.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 _COLUMNS: Final = {
     "sqlite": "SELECT name FROM pragma_table_xinfo('{bare}')",
@@ -25,6 +25,14 @@ _COLUMNS: Final = {
     "mysql": "SHOW COLUMNS FROM {table}",
 }
 """The query of a table's columns, whose first value is the name, for each kind of database."""
+
+_TYPES: Final = {
+    "BIGINT": "bigint",
+    "BOOLEAN": "boolean",
+    "BYTEA": "bytea",
+    "DOUBLE": "double precision",
+}
+"""The PostgreSQL types of columns whose values are sent and read as bytes."""
 
 _INDEX_NAME: Final = 2
 """The position of the name in a row of `SHOW INDEX`."""
@@ -150,9 +158,23 @@ def ddl_text(definitions: Iterable[TableDefinition]) -> str:
 
 
 def version_query(version: int, definitions: Sequence[TableDefinition]) -> str:
-    """Return an SQL query for the version, which fails if a table or column is missing."""
+    """Return an SQL query for the version, which fails if a table or column is missing.
+
+    In PostgreSQL it also fails if a column has another type, because values are sent as bytes.
+    """
     conditions = [
-        f"NOT EXISTS (SELECT {', '.join(definition.columns)} FROM {definition.table} WHERE false)"  # noqa: S608 - quoted names; values are parameters
+        f"NOT EXISTS (SELECT {', '.join(_checked_columns(definition))} FROM {definition.table}"  # noqa: S608 - quoted names; values are parameters
+        " WHERE false)"
         for definition in definitions
     ]
     return f"SELECT {version} AS value WHERE {' AND '.join(conditions)}"
+
+
+def _checked_columns(definition: TableDefinition) -> Iterator[str]:
+    for name, column_definition in definition.columns.items():
+        column_type = _TYPES.get(column_definition.partition(" ")[0])
+        if definition.kind == "postgresql" and column_type is not None:
+            # Arrays are compared only if their items have the same type.
+            yield f"ARRAY[{name}] = ARRAY[]::{column_type}[]"
+        else:
+            yield name
