@@ -19,6 +19,8 @@ import sqlalchemy
 from measure import ELAPSED, Comparison, Contender, Target, async_block, compare, sync_block
 
 from moorage import AsyncConnectorManager, ConnectorManager, RateLimitConfig, Service
+from moorage.adapters.sql.connector import SqlConnector
+from moorage.adapters.sql.statements import Query
 from moorage.adapters.state.sql import AsyncSqlStorage, SqlStorage
 
 if TYPE_CHECKING:
@@ -31,6 +33,7 @@ PLENTY = 1_000_000
 AHEAD = 1_000_000_000
 UPDATE = f"UPDATE {PREFIX}row SET value = value + 1 WHERE id = 7"
 TARGET = Target(2.5, 1.5)
+SQL_TARGET = Target(100.0, 10.0, more=True)
 
 
 def _do_nothing() -> None:
@@ -179,6 +182,36 @@ def over_mariadb(rounds: int) -> Comparison:
     return Comparison("full stack over MariaDB, sync", rows, TARGET)
 
 
+def sql_connector(rounds: int) -> Comparison:
+    """A query through the SQL connector beside SQLAlchemy alone, per call, in processor time."""
+    url = sqlalchemy.make_url(POSTGRES).set(drivername="postgresql+psycopg")
+    engine = sqlalchemy.create_engine(url, isolation_level="AUTOCOMMIT", pool_reset_on_return=None)
+    text = sqlalchemy.text("SELECT 1 AS one, :word AS word")
+    query = Query("SELECT 1 AS one, :word AS word", name="one")
+    manager = ConnectorManager([Service("sql")])
+
+    def alone() -> object:
+        with engine.connect() as connection:
+            return connection.execute(text, {"word": "a"}).all()
+
+    with SqlConnector(POSTGRES) as connector:
+        rows = compare(
+            None,
+            [
+                Contender("SQLAlchemy", sync_block(alone)),
+                Contender(
+                    "moorage",
+                    sync_block(lambda: manager.perform("sql", connector.query(query, word="a"))),
+                ),
+            ],
+            rounds=min(rounds, 40),
+            block_seconds=0.05,
+            mirrored=True,
+        )
+    engine.dispose()
+    return Comparison("a query through the SQL connector", rows, SQL_TARGET)
+
+
 def _answers(url: str) -> bool:
     place = sqlalchemy.make_url(url)
     try:
@@ -189,7 +222,7 @@ def _answers(url: str) -> bool:
 
 
 ALL = (
-    *((over_postgresql, over_postgresql_async) if _answers(POSTGRES) else ()),
+    *((over_postgresql, over_postgresql_async, sql_connector) if _answers(POSTGRES) else ()),
     *((over_mariadb,) if _answers(MARIADB) else ()),
 )
 """What there is a server for."""

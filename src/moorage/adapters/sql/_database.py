@@ -71,6 +71,7 @@ class Session:
         database.check_open()
         database.limits.until = self.until
         self.connection = database.engine.connect()
+        database.count_handed_out()
         database.holders[self] = None
         self.end_waits_at(self.until)
         seconds = server_time_limit(self.until - monotonic()) if is_limited else 0
@@ -172,23 +173,23 @@ class Database:
         self.holders: dict[Session, None] = {}
         self.waiting = 0
         self.server_version: str | None = None
-        self._created, self._handed_out = count(), count()
+        self._created, self._handed_out = count(1), count(1)
         self._created_count = self._handed_out_count = 0
         event.listen(engine, "connect", self._count_created)
-        event.listen(engine, "checkout", self._count_handed_out)
         in_child(self, Database._start_afresh)
 
     def _count_created(self, *_: object) -> None:
-        self._created_count = next(self._created) + 1
-
-    def _count_handed_out(self, *_: object) -> None:
-        self._handed_out_count = next(self._handed_out) + 1
+        self._created_count = next(self._created)
 
     def _start_afresh(self) -> None:
         # The connections belong to the parent process, which goes on using them.
         self.engine.dispose(close=False)
         self.holders = {}
         self.waiting = 0
+
+    def count_handed_out(self) -> None:
+        """Count a connection that a caller got. A listener of the pool would slow it down."""
+        self._handed_out_count = next(self._handed_out)
 
     def check_open(self) -> None:
         """Raise an error if the connector was closed."""
