@@ -159,12 +159,10 @@ class Reader:
                 remedy="Change them in the configuration, and reload it.",
             )
 
-    def months(self) -> tuple[ObjectiveMonth, ...]:
+    def months(self, metrics: Metrics) -> tuple[ObjectiveMonth, ...]:
         """Return the compliance with the objectives in recent months, newest first."""
-        if self.metrics is None:
-            return ()
         query = FiguresQuery(since=first_month(self.now(), MONTHS), window=DAY)
-        return compliance(self.hub.objectives, self.metrics.figures(query))
+        return compliance(self.hub.objectives, metrics.figures(query))
 
     def services(self, tenant: str | None, name: str | None = None) -> list[ServiceStatus]:
         """The status of each service, or of one, by name."""

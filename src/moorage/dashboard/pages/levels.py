@@ -29,10 +29,11 @@ def levels_page(view: View) -> Page:
     if not view.reader.hub.objectives:
         words = "The configuration has no objectives. Write [[objectives]] to have some."
         return Page(title, [section("Objectives", tag("p", words))])
-    if view.reader.metrics is None:
+    metrics = view.reader.metrics
+    if metrics is None:
         words = "There are no figures about calls. Configure [metrics] with a store to have some."
         return Page(title, [section("Objectives", tag("p", words))])
-    months = view.reader.months()
+    months = view.reader.months(metrics)
     sections: list[Node] = [
         section(f"{month:%B %Y}", _table(rows_of(group)))
         for month, group in groupby(months, key=lambda item: item.month)
