@@ -29,6 +29,13 @@ OPENINGS: Final = {
     "let": "the verb for what happens, such as 'Skips the check if ...'",
     "how": "the noun, such as 'The number of attempts' or 'The way that ...'",
     "those": "the noun, such as 'The vendors that ...'",
+    "its": "the owner's name, such as 'Return the vendor's address'",
+    "their": "the owners' name, such as 'The names of the vendors'",
+    "theirs": "the noun, such as 'The result of the other library'",
+    "they": "the noun, such as 'The tasks end with ...'",
+    "so": "the noun; a sentence must not continue another docstring",
+    "nor": "the noun; a sentence must not continue another docstring",
+    "likewise": "the noun; a sentence must not continue another docstring",
 }
 
 # Names of values that say which verb made them, not which thing they are.
@@ -86,6 +93,7 @@ METAPHORS: Final = {
 # The same, where a docstring needs more than one word to be sure.
 PHRASES: Final = {
     r"\Aone (?:that|of|or|which|who|whose)": "the noun with its article",
+    r"\A(?:the same(?=,)|as (?:above|before))": "the whole sentence again, with its noun",
     r"\bplain (?:and|or) awaited|\bawaited (?:and|or) plain": "synchronous and asynchronous",
     r"\b(?:hub|manager|client|call|twin)s? that (?:is|are) awaited": "asynchronous",
     r"\bawaited (?:hub|manager|client|call|twin|one)s?": "asynchronous",
