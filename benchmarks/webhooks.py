@@ -90,7 +90,7 @@ def _signed_for_stripe(body: bytes) -> str:
 
 
 def _signature(size: str, rounds: int) -> Comparison:
-    """Theirs is given the header's value, found already, and so are we in the row that counts."""
+    """Compare the verification of one signature; both sides get the header's value."""
     body = _body(size)
     text, content = _signed_for_stripe(body), body.decode()
     verify_header = stripe.WebhookSignature.verify_header

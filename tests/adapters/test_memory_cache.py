@@ -26,7 +26,7 @@ def test_conforms(check: cache_conformance.Check) -> None:
 
 @pytest.mark.parametrize("check", cache_conformance.ASYNC_CHECKS, ids=name_of)
 def test_conforms_async(check: cache_conformance.AsyncCheck) -> None:
-    """So does the one that is awaited."""
+    """The asynchronous cache keeps the contract of its port."""
     asyncio.run(check(AsyncMemoryCache))
 
 

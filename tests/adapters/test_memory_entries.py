@@ -23,7 +23,7 @@ def test_webhooks(check: inbox_conformance.Check) -> None:
 
 @pytest.mark.parametrize("check", inbox_conformance.ASYNC_CHECKS, ids=name_of)
 def test_webhooks_awaited(check: inbox_conformance.AsyncCheck) -> None:
-    """So does the one that is awaited."""
+    """The asynchronous inbox keeps the contract of its port."""
     asyncio.run(check(AsyncMemoryInbox))
 
 
@@ -35,5 +35,5 @@ def test_calls(check: outbox_conformance.Check) -> None:
 
 @pytest.mark.parametrize("check", outbox_conformance.ASYNC_CHECKS, ids=name_of)
 def test_calls_awaited(check: outbox_conformance.AsyncCheck) -> None:
-    """So does the one that is awaited."""
+    """The asynchronous outbox keeps the contract of its port."""
     asyncio.run(check(AsyncMemoryOutbox))

@@ -80,7 +80,7 @@ def test_conforms(check: cache_conformance.Check, stores: tuple[Any, Any]) -> No
 
 @pytest.mark.parametrize("check", cache_conformance.ASYNC_CHECKS, ids=name_of)
 def test_conforms_async(check: cache_conformance.AsyncCheck, stores: tuple[Any, Any]) -> None:
-    """So does the one that is awaited."""
+    """The asynchronous cache keeps the contract of its port."""
 
     async def run() -> None:
         storage = stores[1]()

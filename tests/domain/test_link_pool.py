@@ -26,7 +26,7 @@ def test_returned_link_is_reused() -> None:
 
 
 def test_most_recently_used_link_is_reused_first() -> None:
-    """So the links that nobody needs stay idle, and end."""
+    """The link that was used last is reused first, so that unneeded links stay idle and end."""
     pool = PoolWorld()
     _, second = pool.take("a"), pool.take("b")
     pool.give("a")

@@ -56,7 +56,7 @@ def test_of_two_holders_of_a_key_the_later_is_renewed() -> None:
 
 
 def test_a_group_that_failed_is_halved_down_to_one() -> None:
-    """So a single claim that cannot be renewed is found, and is not tried again at once."""
+    """A group that failed is halved until the claim that cannot be renewed is found."""
     claims = [held_claim(str(number)) for number in range(5)]
     assert [claims[:2], claims[2:]] == halves(claims)
     assert [claims[:1], claims[1:2]] == halves(claims[:2])

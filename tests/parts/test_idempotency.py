@@ -95,7 +95,7 @@ def test_another_payload_is_a_conflict(use: Callable[..., Any]) -> None:
 
 
 def test_another_payload_is_a_conflict_while_it_acts() -> None:
-    """Nor does a payload change while the first is under way."""
+    """Another payload is a conflict, too, while the first call under the key is running."""
     part, shop = keeper(), Shop()
 
     def act() -> str:

@@ -46,7 +46,7 @@ class CountingStore:
 
 
 class CountedLater(CountingStore):
-    """The same, awaited."""
+    """A store with asynchronous methods that counts its commands."""
 
     async def execute(self, command: Any, /, timeout: float | None = None) -> Any:
         """Count and execute."""

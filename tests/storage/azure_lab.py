@@ -76,7 +76,7 @@ def async_over_azure(made: AzureBlobSandbox, **options: Any) -> AsyncHub:
 
 
 def usual_answers(count: int) -> list[Any]:
-    """So many requests are answered as usual."""
+    """Answer this number of requests normally."""
     return [None] * count
 
 

@@ -124,13 +124,13 @@ def fetch_of_folder(vendor: LocalFiles) -> Any:
 
 
 def bytes_of(size: int) -> bytes:
-    """Bytes in which every shift shows."""
+    """Return bytes in which data at a wrong position is noticed."""
     pattern = bytes(range(251))
     return (pattern * (size // len(pattern) + 1))[:size]
 
 
 def pieces(data: bytes, size: int) -> Iterator[bytes]:
-    """The same, piece by piece."""
+    """Return the content in pieces of this size."""
     return iter([data[at : at + size] for at in range(0, len(data), size)])
 
 

@@ -39,7 +39,7 @@ def blob_sandbox() -> Iterator[AzureBlobSandbox]:
 
 @pytest.fixture
 def files(blob_sandbox: AzureBlobSandbox) -> Iterator[Storage]:
-    """Its storage."""
+    """Return the storage operations of the hub."""
     with over_azure(blob_sandbox) as hub:
         yield hub.storage()
 

@@ -58,7 +58,7 @@ def gcs_sandbox() -> Iterator[GcsSandbox]:
 
 @pytest.fixture
 def files(gcs_sandbox: GcsSandbox) -> Iterator[Storage]:
-    """Its storage."""
+    """Return the storage operations of the hub."""
     with over_gcs(gcs_sandbox) as hub:
         yield hub.storage()
 
@@ -74,7 +74,7 @@ def spans(gcs_sandbox: GcsSandbox) -> list[str]:
 
 
 def _usual_answers(count: int) -> list[Any]:
-    """So many requests are answered as usual."""
+    """Answer this number of requests normally."""
     return [None] * count
 
 

@@ -76,7 +76,7 @@ def port() -> Iterator[int]:
 
 @pytest.fixture
 def files(port: int) -> Iterator[Storage]:
-    """Its storage."""
+    """Return the storage operations of the hub."""
     vendor = Gcs(bucket="sandbox-bucket", endpoint=f"http://127.0.0.1:{port}")
     account = Account("gcs", vendor, settings={"retry": QUICK, "circuit": None})
     with Hub([account], credentials=_Anybody()) as hub:

@@ -49,7 +49,7 @@ def root(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def files(root: Path) -> Iterator[Storage]:
-    """Its storage."""
+    """Return the storage operations of the hub."""
     with Hub([Account("files", folder(root))]) as hub:
         yield hub.storage()
 

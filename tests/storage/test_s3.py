@@ -47,7 +47,7 @@ def s3_sandbox() -> Iterator[S3Sandbox]:
 
 @pytest.fixture
 def files(s3_sandbox: S3Sandbox) -> Iterator[Storage]:
-    """Its storage."""
+    """Return the storage operations of the hub."""
     with over_s3(s3_sandbox) as hub:
         yield hub.storage()
 
@@ -62,7 +62,7 @@ def test_lost_completion(s3_sandbox: S3Sandbox, files: Storage) -> None:
 
 
 def _usual_answers(count: int) -> list[Any]:
-    """So many requests are answered as usual."""
+    """Answer this number of requests normally."""
     return [None] * count
 
 

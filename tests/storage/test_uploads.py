@@ -59,7 +59,7 @@ DATA = bytes_of(3 * PART + 100)
 
 @pytest.fixture
 def files() -> Iterator[Storage]:
-    """Its storage."""
+    """Return the storage operations of the hub."""
     with sandbox() as new_sandbox, over_s3(new_sandbox) as hub:
         yield hub.storage()
 

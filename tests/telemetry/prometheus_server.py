@@ -48,7 +48,7 @@ class Prometheus:
             return json.load(answer)["data"]
 
     def wait_for_result(self, path: str, **parameters: object) -> Any:
-        """The same, as soon as it is not empty."""
+        """Wait until a query has a result, and return it."""
         end = time.monotonic() + _PATIENCE
         while time.monotonic() < end:
             try:

@@ -90,7 +90,7 @@ class NaiveStore:
 
 
 class AsyncNaiveStore:
-    """The same, with a lock that tasks wait for."""
+    """The asynchronous naive store, with a lock that tasks wait for."""
 
     def __init__(self, bound: int = 1_000_000) -> None:
         self.plain = NaiveStore(bound)

@@ -55,7 +55,7 @@ class Client:
         return answer.status, json.loads(answer.body or b"null")
 
     def post(self, path: str, body: Json = None, **more: Any) -> Json:
-        """The same, posted."""
+        """Send a POST request, and return its answer."""
         return self.ask("POST", path, {} if body is None else body, **more)
 
     def authorized(self) -> str:

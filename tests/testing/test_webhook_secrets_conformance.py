@@ -37,7 +37,7 @@ class Table:
 
 
 class AsyncTable(Table):
-    """The same, awaited."""
+    """A table of webhook secrets with asynchronous methods."""
 
     async def get(  # type: ignore[override]  # of the other mode
         self, name: str, tenant: str | None, key_id: str | None, /

@@ -50,12 +50,12 @@ if TYPE_CHECKING:
 
 
 def price(item: str, *, amount: int = 1) -> float:
-    """A plain function."""
+    """A synchronous function."""
     return len(item) * amount
 
 
 async def price_later(item: str, *, amount: int = 1) -> float:
-    """The same, awaited."""
+    """An asynchronous function."""
     return len(item) * amount
 
 
@@ -66,12 +66,12 @@ class Shop:
 
     @retry
     def sell(self, item: str) -> int:
-        """A plain method."""
+        """A synchronous method."""
         return len(item)
 
     @retry
     async def deliver(self, item: str) -> int:
-        """The same, awaited."""
+        """An asynchronous method."""
         return len(item)
 
 

@@ -82,7 +82,7 @@ class Endpoint:
             return reply_to(error)
 
     async def aanswer(self, take: Callable[[], Awaitable[ReceivedWebhook]]) -> WebhookReply:
-        """As an asynchronous host answers."""
+        """Return the answer of an asynchronous application."""
         verifier = self.receiver.verifier
         try:
             async with verifier.receive(**await take()) as self.events:
@@ -102,14 +102,14 @@ ENDPOINT: Final = Endpoint()
 
 
 def plain_wsgi(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-    """Without a framework."""
+    """A WSGI application that receives webhooks without a framework."""
     reply = ENDPOINT.answer(lambda: from_wsgi(environ, limit=ENDPOINT.limit))
     start_response(f"{reply.status} Answered", [("Content-Type", reply.content_type)])
     return [reply.body]
 
 
 async def plain_asgi(scope: Any, receive: Any, send: Any) -> None:
-    """The same, asynchronously."""
+    """An ASGI application that receives webhooks without a framework."""
     reply = await ENDPOINT.aanswer(lambda: from_asgi(scope, receive, limit=ENDPOINT.limit))
     headers = [(b"content-type", reply.content_type.encode())]
     await send({"type": "http.response.start", "status": reply.status, "headers": headers})

@@ -158,7 +158,7 @@ class _UnreachableStore:
 
 
 class _AsyncLost(_UnreachableStore):
-    """The same, awaited."""
+    """An asynchronous store that is unavailable."""
 
     async def execute(self, _: Any, /, timeout: float | None = None) -> Any:
         """Raise an error: the store is unavailable."""

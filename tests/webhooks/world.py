@@ -50,7 +50,7 @@ class Links:
 
 
 class AsyncLinks:
-    """The same, awaited."""
+    """An asynchronous HTTP client that records the links it follows."""
 
     def __init__(self, links: Links) -> None:
         self.links = links

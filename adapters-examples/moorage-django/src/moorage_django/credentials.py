@@ -70,7 +70,7 @@ class OrmRows:
 
     @guarded
     def page(self, after: bytes, size: int, /) -> Sequence[Row]:
-        """So many rows, in the order of their ids."""
+        """Return up to `size` rows, in the order of their ids."""
         page_rows = self._rows.filter(pk__gt=after.decode()).order_by("pk")[:size]
         # A row that somebody moved is about what its id says, so that it does not open.
         return [
