@@ -185,7 +185,7 @@ async def test_connector_that_cannot_be_made_is_not_in_use(lab: ConnectorsLab) -
 
 @in_both_modes
 async def test_disabled_connector_is_neither_opened_nor_used(lab: ConnectorsLab) -> None:
-    """Its health is unknown, and it stays in the list."""
+    """The health of a disabled connector is unknown, and it stays in the list."""
     description = ConnectorDescription(name="base", kind="diary", enabled=False)
     lab.registry.declare(description, lambda: lab.diary("base"))
     await lab.run(lab.registry.open)
