@@ -369,6 +369,15 @@ HIDING_NOTHING: Final[list[tuple[dict[str, Any], dict[str, str]]]] = [
         {**_TWILIO, "sms": [{"vendor": "twilio", "countries": ["UK"]}, {"vendor": "twilio"}]},
         {"sms[0].countries": "Give GB"},
     ),
+    # an empty URL is no store in memory
+    (
+        {"state": {"url": ""}, "log": {"url": " "}, "audit": {"url": ""}},
+        {
+            "state.url": "The URL is empty",
+            "log.url": "remove the setting",
+            "audit.url": "The URL is empty",
+        },
+    ),
     # a first pause that the longest one cuts off
     (
         _service(

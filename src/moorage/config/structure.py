@@ -174,6 +174,9 @@ def _read_text(shape: Shape, value: Any, path: str, report: Report) -> Any:
 def _read_secret(shape: Shape, value: Any, path: str, report: Report) -> Any:
     make = shape.make if isinstance(shape, SecretText) else None
     secret = value
+    if isinstance(shape, Address) and _is_blank(value):
+        remedy = "Write the URL, or remove the setting; an environment variable may be empty."
+        return report.add(path, "The URL is empty.", remedy)
     if isinstance(value, str):
         if not is_encodable(value):
             return report.add(path, "The text is not valid Unicode.", "Write it again.")
@@ -183,6 +186,11 @@ def _read_secret(shape: Shape, value: Any, path: str, report: Report) -> Any:
     if not isinstance(secret, (Secret, Credentials, OAuthCredentials)):
         return _refuse_value(shape, value, path, report)
     return secret if make is None else report.made(partial(make, secret), path, exact=True)
+
+
+def _is_blank(value: object) -> bool:
+    text = value.reveal() if isinstance(value, Secret) else value
+    return isinstance(text, str) and not text.strip()
 
 
 def _read_flag(shape: Flag, value: Any, path: str, report: Report) -> Any:
