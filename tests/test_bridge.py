@@ -59,7 +59,7 @@ class Flows:
         return first + second
 
     async def fail(self, error: BaseException) -> None:
-        """Fail, because the directory is unavailable."""
+        """Fail."""
         raise error
 
     async def suspend(self) -> None:

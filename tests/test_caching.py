@@ -37,7 +37,7 @@ GET = Request.get("/rates")
 
 @pytest.fixture
 def vendor() -> Iterator[VendorServer]:
-    """Start a vendor's HTTP server."""
+    """The HTTP server of a vendor."""
     with VendorServer() as server:
         yield server
 

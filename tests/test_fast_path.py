@@ -103,7 +103,7 @@ class AsyncClient(Vendor):
     """An asynchronous HTTP client."""
 
     async def send(self, request: Request, url: str, timeouts: Any) -> Any:
-        """Return the item after a moment."""
+        """Answer."""
         return self.answer(request, url, timeouts)
 
     open = send
@@ -458,7 +458,7 @@ def test_quick_call_teaches_a_recorder_what_it_sends() -> None:
             return Response(200)
 
         def close(self) -> None:
-            """Do nothing, because there is nothing to close."""
+            """Close nothing."""
 
         def learn_secrets(self, *values: Any) -> None:
             taught.extend(values)
@@ -547,7 +547,7 @@ def test_full_bulkhead_refuses_a_call_on_the_fast_path() -> None:
             return Response(200)
 
         def close(self) -> None:
-            """Do nothing, because there is nothing to close."""
+            """Close nothing."""
 
     def call() -> str:
         with pytest.raises(BulkheadFull):
@@ -573,7 +573,7 @@ def test_full_bulkhead_refuses_an_asynchronous_call_on_the_fast_path() -> None:
             return Response(200)
 
         async def close(self) -> None:
-            """Do nothing, because there is nothing to close."""
+            """Close nothing."""
 
     async def play() -> list[Any]:
         client: Any = Client()

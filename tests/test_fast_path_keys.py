@@ -70,7 +70,7 @@ class Client:
         return Response(200, body=b"ours")
 
     def close(self) -> None:
-        """Do nothing, because there is nothing to close."""
+        """Close nothing."""
 
 
 class AsyncClient(Client):
@@ -84,7 +84,7 @@ class AsyncClient(Client):
         return Response(200, body=b"ours")
 
     async def close(self) -> None:  # type: ignore[override]  # awaited
-        """Do nothing, because there is nothing to close."""
+        """Close nothing."""
 
 
 class Scene:

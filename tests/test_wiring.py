@@ -134,7 +134,7 @@ class UnverifiedClient:
         self.unverified = unverified
 
     async def send(self, *_: object) -> Response:
-        """Return the item after a moment."""
+        """Answer."""
         return Response(200)
 
 
@@ -161,7 +161,7 @@ class OnlySends:
     """An HTTP client that cannot stream."""
 
     async def send(self, *_: object) -> Response:
-        """Return the item after a moment."""
+        """Answer."""
         return Response(200)
 
 

@@ -56,7 +56,7 @@ class Look(Append):
         super().__init__(0, *keys)
 
     def apply(self, states: States, now: int) -> tuple[States, tuple[int, tuple[Any, ...]]]:
-        """Return the states unchanged."""
+        """Change nothing."""
         return states, (now, tuple(state and state[2] for state in states))
 
 
@@ -193,7 +193,7 @@ class Lab:
         return int(connection.execute(sqlalchemy.text(text)).scalar_one())
 
     def close(self) -> None:
-        """Delete everything that the test has stored."""
+        """Remove everything that the test stored."""
         for store in self._open:
             store.close()
         for table in ("states", "meta"):

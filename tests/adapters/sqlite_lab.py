@@ -23,7 +23,7 @@ class DurablePut(Put):
 
 
 def values(store: SqliteStorage, *keys: str) -> list[object]:
-    """Return the stored values of these keys."""
+    """The stored values of these keys."""
     return [state and state[2] for state in store.execute(Look(*keys))]
 
 

@@ -43,7 +43,7 @@ DAY = timedelta(days=1)
 
 @pytest.fixture(scope="module", params=KINDS)
 def lab(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """Yield a test database of each kind."""
+    """A database of each kind."""
     with entry_lab(request.param, tmp_path_factory.mktemp("entries")) as value:
         yield value
 

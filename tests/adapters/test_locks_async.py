@@ -28,7 +28,7 @@ async def locks_with_waiter() -> tuple[AsyncioLocks, object, asyncio.Task[bool]]
 
 
 def test_waits_longer_than_loops_can_count() -> None:
-    """A very long timeout works, although threads cannot wait that long at once."""
+    """No timeout is too long."""
 
     async def wait() -> bool:
         locks, holder, task = await locks_with_waiter()

@@ -302,7 +302,7 @@ def test_bound_is_checked(size: Any) -> None:
 
 @pytest.fixture(params=KINDS)
 def lab(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Lab]:
-    """Yield a test database of each kind."""
+    """A database of each kind."""
     made = Lab(request.param, tmp_path)
     try:
         yield made

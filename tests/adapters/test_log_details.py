@@ -50,7 +50,7 @@ PARENT = f"00-{TRACE}-b7ad6b7169203331-01"
 
 @pytest.fixture(params=KINDS)
 def lab(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Lab]:
-    """Yield a test database of each kind."""
+    """A database of each kind."""
     value = Lab(request.param, tmp_path)
     try:
         yield value

@@ -85,7 +85,7 @@ def test_conforms(check: kit.Check, kind: str) -> None:
 @FOR_EACH_LAB
 @pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)
 def test_async_conforms(check: kit.AsyncCheck, kind: str) -> None:
-    """The asynchronous provider keeps the contract of its port."""
+    """The provider keeps the contract of its port when it is awaited."""
 
     async def run(lab: Lab) -> None:
         async with AsyncStdlibHttpClient() as http:

@@ -69,7 +69,7 @@ class Put:
         self._quiet = quiet
 
     def apply(self, states: States, now: int) -> tuple[States, States]:
-        """Return the states with the number written to each."""
+        """Write."""
         return tuple((now, self._quiet, self._value) for _ in states), states
 
 
@@ -80,12 +80,12 @@ class Look(Put):
         super().__init__(None, *keys)
 
     def apply(self, states: States, now: int) -> tuple[States, States]:
-        """Return the states unchanged."""
+        """Change nothing."""
         return states, states
 
 
 def values(store: MemoryStorage, *keys: str) -> list[object]:
-    """Return the stored values of these keys."""
+    """The stored values of these keys."""
     return [state and state[2] for state in store.execute(Look(*keys))]
 
 
@@ -175,7 +175,7 @@ class Meddled(Put):
         self.saw: list[States] = []
 
     def apply(self, states: States, now: int) -> tuple[States, States]:
-        """Return the states and the answer, after another writer has changed the rows."""
+        """Decide, and be disturbed."""
         self.saw.append(states)
         if self._meddle:
             self._meddle.pop()()
@@ -318,7 +318,7 @@ class Door:
         self._happens = [*happens]
 
     def __enter__(self) -> None:
-        """Do nothing, because the lock is always free."""
+        """Be free."""
 
     def __exit__(self, *_: object) -> None:
         if self._happens:
@@ -635,7 +635,7 @@ class Plant(Put):
     """Writes a state that was made by hand."""
 
     def apply(self, states: States, now: int) -> tuple[States, States]:
-        """Return the states with the number written to each."""
+        """Write."""
         return (self._value,), states  # type: ignore[return-value]  # a state
 
 

@@ -74,7 +74,7 @@ class Lab:
 
 @pytest.fixture(params=KINDS)
 def lab(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Lab]:
-    """Yield a test database of each kind."""
+    """A database of each kind."""
     lab = Lab(request.param, tmp_path)
     try:
         yield lab

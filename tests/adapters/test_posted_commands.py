@@ -26,7 +26,7 @@ class Said:
         self.number = number
 
     def apply(self, states: States, now: int) -> tuple[States, None]:
-        """Return the states unchanged."""
+        """Change nothing."""
         return states, None
 
 

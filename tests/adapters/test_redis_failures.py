@@ -42,12 +42,12 @@ def server() -> Iterator[PrivateRedis]:
 
 @pytest.fixture(params=MODES)
 def mode(request: pytest.FixtureRequest) -> str:
-    """Run the test with the synchronous and the asynchronous store."""
+    """Run the test in both modes."""
     return str(request.param)
 
 
 def one_token(key: str) -> Admission:
-    """Return a request for one token of a bucket that hardly refills."""
+    """Requests one token of a bucket that hardly refills."""
     gates = Gates(limits=[RateLimitConfig(0.001, burst=1_000).rule], limit_keys=[key])
     return Admission(gates, within=0, lease=1)
 

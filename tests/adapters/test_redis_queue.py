@@ -52,7 +52,7 @@ def server() -> Iterator[PrivateRedis]:
 
 @pytest.fixture(params=MODES)
 def mode(request: pytest.FixtureRequest) -> str:
-    """Run the test with the synchronous and the asynchronous store."""
+    """The synchronous and the asynchronous store."""
     return str(request.param)
 
 
@@ -287,7 +287,7 @@ class Wrong(Count):
     """A command that raises instead of deciding."""
 
     def apply(self, states: Any, now: int) -> Any:
-        """Raise an error instead of deciding."""
+        """Refuse."""
         raise InvalidData("this command is wrong.")
 
 

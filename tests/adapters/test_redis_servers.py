@@ -40,7 +40,7 @@ PATIENT = 20.0
 
 @pytest.fixture(params=MODES)
 def mode(request: pytest.FixtureRequest) -> str:
-    """Run the test with the synchronous and the asynchronous store."""
+    """Run the test in both modes."""
     return str(request.param)
 
 

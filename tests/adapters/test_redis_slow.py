@@ -34,20 +34,20 @@ LONG = 60.0
 
 @pytest.fixture(params=MODES)
 def mode(request: pytest.FixtureRequest) -> str:
-    """Run the test with the synchronous and the asynchronous store."""
+    """Run the test in both modes."""
     return str(request.param)
 
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[PrivateRedis]:
-    """Start a Redis server that works normally."""
+    """A server that behaves."""
     with PrivateRedis() as start_redis:
         yield start_redis
 
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[list[PrivateRedis]]:
-    """Start a Redis cluster of three nodes that goes on if it loses one."""
+    """Three nodes that share all slots, and go on without one of them."""
     yield from nodes_of("--cluster-require-full-coverage", "no", "--cluster-node-timeout", "600000")
 
 

@@ -68,7 +68,7 @@ def test_conforms(check: kit.Check) -> None:
 
 @pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)
 def test_async_conforms(check: kit.AsyncCheck) -> None:
-    """The asynchronous provider keeps the contract of its port."""
+    """The provider keeps the contract of its port when it is awaited."""
     asyncio.run(
         check(lambda renew: AsyncSealedCredentialProvider(Dictionary(), CIPHER, renew=renew))
     )

@@ -31,7 +31,7 @@ SHORT = 0.3
 
 
 class Refusing(Append):
-    """A command that raises instead of deciding."""
+    """Cannot be decided."""
 
     def apply(self, states: States, now: int) -> tuple[States, Any]:
         """Raise an error instead of deciding."""

@@ -91,7 +91,7 @@ class Base:
         ]
 
     def close(self) -> None:
-        """Delete everything that the test has stored."""
+        """Remove everything that the test stored."""
         for prefix in self._made:
             with contextlib.suppress(SQLAlchemyError):
                 self.run(f"DROP TABLE {prefix}credentials")
@@ -137,7 +137,7 @@ def test_conforms(check: kit.Check, base: Base) -> None:
 
 @pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)
 def test_async_conforms(check: kit.AsyncCheck, base: Base) -> None:
-    """The asynchronous provider keeps the contract of its port."""
+    """The provider keeps the contract of its port when it is awaited."""
     base.awaited = True
 
     def make(renew: kit.AsyncRenew) -> AsyncSqlCredentialProvider:

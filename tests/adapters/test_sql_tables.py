@@ -491,7 +491,7 @@ class Put(Append):
         self._value = value
 
     def apply(self, states: States, now: int) -> Any:
-        """Return the states with the number written to each."""
+        """Write."""
         return tuple((now, DAY, self._value) for _ in states), (now, ())
 
 

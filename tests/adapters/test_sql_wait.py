@@ -229,7 +229,7 @@ class OneLink:
         return self
 
     async def wait(self, _: float) -> None:
-        """Return at once."""
+        """Wait for nothing."""
 
     def late_error(self, *, slow: bool) -> StorageUnavailable:
         """Report that the call is late."""

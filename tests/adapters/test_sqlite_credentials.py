@@ -58,7 +58,7 @@ def test_conforms(check: kit.Check, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)
 def test_async_conforms(check: kit.AsyncCheck, tmp_path: Path) -> None:
-    """The asynchronous provider keeps the contract of its port."""
+    """The provider keeps the contract of its port when it is awaited."""
     files = count()
 
     def make(renew: kit.AsyncRenew) -> AsyncSqliteCredentialProvider:

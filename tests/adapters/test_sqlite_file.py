@@ -32,7 +32,7 @@ def _path(tmp_path: Path) -> Path:
 
 @pytest.fixture(name="store")
 def _store(path: Path) -> Iterator[SqliteStorage]:
-    """Return a store in a file of this test."""
+    """Return a store for this test."""
     with SqliteStorage(path, timeout=0.2) as store:
         yield store
 

@@ -50,13 +50,13 @@ def test_conforms_asynchronously(check: kit.AsyncCheck) -> None:
 
 @pytest.mark.parametrize("check", kit.ONE_CONNECTION_CHECKS, ids=name_of)
 def test_conforms_with_one_connection(check: kit.Check) -> None:
-    """A synchronous client with one connection lets its callers use it one after another."""
+    """Callers of a synchronous client with one connection use it one after another."""
     check(lambda: StdlibHttpClient(max_connections=1))
 
 
 @pytest.mark.parametrize("check", kit.ASYNC_ONE_CONNECTION_CHECKS, ids=name_of)
 def test_conforms_asynchronously_with_one_connection(check: kit.AsyncCheck) -> None:
-    """An asynchronous client with one connection lets its callers use it one after another."""
+    """Callers of an asynchronous client with one connection use it one after another."""
     asyncio.run(check(lambda: AsyncStdlibHttpClient(max_connections=1)))
 
 

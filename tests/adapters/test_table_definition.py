@@ -107,7 +107,7 @@ class Database:
 
 @pytest.fixture(params=KINDS)
 def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
-    """Yield a test database of each kind."""
+    """A database of each kind."""
     opened_database = Database(request.param, tmp_path)
     try:
         yield opened_database

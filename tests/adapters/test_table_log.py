@@ -72,7 +72,7 @@ class Lab:
         return aopen_log(self.url, prefix=self.prefix, every=0.01, timeout=30.0)
 
     def close(self) -> None:
-        """Close the database and drop the table."""
+        """Close everything and drop the table."""
         for log in self._opened:
             log.close()
         if self.kind != "sqlite":
@@ -84,7 +84,7 @@ class Lab:
 
 @pytest.fixture(scope="module", params=KINDS)
 def lab(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    """Yield a test database of each kind."""
+    """A database of each kind."""
     value = Lab(request.param, tmp_path_factory.mktemp("log"))
     try:
         yield value
@@ -94,7 +94,7 @@ def lab(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 
 @pytest.fixture
 def file(tmp_path: Path) -> Iterator[Lab]:
-    """Return a SQLite file that belongs to the application."""
+    """A file of a host's."""
     value = Lab("sqlite", tmp_path)
     try:
         yield value

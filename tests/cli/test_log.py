@@ -44,7 +44,7 @@ def log() -> Iterator[Any]:
 
 
 def run(capsys: pytest.CaptureFixture[str], *words: str, code: int = 0) -> Any:
-    """Run a command, and return its JSON output."""
+    """The JSON result of a command."""
     assert main(["log", *words, "--json"]) == code
     document = json.loads(capsys.readouterr().out)
     return document["result"] if document["ok"] else document["error"]

@@ -42,7 +42,7 @@ def _figures() -> None:
 
 
 def run(capsys: pytest.CaptureFixture[str], *words: str, code: int = 0) -> Any:
-    """Run a command, and return its JSON output."""
+    """The JSON result of a command."""
     assert main(["sla", *words, "--json"]) == code
     document = json.loads(capsys.readouterr().out)
     return document["result"]["months"] if document["ok"] else document["error"]

@@ -167,14 +167,14 @@ class Output:
         self._begun = ""
 
     def write(self, text: str) -> int:
-        """Record the text that the command prints."""
+        """Take note."""
         *whole_lines, self._begun = (self._begun + text).split("\n")
         for line in whole_lines:
             self._lines.put(line)
         return len(text)
 
     def flush(self) -> None:
-        """Do nothing, because nothing is buffered."""
+        """Everything is there at once."""
 
     def line(self) -> str:
         """Wait for the next line of output."""

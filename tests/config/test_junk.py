@@ -84,7 +84,7 @@ JUNK = st.recursive(
 
 @pytest.fixture(autouse=True)
 def _planted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Set a webhook secret in an environment variable."""
+    """A secret in the environment."""
     monkeypatch.setenv("PLANTED", PLANTED)
 
 

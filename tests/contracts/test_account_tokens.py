@@ -101,7 +101,7 @@ class Herald(Vendor):
 
 
 class HeraldServer(Sandbox):
-    """The server of the fictional vendor."""
+    """The vendor's server."""
 
     hosts = ("herald.example",)
 

@@ -142,7 +142,7 @@ class RecordingMailVendor(Vendor):
     given: list[tuple[int, str | None]] = attrs.field(factory=list)
 
     def services(self) -> Mapping[str, Service]:
-        """Return a service that is never called."""
+        """A service that is never called."""
         return {"": Service("bag", "https://bag.example", retry=None)}
 
     async def send_bulk(

@@ -79,7 +79,7 @@ class Refusing(RecordingVendor):
     first: bool = False
 
     def services(self) -> Mapping[str, Service]:
-        """Return a service that is never called."""
+        """A service that is never called."""
         return {"": Service("refusing", "https://one.example", credentials=Credentials.none())}
 
     def __getattr__(self, verb: str) -> Any:

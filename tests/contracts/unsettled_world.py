@@ -39,7 +39,7 @@ class Keyless(Stripe):
     )
 
     def services(self) -> Mapping[str, Service]:
-        """Return the API's service, which gets no keys."""
+        """The API, which receives no keys."""
         services = super().services()
         return {
             name: attrs.evolve(
@@ -93,7 +93,7 @@ class PaymentsWorld:
         )
 
     def lose(self, hub: Hub, charge: Charge = ORDER, key: str = KEY) -> None:
-        """Charge once, and lose the response."""
+        """Charge once and lose the response."""
         self.stripe.fail(Lost())
         with pytest.raises((OutcomeUnknown, ConnectionFailed)):
             hub.payments().charge(charge, idempotency_key=key)

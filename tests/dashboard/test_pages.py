@@ -230,7 +230,7 @@ class UnavailableStore:
         """Lose the log entry, because the store is unavailable."""
 
     def find(self, _: LogQuery) -> Any:
-        """Fail, because the directory is unavailable."""
+        """Fail."""
         raise StorageUnavailable("The log is away.")
 
     def audited_by(self, _: object) -> UnavailableStore:

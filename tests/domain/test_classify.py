@@ -22,7 +22,7 @@ from moorage.errors import (
 
 
 def answer(body: Any, status: int = 400) -> Response:
-    """Return an answer in JSON."""
+    """An answer in JSON."""
     return Response(status, {"Content-Type": "application/json"}, json.dumps(body).encode())
 
 

@@ -62,7 +62,7 @@ def row(minute: int = 0, service: str = "stripe", tenant: str = "", **changes: A
 
 
 def finished_call(second: float = 0, **changes: Any) -> CallFinished:
-    """Return the event of a finished call."""
+    """The end of a call."""
     fields: dict[str, Any] = {
         "at": NOON + timedelta(seconds=second),
         "service": "stripe",

@@ -102,7 +102,7 @@ class Machine(RuleBasedStateMachine):
         )
     )
     def wait(self, span: int) -> None:
-        """Advance the time."""
+        """Time passes."""
         self.real += span
         self.world.now += span
 
@@ -116,7 +116,7 @@ class Machine(RuleBasedStateMachine):
         seldom=st.integers(0, 2),
     )
     def step(self, back: int, seldom: int) -> None:
-        """Set the store's clock back."""
+        """The store's clock steps back."""
         if not seldom:
             self.world.now -= back
             self.lost += back

@@ -46,7 +46,7 @@ def named_field(error: ConnectorError) -> str | None:
 
 
 async def answer_later(*_: object) -> Any:
-    """Do nothing; the function is never awaited."""
+    """Never awaited."""
 
 
 def test_defaults() -> None:

@@ -27,7 +27,7 @@ PATIENCE = 60.0
 
 @pytest.fixture(params=KINDS)
 def lab(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[EntryLab]:
-    """Yield a test database of each kind."""
+    """A database of each kind."""
     with entry_lab(request.param, tmp_path) as value:
         yield value
 

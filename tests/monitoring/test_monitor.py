@@ -60,7 +60,7 @@ AUTHORITY = Path(__file__).parent.parent / "support" / "authority.pem"
 
 @pytest.fixture
 def vendor() -> Iterator[VendorServer]:
-    """Start a fake vendor on this machine."""
+    """A vendor on this machine."""
     with VendorServer() as server:
         yield server
 

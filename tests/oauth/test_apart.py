@@ -53,7 +53,7 @@ class HeldServer:
         raise AssertionError
 
     def close(self) -> None:
-        """Do nothing, because there is nothing to close."""
+        """Close nothing."""
 
 
 def past() -> MemoryCredentialProvider:
@@ -124,7 +124,7 @@ def test_cancelled_waiter_does_not_cancel_the_renewal() -> None:
                 raise AssertionError
 
             async def close(self) -> None:
-                """Do nothing, because there is nothing to close."""
+                """Close nothing."""
 
         vault = AsyncMemoryCredentialProvider({OWNER: token(1, ago=10**9)})
         http: Any = Server()
@@ -156,7 +156,7 @@ def test_a_loop_that_ends_ends_its_renewals() -> None:
                 raise AssertionError
 
             async def close(self) -> None:
-                """Do nothing, because there is nothing to close."""
+                """Close nothing."""
 
         http: Any = Silent()
         vault = AsyncMemoryCredentialProvider({OWNER: token(1, ago=10**9)})

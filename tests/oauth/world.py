@@ -91,7 +91,7 @@ def grants(number: int, **reports: object) -> Response:
 
 
 def answers(result: object, status: int = 200, **headers: str) -> Response:
-    """Return an answer in JSON."""
+    """An answer in JSON."""
     header_fields = {name.replace("_", "-"): value for name, value in headers.items()}
     return Response(
         status, {"Content-Type": "application/json", **header_fields}, json.dumps(result).encode()

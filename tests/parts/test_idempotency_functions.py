@@ -124,7 +124,7 @@ def test_invalid_nothing_done_is_refused(wrong: object) -> None:
 
 
 async def translate(_: object) -> object:
-    """Do nothing; the function is never awaited."""
+    """Never awaited."""
 
 
 @pytest.mark.parametrize("field", ["encode", "decode"])

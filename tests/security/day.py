@@ -73,7 +73,7 @@ class Observations:
             self.keep(name, error)
 
     async def close(self) -> None:
-        """Close the application's stores."""
+        """Close everything."""
         for made in self.closing:
             await settled((getattr(made, "aclose", None) or made.close)())
 

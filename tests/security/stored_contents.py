@@ -93,7 +93,7 @@ class Redis:
                 yield f"{kind} {key!r}", (key, _READ[kind](client, key))
 
     def close(self) -> None:
-        """Delete everything that the test has stored."""
+        """Remove everything that the test stored."""
         with redis.Redis.from_url(self._url) as client:
             for key in client.scan_iter(f"{self._prefix}*", count=1_000):
                 client.delete(key)
@@ -126,7 +126,7 @@ class Sql:
                 yield f"row of {table}", tuple(row)
 
     def close(self) -> None:
-        """Delete everything that the test has stored."""
+        """Remove everything that the test stored."""
         with contextlib.suppress(SQLAlchemyError):
             self._lab.run(f"DROP TABLE {self._lab.prefix}credentials")
         self._lab.close()

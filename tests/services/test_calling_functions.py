@@ -106,7 +106,7 @@ async def test_decorated_function(world: World) -> None:
     remaining_errors = [OSError()]
 
     async def add(one: int, *, two: int) -> int:
-        """Return the states with one added to each count."""
+        """Add."""
         for error in remaining_errors:
             remaining_errors.remove(error)
             raise error

@@ -42,7 +42,7 @@ class Vendor:
         self.urls: list[str] = []
 
     def send(self, request: Request, url: str, timeouts: Timeouts, /) -> Response:
-        """Return the item after a moment."""
+        """Answer."""
         self.urls.append(url)
         return Response(200)
 

@@ -69,7 +69,7 @@ class Provider:
         return Credentials.bearer("cnry-token")
 
     async def refresh(self, *_: object) -> Credentials:
-        """Fail, because the directory is unavailable."""
+        """Fail."""
         raise FOREIGN
 
 

@@ -170,7 +170,7 @@ class Vendor:
         return Response(200)
 
     async def close(self) -> None:
-        """Do nothing, because there is nothing to close."""
+        """Close nothing."""
 
 
 class LoopClock:

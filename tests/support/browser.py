@@ -54,7 +54,7 @@ class Browser:
 
     @property
     def url(self) -> str:
-        """The URL of the fake secret manager."""
+        """The URL of the server."""
         return str(self._do("GET", "/url"))
 
     @property

@@ -211,7 +211,7 @@ class Vendor:
         return answer
 
     async def close(self) -> None:
-        """Do nothing, because there is nothing to close."""
+        """Close nothing."""
 
 
 class Arriving:

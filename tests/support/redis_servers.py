@@ -45,7 +45,7 @@ class PrivateRedis:
 
     @property
     def url(self) -> str:
-        """The URL of the fake secret manager."""
+        """The URL of the server."""
         return f"redis://127.0.0.1:{self.port}/0"
 
     @property
@@ -131,7 +131,7 @@ class Proxy:
 
     @property
     def url(self) -> str:
-        """The URL of the fake secret manager."""
+        """The URL of the server."""
         return f"redis://127.0.0.1:{self.port}/0"
 
     def _accept(self) -> None:

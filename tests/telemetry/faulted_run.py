@@ -168,7 +168,7 @@ class FaultyVendor:
         raise AssertionError(url)
 
     async def close(self) -> None:
-        """Do nothing, because there is nothing to close."""
+        """Close nothing."""
 
 
 def _services() -> list[Service]:

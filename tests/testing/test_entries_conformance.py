@@ -17,7 +17,7 @@ class Forgetful(MemoryInbox):
     """Keeps no error."""
 
     def add(self, entry: Any, /) -> Any:
-        """Return the states with one added to each count."""
+        """Add."""
         return super().add(attrs.evolve(entry, error=""))
 
 
@@ -25,7 +25,7 @@ class Overwriting(MemoryInbox):
     """Overwrites existing entries."""
 
     def add(self, entry: Any, /) -> Any:
-        """Return the states with one added to each count."""
+        """Add."""
         stored_entry = self._entries.pop(entry.id, None)
         return super().add(entry if stored_entry is None else attrs.evolve(entry, number=0))
 
@@ -34,7 +34,7 @@ class Trusting(MemoryInbox):
     """Uses its callers' clocks."""
 
     def add(self, entry: Any, /) -> Any:
-        """Return the states with one added to each count."""
+        """Add."""
         added_entry = super().add(entry)
         self._entries[entry.id] = attrs.evolve(entry, number=added_entry.number)
         return self._entries[entry.id]
@@ -44,7 +44,7 @@ class Hasty(MemoryInbox):
     """Forgets the due time of a postponed entry."""
 
     def add(self, entry: Any, /) -> Any:
-        """Return the states with one added to each count."""
+        """Add."""
         return super().add(attrs.evolve(entry, due=None))
 
 
@@ -70,7 +70,7 @@ class Unfenced(MemoryInbox):
     """Lets everybody write."""
 
     def swap(self, entry: Any, fence: int, /) -> bool:
-        """Return the states with the number written to each."""
+        """Write."""
         stored_entry = self._entries.get(entry.id)
         return stored_entry is not None and super().swap(entry, stored_entry.fence)
 
@@ -79,7 +79,7 @@ class Rising(MemoryInbox):
     """A store that accepts only a higher fencing token."""
 
     def swap(self, entry: Any, fence: int, /) -> bool:
-        """Return the states with the number written to each."""
+        """Write."""
         return entry.fence > fence and super().swap(entry, fence)
 
 

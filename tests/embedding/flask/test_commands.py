@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def run(shop: Shop, *words: str) -> Result:
-    """Run a command on the register."""
+    """Run a command."""
     return shop.app.test_cli_runner().invoke(args=["moorage", *words])
 
 

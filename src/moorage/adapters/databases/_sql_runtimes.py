@@ -142,7 +142,7 @@ class _WorkerThread(Thread):
         self._inside = inside
 
     async def wait(self, seconds: float) -> None:
-        """Wait until the opening has ended, at most this number of seconds."""
+        """Wait until the work has ended, at most this number of seconds."""
         self.join(min(seconds, TIMEOUT_MAX))
 
     def cancel(self) -> None:
@@ -269,7 +269,7 @@ class _WorkerTask:
         self._task = asyncio.get_running_loop().create_task(flow)
 
     async def wait(self, seconds: float) -> None:
-        """Wait until the opening has ended, at most this number of seconds."""
+        """Wait until the work has ended, at most this number of seconds."""
         await asyncio.wait((self._task,), timeout=seconds)
 
     def cancel(self) -> None:

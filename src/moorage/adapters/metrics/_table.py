@@ -103,7 +103,7 @@ class MetricSql:
         return f"DELETE FROM {self.table} WHERE number IN ({batch})"  # noqa: S608 - quoted names; values are parameters
 
     def definitions(self, *, mariadb: bool = True) -> tuple[TableDefinition, ...]:
-        """Return the definition of the log's table."""
+        """Return the definition of the table of metrics."""
         columns = {
             "number": NUMBER_KINDS[self.kind],
             "step": "BIGINT NOT NULL",

@@ -172,7 +172,7 @@ class PrometheusObserver:
         self._metrics = metrics
 
     def __call__(self, event: Event, /) -> None:
-        """Count the call that this event reports."""
+        """Count an event."""
         if isinstance(event, CallFinished):
             self._call_finished(event)
         elif isinstance(event, AttemptFinished):

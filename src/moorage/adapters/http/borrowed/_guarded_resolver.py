@@ -34,7 +34,7 @@ class Resolver:
         self._network = network
 
     async def addresses(self, host: str, port: int, until: float) -> list[Address]:
-        """Resolve a host name to addresses that the guard allows.
+        """Resolve a host name.
 
         Raises:
             TimeIsUp: there was no response in time.
@@ -71,7 +71,7 @@ class Resolver:
 
 
 class GuardedResolver(Resolver):
-    """Resolves host names for aiohttp to addresses that the guard allows.
+    """Resolves host names for a library to addresses that the guard allows.
 
     Args:
         guard: decides which destinations are allowed.
