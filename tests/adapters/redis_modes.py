@@ -50,7 +50,7 @@ class Face:
         return str(self.store.node_of(command))
 
     def housekeep(self) -> int:
-        """Return the cluster node that stores a command's keys."""
+        """Check the store's connection, and return the number of deleted states."""
         return self._result_of(self.store.housekeep())  # type: ignore[no-any-return]  # a number
 
     def close(self) -> None:

@@ -180,7 +180,7 @@ class FailingVendor(SequentialVendor):
     """Fails during an upload, and again when the upload is aborted."""
 
     async def send(self, wire: Any, upload: Upload, pieces: Any, *, resumed: bool) -> str:
-        """Accept all data of the upload."""
+        """Fail in the middle of the upload."""
         raise ConnectionFailed("cut off while it was sent.")
 
     async def abort(self, wire: Any, upload: Upload) -> None:
