@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, Protocol, Self,
 
 from moorage.errors import ConnectorError
 from moorage.hub.hub import AsyncHub, Hub
+from moorage.testing.kits._sent_requests import require_known_references
 from moorage.testing.kits.checks import blocking, in_thread, require, soon
 
 if TYPE_CHECKING:
@@ -58,11 +59,13 @@ class ContractLab(ABC, Generic[AnySubject]):
         self.hub = hub
 
     async def __call__(self, operation: str, *arguments: Any, **named: Any) -> Any:
-        """Execute an operation of the contract."""
+        """Execute an operation of the contract, and check the references in its result."""
         operations = getattr(self.hub, self.contract)()
         call = partial(getattr(operations, operation), *arguments, **named)
         running_call = call() if isinstance(self.hub, AsyncHub) else in_thread(call)
-        return await soon(running_call, _HANGS)
+        result = await soon(running_call, _HANGS)
+        require_known_references(result, self.sandbox.requests)
+        return result
 
     @abstractmethod
     def hidden(self) -> Iterable[str]:

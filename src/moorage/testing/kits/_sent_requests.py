@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, cast
+from urllib.parse import unquote
 
+import attrs
+
+from moorage.contracts.ref import Ref
 from moorage.domain.values.json_text import encode_json, is_list, is_object
 from moorage.testing.kits.checks import require
 
@@ -14,6 +19,8 @@ if TYPE_CHECKING:
 
     from moorage.domain.http.requests import Response
     from moorage.testing.sandboxes.base import SandboxRequest
+
+_WORD: Final = re.compile(r"\w+")
 
 
 def require_no_repeats(name: str, requests: Sequence[SandboxRequest]) -> None:
@@ -36,6 +43,40 @@ def require_no_repeats(name: str, requests: Sequence[SandboxRequest]) -> None:
         earlier_contents.append(content)
         if earlier_contents is writes:
             reads = []
+
+
+def require_known_references(result: Any, requests: Sequence[SandboxRequest]) -> None:
+    """Fail the check if a reference names an object that neither vendor nor caller spoke of.
+
+    A result without an answer of the vendor is not checked, nor is the reference of a next page.
+
+    Args:
+        result: the result of an operation, whose `raw` fields are the vendor's answers.
+        requests: the requests that reached the sandbox.
+    """
+    references: list[Ref] = []
+    answers: list[str] = []
+    pending_values: list[tuple[Any, bool]] = [(result, False)]
+    while pending_values:
+        value, is_answered = pending_values.pop()
+        if isinstance(value, Ref):
+            references += [value] if is_answered else []
+        elif isinstance(value, (list, tuple)):
+            pending_values += [(item, is_answered) for item in cast("Sequence[Any]", value)]
+        elif attrs.has(type(value)):
+            fields = {field.name: getattr(value, field.name) for field in attrs.fields(type(value))}
+            answer = fields.pop("raw", None)
+            answers += [str(answer)] if answer else []
+            fields.pop("next", None)
+            pending_values += [(item, is_answered or bool(answer)) for item in fields.values()]
+    texts = [f"{request.path} {request.query} {request.headers.pairs}" for request in requests]
+    texts += [request.body.decode(errors="replace") for request in requests]
+    seen = unquote("\n".join([*answers, *texts]))
+    for reference in references:
+        require(
+            all(word in seen for word in _WORD.findall(reference.id)),
+            f"The id {reference.id} of a reference is in no answer of the vendor.",
+        )
 
 
 def leaves(path: str, value: Any) -> list[tuple[str, Any]]:

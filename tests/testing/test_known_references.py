@@ -1,0 +1,83 @@
+"""The kits notice a reference to an object that the vendor never spoke of."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+
+from moorage.contracts.payments import Money, MoveState, Page, Refund
+from moorage.contracts.ref import Ref
+from moorage.domain.http.headers import Headers
+from moorage.testing import name_of
+from moorage.testing import payments_conformance as kit
+from moorage.testing.kits._sent_requests import require_known_references
+from moorage.testing.sandboxes.base import SandboxRequest
+from moorage.vendors.payments.stripe import Stripe
+from tests.vendors import payments_subjects
+
+if TYPE_CHECKING:
+    from moorage.contracts.wire import Wire
+
+
+def refund(id: str, payment: str, raw: object) -> Refund:
+    """Return a refund with these references."""
+    return Refund(
+        ref=Ref("stripe", "main", id),
+        payment=Ref("stripe", "main", payment),
+        state=MoveState.SUCCEEDED,
+        amount=Money("5.00", "EUR"),
+        raw=raw,
+    )
+
+
+REQUEST = SandboxRequest("GET", "api.example", "/payments/pay%2F1", (), Headers(), b"")
+
+
+def test_references_of_vendor_and_caller_are_accepted() -> None:
+    """An id may come from the vendor's answer, also in parts, or from a request."""
+    require_known_references(refund("ref_1", "pay/1", {"id": "ref_1"}), [REQUEST])
+    require_known_references([refund("A:B", "pay/1", {"ids": ["B", "A"]})], [REQUEST])
+
+
+def test_unknown_references_are_noticed() -> None:
+    """An id that is in no answer and in no request fails, on a page too."""
+    for wrong in (
+        refund("ref_1x", "pay/1", {"id": "ref_1"}),
+        refund("ref_1", "pay/2", {"id": "ref_1"}),
+        Page(items=(refund("ref_2", "pay/1", {"id": "ref_1"}),)),
+    ):
+        with pytest.raises(AssertionError, match="in no answer"):
+            require_known_references(wrong, [REQUEST])
+
+
+@attrs.frozen(kw_only=True)
+class Misreading(Stripe):
+    """A vendor that reads the id of a refund wrong."""
+
+    async def refund(self, wire: Wire, *arguments: Any, **named: Any) -> Refund:
+        """Refund, and return another reference."""
+        refund = await super().refund(wire, *arguments, **named)
+        return attrs.evolve(refund, ref=wire.ref(f"{refund.ref.id}x"))
+
+
+def misreading() -> kit.PaymentsSubject:
+    """A subject like Stripe's, with a vendor that misreads ids."""
+    subject = payments_subjects.stripe()
+    sandbox: Any = subject.sandbox
+    return attrs.evolve(subject, vendor=Misreading(credentials=sandbox.api_key))
+
+
+def test_a_vendor_that_misreads_an_id_is_noticed() -> None:
+    """A check that refunds fails for a vendor whose refund has another reference."""
+    checks = {name_of(check): check for check in kit.CHECKS}
+    with pytest.raises(AssertionError, match="in no answer"):
+        checks["money_is_given_back_in_parts"](misreading)
+
+
+def test_results_without_an_answer_are_not_checked() -> None:
+    """A result without the vendor's answer, and the reference of a next page, are not checked."""
+    require_known_references(refund("ref_1x", "pay/2", None), [])
+    cursor = Ref("stripe", "main", "cursor")
+    require_known_references(Page(items=(refund("r1", "r1", {"id": "r1"}),), next=cursor), [])
