@@ -32,9 +32,10 @@ def run(
     timeout: float | None = None,
     context: Context,
 ) -> CommandResult:
-    """Run an operation of a connector by its name, through every protection of its service.
+    """Run an operation of a connector by its name.
 
-    `moorage connectors` shows the operations of each connector.
+    Every protection of its service applies. `moorage connectors` shows the operations of each
+    connector.
 
     Args:
         connector: the name of a configured connector.
