@@ -155,8 +155,8 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     _set_tracers(None, None)
     if untraced:
         handle = None
+    run_example: Any = None if handle is None else handle.inner_test
     if handle is not None:
-        run_example = handle.inner_test
         handle.inner_test = _traced_now_and_then(run_example, tracers)
     try:
         return (yield)

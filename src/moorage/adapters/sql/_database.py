@@ -284,7 +284,7 @@ def prepared(statement: Statement) -> tuple[Any, frozenset[str], frozenset[str]]
 def _plain(name: str, value: Any, *, is_list: bool, arrays: bool) -> Any:
     if isinstance(value, Enum):
         value = value.value
-    kind = cast("type[Any]", type(value))
+    kind: Any = value.__class__
     if kind in {list, tuple} and (is_list or arrays):
         items = cast("list[Any]", value)
         return [_plain(name, item, is_list=False, arrays=False) for item in items]

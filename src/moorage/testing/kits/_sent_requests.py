@@ -63,8 +63,8 @@ def require_known_references(result: Any, requests: Sequence[SandboxRequest]) ->
             references += [value] if is_answered else []
         elif isinstance(value, (list, tuple)):
             pending_values += [(item, is_answered) for item in cast("Sequence[Any]", value)]
-        elif attrs.has(type(value)):
-            fields = {field.name: getattr(value, field.name) for field in attrs.fields(type(value))}
+        elif attrs.has(value_class := value.__class__):
+            fields = {field.name: getattr(value, field.name) for field in attrs.fields(value_class)}
             answer = fields.pop("raw", None)
             answers += [str(answer)] if answer else []
             fields.pop("next", None)
