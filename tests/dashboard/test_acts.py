@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -19,6 +20,7 @@ from moorage.errors import OutcomeUnknown
 from moorage.testing.sandboxes.base import Lost, SandboxHttpClient
 from tests.contracts.unsettled_world import Silent
 from tests.dashboard.test_pages import pause_service
+from tests.dashboard.test_ten_unknowns import plant
 from tests.dashboard.world import ANN, BEN, SECRET, VIEWER, WAIT, Visitor, World, form_of
 
 if TYPE_CHECKING:
@@ -353,15 +355,19 @@ def test_two_people_close_a_payment() -> None:
         assert "A second person has to confirm it." in proposal_page
         assert "You proposed this." in proposal_page
         assert 1 == len(world.hub.unsettled_payments())
-        assert "proposed by ann" in ben.get("/unknown").text
+        assert "done, proposed by ann" in ben.get("/unknown").text
+        assert "1 of them waits for a second person" in ben.get("/").text
         page = ben.get(f"/payment{PAYMENT}").text
         assert "ann says that it was done." in page
         start = page.index("/acts/payment-confirm")
         url = page[start : page.index('"', start)].replace("&amp;", "&")
-        assert "It is on their page." in ben.get(url).text
+        question = ben.get(url).text
+        assert "Reason: It is on their page. Every repeat of its key" in question
         mine = ann.act(url).text
         assert "Not done. You proposed this outcome yourself." in mine
-        assert "is closed as done." in ben.act(url).text
+        answer = ben.act(url)
+        assert (200, True) == (answer.status, "is closed as done." in answer.text)
+        assert "The outcome of every payment is known." in answer.text
         assert [] == world.hub.unsettled_payments()
         assert [("ann", "payment.propose"), ("ben", "payment.close")] == recorded_acts(world)
 
@@ -374,9 +380,10 @@ def test_second_person_confirms_what_they_have_read() -> None:
         ann, ben = world.visitor(), world.visitor(BEN)
         ann.act(f"/acts/payment-done{PAYMENT}", reason="seen", receipt="pi_1")
         page = ben.get(f"/payment{PAYMENT}").text
-        assert "The vendor&#x27;s id: pi_1." in page
+        assert "The vendor&#x27;s id of it: pi_1." in page
         start = page.index("/acts/payment-confirm")
         url = page[start : page.index('"', start)].replace("&amp;", "&")
+        assert "The vendor&#x27;s id of it: pi_1. Reason: seen. " in ben.get(url).text
         ann.act(f"/acts/payment-not-done{PAYMENT}", reason="mistaken")
         assert "The proposal has changed" in ben.act(url).text
         assert "ann says that it was not done." in ben.get(f"/payment{PAYMENT}").text
@@ -401,6 +408,25 @@ def test_old_proposal_does_not_decide_about_a_new_request() -> None:
         world.lose(reference="INV-8")
         world.clock.advance(WAIT)
         assert "says that it was" not in world.visitor(BEN).get(f"/payment{PAYMENT}").text
+
+
+def test_payments_of_one_reference_name_each_other() -> None:
+    """The page of a payment links to another one with the same reference, and to no other."""
+    with World() as world:
+        payments = world.hub.payments()
+        for key, amount, reference in (
+            ("a", "20.00", "R"),
+            ("b", "30.00", "R"),
+            ("c", "5.00", "S"),
+        ):
+            charge = Charge(Money(amount, "EUR"), "pm_card_visa", reference=reference)
+            plant(world, partial(payments.charge, charge, idempotency_key=key), done=False)
+        world.clock.advance(WAIT)
+        visitor = world.visitor()
+        page = visitor.get("/payment?key=a").text
+        assert "charge of 30.00 EUR (R)" in page
+        assert "charge of 5.00 EUR (S)" not in page
+        assert "Same reference" not in visitor.get("/payment?key=c").text
 
 
 @pytest.mark.parametrize("done", [True, False])

@@ -162,13 +162,15 @@ class Dashboard:
         self, request: PageRequest, act: Act, acting: Acting, form: Mapping[str, str]
     ) -> PageResponse:
         """Perform an action, and redirect the person to a page with its result."""
+        path, names = act.back
+        return_link = request.link(path, **{name: acting.get(name) for name in names})
         try:
             checked_reason(act, form)
             notice = Notice(good=True, text=act.perform(acting))
+            list_path = act.ends(acting)
+            return_link = return_link if list_path is None else request.link(list_path)
         except ConnectorError as error:
             notice = Notice(good=False, text=f"Not done. {error}")
-        path, names = act.back
-        return_link = request.link(path, **{name: acting.get(name) for name in names})
         value = self._tokens.notice(acting.person, notice)
         return see_other(
             return_link, cookies=[cookie(request, _COOKIE, value, seconds=_NOTICE_LIFE)]

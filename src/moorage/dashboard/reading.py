@@ -356,8 +356,8 @@ def next_words(payment: UnsettledPayment) -> str:
         NextStep.REPEAT: "Asking repeats the operation; a second time has no further effect.",
         NextStep.LOOK_UP: "Asking looks for one payment with this reference and amount. Nothing is"
         " sent again.",
-        NextStep.PERSON: "The vendor has not told so far. Look at the vendor's web page, then"
-        " decide below.",
+        NextStep.PERSON: "This vendor cannot be asked from here, or has not listed the payment in"
+        " the time in which it must. Look at the vendor's web page, then decide below.",
         NextStep.CIPHER: "The stored request is sealed, and this page has no key that opens it. It"
         " can neither be settled nor closed here. Start the page with the cipher of the processes"
         " that send payments.",

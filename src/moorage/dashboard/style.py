@@ -34,6 +34,7 @@ p { margin: .4rem 0; max-width: 46rem; }
 .soft { color: var(--soft); }
 .notice { border-left: .35rem solid; border-radius: .25rem; padding: .6rem 1rem; margin: 0 0 1rem; }
 .notice.good { background: var(--good-back); border-color: var(--good); }
+.notice.warn { background: var(--warn-back); border-color: var(--warn); }
 .notice.bad { background: var(--bad-back); border-color: var(--bad); }
 .mark { display: inline-block; padding: 0 .5rem; border-radius: 1rem; font-size: .9rem;
   font-weight: 600; white-space: nowrap; justify-self: start; }

@@ -56,6 +56,10 @@ class Acting:
         return value
 
 
+def _never_ends(_: Acting) -> None:
+    """Return to the page of the subject."""
+
+
 @attrs.frozen(kw_only=True)
 class Act:
     """A kind of act.
@@ -71,6 +75,8 @@ class Act:
         explain: the sentences of the confirmation.
         perform: does it, and returns the words of its success.
         back: the page to return to, with the fields that it takes over.
+        ends: function of the performed act that returns the page to go to because the subject of
+            the act is over, and has no page any more; None while it is not over.
     """
 
     name: str
@@ -83,6 +89,7 @@ class Act:
     explain: Callable[[Acting], str]
     perform: Callable[[Acting], str]
     back: tuple[str, tuple[str, ...]]
+    ends: Callable[[Acting], str | None] = _never_ends
 
     def values(self, form: Mapping[str, str]) -> dict[str, str]:
         """The values of this act's fields.

@@ -27,7 +27,9 @@ _PROPOSALS: Final = 400
 def name_of(payment: UnsettledPayment) -> str:
     """The name of a payment: its operation, amount and reference."""
     amount = "the whole amount" if payment.amount is None else str(payment.amount)
-    name = payment.reference or payment.payment or payment.idempotency_key
+    name = payment.reference or payment.idempotency_key
+    if payment.payment is not None:
+        name = f"of {payment.payment.id}"
     return f"{payment.operation} of {amount} ({name})"
 
 
@@ -133,17 +135,18 @@ def _withdraw(acting: Acting) -> str:
     return f"The proposal for the {name_of(payment)} is withdrawn."
 
 
-def _explain_decision(*, done: bool) -> Callable[[Acting], str]:
-    consequence = (
-        "Every repeat of its key gets the receipt, and the vendor is not called again."
-        if done
-        else "Its key may be used again: the next call with it carries out the operation."
-    )
+_CONSEQUENCES: Final = {
+    True: "Every repeat of its key then gets the receipt, and the vendor is not called again.",
+    False: "Its key may then be used again: your program's next call with it carries out the"
+    " operation. If the vendor did carry it out before, that is a second time.",
+}
 
+
+def _explain_decision(*, done: bool) -> Callable[[Acting], str]:
     def explain(acting: Acting) -> str:
         second = " A second person has to confirm it." if acting.four_eyes else ""
-        words = f"The {name_of(_payment(acting))} was {'' if done else 'not '}done."
-        return f"{words} {consequence}{second}"
+        words = f"You say that the {name_of(_payment(acting))} was {'' if done else 'not '}done."
+        return f"{words} {_CONSEQUENCES[done]}{second}"
 
     return explain
 
@@ -154,16 +157,34 @@ def _explain_confirmation(acting: Acting) -> str:
     if proposal is None:
         return "The proposal was withdrawn. Go back and read the page again."
     outcome = "done" if proposal.done else "not done"
+    receipt = f" The vendor's id of it: {proposal.receipt}." if proposal.receipt else ""
     return (
-        f"{proposal.person} says that the {name_of(payment)} was {outcome}."
-        f" Reason: {proposal.reason} Confirm it only if you have looked at the vendor yourself."
+        f"{proposal.person} says that the {name_of(payment)} was {outcome}.{receipt}"
+        f" {reason_of(proposal)} {_CONSEQUENCES[proposal.done]}"
+        " Confirm it only if you have looked at the vendor yourself."
     )
+
+
+def reason_of(proposal: Proposal) -> str:
+    """The reason of a proposal, as a sentence."""
+    end = "" if proposal.reason.endswith((".", "!", "?")) else "."
+    return f"Reason: {proposal.reason}{end}"
+
+
+def _list_of_payments(acting: Acting) -> str | None:
+    """The page of all payments, if this one has no unknown outcome any more."""
+    try:
+        _payment(acting)
+    except InvalidData:
+        return "/unknown"
+    return None
 
 
 _PAYMENT: Final[dict[str, Any]] = {
     "group": always(Group.PAYMENTS),
     "fields": ("key", "tenant"),
     "back": ("/payment", ("key", "tenant")),
+    "ends": _list_of_payments,
 }
 _CONFIRMATION: Final[dict[str, Any]] = {**_PAYMENT, "fields": ("key", "tenant", "stamp")}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from moorage.dashboard.acts.payments import name_of, proposal_stamp
+from moorage.dashboard.acts.payments import name_of, proposal_stamp, reason_of
 from moorage.dashboard.layout import (
     facts,
     link,
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from moorage.dashboard.markup import Node
     from moorage.dashboard.pages.view import View
     from moorage.dashboard.reading import Evidence
+    from moorage.domain.idempotency.approval import Proposal
 
 
 def unknown_page(view: View) -> Page:
@@ -52,21 +53,20 @@ def _payments(view: View, payments: list[UnsettledPayment]) -> Node:
         proposal = view.reader.proposal(payment)
         rows.append(
             [
-                link(
-                    view.request,
-                    name_of(payment),
-                    "/payment",
-                    key=payment.idempotency_key,
-                    tenant=payment.tenant,
-                ),
+                _payment_link(view, payment),
                 payment.tenant,
                 ", ".join(payment.accounts),
                 moment(payment.since, current_time),
-                mark(*_next_mark(payment)),
-                None if proposal is None else f"proposed by {proposal.person}",
+                mark(*(_next_mark(payment) if proposal is None else ("confirm", "warn"))),
+                None if proposal is None else _proposal_words(proposal),
             ]
         )
     return table(("Payment", "Tenant", "Account", "First sent", "Next", "Decision"), rows)
+
+
+def _proposal_words(proposal: Proposal) -> str:
+    outcome = "done" if proposal.done else "not done"
+    return f"{outcome}, proposed by {proposal.person}"
 
 
 def _next_mark(payment: UnsettledPayment) -> tuple[str, str]:
@@ -88,7 +88,8 @@ def payment_page(view: View) -> Page:
             ("Operation", payment.operation),
             ("Amount", "all of it" if payment.amount is None else str(payment.amount)),
             ("Your reference", payment.reference),
-            ("Vendor's payment", None if payment.payment is None else str(payment.payment)),
+            ("Same reference", _namesakes(view, payment)),
+            ("Vendor's payment", None if payment.payment is None else payment.payment.id),
             ("Account", ", ".join(payment.accounts)),
             ("Tenant", payment.tenant),
             ("Idempotency key", tag("code", payment.idempotency_key)),
@@ -113,6 +114,27 @@ def payment_page(view: View) -> Page:
             section("2. The vendor's answer", step, view.acts(ask)),
             section("3. The decision", _decision(view, evidence, payment_fields)),
         ],
+    )
+
+
+def _namesakes(view: View, payment: UnsettledPayment) -> Node:
+    """Links to the other payments of the same reference, which are easily taken for this one."""
+    links = [
+        tag("div", _payment_link(view, other))
+        for other in view.reader.payments()
+        if other.reference == payment.reference is not None
+        and (other.idempotency_key, other.tenant) != (payment.idempotency_key, payment.tenant)
+    ]
+    return joined(*links) if links else None
+
+
+def _payment_link(view: View, payment: UnsettledPayment) -> Node:
+    return link(
+        view.request,
+        name_of(payment),
+        "/payment",
+        key=payment.idempotency_key,
+        tenant=payment.tenant,
     )
 
 
@@ -154,10 +176,10 @@ def _decision(view: View, evidence: Evidence, where: Mapping[str, Any]) -> Node:
     words = tag(
         "div",
         tag("strong", f"{proposal.person} says that it was {outcome}."),
-        f" Reason: {proposal.reason}",
-        f" The vendor's id: {proposal.receipt}." if proposal.receipt else None,
+        f" {reason_of(proposal)}",
+        f" The vendor's id of it: {proposal.receipt}." if proposal.receipt else None,
         f" ({span(proposal.age)} ago)",
-        class_="notice bad" if not proposal.done else "notice good",
+        class_="notice warn",
     )
     is_proposer = person.is_same(proposal.person)
     stamp = proposal_stamp(proposal)

@@ -79,7 +79,11 @@ def _todo(view: View, statuses: Iterable[ServiceStatus], tenant: str | None) -> 
     payments = view.reader.payments()
     if payments:
         words = f"{counted(len(payments), 'payment')} with an unknown outcome"
-        items.append(joined(mark("unknown", "bad"), " ", link(request, words, "/unknown")))
+        proposals = sum(view.reader.proposal(payment) is not None for payment in payments)
+        verb = "waits" if proposals == 1 else "wait"
+        waiting = f"; {proposals} of them {verb} for a second person" if proposals else ""
+        unknown_link = link(request, words, "/unknown")
+        items.append(joined(mark("unknown", "bad"), " ", unknown_link, waiting))
     for status in statuses:
         word, kind, explanation = circuit_words(status.circuit)
         target_link = link(
