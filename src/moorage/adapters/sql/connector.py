@@ -32,6 +32,7 @@ from moorage.domain.connectors.health import ConnectorHealth, ConnectorVersions
 from moorage.domain.connectors.named_operation import NamedOperation
 from moorage.domain.connectors.sql_failures import SqlPhase, timed_out
 from moorage.domain.monitoring.health import HealthState
+from moorage.domain.secrets.frames import refusing
 from moorage.domain.secrets.secret import Secret
 from moorage.errors import ConnectorError, InvalidData, LocalFailure
 
@@ -109,6 +110,7 @@ class _Connector:
     kind = "sql"
     _is_async = False
 
+    @refusing
     def __init__(
         self,
         url: Secret | str,
@@ -247,6 +249,7 @@ class SqlConnector(_Connector):
         statements: the statements that can be performed by name, for example from a command line.
     """
 
+    @refusing
     def __init__(self, url: Secret | str, **settings: Any) -> None:
         super().__init__(url, **settings)
         self._places = BoundedSemaphore(self.database.maximum)
@@ -392,6 +395,7 @@ class AsyncSqlConnector(_Connector):
 
     _is_async = True
 
+    @refusing
     def __init__(self, url: Secret | str, **settings: Any) -> None:
         super().__init__(url, **settings)
         self._loop: asyncio.AbstractEventLoop | None = None

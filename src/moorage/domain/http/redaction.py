@@ -17,6 +17,7 @@ import attrs
 
 from moorage.domain.http.headers import Headers
 from moorage.domain.http.media_type import decoded, essence, is_json
+from moorage.domain.secrets.frames import careful
 from moorage.domain.secrets.personal import Personal, mask, mask_personal
 from moorage.domain.secrets.secret import Secret, as_secrets
 from moorage.domain.secrets.sensitive import MASK, is_sensitive
@@ -101,6 +102,7 @@ def _kinds(personal: Iterable[Personal | str]) -> tuple[Personal, ...]:
     return tuple(map(Personal, personal))
 
 
+@careful
 @attrs.frozen(kw_only=True)
 class Redaction:
     """The names whose values a service wants masked, besides those that suggest a credential.
