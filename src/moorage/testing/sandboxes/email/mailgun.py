@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 from email.utils import parsedate_to_datetime
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
@@ -48,7 +49,7 @@ _METRICS: Final = words(
 )
 
 
-@attrs.frozen
+@attrs.frozen(slots=False)
 class Form:
     """A form with files, read.
 
@@ -62,11 +63,19 @@ class Form:
 
     def value(self, name: str, otherwise: str = "") -> str:
         """The value of the only field with this name."""
-        return dict(self.fields).get(name, otherwise)
+        return self.values_by_name.get(name, [otherwise])[-1]
 
     def all(self, name: str) -> list[str]:
         """All values of this name."""
-        return [value for field, value in self.fields if field == name]
+        return self.values_by_name.get(name, [])
+
+    @cached_property
+    def values_by_name(self) -> dict[str, list[str]]:
+        """The values of each name, in order."""
+        values: dict[str, list[str]] = {}
+        for name, value in self.fields:
+            values.setdefault(name, []).append(value)
+        return values
 
     def below(self, prefix: str) -> dict[str, str]:
         """Return the values whose names begin with this prefix, without the prefix."""
@@ -342,7 +351,7 @@ def _delivery_event(
         headers={key: decoded(value) for key, value in form.below("h:").items()},
         items=tuple(item for _, item in form.files),
         raw={
-            "fields": {name: form.all(name) for name, _ in form.fields},
+            "fields": form.values_by_name,
             "user-variables": {
                 key: fill_template(value) for key, value in form.below("v:").items()
             },
