@@ -1,0 +1,189 @@
+"""Refusals and failures of the SQL connector that need no server."""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.exc import StatementError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+from moorage import (
+    AsyncConnectorManager,
+    AttemptTimeout,
+    ConfigurationError,
+    ConnectionFailed,
+    ConnectorError,
+    ConnectorManager,
+    InvalidData,
+    InvalidRequest,
+    Service,
+    Tls,
+)
+from moorage.adapters.sql._connecting import _demand_tls, _limit_statement
+from moorage.adapters.sql._driver_errors import judge
+from moorage.adapters.sql.connector import AsyncSqlConnector, SqlConnector
+from moorage.adapters.sql.statements import Command, Query
+from moorage.domain.connectors.sql_failures import SqlPhase
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+CREATE = Command("CREATE TABLE orders (id INTEGER PRIMARY KEY, note TEXT)", name="orders.create")
+INSERT = Command("INSERT INTO orders (id, note) VALUES (:id, :note)", name="orders.insert")
+FIND = Query("SELECT note FROM orders WHERE id IN :ids", name="orders.find")
+ONE = Query("SELECT 1", name="one")
+MISSING = Query("SELECT id FROM nowhere", name="nowhere.list")
+ORDERS = sa.table("orders", sa.column("id"), sa.column("note"))
+BY_IDS = Query(
+    sa.select(ORDERS.c.note).where(ORDERS.c.id.in_(sa.bindparam("ids", expanding=True))),
+    name="orders.by-ids",
+)
+
+
+class Paint(enum.Enum):
+    """A value that a program may have instead of a text."""
+
+    RED = "red"
+
+
+@pytest.fixture
+def manager() -> ConnectorManager:
+    """A manager with a service for the connector."""
+    return ConnectorManager([Service("sql", retry=None)])
+
+
+@pytest.fixture
+def connector(manager: ConnectorManager) -> Generator[SqlConnector]:
+    """A database in memory with a table."""
+    with SqlConnector("sqlite://") as connector:
+        manager.perform("sql", connector.execute(CREATE))
+        yield connector
+
+
+def test_expressions_have_parameters(manager: ConnectorManager, connector: SqlConnector) -> None:
+    """A list is a parameter of an expression as of a text, and an enumeration is its value."""
+    for number, note in ((1, Paint.RED), (2, "bolt")):
+        manager.perform("sql", connector.execute(INSERT, id=number, note=note))
+
+    assert (("red",), ("bolt",)) == manager.perform("sql", connector.query(BY_IDS, ids=[1, 2]))
+    assert (("bolt",),) == manager.perform("sql", connector.query(FIND, ids=(2,)))
+
+
+@pytest.mark.parametrize("query", [BY_IDS, FIND])
+def test_value_in_place_of_a_list(connector: SqlConnector, query: Query) -> None:
+    """A parameter after IN must be a list."""
+    with pytest.raises(InvalidData, match="must be a list"):
+        connector.query(query, ids=1)
+
+
+def test_operations_show_only_their_names(connector: SqlConnector) -> None:
+    """An operation does not show its parameters."""
+    assert "<SqlOperation orders.insert>" == repr(connector.execute(INSERT, id=1, note="secret"))
+
+
+def test_pool_without_connections() -> None:
+    """A connector that may open no connection is refused."""
+    with pytest.raises(InvalidData, match="at least one connection"):
+        SqlConnector("sqlite://", connections=0)
+
+
+def test_stream_that_cannot_be_opened(manager: ConnectorManager, connector: SqlConnector) -> None:
+    """A stream of a missing table fails at its opening, and leaves the connector usable."""
+    with pytest.raises(ConnectorError):
+        manager.perform("sql", connector.stream(MISSING))
+
+    assert ((1,),) == manager.perform("sql", connector.query(ONE))
+
+
+def test_asynchronous_stream_that_cannot_be_opened() -> None:
+    """An asynchronous stream fails in the same way."""
+
+    async def body() -> None:
+        manager = AsyncConnectorManager([Service("sql", retry=None)])
+        async with AsyncSqlConnector("sqlite://") as connector:
+            await manager.perform("sql", connector.execute(CREATE))
+            with pytest.raises(ConnectorError):
+                await manager.perform("sql", connector.stream(MISSING))
+            assert ((1,),) == await manager.perform("sql", connector.query(ONE))
+
+    asyncio.run(body())
+
+
+def test_interrupted_work_closes_its_connection(
+    manager: ConnectorManager, connector: SqlConnector
+) -> None:
+    """An interruption in a transaction is raised, and the connection is not used again."""
+
+    def interrupted(_: object) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        manager.perform("sql", connector.transaction(interrupted, name="orders.interrupted"))
+    statistics = connector.statistics()
+    assert statistics is not None
+    assert 0 == statistics.active
+
+
+@pytest.mark.parametrize(
+    "url, tls, path",
+    [
+        ("sqlite://", Tls(), "tls"),
+        ("mysql://user@127.0.0.1/db", Tls(authorities=b"-----BEGIN CERTIFICATE-----"), "tls"),
+    ],
+)
+def test_tls_that_a_driver_cannot_use(url: str, tls: Tls, path: str) -> None:
+    """SQLite has no TLS, and the drivers read certificates from files."""
+    with pytest.raises(ConfigurationError) as excinfo:
+        SqlConnector(url, tls=tls)
+    assert path == excinfo.value.path
+
+
+def test_login_without_the_demanded_tls() -> None:
+    """A connection that went on without the demanded TLS is closed and refused."""
+    closed: list[bool] = []
+    connection = SimpleNamespace(_secure=False, close=lambda: closed.append(True))
+    with pytest.raises(ConnectionFailed):
+        _demand_tls(connection, None)
+    assert [True] == closed
+
+
+@pytest.mark.parametrize(
+    "system, is_mariadb, statement",
+    [
+        ("postgresql", False, "SET statement_timeout = 1500"),
+        ("sqlite", False, "PRAGMA busy_timeout = 1500"),
+        ("mysql", True, "SET max_statement_time = 1.500"),
+        ("mysql", False, "SET max_execution_time = 1500"),
+    ],
+)
+def test_time_limit_of_a_statement(system: str, is_mariadb: bool, statement: str) -> None:
+    """Each kind of server has its own setting for the time that a statement may take."""
+    connection: Any = SimpleNamespace(dialect=SimpleNamespace(is_mariadb=is_mariadb))
+    assert statement == _limit_statement(connection, system, 1500)
+
+
+def with_cause(error: Exception, cause: Exception) -> Exception:
+    """An error with a cause."""
+    error.__cause__ = cause
+    return error
+
+
+@pytest.mark.parametrize(
+    "error, kind",
+    [
+        (PoolTimeoutError("no connection"), AttemptTimeout),
+        (StatementError("a value", "SELECT", {}, ValueError("7")), InvalidRequest),
+        (with_cause(OSError("silent"), TimeoutError()), AttemptTimeout),
+        (OSError("reset"), ConnectionFailed),
+    ],
+)
+@pytest.mark.parametrize("system", ["postgresql", "mysql", "sqlite"])
+def test_errors_of_a_driver(error: Exception, kind: type[ConnectorError], system: str) -> None:
+    """An error of a driver becomes one of ours; any other error is left alone."""
+    assert isinstance(judge(error, system, SqlPhase.SENT), kind)
+    assert judge(KeyError("x"), system, SqlPhase.SENT) is None
