@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import enum
+import ssl
+from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+import pymysql  # type: ignore[import-untyped]  # it has no types
 import pytest
 import sqlalchemy as sa
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 from sqlalchemy.exc import StatementError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
@@ -19,23 +27,27 @@ from moorage import (
     ConnectionFailed,
     ConnectorError,
     ConnectorManager,
+    DangerouslyUnverified,
     InvalidData,
     InvalidRequest,
     Service,
     Tls,
 )
-from moorage.adapters.sql._connecting import _demand_tls, _limit_statement
+from moorage.adapters.sql._connecting import _demand_tls, _limit_statement, _tls_arguments
 from moorage.adapters.sql._driver_errors import judge
 from moorage.adapters.sql.connector import AsyncSqlConnector, SqlConnector
 from moorage.adapters.sql.statements import Command, Query
+from moorage.domain.connectors.named_operation import NamedOperation
 from moorage.domain.connectors.sql_failures import SqlPhase
 
 if TYPE_CHECKING:
     from collections.abc import Generator
+    from pathlib import Path
 
 CREATE = Command("CREATE TABLE orders (id INTEGER PRIMARY KEY, note TEXT)", name="orders.create")
 INSERT = Command("INSERT INTO orders (id, note) VALUES (:id, :note)", name="orders.insert")
 FIND = Query("SELECT note FROM orders WHERE id IN :ids", name="orders.find")
+ABSOLUTE = Query("SELECT abs(id) FROM orders ORDER BY id DESC", name="orders.absolute")
 ONE = Query("SELECT 1", name="one")
 MISSING = Query("SELECT id FROM nowhere", name="nowhere.list")
 ORDERS = sa.table("orders", sa.column("id"), sa.column("note"))
@@ -187,3 +199,75 @@ def test_errors_of_a_driver(error: Exception, kind: type[ConnectorError], system
     """An error of a driver becomes one of ours; any other error is left alone."""
     assert isinstance(judge(error, system, SqlPhase.SENT), kind)
     assert judge(KeyError("x"), system, SqlPhase.SENT) is None
+
+
+def test_stream_that_fails_between_its_rows(
+    manager: ConnectorManager, connector: SqlConnector
+) -> None:
+    """A row that the database cannot compute ends a stream with an error, after the rows before."""
+    for number in (3, 2, 1, -(2**63)):
+        manager.perform("sql", connector.execute(INSERT, id=number, note=None))
+    rows: list[Any] = []
+    with (
+        manager.perform("sql", connector.stream(ABSOLUTE, batch=1)) as stream,
+        pytest.raises(ConnectorError),
+    ):
+        rows.extend(stream)
+
+    # The driver may compute a row before the one before it is read.
+    assert rows
+    assert [(3,), (2,), (1,)][: len(rows)] == rows
+    assert [] == list(stream)
+
+
+def test_stream_that_is_left_early(manager: ConnectorManager, connector: SqlConnector) -> None:
+    """A stream whose rows are not all read frees its connection at the end of its block."""
+    for number in (1, 2, 3):
+        manager.perform("sql", connector.execute(INSERT, id=number, note=None))
+    with manager.perform("sql", connector.stream(ABSOLUTE, batch=1)) as stream:
+        assert (3,) == next(iter(stream))
+
+    assert 3 == len(manager.perform("sql", connector.query(ABSOLUTE)))
+
+
+def test_mysql_context_of_tls(tmp_path: Path) -> None:
+    """The settings for TLS become the context of a driver of MySQL; nothing is sent."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "erp")])
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), serial_number=1)
+        .not_valid_before(datetime(2020, 1, 1, tzinfo=UTC))
+        .not_valid_after(datetime(2040, 1, 1, tzinfo=UTC))
+        .sign(key, hashes.SHA256())
+    )
+    paths = tmp_path / "certificate.pem", tmp_path / "key.pem"
+    paths[0].write_bytes(certificate.public_bytes(Encoding.PEM))
+    paths[1].write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    tls = Tls(
+        certificate=str(paths[0]),
+        key=str(paths[1]),
+        unverified=DangerouslyUnverified(because="a test without an authority"),
+    )
+    context = _tls_arguments("mysql", tls)["ssl"]
+
+    assert ssl.CERT_NONE == context.verify_mode
+    assert not context.check_hostname
+
+
+def test_ddl_is_refused() -> None:
+    """A statement that is a text in disguise is refused."""
+    statement: Any = sa.DDL("DROP TABLE orders")  # type: ignore[no-untyped-call]  # SQLAlchemy's
+    with pytest.raises(InvalidData):
+        Command(statement, name="orders.drop")
+
+
+def test_misuse_of_a_driver() -> None:
+    """A driver of MySQL that refuses a statement without a code is misused."""
+    error = pymysql.err.ProgrammingError("cursor closed")
+    assert isinstance(judge(error, "mysql", SqlPhase.SENT), InvalidRequest)
+
+
+def test_result_of_a_named_operation_is_plain_by_default() -> None:
+    """The result of an operation by name is JSON already, unless the connector converts it."""
+    operation = NamedOperation(name="ask", about="Ask.", build=dict)
+    assert {"a": 1} == operation.render({"a": 1})

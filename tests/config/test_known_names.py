@@ -1,0 +1,37 @@
+"""The names that alerts, probes and objectives of a configuration may use."""
+
+from __future__ import annotations
+
+import pytest
+
+from moorage.config.cross_checks import KnownNames
+
+
+@pytest.mark.parametrize(
+    "service, other_tenants, unknown",
+    [
+        ("vat", False, False),
+        ("vatt", False, True),
+        ("broken", False, False),
+        ("broken.api", False, False),
+        ("acme.stripe", False, True),
+        ("acme.stripe", True, False),
+        ("vatt", True, True),
+    ],
+)
+def test_unknown_services(service: str, other_tenants: bool, unknown: bool) -> None:
+    """A name is unknown unless it may belong to a broken account or to another tenant."""
+    names = KnownNames(
+        services=frozenset({"vat"}), unreadable=frozenset({"broken"}), other_tenants=other_tenants
+    )
+    assert unknown is names.is_unknown(service)
+
+
+def test_offers_that_cannot_be_ruled_out() -> None:
+    """An account that cannot be read, or another tenant's, may be for any contract."""
+    unreadable = KnownNames(services=frozenset(), unreadable=frozenset({"broken"}))
+    tenants = KnownNames(services=frozenset(), other_tenants=True)
+
+    assert unreadable.offers("sms", None)
+    assert tenants.offers("sms", "acme")
+    assert not tenants.offers("sms", None)
