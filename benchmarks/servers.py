@@ -41,7 +41,7 @@ def redis() -> Iterator[tuple[str, int]]:
             while not path.exists():
                 if time.monotonic() > deadline or process.poll() is not None:
                     raise RuntimeError("redis-server did not start.")
-                time.sleep(0.01)
+                time.sleep(0.01)  # a server sends no signal when it begins to listen
             yield f"redis+socket://{path}", process.pid
         finally:
             process.terminate()
