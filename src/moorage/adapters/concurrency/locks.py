@@ -1,4 +1,4 @@
-"""Named semaphores for threads."""
+"""Semaphores of threads, each found by its name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Named semaphores for tasks."""
+"""Semaphores of asyncio's tasks, each found by its name."""
 
 from __future__ import annotations
 

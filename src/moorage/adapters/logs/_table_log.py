@@ -36,7 +36,7 @@ TABLE: Final = "log"
 
 
 class TableLog:
-    """An integration log in a table; new entries wait in a queue before they are stored."""
+    """An integration log in a database table; new entries first wait in a queue in memory."""
 
     durable: Final = False  # queued entries are lost in a crash
 

@@ -1,4 +1,4 @@
-"""Metrics about calls in the memory of one process."""
+"""Counts and durations of calls, kept in the memory of one process."""
 
 from __future__ import annotations
 

@@ -104,7 +104,10 @@ class AwsSecretsManager:
         return f"AWS Secrets Manager in {self.region}"
 
     def name(self, service: str, tenant: str | None, /) -> str | None:
-        """Return the name of the secret for a service and tenant; None if it is ambiguous."""
+        """Return the name of the secret for a service and tenant.
+
+        Return None if another service and tenant could have a secret of the same name.
+        """
         return secret_path(self.prefix, service, tenant)
 
     async def log_in(self, wire: Line, held: Credentials | None, /) -> Credentials:  # noqa: ARG002 - nothing is renewed

@@ -36,7 +36,7 @@ _MICROSECOND: Final = timedelta(microseconds=1)
 
 
 class StatementResult(NamedTuple):
-    """The result of an SQL statement: its rows, and the number of rows it changed."""
+    """The rows that a SQL statement returned, and the number of rows that it changed."""
 
     rows: Sequence[Sequence[Any]]
     changed: int

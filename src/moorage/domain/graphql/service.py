@@ -67,7 +67,7 @@ class GraphQL:
         *,
         name: str | None = None,
     ) -> HttpOperation[GraphQLAnswer]:
-        """Return an operation that changes data.
+        """Return an operation that sends a mutation, which changes data of the service.
 
         If its answer is lost, it is repeated only under an idempotency key that the service
         honours.

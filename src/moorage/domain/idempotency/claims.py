@@ -58,7 +58,7 @@ Entry: TypeAlias = "tuple[int, int, int, bytes | Fingerprint, int, int, int, int
 
 
 class Verdict(Enum):
-    """The decision about a claim, such as that the caller may act."""
+    """The answer to a caller that claims an idempotency key; with `RUN` it may send its request."""
 
     RUN = "run"
     ASK_AGAIN = "ask_again"

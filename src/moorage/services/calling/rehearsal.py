@@ -27,7 +27,7 @@ def rehearsed(
     tenant: str | None = None,
     request_id: str | None = None,
 ) -> DryRun:
-    """Report a request to the observers, and return the error that says it was not sent.
+    """Tell the observers which request a rehearsal held back, and return the error for its caller.
 
     Args:
         core: the ports.
