@@ -6,15 +6,19 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+import attrs
 import sqlalchemy
 
 from moorage.domain.entries.queue import EntryQuery
 from moorage.wiring.store_urls import aopen_inbox, aopen_outbox, open_inbox, open_outbox
+from tests.support import overlapping
 from tests.support.servers import mariadb_url, postgres_url
 
 if TYPE_CHECKING:
     from collections.abc import Generator
     from pathlib import Path
+
+    from moorage.domain.entries.outbox import OutboxEntry
 
 KINDS = ("sqlite", "postgresql", "mariadb")
 _DRIVERS = {
@@ -22,6 +26,11 @@ _DRIVERS = {
     "postgresql": "postgresql+psycopg",
     "mariadb": "mariadb+pymysql",
 }
+
+
+def entry(name: str, **changes: Any) -> OutboxEntry:
+    """A call that is due at once."""
+    return attrs.evolve(overlapping.entry(name, None), **changes)
 
 
 class EntryLab:

@@ -13,11 +13,11 @@ import pytest
 
 from moorage.adapters.databases._sql_runtimes import _ThreadSignal
 from moorage.adapters.state._sql_combiner import _GRACE, _MAX_BATCH, ContendedRows
-from moorage.domain.resilience.admission import ReadCircuit
+from moorage.domain.resilience.gate_commands import ReadCircuit
 from moorage.errors import InvalidData, StorageUnavailable
+from moorage.testing import TcpProxy
 from tests.adapters.sql_lab import PATIENCE, Append, Lab, Look, a_key, commits, holding, values
 from tests.adapters.sql_lab import Proxy as Watching
-from tests.integration.proxy import Proxy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
@@ -66,7 +66,7 @@ class Question(ReadCircuit):
 def far_server(lab: Lab) -> Iterator[sqlalchemy.URL]:
     """Return a database server whose answers take a while."""
     url = lab.url
-    with Proxy(url.host or "", urlsplit(str(url)).port or 0) as proxy:
+    with TcpProxy(url.host or "", urlsplit(str(url)).port or 0) as proxy:
         proxy.delay_responses(0.05)
         yield url.set(host=proxy.address[0], port=proxy.address[1])
 

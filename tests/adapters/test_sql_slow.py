@@ -13,9 +13,9 @@ from moorage.adapters.concurrency._plain import run_now
 from moorage.adapters.databases._sql_pool import LinkPool, Opening
 from moorage.adapters.databases._sql_runtimes import _WorkerTask
 from moorage.errors import StorageUnavailable
+from moorage.testing import TcpProxy
 from tests.adapters.sql_lab import PATIENCE, Append, Lab, a_key, values
 from tests.adapters.sql_lab import Proxy as Watching
-from tests.integration.proxy import Proxy
 from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -30,20 +30,20 @@ HASTE = 0.02
 
 
 @pytest.fixture
-def stuck_network(lab: Lab) -> Iterator[Proxy]:
+def stuck_network(lab: Lab) -> Iterator[TcpProxy]:
     """Return a network that delivers nothing until the test repairs it."""
     place = urlsplit(lab.url.render_as_string(hide_password=False))
-    with Proxy(place.hostname or "", place.port or 0) as proxy:
-        proxy.swallow()
+    with TcpProxy(place.hostname or "", place.port or 0) as proxy:
+        proxy.withhold()
         yield proxy
 
 
-def _through(lab: Lab, proxy: Proxy) -> sqlalchemy.URL:
+def _through(lab: Lab, proxy: TcpProxy) -> sqlalchemy.URL:
     return lab.url.set(host="127.0.0.1", port=proxy.address[1])
 
 
 def test_a_connection_that_comes_late_is_kept_for_the_next_caller(
-    lab: Lab, stuck_network: Proxy
+    lab: Lab, stuck_network: TcpProxy
 ) -> None:
     """Callers with little time wait for one connection together, and a later caller uses it."""
     store, key = lab.plain(_through(lab, stuck_network)), a_key()
@@ -55,10 +55,10 @@ def test_a_connection_that_comes_late_is_kept_for_the_next_caller(
     store.execute(Append(1, key), PATIENCE)
 
     assert ((1,),) == values(lab.plain(), key)
-    assert 1 == stuck_network.met
+    assert 1 == stuck_network.connections
 
 
-def test_late_connection_is_kept(lab: Lab, stuck_network: Proxy) -> None:
+def test_late_connection_is_kept(lab: Lab, stuck_network: TcpProxy) -> None:
     """A connection that opens after its caller left is used by the next one."""
     store, key = lab.plain(_through(lab, stuck_network)), a_key()
     with pytest.raises(StorageUnavailable, match="in time"):
@@ -70,10 +70,10 @@ def test_late_connection_is_kept(lab: Lab, stuck_network: Proxy) -> None:
     store.execute(Append(1, key), PATIENCE)
 
     assert ((1,),) == values(lab.plain(), key)
-    assert (1, []) == (stuck_network.met, pool.late_openings)
+    assert (1, []) == (stuck_network.connections, pool.late_openings)
 
 
-def test_a_connection_that_fails_late_is_forgotten(lab: Lab, stuck_network: Proxy) -> None:
+def test_a_connection_that_fails_late_is_forgotten(lab: Lab, stuck_network: TcpProxy) -> None:
     """A failed connection without a waiting caller is dropped."""
     store, key = lab.plain(_through(lab, stuck_network)), a_key()
     with pytest.raises(StorageUnavailable, match="in time"):
@@ -88,7 +88,7 @@ def test_a_connection_that_fails_late_is_forgotten(lab: Lab, stuck_network: Prox
     assert ((1,),) == values(lab.plain(), key)
 
 
-def test_late_connection_is_used_by_the_next_task(lab: Lab, stuck_network: Proxy) -> None:
+def test_late_connection_is_used_by_the_next_task(lab: Lab, stuck_network: TcpProxy) -> None:
     """In an asynchronous store, a connection that opens late is used by the next task."""
     key = a_key()
 
@@ -98,14 +98,14 @@ def test_late_connection_is_used_by_the_next_task(lab: Lab, stuck_network: Proxy
                 await store.execute(Append(0, key), HASTE)
             stuck_network.heal()
             await store.execute(Append(1, key), PATIENCE)
-            return stuck_network.met
+            return stuck_network.connections
 
     assert 1 == asyncio.run(story())
     assert ((1,),) == values(lab.plain(), key)
 
 
 def test_a_task_that_is_cancelled_leaves_its_connection_to_the_next(
-    lab: Lab, stuck_network: Proxy
+    lab: Lab, stuck_network: TcpProxy
 ) -> None:
     """A connection being opened for a cancelled task goes to the next one."""
     key = a_key()
@@ -116,12 +116,12 @@ def test_a_task_that_is_cancelled_leaves_its_connection_to_the_next(
                 await asyncio.wait_for(store.execute(Append(0, key), PATIENCE), HASTE)
             stuck_network.heal()
             await store.execute(Append(1, key), PATIENCE)
-            return stuck_network.met
+            return stuck_network.connections
 
     assert 1 == asyncio.run(story())
 
 
-def test_closing_stops_opening_connections(lab: Lab, stuck_network: Proxy) -> None:
+def test_closing_stops_opening_connections(lab: Lab, stuck_network: TcpProxy) -> None:
     """Connections being opened when an asynchronous store closes are abandoned."""
 
     async def story() -> set[asyncio.Task[Any]]:
@@ -258,12 +258,12 @@ def test_finished_opening_is_not_cancelled() -> None:
     asyncio.run(story()).cancel()
 
 
-def test_a_server_that_answered_not_long_ago_is_slow(lab: Lab, stuck_network: Proxy) -> None:
+def test_a_server_that_answered_not_long_ago_is_slow(lab: Lab, stuck_network: TcpProxy) -> None:
     """A late command on a used connection is reported as a slow server."""
     stuck_network.heal()
     store, key = lab.plain(_through(lab, stuck_network)), a_key()
     store.execute(Append(1, key))
-    stuck_network.swallow()
+    stuck_network.withhold()
 
     with pytest.raises(StorageUnavailable, match="in time") as excinfo:
         store.execute(Append(2, key), 1.0)

@@ -49,3 +49,18 @@ class AsyncLink(Protocol):
     async def ping(self, timeout: float, /) -> None: ...
 
     def close(self) -> None: ...
+
+
+class LeavingLink(Link, Protocol):
+    """A link that many callers share, and that can end its connection in good order.
+
+    `leave` does so within `timeout` seconds, after what was sent has arrived; `close` follows.
+    """
+
+    def leave(self, timeout: float, /) -> None: ...
+
+
+class AsyncLeavingLink(AsyncLink, Protocol):
+    """The asynchronous `LeavingLink`."""
+
+    async def leave(self, timeout: float, /) -> None: ...

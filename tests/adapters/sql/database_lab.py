@@ -73,13 +73,13 @@ def url_of(system: str, database: str | None = None) -> str:
 class Administrator:
     """A connection of its own, which looks at other connections and ends them."""
 
-    def __init__(self, system: str) -> None:
+    def __init__(self, system: str, database: str | None = None) -> None:
         self.system = system
         self._connection: Any
         if system == "postgresql":
-            self._connection = psycopg.connect(url_of(system), autocommit=True)
+            self._connection = psycopg.connect(url_of(system, database), autocommit=True)
         else:
-            url = make_url(url_of(system))
+            url = make_url(url_of(system, database))
             self._connection = pymysql.connect(
                 host=url.host or "",
                 port=url.port or 3306,

@@ -9,33 +9,31 @@ from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from sqlalchemy import event
 
 from moorage import (
-    AsyncConnectorManager,
     AuthenticationFailed,
     BulkheadFull,
     ConfigurationError,
     ConnectionFailed,
     ConnectorError,
-    ConnectorManager,
     DeadlineExceeded,
     InvalidData,
     InvalidRequest,
     LocalFailure,
     OperationAttempt,
     OutcomeUnknown,
-    RetryPolicy,
     Secret,
-    Service,
     Tls,
     VendorRejected,
 )
 from moorage.adapters.concurrency._plain import run_now
 from moorage.adapters.sql.connector import AsyncSqlConnector, SqlConnector
-from moorage.adapters.sql.statements import Query
+from moorage.adapters.sql.statements import Command, Query
 from moorage.domain.monitoring.health import HealthState
 from tests.adapters.forked import in_a_child
 from tests.adapters.sql.database_lab import (
+    CREATE,
     ENDLESS,
     FIND,
     INSERT,
@@ -375,10 +373,8 @@ def test_exhausted_pool_names_the_holders(labs: Callable[..., Lab], system: str)
 
     async def work(transaction: Any) -> None:
         operation = lab.connector.query(LIST)
-        once = AsyncConnectorManager if lab.loop else ConnectorManager
-        manager: Any = once([Service("sql", retry=RetryPolicy.none())])
         with pytest.raises(BulkheadFull) as excinfo:  # noqa: PT012 - awaited in one mode
-            result = manager.perform("sql", operation, timeout=0.2)
+            result = operation.perform(OperationAttempt(1, 0.2))
             if lab.loop is not None:
                 await result
         refusals.append(excinfo.value)
@@ -535,6 +531,27 @@ def test_closed_connector_refuses(labs: Callable[..., Lab], system: str) -> None
         lab.query(LIST)
 
 
+@each_server
+def test_closing_while_a_connection_comes_back(system: str) -> None:
+    """A connection that comes back to the pool while the connector is closed is closed too."""
+    lab = Lab(system, "sync")
+    engine = lab.connector.database.engine
+    returned_connections: list[Any] = []
+
+    def close(driver_connection: Any, _: object) -> None:
+        returned_connections.append(driver_connection)
+        lab.connector.close()
+
+    event.listen(engine, "checkin", close)
+    lab.session()
+
+    (connection,) = returned_connections
+    is_closed = connection.closed if system == "postgresql" else not connection.open
+    assert is_closed
+    assert 0 == lab.connector.statistics().idle
+    lab.close()
+
+
 @each_system
 def test_health_and_versions(labs: Callable[..., Lab], system: str) -> None:
     """A connector tells whether its database answers, and the versions of both."""
@@ -595,3 +612,45 @@ def test_double_quotes_are_refused_for_mysql(labs: Callable[..., Lab]) -> None:
 def test_session_of_each_system_is_known() -> None:
     """The tests know how to ask each server for its session."""
     assert set(SERVERS) == set(SESSION)
+
+
+def test_refused_stream_keeps_a_database_in_memory(mode: str) -> None:
+    """A stream whose statement is refused leaves its connection, and so a database in memory."""
+    lab = Lab("sqlite", mode)
+    lab.execute(CREATE)
+    lab.execute(INSERT, id=1, note="a")
+    missing = Query("SELECT id FROM moorage_missing", name="missing")
+    with pytest.raises(InvalidRequest):
+        lab.perform(lab.connector.stream(missing))
+
+    assert ((1, "a"),) == lab.query(LIST)
+    assert 1 == lab.connector.statistics().created
+    lab.close()
+
+
+@each_server
+def test_refused_stream_keeps_its_connection(labs: Callable[..., Lab], system: str) -> None:
+    """A stream whose statement is refused leaves the connection to the next operation."""
+    lab = labs(system, connections=1)
+    session = lab.session()
+    missing = Query("SELECT id FROM moorage_missing", name="missing")
+    with pytest.raises(InvalidRequest):
+        lab.perform(lab.connector.stream(missing))
+
+    assert session == lab.session()
+
+
+def test_keyed_write_replays_its_rows() -> None:
+    """The rows that a command returns are those of its first performance when it is repeated."""
+    lab = Lab("sqlite", "sync")
+    lab.execute(CREATE)
+    insert = Command(
+        "INSERT INTO moorage_orders (id, note) VALUES (:id, :note) RETURNING id, note",
+        name="insert",
+    )
+    operation = lab.connector.query(insert, id=1, note="a")
+    rows = [lab.perform(operation, idempotency_key="order-1") for _ in range(2)]
+
+    assert [((1, "a"),)] * 2 == rows
+    assert "a" == rows[1][0].note
+    lab.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import enum
 import ssl
+import sys
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -155,9 +156,66 @@ def test_tls_that_a_driver_cannot_use(url: str, tls: Tls, path: str) -> None:
     assert path == excinfo.value.path
 
 
+@pytest.mark.parametrize(
+    "url, library, extra",
+    [
+        ("postgresql://db/erp", "psycopg", "postgresql"),
+        ("mariadb://db/erp", "pymysql", "mysql"),
+    ],
+)
+def test_missing_driver_is_named(
+    monkeypatch: pytest.MonkeyPatch, url: str, library: str, extra: str
+) -> None:
+    """Without the driver of a database, the connector says which extra contains it."""
+    monkeypatch.setitem(sys.modules, library, None)
+    with pytest.raises(ConfigurationError, match=f"needs {library}") as excinfo:
+        SqlConnector(url)
+
+    assert "url" == excinfo.value.path
+    assert f"[{extra}]" in (excinfo.value.remedy or "")
+
+
+@pytest.mark.parametrize("connector", [SqlConnector, AsyncSqlConnector])
+@pytest.mark.parametrize(
+    "url, problem",
+    [
+        ("postgresql://db/erp?slmode=require", "has no option 'slmode'"),
+        ("postgresql://db/erp?sslmode=yes", "sslmode in the URL"),
+        ("postgresql://db/erp?port=x", "not a whole number"),
+        ("mariadb://db/erp?time_out=3", "has no option 'time_out'"),
+        ("mariadb://db/erp?charset=utf9", "charset in the URL"),
+    ],
+)
+def test_wrong_options_in_the_url_are_named(
+    connector: type[SqlConnector | AsyncSqlConnector], url: str, problem: str
+) -> None:
+    """An option that the driver cannot use is refused when the connector is made."""
+    with pytest.raises(ConfigurationError, match=problem) as excinfo:
+        connector(url)
+    assert "url" == excinfo.value.path
+
+
+@pytest.mark.parametrize("connector", [SqlConnector, AsyncSqlConnector])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://db/erp?sslmode=verify-full&connect_timeout=3&application_name=erp",
+        "postgresql://erp?host=a:5432&host=b:5432&target_session_attrs=read-write",
+        "mariadb://db/erp?charset=utf8mb4&connect_timeout=3",
+    ],
+)
+def test_options_of_the_driver_may_stand_in_the_url(
+    connector: type[SqlConnector | AsyncSqlConnector], url: str
+) -> None:
+    """Options of libpq, PyMySQL and asyncmy may follow the question mark."""
+    assert isinstance(connector(url), connector)
+
+
 def test_login_without_the_demanded_tls() -> None:
     """A connection that went on without the demanded TLS is closed and refused."""
     closed: list[bool] = []
+    _demand_tls(SimpleNamespace(_secure=True), None)
+    assert [] == closed
     connection = SimpleNamespace(_secure=False, close=lambda: closed.append(True))
     with pytest.raises(ConnectionFailed):
         _demand_tls(connection, None)
@@ -263,7 +321,7 @@ def test_ddl_is_refused() -> None:
 
 def test_misuse_of_a_driver() -> None:
     """A driver of MySQL that refuses a statement without a code is misused."""
-    error = pymysql.err.ProgrammingError("cursor closed")
+    error = pymysql.ProgrammingError("cursor closed")
     assert isinstance(judge(error, "mysql", SqlPhase.SENT), InvalidRequest)
 
 

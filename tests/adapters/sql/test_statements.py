@@ -32,6 +32,9 @@ GOOD_TEXTS = [
     "INSERT INTO orders (id, total) VALUES (:id, :total), (:other, :rest) RETURNING id",
     'SELECT "Order", `key` FROM orders',
     "SELECT tags[1 : 2] FROM orders",
+    "SELECT id FROM orders LIMIT :limit)",
+    "(:id, :total), (8)",
+    ":id",
 ]
 
 
@@ -290,3 +293,14 @@ def test_name_is_required() -> None:
     """A statement needs a name, because events and errors show it."""
     with pytest.raises(InvalidData, match="no name"):
         Query("SELECT 1", name="")
+
+
+@pytest.mark.parametrize(
+    "text", ["BEGIN", "commit", "SET search_path TO x", "ROLLBACK", "SAVEPOINT a", "USE erp"]
+)
+def test_statements_that_change_the_connection_are_refused(text: str) -> None:
+    """A statement that its connection's next user would notice is refused, with a remedy."""
+    with pytest.raises(InvalidData, match="changes the connection") as excinfo:
+        read_sql(text)
+
+    assert "transaction" in excinfo.value.remedy

@@ -18,6 +18,7 @@ from sqlalchemy.exc import ArgumentError
 from sqlalchemy.pool import NullPool
 
 from moorage.adapters.databases._sql_link import MULTI_STATEMENTS, SLOWEST
+from moorage.adapters.databases._url_options import check_url_options
 from moorage.domain.values.installation import install
 from moorage.errors import ConfigurationError, StorageUnavailable
 
@@ -123,6 +124,7 @@ class Source:
         new_engine = _async_engine if is_async else create_engine
         bounds = _bounds(self.kind, url, timeout)
         try:
+            check_url_options(url, path)
             self.engine = new_engine(url, poolclass=NullPool)
             self.bounded = new_engine(url, poolclass=NullPool, connect_args=bounds)
             self.opener = lambda: partial(_open_directly, self.bounded, bounds, self.kind)

@@ -72,3 +72,25 @@ class Turn:
 def _set(signal: asyncio.Future[None]) -> None:
     if not signal.done():
         signal.set_result(None)
+
+
+class Gate:
+    """A lock that one task holds at a time; others wait for it, each with a time limit."""
+
+    __slots__ = ("_lock",)
+
+    def __init__(self) -> None:
+        self._lock = asyncio.Lock()
+
+    async def enter(self, seconds: float) -> bool:
+        """Wait for the lock, and return whether it was free in time."""
+        try:
+            async with asyncio.timeout(max(0.0, min(seconds, _FOREVER))):
+                await self._lock.acquire()
+        except TimeoutError:
+            return False
+        return True
+
+    def leave(self) -> None:
+        """Free the lock."""
+        self._lock.release()

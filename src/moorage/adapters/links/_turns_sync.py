@@ -32,3 +32,20 @@ class Turn:
     def call(self) -> None:
         """End the wait, from any thread; it is called once at most."""
         self._lock.release()
+
+
+class Gate:
+    """A lock that one thread holds at a time; others wait for it, each with a time limit."""
+
+    __slots__ = ("_lock",)
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+
+    def enter(self, seconds: float) -> bool:
+        """Wait for the lock, and return whether it was free in time."""
+        return self._lock.acquire(timeout=max(0.0, min(seconds, TIMEOUT_MAX)))
+
+    def leave(self) -> None:
+        """Free the lock."""
+        self._lock.release()

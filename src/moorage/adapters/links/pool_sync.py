@@ -212,7 +212,7 @@ class LinkPool(Generic[L]):
                 link.close()
         return decision
 
-    def _forget(self) -> None:
+    def _forget(self) -> None:  # pragma: no cover - only event loops end
         """Close the links of an event loop that is closed, and begin again."""
         state, self._state = self._state, LinkPoolState(closed=self._state.closed)
         leased = [lease.record for lease in state.leases.values() if lease.record is not None]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ssl
 from functools import partial
 from math import ceil
-from threading import Thread, local
+from threading import Lock, Thread, local
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,6 +17,7 @@ from sqlalchemy import Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.pool import StaticPool
 
+from moorage.adapters.databases._url_options import check_url_options
 from moorage.domain.connectors.sql_failures import SqlFault, SqlPhase, sql_error
 from moorage.domain.secrets.frames import refusing
 from moorage.domain.values.installation import install
@@ -90,7 +91,11 @@ def make_engine(
     if system != "sqlite":
         drivers = _ASYNC_DRIVERS if is_async else _SYNC_DRIVERS
         place = place.set(drivername=f"{backend}+{drivers[backend]}")
+    if system == "postgresql" and is_async:
+        arguments = {"async_creator_fn": _open_async, **arguments}
     try:
+        if system != "sqlite":
+            check_url_options(place, "url")
         engine = _new_engine(place, settings, arguments, is_async=is_async and system != "sqlite")
     except ImportError as error:
         raise ConfigurationError(
@@ -185,28 +190,40 @@ class _Opening(Thread):
     def __init__(self, connect: Callable[[], Any]) -> None:
         super().__init__(name="moorage-sql-connect", daemon=True)
         self._connect = connect
+        self._lock = Lock()
         self._is_late = False
-        self.connection: Any = None
-        self.error: Exception | None = None
+        self._connection: Any = None
+        self._error: Exception | None = None
 
     def run(self) -> None:
         try:
-            self.connection = self._connect()
+            connection = self._connect()
         except Exception as error:  # noqa: BLE001 - raised by its caller
-            self.error = error
-        if self._is_late and self.connection is not None:
-            self.connection.close()
+            self._error = error
+            return
+        with self._lock:
+            if not self._is_late:
+                self._connection = connection
+                return
+        connection.close()
 
     def within(self, seconds: float) -> Any:
         """Return the connection, or raise if there is none after these seconds."""
         self.start()
         self.join(max(0.0, seconds))
-        self._is_late = True
-        if self.is_alive():
-            raise TimeoutError
-        if self.error is not None:
-            raise self.error
-        return self.connection
+        with self._lock:
+            self._is_late = True
+            if self._connection is not None:
+                return self._connection
+        raise self._error or TimeoutError
+
+
+def _open_async(*arguments: Any, **options: Any) -> Any:
+    from moorage.adapters.sql._psycopg import (  # noqa: PLC0415 - imports psycopg
+        PunctualAsyncConnection,
+    )
+
+    return PunctualAsyncConnection.connect(*arguments, **options)
 
 
 def _connect_in_time(
@@ -260,10 +277,8 @@ def limit_statements(connection: Connection, system: str, milliseconds: int) -> 
 def forget_unread_rows(connection: Connection) -> None:
     """Keep a driver of MySQL from reading all rows that are left before it closes a connection."""
     driver: Any = connection.connection.driver_connection
-    result = getattr(driver, "_result", None)
-    if result is not None:
-        result.unbuffered_active = False
-        driver._result = None  # noqa: SLF001 - the drivers have no other way
+    driver._result.unbuffered_active = False  # noqa: SLF001 - the drivers have no other way
+    driver._result = None  # noqa: SLF001 - the drivers have no other way
 
 
 _LIMIT: Final = "moorage_limit"

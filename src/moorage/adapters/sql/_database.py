@@ -93,6 +93,9 @@ class Session:
         if (broken or self.is_open or self.database.is_closed) and not connection.invalidated:
             connection.invalidate()
         connection.close()
+        if self.database.is_closed:
+            # The connector was closed while this connection was on its way back to the pool.
+            self.database.close_idle()
 
     def run(
         self, statement: Statement, parameters: Mapping[str, Any], batch: int | None = None
@@ -150,6 +153,10 @@ class Session:
 
     def abort(self) -> None:
         """Undo what is open after a failure, or close the connection."""
+        if self.phase is SqlPhase.CONNECTING:
+            # SQLAlchemy does not see the statement that failed, and would lend the connection on.
+            self.close(broken=True)
+            return
         try:
             self.roll_back()
         except Exception:  # noqa: BLE001 - then the connection is closed, which undoes it too
@@ -190,6 +197,10 @@ class Database:
     def count_handed_out(self) -> None:
         """Count a connection that a caller got. A listener of the pool would slow it down."""
         self._handed_out_count = next(self._handed_out)
+
+    def close_idle(self) -> None:
+        """Close the connections that nobody uses; those in use still come back to this pool."""
+        self.engine.pool.dispose()
 
     def check_open(self) -> None:
         """Raise an error if the connector was closed."""

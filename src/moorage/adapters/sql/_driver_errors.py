@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 _UNSUITABLE = (OverflowError, UnicodeError)
 """Errors of drivers for a value that they cannot send."""
 
+_DRIVERS = frozenset({"psycopg", "pymysql", "asyncmy", "sqlite3"})
+
 _MISUSE = frozenset({"ProgrammingError", "DataError", "NotSupportedError"})
 
 
@@ -65,5 +67,5 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _is_of_driver(error: Exception) -> bool:
-    home = type(error).__module__.partition(".")[0]
-    return home in {"psycopg", "pymysql", "asyncmy", "sqlite3"}
+    homes = {kind.__module__.partition(".")[0] for kind in type(error).__mro__}
+    return not homes.isdisjoint(_DRIVERS)

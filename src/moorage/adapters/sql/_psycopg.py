@@ -1,15 +1,17 @@
-"""A connection of psycopg that stops waiting for a silent server."""
+"""Connections of psycopg that stop waiting for a silent server."""
 
 from __future__ import annotations
 
+import asyncio
 import select
 from math import ceil
 from time import monotonic
 from typing import Any, cast
 
-from psycopg import Connection, OperationalError
+from psycopg import AsyncConnection, Connection, OperationalError, waiting
 
 _READ, _WRITE = 1, 2
+_INTERVAL = 0.1
 
 
 class ServerSilentError(OperationalError):
@@ -47,3 +49,19 @@ class PunctualConnection(Connection[Any]):
             return stop.value
         self.pgconn.finish()
         raise ServerSilentError("the server is silent") from TimeoutError()
+
+
+class PunctualAsyncConnection(AsyncConnection[Any]):
+    """A connection that is closed at once when its task is cancelled.
+
+    psycopg would ask the server to cancel the statement, and wait ten seconds for a silent one. The
+    server ends the statement all the same, by its own time limit.
+    """
+
+    async def wait(self, gen: Any, *_: Any, **__: Any) -> Any:
+        """Drive a generator of psycopg until it ends, or until the task is cancelled."""
+        try:
+            return await waiting.wait_async(gen, self.pgconn.socket, _INTERVAL)
+        except asyncio.CancelledError:
+            self.pgconn.finish()
+            raise

@@ -147,8 +147,8 @@ class _Connector:
             options=options or {},
             limits=limits,
         )
-        is_memory = type(engine.pool).__name__ == "StaticPool"
-        maximum = 1 if is_memory else connections
+        self._is_memory = type(engine.pool).__name__ == "StaticPool"
+        maximum = 1 if self._is_memory else connections
         self.database = Database(engine, system, limits, is_async=self._is_async, maximum=maximum)
         self._statements = {statement.name: statement for statement in statements}
 
@@ -331,7 +331,12 @@ class SqlConnector(_Connector):
     def close(self) -> None:
         """Close the idle connections; those in use are closed at the end of their operations."""
         self.database.is_closed = True
-        self.database.engine.dispose()
+        if not self._is_memory:
+            self.database.close_idle()
+        elif self._places.acquire(blocking=False):
+            # SQLite crashes if its only connection is closed in the middle of a statement.
+            self.database.close_idle()
+            self._places.release()
 
     def __enter__(self) -> Self:
         return self
@@ -372,7 +377,10 @@ class SqlConnector(_Connector):
             )
         except Exception as error:  # noqa: BLE001 - judged, and raised again
             failure = session.failure(error)
+            session.abort()
+        except BaseException:
             session.close(broken=True)
+            raise
         else:
             return RowStream(session, result, streaming.batch, timeout, self._places.release)
         raise failure
@@ -476,7 +484,7 @@ class AsyncSqlConnector(_Connector):
     async def close(self) -> None:
         """Close the idle connections; those in use are closed at the end of their operations."""
         self.database.is_closed = True
-        await greenlet_spawn(self.database.engine.dispose)
+        await greenlet_spawn(self.database.close_idle)
 
     async def __aenter__(self) -> Self:
         return self
@@ -541,7 +549,7 @@ class AsyncSqlConnector(_Connector):
             )
         except Exception as error:  # noqa: BLE001 - judged, and raised again
             failure = session.failure(error)
-            await greenlet_spawn(session.close, broken=True)
+            await greenlet_spawn(session.abort)
         except BaseException:
             await greenlet_spawn(session.close, broken=True)
             raise

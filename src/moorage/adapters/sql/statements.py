@@ -85,6 +85,26 @@ class Command(Statement):
         _declare(self, statement, name, currentframe(), safe=False, repeatable=repeatable)
 
 
+def configured_statement(name: str, text: str, *, repeatable: bool) -> Statement:
+    """Return a statement whose text stands in a configuration, and not in the program.
+
+    A configuration is no place for values either, so the text is checked like a literal.
+
+    Args:
+        name: the name of the statement.
+        text: the whole text; it is a query if it begins like one, and a command otherwise.
+        repeatable: whether a command may be repeated after a failure.
+
+    Raises:
+        InvalidData: the text holds a value, or is no single statement.
+    """
+    checked = read_sql(text)
+    kind = Query if checked.reads else Command
+    statement = kind.__new__(kind)
+    _assign(statement, checked, None, name, safe=checked.reads, repeatable=repeatable)
+    return statement
+
+
 def _declare(
     target: Statement,
     statement: object,
@@ -100,7 +120,8 @@ def _declare(
             field="name",
             remedy='Give it a name such as "customers.find".',
         )
-    text = expression = None
+    text: SqlText | None = None
+    expression: object = None
     if isinstance(statement, str):
         if not _is_literal(statement, frame):
             raise InvalidData(
@@ -124,8 +145,21 @@ def _declare(
         )
 
         expression = check_expression(statement, safe=safe)
+    _assign(target, text, expression, name, safe=safe, repeatable=repeatable)
+
+
+def _assign(
+    target: Statement,
+    text: SqlText | None,
+    expression: object,
+    name: str,
+    *,
+    safe: bool,
+    repeatable: bool,
+) -> None:
+    """Set the fields of a new statement, which never change afterwards."""
     values = {"text": text, "expression": expression, "name": name, "safe": safe}
-    for field, value in {**values, "repeatable": repeatable, "compiled": None}.items():
+    for field, value in {**values, "repeatable": repeatable or safe, "compiled": None}.items():
         object.__setattr__(target, field, value)
 
 

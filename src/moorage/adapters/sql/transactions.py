@@ -159,9 +159,12 @@ class _Rows:
                 # Its protocol has no way to skip the rest of the rows.
                 forget_unread_rows(session.connection)
             elif session.is_open:
-                session.end_waits_at(monotonic() + _CLOSING)
-                self._result.close()
-                session.roll_back()
+                try:
+                    session.end_waits_at(monotonic() + _CLOSING)
+                    session.roll_back()
+                finally:
+                    # The end of the transaction, or of the session, has closed the server's cursor.
+                    self._result.close()
         except Exception:  # noqa: BLE001 - then the connection is closed, which frees it too
             session.close(broken=True)
         else:

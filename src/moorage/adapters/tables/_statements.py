@@ -120,18 +120,35 @@ class EntrySql:
 
     @cached_property
     def insert(self) -> str:
-        """Adds a row unless its id exists; in PostgreSQL, selects the number of an added row."""
+        """Adds a row unless its id exists."""
         marks, names = ", ".join("?" * len(COLUMNS)), ", ".join(COLUMNS)
         if self.kind == "mysql":
             # ON DUPLICATE KEY would also lock the gap, and block inserts of other ids.
             return f"INSERT IGNORE INTO {self.table} ({names}) VALUES ({marks})"  # noqa: S608 - quoted names; values are parameters
-        insertion = f"INSERT INTO {self.table} ({names}) VALUES ({marks}) ON CONFLICT DO NOTHING"  # noqa: S608 - quoted names; values are parameters
-        if self.kind == "sqlite":
-            return insertion
+        return f"INSERT INTO {self.table} ({names}) VALUES ({marks}) ON CONFLICT DO NOTHING"  # noqa: S608 - quoted names; values are parameters
+
+    @cached_property
+    def arrival(self) -> str:
+        """PostgreSQL's statement that adds a row at the server's time, unless its id exists.
+
+        It has a placeholder for each column except `added_at`, and selects the number and the times
+        of an added row. It gives the same times as `arrive`.
+        """
+        return self._arrival(f"GREATEST(?, {_STATEMENT_TIME['postgresql']})")
+
+    @cached_property
+    def pause_arrival(self) -> str:
+        """The same statement for a pause, which is never due."""
+        return self._arrival("?")
+
+    def _arrival(self, due: str) -> str:
+        written = {"added_at": _STATEMENT_TIME["postgresql"], "due": due}
+        marks = ", ".join(written.get(name, "?") for name in COLUMNS)
         notification = f", pg_notify('{self.bare}', '')" if self.notifies else ""
         return (
-            f"WITH added AS ({insertion} RETURNING number)"  # noqa: S608 - quoted names; values are parameters
-            f" SELECT number{notification} FROM added"
+            f"WITH added AS (INSERT INTO {self.table} ({', '.join(COLUMNS)}) VALUES ({marks})"  # noqa: S608 - quoted names; values are parameters
+            " ON CONFLICT DO NOTHING RETURNING number, added_at, due)"
+            f" SELECT number, added_at, due{notification} FROM added"
         )
 
     @cached_property

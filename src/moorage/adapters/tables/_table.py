@@ -8,6 +8,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, Protocol, TypeAlias, TypeVar
 
+import attrs
+
 from moorage.adapters.tables._statements import COLUMNS, EQUAL, OUTCOME, TIMES
 from moorage.domain.entries.queue import (
     Entry,
@@ -97,13 +99,13 @@ class EntryTable(Generic[E]):
 
     async def add(self, execute: Execute, entry: E) -> E:
         """Store an entry, or return the stored one with this id."""
+        if self._sql.kind == "postgresql":
+            return await self._add_at_server_time(execute, entry)
         sql = self._sql
         if self._clock is not None:
             now = await self._clock(execute)
         else:
-            statements: list[Statement] = [(sql.seen_now, (entry.id,))]
-            if entry.lane is not None:
-                statements = [*sql.lock_lane(lane_number(sql.bare, entry.lane)), *statements]
+            statements = [*self._lane_locks(entry), (sql.seen_now, (entry.id,))]
             *_, seen_result = await execute(*statements, keep_open=True, writes=True)
             time, number, *columns = seen_result.rows[0]
             if number is not None:
@@ -112,16 +114,37 @@ class EntryTable(Generic[E]):
             now = moment(time)
         row = _row(arrive(entry, now))
         values = [row[name] for name in COLUMNS]
-        if sql.kind == "postgresql":
-            (insertion,) = await execute((sql.insert, values), writes=True)
-            if insertion.rows:
-                return self._entry([insertion.rows[0][0], *values])
-            (stored_result,) = await execute((sql.stored, (entry.id,)))
-            return self._entry(stored_result.rows[0])
         _, stored_result = await execute((sql.insert, values), (sql.seen, (entry.id,)), writes=True)
         if not stored_result.rows:
             (stored_result,) = await execute((sql.stored, (entry.id,)))
         return self._entry(stored_result.rows[0])
+
+    async def _add_at_server_time(self, execute: Execute, entry: E) -> E:
+        """Store an entry with one statement, which reads the server's clock itself."""
+        sql = self._sql
+        arrival = sql.pause_arrival if entry.state is EntryState.PAUSED else sql.arrival
+        row = _row(entry)
+        values = [row[name] for name in COLUMNS if name != "added_at"]
+        *_, insertion = await execute(*self._lane_locks(entry), (arrival, values), writes=True)
+        if insertion.rows:
+            number, added_at, due = insertion.rows[0][:3]
+            return attrs.evolve(
+                entry,
+                number=number,
+                added_at=moment(added_at),
+                due=None if due is None else moment(due),
+            )
+        (stored_result,) = await execute((sql.seen, (entry.id,)))
+        if not stored_result.rows:
+            (stored_result,) = await execute((sql.stored, (entry.id,)))
+        return self._entry(stored_result.rows[0])
+
+    def _lane_locks(self, entry: E) -> list[Statement]:
+        """Return the statements that wait for transactions which add to the entry's lane."""
+        if entry.lane is None:
+            return []
+        locks: list[Statement] = [*self._sql.lock_lane(lane_number(self._sql.bare, entry.lane))]
+        return locks
 
     async def due(self, execute: Execute, limit: int) -> tuple[E, ...]:
         """Return the entries that workers may claim now."""

@@ -7,6 +7,8 @@ A text is read into tokens without a grammar of SQL, so the rules hold for every
 2. A number is refused where a parameter belongs: beside a comparison, in a list of values, after
    LIMIT and the like. Elsewhere it is part of the statement, as in `numeric(10, 2)`.
 3. A parameter is `:name`. After IN it stands for a list.
+4. A statement that changes the connection, such as BEGIN or SET, is refused, because another
+   caller uses the connection next.
 """
 
 from __future__ import annotations
@@ -52,6 +54,14 @@ _LISTS: Final = frozenset({"IN", "VALUES"})
 
 _READING: Final = frozenset({"SELECT", "WITH", "VALUES", "TABLE", "SHOW", "EXPLAIN", "DESCRIBE"})
 _WRITING: Final = frozenset({"INSERT", "UPDATE", "DELETE", "MERGE", "REPLACE", "INTO"})
+
+_CONTROLS: Final = frozenset(
+    {
+        "ABORT", "BEGIN", "COMMIT", "DEALLOCATE", "DISCARD", "END", "LISTEN", "PREPARE", "RELEASE",
+        "RESET", "ROLLBACK", "SAVEPOINT", "SET", "START", "UNLISTEN", "USE",
+    }
+)  # fmt: skip
+"""The first words of statements that change the connection, which its next user would notice."""
 
 _REFUSALS: Final = {
     "comment": ("has a comment", "Write the comment beside the statement, in Python."),
@@ -118,6 +128,13 @@ def read_sql(text: object) -> SqlText:
         for match in _TOKEN.finditer(text)
         if match.lastgroup != "space"
     ]
+    if tokens[0].word in _CONTROLS:
+        raise InvalidData(
+            f"The SQL statement begins with {tokens[0].word}, which changes the connection itself.",
+            field="text",
+            remedy="Use `transaction` or `batch` for a transaction, and `options` of the connector"
+            " for settings of its connections.",
+        )
     parameters, lists = set[str](), set[str]()
     for number, token in enumerate(tokens):
         refusal = _REFUSALS.get(token.kind)

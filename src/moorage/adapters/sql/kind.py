@@ -1,0 +1,216 @@
+"""The kind `sql` of connectors, whose settings and statements stand in a configuration."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
+
+import attrs
+
+from moorage.adapters.sql.statements import configured_statement
+from moorage.domain.http.transport import Tls
+from moorage.domain.secrets.frames import careful
+from moorage.domain.secrets.secret import Secret
+from moorage.domain.values.durations import is_count, is_seconds
+from moorage.domain.values.installation import install
+from moorage.errors import ConfigurationError, InvalidData
+from moorage.ports.connector import ConnectorKind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from moorage.adapters.sql.connector import AsyncSqlConnector, SqlConnector
+    from moorage.adapters.sql.statements import Statement
+
+_DIALECTS: Final = ("postgresql", "mariadb", "mysql", "sqlite")
+_PORTS: Final = {"postgresql": 5432, "mariadb": 3306, "mysql": 3306}
+
+
+def _names(names: Iterable[str]) -> tuple[str, ...]:
+    return tuple(names)
+
+
+@careful
+@attrs.frozen(kw_only=True)
+class SqlSettings:
+    """A SQL database: PostgreSQL, MariaDB, MySQL or SQLite.
+
+    Attributes:
+        url: the address of the database, such as postgresql://erp@db.example/erp or
+            sqlite:///stock.db; or give `dialect` and the fields below it instead.
+        dialect: the kind of the database: postgresql, mariadb, mysql or sqlite.
+        host: the host of the server.
+        port: the port of the server; by default the usual one.
+        database: the name of the database, or the file of SQLite.
+        user: the name of the user.
+        password: the password of the user.
+        tls: whether the connection must be encrypted, with a certificate that is verified.
+        tls_authorities: a PEM file with the authorities to trust instead of the system's.
+        tls_certificate: a PEM file with the client's certificate.
+        tls_key: the PEM file of the certificate's private key.
+        connections: the largest number of connections.
+        connect_timeout: seconds for opening a connection.
+        lifetime: seconds after which a connection is replaced.
+        check_idle: whether the server is asked before each use if the connection still works.
+        options: options of the driver, by name.
+        statements: the statements that can be run by name, each as a whole with parameters such as
+            `:id`.
+        repeatable: the names of statements that change something, and may all the same be repeated.
+    """
+
+    url: Secret | None = attrs.field(default=None, repr=False)
+    dialect: str | None = attrs.field(default=None, metadata={"choices": _DIALECTS})
+    host: str | None = None
+    port: int | None = None
+    database: str | None = None
+    user: str | None = None
+    password: Secret | None = attrs.field(default=None, repr=False)
+    tls: bool = False
+    tls_authorities: str | None = None
+    tls_certificate: str | None = None
+    tls_key: str | None = None
+    connections: int = attrs.field(default=10, validator=is_count)
+    connect_timeout: float = attrs.field(default=5.0, validator=is_seconds)
+    lifetime: float = attrs.field(default=1800.0, validator=is_seconds)
+    check_idle: bool = False
+    options: dict[str, Any] = attrs.field(factory=dict[str, Any], repr=False)
+    statements: dict[str, str] = attrs.field(factory=dict[str, str])
+    repeatable: tuple[str, ...] = attrs.field(default=(), converter=_names)
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse settings that contradict each other, and statements that are not whole."""
+        self._check_place()
+        if self.tls and "sqlite" in {self.dialect, self.url and self.url.reveal()[:6]}:
+            raise ConfigurationError(
+                "SQLite has no network, so it has no TLS.", path="tls", remedy="Leave it out."
+            )
+        if not self.tls and (self.tls_authorities or self.tls_certificate or self.tls_key):
+            raise ConfigurationError(
+                "There are files for TLS, and TLS is not demanded.",
+                path="tls",
+                remedy="Set tls = true, or leave the files out.",
+            )
+        if self.tls_key and not self.tls_certificate:
+            raise ConfigurationError(
+                "There is a private key without its certificate.",
+                path="tls_certificate",
+                remedy="Give the certificate that belongs to the key.",
+            )
+        for name in self.repeatable:
+            if name not in self.statements:
+                raise ConfigurationError(
+                    f"There is no statement named {name[:80]!r}.",
+                    path="repeatable",
+                    remedy="Name statements of this connector.",
+                )
+        self.declared()
+
+    def _check_place(self) -> None:
+        fields = ("host", "port", "database", "user")
+        set_fields = [name for name in ("dialect", *fields) if getattr(self, name) is not None]
+        if self.url is not None:
+            if set_fields:
+                raise ConfigurationError(
+                    f"There are a URL and {set_fields[0]}, which the URL contains.",
+                    path=set_fields[0],
+                    remedy="Give either the URL or the fields.",
+                )
+            if self.url.reveal().partition("://")[0] not in _DIALECTS:
+                raise ConfigurationError(
+                    "The URL names no database.",
+                    path="url",
+                    remedy="Give postgresql://…, mariadb://…, mysql://… or sqlite:///file.db.",
+                )
+            return
+        if self.dialect is None:
+            raise ConfigurationError(
+                "Neither url nor dialect says which database to use.",
+                path="url",
+                remedy="Give url, or dialect with host, database and user.",
+            )
+        if self.dialect == "sqlite":
+            for name in ("host", "port", "user"):
+                if getattr(self, name) is not None:
+                    raise ConfigurationError(
+                        f"SQLite has no server, so it has no {name}.",
+                        path=name,
+                        remedy="Leave it out; `database` is the file.",
+                    )
+        elif self.host is None:
+            raise ConfigurationError(
+                f"The host of the {self.dialect} server is missing.",
+                path="host",
+                remedy="Give its name or address.",
+            )
+
+    def declared(self) -> tuple[Statement, ...]:
+        """Return the statements.
+
+        Raises:
+            ConfigurationError: a statement holds a value, or is no single statement.
+        """
+        return tuple(self._declared(name, text) for name, text in self.statements.items())
+
+    def _declared(self, name: str, text: str) -> Statement:
+        try:
+            return configured_statement(name, text, repeatable=name in self.repeatable)
+        except InvalidData as error:
+            problem, remedy = error.message, error.remedy
+        raise ConfigurationError(problem, path=f"statements.{name}", remedy=remedy)
+
+    def address(self) -> Secret:
+        """Return the URL of the database, without the password."""
+        if self.url is not None:
+            return self.url
+        if self.dialect == "sqlite":
+            return Secret(f"sqlite:///{self.database}" if self.database else "sqlite://")
+        host = self.host or ""
+        place = f"[{host}]" if ":" in host else quote(host, safe="")
+        user = "" if self.user is None else f"{quote(self.user, safe='')}@"
+        port = self.port or _PORTS[self.dialect or ""]
+        return Secret(
+            f"{self.dialect}://{user}{place}:{port}/{quote(self.database or '', safe='')}"
+        )
+
+    def arguments(self, name: str) -> Mapping[str, Any]:
+        """Return the arguments of the connector's class, but for the address."""
+        trust = Tls(
+            authorities=self.tls_authorities, certificate=self.tls_certificate, key=self.tls_key
+        )
+        return {
+            "name": name,
+            "password": self.password,
+            "tls": trust if self.tls else None,
+            "connections": self.connections,
+            "connect_timeout": self.connect_timeout,
+            "lifetime": self.lifetime,
+            "check_idle": self.check_idle,
+            "options": self.options,
+            "statements": self.declared(),
+        }
+
+
+def _build(name: str, settings: SqlSettings, _: object) -> SqlConnector:
+    return _connectors().SqlConnector(settings.address(), **settings.arguments(name))  # type: ignore[no-any-return]  # a module's
+
+
+def _build_async(name: str, settings: SqlSettings, _: object) -> AsyncSqlConnector:
+    return _connectors().AsyncSqlConnector(settings.address(), **settings.arguments(name))  # type: ignore[no-any-return]  # a module's
+
+
+def _connectors() -> Any:
+    """Return the module of the connectors, which imports SQLAlchemy."""
+    try:
+        from moorage.adapters.sql import connector  # noqa: PLC0415 - imports SQLAlchemy
+    except ImportError as error:
+        missing = error.name
+    else:
+        return connector
+    raise ConfigurationError(
+        f"The kind sql needs {missing}, which is not installed.",
+        path="kind",
+        remedy=install("sql"),
+    )
+
+
+SQL: Final = ConnectorKind(name="sql", settings=SqlSettings, build=_build, build_async=_build_async)

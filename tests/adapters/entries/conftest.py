@@ -1,0 +1,34 @@
+"""Databases with the tables of an inbox and an outbox, of each kind."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.adapters.entry_labs import KINDS, EntryLab, entry_lab
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def lab(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """A database of each kind."""
+    with entry_lab(request.param, tmp_path_factory.mktemp("entries")) as value:
+        yield value
+
+
+@pytest.fixture(scope="module", params=KINDS[1:])
+def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """A server of each kind, where transactions overlap."""
+    with entry_lab(request.param, tmp_path_factory.mktemp("entries")) as value:
+        yield value
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Iterator[EntryLab]:
+    """Return a SQLite file that belongs to the application."""
+    with entry_lab("sqlite", tmp_path) as value:
+        yield value

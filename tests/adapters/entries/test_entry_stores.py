@@ -1,0 +1,207 @@
+"""Inbox and outbox in a file, in PostgreSQL and in MariaDB, without a framework."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from sqlalchemy.orm import Session
+
+from moorage import ConfigurationError
+from moorage.domain.entries.queue import EntryQuery, EntryState, finish, take
+from moorage.testing import inbox_conformance, outbox_conformance
+from moorage.testing.kits.checks import name_of
+from moorage.wiring.store_urls import open_outbox
+from tests.adapters.entry_labs import entry
+from tests.support import overlapping
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+
+    from tests.adapters.entry_labs import EntryLab
+    from tests.support.overlapping import Begin
+
+DAY = timedelta(days=1)
+
+
+@pytest.mark.parametrize("check", inbox_conformance.CHECKS, ids=name_of)
+def test_inbox(check: inbox_conformance.Check, lab: EntryLab) -> None:
+    """The inbox passes the conformance kit."""
+    check(lab.inbox)
+
+
+@pytest.mark.parametrize("check", outbox_conformance.CHECKS, ids=name_of)
+def test_outbox(check: outbox_conformance.Check, lab: EntryLab) -> None:
+    """The outbox passes the conformance kit."""
+    check(lab.outbox)
+
+
+@pytest.mark.parametrize("check", inbox_conformance.ASYNC_CHECKS, ids=name_of)
+def test_async_inbox(check: inbox_conformance.AsyncCheck, lab: EntryLab) -> None:
+    """The asynchronous inbox passes the conformance kit."""
+    asyncio.run(_check_store(check, lab, "later_inbox", lab.inbox))
+
+
+@pytest.mark.parametrize("check", outbox_conformance.ASYNC_CHECKS, ids=name_of)
+def test_async_outbox(check: outbox_conformance.AsyncCheck, lab: EntryLab) -> None:
+    """The asynchronous outbox passes the conformance kit."""
+    asyncio.run(_check_store(check, lab, "later_outbox", lab.outbox))
+
+
+async def _check_store(check: Any, lab: EntryLab, made: str, empty: Callable[[], Any]) -> None:
+    store = await getattr(lab, made)()
+
+    def factory() -> Any:
+        empty()
+        return store
+
+    try:
+        await check(factory)
+    finally:
+        await store.aclose()
+
+
+def test_claims_are_taken_together(lab: EntryLab) -> None:
+    """A worker claims several entries in order, and none that another worker has claimed."""
+    store = lab.outbox()
+    for name in "abcde":
+        store.add(entry(name))
+
+    first = store.claim(3, 60.0, 5)
+    second = store.claim(3, 60.0, 5)
+
+    assert [item.id for item in first] == ["a", "b", "c"]
+    assert [item.id for item in second] == ["d", "e"]
+    assert store.claim(3, 60.0, 5) == ()
+    assert {item.state for item in (*first, *second)} == {EntryState.CLAIMED}
+    stored_entries = {item.id: item for item in store.find(EntryQuery()).items}
+    assert stored_entries == {item.id: item for item in (*first, *second)}
+
+
+def test_a_claim_takes_one_of_a_lane(lab: EntryLab) -> None:
+    """Entries of one lane are claimed one at a time."""
+    store = lab.outbox()
+    for name in ("a1", "a2", "b1"):
+        store.add(entry(name, lane=name[0]))
+
+    claimed_entries = store.claim(9, 60.0, 5)
+    assert [ticket.id for ticket in claimed_entries] == ["a1", "b1"]
+    store.settle(
+        [finish(ticket, store.now()) for ticket in claimed_entries],
+        [ticket.fence for ticket in claimed_entries],
+    )
+    assert [entry.id for entry in store.claim(9, 60.0, 5)] == ["a2"]
+
+
+def test_an_entry_whose_worker_died_is_claimed_alone(lab: EntryLab) -> None:
+    """An entry that may have killed its worker is claimed separately from others."""
+    store = lab.outbox()
+    for name in "abc":
+        store.add(entry(name))
+    (fatal,) = store.find(EntryQuery(id="b")).items
+    store.swap(take(fatal, store.now() - DAY, 60.0, 5), fatal.fence)
+
+    claims = [[entry.id for entry in store.claim(9, 60.0, 5)] for _ in range(4)]
+    assert claims == [["a"], ["b"], ["c"], []]
+
+
+def test_settling_respects_fences(lab: EntryLab) -> None:
+    """Of several results, only those are written whose entry no other worker has taken since."""
+    store = lab.outbox()
+    for name in "abc":
+        store.add(entry(name))
+    claimed_entries = store.claim(9, 60.0, 5)
+    store.swap(take(claimed_entries[1], store.now(), 60.0, 5), claimed_entries[1].fence)
+    finished_entries = [finish(ticket, store.now()) for ticket in claimed_entries]
+
+    assert store.settle(finished_entries, [ticket.fence for ticket in claimed_entries]) == [
+        True,
+        False,
+        True,
+    ]
+    assert store.settle(finished_entries[1:2], [claimed_entries[1].fence]) == [False]
+    states = {item.id: item.state.value for item in store.find(EntryQuery()).items}
+    assert states == {"a": "done", "b": "claimed", "c": "done"}
+
+
+def test_async_batches(lab: EntryLab) -> None:
+    """The asynchronous store claims and settles batches too."""
+
+    async def run() -> None:
+        store = await lab.later_outbox()
+        for name in "ab":
+            await store.add(entry(name))
+        claimed_entries = await store.claim(9, 60.0, 5)
+        now = await store.now()
+        settled_flags = await store.settle(
+            [finish(ticket, now) for ticket in claimed_entries], [1, 1]
+        )
+        assert [ticket.id for ticket in claimed_entries] == ["a", "b"]
+        assert settled_flags == [True, True]
+        await store.aclose()
+
+    asyncio.run(run())
+
+
+def test_workers_skip_what_others_have_locked(server: EntryLab) -> None:
+    """A worker does not wait for rows that another is claiming."""
+    store = server.outbox()
+    for name in "ab":
+        store.add(entry(name))
+    lock = f"SELECT number FROM {server.prefix}outbox WHERE id = 'a' FOR UPDATE"
+    with server.engine.begin() as connection:
+        connection.exec_driver_sql(lock)
+        assert [entry.id for entry in store.claim(9, 60.0, 5)] == ["b"]
+    assert [entry.id for entry in store.claim(9, 60.0, 5)] == ["a"]
+
+
+@pytest.mark.parametrize("isolation", ["READ COMMITTED", "REPEATABLE READ"])
+@pytest.mark.parametrize("check", overlapping.CHECKS, ids=name_of)
+def test_order(check: Callable[[Begin, Any], None], server: EntryLab, isolation: str) -> None:
+    """Entries of one order keep their sequence and block no others, at any isolation level."""
+    engine = server.engine.execution_options(isolation_level=isolation)
+    store = server.outbox()
+
+    @contextmanager
+    def begin() -> Generator[Any]:
+        with Session(engine) as session, session.begin():
+            yield store.within(session)
+
+    check(begin, store)
+
+
+def test_many_lanes_hold_few_locks(server: EntryLab) -> None:
+    """A transaction over many lanes holds few locks in the server."""
+    store = server.outbox()
+    with server.engine.begin() as connection:
+        for number in range(40):
+            store.within(connection).add(entry(f"{number}", lane=f"INV-{number}"))
+        if server.kind == "postgresql":
+            lock_query = "SELECT count(*) FROM pg_locks WHERE pid = pg_backend_pid()"
+            assert connection.exec_driver_sql(lock_query).scalar_one() < 30
+            remaining_result = connection.exec_driver_sql(
+                f"SELECT count(*) FROM {server.prefix}lane"
+            )
+            assert remaining_result.scalar_one() == 0
+    assert 40 == len(store.find(EntryQuery(limit=50)).items)
+
+
+def test_a_table_of_lanes_that_is_missing(server: EntryLab) -> None:
+    """Tables of an earlier release, without lanes, are reported before an entry is added."""
+    prefix = f"{server.prefix}earlier_"
+    with open_outbox(server.url, prefix=prefix, create=True) as store:
+        store.due(1)
+    with server.engine.begin() as connection:
+        connection.exec_driver_sql(f"DROP TABLE {prefix}lane")
+    with open_outbox(server.url, prefix=prefix) as store:
+        with pytest.raises(ConfigurationError) as excinfo:
+            store.add(entry("a", lane="x"))
+        assert "migrate()" in str(excinfo.value.remedy)
+        store.migrate()
+        assert store.add(entry("a", lane="x")).lane == "x"
+    with server.engine.begin() as connection:
+        for name in ("outbox", "lane"):
+            connection.exec_driver_sql(f"DROP TABLE {prefix}{name}")

@@ -1,0 +1,162 @@
+"""The tables and the URLs of inboxes and outboxes."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from moorage import ConfigurationError, StorageUnavailable
+from moorage.adapters.entries.sql import SqlInbox, SqlOutbox
+from moorage.adapters.entries.sqlite import AsyncSqliteOutbox, SqliteOutbox
+from moorage.domain.entries.queue import EntryQuery
+from moorage.wiring.store_urls import aopen_inbox, aopen_outbox, open_inbox, open_outbox
+from tests.adapters.entry_labs import entry
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.adapters.entry_labs import EntryLab
+
+
+def test_tables_that_are_missing(lab: EntryLab, tmp_path: Path) -> None:
+    """A store without tables says how to create them, or creates them on request."""
+    url = lab.url if lab.kind != "sqlite" else f"sqlite:///{tmp_path / 'new.db'}"
+    with open_inbox(url, prefix="moorage_missing_") as store:
+        with pytest.raises(ConfigurationError) as excinfo:
+            store.due(1)
+        assert "migrate()" in str(excinfo.value.remedy)
+    with open_inbox(url, prefix=f"{lab.prefix}new_", create=True) as store:
+        assert store.due(1) == ()
+    with lab.engine.begin() as connection:
+        for name in ("inbox", "lane"):
+            connection.exec_driver_sql(f"DROP TABLE IF EXISTS {lab.prefix}new_{name}")
+
+
+def test_async_migration(lab: EntryLab, tmp_path: Path) -> None:
+    """An asynchronous store creates its tables; a second migration changes nothing."""
+    url = lab.url if lab.kind != "sqlite" else f"sqlite:///{tmp_path / 'new.db'}"
+
+    async def run() -> object:
+        async with aopen_inbox(url, prefix=f"{lab.prefix}async_") as store:
+            await store.migrate()
+            await store.migrate()
+            return await store.due(1)
+
+    try:
+        assert asyncio.run(run()) == ()
+    finally:
+        with lab.engine.begin() as connection:
+            for name in ("inbox", "lane"):
+                connection.exec_driver_sql(f"DROP TABLE IF EXISTS {lab.prefix}async_{name}")
+
+
+def test_ddl_creates_the_tables(lab: EntryLab) -> None:
+    """The statements of `ddl` create the tables for a host's own migrations."""
+    kind: Any = {"sqlite": SqliteOutbox, "postgresql": SqlOutbox, "mariadb": SqlOutbox}[lab.kind]
+    value = () if lab.kind == "sqlite" else (lab.kind,)
+    prefix = f"{lab.prefix}ddl_"
+    with lab.engine.begin() as connection:
+        for statement in filter(None, kind.ddl(*value, prefix=prefix).split(";\n")):
+            connection.exec_driver_sql(statement)
+    with open_outbox(lab.url, prefix=prefix) as store:
+        assert store.add(entry("a", lane="x")).id == "a"
+    with lab.engine.begin() as connection:
+        for name in ("outbox", "lane", "clock"):
+            connection.exec_driver_sql(f"DROP TABLE IF EXISTS {prefix}{name}")
+    assert "utf8mb4_0900_bin" in SqlInbox.ddl("mysql")
+    assert AsyncSqliteOutbox.ddl() == SqliteOutbox.ddl()
+
+
+@pytest.mark.parametrize("part", [{"prefix": 'a"b'}, {"prefix": "1"}])
+def test_names_of_tables(lab: EntryLab, part: dict[str, str]) -> None:
+    """A prefix that cannot be part of a name is refused."""
+    with pytest.raises(ConfigurationError, match="is not valid"):
+        open_inbox(lab.url, **part)
+
+
+def test_a_schema(lab: EntryLab) -> None:
+    """The tables may be in a schema that is not the connection's own."""
+    if lab.kind == "sqlite":
+        pytest.skip("a file has no schemas: run the cases of the servers")
+    schema = lab.prefix.rstrip("_")
+    with lab.engine.begin() as connection:
+        connection.exec_driver_sql(f"CREATE SCHEMA {schema}")
+    try:
+        with SqlOutbox(lab.url, schema=schema, create=True) as store:
+            store.add(entry("a", lane="x"))
+            assert [entry.id for entry in store.claim(9, 60.0, 5)] == ["a"]
+            assert repr(store).startswith("<SqlOutbox")
+    finally:
+        cascade = " CASCADE" if lab.kind == "postgresql" else ""
+        with lab.engine.begin() as connection:
+            connection.exec_driver_sql(f"DROP SCHEMA {schema}{cascade}")
+
+
+def test_servers_that_are_away() -> None:
+    """An unreachable database is reported as such, synchronously and asynchronously."""
+    url = "postgresql://nobody:secret@127.0.0.1:1/none"
+    with SqlOutbox(url, timeout=0.2) as store:
+        for act in (store.migrate, store.now):
+            with pytest.raises(StorageUnavailable) as excinfo:
+                act()
+            assert "secret" not in str(excinfo.value)
+
+    async def run() -> None:
+        async with aopen_outbox(url, timeout=0.2) as outbox:
+            with pytest.raises(StorageUnavailable):
+                await outbox.migrate()
+            with pytest.raises(StorageUnavailable):
+                await outbox.remove(EntryQuery())
+
+    asyncio.run(run())
+
+
+def test_wrong_path_creates_no_file(tmp_path: Path) -> None:
+    """A store whose file is missing raises an error; only creating tables creates the file."""
+    path = tmp_path / "wrong ?#%41.db"
+    with SqliteOutbox(path) as store:
+        with pytest.raises(ConfigurationError, match="does not exist") as excinfo:
+            store.due(1)
+        assert "migrate()" in str(excinfo.value.remedy)
+        assert not list(tmp_path.iterdir())
+        store.migrate()
+        assert store.due(1) == ()
+    assert path.exists()
+
+
+def test_files_that_cannot_be(tmp_path: Path) -> None:
+    """A database in memory, a missing directory and a locked file have their own errors."""
+    with pytest.raises(ConfigurationError, match="A database in memory"):
+        SqliteOutbox(":memory:")
+    with pytest.raises(StorageUnavailable, match="could not be used"):
+        SqliteOutbox(tmp_path / "none" / "a.db").migrate()
+    path = tmp_path / "a.db"
+    with SqliteOutbox(path, timeout=0.05, create=True) as store:
+        store.add(entry("a"))
+        with closing(sqlite3.connect(path, isolation_level=None)) as other_connection:
+            other_connection.execute("BEGIN IMMEDIATE")
+            with pytest.raises(StorageUnavailable) as excinfo:
+                store.claim(1, 60.0, 5)
+        assert excinfo.value.slow
+        assert repr(store) == f"SqliteOutbox({str(path)!r})"
+
+    async def run() -> None:
+        async with AsyncSqliteOutbox(path, create=True) as later_outbox:
+            assert repr(later_outbox) == f"AsyncSqliteOutbox({str(path)!r})"
+            await later_outbox.migrate()
+            assert await later_outbox.remove(EntryQuery()) == 1
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("open_it", [open_inbox, open_outbox, aopen_outbox])
+def test_urls_without_entries(open_it: Callable[[str], Any]) -> None:
+    """A store URL is refused if the store has no inbox or outbox; one in memory has both."""
+    with pytest.raises(ConfigurationError, match="The scheme 'redis' is not one for an"):
+        open_it("redis://host/0")
+    assert open_it("memory:").reach == "process"

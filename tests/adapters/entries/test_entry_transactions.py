@@ -1,0 +1,289 @@
+"""Inbox and outbox in the transactions of their host."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from contextlib import closing
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import asyncmy
+import attrs
+import psycopg
+import pytest
+import sqlalchemy
+from psycopg.rows import DictRow, dict_row
+from sqlalchemy import event
+from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
+from sqlalchemy.orm import Session
+
+from moorage import ConfigurationError, StorageUnavailable
+from moorage.adapters.entries.memory import MemoryOutbox
+from moorage.adapters.entries.sqlite import AsyncSqliteOutbox
+from moorage.domain.entries.queue import EntryQuery, EntryState, arrive
+from moorage.hub.outbox import AsyncOutbox, Outbox
+from tests.adapters.entry_labs import entry
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.adapters.entry_labs import EntryLab
+
+DAY = timedelta(days=1)
+
+
+def test_a_rollback_takes_the_entry_along(lab: EntryLab) -> None:
+    """An entry in the transaction of a driver's connection comes and goes with it."""
+    store = lab.outbox()
+    with closing(lab.driver()) as connection:
+        connection.cursor().execute(f"DELETE FROM {lab.prefix}inbox")
+        store.within(connection).add(entry("never", lane="x"))
+        connection.rollback()
+        assert lab.count() == 0
+
+        added_entry = store.within(connection).add(entry("kept", lane="x"))
+        assert store.find(EntryQuery()).items == () or lab.kind == "sqlite"
+        connection.commit()
+    assert store.find(EntryQuery()).items == (added_entry,)
+
+
+@pytest.mark.parametrize("commits", [True, False])
+@pytest.mark.parametrize("of", ["connection", "session"])
+def test_sqlalchemy(lab: EntryLab, of: str, *, commits: bool) -> None:
+    """SQLAlchemy's connections and sessions are written in, as they are."""
+    store = lab.outbox()
+    connection: Any = Session(lab.engine) if of == "session" else lab.engine.connect()
+    with connection:
+        store.within(connection).add(entry("a"))
+        (connection.commit if commits else connection.rollback)()
+    assert lab.count() == commits
+
+
+def test_async_sqlalchemy(server: EntryLab) -> None:
+    """An asynchronous session of SQLAlchemy is written in, as it is."""
+    drivers = {"postgresql": "postgresql+psycopg", "mariadb": "mariadb+asyncmy"}
+    url = server.engine.url.set(drivername=drivers[server.kind])
+
+    async def run() -> None:
+        store, engine = await server.later_outbox(), create_async_engine(url)
+        async with AsyncSession(engine) as session:
+            await store.within(session).add(entry("never"))
+            await session.rollback()
+            await store.within(session).add(entry("kept"))
+            await session.commit()
+        async with engine.begin() as connection:
+            await store.within(connection).add(entry("too"))
+        result = await store.find(EntryQuery())
+        assert [item.id for item in result.items] == ["too", "kept"]
+        await engine.dispose()
+        await store.aclose()
+
+    asyncio.run(run())
+
+
+def test_async_driver(server: EntryLab) -> None:
+    """An asynchronous connection of a driver is written in."""
+
+    async def run() -> None:
+        store = await server.later_outbox()
+        if server.kind == "postgresql":
+            async with await psycopg.AsyncConnection.connect(server.url) as connection:
+                await store.within(connection).add(entry("kept"))
+        else:
+            url = server.engine.url
+            async with asyncmy.connect(
+                host=url.host, port=url.port or 3306, user=url.username, database=url.database
+            ) as connection:
+                await store.within(connection).add(entry("kept"))
+                await connection.commit()
+        result = await store.find(EntryQuery())
+        assert [item.id for item in result.items] == ["kept"]
+        await store.aclose()
+
+    asyncio.run(run())
+
+
+class AwaitedFile:
+    """A database connection with asynchronous methods, like those of `aiosqlite`."""
+
+    def __init__(self, path: str) -> None:
+        self._plain = sqlite3.connect(path)
+
+    async def cursor(self) -> sqlite3.Cursor:
+        """Return a cursor."""
+        return self._plain.cursor()
+
+    async def commit(self) -> None:
+        """Commit the transaction."""
+        self._plain.commit()
+
+    async def rollback(self) -> None:
+        """Roll back the transaction."""
+        self._plain.rollback()
+
+    async def close(self) -> None:
+        """Close the connection."""
+        self._plain.close()
+
+
+def test_async_connection_to_a_file(file: EntryLab) -> None:
+    """An asynchronous connection to a file is written in, and its transaction decides."""
+
+    async def run() -> None:
+        store = await file.later_outbox()
+        connection = AwaitedFile(file.file)
+        await store.within(connection).add(entry("never"))
+        await connection.rollback()
+        await store.within(connection).add(entry("kept"))
+        await connection.commit()
+        await connection.close()
+        result = await store.find(EntryQuery())
+        assert [item.id for item in result.items] == ["kept"]
+        await store.aclose()
+
+    asyncio.run(run())
+
+
+def test_rows_of_the_hosts_kind(server: EntryLab, file: EntryLab) -> None:
+    """The rows that a host wants of its connections do not matter."""
+    with closing(sqlite3.connect(file.file)) as connection:
+        connection.row_factory = sqlite3.Row
+        assert file.outbox().within(connection).add(entry("a")).id == "a"
+    if server.kind == "postgresql":
+        with psycopg.Connection[DictRow].connect(
+            server.url, row_factory=dict_row
+        ) as named_connection:
+            assert server.outbox().within(named_connection).add(entry("a")).id == "a"
+
+
+def test_a_repeat_in_the_hosts_transaction(lab: EntryLab) -> None:
+    """Adding an id again in a host's transaction returns the existing entry."""
+    store = lab.outbox()
+    first = store.add(entry("a"))
+    with Session(lab.engine) as session:
+        assert store.within(session).add(entry("a", lane="other")) == first
+
+
+def test_a_repeat_that_the_hosts_snapshot_does_not_show(server: EntryLab) -> None:
+    """Adding an id that was committed after the host's first query returns the existing entry."""
+    store = server.outbox()
+    with Session(server.engine) as session:
+        connection = session.connection()
+        if server.kind == "mariadb":
+            # From 11.6 on it would refuse the transaction, which the host then repeats.
+            old_text = "/*M!110602 , innodb_snapshot_isolation = OFF */"
+            connection.exec_driver_sql(f"SET SESSION sql_warnings = OFF {old_text}")
+        connection.exec_driver_sql(f"SELECT id FROM {server.prefix}outbox")  # the snapshot
+        first = store.add(entry("a"))
+        assert store.within(session).add(entry("a", lane="other")) == first
+
+
+def test_adding_in_the_hosts_transaction_takes_few_statements(server: EntryLab) -> None:
+    """A host waits for one statement when it adds an entry, and for three in MariaDB."""
+    statements: list[str] = []
+    event.listen(
+        server.engine, "before_cursor_execute", lambda *context: statements.append(context[2])
+    )
+    store = server.outbox()
+    with Session(server.engine) as session:
+        store.within(session).add(entry("a"))
+
+    assert len(statements) == {"postgresql": 1, "mariadb": 3}[server.kind]
+
+
+@pytest.mark.parametrize("wait", [None, -DAY, DAY])
+@pytest.mark.parametrize("state", [EntryState.WAITING, EntryState.PAUSED])
+def test_an_entry_arrives_at_the_time_of_the_store(
+    lab: EntryLab, state: EntryState, wait: timedelta | None
+) -> None:
+    """The clock of the store decides when an entry is added and due, as `arrive` has it."""
+    store = lab.outbox()
+    now = store.now()
+    is_pause = state is EntryState.PAUSED
+    due = None if wait is None or is_pause else now + wait
+    new_entry = attrs.evolve(entry("a"), state=state, due=due)
+    added_entry = store.add(new_entry)
+
+    assert now <= added_entry.added_at <= store.now()
+    assert (
+        attrs.evolve(arrive(new_entry, added_entry.added_at), number=added_entry.number)
+        == added_entry
+    )
+    assert store.find(EntryQuery()).items == (added_entry,)
+
+
+def test_the_outbox_writes_in_a_transaction(lab: EntryLab) -> None:
+    """`Outbox.within` puts a call in the host's transaction, and delivers as usual."""
+    store = lab.outbox()
+    outbox = Outbox(store)
+    with Session(lab.engine) as session:
+        outbox.within(session).put("storage", "delete", "a.txt", key="never")
+        session.rollback()
+        later_entry = outbox.within(session).put(
+            "storage", "delete", "a.txt", key="kept", not_before=DAY, order="files"
+        )
+        session.commit()
+    assert outbox.find(EntryQuery()).items == (later_entry,)
+
+
+def test_the_async_outbox_writes_in_a_transaction(server: EntryLab) -> None:
+    """`AsyncOutbox.within` adds a call in the application's transaction, too."""
+    drivers = {"postgresql": "postgresql+psycopg", "mariadb": "mariadb+asyncmy"}
+    url = server.engine.url.set(drivername=drivers[server.kind])
+
+    async def run() -> None:
+        store, engine = await server.later_outbox(), create_async_engine(url)
+        async with AsyncSession(engine) as session, session.begin():
+            await AsyncOutbox(store).within(session).put("storage", "delete", "a.txt")
+        assert len((await store.find(EntryQuery())).items) == 1
+        await engine.dispose()
+        await store.aclose()
+
+    asyncio.run(run())
+
+
+def test_a_store_without_transactions() -> None:
+    """A store that writes in no transaction says which ones do."""
+    with pytest.raises(ConfigurationError) as excinfo:
+        Outbox(MemoryOutbox()).within(object())
+    assert "SqliteOutbox or SqlOutbox" in str(excinfo.value.remedy)
+
+
+def test_connections_that_are_refused(file: EntryLab, server: EntryLab) -> None:
+    """A connection that could not roll back, or is of the other mode, is refused."""
+    store = file.outbox()
+    with pytest.raises(ConfigurationError, match="runs no statements"):
+        store.within(object())
+    with (
+        closing(sqlite3.connect(file.file, isolation_level=None)) as connection,
+        pytest.raises(ConfigurationError, match="commits every statement by itself"),
+    ):
+        store.within(connection)
+    with closing(sqlite3.connect(file.file, isolation_level=None)) as connection:
+        connection.execute("BEGIN")
+        assert store.within(connection).add(entry("a")).id == "a"
+    later_outbox = AsyncSqliteOutbox(file.file, prefix=file.prefix)
+    with (
+        closing(sqlite3.connect(file.file)) as connection,
+        pytest.raises(ConfigurationError, match="is synchronous, but this store is asynchronous"),
+    ):
+        later_outbox.within(connection)
+    with pytest.raises(ConfigurationError, match="is asynchronous, but this store is synchronous"):
+        store.within(AsyncSession())
+    if server.kind == "postgresql":
+        with (
+            psycopg.connect(server.url, autocommit=True) as automatic,
+            pytest.raises(ConfigurationError, match="commits every statement"),
+        ):
+            server.outbox().within(automatic)
+
+
+def test_failed_host_transaction_is_reported(lab: EntryLab, tmp_path: Path) -> None:
+    """The error of a failed transaction does not quote the database."""
+    store = lab.outbox()
+    path = tmp_path / "other.db"
+    other_engine = sqlalchemy.create_engine(f"sqlite:///{path}", poolclass=sqlalchemy.NullPool)
+    with other_engine.connect() as connection, pytest.raises(StorageUnavailable) as excinfo:
+        store.within(connection).add(entry("a"))
+    assert "could not store an entry" in str(excinfo.value)

@@ -1,0 +1,103 @@
+"""Workers that wait for entries, and the clock of a file."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+import sqlalchemy
+from sqlalchemy.orm import Session
+
+from moorage.adapters.entries import sqlite as sqlite_entries
+from moorage.adapters.entries.sqlite import SqliteOutbox
+from moorage.testing import VirtualClock
+from moorage.wiring.store_urls import open_outbox
+from tests.adapters.entry_labs import entry
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.adapters.entry_labs import EntryLab
+
+DAY = timedelta(days=1)
+
+
+def test_waiting_worker_wakes_on_commit(server: EntryLab) -> None:
+    """A waiting worker wakes for committed entries, and not for rolled-back ones."""
+    store = server.outbox()
+    can = server.kind == "postgresql"
+    assert store.wait(0.01) is can  # nobody has listened so far, so there may be something
+    assert not store.wait(0.01)
+    with Session(server.engine) as session:
+        store.within(session).add(entry("never"))
+        session.rollback()
+        assert not store.wait(0.01)
+        store.within(session).add(entry("kept"))
+        assert not store.wait(0.01)
+        session.commit()
+    assert store.wait(30.0 if can else 0.01) is can
+    store.add(entry("kept"))
+    assert not store.wait(0.01)
+
+
+def test_waiting_asynchronous_worker_wakes_on_commit(server: EntryLab) -> None:
+    """The asynchronous store wakes on commits too."""
+
+    async def run() -> None:
+        store = await server.later_outbox()
+        can = server.kind == "postgresql"
+        assert await store.wait(0.01) is can
+        waiting_task = asyncio.ensure_future(store.wait(30.0 if can else 0.01))
+        await asyncio.sleep(0)
+        await store.add(entry("a"))
+        assert await waiting_task is can
+        await store.aclose()
+
+    asyncio.run(run())
+
+
+def test_short_wait_on_a_new_connection(server: EntryLab) -> None:
+    """A wait that is shorter than connecting takes ends like any other."""
+    with open_outbox(server.url, prefix=server.prefix) as store:
+        assert (server.kind == "postgresql") == store.wait(0.0)
+        assert not store.wait(0.0)
+
+
+def test_a_wait_outlives_its_connection(server: EntryLab) -> None:
+    """A connection that is lost during a wait is replaced, and the wait ends with new entries."""
+    if server.kind != "postgresql":
+        pytest.skip("nobody is woken in MariaDB: run the case of PostgreSQL")
+    url = f"{server.url}?application_name={server.prefix}"
+    with open_outbox(url, prefix=server.prefix) as store:
+        store.wait(0.01)
+        with server.engine.begin() as connection:
+            connection.execute(
+                sqlalchemy.text(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                    " WHERE application_name = :name"
+                ),
+                {"name": server.prefix},
+            )
+        assert store.wait(30.0)
+
+
+@pytest.mark.parametrize("boot", [None, "another"])
+def test_the_time_of_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, boot: str | None
+) -> None:
+    """Without a boot id the wall clock is used, and time never goes back."""
+    clock = VirtualClock()
+    path = tmp_path / "a.db"
+    with SqliteOutbox(path, create=True, clock=clock) as store:
+        first = store.add(entry("a")).added_at
+        assert first == clock.utc()
+    monkeypatch.setattr(sqlite_entries, "boot_id", lambda: boot)
+    behind_clock = VirtualClock(first - DAY)
+    with SqliteOutbox(path, clock=behind_clock) as store:
+        assert store.now() == (behind_clock.utc() if boot is None else first)
+        behind_clock.advance(1.5)
+        assert store.now() == (
+            behind_clock.utc() if boot is None else first + timedelta(seconds=1.5)
+        )

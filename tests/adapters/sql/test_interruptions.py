@@ -1,0 +1,251 @@
+"""The SQL connector whose work is interrupted: by a cancelled task, a lost session or a close."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from sqlalchemy import event
+
+from moorage import ConnectorError, ConnectorManager, LocalFailure, Service
+from moorage.adapters.concurrency.forking import start_afresh
+from moorage.adapters.sql._psycopg import PunctualConnection
+from moorage.adapters.sql.connector import SqlConnector
+from moorage.adapters.sql.statements import Query
+from tests.adapters.sql.database_lab import (
+    CREATE,
+    INSERT,
+    LIST,
+    SERVERS,
+    SLEEP,
+    Administrator,
+    Lab,
+    url_of,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Generator
+    from pathlib import Path
+
+each_server = pytest.mark.parametrize("system", SERVERS)
+SCHEMA = {
+    "postgresql": Query("SELECT current_schema() AS name", name="schema"),
+    "mariadb": Query("SELECT DATABASE() AS name", name="schema"),
+}
+ENDING = {"postgresql": "SELECT pg_terminate_backend({})", "mariadb": "KILL {}"}
+SESSIONS = {
+    "postgresql": "SELECT 1 FROM pg_stat_activity WHERE pid = {}",
+    "mariadb": "SELECT 1 FROM information_schema.processlist WHERE id = {}",
+}
+
+
+@pytest.fixture(name="administrator")
+def _administrator(system: str) -> Generator[Administrator]:
+    administrator = Administrator(system)
+    yield administrator
+    administrator.close()
+
+
+def end_session(administrator: Administrator, session: int) -> None:
+    """End a session of the server, and return when it is gone."""
+    administrator.ask(ENDING[administrator.system].format(session))
+    while administrator.ask(SESSIONS[administrator.system].format(session)):
+        pass
+
+
+async def cancel_when_busy(
+    administrator: Administrator, session: int, work: Awaitable[Any]
+) -> None:
+    """Cancel the work as soon as the server performs its statement."""
+    task = asyncio.ensure_future(work)
+    while not await asyncio.to_thread(administrator.is_busy, session):
+        pass
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+@each_server
+def test_cancelled_transaction_leaves_nothing_behind(
+    system: str, administrator: Administrator
+) -> None:
+    """After a cancelled transaction no connection is in use, and the connector goes on."""
+    lab = Lab(system, "async", connections=1)
+
+    async def sleep(transaction: Any) -> None:
+        await transaction.query(SLEEP[system], seconds=60)
+
+    work = lab.connector.transaction(sleep, name="sleep")
+    lab.finish(cancel_when_busy(administrator, lab.session(), lab.manager.perform("sql", work)))
+
+    assert 0 == lab.connector.statistics().active
+    assert ((1,),) == lab.query(Query("SELECT 1", name="one"))
+    lab.close()
+
+
+def test_interrupted_stream_closes_its_connection(mode: str) -> None:
+    """An interruption while a stream is opened is raised, and its connection is closed."""
+    lab = Lab("sqlite", mode, connections=1)
+    one = Query("SELECT 1", name="one")
+    interruption = KeyboardInterrupt if mode == "sync" else asyncio.CancelledError
+    lab.query(one)
+
+    def interrupt(*_: object) -> None:
+        event.remove(lab.connector.database.engine, "before_cursor_execute", interrupt)
+        raise interruption
+
+    event.listen(lab.connector.database.engine, "before_cursor_execute", interrupt)
+    with pytest.raises(interruption):
+        lab.perform(lab.connector.stream(one))
+
+    assert 0 == lab.connector.statistics().active
+    assert ((1,),) == lab.query(one)
+    assert 2 == lab.connector.statistics().created
+    lab.close()
+
+
+@each_server
+def test_session_lost_during_a_stream_is_an_error(
+    labs: Callable[..., Lab], system: str, administrator: Administrator
+) -> None:
+    """A stream whose session ends before its last row raises, and frees its connection."""
+    lab = labs(system, connections=1)
+    for number in (1, 2, 3):
+        lab.execute(INSERT, id=number, note="a")
+    session = lab.session()
+    operation = lab.connector.stream(LIST, batch=1)
+    rows: list[Any] = []
+
+    def read() -> None:
+        with lab.manager.perform("sql", operation) as stream:
+            for row in stream:
+                rows.append(row.id)
+                if len(rows) == 1:
+                    end_session(administrator, session)
+
+    async def read_async() -> None:
+        async with await lab.manager.perform("sql", operation) as stream:
+            async for row in stream:
+                rows.append(row.id)
+                if len(rows) == 1:
+                    end_session(administrator, session)
+
+    with pytest.raises(ConnectorError):
+        read() if lab.loop is None else lab.finish(read_async())
+
+    assert [1, 2, 3][: len(rows)] == rows
+    assert 0 == lab.connector.statistics().active
+    assert 3 == len(lab.query(LIST))
+
+
+@each_server
+def test_stream_is_left_after_its_session_was_lost(
+    labs: Callable[..., Lab],
+    system: str,
+    administrator: Administrator,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A stream that is left early is closed silently also if its session ended meanwhile."""
+    lab = labs(system, connections=1)
+    for number in (1, 2, 3):
+        lab.execute(INSERT, id=number, note="a")
+    session = lab.session()
+    operation = lab.connector.stream(LIST, batch=1)
+
+    def read() -> None:
+        with lab.manager.perform("sql", operation):
+            end_session(administrator, session)
+
+    async def read_async() -> None:
+        async with await lab.manager.perform("sql", operation):
+            end_session(administrator, session)
+
+    read() if lab.loop is None else lab.finish(read_async())
+
+    assert [] == caplog.messages
+    assert 0 == lab.connector.statistics().active
+    assert 3 == len(lab.query(LIST))
+
+
+@each_server
+def test_exception_of_the_function_outlives_its_session(
+    labs: Callable[..., Lab], system: str, administrator: Administrator
+) -> None:
+    """An exception of the caller's function is raised unchanged although ROLLBACK fails."""
+    lab = labs(system, connections=1)
+    session, failure = lab.session(), KeyError("a defect")
+
+    async def work(transaction: Any) -> None:
+        await transaction.execute(INSERT, id=1, note="a")
+        end_session(administrator, session)
+        raise failure
+
+    with pytest.raises(KeyError) as excinfo:
+        lab.transaction(work)
+
+    assert failure is excinfo.value
+    assert 0 == lab.connector.statistics().active
+    assert () == lab.query(LIST)
+
+
+@each_server
+@pytest.mark.parametrize(
+    "isolation, notes", [("read committed", ["a", "b"]), ("repeatable_read", ["a", "a"])]
+)
+def test_isolation_level_is_that_of_the_transaction(
+    labs: Callable[..., Lab],
+    system: str,
+    administrator: Administrator,
+    isolation: str,
+    notes: list[str],
+) -> None:
+    """The isolation level decides whether a transaction sees what another one commits meanwhile."""
+    lab = labs(system)
+    schema = lab.query(SCHEMA[system])[0].name
+    lab.execute(INSERT, id=1, note="a")
+
+    async def work(transaction: Any) -> list[str]:
+        first = await transaction.query(LIST)
+        administrator.ask(f"UPDATE {schema}.moorage_orders SET note = 'b'")
+        second = await transaction.query(LIST)
+        return [first[0].note, second[0].note]
+
+    assert notes == lab.transaction(work, isolation=isolation)
+
+
+def test_connector_in_memory_is_closed_during_its_work() -> None:
+    """A database in memory that is closed during a transaction ends after that transaction."""
+    manager = ConnectorManager([Service("sql", retry=None)])
+    connector = SqlConnector("sqlite://")
+
+    def work(transaction: Any) -> Any:
+        connector.close()
+        return transaction.query(Query("SELECT 1", name="one"))
+
+    assert ((1,),) == manager.perform("sql", connector.transaction(work, name="closing"))
+    assert 0 == connector.statistics().active
+    with pytest.raises(LocalFailure, match="closed"):
+        manager.perform("sql", connector.query(LIST))
+
+
+def test_child_process_starts_with_an_empty_pool(tmp_path: Path) -> None:
+    """A forked child opens connections of its own, and leaves those of its parent open."""
+    manager = ConnectorManager([Service("sql", retry=None)])
+    with SqlConnector(f"sqlite:///{tmp_path / 'orders.db'}") as connector:
+        manager.perform("sql", connector.execute(CREATE))
+        with connector.database.engine.connect() as connection:
+            inherited: Any = connection.connection.driver_connection
+        start_afresh()
+
+        assert (0, 0) == (connector.statistics().idle, connector.statistics().active)
+        assert () == manager.perform("sql", connector.query(LIST))
+        assert 2 == connector.statistics().created
+        assert (1,) == inherited.execute("SELECT 1").fetchone()
+        inherited.close()
+
+
+def test_connection_without_an_end_waits_for_the_server() -> None:
+    """A connection of psycopg whose wait has no end is used as any other one."""
+    with PunctualConnection.connect(url_of("postgresql")) as connection:
+        assert (1,) == connection.execute("SELECT 1").fetchone()

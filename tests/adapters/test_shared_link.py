@@ -1,0 +1,445 @@
+"""Links that many callers use at the same time."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from threading import Barrier, Event, Thread
+
+import pytest
+
+from moorage import AttemptTimeout, ConnectionFailed, LocalFailure
+from moorage.adapters.links.shared_async import AsyncSharedLink
+from moorage.adapters.links.shared_sync import SharedLink
+from tests.support.waiting import wait_until
+
+
+class Link:
+    """A link that records its end."""
+
+    version = None
+
+    def __init__(self) -> None:
+        self.is_open = True
+        self.journal: list[str] = []
+
+    def is_connected(self) -> bool:
+        """Return whether nobody closed it."""
+        return self.is_open
+
+    def ping(self, timeout: float) -> None:
+        """Do nothing."""
+
+    def leave(self, _: float) -> None:
+        """Record a good end."""
+        self.journal.append("leave")
+
+    def close(self) -> None:
+        """Record the end."""
+        self.is_open = False
+        self.journal.append("close")
+
+
+class AsyncLink(Link):
+    """The asynchronous link."""
+
+    async def ping(self, timeout: float) -> None:  # type: ignore[override]  # the asynchronous one
+        """Do nothing."""
+
+    async def leave(self, timeout: float) -> None:  # type: ignore[override]  # the asynchronous one
+        """Record a good end."""
+        super().leave(timeout)
+
+
+class Links:
+    """Opens links, one after another."""
+
+    def __init__(self, *errors: Exception) -> None:
+        self.made: list[Link] = []
+        self.errors = list(errors)
+        self.gate = Event()
+        self.gate.set()
+        self.entered = Event()
+
+    def __call__(self, _: float) -> Link:
+        """Open a link as soon as the gate is open, or raise the next error."""
+        self.entered.set()
+        self.gate.wait()
+        if self.errors:
+            raise self.errors.pop(0)
+        self.made.append(Link())
+        return self.made[-1]
+
+
+REFUSED = ConnectionFailed("Refused.", may_have_been_processed=False)
+
+
+def test_callers_share_one_link() -> None:
+    """Callers at the same time have the same link, and it stays open after them."""
+    links = Links()
+    shared = SharedLink(links)
+    with shared.link("a", 1.0) as first, shared.link("b", 1.0) as second:
+        assert first is second is links.made[0]
+        assert (shared.statistics().active, shared.statistics().idle) == (1, 0)
+    statistics = shared.statistics()
+    assert (statistics.active, statistics.idle, statistics.created) == (0, 1, 1)
+    assert (statistics.reused, statistics.maximum) == (1, 1)
+    assert links.made[0].journal == []
+
+
+def test_broken_link_is_replaced_and_closed_by_its_last_user() -> None:
+    """A link that broke serves nobody new, and is closed when nobody uses it any more."""
+    links = Links()
+    shared = SharedLink(links)
+    with shared.link("a", 1.0) as first:
+        first.is_open = False
+        with shared.link("b", 1.0) as second:
+            assert second is not first
+        assert first.journal == []
+    assert first.journal == ["close"]
+    assert second.journal == []
+    second.is_open = False
+    shared.open(1.0)
+    assert second.journal == ["close"]
+    assert len(links.made) == 3
+
+
+def test_close_ends_an_idle_link_in_good_order() -> None:
+    """An idle link leaves and is closed, and nobody gets another one."""
+    links = Links()
+    shared = SharedLink(links)
+    shared.close()
+    shared = SharedLink(links)
+    shared.open(1.0)
+    shared.close()
+    assert links.made[0].journal == ["leave", "close"]
+    with pytest.raises(LocalFailure, match="closed"):
+        shared.open(1.0)
+
+
+def test_close_leaves_a_used_link_to_its_last_user() -> None:
+    """A link in use is closed when it is returned."""
+    links = Links()
+    shared = SharedLink(links)
+    with shared.link("a", 1.0) as link:
+        shared.close()
+        assert link.journal == []
+    assert link.journal == ["close"]
+
+
+def test_failed_opening_fails_for_all_who_waited() -> None:
+    """Callers that wait for a link which cannot be opened get the same reason, and try no more."""
+    links = Links(REFUSED, ValueError("Another caller tried again."))
+    links.gate.clear()
+    shared = SharedLink(links)
+    errors: list[Exception] = []
+
+    def use() -> None:
+        try:
+            shared.open(10.0)
+        except ConnectionFailed as error:
+            errors.append(error)
+
+    threads = [Thread(target=use) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    wait_until(lambda: shared.statistics().waiting == 2, "two callers waiting")
+    links.gate.set()
+    for thread in threads:
+        thread.join()
+    assert [error.message for error in errors] == ["Refused."] * 3  # type: ignore[attr-defined]  # ours
+    assert len({id(error) for error in errors}) == 3
+    assert len(links.errors) == 1
+
+
+def test_waiting_for_the_opening_has_a_time_limit() -> None:
+    """A caller with little time does not wait for another caller's opening."""
+    links = Links()
+    links.gate.clear()
+    shared = SharedLink(links)
+    thread = Thread(target=shared.open, args=(10.0,))
+    thread.start()
+    links.entered.wait()
+    with pytest.raises(AttemptTimeout, match="still opening") as caught:
+        shared.open(0.01)
+    assert not caught.value.may_have_been_processed
+    waiter = Thread(target=shared.open, args=(10.0,))
+    waiter.start()
+    wait_until(lambda: shared.statistics().waiting == 1, "a caller waiting")
+    links.gate.set()
+    thread.join()
+    waiter.join()
+    assert len(links.made) == 1
+    assert shared.statistics().reused == 1
+
+
+def test_link_that_was_opened_during_close_is_closed() -> None:
+    """A link that is opened while the holder is closed serves its caller, and is closed then."""
+    links = Links()
+    links.gate.clear()
+    shared = SharedLink(links)
+    thread = Thread(target=shared.open, args=(10.0,))
+    thread.start()
+    links.entered.wait()
+    shared.close()
+    links.gate.set()
+    thread.join()
+    assert links.made[0].journal == ["close"]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="only POSIX can fork")
+def test_forked_child_begins_without_a_link() -> None:
+    """A child opens a link of its own, and leaves the parent's alone."""
+    links = Links()
+    shared = SharedLink(links)
+    shared.open(1.0)
+    shared.start_afresh()  # as the hook of a fork does
+    with shared.link("a", 1.0) as link:
+        assert link is links.made[1]
+    shared.close()
+    assert [made.journal for made in links.made] == [[], ["leave", "close"]]
+
+
+def test_cancelled_opening_leaves_the_opening_to_the_next() -> None:
+    """If the task that opens the link is cancelled, the next one that waits opens it."""
+
+    async def run() -> None:
+        made: list[AsyncLink] = []
+        gates = [asyncio.Event(), asyncio.Event()]
+        order = iter(gates)
+
+        async def connect(_: float) -> AsyncLink:
+            await next(order).wait()
+            made.append(AsyncLink())
+            return made[-1]
+
+        shared: AsyncSharedLink[AsyncLink] = AsyncSharedLink(connect)
+        first = asyncio.create_task(shared.open(10.0))
+        second = asyncio.create_task(shared.open(10.0))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        first.cancel()
+        gates[1].set()
+        await second
+        assert first.cancelled()
+        assert len(made) == 1
+        made[0].is_open = False
+        order = iter([asyncio.Event()])
+        third = asyncio.create_task(shared.open(10.0))
+        await asyncio.sleep(0)
+        with pytest.raises(AttemptTimeout):
+            await shared.open(0.0)
+        third.cancel()
+        await shared.close()
+
+    asyncio.run(run())
+
+
+def test_link_of_a_closed_event_loop_is_forgotten() -> None:
+    """In a new event loop a link is opened anew, and another open loop is refused."""
+    made: list[AsyncLink] = []
+
+    async def connect(_: float) -> AsyncLink:
+        made.append(AsyncLink())
+        return made[-1]
+
+    shared: AsyncSharedLink[AsyncLink] = AsyncSharedLink(connect)
+    asyncio.run(shared.open(1.0))
+    asyncio.run(shared.open(1.0))
+    assert [link.journal for link in made] == [["close"], []]
+    asyncio.run(shared.close())
+    assert made[1].journal[-1] == "close"
+
+
+def test_cancelled_user_leaves_the_link_to_the_others() -> None:
+    """A task that is cancelled while it uses the link does not close it."""
+
+    async def run() -> None:
+        async def connect(_: float) -> AsyncLink:
+            return AsyncLink()
+
+        shared: AsyncSharedLink[AsyncLink] = AsyncSharedLink(connect)
+
+        async def use() -> None:
+            async with shared.link("a", 1.0):
+                await asyncio.Event().wait()
+
+        task = asyncio.create_task(use())
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        async with shared.link("b", 1.0) as link:
+            assert link.is_connected()
+        assert shared.statistics().created == 1
+        await shared.close()
+
+    asyncio.run(run())
+
+
+class AsyncLinks:
+    """Opens links of tasks, one after another."""
+
+    def __init__(self, *errors: Exception) -> None:
+        self.made: list[AsyncLink] = []
+        self.errors = list(errors)
+        self.gate = asyncio.Event()
+
+    async def __call__(self, _: float) -> AsyncLink:
+        """Open a link as soon as the gate is open, or raise the next error."""
+        await self.gate.wait()
+        if self.errors:
+            raise self.errors.pop(0)
+        self.made.append(AsyncLink())
+        return self.made[-1]
+
+
+async def waiting(
+    shared: AsyncSharedLink[AsyncLink], count: int
+) -> tuple[asyncio.Task[None], list[asyncio.Task[None]]]:
+    """Return a task that opens the link, and tasks that wait for it."""
+    tasks = [asyncio.create_task(shared.open(10.0)) for _ in range(count + 1)]
+    while shared.statistics().waiting < count:  # noqa: ASYNC110 - no event tells of it
+        await asyncio.sleep(0)
+    return tasks[0], tasks[1:]
+
+
+def test_tasks_wait_for_the_opening_of_another() -> None:
+    """Tasks that wait for the opening share the link."""
+
+    async def run() -> None:
+        links = AsyncLinks()
+        shared: AsyncSharedLink[AsyncLink] = AsyncSharedLink(links)
+        opening, others = await waiting(shared, 2)
+        links.gate.set()
+        await asyncio.gather(opening, *others)
+        assert len(links.made) == 1
+        assert (shared.statistics().created, shared.statistics().reused) == (1, 2)
+        await shared.close()
+
+    asyncio.run(run())
+
+
+def test_failed_opening_fails_for_all_tasks_that_waited() -> None:
+    """Tasks that wait for a link which cannot be opened get the same reason, and try no more."""
+
+    async def run() -> None:
+        links = AsyncLinks(REFUSED, ValueError("Another task tried again."))
+        shared: AsyncSharedLink[AsyncLink] = AsyncSharedLink(links)
+        opening, others = await waiting(shared, 2)
+        links.gate.set()
+        errors = await asyncio.gather(opening, *others, return_exceptions=True)
+        assert [str(error) for error in errors] == [str(REFUSED)] * 3
+        assert len({id(error) for error in errors}) == 3
+        assert len(links.errors) == 1
+
+    asyncio.run(run())
+
+
+def test_link_that_a_task_opened_during_close_is_closed() -> None:
+    """A link that is opened while the holder is closed is closed after its use."""
+
+    async def run() -> None:
+        links = AsyncLinks()
+        shared: AsyncSharedLink[AsyncLink] = AsyncSharedLink(links)
+        opening, (other,) = await waiting(shared, 1)
+        await shared.close()
+        links.gate.set()
+        await opening
+        assert links.made[0].journal == ["close"]
+        with pytest.raises(LocalFailure, match="closed"):
+            await other
+
+    asyncio.run(run())
+
+
+def test_close_leaves_a_used_link_to_the_last_task() -> None:
+    """A link in use is closed when the last task returns it."""
+
+    async def run() -> None:
+        links = AsyncLinks()
+        links.gate.set()
+        shared: AsyncSharedLink[AsyncLink] = AsyncSharedLink(links)
+        async with shared.link("a", 1.0) as link:
+            await shared.close()
+            assert link.journal == []
+        assert link.journal == ["close"]
+
+    asyncio.run(run())
+
+
+class SlowLink(Link):
+    """A link whose farewell takes until two callers are saying it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._both = Barrier(2)
+
+    def leave(self, _: float) -> None:
+        """Wait for the other caller."""
+        self._both.wait()
+        super().leave(_)
+
+
+class AsyncSlowLink(AsyncLink):
+    """The asynchronous link whose farewell takes until two callers are saying it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._both = asyncio.Barrier(2)
+
+    async def leave(self, timeout: float) -> None:  # type: ignore[override]  # the asynchronous one
+        """Wait for the other caller."""
+        await self._both.wait()
+        await super().leave(timeout)
+
+
+def test_two_threads_may_close_at_once() -> None:
+    """Threads that close the holder at the same time leave nothing open."""
+    link = SlowLink()
+    shared = SharedLink(lambda _: link)
+    shared.open(1.0)
+    threads = [Thread(target=shared.close) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not link.is_open
+    assert shared.statistics().idle == 0
+
+
+def test_two_tasks_may_close_at_once() -> None:
+    """Tasks that close the holder at the same time leave nothing open."""
+
+    async def run() -> None:
+        link = AsyncSlowLink()
+
+        async def connect(_: float) -> AsyncSlowLink:
+            return link
+
+        shared: AsyncSharedLink[AsyncSlowLink] = AsyncSharedLink(connect)
+        await shared.open(1.0)
+        await asyncio.gather(shared.close(), shared.close())
+        assert not link.is_open
+        assert shared.statistics().idle == 0
+
+    asyncio.run(run())
+
+
+def test_event_loop_that_ended_without_a_link_is_forgotten() -> None:
+    """If an event loop ended before a link was open, the next one opens the first."""
+    made: list[AsyncLink] = []
+    errors: list[Exception] = [REFUSED]
+
+    async def connect(_: float) -> AsyncLink:
+        if errors:
+            raise errors.pop()
+        made.append(AsyncLink())
+        return made[-1]
+
+    shared: AsyncSharedLink[AsyncLink] = AsyncSharedLink(connect)
+    with pytest.raises(ConnectionFailed):
+        asyncio.run(shared.open(1.0))
+    asyncio.run(shared.open(1.0))
+    assert len(made) == 1
