@@ -27,7 +27,12 @@ from moorage import (
     VendorFailed,
     VendorRejected,
 )
-from moorage.domain.graphql.answers import read_answer, refusal_of
+from moorage.domain.graphql.answers import (
+    failure_of,
+    read_answer,
+    refusal_of,
+    refusal_of_mutation,
+)
 from tests.support.modes import World, sync_and_async
 
 SHOP = GraphQL("/graphql")
@@ -143,6 +148,89 @@ def test_error_of_a_code(code: str | None, kind: type[ConnectorError]) -> None:
         getattr(error, "vendor_message", None),
     )
     assert (kind is RateLimitExceeded) is getattr(error, "by_vendor", False)
+
+
+@pytest.mark.parametrize(
+    "status, code, kind",
+    [
+        (400, "GRAPHQL_VALIDATION_FAILED", InvalidRequest),
+        (400, "UNAUTHENTICATED", AuthenticationFailed),
+        (400, "THROTTLED", RateLimitExceeded),
+        (400, "OUT_OF_STOCK", InvalidRequest),
+        (401, None, AuthenticationFailed),
+        (409, "OUT_OF_STOCK", VendorRejected),
+        (422, "validation-failed", InvalidRequest),
+        (429, None, RateLimitExceeded),
+        (500, "INTERNAL_SERVER_ERROR", VendorFailed),
+        (500, "BAD_USER_INPUT", VendorFailed),
+        (503, "THROTTLED", RateLimitExceeded),
+        (503, None, VendorFailed),
+    ],
+)
+def test_failure_with_a_body_of_graphql(
+    status: int, code: str | None, kind: type[ConnectorError]
+) -> None:
+    """A code decides, and else the status; a failure of the server proves nothing."""
+    error = failure_of(Response(status, body=answer(None, problem(code)).body))
+
+    assert kind is type(error)
+    assert (status, code, "the reason") == (
+        getattr(error, "status", None),
+        getattr(error, "vendor_code", None),
+        getattr(error, "vendor_message", None),
+    )
+    assert (kind in {VendorFailed, RateLimitExceeded}) is (error is not None and error.retryable)
+
+
+@pytest.mark.parametrize("body", [b"<html>", b"[]", b'{"message": "no"}', b'{"errors": []}'])
+def test_failure_without_a_body_of_graphql(body: bytes) -> None:
+    """The status alone decides about an answer of another kind."""
+    assert failure_of(Response(400, body=body)) is None
+
+
+@sync_and_async
+async def test_refused_mutation_did_not_happen(world: World) -> None:
+    """A refusal by status and code frees the key, and a failure leaves its outcome open."""
+    refusal = Response(400, body=answer(None, problem("BAD_USER_INPUT")).body)
+    failure = Response(500, body=answer(None, problem("BAD_USER_INPUT")).body)
+    world.vendor.answers(refusal, failure)
+    manager = world.manager(shop())
+    with pytest.raises(InvalidRequest, match="GraphQL service answered"):
+        await manager.perform("shop", SHOP.mutation(ADD, {"id": "7"}), idempotency_key="one")
+    with pytest.raises(OutcomeUnknown):
+        await manager.perform("shop", SHOP.mutation(ADD, {"id": "8"}), idempotency_key="two")
+
+
+@pytest.mark.parametrize(
+    "body, kind",
+    [
+        ({"data": None, "errors": [problem(None)]}, VendorFailed),
+        ({"data": {"add": None}, "errors": [problem(None)]}, VendorFailed),
+        ({"data": {"add": None}, "errors": [problem("OUT_OF_STOCK")]}, VendorRejected),
+        ({"errors": [problem(None)]}, VendorRejected),
+        ({"data": {"add": {"id": 1}}, "errors": [problem(None)]}, None),
+    ],
+)
+def test_mutation_that_failed_while_it_was_executed(
+    body: object, kind: type[ConnectorError] | None
+) -> None:
+    """A problem without a code leaves the outcome open once the mutation was executed."""
+    error = refusal_of_mutation(Response(200, body=json.dumps(body).encode()))
+
+    assert kind is (None if error is None else type(error))
+    if kind is VendorFailed:
+        assert error is not None
+        assert not error.retryable
+        assert "before you repeat it" in (error.remedy or "")
+
+
+def test_code_of_other_services() -> None:
+    """The type of a problem stands for its code, and the spelling of codes may vary."""
+    limit = Response(200, body=b'{"errors": [{"type": "RATE_LIMITED", "message": "slow"}]}')
+    denied = answer(None, problem("access-denied"))
+
+    assert RateLimitExceeded is type(refusal_of(limit))
+    assert AuthenticationFailed is type(refusal_of(denied))
 
 
 def test_partial_answer() -> None:

@@ -26,12 +26,28 @@ if TYPE_CHECKING:
 _LONGEST_MESSAGE: Final = 500
 _MOST_PROBLEMS: Final = 100
 
+UNKNOWN_DOCUMENT: Final = (
+    "PERSISTED_QUERY_NOT_FOUND",
+    "PERSISTED_QUERY_NOT_SUPPORTED",
+    "PERSISTED_DOCUMENT_NOT_FOUND",
+    "TRUSTED_DOCUMENT_ERROR",
+)
+"""The codes of a service that does not know the hash or id of a document."""
+
+_CODES_OF_MESSAGES: Final = {
+    "PersistedQueryNotFound": "PERSISTED_QUERY_NOT_FOUND",
+    "PersistedQueryNotSupported": "PERSISTED_QUERY_NOT_SUPPORTED",
+}
+"""The codes that some services leave out."""
+
 _REFUSED: Final = {
     **dict.fromkeys(
-        ("UNAUTHENTICATED", "UNAUTHORIZED", "FORBIDDEN", "ACCESS_DENIED"), AuthenticationFailed
+        ("UNAUTHENTICATED", "UNAUTHORIZED", "FORBIDDEN", "ACCESS_DENIED", "INVALID_JWT"),
+        AuthenticationFailed,
     ),
     **dict.fromkeys(
-        ("THROTTLED", "RATE_LIMITED", "RATELIMITED", "TOO_MANY_REQUESTS"), RateLimitExceeded
+        ("THROTTLED", "RATE_LIMIT", "RATE_LIMITED", "RATELIMITED", "TOO_MANY_REQUESTS"),
+        RateLimitExceeded,
     ),
     **dict.fromkeys(
         (
@@ -40,7 +56,12 @@ _REFUSED: Final = {
             "GRAPHQL_PARSE_FAILED",
             "GRAPHQL_VALIDATION_FAILED",
             "MAX_COST_EXCEEDED",
+            "OPERATION_PARSING_ERROR",
             "OPERATION_RESOLUTION_FAILURE",
+            "OPERATION_VALIDATION_ERROR",
+            "VALIDATION_ERROR",
+            "VALIDATION_FAILED",
+            *UNKNOWN_DOCUMENT,
         ),
         InvalidRequest,
     ),
@@ -66,7 +87,7 @@ class GraphQLProblem:
 
     Attributes:
         message: the service's own description.
-        code: the code in `extensions`, if there is one.
+        code: the code in `extensions`, or else the type of the problem, if there is one.
         path: the names and list positions that lead to the field; empty if it is about none.
         extensions: all that the service adds.
     """
@@ -182,6 +203,21 @@ def read_answer(response: Response) -> GraphQLAnswer:
     )
 
 
+def read_message(body: object) -> GraphQLAnswer | ConnectorError:
+    """Return the result that a message of a subscription has, or the error that it reports."""
+    members = _object(body)
+    problems, data = _problems_of(members), members.get("data")
+    if is_object(data) and (not problems or _has_result(data)):
+        return GraphQLAnswer(data, problems, _object(members.get("extensions")))
+    if problems:
+        return _refusal_of(problems, None)
+    return VendorFailed(
+        "A message of the subscription has neither data nor errors.",
+        retryable=False,
+        remedy="Tell the vendor.",
+    )
+
+
 def refusal_of(response: Response) -> ConnectorError | None:
     """Return the error of an answer that has no result; None for a result, also a partial one."""
     body = _body_of(response)
@@ -191,10 +227,77 @@ def refusal_of(response: Response) -> ConnectorError | None:
     return _refusal_of(problems, response)
 
 
-def _refusal_of(problems: tuple[GraphQLProblem, ...], response: Response | None) -> ConnectorError:
-    """Return the error that problems stand for: that of the first one with a usual code."""
-    problem = next((item for item in problems if item.code in _REFUSED), problems[0])
-    kind = _REFUSED.get(problem.code or "", VendorRejected)
+def refusal_of_mutation(response: Response) -> ConnectorError | None:
+    """Return the error of an answer to a mutation that has no result.
+
+    A problem without a code whose answer has the member `data` arose while the mutation was
+    executed. It proves nothing, so the error leaves open whether the mutation happened.
+    """
+    error = refusal_of(response)
+    if type(error) is not VendorRejected or error.vendor_code is not None:
+        return error
+    return _may_have_happened(response, error) if "data" in _body_of(response) else error
+
+
+def failure_of(response: Response) -> ConnectorError | None:
+    """Return the error of an answer with the status of a failure; None if it is not of GraphQL.
+
+    A code decides where it is a usual one, and otherwise the status does. After a status from 500
+    on, no code proves that a mutation did not happen, except that of a limit or a credential.
+    """
+    try:
+        problems = _problems_of(_body_of(response))
+    except VendorFailed:
+        return None
+    if not problems:
+        return None
+    error = _refusal_of(problems, response, _kind_of_status(response.status))
+    if response.status < 500 or isinstance(error, (AuthenticationFailed, RateLimitExceeded)):
+        return error
+    return _refusal_of(problems, response, VendorFailed, by_code=False)
+
+
+def _kind_of_status(status: int) -> type[ConnectorError]:
+    kinds: dict[int, type[ConnectorError]] = {
+        400: InvalidRequest,
+        401: AuthenticationFailed,
+        403: AuthenticationFailed,
+        408: VendorFailed,
+        422: InvalidRequest,
+        429: RateLimitExceeded,
+    }
+    return kinds.get(status, VendorRejected if status < 500 else VendorFailed)
+
+
+def _may_have_happened(response: Response, error: VendorRejected) -> VendorFailed:
+    return VendorFailed(
+        "The GraphQL service failed while it executed the mutation, and does not say whether it"
+        " happened.",
+        status=response.status,
+        vendor_message=error.vendor_message,
+        response=response,
+        retryable=False,
+        remedy="Look up at the service whether the mutation happened before you repeat it.",
+    )
+
+
+def _refusal_of(
+    problems: tuple[GraphQLProblem, ...],
+    response: Response | None,
+    otherwise: type[ConnectorError] = VendorRejected,
+    *,
+    by_code: bool = True,
+) -> ConnectorError:
+    """Return the error that problems stand for: that of the first one with a usual code.
+
+    Args:
+        problems: the problems, of which there is one at least.
+        response: the answer, if it is at hand.
+        otherwise: the class of the error if no problem has a usual code.
+        by_code: whether a usual code decides the class of the error.
+    """
+    problem = next((item for item in problems if _kind_of(item) is not None), problems[0])
+    kind = (_kind_of(problem) if by_code else None) or otherwise
     details: dict[str, Any] = {
         "status": None if response is None else response.status,
         "vendor_code": problem.code,
@@ -204,8 +307,19 @@ def _refusal_of(problems: tuple[GraphQLProblem, ...], response: Response | None)
     if kind is RateLimitExceeded:
         details["by_vendor"] = True
     error: ConnectorError = kind("The GraphQL service answered with an error.", **details)
+    if _looked_up(problem) in UNKNOWN_DOCUMENT:
+        error.remedy = "Register the document at the service, or let `GraphQL` send its text."
     error.vendor_retry_after = _pause_of(problem.extensions, response)
     return error
+
+
+def _kind_of(problem: GraphQLProblem) -> type[ConnectorError] | None:
+    return _REFUSED.get(_looked_up(problem))
+
+
+def _looked_up(problem: GraphQLProblem) -> str:
+    """Return the code of a problem in the spelling of the tables."""
+    return (problem.code or "").upper().replace("-", "_")
 
 
 def _pause_of(extensions: Mapping[str, Any], response: Response | None) -> float | None:
@@ -249,10 +363,10 @@ def _problems_of(body: Mapping[str, Any]) -> tuple[GraphQLProblem, ...]:
 def _problem(error: Mapping[str, Any]) -> GraphQLProblem:
     message, path = error.get("message"), error.get("path")
     extensions = _object(error.get("extensions"))
-    code = extensions.get("code")
+    codes = (extensions.get("code"), error.get("type"), _CODES_OF_MESSAGES.get(str(message)))
     return GraphQLProblem(
         message[:_LONGEST_MESSAGE] if isinstance(message, str) else "",
-        code if isinstance(code, str) else None,
+        next((code for code in codes if isinstance(code, str)), None),
         tuple(item for item in path if isinstance(item, (str, int))) if is_list(path) else (),
         extensions,
     )

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import attrs
 
-from moorage.domain.graphql.answers import read_answer, refusal_of
+from moorage.domain.graphql.answers import (
+    failure_of,
+    read_answer,
+    refusal_of,
+    refusal_of_mutation,
+)
 from moorage.domain.graphql.documents import read_document
+from moorage.domain.graphql.persisted import PersistedDocuments, is_unknown_document
+from moorage.domain.graphql.subscriptions import GraphQLSubscription
 from moorage.domain.http.requests import Request
 from moorage.domain.service.operation import HttpOperation
 from moorage.domain.values.text import with_article
@@ -20,12 +27,23 @@ if TYPE_CHECKING:
 
     from moorage.domain.graphql.answers import GraphQLAnswer
     from moorage.domain.graphql.documents import GraphQLDocument
+    from moorage.errors import ConnectorError
 
 _ACCEPT: Final = "application/graphql-response+json, application/json;q=0.9"
 _KEPT_DOCUMENTS: Final = 500
 
 # Reading a document takes longer than everything else of an operation, and programs have few.
 _document: Final = lru_cache(_KEPT_DOCUMENTS)(read_document)
+
+
+class DocumentCheck(Protocol):
+    """Compares documents with the schema of a service: a `GraphQLSchema`.
+
+    `check` raises `InvalidData` if the service would refuse the document. It is called whenever an
+    operation is made, so it remembers the documents that it has accepted.
+    """
+
+    def check(self, document: str, /) -> None: ...  # noqa: D102 - as the class says
 
 
 @attrs.frozen
@@ -37,9 +55,14 @@ class GraphQL:
 
     Attributes:
         path: the path of the API below the service's base URL.
+        persisted: the way that requests name documents in place of their text; None to send the
+            text.
+        schema: the schema that every document has to fit; None to leave the check to the service.
     """
 
     path: str = "/graphql"
+    persisted: PersistedDocuments | None = None
+    schema: DocumentCheck | None = None
 
     def query(
         self,
@@ -56,7 +79,8 @@ class GraphQL:
             name: the name in events, errors and logs; by default that of the query.
 
         Raises:
-            InvalidData: the document has no query, or several operations.
+            InvalidData: the document has no query or several operations, or does not fit the
+                schema.
         """
         return self._operation("query", document, variables, name)
 
@@ -78,9 +102,44 @@ class GraphQL:
             name: the name in events, errors and logs; by default that of the mutation.
 
         Raises:
-            InvalidData: the document has no mutation, or several operations.
+            InvalidData: the document has no mutation or several operations, or does not fit the
+                schema.
         """
         return self._operation("mutation", document, variables, name)
+
+    def subscription(
+        self,
+        document: LiteralString,
+        variables: Mapping[str, Any] | None = None,
+        *,
+        cursor: str | None = None,
+    ) -> GraphQLSubscription:
+        """Return a subscription, which a WebSocket connector with `GraphQLMessages` begins.
+
+        Args:
+            document: a document with one subscription.
+            variables: the values of its variables, as JSON has them.
+            cursor: the variable that says after which mark the messages begin.
+
+        Raises:
+            InvalidData: the document has no subscription or several operations, or does not fit the
+                schema.
+        """
+        checked_document = self._checked("subscription", document)
+        return GraphQLSubscription(checked_document, dict(variables or {}), cursor)
+
+    def _checked(self, kind: str, text: LiteralString) -> GraphQLDocument:
+        """Return a document of this kind that fits the schema, if there is one."""
+        document = _document(text)
+        if document.kind != kind:
+            raise InvalidData(
+                f"The document has {with_article(document.kind)}, and not {with_article(kind)}.",
+                field="document",
+                remedy=_REMEDIES[document.kind],
+            )
+        if self.schema is not None:
+            self.schema.check(document.text)
+        return document
 
     def _operation(
         self,
@@ -89,36 +148,49 @@ class GraphQL:
         variables: Mapping[str, Any] | None,
         name: str | None,
     ) -> HttpOperation[GraphQLAnswer]:
-        document = _document(text)
-        if document.kind != kind:
-            raise InvalidData(
-                f"The document has {with_article(document.kind)}, and not {with_article(kind)}.",
-                field="document",
-                remedy=_REMEDIES[document.kind],
-            )
+        document = self._checked(kind, text)
         is_query = kind == "query"
-        request = Request.post(
-            self.path, json=_body(document, variables), headers={"Accept": _ACCEPT}
-        )
+        body = _body(document, variables)
+        request = self._request({**body, **self._reference(document)}, idempotent=is_query)
+
+        def with_text(error: ConnectorError) -> Request | None:
+            """Return the request with the text, for a service that does not know its hash."""
+            if not (is_automatic and is_unknown_document(error)):
+                return None
+            whole_body = {**body, **self._reference(document), "query": document.text}
+            return self._request(whole_body, idempotent=is_query)
+
+        is_automatic = self.persisted is not None and self.persisted.is_automatic
         return HttpOperation(
             name=name or document.name or kind,
-            request=request.evolve(idempotent=is_query),
+            request=request,
             read=read_answer,
-            refusal=refusal_of,
+            refusal=refusal_of if is_query else refusal_of_mutation,
+            failure=failure_of,
+            replacement=with_text,
             system="graphql",
             safe=is_query,
         )
+
+    def _reference(self, document: GraphQLDocument) -> dict[str, Any]:
+        """Return the members of a request that tell the document: its text, or a name for it."""
+        persisted = self.persisted
+        return {"query": document.text} if persisted is None else persisted.members(document)
+
+    def _request(self, body: dict[str, Any], *, idempotent: bool) -> Request:
+        request = Request.post(self.path, json=body, headers={"Accept": _ACCEPT})
+        return request.evolve(idempotent=idempotent)
 
 
 _REMEDIES: Final = {
     "query": "Make its operation with `GraphQL.query`.",
     "mutation": "Make its operation with `GraphQL.mutation`.",
-    "subscription": "Subscribe with a client for WebSockets; a request has one answer.",
+    "subscription": "Make it with `GraphQL.subscription`, for a connector of WebSockets.",
 }
 
 
 def _body(document: GraphQLDocument, variables: Mapping[str, Any] | None) -> dict[str, Any]:
-    body: dict[str, Any] = {"query": document.text}
+    body: dict[str, Any] = {}
     if document.name is not None:
         body["operationName"] = document.name
     if variables:

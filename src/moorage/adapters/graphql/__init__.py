@@ -1,0 +1,1 @@
+"""GraphQL with the library graphql-core."""

@@ -1,0 +1,139 @@
+"""The schema of a GraphQL service, with which documents are compared before they are sent."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from moorage.domain.secrets.frames import refusing
+from moorage.domain.values.installation import install
+from moorage.domain.values.json_text import is_object
+from moorage.errors import ConfigurationError, InvalidData
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+_MOST_DOCUMENTS: Final = 10_000
+_MOST_PROBLEMS: Final = 5
+
+
+class GraphQLSchema:
+    """The schema of a GraphQL service, made with one of the three constructors.
+
+    `GraphQL(schema=…)` compares each document with it when an operation is made. A document that
+    was accepted once is not compared again. It may be used from several threads at once.
+    """
+
+    @refusing
+    def __init__(self, make: Callable[[Any], Any], source: str) -> None:
+        """Build the schema with graphql-core; `source` names its origin in errors."""
+        self._library = library = _graphql_core()
+        try:
+            self._schema = make(library)
+        # graphql-core raises TypeError for a schema that contradicts itself.
+        except (library.GraphQLError, TypeError, ValueError, KeyError) as error:
+            raise ConfigurationError(
+                f"The GraphQL schema of {source} is not valid: {str(error)[:300]}",
+                path="schema",
+                remedy="Take the schema from the service again, as SDL or as the result of an"
+                " introspection.",
+            ) from None
+        self._accepted: set[str] = set()
+
+    @classmethod
+    def from_sdl(cls, text: str) -> Self:
+        """Return the schema that a text in the schema definition language describes.
+
+        Raises:
+            ConfigurationError: the text describes no schema, or graphql-core is not installed.
+        """
+        return cls(lambda library: library.build_schema(text), "the text")
+
+    @classmethod
+    def from_introspection(cls, result: Mapping[str, Any]) -> Self:
+        """Return the schema that a service answered to the query of an introspection.
+
+        Args:
+            result: the answer, or its member "data".
+
+        Raises:
+            ConfigurationError: the answer describes no schema, or graphql-core is not installed.
+        """
+        return cls(lambda library: _introspected(library, result), "the introspection")
+
+    @classmethod
+    def from_file(cls, path: str | Path) -> Self:
+        """Return the schema in a file: an introspection if its name ends in .json, else SDL.
+
+        Raises:
+            ConfigurationError: the file cannot be read or describes no schema, or graphql-core is
+                not installed.
+        """
+        file = Path(path)
+        try:
+            text = file.read_text("utf-8")
+            result = json.loads(text) if file.suffix == ".json" else None
+        except (OSError, ValueError) as error:
+            raise ConfigurationError(
+                f"The GraphQL schema in {file.name} cannot be read: {type(error).__name__}.",
+                path="schema",
+                remedy="Give the path of an SDL file, or of a .json file with an introspection.",
+            ) from None
+        if file.suffix == ".json":
+            return cls(lambda library: _introspected(library, result), file.name)
+        return cls(lambda library: library.build_schema(text), file.name)
+
+    def check(self, document: str, /) -> None:
+        """Do nothing if the document fits the schema.
+
+        Raises:
+            InvalidData: the service would refuse the document. The message has the line and the
+                column of each problem.
+        """
+        if document in self._accepted:
+            return
+        library = self._library
+        try:
+            problems = library.validate(self._schema, library.parse(document))
+        except library.GraphQLError as error:
+            problems = [error]
+        if problems:
+            raise _mismatch(problems)
+        if len(self._accepted) < _MOST_DOCUMENTS:
+            self._accepted.add(document)
+
+
+def _graphql_core() -> Any:
+    try:
+        import graphql  # noqa: PLC0415 - few programs have a schema
+    except ImportError as error:
+        raise ConfigurationError(
+            "Documents are compared with a schema by graphql-core, which is not installed.",
+            path="schema",
+            remedy=install("graphql"),
+        ) from error
+    return graphql
+
+
+def _introspected(library: Any, result: object) -> Any:
+    """Return the schema of an introspection, with or without the answer around it."""
+    data = result.get("data", result) if is_object(result) else None
+    if not is_object(data):
+        raise ValueError("it is no object with the member __schema.")
+    return library.build_client_schema(data)
+
+
+def _mismatch(problems: Sequence[Any]) -> InvalidData:
+    """Return the error for a document that does not fit, with its first problems."""
+    descriptions = [
+        f"Line {problem.locations[0].line}, column {problem.locations[0].column}: {problem.message}"
+        for problem in problems[:_MOST_PROBLEMS]
+    ]
+    hidden = len(problems) - len(descriptions)
+    ending = f" There are {hidden} more." if hidden else ""
+    return InvalidData(
+        f"The document does not fit the schema of the service. {' '.join(descriptions)}{ending}",
+        field="document",
+        remedy="Correct the document, or take the schema from the service again if it has changed.",
+    )
