@@ -96,17 +96,26 @@ def refusal_of(response: Response) -> ConnectorError | None:
         return None
     if not is_object(problem):
         raise unreadable(response, "error with a code")
+    return error_of(problem, status=response.status, response=response)
+
+
+def error_of(problem: Mapping[str, Any], **details: Any) -> ConnectorError:
+    """Return the error that the member `error` of an answer stands for.
+
+    Args:
+        problem: the member.
+        details: more attributes of the error.
+    """
     code, data = problem.get("code"), problem.get("data")
-    details = data if is_object(data) else {}
-    exception = details.get("name")
-    message = details.get("message") or problem.get("message")
+    fields = data if is_object(data) else {}
+    exception = fields.get("name")
+    message = fields.get("message") or problem.get("message")
     kind = _kind_of(code, exception if isinstance(exception, str) else "")
     return kind(
         "The JSON-RPC service answered with an error.",
-        status=response.status,
         vendor_code=exception if isinstance(exception, str) else str(code),
         vendor_message=message[:_LONGEST_MESSAGE] if isinstance(message, str) else None,
-        response=response,
+        **details,
     )
 
 

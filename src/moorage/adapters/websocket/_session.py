@@ -1,0 +1,227 @@
+"""One open connection, which many requests and subscriptions share.
+
+Laws:
+
+1. One task reads, and never waits for a consumer. So heartbeats are answered whatever consumers do.
+2. A reply whose request is over is dropped, so a request that was cancelled leaves nothing behind.
+3. A message that the codec cannot read ends the connection: it may have been any request's reply.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from websockets.exceptions import ConnectionClosed
+from websockets.protocol import State
+
+from moorage.adapters.websocket._opening import closure_of
+from moorage.domain.connectors.websocket_failures import Closure, closing_error
+from moorage.errors import LocalFailure, VendorFailed
+
+if TYPE_CHECKING:
+    from websockets.asyncio.client import ClientConnection
+
+    from moorage.adapters.websocket._inbox import Inbox
+    from moorage.domain.service.messages import Arrival
+    from moorage.errors import ConnectorError
+    from moorage.ports.message_codec import MessageCodec
+
+_UNREADABLE = 1003
+_APPLICATION_CODES = range(4000, 5000)
+
+
+class Session:
+    """An open connection.
+
+    Attributes:
+        closure: the end of the connection; None while it is open.
+    """
+
+    def __init__(self, connection: ClientConnection, codec: MessageCodec) -> None:
+        self._connection = connection
+        self._codec = codec
+        self._replies: dict[str, asyncio.Future[Arrival]] = {}
+        self._inboxes: dict[str, Inbox] = {}
+        self._is_ready = asyncio.get_running_loop().create_future()
+        self._reader = asyncio.create_task(self._read(), name="moorage reads a WebSocket")
+        self.closure: Closure | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """True if messages can be sent."""
+        return self.closure is None and self._connection.state is State.OPEN
+
+    @property
+    def load(self) -> int:
+        """The number of requests and subscriptions that use the connection."""
+        return len(self._replies) + len(self._inboxes)
+
+    @property
+    def server(self) -> str | None:
+        """The name of the server's software, if it told it."""
+        response = self._connection.response
+        return None if response is None else response.headers.get("Server")
+
+    async def begin(self) -> None:
+        """Send the first message of the codec, and wait until the server accepts it."""
+        opening = self._codec.opening()
+        if opening is None:
+            return
+        await self.send(opening)
+        await self._is_ready
+
+    async def request(self, identity: str, message: str | bytes) -> Any:
+        """Send a request, and return its reply.
+
+        Raises:
+            ConnectorError: the reply is an error, or the connection ended before the reply.
+        """
+        self._replies[identity] = reply = asyncio.get_running_loop().create_future()
+        try:
+            await self.send(message)
+            arrival = await reply
+        finally:
+            self._replies.pop(identity, None)
+        if arrival.error is not None:
+            raise arrival.error
+        return arrival.value
+
+    async def subscribe(self, identity: str, message: str | bytes, inbox: Inbox) -> None:
+        """Send the message that begins a subscription, whose messages go to an inbox."""
+        self._inboxes[identity] = inbox
+        try:
+            await self.send(message)
+        except BaseException:
+            self._inboxes.pop(identity, None)
+            raise
+
+    async def unsubscribe(self, identity: str) -> None:
+        """Deliver nothing more to a subscription, and end it at the server."""
+        if self._inboxes.pop(identity, None) is None:
+            return
+        cancellation = self._codec.cancellation(identity)
+        if cancellation is not None and self.is_open:
+            with suppress(ConnectionClosed):
+                await self._connection.send(cancellation)
+
+    async def send(self, message: str | bytes) -> None:
+        """Send a message.
+
+        Raises:
+            ConnectorError: the connection has ended.
+        """
+        was_open = self.is_open
+        try:
+            await self._connection.send(message)
+        except ConnectionClosed as error:
+            closure = self.closure or closure_of(error)
+        else:
+            return
+        raise self._error(closure, was_sent=was_open)
+
+    async def ping(self) -> None:
+        """Wait for the server's answer to a ping.
+
+        Raises:
+            ConnectorError: the connection ended before the answer.
+        """
+        try:
+            await (await self._connection.ping())
+        except ConnectionClosed as error:
+            closure = closure_of(error)
+        else:
+            return
+        raise self._error(closure, was_sent=False)
+
+    async def close(self) -> None:
+        """Close the connection; the library bounds the wait for the server."""
+        await self._connection.close()
+        await self.wait_closed()
+
+    def abort(self) -> None:
+        """Cut the connection off."""
+        self._connection.transport.abort()
+
+    async def wait_closed(self) -> None:
+        """Wait until nothing of the connection is left."""
+        await asyncio.wait([self._reader])
+
+    async def _read(self) -> None:
+        closure = Closure()
+        try:
+            while True:
+                message = await self._connection.recv()
+                size = len(message.encode() if isinstance(message, str) else message)
+                await self._deliver(self._codec.read(message), size)
+        except ConnectionClosed as error:
+            closure = closure_of(error)
+        except Exception:  # noqa: BLE001 - whatever a codec raises
+            closure = Closure(_UNREADABLE, by_client=True)
+        finally:
+            self._end(closure)
+        if closure.code == _UNREADABLE:
+            await self._connection.close(_UNREADABLE)
+
+    async def _deliver(self, arrival: Arrival, size: int) -> None:
+        if arrival.is_ready and not self._is_ready.done():
+            self._is_ready.set_result(None)
+        if arrival.answer is not None:
+            await self._connection.send(arrival.answer)
+        identity = arrival.id
+        if identity is None:
+            return
+        reply, inbox = self._replies.get(identity), self._inboxes.get(identity)
+        if reply is not None and not reply.done():
+            if arrival.is_last and not arrival.has_value and arrival.error is None:
+                reply.set_exception(_no_reply())
+            elif arrival.has_value or arrival.error is not None:
+                reply.set_result(arrival)
+        elif inbox is not None:
+            await self._put(identity, inbox, arrival, size)
+
+    async def _put(self, identity: str, inbox: Inbox, arrival: Arrival, size: int) -> None:
+        has_content = arrival.error is not None or (arrival.has_value and not arrival.is_reply)
+        if has_content and not inbox.put(arrival, size):
+            inbox.end(_too_slow())
+            await self.unsubscribe(identity)
+        elif arrival.is_last or arrival.error is not None:
+            del self._inboxes[identity]
+            inbox.end()
+
+    def _end(self, closure: Closure) -> None:
+        """Tell all requests and subscriptions that the connection has ended."""
+        self.closure = closure
+        for reply in self._replies.values():
+            if not reply.done():
+                reply.set_exception(self._error(closure, was_sent=True))
+        for inbox in self._inboxes.values():
+            inbox.end(self._error(closure, was_sent=False))
+        self._inboxes.clear()
+        if not self._is_ready.done():
+            self._is_ready.set_exception(self._error(closure, was_sent=False))
+            self._is_ready.exception()
+
+    def _error(self, closure: Closure, *, was_sent: bool) -> ConnectorError:
+        error = None
+        if closure.code in _APPLICATION_CODES:
+            error = self._codec.closing_error(closure.code, closure.reason, was_sent=was_sent)
+        return error or closing_error(closure, was_sent=was_sent)
+
+
+def _no_reply() -> VendorFailed:
+    return VendorFailed(
+        "The server ended the request without a reply.",
+        retryable=False,
+        remedy="Find out whether the request was carried out before you repeat it.",
+    )
+
+
+def _too_slow() -> LocalFailure:
+    return LocalFailure(
+        "The messages of the subscription filled its buffer, because they were taken too slowly.",
+        may_have_been_processed=False,
+        remedy="Take messages faster, or raise `buffer_bytes`. A subscription whose messages have"
+        " marks goes on by itself.",
+    )

@@ -1,0 +1,472 @@
+"""The connector of WebSocket servers: requests with replies, and subscriptions.
+
+All of them share one connection, on which a codec tells the messages apart by their ids:
+
+    orders = WebSocketConnector("wss://orders.example/ws", credentials=Credentials.bearer("…"))
+    find = orders.request({"method": "find", "params": {"id": 7}}, name="orders.find", safe=True)
+    order = manager.perform("orders", find)
+"""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from importlib.metadata import version
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from moorage.adapters.websocket._background import Background
+from moorage.adapters.websocket.subscriptions import AsyncSubscription, Subscription
+from moorage.domain.connectors.health import ConnectorHealth, ConnectorVersions
+from moorage.domain.connectors.named_operation import NamedOperation
+from moorage.domain.connectors.reconnecting import ReconnectPolicy
+from moorage.domain.connectors.websocket_failures import reply_timeout
+from moorage.domain.monitoring.health import HealthState
+from moorage.domain.secrets.frames import refusing
+from moorage.domain.secrets.secret import Secret
+from moorage.domain.service.json_rpc_messages import JsonRpcMessages
+from moorage.domain.values.installation import install
+from moorage.errors import ConfigurationError, ConnectorError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Mapping
+
+    from moorage.adapters.websocket._line import Line
+    from moorage.domain.auth.methods import Credentials, OAuthCredentials
+    from moorage.domain.connectors.pool_statistics import PoolStatistics
+    from moorage.domain.http.transport import Tls
+    from moorage.domain.service.operation import OperationAttempt
+    from moorage.ports.credentials import AsyncCredentialProvider, CredentialProvider
+    from moorage.ports.message_codec import MessageCodec
+
+_CONNECT_TIMEOUT: Final = 5.0
+_CLOSE_TIMEOUT: Final = 2.0
+_HEARTBEAT: Final = 20.0
+_MESSAGE_BYTES: Final = 2**20
+_BUFFER_BYTES: Final = 2**23
+_MARGIN: Final = 0.01
+"""Seconds by which an attempt ends early, so that its own error tells how far it came."""
+
+
+class _Described:
+    """The part of an operation that both modes share."""
+
+    __slots__ = ("_connector", "_work", "name", "repeatable", "safe")
+
+    system = "websocket"
+
+    def __init__(
+        self, connector: Any, work: _Work, name: str, *, safe: bool, repeatable: bool
+    ) -> None:
+        self._connector = connector
+        self._work = work
+        self.name = name
+        self.safe = safe
+        self.repeatable = repeatable
+
+    def judge(self, error: Exception, /) -> ConnectorError | None:
+        """Return None: `perform` has converted the exceptions of the library."""
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name}>"
+
+
+class WebSocketOperation(_Described):
+    """A request or a subscription, for `ConnectorManager.perform`."""
+
+    __slots__ = ()
+
+    def perform(self, attempt: OperationAttempt, /) -> Any:
+        """Make one attempt."""
+        result = self._connector.run(self._work.attempt(attempt.timeout))
+        return self._connector.synchronous(result)
+
+
+class AsyncWebSocketOperation(_Described):
+    """A request or a subscription, for `AsyncConnectorManager.perform`."""
+
+    __slots__ = ()
+
+    async def perform(self, attempt: OperationAttempt, /) -> Any:
+        """Make one attempt."""
+        return await self._work.attempt(attempt.timeout)
+
+
+class _Work:
+    """The work of one attempt: to send a request, or to begin a subscription."""
+
+    def __init__(self, line: Line, payload: Any, options: Mapping[str, Any] | None = None) -> None:
+        self._line = line
+        self._payload = payload
+        self._options = options
+
+    async def attempt(self, timeout: float) -> Any:
+        """Make one attempt, which ends a little before its time."""
+        limit = max(0.0, timeout - min(_MARGIN, timeout / 10))
+        if self._options is not None:
+            subscription = AsyncSubscription(self._line, self._payload, **self._options)
+            await subscription.begin(limit)
+            return subscription
+        end = monotonic() + limit
+        session = await self._line.session(limit)
+        identity = self._line.next_id()
+        message = self._line.codec.request(identity, self._payload)
+        try:
+            async with asyncio.timeout(max(0.0, end - monotonic())):
+                return await session.request(identity, message)
+        except TimeoutError:
+            raise reply_timeout(was_sent=True) from None
+
+
+class _Connector:
+    """The part of a connector that both modes share; see `WebSocketConnector`."""
+
+    kind = "websocket"
+
+    @refusing
+    def __init__(
+        self,
+        url: Secret | str,
+        *,
+        name: str = "websocket",
+        service: str | None = None,
+        codec: MessageCodec | None = None,
+        credentials: Credentials | OAuthCredentials | None = None,
+        provider: CredentialProvider | AsyncCredentialProvider | None = None,
+        headers: Mapping[str, str] | None = None,
+        tls: Tls | None = None,
+        connect_timeout: float = _CONNECT_TIMEOUT,
+        close_timeout: float = _CLOSE_TIMEOUT,
+        heartbeat: float | None = _HEARTBEAT,
+        reconnect: ReconnectPolicy | None = None,
+        max_message_bytes: int = _MESSAGE_BYTES,
+        buffer_bytes: int = _BUFFER_BYTES,
+        max_pending: int = 1000,
+        options: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.name = name
+        self.service = name if service is None else service
+        self._credentials = credentials
+        self._provider = provider
+        place = url if isinstance(url, Secret) else Secret(url)
+        self._codec: MessageCodec = JsonRpcMessages() if codec is None else codec
+        settings: dict[str, Any] = {
+            "proxy": None,
+            "ping_interval": heartbeat,
+            "ping_timeout": heartbeat,
+            "close_timeout": close_timeout,
+            "max_size": max_message_bytes,
+            "subprotocols": list(self._codec.subprotocols) or None,
+            **_tls_settings(place, tls),
+            **(options or {}),
+        }
+        self.line = _library()(
+            place,
+            self._codec,
+            headers=headers or {},
+            credentials=self._current,
+            connect_timeout=connect_timeout,
+            close_timeout=close_timeout,
+            policy=reconnect or ReconnectPolicy(),
+            buffer_bytes=buffer_bytes,
+            max_pending=max_pending,
+            options=settings,
+        )
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name}>"
+
+    @property
+    def versions(self) -> ConnectorVersions:
+        """The version of the library, and the server's software after a connection."""
+        return ConnectorVersions(
+            library=f"websockets {version('websockets')}", server=self.line.server
+        )
+
+    @property
+    def operations(self) -> Mapping[str, NamedOperation]:
+        """The operation `request`, which sends any payload that the codec can write."""
+        return {
+            "request": NamedOperation(
+                name="request",
+                about="Sends a request, and returns its reply.",
+                arguments={
+                    "payload": "The payload, as the codec expects it.",
+                    "safe": "Whether the request changes nothing.",
+                },
+                required=frozenset({"payload"}),
+                build=self._named,
+            )
+        }
+
+    def statistics(self) -> PoolStatistics:
+        """Return the numbers of the connection, without waiting."""
+        return self.line.statistics()
+
+    def _named(self, arguments: Mapping[str, Any]) -> Any:
+        make: Any = self
+        return make.request(
+            arguments["payload"], name="request", safe=arguments.get("safe") is True
+        )
+
+    def _request(self, kind: Any, payload: Any, name: str, *, safe: bool, repeatable: bool) -> Any:
+        self._codec.request("0", payload)  # a payload that cannot be written is refused now
+        return kind(self, _Work(self.line, payload), name, safe=safe, repeatable=repeatable or safe)
+
+    def _subscription(self, kind: Any, payload: Any, name: str, options: dict[str, Any]) -> Any:
+        self._codec.subscription("0", payload, options["after"])
+        return kind(self, _Work(self.line, payload, options), name, safe=True, repeatable=True)
+
+    async def _current(self, stale: Any) -> Credentials | OAuthCredentials | None:
+        """Return the credential to connect with; `stale` is one that the server refused."""
+        provider: Any = self._provider
+        if provider is None or self._credentials is not None:
+            return self._credentials
+        lookup = (
+            provider.get(self.service, None)
+            if stale is None
+            else provider.refresh(self.service, None, stale)
+        )
+        return await lookup if asyncio.iscoroutine(lookup) else lookup  # type: ignore[no-any-return]  # of a port
+
+    async def _health(self, timeout: float) -> ConnectorHealth:
+        begun = monotonic()
+        moment = datetime.now(UTC)
+        try:
+            session = await self.line.session(timeout)
+            async with asyncio.timeout(max(0.0, begun + timeout - monotonic())):
+                await session.ping()
+        except (ConnectorError, TimeoutError) as error:
+            failure = error if isinstance(error, ConnectorError) else reply_timeout(was_sent=True)
+            return ConnectorHealth(
+                connector=self.name,
+                at=moment,
+                state=HealthState.UNAVAILABLE,
+                text=failure.message,
+                remedy=failure.remedy,
+            )
+        return ConnectorHealth(
+            connector=self.name,
+            at=moment,
+            state=HealthState.HEALTHY,
+            seconds=monotonic() - begun,
+        )
+
+
+class WebSocketConnector(_Connector):
+    """A connector of a WebSocket server, for synchronous programs.
+
+    The connection lives in an event loop of a background thread, which all connectors of the
+    process share. It begins with the first connection.
+
+    Args:
+        url: such as wss://orders.example/ws. It may contain a token, and is never shown.
+        name: the name of the connector.
+        service: the service whose protections apply; by default the one of the same name.
+        codec: writes and reads the messages; by default that of JSON-RPC 2.0.
+        credentials: the credential for opening the connection.
+        provider: has the credential of the service instead; it is asked for each connection, and
+            renews one that was refused.
+        headers: further headers for opening the connection; a secret belongs in `credentials`.
+        tls: says what is trusted, for a URL that begins with wss.
+        connect_timeout: seconds for opening the connection; an attempt with less time waits less.
+        close_timeout: seconds that the server has for its part of closing.
+        heartbeat: seconds between pings, and for their answers; None to send none.
+        reconnect: the pauses before a lost connection is opened again.
+        max_message_bytes: the largest message; a larger one ends the connection.
+        buffer_bytes: the bytes of a subscription's messages that wait to be taken.
+        max_pending: the largest number of requests and subscriptions at a time.
+        options: options of `websockets.connect`, by name, such as `proxy`.
+    """
+
+    _background: Final = Background()
+
+    def request(
+        self, payload: Any, /, *, name: str, safe: bool = False, repeatable: bool = False
+    ) -> WebSocketOperation:
+        """Return the operation that sends a request, and returns its reply.
+
+        Args:
+            payload: the request, as the codec expects it.
+            name: the name in events, errors and logs, such as "orders.find".
+            safe: whether the request changes nothing.
+            repeatable: whether sending it twice has the effect of sending it once.
+
+        Raises:
+            InvalidData: the codec cannot write the payload.
+        """
+        operation: WebSocketOperation = self._request(
+            WebSocketOperation, payload, name, safe=safe, repeatable=repeatable
+        )
+        return operation
+
+    def subscribe(
+        self,
+        payload: Any,
+        /,
+        *,
+        name: str,
+        after: str | None = None,
+        mark_of: Callable[[Any], str | None] | None = None,
+        gaps: bool = False,
+    ) -> WebSocketOperation:
+        """Return the operation that begins a subscription, and returns a `Subscription`.
+
+        The protections apply to the beginning. The subscription goes on by itself after a lost
+        connection.
+
+        Args:
+            payload: the subscription, as the codec expects it.
+            name: the name in events, errors and logs, such as "orders.watch".
+            after: the mark after which it begins.
+            mark_of: returns the mark of a message; by default the codec knows it.
+            gaps: whether it may go on although messages without a mark may be missing.
+
+        Raises:
+            InvalidData: the codec cannot write the payload.
+        """
+        options = {"after": after, "mark_of": mark_of, "gaps": gaps}
+        operation: WebSocketOperation = self._subscription(
+            WebSocketOperation, payload, name, options
+        )
+        return operation
+
+    def open(self, timeout: float = _CONNECT_TIMEOUT, /) -> None:
+        """Open the connection, so that a wrong configuration is noticed now."""
+        self.run(self.line.session(timeout))
+
+    def health(self, timeout: float = _CONNECT_TIMEOUT, /) -> ConnectorHealth:
+        """Return the health of the server, as a value."""
+        health: ConnectorHealth = self.run(self._health(timeout))
+        return health
+
+    def close(self) -> None:
+        """Close the connection, within twice the time for closing."""
+        self.run(self.line.close())
+
+    def run(self, work: Coroutine[Any, Any, Any]) -> Any:
+        """Run a coroutine where the connection is."""
+        return self._background.run(work)
+
+    def synchronous(self, result: Any) -> Any:
+        """Return the result of an operation for a synchronous program."""
+        if isinstance(result, AsyncSubscription):
+            return Subscription(result, self._background)
+        return result
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class AsyncWebSocketConnector(_Connector):
+    """A connector of a WebSocket server, for asynchronous programs; see `WebSocketConnector`.
+
+    It belongs to the event loop that uses it first.
+    """
+
+    def request(
+        self, payload: Any, /, *, name: str, safe: bool = False, repeatable: bool = False
+    ) -> AsyncWebSocketOperation:
+        """Return the operation that sends a request, and returns its reply.
+
+        Args:
+            payload: the request, as the codec expects it.
+            name: the name in events, errors and logs, such as "orders.find".
+            safe: whether the request changes nothing.
+            repeatable: whether sending it twice has the effect of sending it once.
+
+        Raises:
+            InvalidData: the codec cannot write the payload.
+        """
+        operation: AsyncWebSocketOperation = self._request(
+            AsyncWebSocketOperation, payload, name, safe=safe, repeatable=repeatable
+        )
+        return operation
+
+    def subscribe(
+        self,
+        payload: Any,
+        /,
+        *,
+        name: str,
+        after: str | None = None,
+        mark_of: Callable[[Any], str | None] | None = None,
+        gaps: bool = False,
+    ) -> AsyncWebSocketOperation:
+        """Return the operation that begins a subscription, and returns an `AsyncSubscription`.
+
+        The protections apply to the beginning. The subscription goes on by itself after a lost
+        connection.
+
+        Args:
+            payload: the subscription, as the codec expects it.
+            name: the name in events, errors and logs, such as "orders.watch".
+            after: the mark after which it begins.
+            mark_of: returns the mark of a message; by default the codec knows it.
+            gaps: whether it may go on although messages without a mark may be missing.
+
+        Raises:
+            InvalidData: the codec cannot write the payload.
+        """
+        options = {"after": after, "mark_of": mark_of, "gaps": gaps}
+        operation: AsyncWebSocketOperation = self._subscription(
+            AsyncWebSocketOperation, payload, name, options
+        )
+        return operation
+
+    async def open(self, timeout: float = _CONNECT_TIMEOUT, /) -> None:
+        """Open the connection, so that a wrong configuration is noticed now."""
+        await self.line.session(timeout)
+
+    async def health(self, timeout: float = _CONNECT_TIMEOUT, /) -> ConnectorHealth:
+        """Return the health of the server, as a value."""
+        return await self._health(timeout)
+
+    async def close(self) -> None:
+        """Close the connection, within twice the time for closing."""
+        await self.line.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+
+def _library() -> type[Line]:
+    """Return the class that uses the library."""
+    try:
+        from moorage.adapters.websocket._line import Line  # noqa: PLC0415 - imports websockets
+    except ImportError as error:
+        raise ConfigurationError(
+            "WebSocket connections need the library websockets, which is not installed.",
+            path="kind",
+            remedy=install("websockets"),
+        ) from error
+    return Line
+
+
+def _tls_settings(url: Secret, tls: Tls | None) -> dict[str, Any]:
+    """Return the options of the library for TLS, which a URL with wss always has."""
+    scheme = url.reveal().partition("://")[0].lower()
+    if scheme not in {"ws", "wss"}:
+        raise ConfigurationError(
+            "The URL is none of a WebSocket server.",
+            path="url",
+            remedy="Give a URL such as wss://orders.example/ws.",
+        )
+    if scheme == "ws":
+        if tls is None:
+            return {}
+        raise ConfigurationError(
+            "The URL begins with ws, which has no TLS.",
+            path="tls",
+            remedy="Give a URL that begins with wss, or leave `tls` out.",
+        )
+    from moorage.adapters.http.connections._trust import context_for  # noqa: PLC0415 - imports ssl
+    from moorage.domain.http.transport import Tls as TlsSettings  # noqa: PLC0415 - few need it
+
+    return {"ssl": context_for(TlsSettings() if tls is None else tls)}

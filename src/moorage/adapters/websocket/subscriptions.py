@@ -1,0 +1,219 @@
+"""Subscriptions, which go on after a lost connection."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from random import random
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Self
+
+from moorage.adapters.websocket._inbox import Inbox
+from moorage.domain.connectors.reconnecting import pause_after
+from moorage.domain.connectors.websocket_failures import reply_timeout
+from moorage.errors import AttemptTimeout, ConnectionFailed, ConnectorError, LocalFailure
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator
+
+    from moorage.adapters.websocket._background import Background
+    from moorage.adapters.websocket._line import Line
+    from moorage.adapters.websocket._session import Session
+    from moorage.domain.service.messages import Arrival
+    from moorage.ports.message_codec import MessageCodec
+
+_RESUMING = 30.0
+"""Seconds that one attempt to go on may take, before the next one."""
+
+
+class AsyncSubscription:
+    """The messages of a subscription, for an `async with` block and an `async for` loop.
+
+    After a lost connection it subscribes again, and the server goes on after the mark of the last
+    message that was taken. It raises if messages without a mark may have been lost.
+    """
+
+    def __init__(
+        self,
+        line: Line,
+        payload: Any,
+        *,
+        after: str | None,
+        mark_of: Callable[[Any], str | None] | None,
+        gaps: bool,
+    ) -> None:
+        self._line = line
+        self._payload = payload
+        self._mark = after
+        self._mark_of = mark_of
+        self._gaps = gaps
+        self._has_mark = True
+        self._session: Session | None = None
+        self._identity = ""
+        self._inbox = Inbox(line.buffer_bytes)
+        self._is_over = False
+
+    @property
+    def mark(self) -> str | None:
+        """The mark of the last message that was taken, to go on after it in another process."""
+        return self._mark
+
+    async def begin(self, timeout: float) -> None:
+        """Subscribe on the open connection, within `timeout` seconds."""
+        end = monotonic() + timeout
+        codec: MessageCodec = self._line.codec
+        session = await self._line.session(timeout)
+        identity = self._line.next_id()
+        message = codec.subscription(identity, self._payload, self._mark)
+        inbox = Inbox(self._line.buffer_bytes)
+        try:
+            async with asyncio.timeout(max(0.0, end - monotonic())):
+                await session.subscribe(identity, message, inbox)
+        except TimeoutError:
+            raise reply_timeout(was_sent=False) from None
+        self._session, self._identity, self._inbox = session, identity, inbox
+
+    async def receive(self, timeout: float | None = None) -> Any:
+        """Return the next message.
+
+        Args:
+            timeout: the seconds to wait for it; None to wait as long as it takes.
+
+        Raises:
+            StopAsyncIteration: the server ended the subscription.
+            AttemptTimeout: no message arrived in time. The next call waits on.
+            ConnectorError: the server refused the subscription, or it could not go on.
+        """
+        try:
+            async with asyncio.timeout(timeout):
+                return await self.__anext__()
+        except TimeoutError:
+            raise AttemptTimeout(
+                "No message of the subscription arrived in time.",
+                may_have_been_processed=False,
+                remedy="Wait longer, or go on without a message.",
+            ) from None
+
+    async def close(self) -> None:
+        """End the subscription at the server."""
+        self._is_over = True
+        session, self._session = self._session, None
+        if session is not None:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._line.close_timeout):
+                    await session.unsubscribe(self._identity)
+
+    def __aiter__(self) -> AsyncIterator[Any]:
+        return self
+
+    async def __anext__(self) -> Any:
+        while not self._is_over:
+            arrival = await self._inbox.take()
+            if arrival is not None:
+                return self._value_of(arrival)
+            failure = self._inbox.failure
+            if failure is None:
+                self._is_over = True
+            else:
+                await self._go_on(failure)
+        raise StopAsyncIteration
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    def _value_of(self, arrival: Arrival) -> Any:
+        if arrival.error is not None:
+            self._is_over = True
+            raise arrival.error
+        mark = arrival.mark if self._mark_of is None else self._mark_of(arrival.value)
+        self._has_mark = mark is not None
+        if mark is not None:
+            self._mark = mark
+        return arrival.value
+
+    async def _go_on(self, failure: ConnectorError) -> None:
+        """Subscribe again after the last mark, as long as the policy has patience."""
+        can_help = failure.retryable or isinstance(failure, LocalFailure)
+        if not can_help:
+            self._is_over = True
+            raise failure
+        if not (self._has_mark or self._gaps):
+            self._is_over = True
+            raise ConnectionFailed(
+                f"The subscription cannot go on without a gap. {failure.message}",
+                may_have_been_processed=False,
+                remedy="Give `mark_of`, or `gaps=True` if missing messages do not matter.",
+            )
+        policy = self._line.policy
+        until = monotonic() + policy.patience
+        failures = 0
+        while True:
+            try:
+                await self.begin(_RESUMING)
+            except ConnectionFailed as error:
+                if not error.retryable or monotonic() >= until:
+                    self._is_over = True
+                    raise
+                failures += 1
+                pause = pause_after(policy, failures, random())  # noqa: S311 - the spread of pauses is no secret
+                await asyncio.sleep(min(pause, max(0.0, until - monotonic())))
+            except ConnectorError:
+                self._is_over = True
+                raise
+            else:
+                return
+
+
+class Subscription:
+    """The messages of a subscription, for a `with` block and a `for` loop."""
+
+    def __init__(self, subscription: AsyncSubscription, background: Background) -> None:
+        self._subscription = subscription
+        self._background = background
+
+    @property
+    def mark(self) -> str | None:
+        """The mark of the last message that was taken, to go on after it in another process."""
+        return self._subscription.mark
+
+    def receive(self, timeout: float | None = None) -> Any:
+        """Return the next message.
+
+        Args:
+            timeout: the seconds to wait for it; None to wait as long as it takes.
+
+        Raises:
+            StopIteration: the server ended the subscription.
+            AttemptTimeout: no message arrived in time. The next call waits on.
+            ConnectorError: the server refused the subscription, or it could not go on.
+        """
+        is_over, value = self._background.run(self._received(timeout))
+        if is_over:
+            raise StopIteration
+        return value
+
+    def close(self) -> None:
+        """End the subscription at the server."""
+        self._background.run(self._subscription.close())
+
+    async def _received(self, timeout: float | None) -> tuple[bool, Any]:
+        """Return whether the subscription is over, and the next message."""
+        try:
+            return False, await self._subscription.receive(timeout)
+        except StopAsyncIteration:
+            return True, None
+
+    def __iter__(self) -> Iterator[Any]:
+        return self
+
+    def __next__(self) -> Any:
+        return self.receive()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

@@ -1,0 +1,75 @@
+"""The pauses before a lost connection is opened again."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import attrs
+
+from moorage.errors import InvalidData
+
+_LARGEST_EXPONENT: Final = 60
+
+
+@attrs.frozen(kw_only=True)
+class ReconnectPolicy:
+    """The pauses between attempts to open a connection again.
+
+    Each pause is drawn between half of a limit and the limit, which doubles with each failure. So
+    the clients of a server that restarts do not come back at the same moment.
+
+    Attributes:
+        first: the limit of the pause after the first failure, in seconds.
+        longest: the largest limit, in seconds.
+        patience: the seconds after which a subscription gives up.
+    """
+
+    first: float = 0.5
+    longest: float = 30.0
+    patience: float = 300.0
+
+    def __attrs_post_init__(self) -> None:
+        if not 0 <= self.first <= self.longest or self.patience < 0:
+            raise InvalidData(
+                "The pauses of a reconnect policy are negative or in the wrong order.",
+                field="first",
+                remedy="Give 0 <= first <= longest, and a patience of 0 or more.",
+            )
+
+
+@attrs.frozen
+class ReconnectState:
+    """The failures to open a connection since the last success.
+
+    Attributes:
+        failures: the number of failures in a row.
+        not_before: the time in seconds before which no attempt is made.
+    """
+
+    failures: int = 0
+    not_before: float = 0.0
+
+
+def pause_after(policy: ReconnectPolicy, failures: int, draw: float) -> float:
+    """Return the seconds to wait after a number of failures in a row.
+
+    Args:
+        policy: the limits of the pauses.
+        failures: the number of failures, from 1.
+        draw: a random number from 0 to 1.
+    """
+    limit = min(policy.longest, policy.first * 2.0 ** min(failures - 1, _LARGEST_EXPONENT))
+    return limit * (0.5 + draw / 2)
+
+
+def failed(
+    state: ReconnectState, policy: ReconnectPolicy, now: float, draw: float
+) -> ReconnectState:
+    """Return the state after a failure to open a connection."""
+    failures = state.failures + 1
+    return ReconnectState(failures, now + pause_after(policy, failures, draw))
+
+
+def wait_before(state: ReconnectState, now: float) -> float:
+    """Return the seconds to wait before the next attempt; 0 if it may be made at once."""
+    return max(0.0, state.not_before - now)

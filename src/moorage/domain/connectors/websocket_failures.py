@@ -1,0 +1,180 @@
+"""The errors that failures of a WebSocket connection stand for."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Final
+
+import attrs
+
+from moorage.errors import (
+    AttemptTimeout,
+    AuthenticationFailed,
+    ConnectionFailed,
+    ConnectorError,
+    RateLimitExceeded,
+    VendorFailed,
+    VendorRejected,
+)
+
+OVERSIZED: Final = 1009
+_LOST: Final = frozenset({1000, 1001, 1005, 1006, 1011, 1012, 1013, 1014})
+"""The codes after which the same request may succeed on another connection."""
+
+_LONGEST_REASON: Final = 123
+"""The largest number of bytes in the reason of a closed connection (RFC 6455, section 5.5)."""
+
+
+class OpeningFault(Enum):
+    """The step of opening a connection that failed."""
+
+    HOST = "host"
+    REFUSED = "refused"
+    TLS = "tls"
+    TIMEOUT = "timeout"
+    PROTOCOL = "protocol"
+
+
+@attrs.frozen
+class Closure:
+    """The end of a connection.
+
+    Attributes:
+        code: the code of the server, or that of the client if it ended the connection; 1006 if the
+            connection broke off.
+        reason: the reason that the server gave.
+        by_client: True if the client ended the connection, because of a message that breaks the
+            protocol or a limit.
+    """
+
+    code: int = 1006
+    reason: str = ""
+    by_client: bool = False
+
+
+_FAULTS: Final[dict[OpeningFault, tuple[str, str, bool]]] = {
+    OpeningFault.HOST: (
+        "The host of the WebSocket server is unknown.",
+        "Correct the host in the URL, or the name server.",
+        False,
+    ),
+    OpeningFault.REFUSED: (
+        "The WebSocket server cannot be reached.",
+        "Start the server, or correct the host and the port.",
+        True,
+    ),
+    OpeningFault.TLS: (
+        "No trusted connection to the WebSocket server could be made: TLS failed.",
+        "Check that the server offers TLS, the name in its certificate, and the authorities.",
+        False,
+    ),
+    OpeningFault.PROTOCOL: (
+        "The server did not answer as a WebSocket server does.",
+        "Correct the path of the URL, and check which proxies are before the server.",
+        False,
+    ),
+}
+
+
+def opening_error(fault: OpeningFault) -> ConnectionFailed:
+    """Return the error for a connection that could not be opened."""
+    if fault is OpeningFault.TIMEOUT:
+        return AttemptTimeout(
+            "The WebSocket server did not accept a connection in time.",
+            may_have_been_processed=False,
+            remedy="Check the address and the network, or raise `connect_timeout`.",
+        )
+    message, remedy, retryable = _FAULTS[fault]
+    return ConnectionFailed(
+        message, may_have_been_processed=False, remedy=remedy, retryable=retryable
+    )
+
+
+def refused_opening(status: int, retry_after: float | None) -> ConnectorError:
+    """Return the error for a server that answered the opening with another status than 101.
+
+    Args:
+        status: the status of HTTP.
+        retry_after: the seconds after which the server asks to try again; None if it does not.
+    """
+    error: ConnectorError
+    if status in {401, 403}:
+        error = AuthenticationFailed(
+            f"The WebSocket server refused the credential (HTTP {status}).",
+            status=status,
+            remedy="Correct the credential of the connector, and check what it allows.",
+        )
+    elif status == 429:
+        error = RateLimitExceeded(
+            "The WebSocket server accepts no more connections for now (HTTP 429).",
+            status=status,
+            by_vendor=True,
+        )
+    elif status >= 500:
+        error = ConnectionFailed(
+            f"The WebSocket server failed while the connection was opened (HTTP {status}).",
+            may_have_been_processed=False,
+            remedy="Try again later; look at the log of the server if it persists.",
+        )
+    else:
+        error = VendorRejected(
+            f"The server refused to open a WebSocket (HTTP {status}).",
+            status=status,
+            remedy="Correct the path of the URL; redirects are not followed.",
+        )
+    error.vendor_retry_after = retry_after
+    return error
+
+
+def closing_error(closure: Closure, *, was_sent: bool) -> ConnectorError:
+    """Return the error of a request or subscription whose connection ended.
+
+    Args:
+        closure: the end of the connection.
+        was_sent: True if the server may have processed the request.
+    """
+    if closure.by_client and closure.code == OVERSIZED:
+        return _broken(
+            closure,
+            "The server sent a message that is larger than `max_message_bytes`.",
+            "Raise `max_message_bytes`, or ask the server for less at once.",
+        )
+    if closure.by_client and closure.code not in _LOST:
+        return _broken(
+            closure,
+            "The server sent a message that breaks the protocol or that the codec cannot read.",
+            "Check that the codec fits the server, and tell the vendor.",
+        )
+    if not was_sent or closure.code in _LOST:
+        return ConnectionFailed(
+            f"The WebSocket connection was lost (code {closure.code}).",
+            may_have_been_processed=was_sent,
+            remedy="Check that the server is up, and the network and proxies before it.",
+        )
+    return _broken(
+        closure,
+        f"The server ended the WebSocket connection with the code {closure.code}.",
+        "Look the code up at the vendor. Before you repeat the request, find out whether it was"
+        " carried out.",
+    )
+
+
+def reply_timeout(*, was_sent: bool) -> AttemptTimeout:
+    """Return the error for a request without a reply in time."""
+    return AttemptTimeout(
+        "The WebSocket server did not reply in time."
+        if was_sent
+        else "The request could not be sent in time.",
+        may_have_been_processed=was_sent,
+        remedy="Check the load of the server, or allow the call more time.",
+    )
+
+
+def _broken(closure: Closure, message: str, remedy: str) -> VendorFailed:
+    return VendorFailed(
+        message,
+        vendor_code=str(closure.code),
+        vendor_message=closure.reason[:_LONGEST_REASON] or None,
+        retryable=False,
+        remedy=remedy,
+    )

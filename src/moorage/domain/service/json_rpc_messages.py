@@ -1,0 +1,143 @@
+"""JSON-RPC 2.0 over one connection, with subscriptions as notifications."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+
+from moorage.domain.service.json_rpc import error_of
+from moorage.domain.service.messages import Arrival, json_message
+from moorage.domain.values.json_text import is_list, is_object
+from moorage.errors import InvalidData
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from moorage.errors import ConnectorError
+
+_VERSION: Final = "2.0"
+
+
+@attrs.frozen(kw_only=True)
+class JsonRpcMessages:
+    """The codec of JSON-RPC 2.0: a payload is an object with `method` and, if needed, `params`.
+
+    A subscription is a request whose `params` get its id. The server then sends notifications whose
+    `params` have the same id, and usually a mark. After a lost connection the request is sent
+    again, with the mark of the last notification.
+
+    Attributes:
+        subscription_field: the member of `params` with the id of the subscription.
+        mark_field: the member of a notification's `params` with its mark, and of the repeated
+            request's with the last mark.
+        value_field: the member of a notification's `params` with its value.
+        cancel_method: the method of the notification that ends a subscription; None if there is
+            none.
+        subprotocols: the names that the client offers.
+    """
+
+    subscription_field: str = "subscription"
+    mark_field: str = "mark"
+    value_field: str = "result"
+    cancel_method: str | None = None
+    subprotocols: tuple[str, ...] = ()
+
+    def opening(self) -> str | None:
+        """Return None: a connection is ready at once."""
+        return None
+
+    def request(self, identity: str, payload: Any, /) -> str:
+        """Return a request with an id."""
+        return json_message({**_call(payload), "id": int(identity)}, "payload")
+
+    def subscription(self, identity: str, payload: Any, mark: str | None, /) -> str:
+        """Return the request that begins a subscription, after a mark if there is one."""
+        call = _call(payload)
+        parameters = call.get("params", {})
+        if not is_object(parameters):
+            raise InvalidData(
+                "The params of a subscription are no object, so they cannot get its id.",
+                field="payload",
+                remedy="Give the params by name.",
+            )
+        added = {self.subscription_field: identity}
+        if mark is not None:
+            added[self.mark_field] = mark
+        body = {**call, "params": {**parameters, **added}, "id": int(identity)}
+        return json_message(body, "payload")
+
+    def cancellation(self, identity: str, /) -> str | None:
+        """Return the notification that ends a subscription."""
+        if self.cancel_method is None:
+            return None
+        parameters = {self.subscription_field: identity}
+        body = {"jsonrpc": _VERSION, "method": self.cancel_method, "params": parameters}
+        return json_message(body, "id")
+
+    def read(self, message: str | bytes, /) -> Arrival:
+        """Return the meaning of a response or a notification; another notification is ignored."""
+        body = json.loads(message)
+        if not is_object(body):
+            raise _not_json_rpc("is no object")
+        if "method" in body:
+            return self._notification(body)
+        problem = body.get("error")
+        error = error_of(problem) if is_object(problem) else None
+        if error is None and "result" not in body:
+            raise _not_json_rpc("has neither method, result nor error")
+        identity = body.get("id")
+        return Arrival(
+            id=None if identity is None else str(identity),
+            value=body.get("result"),
+            error=error,
+            is_reply=True,
+        )
+
+    def closing_error(
+        self,
+        _code: int,
+        _reason: str,
+        /,
+        *,
+        was_sent: bool,  # noqa: ARG002 - a parameter of the interface
+    ) -> ConnectorError | None:
+        """Return None: JSON-RPC gives no code of a closed connection a meaning."""
+        return None
+
+    def _notification(self, body: Mapping[str, Any]) -> Arrival:
+        parameters = body.get("params")
+        fields = parameters if is_object(parameters) else {}
+        identity, mark = fields.get(self.subscription_field), fields.get(self.mark_field)
+        return Arrival(
+            id=None if identity is None else str(identity),
+            value=fields.get(self.value_field),
+            mark=None if mark is None else str(mark),
+            has_value=self.value_field in fields,
+        )
+
+
+def _not_json_rpc(problem: str) -> InvalidData:
+    return InvalidData(
+        f"A message of the server {problem}, so it is none of JSON-RPC 2.0.",
+        field="message",
+        remedy="Give the connector the codec that its server speaks.",
+    )
+
+
+def _call(payload: Any) -> dict[str, Any]:
+    """Return the members of a request, without its id."""
+    method = payload.get("method") if is_object(payload) else None
+    parameters = payload.get("params") if is_object(payload) else None
+    if not isinstance(method, str) or not (
+        parameters is None or is_object(parameters) or is_list(parameters)
+    ):
+        raise InvalidData(
+            "The payload of a JSON-RPC request needs the text `method`, and `params` as a list or"
+            " an object.",
+            field="payload",
+            remedy='Give a payload such as {"method": "orders.find", "params": {"id": 7}}.',
+        )
+    call: dict[str, Any] = {"jsonrpc": _VERSION, "method": method}
+    return call if parameters is None else {**call, "params": parameters}

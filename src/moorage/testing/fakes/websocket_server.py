@@ -1,0 +1,100 @@
+"""A WebSocket server on this machine, for tests of programs that use a connector."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import suppress
+from threading import Thread
+from typing import TYPE_CHECKING, Self
+
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.server import serve
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from websockets.sync.server import Server, ServerConnection
+
+
+class WebSocketServer:
+    """A server that answers each message as a function says, in a background thread.
+
+    Args:
+        reply: returns the message to send back, several of them, or None for none.
+        subprotocols: the names of subprotocols that it accepts.
+
+    Attributes:
+        received: the messages that arrived, in order.
+    """
+
+    def __init__(
+        self,
+        reply: Callable[[str], str | Iterable[str] | None],
+        *,
+        subprotocols: Sequence[str] = (),
+    ) -> None:
+        self._reply = reply
+        self._subprotocols = list(subprotocols) or None
+        self._connections: set[ServerConnection] = set()
+        self._server: Server | None = None
+        self._port = 0
+        self.received: list[str] = []
+
+    @property
+    def url(self) -> str:
+        """The address, which stays the same when the server is started again."""
+        return f"ws://127.0.0.1:{self._port}"
+
+    def start(self) -> Self:
+        """Accept connections."""
+        self._server = server = serve(
+            self._serve,
+            "127.0.0.1",
+            self._port,
+            subprotocols=self._subprotocols,  # type: ignore[arg-type]  # the library has a type of its own for names
+        )
+        self._port = server.socket.getsockname()[1]
+        Thread(target=server.serve_forever, name="moorage-websocket-server", daemon=True).start()
+        return self
+
+    def push(self, message: str) -> None:
+        """Send a message to every connection."""
+        for connection in list(self._connections):
+            with suppress(ConnectionClosed):
+                connection.send(message)
+
+    def drop(self, code: int = 1001) -> None:
+        """Close every connection with a code; clients may connect again."""
+        for connection in list(self._connections):
+            connection.close(code)
+
+    def stop(self) -> None:
+        """Accept no more connections, and close the open ones."""
+        if self._server is not None:
+            self._server.shutdown()
+        self.drop()
+
+    def _serve(self, connection: ServerConnection) -> None:
+        self._connections.add(connection)
+        try:
+            with suppress(ConnectionClosed):
+                for message in connection:
+                    text = message if isinstance(message, str) else message.decode()
+                    self.received.append(text)
+                    self._answer(connection, text)
+        finally:
+            self._connections.discard(connection)
+
+    def _answer(self, connection: ServerConnection, message: str) -> None:
+        reply = self._reply(message)
+        if isinstance(reply, str):
+            connection.send(reply)
+        elif isinstance(reply, Iterable):
+            for item in reply:
+                connection.send(item)
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()

@@ -1,0 +1,36 @@
+"""A WebSocket server and connectors for the tests."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.adapters.websocket.websocket_lab import Lab, Server
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Generator[Server]:
+    """A server that the tests of a module share, and leave running."""
+    running = Server(tmp_path_factory.mktemp("orders") / "effects")
+    yield running
+    running.kill()
+
+
+@pytest.fixture
+def mortal(tmp_path_factory: pytest.TempPathFactory) -> Generator[Server]:
+    """A server that a test may kill."""
+    running = Server(tmp_path_factory.mktemp("orders") / "effects")
+    yield running
+    running.kill()
+
+
+@pytest.fixture(params=["sync", "async"])
+def lab(request: pytest.FixtureRequest) -> Generator[Lab]:
+    """Connectors of each mode."""
+    made = Lab(request.param)
+    yield made
+    made.close()

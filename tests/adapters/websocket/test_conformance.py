@@ -1,0 +1,97 @@
+"""The WebSocket connector passes the conformance kit of connectors, with a real server."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from moorage import AuthenticationFailed, ConnectionFailed, Credentials
+from moorage.adapters.websocket.connector import AsyncWebSocketConnector, WebSocketConnector
+from moorage.testing import TcpProxy, connector_conformance, name_of
+from tests.adapters.websocket.server_process import TOKEN
+from tests.adapters.websocket.websocket_lab import AT_ONCE
+from tests.support.servers import free_port
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from tests.adapters.websocket.websocket_lab import Server
+
+CHECKS = connector_conformance.CHECKS + connector_conformance.NETWORK_CHECKS
+ASYNC_CHECKS = connector_conformance.ASYNC_CHECKS + connector_conformance.ASYNC_NETWORK_CHECKS
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _first_use(server: Server) -> None:
+    """Connect once, because the background event loop opens files for the whole process."""
+    with WebSocketConnector(server.url) as connector:
+        connector.open(30.0)
+
+
+@pytest.fixture
+def proxy(server: Server) -> Generator[TcpProxy]:
+    """The network between a connector and the server."""
+    with TcpProxy("127.0.0.1", server.port) as proxy:
+        yield proxy
+
+
+def subject(
+    kind: Any, server: Server, network: TcpProxy | None
+) -> connector_conformance.ConnectorSubject:
+    """Describe a connector of the server."""
+    port = server.port if network is None else network.address[1]
+
+    def make(port: int = port, token: str = TOKEN) -> Any:
+        return kind(
+            f"ws://127.0.0.1:{port}/secret",
+            service="connector",
+            credentials=Credentials.bearer(token),
+            reconnect=AT_ONCE,
+        )
+
+    def write(connector: Any, text: str) -> Any:
+        return connector.request({"method": "record", "params": {"id": text}}, name="record")
+
+    def read(connector: Any, text: str) -> Any:
+        return connector.request({"method": "echo", "params": [text]}, name="echo", safe=True)
+
+    return connector_conformance.ConnectorSubject(
+        make=lambda _: make(),
+        read=read,
+        echoes=True,
+        write=write,
+        count=lambda name: server.added().count(name),
+        network=network,
+        refusals={
+            "wrong token": connector_conformance.Refusal(
+                make=lambda _: make(token="wrong-token-4711"),
+                error=AuthenticationFailed,
+                because="credential",
+            ),
+            "nobody listens": connector_conformance.Refusal(
+                make=lambda _: make(free_port()), error=ConnectionFailed, because="reached"
+            ),
+        },
+        secret=TOKEN,
+        operations=1000,
+    )
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=name_of)
+def test_synchronous_connector_passes(check: Any, server: Server, proxy: TcpProxy) -> None:
+    """The synchronous connector keeps every promise of connectors."""
+    check(subject(WebSocketConnector, server, proxy))
+
+
+@pytest.mark.parametrize("check", connector_conformance.FORK_CHECKS, ids=name_of)
+def test_forked_connector_passes(check: Any, server: Server) -> None:
+    """The synchronous connector survives a fork."""
+    check(subject(WebSocketConnector, server, None))
+
+
+@pytest.mark.parametrize("check", ASYNC_CHECKS, ids=name_of)
+def test_asynchronous_connector_passes(check: Any, server: Server, proxy: TcpProxy) -> None:
+    """The asynchronous connector keeps every promise of connectors."""
+    asyncio.run(check(subject(AsyncWebSocketConnector, server, proxy)))

@@ -1,0 +1,65 @@
+"""WebSocket connectors in a configuration."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import moorage
+from moorage.adapters.websocket.connector import AsyncWebSocketConnector, WebSocketConnector
+from tests.adapters.websocket.server_process import TOKEN
+
+if TYPE_CHECKING:
+    from tests.adapters.websocket.websocket_lab import Server
+
+
+def configuration(server: Server, path: str, **settings: Any) -> dict[str, Any]:
+    """A configuration with one connector."""
+    table = {"kind": "websocket", "url": f"{server.url}{path}", **settings}
+    return {"version": 1, "connectors": {"orders": table}}
+
+
+def test_configured_connector(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A connector is made of its settings, with a token from the environment."""
+    monkeypatch.setenv("ORDERS_TOKEN", TOKEN)
+    settings = {"token": "secret://env/ORDERS_TOKEN", "heartbeat": 5.0}
+    with moorage.open(configuration(server, "/secret", **settings)) as hub:
+        payload = {"payload": {"method": "echo", "params": [1]}}
+        assert [1] == hub.connectors.run("orders", "request", payload)
+        assert hub.connectors.health("orders").is_healthy
+        assert isinstance(hub.connectors.get("orders", WebSocketConnector), WebSocketConnector)
+
+
+def test_configured_asynchronous_connector(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An asynchronous hub has the asynchronous connector, with the token in the URL."""
+    monkeypatch.setenv("ORDERS_TOKEN", TOKEN)
+    settings = {"token": "secret://env/ORDERS_TOKEN", "token_parameter": "key"}
+
+    async def use() -> Any:
+        async with moorage.aopen(configuration(server, "/a", **settings)) as hub:
+            connector = hub.connectors.get("orders", AsyncWebSocketConnector)
+            assert isinstance(connector, AsyncWebSocketConnector)
+            payload = {"payload": {"method": "header", "params": {"name": "x"}}}
+            return await hub.connectors.run("orders", "request", payload)
+
+    assert [None, f"/a?key={TOKEN}"] == asyncio.run(use())
+
+
+def test_wrong_settings() -> None:
+    """A setting of another name is refused with its path."""
+    table = {"kind": "websocket", "url": "ws://a.example", "tokken": "x"}
+    with pytest.raises(moorage.ConfigurationError, match=r"connectors\.orders"):
+        moorage.open({"version": 1, "connectors": {"orders": table}})
+
+
+def test_authorities_and_subprotocol() -> None:
+    """The file of the authorities is read when the connector is made."""
+    table = {"kind": "websocket", "url": "wss://a.example", "authorities": "missing.pem"}
+    table["subprotocol"] = "orders.v1"
+    with (
+        moorage.open({"version": 1, "connectors": {"orders": table}}) as hub,
+        pytest.raises(moorage.ConfigurationError, match="file of the authorities"),
+    ):
+        hub.connectors.get("orders", WebSocketConnector)

@@ -1,0 +1,115 @@
+"""Messages of servers that confirm requests, end them without a reply, or close at once."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import socket
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from moorage import ConnectionFailed, VendorFailed
+from moorage.domain.service.json_rpc_messages import JsonRpcMessages
+from moorage.domain.service.messages import Arrival
+from moorage.testing.fakes.websocket_server import WebSocketServer
+
+if TYPE_CHECKING:
+    from tests.adapters.websocket.websocket_lab import Lab, Server
+
+_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+"""The text that RFC 6455 adds to the key of a client."""
+
+
+class Confirming(JsonRpcMessages):
+    """A codec of a protocol that confirms requests, and ends them with a message of its own."""
+
+    def read(self, message: str | bytes, /) -> Arrival:
+        """Return the meaning of a message with the member `kind`."""
+        body = json.loads(message)
+        identity, kind = str(body["id"]), body["kind"]
+        if kind == "reply":
+            return Arrival(id=identity, value=body["value"])
+        return Arrival(id=identity, has_value=False, is_last=kind == "end")
+
+
+def confirm(message: str) -> list[str]:
+    """Confirm a request, and end it with the reply unless its method is `empty`."""
+    request = json.loads(message)
+    messages: list[dict[str, Any]] = [{"kind": "confirmation"}, {"kind": "end"}]
+    if request["method"] != "empty":
+        messages.insert(1, {"kind": "reply", "value": request["method"]})
+    return [json.dumps({"id": request["id"], **fields}) for fields in messages]
+
+
+def test_request_that_is_confirmed_before_its_reply(lab: Lab) -> None:
+    """A request waits for its reply after the confirmation, and the end comes too late for it."""
+    with WebSocketServer(confirm) as server:
+        connector = lab.connector(server.url, codec=Confirming())
+        replies = [lab.request(connector, method) for method in ("first", "second")]
+        lab.finish(connector.close())
+
+    assert ["first", "second"] == replies
+
+
+def test_request_that_ends_without_a_reply(lab: Lab) -> None:
+    """The error says that the request may have been carried out, and the connection goes on."""
+    with WebSocketServer(confirm) as server:
+        connector = lab.connector(server.url, codec=Confirming())
+        with pytest.raises(VendorFailed, match="without a reply") as excinfo:
+            lab.change(connector, "empty")
+        assert "next" == lab.request(connector, "next")
+        assert 1 == connector.statistics().created
+        lab.finish(connector.close())
+
+    assert not excinfo.value.retryable
+
+
+def test_reply_right_before_the_end_of_the_connection(lab: Lab, server: Server) -> None:
+    """A reply counts although the next message ends the connection."""
+    connector = lab.connector(server.url)
+
+    assert "last" == lab.change(connector, "last")
+
+
+def accept_and_close(listener: socket.socket) -> None:
+    """Accept a connection as a WebSocket server does, and close it in the same packet."""
+    connection, _ = listener.accept()
+    with connection:
+        head = connection.recv(65_536).decode()
+        key = next(
+            line.partition(":")[2].strip()
+            for line in head.splitlines()
+            if line.lower().startswith("sec-websocket-key")
+        )
+        digest = hashlib.sha1(key.encode() + _GUID, usedforsecurity=False).digest()
+        answer = (
+            b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            b"Sec-WebSocket-Accept: %b\r\n\r\n" % base64.b64encode(digest)
+        )
+        connection.sendall(answer + b"\x88\x02" + (1013).to_bytes(2, "big"))
+        connection.recv(65_536)
+
+
+class Greeting(JsonRpcMessages):
+    """A codec with a first message."""
+
+    def opening(self) -> str:
+        """Return a notification."""
+        return '{"method": "hello"}'
+
+
+def test_connection_that_is_closed_with_its_acceptance(lab: Lab) -> None:
+    """Nothing was processed on a connection that the server closes before the first message."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=accept_and_close, args=(listener,), daemon=True)
+        thread.start()
+        url = f"ws://127.0.0.1:{listener.getsockname()[1]}"
+        connector = lab.connector(url, codec=Greeting())
+        with pytest.raises(ConnectionFailed, match=r"lost \(code 1013\)") as excinfo:
+            lab.finish(connector.open(30.0))
+        thread.join()
+
+    assert (False, True) == (excinfo.value.may_have_been_processed, excinfo.value.retryable)

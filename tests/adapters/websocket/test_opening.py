@@ -1,0 +1,442 @@
+"""Opening WebSocket connections: TLS, credentials, refusals, forks and the end."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+
+from moorage import (
+    AttemptTimeout,
+    AuthenticationFailed,
+    ConfigurationError,
+    ConnectionFailed,
+    ConnectorError,
+    ConnectorManager,
+    Credentials,
+    LocalFailure,
+    RateLimitExceeded,
+    Secret,
+    Service,
+    Tls,
+    VendorRejected,
+)
+from moorage.adapters.websocket.connector import AsyncWebSocketConnector, WebSocketConnector
+from moorage.domain.service.json_rpc_messages import JsonRpcMessages
+from moorage.testing.fakes.http_tls import certificate_files
+from tests.adapters.forked import in_a_child
+from tests.adapters.websocket.server_process import TOKEN
+from tests.adapters.websocket.websocket_lab import AT_ONCE, Lab, Server
+from tests.support.modules import uninstall
+from tests.support.waiting import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+    from pathlib import Path
+
+
+@pytest.fixture
+def tls_server(tmp_path: Path) -> Generator[tuple[Server, Path]]:
+    """A server with TLS, and the file of its authority."""
+    certificate, key = certificate_files(tmp_path)
+    running = Server(tmp_path / "effects", str(certificate), str(key))
+    yield running, certificate
+    running.kill()
+
+
+def test_tls(lab: Lab, tls_server: tuple[Server, Path]) -> None:
+    """A server is trusted if its authority is, and otherwise nothing is sent to it."""
+    server, authority = tls_server
+    trusting = lab.connector(server.url, tls=Tls(authorities=str(authority)))
+    assert {"a": 1} == lab.request(trusting, "echo", a=1)
+
+    with pytest.raises(ConnectionFailed, match="TLS failed") as excinfo:
+        lab.change(lab.connector(server.url), "echo")
+    assert (False, False) == (
+        excinfo.value.may_have_been_processed,
+        excinfo.value.retryable,
+    )
+
+
+def test_headers_and_credentials(lab: Lab, server: Server) -> None:
+    """Headers and each usual credential are sent with the opening."""
+    header = lab.connector(server.url, headers={"X-Shop": "7"})
+    bearer = lab.connector(server.url, credentials=Credentials.bearer(TOKEN))
+    parameter = lab.connector(
+        f"{server.url}/a?b=c", credentials=Credentials.api_key(TOKEN, query="token")
+    )
+
+    assert ["7", "/"] == lab.request(header, "header", name="X-Shop")
+    assert [f"Bearer {TOKEN}", "/"] == lab.request(bearer, "header", name="Authorization")
+    assert [None, f"/a?b=c&token={TOKEN}"] == lab.request(parameter, "header", name="None")
+
+
+class Provider:
+    """A provider whose first credential is refused."""
+
+    def __init__(self, *, is_async: bool, renewed: str = TOKEN) -> None:
+        self.calls: list[str] = []
+        self._is_async = is_async
+        self._renewed = renewed
+
+    def get(self, service: str, tenant: str | None, /) -> Any:
+        """Return an old token."""
+        self.calls.append(f"get {service} {tenant}")
+        return self._of_mode(Credentials.bearer("old"))
+
+    def refresh(self, service: str, tenant: str | None, stale: Any, /) -> Any:
+        """Return a new token."""
+        self.calls.append(f"refresh {stale.secret.reveal()}")
+        return self._of_mode(Credentials.bearer(self._renewed))
+
+    def _of_mode(self, value: Any) -> Any:
+        async def later() -> Any:
+            return value
+
+        return later() if self._is_async else value
+
+
+def test_refused_token_is_renewed_once(lab: Lab, server: Server) -> None:
+    """A provider renews a token that the server refused, and the connection is opened with it."""
+    provider = Provider(is_async=lab.mode == "async")
+    connector = lab.connector(f"{server.url}/secret", provider=provider)
+
+    assert {} == lab.request(connector, "echo")
+    assert ["get orders None", "refresh old"] == provider.calls
+
+
+@pytest.mark.parametrize("renewed", ["old", "older"])
+def test_wrong_password(lab: Lab, server: Server, renewed: str) -> None:
+    """A credential that is refused for good is an error of its own, without the credential."""
+    provider = Provider(is_async=lab.mode == "async", renewed=renewed)
+    connectors = [
+        lab.connector(f"{server.url}/secret", provider=provider),
+        lab.connector(f"{server.url}/secret", credentials=Credentials.bearer("wrong-token-4711")),
+        lab.connector(f"{server.url}/secret"),
+    ]
+    for connector in connectors:
+        with pytest.raises(AuthenticationFailed, match="HTTP 401") as excinfo:
+            lab.request(connector, "echo")
+        frames = _values_of_frames(excinfo.value)
+        assert "wrong-token-4711" not in f"{excinfo.value!r} {vars(excinfo.value)} {frames}"
+
+
+def _values_of_frames(error: BaseException) -> str:
+    """The values that the frames of moorage in a traceback hold."""
+    values, trace = [], error.__traceback__
+    while trace is not None:
+        if "/moorage/" in trace.tb_frame.f_code.co_filename:
+            values.append(repr(trace.tb_frame.f_locals))
+        trace = trace.tb_next
+    return " ".join(values)
+
+
+@pytest.mark.parametrize(
+    "status, kind",
+    [
+        (302, VendorRejected),
+        (403, AuthenticationFailed),
+        (404, VendorRejected),
+        (429, RateLimitExceeded),
+        (503, ConnectionFailed),
+    ],
+)
+def test_refused_opening(lab: Lab, server: Server, status: int, kind: Any) -> None:
+    """A server that refuses the connection has processed nothing, and may ask for a pause."""
+    connector = lab.connector(f"{server.url}/status/{status}")
+    with pytest.raises(kind, match=f"HTTP {status}") as excinfo:
+        lab.change(connector, "echo")
+
+    error: ConnectorError = excinfo.value
+    assert 7.0 == error.vendor_retry_after
+    assert not getattr(error, "may_have_been_processed", False)
+
+
+def test_unknown_host(lab: Lab) -> None:
+    """An unknown host is a mistake that no retry repairs."""
+    connector = lab.connector("ws://nowhere.invalid")
+    with pytest.raises(ConnectionFailed, match="is unknown") as excinfo:
+        lab.request(connector, "echo")
+
+    assert not excinfo.value.retryable
+
+
+class Listener:
+    """A TCP server that accepts connections, and answers with given bytes or never."""
+
+    def __init__(self, answer: bytes | None) -> None:
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self._answer = answer
+        self.url = f"ws://127.0.0.1:{self._socket.getsockname()[1]}"
+
+    def serve(self, number: int) -> None:
+        """Answer a number of connections."""
+        for _ in range(number):
+            connection, _ = self._socket.accept()
+            with connection:
+                connection.recv(65_536)
+                connection.sendall(self._answer or b"")
+
+    def cut(self) -> None:
+        """Accept a connection, cut it off and stop listening."""
+        connection, _ = self._socket.accept()
+        connection.close()
+        self.close()
+
+    def close(self) -> None:
+        """Stop listening."""
+        self._socket.close()
+
+
+def test_server_that_never_accepts(lab: Lab) -> None:
+    """A server that does not answer the opening costs no more than the time for it."""
+    listener = Listener(None)
+    connector = lab.connector(listener.url, connect_timeout=0.2)
+    with pytest.raises(AttemptTimeout, match="did not accept a connection in time") as excinfo:
+        lab.change(connector, "echo")
+    listener.close()
+
+    assert not excinfo.value.may_have_been_processed
+
+
+@pytest.mark.parametrize(
+    "answer, message",
+    [
+        (b"", "cannot be reached"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", "HTTP 200"),
+        (b"HTTP/1.1 101 Switching Protocols\r\n\r\n", "did not answer as a WebSocket server"),
+        (b"SSH-2.0-OpenSSH\r\n\r\n", "did not answer as a WebSocket server"),
+    ],
+)
+def test_server_of_another_kind(lab: Lab, answer: bytes, message: str) -> None:
+    """A server that is none of WebSockets has processed nothing."""
+    listener = Listener(answer)
+    thread = threading.Thread(target=listener.serve, args=(1,), daemon=True)
+    thread.start()
+    connector = lab.connector(listener.url)
+    payload = {"method": "echo"}
+    with pytest.raises(ConnectorError, match=message) as excinfo:
+        lab.finish(connector.open(30.0))
+    thread.join()
+    listener.close()
+
+    assert not getattr(excinfo.value, "may_have_been_processed", False)
+    assert connector.request(payload, name="echo").judge(ValueError()) is None
+
+
+class Greeting(JsonRpcMessages):
+    """A codec whose first message the server does not accept."""
+
+    def opening(self) -> Any:
+        """Return a request that has no reply."""
+        return '{"method": "silent"}'
+
+
+def test_first_message_that_nobody_accepts(lab: Lab, server: Server) -> None:
+    """A connection that the server does not accept in time is closed."""
+    connector = lab.connector(server.url, codec=Greeting(), connect_timeout=0.2)
+    with pytest.raises(AttemptTimeout, match="in time"):
+        lab.change(connector, "echo")
+
+
+def test_settings_that_contradict(lab: Lab) -> None:
+    """Wrong settings are refused when the connector is made or opened, without their secrets."""
+    for url, settings, message in (
+        ("https://a.example", {}, "none of a WebSocket server"),
+        ("ws://a.example", {"tls": Tls()}, "has no TLS"),
+    ):
+        with pytest.raises(ConfigurationError, match=message):
+            lab.connector(url, **settings)
+    digest = Credentials.digest("ada", "secret")
+    with pytest.raises(ConfigurationError, match="answer a challenge"):
+        lab.finish(lab.connector("ws://a.example", credentials=digest).open(5.0))
+    assert "4711" not in repr(lab.connector(Secret("ws://a.example/?token=4711")))
+
+
+def test_missing_library(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the library the error says how to install it."""
+    uninstall(monkeypatch, "websockets", "websockets.", "moorage.adapters.websocket._")
+    with pytest.raises(ConfigurationError, match="not installed") as excinfo:
+        lab.connector("ws://a.example")
+
+    assert "[websockets]" in (excinfo.value.remedy or "")
+
+
+def test_close_is_bounded(lab: Lab, server: Server) -> None:
+    """A server that does not answer the closing is not waited for."""
+    connector = lab.connector(server.url, close_timeout=0.2, heartbeat=None)
+    payload = {"method": "freeze"}
+    with pytest.raises(ConnectorError):
+        lab.perform(connector.request(payload, name="freeze"), timeout=0.1)
+    begun = time.monotonic()
+    lab.finish(connector.close())
+
+    assert time.monotonic() - begun < 60.0
+
+
+def test_forked_child_opens_its_own_connection(server: Server) -> None:
+    """A child uses a connection of its own, and that of its parent goes on."""
+    connector = WebSocketConnector(server.url, reconnect=AT_ONCE)
+    find = connector.request({"method": "echo", "params": [1]}, name="echo")
+    manager = ConnectorManager([Service("orders")])
+    assert [1] == manager.perform("orders", find)
+    assert [1] == in_a_child(lambda: ConnectorManager([Service("orders")]).perform("orders", find))
+    assert [1] == manager.perform("orders", find)
+    assert 1 == connector.statistics().created
+    connector.close()
+
+
+def test_forked_child_has_no_waiting_callers() -> None:
+    """A caller of the parent that waits for the connection does not wait in the child."""
+    listener = Listener(None)
+    connector = WebSocketConnector(listener.url, connect_timeout=600.0)
+
+    def wait() -> None:
+        with suppress(ConnectionFailed):
+            connector.open(600.0)
+
+    caller = threading.Thread(target=wait, daemon=True)
+    caller.start()
+    wait_until(lambda: connector.statistics().waiting, "the waiting caller")
+    waiting = in_a_child(lambda: connector.statistics().waiting)
+    listener.cut()
+    caller.join()
+
+    assert (0, 0) == (waiting, connector.statistics().waiting)
+
+
+def test_connector_belongs_to_one_event_loop(server: Server) -> None:
+    """A second event loop is refused while the first one is open, and then begins anew."""
+    connector = AsyncWebSocketConnector(server.url)
+    first = asyncio.new_event_loop()
+    first.run_until_complete(connector.open(30.0))
+
+    with pytest.raises(LocalFailure, match="another event loop"):
+        asyncio.run(connector.open(30.0))
+    first.run_until_complete(connector.close())
+    first.close()
+    again = AsyncWebSocketConnector(server.url)
+
+    async def use() -> None:
+        await again.open(30.0)
+        await (await again.line.session(30.0)).close()
+
+    for _ in range(2):
+        asyncio.run(use())
+    assert 2 == again.statistics().created
+
+
+def test_cancelled_opening_leaves_nothing(server: Server) -> None:
+    """A caller that is cancelled while the connection is opened leaves no connection behind."""
+
+    async def use() -> None:
+        connector = AsyncWebSocketConnector(server.url, codec=Greeting())
+        opening = asyncio.create_task(connector.open(30.0))
+        await asyncio.sleep(0.1)
+        opening.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await opening
+        assert (0, 0) == (connector.statistics().size, connector.statistics().waiting)
+        await connector.close()
+
+    asyncio.run(use())
+
+
+def test_callers_share_the_opening(server: Server) -> None:
+    """Callers that arrive together wait for one connection, and close it together."""
+
+    async def use() -> int:
+        async with AsyncWebSocketConnector(server.url) as connector:
+            await asyncio.gather(*(connector.open(30.0) for _ in range(20)))
+            return connector.statistics().created
+
+    assert 1 == asyncio.run(use())
+    with WebSocketConnector(server.url) as connector:
+        connector.open(30.0)
+        assert 1 == connector.statistics().created
+
+
+def test_caller_waits_no_longer_than_its_time_for_the_opening_of_another() -> None:
+    """A caller with little time gives up while another one still opens the connection."""
+    listener = Listener(None)
+
+    async def use() -> int:
+        connector = AsyncWebSocketConnector(listener.url, connect_timeout=600.0)
+        opening = asyncio.create_task(connector.open(600.0))
+        await asyncio.sleep(0)
+        assert 1 == connector.statistics().waiting
+        with pytest.raises(AttemptTimeout, match="did not accept a connection in time") as excinfo:
+            await connector.open(0.05)
+        assert not excinfo.value.may_have_been_processed
+        opening.cancel()
+        await asyncio.wait([opening])
+        return connector.statistics().waiting
+
+    assert 0 == asyncio.run(use())
+    listener.close()
+
+
+def test_connection_after_a_fork_in_the_same_event_loop(server: Server) -> None:
+    """A connector opens a connection of its own after a fork, in the same event loop too."""
+
+    async def use() -> tuple[int, int]:
+        async with AsyncWebSocketConnector(server.url) as connector:
+            inherited = await connector.line.session(30.0)
+            connector.line.start_afresh()  # as in a child
+            assert 0 == connector.statistics().size
+            await connector.open(30.0)
+            assert inherited.is_open
+            await inherited.close()
+            return connector.statistics().created, connector.statistics().idle
+
+    assert (2, 1) == asyncio.run(use())
+
+
+class Welcome(JsonRpcMessages):
+    """A codec whose first message the server accepts, with a message to answer."""
+
+    def opening(self) -> Any:
+        """Return a request with a reply."""
+        return '{"method": "echo", "id": 999}'
+
+    def read(self, message: str | bytes, /) -> Any:
+        """Accept the connection, and answer the acceptance."""
+        arrival = super().read(message)
+        if arrival.id != "999":
+            return arrival
+        return attrs.evolve(
+            arrival, id=None, is_ready=True, answer='{"method": "add", "params": {"id": "w"}}'
+        )
+
+
+def test_first_message_that_is_accepted(lab: Lab, mortal: Server) -> None:
+    """Requests follow once the server has accepted the first message, and messages get answers."""
+    connector = lab.connector(mortal.url, codec=Welcome())
+
+    assert {"a": 1} == lab.request(connector, "echo", a=1)
+    wait_until(lambda: mortal.added() == ["w"], "the answer")
+
+
+class Rude(JsonRpcMessages):
+    """A codec that knows a code of the server."""
+
+    def opening(self) -> Any:
+        """Return a request after which the server closes the connection."""
+        return '{"method": "close", "params": {"code": 4401}}'
+
+    def closing_error(self, code: int, reason: str, /, *, was_sent: bool) -> Any:
+        """Return a refusal."""
+        return AuthenticationFailed(f"The code is {code}.")
+
+
+def test_connection_that_ends_before_it_is_accepted(lab: Lab, server: Server) -> None:
+    """The code of a closed connection is the reason why it could not be opened."""
+    connector = lab.connector(server.url, codec=Rude())
+    with pytest.raises(AuthenticationFailed, match="The code is 4401"):
+        lab.change(connector, "echo")

@@ -1,0 +1,239 @@
+"""Requests over a WebSocket connection, with a server in another process."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from moorage import (
+    AttemptTimeout,
+    BulkheadFull,
+    ConnectionFailed,
+    ConnectorError,
+    DeadlineExceeded,
+    HealthState,
+    InvalidData,
+    InvalidRequest,
+    LocalFailure,
+    OutcomeUnknown,
+    VendorFailed,
+)
+from moorage.domain.connectors.reconnecting import ReconnectPolicy
+from moorage.domain.resilience.health import may_have_acted
+from tests.support.waiting import wait_until
+
+if TYPE_CHECKING:
+    from tests.adapters.websocket.websocket_lab import Lab, Server
+
+
+def test_replies_belong_to_their_requests(lab: Lab, server: Server) -> None:
+    """All requests share one connection, and each gets its own reply."""
+    connector = lab.connector(server.url)
+    lab.finish(connector.open(30.0))
+    results = [lab.request(connector, "echo", number=number) for number in range(20)]
+
+    assert [{"number": number} for number in range(20)] == results
+    statistics = connector.statistics()
+    assert (1, 1, 0, 1) == (
+        statistics.created,
+        statistics.idle,
+        statistics.active,
+        statistics.maximum,
+    )
+    assert 20 <= statistics.reused
+    assert "websockets" in (connector.versions.library or "")
+    assert "websockets" in (connector.versions.server or "")
+
+
+def test_error_of_the_server(lab: Lab, server: Server) -> None:
+    """An error of JSON-RPC is the error of its request alone."""
+    connector = lab.connector(server.url)
+    with pytest.raises(InvalidRequest) as excinfo:
+        lab.request(connector, "unknown")
+
+    assert ("-32601", "Method not found") == (
+        excinfo.value.vendor_code,
+        excinfo.value.vendor_message,
+    )
+    assert {} == lab.request(connector, "echo")
+    assert 1 == connector.statistics().created
+
+
+@pytest.mark.parametrize(
+    "method, parameters, expected",
+    [
+        ("garbage", {}, (VendorFailed, "codec cannot read")),
+        ("frame", {}, (VendorFailed, "breaks the protocol")),
+        ("huge", {}, (VendorFailed, "larger than `max_message_bytes`")),
+        ("close", {"code": 1008, "reason": "policy"}, (VendorFailed, "the code 1008")),
+        ("close", {"code": 4321}, (VendorFailed, "the code 4321")),
+        ("close", {"code": 1001}, (ConnectionFailed, r"lost \(code 1001\)")),
+        ("abort", {}, (ConnectionFailed, r"lost \(code 1006\)")),
+    ],
+)
+def test_lost_reply(
+    lab: Lab, server: Server, method: str, parameters: Any, expected: tuple[type[Exception], str]
+) -> None:
+    """A request whose connection ended before the reply may have been processed."""
+    kind, message = expected
+    connector = lab.connector(server.url)
+    with pytest.raises(kind, match=message) as excinfo:
+        lab.change(connector, method, **parameters)
+    with pytest.raises(OutcomeUnknown):
+        lab.change(connector, method, options={"idempotency_key": f"{method}-1"}, **parameters)
+
+    assert getattr(excinfo.value, "may_have_been_processed", True)
+    assert {"a": 1} == lab.request(connector, "echo", a=1)
+
+
+def test_requests_of_a_connection_that_ends(lab: Lab, server: Server) -> None:
+    """A request that changes nothing is repeated on a new connection."""
+    connector = lab.connector(server.url)
+    with pytest.raises(ConnectionFailed):
+        lab.request(connector, "abort")
+
+    assert 3 == connector.statistics().created
+
+
+def test_killed_server(lab: Lab, mortal: Server) -> None:
+    """The outcome of a change is unknown after the server was killed, and it happened once."""
+    connector = lab.connector(mortal.url)
+    lab.finish(connector.open(30.0))
+
+    def kill() -> None:
+        wait_until(lambda: mortal.added() == ["7"], "the effect")
+        mortal.kill()
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    with pytest.raises(OutcomeUnknown):
+        lab.change(connector, "add", options={"idempotency_key": "add-7"}, id=7)
+    killer.join()
+
+    with pytest.raises(ConnectionFailed, match="cannot be reached") as excinfo:
+        lab.change(connector, "add", id=8)
+    assert not excinfo.value.may_have_been_processed
+    mortal.start()
+    assert {"back": True} == lab.request(connector, "echo", back=True)
+    assert ["7"] == mortal.added()
+
+
+def test_silent_server(lab: Lab, server: Server) -> None:
+    """A request without a reply ends at its deadline, and leaves the connection in order."""
+    connector = lab.connector(server.url)
+    lab.finish(connector.open(30.0))
+    with pytest.raises((AttemptTimeout, DeadlineExceeded)) as excinfo:
+        lab.change(connector, "silent", options={"timeout": 0.3})
+
+    assert may_have_acted(excinfo.value)
+    with pytest.raises((AttemptTimeout, DeadlineExceeded)):
+        lab.change(connector, "late", options={"timeout": 0.2}, seconds=0.4)
+    assert "late" == lab.request(connector, "late", seconds=0.5)
+    assert 1 == connector.statistics().created
+    assert 0 == connector.statistics().active
+
+
+def test_heartbeats_notice_a_dead_server(lab: Lab, server: Server) -> None:
+    """A server that answers no ping is given up, long before the deadline of the request."""
+    connector = lab.connector(server.url, heartbeat=0.2, close_timeout=0.2)
+    with pytest.raises(ConnectionFailed, match=r"lost \(code 1011\)") as excinfo:
+        lab.change(connector, "freeze")
+
+    assert excinfo.value.may_have_been_processed
+    assert {} == lab.request(connector, "echo")
+
+
+@pytest.mark.untraced
+def test_ten_thousand_requests_leave_nothing(lab: Lab, mortal: Server) -> None:
+    """After 10,000 requests there is one connection and nothing that is remembered."""
+    connector = lab.connector(mortal.url)
+    for number in range(10_000):
+        payload = {"method": "echo", "params": [number]}
+        assert [number] == lab.perform(connector.request(payload, name="echo", safe=True))
+
+    assert 1 == lab.request(connector, "count")
+    assert (1, 0) == (connector.statistics().created, connector.statistics().active)
+
+
+def test_number_of_requests_is_bounded(lab: Lab, server: Server) -> None:
+    """A request beyond the bound is refused before it is sent."""
+    connector = lab.connector(server.url, max_pending=1)
+    subscription = lab.subscribe(connector, until=0)
+    with pytest.raises(BulkheadFull, match="use the WebSocket connection already"):
+        lab.request(connector, "echo")
+    lab.finish(subscription.close())
+
+    assert {} == lab.request(connector, "echo")
+
+
+def test_payload_that_cannot_be_written(lab: Lab, server: Server) -> None:
+    """A payload is refused when the operation is made, without its content."""
+    connector = lab.connector(server.url)
+    payloads: list[Any] = [{"params": []}, "echo", {"method": "echo", "params": {"a": {1}}}]
+    for payload in payloads:
+        with pytest.raises(InvalidData):
+            connector.request(payload, name="orders.echo")
+    with pytest.raises(InvalidData, match="no object"):
+        connector.subscribe({"method": "watch", "params": [1]}, name="orders.watch")
+
+
+def test_health(lab: Lab, mortal: Server) -> None:
+    """Health is a value: healthy with the time of a ping, or the reason with what to do."""
+    connector = lab.connector(mortal.url)
+    healthy = lab.finish(connector.health(30.0))
+    assert (HealthState.HEALTHY, True) == (healthy.state, healthy.seconds is not None)
+    mortal.kill()
+    wait_until(lambda: not lab.finish(connector.health(5.0)).is_healthy, "the outage")
+    health = lab.finish(connector.health(5.0))
+
+    assert (HealthState.UNAVAILABLE, None) == (health.state, health.seconds)
+    assert "Start the server" in (health.remedy or "")
+
+
+def test_silent_server_is_unhealthy(lab: Lab, server: Server) -> None:
+    """A server that answers no ping in time is out of order."""
+    connector = lab.connector(server.url, heartbeat=None, close_timeout=0.1)
+    with pytest.raises((AttemptTimeout, DeadlineExceeded)):
+        lab.change(connector, "freeze", options={"timeout": 0.2})
+    health = lab.finish(connector.health(0.2))
+
+    assert "did not reply in time" in (health.text or "")
+
+
+def test_named_operation(lab: Lab, server: Server) -> None:
+    """Any request can be run by name, with plain JSON."""
+    connector = lab.connector(server.url)
+    operation = connector.operations["request"].operation(
+        {"payload": {"method": "echo", "params": [1]}, "safe": True}
+    )
+
+    assert (True, True, "websocket") == (operation.safe, operation.repeatable, operation.system)
+    assert [1] == lab.perform(operation)
+    assert "request" in repr(operation)
+
+
+def test_closed_connector(lab: Lab, server: Server) -> None:
+    """A closed connector refuses requests, and may be closed again."""
+    connector = lab.connector(server.url)
+    lab.request(connector, "echo")
+    lab.finish(connector.close())
+    lab.finish(connector.close())
+    with pytest.raises(LocalFailure, match="is closed"):
+        lab.request(connector, "echo")
+
+
+def test_lost_connection_is_opened_after_a_pause(lab: Lab, mortal: Server) -> None:
+    """While the pause lasts longer than the attempt may, a request is refused at once."""
+    policy = ReconnectPolicy(first=1000.0, longest=1000.0)
+    connector = lab.connector(mortal.url, reconnect=policy)
+    mortal.kill()
+    errors: list[ConnectorError] = []
+    for _ in range(2):
+        with pytest.raises(ConnectionFailed) as excinfo:
+            lab.change(connector, "echo")
+        errors.append(excinfo.value)
+
+    assert 500.0 <= (errors[-1].vendor_retry_after or 0.0) <= 1000.0
+    assert "after a pause" in errors[-1].message

@@ -1,0 +1,271 @@
+"""Subscriptions over a WebSocket connection that is lost, full or refused."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from moorage import (
+    AttemptTimeout,
+    AuthenticationFailed,
+    ConnectionFailed,
+    Credentials,
+    DeadlineExceeded,
+    InvalidRequest,
+    LocalFailure,
+    VendorFailed,
+)
+from moorage.domain.connectors.reconnecting import ReconnectPolicy
+from moorage.domain.service.json_rpc_messages import JsonRpcMessages
+from tests.adapters.websocket.server_process import TOKEN
+from tests.support.waiting import wait_until
+
+if TYPE_CHECKING:
+    from tests.adapters.websocket.websocket_lab import Lab, Server
+
+
+def test_messages_in_order(lab: Lab, server: Server) -> None:
+    """Messages arrive in order beside requests, until the subscription is closed."""
+    connector = lab.connector(server.url)
+    subscription = lab.subscribe(connector, until=100)
+
+    assert list(range(1, 51)) == lab.receive(subscription, 50)
+    assert {"n": 1} == lab.request(connector, "echo", n=1)
+    assert list(range(51, 101)) == lab.receive(subscription, 50)
+    assert (1, 1) == (connector.statistics().created, connector.statistics().active)
+    with pytest.raises(AttemptTimeout, match="No message"):
+        lab.finish(subscription.receive(0.01))
+    lab.finish(subscription.close())
+    assert 0 == connector.statistics().active
+    assert "100" == subscription.mark
+
+
+def test_blocks_and_loops(lab: Lab, server: Server) -> None:
+    """A block ends the subscription at its end, and a loop takes the messages."""
+    connector = lab.connector(server.url)
+    payload = {"method": "watch", "params": {"until": 3}}
+    operation = connector.subscribe(payload, name="orders.watch")
+
+    async def take_asynchronously() -> list[Any]:
+        numbers: list[Any] = []
+        async with await lab.manager.perform("orders", operation) as subscription:
+            async for number in subscription:
+                numbers.append(number)
+                if number == 3:
+                    await subscription.close()
+        return numbers
+
+    def take() -> list[Any]:
+        numbers: list[Any] = []
+        with lab.manager.perform("orders", operation) as subscription:
+            for number in subscription:
+                numbers.append(number)
+                if number == 3:
+                    subscription.close()
+        return numbers
+
+    result = take() if lab.loop is None else lab.finish(take_asynchronously())
+    assert [1, 2, 3] == result
+
+
+def test_lost_connection(lab: Lab, server: Server) -> None:
+    """After each lost connection the messages go on after the last mark, without gap or repeat."""
+    connector = lab.connector(server.url)
+    subscription = lab.subscribe(connector, until=30, cut_after=7)
+
+    assert list(range(1, 31)) == lab.receive(subscription, 30)
+    assert 5 == connector.statistics().created
+
+
+def test_server_that_restarts(lab: Lab, mortal: Server) -> None:
+    """A subscription outlives its server: it waits until the server is back."""
+    connector = lab.connector(mortal.url)
+    subscription = lab.subscribe(connector, until=1000, cut_after=5)
+    assert [1, 2, 3, 4, 5] == lab.receive(subscription, 5)
+    mortal.kill()
+    wait_until(lambda: not lab.finish(connector.health(5.0)).is_healthy, "the outage")
+    with pytest.raises(AttemptTimeout):
+        lab.finish(subscription.receive(0.2))
+    mortal.start()
+
+    assert list(range(6, 16)) == lab.receive(subscription, 10)
+
+
+def test_server_that_stays_away(lab: Lab, mortal: Server) -> None:
+    """At the end of its patience a subscription raises the reason, and is over."""
+    policy = ReconnectPolicy(first=0.01, longest=0.01, patience=0.1)
+    connector = lab.connector(mortal.url, reconnect=policy)
+    subscription = lab.subscribe(connector, until=1)
+    assert [1] == lab.receive(subscription, 1)
+    mortal.kill()
+    with pytest.raises(ConnectionFailed, match="cannot be reached"):
+        lab.finish(subscription.receive(60.0))
+    with pytest.raises((StopIteration, StopAsyncIteration, RuntimeError)):
+        lab.finish(subscription.receive(60.0))
+
+
+def test_begin_after_a_mark(lab: Lab, server: Server) -> None:
+    """Another process begins after the mark that the first one stored."""
+    connector = lab.connector(server.url)
+    subscription = lab.subscribe(connector, {"after": "40"}, until=50)
+
+    assert "40" == subscription.mark
+    assert list(range(41, 51)) == lab.receive(subscription, 10)
+
+
+def test_messages_without_marks(lab: Lab, server: Server) -> None:
+    """A subscription without marks raises rather than lose messages, unless it may lose them."""
+    connector = lab.connector(server.url)
+    strict = lab.subscribe(connector, until=9, marks=False, cut_after=2)
+    lenient = lab.subscribe(connector, {"gaps": True}, until=9, marks=False, cut_after=2)
+    assert [1, 2] == lab.receive(strict, 2)
+    with pytest.raises(ConnectionFailed, match="without a gap") as excinfo:
+        lab.finish(strict.receive(60.0))
+
+    assert "mark_of" in (excinfo.value.remedy or "")
+    assert [1, 2, 1, 2] == lab.receive(lenient, 4)
+
+
+def test_mark_of_the_program(lab: Lab, server: Server) -> None:
+    """A function of the program finds the mark in a message."""
+    connector = lab.connector(server.url)
+    options = {"mark_of": str}
+    subscription = lab.subscribe(connector, options, until=9, marks=False, cut_after=4)
+
+    assert list(range(1, 10)) == lab.receive(subscription, 9)
+
+
+def test_slow_consumer(lab: Lab, server: Server) -> None:
+    """Messages that fill the buffer are asked for again later, and requests go on meanwhile."""
+    connector = lab.connector(server.url, buffer_bytes=50_000)
+    subscription = lab.subscribe(connector, until=500, padding=1000)
+    wait_until(
+        lambda: lab.request(connector, "echo") == {} and connector.statistics().active == 0,
+        "the full buffer",
+    )
+
+    assert list(range(1, 501)) == lab.receive(subscription, 500)
+    assert 1 == connector.statistics().created
+
+
+def test_slow_consumer_without_marks(lab: Lab, server: Server) -> None:
+    """Without marks a full buffer is an error, after the messages in it."""
+    connector = lab.connector(server.url, buffer_bytes=50_000)
+    subscription = lab.subscribe(connector, until=500, padding=1000, marks=False)
+    wait_until(
+        lambda: lab.request(connector, "echo") == {} and connector.statistics().active == 0,
+        "the full buffer",
+    )
+    with pytest.raises(ConnectionFailed, match="taken too slowly"):
+        lab.receive(subscription, 500)
+
+
+def test_refused_subscription(lab: Lab, server: Server) -> None:
+    """The refusal of the server is raised by the first message."""
+    connector = lab.connector(server.url)
+    payload = {"method": "nothing", "params": {}}
+    subscription = lab.perform(connector.subscribe(payload, name="orders.watch"))
+    with pytest.raises(InvalidRequest):
+        lab.finish(subscription.receive(60.0))
+    lab.finish(subscription.close())
+
+
+def test_closed_connector_ends_subscriptions(lab: Lab, server: Server) -> None:
+    """A subscription of a closed connector raises that, and does not connect again."""
+    connector = lab.connector(server.url)
+    subscription = lab.subscribe(connector, until=1)
+    assert [1] == lab.receive(subscription, 1)
+    lab.finish(connector.close())
+    with pytest.raises(LocalFailure, match="is closed"):
+        lab.finish(subscription.receive(60.0))
+    lab.finish(subscription.close())
+
+
+def test_connection_with_a_message_of_another_protocol(lab: Lab, server: Server) -> None:
+    """A subscription ends with the error if the server sends what the codec cannot read."""
+    connector = lab.connector(server.url)
+    subscription = lab.subscribe(connector, until=1)
+    assert [1] == lab.receive(subscription, 1)
+    with pytest.raises(VendorFailed):
+        lab.change(connector, "garbage")
+
+    with pytest.raises(VendorFailed, match="codec cannot read"):
+        lab.finish(subscription.receive(60.0))
+    with pytest.raises((StopIteration, StopAsyncIteration, RuntimeError)):
+        lab.finish(subscription.receive(60.0))
+    assert 1 == connector.statistics().created
+
+
+class Revocation:
+    """A provider whose token is revoked after its first use."""
+
+    def __init__(self, *, is_async: bool) -> None:
+        self._is_async = is_async
+        self._token = TOKEN
+
+    def get(self, service: str, tenant: str | None, /) -> Any:
+        """Return the token."""
+        token, self._token = self._token, "revoked"
+        return self._of_mode(Credentials.bearer(token))
+
+    def refresh(self, service: str, tenant: str | None, stale: Any, /) -> Any:
+        """Return the same credential, since there is no other."""
+        return self._of_mode(stale)
+
+    def _of_mode(self, value: Any) -> Any:
+        async def later() -> Any:
+            return value
+
+        return later() if self._is_async else value
+
+
+def test_token_that_is_revoked(lab: Lab, server: Server) -> None:
+    """A subscription ends with the refusal if it may not connect again."""
+    provider = Revocation(is_async=lab.mode == "async")
+    connector = lab.connector(f"{server.url}/secret", provider=provider)
+    subscription = lab.subscribe(connector, until=9, cut_after=2)
+    assert [1, 2] == lab.receive(subscription, 2)
+
+    with pytest.raises(AuthenticationFailed, match="HTTP 401"):
+        lab.finish(subscription.receive(60.0))
+    with pytest.raises((StopIteration, StopAsyncIteration, RuntimeError)):
+        lab.finish(subscription.receive(60.0))
+
+
+def test_server_learns_that_a_subscription_is_closed(lab: Lab, mortal: Server) -> None:
+    """A codec with a message for the end of a subscription sends it once."""
+    codec = JsonRpcMessages(subscription_field="id", cancel_method="add")
+    connector = lab.connector(mortal.url, codec=codec)
+    payload = {"method": "silent"}
+    subscription = lab.perform(connector.subscribe(payload, name="orders.watch"))
+    lab.finish(subscription.close())
+    lab.finish(subscription.close())
+    lab.request(connector, "echo")
+
+    assert ["1"] == mortal.added()
+
+
+def test_server_that_reads_nothing(lab: Lab, server: Server) -> None:
+    """A subscription begins and ends in time although its messages cannot be sent."""
+    connector = lab.connector(
+        server.url,
+        codec=JsonRpcMessages(cancel_method="stop"),
+        heartbeat=None,
+        close_timeout=0.1,
+        options={"compression": None},
+    )
+    subscription = lab.subscribe(connector, until=1)
+    assert [1] == lab.receive(subscription, 1)
+    session = lab.session(connector)
+    for method, padding in (("freeze", 0), ("echo", 2**24)):
+        with pytest.raises((AttemptTimeout, DeadlineExceeded)):
+            lab.change(connector, method, options={"timeout": 2.0}, padding="x" * padding)
+    watch = connector.subscribe({"method": "watch", "params": {}}, name="orders.watch")
+    with pytest.raises((AttemptTimeout, DeadlineExceeded)):
+        lab.perform(watch, timeout=0.5)
+    lab.finish(subscription.close())
+    assert 0 == session.load
+    lab.finish(connector.close())
+
+    assert session.closure is not None

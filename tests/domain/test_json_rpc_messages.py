@@ -1,0 +1,102 @@
+"""The messages of JSON-RPC 2.0 on a connection."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from moorage import InvalidData, VendorRejected
+from moorage.domain.service.json_rpc_messages import JsonRpcMessages
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+CODEC = JsonRpcMessages()
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(st.integers(1, 10**9), st.text(min_size=1), st.dictionaries(st.text(), JSON, max_size=3))
+def test_request_and_its_response(number: int, method: str, parameters: Any) -> None:
+    """A request has its id, and the response with this id belongs to it."""
+    request = json.loads(CODEC.request(str(number), {"method": method, "params": parameters}))
+    response = {"jsonrpc": "2.0", "id": request["id"], "result": request["params"]}
+    arrival = CODEC.read(json.dumps(response))
+
+    assert (str(number), parameters, None, True) == (
+        arrival.id,
+        arrival.value,
+        arrival.error,
+        arrival.is_reply,
+    )
+    assert {"jsonrpc": "2.0", "method": method, "id": number, "params": parameters} == request
+
+
+def test_request_without_parameters() -> None:
+    """Params may be left out."""
+    assert {"jsonrpc": "2.0", "method": "list", "id": 1} == json.loads(
+        CODEC.request("1", {"method": "list"})
+    )
+    assert CODEC.opening() is None
+    assert CODEC.cancellation("1") is None
+    assert CODEC.closing_error(4000, "", was_sent=True) is None
+
+
+def test_subscription_with_other_names() -> None:
+    """The names of the members, and a method that ends a subscription, can be chosen."""
+    codec = JsonRpcMessages(
+        subscription_field="sub", mark_field="cursor", value_field="data", cancel_method="stop"
+    )
+    begun = json.loads(codec.subscription("3", {"method": "watch"}, "m7"))
+    assert {"sub": "3", "cursor": "m7"} == begun["params"]
+    ended = json.loads(codec.cancellation("3") or "")
+    assert ("stop", {"sub": "3"}, False) == (ended["method"], ended["params"], "id" in ended)
+    fields = {"sub": "3", "cursor": 8, "data": {"a": 1}}
+    arrival = codec.read(json.dumps({"method": "changed", "params": fields}))
+    assert ("3", "8", {"a": 1}, False) == (
+        arrival.id,
+        arrival.mark,
+        arrival.value,
+        arrival.is_reply,
+    )
+
+
+@pytest.mark.parametrize("message", ['{"method": "tick"}', '{"method": "tick", "params": [1]}'])
+def test_notification_for_nobody(message: str) -> None:
+    """A notification without the id of a subscription belongs to nobody."""
+    arrival = CODEC.read(message)
+    assert (None, False) == (arrival.id, arrival.has_value)
+
+
+def test_errors() -> None:
+    """An error belongs to its request, or to nobody if the server could not read the id."""
+    arrival = CODEC.read('{"id": 5, "error": {"code": 7, "message": "no"}}')
+    assert ("5", VendorRejected) == (arrival.id, type(arrival.error))
+    assert CODEC.read('{"id": null, "error": {"code": -32700}}').id is None
+
+
+@pytest.mark.parametrize("message", ["[]", "5", '{"id": 1}', "<html>", '{"id": 1, "error": 7}'])
+def test_message_that_is_none(message: str) -> None:
+    """A message of another kind is refused, since it may have been the reply to any request."""
+    with pytest.raises((InvalidData, ValueError)):
+        CODEC.read(message)
+
+
+@pytest.mark.parametrize("value", [{1}, float("inf"), "\ud800", {"a": object()}])
+def test_params_that_cannot_be_written(value: object) -> None:
+    """Params that JSON lacks are refused, and the error leads to no part of them."""
+    makers: list[Callable[[], str]] = [
+        lambda: CODEC.request("1", {"method": "find", "params": [value]}),
+        lambda: CODEC.subscription("1", {"method": "watch", "params": {"a": value}}, None),
+    ]
+    for make in makers:
+        with pytest.raises(InvalidData, match="The payload of a message cannot") as excinfo:
+            make()
+        assert (None, None) == (excinfo.value.__cause__, excinfo.value.__context__)

@@ -1,0 +1,51 @@
+"""The pauses before a lost connection is opened again."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from moorage import InvalidData
+from moorage.domain.connectors.reconnecting import (
+    ReconnectPolicy,
+    ReconnectState,
+    failed,
+    pause_after,
+    wait_before,
+)
+
+POLICY = ReconnectPolicy(first=1.0, longest=30.0)
+
+
+@pytest.mark.parametrize(
+    "failures, draw, expected",
+    [(1, 0.0, 0.5), (1, 1.0, 1.0), (2, 1.0, 2.0), (5, 0.5, 12.0), (6, 1.0, 30.0), (10**6, 0.0, 15)],
+)
+def test_pause_doubles_up_to_a_limit(failures: int, draw: float, expected: float) -> None:
+    """The limit doubles with each failure, and chance draws between its half and itself."""
+    assert expected == pause_after(POLICY, failures, draw)
+
+
+@given(
+    st.floats(0, 100), st.floats(0, 100), st.integers(1, 10_000), st.floats(0, 1), st.floats(0, 1e9)
+)
+def test_pauses_have_bounds(
+    first: float, more: float, failures: int, draw: float, now: float
+) -> None:
+    """A pause is never negative nor longer than the largest, and is over at its end."""
+    policy = ReconnectPolicy(first=first, longest=first + more)
+    state = failed(ReconnectState(failures - 1), policy, now, draw)
+
+    assert failures == state.failures
+    assert 0 <= wait_before(state, now) <= (first + more) * (1 + 1e-6) + 1e-6
+    assert wait_before(state, state.not_before) == 0.0
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"first": -1.0}, {"first": 9.0, "longest": 1.0}, {"patience": -1.0}]
+)
+def test_policy_that_contradicts_itself(wrong: dict[str, float]) -> None:
+    """A policy with negative pauses or in the wrong order is refused."""
+    with pytest.raises(InvalidData, match="reconnect policy"):
+        ReconnectPolicy(**wrong)

@@ -1,0 +1,71 @@
+"""The errors of WebSocket connections say whether a request may have been processed."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from moorage import ConnectionFailed, ConnectorError, VendorFailed
+from moorage.domain.connectors.websocket_failures import (
+    Closure,
+    OpeningFault,
+    closing_error,
+    opening_error,
+    refused_opening,
+    reply_timeout,
+)
+from moorage.domain.resilience.health import may_have_acted
+
+
+@pytest.mark.parametrize("fault", OpeningFault)
+def test_failed_opening(fault: OpeningFault) -> None:
+    """Nothing was processed if the connection could not be opened."""
+    error = opening_error(fault)
+
+    assert not may_have_acted(error)
+    assert (fault in {OpeningFault.REFUSED, OpeningFault.TIMEOUT}) is error.retryable
+
+
+@given(st.integers(200, 599), st.none() | st.floats(0, 1000))
+def test_refused_opening(status: int, retry_after: float | None) -> None:
+    """No status of a refused opening leaves open whether something was processed."""
+    error = refused_opening(status, retry_after)
+
+    assert not may_have_acted(error)
+    assert retry_after == error.vendor_retry_after
+    assert f"HTTP {status}" in error.message
+
+
+@pytest.mark.parametrize(
+    "closure, kind, retryable",
+    [
+        (Closure(), ConnectionFailed, True),
+        (Closure(1000), ConnectionFailed, True),
+        (Closure(1012), ConnectionFailed, True),
+        (Closure(1011, by_client=True), ConnectionFailed, True),
+        (Closure(1002, by_client=True), VendorFailed, False),
+        (Closure(1009, by_client=True), VendorFailed, False),
+        (Closure(1009), VendorFailed, False),
+        (Closure(4000, "no"), VendorFailed, False),
+    ],
+)
+def test_lost_reply(closure: Closure, kind: type[ConnectorError], retryable: bool) -> None:
+    """A request that was sent may have been processed, whatever ended its connection."""
+    error = closing_error(closure, was_sent=True)
+
+    assert (kind, retryable, True) == (type(error), error.retryable, may_have_acted(error))
+
+
+@given(st.integers(1000, 4999))
+def test_request_that_was_not_sent(code: int) -> None:
+    """A request that was not sent was not processed, and may be sent on a new connection."""
+    error = closing_error(Closure(code), was_sent=False)
+
+    assert (False, True) == (may_have_acted(error), error.retryable)
+
+
+@pytest.mark.parametrize("was_sent", [False, True])
+def test_reply_timeout(was_sent: bool) -> None:
+    """Only a request that was sent may have been processed at the end of its time."""
+    assert was_sent is may_have_acted(reply_timeout(was_sent=was_sent))

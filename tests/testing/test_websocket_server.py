@@ -1,0 +1,108 @@
+"""The WebSocket server for tests of programs that use a connector."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from moorage import ConnectionFailed, ConnectorManager, Service
+from moorage.adapters.websocket.connector import WebSocketConnector
+from moorage.domain.connectors.reconnecting import ReconnectPolicy
+from moorage.testing.fakes.websocket_server import WebSocketServer
+from tests.support.waiting import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+AT_ONCE = ReconnectPolicy(first=0.01, longest=0.05, patience=60.0)
+
+
+def echo(message: str) -> str | None:
+    """Answer a request with its params; its notifications have no answer."""
+    request = json.loads(message)
+    if "id" not in request:
+        return None
+    return json.dumps({"jsonrpc": "2.0", "id": request["id"], "result": request.get("params")})
+
+
+def notification(subscription: str, number: int) -> str:
+    """Return a message of a subscription, whose mark is its number."""
+    fields = {"subscription": subscription, "result": number, "mark": str(number)}
+    return json.dumps({"jsonrpc": "2.0", "method": "number", "params": fields})
+
+
+@pytest.fixture
+def server() -> Generator[WebSocketServer]:
+    """A server that answers each request with its params."""
+    with WebSocketServer(echo) as running:
+        yield running
+
+
+def request(connector: WebSocketConnector, parameters: Any) -> Any:
+    """Perform a request."""
+    payload = {"method": "echo", "params": parameters}
+    operation = connector.request(payload, name="echo", safe=True)
+    return ConnectorManager([Service("orders")]).perform("orders", operation)
+
+
+def test_answers_and_received_messages(server: WebSocketServer) -> None:
+    """The server answers as its function says, and has the messages in order."""
+    with WebSocketConnector(server.url) as connector:
+        assert [[1], [2]] == [request(connector, [number]) for number in (1, 2)]
+
+    assert [[1], [2]] == [json.loads(message)["params"] for message in server.received]
+
+
+def test_subscription_after_a_restart() -> None:
+    """A subscription gets pushed messages, and goes on when the server is back at its address."""
+
+    def watch(message: str) -> list[str]:
+        fields = json.loads(message)["params"]
+        return [notification(fields["subscription"], int(fields.get("mark", 0)) + 1)]
+
+    with (
+        WebSocketServer(watch) as server,
+        WebSocketConnector(server.url, reconnect=AT_ONCE) as connector,
+    ):
+        url = server.url
+        operation = connector.subscribe({"method": "watch"}, name="watch")
+        subscription = ConnectorManager([Service("orders")]).perform("orders", operation)
+        first = subscription.receive(60.0)
+        server.push(notification("1", 2))
+        second = subscription.receive(60.0)
+        server.stop()
+        server.start()
+        third = subscription.receive(60.0)
+
+    assert ([1, 2, 3], url) == ([first, second, third], server.url)
+
+
+def test_pushing_to_a_connection_that_is_closed() -> None:
+    """A client that has left does not keep a message from the others."""
+    servers: list[WebSocketServer] = []
+    pushes: list[str] = []
+
+    def close_and_push(_: str) -> None:
+        (server,) = servers
+        server.drop()
+        server.push("late")
+        pushes.append("late")
+
+    with (
+        WebSocketServer(close_and_push) as running,
+        WebSocketConnector(running.url, reconnect=AT_ONCE) as connector,
+    ):
+        servers.append(running)
+        with pytest.raises(ConnectionFailed):
+            request(connector, [])
+        wait_until(lambda: pushes, "the push")
+
+
+def test_stopping_a_server_that_never_started() -> None:
+    """A server that was not started can be stopped."""
+    server = WebSocketServer(echo)
+    server.stop()
+
+    assert [] == server.received
