@@ -1,0 +1,107 @@
+"""Calls with `grpc.aio`: the part of the asynchronous connector that has no twin."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterable, AsyncIterator, Iterator
+from typing import TYPE_CHECKING, Any, Final
+
+import grpc
+import grpc.aio
+
+from moorage.adapters.grpc._requests import interrupted
+from moorage.errors import LocalFailure
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+library: Final = grpc.aio
+EndOfStream: Final = StopAsyncIteration
+ITERATORS: Final = (AsyncIterator, Iterator)
+BROKEN_OFF: Final = (grpc.RpcError, asyncio.CancelledError, TimeoutError)
+"""The exceptions of a call that ended before its time."""
+
+
+class Scope:
+    """The event loop that a channel belongs to."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+
+    def check(self) -> bool:
+        """Return whether the channel can still be used.
+
+        Raises:
+            LocalFailure: it belongs to another event loop.
+        """
+        if self._loop is asyncio.get_running_loop():
+            return True
+        if self._loop.is_closed():
+            return False
+        raise LocalFailure(
+            "The connector belongs to another event loop.",
+            remedy="Make a connector for each event loop.",
+        )
+
+
+def state_of(channel: Any) -> str:
+    """Return the state of a channel, such as "ready" or "transient failure"."""
+    return str(channel.get_state().value[1])
+
+
+def _is_async(requests: Any) -> bool:
+    return isinstance(requests, AsyncIterable)
+
+
+def is_cancelled() -> bool:
+    """Return whether somebody cancels the running task, and not only its call."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+class Requests:
+    """The bytes of the requests of a call that sends a stream of them.
+
+    Attributes:
+        failure: the exception that ended the stream before its time, if there was one.
+    """
+
+    def __init__(self, requests: Any, serialize: Callable[[Any], bytes]) -> None:
+        self._requests = requests
+        self._serialize = serialize
+        self.failure: Exception | None = None
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        try:
+            if _is_async(self._requests):
+                async for request in self._requests:
+                    yield self._serialize(request)
+            else:
+                for request in self._requests:
+                    yield self._serialize(request)
+        except Exception as error:  # noqa: BLE001 - kept for the caller; the library would log it
+            self.failure = error
+        if self.failure is not None:
+            raise interrupted()
+
+
+class Messages:
+    """The messages of a call whose answers are a stream, each within a time limit."""
+
+    def __init__(self, call: Any) -> None:
+        self._call = call
+        self._messages = aiter(call)
+
+    async def following(self, seconds: float) -> Any:
+        """Return the next message.
+
+        Raises:
+            StopAsyncIteration: the stream has ended.
+            TimeoutError: there was none in time.
+        """
+        async with asyncio.timeout(seconds):
+            return await anext(self._messages)
+
+    def close(self) -> None:
+        """End the call."""
+        self._call.cancel()

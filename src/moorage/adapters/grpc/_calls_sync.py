@@ -1,0 +1,121 @@
+"""Calls with `grpc`: the part of the synchronous connector that has no twin."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from math import inf
+from threading import Event, Thread
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Final
+
+import grpc
+
+from moorage.adapters.grpc._requests import interrupted
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+library: Final = grpc
+EndOfStream: Final = StopIteration
+ITERATORS: Final = (Iterator,)
+BROKEN_OFF: Final = (grpc.RpcError, TimeoutError)
+"""The exceptions of a call that ended before its time."""
+_STATES: Final = ("idle", "connecting", "ready", "transient failure", "shutdown")
+_READY: Final = 2
+
+
+class Scope:
+    """The process that a channel belongs to."""
+
+    def __init__(self) -> None:
+        self._process = os.getpid()
+
+    def check(self) -> bool:
+        """Return whether the channel can still be used: a forked child needs one of its own."""
+        return self._process == os.getpid()
+
+
+def state_of(channel: Any) -> str:
+    """Return the state of a channel, such as "ready" or "transient failure".
+
+    The public interface of grpcio tells changes of the state to a thread of its own, and not the
+    state. Where a release of grpcio has no other way, the state counts as "ready".
+    """
+    ask: Any = getattr(getattr(channel, "_channel", None), "check_connectivity_state", None)
+    state: int = _READY if ask is None else ask(False)
+    return _STATES[state]
+
+
+def is_cancelled() -> bool:
+    """Return False: nobody cancels a synchronous call from outside."""
+    return False
+
+
+class Requests:
+    """The bytes of the requests of a call that sends a stream of them.
+
+    Attributes:
+        failure: the exception that ended the stream before its time, if there was one.
+    """
+
+    def __init__(self, requests: Iterable[Any], serialize: Callable[[Any], bytes]) -> None:
+        self._requests = requests
+        self._serialize = serialize
+        self.failure: Exception | None = None
+
+    def __iter__(self) -> Iterator[bytes]:
+        try:
+            for request in self._requests:
+                yield self._serialize(request)
+        except Exception as error:  # noqa: BLE001 - kept for the caller; the library would log it
+            self.failure = error
+        if self.failure is not None:
+            raise interrupted()
+
+
+class Messages:
+    """The messages of a call whose answers are a stream, each within a time limit.
+
+    grpcio waits for a message without a limit, so a thread cancels the call where one is overdue.
+    """
+
+    def __init__(self, call: Any) -> None:
+        self._call = call
+        self._ended = Event()
+        self._until = inf
+        self._is_overdue = False
+        self._patience: float | None = None
+
+    def following(self, seconds: float) -> Any:
+        """Return the next message.
+
+        Raises:
+            StopIteration: the stream has ended.
+            TimeoutError: there was none in time.
+        """
+        self._until = monotonic() + seconds
+        if self._patience is None:
+            self._patience = seconds
+            Thread(target=self._watch, name="moorage-grpc-stream", daemon=True).start()
+        try:
+            return next(self._call)
+        except grpc.RpcError:
+            if self._is_overdue:
+                raise TimeoutError from None
+            raise
+        finally:
+            self._until = inf
+
+    def close(self) -> None:
+        """End the call."""
+        self._ended.set()
+        self._call.cancel()
+
+    def _watch(self) -> None:
+        patience = self._patience or 0.0
+        while not self._ended.wait(max(0.0, min(patience, self._until - monotonic()))):
+            if self._until <= monotonic():
+                self._is_overdue = True
+                self._call.cancel()
+                return

@@ -1,0 +1,69 @@
+"""The facts about exceptions of grpcio."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import grpc
+
+from moorage.domain.connectors.grpc_failures import (
+    GrpcFault,
+    GrpcPhase,
+    grpc_error,
+    unreadable_answer,
+)
+from moorage.domain.connectors.grpc_status import details_of
+from moorage.domain.secrets.frames import bare
+from moorage.errors import ConnectorError
+
+if TYPE_CHECKING:
+    from moorage.adapters.grpc.methods import GrpcMethod
+
+
+def fault_of(error: Any) -> GrpcFault:
+    """Return the facts about an exception of a call."""
+    return GrpcFault(
+        code=error.code().name,
+        message=error.details() or "",
+        details=details_of((pair[0], pair[1]) for pair in error.trailing_metadata() or ()),
+    )
+
+
+def judged(error: Exception) -> ConnectorError | None:
+    """Return the error for an exception of a call that was sent; None for any other exception."""
+    if isinstance(error, ConnectorError):
+        return error
+    if isinstance(error, TimeoutError):
+        return grpc_error(GrpcFault(code="DEADLINE_EXCEEDED"), GrpcPhase.SENT)
+    if isinstance(error, grpc.RpcError):
+        return grpc_error(fault_of(error), GrpcPhase.SENT)
+    return None
+
+
+def is_of_code(error: Exception, code: str) -> bool:
+    """Return whether an exception is that of a call that ended with this status code."""
+    return isinstance(error, grpc.RpcError) and fault_of(error).code == code
+
+
+def without_secret(error: Exception, secret: str) -> Exception:
+    """Return the error of ours for an exception, whose message does not repeat a secret."""
+    failure = judged(error)
+    if failure is None:
+        return error
+    message = getattr(failure, "vendor_message", None)
+    if secret and message:
+        vars(failure)["vendor_message"] = message.replace(secret, "***")
+    return bare(failure)
+
+
+def answer_of(method: GrpcMethod[Any, Any], data: bytes) -> Any:
+    """Return the answer in some bytes.
+
+    Raises:
+        VendorFailed: the bytes are no message of the method's type.
+    """
+    try:
+        return method.deserialize(data)
+    except Exception:  # noqa: BLE001 - whatever the function of the user raises
+        failure = unreadable_answer(method.name)
+    raise failure

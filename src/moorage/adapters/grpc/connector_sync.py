@@ -1,0 +1,550 @@
+"""The connector of gRPC services over grpcio, whose operations a manager performs.
+
+`python -m tools.twins` makes this file; do not edit it.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from functools import partial
+from math import inf
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeVar
+
+import attrs
+import grpc
+
+from moorage.adapters.grpc import _calls_sync as calls
+from moorage.adapters.grpc._channel import ChannelSettings
+from moorage.adapters.grpc._judging import (
+    answer_of,
+    fault_of,
+    is_of_code,
+    judged,
+    without_secret,
+)
+from moorage.adapters.grpc._requests import (
+    authorization_of,
+    interrupted,
+    metadata_of,
+    serialized,
+)
+from moorage.adapters.grpc.methods import GrpcMethod
+from moorage.adapters.grpc.streams_sync import GrpcStream
+from moorage.domain.auth.methods import Credentials, OAuthCredentials
+from moorage.domain.connectors.grpc_failures import (
+    GrpcPhase,
+    closed,
+    grpc_error,
+)
+from moorage.domain.connectors.health import ConnectorHealth, ConnectorVersions
+from moorage.domain.connectors.pool_statistics import PoolStatistics
+from moorage.domain.connectors.protobuf_wire import number_of
+from moorage.domain.http.transport import Tls
+from moorage.domain.monitoring.health import HealthState
+from moorage.domain.secrets.frames import bare, refusing
+from moorage.domain.service.operation import OperationAttempt
+from moorage.errors import (
+    ConfigurationError,
+    ConnectorError,
+    InvalidData,
+    InvalidRequest,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from moorage.adapters.grpc._requests import Authorization, Pairs
+    from moorage.domain.connectors.named_operation import NamedOperation
+    from moorage.ports.credentials import CredentialProvider
+
+A = TypeVar("A")
+
+_CONNECT_TIMEOUT: Final = 5.0
+_LARGEST: Final = 4 * 1024 * 1024
+_KEEPALIVE_TIMEOUT: Final = 20.0
+HEALTH: Final = "/grpc.health.v1.Health/Check"
+_SERVING: Final = 1
+NOT_SERVING: Final = (
+    "The gRPC service reports that it does not serve now.",
+    "Look at the log of the server, and at what it depends on.",
+)
+_REFUSED_FOR: Final = 60.0
+"""Seconds in which credentials are not renewed again after renewed ones were refused too."""
+
+
+@attrs.frozen(kw_only=True)
+class _Call:
+    """A call that an operation makes.
+
+    Attributes:
+        method: the method.
+        request: its request, or the requests of its stream.
+        metadata: the metadata of this call.
+        lasts: seconds for a whole stream of answers.
+    """
+
+    method: GrpcMethod[Any, Any]
+    request: Any = attrs.field(repr=False)
+    metadata: Pairs = attrs.field(repr=False)
+    lasts: float | None = None
+
+
+_ASK_HEALTH: Final = _Call(
+    method=GrpcMethod(path=HEALTH, serialize=bytes, deserialize=bytes, safe=True),
+    request=b"",
+    metadata=(),
+)
+
+
+class GrpcOperation(Generic[A]):
+    """A call of a gRPC method, for `ConnectorManager.perform`."""
+
+    __slots__ = ("_call", "_connector", "name", "repeatable", "safe", "system")
+
+    def __init__(self, connector: GrpcConnector, call: _Call) -> None:
+        self._connector = connector
+        self._call = call
+        self.name = call.method.name
+        self.safe = call.method.safe
+        self.repeatable = call.method.repeatable or call.method.safe
+        self.system = "grpc"
+
+    def perform(self, attempt: OperationAttempt, /) -> A:
+        """Make one attempt."""
+        return self._connector.attempt(self._call, attempt)  # type: ignore[no-any-return]  # the method's
+
+    def judge(self, error: Exception, /) -> ConnectorError | None:
+        """Convert an exception of grpcio; `perform` has converted those that it saw."""
+        return judged(error)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name}>"
+
+
+class GrpcConnector:
+    """A connector of a gRPC service, for synchronous programs.
+
+    It has one connection, which all calls share. It connects when it is first used.
+
+    Args:
+        address: the target of grpcio, such as "orders.example:443" or "unix:/run/orders.sock".
+        name: the name of the connector.
+        service: the service whose protections apply; by default the one of the same name.
+        credentials: the credentials that calls carry, or a provider of them. Those of a provider
+            are renewed once if the server answers UNAUTHENTICATED.
+        tls: what is trusted, and the client certificate; by default this system's authorities.
+        plaintext: connects without TLS. Credentials are then sent to this machine only.
+        metadata: metadata of every call.
+        idempotency_metadata: the name of the metadata that carry the idempotency key, where the
+            service honours keys.
+        connect_timeout: seconds for opening a connection; an attempt with less time waits less.
+        max_request_bytes: the size of the largest request that is sent.
+        max_answer_bytes: the size of the largest answer that is accepted.
+        keepalive: seconds between signs of life during calls; None for none. A server may end
+            connections with more of them than it allows.
+        keepalive_timeout: seconds in which the server has to answer a sign of life.
+        options: further options of grpcio, by name.
+    """
+
+    kind = "grpc"
+
+    @refusing
+    def __init__(
+        self,
+        address: str,
+        *,
+        name: str = "grpc",
+        service: str | None = None,
+        credentials: Credentials | OAuthCredentials | CredentialProvider | None = None,
+        tls: Tls | None = None,
+        plaintext: bool = False,
+        metadata: Mapping[str, str] | None = None,
+        idempotency_metadata: str = "idempotency-key",
+        connect_timeout: float = _CONNECT_TIMEOUT,
+        max_request_bytes: int = _LARGEST,
+        max_answer_bytes: int = _LARGEST,
+        keepalive: float | None = None,
+        keepalive_timeout: float = _KEEPALIVE_TIMEOUT,
+        options: Mapping[str, int | str] | None = None,
+    ) -> None:
+        self.name = name
+        self.service = name if service is None else service
+        self.settings = ChannelSettings(
+            address=address,
+            tls=tls or Tls(),
+            plaintext=plaintext,
+            connect_timeout=connect_timeout,
+            max_answer_bytes=max_answer_bytes,
+            keepalive=keepalive,
+            keepalive_timeout=keepalive_timeout,
+            options=options or {},
+        )
+        if plaintext and tls is not None:
+            raise ConfigurationError(
+                "The connector has settings of TLS, and connects without TLS.",
+                path="plaintext",
+                remedy="Leave `plaintext` or `tls` out.",
+            )
+        if plaintext and credentials is not None and not self.settings.is_local:
+            raise ConfigurationError(
+                "Credentials would cross the network in a readable form.",
+                path="plaintext",
+                remedy="Leave `plaintext` out.",
+            )
+        self._fixed: Authorization = (), ""
+        self._provider: CredentialProvider | None = None
+        if isinstance(credentials, (Credentials, OAuthCredentials)):
+            self._fixed = authorization_of(credentials)
+        else:
+            self._provider = credentials
+        self._latest: tuple[object, Authorization] = None, ((), "")
+        self._renewal_refused: dict[str | None, float] = {}
+        self._metadata = metadata_of(metadata or {})
+        ((self._key_name, _),) = metadata_of({idempotency_metadata: ""})
+        self._max_request_bytes = max_request_bytes
+        self._channel: Any = None
+        self._scope: calls.Scope | None = None
+        self._callables: dict[tuple[Any, str, str], Any] = {}
+        self._holders: dict[object, None] = {}
+        self._connected = self._handed_out = 0
+        self._was_ready = self._is_doubted = self._is_closed = False
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name} at {self.settings.address}>"
+
+    @property
+    def versions(self) -> ConnectorVersions:
+        """The version of grpcio; servers do not tell theirs."""
+        return ConnectorVersions(library=f"grpcio {grpc.__version__}")
+
+    @property
+    def operations(self) -> Mapping[str, NamedOperation]:
+        """The operations that can be performed by name."""
+        return {}
+
+    @property
+    def connectivity(self) -> str:
+        """The state of the connection: "idle", "connecting", "ready" or "transient failure"."""
+        return "idle" if self._channel is None else calls.state_of(self._channel)
+
+    def statistics(self) -> PoolStatistics:
+        """Return the numbers of the connection; all calls share it."""
+        active = int(bool(self._holders))
+        return PoolStatistics(
+            created=self._connected,
+            reused=max(0, self._handed_out - self._connected),
+            idle=int(not active and self.connectivity == "ready"),
+            active=active,
+            maximum=1,
+        )
+
+    def call(
+        self,
+        method: GrpcMethod[Any, A],
+        request: Any,
+        *,
+        metadata: Mapping[str, str] | None = None,
+    ) -> GrpcOperation[A]:
+        """Return the operation that calls a method, and returns its answer.
+
+        Args:
+            method: a method with one answer.
+            request: the request; for a method with a stream of requests an iterable, such as a
+                list, which is read anew by each attempt.
+            metadata: metadata of this call, such as `traceparent`.
+
+        Raises:
+            InvalidData: the method has a stream of answers, or the requests can be read only once.
+        """
+        if method.streams_answers:
+            raise InvalidData(
+                f"The method {method.name} answers with a stream.",
+                field="method",
+                remedy="Use `stream` of the connector.",
+            )
+        return GrpcOperation(self, self._prepared(method, request, metadata))
+
+    def stream(
+        self,
+        method: GrpcMethod[Any, A],
+        request: Any,
+        *,
+        metadata: Mapping[str, str] | None = None,
+        lasts: float | None = None,
+    ) -> GrpcOperation[GrpcStream[A]]:
+        """Return the operation that opens a stream of answers, which a context manager ends.
+
+        The protections apply until the first answer. Each further answer may take as long as the
+        first one might.
+
+        Args:
+            method: a method with a stream of answers.
+            request: the request; for a method with a stream of requests an iterable, such as a
+                list, which is read anew by each attempt.
+            metadata: metadata of this call.
+            lasts: seconds for the whole stream, which the server learns; by default no limit.
+        """
+        if not method.streams_answers:
+            raise InvalidData(
+                f"The method {method.name} has one answer and no stream.",
+                field="method",
+                remedy="Use `call` of the connector.",
+            )
+        return GrpcOperation(self, self._prepared(method, request, metadata, lasts))
+
+    def open(self, timeout: float = _CONNECT_TIMEOUT, /) -> None:
+        """Connect within `timeout` seconds, so that a wrong configuration is noticed now."""
+        self._connected_channel(timeout)
+
+    def health(self, timeout: float = _CONNECT_TIMEOUT, /) -> ConnectorHealth:
+        """Return the health of the service, as a value.
+
+        A server with the service `grpc.health.v1.Health` is asked for it. Any other server is
+        healthy if it answers.
+        """
+        begun = monotonic()
+        try:
+            problem = self._problem(timeout)
+        except ConnectorError as error:
+            problem = (error.message, error.remedy)
+        text, remedy = (None, None) if problem is None else problem
+        return ConnectorHealth(
+            connector=self.name,
+            at=datetime.now(UTC),
+            state=HealthState.HEALTHY if problem is None else HealthState.UNAVAILABLE,
+            seconds=monotonic() - begun if problem is None else None,
+            text=text,
+            remedy=remedy,
+        )
+
+    def close(self) -> None:
+        """Close the connection; one that calls use is closed at the end of the last of them."""
+        self._is_closed = True
+        if not self._holders:
+            self._close_channel()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def attempt(self, call: _Call, attempt: OperationAttempt) -> Any:
+        """Make one attempt of a call, or two if the first one shows that credentials are stale."""
+        holder = object()
+        self._holders[holder] = None
+        is_open = False
+        try:
+            result, failure = self._outcome(call, attempt, holder)
+            is_open = failure is None and call.method.streams_answers
+        finally:
+            if not is_open:
+                self.leave(holder)
+        if failure is None:
+            return result
+        try:
+            raise failure
+        finally:
+            del failure
+
+    def leave(self, holder: object) -> None:
+        """Record the end of a call; the last one closes a connection that is no longer wanted."""
+        self._holders.pop(holder, None)
+        if self._is_closed and not self._holders:
+            self._close_channel()
+
+    def _prepared(
+        self,
+        method: GrpcMethod[Any, Any],
+        request: Any,
+        metadata: Mapping[str, str] | None,
+        lasts: float | None = None,
+    ) -> _Call:
+        if method.streams_requests and isinstance(request, calls.ITERATORS):
+            raise InvalidData(
+                f"The requests of {method.name} can be read only once, so no attempt could be"
+                " repeated.",
+                field="request",
+                remedy="Give a list, or an object whose iterator begins anew each time.",
+            )
+        return _Call(
+            method=method,
+            request=request,
+            metadata=metadata_of(metadata) if metadata else (),
+            lasts=lasts,
+        )
+
+    def _outcome(
+        self, call: _Call, attempt: OperationAttempt, holder: object
+    ) -> tuple[Any, Exception | None]:
+        """Return the result of an attempt, or its error without the frames that know secrets."""
+        try:
+            return self._authorized(call, attempt, holder), None
+        except Exception as error:  # noqa: BLE001 - raised again by the caller
+            failure = error
+        return None, bare(failure)
+
+    def _authorized(self, call: _Call, attempt: OperationAttempt, holder: object) -> Any:
+        """Send a call with its credentials, and once more if the server refuses stale ones."""
+        until, tenant = monotonic() + attempt.timeout, attempt.tenant
+        channel = self._connected_channel(attempt.timeout)
+        self._handed_out += 1
+        send = self._stream if call.method.streams_answers else self._answer
+        stale, authorization = None, self._fixed
+        if self._provider is not None:
+            stale, authorization = self._authorization(tenant)
+        metadata = self._metadata_of(call, attempt, authorization)
+        try:
+            return send(channel, call, until - monotonic(), metadata, holder)
+        except Exception as error:  # noqa: BLE001 - judged, and raised again
+            failure = error
+        self._is_doubted = is_of_code(failure, "UNAVAILABLE")
+        if self._may_renew(failure, tenant):
+            _, authorization = self._authorization(tenant, stale)
+            metadata = self._metadata_of(call, attempt, authorization)
+            try:
+                return send(channel, call, until - monotonic(), metadata, holder)
+            except Exception as error:  # noqa: BLE001 - judged, and raised again
+                failure = error
+            if is_of_code(failure, "UNAUTHENTICATED"):
+                self._renewal_refused[tenant] = monotonic()
+        raise without_secret(failure, authorization[1])
+
+    def _metadata_of(
+        self, call: _Call, attempt: OperationAttempt, authorization: Authorization
+    ) -> Pairs:
+        metadata = (*self._metadata, *call.metadata, *authorization[0])
+        if attempt.idempotency_key is None:
+            return metadata
+        return (*metadata, *metadata_of({self._key_name: attempt.idempotency_key}))
+
+    def _answer(
+        self, channel: Any, call: _Call, seconds: float, metadata: Pairs, _holder: object
+    ) -> Any:
+        method = call.method
+        if not method.streams_requests:
+            send = self._callable(channel, "unary_unary", method.path)
+            data = serialized(method, self._max_request_bytes, call.request)
+            return answer_of(method, send(data, timeout=seconds, metadata=metadata))
+        send = self._callable(channel, "stream_unary", method.path)
+        serialize = partial(serialized, method, self._max_request_bytes)
+        requests = calls.Requests(call.request, serialize)
+        try:
+            data = send(iter(requests), timeout=seconds, metadata=metadata)
+        except calls.BROKEN_OFF:
+            if requests.failure is None or calls.is_cancelled():
+                raise
+            raise interrupted() from requests.failure
+        return answer_of(method, data)
+
+    def _stream(
+        self, channel: Any, call: _Call, seconds: float, metadata: Pairs, holder: object
+    ) -> GrpcStream[Any]:
+        method = call.method
+        serialize = partial(serialized, method, self._max_request_bytes)
+        requests = None
+        if method.streams_requests:
+            send = self._callable(channel, "stream_stream", method.path)
+            requests = calls.Requests(call.request, serialize)
+            answers = send(iter(requests), timeout=call.lasts, metadata=metadata)
+        else:
+            send = self._callable(channel, "unary_stream", method.path)
+            answers = send(serialize(call.request), timeout=call.lasts, metadata=metadata)
+        stream = GrpcStream(self, holder, method, calls.Messages(answers), requests)
+        stream.begin(seconds)
+        return stream
+
+    def _callable(self, channel: Any, kind: str, path: str) -> Any:
+        send = self._callables.get((channel, kind, path))
+        if send is None:
+            send = self._callables[channel, kind, path] = getattr(channel, kind)(path)
+        return send
+
+    def _connected_channel(self, timeout: float) -> Any:
+        """Return the channel once it has a connection.
+
+        Only then is a request sent. So a request that is not sent because there is no connection
+        certainly had no effect, whatever the library says about it.
+        """
+        if self._is_closed:
+            raise closed()
+        # A channel that could not connect waits before it tries again, and the manager has waited.
+        is_usable = self._scope is not None and self._scope.check()
+        state = calls.state_of(self._channel) if is_usable else "transient failure"
+        if state == "transient failure":
+            self._callables = {}
+            self._channel = self.settings.new_channel(calls.library)
+            self._scope = calls.Scope()
+        channel = self._channel
+        is_doubted, self._is_doubted = self._is_doubted, False
+        is_ready = state == "ready"
+        self._was_ready = self._was_ready and is_ready
+        if is_doubted or not is_ready:
+            self._connect(channel, min(timeout, self.settings.connect_timeout), is_doubted)
+        if not self._was_ready:
+            # Callers that wait for one connection count it once.
+            self._was_ready = True
+            self._connected += 1
+        return channel
+
+    def _connect(self, channel: Any, timeout: float, is_doubted: bool) -> None:  # noqa: FBT001 - private
+        """Connect with a question for the server's health, which changes nothing.
+
+        Args:
+            channel: the channel.
+            timeout: seconds for it.
+            is_doubted: whether the latest call ended as if the connection were broken, which the
+                state of the channel may not show yet.
+        """
+        try:
+            self._callable(channel, "unary_unary", HEALTH)(b"", timeout=timeout)
+        except grpc.RpcError as error:
+            fault = fault_of(error)
+        else:
+            return
+        is_unreached = is_doubted or calls.state_of(channel) != "ready"
+        if fault.code == "DEADLINE_EXCEEDED" or (fault.code == "UNAVAILABLE" and is_unreached):
+            raise grpc_error(fault, GrpcPhase.CONNECTING)
+
+    def _problem(self, timeout: float) -> tuple[str, str] | None:
+        """Return what the server says is wrong with it, and a remedy."""
+        try:
+            answer = self.attempt(_ASK_HEALTH, OperationAttempt(1, timeout))
+            status = number_of(answer, 1)
+        except InvalidRequest:
+            return None
+        return None if status == _SERVING else NOT_SERVING
+
+    def _authorization(
+        self, tenant: str | None, stale: Any | None = None
+    ) -> tuple[Any, Authorization]:
+        """Return the credentials of a call, and the metadata that carry them.
+
+        Args:
+            tenant: the tenant of the call.
+            stale: the credentials that the server refused; None for the first attempt.
+        """
+        if self._provider is None:
+            return None, self._fixed
+        if stale is None:
+            credentials = self._provider.get(self.service, tenant)
+        else:
+            credentials = self._provider.refresh(self.service, tenant, stale)
+        latest, authorization = self._latest
+        if latest is not credentials:
+            authorization = authorization_of(credentials)
+            self._latest = credentials, authorization
+        return credentials, authorization
+
+    def _may_renew(self, failure: Exception, tenant: str | None) -> bool:
+        """Return whether renewed credentials can help."""
+        if self._provider is None or not is_of_code(failure, "UNAUTHENTICATED"):
+            return False
+        return self._renewal_refused.get(tenant, -inf) + _REFUSED_FOR < monotonic()
+
+    def _close_channel(self) -> None:
+        channel, self._channel = self._channel, None
+        self._scope, self._callables = None, {}
+        if channel is not None:
+            channel.close()

@@ -1,0 +1,111 @@
+"""The kind "grpc" of connectors in a configuration."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+
+from moorage.domain.auth.methods import Credentials
+from moorage.domain.http.transport import Tls
+from moorage.domain.secrets.frames import careful
+from moorage.domain.values.installation import install
+from moorage.errors import ConfigurationError
+from moorage.ports.connector import ConnectorKind
+
+if TYPE_CHECKING:
+    from moorage.adapters.grpc.connector_async import AsyncGrpcConnector
+    from moorage.adapters.grpc.connector_sync import GrpcConnector
+    from moorage.domain.secrets.secret import Secret
+    from moorage.ports.connector import AsyncPerformer, Performer
+
+_LARGEST: Final = 4 * 1024 * 1024
+
+
+@careful
+@attrs.frozen(kw_only=True)
+class GrpcSettings:
+    """A gRPC service over grpcio.
+
+    Attributes:
+        address: the host and the port, such as "orders.example:443".
+        service: the service whose protections apply; by default the one of the connector's name.
+        token: a bearer token that calls carry.
+        plaintext: connects without TLS.
+        authorities: a PEM file with the certificates to trust instead of the system's.
+        certificate: a PEM file with the client certificate.
+        key: the PEM file of the certificate's private key.
+        key_password: the password that the key is encrypted with.
+        idempotency_metadata: the name of the metadata that carry the idempotency key, where the
+            service honours keys.
+        connect_timeout: seconds for opening a connection.
+        max_request_bytes: the size of the largest request that is sent.
+        max_answer_bytes: the size of the largest answer that is accepted.
+        keepalive: seconds between signs of life during calls; none by default.
+        keepalive_timeout: seconds in which the server has to answer a sign of life.
+    """
+
+    address: str
+    service: str | None = None
+    token: Secret | None = None
+    plaintext: bool = False
+    authorities: str | None = None
+    certificate: str | None = None
+    key: str | None = None
+    key_password: Secret | None = None
+    idempotency_metadata: str = "idempotency-key"
+    connect_timeout: float = 5.0
+    max_request_bytes: int = _LARGEST
+    max_answer_bytes: int = _LARGEST
+    keepalive: float | None = None
+    keepalive_timeout: float = 20.0
+
+    def arguments(self, name: str) -> dict[str, Any]:
+        """Return the arguments of a connector with these settings."""
+        has_tls = any((self.authorities, self.certificate, self.key, self.key_password))
+        tls = Tls(
+            authorities=self.authorities,
+            certificate=self.certificate,
+            key=self.key,
+            password=self.key_password,
+        )
+        settings = attrs.asdict(self, filter=attrs.filters.exclude(*_OF_OTHERS), recurse=False)
+        return {
+            **settings,
+            "name": name,
+            "tls": tls if has_tls else None,
+            "credentials": None if self.token is None else Credentials.bearer(self.token),
+        }
+
+
+_OF_OTHERS: Final = ("token", "authorities", "certificate", "key", "key_password")
+
+
+def _build(name: str, settings: GrpcSettings, _: Performer) -> GrpcConnector:
+    _require_grpcio()
+    from moorage.adapters.grpc.connector_sync import GrpcConnector  # noqa: PLC0415 - loads grpcio
+
+    return GrpcConnector(**settings.arguments(name))
+
+
+def _build_async(name: str, settings: GrpcSettings, _: AsyncPerformer) -> AsyncGrpcConnector:
+    _require_grpcio()
+    from moorage.adapters.grpc.connector_async import AsyncGrpcConnector  # noqa: PLC0415 - as above
+
+    return AsyncGrpcConnector(**settings.arguments(name))
+
+
+def _require_grpcio() -> None:
+    if find_spec("grpc") is None:
+        raise ConfigurationError(
+            "The kind grpc needs grpcio, which is not installed.",
+            path="kind",
+            remedy=install("grpc"),
+        )
+
+
+GRPC: Final = ConnectorKind(
+    name="grpc", settings=GrpcSettings, build=_build, build_async=_build_async
+)
+"""The kind of connectors of gRPC services."""

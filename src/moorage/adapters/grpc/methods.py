@@ -1,0 +1,117 @@
+"""Methods of gRPC services, as values with the facts that protections need."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeVar
+
+import attrs
+
+from moorage.errors import InvalidData
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+Q = TypeVar("Q")
+A = TypeVar("A")
+
+_PATH: Final = re.compile(r"/(?:[A-Za-z_]\w*\.)*[A-Za-z_]\w*/[A-Za-z_]\w*", re.ASCII)
+_NO_SIDE_EFFECTS: Final = 1
+_IDEMPOTENT: Final = 2
+
+
+def _checked_path(_: object, __: object, path: Any) -> None:
+    if not isinstance(path, str) or _PATH.fullmatch(path) is None:
+        raise InvalidData(
+            "The path of a gRPC method has the wrong form.",
+            field="path",
+            remedy="Write it as /package.Service/Method.",
+        )
+
+
+def _short_name(method: Any) -> str:
+    service, _, name = method.path[1:].rpartition("/")
+    return f"{service.rpartition('.')[2]}.{name}"
+
+
+def _is_safe(method: Any) -> bool:
+    return bool(method.safe)
+
+
+@attrs.frozen(kw_only=True)
+class GrpcMethod(Generic[Q, A]):
+    """A method of a gRPC service.
+
+    Attributes:
+        path: such as "/shop.Orders/Get".
+        serialize: converts a request to bytes.
+        deserialize: converts the bytes of an answer.
+        name: the name in events, errors and logs; by default such as "Orders.Get". An endpoint of
+            the service with this name applies to the calls.
+        safe: whether the method changes nothing.
+        repeatable: whether calling it twice has the same effect as calling it once; by default if
+            it is safe.
+        streams_requests: whether a call sends a stream of requests.
+        streams_answers: whether a call receives a stream of answers.
+    """
+
+    path: str = attrs.field(validator=_checked_path)
+    serialize: Callable[[Q], bytes] = attrs.field(repr=False)
+    deserialize: Callable[[bytes], A] = attrs.field(repr=False)
+    name: str = attrs.field(default=attrs.Factory(_short_name, takes_self=True))
+    safe: bool = False
+    repeatable: bool = attrs.field(default=attrs.Factory(_is_safe, takes_self=True))
+    streams_requests: bool = False
+    streams_answers: bool = False
+
+    @classmethod
+    def of(
+        cls,
+        path: str,
+        request: type[Q],
+        answer: type[A],
+        **facts: Any,
+    ) -> Self:
+        """Return a method whose messages are generated protobuf classes.
+
+        Args:
+            path: such as "/shop.Orders/Get".
+            request: the class of its requests.
+            answer: the class of its answers.
+            facts: further fields of `GrpcMethod`, such as `safe`.
+        """
+        request_class: Any = request
+        answer_class: Any = answer
+        return cls(
+            path=path,
+            serialize=request_class.SerializeToString,
+            deserialize=answer_class.FromString,
+            **facts,
+        )
+
+    @classmethod
+    def described(cls, descriptor: Any, **facts: Any) -> Self:
+        """Return a method as its protobuf definition describes it.
+
+        Its option `idempotency_level` tells whether it is safe or repeatable.
+
+        Args:
+            descriptor: the method's descriptor, such as
+                `shop_pb2.DESCRIPTOR.services_by_name["Orders"].methods_by_name["Get"]`.
+            facts: fields of `GrpcMethod` that replace those of the definition.
+        """
+        from google.protobuf.message_factory import GetMessageClass  # noqa: PLC0415 - loads protobuf
+
+        level = descriptor.GetOptions().idempotency_level
+        defaults: dict[str, Any] = {
+            "safe": level == _NO_SIDE_EFFECTS,
+            "repeatable": level in {_NO_SIDE_EFFECTS, _IDEMPOTENT},
+            "streams_requests": descriptor.client_streaming,
+            "streams_answers": descriptor.server_streaming,
+        }
+        messages: Any = map(GetMessageClass, (descriptor.input_type, descriptor.output_type))
+        return cls.of(
+            f"/{descriptor.containing_service.full_name}/{descriptor.name}",
+            *messages,
+            **{**defaults, **facts},
+        )

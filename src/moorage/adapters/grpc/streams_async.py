@@ -1,0 +1,96 @@
+"""Streams of answers of gRPC services.
+
+`python -m tools.twins` makes the synchronous module from this one.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
+
+from moorage.adapters.grpc._calls_async import BROKEN_OFF, EndOfStream, is_cancelled
+from moorage.adapters.grpc._judging import answer_of, judged
+from moorage.adapters.grpc._requests import interrupted
+from moorage.domain.secrets.frames import bare
+
+if TYPE_CHECKING:
+    from moorage.adapters.grpc._calls_async import Messages, Requests
+    from moorage.adapters.grpc.connector_async import AsyncGrpcConnector
+    from moorage.adapters.grpc.methods import GrpcMethod
+
+A = TypeVar("A")
+
+
+class AsyncGrpcStream(Generic[A]):
+    """The answers of a call: an iterator, and a context manager that ends the call.
+
+    The protections of the service applied until the first answer.
+    """
+
+    def __init__(
+        self,
+        connector: AsyncGrpcConnector,
+        holder: object,
+        method: GrpcMethod[Any, A],
+        messages: Messages,
+        requests: Requests | None,
+    ) -> None:
+        self._connector = connector
+        self._holder = holder
+        self._method = method
+        self._messages = messages
+        self._requests = requests
+        self._patience = 0.0
+        self._first: list[A] = []
+        self._is_ended = False
+
+    async def begin(self, patience: float) -> None:
+        """Wait for the first answer, or for the end of a stream without answers."""
+        self._patience = patience
+        try:
+            self._first.append(await self._following())
+        except EndOfStream:
+            self._is_ended = True
+        except BaseException:
+            self._messages.close()
+            raise
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> A:
+        if self._first:
+            return self._first.pop()
+        if self._is_ended:
+            raise EndOfStream
+        try:
+            return await self._following()
+        except EndOfStream:
+            self._is_ended = True
+            raise
+        except Exception as error:  # noqa: BLE001 - judged, and raised again
+            failure = judged(error) or error
+        await self.close()
+        raise bare(failure)
+
+    async def close(self) -> None:
+        """End the call."""
+        self._is_ended = True
+        self._first.clear()
+        self._messages.close()
+        await self._connector.leave(self._holder)
+
+    async def _following(self) -> A:
+        try:
+            data = await self._messages.following(self._patience)
+        except BROKEN_OFF:
+            if self._requests is None or self._requests.failure is None or is_cancelled():
+                raise
+            raise interrupted() from self._requests.failure
+        answer: A = answer_of(self._method, data)
+        return answer

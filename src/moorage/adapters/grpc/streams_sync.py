@@ -1,0 +1,96 @@
+"""Streams of answers of gRPC services.
+
+`python -m tools.twins` makes this file; do not edit it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
+
+from moorage.adapters.grpc._calls_sync import BROKEN_OFF, EndOfStream, is_cancelled
+from moorage.adapters.grpc._judging import answer_of, judged
+from moorage.adapters.grpc._requests import interrupted
+from moorage.domain.secrets.frames import bare
+
+if TYPE_CHECKING:
+    from moorage.adapters.grpc._calls_sync import Messages, Requests
+    from moorage.adapters.grpc.connector_sync import GrpcConnector
+    from moorage.adapters.grpc.methods import GrpcMethod
+
+A = TypeVar("A")
+
+
+class GrpcStream(Generic[A]):
+    """The answers of a call: an iterator, and a context manager that ends the call.
+
+    The protections of the service applied until the first answer.
+    """
+
+    def __init__(
+        self,
+        connector: GrpcConnector,
+        holder: object,
+        method: GrpcMethod[Any, A],
+        messages: Messages,
+        requests: Requests | None,
+    ) -> None:
+        self._connector = connector
+        self._holder = holder
+        self._method = method
+        self._messages = messages
+        self._requests = requests
+        self._patience = 0.0
+        self._first: list[A] = []
+        self._is_ended = False
+
+    def begin(self, patience: float) -> None:
+        """Wait for the first answer, or for the end of a stream without answers."""
+        self._patience = patience
+        try:
+            self._first.append(self._following())
+        except EndOfStream:
+            self._is_ended = True
+        except BaseException:
+            self._messages.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> A:
+        if self._first:
+            return self._first.pop()
+        if self._is_ended:
+            raise EndOfStream
+        try:
+            return self._following()
+        except EndOfStream:
+            self._is_ended = True
+            raise
+        except Exception as error:  # noqa: BLE001 - judged, and raised again
+            failure = judged(error) or error
+        self.close()
+        raise bare(failure)
+
+    def close(self) -> None:
+        """End the call."""
+        self._is_ended = True
+        self._first.clear()
+        self._messages.close()
+        self._connector.leave(self._holder)
+
+    def _following(self) -> A:
+        try:
+            data = self._messages.following(self._patience)
+        except BROKEN_OFF:
+            if self._requests is None or self._requests.failure is None or is_cancelled():
+                raise
+            raise interrupted() from self._requests.failure
+        answer: A = answer_of(self._method, data)
+        return answer

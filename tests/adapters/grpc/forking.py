@@ -1,0 +1,33 @@
+"""A program that calls a gRPC server, forks, and calls it in the child; it prints both results."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from moorage import LocalFailure, OperationAttempt
+from moorage.adapters.grpc.connector_sync import GrpcConnector
+from tests.adapters.forked import in_a_child
+from tests.adapters.grpc.grpc_lab import ECHO
+
+
+def main(address: str) -> None:
+    """Print the result of the child and of the parent."""
+    connector = GrpcConnector(address, plaintext=True)
+    operation = connector.call(ECHO, {"name": "bolt"})
+
+    def call() -> Any:
+        try:
+            return operation.perform(OperationAttempt(1, 30.0))["name"]
+        except LocalFailure as error:
+            return type(error).__name__
+
+    call()
+    child = in_a_child(call)
+    sys.stdout.write(f"parent {call()}, child {child}\n")
+    sys.stdout.flush()
+    connector.close()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -1,0 +1,119 @@
+"""Test helper: a gRPC server in a process of its own, and connectors of both modes."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from moorage import AsyncConnectorManager, ConnectorManager, RetryPolicy, Service
+from moorage.adapters.grpc.connector_async import AsyncGrpcConnector
+from moorage.adapters.grpc.connector_sync import GrpcConnector
+from moorage.adapters.grpc.methods import GrpcMethod
+
+SCRIPT = Path(__file__).with_name("lab_server.py")
+
+
+def method(name: str, /, **facts: Any) -> GrpcMethod[Any, Any]:
+    """Return a method of the server."""
+    return GrpcMethod(
+        path=f"/lab.Lab/{name}",
+        serialize=lambda request: json.dumps(request).encode(),
+        deserialize=json.loads,
+        **facts,
+    )
+
+
+SERVICE = Service("lab", timeout=20.0, retry=RetryPolicy(max_attempts=1), circuit=None)
+ECHO = method("Echo")
+READ = method("Echo", safe=True, name="Lab.Read")
+COUNT = method("Count", safe=True, streams_answers=True)
+COLLECT = method("Collect", streams_requests=True)
+CHAT = method("Chat", streams_requests=True, streams_answers=True)
+
+
+class LabServer:
+    """A server in a process of its own."""
+
+    def __init__(self, folder: Path | None = None, **environment: str) -> None:
+        command = [sys.executable, str(SCRIPT), *([] if folder is None else [str(folder)])]
+        self.process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, text=True, env={**os.environ, **environment}
+        )
+        assert self.process.stdout is not None
+        self.port = int(self.process.stdout.readline())
+
+    @property
+    def address(self) -> str:
+        """The address for connectors."""
+        return f"127.0.0.1:{self.port}"
+
+    def kill(self) -> None:
+        """End the process at once."""
+        self.process.kill()
+        self.process.wait()
+        if self.process.stdout is not None:
+            self.process.stdout.close()
+
+
+class Lab:
+    """A connector with a manager, of one mode; its calls return their results in both."""
+
+    def __init__(
+        self,
+        mode: str,
+        address: str,
+        *,
+        service: Service | None = None,
+        **settings: Any,
+    ) -> None:
+        self.is_async = mode == "async"
+        settings = {"plaintext": True, "name": "lab", **settings}
+        self.connector: Any
+        if self.is_async:
+            self.connector = AsyncGrpcConnector(address, **settings)
+            self.loop = asyncio.new_event_loop()
+        else:
+            self.connector = GrpcConnector(address, **settings)
+        self.protect(service or SERVICE)
+
+    def protect(self, service: Service) -> None:
+        """Use the protections of a service from now on."""
+        kind: Any = AsyncConnectorManager if self.is_async else ConnectorManager
+        self.manager: Any = kind([service])
+
+    def run(self, value: Any) -> Any:
+        """Return a value, or the result of what has to be awaited for it."""
+        return self.loop.run_until_complete(value) if self.is_async else value
+
+    def perform(self, operation: Any, **options: Any) -> Any:
+        """Perform an operation through the manager."""
+        return self.run(self.manager.perform("lab", operation, **options))
+
+    def call(self, called: Any = ECHO, /, **request: Any) -> Any:
+        """Call a method without options."""
+        return self.perform(self.connector.call(called, request))
+
+    def answers(self, stream: Any) -> list[Any]:
+        """Read a stream to its end."""
+
+        async def read() -> list[Any]:
+            async with stream:
+                return [answer async for answer in stream]
+
+        if self.is_async:
+            return self.loop.run_until_complete(read())
+        with stream:
+            return list(stream)
+
+    def close(self) -> None:
+        """Close everything."""
+        self.run(self.connector.close())
+        self.run(self.manager.close())
+        if self.is_async:
+            self.loop.run_until_complete(self.loop.shutdown_asyncgens())
+            self.loop.close()

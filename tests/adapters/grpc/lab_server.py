@@ -1,0 +1,135 @@
+"""A gRPC server for the tests of the connector, in a process of its own.
+
+It prints its port. Requests and answers are JSON; `do` of a request says what the server does. With
+a folder as its argument, which has `server.pem`, `server.key` and perhaps `client-ca.pem`, it
+speaks TLS.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+counts: dict[str, int] = {}
+
+
+def obey(request: dict[str, Any], context: Any) -> dict[str, Any]:
+    """Do what a request says, and return the answer."""
+    name = request.get("name", "")
+    counts[name] = counts.get(name, 0) + 1
+    match request.get("do"):
+        case "fail" if counts[name] <= request.get("times", 1_000_000):
+            trailers = [
+                (key, bytes.fromhex(value) if key.endswith("-bin") else value)
+                for key, value in request.get("trailers", {}).items()
+            ]
+            context.set_trailing_metadata(trailers)
+            code = request["code"] if counts[name] == 1 else request.get("then", request["code"])
+            context.abort(grpc.StatusCode[code], request.get("text", ""))
+        case "demand" if dict(context.invocation_metadata()).get("authorization") != request["of"]:
+            context.abort(grpc.StatusCode.UNAUTHENTICATED, "The token is stale.")
+        case "sleep":
+            time.sleep(request["seconds"])
+        case "die":
+            os._exit(1)
+        case "answer":
+            return {"text": "x" * request["size"]}
+        case "garble":
+            return {"garbled": True}
+        case "unhealthy":
+            servicer.set("", health_pb2.HealthCheckResponse.NOT_SERVING)
+        case "count":
+            return {"count": counts.get(request["of"], 0)}
+        case _:
+            pass
+    return {
+        "name": name,
+        "left": context.time_remaining(),
+        "metadata": {
+            key: value for key, value in context.invocation_metadata() if isinstance(value, str)
+        },
+    }
+
+
+def echo(request: dict[str, Any], context: Any) -> dict[str, Any]:
+    """Answer one request."""
+    return obey(request, context)
+
+
+def count(request: dict[str, Any], context: Any) -> Iterator[dict[str, Any]]:
+    """Answer with numbers; at the number `at`, do what the request says."""
+    for number in range(request.get("answers", 3)):
+        if number == request.get("at"):
+            obey(request, context)
+        yield {"number": number}
+
+
+def collect(requests: Iterator[dict[str, Any]], context: Any) -> dict[str, Any]:
+    """Answer with the names of all requests."""
+    received = []
+    for request in requests:
+        obey(request, context)
+        received.append(request.get("name"))
+    return {"received": received}
+
+
+def chat(requests: Iterator[dict[str, Any]], context: Any) -> Iterator[dict[str, Any]]:
+    """Answer each request."""
+    for request in requests:
+        yield obey(request, context)
+
+
+def write(answer: dict[str, Any]) -> bytes:
+    """Return the bytes of an answer, or bytes that are none."""
+    return b"\xff" if "garbled" in answer else json.dumps(answer).encode()
+
+
+CODEC: dict[str, Any] = {"request_deserializer": json.loads, "response_serializer": write}
+servicer = health.HealthServicer()
+
+
+def main(folder: Path | None) -> None:
+    """Serve until the process is killed."""
+    server = grpc.server(ThreadPoolExecutor(16), options=[("grpc.so_reuseport", 0)])
+    methods = {
+        "Echo": grpc.unary_unary_rpc_method_handler(echo, **CODEC),
+        "Count": grpc.unary_stream_rpc_method_handler(count, **CODEC),
+        "Collect": grpc.stream_unary_rpc_method_handler(collect, **CODEC),
+        "Chat": grpc.stream_stream_rpc_method_handler(chat, **CODEC),
+    }
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("lab.Lab", methods),))
+    servicer.set("", health_pb2.HealthCheckResponse.SERVING)
+    if "MOORAGE_LAB_NO_HEALTH" not in os.environ:
+        health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
+    address = f"127.0.0.1:{os.environ.get('MOORAGE_LAB_PORT', '0')}"
+    if folder is None:
+        port = server.add_insecure_port(address)
+    else:
+        authority = folder / "client-ca.pem"
+        port = server.add_secure_port(
+            address,
+            grpc.ssl_server_credentials(
+                [((folder / "server.key").read_bytes(), (folder / "server.pem").read_bytes())],
+                authority.read_bytes() if authority.exists() else None,
+                require_client_auth=authority.exists(),
+            ),
+        )
+    server.start()
+    sys.stdout.write(f"{port}\n")
+    sys.stdout.flush()
+    server.wait_for_termination()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]) if len(sys.argv) > 1 else None)

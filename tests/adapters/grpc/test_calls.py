@@ -1,0 +1,358 @@
+"""Calls of the gRPC connector with a real server, synchronous and asynchronous."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from moorage import (
+    AttemptTimeout,
+    AuthenticationFailed,
+    ConnectionFailed,
+    DeadlineExceeded,
+    InvalidData,
+    InvalidRequest,
+    LocalFailure,
+    OperationAttempt,
+    OutcomeUnknown,
+    RateLimitExceeded,
+    RetryPolicy,
+    Service,
+    VendorFailed,
+    VendorRejected,
+)
+from moorage.adapters.grpc._judging import without_secret
+from moorage.adapters.grpc.methods import GrpcMethod
+from moorage.domain.monitoring.health import HealthState
+from tests.adapters.grpc.grpc_lab import CHAT, COLLECT, COUNT, ECHO, READ, Lab, LabServer, method
+from tests.support.waiting import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def test_a_call_returns_the_answer_and_passes_its_deadline_on(lab: Lab) -> None:
+    """The server learns the deadline and the metadata of a call."""
+    operation = lab.connector.call(ECHO, {"name": "bolt"}, metadata={"traceparent": "00-aa-bb-01"})
+    answer = lab.perform(operation, timeout=7.0)
+
+    assert "bolt" == answer["name"]
+    assert 0 < answer["left"] <= 7.0
+    assert "00-aa-bb-01" == answer["metadata"]["traceparent"]
+    assert ("Lab.Echo", False, False) == (operation.name, operation.safe, operation.repeatable)
+    assert "Lab.Echo" in repr(operation)
+
+
+def test_all_streams_carry_their_messages(lab: Lab) -> None:
+    """Requests, answers, or both may be streams."""
+    collected = lab.perform(lab.connector.call(COLLECT, [{"name": "a"}, {"name": "b"}]))
+    counted = lab.answers(lab.perform(lab.connector.stream(COUNT, {"answers": 3})))
+    chatted = lab.answers(lab.perform(lab.connector.stream(CHAT, [{"name": "c"}, {"name": "d"}])))
+
+    assert {"received": ["a", "b"]} == collected
+    assert [{"number": 0}, {"number": 1}, {"number": 2}] == counted
+    assert ["c", "d"] == [answer["name"] for answer in chatted]
+    assert [] == lab.answers(lab.perform(lab.connector.stream(COUNT, {"answers": 0})))
+    assert 0 == lab.connector.statistics().active
+
+
+@pytest.mark.parametrize(
+    "code,kind",
+    [
+        ("INVALID_ARGUMENT", InvalidRequest),
+        ("OUT_OF_RANGE", InvalidRequest),
+        ("NOT_FOUND", VendorRejected),
+        ("ALREADY_EXISTS", VendorRejected),
+        ("FAILED_PRECONDITION", VendorRejected),
+        ("ABORTED", VendorRejected),
+        ("PERMISSION_DENIED", AuthenticationFailed),
+        ("UNAUTHENTICATED", AuthenticationFailed),
+        ("RESOURCE_EXHAUSTED", RateLimitExceeded),
+        ("INTERNAL", VendorFailed),
+        ("UNKNOWN", VendorFailed),
+        ("DATA_LOSS", VendorFailed),
+        ("CANCELLED", ConnectionFailed),
+        ("UNAVAILABLE", ConnectionFailed),
+        ("DEADLINE_EXCEEDED", AttemptTimeout),
+    ],
+)
+def test_a_status_becomes_an_error(lab: Lab, code: str, kind: type[Exception]) -> None:
+    """Each status code stands for an error of moorage; the server's words are kept apart."""
+    with pytest.raises(kind) as caught:
+        lab.call(do="fail", code=code, text="failed to connect to all addresses")
+
+    assert kind is type(caught.value)
+    assert "all addresses" not in str(caught.value)
+    if isinstance(caught.value, ConnectionFailed):
+        assert caught.value.may_have_been_processed
+
+
+def test_an_unknown_method_is_an_invalid_request(lab: Lab) -> None:
+    """A method that the server lacks cannot have done anything."""
+    with pytest.raises(InvalidRequest, match="no such method"):
+        lab.call(method("Nothing"))
+
+
+def test_a_read_is_repeated_and_a_write_is_not(labs: Callable[..., Lab], server: LabServer) -> None:
+    """A write whose answer was lost is repeated only if its method says that it may be."""
+    policy = RetryPolicy(max_attempts=3, base_delay=0.0)
+    lab = labs(server.address, service=Service("lab", timeout=20.0, retry=policy, circuit=None))
+    names = [f"{kind}-{id(lab)}" for kind in ("read", "write")]
+    lost = {"do": "fail", "code": "UNAVAILABLE", "times": 2}
+
+    assert names[0] == lab.call(READ, name=names[0], **lost)["name"]
+    with pytest.raises(ConnectionFailed):
+        lab.call(ECHO, name=names[1], **lost)
+    counts = [lab.call(ECHO, do="count", of=name)["count"] for name in names]
+
+    assert [3, 1] == counts
+
+
+def test_the_server_says_when_to_come_back(labs: Callable[..., Lab], server: LabServer) -> None:
+    """A pushback delays the next attempt, and a negative one forbids it."""
+    policy = RetryPolicy(max_attempts=2, base_delay=0.0)
+    lab = labs(server.address, service=Service("lab", timeout=20.0, retry=policy, circuit=None))
+    limited = {"do": "fail", "code": "RESOURCE_EXHAUSTED"}
+
+    with pytest.raises(RateLimitExceeded) as caught:
+        lab.call(READ, trailers={"grpc-retry-pushback-ms": "3600000"}, **limited)
+    assert 3600.0 == caught.value.vendor_retry_after
+    with pytest.raises(RateLimitExceeded) as caught:
+        lab.call(READ, trailers={"grpc-retry-pushback-ms": "-1"}, **limited)
+    assert (False, 1) == (caught.value.retryable, caught.value.attempts)
+
+
+def test_a_silent_server_ends_with_the_deadline(lab: Lab) -> None:
+    """A call ends with its deadline, and may have been processed."""
+    with pytest.raises(DeadlineExceeded) as caught:
+        lab.perform(lab.connector.call(ECHO, {"do": "sleep", "seconds": 30}), timeout=0.3)
+    assert caught.value.may_have_been_processed
+
+
+def test_a_server_that_dies_during_a_call_leaves_the_outcome_open(
+    labs: Callable[..., Lab], servers: Callable[..., LabServer]
+) -> None:
+    """A killed server may have processed the call; the next call certainly was not sent."""
+    lab = labs(servers().address)
+    with pytest.raises(ConnectionFailed) as caught:
+        lab.call(do="die")
+    assert caught.value.may_have_been_processed
+    with pytest.raises(ConnectionFailed) as caught:
+        lab.call()
+    assert not caught.value.may_have_been_processed
+    assert HealthState.UNAVAILABLE is lab.run(lab.connector.health(2.0)).state
+
+
+def test_a_write_under_a_key_has_an_unknown_outcome(
+    labs: Callable[..., Lab], servers: Callable[..., LabServer]
+) -> None:
+    """A write with an idempotency key that the server does not honour ends with OutcomeUnknown."""
+    lab = labs(servers().address)
+    operation = lab.connector.call(ECHO, {"do": "die"})
+    with pytest.raises(OutcomeUnknown):
+        lab.perform(operation, idempotency_key="order-1")
+
+
+def test_a_key_is_sent_where_the_service_honours_keys(
+    labs: Callable[..., Lab], server: LabServer
+) -> None:
+    """The idempotency key is metadata of the call."""
+    service = Service("lab", honours_keys=True, idempotency_memory=86_400.0)
+    lab = labs(server.address, service=service, idempotency_metadata="X-Key", metadata={"App": "t"})
+    answer = lab.perform(lab.connector.call(ECHO, {}), idempotency_key="order-7")
+
+    assert "order-7" == answer["metadata"]["x-key"]
+    assert "t" == answer["metadata"]["app"]
+
+
+def test_a_restarted_server_serves_the_next_call(
+    labs: Callable[..., Lab], servers: Callable[..., LabServer]
+) -> None:
+    """A connector connects again, and counts its connections."""
+    first = servers()
+    lab = labs(first.address)
+    lab.call()
+    first.kill()
+    wait_until(lambda: lab.connector.connectivity != "ready", "the end of the server")
+    with pytest.raises(ConnectionFailed) as caught:
+        lab.call()
+    assert not caught.value.may_have_been_processed
+    servers(MOORAGE_LAB_PORT=str(first.port))
+    policy = RetryPolicy(max_attempts=50, base_delay=0.1, max_delay=0.3)
+    lab.protect(Service("lab", timeout=60.0, retry=policy, circuit=None))
+    lab.call()
+
+    statistics = lab.connector.statistics()
+    assert (2, 0, 1) == (statistics.created, statistics.active, statistics.maximum)
+    assert "ready" == lab.connector.connectivity
+
+
+def test_large_messages_are_typed_errors(labs: Callable[..., Lab], server: LabServer) -> None:
+    """A request that is too large is not sent, and an answer that is too large is not read."""
+    lab = labs(server.address, max_request_bytes=1000, max_answer_bytes=1000)
+    with pytest.raises(InvalidRequest, match="sends at most 1000"):
+        lab.call(name="x" * 1000)
+    with pytest.raises(VendorFailed, match="larger than this side accepts") as caught:
+        lab.call(do="answer", size=5000)
+    assert not caught.value.retryable
+    big = labs(server.address, max_request_bytes=10_000_000)
+    with pytest.raises((InvalidRequest, VendorFailed), match="larger than"):
+        big.call(name="x" * 6_000_000)
+
+
+def test_messages_that_cannot_be_written_or_read(lab: Lab) -> None:
+    """A request of the wrong type is not sent; an answer of the wrong type is a failure."""
+    with pytest.raises(InvalidData, match=r"Lab\.Echo cannot be written"):
+        lab.perform(lab.connector.call(ECHO, {"name": object()}))
+    with pytest.raises(VendorFailed, match="cannot be read as the type"):
+        lab.call(do="garble")
+
+    def refuse(_: Any) -> bytes:
+        raise InvalidData("The order has no article.", field="article")
+
+    refusing = GrpcMethod(path="/lab.Lab/Echo", serialize=refuse, deserialize=bytes)
+    with pytest.raises(InvalidData, match="no article"):
+        lab.perform(lab.connector.call(refusing, {}))
+
+
+def test_requests_that_fail_end_the_call(lab: Lab) -> None:
+    """A stream of requests that raises ends the call, whose outcome is then open."""
+
+    class Failing:
+        def __iter__(self) -> Any:
+            yield {"name": "a"}
+            raise ValueError("broken source")
+
+    for operation in (
+        lab.connector.call(COLLECT, Failing()),
+        lab.connector.stream(CHAT, [object()]),
+    ):
+        with pytest.raises(LocalFailure, match="stream of requests") as caught:
+            lab.perform(operation)
+        assert caught.value.may_have_been_processed
+
+
+def test_methods_are_used_as_they_are_declared(lab: Lab) -> None:
+    """A stream needs `stream`, a single answer needs `call`, and requests can be read again."""
+    with pytest.raises(InvalidData, match="answers with a stream"):
+        lab.connector.call(COUNT, {})
+    with pytest.raises(InvalidData, match="one answer"):
+        lab.connector.stream(ECHO, {})
+    with pytest.raises(InvalidData, match="only once"):
+        lab.connector.call(COLLECT, iter([{}]))
+
+
+def test_a_stream_waits_for_each_answer_only_so_long(lab: Lab) -> None:
+    """Each answer may take as long as the attempt; an error ends the stream."""
+    operation = lab.connector.stream(COUNT, {"do": "sleep", "seconds": 30, "at": 2})
+    stream = lab.run(operation.perform(OperationAttempt(1, 1.0)))
+    with pytest.raises(AttemptTimeout):
+        lab.answers(stream)
+    stream = lab.perform(lab.connector.stream(COUNT, {"do": "fail", "code": "INTERNAL", "at": 1}))
+    with pytest.raises(VendorFailed):
+        lab.answers(stream)
+    assert [] == lab.answers(stream)
+    assert 0 == lab.connector.statistics().active
+
+
+def test_a_stream_that_does_not_begin_is_an_error_of_the_call(lab: Lab) -> None:
+    """The protections apply until the first answer."""
+    with pytest.raises(VendorRejected):
+        lab.perform(lab.connector.stream(COUNT, {"do": "fail", "code": "NOT_FOUND", "at": 0}))
+    with pytest.raises((AttemptTimeout, DeadlineExceeded)):
+        lab.perform(
+            lab.connector.stream(COUNT, {"do": "sleep", "seconds": 30, "at": 0}), timeout=0.3
+        )
+    assert 0 == lab.connector.statistics().active
+
+
+def test_close_waits_for_open_streams(lab: Lab) -> None:
+    """A stream that is open goes on after `close`, and no call begins."""
+    stream = lab.perform(lab.connector.stream(COUNT, {"answers": 5}))
+    lab.run(lab.connector.close())
+    with pytest.raises(LocalFailure, match="closed"):
+        lab.call()
+    assert 5 == len(lab.answers(stream))
+    assert "idle" == lab.connector.connectivity
+
+
+def test_health_is_what_the_server_says(
+    labs: Callable[..., Lab], servers: Callable[..., LabServer]
+) -> None:
+    """A server that says it does not serve is unavailable; one without a health service is well."""
+    lab = labs(servers().address)
+    lab.run(lab.connector.open(5.0))
+    assert lab.run(lab.connector.health(5.0)).is_healthy
+    lab.call(do="unhealthy")
+    health = lab.run(lab.connector.health(5.0))
+    assert (HealthState.UNAVAILABLE, "lab") == (health.state, health.connector)
+    assert "does not serve" in health.text
+    plain = labs(servers(MOORAGE_LAB_NO_HEALTH="1").address)
+    assert plain.run(plain.connector.health(5.0)).is_healthy
+    assert plain.connector.versions.library.startswith("grpcio ")
+
+
+def test_foreign_exceptions_are_judged_by_their_kind(lab: Lab) -> None:
+    """Errors of grpcio and time-outs become errors of moorage, and others are not known."""
+    operation = lab.connector.call(ECHO, {})
+    assert isinstance(operation.judge(TimeoutError()), AttemptTimeout)
+    assert operation.judge(KeyError("x")) is None
+    failure = ConnectionFailed("It failed.")
+    assert failure is operation.judge(failure)
+    assert isinstance(without_secret(KeyError("x"), "x"), KeyError)
+
+
+def test_a_server_may_refuse_a_stream_of_requests(lab: Lab) -> None:
+    """An error of the server ends a call with a stream of requests."""
+    refusal = {"do": "fail", "code": "NOT_FOUND"}
+    for operation in (
+        lab.connector.call(COLLECT, [refusal]),
+        lab.connector.stream(CHAT, [refusal]),
+    ):
+        with pytest.raises(VendorRejected):
+            lab.perform(operation)
+
+
+def test_asynchronous_requests_are_read_anew_by_each_attempt(server: LabServer) -> None:
+    """The requests of an asynchronous call may come from an asynchronous iterable."""
+
+    class Requests:
+        async def __aiter__(self) -> Any:
+            yield {"name": "a"}
+            yield {"name": "b"}
+
+    lab = Lab("async", server.address)
+    operation = lab.connector.call(COLLECT, Requests())
+    assert [{"received": ["a", "b"]}] * 2 == [lab.perform(operation) for _ in range(2)]
+    with pytest.raises(InvalidData, match="only once"):
+        lab.connector.call(COLLECT, Requests().__aiter__())
+    lab.close()
+
+
+def test_a_cancelled_call_leaves_the_connection_clean(server: LabServer) -> None:
+    """A cancelled task ends its call, whose requests may be a stream, and the next one works."""
+    lab = Lab("async", server.address)
+    slow = {"do": "sleep", "seconds": 30}
+
+    async def cancel() -> None:
+        await lab.connector.open()
+        for operation in (
+            lab.connector.call(ECHO, slow),
+            lab.connector.call(COLLECT, [slow]),
+            lab.connector.stream(COUNT, {**slow, "at": 0}),
+        ):
+            task = asyncio.ensure_future(lab.manager.perform("lab", operation))
+            # The task runs until it waits for the server.
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            assert 1 == lab.connector.statistics().active
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            assert 0 == lab.connector.statistics().active
+
+    lab.run(cancel())
+    assert "bolt" == lab.call(name="bolt")["name"]
+    lab.close()

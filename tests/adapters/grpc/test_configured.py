@@ -1,0 +1,100 @@
+"""Connectors of gRPC services in a configuration, and methods of generated classes."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from google.protobuf import descriptor_pb2, descriptor_pool
+from grpc_health.v1 import health_pb2
+
+import moorage
+from moorage import ConfigurationError, InvalidData
+from moorage.adapters.grpc.connector_async import AsyncGrpcConnector
+from moorage.adapters.grpc.connector_sync import GrpcConnector
+from moorage.adapters.grpc.methods import GrpcMethod
+from tests.adapters.grpc.grpc_lab import ECHO
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.adapters.grpc.grpc_lab import Lab, LabServer
+
+
+def configuration(server: LabServer, **settings: Any) -> dict[str, Any]:
+    """Return a configuration with one connector."""
+    connector = {"kind": "grpc", "address": server.address, "plaintext": True, **settings}
+    return {"connectors": {"orders": connector}}
+
+
+def test_a_configuration_names_a_connector(server: LabServer, monkeypatch: Any) -> None:
+    """The kind "grpc" makes connectors for both kinds of programs."""
+    monkeypatch.setenv("ORDERS_TOKEN", "token-4711")
+    config = configuration(server, token="secret://env/ORDERS_TOKEN")
+    with moorage.open(config) as hub:
+        connector = hub.connectors.get("orders", GrpcConnector)
+        answer = hub.manager.perform("orders", connector.call(ECHO, {}))
+        assert "Bearer token-4711" == answer["metadata"]["authorization"]
+        assert "orders" == connector.name
+        assert hub.connectors.health("orders").is_healthy
+
+    async def perform() -> Any:
+        async with moorage.aopen(config) as hub:
+            connector = hub.connectors.get("orders", AsyncGrpcConnector)
+            return await hub.manager.perform("orders", connector.call(ECHO, {"name": "bolt"}))
+
+    assert "bolt" == asyncio.run(perform())["name"]
+
+
+def test_files_of_certificates_are_settings(server: LabServer, tmp_path: Path) -> None:
+    """A wrong combination of settings is reported with its place."""
+    config = configuration(server, authorities=str(tmp_path / "ca.pem"))
+    with moorage.open(config) as hub, pytest.raises(ConfigurationError, match="without TLS"):
+        hub.connectors.get("orders", GrpcConnector)
+
+
+def test_generated_classes_make_a_method(lab: Lab) -> None:
+    """A method takes and returns the messages of generated classes."""
+    check = GrpcMethod.of(
+        "/grpc.health.v1.Health/Check",
+        health_pb2.HealthCheckRequest,
+        health_pb2.HealthCheckResponse,
+        safe=True,
+    )
+    answer = lab.perform(lab.connector.call(check, health_pb2.HealthCheckRequest()))
+    assert health_pb2.HealthCheckResponse.SERVING == answer.status
+    assert ("Health.Check", True) == (check.name, check.repeatable)
+
+
+def test_a_definition_says_what_may_be_repeated() -> None:
+    """The option `idempotency_level` of a method tells whether it is safe or repeatable."""
+    file = descriptor_pb2.FileDescriptorProto(name="shop.proto", package="shop", syntax="proto3")
+    file.message_type.add(name="Order")
+    service = file.service.add(name="Orders")
+    levels = {"Get": "NO_SIDE_EFFECTS", "Put": "IDEMPOTENT", "Add": "IDEMPOTENCY_UNKNOWN"}
+    for name, level in levels.items():
+        method = service.method.add(name=name, input_type=".shop.Order", output_type=".shop.Order")
+        method.server_streaming = name == "Get"
+        method.options.idempotency_level = descriptor_pb2.MethodOptions.IdempotencyLevel.Value(
+            level
+        )
+    pool: Any = descriptor_pool.DescriptorPool()
+    pool.Add(file)
+    methods = pool.FindServiceByName("shop.Orders").methods_by_name
+    described: dict[str, GrpcMethod[Any, Any]] = {
+        name: GrpcMethod.described(methods[name]) for name in levels
+    }
+
+    assert {"Get": (True, True), "Put": (False, True), "Add": (False, False)} == {
+        name: (method.safe, method.repeatable) for name, method in described.items()
+    }
+    assert "/shop.Orders/Get" == described["Get"].path
+    assert (True, False) == (described["Get"].streams_answers, described["Get"].streams_requests)
+    assert GrpcMethod.described(methods["Add"], safe=True).safe
+
+
+def test_a_path_has_a_form() -> None:
+    """A path without a service is refused."""
+    with pytest.raises(InvalidData, match="wrong form"):
+        GrpcMethod(path="Get", serialize=bytes, deserialize=bytes)

@@ -1,0 +1,96 @@
+"""The gRPC connector passes the conformance kit of connectors, with a real server."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import TYPE_CHECKING, Any
+
+import grpc
+import pytest
+
+from moorage import ConnectionFailed, Credentials, Tls
+from moorage.adapters.grpc.connector_async import AsyncGrpcConnector
+from moorage.adapters.grpc.connector_sync import GrpcConnector
+from moorage.testing import TcpProxy, connector_conformance, name_of
+from tests.adapters.grpc.grpc_lab import ECHO, READ, Lab, LabServer
+from tests.support.servers import free_port
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+SECRET = "token-4711-very-secret"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _first_use(server: LabServer) -> None:
+    """Use both modes once, because grpcio opens files for the whole process when it begins."""
+    for mode in ("sync", "async"):
+        lab = Lab(mode, server.address)
+        lab.call()
+        lab.close()
+
+
+@pytest.fixture
+def proxy(server: LabServer) -> Generator[TcpProxy]:
+    """The network between a connector and the server."""
+    with TcpProxy("127.0.0.1", server.port) as proxy:
+        yield proxy
+
+
+def subject(
+    kind: Any, server: LabServer, network: TcpProxy | None
+) -> connector_conformance.ConnectorSubject:
+    """Describe a connector of the server."""
+    port = server.port if network is None else network.address[1]
+
+    def make(port: int = port, **settings: Any) -> Any:
+        settings = {"plaintext": True, "credentials": Credentials.bearer(SECRET), **settings}
+        return kind(f"127.0.0.1:{port}", service="connector", **settings)
+
+    def count(name: str) -> int:
+        question = json.dumps({"do": "count", "of": name, "name": "count"}).encode()
+        channel: Any = grpc.insecure_channel(server.address)
+        with channel:
+            answer = channel.unary_unary("/lab.Lab/Echo")(question)
+        number: int = json.loads(answer)["count"]
+        return number
+
+    return connector_conformance.ConnectorSubject(
+        make=lambda _: make(),
+        read=lambda connector, text: connector.call(READ, {"name": text}),
+        echoes=True,
+        write=lambda connector, text: connector.call(ECHO, {"name": text}),
+        count=count,
+        network=network,
+        refusals={
+            "nobody listens": connector_conformance.Refusal(
+                make=lambda _: make(free_port()), error=ConnectionFailed, because="accepts"
+            ),
+            "no TLS": connector_conformance.Refusal(
+                make=lambda _: make(plaintext=False, tls=Tls()),
+                error=ConnectionFailed,
+                because="TLS",
+            ),
+        },
+        secret=SECRET,
+        operations=1000,
+    )
+
+
+@pytest.mark.parametrize(
+    "check", connector_conformance.CHECKS + connector_conformance.NETWORK_CHECKS, ids=name_of
+)
+def test_a_synchronous_connector_passes(check: Any, server: LabServer, proxy: TcpProxy) -> None:
+    """The synchronous connector keeps every promise of connectors."""
+    check(subject(GrpcConnector, server, proxy))
+
+
+@pytest.mark.parametrize(
+    "check",
+    connector_conformance.ASYNC_CHECKS + connector_conformance.ASYNC_NETWORK_CHECKS,
+    ids=name_of,
+)
+def test_an_asynchronous_connector_passes(check: Any, server: LabServer, proxy: TcpProxy) -> None:
+    """The asynchronous connector keeps every promise of connectors."""
+    asyncio.run(check(subject(AsyncGrpcConnector, server, proxy)))

@@ -1,0 +1,374 @@
+"""Connections of the gRPC connector: TLS, credentials, failures to connect, and forks."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+from threading import Thread
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    PrivateFormat,
+    load_pem_private_key,
+)
+
+from moorage import (
+    AuthenticationFailed,
+    ConfigurationError,
+    ConnectionFailed,
+    Credentials,
+    InvalidData,
+    LocalFailure,
+    OperationAttempt,
+    RetryPolicy,
+    Secret,
+    Service,
+    Tls,
+    VendorRejected,
+)
+from moorage.adapters.credentials.memory import MemoryCredentialProvider
+from moorage.adapters.grpc import _channel
+from moorage.adapters.grpc._calls_sync import state_of
+from moorage.adapters.grpc.connector_async import AsyncGrpcConnector
+from moorage.adapters.grpc.connector_sync import GrpcConnector
+from moorage.adapters.grpc.kind import GRPC, GrpcSettings
+from moorage.testing.fakes.http_tls import certificate_files
+from tests.adapters.grpc.grpc_lab import ECHO, Lab, LabServer
+from tests.support.servers import free_port
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+TOKEN = "token-4711-very-secret"
+
+
+def identity(folder: Path, name: str) -> tuple[Path, Path]:
+    """Write a certificate and its key into a folder of their own."""
+    (folder / name).mkdir()
+    return certificate_files(folder / name)
+
+
+@pytest.fixture
+def guarded(tmp_path: Path, servers: Callable[..., LabServer]) -> tuple[LabServer, Path, Path]:
+    """A server that demands a client certificate, with such a certificate and its key."""
+    server_certificate, server_key = identity(tmp_path, "server")
+    certificate, key = identity(tmp_path, "client")
+    (tmp_path / "server.pem").write_bytes(server_certificate.read_bytes())
+    (tmp_path / "server.key").write_bytes(server_key.read_bytes())
+    (tmp_path / "client-ca.pem").write_bytes(certificate.read_bytes())
+    return servers(tmp_path), certificate, key
+
+
+def test_both_sides_show_certificates(
+    labs: Callable[..., Lab], guarded: tuple[LabServer, Path, Path], tmp_path: Path
+) -> None:
+    """A client certificate is given as files, or as PEM text with an encrypted key."""
+    server, certificate, key = guarded
+    authorities = str(tmp_path / "server.pem")
+    files = Tls(authorities=authorities, certificate=str(certificate), key=str(key))
+    lab = labs(server.address, plaintext=False, tls=files, credentials=Credentials.bearer(TOKEN))
+    assert f"Bearer {TOKEN}" == lab.call()["metadata"]["authorization"]
+    private_key = load_pem_private_key(key.read_bytes(), None)
+    sealed_key = private_key.private_bytes(
+        Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"open sesame")
+    )
+    texts = Tls(
+        authorities=(tmp_path / "server.pem").read_bytes(),
+        certificate=certificate.read_bytes(),
+        key=Secret(sealed_key),
+        password=Secret("open sesame"),
+    )
+    assert "bolt" == labs(server.address, plaintext=False, tls=texts).call(name="bolt")["name"]
+    both = tmp_path / "both.pem"
+    both.write_bytes(certificate.read_bytes() + key.read_bytes())
+    single = Tls(authorities=authorities, certificate=str(both))
+    assert "bolt" == labs(server.address, plaintext=False, tls=single).call(name="bolt")["name"]
+
+
+@pytest.mark.parametrize("trust", ["system", "other"])
+def test_an_untrusted_server_gets_no_request(
+    labs: Callable[..., Lab],
+    guarded: tuple[LabServer, Path, Path],
+    tmp_path: Path,
+    trust: str,
+) -> None:
+    """If the certificate of a server is not trusted, the error says that no request was sent."""
+    server = guarded[0]
+    tls = None if trust == "system" else Tls(authorities=str(identity(tmp_path, "other")[0]))
+    lab = labs(server.address, plaintext=False, tls=tls, credentials=Credentials.bearer(TOKEN))
+    with pytest.raises(ConnectionFailed, match="TLS failed") as caught:
+        lab.call()
+    assert (False, False) == (caught.value.may_have_been_processed, caught.value.retryable)
+    assert TOKEN not in repr(lab.connector)
+
+
+def test_certificates_that_cannot_be_read(labs: Callable[..., Lab], tmp_path: Path) -> None:
+    """A missing file or a wrong password is a mistake of the configuration, without the secret."""
+    certificate, key = identity(tmp_path, "client")
+    missing = Tls(certificate=str(certificate), key=str(tmp_path / "missing.key"))
+    locked = Tls(certificate=str(certificate), key=str(key), password=Secret(TOKEN))
+    for tls in (missing, locked):
+        with pytest.raises(ConfigurationError, match="cannot be read") as caught:
+            labs("127.0.0.1:1", plaintext=False, tls=tls).call()
+        assert TOKEN not in str(caught.value)
+
+
+def test_no_server_is_a_failure_before_anything_is_sent(labs: Callable[..., Lab]) -> None:
+    """A closed port, an unknown host and a silent server are told apart; none got a request."""
+    cases = {
+        f"127.0.0.1:{free_port()}": ("Nothing accepts", True),
+        "no-such-host.invalid:443": ("host of the gRPC service is unknown", False),
+        "unix:/no/such/socket": ("Nothing accepts", True),
+    }
+    for address, (message, retryable) in cases.items():
+        local = Credentials.bearer(TOKEN) if address.startswith("unix:") else None
+        with pytest.raises(ConnectionFailed, match=message) as caught:
+            labs(address, credentials=local).call()
+        assert (False, retryable) == (
+            caught.value.may_have_been_processed,
+            caught.value.retryable,
+        )
+
+
+def test_a_silent_port_ends_with_the_time_for_connecting(labs: Callable[..., Lab]) -> None:
+    """A port that accepts connections and says nothing got no request."""
+    with closing(socket.socket()) as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        lab = labs(f"127.0.0.1:{silent.getsockname()[1]}", connect_timeout=0.3)
+        with pytest.raises(ConnectionFailed, match="connection in time") as caught:
+            lab.call()
+        assert not caught.value.may_have_been_processed
+        assert "gRPC" in lab.run(lab.connector.health(0.3)).text
+
+
+def test_a_server_of_another_protocol_is_recognised(labs: Callable[..., Lab]) -> None:
+    """A server that speaks HTTP/1 got no request."""
+    with closing(socket.socket()) as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+
+        def answer() -> None:
+            try:
+                while True:
+                    connection, _ = listener.accept()
+                    connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+                    connection.close()
+            except OSError:
+                return
+
+        Thread(target=answer, daemon=True).start()
+        with pytest.raises(ConnectionFailed, match="does not speak gRPC") as caught:
+            labs(f"127.0.0.1:{listener.getsockname()[1]}").call()
+        assert not caught.value.may_have_been_processed
+        listener.shutdown(socket.SHUT_RDWR)
+
+
+def provider(mode: str, token: str, renewed: str) -> tuple[Any, list[str]]:
+    """Return a provider of tokens, and the list in which it notes each renewal."""
+    renewals: list[str] = []
+    tokens = [Credentials.bearer(token), Credentials.bearer(renewed)]
+
+    class Renewing:
+        def get(self, service: str, tenant: str | None) -> Any:
+            return answered(tokens[bool(renewals)])
+
+        def refresh(self, service: str, tenant: str | None, stale: Any) -> Any:
+            renewals.append(f"{service} {tenant} {stale.secret.reveal()}")
+            return answered(tokens[1])
+
+    def answered(value: Any) -> Any:
+        async def later() -> Any:
+            return value
+
+        return later() if mode == "async" else value
+
+    return Renewing(), renewals
+
+
+def test_stale_credentials_are_renewed_once(
+    labs: Callable[..., Lab], server: LabServer, mode: str
+) -> None:
+    """A call that the server refuses as unauthenticated is repeated with renewed credentials."""
+    tokens, renewals = provider(mode, "old", "new")
+    lab = labs(server.address, credentials=tokens)
+    operation = lab.connector.call(ECHO, {"do": "demand", "of": "Bearer new"})
+    answer = lab.perform(operation, tenant="acme")
+
+    assert "Bearer new" == answer["metadata"]["authorization"]
+    assert "Bearer new" == lab.call()["metadata"]["authorization"]
+    assert ["lab acme old"] == renewals
+
+
+def test_refused_renewed_credentials_are_not_renewed_again_and_again(
+    labs: Callable[..., Lab], server: LabServer, mode: str
+) -> None:
+    """A server that refuses renewed credentials too does not cause a renewal for each call."""
+    tokens, renewals = provider(mode, "old", "new")
+    lab = labs(server.address, credentials=tokens)
+    for _ in range(3):
+        with pytest.raises(AuthenticationFailed):
+            lab.call(do="demand", of="Bearer other")
+    assert ["lab None old"] == renewals
+
+
+def test_a_renewed_call_may_fail_otherwise(
+    labs: Callable[..., Lab], server: LabServer, mode: str
+) -> None:
+    """The error of the second attempt is the error of the call."""
+    tokens, renewals = provider(mode, "old", "new")
+    lab = labs(server.address, credentials=tokens)
+    name = f"stale-{id(lab)}"
+    lost = {"do": "fail", "code": "UNAUTHENTICATED", "times": 1, "name": name}
+    assert name == lab.call(**lost)["name"]
+    assert 1 == len(renewals)
+    with pytest.raises(VendorRejected):
+        lab.call(do="fail", code="UNAUTHENTICATED", then="NOT_FOUND", name=f"{name}-again")
+    fixed = labs(server.address, credentials=Credentials.api_key(TOKEN, header="X-Token"))
+    with pytest.raises(AuthenticationFailed) as caught:
+        fixed.call(do="fail", code="UNAUTHENTICATED", text=f"bad {TOKEN}")
+    assert "bad ***" == caught.value.vendor_message
+    assert TOKEN == fixed.call()["metadata"]["x-token"]
+
+
+def test_a_provider_of_moorage_works(labs: Callable[..., Lab], server: LabServer) -> None:
+    """The providers of credentials for HTTP serve gRPC too."""
+    tokens = MemoryCredentialProvider({("lab", None): Credentials.bearer("abc")})
+    lab = Lab("sync", server.address, credentials=tokens)
+    assert ["Bearer abc"] * 2 == [lab.call()["metadata"]["authorization"] for _ in range(2)]
+    lab.close()
+
+
+@pytest.mark.parametrize("kind", [GrpcConnector, AsyncGrpcConnector])
+@pytest.mark.parametrize(
+    "settings,path",
+    [
+        ({"address": "https://orders.example"}, "address"),
+        ({"options": {"grpc.enable_retries": 1}}, "options"),
+        ({"tls": Tls(minimum="1.3")}, "tls"),
+        ({"tls": Tls(), "plaintext": True}, "plaintext"),
+        ({"credentials": Credentials.bearer(TOKEN), "plaintext": True}, "plaintext"),
+        ({"credentials": Credentials.digest("user", TOKEN)}, "credentials"),
+    ],
+)
+def test_settings_that_cannot_work_are_refused(
+    kind: Any, settings: dict[str, Any], path: str
+) -> None:
+    """A connector that cannot work is refused when it is made, without its secrets."""
+    with pytest.raises(ConfigurationError) as caught:
+        kind(**{"address": "orders.example:443", **settings})
+    assert path == caught.value.path
+    assert TOKEN not in str(caught.value)
+
+
+def test_metadata_that_cannot_be_sent_are_refused(lab: Lab) -> None:
+    """Names of the protocol, bytes and line ends are no metadata."""
+    for metadata in ({"grpc-timeout": "1S"}, {"Host": "x"}, {"a-bin": "x"}, {"a b": "x"}):
+        with pytest.raises(InvalidData, match="a name that gRPC"):
+            lab.connector.call(ECHO, {}, metadata=metadata)
+    with pytest.raises(InvalidData, match="'a' has characters"):
+        lab.connector.call(ECHO, {}, metadata={"a": "x\ny"})
+
+
+def test_keepalive_and_options_reach_the_library(
+    labs: Callable[..., Lab], server: LabServer
+) -> None:
+    """Signs of life and further options do not disturb a call."""
+    settings = {"keepalive": 30.0, "options": {"grpc.primary_user_agent": "lab"}}
+    lab = labs(f"localhost:{server.port}", credentials=Credentials.basic("u", TOKEN), **settings)
+    answer = lab.call()
+    assert answer["metadata"]["user-agent"].startswith("lab ")
+    assert answer["metadata"]["authorization"].startswith("Basic ")
+
+
+def test_an_event_loop_has_its_own_connector(server: LabServer) -> None:
+    """A connector refuses a second running loop, and connects again after its loop was closed."""
+
+    async def perform() -> Any:
+        return await connector.call(ECHO, {"name": "bolt"}).perform(OperationAttempt(1, 5.0))
+
+    connector = AsyncGrpcConnector(server.address, plaintext=True)
+    first = asyncio.new_event_loop()
+    assert "bolt" == first.run_until_complete(perform())["name"]
+    with pytest.raises(LocalFailure, match="another event loop"):
+        asyncio.run(perform())
+    first.run_until_complete(connector.close())
+    first.close()
+    connector = AsyncGrpcConnector(server.address, plaintext=True)
+    assert ["bolt", "bolt"] == [asyncio.run(perform())["name"] for _ in range(2)]
+
+
+@pytest.mark.parametrize(
+    "support,result", [("0", "parent bolt, child LocalFailure"), ("1", "parent bolt, child bolt")]
+)
+def test_a_forked_child_has_a_channel_of_its_own_or_a_typed_error(
+    server: LabServer, support: str, result: str
+) -> None:
+    """A child calls over a channel of its own only if grpcio was told to survive forks."""
+    program = [sys.executable, str(Path(__file__).with_name("forking.py")), server.address]
+    environment = {
+        **os.environ,
+        "GRPC_ENABLE_FORK_SUPPORT": support,
+        "PYTHONPATH": str(Path(__file__).parents[3]),
+    }
+    printed = subprocess.check_output(program, text=True, env=environment, timeout=120)
+    assert result == printed.strip()
+
+
+def test_only_a_fork_after_the_first_use_is_refused() -> None:
+    """One process with grpcio is fine, and several are where grpcio was told of forks."""
+    _channel.check_forks({1}, "")
+    _channel.check_forks({1, 2}, "True")
+    with pytest.raises(LocalFailure, match="survive a fork"):
+        _channel.check_forks({1, 2}, "0")
+
+
+@pytest.mark.parametrize("build", [GRPC.build, GRPC.build_async])
+def test_a_missing_library_is_named(build: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without grpcio the error says what to install."""
+    monkeypatch.setitem(sys.modules, "grpc", None)
+    with pytest.raises(ConfigurationError, match=r"pip install '\.\[grpc\]'"):
+        build("orders", GrpcSettings(address="orders.example:443"), None)
+
+
+def test_a_state_that_the_library_does_not_tell_counts_as_ready() -> None:
+    """Where a release of grpcio has no way to ask for the state, a call is tried."""
+    assert "ready" == state_of(object())
+
+
+def test_a_connector_is_a_context(server: LabServer) -> None:
+    """Leaving the block closes the connection."""
+    with GrpcConnector(server.address, plaintext=True) as connector:
+        connector.open()
+        assert "ready" == connector.connectivity
+    with pytest.raises(LocalFailure):
+        connector.open()
+
+    async def use() -> str:
+        async with AsyncGrpcConnector(server.address, plaintext=True) as connector:
+            await connector.open()
+            assert {} == dict(connector.operations)
+            return connector.connectivity
+
+    assert "ready" == asyncio.run(use())
+    assert {} == dict(connector.operations)
+    assert "127.0.0.1" in repr(connector)
+    assert "idle" == connector.connectivity
+
+
+def test_retries_belong_to_the_manager(labs: Callable[..., Lab], server: LabServer) -> None:
+    """The library sends a call once, however the manager repeats it."""
+    policy = RetryPolicy(max_attempts=4, base_delay=0.0)
+    lab = labs(server.address, service=Service("lab", timeout=20.0, retry=policy, circuit=None))
+    name = f"once-{id(lab)}"
+    with pytest.raises(VendorRejected):
+        lab.call(do="fail", code="ABORTED", name=name)
+    assert 1 == lab.call(do="count", of=name)["count"]

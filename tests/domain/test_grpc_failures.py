@@ -1,0 +1,123 @@
+"""The meaning of gRPC status codes, and the details beside them."""
+
+from __future__ import annotations
+
+import pytest
+from google.protobuf import any_pb2, duration_pb2
+from hypothesis import given
+from hypothesis import strategies as st
+
+from moorage import AttemptTimeout, ConnectionFailed, InvalidRequest, VendorRejected
+from moorage.domain.connectors.grpc_failures import GrpcFault, GrpcPhase, grpc_error
+from moorage.domain.connectors.grpc_status import GrpcDetails, details_of
+from moorage.domain.connectors.protobuf_wire import (
+    bytes_of,
+    message_fields,
+    number_of,
+    text_field,
+)
+
+CONNECTING, SENT = GrpcPhase.CONNECTING, GrpcPhase.SENT
+
+
+def message(number: int, content: bytes) -> bytes:
+    """Return a field that contains a short message."""
+    return bytes([number << 3 | 2, len(content)]) + content
+
+
+def detail(name: str, content: bytes) -> bytes:
+    """Return a detail of a `google.rpc.Status`."""
+    packed = any_pb2.Any(type_url=f"type.googleapis.com/{name}", value=content)
+    return message(3, packed.SerializeToString())
+
+
+def test_details_are_read_from_the_trailing_metadata() -> None:
+    """The delay, the reason and the wrong fields of `google.rpc.Status` are known."""
+    delay = duration_pb2.Duration(seconds=2, nanos=500_000_000)
+    status = (
+        b"\x08\x03"
+        + text_field(2, "wrong")
+        + detail("google.rpc.RetryInfo", message(1, delay.SerializeToString()))
+        + detail("google.rpc.ErrorInfo", text_field(1, "STOCK_EMPTY") + text_field(2, "shop"))
+        + detail("google.rpc.BadRequest", message(1, text_field(1, "article")))
+    )
+    details = details_of([("grpc-status-details-bin", status), ("x", "y")])
+
+    assert (2.5, "STOCK_EMPTY", "shop") == (details.retry_after, details.reason, details.domain)
+    assert ("article",) == details.fields
+    assert 3 == len(details.details)
+    assert details_of([("grpc-status-details-bin", detail("shop.Other", b""))]).details
+    error = grpc_error(GrpcFault(code="INVALID_ARGUMENT", details=details), SENT)
+    assert isinstance(error, InvalidRequest)
+    assert "(fields: article)" in error.message
+    assert ("STOCK_EMPTY", 2.5) == (error.vendor_code, error.vendor_retry_after)
+
+
+@pytest.mark.parametrize(
+    "trailers,details",
+    [
+        ([], GrpcDetails()),
+        ([("grpc-status-details-bin", b"\xff")], GrpcDetails()),
+        ([("grpc-status-details-bin", b"x" * 70_000)], GrpcDetails()),
+        ([("grpc-retry-pushback-ms", "1500")], GrpcDetails(retry_after=1.5)),
+        ([("grpc-retry-pushback-ms", "-1")], GrpcDetails(no_retry=True)),
+        ([("grpc-retry-pushback-ms", "soon")], GrpcDetails(no_retry=True)),
+    ],
+)
+def test_malformed_details_hide_nothing(
+    trailers: list[tuple[str, str | bytes]], details: GrpcDetails
+) -> None:
+    """Details that cannot be read are left out; a pushback that is no number forbids retries."""
+    assert details == details_of(trailers)
+
+
+@given(st.text(max_size=200), st.sampled_from(["UNAVAILABLE", "UNKNOWN", "A_NEW_CODE"]))
+def test_words_of_a_server_prove_nothing(text: str, code: str) -> None:
+    """A call that was sent may have acted, whatever the text of its error says."""
+    error = grpc_error(GrpcFault(code=code, message=f"failed to connect {text}"), SENT)
+    assert getattr(error, "may_have_been_processed", True)
+    assert not isinstance(error, VendorRejected)
+
+
+@given(st.text(max_size=200), st.sampled_from(["UNAVAILABLE", "DEADLINE_EXCEEDED", "OTHER"]))
+def test_a_call_without_a_connection_was_not_sent(text: str, code: str) -> None:
+    """Whatever the library says, nothing was sent before there was a connection."""
+    error = grpc_error(GrpcFault(code=code, message=text), CONNECTING)
+    assert isinstance(error, ConnectionFailed)
+    assert not error.may_have_been_processed
+    if code == "DEADLINE_EXCEEDED":
+        assert isinstance(error, AttemptTimeout)
+
+
+def test_a_request_too_large_for_the_server_is_refused() -> None:
+    """The library's words tell which side refused a large message."""
+    text = "SERVER: Received message larger than max (5 vs. 1)"
+    error = grpc_error(GrpcFault(code="RESOURCE_EXHAUSTED", message=text), SENT)
+    assert isinstance(error, InvalidRequest)
+
+
+@given(st.binary(max_size=60))
+def test_any_bytes_are_read_or_refused(data: bytes) -> None:
+    """Bytes that are no message are refused with a ValueError, and with nothing else."""
+    try:
+        list(message_fields(data))
+        bytes_of(data, 1)
+        number_of(data, 1)
+    except ValueError:
+        assert data
+
+
+def test_each_type_of_field_is_read() -> None:
+    """Numbers, fixed sizes and bytes are read; groups and cut messages are refused."""
+    data = b"\x08\x96\x01" + b"\x15\x01\x02\x03\x04" + b"\x19" + bytes(8) + text_field(4, "ab" * 99)
+    assert [
+        (1, 150),
+        (2, b"\x01\x02\x03\x04"),
+        (3, bytes(8)),
+        (4, b"ab" * 99),
+    ] == list(message_fields(data))
+    assert -1 == number_of(b"\x08" + b"\xff" * 9 + b"\x01", 1)
+    assert 0 == number_of(b"", 1)
+    for broken in (b"\x0b", b"\x0a\x05a", b"\x08", b"\x08" + b"\xff" * 10):
+        with pytest.raises(ValueError, match=r"field|number"):
+            list(message_fields(broken))
