@@ -1,7 +1,8 @@
-"""`moorage scaffold`: write the first files of a vendor, adapter, scheme or application."""
+"""`moorage scaffold`: write a client, or the first files of an extension or application."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -10,7 +11,9 @@ from cyclopts import Parameter
 
 from moorage.cli.answer import CommandResult
 from moorage.cli.context import Context
+from moorage.config.openapi_files import read_openapi
 from moorage.scaffold import scaffold, write
+from moorage.scaffold.client.package import ClientOptions, client_files
 
 Name = Annotated[str, Parameter(allow_leading_hyphen=False)]
 
@@ -30,6 +33,31 @@ class Target:
 
 
 _CURRENT_FOLDER: Final = Target()
+
+
+@Parameter(name="*")
+@attrs.frozen(kw_only=True)
+class ClientChoices:
+    """The form of a generated client.
+
+    Attributes:
+        server: the URL or description of the server; or another base URL. By default the only one.
+        security: the name of the security scheme; by default the one that most operations accept.
+        operation: an operationId; give it once for each operation. By default all.
+        skip_unmapped: leave out operations that cannot be mapped; the README lists them.
+        drop_unknown: drop members of objects that the description does not name.
+        check_answers: check the limits of values in answers too.
+    """
+
+    server: str | None = None
+    security: str | None = None
+    operation: tuple[str, ...] = ()
+    skip_unmapped: bool = False
+    drop_unknown: bool = False
+    check_answers: bool = False
+
+
+_USUAL_CLIENT: Final = ClientChoices()
 
 
 def vendor(
@@ -105,8 +133,45 @@ def flask(name: Name, /, *, target: Target = _CURRENT_FOLDER, context: Context) 
     return _write_files("flask", name, None, target)
 
 
+def client(
+    description: Path,
+    /,
+    *,
+    name: str | None = None,
+    choices: ClientChoices = _USUAL_CLIENT,
+    target: Target = _CURRENT_FOLDER,
+    context: Context,
+) -> CommandResult:
+    """Write a package with a typed client of an API that OpenAPI describes.
+
+    The same description and options give the same files. Operations that cannot be mapped are
+    refused with their places.
+
+    Args:
+        description: the file with the description, in JSON or YAML.
+        name: the name of the service; by default the title of the API.
+        choices: the form of the client.
+        target: the place of the new files.
+        context: the options that all commands share.
+    """
+    api = read_openapi(description)
+    chosen_name = api.name.replace("-", "_") if name is None else name
+    options = ClientOptions(
+        server=choices.server,
+        security=choices.security,
+        operations=frozenset(choices.operation) or None,
+        skip_unmapped=choices.skip_unmapped,
+        keep_unknown=not choices.drop_unknown,
+        check_answers=choices.check_answers,
+    )
+    return _result(f"{chosen_name}_client", client_files(api, chosen_name, options), target)
+
+
 def _write_files(kind: str, name: str, choice: str | None, target: Target) -> CommandResult:
-    texts = scaffold(kind, name, choice)
+    return _result(name, scaffold(kind, name, choice), target)
+
+
+def _result(name: str, texts: Mapping[str, str], target: Target) -> CommandResult:
     folder = Path(name) if target.into is None else target.into
     files = [str(path) for path in write(texts, folder, force=target.force)]
     lines = [*files, "", f"Its tests: cd {folder} && python -m pytest", "Next steps: README.md"]

@@ -1,0 +1,56 @@
+"""Reads the results of operations from answers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from moorage.client_sdk.json_numbers import exact_json
+from moorage.client_sdk.values import read_value
+from moorage.domain.resilience.classify import unreadable
+from moorage.errors import InvalidData
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from moorage.client_sdk.limits import Limit
+    from moorage.domain.http.requests import Response
+
+
+def json_answer(kind: Any, *limits: Limit, checks: bool = False) -> Callable[[Response], Any]:
+    """Return a function that reads a value of a type from an answer in JSON.
+
+    An empty body is read as null. The function raises `VendorFailed` for an answer that does not
+    fit the type.
+
+    Args:
+        kind: the type of the result.
+        limits: limits of the result.
+        checks: whether limits are checked, and unknown values of enumerations refused.
+    """
+
+    def read(response: Response) -> Any:
+        problem = "is not JSON"
+        try:
+            value = exact_json(response.body) if response.body.strip() else None
+            return read_value(kind, value, *limits, checks=checks)
+        except InvalidData as error:
+            problem = f"is not as described: {error.message.rstrip('.')}"
+        except (RecursionError, ValueError):
+            pass
+        raise unreadable(response, problem=problem)
+
+    return read
+
+
+def text_answer(response: Response) -> str:
+    """Return the text of an answer."""
+    return response.text
+
+
+def binary_answer(response: Response) -> bytes:
+    """Return the bytes of an answer."""
+    return response.body
+
+
+def no_answer(_: Response) -> None:
+    """Return nothing, because the description says that this answer has no body."""

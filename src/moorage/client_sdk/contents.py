@@ -1,0 +1,142 @@
+"""Contents of requests: JSON, forms, files, texts and bytes."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlencode
+
+import attrs
+
+from moorage.client_sdk.json_numbers import json_bytes
+from moorage.client_sdk.values import write_value
+from moorage.domain.http.multipart import FormFile, multipart
+from moorage.domain.values.json_text import is_list, is_object
+from moorage.errors import InvalidData
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from moorage.client_sdk.limits import Limit
+    from moorage.domain.http.body import Body
+
+_SEPARATORS: Final = {"comma": ",", "space": " ", "pipe": "|"}
+
+
+@attrs.frozen
+class Content:
+    """The content of a request.
+
+    Attributes:
+        media_type: the value of its Content-Type.
+        body: the bytes, or a stream of them.
+    """
+
+    media_type: str
+    body: Body = attrs.field(repr=False)
+
+
+def json_content(
+    kind: Any, value: Any, *limits: Limit, media_type: str = "application/json"
+) -> Content:
+    """Return a value of a type as a content in JSON, after its check.
+
+    Raises:
+        InvalidData: the value is not of the type, or beyond its limits.
+    """
+    return Content(media_type, json_bytes(write_value(kind, value, *limits, name="body")))
+
+
+def form_content(kind: Any, value: Any, styles: Mapping[str, str] | None = None) -> Content:
+    """Return a value of a class as a form, after its check.
+
+    Args:
+        kind: the class.
+        value: the value.
+        styles: the styles of fields that are lists or objects; see `pairs`.
+
+    Raises:
+        InvalidData: the value is not of the class, or beyond its limits.
+    """
+    fields = write_value(kind, value, name="body")
+    form = [pair for name in fields for pair in pairs(name, fields[name], (styles or {}).get(name))]
+    return Content("application/x-www-form-urlencoded", urlencode(form).encode())
+
+
+def multipart_content(
+    kind: Any, value: Any, files: Mapping[str, FormFile | None] | None = None
+) -> Content:
+    """Return a value of a class and files as a form of several parts.
+
+    Raises:
+        InvalidData: the value is not of the class, or beyond its limits.
+    """
+    fields = write_value(kind, value, name="body")
+    form = [pair for name in fields for pair in pairs(name, fields[name], None)]
+    parts = {name: file for name, file in (files or {}).items() if file is not None}
+    return Content(*multipart(tuple(form), parts))
+
+
+def text_content(text: str, *, media_type: str = "text/plain; charset=utf-8") -> Content:
+    """Return a text as a content in UTF-8."""
+    return Content(media_type, text.encode())
+
+
+def binary_content(body: bytes, *, media_type: str = "application/octet-stream") -> Content:
+    """Return bytes as a content."""
+    return Content(media_type, body)
+
+
+def pairs(name: str, value: Any, style: str | None) -> list[tuple[str, str]]:
+    """Return the pairs of a parameter or field whose value is as JSON has it.
+
+    Args:
+        name: the name.
+        value: the value; None gives no pair.
+        style: `form` repeats the name for each item of a list, and takes the names of an object's
+            members; `comma`, `space` and `pipe` join the items; `deep` writes names such as
+            `filter[name]` and `items[0]`; `json` writes JSON. By default lists are as in `form`,
+            and objects as in `deep`.
+    """
+    if value is None:
+        return []
+    if style == "json":
+        return [(name, json_bytes(value).decode())]
+    if is_object(value):
+        return [
+            pair
+            for member in value
+            for pair in pairs(
+                member if style == "form" else f"{name}[{member}]",
+                value[member],
+                None if style == "form" else style,
+            )
+        ]
+    if is_list(value):
+        if style in _SEPARATORS:
+            return [(name, _SEPARATORS[style].join(map(plain_text, value)))]
+        return [
+            pair
+            for position, item in enumerate(value)
+            for pair in pairs(f"{name}[{position}]" if style == "deep" else name, item, style)
+        ]
+    return [(name, plain_text(value))]
+
+
+def plain_text(value: Any) -> str:
+    """Return a single value as the text of a parameter.
+
+    Raises:
+        InvalidData: the value is a list or an object.
+    """
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, Decimal):
+        return format(value, "f")
+    if isinstance(value, (str, int)):
+        return str(value)
+    raise InvalidData(
+        "A list or an object is in a place of a single value.",
+        field="parameters",
+        remedy="Give single values as the items of this list.",
+    )

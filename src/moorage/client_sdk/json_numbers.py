@@ -1,0 +1,53 @@
+"""JSON whose decimal numbers are exact: they are never floats."""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+from typing import Any
+
+from moorage.domain.values.json_text import is_list, is_object, refuse_constant
+from moorage.errors import InvalidData
+
+
+def exact_json(body: bytes) -> Any:
+    """Return the value of a text in JSON, with each decimal number as a Decimal.
+
+    Raises:
+        ValueError: it is not JSON.
+        RecursionError: it is nested too deeply.
+    """
+    text = body.decode(json.detect_encoding(body))
+    return json.loads(text, parse_float=Decimal, parse_constant=refuse_constant)
+
+
+def json_bytes(value: Any) -> bytes:
+    """Return a value as a compact text in JSON.
+
+    Raises:
+        InvalidData: it is nested too deeply, or has a value that JSON does not have.
+    """
+    try:
+        return _text(value).encode()
+    except (RecursionError, TypeError, ValueError):
+        pass
+    raise InvalidData(
+        "The content of the request cannot be written as JSON.",
+        field="body",
+        remedy="Build it of the classes of the client, texts, integers and Decimals.",
+    )
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, Decimal):
+        if not value.is_finite():
+            raise ValueError
+        return str(value)
+    if is_object(value):
+        if not all(isinstance(name, str) for name in value):
+            raise TypeError
+        members = (f"{json.dumps(name)}:{_text(value[name])}" for name in value)
+        return f"{{{','.join(members)}}}"
+    if is_list(value):
+        return f"[{','.join(map(_text, value))}]"
+    return json.dumps(value, ensure_ascii=False, allow_nan=False)

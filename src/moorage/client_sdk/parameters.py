@@ -1,0 +1,93 @@
+"""Paths, parameters and requests of operations."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
+
+from moorage.client_sdk.contents import pairs, plain_text
+from moorage.client_sdk.values import write_value
+from moorage.domain.http.headers import Headers
+from moorage.domain.http.requests import HttpMethod, Request
+from moorage.domain.values.json_text import is_list
+from moorage.errors import InvalidData
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from moorage.client_sdk.contents import Content
+    from moorage.client_sdk.limits import Limit
+
+_PLACEHOLDER: Final = re.compile(r"\{([^{}/]+)\}")
+
+
+def segment(name: str, kind: Any, value: Any, *limits: Limit) -> str:
+    """Return a value as a part of a path, in which every special character is encoded.
+
+    Raises:
+        InvalidData: the value is not of its type, is empty, or would change the path.
+    """
+    written = write_value(kind, value, *limits, name=name)
+    items = written if is_list(written) else [written]
+    text = ",".join(map(plain_text, items))
+    if text in {"", ".", ".."}:
+        raise InvalidData(
+            f"{name} is empty, or consists of dots, which is not a part of a path.",
+            field=name,
+            remedy="Give the value that identifies what the operation is about.",
+        )
+    return quote(text, safe=",")
+
+
+def parameter(
+    name: str, kind: Any, value: Any, *limits: Limit, style: str = "form"
+) -> list[tuple[str, str]]:
+    """Return the pairs of a parameter in a query or a header; none if the value is None.
+
+    Args:
+        name: the name of the parameter.
+        kind: the type of the value.
+        value: the value.
+        limits: its limits.
+        style: how a list or an object is written; see `contents.pairs`.
+
+    Raises:
+        InvalidData: the value is not of its type, or beyond its limits.
+    """
+    if value is None:
+        return []
+    return pairs(name, write_value(kind, value, *limits, name=name), style)
+
+
+def make_request(
+    method: str,
+    path: str,
+    segments: Mapping[str, str] | None = None,
+    *,
+    query: Iterable[tuple[str, str]] = (),
+    headers: Iterable[tuple[str, str]] = (),
+    accept: str | None = None,
+    content: Content | None = None,
+) -> Request:
+    """Return the request of an operation.
+
+    Args:
+        method: the HTTP method.
+        path: the path below the base URL of the service, with names in braces.
+        segments: the encoded parts of the path, by these names.
+        query: the parameters in the query.
+        headers: the parameters in headers.
+        accept: the media type of the answer.
+        content: the content; None for none.
+    """
+    fields = Headers([*headers])
+    filled_path = _PLACEHOLDER.sub(lambda match: (segments or {})[match[1]], path)
+    if accept is not None:
+        fields = fields.with_default("Accept", accept)
+    if content is None:
+        return Request(HttpMethod(method), filled_path, query=[*query], headers=fields)
+    fields = fields.with_header("Content-Type", content.media_type)
+    return Request(
+        HttpMethod(method), filled_path, query=[*query], headers=fields, body=content.body
+    )

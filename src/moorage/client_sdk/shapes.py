@@ -1,0 +1,441 @@
+"""Shapes: how the values of a type are read from JSON and written to it.
+
+A shape is made of a type annotation, such as `Sequence[Order] | None`. A number is not a text, and
+a bool is not a number. In a union the first alternative counts that fits with all its limits, or
+else the first that fits. Each alternative is tried once for each value, so the time of a reading
+grows with the length of the text only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from functools import cached_property, lru_cache
+from types import NoneType, UnionType
+from typing import (
+    TYPE_CHECKING,
+    Annotated,
+    Any,
+    Final,
+    Protocol,
+    TypeGuard,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
+
+import attrs
+
+from moorage.client_sdk.limits import AS_TEXT, Kinds, Member
+from moorage.client_sdk.open_enum import UNSET, OpenEnum
+from moorage.client_sdk.scalars import DECIMAL_TEXT, SCALARS, Mismatch
+from moorage.domain.values.json_text import is_list, is_object
+
+if TYPE_CHECKING:
+    from moorage.client_sdk.limits import Limits
+
+_OTHER_FIELDS: Final = "other_fields"
+
+
+@attrs.frozen(eq=False)
+class Reading:
+    """One reading of a value.
+
+    Attributes:
+        checks: whether limits are checked.
+        tried: the results of alternatives by alternative, value and `checks`.
+    """
+
+    checks: bool
+    tried: dict[tuple[int, int, bool], Any] = attrs.field(factory=dict[tuple[int, int, bool], Any])
+
+    def strict(self) -> Reading:
+        """Return this reading with limits checked."""
+        return self if self.checks else Reading(checks=True, tried=self.tried)
+
+
+class Shape(Protocol):
+    """The way in which values of a type are read and written; both raise `Mismatch`."""
+
+    def read(self, value: Any, _: Reading, /) -> Any:
+        """Return the value of Python that a value of JSON stands for."""
+        ...
+
+    def write(self, value: Any, *, checks: bool) -> Any:
+        """Return the value of JSON that stands for a value of Python."""
+        ...
+
+
+@lru_cache(maxsize=10_000)
+def shape_of(kind: Any) -> Shape:
+    """Return the shape of a type annotation that a generated client has.
+
+    Raises:
+        TypeError: no generated client has it.
+    """
+    if kind in SCALARS:
+        return SCALARS[kind]
+    if kind is Any:
+        return AnyShape()
+    origin, arguments = get_origin(kind), get_args(kind)
+    if origin is Annotated:
+        return limited(arguments[0], tuple(arguments[1:]))
+    if origin is Sequence:
+        return ListShape(shape_of(arguments[0]))
+    if origin is Mapping:
+        return MapShape(shape_of(arguments[1]))
+    if origin in {Union, UnionType}:
+        return UnionShape(tuple(item for item in arguments if get_args(item) != (UNSET,)))
+    if _is_enum(kind):
+        return EnumShape(kind)
+    if attrs.has(kind):
+        return ObjectShape(kind)
+    raise TypeError(kind)
+
+
+def limited(kind: Any, limits: Limits) -> Shape:
+    """Return the shape of a type with limits of its values."""
+    tables = [limit for limit in limits if isinstance(limit, Kinds)]
+    if AS_TEXT in limits:
+        shape = _as_text(kind)
+    elif tables:
+        shape = UnionShape(get_args(kind), tables[0])
+    else:
+        shape = shape_of(kind)
+    checked_limits = tuple(limit for limit in limits if limit is not AS_TEXT)
+    return LimitedShape(shape, checked_limits) if checked_limits else shape
+
+
+def _as_text(kind: Any) -> Shape:
+    """Return the shape of a type in which every Decimal is a text."""
+    if kind is Decimal:
+        return DECIMAL_TEXT
+    arguments = [item for item in get_args(kind) if get_args(item) != (UNSET,)]
+    shapes = tuple(_as_text(item) if item is Decimal else shape_of(item) for item in arguments)
+    return UnionShape(tuple(arguments), shapes=shapes)
+
+
+class AnyShape:
+    """The shape of any value that JSON has."""
+
+    def read(self, value: Any, _: Reading, /) -> Any:
+        """Return the value as it is."""
+        return value
+
+    def write(self, value: Any, *, checks: bool) -> Any:  # noqa: ARG002 - a shape has this form
+        """Return the value as it is."""
+        return value
+
+
+@attrs.frozen(eq=False)
+class LimitedShape:
+    """The shape of values with limits.
+
+    Attributes:
+        shape: the shape of the values.
+        limits: their limits.
+    """
+
+    shape: Shape
+    limits: Limits
+
+    def read(self, value: Any, reading: Reading, /) -> Any:
+        """Return the value of Python that a value of JSON stands for."""
+        if reading.checks:
+            self._check(value)
+        return self.shape.read(value, reading)
+
+    def write(self, value: Any, *, checks: bool) -> Any:
+        """Return the value of JSON that stands for a value of Python."""
+        written = self.shape.write(value, checks=checks)
+        if checks:
+            self._check(written)
+        return written
+
+    def _check(self, value: Any) -> None:
+        for limit in self.limits:
+            problem = limit.problem(value)
+            if problem is not None:
+                raise Mismatch(problem)
+
+
+@attrs.frozen(eq=False)
+class EnumShape:
+    """The shape of an enumeration of texts.
+
+    Attributes:
+        kind: the enumeration.
+    """
+
+    kind: type[OpenEnum]
+
+    def read(self, value: Any, reading: Reading, /) -> OpenEnum:
+        """Return the member; an unknown one only if limits are not checked."""
+        member = self.kind(SCALARS[str].read(value, reading))
+        if reading.checks and not member.is_known:
+            raise Mismatch("is none of the described values")
+        return member
+
+    def write(self, value: Any, *, checks: bool) -> str:
+        """Return the text of a member."""
+        if not isinstance(value, str):
+            raise Mismatch(f"is not of {self.kind.__name__}")
+        if checks and not self.kind(value).is_known:
+            raise Mismatch("is none of the described values")
+        return str.__str__(value)
+
+
+@attrs.frozen(eq=False)
+class ListShape:
+    """The shape of a list, which is read as a tuple.
+
+    Attributes:
+        item: the shape of its items.
+    """
+
+    item: Shape
+
+    def read(self, value: Any, reading: Reading, /) -> tuple[Any, ...]:
+        """Return the items as a tuple."""
+        if not is_list(value):
+            raise Mismatch("is not a list")
+        items: list[Any] = []
+        for position, element in enumerate(value):
+            try:
+                items.append(self.item.read(element, reading))
+            except Mismatch as error:
+                error.place.append(f"[{position}]")
+                raise
+        return tuple(items)
+
+    def write(self, value: Any, *, checks: bool) -> list[Any]:
+        """Return the items as a list."""
+        if not _is_sequence(value):
+            raise Mismatch("is not a list")
+        items: list[Any] = []
+        for position, element in enumerate(value):
+            try:
+                items.append(self.item.write(element, checks=checks))
+            except Mismatch as error:
+                error.place.append(f"[{position}]")
+                raise
+        return items
+
+
+@attrs.frozen(eq=False)
+class MapShape:
+    """The shape of an object with any names.
+
+    Attributes:
+        item: the shape of its values.
+    """
+
+    item: Shape
+
+    def read(self, value: Any, reading: Reading, /) -> dict[str, Any]:
+        """Return the values by their names."""
+        if not is_object(value):
+            raise Mismatch("is not an object")
+        return {name: _part(self.item, name, value[name], reading) for name in value}
+
+    def write(self, value: Any, *, checks: bool) -> dict[str, Any]:
+        """Return the values by their names."""
+        if not _is_mapping(value):
+            raise Mismatch("is not a mapping")
+        if not all(isinstance(name, str) for name in value):
+            raise Mismatch("has a name that is not a text")
+        return {name: _written_part(self.item, name, value[name], checks=checks) for name in value}
+
+
+def _is_enum(kind: object) -> TypeGuard[type[OpenEnum]]:
+    """Return whether a type is an enumeration of a generated client."""
+    return isinstance(kind, type) and issubclass(kind, OpenEnum)
+
+
+def _is_sequence(value: object) -> TypeGuard[Sequence[Any]]:
+    """Return whether a value is a list or tuple, and not a text."""
+    return isinstance(value, Sequence) and not isinstance(value, (str, bytes))
+
+
+def _is_mapping(value: object) -> TypeGuard[Mapping[Any, Any]]:
+    """Return whether a value is a mapping."""
+    return isinstance(value, Mapping)
+
+
+def _part(shape: Shape, name: str, value: Any, reading: Reading) -> Any:
+    try:
+        return shape.read(value, reading)
+    except Mismatch as error:
+        error.place.append(f".{name}")
+        raise
+
+
+def _written_part(shape: Shape, name: str, value: Any, *, checks: bool) -> Any:
+    try:
+        return shape.write(value, checks=checks)
+    except Mismatch as error:
+        error.place.append(f".{name}")
+        raise
+
+
+class UnionShape:
+    """The shape of a union of types.
+
+    Attributes:
+        kinds: the types.
+        table: the member that tells the class of an object; None if there is none.
+    """
+
+    def __init__(
+        self, kinds: tuple[Any, ...], table: Kinds | None = None, shapes: tuple[Shape, ...] = ()
+    ) -> None:
+        self.kinds = tuple(kind for kind in kinds if get_args(kind) != (UNSET,))
+        self.table = table
+        self._shapes = shapes
+
+    @cached_property
+    def shapes(self) -> tuple[Shape, ...]:
+        """The shapes of the types."""
+        return self._shapes or tuple(map(shape_of, self.kinds))
+
+    def read(self, value: Any, reading: Reading, /) -> Any:
+        """Return the value as the first alternative that fits."""
+        if value is None and NoneType in self.kinds:
+            return None
+        if self.table is not None and is_object(value):
+            return self._by_member(value, self.table).read(value, reading)
+        for attempt in dict.fromkeys((reading.strict(), reading)):
+            for shape in self.shapes:
+                result = _tried(shape, value, attempt)
+                if not isinstance(result, Mismatch):
+                    return result
+        raise Mismatch("fits none of the described alternatives")
+
+    def write(self, value: Any, *, checks: bool) -> Any:
+        """Return the value of JSON that the first alternative that fits makes."""
+        if value is None and NoneType in self.kinds:
+            return None
+        problem: Mismatch | None = None
+        for kind, shape in zip(self.kinds, self.shapes, strict=True):
+            if attrs.has(kind) and not isinstance(value, kind):
+                continue
+            try:
+                return shape.write(value, checks=checks)
+            except Mismatch as error:
+                problem = error if problem is None or attrs.has(kind) else problem
+        raise problem or Mismatch("fits none of the described alternatives")
+
+    def _by_member(self, value: dict[str, Any], table: Kinds) -> Shape:
+        """Return the shape of the class that a member of an object tells."""
+        name = value.get(table.member)
+        class_name = table.classes.get(name) if isinstance(name, str) else None
+        for kind, shape in zip(self.kinds, self.shapes, strict=True):
+            if class_name is not None and getattr(kind, "__name__", None) == class_name:
+                return shape
+        mismatch = Mismatch("names no described class")
+        mismatch.place.append(f".{table.member}")
+        raise mismatch
+
+
+def _tried(shape: Shape, value: Any, reading: Reading) -> Any:
+    """Return the result of an alternative, or its mismatch; the same value is read only once."""
+    key = id(shape), id(value), reading.checks
+    if key not in reading.tried:
+        try:
+            reading.tried[key] = shape.read(value, reading)
+        except Mismatch as error:
+            reading.tried[key] = error
+    return reading.tried[key]
+
+
+@attrs.frozen
+class Field:
+    """A field of a class, and its member in JSON.
+
+    Attributes:
+        name: the name of the attribute.
+        member: the name in JSON.
+        shape: the shape of its values.
+        default: the value of a missing member; NOTHING if there has to be one.
+    """
+
+    name: str
+    member: str
+    shape: Shape
+    default: Any
+
+
+class ObjectShape:
+    """The shape of a class of a generated client.
+
+    The fields are read when the class is first used, because two classes may refer to each other.
+    """
+
+    def __init__(self, kind: type[Any]) -> None:
+        self.kind = kind
+
+    @cached_property
+    def other(self) -> Shape | None:
+        """The shape of members that the class does not name; None if it drops them."""
+        if _OTHER_FIELDS not in attrs.fields_dict(self.kind):
+            return None
+        return shape_of(get_type_hints(self.kind, include_extras=True)[_OTHER_FIELDS])
+
+    @cached_property
+    def fields(self) -> tuple[Field, ...]:
+        """The fields that have a member of their own."""
+        hints = get_type_hints(self.kind, include_extras=True)
+        return tuple(
+            _field(attribute, hints[attribute.name])
+            for attribute in attrs.fields(self.kind)
+            if attribute.name != _OTHER_FIELDS
+        )
+
+    def read(self, value: Any, reading: Reading, /) -> Any:
+        """Return an instance of the class."""
+        if not is_object(value):
+            raise Mismatch("is not an object")
+        arguments: dict[str, Any] = {}
+        for field in self.fields:
+            content = value.get(field.member)
+            if content is None and field.default is None:
+                continue
+            if field.member in value:
+                arguments[field.name] = _part(field.shape, field.member, content, reading)
+            elif field.default is attrs.NOTHING:
+                raise _missing(field.member)
+        if self.other is not None:
+            members = {field.member for field in self.fields}
+            rest = {name: value[name] for name in value if name not in members}
+            arguments[_OTHER_FIELDS] = self.other.read(rest, reading)
+        return self.kind(**arguments)
+
+    def write(self, value: Any, *, checks: bool) -> dict[str, Any]:
+        """Return the object of JSON that stands for an instance."""
+        if not isinstance(value, self.kind):
+            raise Mismatch(f"is not of the class {self.kind.__name__}")
+        members: dict[str, Any] = {}
+        if self.other is not None:
+            members.update(self.other.write(getattr(value, _OTHER_FIELDS), checks=checks))
+        for field in self.fields:
+            content = getattr(value, field.name)
+            if content is UNSET or (content is None and field.default is None):
+                members.pop(field.member, None)
+            else:
+                members[field.member] = _written_part(
+                    field.shape, field.member, content, checks=checks
+                )
+        return members
+
+
+def _field(attribute: attrs.Attribute[Any], kind: Any) -> Field:
+    member = attribute.metadata.get("member", Member(attribute.name))
+    shape = limited(kind, member.limits) if member.limits else shape_of(kind)
+    return Field(attribute.name, member.name, shape, attribute.default)
+
+
+def _missing(member: str) -> Mismatch:
+    mismatch = Mismatch("is missing")
+    mismatch.place.append(f".{member}")
+    return mismatch

@@ -1,0 +1,67 @@
+"""Reads and writes values of the types of a generated client."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from moorage.client_sdk.scalars import Mismatch
+from moorage.client_sdk.shapes import Reading, limited, shape_of
+from moorage.errors import InvalidData
+
+if TYPE_CHECKING:
+    from moorage.client_sdk.limits import Limit
+
+
+def read_value(kind: Any, value: Any, *limits: Limit, checks: bool = False) -> Any:
+    """Return the value of a type that a parsed text in JSON stands for.
+
+    Args:
+        kind: the type, such as a class of a generated client, or `Sequence[str]`.
+        value: the parsed text, in which decimal numbers are Decimals.
+        limits: limits of the value.
+        checks: whether limits are checked, and unknown values of enumerations refused.
+
+    Raises:
+        InvalidData: the value does not fit the type; `field` is the place.
+    """
+    shape = limited(kind, limits) if limits else shape_of(kind)
+    path, problem = "", "is nested too deeply"
+    try:
+        return shape.read(value, Reading(checks=checks))
+    except Mismatch as error:
+        path, problem = error.path, error.problem
+    except RecursionError:
+        pass
+    raise _refused(path, problem)
+
+
+def write_value(kind: Any, value: Any, *limits: Limit, name: str = "", checks: bool = True) -> Any:
+    """Return the value that JSON has for a value of a type; decimal numbers are Decimals.
+
+    Args:
+        kind: the type, such as a class of a generated client, or `Sequence[str]`.
+        value: the value.
+        limits: limits of the value.
+        name: the name of the value in errors.
+        checks: whether limits are checked.
+
+    Raises:
+        InvalidData: the value is not of the type; `field` is the place.
+    """
+    shape = limited(kind, limits) if limits else shape_of(kind)
+    path, problem = "", "is nested too deeply"
+    try:
+        return shape.write(value, checks=checks)
+    except Mismatch as error:
+        path, problem = error.path, error.problem
+    except RecursionError:
+        pass
+    raise _refused(".".join(part for part in (name, path) if part), problem)
+
+
+def _refused(path: str, problem: str) -> InvalidData:
+    return InvalidData(
+        f"{path or 'The value'} {problem}.",
+        field=path or "value",
+        remedy="Compare the value with the description of the API.",
+    )

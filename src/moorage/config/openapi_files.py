@@ -1,0 +1,90 @@
+"""Reads OpenAPI descriptions from files of JSON or YAML.
+
+A file may come from anybody, so its size, its depth and the number of its values are bounded before
+the description is looked at. YAML is read as the same values that JSON would have: `no` and
+`2026-01-01` are texts. An alias shares the value of its anchor, and counts like a copy of it.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from moorage.config.loading import unique_keys
+from moorage.config.syntax import Reason, reason_of
+from moorage.domain.openapi.description import OpenApi
+from moorage.domain.values.installation import install
+from moorage.domain.values.json_text import refuse_constant
+from moorage.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_LARGEST: Final = 100_000_000
+"""The largest number of bytes of a file."""
+
+
+def read_openapi(description: Mapping[str, Any] | str | PurePath) -> OpenApi:
+    """Return the description in a file, or the one that was parsed already.
+
+    Args:
+        description: the path of a file in JSON or YAML; or its content, parsed.
+
+    Raises:
+        ConfigurationError: the file cannot be read.
+        DescriptionRefused: it is not an OpenAPI description of version 3.0 or 3.1.
+    """
+    if isinstance(description, (str, PurePath)):
+        return OpenApi(cast("dict[str, Any]", _parsed(Path(description))))
+    return OpenApi(description)
+
+
+def _parsed(file: Path) -> object:
+    try:
+        if file.stat().st_size > _LARGEST:
+            raise _file_error(
+                f"{file} has more than {_LARGEST} bytes.",
+                "Remove what is not needed, such as examples.",
+            )
+        content = file.read_bytes()
+    except OSError as error:
+        problem = f"{file} cannot be read ({error.strerror})."
+    except ValueError:
+        problem = "The path has a null character."
+    else:
+        return _parsed_content(content, file)
+    raise _file_error(problem, "Give the path of a file in JSON or YAML.")
+
+
+def _parsed_content(content: bytes, file: Path) -> object:
+    is_yaml = file.suffix.lower() in {".yaml", ".yml"}
+    try:
+        text = content.decode("utf-8-sig")
+        if is_yaml:
+            return _yaml(text)
+        return json.loads(text, object_pairs_hook=unique_keys, parse_constant=refuse_constant)
+    except RecursionError:
+        reason = Reason("it is nested too deeply.", "Reduce the nesting.")
+    except UnicodeDecodeError:
+        reason = Reason("it is not in UTF-8.", "Save it in UTF-8.")
+    except ValueError as error:
+        reason = reason_of(error)
+    raise _file_error(
+        f"{file} is not {'YAML' if is_yaml else 'JSON'} that can be read: {reason.cause}",
+        reason.remedy,
+    )
+
+
+def _yaml(text: str) -> object:
+    try:
+        from moorage.config.yaml_values import yaml_value  # noqa: PLC0415 - of an extra
+    except ImportError:
+        problem = "A description in YAML needs PyYAML, which is not installed."
+    else:
+        return yaml_value(text)
+    raise _file_error(problem, f"{install('yaml')} Or convert the description to JSON.")
+
+
+def _file_error(problem: str, remedy: str) -> ConfigurationError:
+    return ConfigurationError(problem, path="description", remedy=remedy)

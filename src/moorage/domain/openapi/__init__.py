@@ -1,0 +1,1 @@
+"""OpenAPI descriptions: reading them as values, and mapping them to a service."""

@@ -1,0 +1,136 @@
+"""An OpenAPI description as a parsed value: JSON pointers, and local references.
+
+A description is untrusted. Only the parts that are mapped are visited, a chain of references has a
+largest length, and a reference never leads out of the description.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from urllib.parse import unquote
+
+from moorage.domain.values.json_text import is_list, is_object
+from moorage.errors import Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+_LONGEST_CHAIN: Final = 50
+_LONGEST_TEXT: Final = 200
+_REFERENCE: Final = "$ref"
+
+
+class Node(NamedTuple):
+    """A part of a description.
+
+    Attributes:
+        value: the value as JSON has it.
+        pointer: its place in the description, as a JSON pointer in a fragment, such as `#/paths`.
+    """
+
+    value: Any
+    pointer: str
+
+    def child(self, name: str | int) -> Node:
+        """Return a part of this object or list; its value is None if there is none."""
+        pointer = below(self.pointer, name)
+        if isinstance(name, int):
+            return Node(self.value[name], pointer)
+        return Node(self.value.get(name) if is_object(self.value) else None, pointer)
+
+    def children(self) -> Iterator[tuple[str, Node]]:
+        """Yield the parts of an object with their names, and nothing for any other value."""
+        if is_object(self.value):
+            for name in self.value:
+                yield str(name), self.child(name)
+
+    def items(self) -> Iterator[Node]:
+        """Yield the items of a list, and nothing for any other value."""
+        if is_list(self.value):
+            for position in range(len(self.value)):
+                yield self.child(position)
+
+    def text(self, name: str) -> str | None:
+        """Return the text of this name in an object; None if there is none."""
+        value = self.child(name).value
+        return value if isinstance(value, str) else None
+
+
+class Unmapped(Exception):
+    """A part of a description that cannot be mapped."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem.found)
+        self.problem = problem
+
+
+class Document:
+    """A description whose local references can be resolved.
+
+    Attributes:
+        root: the whole description.
+    """
+
+    __slots__ = ("root",)
+
+    def __init__(self, tree: Mapping[str, Any]) -> None:
+        self.root = Node(tree, "#")
+
+    def resolved(self, node: Node) -> Node:
+        """Return a part, or the part that it refers to.
+
+        Raises:
+            Unmapped: the reference leads to another file, to nothing, or in a circle.
+        """
+        target = node
+        for _ in range(_LONGEST_CHAIN):
+            reference = reference_of(target)
+            if reference is None:
+                return target
+            target = self._target(reference, target.pointer)
+        raise refusal(
+            node.pointer,
+            f"The reference is in a circle, or in a chain of more than {_LONGEST_CHAIN}.",
+            "Let it refer to the part itself.",
+        )
+
+    def _target(self, reference: str, pointer: str) -> Node:
+        shown = reference[:_LONGEST_TEXT]
+        if reference != "#" and not reference.startswith("#/"):
+            raise refusal(
+                pointer,
+                f"The reference {shown!r} leads out of the description.",
+                "Bundle the description into one file, for instance with a bundler of OpenAPI.",
+            )
+        node = Node(self.root.value, "#")
+        for part in reference.split("/")[1:]:
+            name = unquote(part).replace("~1", "/").replace("~0", "~")
+            if is_object(node.value) and name in node.value:
+                node = node.child(name)
+            elif is_list(node.value) and name.isdecimal() and int(name) < len(node.value):
+                node = node.child(int(name))
+            else:
+                raise refusal(
+                    pointer,
+                    f"The reference {shown!r} leads to nothing.",
+                    "Correct the reference, or add the part that it names.",
+                )
+        return node
+
+
+def reference_of(node: Node) -> str | None:
+    """Return the reference that stands in the place of a part, if there is one."""
+    if not is_object(node.value):
+        return None
+    reference = node.value.get(_REFERENCE)
+    return reference if isinstance(reference, str) else None
+
+
+def below(pointer: str, name: str | int) -> str:
+    """Return the JSON pointer of a part of the value at another pointer."""
+    return f"{pointer}/{str(name).replace('~', '~0').replace('/', '~1')}"
+
+
+def refusal(pointer: str, problem: str, remedy: str) -> Unmapped:
+    """Return the exception for a part that cannot be mapped."""
+    return Unmapped(Problem(pointer, problem, remedy))

@@ -1,0 +1,67 @@
+"""Extensions and headers that tell how long an operation takes, and how often it may be called."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
+
+from moorage.domain.http.headers import Headers
+from moorage.domain.openapi.document import Node, Unmapped
+from moorage.domain.resilience.vendor_hints import rate_hint, retry_after
+from moorage.errors import InvalidData
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from moorage.domain.openapi.document import Document
+
+_HEADER: Final = re.compile(r"rate-?limit|retry-?after|quota|throttl", re.IGNORECASE)
+_SAMPLES: Final = ("1", '"default";r=1;t=1', '"default";q=1;w=1')
+_POLICY: Final = "ratelimit-policy"
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+_TIMEOUTS: Final = (
+    (("x-speakeasy-timeout",), 1e-3),
+    (("x-google-backend", "deadline"), 1.0),
+    (("x-amazon-apigateway-integration", "timeoutInMillis"), 1e-3),
+)
+"""The extensions that limit the time of an operation, and the seconds in one of their units."""
+
+
+def timeout_of(node: Node) -> float | None:
+    """Return the seconds that an extension of an operation or a description allows, if any do."""
+    for names, unit in _TIMEOUTS:
+        part = node
+        for name in names:
+            part = part.child(name)
+        number = part.value
+        if isinstance(number, (int, float)) and not isinstance(number, bool) and number > 0:
+            return float(number) * unit
+    return None
+
+
+def limit_headers(document: Document, operation: Node) -> Iterator[str]:
+    """Yield the documented response headers that look like those of a rate limit or a pause."""
+    for _, item in operation.child("responses").children():
+        try:
+            response = document.resolved(item)
+        except Unmapped:
+            continue
+        for name, _ in response.child("headers").children():
+            if _HEADER.search(name):
+                yield name
+
+
+def is_read(header: str) -> bool:
+    """Return whether calls slow down by what a response says in this header."""
+    if header.lower() == _POLICY:
+        return True
+    try:
+        samples = [Headers({header: sample}) for sample in _SAMPLES]
+    except InvalidData:
+        return False
+    return any(
+        retry_after(sample, _EPOCH) is not None or rate_hint(sample, _EPOCH) is not None
+        for sample in samples
+    )

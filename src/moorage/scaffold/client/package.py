@@ -1,0 +1,330 @@
+"""Puts the files of a client's package together."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+import attrs
+
+from moorage.domain.openapi.document import Unmapped
+from moorage.errors import DescriptionRefused, Problem
+from moorage.scaffold.client.calls import call_of
+from moorage.scaffold.client.code import models_module, one_line, operations_module
+from moorage.scaffold.client.layout import Group, laid_out, literal
+from moorage.scaffold.client.schemas import EnumClass, ObjectClass, Schemas
+from moorage.scaffold.naming import checked_name
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
+    from moorage.domain.openapi.description import OpenApi
+    from moorage.domain.service.settings import Endpoint, Service
+    from moorage.scaffold.client.calls import Call
+    from moorage.scaffold.client.schemas import UnionAlias
+
+_MARKED: Final = re.compile(r"«(\w+)»")
+_SHOWN: Final = 200
+
+
+@attrs.frozen(kw_only=True)
+class ClientOptions:
+    """The choices of a generated client.
+
+    Attributes:
+        server: the position, URL or description of the server; or another base URL.
+        security: the name of the security scheme.
+        operations: the operationIds of the operations; None for all.
+        skip_unmapped: whether operations that cannot be mapped are left out.
+        keep_unknown: whether objects keep members that the description does not name.
+        check_answers: whether the limits of values in answers are checked.
+    """
+
+    server: int | str | None = None
+    security: str | None = None
+    operations: frozenset[str] | None = None
+    skip_unmapped: bool = False
+    keep_unknown: bool = True
+    check_answers: bool = False
+
+
+def client_files(api: OpenApi, name: str, options: ClientOptions) -> dict[str, str]:
+    """Return the files of a client's package, by path.
+
+    Args:
+        api: the description.
+        name: the name of the service; the package has the name `NAME_client`.
+        options: the choices.
+
+    Raises:
+        DescriptionRefused: parts of the description cannot be mapped, and are not to be skipped.
+        ConfigurationError: the name is not valid.
+    """
+    package = f"{checked_name(name, ())}_client"
+    scheme = api.security(options.security, options.operations)
+    operations, skipped_problems = api.mapped(
+        security=scheme, operations=options.operations, skip_unmapped=options.skip_unmapped
+    )
+    schemas = Schemas(api.document, keep_unknown=options.keep_unknown)
+    problems, taken = [*skipped_problems], set[str]()
+    calls: list[Call] = []
+    for operation in operations:
+        try:
+            calls.append(call_of(operation, api.document, schemas, taken))
+        except Unmapped as error:
+            problems.append(error.problem)
+    for call in calls:
+        if _reached(call.kinds, schemas) is None:
+            place = call.operation.node.pointer
+            problems.append(Problem(place, "It needs a schema that is not mapped.", "See there."))
+    calls = [call for call in calls if _reached(call.kinds, schemas) is not None]
+    if problems and not options.skip_unmapped:
+        raise DescriptionRefused.of([*dict.fromkeys(problems)])
+    if not calls:
+        raise DescriptionRefused.of(
+            problems or [Problem("#/paths", "There is no operation.", "Describe one.")]
+        )
+    service = api.service(
+        name,
+        server=options.server,
+        security=options.security,
+        operations=[call.operation.name for call in calls],
+    )
+    declared = _needed(calls, schemas)
+    title = one_line(api.title, 60).rstrip(".")
+    texts = {
+        "README.md": _readme(api, package, calls, problems, service),
+        "pyproject.toml": _PROJECT.format(dashed=package.replace("_", "-"), package=package),
+        f"src/{package}/__init__.py": _init(package, title),
+        f"src/{package}/models.py": models_module(declared, title),
+        f"src/{package}/operations.py": operations_module(
+            calls, title, checks=options.check_answers
+        ).replace("{package}", package),
+        f"src/{package}/py.typed": "",
+        f"src/{package}/service.py": _service_module(service, title),
+        f"tests/test_{package}.py": _TESTS.format(package=package),
+    }
+    return dict(sorted(texts.items()))
+
+
+def _reached(kinds: Iterable[str], schemas: Schemas) -> set[str] | None:
+    """Return the names of the classes that annotations need; None if one was not completed."""
+    names: set[str] = set()
+    remaining_names = [name for kind in kinds for name in _MARKED.findall(kind)]
+    while remaining_names:
+        name = remaining_names.pop()
+        if name in names:
+            continue
+        names.add(name)
+        declaration = schemas.declared.get(name)
+        if declaration is None:
+            return None
+        remaining_names += _MARKED.findall(" ".join(_annotations(declaration)))
+    return names
+
+
+def _annotations(declaration: ObjectClass | EnumClass | UnionAlias) -> list[str]:
+    if isinstance(declaration, EnumClass):
+        return []
+    if isinstance(declaration, ObjectClass):
+        return [*(field.kind.text for field in declaration.fields), declaration.other or ""]
+    return [*declaration.kinds]
+
+
+def _needed(
+    calls: Collection[Call], schemas: Schemas
+) -> list[ObjectClass | EnumClass | UnionAlias]:
+    names = _reached([kind for call in calls for kind in call.kinds], schemas) or set()
+    return [declaration for name, declaration in schemas.declared.items() if name in names]
+
+
+def _init(package: str, title: str) -> str:
+    return (
+        f'"""A client of {title}."""\n\n'
+        "from __future__ import annotations\n\n"
+        f"from {package} import models, operations\n"
+        f"from {package}.service import make_service\n\n"
+        '__all__ = ["make_service", "models", "operations"]\n'
+    )
+
+
+def _service_module(service: Service, title: str) -> str:
+    endpoints = Group("", tuple(map(_endpoint_part, service.endpoints)))
+    needs_credentials = "credentials is None" if service.needs_credentials else "False"
+    lines = [
+        f'"""The service of {title}, with its protections."""',
+        "",
+        "from __future__ import annotations",
+        "",
+        "from moorage import Credentials, Endpoint, HttpMethod, OAuthCredentials, Service",
+        "",
+        *laid_out(endpoints, before="ENDPOINTS = "),
+        "",
+        "",
+        "def make_service(",
+        *laid_out(f"base_url: str = {literal(service.base_url or '')}", indent=4, after=","),
+        "    *,",
+        "    credentials: Credentials | OAuthCredentials | None = None,",
+        ") -> Service:",
+        '    """Return the service, which a manager protects.',
+        "",
+        "    Args:",
+        "        base_url: the base URL.",
+        "        credentials: the credentials; by default a credential provider supplies them.",
+        '    """',
+        "    return Service(",
+        f"        {literal(service.name)},",
+        "        base_url,",
+        "        credentials=credentials,",
+        f"        needs_credentials={needs_credentials},",
+        "        endpoints=ENDPOINTS,",
+        "    )",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _endpoint_part(endpoint: Endpoint) -> Group:
+    items = [literal(endpoint.name), f"HttpMethod.{endpoint.method}"]
+    if endpoint.path is not None:
+        items.append(literal(endpoint.path))
+    if isinstance(endpoint.timeout, float):
+        items.append(f"timeout={endpoint.timeout!r}")
+    return Group("Endpoint", tuple(items))
+
+
+def _readme(
+    api: OpenApi,
+    package: str,
+    calls: Collection[Call],
+    problems: Collection[Problem],
+    service: Service,
+) -> str:
+    lines = [
+        f"# {one_line(api.title, 60).rstrip('.')}",
+        "",
+        f"This package has {len(calls)} of {len(api.operations)} operations of the description.",
+        "",
+        "```python",
+        "from moorage import ConnectorManager",
+        "",
+        f"from {package} import make_service, operations",
+        "",
+        "manager = ConnectorManager([make_service()])",
+        f'result = manager.perform("{service.name}", operations.{next(iter(calls)).name}(…))',
+        "```",
+        "",
+        "`AsyncConnectorManager` performs the same operations.",
+        "",
+        "## What there is to do",
+        "",
+        "- Give `make_service` your credentials, or the manager a credential provider."
+        if service.needs_credentials
+        else "- The service needs no credentials.",
+        "- Run the tests: `python -m pytest`.",
+        "- Generate the package again when the description changes, with the same options.",
+    ]
+    ignored = sorted(name for name, is_read in api.limit_headers.items() if not is_read)
+    if ignored:
+        lines.append(f"- Calls do not slow down by these documented headers: {', '.join(ignored)}.")
+    if problems:
+        lines += ["", "## What is not mapped", ""]
+        lines += [f"- `{problem.path}`: {one_line(problem.found, 200)}" for problem in problems]
+    return "\n".join([*lines, ""])
+
+
+_PROJECT: Final = """\
+[build-system]
+requires = ["hatchling>=1.21"]
+build-backend = "hatchling.build"
+
+[project]
+name = "{dashed}"
+version = "0.1.0"
+requires-python = ">=3.11"
+dependencies = ["attrs>=23.1", "moorage"]
+
+[tool.hatch.build.targets.wheel]
+packages = ["src/{package}"]
+
+[tool.pytest.ini_options]
+pythonpath = ["src"]
+
+[tool.mypy]
+strict = true
+mypy_path = "src"
+
+[tool.ruff]
+line-length = 100
+target-version = "py311"
+
+[tool.ruff.lint]
+select = ["B", "D", "E", "F", "I", "RUF", "UP", "W"]
+ignore = [
+    "E501",   # names of the description may be long
+    "E741",   # and short
+    "RUF001", # texts of the description have any characters
+    "RUF002",
+    "UP007",  # a union is laid out one class a line
+]
+
+[tool.ruff.lint.pydocstyle]
+convention = "google"
+"""
+
+_TESTS: Final = '''\
+"""The client's classes survive a round trip, and its operations belong to its service."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any, get_type_hints
+
+import attrs
+import pytest
+from moorage import HttpOperation
+from moorage.client_sdk import Member, read_value, sample, write_value
+
+from {package} import make_service, models, operations
+
+CLASSES = [
+    value
+    for value in vars(models).values()
+    if isinstance(value, type) and value.__module__ == models.__name__
+]
+
+
+@pytest.mark.parametrize("kind", CLASSES)
+def test_round_trip(kind: Any) -> None:
+    """A value is the same after it was written and read, and keeps the limits."""
+    value = sample(kind)
+    written = write_value(kind, value)
+    assert written == write_value(kind, read_value(kind, written, checks=True))
+    if attrs.has(kind):
+        fields = [field for field in attrs.fields(kind) if field.name != "other_fields"]
+        names = {{field.metadata.get("member", Member(field.name)).name for field in fields}}
+        assert set(written) <= names
+
+
+@pytest.mark.parametrize("name", operations.__all__)
+def test_operation_belongs_to_an_endpoint(name: str) -> None:
+    """The request of each operation goes to the endpoint of the same name."""
+    function = getattr(operations, name)
+    hints = get_type_hints(function, include_extras=True)
+    parameters = inspect.signature(function).parameters.values()
+    arguments = {{
+        item.name: sample(hints[item.name])
+        for item in parameters
+        if item.default is item.empty and item.kind is item.POSITIONAL_OR_KEYWORD
+    }}
+    options = {{
+        item.name: sample(hints[item.name])
+        for item in parameters
+        if item.default is item.empty and item.kind is item.KEYWORD_ONLY
+    }}
+    operation = function(**arguments, **options)
+    assert isinstance(operation, HttpOperation)
+    endpoint = make_service().endpoint(operation.name, None)
+    assert endpoint is not None
+    assert endpoint.method == operation.request.method
+'''

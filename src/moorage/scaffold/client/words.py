@@ -1,0 +1,67 @@
+"""Makes valid and unique names of Python from the names of a description."""
+
+from __future__ import annotations
+
+import builtins
+import keyword
+import re
+from typing import Final
+from unicodedata import normalize
+
+_BOUNDARY: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+_NOT_ALLOWED: Final = re.compile(r"[^A-Za-z0-9]+")
+_LONGEST: Final = 60
+_TAKEN_ATTRIBUTES: Final = frozenset(
+    {"attrs", "bool", "bytes", "date", "datetime", "int", "self", "str"}
+)
+_BUILTINS: Final = frozenset(dir(builtins))
+_TAKEN_ARGUMENTS: Final = frozenset({"content", "make_request", "models", "parameter", "segment"})
+TAKEN_CLASSES: Final = frozenset(
+    {
+        *("AS_TEXT", "Annotated", "Any", "Decimal", "Items", "Kinds", "Mapping", "Member"),
+        *("Number", "OneOf", "OpenEnum", "Sequence", "Text", "TypeAlias", "UNSET", "UUID"),
+        *("Union", "Unset", "None", "True", "False"),
+    }
+)
+"""Names that the generated modules import."""
+
+
+def words(text: str) -> list[str]:
+    """Return the words of a name, in ASCII."""
+    plain = normalize("NFKD", text).encode("ascii", "ignore").decode()
+    return [word for word in _NOT_ALLOWED.sub(" ", _BOUNDARY.sub(" ", plain)).split() if word]
+
+
+def class_name(text: str) -> str:
+    """Return a name for a class, such as `OrderLine`."""
+    name = "".join(word[:1].upper() + word[1:] for word in words(text))[:_LONGEST]
+    return name if name[:1].isalpha() else f"Class{name}"
+
+
+def attribute_name(text: str) -> str:
+    """Return a name for an attribute, such as `order_line`."""
+    name = "_".join(words(text)).lower()[:_LONGEST].strip("_")
+    name = name if name[:1].isalpha() else f"field_{name}".strip("_")
+    return f"{name}_" if keyword.iskeyword(name) or name in _TAKEN_ATTRIBUTES else name
+
+
+def argument_name(text: str) -> str:
+    """Return a name for an argument of a function, which hides no builtin."""
+    name = attribute_name(text)
+    return f"{name}_" if name in _BUILTINS or name in _TAKEN_ARGUMENTS else name
+
+
+def member_name(text: str) -> str:
+    """Return a name for a member of an enumeration, such as `IN_TRANSIT`."""
+    name = "_".join(words(text)).upper()[:_LONGEST].strip("_")
+    return name if name[:1].isalpha() and name != "MRO" else f"VALUE_{name}".strip("_")
+
+
+def unique(name: str, taken: set[str]) -> str:
+    """Return a name that is not taken yet, with a number if needed, and take it."""
+    number, candidate = 2, name
+    while candidate in taken:
+        candidate = f"{name}{'_' if name.islower() or name.isupper() else ''}{number}"
+        number += 1
+    taken.add(candidate)
+    return candidate

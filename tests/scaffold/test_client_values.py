@@ -1,0 +1,297 @@
+"""Values of a generated client: JSON, forms, enumerations, unions and samples."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime, timedelta, timezone
+from decimal import Decimal
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
+
+import attrs
+import pytest
+
+from moorage import FormFile, InvalidData, client_sdk
+from moorage.client_sdk import (
+    AS_TEXT,
+    UNSET,
+    Items,
+    Kinds,
+    Member,
+    Number,
+    OpenEnum,
+    Text,
+    Unset,
+    form_content,
+    json_content,
+    multipart_content,
+    read_value,
+    sample,
+    write_value,
+)
+from moorage.client_sdk.contents import pairs
+from moorage.client_sdk.json_numbers import json_bytes
+
+if TYPE_CHECKING:
+    from moorage.client_sdk.limits import Limit
+
+
+class Size(OpenEnum):
+    """A size."""
+
+    SMALL = "small"
+    LARGE = "large"
+
+
+@attrs.frozen(kw_only=True)
+class Card:
+    """A payment with a card."""
+
+    kind: str
+    number: str = attrs.field(metadata={"member": Member("cardNumber", Text(least=4))})
+
+
+@attrs.frozen(kw_only=True)
+class Cash:
+    """A payment in cash."""
+
+    type_: str = attrs.field(metadata={"member": Member("kind")})
+
+
+Payment: TypeAlias = Annotated[Card | Cash, Kinds("kind", {"card": "Card", "cash": "Cash"})]
+
+
+@attrs.frozen(kw_only=True)
+class Tree:
+    """A tree whose branches are trees."""
+
+    size: Size
+    payment: Payment | None = None
+    note: str | Unset | None = UNSET
+    branch: Tree | None = None
+    branches: Sequence[Tree] | None = None
+    weights: Sequence[Decimal] | None = None
+    price: Decimal | int | None = attrs.field(
+        default=None, metadata={"member": Member("price", AS_TEXT)}
+    )
+    other_fields: Mapping[str, Any] = attrs.field(factory=dict[str, Any], repr=False)
+
+
+def problem_of_read(kind: Any, value: Any, *limits: Any) -> str:
+    """Return the message of the refusal of a value of JSON."""
+    with pytest.raises(InvalidData) as excinfo:
+        read_value(kind, value, *limits, checks=True)
+    return excinfo.value.message
+
+
+def problem_of_write(kind: Any, value: Any, *limits: Any) -> str:
+    """Return the message of the refusal of a value of Python."""
+    with pytest.raises(InvalidData) as excinfo:
+        write_value(kind, value, *limits)
+    return excinfo.value.message
+
+
+def test_module_has_no_other_names() -> None:
+    """A name that the module does not have is refused as for any module."""
+    name = "other"
+    with pytest.raises(AttributeError, match="no attribute 'other'"):
+        getattr(client_sdk, name)
+
+
+def test_enumeration_keeps_unknown_texts() -> None:
+    """An unknown text is kept, unless limits are checked; nothing else is a member."""
+    assert Size.SMALL is read_value(Size, "small", checks=True)
+    assert "huge" == read_value(Size, "huge")
+    assert "The value is none of the described values." == problem_of_read(Size, "huge")
+    assert "large" == write_value(Size, Size.LARGE)
+    assert "huge" == write_value(Size, Size("huge"), checks=False)
+    assert "The value is none of the described values." == problem_of_write(Size, Size("huge"))
+    assert "The value is not of Size." == problem_of_write(Size, 1)
+    number: Any = 1
+    with pytest.raises(ValueError, match="not a valid Size"):
+        Size(number)
+
+
+def test_unset_is_false_and_shows_its_name() -> None:
+    """A field that is not set is false and readable, and it is left out."""
+    assert not UNSET
+    assert "UNSET" == repr(UNSET)
+    assert {"size": "small"} == write_value(Tree, Tree(size=Size.SMALL))
+    assert {"size": "small", "note": None} == write_value(Tree, Tree(size=Size.SMALL, note=None))
+
+
+def test_objects_name_the_place_of_a_problem() -> None:
+    """A refusal names the member, through lists and objects, without its value."""
+    assert "size is missing." == problem_of_read(Tree, {})
+    assert "The value is not an object." == problem_of_read(Tree, [])
+    wrong = [{"size": "small"}, {"size": 1}]
+    assert "[1].size is not a text." == problem_of_read(Sequence[Tree], wrong)
+    assert "The value is not of the class Tree." == problem_of_write(Tree, {"size": "small"})
+    tree = Tree(size=Size.SMALL, weights=[Decimal(1), Decimal("NaN")])
+    assert "weights[1] is not a number." == problem_of_write(Tree, tree)
+
+
+def test_member_tells_the_class_of_an_object() -> None:
+    """The described member chooses the class; a value that it does not list is refused."""
+    assert Cash(type_="cash") == read_value(Payment, {"kind": "cash"})
+    assert "kind names no described class." == problem_of_read(Payment, {"kind": "shells"})
+    assert "kind names no described class." == problem_of_read(Payment, {"kind": 1})
+    assert "The value fits none of the described alternatives." == problem_of_read(Payment, 1)
+
+
+def test_alternatives_are_written_by_their_class() -> None:
+    """A union writes an instance of one of its classes, and refuses another one."""
+    assert {"kind": "cash"} == write_value(Payment, Cash(type_="cash"))
+    short = Card(kind="card", number="1")
+    assert "cardNumber has fewer than 4 characters." == problem_of_write(Payment, short)
+    assert "cardNumber has fewer than 4 characters." == problem_of_write(Card | str, short)
+    assert "The value fits none of the described alternatives." == problem_of_write(Payment, {})
+    assert "The value is not an integer." == problem_of_write(int | bool, "x")
+    assert write_value(int | None, None) is None
+
+
+def test_decimals_of_unions_are_texts_where_described() -> None:
+    """Only the decimal number of a union is written as a text."""
+    tree = Tree(size=Size.SMALL, price=Decimal("1.50"))
+    written = write_value(Tree, tree)
+    assert "1.50" == written["price"]
+    assert tree == read_value(Tree, written)
+    assert 2 == read_value(Tree, {"size": "small", "price": 2}).price
+
+
+@pytest.mark.parametrize(
+    "kind, value, written",
+    [
+        (int, Decimal("2.0"), None),
+        (date, date(2026, 1, 2), "2026-01-02"),
+        (bytes, b"\0\1", "AAE="),
+        (
+            datetime,
+            datetime(2026, 1, 2, 3, 4, tzinfo=timezone(timedelta(hours=2))),
+            "2026-01-02T03:04:00+02:00",
+        ),
+        (type(None), None, None),
+        (Any, {"a": [1]}, {"a": [1]}),
+    ],
+)
+def test_single_values(kind: Any, value: Any, written: Any) -> None:
+    """A value is written as JSON has it, and read again."""
+    if kind is int:
+        assert 2 == read_value(kind, value)
+    else:
+        assert written == write_value(kind, value)
+        assert value == read_value(kind, written)
+
+
+def test_null_is_nothing_else() -> None:
+    """Only null is null, and a type that no client has is a mistake of the program."""
+    assert "The value is not null." == problem_of_read(type(None), 0)
+    with pytest.raises(TypeError):
+        read_value(complex, 1)
+
+
+@pytest.mark.parametrize(
+    "limit, value",
+    [(Text(most=1), 22), (Number(most="1"), "22"), (Number(most="0"), True), (Items(most=1), "22")],
+)
+def test_limits_of_other_types_say_nothing(limit: Any, value: Any) -> None:
+    """A limit concerns the values of its type only, as in JSON Schema."""
+    assert value == read_value(Any, value, limit, checks=True)
+    assert value == write_value(Any, value, limit)
+
+
+def test_limits_are_ignored_without_checks() -> None:
+    """A value beyond its limits is read and written if limits are not checked."""
+    assert "ab" == read_value(str, "ab", Text(most=1))
+    assert "ab" == write_value(str, "ab", Text(most=1), checks=False)
+
+
+def test_marks_of_types_are_no_limits() -> None:
+    """The marks of a union and of a decimal number refuse nothing by themselves."""
+    marks: tuple[Limit, ...] = (Kinds("kind", {}), AS_TEXT)
+    assert [None, None] == [mark.problem({}) for mark in marks]
+
+
+def test_values_that_are_nested_too_deeply() -> None:
+    """A value that the interpreter cannot walk is refused, in both directions."""
+    tree, branch, items = Tree(size=Size.SMALL), dict[str, Any](size="small"), list[Any]()
+    for _ in range(5_000):
+        tree = Tree(size=Size.SMALL, branch=tree)
+        branch = {"size": "small", "branch": branch}
+        items = [items]
+    assert "The value is nested too deeply." == problem_of_write(Tree, tree)
+    assert "The value is nested too deeply." == problem_of_read(Tree, branch)
+    with pytest.raises(InvalidData, match="cannot be written as JSON"):
+        json_content(Any, items)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [float("nan"), Decimal("NaN"), Decimal("Infinity"), "\ud800", {1: 2}, 2j, {"a": b"b"}],
+    ids=repr,
+)
+def test_values_that_json_does_not_have(value: Any) -> None:
+    """A value of any type is refused if no JSON stands for it, and it is not shown."""
+    with pytest.raises(InvalidData, match="cannot be written as JSON") as excinfo:
+        json_content(Any, [value])
+    assert excinfo.value.__context__ is None
+
+
+def test_json_is_exact_and_compact() -> None:
+    """Decimal numbers keep their digits, and texts their characters."""
+    value = {"a": [Decimal("1.50"), 10**30, True, None, 'é"']}
+    text = '{"a":[1.50,1000000000000000000000000000000,true,null,"é\\""]}'
+    assert text.encode() == json_bytes(value)
+
+
+@attrs.frozen(kw_only=True)
+class Upload:
+    """The fields of a form."""
+
+    name: str | None = None
+    ids: Sequence[int] | None = None
+    labels: Mapping[str, Sequence[str]] | None = None
+
+
+def test_forms_have_the_described_styles() -> None:
+    """Lists and objects of a form are written as their styles say, and null is left out."""
+    form = Upload(name="a b", ids=[1, 2], labels={"x": ["y", "z"]})
+    content = form_content(Upload, form, {"ids": "deep", "labels": "json"})
+    assert "application/x-www-form-urlencoded" == content.media_type
+    text = "name=a+b&ids%5B0%5D=1&ids%5B1%5D=2&labels=%7B%22x%22%3A%5B%22y%22%2C%22z%22%5D%7D"
+    assert text.encode() == content.body
+    assert (
+        b"ids=1&ids=2&labels%5Bx%5D=y"
+        == form_content(Upload, Upload(ids=[1, 2], labels={"x": ["y"]})).body
+    )
+    assert b"" == form_content(Upload, Upload()).body
+    wrong_ids: Any = ["x"]
+    with pytest.raises(InvalidData, match=r"body.ids\[0\] is not an integer"):
+        form_content(Upload, Upload(ids=wrong_ids))
+    assert [] == pairs("name", None, None)
+
+
+def test_forms_of_several_parts_carry_files() -> None:
+    """Fields and files are parts of one body; a file that is None is left out."""
+    files = {"front": FormFile("a.png", b"png", "image/png"), "back": None}
+    content = multipart_content(Upload, Upload(name="n", ids=[1, 2]), files)
+    assert content.media_type.startswith("multipart/form-data; boundary=")
+    assert isinstance(content.body, bytes)
+    assert 2 == content.body.count(b'name="ids"')
+    assert b'filename="a.png"' in content.body
+    assert b"back" not in content.body
+    without_files = multipart_content(Upload, Upload(name="n"))
+    assert isinstance(without_files.body, bytes)
+    assert b'name="name"' in without_files.body
+
+
+def test_sample_fills_some_levels_of_an_object() -> None:
+    """A sample fills optional fields in a few levels, and tells the class of each alternative."""
+    tree = sample(Tree)
+    assert (Size.SMALL, "text") == (tree.size, tree.note)
+    assert Card(kind="card", number="text") == tree.payment
+    assert tree == read_value(Tree, write_value(Tree, tree), checks=True)
+    assert tree.branch.branch.branch.branch is None
+    assert 1 == len(tree.branches)
+    assert Cash(type_="cash") == sample(Annotated[Cash | Card, Kinds("kind", {"cash": "Cash"})])
+    assert sample(str | None, depth=9) is None
+    assert "text" == sample(Unset | str)
