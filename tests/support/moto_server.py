@@ -75,6 +75,29 @@ class MotoServer:
         versions = "<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>"
         self._prepare("s3", f"/{name}?versioning", versions)
 
+    def add_queue(self, name: str) -> None:
+        """Have a queue; the name of a FIFO queue ends with `.fifo`."""
+        fields = {"Action": "CreateQueue", "Version": "2012-11-05", "QueueName": name}
+        if name.endswith(".fifo"):
+            fields |= {"Attribute.1.Name": "FifoQueue", "Attribute.1.Value": "true"}
+        with self.unguarded():
+            self._send("sqs", "/", urlencode(fields), "POST", "application/x-www-form-urlencoded")
+
+    def receive(self, queue: str) -> str:
+        """Return the answer, in XML, to a request for up to ten messages of a queue."""
+        fields = {
+            "Action": "ReceiveMessage",
+            "Version": "2012-11-05",
+            "QueueUrl": f"{self.url}/123456789012/{queue}",
+            "MaxNumberOfMessages": "10",
+            "AttributeName.1": "All",
+            "MessageAttributeName.1": "All",
+        }
+        with self.unguarded():
+            return self._send(
+                "sqs", "/", urlencode(fields), "POST", "application/x-www-form-urlencoded"
+            )
+
     def verify_sender(self, domain: str) -> None:
         """Allow mail from a domain."""
         body = json.dumps({"EmailIdentity": domain})

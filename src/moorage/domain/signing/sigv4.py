@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from moorage.domain.http.requests import Request
     from moorage.domain.signing.occasion import Occasion
 
+_TEMPORARY = "ASIA"
+"""The beginning of the ids of access keys that belong to a session token."""
 _ALGORITHM = "AWS4-HMAC-SHA256"
 _UNSIGNED = "UNSIGNED-PAYLOAD"
 _HASH = "x-amz-content-sha256"
@@ -101,9 +103,15 @@ class AwsSigV4:
     encode_path_twice: bool = attrs.field(default=attrs.Factory(_not_s3, takes_self=True))
 
     def __attrs_post_init__(self) -> None:
-        """Refuse a token that no header can carry."""
+        """Refuse a token that no header can carry, and a temporary key without its token."""
         if self.session_token is not None:
             check_sendable(self.session_token, "session_token")
+        elif self.access_key_id.startswith(_TEMPORARY):
+            raise InvalidData(
+                "The access key is temporary, and its session token is missing.",
+                field="session_token",
+                remedy="Give the session token, or a permanent key, whose id begins with AKIA.",
+            )
 
     def check_key(self, key: Secret) -> None:
         """Refuse a secret that is not a secret access key."""

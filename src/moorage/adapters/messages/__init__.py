@@ -1,0 +1,1 @@
+"""Connectors that publish messages to brokers, one broker a module."""

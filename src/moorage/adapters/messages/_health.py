@@ -1,0 +1,45 @@
+"""The health of a broker, as a value."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from moorage.domain.connectors.health import ConnectorHealth
+from moorage.domain.monitoring.health import HealthState
+from moorage.errors import ConnectorError
+
+
+def health_of(
+    name: str,
+    title: str,
+    seconds: float,
+    *,
+    error: Exception | None = None,
+    concern: tuple[str, str] | None = None,
+) -> ConnectorHealth:
+    """Return the health of a broker.
+
+    Args:
+        name: the name of the connector.
+        title: the name of the broker in sentences.
+        seconds: the time that the broker took to answer.
+        error: why it did not answer; None if it did.
+        concern: what is wrong although it answered, and what to do about it.
+    """
+    moment = datetime.now(UTC)
+    if error is None:
+        text, remedy = concern or (None, None)
+        return ConnectorHealth(
+            connector=name,
+            at=moment,
+            state=HealthState.HEALTHY if concern is None else HealthState.DEGRADED,
+            seconds=seconds,
+            text=text,
+            remedy=remedy,
+        )
+    text, remedy = f"{title} cannot be asked.", "Look at the log of the program."
+    if isinstance(error, ConnectorError):
+        text, remedy = error.message, error.remedy
+    return ConnectorHealth(
+        connector=name, at=moment, state=HealthState.UNAVAILABLE, text=text, remedy=remedy
+    )

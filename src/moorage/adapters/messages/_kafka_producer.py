@@ -1,0 +1,252 @@
+"""A producer of librdkafka that carries the messages of one caller at a time.
+
+Its laws:
+
+1. A message is handed to librdkafka only if the cluster answered and knows its topic.
+2. When the time of a caller is over, all its messages are purged, and the producer sends nothing
+   any more: a purged message that is in flight would leave a gap in the sequence of the partition.
+3. Nothing but `close` ends the threads of librdkafka, and it never waits for them.
+"""
+
+from __future__ import annotations
+
+import logging
+from datetime import UTC, datetime
+from functools import partial
+from threading import Lock, Thread
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from confluent_kafka import KafkaException, Producer
+
+from moorage.domain.messages.kafka import (
+    RULES,
+    connecting_fault,
+    delivery_fault,
+    headers_to_send,
+)
+from moorage.domain.messages.message import PublishReceipt
+from moorage.domain.messages.publish_failures import PublishFault, publish_error
+from moorage.domain.values.result import Result
+from moorage.errors import LocalFailure
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from moorage.domain.messages.message import OutgoingMessage
+    from moorage.errors import ConnectorError
+
+R = TypeVar("R")
+
+_STEP: Final = 0.1
+"""Seconds of one wait for librdkafka, after which errors and signals are looked at."""
+_KNOWN_TOPIC: Final = "__consumer_offsets"
+"""A topic that nearly every cluster has, for which metadata are cheap to ask."""
+_MOST_EVENTS: Final = 20
+_FINAL: Final = frozenset(
+    {PublishFault.HOST, PublishFault.PASSWORD, PublishFault.REFUSED, PublishFault.TLS}
+)
+_ALL_DOWN: Final = "_ALL_BROKERS_DOWN"
+
+# librdkafka's own messages name users and addresses, and would go to the standard error stream.
+_SILENT: Final = logging.Logger("moorage.kafka")  # noqa: LOG001 - outside the tree of loggers
+_SILENT.disabled = True
+
+
+class KafkaProducer:
+    """A producer, as synchronous and asynchronous links share it.
+
+    Args:
+        settings: the configuration of librdkafka.
+
+    Attributes:
+        version: the id of the cluster, once it answered.
+    """
+
+    def __init__(self, settings: Mapping[str, Any]) -> None:
+        self.version: str | None = None
+        self._events: list[tuple[str, str]] = []
+        self._topics: set[str] = set()
+        self._is_open = True
+        self._is_used = False
+        self._is_ended = False
+        self._section = Lock()
+        self._producer = Producer({**settings, "error_cb": self._note}, logger=_SILENT)
+
+    def is_connected(self) -> bool:
+        """Return False if the producer was closed, or gave up messages."""
+        return self._is_open
+
+    def ping(self, timeout: float) -> None:
+        """Ask the cluster for the metadata of one topic."""
+        self._used(partial(self._described, _KNOWN_TOPIC), monotonic() + timeout)
+
+    def publish(
+        self, items: Sequence[OutgoingMessage], timeout: float
+    ) -> list[Result[PublishReceipt]]:
+        """Publish messages to one topic, and return a result for each."""
+        return self._used(partial(self._published, items), monotonic() + timeout)
+
+    def close(self) -> None:
+        """Give up what is not acknowledged, and end the producer without waiting for it."""
+        with self._section:
+            self._is_open = False
+            is_used = self._is_used
+        if is_used:
+            # Whoever uses it gets the reports of the purged messages, and ends it then.
+            self._producer.purge(blocking=False)
+        else:
+            self._end()
+
+    def _used(self, step: Callable[[float], R], until: float) -> R:
+        with self._section:
+            if not self._is_open:
+                raise LocalFailure(
+                    "The connection to Kafka was closed.",
+                    remedy="Use the connector before it is closed.",
+                )
+            self._is_used = True
+        try:
+            return step(until)
+        finally:
+            with self._section:
+                self._is_used = False
+                is_over = not self._is_open
+            if is_over:
+                self._end()
+
+    def _end(self) -> None:
+        with self._section:
+            if self._is_ended:
+                return
+            self._is_ended = True
+        producer = self._producer
+
+        def end() -> None:
+            producer.purge()
+            producer.close()
+
+        # librdkafka may take a second to end its threads, while they look up a host.
+        Thread(target=end, name="moorage-kafka-close", daemon=True).start()
+
+    def _note(self, error: Any) -> None:
+        del self._events[:-_MOST_EVENTS]
+        self._events.append((error.name(), error.str()))
+
+    def _described(self, topic: str, until: float) -> Any:
+        """Return the metadata of a topic, as soon as the cluster answers."""
+        self._events.clear()
+        while self._is_open:
+            left = until - monotonic()
+            if left <= 0:
+                break
+            try:
+                metadata = self._producer.list_topics(topic, timeout=min(left, _STEP))
+            except KafkaException:
+                self._poll(0)
+                names = {name for name, _ in self._events}
+                if _ALL_DOWN in names and connecting_fault(self._events) in _FINAL:
+                    break
+            else:
+                self.version = f"cluster {metadata.cluster_id}"
+                return metadata.topics[topic]
+        raise publish_error(connecting_fault(self._events), RULES)
+
+    def _check_topic(self, topic: str, until: float) -> None:
+        """Refuse a topic that the cluster does not have, before anything is sent."""
+        if topic in self._topics:
+            return
+        error = self._described(topic, until).error
+        if error is not None:
+            fault = delivery_fault(error.name())
+            # Nothing was sent, so nothing can be lost.
+            fault = PublishFault.STARTING if fault is PublishFault.LOST else fault
+            raise publish_error(fault, RULES, topic, code=error.name())
+        self._topics.add(topic)
+
+    def _published(
+        self, items: Sequence[OutgoingMessage], until: float
+    ) -> list[Result[PublishReceipt]]:
+        self._check_topic(items[0].topic, until)
+        results: list[Result[PublishReceipt] | None] = [None] * len(items)
+        # The client's queue has room for every batch, because a batch has the producer for itself.
+        for position, item in enumerate(items):
+            try:
+                self._hand_over(item, partial(self._report, results, position, item))
+            except (KafkaException, BufferError) as error:
+                results[position] = Result(error=_refusal(error, item.topic))
+        while self._is_open and None in results and (left := until - monotonic()) > 0:
+            self._poll(min(left, _STEP))
+        fault = PublishFault.TIMEOUT if self._is_open else PublishFault.LOST
+        if None in results:
+            self._give_up(results)
+        topic = items[0].topic
+        return [
+            Result(error=publish_error(fault, RULES, topic)) if result is None else result
+            for result in results
+        ]
+
+    def _give_up(self, results: list[Result[PublishReceipt] | None]) -> None:
+        """Purge all messages that are not acknowledged, and use the producer no more."""
+        with self._section:
+            self._is_open = False
+        self._producer.purge()
+        until = monotonic() + _STEP
+        while None in results and monotonic() < until:
+            self._poll(_STEP)
+
+    def _poll(self, seconds: float) -> None:
+        """Wait for reports; after a fatal error, use the producer no more."""
+        try:
+            self._producer.poll(seconds)
+        except (KafkaException, SystemError):
+            # librdkafka raises a fatal error here, and then cannot run the reports' functions.
+            with self._section:
+                self._is_open = False
+
+    def _hand_over(self, item: OutgoingMessage, report: Callable[[Any, Any], None]) -> None:
+        message = item.message
+        self._producer.produce(
+            item.topic,
+            value=message.payload,
+            key=message.key,
+            headers=headers_to_send(item),
+            on_delivery=report,
+        )
+
+    def _report(
+        self,
+        results: list[Result[PublishReceipt] | None],
+        position: int,
+        item: OutgoingMessage,
+        error: Any,
+        message: Any,
+    ) -> None:
+        """Take librdkafka's report of one message."""
+        if error is None:
+            results[position] = Result(
+                PublishReceipt(
+                    broker=RULES.system,
+                    topic=item.topic,
+                    at=datetime.now(UTC),
+                    partition=message.partition(),
+                    offset=message.offset(),
+                    id=item.message.id,
+                )
+            )
+            return
+        results[position] = Result(
+            error=publish_error(delivery_fault(error.name()), RULES, item.topic, code=error.name())
+        )
+
+
+def _refusal(error: KafkaException | BufferError, topic: str) -> ConnectorError:
+    """Return the error for a message that librdkafka did not take."""
+    name = "_QUEUE_FULL" if isinstance(error, BufferError) else error.args[0].name()
+    fault = delivery_fault(name)
+    # It was not sent, whatever the reason.
+    fault = PublishFault.INVALID if fault in _SENT else fault
+    return publish_error(fault, RULES, topic, code=name)
+
+
+_SENT: Final = frozenset({PublishFault.LOST, PublishFault.TIMEOUT})

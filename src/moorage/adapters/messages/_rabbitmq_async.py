@@ -1,0 +1,212 @@
+"""A connection of an asynchronous program to RabbitMQ, with aio-pika.
+
+One channel in confirm mode carries the messages of all tasks. RabbitMQ closes the channel if it
+refuses a message; then it is not known which of several unconfirmed messages it has stored.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Final
+
+import aio_pika
+
+from moorage.adapters.messages._rabbitmq_faults import rabbitmq_fault
+from moorage.adapters.messages._tls import tls_context
+from moorage.adapters.messages.rabbitmq import EXCHANGE_RULES, OF_CHANNEL, RULES, connecting_error
+from moorage.domain.messages.broker_rules import headers_of
+from moorage.domain.messages.message import PublishReceipt
+from moorage.domain.messages.publish_failures import PublishFault, publish_error
+from moorage.domain.secrets.frames import bare
+from moorage.domain.values.result import Result
+from moorage.errors import ConnectorError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from moorage.adapters.messages.rabbitmq import RabbitMq
+    from moorage.domain.messages.message import OutgoingMessage
+
+_CLOSING: Final = 1.0
+
+
+async def connect_aio_pika(settings: RabbitMq, timeout: float) -> AioPikaLink:
+    """Open a connection with a channel, and look whether the exchange exists."""
+    seconds = min(timeout, settings.connect_timeout)
+    until = monotonic() + seconds
+    connection: Any = None
+    try:
+        async with asyncio.timeout(seconds):
+            connection = await _connection(settings, seconds)
+            channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
+            if settings.exchange:
+                exchange = await channel.get_exchange(settings.exchange, ensure=True)
+            else:
+                exchange = channel.default_exchange
+            return AioPikaLink(settings, connection, channel, exchange)
+    except Exception as error:  # noqa: BLE001 - judged, and raised again
+        failure = connecting_error(error) or error
+    except BaseException:
+        await _dropped(connection, until)
+        raise
+    await _dropped(connection, until)
+    raise bare(failure)
+
+
+async def _connection(settings: RabbitMq, seconds: float) -> Any:
+    address = settings.address()
+    context = None if address.tls is None else tls_context(address.tls)
+    return await aio_pika.connect(
+        host=address.host,
+        port=address.port,
+        login=address.user,
+        password=address.password.reveal(),
+        virtualhost=address.virtual_host,
+        ssl=context is not None,
+        ssl_context=context,
+        timeout=seconds,
+        client_properties={"connection_name": "moorage"},
+        heartbeat=settings.heartbeat,
+    )
+
+
+async def _dropped(connection: Any, until: float) -> None:
+    """Close a connection that is not needed, within the time that is left."""
+    if connection is not None:
+        await _close(connection, max(0.0, min(_CLOSING, until - monotonic())))
+
+
+async def _close(connection: Any, seconds: float) -> None:
+    try:
+        async with asyncio.timeout(seconds):
+            await connection.close()
+    except (OSError, TimeoutError, aio_pika.exceptions.AMQPError):
+        return
+
+
+class AioPikaLink:
+    """A connection to RabbitMQ that many tasks use at once."""
+
+    def __init__(self, settings: RabbitMq, connection: Any, channel: Any, exchange: Any) -> None:
+        self._settings = settings
+        self._connection = connection
+        self._channel = channel
+        self._exchange = exchange
+        self._loop = asyncio.get_running_loop()
+        self._in_flight = 0
+        self._closing: asyncio.Task[None] | None = None
+        transport = connection.transport.connection
+        properties: dict[str, Any] = transport.server_properties or {}
+        self.version: str | None = f"RabbitMQ {properties.get('version', '')}".strip()
+        # aiormq waits silently while RabbitMQ blocks the connection; nothing else tells it.
+        self._unblocked: Any = getattr(transport, "_Connection__connection_unblocked", None)
+
+    def is_connected(self) -> bool:
+        """Return whether the connection and its channel are open."""
+        return not self._connection.is_closed and not self._channel.is_closed
+
+    @property
+    def is_blocked(self) -> bool:
+        """True while RabbitMQ takes no messages, for lack of memory or disk space."""
+        return self._unblocked is not None and not self._unblocked.is_set()
+
+    async def ping(self, timeout: float) -> None:
+        """Open and close a channel, which the broker has to answer unless it blocks us."""
+        if self.is_blocked:
+            return
+        async with asyncio.timeout(timeout):
+            channel = await self._connection.channel(publisher_confirms=False)
+            await channel.close()
+
+    def concern(self) -> tuple[str, str] | None:
+        """Return the alarm of the broker, if there is one."""
+        if not self.is_blocked:
+            return None
+        error = publish_error(PublishFault.BLOCKED, RULES)
+        return error.message, error.remedy
+
+    async def publish(self, item: OutgoingMessage, timeout: float) -> PublishReceipt:
+        """Publish a message, and wait until the broker has confirmed it."""
+        if self.is_blocked:
+            raise publish_error(PublishFault.BLOCKED, RULES)
+        self._in_flight += 1
+        try:
+            async with asyncio.timeout(timeout):
+                await self._exchange.publish(
+                    self._properties(item),
+                    item.topic,
+                    mandatory=self._settings.mandatory,
+                )
+            return self._receipt(item)
+        except TimeoutError:
+            raise
+        except Exception as error:
+            fault = rabbitmq_fault(error)
+            if fault is None:
+                raise
+            if fault in OF_CHANNEL and self._in_flight > 1:
+                fault = PublishFault.LOST
+            failure = self._error(fault, item)
+        finally:
+            self._in_flight -= 1
+        raise failure
+
+    async def publish_batch(
+        self, items: Sequence[OutgoingMessage], timeout: float
+    ) -> list[Result[PublishReceipt]]:
+        """Publish messages one after another, and wait for all confirmations together."""
+        answers = await asyncio.gather(
+            *(self.publish(item, timeout) for item in items), return_exceptions=True
+        )
+        results: list[Result[PublishReceipt]] = []
+        for answer in answers:
+            if isinstance(answer, PublishReceipt):
+                results.append(Result(answer))
+            elif isinstance(answer, TimeoutError):
+                results.append(Result(error=publish_error(PublishFault.TIMEOUT, RULES)))
+            elif isinstance(answer, ConnectorError):
+                results.append(Result(error=bare(answer)))
+            else:
+                raise answer
+        return results
+
+    async def leave(self, timeout: float) -> None:
+        """Close the connection in good order."""
+        await _close(self._connection, timeout)
+
+    def close(self) -> None:
+        """Begin to close the connection, and do not wait for it."""
+        if not self._connection.is_closed and not self._loop.is_closed():
+            self._closing = self._loop.create_task(_close(self._connection, _CLOSING))
+
+    def _receipt(self, item: OutgoingMessage) -> PublishReceipt:
+        return PublishReceipt(
+            broker=RULES.system,
+            topic=item.topic,
+            at=datetime.now(UTC),
+            id=item.id,
+            stream=self._settings.exchange or None,
+        )
+
+    def _error(self, fault: PublishFault, item: OutgoingMessage) -> ConnectorError:
+        if fault is PublishFault.TOPIC:
+            return publish_error(fault, EXCHANGE_RULES, self._settings.exchange)
+        return publish_error(fault, RULES, item.topic)
+
+    def _properties(self, item: OutgoingMessage) -> aio_pika.Message:
+        message = item.message
+        mode = aio_pika.DeliveryMode
+        headers: dict[str, Any] = {
+            # Its encoder takes no bytes.
+            name: value if isinstance(value, str) else bytearray(value)
+            for name, value in headers_of(message, RULES)
+        }
+        return aio_pika.Message(
+            message.payload,
+            headers=headers,
+            content_type=message.content_type,
+            message_id=item.id,
+            delivery_mode=mode.PERSISTENT if self._settings.persistent else mode.NOT_PERSISTENT,
+        )

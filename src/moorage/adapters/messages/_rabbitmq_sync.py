@@ -1,0 +1,289 @@
+"""A connection of a synchronous program to RabbitMQ, with pika.
+
+The thread that uses the connection drives pika's loop until it has its answer, or until its time is
+over: pika's blocking connections have no time limit for a confirmation.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from datetime import UTC, datetime
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import pika
+from pika.adapters.select_connection import SelectConnection
+from pika.exceptions import AMQPError, ConnectionClosedByClient
+from pika.spec import Basic
+
+from moorage.adapters.messages._rabbitmq_faults import rabbitmq_fault
+from moorage.adapters.messages._tls import tls_context
+from moorage.adapters.messages.rabbitmq import (
+    EXCHANGE_RULES,
+    OF_CHANNEL,
+    RULES,
+    connecting_error,
+)
+from moorage.domain.messages.broker_rules import headers_of
+from moorage.domain.messages.message import PublishReceipt
+from moorage.domain.messages.publish_failures import PublishFault, publish_error
+from moorage.domain.secrets.frames import bare
+from moorage.domain.values.result import Result
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from moorage.adapters.messages.rabbitmq import RabbitMq
+    from moorage.domain.messages.message import OutgoingMessage
+
+
+def connect_pika(settings: RabbitMq, timeout: float) -> PikaLink:
+    """Open a connection with a channel, and look whether the exchange exists."""
+    link = PikaLink(settings)
+    try:
+        link.connect(min(timeout, settings.connect_timeout))
+    except Exception as error:  # noqa: BLE001 - judged, and raised again
+        failure = connecting_error(error) or error
+        link.close()
+    except BaseException:
+        link.close()
+        raise
+    else:
+        return link
+    raise bare(failure)
+
+
+class PikaLink:
+    """A connection to RabbitMQ, for one thread at a time."""
+
+    def __init__(self, settings: RabbitMq) -> None:
+        self._settings = settings
+        self._connection: Any = None
+        self._channel: Any = None
+        self._end: BaseException | None = None
+        self._sent = 0
+        self._unconfirmed: dict[int, str] = {}
+        self._returned: set[str] = set()
+        self._faults: dict[int, PublishFault] = {}
+        self._is_blocked = False
+        self.version: str | None = None
+
+    def connect(self, timeout: float) -> None:
+        """Open the connection and its channel."""
+        until = monotonic() + timeout
+        steps: list[object] = []
+
+        def proceed(*answer: object) -> None:
+            steps.append(answer)
+
+        connection: Any = SelectConnection(
+            self._parameters(timeout), proceed, self._on_end, self._on_end
+        )
+        self._connection = connection
+        connection.ioloop.activate_poller()
+        self._drive(lambda: len(steps) > 0, until)
+        connection.add_on_connection_blocked_callback(self._on_blocked)
+        connection.add_on_connection_unblocked_callback(self._on_unblocked)
+        channel = self._channel = connection.channel(on_open_callback=proceed)
+        channel.add_on_close_callback(self._on_end)
+        channel.add_on_return_callback(self._on_return)
+        self._drive(lambda: len(steps) > 1, until)
+        if self._settings.exchange:
+            channel.exchange_declare(self._settings.exchange, passive=True, callback=proceed)
+        else:
+            proceed()
+        channel.confirm_delivery(self._on_confirmation, proceed)
+        self._drive(lambda: len(steps) > 3, until)
+        properties: dict[str, Any] = connection.server_properties or {}
+        self.version = f"RabbitMQ {properties.get('version', '')}".strip()
+
+    def is_connected(self) -> bool:
+        """Return whether the connection and its channel are open."""
+        return self._end is None
+
+    def ping(self, timeout: float) -> None:
+        """Open and close a channel, which the broker has to answer unless it blocks us."""
+        answers: list[object] = []
+
+        def proceed(channel: Any) -> None:
+            answers.append(channel)
+            channel.close()
+
+        # A connection that was idle learns here that it was blocked or released meanwhile.
+        _run_once(self._connection.ioloop)
+        if self._is_blocked:
+            return
+        self._connection.channel(on_open_callback=proceed)
+        self._drive(lambda: self._is_blocked or len(answers) > 0, monotonic() + timeout)
+
+    def concern(self) -> tuple[str, str] | None:
+        """Return the alarm of the broker, if there is one."""
+        if not self._is_blocked:
+            return None
+        error = publish_error(PublishFault.BLOCKED, RULES)
+        return error.message, error.remedy
+
+    def publish(self, item: OutgoingMessage, timeout: float) -> PublishReceipt:
+        """Publish a message, and wait until the broker has confirmed it."""
+        return self.publish_batch((item,), timeout)[0].unwrap()
+
+    def publish_batch(
+        self, items: Sequence[OutgoingMessage], timeout: float
+    ) -> list[Result[PublishReceipt]]:
+        """Publish messages one after another, and wait for all confirmations together."""
+        until = monotonic() + timeout
+        # A connection that was idle learns here that it was blocked or closed meanwhile.
+        _run_once(self._connection.ioloop)
+        if self._end is not None:
+            raise publish_error(PublishFault.UNSENT, RULES)
+        if self._is_blocked:
+            raise publish_error(PublishFault.BLOCKED, RULES)
+        tags = [self._send(item) for item in items]
+        rest: PublishFault | None = None
+        try:
+            self._drive(lambda: not self._unconfirmed, until)
+        except TimeoutError:
+            rest = PublishFault.TIMEOUT
+        except (OSError, AMQPError) as error:
+            rest = rabbitmq_fault(error)
+            if rest in OF_CHANNEL and len(self._unconfirmed) > 1:
+                rest = PublishFault.LOST
+        results = [self._result(item, tag, rest) for item, tag in zip(items, tags, strict=True)]
+        self._faults.clear()
+        if self._unconfirmed:
+            # A late confirmation would be taken for one of the next messages.
+            self.close()
+        return results
+
+    def close(self) -> None:
+        """Drop the connection, without waiting for the broker."""
+        self._end = self._end or ConnectionError()
+        connection, self._connection = self._connection, None
+        if connection is None:
+            return
+        loop = connection.ioloop
+        with suppress(Exception):  # it is gone in any case
+            if connection.is_open:
+                connection.close()
+                _run_once(loop)
+            if not connection.is_closed:
+                reason = ConnectionClosedByClient(200, "closed")
+                connection._terminate_stream(reason)  # noqa: SLF001 - pika waits for the broker otherwise
+            _run_once(loop)
+        with suppress(Exception):  # as above
+            loop.deactivate_poller()
+            loop.close()
+
+    def _parameters(self, timeout: float) -> pika.ConnectionParameters:
+        settings = self._settings
+        address = settings.address()
+        options = None
+        if address.tls is not None:
+            options = pika.SSLOptions(tls_context(address.tls), address.host)
+        return pika.ConnectionParameters(
+            host=address.host,
+            port=address.port,
+            virtual_host=address.virtual_host,
+            credentials=pika.PlainCredentials(address.user, address.password.reveal()),
+            ssl_options=options,
+            heartbeat=settings.heartbeat,
+            connection_attempts=1,
+            socket_timeout=timeout,
+            stack_timeout=timeout,
+            client_properties={"connection_name": "moorage"},
+        )
+
+    def _send(self, item: OutgoingMessage) -> int:
+        message = item.message
+        # A returned message is recognised by its id.
+        message_id = item.id or uuid4().hex
+        properties = pika.BasicProperties(
+            headers=dict(headers_of(message, RULES)),
+            content_type=message.content_type,
+            message_id=message_id,
+            delivery_mode=2 if self._settings.persistent else 1,
+        )
+        # A message that pika cannot encode is not sent, and RabbitMQ does not count it.
+        self._channel.basic_publish(
+            self._settings.exchange,
+            item.topic,
+            message.payload,
+            properties,
+            mandatory=self._settings.mandatory,
+        )
+        self._sent += 1
+        self._unconfirmed[self._sent] = message_id
+        return self._sent
+
+    def _drive(self, is_done: Callable[[], bool], until: float) -> None:
+        """Process what arrives until something is done, or raise when the time is over."""
+        loop = self._connection.ioloop
+        timer = loop.call_later(max(0.0, until - monotonic()), _nothing)
+        try:
+            while not is_done():
+                if self._end is not None:
+                    raise self._end
+                if monotonic() >= until:
+                    raise TimeoutError
+                loop.poll()
+                loop.process_timeouts()
+        finally:
+            loop.remove_timeout(timer)
+
+    def _result(
+        self, item: OutgoingMessage, tag: int, rest: PublishFault | None
+    ) -> Result[PublishReceipt]:
+        fault = self._faults.get(tag)
+        if fault is None and tag in self._unconfirmed:
+            fault = rest
+        if fault is PublishFault.TOPIC:
+            exchange = self._settings.exchange
+            return Result(error=publish_error(fault, EXCHANGE_RULES, exchange))
+        if fault is not None:
+            return Result(error=publish_error(fault, RULES, item.topic))
+        return Result(
+            PublishReceipt(
+                broker=RULES.system,
+                topic=item.topic,
+                at=datetime.now(UTC),
+                id=item.id,
+                stream=self._settings.exchange or None,
+            )
+        )
+
+    def _on_end(self, _: object, error: BaseException | str) -> None:
+        if self._end is None:
+            self._end = error if isinstance(error, BaseException) else ConnectionError()
+
+    def _on_blocked(self, *_: object) -> None:
+        self._is_blocked = True
+
+    def _on_unblocked(self, *_: object) -> None:
+        self._is_blocked = False
+
+    def _on_return(self, _: object, __: object, properties: Any, ___: object) -> None:
+        self._returned.add(properties.message_id)
+
+    def _on_confirmation(self, frame: Any) -> None:
+        method = frame.method
+        first = min(self._unconfirmed, default=method.delivery_tag)
+        tags = range(first if method.multiple else method.delivery_tag, method.delivery_tag + 1)
+        for tag in tags:
+            message_id = self._unconfirmed.pop(tag, None)
+            if message_id in self._returned:
+                self._returned.discard(message_id)
+                self._faults[tag] = PublishFault.UNROUTABLE
+            elif isinstance(method, Basic.Nack):
+                self._faults[tag] = PublishFault.REJECTED
+
+
+def _run_once(loop: Any) -> None:
+    """Send and receive what is ready, without a wait."""
+    loop.add_callback(_nothing)
+    loop.poll()
+    loop.process_timeouts()
+
+
+def _nothing() -> None:
+    """End a wait of pika's loop."""

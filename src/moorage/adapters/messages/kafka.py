@@ -1,0 +1,224 @@
+"""The connector that publishes messages to Kafka, with confluent-kafka.
+
+A producer is idempotent and waits for all replicas in sync. It carries one call at a time, so that
+the messages of a call whose time is over can be purged without those of others.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+
+from moorage.adapters.links.pool_async import AsyncLinkPool
+from moorage.adapters.links.pool_sync import LinkPool
+from moorage.adapters.messages.publisher_async import AsyncMessagePublisher
+from moorage.adapters.messages.publisher_sync import MessagePublisher
+from moorage.domain.connectors.link_pool import PoolConfig
+from moorage.domain.messages.kafka import RULES
+from moorage.domain.secrets.frames import careful
+from moorage.domain.secrets.secret import Secret, as_secret
+from moorage.domain.values.durations import is_count, is_seconds, plain
+from moorage.domain.values.installation import install
+from moorage.errors import ConfigurationError
+from moorage.ports.connector import ConnectorKind
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_MECHANISMS: Final = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
+_OWN_OPTIONS: Final = frozenset(
+    {
+        "acks",
+        "bootstrap.servers",
+        "enable.idempotence",
+        "error_cb",
+        "logger",
+        "message.timeout.ms",
+        "metadata.broker.list",
+        "on_delivery",
+        "request.required.acks",
+        "security.protocol",
+        "transactional.id",
+    }
+)
+_SECRET_WORDS: Final = ("enable.ssl", "password", "sasl.", "secret", "ssl.", "token")
+
+
+def _maybe_secret(value: Secret | str | None) -> Secret | None:
+    return None if value is None else as_secret(value)
+
+
+def _options(value: Mapping[str, Any] | None) -> dict[str, Any]:
+    return dict(value or {})
+
+
+@careful
+@attrs.frozen(kw_only=True)
+class Kafka:
+    """A Kafka cluster, to which messages are published with acknowledgement of all replicas.
+
+    Attributes:
+        servers: the addresses of some brokers, such as "one.example:9092,two.example:9092".
+        username: the user for SASL; None if the cluster asks for none.
+        password: the password of the user.
+        mechanism: the mechanism of SASL: PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512.
+        tls: whether the connections are encrypted, and the brokers' certificates verified.
+        authorities: the path of a PEM file with the certificates to trust instead of the system's.
+        certificate: the path of a PEM file with the client's certificate.
+        key: the path of a PEM file with its private key.
+        key_password: the password that the key is encrypted with.
+        producers: the largest number of producers; each carries one call at a time.
+        connect_timeout: seconds for reaching the cluster; an attempt with less time waits less.
+        options: further options of librdkafka, by name, such as "compression.type".
+    """
+
+    servers: str
+    username: str | None = attrs.field(default=None, repr=False)
+    password: Secret | None = attrs.field(
+        default=None, converter=_maybe_secret, repr=False, hash=False
+    )
+    mechanism: str = attrs.field(
+        default="SCRAM-SHA-512",
+        validator=attrs.validators.in_(_MECHANISMS),
+        metadata={"choices": _MECHANISMS},
+    )
+    tls: bool = False
+    authorities: str | None = None
+    certificate: str | None = None
+    key: str | None = None
+    key_password: Secret | None = attrs.field(
+        default=None, converter=_maybe_secret, repr=False, hash=False
+    )
+    producers: int = attrs.field(default=4, validator=is_count)
+    connect_timeout: float = attrs.field(default=5.0, converter=plain, validator=is_seconds)
+    options: Mapping[str, Any] = attrs.field(
+        factory=dict[str, Any], converter=_options, repr=False, hash=False
+    )
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse settings that contradict each other."""
+        if not self.servers.strip():
+            raise ConfigurationError(
+                "No broker of Kafka is named.",
+                path="servers",
+                remedy="Give addresses such as 'one.example:9092,two.example:9092'.",
+            )
+        if (self.username is None) != (self.password is None):
+            raise ConfigurationError(
+                "SASL needs a user and a password, and one of them is missing.",
+                path="username",
+                remedy="Give both, or neither.",
+            )
+        if self.password is not None and self.mechanism == "PLAIN" and not self.tls:
+            raise ConfigurationError(
+                "The mechanism PLAIN would send the password over a connection without TLS.",
+                path="tls",
+                remedy="Set tls = true, or use a mechanism of SCRAM.",
+            )
+        has_files = (self.authorities, self.certificate, self.key) != (None, None, None)
+        if has_files and not self.tls:
+            raise ConfigurationError(
+                "There are files for TLS, but TLS is turned off.",
+                path="tls",
+                remedy="Set tls = true.",
+            )
+        for name in self.options:
+            if name in _OWN_OPTIONS or name.startswith(_SECRET_WORDS):
+                raise ConfigurationError(
+                    f"The option {name[:80]!r} is not for `options`.",
+                    path="options",
+                    remedy="Use the settings of the connector, or leave it out.",
+                )
+
+    def client_options(self) -> dict[str, Any]:
+        """Return the options for librdkafka; they contain the passwords."""
+        protocol = "SASL_" if self.password is not None else ""
+        options: dict[str, Any] = {
+            "linger.ms": 0,
+            "log_level": 0,
+            "socket.connection.setup.timeout.ms": max(1000, round(self.connect_timeout * 1000)),
+            **self.options,
+            "bootstrap.servers": self.servers,
+            "enable.idempotence": True,
+            "acks": "all",
+            # The connector purges the messages when the time of their call is over.
+            "message.timeout.ms": 0,
+            "security.protocol": protocol + ("SSL" if self.tls else "PLAINTEXT"),
+        }
+        if self.password is not None:
+            options |= {
+                "sasl.mechanism": self.mechanism,
+                "sasl.username": self.username,
+                "sasl.password": self.password.reveal(),
+            }
+        key_password = None if self.key_password is None else self.key_password.reveal()
+        files = {
+            "ssl.ca.location": self.authorities,
+            "ssl.certificate.location": self.certificate,
+            "ssl.key.location": self.key,
+            "ssl.key.password": key_password,
+        }
+        return options | {name: value for name, value in files.items() if value is not None}
+
+    def publisher(self, name: str = "kafka", *, service: str | None = None) -> MessagePublisher:
+        """Return a connector of a synchronous program.
+
+        Raises:
+            ConfigurationError: confluent-kafka is not installed.
+        """
+        library = _library()
+        from moorage.adapters.messages._kafka_links import (  # noqa: PLC0415 - only some need it
+            connect_kafka,
+        )
+
+        config = PoolConfig(maximum=self.producers)
+        links = LinkPool(partial(connect_kafka, self.client_options()), config)
+        return MessagePublisher(
+            name, RULES, links, judge=_nothing_known, library=library, service=service
+        )
+
+    def async_publisher(
+        self, name: str = "kafka", *, service: str | None = None
+    ) -> AsyncMessagePublisher:
+        """Return a connector of an asynchronous program.
+
+        Raises:
+            ConfigurationError: confluent-kafka is not installed.
+        """
+        library = _library()
+        from moorage.adapters.messages._kafka_links import (  # noqa: PLC0415 - only some need it
+            connect_kafka_async,
+        )
+
+        config = PoolConfig(maximum=self.producers)
+        links = AsyncLinkPool(partial(connect_kafka_async, self.client_options()), config)
+        return AsyncMessagePublisher(
+            name, RULES, links, judge=_nothing_known, library=library, service=service
+        )
+
+
+def _nothing_known(_: Exception) -> None:
+    """Return None: the producer raises nothing but errors of this package."""
+
+
+def _library() -> str:
+    try:
+        return f"confluent-kafka {version('confluent-kafka')}"
+    except PackageNotFoundError:
+        raise ConfigurationError(
+            "The connector of Kafka needs confluent-kafka, which is not installed.",
+            path="kind",
+            remedy=install("kafka"),
+        ) from None
+
+
+KAFKA: Final = ConnectorKind(
+    name="kafka",
+    settings=Kafka,
+    build=lambda name, settings, _: settings.publisher(name),
+    build_async=lambda name, settings, _: settings.async_publisher(name),
+)
+"""The kind of connectors named "kafka" in a configuration."""

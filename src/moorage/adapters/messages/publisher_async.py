@@ -1,0 +1,300 @@
+"""A connector that publishes messages to a broker, for asynchronous programs.
+
+`python -m tools.twins` makes `publisher_sync.py` of this file.
+
+A publisher makes operations, and a manager performs them:
+
+    await manager.perform("events", publisher.publish("orders", Message(b"…")))
+
+The class is the same for every broker. A broker is its rules, a function that opens connections,
+and a function that knows the exceptions of its client library.
+"""
+
+from __future__ import annotations
+
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeVar, cast
+
+from moorage.adapters.messages._health import health_of
+from moorage.adapters.messages._named_operations import named_operations
+from moorage.domain.connectors.health import ConnectorVersions
+from moorage.domain.messages.broker_rules import (
+    batches,
+    check_message,
+    check_topic,
+    is_repeatable,
+    outgoing,
+)
+from moorage.domain.messages.publish_failures import (
+    PublishFault,
+    batch_error,
+    completed,
+    publish_error,
+)
+from moorage.domain.messages.stored_results import (
+    pack_receipt,
+    pack_results,
+    unpack_receipt,
+    unpack_results,
+)
+from moorage.domain.secrets.frames import bare
+from moorage.errors import ConnectorError, InvalidData
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from moorage.domain.connectors.health import ConnectorHealth
+    from moorage.domain.connectors.named_operation import NamedOperation
+    from moorage.domain.connectors.pool_statistics import PoolStatistics
+    from moorage.domain.messages.broker_rules import BrokerRules
+    from moorage.domain.messages.message import Message, OutgoingMessage, PublishReceipt
+    from moorage.domain.service.operation import OperationAttempt
+    from moorage.domain.values.result import Result
+    from moorage.ports.publish_link import AsyncLinkSource, AsyncPublishLink
+
+R = TypeVar("R")
+
+_CONNECT_TIMEOUT: Final = 5.0
+_MARGIN: Final = 0.02
+"""Seconds, and the share of an attempt, that are left for reporting a failure in time."""
+
+
+class AsyncPublishOperation(Generic[R]):
+    """The publication of messages, for `AsyncConnectorManager.perform`.
+
+    Attributes:
+        name: its name in events, errors and logs.
+        system: the kind of the broker.
+        safe: False, because it stores something.
+        repeatable: True if the broker recognises a repeat by the ids of the messages.
+    """
+
+    __slots__ = ("_messages", "_publisher", "_topic", "is_batch", "name", "repeatable", "system")
+
+    safe = False
+
+    def __init__(
+        self,
+        publisher: AsyncMessagePublisher,
+        topic: str,
+        messages: tuple[Message, ...],
+        *,
+        name: str,
+        is_batch: bool,
+    ) -> None:
+        rules = publisher.rules.of(topic)
+        check_topic(topic, rules)
+        for message in messages:
+            check_message(message, rules)
+        self._publisher = publisher
+        self._topic = topic
+        self._messages = messages
+        self.is_batch = is_batch
+        self.name = name
+        self.system = rules.system
+        self.repeatable = is_repeatable(messages, rules)
+
+    async def perform(self, attempt: OperationAttempt, /) -> R:
+        """Make one attempt, and wait for the acknowledgement of the broker."""
+        publisher = self._publisher
+        key = attempt.idempotency_key
+        rules = publisher.rules.of(self._topic)
+        items = outgoing(self._topic, self._messages, rules, key)
+        timeout = attempt.timeout
+        until = monotonic() + timeout - min(_MARGIN, timeout * _MARGIN)
+        if self.is_batch:
+            return cast("R", await publisher.send_batch(self.name, items, until))
+        return cast("R", await publisher.send(self.name, items[0], until))
+
+    def pack_result(self, result: R, /) -> object:
+        """Return receipts as plain values, which a store keeps for repeats of the key."""
+        return cast("Any", pack_results if self.is_batch else pack_receipt)(result)
+
+    def unpack_result(self, stored: object, /) -> R:
+        """Return the receipts that `pack_result` returned as plain values."""
+        return cast("R", (unpack_results if self.is_batch else unpack_receipt)(stored))
+
+    def judge(self, error: Exception, /) -> ConnectorError | None:
+        """Convert an exception of the client library."""
+        return self._publisher.judge(error)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name} ({self.system})>"
+
+
+class AsyncMessagePublisher:
+    """A connector that publishes messages to a broker, for asynchronous programs.
+
+    The settings of a broker make it, such as `RabbitMq(...)`, or a configuration.
+
+    Attributes:
+        name: the name of the connector.
+        service: the service whose protections apply.
+        rules: the rules of the broker for messages.
+        judge: converts an exception of the client library to an error of moorage.
+
+    Args:
+        name: the name of the connector.
+        rules: the rules of the broker for messages.
+        links: lends connections to the broker.
+        judge: converts an exception of the client library to an error of moorage; it returns None
+            for an exception that it does not know.
+        library: the name and the version of the client library.
+        service: the service whose protections apply; by default the one of the connector's name.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        rules: BrokerRules,
+        links: AsyncLinkSource[AsyncPublishLink],
+        *,
+        judge: Callable[[Exception], ConnectorError | None],
+        library: str | None = None,
+        service: str | None = None,
+    ) -> None:
+        self.name = name
+        self.service = name if service is None else service
+        self.rules = rules
+        self.judge = judge
+        self._links = links
+        self._library = library
+        self._server: str | None = None
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name} ({self.kind})>"
+
+    @property
+    def kind(self) -> str:
+        """The kind of the broker, such as "rabbitmq"."""
+        return self.rules.system
+
+    @property
+    def versions(self) -> ConnectorVersions:
+        """The versions of the client library, and of the broker after the first connection."""
+        return ConnectorVersions(library=self._library, server=self._server)
+
+    @property
+    def operations(self) -> Mapping[str, NamedOperation]:
+        """The operations `publish` and `publish_batch`, which can be performed by name."""
+        return named_operations(self)
+
+    def statistics(self) -> PoolStatistics:
+        """Return the numbers of the connections, without waiting."""
+        return self._links.statistics()
+
+    def publish(
+        self, topic: str, message: Message, *, name: str = "publish"
+    ) -> AsyncPublishOperation[PublishReceipt]:
+        """Return the operation that publishes a message and waits until the broker has stored it.
+
+        Args:
+            topic: the topic, subject, queue, stream or routing key.
+            message: the message.
+            name: the name of the operation in events, errors and logs; an endpoint of the service
+                with this name applies to it.
+
+        Raises:
+            InvalidData: the broker cannot take such a message.
+        """
+        return AsyncPublishOperation(self, topic, (message,), name=name, is_batch=False)
+
+    def publish_batch(
+        self, topic: str, messages: Iterable[Message], *, name: str = "publish_batch"
+    ) -> AsyncPublishOperation[tuple[Result[PublishReceipt], ...]]:
+        """Return the operation that publishes messages, and reports on each of them.
+
+        It returns one result per message, in their order: a receipt or an error. It raises if none
+        of the messages was stored for certain.
+
+        Args:
+            topic: the topic, subject, queue, stream or routing key.
+            messages: the messages; they are sent in groups that the broker takes.
+            name: the name of the operation in events, errors and logs.
+
+        Raises:
+            InvalidData: the broker cannot take one of the messages, or there is none.
+        """
+        batch = tuple(messages)
+        if not batch:
+            raise InvalidData(
+                "A batch needs at least one message.",
+                field="messages",
+                remedy="Give one or more messages.",
+            )
+        return AsyncPublishOperation(self, topic, batch, name=name, is_batch=True)
+
+    async def open(self, timeout: float = _CONNECT_TIMEOUT, /) -> None:
+        """Open a connection, so that a wrong configuration is noticed now."""
+        try:
+            await self._links.open(timeout)
+        except Exception as error:  # noqa: BLE001 - judged, and raised again
+            failure = self._judged(error)
+        else:
+            return
+        raise bare(failure)
+
+    async def health(self, timeout: float = _CONNECT_TIMEOUT, /) -> ConnectorHealth:
+        """Return the health of the broker, as a value."""
+        begun = monotonic()
+        until = begun + timeout
+        try:
+            async with self._links.link("health", timeout) as link:
+                self._server = link.version
+                await link.ping(max(0.0, until - monotonic()))
+                concern = link.concern()
+        except Exception as error:  # noqa: BLE001 - health is a value
+            failure = self._judged(error)
+            return health_of(self.name, self.rules.title, monotonic() - begun, error=failure)
+        return health_of(self.name, self.rules.title, monotonic() - begun, concern=concern)
+
+    async def close(self) -> None:
+        """Close the connections; those in use are closed when their messages are acknowledged."""
+        await self._links.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def send(self, name: str, item: OutgoingMessage, until: float) -> PublishReceipt:
+        """Publish one message until a time of the monotonic clock; `publish` is for users."""
+        try:
+            async with self._links.link(name, max(0.0, until - monotonic())) as link:
+                self._server = link.version
+                return await link.publish(item, max(0.0, until - monotonic()))
+        except Exception as error:  # noqa: BLE001 - judged, and raised again
+            failure = self._judged(error)
+        # The frames of the client library hold the message and the credentials.
+        raise bare(failure)
+
+    async def send_batch(
+        self, name: str, items: tuple[OutgoingMessage, ...], until: float
+    ) -> tuple[Result[PublishReceipt], ...]:
+        """Publish messages until a time of the monotonic clock; `publish_batch` is for users."""
+        results: list[Result[PublishReceipt]] = []
+        sent = 0
+        failure: Exception | None = None
+        try:
+            async with self._links.link(name, max(0.0, until - monotonic())) as link:
+                self._server = link.version
+                for batch in batches(items, self.rules):
+                    sent += len(batch)
+                    results += await link.publish_batch(batch, max(0.0, until - monotonic()))
+        except Exception as error:  # noqa: BLE001 - judged, and part of the results
+            failure = self._judged(error)
+        if failure is not None:
+            results = completed(results, bare(failure), self.rules, sent=sent, total=len(items))
+        common_error = batch_error(results)
+        if common_error is not None:
+            raise common_error
+        return tuple(results)
+
+    def _judged(self, error: Exception) -> Exception:
+        """Return the error of moorage for an exception; an unknown exception is its own error."""
+        if isinstance(error, ConnectorError):
+            return error
+        if isinstance(error, TimeoutError):
+            return publish_error(PublishFault.TIMEOUT, self.rules)
+        return self.judge(error) or error

@@ -1,0 +1,1 @@
+"""The connector of Amazon SQS, over this package's own HTTP client."""

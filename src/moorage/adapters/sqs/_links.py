@@ -1,0 +1,113 @@
+"""Links to Amazon SQS: one for synchronous programs, and one for asynchronous ones.
+
+A link needs no connection of its own, because the HTTP client opens, keeps and replaces them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from moorage.adapters.concurrency._plain import run_now
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from moorage.adapters.sqs._requests import SqsRequests
+    from moorage.domain.messages.message import OutgoingMessage, PublishReceipt
+    from moorage.domain.values.result import Result
+
+
+class _SqsLink:
+    """The part of a link that both modes share.
+
+    Args:
+        requests: sends the requests.
+    """
+
+    version = None
+
+    def __init__(self, requests: SqsRequests) -> None:
+        self._requests = requests
+        self._is_open = True
+
+    def is_connected(self) -> bool:
+        """Return True until the link is closed."""
+        return self._is_open
+
+    def concern(self) -> tuple[str, str] | None:
+        """Return None: SQS reports no trouble of its own."""
+        return None
+
+    def close(self) -> None:
+        """Send nothing any more."""
+        self._is_open = False
+
+
+class SqsLink(_SqsLink):
+    """The access of a synchronous program to the queues of one account.
+
+    Args:
+        requests: sends the requests.
+        end: closes the HTTP client; None if the application passed that client.
+    """
+
+    def __init__(self, requests: SqsRequests, end: Callable[[], None] | None) -> None:
+        super().__init__(requests)
+        self._end = end
+
+    def ping(self, timeout: float, /) -> None:
+        """Ask the service for the name of one queue."""
+        run_now(self._requests.ping(timeout))
+
+    def publish(self, item: OutgoingMessage, timeout: float, /) -> PublishReceipt:
+        """Send one message."""
+        return run_now(self._requests.publish(item, timeout))
+
+    def publish_batch(
+        self, items: Sequence[OutgoingMessage], timeout: float, /
+    ) -> list[Result[PublishReceipt]]:
+        """Send several messages to the queue in one HTTP request."""
+        return run_now(self._requests.publish_batch(items, timeout))
+
+    def leave(self, timeout: float, /) -> None:  # noqa: ARG002 - HTTP has no farewell
+        """Close the connections of the HTTP client."""
+        self.close()
+
+    def close(self) -> None:
+        """Send nothing any more, and close the connections of the HTTP client."""
+        super().close()
+        if self._end is not None:
+            self._end()
+
+
+class AsyncSqsLink(_SqsLink):
+    """The access of an asynchronous program to the queues of one account.
+
+    Args:
+        requests: sends the requests.
+        end: closes the HTTP client; None if the application passed that client.
+    """
+
+    def __init__(self, requests: SqsRequests, end: Callable[[], Awaitable[None]] | None) -> None:
+        super().__init__(requests)
+        self._end = end
+
+    async def ping(self, timeout: float, /) -> None:
+        """Ask the service for the name of one queue."""
+        await self._requests.ping(timeout)
+
+    async def publish(self, item: OutgoingMessage, timeout: float, /) -> PublishReceipt:
+        """Send one message."""
+        return await self._requests.publish(item, timeout)
+
+    async def publish_batch(
+        self, items: Sequence[OutgoingMessage], timeout: float, /
+    ) -> list[Result[PublishReceipt]]:
+        """Send several messages to the queue in one HTTP request."""
+        return await self._requests.publish_batch(items, timeout)
+
+    async def leave(self, timeout: float, /) -> None:  # noqa: ARG002 - HTTP has no farewell
+        """Close the connections of the HTTP client."""
+        self.close()
+        if self._end is not None:
+            await self._end()

@@ -1,0 +1,273 @@
+"""The bounds of a broker on messages, and what follows from them before anything is sent.
+
+Laws:
+
+1. A message that a broker would refuse for its form is refused here, with the field that is wrong.
+2. Batches keep the order of their messages, and each message is in exactly one batch.
+3. The id by which a broker recognises a repeat depends on nothing but the message's own id, or on
+   the idempotency key of the call and the message's position.
+"""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from typing import TYPE_CHECKING, Final
+
+import attrs
+
+from moorage.domain.messages.message import OutgoingMessage
+from moorage.domain.values.patterns import late_pattern
+from moorage.domain.values.text import is_encodable
+from moorage.errors import InvalidData
+
+if TYPE_CHECKING:
+    import re
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from moorage.domain.messages.message import Message
+
+KEY_HEADER: Final = "moorage-key"
+"""The header that carries the key at a broker without keys, as a text if it is one."""
+
+ONE_LINE: Final = late_pattern(r"[^\r\n\0]*")
+"""Texts without a line break."""
+
+
+@attrs.frozen(kw_only=True)
+class BrokerRules:
+    """The rules of one broker for messages.
+
+    Attributes:
+        system: the kind of the broker, such as "rabbitmq".
+        title: its name in sentences, such as "RabbitMQ".
+        topic: the word for the place that messages are published to, such as "subject".
+        topic_pattern: what such a name may look like.
+        longest_name: the bytes of a topic, an id or a content type at most; None if there is no
+            bound.
+        largest: the bytes of a message at most, with its headers; None if there is no bound.
+        most_headers: the number of headers at most; None if there is no bound.
+        header_name: what the name of a header may look like.
+        header_value: what a text in a header may look like.
+        binary_headers: whether headers may be bytes.
+        repeated_headers: whether several headers may have the same name.
+        reserved: names of headers that the connector uses itself, in lower case.
+        longest_delay: the seconds at most for which a message can be held back; 0 if the broker
+            cannot hold a message back.
+        has_keys: whether messages have keys. If not, `KEY_HEADER` carries the key.
+        deduplicates: whether the broker stores only one message of an id.
+        most_in_batch: the number of messages that are sent together at most.
+        most_bytes_in_batch: the bytes that are sent together at most.
+        special: other rules for topics whose name ends so, such as ".fifo".
+    """
+
+    system: str
+    title: str
+    topic: str = "topic"
+    topic_pattern: re.Pattern[str] = ONE_LINE
+    longest_name: int | None = None
+    largest: int | None = None
+    most_headers: int | None = None
+    header_name: re.Pattern[str] = ONE_LINE
+    header_value: re.Pattern[str] = ONE_LINE
+    binary_headers: bool = True
+    repeated_headers: bool = False
+    reserved: frozenset[str] = frozenset()
+    longest_delay: float = 0.0
+    has_keys: bool = True
+    deduplicates: bool = False
+    most_in_batch: int = 1000
+    most_bytes_in_batch: int = 16 * 1024 * 1024
+    special: Mapping[str, BrokerRules] = attrs.field(factory=dict[str, "BrokerRules"])
+
+    def of(self, topic: object) -> BrokerRules:
+        """Return the rules for a topic: special ones if its name ends like theirs."""
+        for ending, rules in self.special.items():
+            if isinstance(topic, str) and topic.endswith(ending):
+                return rules
+        return self
+
+
+def size_of(message: Message) -> int:
+    """Return the bytes of a message: its payload, its key and its headers."""
+    size = len(message.payload)
+    if message.key is not None:
+        size += len(message.key)
+    for name, value in message.headers:
+        size += len(name.encode()) + len(value if isinstance(value, bytes) else value.encode())
+    return size
+
+
+def check_topic(topic: object, rules: BrokerRules) -> None:
+    """Refuse a name that nothing can be published to.
+
+    Raises:
+        InvalidData: it is empty, or no such name.
+    """
+    if (
+        not isinstance(topic, str)
+        or not topic
+        or not is_encodable(topic)
+        or rules.topic_pattern.fullmatch(topic) is None
+    ):
+        raise InvalidData(
+            f"{str(topic)[:80]!r} is no {rules.topic} of {rules.title}.",
+            field="topic",
+            remedy=f"Give the name of a {rules.topic}, without wildcards.",
+        )
+    _check_length("topic", topic, rules)
+
+
+def check_message(message: Message, rules: BrokerRules) -> None:
+    """Refuse a message that the broker cannot take.
+
+    Raises:
+        InvalidData: it is too large, or has a header, a key or a delay that the broker cannot have.
+    """
+    if rules.largest is not None and size_of(message) > rules.largest:
+        raise InvalidData(
+            f"The message has {size_of(message):,} bytes, and {rules.title} takes"
+            f" {rules.largest:,} at most.",
+            field="payload",
+            remedy="Store the content elsewhere, for example as a file, and publish its address.",
+        )
+    for field, text in (("id", message.id), ("content_type", message.content_type)):
+        if text is not None:
+            _check_length(field, text, rules)
+    if message.delay and message.delay > rules.longest_delay:
+        raise InvalidData(
+            f"{rules.title} can hold a message back for {rules.longest_delay:g} seconds at most."
+            if rules.longest_delay
+            else f"{rules.title} cannot hold a single message back.",
+            field="delay",
+            remedy="Publish the message when it is due.",
+        )
+    if message.key is not None and not rules.has_keys and not rules.binary_headers:
+        _check_key(message.key, rules)
+    if message.headers:
+        _check_headers(message, rules)
+
+
+def _check_length(field: str, text: str, rules: BrokerRules) -> None:
+    """Refuse a name that is too long for the broker."""
+    if rules.longest_name is not None and len(text.encode()) > rules.longest_name:
+        raise InvalidData(
+            f"The {field.replace('_', ' ')} has {len(text.encode())} bytes, and {rules.title} takes"
+            f" {rules.longest_name} at most.",
+            field=field,
+            remedy="Give a shorter one.",
+        )
+
+
+def _check_key(key: bytes, rules: BrokerRules) -> None:
+    """Refuse a key that cannot travel in a header of text."""
+    text = key.decode("utf-8", "replace")
+    if text.encode() != key or rules.header_value.fullmatch(text) is None:
+        raise InvalidData(
+            f"The key is not a text of one line, and {rules.title} takes no other.",
+            field="key",
+            remedy="Give a text, such as the hexadecimal digits of the bytes.",
+        )
+
+
+def _check_headers(message: Message, rules: BrokerRules) -> None:
+    most = rules.most_headers
+    if most is not None and len(message.headers) > most:
+        raise InvalidData(
+            f"The message has {len(message.headers)} headers, and {rules.title} takes {most} at"
+            " most.",
+            field="headers",
+            remedy="Leave some out, or move them into the payload.",
+        )
+    names = set[str]()
+    for name, value in message.headers:
+        if name in names and not rules.repeated_headers:
+            raise InvalidData(
+                f"{rules.title} takes one header named {name[:80]!r}, and the message has several.",
+                field="headers",
+                remedy="Join their values in one header.",
+            )
+        names.add(name)
+        if rules.header_name.fullmatch(name) is None or name.lower() in rules.reserved:
+            raise InvalidData(
+                f"{rules.title} takes no header with the name {name[:80]!r}.",
+                field="headers",
+                remedy="Rename it, for example to letters and hyphens only.",
+            )
+        if isinstance(value, bytes) and not rules.binary_headers:
+            raise InvalidData(
+                f"The header {name[:80]!r} is bytes, and {rules.title} takes texts only.",
+                field="headers",
+                remedy="Encode it as a text, for example as Base64.",
+            )
+        if isinstance(value, str) and rules.header_value.fullmatch(value) is None:
+            raise InvalidData(
+                f"{rules.title} cannot take the value of the header {name[:80]!r}.",
+                field="headers",
+                remedy="Leave line breaks and control characters out of it.",
+            )
+
+
+def headers_of(message: Message, rules: BrokerRules) -> tuple[tuple[str, str | bytes], ...]:
+    """Return the headers to send, with the key if the broker has no other place for it."""
+    if message.key is None or rules.has_keys:
+        return message.headers
+    try:
+        key: str | bytes = message.key.decode()
+    except UnicodeDecodeError:
+        key = message.key
+    return (*message.headers, (KEY_HEADER, key))
+
+
+def deduplication_id(message: Message, key: str | None, position: int = 0) -> str | None:
+    """Return the id by which a broker recognises a repeat.
+
+    Args:
+        message: the message; its own id comes first.
+        key: the idempotency key of the call; None if there is none, or the broker ignores it. Only
+            a digest of it is sent.
+        position: the position of the message in its batch.
+    """
+    if message.id is not None or key is None:
+        return message.id
+    return sha256(f"{position}/{key}".encode()).hexdigest()
+
+
+def is_repeatable(messages: Sequence[Message], rules: BrokerRules) -> bool:
+    """Return whether publishing the messages twice has the effect of publishing them once."""
+    return rules.deduplicates and all(message.id is not None for message in messages)
+
+
+def outgoing(
+    topic: str, messages: Sequence[Message], rules: BrokerRules, key: str | None
+) -> tuple[OutgoingMessage, ...]:
+    """Return checked messages with the ids by which the broker recognises repeats."""
+    key = key if rules.deduplicates else None
+    return tuple(
+        OutgoingMessage(topic, message, deduplication_id(message, key, position))
+        for position, message in enumerate(messages)
+    )
+
+
+def batches(
+    messages: Sequence[OutgoingMessage],
+    rules: BrokerRules,
+    size: Callable[[Message], int] = size_of,
+) -> Iterator[Sequence[OutgoingMessage]]:
+    """Split messages into batches that the broker takes at once.
+
+    Args:
+        messages: the messages.
+        rules: the bounds on the number and the bytes of a batch.
+        size: returns the bytes that a message counts for. One that exceeds the bound is a batch of
+            its own.
+    """
+    first = total = 0
+    for position, item in enumerate(messages):
+        weight = size(item.message)
+        is_full = position - first >= rules.most_in_batch
+        if position > first and (is_full or total + weight > rules.most_bytes_in_batch):
+            yield messages[first:position]
+            first, total = position, 0
+        total += weight
+    if first < len(messages):
+        yield messages[first:]

@@ -1,0 +1,116 @@
+"""The rules of Kafka for messages, and the meaning of its error codes.
+
+Laws:
+
+1. A message that the client took and the cluster did not acknowledge may be stored, whatever the
+   client says: a message that was sent once, and waits to be sent again after its connection was
+   lost, is reported like one that was never sent.
+2. A code with which the cluster refuses a message proves that it was not stored.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from moorage.domain.messages.broker_rules import BrokerRules
+from moorage.domain.messages.publish_failures import PublishFault
+from moorage.domain.values.patterns import late_pattern
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from moorage.domain.messages.message import OutgoingMessage
+
+CONTENT_TYPE: Final = "content-type"
+MESSAGE_ID: Final = "message-id"
+
+RULES: Final = BrokerRules(
+    system="kafka",
+    title="Kafka",
+    topic_pattern=late_pattern(r"(?!\.{1,2}$)[A-Za-z0-9._-]{1,249}"),
+    repeated_headers=True,
+    reserved=frozenset({CONTENT_TYPE, MESSAGE_ID}),
+    header_name=late_pattern(r"[^\0]+"),
+    header_value=late_pattern(r"[^\0]*"),
+    most_in_batch=10_000,
+)
+
+_FAULTS: Final[dict[str, PublishFault]] = {
+    **dict.fromkeys(
+        ("_UNKNOWN_PARTITION", "_UNKNOWN_TOPIC", "UNKNOWN_TOPIC_OR_PART"), PublishFault.TOPIC
+    ),
+    **dict.fromkeys(
+        ("CLUSTER_AUTHORIZATION_FAILED", "TOPIC_AUTHORIZATION_FAILED"), PublishFault.PERMISSION
+    ),
+    **dict.fromkeys(("MSG_SIZE_TOO_LARGE", "RECORD_LIST_TOO_LARGE"), PublishFault.TOO_LARGE),
+    **dict.fromkeys(
+        (
+            "_INVALID_ARG",
+            "INVALID_RECORD",
+            "INVALID_TIMESTAMP",
+            "POLICY_VIOLATION",
+            "TOPIC_EXCEPTION",
+        ),
+        PublishFault.INVALID,
+    ),
+    **dict.fromkeys(("LEADER_NOT_AVAILABLE", "BROKER_NOT_AVAILABLE"), PublishFault.STARTING),
+    "NOT_ENOUGH_REPLICAS": PublishFault.REJECTED,
+    "_QUEUE_FULL": PublishFault.FULL,
+    **dict.fromkeys(
+        (
+            "_MSG_TIMED_OUT",
+            "_PURGE_INFLIGHT",
+            "_PURGE_QUEUE",
+            "_TIMED_OUT",
+            "NOT_ENOUGH_REPLICAS_AFTER_APPEND",
+            "REQUEST_TIMED_OUT",
+        ),
+        PublishFault.TIMEOUT,
+    ),
+    **dict.fromkeys(("_AUTHENTICATION", "SASL_AUTHENTICATION_FAILED"), PublishFault.PASSWORD),
+}
+
+_CONNECTING: Final[dict[str, PublishFault]] = {
+    "_AUTHENTICATION": PublishFault.PASSWORD,
+    "SASL_AUTHENTICATION_FAILED": PublishFault.PASSWORD,
+    "_RESOLVE": PublishFault.HOST,
+    "_SSL": PublishFault.TLS,
+}
+_OF_TRANSPORT: Final = (
+    ("ssl handshake", PublishFault.TLS),
+    ("certificate", PublishFault.TLS),
+    ("refused", PublishFault.REFUSED),
+)
+
+
+def delivery_fault(name: str) -> PublishFault:
+    """Return the fault that the name of an error code of a message stands for."""
+    return _FAULTS.get(name, PublishFault.LOST)
+
+
+def connecting_fault(events: Sequence[tuple[str, str]]) -> PublishFault:
+    """Return the reason why no broker could be reached.
+
+    Args:
+        events: the names and the texts of the errors that the client reported. The texts are
+            compared and never shown.
+    """
+    for name, text in events:
+        if name in _CONNECTING:
+            return _CONNECTING[name]
+        words = text.lower()
+        for phrase, fault in _OF_TRANSPORT:
+            if name == "_TRANSPORT" and phrase in words:
+                return fault
+    return PublishFault.SLOW_CONNECT
+
+
+def headers_to_send(item: OutgoingMessage) -> list[tuple[str, str | bytes | None]]:
+    """Return the headers of a message, with its content type and its id."""
+    message = item.message
+    headers: list[tuple[str, str | bytes | None]] = list(message.headers)
+    if message.content_type is not None:
+        headers.append((CONTENT_TYPE, message.content_type))
+    if message.id is not None:
+        headers.append((MESSAGE_ID, message.id))
+    return headers

@@ -1,0 +1,161 @@
+"""A message for a broker, and the receipt for one that the broker has taken."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
+
+import attrs
+
+from moorage.domain.secrets.frames import careful
+from moorage.domain.values.durations import if_given, is_wait, plain
+from moorage.domain.values.json_text import encode_json
+from moorage.domain.values.text import is_encodable, with_article
+from moorage.errors import InvalidData
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime
+    from typing import Self
+
+JSON: Final = "application/json"
+
+
+def _payload(value: object) -> bytes:
+    if isinstance(value, str) and is_encodable(value):
+        return value.encode()
+    if isinstance(value, bytes):
+        return value
+    if isinstance(value, bytearray):
+        return bytes(value)
+    kind = with_article(type(value).__name__)
+    raise InvalidData(
+        "The payload of a message is a text that cannot be written as UTF-8."
+        if isinstance(value, str)
+        else f"The payload of a message must be bytes or a text, not {kind}.",
+        field="payload",
+        remedy="Encode it first, or use Message.of_json.",
+    )
+
+
+def _key(value: object) -> bytes | None:
+    if value is None or (isinstance(value, bytes) and value):
+        return value
+    if isinstance(value, str) and value and is_encodable(value):
+        return value.encode()
+    raise InvalidData(
+        "The key of a message must be a text or bytes, and not empty.",
+        field="key",
+        remedy="Give a key such as a customer's number, or leave it out.",
+    )
+
+
+def _headers(value: object) -> tuple[tuple[str, str | bytes], ...]:
+    pairs = cast("Mapping[str, Any]", value).items() if isinstance(value, Mapping) else value
+    headers = tuple(cast("Iterable[tuple[Any, Any]]", pairs))
+    for name, content in headers:
+        if not isinstance(name, str) or not name or not is_encodable(name):
+            raise InvalidData(
+                "The name of a header must be a text that is not empty.",
+                field="headers",
+                remedy="Give names such as 'trace-id'.",
+            )
+        if not isinstance(content, bytes) and not (
+            isinstance(content, str) and is_encodable(content)
+        ):
+            raise InvalidData(
+                f"The header {name!r} has {with_article(type(content).__name__)} as its value.",
+                field="headers",
+                remedy="Give a text or bytes.",
+            )
+    return headers
+
+
+def _is_text(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    if not isinstance(value, str) or not value.isprintable() or not value:
+        raise InvalidData(
+            f"The {attribute.name.replace('_', ' ')} of a message must be a printable text.",
+            field=attribute.name,
+            remedy="Give a text of one line, or leave it out.",
+        )
+
+
+@careful
+@attrs.frozen
+class Message:
+    """A message to publish.
+
+    Attributes:
+        payload: the content as bytes. A text is encoded as UTF-8.
+        key: the key by which a broker keeps messages in order and chooses a partition: the key of
+            Kafka, the message group of an Amazon SQS FIFO queue. Brokers without keys carry it as a
+            header.
+        headers: pairs of names and values, which are texts or bytes. Give a mapping, or pairs if a
+            name occurs several times. Amazon SQS calls them attributes.
+        content_type: the type of the payload, such as "application/json".
+        id: identifies the message. A broker that recognises repeats stores one message per id.
+        delay: seconds for which the broker holds the message back; not every broker can.
+    """
+
+    payload: bytes = attrs.field(converter=_payload, repr=False)
+    key: bytes | None = attrs.field(default=None, converter=_key, kw_only=True, repr=False)
+    headers: tuple[tuple[str, str | bytes], ...] = attrs.field(
+        default=(), converter=_headers, kw_only=True, repr=False
+    )
+    content_type: str | None = attrs.field(default=None, validator=if_given(_is_text), kw_only=True)
+    id: str | None = attrs.field(default=None, validator=if_given(_is_text), kw_only=True)
+    delay: float | None = attrs.field(
+        default=None,
+        converter=attrs.converters.optional(plain),
+        validator=if_given(is_wait),
+        kw_only=True,
+    )
+
+    @classmethod
+    def of_json(cls, value: object, **fields: Any) -> Self:
+        """Return a message whose payload is a value as JSON.
+
+        Args:
+            value: built of dict, list, str, int, float, bool and None.
+            fields: further fields of the message.
+        """
+        return cls(encode_json(value), **{"content_type": JSON, **fields})
+
+
+class OutgoingMessage(NamedTuple):
+    """A checked message on its way to a broker.
+
+    Attributes:
+        topic: the topic, subject, queue, stream or routing key that it is published to.
+        message: the message.
+        id: the id by which the broker recognises a repeat; None if there is none.
+    """
+
+    topic: str
+    message: Message
+    id: str | None = None
+
+
+@attrs.frozen(kw_only=True)
+class PublishReceipt:
+    """The acknowledgement of a broker that it has stored a message.
+
+    Attributes:
+        broker: the kind of the broker, such as "kafka".
+        topic: the topic, subject, queue, stream or routing key.
+        at: the time of the acknowledgement, with a time zone.
+        partition: the number of the partition; None if the broker has none.
+        offset: the position in the partition or stream; None if the broker tells none.
+        id: the id that the broker gave to the message, or the message's own id.
+        stream: the stream or exchange that took the message, if the topic is only its subject.
+        is_duplicate: True if the broker had the message already, and stored nothing new.
+    """
+
+    broker: str
+    topic: str
+    at: datetime
+    partition: int | None = None
+    offset: int | None = None
+    id: str | None = None
+    stream: str | None = None
+    is_duplicate: bool = False

@@ -1,0 +1,112 @@
+"""Messages and receipts as plain JSON, for operations that are performed by name."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from moorage.domain.messages.message import Message
+from moorage.domain.messages.publish_failures import publication_of
+from moorage.domain.values.json_text import is_list, is_object
+from moorage.errors import ConnectorError, InvalidData
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from moorage.domain.messages.message import PublishReceipt
+    from moorage.domain.values.result import Result
+
+TOPIC: Final = {"topic": "The topic, subject, queue, stream or routing key."}
+MESSAGE: Final = {
+    "payload": "The content as a text; give this or `json`.",
+    "json": "The content as a value, which is written as JSON.",
+    "key": "The key by which the broker keeps messages in order.",
+    "headers": "Texts by name.",
+    "content_type": "The type of the content, such as text/plain.",
+    "id": "The id of the message, by which some brokers recognise a repeat.",
+    "delay": "The seconds for which the broker holds the message back.",
+}
+
+
+def message_of(arguments: Mapping[str, Any]) -> Message:
+    """Return the message that plain JSON describes; `MESSAGE` has the names.
+
+    Raises:
+        InvalidData: a value is missing or wrong.
+    """
+    unknown = next((name for name in arguments if name not in MESSAGE), None)
+    if unknown is not None:
+        raise InvalidData(
+            f"A message has no {unknown[:80]!r}.",
+            field=unknown,
+            remedy=f"It has: {', '.join(MESSAGE)}.",
+        )
+    if ("payload" in arguments) == ("json" in arguments):
+        raise InvalidData(
+            "A message has either a `payload` or a `json`.",
+            field="payload",
+            remedy="Give `payload` for a text, or `json` for any other value.",
+        )
+    headers = arguments.get("headers", {})
+    if not is_object(headers):
+        raise InvalidData(
+            "The headers of a message must be texts by name.",
+            field="headers",
+            remedy='Give an object such as {"trace-id": "7"}.',
+        )
+    delay = arguments.get("delay")
+    if isinstance(delay, bool) or not isinstance(delay, (int, float, type(None))):
+        raise InvalidData(
+            "The delay of a message must be a number of seconds.",
+            field="delay",
+            remedy="Give a number such as 30, or leave it out.",
+        )
+    fields = {name: arguments[name] for name in ("key", "content_type", "id") if name in arguments}
+    if "json" in arguments:
+        return Message.of_json(arguments["json"], headers=headers, delay=delay, **fields)
+    return Message(arguments["payload"], headers=headers, delay=delay, **fields)
+
+
+def messages_of(values: object) -> tuple[Message, ...]:
+    """Return the messages that a list of plain JSON describes.
+
+    Raises:
+        InvalidData: it is no list of messages.
+    """
+    if not is_list(values) or not all(is_object(value) for value in values):
+        raise InvalidData(
+            "The messages of a batch must be a list of objects.",
+            field="messages",
+            remedy='Give a list such as [{"payload": "first"}, {"payload": "second"}].',
+        )
+    return tuple(message_of(value) for value in values)
+
+
+def plain_receipt(receipt: PublishReceipt) -> dict[str, Any]:
+    """Return a receipt as plain JSON, without the fields that the broker does not tell."""
+    fields = {
+        "broker": receipt.broker,
+        "topic": receipt.topic,
+        "at": receipt.at.isoformat(),
+        "partition": receipt.partition,
+        "offset": receipt.offset,
+        "id": receipt.id,
+        "stream": receipt.stream,
+        "is_duplicate": receipt.is_duplicate or None,
+    }
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def plain_results(results: Iterable[Result[PublishReceipt]]) -> list[dict[str, Any]]:
+    """Return the results of a batch as plain JSON."""
+    return [
+        plain_receipt(result.unwrap())
+        if result.error is None
+        else {
+            "error": type(result.error).__name__,
+            "message": result.error.message
+            if isinstance(result.error, ConnectorError)
+            else "The client library failed.",
+            "publication": publication_of(result).value,
+        }
+        for result in results
+    ]

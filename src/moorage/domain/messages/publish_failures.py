@@ -1,0 +1,239 @@
+"""The meaning of a broker's failures: which error of ours, and whether the message may be stored.
+
+Laws:
+
+1. A message that was not sent was not stored. A message that the broker refused was not stored.
+2. A message that was sent and not acknowledged may be stored.
+3. No error quotes the client library, because its text may hold a password or a payload.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import TYPE_CHECKING, Final
+
+from moorage.domain.resilience.health import may_have_acted
+from moorage.domain.values.result import Result
+from moorage.errors import (
+    AttemptTimeout,
+    AuthenticationFailed,
+    ConnectionFailed,
+    InvalidRequest,
+    MessageUnroutable,
+    TopicNotFound,
+    VendorFailed,
+    VendorRejected,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from moorage.domain.messages.broker_rules import BrokerRules
+    from moorage.domain.messages.message import PublishReceipt
+    from moorage.errors import ConnectorError
+
+
+class Publication(Enum):
+    """The state of a message after an attempt to publish it.
+
+    `CERTAIN`: the broker has stored it. `POSSIBLE`: it may be stored. `NONE`: it was not stored.
+    """
+
+    CERTAIN = "certain"
+    POSSIBLE = "possible"
+    NONE = "none"
+
+
+class PublishFault(Enum):
+    """A failure of a broker, as its client library reports it."""
+
+    HOST = "host"
+    REFUSED = "refused"
+    TLS = "tls"
+    SLOW_CONNECT = "slow connect"
+    PASSWORD = "password"  # noqa: S105 - the name of a failure
+    PERMISSION = "permission"
+    NAMESPACE = "namespace"
+    TOPIC = "topic"
+    UNROUTABLE = "unroutable"
+    TOO_LARGE = "too large"
+    INVALID = "invalid"
+    BLOCKED = "blocked"
+    FULL = "full"
+    REJECTED = "rejected"
+    READ_ONLY = "read-only"
+    STARTING = "starting"
+    UNSENT = "unsent"
+    LOST = "lost"
+    TIMEOUT = "timeout"
+    BROKEN = "broken"
+
+
+_UNSENT: Final[dict[PublishFault, tuple[str, str]]] = {
+    PublishFault.HOST: (
+        "The host of {0} is unknown.",
+        "Correct the host, or the name server.",
+    ),
+    PublishFault.REFUSED: (
+        "Nothing accepts connections at the address of {0}.",
+        "Start the broker, or correct the host and the port.",
+    ),
+    PublishFault.TLS: (
+        "No trusted connection to {0} could be made: TLS failed.",
+        "Check that the broker offers TLS, the name in its certificate, and the authorities.",
+    ),
+    PublishFault.SLOW_CONNECT: (
+        "{0} did not accept a connection in time.",
+        "Check the address and the network, or raise `connect_timeout`.",
+    ),
+    PublishFault.BLOCKED: (
+        "{0} takes no messages now, because its memory or its disk is nearly full.",
+        "Free memory or disk space at the broker, or have its queues consumed.",
+    ),
+    PublishFault.FULL: (
+        "{0} has no room for the message, because a limit is reached.",
+        "Have messages consumed, or raise the limit on memory, or of the queue or stream.",
+    ),
+    PublishFault.REJECTED: (
+        "{0} did not take the message, for example because a queue is full.",
+        "Look at the limits of the queue, and at the log of the broker.",
+    ),
+    PublishFault.READ_ONLY: (
+        "This server of {0} is a read-only replica, so nothing was stored.",
+        "Point the connector to the primary server.",
+    ),
+    PublishFault.STARTING: (
+        "{0} is starting, or has no leader for the {1} yet.",
+        "Try again when it is up.",
+    ),
+    PublishFault.UNSENT: (
+        "The connection to {0} was lost before the message was sent.",
+        "Check that the broker is up, and the network before it.",
+    ),
+}
+"""Failures after which the message is certainly not stored, and a repeat may help."""
+
+_REFUSED: Final[
+    dict[
+        PublishFault,
+        tuple[type[AuthenticationFailed | VendorRejected | VendorFailed], str, str | None],
+    ]
+] = {
+    PublishFault.PASSWORD: (
+        AuthenticationFailed,
+        "{0} refused the user, the password or the token.",
+        "Correct the credentials of the connector.",
+    ),
+    PublishFault.PERMISSION: (
+        AuthenticationFailed,
+        "The user of the connector may not publish to the {1} of {0}.",
+        "Grant the permission to the user of the connector.",
+    ),
+    PublishFault.NAMESPACE: (
+        TopicNotFound,
+        "{0} has no such virtual host, account or database.",
+        "Correct the URL of the connector, or create it.",
+    ),
+    PublishFault.TOPIC: (TopicNotFound, "{0} has no {1} to publish to.", None),
+    PublishFault.UNROUTABLE: (
+        MessageUnroutable,
+        "{0} returned the message: no queue takes the {1}.",
+        None,
+    ),
+    PublishFault.TOO_LARGE: (
+        InvalidRequest,
+        "{0} refused the message because it is too large.",
+        "Publish the address of a file instead, or raise the limit of the broker.",
+    ),
+    PublishFault.INVALID: (
+        InvalidRequest,
+        "{0} refused the message for its form; nothing was stored.",
+        "Correct the headers and the topic of the message.",
+    ),
+    PublishFault.BROKEN: (
+        VendorFailed,
+        "{0} reports a failure of its own.",
+        "Look at the log of the broker.",
+    ),
+}
+"""Reports of the broker; the remedy is None if the class of the error has one."""
+
+_NO_REPEAT: Final = frozenset({PublishFault.HOST, PublishFault.TLS})
+
+
+def publish_error(
+    fault: PublishFault, rules: BrokerRules, topic: str | None = None, *, code: str | None = None
+) -> ConnectorError:
+    """Return the error for a failure of a broker.
+
+    Args:
+        fault: the failure.
+        rules: the rules of the broker, which have its name.
+        topic: the topic, if the failure concerns one.
+        code: the broker's code for the failure.
+    """
+    title, place = rules.title, rules.topic if topic is None else f"{rules.topic} {topic!r}"
+    if fault in _UNSENT:
+        message, remedy = _UNSENT[fault]
+        return ConnectionFailed(
+            message.format(title, place),
+            may_have_been_processed=False,
+            remedy=remedy,
+            retryable=fault not in _NO_REPEAT,
+        )
+    if fault in _REFUSED:
+        kind, message, refused_remedy = _REFUSED[fault]
+        return kind(message.format(title, place), remedy=refused_remedy, vendor_code=code)
+    if fault is PublishFault.TIMEOUT:
+        return AttemptTimeout(
+            f"{title} did not acknowledge in time.",
+            remedy="Look at the load of the broker, or allow the call more time.",
+        )
+    return ConnectionFailed(
+        f"The connection to {title} was lost before the acknowledgement.",
+        remedy="Check that the broker is up, and the network and proxies before it.",
+    )
+
+
+def publication_of(result: Result[PublishReceipt]) -> Publication:
+    """Return the state of a message by its result."""
+    if result.error is None:
+        return Publication.CERTAIN
+    return Publication.POSSIBLE if may_have_acted(result.error) else Publication.NONE
+
+
+def completed(
+    results: Sequence[Result[PublishReceipt]],
+    failure: Exception,
+    rules: BrokerRules,
+    *,
+    sent: int,
+    total: int,
+) -> list[Result[PublishReceipt]]:
+    """Return the results of a batch whose sending was interrupted.
+
+    Args:
+        results: the results of the groups before the interruption.
+        failure: the error that interrupted the sending.
+        rules: the rules of the broker.
+        sent: the number of messages whose sending had begun.
+        total: the number of messages.
+    """
+    interrupted: list[Result[PublishReceipt]] = [Result(error=failure)] * (sent - len(results))
+    rest = failure
+    if sent and publication_of(Result(error=failure)) is Publication.POSSIBLE:
+        rest = publish_error(PublishFault.UNSENT, rules)
+    unsent: list[Result[PublishReceipt]] = [Result(error=rest)] * (total - sent)
+    return [*results, *interrupted, *unsent]
+
+
+def batch_error(results: Sequence[Result[PublishReceipt]]) -> Exception | None:
+    """Return the error of a batch of which no message was stored for certain; None otherwise.
+
+    If one of its messages may be stored, the error is that message's.
+    """
+    errors = [result.error for result in results if result.error is not None]
+    if len(errors) < len(results):
+        return None
+    uncertain = (error for error in errors if may_have_acted(error))
+    return next(uncertain, errors[0])

@@ -1,0 +1,68 @@
+"""Messages of one connection that many requests and subscriptions share."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from moorage.domain.values.json_text import encode_json
+from moorage.errors import InvalidData
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from moorage.errors import ConnectorError
+
+
+@attrs.frozen(kw_only=True)
+class Arrival:
+    """The meaning of a message that arrived on a connection.
+
+    Attributes:
+        id: the id of the request or the subscription that it belongs to; None if it belongs to the
+            connection.
+        value: the reply, or a message of the subscription.
+        error: the error that the message reports for its request or subscription.
+        mark: the place of the message in the subscription, from which the server can go on after a
+            lost connection; None if it has none.
+        is_last: True if the subscription ends with this message.
+        is_reply: True if the message answers the request that began a subscription, and is none of
+            the subscription's own messages.
+        has_value: False if the message only confirms or ends something.
+        is_ready: True if the message accepts the connection; then requests may follow.
+        answer: a message to send back at once; None to send none.
+    """
+
+    id: str | None = None
+    value: Any = attrs.field(default=None, repr=False)
+    error: ConnectorError | None = None
+    mark: str | None = None
+    is_last: bool = False
+    is_reply: bool = False
+    has_value: bool = True
+    is_ready: bool = False
+    answer: str | None = attrs.field(default=None, repr=False)
+
+
+def json_message(body: Mapping[str, Any], field: str) -> str:
+    """Return a message as JSON.
+
+    Args:
+        body: the members of the message.
+        field: the name of the argument that the caller of the codec chose, for the error.
+
+    Raises:
+        InvalidData: a member cannot be written as JSON. The error has no part of the message.
+    """
+    with suppress(InvalidData):
+        return encode_json(body).decode()
+    # The frames of the library hold the message, and this one must not.
+    del body
+    raise InvalidData(
+        f"The {field} of a message cannot be written as JSON.",
+        field=field,
+        remedy="Give valid texts, finite numbers, booleans, None, lists and objects with text keys;"
+        " no list or object may contain itself.",
+    )

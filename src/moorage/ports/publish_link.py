@@ -1,0 +1,78 @@
+"""Connections to a message broker, over which messages are published with acknowledgement."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from moorage.ports.link import AsyncLink, Link
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from contextlib import AbstractAsyncContextManager, AbstractContextManager
+
+    from moorage.domain.connectors.pool_statistics import PoolStatistics
+    from moorage.domain.messages.message import OutgoingMessage, PublishReceipt
+    from moorage.domain.values.result import Result
+
+L_co = TypeVar("L_co", covariant=True)
+
+
+class PublishLink(Link, Protocol):
+    """A connection to a broker.
+
+    `publish` sends one message, and returns when the broker has stored it. It ends within `timeout`
+    seconds, and never repeats anything itself.
+
+    `publish_batch` sends several messages, and returns one result for each, in their order. It
+    raises only if all of them failed for the same reason.
+
+    `concern` returns what is wrong with a broker that answers, and what to do about it, each as a
+    sentence; None if nothing is. It never waits, and is asked after a `ping`.
+    """
+
+    def publish(self, item: OutgoingMessage, timeout: float, /) -> PublishReceipt: ...
+
+    def publish_batch(
+        self, items: Sequence[OutgoingMessage], timeout: float, /
+    ) -> list[Result[PublishReceipt]]: ...
+
+    def concern(self) -> tuple[str, str] | None: ...
+
+
+class AsyncPublishLink(AsyncLink, Protocol):
+    """The asynchronous `PublishLink`; a method that is cancelled leaves the link usable or closed.
+
+    Several tasks may use a link at once if an `AsyncSharedLink` lends it.
+    """
+
+    async def publish(self, item: OutgoingMessage, timeout: float, /) -> PublishReceipt: ...
+
+    async def publish_batch(
+        self, items: Sequence[OutgoingMessage], timeout: float, /
+    ) -> list[Result[PublishReceipt]]: ...
+
+    def concern(self) -> tuple[str, str] | None: ...
+
+
+class LinkSource(Protocol[L_co]):
+    """Lends links: a `LinkPool`, or a `SharedLink`."""
+
+    def link(self, operation: str, timeout: float) -> AbstractContextManager[L_co, Any]: ...
+
+    def open(self, timeout: float) -> None: ...
+
+    def statistics(self) -> PoolStatistics: ...
+
+    def close(self) -> None: ...
+
+
+class AsyncLinkSource(Protocol[L_co]):
+    """The asynchronous `LinkSource`: an `AsyncLinkPool`, or an `AsyncSharedLink`."""
+
+    def link(self, operation: str, timeout: float) -> AbstractAsyncContextManager[L_co, Any]: ...
+
+    async def open(self, timeout: float) -> None: ...
+
+    def statistics(self) -> PoolStatistics: ...
+
+    async def close(self) -> None: ...

@@ -1,0 +1,74 @@
+"""Publishers for tests, in both modes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from moorage import Secret
+from moorage.adapters.messages.rabbitmq import RabbitMq
+from tests.adapters.messages.publisher_lab import Lab
+from tests.adapters.messages.rabbitmq_lab import Broker
+from tests.support.servers import rabbitmq_url
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+
+    from moorage.testing import MemoryBroker
+
+
+@pytest.fixture(params=["sync", "async"])
+def mode(request: pytest.FixtureRequest) -> str:
+    """The mode of a publisher."""
+    value: str = request.param
+    return value
+
+
+@pytest.fixture
+def labs(mode: str) -> Generator[Callable[..., Lab]]:
+    """Make publishers, which are closed after the test."""
+    made: list[Lab] = []
+
+    def make(publisher: Callable[[bool], Any], **settings: Any) -> Lab:
+        made.append(Lab(mode, publisher, **settings))
+        return made[-1]
+
+    yield make
+    for lab in made:
+        lab.close()
+
+
+@pytest.fixture
+def memory_lab(labs: Callable[..., Lab]) -> Callable[..., Lab]:
+    """Make publishers to a broker in memory."""
+
+    def make(broker: MemoryBroker, **settings: Any) -> Lab:
+        return labs(
+            lambda is_async: broker.async_publisher() if is_async else broker.publisher(),
+            **settings,
+        )
+
+    return make
+
+
+@pytest.fixture
+def broker() -> Generator[Broker]:
+    """A queue of the shared server."""
+    broker = Broker(rabbitmq_url())
+    yield broker
+    broker.close()
+
+
+@pytest.fixture
+def rabbit(labs: Callable[..., Lab]) -> Callable[..., Lab]:
+    """Make publishers to RabbitMQ."""
+
+    def make(url: str, *, service: dict[str, Any] | None = None, **settings: Any) -> Lab:
+        values = RabbitMq(url=Secret(url), **settings)
+        return labs(
+            lambda is_async: values.async_publisher() if is_async else values.publisher(),
+            **(service or {}),
+        )
+
+    return make

@@ -1,0 +1,65 @@
+"""A publisher with a manager in one mode, for tests that hold in each."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from moorage import AsyncConnectorManager, ConnectorManager, RetryPolicy, Service
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class Lab:
+    """A publisher with a manager of its mode.
+
+    Args:
+        mode: "sync" or "async".
+        make: makes the publisher; it gets True in the asynchronous mode.
+        settings: settings of the service.
+    """
+
+    def __init__(self, mode: str, make: Callable[[bool], Any], **settings: Any) -> None:
+        options: dict[str, Any] = {
+            "retry": RetryPolicy(3, 0),
+            "circuit": None,
+            "timeout": 10.0,
+            **settings,
+        }
+        service = Service("events", **options)
+        self.loop = None if mode == "sync" else asyncio.new_event_loop()
+        self.publisher = make(self.loop is not None)
+        self.manager: Any = (
+            ConnectorManager([service]) if mode == "sync" else AsyncConnectorManager([service])
+        )
+
+    def perform(self, operation: Any, **options: Any) -> Any:
+        """Perform an operation under the protections of the service."""
+        return self.finish(self.manager.perform("events", operation, **options))
+
+    def publish(self, topic: str, message: Any, **options: Any) -> Any:
+        """Publish a message."""
+        return self.perform(self.publisher.publish(topic, message), **options)
+
+    def publish_batch(self, topic: str, messages: Any, **options: Any) -> Any:
+        """Publish messages."""
+        return self.perform(self.publisher.publish_batch(topic, messages), **options)
+
+    def finish(self, value: Any) -> Any:
+        """Return the value, which is awaited in an asynchronous lab."""
+        return value if self.loop is None else self.loop.run_until_complete(value)
+
+    def close(self) -> None:
+        """Close the publisher."""
+        self.finish(self.publisher.close())
+        if self.loop is not None:
+            self.loop.run_until_complete(_finished())
+            self.loop.close()
+
+
+async def _finished() -> None:
+    """Wait for the tasks of client libraries that end their connections."""
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    if tasks:
+        await asyncio.wait(tasks, timeout=2.0)

@@ -1,0 +1,56 @@
+"""Queues and connections for tests of RabbitMQ."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import pika
+
+from moorage import Secret
+from moorage.adapters.messages._rabbitmq_async import connect_aio_pika
+from moorage.adapters.messages._rabbitmq_sync import connect_pika
+from moorage.adapters.messages.rabbitmq import RabbitMq
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from tests.adapters.messages.publisher_lab import Lab
+
+
+class Broker:
+    """A queue of the shared server, which is read with a connection of its own."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._connection = pika.BlockingConnection(pika.URLParameters(url))
+        self.channel = self._connection.channel()
+        self.queue = f"moorage-{uuid4().hex}"
+        self.channel.queue_declare(self.queue, durable=True)
+
+    def take(self) -> tuple[Any, bytes] | None:
+        """Return the properties and the payload of the next message."""
+        answer: Any = self.channel.basic_get(self.queue, auto_ack=True)
+        return None if answer[0] is None else (answer[1], answer[2])
+
+    def payloads(self) -> list[bytes]:
+        """Take all messages."""
+        return [item[1] for item in iter(self.take, None) if item is not None]
+
+    def close(self) -> None:
+        """Delete the queue."""
+        self.channel.queue_delete(self.queue)
+        self._connection.close()
+
+
+@contextmanager
+def connected(lab: Lab, url: str) -> Generator[Any]:
+    """Open a connection in the mode of a lab, without a publisher and its checks."""
+    settings = RabbitMq(url=Secret(url))
+    connect = connect_pika if lab.loop is None else connect_aio_pika
+    link: Any = lab.finish(connect(settings, 10.0))
+    try:
+        yield link
+    finally:
+        link.close()

@@ -1,0 +1,316 @@
+"""Publishing through a manager, with a broker in memory that fails as it is told."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import attrs
+import pytest
+
+from moorage import (
+    AsyncMessagePublisher,
+    AttemptTimeout,
+    AuthenticationFailed,
+    ConnectionFailed,
+    HealthState,
+    InvalidData,
+    LocalFailure,
+    Message,
+    MessagePublisher,
+    OutcomeUnknown,
+    TopicNotFound,
+)
+from moorage.adapters.links.shared_async import AsyncSharedLink
+from moorage.adapters.links.shared_sync import SharedLink
+from moorage.domain.messages.message import OutgoingMessage
+from moorage.domain.messages.publish_failures import Publication, publication_of
+from moorage.testing import MemoryBroker
+from moorage.testing.fakes.message_broker import RULES, AsyncMemoryLink, MemoryLink
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from moorage import ConnectorError, PublishReceipt
+    from moorage.domain.values.result import Result
+    from tests.adapters.messages.publisher_lab import Lab
+
+LOST = ConnectionFailed("The connection was lost.")
+REFUSED = AuthenticationFailed("The user is refused.")
+UNSENT = ConnectionFailed("Nothing was sent.", may_have_been_processed=False)
+
+
+def test_publish_returns_a_receipt(memory_lab: Callable[..., Lab]) -> None:
+    """A published message is stored, and its receipt says where."""
+    broker = MemoryBroker()
+    lab = memory_lab(broker)
+    first = lab.publish("orders", Message(b"1", id="7"))
+    second = lab.publish("orders", Message(b"2"))
+    assert (first.broker, first.topic, first.offset, first.id) == ("memory", "orders", 0, "7")
+    assert (second.offset, second.is_duplicate) == (1, False)
+    assert [stored.message.payload for stored in broker.messages] == [b"1", b"2"]
+
+
+def test_message_is_repeated_only_if_it_was_not_stored(memory_lab: Callable[..., Lab]) -> None:
+    """A message that was not sent is sent again; one whose acknowledgement is lost is not."""
+    broker = MemoryBroker()
+    lab = memory_lab(broker)
+    broker.fail(UNSENT, times=2)
+    assert lab.publish("orders", Message(b"1")).offset == 0
+    broker.lose_acknowledgements()
+    with pytest.raises(ConnectionFailed) as caught:
+        lab.publish("orders", Message(b"2"))
+    assert caught.value.may_have_been_processed
+    assert [stored.message.payload for stored in broker.messages] == [b"1", b"2"]
+
+
+def test_lost_acknowledgement_of_a_keyed_message_is_an_unknown_outcome(
+    memory_lab: Callable[..., Lab],
+) -> None:
+    """A message under an idempotency key is not sent twice: its outcome is unknown."""
+    broker = MemoryBroker()
+    lab = memory_lab(broker)
+    broker.lose_acknowledgements()
+    with pytest.raises(OutcomeUnknown):
+        lab.publish("orders", Message(b"1"), idempotency_key="order-1")
+    assert len(broker.messages) == 1
+
+
+def test_message_with_an_id_is_repeated_where_the_broker_recognises_it(
+    memory_lab: Callable[..., Lab],
+) -> None:
+    """A broker that stores one message of an id is asked again, and reports the repeat."""
+    broker = MemoryBroker(deduplicates=True)
+    lab = memory_lab(broker)
+    broker.lose_acknowledgements()
+    receipt = lab.publish("orders", Message(b"1", id="7"))
+    assert receipt.is_duplicate
+    assert receipt.offset == 0
+    assert len(broker.messages) == 1
+
+
+def test_idempotency_key_becomes_the_id(memory_lab: Callable[..., Lab]) -> None:
+    """If the service honours keys, the call's key is the id by which the broker sees a repeat."""
+    broker = MemoryBroker(deduplicates=True)
+    lab = memory_lab(broker, honours_keys=True, idempotency_memory=120.0)
+    broker.lose_acknowledgements()
+    receipt = lab.publish("orders", Message(b"1"), idempotency_key="order-1")
+    assert receipt.is_duplicate
+    assert len(broker.messages) == 1
+    again = lab.publish("orders", Message(b"1"), idempotency_key="order-1")
+    assert again == receipt
+    assert "order-1" not in str(broker.messages[0].id)
+
+
+def test_batch_has_a_result_for_each_message(memory_lab: Callable[..., Lab]) -> None:
+    """A batch reports on each message, in order, and fails only if none was stored."""
+    broker = MemoryBroker()
+    lab = memory_lab(broker)
+    broker.fail(UNSENT)
+    results = lab.publish_batch("orders", [Message(b"1"), Message(b"2"), Message(b"3")])
+    assert [publication_of(result) for result in results] == [
+        Publication.NONE,
+        Publication.CERTAIN,
+        Publication.CERTAIN,
+    ]
+    assert [result.value.offset for result in results[1:]] == [0, 1]
+
+
+def test_batch_is_repeated_if_nothing_of_it_was_stored(memory_lab: Callable[..., Lab]) -> None:
+    """A batch of which nothing was stored is sent again as a whole."""
+    broker = MemoryBroker()
+    lab = memory_lab(broker)
+    broker.fail(UNSENT, times=2)
+    results = lab.publish_batch("orders", [Message(b"1"), Message(b"2")])
+    assert [result.ok for result in results] == [True, True]
+    assert [stored.message.payload for stored in broker.messages] == [b"1", b"2"]
+
+
+class FragileLink(MemoryLink):
+    """A link that raises an exception when a message of this content is published, or at a ping."""
+
+    def __init__(self, broker: MemoryBroker, content: bytes, error: Exception) -> None:
+        super().__init__(broker)
+        self._content = content
+        self._error = error
+
+    def ping(self, _: float, /) -> None:
+        """Raise the exception."""
+        raise self._error
+
+    def publish(self, item: OutgoingMessage, timeout: float, /) -> PublishReceipt:
+        """Raise the exception if it is this message."""
+        if item.message.payload == self._content:
+            raise self._error
+        return super().publish(item, timeout)
+
+    def publish_batch(
+        self, items: Sequence[OutgoingMessage], timeout: float, /
+    ) -> list[Result[PublishReceipt]]:
+        """Raise the exception if this message is among them."""
+        if any(item.message.payload == self._content for item in items):
+            raise self._error
+        return super().publish_batch(items, timeout)
+
+
+def fragile(
+    broker: MemoryBroker, content: bytes, error: Exception
+) -> Callable[[bool], MessagePublisher | AsyncMessagePublisher]:
+    """Return the function that makes a publisher whose links fail for one message."""
+
+    async def connect(_: float) -> AsyncMemoryLink:
+        return AsyncMemoryLink(FragileLink(broker, content, error))
+
+    def judge(exception: Exception) -> ConnectorError | None:
+        return REFUSED if isinstance(exception, KeyError) else None
+
+    def make(is_async: bool) -> MessagePublisher | AsyncMessagePublisher:
+        if is_async:
+            return AsyncMessagePublisher(
+                "events", broker.rules, AsyncSharedLink(connect), judge=judge
+            )
+        links = SharedLink(lambda _: FragileLink(broker, content, error))
+        return MessagePublisher("events", broker.rules, links, judge=judge)
+
+    return make
+
+
+def test_lost_connection_in_the_middle_of_a_batch(labs: Callable[..., Lab]) -> None:
+    """Groups before the loss are stored, the group under way may be, and the rest is not."""
+    broker = MemoryBroker(rules=attrs.evolve(RULES, most_in_batch=1))
+    lab = labs(fragile(broker, b"2", LOST))
+    results = lab.publish_batch("orders", [Message(b"1"), Message(b"2"), Message(b"3")])
+    assert [publication_of(result) for result in results] == [
+        Publication.CERTAIN,
+        Publication.POSSIBLE,
+        Publication.NONE,
+    ]
+
+
+def test_publisher_refuses_what_the_broker_cannot_take(memory_lab: Callable[..., Lab]) -> None:
+    """A message or a topic that the broker cannot take is refused before anything is sent."""
+    broker = MemoryBroker({"orders"}, rules=attrs.evolve(RULES, largest=3))
+    lab = memory_lab(broker)
+    for topic, message in (("", Message(b"")), ("orders", Message(b"1234"))):
+        with pytest.raises(InvalidData):
+            lab.publisher.publish(topic, message)
+    with pytest.raises(InvalidData, match="at least one message"):
+        lab.publisher.publish_batch("orders", [])
+    with pytest.raises(TopicNotFound, match="no topic 'other'"):
+        lab.publish("other", Message(b"1"))
+    assert broker.messages == ()
+
+
+def test_broker_that_is_down(memory_lab: Callable[..., Lab]) -> None:
+    """A broker that is down refuses messages and health, and is used again when it is up."""
+    broker = MemoryBroker()
+    lab = memory_lab(broker)
+    assert lab.finish(lab.publisher.open(1.0)) is None
+    broker.is_down = True
+    with pytest.raises(ConnectionFailed) as caught:
+        lab.publish("orders", Message(b"1"))
+    assert not caught.value.may_have_been_processed
+    assert caught.value.attempts == 3
+    with pytest.raises(ConnectionFailed, match="Nothing accepts connections"):
+        lab.finish(lab.publisher.open(1.0))
+    health = lab.finish(lab.publisher.health(1.0))
+    assert health.state is HealthState.UNAVAILABLE
+    assert health.text == "Nothing accepts connections at the address of MemoryBroker."
+    broker.is_down = False
+    assert lab.publish("orders", Message(b"1")).offset == 0
+    assert lab.publisher.statistics().created == 2
+
+
+def test_broker_that_goes_down_loses_open_connections() -> None:
+    """A connection that is in use when the broker goes down stores nothing, and has no answer."""
+    broker = MemoryBroker()
+    link = MemoryLink(broker)
+    broker.is_down = True
+    with pytest.raises(ConnectionFailed, match="before the message was sent") as caught:
+        link.publish(OutgoingMessage("orders", Message(b"1")), 1.0)
+    assert not caught.value.may_have_been_processed
+    with pytest.raises(ConnectionFailed, match="Nothing accepts connections"):
+        link.ping(1.0)
+    assert (broker.messages, broker.arrivals) == ((), 0)
+
+
+def test_health_reports_a_concern(memory_lab: Callable[..., Lab]) -> None:
+    """A broker that answers is healthy, or degraded if something is wrong with it."""
+    broker = MemoryBroker()
+    lab = memory_lab(broker)
+    health = lab.finish(lab.publisher.health(1.0))
+    assert (health.state, health.text) == (HealthState.HEALTHY, None)
+    assert lab.publisher.versions.server == "memory"
+    broker.concern = "The disk is full.", "Buy another one."
+    health = lab.finish(lab.publisher.health(1.0))
+    assert (health.state, health.text, health.remedy) == (HealthState.DEGRADED, *broker.concern)
+
+
+def test_exceptions_are_judged_by_the_broker(labs: Callable[..., Lab]) -> None:
+    """An exception of the client library becomes an error of ours without its text."""
+    lab = labs(fragile(MemoryBroker(), b"1", KeyError("hunter2")))
+    with pytest.raises(AuthenticationFailed) as caught:
+        lab.publish("orders", Message(b"1"))
+    assert caught.value.__cause__ is caught.value.__context__ is None
+    assert lab.finish(lab.publisher.health(1.0)).text == "The user is refused."
+    assert lab.publisher.publish("orders", Message(b"1")).judge(KeyError()) is REFUSED
+
+
+def test_exceeded_time_leaves_the_outcome_open(labs: Callable[..., Lab]) -> None:
+    """A link that reports the end of its time may have sent the message."""
+    lab = labs(fragile(MemoryBroker(), b"1", TimeoutError()))
+    with pytest.raises(AttemptTimeout, match="did not acknowledge in time") as caught:
+        lab.publish("orders", Message(b"1"))
+    assert caught.value.may_have_been_processed
+
+
+def test_unknown_exceptions_are_raised_unchanged(labs: Callable[..., Lab]) -> None:
+    """An exception that the broker does not know is raised, and health does not quote it."""
+    lab = labs(fragile(MemoryBroker(), b"1", ZeroDivisionError("hunter2")))
+    with pytest.raises(ZeroDivisionError):
+        lab.publish("orders", Message(b"1"))
+    health = lab.finish(lab.publisher.health(1.0))
+    assert health.text == "MemoryBroker cannot be asked."
+
+
+def test_operations_by_name(memory_lab: Callable[..., Lab]) -> None:
+    """A publisher offers its operations by name, with plain JSON in and out."""
+    broker = MemoryBroker()
+    lab = memory_lab(broker)
+    publish = lab.publisher.operations["publish"]
+    arguments = {"topic": "orders", "payload": "x", "headers": {"a": "1"}}
+    receipt = publish.render(lab.perform(publish.operation(arguments)))
+    assert (receipt["topic"], receipt["offset"]) == ("orders", 0)
+    batch = lab.publisher.operations["publish_batch"]
+    messages = {"topic": "orders", "messages": [{"json": 1}, {"payload": "y"}]}
+    results = batch.render(lab.perform(batch.operation(messages)))
+    assert [result["offset"] for result in results] == [1, 2]
+    assert [stored.message.payload for stored in broker.messages] == [b"x", b"1", b"y"]
+
+
+def test_closed_publisher_publishes_nothing(memory_lab: Callable[..., Lab]) -> None:
+    """After its end a publisher raises, and closing it again changes nothing."""
+    broker = MemoryBroker()
+    lab = memory_lab(broker)
+
+    async def use() -> None:
+        async with lab.publisher as publisher:
+            assert publisher is lab.publisher
+
+    if lab.loop is None:
+        with lab.publisher as publisher:
+            assert publisher is lab.publisher
+    else:
+        lab.finish(use())
+    with pytest.raises(LocalFailure, match="closed"):
+        lab.publish("orders", Message(b"1"))
+    assert broker.messages == ()
+
+
+def test_reprs_show_no_content(memory_lab: Callable[..., Lab]) -> None:
+    """The texts of a publisher and its operations show their names and nothing else."""
+    lab = memory_lab(MemoryBroker())
+    prefix = "" if lab.loop is None else "Async"
+    assert repr(lab.publisher) == f"<{prefix}MessagePublisher events (memory)>"
+    operation = lab.publisher.publish("orders", Message(b"hunter2"), name="orders.publish")
+    assert repr(operation) == f"<{prefix}PublishOperation orders.publish (memory)>"
+    assert (operation.safe, operation.repeatable, operation.system) == (False, False, "memory")

@@ -1,0 +1,406 @@
+"""Publishing to RabbitMQ, in both modes: a shared server, a private one, and a lossy network."""
+
+from __future__ import annotations
+
+import gc
+import socket
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import pytest
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
+
+import moorage
+from moorage import (
+    AttemptTimeout,
+    AuthenticationFailed,
+    ConfigurationError,
+    ConnectionFailed,
+    ConnectorError,
+    DeadlineExceeded,
+    HealthState,
+    InvalidData,
+    Message,
+    MessageUnroutable,
+    OutcomeUnknown,
+    Secret,
+    TopicNotFound,
+)
+from moorage.adapters.messages.rabbitmq import RabbitMq
+from moorage.domain.messages.publish_failures import Publication, publication_of
+from moorage.domain.values.result import Result
+from tests.adapters.messages.rabbitmq_lab import Broker
+from tests.support.rabbitmq_servers import LossyProxy, PrivateRabbitMq
+from tests.support.redis_servers import free_port
+from tests.support.servers import rabbitmq_url
+from tests.support.waiting import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+
+    from tests.adapters.messages.publisher_lab import Lab
+
+WRONG = "hunter2-of-nobody"
+
+
+@pytest.fixture(scope="module")
+def private() -> Generator[PrivateRabbitMq]:
+    """A server that tests may block."""
+    with PrivateRabbitMq() as server:
+        yield server
+
+
+def test_message_arrives_with_everything(rabbit: Callable[..., Lab], broker: Broker) -> None:
+    """A confirmed message is in the queue, persistent, with its headers, key, id and type."""
+    lab = rabbit(broker.url)
+    headers = {"trace-id": "7", "raw": b"\xff"}
+    message = Message.of_json({"a": 1}, key="k", headers=headers, id="id-1")
+    receipt = lab.publish(broker.queue, message)
+    assert (receipt.broker, receipt.topic, receipt.id) == ("rabbitmq", broker.queue, "id-1")
+    item = broker.take()
+    assert item is not None
+    properties, payload = item
+    assert payload == b'{"a":1}'
+    assert properties.headers["trace-id"] == "7"
+    assert bytes(properties.headers["raw"]) == b"\xff"
+    assert properties.headers["moorage-key"] == "k"
+    assert (properties.message_id, properties.content_type) == ("id-1", "application/json")
+    assert properties.delivery_mode == 2
+    assert str(lab.publisher.versions.server).startswith("RabbitMQ ")
+    assert lab.publisher.statistics().created == 1
+
+
+def test_exchange_routes_by_topic(rabbit: Callable[..., Lab], broker: Broker) -> None:
+    """With an exchange, the topic is the routing key, and the receipt names the exchange."""
+    exchange = f"{broker.queue}-exchange"
+    broker.channel.exchange_declare(exchange, "topic")
+    broker.channel.queue_bind(broker.queue, exchange, "orders.*")
+    lab = rabbit(broker.url, exchange=exchange, persistent=False)
+    assert lab.publish("orders.new", Message(b"1")).stream == exchange
+    item = broker.take()
+    assert item is not None
+    assert (item[1], item[0].delivery_mode) == (b"1", 1)
+    with pytest.raises(MessageUnroutable, match="no queue takes the routing key"):
+        lab.publish("invoices.new", Message(b"2"))
+    broker.channel.exchange_delete(exchange)
+    with pytest.raises(TopicNotFound, match=f"no exchange '{exchange}'"):
+        lab.publish("orders.new", Message(b"3"))
+    with pytest.raises(TopicNotFound, match="has no exchange"):
+        lab.publish("orders.new", Message(b"3"))
+
+
+def test_batch_whose_exchange_was_deleted_may_be_stored(
+    rabbit: Callable[..., Lab], broker: Broker
+) -> None:
+    """If RabbitMQ closes the channel of several messages, it may have stored one of them."""
+    exchange = f"{broker.queue}-exchange"
+    broker.channel.exchange_declare(exchange, "fanout")
+    broker.channel.queue_bind(broker.queue, exchange)
+    lab = rabbit(broker.url, exchange=exchange)
+    lab.publish("orders.new", Message(b"1"))
+    broker.channel.exchange_delete(exchange)
+    with pytest.raises(ConnectionFailed, match="lost before the acknowledgement") as caught:
+        lab.publish_batch("orders.new", [Message(b"2"), Message(b"3")])
+    assert publication_of(Result(error=caught.value)) is Publication.POSSIBLE
+    assert broker.payloads() == [b"1"]
+
+
+def test_message_without_a_queue_is_dropped_if_that_is_wanted(
+    rabbit: Callable[..., Lab], broker: Broker
+) -> None:
+    """Without `mandatory`, a message that no queue takes is confirmed and gone."""
+    lab = rabbit(broker.url, mandatory=False)
+    assert lab.publish(f"{broker.queue}-missing", Message(b"1")).topic.endswith("missing")
+
+
+def test_batch_keeps_order_and_reports_each(rabbit: Callable[..., Lab], broker: Broker) -> None:
+    """A batch of many messages arrives in order, with a receipt for each."""
+    lab = rabbit(broker.url)
+    messages = [Message(str(number), id=f"id-{number}") for number in range(1500)]
+    results = lab.publish_batch(broker.queue, messages)
+    assert [result.unwrap().id for result in results] == [message.id for message in messages]
+    assert broker.payloads() == [message.payload for message in messages]
+
+
+def test_full_queue_rejects_a_message_of_a_batch(
+    rabbit: Callable[..., Lab], broker: Broker
+) -> None:
+    """A queue that is full refuses single messages, and the batch says which."""
+    queue = f"{broker.queue}-full"
+    arguments = {"x-max-length": 2, "x-overflow": "reject-publish"}
+    broker.channel.queue_declare(queue, arguments=arguments)
+    lab = rabbit(broker.url)
+    results = lab.publish_batch(queue, [Message(b"1"), Message(b"2"), Message(b"3")])
+    assert [publication_of(result) for result in results] == [
+        Publication.CERTAIN,
+        Publication.CERTAIN,
+        Publication.NONE,
+    ]
+    with pytest.raises(ConnectionFailed, match="did not take the message") as caught:
+        lab.publish(queue, Message(b"4"))
+    assert not caught.value.may_have_been_processed
+    assert caught.value.attempts == 3
+    broker.channel.queue_delete(queue)
+
+
+@pytest.mark.parametrize(
+    "change, kind, words",
+    [
+        ({"user": "guest", "password": WRONG}, AuthenticationFailed, "refused the user"),
+        ({"host": "no-such-host.invalid"}, ConnectionFailed, "host of RabbitMQ is unknown"),
+        ({"port": "1"}, ConnectionFailed, "Nothing accepts connections"),
+        ({"path": "/no-such-host"}, TopicNotFound, "no such virtual host"),
+        ({"scheme": "amqps"}, ConnectionFailed, "TLS failed"),
+    ],
+)
+def test_connection_that_cannot_be_opened(
+    rabbit: Callable[..., Lab],
+    change: dict[str, str],
+    kind: type[ConnectorError],
+    words: str,
+) -> None:
+    """Each reason has its error, which holds no password, and nothing was sent."""
+    parts = urlsplit(rabbitmq_url())
+    place = {
+        "scheme": "amqp",
+        "user": parts.username or "guest",
+        "password": parts.password or "guest",
+        "host": parts.hostname or "",
+        "port": str(parts.port or 5672),
+        "path": "/",
+        **change,
+    }
+    lab = rabbit("{scheme}://{user}:{password}@{host}:{port}{path}".format_map(place))
+    with pytest.raises(kind, match=words) as caught:
+        lab.finish(lab.publisher.open(5.0))
+    assert getattr(caught.value, "may_have_been_processed", False) is False
+    assert WRONG not in repr(caught.value) + str(caught.value.__cause__) + repr(lab.publisher)
+    health = lab.finish(lab.publisher.health(5.0))
+    assert health.state is HealthState.UNAVAILABLE
+    assert words in str(health.text)
+
+
+def test_silent_server_is_given_up_in_time(rabbit: Callable[..., Lab]) -> None:
+    """A server that never answers costs no more than the time to connect."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        lab = rabbit(f"amqp://127.0.0.1:{server.getsockname()[1]}/", connect_timeout=0.1)
+        with pytest.raises(ConnectionFailed, match="did not accept a connection in time"):
+            lab.finish(lab.publisher.open(5.0))
+
+
+def test_lost_confirmation_leaves_the_outcome_open(
+    rabbit: Callable[..., Lab], broker: Broker
+) -> None:
+    """If the connection ends before the confirmation, the message is not sent again."""
+    place = urlsplit(broker.url)
+    with LossyProxy(place.hostname or "", place.port or 5672) as proxy:
+        lab = rabbit(f"amqp://guest:guest@127.0.0.1:{proxy.port}/")
+        for options, kind in (({}, ConnectionFailed), ({"idempotency_key": "k"}, OutcomeUnknown)):
+            lab.publish(broker.queue, Message(b"1"))
+            with ThreadPoolExecutor(1) as pool:
+                proxy.received, proxy.is_mute = 0, True
+                pool.submit(_hang_up_later, proxy)
+                with pytest.raises(kind) as caught:
+                    lab.publish(broker.queue, Message(b"2"), **options)
+            assert publication_of(Result(error=caught.value)) is Publication.POSSIBLE
+            proxy.is_mute = False
+        lab.publish(broker.queue, Message(b"3"))
+    assert broker.payloads() == [b"1", b"2", b"1", b"2", b"3"]
+
+
+def _hang_up_later(proxy: LossyProxy) -> None:
+    wait_until(lambda: proxy.received > 0, "sending the message")
+    proxy.hang_up()
+
+
+def test_silence_after_the_message_ends_with_the_attempt(
+    rabbit: Callable[..., Lab], broker: Broker
+) -> None:
+    """A broker that does not confirm in time may have stored the message, and is used again."""
+    place = urlsplit(broker.url)
+    with LossyProxy(place.hostname or "", place.port or 5672) as proxy:
+        lab = rabbit(f"amqp://guest:guest@127.0.0.1:{proxy.port}/")
+        lab.publish(broker.queue, Message(b"1"))
+        proxy.is_mute = True
+        with pytest.raises((AttemptTimeout, DeadlineExceeded)) as caught:
+            lab.publish(broker.queue, Message(b"2"), timeout=0.2)
+        assert publication_of(Result(error=caught.value)) is Publication.POSSIBLE
+        proxy.is_mute = False
+        proxy.hang_up()
+        lab.finish(lab.publisher.health(2.0))  # in which an event loop notices the end
+        assert lab.publish(broker.queue, Message(b"4"))
+    assert broker.payloads()[0] == b"1"
+
+
+def test_closed_connection_is_replaced(rabbit: Callable[..., Lab], broker: Broker) -> None:
+    """A connection that ended while it was idle is replaced before a message is sent."""
+    place = urlsplit(broker.url)
+    with LossyProxy(place.hostname or "", place.port or 5672) as proxy:
+        lab = rabbit(f"amqp://guest:guest@127.0.0.1:{proxy.port}/")
+        lab.publish(broker.queue, Message(b"1"))
+        proxy.hang_up()
+        lab.finish(lab.publisher.health(2.0))
+        assert lab.publish(broker.queue, Message(b"2"))
+    assert broker.payloads() == [b"1", b"2"]
+
+
+def test_names_are_checked_before_they_are_sent(rabbit: Callable[..., Lab], broker: Broker) -> None:
+    """A name that the protocol cannot carry is refused, and the connection lives on."""
+    lab = rabbit(broker.url)
+    with pytest.raises(InvalidData, match="400 bytes"):
+        lab.publisher.publish("é" * 200, Message(b"1"))
+    with pytest.raises(InvalidData, match="no header"):
+        lab.publisher.publish(broker.queue, Message(b"1", headers={"é": "1"}))
+    assert lab.publish(broker.queue, Message(b"2", id="i" * 255))
+    assert broker.payloads() == [b"2"]
+
+
+def test_tls_is_verified(rabbit: Callable[..., Lab], private: PrivateRabbitMq) -> None:
+    """A certificate is trusted by its authority alone."""
+    lab = rabbit(private.tls_url, authorities=private.authorities)
+    assert lab.finish(lab.publisher.health(5.0)).is_healthy
+    lab = rabbit(private.tls_url)
+    with pytest.raises(ConnectionFailed, match="TLS failed") as caught:
+        lab.finish(lab.publisher.open(5.0))
+    assert not caught.value.retryable
+
+
+@pytest.mark.parametrize("password", [None, "open sesame"])
+def test_client_shows_its_certificate(
+    rabbit: Callable[..., Lab], private: PrivateRabbitMq, tmp_path: Path, password: str | None
+) -> None:
+    """The broker sees the certificate of the client, whose key may be encrypted."""
+    key = load_pem_private_key(private.client_key.read_bytes(), None)
+    encryption = BestAvailableEncryption(password.encode()) if password else NoEncryption()
+    (tmp_path / "key.pem").write_bytes(
+        key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption)
+    )
+    lab = rabbit(
+        private.tls_url,
+        authorities=Path(private.authorities).read_text(),
+        certificate=str(private.client_certificate),
+        key=str(tmp_path / "key.pem"),
+        key_password=password,
+    )
+    lab.finish(lab.publisher.open(5.0))
+    assert "moorage test server" in private.control("list_connections", "peer_cert_subject")
+
+
+@pytest.mark.parametrize("setting", ["certificate", "key"])
+def test_certificate_of_the_client_is_given_as_files(
+    rabbit: Callable[..., Lab], private: PrivateRabbitMq, setting: str
+) -> None:
+    """The content of a certificate or a key is refused, and the key is not shown."""
+    files = {"certificate": private.client_certificate, "key": private.client_key}
+    content = files[setting].read_text()
+    settings = {name: str(file) for name, file in files.items()}
+    lab = rabbit(private.tls_url, **{**settings, setting: content})
+    with pytest.raises(ConfigurationError, match="read from files") as caught:
+        lab.finish(lab.publisher.open(5.0))
+    assert content.splitlines()[1] not in f"{caught.value!r} {vars(caught.value)}"
+
+
+def test_alarm_of_the_broker_is_reported(
+    rabbit: Callable[..., Lab], private: PrivateRabbitMq
+) -> None:
+    """While the broker is out of memory, messages are refused without being sent."""
+    blocked = Broker(private.url)
+    lab = rabbit(private.url, connections=1)
+    lab.publish(blocked.queue, Message(b"1"))
+    private.control("set_vm_memory_high_watermark", "0.0000001")
+    try:
+        with pytest.raises((AttemptTimeout, DeadlineExceeded)):
+            lab.publish(blocked.queue, Message(b"2"), timeout=1.0)
+        if lab.loop is None:
+            # RabbitMQ confirms an empty message, and blocks the connection after it.
+            assert lab.publish(blocked.queue, Message(b""))
+        for _ in range(2):
+            health = lab.finish(lab.publisher.health(5.0))
+            assert health.state is HealthState.DEGRADED
+            assert "memory or its disk" in str(health.text)
+        with pytest.raises(ConnectionFailed, match="memory or its disk") as caught:
+            lab.publish(blocked.queue, Message(b"3"))
+        assert not caught.value.may_have_been_processed
+        private.control("set_vm_memory_high_watermark", "0.4")
+        wait_until(lambda: lab.finish(lab.publisher.health(5.0)).is_healthy, "the end of the alarm")
+        assert lab.publish(blocked.queue, Message(b"4"))
+    finally:
+        private.control("set_vm_memory_high_watermark", "0.4")
+        blocked.close()
+
+
+def test_connections_end_with_the_publisher(rabbit: Callable[..., Lab], broker: Broker) -> None:
+    """After `close` no connection is left behind."""
+    lab = rabbit(broker.url)
+    lab.publish(broker.queue, Message(b"1"))
+    lab.finish(lab.publisher.close())
+    gc.collect()
+    with pytest.raises(ConnectorError, match="closed"):
+        lab.publish(broker.queue, Message(b"2"))
+
+
+@pytest.mark.parametrize(
+    "settings, path",
+    [
+        ({"url": "http://host"}, "url"),
+        ({"url": "amqp://"}, "url"),
+        ({"url": "amqp://host:port"}, "url"),
+        ({"url": "amqp://host", "authorities": "ca.pem"}, "url"),
+        ({"url": "amqps://host", "key": "key.pem"}, "certificate"),
+    ],
+)
+def test_wrong_settings_are_refused(settings: dict[str, str], path: str) -> None:
+    """Settings that no connection could be made with are refused under their names."""
+    with pytest.raises(ConfigurationError) as caught:
+        RabbitMq(**settings)  # type: ignore[arg-type]  # the converter makes secrets
+    assert caught.value.path == path
+
+
+def test_address_has_the_defaults_of_the_protocol() -> None:
+    """A URL without port, user and virtual host stands for the defaults; a password is apart."""
+    address = RabbitMq(url=Secret("amqps://host")).address()
+    assert (address.host, address.port, address.user) == ("host", 5671, "guest")
+    assert (address.virtual_host, address.password.reveal()) == ("/", "guest")
+    assert address.tls is not None
+    other = RabbitMq(url=Secret("amqp://me@host:1/a%2Fb"), password=Secret("hunter2")).address()
+    assert (other.port, other.user, other.virtual_host) == (1, "me", "a/b")
+    assert other.password.reveal() == "hunter2"
+    assert "hunter2" not in repr(other)
+
+
+def test_unreadable_authorities_are_a_configuration_error(rabbit: Callable[..., Lab]) -> None:
+    """A file that is missing is reported when a connection is opened."""
+    lab = rabbit(f"amqps://127.0.0.1:{free_port()}/", authorities="missing.pem")
+    with pytest.raises(ConfigurationError, match="cannot be used"):
+        lab.finish(lab.publisher.open(1.0))
+
+
+def test_missing_library_is_named(mode: str) -> None:
+    """Without the client library, the error says which extra to install."""
+    settings = RabbitMq(url=Secret("amqp://host"))
+    search_path, sys.path = sys.path, []
+    try:
+        with pytest.raises(ConfigurationError, match="pika, which is not installed") as caught:
+            settings.publisher() if mode == "sync" else settings.async_publisher()
+    finally:
+        sys.path = search_path
+    assert "[rabbitmq]" in str(caught.value.remedy)
+
+
+def test_configuration_names_a_broker(broker: Broker) -> None:
+    """A configuration names the broker, and its operations are run by name."""
+    url = broker.url
+    with moorage.open({"connectors": {"events": {"kind": "rabbitmq", "url": url}}}) as hub:
+        arguments = {"topic": broker.queue, "payload": "1"}
+        receipt = hub.connectors.run("events", "publish", arguments)
+        assert receipt["broker"] == "rabbitmq"
+    assert broker.payloads() == [b"1"]

@@ -1,0 +1,68 @@
+"""The meaning of exceptions of pika and aio-pika, without a server."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+
+import aiormq.exceptions
+import pika.exceptions
+import pytest
+
+from moorage.adapters.messages._rabbitmq_faults import rabbitmq_fault
+from moorage.adapters.messages.rabbitmq import connecting_error, judge
+from moorage.domain.messages.publish_failures import PublishFault
+
+
+@pytest.mark.parametrize(
+    "error, fault",
+    [
+        (pika.exceptions.ChannelClosedByBroker(404, "no exchange"), PublishFault.TOPIC),
+        (pika.exceptions.ChannelClosedByBroker(403, "access refused"), PublishFault.PERMISSION),
+        (pika.exceptions.ChannelClosedByBroker(406, "too large"), PublishFault.INVALID),
+        (pika.exceptions.ConnectionClosedByBroker(320, "forced"), PublishFault.LOST),
+        (pika.exceptions.ConnectionClosedByBroker(506, "resources"), PublishFault.FULL),
+        (pika.exceptions.StreamLostError("gone"), PublishFault.LOST),
+        (pika.exceptions.ShortStringTooLong(), PublishFault.INVALID),
+        (aiormq.exceptions.ChannelNotFoundEntity("no exchange"), PublishFault.TOPIC),
+        (aiormq.exceptions.ChannelPreconditionFailed("x"), PublishFault.INVALID),
+        (aiormq.exceptions.ChannelAccessRefused("x"), PublishFault.PERMISSION),
+        (aiormq.exceptions.AMQPConnectionError("x"), PublishFault.LOST),
+        (ConnectionResetError(), PublishFault.LOST),
+        (KeyError("x"), None),
+    ],
+)
+def test_failure_of_a_message(error: Exception, fault: PublishFault | None) -> None:
+    """A refusal of the broker is no loss, and a loss leaves the outcome open."""
+    assert rabbitmq_fault(error) is fault
+    assert (judge(error) is None) is (fault is None)
+
+
+@pytest.mark.parametrize(
+    "error, fault",
+    [
+        (socket.gaierror(), PublishFault.HOST),
+        (ssl.SSLError(), PublishFault.TLS),
+        (ConnectionRefusedError(), PublishFault.REFUSED),
+        (TimeoutError(), PublishFault.SLOW_CONNECT),
+        (pika.exceptions.ProbableAuthenticationError(), PublishFault.PASSWORD),
+        (pika.exceptions.ConnectionClosedByBroker(403, "refused"), PublishFault.PASSWORD),
+        (pika.exceptions.ConnectionClosedByBroker(530, "no host"), PublishFault.NAMESPACE),
+        (aiormq.exceptions.InvalidFrameError("not Connection.OpenOk"), PublishFault.NAMESPACE),
+        (aiormq.exceptions.InvalidFrameError("x"), PublishFault.UNSENT),
+        (pika.exceptions.StreamLostError("gone"), PublishFault.UNSENT),
+        (KeyError("x"), None),
+    ],
+)
+def test_failure_of_a_connection(error: Exception, fault: PublishFault | None) -> None:
+    """Nothing was sent before a connection is open."""
+    assert rabbitmq_fault(error, is_connecting=True) is fault
+    assert (connecting_error(error) is None) is (fault is None)
+
+
+def test_innermost_cause_decides() -> None:
+    """The cause of an exception says more than what a library made of it, also in a circle."""
+    outer = aiormq.exceptions.AMQPConnectionError("x")
+    cause = socket.gaierror()
+    outer.__cause__, cause.__cause__ = cause, outer
+    assert rabbitmq_fault(outer, is_connecting=True) is PublishFault.HOST

@@ -1,0 +1,131 @@
+"""Connections to RabbitMQ without the checks of a publisher, in both modes."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import threading
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+import pytest
+
+from moorage import ConnectionFailed, Message, Secret
+from moorage.adapters.messages._rabbitmq_async import connect_aio_pika
+from moorage.adapters.messages._rabbitmq_sync import connect_pika
+from moorage.adapters.messages.rabbitmq import RabbitMq
+from moorage.domain.messages.message import OutgoingMessage
+from moorage.domain.messages.publish_failures import Publication, publication_of
+from tests.adapters.messages.rabbitmq_lab import connected
+from tests.support.rabbitmq_servers import LossyProxy
+from tests.support.waiting import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.adapters.messages.publisher_lab import Lab
+    from tests.adapters.messages.rabbitmq_lab import Broker
+
+CHANNEL_OPEN: Final = b"\x00\x14\x00\x0a"
+"""The class and the method of AMQP 0-9-1 with which a client opens a channel."""
+
+
+class Interruption(BaseException):
+    """An interruption of a thread that is no exception of a program."""
+
+
+def proxy_before(broker: Broker, *, mute_at: bytes | None = None) -> LossyProxy:
+    """Return a proxy before the server of a queue."""
+    parts = urlsplit(broker.url)
+    return LossyProxy(parts.hostname or "", parts.port or 5672, mute_at=mute_at)
+
+
+def url_of(proxy: LossyProxy) -> str:
+    """Return the URL of a server behind a proxy."""
+    return f"amqp://guest:guest@127.0.0.1:{proxy.port}/"
+
+
+def test_message_that_cannot_be_encoded_leaves_the_connection_usable(
+    rabbit: Callable[..., Lab], broker: Broker
+) -> None:
+    """A topic that the client library cannot encode is not sent, and later messages are."""
+    lab = rabbit(broker.url)
+    wrong, right = (
+        OutgoingMessage("\ud800", Message(b"1")),
+        OutgoingMessage(broker.queue, Message(b"2")),
+    )
+    with connected(lab, broker.url) as link:
+        with pytest.raises(UnicodeEncodeError):
+            lab.finish(link.publish(wrong, 5.0))
+        with pytest.raises(UnicodeEncodeError):
+            lab.finish(link.publish_batch([wrong], 5.0))
+        assert lab.finish(link.publish(right, 30.0)).topic == broker.queue
+    assert broker.payloads() == [b"2"]
+
+
+def test_batch_without_confirmations_may_be_stored(
+    rabbit: Callable[..., Lab], broker: Broker
+) -> None:
+    """If the time is over before the confirmations, each message may be stored."""
+    items = [OutgoingMessage(broker.queue, Message(text)) for text in ("1", "2")]
+    with proxy_before(broker) as proxy:
+        lab = rabbit(broker.url)
+        with connected(lab, url_of(proxy)) as link:
+            lab.finish(link.publish(items[0], 30.0))
+            proxy.is_mute = True
+            results = lab.finish(link.publish_batch(items, 0.05))
+    assert [publication_of(result) for result in results] == [Publication.POSSIBLE] * 2
+
+
+def test_connection_that_ended_while_it_was_idle_sends_nothing(broker: Broker) -> None:
+    """A synchronous program notices the end of its connection before it sends a message."""
+    item = OutgoingMessage(broker.queue, Message(b"1"))
+    with proxy_before(broker) as proxy:
+        link = connect_pika(RabbitMq(url=Secret(url_of(proxy))), 10.0)
+        proxy.hang_up()
+        with pytest.raises(ConnectionFailed, match="before the message was sent") as caught:
+            link.publish(item, 5.0)
+        link.close()
+    assert not caught.value.may_have_been_processed
+    assert broker.payloads() == []
+
+
+def test_cancelled_opening_leaves_no_connection(broker: Broker) -> None:
+    """A task that is cancelled while it opens a channel closes the connection."""
+
+    async def run(proxy: LossyProxy) -> None:
+        opening = asyncio.create_task(
+            connect_aio_pika(RabbitMq(url=Secret(url_of(proxy)), connect_timeout=60.0), 60.0)
+        )
+        await asyncio.to_thread(wait_until, lambda: proxy.is_mute, "opening a channel")
+        opening.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await opening
+        await asyncio.to_thread(wait_until, lambda: proxy.ended == 1, "closing the connection")
+
+    with proxy_before(broker, mute_at=CHANNEL_OPEN) as proxy:
+        asyncio.run(run(proxy))
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="needs signals to threads")
+def test_interrupted_opening_leaves_no_connection(broker: Broker) -> None:
+    """A thread that is interrupted while it opens a channel closes the connection."""
+
+    def interrupt(*_: object) -> None:
+        raise Interruption
+
+    def strike(proxy: LossyProxy, thread: int) -> None:
+        wait_until(lambda: proxy.is_mute, "opening a channel")
+        signal.pthread_kill(thread, signal.SIGUSR1)
+
+    previous = signal.signal(signal.SIGUSR1, interrupt)
+    try:
+        with proxy_before(broker, mute_at=CHANNEL_OPEN) as proxy:
+            striker = threading.Thread(target=strike, args=(proxy, threading.get_ident()))
+            striker.start()
+            with pytest.raises(Interruption):
+                connect_pika(RabbitMq(url=Secret(url_of(proxy)), connect_timeout=60.0), 60.0)
+            striker.join()
+            wait_until(lambda: proxy.ended == 1, "closing the connection")
+    finally:
+        signal.signal(signal.SIGUSR1, previous)

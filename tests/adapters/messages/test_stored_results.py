@@ -1,0 +1,103 @@
+"""Receipts of messages under idempotency keys, in a store that outlives the process."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from moorage import (
+    AsyncConnectorManager,
+    ConnectionFailed,
+    ConnectorManager,
+    Message,
+    PublishReceipt,
+    Service,
+    TopicNotFound,
+    VendorFailed,
+)
+from moorage.adapters.state.sqlite import AsyncSqliteStorage, SqliteStorage
+from moorage.domain.messages.stored_results import (
+    pack_receipt,
+    pack_results,
+    unpack_receipt,
+    unpack_results,
+)
+from moorage.domain.state.packing import pack_values, unpack_values
+from moorage.domain.values.result import Result
+from moorage.testing import MemoryBroker
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.adapters.messages.publisher_lab import Lab
+
+RECEIPT = PublishReceipt(
+    broker="kafka",
+    topic="orders",
+    at=datetime(2026, 1, 1, tzinfo=UTC),
+    partition=3,
+    offset=2**40,
+    id="7",
+    stream="ORDERS",
+    is_duplicate=True,
+)
+
+
+@pytest.fixture
+def lab(mode: str, memory_lab: Callable[..., Lab], tmp_path: Path) -> Lab:
+    """A publisher to a broker in memory, whose keys are in a file."""
+    lab = memory_lab(MemoryBroker(topics=["orders"]))
+    service, path = Service("events", retry=None, circuit=None), tmp_path / "state.db"
+    lab.manager = (
+        ConnectorManager([service], state=SqliteStorage(path))
+        if mode == "sync"
+        else AsyncConnectorManager([service], state=AsyncSqliteStorage(path))
+    )
+    return lab
+
+
+def test_repeat_of_a_key_gets_the_receipt(lab: Lab) -> None:
+    """A repeat of a key gets the receipt of the one message."""
+    receipts = [
+        lab.publish("orders", Message(b"1", id="7"), idempotency_key="order-1") for _ in range(2)
+    ]
+    assert receipts[0] == receipts[1]
+    assert receipts[0].id == "7"
+
+
+def test_repeat_of_a_key_gets_the_results_of_the_batch(lab: Lab) -> None:
+    """A repeat of a key gets the result of each message of the batch."""
+    batch = [Message(b"1"), Message(b"2")]
+    results = [lab.publish_batch("orders", batch, idempotency_key="orders") for _ in range(2)]
+    assert results[0] == results[1]
+    assert [result.unwrap().offset for result in results[0]] == [0, 1]
+
+
+def stored(value: object) -> Any:
+    """Return the value as a store returns it."""
+    return unpack_values(pack_values((value,)))[0]
+
+
+def test_receipt_survives_its_storage() -> None:
+    """All fields of a receipt are stored."""
+    assert unpack_receipt(stored(pack_receipt(RECEIPT))) == RECEIPT
+
+
+def test_errors_of_a_batch_survive_their_storage() -> None:
+    """The errors in a batch are stored with what they say; foreign errors by their class only."""
+    results = (
+        Result(RECEIPT),
+        Result[PublishReceipt](error=TopicNotFound("No such topic.")),
+        Result[PublishReceipt](error=ConnectionFailed("Lost.", may_have_been_processed=False)),
+        Result[PublishReceipt](error=OSError("password=hunter2")),
+    )
+    first, unknown_topic, unsent, foreign = unpack_results(stored(pack_results(results)))
+    assert first == Result(RECEIPT)
+    assert isinstance(unknown_topic.error, TopicNotFound)
+    assert isinstance(unsent.error, ConnectionFailed)
+    assert not unsent.error.may_have_been_processed
+    assert isinstance(foreign.error, VendorFailed)
+    assert "hunter2" not in str(foreign.error)

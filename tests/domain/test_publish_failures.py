@@ -1,0 +1,121 @@
+"""The meaning of failures of a broker."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from moorage import (
+    AttemptTimeout,
+    AuthenticationFailed,
+    ConnectionFailed,
+    InvalidRequest,
+    LocalFailure,
+    MessageUnroutable,
+    PublishReceipt,
+    TopicNotFound,
+    VendorFailed,
+)
+from moorage.domain.messages.broker_rules import BrokerRules
+from moorage.domain.messages.publish_failures import (
+    Publication,
+    PublishFault,
+    batch_error,
+    completed,
+    publication_of,
+    publish_error,
+)
+from moorage.domain.values.result import Result
+
+RULES = BrokerRules(system="test", title="The test broker", topic="queue")
+RECEIPT = PublishReceipt(broker="test", topic="t", at=datetime(2031, 5, 6, tzinfo=UTC))
+
+MEANINGS = {
+    PublishFault.HOST: (ConnectionFailed, False, Publication.NONE),
+    PublishFault.REFUSED: (ConnectionFailed, True, Publication.NONE),
+    PublishFault.TLS: (ConnectionFailed, False, Publication.NONE),
+    PublishFault.SLOW_CONNECT: (ConnectionFailed, True, Publication.NONE),
+    PublishFault.PASSWORD: (AuthenticationFailed, False, Publication.NONE),
+    PublishFault.PERMISSION: (AuthenticationFailed, False, Publication.NONE),
+    PublishFault.NAMESPACE: (TopicNotFound, False, Publication.NONE),
+    PublishFault.TOPIC: (TopicNotFound, False, Publication.NONE),
+    PublishFault.UNROUTABLE: (MessageUnroutable, False, Publication.NONE),
+    PublishFault.TOO_LARGE: (InvalidRequest, False, Publication.NONE),
+    PublishFault.INVALID: (InvalidRequest, False, Publication.NONE),
+    PublishFault.BLOCKED: (ConnectionFailed, True, Publication.NONE),
+    PublishFault.FULL: (ConnectionFailed, True, Publication.NONE),
+    PublishFault.REJECTED: (ConnectionFailed, True, Publication.NONE),
+    PublishFault.READ_ONLY: (ConnectionFailed, True, Publication.NONE),
+    PublishFault.STARTING: (ConnectionFailed, True, Publication.NONE),
+    PublishFault.UNSENT: (ConnectionFailed, True, Publication.NONE),
+    PublishFault.LOST: (ConnectionFailed, True, Publication.POSSIBLE),
+    PublishFault.TIMEOUT: (AttemptTimeout, True, Publication.POSSIBLE),
+    PublishFault.BROKEN: (VendorFailed, True, Publication.POSSIBLE),
+}
+
+
+def test_every_failure_has_its_meaning() -> None:
+    """The table above has every failure."""
+    assert set(PublishFault) == set(MEANINGS)
+
+
+@pytest.mark.parametrize("fault", PublishFault)
+def test_failure_becomes_error(fault: PublishFault) -> None:
+    """Each failure is one error, which says whether it may pass and the message may be stored."""
+    error = publish_error(fault, RULES, "orders", code="7")
+    kind, retryable, publication = MEANINGS[fault]
+    assert type(error) is kind
+    assert error.retryable is retryable
+    assert publication_of(Result(error=error)) is publication
+    assert "The test broker" in error.message
+    assert error.remedy != "See the cause of this error."
+
+
+def test_failure_names_the_topic_if_it_is_about_one() -> None:
+    """A failure that concerns a topic names it, with the broker's word for topics."""
+    error = publish_error(PublishFault.TOPIC, RULES, "orders")
+    assert error.message == "The test broker has no queue 'orders' to publish to."
+    assert publish_error(PublishFault.TOPIC, RULES).message == (
+        "The test broker has no queue to publish to."
+    )
+
+
+@pytest.mark.parametrize(
+    "result, publication",
+    [
+        (Result(RECEIPT), Publication.CERTAIN),
+        (Result(error=LocalFailure("The connector is closed.")), Publication.NONE),
+        (Result(error=RuntimeError()), Publication.POSSIBLE),
+    ],
+)
+def test_publication_of_a_result(result: Result[PublishReceipt], publication: Publication) -> None:
+    """A receipt is proof; an unknown exception proves nothing."""
+    assert publication_of(result) is publication
+
+
+def test_batch_fails_only_if_nothing_was_stored_for_certain() -> None:
+    """A batch has one error if no message has a receipt, and the most uncertain one comes first."""
+    refused = publish_error(PublishFault.REJECTED, RULES)
+    lost = publish_error(PublishFault.LOST, RULES)
+    assert batch_error([Result(RECEIPT), Result(error=lost)]) is None
+    assert batch_error([Result(error=refused), Result(error=lost)]) is lost
+    assert batch_error([Result(error=refused), Result(error=refused)]) is refused
+
+
+def test_interrupted_batch_says_what_may_be_stored() -> None:
+    """After an interruption the group under way may be stored, and the rest was not sent."""
+    lost = publish_error(PublishFault.LOST, RULES)
+    results = completed([Result(RECEIPT)], lost, RULES, sent=3, total=5)
+    assert [publication_of(result) for result in results] == [
+        Publication.CERTAIN,
+        *[Publication.POSSIBLE] * 2,
+        *[Publication.NONE] * 2,
+    ]
+
+
+def test_batch_that_could_not_connect_has_one_reason() -> None:
+    """Without a connection every message has the error that prevented it."""
+    refused = publish_error(PublishFault.REFUSED, RULES)
+    results = completed([], refused, RULES, sent=0, total=2)
+    assert [result.error for result in results] == [refused, refused]

@@ -1,0 +1,111 @@
+"""The connector of Amazon SQS against moto, an independent emulator, over real HTTP.
+
+moto checks each signature with Amazon's own library, and computes the digests of attributes itself.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from moorage import AuthenticationFailed, ConnectionFailed, Message, TopicNotFound
+from moorage.adapters.sqs.amazon_sqs import AmazonSqs
+from tests.sqs.queue_lab import FIFO, QueueLab
+from tests.support.moto_server import REGION, MotoServer
+from tests.support.publisher_lab import IN_BOTH_MODES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ACCOUNT = "123456789012"
+
+
+@pytest.fixture(scope="module")
+def moto() -> Iterator[MotoServer]:
+    """A moto server with queues, which no other test uses."""
+    with MotoServer() as server:
+        for name in ("plain-sync", "plain-async", "batch-sync", "batch-async", FIFO):
+            server.add_queue(name)
+        yield server
+
+
+def settings(moto: MotoServer, secret: str | None = None) -> AmazonSqs:
+    """The settings of a connector of this server."""
+    return AmazonSqs(
+        region=REGION,
+        account=ACCOUNT,
+        access_key_id=moto.key.id,
+        secret_access_key=secret or moto.key.secret,
+        endpoint=moto.url,
+    )
+
+
+def mode(is_async: bool) -> str:
+    """The name of a mode."""
+    return "async" if is_async else "sync"
+
+
+@IN_BOTH_MODES
+def test_message_arrives_whole(moto: MotoServer, is_async: bool) -> None:
+    """Text, attributes and content type of a message can be received."""
+    queue = f"plain-{mode(is_async)}"
+    message = Message(
+        "Grüße",
+        headers={"trace": "a1", "blob": b"\x00\xff"},
+        content_type="text/plain",
+    )
+    with QueueLab(settings(moto), is_async=is_async) as lab:
+        receipt = lab.publish(queue, message)
+    answer = moto.receive(queue)
+    assert "Grüße" in answer
+    assert f"<MessageId>{receipt.id}</MessageId>" in answer
+    assert "<BinaryValue>AP8=</BinaryValue>" in answer
+    assert "<StringValue>text/plain</StringValue>" in answer
+
+
+@IN_BOTH_MODES
+def test_batch_arrives_in_groups(moto: MotoServer, is_async: bool) -> None:
+    """Twelve messages arrive, each with its own receipt."""
+    queue = f"batch-{mode(is_async)}"
+    messages = [Message(f"m{number}", headers={"n": str(number)}) for number in range(12)]
+    with QueueLab(settings(moto), is_async=is_async) as lab:
+        results = lab.publish_batch(queue, messages)
+    assert len({result.unwrap().id for result in results}) == 12
+    assert moto.receive(queue).count("<Body>") == 10
+    assert moto.receive(queue).count("<Body>") == 2
+
+
+@IN_BOTH_MODES
+def test_repeated_id_is_stored_once(moto: MotoServer, is_async: bool) -> None:
+    """A FIFO queue stores one message of an id, and answers with its number."""
+    name = mode(is_async)
+    message = Message(b"1", key=f"customer-{name}", id=f"order-{name}")
+    with QueueLab(settings(moto), is_async=is_async) as lab:
+        receipts = [lab.publish(FIFO, message) for _ in range(2)]
+    assert all(receipt.offset is not None for receipt in receipts)
+    assert moto.receive(FIFO).count("<Body>") == 1
+
+
+@IN_BOTH_MODES
+def test_refusals_are_typed(moto: MotoServer, is_async: bool) -> None:
+    """A missing queue, a wrong secret and a server that is not there are typed errors."""
+    with QueueLab(settings(moto), is_async=is_async) as lab:
+        with pytest.raises(TopicNotFound):
+            lab.publish("nowhere", Message(b"1"))
+        assert lab.completed(lab.connector.health(5.0)).is_healthy
+    with QueueLab(settings(moto, "wrong-secret"), is_async=is_async) as lab:
+        with pytest.raises(AuthenticationFailed) as caught:
+            lab.publish(f"plain-{mode(is_async)}", Message(b"1"))
+        assert "wrong-secret" not in f"{caught.value!r} {vars(caught.value)}"
+    absent = AmazonSqs(
+        region=REGION,
+        account=ACCOUNT,
+        access_key_id="A",
+        secret_access_key="s",
+        endpoint="http://127.0.0.1:9",
+    )
+    with QueueLab(absent, is_async=is_async) as lab:
+        with pytest.raises(ConnectionFailed) as unreachable:
+            lab.publish("plain-sync", Message(b"1"))
+        assert not unreachable.value.may_have_been_processed

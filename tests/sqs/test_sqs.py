@@ -1,0 +1,453 @@
+"""The connector of Amazon SQS, at its sandbox."""
+
+from __future__ import annotations
+
+import json
+from base64 import b64encode
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from moorage import (
+    AttemptTimeout,
+    AuthenticationFailed,
+    ConfigurationError,
+    ConnectionFailed,
+    ConnectorError,
+    InvalidData,
+    InvalidRequest,
+    Message,
+    OutcomeUnknown,
+    RateLimitExceeded,
+    Response,
+    RetryPolicy,
+    Secret,
+    TopicNotFound,
+    VendorFailed,
+    VendorRejected,
+)
+from moorage.adapters.sqs.amazon_sqs import AmazonSqs
+from moorage.domain.messages.message import OutgoingMessage
+from moorage.domain.messages.sqs import batch_results, digest_of_body, refusal_of
+from moorage.domain.resilience.health import may_have_acted
+from moorage.testing.sandboxes.base import (
+    Altered,
+    AsyncSandboxHttpClient,
+    Lost,
+    SandboxHttpClient,
+)
+from moorage.testing.sandboxes.sqs import AmazonSqsSandbox
+from tests.sqs.queue_lab import FIFO, QUEUE, SECRET, QueueLab, sandbox_lab
+from tests.support.publisher_lab import IN_BOTH_MODES
+from tests.support.servers import free_port
+
+AT = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def sandbox() -> AmazonSqsSandbox:
+    """A sandbox with a standard queue and a FIFO queue."""
+    return AmazonSqsSandbox([QUEUE, FIFO])
+
+
+def refused(code: str, text: str = "", status: int = 400) -> Response:
+    """An answer of SQS that refuses a request."""
+    body = json.dumps({"__type": f"com.amazonaws.sqs#{code}", "message": text}).encode()
+    return Response(status, {"Content-Type": "application/x-amz-json-1.0"}, body)
+
+
+@IN_BOTH_MODES
+def test_message_is_stored_with_its_attributes(is_async: bool) -> None:
+    """Text, headers, content type, delay and key of a message arrive in the queue."""
+    queues = sandbox()
+    message = Message(
+        "Grüße",
+        key="tenant-7",
+        headers={"trace": "a1", "blob": b"\x00\xff"},
+        content_type="text/plain",
+        delay=3.0,
+    )
+    with sandbox_lab(queues, is_async=is_async) as lab:
+        receipt = lab.publish(QUEUE, message)
+    (stored,) = queues.messages[QUEUE]
+    assert stored["MessageBody"] == "Grüße"
+    assert stored["MessageGroupId"] == "tenant-7"
+    assert stored["DelaySeconds"] == 3
+    assert stored["MessageAttributes"] == {
+        "trace": {"DataType": "String", "StringValue": "a1"},
+        "blob": {"DataType": "Binary", "BinaryValue": b64encode(b"\x00\xff").decode()},
+        "Content-Type": {"DataType": "String", "StringValue": "text/plain"},
+    }
+    assert (receipt.broker, receipt.topic, receipt.id) == ("sqs", QUEUE, stored["MessageId"])
+    assert receipt.offset is None
+
+
+@IN_BOTH_MODES
+def test_fifo_queue_stores_a_repeated_id_once(is_async: bool) -> None:
+    """A FIFO queue gets the message's id for its deduplication, and answers with a number."""
+    queues = sandbox()
+    message = Message(b"1", key="customer-1", id="order-1")
+    with sandbox_lab(queues, is_async=is_async) as lab:
+        first, second = (lab.publish(FIFO, message) for _ in range(2))
+    (stored,) = queues.messages[FIFO]
+    assert (stored["MessageDeduplicationId"], stored["MessageGroupId"]) == ("order-1", "customer-1")
+    assert first.offset == second.offset == int(stored["SequenceNumber"])
+
+
+@IN_BOTH_MODES
+def test_lost_answer_is_repeated_only_with_an_id_of_a_fifo_queue(is_async: bool) -> None:
+    """After a lost answer, only a FIFO queue that recognises the repeat is asked again."""
+    queues = sandbox()
+    with sandbox_lab(queues, is_async=is_async, retry=RetryPolicy(3, 0)) as lab:
+        lab.completed(lab.connector.open(5.0))
+        queues.fail(Lost())
+        lab.publish(FIFO, Message(b"1", key="c", id="order-1"))
+        assert len(queues.messages[FIFO]) == 1
+        queues.fail(Lost())
+        with pytest.raises(ConnectionFailed) as caught:
+            lab.publish(QUEUE, Message(b"1", id="order-1"))
+        assert caught.value.may_have_been_processed
+        queues.fail(Lost())
+        with pytest.raises(OutcomeUnknown):
+            lab.publish(QUEUE, Message(b"2"), idempotency_key="k")
+    assert len(queues.messages[QUEUE]) == 2
+
+
+@IN_BOTH_MODES
+def test_batch_has_a_result_for_each_message(is_async: bool) -> None:
+    """25 messages go in three requests, and a refused one does not keep the others back."""
+    queues = sandbox()
+    messages = [Message(f"m{number}") for number in range(25)]
+    messages[13] = Message(b"\xff\xfe")
+    with sandbox_lab(queues, is_async=is_async) as lab:
+        results = lab.publish_batch(QUEUE, messages)
+    assert [result.ok for result in results] == [number != 13 for number in range(25)]
+    assert isinstance(results[13].error, InvalidData)
+    bodies = [stored["MessageBody"] for stored in queues.messages[QUEUE]]
+    assert bodies == [f"m{number}" for number in range(25) if number != 13]
+    sizes = [
+        len(json.loads(request.body)["Entries"])
+        for request in queues.requests
+        if request.headers.get("x-amz-target") == "AmazonSQS.SendMessageBatch"
+    ]
+    assert sizes == [10, 9, 5]
+
+
+@IN_BOTH_MODES
+def test_batch_of_messages_that_sqs_cannot_store_sends_nothing(is_async: bool) -> None:
+    """A batch without a storable message raises, and reaches no queue."""
+    queues = sandbox()
+    with sandbox_lab(queues, is_async=is_async) as lab:
+        lab.completed(lab.connector.open(5.0))
+        requests_before = len(queues.requests)
+        with pytest.raises(InvalidData):
+            lab.publish_batch(QUEUE, [Message(b"\xff"), Message(b"\xfe")])
+    assert len(queues.requests) == requests_before
+
+
+@IN_BOTH_MODES
+def test_batch_splits_at_one_mebibyte(is_async: bool) -> None:
+    """Messages that exceed one mebibyte together go in several requests."""
+    queues = sandbox()
+    messages = [Message("x" * 400_000) for _ in range(5)]
+    with sandbox_lab(queues, is_async=is_async) as lab:
+        results = lab.publish_batch(QUEUE, messages)
+    assert all(result.ok for result in results)
+    assert len(queues.messages[QUEUE]) == 5
+
+
+@IN_BOTH_MODES
+@pytest.mark.parametrize(
+    "code, status, kind",
+    [
+        ("QueueDoesNotExist", 400, TopicNotFound),
+        ("RequestThrottled", 400, RateLimitExceeded),
+        ("KmsThrottled", 400, RateLimitExceeded),
+        ("SlowDown", 429, RateLimitExceeded),
+        ("AccessDeniedException", 400, AuthenticationFailed),
+        ("KmsAccessDenied", 400, AuthenticationFailed),
+        ("UnknownRefusal", 403, AuthenticationFailed),
+        ("InvalidClientTokenId", 403, AuthenticationFailed),
+        ("BatchRequestTooLong", 400, InvalidRequest),
+        ("InvalidMessageContents", 400, InvalidRequest),
+        ("KmsDisabled", 400, VendorRejected),
+        ("InternalError", 500, VendorFailed),
+    ],
+)
+def test_refusals_are_typed(
+    code: str, status: int, kind: type[ConnectorError], is_async: bool
+) -> None:
+    """Each code of SQS is an error of its own class, without the text of the answer."""
+    queues = sandbox()
+    with sandbox_lab(queues, is_async=is_async) as lab:
+        lab.completed(lab.connector.open(5.0))
+        answer = refused(code, "the text of the answer", status)
+        queues.fail(answer, answer)
+        with pytest.raises(kind) as caught:
+            lab.publish(QUEUE, Message(b"1"))
+    assert caught.value.vendor_code == code  # type: ignore[attr-defined]  # errors with an answer have it
+    assert "text of the answer" not in f"{caught.value!r} {vars(caught.value)}"
+
+
+def test_message_larger_than_its_queue_allows_is_called_too_large() -> None:
+    """The refusal of a message by the queue's own limit says that it is too large."""
+    error = refusal_of(
+        "InvalidParameterValue",
+        "Reason: Message must be shorter than 1024 bytes.",
+        QUEUE,
+        status=400,
+    )
+    assert "too large" in error.message
+    assert isinstance(error, InvalidRequest)
+
+
+@IN_BOTH_MODES
+def test_missing_queue_and_wrong_secret_are_typed(is_async: bool) -> None:
+    """A missing queue and a wrong key are typed errors, which do not show the secret."""
+    with sandbox_lab(sandbox(), is_async=is_async) as lab, pytest.raises(TopicNotFound):
+        lab.publish("nowhere", Message(b"1"))
+    queues = sandbox()
+    lab = sandbox_lab(queues, is_async=is_async)
+    queues.secret_access_key = "another"
+    with lab, pytest.raises(AuthenticationFailed) as caught:
+        lab.publish(QUEUE, Message(b"1"))
+    assert SECRET not in f"{caught.value!r} {vars(caught.value)} {lab.connector!r}"
+
+
+@IN_BOTH_MODES
+@pytest.mark.parametrize(
+    "changed", [{"MD5OfMessageBody": "0" * 32}, {"MessageId": None}], ids=["digest", "no id"]
+)
+def test_changed_message_is_noticed(changed: dict[str, Any], is_async: bool) -> None:
+    """An answer whose digest is that of another message is a failure with an open outcome."""
+    queues = sandbox()
+    content = {"MessageId": "1", "MD5OfMessageBody": digest_of_body(b"1"), **changed}
+    with sandbox_lab(queues, is_async=is_async) as lab:
+        lab.completed(lab.connector.open(5.0))
+        queues.fail(Response(200, body=json.dumps(content).encode()))
+        with pytest.raises(VendorFailed) as caught:
+            lab.publish(QUEUE, Message(b"1"))
+    assert may_have_acted(caught.value)
+
+
+@IN_BOTH_MODES
+def test_answer_that_is_not_json_is_a_failure(is_async: bool) -> None:
+    """A success without JSON, and an error without JSON, are failures of the service."""
+    queues = sandbox()
+    with sandbox_lab(queues, is_async=is_async) as lab:
+        lab.completed(lab.connector.open(5.0))
+        for answer in (Response(200, body=b"[]"), Response(200, body=b"<"), Response(503)):
+            queues.fail(answer)
+            with pytest.raises(VendorFailed):
+                lab.publish(QUEUE, Message(b"1"))
+
+
+@IN_BOTH_MODES
+def test_health_needs_no_permission_to_list_queues(is_async: bool) -> None:
+    """Keys without the permission to list queues are healthy, and unknown keys are not."""
+    queues = sandbox()
+    with sandbox_lab(queues, is_async=is_async) as lab:
+        assert lab.completed(lab.connector.health(5.0)).is_healthy
+        queues.fail(refused("AccessDenied", status=403))
+        assert lab.completed(lab.connector.health(5.0)).is_healthy
+        queues.secret_access_key = "another"
+        assert not lab.completed(lab.connector.health(5.0)).is_healthy
+        assert lab.connector.statistics().created == 1
+        assert lab.connector.versions.server is None
+
+
+@IN_BOTH_MODES
+def test_failed_opening_is_reported(is_async: bool) -> None:
+    """Opening a connector with unknown keys raises a typed error, and can be repeated."""
+    queues = sandbox()
+    queues.access_key_id = "OTHER"
+    lab = sandbox_lab(queues, is_async=is_async)
+    queues.access_key_id = "AKIDOTHER"
+    with lab:
+        for _ in range(2):
+            with pytest.raises(AuthenticationFailed):
+                lab.completed(lab.connector.open(5.0))
+
+
+@pytest.mark.parametrize(
+    "queue, fields, field",
+    [
+        (QUEUE, {"payload": b""}, "payload"),
+        (QUEUE, {"payload": "a\x00b"}, "payload"),
+        (QUEUE, {"payload": "1", "key": "a b"}, "key"),
+        (QUEUE, {"payload": "1", "key": "k" * 129}, "key"),
+        (FIFO, {"payload": "1", "id": "i"}, "key"),
+        (
+            QUEUE,
+            {
+                "payload": "1",
+                "content_type": "text/plain",
+                "headers": {f"h{number}": "v" for number in range(10)},
+            },
+            "headers",
+        ),
+    ],
+)
+def test_messages_that_a_queue_cannot_take_are_refused(
+    queue: str, fields: dict[str, Any], field: str
+) -> None:
+    """A message that SQS would refuse or change is refused with the field that is wrong."""
+    with sandbox_lab(sandbox(), is_async=False) as lab, pytest.raises(InvalidData) as caught:
+        lab.publish(queue, Message(**fields))
+    assert caught.value.field == field
+
+
+@pytest.mark.parametrize(
+    "queue, fields",
+    [
+        (QUEUE, {"payload": "x" * 1_048_577}),
+        (QUEUE, {"payload": "1", "delay": 901.0}),
+        (FIFO, {"payload": "1", "key": "k", "delay": 1.0}),
+        (QUEUE, {"payload": "1", "headers": {"AWS.trace": "v"}}),
+        (QUEUE, {"payload": "1", "headers": {"a..b": "v"}}),
+        (QUEUE, {"payload": "1", "headers": {"content-type": "v"}}),
+        (QUEUE, {"payload": "1", "headers": {f"h{number}": "v" for number in range(11)}}),
+        ("no queue!", {"payload": "1"}),
+        ("q" * 81, {"payload": "1"}),
+    ],
+)
+def test_messages_outside_the_limits_are_refused_before_anything_is_sent(
+    queue: str, fields: dict[str, Any]
+) -> None:
+    """The limits of SQS are checked when the operation is made."""
+    connector = AmazonSqs(region="eu-central-1", account="123456789012").publisher()
+    with pytest.raises(InvalidData):
+        connector.publish(queue, Message(**fields))
+
+
+@pytest.mark.parametrize(
+    "settings, path",
+    [
+        ({"region": "Frankfurt", "account": "123456789012"}, "region"),
+        ({"region": "eu-central-1", "account": "123"}, "account"),
+        (
+            {"region": "eu-central-1", "account": "123456789012", "access_key_id": "A"},
+            "access_key_id",
+        ),
+    ],
+)
+def test_wrong_settings_are_refused(settings: dict[str, Any], path: str) -> None:
+    """A region, an account or half a key that cannot be right is refused with its path."""
+    with pytest.raises(ConfigurationError) as caught:
+        AmazonSqs(**settings)
+    assert caught.value.path == path
+
+
+def test_endpoint_is_that_of_the_region() -> None:
+    """The service of China has a domain of its own."""
+    account = "123456789012"
+    assert (
+        AmazonSqs(region="cn-north-1", account=account).endpoint
+        == "https://sqs.cn-north-1.amazonaws.com.cn"
+    )
+    assert (
+        AmazonSqs(region="eu-central-1", account=account).endpoint
+        == "https://sqs.eu-central-1.amazonaws.com"
+    )
+
+
+@IN_BOTH_MODES
+def test_keys_of_the_environment_are_used(is_async: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without keys in the settings, those of the environment sign the requests."""
+    queues = sandbox()
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", queues.access_key_id)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", queues.secret_access_key)
+    monkeypatch.delenv("AWS_SESSION_TOKEN", raising=False)
+    client: Any = AsyncSandboxHttpClient if is_async else SandboxHttpClient
+    settings = AmazonSqs(region=queues.region, account="123456789012")
+    with QueueLab(settings, is_async=is_async, http=client(queues)) as lab:
+        lab.publish(QUEUE, Message(b"1"))
+    assert len(queues.messages[QUEUE]) == 1
+
+
+@given(st.permutations(range(4)), st.sets(st.integers(0, 3)), st.sets(st.integers(0, 3)))
+def test_results_belong_to_their_messages(
+    order: list[int], failed: set[int], unmentioned: set[int]
+) -> None:
+    """Whatever the order of an answer, each result belongs to its message, and none is missing."""
+    items = [OutgoingMessage(QUEUE, Message(str(number))) for number in range(4)]
+    answer: dict[str, list[Any]] = {"Successful": [], "Failed": []}
+    for number in order:
+        if number in unmentioned:
+            continue
+        if number in failed:
+            answer["Failed"].append({"Id": str(number), "SenderFault": True, "Code": "Wrong"})
+        else:
+            digest = digest_of_body(str(number).encode())
+            entry = {"Id": str(number), "MessageId": f"id-{number}", "MD5OfMessageBody": digest}
+            answer["Successful"].append(entry)
+    for number, result in enumerate(batch_results(items, answer, AT)):
+        if number in unmentioned:
+            assert isinstance(result.error, VendorFailed)
+        elif number in failed:
+            assert isinstance(result.error, InvalidRequest)
+        else:
+            assert result.unwrap().id == f"id-{number}"
+
+
+def test_answer_without_lists_leaves_every_outcome_open() -> None:
+    """A batch whose answer has no lists may be stored."""
+    items = [OutgoingMessage(QUEUE, Message(b"1"))]
+    for answer in ({}, {"Successful": "x", "Failed": [1, {"Id": 0}]}):
+        (result,) = batch_results(items, answer, AT)
+        assert result.error is not None
+        assert may_have_acted(result.error)
+
+
+def test_server_fault_of_a_message_leaves_its_outcome_open() -> None:
+    """A message that SQS failed to store for a reason of its own is a failure of SQS."""
+    items = [OutgoingMessage(QUEUE, Message(b"1"))]
+    answer = {"Failed": [{"Id": "0", "SenderFault": False, "Code": "InternalError"}]}
+    (result,) = batch_results(items, answer, AT)
+    assert isinstance(result.error, VendorFailed)
+
+
+def test_altered_answers_never_count_as_stored() -> None:
+    """An answer that was cut on its way is a failure, and never a receipt."""
+    queues = sandbox()
+    with sandbox_lab(queues, is_async=False) as lab:
+        lab.connector.open(5.0)
+        queues.fail(Altered(lambda response: response.evolve(body=response.body[:-9])))
+        with pytest.raises(VendorFailed):
+            lab.publish(QUEUE, Message(b"1"))
+
+
+@IN_BOTH_MODES
+def test_unreachable_service_did_nothing(is_async: bool) -> None:
+    """A connector with an HTTP client of its own reports that no message was sent."""
+    settings = AmazonSqs(
+        region="eu-central-1",
+        account="123456789012",
+        access_key_id="AKIDSANDBOX",
+        secret_access_key=Secret(SECRET),
+        endpoint=f"http://127.0.0.1:{free_port()}",
+    )
+    with (
+        QueueLab(settings, is_async=is_async) as lab,
+        pytest.raises(ConnectionFailed) as excinfo,
+    ):
+        lab.publish(QUEUE, Message("bolt"))
+
+    assert not excinfo.value.may_have_been_processed
+    assert SECRET not in repr(vars(excinfo.value))
+
+
+@IN_BOTH_MODES
+def test_nothing_is_sent_without_time(is_async: bool) -> None:
+    """A request that has no time left after the search for keys is not sent."""
+    queues = sandbox()
+    item = OutgoingMessage(QUEUE, Message(b"1"))
+    with sandbox_lab(queues, is_async=is_async) as lab:
+        lab.completed(lab.connector.open(5.0))
+        requests_before = len(queues.requests)
+        with pytest.raises(AttemptTimeout) as caught:
+            lab.completed(lab.connector.send("publish", item, float("-inf")))
+    assert not caught.value.may_have_been_processed
+    assert len(queues.requests) == requests_before

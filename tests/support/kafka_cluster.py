@@ -1,0 +1,121 @@
+"""A mock cluster of Kafka, which librdkafka serves over TCP on this machine.
+
+No server of Kafka can be installed without a registry of images, so tests use the cluster that
+librdkafka brings for its own tests. It speaks Kafka's protocol, and keeps messages in memory.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from pathlib import Path
+from typing import Any, Final, Self
+
+import pytest
+
+_PRODUCE: Final = 0
+_PRODUCER: Final = 0
+
+
+class KafkaCluster:
+    """Serves topics until it is closed.
+
+    Args:
+        topics: the names of topics, with the numbers of their partitions.
+
+    Attributes:
+        servers: the addresses of its brokers.
+    """
+
+    def __init__(self, **topics: int) -> None:
+        pytest.importorskip("confluent_kafka", reason="install moorage with the extra kafka")
+        import confluent_kafka  # noqa: PLC0415 - only where it is installed
+
+        folder = Path(confluent_kafka.__file__).parent.parent / "confluent_kafka.libs"
+        (path,) = folder.glob("librdkafka*.so*")
+        self._library = library = ctypes.CDLL(str(path))
+        for name in ("rd_kafka_conf_new", "rd_kafka_new", "rd_kafka_mock_cluster_new"):
+            getattr(library, name).restype = ctypes.c_void_p
+        library.rd_kafka_mock_cluster_bootstraps.restype = ctypes.c_char_p
+        problem = ctypes.create_string_buffer(512)
+        options = ctypes.c_void_p(library.rd_kafka_conf_new())
+        library.rd_kafka_conf_set(options, b"log_level", b"0", problem, 512)
+        self._client = ctypes.c_void_p(library.rd_kafka_new(_PRODUCER, options, problem, 512))
+        self._cluster = ctypes.c_void_p(library.rd_kafka_mock_cluster_new(self._client, 1))
+        for topic, partitions in topics.items():
+            library.rd_kafka_mock_topic_create(self._cluster, topic.encode(), partitions, 1)
+        self.servers: str = library.rd_kafka_mock_cluster_bootstraps(self._cluster).decode()
+
+    def set_down(self, *, is_down: bool) -> None:
+        """Close the connections of the broker and refuse others, or accept them again."""
+        act = "down" if is_down else "up"
+        getattr(self._library, f"rd_kafka_mock_broker_set_{act}")(self._cluster, 1)
+
+    def set_delay(self, milliseconds: int) -> None:
+        """Delay every answer of the broker."""
+        self._library.rd_kafka_mock_broker_set_rtt(self._cluster, 1, milliseconds)
+
+    def fail_topic(self, topic: str, code: int) -> None:
+        """Have the metadata of a topic contain an error; 0 is none."""
+        self._library.rd_kafka_mock_topic_set_error(self._cluster, topic.encode(), code)
+
+    def fail_next(self, *codes: int) -> None:
+        """Answer the next requests that store messages with these codes."""
+        array = (ctypes.c_int * len(codes))(*codes)
+        self._library.rd_kafka_mock_push_request_errors_array(
+            self._cluster, _PRODUCE, ctypes.c_size_t(len(codes)), array
+        )
+
+    def messages(self, topic: str, count: int) -> list[Any]:
+        """Return messages of a topic, as soon as there are so many."""
+        from confluent_kafka import Consumer  # noqa: PLC0415 - only where it is installed
+
+        consumer = Consumer(
+            {
+                "bootstrap.servers": self.servers,
+                "group.id": "test",
+                "auto.offset.reset": "earliest",
+                "log_level": 0,
+            }
+        )
+        from confluent_kafka import TopicPartition  # noqa: PLC0415 - only where it is installed
+
+        partitions = consumer.list_topics(topic, timeout=30.0).topics[topic].partitions
+        consumer.assign([TopicPartition(topic, number, 0) for number in partitions])
+        messages: list[Any] = []
+        try:
+            while len(messages) < count:
+                message = consumer.poll(120.0)
+                assert message is not None, f"{len(messages)} of {count} messages came"
+                assert message.error() is None, message.error()
+                messages.append(message)
+            # Nothing more may follow.
+            messages += consumer.consume(1, timeout=0.3)
+        finally:
+            consumer.close()
+        return messages
+
+    def size(self, topic: str) -> int:
+        """Return the number of messages of a topic."""
+        from confluent_kafka import Consumer, TopicPartition  # noqa: PLC0415 - as above
+
+        consumer = Consumer({"bootstrap.servers": self.servers, "group.id": "size", "log_level": 0})
+        try:
+            partitions = consumer.list_topics(topic, timeout=30.0).topics[topic].partitions
+            ends = [
+                consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=30.0)
+                for number in partitions
+            ]
+        finally:
+            consumer.close()
+        return sum(end[1] for end in ends if end is not None)
+
+    def close(self) -> None:
+        """End the cluster."""
+        self._library.rd_kafka_mock_cluster_destroy(self._cluster)
+        self._library.rd_kafka_destroy(self._client)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
