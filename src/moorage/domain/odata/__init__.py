@@ -1,0 +1,1 @@
+"""OData v4: filters, requests, answers and batches, as values."""

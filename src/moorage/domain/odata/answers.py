@@ -1,0 +1,285 @@
+"""The answers of OData services: entities, pages, values and errors."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote, urljoin
+
+import attrs
+
+from moorage.domain.http.urls import is_absolute, same_origin
+from moorage.domain.resilience.classify import classify, unreadable
+from moorage.domain.values.json_text import is_list, is_object
+from moorage.errors import InvalidData, InvalidRequest, VendorFailed, VendorRejected
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from moorage.domain.http.response import Response
+    from moorage.errors import ConnectorError
+
+_LONGEST_MESSAGE: Final = 500
+_MOST_DETAILS: Final = 100
+_CHANGED: Final = 412
+_NEEDS_ETAG: Final = 428
+_NO_CONTENT: Final = 204
+
+
+@attrs.frozen
+class ODataEntity:
+    """An entity in an answer.
+
+    Attributes:
+        data: its properties; empty if the service answered without content.
+        etag: the version of the entity, for `update` and `delete`; None if the service tells none.
+        id: the URL of the entity; None if the service tells none.
+        replayed: whether this is the stored answer of an earlier call with the same key.
+    """
+
+    data: Mapping[str, Any] = attrs.field(repr=False)
+    etag: str | None = None
+    id: str | None = None
+    replayed: bool = False
+
+
+@attrs.frozen
+class ODataPage:
+    """One page of a query's result.
+
+    Attributes:
+        items: the entities of the page, each as the service wrote it.
+        count: the number of entities on all pages, if the query asked for it.
+        next_link: the URL of the next page; None on the last page. `OData.next_page` follows it.
+        page_size: the number of entities that the query wanted on a page.
+        url: the URL of this page.
+    """
+
+    items: tuple[Any, ...] = attrs.field(repr=False)
+    count: int | None = None
+    next_link: str | None = attrs.field(default=None, repr=False)
+    page_size: int | None = None
+    url: str | None = attrs.field(default=None, repr=False)
+
+    def next_path(self) -> str:
+        """Return the path of the next page.
+
+        Raises:
+            VendorFailed: the link leads to another host, which must not get the credentials, or to
+                this page again.
+            InvalidData: this is the last page.
+        """
+        if self.next_link is None:
+            raise InvalidData(
+                "This is the last page.",
+                field="page",
+                remedy="Ask for a next page only if `next_link` is not None.",
+            )
+        problem, link = None, _joined(self.url, self.next_link)
+        if link is None:
+            problem = "is not at a URL"
+        elif link == self.url:
+            problem = "is this page again, so the pages would never end"
+        elif link.startswith("//") or (
+            is_absolute(link) and not (self.url and same_origin(self.url, link))
+        ):
+            problem = "is at another origin, which must not get the credentials"
+        if problem is None and link is not None:
+            return link
+        raise VendorFailed(
+            f"The next page of the OData service {problem}.",
+            retryable=False,
+            remedy="Set the base_url to the address that the service writes into its links, or tell"
+            " the vendor.",
+        )
+
+
+@attrs.frozen
+class ODataProblem:
+    """The error that an OData service describes in its answer.
+
+    Attributes:
+        code: the code of the service.
+        message: its description.
+        target: the part of the request that the error is about.
+        details: more errors, each with its own code, message and target.
+    """
+
+    code: str | None
+    message: str
+    target: str | None = None
+    details: tuple[ODataProblem, ...] = ()
+
+    @classmethod
+    def of(cls, error: ConnectorError) -> ODataProblem | None:
+        """Return the problem in the answer that an error has; None if there is none."""
+        response: Response | None = getattr(error, "response", None)
+        problem = None if response is None else _error_in(response)
+        return None if problem is None else _problem(problem)
+
+
+def read_page(response: Response, page_size: int | None = None) -> ODataPage:
+    """Return the page of entities in a successful answer.
+
+    Raises:
+        VendorFailed: the answer is not one.
+    """
+    body = _body_of(response)
+    items = body.get("value")
+    if not is_list(items):
+        raise unreadable(response, "list of entities")
+    count, link = body.get("@odata.count"), body.get("@odata.nextLink")
+    if isinstance(count, str) and count.isdecimal():
+        count = int(count[:20])  # as IEEE754Compatible writes it
+    return ODataPage(
+        tuple(items),
+        count if isinstance(count, int) and not isinstance(count, bool) else None,
+        link if isinstance(link, str) and link else None,
+        page_size,
+        response.url,
+    )
+
+
+def read_entity(response: Response) -> ODataEntity:
+    """Return the entity in a successful answer, which may have no content.
+
+    Raises:
+        VendorFailed: the answer has other content.
+    """
+    data: Mapping[str, Any]
+    data = {} if response.status == _NO_CONTENT or not response.body else _body_of(response)
+    etag = response.header("etag") or data.get("@odata.etag")
+    place = (
+        response.header("odata-entityid") or response.header("location") or data.get("@odata.id")
+    )
+    return ODataEntity(
+        data,
+        etag if isinstance(etag, str) else None,
+        place if isinstance(place, str) else None,
+        response.replayed,
+    )
+
+
+def read_value(response: Response) -> Any:
+    """Return the result of an action or a function; None if the answer has no content.
+
+    A collection or a primitive value is returned without the object around it.
+
+    Raises:
+        VendorFailed: the answer has other content than JSON.
+    """
+    if response.status == _NO_CONTENT or not response.body:
+        return None
+    body = _body_of(response)
+    control = {name for name in body if name.startswith("@") and name != "@odata.nextLink"}
+    return body["value"] if body.keys() - control == {"value"} else body
+
+
+def read_count(response: Response) -> int:
+    """Return the number in the answer to `$count`.
+
+    Raises:
+        VendorFailed: the answer is no number.
+    """
+    text = response.text.strip().removeprefix("\ufeff")
+    if not text.isascii() or not text.isdecimal() or len(text) > 20:
+        raise unreadable(response, "number")
+    return int(text)
+
+
+def read_nothing(_: Response) -> None:
+    """Return None, for an answer whose content means nothing."""
+
+
+def refusal_of(response: Response) -> ConnectorError | None:
+    """Return the error that a service met after it had begun a successful answer."""
+    problem = _error_in(response)
+    if problem is None:
+        return None
+    described = _problem(problem)
+    return VendorFailed(
+        "The OData service failed after it had begun its answer.",
+        status=response.status,
+        vendor_code=described.code,
+        vendor_message=described.message,
+        response=response,
+    )
+
+
+def failure_of(response: Response) -> ConnectorError | None:
+    """Return the error of an answer about an entity's version; None if the status alone decides."""
+    if response.status not in {_CHANGED, _NEEDS_ETAG}:
+        return None
+    described = _problem(_error_in(response) or {})
+    details: dict[str, Any] = {
+        "status": response.status,
+        "vendor_code": described.code,
+        "vendor_message": described.message or None,
+        "response": response,
+    }
+    if response.status == _NEEDS_ETAG:
+        return InvalidRequest(
+            "The OData service changes this entity only if it is told its version.",
+            remedy="Read the entity, and give its etag.",
+            **details,
+        )
+    return VendorRejected(
+        "The entity has another version than the change was made for; nothing was changed.",
+        remedy="Read the entity again, and repeat the change with its new etag.",
+        **details,
+    )
+
+
+def error_in_batch(response: Response, *, safe: bool) -> ConnectorError | None:
+    """Return the error of one answer within a batch; None for a success."""
+    error = classify(response, safe=safe)
+    if error is None:
+        return refusal_of(response)
+    return failure_of(response) or error
+
+
+def _joined(url: str | None, link: str) -> str | None:
+    """Return a link as a URL, or as a path if its page has no URL; None if it is neither."""
+    try:
+        joined_url = link if url is None else urljoin(url, link)
+    except ValueError:
+        return None
+    return quote(joined_url, safe="/%:@!$&'()*+,;=?[]")
+
+
+def _error_in(response: Response) -> Mapping[str, Any] | None:
+    try:
+        body = response.json() if response.body[:1] in {b"{", b" ", b"\n", b"\r", b"\xef"} else None
+    except InvalidData:
+        return None
+    problem = body.get("error") if is_object(body) else None
+    return problem if is_object(problem) else None
+
+
+def _problem(problem: Mapping[str, Any]) -> ODataProblem:
+    details = problem.get("details")
+    return ODataProblem(
+        _text(problem.get("code")),
+        _text(problem.get("message")) or "",
+        _text(problem.get("target")),
+        tuple(
+            ODataProblem(
+                _text(item.get("code")), _text(item.get("message")) or "", _text(item.get("target"))
+            )
+            for item in (details[:_MOST_DETAILS] if is_list(details) else ())
+            if is_object(item)
+        ),
+    )
+
+
+def _text(value: object) -> str | None:
+    return value[:_LONGEST_MESSAGE] if isinstance(value, str) and value else None
+
+
+def _body_of(response: Response) -> Mapping[str, Any]:
+    try:
+        body = response.json()
+    except InvalidData:
+        body = None
+    if not is_object(body):
+        raise unreadable(response)
+    return body

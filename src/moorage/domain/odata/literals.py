@@ -1,0 +1,197 @@
+"""Values, names and keys as the URLs of OData v4 write them."""
+
+from __future__ import annotations
+
+from base64 import urlsafe_b64encode
+from collections.abc import Mapping
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from math import isinf, isnan
+from typing import Any, Final, TypeAlias, cast
+from urllib.parse import quote
+from uuid import UUID
+
+import attrs
+
+from moorage.domain.values.patterns import late_pattern
+from moorage.domain.values.text import is_encodable, with_article
+from moorage.errors import InvalidData
+
+_NAME: Final = late_pattern(r"[^\W\d]\w{0,127}(?:\.[^\W\d]\w{0,127}){0,20}")
+_PATH: Final = late_pattern(
+    r"[^\W\d]\w{0,127}(?:\.[^\W\d]\w{0,127}){0,20}"
+    r"(?:/[^\W\d]\w{0,127}(?:\.[^\W\d]\w{0,127}){0,20}){0,20}"
+)
+_MEMBERS: Final = late_pattern(r"[^\W\d]\w{0,127}(?:,[^\W\d]\w{0,127}){0,50}")
+_DAY: Final = 86_400
+
+
+@attrs.frozen
+class ODataEnum:
+    """A member of an enumeration, which OData writes with the name of its type.
+
+    Attributes:
+        type_name: the qualified name of the type, such as "Sales.Status".
+        member: the name of the member; several are separated by commas.
+    """
+
+    type_name: str = attrs.field()
+    member: str = attrs.field()
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse names that could contain anything else."""
+        checked_name(self.type_name, "type_name")
+        if not isinstance(self.member, str) or not _MEMBERS.fullmatch(self.member):
+            raise InvalidData(
+                "The member of an enumeration is not a name.",
+                field="member",
+                remedy="Give the name of the member as the metadata of the service has it.",
+            )
+
+
+ODataValue: TypeAlias = (
+    bool
+    | int
+    | float
+    | str
+    | bytes
+    | Decimal
+    | datetime
+    | date
+    | time
+    | timedelta
+    | UUID
+    | ODataEnum
+    | None
+)
+"""A value that OData has a literal for."""
+
+ODataKey: TypeAlias = ODataValue | Mapping[str, ODataValue]
+"""A key: a value, or values by the names of the key's properties."""
+
+
+def literal(value: object, field: str = "value") -> str:
+    """Return a value as an OData literal. A text is quoted, so it can be nothing but a text.
+
+    Raises:
+        InvalidData: OData has no literal for the value.
+    """
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        return _text(value, field)
+    if isinstance(value, bytes):
+        return f"binary'{urlsafe_b64encode(value).decode()}'"
+    if isinstance(value, ODataEnum):
+        return f"{value.type_name}'{value.member}'"
+    if isinstance(value, UUID):
+        return str(value)
+    text = _number(value) or _time(value, field)
+    if text is not None:
+        return text
+    raise InvalidData(
+        f"{with_article(type(value).__name__)} has no literal in OData.".capitalize(),
+        field=field,
+        remedy="Give a text, a number, a boolean, None, bytes, a date, a time, a timedelta, a UUID,"
+        " or an ODataEnum.",
+    )
+
+
+def key_path(key: object) -> str:
+    """Return a key in parentheses, percent-encoded, as it follows the name of an entity set.
+
+    Raises:
+        InvalidData: the key is empty, or has a value that OData cannot write.
+    """
+    if not isinstance(key, Mapping):
+        return f"({_escaped(literal(key, 'key'))})"
+    parts = cast("Mapping[str, Any]", key)
+    if not parts:
+        raise InvalidData(
+            "The key has no properties.", field="key", remedy="Give each property of the key."
+        )
+    return f"({arguments(parts, 'key')})"
+
+
+def arguments(values: Mapping[str, Any], field: str) -> str:
+    """Return names with their values, percent-encoded and separated by commas."""
+    return ",".join(
+        f"{quote(checked_name(name, field))}={_escaped(literal(value, f'{field}.{name}'))}"
+        for name, value in values.items()
+    )
+
+
+def checked_name(name: object, field: str) -> str:
+    """Return the name of a property, type, action or function, after checking its characters."""
+    if isinstance(name, str) and _NAME.fullmatch(name):
+        return name
+    raise _bad_name(field)
+
+
+def checked_path(path: object, field: str) -> str:
+    """Return names that are separated by slashes, such as "Customer/Name"."""
+    if isinstance(path, str) and _PATH.fullmatch(path):
+        return path
+    raise _bad_name(field)
+
+
+def _bad_name(field: str) -> InvalidData:
+    return InvalidData(
+        f"{field} is not a name of OData.",
+        field=field,
+        remedy="Give a name of letters, digits and underscores, as the metadata of the service has"
+        " it. Values belong into a filter or a key.",
+    )
+
+
+def _text(value: str, field: str) -> str:
+    if not is_encodable(value):
+        raise InvalidData(
+            "The text has a lone surrogate, so it is not valid Unicode.",
+            field=field,
+            remedy="Correct the decoding of the text.",
+        )
+    doubled = value.replace("'", "''")
+    return f"'{doubled}'"
+
+
+def _number(value: object) -> str | None:
+    if isinstance(value, int):
+        return f"{value:d}"
+    if not isinstance(value, (float, Decimal)):
+        return None
+    if isnan(value):
+        return "NaN"
+    if isinf(value):
+        return "INF" if value > 0 else "-INF"
+    return repr(float(value)) if isinstance(value, float) else str(value)
+
+
+def _time(value: object, field: str) -> str | None:
+    if isinstance(value, datetime):
+        if value.tzinfo is None:
+            raise InvalidData(
+                "The datetime has no time zone.",
+                field=field,
+                remedy="Give it one, such as `datetime.now(UTC)`.",
+            )
+        return value.isoformat().replace("+00:00", "Z")
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, time):
+        return value.replace(tzinfo=None).isoformat()
+    return _duration(value) if isinstance(value, timedelta) else None
+
+
+def _duration(value: timedelta) -> str:
+    sign = "-" if value < timedelta() else ""
+    amount = abs(value)
+    fraction = f".{amount.microseconds:06d}" if amount.microseconds else ""
+    return f"duration'{sign}PT{amount.days * _DAY + amount.seconds}{fraction}S'"
+
+
+def _escaped(text: str) -> str:
+    """Return a literal as part of a path: only its quotes are left as they are."""
+    return quote(text, safe="'")

@@ -1,0 +1,115 @@
+"""Values, names and keys in the URLs of OData."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+from typing import Any
+from urllib.parse import unquote
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from moorage import InvalidData, ODataEnum, odata_field
+from moorage.domain.odata.literals import arguments, key_path, literal
+from tests.support.odata_server import Condition
+
+GUID = UUID("0f0e0d0c-0b0a-0908-0706-050403020100")
+
+NAIVE = datetime(2026, 1, 2, tzinfo=UTC).replace(tzinfo=None)
+
+
+@pytest.mark.parametrize(
+    "value, text",
+    [
+        (None, "null"),
+        (True, "true"),
+        (False, "false"),
+        (-7, "-7"),
+        (1.5, "1.5"),
+        (float("nan"), "NaN"),
+        (float("inf"), "INF"),
+        (Decimal("-Infinity"), "-INF"),
+        (Decimal("1.10"), "1.10"),
+        ("O'Brien", "'O''Brien'"),
+        (b"\xff\xfe", "binary'__4='"),
+        (GUID, str(GUID)),
+        (datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), "2026-01-02T03:04:05Z"),
+        (date(2026, 1, 2), "2026-01-02"),
+        (time(3, 4, 5), "03:04:05"),
+        (timedelta(days=-1, microseconds=500_000), "duration'-PT86399.500000S'"),
+        (timedelta(hours=2), "duration'PT7200S'"),
+        (ODataEnum("Sales.Status", "Open,Paid"), "Sales.Status'Open,Paid'"),
+    ],
+)
+def test_literal(value: Any, text: str) -> None:
+    """Each type has the literal of the protocol."""
+    assert text == literal(value)
+
+
+@pytest.mark.parametrize("value", [object(), [1], {"a": 1}, "\ud800", NAIVE])
+def test_values_without_a_literal(value: Any) -> None:
+    """A value that OData cannot write is refused with its field."""
+    with pytest.raises(InvalidData) as excinfo:
+        literal(value, "Name")
+    assert "Name" == excinfo.value.field
+
+
+@pytest.mark.parametrize("type_name, member", [("a b", "c"), ("a", "c'"), ("a", 3)])
+def test_wrong_enumeration(type_name: str, member: Any) -> None:
+    """Both parts of a member of an enumeration are names."""
+    with pytest.raises(InvalidData):
+        ODataEnum(type_name, member)
+
+
+@pytest.mark.parametrize(
+    "key, path",
+    [
+        (7, "(7)"),
+        ("a'b/c)", "('a''b%2Fc%29')"),
+        ({"A": 1, "B": "x,C=2"}, "(A=1,B='x%2CC%3D2')"),
+        (GUID, f"({GUID})"),
+    ],
+)
+def test_key(key: Any, path: str) -> None:
+    """A key is one literal, or literals by names, and cannot leave its parentheses."""
+    assert path == key_path(key)
+
+
+@pytest.mark.parametrize("key", [{}, {"A B": 1}, {"A": []}, object()])
+def test_wrong_key(key: Any) -> None:
+    """A key has properties with names and values."""
+    with pytest.raises(InvalidData):
+        key_path(key)
+
+
+@given(st.text())
+def test_any_text_is_one_literal(text: str) -> None:
+    """A parser that shares no code with the package reads the same text again."""
+    assert unquote(arguments({"P": text}, "key")) == f"P={literal(text)}"
+    assert Condition(odata_field("P").eq(text).text, {"P": text}).holds()
+    assert not Condition(odata_field("P").ne(text).text, {"P": text}).holds()
+
+
+@pytest.mark.parametrize(
+    "operator, expected",
+    [("eq", False), ("ne", True), ("gt", True), ("ge", True), ("lt", False), ("le", False)],
+)
+def test_comparisons(operator: str, expected: bool) -> None:
+    """Each operator compares in its own way."""
+    condition = getattr(odata_field("P"), operator)(3)
+    assert expected == Condition(condition.text, {"P": 4}).holds()
+
+
+def test_operators() -> None:
+    """Texts are looked for, values are listed, and unknown operators are refused."""
+    name = odata_field("P")
+    for condition in (name.contains("b"), name.startswith("a"), name.endswith("c")):
+        assert Condition(condition.text, {"P": "abc"}).holds()
+    assert Condition(name.is_in([1, 2]).text, {"P": 2}).holds()
+    with pytest.raises(InvalidData, match="no values"):
+        name.is_in([])
+    with pytest.raises(InvalidData, match="no such operator"):
+        name.compare("or", 1)
