@@ -1,0 +1,121 @@
+"""The connector of an HTTP service, for synchronous programs.
+
+`python -m tools.twins` makes this file; do not edit it.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Self, cast
+
+from moorage.domain.connectors.health import ConnectorHealth, ConnectorVersions
+from moorage.domain.monitoring.health import HealthState
+from moorage.errors import ConnectorError, LocalFailure
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from moorage.domain.connectors.named_operation import NamedOperation
+    from moorage.domain.connectors.pool_statistics import PoolStatistics
+    from moorage.domain.service.operation import HttpOperation
+    from moorage.ports.connector import Performer
+
+
+class HttpConnector:
+    """The named operations of an HTTP service, for synchronous programs.
+
+    Its connections are those of the manager's HTTP client, which closes them. The address, the
+    credentials and the protections are those of the service.
+
+    Attributes:
+        name: the name of the connector.
+        kind: the name of its kind.
+        service: the name of the service.
+        client: the object that makes the operations, for operations that have no name here.
+        operations: the operations that can be run by name.
+
+    Args:
+        name: the name of the connector.
+        kind: the name of its kind.
+        performer: performs the operations.
+        client: the object that makes the operations.
+        operations: the operations that can be run by name.
+        ping: the operation that shows if the service answers.
+        service: the name of the service; by default that of the connector.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        kind: str,
+        performer: Performer,
+        *,
+        client: Any,
+        operations: Iterable[NamedOperation],
+        ping: HttpOperation[Any],
+        service: str | None = None,
+    ) -> None:
+        self.name = name
+        self.kind = kind
+        self.service = name if service is None else service
+        self.client = client
+        self.operations: Mapping[str, NamedOperation] = {item.name: item for item in operations}
+        self._performer = performer
+        self._ping = ping
+        self._is_closed = False
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name} ({self.kind})>"
+
+    @property
+    def versions(self) -> ConnectorVersions:
+        """The versions, none of which is known."""
+        return ConnectorVersions()
+
+    def statistics(self) -> PoolStatistics | None:
+        """Return None: the connections are those of the manager's HTTP client."""
+        return None
+
+    def open(self, timeout: float = 5.0, /) -> None:
+        """Ask the service, so that a wrong configuration is noticed now.
+
+        Raises:
+            ConnectorError: the service did not answer as expected.
+        """
+        if self._is_closed:
+            raise LocalFailure(
+                f"The connector {self.name} is closed.",
+                remedy="Use it before it is closed, or make another one.",
+            )
+        self._performer.perform(self.service, cast("Any", self._ping), timeout=timeout)
+
+    def health(self, timeout: float = 5.0, /) -> ConnectorHealth:
+        """Return whether the service answers, as a value.
+
+        It asks through the service, so an open circuit shows as an unavailable service.
+        """
+        begun = monotonic()
+        error: ConnectorError | None = None
+        try:
+            self.open(timeout)
+        except ConnectorError as failure:
+            error = failure
+        return ConnectorHealth(
+            connector=self.name,
+            at=datetime.now(UTC),
+            state=HealthState.HEALTHY if error is None else HealthState.UNAVAILABLE,
+            seconds=monotonic() - begun if error is None else None,
+            text=None if error is None else error.message,
+            remedy=None if error is None else error.remedy,
+        )
+
+    def close(self) -> None:
+        """Mark the connector as closed; the connections are the manager's."""
+        self._is_closed = True
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

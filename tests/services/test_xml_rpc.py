@@ -1,0 +1,330 @@
+"""XML-RPC services behind the protections of a manager, and as connectors."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime, timedelta, timezone
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+from xmlrpc.client import dumps, loads
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import moorage
+from moorage import (
+    AsyncConnectorManager,
+    AuthenticationFailed,
+    ConfigurationError,
+    ConnectorError,
+    ConnectorManager,
+    InvalidData,
+    InvalidRequest,
+    OutcomeUnknown,
+    Response,
+    RetryPolicy,
+    Secret,
+    Service,
+    VendorFailed,
+    VendorRejected,
+    XmlRpc,
+)
+from moorage.domain.service import xml_rpc_text
+from moorage.domain.service.xml_rpc import read_result, refusal_of
+from moorage.domain.service.xml_rpc_text import NotXmlRpcError, method_call, method_response
+from moorage.testing import VendorServer
+from tests.support.command import command
+from tests.support.xml_rpc_server import MOMENT, PASSWORD, XmlRpcServer
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+    from pathlib import Path
+
+ODOO = XmlRpc()
+
+
+@pytest.fixture
+def server() -> Generator[XmlRpcServer]:
+    """A real server."""
+    with XmlRpcServer() as running:
+        yield running
+
+
+def perform(server: Any, operation: Any, *, is_async: bool = False, **options: Any) -> Any:
+    """Perform an operation with a manager of its own."""
+    service = Service("odoo", base_url=server.url, retry=RetryPolicy(3, 0))
+    if not is_async:
+        with ConnectorManager([service]) as manager:
+            return manager.perform("odoo", operation, **options)
+
+    async def run() -> Any:
+        async with AsyncConnectorManager([service]) as manager:
+            return await manager.perform("odoo", operation, **options)
+
+    return asyncio.run(run())
+
+
+VALUES: list[Any] = [
+    None, True, 0, -7, 1.5, -1e-7, "", "a & <b> \n\u00e4", b"\xff\x00", MOMENT,
+    [], [1, ["a"]], {}, {"a": {"b": None}}, 2**31 - 1,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+def test_values_make_the_round_trip(server: XmlRpcServer, is_async: bool) -> None:
+    """A real server understands every type, and so is its answer."""
+    call = ODOO.call("echo", VALUES, safe=True)
+    assert VALUES == perform(server, call, is_async=is_async)
+
+
+@pytest.mark.parametrize("number", [2**31, -(2**31) - 1, 2**63 - 1, -(2**63)])
+def test_integers_of_64_bits(number: int) -> None:
+    """A number of more than 32 bits is sent as i8, and read again."""
+    body = method_call("echo", [number])
+    assert b"<i8>" in body
+    assert ((number,), "echo") == loads(body)
+    value = f"<value><ex:i8 xmlns:ex='x'>{number}</ex:i8></value>"
+    assert (False, number) == method_response(answer(value))
+
+
+def test_times_and_secrets() -> None:
+    """A time with a zone is sent in UTC, and a secret as its text."""
+    zone = timezone(timedelta(hours=2))
+    parameters, _ = loads(
+        method_call("x", [MOMENT.replace(tzinfo=zone), Secret("hunter2")]), use_builtin_types=True
+    )
+    assert (datetime.fromisoformat("2026-01-31T10:00:00"), "hunter2") == parameters
+    assert "hunter2" not in repr(ODOO.call("x", [Secret("hunter2")]))
+
+
+def nested(depth: int) -> Any:
+    """Lists within lists."""
+    value: Any = 1
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+@pytest.mark.parametrize(
+    "value",
+    [2**63, float("nan"), float("inf"), "\x00", "\ud800", {1: 2}, Decimal(1), {1}, nested(60)],
+)
+def test_values_without_a_form(value: Any) -> None:
+    """A value that XML-RPC cannot carry is refused before anything is sent."""
+    with pytest.raises(InvalidData):
+        ODOO.call("echo", [value])
+
+
+SCALARS = (
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**63 - 1)
+    | st.text()
+    | st.binary()
+    | st.floats(allow_nan=False, allow_infinity=False)
+)
+
+
+@given(
+    st.recursive(
+        SCALARS,
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+        max_leaves=6,
+    )
+)
+def test_any_value_is_written_or_refused(value: Any) -> None:
+    """Python's own parser reads every value that is written."""
+    try:
+        body = method_call("x", [value])
+    except InvalidData:
+        return
+    assert ((value,), "x") == loads(body, use_builtin_types=True)
+
+
+@pytest.mark.parametrize(
+    "code, kind",
+    [
+        (1, VendorFailed),
+        (2, VendorRejected),
+        (3, AuthenticationFailed),
+        (4, AuthenticationFailed),
+        ("AccessDenied", AuthenticationFailed),
+        ("warning -- UserError", VendorRejected),
+        (-32601, InvalidRequest),
+        (-32700, InvalidRequest),
+        (-32500, VendorFailed),
+        (77, VendorRejected),
+        (1.5, VendorFailed),
+        ("KeyError: 'name'", VendorFailed),
+    ],
+)
+def test_fault(server: XmlRpcServer, code: Any, kind: type[ConnectorError]) -> None:
+    """The code of a fault decides the class of the error; a write is sent once."""
+    with pytest.raises(ConnectorError) as excinfo:
+        perform(server, ODOO.call("fail", [code, "the reason"]))
+    assert kind is type(excinfo.value)
+    assert "the reason" == getattr(excinfo.value, "vendor_message", None)
+    assert 1 == len(server.calls)
+
+
+def test_failure_is_repeated_if_that_is_harmless(server: XmlRpcServer) -> None:
+    """A safe call is repeated, and the outcome of a keyed call is unknown after a failure."""
+    with pytest.raises(VendorFailed):
+        perform(server, ODOO.call("fail", [1, "x"], safe=True))
+    assert 3 == len(server.calls)
+    with pytest.raises(VendorFailed):
+        perform(server, ODOO.call("fail", [1, "x"], repeatable=True))
+    assert 6 == len(server.calls)
+    with pytest.raises(OutcomeUnknown):
+        perform(server, ODOO.call("fail", [1, "x"]), idempotency_key="k")
+
+
+def test_traceback_shows_only_its_last_line() -> None:
+    """A traceback of the service may show parameters, so only its last line is told."""
+    text = "Traceback (most recent call last):\n  f('hunter2')\nValueError: no such field"
+    body = dumps(moorage_fault(text), methodresponse=True).encode()
+    error = refusal_of(Response(200, body=body))
+    assert "ValueError: no such field" == getattr(error, "vendor_message", None)
+    with pytest.raises(VendorFailed):
+        read_result(Response(200, body=body))
+
+
+def moorage_fault(text: str) -> Any:
+    """A fault of Python's library."""
+    from xmlrpc.client import Fault  # noqa: PLC0415 - for one helper
+
+    return Fault(1, text)
+
+
+def answer(value: str) -> bytes:
+    """An answer with a value."""
+    return f"<methodResponse><params><param>{value}</param></params></methodResponse>".encode()
+
+
+BOMB = b'<!DOCTYPE x [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;">]>' + answer("<value>&b;</value>")
+EXTERNAL = b'<!DOCTYPE x [<!ENTITY a SYSTEM "file:///etc/passwd">]>' + answer("<value>&a;</value>")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"<html/>",
+        b"<methodResponse/>",
+        b"{}",
+        b"\xff\xfe",
+        b'<?xml version="1.0" encoding="nonsense"?>' + answer("<value/>"),
+        BOMB,
+        EXTERNAL,
+        b"<a>" * 300,
+        b"<methodResponse><fault/></methodResponse>",
+        answer("<value><int>x</int></value>"),
+        answer("<value><i8>9223372036854775808</i8></value>"),
+        answer("<value><int>1<a/></int></value>"),
+        answer("<value><double>nan</double></value>"),
+        answer("<value><boolean>2</boolean></value>"),
+        answer("<value><nil>x</nil></value>"),
+        answer("<value><base64>%%</base64></value>"),
+        answer("<value><dateTime.iso8601>x</dateTime.iso8601></value>"),
+        answer("<value><unknown/></value>"),
+        answer("<value>text<int>1</int></value>"),
+        answer("<value><int>1</int><int>2</int></value>"),
+        answer("<value><array><data><int>1</int></data></array></value>"),
+        answer("<value><struct><member><name>a</name></member></struct></value>"),
+        answer("<value><array><data>" * 50 + "<value/>" + "</data></array></value>" * 50),
+    ],
+)
+def test_hostile_answers(body: bytes) -> None:
+    """No entity is read, and nothing that is not XML-RPC becomes a result."""
+    with pytest.raises(NotXmlRpcError):
+        method_response(body)
+    with pytest.raises(VendorFailed) as excinfo:
+        read_result(Response(200, body=body))
+    assert not excinfo.value.retryable
+
+
+def test_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An answer has a largest size and number of elements."""
+    body = answer("<value><array><data>" + "<value/>" * 20 + "</data></array></value>")
+    assert (False, [""] * 20) == method_response(body)
+    monkeypatch.setattr(xml_rpc_text, "_MOST_ELEMENTS", 20)
+    with pytest.raises(NotXmlRpcError):
+        method_response(body)
+    monkeypatch.setattr(xml_rpc_text, "_LARGEST", 20)
+    with pytest.raises(NotXmlRpcError):
+        method_response(body)
+
+
+def configuration(url: str, **settings: Any) -> dict[str, Any]:
+    """A configuration with an account of Odoo."""
+    account = {"database": "shop", "user_id": 2, "password": "secret://env/ODOO_PASSWORD"}
+    table = {"kind": "xml-rpc", **account, **settings}
+    return {"connectors": {"odoo": table}, "services": {"odoo": {"base_url": url}}}
+
+
+def test_connector(server: XmlRpcServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Methods are run by name with plain JSON, and the password is shown nowhere."""
+    monkeypatch.setenv("ODOO_PASSWORD", PASSWORD)
+    with moorage.open(configuration(server.url, safe_methods=["echo"])) as hub:
+
+        def run(operation: str, **arguments: Any) -> Any:
+            return hub.connectors.run("odoo", operation, arguments)
+
+        orders = run("execute", model="sale.order", method="read", arguments=[[7]])
+        expected = {"id": 7, "write_date": MOMENT.isoformat(), "image": "/w==", "name": False}
+        assert [expected] == orders
+        assert ("shop", 2, "sale.order", "read", [[7]], {}) == server.calls[-1]
+        moment = {"a": [{"$datetime": MOMENT.isoformat()}]}
+        assert [{"a": [MOMENT.isoformat()]}] == run("call", method="echo", parameters=[moment])
+        with pytest.raises(VendorRejected) as excinfo:
+            run("execute", model="sale.order", method="write", arguments=[[7], {}])
+        assert hub.connectors.health("odoo").is_healthy
+        operations = hub.connectors["odoo"].operations
+        assert operations["call"].operation({"method": "echo"}).safe
+        text = f"{excinfo.value!r} {hub.connectors['odoo']!r} {hub!r}"
+        for wrong in (
+            {"method": 3},
+            {"method": "echo", "parameters": 3},
+            {"method": "echo", "parameters": [{"$datetime": "x"}]},
+        ):
+            with pytest.raises(InvalidData):
+                run("call", **wrong)
+    assert PASSWORD not in text
+
+
+def test_asynchronous_connector(server: XmlRpcServer) -> None:
+    """A service other than Odoo is asked for its methods, or for anything that it answers."""
+    table = {"kind": "xml-rpc", "path": "/RPC2"}
+    settings = {"connectors": {"x": table}, "services": {"x": {"base_url": server.url}}}
+
+    async def use() -> Any:
+        async with moorage.aopen(settings) as hub:
+            assert (await hub.connectors.health("x")).is_healthy
+            assert ["call"] == list(hub.connectors["x"].operations)
+            return await hub.connectors.run("x", "call", {"method": "echo", "parameters": [1]})
+
+    assert [1] == asyncio.run(use())
+    with VendorServer() as other:
+        other.respond(200, {}, b"<html>")
+        settings["services"]["x"]["base_url"] = other.url
+        with moorage.open(settings) as hub:
+            assert not hub.connectors.health("x").is_healthy
+
+
+def test_command(server: XmlRpcServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`moorage run` calls a method."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "moorage.toml").write_text(
+        f'[connectors.x]\nkind = "xml-rpc"\n[services.x]\nbase_url = "{server.url}"\n',
+        encoding="utf-8",
+    )
+    finished = command("run", "x", "call", "--arguments", '{"method": "echo", "parameters": [3]}')
+    assert (0, "[\n  3\n]\n") == (finished.code, finished.out)
+
+
+def test_account_that_is_not_whole() -> None:
+    """An account needs its database, its user and its password."""
+    table = {"kind": "xml-rpc", "database": "shop"}
+    with pytest.raises(ConfigurationError, match="lacks user_id"):
+        moorage.open({"connectors": {"odoo": table}})
