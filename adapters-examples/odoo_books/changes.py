@@ -1,0 +1,58 @@
+"""The changes of invoices since the last look.
+
+Odoo writes into `write_date` when a transaction began. So a change may become visible after later
+ones, and the JSON-RPC API cuts the time to whole seconds. A look therefore begins some minutes
+before the last change that it knows, and leaves out what it has already seen.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Final
+
+import attrs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from odoo_books.entities import Invoice
+
+OVERLAP: Final = timedelta(minutes=10)
+"""The longest transaction of Odoo whose changes are certainly seen."""
+
+
+@attrs.frozen(kw_only=True)
+class Position:
+    """The point up to which changes have been read; store it with the results of their handling.
+
+    Attributes:
+        latest: the time of the latest change that is known.
+        seen: the changes of the last minutes: the id of the invoice, its time, and its open amount.
+    """
+
+    latest: datetime
+    seen: frozenset[tuple[int, datetime, str]] = frozenset()
+
+    @property
+    def begin(self) -> datetime:
+        """The time from which the next look has to read."""
+        return self.latest - OVERLAP
+
+
+def new_changes(position: Position, invoices: Iterable[Invoice]) -> tuple[list[Invoice], Position]:
+    """Return the invoices whose change is new, oldest first, and the position after them.
+
+    Two changes of one invoice in the same second are told apart by the open amount.
+    """
+    changes = {_change_of(invoice): invoice for invoice in invoices}
+    new_invoices = [invoice for change, invoice in changes.items() if change not in position.seen]
+    latest = max([position.latest, *(invoice.changed_at for invoice in new_invoices)])
+    recent_changes = {
+        change for change in {*position.seen, *changes} if change[1] >= latest - OVERLAP
+    }
+    new_invoices.sort(key=lambda invoice: (invoice.changed_at, invoice.id))
+    return new_invoices, Position(latest=latest, seen=frozenset(recent_changes))
+
+
+def _change_of(invoice: Invoice) -> tuple[int, datetime, str]:
+    return invoice.id, invoice.changed_at, str(invoice.open_amount)

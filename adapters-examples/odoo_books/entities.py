@@ -1,0 +1,108 @@
+"""Customers and invoices, independent of where they are read, and what Odoo's records say of them.
+
+A record of the JSON-RPC API has `False` where a value is missing, and `[id, name]` for a reference.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from moorage.contracts.address import Address
+from moorage.contracts.payments import Charge, Money
+from moorage.contracts.payments import Customer as Buyer
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@attrs.frozen(kw_only=True)
+class Customer:
+    """A customer, with the address that labels and payments need.
+
+    Attributes:
+        id: the id in Odoo.
+        address: where the customer lives or works.
+    """
+
+    id: int
+    address: Address
+
+
+@attrs.frozen(kw_only=True)
+class Invoice:
+    """A posted invoice.
+
+    Attributes:
+        id: the id in Odoo.
+        number: the number that the customer sees.
+        open_amount: what is still to be paid.
+        customer: who has to pay.
+        is_paid: whether nothing is left to be paid.
+        changed_at: when Odoo last changed it, by the clock of Odoo's database.
+    """
+
+    id: int
+    number: str
+    open_amount: Money
+    customer: Customer
+    is_paid: bool
+    changed_at: datetime
+
+    def charge(self, source: str) -> Charge:
+        """Return the payment of the open amount, for any vendor of payments.
+
+        Args:
+            source: the vendor's token of the means of payment.
+        """
+        address = self.customer.address
+        return Charge(
+            self.open_amount,
+            source,
+            reference=self.number,
+            customer=Buyer(
+                name=address.name or address.company, email=address.email, country=address.country
+            ),
+        )
+
+
+def customer_of(record: Mapping[str, Any]) -> Customer:
+    """Return the customer of a record of `res.partner`."""
+    name = record["name"]
+    return Customer(
+        id=record["id"],
+        address=Address(
+            name=None if record["is_company"] else name,
+            company=name if record["is_company"] else None,
+            line1=record["street"] or None,
+            line2=record["street2"] or None,
+            city=record["city"] or None,
+            postal_code=record["zip"] or None,
+            country=record["country_code"],
+            email=record["email"] or None,
+            phone=record["phone"] or None,
+            tax_id=record["vat"] or None,
+        ),
+    )
+
+
+def invoice_of(record: Mapping[str, Any], customer: Customer) -> Invoice:
+    """Return the invoice of a record of `account.move`, whose currency is given by its code."""
+    return Invoice(
+        id=record["id"],
+        number=record["name"],
+        # A number of JSON is written as it was, so that no digit comes from binary fractions.
+        open_amount=Money(Decimal(str(record["amount_residual"])), record["currency"]),
+        customer=customer,
+        is_paid=record["payment_state"] == "paid",
+        changed_at=moment(record["write_date"]),
+    )
+
+
+def moment(value: str | datetime) -> datetime:
+    """Return a time of Odoo, which is in UTC and does not say so."""
+    time = datetime.fromisoformat(value) if isinstance(value, str) else value
+    return time.replace(tzinfo=UTC)
