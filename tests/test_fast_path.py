@@ -13,15 +13,13 @@ from ulid import ULID
 
 from moorage import (
     AsyncConnectorManager,
-    AttemptTimeout,
     BulkheadConfig,
     BulkheadFull,
     CircuitBreakerConfig,
-    ConnectionFailed,
-    ConnectorError,
     ConnectorManager,
     Credentials,
     DeadlineExceeded,
+    Endpoint,
     RateLimitConfig,
     RateLimitExceeded,
     Request,
@@ -29,225 +27,15 @@ from moorage import (
     RetryBudget,
     RetryPolicy,
     Service,
-    Timeouts,
 )
-from moorage.adapters.logs.memory import AsyncMemoryIntegrationLogger, MemoryIntegrationLogger
-from moorage.domain.observation.events import AttemptFinished, CallFinished, CallStarted
-from moorage.domain.observation.integration_log import IntegrationLog, LogQuery
-from tests.parts.world import AsyncSleeper, Clock
+from moorage.domain.observation.call_events import AttemptFinished, CallFinished, CallStarted
+from tests.fast_path_settings import ANSWERS, BASE, Setting, Stopped, Story
+from tests.parts.world import Clock
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from moorage import Event
-
-BASE = "https://vendor.example/v1"
-
-
-class Stopped(BaseException):
-    """An interruption."""
-
-
-ANSWERS: dict[str, Callable[[], Any]] = {
-    "ok": lambda: Response(200, body=b"yes"),
-    "json": lambda: Response(200, {"Content-Type": "application/json"}, b'{"id": 7}'),
-    "cut json": lambda: Response(200, {"Content-Type": "application/json"}, b'{"id": 7'),
-    "gone": lambda: Response(304),
-    "spent": lambda: Response(200, {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "3"}),
-    "some left": lambda: Response(200, {"X-RateLimit-Remaining": "7", "X-RateLimit-Reset": "3"}),
-    "moved": lambda: Response(301, {"Location": "https://other.example"}),
-    "wrong": lambda: Response(422, body=b'{"error": {"code": "no_such_rate"}}'),
-    "unknown": lambda: Response(401),
-    "too many": lambda: Response(429, {"Retry-After": "2"}),
-    "down": lambda: Response(503),
-    "down for long": lambda: Response(503, {"Retry-After": "90"}),
-    "refused": lambda: ConnectionFailed("refused.", may_have_been_processed=False),
-    "cut off": lambda: ConnectionFailed("cut off.", may_have_been_processed=True),
-    "late": lambda: AttemptTimeout("late.", may_have_been_processed=True),
-    "foreign": lambda: ValueError("a secret"),
-    "no answer": lambda: None,
-    "stopped": Stopped,
-}
-
-
-class Vendor:
-    """Returns the scripted responses one after another, and then successes."""
-
-    def __init__(self, clock: Clock, answers: list[tuple[str, float]]) -> None:
-        self._clock = clock
-        self._answers = list(answers)
-        self.got: list[Any] = []
-
-    def answer(self, request: Request, url: str, timeouts: Any) -> Any:
-        """Record the request, advance the time, and return the next response."""
-        self.got.append((request, url, round(timeouts.total, 3)))
-        kind, takes = self._answers.pop(0) if self._answers else ("ok", 0.0)
-        self._clock.advance(takes)
-        answer = ANSWERS[kind]()
-        if isinstance(answer, BaseException):
-            raise answer
-        return answer
-
-
-class SyncClient(Vendor):
-    """A synchronous HTTP client."""
-
-    send = Vendor.answer
-    open = Vendor.answer
-
-    def close(self) -> None:
-        """Do nothing."""
-
-
-class AsyncClient(Vendor):
-    """An asynchronous HTTP client."""
-
-    async def send(self, request: Request, url: str, timeouts: Any) -> Any:
-        """Answer."""
-        return self.answer(request, url, timeouts)
-
-    open = send
-
-    async def close(self) -> None:
-        """Do nothing."""
-
-
-def _told(error: Any) -> Any:
-    if not isinstance(error, ConnectorError):
-        return type(error), str(error)
-    cause = error.__cause__
-    return (
-        type(error),
-        str(error),
-        error.service,
-        error.operation,
-        error.attempts,
-        getattr(error, "status", None),
-        error.retryable,
-        error.retry_at,
-        getattr(error, "may_have_been_processed", None),
-        None if cause is None else _told(cause) if isinstance(cause, Exception) else cause,
-    )
-
-
-@attrs.frozen
-class Story:
-    """The outcome of a scenario: results, requests, pauses, events and log entries."""
-
-    ends: list[Any]
-    got: list[Any]
-    slept: list[float]
-    events: list[Event]
-    entries: tuple[IntegrationLog, ...]
-
-
-@attrs.frozen(kw_only=True)
-class Setting:
-    """Where calls are made.
-
-    Attributes:
-        mode: "plain" or "awaited".
-        services: the services.
-        answers: the answers of the vendor.
-        observed: whether there are observers and a log.
-        fast: whether the fast path may be used.
-        options: the options of each call.
-        failures_only: whether there is an observer of failures instead.
-        keys: the idempotency keys of the calls; calls after the last key have none.
-    """
-
-    mode: str
-    services: list[Service]
-    answers: list[Any]
-    observed: bool = False
-    fast: bool = True
-    options: dict[str, Any] = attrs.field(factory=dict)
-    failures_only: bool = False
-    keys: list[str | None] = attrs.field(factory=list)
-
-    def send(self, requests: list[Request]) -> Story:
-        """Send requests one after another."""
-        return self._play([("call", request) for request in requests])
-
-    def run(self, number: int) -> Story:
-        """Call a function so many times."""
-        return self._play([("run", None)] * number)
-
-    def _play(self, calls: list[Any]) -> Story:
-        clock = Clock()
-        events: list[Event] = []
-        log = MemoryIntegrationLogger()
-        ports: dict[str, Any] = {
-            "clock": clock,
-            "randomness": FixedRandom(),
-            "ids": Numbers(),
-            "observers": [
-                *[events.append] * self.observed,
-                *[FailureObserver(events)] * self.failures_only,
-            ],
-        }
-        vendor: Any = (AsyncClient if self.mode == "awaited" else SyncClient)(clock, self.answers)
-
-        def told() -> Any:
-            return vendor.answer(Request.get("/"), "", Timeouts(total=1.0))
-
-        async def told_later() -> Any:
-            return told()
-
-        def sync() -> list[Any]:
-            ports["log"] = log if self.observed else None
-            manager: Any = ConnectorManager(self.services, http=vendor, sleeper=clock, **ports)
-            self._slow_down(manager)
-            ends = []
-            for (verb, request), options in zip(calls, self._options(), strict=False):
-                try:
-                    ends.append(getattr(manager, verb)("v", request or told, **options))
-                except BaseException as error:  # noqa: BLE001 - compared
-                    ends.append(_told(error))
-            return ends
-
-        async def later() -> list[Any]:
-            ports["log"] = AsyncMemoryIntegrationLogger(log) if self.observed else None
-            manager: Any = AsyncConnectorManager(
-                self.services, http=vendor, sleeper=AsyncSleeper(clock), **ports
-            )
-            self._slow_down(manager)
-            ends = []
-            for (verb, request), options in zip(calls, self._options(), strict=False):
-                what = request or told_later
-                try:
-                    ends.append(await getattr(manager, verb)("v", what, **options))
-                except BaseException as error:  # noqa: BLE001 - compared
-                    ends.append(_told(error))
-            return ends
-
-        ends = asyncio.run(later()) if self.mode == "awaited" else sync()
-        entries = log.find(LogQuery(limit=1000)).items
-        return Story(ends, vendor.got, clock.slept, events, entries)
-
-    def _options(self) -> Iterator[dict[str, Any]]:
-        """The options of one call after another."""
-        for key in self.keys:
-            yield self.options | ({} if key is None else {"idempotency_key": key})
-        while True:
-            yield self.options
-
-    def _slow_down(self, manager: Any) -> None:
-        if not self.fast:
-            manager._easy = manager._direct = {}  # noqa: SLF001 - the plans of the fast path
-
-
-class FailureObserver:
-    """Keeps the events of failures."""
-
-    failures_only = True
-
-    def __init__(self, events: list[Event]) -> None:
-        self._events = events
-
-    def __call__(self, event: Event) -> None:
-        """Keep an event."""
-        self._events.append(event)
 
 
 def _is_success(event: Event) -> bool:
@@ -258,37 +46,9 @@ def _is_success(event: Event) -> bool:
     return isinstance(event, CallStarted)
 
 
-def _nameless(events: list[Event]) -> list[Event]:
+def _without_names(events: list[Event]) -> list[Event]:
     """Events without ids, which are numbered by those that are made."""
     return [attrs.evolve(event, request_id=None) for event in events]
-
-
-class Numbers:
-    """Ids that count."""
-
-    def __init__(self) -> None:
-        self._count = 0
-
-    def new(self) -> str:
-        """Return the next id."""
-        self._count += 1
-        return f"id-{self._count}"
-
-
-class FixedRandom:
-    """Random numbers without chance."""
-
-    def __init__(self) -> None:
-        self._count = 0
-
-    def fraction(self) -> float:
-        """Return the middle."""
-        return 0.5
-
-    def token(self) -> int:
-        """Return one number after another."""
-        self._count += 1
-        return self._count
 
 
 PROTECTIONS: list[dict[str, Any]] = [
@@ -359,7 +119,7 @@ def _check(play: Callable[[Setting], Story], setting: Setting) -> None:
     failures = play(attrs.evolve(setting, failures_only=True))
     assert attrs.evolve(failures, events=[]) == alone
     expected = [event for event in observed_run.events if not _is_success(event)]
-    assert _nameless(expected) == _nameless(failures.events)
+    assert _without_names(expected) == _without_names(failures.events)
 
 
 @pytest.mark.parametrize("mode", ["plain", "awaited"])
@@ -377,6 +137,19 @@ def test_every_way_of_a_request_ends_alike(mode: str, data: st.DataObject) -> No
 def test_every_way_of_a_function_ends_alike(mode: str, data: st.DataObject) -> None:
     """Values, errors, waits and events of a function are equal on every path."""
     _check(lambda setting: setting.run(5), _setting(mode, data))
+
+
+@pytest.mark.parametrize("mode", ["plain", "awaited"])
+@settings(max_examples=50)
+@given(data=st.data())
+def test_every_way_of_an_operation_ends_alike(mode: str, data: st.DataObject) -> None:
+    """Results, errors, waits, time limits and events of an operation are equal on every path."""
+    repeatable = data.draw(st.booleans())
+    named = data.draw(st.sampled_from([(), (Endpoint("rates.find", retry=RetryPolicy(2, 0)),)]))
+    setting = _setting(mode, data, endpoints=named)
+    if data.draw(st.booleans()):
+        setting = attrs.evolve(setting, options={})
+    _check(lambda setting: setting.perform(5, repeatable=repeatable), setting)
 
 
 def _keyed(mode: str, data: st.DataObject) -> Setting:
@@ -416,6 +189,7 @@ def test_interrupted_retry_ends_alike(mode: str) -> None:
     plays: list[Callable[[Setting], Story]] = [
         lambda setting: setting.send([REQUESTS[0]] * 3),
         lambda setting: setting.run(3),
+        lambda setting: setting.perform(3, repeatable=True),
     ]
 
     for play in plays:
@@ -440,6 +214,7 @@ def test_interruption_ends_alike(mode: str) -> None:
     plays: list[Callable[[Setting], Story]] = [
         lambda setting: setting.send([REQUESTS[0]] * 3),
         lambda setting: setting.run(3),
+        lambda setting: setting.perform(3, repeatable=True),
     ]
 
     for play in plays:

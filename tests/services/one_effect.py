@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -10,7 +10,10 @@ from moorage import (
     Request,
     Service,
 )
-from tests.support.modes import Face, Interruption, World
+from tests.support.virtual_tasks import Interruption
+
+if TYPE_CHECKING:
+    from tests.support.modes import AwaitedManager, World
 
 LEASE = 35.0
 """The deadline of a call, and five seconds."""
@@ -30,12 +33,16 @@ def key_aware_bank(**options: object) -> Service:
     return bank(**(keys | options))
 
 
-async def charge(manager: Face, request: Request = POST, key: str = "k", **options: Any) -> Any:
+async def charge(
+    manager: AwaitedManager, request: Request = POST, key: str = "k", **options: Any
+) -> Any:
     """Charge once for the key."""
     return await manager.call("bank", request, idempotency_key=key, **options)
 
 
-async def crash(world: World, manager: Face, *, sent: bool, request: Request = POST) -> None:
+async def crash(
+    world: World, manager: AwaitedManager, *, sent: bool, request: Request = POST
+) -> None:
     """Kill a caller before or after its request was sent, without any clean-up."""
     world.store.is_deaf = True
     if sent:
@@ -50,6 +57,6 @@ async def crash(world: World, manager: Face, *, sent: bool, request: Request = P
     world.store.is_deaf = False
 
 
-def over_one_store(world: World, *services: Service, **ports: Any) -> Face:
+def over_one_store(world: World, *services: Service, **ports: Any) -> AwaitedManager:
     """A manager over a store that counts its commands, in every mode."""
     return world.watched(*services, state=world.of_mode(world.store), **ports)

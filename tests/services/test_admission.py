@@ -27,7 +27,8 @@ from moorage.domain.resilience.admission import Answer
 from moorage.domain.values.durations import FOREVER
 from moorage.services.calling.admission import why_not
 from tests.services.vat import GET, OPENS_AT_ONCE, vat
-from tests.support.modes import START, World, sync_and_async
+from tests.support.modes import World, sync_and_async
+from tests.support.virtual_ports import START
 
 
 def sent_at(world: World) -> list[float]:

@@ -22,7 +22,9 @@ from moorage import (
 )
 from moorage.domain.observation.events import CircuitChanged
 from tests.services.vat import GET, OPENS_AT_ONCE, fail, vat
-from tests.support.modes import START, Interruption, World, sync_and_async
+from tests.support.modes import World, sync_and_async
+from tests.support.virtual_ports import START
+from tests.support.virtual_tasks import Interruption
 
 
 @sync_and_async

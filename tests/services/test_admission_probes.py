@@ -19,7 +19,9 @@ from moorage import (
     VendorFailed,
 )
 from tests.services.vat import GET, OPENS_AT_ONCE, fail, vat
-from tests.support.modes import START, Interruption, World, sync_and_async
+from tests.support.modes import World, sync_and_async
+from tests.support.virtual_ports import START
+from tests.support.virtual_tasks import Interruption
 
 
 @sync_and_async

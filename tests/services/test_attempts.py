@@ -34,8 +34,9 @@ from moorage import (
     VendorFailed,
 )
 from moorage.adapters.state.memory import AsyncMemoryStorage, MemoryStorage
-from moorage.domain.resilience.admission import Pause, Report
-from tests.support.modes import START, World, sync_and_async
+from moorage.domain.resilience.gate_commands import Pause, Report
+from tests.support.modes import World, sync_and_async
+from tests.support.virtual_ports import START
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterator

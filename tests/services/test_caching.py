@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -35,7 +35,10 @@ from tests.support.caching import (
     events_of,
     vat,
 )
-from tests.support.modes import PLAIN, SentRequest, World, sync_and_async
+from tests.support.modes import PLAIN, World, sync_and_async
+
+if TYPE_CHECKING:
+    from tests.support.virtual_ports import SentRequest
 
 # --- fresh answers ---------------------------------------------------------------
 

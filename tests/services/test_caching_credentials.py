@@ -35,7 +35,7 @@ from tests.support.caching import (
 from tests.support.modes import World, sync_and_async
 
 if TYPE_CHECKING:
-    from tests.support.modes import SentRequest
+    from tests.support.virtual_ports import SentRequest
 
 
 HMAC = HmacSigning(signs="{url}", headers={"S": "{signature}"})

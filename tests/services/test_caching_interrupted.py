@@ -11,7 +11,7 @@ from tests.services.test_interruptions import every_interruption, in_every_mode,
 from tests.support.caching import GET, NEWER, Cupboard, vat
 
 if TYPE_CHECKING:
-    from tests.support.modes import Face, World
+    from tests.support.modes import AwaitedManager, World
 
 SERVED_STALE = Response(200, {"Cache-Control": "max-age=60, stale-while-revalidate=600"}, b"first")
 
@@ -25,7 +25,7 @@ def test_interrupted_read_releases_the_cache(
 ) -> None:
     """An interrupted read holds no slot, and not the probe of a failed cache."""
 
-    def scene(world: World) -> tuple[Face, Any]:
+    def scene(world: World) -> tuple[AwaitedManager, Any]:
         cache = Cupboard(world)
         manager = world.manager(vat(cache=CachePolicy(max_wait=9)), cache=world.of_mode(cache))
         world.vendor.answers(SERVED_STALE)
@@ -53,7 +53,7 @@ def test_interrupted_read_releases_the_cache(
 def test_interrupted_write_releases_the_cache(mode: str, error: type[BaseException]) -> None:
     """An interrupted write holds no slot, before it is sent or while it invalidates."""
 
-    def scene(world: World) -> tuple[Face, Any]:
+    def scene(world: World) -> tuple[AwaitedManager, Any]:
         manager = world.manager(vat(), cache=world.of_mode(Cupboard(world)))
         world.vendor.otherwise = NEWER
         world.drive(manager.call("vat", GET))

@@ -30,7 +30,8 @@ from tests.support.caching import (
     events_of,
     vat,
 )
-from tests.support.modes import PLAIN, Interruption, World, sync_and_async
+from tests.support.modes import PLAIN, World, sync_and_async
+from tests.support.virtual_tasks import Interruption
 
 if TYPE_CHECKING:
     from moorage.domain.cache.rules import Found

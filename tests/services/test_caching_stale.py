@@ -33,7 +33,8 @@ from tests.support.caching import (
     events_of,
     vat,
 )
-from tests.support.modes import Interruption, World, sync_and_async
+from tests.support.modes import World, sync_and_async
+from tests.support.virtual_tasks import Interruption
 
 
 @sync_and_async

@@ -15,7 +15,8 @@ from moorage import AttemptTimeout, ConnectionFailed, Service, VendorRejected
 from moorage.domain.resilience.ledger import BLANK, Ledger
 from moorage.domain.service.plan import Plan
 from moorage.services.calling.call import Call, cut_off
-from tests.support.modes import START, World, sync_and_async
+from tests.support.modes import World, sync_and_async
+from tests.support.virtual_ports import START
 
 CALL = Path("services/calling/call.py")
 LEDGER = Path("domain/resilience/ledger.py")

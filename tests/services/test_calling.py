@@ -32,7 +32,8 @@ from moorage import (
 from moorage.domain.observation.events import CallRefused
 from moorage.domain.values.text import with_article
 from tests.services.vat import GET, POST, vat
-from tests.support.modes import Interruption, World, sync_and_async
+from tests.support.modes import World, sync_and_async
+from tests.support.virtual_tasks import Interruption
 
 # --- bulkhead ---
 

@@ -20,9 +20,12 @@ from moorage import (
     RetryPolicy,
     VendorFailed,
 )
-from moorage.domain.observation.events import CallFinished, Event, ObserverFailed
+from moorage.domain.observation.call_events import CallFinished
+from moorage.domain.observation.events import Event, ObserverFailed
 from tests.services.vat import GET, POST, vat
-from tests.support.modes import START, Interruption, World, sync_and_async
+from tests.support.modes import World, sync_and_async
+from tests.support.virtual_ports import START
+from tests.support.virtual_tasks import Interruption
 
 # --- events ---
 

@@ -29,7 +29,8 @@ from moorage import (
 )
 from moorage.adapters.state.memory import AsyncMemoryStorage, MemoryStorage
 from tests.services.vat import OPENS_AT_ONCE, vat
-from tests.support.modes import DISTANT, Interruption, World, sync_and_async
+from tests.support.modes import DISTANT, World, sync_and_async
+from tests.support.virtual_tasks import Interruption
 
 # --- functions ---
 

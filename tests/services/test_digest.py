@@ -21,12 +21,13 @@ from moorage.domain.auth.digest import DigestChallenge, digest_response
 from moorage.domain.http.challenges import read_parameters
 from moorage.domain.http.headers import Headers
 from moorage.services.core.digests import DigestChallenges
-from tests.support.modes import Arriving, World, sync_and_async
+from tests.support.modes import World, sync_and_async
+from tests.support.virtual_ports import Arriving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.support.modes import SentRequest
+    from tests.support.virtual_ports import SentRequest
 
 GET = Request.get("/plates", query={"country": "DE"})
 USER = Credentials.digest("erp", "secret-0")

@@ -15,7 +15,7 @@ from moorage.services.calling.attempt_result import AttemptResult
 from moorage.services.contracts.dispatcher import Dispatcher, nothing_done
 from moorage.services.core.renewal import Unrenewed
 from tests.services.test_vendor_wire import START, RecordingPorts
-from tests.support.modes import run_plain
+from tests.support.virtual_tasks import run_plain
 
 ASKED_OPERATION: Any = SimpleNamespace(
     kind="sms",

@@ -12,7 +12,7 @@ from moorage import ConnectionFailed, Ref, VendorFailed, VendorRejected
 from moorage.contracts.storage import ByteRange, Checksum, GetOptions, ObjectInfo, Opened
 from moorage.domain.http.requests import Headers
 from moorage.services.transfers.downloading import Downloading
-from tests.support.modes import run_plain
+from tests.support.virtual_tasks import run_plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -27,10 +27,11 @@ from moorage import (
     VendorFailed,
 )
 from moorage.domain.auth.sent_values import LARGEST_BODY
-from moorage.domain.observation.events import CallFinished
+from moorage.domain.observation.call_events import CallFinished
 from moorage.domain.secrets.sensitive import MASK
 from tests.services.vat import vat
-from tests.support.modes import Arriving, sync_and_async
+from tests.support.modes import sync_and_async
+from tests.support.virtual_ports import Arriving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

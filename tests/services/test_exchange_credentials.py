@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hmac
 import traceback
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -27,7 +27,10 @@ from moorage import (
 )
 from tests.services.renewed_tokens import Provider, vat
 from tests.services.vat import GET
-from tests.support.modes import SentRequest, World, sync_and_async
+from tests.support.modes import World, sync_and_async
+
+if TYPE_CHECKING:
+    from tests.support.virtual_ports import SentRequest
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ from moorage import (
     Service,
     VendorFailed,
 )
-from tests.support.modes import Face, World, sync_and_async
+from tests.support.modes import AwaitedManager, World, sync_and_async
 
 GET = Request.get("/rates")
 HEDGE = HedgeConfig(0.1)
@@ -34,7 +34,9 @@ def vat(**options: object) -> Service:
     return Service("vat", **fields | options)  # type: ignore[arg-type]  # as each test says
 
 
-async def race(world: World, manager: Face, request: Request = GET, **options: Any) -> Any:
+async def race(
+    world: World, manager: AwaitedManager, request: Request = GET, **options: Any
+) -> Any:
     """Call while the first request is held back until a hedge is sent; return its gate too."""
     gate = world.gate()
     world.vendor.answers(gate.answering(options.pop("first", Response(200, body=b"first"))))

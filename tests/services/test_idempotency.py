@@ -32,7 +32,8 @@ from tests.services.one_effect import (
     charge,
     over_one_store,
 )
-from tests.support.modes import START, World, sync_and_async
+from tests.support.modes import World, sync_and_async
+from tests.support.virtual_ports import START
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -20,12 +20,12 @@ from tests.services.one_effect import (
     bank,
     over_one_store,
 )
-from tests.support.modes import Face, World, sync_and_async
+from tests.support.modes import AwaitedManager, World, sync_and_async
 
 # --- what proves that nothing was done ---
 
 
-async def under_a_key(manager: Face, *errors: Exception, **options: Any) -> None:
+async def under_a_key(manager: AwaitedManager, *errors: Exception, **options: Any) -> None:
     """Fail with these errors under a key; a KeyError proves that nothing was done."""
     core, plans = manager.manager._flows.core, manager.manager._flows.plans
     plan = plans.find("bank", None, None)

@@ -33,7 +33,8 @@ from tests.services.one_effect import (
     key_aware_bank,
     over_one_store,
 )
-from tests.support.modes import Clock, World, sync_and_async
+from tests.support.modes import World, sync_and_async
+from tests.support.virtual_ports import Clock
 
 # --- crashes ---
 

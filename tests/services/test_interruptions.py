@@ -28,7 +28,9 @@ from moorage import (
     RetryPolicy,
     Service,
 )
-from tests.support.modes import Arriving, Face, Interruption, World, sync_and_async
+from tests.support.modes import AwaitedManager, World, sync_and_async
+from tests.support.virtual_ports import Arriving
+from tests.support.virtual_tasks import Interruption
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -90,10 +92,10 @@ def to_its_end(flow: Any) -> None:
 
 
 def every_interruption(
-    mode: str, error: type[BaseException], scene: Callable[[World], tuple[Face, Any]]
-) -> list[tuple[World, Face, str]]:
+    mode: str, error: type[BaseException], scene: Callable[[World], tuple[AwaitedManager, Any]]
+) -> list[tuple[World, AwaitedManager, str]]:
     """Yield the world after an interruption at each point in turn, and the point."""
-    worlds: list[tuple[World, Face, str]] = []
+    worlds: list[tuple[World, AwaitedManager, str]] = []
     while True:
         world = World(mode)
         manager, flow = scene(world)
@@ -128,7 +130,7 @@ def paid(**options: Any) -> Service:
 def test_interrupted_key_is_free_or_unknown(mode: str, error: type[BaseException]) -> None:
     """An interrupted call frees its key if nothing was sent; else it is unknown or done."""
 
-    def scene(world: World) -> tuple[Face, Any]:
+    def scene(world: World) -> tuple[AwaitedManager, Any]:
         world.vendor.answers(401, Response(503, {"Retry-After": "1"}), 200)
         service = paid(
             circuit=CircuitBreakerConfig(),
@@ -164,7 +166,7 @@ def test_interrupted_key_is_free_or_unknown(mode: str, error: type[BaseException
 def test_interruption_while_storing_the_response(mode: str, error: type[BaseException]) -> None:
     """A call interrupted while storing leaves its response or an unknown key."""
 
-    def scene(world: World) -> tuple[Face, Any]:
+    def scene(world: World) -> tuple[AwaitedManager, Any]:
         manager = world.manager(paid(circuit=None, bulkhead=None, retry=None))
         return manager, lambda: manager.call("bank", POST, idempotency_key="k")
 
@@ -189,7 +191,7 @@ def test_interruption_while_storing_the_response(mode: str, error: type[BaseExce
 def test_interrupted_probe_frees_its_slot(mode: str, error: type[BaseException]) -> None:
     """An interrupted probe frees its slot at once and counts as neutral."""
 
-    def scene(world: World) -> tuple[Face, Any]:
+    def scene(world: World) -> tuple[AwaitedManager, Any]:
         manager = world.manager(paid(retry=None))
         world.vendor.answers(503)
         with pytest.raises(Exception, match="503"):
@@ -213,7 +215,7 @@ def test_interrupted_probe_frees_its_slot_in_every_region(
 ) -> None:
     """A probe that moved to another region frees its slots in both."""
 
-    def scene(world: World) -> tuple[Face, Any]:
+    def scene(world: World) -> tuple[AwaitedManager, Any]:
         manager = world.manager(paid(base_url=None, regions=REGIONS))
         world.vendor.answers(503, 503)
         for _ in REGIONS:
@@ -236,7 +238,7 @@ def test_interrupted_probe_frees_its_slot_in_every_region(
 def test_interrupted_key_is_repeated_in_its_region(mode: str, error: type[BaseException]) -> None:
     """A repeat after an interruption goes to the region that may have got the request."""
 
-    def scene(world: World) -> tuple[Face, Any]:
+    def scene(world: World) -> tuple[AwaitedManager, Any]:
         world.vendor.answers(ConnectionFailed("refused.", may_have_been_processed=False))
         service = paid(
             base_url=None,
@@ -266,7 +268,7 @@ def test_interrupted_key_is_repeated_in_its_region(mode: str, error: type[BaseEx
 def test_interruption_is_neutral(mode: str, error: type[BaseException]) -> None:
     """An interrupted call counts as neither a success nor a failure."""
 
-    def scene(world: World) -> tuple[Face, Any]:
+    def scene(world: World) -> tuple[AwaitedManager, Any]:
         manager = world.manager(paid(retry=None))
         world.drive(manager.call("bank", GET))
         return manager, lambda: manager.call("bank", GET)
@@ -282,7 +284,7 @@ def test_interruption_is_neutral(mode: str, error: type[BaseException]) -> None:
 def test_interrupted_wait_frees_its_slot(mode: str, error: type[BaseException]) -> None:
     """A caller interrupted in a limit's queue leaves no gap in it."""
 
-    def scene(world: World) -> tuple[Face, Any]:
+    def scene(world: World) -> tuple[AwaitedManager, Any]:
         manager = world.manager(
             paid(circuit=None, retry=None, limits=RateLimitConfig(1, per=1), bulkhead=None)
         )
@@ -341,7 +343,7 @@ def test_interrupted_fast_path_function_is_neutral(mode: str, error: type[BaseEx
 def test_interrupted_stream_releases_everything(mode: str, error: type[BaseException]) -> None:
     """A stream that is interrupted while opening or reading holds nothing afterwards."""
 
-    def scene(world: World) -> tuple[Face, Any]:
+    def scene(world: World) -> tuple[AwaitedManager, Any]:
         manager = world.manager(paid(retry=None))
         world.vendor.answers(503)
         with pytest.raises(Exception, match="503"):
@@ -368,7 +370,7 @@ def test_interrupted_stream_releases_everything(mode: str, error: type[BaseExcep
 def test_interrupted_call_emits_its_end(mode: str, error: type[BaseException]) -> None:
     """Every call that began emits its end, as cancelled."""
 
-    def scene(world: World) -> tuple[Face, Any]:
+    def scene(world: World) -> tuple[AwaitedManager, Any]:
         manager = world.watched(paid(retry=None))
         return manager, lambda: manager.call("bank", GET)
 

@@ -14,7 +14,7 @@ from moorage.domain.idempotency.claims import LEASE, Claim, Record, release
 from moorage.services.contracts.key_ownership import KeyOwnership
 from moorage.services.core.renewal import Renewals, Unrenewed
 from moorage.testing import VirtualClock
-from tests.support.modes import run_plain
+from tests.support.virtual_tasks import run_plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable

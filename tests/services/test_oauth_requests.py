@@ -20,8 +20,9 @@ from moorage import (
 )
 from moorage.domain.oauth.token_answer import LARGEST
 from tests.support import authorization_jwt as jose
-from tests.support.modes import START, Arriving, World, sync_and_async
+from tests.support.modes import World, sync_and_async
 from tests.support.proofs import proof_key
+from tests.support.virtual_ports import START, Arriving
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -89,10 +89,11 @@ class Trial:
         self._world = world
         self._manager = world.watched(database(**options))
         self.perform = self._manager.perform
+        self.plain = self._manager.plain
 
     def insert(self, **settings: Any) -> Insert:
         """Return an operation of the world's mode."""
-        return Insert(self._manager.plain(self.database.execute), **settings)
+        return Insert(self.plain(self.database.execute), **settings)
 
 
 @sync_and_async
@@ -197,6 +198,40 @@ async def test_key_gives_one_effect(world: World) -> None:
 
     assert [1, 1] == results
     assert [None] == [attempt.idempotency_key for attempt in trial.database.attempts]
+
+
+@attrs.frozen
+class Position:
+    """The result of an operation, of a class that no store knows."""
+
+    number: int
+
+
+@attrs.frozen
+class PositionedInsert(Insert):
+    """An operation that says how its result is stored."""
+
+    def pack_result(self, result: Position, /) -> object:
+        """Return the result as a plain value."""
+        return result.number
+
+    def unpack_result(self, stored: Any, /) -> Position:
+        """Return the result again."""
+        return Position(stored)
+
+
+@sync_and_async
+async def test_result_of_an_own_class_is_replayed(world: World) -> None:
+    """A repeat of a key gets a result of a class of its own, if the operation can store it."""
+    trial = Trial(world)
+
+    async def execute(attempt: OperationAttempt) -> Position:
+        return Position(await trial.database.execute(attempt))
+
+    operation = PositionedInsert(trial.plain(execute))
+    positions = [await trial.perform("erp", operation, idempotency_key="k") for _ in range(2)]
+
+    assert [Position(1), Position(1)] == positions
 
 
 @pytest.mark.parametrize(

@@ -21,13 +21,14 @@ from moorage import (
     StorageUnavailable,
     VendorFailed,
 )
-from moorage.domain.resilience.admission import Report
+from moorage.domain.resilience.gate_commands import Report
 from moorage.domain.resilience.outage import substitute
-from tests.support.modes import Interruption, sync_and_async
+from tests.support.modes import sync_and_async
+from tests.support.virtual_tasks import Interruption
 
 if TYPE_CHECKING:
     from moorage.domain.state.commands import Command
-    from tests.support.modes import Face, World
+    from tests.support.modes import AwaitedManager, World
 
 GET = Request.get("/rates")
 POST = Request.post("/charges", json={"amount": 1})
@@ -47,7 +48,7 @@ def vat(**options: object) -> Service:
     return Service("vat", **value)  # type: ignore[arg-type]  # as each test says
 
 
-def sharing(world: World, *services: Service) -> Face:
+def sharing(world: World, *services: Service) -> AwaitedManager:
     """A manager over a store that can fail, in every mode."""
     return world.watched(*services, state=world.of_mode(world.store))
 
@@ -57,7 +58,7 @@ def events_of(world: World, kind: type) -> list[Any]:
     return [event for event in world.events if isinstance(event, kind)]
 
 
-async def granted(face: Face, tenant: str, times: int = 5) -> int:
+async def granted(face: AwaitedManager, tenant: str, times: int = 5) -> int:
     """Return the number of calls that a tenant's limit admits."""
     count = 0
     for _ in range(times):

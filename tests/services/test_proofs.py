@@ -28,13 +28,14 @@ from moorage import (
 )
 from moorage.domain.http.headers import Headers
 from moorage.services.core.nonces import Nonces
-from tests.support.modes import START, Arriving, World, sync_and_async
+from tests.support.modes import World, sync_and_async
 from tests.support.proofs import proof_key, verified_claims
+from tests.support.virtual_ports import START, Arriving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from tests.support.modes import SentRequest
+    from tests.support.virtual_ports import SentRequest
 
 GET = Request.get("/rates", query={"country": "DE"})
 ASKS = 'DPoP algs="ES256", error="use_dpop_nonce", error_description="a nonce, please"'

@@ -31,7 +31,8 @@ from tests.services.two_regions import (
     shop,
 )
 from tests.services.vat import OPENS_AT_ONCE
-from tests.support.modes import Arriving, World, sync_and_async
+from tests.support.modes import World, sync_and_async
+from tests.support.virtual_ports import Arriving
 
 
 @sync_and_async

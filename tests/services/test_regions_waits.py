@@ -23,7 +23,8 @@ from tests.services.two_regions import (
     regions_used,
     shop,
 )
-from tests.support.modes import START, World, sync_and_async
+from tests.support.modes import World, sync_and_async
+from tests.support.virtual_ports import START
 
 
 @sync_and_async

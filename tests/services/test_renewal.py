@@ -28,7 +28,8 @@ from moorage.services.calling.steps import Calling
 from moorage.services.core.renewal import Renewals, Unrenewed
 from tests.services.one_effect import POST, bank, key_aware_bank
 from tests.support.hearts import Heart
-from tests.support.modes import World, run_plain, sync_and_async
+from tests.support.modes import World, sync_and_async
+from tests.support.virtual_tasks import run_plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -25,7 +25,8 @@ from moorage import (
     RetryPolicy,
     Service,
 )
-from tests.support.modes import Arriving, World, sync_and_async
+from tests.support.modes import World, sync_and_async
+from tests.support.virtual_ports import Arriving
 
 CANARIES = ("cnry-header", "cnry-query", "cnry-body", "cnry-token", "cnry-answer", "cnry-foreign")
 REQUEST = Request.post(

@@ -12,7 +12,7 @@ from moorage.contracts.routes import RoutingRequest
 from moorage.contracts.sms import SmsCapability, SmsMessage
 from moorage.domain.idempotency.claims import checked_key
 from moorage.services.contracts.sms import SmsFlows
-from tests.support.modes import run_plain
+from tests.support.virtual_tasks import run_plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -24,11 +24,14 @@ from moorage import (
     VendorFailed,
 )
 from moorage.domain.idempotency.claims import MarkSent, Settle
-from moorage.domain.resilience.admission import Admission, GiveBack, Report
-from tests.support.modes import START, Interruption, sync_and_async
+from moorage.domain.resilience.admission import Admission
+from moorage.domain.resilience.gate_commands import GiveBack, Report
+from tests.support.modes import sync_and_async
+from tests.support.virtual_ports import START
+from tests.support.virtual_tasks import Interruption
 
 if TYPE_CHECKING:
-    from tests.support.modes import Face, World
+    from tests.support.modes import AwaitedManager, World
 
 GET = Request.get("/rates")
 POST = Request.post("/charges", json={"amount": 1})
@@ -45,7 +48,7 @@ def vat(**options: object) -> Service:
     return Service("vat", **value)  # type: ignore[arg-type]  # as each test says
 
 
-def sharing(world: World, *services: Service, **ports: Any) -> Face:
+def sharing(world: World, *services: Service, **ports: Any) -> AwaitedManager:
     """A manager over a store that can fail, in every mode."""
     return world.watched(*services, state=world.of_mode(world.store), **ports)
 
@@ -430,7 +433,7 @@ async def test_keyed_call_ends_the_outage(world: World) -> None:
 # --- keys in a store of their own ------------------------------------------------
 
 
-def with_separate_keys(world: World, *services: Service) -> tuple[Face, Any]:
+def with_separate_keys(world: World, *services: Service) -> tuple[AwaitedManager, Any]:
     """A manager with a separate store of keys, and that store."""
     claims = type(world.store)(world)
     return sharing(world, *services, claims=world.of_mode(claims)), claims

@@ -31,12 +31,14 @@ from moorage import (
     VendorFailed,
     VendorRejected,
 )
-from moorage.domain.observation.events import AttemptFinished
-from tests.support.modes import Arriving, Interruption, World, sync_and_async
+from moorage.domain.observation.call_events import AttemptFinished
+from tests.support.modes import World, sync_and_async
+from tests.support.virtual_ports import Arriving
+from tests.support.virtual_tasks import Interruption
 
 if TYPE_CHECKING:
     from moorage.domain.observation.events import Event
-    from tests.support.modes import Face
+    from tests.support.modes import AwaitedManager
 
 GET = Request.get("/export")
 
@@ -50,7 +52,7 @@ def shop(**options: object) -> Service:
 OPENS_AT_ONCE = CircuitBreakerConfig(failures=1, open_for=10)
 
 
-async def half_open(world: World, manager: Face) -> None:
+async def half_open(world: World, manager: AwaitedManager) -> None:
     """Open the circuit and wait for the end of its open time."""
     world.vendor.answers(503)
     with pytest.raises(VendorFailed):
@@ -58,7 +60,7 @@ async def half_open(world: World, manager: Face) -> None:
     world.clock.advance(10)
 
 
-async def state(manager: Face) -> tuple[CircuitState, int, int]:
+async def state(manager: AwaitedManager) -> tuple[CircuitState, int, int]:
     """Return the circuit's state, failures and running probes."""
     result = await manager.circuit_state("shop")
     assert 0 == result.slow_calls

@@ -15,7 +15,7 @@ from moorage.contracts.storage import PART_SIZE, Part, Upload
 from moorage.services.transfers.plan import UploadPlan
 from moorage.services.transfers.uploading import Pieces as Source
 from moorage.services.transfers.uploading import Uploading
-from tests.support.modes import run_plain
+from tests.support.virtual_tasks import run_plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence

@@ -14,7 +14,7 @@ from moorage.domain.values.names import service_name
 from moorage.services.calling.attempt_result import AttemptResult
 from moorage.services.contracts.vendor_wire import VendorWire
 from moorage.testing import VirtualClock
-from tests.support.modes import run_plain
+from tests.support.virtual_tasks import run_plain
 
 START = datetime(2030, 1, 1, tzinfo=UTC)
 GET, POST = Request.get("/a"), Request.post("/a")

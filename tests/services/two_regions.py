@@ -20,7 +20,8 @@ from moorage import (
 )
 
 if TYPE_CHECKING:
-    from tests.support.modes import Face, SentRequest, World
+    from tests.support.modes import AwaitedManager, World
+    from tests.support.virtual_ports import SentRequest
 
 EU = Region("eu", "https://eu.example/v1")
 US = Region("us", "https://us.example/v1", tier=2)
@@ -67,7 +68,7 @@ def answers(world: World, **by_region: Any) -> None:
     world.vendor.otherwise = answer
 
 
-async def open_circuits(manager: Face, *names: str) -> None:
+async def open_circuits(manager: AwaitedManager, *names: str) -> None:
     """Force circuits open."""
     for name in names:
         await manager.set_circuit("shop", CircuitState.FORCED_OPEN, region=name)

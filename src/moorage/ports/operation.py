@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from moorage.domain.service.operation import OperationAttempt
     from moorage.errors import ConnectorError
 
+T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
 
@@ -32,6 +33,21 @@ class OperationTraits(Protocol):
 
     @property
     def repeatable(self) -> bool: ...
+
+
+class StorableResults(Protocol[T]):
+    """The optional part of an operation whose results are values of a class of their own.
+
+    An answer under an idempotency key is stored, and a store that outlives the process takes plain
+    values only. `pack_result` returns a result as plain values: None, numbers, texts, bytes, times,
+    and tuples, lists and dictionaries of these. `unpack_result` returns the result again. An
+    operation without these two methods is protected too, but a repeat of its key can be told only
+    results that are plain.
+    """
+
+    def pack_result(self, result: T, /) -> object: ...
+
+    def unpack_result(self, stored: object, /) -> T: ...
 
 
 class DescribedOperation(OperationTraits, Protocol):

@@ -24,15 +24,21 @@ class OperationAttempt:
         timeout: the seconds that the attempt may take.
         idempotency_key: the key to send to the foreign system; None if the caller gave none, or if
             the service does not honour keys.
+        tenant: the tenant whose credentials to use; None if the call has none.
     """
 
     number: int
     timeout: float
     idempotency_key: str | None = attrs.field(default=None, repr=False)
+    tenant: str | None = None
 
 
 def _nothing_refused(_: Response) -> None:
-    """Find nothing wrong with an answer whose status is that of a success."""
+    """Find no error in an answer besides the one that its status stands for."""
+
+
+def _nothing_replaced(_: ConnectorError) -> None:
+    """Find no other request to send."""
 
 
 def _safe_by_method(operation: HttpOperation[Any]) -> bool:
@@ -52,6 +58,11 @@ class HttpOperation(Generic[T]):
             lost, and is not stored under an idempotency key. It may be called several times.
         refusal: returns the error that an answer stands for although its status is that of a
             success; None if it stands for none.
+        failure: returns the error that an answer stands for whose status is that of a failure; None
+            if the status alone decides.
+        replacement: returns the request to send at once, in the same attempt, after an error that
+            proves that nothing happened; None to send no other. At most one is sent, and only its
+            body takes the place of the first one's.
         system: the kind of the foreign system, such as "graphql".
         safe: whether the operation changes nothing there; by default the request's method tells.
     """
@@ -61,6 +72,12 @@ class HttpOperation(Generic[T]):
     read: Callable[[Response], T] = attrs.field(repr=False)
     refusal: Callable[[Response], ConnectorError | None] = attrs.field(
         default=_nothing_refused, repr=False
+    )
+    failure: Callable[[Response], ConnectorError | None] = attrs.field(
+        default=_nothing_refused, repr=False
+    )
+    replacement: Callable[[ConnectorError], Request | None] = attrs.field(
+        default=_nothing_replaced, repr=False
     )
     system: str = "http"
     safe: bool = attrs.field(default=attrs.Factory(_safe_by_method, takes_self=True))

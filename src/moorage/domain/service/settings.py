@@ -30,7 +30,8 @@ from moorage.domain.values.text import with_article
 from moorage.errors import ConfigurationError, ConnectorError, InvalidData, Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Collection, Mapping
+    from pathlib import PurePath
 
     from moorage.domain.http.requests import HttpMethod, Request, Response
     from moorage.domain.values.durations import Validator
@@ -42,6 +43,10 @@ Fallback: TypeAlias = "Callable[[ConnectorError], Any]"
 
 
 _USUALLY_MASKED: Final = Redaction()
+_MEANINGFUL: Final = frozenset(
+    {"accept", "authorization", "content-type", "cookie", "proxy-authorization", "user-agent"}
+)
+"""The headers that no vendor takes idempotency keys in."""
 _PLACEHOLDER: Final = re.compile(r"\{[^{}]+\}")
 
 
@@ -113,6 +118,19 @@ def _each_item(check: Validator) -> Validator:
     return validator
 
 
+def _are_limits(
+    _: object, attribute: attrs.Attribute[Any], value: tuple[RateLimitConfig, ...]
+) -> None:
+    _each_item(_is_one_of(RateLimitConfig))(_, attribute, value)
+    for number, limit in enumerate(value):
+        if limit in value[:number]:
+            raise ConfigurationError(
+                "Two limits are the same.",
+                path=f"{attribute.name}[{number}]",
+                remedy="Keep one of them, or correct the rate of the other.",
+            )
+
+
 @attrs.frozen
 class BulkheadConfig:
     """A limit on concurrent calls, and on the callers that wait for one of them to end.
@@ -129,6 +147,15 @@ class BulkheadConfig:
     max_wait: float | None = attrs.field(
         default=None, converter=attrs.converters.optional(plain), validator=if_given(is_wait)
     )
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse a longest wait where nobody may wait."""
+        if self.max_wait is not None and not self.max_waiting:
+            raise ConfigurationError(
+                "There is a longest wait, but no caller may wait.",
+                path="max_wait",
+                remedy="Give max_waiting, the number of callers that may wait; or remove max_wait.",
+            )
 
 
 @attrs.frozen
@@ -227,7 +254,7 @@ class Endpoint:
     limits: tuple[RateLimitConfig, ...] = attrs.field(
         default=(),
         converter=_as_tuple,
-        validator=_each_item(_is_one_of(RateLimitConfig)),
+        validator=_are_limits,
         kw_only=True,
     )
     circuit: CircuitBreakerConfig | None = attrs.field(
@@ -263,6 +290,12 @@ class Endpoint:
 def _is_header(_: object, attribute: attrs.Attribute[Any], value: str) -> None:
     Headers({value: ""})
     check_settable(value, attribute.name)
+    if value.lower() in _MEANINGFUL:
+        raise ConfigurationError(
+            f"The header {value} has another meaning, which a key would replace.",
+            path=attribute.name,
+            remedy="Give the header in which the vendor takes keys, such as Idempotency-Key.",
+        )
 
 
 def _are_settable(_: object, attribute: attrs.Attribute[Any], value: Headers) -> None:
@@ -362,7 +395,7 @@ class Service:
     limits: tuple[RateLimitConfig, ...] = attrs.field(
         default=(),
         converter=_as_tuple,
-        validator=_each_item(_is_one_of(RateLimitConfig)),
+        validator=_are_limits,
         kw_only=True,
     )
     circuit: CircuitBreakerConfig | None = attrs.field(
@@ -456,6 +489,54 @@ class Service:
     )
     _index: EndpointIndex = attrs.field(init=False, eq=False, repr=False)
 
+    @classmethod
+    def from_openapi(
+        cls,
+        description: Mapping[str, Any] | str | PurePath,
+        name: str | None = None,
+        *,
+        server: int | str | None = None,
+        server_variables: Mapping[str, str] | None = None,
+        security: str | None = None,
+        operations: Collection[str] | None = None,
+        skip_unmapped: bool = False,
+        idempotency_memory: float | None = None,
+    ) -> Service:
+        """Return the service that an OpenAPI description of version 3.0 or 3.1 describes.
+
+        It has an endpoint for each operation, under the name of its operationId. It has no
+        credentials: give it some with `attrs.evolve`, or let a credential provider supply them.
+
+        Args:
+            description: the path of a file in JSON or YAML; or its content, parsed.
+            name: the name of the service; by default the title of the API in small letters.
+            server: the position, URL or description of a described server; or another base URL.
+                By default the only server.
+            server_variables: values of the variables in the server's URL, in place of their
+                defaults.
+            security: the name of the security scheme; by default the one that most of the
+                operations accept.
+            operations: the operationIds of the operations; by default all.
+            skip_unmapped: whether operations that cannot be mapped are left out.
+            idempotency_memory: the seconds for which the service remembers idempotency keys, which
+                no description says. Without it, no key is sent.
+
+        Raises:
+            DescriptionRefused: parts of the description cannot be mapped.
+            ConfigurationError: the file cannot be read.
+        """
+        from moorage.config.openapi_files import read_openapi  # noqa: PLC0415 - few need it
+
+        return read_openapi(description).service(
+            name,
+            server=server,
+            server_variables=server_variables,
+            security=security,
+            operations=operations,
+            skip_unmapped=skip_unmapped,
+            idempotency_memory=idempotency_memory,
+        )
+
     @property
     def recognises_keys(self) -> bool:
         """True if the vendor performs a repeated key only once."""
@@ -477,6 +558,13 @@ class Service:
                 path="idempotency_memory",
                 remedy="Give the seconds for which the vendor remembers keys, from its"
                 " documentation; if its pages differ, the smaller number.",
+            )
+        if self.idempotency_header is not None and self.idempotency_header in self.headers:
+            raise ConfigurationError(
+                f"Service {self.name!r} has a constant {self.idempotency_header}, so different"
+                " requests would have one key.",
+                path="headers",
+                remedy="Remove the header; the key of each call is sent in it.",
             )
         if self.regions and self.base_url is not None:
             raise ConfigurationError(

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from moorage.domain.observation.events import CallRefused, CircuitChanged, RateLimitWaited
-from moorage.domain.resilience.admission import Answer, Confirm, unused
+from moorage.domain.resilience.admission import Answer
 from moorage.domain.resilience.circuit import CircuitState
+from moorage.domain.resilience.gate_commands import Confirm, unused
 from moorage.domain.service.plan import circuit_name
 from moorage.domain.values.durations import FOREVER, SECOND
 from moorage.errors import (

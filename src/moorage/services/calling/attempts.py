@@ -11,18 +11,14 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from moorage.domain.idempotency.claims import MarkSent
-from moorage.domain.observation.events import (
-    AttemptFinished,
-    AttemptStarted,
-    CallOutcome,
-    CircuitChanged,
-    RetryScheduled,
-    VendorPaused,
-)
+from moorage.domain.observation.call_events import AttemptFinished, AttemptStarted
+from moorage.domain.observation.call_identity import CallOutcome
+from moorage.domain.observation.events import CircuitChanged, RetryScheduled, VendorPaused
 from moorage.domain.observation.late_fields import late
 from moorage.domain.resilience import retry
-from moorage.domain.resilience.admission import AT_ONCE, GO, Answer, Pause, Report, Uncount
+from moorage.domain.resilience.admission import AT_ONCE, GO, Answer
 from moorage.domain.resilience.circuit import CircuitState, Outcome
+from moorage.domain.resilience.gate_commands import Pause, Report, Uncount
 from moorage.domain.resilience.health import health
 from moorage.domain.resilience.ledger import AttemptEffect
 from moorage.domain.resilience.retry import Again
@@ -38,7 +34,7 @@ if TYPE_CHECKING:
 
     from moorage.domain.entries.renewal import Held
     from moorage.domain.http.requests import HttpMethod, Request
-    from moorage.domain.observation.events import AttemptFacts, BeginningFacts
+    from moorage.domain.observation.call_events import AttemptFacts, BeginningFacts
     from moorage.domain.resilience.admission import Admission, Admitted
     from moorage.domain.resilience.circuit import Permit
     from moorage.services.calling.call import Call
@@ -66,12 +62,20 @@ async def attempt(core: Core, call: Call, step: AttemptStep) -> Ending:
     return await again(core, call, step, result)
 
 
-async def follow(
-    core: Core, call: Call, permit: Permit | None, error: Exception, step: AttemptStep
+async def follow(  # noqa: PLR0917 - the facts of an attempt
+    core: Core,
+    call: Call,
+    permit: Permit | None,
+    error: Exception,
+    step: AttemptStep,
+    since: int | None = None,
 ) -> Ending:
-    """Continue after a failed first attempt that the fast path made."""
+    """Continue after a failed first attempt that the fast path made.
+
+    `since` is a signature from before the attempt, for `Call.weigh`.
+    """
     call.leave()
-    call.weigh(error)
+    call.weigh(error, since)
     began = call.attempt_started if core.observers else None
     call.attempt_started = None
     outcome = _outcome(core, call, began, error)

@@ -6,7 +6,8 @@ import itertools
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
 from moorage.domain.auth.sent_values import Sent
-from moorage.domain.observation.events import CallFinished, CallOutcome, operation_of
+from moorage.domain.observation.call_events import CallFinished, operation_of
+from moorage.domain.observation.call_identity import CallOutcome
 from moorage.domain.observation.late_fields import assign_facts, late
 from moorage.domain.resilience.circuit import Outcome
 from moorage.domain.resilience.classify import is_success
@@ -23,15 +24,12 @@ if TYPE_CHECKING:
     from moorage.domain.entries.renewal import Held
     from moorage.domain.http.requests import Request, Response
     from moorage.domain.observation.call_content import CallContent
-    from moorage.domain.observation.events import (
-        AttemptStarted,
-        CallFacts,
-        CallIdentity,
-        ContractCall,
-        Event,
-    )
+    from moorage.domain.observation.call_events import AttemptStarted, CallFacts
+    from moorage.domain.observation.call_identity import CallIdentity, ContractCall
+    from moorage.domain.observation.events import Event
     from moorage.domain.resilience.circuit import Permit
     from moorage.domain.resilience.ledger import Ledger
+    from moorage.domain.service.operation import HttpOperation
     from moorage.domain.service.plan import Plan
     from moorage.services.calling.attempts import Ending
     from moorage.services.calling.regions import Route
@@ -76,8 +74,8 @@ class Call:
         hedge: number of the concurrent extra request that it is; 0 if it is none.
         hurried: True if the remaining time is shorter than the plan's, or the caller asked for
             more.
+        http_operation: operation whose request it sends, if it is one.
         open_ended: True if an attempt may use all remaining time, during which it keeps its probe.
-        refusal: returns the error that an answer with the status of a success stands for, if any.
         replayable: True if the request can be sent again.
         request: request that it sends, if any.
         repeatable: True if sending it twice has the same effect as sending it once.
@@ -109,6 +107,7 @@ class Call:
     content: CallContent | None = None
     contract: ContractCall | None = None
     hedge = 0
+    http_operation: HttpOperation[Any] | None = None
     hurried = False
     identity: CallIdentity | None = None
     cached = False
@@ -119,7 +118,6 @@ class Call:
     outcome = Outcome.GOOD
     parse: Parse | None = None
     permit: Permit | None = None
-    refusal: Callable[[Response], ConnectorError | None] | None = None
     repeatable = True
     replayable = True
     replayed = False
@@ -203,7 +201,7 @@ class Call:
         racer.beginning, racer.hedge = self.beginning, hedge
         racer.identity = self.identity
         racer.route = self.route
-        racer.parse, racer.refusal = self.parse, self.refusal
+        racer.parse, racer.http_operation = self.parse, self.http_operation
         racer.witness = self.witness
         racer._ledger = self._ledger
         return racer

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable
 
     from moorage.domain.http.requests import Headers, Timeouts
+    from moorage.domain.service.operation import HttpOperation
     from moorage.domain.service.plan import Plan
     from moorage.services.calling.attempts import Ending
     from moorage.services.calling.call import Call
@@ -75,6 +76,7 @@ class Exchange:
         "_core",
         "_credentials",
         "_renewed",
+        "_replaced",
         "_request",
         "_url",
         "transforms",
@@ -108,6 +110,7 @@ class Exchange:
         self._url = join_url(plan.base_url or "", request) if is_early else None
         self._credentials: Credentials | OAuthCredentials | None = None
         self._renewed = False
+        self._replaced = False
         self._challenged = False
         self.transforms = plan.request_transforms
 
@@ -312,7 +315,7 @@ class Exchange:
     def _judge(self, call: Call, response: Response) -> AttemptResult:
         """Return the result that an answer means, and the pause that the vendor asks for."""
         plan = call.plan
-        classify_hook, refusal = plan.classify, call.refusal
+        classify_hook, operation = plan.classify, call.http_operation
         error = None
         if classify_hook is not None:
             verdict = classify_hook(self._request, response)
@@ -323,12 +326,14 @@ class Exchange:
             answers_replays = service.idempotency_memory is not None and service.idempotency_replays
             keyed = answers_replays and call.claim is not None
             error = classify(response, service.redaction, safe=is_safe, keyed=keyed)
-        if error is None and refusal is not None:
-            error = _error_of(refusal(response), refusal, "refusal")
+            if operation is not None:
+                error = _error_in(operation, response, error)
         if error is None:
             error = self._unreadable(call, response)
         if error is None:
             return succeeded(response, self.spent(call, response.headers))
+        if operation is not None and self._replace(call, operation, error):
+            return AttemptResult(error=error, repeats=True)
         # A vendor's refusal proves that nothing was done; an error of a hook does not.
         if isinstance(error, (*REFUSED, RateLimitExceeded)):
             call.disprove()
@@ -339,6 +344,16 @@ class Exchange:
             wait = error.vendor_retry_after
         error.vendor_retry_after = wait
         return AttemptResult(error=error, pause=capped(wait, plan.service.max_pause))
+
+    def _replace(self, call: Call, operation: HttpOperation[Any], error: ConnectorError) -> bool:
+        """Send the operation's other request after this error; return False if it has none."""
+        replacement = None if self._replaced else operation.replacement(error)
+        if replacement is None:
+            return False
+        self._replaced = True
+        self._request = call.request = self._request.evolve(body=replacement.body)
+        call.disprove()
+        return True
 
     def _unreadable(self, call: Call, response: Response) -> ConnectorError | None:
         """Return the error if a successful answer cannot be read, which counts as a lost answer.
@@ -513,6 +528,15 @@ def _error_of(verdict: object, hook: object, path: str) -> ConnectorError | None
         path=path,
         remedy="Return one of moorage's errors, or None.",
     )
+
+
+def _error_in(
+    operation: HttpOperation[Any], response: Response, error: ConnectorError | None
+) -> ConnectorError | None:
+    """Return the error that an operation finds in an answer, or else that of the status."""
+    if error is None:
+        return _error_of(operation.refusal(response), operation.refusal, "refusal")
+    return _error_of(operation.failure(response), operation.failure, "failure") or error
 
 
 def _credentials(value: object) -> Credentials | OAuthCredentials:

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from moorage.domain.http.fingerprint import fingerprint, request_fingerprint
 from moorage.domain.idempotency.claims import AS_USUAL
 from moorage.domain.idempotency.payload import compared_payload, payload_fingerprint
-from moorage.domain.observation.events import AttemptFinished, CallFinished, CallOutcome
+from moorage.domain.observation.call_events import AttemptFinished, CallFinished
+from moorage.domain.observation.call_identity import CallOutcome, ContractCall
 from moorage.domain.observation.late_fields import new_late, set_facts
-from moorage.domain.resilience.admission import Report
 from moorage.domain.resilience.circuit import Outcome
+from moorage.domain.resilience.gate_commands import Report
 from moorage.domain.service.plan import is_repeatable
 from moorage.errors import ConnectorError
 from moorage.services.calling.admission import why_not, withdraw
@@ -26,11 +27,13 @@ if TYPE_CHECKING:
 
     from moorage.domain.entries.renewal import Held
     from moorage.domain.http.requests import Request, Response
-    from moorage.domain.observation.events import AttemptFacts, CallFacts, Event
+    from moorage.domain.observation.call_events import AttemptFacts, CallFacts
+    from moorage.domain.observation.events import Event
     from moorage.domain.resilience.admission import Admitted
     from moorage.domain.resilience.circuit import Permit
     from moorage.domain.service.plan import Plan
     from moorage.domain.service.settings import Service
+    from moorage.ports.operation import OperationTraits
     from moorage.services.calling.attempts import AttemptStep, Ending
     from moorage.services.calling.exchange import Arrived
     from moorage.services.calling.idempotency import Once
@@ -66,6 +69,13 @@ class FastPathSteps(CallLifecycle):
             call = Call(plan, core.nanoseconds(), span)
             call.hurried = timeout is not None
         self._start(call, None, request_id, subject, key)
+        return call
+
+    def begin_operation(self, plan: Plan, operation: OperationTraits) -> Call:
+        """Return the state of an operation's call, which nobody observes."""
+        call = Call(plan, self.core.nanoseconds(), plan.span)
+        call.contract = ContractCall(operation.name, operation.system, plan.service.name)
+        call.repeatable = operation.repeatable
         return call
 
     def begin_request(
@@ -130,12 +140,20 @@ class FastPathSteps(CallLifecycle):
         return await self.go_on(call, grants, Exchange(self.core, call, request, arrived))
 
     async def follow(
-        self, call: Call, permit: Permit | None, error: Exception, step: AttemptStep
+        self,
+        call: Call,
+        permit: Permit | None,
+        error: Exception,
+        step: AttemptStep,
+        since: int | None = None,
     ) -> Ending:
-        """Continue a call after the fast path made its first attempt and that failed."""
+        """Continue a call after the fast path made its first attempt and that failed.
+
+        `since` is a signature from before the attempt, for `Call.weigh`.
+        """
         try:
             try:
-                value, failed = await follow(self.core, call, permit, error, step)
+                value, failed = await follow(self.core, call, permit, error, step, since)
             except ConnectorError as raised:
                 value, failed = None, raised
             return self._end_of_call(call, value, failed)

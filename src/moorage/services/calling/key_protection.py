@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 from moorage.domain.http.requests import Response
 from moorage.domain.idempotency.claims import checked_key
@@ -12,9 +12,12 @@ from moorage.errors import InvalidData
 from moorage.services.calling.idempotency import KeyRules, Once
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from moorage.domain.idempotency.claims import KeyUse
     from moorage.domain.service.settings import Service
     from moorage.domain.values.fingerprints import Fingerprint
+    from moorage.ports.operation import OperationTraits, StorableResults
     from moorage.services.calling.call import Call
     from moorage.services.core.core import Core
 
@@ -35,6 +38,7 @@ class KeyProtection:
         *,
         response: bool = False,
         repeatable: bool = False,
+        operation: OperationTraits | None = None,
     ) -> Once:
         """Return the protection of a key for a call; the key makes the call repeatable.
 
@@ -45,10 +49,21 @@ class KeyProtection:
             use: how the key is used.
             response: True if the answer is a `Response`.
             repeatable: True if the call is known to be repeatable without a key.
+            operation: the operation that the call performs; it may know how its results are stored.
         """
         plan = call.plan
         call.key = checked_key(key)
-        rules = self._rules_of(plan.service, use, response=response, repeatable=repeatable)
+        if operation is not None and hasattr(operation, "pack_result"):
+            storable = cast("StorableResults[Any]", operation)
+            rules = self._new_rules(
+                plan.service,
+                use,
+                repeatable=repeatable,
+                encode=storable.pack_result,
+                decode=storable.unpack_result,
+            )
+        else:
+            rules = self._rules_of(plan.service, use, response=response, repeatable=repeatable)
         call.repeatable = rules.remembered > 0
         at = plan.claim_key(key, use.round)
         return new_tuple(Once, (key, at, code, rules, use.reach))
@@ -60,27 +75,44 @@ class KeyProtection:
         kind = (service.name, use.repeats, response, repeatable)
         rules = self._rules.get(kind)
         if rules is None:
-            honoured = service.recognises_keys
-            memory = service.idempotency_memory
-            remembered = memory if honoured and memory is not None else 0.0
-            if use.repeats is not None:
-                remembered = service.idempotency_ttl if use.repeats else 0.0
-            elif repeatable:
-                remembered = service.idempotency_ttl
-                if memory is not None and not honoured:
-                    # The request carries the key, so it is repeatable while the vendor knows it.
-                    remembered = min(remembered, memory)
-            rules = self._rules[kind] = KeyRules(
-                target=service.name,
-                remembered=remembered,
-                honoured=honoured and service.idempotency_replays,
-                refuses=honoured and not service.idempotency_replays,
-                ttl=service.idempotency_ttl,
+            rules = self._rules[kind] = self._new_rules(
+                service,
+                use,
+                repeatable=repeatable,
                 encode=_unchanged_response if response else self._core.copy,
                 decode=_replay if response else self._core.copy,
-                lookup=lambda key: f"the operation of key {key!r} at {service.name}",
             )
         return rules
+
+    def _new_rules(
+        self,
+        service: Service,
+        use: KeyUse,
+        *,
+        repeatable: bool,
+        encode: Callable[[Any], Any],
+        decode: Callable[[Any], Any],
+    ) -> KeyRules:
+        honoured = service.recognises_keys
+        memory = service.idempotency_memory
+        remembered = memory if honoured and memory is not None else 0.0
+        if use.repeats is not None:
+            remembered = service.idempotency_ttl if use.repeats else 0.0
+        elif repeatable:
+            remembered = service.idempotency_ttl
+            if memory is not None and not honoured:
+                # The request carries the key, so it is repeatable while the vendor knows it.
+                remembered = min(remembered, memory)
+        return KeyRules(
+            target=service.name,
+            remembered=remembered,
+            honoured=honoured and service.idempotency_replays,
+            refuses=honoured and not service.idempotency_replays,
+            ttl=service.idempotency_ttl,
+            encode=encode,
+            decode=decode,
+            lookup=lambda key: f"the operation of key {key!r} at {service.name}",
+        )
 
 
 def _unchanged_response(value: Response) -> Response:

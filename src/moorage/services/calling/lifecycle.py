@@ -6,7 +6,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from moorage.domain.http.requests import Request
-from moorage.domain.observation.events import CallIdentity, CallStarted, ContractCall
+from moorage.domain.observation.call_events import CallStarted
+from moorage.domain.observation.call_identity import CallIdentity, ContractCall
 from moorage.domain.observation.late_fields import new_late, set_facts
 from moorage.domain.service.settings import by_name
 from moorage.domain.state.keys import checked_name

@@ -10,8 +10,8 @@ import attrs
 from moorage.domain.http.requests import Response
 from moorage.domain.idempotency.claims import Resolve, checked_key
 from moorage.domain.observation.events import CircuitChanged, PauseEnded
-from moorage.domain.resilience.admission import ReadCircuit, Resume, SetCircuit
 from moorage.domain.resilience.circuit import CircuitState
+from moorage.domain.resilience.gate_commands import ReadCircuit, Resume, SetCircuit
 from moorage.domain.service.plan import circuit_name
 from moorage.domain.values.durations import SECOND, micros
 from moorage.domain.values.text import with_article

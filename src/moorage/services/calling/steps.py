@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from moorage.domain.auth.sent_values import Witness
     from moorage.domain.http.requests import Request, Response
-    from moorage.domain.observation.events import ContractCall
+    from moorage.domain.observation.call_identity import ContractCall
     from moorage.domain.service.operation import HttpOperation
     from moorage.domain.service.plan import Plan
     from moorage.domain.values.fingerprints import Fingerprint
@@ -110,7 +110,7 @@ class Calling(FastPathSteps):
             operation=self._operation,
         )
         call.parse = self._parse
-        call.refusal = None if self._operation is None else self._operation.refusal
+        call.http_operation = self._operation
         call.witness = self._witness
         try:
             self._check(call, request, idempotency_key, self._operation)
@@ -314,6 +314,7 @@ class Calling(FastPathSteps):
                         compare(payload),
                         use,
                         repeatable=operation is not None and operation.repeatable,
+                        operation=operation,
                     )
             except ConnectorError as error:
                 return self._end_of_call(call, None, error)

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import attrs
 
 from moorage.domain.http.requests import Response, join_url
-from moorage.domain.resilience.admission import Report
 from moorage.domain.resilience.circuit import Outcome
 from moorage.domain.resilience.classify import is_success
+from moorage.domain.resilience.gate_commands import Report
 from moorage.domain.resilience.health import health
 from moorage.domain.secrets.frames import bare
 from moorage.errors import AttemptTimeout, ConnectorError

@@ -1,0 +1,69 @@
+"""The fast path of asynchronous operations: the first attempt of a call that nothing delays.
+
+It is that of functions, with an operation in the place of the function. Calls that are observed,
+have a key or options of their own, or need a slot of a bulkhead take the flow.
+
+`python -m tools.twins` makes the synchronous twin of this file.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar
+
+from moorage.domain.service.operation import OperationAttempt
+from moorage.runtime.bridge import run_later, value_async
+from moorage.runtime.fast_path import ask, took_long
+from moorage.runtime.operation_steps import judged, operation_async
+from moorage.services.calling.call import signatures, value_of
+
+if TYPE_CHECKING:
+    from moorage.domain.service.plan import Plan
+    from moorage.ports.operation import AsyncOperation
+    from moorage.services.calling.attempts import Ending
+    from moorage.services.calling.steps import Calling
+
+R = TypeVar("R")
+
+
+async def perform(flows: Calling, plan: Plan, operation: AsyncOperation[R]) -> R:
+    """Perform an operation whose call needs no further port."""
+    core = flows.core
+    call = flows.begin_operation(plan, operation)
+    began = call.started
+    permit = None
+    if plan.admission is not None:
+        admitted = ask(flows, plan, began, call)
+        if admitted[0] or admitted[1] or (core.waits and took_long(core, plan, began, call)):
+            grants = [admitted]
+            try:
+                step = operation_async(operation, core)
+                return value_of(await run_later(flows.go_on(call, grants, step)))  # type: ignore[no-any-return]  # the operation's
+            except BaseException as error:
+                flows.hand_back(plan, grants)
+                flows.broken_off(call, error)
+                raise
+        permit = admitted[2]
+    failure: Exception | None = None
+    ending: Ending | None = None
+    since = next(signatures)
+    try:
+        try:
+            call.attempt_started = began
+            attempt = OperationAttempt(1, call.bound(core), None, plan.tenant)
+            result = operation.perform(attempt)
+            value = await value_async(result, operation.perform, plan, began, call, core)
+        except Exception as error:  # noqa: BLE001 - the flow decides what becomes of it
+            failure = judged(operation, error)
+        if failure is None:
+            return value  # pyright: ignore[reportPossiblyUnboundVariable, reportReturnType]  # set when there is no failure
+    except BaseException as error:
+        flows.give_back(plan, permit)
+        flows.broken_off(call, error)
+        raise
+    try:
+        step = operation_async(operation, core)
+        ending = await run_later(flows.follow(call, permit, failure, step, since))
+        return value_of(ending)  # type: ignore[no-any-return]  # the operation's
+    finally:
+        # Else the traceback holds this frame, and the frame the error.
+        del ending, failure

@@ -1,0 +1,294 @@
+"""Operations on the fast path: what it hands over to the flow, and what it refuses."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, cast
+
+import attrs
+import pytest
+
+from moorage import (
+    AsyncConnectorManager,
+    AttemptTimeout,
+    BulkheadConfig,
+    BulkheadFull,
+    CircuitBreakerConfig,
+    CircuitBreakerOpen,
+    ConfigurationError,
+    ConnectionFailed,
+    ConnectorManager,
+    DeadlineExceeded,
+    DryRun,
+    Endpoint,
+    InvalidData,
+    RateLimitConfig,
+    RateLimitExceeded,
+    RetryPolicy,
+    Service,
+    VendorFailed,
+)
+from tests.parts.world import AsyncSleeper, Clock
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from moorage import ConnectorError, OperationAttempt
+
+
+class Stopped(BaseException):
+    """An interruption."""
+
+
+@attrs.frozen
+class Find:
+    """An operation whose attempts do what a test says."""
+
+    work: Callable[[OperationAttempt], Any]
+    repeatable: bool = True
+    safe: bool = True
+    name: Any = "rates.find"
+    system: str = "vendor"
+
+    def perform(self, attempt: OperationAttempt) -> Any:
+        """Make one attempt."""
+        return self.work(attempt)
+
+    def judge(self, error: Exception) -> ConnectorError | None:
+        """Judge an error of the foreign library."""
+        if isinstance(error, OSError):
+            return VendorFailed("It failed.")
+        if type(error) is ZeroDivisionError:
+            raise LookupError("a mistake in judge")
+        return None
+
+
+def fail(error: BaseException) -> Callable[[], Any]:
+    """Return a function that raises this error."""
+
+    def raise_error() -> Any:
+        raise error
+
+    return raise_error
+
+
+class Lab:
+    """A manager of one mode, whose fast path knows the service "v"."""
+
+    def __init__(self, mode: str, **settings: Any) -> None:
+        self.clock = Clock()
+        self.mode = mode
+        options: dict[str, Any] = {"circuit": None, "retry": None, **settings}
+        service = Service("v", **options)
+        self.manager: Any = (
+            ConnectorManager([service], clock=self.clock, sleeper=self.clock)
+            if mode == "sync"
+            else AsyncConnectorManager(
+                [service], clock=self.clock, sleeper=AsyncSleeper(self.clock)
+            )
+        )
+        self.attempts: list[OperationAttempt] = []
+        assert self.perform(1) == 1
+
+    def perform(self, *results: Any, **options: Any) -> Any:
+        """Perform an operation whose attempts have these results, one after another."""
+        remaining_results = list(results)
+        fields = {name: options.pop(name) for name in ("name", "repeatable") if name in options}
+
+        def work(attempt: OperationAttempt) -> Any:
+            self.attempts.append(attempt)
+            result = remaining_results.pop(0)
+            return result() if callable(result) else result
+
+        async def work_later(attempt: OperationAttempt) -> Any:
+            return work(attempt)
+
+        operation = Find(work if self.mode == "sync" else work_later, **fields)
+        performed = self.manager.perform("v", operation, **options)
+        return performed if self.mode == "sync" else asyncio.run(performed)
+
+
+@pytest.fixture(params=["sync", "async"])
+def labs(request: pytest.FixtureRequest) -> Callable[..., Lab]:
+    """Make managers of each mode."""
+    return lambda **settings: Lab(request.param, **settings)
+
+
+def test_operation_waits_for_a_limit(labs: Callable[..., Lab]) -> None:
+    """An operation that a limit delays waits, and then succeeds."""
+    lab = labs(limits=(RateLimitConfig.per_second(1),))
+    assert [lab.perform(2), lab.perform(3)] == [2, 3]
+    assert lab.clock.slept
+
+
+def test_operation_is_refused_by_a_limit(labs: Callable[..., Lab]) -> None:
+    """An operation that may not wait is refused, and the error names it."""
+    lab = labs(limits=(RateLimitConfig.per_second(1),), max_limit_wait=0)
+    with pytest.raises(RateLimitExceeded) as caught:
+        lab.perform(2)
+    assert (caught.value.service, caught.value.operation) == ("v", "rates.find")
+    assert len(lab.attempts) == 1
+
+
+def test_operation_is_refused_by_a_circuit(labs: Callable[..., Lab]) -> None:
+    """A failure of an operation counts for the circuit, which then refuses the next one."""
+    lab = labs(circuit=CircuitBreakerConfig(failures=1))
+    with pytest.raises(VendorFailed):
+        lab.perform(fail(OSError()))
+    with pytest.raises(CircuitBreakerOpen) as caught:
+        lab.perform(2)
+    assert (caught.value.operation, caught.value.vendor) == ("rates.find", "vendor")
+
+
+@pytest.mark.parametrize("limits", [(), (RateLimitConfig.per_second(1),)], ids=["free", "waited"])
+def test_interruption_is_raised(labs: Callable[..., Lab], limits: Any) -> None:
+    """An interrupted operation, also one that waited for a limit, leaves the limit usable."""
+    lab = labs(limits=limits)
+    with pytest.raises(Stopped):
+        lab.perform(fail(Stopped()))
+    assert lab.perform(2) == 2
+
+
+def test_failed_operation_is_repeated(labs: Callable[..., Lab]) -> None:
+    """A repeatable operation is repeated after a failure that leaves open what happened."""
+    lab = labs(retry=RetryPolicy(2, 0))
+    assert lab.perform(fail(OSError()), 2) == 2
+    assert [attempt.number for attempt in lab.attempts[1:]] == [1, 2]
+
+
+def test_failed_operation_with_an_effect_is_not_repeated(labs: Callable[..., Lab]) -> None:
+    """Any other operation is not repeated after such a failure."""
+    lab = labs(retry=RetryPolicy(2, 0))
+    with pytest.raises(VendorFailed) as caught:
+        lab.perform(fail(OSError()), 2, repeatable=False)
+    assert (caught.value.attempts, caught.value.operation) == (1, "rates.find")
+
+
+def test_error_of_another_call_proves_nothing(labs: Callable[..., Lab]) -> None:
+    """An unsent request of another call inside an operation does not prove that it did nothing."""
+    lab = labs(retry=RetryPolicy(2, 0))
+    inner = ConnectorManager([Service("inner", retry=None, circuit=None)])
+
+    def call_inside() -> Any:
+        def unsent() -> None:
+            raise ConnectionFailed("Nothing listens.", may_have_been_processed=False)
+
+        return inner.run("inner", unsent)
+
+    with pytest.raises(ConnectionFailed):
+        lab.perform(call_inside, 2, repeatable=False)
+    assert len(lab.attempts) == 2
+
+
+def test_mistake_in_judge_is_raised_and_frees_the_probe(labs: Callable[..., Lab]) -> None:
+    """An exception of `judge` itself is raised, and the circuit admits the next probe."""
+    lab = labs(circuit=CircuitBreakerConfig(failures=1, open_for=5))
+    with pytest.raises(VendorFailed):
+        lab.perform(fail(OSError()))
+    lab.clock.advance(6)
+    with pytest.raises(LookupError):
+        lab.perform(fail(ZeroDivisionError()))
+    assert lab.perform(2) == 2
+
+
+def test_endpoint_of_the_operations_name_applies(labs: Callable[..., Lab]) -> None:
+    """The time limit of the endpoint with the operation's name applies to its attempts."""
+    lab = labs(endpoints=(Endpoint("rates.find", attempt_timeout=3.0),), timeout=9.0)
+    lab.perform(2)
+    lab.perform(2, name="rates.other")
+    lab.perform(2, name="rates.other")
+    lab.perform(2)
+    assert [attempt.timeout for attempt in lab.attempts] == [3.0, 3.0, 9.0, 9.0, 3.0]
+
+
+def test_endpoint_that_was_not_called_yet_applies(labs: Callable[..., Lab]) -> None:
+    """An endpoint applies to its first operation, too, after others have been performed."""
+    lab = labs(endpoints=(Endpoint("rates.list", attempt_timeout=3.0),), timeout=9.0)
+    lab.perform(2)
+    lab.perform(2, name="rates.list")
+    assert [attempt.timeout for attempt in lab.attempts] == [9.0, 9.0, 3.0]
+
+
+def test_attempt_knows_its_tenant(labs: Callable[..., Lab]) -> None:
+    """An attempt knows the tenant of its call, and has no key."""
+    lab = labs()
+    for _ in range(2):
+        lab.perform(2, tenant="acme")
+    assert {(a.tenant, a.idempotency_key) for a in lab.attempts[1:]} == {("acme", None)}
+
+
+def test_name_that_is_no_text_is_refused(labs: Callable[..., Lab]) -> None:
+    """A tenant that is no text is refused like everywhere."""
+    lab = labs()
+    with pytest.raises(InvalidData):
+        lab.perform(2, tenant=[])
+    assert len(lab.attempts) == 1
+
+
+def test_full_bulkhead_refuses_an_operation(labs: Callable[..., Lab]) -> None:
+    """A second operation is refused while the only slot is taken."""
+    lab = labs(bulkhead=BulkheadConfig(1))
+    if lab.mode == "sync":
+        with pytest.raises(BulkheadFull):
+            lab.perform(lambda: lab.perform(3))
+    assert lab.perform(2) == 2
+
+
+def test_dry_run_performs_safe_operations_only() -> None:
+    """A manager that only rehearses performs no operation that changes something."""
+    manager = ConnectorManager([Service("v", circuit=None)], dry_run=True)
+    for _ in range(2):
+        assert manager.perform("v", Find(lambda _: 1)) == 1
+        with pytest.raises(DryRun):
+            manager.perform("v", Find(lambda _: 1, safe=False))
+
+
+def test_members_of_an_instance_are_enough() -> None:
+    """An operation may have its members in its instance instead of its class."""
+
+    class Loose:
+        def __init__(self) -> None:
+            self.name, self.system, self.safe, self.repeatable = "find", "vendor", True, True
+            self.perform = lambda _: 1
+            self.judge = lambda _: None
+
+    manager = ConnectorManager([Service("v", circuit=None)])
+    assert [manager.perform("v", Loose()) for _ in range(3)] == [1, 1, 1]
+    incomplete: Any = Loose()
+    del incomplete.judge
+    with pytest.raises(ConfigurationError, match="has no judge"):
+        manager.perform("v", incomplete)
+
+
+def test_late_operation_is_cancelled_and_may_have_happened() -> None:
+    """An asynchronous operation is cancelled at the end of its time."""
+
+    async def overrun(kind: type[ConnectorError], **settings: Any) -> None:
+        manager = AsyncConnectorManager([Service("v", retry=None, circuit=None, **settings)])
+
+        async def work(_: OperationAttempt) -> int:
+            return 1
+
+        async def sleep(_: OperationAttempt) -> int:
+            await asyncio.sleep(3600)
+            return 1
+
+        assert await manager.perform("v", cast("Any", Find(work))) == 1
+        with pytest.raises(kind) as caught:
+            await manager.perform("v", cast("Any", Find(sleep)))
+        assert cast("Any", caught.value).may_have_been_processed
+
+    asyncio.run(overrun(AttemptTimeout, attempt_timeout=0.01))
+    asyncio.run(overrun(DeadlineExceeded, timeout=0.01))
+
+
+def test_operation_without_an_awaitable_is_refused() -> None:
+    """An asynchronous manager refuses an operation that returns no awaitable."""
+
+    async def perform() -> None:
+        manager = AsyncConnectorManager([Service("v", circuit=None)])
+        for _ in range(2):
+            with pytest.raises(ConfigurationError):
+                await manager.perform("v", cast("Any", Find(lambda _: 1)))
+
+    asyncio.run(perform())
