@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 
 from moorage.adapters.clocks.system import SystemClock
-from moorage.domain.resilience.admission import Admission, Confirm
+from moorage.domain.resilience.admission import Admission
+from moorage.domain.resilience.gate_commands import Confirm
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator

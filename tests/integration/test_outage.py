@@ -28,8 +28,8 @@ from moorage import (
     StorageUnavailable,
     VendorFailed,
 )
+from moorage.testing import TcpProxy
 from tests.integration.private_redis import PrivateRedis
-from tests.integration.proxy import Proxy
 from tests.integration.store_locations import (
     PATIENCE,
     RecordingStore,
@@ -54,9 +54,9 @@ MOST_ANSWERS = 10
 SOONEST = 0.125
 """Seconds after which a store is looked for again, at the earliest."""
 SERVERS = ("redis", "postgresql", "mariadb")
-FAULTS: dict[str, Callable[[Proxy], None]] = {
-    "cut": Proxy.cut_connections,
-    "swallow": Proxy.swallow,
+FAULTS: dict[str, Callable[[TcpProxy], None]] = {
+    "cut": TcpProxy.cut_connections,
+    "swallow": TcpProxy.withhold,
 }
 
 
@@ -168,7 +168,7 @@ def _survives(
         assert all(len(effects) == 1 for effects in shop.effects.values())
 
 
-def _through(proxy: Proxy, location: StoreLocation) -> StoreLocation:
+def _through(proxy: TcpProxy, location: StoreLocation) -> StoreLocation:
     """Return the location of the same store behind a proxy."""
     user, at, _ = urlsplit(location.where).netloc.rpartition("@")
     proxied_location = urlsplit(location.where)._replace(
@@ -178,10 +178,10 @@ def _through(proxy: Proxy, location: StoreLocation) -> StoreLocation:
 
 
 @contextmanager
-def _proxy_of(location: StoreLocation) -> Generator[tuple[Proxy, StoreLocation]]:
+def _proxy_of(location: StoreLocation) -> Generator[tuple[TcpProxy, StoreLocation]]:
     """Start a proxy in front of a store; return it and the store's new location."""
     locations = urlsplit(location.where)
-    with Proxy(locations.hostname or "", locations.port or 0) as proxy:
+    with TcpProxy(locations.hostname or "", locations.port or 0) as proxy:
         yield proxy, _through(proxy, location)
 
 
@@ -252,7 +252,7 @@ def test_any_lost_reply_leaves_the_key_correct_async(
 
         return await manager.run(name, function, idempotency_key=key, **options)
 
-    async def story(proxy: Proxy, location: StoreLocation) -> None:
+    async def story(proxy: TcpProxy, location: StoreLocation) -> None:
         async with (
             location.open_async() as store,
             AsyncConnectorManager([Service(name, timeout=20)], state=store) as manager,

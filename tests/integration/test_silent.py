@@ -19,13 +19,14 @@ from moorage import (
     StorageLost,
     StorageUnavailable,
 )
+from moorage.testing import VirtualClock
 from tests.integration.store_locations import StoreLocation
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterator
 
 ASKED = 1.0
-"""Seconds that a call has."""
+"""Seconds that a call has, by a clock that stands still: only the wait for the store is real."""
 STORE_PATIENCE = 3_600.0
 """Seconds that the store would wait by itself: whoever listens to it waits longer than the test."""
 URLS = {
@@ -73,7 +74,9 @@ def test_unkeyed_call_ignores_a_silent_store(kind: str, silent: socket.socket) -
     """The first caller waits for part of its time, and a second one does not wait at all."""
     events: list[Event] = []
     with _place(kind, silent).open() as store, silent:
-        manager = ConnectorManager([SERVICE], state=store, observers=[events.append])
+        manager = ConnectorManager(
+            [SERVICE], state=store, observers=[events.append], clock=VirtualClock()
+        )
 
         assert [1, 2] == [manager.run("vat", partial(int, number)) for number in (1, 2)]
 
@@ -85,7 +88,7 @@ def test_keyed_call_is_refused_with_a_silent_store(kind: str, silent: socket.soc
     """A key cannot be claimed without its store, so the call is refused soon."""
     effects: list[int] = []
     with _place(kind, silent).open() as store, silent:
-        manager = ConnectorManager([SERVICE], state=store)
+        manager = ConnectorManager([SERVICE], state=store, clock=VirtualClock())
         for _ in range(2):
             with pytest.raises(StorageUnavailable):
                 manager.run("vat", partial(effects.append, 1), idempotency_key="key")
@@ -105,7 +108,9 @@ def test_async_unkeyed_call_ignores_a_silent_store(kind: str, silent: socket.soc
         async with (
             _place(kind, silent).open_async() as store,
             _closing_server(silent),
-            AsyncConnectorManager([SERVICE], state=store, observers=[events.append]) as manager,
+            AsyncConnectorManager(
+                [SERVICE], state=store, observers=[events.append], clock=VirtualClock()
+            ) as manager,
         ):
             return [await manager.run("vat", partial(call, number)) for number in (1, 2)]
 
@@ -125,7 +130,7 @@ def test_async_keyed_call_is_refused_with_a_silent_store(kind: str, silent: sock
         async with (
             _place(kind, silent).open_async() as store,
             _closing_server(silent),
-            AsyncConnectorManager([SERVICE], state=store) as manager,
+            AsyncConnectorManager([SERVICE], state=store, clock=VirtualClock()) as manager,
         ):
             for _ in range(2):
                 with pytest.raises(StorageUnavailable):

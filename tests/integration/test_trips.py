@@ -10,8 +10,8 @@ import sqlalchemy
 from sqlalchemy.pool import NullPool
 
 from moorage import ConnectorManager, RateLimitConfig, RetryBudget, Service
+from moorage.testing import TcpProxy
 from tests.integration.private_redis import PrivateRedis
-from tests.integration.proxy import Proxy
 from tests.integration.store_locations import RecordingStore, StoreLocation, trips, wait_until
 from tests.support.servers import redis_server
 
@@ -96,11 +96,11 @@ def test_redis_needs_one_round_trip_per_command(name: str, kind: str) -> None:
 
         def run(times: int) -> tuple[int, int]:
             scripts_before = scripts(server)
-            with Proxy("127.0.0.1", server.port) as proxy:
+            with TcpProxy("127.0.0.1", server.port) as proxy:
                 location = StoreLocation("redis", f"redis://127.0.0.1:{proxy.address[1]}/0")
                 with location.open() as store, ConnectorManager([service], state=store) as manager:
                     _call(manager, name, kind, times)
-                return proxy.turns, scripts(server) - scripts_before
+                return proxy.requests, scripts(server) - scripts_before
 
         run(1)
         few, many = run(SOME), run(SOME + MANY)

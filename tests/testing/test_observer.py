@@ -4,7 +4,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from moorage.domain.observation.events import CallStarted, Event, RateLimitWaited
+from moorage.domain.observation.call_events import CallStarted
+from moorage.domain.observation.events import Event, RateLimitWaited
 from moorage.testing.fakes.observer import FailingObserver, RecordingObserver
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)

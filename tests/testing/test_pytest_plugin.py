@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from moorage import CircuitBreakerConfig, Request, RetryPolicy, Service
-from moorage.domain.observation.events import CallFinished
+from moorage.domain.observation.call_events import CallFinished
 from moorage.errors import CircuitBreakerOpen, VendorFailed
 from moorage.testing import SequentialIds
 

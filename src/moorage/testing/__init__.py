@@ -41,12 +41,17 @@ if TYPE_CHECKING:
     from moorage.testing.fakes.http_server import Received as Received
     from moorage.testing.fakes.http_server import VendorServer as VendorServer
     from moorage.testing.fakes.http_tls import tls_pair as tls_pair
+    from moorage.testing.fakes.message_broker import MemoryBroker as MemoryBroker
+    from moorage.testing.fakes.message_broker import StoredMessage as StoredMessage
     from moorage.testing.fakes.observer import FailingObserver as FailingObserver
     from moorage.testing.fakes.observer import RecordingObserver as RecordingObserver
     from moorage.testing.fakes.randomness import ScriptedRandomness as ScriptedRandomness
     from moorage.testing.fakes.randomness import SequentialIds as SequentialIds
+    from moorage.testing.fakes.tcp_proxy import TcpProxy as TcpProxy
+    from moorage.testing.fakes.websocket_server import WebSocketServer as WebSocketServer
     from moorage.testing.kits import cache_conformance as cache_conformance
     from moorage.testing.kits import clock_conformance as clock_conformance
+    from moorage.testing.kits import connector_conformance as connector_conformance
     from moorage.testing.kits import credentials_conformance as credentials_conformance
     from moorage.testing.kits import email_conformance as email_conformance
     from moorage.testing.kits import gather_conformance as gather_conformance
@@ -93,15 +98,20 @@ _HOME: Final = {
     "Garbage": "fakes.faults",
     # a vendor on a real port
     "VendorServer": "fakes.http_server",
+    "WebSocketServer": "fakes.websocket_server",
     "Behaviour": "fakes.http_server",
     "Received": "fakes.http_server",
     "ProxyServer": "fakes.http_proxy",
     "tls_pair": "fakes.http_tls",
+    # a network between a program and a real server
+    "TcpProxy": "fakes.tcp_proxy",
     # exchanges that were recorded
     "Cassette": "cassettes.cassette",
     "NotOnTape": "cassettes.cassette",
     # what happened
     "RecordingObserver": "fakes.observer",
+    "MemoryBroker": "fakes.message_broker",
+    "StoredMessage": "fakes.message_broker",
     "FailingObserver": "fakes.observer",
     # running a conformance kit
     "name_of": "kits.checks",
@@ -109,6 +119,7 @@ _HOME: Final = {
     # what every adapter of a port must do: modules
     "cache_conformance": "kits",
     "clock_conformance": "kits",
+    "connector_conformance": "kits",
     "credentials_conformance": "kits",
     "email_conformance": "kits",
     "gather_conformance": "kits",

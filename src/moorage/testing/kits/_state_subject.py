@@ -7,8 +7,9 @@ import sys
 from collections.abc import Callable, Coroutine
 from threading import Thread
 from time import sleep
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+from moorage.domain.values.durations import SECOND
 from moorage.runtime.bridge import lift, run_now
 from moorage.testing.kits._state_commands import is_tuple, new_key, read
 from moorage.testing.kits.checks import patience, require
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from moorage.domain.state.commands import Command, State
 
 Flow: TypeAlias = Callable[[], Coroutine[Any, Any, None]]
+
+SHORT: Final = SECOND // 5
+"""Microseconds after which states expire that a check lets expire."""
 
 
 class Subject:
@@ -81,3 +85,7 @@ def _in_threads(flows: Sequence[Flow]) -> None:
     if errors:
         raise errors[0]
     require(not any(thread.is_alive() for thread in threads), "A command never came back.")
+
+
+Stores: TypeAlias = Callable[..., Subject]
+"""Returns the store under test; a check at the bound says how many states it may hold."""

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any, cast
 import attrs
 
 from moorage.domain.idempotency.claims import Claim, Renew, Resolve, abandon, complete, release
-from moorage.domain.resilience.admission import (
-    Admission,
-    Answer,
+from moorage.domain.resilience.admission import Admission, Answer
+from moorage.domain.resilience.budget import RetryBudget
+from moorage.domain.resilience.circuit import CircuitBreakerConfig, CircuitState, Outcome
+from moorage.domain.resilience.gate_commands import (
     Confirm,
     GiveBack,
     Pause,
@@ -17,8 +18,6 @@ from moorage.domain.resilience.admission import (
     Report,
     SetCircuit,
 )
-from moorage.domain.resilience.budget import RetryBudget
-from moorage.domain.resilience.circuit import CircuitBreakerConfig, CircuitState, Outcome
 from moorage.domain.resilience.rate_limit import RateLimitConfig
 from moorage.domain.service.plan import Plan
 from moorage.domain.service.settings import Service

@@ -36,8 +36,7 @@ What a check draws it draws from a seed, so that one which fails fails again.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Coroutine, Iterator
 from functools import wraps
 from itertools import product, repeat
 from threading import Thread
@@ -54,6 +53,12 @@ from moorage.domain.values.durations import DAY, SECOND
 from moorage.errors import InvalidData, StateUnavailable, StorageUnavailable
 from moorage.ports.state import AsyncStateStorage, StateStorage
 from moorage.runtime.bridge import run_now
+from moorage.testing.kits._state_bound_checks import (
+    a_full_store_makes_room,
+    a_full_store_refuses_what_is_new,
+    reading_takes_no_room,
+    what_matters_stays_at_the_bound,
+)
 from moorage.testing.kits._state_commands import (
     KEEP,
     Append,
@@ -69,7 +74,7 @@ from moorage.testing.kits._state_commands import (
     require_one_order,
     similar_names,
 )
-from moorage.testing.kits._state_subject import Flow, Subject
+from moorage.testing.kits._state_subject import SHORT, Flow, Stores, Subject
 from moorage.testing.kits._state_walk import Walk, near
 from moorage.testing.kits.checks import TooLate, patience, require, timely
 
@@ -93,26 +98,23 @@ AsyncBoundedCheck: TypeAlias = Callable[[AsyncBoundedFactory], Coroutine[Any, An
 
 _AT_ONCE: Final = 4
 _EACH: Final = 200
-_BOUND: Final = 20
-_SHORT: Final = SECOND // 5
 _PRESSED: Final = 0.05
 
 
-_Stores: TypeAlias = Callable[..., Subject]
-_EitherCheck: TypeAlias = Callable[[_Stores], Coroutine[Any, Any, None]]
+_EitherCheck: TypeAlias = Callable[[Stores], Coroutine[Any, Any, None]]
 
 
 # --- one command after another ---------------------------------------------------
 
 
-async def a_missing_state_is_none(stores: _Stores) -> None:
+async def a_missing_state_is_none(stores: Stores) -> None:
     """A state that was never written is None, also when it is read again."""
     store, key = stores(), new_key()
     for _ in range(3):
         require(await store.read(key) is None, "A state that was never written is not None.")
 
 
-async def states_come_back_as_they_were(stores: _Stores) -> None:
+async def states_come_back_as_they_were(stores: Stores) -> None:
     """States come back unchanged, to the type and the last bit."""
     store, chance = stores(), drawn(1)
     big_values = (chance.randbytes(1_000_000), "漢" * 100_000, tuple(range(10_000)))
@@ -125,7 +127,7 @@ async def states_come_back_as_they_were(stores: _Stores) -> None:
         )
 
 
-async def keys_are_told_apart(stores: _Stores) -> None:
+async def keys_are_told_apart(stores: Stores) -> None:
     """Any printable text is a key, and two that differ at all are two keys."""
     store, state_key, chance = stores(), new_key(), drawn(2)
     names = dict.fromkeys((*similar_names(), *(printable(chance) for _ in range(100))))
@@ -137,7 +139,7 @@ async def keys_are_told_apart(stores: _Stores) -> None:
         require(state and state[2] == key, f"{key[-80:]!r} is taken for another key.")
 
 
-async def generated_commands_equal_the_model(stores: _Stores) -> None:
+async def generated_commands_equal_the_model(stores: Stores) -> None:
     """Commands on several keys have the results and effects of serial execution."""
     store = stores()
     for seed in range(20):
@@ -162,7 +164,7 @@ async def generated_commands_equal_the_model(stores: _Stores) -> None:
             }
 
 
-async def an_error_of_a_command_changes_nothing(stores: _Stores) -> None:
+async def an_error_of_a_command_changes_nothing(stores: Stores) -> None:
     """A command's own error is raised unchanged; it writes nothing and blocks no other command."""
     store, keys = stores(), [new_key(), new_key()]
     await store.execute(Write({keys[0]: "before"}))
@@ -181,7 +183,7 @@ async def an_error_of_a_command_changes_nothing(stores: _Stores) -> None:
     )
 
 
-async def a_state_of_another_layout_is_unusable_alone(stores: _Stores) -> None:
+async def a_state_of_another_layout_is_unusable_alone(stores: Stores) -> None:
     """A state that another program wrote is refused as one state, and all others can be used."""
     store = stores()
     for kind, command in _every_kind(new_key()):
@@ -204,7 +206,7 @@ async def a_state_of_another_layout_is_unusable_alone(stores: _Stores) -> None:
         require(answer is not None, f"A {kind} beside one of another layout cannot be used.")
 
 
-async def time_goes_on(stores: _Stores) -> None:
+async def time_goes_on(stores: Stores) -> None:
     """The time that commands are given is in microseconds since 1970, and never goes back."""
     store = stores()
     times = [await store.now() for _ in range(50)]
@@ -213,7 +215,7 @@ async def time_goes_on(stores: _Stores) -> None:
     require(10**15 < times[0] < 10**17, f"{times[0]} are not the microseconds since 1970.")
 
 
-async def what_is_posted_is_executed(stores: _Stores) -> None:
+async def what_is_posted_is_executed(stores: Stores) -> None:
     """Each posted command is executed once, at the latest with the next command."""
     store, key = stores(), new_key()
     for number in range(20):
@@ -227,7 +229,7 @@ async def what_is_posted_is_executed(stores: _Stores) -> None:
     )
 
 
-async def posting_never_raises(stores: _Stores) -> None:
+async def posting_never_raises(stores: Stores) -> None:
     """Posting a command raises no error, and the store keeps working."""
     store, key = stores(), new_key()
     try:
@@ -269,7 +271,7 @@ def _every_kind(key: str) -> Iterator[tuple[str, Command[Any]]]:
 # --- many at once ----------------------------------------------------------------
 
 
-async def commands_happen_one_after_another(stores: _Stores) -> None:
+async def commands_happen_one_after_another(stores: Stores) -> None:
     """Commands of many callers happen in one order, each between its call and its answer."""
     store = stores()
     for most in (1, 3):
@@ -303,7 +305,7 @@ async def commands_happen_one_after_another(stores: _Stores) -> None:
         )
 
 
-async def nobody_sees_half_a_command(stores: _Stores) -> None:
+async def nobody_sees_half_a_command(stores: Stores) -> None:
     """No reader sees only a part of a command's writes."""
     store, keys = stores(), [new_key(), new_key(), new_key()]
     torn_states: list[object] = []
@@ -326,7 +328,7 @@ async def nobody_sees_half_a_command(stores: _Stores) -> None:
     )
 
 
-async def a_cancelled_command_was_executed_or_not(stores: _Stores) -> None:
+async def a_cancelled_command_was_executed_or_not(stores: Stores) -> None:
     """A cancelled command is executed completely or not at all, and the store keeps working."""
     store, keys = stores(), [new_key(), new_key()]
     answered_numbers: list[int] = []
@@ -353,7 +355,7 @@ async def a_cancelled_command_was_executed_or_not(stores: _Stores) -> None:
 # --- while time passes -----------------------------------------------------------
 
 
-async def a_second_is_a_million(stores: _Stores) -> None:
+async def a_second_is_a_million(stores: Stores) -> None:
     """The store's time advances by a million per second, and not much more."""
     store = stores()
     for seconds in (0.01, 1.0):
@@ -367,16 +369,16 @@ async def a_second_is_a_million(stores: _Stores) -> None:
         )
 
 
-async def what_matters_is_kept(stores: _Stores) -> None:
+async def what_matters_is_kept(stores: Stores) -> None:
     """A state exists until its `quiet` time is over, even if the store removes other states."""
     store, chance = stores(), drawn(4)
     written_states: dict[str, State] = {}
     for _ in range(30):
-        key, lifetime = new_key(), chance.randrange(_SHORT)
+        key, lifetime = new_key(), chance.randrange(SHORT)
         now, _ = await store.execute(Write({key: "kept"}, quiet=lifetime))
         written_states[key] = (now, lifetime, "kept")
     for _ in range(8):
-        store.pass_time(_SHORT / 8 / SECOND)
+        store.pass_time(SHORT / 8 / SECOND)
         for _ in range(10):
             await store.execute(Write({new_key(): "dust"}, quiet=0))
         for key, state in written_states.items():
@@ -388,7 +390,7 @@ async def what_matters_is_kept(stores: _Stores) -> None:
             )
 
 
-async def decisions_equal_the_model(stores: _Stores) -> None:
+async def decisions_equal_the_model(stores: Stores) -> None:
     """Limits, circuits, budgets and claims decide in the store as they do as pure functions."""
     store = stores()
     for seed in range(10):
@@ -410,7 +412,7 @@ async def decisions_equal_the_model(stores: _Stores) -> None:
             walk.note(command, answer)
 
 
-async def many_claims_are_renewed_at_once(stores: _Stores) -> None:
+async def many_claims_are_renewed_at_once(stores: Stores) -> None:
     """One command renews all claims that are still held, and no others."""
     store, state_key = stores(), new_key()
     keys = [f"{{{state_key}}}:{number}" for number in range(TOGETHER)]
@@ -423,7 +425,7 @@ async def many_claims_are_renewed_at_once(stores: _Stores) -> None:
         renewal_results == (True,) * (TOGETHER - 1) + (False,),
         f"Of {TOGETHER - 1} claims that are held, {sum(renewal_results)} were renewed.",
     )
-    store.pass_time(2 * _SHORT / SECOND)
+    store.pass_time(2 * SHORT / SECOND)
     for key in (keys[0], keys[-2]):
         verdict = (await store.execute(_claim(key, owner=2))).verdict
         require(verdict is Verdict.BUSY, "A claim that was renewed has lapsed.")
@@ -432,7 +434,7 @@ async def many_claims_are_renewed_at_once(stores: _Stores) -> None:
 
 
 def _claim(key: str, owner: int) -> Claim:
-    return Claim(key, fingerprint=b"", owner=owner, lease=_SHORT, ttl=DAY, target="", remembered=0)
+    return Claim(key, fingerprint=b"", owner=owner, lease=SHORT, ttl=DAY, target="", remembered=0)
 
 
 def _possible_states(state: State | None, now: int) -> tuple[State | None, ...]:
@@ -475,86 +477,10 @@ def _require_decision(
     raise AssertionError(f"In {where}, the store decided {answer!r}, which the model does not.")
 
 
-# --- at the bound ----------------------------------------------------------------
-
-
-async def a_full_store_refuses_what_is_new(stores: _Stores) -> None:
-    """A full store accepts no new state, changes existing ones, and removes none."""
-    store = stores(_BOUND)
-    keys = await _fill_store(store, DAY)
-    joint = Write({keys[0]: "changed", new_key(): "new"})
-    await _require_refusal(store, joint)
-    store.post(joint)
-    for key in keys:
-        state = await store.read(key)
-        require(state and state[2] == "full", "A refused command changed a state that was there.")
-        await store.execute(Write({key: "changed"}))
-    require(await store.read(joint.keys[1]) is None, "A state was stored that was refused.")
-
-
-async def a_full_store_makes_room(stores: _Stores) -> None:
-    """A full store accepts new states once the old ones have expired."""
-    store = stores(_BOUND)
-    for _ in range(3):
-        await _fill_store(store, _SHORT)
-        store.pass_time(2 * _SHORT / SECOND)
-
-
-async def what_matters_stays_at_the_bound(stores: _Stores) -> None:
-    """A full store removes only expired states."""
-    store = stores(_BOUND)
-    keys = [new_key() for _ in range(_BOUND // 2)]
-    for key in keys:
-        await store.execute(Write({key: "kept"}))
-    with _never_full("A store did not make room of what no longer mattered."):
-        for _ in range(3):
-            for _ in range(_BOUND - len(keys)):
-                await store.execute(Write({new_key(): "dust"}, quiet=_SHORT))
-            store.pass_time(2 * _SHORT / SECOND)
-    for key in keys:
-        state = await store.read(key)
-        require(state and state[2] == "kept", "A state that mattered made room for another.")
-
-
-async def reading_takes_no_room(stores: _Stores) -> None:
-    """States that are only read are not stored."""
-    store = stores(_BOUND)
-    with _never_full("A store refused to be read."):
-        for _ in range(2 * _BOUND):
-            await store.read(new_key())
-        await _fill_store(store, DAY)
-        await store.read(new_key())
-
-
-async def _fill_store(store: Subject, quiet: int) -> list[str]:
-    """Write as many states as there is room for."""
-    keys = [new_key() for _ in range(_BOUND)]
-    with _never_full(f"A store for {_BOUND} states that matter refused one before it had them."):
-        for key in keys:
-            await store.execute(Write({key: "full"}, quiet=quiet))
-    return keys
-
-
-@contextmanager
-def _never_full(sentence: str) -> Generator[None]:
-    try:
-        yield
-    except StorageUnavailable:
-        raise AssertionError(sentence) from None
-
-
-async def _require_refusal(store: Subject, command: Command[Any]) -> None:
-    try:
-        await store.execute(command)
-    except StorageUnavailable:
-        return
-    raise AssertionError(f"A store for {_BOUND} states that matter took another.")
-
-
 # --- in time ---------------------------------------------------------------------
 
 
-async def a_caller_says_how_long_it_has(stores: _Stores) -> None:
+async def a_caller_says_how_long_it_has(stores: Stores) -> None:
     """A command whose caller has enough time is executed like any other."""
     store, key = stores(), new_key()
     try:
@@ -566,7 +492,7 @@ async def a_caller_says_how_long_it_has(stores: _Stores) -> None:
 
 
 @timely
-async def nobody_waits_longer_than_it_has(stores: _Stores) -> None:
+async def nobody_waits_longer_than_it_has(stores: Stores) -> None:
     """Behind a slow command, a caller with less time gives up before one with more."""
     store, key = stores(), new_key()
     await store.execute(Write({key: "there"}))

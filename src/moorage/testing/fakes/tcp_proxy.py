@@ -1,0 +1,173 @@
+"""A TCP proxy in front of a server, which cuts connections, delays data, or withholds it.
+
+```python
+from moorage.testing import TcpProxy
+
+with TcpProxy("127.0.0.1", 5432) as proxy:
+    host, port = proxy.address    # where your program connects
+    proxy.withhold_responses()    # the server works, and nobody hears of it
+    proxy.heal()
+```
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import time
+from threading import Event, Lock, Thread
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Self
+
+_MOST_BYTES_AT_ONCE: Final = 65_536
+
+
+class TcpProxy:
+    """A proxy that forwards data between clients and a server until a test sets a fault.
+
+    It listens on this machine, from its construction to the end of its `with` block.
+
+    Args:
+        host: the host of the server.
+        port: the port of the server.
+
+    Attributes:
+        address: the host and port where the proxy listens.
+        connections: the number of connections that clients opened so far.
+        requests: the number of times that a client sent something after a response, or first.
+    """
+
+    def __init__(self, host: str, port: int) -> None:
+        self._target = (host, port)
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.address: tuple[str, int] = self._listener.getsockname()
+        self.connections = 0
+        self.requests = 0
+        self._delay = 0.0
+        self._is_cut = False
+        self._responses_left: int | None = None
+        self._requests_pass = _set_event()
+        self._responses_pass = _set_event()
+        self._lock = Lock()
+        self._sockets: set[socket.socket] = set()
+        self._threads: list[Thread] = []
+        self._start(self._accept)
+
+    def cut_connections(self) -> None:
+        """Close all connections, and every new one at once."""
+        self._is_cut = True
+        with self._lock:
+            for sock in self._sockets:
+                _shut_down(sock)
+
+    def cut_after(self, responses: int) -> None:
+        """Forward this many more pieces of responses, and close everything instead of the next."""
+        self._responses_left = responses
+
+    def delay_responses(self, seconds: float = 1.0) -> None:
+        """Delay every piece of a response by this time."""
+        self._delay = seconds
+
+    def withhold(self) -> None:
+        """Withhold all data in both directions until the proxy is healed."""
+        self._requests_pass.clear()
+        self._responses_pass.clear()
+
+    def withhold_responses(self) -> None:
+        """Forward requests, and withhold the server's responses until the proxy is healed."""
+        self._responses_pass.clear()
+
+    def heal(self) -> None:
+        """Forward everything again."""
+        self._is_cut, self._delay, self._responses_left = False, 0.0, None
+        self._requests_pass.set()
+        self._responses_pass.set()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.heal()
+        self.cut_connections()
+        _shut_down(self._listener)
+        for thread in self._threads:
+            thread.join()
+        self._listener.close()
+
+    def _start(self, work: object, *arguments: object) -> Thread:
+        thread = Thread(target=work, args=arguments, daemon=True)  # type: ignore[arg-type]  # a method
+        self._threads.append(thread)
+        thread.start()
+        return thread
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                self.connections += 1
+                if self._is_cut:
+                    client.close()
+                else:
+                    self._start(self._serve, client)
+
+    def _serve(self, client: socket.socket) -> None:
+        """Forward a client's data to the server, and the server's back."""
+        server = socket.socket()
+        with self._lock:
+            self._sockets |= {client, server}
+        sender: Thread | None = None
+        # True while the client waits for a response.
+        waiting_flag = [False]
+        with contextlib.suppress(OSError):
+            self._requests_pass.wait()
+            server.connect(self._target)
+            for sock in (client, server):
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            sender = self._start(self._pass_back, server, client, waiting_flag)
+            while data := client.recv(_MOST_BYTES_AT_ONCE):
+                self.requests += not waiting_flag[0]
+                waiting_flag[0] = True
+                self._requests_pass.wait()
+                server.sendall(data)
+        _shut_down(server)
+        _shut_down(client)
+        if sender is not None:
+            sender.join()
+        with self._lock:
+            self._sockets -= {client, server}
+        client.close()
+        server.close()
+
+    def _pass_back(self, server: socket.socket, client: socket.socket, waiting: list[bool]) -> None:
+        with contextlib.suppress(OSError):
+            while data := server.recv(_MOST_BYTES_AT_ONCE):
+                self._responses_pass.wait()
+                time.sleep(self._delay)
+                if self._responses_left == 0:
+                    self.cut_connections()
+                elif self._responses_left:
+                    self._responses_left -= 1
+                waiting[0] = False
+                client.sendall(data)
+        _shut_down(server)
+        _shut_down(client)
+
+
+def _set_event() -> Event:
+    event = Event()
+    event.set()
+    return event
+
+
+def _shut_down(sock: socket.socket) -> None:
+    """End a connection that a thread may be waiting for."""
+    with contextlib.suppress(OSError):
+        sock.shutdown(socket.SHUT_RDWR)

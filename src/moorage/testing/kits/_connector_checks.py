@@ -1,0 +1,308 @@
+"""The checks of connectors that need no fault of the network."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import select
+import time
+import warnings
+from typing import TYPE_CHECKING, Any, Final
+
+from moorage.domain.connectors.health import ConnectorVersions
+from moorage.domain.service.operation import OperationAttempt
+from moorage.errors import ConnectorError, InvalidData
+from moorage.testing.kits._connector_lab import Lab, a_text, descriptors, possibly_processed
+from moorage.testing.kits.checks import in_thread, patience, require, soon
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+    from moorage.domain.connectors.pool_statistics import PoolStatistics
+    from moorage.testing.kits._connector_lab import ConnectorSubject
+
+_CALLERS: Final = 8
+_LONG: Final = 30.0
+
+
+async def operations_have_their_results(lab: Lab) -> None:
+    """A read returns its result, and a write has exactly one effect."""
+    async with lab.connector() as connector:
+        await lab.read(connector)
+        if lab.subject.write is not None:
+            name = a_text()
+            operation = lab.subject.write(connector, name)
+            require(not operation.safe, "An operation that writes calls itself safe.")
+            await lab.perform(operation)
+            count = await lab.effects(name)
+            require(count == 1, f"A write had {count} effects.")
+
+
+async def opening_is_optional_and_repeatable(lab: Lab) -> None:
+    """A connector that is opened works, also if it is opened again."""
+    async with lab.connector() as connector:
+        await lab.call(connector.open, patience())
+        await lab.call(connector.open, patience())
+        await lab.read(connector)
+
+
+async def description_connects_nowhere(lab: Lab) -> None:
+    """Versions, operations and statistics are known without a server, and show no secret."""
+    async with lab.connector() as connector:
+        if lab.subject.network is not None:
+            lab.subject.network.cut_connections()
+        require(bool(connector.name), "The connector has no name.")
+        require(bool(connector.kind), "The connector has no kind.")
+        require(
+            connector.service == lab.subject.service,
+            f"The connector's service is {connector.service}, not {lab.subject.service}.",
+        )
+        require(isinstance(connector.versions, ConnectorVersions), "It has no versions.")
+        _check_statistics(connector.statistics(), 0)
+        lab.check_secret(connector, "the connector's representation")
+        lab.check_secret(connector.versions, "its versions")
+        for name, named in connector.operations.items():
+            lab.check_secret(named, f"the operation {name}")
+            _check_named(name, named)
+
+
+def _check_named(name: str, named: Any) -> None:
+    """Fail the check unless a named operation refuses wrong arguments."""
+    require(named.name == name, f"The operation {name} calls itself {named.name}.")
+    require(named.required <= set(named.arguments), f"{name} requires an unknown argument.")
+    wrong: list[dict[str, Any]] = [{**dict.fromkeys(named.required, "1"), a_text(): "1"}]
+    if named.required:
+        wrong.append({})
+    for arguments in wrong:
+        try:
+            named.operation(arguments)
+        except InvalidData:
+            continue
+        raise AssertionError(f"The operation {name} takes arguments that it does not have.")
+
+
+async def callers_share_the_connector(lab: Lab) -> None:
+    """Several callers at once get their own results, and no more connections than there may be."""
+    async with lab.connector() as connector:
+
+        async def read_often() -> None:
+            for _ in range(5):
+                await lab.read(connector)
+                _check_statistics(connector.statistics(), _CALLERS)
+
+        await asyncio.gather(*(read_often() for _ in range(_CALLERS)))
+        statistics = connector.statistics()
+        _check_statistics(statistics, 0)
+        if statistics is not None:
+            handed_out = statistics.created + statistics.reused
+            expected = _CALLERS * 5
+            require(
+                handed_out == 0 or handed_out >= expected,
+                f"Of {expected} operations, the statistics count {handed_out}.",
+            )
+
+
+def _check_statistics(statistics: PoolStatistics | None, callers: int) -> None:
+    """Fail the check if the numbers of a pool contradict each other."""
+    if statistics is None:
+        return
+    numbers = (statistics.created, statistics.reused, statistics.idle)
+    require(min(numbers) >= 0, f"A number of the pool is negative: {statistics!r}.")
+    require(
+        0 <= statistics.active <= callers and 0 <= statistics.waiting <= callers,
+        f"{callers} callers are there at most, and the pool says {statistics!r}.",
+    )
+    maximum = statistics.maximum
+    require(
+        maximum is None or statistics.size <= maximum,
+        f"The pool has more connections than its maximum: {statistics!r}.",
+    )
+
+
+async def health_is_good(lab: Lab) -> None:
+    """A connector whose server answers is healthy, and says how long that took."""
+    async with lab.connector() as connector:
+        health = await lab.health(connector, patience())
+        require(health.is_healthy, f"A connector that works is {health.state}: {health.text}")
+        require(health.seconds is not None, "The health lacks the time that the server took.")
+        require(health.at.tzinfo is not None, "The moment of the health has no time zone.")
+
+
+async def operations_leave_nothing_behind(lab: Lab) -> None:
+    """After thousands of operations there are no more connections and descriptors than before."""
+    before = descriptors()
+    async with lab.connector() as connector:
+        await _many(lab, connector, 10)
+        warm = descriptors()
+        await _many(lab, connector, lab.subject.operations)
+        gc.collect()
+        statistics = connector.statistics()
+        _check_statistics(statistics, 0)
+        largest = (statistics and statistics.maximum) or 1
+        grown = descriptors() - warm
+        require(
+            grown <= largest,
+            f"{lab.subject.operations} operations left {grown} file descriptors open.",
+        )
+        if statistics is not None and statistics.created:
+            require(
+                statistics.created <= largest,
+                f"{statistics.created} connections were opened for one caller.",
+            )
+    await _descriptors_return(before)
+
+
+async def _many(lab: Lab, connector: Any, number: int) -> None:
+    """Perform many reads, without the protections."""
+    attempt = OperationAttempt(1, _LONG)
+
+    def read_all() -> None:
+        for _ in range(number):
+            lab.subject.read(connector, a_text()).perform(attempt)
+
+    if lab.is_async:
+        for _ in range(number):
+            await lab.subject.read(connector, a_text()).perform(attempt)
+    else:
+        await in_thread(read_all)
+
+
+async def _descriptors_return(before: int) -> None:
+    end = time.monotonic() + patience()
+    while (count := descriptors()) > before:
+        require(
+            time.monotonic() < end,
+            f"After closing, {count - before} more file descriptors are open than before.",
+        )
+        gc.collect()
+        await asyncio.sleep(0.01)
+
+
+async def closing_ends_the_connector(lab: Lab) -> None:
+    """After `close`, which may be called again, operations are refused with an error of moorage."""
+    before = descriptors()
+    async with lab.connector() as connector:
+        await lab.read(connector)
+        await lab.call(connector.close)
+        await lab.call(connector.close)
+        error = await lab.error_of(
+            lab.subject.read(connector, a_text()), None, "the connector was closed"
+        )
+        require(not possibly_processed(error), "A closed connector may have done something.")
+        _check_statistics(connector.statistics(), 0)
+    await _descriptors_return(before)
+
+
+async def closing_meets_operations(lab: Lab) -> None:
+    """Operations that are under way when a connector is closed end, with a result or an error."""
+    begun = asyncio.Event()
+    async with lab.connector() as connector:
+
+        async def read_until_refused() -> None:
+            while True:
+                try:
+                    await lab.read(connector)
+                except ConnectorError:
+                    return
+                begun.set()
+                # An operation that never waits must not keep the others from running.
+                await asyncio.sleep(0)
+
+        callers = [asyncio.ensure_future(read_until_refused()) for _ in range(_CALLERS)]
+        await soon(begun.wait(), "No operation succeeded.")
+        await soon(lab.call(connector.close), "Closing waits for operations.")
+        try:
+            await soon(asyncio.gather(*callers), "Operations go on after the connector was closed.")
+        except AssertionError:
+            raise
+        except Exception as error:
+            raise AssertionError(f"A foreign {error!r} crossed the closed connector.") from error
+        _check_statistics(connector.statistics(), 0)
+
+
+async def wrong_settings_are_named(lab: Lab) -> None:
+    """Each wrong setting leads to its own error, which says what to do and shows no secret."""
+    for name, refusal in lab.subject.refusals.items():
+        async with lab.connector(refusal.make) as connector:
+            operation = lab.subject.read(connector, a_text())
+            error = await lab.error_of(operation, _LONG, name)
+            require(
+                isinstance(error, refusal.error),
+                f"{name}: the error is {type(error).__name__}, not {refusal.error.__name__}.",
+            )
+            require(bool(error.remedy), f"{name}: the error says not what to do.")
+            require(not possibly_processed(error), f"{name}: the error leaves the outcome open.")
+            require(
+                refusal.because in error.message,
+                f"{name}: the message says nothing of {refusal.because!r}: {error.message}",
+            )
+            health = await lab.health(connector, _LONG)
+            require(not health.is_healthy, f"{name}: the connector is healthy all the same.")
+            require(bool(health.text), f"{name}: its health does not say what is wrong.")
+
+
+def forked_child_has_connections_of_its_own(subject: ConnectorSubject) -> None:
+    """A forked child uses connections of its own, and its parent goes on with its own ones."""
+    lab = Lab(subject, is_async=False)
+    connector = subject.make(lab.manager)
+    try:
+        asyncio.run(lab.read(connector))
+        # The child ends before the parent goes on, and closes what it inherited.
+        problem = in_child(lambda: _child(lab, connector))
+        require(not problem, f"In a forked child: {problem}")
+        for _ in range(3):
+            asyncio.run(lab.read(connector))
+    finally:
+        connector.close()
+
+
+def _child(lab: Lab, connector: Any) -> None:  # pragma: no cover - runs in a forked child
+    statistics = connector.statistics()
+    if statistics is not None:
+        require(
+            (statistics.active, statistics.idle) == (0, 0),
+            f"it has the connections of its parent: {statistics!r}.",
+        )
+    for _ in range(3):
+        asyncio.run(lab.read(connector))
+    connector.close()
+
+
+def in_child(run: Callable[[], object]) -> str:
+    """Run a function in a forked child, and return the text of its exception."""
+    reading, writing = os.pipe()
+    with warnings.catch_warnings():
+        # Newer Pythons warn of other threads, which this check does not use in the child.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        child = os.fork()
+    if not child:  # pragma: no cover - runs in the child, which coverage does not see
+        problem = ""
+        try:
+            run()
+        except BaseException as error:  # noqa: BLE001 - the parent reports it
+            problem = str(error) or repr(error)
+        finally:
+            os.write(writing, problem.encode()[:4000])
+            os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading, "rb") as problems:
+        ready, _, _ = select.select([problems], [], [], 4 * patience())
+        text = problems.read().decode() if ready else "it did not end."
+    if not ready:
+        os.kill(child, 9)
+    os.waitpid(child, 0)
+    return text
+
+
+CHECKS: Final[tuple[Callable[[Lab], Coroutine[Any, Any, None]], ...]] = (
+    operations_have_their_results,
+    opening_is_optional_and_repeatable,
+    description_connects_nowhere,
+    callers_share_the_connector,
+    health_is_good,
+    operations_leave_nothing_behind,
+    closing_ends_the_connector,
+    closing_meets_operations,
+    wrong_settings_are_named,
+)

@@ -1,0 +1,217 @@
+"""The connector under test, and what the checks of connectors do with it."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Protocol, cast
+from uuid import uuid4
+
+import attrs
+
+from moorage.domain.resilience.retry import RetryPolicy
+from moorage.domain.service.settings import Service
+from moorage.errors import ConnectorError, OutcomeUnknown
+from moorage.hub.manager import AsyncConnectorManager, ConnectorManager
+from moorage.testing.kits.checks import Control, TooLate, in_thread, patience, require, soon
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable, Mapping
+
+    from moorage.domain.connectors.health import ConnectorHealth
+
+LATENESS: Final = 0.05
+"""Seconds by which an operation may end after its deadline."""
+
+
+class NetworkFaults(Protocol):
+    """The network between a connector and its server; `moorage.testing.TcpProxy` is one.
+
+    `requests` is the number of times that the connector sent something after a response, or first.
+    """
+
+    requests: int
+
+    def withhold(self) -> None: ...
+
+    def withhold_responses(self) -> None: ...
+
+    def cut_connections(self) -> None: ...
+
+    def cut_after(self, responses: int) -> None: ...
+
+    def heal(self) -> None: ...
+
+
+@attrs.frozen(kw_only=True)
+class Refusal:
+    """A wrong setting of a connector, and the error that it must lead to.
+
+    Attributes:
+        make: makes a connector with the wrong setting; takes a manager.
+        error: the class of the error.
+        because: a word that the error's message contains, such as "host".
+    """
+
+    make: Callable[[Any], Any]
+    error: type[ConnectorError]
+    because: str = ""
+
+
+@attrs.frozen(kw_only=True)
+class ConnectorSubject:
+    """A connector under test, and how to use it.
+
+    Attributes:
+        make: makes a connector whose server answers; takes the manager of its operations.
+        read: makes an operation that changes nothing. It takes the connector and a text.
+        echoes: whether the result of `read` contains the text.
+        write: makes an operation with one effect. It takes the connector and a text, which names
+            the effect; None if the connector changes nothing.
+        count: returns the number of times that the effect of this name happened. It asks the server
+            directly, and waits for nothing.
+        network: the network between the connector and its server; None if there is none.
+        refusals: wrong settings, by names such as "wrong password".
+        secret: a text that no error, health or description may contain, such as the password.
+        service: the name of the connector's service.
+        timeout: the seconds after which an operation of a silent server must end.
+        operations: the number of operations after which nothing may be left behind.
+    """
+
+    make: Callable[[Any], Any]
+    read: Callable[[Any, str], Any]
+    echoes: bool = False
+    write: Callable[[Any, str], Any] | None = None
+    count: Callable[[str], int] | None = None
+    network: NetworkFaults | None = None
+    refusals: Mapping[str, Refusal] = attrs.field(factory=dict[str, Refusal])
+    secret: str | None = attrs.field(default=None, repr=False)
+    service: str = "connector"
+    timeout: float = 0.5
+    operations: int = 10_000
+
+
+class Lab:
+    """A subject whose connectors are used in one mode, always by coroutines.
+
+    A synchronous connector is used in threads.
+    """
+
+    def __init__(self, subject: ConnectorSubject, *, is_async: bool) -> None:
+        self.subject = subject
+        self.is_async = is_async
+        # A check looks at single attempts, so nothing is repeated and no circuit opens.
+        service = Service(subject.service, retry=RetryPolicy.none(), circuit=None)
+        kind: Any = AsyncConnectorManager if is_async else ConnectorManager
+        self.manager: Any = kind([service])
+
+    @asynccontextmanager
+    async def connector(
+        self, make: Callable[[Any], Any] | None = None
+    ) -> AsyncGenerator[Any, None]:
+        """Yield a new connector, which is closed at the end; the network works again then."""
+        connector = (make or self.subject.make)(self.manager)
+        try:
+            yield connector
+        finally:
+            self.heal()
+            await self.call(connector.close)
+
+    def heal(self) -> None:
+        """Repair the network, if there is one."""
+        if self.subject.network is not None:
+            self.subject.network.heal()
+
+    async def call(self, method: Callable[..., Any], *arguments: Any) -> Any:
+        """Call a method of the connector, and return its result."""
+        if self.is_async:
+            return await method(*arguments)
+        return await in_thread(partial(method, *arguments))
+
+    async def perform(self, operation: Any, timeout: float | None = None) -> Any:
+        """Perform an operation under the protections of the service."""
+        perform = partial(self.manager.perform, self.subject.service, operation)
+        perform = partial(perform, timeout=patience() if timeout is None else timeout)
+        return await perform() if self.is_async else await in_thread(perform)
+
+    async def read(self, connector: Any, timeout: float | None = None) -> None:
+        """Read something, and fail the check unless the result belongs to the question."""
+        text = a_text()
+        result = await self.perform(self.subject.read(connector, text), timeout)
+        if self.subject.echoes:
+            require(text in repr(result), f"A read for {text} returned {result!r}.")
+
+    async def error_of(self, operation: Any, timeout: float | None, because: str) -> ConnectorError:
+        """Return the error of an operation, and fail the check if it has none of moorage."""
+        try:
+            result = await soon(self.perform(operation, timeout), f"Nothing ended it: {because}")
+        except ConnectorError as error:
+            self.check_secret(error, because)
+            return error
+        except AssertionError:
+            raise
+        except Exception as error:
+            raise AssertionError(f"A foreign {error!r} crossed the connector: {because}") from error
+        raise AssertionError(f"{result!r} is no error: {because}")
+
+    async def late_error_of(self, operation: Any, because: str) -> ConnectorError:
+        """Return the error of an operation that ends at its deadline, neither early nor late."""
+        timeout = self.subject.timeout
+        start, control = time.monotonic(), Control()
+        with control:
+            error = await self.error_of(operation, timeout, because)
+            duration = time.monotonic() - start
+        late = duration - timeout - control.lost
+        if late > LATENESS:
+            raise TooLate(f"It ended {late * 1000:.0f} ms after its deadline: {because}")
+        return error
+
+    async def health(self, connector: Any, timeout: float) -> ConnectorHealth:
+        """Return the health of a connector, which must be a value and not an error."""
+        health: ConnectorHealth
+        try:
+            health = await soon(self.call(connector.health, timeout), "Its health did not come.")
+        except AssertionError:
+            raise
+        except Exception as error:
+            raise AssertionError(f"Its health raised {error!r} instead of a value.") from error
+        name = connector.name
+        require(health.connector == name, f"The health of {name} is that of {health.connector}.")
+        self.check_secret(health, "its health")
+        return health
+
+    async def effects(self, name: str) -> int:
+        """Return the number of times that an effect happened."""
+        count = self.subject.count
+        require(count is not None, "The subject writes, and nothing counts its effects.")
+        return await in_thread(partial(cast("Callable[[str], int]", count), name))
+
+    def check_secret(self, value: object, where: str) -> None:
+        """Fail the check if a value, or the frames of an error, show the secret."""
+        secret = self.subject.secret
+        if secret is None:
+            return
+        shown = [repr(value), str(value)]
+        if isinstance(value, BaseException):
+            trace = traceback.TracebackException.from_exception(value, capture_locals=True)
+            shown += [repr(vars(value)), *trace.format()]
+        require(not any(secret in text for text in shown), f"The secret is shown: {where}.")
+
+
+def a_text() -> str:
+    """Return a text that nothing else contains."""
+    return uuid4().hex
+
+
+def descriptors() -> int:
+    """Return the number of file descriptors that this process has open."""
+    return sum(1 for _ in Path("/dev/fd").iterdir())
+
+
+def possibly_processed(error: ConnectorError) -> bool:
+    """Return whether the error leaves open that the operation happened."""
+    is_open: bool = getattr(error, "may_have_been_processed", False)
+    return is_open or isinstance(error, OutcomeUnknown)

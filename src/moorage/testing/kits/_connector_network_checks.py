@@ -1,0 +1,240 @@
+"""The checks of connectors whose network or server fails."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from moorage.errors import ConnectionFailed, ConnectorError, DeadlineExceeded, OutcomeUnknown
+from moorage.testing.kits._connector_lab import a_text, possibly_processed
+from moorage.testing.kits.checks import patience, require, soon
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+    from moorage.testing.kits._connector_lab import Lab, NetworkFaults
+
+_LOST: Final = (ConnectionFailed, DeadlineExceeded, OutcomeUnknown)
+_MOST_RESPONSES: Final = 40
+_MOST_ERRORS: Final = 20
+
+
+def _network(lab: Lab) -> NetworkFaults:
+    network = lab.subject.network
+    require(network is not None, "The subject has no network: leave NETWORK_CHECKS out.")
+    return cast("NetworkFaults", network)
+
+
+def _require_lost(error: ConnectorError, because: str) -> None:
+    require(
+        isinstance(error, _LOST),
+        f"{because}: the error is {type(error).__name__}, no failure of a connection.",
+    )
+
+
+async def silent_server_ends_at_the_deadline(lab: Lab) -> None:
+    """An operation whose server has fallen silent ends within 50 ms of its deadline."""
+    async with lab.connector() as connector:
+        await lab.read(connector)
+        _network(lab).withhold()
+        error = await lab.late_error_of(
+            lab.subject.read(connector, a_text()), "the server does not answer a read"
+        )
+        _require_lost(error, "The server does not answer")
+
+
+async def silent_host_ends_at_the_deadline(lab: Lab) -> None:
+    """A server that accepts connections and says nothing costs no more than the deadline."""
+    async with lab.connector() as connector:
+        _network(lab).withhold()
+        error = await lab.late_error_of(
+            lab.subject.read(connector, a_text()), "the server does not answer a new connection"
+        )
+        _require_lost(error, "The server does not answer")
+
+
+async def unanswered_write_is_open(lab: Lab) -> None:
+    """A write whose response never comes ends at its deadline, and its outcome is open."""
+    write = lab.subject.write
+    if write is None:
+        return
+    async with lab.connector() as connector:
+        await lab.perform(write(connector, a_text()))
+        _network(lab).withhold_responses()
+        name = a_text()
+        error = await lab.late_error_of(write(connector, name), "the response to a write is lost")
+        _require_lost(error, "The response to a write is lost")
+        await _check_outcome(lab, name, error, "The response to a write never came")
+        lab.heal()
+        await _recovers(lab, connector)
+
+
+async def server_lost_at_each_point(lab: Lab) -> None:
+    """Wherever the connection breaks during a write, the error is right about its outcome.
+
+    The connection is cut instead of the first response, then instead of the second one, and so on
+    until the write succeeds. An error that rules the write out is wrong if it happened.
+    """
+    write = lab.subject.write
+    if write is None:
+        return
+    network = _network(lab)
+    for responses in range(_MOST_RESPONSES):
+        for is_open in (False, True):
+            async with lab.connector() as connector:
+                if is_open:
+                    await lab.perform(write(connector, a_text()))
+                network.cut_after(responses)
+                name = a_text()
+                try:
+                    await soon(lab.perform(write(connector, name)), "A cut connection hangs.")
+                except ConnectorError as error:
+                    where = f"The connection was cut after {responses} responses"
+                    lab.check_secret(error, where)
+                    _require_lost(error, where)
+                    await _check_outcome(lab, name, error, where)
+                    is_done = False
+                except AssertionError:
+                    raise
+                except Exception as error:
+                    raise AssertionError(f"A foreign {error!r} crossed the connector.") from error
+                else:
+                    is_done = True
+                    count = await lab.effects(name)
+                    require(count == 1, f"A write that succeeded had {count} effects.")
+        # The last of the two is the one whose connection is open, which needs fewer responses.
+        if is_done and responses:
+            return
+    raise AssertionError(f"A write still fails after {_MOST_RESPONSES} responses.")
+
+
+async def _check_outcome(lab: Lab, name: str, error: ConnectorError, where: str) -> None:
+    """Fail the check if an error rules an effect out that happened."""
+    count = await lab.effects(name)
+    require(count <= 1, f"{where}: the write had {count} effects.")
+    require(
+        count == 0 or possibly_processed(error),
+        f"{where}: the write happened, and {error!r} says that it did not.",
+    )
+
+
+async def refused_connection_did_nothing(lab: Lab) -> None:
+    """Where no connection can be opened, it is certain that nothing happened."""
+    async with lab.connector() as connector:
+        _network(lab).cut_connections()
+        make = lab.subject.write or lab.subject.read
+        error = await lab.error_of(
+            make(connector, a_text()), patience(), "no connection can be opened"
+        )
+        _require_lost(error, "No connection can be opened")
+        require(
+            not possibly_processed(error),
+            f"No connection could be opened, and {error!r} leaves the outcome open.",
+        )
+        require(error.retryable, "An error of a server that may come back is not retryable.")
+
+
+async def health_says_what_is_wrong(lab: Lab) -> None:
+    """The health of an unreachable server says what is wrong in time, and later that it is well."""
+    async with lab.connector() as connector:
+        network = _network(lab)
+        await lab.read(connector)
+        for fault in (network.cut_connections, network.withhold):
+            fault()
+            health = await lab.health(connector, lab.subject.timeout)
+            require(not health.is_healthy, "A connector is healthy without its server.")
+            require(bool(health.text), "The health does not say what is wrong.")
+            network.heal()
+        for _ in range(_MOST_ERRORS):
+            health = await lab.health(connector, patience())
+            if health.is_healthy:
+                return
+        raise AssertionError(f"The server is back, and the health is {health.state}.")
+
+
+async def restarted_server_is_used_again(lab: Lab) -> None:
+    """After all connections were cut, a few operations may fail, and the next ones succeed."""
+    async with lab.connector() as connector:
+        await lab.read(connector)
+        network = _network(lab)
+        network.cut_connections()
+        network.heal()
+        await _recovers(lab, connector)
+
+
+async def _recovers(lab: Lab, connector: Any) -> None:
+    """Read until that succeeds twice in sequence; fail the check if it does not soon."""
+    for _ in range(_MOST_ERRORS):
+        try:
+            await lab.read(connector)
+            await lab.read(connector)
+        except ConnectorError as error:
+            _require_lost(error, "The server is back")
+            continue
+        break
+    else:
+        raise AssertionError("The server is back, and operations still fail.")
+    statistics = connector.statistics()
+    require(
+        statistics is None or statistics.active == 0,
+        f"A failed operation keeps its connection: {statistics!r}.",
+    )
+
+
+async def closing_ends_a_silent_operation(lab: Lab) -> None:
+    """An operation of a silent server ends although its connector is closed meanwhile."""
+    async with lab.connector() as connector:
+        await lab.read(connector)
+        network = _network(lab)
+        network.withhold_responses()
+        requests = network.requests
+        operation = lab.subject.read(connector, a_text())
+        caller = asyncio.ensure_future(lab.perform(operation, 2 * lab.subject.timeout))
+        while network.requests == requests and not caller.done():  # noqa: ASYNC110 - no event
+            await asyncio.sleep(0.001)
+        await soon(lab.call(connector.close), "Closing waits for a silent server.")
+        await soon(asyncio.wait([caller]), "An operation outlives its closed connector.")
+        error = caller.exception()
+        require(
+            error is None or isinstance(error, ConnectorError),
+            f"A foreign {error!r} crossed the closed connector.",
+        )
+        statistics = connector.statistics()
+        require(
+            statistics is None or statistics.active == 0,
+            f"A closed connector keeps its connections: {statistics!r}.",
+        )
+
+
+async def cancelled_operation_leaves_no_trace(lab: Lab) -> None:
+    """After a cancelled operation its connection is clean or closed.
+
+    A late response to it reaches nobody, and no connection stays in use.
+    """
+    async with lab.connector() as connector:
+        await lab.read(connector)
+        network = _network(lab)
+        for _ in range(3):
+            network.withhold_responses()
+            requests = network.requests
+            operation = lab.subject.read(connector, a_text())
+            caller = asyncio.ensure_future(lab.perform(operation))
+            while network.requests == requests and not caller.done():  # noqa: ASYNC110 - no event
+                await asyncio.sleep(0.001)
+            caller.cancel()
+            await soon(asyncio.wait([caller]), "A cancelled operation does not end.")
+            require(caller.cancelled(), "A cancelled operation ended otherwise.")
+            network.heal()
+            await _recovers(lab, connector)
+
+
+CHECKS: Final[tuple[Callable[[Lab], Coroutine[Any, Any, None]], ...]] = (
+    silent_server_ends_at_the_deadline,
+    silent_host_ends_at_the_deadline,
+    unanswered_write_is_open,
+    server_lost_at_each_point,
+    refused_connection_did_nothing,
+    health_says_what_is_wrong,
+    restarted_server_is_used_again,
+    closing_ends_a_silent_operation,
+)

@@ -1,0 +1,95 @@
+"""Checks of a store of shared state that may hold only a number of live states."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+from moorage.domain.values.durations import DAY, SECOND
+from moorage.errors import StorageUnavailable
+from moorage.testing.kits._state_commands import (
+    Write,
+    new_key,
+)
+from moorage.testing.kits._state_subject import SHORT, Stores, Subject
+from moorage.testing.kits.checks import require
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from moorage.domain.state.commands import Command
+
+_BOUND: Final = 20
+
+
+async def a_full_store_refuses_what_is_new(stores: Stores) -> None:
+    """A full store accepts no new state, changes existing ones, and removes none."""
+    store = stores(_BOUND)
+    keys = await _fill_store(store, DAY)
+    joint = Write({keys[0]: "changed", new_key(): "new"})
+    await _require_refusal(store, joint)
+    store.post(joint)
+    for key in keys:
+        state = await store.read(key)
+        require(state and state[2] == "full", "A refused command changed a state that was there.")
+        await store.execute(Write({key: "changed"}))
+    require(await store.read(joint.keys[1]) is None, "A state was stored that was refused.")
+
+
+async def a_full_store_makes_room(stores: Stores) -> None:
+    """A full store accepts new states once the old ones have expired."""
+    store = stores(_BOUND)
+    for _ in range(3):
+        await _fill_store(store, SHORT)
+        store.pass_time(2 * SHORT / SECOND)
+
+
+async def what_matters_stays_at_the_bound(stores: Stores) -> None:
+    """A full store removes only expired states."""
+    store = stores(_BOUND)
+    keys = [new_key() for _ in range(_BOUND // 2)]
+    for key in keys:
+        await store.execute(Write({key: "kept"}))
+    with _never_full("A store did not make room of what no longer mattered."):
+        for _ in range(3):
+            for _ in range(_BOUND - len(keys)):
+                await store.execute(Write({new_key(): "dust"}, quiet=SHORT))
+            store.pass_time(2 * SHORT / SECOND)
+    for key in keys:
+        state = await store.read(key)
+        require(state and state[2] == "kept", "A state that mattered made room for another.")
+
+
+async def reading_takes_no_room(stores: Stores) -> None:
+    """States that are only read are not stored."""
+    store = stores(_BOUND)
+    with _never_full("A store refused to be read."):
+        for _ in range(2 * _BOUND):
+            await store.read(new_key())
+        await _fill_store(store, DAY)
+        await store.read(new_key())
+
+
+async def _fill_store(store: Subject, quiet: int) -> list[str]:
+    """Write as many states as there is room for."""
+    keys = [new_key() for _ in range(_BOUND)]
+    with _never_full(f"A store for {_BOUND} states that matter refused one before it had them."):
+        for key in keys:
+            await store.execute(Write({key: "full"}, quiet=quiet))
+    return keys
+
+
+@contextmanager
+def _never_full(sentence: str) -> Generator[None]:
+    try:
+        yield
+    except StorageUnavailable:
+        raise AssertionError(sentence) from None
+
+
+async def _require_refusal(store: Subject, command: Command[Any]) -> None:
+    try:
+        await store.execute(command)
+    except StorageUnavailable:
+        return
+    raise AssertionError(f"A store for {_BOUND} states that matter took another.")

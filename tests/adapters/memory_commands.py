@@ -1,0 +1,78 @@
+"""Small commands on a store in memory, and a clock that stands still."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from moorage.domain.idempotency.claims import Claim
+from moorage.domain.values.durations import DAY, SECOND
+
+if TYPE_CHECKING:
+    from moorage.adapters.state.memory import MemoryStorage
+    from moorage.domain.state.commands import Command, States
+
+
+class Clock:
+    """A wall clock and a monotonic clock that a test sets."""
+
+    def __init__(self) -> None:
+        self.passed = 0
+        self.watch = datetime(2026, 1, 1, tzinfo=UTC)
+
+    def nanoseconds(self) -> int:
+        """Return the time that has passed."""
+        return self.passed
+
+    def utc(self) -> datetime:
+        """Return the time of the wall clock."""
+        return self.watch
+
+    def pass_by(self, seconds: float) -> None:
+        """Advance the elapsed time, but not the wall clock."""
+        self.passed += round(seconds * 1e9)
+
+
+class Put:
+    """A command that writes one value to every key, and returns the earlier values."""
+
+    once = False
+    durable = False
+
+    def __init__(self, value: object, *keys: str, quiet: int = DAY) -> None:
+        self.keys = keys
+        self._value = value
+        self._quiet = quiet
+
+    def apply(self, states: States, now: int) -> tuple[States, States]:
+        """Write."""
+        return tuple((now, self._quiet, self._value) for _ in states), states
+
+
+class Look(Put):
+    """A command that reads its keys, and returns the values."""
+
+    def __init__(self, *keys: str) -> None:
+        super().__init__(None, *keys)
+
+    def apply(self, states: States, now: int) -> tuple[States, States]:
+        """Change nothing."""
+        return states, states
+
+
+def values(store: MemoryStorage, *keys: str) -> list[object]:
+    """The stored values of these keys."""
+    return [state and state[2] for state in store.execute(Look(*keys))]
+
+
+def claim_of(owner: str) -> Command[Any]:
+    """Return the command by which this owner claims a key."""
+    return Claim(
+        "claim",
+        fingerprint=b"",
+        owner=len(owner) + ord(owner[0]),
+        lease=3_000 * SECOND,
+        ttl=DAY,
+        target="vendor",
+        remembered=0,
+    )

@@ -1,0 +1,306 @@
+"""The conformance kit of connectors passes a right one, and notices planted mistakes."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+
+from moorage import AuthenticationFailed, ConnectionFailed
+from moorage.testing import TcpProxy, name_of, waiting_at_most
+from moorage.testing import connector_conformance as kit
+from moorage.testing.kits import _connector_checks as checks
+from moorage.testing.kits import _connector_network_checks as network
+from moorage.testing.kits._connector_lab import Lab
+from tests.support.servers import free_port
+from tests.testing.ledger import (
+    PASSWORD,
+    AsyncLedger,
+    Ledger,
+    LedgerServer,
+)
+from tests.testing.mistaken_connectors import (
+    AlwaysHealthy,
+    AlwaysSure,
+    BreaksWhenClosed,
+    CallsAllTheSame,
+    ClaimsSafety,
+    CountsBackwards,
+    ForgetsUses,
+    GoesOnAfterClose,
+    HangsWhenCut,
+    KeepsLinks,
+    KeepsPasswordInFrames,
+    Late,
+    LeaksDescriptors,
+    LoyalToItsLink,
+    MixesAnswers,
+    MixesAnswersWhenClosed,
+    Nameless,
+    NeedsManyResponses,
+    NeverSure,
+    OpensEachTime,
+    OpensOnce,
+    OverspendsPool,
+    RaisesForeignErrors,
+    RaisesHealth,
+    RaisesPassword,
+    RepeatsWrites,
+    ReusesCancelledLinks,
+    SharesWithChildren,
+    ShowsPassword,
+    Sick,
+    SilentHealth,
+    SwallowsCancellation,
+    TakesAnyArgument,
+    UnsureWhenClosed,
+    WithoutHealth,
+    WritesTwice,
+    WrongHealth,
+    leaked,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+
+
+@pytest.fixture(name="server")
+def _server() -> Generator[LedgerServer]:
+    with LedgerServer() as server:
+        yield server
+
+
+@pytest.fixture(name="proxy")
+def _proxy(server: LedgerServer) -> Generator[TcpProxy]:
+    with TcpProxy(*server.address) as proxy:
+        yield proxy
+
+
+def subject_of(
+    server: LedgerServer, proxy: TcpProxy | None, kind: type[Ledger], **settings: Any
+) -> kit.ConnectorSubject:
+    """Describe a ledger's connector of a class."""
+    address = server.address if proxy is None else proxy.address
+    nobody = ("127.0.0.1", free_port())
+    subject = kit.ConnectorSubject(
+        make=lambda _: kind(address),
+        read=lambda connector, text: connector.line(connector, "echo", text),
+        echoes=True,
+        write=lambda connector, text: connector.line(connector, "add", text),
+        count=server.count,
+        network=proxy,
+        refusals={
+            "wrong password": kit.Refusal(
+                make=lambda _: kind(server.address, "guess-4711"),
+                error=AuthenticationFailed,
+                because="password",
+            ),
+            "nobody listens": kit.Refusal(make=lambda _: kind(nobody), error=ConnectionFailed),
+        },
+        secret=PASSWORD,
+        timeout=0.3,
+        operations=300,
+    )
+    return attrs.evolve(subject, **settings)
+
+
+@pytest.mark.parametrize("check", kit.CHECKS + kit.NETWORK_CHECKS + kit.FORK_CHECKS, ids=name_of)
+def test_right_connector_passes(check: kit.Check, server: LedgerServer, proxy: TcpProxy) -> None:
+    """A synchronous connector over a pool of links passes every check."""
+    check(subject_of(server, proxy, Ledger))
+
+
+@pytest.mark.parametrize("check", kit.ASYNC_CHECKS + kit.ASYNC_NETWORK_CHECKS, ids=name_of)
+def test_right_asynchronous_connector_passes(
+    check: kit.AsyncCheck, server: LedgerServer, proxy: TcpProxy
+) -> None:
+    """An asynchronous connector over a pool of links passes every check."""
+    asyncio.run(check(subject_of(server, proxy, AsyncLedger)))
+
+
+class _ReadOnly(Ledger):
+    """A connector that offers nothing by name, and has no pool that it could count."""
+
+    @property
+    def operations(self) -> Any:
+        """Offer nothing by name."""
+        return {}
+
+    def statistics(self) -> None:
+        """Have no pool."""
+        return
+
+
+@pytest.mark.parametrize("check", kit.CHECKS + kit.NETWORK_CHECKS + kit.FORK_CHECKS, ids=name_of)
+def test_connector_that_only_reads_passes(
+    check: kit.Check, server: LedgerServer, proxy: TcpProxy
+) -> None:
+    """Writes, statistics, a secret and refusals are not demanded of connectors without them."""
+    only_reads: dict[str, Any] = {
+        "write": None,
+        "count": None,
+        "secret": None,
+        "refusals": {},
+        "echoes": False,
+    }
+    check(subject_of(server, proxy, _ReadOnly, **only_reads))
+
+
+class _TakesOptionalArgument(Ledger):
+    """A connector whose only operation can be called without arguments."""
+
+    @property
+    def operations(self) -> Any:
+        """Offer to add a text, or an empty one."""
+        (named,) = super().operations.values()
+        return {"add": attrs.evolve(named, required=frozenset())}
+
+
+def test_operation_without_required_arguments_passes(server: LedgerServer) -> None:
+    """An operation that may be performed without arguments need not refuse their absence."""
+    lab = Lab(subject_of(server, None, _TakesOptionalArgument), is_async=False)
+    asyncio.run(checks.description_connects_nowhere(lab))
+
+
+@pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
+def test_connector_without_a_network_passes(check: kit.Check, server: LedgerServer) -> None:
+    """The checks that need no network do without one."""
+    check(subject_of(server, None, Ledger))
+
+
+def test_network_checks_demand_a_network(server: LedgerServer) -> None:
+    """A check that needs a network does not pass without one."""
+    with pytest.raises(AssertionError, match="has no network"):
+        kit.NETWORK_CHECKS[0](subject_of(server, None, Ledger))
+
+
+# The mistakes: each is a connector that is right but for one habit.
+
+
+PLAIN: list[tuple[type[Ledger], Any, str]] = [
+    (WritesTwice, checks.operations_have_their_results, "had 2 effects"),
+    (ClaimsSafety, checks.operations_have_their_results, "calls itself safe"),
+    (MixesAnswers, checks.operations_have_their_results, "returned 'another answer'"),
+    (OpensOnce, checks.opening_is_optional_and_repeatable, "open already"),
+    (Nameless, checks.description_connects_nowhere, "has no name"),
+    (ShowsPassword, checks.description_connects_nowhere, "The secret is shown"),
+    (TakesAnyArgument, checks.description_connects_nowhere, "arguments that it does not have"),
+    (OverspendsPool, checks.callers_share_the_connector, "more connections than its maximum"),
+    (CountsBackwards, checks.callers_share_the_connector, "is negative"),
+    (ForgetsUses, checks.callers_share_the_connector, "the statistics count"),
+    (Sick, checks.health_is_good, "is unavailable"),
+    (WrongHealth, checks.health_is_good, "is that of another"),
+    (KeepsLinks, checks.operations_leave_nothing_behind, "file descriptors open"),
+    (OpensEachTime, checks.operations_leave_nothing_behind, "were opened for one caller"),
+    (LeaksDescriptors, checks.operations_leave_nothing_behind, "After closing"),
+    (GoesOnAfterClose, checks.closing_ends_the_connector, "is no error"),
+    (UnsureWhenClosed, checks.closing_ends_the_connector, "may have done something"),
+    (BreaksWhenClosed, checks.closing_meets_operations, "A foreign ValueError"),
+    (MixesAnswersWhenClosed, checks.closing_meets_operations, "returned 'another answer'"),
+    (CallsAllTheSame, checks.wrong_settings_are_named, "not AuthenticationFailed"),
+    (AlwaysHealthy, checks.wrong_settings_are_named, "healthy all the same"),
+    (SilentHealth, checks.wrong_settings_are_named, "does not say what is wrong"),
+    (RaisesHealth, network.health_says_what_is_wrong, "instead of a value"),
+    (AlwaysHealthy, network.health_says_what_is_wrong, "healthy without its server"),
+    (SilentHealth, network.health_says_what_is_wrong, "does not say what is wrong"),
+    (Sick, network.health_says_what_is_wrong, "The server is back, and the health is"),
+    (RaisesPassword, network.refused_connection_did_nothing, "The secret is shown"),
+    (KeepsPasswordInFrames, network.refused_connection_did_nothing, "The secret is shown"),
+    (RaisesForeignErrors, network.refused_connection_did_nothing, "A foreign OSError"),
+    (NeverSure, network.refused_connection_did_nothing, "leaves the outcome open"),
+    (RaisesForeignErrors, network.server_lost_at_each_point, "A foreign OSError"),
+    (AlwaysSure, network.server_lost_at_each_point, "says that it did not"),
+    (RepeatsWrites, network.server_lost_at_each_point, "says that it did not"),
+    (WritesTwice, network.server_lost_at_each_point, "had 2 effects"),
+    (NeedsManyResponses, network.server_lost_at_each_point, "still fails after 40 responses"),
+    (AlwaysSure, network.unanswered_write_is_open, "says that it did not"),
+    (Late, network.silent_server_ends_at_the_deadline, "after its deadline"),
+    (Late, network.silent_host_ends_at_the_deadline, "after its deadline"),
+    (LoyalToItsLink, network.restarted_server_is_used_again, "operations still fail"),
+]
+AWAITED: list[tuple[type[Ledger], Any, str]] = [
+    (SwallowsCancellation, network.cancelled_operation_leaves_no_trace, "ended otherwise"),
+    (ReusesCancelledLinks, network.cancelled_operation_leaves_no_trace, "A read for"),
+]
+
+
+@pytest.mark.parametrize(
+    "mistake, check, complaint",
+    [*PLAIN, *AWAITED],
+    ids=[f"{mistake.__name__}-{check.__name__}" for mistake, check, _ in [*PLAIN, *AWAITED]],
+)
+def test_planted_mistake_is_noticed(
+    server: LedgerServer, proxy: TcpProxy, mistake: type[Ledger], check: Any, complaint: str
+) -> None:
+    """Each planted mistake fails the check that is meant for it, with a sentence about it."""
+    subject = subject_of(server, proxy, mistake, operations=50)
+    lab = Lab(subject, is_async=issubclass(mistake, AsyncLedger))
+    try:
+        with pytest.raises((AssertionError, RuntimeError), match=complaint):
+            asyncio.run(check(lab))
+    finally:
+        while leaked:
+            os.close(leaked.pop())
+
+
+def test_operation_that_hangs_is_noticed(server: LedgerServer, proxy: TcpProxy) -> None:
+    """An operation that never ends after its connection was cut fails the check."""
+    lab = Lab(subject_of(server, proxy, HangsWhenCut), is_async=False)
+    try:
+        with (
+            waiting_at_most(0.1),
+            pytest.raises(AssertionError, match="A cut connection hangs"),
+        ):
+            asyncio.run(network.server_lost_at_each_point(lab))
+    finally:
+        HangsWhenCut.over.set()
+
+
+def test_health_that_never_comes_is_noticed(server: LedgerServer) -> None:
+    """A connector that never returns its health fails the check."""
+    lab = Lab(subject_of(server, None, WithoutHealth), is_async=True)
+    with waiting_at_most(0.1), pytest.raises(AssertionError, match="did not come"):
+        asyncio.run(checks.health_is_good(lab))
+
+
+def test_connection_shared_with_a_child_is_noticed(server: LedgerServer) -> None:
+    """A forked child that has connections of its parent fails the check."""
+    subject = subject_of(server, None, SharesWithChildren)
+    with pytest.raises(AssertionError, match="connections of its parent"):
+        kit.FORK_CHECKS[0](subject)
+
+
+def test_child_that_hangs_is_noticed(server: LedgerServer) -> None:
+    """A forked child that does not end is killed, and fails the check."""
+    with waiting_at_most(0.1):
+        problem = checks.in_child(partial(hang))
+    assert "it did not end." == problem
+    assert "broken" == checks.in_child(partial(fail))
+
+
+def hang() -> None:  # pragma: no cover - runs in a forked child
+    """Never end."""
+    while True:
+        pass
+
+
+def fail() -> None:  # pragma: no cover - runs in a forked child
+    """Raise an exception."""
+    raise ValueError("broken")
+
+
+def callable_names(group: tuple[Callable[..., Any], ...]) -> set[str]:
+    """Return the names of checks."""
+    return {name_of(check) for check in group}
+
+
+def test_each_check_catches_a_mistake() -> None:
+    """No check is there that no planted mistake fails."""
+    caught = {name_of(check) for _, check, _ in [*PLAIN, *AWAITED]}
+    every = callable_names(kit.CHECKS) | callable_names(kit.ASYNC_NETWORK_CHECKS)
+
+    assert {"closing_ends_a_silent_operation"} == every - caught

@@ -1,0 +1,81 @@
+"""The proxy of tests that cuts, delays and withholds the data of a connection."""
+
+from __future__ import annotations
+
+import socket
+from threading import Thread
+from time import monotonic
+from typing import TYPE_CHECKING
+
+import pytest
+
+from moorage.testing import TcpProxy
+from tests.support.servers import free_port
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+
+@pytest.fixture(name="echo")
+def _echo() -> Generator[tuple[str, int]]:
+    """The address of a server that sends back what it receives."""
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        while True:
+            try:
+                client, _ = listener.accept()
+            except OSError:
+                return
+            with client:
+                while data := client.recv(1024):
+                    client.sendall(data)
+
+    thread = Thread(target=serve)
+    thread.start()
+    yield listener.getsockname()
+    listener.shutdown(socket.SHUT_RDWR)
+    thread.join()
+    listener.close()
+
+
+def test_data_is_forwarded_and_requests_are_counted(echo: tuple[str, int]) -> None:
+    """The proxy forwards both directions, and counts connections and requests."""
+    with TcpProxy(*echo) as proxy:
+        with socket.create_connection(proxy.address) as client:
+            for text in (b"one", b"two"):
+                client.sendall(text)
+                assert text == client.recv(1024)
+
+        assert (1, 2) == (proxy.connections, proxy.requests)
+
+
+def test_delayed_response_comes_later(echo: tuple[str, int]) -> None:
+    """A delayed response arrives complete, and not before its delay is over."""
+    with TcpProxy(*echo) as proxy, socket.create_connection(proxy.address) as client:
+        proxy.delay_responses(0.05)
+        begin = monotonic()
+        client.sendall(b"late")
+
+        assert b"late" == client.recv(1024)
+        assert monotonic() - begin >= 0.05
+
+
+def test_connection_to_an_absent_server_is_closed() -> None:
+    """A client is disconnected if nothing listens at the address of the server."""
+    with (
+        TcpProxy("127.0.0.1", free_port()) as proxy,
+        socket.create_connection(proxy.address) as client,
+    ):
+        assert b"" == client.recv(1024)
+
+
+def test_response_after_the_last_permitted_one_is_cut(echo: tuple[str, int]) -> None:
+    """As many responses pass as were permitted, and the next one closes the connection."""
+    with TcpProxy(*echo) as proxy, socket.create_connection(proxy.address) as client:
+        proxy.cut_after(1)
+        client.sendall(b"one")
+        assert b"one" == client.recv(1024)
+        client.sendall(b"two")
+
+        assert b"" == client.recv(1024)
