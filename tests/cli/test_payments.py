@@ -9,6 +9,7 @@ from signal import SIGKILL
 from threading import Event
 from typing import TYPE_CHECKING
 
+import attrs
 import pytest
 
 from moorage.adapters.ciphers.aes_gcm import generate_keys
@@ -158,6 +159,20 @@ def test_sealed_payment_is_closed_with_the_keys_of_the_configuration() -> None:
         refusal = command("payments", "close", "INV-1/1", "--not-done")
         assert (2, True) == (refusal.code, "write their keys under [cipher]" in refusal.err)
         assert listed("INV-1/1")[0]["amount"] is None
+        lost = ("payments", "close", "INV-2/1", "--done", "--keys-lost")
+        configure(sealed)
+        stripe.fail(Lost())
+        with opened_hub(Context()) as hub, pytest.raises(ConnectionFailed):
+            hub.payments().charge(
+                attrs.evolve(charge, reference="INV-2"), idempotency_key="INV-2/1"
+            )
+        configure(bare)
+        vendor_id = list(stripe.intents)[-1]
+        unexplained = command(*lost, "--reference", vendor_id)
+        assert (1, True) == (unexplained.code, "Give a reason" in unexplained.err)
+        blind_close = command(*lost, "--reference", vendor_id, "--reason", "the disk burnt")
+        assert "INV-2/1 is closed as done\nLost with the keys: " in blind_close.out
+        assert [] == listed("INV-2/1")
 
         configure(sealed)
         assert "20.00 EUR" == listed("INV-1/1")[0]["amount"]

@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from moorage.adapters.audit.file import FileAudit
 from moorage.adapters.ciphers.aes_gcm import AesGcmCipher, generate_keys
-from moorage.contracts.payments import NextStep
-from moorage.errors import ConfigurationError, InvalidData
+from moorage.contracts.payments import Charge, Money, NextStep
+from moorage.domain.observation.audit import AuditQuery
+from moorage.errors import (
+    ConfigurationError,
+    ConnectionFailed,
+    IdempotencyConflict,
+    IdempotencyInProgress,
+    InvalidData,
+)
+from moorage.hub.audit import AuditTrail
+from moorage.testing.sandboxes.base import Lost
 from tests.contracts.unsettled_world import KEY, ORDER, WAIT, DyingStore, KilledError, PaymentsWorld
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+ANOTHER = Charge(Money("30.00", "EUR"), "pm_card_visa", reference="INV-8")
 
 
 def test_sealed_payments_need_their_cipher() -> None:
@@ -102,3 +117,102 @@ def test_payment_whose_answer_was_not_stored_is_not_closed_as_not_done() -> None
             hub.close_payment(KEY, done=False)
         assert [KEY] == [payment.idempotency_key for payment in hub.unsettled_payments()]
         assert 1 == len(world.stripe.charges)
+
+
+REASON = "The disk with the keys burnt; looked up on the vendor's page."
+
+
+@pytest.mark.parametrize("cipher", [None, AesGcmCipher(generate_keys())])
+def test_payment_whose_keys_are_lost_is_closed_as_done(
+    cipher: AesGcmCipher | None, tmp_path: Path
+) -> None:
+    """A person closes a payment without its keys, and repeats of its key get the receipt."""
+    world = PaymentsWorld()
+    trail = AuditTrail(FileAudit(tmp_path / "trail"))
+    with (
+        world.hub(cipher=AesGcmCipher(generate_keys())) as writer,
+        world.hub(cipher=cipher, audit=trail) as hub,
+    ):
+        world.lose(writer)
+        world.clock.advance(WAIT)
+        (payment,) = hub.unsettled_payments()
+        assert (NextStep.CIPHER, False) == (payment.next, payment.is_readable)
+        (vendor_id,) = world.stripe.intents
+        with pytest.raises(ConfigurationError, match="cannot be read here") as excinfo:
+            hub.close_payment(KEY, done=True, receipt=vendor_id)
+        assert "keys_lost=True" in excinfo.value.remedy
+        with pytest.raises(InvalidData, match="nobody can verify"):
+            hub.close_payment(KEY, done=True, receipt=vendor_id, keys_lost=True, reason=" ")
+        with pytest.raises(InvalidData, match="cannot be looked for"):
+            hub.close_payment(KEY, done=True, keys_lost=True, reason=REASON)
+        hub.close_payment(KEY, done=True, receipt=vendor_id, keys_lost=True, reason=REASON)
+        repeated = hub.payments().charge(ORDER, idempotency_key=KEY)
+        assert (vendor_id, True) == (repeated.ref.id, repeated.replayed)
+        assert ([], 1) == (hub.unsettled_payments(), len(world.stripe.charges))
+        with pytest.raises(IdempotencyConflict):
+            hub.payments().charge(ANOTHER, idempotency_key=KEY)
+        (record,) = trail.find(AuditQuery(act="payment.close")).items
+        assert (REASON, '{"done": true, "keys_lost": true}') == (record.reason, record.after)
+
+
+def test_payment_whose_keys_are_lost_is_closed_as_not_done() -> None:
+    """After that, the next call sends the request again under the key that the vendor remembers."""
+    world = PaymentsWorld()
+    with world.hub(cipher=AesGcmCipher(generate_keys())) as writer, world.hub() as hub:
+        world.lose(writer)
+        with pytest.raises(IdempotencyInProgress):
+            hub.close_payment(KEY, done=False, keys_lost=True, reason=REASON)
+        world.clock.advance(WAIT)
+        hub.close_payment(KEY, done=False, keys_lost=True, reason=REASON)
+        receipt = hub.payments().charge(ORDER, idempotency_key=KEY)
+        assert (False, 1) == (receipt.replayed, len(world.stripe.charges))
+
+
+@pytest.mark.parametrize("operation", ["capture", "void", "refund"])
+def test_effect_on_a_payment_whose_keys_are_lost_is_closed_by_an_id(operation: str) -> None:
+    """A capture or a void without its request is closed with the id of its payment."""
+    world = PaymentsWorld()
+    with world.hub(cipher=AesGcmCipher(generate_keys())) as writer, world.hub() as hub:
+        begin = writer.payments().charge if operation == "refund" else writer.payments().authorize
+        ref = begin(ORDER, idempotency_key=KEY).ref
+        world.stripe.fail(Lost())
+        with pytest.raises(ConnectionFailed):
+            getattr(writer.payments(), operation)(ref, idempotency_key="second")
+        world.clock.advance(WAIT)
+        receipt = ref.id if operation != "refund" else next(iter(world.stripe.refunds))
+        hub.close_payment("second", done=True, receipt=receipt, keys_lost=True, reason=REASON)
+        repeated = getattr(hub.payments(), operation)(ref, idempotency_key="second")
+        assert (receipt, ref.id, True) == (
+            repeated.ref.id,
+            repeated.payment.id,
+            repeated.replayed,
+        )
+
+
+@pytest.mark.parametrize("done", [True, False])
+def test_keys_that_are_here_are_not_lost(done: bool) -> None:
+    """A payment that can be read is not closed as one whose keys are lost."""
+    world = PaymentsWorld()
+    with world.hub(cipher=AesGcmCipher(generate_keys())) as hub:
+        world.lose(hub)
+        world.clock.advance(WAIT)
+        with pytest.raises(InvalidData, match="its keys are not lost"):
+            hub.close_payment(KEY, done=done, keys_lost=True, reason=REASON)
+        assert [KEY] == [payment.idempotency_key for payment in hub.unsettled_payments()]
+
+
+def test_payment_with_a_lost_answer_is_closed_as_not_done() -> None:
+    """The request can be read, and the keys of the stored answer are lost."""
+    world = PaymentsWorld()
+    dying_store: Any = DyingStore(world.state, "Strike", "unsettled")
+    writer = {"cipher": AesGcmCipher(generate_keys()), "state": dying_store}
+    with world.hub() as hub:
+        with pytest.raises(KilledError):
+            world.hub(**writer).payments().charge(ORDER, idempotency_key=KEY)
+        with pytest.raises(ConfigurationError, match="no cipher"):
+            hub.payments().charge(ORDER, idempotency_key=KEY)
+        world.clock.advance(WAIT)
+        (payment,) = hub.unsettled_payments()
+        assert (True, "20.00 EUR") == (payment.is_readable, str(payment.amount))
+        hub.close_payment(KEY, done=False, keys_lost=True, reason=REASON)
+        assert [] == hub.unsettled_payments()

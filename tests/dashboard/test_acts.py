@@ -445,27 +445,56 @@ def test_one_person_closes_a_payment_where_that_is_configured(done: bool) -> Non
         assert (404, True) == (gone.status, "It may have been settled since." in gone.text)
 
 
+def lose_sealed(world: World) -> None:
+    """Charge once with a cipher that no page has, and lose the answer."""
+    account, cipher = world.account(), AesGcmCipher(generate_keys())
+    ports: Any = {"http": SandboxHttpClient(world.stripe), "state": world.state}
+    charge = Charge(Money("20.00", "EUR"), "pm_card_visa", reference="INV-7")
+    world.stripe.fail(Lost())
+    with (
+        Hub([account], **ports, cipher=cipher, clock=world.clock) as writer,
+        pytest.raises(OutcomeUnknown),
+    ):
+        writer.payments().charge(charge, idempotency_key="INV-7/1")
+    world.clock.advance(WAIT)
+
+
 @pytest.mark.parametrize("act", ["payment-done", "payment-not-done", "payment-ask"])
 def test_sealed_payment_is_not_decided_without_its_cipher(act: str) -> None:
-    """A page without the cipher of a payment says so, and refuses every decision about it."""
+    """A page without the cipher of a payment says so, and refuses usual decisions about it."""
     with World(four_eyes=False) as world:
-        account, cipher = world.account(), AesGcmCipher(generate_keys())
-        ports: Any = {"http": SandboxHttpClient(world.stripe), "state": world.state}
-        charge = Charge(Money("20.00", "EUR"), "pm_card_visa", reference="INV-7")
-        world.stripe.fail(Lost())
-        with (
-            Hub([account], **ports, cipher=cipher, clock=world.clock) as writer,
-            pytest.raises(OutcomeUnknown),
-        ):
-            writer.payments().charge(charge, idempotency_key="INV-7/1")
-        world.clock.advance(WAIT)
+        lose_sealed(world)
         visitor = world.visitor()
         page = visitor.get(f"/payment{PAYMENT}").text
-        assert ("Start the page with the cipher" in page, "/acts/" in page) == (True, False)
+        assert ("Start the page with the cipher" in page, f"{act}?" in page) == (True, False)
         assert "needs the cipher" in visitor.get("/unknown").text
         shown = visitor.act(f"/acts/{act}{PAYMENT}", reason="seen", receipt="pi_1").text
         assert "cannot be read here" in shown
         assert 1 == len(world.hub.unsettled_payments())
+
+
+@pytest.mark.parametrize("done", [True, False])
+@pytest.mark.parametrize("four_eyes", [True, False])
+def test_payment_whose_keys_are_lost_is_closed(done: bool, four_eyes: bool) -> None:
+    """People close a payment without its keys, after the page has said what is lost."""
+    with World(four_eyes=four_eyes) as world:
+        lose_sealed(world)
+        ann, receipt = world.visitor(), next(iter(world.stripe.intents))
+        act = f"payment-{'' if done else 'not-'}done-keys-lost"
+        page = ann.get(f"/payment{PAYMENT}").text
+        assert ("sealed", True) == (page[page.index("sealed") :][:6], f"/acts/{act}?" in page)
+        assert "cannot be verified any more" in ann.get(f"/acts/{act}{PAYMENT}").text
+        answer = ann.act(f"/acts/{act}{PAYMENT}", reason="burnt", receipt=receipt)
+        if four_eyes:
+            assert 1 == len(world.hub.unsettled_payments())
+            ben = world.visitor(BEN)
+            page = ben.get(f"/payment{PAYMENT}").text
+            start = page.index("/acts/payment-confirm")
+            url = page[start : page.index('"', start)].replace("&amp;", "&")
+            assert "are lost for ever" in ben.get(url).text
+            answer = ben.act(url, reason="burnt")
+        assert f"is closed as {'done' if done else 'not done'}." in answer.text
+        assert [] == world.hub.unsettled_payments()
 
 
 def test_vendor_that_cannot_be_asked_leaves_the_decision_to_a_person() -> None:

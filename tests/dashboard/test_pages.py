@@ -13,7 +13,7 @@ from moorage.dashboard import ALL_ACTS, Dashboard, DashboardApp, PageRequest, Pe
 from moorage.dashboard.reading import Reader
 from moorage.domain.entries.queue import EntryState
 from moorage.domain.observation.integration_log import IntegrationStatus, LogQuery
-from moorage.domain.resilience.admission import Pause
+from moorage.domain.resilience.gate_commands import Pause
 from moorage.errors import StorageUnavailable
 from moorage.runtime.bridge import run_now
 from tests.dashboard.world import ANN, SECRET, VIEWER, WAIT, Visitor, World

@@ -208,6 +208,10 @@ COMMANDS: Final = {
         "moorage.cli.commands.scaffold:scheme",
         "Write a webhook scheme's table and a signed example.",
     ),
+    "scaffold client": (
+        "moorage.cli.commands.scaffold:client",
+        "Write a package with a typed client of an API that OpenAPI describes.",
+    ),
     "scaffold django": (
         "moorage.cli.commands.scaffold:django",
         "Write a Django project that takes payments and webhooks.",

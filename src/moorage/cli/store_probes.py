@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 from moorage.cli.places import opened_store
 from moorage.domain.observation.figures import FiguresQuery
 from moorage.domain.observation.integration_log import LogQuery
-from moorage.domain.resilience.admission import ReadCircuit
 from moorage.domain.resilience.circuit import CircuitBreakerConfig, CircuitRule
+from moorage.domain.resilience.gate_commands import ReadCircuit
 from moorage.domain.state.keys import state_key
 from moorage.errors import ConnectorError, Problem
 from moorage.runtime.bridge import run_now

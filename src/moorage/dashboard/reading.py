@@ -358,7 +358,7 @@ def next_words(payment: UnsettledPayment) -> str:
         " sent again.",
         NextStep.PERSON: "This vendor cannot be asked from here, or has not listed the payment in"
         " the time in which it must. Look at the vendor's web page, then decide below.",
-        NextStep.CIPHER: "The stored request is sealed, and this page has no key that opens it. It"
-        " can neither be settled nor closed here. Start the page with the cipher of the processes"
-        " that send payments.",
+        NextStep.CIPHER: "The stored request is sealed, and this page has no key that opens it."
+        " Start the page with the cipher of the processes that send payments. If the keys are lost"
+        " for ever, say so below.",
     }[payment.next]

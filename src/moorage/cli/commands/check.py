@@ -53,6 +53,22 @@ def check(
     """
     if all_environments:
         return _check_environments(write=write, credentials=credentials, context=context)
+    result = _check_environment(write=write, credentials=credentials, context=context)
+    document = result.document
+    unchecked = [name for name in document["environments"] if name != document["environment"]]
+    if not unchecked:
+        return result
+    subject = "environment {} was" if len(unchecked) == 1 else "environments {} were"
+    note = f"The {subject.format(', '.join(unchecked))} not checked. Add --all-environments."
+    return attrs.evolve(
+        result,
+        document={**document, "unchecked": unchecked},
+        output=[*result.output, "", note],
+    )
+
+
+def _check_environment(*, write: bool, credentials: str | None, context: Context) -> CommandResult:
+    """Check a configuration for the selected environment."""
     source = context.called()
     with opened(context, credentials, complete=context.source_is_named) as (_, configured):
         pass
@@ -104,7 +120,9 @@ def _check_environments(*, write: bool, credentials: str | None, context: Contex
         )
         lines += ["", f"Environment {name or 'none'}:"]
         try:
-            result = check(write=write, credentials=credentials, context=context_of_environment)
+            result = _check_environment(
+                write=write, credentials=credentials, context=context_of_environment
+            )
         except ConnectorError as error:
             results.append({"environment": name, "error": error_as_dict(error)})
             lines.append(str(error))

@@ -61,6 +61,7 @@ def close(
     not_done: bool = False,
     reference: str | None = None,
     tenant: str | None = None,
+    keys_lost: bool = False,
     reason: str = "",
     context: Context,
 ) -> CommandResult:
@@ -73,6 +74,8 @@ def close(
         reference: the vendor's payment id, which repeats of the key then return; by default, the
             payment is found by your reference.
         tenant: the tenant of the payment.
+        keys_lost: close it without the stored request and answer, because the keys that sealed
+            them are lost for ever; needs a reason, and --reference if it was done.
         reason: the reason, for the audit trail.
         context: the options that all commands share.
     """
@@ -85,12 +88,27 @@ def close(
     context.state()
     with opened_hub(context) as hub:
         payment = hub.close_payment(
-            idempotency_key, done=done, receipt=reference, tenant=tenant, reason=reason
+            idempotency_key,
+            done=done,
+            receipt=reference,
+            tenant=tenant,
+            keys_lost=keys_lost,
+            reason=reason,
         )
     outcome = "done" if done else "not done"
+    lines = [f"{idempotency_key} is closed as {outcome}"]
+    if keys_lost:
+        lines.append(
+            "Lost with the keys: what they sealed of its request (amount, reference) and of the"
+            " vendor's answer"
+        )
     return CommandResult(
-        {**_payment_row(payment), "outcome": "done" if done else "not_done"},
-        [f"{idempotency_key} is closed as {outcome}"],
+        {
+            **_payment_row(payment),
+            "outcome": "done" if done else "not_done",
+            "keys_lost": keys_lost,
+        },
+        lines,
     )
 
 

@@ -60,6 +60,8 @@ class UnsettledPayment:
         since: time of the first request.
         wait: seconds for which its caller may still be working on it.
         next: step that settles it.
+        is_readable: False if the stored request is sealed with keys that this process does not
+            have; then reference, amount and payment are None.
     """
 
     idempotency_key: str
@@ -72,6 +74,7 @@ class UnsettledPayment:
     since: datetime
     wait: float
     next: NextStep
+    is_readable: bool = True
 
 
 @attrs.frozen(kw_only=True)

@@ -27,6 +27,8 @@ _PROPOSALS: Final = 400
 def name_of(payment: UnsettledPayment) -> str:
     """The name of a payment: its operation, amount and reference."""
     amount = "the whole amount" if payment.amount is None else str(payment.amount)
+    if not payment.is_readable:
+        amount = "an unreadable amount"
     name = payment.reference or payment.idempotency_key
     if payment.payment is not None:
         name = f"of {payment.payment.id}"
@@ -58,12 +60,20 @@ def _ask(acting: Acting) -> str:
     }[settlement.outcome]
 
 
-def _close(acting: Acting, payment: UnsettledPayment, *, done: bool, receipt: str) -> str:
+def _close(
+    acting: Acting,
+    payment: UnsettledPayment,
+    *,
+    done: bool,
+    receipt: str,
+    keys_lost: bool,
+) -> str:
     acting.reader.hub.close_payment(
         payment.idempotency_key,
         done=done,
         receipt=receipt or None,
         tenant=payment.tenant,
+        keys_lost=keys_lost,
         actor=acting.person.name,
         reason=acting.reason,
     )
@@ -91,11 +101,11 @@ def _propose(acting: Acting, payment: UnsettledPayment, proposal: Proposal | Non
     run_now(recorded(core, act, lambda: core.execute(_proposing(payment, proposal), None)))
 
 
-def _decide(*, done: bool) -> Callable[[Acting], str]:
+def _decide(*, done: bool, keys_lost: bool = False) -> Callable[[Acting], str]:
     def perform(acting: Acting) -> str:
         payment, receipt = _payment(acting), acting.get("receipt") or ""
         if not acting.four_eyes:
-            return _close(acting, payment, done=done, receipt=receipt)
+            return _close(acting, payment, done=done, receipt=receipt, keys_lost=keys_lost)
         reason = acting.reason[:_PROPOSALS]
         _propose(acting, payment, Proposal(acting.person.name, done, receipt, reason))
         return (
@@ -126,7 +136,13 @@ def _confirm(acting: Acting) -> str:
             field="person",
             remedy="Ask another person to confirm it.",
         )
-    return _close(acting, payment, done=proposal.done, receipt=proposal.receipt)
+    return _close(
+        acting,
+        payment,
+        done=proposal.done,
+        receipt=proposal.receipt,
+        keys_lost=not payment.is_readable,
+    )
 
 
 def _withdraw(acting: Acting) -> str:
@@ -142,11 +158,19 @@ _CONSEQUENCES: Final = {
 }
 
 
-def _explain_decision(*, done: bool) -> Callable[[Acting], str]:
+_KEYS_LOST: Final = (
+    "The keys of its stored request and answer are lost for ever. The payment is closed without"
+    " them: its amount, your reference of it and the vendor's answer cannot be verified any more."
+    " If any other process still has the keys, close it there instead."
+)
+
+
+def _explain_decision(*, done: bool, keys_lost: bool = False) -> Callable[[Acting], str]:
     def explain(acting: Acting) -> str:
         second = " A second person has to confirm it." if acting.four_eyes else ""
+        lost = f" {_KEYS_LOST}" if keys_lost else ""
         words = f"You say that the {name_of(_payment(acting))} was {'' if done else 'not '}done."
-        return f"{words} {_CONSEQUENCES[done]}{second}"
+        return f"{words}{lost} {_CONSEQUENCES[done]}{second}"
 
     return explain
 
@@ -158,8 +182,9 @@ def _explain_confirmation(acting: Acting) -> str:
         return "The proposal was withdrawn. Go back and read the page again."
     outcome = "done" if proposal.done else "not done"
     receipt = f" The vendor's id of it: {proposal.receipt}." if proposal.receipt else ""
+    lost = "" if payment.is_readable else f" {_KEYS_LOST}"
     return (
-        f"{proposal.person} says that the {name_of(payment)} was {outcome}.{receipt}"
+        f"{proposal.person} says that the {name_of(payment)} was {outcome}.{receipt}{lost}"
         f" {reason_of(proposal)} {_CONSEQUENCES[proposal.done]}"
         " Confirm it only if you have looked at the vendor yourself."
     )
@@ -215,6 +240,25 @@ PAYMENT_ACTS: Final = (
         needs_reason=True,
         explain=_explain_decision(done=False),
         perform=_decide(done=False),
+    ),
+    Act(
+        **_PAYMENT,
+        name="payment-done-keys-lost",
+        title="Are its keys lost, and was it done?",
+        button="Its keys are lost; it was done",
+        asks=("receipt", "The vendor's id of it"),
+        needs_reason=True,
+        explain=_explain_decision(done=True, keys_lost=True),
+        perform=_decide(done=True, keys_lost=True),
+    ),
+    Act(
+        **_PAYMENT,
+        name="payment-not-done-keys-lost",
+        title="Are its keys lost, and was it not done?",
+        button="Its keys are lost; it was not done",
+        needs_reason=True,
+        explain=_explain_decision(done=False, keys_lost=True),
+        perform=_decide(done=False, keys_lost=True),
     ),
     Act(
         **_CONFIRMATION,

@@ -86,7 +86,7 @@ def payment_page(view: View) -> Page:
     payment_facts = facts(
         [
             ("Operation", payment.operation),
-            ("Amount", "all of it" if payment.amount is None else str(payment.amount)),
+            ("Amount", _amount_words(payment)),
             ("Your reference", payment.reference),
             ("Same reference", _namesakes(view, payment)),
             ("Vendor's payment", None if payment.payment is None else payment.payment.id),
@@ -115,6 +115,12 @@ def payment_page(view: View) -> Page:
             section("3. The decision", _decision(view, evidence, payment_fields)),
         ],
     )
+
+
+def _amount_words(payment: UnsettledPayment) -> str:
+    if not payment.is_readable:
+        return "sealed"
+    return "all of it" if payment.amount is None else str(payment.amount)
 
 
 def _namesakes(view: View, payment: UnsettledPayment) -> Node:
@@ -162,11 +168,16 @@ def _attempts(view: View, evidence: Evidence) -> Node:
 def _decision(view: View, evidence: Evidence, where: Mapping[str, Any]) -> Node:
     payment, proposal, person = evidence.payment, evidence.proposal, view.person
     look = "Look at the vendor's web page for this payment first."
-    decide = view.acts(view.act("payment-done", **where), view.act("payment-not-done", **where))
+    acts = ("payment-done", "payment-not-done")
+    if not payment.is_readable:
+        look = (
+            "This page cannot read what is stored about the payment. If any process has its keys,"
+            " decide there. If they are lost for ever, look at the vendor's web page first."
+        )
+        acts = ("payment-done-keys-lost", "payment-not-done-keys-lost")
+    decide = view.acts(*(view.act(act, **where) for act in acts))
     if payment.next.value == "wait":
         decide = tag("p", f"Decide when nobody can be at work on it: in {payment.wait:.0f} s.")
-    if payment.next.value == "cipher":
-        decide = tag("p", "Nobody can decide on a page that cannot read the evidence.")
     if decide is None:
         return tag("p", "You may read this page, and not decide.")
     if proposal is None:

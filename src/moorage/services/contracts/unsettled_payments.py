@@ -51,6 +51,7 @@ from moorage.errors import (
 )
 from moorage.services.calling.idempotency import NotSentError
 from moorage.services.calling.manual_operations import ManualAct, recorded
+from moorage.services.contracts.lost_keys import check_reason, readable_here
 from moorage.services.contracts.payment_effects import (
     EffectRecord,
     Request,
@@ -118,6 +119,7 @@ class _OpenEffect:
             since=self.since,
             wait=self.opened.remaining / SECOND,
             next=NextStep.WAIT if self.opened.remaining else self._next_step(dispatcher),
+            is_readable=record.unreadable is None,
         )
 
     def _next_step(self, dispatcher: Dispatcher | None) -> NextStep:
@@ -157,8 +159,21 @@ class _OpenEffect:
                 path="cipher",
                 remedy="Open the hub with the cipher of the processes that send payments: give it"
                 " `cipher=`, or write their keys under [cipher] in the configuration. Then try"
-                " again.",
+                " again. If the keys are lost for ever, close the payment with"
+                " keys_lost=True, or `moorage payments close --keys-lost`.",
             ) from None
+
+    def loses_request(self, *, done: bool, reason: str) -> bool:
+        """Return whether closing the operation without keys loses its stored request.
+
+        Raises:
+            InvalidData: there is no reason, or the operation was done and its request is readable.
+        """
+        check_reason(reason)
+        is_lost = self.record.unreadable is not None
+        if done and not is_lost:
+            raise readable_here(self.record.operation)
+        return is_lost
 
     def accounts(self, dispatcher: Dispatcher) -> list[Account]:
         configured = dispatcher.directory.accounts
@@ -275,21 +290,28 @@ class UnsettledFlows:
         done: bool,
         receipt: Payment | Capture | Refund | Void | Ref | str | None = None,
         tenant: str | None = None,
+        keys_lost: bool = False,
         actor: str | None = None,
         reason: str = "",
     ) -> UnsettledPayment:
         """Close an operation whose outcome you have looked up at the vendor."""
         key = checked_key(idempotency_key)
         effect = await self._find(key, tenant)
-        effect.check_readable()
+        is_lost = effect.loses_request(done=done, reason=reason) if keys_lost else False
+        if not keys_lost:
+            effect.check_readable()
         dispatcher = await self._find_dispatcher(tenant)
         flows = _Settling(dispatcher, tenant)
         answer = None
         if done:
             answer = await self._receipt(effect, dispatcher, flows, receipt)
-        elif not effect.opened.remaining and await self._is_refused(effect, dispatcher):
-            return effect.report(dispatcher)
-        act = _act("close", effect, actor, reason, after={"done": done})
+        elif not effect.opened.remaining and not is_lost:
+            stored_refusal = await self._stored_refusal(effect, dispatcher, keys_lost=keys_lost)
+            if stored_refusal:
+                return effect.report(dispatcher)
+            is_lost = stored_refusal is None
+        after: dict[str, Any] = {"done": done, "keys_lost": True} if is_lost else {"done": done}
+        act = _act("close", effect, actor, reason, after=after)
         decision = await recorded(
             self._core, act, lambda: flows.effects.decide(key, done=done, answer=answer)
         )
@@ -433,6 +455,24 @@ class UnsettledFlows:
             remedy="Repeat the operation under its key to get that answer.",
         )
 
+    async def _stored_refusal(
+        self, effect: _OpenEffect, dispatcher: Dispatcher, *, keys_lost: bool
+    ) -> bool | None:
+        """Return what `_is_refused` does; None if the keys of the stored answer are lost.
+
+        Raises:
+            InvalidData: the keys are said to be lost, and all that is stored can be read here.
+        """
+        try:
+            is_refused_here = await self._is_refused(effect, dispatcher)
+        except ConfigurationError:
+            if not keys_lost:
+                raise
+            return None
+        if keys_lost:
+            raise readable_here(effect.record.operation)
+        return is_refused_here
+
     async def _receipt(
         self, effect: _OpenEffect, dispatcher: Dispatcher, flows: _Settling, receipt: Any
     ) -> Payment | Capture | Refund | Void:
@@ -444,10 +484,7 @@ class UnsettledFlows:
         accounts = effect.accounts(dispatcher)
         if receipt is None and accounts:
             unknown = InvalidData(
-                "The vendor does not list exactly one payment with the reference and the amount of"
-                " this one."
-                if kind is Payment
-                else f"A {operation} has a reference of its own.",
+                _why_not_found(effect.record, kind),
                 field="receipt",
                 remedy="Give the vendor's id of it, or the receipt itself.",
             )
@@ -515,6 +552,21 @@ async def _call_again(
     return await verb(*request.values, **request.options, idempotency_key=key)
 
 
+def _why_not_found(record: EffectRecord, kind: type[Payment | Capture | Refund | Void]) -> str:
+    """Return the reason that the receipt of an operation cannot be looked for."""
+    if record.unreadable is not None:
+        return (
+            f"The stored request of this {record.operation} cannot be read, so that its receipt"
+            " cannot be looked for."
+        )
+    if kind is not Payment:
+        return f"A {record.operation} has a reference of its own."
+    return (
+        "The vendor does not list exactly one payment with the reference and the amount of this"
+        " one."
+    )
+
+
 def _payment_ref(effect: _OpenEffect, accounts: list[Account], receipt: Ref | str) -> Ref:
     """Return the reference of a payment; a person may have entered only the vendor's id."""
     names = {account.name for account in accounts}
@@ -541,6 +593,8 @@ async def _receipt_of(
     operation, capabilities = effect.record.operation, account.vendor.capabilities
     report = effect.report(None)
     parent = report.payment
+    if operation in {"capture", "void"} and parent is None:
+        parent = ref  # the request that names the payment cannot be read
     if operation == "refund":
         if PaymentsCapability.LOOK_UP_REFUND in capabilities:
             return await flows.get_refund(ref)

@@ -11,7 +11,7 @@ from moorage.contracts.ref import Ref
 from moorage.domain.auth.methods import Credentials, OAuthCredentials
 from moorage.domain.auth.sent_values import Sent, witness
 from moorage.domain.idempotency.claims import AS_USUAL, KeyUse, Reach
-from moorage.domain.observation.events import ContractCall
+from moorage.domain.observation.call_identity import ContractCall
 from moorage.domain.values.names import service_name
 from moorage.domain.values.result import Result
 from moorage.errors import ConfigurationError, ConnectorError, DeadlineExceeded
