@@ -26,6 +26,7 @@ def _rules(*rules: dict[str, Any], **channels: dict[str, Any]) -> dict[str, Any]
 _OPEN: Final = {"name": "open", "when": "circuit_open"}
 _TIME: Final = {f"{_VAT}.timeout": "more than zero"}
 _FAILING: Final = {"name": "failing", "when": "error_rate", "above": 0.1}
+_PROBE: Final = {"service": "vat", "request": "/"}
 _METRICS: Final = {"metrics": {"url": "memory:"}}
 _TWILIO: Final = {"vendors": {"twilio": {"account_sid": f"AC{'0' * 32}", "credentials": "t"}}}
 
@@ -225,7 +226,7 @@ MONITORING: Final[list[tuple[dict[str, Any], dict[str, str]]]] = [
             "health": {
                 "probes": [
                     {"service": "vat", "jitter": 2, "threshold": 0, "request": "a b"},
-                    {"service": "vat", "every": 0},
+                    {"service": "vat", "every": 0, "request": "/"},
                 ],
                 "expires": {"seal": "2030-01-01"},
             },
@@ -241,7 +242,7 @@ MONITORING: Final[list[tuple[dict[str, Any], dict[str, str]]]] = [
         },
     ),
     (
-        {"health": {"probes": [{"service": "vat"}, {"service": "vat"}]}, **_service()},
+        {"health": {"probes": [{**_PROBE}, {**_PROBE}]}, **_service()},
         {"health.probes[1].service": "Keep one of them"},
     ),
     (
@@ -286,8 +287,8 @@ HIDING_NOTHING: Final[list[tuple[dict[str, Any], dict[str, str]]]] = [
         {
             "health": {
                 "probes": [
-                    {"service": "vat", "every": 0},
-                    {"service": "vat"},
+                    {**_PROBE, "every": 0},
+                    _PROBE,
                     {"service": "vatt"},
                 ]
             },
@@ -408,6 +409,7 @@ NAMES: Final[list[tuple[dict[str, Any], dict[str, str]]]] = [
         },
         {
             "alerts.rules[0].service": "Did you mean vat?",
+            "alerts.rules[1].service": "Use one of: vat",
             "alerts.channels.ours.service": "Did you mean vat?",
             "alerts.channels.people.kind": "No account offers email",
             "alerts.channels.phones.kind": "No account offers sms",

@@ -320,7 +320,12 @@ TABLES: Final[list[tuple[dict[str, Any], dict[str, str]]]] = [
     (
         {
             "vendors": {
-                "smtp": {"host": "${OURS_UNSET}", "security": "none", "credentials": "a:b"}
+                "smtp": {
+                    "host": "${OURS_UNSET}",
+                    "security": "none",
+                    "username": "a",
+                    "credentials": "b",
+                }
             },
             "email": {"vendor": "smtp"},
         },
@@ -528,7 +533,7 @@ RIGHT: Final[list[dict[str, Any]]] = [
         "objectives": [{"name": "all", "availability": 0.99}],
         "health": {"probes": [{"service": "vat", "request": "/health"}]},
         "alerts": {
-            "rules": [{"name": "open", "when": "circuit_open", "service": "outbox"}],
+            "rules": [{"name": "stuck", "when": "dead_letters", "service": "outbox"}],
             "channels": {"ours": {"kind": "webhook", "service": "vat"}},
         },
     },
@@ -542,12 +547,12 @@ RIGHT: Final[list[dict[str, Any]]] = [
         },
     },
     {
-        "tenants": {"acme": {"vendors": {"smtp": {"host": "a.example", "login": False}}}},
+        "tenants": {"acme": {"vendors": {"resend": {"credentials": "re_1"}}}},
         "alerts": {
             "channels": {"theirs": {"kind": "email", "to": "A <a@example.com>", "tenant": "acme"}}
         },
-        "health": {"probes": [{"service": "acme.smtp"}]},
+        "health": {"probes": [{"service": "acme.resend"}]},
     },
-    _service(retry={"preset": "aggressive", "base_delay": 60, "max_attempts": 2}),
+    _service(timeout=90, retry={"preset": "aggressive", "base_delay": 60, "max_attempts": 2}),
     _service(retry={"max_delay": 0.1}),
 ]

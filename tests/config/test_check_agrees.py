@@ -14,6 +14,8 @@ import moorage
 from moorage import ConfigurationError
 from moorage.config.toml_text import write_toml
 from moorage.wiring.store_urls import file_path
+from tests.config.broken_accounts import ACCOUNTS
+from tests.config.broken_monitoring import MONITORING
 from tests.config.broken_settings import SETTINGS
 from tests.config.broken_texts import RIGHT, TEXTS
 from tests.config.broken_texts import TABLES as EARLIER
@@ -28,7 +30,7 @@ FORMATS: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "json": json.dumps,
     "yaml": yaml.safe_dump,
 }
-TABLES = [*EARLIER, *SETTINGS]
+TABLES = [*EARLIER, *SETTINGS, *MONITORING, *ACCOUNTS]
 BROKEN = [(end, text, words) for end, rows in TEXTS.items() for text, words in rows]
 
 
@@ -139,6 +141,13 @@ def test_every_environment_is_checked() -> None:
     result = command("check", "--config", str(path), "--all-environments", "--json").document
 
     assert (0, 2) == (check_command.code, people.code)
+    note = "The environments test, production were not checked. Add --all-environments."
+    assert note == check_command.out.splitlines()[-1]
+    assert "not checked" not in people.out
+    one = command("check", "--config", str(path), "--environment", "test")
+    assert "The environment production was not checked." in one.out
+    selected = command("check", "--config", str(path), "--environment", "test", "--json").document
+    assert ["production"] == selected["result"]["unchecked"]
     assert "Environment test:\n" in people.out
     assert "0 is out of range for a duration." in people.out
     test, production = result["result"]["environments"]

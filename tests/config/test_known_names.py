@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from moorage.config.cross_checks import KnownNames
+from moorage.config.monitoring_checks import KnownNames
 
 
 @pytest.mark.parametrize(

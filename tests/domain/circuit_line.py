@@ -4,14 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from moorage.domain.resilience.admission import (
-    Admission,
-    Answer,
-    Gates,
-    ReadCircuit,
-    Report,
-    SetCircuit,
-)
+from moorage.domain.resilience.admission import Admission, Answer, Gates
 from moorage.domain.resilience.circuit import (
     CircuitBreakerConfig,
     CircuitBreakerState,
@@ -19,6 +12,7 @@ from moorage.domain.resilience.circuit import (
     CircuitState,
     Outcome,
 )
+from moorage.domain.resilience.gate_commands import ReadCircuit, Report, SetCircuit
 from moorage.domain.values.durations import SECOND
 from tests.domain.state_world import World
 

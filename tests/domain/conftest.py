@@ -9,7 +9,7 @@ import pytest
 
 from moorage.errors import ConfigurationError, InvalidData
 
-PLACE = re.compile(r"[a-z][a-z_]*(\..*)?", re.DOTALL)
+PLACE = re.compile(r"[a-z][a-z_]*([.\[].*)?", re.DOTALL)
 
 
 def helps(error: ConfigurationError | InvalidData) -> bool:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from moorage.domain.resilience.admission import Admission, Answer, Confirm, Gates, Report
+from moorage.domain.resilience.admission import Admission, Answer, Gates
 from moorage.domain.resilience.budget import BudgetRule, RetryBudget
 from moorage.domain.resilience.circuit import CircuitBreakerConfig, CircuitRule, Outcome
+from moorage.domain.resilience.gate_commands import Confirm, Report
 from moorage.domain.resilience.rate_limit import RateLimitConfig
 from tests.domain.circuit_line import LEASE
 from tests.domain.state_world import World

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from moorage.domain.idempotency.claims import Claim, Resolve, Withdraw, complete
-from moorage.domain.resilience.admission import (
-    Admission,
-    Answer,
+from moorage.domain.resilience.admission import Admission, Answer
+from moorage.domain.resilience.budget import RetryBudget
+from moorage.domain.resilience.circuit import CircuitBreakerConfig, CircuitState, Outcome
+from moorage.domain.resilience.gate_commands import (
     Confirm,
     GiveBack,
     Pause,
@@ -17,8 +18,6 @@ from moorage.domain.resilience.admission import (
     Report,
     SetCircuit,
 )
-from moorage.domain.resilience.budget import RetryBudget
-from moorage.domain.resilience.circuit import CircuitBreakerConfig, CircuitState, Outcome
 from moorage.domain.resilience.rate_limit import RateLimitConfig
 from moorage.domain.values.durations import DAY, HOUR, SECOND
 from moorage.errors import InvalidData
@@ -212,7 +211,7 @@ def test_each_limit_has_its_cost() -> None:
 
 def test_reports_need_a_circuit() -> None:
     """A report without a circuit fails, since only a circuit gives permits."""
-    with pytest.raises(AssertionError, match="comes from a circuit"):
+    with pytest.raises(AssertionError, match="circuit breaker grants permits"):
         Report(gates(None, ONE), (1, 1, 0), Outcome.FAILED, "a")
 
 

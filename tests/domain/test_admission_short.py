@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from moorage.domain.idempotency.claims import Claim
-from moorage.domain.resilience.admission import Admission, Answer, Gates, Pause, Report, SetCircuit
+from moorage.domain.resilience.admission import Admission, Answer, Gates
 from moorage.domain.resilience.bucket import TokenBucket
 from moorage.domain.resilience.budget import BudgetRule, RetryBudget
 from moorage.domain.resilience.circuit import (
@@ -18,6 +18,7 @@ from moorage.domain.resilience.circuit import (
     CircuitState,
     Outcome,
 )
+from moorage.domain.resilience.gate_commands import Pause, Report, SetCircuit
 from moorage.domain.resilience.rate_limit import RateLimitConfig
 from moorage.domain.state.commands import SMALL_STEP
 from moorage.domain.values.durations import DAY, FOREVER, HOUR, SECOND

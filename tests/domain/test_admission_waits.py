@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from moorage.domain.resilience.admission import Answer, GiveBack, Pause, ReadCircuit, SetCircuit
+from moorage.domain.resilience.admission import Answer
 from moorage.domain.resilience.budget import RetryBudget
 from moorage.domain.resilience.circuit import CircuitBreakerConfig, CircuitState
+from moorage.domain.resilience.gate_commands import GiveBack, Pause, ReadCircuit, SetCircuit
 from moorage.domain.resilience.rate_limit import RateLimitConfig
 from moorage.domain.state.commands import SMALL_STEP
 from moorage.domain.values.durations import DAY, FOREVER, HOUR, SECOND

@@ -4,279 +4,40 @@ from __future__ import annotations
 
 import random
 import sys
-from itertools import combinations_with_replacement
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
-import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moorage.domain.resilience.admission import Admission, Answer, Confirm, Gates, GiveBack, Pause
-from moorage.domain.resilience.bucket import RUNS, TokenBucket
+from moorage.domain.resilience.admission import Admission, Answer, Gates
+from moorage.domain.resilience.gate_commands import Confirm, GiveBack, Pause
 from moorage.domain.resilience.rate_limit import RateLimitConfig
 from moorage.domain.state.commands import SMALL_STEP
 from moorage.domain.values.durations import DAY, FOREVER, SECOND
+from tests.domain.bucket_walks import (
+    Act,
+    Walk,
+    advances,
+    big_steps,
+    check_windows,
+    level_walks,
+    loose_walks,
+    moves,
+    patient,
+    pauses,
+    rates,
+    run,
+    short_spans,
+    three,
+    walked,
+    walks,
+)
 from tests.domain.state_world import NOON, World, long_lists
 from tests.support.examples import examples
 
 if TYPE_CHECKING:
     from moorage.domain.state.commands import Ticket
-
-RATES = [
-    (1_000_000, 1.0, 1),
-    (1_000_000, 1.0, 1_000_000),
-    (2_500_000, 1.0, 3),
-    (10, 1.0, 4),
-    (1, 1.0, 1),
-    (1, 1.0, 7),
-    (7, 3.0, 5),
-    (3, 60.0, 2),
-    (1, 86_400.0, 1),
-    (5, 86_400.0, 9),
-]
-"""(rate, per, burst): from a million a second to one a day."""
-
-short_spans = st.one_of(st.integers(0, 20), st.integers(0, 3 * SECOND))
-spans = st.one_of(short_spans, short_spans, st.integers(0, 300 * SECOND), st.integers(0, 3 * DAY))
-rates = st.sampled_from(RATES)
-subsets = st.integers(1, 7)
-admissions = st.tuples(
-    st.just("admit"),
-    subsets,
-    st.integers(1, 4),
-    st.sampled_from([FOREVER, 30 * DAY, 90 * SECOND, 0]),
-    st.booleans(),
-)
-patient = st.tuples(st.just("admit"), st.just(7), st.just(1), st.just(FOREVER), st.booleans())
-Act: TypeAlias = "tuple[str, int, int, int, bool]"
-
-
-def acts(name: str, number: st.SearchStrategy[int]) -> st.SearchStrategy[Act]:
-    """Draw an action of a random walk."""
-    return st.tuples(st.just(name), number, st.just(0), st.just(0), st.just(value=False))
-
-
-refunds = acts("refund", st.integers(0, 50))
-advances = acts("advance", spans)
-pauses = st.tuples(st.just("pause"), st.just(7), short_spans, st.just(0), st.just(value=False))
-partial = st.tuples(st.just("pause"), subsets, short_spans, st.just(0), st.just(value=False))
-big_steps = acts("step", st.integers(SMALL_STEP + 1, 400 * DAY))
-jolts = acts("jolt", st.one_of(st.integers(-DAY, SMALL_STEP), st.integers(-SMALL_STEP, 400 * DAY)))
-moves = [admissions] * 8 + [refunds] * 2 + [advances] * 4
-level_walks = long_lists([*moves, pauses])
-walks = long_lists([*moves, pauses, big_steps])
-loose_walks = long_lists([*moves, partial, jolts])
-three = st.tuples(rates, rates, rates)
-
-
-@attrs.define(eq=False)
-class Caller:
-    """A caller with a granted token, until it leaves or gives up."""
-
-    number: int
-    which: tuple[int, ...]
-    cost: int
-    due: int
-    tickets: tuple[Ticket, ...]
-    since: dict[int, int]
-    """By each bucket's own time, when it was to go."""
-
-
-class Walk:
-    """Up to three buckets with their queues, and the calls that each has admitted.
-
-    `real` is time as it passes for callers; the store's clock may be stepped against it. The
-    observer of a bucket counts only the time that the bucket believes has passed.
-    """
-
-    def __init__(self, configured: tuple[tuple[float, float, int], ...]) -> None:
-        self.rules: list[TokenBucket] = []
-        for rate, per, burst in configured:
-            rule = RateLimitConfig(rate, per, burst).rule
-            assert isinstance(rule, TokenBucket)
-            self.rules.append(rule)
-        self.world = World()
-        self.real = 0
-        self.ahead = NOON
-        self.seen: dict[int, int] = {}
-        self.lost = dict.fromkeys(range(len(self.rules)), 0)
-        self.frozen = dict.fromkeys(range(len(self.rules)), 0)
-        self.queue: list[Caller] = []
-        self.left: dict[int, list[tuple[int, int, int]]] = {which: [] for which in self.lost}
-        self.due: dict[int, list[tuple[int, int]]] = {which: [] for which in self.lost}
-        self.ends: dict[int, set[int]] = {which: set() for which in self.lost}
-        self.callers = 0
-        self.late = 0
-
-    def gates(self, which: tuple[int, ...]) -> Gates:
-        """Return the limits of these buckets."""
-        return Gates(
-            limits=[self.rules[index] for index in which],
-            limit_keys=[str(index) for index in which],
-        )
-
-    def some_buckets(self, bits: int) -> tuple[int, ...]:
-        """Return some of the buckets, but at least one."""
-        every_index = tuple(self.lost)
-        return tuple(index for index in every_index if bits >> index & 1) or every_index
-
-    def ask(self, which: tuple[int, ...]) -> None:
-        """Note that these buckets are used now.
-
-        A bucket only knows of time that was written down.
-        """
-        self.world.now = self.real + self.ahead
-        for index in which:
-            seen_at = self.world.cells.get(str(index), (self.world.now,))[0]
-            if seen_at - self.world.now > SMALL_STEP:
-                self.lost[index] += seen_at - self.world.now
-                seen_at = self.world.now
-            self.seen[index] = max(seen_at, self.world.now)
-
-    def time(self, index: int) -> int:
-        """Return the time by which a bucket decides; it never goes back."""
-        return self.seen[index] + self.lost[index]
-
-    def admit(self, bits: int, cost: int, within: int, *, ticketed: bool) -> None:
-        """Add a caller, which takes its place in the queue."""
-        which = self.some_buckets(bits)
-        cost = min(cost, *(self.rules[index].burst for index in which))
-        self.ask(which)
-        answer, wait, _, tickets = self.world.execute(
-            Admission(
-                self.gates(which),
-                within=within,
-                lease=0,
-                costs=(cost,) * len(which),
-                ticketed=ticketed,
-            )
-        )
-        self.check_levels()
-        if answer is Answer.LIMITED:
-            assert within < wait
-            return
-        assert Answer.GO is answer
-        assert bool(tickets) is (ticketed or wait > 0)
-        turn = wait and wait - max(self.seen[index] - self.world.now for index in which)
-        since = {index: self.time(index) + turn for index in which}
-        self.callers += 1
-        caller = Caller(self.callers, which, cost, self.real + wait, tickets, since)
-        if wait:
-            self.queue.append(caller)
-        else:
-            self.leave(caller)
-
-    def refund(self, number: int) -> None:
-        """Have a waiting caller give up."""
-        if self.queue:
-            caller = self.queue.pop(number % len(self.queue))
-            self.ask(caller.which)
-            self.world.execute(GiveBack(self.gates(caller.which), caller.tickets))
-            self.check_levels()
-
-    def pause(self, bits: int, span: int) -> None:
-        """Pause the bucket at the vendor's request."""
-        which = self.some_buckets(bits)
-        self.ask(which)
-        for index in which:
-            time = self.time(index)
-            longer_wait = time + span - max(time, self.frozen[index])
-            if longer_wait > 0:
-                self.frozen[index] = time + span
-                self.ends[index].add(time + span)
-                for caller in self.queue:
-                    if caller.since.get(index, time) > time:
-                        caller.since[index] += longer_wait
-        self.world.execute(Pause(self.gates(which), span))
-        self.check_levels()
-
-    def step(self, back: int) -> None:
-        """Set the store's clock back; every bucket reads the time before and after."""
-        self.pause(7, 0)
-        self.jolt(back)
-        self.pause(7, 0)
-
-    def jolt(self, back: int) -> None:
-        """Move the store's clock forward or back."""
-        self.ahead -= back
-
-    def advance(self, span: int) -> None:
-        """Advance the time; a caller whose turn comes leaves the queue, or waits again."""
-        end_time = self.real + span
-        while due_callers := [
-            caller for caller in self.queue if caller.due + self.late <= end_time
-        ]:
-            caller = min(due_callers, key=lambda caller: (caller.due, caller.number))
-            self.real = max(self.real, caller.due + self.late)
-            self.ask(caller.which)
-            answer, wait = self.world.execute(
-                Confirm(self.gates(caller.which), caller.tickets, None)
-            )
-            assert Answer.GO is answer
-            if wait:
-                caller.due = self.real + wait
-            else:
-                self.queue.remove(caller)
-                self.leave(caller)
-        self.real = end_time
-
-    def leave(self, caller: Caller) -> None:
-        """Record that a call leaves."""
-        for index in caller.which:
-            self.left[index].append((self.time(index), caller.cost, caller.number))
-            self.due[index].append((caller.since[index], caller.cost))
-            assert self.frozen[index] <= self.time(index)
-
-    def finish(self) -> None:
-        """Advance the time until the queue is empty."""
-        for _ in range(1_000):
-            if not self.queue:
-                return
-            self.advance(max(0, min(caller.due for caller in self.queue) - self.real) + self.late)
-        pytest.fail("somebody waits for ever")
-
-    def check_levels(self) -> None:
-        """Fail if a bucket holds a negative number of tokens, or more than its size."""
-        for index, rule in enumerate(self.rules):
-            state = self.world.cells.get(str(index))
-            if state is not None:
-                assert 0 <= state[3] <= rule.room
-                assert len(state[7]) <= RUNS
-
-
-def check_windows(rule: TokenBucket, grants: list[tuple[int, int]], slack: int = 0) -> None:
-    """Over every window of grants: granted ≤ burst + rate · t, to the last token."""
-    sums = [0]
-    for _, cost in grants:
-        sums.append(sums[-1] + cost)
-    for first, last in combinations_with_replacement(range(len(grants)), 2):
-        granted_cost = sums[last + 1] - sums[first]
-        span = grants[last][0] - grants[first][0] + slack
-        assert granted_cost * rule.price <= rule.room + span * rule.n
-
-
-def run(state: Walk, walk: list[Act]) -> None:
-    """Take every step of a random walk."""
-    for name, number, cost, within, ticketed in walk:
-        match name:
-            case "admit":
-                state.admit(number, cost, within, ticketed=ticketed)
-            case "pause":
-                state.pause(number, cost)
-            case _:
-                getattr(state, name)(number)
-
-
-def walked(
-    configured: tuple[tuple[float, float, int], ...], walk: list[Act], *, late: int = 0
-) -> Walk:
-    """The state after a whole random walk."""
-    state = Walk(configured)
-    state.late = late
-    run(state, walk)
-    state.finish()
-    return state
 
 
 @pytest.mark.untraced

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moorage.domain.resilience.admission import Uncount
 from moorage.domain.resilience.budget import Budget, BudgetRule, RetryBudget
+from moorage.domain.resilience.gate_commands import Uncount
 from moorage.domain.state.commands import SMALL_STEP
 from moorage.domain.values.durations import DAY, SECOND
 from moorage.errors import ConfigurationError

@@ -7,9 +7,7 @@ from typing import Any
 import attrs
 import pytest
 
-from moorage.domain.resilience.admission import (
-    Answer,
-)
+from moorage.domain.resilience.admission import Answer
 from moorage.domain.resilience.circuit import (
     CircuitBreakerConfig,
     CircuitRule,

@@ -9,16 +9,14 @@ from typing import Any
 
 import pytest
 
-from moorage.domain.resilience.admission import (
-    Answer,
-    Confirm,
-)
+from moorage.domain.resilience.admission import Answer
 from moorage.domain.resilience.circuit import (
     QUIET_RECORD,
     CircuitBreakerConfig,
     CircuitRule,
     Outcome,
 )
+from moorage.domain.resilience.gate_commands import Confirm
 from moorage.domain.state.commands import SMALL_STEP
 from moorage.domain.values.durations import DAY, FOREVER, HOUR, SECOND
 from moorage.errors import ConfigurationError

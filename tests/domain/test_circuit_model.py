@@ -10,14 +10,7 @@ from hypothesis import reject, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from moorage.domain.resilience.admission import (
-    Admission,
-    Answer,
-    Gates,
-    ReadCircuit,
-    Report,
-    SetCircuit,
-)
+from moorage.domain.resilience.admission import Admission, Answer, Gates
 from moorage.domain.resilience.circuit import (
     TRANSITIONS,
     CircuitBreakerConfig,
@@ -26,6 +19,7 @@ from moorage.domain.resilience.circuit import (
     CircuitState,
     Outcome,
 )
+from moorage.domain.resilience.gate_commands import ReadCircuit, Report, SetCircuit
 from moorage.domain.state.commands import SMALL_STEP
 from moorage.domain.values.durations import DAY, FOREVER, HOUR, SECOND
 from tests.domain.circuit_line import CLOSED, DISABLED, FORCED_OPEN, HALF_OPEN, LEASE, OPEN, Line

@@ -7,10 +7,7 @@ from typing import Any
 
 import pytest
 
-from moorage.domain.resilience.admission import (
-    Admission,
-    Answer,
-)
+from moorage.domain.resilience.admission import Admission, Answer
 from moorage.domain.resilience.circuit import (
     Outcome,
     mode_to_force,

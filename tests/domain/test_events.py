@@ -10,13 +10,17 @@ from typing import Any
 import attrs
 import pytest
 
-from moorage.domain.observation import events
-from moorage.domain.observation.events import CallIdentity, CallRefused, CallStarted, Event
+from moorage.domain.observation import call_events, events
+from moorage.domain.observation.call_events import CallStarted
+from moorage.domain.observation.call_identity import CallIdentity
+from moorage.domain.observation.events import CallRefused, Event
 from moorage.domain.resilience.circuit import CircuitState
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 KINDS = [
-    kind for kind in vars(events).values() if isinstance(kind, type) and issubclass(kind, Event)
+    kind
+    for kind in (vars(events) | vars(call_events)).values()
+    if isinstance(kind, type) and issubclass(kind, Event)
 ]
 EXAMPLES: dict[str, Any] = {
     "at": NOW,
@@ -112,7 +116,7 @@ def test_events_take_keyword_arguments_only(kind: type[Event]) -> None:
 
 def test_all_event_classes_are_listed() -> None:
     """The event classes are exactly these."""
-    assert [
+    assert {
         "Event",
         "CallStarted",
         "CallFinished",
@@ -147,4 +151,4 @@ def test_all_event_classes_are_listed() -> None:
         "WebhookRefused",
         "LogEntriesLost",
         "ObserverFailed",
-    ] == [kind.__name__ for kind in KINDS]
+    } == {kind.__name__ for kind in KINDS}

@@ -11,14 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from moorage import ConfigurationError, InvalidData, Service
-from moorage.domain.observation.events import (
-    AttemptFinished,
-    CallFinished,
-    CallIdentity,
-    CallOutcome,
-    CallStarted,
-    RetryScheduled,
-)
+from moorage.domain.observation.call_events import AttemptFinished, CallFinished, CallStarted
+from moorage.domain.observation.call_identity import CallIdentity, CallOutcome
+from moorage.domain.observation.events import RetryScheduled
 from moorage.domain.observation.figures import (
     DAY,
     HOUR,
@@ -39,7 +34,7 @@ from moorage.domain.observation.recording import Recording, Unsettled
 from moorage.domain.service.plan import Plan
 
 if TYPE_CHECKING:
-    from moorage.domain.observation.events import AttemptFacts, CallFacts
+    from moorage.domain.observation.call_events import AttemptFacts, CallFacts
     from moorage.domain.observation.recording import Windows
 
 NOON = datetime(2030, 1, 1, 12, tzinfo=UTC)

@@ -34,6 +34,8 @@ GOOD = {
     "InvalidRequest",
     "PaymentDeclined",
     "FileNotFound",
+    "MessageUnroutable",
+    "TopicNotFound",
     "AuthenticationFailed",
 }
 NOTHING_DONE = GOOD | {

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from moorage import errors
-from moorage.domain.observation.events import CallFinished, CallStarted
+from moorage.domain.observation.call_events import CallFinished, CallStarted
 from moorage.domain.observation.integration_log import (
     IntegrationLog,
     IntegrationStatus,
@@ -70,6 +70,8 @@ STATUS_OF = {
     "InvalidRequest": "rejected",
     "PaymentDeclined": "rejected",
     "FileNotFound": "rejected",
+    "MessageUnroutable": "rejected",
+    "TopicNotFound": "rejected",
     "IdempotencyConflict": "rejected",
     "TransactionConflict": "rejected",
     "AttemptTimeout": "timeout",

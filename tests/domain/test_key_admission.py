@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from moorage.domain.idempotency.claims import Verdict, complete
-from moorage.domain.resilience.admission import GO, Admission, Gates, SetCircuit
+from moorage.domain.resilience.admission import GO, Admission, Gates
 from moorage.domain.resilience.budget import BudgetRule, RetryBudget
 from moorage.domain.resilience.circuit import CircuitBreakerConfig, CircuitRule, CircuitState
+from moorage.domain.resilience.gate_commands import SetCircuit
 from moorage.domain.resilience.key_admission import KeyAdmission, WithdrawUnsent
 from moorage.domain.resilience.rate_limit import RateLimitConfig
 from moorage.domain.state.commands import SMALL_STEP

@@ -13,20 +13,15 @@ import attrs
 import pytest
 
 from moorage import HttpMethod, Service
-from moorage.domain.observation.events import (
-    AttemptFinished,
-    CallFinished,
-    CallIdentity,
-    CallOutcome,
-    CallStarted,
-    Event,
-)
+from moorage.domain.observation.call_events import AttemptFinished, CallFinished, CallStarted
+from moorage.domain.observation.call_identity import CallIdentity, CallOutcome
 from moorage.domain.observation.integration_log import IntegrationLog, IntegrationStatus, entry_of
 from moorage.domain.observation.late_fields import late
 from moorage.domain.service.plan import Plan
 
 if TYPE_CHECKING:
-    from moorage.domain.observation.events import AttemptFacts, CallFacts, Facts
+    from moorage.domain.observation.call_events import AttemptFacts, CallFacts, Facts
+    from moorage.domain.observation.events import Event
 
 NOON = datetime(2030, 1, 1, 12, tzinfo=UTC)
 PLAN = Plan(Service("stripe"), "acme", None)

@@ -10,22 +10,20 @@ import pytest
 
 from moorage.adapters.state.memory import MemoryStorage
 from moorage.domain.idempotency.claims import MarkSent, release
-from moorage.domain.resilience.admission import (
-    Admission,
-    Answer,
-    Confirm,
-    Gates,
-    GiveBack,
-    Pause,
-    ReadCircuit,
-    Report,
-    SetCircuit,
-)
+from moorage.domain.resilience.admission import Admission, Answer, Gates
 from moorage.domain.resilience.circuit import (
     CircuitBreakerConfig,
     CircuitRule,
     CircuitState,
     Outcome,
+)
+from moorage.domain.resilience.gate_commands import (
+    Confirm,
+    GiveBack,
+    Pause,
+    ReadCircuit,
+    Report,
+    SetCircuit,
 )
 from moorage.domain.resilience.outage import (
     Local,

@@ -301,7 +301,7 @@ def test_state_keys_are_stable() -> None:
     """State keys are a stored format that new versions keep."""
     service = Service(
         "vat",
-        limits=[RateLimitConfig(10), RateLimitConfig(10)],
+        limits=[RateLimitConfig(10), RateLimitConfig(10, without_store=0.5)],
         circuit=CircuitBreakerConfig(),
         retry_budget=RetryBudget(),
     )

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from moorage.domain.resilience.admission import Admission, Answer, Confirm, Gates, GiveBack, Pause
+from moorage.domain.resilience.admission import Admission, Answer, Gates
+from moorage.domain.resilience.gate_commands import Confirm, GiveBack, Pause
 from moorage.domain.resilience.quota import LATER, CalendarQuota, civil_month, first_day
 from moorage.domain.resilience.rate_limit import RateLimitConfig
 from moorage.domain.values.durations import DAY, FOREVER, HOUR, SECOND

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from moorage.domain.idempotency.claims import Record
-from moorage.domain.resilience.admission import Admission, Gates, GiveBack, Pause, Resume
+from moorage.domain.resilience.admission import Admission, Gates
 from moorage.domain.resilience.circuit import CircuitBreakerConfig, CircuitRule
+from moorage.domain.resilience.gate_commands import GiveBack, Pause, Resume
 from moorage.domain.resilience.rate_limit import RateLimitConfig
 from moorage.domain.state.commands import SMALL_STEP, State, misread, steady, unchanged
 from moorage.domain.values.durations import DAY, HOUR, SECOND

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from moorage.domain.http.transport import (
     DangerouslyUnverified,
-    PoolStatistics,
+    HttpPoolStatistics,
     Proxy,
     Tls,
     TlsVersion,
@@ -289,7 +289,7 @@ def test_proxy_none_stays_none() -> None:
 
 def test_pool_statistics_are_values() -> None:
     """Pool statistics compare by value and have a repr."""
-    result = PoolStatistics(active=1, idle=2, waiting=0, limit=100)
+    result = HttpPoolStatistics(active=1, idle=2, waiting=0, limit=100)
 
     assert result == attrs.evolve(result)
-    assert "PoolStatistics(active=1, idle=2, waiting=0, limit=100)" == repr(result)
+    assert "HttpPoolStatistics(active=1, idle=2, waiting=0, limit=100)" == repr(result)

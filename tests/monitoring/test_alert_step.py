@@ -247,8 +247,15 @@ def test_laws(
         ({"below": 0.1}, "has two thresholds"),
         ({"clear": 0.6}, "would clear while it fires"),
         ({"above": None, "below": 0.5, "clear": 0.4}, "would clear while it fires"),
-        ({"when": "absence", "above": None, "clear": 1}, "would clear while it fires"),
+        ({"when": "absence", "above": None, "clear": 1}, "has a threshold, but absence is active"),
         ({"objective": 1.0}, "objective 1.0 is impossible"),
+        ({"above": 1.5}, "never fires with a threshold of 1.5"),
+        ({"above": None, "below": 2}, "always fires with a threshold of 2"),
+        ({"objective": 0.9}, "watches error_rate, for which `objective` changes nothing"),
+        (
+            {"when": "burn_rate", "above": 2, "window": 60, "minimum_calls": 10},
+            "has a short window of 300 seconds",
+        ),
     ],
 )
 def test_rule_is_checked(fields: dict[str, Any], message: str) -> None:
@@ -267,6 +274,8 @@ def test_settings_are_checked() -> None:
         ChannelSettings(kind="email")
     with pytest.raises(ConfigurationError, match="There is no kind"):
         ChannelSettings(kind="pigeon")
+    with pytest.raises(ConfigurationError, match="kind email does not use `service`"):
+        ChannelSettings(kind="email", to="a@example.com", service="vat")
     assert "whsec" not in repr(ChannelSettings(kind="webhook", service="ops", secrets="whsec_x"))
 
 

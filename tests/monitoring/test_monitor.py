@@ -33,8 +33,8 @@ from moorage import (
 )
 from moorage.adapters.entries.memory import AsyncMemoryOutbox, MemoryOutbox
 from moorage.domain.monitoring.health import Concern
+from moorage.domain.observation.call_events import CallFinished
 from moorage.domain.observation.events import (
-    CallFinished,
     ConsentNeeded,
     Event,
     LogEntriesLost,

@@ -11,7 +11,7 @@ from moorage.config.problems import WRONG, Report, Wrong, key, near, quoted, und
 from moorage.config.stand_ins import note_common
 from moorage.contracts.catalog import CONTRACTS
 from moorage.contracts.ref import Ref
-from moorage.contracts.routes import Account, Route
+from moorage.contracts.routes import Account, Route, missing_costs
 from moorage.domain.service.settings import Service
 from moorage.domain.state.keys import checked_name
 from moorage.domain.values.json_text import is_list, is_object
@@ -206,6 +206,10 @@ class Accounts:
                     f"No operation reaches this route: {covering_path} takes all of them.",
                     "Leave one of the two out, or give them different countries or currencies.",
                 )
+            known_accounts = [self.accounts[name] for name in accounts if name in self.accounts]
+            problem = missing_costs(route, known_accounts)
+            if problem is not None and len(known_accounts) == len(accounts):
+                self._report.add(f"{path}.{problem.path}", problem.found, problem.remedy)
             self._checked_routes.append((route, path))
             self.routes.append(route)
 

@@ -16,6 +16,10 @@ def _channel(**fields: Any) -> ChannelSettings:
         from moorage.hub.alert_channels import check_recipients  # noqa: PLC0415 - slow to load
 
         check_recipients(settings)
+    elif settings.secrets:
+        from moorage.hub.alert_channels import check_secrets  # noqa: PLC0415 - slow to load
+
+        check_secrets(settings)
     return settings
 
 

@@ -13,8 +13,9 @@ import attrs
 
 from moorage.adapters.observers.health_signals import HealthSignals
 from moorage.config.connectors import check_modes
-from moorage.config.cross_checks import KnownNames, check_monitoring, check_settings
+from moorage.config.cross_checks import check_settings
 from moorage.config.default_state import prepare
+from moorage.config.monitoring_checks import KnownNames, check_monitoring
 from moorage.config.problems import Wrong, key
 from moorage.config.store_files import check_store_files
 from moorage.contracts.catalog import CONTRACTS
@@ -50,6 +51,10 @@ if TYPE_CHECKING:
 S = TypeVar("S")
 
 _SETTINGS: Final = frozenset(attrs.fields_dict(Service))
+_OF_REQUESTS: Final = frozenset(
+    {"base_url", "cache", "headers", "idempotency_header", "log_content", "timeouts"}
+)
+"""The settings of a service that are for HTTP requests."""
 _OPENERS: Final[Mapping[bool, tuple[Callable[..., Any], ...]]] = {
     False: (open_storage, open_tenants, open_credentials, open_log, open_metrics),
     True: (aopen_storage, aopen_tenants, aopen_credentials, aopen_log, aopen_metrics),
@@ -224,6 +229,10 @@ def check_parts(parts: Parts, ports: Mapping[str, Any], *, complete: bool) -> No
         ),
         unreadable=parts.unreadable,
         accounts=accounts,
+        valid={
+            service.name: service
+            for service in (*services_of(configured.accounts), *configured.services)
+        },
         other_tenants=ports.get("tenants") is not None or configured.tenants_from is not None,
     )
     figures_known = not complete or _has_figures(configured, ports, report)
@@ -265,12 +274,24 @@ class _Checks:
         services = self._report.made(partial(services_of, (account,)), "")
         if isinstance(services, Wrong):
             return
+        if account.vendor.transport is not None:
+            self._check_unused_settings(account, place)
         tokens = clients_of((account,))
         for service in services:
             self._check_sending(service, place)
             check_settings(service, account.settings, place, self._report)
             if service.name not in tokens:
                 self._check_credentials(service, place)
+
+    def _check_unused_settings(self, account: Account, place: str) -> None:
+        """Report settings for requests of an account whose vendor receives none."""
+        for name in sorted(account.settings.keys() & _OF_REQUESTS):
+            self._report.add(
+                f"{place}.{name}",
+                f"The vendor {account.vendor.name} receives no HTTP requests, so the setting"
+                " changes nothing.",
+                "Remove it.",
+            )
 
     def service(self, service: Service, place: str) -> None:
         """Check a service that belongs to no account."""
@@ -375,7 +396,8 @@ def _check_choice(accounts: Iterable[Account], configured: Configured, report: R
             for account in accounts
             if kind in account.vendor.kinds and account.tenants is None
         ]
-        if len(names) > 1 and not any(route.kind == kind for route in configured.routes):
+        is_chosen = any(route.kind == kind for route in configured.routes)
+        if len(names) > 1 and not is_chosen and report.clear(kind):
             report.add(
                 kind,
                 f"Several accounts offer {kind}, and no route chooses one: {', '.join(names)}.",

@@ -31,6 +31,7 @@ from moorage.domain.state.keys import checked_name
 from moorage.domain.state.sealing import KeyRing
 from moorage.domain.values.durations import is_count, seconds
 from moorage.domain.values.json_text import is_object
+from moorage.errors import ConfigurationError
 from moorage.wiring.store_urls import open_audit
 
 if TYPE_CHECKING:
@@ -111,6 +112,15 @@ class CredentialsFrom:
         default=None, validator=attrs.validators.optional(_valid_keys)
     )
 
+    def __attrs_post_init__(self) -> None:
+        """Refuse keys for a store that is not encrypted."""
+        if self.keys is not None and self.url.begins_with("environment:", "file:"):
+            raise ConfigurationError(
+                "There are keys, but this store is not encrypted.",
+                path="keys",
+                remedy="Remove the keys, or name a store in a database, such as sqlite:///file.db.",
+            )
+
 
 @attrs.frozen(kw_only=True)
 class AuditSettings:
@@ -131,6 +141,16 @@ class AuditSettings:
     seal_every: int = attrs.field(default=100, validator=is_count)
     required: bool = True
     uses: bool = False
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse an interval of seals without the keys that make them."""
+        default = attrs.fields(AuditSettings).seal_every.default
+        if self.keys is None and self.seal_every != default:
+            raise ConfigurationError(
+                "There is an interval between seals, but no keys to seal the trail with.",
+                path="seal_every",
+                remedy="Give keys = 'secret://env/NAME', or remove seal_every.",
+            )
 
     def open(self) -> AuditTrail:
         """Open the audit trail.

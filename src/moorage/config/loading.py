@@ -92,7 +92,7 @@ def _toml(text: str) -> Any:
 
 
 def _json(text: str) -> Any:
-    return json.loads(text, object_pairs_hook=_unique_keys, parse_constant=_constant)
+    return json.loads(text, object_pairs_hook=unique_keys, parse_constant=_constant)
 
 
 def _yaml(text: str) -> Any:
@@ -109,7 +109,12 @@ def _constant(name: str) -> NoReturn:
     )
 
 
-def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return the table of these pairs.
+
+    Raises:
+        Malformed: a key appears twice.
+    """
     table: dict[str, Any] = {}
     for name, value in pairs:
         if name in table:

@@ -16,6 +16,7 @@ from moorage.config.shapes import (
     Field,
     Flag,
     Many,
+    Named,
     Number,
     OneOf,
     SecretText,
@@ -39,6 +40,8 @@ _SHAPES_BY_TYPE: Final[Mapping[str, Shape]] = {
     "Secret": SecretText(),
     "EmailAddress": Text(),
     "time": TimeOfDay(),
+    "dict[str, str]": Named(Text()),
+    "dict[str, Any]": Named(Anything()),
 }
 """The shapes of simple types."""
 

@@ -19,6 +19,7 @@ Made = TypeVar("Made")
 
 _BARE_KEY: Final = late_pattern(r"[A-Za-z0-9_-]+")
 _WORD: Final = late_pattern(r"[A-Za-z][A-Za-z_ -]{0,23}")
+_NAME: Final = late_pattern(r"[A-Za-z][A-Za-z0-9_ .%-]{0,39}")
 _LONGEST: Final = 80
 _INVALID: Final = Problem("", "The value is not valid here.", "See the reference of the table.")
 
@@ -207,20 +208,21 @@ def near(word: str, candidates: Iterable[str]) -> str | None:
 def shown(message: str, fields: object) -> str:
     """Return a message without the texts of these fields that are more than a word.
 
-    Such a text may be a secret.
+    Such a text may be a secret. The names that people choose may have digits too.
     """
     for text in sorted(_texts(fields), key=len, reverse=True):
         if text and _WORD.fullmatch(text) is None:
             message = message.replace(repr(text), "this text").replace(text, "…")
-    return message
+    return f"T{message[1:]}" if message.startswith("this text") else message
 
 
 def _texts(value: Any) -> Iterable[str]:
     if isinstance(value, str):
         yield str(value)
     elif is_object(value):
-        for entry in value.values():
-            yield from _texts(entry)
+        for name, entry in value.items():
+            if name != "name" or not isinstance(entry, str) or not _NAME.fullmatch(entry):
+                yield from _texts(entry)
     elif isinstance(value, (list, tuple)):
         for entry in cast("list[Any]", value):
             yield from _texts(entry)

@@ -15,7 +15,7 @@ import attrs
 from moorage.config.of_classes import table_of
 from moorage.config.shapes import Field, Kinded, OneOf, Table
 from moorage.domain.auth.credential_tables import is_credential, read_credentials
-from moorage.domain.http.urls import validate_base_url
+from moorage.domain.http.urls import validate_private_url
 from moorage.domain.secrets.secret import Secret
 from moorage.domain.state.sealing import KeyRing
 from moorage.domain.values.installation import install
@@ -96,6 +96,15 @@ class Files:
         return read
 
 
+def _is_mount(_: object, __: object, value: str) -> None:
+    if not value.strip("/"):
+        raise ConfigurationError(
+            "The path of the engine is empty.",
+            path="mount",
+            remedy="Give the path at which the engine is enabled, such as secret.",
+        )
+
+
 @attrs.frozen(kw_only=True)
 class Vault:
     """Secrets in HashiCorp Vault or OpenBao, in a KV engine of version 2.
@@ -112,13 +121,13 @@ class Vault:
         timeout: seconds for each request.
     """
 
-    address: str = attrs.field(converter=validate_base_url)
+    address: str = attrs.field(converter=validate_private_url)
     token: Secret | None = None
     token_file: str | None = None
     role_id: str | None = None
     secret_id: Secret | None = None
     kubernetes_role: str | None = None
-    mount: str = "secret"
+    mount: str = attrs.field(default="secret", validator=_is_mount)
     namespace: str | None = None
     timeout: float = 5.0
 
@@ -146,6 +155,12 @@ class Vault:
                 path="token",
                 remedy=f"Give one of {', '.join(logins)}.",
             )
+        if self.secret_id is not None and self.role_id is None:
+            raise ConfigurationError(
+                "The secret_id belongs to a role_id, and there is none.",
+                path="secret_id",
+                remedy="Give the role_id, or remove the secret_id.",
+            )
         return configured_logins[0]
 
 
@@ -167,7 +182,7 @@ class Aws:
     secret_access_key: Secret | None = None
     session_token: Secret | None = None
     endpoint: str | None = attrs.field(
-        default=None, converter=attrs.converters.optional(validate_base_url)
+        default=None, converter=attrs.converters.optional(validate_private_url)
     )
     timeout: float = 5.0
 
@@ -181,6 +196,12 @@ class Aws:
                 "One half of the access key is missing.",
                 path="access_key_id" if self.access_key_id is None else "secret_access_key",
                 remedy="Give both access_key_id and secret_access_key, or neither.",
+            )
+        if self.session_token is not None and self.access_key_id is None:
+            raise ConfigurationError(
+                "The session token belongs to an access key, and there is none.",
+                path="session_token",
+                remedy="Give access_key_id and secret_access_key, or remove the token.",
             )
         identity: Any = aws.AwsEnvironment(place.variables)
         if self.access_key_id is not None and self.secret_access_key is not None:
@@ -204,7 +225,7 @@ class Gcp:
     project: str
     key_file: str | None = None
     endpoint: str | None = attrs.field(
-        default=None, converter=attrs.converters.optional(validate_base_url)
+        default=None, converter=attrs.converters.optional(validate_private_url)
     )
     timeout: float = 5.0
 
@@ -237,7 +258,7 @@ class Azure:
         timeout: seconds for each request.
     """
 
-    address: str = attrs.field(converter=validate_base_url)
+    address: str = attrs.field(converter=validate_private_url)
     client_id: str | None = None
     client_secret: Secret | None = None
     directory: str | None = None
@@ -248,6 +269,12 @@ class Azure:
         from moorage.adapters.secret_managers import azure_key_vault as azure  # noqa: PLC0415 - if it is used
 
         identity: Any = azure.AzureManagedIdentity(self.client_id)
+        if self.directory is not None and self.client_secret is None:
+            raise ConfigurationError(
+                "The directory belongs to an application with a client_secret, and there is none.",
+                path="directory",
+                remedy="Give client_id and client_secret, or remove the directory.",
+            )
         if self.client_secret is not None:
             if self.client_id is None:
                 raise ConfigurationError(

@@ -15,7 +15,7 @@ from moorage.config.shapes import Either, Many, OneOf
 from moorage.errors import Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
 
     from moorage.config.shapes import Shape, Table
 
@@ -31,20 +31,26 @@ _TRIAL_VALUES: Final = (
 """The values that are tried for a shape without choices."""
 
 
-def stand_ins(table: Table, fields: Mapping[str, Any], read: Read) -> tuple[dict[str, Any], ...]:
+def stand_ins(
+    table: Table, fields: Mapping[str, Any], mistaken_names: Collection[str], read: Read
+) -> tuple[dict[str, Any], ...]:
     """Return the table with each combination of trial values in place of its wrong values.
 
     Args:
         table: describes the fields.
         fields: the fields after reading.
+        mistaken_names: the names of fields whose value is refused, or whose name was probably
+            misspelled.
         read: reads a value by its shape.
 
     Returns:
-        Nothing if no field is wrong, or its possible values are unknown or too many.
+        Nothing if the possible values are unknown or too many.
     """
-    wrong_names = [name for name, value in fields.items() if value is WRONG]
+    wrong_names = sorted(
+        {name for name, value in fields.items() if value is WRONG}.union(mistaken_names)
+    )
     choices = [_choices(table, name, read) for name in wrong_names]
-    if not wrong_names or prod(map(len, choices)) > _MAX_COMBINATIONS:
+    if prod(map(len, choices)) > _MAX_COMBINATIONS:
         return ()
     return tuple(
         {**fields, **dict(zip(wrong_names, values, strict=True))} for values in product(*choices)

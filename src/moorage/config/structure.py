@@ -96,12 +96,14 @@ def read_table(table: Table, value: Any, path: str, report: Report) -> Any:
     if not is_object(value):
         return _refuse_value(table, value, path, report)
     fields: dict[str, Any] = {}
+    mistaken_names = set[str]()
     for name, entry in value.items():
         field = table.fields.get(name) if isinstance(name, str) else None
         entry_path = under(path, key(name))
         if field is None:
             names = sorted(table.fields)
             nearest = near(str(name), names)
+            mistaken_names.update([] if nearest is None else [nearest])
             remedy = f"Use {', '.join(names)}."
             report.add(entry_path, f"The setting {key(name)} is unknown.", remedy, nearest=nearest)
         else:
@@ -119,14 +121,16 @@ def read_table(table: Table, value: Any, path: str, report: Report) -> Any:
                 f"Write {expectation(field.shape)}{_purpose(field)}.",
             )
     report.check_fields(table.kinds, fields, path)
+    mistaken_names.update(name for name in fields if not report.clear(under(path, key(name))))
     if table.make is None:
-        report.stand_ins[path] = stand_ins(table, fields, read)
+        report.stand_ins[path] = stand_ins(table, fields, mistaken_names, read)
         return {name: value for name, value in fields.items() if value is not WRONG}
     if report.clear(path):
         return report.made(partial(table.make, **fields), path, value)
     make: Callable[..., Any] = table.make
     tries = [
-        partial(_make_instance, make, variant, path) for variant in stand_ins(table, fields, read)
+        partial(_make_instance, make, variant, path)
+        for variant in stand_ins(table, fields, mistaken_names, read)
     ]
     note_common(report, path, tries)
     return WRONG

@@ -25,6 +25,8 @@ _TABLE: Final = """
 """.split()  # noqa: SIM905 - a list would take four pages
 _COUNTRIES: Final[dict[str, str]] = dict(zip(_TABLE[::2], _TABLE[1::2], strict=True))
 _LENGTHS: Final = (3, 2, 1)
+COUNTRIES_OF_NUMBERS: Final = frozenset(_COUNTRIES.values())
+"""The countries that `country_of` can find."""
 
 
 def country_of(number: str) -> str | None:

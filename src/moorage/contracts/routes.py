@@ -9,32 +9,22 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 
 from moorage.contracts.ref import Ref
+from moorage.contracts.route_conditions import are_countries, are_currencies, check_conditions
+from moorage.contracts.secret_forms import misplaced_secrets
 from moorage.contracts.validators import OneOf
 from moorage.contracts.vendor import Vendor, no_options
 from moorage.domain.idempotency.claims import AS_USUAL, KeyUse
 from moorage.domain.secrets.frames import careful
 from moorage.domain.secrets.secret import Secret, as_secrets
-from moorage.domain.values.countries import COUNTRIES
-from moorage.domain.values.money import EXPONENTS
 from moorage.domain.values.text import with_article
 from moorage.errors import ConfigurationError, InvalidData, Problem, UnsupportedByVendor
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
 _SHARED: Final = 1024
 """Number of routing requests that are held."""
 _ANY_NAME: Final[frozenset[str]] = frozenset()
-_MISTAKEN_COUNTRIES: Final = {"UK": "GB", "EL": "GR", "EN": "GB"}
-_CONDITION_TITLES: Final = {"countries": "a country", "currencies": "a currency"}
-_CONDITIONS: Final[Mapping[str, tuple[str, ...]]] = {
-    "email": (),
-    "sms": ("countries",),
-    "payments": ("countries", "currencies"),
-    "storage": (),
-    "shipping": ("countries",),
-}
-"""The conditions that operations of a contract can meet, because they have such a value."""
 
 
 class Prefer(OneOf, field="prefer"):
@@ -59,45 +49,6 @@ def _codes(value: str | Iterable[str]) -> frozenset[str]:
 def _includes(members: frozenset[str], required: frozenset[str]) -> bool:
     """True if `members` is a subset of `required`, where an empty set stands for all codes."""
     return not required or (bool(members) and members <= required)
-
-
-def _check_conditions(kind: str, conditions: Mapping[str, frozenset[str]]) -> None:
-    """Refuse conditions that no operation of a contract could meet."""
-    usable_conditions = _CONDITIONS.get(kind, tuple(conditions))
-    problems = [
-        Problem(
-            name,
-            f"No operation of {kind} has {_CONDITION_TITLES[name]}, so the route is never used.",
-            f"Remove `{name}`.",
-        )
-        for name, codes in conditions.items()
-        if codes and name not in usable_conditions
-    ]
-    if problems:
-        raise ConfigurationError.of(problems)
-
-
-def _are_countries(_: object, attribute: attrs.Attribute[Any], value: frozenset[str]) -> None:
-    for code in value:
-        if code not in COUNTRIES:
-            nearest = _MISTAKEN_COUNTRIES.get(code)
-            raise ConfigurationError(
-                f"{code[:20]!r} is not a country code.",
-                path=attribute.name,
-                remedy="Give codes of two letters (ISO 3166), such as DE."
-                if nearest is None
-                else f"Give {nearest}, the code of ISO 3166.",
-            )
-
-
-def _are_currencies(_: object, attribute: attrs.Attribute[Any], value: frozenset[str]) -> None:
-    for code in value:
-        if code not in EXPONENTS:
-            raise ConfigurationError(
-                f"{code[:20]!r} is not a currency code.",
-                path=attribute.name,
-                remedy="Give codes of three letters (ISO 4217), such as EUR.",
-            )
 
 
 def _is_vendor(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
@@ -145,8 +96,15 @@ class Account:
     settings: Mapping[str, Any] = attrs.field(factory=no_options, kw_only=True, repr=False)
 
     def __attrs_post_init__(self) -> None:
-        """Refuse a name that cannot be part of a reference."""
+        """Refuse a name that cannot be part of a reference, and secrets in the wrong place."""
         Ref(self.vendor.name, self.name, "1")
+        kind: type[Any] = type(self.vendor)
+        options = [field.name for field in attrs.fields(kind)] if attrs.has(kind) else []
+        values = {name: getattr(self.vendor, name) for name in options}
+        keys = {name: value for name, value in values.items() if isinstance(value, Secret)}
+        problems = list(misplaced_secrets(self.vendor.name, keys, self.webhook_secrets))
+        if problems:
+            raise ConfigurationError.of(problems)
 
     def open_to(self, tenant: str | None) -> bool:
         """True if this tenant may use it."""
@@ -171,10 +129,10 @@ class Route:
     accounts: tuple[str, ...] = attrs.field(converter=_names)
     tenant: str | None = attrs.field(default=None, kw_only=True)
     countries: frozenset[str] = attrs.field(
-        default=_ANY_NAME, converter=_codes, validator=_are_countries, kw_only=True
+        default=_ANY_NAME, converter=_codes, validator=are_countries, kw_only=True
     )
     currencies: frozenset[str] = attrs.field(
-        default=_ANY_NAME, converter=_codes, validator=_are_currencies, kw_only=True
+        default=_ANY_NAME, converter=_codes, validator=are_currencies, kw_only=True
     )
     prefer: Prefer = attrs.field(default=Prefer.ORDER, converter=Prefer, kw_only=True)
 
@@ -196,7 +154,7 @@ class Route:
                 remedy="Name each account once, in the order in which they are to be tried.",
             )
         conditions = {"countries": self.countries, "currencies": self.currencies}
-        _check_conditions(self.kind, conditions)
+        check_conditions(self.kind, conditions)
 
     def fits(self, request: RoutingRequest) -> bool:
         """True if the route applies to this operation."""
@@ -221,6 +179,18 @@ class Route:
     def strictness(self) -> tuple[bool, int]:
         """Sort key: the route with the more specific conditions is greater."""
         return self.tenant is not None, bool(self.countries) + bool(self.currencies)
+
+
+def missing_costs(route: Route, accounts: Sequence[Account]) -> Problem | None:
+    """Return a problem if a route prefers the cheapest account, and no account has a cost."""
+    if route.prefer is not Prefer.COST or any(account.cost is not None for account in accounts):
+        return None
+    names = ", ".join(account.name for account in accounts)
+    return Problem(
+        "prefer",
+        f"The route prefers the cheapest account, and none of them has a cost: {names}.",
+        "Give the accounts a cost, such as cost = 0.079, or remove `prefer`.",
+    )
 
 
 def _full_name(request: RoutingRequest) -> str:
@@ -399,6 +369,7 @@ class Directory:
         return error
 
     def _check(self, route: Route) -> None:
+        accounts = [self.accounts[name] for name in route.accounts if name in self.accounts]
         for name in route.accounts:
             account = self.accounts.get(name)
             if account is None or route.kind not in account.vendor.kinds:
@@ -416,6 +387,11 @@ class Directory:
                     path=f"{route.kind}.vendor",
                     remedy="Name the tenant in the route, or open the account to it.",
                 )
+        problem = missing_costs(route, accounts)
+        if problem is not None:
+            raise ConfigurationError(
+                problem.found, path=f"{route.kind}.{problem.path}", remedy=problem.remedy
+            )
 
 
 def _route_label(tenant: str | None) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.metadata import EntryPoint
 from typing import Final
 
 import attrs
@@ -17,9 +18,13 @@ OWN_SETTINGS: Final = frozenset({"kind", "enabled", "version", "depends_on"})
 """The settings that every connector has, whatever its kind."""
 
 
+_BUILT_IN: Final = {"sql": EntryPoint("sql", "moorage.adapters.sql.kind:SQL", GROUP)}
+"""The kinds of moorage, which no other package replaces."""
+
+
 def connector_kind_names() -> tuple[str, ...]:
     """Return the names of all kinds, in order."""
-    return tuple(sorted(installed(GROUP)))
+    return tuple(sorted({*_BUILT_IN, *installed(GROUP)}))
 
 
 def connector_kind(name: str, path: str = "kind") -> ConnectorKind:
@@ -32,7 +37,7 @@ def connector_kind(name: str, path: str = "kind") -> ConnectorKind:
     Raises:
         ConfigurationError: there is none, or the entry point leads to something else.
     """
-    point = installed(GROUP).get(name)
+    point = _BUILT_IN.get(name) or installed(GROUP).get(name)
     if point is None:
         names = ", ".join(connector_kind_names()) or "none is installed"
         raise ConfigurationError(

@@ -9,15 +9,13 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from moorage.adapters.notices import give_notice
 from moorage.domain.http.headers import as_headers
-from moorage.domain.observation.events import (
+from moorage.domain.observation.call_events import (
     AttemptFinished,
     AttemptStarted,
     CallFinished,
     CallStarted,
-    Event,
-    LogEntriesLost,
-    ObserverFailed,
 )
+from moorage.domain.observation.events import Event, LogEntriesLost, ObserverFailed
 from moorage.domain.observation.late_fields import facts_of
 from moorage.domain.values.names import name_of
 from moorage.errors import ConfigurationError

@@ -94,7 +94,7 @@ def _open_store(url: str, prefix: str, options: dict[str, Any]) -> Any:
         raise _unknown_scheme_error(type(url).__name__)
     if url == _MEMORY:
         return _class("state.memory", f"{prefix}MemoryStorage")(**options)
-    path = sqlite_path(url)
+    path = _sqlite_file(url)
     if path is not None:
         return _class("state.sqlite", f"{prefix}SqliteStorage")(path, **options)
     # A driver may be named, as SQLAlchemy does: postgresql+psycopg.
@@ -155,7 +155,7 @@ def aopen_tenants(url: str, keys: Secret, **options: Any) -> Any:
 def _opened_tenants(url: str, keys: Secret, prefix: str, options: dict[str, Any]) -> Any:
     cipher = _class("ciphers.aes_gcm", "AesGcmCipher")(KeyRing.parse(keys))
     scheme = url.partition("://")[0]
-    path = sqlite_path(url)
+    path = _sqlite_file(url)
     if path is not None:
         return _class("tenants.sqlite", f"{prefix}SqliteTenants")(path, cipher, **options)
     base = scheme.partition("+")[0]
@@ -245,7 +245,7 @@ def open_audit(url: str, **options: Any) -> Any:
         ConfigurationError: no store has such a URL, or what it needs is not installed.
     """
     with _errors_at("audit.url"):
-        path = file_path(url)
+        path = _without_options(url, file_path(url))
         if path is not None:
             options.pop("create", None)
             return _class("audit.file", "FileAudit")(path, **options)
@@ -291,7 +291,7 @@ def _opened_table(url: str, prefix: str, called: str, home: str, options: dict[s
     base = scheme.partition("+")[0]
     if url == _MEMORY:
         return _class(f"{home}.memory", f"{prefix}Memory{called}")(**options)
-    path = sqlite_path(url)
+    path = _sqlite_file(url)
     if path is not None:
         return _class(f"{home}.sqlite", f"{prefix}Sqlite{called}")(path, **options)
     if _HOMES.get(base, ("",))[0] != "state.sql":
@@ -340,7 +340,7 @@ def _opened_credentials(url: str, keys: Secret | None, prefix: str, options: dic
     if url == _VARIABLES:
         kind = _class("credentials.environment", f"{prefix}EnvironmentCredentialProvider")
         return kind(**options)
-    file = file_path(url)
+    file = _without_options(url, file_path(url))
     if file is not None:
         return _class("credentials.file", f"{prefix}FileCredentialProvider")(file, **options)
     if not is_sealed(url):
@@ -357,7 +357,7 @@ def _opened_credentials(url: str, keys: Secret | None, prefix: str, options: dic
             remedy="Give what `generate_keys` made, such as keys = 'secret://env/MOORAGE_KEYS'.",
         )
     cipher = _class("ciphers.aes_gcm", "AesGcmCipher")(KeyRing.parse(keys))
-    path = sqlite_path(url)
+    path = _sqlite_file(url)
     if path is not None:
         kind = _class("credentials.sqlite", f"{prefix}SqliteCredentialProvider")
         return kind(path, cipher, **options)
@@ -402,6 +402,21 @@ def file_path(url: str) -> str | None:
         has_host = rest.startswith("//") and not rest.startswith("///")
         return None if has_host else "/" + unquote(rest.lstrip("/"))
     return unquote(rest)
+
+
+def _sqlite_file(url: str) -> str | None:
+    return _without_options(url, sqlite_path(url))
+
+
+def _without_options(url: str, path: str | None) -> str | None:
+    """Return the path of a file after refusing options in its URL, which nothing would read."""
+    if path is not None and "?" in url:
+        raise ConfigurationError(
+            "The URL has options after a question mark, and the store of a file takes none.",
+            path="url",
+            remedy="Remove them. A question mark in the name of a file is written as %3F.",
+        )
+    return path
 
 
 @contextmanager

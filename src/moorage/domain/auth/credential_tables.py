@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 _OAUTH: Final = "access_token"
 _BINARY: Final = "secret_base64"
+_SECRETS: Final = frozenset({"secret", "access_token"})
 _REMEDY: Final = (
     "Write a token; or a table with a method, a secret and what the method needs, such as a"
     " username; or one with an access_token."
@@ -45,11 +46,11 @@ def read_credentials(written: object, place: str) -> Kept:
     Raises:
         InvalidData: the value is not a credential.
     """
-    credentials, problem = _read_credentials(written)
+    credentials, problem, remedy = _read_credentials(written)
     if credentials is not None:
         return credentials
     del written
-    raise InvalidData(f"{place}: {problem}", field="credentials", remedy=_REMEDY)
+    raise InvalidData(f"{place}: {problem}", field="credentials", remedy=remedy)
 
 
 def read_credentials_text(text: Secret, place: str) -> Kept:
@@ -79,7 +80,7 @@ def _read_text(text: Secret) -> tuple[Kept | None, str, str]:
     value, problem, remedy = _parse_text(text)
     if value is None:
         return None, problem, remedy
-    return *_read_credentials(value), _REMEDY
+    return _read_credentials(value)
 
 
 def _parse_text(text: Secret) -> tuple[object, str, str]:
@@ -113,17 +114,22 @@ def _parse_text(text: Secret) -> tuple[object, str, str]:
     )
 
 
-def _read_credentials(written: object) -> tuple[Kept | None, str]:
+def _read_credentials(written: object) -> tuple[Kept | None, str, str]:
+    """Return the credentials, or None with the problem and its remedy; never raise."""
+    problem, remedy = "It is neither a text nor a table.", _REMEDY
     try:
         if isinstance(written, str):
-            return Credentials.bearer(written), ""
+            return Credentials.bearer(written), "", ""
         if isinstance(written, dict):
-            return _credentials_of(written)  # pyright: ignore[reportUnknownArgumentType]  # parsed, so of any type
+            credentials, problem = _credentials_of(written)  # pyright: ignore[reportUnknownArgumentType]  # parsed, so of any type
+            return credentials, problem, remedy
     except InvalidData as error:
-        return None, error.message
+        problem = error.message
+        # Other fields of a table depend on each other, so the remedy describes the whole table.
+        remedy = error.remedy if error.field in _SECRETS else _REMEDY
     except (AttributeError, LookupError, OverflowError, TypeError, ValueError):
-        return None, "A field of it has a value that it cannot have."
-    return None, "It is neither a text nor a table."
+        problem = "A field of it has a value that it cannot have."
+    return None, problem, remedy
 
 
 def _credentials_of(table: Mapping[Any, Any]) -> tuple[Kept | None, str]:

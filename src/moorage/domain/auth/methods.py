@@ -46,6 +46,8 @@ class AuthMethod(StrEnum):
     HTTP_SIGNATURE = "http_signature"
 
 
+_SCHEME_WORDS = ("Bearer", "DPoP", "Basic", "Digest", "Token", "ApiKey", "Negotiate")
+
 _SIGNED_METHODS = frozenset(
     {
         AuthMethod.AWS_SIGV4,
@@ -237,6 +239,7 @@ class OAuthCredentials:
     def __attrs_post_init__(self) -> None:
         """Refuse tokens that cannot be sent, at once and not at the first call."""
         check_sendable(self.access_token, "access_token")
+        _check_scheme_word(self.access_token, "access_token")
         if self.dpop_key is not None:
             from moorage.domain.signing.dpop import check_proof_key  # noqa: PLC0415 - loads OpenSSL
 
@@ -419,9 +422,26 @@ def _check_signing(method: AuthMethod, signing: Signing | None) -> None:
 def _check_secret(method: AuthMethod, secret: Secret) -> None:
     if method not in _WITH_USERNAME:
         check_sendable(secret, "secret")
+        if method in {AuthMethod.BEARER, AuthMethod.OAUTH2}:
+            _check_scheme_word(secret, "secret")
     elif _CONTROL.search(secret.reveal()):
         raise InvalidData(
             "The password has a line break or a control character in it.",
             field="secret",
             remedy="Strip stray newlines; they are often read along with a password from a file.",
         )
+
+
+def _check_scheme_word(token: Secret, field: str) -> None:
+    """Refuse a token after the word that an Authorization header has before it."""
+    for word in _SCHEME_WORDS:
+        if token.begins_with(f"{word} ", f"{word.lower()} ", f"{word.upper()} "):
+            is_added = word in {"Bearer", "DPoP"}
+            raise InvalidData(
+                f"The token begins with the word {word}, which is a scheme of authentication.",
+                field=field,
+                remedy="Give the token alone; the word is added when it is sent."
+                if is_added
+                else "Give the token alone, and name the method that the service asks for, such as"
+                " basic.",
+            )

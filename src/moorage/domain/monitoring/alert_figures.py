@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
-from moorage.domain.monitoring.alerts import FIGURES, Measurement
+from moorage.domain.monitoring.alert_conditions import FIGURES
+from moorage.domain.monitoring.alerts import Measurement
 
 if TYPE_CHECKING:
     from moorage.domain.monitoring.alerts import AlertRule

@@ -6,14 +6,18 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
+from moorage.domain.http.urls import validate_path
+from moorage.domain.monitoring.probes import foreign_address
 from moorage.domain.secrets.secret import Secret, as_secrets
 from moorage.domain.values.durations import is_seconds, plain
+from moorage.domain.values.names import repeats
 from moorage.errors import ConfigurationError, Problem
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
     from moorage.domain.monitoring.alerts import AlertRule
+    from moorage.domain.service.settings import Service
 
 KINDS: Final = ("logging", "webhook", "email", "sms", "function")
 """The kinds of channels."""
@@ -32,6 +36,18 @@ def _secrets(value: Any) -> tuple[Secret, ...]:
 
 
 _NEEDED_SETTINGS: Final = {"webhook": "service", "email": "to", "sms": "to", "function": "function"}
+_KIND_SETTINGS: Final[Mapping[str, tuple[str, ...]]] = {
+    "logging": (),
+    "webhook": ("service", "path", "secrets"),
+    "email": ("to", "tenant"),
+    "sms": ("to", "tenant"),
+    "function": ("function",),
+}
+"""The settings that a channel of each kind uses."""
+
+
+def _is_path(_: object, __: object, value: str) -> None:
+    validate_path(value)
 
 
 @attrs.frozen(kw_only=True)
@@ -50,27 +66,60 @@ class ChannelSettings:
 
     kind: str = attrs.field(default="logging", metadata={"choices": KINDS})
     service: str | None = None
-    path: str = "/"
+    path: str = attrs.field(default="/", validator=_is_path)
     secrets: tuple[Secret, ...] = attrs.field(default=(), converter=_secrets, repr=False)
     to: tuple[str, ...] = attrs.field(default=(), converter=_recipients)
     tenant: str | None = None
     function: Callable[..., Any] | None = None
 
     def __attrs_post_init__(self) -> None:
-        """Refuse an unknown kind, and a channel without a destination."""
+        """Refuse an unknown kind, a channel without a destination, and settings of another kind."""
         if self.kind not in KINDS:
             raise ConfigurationError(
                 f"There is no kind {self.kind!r} of channels.",
                 path="kind",
                 remedy=f"Use one of: {', '.join(KINDS)}.",
             )
+        problems = list(self._problems())
+        if problems:
+            raise ConfigurationError.of(problems)
+
+    def _problems(self) -> Iterator[Problem]:
+        """Yield a problem for a missing destination, and for each setting of another kind."""
         needed_field = _NEEDED_SETTINGS.get(self.kind)
         if needed_field is not None and not getattr(self, needed_field):
-            raise ConfigurationError(
+            yield Problem(
+                needed_field,
                 f"The {self.kind} channel has no `{needed_field}`.",
-                path=needed_field,
-                remedy=f"Give `{needed_field}`.",
+                f"Give `{needed_field}`.",
             )
+        for field in attrs.fields(ChannelSettings):
+            is_used = field.name == "kind" or field.name in _KIND_SETTINGS[self.kind]
+            if not is_used and getattr(self, field.name) != field.default:
+                kinds = [kind for kind, names in _KIND_SETTINGS.items() if field.name in names]
+                yield Problem(
+                    field.name,
+                    f"A channel of the kind {self.kind} does not use `{field.name}`.",
+                    f"Remove it, or make the kind {' or '.join(kinds)}.",
+                )
+
+
+def webhook_problem(service: Service, path: str) -> Problem | None:
+    """Return the reason why notifications cannot be sent to a service; None if they can.
+
+    The path of the problem is the setting of the channel that is wrong.
+
+    Args:
+        service: the service.
+        path: the path of the request, or an absolute URL.
+    """
+    if service.base_url is None and not service.regions:
+        return Problem(
+            "service",
+            f"The service {service.name!r} has no URL that a webhook could be sent to.",
+            "Give the service a base_url, or name another one.",
+        )
+    return foreign_address(service, path, "path")
 
 
 @attrs.frozen(kw_only=True)
@@ -106,17 +155,12 @@ def repeated_rules(rules: Iterable[tuple[str, object]]) -> Iterator[Problem]:
     Args:
         rules: the path and the name of each rule.
     """
-    names = set[str]()
-    for path, name in rules:
-        if not isinstance(name, str):
-            continue
-        if name in names:
-            yield Problem(
-                f"{path}.name",
-                f"Another alert rule is named {name!r}.",
-                "Give each rule a name of its own.",
-            )
-        names.add(str(name))
+    for path, name in repeats(rules):
+        yield Problem(
+            f"{path}.name",
+            f"Another alert rule is named {name!r}.",
+            "Give each rule a name of its own.",
+        )
 
 
 def unknown_channels(
@@ -134,5 +178,7 @@ def unknown_channels(
                 yield Problem(
                     f"{path}.channels",
                     f"The alert rule {name!r} names the unknown channel {channel!r}.",
-                    f"Use one of: {', '.join(channels) or 'none'}.",
+                    f"Use one of: {', '.join(channels)}."
+                    if channels
+                    else "Write the channel under alerts.channels, or remove `channels`.",
                 )

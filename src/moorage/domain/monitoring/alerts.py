@@ -18,17 +18,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
+from moorage.domain.monitoring.alert_conditions import FIGURES, Condition, contradictions
 from moorage.domain.monitoring.health import Concern
 from moorage.domain.state.keys import checked_name
 from moorage.domain.values.durations import count, if_given, is_seconds, is_wait, plain
-from moorage.errors import ConfigurationError
+from moorage.errors import ConfigurationError, Problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from datetime import datetime
-
-FIGURES: Final = ("error_rate", "calls", "p50", "p95", "p99", "burn_rate", "absence")
-"""The figures of calls that a rule can watch."""
 
 CONCERNS: Final = tuple(concern.value for concern in Concern)
 """The reasons of health that a rule can watch."""
@@ -124,29 +122,27 @@ class AlertRule:
     channels: tuple[str, ...] = attrs.field(default=(), converter=_texts)
 
     def __attrs_post_init__(self) -> None:
-        """Refuse conditions that contradict each other."""
-        problem = self._problem()
-        if problem is not None:
-            field, cause, remedy = problem
-            raise ConfigurationError(
-                f"The alert rule {self.name!r} {cause}.", path=field, remedy=remedy
-            )
-
-    def _problem(self) -> tuple[str, str, str] | None:
-        """Return the field, the cause and the remedy of a contradiction, if there is one."""
-        if self.above is not None and self.below is not None:
-            return "below", "has two thresholds", "Give `above` or `below`; for both, two rules."
-        threshold = self.above if self.below is None else self.below
-        if threshold is None and self.when in FIGURES and self.when != "absence":
-            return "above", "has no threshold", "Give `above` or `below`."
-        if self.clear is not None and (
-            threshold is None
-            or (self.below is None and self.clear > threshold)
-            or (self.above is None and self.clear < threshold)
-        ):
-            remedy = "Give `clear` on the good side of the threshold."
-            return "clear", "would clear while it fires", remedy
-        return None
+        """Refuse conditions that contradict each other, or that can never or always be met."""
+        defaults = {field.name: field.default for field in attrs.fields(AlertRule)}
+        changed_settings = {
+            name for name, default in defaults.items() if getattr(self, name) != default
+        }
+        condition = Condition(
+            when=self.when,
+            above=self.above,
+            below=self.below,
+            clear=self.clear,
+            window=self.window,
+            short_window=self.short_window,
+            objective=self.objective,
+            changed=frozenset(changed_settings),
+        )
+        problems = [
+            Problem(setting, f"The alert rule {self.name!r} {predicate}.", remedy)
+            for setting, predicate, remedy in contradictions(condition)
+        ]
+        if problems:
+            raise ConfigurationError.of(problems)
 
     def is_active(self, value: float | None, *, firing: bool) -> bool:
         """Return whether a measured value makes the alert active; `firing` if it is active already.

@@ -57,6 +57,22 @@ class Concern(StrEnum):
     UNOBSERVED = "unobserved"
 
 
+SERVICE_CONCERNS: Final = frozenset(
+    {
+        Concern.CIRCUIT_OPEN,
+        Concern.CIRCUIT_PROBING,
+        Concern.VENDOR_PAUSE,
+        Concern.LIMIT_SPENT,
+        Concern.BUDGET_SPENT,
+        Concern.PROBE_FAILED,
+        Concern.CONSENT_NEEDED,
+        Concern.TOKEN_NOT_RENEWED,
+        Concern.UNOBSERVED,
+    }
+)
+"""The reasons that only services can have, and not stores, queues or certificates."""
+
+
 @attrs.frozen
 class HealthReason:
     """A reason why a part is not healthy.

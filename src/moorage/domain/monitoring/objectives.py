@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from moorage.domain.observation.figures import DIMENSIONS, added
+from moorage.domain.state.keys import checked_name
 from moorage.domain.values.durations import if_given, is_seconds, plain
-from moorage.errors import InvalidData
+from moorage.domain.values.names import repeats
+from moorage.errors import InvalidData, Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Iterator
 
     from moorage.domain.observation.figures import Figures, WindowFigures
 
@@ -28,6 +30,10 @@ def _maybe_plain(value: Any) -> Any:
 
 def _names(value: Collection[str]) -> tuple[str, ...]:
     return (value,) if isinstance(value, str) else tuple(value)
+
+
+def _name(value: object) -> str:
+    return checked_name(value, "name")
 
 
 def _is_target(_: object, attribute: attrs.Attribute[Any], value: float) -> None:
@@ -56,7 +62,7 @@ class Objective:
         within: The share of calls that have to end within the latency.
     """
 
-    name: str
+    name: str = attrs.field(converter=_name)
     service: str | None = None
     operation: str | None = None
     tenant: str | None = None
@@ -74,6 +80,12 @@ class Objective:
                 field="availability",
                 remedy="Give an availability such as 0.999, or a latency such as 0.8, or both.",
             )
+        if self.latency is None and self.within != attrs.fields(Objective).within.default:
+            raise InvalidData(
+                f"The objective {self.name!r} has `within`, but no latency that it is a share of.",
+                field="within",
+                remedy="Give a latency such as 0.8, or remove `within`.",
+            )
         if not set(self.by) <= set(DIMENSIONS):
             raise InvalidData(
                 f"The objective {self.name!r} cannot be told apart by {', '.join(self.by)}.",
@@ -84,6 +96,20 @@ class Objective:
     def covers(self, row: WindowFigures) -> bool:
         """Return whether the objective applies to these figures."""
         return all(getattr(self, name) in {None, getattr(row, name)} for name in DIMENSIONS)
+
+
+def repeated_objectives(objectives: Iterable[tuple[str, object]]) -> Iterator[Problem]:
+    """Yield a problem for each objective whose name an earlier one has.
+
+    Args:
+        objectives: the path and the name of each objective.
+    """
+    for path, name in repeats(objectives):
+        yield Problem(
+            f"{path}.name",
+            f"Another objective is named {name!r}, so reports could not tell them apart.",
+            "Give each objective a name of its own.",
+        )
 
 
 @attrs.frozen

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 
 from moorage.domain.http.requests import Request
+from moorage.domain.http.urls import is_absolute, same_origin
 from moorage.domain.monitoring.health import ProbeReading
 from moorage.domain.resilience.circuit import Outcome
 from moorage.domain.resilience.health import health
@@ -19,12 +20,15 @@ from moorage.errors import (
     AuthenticationFailed,
     ConfigurationError,
     ConnectorError,
+    Problem,
     RateLimitExceeded,
     VendorRejected,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+
+    from moorage.domain.service.settings import Service
 
 ENDPOINT: Final = "health_probe"
 """The operation of a probe's calls in events, in the integration log and in metrics."""
@@ -93,6 +97,62 @@ class Probe:
                 path="function",
                 remedy="Give one of them.",
             )
+
+
+def probe_problem(
+    service: Service, request: Request | str | None, *, has_function: bool, is_pinged: bool
+) -> Problem | None:
+    """Return the reason why a service cannot be probed; None if it can.
+
+    The path of the problem is the setting of the probe that is wrong.
+
+    Args:
+        service: the service.
+        request: the request of the probe, or its path.
+        has_function: whether the probe calls a function instead.
+        is_pinged: whether the vendor names a harmless request.
+    """
+    if service.regions:
+        return Problem(
+            "service",
+            f"The service {service.name!r} has several regions, which a probe cannot tell apart.",
+            "Leave the probe out: the circuit of each region observes it.",
+        )
+    if has_function or (request is None and is_pinged):
+        return None
+    if service.base_url is None:
+        return Problem(
+            "function",
+            f"The service {service.name!r} has no URL that a request could be sent to.",
+            "Give the probe a function, or leave it out.",
+        )
+    if request is None:
+        return Problem(
+            "request",
+            f"No harmless request to {service.name!r} is known.",
+            "Give the probe a `request`, such as '/health', or a function.",
+        )
+    return foreign_address(
+        service, request if isinstance(request, str) else request.path, "request"
+    )
+
+
+def foreign_address(service: Service, path: str, setting: str) -> Problem | None:
+    """Return a problem if the address of a request belongs to another server than the service.
+
+    Args:
+        service: the service.
+        path: the path of the request, or an absolute URL.
+        setting: the setting that has the address.
+    """
+    base_url = service.base_url
+    if base_url is None or not is_absolute(path) or same_origin(base_url, path):
+        return None
+    return Problem(
+        setting,
+        f"The URL has another origin than the service {service.name!r}.",
+        "Give a path such as '/health', or name the service of that server.",
+    )
 
 
 @attrs.frozen

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from moorage.domain.monitoring.health import HealthPolicy
+from moorage.domain.values.names import repeats
 from moorage.errors import ConfigurationError, Problem
 
 if TYPE_CHECKING:
@@ -30,15 +31,10 @@ def repeated_probes(probes: Iterable[tuple[str, object]]) -> Iterator[Problem]:
     Args:
         probes: the path and the service of each probe.
     """
-    names = set[str]()
-    for path, name in probes:
-        if not isinstance(name, str):
-            continue
-        if name in names:
-            yield Problem(
-                f"{path}.service", f"The service {name!r} has another probe.", "Keep one of them."
-            )
-        names.add(str(name))
+    for path, name in repeats(probes):
+        yield Problem(
+            f"{path}.service", f"The service {name!r} has another probe.", "Keep one of them."
+        )
 
 
 def _are_apart(_: object, __: object, value: tuple[Probe, ...]) -> None:

@@ -1,12 +1,19 @@
-"""Names of functions for messages, which never show the values that a function holds."""
+"""Names: of functions for messages, of an account's services, and names that occur twice."""
 
 from __future__ import annotations
 
 from functools import partial
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
 
 
 def name_of(function: object) -> str:
-    """Return the name of a function, or of the class of any other callable."""
+    """Return the name of a function, or of the class of any other callable.
+
+    A message with this name never shows the values that the function holds.
+    """
     if isinstance(function, partial):
         return name_of(function.func)
     name = getattr(function, "__qualname__", None)
@@ -16,3 +23,18 @@ def name_of(function: object) -> str:
 def service_name(account: str, to: str) -> str:
     """Return the full name of an account's service, such as the second one of an account."""
     return f"{account}.{to}" if to else account
+
+
+def repeats(names: Iterable[tuple[str, object]]) -> Iterator[tuple[str, str]]:
+    """Yield each path whose name an earlier entry of the list has already, with that name.
+
+    Args:
+        names: the path and the name of each entry; what is not a text is ignored.
+    """
+    earlier_names = set[str]()
+    for path, name in names:
+        if not isinstance(name, str):
+            continue
+        if name in earlier_names:
+            yield path, str(name)
+        earlier_names.add(str(name))

@@ -19,10 +19,10 @@ from moorage.domain.monitoring.health import (
     assess,
     unreadable,
 )
-from moorage.domain.monitoring.probes import after, due, first, reading_of
+from moorage.domain.monitoring.probes import after, due, first, probe_problem, reading_of
 from moorage.domain.state.keys import state_key
 from moorage.errors import ConfigurationError, StorageUnavailable
-from moorage.services.monitoring.probing import make_probe, probed_service
+from moorage.services.monitoring.probing import make_probe
 from moorage.services.monitoring.service_status import plans_of, service_status
 
 if TYPE_CHECKING:
@@ -120,17 +120,18 @@ class HealthFlows:
                 path="probes.service",
                 remedy=f"Use one of: {', '.join(sorted(services)) or 'none'}.",
             )
-        probed_service(services[probe.service], probe)
-        if probe.function is not None:
-            return None
-        request = probe.request or self._sources.ping(probe.service)
-        if request is None:
+        ping = self._sources.ping(probe.service)
+        problem = probe_problem(
+            services[probe.service],
+            probe.request,
+            has_function=probe.function is not None,
+            is_pinged=ping is not None,
+        )
+        if problem is not None:
             raise ConfigurationError(
-                f"No harmless request to {probe.service!r} is known.",
-                path="probes.request",
-                remedy="Give the probe a `request`, such as '/health', or a function.",
+                problem.found, path=f"probes.{problem.path}", remedy=problem.remedy
             )
-        return request
+        return None if probe.function is not None else probe.request or ping
 
     async def check(self) -> Health:
         """Read everything that health depends on, and return the health.

@@ -8,7 +8,6 @@ import attrs
 
 from moorage.domain.monitoring.probes import ENDPOINT
 from moorage.domain.service.settings import Endpoint
-from moorage.errors import ConfigurationError
 from moorage.services.calling.call import value_of
 from moorage.services.calling.steps import Calling
 
@@ -25,16 +24,7 @@ def probed_service(service: Service, probe: Probe) -> Service:
     """Return a service as a probe uses it: one attempt, without waiting, cache or bulkhead.
 
     Its limits are those of the service. Its circuit is too, if the circuit counts the probe.
-
-    Raises:
-        ConfigurationError: the service has several regions.
     """
-    if service.regions:
-        raise ConfigurationError(
-            f"The service {service.name!r} has several regions, which a probe cannot tell apart.",
-            path="probes.service",
-            remedy="Leave the probe out: the circuit of each region observes it.",
-        )
     return attrs.evolve(
         service,
         timeout=probe.timeout,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
-from moorage.domain.resilience.admission import ReadCircuit
+from moorage.domain.resilience.gate_commands import ReadCircuit
 from moorage.domain.resilience.quota import CalendarQuota
 from moorage.domain.state.commands import reading, unchanged
 

@@ -1,0 +1,163 @@
+"""Reads YAML as the values that JSON has, in bounded memory.
+
+The text is read event by event into dicts and lists, so deep nesting fills no stack. Plain words
+are resolved as the core schema of YAML 1.2 does: only true, false, null and numbers are no texts.
+Each value knows how many values it stands for, so a text whose aliases unfold to millions of values
+is refused before anybody walks through them.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final, NoReturn
+
+import yaml
+
+from moorage.config.problems import key
+from moorage.config.syntax import CORRECT, Malformed
+
+_DEEPEST: Final = 200
+_MOST_VALUES: Final = 5_000_000
+_LONGEST_NUMBER: Final = 300
+_LOADER: Final[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_WORDS: Final = {
+    **dict.fromkeys(("", "~", "null", "Null", "NULL"), None),
+    **dict.fromkeys(("true", "True", "TRUE"), True),
+    **dict.fromkeys(("false", "False", "FALSE"), False),
+}
+_INTEGER: Final = re.compile(r"[-+]?[0-9]+")
+_FLOAT: Final = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
+
+
+class _Level:
+    """A table or list that is not closed yet.
+
+    Attributes:
+        value: its dict or list.
+        anchor: the name of its anchor, if it has one.
+        count: the number of values in it so far.
+        name: the key whose value comes next; None if a key comes next.
+    """
+
+    __slots__ = ("anchor", "count", "name", "value")
+
+    def __init__(self, value: dict[str, Any] | list[Any], anchor: str | None) -> None:
+        self.value = value
+        self.anchor = anchor
+        self.count = 1
+        self.name: str | None = None
+
+
+class _Builder:
+    """The values of one document, built from its events."""
+
+    def __init__(self) -> None:
+        self.levels: list[_Level] = []
+        self.anchors: dict[str, tuple[Any, int]] = {}
+        self.documents: list[Any] = []
+
+    def take(self, event: Any) -> None:
+        """Add one event of the parser."""
+        line = int(event.start_mark.line)
+        if isinstance(event, yaml.ScalarEvent):
+            self._add_scalar(event, line)
+        elif isinstance(event, yaml.AliasEvent):
+            self._add_alias(str(event.anchor), line)
+        elif isinstance(event, (yaml.MappingStartEvent, yaml.SequenceStartEvent)):
+            self._open(event, line)
+        elif isinstance(event, (yaml.MappingEndEvent, yaml.SequenceEndEvent)):
+            level = self.levels.pop()
+            self._add(level.value, level.count, level.anchor, line)
+
+    def _open(self, event: Any, line: int) -> None:
+        _check_tag(event, line)
+        if len(self.levels) >= _DEEPEST:
+            _refuse(f"there are more than {_DEEPEST} levels", line, "Reduce the nesting.")
+        self._check_key_is_text(line)
+        value: Any = {} if isinstance(event, yaml.MappingStartEvent) else []
+        self.levels.append(_Level(value, event.anchor))
+
+    def _add_scalar(self, event: Any, line: int) -> None:
+        level = self.levels[-1] if self.levels else None
+        if level is not None and isinstance(level.value, dict) and level.name is None:
+            if event.value == "<<" and event.implicit[0]:
+                _refuse("<< merges another table", line, "Write the values out.")
+            if event.value in level.value:
+                cause = f"the key {key(event.value)} appears twice in one table"
+                _refuse(cause, line, "Remove one of the two.")
+            level.name = event.value
+            return
+        _check_tag(event, line)
+        # `implicit` tells if the text stands there plainly, without quotation marks.
+        value = _plain_value(event.value, line) if event.implicit[0] else event.value
+        self._add(value, 1, event.anchor, line)
+
+    def _add_alias(self, anchor: str, line: int) -> None:
+        if anchor not in self.anchors:
+            cause = f"*{key(anchor)} refers to no value before it"
+            _refuse(cause, line, "Write the value out.")
+        self._check_key_is_text(line)
+        value, count = self.anchors[anchor]
+        self._add(value, count, None, line)
+
+    def _check_key_is_text(self, line: int) -> None:
+        if self.levels and isinstance(self.levels[-1].value, dict) and self.levels[-1].name is None:
+            _refuse("a key is not a text", line, "Write a text as the key.")
+
+    def _add(self, value: Any, count: int, anchor: str | None, line: int) -> None:
+        if anchor is not None:
+            self.anchors[anchor] = value, count
+        if not self.levels:
+            self.documents.append(value)
+            return
+        level = self.levels[-1]
+        level.count += count
+        if level.count > _MOST_VALUES:
+            _refuse(f"it unfolds to more than {_MOST_VALUES} values", line, "Remove aliases.")
+        if isinstance(level.value, list):
+            level.value.append(value)
+        else:
+            level.value[str(level.name)] = value
+            level.name = None
+
+
+def yaml_value(text: str) -> Any:
+    """Return the only document of a text.
+
+    Raises:
+        Malformed: the text is not YAML, or is nested or unfolded too far.
+    """
+    builder = _Builder()
+    parse: Any = yaml.parse
+    wrong_line: int | None = None
+    try:
+        for event in parse(text, _LOADER):
+            builder.take(event)
+    except yaml.YAMLError as error:
+        mark: Any = getattr(error, "problem_mark", None)
+        wrong_line = 0 if mark is None else int(mark.line)
+    if wrong_line is not None:
+        _refuse("the text is malformed", wrong_line, CORRECT)
+    if len(builder.documents) != 1:
+        cause = f"there are {len(builder.documents)} documents."
+        raise Malformed(cause, "Keep exactly one document in the file.")
+    return builder.documents[0]
+
+
+def _check_tag(event: Any, line: int) -> None:
+    if event.tag is not None:
+        _refuse(f"{key(event.tag)} is a tag", line, "Remove the tag, and write the value.")
+
+
+def _plain_value(text: str, line: int) -> Any:
+    if text in _WORDS:
+        return _WORDS[text]
+    if _FLOAT.fullmatch(text) is None:
+        return text
+    if len(text) > _LONGEST_NUMBER:
+        _refuse("a number is too long", line, "Write a shorter number, or a text in quotes.")
+    return int(text) if _INTEGER.fullmatch(text) else float(text)
+
+
+def _refuse(cause: str, line: int, remedy: str) -> NoReturn:
+    raise Malformed(f"{cause} (line {line + 1}).", remedy)

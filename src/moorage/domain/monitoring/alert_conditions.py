@@ -1,0 +1,144 @@
+"""Finds alert rules that never fire or never stop firing, and settings that change nothing."""
+
+from __future__ import annotations
+
+from math import inf
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+_ABSENCE: Final = "absence"
+_BURN_RATE: Final = "burn_rate"
+_ERROR_RATE: Final = "error_rate"
+_LATENCIES: Final = ("p50", "p95", "p99")
+_RATES: Final = (_ERROR_RATE, *_LATENCIES, _BURN_RATE)
+
+FIGURES: Final = (_ERROR_RATE, "calls", *_LATENCIES, _BURN_RATE, _ABSENCE)
+"""The figures of calls that a rule can watch."""
+
+_USERS: Final[Mapping[str, tuple[str, ...]]] = {
+    "operation": FIGURES,
+    "tenant": FIGURES,
+    "window": FIGURES,
+    "minimum_calls": _RATES,
+    "objective": (_BURN_RATE,),
+    "short_window": (_BURN_RATE,),
+}
+"""The figures that use a setting, by the name of the setting."""
+
+
+class Condition(NamedTuple):
+    """The condition of an alert rule.
+
+    Attributes:
+        when: the figure or the reason of health that is watched.
+        above, below: the thresholds.
+        clear: the threshold at which the alert ends.
+        window, short_window: the seconds over which calls are counted.
+        objective: the share of calls that should succeed.
+        changed: the names of the settings whose values differ from the defaults.
+    """
+
+    when: str
+    above: float | None
+    below: float | None
+    clear: float | None
+    window: float
+    short_window: float
+    objective: float
+    changed: frozenset[str]
+
+
+class Contradiction(NamedTuple):
+    """A setting of a condition that cannot work as it is.
+
+    Attributes:
+        setting: the name of the setting.
+        predicate: what is the matter, as the predicate of a sentence about the rule.
+        remedy: what to do about it, as a sentence.
+    """
+
+    setting: str
+    predicate: str
+    remedy: str
+
+
+def contradictions(condition: Condition) -> Iterator[Contradiction]:
+    """Yield each contradiction in a condition."""
+    when = condition.when
+    if when == _ABSENCE:
+        yield from _thresholds_of_absence(condition)
+    else:
+        yield from _contradicting_thresholds(condition)
+        yield from _impossible_thresholds(condition)
+    if when == _BURN_RATE and condition.short_window > condition.window:
+        yield Contradiction(
+            "short_window",
+            f"has a short window of {condition.short_window:g} seconds, longer than its window of"
+            f" {condition.window:g}",
+            "Give a `short_window` below `window`, such as a twelfth of it.",
+        )
+    for name in sorted(condition.changed & _USERS.keys()):
+        if when not in _USERS[name]:
+            yield Contradiction(
+                name,
+                f"watches {when}, for which `{name}` changes nothing",
+                f"Remove `{name}`; it is for {_alternatives(_USERS[name])}.",
+            )
+
+
+def _thresholds_of_absence(condition: Condition) -> Iterator[Contradiction]:
+    for name in ("above", "below", "clear"):
+        if getattr(condition, name) is not None:
+            yield Contradiction(
+                name,
+                "has a threshold, but absence is active whenever there is no call at all",
+                f"Remove `{name}`, or watch calls.",
+            )
+
+
+def _contradicting_thresholds(condition: Condition) -> Iterator[Contradiction]:
+    upper, lower, clear = condition.above, condition.below, condition.clear
+    if upper is not None and lower is not None:
+        yield Contradiction(
+            "below", "has two thresholds", "Give `above` or `below`; for both, two rules."
+        )
+        return
+    threshold = upper if lower is None else lower
+    if threshold is None and condition.when in FIGURES:
+        yield Contradiction("above", "has no threshold", "Give `above` or `below`.")
+    if clear is not None and (
+        threshold is None
+        or (lower is None and clear > threshold)
+        or (upper is None and clear < threshold)
+    ):
+        yield Contradiction(
+            "clear",
+            "would clear while it fires",
+            "Give `clear` on the good side of the threshold.",
+        )
+
+
+def _impossible_thresholds(condition: Condition) -> Iterator[Contradiction]:
+    """Yield each threshold that no value of a figure passes, or that every value passes."""
+    when, upper, lower, clear = condition.when, condition.above, condition.below, condition.clear
+    if when not in FIGURES:
+        return
+    highest = {_ERROR_RATE: 1.0, _BURN_RATE: 1 / (1 - condition.objective)}.get(when, inf)
+    if highest < inf:
+        remedy = f"Give a number from 0 to {highest:g}; {when} is never outside."
+    else:
+        remedy = f"Give a number above 0; {when} is never negative."
+    if upper is not None and (upper < 0 or upper >= highest):
+        effect = "always fires" if upper < 0 else "never fires"
+        yield Contradiction("above", f"{effect} with a threshold of {upper:g}", remedy)
+    if lower is not None and (lower <= 0 or lower > highest):
+        effect = "never fires" if lower <= 0 else "always fires"
+        yield Contradiction("below", f"{effect} with a threshold of {lower:g}", remedy)
+    if clear is not None and not 0 <= clear <= highest:
+        yield Contradiction("clear", f"never clears at {clear:g}", remedy)
+
+
+def _alternatives(names: tuple[str, ...]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} or {names[-1]}"

@@ -1,0 +1,294 @@
+"""Broken configurations of accounts, routes and secrets, as in `broken_settings`."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from tests.config.broken import SID, TWILIO
+
+_OWN: Final = {"volatile_keys": True}
+_SMTP: Final = {"host": "mail.example"}
+_AWS: Final = {"region": "eu-central-1", "access_key_id": "AKIAIOSFODNN7EXAMPLE"}
+
+
+def _account(kind: str, **fields: Any) -> dict[str, Any]:
+    return {"vendors": {kind: fields}}
+
+
+def _key(kind: str, key: str, words: str, **fields: Any) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return a row in which the credentials of a vendor are another value."""
+    return _account(kind, credentials=key, **fields), {f"vendors.{kind}.credentials": words}
+
+
+def _stripe(**fields: Any) -> dict[str, Any]:
+    return _account("stripe", **_OWN, **{"credentials": "sk_test_1", **fields})
+
+
+def _service(**fields: Any) -> dict[str, Any]:
+    return {"services": {"vat": {"base_url": "https://vat.example", **fields}}}
+
+
+def _secrets(**fields: Any) -> dict[str, Any]:
+    return {"secrets": {"ours": fields}}
+
+
+def _two_accounts(**fields: Any) -> dict[str, Any]:
+    accounts = {"main": {"kind": "twilio", **TWILIO}, "spare": {"kind": "twilio", **TWILIO}}
+    return {"vendors": accounts, "sms": {"vendor": ["main", "spare"], **fields}}
+
+
+_VAT: Final = "services.vat"
+
+ACCOUNTS: Final[list[tuple[dict[str, Any], dict[str, str]]]] = [
+    # keys of another vendor, or for another purpose
+    _key("stripe", "pk_test_1", "a publishable key of Stripe", **_OWN),
+    _key("stripe", "whsec_1", "belongs in webhook_secrets", **_OWN),
+    _key("stripe", "acct_1", "id of an account at Stripe", **_OWN),
+    (
+        _stripe(webhook_secrets=["whsec_1", "sk_live_1"]),
+        {"vendors.stripe.webhook_secrets": "secret key of Stripe"},
+    ),
+    (
+        _stripe(credentials="whsec_1", webhook_secrets="sk_test_1", timeout=0),
+        {
+            "vendors.stripe.credentials": "this value belongs in webhook_secrets",
+            "vendors.stripe.webhook_secrets": "Give the signing secret",
+            "vendors.stripe.timeout": "more than zero",
+        },
+    ),
+    (_stripe(connected="sk_test_1"), {"vendors.stripe.connected": "begins with acct_"}),
+    _key("mollie", "sk_test_1", "begins with live_ or test_", **_OWN),
+    _key("mollie", "pfl_1", "a profile at Mollie", **_OWN),
+    _key("square", "sq0idp-1", "the id of an application", **_OWN),
+    _key("square", "sandbox-sq0csb-1", "the secret of an application", **_OWN),
+    _key("adyen", "re_1", "web service user", merchant_account="ours", **_OWN),
+    _key("sendgrid", "re_1", "an API key of Resend"),
+    _key("resend", "SG.a.b", "begins with re_"),
+    _key("postmark", "SG.a.b", "API token of the server"),
+    _key("mailgun", "re_1", "API key of the account", domain="mg.example.com"),
+    _key("twilio", SID, "the SID of an account", account_sid=SID),
+    _key("twilio", "SK" + "0" * 32, "secret of the API key", account_sid=SID),
+    _key("shippo", "EZAK1", "begins with shippo_live_"),
+    _key("shippo", "ShippoToken shippo_test_1", "the name of its scheme"),
+    _key("easypost", "shippo_test_1", "begins with EZAK"),
+    _key("shipengine", "EZTK1", "an API key of EasyPost"),
+    _key("amazon_ses", "AKIAIOSFODNN7EXAMPLE", "the secret access key", **_AWS),
+    _key("resend", "Bearer re_1", "the name of its scheme"),
+    (
+        _account("sendgrid", credentials="SG.a.b", validation_credentials="re_1"),
+        {"vendors.sendgrid.validation_credentials": "an API key of Resend"},
+    ),
+    # tokens after the word that is added to them
+    (_service(credentials="Bearer xyz"), {f"{_VAT}.credentials": "the word is added"}),
+    (_service(credentials="bearer xyz"), {f"{_VAT}.credentials": "the word Bearer"}),
+    (_service(credentials="Basic eHl6"), {f"{_VAT}.credentials": "such as basic"}),
+    (
+        _service(credentials={"method": "bearer", "secret": "TOKEN xyz"}),
+        {f"{_VAT}.credentials": "the word Token"},
+    ),
+    (
+        _service(credentials={"access_token": "Bearer xyz"}),
+        {f"{_VAT}.credentials": "Give the token alone"},
+    ),
+    # logins at a mail server
+    (_account("smtp", login=False, username="a", **_SMTP), {"vendors.smtp.login": "turned off"}),
+    (_account("smtp", login=False, credentials="a", **_SMTP), {"vendors.smtp.login": "Remove"}),
+    (_account("smtp", credentials="a", **_SMTP), {"vendors.smtp.username": "no user name"}),
+    # secret managers without TLS
+    *(
+        (_secrets(**fields), {f"secrets.ours.{name}": "secrets would cross the network in clear"})
+        for fields, name in (
+            ({"kind": "vault", "address": "http://vault.example:8200", "token": "a"}, "address"),
+            ({"kind": "azure", "address": "http://ours.vault.azure.net"}, "address"),
+            ({"kind": "gcp", "project": "ours", "endpoint": "http://10.0.0.7"}, "endpoint"),
+            ({"kind": "aws", "region": "eu-central-1", "endpoint": "http://a.example"}, "endpoint"),
+        )
+    ),
+    # routes
+    (_two_accounts(prefer="cost"), {"sms.prefer": "none of them has a cost: main, spare"}),
+    (
+        {"tenants": {"acme": _two_accounts(prefer="cost")}},
+        {"tenants.acme.sms.prefer": "Give the accounts a cost"},
+    ),
+    (_two_accounts(countries=["US"]), {"sms.countries": "never tells that it is of US"}),
+    (_two_accounts(countries=["DE", "CA", "US"]), {"sms.countries": "of CA, US"}),
+    (_two_accounts(countries=["+1"]), {"sms.countries": "two letters"}),
+    (_two_accounts(countries=["USA"], prefer="cost"), {"sms.countries": "two letters"}),
+    # hosts
+    *(
+        (_service(base_url=f"https://{host}"), {f"{_VAT}.base_url": "neither a name nor an addr"})
+        for host in ("vat..example", ".example", f"{'a' * 64}.example", "10.0.0.256", "[1:2]", "1")
+    ),
+    (
+        {"services": {"vat": {"regions": [{"name": "eu", "base_url": "https://eu..example"}]}}},
+        {f"{_VAT}.regions[0].base_url": "neither a name nor an address"},
+    ),
+    # limits and waits
+    (
+        _service(limits=[{"rate": 5}, {"rate": 9}, {"rate": 5}]),
+        {f"{_VAT}.limits[2]": "Two limits are the same"},
+    ),
+    (
+        _service(endpoints=[{"name": "a", "limits": [{"rate": 5}, {"rate": 5}]}]),
+        {f"{_VAT}.endpoints[0].limits[1]": "Keep one of them"},
+    ),
+    (
+        _service(timeout=5, retry={"base_delay": 10}),
+        {f"{_VAT}.retry.base_delay": "a call ends after 5"},
+    ),
+    (
+        _service(
+            endpoints=[
+                {
+                    "name": "a",
+                    "timeout": 2,
+                    "attempt_timeout": 3,
+                    "timeouts": {"connect": 4},
+                    "hedge": {"delay": 5},
+                    "retry": {"base_delay": 6},
+                },
+                {"name": "b", "timeout": 60, "attempt_timeout": 50},
+            ]
+        ),
+        {
+            f"{_VAT}.endpoints[0].attempt_timeout": "3 seconds never pass",
+            f"{_VAT}.endpoints[0].timeouts.connect": "ends after 2",
+            f"{_VAT}.endpoints[0].hedge.delay": "5 seconds",
+            f"{_VAT}.endpoints[0].retry.base_delay": "6 seconds",
+        },
+    ),
+    # options of URLs that nothing reads
+    ({"state": {"url": "sqlite:///a.db?x=1"}}, {"state.url": "written as %3F"}),
+    (
+        {
+            "log": {"url": "sqlite:///a.db?mode=ro"},
+            "metrics": {"url": "sqlite:///b.db?timeout=3"},
+            "audit": {"url": "file:c.jsonl?sync=1"},
+        },
+        {
+            "log.url": "takes none",
+            "metrics.url": "options after a question mark",
+            "audit.url": "Remove them",
+        },
+    ),
+    ({"state": {"url": "redis://host/0?x=1"}}, {"state.url": "has no option 'x'"}),
+    ({"state": {"url": "redis://host/0?max_connections=9"}}, {"state.url": "max_connections"}),
+    (
+        {
+            "state": {"url": "postgresql://host/erp?slmode=require"},
+            "log": {"url": "postgresql://host/erp?sslmode=yes"},
+            "metrics": {"url": "postgresql://host/erp?connect_timeout=soon"},
+        },
+        {
+            "state.url": "has no option 'slmode'",
+            "log.url": "sslmode in the URL has an unknown value",
+            "metrics.url": "not a whole number",
+        },
+    ),
+    (
+        {
+            "state": {"url": "mariadb://host/erp?time_out=3"},
+            "log": {"url": "mariadb://host/erp?charset=utf9"},
+            "metrics": {"url": "mysql://host/erp?connect_timeout=soon"},
+        },
+        {
+            "state.url": "has no option 'time_out'",
+            "log.url": "charset in the URL names an unknown set",
+            "metrics.url": "not a whole number",
+        },
+    ),
+    ({"state": {"url": "redis://a..b/0"}}, {"state.url": "not an address of Redis"}),
+    (
+        {"state": {"url": "redis+cluster://a.example:1,b..example:2"}},
+        {"state.url": "not an address of Redis"},
+    ),
+    ({"http": {"proxy": {"url": "http://a..b:1"}}}, {"http.proxy.url": "http://host:port"}),
+    # settings without effect, or with another one than they seem to have
+    (
+        _service(idempotency_header="Authorization", idempotency_memory=60),
+        {f"{_VAT}.idempotency_header": "such as Idempotency-Key"},
+    ),
+    (
+        _service(
+            idempotency_header="Idempotency-Key",
+            idempotency_memory=60,
+            headers={"idempotency-key": "7"},
+        ),
+        {f"{_VAT}.headers": "different requests would have one key"},
+    ),
+    (
+        _service(bulkhead={"max_concurrent": 2, "max_wait": 5}),
+        {f"{_VAT}.bulkhead.max_wait": "no caller may wait"},
+    ),
+    (
+        _service(base_url="https://vat.example/{tenant}/v1"),
+        {f"{_VAT}.base_url": "braces or angle brackets"},
+    ),
+    (
+        _account("smtp", login=False, headers={"X-A": "7"}, base_url="https://a.example", **_SMTP),
+        {"vendors.smtp.headers": "no HTTP requests", "vendors.smtp.base_url": "changes nothing"},
+    ),
+    (
+        _account("smtp", login=False, step_timeout=0, **_SMTP),
+        {"vendors.smtp.step_timeout": "such as 30"},
+    ),
+    (
+        _account("mollie", credentials="test_1", return_url="shop.example/paid", **_OWN),
+        {"vendors.mollie.return_url": "whole URL"},
+    ),
+    (
+        _account("adyen", credentials="a", merchant_account="b", return_url="/paid", **_OWN),
+        {"vendors.adyen.return_url": "buyers could return to"},
+    ),
+    (
+        _account(
+            "paypal",
+            client_id="a",
+            client_secret="b",
+            sandbox=True,
+            base_url="https://api-m.paypal.com",
+            return_url="paid",
+            **_OWN,
+        ),
+        {
+            "vendors.paypal.return_url": "buyers could return to",
+            "vendors.paypal.base_url": "the URL is that of the live system",
+        },
+    ),
+    (
+        _account(
+            "s3",
+            bucket="ours",
+            region="eu-central-1",
+            access_key_id="ASIAIOSFODNN7EXAMPLE",
+            credentials="a",
+        ),
+        {"vendors.s3.session_token": "is temporary"},
+    ),
+    *(
+        (_secrets(**fields), {f"secrets.ours.{name}": words})
+        for fields, name, words in (
+            (
+                {"kind": "vault", "address": "https://a.example", "token": "a", "mount": "/"},
+                "mount",
+                "such as secret",
+            ),
+            (
+                {"kind": "vault", "address": "https://a.example", "token": "a", "secret_id": "b"},
+                "secret_id",
+                "belongs to a role_id",
+            ),
+            ({"kind": "aws", "region": "a", "session_token": "b"}, "session_token", "Give access"),
+            (
+                {"kind": "azure", "address": "https://a.example", "directory": "b"},
+                "directory",
+                "client_secret",
+            ),
+        )
+    ),
+    ({"audit": {"url": "sqlite:///a.db", "seal_every": 5}}, {"audit.seal_every": "no keys"}),
+    (
+        {"credentials_from": {"url": "environment:", "keys": f"1:{'A' * 43}="}},
+        {"credentials_from.keys": "not encrypted"},
+    ),
+]
