@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import io
 import re
+import sqlite3
 import subprocess
 import sys
 from contextlib import redirect_stdout
@@ -14,13 +15,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from moorage import CircuitState, Request, Timeouts
+from moorage import CircuitState, ConnectionFailed, HealthState, Request, Timeouts
 from moorage.demo import tell
 from moorage.demo.local_vendors import LocalNetwork, Vendors
 from moorage.demo.narration import Narrator, Scene
 from moorage.demo.report import page, write_report
 from moorage.demo.story import verdict
-from moorage.domain.observation.events import AttemptFinished, CircuitChanged
+from moorage.demo.warehouse import StockConnector, StockLink, TakePiece, Warehouse
+from moorage.domain.observation.call_events import AttemptFinished
+from moorage.domain.observation.events import CircuitChanged
 from moorage.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -37,8 +40,9 @@ FIGURES = {
     "Too fast": (16, 15, 9, 9, 8),
     "A token expires": (5, 5, 8, 8, 5),
     "News": (0, 0, 0, 0, 0),
+    "A database and a queue": (3, 3, 4, 3, 2),
     "Another vendor": (5, 5, 5, 5, 1),
-    "in all": (80, 58, 58, 55, 42),
+    "in all": (83, 61, 62, 58, 44),
 }
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
@@ -153,10 +157,10 @@ def test_demo_runs_as_a_module(whole: Output, tmp_path: Path) -> None:
 
 
 def test_terminal_titles_are_bold_unless_no_color(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """Titles are bold on a terminal, unless NO_COLOR is set."""
-    narrator = narrating()
+    narrator = narrating(tmp_path)
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     monkeypatch.delenv("NO_COLOR", raising=False)
     with narrator.scene("Bold", ""):
@@ -169,17 +173,17 @@ def test_terminal_titles_are_bold_unless_no_color(
     assert "\n2. Plain" in printed_text
 
 
-def test_table_marks_rows_that_differ() -> None:
+def test_table_marks_rows_that_differ(tmp_path: Path) -> None:
     """The table marks a scene whose attempts and arrivals differ."""
-    narrator = narrating(Scene("fine"), Scene("odd", attempts=2, arrived=3))
+    narrator = narrating(tmp_path, Scene("fine"), Scene("odd", attempts=2, arrived=3))
     marked_rows = [line for line in narrator.table().splitlines() if "differ" in line]
     assert 1 == len(marked_rows)
     assert marked_rows[0].startswith("odd")
 
 
-def narrating(*scenes: Scene) -> Narrator:
+def narrating(folder: Path, *scenes: Scene) -> Narrator:
     """Return a narrator with these scenes."""
-    vendors = Vendors()
+    vendors = Vendors(str(folder))
     return Narrator(vendors, LocalNetwork(vendors), list(scenes))
 
 
@@ -188,7 +192,7 @@ def at(seconds: float) -> dict[str, Any]:
     return {"service": "post", "operation": "GET", "at": NOON + timedelta(seconds=seconds)}
 
 
-def test_open_circuit_bar_reaches_the_last_attempt() -> None:
+def test_open_circuit_bar_reaches_the_last_attempt(tmp_path: Path) -> None:
     """The bar of a circuit that stays open ends at the last attempt."""
     events = [
         CircuitChanged(**at(0), state=CircuitState.CLOSED),
@@ -198,7 +202,7 @@ def test_open_circuit_bar_reaches_the_last_attempt() -> None:
         CircuitChanged(**at(3), state=CircuitState.OPEN),
         AttemptFinished(**at(4), attempt=1, duration=0.1, status=200),
     ]
-    narrator = narrating(Scene("An outage", events=list(events)))
+    narrator = narrating(tmp_path, Scene("An outage", events=list(events)))
     drawn_page = page(narrator, ["It was done 2 times."])
     bars = re.findall(r"<rect class=open x=([\d.]+) y=\S+ height=18 width=([\d.]+)", drawn_page)
     assert 2 == len(bars)
@@ -210,7 +214,9 @@ def test_open_circuit_bar_reaches_the_last_attempt() -> None:
 def test_unwritable_report_is_an_error(tmp_path: Path) -> None:
     """A report path that cannot be written raises a ConfigurationError."""
     (tmp_path / "file").write_text("in the way")
-    narrator = narrating(Scene("nothing", events=[AttemptFinished(**at(0), attempt=1, duration=0)]))
+    narrator = narrating(
+        tmp_path, Scene("nothing", events=[AttemptFinished(**at(0), attempt=1, duration=0)])
+    )
     with pytest.raises(ConfigurationError, match="cannot be written"):
         write_report(tmp_path / "file" / "demo.html", narrator, [])
 
@@ -223,12 +229,34 @@ def test_output_goes_to_any_text_file(tmp_path: Path) -> None:
     assert "Finished in" in output.getvalue()
 
 
-def test_streams_reach_local_vendors() -> None:
+def test_streams_reach_local_vendors(tmp_path: Path) -> None:
     """A streamed request reaches its local vendor."""
-    vendors = Vendors()
+    vendors = Vendors(str(tmp_path))
     with LocalNetwork(vendors) as network:
         request = Request.get("/v1/charges/ch_1")
         incoming = network.open(request, "https://api.stripe.com/v1/charges/ch_1", Timeouts())
         assert 404 == incoming.status
         incoming.close()
         network.close()
+
+
+def test_warehouse_is_a_connector(tmp_path: Path) -> None:
+    """The warehouse's connector opens, is healthy, and judges only a locked database."""
+    warehouse = Warehouse(str(tmp_path))
+    connector = StockConnector(warehouse)
+    connector.open(1.0)
+
+    assert HealthState.HEALTHY is connector.health(1.0).state
+    assert (1, 1) == (connector.statistics().created, connector.statistics().idle)
+    take = TakePiece(warehouse, "lamp")
+    assert take.judge(sqlite3.OperationalError("no such table: stock")) is None
+    holder = StockLink(warehouse.path)
+    holder.database.execute("BEGIN EXCLUSIVE")
+    with pytest.raises(sqlite3.OperationalError, match="locked") as excinfo:
+        warehouse.take("lamp", 1.0)
+    failure = take.judge(excinfo.value)
+    assert isinstance(failure, ConnectionFailed)
+    assert not failure.may_have_been_processed
+    holder.close()
+    connector.close()
+    assert not holder.is_connected()

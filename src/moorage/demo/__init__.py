@@ -52,10 +52,11 @@ def tell(report: Path = REPORT, *, show: Callable[[str], object] | None = None) 
     if isinstance(sys.stdout, TextIOWrapper):  # the terminal's encoding may lack some characters
         sys.stdout.reconfigure(errors="replace")  # pyright: ignore[reportUnknownMemberType]  # half annotated in typeshed
     start_time = time.monotonic()
-    vendors = Vendors()
-    with TemporaryDirectory() as folder, LocalNetwork(vendors) as network:
-        story = Story(vendors, network, folder)
-        story.tell()
+    with TemporaryDirectory() as folder:
+        vendors = Vendors(folder)
+        with LocalNetwork(vendors) as network:
+            story = Story(vendors, network, folder)
+            story.tell()
     narrator = story.narrator
     print(f"\n{narrator.table()}\n")
     contradictions = verdict(narrator.scenes, vendors.effects)

@@ -104,3 +104,15 @@ class Erp:
             SmsMessage(to="+4915112345678", text=f"Order {number} is ready.") for number in numbers
         ]
         return self.hub.sms().send_bulk(texts, idempotency_key=wave)
+
+    def pick(self, number: str, article: str) -> int:
+        """Take a piece off the stock, once per order; returns how many pieces are left."""
+        remaining_pieces: int = self.hub.connectors.run(
+            "stock", "take", {"article": article}, idempotency_key=f"{number}/pick/{article}"
+        )
+        return remaining_pieces
+
+    def announce(self, number: str) -> None:
+        """Announce to other programs that an order has left, once per order."""
+        message = {"topic": "parcels", "json": {"order": number, "state": "left"}}
+        self.hub.connectors.run("events", "publish", message, idempotency_key=f"{number}/left")

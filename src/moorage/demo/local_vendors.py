@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from moorage.adapters.http.stdlib.client import StdlibHttpClient
+from moorage.demo.warehouse import Warehouse
 from moorage.testing import VendorServer
 from moorage.testing.sandboxes.email.postmark import PostmarkSandbox
 from moorage.testing.sandboxes.email.sendgrid import SendGridSandbox
@@ -26,9 +27,14 @@ if TYPE_CHECKING:
 
 
 class Vendors:
-    """The sandboxes of the demo's vendors, with counts of requests and effects."""
+    """The sandboxes of the demo's vendors and its warehouse, with counts of requests and effects.
 
-    def __init__(self) -> None:
+    Args:
+        folder: the folder of the warehouse's database.
+    """
+
+    def __init__(self, folder: str) -> None:
+        self.warehouse = Warehouse(folder)
         self.sendgrid = SendGridSandbox()
         self.postmark = PostmarkSandbox()
         self.twilio = TwilioSandbox()
@@ -47,15 +53,18 @@ class Vendors:
 
     @property
     def request_count(self) -> int:
-        """The number of requests that arrived, including token requests."""
-        return sum(len(sandbox.requests) for sandbox in self.all) + len(
-            self.paypal.token_endpoint.requests
+        """The number of requests that arrived, including those for tokens and to the warehouse."""
+        return (
+            sum(len(sandbox.requests) for sandbox in self.all)
+            + len(self.paypal.token_endpoint.requests)
+            + self.warehouse.arrivals
         )
 
     @property
     def effects(self) -> list[str]:
-        """All effects that cannot be undone: emails, text messages, payments and labels."""
+        """All effects that cannot be undone, such as emails, payments, labels and messages."""
         return [
+            *self.warehouse.effects,
             *(f"mail {item.subject}" for item in self.sendgrid.delivered),
             *(f"mail {item.subject}" for item in self.postmark.delivered),
             *(f"text {item['body']}" for item in self.twilio.messages.values()),
@@ -137,6 +146,10 @@ def configuration(vendors: Vendors, folder: str) -> dict[str, Any]:
         "payments": {"vendor": "stripe"},
         "shipping": {"vendor": "easypost"},
         "storage": {"vendor": "local_files"},
+        "services": {
+            "stock": {"retry": quick_retries},
+            "events": {"retry": quick_retries, "honours_keys": True, "idempotency_memory": 120.0},
+        },
         "vendors": {
             "sendgrid": {
                 "credentials": vendors.sendgrid.api_key,

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
+from moorage.domain.observation.call_events import AttemptFinished, CallFinished
 from moorage.domain.observation.events import (
-    AttemptFinished,
-    CallFinished,
     CallRefused,
     CircuitChanged,
     Event,
@@ -43,7 +42,7 @@ class Scene:
     """The output and counts of one scene.
 
     `calls`, `answered` and `attempts` come from moorage's events; `arrived` and `effects` come from
-    the vendors; `turned_away` counts refused connections.
+    the vendors; `turned_away` counts refused connections and locked databases.
     """
 
     title: str
@@ -88,12 +87,12 @@ class Narrator:
         counts_before = (
             self.vendors.request_count,
             len(self.vendors.effects),
-            self.network.turned_away,
+            self.turned_away,
         )
         yield scene
         scene.arrived = self.vendors.request_count - counts_before[0]
         scene.effects = len(self.vendors.effects) - counts_before[1]
-        scene.turned_away = self.network.turned_away - counts_before[2]
+        scene.turned_away = self.turned_away - counts_before[2]
 
     def say(self, text: str) -> None:
         """Print a line of the current scene."""
@@ -108,6 +107,11 @@ class Narrator:
             line = _line(event)
             if line and not self.quiet:
                 self.say(line)
+
+    @property
+    def turned_away(self) -> int:
+        """The number of requests that were refused before they were read."""
+        return self.network.turned_away + self.vendors.warehouse.refusals
 
     @property
     def events(self) -> list[Event]:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Final
 
 from moorage import CircuitState
 from moorage.demo.narration import FOLDER, HEADINGS
-from moorage.domain.observation.events import AttemptFinished, CircuitChanged
+from moorage.domain.observation.call_events import AttemptFinished
+from moorage.domain.observation.events import CircuitChanged
 from moorage.errors import ConfigurationError
 
 if TYPE_CHECKING:

@@ -12,6 +12,7 @@ from moorage.contracts.payments import advance
 from moorage.demo.erp import Erp
 from moorage.demo.local_vendors import LocalNetwork, Vendors, configuration
 from moorage.demo.narration import Narrator
+from moorage.demo.warehouse import StockConnector
 from moorage.testing.sandboxes.base import Lost, reply
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ class Story:
         self.say = self.narrator.say
         self.configuration = configuration(vendors, folder)
         self.hub = self._open(self.configuration)
+        self.hub.connectors.add(StockConnector(vendors.warehouse))
+        self.hub.connectors.add(vendors.warehouse.queue.publisher("events"))
         self.erp = Erp(self.hub)
 
     def _open(self, config: dict[str, Any]) -> moorage.Hub:
@@ -48,6 +51,7 @@ class Story:
         self.too_fast()
         self.a_token_expires()
         self.webhook_events()
+        self.a_database_and_a_queue()
         self.another_vendor()
         self.hub.close()
 
@@ -160,6 +164,18 @@ class Story:
                     verifier.verify(**webhook)
                 except WebhookRejected as rejection:
                     self.say(f"{label}: refused ({rejection.reason})")
+
+    def a_database_and_a_queue(self) -> None:
+        """Repeat a statement that found a lock, and a message without acknowledgement."""
+        summary = "A report locks the stock, and the queue's acknowledgement is lost."
+        with self.narrator.scene("A database and a queue", summary):
+            warehouse = self.vendors.warehouse
+            warehouse.begin_report()
+            self.say(f"lamps left in stock: {self.erp.pick('INV-1', 'lamp')}")
+            warehouse.queue.lose_acknowledgements()
+            for label in ("announced", "announced again"):
+                self.erp.announce("INV-1")
+                self.say(f"{label}; messages in the queue: {len(warehouse.queue.messages)}")
 
     def another_vendor(self) -> None:
         """Change the shipping vendor by one line of configuration."""
