@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from threading import Event
 from typing import TYPE_CHECKING, Any
 
-from moorage.domain.observation.events import CallFinished
+from moorage.domain.observation.call_events import CallFinished
 from moorage.wiring.store_urls import open_metrics
 
 if TYPE_CHECKING:

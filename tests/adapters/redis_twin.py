@@ -15,16 +15,7 @@ import redis
 
 from moorage.adapters.state._redis_wire import DIGEST, SCRIPT, ScriptCalls, arguments, decode_reply
 from moorage.domain.idempotency.claims import Claim, Renew, Resolve, Settle, Withdraw
-from moorage.domain.resilience.admission import (
-    Admission,
-    Answer,
-    Confirm,
-    Gates,
-    GiveBack,
-    Pause,
-    Report,
-    SetCircuit,
-)
+from moorage.domain.resilience.admission import Admission, Answer, Gates
 from moorage.domain.resilience.budget import BudgetRule, RetryBudget
 from moorage.domain.resilience.circuit import (
     CLOSED,
@@ -35,6 +26,7 @@ from moorage.domain.resilience.circuit import (
     CircuitState,
     Outcome,
 )
+from moorage.domain.resilience.gate_commands import Confirm, GiveBack, Pause, Report, SetCircuit
 from moorage.domain.resilience.rate_limit import RateLimitConfig
 from moorage.domain.state.codec import pack, unpack
 from moorage.domain.state.commands import EXACT, SMALL_STEP

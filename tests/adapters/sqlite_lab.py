@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from moorage.domain.idempotency.claims import Claim
 from moorage.domain.values.durations import DAY
-from tests.adapters.test_memory import Look, Put
+from tests.adapters.memory_commands import Look, Put
 
 if TYPE_CHECKING:
     from pathlib import Path

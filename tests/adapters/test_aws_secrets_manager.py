@@ -13,6 +13,7 @@ from moorage.errors import (
     AuthenticationFailed,
     ConfigurationError,
     ConnectorError,
+    InvalidData,
     StorageUnavailable,
 )
 from moorage.testing import Behaviour
@@ -52,7 +53,7 @@ def test_keys_from_variables(awaited: bool) -> None:
         keys = {"AWS_ACCESS_KEY_ID": "ASIATEMP", "AWS_SECRET_ACCESS_KEY": SECRET}
         assert OLD == aws.get(aws.instance(**keys, AWS_SESSION_TOKEN="a-session"))
         assert 1 == len(aws.lab.server.requests)
-        with pytest.raises(AuthenticationFailed, match="UnrecognizedClientException"):
+        with pytest.raises(InvalidData, match="its session token is missing"):
             aws.get(aws.in_(**keys))
 
 

@@ -55,7 +55,7 @@ from moorage.adapters.observers import opentelemetry
 from moorage.adapters.observers._description import NAMES, holder_of
 from moorage.adapters.observers.opentelemetry import OpenTelemetryObserver
 from moorage.domain.observation import events
-from moorage.domain.observation.events import CallIdentity, ContractCall
+from moorage.domain.observation.call_identity import CallIdentity, ContractCall
 from moorage.domain.observation.late_fields import late
 from moorage.domain.service.plan import Plan, circuit_name
 from moorage.testing import FakeVendor, RecordingObserver, ScriptedHttpClient

@@ -12,7 +12,8 @@ from redis import exceptions as wrong
 from moorage import RateLimitConfig, StorageUnavailable
 from moorage.adapters.state._redis_batcher import Batcher
 from moorage.adapters.state._redis_wire import ScriptCall, ScriptCalls
-from moorage.domain.resilience.admission import Admission, Answer, Gates, GiveBack
+from moorage.domain.resilience.admission import Admission, Answer, Gates
+from moorage.domain.resilience.gate_commands import GiveBack
 from moorage.errors import InvalidData
 from moorage.testing.kits._state_commands import new_key
 from tests.adapters.in_flight import OfOnesOwn

@@ -23,8 +23,9 @@ from moorage import (
     StorageUnavailable,
 )
 from moorage.adapters.state.redis import AsyncRedisStorage, RedisStorage
-from moorage.domain.resilience.admission import Admission, Answer, Gates, SetCircuit
+from moorage.domain.resilience.admission import Admission, Answer, Gates
 from moorage.domain.resilience.circuit import CircuitBreakerConfig, CircuitRule
+from moorage.domain.resilience.gate_commands import SetCircuit
 from moorage.domain.values.durations import SECOND
 from moorage.testing.kits._state_commands import new_key, read
 from tests.adapters.redis_modes import MODES, Count, Face

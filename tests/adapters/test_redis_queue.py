@@ -16,7 +16,8 @@ import pytest
 from moorage import RateLimitConfig, RateLimiter
 from moorage.adapters.state.redis import AsyncRedisStorage, RedisStorage
 from moorage.domain.idempotency.claims import Verdict
-from moorage.domain.resilience.admission import Admission, Gates, GiveBack
+from moorage.domain.resilience.admission import Admission, Gates
+from moorage.domain.resilience.gate_commands import GiveBack
 from moorage.domain.values.durations import SECOND
 from moorage.errors import InvalidData
 from moorage.testing.kits._state_commands import new_key

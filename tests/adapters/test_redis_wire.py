@@ -14,9 +14,10 @@ from moorage.adapters.state import _redis_wire as wire
 from moorage.adapters.state._redis_server import RedisServer
 from moorage.adapters.state.redis import AsyncRedisStorage, RedisStorage
 from moorage.domain.idempotency.claims import Claim, Withdraw, complete
-from moorage.domain.resilience.admission import Admission, Answer, Gates, GiveBack, Report
+from moorage.domain.resilience.admission import Admission, Answer, Gates
 from moorage.domain.resilience.bucket import TokenBucket
 from moorage.domain.resilience.circuit import CircuitBreakerConfig, CircuitRule, Outcome
+from moorage.domain.resilience.gate_commands import GiveBack, Report
 from moorage.domain.state.codec import pack
 from moorage.errors import ConfigurationError
 from moorage.testing.kits._state_commands import new_key, read

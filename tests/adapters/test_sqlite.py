@@ -20,8 +20,8 @@ from moorage.errors import ConfigurationError, StateUnavailable, StorageUnavaila
 from moorage.testing import VirtualClock
 from moorage.testing import state_conformance as kit
 from moorage.testing.kits.checks import name_of
+from tests.adapters.memory_commands import Look, Put
 from tests.adapters.sqlite_lab import DurablePut, OtherProgram, claim, engine_of, values
-from tests.adapters.test_memory import Look, Put
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

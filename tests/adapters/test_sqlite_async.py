@@ -17,8 +17,8 @@ from moorage.errors import InvalidData, StorageUnavailable
 from moorage.testing import VirtualClock
 from tests.adapters.forked import in_a_child
 from tests.adapters.in_flight import LIMIT, waits_of_the_next
+from tests.adapters.memory_commands import Look, Put
 from tests.adapters.sqlite_lab import DurablePut, OtherProgram, claim, values
-from tests.adapters.test_memory import Look, Put
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine

@@ -15,8 +15,8 @@ import pytest
 from moorage.adapters.databases import _sqlite_file as files
 from moorage.adapters.state.sqlite import SqliteStorage
 from moorage.errors import ConfigurationError, StorageUnavailable
+from tests.adapters.memory_commands import Look, Put
 from tests.adapters.sqlite_lab import DurablePut, OtherProgram, engine_of, values
-from tests.adapters.test_memory import Look, Put
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -336,7 +336,7 @@ FULL = """
 import resource, sys
 from moorage.adapters.state.sqlite import SqliteStorage
 from moorage.errors import StorageUnavailable
-from tests.adapters.test_memory import Look, Put
+from tests.adapters.memory_commands import Look, Put
 store = SqliteStorage(sys.argv[1])
 store.execute(Put("old", "a"))
 hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]

@@ -15,8 +15,8 @@ from moorage.domain.idempotency.claims import Verdict, complete
 from moorage.domain.resilience.admission import Admission, Gates
 from moorage.domain.values.durations import DAY, SECOND
 from moorage.errors import StorageUnavailable
+from tests.adapters.memory_commands import Look, Put
 from tests.adapters.sqlite_lab import DurablePut, claim, engine_of, values
-from tests.adapters.test_memory import Look, Put
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,8 +12,8 @@ from moorage.adapters.state import _sqlite_engine as engine
 from moorage.adapters.state.sqlite import SqliteStorage
 from moorage.errors import StorageUnavailable
 from tests.adapters.forked import in_a_child
+from tests.adapters.memory_commands import Look, Put
 from tests.adapters.sqlite_lab import OtherProgram, engine_of, values
-from tests.adapters.test_memory import Look, Put
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

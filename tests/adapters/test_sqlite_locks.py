@@ -14,8 +14,8 @@ import pytest
 from moorage.adapters.state import _sqlite_engine as engine
 from moorage.adapters.state.sqlite import SqliteStorage
 from moorage.errors import InvalidData, StorageUnavailable
+from tests.adapters.memory_commands import Look, Put
 from tests.adapters.sqlite_lab import OtherProgram, engine_of, values
-from tests.adapters.test_memory import Look, Put
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

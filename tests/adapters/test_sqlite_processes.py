@@ -21,9 +21,9 @@ from moorage.domain.service.plan import Plan
 from moorage.domain.service.settings import Service
 from moorage.domain.values.durations import HOUR, SECOND
 from moorage.testing import VirtualClock
+from tests.adapters.memory_commands import Look
 from tests.adapters.sqlite_lab import OtherProgram, engine_of, values
 from tests.adapters.sqlite_worker import Add
-from tests.adapters.test_memory import Look
 
 if TYPE_CHECKING:
     import sqlite3

@@ -31,26 +31,33 @@ class Line(Protocol):
     def nonce(self) -> str: ...
 
 
-class SecretManager(Protocol):
+class LoginProvider(Protocol):
+    """Obtains the credentials for requests to one service.
+
+    `where` names the service in messages. `log_in` returns the credentials for requests, and the
+    time until which they are valid, if known; it receives the previous credentials, to renew them
+    if possible.
+    """
+
+    @property
+    def where(self) -> str: ...
+
+    async def log_in(self, wire: Line, held: Credentials | None, /) -> Credentials: ...
+
+
+class SecretManager(LoginProvider, Protocol):
     """Reads secrets from one secret manager.
 
-    `where` names the manager in messages. `name` returns the name of an owner's secret, or None if
-    another owner's secret could have that name. `log_in` returns the credentials for requests, and
-    the time until which they are valid, if known; it receives the previous credentials, to renew
-    them if possible. `read` returns the current content of a secret, or None if there is no such
-    secret; `write` replaces the content, or creates the secret.
+    `name` returns the name of an owner's secret, or None if another owner's secret could have that
+    name. `read` returns the current content of a secret, or None if there is no such secret;
+    `write` replaces the content, or creates the secret.
 
     A refusal raises AuthenticationFailed, after which the caller logs in anew and tries once more.
     A manager that cannot be reached or does not work raises StorageUnavailable; a permanent problem
     raises ConfigurationError. No error shows a secret.
     """
 
-    @property
-    def where(self) -> str: ...
-
     def name(self, service: str, tenant: str | None, /) -> str | None: ...
-
-    async def log_in(self, wire: Line, held: Credentials | None, /) -> Credentials: ...
 
     async def read(self, wire: Line, credentials: Credentials, name: str, /) -> Secret | None: ...
 

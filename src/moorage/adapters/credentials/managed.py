@@ -9,21 +9,17 @@ A secret contains a token, or a table in JSON as in a file of credentials.
 
 from __future__ import annotations
 
-import asyncio
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from moorage.adapters.clocks.system import SystemClock
 from moorage.adapters.concurrency._closing import Closing
-from moorage.adapters.concurrency.locks_async import AsyncioLocks
 from moorage.adapters.credentials._renewing import AsyncRenewing, Renewing, checked
 from moorage.adapters.credentials._vaults import PlainVault
 from moorage.adapters.http.stdlib.client import StdlibHttpClient
 from moorage.adapters.http.stdlib.client_async import AsyncStdlibHttpClient
-from moorage.adapters.secret_managers._session import HttpWire, Session, content_of
+from moorage.adapters.secret_managers._session_async import session_async
 from moorage.adapters.secret_managers.managed_secrets import session_now
 from moorage.domain.auth.credential_tables import read_credentials_text, write_credentials
 from moorage.domain.secrets.frames import careful
-from moorage.domain.values.durations import seconds
 from moorage.errors import ConfigurationError, ConnectorError, CredentialNotFound
 
 if TYPE_CHECKING:
@@ -33,18 +29,15 @@ if TYPE_CHECKING:
     from typing import Self
 
     from moorage.adapters.credentials._renewing import AsyncRenew, Owner, Renew
+    from moorage.adapters.secret_managers._session import Session
     from moorage.domain.auth.keeping import Kept
     from moorage.domain.auth.methods import Credentials
-    from moorage.domain.http.requests import Request, Response
-    from moorage.domain.http.timeouts import Timeouts
     from moorage.domain.secrets.secret import Secret
     from moorage.ports.clock import Clock
     from moorage.ports.http import AsyncHttpClient, HttpClient
     from moorage.ports.secret_manager import SecretManager
 
 Answer = TypeVar("Answer")
-
-_ANY_QUEUE: Final = 10**9
 
 
 @careful
@@ -114,22 +107,7 @@ class AsyncManagedCredentialProvider(AsyncRenewing):
     ) -> None:
         client: AsyncHttpClient = AsyncStdlibHttpClient() if http is None else http
         self._close = client.close if http is None else None
-        locks = AsyncioLocks()
-
-        async def send_request(request: Request, url: str, timeouts: Timeouts) -> Response:
-            return await client.send(request, url, timeouts)
-
-        async def enter_store(holder: object, timeout: float) -> bool:
-            return await locks.acquire("", holder, places=1, queue=_ANY_QUEUE, timeout=timeout)
-
-        async def read_secret(path: str) -> Secret | None:
-            return await asyncio.to_thread(content_of, path)
-
-        timeout_seconds = seconds(timeout, "timeout")
-        wire = HttpWire(
-            manager.where, send_request, read_secret, timeout_seconds, clock or SystemClock()
-        )
-        session = Session(manager, wire, enter_store, lambda holder: locks.release("", holder))
+        session = session_async(manager, client, timeout, clock)
         super().__init__(_Secrets(session, names or {}), renew)
 
     async def close(self) -> None:
@@ -152,7 +130,7 @@ class AsyncManagedCredentialProvider(AsyncRenewing):
 class _Secrets:
     """The secrets of a secret manager, read and written as credentials."""
 
-    def __init__(self, session: Session, names: Mapping[Owner, str]) -> None:
+    def __init__(self, session: Session[SecretManager], names: Mapping[Owner, str]) -> None:
         self._session = session
         self._manager = session.manager
         self._names = dict(names)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from moorage.domain.auth.methods import authorise, sign, signs
 from moorage.domain.http.timeouts import Timeouts
@@ -26,9 +26,10 @@ if TYPE_CHECKING:
     from moorage.domain.auth.methods import Credentials
     from moorage.domain.http.requests import Request, Response
     from moorage.ports.clock import Clock
-    from moorage.ports.secret_manager import SecretManager
+    from moorage.ports.secret_manager import LoginProvider
 
 Answer = TypeVar("Answer")
+P = TypeVar("P", bound="LoginProvider")
 
 _SECOND: Final = 1_000_000_000
 _RENEW_AT: Final = 2 / 3
@@ -91,12 +92,12 @@ class HttpWire:
         return os.urandom(16).hex()
 
 
-class Session:
-    """The current login at a secret manager, which one caller at a time renews."""
+class Session(Generic[P]):
+    """The current login at a service, which one caller at a time renews."""
 
     def __init__(
         self,
-        manager: SecretManager,
+        manager: P,
         wire: HttpWire,
         enter: Callable[[object, float], Coroutine[Any, Any, bool]],
         leave: Callable[[object], None],

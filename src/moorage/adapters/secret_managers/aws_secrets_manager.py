@@ -21,7 +21,7 @@ from moorage.adapters.secret_managers._answers import (
 from moorage.adapters.secret_managers._owner_names import secret_path
 from moorage.adapters.secret_managers.aws_identity import AwsEnvironment
 from moorage.domain.http.requests import Request
-from moorage.domain.http.urls import validate_base_url
+from moorage.domain.http.urls import validate_private_url
 from moorage.domain.secrets.secret import Secret
 from moorage.domain.values.json_text import encode_json
 from moorage.errors import StorageUnavailable
@@ -93,7 +93,7 @@ class AwsSecretsManager:
     identity: AwsIdentity = attrs.field(factory=AwsEnvironment)
     endpoint: str = attrs.field(
         default=attrs.Factory(_default_endpoint, takes_self=True),
-        converter=validate_base_url,
+        converter=validate_private_url,
         kw_only=True,
     )
     prefix: str = attrs.field(default="moorage/", kw_only=True)

@@ -21,7 +21,7 @@ from moorage.adapters.secret_managers._answers import (
 )
 from moorage.adapters.secret_managers._owner_names import secret_word
 from moorage.domain.http.requests import Request
-from moorage.domain.http.urls import validate_base_url
+from moorage.domain.http.urls import validate_base_url, validate_private_url
 from moorage.domain.secrets.frames import careful
 from moorage.domain.secrets.secret import Secret, as_secret
 from moorage.domain.values.json_text import encode_json
@@ -120,7 +120,7 @@ class AzureKeyVault:
         prefix: the beginning of the secrets' names.
     """
 
-    address: str = attrs.field(converter=validate_base_url)
+    address: str = attrs.field(converter=validate_private_url)
     identity: AzureIdentity = attrs.field(factory=AzureManagedIdentity)
     api_version: str = attrs.field(default="7.4", kw_only=True)
     prefix: str = attrs.field(default="moorage-", kw_only=True)

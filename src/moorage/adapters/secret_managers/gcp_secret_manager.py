@@ -25,7 +25,7 @@ from moorage.adapters.secret_managers._answers import (
 )
 from moorage.adapters.secret_managers._owner_names import secret_word
 from moorage.domain.http.requests import Request
-from moorage.domain.http.urls import validate_base_url
+from moorage.domain.http.urls import validate_base_url, validate_private_url
 from moorage.domain.secrets.frames import careful
 from moorage.domain.secrets.secret import Secret, as_secret
 from moorage.domain.signing.jwt import JwtSigning
@@ -138,7 +138,7 @@ class GcpSecretManager:
 
     project: str
     identity: GcpIdentity = attrs.field(factory=GcpMetadata)
-    endpoint: str = attrs.field(default=_API, converter=validate_base_url, kw_only=True)
+    endpoint: str = attrs.field(default=_API, converter=validate_private_url, kw_only=True)
     prefix: str = attrs.field(default="moorage-", kw_only=True)
 
     @property

@@ -25,7 +25,7 @@ from moorage.adapters.secret_managers._answers import (
 from moorage.adapters.secret_managers._owner_names import secret_path
 from moorage.domain.auth.methods import Credentials
 from moorage.domain.http.requests import Headers, Request
-from moorage.domain.http.urls import validate_base_url
+from moorage.domain.http.urls import validate_private_url
 from moorage.domain.secrets.frames import careful
 from moorage.domain.secrets.secret import Secret, as_secret
 
@@ -121,7 +121,7 @@ class HashiCorpVault:
         prefix: the beginning of the secrets' names.
     """
 
-    address: str = attrs.field(converter=validate_base_url)
+    address: str = attrs.field(converter=validate_private_url)
     login: VaultLogin
     mount: str = attrs.field(default="secret", converter=_mount, kw_only=True)
     namespace: str | None = attrs.field(default=None, kw_only=True)

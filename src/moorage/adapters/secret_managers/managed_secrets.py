@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from moorage.adapters.clocks.system import SystemClock
 from moorage.adapters.concurrency._closing import Closing
@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from moorage.domain.secrets.secret import Secret
     from moorage.ports.clock import Clock
     from moorage.ports.http import HttpClient
-    from moorage.ports.secret_manager import SecretManager
+    from moorage.ports.secret_manager import LoginProvider, SecretManager
 
+P = TypeVar("P", bound="LoginProvider")
 _UNLIMITED_QUEUE = 10**9
 
 
@@ -67,8 +68,8 @@ class ManagedSecrets(Closing):
 
 
 def session_now(
-    manager: SecretManager, client: HttpClient, timeout: float | timedelta, clock: Clock | None
-) -> Session:
+    manager: P, client: HttpClient, timeout: float | timedelta, clock: Clock | None
+) -> Session[P]:
     """Return a session whose operations block the caller."""
     locks = ThreadLocks()
 
