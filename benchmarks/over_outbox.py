@@ -1,35 +1,43 @@
 """From a transaction of the host to the settled call, compared with task queues.
 
-Each call is added in a transaction of its own, and then one worker makes it. All contenders send
-the same request with the same HTTP client, to a vendor's server in another process. Procrastinate
-keeps its tasks in PostgreSQL too, and is the reference. Celery keeps them in a Redis that writes
-nothing to disk, and no task is part of a host's transaction. The outbox takes part a second time,
-with a table of a million settled calls.
+Each host writes an order in a transaction in PostgreSQL and adds a call, and then one worker makes
+the call. All contenders send the same request with the same HTTP client, to a vendor's server in
+another process. The outbox adds the call in the order's transaction; it takes part a second time,
+with a table of a million settled calls. Procrastinate keeps its tasks in PostgreSQL too, and is the
+reference. Celery keeps them in a Redis that writes nothing to disk. Both add a task after the order
+is committed, so a crash in between loses the task.
 
-Processor time is that of this process and of private servers of PostgreSQL and Redis with all
-their processes, so other programs do not count, and neither does the vendor.
+Where it matters what a failing machine loses, every server writes to its disk before it replies:
+PostgreSQL at each commit, Redis at each change, and RabbitMQ before it confirms a task. Celery then
+acknowledges a task after it was done.
+
+Processor time is that of this process and of the contender's private servers with all their
+processes, so other programs do not count, and neither does the vendor.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from threading import Semaphore
+from threading import Event, Semaphore
 from typing import TYPE_CHECKING, TypeAlias
 
+import attrs
 import psycopg
 from celery import Celery
 from celery.contrib.testing.worker import start_worker
-from measure import Block, Clock, Comparison, Contender, Read, Table, Target, compare
+from measure import ELAPSED, Block, Clock, Comparison, Contender, Read, Table, Target, compare
 from over_http import Vendor
 from procrastinate import App, PsycopgConnector, SyncPsycopgConnector
-from servers import ProcessorTime, postgresql, redis
+from servers import ProcessorTime, postgresql, rabbitmq, redis
 
 from moorage import Hub, Outbox, Request, Response, RetryPolicy, Service
 from moorage.adapters.entries.sql import SqlOutbox
 from moorage.adapters.http.stdlib.client import StdlibHttpClient
+from moorage.adapters.state.memory import MemoryStorage
 from moorage.domain.http.requests import Timeouts
 
 if TYPE_CHECKING:
@@ -42,17 +50,28 @@ PEERS = Target(0.5, 0.25)
 PAST = Target(1.1, 1.0)
 PROCRASTINATE = "procrastinate"
 CELERY = "Celery over Redis"
+DURABLE_CELERY = "Celery over Redis, each write on disk"
+CELERY_OVER_RABBITMQ = "Celery over RabbitMQ, confirmed"
 WITH_PAST = "moorage, beside a million settled calls"
+WITH_PAST_AGAIN = "moorage, beside a million settled calls, once more"
 OURS = "moorage"
 PREFIX = "new_"
 OLD_PREFIX = "old_"
 _MANY = 100_000
+_MOST_KEYS = 10_000_000
+_ORDER = "INSERT INTO orders VALUES (%s)"
+_PROCESSOR = "processor time of worker and servers"
 _ROUNDS = 40
 _SECONDS = 0.3
+_DELIVERY_SECONDS = 0.1
+"""Shorter, since each call that is delivered has to be added before, which takes much longer."""
 _TIMEOUTS = Timeouts(total=30.0)
 
 Send: TypeAlias = Callable[[int], object]
 """Sends the request with this number."""
+
+Measured: TypeAlias = tuple[Block, tuple[int, ...]]
+"""A block, and the process ids of the servers that it uses."""
 
 
 class _NoVendor:
@@ -76,6 +95,7 @@ def _outbox(url: str, prefix: str, hub: Hub, stack: ExitStack, *, delivery_only:
     def block(calls: int, read: Read) -> float:
         start = read()
         for number in range(calls):
+            connection.execute(_ORDER, (number,))
             outbox.within(connection).put_request("shop", _request(number))
             connection.commit()
         if delivery_only:
@@ -114,6 +134,7 @@ def _procrastinate(url: str, send: Send, stack: ExitStack, *, delivery_only: boo
         """Send, in the worker's only task."""
         send(number)
 
+    connection = stack.enter_context(psycopg.connect(url))
     host = worker.with_connector(SyncPsycopgConnector(conninfo=url))
     stack.enter_context(host.open())
     host.schema_manager.apply_schema()
@@ -124,6 +145,8 @@ def _procrastinate(url: str, send: Send, stack: ExitStack, *, delivery_only: boo
         start = read()
         task = host.configure_task("send")
         for number in range(calls):
+            connection.execute(_ORDER, (number,))
+            connection.commit()
             task.defer(number=number)
         if delivery_only:
             start = read()
@@ -137,15 +160,32 @@ def _procrastinate(url: str, send: Send, stack: ExitStack, *, delivery_only: boo
     return block
 
 
-def _celery(url: str, send: Send, stack: ExitStack) -> Block:
-    app = Celery("bench", broker=url)
-    finished_calls = Semaphore(0)
+def _celery(
+    url: str,
+    broker: str,
+    send: Send,
+    stack: ExitStack,
+    *,
+    delivery_only: bool,
+    durable: bool = False,
+) -> Block:
+    connection = stack.enter_context(psycopg.connect(url))
+    app = Celery("bench", broker=broker)
+    if durable:
+        app.conf.task_acks_late = True
+        app.conf.broker_transport_options = {"confirm_publish": True}
+    finished_calls, begin = Semaphore(0), Event()
 
     @app.task(name="send", ignore_result=True)
     def send_later(number: int) -> None:
-        """Send, and say so."""
+        """Send, and count the call."""
         send(number)
         finished_calls.release()
+
+    @app.task(name="wait", ignore_result=True)
+    def wait_for_all() -> None:
+        """Keep the worker from the next calls until all are queued."""
+        begin.wait()
 
     stack.enter_context(
         start_worker(app, pool="solo", perform_ping_check=False, shutdown_timeout=60)
@@ -153,13 +193,40 @@ def _celery(url: str, send: Send, stack: ExitStack) -> Block:
 
     def block(calls: int, read: Read) -> float:
         start = read()
+        if delivery_only:
+            begin.clear()
+            wait_for_all.delay()
         for number in range(calls):
+            connection.execute(_ORDER, (number,))
+            connection.commit()
             send_later.delay(number)
+        if delivery_only:
+            start = read()
+            begin.set()
         for _ in range(calls):
             finished_calls.acquire()
         return read() - start
 
     return block
+
+
+@attrs.frozen
+class _Servers:
+    """The private servers of a comparison, each with its address and its process id."""
+
+    postgresql: tuple[str, int]
+    redis: tuple[str, int] | None
+    rabbitmq: tuple[str, int] | None
+
+    @classmethod
+    def start(cls, stack: ExitStack, names: Sequence[str], *, durable: bool) -> _Servers:
+        """Start the servers that the contenders with these names need."""
+        has_redis = CELERY in names or DURABLE_CELERY in names
+        return cls(
+            stack.enter_context(postgresql(durable=durable)),
+            stack.enter_context(redis(durable=durable)) if has_redis else None,
+            stack.enter_context(rabbitmq()) if CELERY_OVER_RABBITMQ in names else None,
+        )
 
 
 def _compare(
@@ -169,45 +236,79 @@ def _compare(
     vendor: str,
     *,
     delivery_only: bool = False,
+    durable: bool = False,
+    elapsed: bool = False,
 ) -> Table:
-    """Measure the contenders with these names, the first of which is the reference."""
+    """Measure the contenders with these names, the first of which is the reference.
+
+    Args:
+        rounds: how often each is measured.
+        names: the contenders.
+        http: sends the requests.
+        vendor: the address of the vendor.
+        delivery_only: measures the worker alone, and not what the host does before.
+        durable: whether each server writes to its disk before it replies.
+        elapsed: measures elapsed time in place of processor time.
+    """
 
     def send(number: int) -> Response:
         return http.send(_request(number), f"{vendor}/orders", _TIMEOUTS)
 
-    with (
-        postgresql() as (database, database_server),
-        redis() as (broker, broker_server),
-        ExitStack() as stack,
-    ):
+    with ExitStack() as stack:
+        servers = _Servers.start(stack, names, durable=durable)
+        database, database_server = servers.postgresql
+        with psycopg.connect(database) as connection:
+            connection.execute("CREATE TABLE orders (number bigint)")
         service = Service("shop", base_url=vendor, retry=RetryPolicy(max_attempts=1))
-        hub = stack.enter_context(Hub([], services=[service], http=http))
+        storage = MemoryStorage(max_entries=_MOST_KEYS)
+        hub = stack.enter_context(Hub([], services=[service], http=http, state=storage))
 
-        def outbox(prefix: str) -> Block:
-            return _outbox(database, prefix, hub, stack, delivery_only=delivery_only)
+        def outbox(prefix: str) -> Measured:
+            block = _outbox(database, prefix, hub, stack, delivery_only=delivery_only)
+            return block, (database_server,)
 
-        blocks: dict[str, Callable[[], Block]] = {
-            PROCRASTINATE: lambda: _procrastinate(
-                database, send, stack, delivery_only=delivery_only
-            ),
-            CELERY: lambda: _celery(broker, send, stack),
+        def procrastinate() -> Measured:
+            block = _procrastinate(database, send, stack, delivery_only=delivery_only)
+            return block, (database_server,)
+
+        def celery(server: tuple[str, int] | None) -> Measured:
+            assert server is not None
+            block = _celery(
+                database, server[0], send, stack, delivery_only=delivery_only, durable=durable
+            )
+            return block, (database_server, server[1])
+
+        makers: dict[str, Callable[[], Measured]] = {
+            PROCRASTINATE: procrastinate,
+            CELERY: lambda: celery(servers.redis),
+            DURABLE_CELERY: lambda: celery(servers.redis),
+            CELERY_OVER_RABBITMQ: lambda: celery(servers.rabbitmq),
             WITH_PAST: lambda: outbox(OLD_PREFIX),
+            WITH_PAST_AGAIN: lambda: outbox(OLD_PREFIX),
             OURS: lambda: outbox(PREFIX),
         }
-        contenders = [Contender(name, blocks[name]()) for name in names]
+        measured_blocks = [(name, *makers[name]()) for name in names]
         if WITH_PAST in names:
             _settle_entries(database)
+        clock = ELAPSED if elapsed else Clock(_PROCESSOR, time.process_time)
+        contenders = [
+            Contender(name, block if elapsed else _with_servers(block, used_servers))
+            for name, block, used_servers in measured_blocks
+        ]
         return compare(
             None,
             contenders,
             rounds=min(rounds, _ROUNDS),
-            clock=Clock(
-                "processor time of worker and servers",
-                ProcessorTime(database_server, broker_server),
-            ),
-            block_seconds=_SECONDS,
+            clock=clock,
+            block_seconds=_DELIVERY_SECONDS if delivery_only else _SECONDS,
             mirrored=True,
         )
+
+
+def _with_servers(block: Block, servers: tuple[int, ...]) -> Block:
+    """The same block, measured in processor time of this process and of servers."""
+    seconds = ProcessorTime(*servers)
+    return lambda calls, _: block(calls, seconds)
 
 
 def outbox_in_postgresql(rounds: int) -> Comparison:
@@ -218,18 +319,55 @@ def outbox_in_postgresql(rounds: int) -> Comparison:
     return Comparison("from a transaction in PostgreSQL to the settled call", table, PEERS)
 
 
+def _durable(rounds: int, peer: str) -> Comparison:
+    # Celery's workers of two brokers cannot run in one process, so each has its own table.
+    with Vendor() as url, StdlibHttpClient() as http:
+        table = _compare(rounds, (PROCRASTINATE, peer, OURS), http, url, durable=True)
+    return Comparison("from a transaction to the settled call, durably", table, PEERS)
+
+
+def outbox_durable_redis(rounds: int) -> Comparison:
+    """From a transaction to the settled call, with servers that write to disk before they reply."""
+    return _durable(rounds, DURABLE_CELERY)
+
+
+def outbox_durable_rabbitmq(rounds: int) -> Comparison:
+    """From a transaction to the settled call, beside a broker that confirms what is on its disk."""
+    return _durable(rounds, CELERY_OVER_RABBITMQ)
+
+
 def outbox_beside_settled(rounds: int) -> Comparison:
     """From a transaction to the settled call, in a table with settled calls and in a new one."""
+    # The reference and its control write to one table, so both tables get as many calls.
+    names = (OURS, WITH_PAST, WITH_PAST_AGAIN)
     with Vendor() as url, StdlibHttpClient() as http:
-        table = _compare(rounds, (OURS, WITH_PAST), http, url)
+        table = _compare(rounds, names, http, url)
     return Comparison("an outbox in PostgreSQL with a past", table, PAST)
+
+
+def _deliveries(rounds: int, *, elapsed: bool) -> Comparison:
+    names = (PROCRASTINATE, CELERY, WITH_PAST, OURS)
+    table = _compare(
+        rounds, names, _NoVendor(), "https://shop.example", delivery_only=True, elapsed=elapsed
+    )
+    return Comparison("delivery from PostgreSQL to a vendor that costs nothing", table, PEERS)
 
 
 def outbox_deliveries(rounds: int) -> Comparison:
     """Deliveries of calls that are stored already, to a vendor that costs nothing."""
-    names = (PROCRASTINATE, WITH_PAST, OURS)
-    table = _compare(rounds, names, _NoVendor(), "https://shop.example", delivery_only=True)
-    return Comparison("delivery from PostgreSQL to a vendor that costs nothing", table, PEERS)
+    return _deliveries(rounds, elapsed=False)
 
 
-ALL = (outbox_in_postgresql, outbox_beside_settled, outbox_deliveries)
+def outbox_deliveries_elapsed(rounds: int) -> Comparison:
+    """The same deliveries in elapsed time, which tells how many one worker makes in a second."""
+    return _deliveries(rounds, elapsed=True)
+
+
+ALL = (
+    outbox_in_postgresql,
+    outbox_durable_redis,
+    outbox_durable_rabbitmq,
+    outbox_beside_settled,
+    outbox_deliveries,
+    outbox_deliveries_elapsed,
+)

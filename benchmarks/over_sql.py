@@ -212,7 +212,8 @@ def sql_connector(rounds: int) -> Comparison:
     return Comparison("a query through the SQL connector", rows, SQL_TARGET)
 
 
-def _answers(url: str) -> bool:
+def is_reachable(url: str) -> bool:
+    """Return whether a server accepts connections at an address."""
     place = sqlalchemy.make_url(url)
     try:
         socket.create_connection((place.host, place.port), 1).close()
@@ -222,7 +223,7 @@ def _answers(url: str) -> bool:
 
 
 ALL = (
-    *((over_postgresql, over_postgresql_async, sql_connector) if _answers(POSTGRES) else ()),
-    *((over_mariadb,) if _answers(MARIADB) else ()),
+    *((over_postgresql, over_postgresql_async, sql_connector) if is_reachable(POSTGRES) else ()),
+    *((over_mariadb,) if is_reachable(MARIADB) else ()),
 )
 """What there is a server for."""

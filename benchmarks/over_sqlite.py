@@ -163,12 +163,13 @@ def _processes(stack: ExitStack, path: Path, number: int, share: float) -> Block
     ]
     for worker in workers:
         stack.callback(worker.communicate)  # closes its input, which ends it
+    pipes = [worker.stdout for worker in workers if worker.stdout is not None]
 
     def block(calls: int, read: Read) -> float:
         for worker in workers:
             print(max(calls, 100), file=worker.stdin, flush=True)
-        duration = [item for worker in workers for item in json.loads(worker.stdout.readline())]  # type: ignore[union-attr]  # opened as a pipe above
-        return float(statistics.quantiles(duration, n=100)[round(share * 100) - 1]) * calls
+        durations = [duration for pipe in pipes for duration in json.loads(pipe.readline())]
+        return float(statistics.quantiles(durations, n=100)[round(share * 100) - 1]) * calls
 
     return block
 

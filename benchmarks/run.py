@@ -21,6 +21,7 @@ import attrs
 import commands
 import in_process
 import over_clients
+import over_connectors
 import over_http
 import over_outbox
 import over_redis
@@ -67,6 +68,7 @@ TABLES = {
         over_sqlite,
         over_redis,
         over_sql,
+        over_connectors,
         over_outbox,
         webhooks,
         commands,

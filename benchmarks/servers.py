@@ -1,51 +1,103 @@
-"""Private servers of PostgreSQL and Redis, and the processor time of them and this process."""
+"""Private servers of databases and brokers, and the processor time of them and this process."""
 
 from __future__ import annotations
 
 import os
 import shutil
-import subprocess
+import socket
 import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Final
 
 from tools.crashes.cluster import Cluster
+from tools.supervised import Supervisor
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
+_RABBITMQ: Final = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
+_RUN: Final = 'folder=$1; shift; "$@" & read -r _; kill -9 $!; wait; rm -r "$folder"'
 
 
 @contextmanager
-def postgresql() -> Iterator[tuple[str, int]]:
-    """The address of an empty database in a server of its own, and the server's process id."""
-    with Cluster() as cluster:
+def postgresql(*, durable: bool = False) -> Iterator[tuple[str, int]]:
+    """The address of an empty database in a server of its own, and the server's process id.
+
+    With `durable`, each commit waits until the disk has it.
+    """
+    with Cluster(durable=durable) as cluster:
         yield cluster.database("bench"), cluster.pid
 
 
 @contextmanager
-def redis() -> Iterator[tuple[str, int]]:
-    """The address of a Redis that keeps nothing on disk, and its process id."""
+def redis(*, durable: bool = False) -> Iterator[tuple[str, int]]:
+    """The address of a private Redis, and the process id of its parent.
+
+    With `durable`, each reply waits until the disk has the change; otherwise nothing is on disk.
+    """
     program = shutil.which("redis-server")
     if program is None:
         raise RuntimeError("redis-server was not found. Install Redis.")
-    with TemporaryDirectory(prefix="moorage-bench-") as folder:
-        path = Path(folder) / "redis"
-        options = ["--port", "0", "--unixsocket", str(path), "--save", "", "--dir", folder]
-        process = subprocess.Popen([program, *options], stdout=subprocess.DEVNULL)
-        try:
-            deadline = time.monotonic() + 60
-            while not path.exists():
-                if time.monotonic() > deadline or process.poll() is not None:
-                    raise RuntimeError("redis-server did not start.")
-                time.sleep(0.01)  # a server sends no signal when it begins to listen
-            yield f"redis+socket://{path}", process.pid
-        finally:
-            process.terminate()
-            process.wait()
+    folder = Path(mkdtemp(prefix="moorage-bench-"))
+    path = folder / "redis"
+    options = ["--port", "0", "--unixsocket", str(path), "--save", "", "--dir", str(folder)]
+    options += ["--appendonly", "yes", "--appendfsync", "always"] * durable
+    with Supervisor(_RUN, str(folder), program, *options) as supervisor:
+        _wait_for(path.exists, program)
+        yield f"redis+socket://{path}", supervisor.pid
+
+
+@contextmanager
+def rabbitmq() -> Iterator[tuple[str, int]]:
+    """The address of a private RabbitMQ, and the process id of its parent."""
+    if not _RABBITMQ.exists():
+        raise RuntimeError(f"{_RABBITMQ} was not found. Install RabbitMQ.")
+    folder = Path(mkdtemp(prefix="moorage-bench-"))
+    port, node_port = free_port(), free_port()
+    (folder / "plugins").write_text("[].\n")
+    settings = {
+        "HOME": folder,
+        "RABBITMQ_ALLOW_INPUT": "yes",  # the program then becomes the server
+        "RABBITMQ_NODENAME": f"bench{port}@localhost",
+        "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
+        "RABBITMQ_NODE_PORT": port,
+        "RABBITMQ_DIST_PORT": node_port,
+        "RABBITMQ_MNESIA_BASE": folder / "data",
+        "RABBITMQ_LOG_BASE": folder / "logs",
+        "RABBITMQ_ENABLED_PLUGINS_FILE": folder / "plugins",
+        "RABBITMQ_CONF_ENV_FILE": folder / "none",
+        "RABBITMQ_CONFIG_FILE": folder / "none",
+    }
+    variables = [f"{name}={value}" for name, value in settings.items()]
+    command = ("env", *variables, str(_RABBITMQ), "-noinput")
+    with Supervisor(_RUN, str(folder), *command) as supervisor:
+        _wait_for(lambda: _listens(port), "rabbitmq-server")
+        yield f"amqp://guest:guest@127.0.0.1:{port}//", supervisor.pid
+
+
+def free_port() -> int:
+    """A free port of this machine."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _listens(port: int) -> bool:
+    with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+        return True
+    return False
+
+
+def _wait_for(is_ready: Callable[[], bool], program: str) -> None:
+    deadline = time.monotonic() + 120
+    while not is_ready():
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"{program} did not start.")
+        time.sleep(0.01)  # a server sends no signal when it begins to listen
 
 
 class ProcessorTime:

@@ -36,8 +36,9 @@ those whose names match a pattern, with `make bench BENCH_ARGS="full_stack 'http
 - Calls that do no input or output are measured in processor time of the process. Exchanges over a
   network are measured twice: in elapsed time, and in processor time of the calling process alone.
 - Deliveries from PostgreSQL are measured in processor time of the worker and of private servers of
-  PostgreSQL and Redis. The blocks of a round run in a random order, and then again in reverse.
-  Celery's Redis writes nothing to disk, and its tasks are in no transaction of the host.
+  databases and brokers. The blocks of a round run in a random order, and then again in reverse.
+  Celery's Redis writes nothing to disk, except in tables that say "durably". Celery and
+  procrastinate add a task after the host's commit, so a crash in between loses the task.
 
 Read the ratios. The microseconds are those of this machine, while other programs were running:
 {machine}. Measured on {date}, unless a table names another day. Peers: {peers}.

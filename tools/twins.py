@@ -13,8 +13,18 @@ from pathlib import Path
 from typing import Final
 
 MODULES: Final = {
+    "src/moorage/adapters/grpc/connector_async.py": "src/moorage/adapters/grpc/connector_sync.py",
+    "src/moorage/adapters/grpc/streams_async.py": "src/moorage/adapters/grpc/streams_sync.py",
+    "src/moorage/adapters/http_operations/connector_async.py": (
+        "src/moorage/adapters/http_operations/connector_sync.py"
+    ),
     "src/moorage/adapters/links/pool_async.py": "src/moorage/adapters/links/pool_sync.py",
+    "src/moorage/adapters/links/shared_async.py": "src/moorage/adapters/links/shared_sync.py",
+    "src/moorage/adapters/messages/publisher_async.py": (
+        "src/moorage/adapters/messages/publisher_sync.py"
+    ),
     "src/moorage/hub/connectors_async.py": "src/moorage/hub/connectors_sync.py",
+    "src/moorage/runtime/fast_operations_async.py": "src/moorage/runtime/fast_operations_sync.py",
     "src/moorage/runtime/fast_path_async.py": "src/moorage/runtime/fast_path_sync.py",
 }
 
@@ -27,8 +37,11 @@ _RULES: Final = (
     (r"\bAwaitable\[([^\[\]]+)\]", r"\1"),
     (r"\brun_later\b", "run_now"),
     (r"\bAsync(?=[A-Z])", ""),
-    (r"\b__a(?=(?:enter|exit)__)", "__"),
+    (r"\b__a(?=(?:enter|exit|iter|next)__)", "__"),
     (r"(?<=[a-z])_async\b", "_sync"),
+    (r"\baiter\(", "iter("),
+    (r"`async (?=with|for)", "`"),
+    (r"# only event loops end", "# pragma: no cover - only event loops end"),
     (r"\ban asynchronous\b", "a synchronous"),
     (r"\basynchronous\b", "synchronous"),
 )

@@ -12,12 +12,15 @@ from typing import TYPE_CHECKING
 
 import psycopg
 
+from tools.supervised import Supervisor
+
 if TYPE_CHECKING:
     from typing import Self
 
 TEMPLATE = "prepared"
 _USER = "postgres"
 _DEBIAN = "/usr/lib/postgresql"
+_END = 'read -r _; "$1" stop -m immediate -w -D "$2/data"; rm -r "$2"'
 
 
 def programs() -> Path | None:
@@ -32,10 +35,17 @@ def programs() -> Path | None:
 class Cluster:
     """A PostgreSQL server on a free port, whose files are removed at the end.
 
+    The server ends with this process too, even if the process is killed.
+
     Root may not run a server, so root runs it as the user `postgres`.
+
+    Args:
+        durable: whether each commit waits until the disk has it. A process that is killed loses
+            nothing without: only a machine that fails would.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, durable: bool = False) -> None:
+        self._fsync = "on" if durable else "off"
         result = programs()
         if result is None:
             raise RuntimeError("PostgreSQL's initdb was not found. Install its server.")
@@ -49,14 +59,16 @@ class Cluster:
             self._port = probe.getsockname()[1]
 
     def __enter__(self) -> Self:
+        self._supervisor = Supervisor(
+            _END, str(self._programs / "pg_ctl"), str(self._folder), user=self._user
+        )
         data = str(self._folder / "data")
         self._run("initdb", "-D", data, "-U", _USER, "-A", "trust", "--no-sync")
         self.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.stop()
-        shutil.rmtree(self._folder)
+        self._supervisor.__exit__()
 
     def url(self, database: str) -> str:
         """The address of a database."""
@@ -70,8 +82,7 @@ class Cluster:
 
     def start(self) -> None:
         """Start the server, and wait until it takes connections."""
-        # A process that is killed loses nothing without fsync: only a dead machine would.
-        options = f"-p {self._port} -c fsync=off -c listen_addresses=127.0.0.1"
+        options = f"-p {self._port} -c fsync={self._fsync} -c listen_addresses=127.0.0.1"
         options += f" -c unix_socket_directories={self._folder} -c max_connections=40"
         self._control("start", "-l", str(self._folder / "log"), "-o", options)
 

@@ -21,7 +21,7 @@ from moorage.adapters.state.sql import SqlStorage
 from moorage.contracts.payments import NextStep
 from moorage.contracts.vendor import Vendor
 from moorage.domain.entries.queue import EntryState
-from moorage.domain.observation.events import AttemptFinished
+from moorage.domain.observation.call_events import AttemptFinished
 from moorage.errors import StorageUnavailable
 from moorage.hub.outbox import EntryQuery
 from moorage.testing import Behaviour, VendorServer

@@ -1,0 +1,348 @@
+"""The cost of a call through a connector, beside the same call with the bare library.
+
+All figures are processor time of the calling process. A call that waits leaves the processor to
+others, and the code that runs after it finds the processor's caches cold: a few microseconds of any
+Python code then take several times as long. The row "beside other Python code" shows how much. It
+makes the bare call and runs functions of the standard library, which take about as long as the
+manager when nothing is waited for.
+
+The manager has no observer and keeps no log. The service has the protections that it has by
+default: time limits, retries and a circuit.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import posixpath
+import subprocess
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlencode
+
+import confluent_kafka
+import grpc
+import grpc.aio
+import pika
+import sqlalchemy
+import websockets.asyncio.client
+import websockets.sync.client
+from measure import Comparison, Contender, Target, async_block, compare, sync_block
+from over_sql import POSTGRES, is_reachable
+
+from moorage import AsyncConnectorManager, ConnectorManager, Message, Service
+from moorage.adapters.grpc.connector_async import AsyncGrpcConnector
+from moorage.adapters.grpc.connector_sync import GrpcConnector
+from moorage.adapters.grpc.methods import GrpcMethod
+from moorage.adapters.messages.kafka import Kafka
+from moorage.adapters.messages.rabbitmq import RabbitMq
+from moorage.adapters.sql.connector import SqlConnector
+from moorage.adapters.sql.statements import Query
+from moorage.adapters.websocket.connector import AsyncWebSocketConnector, WebSocketConnector
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+RABBITMQ = os.environ.get("MOORAGE_TEST_RABBITMQ_URL", "amqp://guest:guest@127.0.0.1:5672/")
+TARGET: Final = Target(100.0, 10.0, more=True)
+_ROUNDS: Final = 40
+_QUEUE: Final = "moorage_bench"
+
+_GRPC_SERVER: Final = """
+import grpc
+from concurrent.futures import ThreadPoolExecutor
+server = grpc.server(ThreadPoolExecutor(2))
+echo = grpc.unary_unary_rpc_method_handler(lambda request, _: request)
+server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("a.B", {"C": echo}),))
+print(server.add_insecure_port("127.0.0.1:0"), flush=True)
+server.start()
+server.wait_for_termination()
+"""
+_WEBSOCKET_SERVER: Final = """
+import json
+from websockets.sync.server import serve
+def handler(connection):
+    for message in connection:
+        request = json.loads(message)
+        connection.send(json.dumps({"id": request["id"], "result": 1}))
+with serve(handler, "127.0.0.1", 0) as server:
+    print(server.socket.getsockname()[1], flush=True)
+    server.serve_forever()
+"""
+
+
+def other_python() -> None:
+    """Run functions of the standard library that take about as long as the manager."""
+    urlencode({"a": "b"})
+    json.dumps({"a": [1]}, sort_keys=True)
+    posixpath.normpath("/a/b")
+
+
+@contextmanager
+def _server(script: str) -> Iterator[int]:
+    """Run a server in a process of its own; yields its port."""
+    process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        yield int(process.stdout.readline())
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _sync_rows(
+    library: str, bare: Callable[[], object], ours: Callable[[], object], rounds: int
+) -> Any:
+    def beside() -> None:
+        bare()
+        other_python()
+
+    return compare(
+        None,
+        [
+            Contender(library, sync_block(bare)),
+            Contender(f"{library}, beside other Python code", sync_block(beside)),
+            Contender("moorage", sync_block(ours)),
+        ],
+        rounds=min(rounds, _ROUNDS),
+        block_seconds=0.05,
+        mirrored=True,
+    )
+
+
+def _async_rows(
+    library: str,
+    bare: Callable[[], Any],
+    ours: Callable[[], Any],
+    rounds: int,
+    loop: asyncio.AbstractEventLoop,
+) -> Any:
+    async def beside() -> None:
+        await bare()
+        other_python()
+
+    return compare(
+        None,
+        [
+            Contender(library, async_block(bare, loop)),
+            Contender(f"{library}, beside other Python code", async_block(beside, loop)),
+            Contender("moorage", async_block(ours, loop)),
+        ],
+        rounds=min(rounds, _ROUNDS),
+        block_seconds=0.05,
+        mirrored=True,
+    )
+
+
+_ECHO: Final[GrpcMethod[bytes, bytes]] = GrpcMethod(
+    path="/a.B/C", serialize=bytes, deserialize=bytes, safe=True
+)
+
+
+def grpc_connector(rounds: int) -> Comparison:
+    """A call of a gRPC method, per call."""
+    with _server(_GRPC_SERVER) as port, grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+        send = channel.unary_unary("/a.B/C")
+        manager = ConnectorManager([Service("grpc")])
+        with GrpcConnector(f"127.0.0.1:{port}", plaintext=True) as connector:
+            rows = _sync_rows(
+                "grpcio",
+                lambda: send(b"x", timeout=5.0),
+                lambda: manager.perform("grpc", connector.call(_ECHO, b"x")),
+                rounds,
+            )
+    return Comparison("a call of a gRPC method, sync", rows, TARGET)
+
+
+def grpc_connector_async(rounds: int) -> Comparison:
+    """A call of a gRPC method, per call, awaited."""
+    with _server(_GRPC_SERVER) as port, asyncio.Runner() as runner:
+
+        async def connected() -> tuple[Any, Any]:
+            channel = grpc.aio.insecure_channel(f"127.0.0.1:{port}")
+            return channel, AsyncGrpcConnector(f"127.0.0.1:{port}", plaintext=True)
+
+        channel, connector = runner.run(connected())
+        send = channel.unary_unary("/a.B/C")
+        manager = AsyncConnectorManager([Service("grpc")])
+        rows = _async_rows(
+            "grpc.aio",
+            lambda: send(b"x", timeout=5.0),
+            lambda: manager.perform("grpc", connector.call(_ECHO, b"x")),
+            rounds,
+            runner.get_loop(),
+        )
+        runner.run(connector.close())
+        runner.run(channel.close())
+    return Comparison("a call of a gRPC method, async", rows, TARGET)
+
+
+def sqlite_connector(rounds: int) -> Comparison:
+    """A query of SQLite, per call."""
+    with TemporaryDirectory() as folder:
+        url = f"sqlite:///{Path(folder) / 'a.db'}"
+        engine = sqlalchemy.create_engine(url, isolation_level="AUTOCOMMIT")
+        text = sqlalchemy.text("SELECT 1 AS one, :word AS word")
+        query = Query("SELECT 1 AS one, :word AS word", name="one")
+        manager = ConnectorManager([Service("sql")])
+
+        def alone() -> object:
+            with engine.connect() as connection:
+                return connection.execute(text, {"word": "a"}).all()
+
+        with SqlConnector(url) as connector:
+            rows = _sync_rows(
+                "SQLAlchemy",
+                alone,
+                lambda: manager.perform("sql", connector.query(query, word="a")),
+                rounds,
+            )
+        engine.dispose()
+    return Comparison("a query of SQLite through the SQL connector", rows, TARGET)
+
+
+def sql_rows(rounds: int) -> Comparison:
+    """Rows that a server sends as they are read, per statement of 2,000 rows."""
+    url = sqlalchemy.make_url(POSTGRES).set(drivername="postgresql+psycopg")
+    engine = sqlalchemy.create_engine(url)
+    statement = "SELECT n, n * 2 AS m FROM generate_series(1, 2000) AS n"
+    text, query = sqlalchemy.text(statement), Query(statement, name="rows")
+    manager = ConnectorManager([Service("sql")])
+
+    def alone() -> int:
+        with engine.connect() as connection:
+            return sum(1 for _ in connection.execution_options(yield_per=1000).execute(text))
+
+    with SqlConnector(POSTGRES) as connector:
+
+        def ours() -> int:
+            with manager.perform("sql", connector.stream(query, batch=1000)) as stream:
+                return sum(1 for _ in stream)
+
+        rows = _sync_rows("SQLAlchemy", alone, ours, rounds)
+    engine.dispose()
+    return Comparison("2000 streamed rows of PostgreSQL", rows)
+
+
+def websocket_connector(rounds: int) -> Comparison:
+    """A request and its reply over a WebSocket connection, per request."""
+    with _server(_WEBSOCKET_SERVER) as port:
+        url = f"ws://127.0.0.1:{port}"
+        manager = ConnectorManager([Service("socket")])
+        with (
+            websockets.sync.client.connect(url, compression=None) as socket,
+            WebSocketConnector(url, name="socket") as connector,
+        ):
+
+            def alone() -> object:
+                socket.send(json.dumps({"id": 1, "method": "a"}))
+                return json.loads(socket.recv())
+
+            rows = _sync_rows(
+                "websockets",
+                alone,
+                lambda: manager.perform(
+                    "socket", connector.request({"method": "a"}, name="a", safe=True)
+                ),
+                rounds,
+            )
+    return Comparison("a request over a WebSocket, sync", rows, TARGET)
+
+
+def websocket_connector_async(rounds: int) -> Comparison:
+    """A request and its reply over a WebSocket connection, per request, awaited."""
+    with _server(_WEBSOCKET_SERVER) as port, asyncio.Runner() as runner:
+        url = f"ws://127.0.0.1:{port}"
+
+        async def connected() -> tuple[Any, Any]:
+            socket = await websockets.asyncio.client.connect(url, compression=None)
+            return socket, AsyncWebSocketConnector(url, name="socket")
+
+        socket, connector = runner.run(connected())
+        manager = AsyncConnectorManager([Service("socket")])
+
+        async def alone() -> object:
+            await socket.send(json.dumps({"id": 1, "method": "a"}))
+            return json.loads(await socket.recv())
+
+        rows = _async_rows(
+            "websockets",
+            alone,
+            lambda: manager.perform(
+                "socket", connector.request({"method": "a"}, name="a", safe=True)
+            ),
+            rounds,
+            runner.get_loop(),
+        )
+        runner.run(connector.close())
+        runner.run(socket.close())
+    return Comparison("a request over a WebSocket, async", rows, TARGET)
+
+
+def rabbitmq_connector(rounds: int) -> Comparison:
+    """A message that RabbitMQ confirms, per message."""
+    connection = pika.BlockingConnection(pika.URLParameters(RABBITMQ))
+    channel = connection.channel()
+    # A short queue: the messages that it has no room for are dropped, and confirmed.
+    channel.queue_declare(_QUEUE, arguments={"x-max-length": 10})
+    channel.confirm_delivery()
+    manager = ConnectorManager([Service("events")])
+    properties = pika.BasicProperties(delivery_mode=2)
+    publisher = RabbitMq(url=RABBITMQ).publisher("events")
+    message = Message("a")
+    rows = _sync_rows(
+        "pika",
+        lambda: channel.basic_publish("", _QUEUE, b"a", properties, mandatory=True),
+        lambda: manager.perform("events", publisher.publish(_QUEUE, message)),
+        rounds,
+    )
+    publisher.close()
+    channel.queue_delete(_QUEUE)
+    connection.close()
+    return Comparison("a confirmed message of RabbitMQ, sync", rows, TARGET)
+
+
+def kafka_connector(rounds: int) -> Comparison:
+    """A message that a cluster of librdkafka's own stores, per message."""
+    cluster = confluent_kafka.Producer({"bootstrap.servers": "-", "test.mock.num.brokers": 1})
+    metadata = cluster.list_topics(timeout=10.0)
+    servers = ",".join(f"{item.host}:{item.port}" for item in metadata.brokers.values())
+    confluent_kafka.Producer({"bootstrap.servers": servers}).list_topics(_QUEUE, timeout=10.0)
+    # Without `linger.ms`, the bare producer waits for more messages for five milliseconds.
+    options = {"bootstrap.servers": servers, "enable.idempotence": True, "linger.ms": 0}
+    producer = confluent_kafka.Producer(options)
+
+    def alone() -> None:
+        receipts: list[object] = []
+        producer.produce(_QUEUE, b"a", on_delivery=lambda *answer: receipts.append(answer))
+        while not receipts:
+            producer.poll(1.0)
+
+    manager = ConnectorManager([Service("events")])
+    publisher = Kafka(servers=servers).publisher("events")
+    message = Message("a")
+    rows = _sync_rows(
+        "confluent-kafka",
+        alone,
+        lambda: manager.perform("events", publisher.publish(_QUEUE, message)),
+        rounds,
+    )
+    publisher.close()
+    return Comparison("an acknowledged message of Kafka, sync", rows, TARGET)
+
+
+ALL = (
+    grpc_connector,
+    grpc_connector_async,
+    sqlite_connector,
+    *((sql_rows,) if is_reachable(POSTGRES) else ()),
+    websocket_connector,
+    websocket_connector_async,
+    *((rabbitmq_connector,) if is_reachable(RABBITMQ) else ()),
+    kafka_connector,
+)
+"""What there is a server for."""
