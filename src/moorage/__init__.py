@@ -8,12 +8,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from moorage.adapters.graphql.schema import GraphQLSchema as GraphQLSchema
+    from moorage.adapters.grpc.methods import GrpcMethod as GrpcMethod
     from moorage.adapters.links.pool_async import AsyncLinkPool as AsyncLinkPool
     from moorage.adapters.links.pool_sync import LinkPool as LinkPool
+    from moorage.adapters.messages.kafka import Kafka as Kafka
+    from moorage.adapters.messages.publisher_async import (
+        AsyncMessagePublisher as AsyncMessagePublisher,
+    )
+    from moorage.adapters.messages.publisher_sync import MessagePublisher as MessagePublisher
+    from moorage.adapters.messages.rabbitmq import RabbitMq as RabbitMq
     from moorage.adapters.observers.health_signals import HealthSignals as HealthSignals
     from moorage.config import ConfigurationWarning as ConfigurationWarning
     from moorage.config import aopen as aopen
     from moorage.config import open as open  # noqa: A004 - users write `moorage.open`
+    from moorage.config.openapi_files import read_openapi as read_openapi
     from moorage.contracts.offer import Offer as Offer
     from moorage.contracts.ref import Ref as Ref
     from moorage.contracts.routes import Account as Account
@@ -26,9 +35,12 @@ if TYPE_CHECKING:
     from moorage.domain.connectors.health import ConnectorVersions as ConnectorVersions
     from moorage.domain.connectors.link_pool import PoolConfig as PoolConfig
     from moorage.domain.connectors.named_operation import NamedOperation as NamedOperation
+    from moorage.domain.connectors.pool_statistics import PoolStatistics as PoolStatistics
+    from moorage.domain.connectors.reconnecting import ReconnectPolicy as ReconnectPolicy
     from moorage.domain.graphql.answers import GraphQLAnswer as GraphQLAnswer
     from moorage.domain.graphql.answers import GraphQLPage as GraphQLPage
     from moorage.domain.graphql.answers import GraphQLProblem as GraphQLProblem
+    from moorage.domain.graphql.persisted import PersistedDocuments as PersistedDocuments
     from moorage.domain.graphql.service import GraphQL as GraphQL
     from moorage.domain.http.log_content import LogContent as LogContent
     from moorage.domain.http.log_content import LoggedCalls as LoggedCalls
@@ -42,10 +54,12 @@ if TYPE_CHECKING:
     from moorage.domain.http.requests import Response as Response
     from moorage.domain.http.requests import Timeouts as Timeouts
     from moorage.domain.http.transport import DangerouslyUnverified as DangerouslyUnverified
-    from moorage.domain.http.transport import PoolStatistics as PoolStatistics
+    from moorage.domain.http.transport import HttpPoolStatistics as HttpPoolStatistics
     from moorage.domain.http.transport import Proxy as Proxy
     from moorage.domain.http.transport import Tls as Tls
     from moorage.domain.http.transport import TlsVersion as TlsVersion
+    from moorage.domain.messages.message import Message as Message
+    from moorage.domain.messages.message import PublishReceipt as PublishReceipt
     from moorage.domain.monitoring.health import HealthPolicy as HealthPolicy
     from moorage.domain.monitoring.health import HealthState as HealthState
     from moorage.domain.monitoring.probes import Probe as Probe
@@ -60,18 +74,18 @@ if TYPE_CHECKING:
     from moorage.domain.oauth.pending import PendingConsent as PendingConsent
     from moorage.domain.oauth.server import AuthorizationServer as AuthorizationServer
     from moorage.domain.oauth.token_answer import Granted as Granted
+    from moorage.domain.observation.call_events import AttemptFinished as AttemptFinished
+    from moorage.domain.observation.call_events import AttemptStarted as AttemptStarted
+    from moorage.domain.observation.call_events import CallFinished as CallFinished
+    from moorage.domain.observation.call_events import CallStarted as CallStarted
+    from moorage.domain.observation.call_identity import CallOutcome as CallOutcome
     from moorage.domain.observation.events import AnswerNotStored as AnswerNotStored
-    from moorage.domain.observation.events import AttemptFinished as AttemptFinished
-    from moorage.domain.observation.events import AttemptStarted as AttemptStarted
     from moorage.domain.observation.events import BulkheadWaited as BulkheadWaited
     from moorage.domain.observation.events import CacheHit as CacheHit
     from moorage.domain.observation.events import CacheMissed as CacheMissed
     from moorage.domain.observation.events import CacheRevalidated as CacheRevalidated
     from moorage.domain.observation.events import CacheSkipped as CacheSkipped
-    from moorage.domain.observation.events import CallFinished as CallFinished
-    from moorage.domain.observation.events import CallOutcome as CallOutcome
     from moorage.domain.observation.events import CallRefused as CallRefused
-    from moorage.domain.observation.events import CallStarted as CallStarted
     from moorage.domain.observation.events import CircuitChanged as CircuitChanged
     from moorage.domain.observation.events import ConsentNeeded as ConsentNeeded
     from moorage.domain.observation.events import CredentialRefreshed as CredentialRefreshed
@@ -100,6 +114,17 @@ if TYPE_CHECKING:
     from moorage.domain.observation.integration_log import LogPage as LogPage
     from moorage.domain.observation.integration_log import LogQuery as LogQuery
     from moorage.domain.observation.integration_log import LogSummary as LogSummary
+    from moorage.domain.odata.answers import ODataEntity as ODataEntity
+    from moorage.domain.odata.answers import ODataPage as ODataPage
+    from moorage.domain.odata.answers import ODataProblem as ODataProblem
+    from moorage.domain.odata.filters import ODataFilter as ODataFilter
+    from moorage.domain.odata.filters import odata_field as odata_field
+    from moorage.domain.odata.literals import ODataEnum as ODataEnum
+    from moorage.domain.odata.service import OData as OData
+    from moorage.domain.odata.service import ODataExpand as ODataExpand
+    from moorage.domain.odata.service import ODataQuery as ODataQuery
+    from moorage.domain.openapi.description import OpenApi as OpenApi
+    from moorage.domain.openapi.security import SecurityScheme as SecurityScheme
     from moorage.domain.resilience.budget import RetryBudget as RetryBudget
     from moorage.domain.resilience.circuit import CircuitBreakerConfig as CircuitBreakerConfig
     from moorage.domain.resilience.circuit import CircuitBreakerState as CircuitBreakerState
@@ -120,6 +145,7 @@ if TYPE_CHECKING:
     from moorage.domain.service.settings import Endpoint as Endpoint
     from moorage.domain.service.settings import HedgeConfig as HedgeConfig
     from moorage.domain.service.settings import Service as Service
+    from moorage.domain.service.xml_rpc import XmlRpc as XmlRpc
     from moorage.domain.signing.azure import AzureSharedKey as AzureSharedKey
     from moorage.domain.signing.hmac_signing import HmacSigning as HmacSigning
     from moorage.domain.signing.jwt import JwtSigning as JwtSigning
@@ -144,6 +170,7 @@ if TYPE_CHECKING:
     from moorage.errors import CredentialNotFound as CredentialNotFound
     from moorage.errors import CredentialRefreshFailed as CredentialRefreshFailed
     from moorage.errors import DeadlineExceeded as DeadlineExceeded
+    from moorage.errors import DescriptionRefused as DescriptionRefused
     from moorage.errors import DestinationRefused as DestinationRefused
     from moorage.errors import DryRun as DryRun
     from moorage.errors import FileNotFound as FileNotFound
@@ -153,6 +180,7 @@ if TYPE_CHECKING:
     from moorage.errors import InvalidData as InvalidData
     from moorage.errors import InvalidRequest as InvalidRequest
     from moorage.errors import LocalFailure as LocalFailure
+    from moorage.errors import MessageUnroutable as MessageUnroutable
     from moorage.errors import NotCached as NotCached
     from moorage.errors import OutcomeUnknown as OutcomeUnknown
     from moorage.errors import PaymentDeclined as PaymentDeclined
@@ -162,6 +190,7 @@ if TYPE_CHECKING:
     from moorage.errors import RetryBudgetExhausted as RetryBudgetExhausted
     from moorage.errors import StateUnavailable as StateUnavailable
     from moorage.errors import StorageUnavailable as StorageUnavailable
+    from moorage.errors import TopicNotFound as TopicNotFound
     from moorage.errors import TransactionConflict as TransactionConflict
     from moorage.errors import UnsupportedByVendor as UnsupportedByVendor
     from moorage.errors import VendorFailed as VendorFailed
@@ -216,9 +245,24 @@ _HOME = {
     "HttpOperation": "domain.service.operation",
     "GraphQL": "domain.graphql.service",
     "JsonRpc": "domain.service.json_rpc",
+    "XmlRpc": "domain.service.xml_rpc",
+    "OData": "domain.odata.service",
+    "ODataQuery": "domain.odata.service",
+    "ODataExpand": "domain.odata.service",
+    "ODataFilter": "domain.odata.filters",
+    "odata_field": "domain.odata.filters",
+    "ODataEnum": "domain.odata.literals",
+    "ODataEntity": "domain.odata.answers",
+    "ODataPage": "domain.odata.answers",
+    "ODataProblem": "domain.odata.answers",
+    "OpenApi": "domain.openapi.description",
+    "SecurityScheme": "domain.openapi.security",
+    "read_openapi": "config.openapi_files",
     "GraphQLAnswer": "domain.graphql.answers",
     "GraphQLPage": "domain.graphql.answers",
     "GraphQLProblem": "domain.graphql.answers",
+    "GraphQLSchema": "adapters.graphql.schema",
+    "PersistedDocuments": "domain.graphql.persisted",
     "OperationAttempt": "domain.service.operation",
     "Request": "domain.http.requests",
     "Response": "domain.http.requests",
@@ -232,6 +276,7 @@ _HOME = {
     "LinkPool": "adapters.links.pool_sync",
     "AsyncLinkPool": "adapters.links.pool_async",
     "PoolConfig": "domain.connectors.link_pool",
+    "PoolStatistics": "domain.connectors.pool_statistics",
     "Connectors": "hub.connectors_sync",
     "AsyncConnectors": "hub.connectors_async",
     "ConnectorKind": "ports.connector",
@@ -239,6 +284,14 @@ _HOME = {
     "ConnectorHealth": "domain.connectors.health",
     "ConnectorVersions": "domain.connectors.health",
     "NamedOperation": "domain.connectors.named_operation",
+    "ReconnectPolicy": "domain.connectors.reconnecting",
+    "GrpcMethod": "adapters.grpc.methods",
+    "Message": "domain.messages.message",
+    "PublishReceipt": "domain.messages.message",
+    "Kafka": "adapters.messages.kafka",
+    "RabbitMq": "adapters.messages.rabbitmq",
+    "MessagePublisher": "adapters.messages.publisher_sync",
+    "AsyncMessagePublisher": "adapters.messages.publisher_async",
     # one protection at a time
     "RetryHandler": "parts.retry_handler",
     "RateLimiter": "parts.rate_limiter",
@@ -310,7 +363,7 @@ _HOME = {
     "TlsVersion": "domain.http.transport",
     "DangerouslyUnverified": "domain.http.transport",
     "Proxy": "domain.http.transport",
-    "PoolStatistics": "domain.http.transport",
+    "HttpPoolStatistics": "domain.http.transport",
     "OutgoingGuard": "domain.http.outgoing",
     # what is shown
     "Redaction": "domain.http.redaction",
@@ -319,11 +372,11 @@ _HOME = {
     "Personal": "domain.secrets.personal",
     # what is told and recorded
     "Event": "domain.observation.events",
-    "CallStarted": "domain.observation.events",
-    "CallFinished": "domain.observation.events",
-    "CallOutcome": "domain.observation.events",
-    "AttemptStarted": "domain.observation.events",
-    "AttemptFinished": "domain.observation.events",
+    "CallStarted": "domain.observation.call_events",
+    "CallFinished": "domain.observation.call_events",
+    "CallOutcome": "domain.observation.call_identity",
+    "AttemptStarted": "domain.observation.call_events",
+    "AttemptFinished": "domain.observation.call_events",
     "RetryScheduled": "domain.observation.events",
     "RateLimitWaited": "domain.observation.events",
     "BulkheadWaited": "domain.observation.events",
@@ -368,6 +421,7 @@ _HOME = {
             "ConnectionFailed",
             "AttemptTimeout",
             "LocalFailure",
+            "DescriptionRefused",
             "DestinationRefused",
             "TransactionConflict",
             "DeadlineExceeded",
@@ -388,6 +442,8 @@ _HOME = {
             "InvalidRequest",
             "PaymentDeclined",
             "FileNotFound",
+            "MessageUnroutable",
+            "TopicNotFound",
             "VendorFailed",
             "WebhookRejected",
             "StorageUnavailable",

@@ -2,6 +2,7 @@
 
 ConnectorError
 ├── ConfigurationError              wrong before anything was sent
+│   └── DescriptionRefused          an OpenAPI description has parts that cannot be mapped
 ├── ConnectionFailed                could not reach the vendor, or was cut off
 │   ├── AttemptTimeout              one attempt took longer than it may
 │   ├── LocalFailure                our own side could not send; the vendor is not to blame
@@ -24,7 +25,9 @@ ConnectorError
 ├── VendorRejected                  the vendor understood and said no
 │   ├── InvalidRequest
 │   ├── PaymentDeclined
-│   └── FileNotFound
+│   ├── FileNotFound
+│   ├── MessageUnroutable           no queue takes the message
+│   └── TopicNotFound               the broker has no such topic, stream, queue or exchange
 ├── VendorFailed                    the vendor broke, or answered nonsense
 ├── WebhookRejected                 a webhook that must not be believed
 ├── StorageUnavailable              our own shared state cannot be reached
@@ -43,7 +46,7 @@ answer is left out of pickles, because an answer may echo a secret.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -53,6 +56,9 @@ if TYPE_CHECKING:
 
 
 E = TypeVar("E", bound="ConnectorError")
+
+_SHOWN_PROBLEMS: Final = 100
+"""The number of problems in the text of an error; the others are in its `problems`."""
 
 
 def _rebuild(kind: type[E], args: tuple[Any, ...], fields: dict[str, Any]) -> E:
@@ -264,7 +270,7 @@ class ConfigurationError(ConnectorError):
         self._others: tuple[Problem, ...] = ()
 
     @classmethod
-    def of(cls, problems: Sequence[Problem]) -> ConfigurationError:
+    def of(cls, problems: Sequence[Problem]) -> Self:
         """Return the error that reports all of these problems; at least one is required."""
         first, *other_texts = problems
         error = cls(first.found, path=first.path, remedy=first.remedy)
@@ -284,6 +290,25 @@ class ConfigurationError(ConnectorError):
             return str(self._others[0])
         text = super().__str__()
         return f"{self.path}: {text}" if self.path else text
+
+
+class DescriptionRefused(ConfigurationError):
+    """Parts of an OpenAPI description cannot be mapped.
+
+    The path of each problem is the JSON pointer of a part, such as `#/paths/~1orders/get`.
+    """
+
+    remedy = "Correct the description, or leave the operation out."
+
+    def __str__(self) -> str:
+        problems = self.problems
+        if len(problems) == 1:
+            return super().__str__()
+        lines = [f"  {problem}" for problem in problems[:_SHOWN_PROBLEMS]]
+        if len(problems) > _SHOWN_PROBLEMS:
+            lines.append(f"  {len(problems) - _SHOWN_PROBLEMS} more are in `problems`.")
+        count = f"{len(problems)} parts of the OpenAPI description cannot be mapped:"
+        return "\n".join([count, *lines])
 
 
 class ConnectionFailed(ConnectorError):
@@ -524,6 +549,18 @@ class FileNotFound(VendorRejected):
     """The vendor stores no such file."""
 
     remedy = "Check the name of the file and of the container."
+
+
+class MessageUnroutable(VendorRejected):
+    """The broker returned the message, because no queue takes it; it is stored nowhere."""
+
+    remedy = "Bind a queue to the exchange for this topic, or correct the topic."
+
+
+class TopicNotFound(VendorRejected):
+    """The broker has no such topic, stream, subject, queue or exchange; nothing was stored."""
+
+    remedy = "Create it at the broker, or correct the name."
 
 
 class VendorFailed(_Answered):

@@ -13,6 +13,7 @@ from moorage.contracts.email import EmailMessage
 from moorage.contracts.email_address import as_address
 from moorage.contracts.sms import SmsMessage, check_number
 from moorage.domain.http.requests import Request
+from moorage.domain.monitoring.alert_settings import webhook_problem
 from moorage.domain.monitoring.alerts import Change, Severity
 from moorage.domain.webhooks.sending import WebhookSigner
 from moorage.errors import ConfigurationError, InvalidData, Problem
@@ -73,6 +74,16 @@ def check_recipients(settings: ChannelSettings) -> None:
         raise ConfigurationError.of(problems)
 
 
+def check_secrets(settings: ChannelSettings) -> None:
+    """Check the secrets that sign the notifications of a channel of webhooks.
+
+    Raises:
+        ConfigurationError: a secret is too weak, or not in the form of Standard Webhooks.
+    """
+    if settings.secrets:
+        WebhookSigner(settings.secrets)
+
+
 async def finished(answer: Any) -> Any:
     """The answer of a function of a program or a hub, awaited if it is asynchronous."""
     return await answer if isawaitable(answer) else answer
@@ -110,13 +121,21 @@ class WebhookChannel:
     settings: ChannelSettings
 
     def __attrs_post_init__(self) -> None:
-        """Refuse a service that the hub does not have."""
-        if self.settings.service not in self.hub.manager.flows.plans.services:
+        """Refuse a service that the hub does not have, and one that cannot receive it."""
+        services = self.hub.manager.flows.plans.services
+        service = services.get(self.settings.service or "")
+        if service is None:
             raise ConfigurationError(
                 f"The webhook channel names the unknown service {self.settings.service!r}.",
                 path="channels.service",
                 remedy="Configure the service, or name another one.",
             )
+        problem = webhook_problem(service, self.settings.path)
+        if problem is not None:
+            raise ConfigurationError(
+                problem.found, path=f"channels.{problem.path}", remedy=problem.remedy
+            )
+        check_secrets(self.settings)
 
     async def __call__(self, delivery: AlertDelivery) -> None:
         """Send a notification."""

@@ -16,6 +16,7 @@ from moorage.domain.monitoring.alert_book import (
     ReadAlerts,
     SettleDeliveries,
 )
+from moorage.domain.monitoring.alert_conditions import FIGURES
 from moorage.domain.monitoring.alert_figures import (
     CallFigures,
     FigureQuery,
@@ -23,7 +24,7 @@ from moorage.domain.monitoring.alert_figures import (
     from_health,
     queries,
 )
-from moorage.domain.monitoring.alerts import FIGURES, AlertRule, Measurement, Silence
+from moorage.domain.monitoring.alerts import AlertRule, Measurement, Silence
 from moorage.domain.observation.figures import FiguresQuery, added
 from moorage.domain.observation.integration_log import LogQuery
 from moorage.domain.values.durations import micros

@@ -15,6 +15,7 @@ from moorage.domain.connectors.dependencies import opening_order
 from moorage.domain.connectors.description import ConnectorDescription
 from moorage.domain.connectors.health import ConnectorHealth
 from moorage.domain.monitoring.health import HealthState
+from moorage.domain.service.operation import HttpOperation
 from moorage.errors import ConfigurationError, ConnectorError, LocalFailure
 from moorage.hub._connector_checks_async import bounded_async, every_async
 
@@ -203,12 +204,13 @@ class AsyncConnectors:
                     path="operation",
                     remedy=f"Use one of: {', '.join(sorted(operations)) or 'it has none'}.",
                 )
+            work = named.operation(arguments)
             result = await self._manager.perform(
                 connector.service,
-                named.operation(arguments),
+                work,
                 tenant=tenant,
                 idempotency_key=idempotency_key,
-                payload=dict(arguments),
+                payload=_payload(work, arguments),
                 timeout=timeout,
             )
         return named.render(result)
@@ -441,6 +443,11 @@ class _Entry:
             statistics=connector.statistics(),
             operations=tuple(connector.operations),
         )
+
+
+def _payload(operation: object, arguments: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return the payload that a repeated key is compared with; HTTP requests are compared whole."""
+    return None if isinstance(operation, HttpOperation) else dict(arguments)
 
 
 async def _close(connector: AsyncConnector | None) -> None:

@@ -2,36 +2,24 @@
 
 from __future__ import annotations
 
-import threading
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, Self
 
-from moorage.adapters.concurrency.forking import in_child
-from moorage.contracts.offer import Offer
-from moorage.contracts.ref import Ref
-from moorage.contracts.routes import RoutingRequest
-from moorage.domain.observation.events import Reloaded, ReloadFailed
 from moorage.domain.secrets.frames import careful, refusing
-from moorage.domain.service.safety import Safety
-from moorage.domain.values.durations import seconds
-from moorage.errors import ConfigurationError
 from moorage.hub.contract_methods import AsyncContractMethods, ContractMethods
-from moorage.hub.hub_runtime import HubClasses, HubRuntime
+from moorage.hub.hub_base import HubBase
+from moorage.hub.hub_runtime import HubClasses
 from moorage.hub.manager import AsyncConnectorManager, ConnectorManager
-from moorage.hub.origin import Origin
 from moorage.runtime.bridge import documented_by, run_now, step_async, step_sync
 from moorage.runtime.signatures import with_arguments_of
-from moorage.services.contracts.live_configuration import LiveConfiguration
-from moorage.services.contracts.tenants import TenantDispatchers, TenantLookup
-from moorage.wiring.tenants import tenant_verbs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable
     from datetime import timedelta
     from signal import Signals
     from types import TracebackType
 
-    from moorage.contracts.offer import Changes
+    from moorage.contracts.offer import Offer
     from moorage.contracts.payments import (
         Capture,
         Payment,
@@ -40,282 +28,23 @@ if TYPE_CHECKING:
         UnsettledPayment,
         Void,
     )
-    from moorage.contracts.routes import Account, Directory, Route
-    from moorage.domain.monitoring.alert_settings import AlertSettings
-    from moorage.domain.monitoring.objectives import Objective
-    from moorage.domain.monitoring.settings import HealthSettings
-    from moorage.domain.service.settings import Service
-    from moorage.domain.webhooks.events import WebhookEvent
-    from moorage.errors import ConnectorError
+    from moorage.contracts.ref import Ref
+    from moorage.contracts.routes import Account
+    from moorage.domain.observation.events import Reloaded
     from moorage.hub.connectors_async import AsyncConnectors
     from moorage.hub.connectors_sync import Connectors
     from moorage.hub.origin import Source
     from moorage.hub.reloading import AsyncWatch, Watch
-    from moorage.parts.webhook_verifier import WebhookVerifier
-    from moorage.ports.audit import AuditTrail
     from moorage.services.calling.attempts import AttemptStep
-    from moorage.services.contracts.dispatcher import Dispatcher
-    from moorage.services.contracts.unsettled_payments import UnsettledFlows
     from moorage.services.core.core import Core
-
-    ReadTenant: TypeAlias = Callable[
-        [str, Mapping[str, Any], Iterable[Account]], tuple[Iterable[Account], Iterable[Route]]
-    ]
-
-
-class _Hub:
-    """The common part of both hubs, which never waits: accounts, their webhooks, and reloading."""
-
-    _classes: ClassVar[HubClasses]
-    health_settings: HealthSettings | None = None
-    alert_settings: AlertSettings | None = None
-    objectives: tuple[Objective, ...] = ()
-
-    def __init__(
-        self,
-        accounts: Iterable[Account],
-        routes: Iterable[Route] = (),
-        *,
-        services: Iterable[Service] = (),
-        safety: Safety | None = None,
-        transports: Mapping[str, Any] | None = None,
-        tokens: Any = None,
-        environment_id: str | None = None,
-        **ports: Any,
-    ) -> None:
-        offer = Offer(
-            accounts=accounts, routes=routes, services=services, safety=safety or Safety()
-        )
-        self._offer = offer
-        self._state = ports.get("state")
-        self._http = ports.get("http")
-        self._clock = ports.get("clock")
-        self._audit: AuditTrail | None = ports.get("audit")
-        self._runtime = HubRuntime(
-            self._classes,
-            transports=transports or {},
-            vault=tokens,
-            ports=ports,
-            environment=environment_id,
-        )
-        self.manager: Any = self._runtime.manager
-        self._live = LiveConfiguration(self._runtime.dispatcher(offer))
-        self.manager.use(self._live.dispatcher.calling, dry_run=offer.safety.dry_run)
-        self._origin: Origin | None = None
-        self._own: tuple[Any, ...] = ()
-        self._connectors: Any = None
-        self._unlocked()
-        in_child(self, _Hub._unlocked)
-
-    def _unlocked(self) -> None:
-        self._reloading = threading.RLock()
-
-    def owns(self, *opened: Any) -> Self:
-        """Make the hub close these ports when it closes, because they were opened for it alone."""
-        self._own = opened
-        return self
-
-    def comes_from(self, source: Source, read: Callable[[Source], Offer]) -> Self:
-        """Store the source of the configuration, so that `reload` can read it again.
-
-        Args:
-            source: what it was read from.
-            read: reads it, or another.
-        """
-        self._origin = Origin(source, read)
-        return self
-
-    def asks(self, tenants: Any, read: ReadTenant, *, every: float | timedelta = 5.0) -> Self:
-        """Make the hub read the accounts of tenants from a source, again at intervals while in use.
-
-        Args:
-            tenants: the port that looks them up: `Tenants`, or `AsyncTenants` for an
-                asynchronous hub.
-            read: makes accounts and routes of a tenant's tables, with the accounts of everybody.
-            every: seconds for which what was looked up is believed.
-
-        Raises:
-            ConfigurationError: `tenants` is no such port.
-        """
-        verbs = tenant_verbs(tenants, is_async=self._classes.name != "")
-
-        def build(base: Dispatcher, tenant: str, tables: Mapping[str, Any]) -> Dispatcher:
-            accounts, routes = read(tenant, tables, base.directory.accounts.values())
-            return self._runtime.dispatcher_of_tenant(base, tenant, accounts, routes)
-
-        self._live.tenants = TenantDispatchers(
-            TenantLookup(
-                **verbs,
-                build=build,
-                nanoseconds=self._core.nanoseconds,
-                every=int(seconds(every, "every") * 1e9),
-            )
-        )
-        return self
-
-    def _record(self, changes: Changes, actor: str | None, reason: str) -> None:
-        """Record the paths that a reload changes, before it changes them."""
-        paths = {name: list(paths) for name, paths in changes._asdict().items() if paths}
-        if self._audit is not None and paths:
-            self._audit.record(
-                "configuration.reload", "configuration", actor=actor, reason=reason, after=paths
-            )
-
-    def _read_anew(self, source: Source | Offer | None, actor: str | None, reason: str) -> Reloaded:
-        """Read the configuration, and have calls that begin from now on go by it."""
-        with self._reloading:
-            origin = self._origin
-            if isinstance(source, Offer):
-                offer = source
-            elif origin is None:
-                raise ConfigurationError(
-                    "This hub was not opened from a configuration file, so it cannot reload.",
-                    path="configuration",
-                    remedy="Open it with moorage.open, or give `reload` an Offer of other values.",
-                )
-            else:
-                origin = origin if source is None else Origin(source, origin.read)
-                offer = origin.read(origin.source)
-            dispatcher = self._runtime.dispatcher(offer, self._live.dispatcher)
-            changes = self._offer.changes(offer)
-            self._record(changes, actor, reason)
-            self._offer, self._origin, self._live.dispatcher = offer, origin, dispatcher
-            self.manager.use(dispatcher.calling, dry_run=offer.safety.dry_run)
-        return Reloaded(at=self._core.utc(), service="configuration", **changes._asdict())
-
-    def _failed(self, error: ConnectorError) -> None:
-        core = self._core
-        core.tell(
-            ReloadFailed(
-                at=core.utc(),
-                service="configuration",
-                error=type(error).__name__,
-                path=getattr(error, "path", None),
-                problem=error.message,
-            )
-        )
-
-    @property
-    def audit(self) -> AuditTrail | None:
-        """The trail that records acts by hand; None if there is none."""
-        return self._audit
-
-    @property
-    def metrics(self) -> Any:
-        """The figures about calls: the observer that has some, or None."""
-        ports: Any = self.manager._ports  # noqa: SLF001 - a part of the same package
-        return next((item for item in ports.observers if hasattr(item, "figures")), None)
-
-    @property
-    def _core(self) -> Core:
-        core: Core = self.manager.flows.core
-        return core
-
-    @property
-    def unsettled(self) -> UnsettledFlows:
-        """The register of payments with an unknown outcome, for an outbox."""
-        from moorage.services.contracts.unsettled_payments import (  # noqa: PLC0415 - slow to load
-            UnsettledFlows,
-        )
-
-        return UnsettledFlows(self._core, self._live.dispatcher_of)
-
-    @property
-    def _directory(self) -> Directory:
-        return self._live.dispatcher.directory
-
-    def account(self, name: str) -> Account:
-        """The account of this name.
-
-        Where tenants are looked up, a synchronous hub looks up the tenant of an account that it
-        does not know yet. An asynchronous hub cannot do so here: await `find_account` first.
-
-        Raises:
-            ConfigurationError: no account has this name.
-        """
-        account = self._known_account(name)
-        if account is not None:
-            return account
-        account_names = ", ".join(sorted(self._directory.accounts)) or "none"
-        remedy = f"Use one of: {account_names}."
-        if self._classes.name and self._live.tenants is not None:
-            remedy += " Await find_account before, if it is an account of a tenant."
-        raise ConfigurationError(f"No account is named {name!r}.", path="accounts", remedy=remedy)
-
-    def _known_account(self, name: str) -> Account | None:
-        return self._live.account(name)
-
-    def chosen(
-        self,
-        kind: str,
-        tenant: str | None = None,
-        *,
-        country: str | None = None,
-        currency: str | None = None,
-    ) -> tuple[Account, ...]:
-        """The accounts that operations of a contract go to now, the first before the others.
-
-        What a page shows may depend on it, such as the form of the vendor who takes payments.
-
-        Args:
-            kind: the contract, such as "payments".
-            tenant: whose operations.
-            country: the buyer's, which routes may go by.
-            currency: of the amount, the same.
-
-        Raises:
-            ConfigurationError: no account is configured for it.
-        """
-        return self._directory.choose(
-            RoutingRequest(
-                kind=kind, operation="chosen", tenant=tenant, country=country, currency=currency
-            )
-        )
-
-    def webhooks(self, account: str, **options: Any) -> WebhookVerifier:
-        """Return a verifier of the webhooks that this account's vendor sends.
-
-        Args:
-            account: its name.
-            options: what `WebhookVerifier` takes; unless given, the secrets are the account's, and
-                the storage, the clock and the HTTP client that fetches certificates the hub's.
-        """
-        configured = self.account(account)
-        vendor = configured.vendor
-        if vendor.webhook is None:
-            raise ConfigurationError(
-                f"{vendor.name} sends no webhooks that could be verified.",
-                path=f"vendors.{account}.webhook_secrets",
-                remedy="Ask the vendor for the state of things instead.",
-            )
-        account_options: dict[str, Any] = {
-            "secrets": configured.webhook_secrets,
-            "storage": self._state,
-            "clock": self._clock,
-            self._classes.http: self._http,
-            **vendor.verifying(),
-        }
-        from moorage.parts.webhook_verifier import WebhookVerifier  # noqa: PLC0415 - slow to load
-
-        return WebhookVerifier(name=account, **{**account_options, **options})
-
-    def events(self, account: str, webhook: WebhookEvent) -> tuple[Any, ...]:
-        """The events of the contracts that a verified webhook reports."""
-        configured = self.account(account)
-        return configured.vendor.events(webhook, partial(_ref, configured))
 
 
 def _step(function: Callable[[], Any], _: Core) -> AttemptStep:
     return step_sync(function)
 
 
-def _ref(account: Account, id: str, /, **related: str | None) -> Ref:
-    related_ids = {name: value for name, value in related.items() if value}
-    return Ref(account.vendor.name, account.name, id, related_ids)
-
-
 @careful
-class Hub(ContractMethods, _Hub):
+class Hub(ContractMethods, HubBase):
     """The contracts over configured accounts.
 
     Safe to share between threads.
@@ -423,6 +152,7 @@ class Hub(ContractMethods, _Hub):
         done: bool,
         receipt: Payment | Capture | Refund | Void | Ref | str | None = None,
         tenant: str | None = None,
+        keys_lost: bool = False,
         actor: str | None = None,
         reason: str = "",
     ) -> UnsettledPayment:
@@ -436,6 +166,10 @@ class Hub(ContractMethods, _Hub):
                 vendor's id of the payment, or of the refund. Without it a payment is looked for by
                 our reference of it.
             tenant: whose payment it is.
+            keys_lost: True if the keys that sealed the stored request or answer are lost for ever.
+                The payment is then closed without what they sealed: its amount, our reference of
+                it, and the vendor's answer. A reason is required; so is a receipt if it was done.
+                Of a capture or a void, an id is taken for that of its payment.
             actor: the person who does it, for the audit trail; by default the system's user.
             reason: the reason for the audit trail.
 
@@ -443,8 +177,9 @@ class Hub(ContractMethods, _Hub):
             The operation that was closed.
 
         Raises:
-            InvalidData: no such operation is unsettled, the receipt is not one of it, or the
-                vendor's answer is known here and says otherwise.
+            InvalidData: no such operation is unsettled, the receipt is not one of it, the vendor's
+                answer is known here and says otherwise, or the keys are not lost.
+            ConfigurationError: what is stored is sealed with keys that are not here.
             IdempotencyInProgress: the request may still be under way.
         """
         closing = self.unsettled.close(
@@ -452,6 +187,7 @@ class Hub(ContractMethods, _Hub):
             done=done,
             receipt=receipt,
             tenant=tenant,
+            keys_lost=keys_lost,
             actor=actor,
             reason=reason,
         )
@@ -566,7 +302,7 @@ class Hub(ContractMethods, _Hub):
 
 @careful
 @with_arguments_of(Hub)
-class AsyncHub(AsyncContractMethods, _Hub):
+class AsyncHub(AsyncContractMethods, HubBase):
     """The contracts over configured accounts; its methods are those of `Hub`.
 
     Safe to share between tasks.
@@ -620,6 +356,7 @@ class AsyncHub(AsyncContractMethods, _Hub):
         done: bool,
         receipt: Payment | Capture | Refund | Void | Ref | str | None = None,
         tenant: str | None = None,
+        keys_lost: bool = False,
         actor: str | None = None,
         reason: str = "",
     ) -> UnsettledPayment:
@@ -628,6 +365,7 @@ class AsyncHub(AsyncContractMethods, _Hub):
             done=done,
             receipt=receipt,
             tenant=tenant,
+            keys_lost=keys_lost,
             actor=actor,
             reason=reason,
         )

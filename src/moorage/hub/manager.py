@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, Self, TypeVar, cast
 
 from moorage.domain.http.requests import Request
 from moorage.domain.secrets.frames import careful
@@ -81,6 +81,7 @@ class _Manager:
     _wired: WiredCore
     _flows: Calling
     _environment_guard: EnvironmentGuard | None = None
+    _operations: tuple[Any, Any] | None = None
 
     def _start(
         self,
@@ -153,6 +154,7 @@ class _Manager:
             flows.single = self._send_one(flows)
         self._easy = flows.plans.easy
         self._direct = {} if dry_run else flows.plans.direct
+        self._performed = {} if dry_run else flows.plans.easy
         self._observed = flows.core.observes_successes
         self._keyed = not dry_run and flows.core.claims_at_once and not self._observed
         self._routed = None if dry_run else flows.plans.routed
@@ -163,6 +165,20 @@ class _Manager:
         if self._wired.waits:
             return functools.partial(fast_path_async.send_one, flows, self._send)
         return lift(functools.partial(fast_path_sync.send_one, flows, self._send))
+
+    def _load_operations(self) -> tuple[Any, Any]:
+        """Import the modules that perform operations, which few programs need."""
+        from moorage.runtime import operation_steps  # noqa: PLC0415 - see above
+
+        if self._wired.waits:
+            from moorage.runtime import fast_operations_async  # noqa: PLC0415 - as above
+
+            self._operations = fast_operations_async, operation_steps
+        else:
+            from moorage.runtime import fast_operations_sync  # noqa: PLC0415 - as above
+
+            self._operations = fast_operations_sync, operation_steps
+        return self._operations
 
     @property
     def flows(self) -> Calling:
@@ -388,10 +404,19 @@ class ConnectorManager(_Manager):
         Raises:
             ConnectorError: the call failed; the class tells the reason.
         """
-        from moorage.domain.service.operation import HttpOperation  # noqa: PLC0415 - few need it
-        from moorage.runtime.operation_steps import operation_sync  # noqa: PLC0415 - few need it
-
+        fast_operations, steps = self._operations or self._load_operations()
         flows = self._flows
+        if (
+            idempotency_key is None
+            and payload is None
+            and timeout is None
+            and request_id is None
+            and subject is None
+            and not self._observed
+        ):
+            plan = steps.fast_plan(self._performed, service, tenant, endpoint, operation)
+            if plan is not None:
+                return fast_operations.perform(flows, plan, operation)  # type: ignore[no-any-return]  # the operation's
         options: dict[str, Any] = {
             "tenant": tenant,
             "endpoint": endpoint,
@@ -400,9 +425,10 @@ class ConnectorManager(_Manager):
             "request_id": request_id,
             "subject": subject,
         }
-        if isinstance(operation, HttpOperation):
-            return run_now(flows.exchange(service, operation, payload, options))
-        step = operation_sync(operation, flows.core)
+        if isinstance(operation, steps.HttpOperation):
+            request = cast("HttpOperation[R]", operation)
+            return run_now(flows.exchange(service, request, payload, options))
+        step = steps.operation_sync(operation, flows.core)
         return value_of(  # type: ignore[no-any-return]  # the operation's
             run_now(flows.run(service, step, payload=payload, operation=operation, **options))
         )
@@ -583,10 +609,19 @@ class AsyncConnectorManager(_Manager):
         request_id: str | None = None,
         subject: str | None = None,
     ) -> R:
-        from moorage.domain.service.operation import HttpOperation  # noqa: PLC0415 - few need it
-        from moorage.runtime.operation_steps import operation_async  # noqa: PLC0415 - few need it
-
+        fast_operations, steps = self._operations or self._load_operations()
         flows = self._flows
+        if (
+            idempotency_key is None
+            and payload is None
+            and timeout is None
+            and request_id is None
+            and subject is None
+            and not self._observed
+        ):
+            plan = steps.fast_plan(self._performed, service, tenant, endpoint, operation)
+            if plan is not None:
+                return await fast_operations.perform(flows, plan, operation)  # type: ignore[no-any-return]  # the operation's
         options: dict[str, Any] = {
             "tenant": tenant,
             "endpoint": endpoint,
@@ -595,9 +630,10 @@ class AsyncConnectorManager(_Manager):
             "request_id": request_id,
             "subject": subject,
         }
-        if isinstance(operation, HttpOperation):
-            return await flows.exchange(service, operation, payload, options)
-        step = operation_async(operation, flows.core)
+        if isinstance(operation, steps.HttpOperation):
+            request = cast("HttpOperation[R]", operation)
+            return await flows.exchange(service, request, payload, options)
+        step = steps.operation_async(operation, flows.core)
         return value_of(  # type: ignore[no-any-return]  # the operation's
             await flows.run(service, step, payload=payload, operation=operation, **options)
         )

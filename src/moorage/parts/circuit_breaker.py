@@ -7,8 +7,9 @@ from types import CoroutineType, FunctionType
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 
 from moorage.domain.observation.events import CircuitChanged
-from moorage.domain.resilience.admission import NEEDS_TOKEN, ReadCircuit, Report, SetCircuit
+from moorage.domain.resilience.admission import NEEDS_TOKEN
 from moorage.domain.resilience.circuit import CircuitBreakerConfig, CircuitState, Outcome
+from moorage.domain.resilience.gate_commands import ReadCircuit, Report, SetCircuit
 from moorage.domain.resilience.health import health
 from moorage.domain.resilience.retry import error_types
 from moorage.domain.service.plan import AFTERWARDS, circuit_name

@@ -6,7 +6,8 @@ import functools
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any
 
-from moorage.domain.resilience.admission import Admission, Answer, Gates, Pause
+from moorage.domain.resilience.admission import Admission, Answer, Gates
+from moorage.domain.resilience.gate_commands import Pause
 from moorage.domain.service.settings import Service
 from moorage.domain.state.keys import checked_name, state_key
 from moorage.domain.values.bounded import Bounded

@@ -15,7 +15,7 @@ from moorage.adapters.databases._table_definition import Index, TableDefinition
 from moorage.adapters.tables._statements import NUMBER_KINDS, all_of, collated
 from moorage.adapters.tables._table import micros, moment
 from moorage.domain.observation.call_content import LONGEST_CONTENT
-from moorage.domain.observation.events import LONGEST_MESSAGE
+from moorage.domain.observation.call_events import LONGEST_MESSAGE
 from moorage.domain.observation.integration_log import (
     CONTENT_FIELDS,
     EQUAL_FIELDS,

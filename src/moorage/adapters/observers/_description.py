@@ -10,17 +10,20 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
-from moorage.domain.observation.events import (
-    AnswerNotStored,
+from moorage.domain.observation.call_events import (
     AttemptFinished,
     AttemptStarted,
+    CallFinished,
+    CallStarted,
+    ending_of,
+)
+from moorage.domain.observation.events import (
+    AnswerNotStored,
     BulkheadWaited,
     CacheHit,
     CacheMissed,
     CacheRevalidated,
-    CallFinished,
     CallRefused,
-    CallStarted,
     CircuitChanged,
     ConsentNeeded,
     FailedOver,
@@ -35,7 +38,6 @@ from moorage.domain.observation.events import (
     TokenNotRenewed,
     VendorPaused,
     WebhookRefused,
-    ending_of,
 )
 from moorage.domain.resilience.circuit import CircuitState
 

@@ -18,14 +18,16 @@ from moorage.adapters.observers._description import (
     fields_of,
     holder_of,
 )
-from moorage.domain.observation.events import (
+from moorage.domain.observation.call_events import (
     AttemptFinished,
     AttemptStarted,
-    BulkheadWaited,
     CallFinished,
-    CallOutcome,
-    CallRefused,
     CallStarted,
+)
+from moorage.domain.observation.call_identity import CallOutcome
+from moorage.domain.observation.events import (
+    BulkheadWaited,
+    CallRefused,
     CircuitChanged,
     Event,
     LogEntriesLost,
@@ -41,7 +43,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-    from moorage.domain.observation.events import AttemptFacts, CallFacts, CallIdentity
+    from moorage.domain.observation.call_events import AttemptFacts, CallFacts
+    from moorage.domain.observation.call_identity import CallIdentity
 
 _OF_METRICS: Final = ("service", "operation", "vendor", "account", "region")
 _MOST_KEPT: Final = 1_000

@@ -13,10 +13,14 @@ from moorage.adapters.observers._description import (
     NAMES,
     holder_of,
 )
-from moorage.domain.observation.events import (
+from moorage.domain.observation.call_events import (
     AttemptFinished,
-    BulkheadWaited,
     CallFinished,
+    ending_of,
+    operation_of,
+)
+from moorage.domain.observation.events import (
+    BulkheadWaited,
     CallRefused,
     CircuitChanged,
     Event,
@@ -24,8 +28,6 @@ from moorage.domain.observation.events import (
     RateLimitWaited,
     RetryScheduled,
     VendorPaused,
-    ending_of,
-    operation_of,
 )
 from moorage.domain.observation.late_fields import facts_of
 from moorage.domain.values.durations import count
@@ -35,7 +37,8 @@ from moorage.errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from moorage.domain.observation.events import AttemptFacts, CallFacts, CallOutcome
+    from moorage.domain.observation.call_events import AttemptFacts, CallFacts
+    from moorage.domain.observation.call_identity import CallOutcome
 
 OTHER: Final = "other"
 """The label of whatever is beyond the limit of a label's values."""

@@ -6,7 +6,8 @@ import logging
 from typing import TYPE_CHECKING, Final
 
 from moorage.adapters.observers._description import fields_of, level_of, place_of
-from moorage.domain.observation.events import AttemptFinished, AttemptStarted, CallFinished, Event
+from moorage.domain.observation.call_events import AttemptFinished, AttemptStarted, CallFinished
+from moorage.domain.observation.events import Event
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -21,7 +21,8 @@ from redis import exceptions as wrong
 
 from moorage.adapters.state._redis_server import UnsentError
 from moorage.adapters.state._redis_wire import CompareAndSwap, decode_reply
-from moorage.domain.resilience.admission import Admission, unclaimed
+from moorage.domain.resilience.admission import Admission
+from moorage.domain.resilience.gate_commands import unclaimed
 from moorage.domain.values.durations import bounded
 from moorage.errors import ConnectorError, StateUnavailable
 

@@ -6,6 +6,7 @@ The store has its own connections, created in the way of redis-py.
 from __future__ import annotations
 
 import re
+from inspect import signature
 from os import fspath
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final
@@ -25,6 +26,7 @@ from redis import exceptions as wrong
 from redis.backoff import NoBackoff
 
 from moorage.adapters.state._redis_socket import dialling_concurrently, timed, timed_for
+from moorage.domain.http.urls import is_host
 from moorage.errors import ConfigurationError, StateUnavailable, StorageUnavailable
 
 if TYPE_CHECKING:
@@ -148,6 +150,9 @@ class RedisServer:
             if has_stray_at or not is_supported:
                 raise ValueError(kind)  # noqa: TRY301 - reported like every other invalid address
             self._settings = self._driver.connections.parse_url(plain_text)
+            names = [self._settings.get("host"), *(node for node, _ in self.nodes)]
+            if not all(is_host(name) for name in names if name):
+                raise ValueError(kind)  # noqa: TRY301 - as above
         except ValueError:
             raise ConfigurationError(
                 "The URL is not an address of Redis.",
@@ -183,6 +188,7 @@ class RedisServer:
             raise ConfigurationError(
                 "Certificates need TLS.", path="ca", remedy="Use a rediss:// URL."
             )
+        _check_options(self._settings, self._class, pooled=bool(self.nodes))
         if self._class is not connections.UnixDomainSocketConnection:
             self._settings["socket_keepalive"] = True
         self._tls = tls
@@ -411,3 +417,25 @@ def _adopted_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
 def _info_fields(info: bytes) -> dict[str, str]:
     lines = (line.partition(":") for line in info.decode("utf-8", "replace").splitlines())
     return {name: value for name, _, value in lines}
+
+
+def _check_options(
+    settings: Mapping[str, Any], connection_class: type[Any], *, pooled: bool
+) -> None:
+    """Refuse options of a URL that the connections of the driver do not take.
+
+    Args:
+        settings: the options.
+        connection_class: the class of the connections.
+        pooled: whether the driver's own pools are used, which take options too.
+    """
+    known_names = {"max_connections", "timeout"} if pooled else set[str]()
+    for kind in connection_class.__mro__[:-1]:
+        known_names.update(signature(kind).parameters)
+    unknown_names = sorted(settings.keys() - known_names)
+    if unknown_names:
+        raise ConfigurationError(
+            f"A connection to Redis has no option {unknown_names[0][:40]!r}.",
+            path="url",
+            remedy="Remove it from the URL, or correct its name, such as health_check_interval.",
+        )

@@ -22,18 +22,10 @@ from moorage.domain.idempotency.claims import (
     Verdict,
     Withdraw,
 )
-from moorage.domain.resilience.admission import (
-    AT_ONCE,
-    GO,
-    Admission,
-    Answer,
-    Confirm,
-    GiveBack,
-    Pause,
-    Report,
-)
+from moorage.domain.resilience.admission import AT_ONCE, GO, Admission, Answer
 from moorage.domain.resilience.bucket import TokenBucket
 from moorage.domain.resilience.circuit import MOST_STEPS, CircuitState, Outcome
+from moorage.domain.resilience.gate_commands import Confirm, GiveBack, Pause, Report
 from moorage.domain.resilience.quota import CalendarQuota
 from moorage.domain.state.codec import pack, unpack
 from moorage.domain.state.packing import pack_values, unpack_values

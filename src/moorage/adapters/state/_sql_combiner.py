@@ -25,7 +25,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 from moorage.adapters.databases._sql_link import SLOWEST, FateUnknown, Row
-from moorage.domain.resilience.admission import Confirm, ReadCircuit
+from moorage.domain.resilience.gate_commands import Confirm, ReadCircuit
 from moorage.domain.resilience.outage import is_slow
 from moorage.domain.state.codec import pack, unpack
 from moorage.domain.values.durations import HOUR

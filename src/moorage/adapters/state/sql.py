@@ -23,7 +23,7 @@ from moorage.adapters.databases._sql_schema import declared, dialect_of
 from moorage.adapters.databases._sql_source import Source
 from moorage.adapters.state._posted_commands import MAX_POSTED, PostedCommands
 from moorage.adapters.state._sql_combiner import Combiner
-from moorage.domain.resilience.admission import unclaimed
+from moorage.domain.resilience.gate_commands import unclaimed
 from moorage.domain.secrets.frames import refusing
 from moorage.domain.values.durations import count, seconds
 from moorage.errors import StorageUnavailable

@@ -13,7 +13,7 @@ from moorage.adapters.databases._sqlite_file import Busy
 from moorage.adapters.state import _sqlite_engine
 from moorage.adapters.state._posted_commands import MAX_POSTED, PostedCommands
 from moorage.adapters.state._sqlite_engine import Engine, WouldBlock, pauses, retry_until
-from moorage.domain.resilience.admission import unclaimed
+from moorage.domain.resilience.gate_commands import unclaimed
 
 if TYPE_CHECKING:
     import os

@@ -11,6 +11,7 @@ from urllib.parse import unquote
 
 import attrs
 
+from moorage.domain.http.urls import is_host
 from moorage.domain.secrets.frames import careful, refusing
 from moorage.domain.secrets.secret import Secret, as_secret
 from moorage.domain.values.patterns import late_pattern
@@ -27,7 +28,7 @@ PEM: Final = "-----BEGIN "
 
 _PROXY: Final = late_pattern(
     r"(?P<scheme>https?)://(?:(?P<user>[^\s:@/]*)(?::(?P<word>[^\s@/]*))?@)?"
-    r"(?P<where>(?:[a-z0-9._\-]+|\[[0-9a-f:.]+\])(?::(?P<port>[0-9]{1,5}))?)/?",
+    r"(?P<where>(?P<host>[a-z0-9._\-]+|\[[0-9a-f:.]+\])(?::(?P<port>[0-9]{1,5}))?)/?",
     re.IGNORECASE,
 )
 _NAME: Final = late_pattern(r"\*|\.?[a-z0-9_\-]+(?:\.[a-z0-9_\-]+)*\.?")
@@ -207,7 +208,8 @@ def _split_proxy_address(url: Secret) -> tuple[str, str | None, Secret | None]:
     No local variable holds the whole text.
     """
     match = _PROXY.fullmatch(url.reveal())
-    if match is None or not 0 < int(match["port"] or 1) <= _LAST_PORT:
+    is_address = match is not None and is_host(match["host"])
+    if match is None or not is_address or not 0 < int(match["port"] or 1) <= _LAST_PORT:
         del match
         raise ConfigurationError(
             "The text is not the URL of a proxy.",
@@ -291,7 +293,7 @@ def as_proxy(value: Proxy | Secret | str | None) -> Proxy | None:
 
 
 @attrs.frozen(kw_only=True)
-class PoolStatistics:
+class HttpPoolStatistics:
     """The number of used and free connections of a client's pool, for metrics.
 
     Attributes:

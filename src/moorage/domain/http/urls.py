@@ -32,6 +32,8 @@ _ORIGIN = late_pattern(
     re.IGNORECASE | re.DOTALL,
 )
 _UNWANTED = late_pattern(r"[\s\x00-\x1f\x7f-\x9f]")
+_PLACEHOLDER = late_pattern(r"[{}<>]")
+_NUMBER = late_pattern(r"[0-9]+")
 _PLAIN_PATH = late_pattern(r"[A-Za-z0-9\-._~/]*")
 _PLAIN_BASE = late_pattern(r"https?://[A-Za-z0-9\-._:/]*")
 _STRAY_PERCENT = late_pattern(r"%(?![0-9A-Fa-f]{2})")
@@ -39,6 +41,8 @@ _PATH_SAFE = "/%:@!$&'()*+,;="
 _QUERY_SAFE = _PATH_SAFE + "?"
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _LAST_PORT = 65_535
+_LONGEST_HOST = 254
+_LONGEST_LABEL = 63
 
 
 def validate_base_url(url: str) -> str:
@@ -49,9 +53,40 @@ def validate_base_url(url: str) -> str:
         raise _bad_base("has a user name or password in it")
     if "?" in url or "#" in url:
         raise _bad_base("has a query or a fragment")
-    if _split_origin(url) is None:
+    origin = origin_of(url)
+    if origin is None:
         raise _bad_base("is not an http or https URL with a host in ASCII and a valid port")
+    if _PLACEHOLDER.search(url):
+        raise _bad_base("has a part in braces or angle brackets, which nothing replaces")
+    if not is_host(origin[1]):
+        raise _bad_base("has a host that can be neither a name nor an address")
     return url
+
+
+def validate_private_url(url: str) -> str:
+    """Return a base URL to which secrets may be sent: with TLS, or on this machine."""
+    if leaves_in_clear(validate_base_url(url)):
+        raise InvalidData(
+            "The URL has no TLS, so secrets would cross the network in clear.",
+            field="base_url",
+            remedy="Give an https:// URL; plain HTTP is accepted only on this machine.",
+        )
+    return url
+
+
+def is_host(host: str) -> bool:
+    """Return whether a text can be the name or the address of a host, as far as its form says.
+
+    An IPv6 address may be in brackets.
+    """
+    labels = host.removesuffix(".").split(".")
+    if host.startswith("[") or ":" in host or all(map(_NUMBER.fullmatch, labels)):
+        try:
+            ip_address(host.removeprefix("[").removesuffix("]"))
+        except ValueError:
+            return False
+        return True
+    return len(host) <= _LONGEST_HOST and all(0 < len(label) <= _LONGEST_LABEL for label in labels)
 
 
 def validate_path(path: str) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
-from moorage.domain.observation.events import (
+from moorage.domain.observation.call_events import (
     CallFinished,
     error_text,
     method_name,
@@ -23,7 +23,8 @@ from moorage.errors import ConnectorError, InvalidData
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from moorage.domain.observation.events import CallFacts, Event
+    from moorage.domain.observation.call_events import CallFacts
+    from moorage.domain.observation.events import Event
 
 
 class IntegrationStatus(Enum):

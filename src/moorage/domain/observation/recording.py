@@ -4,12 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias
 
-from moorage.domain.observation.events import (
-    AttemptFinished,
-    CallFinished,
-    RetryScheduled,
-    operation_of,
-)
+from moorage.domain.observation.call_events import AttemptFinished, CallFinished, operation_of
+from moorage.domain.observation.events import RetryScheduled
 from moorage.domain.observation.figures import (
     DAY,
     MINUTE,
@@ -21,7 +17,8 @@ from moorage.domain.observation.figures import (
 from moorage.domain.observation.late_fields import facts_of
 
 if TYPE_CHECKING:
-    from moorage.domain.observation.events import AttemptFacts, CallFacts, Event
+    from moorage.domain.observation.call_events import AttemptFacts, CallFacts
+    from moorage.domain.observation.events import Event
 
 Key: TypeAlias = "tuple[str, str, str]"
 """A service, an operation and a tenant; "" for a call without one."""

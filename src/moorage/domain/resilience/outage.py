@@ -21,14 +21,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
-from moorage.domain.resilience.admission import (
-    Admission,
-    Confirm,
-    GiveBack,
-    Pause,
-    ReadCircuit,
-    Report,
-)
+from moorage.domain.resilience.admission import Admission
+from moorage.domain.resilience.gate_commands import Confirm, GiveBack, Pause, ReadCircuit, Report
 from moorage.domain.state.codec import VERSION
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import attrs
 
-from moorage.domain.observation.events import CallIdentity
+from moorage.domain.observation.call_identity import CallIdentity
 from moorage.domain.service.plan import AFTERWARDS
 from moorage.services.core.digests import DigestChallenges
 from moorage.services.core.nonces import Nonces
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from moorage.domain.auth.methods import Credentials
     from moorage.domain.auth.sent_values import Learner
     from moorage.domain.http.requests import Request, Response, Timeouts
-    from moorage.domain.observation.events import AttemptStarted, Event
+    from moorage.domain.observation.call_events import AttemptStarted
+    from moorage.domain.observation.events import Event
     from moorage.domain.state.commands import Command
     from moorage.ports.cipher import Cipher
     from moorage.ports.http import AsyncIncoming

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from moorage.domain.resilience.admission import GO, Admission, Confirm, GiveBack, Report
+from moorage.domain.resilience.admission import GO, Admission
 from moorage.domain.resilience.circuit import Outcome
+from moorage.domain.resilience.gate_commands import Confirm, GiveBack, Report
 from moorage.domain.resilience.outage import alone, goes_on, is_local, marked, patience
 from moorage.errors import StateUnavailable, StorageUnavailable
 from moorage.services.calling.admission import lease_of

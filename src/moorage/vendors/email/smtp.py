@@ -12,6 +12,7 @@ import re
 from email.utils import format_datetime
 from functools import partial
 from ipaddress import ip_address
+from math import inf
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import attrs
@@ -63,6 +64,15 @@ def _is_host(_: object, attribute: attrs.Attribute[str], value: object) -> None:
             path=attribute.name,
             remedy="Give a name such as mail.example, without a scheme; the port is a separate"
             " option.",
+        )
+
+
+def _is_step_timeout(_: object, attribute: attrs.Attribute[float], value: float) -> None:
+    if not 0 < value < inf:
+        raise ConfigurationError(
+            "The step timeout is not a positive number of seconds.",
+            path=attribute.name,
+            remedy="Give seconds, such as 30.",
         )
 
 
@@ -122,15 +132,28 @@ class Smtp(Vendor):
     sender: EmailAddress | None = attrs.field(
         default=None, converter=attrs.converters.optional(as_address)
     )
-    step_timeout: float = 30.0
+    step_timeout: float = attrs.field(default=30.0, validator=_is_step_timeout)
 
     def __attrs_post_init__(self) -> None:
-        """Refuse to send a password over an unprotected connection."""
+        """Refuse an unprotected connection, and a login that is incomplete or turned off."""
         if self.security == "none" and self.host not in _OWN_HOSTS:
             raise ConfigurationError(
                 "The connection to another machine would not be protected.",
                 path="security",
                 remedy="Use starttls, or tls.",
+            )
+        has_username, has_password = self.username is not None, self.credentials is not None
+        if not self.login and (has_username or has_password):
+            raise ConfigurationError(
+                "There is a user name or a password, but the login is turned off.",
+                path="login",
+                remedy="Remove `login`, or remove username and credentials.",
+            )
+        if has_password and not has_username:
+            raise ConfigurationError(
+                "There is a password, but no user name to log in with.",
+                path="username",
+                remedy="Give the username.",
             )
 
     def services(self) -> Mapping[str, Service]:

@@ -41,6 +41,7 @@ from moorage.vendor_sdk import (
     extra_for,
     is_object,
     key_at,
+    matches,
     merged,
 )
 from moorage.vendors.payments._adyen_answers import UNITS, classify, read_move, read_payment
@@ -150,7 +151,16 @@ class Adyen(Vendor):
         default=None, converter=attrs.converters.optional(as_secret)
     )
     live_url_prefix: str | None = attrs.field(default=None, converter=_prefix)
-    return_url: str | None = None
+    return_url: str | None = attrs.field(
+        default=None,
+        validator=attrs.validators.optional(
+            matches(
+                r"[A-Za-z][A-Za-z0-9+.-]*:\S+",
+                problem="This is not a URL that buyers could return to.",
+                remedy="Give the whole URL, such as https://shop.example/paid.",
+            )
+        ),
+    )
     multiple_captures: bool = False
     base_url: str | None = None
 

@@ -40,6 +40,7 @@ from moorage.vendor_sdk import (
     is_list,
     key_at,
     malformed,
+    matches,
     merged,
     mode_of_key,
     read_answer,
@@ -128,7 +129,16 @@ class Mollie(ApiVendor):
     ping_path = "/v2/payments"
     ping_query: ClassVar[Mapping[str, int]] = {"limit": 1}
 
-    return_url: str | None = None
+    return_url: str | None = attrs.field(
+        default=None,
+        validator=attrs.validators.optional(
+            matches(
+                r"[A-Za-z][A-Za-z0-9+.-]*:\S+",
+                problem="This is not a URL that buyers could return to.",
+                remedy="Give the whole URL, such as https://shop.example/paid.",
+            )
+        ),
+    )
     webhook_url: Secret | None = attrs.field(
         default=None, converter=attrs.converters.optional(as_secret)
     )

@@ -40,6 +40,7 @@ from moorage.vendor_sdk import (
     is_list,
     key_at,
     malformed,
+    matches,
     mode_at,
     read_answer,
     required,
@@ -87,6 +88,7 @@ _ORDERS: Final = "/v2/checkout/orders"
 _PAYMENTS: Final = "/v2/payments"
 _KEY: Final = 108
 _PAGE: Final = 50
+_LIVE: Final = "https://api-m.paypal.com"
 _KEYS: Final = VendorKeys(
     # Orders are remembered for six hours, and payments for 45 days: the smaller number counts.
     memory=6 * 3_600.0,
@@ -153,7 +155,16 @@ class PayPal(Vendor):
     )
     sandbox: bool = False
     webhook_id: str | None = None
-    return_url: str | None = None
+    return_url: str | None = attrs.field(
+        default=None,
+        validator=attrs.validators.optional(
+            matches(
+                r"[A-Za-z][A-Za-z0-9+.-]*:\S+",
+                problem="This is not a URL that buyers could return to.",
+                remedy="Give the whole URL, such as https://shop.example/paid.",
+            )
+        ),
+    )
     base_url: str | None = None
 
     def __attrs_post_init__(self) -> None:
@@ -164,19 +175,21 @@ class PayPal(Vendor):
                 path="client_secret" if self.client_secret is None else "client_id",
                 remedy="Give both, or neither and a credential provider.",
             )
+        if self.sandbox and self._api_url.startswith(_LIVE):
+            raise ConfigurationError(
+                "The sandbox is selected, but the URL is that of the live system.",
+                path="base_url",
+                remedy="Remove `base_url` for the sandbox, or `sandbox` for the live system.",
+            )
 
     @property
     def _api_url(self) -> str:
-        default_url = (
-            "https://api-m.sandbox.paypal.com" if self.sandbox else "https://api-m.paypal.com"
-        )
+        default_url = "https://api-m.sandbox.paypal.com" if self.sandbox else _LIVE
         return self.base_url or default_url
 
     def mode(self) -> Mode | None:
         """Live or test mode, by the options; None if unknown."""
-        return mode_at(
-            self._api_url, live="https://api-m.paypal.com", test="https://api-m.sandbox.paypal.com"
-        )
+        return mode_at(self._api_url, live=_LIVE, test="https://api-m.sandbox.paypal.com")
 
     def services(self) -> Mapping[str, Service]:
         """The API."""

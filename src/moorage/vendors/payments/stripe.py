@@ -44,6 +44,7 @@ from moorage.vendor_sdk import (
     is_object,
     key_at,
     malformed,
+    matches,
     merged,
     mode_of_key,
     read_answer,
@@ -119,7 +120,16 @@ class Stripe(ApiVendor):
     ping_path = "/v1/payment_intents"
     ping_query: ClassVar[Mapping[str, int]] = {"limit": 1}
 
-    connected: str | None = None
+    connected: str | None = attrs.field(
+        default=None,
+        validator=attrs.validators.optional(
+            matches(
+                r"acct_\w+",
+                problem="This is not the id of a connected account.",
+                remedy="Give the id that Stripe shows for the account, which begins with acct_.",
+            )
+        ),
+    )
     base_url: str = "https://api.stripe.com"
 
     def mode(self) -> Mode | None:

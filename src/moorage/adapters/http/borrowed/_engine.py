@@ -17,7 +17,7 @@ from moorage.errors import LocalFailure
 if TYPE_CHECKING:
     from moorage.adapters.http.connections._settings import ConnectionSettings
     from moorage.adapters.http.connections._wire import Network, Origin, Wire
-    from moorage.domain.http.transport import PoolStatistics
+    from moorage.domain.http.transport import HttpPoolStatistics
 
 
 class LibraryClient(Protocol):
@@ -100,7 +100,7 @@ class LibraryEngine(Engine, ABC):
         with self._creation_lock:
             return super().pool()
 
-    def statistics(self) -> PoolStatistics:
+    def statistics(self) -> HttpPoolStatistics:
         """Return the numbers of exchanges; the library alone knows its idle connections."""
         return attrs.evolve(super().statistics(), idle=None)
 

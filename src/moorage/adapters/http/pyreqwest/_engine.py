@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from moorage.adapters.http.pyreqwest._exchange import PyreqwestExchange
     from moorage.adapters.http.pyreqwest._runtimes import Runtime
     from moorage.domain.http.requests import Request
-    from moorage.domain.http.transport import PoolStatistics
+    from moorage.domain.http.transport import HttpPoolStatistics
 
 _NOTHING: Final = 0
 
@@ -89,7 +89,7 @@ class PyreqwestEngine(Engine):
         exchange.limit_decompressed(self._settings.max_body)
         return exchange
 
-    def statistics(self) -> PoolStatistics:
+    def statistics(self) -> HttpPoolStatistics:
         """Return the numbers of exchanges; pyreqwest alone knows its idle connections."""
         return attrs.evolve(super().statistics(), idle=None)
 

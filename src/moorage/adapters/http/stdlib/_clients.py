@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from moorage.adapters.http.stdlib._engine import Engine
     from moorage.adapters.http.stdlib._exchange_base import ExchangeBase
     from moorage.domain.http.requests import Headers, Request, Response, Timeouts
-    from moorage.domain.http.transport import DangerouslyUnverified, PoolStatistics, Tls
+    from moorage.domain.http.transport import DangerouslyUnverified, HttpPoolStatistics, Tls
 
 
 class ClientOfEngine(ABC):
@@ -45,7 +45,7 @@ class ClientOfEngine(ABC):
     def _new_engine(self, settings: ConnectionSettings) -> Engine:
         """Return the engine of this client; it must not refer to the client."""
 
-    def statistics(self) -> PoolStatistics:
+    def statistics(self) -> HttpPoolStatistics:
         """Return the numbers of active, idle and waiting connections to all origins."""
         return self._engine.statistics()
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from moorage.adapters.http.connections._proxy import Gateway
     from moorage.adapters.http.connections._wire import Network, Origin, Wire
     from moorage.domain.http.requests import Request, Timeouts
-    from moorage.domain.http.transport import PoolStatistics, Tls
+    from moorage.domain.http.transport import HttpPoolStatistics, Tls
 
 
 def _new_context(tls: Tls) -> SSLContext:
@@ -115,9 +115,9 @@ class Engine:
     async def settle(self) -> None:
         """Return at once, because sockets are closed at once."""
 
-    def statistics(self) -> PoolStatistics:
+    def statistics(self) -> HttpPoolStatistics:
         """Return the numbers of active, idle and waiting connections of all event loops."""
-        from moorage.domain.http.transport import PoolStatistics  # noqa: PLC0415 - rarely needed
+        from moorage.domain.http.transport import HttpPoolStatistics  # noqa: PLC0415 - rarely needed
 
         active_count, idle_count, waiting_count = 0, 0, 0
         for pool in list(self._pools.values()):
@@ -128,7 +128,7 @@ class Engine:
                 waiting_count + more_waiting,
             )
         limit = self._settings.max_connections
-        return PoolStatistics(
+        return HttpPoolStatistics(
             active=active_count, idle=idle_count, waiting=waiting_count, limit=limit
         )
 

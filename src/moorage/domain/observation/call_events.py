@@ -1,0 +1,288 @@
+"""The events of a call and of its attempts, which are the most frequent ones.
+
+They are made for every call while somebody listens, and most of their fields are never read. So
+each is made from a tuple of facts, and computes a field when the field is first read.
+"""
+
+from __future__ import annotations
+
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
+
+from moorage.domain.http.redaction import Redaction
+from moorage.domain.observation.call_identity import CallIdentity, CallOutcome
+from moorage.domain.observation.event_kinds import frozen
+from moorage.domain.observation.events import Event
+from moorage.domain.observation.late_fields import facts_of
+from moorage.domain.values.patterns import late_pattern
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from moorage.domain.http.requests import HttpMethod
+
+
+LONGEST_MESSAGE: Final = 500
+"""The number of characters of an error's message that an event has."""
+
+_TRACEPARENT: Final = late_pattern(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-.*")
+_USUAL_REDACTION: Final = Redaction()
+
+
+@frozen(kw_only=True)
+class CallStarted(Event):
+    """A call has begun."""
+
+
+@frozen(kw_only=True)
+class CallFinished(Event):
+    """A call has ended.
+
+    `error` is the name of the error's class, None after a success; `status` the last HTTP status.
+    `replayed` means that a repeated key got the stored answer, and `cached` that the answer came
+    from the cache. `internal` means that the error is this program's own or its machine's, and says
+    nothing about the service. `subject` is the person whose data the call was about. `outcome`
+    is that of this call's own attempts: for a replayed or cached answer the vendor did nothing.
+    `error_message` is the error's message and that of the vendor, without secrets. `method` and
+    `route` are those of `AttemptStarted`. `trace_id` is the id of the trace that the call belongs
+    to: that of the caller's OpenTelemetry context, or of the request's header `traceparent`.
+    """
+
+    started_at: datetime
+    duration: float
+    attempts: int
+    error: str | None = None
+    status: int | None = None
+    vendor_code: str | None = None
+    replayed: bool = False
+    cached: bool = False
+    fallback: bool = False
+    cancelled: bool = False
+    internal: bool = False
+    subject: str | None = None
+    outcome: CallOutcome = CallOutcome.UNKNOWN
+    error_message: str | None = None
+    method: str | None = None
+    route: str | None = None
+    trace_id: str | None = None
+
+
+@frozen(kw_only=True)
+class AttemptStarted(Event):
+    """One attempt begins: it was admitted, and nothing has been sent yet.
+
+    Only observers whose `hears` names this class receive it.
+
+    Attributes:
+        attempt: the number of the attempt, from 1.
+        hedge: 0, or the number of the concurrent extra request that it is.
+        method: the HTTP method; None if a function is called.
+        host: the host that the request is sent to.
+        route: the path of the endpoint, with names in braces for its parts that vary; None if no
+            endpoint with a path matches. The path of the request itself is in no event.
+        bytes_out: the size of the request's body, if it is known before it is sent.
+    """
+
+    attempt: int
+    hedge: int = 0
+    method: str | None = None
+    host: str | None = None
+    route: str | None = None
+    bytes_out: int | None = None
+
+
+@frozen(kw_only=True)
+class AttemptFinished(Event):
+    """One attempt has ended; `slow` is true if it exceeded the circuit's `slow_call`.
+
+    `bytes_in` is the size of the answer's body, if it was read, and `outcome` the outcome at the
+    vendor. The remaining attributes are those of `AttemptStarted`.
+    """
+
+    attempt: int
+    duration: float
+    error: str | None = None
+    status: int | None = None
+    slow: bool = False
+    hedge: int = 0
+    method: str | None = None
+    host: str | None = None
+    route: str | None = None
+    bytes_out: int | None = None
+    bytes_in: int | None = None
+    outcome: CallOutcome = CallOutcome.UNKNOWN
+
+
+class CalledPlan(Protocol):
+    """The properties of a call's plan that its events contain."""
+
+    @property
+    def service(self) -> Any:
+        """The service that is called, which has a `name`."""
+        ...
+
+    @property
+    def operation(self) -> str | None:
+        """The name of the operation, if the call names one."""
+        ...
+
+    @property
+    def tenant(self) -> str | None:
+        """The tenant of the call, if it has one."""
+        ...
+
+    @property
+    def region(self) -> str | None:
+        """The region of the call, if its service has several."""
+        ...
+
+    @property
+    def host(self) -> str | None:
+        """The host that receives the requests, if there is one."""
+        ...
+
+    @property
+    def route(self) -> str | None:
+        """The path of the endpoint, if it has one."""
+        ...
+
+
+Facts: TypeAlias = "tuple[CallIdentity, CalledPlan, int]"
+"""The facts of a `CallStarted`: the call, the plan that it follows, and the time of the event."""
+
+BeginningFacts: TypeAlias = (
+    "tuple[CallIdentity, CalledPlan, int, int, int, HttpMethod | None, int | None]"
+)
+"""The same of an `AttemptStarted`, then attempt, hedge, method and bytes out."""
+
+AttemptFacts: TypeAlias = tuple[
+    CallIdentity,
+    CalledPlan,
+    int,
+    int,
+    int,
+    str | None,
+    int | None,
+    bool,
+    int,
+    "HttpMethod | None",
+    int | None,
+    int | None,
+    CallOutcome,
+]
+"""The same of an `AttemptFinished`, then attempt, nanoseconds, error, status, slow, hedge, method,
+bytes out, bytes in and outcome."""
+
+CallFacts: TypeAlias = tuple[
+    CallIdentity,
+    CalledPlan,
+    int,
+    int,
+    str | None,
+    int | None,
+    str | None,
+    str | None,
+    bool,
+    bool,
+    bool,
+    bool,
+    bool,
+    str | None,
+    CallOutcome,
+    str | None,
+    "HttpMethod | None",
+    str | None,
+]
+"""The same of a `CallFinished`, then its fields from `attempts` to `method`, in their order. The
+last is the header `traceparent` of the request."""
+
+_OF_A_CALL: Final[dict[str, Callable[[Any], object]]] = {
+    "at": lambda facts: facts[0].moment(facts[2]),
+    "service": lambda facts: facts[1].service.name,
+    "operation": lambda facts: operation_of(facts[0], facts[1]),
+    "tenant": lambda facts: facts[1].tenant,
+    "request_id": lambda facts: facts[0].request_id,
+    "region": lambda facts: facts[1].region,
+    "vendor": lambda facts: getattr(facts[0].contract, "vendor", None),
+    "account": lambda facts: getattr(facts[0].contract, "account", None),
+    "idempotency_key": lambda facts: facts[0].idempotency_key,
+}
+_OF_AN_ATTEMPT: Final[dict[str, Callable[[Any], object]]] = {
+    **_OF_A_CALL,
+    "host": lambda facts: facts[1].host,
+    "route": lambda facts: facts[1].route,
+}
+
+
+def operation_of(identity: CallIdentity, plan: CalledPlan) -> str | None:
+    """Return the name of a call's operation: that of its contract, or else its endpoint."""
+    contract = identity.contract
+    return plan.operation if contract is None else contract.operation
+
+
+def method_name(method: HttpMethod | None) -> str | None:
+    """Return the name of an HTTP method; None if there is no method."""
+    return None if method is None else method.value
+
+
+def ending_of(event: CallFinished) -> tuple[str | None, bool]:
+    """Return the class of the error that ended a call, and whether the call was cancelled."""
+    # Reading a field takes longer than reading the facts that it is computed from.
+    facts: CallFacts | None = facts_of(event)
+    return (event.error, event.cancelled) if facts is None else (facts[4], facts[11])
+
+
+def error_text(plan: CalledPlan, message: str | None) -> str | None:
+    """Return the message of the error that ended a call, without secrets; None without one."""
+    if message is None:
+        return None
+    return (plan.service.redaction or _USUAL_REDACTION).words(message, LONGEST_MESSAGE)
+
+
+def trace_of(identity: CallIdentity, traceparent: str | None) -> str | None:
+    """Return the id of the trace that a call belongs to, from an observer or from its request."""
+    if identity.trace_id is not None or traceparent is None:
+        return identity.trace_id
+    match = _TRACEPARENT.fullmatch(traceparent.strip())
+    return None if match is None or not match[1].strip("0") else match[1]
+
+
+CallStarted.late_fields = _OF_A_CALL
+AttemptStarted.late_fields = {
+    **_OF_AN_ATTEMPT,
+    "attempt": itemgetter(3),
+    "hedge": itemgetter(4),
+    "method": lambda facts: method_name(facts[5]),
+    "bytes_out": itemgetter(6),
+}
+AttemptFinished.late_fields = {
+    **_OF_AN_ATTEMPT,
+    "attempt": itemgetter(3),
+    "duration": lambda facts: facts[4] / 1e9,
+    "error": itemgetter(5),
+    "status": itemgetter(6),
+    "slow": itemgetter(7),
+    "hedge": itemgetter(8),
+    "method": lambda facts: method_name(facts[9]),
+    "bytes_out": itemgetter(10),
+    "bytes_in": itemgetter(11),
+    "outcome": itemgetter(12),
+}
+
+_END: Final = (
+    *("attempts", "error", "status", "vendor_code", "idempotency_key", "replayed", "cached"),
+    *("fallback", "cancelled", "internal", "subject", "outcome"),
+)
+_AFTER_END: Final = 3 + len(_END)
+CallFinished.late_fields = {
+    **_OF_A_CALL,
+    "started_at": lambda facts: facts[0].started_at,
+    "duration": lambda facts: (facts[2] - facts[0].started) / 1e9,
+    **{name: itemgetter(number) for number, name in enumerate(_END, 3)},
+    "idempotency_key": lambda facts: facts[0].idempotency_key or facts[7],
+    "error_message": lambda facts: error_text(facts[1], facts[_AFTER_END]),
+    "method": lambda facts: method_name(facts[_AFTER_END + 1]),
+    "route": lambda facts: facts[1].route,
+    "trace_id": lambda facts: trace_of(facts[0], facts[_AFTER_END + 2]),
+}

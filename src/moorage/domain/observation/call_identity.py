@@ -1,0 +1,101 @@
+"""The facts that all events of one call share: its identity, its contract and its outcome."""
+
+from __future__ import annotations
+
+import enum
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import attrs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from moorage.domain.observation.call_content import CallContent
+
+
+class CallOutcome(enum.Enum):
+    """The outcome of a call or an attempt at the vendor, as far as it is known.
+
+    `NOTHING`: the vendor certainly did nothing for it, for example because nothing was sent.
+    `DONE`: the vendor answered that it did the work. `UNKNOWN`: the vendor may have done the work,
+    and no answer says so.
+    """
+
+    NOTHING = "nothing"
+    DONE = "done"
+    UNKNOWN = "unknown"
+
+    def __str__(self) -> str:
+        return self.value
+
+
+@attrs.frozen
+class ContractCall:
+    """The operation of a contract that a call belongs to.
+
+    Attributes:
+        operation: the contract and its operation, such as "payments.charge".
+        vendor: the name of the vendor, such as "stripe".
+        account: the name of the account at the vendor.
+        idempotency_key: the key that the caller of the operation gave.
+    """
+
+    operation: str
+    vendor: str
+    account: str
+    idempotency_key: str | None = None
+
+
+class CallIdentity:
+    """The start of a call and its correlation id, which all events of the call share.
+
+    Args:
+        started: the start in nanoseconds of the local clock.
+        started_at: the same moment by the wall clock.
+        make_id: makes the correlation id of a call that started at this moment, when somebody first
+            reads it; None if it is set at once.
+
+    Attributes:
+        started, started_at: as above.
+        contract: the operation of a contract that the call belongs to, if any.
+        idempotency_key: the key that the caller gave, if any.
+        trace_id: the id of the trace that the call belongs to, once an observer knows it.
+        content: the request and response for the integration log, if that stores them.
+    """
+
+    __slots__ = ("__dict__", "__weakref__", "_make_id", "started", "started_at")
+
+    contract: ContractCall | None = None
+    idempotency_key: str | None = None
+    trace_id: str | None = None
+    content: CallContent | None = None
+
+    def __init__(
+        self, started: int, started_at: datetime, make_id: Callable[[datetime], str] | None = None
+    ) -> None:
+        self.started = started
+        self.started_at = started_at
+        self._make_id = make_id
+
+    @property
+    def request_id(self) -> str:
+        """The id of the request, the same for every reader in any thread."""
+        existing_id: str | None = self.__dict__.get("id")
+        if existing_id is not None:
+            return existing_id
+        make_id = self._make_id
+        if make_id is None:
+            raise AssertionError("a call without late ids has its id from the start")
+        # One step, so that threads which read it at once get the same.
+        request_id: str = self.__dict__.setdefault("id", make_id(self.started_at))
+        return request_id
+
+    @request_id.setter
+    def request_id(self, request_id: str) -> None:
+        self.__dict__["id"] = request_id
+
+    def moment(self, nanoseconds: int) -> datetime:
+        """Return the wall-clock time at which the local clock has the value `nanoseconds`."""
+        return self.started_at + timedelta(0, 0, (nanoseconds - self.started) // 1000)

@@ -1,0 +1,242 @@
+"""Commands on the states of a call's protections, except the admission of an attempt.
+
+A caller confirms or gives back what an admission granted, and reports how the attempt ended.
+Vendors and operators pause and resume limits, and operators set circuits.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from moorage.domain.resilience.admission import GO, Admission, Admitted, Answer, Gates
+from moorage.domain.resilience.circuit import Outcome, mode_to_force
+from moorage.domain.state.commands import reading, unchanged
+from moorage.domain.values.durations import FOREVER
+
+if TYPE_CHECKING:
+    from moorage.domain.resilience.budget import BudgetRule
+    from moorage.domain.resilience.circuit import (
+        CircuitBreakerState,
+        CircuitRule,
+        CircuitState,
+        Permit,
+    )
+    from moorage.domain.resilience.rate_limit import Rule
+    from moorage.domain.state.commands import Command, States, Ticket
+
+
+class Confirm:
+    """The command that a caller sends after its wait, because a pause may have begun."""
+
+    __slots__ = ("gates", "keys", "permit", "rules", "tickets")
+    once = False
+    durable = False
+
+    def __init__(self, gates: Gates, tickets: tuple[Ticket, ...], permit: Permit | None) -> None:
+        self.gates = gates
+        self.tickets = tickets
+        self.permit = permit
+        keys_of_circuit = (gates.circuit,) if gates.circuit and permit else ()
+        self.rules = (*gates.limits, *keys_of_circuit)
+        self.keys = (*gates.limit_keys, *((gates.circuit_key,) if keys_of_circuit else ()))
+
+    @reading
+    def apply(self, states: States, now: int) -> tuple[States, tuple[Answer, int]]:
+        """Return how long the caller must still wait, or that the circuit is open."""
+        gates = self.gates
+        unchanged_states = unchanged(self.rules, states, now)
+        wait = 0
+        for rule, state, ticket in zip(gates.limits, states, self.tickets, strict=False):
+            limit_state = rule.present(state, now)
+            turn = rule.confirm(limit_state, ticket)
+            wait = max(wait, turn and turn + limit_state[0] - now)
+        if gates.circuit and self.permit:
+            circuit, away = gates.circuit.confirm(
+                gates.circuit.present(states[-1], now), self.permit, wait
+            )
+            if away and not gates.circuit.config.shadow:
+                return unchanged_states, (Answer.CIRCUIT_OPEN, away)
+            if wait and self.permit[2]:
+                return (*unchanged_states[:-1], circuit), (GO, wait)
+        return unchanged_states, (GO, wait)
+
+
+class GiveBack:
+    """The command by which a caller that gives up returns its tokens and leaves the queue."""
+
+    __slots__ = ("gates", "keys", "tickets")
+    once = True
+    durable = False
+
+    def __init__(self, gates: Gates, tickets: tuple[Ticket, ...]) -> None:
+        self.gates = gates
+        self.tickets = tickets
+        self.keys = gates.limit_keys
+
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        """The rules of the limits, which read the states."""
+        return self.gates.limits
+
+    @reading
+    def apply(self, states: States, now: int) -> tuple[States, None]:
+        """Return the states after the tokens of every ticket were given back."""
+        rules = zip(self.gates.limits, states, self.tickets, strict=True)
+        return tuple(
+            state if state is None else rule.refund(rule.present(state, now), ticket)
+            for rule, state, ticket in rules
+        ), None
+
+
+def unused(gates: Gates, admitted: Admitted, reporter: str = "") -> tuple[Report | GiveBack, ...]:
+    """Return the commands that give back what an admission granted and nobody uses."""
+    _, _, permit, tickets = admitted
+    return (
+        *((Report(gates, permit, Outcome.NEUTRAL, reporter),) if permit is not None else ()),
+        *((GiveBack(gates, tickets),) if tickets else ()),
+    )
+
+
+def unclaimed(command: Command[Any], answer: Any) -> tuple[Report | GiveBack, ...]:
+    """Return the commands that give back what a command granted to a caller that has left."""
+    return unused(command.gates, answer) if isinstance(command, Admission) else ()
+
+
+class Pause:
+    """The command that stops all calls of a service for `pause` microseconds, as a vendor asked."""
+
+    __slots__ = ("gates", "keys", "pause")
+    once = True
+    durable = False
+
+    def __init__(self, gates: Gates, pause: int) -> None:
+        self.gates = gates
+        self.pause = min(pause, FOREVER)
+        self.keys = gates.limit_keys
+
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        """The rules of the limits, which read the states."""
+        return self.gates.limits
+
+    @reading
+    def apply(self, states: States, now: int) -> tuple[States, None]:
+        """Return the states with every limit paused."""
+        return tuple(
+            rule.drain(rule.present(state, now), self.pause)
+            for rule, state in zip(self.gates.limits, states, strict=True)
+        ), None
+
+
+class Resume:
+    """The command by which an operator ends a pause that a vendor asked for."""
+
+    __slots__ = ("gates", "keys")
+    once = False
+    durable = False
+
+    def __init__(self, gates: Gates) -> None:
+        self.gates = gates
+        self.keys = gates.limit_keys
+
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        """The rules of the limits, which read the states."""
+        return self.gates.limits
+
+    @reading
+    def apply(self, states: States, now: int) -> tuple[States, int]:
+        """Return the states, and the microseconds left of the longest pause; 0 without a pause."""
+        limits = self.gates.limits
+        presents = [rule.present(state, now) for rule, state in zip(limits, states, strict=True)]
+        remaining_pause = max(
+            rule.paused(limit_state) for rule, limit_state in zip(limits, presents, strict=True)
+        )
+        if not remaining_pause:
+            return unchanged(limits, states, now), 0
+        pairs = zip(limits, presents, strict=True)
+        return tuple(rule.resume(present) for rule, present in pairs), remaining_pause
+
+
+class Report:
+    """The command that reports to the circuit how a call ended.
+
+    A probe's outcome counts once, however often it is reported. Any other outcome counts each time.
+    """
+
+    __slots__ = ("keys", "once", "outcome", "permit", "reporter", "rule")
+    durable = False
+
+    def __init__(self, gates: Gates, permit: Permit, outcome: Outcome, reporter: str) -> None:
+        if gates.circuit is None:
+            raise AssertionError("only a service with a circuit breaker grants permits")
+        self.rule = gates.circuit
+        self.keys = (gates.circuit_key,)
+        self.permit = permit
+        self.once = not permit[2]
+        self.outcome = outcome
+        self.reporter = reporter
+
+    @reading
+    def apply(self, states: States, now: int) -> tuple[States, CircuitState | None]:
+        """Return the new state of the circuit, and its new mode if that changed."""
+        circuit, new_mode = self.rule.record(
+            self.rule.present(states[0], now), self.permit, self.outcome, self.reporter
+        )
+        return (circuit,), new_mode
+
+
+class Uncount:
+    """The command that removes a first attempt from the retry budget's count."""
+
+    __slots__ = ("_rule", "keys")
+    once = True
+    durable = False
+
+    def __init__(self, rule: BudgetRule, key: str) -> None:
+        self._rule = rule
+        self.keys = (key,)
+
+    @reading
+    def apply(self, states: States, now: int) -> tuple[States, None]:
+        """Return the budget without the attempt; an expired state stays as it is."""
+        (state,) = states
+        if state is None:
+            return states, None
+        return (self._rule.uncall(self._rule.present(state, now)),), None
+
+
+class SetCircuit:
+    """The command by which a person forces a circuit open, disables it, or resets it."""
+
+    __slots__ = ("_rule", "keys", "mode")
+    once = False
+    durable = False
+
+    def __init__(self, rule: CircuitRule, key: str, state: CircuitState) -> None:
+        self._rule = rule
+        self.keys = (key,)
+        self.mode = mode_to_force(state)
+
+    @reading
+    def apply(self, states: States, now: int) -> tuple[States, None]:
+        """Return the circuit in the new mode."""
+        return (self._rule.force(self._rule.present(states[0], now), self.mode),), None
+
+
+class ReadCircuit:
+    """The command that reads the current state of a circuit."""
+
+    __slots__ = ("_rule", "keys")
+    once = False
+    durable = False
+
+    def __init__(self, rule: CircuitRule, key: str) -> None:
+        self._rule = rule
+        self.keys = (key,)
+
+    @reading
+    def apply(self, states: States, now: int) -> tuple[States, CircuitBreakerState]:
+        """Return a snapshot of the circuit, in names and seconds for people."""
+        unchanged_states = unchanged((self._rule,), states, now)
+        return unchanged_states, self._rule.read(self._rule.present(states[0], now))
