@@ -29,7 +29,7 @@ from moorage.hub.audit import AuditTrail
 from moorage.hub.outbox import AsyncOutbox
 from moorage.testing.sandboxes.base import Lost
 from tests.entries.shop import CHARGE, Shop
-from tests.support.modes import run_plain
+from tests.support.virtual_tasks import run_plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -29,7 +29,8 @@ from moorage import (
     Service,
 )
 from moorage.adapters.state.memory import AsyncMemoryStorage, MemoryStorage
-from tests.support.modes import AWAITED, PLAIN, Plainly, World, sync_and_async
+from tests.support.modes import AWAITED, PLAIN, World, sync_and_async
+from tests.support.virtual_tasks import SyncPort
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,7 +48,7 @@ SERVICE = Service(
 
 def clients() -> tuple[Any, Any]:
     """A vendor and its HTTP client, for each mode."""
-    return Plainly(World(PLAIN).vendor), World(AWAITED).vendor
+    return SyncPort(World(PLAIN).vendor), World(AWAITED).vendor
 
 
 def test_sync_manager_with_defaults() -> None:

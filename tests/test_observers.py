@@ -20,7 +20,7 @@ from moorage import (
     Service,
 )
 from moorage.adapters.logs.memory import MemoryIntegrationLogger
-from moorage.domain.observation.events import AttemptStarted, CallFinished, CallStarted
+from moorage.domain.observation.call_events import AttemptStarted, CallFinished, CallStarted
 from moorage.domain.observation.integration_log import LogQuery
 from moorage.testing import FakeVendor, ScriptedHttpClient
 

@@ -99,7 +99,7 @@ def parameters_of(function: Callable[..., Any]) -> list[tuple[str, Any, Any]]:
 
 def without_mode(text: str) -> str:
     """Return a name, annotation or sentence without the words that tell its mode."""
-    text = re.sub(r"\bAsync(?=[A-Z])", "", text)
+    text = re.sub(r"\bAsync(?=[A-Z])|(?<=\bAbstract)Async(?=ContextManager)", "", text)
     text = re.sub(r"\ban? (synchronous|asynchronous) function", "a function", text)
     return re.sub(r"Awaitable\[(\w+)\]|Coroutine\[Any, Any, (\w+)\]", r"\1\2", text)
 

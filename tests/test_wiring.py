@@ -32,7 +32,9 @@ from moorage.wiring.ports import Ports
 from moorage.wiring.stores import sync_and_async_store
 from tests.adapters.forked import in_a_child
 from tests.support.caching import Cupboard
-from tests.support.modes import AWAITED, PLAIN, START, Plainly, World, sync_and_async
+from tests.support.modes import AWAITED, PLAIN, World, sync_and_async
+from tests.support.virtual_ports import START
+from tests.support.virtual_tasks import SyncPort
 
 if TYPE_CHECKING:
     from moorage.domain.observation.events import Event
@@ -79,7 +81,7 @@ def test_async_port_in_a_sync_manager(name: str) -> None:
 @pytest.mark.parametrize("name", PORTS)
 def test_sync_port_in_an_async_manager(name: str) -> None:
     """An asynchronous manager refuses a synchronous port by name."""
-    options: dict[str, Any] = {name: Plainly(port(World(PLAIN), name))}
+    options: dict[str, Any] = {name: SyncPort(port(World(PLAIN), name))}
     with pytest.raises(ConfigurationError, match="needs asynchronous ports") as excinfo:
         AsyncConnectorManager([SERVICE], **options)
 
@@ -285,7 +287,7 @@ def test_store_in_memory_serves_both_modes() -> None:
     assert memory is sync_and_async_store(memory, None)[1].shared
     assert memory is sync_and_async_store(AsyncMemoryStorage(memory), None)[0]
     assert (None, world.store) == sync_and_async_store(world.store, None)
-    distant_store = Plainly(world.store)
+    distant_store = SyncPort(world.store)
     assert (distant_store, None) == sync_and_async_store(distant_store, None)
 
 

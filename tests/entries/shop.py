@@ -23,7 +23,7 @@ from moorage.domain.resilience.retry import Jitter, RetryPolicy
 from moorage.testing import SequentialIds, VirtualClock
 from moorage.testing.sandboxes.base import AsyncSandboxHttpClient, Notice, SandboxHttpClient
 from moorage.testing.sandboxes.payments.stripe import StripeSandbox
-from tests.support.modes import run_plain
+from tests.support.virtual_tasks import run_plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable

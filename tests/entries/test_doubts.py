@@ -33,7 +33,7 @@ from moorage.adapters.state.sqlite import AsyncSqliteStorage, SqliteStorage
 from moorage.contracts.payments import Charge, Money, SettledAs
 from moorage.contracts.routes import Account
 from moorage.domain.entries.queue import doubt, give_up, replay
-from moorage.domain.observation.events import CallFinished
+from moorage.domain.observation.call_events import CallFinished
 from moorage.domain.service.safety import Safety
 from moorage.domain.values.result import Result
 from moorage.hub.outbox import EntryQuery
@@ -42,8 +42,8 @@ from moorage.testing.sandboxes.base import AsyncSandboxHttpClient, Lost, Sandbox
 from moorage.testing.sandboxes.payments.stripe import StripeSandbox
 from moorage.vendors.payments.stripe import Stripe
 from tests.contracts.unsettled_world import WAIT, Keyless
-from tests.support.modes import run_plain
 from tests.support.servers import postgres_url
+from tests.support.virtual_tasks import run_plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hmac
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import attrs
 import pytest
@@ -13,7 +13,6 @@ from moorage import (
     ConfigurationError,
     ConnectionFailed,
     Hub,
-    IdempotencyInProgress,
     InvalidData,
     Money,
     StorageUnavailable,
@@ -33,45 +32,16 @@ from moorage.testing.sandboxes.base import SandboxHttpClient
 from moorage.testing.sandboxes.payments.adyen import AdyenSandbox
 from moorage.vendors.payments.adyen import Adyen
 from tests.entries.shop import Shop, shop
-
-if TYPE_CHECKING:
-    from moorage.testing.sandboxes.base import Notice
+from tests.entries.webhook_handling import Handling, receive_notice, reference
 
 __all__ = ["shop"]
-
-
-class Handling:
-    """A webhook handler that fails a given number of times."""
-
-    def __init__(self, shop: Shop, kind: type | str = "payments", *, fails: int = 0) -> None:
-        self.fails = fails
-        self.seen: list[str] = []
-        shop.inbox.on(kind)(self)
-
-    def __call__(self, event: Any, entry: Any) -> None:
-        """Handle the event, or fail."""
-        assert entry.state is EntryState.CLAIMED
-        if self.fails:
-            self.fails -= 1
-            raise RuntimeError("a secret of the host's")
-        self.seen.append(reference(event) if isinstance(event, PaymentEvent) else event.type)
-
-
-def reference(event: PaymentEvent) -> str:
-    """Our reference of the payment in an event."""
-    assert event.payment is not None
-    return event.payment.reference or ""
-
-
-def _receive(shop: Shop, notice: Notice) -> Any:
-    return shop.do(shop.inbox.receive, "stripe", **notice.arguments())
 
 
 def test_a_webhook_is_written_down_and_then_handled(shop: Shop) -> None:
     """A webhook is stored until a handler of its kind has succeeded."""
     seen_events: list[Any] = []
     shop.inbox.on("payments")(lambda event, entry: seen_events.append((event, entry.id)))
-    entry = _receive(shop, shop.paid())
+    entry = receive_notice(shop, shop.paid())
     assert ("stripe", EntryState.WAITING, 1) == (entry.account, entry.state, entry.number)
     assert f"stripe/{next(iter(shop.stripe.intents))}" == entry.lane
     assert [] == seen_events
@@ -93,7 +63,7 @@ def test_handlers_have_kinds(shop: Shop) -> None:
     """A handler gets the events of its contract, or the webhook itself, and no others."""
     kinds = ("payments", PaymentEvent, "webhook", WebhookEvent, "email")
     handlers = [Handling(shop, kind) for kind in kinds]
-    _receive(shop, shop.paid())
+    receive_notice(shop, shop.paid())
     shop.do(shop.inbox.handle)
     kind = "payment.captured"
     assert [["INV-1"], ["INV-1"], [kind], [kind], []] == [handler.seen for handler in handlers]
@@ -108,7 +78,7 @@ def test_unknown_kind_is_refused(shop: Shop) -> None:
 
 def test_without_handlers_nothing_is_handled(shop: Shop) -> None:
     """A worker without handlers leaves webhooks stored."""
-    _receive(shop, shop.paid())
+    receive_notice(shop, shop.paid())
     with pytest.raises(ConfigurationError, match="no handlers") as excinfo:
         shop.do(shop.inbox.handle)
     assert "handlers" == excinfo.value.path
@@ -139,7 +109,7 @@ def test_uninterpretable_webhooks_are_accepted(shop: Shop) -> None:
     shop.hub.events = events
     shop.inbox = shop.inbox_over(shop.received)
     Handling(shop)
-    entry = _receive(shop, shop.paid())
+    entry = receive_notice(shop, shop.paid())
     assert (None, None) == (entry.lane, entry.subject)
     assert "KeyError" == shop.do(shop.inbox.handle).worked[0].entry.error
     shop.hub.events = understood
@@ -155,7 +125,7 @@ def test_a_long_name_is_a_lane(shop: Shop) -> None:
     shop.paid()
     (intent,) = shop.stripe.intents.values()
     shop.stripe.tell("payment_intent.succeeded", {**intent, "id": "pi_" + "x" * 300})
-    lane = _receive(shop, shop.stripe.sent[-1]).lane
+    lane = receive_notice(shop, shop.stripe.sent[-1]).lane
     assert 64 == len(lane)
 
 
@@ -164,9 +134,9 @@ def test_vendor_names_are_made_storable(shop: Shop) -> None:
     shop.paid()
     (intent,) = shop.stripe.intents.values()
     shop.stripe.tell("payment_intent.succeeded", {**intent, "id": "pi_\0"})
-    assert 64 == len(_receive(shop, shop.stripe.sent[-1]).lane)
+    assert 64 == len(receive_notice(shop, shop.stripe.sent[-1]).lane)
     shop.stripe.tell("planet.\0\ud800", {"id": "p_1", "object": "planet"})
-    entry = _receive(shop, shop.stripe.sent[-1])
+    entry = receive_notice(shop, shop.stripe.sent[-1])
     assert "planet.??" == entry.operation
     assert "planet.\0\ud800" == shop.inbox.webhooks(entry)[0].type
 
@@ -175,10 +145,10 @@ def test_a_repeat_is_the_same_entry(shop: Shop) -> None:
     """A repeated webhook is recognised by its id in any state, and handled once."""
     handling = Handling(shop)
     notice = shop.paid()
-    first = _receive(shop, notice)
-    assert first == _receive(shop, notice)
+    first = receive_notice(shop, notice)
+    assert first == receive_notice(shop, notice)
     shop.do(shop.inbox.handle)
-    assert EntryState.DONE is _receive(shop, notice).state
+    assert EntryState.DONE is receive_notice(shop, notice).state
     assert 200 == shop.do(shop.inbox.answer, "stripe", **notice.arguments()).status
     assert 0 == len(shop.do(shop.inbox.handle))
     assert ["INV-1"] == handling.seen
@@ -219,157 +189,11 @@ def test_webhooks_are_refused_without_a_secret(*, awaited: bool) -> None:
     notice = Shop().paid()
     shop = Shop(awaited=awaited, webhook_secrets=[])
     with pytest.raises(ConfigurationError):
-        _receive(shop, notice)
+        receive_notice(shop, notice)
     assert 500 == shop.do(shop.inbox.answer, "stripe", **notice.arguments()).status
     with pytest.raises(ConfigurationError, match="No account is named 'nobody'"):
         shop.do(shop.inbox.receive, "nobody", **notice.arguments())
     assert () == shop.do(shop.inbox.find, EntryQuery()).items
-
-
-def test_a_failed_handler_is_called_again(shop: Shop) -> None:
-    """A failed webhook is retried later, and holds back later events of the same resource."""
-    handling = Handling(shop, fails=1)
-    first, second = _receive(shop, shop.paid()), _receive(shop, shop.stripe.sent[-1])
-    assert first == second
-    intent = next(iter(shop.stripe.intents.values()))
-    shop.stripe.tell("payment_intent.succeeded", intent)
-    repeated_entry = _receive(shop, shop.stripe.sent[-1])
-    assert first.lane == repeated_entry.lane
-    other_entry = _receive(shop, shop.paid("INV-2"))
-    handled_batch = shop.do(shop.inbox.handle)
-    assert [(first.id, EntryState.WAITING), (other_entry.id, EntryState.DONE)] == [
-        (work.entry.id, work.entry.state) for work in handled_batch.worked
-    ]
-    assert "RuntimeError" == handled_batch.worked[0].entry.error
-    assert isinstance(handled_batch.worked[0].error, RuntimeError)
-    assert 0 == len(shop.do(shop.inbox.handle))
-
-    shop.advance_clock(10)
-    assert 2 == shop.do(shop.inbox.handle).done
-    assert ["INV-2", "INV-1", "INV-1"] == handling.seen
-
-
-def test_webhook_that_always_fails_is_dead_and_replayable(shop: Shop) -> None:
-    """After its last attempt a webhook is dead, blocks no other, and can be replayed."""
-    handling = Handling(shop, fails=3)
-    entry = _receive(shop, shop.paid())
-    states = []
-    for _ in range(4):
-        states += [work.entry.state.value for work in shop.do(shop.inbox.handle).worked]
-        shop.advance_clock(100)
-    assert ["waiting", "waiting", "dead"] == states
-    (dead_entry,) = shop.do(shop.inbox.find, EntryQuery(states=["dead"])).items
-    assert (3, False, "RuntimeError") == (dead_entry.attempts, dead_entry.holds, dead_entry.error)
-
-    replayed_entry = shop.do(shop.inbox.replay, entry.id)
-    assert (EntryState.WAITING, 0) == (replayed_entry.state, replayed_entry.attempts)
-    assert 1 == shop.do(shop.inbox.handle).done
-    assert ["INV-1"] == handling.seen
-
-
-def test_done_webhooks_can_be_replayed(shop: Shop) -> None:
-    """A done webhook can be handled again later."""
-    handling = Handling(shop)
-    entry = _receive(shop, shop.paid())
-    shop.do(shop.inbox.handle)
-    shop.advance_clock(1e6)
-    shop.do(shop.inbox.replay, entry.id)
-    shop.do(shop.inbox.handle)
-    assert ["INV-1", "INV-1"] == handling.seen
-
-
-def test_dead_workers_webhook_is_taken_over(shop: Shop) -> None:
-    """A killed worker's webhook is taken over when its lease ends."""
-    dying_workers = [True]
-
-    @shop.inbox.on("payments")  # type: ignore[untyped-decorator]  # the inbox is of either mode
-    def handle(event: Any, entry: Any) -> None:
-        if dying_workers:
-            dying_workers.pop()
-            raise KeyboardInterrupt
-
-    entry = _receive(shop, shop.paid())
-    with pytest.raises(KeyboardInterrupt):
-        shop.do(shop.inbox.handle)
-    assert 0 == len(shop.do(shop.inbox.handle))
-    with pytest.raises(IdempotencyInProgress, match="A worker is processing"):
-        shop.do(shop.inbox.replay, entry.id)
-    shop.advance_clock(60)
-    assert 1 == shop.do(shop.inbox.handle).done
-
-
-def test_webhook_that_kills_workers_is_dead(shop: Shop) -> None:
-    """A webhook that kills its workers is dead after the maximum of tries."""
-
-    @shop.inbox.on("payments")  # type: ignore[untyped-decorator]  # the inbox is of either mode
-    def handle(event: Any, entry: Any) -> None:
-        raise KeyboardInterrupt
-
-    _receive(shop, shop.paid())
-    for _ in range(3):
-        with pytest.raises(KeyboardInterrupt):
-            shop.do(shop.inbox.handle)
-        shop.advance_clock(60)
-    handled_batch = shop.do(shop.inbox.handle)
-    assert 1 == handled_batch.dead
-    assert "Each worker that took it died." == handled_batch.worked[0].entry.error
-
-
-def test_late_worker_marks_nothing_done(shop: Shop) -> None:
-    """A worker past its lease does not mark a webhook that another has taken."""
-
-    @shop.inbox.on("payments")  # type: ignore[untyped-decorator]  # the inbox is of either mode
-    def handle(event: Any, entry: Any) -> None:
-        shop.advance_clock(61)
-        stored = shop.received.find(EntryQuery(id=entry.id)).items[0]
-        assert shop.received.swap(attrs.evolve(stored, fence=99, error="mine"), stored.fence)
-
-    entry = _receive(shop, shop.paid())
-    shop.do(shop.inbox.handle, limit=1)
-    stored_entry = shop.received.find(EntryQuery(id=entry.id)).items[0]
-    assert (99, "mine", EntryState.CLAIMED) == (
-        stored_entry.fence,
-        stored_entry.error,
-        stored_entry.state,
-    )
-
-
-def test_contested_webhooks_are_skipped(shop: Shop) -> None:
-    """An entry taken by another worker before the claim is not handled here."""
-
-    class Contested(MemoryInbox):
-        def due(self, limit: int, /) -> Any:
-            offered_entries = super().due(limit)
-            for entry in offered_entries:
-                self.swap(attrs.evolve(entry, fence=entry.fence + 1), entry.fence)
-            return offered_entries
-
-    contested = Contested(shop.clock)
-    shop.inbox = shop.inbox_over(contested)
-    handling = Handling(shop)
-    _receive(shop, shop.paid())
-    assert 0 == len(shop.do(shop.inbox.handle))
-    assert [] == handling.seen
-    assert 1 == contested.find(EntryQuery()).items[0].fence
-
-
-def test_handlers_may_be_awaited() -> None:
-    """A handler may be asynchronous in an asynchronous hub; a synchronous hub refuses it."""
-    seen_references = []
-
-    async def handle(event: Any, entry: Any) -> None:
-        seen_references.append(reference(event))
-
-    shop = Shop(awaited=True)
-    shop.inbox.on("payments")(handle)
-    _receive(shop, shop.paid())
-    assert 1 == shop.do(shop.inbox.handle).done
-    assert ["INV-1"] == seen_references
-
-    plain = Shop()
-    plain.inbox.on("payments")(handle)
-    _receive(plain, plain.paid())
-    assert isinstance(plain.do(plain.inbox.handle).worked[0].error, ConfigurationError)
 
 
 @pytest.mark.parametrize("awaited", [False, True])
@@ -378,7 +202,7 @@ def test_content_is_encrypted(*, awaited: bool) -> None:
     cipher = AesGcmCipher(generate_keys())
     shop = Shop(awaited=awaited, cipher=cipher)
     handling = Handling(shop)
-    entry = _receive(shop, shop.paid())
+    entry = receive_notice(shop, shop.paid())
     assert b"INV-1" not in entry.content
     assert (
         "INV-1" == shop.inbox.webhooks(entry)[0].payload["data"]["object"]["metadata"]["reference"]
@@ -397,7 +221,7 @@ def test_content_is_encrypted(*, awaited: bool) -> None:
 
 def test_plain_content_is_readable(shop: Shop) -> None:
     """Without a cipher the content is readable, and broken content raises an error."""
-    entry = _receive(shop, shop.paid())
+    entry = receive_notice(shop, shop.paid())
     assert b"INV-1" in entry.content
     (webhook,) = shop.inbox.webhooks(entry)
     assert shop.stripe.sent[-1].body == webhook.body
@@ -414,8 +238,8 @@ def test_subject_of_a_webhook(*, awaited: bool) -> None:
         return {"INV-1": "customer-1"}[reference(event)]
 
     shop = Shop(awaited=awaited, subject=whose)
-    assert "customer-1" == _receive(shop, shop.paid()).subject
-    unknown_entry = _receive(shop, shop.paid("INV-2"))
+    assert "customer-1" == receive_notice(shop, shop.paid()).subject
+    unknown_entry = receive_notice(shop, shop.paid("INV-2"))
     assert None is unknown_entry.subject
     assert None is not unknown_entry.lane
 
@@ -440,52 +264,20 @@ def test_delivery_about_several_has_no_subject(*, awaited: bool) -> None:
     shop = Shop(awaited=awaited, subject=whose)
     understood = shop.hub.events
     notices = [shop.paid("INV-1"), shop.paid("INV-2")]
-    reports = [shop.inbox.webhooks(_receive(shop, notice))[0] for notice in notices]
+    reports = [shop.inbox.webhooks(receive_notice(shop, notice))[0] for notice in notices]
 
     shop.hub.events = lambda account, _: [
         event for report in reports for event in understood(account, report)
     ]
     shop.inbox = shop.inbox_over(MemoryInbox(shop.clock), subject=whose)
-    shared_entry = _receive(shop, notices[0])
+    shared_entry = receive_notice(shop, notices[0])
     assert (None, None) == (shared_entry.subject, shared_entry.lane)
-
-
-def test_forget_remove_and_drop(shop: Shop) -> None:
-    """`forget` removes settled webhooks; `remove` and `drop` act on one."""
-    Handling(shop)
-    done = _receive(shop, shop.paid())
-    shop.do(shop.inbox.handle)
-    waiting = _receive(shop, shop.paid("INV-2"))
-    assert 0 == shop.do(shop.inbox.forget, shop.clock.utc())
-    shop.advance_clock(1)
-    assert 1 == shop.do(shop.inbox.forget, shop.clock.utc())
-    with pytest.raises(InvalidData, match="no entry") as excinfo:
-        shop.do(shop.inbox.replay, done.id)
-    assert "id" == excinfo.value.field
-    assert "not been forgotten" in excinfo.value.remedy
-    with pytest.raises(InvalidData, match=r"entry 'x{80}'\."):
-        shop.do(shop.inbox.replay, "x" * 81)
-    assert EntryState.DROPPED is shop.do(shop.inbox.drop, waiting.id).state
-    assert 0 == len(shop.do(shop.inbox.handle))
-    assert 1 == shop.do(shop.inbox.remove, EntryQuery(states=["dropped"]))
-
-
-def test_finished_webhook_cannot_be_cancelled(shop: Shop) -> None:
-    """A webhook that was handled stays done, because dropping it would deny that."""
-    Handling(shop)
-    entry = _receive(shop, shop.paid())
-    shop.do(shop.inbox.handle)
-    with pytest.raises(InvalidData, match="is done, so that it cannot be cancelled") as excinfo:
-        shop.do(shop.inbox.drop, entry.id)
-    assert ("id", True) == (excinfo.value.field, "refund" in excinfo.value.remedy)
-    (stored_entry,) = shop.do(shop.inbox.find, EntryQuery(id=entry.id)).items
-    assert EntryState.DONE is stored_entry.state
 
 
 def test_full_store_answers_503(shop: Shop) -> None:
     """If a webhook cannot be stored, the response makes the vendor repeat it."""
     shop.inbox = shop.inbox_over(MemoryInbox(max_entries=1))
-    _receive(shop, shop.paid())
+    receive_notice(shop, shop.paid())
     options = shop.paid("INV-2").arguments()
     assert 503 == shop.do(shop.inbox.answer, "stripe", **options).status
 
@@ -499,7 +291,7 @@ def test_foreign_store_errors_become_storage_unavailable(shop: Shop) -> None:
 
     shop.inbox = shop.inbox_over(BrokenInbox())
     with pytest.raises(StorageUnavailable, match="raised RuntimeError") as excinfo:
-        _receive(shop, shop.paid())
+        receive_notice(shop, shop.paid())
     assert "hunter2" not in str(excinfo.value)
     assert "its adapter must raise StorageUnavailable only" in excinfo.value.remedy
 
@@ -551,7 +343,7 @@ def test_subscriptions_are_confirmed_when_they_are_handled(shop: Shop) -> None:
 
     Handling(shop)
     shop.confirms(follow)
-    entry = _receive(shop, shop.paid())
+    entry = receive_notice(shop, shop.paid())
     (webhook,) = shop.inbox.webhooks(entry)
     confirming = attrs.evolve(webhook, confirm="https://sns.example/confirm")
     content = b"\0" + pack_events([confirming])
@@ -599,15 +391,6 @@ def test_all_of_a_request_is_verified(shop: Shop, verb: str) -> None:
     assert ["acme", None] == [entry.tenant for entry in entries]
 
 
-def test_round_handles_a_hundred_webhooks(shop: Shop) -> None:
-    """One round handles up to a hundred webhooks by default; the rest wait for the next round."""
-    Handling(shop)
-    entry = _receive(shop, shop.paid())
-    for number in range(101):
-        shop.received.add(attrs.evolve(entry, id=f"e{number}", lane=None))
-    assert [100, 2] == [len(shop.do(shop.inbox.handle)) for _ in range(2)]
-
-
 def test_text_that_a_vendor_wants(shop: Shop) -> None:
     """A vendor that wants a certain text for a success is answered with it."""
     adyen = AdyenSandbox()
@@ -626,27 +409,6 @@ def test_text_that_a_vendor_wants(shop: Shop) -> None:
     assert (200, b"[accepted]") == (reply.status, reply.body)
 
 
-def test_only_the_webhooks_of_some_ids_are_handled(shop: Shop) -> None:
-    """With ids, only those webhooks are handled, and the others stay for a worker."""
-    handling = Handling(shop)
-    _receive(shop, shop.paid())
-    chosen_entry = _receive(shop, shop.paid("INV-2"))
-
-    assert 1 == shop.do(shop.inbox.handle, ids=[chosen_entry.id]).done
-    assert ["INV-2"] == handling.seen
-    assert 1 == shop.do(shop.inbox.handle).done
-
-
 def test_a_webhook_is_answered_as_its_vendor_wants(shop: Shop) -> None:
     """The sender of the webhook gets the response that its vendor expects."""
-    assert 200 == shop.inbox.reply(_receive(shop, shop.paid())).status
-
-
-def test_no_webhook_begins_after_the_timeout(shop: Shop) -> None:
-    """After the timeout the running webhook is finished, and the others wait."""
-    shop.inbox.on("webhook")(lambda *_: shop.clock.advance(2.0))
-    for number in range(3):
-        _receive(shop, shop.paid(f"INV-{number}"))
-
-    assert 1 == len(shop.do(shop.inbox.handle, timeout=1.0))
-    assert 2 == len(shop.do(shop.inbox.handle, timeout=60.0))
+    assert 200 == shop.inbox.reply(receive_notice(shop, shop.paid())).status

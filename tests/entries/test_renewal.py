@@ -24,7 +24,7 @@ from moorage.wiring.entry_tracing import HostTracing
 from moorage.wiring.ports import Ports
 from tests.entries.shop import Shop
 from tests.support.hearts import Heart
-from tests.support.modes import run_plain
+from tests.support.virtual_tasks import run_plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -30,7 +30,7 @@ from moorage.domain.observation.integration_log import IntegrationLog, Integrati
 from moorage.hub.inbox import EntryQuery
 from moorage.services.subjects import Place, SubjectsFlows
 from tests.entries.shop import CHARGE, Shop
-from tests.support.modes import run_plain
+from tests.support.virtual_tasks import run_plain
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -29,7 +29,7 @@ from moorage.wiring.entry_tracing import HostTracing
 from moorage.wiring.ports import Ports
 from tests.support.examples import examples
 from tests.support.hearts import Heart
-from tests.support.modes import run_plain
+from tests.support.virtual_tasks import run_plain
 
 LEASE = 30.0
 TRIES = 4

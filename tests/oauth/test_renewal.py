@@ -29,7 +29,7 @@ from tests.oauth.world import OWNER, TOKENS, Stage, Vault, answers, client, gran
 from tests.support.modes import AWAITED, World, sync_and_async
 
 if TYPE_CHECKING:
-    from tests.support.modes import Face
+    from tests.support.modes import AwaitedManager
 
 
 # --- what the server's own trouble prevents --------------------------------------------------
@@ -398,7 +398,7 @@ async def test_each_request_vouches_anew(world: World) -> None:
 async def test_a_nonce_is_shown_once_it_is_wanted(world: World) -> None:
     """A server that requires a nonce gets it at once; one that repeats the demand is refused."""
     stage = Stage(world, PAST)
-    bound: Face = stage.refresher({"crm": client(dpop_key=P256)})
+    bound: AwaitedManager = stage.refresher({"crm": client(dpop_key=P256)})
     nonce = answers({"error": "use_dpop_nonce"}, 400, DPoP_Nonce="n-1")
     stage.vendor.answers(nonce, grants(2, token_type="DPoP"))
 

@@ -20,7 +20,8 @@ from moorage import (
     Response,
     RetryPolicy,
 )
-from tests.support.modes import START, Face, World
+from tests.support.modes import AwaitedManager, World
+from tests.support.virtual_ports import START
 
 if TYPE_CHECKING:
     from moorage.domain.http.requests import Body
@@ -114,7 +115,7 @@ class Stage:
         if stored is not None:
             self.vault.kept[OWNER] = stored
 
-    def refresher(self, clients: Any = None, **options: Any) -> Face:
+    def refresher(self, clients: Any = None, **options: Any) -> AwaitedManager:
         """A refresher of a new process."""
         world = self.world
         kind: Any = AsyncOAuthTokenRefresher if world.is_awaited else OAuthTokenRefresher
@@ -131,7 +132,9 @@ class Stage:
             **options,
         }
         fields = {name: value for name, value in fields.items() if value is not None}
-        return Face(world, kind({"crm": client()} if clients is None else clients, **fields))
+        return AwaitedManager(
+            world, kind({"crm": client()} if clients is None else clients, **fields)
+        )
 
     def token_requests(self) -> list[dict[str, str]]:
         """The requests to the authorisation server."""

@@ -24,7 +24,7 @@ from moorage import (
     VendorRejected,
 )
 from moorage.adapters.state.memory import MemoryStorage
-from moorage.domain.resilience.admission import Report
+from moorage.domain.resilience.gate_commands import Report
 from tests.parts import interrupted
 from tests.parts.world import (
     PATIENCE,

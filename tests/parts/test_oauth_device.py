@@ -31,7 +31,7 @@ from tests.support.authorization_faults import (
 from tests.support.authorization_server import AuthorizationServer, Client
 from tests.support.oauth_people import (
     IN_BOTH,
-    Face,
+    AwaitedConsent,
     client_of,
     face,
     proof_key,
@@ -54,7 +54,7 @@ class ConsentWithEvents:
     ) -> None:
         self.clock = clock
         self.does: dict[int, Callable[[], None]] = {}
-        self.face = Face(
+        self.face = AwaitedConsent(
             mode,
             client_of(server, **changes),
             clock=clock,

@@ -73,6 +73,12 @@ class AsyncUse:
         assert run(self._limiter.apause(*args, **kwargs)) is None
 
 
+EQUAL_LIMITS = (
+    RateLimitConfig.per_second(1),
+    RateLimitConfig.per_minute(60, burst=1),
+    RateLimitConfig.per_hour(3600, burst=1),
+)
+"""Limits that all grant one call a second; a limiter refuses to have one of them twice."""
 Face: TypeAlias = Callable[[RateLimiter], SyncUse | AsyncUse]
 BOTH = pytest.mark.parametrize("face", [SyncUse, AsyncUse])
 EVERY_USE = pytest.mark.parametrize("use", USES, ids=lambda use: use.__name__)
@@ -464,7 +470,7 @@ def test_lost_queued_grant_is_taken_back(limits: int, meanwhile: int) -> None:
 
     store = MemoryStorage(Clock())
     lock = vars(store)["_lock"] = Struck()
-    limiter = RateLimiter(*[RateLimitConfig.per_second(1)] * limits, storage=store)
+    limiter = RateLimiter(*EQUAL_LIMITS[:limits], storage=store)
     limiter.acquire()
 
     lock.releases = 1
@@ -478,7 +484,7 @@ def test_lost_immediate_grant_is_spent() -> None:
     """An immediate grant whose answer was interrupted stays spent."""
     store = MemoryStorage(Clock())
     lock = vars(store)["_lock"] = Fragile()
-    limiter = RateLimiter(*[RateLimitConfig.per_second(1)] * 3, storage=store)
+    limiter = RateLimiter(*EQUAL_LIMITS, storage=store)
 
     lock.releases = 1
     with pytest.raises(Interruption):

@@ -10,9 +10,10 @@ import attrs
 from moorage.domain.idempotency import claims as idempotency
 from moorage.domain.idempotency.claims import Claim, Claimed, Settle, Verdict
 from moorage.domain.resilience import retry
-from moorage.domain.resilience.admission import Admission, Answer, Confirm, GiveBack, Pause, Report
+from moorage.domain.resilience.admission import Admission, Answer
 from moorage.domain.resilience.bucket import TokenBucket
 from moorage.domain.resilience.circuit import CircuitRule, Outcome
+from moorage.domain.resilience.gate_commands import Confirm, GiveBack, Pause, Report
 from moorage.domain.service import region
 from moorage.domain.service.plan import Plan
 from moorage.services.calling import attempts

@@ -9,9 +9,10 @@ import attrs
 
 from moorage.domain.http.requests import Request
 from moorage.domain.idempotency.claims import CLAIMED, SENT
-from moorage.domain.resilience.admission import Admission, Answer, Confirm, GiveBack, Pause, Report
+from moorage.domain.resilience.admission import Admission, Answer
 from moorage.domain.resilience.budget import RetryBudget
 from moorage.domain.resilience.circuit import CircuitBreakerConfig, Outcome
+from moorage.domain.resilience.gate_commands import Confirm, GiveBack, Pause, Report
 from moorage.domain.resilience.rate_limit import RateLimitConfig
 from moorage.domain.resilience.retry import RetryPolicy
 from moorage.domain.service.region import Region

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from moorage import RateLimiter
-from moorage.domain.resilience.admission import Admission, Answer, Gates, GiveBack
+from moorage.domain.resilience.admission import Admission, Answer, Gates
+from moorage.domain.resilience.gate_commands import GiveBack
 from moorage.domain.resilience.rate_limit import RateLimitConfig
 from moorage.domain.values.durations import SECOND
 from moorage.testing import AsyncVirtualSleeper, VirtualClock

@@ -55,13 +55,13 @@ def files(s3_sandbox: S3Sandbox) -> Iterator[Storage]:
 def test_lost_completion(s3_sandbox: S3Sandbox, files: Storage) -> None:
     """An upload whose last response was lost is reported as complete."""
     start_upload = files.start_upload("a")
-    s3_sandbox.fail(*_usual_answers(5), Lost())
+    s3_sandbox.fail(*usual_answers(5), Lost())
     info = files.upload("a", DATA, part_size=PART, resume=start_upload.ref, at_once=1)
     assert len(DATA) == info.size
     assert DATA == files.download("a").read_all()
 
 
-def _usual_answers(count: int) -> list[Any]:
+def usual_answers(count: int) -> list[Any]:
     """Answer this number of requests normally."""
     return [None] * count
 
@@ -70,7 +70,7 @@ def _usual_answers(count: int) -> list[Any]:
 def test_lost_answers_without_checksums(s3_sandbox: S3Sandbox, checksum: str | None) -> None:
     """An ETag can prove that an object is complete, too."""
     with over_s3(s3_sandbox, checksum=checksum) as hub:
-        s3_sandbox.fail(*_usual_answers(5), Lost())
+        s3_sandbox.fail(*usual_answers(5), Lost())
         info = hub.storage().upload("a", DATA, part_size=PART, at_once=1)
         assert len(DATA) == info.size
 
@@ -99,12 +99,12 @@ def test_aborted_upload_cannot_be_resumed(s3_sandbox: S3Sandbox, files: Storage)
     files.upload("a", b"another's")
     start_upload = files.start_upload("a")
     lost_response = Response(404, body=error_xml("NoSuchUpload"))
-    s3_sandbox.fail(*_usual_answers(1), *_usual_answers(4), lost_response)
+    s3_sandbox.fail(*usual_answers(1), *usual_answers(4), lost_response)
     with pytest.raises(VendorRejected) as excinfo:
         files.upload("a", DATA, part_size=PART, resume=start_upload.ref, at_once=1)
     assert "NoSuchUpload" == excinfo.value.vendor_code
     s3_sandbox.fail(
-        *_usual_answers(1), Response(412, body=error_xml("PreconditionFailed")), Response(404)
+        *usual_answers(1), Response(412, body=error_xml("PreconditionFailed")), Response(404)
     )
     with pytest.raises(VendorRejected) as excinfo:
         files.upload("a", DATA, part_size=PART, resume=start_upload.ref, at_once=1)
@@ -118,14 +118,14 @@ def test_etags_that_are_no_sums(s3_sandbox: S3Sandbox) -> None:
         part = Response(200, {"ETag": '"opaque"'})
         lost_response = Response(404, body=error_xml("NoSuchUpload"))
         files.upload("a", b"another's")
-        s3_sandbox.fail(*_usual_answers(1), part, part, lost_response)
+        s3_sandbox.fail(*usual_answers(1), part, part, lost_response)
         with pytest.raises(VendorRejected, match="NoSuchUpload"):
             files.upload("a", DATA[: PART + 1], part_size=PART, at_once=1)
 
 
 def test_failure_in_a_success(s3_sandbox: S3Sandbox, files: Storage) -> None:
     """A 200 that holds an error is one, and is tried again where that may help."""
-    s3_sandbox.fail(*_usual_answers(5), Response(200, body=b" " + error_xml("InternalError")))
+    s3_sandbox.fail(*usual_answers(5), Response(200, body=b" " + error_xml("InternalError")))
     info = files.upload("a", DATA, part_size=PART, at_once=1)
     assert len(DATA) == info.size
     s3_sandbox.fail(Response(200, body=error_xml("AccessDenied")))
@@ -144,7 +144,7 @@ def test_failure_in_a_success(s3_sandbox: S3Sandbox, files: Storage) -> None:
 )
 def test_malformed(s3_sandbox: S3Sandbox, files: Storage, before: int, answer: Response) -> None:
     """A success without its required content is a failure, and nothing is left."""
-    s3_sandbox.fail(*_usual_answers(before), answer)
+    s3_sandbox.fail(*usual_answers(before), answer)
     with pytest.raises(VendorFailed):
         files.upload("a", DATA, part_size=PART, at_once=1)
     assert {} == s3_sandbox.uploads
@@ -153,7 +153,7 @@ def test_malformed(s3_sandbox: S3Sandbox, files: Storage, before: int, answer: R
 def test_failed_abort(s3_sandbox: S3Sandbox, files: Storage) -> None:
     """The upload's error is raised even if the abort fails too."""
     no = Response(403, body=error_xml("AccessDenied"))
-    s3_sandbox.fail(*_usual_answers(1), no, no)
+    s3_sandbox.fail(*usual_answers(1), no, no)
     with pytest.raises(AuthenticationFailed):
         files.upload("a", DATA, part_size=PART, at_once=1)
     start_upload = files.start_upload("b")
@@ -175,7 +175,7 @@ def test_small_parts(files: Storage) -> None:
 
 def test_refused_completion(s3_sandbox: S3Sandbox, files: Storage) -> None:
     """A refused completion is a refusal."""
-    s3_sandbox.fail(*_usual_answers(5), Response(409, body=error_xml("ConditionalRequestConflict")))
+    s3_sandbox.fail(*usual_answers(5), Response(409, body=error_xml("ConditionalRequestConflict")))
     with pytest.raises(VendorRejected) as excinfo:
         files.upload("a", DATA, part_size=PART, at_once=1)
     assert "ConditionalRequestConflict" == excinfo.value.vendor_code

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from moorage.domain.cache.rules import Entries
-    from tests.support.modes import SentRequest, World
+    from tests.support.modes import World
+    from tests.support.virtual_ports import SentRequest
 
 GET = Request.get("/rates")
 FRESH_RESPONSE = Response(200, {"Cache-Control": "max-age=60", "ETag": '"1"'}, b"first")

@@ -41,7 +41,7 @@ def client_of(server: Strict, /, **changes: Any) -> OAuthClient:
     return OAuthClient(**(fields | changes))
 
 
-class Face:
+class AwaitedConsent:
     """A consent used in one mode; asynchronous results are awaited."""
 
     def __init__(self, mode: str, client: OAuthClient, **ports: Any) -> None:
@@ -83,10 +83,10 @@ def query_of(url: str) -> dict[str, str]:
     return {name: value for name, (value,) in parse_qs(urlsplit(url).query).items()}
 
 
-def face(mode: str, server: Strict, /, **changes: Any) -> Face:
+def face(mode: str, server: Strict, /, **changes: Any) -> AwaitedConsent:
     """A consent for the server's first client."""
     ports = {"retry": RetryPolicy(max_attempts=3, base_delay=0.001)}
-    return Face(mode, client_of(server, **changes), **ports)
+    return AwaitedConsent(mode, client_of(server, **changes), **ports)
 
 
 @cache

@@ -64,6 +64,26 @@ def mariadb_url() -> str:
     )
 
 
+def rabbitmq_url() -> str:
+    """Where RabbitMQ answers, to a user who may do anything."""
+    return _server_url(
+        "MOORAGE_TEST_RABBITMQ_URL",
+        "amqp://guest:guest@127.0.0.1:5672/",
+        "start one with `rabbitmq-server` or `docker run -p 5672:5672 rabbitmq`",
+    )
+
+
+def rabbitmq_programs() -> tuple[str, str]:
+    """The programs that private RabbitMQ servers are started from and controlled with."""
+    # The programs of Debian give up the rights of the user who starts them; these do not.
+    folders = os.pathsep.join(["/usr/lib/rabbitmq/bin", os.environ.get("PATH", "")])
+    server = shutil.which("rabbitmq-server", path=folders)
+    control = shutil.which("rabbitmqctl", path=folders)
+    if server is None or control is None:
+        _skip_or_fail("`rabbitmq-server` is not installed: install RabbitMQ")
+    return server, control
+
+
 def azurite() -> list[str]:
     """The command that starts a storage account of Azure, but for its port."""
     node = shutil.which("node")

@@ -35,8 +35,13 @@ from moorage import (
     Service,
     VendorRejected,
 )
+from moorage.adapters.grpc.connector_async import AsyncGrpcConnector
+from moorage.adapters.grpc.connector_sync import GrpcConnector
 from moorage.adapters.http.borrowed.httpx2 import Httpx2HttpClient
 from moorage.adapters.http.stdlib.client import StdlibHttpClient
+from moorage.adapters.sql.connector import SqlConnector
+from moorage.adapters.sql.statements import Command
+from moorage.adapters.websocket.connector import WebSocketConnector
 from moorage.hub.streams import AsyncStreamedAnswer, StreamedAnswer
 from moorage.parts.idempotency import Answered
 from moorage.parts.rate_limiter import Reservation
@@ -44,6 +49,7 @@ from moorage.parts.rate_limiter import Reservation
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
+    from moorage.adapters.sql.transactions import Transaction
     from moorage.adapters.state.memory import AsyncMemoryStorage, MemoryStorage
     from moorage.domain.observation.events import Event
     from moorage.ports.clock import AsyncSleeper, Sleeper
@@ -279,6 +285,39 @@ def errors(error: ConnectorError, declined: PaymentDeclined) -> None:
 
     _ = error.vendor_code  # type: ignore[attr-defined]
     raise ConnectorError("what happened", retryable="yes")  # type: ignore[arg-type]
+
+
+async def connectors(manager: ConnectorManager, async_manager: AsyncConnectorManager) -> None:
+    """An operation of a connector carries the type of its result through the manager."""
+    method: moorage.GrpcMethod[str, int] = moorage.GrpcMethod(
+        path="/shop.Orders/Count", serialize=str.encode, deserialize=int.from_bytes, safe=True
+    )
+    orders = GrpcConnector("orders.example:443")
+    assert_type(manager.perform("orders", orders.call(method, "tea")), int)
+    with manager.perform("orders", orders.stream(method, "tea")) as stream:
+        assert_type(list(stream), list[int])
+    async_orders = AsyncGrpcConnector("orders.example:443")
+    assert_type(await async_manager.perform("orders", async_orders.call(method, "tea")), int)
+
+    raise_price = Command("UPDATE item SET price = 2", name="raise_price")
+    with SqlConnector("sqlite:///shop.db") as database:
+        assert_type(manager.perform("shop", database.execute(raise_price)), int)
+        assert_type(manager.perform("shop", database.transaction(renamed, name="rename")), str)
+    publisher = moorage.RabbitMq(url="amqps://mq.example").publisher("events")
+    assert_type(publisher, moorage.MessagePublisher)
+    operation = publisher.publish("orders", moorage.Message("a"))
+    assert_type(manager.perform("events", operation), moorage.PublishReceipt)
+    policy = moorage.ReconnectPolicy(patience=60.0)
+    WebSocketConnector("wss://feed.example", reconnect=policy)
+
+    moorage.ReconnectPolicy(patience="long")  # type: ignore[arg-type]
+    GrpcConnector("orders.example:443", plaintext="no")  # type: ignore[arg-type]
+    manager.perform("orders", async_orders.call(method, "tea"))  # type: ignore[unused-coroutine]
+
+
+def renamed(transaction: Transaction) -> str:
+    """The work of a transaction."""
+    return str(transaction)
 
 
 def exports() -> None:

@@ -330,7 +330,7 @@ def test_refused_connection_processed_nothing() -> None:
 def test_server_without_authentication() -> None:
     """A server without authentication gets no password."""
     with SmtpSandbox(login=False) as sandbox:
-        email = hub(smtp_vendor(sandbox, credentials=None, login=False)).email()
+        email = hub(smtp_vendor(sandbox, username=None, credentials=None, login=False)).email()
         email.send_transactional(_message())
 
         assert "AUTH" not in sandbox.said

@@ -37,9 +37,9 @@ def test_migrate(database_url: str) -> None:
     assert "The tables are there.\n" == output[0].output
 
 
-def test_tables_are_missing(database_url: str) -> None:
+def test_tables_are_missing(any_database_url: str) -> None:
     """If tables are missing, the error names the command that creates them."""
-    shop = Shop(database_url)
+    shop = Shop(any_database_url)
     output = run(shop, "deliver", "--once")
     shop.close()
 

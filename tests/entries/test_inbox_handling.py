@@ -1,0 +1,224 @@
+"""Webhooks are handled until a handler succeeds, or are given up."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+import pytest
+
+from moorage import ConfigurationError, IdempotencyInProgress, InvalidData
+from moorage.adapters.entries.memory import MemoryInbox
+from moorage.hub.inbox import EntryQuery, EntryState
+from tests.entries.shop import Shop, shop
+from tests.entries.webhook_handling import Handling, receive_notice, reference
+
+__all__ = ["shop"]
+
+
+def test_a_failed_handler_is_called_again(shop: Shop) -> None:
+    """A failed webhook is retried later, and holds back later events of the same resource."""
+    handling = Handling(shop, fails=1)
+    first, second = receive_notice(shop, shop.paid()), receive_notice(shop, shop.stripe.sent[-1])
+    assert first == second
+    intent = next(iter(shop.stripe.intents.values()))
+    shop.stripe.tell("payment_intent.succeeded", intent)
+    repeated_entry = receive_notice(shop, shop.stripe.sent[-1])
+    assert first.lane == repeated_entry.lane
+    other_entry = receive_notice(shop, shop.paid("INV-2"))
+    handled_batch = shop.do(shop.inbox.handle)
+    assert [(first.id, EntryState.WAITING), (other_entry.id, EntryState.DONE)] == [
+        (work.entry.id, work.entry.state) for work in handled_batch.worked
+    ]
+    assert "RuntimeError" == handled_batch.worked[0].entry.error
+    assert isinstance(handled_batch.worked[0].error, RuntimeError)
+    assert 0 == len(shop.do(shop.inbox.handle))
+
+    shop.advance_clock(10)
+    assert 2 == shop.do(shop.inbox.handle).done
+    assert ["INV-2", "INV-1", "INV-1"] == handling.seen
+
+
+def test_webhook_that_always_fails_is_dead_and_replayable(shop: Shop) -> None:
+    """After its last attempt a webhook is dead, blocks no other, and can be replayed."""
+    handling = Handling(shop, fails=3)
+    entry = receive_notice(shop, shop.paid())
+    states = []
+    for _ in range(4):
+        states += [work.entry.state.value for work in shop.do(shop.inbox.handle).worked]
+        shop.advance_clock(100)
+    assert ["waiting", "waiting", "dead"] == states
+    (dead_entry,) = shop.do(shop.inbox.find, EntryQuery(states=["dead"])).items
+    assert (3, False, "RuntimeError") == (dead_entry.attempts, dead_entry.holds, dead_entry.error)
+
+    replayed_entry = shop.do(shop.inbox.replay, entry.id)
+    assert (EntryState.WAITING, 0) == (replayed_entry.state, replayed_entry.attempts)
+    assert 1 == shop.do(shop.inbox.handle).done
+    assert ["INV-1"] == handling.seen
+
+
+def test_done_webhooks_can_be_replayed(shop: Shop) -> None:
+    """A done webhook can be handled again later."""
+    handling = Handling(shop)
+    entry = receive_notice(shop, shop.paid())
+    shop.do(shop.inbox.handle)
+    shop.advance_clock(1e6)
+    shop.do(shop.inbox.replay, entry.id)
+    shop.do(shop.inbox.handle)
+    assert ["INV-1", "INV-1"] == handling.seen
+
+
+def test_dead_workers_webhook_is_taken_over(shop: Shop) -> None:
+    """A killed worker's webhook is taken over when its lease ends."""
+    dying_workers = [True]
+
+    @shop.inbox.on("payments")  # type: ignore[untyped-decorator]  # the inbox is of either mode
+    def handle(event: Any, entry: Any) -> None:
+        if dying_workers:
+            dying_workers.pop()
+            raise KeyboardInterrupt
+
+    entry = receive_notice(shop, shop.paid())
+    with pytest.raises(KeyboardInterrupt):
+        shop.do(shop.inbox.handle)
+    assert 0 == len(shop.do(shop.inbox.handle))
+    with pytest.raises(IdempotencyInProgress, match="A worker is processing"):
+        shop.do(shop.inbox.replay, entry.id)
+    shop.advance_clock(60)
+    assert 1 == shop.do(shop.inbox.handle).done
+
+
+def test_webhook_that_kills_workers_is_dead(shop: Shop) -> None:
+    """A webhook that kills its workers is dead after the maximum of tries."""
+
+    @shop.inbox.on("payments")  # type: ignore[untyped-decorator]  # the inbox is of either mode
+    def handle(event: Any, entry: Any) -> None:
+        raise KeyboardInterrupt
+
+    receive_notice(shop, shop.paid())
+    for _ in range(3):
+        with pytest.raises(KeyboardInterrupt):
+            shop.do(shop.inbox.handle)
+        shop.advance_clock(60)
+    handled_batch = shop.do(shop.inbox.handle)
+    assert 1 == handled_batch.dead
+    assert "Each worker that took it died." == handled_batch.worked[0].entry.error
+
+
+def test_late_worker_marks_nothing_done(shop: Shop) -> None:
+    """A worker past its lease does not mark a webhook that another has taken."""
+
+    @shop.inbox.on("payments")  # type: ignore[untyped-decorator]  # the inbox is of either mode
+    def handle(event: Any, entry: Any) -> None:
+        shop.advance_clock(61)
+        stored = shop.received.find(EntryQuery(id=entry.id)).items[0]
+        assert shop.received.swap(attrs.evolve(stored, fence=99, error="mine"), stored.fence)
+
+    entry = receive_notice(shop, shop.paid())
+    shop.do(shop.inbox.handle, limit=1)
+    stored_entry = shop.received.find(EntryQuery(id=entry.id)).items[0]
+    assert (99, "mine", EntryState.CLAIMED) == (
+        stored_entry.fence,
+        stored_entry.error,
+        stored_entry.state,
+    )
+
+
+def test_contested_webhooks_are_skipped(shop: Shop) -> None:
+    """An entry taken by another worker before the claim is not handled here."""
+
+    class Contested(MemoryInbox):
+        def due(self, limit: int, /) -> Any:
+            offered_entries = super().due(limit)
+            for entry in offered_entries:
+                self.swap(attrs.evolve(entry, fence=entry.fence + 1), entry.fence)
+            return offered_entries
+
+    contested = Contested(shop.clock)
+    shop.inbox = shop.inbox_over(contested)
+    handling = Handling(shop)
+    receive_notice(shop, shop.paid())
+    assert 0 == len(shop.do(shop.inbox.handle))
+    assert [] == handling.seen
+    assert 1 == contested.find(EntryQuery()).items[0].fence
+
+
+def test_handlers_may_be_awaited() -> None:
+    """A handler may be asynchronous in an asynchronous hub; a synchronous hub refuses it."""
+    seen_references = []
+
+    async def handle(event: Any, entry: Any) -> None:
+        seen_references.append(reference(event))
+
+    shop = Shop(awaited=True)
+    shop.inbox.on("payments")(handle)
+    receive_notice(shop, shop.paid())
+    assert 1 == shop.do(shop.inbox.handle).done
+    assert ["INV-1"] == seen_references
+
+    plain = Shop()
+    plain.inbox.on("payments")(handle)
+    receive_notice(plain, plain.paid())
+    assert isinstance(plain.do(plain.inbox.handle).worked[0].error, ConfigurationError)
+
+
+def test_forget_remove_and_drop(shop: Shop) -> None:
+    """`forget` removes settled webhooks; `remove` and `drop` act on one."""
+    Handling(shop)
+    done = receive_notice(shop, shop.paid())
+    shop.do(shop.inbox.handle)
+    waiting = receive_notice(shop, shop.paid("INV-2"))
+    assert 0 == shop.do(shop.inbox.forget, shop.clock.utc())
+    shop.advance_clock(1)
+    assert 1 == shop.do(shop.inbox.forget, shop.clock.utc())
+    with pytest.raises(InvalidData, match="no entry") as excinfo:
+        shop.do(shop.inbox.replay, done.id)
+    assert "id" == excinfo.value.field
+    assert "not been forgotten" in excinfo.value.remedy
+    with pytest.raises(InvalidData, match=r"entry 'x{80}'\."):
+        shop.do(shop.inbox.replay, "x" * 81)
+    assert EntryState.DROPPED is shop.do(shop.inbox.drop, waiting.id).state
+    assert 0 == len(shop.do(shop.inbox.handle))
+    assert 1 == shop.do(shop.inbox.remove, EntryQuery(states=["dropped"]))
+
+
+def test_finished_webhook_cannot_be_cancelled(shop: Shop) -> None:
+    """A webhook that was handled stays done, because dropping it would deny that."""
+    Handling(shop)
+    entry = receive_notice(shop, shop.paid())
+    shop.do(shop.inbox.handle)
+    with pytest.raises(InvalidData, match="is done, so that it cannot be cancelled") as excinfo:
+        shop.do(shop.inbox.drop, entry.id)
+    assert ("id", True) == (excinfo.value.field, "refund" in excinfo.value.remedy)
+    (stored_entry,) = shop.do(shop.inbox.find, EntryQuery(id=entry.id)).items
+    assert EntryState.DONE is stored_entry.state
+
+
+def test_round_handles_a_hundred_webhooks(shop: Shop) -> None:
+    """One round handles up to a hundred webhooks by default; the rest wait for the next round."""
+    Handling(shop)
+    entry = receive_notice(shop, shop.paid())
+    for number in range(101):
+        shop.received.add(attrs.evolve(entry, id=f"e{number}", lane=None))
+    assert [100, 2] == [len(shop.do(shop.inbox.handle)) for _ in range(2)]
+
+
+def test_only_the_webhooks_of_some_ids_are_handled(shop: Shop) -> None:
+    """With ids, only those webhooks are handled, and the others stay for a worker."""
+    handling = Handling(shop)
+    receive_notice(shop, shop.paid())
+    chosen_entry = receive_notice(shop, shop.paid("INV-2"))
+
+    assert 1 == shop.do(shop.inbox.handle, ids=[chosen_entry.id]).done
+    assert ["INV-2"] == handling.seen
+    assert 1 == shop.do(shop.inbox.handle).done
+
+
+def test_no_webhook_begins_after_the_timeout(shop: Shop) -> None:
+    """After the timeout the running webhook is finished, and the others wait."""
+    shop.inbox.on("webhook")(lambda *_: shop.clock.advance(2.0))
+    for number in range(3):
+        receive_notice(shop, shop.paid(f"INV-{number}"))
+
+    assert 1 == len(shop.do(shop.inbox.handle, timeout=1.0))
+    assert 2 == len(shop.do(shop.inbox.handle, timeout=60.0))

@@ -1,0 +1,40 @@
+"""Webhooks that a shop receives, and handlers of its own for them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from moorage.contracts.payments.events import PaymentEvent
+from moorage.hub.inbox import EntryState
+
+if TYPE_CHECKING:
+    from moorage.testing.sandboxes.base import Notice
+    from tests.entries.shop import Shop
+
+
+class Handling:
+    """A webhook handler that fails a given number of times."""
+
+    def __init__(self, shop: Shop, kind: type | str = "payments", *, fails: int = 0) -> None:
+        self.fails = fails
+        self.seen: list[str] = []
+        shop.inbox.on(kind)(self)
+
+    def __call__(self, event: Any, entry: Any) -> None:
+        """Handle the event, or fail."""
+        assert entry.state is EntryState.CLAIMED
+        if self.fails:
+            self.fails -= 1
+            raise RuntimeError("a secret of the host's")
+        self.seen.append(reference(event) if isinstance(event, PaymentEvent) else event.type)
+
+
+def reference(event: PaymentEvent) -> str:
+    """Our reference of the payment in an event."""
+    assert event.payment is not None
+    return event.payment.reference or ""
+
+
+def receive_notice(shop: Shop, notice: Notice) -> Any:
+    """Receive a webhook of Stripe in the inbox of a shop."""
+    return shop.do(shop.inbox.receive, "stripe", **notice.arguments())

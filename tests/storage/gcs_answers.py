@@ -1,0 +1,40 @@
+"""Requests and answers of the sandbox of Google Cloud Storage, in the form that tests compare."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from moorage.domain.http.requests import Response
+from moorage.testing.sandboxes.storage._gcs_documents import error_document
+from tests.storage.labs import bytes_of
+
+if TYPE_CHECKING:
+    from moorage.testing.sandboxes.storage.gcs import GcsSandbox
+
+
+STEP = 262_144
+"""The size of the smallest chunk."""
+
+DATA = bytes_of(3 * STEP + 100)
+
+
+def spans(gcs_sandbox: GcsSandbox) -> list[str]:
+    """Which bytes each chunk had, or which question it was."""
+    reports = (
+        request.headers.get("content-range")
+        for request in gcs_sandbox.requests
+        if request.method == "PUT"
+    )
+    return [span.removeprefix("bytes ") for span in reports if span is not None]
+
+
+def usual_answers(count: int) -> list[Any]:
+    """Answer this number of requests normally."""
+    return [None] * count
+
+
+def refusal(status: int, reason: str = "other", message: str = "No.") -> Response:
+    """As Google refuses."""
+    return Response(
+        status, {"Content-Type": "application/json"}, error_document(status, reason, message)
+    )

@@ -1,0 +1,254 @@
+"""Ports for tests of services, without a world outside: a clock, a vendor, a store and others."""
+
+# ruff: noqa: D102 - the ports describe their methods
+
+from __future__ import annotations
+
+import inspect
+import threading
+from collections import deque
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from moorage.adapters.state.memory import MemoryStorage
+from moorage.domain.http.requests import Headers, Request, Response, Timeouts
+from tests.support.virtual_tasks import (
+    SyncPort,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from moorage.domain.state.commands import Command
+    from tests.support.modes import (
+        World,
+    )
+
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+class Clock:
+    """A clock that moves only during sleeps, or when the test advances it."""
+
+    def __init__(self, began: int) -> None:
+        self._began = began
+        self._now = 0
+
+    def nanoseconds(self) -> int:
+        return self._began + self._now
+
+    def utc(self) -> datetime:
+        return START + timedelta(microseconds=self._now / 1000)
+
+    @property
+    def now(self) -> float:
+        """Seconds since the world began."""
+        return self._now / 1e9
+
+    def advance(self, seconds: float) -> None:
+        self._now += round(seconds * 1e9)
+
+
+class Chance:
+    """Draws that a test can foresee."""
+
+    def __init__(self) -> None:
+        self.draw = 0.5
+        self._last = 0
+        self._lock = threading.Lock()
+
+    def fraction(self) -> float:
+        return self.draw
+
+    def token(self) -> int:
+        with self._lock:
+            self._last += 1
+            return self._last
+
+
+class Ids:
+    """Ids that a test can foresee."""
+
+    def __init__(self) -> None:
+        self._last = 0
+
+    def new(self) -> str:
+        self._last += 1
+        return f"id-{self._last}"
+
+
+@attrs.frozen
+class SentRequest:
+    """A request as the vendor saw it."""
+
+    request: Request
+    url: str
+    timeouts: Timeouts
+    at: float
+
+    @property
+    def path(self) -> str:
+        return self.request.path
+
+    def header(self, name: str) -> str | None:
+        return self.request.headers.get(name)
+
+
+class Gate:
+    """A place where background work stands still until the test lets it go on."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._reached = world.event()
+        self._opened = world.event()
+
+    async def stand(self) -> None:
+        """Report that this point was reached, and wait."""
+        self._reached.set()
+        await self._world.wait(self._opened)
+
+    def answering(self, answer: object) -> Callable[[SentRequest], Awaitable[object]]:
+        """Return an answer that comes when the gate is opened."""
+
+        async def answer_when_open(_: SentRequest) -> object:
+            await self.stand()
+            return answer
+
+        return answer_when_open
+
+    async def reached(self) -> None:
+        """Wait until the point is reached."""
+        await self._world.wait(self._reached)
+
+    def open(self) -> None:
+        """Continue all waiting calls."""
+        self._opened.set()
+
+
+class Vendor:
+    """Answers as configured, and records its requests.
+
+    An answer is a status, a response, an error to raise, or a function of what was sent that is
+    awaited and returns one of these.
+    """
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._answers: deque[Any] = deque()
+        self.otherwise: Any = 200
+        self.requests: list[SentRequest] = []
+        self.arrivals: list[Arriving] = []
+
+    def answers(self, *answers: Any) -> None:
+        """Give these, in order, and then `otherwise`."""
+        self._answers.extend(answers)
+
+    def forget(self) -> None:
+        """Answer everything with `otherwise` from now on."""
+        self._answers.clear()
+
+    async def send(self, request: Request, url: str, timeouts: Timeouts, /) -> Response:
+        answer = await self._answer(request, url, timeouts)
+        return answer if isinstance(answer, Response) else Response(answer)
+
+    async def open(self, request: Request, url: str, timeouts: Timeouts, /) -> Any:
+        answer = await self._answer(request, url, timeouts)
+        if isinstance(answer, int):
+            answer = Arriving(answer)
+        elif isinstance(answer, Response):
+            answer = Arriving(answer.status, answer.headers, answer.body)
+        answer.world = self._world
+        self.arrivals.append(answer)
+        return answer if self._world.is_awaited else SyncPort(answer)
+
+    async def _answer(self, request: Request, url: str, timeouts: Timeouts) -> Any:
+        await self._world.reach("before the request leaves")
+        sent_request = SentRequest(request, url, timeouts, self._world.clock.now)
+        self.requests.append(sent_request)
+        answer: Any = self._answers.popleft() if self._answers else self.otherwise
+        if inspect.isfunction(answer):
+            answer = await answer(sent_request)
+        await self._world.reach("before the answer arrives")
+        if isinstance(answer, BaseException):
+            raise answer
+        return answer
+
+    async def close(self) -> None:
+        """Close nothing."""
+
+
+class Arriving:
+    """A body that comes in pieces; an error among them is raised."""
+
+    def __init__(self, status: int = 200, headers: Any = (), *pieces: Any) -> None:
+        self.status = status
+        self.headers = Headers(headers)
+        self.pieces: deque[Any] = deque(pieces)
+        self.closed = 0
+        self.world: World | None = None
+
+    async def read(self) -> bytes:
+        if self.world is not None:
+            await self.world.reach("before a piece arrives")
+        piece: Any = self.pieces.popleft() if self.pieces else b""
+        if inspect.isfunction(piece):
+            piece = await piece()
+        if isinstance(piece, BaseException):
+            raise piece
+        return bytes(piece)
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+class Store:
+    """A store in memory that counts its round trips, can be slow, and can fail.
+
+    One that is away raises the same at every trip. At a trip in `lost_at` it acts, but instead of
+    its answer the error comes. A deaf store loses what is posted, as one does whose caller dies.
+    It says that it ends with its process, so no claim in it is renewed behind a test's back.
+    """
+
+    reach = "process"
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self.memory = MemoryStorage(world.clock)
+        self.commands: list[Command[Any]] = []
+        self.timeouts: list[Any] = []
+        self.posted: list[Command[Any]] = []
+        self.fails_at: dict[int, BaseException] = {}
+        self.lost_at: dict[int, BaseException] = {}
+        self.post_fails: Exception | None = None
+        self.is_deaf = False
+        self.is_away: Exception | None = None
+        self.meanwhile: Callable[[Command[Any]], Awaitable[None]] | None = None
+
+    async def execute(self, command: Command[Any], /, timeout: float | None = None) -> Any:
+        await self._world.reach("before the store acts")
+        self.timeouts.append(timeout)
+        self.commands.append(command)
+        trip = len(self.commands)
+        if self.meanwhile is not None:
+            await self.meanwhile(command)
+        if self.is_away is not None:
+            raise self.is_away
+        failure = self.fails_at.pop(trip, None)
+        if failure is not None:
+            raise failure
+        answer = self.memory.execute(command, timeout)
+        failure = self.lost_at.pop(trip, None)
+        if failure is not None:
+            raise failure
+        await self._world.reach("before the store's answer arrives")
+        return answer
+
+    def post(self, command: Command[Any], /) -> None:
+        if self.post_fails is not None:
+            raise self.post_fails
+        self.posted.append(command)
+        if not self.is_deaf:
+            self.memory.post(command)

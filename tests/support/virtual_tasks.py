@@ -1,0 +1,197 @@
+"""Waiting and background work for the tests of services, in virtual time."""
+
+# ruff: noqa: D102 - the ports describe their methods
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import threading
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Coroutine
+
+    from tests.support.modes import World
+
+
+PATIENCE = 120.0
+"""Seconds of real time after which a test that hangs fails instead."""
+
+
+def run_plain(flow: Coroutine[Any, Any, Any]) -> Any:
+    """Run a coroutine that never suspends."""
+    try:
+        flow.send(None)
+    except StopIteration as stop:
+        return stop.value
+    raise AssertionError("something suspended on the plain face")
+
+
+class Sleeper:
+    """Moves the clock instead of waiting."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self.slept: list[float] = []
+        self.meanwhile: deque[Callable[[], Awaitable[None]]] = deque()
+
+    async def sleep(self, seconds: float, /) -> None:
+        await self._world.reach("before sleeping")
+        self.slept.append(seconds)
+        if self.meanwhile:
+            await self.meanwhile.popleft()()
+        self._world.clock.advance(seconds)
+        await self._world.reach("before waking")
+        await self._world.breathe()
+
+
+class Locks:
+    """Places, given in order of arrival."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self.inside: dict[str, set[int]] = {}
+        self.waiting: dict[str, deque[tuple[int, Any]]] = {}
+        self.arrived = world.event()
+
+    async def acquire(
+        self, name: str, holder: object, /, *, places: int, queue: int, timeout: float
+    ) -> bool:
+        await self._world.reach("before a place is taken")
+        inside_holders = self.inside.setdefault(name, set())
+        if len(inside_holders) < places:
+            inside_holders.add(id(holder))
+            await self._world.reach("before it is known that a place is taken")
+            return True
+        waiting_line = self.waiting.setdefault(name, deque())
+        if timeout <= 0 or len(waiting_line) >= queue:
+            return False
+        event = self._world.event()
+        waiting_line.append((id(holder), event))
+        self.arrived.set()
+        if self._world.impatient:
+            self._world.clock.advance(timeout)
+            waiting_line.remove((id(holder), event))
+            return False
+        await self._world.wait(event)
+        return True
+
+    def release(self, name: str, holder: object, /) -> None:
+        holders = self.inside.get(name, set())
+        if id(holder) not in holders:
+            return
+        holders.remove(id(holder))
+        waiting_tickets = self.waiting.get(name)
+        if waiting_tickets:
+            first, event = waiting_tickets.popleft()
+            holders.add(first)
+            event.set()
+
+
+class Gather:
+    """Runs steps at once; the test says when the first of several has taken too long."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self.too_long = world.event()
+        self.at_once = 0
+        self.stagger = 0.0
+        self.started: list[BackgroundWork] = []
+
+    async def every(self, steps: Any, /, *, at_once: int) -> list[Any]:
+        self.at_once = at_once
+        steps = [self._world.awaitable(step) for step in steps]
+        results: list[Any] = []
+        for number in range(0, len(steps), at_once):
+            batch = [self._world.start(step) for step in steps[number : number + at_once]]
+            results += [await running_step.result() for running_step in batch]
+        return results
+
+    async def first(self, steps: Any, /, *, stagger: float, good: Callable[[Any], bool]) -> Any:
+        running_steps = self.started = []
+        self.stagger = stagger
+        try:
+            for step in steps:
+                self.too_long.clear()
+                running_steps.append(
+                    self._world.start(self._world.awaitable(step), self.too_long.set)
+                )
+                await self._world.wait(self.too_long)
+                for value in running_steps:
+                    if value.done() and good(await value.result()):
+                        return await value.result()
+            answers = [await item.result() for item in running_steps]
+            return next((answer for answer in answers if good(answer)), answers[-1])
+        finally:
+            for element in running_steps:
+                element.cancel()
+
+
+class BackgroundWork:
+    """Work in the background: a thread or a task."""
+
+    def __init__(self, world: World, flow: Any, after: Callable[[], None]) -> None:
+        self._world = world
+        self._after = after
+        self.ending: tuple[Any, BaseException | None] | None = None
+        if world.is_awaited:
+            self._task: Any = asyncio.ensure_future(self._run(flow))
+        else:
+            self._thread = threading.Thread(target=run_plain, args=(self._run(flow),), daemon=True)
+            self._thread.start()
+
+    async def _run(self, flow: Any) -> None:
+        try:
+            self.ending = await flow(), None
+        except BaseException as error:  # noqa: BLE001 - kept for who asks
+            self.ending = None, error
+        finally:
+            self._after()
+
+    def done(self) -> bool:
+        return self.ending is not None
+
+    def cancel(self) -> None:
+        """A thread cannot be stopped."""
+        if self._world.is_awaited:
+            self._task.cancel()
+
+    async def wait_until_over(self) -> None:
+        """Wait for the end, with any result."""
+        if self._world.is_awaited:
+            await asyncio.wait([self._task], timeout=PATIENCE)
+        else:
+            self._thread.join(PATIENCE)
+        assert self.ending is not None, "the background work hangs"
+
+    async def result(self) -> Any:
+        """The result of the work, or its exception."""
+        await self.wait_until_over()
+        assert self.ending is not None
+        value, error = self.ending
+        if error is not None:
+            raise error
+        return value
+
+
+class SyncPort:
+    """A synchronous port that runs an asynchronous one, which never suspends."""
+
+    def __init__(self, port: Any) -> None:
+        self.port = port
+
+    def __getattr__(self, name: str) -> Any:
+        value = getattr(self.port, name)
+        if not inspect.iscoroutinefunction(value):
+            return value
+
+        def run_method(*args: Any, **kwargs: Any) -> Any:
+            return run_plain(value(*args, **kwargs))
+
+        return run_method
+
+
+class Interruption(BaseException):
+    """An interruption of a synchronous program, such as KeyboardInterrupt."""
