@@ -410,7 +410,9 @@ def test_interrupt_closes_the_connection() -> None:
     """Ctrl-C passes, closes the connection and frees its slot."""
     with VendorServer() as vendor, StdlibHttpClient(max_connections=1) as client:
         vendor.queue(Behaviour(raw=b""), Behaviour(204))
-        strike_during(lambda: client.send(GET, vendor.url, Timeouts()), after=0.02)
+        strike_during(
+            lambda: client.send(GET, vendor.url, Timeouts()), once=lambda: vendor.requests
+        )
         vendor.wait_for_closed()
 
         assert 204 == client.send(GET, vendor.url, LONG).status

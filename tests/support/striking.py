@@ -19,17 +19,23 @@ class Struck(BaseException):
     """The exception that the signal's handler raises, as for Ctrl-C."""
 
 
-def strike_during(act: Callable[[], object], *, after: float = 0.005) -> None:
-    """Send a signal once moorage's own code is waiting; the error must reach the caller."""
+def strike_during(act: Callable[[], object], *, once: Callable[[], object] = lambda: True) -> None:
+    """Send a signal while moorage's own code is waiting; the error must reach the caller.
+
+    Args:
+        act: begins to wait.
+        once: says whether the wait has begun that the signal must interrupt.
+    """
 
     def strike(_: int, frame: FrameType | None) -> None:
-        if frame is not None and str(frame.f_globals.get("__name__")).startswith("moorage."):
+        is_ours = frame and str(frame.f_globals.get("__name__")).startswith("moorage.")
+        if is_ours and once():
             signal.setitimer(signal.ITIMER_REAL, 0)
             raise Struck
 
     previous_handler = signal.signal(signal.SIGALRM, strike)
     try:
-        signal.setitimer(signal.ITIMER_REAL, after, 0.005)
+        signal.setitimer(signal.ITIMER_REAL, 0.005, 0.005)
         with pytest.raises(Struck):
             act()
     finally:

@@ -11,17 +11,18 @@ import attrs
 import pytest
 
 from moorage.domain.resilience.admission import Answer as Verdict
+from moorage.domain.values.durations import SECOND
 from moorage.errors import InvalidData, StateUnavailable, StorageUnavailable
 from moorage.testing import state_conformance as kit
 from moorage.testing.kits._state_commands import Appended, require_one_order
-from moorage.testing.kits._state_walk import near
+from moorage.testing.kits._state_walk import near, require_decision
 from moorage.testing.kits.checks import name_of, waiting_at_most
 from tests.testing.naive_store import AsyncNaiveStore, NaiveStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from moorage.domain.state.commands import Command, State
+    from moorage.domain.state.commands import Command, State, States
 
 Plain: TypeAlias = "type[NaiveStore]"
 Answer: TypeAlias = Any
@@ -91,6 +92,27 @@ def test_a_store_that_forgets_at_once_decides_as_the_model(pause: float) -> None
             return super().execute(command, timeout)
 
     check(_timed(BusyStore))
+
+
+class Thrice:
+    """A command that writes nothing, and answers in another way every second."""
+
+    keys = ("place",)
+    once = False
+    durable = False
+
+    def apply(self, states: States, now: int) -> tuple[States, str]:
+        """Return the states as they are, with what is answered in this second."""
+        return states, ("first", "second", "third")[now // SECOND]
+
+
+def test_a_decision_may_be_made_at_any_moment_of_its_span() -> None:
+    """On a slow machine the store decides long after the command is sent and before it is read."""
+    span = (SECOND - 1, 2 * SECOND)
+    require_decision("a run", Thrice(), (None,), ("second", (None,)), span)
+
+    with pytest.raises(AssertionError, match="In a run, the store decided 'third'"):
+        require_decision("a run", Thrice(), (None,), ("third", (None,)), (0, SECOND))
 
 
 @pytest.mark.parametrize(

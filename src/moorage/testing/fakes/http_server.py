@@ -79,7 +79,7 @@ class VendorServer:
         self.address: tuple[str, int] = (_LOCALHOST, 0)
         self.connections = 0
         self.closed = 0
-        self.patience = 5.0
+        self.patience = 30.0
 
     # --- what it is told ---------------------------------------------------
 

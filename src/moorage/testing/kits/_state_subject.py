@@ -6,7 +6,7 @@ import asyncio
 import sys
 from collections.abc import Callable, Coroutine
 from threading import Thread
-from time import sleep
+from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from moorage.domain.values.durations import SECOND
@@ -23,6 +23,12 @@ Flow: TypeAlias = Callable[[], Coroutine[Any, Any, None]]
 
 SHORT: Final = SECOND // 5
 """Microseconds after which states expire that a check lets expire."""
+
+_HASTE: Final = 2.0
+"""Seconds for which threads take turns as often as possible.
+
+On a busy machine each turn may take milliseconds, and so many turns would take minutes.
+"""
 
 
 class Subject:
@@ -78,10 +84,13 @@ def _in_threads(flows: Sequence[Flow]) -> None:
     try:
         for thread in threads:
             thread.start()
+        end_time = monotonic() + _HASTE
         for thread in threads:
-            thread.join(patience())
+            thread.join(max(0.0, end_time - monotonic()))
     finally:
         sys.setswitchinterval(often)
+    for thread in threads:
+        thread.join(patience())
     if errors:
         raise errors[0]
     require(not any(thread.is_alive() for thread in threads), "A command never came back.")

@@ -1,7 +1,8 @@
-"""Random sequences of a service's store commands, and the time tolerance of their answers."""
+"""Random sequences of a service's store commands, and the answers that each may have."""
 
 from __future__ import annotations
 
+from itertools import product, repeat
 from typing import TYPE_CHECKING, Any, cast
 
 import attrs
@@ -25,11 +26,11 @@ from moorage.domain.values.durations import SECOND
 from moorage.testing.kits._state_commands import is_tuple, same
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from random import Random
 
     from moorage.domain.resilience.circuit import Permit
-    from moorage.domain.state.commands import Command, Ticket
+    from moorage.domain.state.commands import Command, State, Ticket
 
 _SERVICE = Service(
     "conformance",
@@ -156,6 +157,56 @@ class Walk:
     def _look(self) -> Command[Any]:
         rule = self._gates.circuit
         return ReadCircuit(cast("Any", rule), self._gates.circuit_key)
+
+
+def _possible_states(state: State | None, now: int) -> tuple[State | None, ...]:
+    """The values that a store may return for a state: an expired one may be removed already."""
+    return (state, None) if _has_lapsed(state, now) else (state,)
+
+
+def _may_be_read(state: State | None, stored: State | None, now: int) -> bool:
+    """True if a store that contains a state may return this for it."""
+    return stored == state or (stored is None and _has_lapsed(state, now))
+
+
+def _has_lapsed(state: State | None, now: int) -> bool:
+    return state is not None and now >= state[0] + state[1]
+
+
+def _moments(earliest_time: int, latest_time: int) -> Iterator[int]:
+    """Both ends of a span of time, and then moments all over it.
+
+    On a slow machine a lease may end, and a limit allow the next call, within one span.
+    """
+    yield earliest_time
+    yield latest_time
+    yield from range(earliest_time, latest_time, max(1, (latest_time - earliest_time) // 500))
+
+
+def require_decision(
+    where: str,
+    command: Command[Any],
+    before: tuple[State | None, ...],
+    outcome: tuple[object, tuple[State | None, ...]],
+    between: tuple[int, int],
+) -> None:
+    """Require that the command, at some moment between, decides so."""
+    answer, later_states = outcome
+    earliest_time, latest_time = between
+    # What was written tells when; what left no trace may have happened at any moment between.
+    written_at = {
+        state[0]
+        for state, old_state in zip(later_states, before, strict=True)
+        if state and state != old_state
+    }
+    slack = 0 if written_at else latest_time - earliest_time
+    for now in [max(written_at)] if written_at else _moments(earliest_time, latest_time):
+        for states_found in product(*(_possible_states(state, now) for state in before)):
+            states, expected = command.apply(states_found, now)
+            fits = all(map(_may_be_read, states, later_states, repeat(latest_time)))
+            if fits and earliest_time <= now <= latest_time and near(expected, answer, slack):
+                return
+    raise AssertionError(f"In {where}, the store decided {answer!r}, which the model does not.")
 
 
 def near(first: object, second: object, slack: int) -> bool:

@@ -38,7 +38,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine, Iterator
 from functools import wraps
-from itertools import product, repeat
 from threading import Thread
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
@@ -75,7 +74,7 @@ from moorage.testing.kits._state_commands import (
     similar_names,
 )
 from moorage.testing.kits._state_subject import SHORT, Flow, Stores, Subject
-from moorage.testing.kits._state_walk import Walk, near
+from moorage.testing.kits._state_walk import Walk, require_decision
 from moorage.testing.kits.checks import TooLate, patience, require, timely
 
 if TYPE_CHECKING:
@@ -404,7 +403,7 @@ async def decisions_equal_the_model(stores: Stores) -> None:
             answer = await store.execute(command)
             latest_time, states = await store.execute(read(*command.keys))
             previous_states = tuple(map(model.get, command.keys))
-            _require_decision(
+            require_decision(
                 f"run {seed}, command {step} ({type(command).__name__})",
                 command, previous_states, (answer, states), (earliest_time, latest_time),
             )  # fmt: skip
@@ -435,46 +434,6 @@ async def many_claims_are_renewed_at_once(stores: Stores) -> None:
 
 def _claim(key: str, owner: int) -> Claim:
     return Claim(key, fingerprint=b"", owner=owner, lease=SHORT, ttl=DAY, target="", remembered=0)
-
-
-def _possible_states(state: State | None, now: int) -> tuple[State | None, ...]:
-    """The values that a store may return for a state: an expired one may be removed already."""
-    return (state, None) if _has_lapsed(state, now) else (state,)
-
-
-def _may_be_read(state: State | None, stored: State | None, now: int) -> bool:
-    """True if a store that contains a state may return this for it."""
-    return stored == state or (stored is None and _has_lapsed(state, now))
-
-
-def _has_lapsed(state: State | None, now: int) -> bool:
-    return state is not None and now >= state[0] + state[1]
-
-
-def _require_decision(
-    where: str,
-    command: Command[Any],
-    before: tuple[State | None, ...],
-    outcome: tuple[object, tuple[State | None, ...]],
-    between: tuple[int, int],
-) -> None:
-    """Require that the command, at some moment between, decides so."""
-    answer, later_states = outcome
-    earliest_time, latest_time = between
-    # What was written tells when; what left no trace may have happened at any moment between.
-    moments = {
-        state[0]
-        for state, old_state in zip(later_states, before, strict=True)
-        if state and state != old_state
-    }
-    slack = 0 if moments else latest_time - earliest_time
-    for now in {max(moments)} if moments else {earliest_time, latest_time}:
-        for states_found in product(*(_possible_states(state, now) for state in before)):
-            states, expected = command.apply(states_found, now)
-            fits = all(map(_may_be_read, states, later_states, repeat(latest_time)))
-            if fits and earliest_time <= now <= latest_time and near(expected, answer, slack):
-                return
-    raise AssertionError(f"In {where}, the store decided {answer!r}, which the model does not.")
 
 
 # --- in time ---------------------------------------------------------------------
