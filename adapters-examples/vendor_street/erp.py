@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from vendor_street.street import Street
 
 EXAMPLES: Final = Path(__file__).parents[1]
-_PATIENCE: Final = 30.0
+_PATIENCE: Final = 120.0
 
 
 @attrs.frozen
@@ -197,7 +197,7 @@ class Erp:
         )
 
     def _answers(self) -> bool:
-        connection = HTTPConnection("127.0.0.1", self.port, timeout=1)
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=10)
         try:
             connection.request("GET", "/static/erp.css")
             return connection.getresponse().status == 200

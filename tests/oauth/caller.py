@@ -94,7 +94,14 @@ def main() -> None:
 def parts(job: dict[str, Any]) -> tuple[dict[str, OAuthClient], Service, AesGcmCipher]:
     """The clients, service and cipher shared by both modes."""
     client = OAuthClient(server=job["token_url"], client_id="erp", secret="s3cr3t", grant=Consent())
-    service = Service("crm", base_url=job["url"], needs_credentials=True, circuit=None, retry=None)
+    service = Service(
+        "crm",
+        base_url=job["url"],
+        needs_credentials=True,
+        circuit=None,
+        retry=None,
+        timeout=120.0,
+    )
     return {"crm": client}, service, AesGcmCipher(KeyRing.parse(job["keys"]))
 
 

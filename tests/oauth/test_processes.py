@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 _PROCESSES = 4
 _CALLERS = 20
+_PATIENT = 60.0
+"""Seconds for an answer where nobody dies, and so nobody waits until a lease has ended."""
 
 
 class Scene:
@@ -108,7 +110,9 @@ def endings(processes: list[Any]) -> Counter[str]:
 @pytest.mark.parametrize("awaited", [False, True], ids=["threads", "tasks"])
 def test_one_refresh_serves_all(scene: Scene, awaited: bool) -> None:
     """Eighty callers in four processes with an expired token: one refresh, and eighty answers."""
-    processes = [scene.process(awaited=awaited) for _ in range(_PROCESSES)]
+    processes = [
+        scene.process(awaited=awaited, request_timeout=_PATIENT) for _ in range(_PROCESSES)
+    ]
     for process in processes:
         begin(process)
 
@@ -163,7 +167,7 @@ def test_server_that_allows_no_replay_ends_the_grant(scene: Scene) -> None:
 def test_lost_rotation_is_repeated_once(scene: Scene) -> None:
     """If the answer to a rotation is lost, the old token is sent once more, and no more."""
     scene.server.order(faults.lost_answer())
-    processes = [scene.process() for _ in range(_PROCESSES)]
+    processes = [scene.process(request_timeout=_PATIENT) for _ in range(_PROCESSES)]
     for process in processes:
         begin(process)
 
@@ -175,7 +179,7 @@ def test_lost_rotation_is_repeated_once(scene: Scene) -> None:
 def test_a_server_in_trouble_loses_no_grant(scene: Scene) -> None:
     """503 and 429 are waited out by one process, and then all are served."""
     scene.server.order(faults.failing_answer(503), faults.failing_answer(429, retry_after=1))
-    processes = [scene.process() for _ in range(_PROCESSES)]
+    processes = [scene.process(request_timeout=_PATIENT) for _ in range(_PROCESSES)]
     for process in processes:
         begin(process)
 

@@ -139,7 +139,7 @@ class Buyer:
         self, method: str, url: str, body: str | None
     ) -> tuple[int, Mapping[str, str], str]:
         place = urlsplit(url)
-        connection = HTTPConnection(place.netloc, timeout=60)
+        connection = HTTPConnection(place.netloc, timeout=240)
         headers = {"Connection": "close"}
         is_custom = place.netloc == urlsplit(self.url).netloc
         if is_custom and self.cookies:

@@ -16,43 +16,42 @@ from vendor_street.street import Street
 
 from tests.embedding.erps.buyer import Buyer
 from tests.support.servers import postgres_url
+from tests.support.slowness import slowness
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-TENANTS: Final = """
+_TENANTS: Final = """
 [tenants.amnesia.payments]
 vendor = "amnesia"
 [vendors.amnesia]  # says that it knows no keys, and knows none
 kind = "stripe"
-base_url = "${STRIPE_URL}"
+base_url = "${{STRIPE_URL}}"
 credentials = "secret://env/STRIPE_KEY"
 idempotency_memory = 0.001
-timeout = 10.0
-retry = { max_attempts = 1 }
+timeout = {amnesia}
+retry = {{ max_attempts = 1 }}
 
 [tenants.hasty.payments]
 vendor = "hasty"
 [vendors.hasty]  # the same, with less patience
 kind = "stripe"
-base_url = "${STRIPE_URL}"
+base_url = "${{STRIPE_URL}}"
 credentials = "secret://env/STRIPE_KEY"
 idempotency_memory = 0.001
-timeout = 2.0
-retry = { max_attempts = 1 }
+timeout = {hasty}
+retry = {{ max_attempts = 1 }}
 
 [tenants.brisk.payments]
 vendor = "brisk"
 [vendors.brisk]  # knows keys
 kind = "stripe"
-base_url = "${STRIPE_URL}"
+base_url = "${{STRIPE_URL}}"
 credentials = "secret://env/STRIPE_KEY"
 webhook_secrets = ["secret://env/STRIPE_WEBHOOK_SECRET"]
-timeout = 3.0
-retry = { max_attempts = 1 }
+timeout = {brisk}
+retry = {{ max_attempts = 1 }}
 """
-LEASE: Final = 3.0 + 5.0
-"""Seconds for which nobody else begins what was begun at the tenant called brisk."""
 ATTEMPTS: Final = {"django": "books_attempt", "flask": "attempt"}
 
 
@@ -91,13 +90,19 @@ class RunningErp:
         street: its vendors.
         erp: its processes.
         buyer: somebody with a browser.
+        patience: seconds that a tenant waits for an answer about a payment, by the tenant's name.
+        lease: seconds for which nobody else begins what was begun at the tenant called brisk.
     """
 
     def __init__(self, name: str, folder: Path, database: str | None = None) -> None:
         self.name = name
         self.configuration = folder / "tenants.toml"
         custom_path = EXAMPLES / f"{name}_erp" / "moorage.toml"
-        self.configuration.write_text(custom_path.read_text() + TENANTS)
+        slow = slowness()
+        self.patience = {"amnesia": 10.0 * slow, "hasty": 2.0 * slow, "brisk": 3.0 * slow}
+        self.lease = self.patience["brisk"] + 5.0
+        tenants = _TENANTS.format_map(self.patience)
+        self.configuration.write_text(custom_path.read_text() + tenants)
         (folder / "seed.json").write_text(json.dumps(seed()))
         self.erp = Erp(
             name,

@@ -19,7 +19,7 @@ import moorage
 from moorage.contracts.payments import Charge, Money
 from moorage.testing.sandboxes.base import SandboxHttpClient, Slow
 from tests.embedding.erps.buyer import Buyer, Form
-from tests.embedding.erps.running_erp import LEASE, RunningErp, running_erp
+from tests.embedding.erps.running_erp import RunningErp, running_erp
 from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def late_response(site: RunningErp) -> None:
     form = site.buyer.get("/hasty/invoices/hasty-1/").form("/pay")
     buyer, charged_before = Buyer(site.erp.url, site.buyer.cookies), site.charged
     with ignoring_keys(site):
-        site.street.stripe.fail(Slow(3.0))
+        site.street.stripe.fail(Slow(site.patience["hasty"] + 1.0))
         first = buyer.post(form, form.filled(means="Visa"))
         second = buyer.post(form, form.filled(means="Visa"))
         assert "do not know yet" in first.text
@@ -248,7 +248,7 @@ def foreign_payments(site: RunningErp) -> None:
 def webhook_of_a_lost_response(site: RunningErp) -> None:
     """The webhook of a payment whose response was lost is matched by the ERP's reference."""
     charged_before, sent_count = site.charged, len(site.street.stripe.sent)
-    site.street.stripe.fail(Slow(5.0))
+    site.street.stripe.fail(Slow(site.patience["brisk"] + 2.0))
     page = site.buyer.pay("/brisk/invoices/brisk-4/", "Visa")
     assert "do not know yet" in page.text
     reports = [
@@ -293,7 +293,7 @@ def crash(site: RunningErp) -> None:
     assert [("paid", "1.00"), ("paid", "20.00")] == mollie_payments  # a stranger's, and ours
     assert charged_before + 2 == site.charged
 
-    time.sleep(max(0, LEASE - (time.monotonic() - start_time)))
+    time.sleep(max(0, site.lease - (time.monotonic() - start_time)))
     page = buyer.post(page.form("/look-up"))
 
     assert "It is paid" in page.text
@@ -336,7 +336,7 @@ def test_asgi_server_withstands_parallel_submits(tmp_path: Path) -> None:
 def deliver(notice: Notice) -> int:
     """Send a webhook and return the status of the response."""
     place = urlsplit(notice.url)
-    connection = HTTPConnection(place.netloc, timeout=20)
+    connection = HTTPConnection(place.netloc, timeout=120)
     try:
         connection.request("POST", f"{place.path}?{place.query}", notice.body, dict(notice.headers))
         return connection.getresponse().status

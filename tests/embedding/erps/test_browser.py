@@ -75,7 +75,7 @@ def by_keyboard(shop: RunningErp, window: Browser, keep: Callable[[str], None]) 
 def on_a_phone(shop: RunningErp, window: Browser, keep: Callable[[str], None]) -> None:
     """No page is wider than a phone, and an unknown outcome is shown as unknown."""
     window.look(width=360, height=740, dark=True)
-    shop.street.stripe.fail(Slow(3.0))
+    shop.street.stripe.fail(Slow(shop.patience["hasty"] + 1.0))
     window.open(f"{shop.erp.url}/hasty/invoices/hasty-3/")
     window.click("label", "Visa")
     window.click("button", "Pay")

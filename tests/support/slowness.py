@@ -1,0 +1,14 @@
+"""The slowness of this machine, for tests that must wait for other programs in real time."""
+
+from __future__ import annotations
+
+import os
+
+
+def slowness() -> float:
+    """Return how many times longer than on a quiet machine a program may take, at least 1.
+
+    Tests that run in parallel, as they usually do, are still a quiet machine.
+    """
+    waiting_for_each_core = os.getloadavg()[0] / (os.cpu_count() or 1)
+    return max(1.0, waiting_for_each_core / 2)
