@@ -16,7 +16,7 @@ from moorage.dashboard.acts import ACTS
 from moorage.dashboard.acts.entries import BATCH
 from moorage.dashboard.tokens import FORM_LIFE
 from moorage.domain.entries.queue import EntryQuery, EntryState
-from moorage.errors import OutcomeUnknown
+from moorage.errors import ConnectionFailed, OutcomeUnknown
 from moorage.testing.sandboxes.base import Lost, SandboxHttpClient
 from tests.contracts.unsettled_world import Silent
 from tests.dashboard.test_pages import pause_service
@@ -333,11 +333,18 @@ def test_vendor_is_asked_and_settles_the_payment() -> None:
         assert "Decide when nobody can be at work on it" in page
         assert "/acts/payment-" not in page
         world.clock.advance(WAIT)
-        charges = dict(world.stripe.charges)
-        world.stripe.charges.clear()
+        assert "without settling it" not in visitor.get(f"/payment{PAYMENT}").text
+        world.stripe.fail(ConnectionFailed("no route", may_have_been_processed=False))
         page = visitor.act(f"/acts/payment-ask{PAYMENT}").text
-        assert "The vendor cannot tell what became of the charge of 20.00 EUR (INV-7)." in page
-        world.stripe.charges.update(charges)
+        assert "The outcome of the charge of 20.00 EUR (INV-7) is still unknown." in page
+        assert "could not be asked, or did not answer (ConnectionFailed). Ask again when" in page
+        assert "Asked once without settling it, last " in page
+        intents = dict(world.stripe.intents)
+        world.stripe.intents.clear()
+        page = visitor.act(f"/acts/payment-ask{PAYMENT}").text
+        assert "does not list exactly one payment with this reference and amount. Ask again" in page
+        assert "Asked 2 times without settling it, last " in page
+        world.stripe.intents.update(intents)
         settled_page = visitor.act(f"/acts/payment-ask{PAYMENT}")
         assert "was done. It is settled." in settled_page.text
         assert [] == world.hub.unsettled_payments()

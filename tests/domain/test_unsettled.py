@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -10,7 +11,8 @@ from moorage.adapters.state.memory import MemoryStorage
 from moorage.domain.idempotency.unsettled import (
     KEPT,
     Attend,
-    NotFound,
+    NotSettled,
+    Question,
     ReadEffects,
     Recall,
     Register,
@@ -69,8 +71,14 @@ class Effects:
     def searched(self) -> int | None:
         """The time that a look-up without a result has recorded."""
         (effect,) = self.execute(ReadEffects([NAME]))
-        searched: int | None = effect.searched
+        searched: int | None = (
+            None if effect.last_question is None else effect.last_question.searched
+        )
         return searched
+
+    def find_nothing(self, reserved: Reserved) -> bool:
+        """Record that a look-up found nothing."""
+        return bool(self.execute(NotSettled(NAME, reserved, result="not_listed", absent=True)))
 
 
 def test_idle_time_ends_when_the_look_up_begins() -> None:
@@ -84,9 +92,9 @@ def test_idle_time_ends_when_the_look_up_begins() -> None:
     later_reservation = effects.attend()
     effects.clock.advance(100)
     assert effects.searched is None
-    assert effects.execute(NotFound(NAME, later_reservation))
+    assert effects.find_nothing(later_reservation)
     assert 3_000_000 == effects.searched
-    assert effects.execute(NotFound(NAME, first))
+    assert effects.find_nothing(first)
     assert 3_000_000 == effects.searched
 
 
@@ -96,17 +104,17 @@ def test_registering_again_discards_look_ups() -> None:
     effects.register()
     effects.clock.advance(9)
     first_reservation = effects.attend()
-    assert effects.execute(NotFound(NAME, first_reservation))
+    assert effects.find_nothing(first_reservation)
     effects.register()
     assert effects.searched is None
-    assert not effects.execute(NotFound(NAME, first_reservation))
+    assert effects.find_nothing(first_reservation)
     assert effects.searched is None
 
 
 def test_nothing_is_recorded_of_an_effect_that_is_not_open() -> None:
     """An effect that was settled meanwhile stays so."""
     effects = Effects()
-    assert not effects.execute(NotFound(NAME, Reserved(ours=True, number=1)))
+    assert not effects.find_nothing(Reserved(ours=True, number=1))
     assert Reserved(ours=False) == effects.attend()
 
 
@@ -131,3 +139,33 @@ def test_effect_is_removed_by_its_last_holder_only() -> None:
     assert not effects.execute(Strike(*SUBJECT, number=first, certain=False))
     assert effects.execute(Strike(*SUBJECT, number=first, certain=True))
     assert not effects.execute(Strike(*SUBJECT, number=first, certain=True))
+
+
+def test_questions_are_counted_and_the_latest_is_kept() -> None:
+    """The record tells when the vendor was last asked, how often, and what came of it."""
+    effects = Effects()
+    effects.register()
+    effects.clock.advance(9)
+    reservation = effects.attend()
+    assert effects.find_nothing(reservation)
+    effects.clock.advance(2)
+    late = NotSettled(NAME, reservation, result="no_answer", error="CircuitOpen")
+    assert effects.execute(late)
+    effects.clock.advance(3)
+
+    (effect,) = effects.execute(ReadEffects([NAME]))
+    assert Question(3_000_000, 2, "no_answer", "CircuitOpen", 8_000_000) == effect.last_question
+
+
+def test_time_of_a_question_follows_a_clock_that_is_set_back() -> None:
+    """After the clock was set back, the age of a question grows again at once."""
+    effects = Effects()
+    effects.register()
+    effects.clock.advance(9)
+    assert effects.find_nothing(effects.attend())
+    effects.clock.step_utc(timedelta(hours=-1))
+    effects.attend()
+    effects.clock.advance(3)
+
+    (effect,) = effects.execute(ReadEffects([NAME]))
+    assert 3_000_000 == effect.last_question.ago

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
-from moorage.contracts.payments import KIND, NextStep
+from moorage.contracts.payments import KIND, Inconclusive, NextStep
 from moorage.domain.entries.queue import EntryQuery, EntryState
 from moorage.domain.idempotency.approval import ReadProposal
 from moorage.domain.monitoring.objectives import compliance, first_month
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from datetime import datetime
 
-    from moorage.contracts.payments import UnsettledPayment
+    from moorage.contracts.payments import UnsettledPayment, VendorQuestion
     from moorage.domain.entries.pauses import Pause
     from moorage.domain.entries.queue import Entry, EntryPage
     from moorage.domain.idempotency.approval import Proposal
@@ -362,3 +362,26 @@ def next_words(payment: UnsettledPayment) -> str:
         " Start the page with the cipher of the processes that send payments. If the keys are lost"
         " for ever, say so below.",
     }[payment.next]
+
+
+def result_words(question: VendorQuestion) -> str:
+    """The result of the latest question to the vendor that did not settle a payment."""
+    error = "" if question.error is None else f" ({question.error})"
+    return {
+        Inconclusive.NO_ANSWER: f"The vendor could not be asked, or did not answer{error}.",
+        Inconclusive.NOT_LISTED: "The vendor was asked, and does not list exactly one payment with"
+        " this reference and amount.",
+        Inconclusive.REFUSED: f"The vendor refused the question{error}.",
+    }[question.result]
+
+
+def advice(question: VendorQuestion) -> str:
+    """The next step after a question to the vendor that did not settle a payment."""
+    return {
+        Inconclusive.NO_ANSWER: "Ask again when the vendor answers again. If you cannot wait, look"
+        " at its web page.",
+        Inconclusive.NOT_LISTED: "Ask again later, because a vendor may list a payment late; or"
+        " look at its web page.",
+        Inconclusive.REFUSED: "Look at the vendor's web page, or give the account the permission to"
+        " list payments.",
+    }[question.result]

@@ -11,9 +11,19 @@ from moorage.cli.places import opened_hub
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
-    from moorage.contracts.payments import UnsettledPayment
+    from moorage.contracts.payments import UnsettledPayment, VendorQuestion
 
-_COLUMNS = ("key", "tenant", "operation", "amount", "reference", "account", "since", "next")
+_COLUMNS = (
+    "key",
+    "tenant",
+    "operation",
+    "amount",
+    "reference",
+    "account",
+    "since",
+    "next",
+    "last question",
+)
 
 
 def unsettled(*, context: Context) -> CommandResult:
@@ -131,7 +141,26 @@ def _payment_row(payment: UnsettledPayment) -> dict[str, Any]:
         "since": payment.since.isoformat(),
         "wait": payment.wait,
         "next": payment.next.value,
+        "last_question": _question_row(payment.last_question),
     }
+
+
+def _question_row(question: VendorQuestion | None) -> dict[str, Any] | None:
+    if question is None:
+        return None
+    return {
+        "at": question.at.isoformat(),
+        "count": question.count,
+        "result": question.result.value,
+        "error": question.error,
+    }
+
+
+def _question_cell(question: VendorQuestion | None) -> str | None:
+    if question is None:
+        return None
+    error = "" if question.error is None else f" ({question.error})"
+    return f"{question.result.value}{error}"
 
 
 def _table(payments: list[UnsettledPayment]) -> Table:
@@ -147,6 +176,7 @@ def _table(payments: list[UnsettledPayment]) -> Table:
                 ", ".join(payment.accounts),
                 payment.since.isoformat(timespec="seconds"),
                 payment.next.value,
+                _question_cell(payment.last_question),
             )
             for payment in payments
         ),

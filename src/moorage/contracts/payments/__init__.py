@@ -33,10 +33,12 @@ from moorage.contracts.payments.states import (
     RefundReason,
 )
 from moorage.contracts.payments.unsettled import (
+    Inconclusive,
     NextStep,
     SettledAs,
     SettledPayment,
     UnsettledPayment,
+    VendorQuestion,
 )
 from moorage.contracts.payments.values import (
     Capture,
@@ -65,6 +67,7 @@ __all__ = [
     "DeclineReason",
     "Dispute",
     "DisputeState",
+    "Inconclusive",
     "MeansOfPayment",
     "MinorUnits",
     "Money",
@@ -88,6 +91,7 @@ __all__ = [
     "ThreeDs",
     "Unsettled",
     "UnsettledPayment",
+    "VendorQuestion",
     "Void",
     "advance",
     "capture_needs",

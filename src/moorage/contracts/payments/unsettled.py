@@ -45,6 +45,34 @@ class SettledAs(StrEnum):
     NOT_DONE = "not_done"
 
 
+class Inconclusive(StrEnum):
+    """The reason that asking the vendor did not settle an operation."""
+
+    NO_ANSWER = "no_answer"
+    """The vendor could not be asked, or did not answer."""
+    NOT_LISTED = "not_listed"
+    """The vendor does not list exactly one payment with our reference and amount."""
+    REFUSED = "refused"
+    """The vendor refused the question, for example because the account may not list payments."""
+
+
+@attrs.frozen(kw_only=True)
+class VendorQuestion:
+    """The latest question to the vendor that did not settle an operation.
+
+    Attributes:
+        at: time of the question.
+        count: number of such questions since the operation was first requested.
+        result: reason that the question did not settle it.
+        error: name of the error that the question ended with, such as "CircuitOpen".
+    """
+
+    at: datetime
+    count: int
+    result: Inconclusive
+    error: str | None = None
+
+
 @attrs.frozen(kw_only=True)
 class UnsettledPayment:
     """An operation that moves money and whose outcome is unknown.
@@ -62,6 +90,8 @@ class UnsettledPayment:
         next: step that settles it.
         is_readable: False if the stored request is sealed with keys that this process does not
             have; then reference, amount and payment are None.
+        last_question: the latest question to the vendor that did not settle it; None if there was
+            none.
     """
 
     idempotency_key: str
@@ -75,6 +105,7 @@ class UnsettledPayment:
     wait: float
     next: NextStep
     is_readable: bool = True
+    last_question: VendorQuestion | None = None
 
 
 @attrs.frozen(kw_only=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from moorage.contracts.payments import KIND, SettledAs
 from moorage.dashboard.acts.act import Act, always
 from moorage.dashboard.people import Group
-from moorage.dashboard.reading import next_words
+from moorage.dashboard.reading import advice, next_words, result_words
 from moorage.domain.idempotency.approval import Proposal, Propose
 from moorage.errors import InvalidData
 from moorage.runtime.bridge import run_now
@@ -48,16 +48,21 @@ def _ask(acting: Acting) -> str:
         reason=acting.reason,
     )
     if settlement is None:
-        return (
-            f"The vendor cannot tell what became of the {name_of(payment)}. Nothing was changed."
-            " Ask again later, or look at the vendor's web page."
-        )
+        return _still_unknown(_payment(acting))
     return {
         SettledAs.DONE: f"The vendor says that the {name_of(payment)} was done. It is settled.",
         SettledAs.REFUSED: f"The vendor says that the {name_of(payment)} was refused. It is"
         " settled.",
         SettledAs.NOT_DONE: f"The {name_of(payment)} was never sent. It is settled as not done.",
     }[settlement.outcome]
+
+
+def _still_unknown(payment: UnsettledPayment) -> str:
+    """The answer to a person who has asked the vendor in vain."""
+    unknown = f"The outcome of the {name_of(payment)} is still unknown."
+    if payment.last_question is None:
+        return f"{unknown} Another request for it has left in the meantime. Ask again later."
+    return f"{unknown} {result_words(payment.last_question)} {advice(payment.last_question)}"
 
 
 def _close(

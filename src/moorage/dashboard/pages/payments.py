@@ -18,13 +18,12 @@ from moorage.dashboard.markup import joined, tag
 from moorage.dashboard.pages.calls import outcome_kind
 from moorage.dashboard.pages.entries import queue_section
 from moorage.dashboard.pages.view import Page, spaced
-from moorage.dashboard.reading import (
-    next_words,
-)
+from moorage.dashboard.reading import next_words, result_words
 from moorage.domain.entries.queue import EntryQuery, EntryState
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import datetime
 
     from moorage.contracts.payments import UnsettledPayment
     from moorage.dashboard.markup import Node
@@ -89,7 +88,7 @@ def payment_page(view: View) -> Page:
             ("Amount", _amount_words(payment)),
             ("Your reference", payment.reference),
             ("Same reference", _namesakes(view, payment)),
-            ("Vendor's payment", None if payment.payment is None else payment.payment.id),
+            (_payment_title(payment), None if payment.payment is None else payment.payment.id),
             ("Account", ", ".join(payment.accounts)),
             ("Tenant", payment.tenant),
             ("Idempotency key", tag("code", payment.idempotency_key)),
@@ -111,9 +110,29 @@ def payment_page(view: View) -> Page:
         title[0].upper() + title[1:],
         [
             section("1. The evidence", tag("p", proof), payment_facts, _attempts(view, evidence)),
-            section("2. The vendor's answer", step, view.acts(ask)),
+            section("2. The vendor's answer", _result(payment, current_time), step, view.acts(ask)),
             section("3. The decision", _decision(view, evidence, payment_fields)),
         ],
+    )
+
+
+def _payment_title(payment: UnsettledPayment) -> str:
+    """The name of the vendor's id of the payment that an operation changes."""
+    return f"Payment of this {payment.operation}, at the vendor"
+
+
+def _result(payment: UnsettledPayment, current_time: datetime) -> Node:
+    """The result of the latest question to the vendor; nothing, if nobody has asked in vain."""
+    question = payment.last_question
+    if question is None:
+        return None
+    times = "once" if question.count == 1 else f"{question.count} times"
+    return tag(
+        "div",
+        f"Asked {times} without settling it, last ",
+        moment(question.at, current_time),
+        f". {result_words(question)}",
+        class_="notice warn",
     )
 
 

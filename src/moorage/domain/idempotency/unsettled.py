@@ -18,8 +18,10 @@ Laws:
 
 The state of an effect is `(seen, quiet, stage, number, since, until, again, round, fingerprint,
 what, answer)`: `until` is when its last holder's time is over, `again` when it may be looked up
-next. The `answer` of an open effect is the idle time, in microseconds, after which a look-up began
-that found nothing; None if no look-up did. The state of a shard is `(seen, quiet, names)`.
+next. The `answer` of an open effect is None until the vendor was asked about it in vain, and then
+`(searched, asked, count, result, error)`: the longest idle time after which a look-up began that
+found nothing, when the vendor was last asked, how often, and what came of it. The state of a shard
+is `(seen, quiet, names)`.
 """
 
 from __future__ import annotations
@@ -130,7 +132,7 @@ class Register:
         effect, register_page = _effect(states[0], now), states[1]
         if effect is None:
             stage, number, opened_at, ends, due_at, turn = FREED, 0, now, 0, 0, 0
-            is_same = True
+            is_same, answer = True, None
         else:
             _, _, stage, number, opened_at, ends, due_at, turn, fingerprint, _, answer = effect
             is_same = fingerprint == self.fingerprint
@@ -142,12 +144,14 @@ class Register:
             return states, Registered(round=turn, forgotten=True)
         is_first = stage != OPEN
         if is_first:
-            opened_at, ends, due_at = now, 0, 0
+            opened_at, ends, due_at, answer = now, 0, 0, None
+        elif answer is not None:
+            answer = (None, *answer[1:])
         number, end_time = max(now, number + 1), max(now + self.span, ends)
         held_for = max(0, ends - now)
         open_effect = (
             *(now, KEPT, OPEN, number, opened_at, end_time, max(end_time, due_at), turn),
-            *(self.fingerprint, self.what, None),
+            *(self.fingerprint, self.what, answer),
         )
         registration = Registered(number, is_first, turn, held=held_for)
         return (open_effect, _list_effect(register_page, now, self.keys[0])), registration
@@ -314,29 +318,62 @@ class Attend:
         return ((*effect[:6], now + self.pause, *effect[7:]),), reservation
 
 
-class NotFound:
-    """The command that records that a look-up found nothing.
+class Question(NamedTuple):
+    """The latest question to the vendor that did not settle an operation.
 
-    `reserved` is the answer of the `Attend` with which the look-up began. Nothing is recorded if
-    the effect was registered again since then, because a request may have left in the meantime.
+    Attributes:
+        ago: microseconds since the latest question.
+        times: the number of such questions since the operation was first requested.
+        result: the result of the latest question, in the words of the contract.
+        error: the name of the error that ended the latest question; None if there was none.
+        searched: idle time after which a look-up began that found nothing; None if none did.
     """
 
-    __slots__ = ("keys", "reserved")
+    ago: int
+    times: int
+    result: str
+    error: str | None = None
+    searched: int | None = None
+
+
+class NotSettled:
+    """The command that records that asking the vendor did not settle an operation.
+
+    With `absent`, a look-up found nothing. `reserved` is the answer of the `Attend` with which the
+    question began: the absence counts only if the effect was not registered again since then,
+    because a request may have left in the meantime.
+    """
+
+    __slots__ = ("absent", "error", "keys", "reserved", "result")
     once = False
     durable = False
 
-    def __init__(self, name: str, reserved: Reserved) -> None:
+    def __init__(
+        self,
+        name: str,
+        reserved: Reserved,
+        *,
+        result: str,
+        error: str | None = None,
+        absent: bool = False,
+    ) -> None:
         self.keys = (name,)
         self.reserved = reserved
+        self.result = result
+        self.error = error
+        self.absent = absent
 
     @reading
     def apply(self, states: States, now: int) -> tuple[States, bool]:
-        """Return True if the result of the look-up was recorded."""
+        """Return True if the result of the question was recorded."""
         effect = _effect(states[0], now)
-        if effect is None or effect[2] != OPEN or effect[3] != self.reserved.number:
+        if effect is None or effect[2] != OPEN:
             return states, False
-        longest_idle = max(self.reserved.idle, effect[10] or 0)
-        return ((*effect[:10], longest_idle),), True
+        searched, _, count, _, _ = effect[10] or (None, 0, 0, "", None)
+        if self.absent and effect[3] == self.reserved.number:
+            searched = max(self.reserved.idle, searched or 0)
+        question = (searched, now, count + 1, self.result, self.error)
+        return ((*effect[:10], question),), True
 
 
 def is_absent(searched: int | None, listed_within: int) -> bool:
@@ -375,7 +412,8 @@ class Open(NamedTuple):
         remaining: time for which its holder may still be at work.
         due: whether it may be looked up now.
         what: description of the request.
-        searched: idle time after which a look-up began that found nothing; None if none did.
+        last_question: the latest question to the vendor that did not settle it; None if there was
+            none.
     """
 
     name: str
@@ -383,7 +421,7 @@ class Open(NamedTuple):
     remaining: int
     due: bool
     what: Any
-    searched: int | None = None
+    last_question: Question | None = None
 
 
 class ReadEffects:
@@ -403,10 +441,18 @@ class ReadEffects:
         for name, state in zip(self.keys, states, strict=True):
             effect = _effect(state, now)
             if effect is not None and effect[2] == OPEN:
-                _, _, _, _, opened_at, end_time, due_at, _, _, what, searched = effect
+                _, _, _, _, opened_at, end_time, due_at, _, _, what, answer = effect
                 age, remaining_time = max(0, now - opened_at), max(0, end_time - now)
-                effects.append(Open(name, age, remaining_time, now >= due_at, what, searched))
+                question = _question(answer, now)
+                effects.append(Open(name, age, remaining_time, now >= due_at, what, question))
         return states, tuple(effects)
+
+
+def _question(answer: Any, now: int) -> Question | None:
+    if answer is None:
+        return None
+    searched, asked_at, count, result, error = answer
+    return Question(max(0, now - asked_at), count, result, error, searched)
 
 
 def _close_effect(
@@ -456,6 +502,9 @@ def _effect(state: State | None, now: int) -> Effect | None:
     keep_for -= time - state_time + clock_step
     if keep_for <= 0:
         return None
+    if stage == OPEN and answer is not None:
+        searched, asked_at, *result = answer
+        answer = (searched, asked_at - clock_step, *result)
     return (
         *(
             time,

@@ -1,0 +1,173 @@
+"""One payment operation whose outcome is unknown, and what can settle it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from moorage.contracts.payments import (
+    Charge,
+    Inconclusive,
+    NextStep,
+    PaymentsCapability,
+    UnsettledPayment,
+    VendorQuestion,
+)
+from moorage.contracts.vendor import UnknownOutcome
+from moorage.domain.idempotency.unsettled import Open, is_absent
+from moorage.domain.values.durations import SECOND, micros
+from moorage.domain.values.money import Money
+from moorage.errors import ConfigurationError
+from moorage.services.contracts.lost_keys import check_reason, readable_here
+from moorage.services.contracts.payment_effects import EffectRecord, effect_record, ref_of
+
+if TYPE_CHECKING:
+    from moorage.contracts.routes import Account
+    from moorage.services.contracts.dispatcher import Dispatcher
+    from moorage.services.core.core import Core
+
+_PAUSE: Final = 60.0
+"""Seconds before an effect that stayed unknown is looked at again, at first."""
+_SHARE: Final = 0.1
+"""The same as a share of its age."""
+_LONGEST_PAUSE: Final = 3_600.0
+_STEPS: Final = {
+    UnknownOutcome.ASKED_AGAIN: NextStep.ASK_AGAIN,
+    UnknownOutcome.REPEATED: NextStep.REPEAT,
+}
+
+
+class OpenEffect:
+    """A payment operation whose outcome is unknown, with its record in the register."""
+
+    def __init__(self, core: Core, opened: Open) -> None:
+        self.opened = opened
+        self.record: EffectRecord = effect_record(core, opened.what)
+        self._now = core.utc()
+        self.since = self._now - timedelta(microseconds=opened.age)
+
+    def report(self, dispatcher: Dispatcher | None) -> UnsettledPayment:
+        """Return the operation as users see it."""
+        record, first_value = self.record, None
+        if record.request is not None:
+            first_value = record.request.values[0]
+        charge = first_value if isinstance(first_value, Charge) else None
+        return UnsettledPayment(
+            idempotency_key=record.key,
+            tenant=record.tenant,
+            operation=record.operation,
+            accounts=record.accounts,
+            reference=None if charge is None else charge.reference,
+            amount=self._amount(charge),
+            payment=None if record.request is None else ref_of(record.request),
+            since=self.since,
+            wait=self.opened.remaining / SECOND,
+            next=NextStep.WAIT if self.opened.remaining else self._next_step(dispatcher),
+            is_readable=record.unreadable is None,
+            last_question=self._last_question,
+        )
+
+    @property
+    def _last_question(self) -> VendorQuestion | None:
+        question = self.opened.last_question
+        if question is None:
+            return None
+        return VendorQuestion(
+            at=self._now - timedelta(microseconds=question.ago),
+            count=question.times,
+            result=Inconclusive(question.result),
+            error=question.error,
+        )
+
+    def _next_step(self, dispatcher: Dispatcher | None) -> NextStep:
+        """Return what can settle the operation next, such as a look-up or a person's decision."""
+        step = self.step(dispatcher)
+        if dispatcher is None or step is not NextStep.LOOK_UP:
+            return step
+        listed = max(account.vendor.listed_within for account in self.accounts(dispatcher))
+        searched = None if self.opened.last_question is None else self.opened.last_question.searched
+        return NextStep.PERSON if is_absent(searched, micros(listed)) else step
+
+    def _amount(self, charge: Charge | None) -> Money | None:
+        if charge is not None:
+            return charge.amount
+        request = self.record.request
+        values: tuple[Any, ...] = () if request is None else request.values[1:]
+        return next((candidate for candidate in values if isinstance(candidate, Money)), None)
+
+    @property
+    def is_charge(self) -> bool:
+        """True if the operation begins a payment, which a vendor may list."""
+        request = self.record.request
+        return request is not None and isinstance(request.values[0], Charge)
+
+    @property
+    def pause(self) -> int:
+        """Microseconds until this operation is looked up again, if its outcome stays unknown."""
+        share = self.opened.age / SECOND * _SHARE
+        return micros(min(max(_PAUSE, share), _LONGEST_PAUSE))
+
+    def check_readable(self) -> None:
+        """Refuse to settle an operation whose stored request this process cannot read.
+
+        The vendor's stored answer cannot be read either, and may say that it was done.
+
+        Raises:
+            ConfigurationError: the request cannot be read.
+        """
+        obstacle = self.record.unreadable
+        if obstacle is not None:
+            raise ConfigurationError(
+                f"The stored request of this {self.record.operation} cannot be read here, so that"
+                f" nothing stored can prove its outcome: {obstacle.message}",
+                path="cipher",
+                remedy="Open the hub with the cipher of the processes that send payments: give it"
+                " `cipher=`, or write their keys under [cipher] in the configuration. Then try"
+                " again. If the keys are lost for ever, close the payment with"
+                " keys_lost=True, or `moorage payments close --keys-lost`.",
+            ) from None
+
+    def loses_request(self, *, done: bool, reason: str) -> bool:
+        """Return whether closing the operation without keys loses its stored request.
+
+        Raises:
+            InvalidData: there is no reason, or the operation was done and its request is readable.
+        """
+        check_reason(reason)
+        is_lost = self.record.unreadable is not None
+        if done and not is_lost:
+            raise readable_here(self.record.operation)
+        return is_lost
+
+    def accounts(self, dispatcher: Dispatcher) -> list[Account]:
+        """Return the configured accounts that the request may have gone to."""
+        configured = dispatcher.directory.accounts
+        return [configured[name] for name in self.record.accounts if name in configured]
+
+    def step(self, dispatcher: Dispatcher | None) -> NextStep:
+        """Return the step that the settling job can take, once the caller's deadline is over."""
+        if self.record.unreadable is not None:
+            return NextStep.CIPHER
+        accounts = [] if dispatcher is None else self.accounts(dispatcher)
+        if dispatcher is None or not accounts or self.record.request is None:
+            return NextStep.PERSON
+        stated_outcome = accounts[0].vendor.unknown_outcomes.get(self.record.operation)
+        services = dispatcher.calling.plans.services
+        memory = min(_memory(services[account.name]) for account in accounts)
+        span = sum(services[account.name].timeout for account in accounts)
+        if (
+            stated_outcome is not None
+            and stated_outcome in _STEPS
+            and self.opened.age / SECOND + span <= memory
+        ):
+            return _STEPS[stated_outcome]
+        lists = all(PaymentsCapability.LIST in account.vendor.capabilities for account in accounts)
+        return NextStep.LOOK_UP if lists and self.is_charge else NextStep.PERSON
+
+
+def _memory(service: Any) -> float:
+    """Return the seconds for which the vendor of a service remembers idempotency keys."""
+    seconds: float = service.idempotency_ttl
+    return (
+        seconds if service.idempotency_memory is None else min(seconds, service.idempotency_memory)
+    )

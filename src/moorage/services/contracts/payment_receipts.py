@@ -1,0 +1,116 @@
+"""The receipt of a payment operation that a person has closed as done."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from moorage.contracts.payments import (
+    Capture,
+    MoveState,
+    Payment,
+    PaymentsCapability,
+    PaymentState,
+    Refund,
+    Void,
+    payment_ref,
+)
+from moorage.contracts.payments.requests import stated_amount
+from moorage.contracts.ref import Ref
+from moorage.errors import InvalidData
+from moorage.services.contracts.payment_effects import ref_of
+
+if TYPE_CHECKING:
+    from moorage.contracts.routes import Account
+    from moorage.domain.values.money import Money
+    from moorage.services.contracts.open_effects import OpenEffect
+    from moorage.services.contracts.payment_effects import EffectRecord
+    from moorage.services.contracts.payments import PaymentsFlows
+
+RECEIPTS: Final[dict[str, type[Capture | Refund | Void]]] = {
+    "capture": Capture,
+    "refund": Refund,
+    "void": Void,
+}
+"""The kind of receipt of each operation that does not begin a payment."""
+
+
+def why_not_found(record: EffectRecord, kind: type[Payment | Capture | Refund | Void]) -> str:
+    """Return the reason that the receipt of an operation cannot be looked for."""
+    if record.unreadable is not None:
+        return (
+            f"The stored request of this {record.operation} cannot be read, so that its receipt"
+            " cannot be looked for."
+        )
+    if kind is not Payment:
+        return f"A {record.operation} has a reference of its own."
+    return (
+        "The vendor does not list exactly one payment with the reference and the amount of this"
+        " one."
+    )
+
+
+def receipt_ref(effect: OpenEffect, accounts: list[Account], receipt: Ref | str) -> Ref:
+    """Return the reference of a payment; a person may have entered only the vendor's id."""
+    names = {account.name for account in accounts}
+    if isinstance(receipt, str) and receipt.count(":") < 2:
+        request = effect.record.request
+        payment_of_effect = None if request is None else ref_of(request)
+        name = accounts[0].name if payment_of_effect is None else payment_of_effect.account
+        receipt = Ref(accounts[0].vendor.name, name, receipt)
+    ref = Ref.parse(receipt, "receipt")
+    if ref.account not in names:
+        raise InvalidData(
+            f"The reference belongs to the account {ref.account!r}, and this was asked for at"
+            f" {', '.join(sorted(names))}.",
+            field="receipt",
+            remedy="Give the reference of what was done there.",
+        )
+    return ref
+
+
+async def receipt_of(
+    effect: OpenEffect, flows: PaymentsFlows, account: Account, ref: Ref
+) -> Payment | Capture | Refund | Void:
+    """Return the receipt of a payment, read from the vendor or made from the known fields."""
+    operation, capabilities = effect.record.operation, account.vendor.capabilities
+    report = effect.report(None)
+    parent = report.payment
+    if operation in {"capture", "void"} and parent is None:
+        parent = ref  # the request that names the payment cannot be read
+    if operation == "refund":
+        if PaymentsCapability.LOOK_UP_REFUND in capabilities:
+            return await flows.get_refund(ref)
+        return Refund(ref=ref, payment=parent, state=MoveState.PENDING, amount=report.amount)
+    if operation == "capture" and parent is not None:
+        return Capture(ref=ref, payment=parent, state=MoveState.PENDING, amount=report.amount)
+    if operation == "void" and parent is not None:
+        return Void(ref=ref, payment=parent, state=MoveState.PENDING)
+    amount = report.amount if parent is None else stated_amount(parent)
+    if PaymentsCapability.LOOK_UP not in capabilities:
+        full_ref = ref if amount is None else payment_ref(partial(_ref_at, ref), ref.id, amount)
+        return Payment(
+            ref=full_ref, state=PaymentState.PENDING, amount=amount, reference=report.reference
+        )
+    payment = await flows.get(ref)
+    _check_same(payment, amount, report.reference)
+    return payment
+
+
+def _ref_at(at: Ref, id: str, /, **related: str | None) -> Ref:
+    nonempty = {name: value for name, value in related.items() if value}
+    return Ref(at.vendor, at.account, id, nonempty)
+
+
+def _check_same(payment: Payment, amount: Money | None, reference: str | None) -> None:
+    """Refuse a payment whose amount or reference differs from the request's."""
+    for field, expected, actual in (
+        ("amount", amount, payment.amount),
+        ("reference", reference, payment.reference),
+    ):
+        if expected is not None and actual is not None and expected != actual:
+            raise InvalidData(
+                f"The {field} of {payment.ref} is {actual}, and {expected} was asked for.",
+                field="receipt",
+                remedy="Give the payment that was made under this key.",
+            )

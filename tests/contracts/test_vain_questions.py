@@ -1,0 +1,125 @@
+"""A question to the vendor that did not settle a payment is recorded with its reason."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import pytest
+
+from moorage import Response
+from moorage.contracts.payments import Inconclusive, VendorQuestion
+from moorage.errors import ConnectionFailed
+from moorage.testing.sandboxes.base import Lost
+from moorage.vendors.payments.stripe import Stripe
+from tests.contracts.unsettled_world import KEY, ORDER, WAIT, Keyless, PaymentsWorld, Silent
+
+
+class _Unlisted(Stripe):
+    """Stripe, but it cannot list payments."""
+
+    capabilities: ClassVar[frozenset[str]] = Silent.capabilities
+
+
+_UNREACHABLE = ConnectionFailed("no route", may_have_been_processed=False)
+
+
+def _question(world: PaymentsWorld) -> VendorQuestion | None:
+    with world.hub() as hub:
+        (payment,) = hub.unsettled_payments()
+        return payment.last_question
+
+
+def test_vendor_that_cannot_be_reached_gave_no_answer() -> None:
+    """The record has the error's name, the time and the number of questions, for every process."""
+    world = PaymentsWorld(Keyless)
+    with world.hub() as hub:
+        world.lose(hub)
+        world.clock.advance(WAIT)
+        assert _question(world) is None
+        for _ in range(2):
+            world.stripe.fail(_UNREACHABLE)
+            assert hub.settle_payment(KEY) is None
+            world.clock.advance(1)
+        question = _question(world)
+        assert question is not None
+        assert (2, Inconclusive.NO_ANSWER, "ConnectionFailed") == (
+            question.count,
+            question.result,
+            question.error,
+        )
+        assert 1 == (world.clock.utc() - question.at).total_seconds()
+
+
+@pytest.mark.parametrize("error", [_UNREACHABLE, Response(503), Response(401)])
+def test_repeat_without_an_answer_gave_no_answer(error: ConnectionFailed | Response) -> None:
+    """An operation that could not be repeated stays unknown, and its error is recorded."""
+    world = PaymentsWorld()
+    with world.hub() as hub:
+        world.lose(hub)
+        world.clock.advance(WAIT)
+        world.stripe.fail(*[error] * 3)
+        assert hub.settle_payment(KEY) is None
+        question = _question(world)
+        assert question is not None
+        assert Inconclusive.NO_ANSWER is question.result
+        assert question.error is not None
+
+
+def test_payment_that_is_not_listed_is_recorded_as_such() -> None:
+    """The vendor was asked, and lists no such payment: no error."""
+    world = PaymentsWorld(Keyless)
+    with world.hub() as hub:
+        world.lose(hub)
+        world.clock.advance(WAIT)
+        world.stripe.intents.clear()
+        world.stripe.charges.clear()
+        assert [] == hub.settle_payments()
+        question = _question(world)
+        assert question is not None
+        assert (1, Inconclusive.NOT_LISTED, None) == (
+            question.count,
+            question.result,
+            question.error,
+        )
+
+
+def test_refused_question_is_recorded_as_refused() -> None:
+    """An account that may not list payments gets no answer later either."""
+    world = PaymentsWorld(Keyless)
+    with world.hub() as hub:
+        world.lose(hub)
+        world.clock.advance(WAIT)
+        world.stripe.fail(Response(400, body=b'{"error": {"type": "invalid_request_error"}}'))
+        assert hub.settle_payment(KEY) is None
+        question = _question(world)
+        assert question is not None
+        assert Inconclusive.REFUSED is question.result
+
+
+def test_another_request_keeps_the_record() -> None:
+    """Questions are counted for as long as the outcome is unknown."""
+    world = PaymentsWorld()
+    with world.hub() as hub:
+        world.lose(hub)
+        for _ in range(2):
+            world.clock.advance(WAIT)
+            world.stripe.fail(_UNREACHABLE)
+            assert hub.settle_payment(KEY) is None
+        question = _question(world)
+        assert question is not None
+        assert 2 == question.count
+        hub.payments().charge(ORDER, idempotency_key=KEY)
+        assert [] == hub.unsettled_payments()
+
+
+def test_lost_repeat_at_a_vendor_without_a_list_gave_no_answer() -> None:
+    """Where nothing can be looked up, a repeat whose answer is lost too is no answer."""
+    world = PaymentsWorld(_Unlisted)
+    with world.hub() as hub:
+        world.lose(hub)
+        world.clock.advance(WAIT)
+        world.stripe.fail(Lost())
+        assert hub.settle_payment(KEY) is None
+        question = _question(world)
+        assert question is not None
+        assert (Inconclusive.NO_ANSWER, "ConnectionFailed") == (question.result, question.error)
