@@ -175,14 +175,14 @@ def _by_keyboard(world: World, window: Browser, url: str) -> None:
     window.press(ENTER)
     assert window.reads("1. The evidence")
     window.keep(PICTURES / "desk.png")
-    charges = dict(world.stripe.charges)
-    world.stripe.charges.clear()
+    intents = dict(world.stripe.intents)
+    world.stripe.intents.clear()
     window.tab_to("Ask the vendor")
     window.press(ENTER)
     window.tab_to("Ask the vendor")
     window.press(ENTER)
-    assert window.reads("The vendor cannot tell")
-    world.stripe.charges.update(charges)
+    assert window.reads("is still unknown. The vendor was asked, and does not list")
+    world.stripe.intents.update(intents)
 
 
 def _on_a_phone(window: Browser, url: str) -> None:
