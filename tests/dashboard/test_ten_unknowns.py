@@ -90,7 +90,8 @@ def found_at_vendor(world: World, facts: dict[str, str]) -> str | None:
             continue
         is_same = (item["amount"], item["currency"]) == (minor, currency.lower())
         if object_type == "refund":
-            if is_same and str(item["payment_intent"]) in facts["Vendor's payment"]:
+            whole_payment = facts["Payment of this refund, at the vendor"]
+            if is_same and str(item["payment_intent"]) in whole_payment:
                 return str(item["id"])
         elif is_same and facts["Your reference"] in repr(item):
             return str(item["id"])

@@ -120,7 +120,8 @@ def test_cipher_of_the_configuration_is_used(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def stored_tenants(shop: Shop, **changes: Any) -> OrmTenants:
-    """Store tenants without loading them; one has an account with webhooks."""
+    """Store tenants without loading them, and no others; one has an account with webhooks."""
+    Tenant.objects.all().delete()
     result = OrmTenants(AesGcmCipher(KeyRing.parse(KEYS)))
     account = {
         "credentials": shop.sandbox.api_key,
