@@ -125,6 +125,7 @@ _PAGES: Final = (
             "PublishReceipt",
             "Kafka",
             "RabbitMq",
+            "RedisStreams",
             "MessagePublisher",
             "AsyncMessagePublisher",
         ),

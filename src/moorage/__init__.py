@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from moorage.adapters.messages.publisher_sync import MessagePublisher as MessagePublisher
     from moorage.adapters.messages.rabbitmq import RabbitMq as RabbitMq
     from moorage.adapters.observers.health_signals import HealthSignals as HealthSignals
+    from moorage.adapters.redis_streams.kind import RedisStreams as RedisStreams
     from moorage.config import ConfigurationWarning as ConfigurationWarning
     from moorage.config import aopen as aopen
     from moorage.config import open as open  # noqa: A004 - users write `moorage.open`
@@ -290,6 +291,7 @@ _HOME = {
     "PublishReceipt": "domain.messages.message",
     "Kafka": "adapters.messages.kafka",
     "RabbitMq": "adapters.messages.rabbitmq",
+    "RedisStreams": "adapters.redis_streams.kind",
     "MessagePublisher": "adapters.messages.publisher_sync",
     "AsyncMessagePublisher": "adapters.messages.publisher_async",
     # one protection at a time

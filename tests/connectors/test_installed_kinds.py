@@ -24,6 +24,7 @@ LIBRARIES = {
     "grpc": ("grpc", {"address": "orders.example:443"}),
     "kafka": ("confluent_kafka", {"servers": "kafka.example"}),
     "rabbitmq": ("pika", {"url": "amqp://rabbit.example"}),
+    "redis-streams": ("redis", {"url": "redis://redis.example"}),
     "sql": ("sqlalchemy", {"url": "sqlite://"}),
     "websocket": ("websockets", {"url": "wss://orders.example"}),
 }

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Final
 import aio_pika
 
 from moorage.adapters.messages._rabbitmq_faults import rabbitmq_fault
-from moorage.adapters.messages._tls import tls_context
 from moorage.adapters.messages.rabbitmq import EXCHANGE_RULES, OF_CHANNEL, RULES, connecting_error
+from moorage.adapters.messages.tls import tls_context
 from moorage.domain.messages.broker_rules import headers_of
 from moorage.domain.messages.message import PublishReceipt
 from moorage.domain.messages.publish_failures import PublishFault, publish_error

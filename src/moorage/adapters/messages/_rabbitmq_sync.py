@@ -18,13 +18,13 @@ from pika.exceptions import AMQPError, ConnectionClosedByClient
 from pika.spec import Basic
 
 from moorage.adapters.messages._rabbitmq_faults import rabbitmq_fault
-from moorage.adapters.messages._tls import tls_context
 from moorage.adapters.messages.rabbitmq import (
     EXCHANGE_RULES,
     OF_CHANNEL,
     RULES,
     connecting_error,
 )
+from moorage.adapters.messages.tls import tls_context
 from moorage.domain.messages.broker_rules import headers_of
 from moorage.domain.messages.message import PublishReceipt
 from moorage.domain.messages.publish_failures import PublishFault, publish_error

@@ -1,0 +1,1 @@
+"""Messages published to streams of Redis."""

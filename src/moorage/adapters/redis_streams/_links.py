@@ -1,0 +1,347 @@
+"""Connections to Redis that add messages to streams, with redis-py, for both kinds of programs."""
+
+from __future__ import annotations
+
+import asyncio
+import select
+import socket
+import ssl
+from contextlib import suppress
+from datetime import UTC, datetime
+from time import monotonic
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from redis import exceptions as wrong
+from redis.asyncio.connection import Connection as AsyncConnection
+from redis.asyncio.connection import SSLConnection as AsyncSSLConnection
+from redis.connection import Connection, SSLConnection
+
+from moorage.adapters.messages.tls import tls_context
+from moorage.adapters.redis_streams.kind import RULES
+from moorage.adapters.state._redis_socket import dialling_concurrently, timed
+from moorage.domain.messages.broker_rules import headers_of
+from moorage.domain.messages.message import PublishReceipt
+from moorage.domain.messages.publish_failures import PublishFault, publish_error
+from moorage.domain.messages.redis_streams import command_of, refusal, server_facts
+from moorage.domain.secrets.frames import bare
+from moorage.domain.values.result import Result
+from moorage.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from moorage.adapters.redis_streams.kind import RedisStreams
+    from moorage.domain.messages.message import OutgoingMessage
+
+_LOST = (wrong.RedisError, OSError)
+
+
+def connect(settings: RedisStreams, timeout: float) -> RedisLink:
+    """Open a connection of a synchronous program."""
+    seconds = min(timeout, settings.connect_timeout)
+    link: RedisLink | None = None
+    try:
+        connection = _connection(settings, seconds, is_async=False)
+        connection.until = monotonic() + seconds
+        link = RedisLink(settings, connection)
+        connection.connect()
+        link.greet()
+    except Exception as error:  # noqa: BLE001 - judged, and raised again
+        failure = _connecting_error(error)
+    except BaseException:
+        _drop(link)
+        raise
+    else:
+        return link
+    _drop(link)
+    raise bare(failure)
+
+
+async def connect_async(settings: RedisStreams, timeout: float) -> AsyncRedisLink:
+    """Open a connection of an asynchronous program."""
+    seconds = min(timeout, settings.connect_timeout)
+    link: AsyncRedisLink | None = None
+    try:
+        link = AsyncRedisLink(settings, _connection(settings, seconds, is_async=True))
+        async with asyncio.timeout(seconds):
+            await link.greet()
+    except Exception as error:  # noqa: BLE001 - judged, and raised again
+        failure = _connecting_error(error)
+    except BaseException:
+        _drop(link)
+        raise
+    else:
+        return link
+    _drop(link)
+    raise bare(failure)
+
+
+def _drop(link: RedisLink | AsyncRedisLink | None) -> None:
+    if link is not None:
+        link.close()
+
+
+def _connection(settings: RedisStreams, seconds: float, *, is_async: bool) -> Any:
+    address = settings.address()
+    kind: Any = AsyncConnection if is_async else Connection
+    options: dict[str, Any] = {}
+    if address.tls is not None:
+        tls_context(address.tls)
+        kind = AsyncSSLConnection if is_async else SSLConnection
+        options = {
+            "ssl_cert_reqs": "required",
+            "ssl_check_hostname": True,
+            "ssl_ca_certs": settings.authorities,
+            "ssl_certfile": settings.certificate,
+            "ssl_keyfile": settings.key,
+        }
+    kind = dialling_concurrently(kind) if is_async else timed(kind)
+    return kind(
+        host=address.host,
+        port=address.port,
+        db=address.database,
+        username=address.user,
+        password=None if address.password is None else address.password.reveal(),
+        socket_timeout=None if is_async else seconds,
+        socket_connect_timeout=None if is_async else seconds,
+        **options,
+    )
+
+
+def _connecting_error(error: Exception) -> Exception:
+    """Return the error for an exception that ended the opening of a connection."""
+    for cause in _causes(error):
+        fault = _connecting_fault(cause)
+        if fault is not None:
+            return publish_error(fault, RULES)
+    return publish_error(PublishFault.UNSENT, RULES) if isinstance(error, _LOST) else error
+
+
+def _connecting_fault(error: BaseException) -> PublishFault | None:
+    if isinstance(error, socket.gaierror):
+        return PublishFault.HOST
+    if isinstance(error, ssl.SSLError):
+        return PublishFault.TLS
+    if isinstance(error, ConnectionRefusedError):
+        return PublishFault.REFUSED
+    if isinstance(error, TimeoutError | wrong.TimeoutError):
+        return PublishFault.SLOW_CONNECT
+    if isinstance(error, wrong.ResponseError | wrong.AuthenticationError | wrong.BusyLoadingError):
+        fault = _refusal(error)
+        # Before the greeting, Redis is asked for nothing but the user and the database.
+        return PublishFault.NAMESPACE if fault is PublishFault.BROKEN else fault
+    return None
+
+
+def _causes(error: BaseException) -> list[BaseException]:
+    """Return an exception and those during whose handling it was raised, the innermost first."""
+    causes: list[BaseException] = []
+    pending: list[Any] = [error]
+    while pending:
+        cause = pending.pop()
+        if isinstance(cause, BaseException) and cause not in causes:
+            causes.append(cause)
+            pending += [cause.__context__, cause.__cause__, *getattr(cause, "exceptions", ())]
+    return causes[::-1]
+
+
+def _refusal(error: BaseException) -> PublishFault:
+    return refusal((kind.__name__ for kind in type(error).__mro__), str(error))
+
+
+def _outcome(item: OutgoingMessage, reply: object) -> Result[PublishReceipt]:
+    """Return the result of a message for the reply of Redis, or for what came instead of it."""
+    if isinstance(reply, bytes):
+        receipt = PublishReceipt(
+            broker=RULES.system,
+            topic=item.topic,
+            at=datetime.now(UTC),
+            id=item.id or reply.decode(),
+        )
+        return Result(receipt)
+    if reply is None:
+        fault = PublishFault.TOPIC
+    elif isinstance(reply, wrong.ResponseError | wrong.BusyLoadingError):
+        fault = _refusal(reply)
+    elif isinstance(reply, TimeoutError | wrong.TimeoutError):
+        fault = PublishFault.TIMEOUT
+    else:
+        fault = PublishFault.LOST
+    return Result(error=publish_error(fault, RULES, item.topic))
+
+
+def _refuse_cluster() -> NoReturn:
+    raise ConfigurationError(
+        "The server belongs to a Redis Cluster, which this connector cannot publish to.",
+        path="url",
+        remedy="Give the address of a server that is no part of a cluster.",
+    )
+
+
+def _has_received(connected: Any) -> bool:
+    """Return whether a socket has bytes that nobody asked for, or its end."""
+    poll = select.poll()
+    poll.register(connected.fileno(), select.POLLIN)
+    return bool(poll.poll(0))
+
+
+class _Link:
+    """The parts of a connection that do not depend on the kind of the program."""
+
+    def __init__(self, settings: RedisStreams, connection: Any) -> None:
+        self._settings = settings
+        self._connection = connection
+        self._is_closed = False
+        self.version: str | None = None
+
+    def concern(self) -> tuple[str, str] | None:
+        """Return None: a Redis server that answers takes messages, or says why with each."""
+        return None
+
+    def _packed(self, items: Sequence[OutgoingMessage]) -> Any:
+        settings = self._settings
+        commands = [
+            command_of(
+                item,
+                headers_of(item.message, RULES),
+                creates_streams=settings.creates_streams,
+                longest_stream=settings.longest_stream,
+            )
+            for item in items
+        ]
+        return self._connection.pack_commands(commands)
+
+    def _keep_facts(self, report: bytes) -> None:
+        facts = server_facts(report.decode(errors="replace"))
+        if facts.get("redis_mode") == "cluster":
+            _refuse_cluster()
+        self.version = f"Redis {facts.get('redis_version', '')}".strip()
+
+
+class RedisLink(_Link):
+    """A connection of a synchronous program, for one thread at a time."""
+
+    def is_connected(self) -> bool:
+        """Return False if the connection is closed, or if the server has ended it."""
+        if self._is_closed:
+            return False
+        try:
+            return not self._connection.can_read(0)
+        except _LOST:
+            return False
+
+    def greet(self) -> None:
+        """Ask for the version, which not every user may know."""
+        with suppress(wrong.NoPermissionError):
+            self._keep_facts(self._reply("INFO", "server"))
+
+    def ping(self, timeout: float) -> None:
+        """Ask for a sign of life."""
+        self._bound(timeout)
+        self._reply("PING")
+
+    def publish(self, item: OutgoingMessage, timeout: float) -> PublishReceipt:
+        """Add one message to its stream."""
+        return self.publish_batch([item], timeout)[0].unwrap()
+
+    def publish_batch(
+        self, items: Sequence[OutgoingMessage], timeout: float
+    ) -> list[Result[PublishReceipt]]:
+        """Add messages to a stream with one request, and return a result for each."""
+        replies: list[object] = []
+        packed = self._packed(items)
+        try:
+            self._bound(timeout)
+            self._connection.send_packed_command(packed, check_health=False)
+            for _ in items:
+                replies.append(self._next_reply())  # noqa: PERF401 - a failure keeps those before it
+        except _LOST as error:
+            self.close()
+            replies += [error] * (len(items) - len(replies))
+        except BaseException:
+            self.close()
+            raise
+        return [_outcome(item, reply) for item, reply in zip(items, replies, strict=True)]
+
+    def close(self) -> None:
+        """Drop the connection."""
+        self._is_closed = True
+        with suppress(*_LOST):
+            self._connection.disconnect()
+
+    def _bound(self, timeout: float) -> None:
+        self._connection._sock.until = monotonic() + timeout  # noqa: SLF001 - redis-py has no deadline of its own
+
+    def _reply(self, *words: str) -> Any:
+        self._connection.send_command(*words, check_health=False)
+        return self._connection.read_response()
+
+    def _next_reply(self) -> object:
+        try:
+            return self._connection.read_response()
+        except wrong.ResponseError as error:
+            return error
+
+
+class AsyncRedisLink(_Link):
+    """A connection of an asynchronous program, for one task at a time."""
+
+    def is_connected(self) -> bool:
+        """Return False if the connection is closed, or if the server has ended it."""
+        writer = self._connection._writer  # noqa: SLF001 - redis-py tells it only by waiting
+        if self._is_closed or writer is None or writer.is_closing():
+            return False
+        return not _has_received(writer.get_extra_info("socket"))
+
+    async def greet(self) -> None:
+        """Connect, and ask for the version, which not every user may know."""
+        await self._connection.connect()
+        with suppress(wrong.NoPermissionError):
+            self._keep_facts(await self._reply("INFO", "server"))
+
+    async def ping(self, timeout: float) -> None:
+        """Ask for a sign of life."""
+        async with asyncio.timeout(timeout):
+            await self._reply("PING")
+
+    async def publish(self, item: OutgoingMessage, timeout: float) -> PublishReceipt:
+        """Add one message to its stream."""
+        return (await self.publish_batch([item], timeout))[0].unwrap()
+
+    async def publish_batch(
+        self, items: Sequence[OutgoingMessage], timeout: float
+    ) -> list[Result[PublishReceipt]]:
+        """Add messages to a stream with one request, and return a result for each."""
+        replies: list[object] = []
+        packed = self._packed(items)
+        try:
+            async with asyncio.timeout(timeout):
+                await self._connection.send_packed_command(packed, check_health=False)
+                for _ in items:
+                    replies.append(await self._next_reply())  # noqa: PERF401 - a failure keeps those before it
+        except _LOST as error:
+            self.close()
+            replies += [error] * (len(items) - len(replies))
+        except BaseException:
+            self.close()
+            raise
+        return [_outcome(item, reply) for item, reply in zip(items, replies, strict=True)]
+
+    def close(self) -> None:
+        """Drop the connection, also if its event loop is closed."""
+        self._is_closed = True
+        connection = self._connection
+        writer, connection._writer, connection._reader = connection._writer, None, None  # noqa: SLF001 - redis-py would wait
+        if writer is not None:
+            with suppress(RuntimeError):
+                writer.transport.abort()
+
+    async def _reply(self, *words: str) -> Any:
+        await self._connection.send_command(*words, check_health=False)
+        return await self._connection.read_response()
+
+    async def _next_reply(self) -> object:
+        try:
+            return await self._connection.read_response()
+        except wrong.ResponseError as error:
+            return error

@@ -1,0 +1,99 @@
+"""Messages as entries of a stream of Redis, and the meaning of its errors.
+
+Laws:
+
+1. An entry holds the message's payload, headers, key, id and type, and nothing else.
+2. An error that Redis replies with means that the message was not stored.
+3. A reply that did not come means that the message may be stored.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from moorage.domain.messages.broker_rules import KEY_HEADER
+from moorage.domain.messages.publish_failures import PublishFault
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from moorage.domain.messages.message import OutgoingMessage
+
+PAYLOAD: Final = "payload"
+CONTENT_TYPE: Final = "content-type"
+MESSAGE_ID: Final = "message-id"
+FIELDS: Final = frozenset({PAYLOAD, CONTENT_TYPE, MESSAGE_ID, KEY_HEADER})
+"""Names of fields that no header may have."""
+
+_CODES: Final = {
+    "NOAUTH": PublishFault.PASSWORD,
+    "WRONGPASS": PublishFault.PASSWORD,
+    "NOPERM": PublishFault.PERMISSION,
+    "WRONGTYPE": PublishFault.INVALID,
+    "OOM": PublishFault.FULL,
+    "MISCONF": PublishFault.BLOCKED,
+    "NOREPLICAS": PublishFault.REJECTED,
+    "READONLY": PublishFault.READ_ONLY,
+    "LOADING": PublishFault.STARTING,
+    "MASTERDOWN": PublishFault.STARTING,
+}
+"""First words of replies that refuse a command."""
+
+_CLASSES: Final = {
+    "AuthenticationError": PublishFault.PASSWORD,
+    "NoPermissionError": PublishFault.PERMISSION,
+    "OutOfMemoryError": PublishFault.FULL,
+    "ReadOnlyError": PublishFault.READ_ONLY,
+    "BusyLoadingError": PublishFault.STARTING,
+    "MasterDownError": PublishFault.STARTING,
+}
+"""Classes of redis-py for some of these words, which it then removes from the text."""
+
+
+def command_of(
+    item: OutgoingMessage,
+    headers: Iterable[tuple[str, str | bytes]],
+    *,
+    creates_streams: bool,
+    longest_stream: int | None,
+) -> list[str | bytes]:
+    """Return the words of the command that adds a message to a stream.
+
+    Args:
+        item: the message.
+        headers: its headers, with its key.
+        creates_streams: whether Redis creates a stream that does not exist.
+        longest_stream: the number of messages that the stream keeps, approximately.
+    """
+    words: list[str | bytes] = ["XADD", item.topic]
+    if not creates_streams:
+        words.append("NOMKSTREAM")
+    if longest_stream is not None:
+        words += ["MAXLEN", "~", str(longest_stream)]
+    words += ["*", PAYLOAD, item.message.payload]
+    if item.message.content_type is not None:
+        words += [CONTENT_TYPE, item.message.content_type]
+    if item.id is not None:
+        words += [MESSAGE_ID, item.id]
+    for name, value in headers:
+        words += [name, value]
+    return words
+
+
+def refusal(classes: Iterable[str], text: str) -> PublishFault:
+    """Return the meaning of a reply that refuses a command.
+
+    Args:
+        classes: the names of the exception's class and of those it inherits from.
+        text: the text of the reply.
+    """
+    for name in classes:
+        if name in _CLASSES:
+            return _CLASSES[name]
+    return _CODES.get(text.partition(" ")[0], PublishFault.BROKEN)
+
+
+def server_facts(report: str) -> dict[str, str]:
+    """Return the facts of the report that a Redis server gives of itself."""
+    pairs = (line.split(":", 1) for line in report.splitlines() if ":" in line)
+    return {name: value.strip() for name, value in pairs}

@@ -1,0 +1,431 @@
+"""Publishing to streams of Redis, in both modes: private servers and a lossy network."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import redis
+
+from moorage import (
+    AttemptTimeout,
+    AuthenticationFailed,
+    ConfigurationError,
+    ConnectionFailed,
+    ConnectorError,
+    DeadlineExceeded,
+    HealthState,
+    InvalidData,
+    InvalidRequest,
+    Message,
+    OutcomeUnknown,
+    RedisStreams,
+    Secret,
+    TopicNotFound,
+)
+from moorage.adapters.redis_streams._links import connect, connect_async
+from moorage.adapters.redis_streams.kind import RULES
+from moorage.domain.messages.broker_rules import outgoing
+from moorage.domain.messages.message import OutgoingMessage
+from moorage.domain.messages.publish_failures import Publication, PublishFault, publication_of
+from moorage.domain.messages.redis_streams import refusal
+from moorage.domain.values.result import Result
+from moorage.testing.fakes.http_tls import certificate_files
+from tests.support.rabbitmq_servers import LossyProxy
+from tests.support.redis_servers import PrivateRedis, free_port
+from tests.support.waiting import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterator
+    from pathlib import Path
+
+    from tests.adapters.messages.publisher_lab import Lab
+
+WRONG = "hunter2-of-nobody"
+
+
+@pytest.fixture(scope="module")
+def private() -> Generator[PrivateRedis]:
+    """A server that tests may limit and kill."""
+    with PrivateRedis() as server:
+        yield server
+
+
+@pytest.fixture
+def server(private: PrivateRedis) -> Generator[redis.Redis]:
+    """A client of the private server, which is emptied and without limits after the test."""
+    client: Any = redis.Redis.from_url(private.url)
+    client.flushall()
+    yield client
+    client.config_set("maxmemory", "0")
+    client.replicaof("NO", "ONE")
+    client.close()
+
+
+@pytest.fixture
+def streams(labs: Callable[..., Lab]) -> Callable[..., Lab]:
+    """Make publishers to streams of Redis."""
+
+    def make(url: str, *, service: dict[str, Any] | None = None, **settings: Any) -> Lab:
+        values = RedisStreams(url=Secret(url), **settings)
+        return labs(
+            lambda is_async: values.async_publisher() if is_async else values.publisher(),
+            **(service or {}),
+        )
+
+    return make
+
+
+def entries(server: Any, stream: str) -> list[Any]:
+    """Return the entries of a stream."""
+    return list(server.xrange(stream))
+
+
+def payloads(server: Any, stream: str) -> list[bytes]:
+    """Return the payloads of a stream's entries."""
+    return [fields[b"payload"] for _, fields in entries(server, stream)]
+
+
+def test_message_arrives_with_everything(
+    streams: Callable[..., Lab], private: PrivateRedis, server: redis.Redis
+) -> None:
+    """The entry has the payload, the headers, the key, the id and the type."""
+    lab = streams(private.url)
+    headers = {"trace-id": "7", "raw": b"\xff"}
+    receipt = lab.publish("orders", Message.of_json([1], key="k", headers=headers, id="id-1"))
+    assert (receipt.broker, receipt.topic, receipt.id) == ("redis-streams", "orders", "id-1")
+    assert entries(server, "orders")[0][1] == {
+        b"payload": b"[1]",
+        b"content-type": b"application/json",
+        b"message-id": b"id-1",
+        b"trace-id": b"7",
+        b"raw": b"\xff",
+        b"moorage-key": b"k",
+    }
+    assert lab.publish("orders", Message(b"2")).id == entries(server, "orders")[1][0].decode()
+    assert str(lab.publisher.versions.server).startswith("Redis ")
+    assert lab.publisher.statistics().created == 1
+    assert lab.finish(lab.publisher.health(5.0)).is_healthy
+    with pytest.raises(InvalidData, match="no header with the name 'payload'"):
+        lab.publisher.publish("orders", Message(b"3", headers={"payload": "x"}))
+
+
+def test_batch_keeps_order_and_reports_each(
+    streams: Callable[..., Lab], private: PrivateRedis, server: redis.Redis
+) -> None:
+    """A batch of many messages arrives in order, with a receipt for each."""
+    lab = streams(private.url)
+    messages = [Message(str(number), id=f"id-{number}") for number in range(2500)]
+    results = lab.publish_batch("orders", messages)
+    assert [result.unwrap().id for result in results] == [message.id for message in messages]
+    assert payloads(server, "orders") == [message.payload for message in messages]
+
+
+def test_stream_is_kept_short(
+    streams: Callable[..., Lab], private: PrivateRedis, server: redis.Redis
+) -> None:
+    """A stream keeps about as many messages as the settings say."""
+    lab = streams(private.url, longest_stream=100)
+    lab.publish_batch("orders", [Message(str(number)) for number in range(1000)])
+    assert 100 <= len(payloads(server, "orders")) < 300
+
+
+def test_missing_stream_is_refused_if_that_is_wanted(
+    streams: Callable[..., Lab], private: PrivateRedis, server: redis.Redis
+) -> None:
+    """Without `creates_streams`, a message to a stream that does not exist is an error."""
+    lab = streams(private.url, creates_streams=False)
+    with pytest.raises(TopicNotFound, match="no stream 'ordres'"):
+        lab.publish("ordres", Message(b"1"))
+    server.xadd("orders", {"payload": "1"})
+    lab.publish("orders", Message(b"2"))
+    assert payloads(server, "orders") == [b"1", b"2"]
+
+
+def test_key_of_another_type_is_no_stream(
+    streams: Callable[..., Lab], private: PrivateRedis, server: redis.Redis
+) -> None:
+    """A name that is taken by another type is refused, and the connection lives on."""
+    server.set("orders", "1")
+    lab = streams(private.url)
+    with pytest.raises(InvalidRequest, match="nothing was stored"):
+        lab.publish("orders", Message(b"1"))
+    assert lab.publish("invoices", Message(b"2"))
+    assert lab.publisher.statistics().created == 1
+
+
+def test_full_server_refuses_messages(
+    streams: Callable[..., Lab], private: PrivateRedis, server: redis.Redis
+) -> None:
+    """A message that the server has no memory for is tried again, and certainly not stored."""
+    lab = streams(private.url)
+    server.config_set("maxmemory", "1")
+    with pytest.raises(ConnectionFailed, match="no room for the message") as caught:
+        lab.publish("orders", Message(b"1"))
+    assert caught.value.attempts == 3
+    assert not caught.value.may_have_been_processed
+
+
+def test_replica_refuses_messages(
+    streams: Callable[..., Lab], private: PrivateRedis, server: redis.Redis
+) -> None:
+    """A replica is named as the reason."""
+    lab = streams(private.url)
+    client: Any = server
+    client.replicaof("127.0.0.1", "1")
+    with pytest.raises(ConnectionFailed, match="read-only replica") as caught:
+        lab.publish("orders", Message(b"1"))
+    assert not caught.value.may_have_been_processed
+
+
+def test_user_without_permission(
+    streams: Callable[..., Lab], private: PrivateRedis, server: redis.Redis
+) -> None:
+    """A user who may not publish, or not ask for the version, is told so or served."""
+    client: Any = server
+    client.execute_command("ACL", "SETUSER", "reader", "on", ">pw", "~*", "+ping")
+    client.execute_command("ACL", "SETUSER", "writer", "on", ">pw", "~*", "+xadd", "+select")
+    place = private.url.removeprefix("redis://")
+    lab = streams(f"redis://reader@{place}", password=Secret("pw"))
+    with pytest.raises(AuthenticationFailed, match="may not publish to the stream"):
+        lab.publish("orders", Message(b"1"))
+    lab = streams(f"redis://writer:pw@{place}")
+    assert lab.publish("orders", Message(b"1"))
+    assert lab.publisher.versions.server is None
+
+
+@pytest.mark.parametrize(
+    "place, kind, words",
+    [
+        (f"redis://nobody:{WRONG}@{{place}}/0", AuthenticationFailed, "refused the user"),
+        ("redis://no-such-host.invalid/0", ConnectionFailed, "host of Redis is unknown"),
+        ("redis://127.0.0.1:1/0", ConnectionFailed, "Nothing accepts connections"),
+        ("redis://{place}/999", TopicNotFound, "account or database"),
+    ],
+)
+def test_connection_that_cannot_be_opened(
+    streams: Callable[..., Lab],
+    private: PrivateRedis,
+    place: str,
+    kind: type[ConnectorError],
+    words: str,
+) -> None:
+    """Each reason has its error, which holds no password, and nothing was sent."""
+    address = private.url.removeprefix("redis://").partition("/")[0]
+    lab = streams(place.format(place=address))
+    with pytest.raises(kind, match=words) as caught:
+        lab.finish(lab.publisher.open(5.0))
+    assert getattr(caught.value, "may_have_been_processed", False) is False
+    assert WRONG not in repr(caught.value) + str(caught.value.__cause__) + repr(lab.publisher)
+    health = lab.finish(lab.publisher.health(5.0))
+    assert health.state is HealthState.UNAVAILABLE
+    assert words in str(health.text)
+
+
+def test_silent_server_is_given_up_in_time(streams: Callable[..., Lab]) -> None:
+    """A server that never answers costs no more than the time to connect."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        lab = streams(f"redis://127.0.0.1:{listener.getsockname()[1]}/", connect_timeout=0.1)
+        with pytest.raises(ConnectionFailed, match="did not accept a connection in time"):
+            lab.finish(lab.publisher.open(5.0))
+
+
+def test_server_that_hangs_up_is_reported(streams: Callable[..., Lab]) -> None:
+    """A server that ends each connection at once has stored nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as pool:
+        lab = streams(f"redis://127.0.0.1:{listener.getsockname()[1]}/")
+        pool.submit(_hang_up_at_once, listener)
+        with pytest.raises(ConnectionFailed, match="before the message was sent"):
+            lab.finish(lab.publisher.open(5.0))
+
+
+def _hang_up_at_once(listener: socket.socket) -> None:
+    listener.accept()[0].close()
+
+
+def test_member_of_a_cluster_is_refused(streams: Callable[..., Lab]) -> None:
+    """A server that owns a part of the keys only is refused with a reason."""
+    with PrivateRedis("--cluster-enabled", "yes") as member:
+        lab = streams(member.url)
+        with pytest.raises(ConfigurationError, match="belongs to a Redis Cluster"):
+            lab.publish("orders", Message(b"1"))
+
+
+def _through(proxy: LossyProxy) -> str:
+    return f"redis://127.0.0.1:{proxy.port}/0"
+
+
+def test_lost_acknowledgement_leaves_the_outcome_open(
+    streams: Callable[..., Lab], private: PrivateRedis, server: redis.Redis
+) -> None:
+    """If the connection ends before the reply, the message is not sent again."""
+    with LossyProxy("127.0.0.1", _port(private)) as proxy:
+        lab = streams(_through(proxy))
+        for options, kind in (({}, ConnectionFailed), ({"idempotency_key": "k"}, OutcomeUnknown)):
+            lab.publish("orders", Message(b"1"))
+            with ThreadPoolExecutor(1) as pool:
+                proxy.received, proxy.is_mute = 0, True
+                pool.submit(_hang_up_later, proxy)
+                with pytest.raises(kind) as caught:
+                    lab.publish("orders", Message(b"2"), **options)
+            assert publication_of(Result(error=caught.value)) is Publication.POSSIBLE
+            proxy.is_mute = False
+        lab.publish("orders", Message(b"3"))
+    assert payloads(server, "orders") == [b"1", b"2", b"1", b"2", b"3"]
+
+
+def _port(private: PrivateRedis) -> int:
+    return int(private.url.rpartition(":")[2].partition("/")[0])
+
+
+def _hang_up_later(proxy: LossyProxy) -> None:
+    wait_until(lambda: proxy.received > 0, "sending the message")
+    proxy.hang_up()
+
+
+def test_silence_after_the_message_ends_with_the_attempt(
+    streams: Callable[..., Lab], private: PrivateRedis, server: redis.Redis
+) -> None:
+    """A message without a reply in time may be stored, and its connection is not used again."""
+    with LossyProxy("127.0.0.1", _port(private)) as proxy:
+        lab = streams(_through(proxy))
+        lab.publish("orders", Message(b"1"))
+        proxy.is_mute = True
+        with pytest.raises((AttemptTimeout, DeadlineExceeded)) as caught:
+            lab.publish("orders", Message(b"2"), timeout=0.2)
+        assert publication_of(Result(error=caught.value)) is Publication.POSSIBLE
+        proxy.is_mute = False
+        assert lab.publish("orders", Message(b"3"))
+        assert lab.publisher.statistics().created == 2
+    assert payloads(server, "orders")[0] == b"1"
+
+
+def test_restarted_server_is_used_again(streams: Callable[..., Lab]) -> None:
+    """A connection that ended while it was idle is replaced before a message is sent."""
+    with PrivateRedis() as private:
+        lab = streams(private.url)
+        lab.publish("orders", Message(b"1"))
+        private.kill()
+        with pytest.raises(ConnectionFailed) as caught:
+            lab.publish("orders", Message(b"2"))
+        assert not caught.value.may_have_been_processed
+        private.start()
+        assert lab.publish("orders", Message(b"3"))
+
+
+def test_cancelled_message_closes_its_connection(
+    private: PrivateRedis, server: redis.Redis
+) -> None:
+    """A task that is cancelled while it waits leaves no connection with an unread reply."""
+
+    async def run() -> None:
+        with LossyProxy("127.0.0.1", _port(private)) as proxy:
+            link = await connect_async(RedisStreams(url=Secret(_through(proxy))), 5.0)
+            assert link.is_connected()
+            proxy.received, proxy.is_mute = 0, True
+            [item] = outgoing("orders", [Message(b"1")], RULES, None)
+            task = asyncio.create_task(link.publish(item, 5.0))
+            await asyncio.to_thread(wait_until, lambda: proxy.received > 0, "sending")
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            assert not link.is_connected()
+
+    asyncio.run(run())
+
+
+def test_interrupted_message_closes_its_connection(
+    private: PrivateRedis, server: redis.Redis
+) -> None:
+    """An interruption in the middle of a batch leaves no connection with unread replies."""
+    link = connect(RedisStreams(url=Secret(private.url)), 5.0)
+    items = outgoing("orders", [Message(b"1"), Message(b"2")], RULES, None)
+    with pytest.raises(KeyboardInterrupt):
+        link.publish_batch(_Interrupting(items), 5.0)
+    assert not link.is_connected()
+    link.close()
+
+
+class _Interrupting(Sequence[OutgoingMessage]):
+    """Messages whose user presses Ctrl-C once they are sent."""
+
+    def __init__(self, items: Sequence[OutgoingMessage]) -> None:
+        self._items = items
+        self._readings = 0
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __getitem__(self, place: Any) -> Any:
+        return self._items[place]
+
+    def __iter__(self) -> Iterator[OutgoingMessage]:
+        self._readings += 1
+        if self._readings > 1:
+            raise KeyboardInterrupt
+        return iter(self._items)
+
+
+def test_tls_is_verified(streams: Callable[..., Lab], tmp_path: Path) -> None:
+    """A certificate is trusted by its authority alone."""
+    certificate, key = (str(file) for file in certificate_files(tmp_path))
+    port = free_port()
+    options = ("--port", "0", "--tls-port", str(port), "--tls-auth-clients", "no")
+    files = ("--tls-cert-file", certificate, "--tls-key-file", key, "--tls-ca-cert-file")
+    with PrivateRedis(*options, *files, certificate):
+        lab = streams(f"rediss://127.0.0.1:{port}/0", authorities=certificate)
+        assert lab.publish("orders", Message(b"1"))
+        assert lab.finish(lab.publisher.health(5.0)).is_healthy
+        lab = streams(f"rediss://127.0.0.1:{port}/0")
+        with pytest.raises(ConnectionFailed, match="TLS failed") as caught:
+            lab.finish(lab.publisher.open(5.0))
+        assert not caught.value.retryable
+        lab = streams(f"rediss://127.0.0.1:{port}/0", authorities=str(tmp_path / "none.pem"))
+        with pytest.raises(ConfigurationError, match="cannot be used"):
+            lab.finish(lab.publisher.open(5.0))
+
+
+@pytest.mark.parametrize(
+    "settings, path",
+    [
+        ({"url": "http://redis.example"}, "url"),
+        ({"url": "redis://"}, "url"),
+        ({"url": "redis://redis.example:x"}, "url"),
+        ({"url": "redis://redis.example/shop"}, "url"),
+        ({"url": "redis://redis.example?ssl_cert_reqs=none"}, "url"),
+        ({"url": "redis://redis.example", "authorities": "ca.pem"}, "url"),
+    ],
+)
+def test_settings_that_cannot_work(settings: dict[str, Any], path: str) -> None:
+    """An address that is none is refused where it is written."""
+    with pytest.raises(ConfigurationError) as caught:
+        RedisStreams(**settings)
+    assert caught.value.path == path
+
+
+def test_address_has_everything() -> None:
+    """The URL names host, port, database, user and password; the password may be apart."""
+    address = RedisStreams(url=Secret("rediss://shop:p%40ss@redis.example:7000/3")).address()
+    assert (address.host, address.port, address.database) == ("redis.example", 7000, 3)
+    assert (address.user, address.tls is not None) == ("shop", True)
+    assert address.password == Secret("p@ss")
+    address = RedisStreams(url=Secret("redis://redis.example"), password=Secret("pw")).address()
+    assert (address.port, address.user, address.password) == (6379, None, Secret("pw"))
+
+
+@pytest.mark.parametrize(
+    "classes, text, fault",
+    [
+        (["ResponseError"], "MISCONF no space", PublishFault.BLOCKED),
+        (["ResponseError"], "NOREPLICAS Not enough", PublishFault.REJECTED),
+        (["ResponseError"], "something else", PublishFault.BROKEN),
+        (["BusyLoadingError", "ConnectionError"], "Redis is loading", PublishFault.STARTING),
+    ],
+)
+def test_meaning_of_refusals(classes: list[str], text: str, fault: PublishFault) -> None:
+    """The class of an exception decides, and else the first word of its text."""
+    assert refusal(classes, text) is fault
