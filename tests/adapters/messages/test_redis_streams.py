@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import redis
 
+import moorage
 from moorage import (
     AttemptTimeout,
     AuthenticationFailed,
@@ -336,6 +337,39 @@ def test_cancelled_message_closes_its_connection(
             assert not link.is_connected()
 
     asyncio.run(run())
+
+
+def test_cancelled_opening_leaves_no_connection() -> None:
+    """A task that is cancelled while it connects is cancelled, and not told of a failure."""
+
+    async def run() -> None:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            port = listener.getsockname()[1]
+            settings = RedisStreams(url=Secret(f"redis://127.0.0.1:{port}/0"))
+            task = asyncio.create_task(connect_async(settings, 5.0))
+            accepted = await asyncio.to_thread(listener.accept)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            accepted[0].close()
+
+    asyncio.run(run())
+
+
+def test_configuration_names_redis(private: PrivateRedis, server: redis.Redis) -> None:
+    """A configuration names the server, and its operations are run by name, in both modes."""
+    settings = {"connectors": {"events": {"kind": "redis-streams", "url": private.url}}}
+    arguments = {"topic": "orders", "payload": "1"}
+    with moorage.open(settings) as hub:
+        receipt = hub.connectors.run("events", "publish", arguments)
+        assert receipt["broker"] == "redis-streams"
+
+    async def run() -> None:
+        async with moorage.aopen(settings) as hub:
+            await hub.connectors.run("events", "publish", arguments)
+
+    asyncio.run(run())
+    assert payloads(server, "orders") == [b"1", b"1"]
 
 
 def test_interrupted_message_closes_its_connection(
