@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import socket
-import ssl
 from typing import Any, Final
 
+from moorage.adapters.messages.network_faults import network_fault
 from moorage.domain.messages.publish_failures import PublishFault
 
 _CODES: Final = {
@@ -61,14 +60,9 @@ def rabbitmq_fault(error: BaseException, *, is_connecting: bool = False) -> Publ
 def _fault(error: BaseException, *, is_connecting: bool) -> PublishFault | None:
     code = getattr(error, "reply_code", None)
     if is_connecting:
-        if isinstance(error, socket.gaierror):
-            return PublishFault.HOST
-        if isinstance(error, ssl.SSLError):
-            return PublishFault.TLS
-        if isinstance(error, ConnectionRefusedError):
-            return PublishFault.REFUSED
-        if isinstance(error, TimeoutError):
-            return PublishFault.SLOW_CONNECT
+        fault = network_fault(error)
+        if fault is not None:
+            return fault
         if code in _CONNECTING:
             return _CONNECTING[code]
         if type(error).__name__ == "InvalidFrameError" and "OpenOk" in str(error.args):

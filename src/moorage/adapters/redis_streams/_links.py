@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import select
-import socket
-import ssl
 from contextlib import suppress
 from datetime import UTC, datetime
 from time import monotonic
@@ -16,6 +14,7 @@ from redis.asyncio.connection import Connection as AsyncConnection
 from redis.asyncio.connection import SSLConnection as AsyncSSLConnection
 from redis.connection import Connection, SSLConnection
 
+from moorage.adapters.messages.network_faults import network_fault
 from moorage.adapters.messages.tls import tls_context
 from moorage.adapters.redis_streams.kind import RULES
 from moorage.adapters.state._redis_socket import dialling_concurrently, timed
@@ -118,19 +117,13 @@ def _connecting_error(error: Exception) -> Exception:
 
 
 def _connecting_fault(error: BaseException) -> PublishFault | None:
-    if isinstance(error, socket.gaierror):
-        return PublishFault.HOST
-    if isinstance(error, ssl.SSLError):
-        return PublishFault.TLS
-    if isinstance(error, ConnectionRefusedError):
-        return PublishFault.REFUSED
-    if isinstance(error, TimeoutError | wrong.TimeoutError):
+    if isinstance(error, wrong.TimeoutError):
         return PublishFault.SLOW_CONNECT
     if isinstance(error, wrong.ResponseError | wrong.AuthenticationError | wrong.BusyLoadingError):
         fault = _refusal(error)
         # Before the greeting, Redis is asked for nothing but the user and the database.
         return PublishFault.NAMESPACE if fault is PublishFault.BROKEN else fault
-    return None
+    return network_fault(error)
 
 
 def _causes(error: BaseException) -> list[BaseException]:
