@@ -58,7 +58,7 @@ def private() -> Generator[PrivateRedis]:
 
 @pytest.fixture
 def server(private: PrivateRedis) -> Generator[redis.Redis]:
-    """A client of the private server, which is emptied and without limits after the test."""
+    """Empty the private server, return a client of it, and lift its limits after the test."""
     client: Any = redis.Redis.from_url(private.url)
     client.flushall()
     yield client
@@ -174,7 +174,7 @@ def test_full_server_refuses_messages(
 def test_replica_refuses_messages(
     streams: Callable[..., Lab], private: PrivateRedis, server: redis.Redis
 ) -> None:
-    """A replica is named as the reason."""
+    """The error says that the server is a read-only replica."""
     lab = streams(private.url)
     client: Any = server
     client.replicaof("127.0.0.1", "1")
@@ -186,7 +186,7 @@ def test_replica_refuses_messages(
 def test_user_without_permission(
     streams: Callable[..., Lab], private: PrivateRedis, server: redis.Redis
 ) -> None:
-    """A user who may not publish, or not ask for the version, is told so or served."""
+    """A user who may not publish is told so; one who may not read the version can publish."""
     client: Any = server
     client.execute_command("ACL", "SETUSER", "reader", "on", ">pw", "~*", "+ping")
     client.execute_command("ACL", "SETUSER", "writer", "on", ">pw", "~*", "+xadd", "+select")
@@ -249,7 +249,7 @@ def _hang_up_at_once(listener: socket.socket) -> None:
 
 
 def test_member_of_a_cluster_is_refused(streams: Callable[..., Lab]) -> None:
-    """A server that owns a part of the keys only is refused with a reason."""
+    """A member of a Redis Cluster is refused, because it has only some of the streams."""
     with PrivateRedis("--cluster-enabled", "yes") as member:
         lab = streams(member.url)
         with pytest.raises(ConfigurationError, match="belongs to a Redis Cluster"):
@@ -321,7 +321,7 @@ def test_restarted_server_is_used_again(streams: Callable[..., Lab]) -> None:
 def test_cancelled_message_closes_its_connection(
     private: PrivateRedis, server: redis.Redis
 ) -> None:
-    """A task that is cancelled while it waits leaves no connection with an unread reply."""
+    """Cancelling a task that waits for its reply closes the connection."""
 
     async def run() -> None:
         with LossyProxy("127.0.0.1", _port(private)) as proxy:
@@ -340,7 +340,7 @@ def test_cancelled_message_closes_its_connection(
 
 
 def test_cancelled_opening_leaves_no_connection() -> None:
-    """A task that is cancelled while it connects is cancelled, and not told of a failure."""
+    """Cancelling a task that connects raises nothing but the cancellation."""
 
     async def run() -> None:
         with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -357,7 +357,7 @@ def test_cancelled_opening_leaves_no_connection() -> None:
 
 
 def test_configuration_names_redis(private: PrivateRedis, server: redis.Redis) -> None:
-    """A configuration names the server, and its operations are run by name, in both modes."""
+    """A connector that a configuration names publishes messages, in both modes."""
     settings = {"connectors": {"events": {"kind": "redis-streams", "url": private.url}}}
     arguments = {"topic": "orders", "payload": "1"}
     with moorage.open(settings) as hub:
@@ -375,7 +375,7 @@ def test_configuration_names_redis(private: PrivateRedis, server: redis.Redis) -
 def test_interrupted_message_closes_its_connection(
     private: PrivateRedis, server: redis.Redis
 ) -> None:
-    """An interruption in the middle of a batch leaves no connection with unread replies."""
+    """Ctrl-C in the middle of a batch closes the connection, whose replies nobody has read."""
     link = connect(RedisStreams(url=Secret(private.url)), 5.0)
     items = outgoing("orders", [Message(b"1"), Message(b"2")], RULES, None)
     with pytest.raises(KeyboardInterrupt):
@@ -385,7 +385,7 @@ def test_interrupted_message_closes_its_connection(
 
 
 class _Interrupting(Sequence[OutgoingMessage]):
-    """Messages whose user presses Ctrl-C once they are sent."""
+    """Messages during whose second reading the user presses Ctrl-C."""
 
     def __init__(self, items: Sequence[OutgoingMessage]) -> None:
         self._items = items

@@ -73,7 +73,7 @@ class Address:
 @careful
 @attrs.frozen(kw_only=True)
 class RedisStreams:
-    """A Redis server, to whose streams messages are published.
+    """Settings of a connector that publishes messages to streams of a Redis server.
 
     Attributes:
         url: such as redis://user@host/0, or rediss:// for TLS. It may contain the password, and is
