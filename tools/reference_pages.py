@@ -110,6 +110,7 @@ _PAGES: Final = (
             "NamedOperation",
             "ReconnectPolicy",
             "GrpcMethod",
+            "GrpcAnswer",
             "LinkPool",
             "AsyncLinkPool",
             "PoolConfig",

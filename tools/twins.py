@@ -14,6 +14,7 @@ from typing import Final
 
 MODULES: Final = {
     "src/moorage/adapters/grpc/connector_async.py": "src/moorage/adapters/grpc/connector_sync.py",
+    "src/moorage/adapters/grpc/operations_async.py": "src/moorage/adapters/grpc/operations_sync.py",
     "src/moorage/adapters/grpc/streams_async.py": "src/moorage/adapters/grpc/streams_sync.py",
     "src/moorage/adapters/http_operations/connector_async.py": (
         "src/moorage/adapters/http_operations/connector_sync.py"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from moorage.adapters.graphql.schema import GraphQLSchema as GraphQLSchema
+    from moorage.adapters.grpc.methods import GrpcAnswer as GrpcAnswer
     from moorage.adapters.grpc.methods import GrpcMethod as GrpcMethod
     from moorage.adapters.links.pool_async import AsyncLinkPool as AsyncLinkPool
     from moorage.adapters.links.pool_sync import LinkPool as LinkPool
@@ -286,6 +287,7 @@ _HOME = {
     "ConnectorVersions": "domain.connectors.health",
     "NamedOperation": "domain.connectors.named_operation",
     "ReconnectPolicy": "domain.connectors.reconnecting",
+    "GrpcAnswer": "adapters.grpc.methods",
     "GrpcMethod": "adapters.grpc.methods",
     "Message": "domain.messages.message",
     "PublishReceipt": "domain.messages.message",

@@ -31,6 +31,10 @@ if TYPE_CHECKING:
     from moorage.testing.fakes.faults import RateLimited as RateLimited
     from moorage.testing.fakes.faults import Refused as Refused
     from moorage.testing.fakes.faults import ServerError as ServerError
+    from moorage.testing.fakes.grpc_server import GrpcRequest as GrpcRequest
+    from moorage.testing.fakes.grpc_server import GrpcServer as GrpcServer
+    from moorage.testing.fakes.grpc_server import GrpcStatus as GrpcStatus
+    from moorage.testing.fakes.grpc_server import HeldCalls as HeldCalls
     from moorage.testing.fakes.http import AsyncScriptedHttpClient as AsyncScriptedHttpClient
     from moorage.testing.fakes.http import Delivery as Delivery
     from moorage.testing.fakes.http import FakeVendor as FakeVendor
@@ -99,6 +103,10 @@ _HOME: Final = {
     # a vendor on a real port
     "VendorServer": "fakes.http_server",
     "WebSocketServer": "fakes.websocket_server",
+    "GrpcServer": "fakes.grpc_server",
+    "GrpcRequest": "fakes.grpc_server",
+    "GrpcStatus": "fakes.grpc_server",
+    "HeldCalls": "fakes.grpc_server",
     "Behaviour": "fakes.http_server",
     "Received": "fakes.http_server",
     "ProxyServer": "fakes.http_proxy",

@@ -2,7 +2,7 @@
 
 It prints its port. Requests and answers are JSON; `do` of a request says what the server does. With
 a folder as its argument, which has `server.pem`, `server.key` and perhaps `client-ca.pem`, it
-speaks TLS.
+speaks TLS. It has the service `shop.Orders` too, and reflection unless the environment says none.
 """
 
 from __future__ import annotations
@@ -17,6 +17,10 @@ from typing import TYPE_CHECKING, Any
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+sys.path.insert(0, str(Path(__file__).parents[3]))
+from tests.adapters.grpc import shop_definitions as shop
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -90,6 +94,33 @@ def chat(requests: Iterator[dict[str, Any]], context: Any) -> Iterator[dict[str,
         yield obey(request, context)
 
 
+def add_shop(server: grpc.Server) -> None:
+    """Serve the orders of the shop, whose messages are protobuf."""
+    pool = shop.new_pool()
+    order: Any = shop.order_class(pool)
+
+    def get(request: Any, context: Any) -> Any:
+        context.send_initial_metadata([("served-by", "lab"), ("token-bin", b"\x01\xff")])
+        context.set_trailing_metadata([("cost", "7")])
+        return order(order_id=request.order_id, notes=["found", *request.notes], due=request.due)
+
+    codec: dict[str, Any] = {
+        "request_deserializer": order.FromString,
+        "response_serializer": order.SerializeToString,
+    }
+    methods = {
+        "Get": grpc.unary_unary_rpc_method_handler(get, **codec),
+        "Put": grpc.unary_unary_rpc_method_handler(get, **codec),
+        "Watch": grpc.unary_stream_rpc_method_handler(lambda one, _: iter([one, one]), **codec),
+    }
+    handler = grpc.method_handlers_generic_handler("shop.Orders", methods)
+    server.add_generic_rpc_handlers((handler,))
+    if "MOORAGE_LAB_NO_REFLECTION" not in os.environ:
+        reflection.enable_server_reflection(
+            ("shop.Orders", reflection.SERVICE_NAME), server, pool=pool
+        )
+
+
 def write(answer: dict[str, Any]) -> bytes:
     """Return the bytes of an answer, or bytes that are none."""
     return b"\xff" if "garbled" in answer else json.dumps(answer).encode()
@@ -109,6 +140,7 @@ def main(folder: Path | None) -> None:
         "Chat": grpc.stream_stream_rpc_method_handler(chat, **CODEC),
     }
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("lab.Lab", methods),))
+    add_shop(server)
     servicer.set("", health_pb2.HealthCheckResponse.SERVING)
     if "MOORAGE_LAB_NO_HEALTH" not in os.environ:
         health_pb2_grpc.add_HealthServicer_to_server(servicer, server)

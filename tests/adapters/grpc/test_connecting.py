@@ -271,7 +271,7 @@ def test_settings_that_cannot_work_are_refused(
 
 def test_metadata_that_cannot_be_sent_are_refused(lab: Lab) -> None:
     """Names of the protocol, bytes and line ends are no metadata."""
-    for metadata in ({"grpc-timeout": "1S"}, {"Host": "x"}, {"a-bin": "x"}, {"a b": "x"}):
+    for metadata in ({"grpc-timeout": "1S"}, {"Host": "x"}, {"a b": "x"}):
         with pytest.raises(InvalidData, match="a name that gRPC"):
             lab.connector.call(ECHO, {}, metadata=metadata)
     with pytest.raises(InvalidData, match="'a' has characters"):
@@ -355,11 +355,10 @@ def test_a_connector_is_a_context(server: LabServer) -> None:
     async def use() -> str:
         async with AsyncGrpcConnector(server.address, plaintext=True) as connector:
             await connector.open()
-            assert {} == dict(connector.operations)
             return connector.connectivity
 
     assert "ready" == asyncio.run(use())
-    assert {} == dict(connector.operations)
+    assert ["methods", "call"] == list(connector.operations)
     assert "127.0.0.1" in repr(connector)
     assert "idle" == connector.connectivity
 

@@ -92,7 +92,7 @@ class Messages:
         self._call = call
         self._messages = aiter(call)
 
-    async def following(self, seconds: float) -> Any:
+    async def following(self, seconds: float | None) -> Any:
         """Return the next message.
 
         Raises:
@@ -105,3 +105,11 @@ class Messages:
     def close(self) -> None:
         """End the call."""
         self._call.cancel()
+
+
+async def with_metadata(
+    send: Any, request: Any, timeout: float, metadata: Any
+) -> tuple[bytes, Any, Any]:
+    """Return the answer of a call, and its initial and trailing metadata."""
+    call = send(request, timeout=timeout, metadata=metadata)
+    return await call, await call.initial_metadata(), await call.trailing_metadata()

@@ -119,3 +119,9 @@ class Messages:
                 self._is_overdue = True
                 self._call.cancel()
                 return
+
+
+def with_metadata(send: Any, request: Any, timeout: float, metadata: Any) -> tuple[bytes, Any, Any]:
+    """Return the answer of a call, and its initial and trailing metadata."""
+    data, call = send.with_call(request, timeout=timeout, metadata=metadata)
+    return data, call.initial_metadata(), call.trailing_metadata()

@@ -50,9 +50,12 @@ def without_secret(error: Exception, secret: str) -> Exception:
     failure = judged(error)
     if failure is None:
         return error
-    message = getattr(failure, "vendor_message", None)
-    if secret and message:
-        vars(failure)["vendor_message"] = message.replace(secret, "***")
+    if secret:
+        failure.args = tuple(str(text).replace(secret, "***") for text in failure.args)
+        for name in ("vendor_message", "vendor_code"):
+            text = getattr(failure, name, None)
+            if text:
+                vars(failure)[name] = text.replace(secret, "***")
     return bare(failure)
 
 

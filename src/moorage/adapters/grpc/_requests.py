@@ -4,25 +4,49 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+import attrs
+
 from moorage.domain.auth.methods import authorise, needs_flow, negotiates
 from moorage.domain.connectors.grpc_failures import request_too_large
 from moorage.domain.http.requests import Request
 from moorage.errors import ConfigurationError, ConnectorError, InvalidData, LocalFailure
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from moorage.adapters.grpc.methods import GrpcMethod
     from moorage.domain.auth.methods import Credentials, OAuthCredentials
 
-Pairs: TypeAlias = "tuple[tuple[str, str], ...]"
+Pairs: TypeAlias = "tuple[tuple[str, str | bytes], ...]"
 """Metadata as grpcio takes them."""
 
-Authorization: TypeAlias = "tuple[Pairs, str]"
+Metadata: TypeAlias = "Mapping[str, str | bytes]"
+"""Metadata as callers give them: texts, or bytes under a name that ends in "-bin"."""
+
+Authorization: TypeAlias = "tuple[tuple[tuple[str, str], ...], str]"
 """The metadata that carry credentials, and the secret in them."""
 
 _RESERVED: Final = ("grpc-", ":")
 _HEADERS_OF_HTTP: Final = frozenset({"content-type", "te", "user-agent", "host", "connection"})
+
+
+@attrs.frozen(kw_only=True)
+class PreparedCall:
+    """A call that an operation makes.
+
+    Attributes:
+        method: the method.
+        request: its request, or the requests of its stream.
+        metadata: the metadata of this call.
+        lasts: seconds for a whole stream of answers.
+        with_metadata: whether the result has the metadata of the answer.
+    """
+
+    method: GrpcMethod[Any, Any]
+    request: Any = attrs.field(repr=False)
+    metadata: Pairs = attrs.field(repr=False)
+    lasts: float | None = None
+    with_metadata: bool = False
 
 
 def serialized(method: GrpcMethod[Any, Any], limit: int, request: Any) -> bytes:
@@ -59,7 +83,7 @@ def interrupted() -> LocalFailure:
     )
 
 
-def metadata_of(values: Mapping[str, str]) -> Pairs:
+def metadata_of(values: Metadata) -> Pairs:
     """Return metadata for grpcio.
 
     Raises:
@@ -68,19 +92,35 @@ def metadata_of(values: Mapping[str, str]) -> Pairs:
     for name, value in values.items():
         plain = name.isascii() and name.replace("-", "").replace("_", "").replace(".", "").isalnum()
         reserved = name.lower().startswith(_RESERVED) or name.lower() in _HEADERS_OF_HTTP
-        if not plain or reserved or name.lower().endswith("-bin"):
+        if not plain or reserved:
             raise InvalidData(
                 "The metadata have a name that gRPC does not allow or keeps for itself.",
                 field="metadata",
                 remedy="Use letters, digits, '-', '_' and '.', and no name of HTTP or grpc-….",
             )
-        if not (value.isascii() and value.isprintable()):
+        is_binary = name.lower().endswith("-bin")
+        if is_binary is not isinstance(value, bytes):
+            raise InvalidData(
+                f"The value of the metadata {name.lower()!r} has the wrong type.",
+                field="metadata",
+                remedy="Give bytes if the name ends in -bin, and a text otherwise.",
+            )
+        if not isinstance(value, bytes) and not _is_sendable(value):
             raise InvalidData(
                 f"The value of the metadata {name.lower()!r} has characters that cannot be sent.",
                 field="metadata",
                 remedy="Use printable ASCII.",
             )
     return tuple((name.lower(), value) for name, value in values.items())
+
+
+def _is_sendable(value: object) -> bool:
+    return isinstance(value, str) and value.isascii() and value.isprintable()
+
+
+def received_metadata(pairs: Iterable[Any] | None) -> Pairs:
+    """Return metadata that a server sent, as plain pairs."""
+    return tuple((pair[0], pair[1]) for pair in pairs or ())
 
 
 def authorization_of(

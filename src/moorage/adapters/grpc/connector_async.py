@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from functools import partial
 from math import inf
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 import attrs
 import grpc
@@ -20,16 +20,23 @@ from moorage.adapters.grpc._judging import (
     answer_of,
     fault_of,
     is_of_code,
-    judged,
     without_secret,
 )
+from moorage.adapters.grpc._named_calls import named_operations
 from moorage.adapters.grpc._requests import (
+    PreparedCall,
     authorization_of,
     interrupted,
     metadata_of,
+    received_metadata,
     serialized,
 )
-from moorage.adapters.grpc.methods import GrpcMethod
+from moorage.adapters.grpc.methods import GrpcAnswer, GrpcMethod
+from moorage.adapters.grpc.operations_async import (
+    AsyncGrpcNamedCall,
+    AsyncGrpcOperation,
+    AsyncGrpcReflection,
+)
 from moorage.adapters.grpc.streams_async import AsyncGrpcStream
 from moorage.domain.auth.methods import Credentials, OAuthCredentials
 from moorage.domain.connectors.grpc_failures import (
@@ -44,17 +51,13 @@ from moorage.domain.http.transport import Tls
 from moorage.domain.monitoring.health import HealthState
 from moorage.domain.secrets.frames import bare, refusing
 from moorage.domain.service.operation import OperationAttempt
-from moorage.errors import (
-    ConfigurationError,
-    ConnectorError,
-    InvalidData,
-    InvalidRequest,
-)
+from moorage.errors import ConfigurationError, ConnectorError, InvalidData, InvalidRequest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from moorage.adapters.grpc._requests import Authorization, Pairs
+    from moorage.adapters.grpc._requests import Authorization, Metadata, Pairs
+    from moorage.adapters.grpc.descriptors import GrpcDescriptors
     from moorage.domain.connectors.named_operation import NamedOperation
     from moorage.ports.credentials import AsyncCredentialProvider
 
@@ -73,53 +76,11 @@ _REFUSED_FOR: Final = 60.0
 """Seconds in which credentials are not renewed again after renewed ones were refused too."""
 
 
-@attrs.frozen(kw_only=True)
-class _Call:
-    """A call that an operation makes.
-
-    Attributes:
-        method: the method.
-        request: its request, or the requests of its stream.
-        metadata: the metadata of this call.
-        lasts: seconds for a whole stream of answers.
-    """
-
-    method: GrpcMethod[Any, Any]
-    request: Any = attrs.field(repr=False)
-    metadata: Pairs = attrs.field(repr=False)
-    lasts: float | None = None
-
-
-_ASK_HEALTH: Final = _Call(
+_ASK_HEALTH: Final = PreparedCall(
     method=GrpcMethod(path=HEALTH, serialize=bytes, deserialize=bytes, safe=True),
     request=b"",
     metadata=(),
 )
-
-
-class AsyncGrpcOperation(Generic[A]):
-    """A call of a gRPC method, for `AsyncConnectorManager.perform`."""
-
-    __slots__ = ("_call", "_connector", "name", "repeatable", "safe", "system")
-
-    def __init__(self, connector: AsyncGrpcConnector, call: _Call) -> None:
-        self._connector = connector
-        self._call = call
-        self.name = call.method.name
-        self.safe = call.method.safe
-        self.repeatable = call.method.repeatable or call.method.safe
-        self.system = "grpc"
-
-    async def perform(self, attempt: OperationAttempt, /) -> A:
-        """Make one attempt."""
-        return await self._connector.attempt(self._call, attempt)  # type: ignore[no-any-return]  # the method's
-
-    def judge(self, error: Exception, /) -> ConnectorError | None:
-        """Convert an exception of grpcio; `perform` has converted those that it saw."""
-        return judged(error)
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.name}>"
 
 
 class AsyncGrpcConnector:
@@ -135,7 +96,9 @@ class AsyncGrpcConnector:
             are renewed once if the server answers UNAUTHENTICATED.
         tls: what is trusted, and the client certificate; by default this system's authorities.
         plaintext: connects without TLS. Credentials are then sent to this machine only.
-        metadata: metadata of every call.
+        metadata: metadata of every call: texts, or bytes if the name ends in "-bin".
+        descriptors: the descriptions of the service for calls by name; by default the server is
+            asked for them with reflection.
         idempotency_metadata: the name of the metadata that carry the idempotency key, where the
             service honours keys.
         connect_timeout: seconds for opening a connection; an attempt with less time waits less.
@@ -159,7 +122,8 @@ class AsyncGrpcConnector:
         credentials: Credentials | OAuthCredentials | AsyncCredentialProvider | None = None,
         tls: Tls | None = None,
         plaintext: bool = False,
-        metadata: Mapping[str, str] | None = None,
+        metadata: Metadata | None = None,
+        descriptors: GrpcDescriptors | None = None,
         idempotency_metadata: str = "idempotency-key",
         connect_timeout: float = _CONNECT_TIMEOUT,
         max_request_bytes: int = _LARGEST,
@@ -192,6 +156,7 @@ class AsyncGrpcConnector:
                 path="plaintext",
                 remedy="Leave `plaintext` out.",
             )
+        self.descriptors = descriptors
         self._fixed: Authorization = (), ""
         self._provider: AsyncCredentialProvider | None = None
         if isinstance(credentials, (Credentials, OAuthCredentials)):
@@ -208,7 +173,7 @@ class AsyncGrpcConnector:
         self._callables: dict[tuple[Any, str, str], Any] = {}
         self._holders: dict[object, None] = {}
         self._connected = self._handed_out = 0
-        self._was_ready = self._is_doubted = self._is_closed = False
+        self._was_ready = self._is_doubted = self._is_closed = self.is_reflected = False
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name} at {self.settings.address}>"
@@ -220,8 +185,11 @@ class AsyncGrpcConnector:
 
     @property
     def operations(self) -> Mapping[str, NamedOperation]:
-        """The operations that can be performed by name."""
-        return {}
+        """The operations that can be performed by name, with plain JSON.
+
+        Besides "methods" and "call" these are the methods themselves, such as "shop.Orders/Get".
+        """
+        return named_operations(self)
 
     @property
     def connectivity(self) -> str:
@@ -244,7 +212,7 @@ class AsyncGrpcConnector:
         method: GrpcMethod[Any, A],
         request: Any,
         *,
-        metadata: Mapping[str, str] | None = None,
+        metadata: Metadata | None = None,
     ) -> AsyncGrpcOperation[A]:
         """Return the operation that calls a method, and returns its answer.
 
@@ -265,12 +233,51 @@ class AsyncGrpcConnector:
             )
         return AsyncGrpcOperation(self, self._prepared(method, request, metadata))
 
+    def call_with_metadata(
+        self,
+        method: GrpcMethod[Any, A],
+        request: Any,
+        *,
+        metadata: Metadata | None = None,
+    ) -> AsyncGrpcOperation[GrpcAnswer[A]]:
+        """Return the operation that calls a method, and returns its answer with its metadata.
+
+        The arguments and errors are those of `call`.
+        """
+        operation = self.call(method, request, metadata=metadata)
+        prepared = attrs.evolve(operation.prepared, with_metadata=True)
+        return AsyncGrpcOperation[GrpcAnswer[A]](self, prepared)
+
+    def call_by_name(
+        self, method: str, request: Any, *, metadata: Metadata | None = None
+    ) -> AsyncGrpcNamedCall:
+        """Return the operation that calls a method by its name, with plain JSON.
+
+        Without descriptions of the service, the first such call asks the server for them.
+
+        Args:
+            method: the full name, such as "shop.Orders/Get".
+            request: the request as JSON has it, with names such as `orderId`.
+            metadata: metadata of this call.
+
+        Raises:
+            InvalidData: the descriptions have no such method, or the method has streams.
+        """
+        return AsyncGrpcNamedCall(self, method, request, metadata)
+
+    def reflect(self) -> AsyncGrpcReflection:
+        """Return the operation that asks the server for its services and methods.
+
+        Calls by name use the result from then on, unless the connector has `descriptors`.
+        """
+        return AsyncGrpcReflection(self)
+
     def stream(
         self,
         method: GrpcMethod[Any, A],
         request: Any,
         *,
-        metadata: Mapping[str, str] | None = None,
+        metadata: Metadata | None = None,
         lasts: float | None = None,
     ) -> AsyncGrpcOperation[AsyncGrpcStream[A]]:
         """Return the operation that opens a stream of answers, which a context manager ends.
@@ -330,7 +337,7 @@ class AsyncGrpcConnector:
     async def __aexit__(self, *_: object) -> None:
         await self.close()
 
-    async def attempt(self, call: _Call, attempt: OperationAttempt) -> Any:
+    async def attempt(self, call: PreparedCall, attempt: OperationAttempt) -> Any:
         """Make one attempt of a call, or two if the first one shows that credentials are stale."""
         holder = object()
         self._holders[holder] = None
@@ -358,9 +365,9 @@ class AsyncGrpcConnector:
         self,
         method: GrpcMethod[Any, Any],
         request: Any,
-        metadata: Mapping[str, str] | None,
+        metadata: Metadata | None,
         lasts: float | None = None,
-    ) -> _Call:
+    ) -> PreparedCall:
         if method.streams_requests and isinstance(request, calls.ITERATORS):
             raise InvalidData(
                 f"The requests of {method.name} can be read only once, so no attempt could be"
@@ -368,7 +375,7 @@ class AsyncGrpcConnector:
                 field="request",
                 remedy="Give a list, or an object whose iterator begins anew each time.",
             )
-        return _Call(
+        return PreparedCall(
             method=method,
             request=request,
             metadata=metadata_of(metadata) if metadata else (),
@@ -376,7 +383,7 @@ class AsyncGrpcConnector:
         )
 
     async def _outcome(
-        self, call: _Call, attempt: OperationAttempt, holder: object
+        self, call: PreparedCall, attempt: OperationAttempt, holder: object
     ) -> tuple[Any, Exception | None]:
         """Return the result of an attempt, or its error without the frames that know secrets."""
         try:
@@ -385,23 +392,26 @@ class AsyncGrpcConnector:
             failure = error
         return None, bare(failure)
 
-    async def _authorized(self, call: _Call, attempt: OperationAttempt, holder: object) -> Any:
+    async def _authorized(
+        self, call: PreparedCall, attempt: OperationAttempt, holder: object
+    ) -> Any:
         """Send a call with its credentials, and once more if the server refuses stale ones."""
         until, tenant = monotonic() + attempt.timeout, attempt.tenant
         channel = await self._connected_channel(attempt.timeout)
         self._handed_out += 1
         send = self._stream if call.method.streams_answers else self._answer
         stale, authorization = None, self._fixed
-        if self._provider is not None:
-            stale, authorization = await self._authorization(tenant)
+        provider = self._provider
+        if provider is not None:
+            stale, authorization = await self._authorization(provider, tenant)
         metadata = self._metadata_of(call, attempt, authorization)
         try:
             return await send(channel, call, until - monotonic(), metadata, holder)
         except Exception as error:  # noqa: BLE001 - judged, and raised again
             failure = error
         self._is_doubted = is_of_code(failure, "UNAVAILABLE")
-        if self._may_renew(failure, tenant):
-            _, authorization = await self._authorization(tenant, stale)
+        if provider is not None and self._may_renew(failure, tenant):
+            _, authorization = await self._authorization(provider, tenant, stale)
             metadata = self._metadata_of(call, attempt, authorization)
             try:
                 return await send(channel, call, until - monotonic(), metadata, holder)
@@ -412,7 +422,7 @@ class AsyncGrpcConnector:
         raise without_secret(failure, authorization[1])
 
     def _metadata_of(
-        self, call: _Call, attempt: OperationAttempt, authorization: Authorization
+        self, call: PreparedCall, attempt: OperationAttempt, authorization: Authorization
     ) -> Pairs:
         metadata = (*self._metadata, *call.metadata, *authorization[0])
         if attempt.idempotency_key is None:
@@ -420,17 +430,22 @@ class AsyncGrpcConnector:
         return (*metadata, *metadata_of({self._key_name: attempt.idempotency_key}))
 
     async def _answer(
-        self, channel: Any, call: _Call, seconds: float, metadata: Pairs, _holder: object
+        self, channel: Any, call: PreparedCall, seconds: float, metadata: Pairs, _holder: object
     ) -> Any:
         method = call.method
+        serialize = partial(serialized, method, self._max_request_bytes)
         if not method.streams_requests:
             send = self._callable(channel, "unary_unary", method.path)
-            data = serialized(method, self._max_request_bytes, call.request)
+            data = serialize(call.request)
+            if call.with_metadata:
+                return await self._answer_with_metadata(send, data, call, seconds, metadata)
             return answer_of(method, await send(data, timeout=seconds, metadata=metadata))
         send = self._callable(channel, "stream_unary", method.path)
-        serialize = partial(serialized, method, self._max_request_bytes)
         requests = calls.Requests(call.request, serialize)
         try:
+            if call.with_metadata:
+                messages = aiter(requests)
+                return await self._answer_with_metadata(send, messages, call, seconds, metadata)
             data = await send(aiter(requests), timeout=seconds, metadata=metadata)
         except calls.BROKEN_OFF:
             if requests.failure is None or calls.is_cancelled():
@@ -438,8 +453,18 @@ class AsyncGrpcConnector:
             raise interrupted() from requests.failure
         return answer_of(method, data)
 
+    async def _answer_with_metadata(
+        self, send: Any, request: Any, call: PreparedCall, seconds: float, metadata: Pairs
+    ) -> GrpcAnswer[Any]:
+        data, initial, trailing = await calls.with_metadata(send, request, seconds, metadata)
+        return GrpcAnswer(
+            answer_of(call.method, data),
+            initial_metadata=received_metadata(initial),
+            trailing_metadata=received_metadata(trailing),
+        )
+
     async def _stream(
-        self, channel: Any, call: _Call, seconds: float, metadata: Pairs, holder: object
+        self, channel: Any, call: PreparedCall, seconds: float, metadata: Pairs, holder: object
     ) -> AsyncGrpcStream[Any]:
         method = call.method
         serialize = partial(serialized, method, self._max_request_bytes)
@@ -517,20 +542,22 @@ class AsyncGrpcConnector:
         return None if status == _SERVING else NOT_SERVING
 
     async def _authorization(
-        self, tenant: str | None, stale: Any | None = None
+        self,
+        provider: AsyncCredentialProvider,
+        tenant: str | None,
+        stale: Any | None = None,
     ) -> tuple[Any, Authorization]:
         """Return the credentials of a call, and the metadata that carry them.
 
         Args:
+            provider: the provider of the credentials.
             tenant: the tenant of the call.
             stale: the credentials that the server refused; None for the first attempt.
         """
-        if self._provider is None:
-            return None, self._fixed
         if stale is None:
-            credentials = await self._provider.get(self.service, tenant)
+            credentials = await provider.get(self.service, tenant)
         else:
-            credentials = await self._provider.refresh(self.service, tenant, stale)
+            credentials = await provider.refresh(self.service, tenant, stale)
         latest, authorization = self._latest
         if latest is not credentials:
             authorization = authorization_of(credentials)
@@ -539,9 +566,8 @@ class AsyncGrpcConnector:
 
     def _may_renew(self, failure: Exception, tenant: str | None) -> bool:
         """Return whether renewed credentials can help."""
-        if self._provider is None or not is_of_code(failure, "UNAUTHENTICATED"):
-            return False
-        return self._renewal_refused.get(tenant, -inf) + _REFUSED_FOR < monotonic()
+        allowed_from = self._renewal_refused.get(tenant, -inf) + _REFUSED_FOR
+        return is_of_code(failure, "UNAUTHENTICATED") and allowed_from < monotonic()
 
     async def _close_channel(self) -> None:
         channel, self._channel = self._channel, None

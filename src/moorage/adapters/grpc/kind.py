@@ -17,6 +17,7 @@ from moorage.ports.connector import ConnectorKind
 if TYPE_CHECKING:
     from moorage.adapters.grpc.connector_async import AsyncGrpcConnector
     from moorage.adapters.grpc.connector_sync import GrpcConnector
+    from moorage.adapters.grpc.descriptors import GrpcDescriptors
     from moorage.domain.secrets.secret import Secret
     from moorage.ports.connector import AsyncPerformer, Performer
 
@@ -37,6 +38,9 @@ class GrpcSettings:
         certificate: a PEM file with the client certificate.
         key: the PEM file of the certificate's private key.
         key_password: the password that the key is encrypted with.
+        descriptors: a file with the descriptions of the service, which protoc wrote with
+            --include_imports --descriptor_set_out, for calls by name. By default the server is
+            asked for them.
         idempotency_metadata: the name of the metadata that carry the idempotency key, where the
             service honours keys.
         connect_timeout: seconds for opening a connection.
@@ -54,6 +58,7 @@ class GrpcSettings:
     certificate: str | None = None
     key: str | None = None
     key_password: Secret | None = None
+    descriptors: str | None = None
     idempotency_metadata: str = "idempotency-key"
     connect_timeout: float = 5.0
     max_request_bytes: int = _LARGEST
@@ -74,9 +79,18 @@ class GrpcSettings:
         return {
             **settings,
             "name": name,
+            "descriptors": None if self.descriptors is None else _descriptors(self.descriptors),
             "tls": tls if has_tls else None,
             "credentials": None if self.token is None else Credentials.bearer(self.token),
         }
+
+
+def _descriptors(path: str) -> GrpcDescriptors:
+    from moorage.adapters.grpc.descriptors import (  # noqa: PLC0415 - loads protobuf
+        GrpcDescriptors,
+    )
+
+    return GrpcDescriptors.of_file(path)
 
 
 _OF_OTHERS: Final = ("token", "authorities", "certificate", "key", "key_password")

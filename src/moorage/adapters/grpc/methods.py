@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeGuard, TypeVar
 
 import attrs
 
@@ -36,6 +36,22 @@ def _short_name(method: Any) -> str:
 
 def _is_safe(method: Any) -> bool:
     return bool(method.safe)
+
+
+@attrs.frozen
+class GrpcAnswer(Generic[A]):
+    """The answer of a method with its metadata.
+
+    Attributes:
+        value: the answer.
+        initial_metadata: the metadata that the server sent before the answer: pairs of names and
+            values, which are bytes if the name ends in "-bin".
+        trailing_metadata: the metadata that the server sent after the answer.
+    """
+
+    value: A
+    initial_metadata: tuple[tuple[str, str | bytes], ...] = attrs.field(kw_only=True, repr=False)
+    trailing_metadata: tuple[tuple[str, str | bytes], ...] = attrs.field(kw_only=True, repr=False)
 
 
 @attrs.frozen(kw_only=True)
@@ -115,3 +131,35 @@ class GrpcMethod(Generic[Q, A]):
             *messages,
             **{**defaults, **facts},
         )
+
+
+def packed_answer(answer: Any) -> object:
+    """Return an answer as plain values, if it is a protobuf message or has metadata."""
+    if _has_metadata(answer):
+        metadata = answer.initial_metadata, answer.trailing_metadata
+        return (_WITH_METADATA, packed_answer(answer.value), *metadata)
+    write = getattr(answer, "SerializeToString", None)
+    return (_MESSAGE, write()) if write is not None else answer
+
+
+def _has_metadata(answer: object) -> TypeGuard[GrpcAnswer[Any]]:
+    return isinstance(answer, GrpcAnswer)
+
+
+def unpacked_answer(method: GrpcMethod[Any, Any], stored: Any) -> Any:
+    """Return the answer that `packed_answer` returned as plain values."""
+    match stored:
+        case (mark, value, initial, trailing) if mark == _WITH_METADATA:
+            return GrpcAnswer(
+                unpacked_answer(method, value),
+                initial_metadata=tuple(map(tuple, initial)),
+                trailing_metadata=tuple(map(tuple, trailing)),
+            )
+        case (mark, data) if mark == _MESSAGE:
+            return method.deserialize(data)
+        case _:
+            return stored
+
+
+_MESSAGE: Final = "moorage.protobuf"
+_WITH_METADATA: Final = "moorage.grpc-answer"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeGuard
 
 import attrs
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 _STATUS: Final = "grpc-status-details-bin"
 _PUSHBACK: Final = "grpc-retry-pushback-ms"
+_RETRY_AFTER: Final = "retry-after"
 _RETRY_INFO: Final = "google.rpc.RetryInfo"
 _ERROR_INFO: Final = "google.rpc.ErrorInfo"
 _BAD_REQUEST: Final = "google.rpc.BadRequest"
@@ -53,13 +54,20 @@ def details_of(metadata: Iterable[tuple[str, str | bytes]]) -> GrpcDetails:
             result = _of_status(status)
         except ValueError:
             result = GrpcDetails()
-    pushback = trailers.get(_PUSHBACK)
+    pushback, pause = trailers.get(_PUSHBACK), trailers.get(_RETRY_AFTER)
     if pushback is None:
+        # Proxies copy the header of HTTP here. Its dates need a clock, so only seconds are read.
+        if result.retry_after is None and _is_number(pause):
+            return attrs.evolve(result, retry_after=float(pause[:9]))
         return result
-    if isinstance(pushback, str) and pushback.isascii() and pushback.isdecimal():
+    if _is_number(pushback):
         return attrs.evolve(result, retry_after=int(pushback[:12]) / 1000)
     # The specification of pushback takes everything but a number for a request not to retry.
     return attrs.evolve(result, no_retry=True)
+
+
+def _is_number(value: str | bytes | None) -> TypeGuard[str]:
+    return isinstance(value, str) and value.isascii() and value.isdecimal()
 
 
 def _of_status(status: bytes) -> GrpcDetails:

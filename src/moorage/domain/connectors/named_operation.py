@@ -25,6 +25,7 @@ class NamedOperation:
         about: what it does, as one sentence.
         arguments: the names of its arguments, with a description of each.
         required: the names of the arguments without which it cannot be run.
+        any_arguments: whether it takes other arguments too, which only the foreign system knows.
         build: makes the operation of arguments of plain JSON: texts, numbers, booleans, None, lists
             and mappings. It raises `InvalidData` for arguments that it cannot use, and connects
             nowhere.
@@ -35,6 +36,7 @@ class NamedOperation:
     about: str
     arguments: Mapping[str, str] = attrs.field(factory=dict[str, str])
     required: frozenset[str] = frozenset()
+    any_arguments: bool = False
     build: Callable[[Mapping[str, Any]], Any]
     render: Callable[[Any], Any] = _unchanged
 
@@ -46,7 +48,7 @@ class NamedOperation:
         """
         names = ", ".join(self.arguments) or "none"
         for argument in arguments:
-            if argument not in self.arguments:
+            if argument not in self.arguments and not self.any_arguments:
                 raise InvalidData(
                     f"The operation {self.name!r} has no argument {argument!r}.",
                     field=argument,

@@ -1,0 +1,99 @@
+"""The part of interceptors that synchronous and asynchronous programs share."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import grpc
+
+from moorage.adapters.grpc._judging import judged
+from moorage.adapters.grpc.methods import GrpcMethod
+from moorage.adapters.grpc.rpc_errors import remember_status, rpc_error
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from moorage.errors import ConnectorError
+
+
+@attrs.frozen
+class CallDetails(grpc.ClientCallDetails):
+    """The details of a call with a time limit of its own."""
+
+    method: Any
+    timeout: float | None
+    metadata: Any = attrs.field(repr=False)
+    credentials: Any = attrs.field(repr=False)
+    wait_for_ready: bool | None
+    compression: Any
+
+
+@attrs.frozen
+class MethodFacts:
+    """The methods that change nothing, and those that may be repeated, by their paths."""
+
+    safe: frozenset[str]
+    repeatable: frozenset[str]
+
+
+def method_facts(
+    safe: Iterable[str], repeatable: Iterable[str], definitions: Iterable[Any]
+) -> MethodFacts:
+    """Return the facts about methods.
+
+    Args:
+        safe: the methods that change nothing, such as "/shop.Orders/Get".
+        repeatable: the methods that may be repeated.
+        definitions: generated file descriptors, whose option `idempotency_level` is read too.
+    """
+    described = [
+        GrpcMethod[Any, Any].described(method)
+        for file in definitions
+        for service in file.services_by_name.values()
+        for method in service.methods
+    ]
+    safe_paths = frozenset(f"/{name.removeprefix('/')}" for name in safe)
+    safe_paths |= {method.path for method in described if method.safe}
+    repeatable_paths = frozenset(f"/{name.removeprefix('/')}" for name in repeatable)
+    repeatable_paths |= {method.path for method in described if method.repeatable}
+    return MethodFacts(safe_paths, repeatable_paths | safe_paths)
+
+
+class InterceptedCall:
+    """The traits of an operation that is a call of a stub."""
+
+    system = "grpc"
+
+    def __init__(self, path: str | bytes, facts: MethodFacts, *, streams_requests: bool) -> None:
+        text = path.decode() if isinstance(path, bytes) else path
+        service, _, method = text.rpartition("/")
+        self.name = f"{service.rpartition('/')[2].rpartition('.')[2]}.{method}"
+        self._streams_requests = streams_requests
+        self.safe = text in facts.safe and not streams_requests
+        self.repeatable = text in facts.repeatable and not streams_requests
+
+    def judge(self, error: Exception, /) -> ConnectorError | None:
+        """Convert an exception of grpcio; one of a call whose requests are gone is not repeated."""
+        failure = judged(error)
+        if failure is None:
+            return None
+        if isinstance(error, grpc.RpcError):
+            remember_status(failure, error)
+        if self._streams_requests:
+            failure.retryable = False
+        return failure
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name}>"
+
+
+def converted(error: Exception, *, is_async: bool) -> Exception:
+    """Return the error for an exception that ended a stream of answers."""
+    failure = judged(error)
+    if failure is None:
+        return error
+    if isinstance(error, grpc.RpcError):
+        remember_status(failure, error)
+    both: Exception = rpc_error(failure, is_async=is_async)
+    return both

@@ -1,0 +1,232 @@
+"""Descriptions of gRPC services: their methods, and calls of them with plain JSON."""
+
+from __future__ import annotations
+
+import re
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from moorage.adapters.grpc.methods import GrpcMethod
+from moorage.domain.connectors.grpc_reflection import files_of_set, in_order, missing_imports
+from moorage.domain.values.json_text import is_object
+from moorage.errors import ConfigurationError, InvalidData
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from os import PathLike
+
+_COMMON: Final = {
+    f"google/protobuf/{name}.proto": f"google.protobuf.{name}_pb2"
+    for name in (
+        *("any", "api", "descriptor", "duration", "empty", "field_mask", "source_context"),
+        *("struct", "timestamp", "type", "wrappers"),
+    )
+}
+"""The files that every program with protobuf has, and the modules with them."""
+
+COMMON_FILES: Final = frozenset(_COMMON)
+_MEMBER: Final = re.compile(r'(?:no field named "|Failed to parse )([A-Za-z_][\w.\[\]]{0,100})')
+
+
+class GrpcDescriptors:
+    """The services of a gRPC server, with the types of their requests and answers.
+
+    The server itself gives them with reflection, or a file that protoc wrote with
+    `--include_imports --descriptor_set_out=shop.protoset`.
+
+    Attributes:
+        services: the full names of the services, such as "shop.Orders".
+        methods: the full names of the methods, such as "shop.Orders/Get".
+    """
+
+    def __init__(self, files: Mapping[str, bytes], services: tuple[str, ...] | None = None) -> None:
+        """Read files.
+
+        Args:
+            files: `FileDescriptorProto` messages as bytes, by the names of the files.
+            services: the services that matter; by default those of all files.
+
+        Raises:
+            InvalidData: the files contradict each other, or an import is missing.
+        """
+        pool, names = _pool(files)
+        self._pool = pool
+        self.services = tuple(sorted(names if services is None else services))
+        self._methods: dict[str, Any] = {}
+        for service in self.services:
+            try:
+                descriptor = pool.FindServiceByName(service)
+            except KeyError:
+                continue  # A server may list a service that its files do not have.
+            for method in descriptor.methods:
+                self._methods[f"{service}/{method.name}"] = method
+        self.methods = tuple(self._methods)
+
+    @classmethod
+    def of_file(cls, path: str | PathLike[str]) -> GrpcDescriptors:
+        """Return the descriptions in a file with a `FileDescriptorSet`.
+
+        Raises:
+            ConfigurationError: the file cannot be read, is none, or lacks an imported file.
+        """
+        try:
+            return cls(files_of_set(Path(path).read_bytes()))
+        except OSError as error:
+            problem = f"cannot be read ({error.strerror})"
+        except (ValueError, InvalidData) as error:
+            problem = error.message if isinstance(error, InvalidData) else "is no FileDescriptorSet"
+        raise ConfigurationError(
+            f"The file {Path(path).name} with the descriptions of a gRPC service has a problem:"
+            f" {problem.rstrip('.')}.",
+            path="descriptors",
+            remedy="Write it with protoc --include_imports --descriptor_set_out=FILE.",
+        )
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {', '.join(self.services)}>"
+
+    def method(self, name: str, **facts: Any) -> GrpcMethod[Any, Any]:
+        """Return a method whose requests and answers are plain JSON.
+
+        JSON has the form that protobuf defines: names such as `orderId`, 64-bit numbers and bytes
+        as texts. Fields with their default value are left out of answers.
+
+        Args:
+            name: such as "shop.Orders/Get".
+            facts: fields of `GrpcMethod` that replace those of the definition, such as `safe=True`.
+
+        Raises:
+            InvalidData: there is no such method.
+        """
+        descriptor = self._methods.get(name.removeprefix("/"))
+        if descriptor is None:
+            raise InvalidData(
+                f"The gRPC service has no method {name[:200]!r}.",
+                field="method",
+                remedy=f"Use one of: {', '.join(self.methods)[:1000] or 'it has none'}.",
+            )
+        method = GrpcMethod[Any, Any].described(descriptor, **facts)
+        return GrpcMethod(
+            path=method.path,
+            serialize=_writer(descriptor.input_type, self._pool),
+            deserialize=_reader(method.deserialize, self._pool),
+            name=method.name,
+            safe=method.safe,
+            repeatable=method.repeatable,
+            streams_requests=method.streams_requests,
+            streams_answers=method.streams_answers,
+        )
+
+    def fields(self, name: str) -> dict[str, str]:
+        """Return the fields of a method's request, by their names in JSON, with their types."""
+        described = self._methods[name].input_type.fields
+        return {field.json_name: _type_of(field) for field in described}
+
+
+def _pool(files: Mapping[str, bytes]) -> tuple[Any, tuple[str, ...]]:
+    """Return a pool with some files, and the names of their services."""
+    from google.protobuf.descriptor_pb2 import FileDescriptorProto  # noqa: PLC0415 - loads protobuf
+    from google.protobuf.descriptor_pool import DescriptorPool  # noqa: PLC0415 - as above
+
+    complete = {name: file for name, file in files.items() if name not in COMMON_FILES}
+    _add_common(complete)
+    missing = missing_imports(complete, ())
+    if missing:
+        raise InvalidData(
+            f"The imported file {missing[0][:200]!r} is missing.",
+            field="files",
+            remedy="Write the descriptions with protoc --include_imports.",
+        )
+    pool: Any = DescriptorPool()
+    services: list[str] = []
+    try:
+        for data in in_order(complete):
+            file = FileDescriptorProto.FromString(data)
+            pool.Add(file)
+            if file.name not in COMMON_FILES:
+                prefix = f"{file.package}." if file.package else ""
+                services += [prefix + service.name for service in file.service]
+        for service in services:
+            pool.FindServiceByName(service)  # An older protobuf resolves types only now.
+    except Exception:  # noqa: BLE001 - protobuf raises TypeError, KeyError, DecodeError and others
+        services = [""]
+    if "" in services:
+        raise InvalidData(
+            "The descriptions of the gRPC service contradict each other, or are none.",
+            field="files",
+            remedy="Write them with protoc --include_imports.",
+        )
+    return pool, tuple(services)
+
+
+def _add_common(files: dict[str, bytes]) -> None:
+    """Add the common files that some files import, directly or not."""
+    while True:
+        names = [name for name in missing_imports(files, ()) if name in COMMON_FILES]
+        if not names:
+            return
+        for name in names:
+            files[name] = import_module(_COMMON[name]).DESCRIPTOR.serialized_pb
+
+
+def _writer(descriptor: Any, pool: Any) -> Callable[[Any], bytes]:
+    from google.protobuf.json_format import ParseDict, ParseError  # noqa: PLC0415 - loads protobuf
+    from google.protobuf.message_factory import GetMessageClass  # noqa: PLC0415 - as above
+
+    kind: Any = GetMessageClass(descriptor)
+
+    def write(request: Any) -> bytes:
+        if not is_object(request):
+            raise InvalidData(
+                f"The request of type {descriptor.full_name} is not a JSON object.",
+                field="request",
+                remedy="Give a dictionary with the fields of the message.",
+            )
+        try:
+            data: bytes = ParseDict(request, kind(), descriptor_pool=pool).SerializeToString()
+        except ParseError as error:
+            match = _MEMBER.search(str(error))
+            place = "" if match is None else f" at {match[1]!r}"
+        else:
+            return data
+        names = ", ".join(field.json_name for field in descriptor.fields)
+        raise InvalidData(
+            f"The request does not fit the type {descriptor.full_name}{place}.",
+            field="request",
+            remedy=f"The fields of the message are: {names or 'none'}.",
+        )
+
+    return write
+
+
+def _reader(deserialize: Callable[[bytes], Any], pool: Any) -> Callable[[bytes], Any]:
+    from google.protobuf.json_format import MessageToDict  # noqa: PLC0415 - loads protobuf
+
+    return lambda data: MessageToDict(deserialize(data), descriptor_pool=pool)
+
+
+def _type_of(field: Any) -> str:
+    """Return the type of a field as a definition writes it."""
+    if field.message_type is not None:
+        name = str(field.message_type.full_name)
+        if field.message_type.GetOptions().map_entry:
+            parts: Any = field.message_type.fields_by_name
+            return f"map<{_type_of(parts['key'])}, {_type_of(parts['value'])}>"
+    elif field.enum_type is not None:
+        name = str(field.enum_type.full_name)
+    else:
+        name = _SCALARS[int(field.type)]
+    return f"repeated {name}" if _is_repeated(field) else name
+
+
+def _is_repeated(field: Any) -> bool:
+    is_repeated = getattr(field, "is_repeated", None)
+    return bool(field.label == _REPEATED if is_repeated is None else is_repeated)
+
+
+_REPEATED: Final = 3
+_SCALARS: Final[tuple[str, ...]] = (
+    *("", "double", "float", "int64", "uint64", "int32", "fixed64", "fixed32", "bool", "string"),
+    *("group", "message", "bytes", "uint32", "enum", "sfixed32", "sfixed64", "sint32", "sint64"),
+)

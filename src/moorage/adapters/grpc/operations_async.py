@@ -1,0 +1,228 @@
+"""The operations of the gRPC connector, for `AsyncConnectorManager.perform`.
+
+`python -m tools.twins` makes the synchronous module from this one.
+"""
+
+from __future__ import annotations
+
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast
+
+import attrs
+
+from moorage.adapters.grpc._judging import judged
+from moorage.adapters.grpc._requests import PreparedCall, metadata_of
+from moorage.adapters.grpc.descriptors import COMMON_FILES, GrpcDescriptors
+from moorage.adapters.grpc.methods import GrpcMethod, packed_answer, unpacked_answer
+from moorage.domain.connectors.grpc_reflection import (
+    LIST_SERVICES,
+    MOST_ROUNDS,
+    PATHS,
+    files_of,
+    incomplete,
+    missing_imports,
+    no_reflection,
+    question_of_file,
+    question_of_symbol,
+    services_of,
+    unreadable,
+)
+from moorage.errors import ConnectorError, InvalidData, InvalidRequest
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from moorage.adapters.grpc._requests import Metadata
+    from moorage.adapters.grpc.connector_async import AsyncGrpcConnector
+    from moorage.domain.service.operation import OperationAttempt
+
+A = TypeVar("A")
+
+_UNIMPLEMENTED: Final = "UNIMPLEMENTED"
+
+
+class AsyncGrpcOperation(Generic[A]):
+    """A call of a gRPC method, for `AsyncConnectorManager.perform`."""
+
+    __slots__ = ("_connector", "name", "prepared", "repeatable", "safe", "system")
+
+    def __init__(self, connector: AsyncGrpcConnector, prepared: PreparedCall) -> None:
+        self._connector = connector
+        self.prepared = prepared
+        self.name = prepared.method.name
+        self.safe = prepared.method.safe
+        self.repeatable = prepared.method.repeatable or prepared.method.safe
+        self.system = "grpc"
+
+    async def perform(self, attempt: OperationAttempt, /) -> A:
+        """Make one attempt."""
+        return cast("A", await self._connector.attempt(self.prepared, attempt))
+
+    def judge(self, error: Exception, /) -> ConnectorError | None:
+        """Convert an exception of grpcio; `perform` has converted those that it saw."""
+        return judged(error)
+
+    def pack_result(self, result: A, /) -> object:
+        """Return an answer as plain values, which a store keeps for repeats of the key."""
+        return packed_answer(result)
+
+    def unpack_result(self, stored: object, /) -> A:
+        """Return the answer that `pack_result` returned as plain values."""
+        return cast("A", unpacked_answer(self.prepared.method, stored))
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name}>"
+
+
+class AsyncGrpcReflection:
+    """The question for the services and methods of a server, by reflection."""
+
+    __slots__ = ("_connector",)
+
+    name = "reflect"
+    system = "grpc"
+    safe = repeatable = True
+
+    def __init__(self, connector: AsyncGrpcConnector) -> None:
+        self._connector = connector
+
+    async def perform(self, attempt: OperationAttempt, /) -> GrpcDescriptors:
+        """Ask the server."""
+        descriptors = await _reflected(self._connector, attempt)
+        if self._connector.descriptors is None or self._connector.is_reflected:
+            self._connector.descriptors, self._connector.is_reflected = descriptors, True
+        return descriptors
+
+    def judge(self, error: Exception, /) -> ConnectorError | None:
+        """Convert an exception of grpcio."""
+        return judged(error)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}>"
+
+
+class AsyncGrpcNamedCall:
+    """A call of a method by its name, whose request and answer are plain JSON.
+
+    Until the method is known, it counts as one that changes something.
+    """
+
+    __slots__ = ("_connector", "_metadata", "_method", "_request", "name", "repeatable", "safe")
+
+    system = "grpc"
+
+    def __init__(
+        self,
+        connector: AsyncGrpcConnector,
+        method: str,
+        request: Any,
+        metadata: Metadata | None,
+    ) -> None:
+        self._connector = connector
+        self._method = method.removeprefix("/")
+        self._request = request
+        self._metadata = metadata_of(metadata) if metadata else ()
+        service, _, name = self._method.rpartition("/")
+        self.name = f"{service.rpartition('.')[2]}.{name}"
+        self.safe = self.repeatable = False
+        if connector.descriptors is not None:
+            known_method = self._described(connector.descriptors)
+            known_method.serialize(request)
+            self.safe, self.repeatable = known_method.safe, known_method.repeatable
+
+    async def perform(self, attempt: OperationAttempt, /) -> Any:
+        """Make one attempt, with a question for the descriptions if they are not known."""
+        until = monotonic() + attempt.timeout
+        descriptors = self._connector.descriptors
+        if descriptors is None:
+            descriptors = await AsyncGrpcReflection(self._connector).perform(attempt)
+        prepared = PreparedCall(
+            method=self._described(descriptors), request=self._request, metadata=self._metadata
+        )
+        rest = attrs.evolve(attempt, timeout=max(0.0, until - monotonic()))
+        return await self._connector.attempt(prepared, rest)
+
+    def judge(self, error: Exception, /) -> ConnectorError | None:
+        """Convert an exception of grpcio."""
+        return judged(error)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name}>"
+
+    def _described(self, descriptors: GrpcDescriptors) -> GrpcMethod[Any, Any]:
+        method = descriptors.method(self._method)
+        if method.streams_requests or method.streams_answers:
+            raise InvalidData(
+                f"The method {self._method} has streams, and cannot be called by its name.",
+                field="method",
+                remedy="Use `stream` or `call` of the connector with `descriptors.method(...)`.",
+            )
+        return method
+
+
+async def _reflected(connector: AsyncGrpcConnector, attempt: OperationAttempt) -> GrpcDescriptors:
+    """Return the descriptions that the server gives, in the time of an attempt."""
+    until = monotonic() + attempt.timeout
+    for path in PATHS:
+        method = GrpcMethod[bytes, bytes](path=path, serialize=bytes, deserialize=bytes, safe=True)
+        try:
+            return await _described_by(connector, method, attempt, until)
+        except InvalidRequest as error:
+            if error.vendor_code != _UNIMPLEMENTED:
+                raise
+    raise no_reflection()
+
+
+async def _described_by(
+    connector: AsyncGrpcConnector,
+    method: GrpcMethod[bytes, bytes],
+    attempt: OperationAttempt,
+    until: float,
+) -> GrpcDescriptors:
+    services: tuple[str, ...] = ()
+    files: dict[str, bytes] = {}
+    questions = [LIST_SERVICES]
+    for position in range(MOST_ROUNDS):
+        answers = await _answers(connector, method, questions, attempt, until)
+        if position == 0:
+            services = tuple(name for answer in answers for name in services_of(answer))
+            questions = [question_of_symbol(name) for name in services]
+            if questions:
+                continue
+            break
+        received = {name: file for answer in answers for name, file in files_of(answer).items()}
+        if not received.keys() - files.keys():
+            break
+        files |= received
+        missing = missing_imports(files, COMMON_FILES)
+        if not missing:
+            break
+        questions = [question_of_file(name) for name in missing]
+    missing = missing_imports(files, COMMON_FILES)
+    if missing:
+        raise incomplete(missing)
+    try:
+        return GrpcDescriptors(files, services)
+    except InvalidData:
+        pass
+    raise unreadable()
+
+
+async def _answers(
+    connector: AsyncGrpcConnector,
+    method: GrpcMethod[bytes, bytes],
+    questions: Sequence[bytes],
+    attempt: OperationAttempt,
+    until: float,
+) -> list[bytes]:
+    """Return the answers to some questions.
+
+    The method of reflection has streams, and one with one message looks the same to the server. For
+    a stream of requests, grpc.aio may report INTERNAL in place of the status that the server sent.
+    """
+    answers: list[bytes] = []
+    for question in questions:
+        call = PreparedCall(method=method, request=question, metadata=())
+        rest = attrs.evolve(attempt, timeout=max(0.0, until - monotonic()))
+        answers.append(await connector.attempt(call, rest))
+    return answers

@@ -1,0 +1,185 @@
+"""The questions and answers of gRPC server reflection, and the order of the files that it gives.
+
+Laws:
+
+1. The files are complete: each file stands after those that it imports, and no import is missing.
+2. A server decides neither how many questions are asked nor how much is read.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from moorage.domain.connectors.protobuf_wire import bytes_of, number_of, text_field
+from moorage.errors import InvalidRequest, VendorFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping
+
+PATHS: Final = tuple(
+    f"/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo"
+    for version in ("v1", "v1alpha")
+)
+"""The methods of reflection, of which a server has one or both."""
+
+LIST_SERVICES: Final = text_field(7, "*")
+MOST_FILES: Final = 2_000
+MOST_ROUNDS: Final = 30
+LARGEST: Final = 64 * 1024 * 1024
+"""Bytes of all files together."""
+
+_FILE: Final = 4
+_SERVICES: Final = 6
+_ERROR: Final = 7
+_NOT_FOUND: Final = 5
+
+
+def question_of_symbol(name: str) -> bytes:
+    """Return the question for the file that defines a service or a message."""
+    return text_field(4, name)
+
+
+def question_of_file(name: str) -> bytes:
+    """Return the question for a file."""
+    return text_field(3, name)
+
+
+def services_of(answer: bytes) -> tuple[str, ...]:
+    """Return the full names of the services in an answer to `LIST_SERVICES`.
+
+    Raises:
+        VendorFailed: the answer cannot be read.
+    """
+    try:
+        _check_error(answer)
+        names = tuple(
+            b"".join(bytes_of(service, 1)).decode()
+            for services in bytes_of(answer, _SERVICES)
+            for service in bytes_of(services, 1)
+        )
+    except ValueError:
+        names = None
+    if names is None or len(names) > MOST_FILES:
+        raise unreadable()
+    return names
+
+
+def files_of(answer: bytes) -> dict[str, bytes]:
+    """Return the files in an answer, by name: each is a `FileDescriptorProto`.
+
+    An answer that the server does not know the file or the symbol has none.
+
+    Raises:
+        VendorFailed: the answer cannot be read.
+    """
+    try:
+        if not _check_error(answer):
+            return {}
+        return {
+            name_of(file): file
+            for response in bytes_of(answer, _FILE)
+            for file in bytes_of(response, 1)
+        }
+    except ValueError:
+        pass
+    raise unreadable()
+
+
+def files_of_set(descriptor_set: bytes) -> dict[str, bytes]:
+    """Return the files of a `FileDescriptorSet`, by name.
+
+    Raises:
+        ValueError: the bytes are none.
+    """
+    return {name_of(file): file for file in bytes_of(descriptor_set, 1)}
+
+
+def name_of(file: bytes) -> str:
+    """Return the name of a file, such as "shop/orders.proto".
+
+    Raises:
+        ValueError: the bytes are no `FileDescriptorProto`.
+    """
+    name = b"".join(bytes_of(file, 1)).decode()
+    if not name:
+        raise ValueError("The file has no name.")
+    return name
+
+
+def imports_of(file: bytes) -> tuple[str, ...]:
+    """Return the names of the files that a file imports.
+
+    Raises:
+        ValueError: the bytes are no `FileDescriptorProto`.
+    """
+    return tuple(name.decode() for name in bytes_of(file, 3))
+
+
+def missing_imports(files: Mapping[str, bytes], others: Collection[str]) -> tuple[str, ...]:
+    """Return the names of the files that others import, and that are in neither of both.
+
+    Raises:
+        VendorFailed: a file cannot be read, or the files are too many or too large.
+    """
+    if len(files) > MOST_FILES or sum(map(len, files.values())) > LARGEST:
+        raise unreadable()
+    try:
+        names = {name: None for file in files.values() for name in imports_of(file)}
+    except ValueError:
+        raise unreadable() from None
+    return tuple(name for name in names if name not in files and name not in others)
+
+
+def in_order(files: Mapping[str, bytes]) -> tuple[bytes, ...]:
+    """Return files so that each stands after those that it imports; others count as known.
+
+    Raises:
+        ValueError: files import each other, or cannot be read.
+    """
+    order: dict[str, bytes] = {}
+    waiting = {name: [item for item in imports_of(files[name]) if item in files] for name in files}
+    while waiting:
+        ready = [name for name, imports in waiting.items() if all(map(order.__contains__, imports))]
+        if not ready:
+            raise ValueError("The files import each other.")
+        for name in ready:
+            order[name] = files[name]
+            del waiting[name]
+    return tuple(order.values())
+
+
+def unreadable() -> VendorFailed:
+    """Return the error for descriptions that cannot be read."""
+    return VendorFailed(
+        "The gRPC service describes its methods in a form that cannot be read.",
+        remedy="Give `descriptors`, a file that protoc has written.",
+        retryable=False,
+    )
+
+
+def incomplete(names: Iterable[str]) -> VendorFailed:
+    """Return the error for descriptions that lack imported files."""
+    return VendorFailed(
+        "The gRPC service does not give the imported file"
+        f" {', '.join(name[:80] for name in names)[:300]!r}.",
+        remedy="Give `descriptors`, a file that protoc has written with --include_imports.",
+        retryable=False,
+    )
+
+
+def no_reflection() -> InvalidRequest:
+    """Return the error for a server without reflection."""
+    return InvalidRequest(
+        "The gRPC service does not describe its methods: it has no reflection.",
+        remedy="Switch reflection on at the server, or give `descriptors`, a file that protoc has"
+        " written.",
+    )
+
+
+def _check_error(answer: bytes) -> bool:
+    """Return whether an answer is one, and not that something is unknown."""
+    for error in bytes_of(answer, _ERROR):
+        if number_of(error, 1) == _NOT_FOUND:
+            return False
+        raise ValueError("The server could not answer.")
+    return True

@@ -1,0 +1,314 @@
+"""Interceptors protect the calls of stubs, whose errors are those of grpcio and of moorage."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import json
+import pickle
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import grpc
+import grpc.aio
+import pytest
+
+from moorage import (
+    AsyncConnectorManager,
+    AttemptTimeout,
+    CircuitBreakerConfig,
+    CircuitBreakerOpen,
+    ConfigurationError,
+    ConnectionFailed,
+    ConnectorError,
+    ConnectorManager,
+    InvalidData,
+    RateLimitExceeded,
+    RetryPolicy,
+    Service,
+    VendorFailed,
+    VendorRejected,
+)
+from moorage.adapters.grpc._interception import InterceptedCall, converted, method_facts
+from moorage.adapters.grpc.interceptor_async import grpc_interceptors
+from moorage.adapters.grpc.interceptor_sync import GrpcInterceptor
+from moorage.adapters.grpc.rpc_errors import rpc_error
+from tests.adapters.grpc import shop_definitions as shop
+from tests.support.waiting import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+
+    from tests.adapters.grpc.grpc_lab import LabServer
+
+RETRIED = Service(
+    "lab", timeout=20.0, retry=RetryPolicy(max_attempts=3, base_delay=0.0), circuit=None
+)
+ECHO, COUNT, COLLECT, CHAT = (f"/lab.Lab/{name}" for name in ("Echo", "Count", "Collect", "Chat"))
+CODEC: Any = {
+    "request_serializer": lambda request: json.dumps(request).encode(),
+    "response_deserializer": json.loads,
+}
+KINDS = {ECHO: "unary_unary", COUNT: "unary_stream", COLLECT: "stream_unary", CHAT: "stream_stream"}
+
+
+class Stubs:
+    """Stubs of the server over an intercepted channel, of one mode."""
+
+    def __init__(self, mode: str, address: str, service: Service, **facts: Any) -> None:
+        self.is_async = mode == "async"
+        self.manager: Any
+        self.channel: Any
+        if self.is_async:
+            self.loop = asyncio.new_event_loop()
+            self.manager = AsyncConnectorManager([service])
+            interceptors = grpc_interceptors(self.manager, "lab", **facts)
+            self.channel = self.loop.run_until_complete(self._channel(address, interceptors))
+        else:
+            self.manager = ConnectorManager([service])
+            plain: Any = grpc.insecure_channel(address)
+            self.channel = grpc.intercept_channel(
+                plain, GrpcInterceptor(self.manager, "lab", **facts)
+            )
+
+    async def _channel(self, address: str, interceptors: list[Any]) -> Any:
+        return grpc.aio.insecure_channel(address, interceptors=interceptors)
+
+    def stub(self, path: str) -> Any:
+        """Return the callable that a generated stub has for a method."""
+        return getattr(self.channel, KINDS[path])(path, **CODEC)
+
+    def call(self, path: str, request: Any, **options: Any) -> Any:
+        """Call a method with one answer."""
+        if not self.is_async:
+            return self.stub(path)(request, **options)
+
+        async def call() -> Any:
+            return await self.stub(path)(request, **options)
+
+        return self.loop.run_until_complete(call())
+
+    def answers(self, path: str, request: Any, **options: Any) -> list[Any]:
+        """Read all answers of a method."""
+        if not self.is_async:
+            return list(self.stub(path)(request, **options))
+
+        async def read() -> list[Any]:
+            return [answer async for answer in self.stub(path)(request, **options)]
+
+        return self.loop.run_until_complete(read())
+
+    def close(self) -> None:
+        """Close everything."""
+        if not self.is_async:
+            self.channel.close()
+            self.manager.close()
+            return
+        self.loop.run_until_complete(self.channel.close())
+        self.loop.run_until_complete(self.manager.close())
+        self.loop.run_until_complete(self.loop.shutdown_asyncgens())
+        self.loop.close()
+
+
+@pytest.fixture
+def stubs(mode: str, server: LabServer) -> Generator[Callable[..., Stubs]]:
+    """Make stubs of the server that no test kills."""
+    made: list[Stubs] = []
+
+    def make(service: Service = RETRIED, address: str = server.address, **facts: Any) -> Stubs:
+        made.append(Stubs(mode, address, service, **facts))
+        return made[-1]
+
+    yield make
+    for group in made:
+        group.close()
+
+
+def failing(name: str, code: str = "UNAVAILABLE", times: int = 9, **more: Any) -> dict[str, Any]:
+    """Return a request that the server fails some times."""
+    return {"do": "fail", "code": code, "times": times, "name": name, **more}
+
+
+def test_all_kinds_of_calls_pass(stubs: Callable[..., Stubs]) -> None:
+    """Requests, answers and metadata reach the other side, with the time that is left."""
+    made = stubs()
+    answer = made.call(ECHO, {"name": "a"}, timeout=7.0, metadata=(("trace", "t"),))
+
+    assert ("a", "t") == (answer["name"], answer["metadata"]["trace"])
+    assert 0 < answer["left"] <= 7.0
+    assert [{"number": 0}, {"number": 1}, {"number": 2}] == made.answers(COUNT, {})
+    assert [] == made.answers(COUNT, {"answers": 0})
+    assert {"received": ["b", "c"]} == made.call(COLLECT, iter([{"name": "b"}, {"name": "c"}]))
+    assert ["d"] == [answer["name"] for answer in made.answers(CHAT, iter([{"name": "d"}]))]
+
+
+def test_an_error_is_of_both_libraries(stubs: Callable[..., Stubs]) -> None:
+    """Code for grpcio and code for moorage both understand an error, also in another process."""
+    made = stubs()
+    request = failing("both", "NOT_FOUND", text="no such order", trailers={"cost": "7"})
+    with pytest.raises(VendorRejected) as caught:
+        made.call(ECHO, request)
+
+    assert isinstance(caught.value, grpc.RpcError)
+    assert made.is_async is isinstance(caught.value, grpc.aio.AioRpcError)
+    sent = pickle.loads(pickle.dumps(caught.value))  # noqa: S301 - our own pickle
+    for error in (caught.value, copy.copy(caught.value), sent):
+        status: Any = error
+        assert isinstance(error, VendorRejected)
+        assert isinstance(error, grpc.RpcError)
+        assert (grpc.StatusCode.NOT_FOUND, "no such order") == (status.code(), status.details())
+        assert ("cost", "7") in status.trailing_metadata()
+        assert isinstance(status.initial_metadata(), tuple)
+        assert ("lab", "Lab.Echo", "NOT_FOUND") == (
+            error.service,
+            error.operation,
+            error.vendor_code,
+        )
+        assert "does not know the object" in status.debug_error_string()
+
+
+def test_a_safe_call_is_repeated_and_another_is_not(stubs: Callable[..., Stubs]) -> None:
+    """The path of a method tells whether a call may be repeated after a lost answer."""
+    made, other = stubs(safe=["lab.Lab/Echo"]), stubs(repeatable=["/lab.Lab/Count"])
+    name = f"repeat-{id(made)}"
+    assert name == made.call(ECHO, failing(name, times=2))["name"]
+    with pytest.raises(ConnectionFailed) as caught:
+        other.call(ECHO, failing(f"{name}-once", times=2))
+    assert caught.value.may_have_been_processed
+    counts = [
+        made.call(ECHO, {"do": "count", "of": of, "name": ""})["count"]
+        for of in (name, f"{name}-once")
+    ]
+    assert [3, 1] == counts
+    lost = failing(f"{name}-stream", times=2, at=0)
+    assert 3 == len(other.answers(COUNT, lost))
+
+
+def test_a_definition_tells_which_calls_may_be_repeated() -> None:
+    """The option `idempotency_level` of generated descriptors counts like the arguments."""
+    facts = method_facts((), (), [shop.new_pool().FindFileByName("shop/orders.proto")])
+
+    assert ["/shop.Orders/Get"] == [*facts.safe] == [*facts.repeatable]
+
+
+def test_a_stream_of_requests_is_sent_once(stubs: Callable[..., Stubs]) -> None:
+    """An attempt that failed is not repeated with the rest of an iterator."""
+    made = stubs(safe=[COLLECT])
+    name = f"once-{id(made)}"
+    requests = iter([failing(name, "RESOURCE_EXHAUSTED"), {"name": "rest"}])
+    with pytest.raises(RateLimitExceeded):
+        made.call(COLLECT, requests)
+    assert 1 == made.call(ECHO, {"do": "count", "of": name, "name": ""})["count"]
+
+
+def test_protections_hold_calls_back(stubs: Callable[..., Stubs]) -> None:
+    """An open circuit ends a call with UNAVAILABLE before the server learns of it."""
+    circuit = CircuitBreakerConfig(failures=1, consecutive_failures=1)
+    service = Service("lab", timeout=20.0, retry=RetryPolicy(max_attempts=1), circuit=circuit)
+    made = stubs(service)
+    name = f"circuit-{id(made)}"
+    with pytest.raises(VendorFailed):
+        made.call(ECHO, failing(name, "INTERNAL"))
+    with pytest.raises(CircuitBreakerOpen) as caught:
+        made.call(ECHO, {"name": name})
+
+    error: Any = caught.value
+    assert grpc.StatusCode.UNAVAILABLE is error.code()
+    assert "circuit" in error.details().lower()
+    assert () == error.trailing_metadata() == error.initial_metadata()
+
+
+def test_a_slow_server_ends_a_call_in_time(stubs: Callable[..., Stubs]) -> None:
+    """The time limit of a call holds for its answer, and for the first of a stream."""
+    made = stubs()
+    for call in (partial(made.call, ECHO), partial(made.answers, COUNT)):
+        with pytest.raises(ConnectorError) as caught:
+            call({"do": "sleep", "seconds": 60, "at": 0}, timeout=0.3)
+        error: Any = caught.value
+        assert grpc.StatusCode.DEADLINE_EXCEEDED is error.code()
+
+
+def test_a_later_answer_that_fails_is_converted(stubs: Callable[..., Stubs]) -> None:
+    """A stream that breaks after its first answer raises an error of both libraries."""
+    made = stubs()
+    broken = failing(f"later-{id(made)}", "INTERNAL", at=1)
+    for path, request in ((COUNT, broken), (CHAT, iter([{"name": "x"}, broken]))):
+        with pytest.raises(VendorFailed) as caught:
+            made.answers(path, request)
+        error: Any = caught.value
+        assert grpc.StatusCode.INTERNAL is error.code()
+
+
+def test_foreign_exceptions_stay_what_they_are() -> None:
+    """An exception that is not of grpcio is raised unchanged."""
+    error = ZeroDivisionError()
+
+    assert error is converted(error, is_async=False)
+    assert isinstance(converted(TimeoutError(), is_async=True), AttemptTimeout)
+    call = InterceptedCall("/a.B/C", method_facts((), (), ()), streams_requests=False)
+    assert call.judge(error) is None
+    assert "B.C" in repr(call)
+
+
+def test_a_future_has_ended(server: LabServer) -> None:
+    """`future` of a stub is protected, and its exception is of both libraries."""
+    made = Stubs("sync", server.address, RETRIED)
+    stub = made.stub(ECHO)
+    assert "f" == stub.future({"name": "f"}).result()["name"]
+    answer, call = stub.with_call({"name": "f"})
+    assert ("f", grpc.StatusCode.OK) == (answer["name"], call.code())
+    failure = stub.future(failing("future", "NOT_FOUND")).exception()
+    assert isinstance(failure, VendorRejected)
+    assert isinstance(failure, grpc.RpcError)
+    made.close()
+
+
+def test_a_stream_that_nobody_reads_is_ended(server: LabServer) -> None:
+    """A program may drop a stream, and may ask it what it would ask grpcio's."""
+    made = Stubs("sync", server.address, RETRIED)
+    stream = made.stub(COUNT)({"do": "sleep", "seconds": 60, "at": 1})
+    assert {"number": 0} == next(stream)
+    assert stream.is_active()
+    call = stream._call  # noqa: SLF001 - the stream itself is dropped
+    del stream
+    wait_until(lambda: not call.is_active(), "the call ended")
+    made.close()
+
+
+def test_requests_that_are_written_are_refused(server: LabServer) -> None:
+    """A protected call of one answer says to give its requests as an iterable."""
+    made = Stubs("async", server.address, RETRIED)
+
+    async def write() -> Any:
+        call = made.stub(COLLECT)()
+        return await call
+
+    with pytest.raises(InvalidData, match="iterable"):
+        made.loop.run_until_complete(write())
+
+    async def chat() -> Any:
+        call = made.stub(CHAT)()
+        await call.write({"name": "w"})
+        answer = await call.read()
+        await call.done_writing()
+        return answer
+
+    assert "w" == made.loop.run_until_complete(chat())["name"]
+    made.close()
+
+
+@pytest.mark.parametrize(
+    "error,code",
+    [
+        (AttemptTimeout("Late."), "DEADLINE_EXCEEDED"),
+        (RateLimitExceeded("Full."), "RESOURCE_EXHAUSTED"),
+        (ConfigurationError("Wrong.", path="a"), "FAILED_PRECONDITION"),
+        (ConnectorError("Other."), "UNKNOWN"),
+    ],
+)
+def test_an_error_of_moorage_has_a_code(error: ConnectorError, code: str) -> None:
+    """An error without a status of a server has the code that stands for its class."""
+    converted = rpc_error(error, is_async=False)
+
+    assert grpc.StatusCode[code] is converted.code()
+    assert converted is rpc_error(converted, is_async=False)

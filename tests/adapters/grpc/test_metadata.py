@@ -1,0 +1,109 @@
+"""Metadata of gRPC calls: those that are sent, those of answers, and those of errors."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from moorage import (
+    AuthenticationFailed,
+    ConnectorError,
+    Credentials,
+    InvalidData,
+    RetryPolicy,
+    Service,
+    VendorRejected,
+)
+from moorage.adapters.grpc.methods import GrpcAnswer, GrpcMethod, packed_answer, unpacked_answer
+from tests.adapters.grpc import shop_definitions as shop
+from tests.adapters.grpc.grpc_lab import COLLECT, ECHO, Lab, LabServer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+POOL = shop.new_pool()
+ORDER = shop.order_class(POOL)
+GET: GrpcMethod[Any, Any] = GrpcMethod.of("/shop.Orders/Get", ORDER, ORDER, safe=True)
+
+
+def test_an_answer_has_its_metadata(lab: Lab) -> None:
+    """The metadata before and after an answer are part of the result, binary ones as bytes."""
+    operation = lab.connector.call_with_metadata(GET, ORDER(order_id=7))
+    answer: GrpcAnswer[Any] = lab.perform(operation)
+
+    assert 7 == answer.value.order_id
+    assert {"served-by": "lab", "token-bin": b"\x01\xff"}.items() <= dict(
+        answer.initial_metadata
+    ).items()
+    assert (("cost", "7"),) == answer.trailing_metadata
+    requests = [{"name": "a"}]
+    collected = lab.perform(lab.connector.call_with_metadata(COLLECT, requests))
+    assert ({"received": ["a"]}, ()) == (collected.value, collected.trailing_metadata)
+
+
+def test_a_repeat_of_a_key_is_told_the_message(labs: Callable[..., Lab], server: LabServer) -> None:
+    """An answer that is a message, with or without metadata, is stored for repeats of its key."""
+    lab = labs(server.address, service=Service("lab", timeout=20.0, circuit=None))
+    method: GrpcMethod[Any, Any] = GrpcMethod.of("/shop.Orders/Put", ORDER, ORDER)
+    for make in (lab.connector.call, lab.connector.call_with_metadata):
+        operation = make(method, ORDER(order_id=7))
+        first, second = (
+            lab.perform(operation, idempotency_key=make.__name__, payload="7") for _ in range(2)
+        )
+        assert first == second
+        stored = operation.pack_result(first)
+        assert first == operation.unpack_result(stored)
+    assert "plain" == unpacked_answer(method, packed_answer("plain"))
+
+
+def test_metadata_are_sent_as_texts_and_bytes(lab: Lab) -> None:
+    """A name that ends in -bin takes bytes, and any other a text."""
+    operation = lab.connector.call(ECHO, {}, metadata={"trace-bin": b"\x00", "trace": "a"})
+    assert "a" == lab.perform(operation)["metadata"]["trace"]
+    for wrong in ({"trace-bin": "a"}, {"trace": b"a"}):
+        with pytest.raises(InvalidData, match="wrong type"):
+            lab.connector.call(ECHO, {}, metadata=wrong)
+
+
+@pytest.mark.parametrize("code", ["UNAUTHENTICATED", "NOT_FOUND", "INVALID_ARGUMENT"])
+def test_an_error_does_not_repeat_the_credential(
+    labs: Callable[..., Lab], server: LabServer, code: str
+) -> None:
+    """A server that repeats the credential in its words, reason and fields is masked."""
+    secret = "token-4711-very-secret"
+    lab = labs(server.address, credentials=Credentials.bearer(secret))
+    named = bytes([len(secret)]) + secret.encode()
+    reason = _any("google.rpc.ErrorInfo", b"\x0a" + named)
+    fields = _any("google.rpc.BadRequest", b"\x0a" + bytes([len(named) + 1]) + b"\x0a" + named)
+    trailers = {"grpc-status-details-bin": (reason + fields).hex()}
+    with pytest.raises((AuthenticationFailed, VendorRejected)) as caught:
+        lab.call(do="fail", code=code, text=f"Bearer {secret} is bad", trailers=trailers)
+
+    error: Any = caught.value
+    assert secret not in f"{error!r}{error.vendor_message}{error.vendor_code}"
+    assert "***" == error.vendor_code
+
+
+def _any(name: str, value: bytes) -> bytes:
+    url = f"type.googleapis.com/{name}".encode()
+    content = b"\x0a" + bytes([len(url)]) + url + b"\x12" + bytes([len(value)]) + value
+    return b"\x1a" + bytes([len(content)]) + content
+
+
+@pytest.mark.parametrize(
+    "trailers,pause",
+    [
+        ({"retry-after": "3"}, 3.0),
+        ({"retry-after": "soon"}, None),
+        ({"retry-after": "3", "grpc-retry-pushback-ms": "1500"}, 1.5),
+    ],
+)
+def test_a_pause_is_read_of_the_trailing_metadata(
+    lab: Lab, trailers: dict[str, str], pause: float | None
+) -> None:
+    """`retry-after` in seconds counts where gRPC's own pushback is absent."""
+    lab.protect(Service("lab", timeout=20.0, retry=RetryPolicy(max_attempts=1), circuit=None))
+    with pytest.raises(ConnectorError) as caught:
+        lab.call(do="fail", code="RESOURCE_EXHAUSTED", trailers=trailers)
+    assert pause == caught.value.vendor_retry_after

@@ -1,0 +1,183 @@
+"""Calls of gRPC methods with plain JSON, by descriptions of the server or of a file."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import moorage
+from moorage import ConfigurationError, InvalidData, InvalidRequest, VendorFailed
+from moorage.adapters.grpc.connector_sync import GrpcConnector
+from moorage.adapters.grpc.descriptors import GrpcDescriptors
+from moorage.domain.connectors import grpc_reflection as reflection
+from tests.adapters.grpc import shop_definitions as shop
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.adapters.grpc.grpc_lab import Lab, LabServer
+
+ORDER = {"orderId": "7", "notes": ["urgent"], "due": "2026-01-02T03:04:05Z"}
+FOUND = {**ORDER, "notes": ["found", "urgent"]}
+FIELDS = {
+    "orderId": "int64",
+    "notes": "repeated string",
+    "due": "google.protobuf.Timestamp",
+    "state": "shop.Order.State",
+    "prices": "map<string, double>",
+}
+
+
+@pytest.fixture
+def descriptors() -> GrpcDescriptors:
+    """The descriptions of the shop."""
+    return GrpcDescriptors(reflection.files_of_set(shop.descriptor_set()))
+
+
+def test_a_server_lists_its_methods(lab: Lab) -> None:
+    """Reflection gives services, methods, the fields of requests, and what may be repeated."""
+    described: GrpcDescriptors = lab.perform(lab.connector.reflect())
+
+    assert "shop.Orders" in described.services
+    assert {shop.GET, shop.PUT, shop.WATCH} <= {*described.methods}
+    assert FIELDS == described.fields(shop.GET)
+    assert (True, False) == (described.method(shop.GET).safe, described.method(shop.PUT).repeatable)
+    assert "shop.Orders" in repr(described)
+    assert "Reflection" in repr(lab.connector.reflect())
+
+
+def test_a_method_is_called_by_its_name(lab: Lab) -> None:
+    """A request and an answer are plain JSON, whose types the server describes."""
+    first = lab.connector.call_by_name("/shop.Orders/Get", ORDER)
+    assert (False, False, "Orders.Get") == (first.safe, first.repeatable, first.name)
+    assert FOUND == lab.perform(first)
+
+    second = lab.connector.call_by_name(shop.GET, ORDER, metadata={"traceparent": "00-aa"})
+    assert (True, True) == (second.safe, second.repeatable)
+    assert FOUND == lab.perform(second)
+    assert "Orders.Get" in repr(second)
+
+
+def test_descriptions_make_methods_for_streams(lab: Lab, descriptors: GrpcDescriptors) -> None:
+    """A method with a stream of answers is opened with `stream` of the connector."""
+    method = descriptors.method(shop.WATCH, safe=True)
+    stream = lab.perform(lab.connector.stream(method, {"orderId": "7"}))
+
+    assert [{"orderId": "7"}, {"orderId": "7"}] == lab.answers(stream)
+
+
+def test_a_method_with_streams_is_not_called_by_name(
+    labs: Callable[..., Lab], server: LabServer, descriptors: GrpcDescriptors
+) -> None:
+    """The error says how to call it; with descriptions nothing is sent."""
+    with pytest.raises(InvalidData, match="has streams"):
+        labs(server.address, descriptors=descriptors).connector.call_by_name(shop.WATCH, {})
+    lab = labs(server.address)
+    operation = lab.connector.call_by_name(shop.WATCH, {})
+    with pytest.raises(InvalidData, match="has streams"):
+        lab.perform(operation)
+
+
+def test_a_wrong_request_names_its_field(
+    labs: Callable[..., Lab], server: LabServer, descriptors: GrpcDescriptors
+) -> None:
+    """A request of another type is refused before it is sent, and its values are not repeated."""
+    connector = labs(server.address, descriptors=descriptors).connector
+    with pytest.raises(InvalidData, match=r"'colour'.*orderId, notes") as caught:
+        connector.call_by_name(shop.GET, {"colour": "red-4711"})
+    assert "4711" not in str(caught.value)
+    with pytest.raises(InvalidData, match="does not fit") as caught:
+        connector.call_by_name(shop.GET, {"orderId": "secret-4711"})
+    assert "4711" not in str(caught.value)
+    with pytest.raises(InvalidData, match="not a JSON object"):
+        connector.call_by_name(shop.GET, [])
+    with pytest.raises(InvalidData, match=r"no method 'shop.Orders/Nothing'.*shop.Orders/Get"):
+        connector.call_by_name("shop.Orders/Nothing", {})
+
+
+def test_a_server_without_reflection_is_told_apart(
+    servers: Callable[..., LabServer], labs: Callable[..., Lab]
+) -> None:
+    """The error says that the server describes nothing, and to give a file."""
+    lab = labs(servers(MOORAGE_LAB_NO_REFLECTION="1").address)
+    with pytest.raises(InvalidRequest, match=r"no reflection.*`descriptors`"):
+        lab.perform(lab.connector.call_by_name(shop.GET, {}))
+
+
+def test_a_configured_connector_runs_methods_by_name(server: LabServer, tmp_path: Path) -> None:
+    """`moorage run` takes the full name of a method, with descriptions of a file or the server."""
+    file = tmp_path / "shop.protoset"
+    file.write_bytes(shop.descriptor_set())
+    base = {"kind": "grpc", "address": server.address, "plaintext": True}
+    config: dict[str, Any] = {
+        "connectors": {"asked": base, "described": {**base, "descriptors": str(file)}}
+    }
+    with moorage.open(config) as hub:
+        described = hub.connectors.get("described", GrpcConnector)
+        assert ["methods", "call", shop.GET, shop.PUT, shop.WATCH] == [*described.operations]
+        assert 5 == len(described.operations)
+        assert ["methods", "call"] == [*hub.connectors.get("asked", GrpcConnector).operations]
+        for name in ("described", "asked"):
+            assert FOUND == hub.connectors.run(name, shop.GET, ORDER)
+            arguments = {"method": shop.GET, "request": ORDER, "metadata": {"a": "b"}}
+            assert FOUND == hub.connectors.run(name, "call", arguments)
+            assert FIELDS == hub.connectors.run(name, "methods")[shop.GET]
+        with pytest.raises(ConfigurationError, match=r"no operation 'shop.Orders/Nothing'"):
+            hub.connectors.run("described", "shop.Orders/Nothing", {})
+        with pytest.raises(InvalidData, match="no argument 'colour'"):
+            hub.connectors.run("described", shop.GET, {"colour": "red"})
+        with pytest.raises(InvalidData, match="wrong form"):
+            hub.connectors.run("asked", "call", {"method": "Get"})
+        with pytest.raises(InvalidData, match="metadata are not"):
+            hub.connectors.run("asked", "call", {"method": shop.GET, "metadata": []})
+
+
+@pytest.mark.parametrize(
+    "content,problem",
+    [
+        (b"\xff", "no FileDescriptorSet"),
+        (shop.descriptor_set(without="shop/types.proto"), "'shop/types.proto' is missing"),
+        (b"\x0a\x08\x0a\x01a\x12\x03b\x0a\x01", "contradict"),
+    ],
+)
+def test_a_bad_file_of_descriptions_is_refused(
+    tmp_path: Path, content: bytes, problem: str
+) -> None:
+    """The error of a configuration names the file and the problem."""
+    file = tmp_path / "shop.protoset"
+    file.write_bytes(content)
+    with pytest.raises(ConfigurationError, match=f"shop.protoset.*{problem}"):
+        GrpcDescriptors.of_file(file)
+    with pytest.raises(ConfigurationError, match="cannot be read"):
+        GrpcDescriptors.of_file(tmp_path / "nothing")
+
+
+def test_common_files_may_be_missing() -> None:
+    """Files that every program with protobuf has need not be in a description."""
+    files = reflection.files_of_set(shop.descriptor_set(without="google/protobuf/timestamp.proto"))
+
+    assert FIELDS == GrpcDescriptors(files, ("shop.Orders", "shop.Unknown")).fields(shop.GET)
+
+
+def test_an_answer_of_reflection_is_read_with_caution() -> None:
+    """An error, garbage and too many files are no descriptions."""
+    unknown = b"\x3a\x02\x08\x05"
+    assert {} == reflection.files_of(unknown)
+    for answer in (b"\x3a\x02\x08\x0d", b"\xff", b"\x22\x02\x0a\x00"):
+        with pytest.raises(VendorFailed, match="cannot be read"):
+            reflection.files_of(answer)
+    with pytest.raises(VendorFailed):
+        reflection.services_of(b"\x32\x04\x0a\x02\x0a\x05")
+    with pytest.raises(VendorFailed):
+        reflection.missing_imports({"a": b"\xff"}, ())
+    many = {str(number): b"" for number in range(reflection.MOST_FILES + 1)}
+    with pytest.raises(VendorFailed):
+        reflection.missing_imports(many, ())
+
+
+def test_files_that_import_each_other_have_no_order() -> None:
+    """A circle of imports is refused."""
+    with pytest.raises(ValueError, match="each other"):
+        reflection.in_order({"a": b"\x1a\x01b", "b": b"\x1a\x01a"})

@@ -1,0 +1,185 @@
+"""Servers whose reflection is incomplete, contradictory or endless."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from moorage import ConnectionFailed, InvalidRequest, VendorFailed
+from moorage.adapters.grpc.descriptors import GrpcDescriptors
+from moorage.domain.connectors import grpc_reflection as reflection
+from moorage.testing import GrpcServer, GrpcStatus
+from tests.adapters.grpc import shop_definitions as shop
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterator
+
+    from tests.adapters.grpc.grpc_lab import Lab
+
+FILES = {file.name: file.SerializeToString() for file in shop.files()}
+SERVICES = ("shop.Orders",)
+
+
+class Raw:
+    """Messages as bytes."""
+
+    FromString = staticmethod(bytes)
+    SerializeToString = staticmethod(bytes)
+
+
+def field(number: int, value: bytes) -> bytes:
+    """Return a field of a message with bytes."""
+    size = len(value)
+    prefix = bytes([size]) if size < 128 else bytes([size & 0x7F | 0x80, size >> 7])
+    return bytes([number << 3 | 2]) + prefix + value
+
+
+class Reflection:
+    """A server that answers questions of reflection as a test says.
+
+    Attributes:
+        questions: the questions that arrived.
+    """
+
+    def __init__(self, server: GrpcServer) -> None:
+        self._server = server
+        self.address = server.address
+        self.questions: list[bytes] = []
+
+    def answer(
+        self,
+        files: Callable[[str], list[bytes]],
+        services: tuple[str, ...] = SERVICES,
+        path: str = reflection.PATHS[0],
+    ) -> None:
+        """Answer with the files that a function returns for the name of a symbol or a file."""
+
+        def answers(questions: Iterator[bytes]) -> Iterator[bytes]:
+            for question in questions:
+                self.questions.append(question)
+                if question == reflection.LIST_SERVICES:
+                    listed = b"".join(field(1, field(1, name.encode())) for name in services)
+                    yield field(6, listed)
+                    continue
+                answer_files = files(question[2:].decode())
+                yield (
+                    field(4, b"".join(field(1, file) for file in answer_files))
+                    if answer_files
+                    else field(7, b"\x08\x05")
+                )
+
+        self._server.add(
+            path, answers, request=Raw, answer=Raw, streams_requests=True, streams_answers=True
+        )
+
+    def refuse(self, code: str) -> None:
+        """End every question with a status."""
+
+        def answers(_: Iterator[bytes]) -> Iterator[bytes]:
+            raise GrpcStatus(code)
+            yield b""
+
+        for path in reflection.PATHS:
+            self._server.add(
+                path, answers, answer=Raw, request=Raw, streams_requests=True, streams_answers=True
+            )
+
+
+@pytest.fixture(name="server")
+def _server() -> Generator[Reflection]:
+    """A server with reflection of its own."""
+    with GrpcServer() as server:
+        yield Reflection(server)
+
+
+@pytest.fixture(name="reflected")
+def _reflected(server: Reflection, labs: Callable[..., Lab]) -> Callable[[], GrpcDescriptors]:
+    """Ask the server, in both modes."""
+    lab = labs(server.address)
+
+    def ask() -> GrpcDescriptors:
+        described: GrpcDescriptors = lab.perform(lab.connector.reflect())
+        return described
+
+    return ask
+
+
+def one_file(name: str) -> list[bytes]:
+    """Return the file of a name or of the service, without those that it imports."""
+    return [FILES["shop/orders.proto" if name == "shop.Orders" else name]]
+
+
+@pytest.mark.parametrize("path", reflection.PATHS)
+def test_imports_are_asked_for(
+    server: Reflection, reflected: Callable[[], GrpcDescriptors], path: str
+) -> None:
+    """A server may give each file alone, and may know only the older version of reflection."""
+    server.answer(one_file, path=path)
+
+    assert (shop.GET, shop.PUT, shop.WATCH) == reflected().methods
+    assert reflection.question_of_file("shop/types.proto") in server.questions
+
+
+def test_a_server_without_services_has_no_methods(
+    server: Reflection, reflected: Callable[[], GrpcDescriptors]
+) -> None:
+    """An empty list is not asked about any further."""
+    server.answer(one_file, services=())
+
+    assert () == reflected().methods
+    assert [reflection.LIST_SERVICES] == server.questions
+
+
+@pytest.mark.parametrize(
+    "files,problem",
+    [
+        (lambda name: one_file(name) if name == "shop.Orders" else [], "'shop/types.proto'"),
+        (lambda _: [field(1, b"a") + field(2, b"b") + b"\x0a\x01"], "cannot be read"),
+        (lambda _: [field(1, b"a") + field(3, b"a")], "cannot be read"),
+        (lambda name: [field(1, name.encode()) + field(3, f"{name}+".encode())], "imported file"),
+    ],
+    ids=["missing", "garbled", "circle", "endless"],
+)
+def test_descriptions_that_are_no_use_are_refused(
+    server: Reflection,
+    reflected: Callable[[], GrpcDescriptors],
+    files: Callable[[str], list[bytes]],
+    problem: str,
+) -> None:
+    """The error says to give a file, and the questions come to an end."""
+    server.answer(files)
+    with pytest.raises(VendorFailed, match=f"{problem}.*`descriptors`"):
+        reflected()
+    assert len(server.questions) <= reflection.MOST_ROUNDS
+
+
+def test_a_status_of_reflection_is_the_error(
+    server: Reflection, reflected: Callable[[], GrpcDescriptors]
+) -> None:
+    """Only UNIMPLEMENTED means that there is no reflection."""
+    server.refuse("INVALID_ARGUMENT")
+    with pytest.raises(InvalidRequest, match="considers the request invalid"):
+        reflected()
+    server.refuse("UNIMPLEMENTED")
+    with pytest.raises(InvalidRequest, match="no reflection"):
+        reflected()
+
+
+def test_given_descriptions_stay(server: Reflection, labs: Callable[..., Lab]) -> None:
+    """Reflection does not replace the descriptions that a program gave."""
+    server.answer(one_file, services=())
+    configured = GrpcDescriptors(FILES)
+    lab = labs(server.address, descriptors=configured)
+    lab.perform(lab.connector.reflect())
+
+    assert configured is lab.connector.descriptors
+
+
+def test_exceptions_of_grpcio_are_judged(labs: Callable[..., Lab]) -> None:
+    """An exception that an operation did not see is converted by it too."""
+    connector = labs("127.0.0.1:1").connector
+    for operation in (connector.reflect(), connector.call_by_name(shop.GET, {})):
+        error: Any = operation.judge(TimeoutError())
+        assert isinstance(error, ConnectionFailed)
+        assert operation.judge(ZeroDivisionError()) is None

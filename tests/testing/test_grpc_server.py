@@ -1,0 +1,142 @@
+"""The gRPC server for tests of programs: its methods, what it records, and its faults."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from moorage import (
+    ConnectionFailed,
+    ConnectorManager,
+    InvalidRequest,
+    RetryPolicy,
+    Service,
+    VendorFailed,
+    VendorRejected,
+)
+from moorage.adapters.grpc.connector_sync import GrpcConnector
+from moorage.adapters.grpc.methods import GrpcMethod
+from moorage.testing import GrpcServer, GrpcStatus
+from tests.adapters.grpc import shop_definitions as shop
+from tests.adapters.grpc.grpc_lab import method
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterator
+
+ECHO = method("Echo")
+COUNT = method("Count", safe=True, streams_answers=True)
+TOTAL = method("Total", streams_requests=True)
+
+
+@pytest.fixture
+def server() -> Generator[GrpcServer]:
+    """A server with one method."""
+    with GrpcServer() as server:
+        server.add("/lab.Lab/Echo", lambda request: request)
+        yield server
+
+
+@pytest.fixture
+def perform(server: GrpcServer) -> Generator[Callable[..., Any]]:
+    """Perform operations of a connector of the server, which are not repeated."""
+    service = Service("lab", timeout=60.0, retry=RetryPolicy.none(), circuit=None)
+    connector = GrpcConnector(server.address, plaintext=True, name="lab")
+    with ConnectorManager([service]) as manager, connector:
+
+        def perform(called: GrpcMethod[Any, Any], request: Any, **options: Any) -> Any:
+            make = connector.stream if called.streams_answers else connector.call
+            return manager.perform("lab", make(called, request, **options))
+
+        yield perform
+
+
+def test_functions_are_methods(server: GrpcServer, perform: Callable[..., Any]) -> None:
+    """A function answers a call, and the server records its request."""
+    assert {"name": "a"} == perform(ECHO, {"name": "a"}, metadata={"trace": "t"})
+
+    (received,) = server.received
+    assert ("/lab.Lab/Echo", {"name": "a"}) == (received.path, received.value)
+    assert "t" == received.metadata["trace"]
+    assert 0 < (received.timeout or 0) <= 60.0
+    with pytest.raises(InvalidRequest, match="no such method"):
+        perform(method("Nothing"), {})
+
+
+def test_functions_take_and_give_streams(server: GrpcServer, perform: Callable[..., Any]) -> None:
+    """A function gets the iterator of a stream of requests, and may yield answers."""
+
+    def count(request: dict[str, int]) -> Iterator[int]:
+        yield from range(request["to"])
+        raise GrpcStatus("INTERNAL", "out of numbers")
+
+    server.add("/lab.Lab/Count", count, streams_answers=True)
+    server.add("/lab.Lab/Total", sum, streams_requests=True)
+    with perform(COUNT, {"to": 2}) as answers:
+        assert [0, 1] == [next(answers), next(answers)]
+        with pytest.raises(VendorFailed):
+            next(answers)
+    assert 6 == perform(TOTAL, [1, 2, 3])
+    assert server.received[-1].value is None
+
+
+def test_functions_take_messages(server: GrpcServer, perform: Callable[..., Any]) -> None:
+    """With generated classes, a function takes and returns messages."""
+    order: Any = shop.order_class(shop.new_pool())
+    server.add(
+        "/shop.Orders/Get",
+        lambda request: order(order_id=request.order_id + 1),
+        request=order,
+        answer=order,
+    )
+    get: GrpcMethod[Any, Any] = GrpcMethod.of("/shop.Orders/Get", order, order)
+
+    assert 8 == perform(get, order(order_id=7)).order_id
+
+
+def test_a_status_ends_calls(server: GrpcServer, perform: Callable[..., Any]) -> None:
+    """A function raises a status, and a test plans one for the next calls."""
+
+    def refuse(_: Any) -> Any:
+        raise GrpcStatus("NOT_FOUND", "no such order")
+
+    server.add("/lab.Lab/Refuse", refuse)
+    with pytest.raises(VendorRejected) as caught:
+        perform(method("Refuse"), {})
+    assert "no such order" == caught.value.vendor_message
+
+    server.fail("/lab.Lab/Echo", "RESOURCE_EXHAUSTED", "slow down", {"retry-after": "3"}, times=2)
+    for _ in range(2):
+        with pytest.raises(Exception, match="limit") as limited:
+            perform(ECHO, {})
+        error: Any = limited.value
+        assert 3.0 == error.vendor_retry_after
+    assert {} == perform(ECHO, {})
+
+
+def test_calls_wait_until_they_are_released(
+    server: GrpcServer, perform: Callable[..., Any]
+) -> None:
+    """A held call has arrived, and is answered when the test says so."""
+    held = server.hold("/lab.Lab/Echo")
+    with ThreadPoolExecutor(1) as thread:
+        future = thread.submit(perform, ECHO, {"name": "held"})
+        assert held.arrived.wait(60)
+        assert not future.done()
+        held.release()
+        assert {"name": "held"} == future.result(60)
+
+
+def test_a_connection_is_cut(server: GrpcServer, perform: Callable[..., Any]) -> None:
+    """A call whose connection is cut may have been processed; the next one connects again."""
+    held = server.hold("/lab.Lab/Echo")
+    with ThreadPoolExecutor(1) as thread:
+        future = thread.submit(perform, ECHO, {})
+        assert held.arrived.wait(60)
+        server.cut()
+        with pytest.raises(ConnectionFailed) as caught:
+            future.result(60)
+    assert caught.value.may_have_been_processed
+    held.release()
+    assert {"name": "again"} == perform(ECHO, {"name": "again"})
