@@ -369,11 +369,11 @@ def test_address_has_the_defaults_of_the_protocol() -> None:
     """A URL without port, user and virtual host stands for the defaults; a password is apart."""
     address = RabbitMq(url=Secret("amqps://host")).address()
     assert (address.host, address.port, address.user) == ("host", 5671, "guest")
-    assert (address.virtual_host, address.password.reveal()) == ("/", "guest")
+    assert (address.path, address.password_text()) == ("/", "guest")
     assert address.tls is not None
     other = RabbitMq(url=Secret("amqp://me@host:1/a%2Fb"), password=Secret("hunter2")).address()
-    assert (other.port, other.user, other.virtual_host) == (1, "me", "a/b")
-    assert other.password.reveal() == "hunter2"
+    assert (other.port, other.user, other.path) == (1, "me", "a/b")
+    assert other.password_text() == "hunter2"
     assert "hunter2" not in repr(other)
 
 

@@ -9,8 +9,9 @@ import aiormq.exceptions
 import pika.exceptions
 import pytest
 
+from moorage import Secret
 from moorage.adapters.messages._rabbitmq_faults import rabbitmq_fault
-from moorage.adapters.messages.rabbitmq import connecting_error, judge
+from moorage.adapters.messages.rabbitmq import RabbitMq, connecting_error
 from moorage.domain.messages.publish_failures import PublishFault
 
 
@@ -35,7 +36,7 @@ from moorage.domain.messages.publish_failures import PublishFault
 def test_failure_of_a_message(error: Exception, fault: PublishFault | None) -> None:
     """A refusal of the broker is no loss, and a loss leaves the outcome open."""
     assert rabbitmq_fault(error) is fault
-    assert (judge(error) is None) is (fault is None)
+    assert (RabbitMq(url=Secret("amqp://host")).judge(error) is None) is (fault is None)
 
 
 @pytest.mark.parametrize(

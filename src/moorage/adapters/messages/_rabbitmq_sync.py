@@ -184,8 +184,8 @@ class PikaLink:
         return pika.ConnectionParameters(
             host=address.host,
             port=address.port,
-            virtual_host=address.virtual_host,
-            credentials=pika.PlainCredentials(address.user, address.password.reveal()),
+            virtual_host=address.path,
+            credentials=pika.PlainCredentials(address.user, address.password_text()),
             ssl_options=options,
             heartbeat=settings.heartbeat,
             connection_attempts=1,

@@ -7,26 +7,29 @@ the messages of a call whose time is over can be purged without those of others.
 from __future__ import annotations
 
 from functools import partial
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
 from moorage.adapters.links.pool_async import AsyncLinkPool
 from moorage.adapters.links.pool_sync import LinkPool
-from moorage.adapters.messages.publisher_async import AsyncMessagePublisher
-from moorage.adapters.messages.publisher_sync import MessagePublisher
+from moorage.adapters.messages.broker_settings import (
+    BrokerLibrary,
+    BrokerSettings,
+    broker_kind,
+)
 from moorage.domain.connectors.link_pool import PoolConfig
 from moorage.domain.messages.kafka import RULES
 from moorage.domain.secrets.frames import careful
 from moorage.domain.secrets.secret import Secret, as_secret
 from moorage.domain.values.durations import is_count, is_seconds, plain
-from moorage.domain.values.installation import install
 from moorage.errors import ConfigurationError
-from moorage.ports.connector import ConnectorKind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from moorage.adapters.messages._kafka_links import AsyncKafkaLink, KafkaLink
+    from moorage.domain.messages.broker_rules import BrokerRules
 
 _MECHANISMS: Final = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
 _OWN_OPTIONS: Final = frozenset(
@@ -47,17 +50,13 @@ _OWN_OPTIONS: Final = frozenset(
 _SECRET_WORDS: Final = ("enable.ssl", "password", "sasl.", "secret", "ssl.", "token")
 
 
-def _maybe_secret(value: Secret | str | None) -> Secret | None:
-    return None if value is None else as_secret(value)
-
-
 def _options(value: Mapping[str, Any] | None) -> dict[str, Any]:
     return dict(value or {})
 
 
 @careful
 @attrs.frozen(kw_only=True)
-class Kafka:
+class Kafka(BrokerSettings):
     """A Kafka cluster, to which messages are published with acknowledgement of all replicas.
 
     Attributes:
@@ -75,10 +74,12 @@ class Kafka:
         options: further options of librdkafka, by name, such as "compression.type".
     """
 
+    library = BrokerLibrary(package="confluent-kafka", extra="kafka")
+
     servers: str
     username: str | None = attrs.field(default=None, repr=False)
     password: Secret | None = attrs.field(
-        default=None, converter=_maybe_secret, repr=False, hash=False
+        default=None, converter=attrs.converters.optional(as_secret), repr=False, hash=False
     )
     mechanism: str = attrs.field(
         default="SCRAM-SHA-512",
@@ -90,7 +91,7 @@ class Kafka:
     certificate: str | None = None
     key: str | None = None
     key_password: Secret | None = attrs.field(
-        default=None, converter=_maybe_secret, repr=False, hash=False
+        default=None, converter=attrs.converters.optional(as_secret), repr=False, hash=False
     )
     producers: int = attrs.field(default=4, validator=is_count)
     connect_timeout: float = attrs.field(default=5.0, converter=plain, validator=is_seconds)
@@ -163,62 +164,29 @@ class Kafka:
         }
         return options | {name: value for name, value in files.items() if value is not None}
 
-    def publisher(self, name: str = "kafka", *, service: str | None = None) -> MessagePublisher:
-        """Return a connector of a synchronous program.
+    @property
+    def rules(self) -> BrokerRules:
+        """The rules of Kafka."""
+        return RULES
 
-        Raises:
-            ConfigurationError: confluent-kafka is not installed.
-        """
-        library = _library()
+    def links(self) -> LinkPool[KafkaLink]:
+        """Return the pool of a synchronous program's producers."""
         from moorage.adapters.messages._kafka_links import (  # noqa: PLC0415 - only some need it
             connect_kafka,
         )
 
         config = PoolConfig(maximum=self.producers)
-        links = LinkPool(partial(connect_kafka, self.client_options()), config)
-        return MessagePublisher(
-            name, RULES, links, judge=_nothing_known, library=library, service=service
-        )
+        return LinkPool(partial(connect_kafka, self.client_options()), config)
 
-    def async_publisher(
-        self, name: str = "kafka", *, service: str | None = None
-    ) -> AsyncMessagePublisher:
-        """Return a connector of an asynchronous program.
-
-        Raises:
-            ConfigurationError: confluent-kafka is not installed.
-        """
-        library = _library()
+    def async_links(self) -> AsyncLinkPool[AsyncKafkaLink]:
+        """Return the pool of an asynchronous program's producers."""
         from moorage.adapters.messages._kafka_links import (  # noqa: PLC0415 - only some need it
             connect_kafka_async,
         )
 
         config = PoolConfig(maximum=self.producers)
-        links = AsyncLinkPool(partial(connect_kafka_async, self.client_options()), config)
-        return AsyncMessagePublisher(
-            name, RULES, links, judge=_nothing_known, library=library, service=service
-        )
+        return AsyncLinkPool(partial(connect_kafka_async, self.client_options()), config)
 
 
-def _nothing_known(_: Exception) -> None:
-    """Return None: the producer raises nothing but errors of this package."""
-
-
-def _library() -> str:
-    try:
-        return f"confluent-kafka {version('confluent-kafka')}"
-    except PackageNotFoundError:
-        raise ConfigurationError(
-            "The connector of Kafka needs confluent-kafka, which is not installed.",
-            path="kind",
-            remedy=install("kafka"),
-        ) from None
-
-
-KAFKA: Final = ConnectorKind(
-    name="kafka",
-    settings=Kafka,
-    build=lambda name, settings, _: settings.publisher(name),
-    build_async=lambda name, settings, _: settings.async_publisher(name),
-)
+KAFKA: Final = broker_kind("kafka", Kafka)
 """The kind of connectors named "kafka" in a configuration."""

@@ -3,30 +3,32 @@
 from __future__ import annotations
 
 from functools import partial
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Final
-from urllib.parse import unquote, urlsplit
 
 import attrs
 
 from moorage.adapters.links.pool_sync import LinkPool
 from moorage.adapters.links.shared_async import AsyncSharedLink
 from moorage.adapters.messages._rabbitmq_faults import rabbitmq_fault
-from moorage.adapters.messages.publisher_async import AsyncMessagePublisher
-from moorage.adapters.messages.publisher_sync import MessagePublisher
+from moorage.adapters.messages.broker_settings import (
+    BrokerLibrary,
+    BrokerSettings,
+    broker_kind,
+)
 from moorage.domain.connectors.link_pool import PoolConfig
 from moorage.domain.http.transport import Tls
+from moorage.domain.messages.broker_address import AddressForm
 from moorage.domain.messages.broker_rules import BrokerRules
 from moorage.domain.messages.publish_failures import PublishFault, publish_error
 from moorage.domain.secrets.frames import careful
 from moorage.domain.secrets.secret import Secret, as_secret
 from moorage.domain.values.durations import is_count, is_seconds, plain
-from moorage.domain.values.installation import install
 from moorage.domain.values.patterns import late_pattern
-from moorage.errors import ConfigurationError
-from moorage.ports.connector import ConnectorKind
 
 if TYPE_CHECKING:
+    from moorage.adapters.messages._rabbitmq_async import AioPikaLink
+    from moorage.adapters.messages._rabbitmq_sync import PikaLink
+    from moorage.domain.messages.broker_address import BrokerAddress
     from moorage.errors import ConnectorError
 
 RULES: Final = BrokerRules(
@@ -48,37 +50,17 @@ EXCHANGE_RULES: Final = attrs.evolve(RULES, topic="exchange")
 OF_CHANNEL: Final = frozenset({PublishFault.TOPIC, PublishFault.PERMISSION, PublishFault.INVALID})
 """Failures with which RabbitMQ closes a channel, with all messages on it that are unconfirmed."""
 
-_PORTS: Final = {"amqp": 5672, "amqps": 5671}
-
-
-def _maybe_secret(value: Secret | str | None) -> Secret | None:
-    return None if value is None else as_secret(value)
-
-
-@attrs.frozen
-class Address:
-    """The address of a broker, with everything that a connection needs.
-
-    Attributes:
-        host: the name or the address of the host.
-        port: the port.
-        user: the name of the user.
-        password: the password.
-        virtual_host: the name of the virtual host.
-        tls: the trust, if the connection is encrypted.
-    """
-
-    host: str
-    port: int
-    user: str
-    password: Secret = attrs.field(repr=False, hash=False)
-    virtual_host: str
-    tls: Tls | None = None
+_FORM: Final = AddressForm(
+    title="RabbitMQ",
+    ports={"amqp": 5672, "amqps": 5671},
+    encrypted="amqps",
+    remedy="Give amqp://user@host/virtual-host, or amqps:// for TLS, without options.",
+)
 
 
 @careful
 @attrs.frozen(kw_only=True)
-class RabbitMq:
+class RabbitMq(BrokerSettings):
     """A broker RabbitMQ, to which messages are published with acknowledgement.
 
     Attributes:
@@ -99,9 +81,11 @@ class RabbitMq:
         key_password: the password that the key is encrypted with.
     """
 
+    library = BrokerLibrary(package="pika", async_package="aio-pika", extra="rabbitmq")
+
     url: Secret = attrs.field(converter=as_secret, repr=False, hash=False)
     password: Secret | None = attrs.field(
-        default=None, converter=_maybe_secret, repr=False, hash=False
+        default=None, converter=attrs.converters.optional(as_secret), repr=False, hash=False
     )
     exchange: str = ""
     mandatory: bool = True
@@ -113,95 +97,58 @@ class RabbitMq:
     certificate: str | None = None
     key: str | None = None
     key_password: Secret | None = attrs.field(
-        default=None, converter=_maybe_secret, repr=False, hash=False
+        default=None, converter=attrs.converters.optional(as_secret), repr=False, hash=False
     )
 
     def __attrs_post_init__(self) -> None:
         """Refuse settings that no connection could be made with."""
         self.address()
 
-    def address(self) -> Address:
-        """Return the address of the broker.
+    @property
+    def rules(self) -> BrokerRules:
+        """The rules of RabbitMQ."""
+        return RULES
+
+    def address(self) -> BrokerAddress:
+        """Return the address of the broker, whose path is the name of the virtual host.
 
         Raises:
             ConfigurationError: the URL or the settings of TLS are wrong.
         """
-        try:
-            parts = urlsplit(self.url.reveal())
-            scheme, host, port = parts.scheme, parts.hostname, parts.port
-        except ValueError:
-            parts, scheme, host, port = urlsplit(""), "", None, None
-        if scheme not in _PORTS or not host:
-            raise ConfigurationError(
-                "The URL is no address of RabbitMQ.",
-                path="url",
-                remedy="Give amqp://user@host/virtual-host, or amqps:// for TLS.",
-            )
-        has_tls_files = (self.authorities, self.certificate, self.key) != (None, None, None)
-        if scheme == "amqp" and has_tls_files:
-            raise ConfigurationError(
-                "There are files for TLS, but the URL asks for a connection without TLS.",
-                path="url",
-                remedy="Give a URL that begins with amqps://.",
-            )
-        tls = None
-        if scheme == "amqps":
-            tls = Tls(
-                authorities=self.authorities,
-                certificate=self.certificate,
-                key=self.key,
-                password=self.key_password,
-            )
-        password = self.password
-        if password is None:
-            password = Secret(unquote(parts.password or "guest"))
-        return Address(
-            host=host,
-            port=port or _PORTS[scheme],
-            user=unquote(parts.username or "guest"),
-            password=password,
-            virtual_host=unquote(parts.path[1:]) or "/",
-            tls=tls,
+        tls = Tls(
+            authorities=self.authorities,
+            certificate=self.certificate,
+            key=self.key,
+            password=self.key_password,
+        )
+        address = _FORM.address(self.url.reveal(), password=self.password, tls=tls)
+        return attrs.evolve(
+            address,
+            path=address.path or "/",
+            user=address.user or "guest",
+            password=address.password or Secret("guest"),
         )
 
-    def publisher(self, name: str = "rabbitmq", *, service: str | None = None) -> MessagePublisher:
-        """Return a connector of a synchronous program.
-
-        Raises:
-            ConfigurationError: pika is not installed.
-        """
-        library = _library("pika")
+    def links(self) -> LinkPool[PikaLink]:
+        """Return the pool of a synchronous program's connections."""
         from moorage.adapters.messages._rabbitmq_sync import (  # noqa: PLC0415 - only some need it
             connect_pika,
         )
 
-        config = PoolConfig(maximum=self.connections)
-        links = LinkPool(partial(connect_pika, self), config)
-        return MessagePublisher(name, RULES, links, judge=judge, library=library, service=service)
+        return LinkPool(partial(connect_pika, self), PoolConfig(maximum=self.connections))
 
-    def async_publisher(
-        self, name: str = "rabbitmq", *, service: str | None = None
-    ) -> AsyncMessagePublisher:
-        """Return a connector of an asynchronous program.
-
-        Raises:
-            ConfigurationError: aio-pika is not installed.
-        """
-        library = _library("aio-pika")
+    def async_links(self) -> AsyncSharedLink[AioPikaLink]:
+        """Return the connection that all tasks of an asynchronous program share."""
         from moorage.adapters.messages._rabbitmq_async import (  # noqa: PLC0415 - only some need it
             connect_aio_pika,
         )
 
-        links = AsyncSharedLink(partial(connect_aio_pika, self))
-        return AsyncMessagePublisher(
-            name, RULES, links, judge=judge, library=library, service=service
-        )
+        return AsyncSharedLink(partial(connect_aio_pika, self))
 
-
-def judge(error: Exception) -> ConnectorError | None:
-    """Return the error for an exception of pika or aio-pika; None for any other."""
-    fault = rabbitmq_fault(error)
-    return None if fault is None else publish_error(fault, RULES)
+    def judge(self, error: Exception, /) -> ConnectorError | None:
+        """Return the error for an exception of pika or aio-pika; None for any other."""
+        fault = rabbitmq_fault(error)
+        return None if fault is None else publish_error(fault, RULES)
 
 
 def connecting_error(error: BaseException) -> ConnectorError | None:
@@ -212,21 +159,5 @@ def connecting_error(error: BaseException) -> ConnectorError | None:
     return publish_error(fault, EXCHANGE_RULES if fault is PublishFault.TOPIC else RULES)
 
 
-def _library(package: str) -> str:
-    try:
-        return f"{package} {version(package)}"
-    except PackageNotFoundError:
-        raise ConfigurationError(
-            f"The connector of RabbitMQ needs {package}, which is not installed.",
-            path="kind",
-            remedy=install("rabbitmq"),
-        ) from None
-
-
-RABBITMQ: Final = ConnectorKind(
-    name="rabbitmq",
-    settings=RabbitMq,
-    build=lambda name, settings, _: settings.publisher(name),
-    build_async=lambda name, settings, _: settings.async_publisher(name),
-)
+RABBITMQ: Final = broker_kind("rabbitmq", RabbitMq)
 """The kind of connectors named "rabbitmq" in a configuration."""

@@ -98,9 +98,9 @@ def _connection(settings: RedisStreams, seconds: float, *, is_async: bool) -> An
     return kind(
         host=address.host,
         port=address.port,
-        db=address.database,
-        username=address.user,
-        password=None if address.password is None else address.password.reveal(),
+        db=int(address.path.strip("/") or 0),
+        username=address.user or None,
+        password=address.password_text() or None,
         socket_timeout=None if is_async else seconds,
         socket_connect_timeout=None if is_async else seconds,
         **options,

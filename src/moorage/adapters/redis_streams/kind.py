@@ -3,30 +3,30 @@
 from __future__ import annotations
 
 from functools import partial
-from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import unquote, urlsplit
+from typing import TYPE_CHECKING, Final
 
 import attrs
 
 from moorage.adapters.links.pool_async import AsyncLinkPool
 from moorage.adapters.links.pool_sync import LinkPool
-from moorage.adapters.messages.publisher_async import AsyncMessagePublisher
-from moorage.adapters.messages.publisher_sync import MessagePublisher
+from moorage.adapters.messages.broker_settings import (
+    BrokerLibrary,
+    BrokerSettings,
+    broker_kind,
+)
 from moorage.domain.connectors.link_pool import PoolConfig
 from moorage.domain.http.transport import Tls
+from moorage.domain.messages.broker_address import AddressForm
 from moorage.domain.messages.broker_rules import BrokerRules
 from moorage.domain.messages.redis_streams import FIELDS
 from moorage.domain.secrets.frames import careful
 from moorage.domain.secrets.secret import Secret, as_secret
 from moorage.domain.values.durations import if_given, is_count, is_seconds, plain
-from moorage.domain.values.installation import install
 from moorage.domain.values.patterns import late_pattern
-from moorage.errors import ConfigurationError
-from moorage.ports.connector import ConnectorKind
 
 if TYPE_CHECKING:
-    from moorage.errors import ConnectorError
+    from moorage.adapters.redis_streams._links import AsyncRedisLink, RedisLink
+    from moorage.domain.messages.broker_address import BrokerAddress
 
 RULES: Final = BrokerRules(
     system="redis-streams",
@@ -42,37 +42,18 @@ RULES: Final = BrokerRules(
 )
 """The rules of streams of Redis, whose names and values may have any bytes."""
 
-_LARGEST_DATABASE: Final = 9999
-
-
-def _maybe_secret(value: Secret | str | None) -> Secret | None:
-    return None if value is None else as_secret(value)
-
-
-@attrs.frozen
-class Address:
-    """The address of a Redis server, with everything that a connection needs.
-
-    Attributes:
-        host: the name or the address of the host.
-        port: the port.
-        database: the number of the database.
-        user: the name of the user; None for the default user.
-        password: the password; None if the server wants none.
-        tls: the trust, if the connection is encrypted.
-    """
-
-    host: str
-    port: int
-    database: int
-    user: str | None
-    password: Secret | None = attrs.field(repr=False, hash=False)
-    tls: Tls | None = None
+_FORM: Final = AddressForm(
+    title="a Redis server",
+    ports={"redis": 6379, "rediss": 6379},
+    encrypted="rediss",
+    remedy="Give redis://user@host/0, or rediss:// for TLS, without options.",
+    path=late_pattern(r"[0-9]{0,4}/?"),
+)
 
 
 @careful
 @attrs.frozen(kw_only=True)
-class RedisStreams:
+class RedisStreams(BrokerSettings):
     """Settings of a connector that publishes messages to streams of a Redis server.
 
     Attributes:
@@ -90,9 +71,11 @@ class RedisStreams:
         key: the path of a PEM file with its private key, which is not encrypted.
     """
 
+    library = BrokerLibrary(package="redis", extra="redis")
+
     url: Secret = attrs.field(converter=as_secret, repr=False, hash=False)
     password: Secret | None = attrs.field(
-        default=None, converter=_maybe_secret, repr=False, hash=False
+        default=None, converter=attrs.converters.optional(as_secret), repr=False, hash=False
     )
     creates_streams: bool = True
     longest_stream: int | None = attrs.field(default=None, validator=if_given(is_count))
@@ -106,110 +89,36 @@ class RedisStreams:
         """Refuse settings that no connection could be made with."""
         self.address()
 
-    def address(self) -> Address:
-        """Return the address of the server.
+    @property
+    def rules(self) -> BrokerRules:
+        """The rules of streams of Redis."""
+        return RULES
+
+    def address(self) -> BrokerAddress:
+        """Return the address of the server, whose path is the number of the database.
 
         Raises:
             ConfigurationError: the URL or the settings of TLS are wrong.
         """
-        try:
-            parts = urlsplit(self.url.reveal())
-            scheme, host, port = parts.scheme, parts.hostname, parts.port
-        except ValueError:
-            parts, scheme, host, port = urlsplit(""), "", None, None
-        database = parts.path.strip("/") or "0"
-        if (
-            scheme not in ("redis", "rediss")
-            or not host
-            or parts.query
-            or not (database.isdecimal() and int(database) <= _LARGEST_DATABASE)
-        ):
-            raise ConfigurationError(
-                "The URL is no address of a Redis server.",
-                path="url",
-                remedy="Give redis://user@host/0, or rediss:// for TLS, without options.",
-            )
-        files = (self.authorities, self.certificate, self.key)
-        if scheme == "redis" and files != (None, None, None):
-            raise ConfigurationError(
-                "There are files for TLS, but the URL asks for a connection without TLS.",
-                path="url",
-                remedy="Give a URL that begins with rediss://.",
-            )
-        password = self.password
-        if password is None and parts.password:
-            password = Secret(unquote(parts.password))
-        return Address(
-            host=host,
-            port=port or 6379,
-            database=int(database),
-            user=unquote(parts.username) if parts.username else None,
-            password=password,
-            tls=None
-            if scheme == "redis"
-            else Tls(authorities=self.authorities, certificate=self.certificate, key=self.key),
-        )
+        tls = Tls(authorities=self.authorities, certificate=self.certificate, key=self.key)
+        return _FORM.address(self.url.reveal(), password=self.password, tls=tls)
 
-    def publisher(
-        self, name: str = "redis-streams", *, service: str | None = None
-    ) -> MessagePublisher:
-        """Return a connector of a synchronous program.
-
-        Raises:
-            ConfigurationError: redis-py is not installed.
-        """
-        library = _library()
+    def links(self) -> LinkPool[RedisLink]:
+        """Return the pool of a synchronous program's connections."""
         from moorage.adapters.redis_streams._links import (  # noqa: PLC0415 - only some need it
             connect,
         )
 
-        links = LinkPool(partial(connect, self), PoolConfig(maximum=self.connections))
-        return MessagePublisher(name, RULES, links, judge=judge, library=library, service=service)
+        return LinkPool(partial(connect, self), PoolConfig(maximum=self.connections))
 
-    def async_publisher(
-        self, name: str = "redis-streams", *, service: str | None = None
-    ) -> AsyncMessagePublisher:
-        """Return a connector of an asynchronous program.
-
-        Raises:
-            ConfigurationError: redis-py is not installed.
-        """
-        library = _library()
+    def async_links(self) -> AsyncLinkPool[AsyncRedisLink]:
+        """Return the pool of an asynchronous program's connections."""
         from moorage.adapters.redis_streams._links import (  # noqa: PLC0415 - only some need it
             connect_async,
         )
 
-        links = AsyncLinkPool(partial(connect_async, self), PoolConfig(maximum=self.connections))
-        return AsyncMessagePublisher(
-            name, RULES, links, judge=judge, library=library, service=service
-        )
+        return AsyncLinkPool(partial(connect_async, self), PoolConfig(maximum=self.connections))
 
 
-def judge(_: Exception) -> ConnectorError | None:
-    """Return None, because the connections raise errors of moorage alone."""
-    return None
-
-
-def _library() -> str:
-    try:
-        return f"redis {version('redis')}"
-    except PackageNotFoundError:
-        raise ConfigurationError(
-            "The connector of Redis needs redis, which is not installed.",
-            path="kind",
-            remedy=install("redis"),
-        ) from None
-
-
-def _built(name: str, settings: RedisStreams, _: Any) -> MessagePublisher:
-    return settings.publisher(name)
-
-
-def _built_async(name: str, settings: RedisStreams, _: Any) -> AsyncMessagePublisher:
-    return settings.async_publisher(name)
-
-
-REDIS_STREAMS: Final = ConnectorKind(
-    name="redis-streams", settings=RedisStreams, build=_built, build_async=_built_async
-)
+REDIS_STREAMS: Final = broker_kind("redis-streams", RedisStreams)
 """The kind of connectors named "redis-streams" in a configuration."""

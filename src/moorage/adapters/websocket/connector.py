@@ -15,7 +15,7 @@ from importlib.metadata import version
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from moorage.adapters.websocket._background import Background
+from moorage.adapters.concurrency.background import Background
 from moorage.adapters.websocket.subscriptions import AsyncSubscription, Subscription
 from moorage.domain.connectors.health import ConnectorHealth, ConnectorVersions
 from moorage.domain.connectors.named_operation import NamedOperation

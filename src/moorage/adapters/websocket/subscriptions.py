@@ -16,7 +16,7 @@ from moorage.errors import AttemptTimeout, ConnectionFailed, ConnectorError, Loc
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
 
-    from moorage.adapters.websocket._background import Background
+    from moorage.adapters.concurrency.background import Background
     from moorage.adapters.websocket._line import Line
     from moorage.adapters.websocket._session import Session
     from moorage.domain.service.messages import Arrival

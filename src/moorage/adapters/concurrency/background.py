@@ -1,4 +1,4 @@
-"""The event loop in which synchronous connectors keep their connections."""
+"""The event loop in which synchronous connectors keep connections of asynchronous libraries."""
 
 from __future__ import annotations
 
@@ -31,5 +31,5 @@ class Background:
 def _loop_of(_: int) -> asyncio.AbstractEventLoop:
     """Return the background event loop of this process, which never ends."""
     loop = asyncio.new_event_loop()
-    Thread(target=loop.run_forever, name="moorage-websocket", daemon=True).start()
+    Thread(target=loop.run_forever, name="moorage-background", daemon=True).start()
     return loop

@@ -1,0 +1,155 @@
+"""The settings of a broker: what those of all brokers share in making publishers."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import attrs
+
+from moorage.adapters.messages.publisher_async import AsyncMessagePublisher
+from moorage.adapters.messages.publisher_sync import MessagePublisher
+from moorage.domain.values.installation import install
+from moorage.errors import ConfigurationError
+from moorage.ports.connector import ConnectorKind
+
+if TYPE_CHECKING:
+    from moorage.domain.messages.broker_rules import BrokerRules
+    from moorage.errors import ConnectorError
+    from moorage.ports.publish_link import (
+        AsyncLinkSource,
+        AsyncPublishLink,
+        LinkSource,
+        PublishLink,
+    )
+
+
+def installed_library(title: str, package: str, extra: str) -> str:
+    """Return the name and the version of a client library.
+
+    Args:
+        title: the name of the broker in sentences.
+        package: the name of the library's package.
+        extra: the optional dependency of this package that installs it.
+
+    Raises:
+        ConfigurationError: it is not installed.
+    """
+    try:
+        return f"{package} {version(package)}"
+    except PackageNotFoundError:
+        raise ConfigurationError(
+            f"The connector of {title} needs {package}, which is not installed.",
+            path="kind",
+            remedy=install(extra),
+        ) from None
+
+
+@attrs.frozen(kw_only=True)
+class BrokerLibrary:
+    """The client libraries of a broker.
+
+    Attributes:
+        package: the package for synchronous programs.
+        async_package: the package for asynchronous programs.
+        extra: the optional dependency of this package that installs both.
+    """
+
+    package: str
+    async_package: str = attrs.field(
+        default=attrs.Factory(lambda self: self.package, takes_self=True)
+    )
+    extra: str
+
+
+class BrokerSettings(ABC):
+    """The settings of a broker, which make publishers to it.
+
+    Attributes:
+        library: the client libraries of the broker.
+    """
+
+    __slots__ = ()
+
+    library: ClassVar[BrokerLibrary]
+
+    @property
+    @abstractmethod
+    def rules(self) -> BrokerRules:
+        """The rules of the broker for messages."""
+
+    @abstractmethod
+    def links(self) -> LinkSource[PublishLink]:
+        """Return the source of a synchronous program's connections; it connects nowhere."""
+
+    @abstractmethod
+    def async_links(self) -> AsyncLinkSource[AsyncPublishLink]:
+        """Return the source of an asynchronous program's connections; it connects nowhere."""
+
+    def judge(self, error: Exception, /) -> ConnectorError | None:
+        """Return the error for an exception of the client library; None for any other."""
+        del error
+        return None
+
+    def publisher(self, name: str | None = None, *, service: str | None = None) -> MessagePublisher:
+        """Return a connector of a synchronous program, which connects with its first use.
+
+        Args:
+            name: the name of the connector; by default the kind of the broker.
+            service: the service whose protections apply; by default the one of the same name.
+
+        Raises:
+            ConfigurationError: the client library is not installed.
+        """
+        rules, library = self.rules, self.library
+        client = installed_library(rules.title, library.package, library.extra)
+        return MessagePublisher(
+            name or rules.system,
+            rules,
+            self.links(),
+            judge=self.judge,
+            library=client,
+            service=service,
+        )
+
+    def async_publisher(
+        self, name: str | None = None, *, service: str | None = None
+    ) -> AsyncMessagePublisher:
+        """Return a connector of an asynchronous program, which connects with its first use.
+
+        Args:
+            name: the name of the connector; by default the kind of the broker.
+            service: the service whose protections apply; by default the one of the same name.
+
+        Raises:
+            ConfigurationError: the client library is not installed.
+        """
+        rules, library = self.rules, self.library
+        client = installed_library(rules.title, library.async_package, library.extra)
+        return AsyncMessagePublisher(
+            name or rules.system,
+            rules,
+            self.async_links(),
+            judge=self.judge,
+            library=client,
+            service=service,
+        )
+
+
+def broker_kind(name: str, settings: type[BrokerSettings]) -> ConnectorKind:
+    """Return the kind of connectors that publish to a broker.
+
+    Args:
+        name: the name of the kind in a configuration.
+        settings: the class of the broker's settings.
+    """
+    return ConnectorKind(name=name, settings=settings, build=_build, build_async=_build_async)
+
+
+def _build(name: str, settings: BrokerSettings, _: Any) -> MessagePublisher:
+    return settings.publisher(name)
+
+
+def _build_async(name: str, settings: BrokerSettings, _: Any) -> AsyncMessagePublisher:
+    return settings.async_publisher(name)

@@ -1,0 +1,79 @@
+"""The address of a broker, as its URL names it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from moorage import ConfigurationError, Secret
+from moorage.domain.http.transport import Tls
+from moorage.domain.messages.broker_address import AddressForm
+from moorage.domain.values.patterns import late_pattern
+
+FORM = AddressForm(
+    title="Pigeons",
+    ports={"pigeon": 7, "pigeons": 8},
+    encrypted="pigeons",
+    remedy="Give pigeon://user@host/loft.",
+    path=late_pattern(r"[a-z%6]*"),
+)
+
+
+def test_url_names_everything() -> None:
+    """Host, port, path, user and password come from the URL, decoded; TLS from its scheme."""
+    address = FORM.address("pigeons://a%40b:p%2Fw@[::1]:99/lo%66t")
+    assert ("::1", 99, "loft") == (address.host, address.port, address.path)
+    assert ("a@b", "p/w", Tls()) == (address.user, address.password_text(), address.tls)
+    assert "p/w" not in repr(address)
+
+
+def test_missing_parts_have_defaults() -> None:
+    """The port follows from the scheme; there is no user, no password and no TLS."""
+    address = FORM.address("pigeon://roof")
+    assert ("roof", 7, "", "", "") == (
+        address.host,
+        address.port,
+        address.path,
+        address.user,
+        address.password_text(),
+    )
+    assert address.tls is None
+    assert 8 == FORM.address("pigeons://roof").port
+
+
+def test_password_beside_the_url_goes_first() -> None:
+    """A password among the settings replaces the one in the URL."""
+    address = FORM.address("pigeon://me:old@roof", password=Secret("new"))
+    assert "new" == address.password_text()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "roof",
+        "http://roof",
+        "pigeon://",
+        "pigeon://roof:x",
+        "pigeon://roof:99999",
+        "pigeon://[roof",
+        "pigeon://roof/7",
+        "pigeon://roof?fast=yes",
+        "pigeon://roof#top",
+    ],
+)
+def test_text_that_is_no_address(url: str) -> None:
+    """A text that is no URL of the broker is refused with an example, and is not repeated."""
+    with pytest.raises(ConfigurationError, match="no address of Pigeons") as caught:
+        FORM.address(url)
+    assert ("url", FORM.remedy) == (caught.value.path, caught.value.remedy)
+
+
+@pytest.mark.parametrize("files", [{"authorities": "ca.pem"}, {"certificate": "me.pem"}])
+def test_files_for_tls_need_a_url_for_tls(files: dict[str, Any]) -> None:
+    """Files that a connection without TLS would ignore are refused."""
+    with pytest.raises(ConfigurationError, match="without TLS") as caught:
+        FORM.address("pigeon://roof", tls=Tls(**files))
+    assert "pigeons://" in caught.value.remedy
+    assert Tls(**files) == FORM.address("pigeons://roof", tls=Tls(**files)).tls
