@@ -85,7 +85,7 @@ def serving(world: World) -> Generator[str]:
     with Server("127.0.0.1", 0) as server:
         gate = Gate(lambda: 0.0, members=members_of(PEOPLE))
         server.set_app(DashboardApp(page, gate.identify))
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
         thread.start()
         try:
             yield f"http://127.0.0.1:{server.server_port}/"

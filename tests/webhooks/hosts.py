@@ -176,7 +176,7 @@ class _QuietWerkzeug(WerkzeugHandler):
 def _wsgiref(application: Any) -> Generator[int]:
     server = WSGIServer(("127.0.0.1", 0), _QuietHandler)
     server.set_app(application)
-    with _running_server(server.serve_forever, server.shutdown):
+    with _running_server(lambda: server.serve_forever(0.02), server.shutdown):
         yield server.server_port
     server.server_close()
 
@@ -184,7 +184,7 @@ def _wsgiref(application: Any) -> Generator[int]:
 @contextmanager
 def _werkzeug(application: Any) -> Generator[int]:
     server = make_server("127.0.0.1", 0, application, threaded=True, request_handler=_QuietWerkzeug)
-    with _running_server(server.serve_forever, server.shutdown):
+    with _running_server(lambda: server.serve_forever(0.02), server.shutdown):
         yield server.server_port
     server.server_close()
 

@@ -102,7 +102,10 @@ class S3Server:
         self._server = _Server(("127.0.0.1", 0), _Handler)
         self._server.sandbox = sandbox
         self._thread = Thread(
-            target=self._server.serve_forever, name="moorage storage sandbox", daemon=True
+            target=self._server.serve_forever,
+            args=(0.02,),
+            name="moorage storage sandbox",
+            daemon=True,
         )
 
     @property
