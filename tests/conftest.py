@@ -108,8 +108,8 @@ def pytest_collection_finish() -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """Start one worker more than there are cores, because tests often wait."""
-    return (os.cpu_count() or 1) + 1
+    """Start two workers more than there are cores, because tests often wait."""
+    return (os.cpu_count() or 1) + 2
 
 
 # Coverage sees each fifth example of a property; the others only repeat its lines.
