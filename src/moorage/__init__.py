@@ -89,6 +89,7 @@ if TYPE_CHECKING:
     from moorage.domain.observation.events import CacheSkipped as CacheSkipped
     from moorage.domain.observation.events import CallRefused as CallRefused
     from moorage.domain.observation.events import CircuitChanged as CircuitChanged
+    from moorage.domain.observation.events import ConnectorChecked as ConnectorChecked
     from moorage.domain.observation.events import ConsentNeeded as ConsentNeeded
     from moorage.domain.observation.events import CredentialRefreshed as CredentialRefreshed
     from moorage.domain.observation.events import Event as Event
@@ -388,6 +389,7 @@ _HOME = {
     "VendorPaused": "domain.observation.events",
     "PauseEnded": "domain.observation.events",
     "CircuitChanged": "domain.observation.events",
+    "ConnectorChecked": "domain.observation.events",
     "CredentialRefreshed": "domain.observation.events",
     "TokenRenewed": "domain.observation.events",
     "TokenNotRenewed": "domain.observation.events",

@@ -150,5 +150,6 @@ def test_all_event_classes_are_listed() -> None:
         "WebhookReceived",
         "WebhookRefused",
         "LogEntriesLost",
+        "ConnectorChecked",
         "ObserverFailed",
     } == {kind.__name__ for kind in KINDS}

@@ -233,7 +233,7 @@ def test_late_events_are_recorded_like_others() -> None:
     plan = Plan(Service("stripe"), "acme", None)
     attempt: AttemptFacts = (
         *(identity, plan, 2_005_000),
-        *(1, 1_500_000, None, 200, False, 0, None, 7, 9, CallOutcome.DONE),
+        *(1, 1_500_000, None, 200, False, 0, None, 7, 9, CallOutcome.DONE, None),
     )
     end: CallFacts = (
         *(identity, plan, 500_005_000, 2),

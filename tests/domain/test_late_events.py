@@ -34,7 +34,7 @@ def late_events(numbers: count[int] | None = None) -> dict[type[Event], Event]:
     start: Facts = (identity, PLAN, 5_000)
     attempt: AttemptFacts = (
         *(identity, PLAN, 2_005_000),
-        *(1, 1_500_000, "KeyError", 503, True, 0, None, None, None, CallOutcome.UNKNOWN),
+        *(1, 1_500_000, "KeyError", 503, True, 0, None, None, None, CallOutcome.UNKNOWN, "E7"),
     )
     end: CallFacts = (
         *(identity, PLAN, 3_005_000),
@@ -60,6 +60,7 @@ def same_events() -> dict[type[Event], Event]:
             request_id="id-1",
             attempt=1,
             duration=0.0015,
+            vendor_code="E7",
             error="KeyError",
             status=503,
             slow=True,

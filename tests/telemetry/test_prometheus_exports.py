@@ -12,6 +12,8 @@ from prometheus_client.openmetrics import exposition
 
 from moorage import ConnectorManager, LogEntriesLost, Service
 from moorage.adapters.observers.prometheus import PrometheusObserver
+from moorage.domain.connectors.pool_statistics import ConnectorPool, PoolStatistics
+from moorage.domain.observation.events import ConnectorChecked
 from moorage.exporting import grafana_dashboard, prometheus_rules
 from tests.telemetry.faulted_run import START, FaultedRun
 from tests.telemetry.prometheus_server import Prometheus, prometheus, promtool
@@ -33,6 +35,9 @@ class Sampler:
         self._registry = CollectorRegistry()
         self.observer = PrometheusObserver(self._registry)
         self._next = START
+        # The sources of pools are held weakly.
+        self._pools = BusyPools()
+        self.observer.watch_pools(self._pools)
         self.lines: list[str] = []
 
     def __call__(self, event: Event, /) -> None:
@@ -40,6 +45,12 @@ class Sampler:
         while event.at >= self._next:
             if self._next == START + 4 * STEP:
                 self.observer(LogEntriesLost(at=self._next, service="log", entries=3, total=3))
+                self._pools.waiting = 2
+            if self._next in {START + 2 * STEP, START + 5 * STEP, START + 8 * STEP}:
+                state = "unavailable" if self._next == START + 5 * STEP else "healthy"
+                self.observer(
+                    ConnectorChecked(at=self._next, service="erp", connector="erp", state=state)
+                )
             self._sample(self._next)
             self._next += STEP
         self.observer(event)
@@ -56,6 +67,17 @@ class Sampler:
                 sample = line.partition(" # ")[0]
                 name, value = sample.rsplit(" ", 1) if "}" not in sample else _parts(sample)
                 self.lines.append(f"{name} {value} {at.timestamp():.0f}")
+
+
+class BusyPools:
+    """The pool of a database, for which callers wait later on."""
+
+    waiting = 0
+
+    def pools(self) -> tuple[ConnectorPool, ...]:
+        """Return the pool."""
+        statistics = PoolStatistics(active=2, idle=1, waiting=self.waiting, maximum=3)
+        return (ConnectorPool("erp", "sql", statistics),)
 
 
 def _parts(sample: str) -> tuple[str, str]:

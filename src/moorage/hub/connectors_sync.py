@@ -14,7 +14,9 @@ import attrs
 from moorage.domain.connectors.dependencies import opening_order
 from moorage.domain.connectors.description import ConnectorDescription
 from moorage.domain.connectors.health import ConnectorHealth
+from moorage.domain.connectors.pool_statistics import ConnectorPool
 from moorage.domain.monitoring.health import HealthState
+from moorage.domain.observation.events import ConnectorChecked
 from moorage.domain.service.operation import HttpOperation
 from moorage.errors import ConfigurationError, ConnectorError, LocalFailure
 from moorage.hub._connector_checks_sync import bounded_sync, every_sync
@@ -45,6 +47,7 @@ class Connectors:
         self._entries: dict[str, _Entry] = {}
         self._lock = Lock()
         self._is_closed = False
+        manager.flows.core.watch_pools(self)
 
     def add(
         self, connector: Connector, *, depends_on: Sequence[str] = (), version: int = 1
@@ -255,6 +258,16 @@ class Connectors:
         """Return the descriptions of all connectors, without waiting."""
         return tuple(entry.described() for entry in tuple(self._entries.values()))
 
+    def pools(self) -> tuple[ConnectorPool, ...]:
+        """Return the connection pools of the connectors that were made, without waiting."""
+        pools: list[ConnectorPool] = []
+        for name, entry in tuple(self._entries.items()):
+            connector = entry.connector
+            statistics = None if connector is None else connector.statistics()
+            if statistics is not None:
+                pools.append(ConnectorPool(name, entry.description.kind, statistics))
+        return tuple(pools)
+
     def close(self) -> None:
         """Close all connectors, each before those that it depends on.
 
@@ -351,9 +364,26 @@ class Connectors:
         return [entries[name] for name in order]
 
     def _checked(self, entry: _Entry, timeout: float) -> ConnectorHealth:
-        description = entry.description
-        if not description.enabled:
+        """Ask a connector for its health, unless it is disabled, and notify the observers."""
+        if not entry.description.enabled:
             return self._result(entry, HealthState.UNKNOWN, "The connector is disabled.")
+        health = self._asked(entry, timeout)
+        core = self._manager.flows.core
+        if core.observers:
+            service = entry.description.name if entry.connector is None else entry.connector.service
+            core.tell(
+                ConnectorChecked(
+                    at=core.utc(),
+                    service=service,
+                    connector=entry.description.name,
+                    state=health.state.value,
+                    duration=health.seconds,
+                    text=health.text,
+                )
+            )
+        return health
+
+    def _asked(self, entry: _Entry, timeout: float) -> ConnectorHealth:
         try:
             return bounded_sync(self._made(entry).health, timeout)
         except ConnectorError as error:

@@ -121,7 +121,10 @@ def judged(operation: DescribedOperation, error: Exception) -> Exception:
 
 def _attempt_of(call: Call, core: Core) -> OperationAttempt:
     key = call.key if call.plan.service.recognises_keys else None
-    return OperationAttempt(call.attempts + 1, call.bound(core), key, call.plan.tenant)
+    headers: tuple[tuple[str, str], ...] = ()
+    if core.trace_headers is not None and call.beginning is not None:
+        headers = core.trace_headers(call.beginning)
+    return OperationAttempt(call.attempts + 1, call.bound(core), key, call.plan.tenant, headers)
 
 
 def _failed(

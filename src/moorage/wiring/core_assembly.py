@@ -228,6 +228,8 @@ def _core(ports: Ports, clock: Any, **verbs: Any) -> Core:
         observers=bool(observers),
         tell=observers.tell,
         traced=observers.traced if observers.traces else None,
+        trace_headers=observers.trace_headers if observers.traces else None,
+        watch_pools=observers.watch_pools,
         hears_attempt_starts=observers.hears_attempt_starts,
         hears_starts=observers.hears_starts,
         hears_attempts=observers.hears_attempts,

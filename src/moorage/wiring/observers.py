@@ -23,6 +23,7 @@ from moorage.errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from moorage.domain.connectors.pool_statistics import PoolSource
     from moorage.domain.http.requests import Request
     from moorage.ports.observer import Observer
 
@@ -110,21 +111,33 @@ class Observers:
     def traced(self, request: Request, event: AttemptStarted) -> Request:
         """Return a request with the trace headers that the observers add.
 
-        A header that the request already has is not replaced. An observer that fails adds nothing.
+        A header that the request already has is not replaced.
         """
+        headers = request.headers
+        for name, value in self.trace_headers(event):
+            headers = headers.with_default(name, value)
+        return request if headers is request.headers else request.carrying(headers)
+
+    def trace_headers(self, event: AttemptStarted) -> tuple[tuple[str, str], ...]:
+        """Return the trace headers of an attempt; an observer that fails adds nothing."""
+        pairs: list[tuple[str, str]] = []
         for observer in self._tracers:
             if _is_inside(self._inside.frame, observer):
                 continue
             try:
-                trace_headers = as_headers(observer.trace_headers(event))
-                headers = request.headers
-                for name, value in trace_headers.pairs:
-                    headers = headers.with_default(name, value)
+                pairs += as_headers(observer.trace_headers(event)).pairs
             except Exception as error:  # noqa: BLE001 - an observer never breaks a call
                 self._report(observer, error, event)
-            else:
-                request = request.carrying(headers)
-        return request
+        return tuple(pairs)
+
+    def watch_pools(self, pools: PoolSource) -> None:
+        """Give a source of numbers to the observers that report on connection pools.
+
+        These are the observers with a method `watch_pools`.
+        """
+        for observer, *_ in self._wishes:
+            if inspect.getattr_static(observer, "watch_pools", None) is not None:
+                observer.watch_pools(pools)  # type: ignore[attr-defined]  # it has one
 
     def _report(self, failed: Observer, error: Exception, event: Event) -> None:
         failure = ObserverFailed(

@@ -68,16 +68,23 @@ class BrokerSettings(ABC):
 
     Attributes:
         library: the client libraries of the broker.
+        exchange: the exchange that topics are routing keys of; empty if there is none.
     """
 
     __slots__ = ()
 
     library: ClassVar[BrokerLibrary]
+    exchange: str = ""
 
     @property
     @abstractmethod
     def rules(self) -> BrokerRules:
         """The rules of the broker for messages."""
+
+    @property
+    def server(self) -> tuple[str, int] | None:
+        """The host and the port of the broker, for telemetry; None if there are several."""
+        return None
 
     @abstractmethod
     def links(self) -> LinkSource[PublishLink]:
@@ -111,6 +118,8 @@ class BrokerSettings(ABC):
             judge=self.judge,
             library=client,
             service=service,
+            server=self.server,
+            exchange=self.exchange,
         )
 
     def async_publisher(
@@ -134,6 +143,8 @@ class BrokerSettings(ABC):
             judge=self.judge,
             library=client,
             service=service,
+            server=self.server,
+            exchange=self.exchange,
         )
 
 

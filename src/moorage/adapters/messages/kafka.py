@@ -169,6 +169,12 @@ class Kafka(BrokerSettings):
         """The rules of Kafka."""
         return RULES
 
+    @property
+    def server(self) -> tuple[str, int] | None:
+        """The host and the port of the broker; None if there are several."""
+        host, colon, port = self.servers.strip().rpartition(":")
+        return (host, int(port)) if colon and "," not in self.servers and port.isdecimal() else None
+
     def links(self) -> LinkPool[KafkaLink]:
         """Return the pool of a synchronous program's producers."""
         from moorage.adapters.messages._kafka_links import (  # noqa: PLC0415 - only some need it

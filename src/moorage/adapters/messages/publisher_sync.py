@@ -37,6 +37,7 @@ from moorage.domain.messages.stored_results import (
     unpack_receipt,
     unpack_results,
 )
+from moorage.domain.observation.operation_target import MessageTarget
 from moorage.domain.secrets.frames import bare
 from moorage.errors import ConnectorError, InvalidData
 
@@ -94,12 +95,29 @@ class PublishOperation(Generic[R]):
         self.system = rules.system
         self.repeatable = is_repeatable(messages, rules)
 
+    @property
+    def target(self) -> MessageTarget:
+        """The place that the messages are published to, for traces and metrics."""
+        publisher = self._publisher
+        host, port = publisher.server or (None, None)
+        single = None if self.is_batch else self._messages[0]
+        return MessageTarget(
+            system=self.system,
+            destination=publisher.destination(self._topic),
+            operation=publisher.rules.verb,
+            host=host,
+            port=None if port == publisher.rules.usual_port else port,
+            message_id=None if single is None else single.id,
+            count=len(self._messages) if single is None else None,
+            size=None if single is None else len(single.payload),
+        )
+
     def perform(self, attempt: OperationAttempt, /) -> R:
         """Make one attempt, and wait for the acknowledgement of the broker."""
         publisher = self._publisher
         key = attempt.idempotency_key
         rules = publisher.rules.of(self._topic)
-        items = outgoing(self._topic, self._messages, rules, key)
+        items = outgoing(self._topic, self._messages, rules, key, attempt.trace_headers)
         timeout = attempt.timeout
         until = monotonic() + timeout - min(_MARGIN, timeout * _MARGIN)
         if self.is_batch:
@@ -132,6 +150,7 @@ class MessagePublisher:
         service: the service whose protections apply.
         rules: the rules of the broker for messages.
         judge: converts an exception of the client library to an error of moorage.
+        server: the host and the port of the broker, if there is one.
 
     Args:
         name: the name of the connector.
@@ -141,6 +160,8 @@ class MessagePublisher:
             for an exception that it does not know.
         library: the name and the version of the client library.
         service: the service whose protections apply; by default the one of the connector's name.
+        server: the host and the port of the broker, if there is one, for traces and metrics.
+        exchange: the exchange that topics are routing keys of, for traces and metrics.
     """
 
     def __init__(
@@ -152,12 +173,16 @@ class MessagePublisher:
         judge: Callable[[Exception], ConnectorError | None],
         library: str | None = None,
         service: str | None = None,
+        server: tuple[str, int] | None = None,
+        exchange: str = "",
     ) -> None:
         self.name = name
         self.service = name if service is None else service
         self.rules = rules
         self.judge = judge
         self._links = links
+        self.server = server
+        self._exchange = exchange
         self._library = library
         self._server: str | None = None
 
@@ -178,6 +203,10 @@ class MessagePublisher:
     def operations(self) -> Mapping[str, NamedOperation]:
         """The operations `publish` and `publish_batch`, which can be performed by name."""
         return named_operations(self)
+
+    def destination(self, topic: str) -> str:
+        """Return the name of a place at the broker: the topic, after its exchange if it has one."""
+        return f"{self._exchange}:{topic}" if self._exchange else topic
 
     def statistics(self) -> PoolStatistics:
         """Return the numbers of the connections, without waiting."""

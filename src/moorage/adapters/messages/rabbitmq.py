@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 RULES: Final = BrokerRules(
     system="rabbitmq",
     title="RabbitMQ",
+    usual_port=5672,
     topic="routing key",
     topic_pattern=late_pattern(r"[^\0]+"),
     longest_name=255,
@@ -128,6 +129,12 @@ class RabbitMq(BrokerSettings):
             user=address.user or "guest",
             password=address.password or Secret("guest"),
         )
+
+    @property
+    def server(self) -> tuple[str, int]:
+        """The host and the port of the broker."""
+        address = self.address()
+        return address.host, address.port
 
     def links(self) -> LinkPool[PikaLink]:
         """Return the pool of a synchronous program's connections."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
+from moorage.domain.monitoring.health import HealthState
 from moorage.domain.observation.call_events import (
     AttemptFinished,
     AttemptStarted,
@@ -25,6 +26,7 @@ from moorage.domain.observation.events import (
     CacheRevalidated,
     CallRefused,
     CircuitChanged,
+    ConnectorChecked,
     ConsentNeeded,
     FailedOver,
     LogEntriesLost,
@@ -115,6 +117,8 @@ def level_of(event: Event) -> int:
     if isinstance(event, CallFinished):
         error, is_cancelled = ending_of(event)
         return INFO if error is None or is_cancelled else ERROR
+    if isinstance(event, ConnectorChecked):
+        return INFO if event.state == HealthState.HEALTHY else ERROR
     if isinstance(event, CircuitChanged):
         return WARNING if event.state is CircuitState.OPEN else INFO
     return INFO

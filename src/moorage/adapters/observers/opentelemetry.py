@@ -11,6 +11,16 @@ from weakref import WeakKeyDictionary
 
 import attrs
 
+from moorage.adapters.observers._conventions import (
+    DATABASE,
+    MESSAGING,
+    ending_of_operation,
+    ending_of_request,
+    of_request,
+    of_target,
+    series_of_target,
+    without_none,
+)
 from moorage.adapters.observers._description import (
     CIRCUIT_OPEN,
     CIRCUIT_STATES,
@@ -18,6 +28,8 @@ from moorage.adapters.observers._description import (
     fields_of,
     holder_of,
 )
+from moorage.adapters.observers._pools import PoolReadings, pool_callbacks
+from moorage.domain.monitoring.health import HealthState
 from moorage.domain.observation.call_events import (
     AttemptFinished,
     AttemptStarted,
@@ -29,6 +41,7 @@ from moorage.domain.observation.events import (
     BulkheadWaited,
     CallRefused,
     CircuitChanged,
+    ConnectorChecked,
     Event,
     LogEntriesLost,
     RateLimitWaited,
@@ -36,6 +49,7 @@ from moorage.domain.observation.events import (
     VendorPaused,
 )
 from moorage.domain.observation.late_fields import facts_of
+from moorage.domain.observation.operation_target import MessageTarget
 from moorage.domain.values.installation import install
 from moorage.errors import ConfigurationError
 
@@ -43,8 +57,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
+    from moorage.domain.connectors.pool_statistics import PoolSource
     from moorage.domain.observation.call_events import AttemptFacts, CallFacts
     from moorage.domain.observation.call_identity import CallIdentity
+    from moorage.domain.observation.operation_target import OperationTarget
 
 _OF_METRICS: Final = ("service", "operation", "vendor", "account", "region")
 _MOST_KEPT: Final = 1_000
@@ -71,9 +87,11 @@ class OpenTelemetryObserver:
 
     Args:
         connector_names: True to use the names `connector.execute`, `connector.rest.request`,
-            `connector.execution.duration`, `connector.execution.count`, `connector.retry.count`
-            and `connector.circuit_breaker.state`, and to emit a log record `connector.error` for
-            each call that failed.
+            `connector.database.query`, `connector.message_queue.publish`,
+            `connector.execution.duration`, `connector.execution.count`, `connector.retry.count`,
+            `connector.circuit_breaker.state`, `connector.pool.size`, `connector.pool.idle` and
+            `connector.pool.active`, and to emit a log record `connector.error` for each call that
+            failed, and `connector.health_check` for each connector that was asked for its health.
         tracer_provider, meter_provider, logger_provider: the providers; by default the global ones.
 
     Raises:
@@ -105,11 +123,14 @@ class OpenTelemetryObserver:
         self._propagator = context.TraceContextTextMapPropagator()
         self._tracer = self._trace.get_tracer("moorage", tracer_provider=tracer_provider)
         meter = metrics.get_meter("moorage", meter_provider=meter_provider)
+        self._pools = PoolReadings()
+        callbacks = pool_callbacks(self._pools, metrics.Observation)
         self._instruments = {
             name: getattr(meter, f"create_{metric['instrument']}")(
                 self._aliases.get(name, name),
                 unit=metric["unit"],
                 description=metric["description"],
+                **({"callbacks": [callbacks[name]]} if name in callbacks else {}),
             )
             for name, metric in NAMES["metrics"].items()
         }
@@ -119,7 +140,7 @@ class OpenTelemetryObserver:
         self._log: Any = None
         if connector_names:
             logs: Any = import_module("opentelemetry._logs")
-            self._error_level = logs.SeverityNumber.ERROR
+            self._levels = logs.SeverityNumber
             self._log = logs.get_logger("moorage", logger_provider=logger_provider)
         self._calls: WeakKeyDictionary[CallIdentity, _CallSpans] = WeakKeyDictionary()
         self._attributes: dict[tuple[object, ...], dict[str, Any]] = {}
@@ -155,6 +176,10 @@ class OpenTelemetryObserver:
             self._propagator.inject(headers, context=self._trace.set_span_in_context(span))
         return headers
 
+    def watch_pools(self, pools: PoolSource, /) -> None:
+        """Report on connection pools too, whenever metrics are collected."""
+        self._pools.watch(pools)
+
     def _started(self, event: CallStarted, call: CallIdentity) -> None:
         span = self._tracer.start_span(self._call_name, start_time=_time(call.started_at))
         context = span.get_span_context()
@@ -169,13 +194,11 @@ class OpenTelemetryObserver:
     def _attempt_started(self, event: AttemptStarted, spans: _CallSpans | None) -> None:
         if spans is None:
             return
-        name = self._name("moorage.attempt")
-        if event.method is not None and not self._aliases:
-            name = event.method if event.route is None else f"{event.method} {event.route}"
+        name, kind, attributes = self._beginning(event)
         span = self._tracer.start_span(
             name,
             context=self._trace.set_span_in_context(spans.span),
-            kind=self._trace.SpanKind.CLIENT,
+            kind=kind,
             start_time=_time(event.at),
         )
         spans.attempts[event.hedge] = span
@@ -183,26 +206,39 @@ class OpenTelemetryObserver:
             span.set_attributes(
                 {
                     **_attributes(event, _OF_METRICS),
-                    **_of_request(event),
-                    **_without_none(
-                        {
-                            "http.request.resend_count": event.attempt - 1 or None,
-                            "http.request.body.size": event.bytes_out,
-                            "moorage.hedge": event.hedge or None,
-                        }
-                    ),
+                    **attributes,
+                    **without_none({"moorage.hedge": event.hedge or None}),
                 }
             )
+
+    def _beginning(self, event: AttemptStarted) -> tuple[str, Any, dict[str, Any]]:
+        """Return the name, the kind and the attributes of an attempt's span."""
+        target, kinds = event.target, self._trace.SpanKind
+        if target is not None:
+            of_messages = isinstance(target, MessageTarget)
+            alias = self._aliases.get(MESSAGING if of_messages else DATABASE)
+            kind = kinds.PRODUCER if of_messages else kinds.CLIENT
+            return alias or str(target), kind, of_target(target)
+        name = self._name("moorage.attempt")
+        if event.method is not None and not self._aliases:
+            name = event.method if event.route is None else f"{event.method} {event.route}"
+        resends = {
+            "http.request.resend_count": event.attempt - 1 or None,
+            "http.request.body.size": event.bytes_out,
+        }
+        return name, kinds.CLIENT, {**of_request(event), **without_none(resends)}
 
     def _attempt_finished(self, event: AttemptFinished, spans: _CallSpans | None) -> None:
         facts: AttemptFacts = facts_of(event)
         if facts[9] is not None:
             self._record_request(event, facts)
+        elif event.target is not None:
+            self._record_operation(event, event.target)
         span = None if spans is None else spans.attempts.pop(event.hedge, None)
         if span is None:
             return
         ending_attributes = _ending(event)
-        size = _without_none({"http.response.body.size": event.bytes_in})
+        size = without_none({"http.response.body.size": event.bytes_in})
         outcome = {"moorage.outcome": str(event.outcome)}
         self._end(span, {**ending_attributes, **size, **outcome}, event.error, event.at)
 
@@ -212,8 +248,22 @@ class OpenTelemetryObserver:
         attributes = self._attributes.get(key)
         if attributes is None:
             service = _attributes(event, ("service",))
-            attributes = self._keep(key, {**service, **_of_request(event), **_ending(event)})
+            attributes = self._keep(key, {**service, **of_request(event), **_ending(event)})
         self._request_duration.record(facts[4] / 1e9, attributes)
+
+    def _record_operation(self, event: AttemptFinished, target: OperationTarget) -> None:
+        attributes = {
+            **_attributes(event, ("service",)),
+            **series_of_target(target),
+            **ending_of_operation(event),
+        }
+        if isinstance(target, MessageTarget):
+            duration = self._instruments["messaging.client.operation.duration"]
+            sent = self._instruments["messaging.client.sent.messages"]
+            sent.add(1 if target.count is None else target.count, attributes)
+        else:
+            duration = self._instruments["db.client.operation.duration"]
+        duration.record(event.duration, attributes)
 
     def _record_call(self, event: CallFinished) -> None:
         facts: CallFacts = facts_of(event)
@@ -225,7 +275,7 @@ class OpenTelemetryObserver:
         key = (plan.service.name, called_operation, plan.region, facts[4])
         attributes = self._attributes.get(key)
         if attributes is None:
-            error = _without_none({"error.type": event.error})
+            error = without_none({"error.type": event.error})
             attributes = self._keep(key, {**_attributes(event, _OF_METRICS), **error})
         self._call_duration.record((now - identity.started) / 1e9, attributes)
         self._call_count.add(1, attributes)
@@ -242,9 +292,9 @@ class OpenTelemetryObserver:
             self._log.emit(
                 event_name=self._name("moorage.error"),
                 timestamp=_time(event.at),
-                severity_number=self._error_level,
+                severity_number=self._levels.ERROR,
                 body=event.error,
-                attributes=_without_none(
+                attributes=without_none(
                     {**_attributes(event, _OF_SPANS), "error.type": event.error}
                 ),
             )
@@ -257,7 +307,7 @@ class OpenTelemetryObserver:
             **_attributes(event, ("region",)),
             "moorage.attempts": event.attempts,
             "moorage.outcome": str(event.outcome),
-            **_without_none(
+            **without_none(
                 {
                     "moorage.replayed": event.replayed or None,
                     "moorage.cached": event.cached or None,
@@ -275,7 +325,7 @@ class OpenTelemetryObserver:
         own_span = None
         if spans is None and not span.is_recording():
             own_span = span = self._tracer.start_span("moorage.event", start_time=_time(event.at))
-        holder_attributes = _without_none({"moorage.held_by": holder_of(event)})
+        holder_attributes = without_none({"moorage.held_by": holder_of(event)})
         if span.is_recording():
             name = type(event).__name__
             fields = {f"moorage.{key}": value for key, value in fields_of(event).items()}
@@ -285,6 +335,19 @@ class OpenTelemetryObserver:
         if own_span is not None:
             own_span.end(end_time=_time(event.at))
         self._measure(event, {**_attributes(event, _OF_METRICS), **holder_attributes})
+
+        if isinstance(event, ConnectorChecked) and self._log is not None:
+            self._log_health(event)
+
+    def _log_health(self, event: ConnectorChecked) -> None:
+        is_healthy = event.state == HealthState.HEALTHY
+        self._log.emit(
+            event_name=self._name("moorage.health_check"),
+            timestamp=_time(event.at),
+            severity_number=self._levels.INFO if is_healthy else self._levels.ERROR,
+            body=event.text or event.state,
+            attributes=_attributes(event, ("service", "connector", "state", "duration")),
+        )
 
     def _measure(self, event: Event, attributes: dict[str, Any]) -> None:
         if isinstance(event, (RetryScheduled, RateLimitWaited, BulkheadWaited)):
@@ -316,33 +379,12 @@ class OpenTelemetryObserver:
         return self._aliases.get(name, name)
 
 
-def _without_none(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in values.items() if value is not None}
-
-
 def _attributes(event: Any, names: tuple[str, ...]) -> dict[str, Any]:
-    return _without_none({f"moorage.{name}": getattr(event, name) for name in names})
-
-
-def _of_request(event: AttemptStarted | AttemptFinished) -> dict[str, Any]:
-    return _without_none(
-        {
-            "http.request.method": event.method,
-            "server.address": event.host,
-            "url.template": event.route,
-        }
-    )
+    return without_none({f"moorage.{name}": getattr(event, name) for name in names})
 
 
 def _ending(event: AttemptFinished) -> dict[str, Any]:
-    return _without_none(
-        {"http.response.status_code": event.status, "error.type": _error_type(event)}
-    )
-
-
-def _error_type(event: AttemptFinished) -> str | None:
-    """Return the type of an error by OpenTelemetry's conventions for HTTP."""
-    return str(event.status) if event.error and event.status else event.error
+    return ending_of_request(event) if event.target is None else ending_of_operation(event)
 
 
 def _time(moment: datetime) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from bisect import bisect_left
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
@@ -13,6 +14,8 @@ from moorage.adapters.observers._description import (
     NAMES,
     holder_of,
 )
+from moorage.adapters.observers._pools import PoolReadings
+from moorage.domain.monitoring.health import HealthState
 from moorage.domain.observation.call_events import (
     AttemptFinished,
     CallFinished,
@@ -23,6 +26,7 @@ from moorage.domain.observation.events import (
     BulkheadWaited,
     CallRefused,
     CircuitChanged,
+    ConnectorChecked,
     Event,
     LogEntriesLost,
     RateLimitWaited,
@@ -35,8 +39,9 @@ from moorage.domain.values.installation import install
 from moorage.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
+    from moorage.domain.connectors.pool_statistics import PoolSource
     from moorage.domain.observation.call_events import AttemptFacts, CallFacts
     from moorage.domain.observation.call_identity import CallOutcome
 
@@ -45,6 +50,19 @@ OTHER: Final = "other"
 
 _BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 _LONGEST_ID: Final = 64
+_CONNECTIONS: Final = "moorage_pool_connections"
+_WAITING: Final = "moorage_pool_waiting"
+_MAXIMUM: Final = "moorage_pool_maximum"
+_OF_POOLS: Final = (_CONNECTIONS, _WAITING, _MAXIMUM)
+"""The metrics that are read from pools, and not counted by events."""
+
+_POOL_INTERVAL: Final = 1_000_000_000
+"""Nanoseconds between two readings of the pools in the multiprocess mode."""
+
+_SHARED_FOLDER: Final = ("PROMETHEUS_MULTIPROC_DIR", "prometheus_multiproc_dir")
+"""The variables of the environment that turn on the multiprocess mode of prometheus-client."""
+
+_UP: Final = frozenset({HealthState.HEALTHY, HealthState.DEGRADED})
 _EXEMPLAR_INTERVAL: Final = 1_000_000_000
 """Nanoseconds for which the exemplar of a bucket stands: making one costs more than the rest."""
 
@@ -63,6 +81,8 @@ class _Metrics:
             "histogram": {"buckets": _BUCKETS},
             "gauge": {"multiprocess_mode": "mostrecent"},
         }
+        self.pools = PoolReadings()
+        self.is_shared = any(name in os.environ for name in _SHARED_FOLDER)
         self._metrics = {
             name: getattr(client, definition["type"].capitalize())(
                 name,
@@ -72,8 +92,21 @@ class _Metrics:
                 **options.get(definition["type"], {}),
             )
             for name, definition in NAMES["prometheus"].items()
+            if name not in _OF_POOLS
         }
-
+        if self.is_shared:
+            for name in _OF_POOLS:
+                definition = NAMES["prometheus"][name]
+                self._metrics[name] = client.Gauge(
+                    name,
+                    definition["description"],
+                    definition["labels"],
+                    registry=registry,
+                    multiprocess_mode="livesum",
+                )
+        else:
+            registry.register(_PoolCollector(self.pools, import_module("prometheus_client.core")))
+        self._pools_read_at: int | None = None
         self._series: dict[tuple[str, ...], Any] = {}
 
     def __getitem__(self, name: str) -> Any:
@@ -86,6 +119,53 @@ class _Metrics:
         if series is None:
             series = self._series[key] = self[name].labels(*labels)
         return series
+
+    def set_pools(self, now: int | None) -> None:
+        """Write the numbers of pools into the files that all processes share.
+
+        Only in the multiprocess mode, and at most once a second by `now`, a time of the local
+        clock.
+        """
+        last = self._pools_read_at
+        if not self.is_shared or (
+            now is not None and last is not None and 0 <= now - last < _POOL_INTERVAL
+        ):
+            return
+        self._pools_read_at = now
+        for name, labels, number in _pool_samples(self.pools):
+            self._metrics[name].labels(*labels).set(number)
+
+
+def _pool_samples(pools: PoolReadings) -> Iterator[tuple[str, tuple[str, ...], int]]:
+    """Yield the metric, the labels and the value of each number of each pool."""
+    for pool in pools.read():
+        statistics = pool.statistics
+        for state, number in (("idle", statistics.idle), ("active", statistics.active)):
+            yield _CONNECTIONS, (pool.connector, state), number
+        yield _WAITING, (pool.connector,), statistics.waiting
+        if statistics.maximum is not None:
+            yield _MAXIMUM, (pool.connector,), statistics.maximum
+
+
+class _PoolCollector:
+    """Reads the pools when Prometheus asks for the metrics of this process."""
+
+    def __init__(self, pools: PoolReadings, client: Any) -> None:
+        self._pools = pools
+        self._family = client.GaugeMetricFamily
+
+    def collect(self) -> Iterator[Any]:
+        """Yield the metrics with their present values."""
+        families = {family.name: family for family in self.describe()}
+        for name, labels, number in _pool_samples(self._pools):
+            families[name].add_metric(labels, number)
+        yield from families.values()
+
+    def describe(self) -> Iterator[Any]:
+        """Yield the metrics without values, so that a registry knows their names."""
+        for name in _OF_POOLS:
+            definition = NAMES["prometheus"][name]
+            yield self._family(name, definition["description"], labels=definition["labels"])
 
 
 _METRICS: Final[WeakKeyDictionary[Any, _Metrics]] = WeakKeyDictionary()
@@ -129,8 +209,10 @@ class PrometheusObserver:
     """Counts and measures calls, attempts, retries and refusals by service and operation.
 
     No label has the value of a URL, a key, a tenant or a person, so their number does not add
-    series. Services and operations beyond `max_operations` are counted as "other". It also works
-    in the multiprocess mode of prometheus-client, where there are no exemplars.
+    series. Services and operations beyond `max_operations` are counted as "other". Connection
+    pools are read when Prometheus asks. It also works in the multiprocess mode of
+    prometheus-client, where there are no exemplars, and where the numbers of pools are those at the
+    latest attempt or check of a connector.
 
     Args:
         registry: the registry of the metrics; by default the global one. Observers of the same
@@ -144,7 +226,7 @@ class PrometheusObserver:
     """
 
     hears = (
-        *(AttemptFinished, CallFinished, CallRefused, CircuitChanged),
+        *(AttemptFinished, CallFinished, CallRefused, CircuitChanged, ConnectorChecked),
         *(LogEntriesLost, RetryScheduled, RateLimitWaited, BulkheadWaited, VendorPaused),
     )
 
@@ -173,6 +255,10 @@ class PrometheusObserver:
         if metrics is None:
             metrics = _METRICS[registry] = _Metrics(client, registry)
         self._metrics = metrics
+
+    def watch_pools(self, pools: PoolSource, /) -> None:
+        """Report on connection pools too."""
+        self._metrics.pools.watch(pools)
 
     def __call__(self, event: Event, /) -> None:
         """Count an event."""
@@ -226,6 +312,8 @@ class PrometheusObserver:
             if pair[0] is not OTHER:
                 self._attempts[key] = series
         series.inc()
+        if self._metrics.is_shared:
+            self._metrics.set_pools(None if facts is None else facts[2])
 
     def _happened(self, event: Event) -> None:
         """Count an event that is not the end of a call."""
@@ -238,6 +326,11 @@ class PrometheusObserver:
             state = CIRCUIT_STATES.get(event.state, CIRCUIT_OPEN)
             metrics.series("circuit_state", *circuit).set(state)
             metrics.series("circuit_changes_total", *circuit, event.state.value).inc()
+            return
+        if isinstance(event, ConnectorChecked):
+            is_up = event.state in _UP
+            metrics.series("connector_up", event.connector).set(1 if is_up else 0)
+            metrics.set_pools(None)
             return
         pair = self._labels(event.service, event.operation or "")
         if isinstance(event, CallRefused):

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 RULES: Final = BrokerRules(
     system="redis-streams",
     title="Redis",
+    verb="xadd",
+    usual_port=6379,
     topic="stream",
     topic_pattern=late_pattern(r"[\s\S]+"),
     largest=512 * 1024 * 1024,
@@ -102,6 +104,12 @@ class RedisStreams(BrokerSettings):
         """
         tls = Tls(authorities=self.authorities, certificate=self.certificate, key=self.key)
         return _FORM.address(self.url.reveal(), password=self.password, tls=tls)
+
+    @property
+    def server(self) -> tuple[str, int]:
+        """The host and the port of the broker."""
+        address = self.address()
+        return address.host, address.port
 
     def links(self) -> LinkPool[RedisLink]:
         """Return the pool of a synchronous program's connections."""

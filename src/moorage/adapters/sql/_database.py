@@ -20,6 +20,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 from uuid import UUID
 
+import attrs
 from sqlalchemy import Engine, event
 
 from moorage.adapters.concurrency.forking import in_child
@@ -28,6 +29,8 @@ from moorage.adapters.sql._driver_errors import judge
 from moorage.adapters.sql._expressions import executable_of
 from moorage.domain.connectors.pool_statistics import PoolStatistics
 from moorage.domain.connectors.sql_failures import SqlPhase, server_time_limit
+from moorage.domain.connectors.sql_summary import summary_of
+from moorage.domain.observation.operation_target import DatabaseTarget
 from moorage.domain.secrets.frames import bare
 from moorage.errors import BulkheadFull, InvalidData, LocalFailure
 
@@ -43,6 +46,10 @@ R = TypeVar("R")
 _SCALARS: Final = frozenset(
     {type(None), bool, int, float, str, bytes, Decimal, date, datetime, time, timedelta, UUID}
 )
+
+_USUAL_PORTS: Final = {"postgresql": 5432, "mariadb": 3306, "mysql": 3306}
+_MOST_TARGETS: Final = 1_000
+"""The number of statements whose summaries are kept; those of others are made each time."""
 
 
 class Session:
@@ -182,6 +189,7 @@ class Database:
         self.server_version: str | None = None
         self._created, self._handed_out = count(1), count(1)
         self._created_count = self._handed_out_count = 0
+        self._targets: dict[Statement, DatabaseTarget] = {}
         event.listen(engine, "connect", self._count_created)
         in_child(self, Database._start_afresh)
 
@@ -208,6 +216,42 @@ class Database:
             raise LocalFailure(
                 "The connector is closed.", remedy="Perform operations before it is closed."
             )
+
+    def target(self, statements: tuple[Statement, ...]) -> DatabaseTarget:
+        """Return what traces and metrics say about an operation: the database and statement."""
+        if len(statements) != 1:
+            several = len(statements) or None
+            return attrs.evolve(
+                self._whole(), operation="BATCH" if several else None, batch_size=several
+            )
+        statement = statements[0]
+        target = self._targets.get(statement)
+        if target is None:
+            text = str(statement.expression) if statement.text is None else statement.text.text
+            summary = summary_of(text)
+            target = attrs.evolve(
+                self._whole(),
+                text=text,
+                summary=summary.text,
+                operation=summary.operation,
+                collection=summary.collection,
+            )
+            if len(self._targets) < _MOST_TARGETS:
+                self._targets[statement] = target
+        return target
+
+    def _whole(self) -> DatabaseTarget:
+        """Return what is said about every operation on this database."""
+        url = self.engine.url
+        product = url.get_backend_name()
+        if getattr(self.engine.dialect, "is_mariadb", False):
+            product = "mariadb"
+        return DatabaseTarget(
+            system=product,
+            namespace=None if product == "sqlite" else url.database,
+            host=url.host,
+            port=None if url.port == _USUAL_PORTS.get(product) else url.port,
+        )
 
     def statistics(self) -> PoolStatistics:
         """Return the numbers of SQLAlchemy's pool."""

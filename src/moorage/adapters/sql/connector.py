@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from moorage.adapters.sql.statements import Statement
     from moorage.domain.connectors.pool_statistics import PoolStatistics
     from moorage.domain.http.transport import Tls
+    from moorage.domain.observation.operation_target import DatabaseTarget
     from moorage.domain.service.operation import OperationAttempt
 
 R = TypeVar("R")
@@ -57,10 +58,17 @@ _LEAST_OF_REPEAT: Final = 0.06
 class _Described:
     """The part of an operation that both modes share."""
 
-    __slots__ = ("_connector", "_work", "name", "repeatable", "safe", "system")
+    __slots__ = ("_connector", "_statements", "_work", "name", "repeatable", "safe", "system")
 
     def __init__(
-        self, connector: _Connector, name: str, work: Any, *, safe: bool, repeatable: bool
+        self,
+        connector: _Connector,
+        name: str,
+        work: Any,
+        *,
+        safe: bool,
+        repeatable: bool,
+        statements: tuple[Statement, ...] = (),
     ) -> None:
         self._connector = connector
         self._work = work
@@ -68,6 +76,12 @@ class _Described:
         self.safe = safe
         self.repeatable = repeatable
         self.system = connector.database.system
+        self._statements = statements
+
+    @property
+    def target(self) -> DatabaseTarget:
+        """The database, with the statement or the number of statements, for traces and metrics."""
+        return self._connector.database.target(self._statements)
 
     def judge(self, error: Exception, /) -> ConnectorError | None:
         """Convert an exception of a driver; `perform` has converted those that it saw."""
@@ -277,7 +291,14 @@ class SqlConnector(_Connector):
         """
         safe = all(statement.safe for statement, _ in steps)
         work = self._batch_of(steps, isolation, read_only=safe)
-        return SqlOperation(self, name, work, safe=safe, repeatable=repeatable or safe)
+        return SqlOperation(
+            self,
+            name,
+            work,
+            safe=safe,
+            repeatable=repeatable or safe,
+            statements=tuple(statement for statement, _ in steps),
+        )
 
     def transaction(
         self,
@@ -312,7 +333,12 @@ class SqlConnector(_Connector):
         """
         checked = self.database.checked_parameters(statement, parameters)
         return SqlOperation(
-            self, statement.name, _Streaming(statement, checked, batch), safe=True, repeatable=True
+            self,
+            statement.name,
+            _Streaming(statement, checked, batch),
+            safe=True,
+            repeatable=True,
+            statements=(statement,),
         )
 
     def open(self, timeout: float = _CONNECT_TIMEOUT, /) -> None:
@@ -392,6 +418,7 @@ class SqlConnector(_Connector):
             work,
             safe=statement.safe,
             repeatable=statement.repeatable,
+            statements=(statement,),
         )
 
 
@@ -432,7 +459,14 @@ class AsyncSqlConnector(_Connector):
         """
         safe = all(statement.safe for statement, _ in steps)
         work = self._batch_of(steps, isolation, read_only=safe)
-        return AsyncSqlOperation(self, name, work, safe=safe, repeatable=repeatable or safe)
+        return AsyncSqlOperation(
+            self,
+            name,
+            work,
+            safe=safe,
+            repeatable=repeatable or safe,
+            statements=tuple(statement for statement, _ in steps),
+        )
 
     def transaction(
         self,
@@ -463,7 +497,12 @@ class AsyncSqlConnector(_Connector):
         """
         checked = self.database.checked_parameters(statement, parameters)
         return AsyncSqlOperation(
-            self, statement.name, _Streaming(statement, checked, batch), safe=True, repeatable=True
+            self,
+            statement.name,
+            _Streaming(statement, checked, batch),
+            safe=True,
+            repeatable=True,
+            statements=(statement,),
         )
 
     async def open(self, timeout: float = _CONNECT_TIMEOUT, /) -> None:
@@ -588,6 +627,7 @@ class AsyncSqlConnector(_Connector):
             work,
             safe=statement.safe,
             repeatable=statement.repeatable,
+            statements=(statement,),
         )
 
 

@@ -7,6 +7,7 @@ queue is named by its name alone.
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
 
 import attrs
 
@@ -101,6 +102,13 @@ class AmazonSqs:
                 remedy="Give access_key_id and secret_access_key, or neither.",
             )
 
+    @property
+    def server(self) -> tuple[str, int] | None:
+        """The host and the port of the service's endpoint."""
+        parts = urlsplit(self.endpoint)
+        usual = {"http": 80, "https": 443}.get(parts.scheme, 443)
+        return None if parts.hostname is None else (parts.hostname, parts.port or usual)
+
     def publisher(
         self,
         name: str = SERVICE,
@@ -135,7 +143,12 @@ class AmazonSqs:
             return link
 
         return MessagePublisher(
-            name, RULES, SharedLink(connect), judge=_nothing_known, service=service
+            name,
+            RULES,
+            SharedLink(connect),
+            judge=_nothing_known,
+            service=service,
+            server=self.server,
         )
 
     def async_publisher(
@@ -168,7 +181,12 @@ class AmazonSqs:
             return link
 
         return AsyncMessagePublisher(
-            name, RULES, AsyncSharedLink(connect), judge=_nothing_known, service=service
+            name,
+            RULES,
+            AsyncSharedLink(connect),
+            judge=_nothing_known,
+            service=service,
+            server=self.server,
         )
 
     @property

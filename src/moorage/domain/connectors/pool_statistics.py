@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Protocol
+
 import attrs
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 @attrs.frozen(kw_only=True)
@@ -35,3 +40,26 @@ class PoolStatistics:
         """The share of callers that got an open connection, from 0 to 1; 1 if nobody asked."""
         handed_out = self.created + self.reused
         return self.reused / handed_out if handed_out else 1.0
+
+
+@attrs.frozen
+class ConnectorPool:
+    """The connection pool of a connector, as it was at one moment.
+
+    Attributes:
+        connector: the name of the connector.
+        kind: the name of its kind, such as "sql".
+        statistics: the numbers of the pool.
+    """
+
+    connector: str
+    kind: str
+    statistics: PoolStatistics
+
+
+class PoolSource(Protocol):
+    """An object that knows connection pools, such as the connectors of a hub."""
+
+    def pools(self) -> Sequence[ConnectorPool]:
+        """Return the pools of all connectors that were used, without waiting."""
+        ...

@@ -98,7 +98,15 @@ class SqlText:
 
 
 @attrs.frozen
-class _Token:
+class SqlToken:
+    """A word, a name, a parameter or a sign of a statement.
+
+    Attributes:
+        kind: its kind, such as "word" or "bind".
+        text: its text.
+        at: its position in the statement.
+    """
+
     kind: str
     text: str
     at: int
@@ -123,11 +131,7 @@ def read_sql(text: object) -> SqlText:
             field="text",
             remedy="Write the statement as a literal text with parameters such as :name.",
         )
-    tokens = [
-        _Token(match.lastgroup or "other", match[match.lastgroup or 0], match.start())
-        for match in _TOKEN.finditer(text)
-        if match.lastgroup != "space"
-    ]
+    tokens = sql_tokens(text)
     if tokens[0].word in _CONTROLS:
         raise InvalidData(
             f"The SQL statement begins with {tokens[0].word}, which changes the connection itself.",
@@ -161,7 +165,16 @@ def read_sql(text: object) -> SqlText:
     )
 
 
-def _reads(tokens: Sequence[_Token]) -> bool:
+def sql_tokens(text: str) -> list[SqlToken]:
+    """Return the tokens of a text, whatever they are."""
+    return [
+        SqlToken(match.lastgroup or "other", match[match.lastgroup or 0], match.start())
+        for match in _TOKEN.finditer(text)
+        if match.lastgroup != "space"
+    ]
+
+
+def _reads(tokens: Sequence[SqlToken]) -> bool:
     first = next((token.word for token in tokens if token.text != "("), "")
     return first in _READING and not any(
         token.word in _WRITING
@@ -170,7 +183,7 @@ def _reads(tokens: Sequence[_Token]) -> bool:
     )
 
 
-def _begins_list(tokens: Sequence[_Token], number: int) -> bool:
+def _begins_list(tokens: Sequence[SqlToken], number: int) -> bool:
     """Return whether the parameter is alone after IN, in parentheses or not."""
     before = tokens[number - 1] if number else None
     if before is None:
@@ -181,7 +194,7 @@ def _begins_list(tokens: Sequence[_Token], number: int) -> bool:
     return before.text == "(" and after == ")" and number > 1 and tokens[number - 2].word == "IN"
 
 
-def _refuse_numbers(tokens: Sequence[_Token]) -> None:
+def _refuse_numbers(tokens: Sequence[SqlToken]) -> None:
     """Refuse a number in a place where a parameter belongs."""
     lists: list[bool] = []
     for number, token in enumerate(tokens):
@@ -205,7 +218,7 @@ def _refuse_numbers(tokens: Sequence[_Token]) -> None:
             )
 
 
-def _continues_values(tokens: Sequence[_Token], number: int) -> bool:
+def _continues_values(tokens: Sequence[SqlToken], number: int) -> bool:
     """Return whether the parenthesis begins a further row of VALUES."""
     depth = 0
     for token in reversed(tokens[:number]):
@@ -215,7 +228,7 @@ def _continues_values(tokens: Sequence[_Token], number: int) -> bool:
     return False
 
 
-def _is_compared(tokens: Sequence[_Token], number: int) -> bool:
+def _is_compared(tokens: Sequence[SqlToken], number: int) -> bool:
     """Return whether the number is an operand of a comparison, or follows a word of conditions."""
     first = number - 1
     while first >= 0 and tokens[first].text in {"+", "-", "("}:
@@ -230,7 +243,7 @@ def _is_compared(tokens: Sequence[_Token], number: int) -> bool:
     return after is not None and after.kind == "comparison"
 
 
-def _refused(what: str, token: _Token, remedy: str) -> InvalidData:
+def _refused(what: str, token: SqlToken, remedy: str) -> InvalidData:
     # The text itself may hold a value, so the error tells only the place.
     return InvalidData(
         f"The SQL statement {what}, at character {token.at + 1}.", field="text", remedy=remedy

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
     from moorage.domain.messages.message import Message
 
+_PARENTS: Final = frozenset({"traceparent", "b3", "x-b3-traceid"})
+"""Headers that say which trace a message belongs to already."""
+
 KEY_HEADER: Final = "moorage-key"
 """The header that carries the key at a broker without keys, as a text if it is one."""
 
@@ -41,6 +44,8 @@ class BrokerRules:
         system: the kind of the broker, such as "rabbitmq".
         title: its name in sentences, such as "RabbitMQ".
         topic: the word for the place that messages are published to, such as "subject".
+        verb: the broker's own word for publishing, such as "send".
+        usual_port: the port that its servers usually have.
         topic_pattern: what such a name may look like.
         longest_name: the bytes of a topic, an id or a content type at most; None if there is no
             bound.
@@ -63,6 +68,8 @@ class BrokerRules:
     system: str
     title: str
     topic: str = "topic"
+    verb: str = "publish"
+    usual_port: int | None = None
     topic_pattern: re.Pattern[str] = ONE_LINE
     longest_name: int | None = None
     largest: int | None = None
@@ -238,14 +245,45 @@ def is_repeatable(messages: Sequence[Message], rules: BrokerRules) -> bool:
 
 
 def outgoing(
-    topic: str, messages: Sequence[Message], rules: BrokerRules, key: str | None
+    topic: str,
+    messages: Sequence[Message],
+    rules: BrokerRules,
+    key: str | None,
+    trace_headers: Sequence[tuple[str, str]] = (),
 ) -> tuple[OutgoingMessage, ...]:
-    """Return checked messages with the ids by which the broker recognises repeats."""
+    """Return checked messages with the ids by which the broker recognises repeats.
+
+    Each message also gets the headers of the trace that it belongs to.
+    """
     key = key if rules.deduplicates else None
     return tuple(
-        OutgoingMessage(topic, message, deduplication_id(message, key, position))
+        OutgoingMessage(
+            topic,
+            traced(message, rules, trace_headers),
+            deduplication_id(message, key, position),
+        )
         for position, message in enumerate(messages)
     )
+
+
+def traced(
+    message: Message, rules: BrokerRules, trace_headers: Sequence[tuple[str, str]]
+) -> Message:
+    """Return a message with trace headers.
+
+    A header that it has already is not replaced. If the message would break a rule of the broker
+    with them, it goes without.
+    """
+    names = {name.lower() for name, _ in message.headers}
+    missing = tuple(pair for pair in trace_headers if pair[0].lower() not in names)
+    if not missing or (not names.isdisjoint(_PARENTS)):
+        return message
+    result = attrs.evolve(message, headers=(*message.headers, *missing))
+    try:
+        check_message(result, rules)
+    except InvalidData:
+        return message
+    return result
 
 
 def batches(

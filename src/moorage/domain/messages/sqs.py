@@ -47,6 +47,8 @@ def _rules_of(*, is_fifo: bool) -> BrokerRules:
     return BrokerRules(
         system="sqs",
         title="Amazon SQS",
+        verb="send",
+        usual_port=443,
         topic="queue",
         topic_pattern=late_pattern(
             r"[A-Za-z0-9_-]{1,75}\.fifo" if is_fifo else r"[A-Za-z0-9_-]{1,80}"

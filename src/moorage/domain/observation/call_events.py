@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from moorage.domain.http.requests import HttpMethod
+    from moorage.domain.observation.operation_target import OperationTarget
 
 
 LONGEST_MESSAGE: Final = 500
@@ -82,6 +83,7 @@ class AttemptStarted(Event):
         route: the path of the endpoint, with names in braces for its parts that vary; None if no
             endpoint with a path matches. The path of the request itself is in no event.
         bytes_out: the size of the request's body, if it is known before it is sent.
+        target: the part of a database or a broker that an operation concerns, if it says so.
     """
 
     attempt: int
@@ -90,6 +92,7 @@ class AttemptStarted(Event):
     host: str | None = None
     route: str | None = None
     bytes_out: int | None = None
+    target: OperationTarget | None = None
 
 
 @frozen(kw_only=True)
@@ -97,7 +100,8 @@ class AttemptFinished(Event):
     """One attempt has ended; `slow` is true if it exceeded the circuit's `slow_call`.
 
     `bytes_in` is the size of the answer's body, if it was read, and `outcome` the outcome at the
-    vendor. The remaining attributes are those of `AttemptStarted`.
+    vendor. `vendor_code` is the error code of the foreign system, such as an SQLSTATE. The
+    remaining attributes are those of `AttemptStarted`.
     """
 
     attempt: int
@@ -112,6 +116,8 @@ class AttemptFinished(Event):
     bytes_out: int | None = None
     bytes_in: int | None = None
     outcome: CallOutcome = CallOutcome.UNKNOWN
+    target: OperationTarget | None = None
+    vendor_code: str | None = None
 
 
 class CalledPlan(Protocol):
@@ -170,9 +176,10 @@ AttemptFacts: TypeAlias = tuple[
     int | None,
     int | None,
     CallOutcome,
+    str | None,
 ]
 """The same of an `AttemptFinished`, then attempt, nanoseconds, error, status, slow, hedge, method,
-bytes out, bytes in and outcome."""
+bytes out, bytes in, outcome and the vendor's code."""
 
 CallFacts: TypeAlias = tuple[
     CallIdentity,
@@ -212,6 +219,7 @@ _OF_AN_ATTEMPT: Final[dict[str, Callable[[Any], object]]] = {
     **_OF_A_CALL,
     "host": lambda facts: facts[1].host,
     "route": lambda facts: facts[1].route,
+    "target": lambda facts: getattr(facts[0].contract, "target", None),
 }
 
 
@@ -268,6 +276,7 @@ AttemptFinished.late_fields = {
     "bytes_out": itemgetter(10),
     "bytes_in": itemgetter(11),
     "outcome": itemgetter(12),
+    "vendor_code": itemgetter(13),
 }
 
 _END: Final = (

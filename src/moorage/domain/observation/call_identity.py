@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from moorage.domain.observation.call_content import CallContent
+    from moorage.domain.observation.operation_target import OperationTarget
 
 
 class CallOutcome(enum.Enum):
@@ -40,12 +41,15 @@ class ContractCall:
         vendor: the name of the vendor, such as "stripe".
         account: the name of the account at the vendor.
         idempotency_key: the key that the caller of the operation gave.
+        target: the part of a database or a broker that the operation concerns, if it says so and
+            somebody observes the call.
     """
 
     operation: str
     vendor: str
     account: str
     idempotency_key: str | None = None
+    target: OperationTarget | None = None
 
 
 class CallIdentity:

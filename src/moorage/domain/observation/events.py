@@ -342,6 +342,20 @@ class LogEntriesLost(Event):
 
 
 @frozen(kw_only=True)
+class ConnectorChecked(Event):
+    """A connector was asked for its health.
+
+    `state` is "healthy", "degraded" or "unavailable". `text` says what is the matter if it is not
+    healthy; `duration` is the time that the server took to answer, if it did.
+    """
+
+    connector: str
+    state: str
+    duration: float | None = None
+    text: str | None = None
+
+
+@frozen(kw_only=True)
 class ObserverFailed(Event):
     """An observer raised `error`; the observed call continued."""
 

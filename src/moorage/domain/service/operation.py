@@ -25,12 +25,15 @@ class OperationAttempt:
         idempotency_key: the key to send to the foreign system; None if the caller gave none, or if
             the service does not honour keys.
         tenant: the tenant whose credentials to use; None if the call has none.
+        trace_headers: the headers that tell the foreign system which span the attempt belongs to,
+            such as `traceparent`; none if no observer adds any.
     """
 
     number: int
     timeout: float
     idempotency_key: str | None = attrs.field(default=None, repr=False)
     tenant: str | None = None
+    trace_headers: tuple[tuple[str, str], ...] = ()
 
 
 def _nothing_refused(_: Response) -> None:

@@ -366,6 +366,7 @@ def _outcome(
             *sizes_of(call.request),
             call.bytes_in,
             _outcome_at_vendor(call, error),
+            getattr(error, "vendor_code", None),
         )
         core.tell(late(AttemptFinished, facts))
     return outcome

@@ -261,6 +261,7 @@ class FastPathSteps(CallLifecycle):
                 bytes_out,
                 bytes_in,
                 _OUTCOME_DONE,
+                None,
             )
             attempt = new_late(AttemptFinished)
             set_facts(attempt, of_attempt)

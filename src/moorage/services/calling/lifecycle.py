@@ -118,7 +118,8 @@ class CallLifecycle(ManualOperations):
         call.hurried = timeout is not None or began is not None
         call.contract = self._contract
         if operation is not None and call.contract is None:
-            call.contract = ContractCall(operation.name, operation.system, service)
+            target = getattr(operation, "target", None) if core.observers else None
+            call.contract = ContractCall(operation.name, operation.system, service, target=target)
         call.request = matched_request
         if core.observers or request_id is not None or subject is not None:
             self._start(call, began, request_id, subject, idempotency_key)

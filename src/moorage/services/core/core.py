@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from moorage.domain.auth.methods import Credentials
     from moorage.domain.auth.sent_values import Learner
+    from moorage.domain.connectors.pool_statistics import PoolSource
     from moorage.domain.http.requests import Request, Response, Timeouts
     from moorage.domain.observation.call_events import AttemptStarted
     from moorage.domain.observation.events import Event
@@ -45,6 +46,10 @@ def seconds_left(core: Core, until: int) -> float:
 
 def _tell_nobody(event: Event, then: Event | None = None, /) -> None:
     """Ignore an event, because the manager has no observers."""
+
+
+def _ignore_pools(pools: PoolSource, /) -> None:
+    """Ignore a source of numbers, because nobody observes connection pools."""
 
 
 async def _in_place(work: Callable[[], R]) -> R:
@@ -73,7 +78,9 @@ class Core:
     event to them, and another one after it; `hears_starts`, `hears_attempts` and `hears_ends` are
     true if some observer wants `CallStarted`, or a success's `AttemptFinished` or `CallFinished`,
     and `hears_attempt_starts` if one wants `AttemptStarted`. `traced` adds the headers of tracing
-    observers to a request whose attempt begins; it is None if there are no such observers.
+    observers to a request whose attempt begins, and `trace_headers` returns them for an operation;
+    both are None if there are no such observers. `watch_pools` gives the observers of connection
+    pools a source of their numbers.
     `late_id` makes the correlation id of a call that started at a given time, when somebody reads
     it; None if `new_id` has to make it at the start. `stores_content` is true if there is an
     integration log, which stores the requests and responses of some services. `audit` records an
@@ -113,6 +120,8 @@ class Core:
     observers: object = None
     tell: Callable[..., None] = _tell_nobody
     traced: Callable[[Request, AttemptStarted], Request] | None = None
+    trace_headers: Callable[[AttemptStarted], tuple[tuple[str, str], ...]] | None = None
+    watch_pools: Callable[[PoolSource], None] = _ignore_pools
     hears_attempt_starts: bool = False
     hears_starts: bool = False
     hears_attempts: bool = False

@@ -1,0 +1,110 @@
+"""The numbers of connection pools, read from everything that has some."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+from weakref import WeakSet
+
+import attrs
+
+from moorage.domain.connectors.pool_statistics import ConnectorPool, PoolStatistics
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from moorage.domain.connectors.pool_statistics import PoolSource
+
+POOL_NUMBERS: Final[Mapping[str, Callable[[PoolStatistics], int | None]]] = {
+    "size": lambda pool: pool.size,
+    "idle": lambda pool: pool.idle,
+    "active": lambda pool: pool.active,
+    "waiting": lambda pool: pool.waiting,
+    "maximum": lambda pool: pool.maximum,
+}
+"""Each number that is reported of a pool."""
+
+
+_DATABASES: Final = frozenset({"sql"})
+"""The kinds of connectors whose pools also have the names of the conventions for databases."""
+
+_OF_ALL: Final = "moorage.connector"
+_OF_DATABASES: Final = "db.client.connection.pool.name"
+"""The attributes that name a connector in metrics of all connectors, and of databases."""
+
+
+class PoolReadings:
+    """Reads the pools of all sources; a source that nobody else uses any more is forgotten."""
+
+    def __init__(self) -> None:
+        self._sources: WeakSet[PoolSource] = WeakSet()
+
+    def watch(self, source: PoolSource) -> None:
+        """Read a source, too."""
+        self._sources.add(source)
+
+    def read(self) -> tuple[ConnectorPool, ...]:
+        """Return the pools; those of connectors with the same name are one.
+
+        A source that fails has no pools at that moment.
+        """
+        pools: dict[str, ConnectorPool] = {}
+        for source in tuple(self._sources):
+            try:
+                readings = tuple(source.pools())
+            except Exception:  # noqa: BLE001, S112 - a foreign connector must not break the others
+                continue
+            for pool in readings:
+                earlier = pools.get(pool.connector)
+                pools[pool.connector] = pool if earlier is None else _together(earlier, pool)
+        return tuple(pools.values())
+
+
+def _together(one: ConnectorPool, other: ConnectorPool) -> ConnectorPool:
+    first, second = one.statistics, other.statistics
+    maximum = None
+    if first.maximum is not None and second.maximum is not None:
+        maximum = first.maximum + second.maximum
+    return attrs.evolve(
+        one,
+        statistics=PoolStatistics(
+            created=first.created + second.created,
+            reused=first.reused + second.reused,
+            idle=first.idle + second.idle,
+            active=first.active + second.active,
+            waiting=first.waiting + second.waiting,
+            maximum=maximum,
+        ),
+    )
+
+
+def pool_callbacks(
+    readings: PoolReadings, observation: Callable[[int, dict[str, str]], Any]
+) -> Mapping[str, Callable[[Any], Iterator[Any]]]:
+    """Return the functions that OpenTelemetry calls to observe pools, by the name of the metric.
+
+    Args:
+        readings: reads the pools.
+        observation: makes an observation of OpenTelemetry of a number and its attributes.
+    """
+
+    def numbers(name: str, attribute: str, _: object) -> Iterator[Any]:
+        for pool in readings.read():
+            number = POOL_NUMBERS[name](pool.statistics)
+            if number is not None and (attribute == _OF_ALL or pool.kind in _DATABASES):
+                yield observation(number, {attribute: pool.connector})
+
+    def states(_: object) -> Iterator[Any]:
+        for pool in readings.read():
+            name = {_OF_DATABASES: pool.connector}
+            if pool.kind in _DATABASES:
+                idle, used = pool.statistics.idle, pool.statistics.active
+                yield observation(idle, {**name, "db.client.connection.state": "idle"})
+                yield observation(used, {**name, "db.client.connection.state": "used"})
+
+    return {
+        **{f"moorage.pool.{name}": partial(numbers, name, _OF_ALL) for name in POOL_NUMBERS},
+        "db.client.connection.count": states,
+        "db.client.connection.max": partial(numbers, "maximum", _OF_DATABASES),
+        "db.client.connection.pending_requests": partial(numbers, "waiting", _OF_DATABASES),
+    }

@@ -1,0 +1,133 @@
+"""The summary of a SQL statement: its commands and tables, without anything else.
+
+OpenTelemetry's conventions for databases group spans by it. It is read from tokens without a
+grammar of SQL, so an unusual statement may get a shorter summary, but never one with a value.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import attrs
+
+from moorage.domain.connectors.sql_text import sql_tokens
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from moorage.domain.connectors.sql_text import SqlToken
+
+_COMMANDS: Final = frozenset({"SELECT", "INSERT", "UPDATE", "DELETE", "MERGE", "REPLACE", "CALL"})
+_BEFORE_TABLE: Final = frozenset({"FROM", "JOIN", "INTO", "UPDATE", "USING", "CALL"})
+_NO_COMMAND_AFTER: Final = frozenset({"FOR", "DO", "KEY", "ON", "NO", "THEN", "BEFORE", "AFTER"})
+"""The words after which UPDATE or DELETE is a part of another command."""
+
+_BETWEEN: Final = frozenset({"IF", "NOT", "EXISTS", "ONLY", "LATERAL", "IGNORE", "LOW_PRIORITY"})
+_OBJECTS: Final = frozenset({"TABLE", "VIEW", "INDEX", "SEQUENCE", "SCHEMA", "DATABASE"})
+_LONGEST: Final = 255
+
+
+@attrs.frozen
+class SqlSummary:
+    """The commands and tables of a statement.
+
+    Attributes:
+        text: them in the order of the statement, such as "INSERT orders SELECT carts".
+        operation: the command; None if there are several.
+        collection: the table; None if there are several or none.
+    """
+
+    text: str
+    operation: str | None
+    collection: str | None
+
+
+def summary_of(statement: str) -> SqlSummary:
+    """Return the summary of a statement."""
+    tokens = [token for token in sql_tokens(statement) if token.kind != "comment"]
+    parts = list(_parts(tokens))
+    if not any(is_command for is_command, _ in parts) and tokens:
+        parts.insert(0, (True, tokens[0].text))
+    commands = [text for is_command, text in parts if is_command]
+    tables = {text for is_command, text in parts if not is_command}
+    text = ""
+    for _, part in parts:
+        if len(text) + len(part) >= _LONGEST:
+            break
+        text = f"{text} {part}".strip()
+    return SqlSummary(
+        text,
+        commands[0] if len(commands) == 1 else None,
+        tables.pop() if len(tables) == 1 else None,
+    )
+
+
+def _parts(tokens: Sequence[SqlToken]) -> Iterator[tuple[bool, str]]:
+    """Yield the commands, each with True, and the tables, each with False."""
+    own_names = _names_of_with(tokens)
+    in_query = [True]
+    in_list = False
+    for number, token in enumerate(tokens):
+        word = token.word
+        before = tokens[number - 1].word if number else ""
+        if token.text == "(":
+            following = tokens[number + 1].word if number + 1 < len(tokens) else ""
+            in_query.append(following in {"SELECT", "WITH", "INSERT", "UPDATE", "DELETE"})
+        elif token.text == ")" and len(in_query) > 1:
+            in_query.pop()
+        elif number == 0 and word in {"CREATE", "DROP", "ALTER", "TRUNCATE"}:
+            yield True, token.text
+        elif word in _OBJECTS and number <= 2:
+            yield from _named(tokens, number + 1, own_names)
+        elif word in _COMMANDS and _is_command(tokens, number, before):
+            yield True, token.text
+        if (
+            word in _BEFORE_TABLE
+            and in_query[-1]
+            and before not in {"DISTINCT", *_NO_COMMAND_AFTER}
+        ):
+            in_list = word == "FROM"
+            yield from _named(tokens, number + 1, own_names)
+        elif in_list and token.text == "," and in_query[-1]:
+            yield from _named(tokens, number + 1, own_names)
+        elif word in {"WHERE", "GROUP", "ORDER", "LIMIT", "SELECT", "ON", "SET", "UNION"}:
+            in_list = False
+
+
+def _is_command(tokens: Sequence[SqlToken], number: int, before: str) -> bool:
+    following = tokens[number + 1].text if number + 1 < len(tokens) else ""
+    # REPLACE(name, …) and INSERT(text, …) are functions.
+    return before not in _NO_COMMAND_AFTER and (following != "(" or tokens[number].word == "SELECT")
+
+
+def _named(
+    tokens: Sequence[SqlToken], number: int, own_names: frozenset[str]
+) -> Iterator[tuple[bool, str]]:
+    """Yield the name that begins at a token, with its schema; nothing if there is none."""
+    while number < len(tokens) and tokens[number].word in _BETWEEN:
+        number += 1
+    if number >= len(tokens) or tokens[number].kind not in {"word", "identifier"}:
+        return
+    name = tokens[number].text
+    if tokens[number].word in {*_OBJECTS, "SELECT", "VALUES", "SET"}:
+        return
+    while number + 2 < len(tokens) and tokens[number + 1].text == ".":
+        number += 2
+        name += f".{tokens[number].text}"
+    following = tokens[number + 1].text if number + 1 < len(tokens) else ""
+    is_function = following == "(" and tokens[number - 1].word in {"FROM", "JOIN", "LATERAL"}
+    if not is_function and name.upper() not in own_names:
+        yield False, name
+
+
+def _names_of_with(tokens: Sequence[SqlToken]) -> frozenset[str]:
+    """Return the names that the statement gives to its own queries by WITH."""
+    if not tokens or tokens[0].word != "WITH":
+        return frozenset()
+    return frozenset(
+        token.word
+        for number, token in enumerate(tokens[1:-1], 1)
+        if token.word
+        and (tokens[number - 1].word in {"WITH", "RECURSIVE"} or tokens[number - 1].text == ",")
+        and (tokens[number + 1].text == "(" or tokens[number + 1].word == "AS")
+    )

@@ -1,0 +1,471 @@
+"""Traces, metrics and logs of connectors to databases and brokers, with the real SDK."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from opentelemetry.trace import SpanKind
+from prometheus_client import CollectorRegistry, generate_latest
+from sqlalchemy import column, select, table
+
+from moorage import (
+    AsyncConnectorManager,
+    ConnectorError,
+    ConnectorManager,
+    RetryPolicy,
+    Service,
+    VendorRejected,
+)
+from moorage.adapters.messages.kafka import Kafka
+from moorage.adapters.messages.rabbitmq import RabbitMq
+from moorage.adapters.observers._conventions import of_target
+from moorage.adapters.observers._description import NAMES, fields_of, level_of
+from moorage.adapters.observers._pools import PoolReadings
+from moorage.adapters.observers.prometheus import PrometheusObserver
+from moorage.adapters.redis_streams.kind import RedisStreams
+from moorage.adapters.sql.connector import SqlConnector
+from moorage.adapters.sql.statements import Command, Query
+from moorage.adapters.sqs.amazon_sqs import AmazonSqs
+from moorage.domain.connectors.health import ConnectorHealth, ConnectorVersions
+from moorage.domain.connectors.pool_statistics import ConnectorPool, PoolStatistics
+from moorage.domain.messages.broker_rules import BrokerRules, traced
+from moorage.domain.messages.message import Message
+from moorage.domain.monitoring.health import HealthState
+from moorage.domain.observation.call_events import AttemptFinished
+from moorage.domain.observation.events import ConnectorChecked
+from moorage.errors import ConnectionFailed
+from moorage.hub.connectors_async import AsyncConnectors
+from moorage.hub.connectors_sync import Connectors
+from moorage.testing.fakes.message_broker import MemoryBroker
+from tests.adapters.test_opentelemetry import Telemetry
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Mapping
+
+CANARY = "canary-7d21"
+CREATE = Command("CREATE TABLE customers (id integer PRIMARY KEY, name text)", name="create")
+INSERT = Command("INSERT INTO customers (id, name) VALUES (:id, :name)", name="customers.add")
+FIND = Query("SELECT name FROM customers WHERE id = :id", name="customers.find")
+ORDERS = table("customers", column("name"))
+
+
+class Lab:
+    """A manager with a database and a broker in memory, observed by OpenTelemetry."""
+
+    def __init__(self, *, connector_names: bool = False) -> None:
+        self.telemetry = Telemetry(connector_names=connector_names)
+        services = [
+            Service(name, retry=RetryPolicy(2, 0), circuit=None) for name in ("erp", "events")
+        ]
+        self.manager = ConnectorManager(services, observers=[self.telemetry.observer])
+        self.connectors = Connectors(self.manager)
+        self.database = SqlConnector("sqlite://", name="erp")
+        self.broker = MemoryBroker()
+        self.publisher = self.broker.publisher()
+        self.connectors.add(self.database)
+        self.connectors.add(self.publisher)
+
+    def sql(self, operation: Any) -> Any:
+        """Perform an operation on the database."""
+        return self.manager.perform("erp", operation)
+
+    def publish(self, operation: Any) -> Any:
+        """Publish messages."""
+        return self.manager.perform("events", operation)
+
+    def attempts(self) -> list[Any]:
+        """Return the spans of attempts, in the order in which they ended."""
+        spans = self.telemetry.spans_out.get_finished_spans()
+        return [span for span in spans if span.kind is not SpanKind.INTERNAL]
+
+
+@pytest.fixture
+def lab() -> Generator[Lab]:
+    """The lab with the names of moorage."""
+    made = Lab()
+    yield made
+    made.connectors.close()
+
+
+@pytest.fixture
+def named_lab() -> Generator[Lab]:
+    """The lab with the names `connector.…`."""
+    made = Lab(connector_names=True)
+    yield made
+    made.connectors.close()
+
+
+def test_spans_of_statements_follow_the_conventions(lab: Lab) -> None:
+    """The span of a statement has its summary as its name, and its text without values."""
+    lab.sql(lab.database.execute(CREATE))
+    lab.sql(lab.database.execute(INSERT, id=1, name=CANARY))
+    lab.sql(lab.database.query(FIND, id=1))
+    lab.sql(lab.database.query(Query(select(ORDERS.c.name), name="names")))
+
+    create, insert, find, names = lab.attempts()
+    assert ("CREATE customers", "INSERT customers", "SELECT customers", "SELECT customers") == (
+        create.name,
+        insert.name,
+        find.name,
+        names.name,
+    )
+    assert SpanKind.CLIENT is find.kind
+    assert {
+        "db.system.name": "sqlite",
+        "db.operation.name": "SELECT",
+        "db.collection.name": "customers",
+        "db.query.summary": "SELECT customers",
+        "db.query.text": "SELECT name FROM customers WHERE id = :id",
+    } == {name: value for name, value in find.attributes.items() if name.startswith("db.")}
+    assert "SELECT customers.name" in names.attributes["db.query.text"]
+    assert CANARY not in lab.telemetry.text()
+
+
+def test_batch_and_transaction_have_no_text(lab: Lab) -> None:
+    """A batch has its size, and a transaction the name of the database alone."""
+    lab.sql(lab.database.execute(CREATE))
+    rows = [(INSERT, {"id": number, "name": CANARY}) for number in range(3)]
+    lab.sql(lab.database.batch(*rows, name="customers.load"))
+    lab.sql(lab.database.batch((FIND, {"id": 1}), name="customers.one"))
+    lab.sql(lab.database.transaction(lambda _: None, name="nothing"))
+
+    _, batch, single, transaction = lab.attempts()
+    assert ("BATCH", 3) == (
+        batch.attributes["db.operation.name"],
+        batch.attributes["db.operation.batch.size"],
+    )
+    assert ("BATCH", "SELECT customers", "sqlite") == (batch.name, single.name, transaction.name)
+    assert "db.operation.name" not in transaction.attributes
+    assert not any("db.query.text" in span.attributes for span in (batch, transaction))
+
+
+def test_failed_statement_has_the_code_of_the_database(lab: Lab) -> None:
+    """The span and the metric of a failed statement have the error code of the database."""
+    lab.sql(lab.database.execute(CREATE))
+    lab.sql(lab.database.execute(INSERT, id=1, name="a"))
+    with pytest.raises(VendorRejected) as caught:
+        lab.sql(lab.database.execute(INSERT, id=1, name="b"))
+
+    failed = lab.attempts()[-1]
+    assert caught.value.vendor_code
+    assert caught.value.vendor_code == failed.attributes["db.response.status_code"]
+    assert caught.value.vendor_code == failed.attributes["error.type"]
+    points = lab.telemetry.metrics()["db.client.operation.duration"].data.data_points
+    assert [caught.value.vendor_code] == [
+        point.attributes["error.type"] for point in points if "error.type" in point.attributes
+    ]
+    assert all("db.query.text" not in point.attributes for point in points)
+
+
+def test_publications_follow_the_conventions(lab: Lab) -> None:
+    """The span of a publication names the broker and the destination, and no content."""
+    lab.publish(lab.publisher.publish("orders", Message(CANARY, key=CANARY, id="m-1")))
+    lab.publish(lab.publisher.publish_batch("orders", [Message("a"), Message("b")]))
+
+    single, batch = lab.attempts()
+    assert ("publish orders", SpanKind.PRODUCER) == (single.name, single.kind)
+    assert {
+        "messaging.system": "memory",
+        "messaging.operation.name": "publish",
+        "messaging.operation.type": "send",
+        "messaging.destination.name": "orders",
+        "messaging.message.id": "m-1",
+        "messaging.message.body.size": len(CANARY),
+    } == {key: value for key, value in single.attributes.items() if key.startswith("messaging.")}
+    assert 2 == batch.attributes["messaging.batch.message_count"]
+    assert CANARY not in lab.telemetry.text()
+    metrics = lab.telemetry.metrics()
+    points = metrics["messaging.client.sent.messages"].data.data_points
+    assert 3 == sum(point.value for point in points)
+    assert 2 == sum(
+        point.count for point in metrics["messaging.client.operation.duration"].data.data_points
+    )
+    assert all("messaging.destination.name" not in point.attributes for point in points)
+
+
+def test_messages_carry_the_context_of_their_span(lab: Lab) -> None:
+    """A message has `traceparent` of the attempt that published it, unless it has one already."""
+    lab.publish(lab.publisher.publish("orders", Message("a")))
+    lab.publish(lab.publisher.publish("orders", Message("b", headers={"traceparent": "of-mine"})))
+
+    first, second = (dict(stored.message.headers) for stored in lab.broker.messages)
+    span = lab.attempts()[0].context
+    assert f"00-{span.trace_id:032x}-{span.span_id:016x}" == first["traceparent"][:-3]
+    assert {"traceparent": "of-mine"} == second
+
+
+def test_each_repeat_of_a_publication_is_a_span(lab: Lab) -> None:
+    """Attempts to publish are separate spans below one call, and the last one's context counts."""
+    lab.broker.fail(ConnectionFailed("refused", may_have_been_processed=False))
+    lab.publish(lab.publisher.publish("orders", Message("a")))
+
+    first, second = lab.attempts()
+    assert ("ConnectionFailed", None) == tuple(
+        span.attributes.get("error.type") for span in (first, second)
+    )
+    (stored,) = lab.broker.messages
+    assert f"{second.context.span_id:016x}" in str(dict(stored.message.headers)["traceparent"])
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        BrokerRules(system="x", title="X", most_headers=0),
+        BrokerRules(system="x", title="X", largest=3),
+        BrokerRules(system="x", title="X", reserved=frozenset({"traceparent"})),
+    ],
+)
+def test_message_that_has_no_room_goes_without_context(rules: BrokerRules) -> None:
+    """A message that would break a rule of its broker with trace headers goes without them."""
+    message = Message("abc")
+
+    assert message is traced(message, rules, [("traceparent", "00-…")])
+
+
+def test_seeds_names_of_spans_pools_and_health(named_lab: Lab) -> None:
+    """With `connector_names`, operations, pools and checks have the names `connector.…`."""
+    lab = named_lab
+    lab.sql(lab.database.execute(CREATE))
+    lab.publish(lab.publisher.publish("orders", Message("a")))
+    lab.broker.is_down = True
+    lab.connectors.health_of_all()
+
+    assert ["connector.database.query", "connector.message_queue.publish"] == [
+        span.name for span in lab.attempts()
+    ]
+    metrics = lab.telemetry.metrics()
+    for name in ("size", "idle", "active"):
+        points = metrics[f"connector.pool.{name}"].data.data_points
+        assert {"erp", "events"} == {point.attributes["moorage.connector"] for point in points}
+    logs = [log.log_record for log in lab.telemetry.logs_out.get_finished_logs()]
+    assert {"connector.health_check"} == {record.event_name for record in logs}
+    states = {
+        record.attributes["moorage.connector"]: (
+            record.attributes["moorage.state"],
+            record.severity_number.name,
+        )
+        for record in logs
+    }
+    assert ("healthy", "INFO") == states["erp"]
+    assert {"erp", "events"} == set(states)
+
+
+def test_names_of_connectors_are_registered(lab: Lab) -> None:
+    """Whatever a run with connectors emits is in the registry of names."""
+    lab.sql(lab.database.execute(CREATE))
+    lab.sql(lab.database.batch(*[(FIND, {"id": 1})] * 2, name="twice"))
+    with pytest.raises(ConnectorError):
+        lab.sql(lab.database.execute(CREATE))
+    lab.publish(lab.publisher.publish("orders", Message("a", id="1")))
+    lab.publish(lab.publisher.publish_batch("orders", [Message("a")]))
+    lab.connectors.health("erp")
+
+    attributes = {name for span in lab.telemetry.spans() for name in span.attributes}
+    metrics = lab.telemetry.metrics()
+    for metric in metrics.values():
+        attributes |= {name for point in metric.data.data_points for name in point.attributes}
+    assert attributes <= set(NAMES["attributes"])
+    assert set(metrics) <= set(NAMES["metrics"])
+    assert all(NAMES["metrics"][name]["unit"] == metric.unit for name, metric in metrics.items())
+    events = {event.name: event for span in lab.telemetry.spans() for event in span.events}
+    (checked,) = events.values()
+    assert "moorage.ConnectorChecked" == checked.name
+    assert set(checked.attributes) <= {
+        *NAMES["events"][checked.name]["attributes"],
+        *NAMES["attributes"],
+        "moorage.at",
+    }
+
+
+def test_database_pools_have_the_names_of_the_conventions(lab: Lab) -> None:
+    """Pools of databases are reported as `db.client.connection.…`, and those of brokers not."""
+    lab.sql(lab.database.execute(CREATE))
+    lab.publish(lab.publisher.publish("orders", Message("a")))
+
+    metrics = lab.telemetry.metrics()
+    counts = metrics["db.client.connection.count"].data.data_points
+    assert {"idle", "used"} == {point.attributes["db.client.connection.state"] for point in counts}
+    for name in ("count", "max", "pending_requests"):
+        points = metrics[f"db.client.connection.{name}"].data.data_points
+        assert {"erp"} == {point.attributes["db.client.connection.pool.name"] for point in points}
+
+
+def test_targets_name_the_server() -> None:
+    """A target has the host of the server, and its port only if that is not the usual one."""
+    publishers: list[Any] = [
+        RabbitMq(url="amqp://mq.example/", exchange="shop").publisher(),
+        RabbitMq(url="amqp://mq.example:5673/").publisher(),
+        RedisStreams(url="redis://redis.example:6380/0").publisher(),
+        Kafka(servers="one.example:9092").publisher(),
+        Kafka(servers="one.example:9092,two.example:9092").publisher(),
+        AmazonSqs(region="eu-central-1", account="123456789012").publisher(),
+    ]
+
+    targets = [of_target(made.publish("orders", Message("a")).target) for made in publishers]
+    assert [
+        ("rabbitmq", "publish", "shop:orders", "mq.example", None),
+        ("rabbitmq", "publish", "orders", "mq.example", 5673),
+        ("redis", "xadd", "orders", "redis.example", 6380),
+        ("kafka", "send", "orders", "one.example", None),
+        ("kafka", "send", "orders", None, None),
+        ("aws_sqs", "send", "orders", "sqs.eu-central-1.amazonaws.com", None),
+    ] == [
+        (
+            target["messaging.system"],
+            target["messaging.operation.name"],
+            target["messaging.destination.name"],
+            target.get("server.address"),
+            target.get("server.port"),
+        )
+        for target in targets
+    ]
+    database = SqlConnector(f"postgresql://user:{CANARY}@db.example:5433/shop")
+    attributes = of_target(database.query(FIND, id=1).target)
+    assert ("postgresql", "shop", "db.example", 5433) == tuple(
+        attributes[name]
+        for name in ("db.system.name", "db.namespace", "server.address", "server.port")
+    )
+    assert CANARY not in str(attributes)
+    with pytest.raises(TypeError, match="no kind of target"):
+        of_target(object())  # type: ignore[arg-type]  # on purpose
+
+
+def test_prometheus_reads_pools_when_asked() -> None:
+    """The numbers of pools are those of the moment at which Prometheus asks."""
+    registry = CollectorRegistry()
+    observer = PrometheusObserver(registry)
+    manager = ConnectorManager([Service("erp", circuit=None)], observers=[observer])
+    connectors = Connectors(manager)
+    with SqlConnector("sqlite://", name="erp") as database:
+        connectors.add(database)
+        busy: list[str] = []
+
+        def look(_: object) -> None:
+            busy.append(generate_latest(registry).decode())
+
+        manager.perform("erp", database.transaction(look, name="look"))
+        connectors.health("erp")
+        later = generate_latest(registry).decode()
+
+    active = 'moorage_pool_connections{connector="erp",state="active"}'
+    assert f"{active} 1.0" in busy[0]
+    assert f"{active} 0.0" in later
+    assert 'moorage_pool_maximum{connector="erp"} 1.0' in later
+    assert 'moorage_connector_up{connector="erp"} 1.0' in later
+
+
+def test_multiprocess_mode_sums_pools(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the multiprocess mode the numbers are written at attempts and checks, once a second."""
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
+    registry = CollectorRegistry()
+    observer = PrometheusObserver(registry)
+    source = FixedPools(ConnectorPool("erp", "sql", PoolStatistics(idle=2, active=1, waiting=4)))
+    observer.watch_pools(source)
+    waiting = {"connector": "erp"}
+
+    ended = AttemptFinished(at=datetime.now(UTC), service="erp", attempt=1, duration=0.1)
+    observer(ended)
+    assert 4 == registry.get_sample_value("moorage_pool_waiting", waiting)
+    source.pool = ConnectorPool("erp", "sql", PoolStatistics(waiting=5, maximum=9))
+    observer(checked("unavailable"))
+
+    assert 5 == registry.get_sample_value("moorage_pool_waiting", waiting)
+    assert 9 == registry.get_sample_value("moorage_pool_maximum", waiting)
+    assert 0 == registry.get_sample_value("moorage_connector_up", waiting)
+
+
+class FixedPools:
+    """A source with one pool."""
+
+    def __init__(self, pool: ConnectorPool) -> None:
+        self.pool = pool
+
+    def pools(self) -> tuple[ConnectorPool, ...]:
+        """Return the pool."""
+        return (self.pool,)
+
+
+class BrokenPools:
+    """A source that cannot tell its pools."""
+
+    def pools(self) -> tuple[ConnectorPool, ...]:
+        """Fail."""
+        raise RuntimeError(CANARY)
+
+
+def checked(state: str, text: str | None = None) -> ConnectorChecked:
+    """A check of the connector `erp`."""
+    now = datetime.now(UTC)
+    return ConnectorChecked(at=now, service="erp", connector="erp", state=state, text=text)
+
+
+def test_pools_of_one_name_are_one() -> None:
+    """Pools of several managers are added, a failing source is left out, a dead one forgotten."""
+    readings = PoolReadings()
+    one = FixedPools(ConnectorPool("erp", "sql", PoolStatistics(idle=1, active=2, maximum=3)))
+    two = FixedPools(ConnectorPool("erp", "sql", PoolStatistics(idle=4, waiting=1, maximum=5)))
+    endless = FixedPools(ConnectorPool("erp", "sql", PoolStatistics()))
+    broken = BrokenPools()
+    for source in (one, two, broken):
+        readings.watch(source)
+
+    (pool,) = readings.read()
+    assert PoolStatistics(idle=5, active=2, waiting=1, maximum=8) == pool.statistics
+    readings.watch(endless)
+    assert readings.read()[0].statistics.maximum is None
+    del one, two, endless, source
+    assert () == readings.read()
+
+
+class SilentConnector:
+    """An asynchronous connector that was never healthy, and has no pool."""
+
+    name = "silent"
+    kind = "diary"
+    service = "erp"
+    versions = ConnectorVersions()
+    operations: Mapping[str, Any] = MappingProxyType({})
+
+    def statistics(self) -> None:
+        """Return that it has no pool."""
+
+    async def open(self, timeout: float, /) -> None:
+        """Open nothing."""
+
+    async def health(self, timeout: float, /) -> ConnectorHealth:
+        """Return that nobody answers."""
+        moment = datetime.now(UTC)
+        return ConnectorHealth(
+            connector=self.name, at=moment, state=HealthState.UNAVAILABLE, text="Nobody answers."
+        )
+
+    async def close(self) -> None:
+        """Close nothing."""
+
+
+def test_checks_are_events_in_asynchronous_programs() -> None:
+    """A check is an event with the state and the reason; a disabled connector is not asked."""
+    events: list[Any] = []
+
+    async def run() -> None:
+        manager = AsyncConnectorManager([Service("erp")], observers=[events.append])
+        connectors = AsyncConnectors(manager)
+        connectors.add(SilentConnector())
+        await connectors.health("silent")
+        assert () == connectors.pools()
+
+    asyncio.run(run())
+
+    (event,) = events
+    assert ("erp", "silent", "unavailable", "Nobody answers.") == (
+        event.service,
+        event.connector,
+        event.state,
+        event.text,
+    )
+    assert (40, 20) == (level_of(event), level_of(checked("healthy")))
+    assert "Nobody answers." == fields_of(event)["text"]
