@@ -12,6 +12,9 @@ import yaml
 
 import moorage
 from moorage import ConfigurationError
+from moorage.cli.commands.check import check
+from moorage.cli.context import Context
+from moorage.cli.exit_codes import error_as_dict
 from moorage.config.toml_text import write_toml
 from moorage.wiring.store_urls import file_path
 from tests.config.broken_accounts import ACCOUNTS
@@ -59,7 +62,17 @@ def problems_of_opening(path: Path, opened: Any = moorage.open) -> list[dict[str
 
 
 def problems_of_check(path: Path) -> list[dict[str, str]]:
-    """Return the problems that `moorage check` reports."""
+    """Return the problems that `moorage check` finds, without parsing a command line for each."""
+    with pytest.raises(ConfigurationError) as excinfo:
+        check(context=Context(config=str(path)))
+    document = error_as_dict(excinfo.value)
+    problems: list[dict[str, str]] = json.loads(json.dumps(document))["problems"]
+    assert [] == [item for item in problems if item["path"] not in str(excinfo.value)]
+    return problems
+
+
+def problems_of_command_line(path: Path) -> list[dict[str, str]]:
+    """Return the problems that the command line prints."""
     result = command("check", "--config", str(path), "--json")
     assert 2 == result.code
     assert "is valid" not in result.out
@@ -89,6 +102,7 @@ def test_syntax_error_is_reported_once(place: int) -> None:
     (problem,) = problems_of_opening(path)
 
     assert [problem] == problems_of_opening(path, moorage.aopen) == problems_of_check(path)
+    assert [problem] == problems_of_command_line(path)
     assert words in problem["found"]
     assert problem["remedy"]
     assert "there is a mistake" not in problem["found"]
