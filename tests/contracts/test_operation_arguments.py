@@ -24,6 +24,9 @@ from tests.contracts.vendor_sets import vendor_set, vendor_sets
 if TYPE_CHECKING:
     from pathlib import Path
 
+# Repeats lines that other tests cover one by one.
+pytestmark = pytest.mark.untraced
+
 WORDS = [
     ChecksumAlgorithm,
     Contents,

@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from moorage.domain.resilience.admission import Admitted
     from moorage.domain.resilience.circuit import Permit
 
+# Repeats lines that other tests cover one by one.
+pytestmark = pytest.mark.untraced
+
 LIMITS = [
     RateLimitConfig.per_second(2, burst=3),
     RateLimitConfig.per_second(1_000_000, burst=5),

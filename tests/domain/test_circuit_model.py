@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 import attrs
+import pytest
 from hypothesis import reject, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -28,6 +29,9 @@ from tests.support.examples import examples
 
 if TYPE_CHECKING:
     from moorage.domain.resilience.circuit import Permit
+
+# Repeats lines that other tests cover one by one.
+pytestmark = pytest.mark.untraced
 
 CONFIGS = [
     CircuitBreakerConfig(),

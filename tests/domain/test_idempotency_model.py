@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import attrs
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -30,6 +31,9 @@ from tests.support.examples import examples
 
 if TYPE_CHECKING:
     from moorage.domain.idempotency.claims import Claimed, Settled
+
+# Repeats lines that other tests cover one by one.
+pytestmark = pytest.mark.untraced
 
 
 @attrs.define(eq=False)

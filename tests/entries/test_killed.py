@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+# Repeats lines that other tests cover one by one.
+pytestmark = pytest.mark.untraced
+
 CALLS = 600
 BATCH = 50
 PATIENCE = 60.0

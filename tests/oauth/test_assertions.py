@@ -20,6 +20,9 @@ from tests.support.proofs import pem
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+# Repeats lines that other tests cover one by one.
+pytestmark = pytest.mark.untraced
+
 SHARED = "a secret that both sides know"
 KEYS: dict[str, Any] = {
     "RS256": rsa.generate_private_key(public_exponent=65537, key_size=2048),

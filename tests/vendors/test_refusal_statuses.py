@@ -18,6 +18,9 @@ from moorage.wiring.installed_vendors import vendor_class, vendor_names
 if TYPE_CHECKING:
     from moorage import ConnectorError
 
+# Repeats lines that other tests cover one by one.
+pytestmark = pytest.mark.untraced
+
 OVER_HTTP: Final = sorted(set(vendor_names()) - {"smtp", "local_files"})
 WITH_KEYS: Final = {"adyen", "bird", "mollie", "paypal", "resend", "square", "stripe"}
 BODIES: Final = {

@@ -22,6 +22,9 @@ from tools import presets
 if TYPE_CHECKING:
     from tests.webhooks.signing import SentWebhook
 
+# Repeats lines that other tests cover one by one.
+pytestmark = pytest.mark.untraced
+
 EACH = pytest.mark.parametrize("sender", SENDERS, ids=lambda sender: sender.name)
 KEYED = pytest.mark.parametrize(
     "sender",

@@ -146,6 +146,7 @@ def test_heartbeats_notice_a_dead_server(lab: Lab, server: Server) -> None:
 
 
 @pytest.mark.untraced
+@pytest.mark.untraced
 def test_ten_thousand_requests_leave_nothing(lab: Lab, mortal: Server) -> None:
     """After 10,000 requests there is one connection and nothing that is remembered."""
     connector = lab.connector(mortal.url)
