@@ -128,6 +128,14 @@ if TYPE_CHECKING:
     from moorage.domain.odata.service import ODataQuery as ODataQuery
     from moorage.domain.openapi.description import OpenApi as OpenApi
     from moorage.domain.openapi.security import SecurityScheme as SecurityScheme
+    from moorage.domain.pipelines.batches import BatchLimits as BatchLimits
+    from moorage.domain.pipelines.records import SinkRecord as SinkRecord
+    from moorage.domain.pipelines.records import SourceRecord as SourceRecord
+    from moorage.domain.pipelines.settings import DeadLetter as DeadLetter
+    from moorage.domain.pipelines.settings import PipelineConfig as PipelineConfig
+    from moorage.domain.pipelines.settings import PipelineReport as PipelineReport
+    from moorage.domain.pipelines.settings import PipelineState as PipelineState
+    from moorage.domain.pipelines.settings import PipelineStatistics as PipelineStatistics
     from moorage.domain.resilience.budget import RetryBudget as RetryBudget
     from moorage.domain.resilience.circuit import CircuitBreakerConfig as CircuitBreakerConfig
     from moorage.domain.resilience.circuit import CircuitBreakerState as CircuitBreakerState
@@ -226,7 +234,15 @@ if TYPE_CHECKING:
     from moorage.parts.rate_limiter import RateLimiter as RateLimiter
     from moorage.parts.retry_handler import RetryHandler as RetryHandler
     from moorage.parts.webhook_verifier import WebhookVerifier as WebhookVerifier
+    from moorage.pipelines.functions import BatchSink as BatchSink
+    from moorage.pipelines.functions import RecordSink as RecordSink
+    from moorage.pipelines.pipeline import Pipeline as Pipeline
+    from moorage.pipelines.running import run_pipelines as run_pipelines
     from moorage.ports.connector import ConnectorKind as ConnectorKind
+    from moorage.ports.pipelines import DeadLetters as DeadLetters
+    from moorage.ports.pipelines import PollLimits as PollLimits
+    from moorage.ports.pipelines import SinkConnector as SinkConnector
+    from moorage.ports.pipelines import SourceConnector as SourceConnector
 
 _HOME = {
     # calling services
@@ -297,6 +313,23 @@ _HOME = {
     "RedisStreams": "adapters.redis_streams.kind",
     "MessagePublisher": "adapters.messages.publisher_sync",
     "AsyncMessagePublisher": "adapters.messages.publisher_async",
+    # pipelines of records
+    "Pipeline": "pipelines.pipeline",
+    "run_pipelines": "pipelines.running",
+    "RecordSink": "pipelines.functions",
+    "BatchSink": "pipelines.functions",
+    "PipelineConfig": "domain.pipelines.settings",
+    "PipelineState": "domain.pipelines.settings",
+    "PipelineStatistics": "domain.pipelines.settings",
+    "PipelineReport": "domain.pipelines.settings",
+    "DeadLetter": "domain.pipelines.settings",
+    "BatchLimits": "domain.pipelines.batches",
+    "SinkRecord": "domain.pipelines.records",
+    "SourceRecord": "domain.pipelines.records",
+    "SourceConnector": "ports.pipelines",
+    "SinkConnector": "ports.pipelines",
+    "DeadLetters": "ports.pipelines",
+    "PollLimits": "ports.pipelines",
     # one protection at a time
     "RetryHandler": "parts.retry_handler",
     "RateLimiter": "parts.rate_limiter",

@@ -49,6 +49,10 @@ if TYPE_CHECKING:
     from moorage.testing.fakes.message_broker import StoredMessage as StoredMessage
     from moorage.testing.fakes.observer import FailingObserver as FailingObserver
     from moorage.testing.fakes.observer import RecordingObserver as RecordingObserver
+    from moorage.testing.fakes.pipelines import MemoryDeadLetters as MemoryDeadLetters
+    from moorage.testing.fakes.pipelines import MemorySink as MemorySink
+    from moorage.testing.fakes.pipelines import MemorySource as MemorySource
+    from moorage.testing.fakes.pipelines import records_of as records_of
     from moorage.testing.fakes.randomness import ScriptedRandomness as ScriptedRandomness
     from moorage.testing.fakes.randomness import SequentialIds as SequentialIds
     from moorage.testing.fakes.tcp_proxy import TcpProxy as TcpProxy
@@ -120,6 +124,10 @@ _HOME: Final = {
     "RecordingObserver": "fakes.observer",
     "MemoryBroker": "fakes.message_broker",
     "StoredMessage": "fakes.message_broker",
+    "MemorySource": "fakes.pipelines",
+    "MemorySink": "fakes.pipelines",
+    "MemoryDeadLetters": "fakes.pipelines",
+    "records_of": "fakes.pipelines",
     "FailingObserver": "fakes.observer",
     # running a conformance kit
     "name_of": "kits.checks",

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 JSON: Final = "application/json"
 
 
-def _payload(value: object) -> bytes:
+def payload_bytes(value: object) -> bytes:
+    """Return a payload as bytes; the converter of a field."""
     if isinstance(value, str) and is_encodable(value):
         return value.encode()
     if isinstance(value, bytes):
@@ -38,7 +39,8 @@ def _payload(value: object) -> bytes:
     )
 
 
-def _key(value: object) -> bytes | None:
+def key_bytes(value: object) -> bytes | None:
+    """Return a key as bytes; the converter of a field."""
     if value is None or (isinstance(value, bytes) and value):
         return value
     if isinstance(value, str) and value and is_encodable(value):
@@ -50,7 +52,8 @@ def _key(value: object) -> bytes | None:
     )
 
 
-def _headers(value: object) -> tuple[tuple[str, str | bytes], ...]:
+def header_pairs(value: object) -> tuple[tuple[str, str | bytes], ...]:
+    """Return headers as pairs; the converter of a field."""
     pairs = cast("Mapping[str, Any]", value).items() if isinstance(value, Mapping) else value
     headers = tuple(cast("Iterable[tuple[Any, Any]]", pairs))
     for name, content in headers:
@@ -97,10 +100,10 @@ class Message:
         delay: seconds for which the broker holds the message back; not every broker can.
     """
 
-    payload: bytes = attrs.field(converter=_payload, repr=False)
-    key: bytes | None = attrs.field(default=None, converter=_key, kw_only=True, repr=False)
+    payload: bytes = attrs.field(converter=payload_bytes, repr=False)
+    key: bytes | None = attrs.field(default=None, converter=key_bytes, kw_only=True, repr=False)
     headers: tuple[tuple[str, str | bytes], ...] = attrs.field(
-        default=(), converter=_headers, kw_only=True, repr=False
+        default=(), converter=header_pairs, kw_only=True, repr=False
     )
     content_type: str | None = attrs.field(default=None, validator=if_given(_is_text), kw_only=True)
     id: str | None = attrs.field(default=None, validator=if_given(_is_text), kw_only=True)

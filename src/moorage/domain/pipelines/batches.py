@@ -1,0 +1,76 @@
+"""Decisions about batches: where one ends, and how the bad records of a failed one are found."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from zlib import crc32
+
+import attrs
+
+from moorage.domain.values.durations import is_count, is_wait, plain
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+R = TypeVar("R")
+
+
+@attrs.frozen(kw_only=True)
+class BatchLimits:
+    """The size of the batches that a sink receives.
+
+    Attributes:
+        records: the largest number of records in a batch.
+        size: the number of bytes of payload at which a batch ends. A larger record is a batch of
+            its own.
+        wait: the seconds that an incomplete batch waits for further records. By default it waits
+            for none.
+    """
+
+    records: int = attrs.field(default=500, validator=is_count)
+    size: int = attrs.field(default=1_000_000, validator=is_count)
+    wait: float = attrs.field(default=0.0, converter=plain, validator=is_wait)
+
+
+class BatchSize(NamedTuple):
+    """The size of an incomplete batch.
+
+    Attributes:
+        records: the number of records.
+        size: the bytes of their payloads.
+    """
+
+    records: int = 0
+    size: int = 0
+
+    def takes(self, size: int, limits: BatchLimits) -> bool:
+        """Return whether a record of a size still belongs to the batch."""
+        if not self.records:
+            return True
+        return self.records < limits.records and self.size + size <= limits.size
+
+    def is_full(self, limits: BatchLimits) -> bool:
+        """Return whether no further record can belong to the batch."""
+        return self.records >= limits.records or self.size >= limits.size
+
+    def plus(self, size: int) -> BatchSize:
+        """Return the size with one more record."""
+        return BatchSize(self.records + 1, self.size + size)
+
+
+def halves(batch: Sequence[R]) -> tuple[Sequence[R], Sequence[R]]:
+    """Return the two halves of a failed batch of at least two records.
+
+    Of n records with k bad ones, halving finds all bad ones in at most 1 + 2k⌈log₂(n/k)⌉ + 2k
+    calls, the first included, and every good record is processed once.
+    """
+    middle = len(batch) // 2
+    return batch[:middle], batch[middle:]
+
+
+def lane_of(key: bytes, lanes: int) -> int:
+    """Return the lane of a key, the same in every process.
+
+    Records with the same key share a lane, which processes them one after the other.
+    """
+    return crc32(key) % lanes

@@ -1,0 +1,67 @@
+"""What a pipeline does about a failure: wait and repeat, set the record aside, or stop."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import TYPE_CHECKING, Final
+
+from moorage.errors import ConnectorError, InvalidData, VendorRejected
+
+if TYPE_CHECKING:
+    from moorage.domain.resilience.retry import RetryPolicy
+
+
+class Verdict(Enum):
+    """The consequence of a failure."""
+
+    RETRY = "retry"
+    """The same records may succeed later."""
+
+    DEAD_LETTER = "dead_letter"
+    """The record is at fault; it goes to the dead letters, and the pipeline goes on."""
+
+    STOP = "stop"
+    """The program or the configuration is at fault; every further record would fail as well."""
+
+
+class Exhausted(Enum):
+    """The consequence of a failure that lasts longer than the retries."""
+
+    STOP = "stop"
+    """The pipeline stops. The record is delivered again when it runs again."""
+
+    DEAD_LETTER = "dead_letter"
+    """The record goes to the dead letters, and the pipeline goes on."""
+
+    RETRY = "retry"
+    """The pipeline goes on trying, with the longest pause between attempts."""
+
+
+_RECORD_AT_FAULT: Final = (
+    ArithmeticError,
+    AttributeError,
+    InvalidData,
+    LookupError,
+    TypeError,
+    ValueError,
+    VendorRejected,
+)
+"""Raised for a value that is not as expected. A programming mistake raises some of these too, for
+each record; a pipeline stops after many dead letters in a row."""
+
+
+def verdict(error: Exception, policy: RetryPolicy) -> Verdict:
+    """Return the consequence of an error of a transform or of a sink.
+
+    An error about a value and a refusal of the vendor are the record's fault. What the policy
+    retries is temporary. All else, such as a wrong password, is neither.
+    """
+    is_temporary = isinstance(error, ConnectorError) and error.retryable
+    if isinstance(error, _RECORD_AT_FAULT) and not is_temporary:
+        return Verdict.DEAD_LETTER
+    return Verdict.RETRY if policy.retries(error) else Verdict.STOP
+
+
+def source_verdict(error: Exception, policy: RetryPolicy) -> Verdict:
+    """Return the consequence of an error of a source, for which no record is at fault."""
+    return Verdict.RETRY if policy.retries(error) else Verdict.STOP

@@ -1,0 +1,145 @@
+"""Records, as a source reads them and as a sink receives them."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import attrs
+
+from moorage.domain.messages.message import JSON, header_pairs, key_bytes, payload_bytes
+from moorage.domain.secrets.frames import careful
+from moorage.domain.values.json_text import encode_json
+from moorage.errors import InvalidData
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+    from typing import Self
+
+Offset: TypeAlias = "int | str"
+"""The position of a record in its partition, in the source's own form."""
+
+Partition: TypeAlias = "tuple[str, int | str | None]"
+"""A topic and one of its partitions; None for a topic that has none."""
+
+
+@careful
+@attrs.frozen
+class SourceRecord:
+    """A record that a source has read from the outside world.
+
+    Attributes:
+        payload: the content as bytes. A text is encoded as UTF-8.
+        key: records with the same key are processed in their order; None if the order is not
+            important.
+        attributes: pairs of names and values, which are texts or bytes, such as the headers of a
+            message.
+        content_type: the type of the payload, such as "application/json".
+        id: identifies the record, also when it is read again; None if the source knows no id.
+        offset: the position from which the source continues after this record; None if the
+            source keeps its own position.
+        published_at: the time at which the record was published, with a time zone.
+        schema: the name of the payload's schema.
+    """
+
+    payload: bytes = attrs.field(converter=payload_bytes, repr=False)
+    key: bytes | None = attrs.field(default=None, converter=key_bytes, kw_only=True, repr=False)
+    attributes: tuple[tuple[str, str | bytes], ...] = attrs.field(
+        default=(), converter=header_pairs, kw_only=True, repr=False
+    )
+    content_type: str | None = attrs.field(default=None, kw_only=True)
+    id: str | None = attrs.field(default=None, kw_only=True)
+    offset: Offset | None = attrs.field(default=None, kw_only=True)
+    published_at: datetime | None = attrs.field(default=None, kw_only=True)
+    schema: str | None = attrs.field(default=None, kw_only=True)
+
+    @classmethod
+    def of_json(cls, value: object, **fields: Any) -> Self:
+        """Return a record whose payload is a value as JSON.
+
+        Args:
+            value: built of dict, list, str, int, float, bool and None.
+            fields: further fields of the record.
+        """
+        fields.setdefault("content_type", JSON)
+        return cls(encode_json(value), **fields)
+
+    @property
+    def text(self) -> str:
+        """The payload as a text.
+
+        Raises:
+            InvalidData: the payload is not UTF-8.
+        """
+        try:
+            return self.payload.decode()
+        except UnicodeDecodeError:
+            raise InvalidData(
+                "The payload of a record is not UTF-8.",
+                field="payload",
+                remedy="Read `payload`, which has the bytes.",
+            ) from None
+
+    def json(self) -> Any:
+        """Return the value that the payload describes as JSON.
+
+        Raises:
+            InvalidData: the payload is not JSON.
+        """
+        try:
+            return json.loads(self.payload)
+        except (ValueError, RecursionError):
+            raise InvalidData(
+                "The payload of a record is not JSON.",
+                field="payload",
+                remedy="Correct the producer, or read `payload`, which has the bytes.",
+            ) from None
+
+    def values_of(self, name: str) -> Iterator[str | bytes]:
+        """Return the values of the attributes with a name, in their order."""
+        return (value for known, value in self.attributes if known == name)
+
+
+@careful
+@attrs.frozen
+class SinkRecord(SourceRecord):
+    """A record on its way through a pipeline to a sink.
+
+    Attributes:
+        topic: the topic, stream, queue or file that it was read from.
+        partition: the number or the name of the topic's partition; None if it has none.
+        producer: the name of the producer, if the broker tells it.
+        deliveries: how often the record was delivered, this time included, as far as the broker
+            knows; 1 for the first time.
+    """
+
+    topic: str = attrs.field(kw_only=True)
+    partition: int | str | None = attrs.field(default=None, kw_only=True)
+    producer: str | None = attrs.field(default=None, kw_only=True)
+    deliveries: int = attrs.field(default=1, kw_only=True)
+
+    @classmethod
+    def from_source(cls, record: SourceRecord, topic: str) -> Self:
+        """Return a record as it was read from a topic."""
+        fields = {field.name: getattr(record, field.name) for field in attrs.fields(SourceRecord)}
+        return cls(**fields, topic=topic)
+
+    @property
+    def place(self) -> Partition:
+        """The topic and the partition of the record."""
+        return self.topic, self.partition
+
+    @property
+    def identity(self) -> str:
+        """The id of the record, or else a text of its topic, partition and offset.
+
+        It is the same each time when the record is delivered, so that a sink can recognise repeats.
+        """
+        if self.id is not None:
+            return self.id
+        return "/".join(map(str, (self.topic, *_given(self.partition), self.offset)))
+
+
+def _given(partition: int | str | None) -> tuple[int | str, ...]:
+    return () if partition is None else (partition,)

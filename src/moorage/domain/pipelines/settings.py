@@ -1,0 +1,174 @@
+"""The settings of a pipeline, its numbers, and a record that it could not process."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import TYPE_CHECKING, TypeVar
+
+import attrs
+
+from moorage.domain.pipelines.batches import BatchLimits
+from moorage.domain.pipelines.failures import Exhausted
+from moorage.domain.resilience.retry import Jitter, RetryPolicy
+from moorage.domain.secrets.frames import careful
+from moorage.domain.values.durations import is_count, is_seconds, is_wait, plain
+from moorage.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from moorage.domain.pipelines.records import SinkRecord
+
+
+class Order(Enum):
+    """Which records are processed one after the other."""
+
+    KEY = "key"
+    """Those with the same key; records without a key may be processed at the same time."""
+
+    PARTITION = "partition"
+    """Those of the same partition."""
+
+
+E = TypeVar("E", bound=Enum)
+
+
+def _order(value: Order | str) -> Order:
+    return _member(Order, value, "order")
+
+
+def _exhausted(value: Exhausted | str) -> Exhausted:
+    return _member(Exhausted, value, "exhausted")
+
+
+def _member(kind: type[E], value: object, path: str) -> E:
+    try:
+        return kind(value)
+    except ValueError:
+        raise ConfigurationError(
+            f"{value!r} is not a possible value of {path!r}.",
+            path=path,
+            remedy=f"Give one of {', '.join(repr(member.value) for member in kind)}.",
+        ) from None
+
+
+@attrs.frozen(kw_only=True)
+class PipelineConfig:
+    """The settings of a pipeline.
+
+    Attributes:
+        lanes: the number of batches that are processed at the same time.
+        order: the records that are processed one after the other, "key" or "partition".
+        batch: the size of the batches.
+        records_in_flight: the largest number of records that are read and not yet settled.
+        size_in_flight: the same in bytes of payload. A larger record is read when no other is in
+            flight.
+        retry: the repetition of temporary failures of the sink, the transforms and the dead
+            letters.
+        exhausted: the consequence of a temporary failure that outlasts the retries: "retry" goes on
+            with the policy's longest pause, "stop" stops the pipeline, and "dead_letter" sets the
+            record aside.
+        reconnect: the pauses between attempts to open the source again; their number is not
+            limited.
+        dead_letters_in_a_row: the pipeline stops after so many dead letters without a success:
+            then the program is more likely at fault than the records.
+        poll_wait: the seconds that the source waits for a record.
+        drain: the seconds in which batches under way may end when the pipeline stops.
+    """
+
+    lanes: int = attrs.field(default=1, validator=is_count)
+    order: Order = attrs.field(default=Order.KEY, converter=_order)
+    batch: BatchLimits = attrs.field(factory=BatchLimits)
+    records_in_flight: int = attrs.field(default=2_000, validator=is_count)
+    size_in_flight: int = attrs.field(default=32_000_000, validator=is_count)
+    retry: RetryPolicy = attrs.field(factory=lambda: RetryPolicy(max_attempts=5))
+    exhausted: Exhausted = attrs.field(default=Exhausted.RETRY, converter=_exhausted)
+    reconnect: RetryPolicy = attrs.field(
+        factory=lambda: RetryPolicy(base_delay=0.2, max_delay=1.5, jitter=Jitter.EQUAL)
+    )
+    dead_letters_in_a_row: int = attrs.field(default=1_000, validator=is_count)
+    poll_wait: float = attrs.field(default=1.0, converter=plain, validator=is_seconds)
+    drain: float = attrs.field(default=25.0, converter=plain, validator=is_wait)
+
+
+class PipelineState(Enum):
+    """The state of a pipeline."""
+
+    READY = "ready"
+    CONNECTING = "connecting"
+    RUNNING = "running"
+    RECONNECTING = "reconnecting"
+    DRAINING = "draining"
+    STOPPED = "stopped"
+    FAILED = "failed"
+
+
+@attrs.frozen(kw_only=True)
+class PipelineStatistics:
+    """The numbers of a pipeline since it was made.
+
+    Attributes:
+        state: the state.
+        received: the records that the source delivered.
+        processed: the records that the sink took.
+        dropped: the records that a transform left out.
+        dead_letters: the records that were set aside.
+        failed: the failures of the sink and the transforms, each attempt counted.
+        retried: the attempts that were made again.
+        committed: the records that the source was told to be done.
+        released: the records that were given back to the source unprocessed.
+        reconnects: how often the source was opened again.
+        records_in_flight: the records that are read and not settled.
+        size_in_flight: the bytes of their payloads.
+        last_error: the message of the last failure; None if there was none.
+    """
+
+    state: PipelineState = PipelineState.READY
+    received: int = 0
+    processed: int = 0
+    dropped: int = 0
+    dead_letters: int = 0
+    failed: int = 0
+    retried: int = 0
+    committed: int = 0
+    released: int = 0
+    reconnects: int = 0
+    records_in_flight: int = 0
+    size_in_flight: int = 0
+    last_error: str | None = None
+
+
+@attrs.frozen(kw_only=True)
+class PipelineReport:
+    """The end of a pipeline's run.
+
+    Attributes:
+        is_clean: True if each batch under way ended in time. Otherwise some were cut off; their
+            records are delivered again.
+        statistics: the numbers.
+    """
+
+    is_clean: bool
+    statistics: PipelineStatistics
+
+
+@careful
+@attrs.frozen(kw_only=True)
+class DeadLetter:
+    """A record that a pipeline could not process.
+
+    Attributes:
+        pipeline: the name of the pipeline.
+        record: the record as the source delivered it, before any transform.
+        error: the type of the error, such as "InvalidData".
+        message: the error's message.
+        attempts: the number of attempts.
+        at: the time, with a time zone.
+    """
+
+    pipeline: str
+    record: SinkRecord
+    error: str
+    message: str
+    attempts: int
+    at: datetime

@@ -1,0 +1,194 @@
+"""The delivery of a batch to a sink, until each of its records is done.
+
+Laws:
+
+1. A record is settled only after the sink took it, a transform left it out, or its dead letter was
+   stored.
+2. Records of one lane reach the sink in their order, and again in their order if they fail.
+3. Cancelled is not failed: it settles nothing and makes no dead letter.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from datetime import UTC, datetime
+from inspect import isawaitable
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import attrs
+
+from moorage.domain.pipelines.batches import halves
+from moorage.domain.pipelines.failures import Verdict, verdict
+from moorage.domain.pipelines.settings import DeadLetter
+from moorage.domain.values.result import Result
+from moorage.errors import ConnectorError, LocalFailure
+from moorage.pipelines._repeating import RecordAtFault
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+    from typing import TypeAlias
+
+    from moorage.domain.pipelines.records import SinkRecord
+    from moorage.domain.pipelines.settings import PipelineConfig
+    from moorage.pipelines._in_flight import PendingRecord, RecordsInFlight
+    from moorage.pipelines._numbers import PipelineNumbers
+    from moorage.pipelines._repeating import Repeater
+    from moorage.ports.pipelines import DeadLetters, SinkConnector
+
+    Transform: TypeAlias = (
+        "Callable[[SinkRecord], SinkRecord | Awaitable[SinkRecord | None] | None]"
+    )
+
+
+_SUCCESS: Final[Result[object]] = Result()
+
+
+class _Item(NamedTuple):
+    """A record as the transforms returned it, and the pending record that it was made from."""
+
+    pending: PendingRecord
+    record: SinkRecord
+
+
+@attrs.frozen(kw_only=True)
+class BatchDelivery:
+    """Delivers batches for the lanes of one pipeline.
+
+    Attributes:
+        name: the name of the pipeline.
+        sink: the sink.
+        transforms: functions that change a record, or return None to leave it out.
+        dead_letters: the place for records that cannot be processed; without one they stop the
+            pipeline.
+        config: the settings of the pipeline.
+        in_flight: the records that are under way.
+        numbers: the numbers to count in.
+        repeater: repeats what fails for a time.
+    """
+
+    name: str
+    sink: SinkConnector
+    transforms: Sequence[Transform]
+    dead_letters: DeadLetters | None
+    config: PipelineConfig
+    in_flight: RecordsInFlight
+    numbers: PipelineNumbers
+    repeater: Repeater
+
+    async def deliver(self, batch: Sequence[PendingRecord]) -> None:
+        """Process the records of a batch until each is settled.
+
+        Raises:
+            Stopping: the pipeline stops; the rest of the batch is not settled.
+            Exception: a failure that stops the pipeline.
+        """
+        items = [
+            item
+            for pending in self.in_flight.begin(batch)
+            if (item := await self._transformed(pending)) is not None
+        ]
+        groups = deque([items])
+        while groups:
+            group = [item for item in groups.popleft() if item.pending.is_open]
+            if group:
+                groups.extendleft(reversed(await self._try_group(group)))
+
+    async def _transformed(self, pending: PendingRecord) -> _Item | None:
+        """Return the record for the sink; None if it is settled already."""
+        try:
+            record = await self.repeater.run(lambda: self._apply_transforms(pending.record))
+        except RecordAtFault as fault:
+            await self._set_aside(pending, fault.error, fault.attempts)
+            return None
+        if record is None:
+            self.numbers.dropped += 1
+            self.in_flight.settle(pending)
+            return None
+        return _Item(pending, record)
+
+    async def _apply_transforms(self, record: SinkRecord) -> SinkRecord | None:
+        for transform in self.transforms:
+            outcome = transform(record)
+            changed = await outcome if isawaitable(outcome) else outcome
+            if changed is None:
+                return None
+            record = changed
+        return record
+
+    async def _try_group(self, group: list[_Item]) -> list[list[_Item]]:
+        """Give records to the sink, and return the groups in which the rest is to be tried."""
+        try:
+            results = await self.repeater.run(lambda: self._results(group))
+        except RecordAtFault as fault:
+            if len(group) > 1:
+                return [list(half) for half in halves(group)]
+            await self._set_aside(group[0].pending, fault.error, fault.attempts)
+            return []
+        rest = await self._settle(group, results)
+        return [rest] if rest else []
+
+    async def _results(self, group: list[_Item]) -> Sequence[Result[object]]:
+        """Return the results of the sink; raise the first error if nothing came of the attempt."""
+        results = await self.sink.process_batch([item.record for item in group])
+        if results is None:
+            return [_SUCCESS] * len(group)
+        if not 0 < len(results) <= len(group):
+            raise LocalFailure(
+                f"The sink returned {len(results)} results for {len(group)} records.",
+                remedy="Return one result for each record, or fewer if the rest was not tried, or"
+                " raise an error.",
+            )
+        errors = [result.error for result in results if result.error is not None]
+        if len(errors) == len(results) and all(map(self._is_temporary, errors)):
+            raise errors[0]
+        return results
+
+    async def _settle(self, group: list[_Item], results: Sequence[Result[object]]) -> list[_Item]:
+        """Settle records by their results, and return those that are to be tried again."""
+        rest: list[_Item] = []
+        for item, result in zip(group, results, strict=False):
+            error = result.error
+            if error is None:
+                self.numbers.processed += 1
+                self.numbers.dead_letters_in_a_row = 0
+                self.in_flight.settle(item.pending)
+                continue
+            self.numbers.count_failure(error)
+            if self._is_temporary(error):
+                self.numbers.retried += 1
+                rest.append(item)
+            elif verdict(error, self.config.retry) is Verdict.DEAD_LETTER:
+                await self._set_aside(item.pending, error, 1)
+            else:
+                raise error
+        return rest + group[len(results) :]
+
+    def _is_temporary(self, error: Exception) -> bool:
+        return verdict(error, self.config.retry) is Verdict.RETRY
+
+    async def _set_aside(self, pending: PendingRecord, error: Exception, attempts: int) -> None:
+        """Store the dead letter of a record, and settle it."""
+        numbers, store = self.numbers, self.dead_letters
+        if store is None:
+            raise error
+        numbers.dead_letters_in_a_row += 1
+        if numbers.dead_letters_in_a_row > self.config.dead_letters_in_a_row:
+            raise LocalFailure(
+                f"{numbers.dead_letters_in_a_row} records in a row could not be processed.",
+                remedy="Correct the sink or the transforms, run the pipeline again, and replay the"
+                " dead letters.",
+            ) from error
+        letter = DeadLetter(
+            pipeline=self.name,
+            record=pending.record,
+            error=type(error).__name__,
+            message=error.message if isinstance(error, ConnectorError) else str(error),
+            attempts=attempts,
+            at=datetime.now(UTC),
+        )
+        try:
+            await self.repeater.run(lambda: store.add(letter))
+        except RecordAtFault as fault:
+            raise fault.error from None
+        numbers.dead_letters += 1
+        self.in_flight.settle(pending)

@@ -1,0 +1,164 @@
+"""The records that a pipeline has read and not yet committed."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import attrs
+
+from moorage.domain.pipelines.progress import PartitionProgress
+from moorage.ports.pipelines import PollLimits
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from typing import Literal
+
+    from moorage.domain.pipelines.progress import Place
+    from moorage.domain.pipelines.records import Partition, SinkRecord
+    from moorage.domain.pipelines.settings import PipelineConfig
+
+
+@attrs.define(eq=False)
+class PendingRecord:
+    """A record on its way through a pipeline.
+
+    Attributes:
+        record: the record as the source delivered it.
+        progress: the progress of its partition.
+        place: its place there.
+        is_begun: whether a lane is processing it.
+    """
+
+    record: SinkRecord
+    progress: PartitionProgress[PendingRecord]
+    place: Place = attrs.field(init=False)
+    is_begun: bool = False
+
+    @property
+    def size(self) -> int:
+        """The bytes of its payload."""
+        return len(self.record.payload)
+
+    @property
+    def is_open(self) -> bool:
+        """True if it is neither settled nor revoked."""
+        return self.progress.is_open(self.place)
+
+
+class RecordsInFlight:
+    """The records that a pipeline has read and not yet committed.
+
+    Attributes:
+        records: their number.
+        size: the bytes of their payloads.
+        settled: an event that is set when a record is settled.
+    """
+
+    def __init__(self, config: PipelineConfig, commits: Literal["each", "prefix"]) -> None:
+        self.records = 0
+        self.size = 0
+        self.settled = asyncio.Event()
+        self._config = config
+        self._commits: Literal["each", "prefix"] = commits
+        self._partitions: dict[Partition, PartitionProgress[PendingRecord]] = {}
+        self._revoking: frozenset[Partition] = frozenset()
+        self._less = asyncio.Event()
+
+    def admit(self, records: Iterable[SinkRecord]) -> list[PendingRecord]:
+        """Add records that the source delivered."""
+        return [self._admitted(record) for record in records]
+
+    def _admitted(self, record: SinkRecord) -> PendingRecord:
+        progress = self._partitions.get(record.place)
+        if progress is None:
+            progress = self._partitions[record.place] = PartitionProgress(self._commits)
+        pending = PendingRecord(record, progress)
+        pending.place = progress.admit(pending)
+        self.records += 1
+        self.size += pending.size
+        return pending
+
+    def begin(self, records: Iterable[PendingRecord]) -> list[PendingRecord]:
+        """Return the records that may be processed: those that are not revoked."""
+        begun = [
+            pending
+            for pending in records
+            if pending.is_open and pending.record.place not in self._revoking
+        ]
+        for pending in begun:
+            pending.is_begun = True
+        return begun
+
+    def settle(self, pending: PendingRecord) -> None:
+        """Record that a record is done: processed, left out, or among the dead letters."""
+        if pending.progress.settle(pending.place):
+            self.settled.set()
+            self._less.set()
+
+    def take(self) -> list[SinkRecord]:
+        """Return what the source is to be told: the records that are done since the last time."""
+        taken: list[SinkRecord] = []
+        for progress in self._partitions.values():
+            done = progress.take()
+            self._remove(done)
+            records = [pending.record for pending in done]
+            taken += records[-1:] if self._commits == "prefix" else records
+        return taken
+
+    def open_records(self) -> list[SinkRecord]:
+        """Return the records that are not done."""
+        return [
+            pending.record
+            for progress in self._partitions.values()
+            for pending in progress.open_records
+        ]
+
+    async def room(self) -> PollLimits:
+        """Wait until there is room for more records, and return how much."""
+        config = self._config
+        while self._is_full():
+            self._less.clear()
+            await self._less.wait()
+        return PollLimits(
+            config.records_in_flight - self.records,
+            max(1, config.size_in_flight - self.size),
+            config.poll_wait,
+        )
+
+    def _is_full(self) -> bool:
+        """Return whether more than half of the room is taken, so that polls return many records."""
+        config = self._config
+        return (
+            self.records > config.records_in_flight // 2 or self.size > config.size_in_flight // 2
+        )
+
+    async def end_batches(self, partitions: Sequence[Partition], seconds: float) -> None:
+        """Begin nothing more of these partitions, and wait for what is begun, so long at most."""
+        self._revoking |= frozenset(partitions)
+        try:
+            async with asyncio.timeout(seconds):
+                while any(map(self._is_busy, partitions)):
+                    self._less.clear()
+                    await self._less.wait()
+        except TimeoutError:
+            pass
+
+    def _is_busy(self, partition: Partition) -> bool:
+        progress = self._partitions.get(partition)
+        return progress is not None and any(pending.is_begun for pending in progress.open_records)
+
+    def forget(self, partitions: Iterable[Partition] | None) -> None:
+        """Forget the records of partitions, or all: the source delivers them again."""
+        places = list(self._partitions) if partitions is None else list(partitions)
+        for place in places:
+            progress = self._partitions.pop(place, None)
+            if progress is not None:
+                self._remove(progress.reset())
+        self._revoking -= frozenset(places)
+
+    def _remove(self, records: Sequence[PendingRecord]) -> None:
+        self.records -= len(records)
+        self.size -= sum(pending.size for pending in records)
+        if records:
+            self._less.set()

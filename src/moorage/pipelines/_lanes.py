@@ -1,0 +1,131 @@
+"""The lanes of a pipeline: each processes batches one after the other."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import TYPE_CHECKING
+
+from moorage.domain.pipelines.batches import BatchSize, lane_of
+from moorage.domain.pipelines.settings import Order
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from moorage.domain.pipelines.settings import PipelineConfig
+    from moorage.pipelines._delivery import BatchDelivery
+    from moorage.pipelines._in_flight import PendingRecord
+
+
+class Lane:
+    """A queue of records, and the loop that delivers them in batches.
+
+    Args:
+        config: the settings of the pipeline.
+        delivery: delivers the batches.
+    """
+
+    def __init__(self, config: PipelineConfig, delivery: BatchDelivery) -> None:
+        self._limits = config.batch
+        self._delivery = delivery
+        self._queue: deque[PendingRecord] = deque()
+        self._changed = asyncio.Event()
+        self._is_stopped = False
+        self._is_complete = False
+
+    @property
+    def waiting(self) -> int:
+        """The number of records in the queue."""
+        return len(self._queue)
+
+    def put(self, pending: PendingRecord) -> None:
+        """Add a record at the end of the queue."""
+        self._queue.append(pending)
+        self._changed.set()
+
+    def complete(self) -> None:
+        """End the loop when the queue is empty, since nothing more is added."""
+        self._is_complete = True
+        self._changed.set()
+
+    def stop(self) -> None:
+        """End the loop after the batch under way."""
+        self._is_stopped = True
+        self._changed.set()
+
+    async def run(self) -> None:
+        """Deliver batches until the lane is stopped or complete."""
+        while batch := await self._next_batch():
+            await self._delivery.deliver(batch)
+
+    async def _next_batch(self) -> list[PendingRecord]:
+        """Wait for records, and return a batch of them; an empty one ends the loop."""
+        while not (self._queue or self._is_complete or self._is_stopped):
+            await self._change()
+        batch, size = self._gathered([], BatchSize())
+        if self._limits.wait and not size.is_full(self._limits):
+            try:
+                async with asyncio.timeout(self._limits.wait):
+                    while not self._is_closing and not size.is_full(self._limits):
+                        await self._change()
+                        batch, size = self._gathered(batch, size)
+                        if self._queue:
+                            break
+            except TimeoutError:
+                pass
+        return [] if self._is_stopped else batch
+
+    @property
+    def _is_closing(self) -> bool:
+        return self._is_complete or self._is_stopped
+
+    def _gathered(
+        self, batch: list[PendingRecord], size: BatchSize
+    ) -> tuple[list[PendingRecord], BatchSize]:
+        """Move records from the queue to a batch, as far as they belong to it."""
+        queue = self._queue
+        while queue and size.takes(queue[0].size, self._limits):
+            pending = queue.popleft()
+            batch.append(pending)
+            size = size.plus(pending.size)
+        return batch, size
+
+    async def _change(self) -> None:
+        self._changed.clear()
+        await self._changed.wait()
+
+
+class Lanes:
+    """The lanes of one pipeline, and the choice of a record's lane."""
+
+    def __init__(self, config: PipelineConfig, delivery: BatchDelivery) -> None:
+        self._order = config.order
+        self.lanes = [Lane(config, delivery) for _ in range(config.lanes)]
+
+    def put(self, records: Iterable[PendingRecord]) -> None:
+        """Give each record to its lane."""
+        for pending in records:
+            self._lane(pending).put(pending)
+
+    def _lane(self, pending: PendingRecord) -> Lane:
+        """Return the lane of a record: of its partition or its key, or else the shortest."""
+        if len(self.lanes) == 1:
+            return self.lanes[0]
+        record = pending.record
+        if self._order is Order.PARTITION:
+            key: bytes | None = repr(record.place).encode()
+        else:
+            key = record.key
+        if key is None:
+            return min(self.lanes, key=lambda lane: lane.waiting)
+        return self.lanes[lane_of(key, len(self.lanes))]
+
+    def complete(self) -> None:
+        """End all lanes when their queues are empty."""
+        for lane in self.lanes:
+            lane.complete()
+
+    def stop(self) -> None:
+        """End all lanes after their batches under way."""
+        for lane in self.lanes:
+            lane.stop()

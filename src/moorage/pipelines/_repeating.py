@@ -1,0 +1,120 @@
+"""The repetition of what fails for a time, until it succeeds or the pipeline stops."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from random import random
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from moorage.domain.pipelines.failures import Exhausted, Verdict
+from moorage.domain.resilience.retry import delay, wait_of
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from moorage.domain.resilience.retry import RetryPolicy
+    from moorage.pipelines._numbers import PipelineNumbers
+
+T = TypeVar("T")
+
+_AFTER_RETRIES: Final = {
+    Exhausted.RETRY: Verdict.RETRY,
+    Exhausted.DEAD_LETTER: Verdict.DEAD_LETTER,
+    Exhausted.STOP: Verdict.STOP,
+}
+
+
+class Stopping(Exception):
+    """The pipeline stops, so a failed attempt is not repeated."""
+
+
+class RecordAtFault(Exception):
+    """An attempt failed because of the record.
+
+    Attributes:
+        error: the error.
+        attempts: the number of attempts.
+    """
+
+    def __init__(self, error: Exception, attempts: int) -> None:
+        super().__init__()
+        self.error = error
+        self.attempts = attempts
+
+
+class Repeater:
+    """Repeats actions of a pipeline whose failure is temporary.
+
+    Args:
+        policy: the pauses, and the number of attempts.
+        exhausted: the consequence if all attempts fail.
+        judge: returns the consequence of an error.
+        numbers: the numbers to count in.
+        stopping: an event that ends a pause, because the pipeline stops.
+    """
+
+    def __init__(
+        self,
+        policy: RetryPolicy,
+        exhausted: Exhausted,
+        judge: Callable[[Exception, RetryPolicy], Verdict],
+        numbers: PipelineNumbers,
+        stopping: asyncio.Event,
+    ) -> None:
+        self._policy = policy
+        self._exhausted = exhausted
+        self._judge = judge
+        self._numbers = numbers
+        self._stopping = stopping
+
+    async def run(
+        self, action: Callable[[], Awaitable[T]], *, failure: Exception | None = None
+    ) -> T:
+        """Return the value of an action, and repeat it while its failure is temporary.
+
+        Args:
+            action: the action.
+            failure: an error that counts as the first attempt.
+
+        Raises:
+            RecordAtFault: the record is at fault, or counts as so after all attempts.
+            Stopping: the pipeline stops.
+            Exception: a failure that stops the pipeline.
+        """
+        attempt, pause, error = 0, 0.0, failure
+        while True:
+            if error is None:
+                try:
+                    return await action()
+                except Exception as caught:  # noqa: BLE001 - it is judged
+                    error = caught
+            attempt += 1
+            self._check(error, attempt)
+            pause = delay(self._policy, attempt, previous=pause, draw=random())  # noqa: S311 - it spreads waits
+            await self._wait(max(pause, self._wanted(error)))
+            error = None
+
+    def _check(self, error: Exception, attempt: int) -> None:
+        """Raise unless the action is to be tried again."""
+        self._numbers.count_failure(error)
+        consequence = self._judge(error, self._policy)
+        if consequence is Verdict.RETRY and attempt >= self._policy.max_attempts:
+            consequence = _AFTER_RETRIES[self._exhausted]
+        if consequence is Verdict.STOP:
+            raise error
+        if consequence is Verdict.DEAD_LETTER:
+            raise RecordAtFault(error, attempt) from error
+        self._numbers.retried += 1
+
+    def _wanted(self, error: Exception) -> float:
+        """Return the seconds that the error asks to wait, as far as the policy grants them."""
+        return min(wait_of(error, datetime.now(UTC)) or 0.0, self._policy.max_retry_after)
+
+    async def _wait(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._stopping.wait()
+        except TimeoutError:
+            return
+        raise Stopping

@@ -1,0 +1,120 @@
+"""Sinks that are functions."""
+
+from __future__ import annotations
+
+import asyncio
+from contextvars import copy_context
+from inspect import iscoroutinefunction
+from threading import Thread
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from moorage.domain.values.result import Result
+from moorage.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from moorage.domain.pipelines.records import SinkRecord
+
+T = TypeVar("T")
+
+
+class _FunctionSink:
+    """What sinks of functions have in common: nothing to open, to flush or to close."""
+
+    def __init__(self, function: Callable[[Any], Any]) -> None:
+        if not callable(function):
+            raise ConfigurationError(
+                f"{function!r} is not a function.",
+                path="sink",
+                remedy="Give a function, synchronous or asynchronous.",
+            )
+        self._call = function if _is_async(function) else _in_thread(function)
+
+    async def open(self) -> None:
+        """Do nothing."""
+
+    async def flush(self) -> None:
+        """Do nothing: what was processed is stored."""
+
+    async def close(self) -> None:
+        """Do nothing."""
+
+
+class RecordSink(_FunctionSink):
+    """A sink that calls a function with each record.
+
+    Args:
+        function: processes one record, and raises an error if it cannot. A synchronous function
+            runs in a thread. A function that is cut off when the pipeline stops goes on in its
+            thread until the process ends.
+    """
+
+    async def process_batch(self, records: Sequence[SinkRecord], /) -> Sequence[Result[object]]:
+        """Process records in their order, up to the first that fails."""
+        results: list[Result[object]] = []
+        for record in records:
+            try:
+                results.append(Result(await self._call(record)))
+            except Exception as error:  # noqa: BLE001 - the pipeline judges it
+                return [*results, Result(error=error)]
+        return results
+
+
+class BatchSink(_FunctionSink):
+    """A sink that calls a function with each batch.
+
+    Args:
+        function: processes a list of records as a whole: an error says that nothing was done. It
+            returns None, or a list of `Result`, one for each record. A synchronous function runs
+            in a thread.
+    """
+
+    async def process_batch(
+        self, records: Sequence[SinkRecord], /
+    ) -> Sequence[Result[object]] | None:
+        """Process a batch."""
+        results: Sequence[Result[object]] | None = await self._call(list(records))
+        return results
+
+
+def _is_async(function: Any) -> bool:
+    return iscoroutinefunction(function) or iscoroutinefunction(
+        getattr(function, "__call__", None)  # noqa: B004 - an object may have an asynchronous one
+    )
+
+
+def _in_thread(function: Callable[[Any], T]) -> Callable[[Any], Awaitable[T]]:
+    async def call(argument: Any) -> T:
+        return await run_in_thread(lambda: function(argument))
+
+    return call
+
+
+async def run_in_thread(function: Callable[[], T]) -> T:
+    """Run a blocking function in a thread of its own, which does not keep the process alive.
+
+    If this is cancelled, the function goes on, and its result is dropped.
+    """
+    loop = asyncio.get_running_loop()
+    outcome: asyncio.Future[T] = loop.create_future()
+    context = copy_context()
+
+    def run() -> None:
+        try:
+            value = context.run(function)
+        except BaseException as error:  # noqa: BLE001 - it is raised in the event loop
+            settle(outcome.set_exception, error)
+        else:
+            settle(outcome.set_result, value)
+
+    def settle(function: Callable[[Any], None], argument: object) -> None:
+        def in_loop() -> None:
+            if not outcome.done():
+                function(argument)
+
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(in_loop)
+
+    Thread(target=run, name="moorage-pipeline", daemon=True).start()
+    return await outcome

@@ -1,0 +1,268 @@
+"""A pipeline: it reads records from a source, transforms them, and gives them to a sink.
+
+Laws:
+
+1. The source is told that a record is done only after the record was settled: taken by the sink and
+   flushed, left out by a transform, or stored as a dead letter.
+2. No more records are in flight than the settings allow, in number and in bytes.
+3. A pipeline that stops begins nothing more. What is under way may end in time. What does not is
+   neither told to be done nor set aside.
+4. A pipeline ends by itself if its source ends, if a failure is not temporary, and not otherwise.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final
+
+from moorage.domain.pipelines.failures import Exhausted, source_verdict, verdict
+from moorage.domain.pipelines.settings import PipelineConfig, PipelineReport, PipelineState
+from moorage.errors import ConnectorError, LocalFailure
+from moorage.pipelines._delivery import BatchDelivery
+from moorage.pipelines._in_flight import RecordsInFlight
+from moorage.pipelines._lanes import Lanes
+from moorage.pipelines._numbers import PipelineNumbers
+from moorage.pipelines._repeating import Repeater, Stopping
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Coroutine, Sequence
+
+    from moorage.domain.pipelines.failures import Verdict
+    from moorage.domain.pipelines.records import Partition, SinkRecord
+    from moorage.domain.pipelines.settings import PipelineStatistics
+    from moorage.domain.resilience.retry import RetryPolicy
+    from moorage.pipelines._delivery import Transform
+    from moorage.ports.pipelines import DeadLetters, SinkConnector, SourceConnector
+
+CLOSING: Final = 1.0
+"""The seconds in which a source and a sink may be closed after everything else has ended."""
+
+
+class Pipeline:
+    """Carries records from a source to a sink, each at least once.
+
+    A pipeline runs once, in one event loop.
+
+    Args:
+        name: the name, which dead letters and metrics carry.
+        source: the source.
+        sink: the sink.
+        transforms: functions that receive a record and return it or another, or None to leave it
+            out. They may be asynchronous, and are applied in their order.
+        dead_letters: the place for records that cannot be processed. Without one the pipeline stops
+            at the first.
+        config: the settings.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        source: SourceConnector,
+        sink: SinkConnector,
+        *,
+        transforms: Sequence[Transform] = (),
+        dead_letters: DeadLetters | None = None,
+        config: PipelineConfig | None = None,
+    ) -> None:
+        self.name = name
+        self._source = source
+        self._sink = sink
+        self._config = config or PipelineConfig()
+        self._stopping = asyncio.Event()
+        self._numbers = PipelineNumbers()
+        self._in_flight = RecordsInFlight(self._config, source.commits)
+        self._lanes = Lanes(
+            self._config,
+            BatchDelivery(
+                name=name,
+                sink=sink,
+                transforms=tuple(transforms),
+                dead_letters=dead_letters,
+                config=self._config,
+                in_flight=self._in_flight,
+                numbers=self._numbers,
+                repeater=self._repeater(self._config.retry, self._config.exhausted, verdict),
+            ),
+        )
+        self._commits = self._repeater(self._config.retry, Exhausted.RETRY, source_verdict)
+        self._connections = self._repeater(self._config.reconnect, Exhausted.RETRY, source_verdict)
+        self._uncommitted: list[SinkRecord] = []
+        self._committing = asyncio.Lock()
+        self._failure: Exception | None = None
+
+    def _repeater(
+        self,
+        policy: RetryPolicy,
+        exhausted: Exhausted,
+        judge: Callable[[Exception, RetryPolicy], Verdict],
+    ) -> Repeater:
+        return Repeater(policy, exhausted, judge, self._numbers, self._stopping)
+
+    def statistics(self) -> PipelineStatistics:
+        """Return the numbers of the pipeline, without waiting."""
+        return self._numbers.statistics(self._in_flight)
+
+    def stop(self) -> None:
+        """Begin to stop: read nothing more, and end the batches under way.
+
+        Call it in the pipeline's event loop, as from a signal handler of the loop.
+        """
+        self._stopping.set()
+
+    async def run(self) -> PipelineReport:
+        """Run until the source ends, or until `stop` is called.
+
+        Raises:
+            LocalFailure: the pipeline ran before.
+            ConnectorError: a failure that is not temporary. Its records are delivered again when
+                the pipeline runs again.
+            Exception: a transform or the sink raised what no repetition can help.
+        """
+        numbers = self._numbers
+        if numbers.state is not PipelineState.READY:
+            raise LocalFailure(
+                f"The pipeline {self.name!r} has run already.",
+                remedy="Make a new pipeline of the same source and sink.",
+            )
+        numbers.state = PipelineState.CONNECTING
+        try:
+            await self._sink.open()
+            is_clean = await self._run_tasks()
+        except BaseException as error:
+            numbers.state = PipelineState.FAILED
+            if isinstance(error, Exception):
+                numbers.last_error = f"{type(error).__name__}: {error}"
+            raise
+        finally:
+            await self._close()
+        numbers.state = PipelineState.STOPPED
+        return PipelineReport(is_clean=is_clean, statistics=self.statistics())
+
+    async def _run_tasks(self) -> bool:
+        """Run all loops, and return whether each batch under way ended in time."""
+        lanes = [self._task(lane.run()) for lane in self._lanes.lanes]
+        reading = self._task(self._read())
+        helpers = [self._task(self._commit_settled())]
+        if self._source.extend_every is not None:
+            helpers.append(self._task(self._extend(self._source.extend_every)))
+        ends = [self._task(self._stopping.wait()), self._task(asyncio.wait(lanes))]
+        try:
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+            self._stopping.set()
+            self._numbers.state = PipelineState.DRAINING
+            self._lanes.stop()
+            await _cancel([reading])
+            _, cut = await asyncio.wait(lanes, timeout=self._config.drain)
+            await _cancel([*cut, *helpers])
+            is_told = await self._commit_finally()
+        finally:
+            await _cancel([reading, *lanes, *helpers, *ends])
+        if self._failure is not None:
+            raise self._failure
+        return is_told and not cut
+
+    def _task(self, work: Coroutine[Any, Any, object]) -> asyncio.Task[None]:
+        return asyncio.create_task(self._guarded(work))
+
+    async def _guarded(self, work: Awaitable[object]) -> None:
+        """Await a loop, and stop the pipeline if it fails."""
+        try:
+            await work
+        except Stopping:
+            pass
+        except Exception as error:  # noqa: BLE001 - it is raised by `run`
+            self._failure = self._failure or error
+            self._stopping.set()
+
+    async def _read(self) -> None:
+        """Read from the source until it ends."""
+        await self._connections.run(self._open)
+        while True:
+            limits = await self._in_flight.room()
+            try:
+                records = await self._source.poll(limits)
+            except ConnectorError as error:
+                self._numbers.state = PipelineState.RECONNECTING
+                await self._connections.run(self._open, failure=error)
+                self._numbers.reconnects += 1
+                continue
+            if records is None:
+                self._lanes.complete()
+                return
+            self._numbers.received += len(records)
+            self._lanes.put(self._in_flight.admit(records))
+
+    async def _open(self) -> None:
+        await self._source.open(self._revoked)
+        self._numbers.state = PipelineState.RUNNING
+
+    async def _revoked(self, partitions: Sequence[Partition] | None) -> None:
+        """Commit what is done of lost partitions, and forget the rest."""
+        if partitions is not None:
+            await self._in_flight.end_batches(partitions, self._config.drain)
+            with suppress(ConnectorError):
+                await self._commit()
+        async with self._committing:
+            self._in_flight.forget(partitions)
+            self._uncommitted = [
+                record
+                for record in self._uncommitted
+                if partitions is not None and record.place not in partitions
+            ]
+
+    async def _commit_settled(self) -> None:
+        """Tell the source what is done, whenever something is."""
+        settled = self._in_flight.settled
+        while True:
+            await settled.wait()
+            settled.clear()
+            await self._commits.run(self._commit)
+
+    async def _commit(self) -> None:
+        async with self._committing:
+            self._uncommitted += self._in_flight.take()
+            if self._uncommitted:
+                await self._sink.flush()
+                await self._source.commit(self._uncommitted)
+                self._numbers.committed += len(self._uncommitted)
+                self._uncommitted = []
+
+    async def _commit_finally(self) -> bool:
+        """Tell the source what is done, and give the rest back; return whether that succeeded."""
+        try:
+            async with asyncio.timeout(CLOSING):
+                await self._commit()
+                records = self._in_flight.open_records()
+                if records:
+                    await self._source.release(records)
+                    self._numbers.released += len(records)
+        except (ConnectorError, TimeoutError):
+            return False
+        return True
+
+    async def _extend(self, seconds: float) -> None:
+        """Tell the source again and again which records are still under way."""
+        while True:
+            await asyncio.sleep(seconds)
+            records = self._in_flight.open_records()
+            if records:
+                # The next time comes soon; and if it does not, records are delivered again.
+                with suppress(ConnectorError):
+                    await self._source.extend(records)
+
+    async def _close(self) -> None:
+        """Close the source and the sink, in limited time."""
+        ends: tuple[Callable[[], Awaitable[None]], ...] = (self._source.close, self._sink.close)
+        for close in ends:
+            with suppress(Exception):
+                async with asyncio.timeout(CLOSING / len(ends)):
+                    await close()
+
+
+async def _cancel(tasks: Sequence[asyncio.Task[None]]) -> None:
+    """Cancel tasks, and wait a limited time for their end."""
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        await asyncio.wait(tasks, timeout=CLOSING)

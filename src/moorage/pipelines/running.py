@@ -1,0 +1,51 @@
+"""The run of pipelines in a process of their own, until a signal ends it."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from moorage.domain.pipelines.settings import PipelineReport
+    from moorage.pipelines.pipeline import Pipeline
+
+_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
+
+
+def run_pipelines(make: Callable[[], Sequence[Pipeline]]) -> list[PipelineReport]:
+    """Run pipelines in an event loop until they end, or until SIGTERM or SIGINT.
+
+    Args:
+        make: makes the pipelines; it is called in the event loop.
+
+    Returns:
+        The reports of the pipelines, in their order.
+
+    Raises:
+        Exception: the failure that stopped a pipeline. The others are stopped in order first.
+    """
+    return asyncio.run(_run(make))
+
+
+async def _run(make: Callable[[], Sequence[Pipeline]]) -> list[PipelineReport]:
+    pipelines = make()
+    loop = asyncio.get_running_loop()
+
+    def stop() -> None:
+        for pipeline in pipelines:
+            pipeline.stop()
+
+    for number in _SIGNALS:
+        # Only the main thread may handle signals.
+        with suppress(ValueError, RuntimeError, NotImplementedError):
+            loop.add_signal_handler(number, stop)
+    tasks = [asyncio.create_task(pipeline.run()) for pipeline in pipelines]
+    if tasks:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+    if any(task.done() and task.exception() is not None for task in tasks):
+        stop()
+    return list(await asyncio.gather(*tasks))

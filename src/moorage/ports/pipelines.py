@@ -1,0 +1,134 @@
+"""The ends of a pipeline: sources of records, sinks for them, and places for dead letters."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+    from moorage.domain.pipelines.records import Offset, Partition, SinkRecord
+    from moorage.domain.pipelines.settings import DeadLetter
+    from moorage.domain.values.result import Result
+
+    Revocation: TypeAlias = "Callable[[Sequence[Partition] | None], Awaitable[None]]"
+
+
+class PollLimits(NamedTuple):
+    """The bounds of one poll.
+
+    Attributes:
+        records: the largest number of records to return.
+        size: the number of bytes of payload at which to return. One record may be larger.
+        wait: the seconds to wait for the first record.
+    """
+
+    records: int
+    size: int
+    wait: float
+
+
+class SourceConnector(Protocol):
+    """A source of records, such as the consumer of a broker.
+
+    `commits` says what the source is told about records that are done. A source of "each" is told
+    each record, in any order. A source of a "prefix" keeps one position per partition: it is told a
+    record only when all records before it in its partition are done, and only the last of these.
+
+    `open` connects, and may be called again after any error; it closes what was open before. The
+    source calls and awaits `revoked` with partitions that it lost, before others may get them; None
+    means that all deliveries so far are void, as after a lost connection that acknowledgements
+    depend on. It may still commit while `revoked` runs. A source whose deliveries outlive its
+    connection never calls it.
+
+    `poll` returns records as soon as there are any, in the order of their partitions. It returns an
+    empty sequence after `wait` seconds, and None if the source has ended: nothing will follow. A
+    poll that is cancelled loses nothing: what it has read is delivered again, or by the next poll.
+
+    `commit` tells the source that records are done: they are not delivered again. `release` gives
+    records back that nobody processes, so that they are soon delivered again, to this consumer or
+    another; it is a courtesy and may do nothing. `extend` tells that records are still being
+    processed, so that the source does not deliver them to others; it is called every `extend_every`
+    seconds, and never if that is None.
+
+    `seek` moves the position of a partition, so that the next record is the one after `offset`; a
+    source that cannot raises `UnsupportedByVendor`.
+
+    Every method raises errors of moorage only. No two of them run at the same time, except that
+    `commit`, `release` and `extend` may run while `poll` waits. `close` ends everything; it may be
+    called repeatedly.
+    """
+
+    @property
+    def commits(self) -> Literal["each", "prefix"]: ...
+
+    @property
+    def extend_every(self) -> float | None: ...
+
+    async def open(self, revoked: Revocation, /) -> None: ...
+
+    async def poll(self, limits: PollLimits, /) -> Sequence[SinkRecord] | None: ...
+
+    async def commit(self, records: Sequence[SinkRecord], /) -> None: ...
+
+    async def release(self, records: Sequence[SinkRecord], /) -> None: ...
+
+    async def extend(self, records: Sequence[SinkRecord], /) -> None: ...
+
+    async def seek(self, partition: Partition, offset: Offset, /) -> None: ...
+
+    async def close(self) -> None: ...
+
+
+class SinkConnector(Protocol):
+    """A sink for records, such as a database, an API or another broker.
+
+    `process_batch` processes records in their order, and returns one result for each. It returns
+    None if it processed all of them, and fewer results if it did not try the rest. An exception
+    says that the batch failed, without telling which record is at fault: of a batch that failed
+    because of a record nothing must have been done, since the pipeline tries its halves.
+
+    Errors decide what follows. `InvalidData`, a refusal of a vendor and Python's errors about
+    values (`ValueError`, `KeyError`, …) are the fault of the record, which becomes a dead letter. A
+    `retryable` error is temporary. Any other error stops the pipeline.
+
+    A batch may arrive again after a crash. `SinkRecord.identity` is the same each time.
+
+    `open` prepares the sink, and raises `ConfigurationError` if it can never work. `flush` returns
+    when everything that was processed is stored; only then is the source told. It may run while
+    `process_batch` does. `close` may be called repeatedly.
+    """
+
+    async def open(self) -> None: ...
+
+    async def process_batch(
+        self, records: Sequence[SinkRecord], /
+    ) -> Sequence[Result[object]] | None: ...
+
+    async def flush(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+
+class DeadLetters(Protocol):
+    """A place for records that could not be processed.
+
+    `add` returns when the record is stored, so that it survives a crash; then the source is told
+    that the record is done. A record may be added again after a crash.
+    """
+
+    async def add(self, letter: DeadLetter, /) -> None: ...
+
+
+class CheckpointStore(Protocol):
+    """Keeps the positions of sources that keep none of their own.
+
+    `begin` makes the caller the owner of a name, and returns its epoch, which is greater than that
+    of every owner before it, and the positions by partition. `advance` stores the positions, all or
+    none, if no later owner began; it raises `StorageUnavailable` if the store cannot be reached,
+    and `LocalFailure` if a later owner began: the caller must stop then.
+    """
+
+    async def begin(self, name: str, /) -> tuple[int, Mapping[str, Offset]]: ...
+
+    async def advance(self, name: str, epoch: int, positions: Mapping[str, Offset], /) -> None: ...

@@ -1,0 +1,262 @@
+"""The ends of a pipeline in memory, for tests: a source, a sink, and dead letters."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any, Literal
+
+from moorage.domain.pipelines.records import SinkRecord
+from moorage.domain.values.result import Result
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from moorage.domain.pipelines.records import Offset, Partition
+    from moorage.domain.pipelines.settings import DeadLetter
+    from moorage.ports.pipelines import PollLimits, Revocation
+
+
+def records_of(
+    count: int,
+    *,
+    keys: int = 0,
+    topic: str = "orders",
+    partitions: int = 1,
+    payload: Callable[[int], object] = lambda number: {"number": number},
+) -> list[SinkRecord]:
+    """Return records for a test, with their numbers in JSON.
+
+    Args:
+        count: the number of records.
+        keys: the number of different keys; 0 for records without a key.
+        topic: their topic.
+        partitions: the number of partitions, over which the records are spread in turn.
+        payload: makes the value of a record from its number.
+    """
+    return [
+        SinkRecord.of_json(
+            payload(number),
+            key=f"key-{number % keys}" if keys else None,
+            topic=topic,
+            partition=number % partitions,
+            offset=number // partitions,
+        )
+        for number in range(count)
+    ]
+
+
+class MemorySource:
+    """A source of given records, which delivers those that are not committed again after `open`.
+
+    Attributes:
+        committed: the records that were told to be done, in this order.
+        released: the records that were given back.
+        extended: the records that were said to be still under way, the last time.
+        sought: the positions that were set.
+        polls: the number of polls.
+        is_open: whether it is open.
+
+    Args:
+        records: the records, in the order in which they are delivered.
+        commits: "prefix" or "each".
+        is_endless: True to wait for further records instead of ending.
+        extend_every: seconds after which it wants to know what is still under way.
+    """
+
+    def __init__(
+        self,
+        records: Iterable[SinkRecord],
+        *,
+        commits: Literal["each", "prefix"] = "prefix",
+        is_endless: bool = False,
+        extend_every: float | None = None,
+    ) -> None:
+        self.commits: Literal["each", "prefix"] = commits
+        self.extend_every = extend_every
+        self.committed: list[SinkRecord] = []
+        self.released: list[SinkRecord] = []
+        self.extended: list[SinkRecord] = []
+        self.sought: dict[Partition, Offset] = {}
+        self.polls = 0
+        self.is_open = False
+        self._records = list(records)
+        self._is_endless = is_endless
+        self._waiting: list[SinkRecord] = []
+        self._failures: dict[str, list[Exception]] = defaultdict(list)
+        self._revoked: Revocation | None = None
+        self._more = asyncio.Event()
+
+    def fail(
+        self, *errors: Exception, method: Literal["open", "poll", "commit", "release"] = "poll"
+    ) -> None:
+        """Raise these errors at the next calls of a method."""
+        self._failures[method] += errors
+
+    def add(self, records: Iterable[SinkRecord]) -> None:
+        """Add records at the end."""
+        records = list(records)
+        self._records += records
+        self._waiting += records
+        self._more.set()
+
+    async def revoke(self, partitions: Sequence[Partition] | None = None) -> None:
+        """Take partitions away, or void all deliveries; they are delivered again at once."""
+        if self._revoked is not None:
+            await self._revoked(partitions)
+        self._waiting = [
+            record
+            for record in self._uncommitted()
+            if record in self._waiting or partitions is None or record.place in partitions
+        ]
+        self._more.set()
+
+    async def open(self, revoked: Revocation, /) -> None:
+        """Begin after what is committed."""
+        self._raise("open")
+        if self._revoked is not None:
+            await revoked(None)
+        self._revoked = revoked
+        self._waiting = self._uncommitted()
+        self.is_open = True
+
+    def _uncommitted(self) -> list[SinkRecord]:
+        if self.commits == "each":
+            committed = set(self.committed)
+            return [record for record in self._records if record not in committed]
+        positions = {record.place: self._records.index(record) for record in self.committed}
+        return [
+            record
+            for number, record in enumerate(self._records)
+            if number > positions.get(record.place, -1)
+        ]
+
+    async def poll(self, limits: PollLimits, /) -> list[SinkRecord] | None:
+        """Return the next records."""
+        self.polls += 1
+        await asyncio.sleep(0)
+        self._raise("poll")
+        if not self._waiting:
+            if not self._is_endless:
+                return None
+            self._more.clear()
+            try:
+                async with asyncio.timeout(limits.wait):
+                    await self._more.wait()
+            except TimeoutError:
+                return []
+        records: list[SinkRecord] = []
+        size = 0
+        while self._waiting and len(records) < limits.records:
+            size += len(self._waiting[0].payload)
+            if records and size > limits.size:
+                break
+            records.append(self._waiting.pop(0))
+        return records
+
+    async def commit(self, records: Sequence[SinkRecord], /) -> None:
+        """Record what is done."""
+        self._raise("commit")
+        self.committed += records
+
+    async def release(self, records: Sequence[SinkRecord], /) -> None:
+        """Record what is given back."""
+        self._raise("release")
+        self.released += records
+
+    async def extend(self, records: Sequence[SinkRecord], /) -> None:
+        """Record what is still under way."""
+        self.extended = list(records)
+
+    async def seek(self, partition: Partition, offset: Offset, /) -> None:
+        """Record the position."""
+        self.sought[partition] = offset
+
+    async def close(self) -> None:
+        """Close it."""
+        self.is_open = False
+
+    def _raise(self, method: str) -> None:
+        if self._failures[method]:
+            raise self._failures[method].pop(0)
+
+
+class MemorySink:
+    """A sink that keeps what it is given, and fails as a test asks for.
+
+    Attributes:
+        records: the records that it took, in this order.
+        batches: the number of records in each batch that it was given, also of those that failed.
+        flushes: how often it was flushed.
+        is_open: whether it is open.
+
+    Args:
+        judge: returns an error for a record that is to fail, and None for the others.
+        tells_records: whether it returns a result for each record. Otherwise a batch with a record
+            that fails fails as a whole, with that record's error.
+    """
+
+    def __init__(
+        self,
+        judge: Callable[[SinkRecord], Exception | None] = lambda _: None,
+        *,
+        tells_records: bool = True,
+    ) -> None:
+        self.records: list[SinkRecord] = []
+        self.batches: list[int] = []
+        self.flushes = 0
+        self.is_open = False
+        self._judge = judge
+        self._tells_records = tells_records
+
+    @property
+    def values(self) -> list[Any]:
+        """The values of the records that it took, read as JSON."""
+        return [record.json() for record in self.records]
+
+    async def open(self) -> None:
+        """Open it."""
+        self.is_open = True
+
+    async def process_batch(self, records: Sequence[SinkRecord], /) -> Sequence[Result[object]]:
+        """Keep the records that do not fail."""
+        self.batches.append(len(records))
+        await asyncio.sleep(0)
+        results: list[Result[object]] = [Result(error=self._judge(record)) for record in records]
+        errors = [result.error for result in results if result.error is not None]
+        if errors and not self._tells_records:
+            raise errors[0]
+        self.records += [
+            record for record, result in zip(records, results, strict=True) if result.ok
+        ]
+        return results
+
+    async def flush(self) -> None:
+        """Count it."""
+        self.flushes += 1
+
+    async def close(self) -> None:
+        """Close it."""
+        self.is_open = False
+
+
+class MemoryDeadLetters:
+    """Dead letters in memory.
+
+    Attributes:
+        letters: the dead letters, in the order in which they came.
+    """
+
+    def __init__(self) -> None:
+        self.letters: list[DeadLetter] = []
+        self._failures: list[Exception] = []
+
+    def fail(self, *errors: Exception) -> None:
+        """Raise these errors for the next dead letters."""
+        self._failures += errors
+
+    async def add(self, letter: DeadLetter, /) -> None:
+        """Keep a dead letter."""
+        if self._failures:
+            raise self._failures.pop(0)
+        self.letters.append(letter)

@@ -1,0 +1,61 @@
+"""Decisions about batches."""
+
+from collections import deque
+from collections.abc import Sequence
+from math import ceil, log2
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from moorage import BatchLimits, ConfigurationError
+from moorage.domain.pipelines.batches import BatchSize, halves, lane_of
+
+
+@given(st.integers(1, 500), st.data())
+def test_halving_finds_each_bad_record(count: int, data: st.DataObject) -> None:
+    """Halving sets exactly the bad records aside, in order, with few calls."""
+    bad = data.draw(st.sets(st.integers(0, count - 1), max_size=20))
+    calls = 0
+    done: list[int] = []
+    aside: list[int] = []
+    groups: deque[Sequence[int]] = deque([range(count)])
+    while groups:
+        group = groups.popleft()
+        calls += 1
+        if not bad.intersection(group):
+            done += group
+        elif len(group) == 1:
+            aside += group
+        else:
+            groups.extendleft(reversed(halves(group)))
+    assert sorted(bad) == aside
+    assert [number for number in range(count) if number not in bad] == done
+    k = len(bad)
+    assert calls <= (1 + 2 * k * ceil(log2(count / k)) + 2 * k if k else 1)
+
+
+def test_batch_ends_at_its_limits() -> None:
+    """A batch ends before the record that exceeds its bytes, and after its number of records."""
+    limits = BatchLimits(records=2, size=10)
+    assert BatchSize().takes(99, limits)
+    assert not BatchSize(1, 9).takes(2, limits)
+    assert BatchSize(1, 9).takes(1, limits)
+    assert not BatchSize(2, 2).takes(1, limits)
+    assert BatchSize(2, 2).is_full(limits)
+    assert BatchSize(1, 10).is_full(limits)
+    assert not BatchSize(1, 9).is_full(limits)
+    assert BatchSize(2, 9) == BatchSize(1, 4).plus(5)
+
+
+def test_lane_of_a_key_is_the_same_everywhere() -> None:
+    """A key has one lane, which does not depend on the process."""
+    assert [4, 5] == [lane_of(b"a", 7), lane_of(b"customer-7", 7)]
+    assert {0, 1, 2, 3} == {lane_of(str(number).encode(), 4) for number in range(100)}
+
+
+def test_limits_are_checked() -> None:
+    """A batch without room is refused with the setting's name."""
+    with pytest.raises(ConfigurationError) as error:
+        BatchLimits(records=0)
+    assert "records" == error.value.path

@@ -1,0 +1,667 @@
+"""Pipelines between fakes: nothing is lost, nothing passes a gap, and the order of keys holds."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from math import ceil, log2
+from typing import TYPE_CHECKING, Any, Literal
+
+import attrs
+import pytest
+
+from moorage import (
+    AuthenticationFailed,
+    BatchLimits,
+    BatchSink,
+    ConfigurationError,
+    ConnectionFailed,
+    InvalidData,
+    LocalFailure,
+    Pipeline,
+    PipelineConfig,
+    PipelineState,
+    RateLimitExceeded,
+    RecordSink,
+    Result,
+    RetryPolicy,
+    SinkRecord,
+)
+from moorage.testing import MemoryDeadLetters, MemorySink, MemorySource, records_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from moorage import PipelineReport
+    from moorage.domain.pipelines.failures import Exhausted
+
+SOON = RetryPolicy(max_attempts=3, base_delay=0.0001, max_delay=0.0001)
+PATIENCE = 60.0
+
+
+def config(**changes: Any) -> PipelineConfig:
+    """Return settings with short pauses."""
+    return PipelineConfig(**{"retry": SOON, "reconnect": SOON, "drain": 5.0, **changes})
+
+
+async def run(pipeline: Pipeline) -> PipelineReport:
+    """Run a pipeline, which must end."""
+    async with asyncio.timeout(PATIENCE):
+        return await pipeline.run()
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait for a condition, for a limited time."""
+    async with asyncio.timeout(PATIENCE):
+        while not condition():
+            await asyncio.sleep(0.001)
+
+
+def is_bad(numbers: set[int]) -> Callable[[SinkRecord], Exception | None]:
+    """Return a judge that refuses records with these numbers."""
+    return lambda record: InvalidData("bad") if record.json()["number"] in numbers else None
+
+
+@pytest.mark.parametrize("commits", ["each", "prefix"])
+@pytest.mark.parametrize("lanes", [1, 4])
+async def test_each_record_reaches_the_sink(commits: Literal["each", "prefix"], lanes: int) -> None:
+    """A source that ends is carried over completely, and told that all is done."""
+    records = records_of(1_000, keys=7, partitions=3)
+    source, sink = MemorySource(records, commits=commits), MemorySink()
+    settings = config(lanes=lanes, records_in_flight=100, batch=BatchLimits(records=10))
+    report = await run(Pipeline("orders", source, sink, config=settings))
+
+    assert report.is_clean
+    assert set(records) == set(sink.records)
+    assert 1_000 == len(sink.records) == report.statistics.processed == report.statistics.received
+    assert 0 == report.statistics.records_in_flight == report.statistics.size_in_flight
+    assert PipelineState.STOPPED is report.statistics.state
+    assert max(sink.batches) <= 10
+    assert not source.is_open
+    assert not sink.is_open
+    if commits == "each":
+        assert set(records) == set(source.committed)
+    else:
+        last = {record.place: record.offset for record in source.committed}
+        assert {("orders", 0): 333, ("orders", 1): 332, ("orders", 2): 332} == last
+
+
+async def test_order_of_a_key_holds() -> None:
+    """Records of one key reach the sink in their order, through retries, halves and lanes."""
+    failed: dict[bytes, int] = defaultdict(int)
+
+    def judge(record: SinkRecord) -> Exception | None:
+        number = record.json()["number"]
+        if number % 31 == 0:
+            return InvalidData("bad")
+        failed[record.payload] += 1
+        return ConnectionFailed("shaky") if number % 7 == 0 and failed[record.payload] < 3 else None
+
+    sink, letters = MemorySink(judge, tells_records=False), MemoryDeadLetters()
+    source = MemorySource(records_of(600, keys=9))
+    settings = config(lanes=5, batch=BatchLimits(records=16))
+    await run(Pipeline("orders", source, sink, dead_letters=letters, config=settings))
+
+    by_key = defaultdict(list)
+    for record in sink.records:
+        by_key[record.key].append(record.json()["number"])
+    assert 9 == len(by_key)
+    assert all(sorted(numbers) == numbers for numbers in by_key.values())
+    assert [number for number in range(600) if number % 31] == sorted(sum(by_key.values(), []))
+    assert 20 == len(letters.letters)
+
+
+@pytest.mark.parametrize("tells_records", [True, False])
+async def test_bad_records_become_dead_letters(tells_records: bool) -> None:
+    """Exactly the bad records of a batch are set aside, and the others are written once."""
+    bad = {0, 7, 8, 250, 499}
+    sink, letters = MemorySink(is_bad(bad), tells_records=tells_records), MemoryDeadLetters()
+    source = MemorySource(records_of(500))
+    report = await run(Pipeline("orders", source, sink, dead_letters=letters, config=config()))
+
+    assert sorted(bad) == [letter.record.json()["number"] for letter in letters.letters]
+    assert [number for number in range(500) if number not in bad] == [
+        value["number"] for value in sink.values
+    ]
+    assert 5 == report.statistics.dead_letters
+    most = 1 + 2 * 5 * ceil(log2(500 / 5)) + 2 * 5
+    assert len(sink.batches) <= (1 if tells_records else most)
+    assert 499 == source.committed[-1].offset
+
+
+async def test_dead_letter_tells_what_happened() -> None:
+    """A dead letter has the record as it was read, the error and the number of attempts."""
+
+    def shorten(record: SinkRecord) -> SinkRecord:
+        return attrs.evolve(record, payload=b"1")
+
+    letters = MemoryDeadLetters()
+    [record] = records_of(1)
+    sink = MemorySink(lambda _: ConnectionFailed("away"))
+    pipeline = Pipeline(
+        "orders",
+        MemorySource([record]),
+        sink,
+        transforms=[shorten],
+        dead_letters=letters,
+        config=config(exhausted="dead_letter"),
+    )
+    await run(pipeline)
+
+    [letter] = letters.letters
+    assert ("orders", record, "ConnectionFailed", "away", 3) == (
+        letter.pipeline,
+        letter.record,
+        letter.error,
+        letter.message,
+        letter.attempts,
+    )
+    assert letter.at.tzinfo is not None
+    assert [1, 1, 1] == sink.batches
+
+
+@pytest.mark.parametrize("error", [InvalidData("bad"), KeyError("total"), ValueError("bad")])
+async def test_first_bad_record_stops_a_pipeline_without_dead_letters(error: Exception) -> None:
+    """Nothing is dropped silently: the bad record stays with the source."""
+    source = MemorySource(records_of(10))
+    sink = MemorySink(lambda record: error if record.json()["number"] == 4 else None)
+    pipeline = Pipeline("orders", source, sink, config=config())
+    with pytest.raises(type(error)):
+        await run(pipeline)
+    assert 3 == source.committed[-1].offset
+    assert [4] == [record.json()["number"] for record in source.released][:1]
+    assert PipelineState.FAILED is pipeline.statistics().state
+    assert type(error).__name__ in str(pipeline.statistics().last_error)
+
+
+async def test_final_error_stops_the_pipeline() -> None:
+    """A wrong password stops the pipeline, also in the middle of a batch with results."""
+    source = MemorySource(records_of(10))
+    sink = MemorySink(
+        lambda record: AuthenticationFailed("no") if record.json()["number"] == 4 else None
+    )
+    letters = MemoryDeadLetters()
+    with pytest.raises(AuthenticationFailed):
+        await run(Pipeline("orders", source, sink, dead_letters=letters, config=config()))
+    assert [] == letters.letters
+    assert 3 == source.committed[-1].offset
+
+
+@pytest.mark.parametrize("exhausted", ["retry", "stop"])
+async def test_lasting_outage_of_the_sink(exhausted: Exhausted) -> None:
+    """A temporary failure that outlasts the retries is waited for, or stops the pipeline."""
+    failures = [ConnectionFailed("away") for _ in range(10)]
+    source = MemorySource(records_of(3))
+    sink = MemorySink(lambda _: failures.pop() if failures else None)
+    pipeline = Pipeline("orders", source, sink, config=config(exhausted=exhausted))
+    if exhausted == "stop":
+        with pytest.raises(ConnectionFailed):
+            await run(pipeline)
+        assert [] == source.committed
+    else:
+        report = await run(pipeline)
+        assert 3 == report.statistics.processed
+        assert report.statistics.retried > 3
+
+
+async def test_sink_may_say_when_to_come_back() -> None:
+    """A pause that the sink asks for is kept, up to the policy's longest."""
+    errors: list[Exception] = [RateLimitExceeded("later")]
+    errors[0].retry_at = None  # type: ignore[attr-defined]  # it names no time
+    sink = MemorySink(lambda _: errors.pop() if errors else None)
+    report = await run(Pipeline("orders", MemorySource(records_of(1)), sink, config=config()))
+    assert 1 == report.statistics.retried
+
+
+async def test_results_may_end_early() -> None:
+    """Records that a sink did not try are given to it again, after the failed one was settled."""
+    calls: list[list[int]] = []
+
+    async def store(record: SinkRecord) -> None:
+        number = record.json()["number"]
+        calls.append([number])
+        if number == 2:
+            raise InvalidData("bad")
+
+    letters = MemoryDeadLetters()
+    source = MemorySource(records_of(5))
+    await run(Pipeline("orders", source, RecordSink(store), dead_letters=letters, config=config()))
+    assert [[0], [1], [2], [3], [4]] == calls
+    assert 1 == len(letters.letters)
+
+
+async def test_temporary_failure_of_one_record() -> None:
+    """Only the records that failed for a time are tried again."""
+    failures = {3: 2, 5: 1}
+
+    def judge(record: SinkRecord) -> Exception | None:
+        number = record.json()["number"]
+        if failures.get(number):
+            failures[number] -= 1
+            return ConnectionFailed("shaky")
+        return None
+
+    sink = MemorySink(judge)
+    report = await run(Pipeline("orders", MemorySource(records_of(8)), sink, config=config()))
+    assert [8, 2, 1] == sink.batches
+    assert [0, 1, 2, 4, 6, 7, 5, 3] == [value["number"] for value in sink.values]
+    assert 8 == report.statistics.processed
+
+
+@pytest.mark.parametrize("results", [[], [Result(), Result()]])
+async def test_wrong_number_of_results(results: list[Result[object]]) -> None:
+    """A sink that returns no result, or too many, stops the pipeline with an explanation."""
+    source = MemorySource(records_of(1))
+    pipeline = Pipeline("orders", source, BatchSink(lambda _: results), config=config())
+    with pytest.raises(LocalFailure, match=f"{len(results)} results for 1 records"):
+        await run(pipeline)
+    assert [] == source.committed
+
+
+async def test_transforms() -> None:
+    """Transforms change records in their order, leave some out, and may be asynchronous."""
+
+    def double(record: SinkRecord) -> SinkRecord:
+        return attrs.evolve(record, payload=str(2 * record.json()["number"]))
+
+    async def only_small(record: SinkRecord) -> SinkRecord | None:
+        await asyncio.sleep(0)
+        return record if record.json() < 10 else None
+
+    sink, source = MemorySink(), MemorySource(records_of(8))
+    pipeline = Pipeline("orders", source, sink, transforms=[double, only_small], config=config())
+    report = await run(pipeline)
+    assert [0, 2, 4, 6, 8] == sink.values
+    assert 3 == report.statistics.dropped
+    assert 7 == source.committed[-1].offset
+
+
+async def test_transform_of_a_bad_record() -> None:
+    """A record that a transform cannot read becomes a dead letter."""
+
+    def read(record: SinkRecord) -> SinkRecord:
+        return attrs.evolve(record, payload=record.json()["total"])
+
+    letters, source = MemoryDeadLetters(), MemorySource(records_of(2))
+    pipeline = Pipeline(
+        "orders", source, MemorySink(), transforms=[read], dead_letters=letters, config=config()
+    )
+    await run(pipeline)
+    assert ["KeyError", "KeyError"] == [letter.error for letter in letters.letters]
+    assert 1 == source.committed[-1].offset
+
+
+async def test_many_dead_letters_in_a_row_stop_the_pipeline() -> None:
+    """A program that fails for each record does not turn the whole topic into dead letters."""
+    letters, source = MemoryDeadLetters(), MemorySource(records_of(10))
+    pipeline = Pipeline(
+        "orders",
+        source,
+        MemorySink(lambda _: TypeError("a mistake")),
+        dead_letters=letters,
+        config=config(dead_letters_in_a_row=3),
+    )
+    with pytest.raises(LocalFailure, match="4 records in a row"):
+        await run(pipeline)
+    assert 3 == len(letters.letters)
+    assert 2 == source.committed[-1].offset
+
+
+async def test_dead_letters_that_cannot_be_stored() -> None:
+    """A record is done only when its dead letter is stored; else the pipeline waits, or stops."""
+    letters, source = MemoryDeadLetters(), MemorySource(records_of(2))
+    letters.fail(ConnectionFailed("away"), ConnectionFailed("away"))
+    sink = MemorySink(is_bad({0, 1}))
+    await run(Pipeline("orders", source, sink, dead_letters=letters, config=config()))
+    assert 2 == len(letters.letters)
+
+    letters, source = MemoryDeadLetters(), MemorySource(records_of(2))
+    letters.fail(InvalidData("too large"))
+    with pytest.raises(InvalidData, match="too large"):
+        await run(Pipeline("orders", source, sink, dead_letters=letters, config=config()))
+    assert [] == source.committed
+
+
+@pytest.mark.parametrize("commits", ["each", "prefix"])
+async def test_source_that_fails_is_opened_again(commits: Literal["each", "prefix"]) -> None:
+    """A lost connection costs nothing but repeats of what was not committed."""
+    records = records_of(200, keys=5)
+    source, sink = MemorySource(records, commits=commits), MemorySink()
+    source.fail(ConnectionFailed("away"), method="open")
+    source.fail(ConnectionFailed("lost"), ConnectionFailed("lost"))
+    settings = config(records_in_flight=20, batch=BatchLimits(records=3), lanes=2)
+    pipeline = Pipeline("orders", source, sink, config=settings)
+    source.fail(ConnectionFailed("shaky"), method="commit")
+    report = await run(pipeline)
+
+    assert set(records) == set(sink.records)
+    assert 2 == report.statistics.reconnects
+    assert 199 == source.committed[-1].offset or commits == "each"
+    assert commits == "prefix" or set(records) == set(source.committed)
+
+
+@pytest.mark.parametrize("method", ["open", "poll", "commit"])
+async def test_source_that_refuses(method: Literal["open", "poll", "commit"]) -> None:
+    """An error of the source that is not temporary stops the pipeline."""
+    source = MemorySource(records_of(3), is_endless=True)
+    source.fail(AuthenticationFailed("no"), method=method)
+    with pytest.raises(AuthenticationFailed):
+        await run(Pipeline("orders", source, MemorySink(), config=config()))
+    assert not source.is_open
+
+
+async def test_sink_that_can_never_work() -> None:
+    """A sink whose configuration is wrong stops the pipeline before anything is read."""
+
+    class Wrong(MemorySink):
+        async def open(self) -> None:
+            raise ConfigurationError("There is no table.", path="table")
+
+    source = MemorySource(records_of(3))
+    with pytest.raises(ConfigurationError):
+        await run(Pipeline("orders", source, Wrong(), config=config()))
+    assert 0 == source.polls
+
+
+async def test_stop_ends_batches_under_way() -> None:
+    """After a stop nothing new begins, what is under way ends, and the rest is given back."""
+    begun, may_end = asyncio.Event(), asyncio.Event()
+
+    async def store(records: Sequence[SinkRecord]) -> None:
+        begun.set()
+        await may_end.wait()
+
+    source = MemorySource(records_of(10), is_endless=True, commits="each")
+    settings = config(batch=BatchLimits(records=2))
+    pipeline = Pipeline("orders", source, BatchSink(store), config=settings)
+    running = asyncio.create_task(run(pipeline))
+    await begun.wait()
+    pipeline.stop()
+    await until(lambda: pipeline.statistics().state is PipelineState.DRAINING)
+    may_end.set()
+    report = await running
+    assert report.is_clean
+    assert [0, 1] == [record.offset for record in source.committed]
+    assert list(range(2, 10)) == [record.offset for record in source.released]
+    assert 8 == report.statistics.released
+
+
+async def test_hanging_sink_is_cut_off() -> None:
+    """A batch that does not end in time is neither done nor a dead letter."""
+    begun = asyncio.Event()
+
+    async def hang(records: Sequence[SinkRecord]) -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
+    letters, source = MemoryDeadLetters(), MemorySource(records_of(3), commits="each")
+    pipeline = Pipeline(
+        "orders", source, BatchSink(hang), dead_letters=letters, config=config(drain=0.0)
+    )
+    running = asyncio.create_task(run(pipeline))
+    await begun.wait()
+    pipeline.stop()
+    report = await running
+    assert not report.is_clean
+    assert [] == letters.letters == source.committed
+    assert 3 == report.statistics.released
+
+
+async def test_stop_ends_the_pause_of_a_retry() -> None:
+    """A pipeline that waits for a sink stops at once."""
+    letters, source = MemoryDeadLetters(), MemorySource(records_of(3))
+    sink = MemorySink(lambda _: ConnectionFailed("away"))
+    settings = config(retry=RetryPolicy(base_delay=3600, max_delay=3600, jitter="none"))
+    pipeline = Pipeline("orders", source, sink, dead_letters=letters, config=settings)
+    running = asyncio.create_task(run(pipeline))
+    await until(lambda: bool(sink.batches))
+    pipeline.stop()
+    report = await running
+    assert report.is_clean
+    assert [] == letters.letters == source.committed
+
+
+async def test_cancelled_run_leaves_nothing_behind() -> None:
+    """A run that is cancelled cancels its sink, closes both ends, and acknowledges nothing."""
+    begun = asyncio.Event()
+    ended: list[str] = []
+
+    async def hang(records: Sequence[SinkRecord]) -> None:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            ended.append("cancelled")
+            raise
+
+    source = MemorySource(records_of(3))
+    running = asyncio.create_task(run(Pipeline("orders", source, BatchSink(hang))))
+    await begun.wait()
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert ["cancelled"] == ended
+    assert [] == source.committed
+    assert not source.is_open
+    assert 1 == len(asyncio.all_tasks())
+
+
+async def test_source_that_cannot_be_told_at_the_end() -> None:
+    """A last commit that fails is no clean end: its records are delivered again."""
+    source = MemorySource(records_of(3), is_endless=True)
+    source.fail(*[ConnectionFailed("away")] * 1_000, method="commit")
+    sink = MemorySink()
+    pipeline = Pipeline("orders", source, sink, config=config())
+    running = asyncio.create_task(run(pipeline))
+    await until(lambda: 3 == len(sink.records))
+    pipeline.stop()
+    report = await running
+    assert not report.is_clean
+    assert [] == source.committed
+
+
+async def test_revoked_partition_is_not_committed() -> None:
+    """What was begun of a lost partition ends and is committed; the rest belongs to others."""
+    begun, may_end = asyncio.Event(), asyncio.Event()
+    seen: list[object] = []
+
+    async def store(records: Sequence[SinkRecord]) -> None:
+        seen.extend(record.offset for record in records)
+        begun.set()
+        await may_end.wait()
+
+    source = MemorySource(records_of(6), is_endless=True)
+    pipeline = Pipeline(
+        "orders", source, BatchSink(store), config=config(batch=BatchLimits(records=2))
+    )
+    running = asyncio.create_task(run(pipeline))
+    await begun.wait()
+    revoking = asyncio.create_task(source.revoke([("orders", 0)]))
+    await asyncio.sleep(0)
+    may_end.set()
+    await revoking
+    assert [1] == [record.offset for record in source.committed]
+    await until(lambda: 5 == source.committed[-1].offset)
+    pipeline.stop()
+    await running
+    assert [0, 1, 2, 3, 4, 5] == seen
+
+
+async def test_revocation_does_not_wait_for_ever() -> None:
+    """A batch that does not end before its partition is lost is not committed when it ends."""
+    begun, may_end = asyncio.Event(), asyncio.Event()
+    calls = 0
+
+    async def store(records: Sequence[SinkRecord]) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == 1:
+            begun.set()
+            await may_end.wait()
+
+    source = MemorySource(records_of(2, partitions=2), is_endless=True, commits="each")
+    settings = config(drain=0.001, lanes=2, order="partition")
+    pipeline = Pipeline("orders", source, BatchSink(store), config=settings)
+    running = asyncio.create_task(run(pipeline))
+    await begun.wait()
+    await source.revoke([("orders", 0), ("orders", 1)])
+    first = list(source.committed)
+    may_end.set()
+    await until(lambda: 2 == len(source.committed))
+    pipeline.stop()
+    await running
+    assert len(first) < 2
+    assert {0, 1} == {record.partition for record in source.committed}
+
+
+async def test_void_deliveries_are_forgotten_at_once() -> None:
+    """After a lost connection nothing of the deliveries before it is acknowledged."""
+    begun, may_end = asyncio.Event(), asyncio.Event()
+
+    async def store(records: Sequence[SinkRecord]) -> None:
+        begun.set()
+        await may_end.wait()
+
+    source = MemorySource(records_of(4), is_endless=True, commits="each")
+    pipeline = Pipeline(
+        "orders", source, BatchSink(store), config=config(batch=BatchLimits(records=2))
+    )
+    running = asyncio.create_task(run(pipeline))
+    await begun.wait()
+    await source.revoke()
+    assert 0 == pipeline.statistics().records_in_flight
+    may_end.set()
+    await until(lambda: 4 == len(source.committed))
+    pipeline.stop()
+    report = await running
+    assert 6 == report.statistics.processed
+    assert 8 == report.statistics.received
+
+
+async def test_memory_is_bounded() -> None:
+    """A slow sink stops the source at the bounds of records and of bytes."""
+    may_go = asyncio.Event()
+
+    async def store(records: Sequence[SinkRecord]) -> None:
+        await may_go.wait()
+
+    source = MemorySource(records_of(1_000, payload=lambda _: "x" * 98))
+    settings = config(records_in_flight=50, size_in_flight=2_000, batch=BatchLimits(records=5))
+    pipeline = Pipeline("orders", source, BatchSink(store), config=settings)
+    running = asyncio.create_task(run(pipeline))
+    await until(lambda: pipeline.statistics().size_in_flight > 1_000)
+    for _ in range(100):
+        await asyncio.sleep(0)
+    statistics = pipeline.statistics()
+    assert statistics.size_in_flight <= 2_000
+    assert statistics.records_in_flight <= 20
+    may_go.set()
+    report = await running
+    assert 1_000 == report.statistics.processed
+
+
+async def test_large_record_passes_alone() -> None:
+    """A record above every bound of bytes is processed, in a batch of its own."""
+    records = records_of(3, payload=lambda number: "x" * (5_000 if number == 1 else 1))
+    settings = config(size_in_flight=1_000, batch=BatchLimits(size=1_000))
+    sink = MemorySink()
+    await run(Pipeline("orders", MemorySource(records), sink, config=settings))
+    assert records == sink.records
+    assert 3 == sum(sink.batches)
+
+
+async def test_batches_wait_for_more_records() -> None:
+    """An incomplete batch waits for records that come soon, and ends when it is full."""
+    source, sink = MemorySource(records_of(2), is_endless=True), MemorySink()
+    settings = config(batch=BatchLimits(records=4, wait=3600.0))
+    pipeline = Pipeline("orders", source, sink, config=settings)
+    running = asyncio.create_task(run(pipeline))
+    await until(lambda: 2 == pipeline.statistics().received)
+    assert [] == sink.batches
+    source.add(records_of(6)[2:])
+    await until(lambda: bool(sink.batches))
+    assert [4] == sink.batches
+    pipeline.stop()
+    report = await running
+    assert 2 == report.statistics.released
+
+
+async def test_batch_does_not_wait_for_ever() -> None:
+    """An incomplete batch is processed when its wait is over, or when the source has ended."""
+    for is_endless, wait in ((True, 0.001), (False, 3600.0)):
+        source = MemorySource(records_of(2), is_endless=is_endless)
+        sink = MemorySink()
+        settings = config(batch=BatchLimits(wait=wait))
+        pipeline = Pipeline("orders", source, sink, config=settings)
+        running = asyncio.create_task(run(pipeline))
+        await until(lambda: 2 == len(sink.records))
+        pipeline.stop()
+        await running
+
+
+async def test_lanes_run_at_the_same_time() -> None:
+    """Batches of different keys are processed at once, and records without a key are spread."""
+    at_once = most = 0
+
+    async def store(records: Sequence[SinkRecord]) -> None:
+        nonlocal at_once, most
+        at_once += 1
+        most = max(most, at_once)
+        await asyncio.sleep(0.001)
+        at_once -= 1
+
+    for keys in (0, 50):
+        most = 0
+        settings = config(lanes=8, batch=BatchLimits(records=1))
+        source = MemorySource(records_of(64, keys=keys))
+        await run(Pipeline("orders", source, BatchSink(store), config=settings))
+        assert 8 == most
+
+
+async def test_source_is_told_what_is_under_way() -> None:
+    """A source whose deliveries expire hears which records are still being processed."""
+    may_end = asyncio.Event()
+
+    async def store(records: Sequence[SinkRecord]) -> None:
+        await may_end.wait()
+
+    source = MemorySource(records_of(3), extend_every=0.001)
+    running = asyncio.create_task(run(Pipeline("orders", source, BatchSink(store))))
+    await until(lambda: 3 == len(source.extended))
+    may_end.set()
+    await running
+
+
+async def test_sink_is_flushed_before_each_commit() -> None:
+    """The source is told only after the sink has stored what it took."""
+    order: list[str] = []
+
+    class Buffered(MemorySink):
+        async def flush(self) -> None:
+            order.append("flush")
+
+    class Told(MemorySource):
+        async def commit(self, records: Sequence[SinkRecord], /) -> None:
+            order.append("commit")
+            await super().commit(records)
+
+    await run(Pipeline("orders", Told(records_of(3)), Buffered(), config=config()))
+    assert ["flush", "commit"] == order[:2]
+    assert order.count("commit") <= order.count("flush")
+
+
+async def test_pipeline_runs_once() -> None:
+    """A pipeline that has run is refused, with what to do."""
+    pipeline = Pipeline("orders", MemorySource([]), MemorySink())
+    assert PipelineState.READY is pipeline.statistics().state
+    await run(pipeline)
+    with pytest.raises(LocalFailure, match="Make a new pipeline"):
+        await pipeline.run()
+
+
+@pytest.mark.parametrize(("field", "value"), [("order", "none"), ("exhausted", "skip")])
+def test_settings_are_checked(field: str, value: str) -> None:
+    """A wrong word in the settings is refused with the possible ones."""
+    with pytest.raises(ConfigurationError, match="Give one of") as error:
+        PipelineConfig(**{field: value})  # type: ignore[arg-type]  # that is the test
+    assert field == error.value.path

@@ -1,0 +1,75 @@
+"""The values of records."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from moorage import InvalidData, SinkRecord, SourceRecord
+
+
+def test_record_of_json() -> None:
+    """A record of a value has its JSON as payload, and reads it back."""
+    record = SourceRecord.of_json({"order": 7}, key="customer", attributes={"trace": "1"})
+    assert b'{"order":7}' == record.payload
+    assert {"order": 7} == record.json()
+    assert '{"order":7}' == record.text
+    assert b"customer" == record.key
+    assert "application/json" == record.content_type
+    assert ["1"] == list(record.values_of("trace"))
+    assert [] == list(record.values_of("other"))
+
+
+def test_unreadable_payloads() -> None:
+    """A payload that is no text or no JSON is refused with the field's name."""
+    record = SourceRecord(b"\xff{")
+    with pytest.raises(InvalidData, match="not UTF-8") as error:
+        _ = record.text
+    assert "payload" == error.value.field
+    with pytest.raises(InvalidData, match="not JSON"):
+        record.json()
+    with pytest.raises(InvalidData, match="not JSON"):
+        SourceRecord("[" * 100_000).json()
+
+
+def test_identity() -> None:
+    """The identity of a record is its id, or else its topic, partition and offset."""
+    record = SinkRecord(b"1", topic="orders", partition=3, offset=17)
+    assert "orders/3/17" == record.identity
+    assert ("orders", 3) == record.place
+    assert "orders/17" == SinkRecord(b"1", topic="orders", offset=17).identity
+    assert "abc" == SinkRecord(b"1", topic="orders", offset=17, id="abc").identity
+
+
+def test_sink_record_of_a_source_record() -> None:
+    """A record keeps everything that the source has read when it gets its topic."""
+    at = datetime(2026, 1, 2, tzinfo=UTC)
+    source = SourceRecord(
+        b"1",
+        key="k",
+        attributes={"a": b"b"},
+        content_type="text/plain",
+        id="7",
+        offset=9,
+        published_at=at,
+        schema="order",
+    )
+    record = SinkRecord.from_source(source, "orders")
+    expected = SinkRecord(
+        b"1",
+        key="k",
+        attributes={"a": b"b"},
+        content_type="text/plain",
+        id="7",
+        offset=9,
+        published_at=at,
+        schema="order",
+        topic="orders",
+    )
+    assert expected == record
+
+
+def test_payload_is_not_shown() -> None:
+    """A record does not show its payload, key and attributes, which may be secret."""
+    record = SinkRecord(b"hidden", key="hidden", attributes={"a": "hidden"}, topic="orders")
+    assert "hidden" not in repr(record)
+    assert "orders" in repr(record)
