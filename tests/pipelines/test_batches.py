@@ -1,8 +1,10 @@
 """Decisions about batches."""
 
+from __future__ import annotations
+
 from collections import deque
-from collections.abc import Sequence
 from math import ceil, log2
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
@@ -11,6 +13,9 @@ from hypothesis import strategies as st
 from moorage import BatchLimits, ConfigurationError
 from moorage.domain.pipelines.batches import BatchSize, halves, lane_of
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 
 @given(st.integers(1, 500), st.data())
 def test_halving_finds_each_bad_record(count: int, data: st.DataObject) -> None:
@@ -18,7 +23,7 @@ def test_halving_finds_each_bad_record(count: int, data: st.DataObject) -> None:
     bad = data.draw(st.sets(st.integers(0, count - 1), max_size=20))
     calls = 0
     done: list[int] = []
-    aside: list[int] = []
+    bad_records: list[int] = []
     groups: deque[Sequence[int]] = deque([range(count)])
     while groups:
         group = groups.popleft()
@@ -26,10 +31,10 @@ def test_halving_finds_each_bad_record(count: int, data: st.DataObject) -> None:
         if not bad.intersection(group):
             done += group
         elif len(group) == 1:
-            aside += group
+            bad_records += group
         else:
             groups.extendleft(reversed(halves(group)))
-    assert sorted(bad) == aside
+    assert sorted(bad) == bad_records
     assert [number for number in range(count) if number not in bad] == done
     k = len(bad)
     assert calls <= (1 + 2 * k * ceil(log2(count / k)) + 2 * k if k else 1)

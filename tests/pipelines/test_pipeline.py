@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
+from itertools import chain
 from math import ceil, log2
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -28,33 +29,25 @@ from moorage import (
     SinkRecord,
 )
 from moorage.testing import MemoryDeadLetters, MemorySink, MemorySource, records_of
+from tests.pipelines.pipeline_waiting import PATIENCE, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from moorage import PipelineReport
-    from moorage.domain.pipelines.failures import Exhausted
 
 SOON = RetryPolicy(max_attempts=3, base_delay=0.0001, max_delay=0.0001)
-PATIENCE = 60.0
 
 
 def config(**changes: Any) -> PipelineConfig:
     """Return settings with short pauses."""
-    return PipelineConfig(**{"retry": SOON, "reconnect": SOON, "drain": 5.0, **changes})
+    return attrs.evolve(PipelineConfig(retry=SOON, reconnect=SOON, drain=5.0), **changes)
 
 
 async def run(pipeline: Pipeline) -> PipelineReport:
     """Run a pipeline, which must end."""
     async with asyncio.timeout(PATIENCE):
         return await pipeline.run()
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """Wait for a condition, for a limited time."""
-    async with asyncio.timeout(PATIENCE):
-        while not condition():
-            await asyncio.sleep(0.001)
 
 
 def is_bad(numbers: set[int]) -> Callable[[SinkRecord], Exception | None]:
@@ -107,7 +100,9 @@ async def test_order_of_a_key_holds() -> None:
         by_key[record.key].append(record.json()["number"])
     assert 9 == len(by_key)
     assert all(sorted(numbers) == numbers for numbers in by_key.values())
-    assert [number for number in range(600) if number % 31] == sorted(sum(by_key.values(), []))
+    assert [number for number in range(600) if number % 31] == sorted(
+        chain.from_iterable(by_key.values())
+    )
     assert 20 == len(letters.letters)
 
 
@@ -188,7 +183,7 @@ async def test_final_error_stops_the_pipeline() -> None:
 
 
 @pytest.mark.parametrize("exhausted", ["retry", "stop"])
-async def test_lasting_outage_of_the_sink(exhausted: Exhausted) -> None:
+async def test_lasting_outage_of_the_sink(exhausted: str) -> None:
     """A temporary failure that outlasts the retries is waited for, or stops the pipeline."""
     failures = [ConnectionFailed("away") for _ in range(10)]
     source = MemorySource(records_of(3))
@@ -403,7 +398,8 @@ async def test_hanging_sink_is_cut_off() -> None:
     pipeline.stop()
     report = await running
     assert not report.is_clean
-    assert [] == letters.letters == source.committed
+    assert [] == letters.letters
+    assert [] == source.committed
     assert 3 == report.statistics.released
 
 
@@ -418,7 +414,8 @@ async def test_stop_ends_the_pause_of_a_retry() -> None:
     pipeline.stop()
     report = await running
     assert report.is_clean
-    assert [] == letters.letters == source.committed
+    assert [] == letters.letters
+    assert [] == source.committed
 
 
 async def test_cancelled_run_leaves_nothing_behind() -> None:
@@ -461,7 +458,7 @@ async def test_source_that_cannot_be_told_at_the_end() -> None:
 
 
 async def test_revoked_partition_is_not_committed() -> None:
-    """What was begun of a lost partition ends and is committed; the rest belongs to others."""
+    """A begun batch of a lost partition ends and is committed; the rest belongs to others."""
     begun, may_end = asyncio.Event(), asyncio.Event()
     seen: list[object] = []
 
@@ -586,17 +583,16 @@ async def test_batches_wait_for_more_records() -> None:
     assert 2 == report.statistics.released
 
 
-async def test_batch_does_not_wait_for_ever() -> None:
+@pytest.mark.parametrize("is_endless, wait", [(True, 0.001), (False, 3600.0)])
+async def test_batch_does_not_wait_for_ever(is_endless: bool, wait: float) -> None:
     """An incomplete batch is processed when its wait is over, or when the source has ended."""
-    for is_endless, wait in ((True, 0.001), (False, 3600.0)):
-        source = MemorySource(records_of(2), is_endless=is_endless)
-        sink = MemorySink()
-        settings = config(batch=BatchLimits(wait=wait))
-        pipeline = Pipeline("orders", source, sink, config=settings)
-        running = asyncio.create_task(run(pipeline))
-        await until(lambda: 2 == len(sink.records))
-        pipeline.stop()
-        await running
+    source, sink = MemorySource(records_of(2), is_endless=is_endless), MemorySink()
+    settings = config(batch=BatchLimits(wait=wait))
+    pipeline = Pipeline("orders", source, sink, config=settings)
+    running = asyncio.create_task(run(pipeline))
+    await until(lambda: 2 == len(sink.records))
+    pipeline.stop()
+    await running
 
 
 async def test_lanes_run_at_the_same_time() -> None:
@@ -659,7 +655,7 @@ async def test_pipeline_runs_once() -> None:
         await pipeline.run()
 
 
-@pytest.mark.parametrize(("field", "value"), [("order", "none"), ("exhausted", "skip")])
+@pytest.mark.parametrize("field, value", [("order", "none"), ("exhausted", "skip")])
 def test_settings_are_checked(field: str, value: str) -> None:
     """A wrong word in the settings is refused with the possible ones."""
     with pytest.raises(ConfigurationError, match="Give one of") as error:

@@ -21,7 +21,7 @@ ACTIONS = st.lists(
 def test_commits_never_pass_a_gap(
     actions: list[str | tuple[str, int]], commits: Literal["each", "prefix"]
 ) -> None:
-    """Each record is taken at most once, after it is settled; of a prefix none after an open one."""
+    """Each record is taken once, after it is settled; of a prefix none after an open one."""
     progress: PartitionProgress[int] = PartitionProgress(commits)
     places: list[Place] = []
     settled: set[int] = set()

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @attrs.define(eq=False)
 class PipelineNumbers:
-    """What `PipelineStatistics` describes, while it changes.
+    """The numbers of `PipelineStatistics` while they change.
 
     Attributes:
         dead_letters_in_a_row: the dead letters since the sink last took a record.

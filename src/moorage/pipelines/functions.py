@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 
 class _FunctionSink:
-    """What sinks of functions have in common: nothing to open, to flush or to close."""
+    """The base of sinks that are functions: there is nothing to open, to flush or to close."""
 
     def __init__(self, function: Callable[[Any], Any]) -> None:
         if not callable(function):

@@ -320,6 +320,25 @@ class AsyncRedisLink(_Link):
             raise
         return [_outcome(item, reply) for item, reply in zip(items, replies, strict=True)]
 
+    async def request(self, words: Sequence[str | bytes], timeout: float) -> Any:
+        """Send one command, and return the reply.
+
+        Raises:
+            ResponseError: Redis refuses the command. The connection stays usable.
+            OSError, RedisError: the connection is lost, and closed.
+        """
+        try:
+            async with asyncio.timeout(timeout):
+                await self._connection.send_packed_command(
+                    self._connection.pack_command(*words), check_health=False
+                )
+                return await self._connection.read_response()
+        except wrong.ResponseError:
+            raise
+        except BaseException:
+            self.close()
+            raise
+
     def close(self) -> None:
         """Drop the connection, also if its event loop is closed."""
         self._is_closed = True

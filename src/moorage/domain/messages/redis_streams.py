@@ -9,9 +9,11 @@ Laws:
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from moorage.domain.messages.broker_rules import KEY_HEADER
+from moorage.domain.messages.message import Message
 from moorage.domain.messages.publish_failures import PublishFault
 
 if TYPE_CHECKING:
@@ -78,6 +80,37 @@ def command_of(
     for name, value in headers:
         words += [name, value]
     return words
+
+
+def message_of(fields: Iterable[tuple[bytes, bytes]]) -> Message:
+    """Return the message that an entry of a stream holds.
+
+    All fields of an entry that another program made are headers, and its payload is empty.
+    """
+    payload, key, content_type, message_id = b"", None, None, None
+    headers: list[tuple[str, bytes]] = []
+    for name, value in fields:
+        field = name.decode(errors="backslashreplace") or "(unnamed)"
+        if field == PAYLOAD:
+            payload = value
+        elif field == KEY_HEADER:
+            key = value or None
+        elif field == CONTENT_TYPE:
+            content_type = value.decode(errors="backslashreplace")
+        elif field == MESSAGE_ID:
+            message_id = value.decode(errors="backslashreplace")
+        else:
+            headers.append((field, value))
+    return Message(payload, key=key, headers=headers, content_type=content_type, id=message_id)
+
+
+def time_of(entry: str) -> datetime | None:
+    """Return the time in the id that Redis gave to an entry; None for an id that has none."""
+    milliseconds = int(entry.partition("-")[0])
+    try:
+        return datetime.fromtimestamp(milliseconds / 1000, UTC)
+    except (ValueError, OverflowError, OSError):
+        return None
 
 
 def refusal(classes: Iterable[str], text: str) -> PublishFault:

@@ -1,4 +1,4 @@
-"""What a pipeline does about a failure: wait and repeat, set the record aside, or stop."""
+"""The consequence of a failure in a pipeline: a repetition, a dead letter, or its end."""
 
 from __future__ import annotations
 

@@ -98,7 +98,7 @@ class SourceRecord:
 
     def values_of(self, name: str) -> Iterator[str | bytes]:
         """Return the values of the attributes with a name, in their order."""
-        return (value for known, value in self.attributes if known == name)
+        return (value for attribute, value in self.attributes if attribute == name)
 
 
 @careful

@@ -1,0 +1,296 @@
+"""A source of records from streams of Redis, with a consumer group.
+
+Laws:
+
+1. An entry is acknowledged only by `commit`. Until then it is delivered again: to the consumer with
+   the same name when it opens, and to any other when nobody has extended it for some time.
+2. A poll uses a connection of its own, so that nothing waits behind it.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections import defaultdict
+from secrets import token_hex
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Final, Literal, cast
+
+from redis import exceptions as wrong
+
+from moorage.adapters.redis_streams._links import connect_async
+from moorage.domain.messages.publish_failures import PublishFault
+from moorage.domain.messages.redis_streams import message_of, refusal, time_of
+from moorage.domain.pipelines.records import SinkRecord
+from moorage.domain.secrets.frames import bare
+from moorage.domain.values.durations import seconds
+from moorage.errors import (
+    AuthenticationFailed,
+    ConfigurationError,
+    ConnectionFailed,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from datetime import timedelta
+
+    from moorage.adapters.redis_streams._links import AsyncRedisLink
+    from moorage.adapters.redis_streams.kind import RedisStreams
+    from moorage.domain.pipelines.records import Offset, Partition
+    from moorage.errors import ConnectorError
+    from moorage.ports.pipelines import PollLimits, Revocation
+
+_MARGIN: Final = 5.0
+"""Seconds in which Redis must answer, beyond the time that it was asked to wait."""
+
+_TEMPORARY: Final = (
+    PublishFault.FULL,
+    PublishFault.BLOCKED,
+    PublishFault.READ_ONLY,
+    PublishFault.STARTING,
+    PublishFault.REJECTED,
+)
+
+_USUAL_SIZE: Final = 1_000
+"""The bytes of a payload that are assumed before the first record is read."""
+
+
+class RedisStreamsSource:
+    """A source that reads streams as a member of a consumer group.
+
+    The members of a group share the entries among them, without an order between members. Entries
+    of a member that died are delivered to the others.
+
+    Args:
+        settings: the server.
+        streams: the names of the streams. Streams and groups that do not exist are created.
+        group: the name of the consumer group.
+        consumer: the name of this member, which no other living member may have. A member that
+            opens with the name of one that died gets its entries at once. By default the name is
+            new each time.
+        start: the entry after which a new group begins: "0" for all, or "$" for those to come.
+        claim_after: seconds after which an entry that nobody has acknowledged or extended is
+            delivered to another member.
+    """
+
+    commits: Literal["each", "prefix"] = "each"
+
+    def __init__(
+        self,
+        settings: RedisStreams,
+        streams: Sequence[str],
+        *,
+        group: str,
+        consumer: str | None = None,
+        start: str = "0",
+        claim_after: float | timedelta = 60.0,
+    ) -> None:
+        if isinstance(streams, str) or not streams:
+            raise ConfigurationError(
+                "The source has no list of streams.",
+                path="streams",
+                remedy='Give a list of names, such as ["orders"].',
+            )
+        self.streams = tuple(streams)
+        self.group = group
+        self.consumer = consumer or f"{socket.gethostname()}-{os.getpid()}-{token_hex(4)}"
+        self._settings = settings
+        self._start = start
+        self._claim_after = seconds(claim_after, "claim_after")
+        self.extend_every: float | None = self._claim_after / 3
+        self._polling: AsyncRedisLink | None = None
+        self._telling: AsyncRedisLink | None = None
+        self._backlog: dict[str, str | None] = {}
+        self._next_claim = 0.0
+        self._size = _USUAL_SIZE
+        self._was_open = False
+
+    async def open(self, _: Revocation, /) -> None:
+        """Connect, and create the groups that do not exist."""
+        await self.close()
+        try:
+            self._polling = await connect_async(self._settings, self._settings.connect_timeout)
+            self._telling = await connect_async(self._settings, self._settings.connect_timeout)
+            for stream in self.streams:
+                await self._create_group(stream)
+        except BaseException:
+            await self.close()
+            raise
+        if not self._was_open:
+            # What a member of the same name left behind; later this would be our own work.
+            self._backlog = dict.fromkeys(self.streams, "0")
+            self._was_open = True
+        self._next_claim = monotonic()
+
+    async def _create_group(self, stream: str) -> None:
+        words = ["XGROUP", "CREATE", stream, self.group, self._start, "MKSTREAM"]
+        await self._request(self._telling, words, harmless="BUSYGROUP")
+
+    async def poll(self, limits: PollLimits, /) -> list[SinkRecord]:
+        """Return entries: those left behind first, then abandoned ones, then new ones."""
+        count = max(1, min(limits.records, limits.size // self._size))
+        while self._backlog:
+            stream, position = next(iter(self._backlog.items()))
+            records = await self._read(stream, str(position), count)
+            if records:
+                self._backlog[stream] = str(records[-1].offset)
+                return records
+            del self._backlog[stream]
+        if monotonic() >= self._next_claim:
+            records = await self._claim(count)
+            if records:
+                return records
+            self._next_claim = monotonic() + self._claim_after / 2
+        return await self._read_new(count, limits.wait)
+
+    async def _read(self, stream: str, position: str, count: int) -> list[SinkRecord]:
+        reply = await self._request(
+            self._polling, [*self._reading(count), "STREAMS", stream, position]
+        )
+        return self._records(reply, deliveries=2)
+
+    async def _read_new(self, count: int, wait: float) -> list[SinkRecord]:
+        milliseconds = max(1, int(wait * 1000))
+        words = [*self._reading(count), "BLOCK", str(milliseconds), "STREAMS", *self.streams]
+        reply = await self._request(self._polling, words + [">"] * len(self.streams), wait)
+        return self._records(reply)
+
+    def _reading(self, count: int) -> list[str]:
+        return ["XREADGROUP", "GROUP", self.group, self.consumer, "COUNT", str(count)]
+
+    async def _claim(self, count: int) -> list[SinkRecord]:
+        """Take over entries that another member has neither acknowledged nor extended."""
+        idle = str(int(self._claim_after * 1000))
+        for stream in self.streams:
+            words = [
+                "XAUTOCLAIM",
+                stream,
+                self.group,
+                self.consumer,
+                idle,
+                "0",
+                "COUNT",
+                str(count),
+            ]
+            reply = await self._request(self._polling, words)
+            records = self._records([(stream.encode(), reply[1])], deliveries=2)
+            if records:
+                return records
+        return []
+
+    def _records(self, reply: Any, deliveries: int = 1) -> list[SinkRecord]:
+        """Return the records of a reply; entries that were deleted meanwhile have none."""
+        pairs: Iterable[Any] = (
+            cast("Any", reply).items() if isinstance(reply, dict) else reply or ()
+        )
+        records = [
+            _record(stream.decode(), entry.decode(), fields, deliveries)
+            for stream, entries in pairs
+            for entry, fields in _entries(entries)
+        ]
+        if records:
+            largest = max(len(record.payload) for record in records)
+            self._size = max(1, largest, self._size // 2)
+        return records
+
+    async def commit(self, records: Sequence[SinkRecord], /) -> None:
+        """Acknowledge entries."""
+        for stream, ids in _by_stream(records):
+            await self._request(self._telling, ["XACK", stream, self.group, *ids])
+
+    async def release(self, records: Sequence[SinkRecord], /) -> None:
+        """Let other members take over entries at once."""
+        await self._claim_anew(records, "IDLE", str(int(self._claim_after * 1000)))
+
+    async def extend(self, records: Sequence[SinkRecord], /) -> None:
+        """Keep other members from taking over entries."""
+        await self._claim_anew(records)
+
+    async def _claim_anew(self, records: Sequence[SinkRecord], *options: str) -> None:
+        for stream, ids in _by_stream(records):
+            words = ["XCLAIM", stream, self.group, self.consumer, "0", *ids, *options, "JUSTID"]
+            await self._request(self._telling, words)
+
+    async def seek(self, partition: Partition, offset: Offset, /) -> None:
+        """Have the group continue after an entry of a stream."""
+        words = ["XGROUP", "SETID", partition[0], self.group, str(offset)]
+        await self._request(self._telling, words)
+
+    async def close(self) -> None:
+        """Drop the connections."""
+        for link in (self._polling, self._telling):
+            if link is not None:
+                link.close()
+        self._polling = self._telling = None
+
+    async def _request(
+        self,
+        link: AsyncRedisLink | None,
+        words: Sequence[str],
+        wait: float = 0.0,
+        harmless: str = "\n",
+    ) -> Any:
+        """Return the reply to a command; None for a refusal that begins with `harmless`."""
+        if link is None or not link.is_connected():
+            raise ConnectionFailed(
+                "The connection to Redis is closed.", remedy="The pipeline opens it again."
+            )
+        try:
+            return await link.request(words, wait + _MARGIN)
+        except wrong.ResponseError as error:
+            if str(error).startswith(harmless):
+                return None
+            failure = _refusal_error(error)
+        except (wrong.RedisError, OSError) as error:
+            failure = ConnectionFailed(
+                f"The connection to Redis was lost ({type(error).__name__}).",
+                remedy="The pipeline opens it again. Look at the server if this goes on.",
+            )
+        raise bare(failure)
+
+
+def _record(stream: str, entry: str, fields: Sequence[bytes], deliveries: int) -> SinkRecord:
+    message = message_of(zip(fields[::2], fields[1::2], strict=True))
+    return SinkRecord(
+        message.payload,
+        key=message.key,
+        attributes=message.headers,
+        content_type=message.content_type,
+        id=message.id,
+        topic=stream,
+        offset=entry,
+        published_at=time_of(entry),
+        deliveries=deliveries,
+    )
+
+
+def _entries(entries: Iterable[Any]) -> Iterable[tuple[bytes, Sequence[bytes]]]:
+    """Return the entries of a reply that were not deleted meanwhile."""
+    return ((item[0], item[1]) for item in entries if item is not None and item[1] is not None)
+
+
+def _by_stream(records: Iterable[SinkRecord]) -> Iterable[tuple[str, list[str]]]:
+    streams: dict[str, list[str]] = defaultdict(list)
+    for record in records:
+        streams[record.topic].append(str(record.offset))
+    return streams.items()
+
+
+def _refusal_error(error: Exception) -> ConnectorError:
+    """Return the error for a reply that refuses a command of a source."""
+    fault = refusal((kind.__name__ for kind in type(error).__mro__), str(error))
+    if fault in _TEMPORARY or str(error).startswith("NOGROUP"):
+        return ConnectionFailed(
+            "Redis cannot serve the stream or its group now.",
+            remedy="The pipeline opens it again, which creates a missing group.",
+        )
+    if fault in (PublishFault.PASSWORD, PublishFault.PERMISSION):
+        return AuthenticationFailed(
+            "Redis refuses the user a command that reads or acknowledges entries.",
+            remedy="Allow XGROUP, XREADGROUP, XACK, XAUTOCLAIM and XCLAIM on the streams.",
+        )
+    return ConfigurationError(
+        "Redis refused a command of the source.",
+        path="streams",
+        remedy="Give the names of streams, and positions such as '0', '$' or an entry's id.",
+    )

@@ -1,0 +1,121 @@
+"""Sinks and dead letters that publish to a broker."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import attrs
+
+from moorage.domain.messages.message import Message
+from moorage.domain.values.result import Result
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from moorage.adapters.messages.publisher_async import AsyncMessagePublisher
+    from moorage.domain.pipelines.records import SinkRecord
+    from moorage.domain.pipelines.settings import DeadLetter
+    from moorage.ports.connector import AsyncPerformer
+
+_NAMES: Final = "pipeline", "topic", "partition", "offset", "error", "message", "attempts", "at"
+
+
+class PublishSink:
+    """A sink that publishes records to a broker, with acknowledgement.
+
+    Args:
+        manager: performs the publications under the protections of the publisher's service.
+        publisher: the publisher of the broker.
+        topic: the topic, or a function that returns the topic for a record. By default each record
+            keeps its own topic.
+    """
+
+    def __init__(
+        self,
+        manager: AsyncPerformer,
+        publisher: AsyncMessagePublisher,
+        topic: str | Callable[[SinkRecord], str] | None = None,
+    ) -> None:
+        self._manager = manager
+        self._publisher = publisher
+        self._topic = topic
+
+    async def open(self) -> None:
+        """Do nothing: the publisher connects when it publishes."""
+
+    async def process_batch(self, records: Sequence[SinkRecord], /) -> Sequence[Result[object]]:
+        """Publish the records at the front that have one topic, and return their results."""
+        topic = self._topic_of(records[0])
+        count = next(
+            (n for n, record in enumerate(records) if self._topic_of(record) != topic),
+            len(records),
+        )
+        messages = [message_of(record) for record in records[:count]]
+        operation = self._publisher.publish_batch(topic, messages)
+        results = await self._manager.perform(self._publisher.service, operation)
+        return [Result(result.value, result.error) for result in results]
+
+    def _topic_of(self, record: SinkRecord) -> str:
+        if callable(self._topic):
+            return self._topic(record)
+        return self._topic or record.topic
+
+    async def flush(self) -> None:
+        """Do nothing: what was published is stored."""
+
+    async def close(self) -> None:
+        """Do nothing: the publisher belongs to the caller."""
+
+
+@attrs.frozen
+class DeadLetterTopic:
+    """Dead letters as messages of a topic, with the original payload, key and headers.
+
+    The headers that begin with "dead-letter-" say where the record came from and why it failed.
+
+    Attributes:
+        manager: performs the publications under the protections of the publisher's service.
+        publisher: the publisher of the broker.
+        topic: the topic.
+    """
+
+    manager: AsyncPerformer
+    publisher: AsyncMessagePublisher
+    topic: str
+
+    async def add(self, letter: DeadLetter, /) -> None:
+        """Publish a dead letter."""
+        record = letter.record
+        values = (
+            letter.pipeline,
+            record.topic,
+            record.partition,
+            record.offset,
+            letter.error,
+            letter.message,
+            letter.attempts,
+            letter.at.isoformat(),
+        )
+        headers = [
+            (f"dead-letter-{name}", _one_line(str(value)))
+            for name, value in zip(_NAMES, values, strict=True)
+            if value is not None
+        ]
+        message = attrs.evolve(message_of(record), headers=(*record.attributes, *headers))
+        operation = self.publisher.publish(self.topic, message)
+        await self.manager.perform(self.publisher.service, operation)
+
+
+def message_of(record: SinkRecord) -> Message:
+    """Return a record as a message."""
+    return Message(
+        record.payload,
+        key=record.key,
+        headers=record.attributes,
+        content_type=record.content_type,
+        id=record.id,
+    )
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())[:500]

@@ -1,0 +1,119 @@
+"""Sinks that are functions, and the threads of the synchronous ones."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from contextvars import ContextVar
+
+import pytest
+
+from moorage import (
+    BatchSink,
+    ConfigurationError,
+    InvalidData,
+    Pipeline,
+    RecordSink,
+    Result,
+    SinkRecord,
+)
+from moorage.pipelines.functions import run_in_thread
+from moorage.testing import MemorySource, records_of
+
+TENANT: ContextVar[str] = ContextVar("TENANT", default="nobody")
+
+
+async def test_synchronous_function_runs_in_a_thread() -> None:
+    """A synchronous function does not stop the event loop, and sees the caller's context."""
+    threads: set[threading.Thread] = set()
+    tenants: set[str] = set()
+
+    def store(record: SinkRecord) -> None:
+        threads.add(threading.current_thread())
+        tenants.add(TENANT.get())
+
+    TENANT.set("acme")
+    report = await Pipeline("orders", MemorySource(records_of(3)), RecordSink(store)).run()
+    assert 3 == report.statistics.processed
+    assert threading.main_thread() not in threads
+    assert {"acme"} == tenants
+
+
+async def test_function_of_a_batch() -> None:
+    """A function of a batch gets a list, and its results or its error are the sink's."""
+    batches: list[list[SinkRecord]] = []
+
+    def store(records: list[SinkRecord]) -> list[Result[object]]:
+        batches.append(records)
+        return [Result() for _ in records]
+
+    records = records_of(3)
+    await Pipeline("orders", MemorySource(records), BatchSink(store)).run()
+    assert [records] == batches
+
+    def fail(records: list[SinkRecord]) -> None:
+        raise InvalidData("bad")
+
+    with pytest.raises(InvalidData, match="bad"):
+        await Pipeline("orders", MemorySource(records), BatchSink(fail)).run()
+
+
+async def test_object_with_an_asynchronous_call() -> None:
+    """An object whose call is a coroutine is awaited in the event loop."""
+
+    class Store:
+        thread: threading.Thread | None = None
+
+        async def __call__(self, record: SinkRecord) -> None:
+            self.thread = threading.current_thread()
+
+    store = Store()
+    await Pipeline("orders", MemorySource(records_of(1)), RecordSink(store)).run()
+    assert threading.main_thread() is store.thread
+
+
+def test_sink_without_a_function() -> None:
+    """A sink of something else than a function is refused."""
+    with pytest.raises(ConfigurationError, match="is not a function"):
+        RecordSink("store")  # type: ignore[arg-type]  # that is the test
+
+
+async def test_cancelled_thread_is_left_alone() -> None:
+    """Nobody waits for a function in a thread whose caller was cancelled."""
+    begun, may_end, ended = threading.Event(), threading.Event(), threading.Event()
+
+    def hang() -> None:
+        begun.set()
+        may_end.wait(60)
+        ended.set()
+
+    task = asyncio.create_task(run_in_thread(hang))
+    await asyncio.sleep(0)
+    assert begun.wait(60)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    may_end.set()
+    assert ended.wait(60)
+    await asyncio.sleep(0)
+
+
+def test_thread_that_outlives_its_event_loop() -> None:
+    """The result of a function that ends after its event loop is dropped."""
+    may_end, ended = threading.Event(), threading.Event()
+    threads: list[threading.Thread] = []
+
+    def hang() -> None:
+        threads.append(threading.current_thread())
+        may_end.wait(60)
+        ended.set()
+
+    async def start() -> None:
+        asyncio.create_task(run_in_thread(hang))  # noqa: RUF006 - it ends with the loop
+        await asyncio.sleep(0)
+
+    asyncio.run(start())
+    may_end.set()
+    assert ended.wait(60)
+    threads[0].join(60)
+    assert not threads[0].is_alive()

@@ -1,0 +1,337 @@
+"""A source from streams of Redis, at a private server."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import signal
+import subprocess
+import sys
+from datetime import UTC, datetime
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import redis
+
+from moorage import (
+    AsyncConnectorManager,
+    AuthenticationFailed,
+    BatchLimits,
+    ConfigurationError,
+    ConnectionFailed,
+    Message,
+    Pipeline,
+    PipelineConfig,
+    PollLimits,
+    RedisStreams,
+    RetryPolicy,
+    Secret,
+    Service,
+)
+from moorage.adapters.redis_streams.source import RedisStreamsSource
+from moorage.testing import MemorySink
+from tests.pipelines.pipeline_waiting import until
+from tests.support.redis_servers import PrivateRedis
+from tests.support.waiting import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from moorage.domain.pipelines.records import Partition
+
+MANY = PollLimits(1_000, 1_000_000, 0.01)
+WRONG = "hunter2-of-nobody"
+
+
+@pytest.fixture(scope="module")
+def private() -> Generator[PrivateRedis]:
+    """A server of these tests alone."""
+    with PrivateRedis() as server:
+        yield server
+
+
+@pytest.fixture
+def server(private: PrivateRedis) -> Generator[Any]:
+    """Empty the server, and return a client of it."""
+    with redis.Redis.from_url(private.url) as client:
+        client.flushall()
+        yield client
+
+
+def source(private: PrivateRedis, *streams: str, **options: Any) -> RedisStreamsSource:
+    """Return a source at the private server."""
+    settings = RedisStreams(url=Secret(options.pop("url", private.url)))
+    return RedisStreamsSource(settings, streams or ["orders"], **{"group": "workers", **options})
+
+
+async def revoked(_: Any) -> None:
+    """Fail, because Redis never takes an entry away before it is acknowledged."""
+    raise AssertionError
+
+
+async def publish(private: PrivateRedis, *messages: Message, stream: str = "orders") -> None:
+    """Publish messages as the connector does."""
+    publisher = RedisStreams(url=Secret(private.url)).async_publisher("events")
+    async with AsyncConnectorManager([Service("events")]) as manager, publisher:
+        await manager.perform("events", publisher.publish_batch(stream, messages))
+
+
+def pending(server: Any) -> int:
+    """Return the number of entries that are delivered and not acknowledged."""
+    return int(server.xpending("orders", "workers")["pending"])
+
+
+async def test_record_of_a_published_message(private: PrivateRedis, server: Any) -> None:
+    """A message arrives as it was published, with its stream, its position and its time."""
+    begin = datetime.now(UTC).replace(microsecond=0)
+    message = Message.of_json({"a": 1}, key="customer", headers={"trace": "1"}, id="m-1")
+    await publish(private, message)
+    reader = source(private)
+    await reader.open(revoked)
+    [record] = await reader.poll(MANY)
+    assert (message.payload, b"customer", "m-1", "application/json", "orders") == (
+        record.payload,
+        record.key,
+        record.identity,
+        record.content_type,
+        record.topic,
+    )
+    assert (("trace", b"1"),) == record.attributes
+    assert record.published_at is not None
+    assert begin <= record.published_at
+    await reader.commit([record])
+    assert 0 == pending(server)
+    assert [] == await reader.poll(MANY)
+    await reader.close()
+
+
+async def test_entries_of_other_programs(private: PrivateRedis, server: Any) -> None:
+    """An entry with other fields, or an id without a time, arrives with all of its fields."""
+    server.xadd("orders", {b"a\xff": b"1", b"": b"2"}, id="99999999999999999-1")
+    reader = source(private)
+    await reader.open(revoked)
+    [record] = await reader.poll(MANY)
+    assert b"" == record.payload
+    assert (("a\\xff", b"1"), ("(unnamed)", b"2")) == record.attributes
+    assert record.published_at is None
+    assert "orders/99999999999999999-1" == record.identity
+    await reader.close()
+
+
+async def test_polls_are_bounded(private: PrivateRedis, server: Any) -> None:
+    """A poll returns no more records than asked, and fewer of them if they are large."""
+    await publish(private, *(Message("x" * 10_000) for _ in range(30)))
+    reader = source(private)
+    await reader.open(revoked)
+    assert 7 == len(await reader.poll(PollLimits(7, 1_000_000, 0.01)))
+    assert 2 == len(await reader.poll(PollLimits(100, 25_000, 0.01)))
+    await reader.close()
+
+
+async def test_streams_of_one_source(private: PrivateRedis, server: Any) -> None:
+    """A source reads several streams, and acknowledges each entry in its own."""
+    for stream in ("orders", "returns"):
+        await publish(private, Message(stream), stream=stream)
+    reader = source(private, "orders", "returns")
+    await reader.open(revoked)
+    records = await reader.poll(MANY)
+    assert {"orders", "returns"} == {record.topic for record in records}
+    await reader.commit(records)
+    assert 0 == pending(server)
+    await reader.close()
+
+
+async def test_consumer_gets_back_what_it_left(private: PrivateRedis, server: Any) -> None:
+    """A consumer that opens with the name of one that died gets its entries first, in order."""
+    await publish(private, *(Message(str(number)) for number in range(5)))
+    first = source(private, consumer="worker")
+    await first.open(revoked)
+    records = await first.poll(PollLimits(3, 1_000_000, 0.01))
+    await first.commit(records[:1])
+    await first.close()
+
+    second = source(private, consumer="worker")
+    await second.open(revoked)
+    again = [*await second.poll(PollLimits(1, 1, 0.01)), *await second.poll(MANY)]
+    assert [b"1", b"2"] == [record.payload for record in again]
+    assert [2, 2] == [record.deliveries for record in again]
+    assert [b"3", b"4"] == [record.payload for record in await second.poll(MANY)]
+    await second.open(revoked)
+    assert [] == await second.poll(MANY)
+    await second.close()
+
+
+async def test_abandoned_entries_go_to_others(private: PrivateRedis, server: Any) -> None:
+    """Entries of a member that does not extend them are claimed, and released ones at once."""
+    await publish(private, Message("0"), Message("1"))
+    first, second = source(private, claim_after=3600.0), source(private, claim_after=3600.0)
+    await first.open(revoked)
+    await second.open(revoked)
+    records = await first.poll(MANY)
+    assert [] == await second.poll(MANY)
+    await first.release(records[1:])
+    await second.open(revoked)
+    assert [b"1"] == [record.payload for record in await second.poll(MANY)]
+    await first.extend(records[:1])
+    await second.open(revoked)
+    assert [] == await second.poll(MANY)
+    await first.close()
+    await second.close()
+
+
+async def test_deleted_entries_are_left_out(private: PrivateRedis, server: Any) -> None:
+    """An entry that was deleted before its second delivery is no record."""
+    await publish(private, Message("0"), Message("1"))
+    first = source(private, consumer="worker")
+    await first.open(revoked)
+    records = await first.poll(MANY)
+    server.xdel("orders", records[0].offset)
+    second = source(private, consumer="worker")
+    await second.open(revoked)
+    assert [b"1"] == [record.payload for record in await second.poll(MANY)]
+    await first.close()
+    await second.close()
+
+
+async def test_position_can_be_moved(private: PrivateRedis, server: Any) -> None:
+    """A group continues after the entry that it is set to."""
+    await publish(private, *(Message(str(number)) for number in range(3)))
+    reader = source(private)
+    await reader.open(revoked)
+    records = await reader.poll(MANY)
+    await reader.commit(records)
+    place: Partition = ("orders", None)
+    await reader.seek(place, str(records[0].offset))
+    assert [b"1", b"2"] == [record.payload for record in await reader.poll(MANY)]
+    with pytest.raises(ConfigurationError, match="refused a command"):
+        await reader.seek(place, "yesterday")
+    await reader.close()
+
+
+async def test_group_for_new_entries(private: PrivateRedis, server: Any) -> None:
+    """A group that begins at "$" gets what is published after it was created."""
+    await publish(private, Message("old"))
+    reader = source(private, start="$")
+    await reader.open(revoked)
+    await publish(private, Message("new"))
+    assert [b"new"] == [record.payload for record in await reader.poll(MANY)]
+    await reader.close()
+
+
+async def test_deleted_group_is_created_again(private: PrivateRedis, server: Any) -> None:
+    """A group that somebody deleted is a temporary error, and is there after the next opening."""
+    await publish(private, Message("0"))
+    reader = source(private)
+    await reader.open(revoked)
+    server.xgroup_destroy("orders", "workers")
+    with pytest.raises(ConnectionFailed, match="cannot serve"):
+        await reader.poll(MANY)
+    await reader.open(revoked)
+    assert [b"0"] == [record.payload for record in await reader.poll(MANY)]
+    await reader.close()
+
+
+async def test_what_is_no_stream_is_refused(private: PrivateRedis, server: Any) -> None:
+    """A key of another kind stops the source before anything is read."""
+    server.set("orders", "1")
+    with pytest.raises(ConfigurationError, match="refused a command"):
+        await source(private).open(revoked)
+
+
+@pytest.mark.parametrize("streams", ["orders", []])
+def test_streams_are_a_list(private: PrivateRedis, streams: Any) -> None:
+    """A single name in the place of a list is refused."""
+    with pytest.raises(ConfigurationError) as error:
+        RedisStreamsSource(RedisStreams(url=Secret(private.url)), streams, group="workers")
+    assert "streams" == error.value.path
+
+
+async def test_wrong_password_and_missing_rights(private: PrivateRedis, server: Any) -> None:
+    """A wrong password and a missing right are final errors without the password."""
+    server.acl_setuser("reader", enabled=True, passwords=["+right"], keys=["*"], commands=["+ping"])
+    for password in (WRONG, "right"):
+        url = private.url.replace("//", f"//reader:{password}@")
+        with pytest.raises(AuthenticationFailed) as error:
+            await source(private, url=url).open(revoked)
+        assert password not in str(error.value)
+    server.acl_deluser("reader")
+
+
+async def test_use_before_it_is_open(private: PrivateRedis) -> None:
+    """A source that is not open says so, as one that lost its connection."""
+    reader = source(private)
+    with pytest.raises(ConnectionFailed, match="closed"):
+        await reader.poll(MANY)
+    await reader.close()
+
+
+async def test_server_is_killed_and_comes_back(tmp_path: Any) -> None:
+    """A pipeline outlives the death of its server, and each record reaches the sink."""
+    options = ("--appendonly", "yes", "--appendfsync", "always")
+    sink = MemorySink()
+    with PrivateRedis(*options) as server:
+        await publish(server, *(Message.of_json({"number": n}) for n in range(200)))
+        soon = RetryPolicy(base_delay=0.01, max_delay=0.05)
+        settings = PipelineConfig(
+            batch=BatchLimits(records=10), records_in_flight=40, reconnect=soon, retry=soon
+        )
+        pipeline = Pipeline("orders", source(server, claim_after=0.05), sink, config=settings)
+        running = asyncio.create_task(pipeline.run())
+        await until(lambda: bool(sink.records))
+        server.kill()
+        server.start()
+        await until(lambda: 200 == len({record.offset for record in sink.records}))
+        pipeline.stop()
+        await running
+    assert set(range(200)) == {value["number"] for value in sink.values}
+
+
+def has_effects(server: Any, count: int) -> bool:
+    """Return whether the sink has written so many records."""
+    return bool(server.hlen("effects") >= count)
+
+
+def start_worker(private: PrivateRedis, kind: str = "store") -> subprocess.Popen[bytes]:
+    """Start a worker process, and wait for its first effects."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "tests.pipelines.pipeline_worker", private.url, "3", kind],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+
+
+def test_killed_worker_loses_nothing(private: PrivateRedis, server: Any) -> None:
+    """After kill -9 at random moments each record has its effect; few were tried again."""
+    messages = 600
+    for number in range(messages):
+        server.xadd("orders", {"payload": str(number), "moorage-key": f"k{number % 7}"})
+    chance = random.Random(20261124)
+    for _ in range(3):
+        worker = start_worker(private)
+        goal = min(messages - 1, server.hlen("effects") + chance.randrange(1, 150))
+        wait_until(partial(has_effects, server, goal), "the worker's effects")
+        worker.kill()
+        worker.communicate()
+    worker = start_worker(private)
+    wait_until(lambda: server.hlen("effects") == messages, "the last effects")
+    wait_until(lambda: 0 == pending(server), "the last acknowledgement")
+    worker.send_signal(signal.SIGTERM)
+    _, errors = worker.communicate(timeout=60)
+    assert (0, b"") == (worker.returncode, errors)
+    attempts = [int(server.get(key)) for key in server.scan_iter("attempts/*")]
+    assert messages == len(attempts)
+    # Each of three deaths repeats at most the batches of three lanes, and what awaited its commit.
+    assert sum(attempts) - messages <= 3 * 200
+    assert max(attempts) <= 4
+
+
+def test_worker_with_a_hanging_sink_ends_in_time(private: PrivateRedis, server: Any) -> None:
+    """SIGTERM ends a worker whose sink hangs, with the exit code of one that was cut off."""
+    server.xadd("orders", {"payload": "1"})
+    worker = start_worker(private, "hang")
+    wait_until(lambda: server.hlen("effects") == 1, "the worker's effect")
+    worker.send_signal(signal.SIGTERM)
+    worker.communicate(timeout=60)
+    assert 3 == worker.returncode
+    assert 1 == pending(server)
