@@ -661,3 +661,41 @@ def test_settings_are_checked(field: str, value: str) -> None:
     with pytest.raises(ConfigurationError, match="Give one of") as error:
         PipelineConfig(**{field: value})  # type: ignore[arg-type]  # that is the test
     assert field == error.value.path
+
+
+async def test_large_records_are_read_one_by_one() -> None:
+    """A poll ends at its bound of bytes, so that little memory is used."""
+    source = MemorySource(records_of(3, payload=lambda _: "x" * 600))
+    settings = config(size_in_flight=1_000)
+    report = await run(Pipeline("orders", source, MemorySink(), config=settings))
+    assert 3 == report.statistics.processed
+    assert source.polls >= 4
+
+
+async def test_nothing_is_extended_while_nothing_is_under_way() -> None:
+    """A source is not bothered while it waits for records."""
+    source = MemorySource([], is_endless=True, extend_every=0.0001)
+    pipeline = Pipeline("orders", source, MemorySink(), config=config(poll_wait=0.001))
+    running = asyncio.create_task(run(pipeline))
+    await until(lambda: source.polls > 3)
+    pipeline.stop()
+    await running
+    assert [] == source.extended
+
+
+async def test_partition_without_records_is_revoked() -> None:
+    """A partition that delivered nothing can be taken away."""
+    source = MemorySource([], is_endless=True)
+    pipeline = Pipeline("orders", source, MemorySink(), config=config())
+    running = asyncio.create_task(run(pipeline))
+    await until(lambda: source.polls > 0)
+    await source.revoke([("orders", 7)])
+    pipeline.stop()
+    assert (await running).is_clean
+
+
+async def test_position_of_a_memory_source() -> None:
+    """A source in memory records the positions that it is set to."""
+    source = MemorySource([])
+    await source.seek(("orders", 0), 7)
+    assert {("orders", 0): 7} == source.sought

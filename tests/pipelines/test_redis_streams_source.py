@@ -335,3 +335,33 @@ def test_worker_with_a_hanging_sink_ends_in_time(private: PrivateRedis, server: 
     worker.communicate(timeout=60)
     assert 3 == worker.returncode
     assert 1 == pending(server)
+
+
+async def test_lost_connection_is_temporary(private: PrivateRedis, server: Any) -> None:
+    """A connection that the server ends is an error that the next opening repairs."""
+    await publish(private, Message("0"))
+    reader = source(private)
+    await reader.open(revoked)
+    waiting = asyncio.create_task(reader.poll(PollLimits(1, 1, 3_600.0)))
+    [record] = await waiting
+    waiting = asyncio.create_task(reader.poll(PollLimits(1, 1, 3_600.0)))
+    await until(lambda: any(client["flags"] == "b" for client in server.client_list()))
+    server.client_kill_filter(_type="normal", skipme=True)
+    with pytest.raises(ConnectionFailed, match="was lost"):
+        await waiting
+    with pytest.raises(ConnectionFailed, match="closed"):
+        await reader.commit([record])
+    await reader.open(revoked)
+    await reader.commit([record])
+    assert 0 == pending(server)
+    await reader.close()
+
+
+async def test_message_with_an_unreadable_type(private: PrivateRedis, server: Any) -> None:
+    """A type and an id that are not UTF-8 are shown with their bytes escaped."""
+    server.xadd("orders", {"payload": "1", "content-type": b"\xff", "message-id": b"\xfe"})
+    reader = source(private)
+    await reader.open(revoked)
+    [record] = await reader.poll(MANY)
+    assert ("\\xff", "\\xfe") == (record.content_type, record.id)
+    await reader.close()

@@ -264,5 +264,4 @@ async def _cancel(tasks: Sequence[asyncio.Task[None]]) -> None:
     """Cancel tasks, and wait a limited time for their end."""
     for task in tasks:
         task.cancel()
-    if tasks:
-        await asyncio.wait(tasks, timeout=CLOSING)
+    await asyncio.wait(tasks, timeout=CLOSING)

@@ -46,6 +46,6 @@ async def _run(make: Callable[[], Sequence[Pipeline]]) -> list[PipelineReport]:
     tasks = [asyncio.create_task(pipeline.run()) for pipeline in pipelines]
     if tasks:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
-    if any(task.done() and task.exception() is not None for task in tasks):
         stop()
-    return list(await asyncio.gather(*tasks))
+        await asyncio.wait(tasks)
+    return [task.result() for task in tasks]

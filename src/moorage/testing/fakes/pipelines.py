@@ -84,7 +84,7 @@ class MemorySource:
         self._is_endless = is_endless
         self._waiting: list[SinkRecord] = []
         self._failures: dict[str, list[Exception]] = defaultdict(list)
-        self._revoked: Revocation | None = None
+        self._revoked: Revocation = _nobody
         self._more = asyncio.Event()
 
     def fail(
@@ -102,8 +102,7 @@ class MemorySource:
 
     async def revoke(self, partitions: Sequence[Partition] | None = None) -> None:
         """Take partitions away, or void all deliveries; they are delivered again at once."""
-        if self._revoked is not None:
-            await self._revoked(partitions)
+        await self._revoked(partitions)
         self._waiting = [
             record
             for record in self._uncommitted()
@@ -114,8 +113,7 @@ class MemorySource:
     async def open(self, revoked: Revocation, /) -> None:
         """Begin after what is committed."""
         self._raise("open")
-        if self._revoked is not None:
-            await revoked(None)
+        await self._revoked(None)
         self._revoked = revoked
         self._waiting = self._uncommitted()
         self.is_open = True
@@ -179,6 +177,10 @@ class MemorySource:
     def _raise(self, method: str) -> None:
         if self._failures[method]:
             raise self._failures[method].pop(0)
+
+
+async def _nobody(_: Sequence[Partition] | None) -> None:
+    """Do nothing: no pipeline has opened the source."""
 
 
 class MemorySink:

@@ -1,0 +1,132 @@
+"""Pipelines that run until they end, or until a signal."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import threading
+
+import pytest
+
+from moorage import (
+    AsyncConnectorManager,
+    AuthenticationFailed,
+    InvalidData,
+    Pipeline,
+    PipelineState,
+    Service,
+    SinkRecord,
+    TopicNotFound,
+    run_pipelines,
+)
+from moorage.pipelines.publishing import DeadLetterTopic, PublishSink
+from moorage.testing import MemoryBroker, MemorySink, MemorySource, records_of
+
+
+def test_pipelines_that_end() -> None:
+    """The reports of pipelines whose sources end are returned in their order."""
+    reports = run_pipelines(
+        lambda: [
+            Pipeline("orders", MemorySource(records_of(count)), MemorySink()) for count in (3, 2)
+        ]
+    )
+    assert [3, 2] == [report.statistics.processed for report in reports]
+    assert [] == run_pipelines(list)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_signal_ends_pipelines(number: signal.Signals) -> None:
+    """A signal ends all pipelines in order, and has its old effect afterwards."""
+    before = signal.getsignal(number)
+
+    def make() -> list[Pipeline]:
+        asyncio.get_running_loop().call_soon(os.kill, os.getpid(), number)
+        return [
+            Pipeline(name, MemorySource([], is_endless=True), MemorySink()) for name in ("a", "b")
+        ]
+
+    reports = run_pipelines(make)
+    assert [True, True] == [report.is_clean for report in reports]
+    assert before == signal.getsignal(number)
+
+
+def test_pipelines_in_another_thread() -> None:
+    """Pipelines run in a thread too, where no signal can be handled."""
+    states: list[PipelineState] = []
+
+    def run() -> None:
+        [report] = run_pipelines(lambda: [Pipeline("a", MemorySource([]), MemorySink())])
+        states.append(report.statistics.state)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join(60)
+    assert [PipelineState.STOPPED] == states
+
+
+def test_failure_of_one_ends_the_others() -> None:
+    """The failure of a pipeline is raised after the others have ended in order."""
+    others: list[Pipeline] = []
+
+    def make() -> list[Pipeline]:
+        failing = MemorySource([])
+        failing.fail(AuthenticationFailed("no"), method="open")
+        others.append(Pipeline("b", MemorySource([], is_endless=True), MemorySink()))
+        return [Pipeline("a", failing, MemorySink()), *others]
+
+    with pytest.raises(AuthenticationFailed):
+        run_pipelines(make)
+    assert PipelineState.STOPPED is others[0].statistics().state
+
+
+async def test_records_are_published() -> None:
+    """A sink publishes records with their key, attributes, type and id, and keeps their order."""
+    broker = MemoryBroker(["orders", "small"])
+    records = records_of(4, keys=2)
+
+    def topic(record: SinkRecord) -> str:
+        return "small" if record.json()["number"] < 2 else "orders"
+
+    async with AsyncConnectorManager([Service("events")]) as manager:
+        publisher = broker.async_publisher("events")
+        sink = PublishSink(manager, publisher, topic)
+        report = await Pipeline("copy", MemorySource(records), sink).run()
+        await Pipeline("copy", MemorySource(records), PublishSink(manager, publisher)).run()
+        await Pipeline(
+            "copy", MemorySource(records), PublishSink(manager, publisher, "small")
+        ).run()
+    assert 4 == report.statistics.processed
+    topics = [stored.topic for stored in broker.messages]
+    assert ["small"] * 2 + ["orders"] * 6 + ["small"] * 4 == topics
+    message = broker.messages[0].message
+    assert (records[0].payload, b"key-0", "application/json") == (
+        message.payload,
+        message.key,
+        message.content_type,
+    )
+
+
+async def test_dead_letters_are_published() -> None:
+    """A dead letter has the original payload and key, and says why it failed."""
+    broker = MemoryBroker(["failed"])
+    async with AsyncConnectorManager([Service("events")]) as manager:
+        letters = DeadLetterTopic(manager, broker.async_publisher("events"), "failed")
+        sink = MemorySink(lambda _: InvalidData("no total\nat all"))
+        [record] = records_of(1, keys=1)
+        source = MemorySource([record])
+        await Pipeline("orders", source, sink, dead_letters=letters).run()
+        [stored] = broker.messages
+        assert (record.payload, record.key) == (stored.message.payload, stored.message.key)
+        headers = dict(stored.message.headers)
+        assert "no total at all" == headers["dead-letter-message"]
+        assert "InvalidData" == headers["dead-letter-error"]
+        assert "0" == headers["dead-letter-offset"]
+        assert "1" == headers["dead-letter-attempts"]
+        assert "orders" == headers["dead-letter-topic"] == headers["dead-letter-pipeline"]
+
+        lost = DeadLetterTopic(manager, broker.async_publisher("events"), "nowhere")
+        source = MemorySource([record])
+        with pytest.raises(TopicNotFound):
+            await Pipeline("orders", source, sink, dead_letters=lost).run()
+        assert [] == source.committed
