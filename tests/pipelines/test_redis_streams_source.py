@@ -59,10 +59,13 @@ def server(private: PrivateRedis) -> Generator[Any]:
         yield client
 
 
-def source(private: PrivateRedis, *streams: str, **options: Any) -> RedisStreamsSource:
+def source(
+    private: PrivateRedis, *streams: str, url: str | None = None, **options: Any
+) -> RedisStreamsSource:
     """Return a source at the private server."""
-    settings = RedisStreams(url=Secret(options.pop("url", private.url)))
-    return RedisStreamsSource(settings, streams or ["orders"], **{"group": "workers", **options})
+    settings = RedisStreams(url=Secret(url or private.url))
+    options.setdefault("group", "workers")
+    return RedisStreamsSource(settings, streams or ["orders"], **options)
 
 
 async def revoked(_: Any) -> None:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from moorage.domain.pipelines.failures import Exhausted, source_verdict, verdict
 from moorage.domain.pipelines.settings import PipelineConfig, PipelineReport, PipelineState
+from moorage.domain.secrets.frames import careful
 from moorage.errors import ConnectorError, LocalFailure
 from moorage.pipelines._delivery import BatchDelivery
 from moorage.pipelines._in_flight import RecordsInFlight
@@ -39,6 +40,7 @@ CLOSING: Final = 1.0
 """The seconds in which a source and a sink may be closed after everything else has ended."""
 
 
+@careful
 class Pipeline:
     """Carries records from a source to a sink, each at least once.
 

@@ -22,7 +22,7 @@ from moorage.adapters.redis_streams._links import connect_async
 from moorage.domain.messages.publish_failures import PublishFault
 from moorage.domain.messages.redis_streams import message_of, refusal, time_of
 from moorage.domain.pipelines.records import SinkRecord
-from moorage.domain.secrets.frames import bare
+from moorage.domain.secrets.frames import bare, careful
 from moorage.domain.values.durations import seconds
 from moorage.errors import (
     AuthenticationFailed,
@@ -55,6 +55,7 @@ _USUAL_SIZE: Final = 1_000
 """The bytes of a payload that are assumed before the first record is read."""
 
 
+@careful
 class RedisStreamsSource:
     """A source that reads streams as a member of a consumer group.
 
@@ -199,7 +200,7 @@ class RedisStreamsSource:
             await self._request(self._telling, ["XACK", stream, self.group, *ids])
 
     async def release(self, records: Sequence[SinkRecord], /) -> None:
-        """Let other members take over entries at once."""
+        """Offer entries to other members at once."""
         await self._claim_anew(records, "IDLE", str(int(self._claim_after * 1000)))
 
     async def extend(self, records: Sequence[SinkRecord], /) -> None:
