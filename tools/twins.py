@@ -19,6 +19,9 @@ MODULES: Final = {
     "src/moorage/adapters/http_operations/connector_async.py": (
         "src/moorage/adapters/http_operations/connector_sync.py"
     ),
+    "src/moorage/adapters/http_operations/soap/connector_async.py": (
+        "src/moorage/adapters/http_operations/soap/connector_sync.py"
+    ),
     "src/moorage/adapters/links/pool_async.py": "src/moorage/adapters/links/pool_sync.py",
     "src/moorage/adapters/links/shared_async.py": "src/moorage/adapters/links/shared_sync.py",
     "src/moorage/adapters/messages/publisher_async.py": (

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from moorage.adapters.graphql.schema import GraphQLSchema as GraphQLSchema
     from moorage.adapters.grpc.methods import GrpcAnswer as GrpcAnswer
     from moorage.adapters.grpc.methods import GrpcMethod as GrpcMethod
+    from moorage.adapters.http_operations.soap.client import Soap as Soap
+    from moorage.adapters.http_operations.soap.wsdl import Wsdl as Wsdl
     from moorage.adapters.links.pool_async import AsyncLinkPool as AsyncLinkPool
     from moorage.adapters.links.pool_sync import LinkPool as LinkPool
     from moorage.adapters.messages.kafka import Kafka as Kafka
@@ -162,6 +164,8 @@ if TYPE_CHECKING:
     from moorage.domain.signing.jwt import JwtSigning as JwtSigning
     from moorage.domain.signing.message import MessageSignature as MessageSignature
     from moorage.domain.signing.sigv4 import AwsSigV4 as AwsSigV4
+    from moorage.domain.soap.faults import SoapFault as SoapFault
+    from moorage.domain.soap.security import SoapSecurity as SoapSecurity
     from moorage.domain.values.money import Money as Money
     from moorage.domain.values.result import Result as Result
     from moorage.domain.webhooks.events import WebhookEvent as WebhookEvent
@@ -265,6 +269,10 @@ _HOME = {
     "GraphQL": "domain.graphql.service",
     "JsonRpc": "domain.service.json_rpc",
     "XmlRpc": "domain.service.xml_rpc",
+    "Soap": "adapters.http_operations.soap.client",
+    "Wsdl": "adapters.http_operations.soap.wsdl",
+    "SoapSecurity": "domain.soap.security",
+    "SoapFault": "domain.soap.faults",
     "OData": "domain.odata.service",
     "ODataQuery": "domain.odata.service",
     "ODataExpand": "domain.odata.service",

@@ -200,6 +200,10 @@ class AsyncConnectors:
         use: AsyncConnectorUse[Any] = self.use(name)
         async with use as connector:
             operations = connector.operations
+            if not operations:
+                # A connector may learn its operations from the service's own description.
+                await connector.open(30.0 if timeout is None else timeout)
+                operations = connector.operations
             named = operations.get(operation)
             if named is None:
                 raise ConfigurationError(

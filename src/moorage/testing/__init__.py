@@ -55,6 +55,8 @@ if TYPE_CHECKING:
     from moorage.testing.fakes.pipelines import records_of as records_of
     from moorage.testing.fakes.randomness import ScriptedRandomness as ScriptedRandomness
     from moorage.testing.fakes.randomness import SequentialIds as SequentialIds
+    from moorage.testing.fakes.soap_server import SoapServer as SoapServer
+    from moorage.testing.fakes.soap_server import SoapServerFault as SoapServerFault
     from moorage.testing.fakes.tcp_proxy import TcpProxy as TcpProxy
     from moorage.testing.fakes.websocket_server import WebSocketServer as WebSocketServer
     from moorage.testing.kits import cache_conformance as cache_conformance
@@ -116,6 +118,8 @@ _HOME: Final = {
     "ProxyServer": "fakes.http_proxy",
     "tls_pair": "fakes.http_tls",
     # a network between a program and a real server
+    "SoapServer": "fakes.soap_server",
+    "SoapServerFault": "fakes.soap_server",
     "TcpProxy": "fakes.tcp_proxy",
     # exchanges that were recorded
     "Cassette": "cassettes.cassette",

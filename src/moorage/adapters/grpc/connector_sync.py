@@ -392,7 +392,9 @@ class GrpcConnector:
             failure = error
         return None, bare(failure)
 
-    def _authorized(self, call: PreparedCall, attempt: OperationAttempt, holder: object) -> Any:
+    def _authorized(
+        self, call: PreparedCall, attempt: OperationAttempt, holder: object
+    ) -> Any:
         """Send a call with its credentials, and once more if the server refuses stale ones."""
         until, tenant = monotonic() + attempt.timeout, attempt.tenant
         channel = self._connected_channel(attempt.timeout)

@@ -83,11 +83,19 @@ class AsyncHttpConnector:
         Raises:
             ConnectorError: the service did not answer as expected.
         """
+        self._check_open()
+        await self._ask(timeout)
+
+    def _check_open(self) -> None:
+        """Refuse a connector that was closed."""
         if self._is_closed:
             raise LocalFailure(
                 f"The connector {self.name} is closed.",
                 remedy="Use it before it is closed, or make another one.",
             )
+
+    async def _ask(self, timeout: float) -> None:
+        """Perform the operation that shows if the service answers."""
         await self._performer.perform(self.service, cast("Any", self._ping), timeout=timeout)
 
     async def health(self, timeout: float = 5.0, /) -> ConnectorHealth:
@@ -98,7 +106,8 @@ class AsyncHttpConnector:
         begun = monotonic()
         error: ConnectorError | None = None
         try:
-            await self.open(timeout)
+            self._check_open()
+            await self._ask(timeout)
         except ConnectorError as failure:
             error = failure
         return ConnectorHealth(

@@ -83,11 +83,19 @@ class HttpConnector:
         Raises:
             ConnectorError: the service did not answer as expected.
         """
+        self._check_open()
+        self._ask(timeout)
+
+    def _check_open(self) -> None:
+        """Refuse a connector that was closed."""
         if self._is_closed:
             raise LocalFailure(
                 f"The connector {self.name} is closed.",
                 remedy="Use it before it is closed, or make another one.",
             )
+
+    def _ask(self, timeout: float) -> None:
+        """Perform the operation that shows if the service answers."""
         self._performer.perform(self.service, cast("Any", self._ping), timeout=timeout)
 
     def health(self, timeout: float = 5.0, /) -> ConnectorHealth:
@@ -98,7 +106,8 @@ class HttpConnector:
         begun = monotonic()
         error: ConnectorError | None = None
         try:
-            self.open(timeout)
+            self._check_open()
+            self._ask(timeout)
         except ConnectorError as failure:
             error = failure
         return ConnectorHealth(

@@ -161,6 +161,8 @@ class Sent:
         url: str = "",
         redaction: Redaction | None = None,
         base_url: str | None = None,
+        *,
+        secrets: Sequence[Secret] = (),
     ) -> None:
         headers, body = as_headers(None) if request is None else request.headers, b""
         request_body = None if request is None else request.body
@@ -168,9 +170,10 @@ class Sent:
             body = request_body
 
         def values() -> Values:
-            return _values_of(
+            sent_values, words = _values_of(
                 credentials, url, headers, body, redaction=redaction, base_url=base_url or ""
             )
+            return [*sent_values, *(secret.reveal_bytes() for secret in secrets)], words
 
         self._values = values
         self._mask = _mask_of(values)

@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from moorage.domain.http.requests import Request, Response
+    from moorage.domain.secrets.secret import Secret
+    from moorage.domain.signing.occasion import Occasion
     from moorage.errors import ConnectorError
 
 T = TypeVar("T")
@@ -66,6 +68,11 @@ class HttpOperation(Generic[T]):
         replacement: returns the request to send at once, in the same attempt, after an error that
             proves that nothing happened; None to send no other. At most one is sent, and only its
             body takes the place of the first one's.
+        attempt_body: makes the body that one attempt sends of the request's own body, for what must
+            be new each time, such as the nonce of a WS-Security token; None to send the request's
+            own. A repeated idempotency key is compared with the request's own body.
+        secrets: the secret values that the request contains. They are masked wherever an answer
+            repeats them.
         system: the kind of the foreign system, such as "graphql".
         safe: whether the operation changes nothing there; by default the request's method tells.
     """
@@ -82,6 +89,8 @@ class HttpOperation(Generic[T]):
     replacement: Callable[[ConnectorError], Request | None] = attrs.field(
         default=_nothing_replaced, repr=False
     )
+    attempt_body: Callable[[bytes, Occasion], bytes] | None = attrs.field(default=None, repr=False)
+    secrets: tuple[Secret, ...] = attrs.field(default=(), repr=False)
     system: str = "http"
     safe: bool = attrs.field(default=attrs.Factory(_safe_by_method, takes_self=True))
 

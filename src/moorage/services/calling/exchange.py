@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable
 
     from moorage.domain.http.requests import Headers, Timeouts
+    from moorage.domain.secrets.secret import Secret
     from moorage.domain.service.operation import HttpOperation
     from moorage.domain.service.plan import Plan
     from moorage.services.calling.attempts import Ending
@@ -241,6 +242,8 @@ class Exchange:
         # Nothing is awaited from here on: the URL may contain secrets that no frame should show.
         url = self._url or join_url(base, request)
         plain_request, unsigned = None, request
+        operation = call.http_operation
+        request = _completed(operation, request, core)
         if credentials is not None:
             unsigned_request, request = (
                 request,
@@ -248,7 +251,8 @@ class Exchange:
             )
             if request.query != unsigned_request.query:
                 plain_request, url = unsigned_request, join_url(base, request)
-        sent = Sent(credentials, request, url, plan.service.redaction, base)
+        redaction, secrets = plan.service.redaction, _secrets_of(operation)
+        sent = Sent(credentials, request, url, redaction, base, secrets=secrets)
         call.send(sent)
         if plan.log_content is not None and core.stores_content:
             from moorage.domain.observation.call_content import (  # noqa: PLC0415 - few services
@@ -507,6 +511,29 @@ def _route(call: Call, request: Request) -> Route:
     from moorage.services.calling.regions import Route  # noqa: PLC0415 - few services have regions
 
     return Route(plan, request, movable=everywhere or is_repeatable(plan, request))
+
+
+def _secrets_of(operation: HttpOperation[Any] | None) -> tuple[Secret, ...]:
+    """Return the secrets that the request of an operation contains."""
+    return () if operation is None else operation.secrets
+
+
+def _completed(operation: HttpOperation[Any] | None, request: Request, core: Core) -> Request:
+    """Return the request with the body that this attempt sends.
+
+    Raises:
+        ConfigurationError: a transform has replaced the body with a stream.
+    """
+    if operation is None or operation.attempt_body is None:
+        return request
+    if isinstance(request.body, bytes):
+        occasion = Occasion(core.utc(), core.new_id())
+        return request.evolve(body=operation.attempt_body(request.body, occasion))
+    raise ConfigurationError(
+        "A request transform made a stream of a body that is completed for each attempt.",
+        path="request_transforms",
+        remedy="Return a request whose body is bytes.",
+    )
 
 
 def _reset(headers: Headers, core: Core) -> float | None:

@@ -77,6 +77,7 @@ class ConnectorSubject:
         refusals: wrong settings, by names such as "wrong password".
         secret: a text that no error, health or description may contain, such as the password.
         service: the name of the connector's service.
+        base_url: the address of the service, of a connector whose operations are HTTP requests.
         timeout: the seconds after which an operation of a silent server must end.
         operations: the number of operations after which nothing may be left behind.
     """
@@ -90,6 +91,7 @@ class ConnectorSubject:
     refusals: Mapping[str, Refusal] = attrs.field(factory=dict[str, Refusal])
     secret: str | None = attrs.field(default=None, repr=False)
     service: str = "connector"
+    base_url: str | None = None
     timeout: float = 0.5
     operations: int = 10_000
 
@@ -104,7 +106,9 @@ class Lab:
         self.subject = subject
         self.is_async = is_async
         # A check looks at single attempts, so nothing is repeated and no circuit opens.
-        service = Service(subject.service, retry=RetryPolicy.none(), circuit=None)
+        service = Service(
+            subject.service, base_url=subject.base_url, retry=RetryPolicy.none(), circuit=None
+        )
         kind: Any = AsyncConnectorManager if is_async else ConnectorManager
         self.manager: Any = kind([service])
 

@@ -1,0 +1,247 @@
+"""Arguments of SOAP operations: checked by name and type, and converted for zeep."""
+
+from __future__ import annotations
+
+from base64 import b64decode
+from collections.abc import Callable, Mapping
+from datetime import date, datetime, time
+from decimal import Decimal
+from math import isfinite, isinf
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from moorage.adapters.http_operations.soap.libraries import zeep
+from moorage.domain.secrets.secret import Secret
+from moorage.domain.values.json_text import is_list
+from moorage.domain.values.patterns import late_pattern
+from moorage.domain.values.text import with_article
+from moorage.errors import InvalidData
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_FORBIDDEN: Final = late_pattern("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
+_INTEGER: Final = late_pattern(r"[+-]?[0-9]+")
+_DECIMAL: Final = late_pattern(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)")
+_FLOAT: Final = late_pattern(rf"{_DECIMAL.pattern}(?:[eE][+-]?[0-9]+)?|-?INF|NaN")
+_BOOLEANS: Final = frozenset({"true", "false", "1", "0"})
+_DEEPEST: Final = 60
+
+
+class _UnfitError(ValueError):
+    """A value is none of its type; its text says what it should be."""
+
+
+def arguments_for(kind: Any, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments of an operation for zeep, with secrets revealed.
+
+    Args:
+        kind: zeep's type of the operation's body.
+        arguments: the arguments by name.
+
+    Raises:
+        InvalidData: a name is unknown, or a value is none of its type.
+    """
+    return cast("dict[str, Any]", _members(kind, arguments, ()))
+
+
+def only_argument(element: Any, arguments: Mapping[str, Any]) -> Any:
+    """Return the argument of an operation whose body is a single value.
+
+    Raises:
+        InvalidData: it is missing or wrong, or there are others.
+    """
+    for name in arguments:
+        if name != element.name:
+            raise wrong(str(name), f"is unknown; there are: {element.name}")
+    if element.name not in arguments:
+        raise wrong(element.name, "is missing")
+    return _value(element.type, arguments[element.name], (element.name,), many=False)
+
+
+def secrets_in(value: Any) -> Iterator[Secret]:
+    """Yield the secrets among values."""
+    if isinstance(value, Secret):
+        yield value
+    elif isinstance(value, Mapping):
+        for item in cast("Mapping[str, Any]", value).values():
+            yield from secrets_in(item)
+    elif is_list(value) or isinstance(value, tuple):
+        for item in cast("list[Any]", value):
+            yield from secrets_in(item)
+
+
+def members_of(kind: Any) -> dict[str, Any]:
+    """Return the elements and attributes of zeep's type by name."""
+    return {**dict(getattr(kind, "elements", ())), **dict(getattr(kind, "attributes", ()))}
+
+
+def wrong(path: str, problem: str) -> InvalidData:
+    """Return the error for an argument at a path."""
+    return InvalidData(
+        f"The argument {path} {problem}.",
+        field=path,
+        remedy="Give it as the schema of the WSDL has it; `Soap.operations` shows the types.",
+    )
+
+
+def _members(kind: Any, values: Mapping[str, Any], path: tuple[str, ...]) -> Any:
+    """Return a mapping as the values of a complex type."""
+    members = members_of(kind)
+    # zeep makes up such names for wildcards and repeated groups.
+    is_open = not hasattr(kind, "elements") or any(name.startswith("_") for name in members)
+    result: dict[str, Any] = {}
+    for name, value in values.items():
+        item_path = (*path, str(name))
+        if len(item_path) > _DEEPEST:
+            raise wrong(".".join(path[:3]), "is nested too deeply")
+        member = members.get(name)
+        if member is None and not is_open:
+            names = ", ".join(members) or "none"
+            raise wrong(".".join(item_path), f"is unknown; there are: {names}")
+        many = member is None or getattr(member, "accepts_multiple", False)
+        result[name] = _value(getattr(member, "type", None), value, item_path, many=many)
+    return result
+
+
+def _value(kind: Any, value: Any, path: tuple[str, ...], *, many: bool) -> Any:
+    if isinstance(value, Secret):
+        value = value.reveal()
+    if value is None:
+        return None
+    if isinstance(kind, zeep("xsd.types.builtins").BuiltinType) and _has_items(value, many=many):
+        raise wrong(".".join(path), f"is {with_article(type(value).__name__)}, not a single value")
+    if isinstance(value, Mapping):
+        return _members(kind, cast("Mapping[str, Any]", value), path)
+    if is_list(value) or isinstance(value, tuple):
+        return [
+            _value(kind, item, (*path, str(number)), many=False)
+            for number, item in enumerate(cast("list[Any]", value))
+        ]
+    problem = None
+    try:
+        value = _single(kind, value)
+    except _UnfitError as error:
+        problem = str(error)
+    if problem is not None:
+        raise wrong(".".join(path), problem)
+    return value
+
+
+def _has_items(value: Any, *, many: bool) -> bool:
+    """Return whether a value has items where a single one is expected."""
+    return isinstance(value, Mapping) or (not many and isinstance(value, (list, tuple)))
+
+
+def _single(kind: Any, value: Any) -> Any:
+    """Return a single value as zeep writes it.
+
+    Raises:
+        _UnfitError: it is none of its type.
+    """
+    if isinstance(value, str) and _FORBIDDEN.search(value):
+        raise _UnfitError("has a character that XML does not allow")
+    builtins = zeep("xsd.types.builtins")
+    for name, write in _WRITERS.items():
+        if isinstance(kind, getattr(builtins, name)):
+            return write(value)
+    if isinstance(kind, builtins.BuiltinType):
+        return _text(value)
+    return value
+
+
+def _boolean(value: Any) -> Any:
+    if isinstance(value, bool) or (isinstance(value, str) and value in _BOOLEANS):
+        return value
+    raise _UnfitError(f"is {with_article(type(value).__name__)}, not a boolean")
+
+
+def _integer(value: Any) -> Any:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    if isinstance(value, str) and _INTEGER.fullmatch(value):
+        return value
+    raise _UnfitError(f"is {with_article(type(value).__name__)} that is no integer")
+
+
+def _decimal(value: Any) -> Any:
+    if isinstance(value, float):
+        value = Decimal(repr(value))
+    if isinstance(value, Decimal) and value.is_finite():
+        return value
+    if isinstance(value, str) and _DECIMAL.fullmatch(value):
+        return value
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    raise _UnfitError(f"is {with_article(type(value).__name__)} that is no decimal number")
+
+
+def _float(value: Any) -> Any:
+    if isinstance(value, float) and not isfinite(value):
+        return ("INF" if value > 0 else "-INF") if isinf(value) else "NaN"
+    if isinstance(value, str) and _FLOAT.fullmatch(value):
+        return value
+    if isinstance(value, (int, float, Decimal)) and not isinstance(value, bool):
+        return value
+    raise _UnfitError(f"is {with_article(type(value).__name__)} that is no number")
+
+
+def _moment(kind: type[Any], excluded: type[Any] | None = None) -> Callable[[Any], Any]:
+    """Return the writer of a date or a time, which may be an ISO text too."""
+
+    def write(value: Any) -> Any:
+        if isinstance(value, kind) and (excluded is None or not isinstance(value, excluded)):
+            return value
+        if isinstance(value, str):
+            return value  # the schema tells if it is right
+        expected = f"{with_article(kind.__name__)} or its text in the form of ISO 8601"
+        raise _UnfitError(f"is {with_article(type(value).__name__)}, not {expected}")
+
+    return write
+
+
+def _bytes(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return value
+    if isinstance(value, str):
+        try:
+            b64decode(value, validate=True)
+        except ValueError:
+            pass
+        else:
+            return value
+    raise _UnfitError("is neither bytes nor a text in Base64")
+
+
+def _digits(value: Any) -> Any:
+    return value.hex().upper() if isinstance(value, bytes) else _text(value)
+
+
+def _duration(value: Any) -> Any:
+    return value
+
+
+def _text(value: Any) -> Any:
+    if isinstance(value, (str, int, Decimal)) and not isinstance(value, bool):
+        return str(value)
+    raise _UnfitError(f"is {with_article(type(value).__name__)}, not a text")
+
+
+_WRITERS: Final[Mapping[str, Callable[[Any], Any]]] = {
+    "Boolean": _boolean,
+    "Integer": _integer,
+    "Decimal": _decimal,
+    "Float": _float,
+    "Double": _float,
+    "DateTime": _moment(datetime),
+    "Date": _moment(date, datetime),
+    "Time": _moment(time),
+    "Duration": _duration,
+    "Base64Binary": _bytes,
+    "HexBinary": _digits,
+    "gYearMonth": _duration,
+    "gYear": _duration,
+    "gMonthDay": _duration,
+    "gMonth": _duration,
+    "gDay": _duration,
+}
+"""The writers of zeep's types; an integer is a decimal number to zeep, so it comes first."""

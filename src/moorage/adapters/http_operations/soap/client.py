@@ -1,0 +1,280 @@
+"""Operations of a SOAP service, as requests of its HTTP API."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from moorage.adapters.http_operations.soap.answers import (
+    check_references,
+    envelope_of,
+    fault_in,
+    fault_of,
+    plain,
+)
+from moorage.adapters.http_operations.soap.arguments import (
+    arguments_for,
+    members_of,
+    only_argument,
+    secrets_in,
+    wrong,
+)
+from moorage.adapters.http_operations.soap.libraries import etree, zeep
+from moorage.domain.http.requests import Request
+from moorage.domain.resilience.classify import unreadable
+from moorage.domain.service.operation import HttpOperation
+from moorage.domain.soap.faults import error_of
+from moorage.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from moorage.adapters.http_operations.soap.wsdl import Wsdl, WsdlPort
+    from moorage.domain.http.response import Response
+    from moorage.domain.soap.faults import SoapFault
+    from moorage.domain.soap.security import SoapSecurity
+    from moorage.errors import ConnectorError
+
+
+def _names(names: Iterable[str]) -> frozenset[str]:
+    return frozenset(names)
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class Soap:
+    """Makes operations of a SOAP 1.1 or 1.2 service, which `manager.perform` performs.
+
+    Every operation is sent once, unless you say here that it may be repeated.
+
+    Attributes:
+        wsdl: the description of the service.
+        wsdl_service: the name of the service in the WSDL; needed if there are several.
+        port: the name of the port, which decides the version of SOAP; by default the first one.
+        location: the path below the service's base URL to send requests to, or a URL of the same
+            host; by default the address in the WSDL.
+        safe: the names of operations that change nothing.
+        repeatable: the names of operations that have the same effect when they are sent twice.
+        security: the WS-Security header of each request; None for none.
+        headers: the values of SOAP headers that the WSDL declares, by name.
+    """
+
+    wsdl: Wsdl
+    wsdl_service: str | None = None
+    port: str | None = None
+    location: str | None = None
+    safe: frozenset[str] = attrs.field(default=frozenset(), converter=_names)
+    repeatable: frozenset[str] = attrs.field(default=frozenset(), converter=_names)
+    security: SoapSecurity | None = None
+    headers: Mapping[str, Any] = attrs.field(factory=dict[str, Any], repr=False)
+    _port: WsdlPort = attrs.field(init=False, repr=False)
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse names that the WSDL does not have."""
+        port = self.wsdl.port(self.wsdl_service, self.port)
+        object.__setattr__(self, "_port", port)
+        for field, names in (("safe", self.safe), ("repeatable", self.repeatable)):
+            for name in sorted(names):
+                self._described(name, field)
+
+    @property
+    def operations(self) -> dict[str, str]:
+        """The names of the operations, each with the names and types of its arguments."""
+        return {
+            name: operation.input.signature() or ""
+            for name, operation in sorted(self._port.operations.items())
+        }
+
+    def with_headers(self, **headers: Any) -> Soap:
+        """Return the same service, whose requests carry SOAP headers that the WSDL declares."""
+        return attrs.evolve(self, headers=headers)
+
+    def operation(self, name: str, /, **arguments: Any) -> HttpOperation[Any]:
+        """Return an operation; performing it returns its result as plain values.
+
+        An element with children is a dictionary, one that may occur several times a list, and a
+        decimal number a `Decimal`. If the result has a single part, it is that part. A `Secret` is
+        sent as its text.
+
+        Args:
+            name: the name of the operation in the WSDL.
+            arguments: its arguments by name.
+
+        Raises:
+            ConfigurationError: there is no such operation.
+            InvalidData: an argument is unknown, missing, or not as the schema has it.
+        """
+        described = self._described(name, "operation")
+        content = self._envelope(described, arguments)
+        secrets = [*secrets_in(arguments), *secrets_in(self.headers)]
+        security = self.security
+        headers = self._http_headers(described)
+        request = Request.post(self.location or self._address(), body=content, headers=headers)
+        is_safe = name in self.safe
+        return HttpOperation(
+            name=name,
+            request=request.evolve(idempotent=is_safe or name in self.repeatable),
+            read=partial(_read, described, self.wsdl),
+            refusal=_refusal,
+            failure=_refusal,
+            attempt_body=None if security is None else security.body,
+            secrets=(*secrets, *(() if security is None else security.secrets)),
+            system="soap",
+            safe=is_safe,
+        )
+
+    @staticmethod
+    def fault(error: ConnectorError) -> SoapFault | None:
+        """Return the fault in the answer that an error has; None if there is none.
+
+        It has the detail of the fault, in which the secrets of the request are masked.
+        """
+        response: Response | None = getattr(error, "response", None)
+        return None if response is None else fault_of(response)
+
+    def parameters(self, name: str) -> dict[str, Any]:
+        """Return zeep's elements and attributes of an operation's arguments, by name."""
+        body = self._described(name, "operation").input.body
+        if body is None:
+            return {}
+        return members_of(body.type) if _is_compound(body) else {body.name: body}
+
+    def _described(self, name: str, path: str) -> Any:
+        try:
+            return self._port.operations[name]
+        except (KeyError, TypeError):
+            pass
+        raise ConfigurationError(
+            f"The port {self._port.name} has no operation {name!r}.",
+            path=path,
+            remedy=f"Use one of: {', '.join(sorted(self._port.operations)) or 'it has none'}.",
+        )
+
+    def _address(self) -> str:
+        if self._port.address:
+            return self._port.address
+        raise ConfigurationError(
+            f"The port {self._port.name} has no address in the WSDL.",
+            path="location",
+            remedy="Give the location: the path below the service's base URL.",
+        )
+
+    def _http_headers(self, described: Any) -> dict[str, str]:
+        action = described.soapaction or ""
+        if self._port.version == "1.1":
+            return {
+                "Content-Type": "text/xml; charset=utf-8",
+                "Accept": "text/xml",
+                "SOAPAction": f'"{action}"',
+            }
+        kind = "application/soap+xml; charset=utf-8"
+        return {
+            "Content-Type": f'{kind}; action="{action}"' if action else kind,
+            "Accept": "application/soap+xml",
+        }
+
+    def _envelope(self, described: Any, arguments: Mapping[str, Any]) -> bytes:
+        """Return the request.
+
+        Raises:
+            InvalidData: an argument is wrong.
+        """
+        body = described.input.body
+        values: list[Any] = []
+        if body is None:
+            checked = {}
+            for argument in arguments:
+                raise wrong(argument, "is unknown; there are: none")
+        elif _is_compound(body):
+            checked = arguments_for(body.type, arguments)
+        else:
+            checked = {}
+            values = [only_argument(body, arguments)]
+        headers = {"_soapheaders": arguments_for(described.input.header.type, self.headers)}
+        problem, envelope = None, None
+        try:
+            message = described.create(*values, **checked, **(headers if self.headers else {}))
+        except Exception as error:  # noqa: BLE001 - whatever zeep raises for wrong arguments
+            problem = _problem(error)
+        else:
+            envelope = message.content
+            problem = self._broken_rule(envelope)
+        if problem is not None:
+            raise wrong(*problem)
+        text: bytes = etree().tostring(envelope, encoding="utf-8", xml_declaration=True)
+        return text
+
+    def _broken_rule(self, envelope: Any) -> tuple[str, str] | None:
+        """Return the path of an argument that breaks the schema, and how; None for none."""
+        validator = self.wsdl.validator
+        if validator is None or not len(envelope[-1]):
+            return None
+        problem = validator.problem(envelope[-1][0])
+        if problem is None:
+            return None
+        path, rule = problem
+        return path.partition(".")[2] or path, f"is not as the schema has it ({rule})"
+
+
+def _is_compound(body: Any) -> bool:
+    return isinstance(body.type, zeep("xsd").ComplexType)
+
+
+def _problem(error: Exception) -> tuple[str, str]:
+    """Return the path of an argument that zeep refuses, and what is wrong with it.
+
+    The text of zeep's error may hold the value, so only its kind is told.
+    """
+    path = [str(part) for part in getattr(error, "path", None) or ()][1:]
+    if path and str(getattr(error, "message", "")).startswith("Missing element"):
+        return ".".join(path), "is missing"
+    place = ".".join(path) or "(one of them)"
+    return place, f"is not as the schema has it ({type(error).__name__})"
+
+
+def _read(described: Any, wsdl: Wsdl, response: Response) -> Any:
+    """Return the result of an answer.
+
+    Raises:
+        VendorFailed: the answer is not as the WSDL has it.
+    """
+    if not response.body.strip():
+        if described.output is None or described.output.envelope is None:
+            return None
+        raise unreadable(response, problem="is empty")
+    envelope = envelope_of(response)
+    if fault_in(envelope) is not None:
+        raise unreadable(response, "result")
+    check_references(envelope, response)
+    body = envelope.find(f"{envelope.tag.removesuffix('Envelope')}Body")
+    if not _is_expected(described, body):
+        raise unreadable(response, problem="has another element than the WSDL has")
+    if wsdl.validator is not None and body is not None and len(body):
+        # zeep would return None for a text that is no value of its type.
+        problem = wsdl.validator.problem(body[0], only_values=True)
+        if problem is not None:
+            raise unreadable(response, problem=f"has a value of another type at {problem[0]}")
+    reason = None
+    try:
+        return plain(described.process_reply(envelope))
+    except Exception as error:  # noqa: BLE001 - whatever zeep raises for a wrong answer
+        reason = type(error).__name__
+    raise unreadable(response, problem=f"is not as the WSDL has it ({reason})")
+
+
+def _is_expected(described: Any, body: Any) -> bool:
+    """Return whether the first element of a body is the declared one.
+
+    zeep does not look at its name. In the RPC style the name is not declared.
+    """
+    output: Any = described.output
+    element: Any = getattr(output, "body", None)
+    if described.style == "rpc" or element is None or body is None or not len(body):
+        return True
+    return bool(output._is_body_wrapped) or body[0].tag == element.qname.text  # noqa: SLF001 - zeep shows it nowhere else
+
+
+def _refusal(response: Response) -> ConnectorError | None:
+    fault = fault_of(response)
+    return None if fault is None else error_of(fault, response)

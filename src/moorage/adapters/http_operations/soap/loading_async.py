@@ -1,0 +1,25 @@
+"""Loads the WSDL of a connector, which may be a path of the service or a file."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+from typing import TYPE_CHECKING
+
+from moorage.adapters.http_operations.soap.wsdl import Wsdl
+
+if TYPE_CHECKING:
+    from moorage.adapters.http_operations.soap.settings import SoapSettings
+    from moorage.ports.connector import AsyncPerformer
+
+
+async def load_async(
+    performer: AsyncPerformer, service: str, settings: SoapSettings, timeout: float
+) -> Wsdl:
+    """Return the WSDL, which a thread reads."""
+    if settings.wsdl_file is not None:
+        read = partial(Wsdl.from_file, settings.wsdl_file, copies=settings.copies)
+        return await asyncio.to_thread(read)
+    return await Wsdl.afetch(
+        performer, service, settings.wsdl, copies=settings.copies, timeout=timeout
+    )

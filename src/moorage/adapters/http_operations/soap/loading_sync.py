@@ -1,0 +1,18 @@
+"""Loads the WSDL of a connector, which may be a path of the service or a file."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from moorage.adapters.http_operations.soap.wsdl import Wsdl
+
+if TYPE_CHECKING:
+    from moorage.adapters.http_operations.soap.settings import SoapSettings
+    from moorage.ports.connector import Performer
+
+
+def load_sync(performer: Performer, service: str, settings: SoapSettings, timeout: float) -> Wsdl:
+    """Return the WSDL."""
+    if settings.wsdl_file is not None:
+        return Wsdl.from_file(settings.wsdl_file, copies=settings.copies)
+    return Wsdl.fetch(performer, service, settings.wsdl, copies=settings.copies, timeout=timeout)

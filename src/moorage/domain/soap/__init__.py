@@ -1,0 +1,1 @@
+"""SOAP: locations of documents, WS-Security headers and the meaning of faults, as values."""

@@ -1,0 +1,137 @@
+"""The WS-Security header of SOAP requests: a user name token and a timestamp."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from datetime import timedelta
+from hashlib import sha1, sha256
+from typing import TYPE_CHECKING, Final
+from xml.sax.saxutils import escape
+
+import attrs
+
+from moorage.domain.secrets.frames import careful
+from moorage.domain.secrets.secret import Secret, as_secret
+from moorage.domain.values.patterns import late_pattern
+from moorage.errors import InvalidData
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from moorage.domain.signing.occasion import Occasion
+
+_OASIS: Final = "http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-"
+_SECURITY: Final = f"{_OASIS}wssecurity-secext-1.0.xsd"
+_UTILITY: Final = f"{_OASIS}wssecurity-utility-1.0.xsd"
+_PASSWORD_TYPE: Final = f"{_OASIS}username-token-profile-1.0#Password"
+_BASE64: Final = f"{_OASIS}soap-message-security-1.0#Base64Binary"
+_FORBIDDEN: Final = late_pattern("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
+_NONCE_LENGTH: Final = 16
+_BODY: Final = b"<soap-env:Body"
+_HEADER_END: Final = b"</soap-env:Header>"
+
+
+def _password(value: Secret | str | None) -> Secret | None:
+    return None if value is None else as_secret(value)
+
+
+@careful
+@attrs.frozen(kw_only=True)
+class SoapSecurity:
+    """The WS-Security header that each attempt of a request carries.
+
+    Attributes:
+        username: the user name of a user name token; None to send no token.
+        password: the password of the token.
+        digest: whether to send a hash of the password, a nonce and the time, instead of the
+            password itself. Use it only where the service asks for it: the hash is SHA-1, as the
+            standard has it, and protects the password less than TLS does.
+        valid_for: the time for which the request is valid, as a timestamp tells the service; None
+            to send no timestamp.
+    """
+
+    username: str | None = attrs.field(default=None, repr=False)
+    password: Secret | None = attrs.field(default=None, converter=_password, repr=False)
+    digest: bool = False
+    valid_for: timedelta | None = None
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse a token that is not whole, or that XML cannot carry."""
+        if (self.username is None) is not (self.password is None):
+            missing = "username" if self.username is None else "password"
+            raise InvalidData(
+                f"The user name token lacks its {missing}.",
+                field=missing,
+                remedy="Give both username and password, or neither.",
+            )
+        if self.digest and self.username is None:
+            raise InvalidData(
+                "There is no user name token to send as a digest.",
+                field="digest",
+                remedy="Give username and password, or leave digest out.",
+            )
+        if self.valid_for is not None and self.valid_for <= timedelta():
+            raise InvalidData(
+                "The request would be valid for no time.",
+                field="valid_for",
+                remedy="Give a positive duration, such as timedelta(minutes=5).",
+            )
+        password = "" if self.password is None else self.password.reveal()
+        if _FORBIDDEN.search(f"{self.username}{password}"):
+            del password
+            raise InvalidData(
+                "The user name or the password has a character that XML does not allow.",
+                field="password",
+                remedy="Remove control characters, such as the end of a line.",
+            )
+
+    @property
+    def secrets(self) -> tuple[Secret, ...]:
+        """The values to mask where a service repeats them."""
+        return () if self.password is None else (self.password,)
+
+    def body(self, body: bytes, occasion: Occasion) -> bytes:
+        """Return an envelope with this header, as one attempt sends it."""
+        header = self._header(occasion).encode()
+        before, end, after = body.partition(_HEADER_END)
+        if end:
+            return b"".join((before, header, end, after))
+        before, start, after = body.partition(_BODY)
+        return b"".join((before, b"<soap-env:Header>", header, _HEADER_END, start, after))
+
+    def _header(self, occasion: Occasion) -> str:
+        created = _written(occasion.now)
+        parts: list[str] = []
+        if self.valid_for is not None:
+            expires = _written(occasion.now + self.valid_for)
+            parts.append(
+                f"<wsu:Timestamp><wsu:Created>{created}</wsu:Created>"
+                f"<wsu:Expires>{expires}</wsu:Expires></wsu:Timestamp>"
+            )
+        if self.username is not None and self.password is not None:
+            parts.append(
+                f"<wsse:UsernameToken><wsse:Username>{escape(self.username)}</wsse:Username>"
+                f"{self._proof(self.password, created, occasion.nonce)}</wsse:UsernameToken>"
+            )
+        return (
+            f'<wsse:Security xmlns:wsse="{_SECURITY}" xmlns:wsu="{_UTILITY}">'
+            f"{''.join(parts)}</wsse:Security>"
+        )
+
+    def _proof(self, password: Secret, created: str, seed: str) -> str:
+        if not self.digest:
+            text = escape(password.reveal(), {"\r": "&#13;"})
+            return f'<wsse:Password Type="{_PASSWORD_TYPE}Text">{text}</wsse:Password>'
+        nonce = sha256(seed.encode()).digest()[:_NONCE_LENGTH]
+        parts = nonce + created.encode() + password.reveal_bytes()
+        digest = sha1(parts, usedforsecurity=False).digest()
+        return (
+            f'<wsse:Password Type="{_PASSWORD_TYPE}Digest">{b64encode(digest).decode()}'
+            f'</wsse:Password><wsse:Nonce EncodingType="{_BASE64}">{b64encode(nonce).decode()}'
+            f"</wsse:Nonce><wsu:Created>{created}</wsu:Created>"
+        )
+
+
+def _written(moment: datetime) -> str:
+    """Return a time in UTC with milliseconds, as most services expect it."""
+    return moment.replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"

@@ -1,0 +1,482 @@
+"""SOAP services behind the protections of a manager."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import pickle
+import subprocess
+import sys
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from lxml import etree
+
+from moorage import (
+    AuthenticationFailed,
+    ConfigurationError,
+    ConnectorError,
+    InvalidData,
+    InvalidRequest,
+    OutcomeUnknown,
+    RateLimitExceeded,
+    Response,
+    Secret,
+    Service,
+    Soap,
+    SoapSecurity,
+    VendorFailed,
+    VendorRejected,
+)
+from moorage.adapters.http_operations.soap.arguments import _single as single_value
+from moorage.adapters.http_operations.soap.libraries import zeep
+from moorage.testing import Behaviour, SoapServer, SoapServerFault
+from tests.soap.soap_lab import (
+    MOMENT,
+    ORDER,
+    PASSWORD,
+    QUOTE,
+    fetch,
+    new_server,
+    perform,
+    soap,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+ENVELOPE = "http://schemas.xmlsoap.org/soap/envelope/"
+
+
+@pytest.fixture(params=["Old", "New"])
+def server(request: pytest.FixtureRequest) -> Generator[SoapServer]:
+    """A server of SOAP 1.1, and one of SOAP 1.2."""
+    with new_server(request.param) as running:
+        yield running
+
+
+@pytest.fixture
+def old() -> Generator[SoapServer]:
+    """A server of SOAP 1.1."""
+    with new_server() as running:
+        yield running
+
+
+def port_of(server: SoapServer) -> str:
+    """The port that a server plays."""
+    return server.port
+
+
+def body_of(order: dict[str, Any]) -> bytes:
+    """The request for an order."""
+    body = soap().operation("PlaceOrder", order=order).request.body
+    assert isinstance(body, bytes)
+    return body
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+def test_call(server: SoapServer, is_async: bool) -> None:
+    """A WSDL is loaded with what it imports, and its operation returns plain values."""
+    wsdl = fetch(server.url, is_async=is_async)
+    assert wsdl.schema_problem is None
+    service = Soap(wsdl=wsdl, port=port_of(server))
+    operation = service.operation("GetQuote", symbol="ABC")
+    quote = perform(server.url, operation, is_async=is_async)
+    assert quote == QUOTE
+    assert quote == pickle.loads(pickle.dumps(quote))  # noqa: S301 - our own values
+    assert [("GetQuote", {"symbol": "ABC"})] == server.calls
+    sent = server.requests[-1]
+    assert "/soap" == sent.path
+    is_old = port_of(server) == "Old"
+    assert ('"urn:GetQuote"' if is_old else None) == sent.headers.get("soapaction")
+    expected = "text/xml; charset=utf-8"
+    if not is_old:
+        expected = 'application/soap+xml; charset=utf-8; action="urn:GetQuote"'
+    assert expected == sent.headers["content-type"]
+
+
+def test_values(server: SoapServer) -> None:
+    """Every type makes the round trip to the server."""
+    order = {
+        **ORDER, "limit": Decimal("1.50"), "until": MOMENT, "firm": True,
+        "scan": b"\xff\x00", "weight": 0.5, "note": ["<a>", "ä"],
+    }  # fmt: skip
+    number = perform(server.url, soap(port=port_of(server)).operation("PlaceOrder", order=order))
+    assert 3 == number
+    ((_, arguments),) = server.calls
+    assert order == arguments["order"]
+
+
+@pytest.mark.parametrize(
+    "changes, path, text",
+    [
+        ({"symbol": "abc"}, "order.symbol", "pattern"),
+        ({"side": "hold"}, "order", "enumeration"),
+        ({"pieces": 2**31}, "order.pieces", "schema"),
+        ({"pieces": "x"}, "order.pieces", "integer"),
+        ({"pieces": True}, "order.pieces", "integer"),
+        ({"pieces": None}, "order.pieces", "missing"),
+        ({"limit": "1,5"}, "order.limit", "decimal"),
+        ({"limit": float("nan")}, "order.limit", "decimal"),
+        ({"until": 3}, "order.until", "datetime"),
+        ({"until": "yesterday"}, "order.until", "schema"),
+        ({"firm": "no"}, "order.firm", "boolean"),
+        ({"scan": "%%"}, "order.scan", "Base64"),
+        ({"weight": "heavy"}, "order.weight", "number"),
+        ({"note": ["a", "\x00"]}, "order.note.1", "character"),
+        ({"note": ["a"] * 4}, "order.note", "schema"),
+        ({"note": [object()]}, "order.note.0", "text"),
+        ({"colour": "red"}, "order.colour", "unknown"),
+    ],
+)
+def test_wrong_arguments(changes: dict[str, Any], path: str, text: str) -> None:
+    """An argument that breaks the schema is refused with its path before anything is sent."""
+    with pytest.raises(InvalidData, match=text) as excinfo:
+        soap().operation("PlaceOrder", order={**ORDER, **changes})
+    assert path == excinfo.value.field
+
+
+def test_wrong_names() -> None:
+    """Unknown, missing and misplaced arguments are refused."""
+    service = soap()
+    for arguments in ({}, {"symbol": None}, {"symbl": "A"}, {"symbol": {"a": 1}}, {"symbol": [1]}):
+        with pytest.raises(InvalidData):
+            service.operation("GetQuote", **arguments)
+    with pytest.raises(InvalidData, match="missing"):
+        service.operation("Notify")
+    with pytest.raises(InvalidData, match="unknown"):
+        service.operation("Hello", a=1)
+    deep: Any = "x"
+    for _ in range(100):
+        deep = {"order": deep}
+    with pytest.raises(InvalidData):
+        service.operation("PlaceOrder", order=deep)
+
+
+def test_texts_and_other_forms_of_values(old: SoapServer) -> None:
+    """Numbers, times and bytes may be given as texts, as JSON has them."""
+    order = {
+        "symbol": "ABC", "pieces": "3", "side": "buy", "limit": 2, "until": MOMENT.isoformat(),
+        "firm": "true", "scan": "/w==", "weight": "1e3", "note": [5],
+    }  # fmt: skip
+    perform(old.url, soap().operation("PlaceOrder", order=order))
+    sent = old.calls[-1][1]["order"]
+    assert (2, MOMENT, True, b"\xff", 1000.0) == tuple(
+        sent[name] for name in ("limit", "until", "firm", "scan", "weight")
+    )
+    for weight, text in ((float("inf"), b">INF<"), (float("-inf"), b">-INF<"), (1, b">1<")):
+        assert text in body_of({**ORDER, "weight": weight})
+    body = body_of({**ORDER, "weight": float("nan"), "limit": 0.5})
+    assert b">NaN<" in body
+    assert b">0.5<" in body
+
+
+def test_unknown_operation_and_port() -> None:
+    """A name that the WSDL does not have is refused with those that it has."""
+    with pytest.raises(ConfigurationError, match="GetQuote, Hello, Notify, PlaceOrder"):
+        soap().operation("GetQuotes")
+    with pytest.raises(ConfigurationError, match=r"Old \(SOAP 1.1\), New \(SOAP 1.2\)"):
+        soap(port="Newest")
+    with pytest.raises(ConfigurationError, match="Use one of: Quotes"):
+        soap(wsdl_service="Quote")
+    with pytest.raises(ConfigurationError, match="has no operation 'Delete'"):
+        soap(safe=["Delete"])
+    assert "symbol: ns0:Symbol" == soap().operations["GetQuote"]
+
+
+def test_simple_bodies_and_one_way(old: SoapServer) -> None:
+    """A body may be a single value, and an operation may have no result."""
+    assert "hello" == perform(old.url, soap().operation("Hello"))
+    assert perform(old.url, soap().operation("Notify", Upper="a<b")) is None
+    assert b">a&lt;b<" in old.requests[-1].body
+
+
+def test_headers(old: SoapServer) -> None:
+    """SOAP headers that the WSDL declares are sent, before those of WS-Security."""
+    service = soap(security=SoapSecurity(valid_for=timedelta(minutes=5)))
+    service = service.with_headers(Session=Secret("session-1234567"))
+    perform(old.url, service.operation("PlaceOrder", order=ORDER))
+    header = etree.fromstring(old.requests[-1].body)[0]
+    assert ["Session", "Security"] == [etree.QName(item).localname for item in header]
+    created, expires = (datetime.fromisoformat(item.text) for item in header[1][0])
+    assert timedelta(minutes=5) == expires - created
+    with pytest.raises(InvalidData):
+        soap().with_headers(Sessions="x").operation("PlaceOrder", order=ORDER)
+
+
+def security_of(body: bytes) -> dict[str, Any]:
+    """The texts of the token in a request."""
+    names = ("Username", "Password", "Nonce", "Created")
+    root = etree.fromstring(body)
+    return {name: root.findtext(f".//{{*}}UsernameToken/{{*}}{name}") for name in names}
+
+
+def test_user_name_token(old: SoapServer) -> None:
+    """A token carries the password as text or as a digest with a nonce that is new each time."""
+    token = SoapSecurity(username="ada & co", password=PASSWORD)
+    perform(old.url, soap(security=token).operation("Hello"))
+    values = security_of(old.requests[-1].body)
+    assert ("ada & co", PASSWORD, None) == (
+        values["Username"], values["Password"], values["Nonce"],
+    )  # fmt: skip
+    digest = SoapSecurity(username="ada", password=PASSWORD, digest=True)
+    service = soap(security=digest, safe=["Hello"])
+    old.queue(Behaviour(503), Behaviour(503))
+    perform(old.url, service.operation("Hello"))
+    nonces = set()
+    for request in old.requests[-3:]:
+        values = security_of(request.body)
+        nonce = base64.b64decode(values["Nonce"])
+        nonces.add(nonce)
+        text = nonce + values["Created"].encode() + PASSWORD.encode()
+        assert base64.b64encode(hashlib.sha1(text).digest()).decode() == values["Password"]  # noqa: S324 - the standard has it
+    assert 3 == len(nonces)
+    assert PASSWORD not in repr(digest) + repr(service) + repr(service.operation("Hello"))
+
+
+def test_key_is_compared_without_the_token(old: SoapServer) -> None:
+    """A repeated key returns the stored result although a token would be another one."""
+    token = SoapSecurity(username="ada", password=PASSWORD, digest=True)
+    service = Service(
+        "quotes",
+        base_url=old.url,
+        idempotency_header="X-Request-Key",
+        idempotency_memory=60.0,
+    )
+    operation = soap(security=token).operation("PlaceOrder", order=ORDER)
+    from moorage import ConnectorManager  # noqa: PLC0415 - two calls of one manager
+
+    with ConnectorManager([service]) as manager:
+        results = [manager.perform("quotes", operation, idempotency_key="k") for _ in "ab"]
+    assert [3, 3] == results
+    assert ["k"] == [request.headers["x-request-key"] for request in old.requests]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"username": "a"},
+        {"password": "b"},
+        {"digest": True},
+        {"valid_for": timedelta(0)},
+        {"username": "a\x00", "password": "b"},
+    ],
+)
+def test_wrong_token(options: dict[str, Any]) -> None:
+    """A token that is not whole is refused at once."""
+    with pytest.raises(InvalidData):
+        SoapSecurity(**options)
+
+
+@pytest.mark.parametrize(
+    "code, kind",
+    [
+        ("Client", VendorRejected),
+        ("Client.Login", VendorRejected),
+        ("Sender", VendorRejected),
+        ("Server", VendorFailed),
+        ("Receiver", VendorFailed),
+        ("Strange", VendorFailed),
+        ("MustUnderstand", InvalidRequest),
+        ("FailedAuthentication", AuthenticationFailed),
+    ],
+)
+@pytest.mark.parametrize("is_async", [False, True])
+def test_fault(server: SoapServer, code: str, kind: type[ConnectorError], is_async: bool) -> None:
+    """The code of a fault decides the class of the error, whatever its status is."""
+    operation = soap(port=port_of(server)).operation("PlaceOrder", order=ORDER, code=f"{code}:Why.")
+    with pytest.raises(ConnectorError) as excinfo:
+        perform(server.url, operation, is_async=is_async)
+    error = excinfo.value
+    assert kind is type(error)
+    assert (code, "Why.") == (getattr(error, "vendor_code", 0), getattr(error, "vendor_message", 0))
+    fault = Soap.fault(error)
+    assert fault is not None
+    assert {"why": {"text": "Why."}} == fault.detail
+    assert 1 == len(server.requests)
+    assert Soap.fault(InvalidData("x")) is None
+
+
+@pytest.mark.parametrize(
+    "status, kind", [(401, AuthenticationFailed), (403, AuthenticationFailed),
+                     (429, RateLimitExceeded), (200, VendorRejected)],
+)  # fmt: skip
+def test_fault_with_another_status(old: SoapServer, status: int, kind: type[Any]) -> None:
+    """A status that tells more than the code decides; a fault with 200 is a fault."""
+    fault = old.fault(SoapServerFault("Client", "x"))
+    old.respond(status, {}, fault.body)
+    service = Service("quotes", base_url=old.url, retry=None)
+    with pytest.raises(kind):
+        perform(old.url, soap().operation("Hello"), service=service)
+
+
+def test_repeats(old: SoapServer) -> None:
+    """Only what is declared as harmless is repeated; under a key the outcome is unknown."""
+    arguments = {"order": ORDER, "code": "Server"}
+    for options, number in (({}, 1), ({"safe": ["PlaceOrder"]}, 3),
+                            ({"repeatable": ["PlaceOrder"]}, 3)):  # fmt: skip
+        before = len(old.requests)
+        operation = soap(**options).operation("PlaceOrder", **arguments)
+        assert operation.safe is ("safe" in options)
+        with pytest.raises(VendorFailed):
+            perform(old.url, operation)
+        assert number == len(old.requests) - before
+    with pytest.raises(OutcomeUnknown):
+        perform(old.url, soap().operation("PlaceOrder", **arguments), idempotency_key="k")
+
+
+def test_secrets_are_masked(old: SoapServer) -> None:
+    """A secret that a fault repeats is shown nowhere."""
+    secret = "wombat-7261-xyz"
+    code = Secret(f"Client:{secret}")
+    token = SoapSecurity(username="ada", password=PASSWORD)
+    service = soap(security=token)
+    with pytest.raises(VendorRejected) as excinfo:
+        perform(old.url, service.operation("PlaceOrder", order=ORDER, code=code))
+    assert secret in str(old.calls)
+    error = excinfo.value
+    shown = f"{error!r} {vars(error)} {error.response.body if error.response else b''!r}"
+    assert secret not in shown
+    fault = old.fault(SoapServerFault("Client", PASSWORD))
+    old.queue(fault)
+    with pytest.raises(VendorRejected) as excinfo:
+        perform(old.url, service.operation("Hello"))
+    assert PASSWORD not in f"{vars(excinfo.value)} {Soap.fault(excinfo.value)}"
+
+
+def envelope(content: str) -> bytes:
+    """An answer with this body."""
+    return (
+        f'<e:Envelope xmlns:e="{ENVELOPE}" xmlns:q="urn:example:quotes"><e:Body>{content}</e:Body>'
+        "</e:Envelope>"
+    ).encode()
+
+
+QUOTE_OPEN = "<q:GetQuoteResponse><q:price>"
+HOSTILE = [
+    b"<html>",
+    b"<html/>",
+    b"not XML",
+    b"",
+    envelope(""),
+    envelope(f"{QUOTE_OPEN}x</q:price><q:at>2026-01-01T00:00:00</q:at></q:GetQuoteResponse>"),
+    envelope(f"{QUOTE_OPEN}1</q:price><q:at>soon</q:at></q:GetQuoteResponse>"),
+    envelope("<q:Other/>"),
+    envelope(QUOTE_OPEN)[:60],
+    b'<!DOCTYPE x [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;">]>' + envelope("&b;"),
+    b'<!DOCTYPE x [<!ENTITY a SYSTEM "file:///etc/passwd">]>' + envelope("&a;"),
+    b'<?xml version="1.0" encoding="nonsense"?>' + envelope(""),
+    envelope("<a>" * 300 + "</a>" * 300),
+    b'<Envelope xmlns="urn:other"/>',
+]
+
+
+@pytest.mark.parametrize("status", [200, 500])
+@pytest.mark.parametrize("body", HOSTILE)
+def test_hostile_answers(old: SoapServer, body: bytes, status: int) -> None:
+    """An operation whose answer cannot be read may have happened; no entity is read."""
+    old.respond(status, {"Content-Type": "text/xml"}, body)
+    with pytest.raises(VendorFailed):
+        perform(old.url, soap().operation("GetQuote", symbol="ABC"))
+    assert 1 == len(old.requests)
+    old.respond(status, {"Content-Type": "text/xml"}, body)
+    with pytest.raises(OutcomeUnknown):
+        perform(old.url, soap().operation("GetQuote", symbol="ABC"), idempotency_key="k")
+
+
+def test_attachments_are_refused(old: SoapServer) -> None:
+    """An answer with attachments (MTOM) is refused by name."""
+    old.respond(200, {"Content-Type": "multipart/related; boundary=x"}, b"--x--")
+    with pytest.raises(VendorFailed, match="MTOM"):
+        perform(old.url, soap().operation("Hello"))
+
+
+def test_oversized_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An answer has a largest size."""
+    from moorage.adapters.http_operations.soap import xml_documents  # noqa: PLC0415 - to patch it
+
+    operation = soap().operation("Hello")
+    body = envelope("<q:HelloResponse>hello</q:HelloResponse>")
+    assert "hello" == operation.read(Response(200, body=body))
+    monkeypatch.setattr(xml_documents, "LARGEST", 20)
+    with pytest.raises(VendorFailed):
+        operation.read(Response(200, body=body))
+    assert operation.refusal(Response(200, body=body)) is None
+
+
+def test_fault_is_no_result() -> None:
+    """Whoever reads the result of a fault gets an error."""
+    body = envelope("<e:Fault><faultcode/><faultstring/></e:Fault>")
+    with pytest.raises(VendorFailed):
+        soap().operation("Hello").read(Response(200, body=body))
+
+
+def test_address_at_another_host(old: SoapServer) -> None:
+    """The address of a WSDL at another host gets no request and no credential."""
+    service = Soap(wsdl=soap().wsdl)
+    with pytest.raises(InvalidData, match="origin"):
+        perform(old.url, service.operation("Hello"))
+    assert () == old.requests
+
+
+def test_lost_connection(old: SoapServer) -> None:
+    """A connection that ends within the answer leaves the outcome unknown."""
+    old.queue(Behaviour(200, {"Content-Length": "100"}, b"<e:Env"))
+    with pytest.raises(ConnectorError) as excinfo:
+        perform(
+            old.url,
+            soap().operation("PlaceOrder", order=ORDER),
+            idempotency_key="k",
+            timeout=5,
+        )
+    assert OutcomeUnknown is type(excinfo.value)
+
+
+@pytest.fixture(params=["1.1", "1.2"])
+def spyne(request: pytest.FixtureRequest) -> Generator[str]:
+    """A server of spyne, which shares no code with zeep."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.support.spyne_server", request.param],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    assert process.stdout is not None
+    yield f"http://127.0.0.1:{process.stdout.readline().strip()}"
+    process.kill()
+    process.communicate()
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+def test_foreign_server(spyne: str, is_async: bool) -> None:
+    """A server that validates against its own schema understands requests, and is understood."""
+    service = Soap(wsdl=fetch(spyne, "/?wsdl", is_async=is_async))
+    line = {"article": "bolt <ä>", "pieces": 2, "price": Decimal("1.50"), "at": MOMENT}
+    echo = perform(spyne, service.operation("echo", line=line), is_async=is_async)
+    assert line == echo
+    lines = {"Line": [line, {"article": "nut", "pieces": 1, "price": "2"}]}
+    total = perform(spyne, service.operation("total", lines=lines), is_async=is_async)
+    assert Decimal(5) == total
+    for code, kind in (("Client.Wrong", VendorRejected), ("Server", VendorFailed)):
+        with pytest.raises(kind) as excinfo:
+            perform(spyne, service.operation("fail", code=code), is_async=is_async)
+        assert "The reason." == getattr(excinfo.value, "vendor_message", None)
+        fault = Soap.fault(excinfo.value)
+        assert fault is not None
+        assert {"order": "7"} == fault.detail
+    with pytest.raises(InvalidData):
+        service.operation("echo", line={"pieces": 1})
+
+
+def test_dates_are_not_times() -> None:
+    """A datetime is no date , and bytes may be given for hexadecimal digits."""
+    builtins = zeep("xsd.types.builtins")
+    assert date(2026, 1, 2) == single_value(builtins.Date(), date(2026, 1, 2))
+    with pytest.raises(ValueError, match="not a date"):
+        single_value(builtins.Date(), datetime(2026, 1, 2, tzinfo=UTC))
+    assert "FF" == single_value(builtins.HexBinary(), b"\xff")
+    assert "ab" == single_value(builtins.HexBinary(), "ab")
+    assert timedelta(1) == single_value(builtins.Duration(), timedelta(1))
+    assert (1, 2) == single_value(None, (1, 2))

@@ -1,0 +1,194 @@
+"""SOAP services in a configuration."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import moorage
+from moorage import ConfigurationError, InvalidData, LocalFailure, VendorRejected
+from moorage.adapters.http_operations.soap.connector_async import AsyncSoapConnector
+from moorage.adapters.http_operations.soap.connector_sync import SoapConnector
+from moorage.testing import SoapServer, connector_conformance, name_of
+from tests.soap.soap_lab import ORDER, PASSWORD, WSDL, new_server
+from tests.support.command import command
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterable
+    from pathlib import Path
+
+from moorage.adapters.http_operations.soap.settings import SoapSettings
+
+
+@pytest.fixture
+def server() -> Generator[SoapServer]:
+    """A server of SOAP 1.1."""
+    with new_server() as running:
+        yield running
+
+
+def configuration(url: str, **settings: Any) -> dict[str, Any]:
+    """A configuration with one connector and its service."""
+    table = {"kind": "soap", "wsdl": "/soap?wsdl", **settings}
+    return {"connectors": {"quotes": table}, "services": {"quotes": {"base_url": url}}}
+
+
+FILE = {"wsdl_file": str(WSDL), "location": "/soap"}
+
+
+def test_operations_by_name(server: SoapServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every operation of the WSDL can be run by its name with plain JSON."""
+    monkeypatch.setenv("QUOTES_PASSWORD", PASSWORD)
+    token = {"username": "ada", "password": "secret://env/QUOTES_PASSWORD", "digest": True}
+    settings = configuration(server.url, **token, valid_for=300, safe=["GetQuote"])
+    with moorage.open(settings) as hub:
+
+        def run(operation: str, **arguments: Any) -> Any:
+            result = hub.connectors.run("quotes", operation, arguments)
+            return json.loads(json.dumps(result))
+
+        quote = {"price": "149.90", "at": "2026-01-31T12:00:00+00:00", "tag": ["a", "b"]}
+        assert quote == run("GetQuote", symbol="ABC")
+        assert 3 == run("PlaceOrder", order={**ORDER, "limit": "1.5", "scan": "/w=="})
+        assert "hello" == run("Hello")
+        assert run("Notify", Upper="a") is None
+        for wrong in ({}, {"symbol": "abc"}, {"symbol": "ABC", "x": 1}):
+            with pytest.raises(InvalidData):
+                run("GetQuote", **wrong)
+        with pytest.raises(VendorRejected) as excinfo:
+            run("PlaceOrder", order=ORDER, code=f"Client:{PASSWORD}")
+        with pytest.raises(ConfigurationError, match="GetQuote, Hello, Notify, PlaceOrder"):
+            run("Delete")
+        connector = hub.connectors.get("quotes", SoapConnector)
+        assert connector.operations["GetQuote"].operation({"symbol": "A"}).safe
+        assert "Symbol." == connector.operations["GetQuote"].arguments["symbol"]
+        assert hub.connectors.health("quotes").is_healthy
+        shown = f"{excinfo.value!r} {vars(excinfo.value)} {connector!r} {hub!r}"
+    assert PASSWORD not in shown
+
+
+@pytest.mark.parametrize("settings", [{}, FILE, {**FILE, "ping": "Hello"}])
+def test_modes(server: SoapServer, settings: dict[str, Any]) -> None:
+    """Both connectors load the WSDL from the service or from a file, and know their health."""
+    table = configuration(server.url, **settings)
+
+    async def use() -> Any:
+        async with moorage.aopen(table) as hub:
+            connector = hub.connectors.get("quotes", AsyncSoapConnector)
+            assert {} == connector.operations
+            assert (await hub.connectors.health("quotes")).is_healthy
+            await hub.connectors.open()
+            assert "hello" == await hub.connectors.run("quotes", "Hello", timeout=20.0)
+            client = await connector.soap()
+            assert client is await connector.soap()
+            operation = client.operation("GetQuote", symbol="ABC")
+            return await hub.manager.perform("quotes", operation)
+
+    assert ["a", "b"] == asyncio.run(use())["tag"]
+    with moorage.open(table) as hub:
+        assert hub.connectors.health("quotes").is_healthy
+        connector = hub.connectors.get("quotes", SoapConnector)
+        operation = connector.soap().operation("GetQuote", symbol="ABC")
+        assert ["a", "b"] == hub.manager.perform("quotes", operation)["tag"]
+        connector.close()
+        with pytest.raises(LocalFailure):
+            connector.open()
+
+
+def test_command(server: SoapServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`moorage run` performs an operation of a configured connector."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "moorage.toml").write_text(
+        f'[connectors.q]\nkind = "soap"\nwsdl = "/soap?wsdl"\nservice = "erp"\n'
+        f'[services.erp]\nbase_url = "{server.url}"\n',
+        encoding="utf-8",
+    )
+    finished = command("run", "q", "Hello")
+    assert (0, "hello\n") == (finished.code, finished.out)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"username": "a"}, {"digest": True}, {"valid_for": 0}, {"pasword": "x"}],
+)
+def test_wrong_settings(settings: dict[str, Any]) -> None:
+    """A wrong setting is refused with its path before anything is sent."""
+    with pytest.raises(ConfigurationError, match=r"connectors\.quotes"):
+        moorage.open(configuration("https://quotes.example", **settings))
+
+
+@pytest.mark.parametrize("settings", [{}, FILE])
+def test_service_that_does_not_answer(settings: dict[str, Any]) -> None:
+    """A service that cannot be reached is unavailable, and says what to do."""
+    with moorage.open(configuration("http://127.0.0.1:1", **settings)) as hub:
+        health = hub.connectors.health("quotes")
+    assert not health.is_healthy
+    assert health.remedy
+
+
+def subject(
+    server: SoapServer, kind: Any, managers: list[Any]
+) -> connector_conformance.ConnectorSubject:
+    """Describe a connector of the server, and collect the managers, which have connections."""
+    settings = SoapSettings(wsdl_file=str(WSDL), location="/soap", ping="Hello")
+
+    def make(manager: Any) -> Any:
+        managers.append(manager)
+        return kind("connector", manager, settings)
+
+    def read(connector: Any, text: str) -> Any:
+        return CLIENT.operation("Hello")
+
+    def write(connector: Any, text: str) -> Any:
+        return CLIENT.operation("Notify", Upper=text)
+
+    return connector_conformance.ConnectorSubject(
+        make=make,
+        read=read,
+        write=write,
+        count=lambda text: sum(text.encode() in item.body for item in server.requests),
+        base_url=server.url,
+        timeout=5.0,
+        operations=30,
+    )
+
+
+CLIENT = SoapSettings(wsdl_file=str(WSDL), location="/soap").client(moorage.Wsdl.from_file(WSDL))
+
+
+OF_CONNECTIONS = frozenset({
+    "closing_ends_the_connector", "closing_meets_operations", "operations_leave_nothing_behind",
+})  # fmt: skip
+"""The checks of connectors that have connections; those of this one are the manager's."""
+
+
+def applicable(checks: Iterable[Any]) -> list[Any]:
+    """The checks for a connector without connections of its own."""
+    return [check for check in checks if name_of(check) not in OF_CONNECTIONS]
+
+
+@pytest.mark.parametrize("check", applicable(connector_conformance.CHECKS), ids=name_of)
+def test_conformance(server: SoapServer, check: connector_conformance.Check) -> None:
+    """The synchronous connector passes the kit."""
+    managers: list[Any] = []
+    check(subject(server, SoapConnector, managers))
+    for manager in managers:
+        manager.close()
+
+
+@pytest.mark.parametrize("check", applicable(connector_conformance.ASYNC_CHECKS), ids=name_of)
+def test_asynchronous_conformance(
+    server: SoapServer, check: connector_conformance.AsyncCheck
+) -> None:
+    """The asynchronous connector passes the kit."""
+    managers: list[Any] = []
+
+    async def run() -> None:
+        await check(subject(server, AsyncSoapConnector, managers))
+        for manager in managers:
+            await manager.close()
+
+    asyncio.run(run())
