@@ -132,6 +132,44 @@ def test_call_is_one_trace() -> None:
     ]
 
 
+def test_attempts_have_the_ids_of_their_spans() -> None:
+    """Later observers see the trace and the span of each attempt; without spans there is none."""
+    telemetry, seen = Telemetry(), Attempts()
+    manager, _ = manager_of(seen, *ANSWERS)
+    manager.call("erp", READ)
+    assert [(None, None)] * 4 == seen.ids
+    vendor = FakeVendor()
+    vendor.queue(*ANSWERS)
+    service = Service("erp", base_url="https://a.example", retry=RetryPolicy(2, base_delay=0.0))
+    manager = ConnectorManager(
+        [service], http=ScriptedHttpClient(vendor), observers=[telemetry.observer, seen]
+    )
+    seen.ids.clear()
+    manager.call("erp", READ)
+
+    spans = [span for span in telemetry.spans_out.get_finished_spans() if span.name == "GET"]
+    expected = [
+        (f"{span.context.trace_id:032x}", f"{span.context.span_id:016x}")
+        for span in spans
+        for _ in range(2)
+    ]
+    assert 4 == len(expected)
+    assert expected == seen.ids
+
+
+class Attempts:
+    """Keeps the ids of the trace and the span of each event of an attempt."""
+
+    hears = (AttemptStarted, AttemptFinished)
+
+    def __init__(self) -> None:
+        self.ids: list[tuple[str | None, str | None]] = []
+
+    def __call__(self, event: Any, /) -> None:
+        """Keep the ids."""
+        self.ids.append((event.trace_id, event.span_id))
+
+
 def test_attempts_with_and_without_names() -> None:
     """Requests without a route are named by their method, and functions by the registry."""
     telemetry = Telemetry()

@@ -202,6 +202,7 @@ class OpenTelemetryObserver:
             start_time=_time(event.at),
         )
         spans.attempts[event.hedge] = span
+        self._share_id(facts_of(event)[0], event.hedge, span)
         if span.is_recording():
             span.set_attributes(
                 {
@@ -210,6 +211,11 @@ class OpenTelemetryObserver:
                     **without_none({"moorage.hedge": event.hedge or None}),
                 }
             )
+
+    def _share_id(self, call: CallIdentity, hedge: int, span: Any) -> None:
+        """Store the id of the span of an attempt, which other observers read."""
+        span_id = self._trace.format_span_id(span.get_span_context().span_id)
+        call.span_ids = {**(call.span_ids or {}), hedge: span_id}
 
     def _beginning(self, event: AttemptStarted) -> tuple[str, Any, dict[str, Any]]:
         """Return the name, the kind and the attributes of an attempt's span."""

@@ -84,6 +84,8 @@ class AttemptStarted(Event):
             endpoint with a path matches. The path of the request itself is in no event.
         bytes_out: the size of the request's body, if it is known before it is sent.
         target: the part of a database or a broker that an operation concerns, if it says so.
+        trace_id: the id of the trace that the call belongs to, if a tracing observer knows it.
+        span_id: the id of the attempt's span, if a tracing observer before this one knows it.
     """
 
     attempt: int
@@ -93,6 +95,8 @@ class AttemptStarted(Event):
     route: str | None = None
     bytes_out: int | None = None
     target: OperationTarget | None = None
+    trace_id: str | None = None
+    span_id: str | None = None
 
 
 @frozen(kw_only=True)
@@ -118,6 +122,8 @@ class AttemptFinished(Event):
     outcome: CallOutcome = CallOutcome.UNKNOWN
     target: OperationTarget | None = None
     vendor_code: str | None = None
+    trace_id: str | None = None
+    span_id: str | None = None
 
 
 class CalledPlan(Protocol):
@@ -220,6 +226,7 @@ _OF_AN_ATTEMPT: Final[dict[str, Callable[[Any], object]]] = {
     "host": lambda facts: facts[1].host,
     "route": lambda facts: facts[1].route,
     "target": lambda facts: getattr(facts[0].contract, "target", None),
+    "trace_id": lambda facts: facts[0].trace_id or None,
 }
 
 
@@ -248,6 +255,11 @@ def error_text(plan: CalledPlan, message: str | None) -> str | None:
     return (plan.service.redaction or _USUAL_REDACTION).words(message, LONGEST_MESSAGE)
 
 
+def span_of(identity: CallIdentity, hedge: int) -> str | None:
+    """Return the id of the span of a call's latest attempt with this number of the hedge."""
+    return None if identity.span_ids is None else identity.span_ids.get(hedge)
+
+
 def trace_of(identity: CallIdentity, traceparent: str | None) -> str | None:
     """Return the id of the trace that a call belongs to, from an observer or from its request."""
     if identity.trace_id is not None or traceparent is None:
@@ -261,6 +273,7 @@ AttemptStarted.late_fields = {
     **_OF_AN_ATTEMPT,
     "attempt": itemgetter(3),
     "hedge": itemgetter(4),
+    "span_id": lambda facts: span_of(facts[0], facts[4]),
     "method": lambda facts: method_name(facts[5]),
     "bytes_out": itemgetter(6),
 }
@@ -272,6 +285,7 @@ AttemptFinished.late_fields = {
     "status": itemgetter(6),
     "slow": itemgetter(7),
     "hedge": itemgetter(8),
+    "span_id": lambda facts: span_of(facts[0], facts[8]),
     "method": lambda facts: method_name(facts[9]),
     "bytes_out": itemgetter(10),
     "bytes_in": itemgetter(11),

@@ -66,6 +66,8 @@ class CallIdentity:
         contract: the operation of a contract that the call belongs to, if any.
         idempotency_key: the key that the caller gave, if any.
         trace_id: the id of the trace that the call belongs to, once an observer knows it.
+        span_ids: the ids of the spans of the latest attempts, by the number of the hedge, once
+            an observer knows them.
         content: the request and response for the integration log, if that stores them.
     """
 
@@ -74,6 +76,7 @@ class CallIdentity:
     contract: ContractCall | None = None
     idempotency_key: str | None = None
     trace_id: str | None = None
+    span_ids: dict[int, str] | None = None
     content: CallContent | None = None
 
     def __init__(
