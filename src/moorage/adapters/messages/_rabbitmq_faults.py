@@ -68,6 +68,9 @@ def _fault(error: BaseException, *, is_connecting: bool) -> PublishFault | None:
         if type(error).__name__ == "InvalidFrameError" and "OpenOk" in str(error.args):
             # aiormq does not expect the refusal of a virtual host.
             return PublishFault.NAMESPACE
+        if _is_of_library(error) and "StreamLostError" in str(error.args):
+            # pika guesses that a lost connection was a refusal, which RabbitMQ tells with a code.
+            return PublishFault.UNSENT
     if code in _CODES:
         return _CODES[code]
     return _CLASSES.get(type(error).__name__) if _is_of_library(error) else None

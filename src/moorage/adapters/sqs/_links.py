@@ -5,6 +5,7 @@ A link needs no connection of its own, because the HTTP client opens, keeps and 
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from moorage.adapters.concurrency._plain import run_now
@@ -91,9 +92,12 @@ class AsyncSqsLink(_SqsLink):
     def __init__(self, requests: SqsRequests, end: Callable[[], Awaitable[None]] | None) -> None:
         super().__init__(requests)
         self._end = end
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._closing: asyncio.Task[None] | None = None
 
     async def ping(self, timeout: float, /) -> None:
         """Ask the service for the name of one queue."""
+        self._loop = asyncio.get_running_loop()
         await self._requests.ping(timeout)
 
     async def publish(self, item: OutgoingMessage, timeout: float, /) -> PublishReceipt:
@@ -108,6 +112,16 @@ class AsyncSqsLink(_SqsLink):
 
     async def leave(self, timeout: float, /) -> None:  # noqa: ARG002 - HTTP has no farewell
         """Close the connections of the HTTP client."""
-        self.close()
+        super().close()
         if self._end is not None:
             await self._end()
+
+    def close(self) -> None:
+        """Send nothing any more, and close the connections of the HTTP client in its loop."""
+        super().close()
+        loop = asyncio.get_running_loop()
+        if self._end is not None and self._loop is loop:
+            self._closing = loop.create_task(self._ended(self._end))
+
+    async def _ended(self, end: Callable[[], Awaitable[None]]) -> None:
+        await end()

@@ -1,0 +1,257 @@
+"""The publishers to RabbitMQ, streams of Redis and Amazon SQS pass the checks of every connector.
+
+A message to another queue takes the place of a read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+import attrs
+import pika
+import pytest
+import redis
+
+from moorage import (
+    AuthenticationFailed,
+    ConnectionFailed,
+    Message,
+    OperationAttempt,
+    RedisStreams,
+    Secret,
+)
+from moorage.adapters.messages.rabbitmq import RabbitMq
+from moorage.adapters.sqs.amazon_sqs import AmazonSqs
+from moorage.testing import TcpProxy, connector_conformance, name_of
+from moorage.testing.sandboxes.sqs import AmazonSqsSandbox
+from tests.support.redis_servers import PrivateRedis, free_port
+from tests.support.servers import rabbitmq_url
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+
+PASSWORD = "open-sesame-4711"
+OPERATIONS = 300
+
+
+@attrs.frozen
+class Server:
+    """A broker for the checks.
+
+    Attributes:
+        address: its host and port.
+        settings: makes the settings of a publisher to a host and port, with other ones.
+        count: returns how many messages of a text are in the queue.
+        topics: the topic of writes, and the topic that takes the place of reads.
+        refusals: wrong settings, each with its error and a word of it.
+        is_http: whether it is reached by HTTP.
+    """
+
+    address: tuple[str, int]
+    settings: Callable[..., Any]
+    count: Callable[[str], int]
+    topics: tuple[str, str]
+    refusals: dict[str, tuple[Any, type[Any], str]]
+    is_http: bool = False
+
+
+def rabbitmq() -> Generator[Server]:
+    """Queues of the shared server."""
+    url = rabbitmq_url()
+    parts = urlsplit(url)
+    connection = pika.BlockingConnection(pika.URLParameters(url))
+    channel = connection.channel()
+    topics = tuple(f"moorage-{uuid4().hex}" for _ in range(2))
+    for topic in topics:
+        channel.queue_declare(topic, durable=True)
+    seen: list[bytes] = []
+
+    def settings(host: str, port: int, **more: Any) -> RabbitMq:
+        names = f"{parts.username or 'guest'}:{more.pop('password', parts.password or 'guest')}"
+        return RabbitMq(url=Secret(f"amqp://{names}@{host}:{port}{parts.path}"), **more)
+
+    def count(text: str) -> int:
+        while True:
+            answer: Any = channel.basic_get(topics[0], auto_ack=True)
+            if answer[0] is None:
+                return seen.count(text.encode())
+            seen.append(answer[2])
+
+    address = parts.hostname or "127.0.0.1", parts.port or 5672
+    yield Server(
+        address,
+        settings,
+        count,
+        (topics[0], topics[1]),
+        {
+            "wrong password": (
+                lambda: settings(*address, password=PASSWORD),
+                AuthenticationFailed,
+                "password",
+            ),
+            "no server": (lambda: settings("127.0.0.1", free_port()), ConnectionFailed, "accept"),
+        },
+    )
+    for topic in topics:
+        channel.queue_delete(topic)
+    connection.close()
+
+
+def redis_streams() -> Generator[Server]:
+    """Streams of a private server."""
+    with PrivateRedis() as private:
+        client: Any = redis.Redis.from_url(private.url)
+
+        def settings(host: str, port: int, **more: Any) -> RedisStreams:
+            names = f"ada:{more.pop('password')}@" if "password" in more else ""
+            return RedisStreams(url=Secret(f"redis://{names}{host}:{port}/0"), **more)
+
+        def count(text: str) -> int:
+            entries: Any = client.xrange("orders")
+            return sum(fields[b"payload"] == text.encode() for _, fields in entries)
+
+        parts = urlsplit(private.url)
+        address = parts.hostname or "127.0.0.1", parts.port or 0
+        yield Server(
+            address,
+            settings,
+            count,
+            ("orders", "noise"),
+            {
+                "wrong password": (
+                    lambda: settings(*address, password=PASSWORD),
+                    AuthenticationFailed,
+                    "",
+                ),
+                "no server": (lambda: settings("127.0.0.1", free_port()), ConnectionFailed, ""),
+            },
+        )
+        client.close()
+
+
+def amazon_sqs() -> Generator[Server]:
+    """Queues of a sandbox on a port of this machine."""
+    sandbox = AmazonSqsSandbox(queues=("orders", "noise"))
+    with sandbox.serving() as server:
+        parts = urlsplit(server.url)
+
+        def settings(host: str, port: int, **more: Any) -> AmazonSqs:
+            keys: dict[str, Any] = {
+                "access_key_id": sandbox.access_key_id,
+                "secret_access_key": sandbox.secret_access_key,
+                **more,
+            }
+            return AmazonSqs(
+                region=sandbox.region,
+                account="123456789012",
+                endpoint=f"http://{host}:{port}",
+                **keys,
+            )
+
+        def count(text: str) -> int:
+            return sum(message["MessageBody"] == text for message in sandbox.messages["orders"])
+
+        address = parts.hostname or "127.0.0.1", parts.port or 0
+        yield Server(
+            address,
+            settings,
+            count,
+            ("orders", "noise"),
+            {
+                "wrong secret": (
+                    lambda: settings(*address, secret_access_key=PASSWORD),
+                    AuthenticationFailed,
+                    "",
+                ),
+                "no server": (lambda: settings("127.0.0.1", free_port()), ConnectionFailed, ""),
+            },
+            is_http=True,
+        )
+
+
+# HTTP servers say nothing before the request, so a connection that is accepted and cut leaves open
+# whether the request arrived.
+OPEN_OVER_HTTP = "refused_connection_did_nothing"
+BROKERS = {"rabbitmq": rabbitmq, "redis-streams": redis_streams, "sqs": amazon_sqs}
+
+
+@pytest.fixture(scope="module", params=BROKERS)
+def server(request: pytest.FixtureRequest) -> Generator[Server]:
+    """A server of each broker."""
+    yield from BROKERS[request.param]()
+
+
+async def checked(check: Any, server: Server, network: TcpProxy) -> None:
+    """Check an asynchronous publisher in a loop where the HTTP client has its selector already."""
+    if server.is_http:
+        publisher = server.settings(*server.address).async_publisher("connector")
+        message = Message(b"first")
+        await publisher.publish(server.topics[1], message).perform(OperationAttempt(1, 60.0))
+        await publisher.close()
+    await check(subject(server, network, is_async=True))
+
+
+@pytest.fixture
+def network(server: Server) -> Generator[TcpProxy]:
+    """The network between a publisher and its server."""
+    with TcpProxy(*server.address) as proxy:
+        yield proxy
+
+
+def subject(
+    server: Server, network: TcpProxy, *, is_async: bool
+) -> connector_conformance.ConnectorSubject:
+    """Describe a publisher of a server."""
+
+    def made(settings: Any) -> Any:
+        make: Any = settings.async_publisher if is_async else settings.publisher
+        return make("connector")
+
+    def refusal(
+        settings: Callable[[], Any], error: type[Any], because: str
+    ) -> connector_conformance.Refusal:
+        return connector_conformance.Refusal(
+            make=lambda _: made(settings()), error=error, because=because
+        )
+
+    writes, reads = server.topics
+    return connector_conformance.ConnectorSubject(
+        make=lambda _: made(server.settings(*network.address)),
+        read=lambda connector, text: connector.publish(reads, Message(text)),
+        write=lambda connector, text: connector.publish(writes, Message(text)),
+        count=server.count,
+        network=network,
+        refusals={name: refusal(*parts) for name, parts in server.refusals.items()},
+        secret=PASSWORD,
+        operations=OPERATIONS,
+        timeout=2.0,
+    )
+
+
+def leave_out(check: Any, server: Server) -> None:
+    """Skip the one check that a connector over HTTP cannot pass."""
+    if server.is_http and name_of(check) == OPEN_OVER_HTTP:
+        pytest.skip("a server of HTTP says nothing before the request")
+
+
+@pytest.mark.parametrize(
+    "check", connector_conformance.CHECKS + connector_conformance.NETWORK_CHECKS, ids=name_of
+)
+def test_a_synchronous_publisher_passes(check: Any, server: Server, network: TcpProxy) -> None:
+    """A synchronous publisher keeps every promise of connectors."""
+    leave_out(check, server)
+    check(subject(server, network, is_async=False))
+
+
+@pytest.mark.parametrize(
+    "check",
+    connector_conformance.ASYNC_CHECKS + connector_conformance.ASYNC_NETWORK_CHECKS,
+    ids=name_of,
+)
+def test_an_asynchronous_publisher_passes(check: Any, server: Server, network: TcpProxy) -> None:
+    """An asynchronous publisher keeps every promise of connectors."""
+    leave_out(check, server)
+    asyncio.run(checked(check, server, network))
