@@ -16,7 +16,7 @@ from moorage.wiring.installed_vendors import vendor_class, vendor_names
 from tools.operations import ROOT, main
 
 if TYPE_CHECKING:
-    from moorage.contracts.declaration import Operation
+    from moorage.contracts.declaration import ContractOperation
 
 EACH_CONTRACT = pytest.mark.parametrize("kind", CONTRACTS)
 
@@ -58,7 +58,7 @@ def test_scenarios_exist_for_each_contract(kind: str) -> None:
     assert set(contract(kind).capabilities) == BY_CAPABILITY[kind].keys()
 
 
-def vendor_methods() -> list[tuple[str, Operation]]:
+def vendor_methods() -> list[tuple[str, ContractOperation]]:
     """The declared operations that each vendor has."""
     return [
         (name, member)
@@ -72,7 +72,7 @@ def vendor_methods() -> list[tuple[str, Operation]]:
 @pytest.mark.parametrize(
     "name, operation", vendor_methods(), ids=lambda value: getattr(value, "name", value)
 )
-def test_vendors_take_the_declared_arguments(name: str, operation: Operation) -> None:
+def test_vendors_take_the_declared_arguments(name: str, operation: ContractOperation) -> None:
     """A vendor's method takes the wire, the declared values, and the key of the operation."""
     vendor = vendor_class(name)
     method: Any = getattr(vendor, operation.verb).__get__("vendor", vendor)

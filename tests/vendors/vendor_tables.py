@@ -19,7 +19,7 @@ from typing import Any, Final
 import attrs
 
 import moorage.vendors
-from moorage.vendor_sdk.operations import Operation
+from moorage.vendor_sdk.operations import VendorOperation
 from moorage.vendor_sdk.readings import Reading
 
 SOURCES: Final = Path(moorage.vendors.__file__).parent
@@ -104,7 +104,7 @@ def _parts(value: object) -> Iterator[tuple[str, object]]:
         kind: Any = type(value)
         for field in attrs.fields(kind):
             yield field.name, getattr(value, field.name)
-    elif isinstance(value, (Operation, Reading)):
+    elif isinstance(value, (VendorOperation, Reading)):
         yield from vars(value).items()
 
 

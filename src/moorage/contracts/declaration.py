@@ -94,7 +94,7 @@ class Requirements(Generic[R]):
     check_limits: Callable[[Mapping[str, int]], None] | None = None
 
 
-class Operation:
+class ContractOperation:
     """A declared operation; flows execute it by a method of its name.
 
     Attributes:
@@ -183,7 +183,7 @@ def changes(*, target: Target = Target.ROUTED, verb: str = "", deferrable: bool 
 
 def _declare(effect: Effect, target: Target, verb: str) -> Declare:
     # Flows replace an operation by a method with the promised type.
-    declare: Any = partial(Operation, effect=effect, target=target, verb=verb)
+    declare: Any = partial(ContractOperation, effect=effect, target=target, verb=verb)
     return cast("Declare", declare)
 
 
@@ -207,10 +207,10 @@ class Contract:
     flows: ClassVar[Mapping[str, Effect]] = _NO_FLOWS
 
     @classmethod
-    def operations(cls) -> dict[str, Operation]:
+    def operations(cls) -> dict[str, ContractOperation]:
         """The declared operations, by name."""
         members = [item for base in reversed(cls.__mro__) for item in vars(base).values()]
-        return {item.name: item for item in members if isinstance(item, Operation)}
+        return {item.name: item for item in members if isinstance(item, ContractOperation)}
 
     @classmethod
     def operation_effects(cls) -> dict[str, Effect]:

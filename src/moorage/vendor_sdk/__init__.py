@@ -95,7 +95,7 @@ if TYPE_CHECKING:
     from moorage.vendor_sdk.api_vendor import bearer as bearer
     from moorage.vendor_sdk.aws import aws_credentials as aws_credentials
     from moorage.vendor_sdk.aws import aws_refusal as aws_refusal
-    from moorage.vendor_sdk.operations import Operation as Operation
+    from moorage.vendor_sdk.operations import VendorOperation as VendorOperation
     from moorage.vendor_sdk.operations import delete as delete
     from moorage.vendor_sdk.operations import filled_path as filled_path
     from moorage.vendor_sdk.operations import form_pairs as form_pairs
@@ -185,7 +185,7 @@ _HOME = {
     "is_object": "domain.values.json_text",
     "xml_element": "vendor_sdk.xml_text",
     "FileEntry": "domain.values.file_entry",
-    "Operation": "vendor_sdk.operations",
+    "VendorOperation": "vendor_sdk.operations",
     "get": "vendor_sdk.operations",
     "post": "vendor_sdk.operations",
     "put": "vendor_sdk.operations",

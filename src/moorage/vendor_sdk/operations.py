@@ -65,7 +65,7 @@ def form_pairs(fields: Mapping[str, Any]) -> list[tuple[str, str]]:
     ]
 
 
-class Operation(Generic[R]):
+class VendorOperation(Generic[R]):
     """A request and the reading of its answer: a method of the vendor's class.
 
     The method takes the wire, then what the operation is about: a `Ref`, an id, a value such as a
@@ -174,21 +174,21 @@ def _body(fields: Fields, vendor: Vendor, about: Any, more: dict[str, Any]) -> d
     return {name: value for name, value in body.items() if value is not None}
 
 
-def get(path: str, *, reads: Reads[R], **more: Any) -> Operation[R]:
-    """An `Operation` that sends a GET."""
-    return Operation(HttpMethod.GET, path, reads=reads, **more)
+def get(path: str, *, reads: Reads[R], **more: Any) -> VendorOperation[R]:
+    """A `VendorOperation` that sends a GET."""
+    return VendorOperation(HttpMethod.GET, path, reads=reads, **more)
 
 
-def post(path: str, *, reads: Reads[R], **more: Any) -> Operation[R]:
-    """An `Operation` that sends a POST."""
-    return Operation(HttpMethod.POST, path, reads=reads, **more)
+def post(path: str, *, reads: Reads[R], **more: Any) -> VendorOperation[R]:
+    """A `VendorOperation` that sends a POST."""
+    return VendorOperation(HttpMethod.POST, path, reads=reads, **more)
 
 
-def put(path: str, *, reads: Reads[R], **more: Any) -> Operation[R]:
-    """An `Operation` that sends a PUT."""
-    return Operation(HttpMethod.PUT, path, reads=reads, **more)
+def put(path: str, *, reads: Reads[R], **more: Any) -> VendorOperation[R]:
+    """A `VendorOperation` that sends a PUT."""
+    return VendorOperation(HttpMethod.PUT, path, reads=reads, **more)
 
 
-def delete(path: str, *, reads: Reads[R], **more: Any) -> Operation[R]:
-    """An `Operation` that sends a DELETE."""
-    return Operation(HttpMethod.DELETE, path, reads=reads, **more)
+def delete(path: str, *, reads: Reads[R], **more: Any) -> VendorOperation[R]:
+    """A `VendorOperation` that sends a DELETE."""
+    return VendorOperation(HttpMethod.DELETE, path, reads=reads, **more)

@@ -13,7 +13,7 @@ from moorage.errors import InvalidData
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Iterable
 
-    from moorage.contracts.declaration import Operation
+    from moorage.contracts.declaration import ContractOperation
     from moorage.contracts.routes import RoutingRequest
     from moorage.contracts.wire import Wire
     from moorage.services.contracts.dispatcher import Dispatcher
@@ -41,7 +41,7 @@ class Flows(Contract):
             setattr(cls, operation.name, make(operation))
 
     @classmethod
-    def _flow(cls, operation: Operation) -> Callable[..., Coroutine[Any, Any, Any]]:
+    def _flow(cls, operation: ContractOperation) -> Callable[..., Coroutine[Any, Any, Any]]:
         """Return the method that executes an operation.
 
         Everything that no call changes is prepared.
@@ -93,7 +93,7 @@ class Flows(Contract):
         return flow
 
     @classmethod
-    def _page_flow(cls, operation: Operation) -> Callable[..., Coroutine[Any, Any, Any]]:
+    def _page_flow(cls, operation: ContractOperation) -> Callable[..., Coroutine[Any, Any, Any]]:
         """Return a method that gets one page of a list, from the account that holds the list."""
 
         @wraps(operation.plan)

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Iterable
     from datetime import datetime
 
-    from moorage.contracts.declaration import Operation
+    from moorage.contracts.declaration import ContractOperation
     from moorage.contracts.payments import Charge, Money, Payment, PaymentsVendor
     from moorage.contracts.ref import Ref
     from moorage.contracts.routes import Account, RoutingRequest
@@ -75,7 +75,7 @@ class PaymentsFlows(Flows, PaymentsContract):
         self.effects = PaymentEffects(dispatcher, tenant, reach)
 
     @classmethod
-    def _flow(cls, operation: Operation) -> Callable[..., Coroutine[Any, Any, Any]]:
+    def _flow(cls, operation: ContractOperation) -> Callable[..., Coroutine[Any, Any, Any]]:
         """Return the method that executes this operation.
 
         An operation that moves money is registered before it is sent.
