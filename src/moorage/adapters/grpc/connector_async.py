@@ -393,7 +393,10 @@ class AsyncGrpcConnector:
         return None, bare(failure)
 
     async def _authorized(
-        self, call: PreparedCall, attempt: OperationAttempt, holder: object
+        self,
+        call: PreparedCall,
+        attempt: OperationAttempt,
+        holder: object,
     ) -> Any:
         """Send a call with its credentials, and once more if the server refuses stale ones."""
         until, tenant = monotonic() + attempt.timeout, attempt.tenant
