@@ -142,6 +142,9 @@ _PAGES: Final = (
         (
             "Pipeline",
             "run_pipelines",
+            "PollingSource",
+            "StateCheckpoints",
+            "CheckpointStore",
             "RecordSink",
             "BatchSink",
             "PipelineConfig",

@@ -238,11 +238,14 @@ if TYPE_CHECKING:
     from moorage.parts.rate_limiter import RateLimiter as RateLimiter
     from moorage.parts.retry_handler import RetryHandler as RetryHandler
     from moorage.parts.webhook_verifier import WebhookVerifier as WebhookVerifier
+    from moorage.pipelines.checkpoints import PollingSource as PollingSource
+    from moorage.pipelines.checkpoints import StateCheckpoints as StateCheckpoints
     from moorage.pipelines.functions import BatchSink as BatchSink
     from moorage.pipelines.functions import RecordSink as RecordSink
     from moorage.pipelines.pipeline import Pipeline as Pipeline
     from moorage.pipelines.running import run_pipelines as run_pipelines
     from moorage.ports.connector import ConnectorKind as ConnectorKind
+    from moorage.ports.pipelines import CheckpointStore as CheckpointStore
     from moorage.ports.pipelines import DeadLetters as DeadLetters
     from moorage.ports.pipelines import PollLimits as PollLimits
     from moorage.ports.pipelines import SinkConnector as SinkConnector
@@ -324,6 +327,9 @@ _HOME = {
     # pipelines of records
     "Pipeline": "pipelines.pipeline",
     "run_pipelines": "pipelines.running",
+    "PollingSource": "pipelines.checkpoints",
+    "StateCheckpoints": "pipelines.checkpoints",
+    "CheckpointStore": "ports.pipelines",
     "RecordSink": "pipelines.functions",
     "BatchSink": "pipelines.functions",
     "PipelineConfig": "domain.pipelines.settings",

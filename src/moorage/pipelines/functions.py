@@ -29,7 +29,7 @@ class _FunctionSink:
                 path="sink",
                 remedy="Give a function, synchronous or asynchronous.",
             )
-        self._call = function if _is_async(function) else _in_thread(function)
+        self._call = function if is_async(function) else in_thread(function)
 
     async def open(self) -> None:
         """Do nothing."""
@@ -78,13 +78,16 @@ class BatchSink(_FunctionSink):
         return results
 
 
-def _is_async(function: Any) -> bool:
+def is_async(function: Any) -> bool:
+    """Return whether a function, or an object that is called like one, is asynchronous."""
     return iscoroutinefunction(function) or iscoroutinefunction(
         getattr(function, "__call__", None)  # noqa: B004 - an object may have an asynchronous one
     )
 
 
-def _in_thread(function: Callable[[Any], T]) -> Callable[[Any], Awaitable[T]]:
+def in_thread(function: Callable[[Any], T]) -> Callable[[Any], Awaitable[T]]:
+    """Return an asynchronous function that runs a synchronous one in a thread."""
+
     async def call(argument: Any) -> T:
         return await run_in_thread(lambda: function(argument))
 

@@ -1,0 +1,99 @@
+"""Checkpoints: the stored positions of a source that keeps none of its own.
+
+Laws:
+
+1. A name has one owner: the last that began. What an earlier owner stores is refused.
+2. An owner begins after everything that was stored before it.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, NamedTuple
+
+import attrs
+
+from moorage.domain.state.keys import checked_name, state_key
+from moorage.domain.values.durations import FOREVER
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from moorage.domain.pipelines.records import Offset
+    from moorage.domain.state.commands import States
+
+
+class Ownership(NamedTuple):
+    """The right to store the positions of a name.
+
+    Attributes:
+        epoch: the number of owners before this one, and this one.
+        positions: the positions that are stored, by the name of the partition.
+    """
+
+    epoch: int
+    positions: dict[str, Offset]
+
+
+def checkpoint_key(name: str) -> str:
+    """Return the key under which the positions of a name are stored."""
+    return state_key("checkpoint", checked_name(name, "name"), None)
+
+
+@attrs.frozen
+class BeginCheckpoint:
+    """Makes the caller the owner of a checkpoint; the answer is its `Ownership`.
+
+    Attributes:
+        key: the key of the checkpoint.
+        owner: a text that no other owner has.
+    """
+
+    key: str
+    owner: str
+    once = False
+    durable = True
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The key of the checkpoint."""
+        return (self.key,)
+
+    def apply(self, states: States, now: int, /) -> tuple[States, Ownership]:
+        """Return the state with the new owner, and what that owner begins with."""
+        [state] = states
+        _, _, epoch, owner, text = state or (0, 0, 0, "", "{}")
+        if owner != self.owner:
+            epoch += 1
+        return ((now, FOREVER, epoch, self.owner, text),), Ownership(epoch, json.loads(text))
+
+
+@attrs.frozen
+class AdvanceCheckpoint:
+    """Stores positions; the answer is False if a later owner has begun.
+
+    Attributes:
+        key: the key of the checkpoint.
+        epoch: the epoch of the owner.
+        positions: the positions to store, by the name of the partition; others stay.
+    """
+
+    key: str
+    epoch: int
+    positions: Mapping[str, Offset]
+    once = False
+    durable = True
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The key of the checkpoint."""
+        return (self.key,)
+
+    def apply(self, states: States, now: int, /) -> tuple[States, bool]:
+        """Return the state with the new positions, if they come from the owner."""
+        [state] = states
+        if state is None or state[2] != self.epoch:
+            return states, False
+        _, _, epoch, owner, text = state
+        positions = {**json.loads(text), **self.positions}
+        return ((now, FOREVER, epoch, owner, json.dumps(positions, sort_keys=True)),), True

@@ -1,0 +1,154 @@
+"""Checkpoints in a store of shared state, and sources that need them."""
+
+from __future__ import annotations
+
+import asyncio
+from secrets import token_hex
+from typing import TYPE_CHECKING, Any, Final, Literal, cast
+
+from moorage.domain.pipelines.checkpoints import (
+    AdvanceCheckpoint,
+    BeginCheckpoint,
+    checkpoint_key,
+)
+from moorage.domain.pipelines.records import SinkRecord
+from moorage.domain.secrets.frames import careful
+from moorage.domain.values.durations import seconds
+from moorage.errors import InvalidData, LocalFailure
+from moorage.pipelines.functions import in_thread, is_async
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from datetime import timedelta
+    from typing import TypeAlias
+
+    from moorage.domain.pipelines.records import Offset, Partition, SourceRecord
+    from moorage.ports.pipelines import CheckpointStore, PollLimits, Revocation
+    from moorage.ports.state import AsyncStateStorage
+
+    Records: TypeAlias = "Sequence[SourceRecord] | None"
+    Fetch: TypeAlias = "Callable[[Offset | None], Records | Awaitable[Records]]"
+
+_TIMEOUT: Final = 10.0
+"""Seconds in which a store must answer."""
+
+_ONLY: Final = "0"
+"""The name of the only partition of a source that polls."""
+
+
+class StateCheckpoints:
+    """Positions in a store of shared state, such as Redis or PostgreSQL.
+
+    Args:
+        storage: the store. One that loses its data loses the positions, and sources begin again.
+    """
+
+    def __init__(self, storage: AsyncStateStorage) -> None:
+        self._storage = storage
+
+    async def begin(self, name: str, /) -> tuple[int, Mapping[str, Offset]]:
+        """Become the owner of a name, and return the epoch and the positions."""
+        command = BeginCheckpoint(checkpoint_key(name), token_hex(16))
+        return await self._storage.execute(command, timeout=_TIMEOUT)
+
+    async def advance(self, name: str, epoch: int, positions: Mapping[str, Offset], /) -> None:
+        """Store positions.
+
+        Raises:
+            LocalFailure: a later owner began.
+        """
+        command = AdvanceCheckpoint(checkpoint_key(name), epoch, dict(positions))
+        if not await self._storage.execute(command, timeout=_TIMEOUT):
+            raise LocalFailure(
+                f"Another worker has taken over the checkpoint {name!r}.",
+                remedy="Run one worker per name, and give each pipeline its own name.",
+            )
+
+
+@careful
+class PollingSource:
+    """A source that asks a function for the records after a position, again and again.
+
+    Args:
+        name: the name under which the position is stored, and the topic of the records.
+        fetch: returns the records after a position, in their order, each with an `offset`. The
+            position is the offset of the last record, and None at the beginning. An empty list says
+            that there are none now, and None that there will never be any. A synchronous function
+            runs in a thread.
+        checkpoints: keeps the position.
+        interval: seconds between two calls that returned nothing.
+    """
+
+    commits: Literal["each", "prefix"] = "prefix"
+    extend_every: float | None = None
+
+    def __init__(
+        self,
+        name: str,
+        fetch: Fetch,
+        checkpoints: CheckpointStore,
+        *,
+        interval: float | timedelta = 1.0,
+    ) -> None:
+        self.name = name
+        self._fetch: Any = fetch if is_async(fetch) else in_thread(fetch)
+        self._checkpoints = checkpoints
+        self._interval = seconds(interval, "interval")
+        self._epoch = 0
+        self._position: Offset | None = None
+        self._fetched: list[SinkRecord] = []
+
+    async def open(self, revoked: Revocation, /) -> None:
+        """Begin after the stored position."""
+        await revoked(None)
+        self._fetched = []
+        self._epoch, positions = await self._checkpoints.begin(self.name)
+        self._position = positions.get(_ONLY)
+
+    async def poll(self, limits: PollLimits, /) -> list[SinkRecord] | None:
+        """Return the next records."""
+        if not self._fetched:
+            records = await self._fetch(self._position)
+            if records is None:
+                return None
+            self._fetched = [self._record(record) for record in records]
+            if not records:
+                await asyncio.sleep(min(limits.wait, self._interval))
+                return []
+            self._position = self._fetched[-1].offset
+        count, size = 0, 0
+        for record in self._fetched[: limits.records]:
+            size += len(record.payload)
+            if count and size > limits.size:
+                break
+            count += 1
+        records, self._fetched = self._fetched[:count], self._fetched[count:]
+        return records
+
+    def _record(self, record: SourceRecord) -> SinkRecord:
+        if record.offset is None:
+            raise InvalidData(
+                f"A record of the source {self.name!r} has no offset.",
+                field="offset",
+                remedy="Give each record the position from which to continue after it.",
+            )
+        return SinkRecord.from_source(record, self.name)
+
+    async def commit(self, records: Sequence[SinkRecord], /) -> None:
+        """Store the position of the last record that is done."""
+        offset = cast("Offset", records[-1].offset)
+        await self._checkpoints.advance(self.name, self._epoch, {_ONLY: offset})
+
+    async def release(self, _: Sequence[SinkRecord], /) -> None:
+        """Do nothing: the records come again."""
+
+    async def extend(self, _: Sequence[SinkRecord], /) -> None:
+        """Do nothing: no record is promised to anybody else."""
+
+    async def seek(self, _: Partition, offset: Offset, /) -> None:
+        """Continue after another position."""
+        await self._checkpoints.advance(self.name, self._epoch, {_ONLY: offset})
+        self._position, self._fetched = offset, []
+
+    async def close(self) -> None:
+        """Do nothing."""
