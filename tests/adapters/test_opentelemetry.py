@@ -147,7 +147,9 @@ def test_attempts_have_the_ids_of_their_spans() -> None:
     seen.ids.clear()
     manager.call("erp", READ)
 
-    spans = [span for span in telemetry.spans_out.get_finished_spans() if span.name == "GET"]
+    spans: list[Any] = [
+        span for span in telemetry.spans_out.get_finished_spans() if span.name == "GET"
+    ]
     expected = [
         (f"{span.context.trace_id:032x}", f"{span.context.span_id:016x}")
         for span in spans
