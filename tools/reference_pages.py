@@ -129,6 +129,7 @@ _PAGES: Final = (
             "Message",
             "PublishReceipt",
             "Kafka",
+            "Nats",
             "RabbitMq",
             "RedisStreams",
             "MessagePublisher",

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from moorage.adapters.links.pool_async import AsyncLinkPool as AsyncLinkPool
     from moorage.adapters.links.pool_sync import LinkPool as LinkPool
     from moorage.adapters.messages.kafka import Kafka as Kafka
+    from moorage.adapters.messages.nats import Nats as Nats
     from moorage.adapters.messages.publisher_async import (
         AsyncMessagePublisher as AsyncMessagePublisher,
     )
@@ -320,6 +321,7 @@ _HOME = {
     "Message": "domain.messages.message",
     "PublishReceipt": "domain.messages.message",
     "Kafka": "adapters.messages.kafka",
+    "Nats": "adapters.messages.nats",
     "RabbitMq": "adapters.messages.rabbitmq",
     "RedisStreams": "adapters.redis_streams.kind",
     "MessagePublisher": "adapters.messages.publisher_sync",

@@ -23,6 +23,7 @@ def test_unknown_kind() -> None:
 LIBRARIES = {
     "grpc": ("grpc", {"address": "orders.example:443"}),
     "kafka": ("confluent_kafka", {"servers": "kafka.example"}),
+    "nats": ("nats", {"url": "nats://nats.example"}),
     "rabbitmq": ("pika", {"url": "amqp://rabbit.example"}),
     "redis-streams": ("redis", {"url": "redis://redis.example"}),
     "sql": ("sqlalchemy", {"url": "sqlite://"}),

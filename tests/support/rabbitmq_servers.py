@@ -120,6 +120,7 @@ class LossyProxy:
         is_mute: whether requests arrive and answers are lost.
         received: the bytes that arrived while it was mute.
         ended: the number of connections that ended on the side of the client.
+        mute_at: bytes of a request with which the proxy becomes mute.
 
     Args:
         host: the host of the server.
@@ -129,7 +130,7 @@ class LossyProxy:
 
     def __init__(self, host: str, port: int, *, mute_at: bytes | None = None) -> None:
         self._target = host, port
-        self._mute_at = mute_at
+        self.mute_at = mute_at
         self.is_mute = False
         self.received = self.ended = 0
         self._server = socket.create_server(("127.0.0.1", 0))
@@ -156,7 +157,7 @@ class LossyProxy:
     def _pass_on(self, source: socket.socket, target: socket.socket, is_request: bool) -> None:
         with contextlib.suppress(OSError):
             while data := source.recv(1 << 16):
-                if is_request and self._mute_at is not None and self._mute_at in data:
+                if is_request and self.mute_at is not None and self.mute_at in data:
                     self.is_mute = True
                 if is_request or not self.is_mute:
                     target.sendall(data)

@@ -84,6 +84,14 @@ def rabbitmq_programs() -> tuple[str, str]:
     return server, control
 
 
+def nats_server() -> str:
+    """The program that private NATS servers are started from."""
+    program = shutil.which("nats-server")
+    if program is None:
+        _skip_or_fail("`nats-server` is not installed: install NATS")
+    return program
+
+
 def azurite() -> list[str]:
     """The command that starts a storage account of Azure, but for its port."""
     node = shutil.which("node")

@@ -28,6 +28,7 @@ from moorage.domain.messages.broker_rules import (
 from moorage.domain.messages.publish_failures import (
     PublishFault,
     batch_error,
+    check_repeat,
     completed,
     publish_error,
 )
@@ -38,6 +39,7 @@ from moorage.domain.messages.stored_results import (
     unpack_results,
 )
 from moorage.domain.observation.operation_target import MessageTarget
+from moorage.domain.resilience.health import may_have_acted
 from moorage.domain.secrets.frames import bare
 from moorage.errors import ConnectorError, InvalidData
 
@@ -70,7 +72,16 @@ class AsyncPublishOperation(Generic[R]):
         repeatable: True if the broker recognises a repeat by the ids of the messages.
     """
 
-    __slots__ = ("_messages", "_publisher", "_topic", "is_batch", "name", "repeatable", "system")
+    __slots__ = (
+        "_doubtful_since",
+        "_messages",
+        "_publisher",
+        "_topic",
+        "is_batch",
+        "name",
+        "repeatable",
+        "system",
+    )
 
     safe = False
 
@@ -87,6 +98,7 @@ class AsyncPublishOperation(Generic[R]):
         check_topic(topic, rules)
         for message in messages:
             check_message(message, rules)
+        self._doubtful_since: float | None = None
         self._publisher = publisher
         self._topic = topic
         self._messages = messages
@@ -119,10 +131,20 @@ class AsyncPublishOperation(Generic[R]):
         rules = publisher.rules.of(self._topic)
         items = outgoing(self._topic, self._messages, rules, key, attempt.trace_headers)
         timeout = attempt.timeout
-        until = monotonic() + timeout - min(_MARGIN, timeout * _MARGIN)
-        if self.is_batch:
-            return cast("R", await publisher.send_batch(self.name, items, until))
-        return cast("R", await publisher.send(self.name, items[0], until))
+        begun = monotonic()
+        until = begun + timeout - min(_MARGIN, timeout * _MARGIN)
+        doubtful_since = self._doubtful_since if attempt.number > 1 else None
+        if doubtful_since is not None:
+            check_repeat(rules, begun - doubtful_since)
+        self._doubtful_since = doubtful_since
+        try:
+            if self.is_batch:
+                return cast("R", await publisher.send_batch(self.name, items, until))
+            return cast("R", await publisher.send(self.name, items[0], until))
+        except ConnectorError as error:
+            if doubtful_since is None and may_have_acted(error):
+                self._doubtful_since = begun
+            raise
 
     def pack_result(self, result: R, /) -> object:
         """Return receipts as plain values, which a store keeps for repeats of the key."""

@@ -11,6 +11,7 @@ Laws:
 from __future__ import annotations
 
 from hashlib import sha256
+from math import inf
 from typing import TYPE_CHECKING, Final
 
 import attrs
@@ -60,6 +61,8 @@ class BrokerRules:
             cannot hold a message back.
         has_keys: whether messages have keys. If not, `KEY_HEADER` carries the key.
         deduplicates: whether the broker stores only one message of an id.
+        remembers: the seconds for which it recognises an id. A message that may be stored is sent
+            again only within this time.
         most_in_batch: the number of messages that are sent together at most.
         most_bytes_in_batch: the bytes that are sent together at most.
         special: other rules for topics whose name ends so, such as ".fifo".
@@ -82,6 +85,7 @@ class BrokerRules:
     longest_delay: float = 0.0
     has_keys: bool = True
     deduplicates: bool = False
+    remembers: float = inf
     most_in_batch: int = 1000
     most_bytes_in_batch: int = 16 * 1024 * 1024
     special: Mapping[str, BrokerRules] = attrs.field(factory=dict[str, "BrokerRules"])

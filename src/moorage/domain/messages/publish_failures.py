@@ -63,6 +63,8 @@ class PublishFault(Enum):
     REJECTED = "rejected"
     READ_ONLY = "read-only"
     STARTING = "starting"
+    CONFLICT = "conflict"
+    NO_REPLIES = "no replies"
     UNSENT = "unsent"
     LOST = "lost"
     TIMEOUT = "timeout"
@@ -150,6 +152,16 @@ _REFUSED: Final[
         "{0} refused the message for its form; nothing was stored.",
         "Correct the headers and the topic of the message.",
     ),
+    PublishFault.CONFLICT: (
+        VendorRejected,
+        "{0} refused the message for the {1}, because its stream is not as the message expects.",
+        "Look at what the stream has now, and decide anew.",
+    ),
+    PublishFault.NO_REPLIES: (
+        AuthenticationFailed,
+        "The user of the connector may not receive the acknowledgements of {0}.",
+        "Let it subscribe to `_INBOX.>`, or set `inbox_prefix`.",
+    ),
     PublishFault.BROKEN: (
         VendorFailed,
         "{0} reports a failure of its own.",
@@ -193,6 +205,25 @@ def publish_error(
         f"The connection to {title} was lost before the acknowledgement.",
         remedy="Check that the broker is up, and the network and proxies before it.",
     )
+
+
+def check_repeat(rules: BrokerRules, seconds: float) -> None:
+    """Refuse to repeat a message that may be stored, if the broker may have forgotten its id.
+
+    Args:
+        rules: the rules of the broker.
+        seconds: the time since the beginning of the attempt that may have stored it.
+
+    Raises:
+        ConnectionFailed: the message may be stored, and a repeat could store it again.
+    """
+    if seconds >= rules.remembers:
+        raise ConnectionFailed(
+            f"The message may be stored, and {rules.title} recognises a repeat for"
+            f" {rules.remembers:g} seconds only.",
+            remedy="Look at what is stored, or have the broker remember ids for longer.",
+            retryable=False,
+        )
 
 
 def publication_of(result: Result[PublishReceipt]) -> Publication:

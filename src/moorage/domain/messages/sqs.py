@@ -62,6 +62,7 @@ def _rules_of(*, is_fifo: bool) -> BrokerRules:
         reserved=frozenset({CONTENT_TYPE.lower()}),
         longest_delay=0.0 if is_fifo else 900.0,
         deduplicates=is_fifo,
+        remembers=300.0,
         most_in_batch=10,
         most_bytes_in_batch=_LARGEST - _RESERVE,
     )

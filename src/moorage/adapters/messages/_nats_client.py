@@ -1,0 +1,87 @@
+"""A client of nats-py for one connection, which is never opened again and buffers nothing.
+
+nats-py has no public way to do four things, for which this class replaces methods of its own: to
+try one server and report why it failed, to insist on TLS, to be told at once that the connection
+has ended, and to drop it without waiting.
+"""
+
+from __future__ import annotations
+
+import select
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final
+
+from nats.aio.client import Client
+from nats.aio.transport import TcpTransport
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_BUFFER: Final = 32768
+_HUNG_UP: Final = getattr(select, "POLLRDHUP", select.POLLHUP)
+
+
+class NatsClient(Client):
+    """A client for one connection.
+
+    Args:
+        insists_on_tls: whether a server that does not ask for TLS is asked for it all the same.
+        public_key: the public key to log in with; None for another way.
+        on_end: called when the connection ends, before anything is closed.
+    """
+
+    def __init__(
+        self, *, insists_on_tls: bool, public_key: str | None, on_end: Callable[[], None]
+    ) -> None:
+        super().__init__()
+        self._insists_on_tls = insists_on_tls
+        self._public_nkey = public_key
+        self._on_end = on_end
+
+    def has_unsent(self) -> bool:
+        """Return whether bytes wait in this process to be sent."""
+        transport = self._raw_transport()
+        return self.pending_data_size > 0 or (
+            transport is not None and transport.get_write_buffer_size() > 0
+        )
+
+    def has_hung_up(self) -> bool:
+        """Return whether the server has ended the connection, also if nobody has read that yet."""
+        transport = self._raw_transport()
+        connected = None if transport is None else transport.get_extra_info("socket")
+        if connected is None or connected.fileno() < 0:
+            return True
+        poll = select.poll()
+        poll.register(connected.fileno(), _HUNG_UP)
+        return bool(poll.poll(0))
+
+    def abort(self) -> None:
+        """Drop the connection without waiting, also if its event loop is closed."""
+        transport = self._raw_transport()
+        if transport is not None:
+            with suppress(RuntimeError):
+                transport.abort()
+
+    def _raw_transport(self) -> Any:
+        writer = getattr(self._transport, "_io_writer", None)
+        return None if writer is None else writer.transport
+
+    async def _select_next_server(self) -> None:
+        server = self._server_pool[0]
+        self._transport = TcpTransport()  # type: ignore[no-untyped-call]  # the library's
+        self._current_server = server
+        seconds = self.options["connect_timeout"]
+        await self._transport.connect(server.uri, buffer_size=_BUFFER, connect_timeout=seconds)
+
+    def _process_info(self, info: dict[str, Any], initial_connection: bool = False) -> Any:  # noqa: FBT001, FBT002 - the method of nats-py, which is a coroutine in newer releases
+        # Otherwise a server, or somebody before it, could have the password sent without TLS.
+        if initial_connection and self._insists_on_tls:
+            info["tls_required"] = True
+        return super()._process_info(info, initial_connection)
+
+    async def _close(self, status: int, do_cbs: bool = True) -> None:  # noqa: FBT001, FBT002 - as above
+        self._on_end()
+        try:
+            await super()._close(status, do_cbs)
+        finally:
+            self.abort()

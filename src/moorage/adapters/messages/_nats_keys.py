@@ -1,0 +1,88 @@
+"""Keys of NATS: a seed, as a text of letters and digits, that signs what a server sends.
+
+The form is that of NATS's own tools: the bytes of a seed or of a public key follow a prefix of one
+or two bytes, a checksum follows them, and all are written in Base32.
+"""
+
+from __future__ import annotations
+
+import re
+from base64 import b32decode, b32encode, b64encode
+from binascii import crc_hqx
+from typing import Final
+
+import attrs
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from moorage.domain.secrets.secret import Secret
+from moorage.errors import ConfigurationError
+
+_SEED: Final = 18 << 3
+_USER: Final = 20 << 3
+_LENGTH: Final = 36
+_JWT: Final = re.compile(r"-+BEGIN NATS USER JWT-+\s+(\S+)")
+_NKEY: Final = re.compile(r"-+BEGIN USER NKEY SEED-+\s+(\S+)")
+
+
+@attrs.frozen
+class NatsKey:
+    """The key of a user.
+
+    Attributes:
+        public: the public key, as a server's configuration has it.
+        private: the private key.
+    """
+
+    public: str
+    private: Ed25519PrivateKey = attrs.field(repr=False)
+
+    def sign(self, nonce: str) -> bytes:
+        """Return the signature of a server's random text, as Base64."""
+        return b64encode(self.private.sign(nonce.encode()))
+
+
+def nats_key(seed: Secret, path: str = "nkey") -> NatsKey:
+    """Return the key of a user's seed.
+
+    Args:
+        seed: the seed, such as SU….
+        path: the setting that it is from.
+
+    Raises:
+        ConfigurationError: it is not the seed of a user.
+    """
+    try:
+        raw = b32decode(seed.reveal().strip().upper() + "======"[: -len(seed.reveal().strip()) % 8])
+    except ValueError:
+        raw = b""
+    body = raw[:-2]
+    is_seed = len(raw) == _LENGTH and _checksum(body) == raw[-2:]
+    if not is_seed or raw[0] & 0xF8 != _SEED or (raw[0] & 7) << 5 | raw[1] >> 3 != _USER:
+        raise ConfigurationError(
+            "The seed is none of a user of NATS.",
+            path=path,
+            remedy="Give the seed of a user, which begins with SU, as `nk -gen user` prints it.",
+        )
+    private = Ed25519PrivateKey.from_private_bytes(body[2:])
+    public = bytes([_USER]) + private.public_key().public_bytes_raw()
+    return NatsKey(b32encode(public + _checksum(public)).decode().rstrip("="), private)
+
+
+def read_credentials(text: Secret) -> tuple[Secret, NatsKey]:
+    """Return the token and the key of a user, which are the content of a credentials file.
+
+    Raises:
+        ConfigurationError: the text is not that of a credentials file.
+    """
+    token, seed = _JWT.search(text.reveal()), _NKEY.search(text.reveal())
+    if token is None or seed is None:
+        raise ConfigurationError(
+            "The credentials are not the content of a credentials file of NATS.",
+            path="credentials",
+            remedy="Give the whole content of the file that `nsc generate creds` writes.",
+        )
+    return Secret(token.group(1)), nats_key(Secret(seed.group(1)), "credentials")
+
+
+def _checksum(data: bytes) -> bytes:
+    return crc_hqx(data, 0).to_bytes(2, "little")

@@ -1,0 +1,423 @@
+"""Connections to NATS JetStream, with nats-py: one carries the messages of all callers.
+
+nats-py needs an event loop. A synchronous program's connection is one of an asynchronous program,
+in the event loop of the background.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from datetime import UTC, datetime
+from json import dumps
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Final
+
+from nats import errors as wrong
+
+from moorage.adapters.concurrency.background import Background
+from moorage.adapters.messages._nats_client import NatsClient
+from moorage.adapters.messages._nats_keys import nats_key, read_credentials
+from moorage.adapters.messages.network_faults import network_fault
+from moorage.adapters.messages.tls import tls_context
+from moorage.domain.messages.message import PublishReceipt
+from moorage.domain.messages.nats import (
+    RULES,
+    STREAM_RULES,
+    Stored,
+    acknowledgement,
+    denied,
+    headers_to_send,
+    new_stream,
+    read_reply,
+    refusal,
+    window_of,
+    wire_size,
+)
+from moorage.domain.messages.publish_failures import PublishFault, publish_error
+from moorage.domain.secrets.frames import bare
+from moorage.domain.values.result import Result
+from moorage.errors import ConnectorError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from moorage.adapters.messages.nats import Nats
+    from moorage.domain.messages.broker_address import BrokerAddress
+    from moorage.domain.messages.message import OutgoingMessage
+
+_MOST_STREAMS: Final = 32
+"""Streams whose memory of ids is compared with the settings."""
+
+_BACKGROUND: Final = Background()
+
+
+async def connect_nats_async(settings: Nats, timeout: float) -> AsyncNatsLink:
+    """Return a connection to the first server that accepts one."""
+    until = monotonic() + min(timeout, settings.connect_timeout)
+    failures: list[ConnectorError] = []
+    addresses = settings.addresses()
+    for position, address in enumerate(addresses):
+        seconds = max(0.0, until - monotonic()) / (len(addresses) - position)
+        try:
+            return await _connected(settings, address, seconds)
+        except ConnectorError as error:
+            failures.append(error)
+    raise next((error for error in failures if error.retryable), failures[0])
+
+
+def connect_nats(settings: Nats, timeout: float) -> NatsLink:
+    """Return a connection of a synchronous program."""
+    return NatsLink(_BACKGROUND.run(connect_nats_async(settings, timeout)))
+
+
+async def _connected(settings: Nats, address: BrokerAddress, seconds: float) -> AsyncNatsLink:
+    options = _login(settings, address)
+    if address.tls is not None:
+        options["tls"] = tls_context(address.tls)
+    link = AsyncNatsLink(settings, address, options.pop("public_key", None))
+    try:
+        async with asyncio.timeout(seconds):
+            await link.begin(address, options, seconds)
+    except Exception as error:  # noqa: BLE001 - judged, and raised again
+        failure = _connecting_error(error)
+        link.close()
+    except BaseException:
+        link.close()
+        raise
+    else:
+        return link
+    raise bare(failure)
+
+
+def _login(settings: Nats, address: BrokerAddress) -> dict[str, Any]:
+    """Return the options of nats-py that name the user."""
+    if settings.credentials is not None:
+        token, key = read_credentials(settings.credentials)
+        return {"user_jwt_cb": token.reveal_bytes, "signature_cb": key.sign}
+    if settings.nkey is not None:
+        key = nats_key(settings.nkey)
+        return {"public_key": key.public, "signature_cb": key.sign}
+    if settings.token is not None:
+        return {"token": settings.token.reveal()}
+    if address.user and address.password is None:
+        return {"token": address.user}
+    if address.user:
+        return {"user": address.user, "password": address.password_text()}
+    return {}
+
+
+def _connecting_error(error: Exception) -> Exception:
+    """Return the error for an exception that ended the opening of a connection."""
+    if isinstance(error, ConnectorError):
+        return error
+    fault = network_fault(error)
+    if fault is None and isinstance(error, wrong.Error):
+        fault = refusal(str(error))
+    if fault is None and isinstance(error, OSError | EOFError | ValueError):
+        fault = PublishFault.UNSENT
+    return error if fault is None else publish_error(fault, RULES)
+
+
+class AsyncNatsLink:
+    """A connection of an asynchronous program, which many tasks use at once."""
+
+    def __init__(self, settings: Nats, address: BrokerAddress, public_key: str | None) -> None:
+        self._settings = settings
+        self._client = NatsClient(
+            insists_on_tls=address.tls is not None, public_key=public_key, on_end=self._on_end
+        )
+        self._loop = asyncio.get_running_loop()
+        self._ended = self._loop.create_future()
+        self._inbox = ""
+        self._count = 0
+        self._waiting: dict[str, tuple[str, asyncio.Future[Any]]] = {}
+        self._denials: dict[str, int] = {}
+        self._is_stuck = False
+        self._gets_replies = True
+        self._windows: dict[str, float | None] = {}
+        self.version: str | None = None
+
+    async def begin(self, address: BrokerAddress, options: dict[str, Any], seconds: float) -> None:
+        """Connect, and subscribe to the acknowledgements."""
+        settings = self._settings
+        client: Any = self._client
+        host = f"[{address.host}]" if ":" in address.host else address.host
+        await client.connect(
+            servers=[f"{'nats' if address.tls is None else 'tls'}://{host}:{address.port}"],
+            name="moorage",
+            error_cb=self._on_error,
+            allow_reconnect=False,
+            connect_timeout=seconds,
+            ping_interval=settings.heartbeat,
+            max_outstanding_pings=1,
+            pending_size=0,
+            inbox_prefix=settings.inbox_prefix,
+            **options,
+        )
+        if not client.is_connected:
+            raise publish_error(PublishFault.UNSENT, RULES)
+        version = client.connected_server_version
+        self.version = f"NATS {version.major}.{version.minor}.{version.patch}"
+        self._inbox = client.new_inbox()
+        await client.subscribe(f"{self._inbox}.*", cb=self._on_reply)
+        # The first reply proves that the subscription was sent, and the second that it was judged.
+        for _ in range(2):
+            await self.ping(seconds)
+        if not self._gets_replies:
+            raise publish_error(PublishFault.NO_REPLIES, RULES)
+
+    def is_connected(self) -> bool:
+        """Return False if the connection has ended, or if it holds bytes back for too long."""
+        client = self._client
+        return client.is_connected and not self._is_stuck and not client.has_hung_up()
+
+    async def ping(self, timeout: float) -> None:
+        """Ask for a sign of life, and for how long the streams remember ids."""
+        until = monotonic() + timeout
+        flush = asyncio.ensure_future(self._client.flush(max(timeout, 0.001)))  # type: ignore[arg-type]  # asyncio takes it
+        try:
+            await asyncio.wait({flush, self._ended}, return_when=asyncio.FIRST_COMPLETED)
+            if not flush.done():
+                raise publish_error(PublishFault.UNSENT, RULES)
+            await flush
+        except wrong.TimeoutError:
+            raise TimeoutError from None
+        except wrong.Error:
+            raise publish_error(PublishFault.UNSENT, RULES) from None
+        finally:
+            flush.cancel()
+        for stream in [name for name, window in self._windows.items() if window is None]:
+            await self._read_window(stream, until)
+
+    def concern(self) -> tuple[str, str] | None:
+        """Return the stream that remembers ids for a shorter time than the settings say."""
+        promised = self._settings.duplicate_window or 0.0
+        for stream, window in self._windows.items():
+            if window is not None and window < promised:
+                text = (
+                    f"The stream {stream!r} of NATS remembers ids for {window:g} seconds, and the"
+                    f" settings say {promised:g}."
+                )
+                return text, "Set `duplicate_window` to the smallest one of the streams."
+        return None
+
+    async def publish(self, item: OutgoingMessage, timeout: float) -> PublishReceipt:
+        """Publish a message, and wait until a stream has stored it."""
+        return (await self.publish_batch((item,), timeout))[0].unwrap()
+
+    async def publish_batch(
+        self, items: Sequence[OutgoingMessage], timeout: float
+    ) -> list[Result[PublishReceipt]]:
+        """Publish messages one after another, and wait for all acknowledgements together."""
+        until = monotonic() + timeout
+        replies = await self._exchanged(items, until)
+        is_missing = all(reply is PublishFault.TOPIC for reply in replies)
+        if is_missing and self._settings.creates_streams:
+            await self._create_stream(items[0].topic, until)
+            replies = await self._exchanged(items, until)
+        return [self._result(item, reply) for item, reply in zip(items, replies, strict=True)]
+
+    async def leave(self, timeout: float) -> None:
+        """Close the connection in good order."""
+        with suppress(TimeoutError, OSError, wrong.Error):
+            async with asyncio.timeout(timeout):
+                await self._client.close()
+
+    def close(self) -> None:
+        """Drop the connection, from any thread, also if its event loop is closed."""
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._client.abort)
+
+    async def _exchanged(
+        self, items: Sequence[OutgoingMessage], until: float
+    ) -> list[Stored | PublishFault]:
+        replies: list[Any] = []
+        for item in items:
+            headers = headers_to_send(item, self._settings.stream)
+            replies.append(await self._request(item.topic, item.message.payload, headers))
+        await self._wait(replies, until)
+        answers = [_answer(reply) for reply in replies]
+        return [
+            answer if isinstance(answer, PublishFault) else acknowledgement(*answer)
+            for answer in answers
+        ]
+
+    async def _request(self, subject: str, payload: bytes, headers: dict[str, str]) -> Any:
+        """Send a request, and return a future for its reply; or why it was not sent."""
+        if wire_size(payload, headers) > self._client.max_payload:
+            return PublishFault.TOO_LARGE
+        self._count += 1
+        reply = f"{self._inbox}.{self._count}"
+        future: asyncio.Future[Any] = self._loop.create_future()
+        try:
+            # Without a buffer of nats-py's, this does not wait for anything.
+            await self._client.publish(subject, payload, reply=reply, headers=headers or None)
+        except wrong.Error:
+            return PublishFault.UNSENT
+        self._waiting[reply] = subject.lower(), future
+        return future
+
+    async def _wait(self, replies: Sequence[Any], until: float) -> None:
+        """Wait for replies; those that do not come in time are given up."""
+        futures = [future for future in map(_future, replies) if future is not None]
+        try:
+            if futures:
+                await asyncio.wait(futures, timeout=max(0.0, until - monotonic()))
+        finally:
+            late = {future for future in futures if not future.done()}
+            if late:
+                for key in [key for key, item in self._waiting.items() if item[1] in late]:
+                    del self._waiting[key]
+                # Bytes that still wait here shall not be sent when nobody expects it any more.
+                self._is_stuck = self._is_stuck or self._client.has_unsent()
+
+    async def _create_stream(self, subject: str, until: float) -> None:
+        settings = self._settings
+        name, config = new_stream(
+            subject, window=settings.duplicate_window, replicas=settings.replicas
+        )
+        reply = await self._api(f"STREAM.CREATE.{name}", config, until)
+        if isinstance(reply, PublishFault):
+            # Nothing was published, whatever became of the stream.
+            fault = PublishFault.STARTING if reply in _OPEN else reply
+            raise publish_error(fault, STREAM_RULES, subject)
+
+    async def _read_window(self, stream: str, until: float) -> None:
+        reply = await self._api(f"STREAM.INFO.{stream}", None, until)
+        if isinstance(reply, dict):
+            self._windows[stream] = window_of(reply)
+
+    async def _api(
+        self, command: str, body: dict[str, Any] | None, until: float
+    ) -> dict[str, Any] | PublishFault:
+        """Return the reply to a request to JetStream itself, or why there is none."""
+        payload = b"" if body is None else dumps(body).encode()
+        reply = await self._request(f"{self._settings.api}.{command}", payload, {})
+        await self._wait([reply], until)
+        answer = _answer(reply)
+        if isinstance(answer, PublishFault):
+            return answer
+        status, data = answer
+        return PublishFault.NAMESPACE if status is not None else read_reply(data)
+
+    def _result(
+        self, item: OutgoingMessage, reply: Stored | PublishFault
+    ) -> Result[PublishReceipt]:
+        if isinstance(reply, PublishFault):
+            rules = STREAM_RULES if reply is PublishFault.TOPIC else RULES
+            return Result(error=publish_error(reply, rules, item.topic))
+        if item.id is not None and len(self._windows) < _MOST_STREAMS:
+            self._windows.setdefault(reply.stream, None)
+        return Result(
+            PublishReceipt(
+                broker=RULES.system,
+                topic=item.topic,
+                at=datetime.now(UTC),
+                offset=reply.sequence,
+                id=item.id,
+                stream=reply.stream,
+                is_duplicate=reply.is_duplicate,
+            )
+        )
+
+    async def _on_reply(self, message: Any) -> None:
+        headers: dict[str, str] = message.headers or {}
+        self._settle(message.subject, (headers.get("Status"), message.data))
+
+    def _settle(self, key: str, reply: object) -> None:
+        subject, future = self._waiting.pop(key, ("", None))
+        if future is not None and not future.done():
+            future.set_result(reply)
+            self._settle_denied(subject)
+
+    async def _on_error(self, error: Exception) -> None:
+        match = denied(str(error).lower())
+        if match is None:
+            return
+        action, subject = match
+        if action == "publish":
+            self._denials[subject] = self._denials.get(subject, 0) + 1
+            self._settle_denied(subject)
+        else:
+            self._gets_replies = False
+
+    def _settle_denied(self, subject: str) -> None:
+        """End the messages of a subject if the server has refused as many as wait.
+
+        The server says which subject it refused, and not which message.
+        """
+        if not self._denials:
+            return
+        keys = [key for key, item in self._waiting.items() if item[0] == subject]
+        if keys and self._denials.get(subject, 0) >= len(keys):
+            del self._denials[subject]
+            for key in keys:
+                self._waiting.pop(key)[1].set_result(PublishFault.PERMISSION)
+
+    def _on_end(self) -> None:
+        if not self._ended.done():
+            self._ended.set_result(None)
+        waiting, self._waiting = self._waiting, {}
+        for _, future in waiting.values():
+            if not future.done():
+                future.set_result(PublishFault.LOST)
+
+
+_OPEN: Final = frozenset({PublishFault.TIMEOUT, PublishFault.LOST, PublishFault.BROKEN})
+"""Faults that would leave open whether a message was stored."""
+
+
+def _answer(reply: Any) -> Any:
+    """Return the result of a request: status and content, or what came instead of them."""
+    future = _future(reply)
+    if future is None:
+        return reply
+    return future.result() if future.done() else PublishFault.TIMEOUT
+
+
+def _future(reply: Any) -> asyncio.Future[Any] | None:
+    """Return what will have the reply to a request; None if it was not sent."""
+    return reply if isinstance(reply, asyncio.Future) else None  # pyright: ignore[reportUnknownVariableType] - of any result
+
+
+class NatsLink:
+    """A connection of a synchronous program, which many threads use at once."""
+
+    def __init__(self, link: AsyncNatsLink) -> None:
+        self._link = link
+
+    @property
+    def version(self) -> str | None:
+        """The version of the server."""
+        return self._link.version
+
+    def is_connected(self) -> bool:
+        """Return False if the connection has ended, or if it holds bytes back for too long."""
+        return self._link.is_connected()
+
+    def ping(self, timeout: float) -> None:
+        """Ask for a sign of life, and for how long the streams remember ids."""
+        _BACKGROUND.run(self._link.ping(timeout))
+
+    def concern(self) -> tuple[str, str] | None:
+        """Return the stream that remembers ids for a shorter time than the settings say."""
+        return self._link.concern()
+
+    def publish(self, item: OutgoingMessage, timeout: float) -> PublishReceipt:
+        """Publish a message, and wait until a stream has stored it."""
+        return _BACKGROUND.run(self._link.publish(item, timeout))
+
+    def publish_batch(
+        self, items: Sequence[OutgoingMessage], timeout: float
+    ) -> list[Result[PublishReceipt]]:
+        """Publish messages one after another, and wait for all acknowledgements together."""
+        return _BACKGROUND.run(self._link.publish_batch(items, timeout))
+
+    def leave(self, timeout: float) -> None:
+        """Close the connection in good order."""
+        _BACKGROUND.run(self._link.leave(timeout))
+
+    def close(self) -> None:
+        """Drop the connection."""
+        self._link.close()

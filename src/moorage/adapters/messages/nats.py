@@ -1,0 +1,194 @@
+"""The connector that publishes messages to NATS JetStream, with nats-py."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+import attrs
+
+from moorage.adapters.links.shared_async import AsyncSharedLink
+from moorage.adapters.links.shared_sync import SharedLink
+from moorage.adapters.messages._nats_keys import nats_key, read_credentials
+from moorage.adapters.messages.broker_settings import (
+    BrokerLibrary,
+    BrokerSettings,
+    broker_kind,
+)
+from moorage.domain.http.transport import Tls
+from moorage.domain.messages.broker_address import AddressForm
+from moorage.domain.messages.nats import RULES
+from moorage.domain.secrets.frames import careful
+from moorage.domain.secrets.secret import Secret, as_secret
+from moorage.domain.values.durations import if_given, is_count, is_seconds, plain
+from moorage.domain.values.patterns import late_pattern
+from moorage.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from moorage.adapters.messages._nats_links import AsyncNatsLink, NatsLink
+    from moorage.domain.messages.broker_address import BrokerAddress
+    from moorage.domain.messages.broker_rules import BrokerRules
+
+_FORM: Final = AddressForm(
+    title="a NATS server",
+    ports={"nats": 4222, "tls": 4222},
+    encrypted="tls",
+    remedy="Give nats://user@host, or tls:// for TLS; commas separate several servers.",
+    path=late_pattern(r""),
+)
+_WAYS: Final = ("password", "token", "nkey", "credentials")
+
+
+@careful
+@attrs.frozen(kw_only=True)
+class Nats(BrokerSettings):
+    """NATS servers with JetStream, to whose streams messages are published.
+
+    Attributes:
+        url: such as nats://user@host, or tls:// for TLS; several servers of a cluster are separated
+            by commas, and the first that accepts a connection is used. It may contain the password,
+            or a token in the place of the user, and is never shown.
+        password: the password, if it is not in the URL.
+        token: a token, instead of a user.
+        nkey: the seed of a user's key, instead of a user.
+        credentials: the content of a credentials file, instead of a user.
+        stream: the stream that must take every message; by default any may.
+        duplicate_window: the seconds for which every stream remembers the ids of its messages, as
+            its own `duplicate_window` says. A message with an id is repeated only within this time.
+            By default no message is repeated that may be stored.
+        creates_streams: whether a message to a subject that no stream takes creates a stream.
+        replicas: the number of servers that keep a stream which is created.
+        domain: the JetStream domain in which streams are created.
+        api_prefix: the prefix of JetStream's own subjects, if it is not that of the domain.
+        inbox_prefix: the prefix of the subjects of acknowledgements, to which the user must be
+            allowed to subscribe.
+        connect_timeout: seconds for opening a connection; an attempt with less time waits less.
+        heartbeat: seconds between signs of life; a server that is silent for two of them is given
+            up.
+        authorities: the path of a PEM file with the certificates to trust instead of the system's.
+        certificate: the path of a PEM file with the client's certificate.
+        key: the path of a PEM file with its private key.
+        key_password: the password that the key is encrypted with.
+    """
+
+    library = BrokerLibrary(package="nats-py", extra="nats")
+
+    url: Secret = attrs.field(converter=as_secret, repr=False, hash=False)
+    password: Secret | None = attrs.field(
+        default=None, converter=attrs.converters.optional(as_secret), repr=False, hash=False
+    )
+    token: Secret | None = attrs.field(
+        default=None, converter=attrs.converters.optional(as_secret), repr=False, hash=False
+    )
+    nkey: Secret | None = attrs.field(
+        default=None, converter=attrs.converters.optional(as_secret), repr=False, hash=False
+    )
+    credentials: Secret | None = attrs.field(
+        default=None, converter=attrs.converters.optional(as_secret), repr=False, hash=False
+    )
+    stream: str | None = None
+    duplicate_window: float | None = attrs.field(
+        default=None, converter=attrs.converters.optional(plain), validator=if_given(is_seconds)
+    )
+    creates_streams: bool = False
+    replicas: int = attrs.field(default=1, validator=is_count)
+    domain: str | None = None
+    api_prefix: str | None = None
+    inbox_prefix: str = "_INBOX"
+    connect_timeout: float = attrs.field(default=5.0, converter=plain, validator=is_seconds)
+    heartbeat: float = attrs.field(default=20.0, converter=plain, validator=is_seconds)
+    authorities: str | None = None
+    certificate: str | None = None
+    key: str | None = None
+    key_password: Secret | None = attrs.field(
+        default=None, converter=attrs.converters.optional(as_secret), repr=False, hash=False
+    )
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse settings that no connection could be made with."""
+        ways = [name for name in _WAYS if getattr(self, name) is not None]
+        if len(ways) > 1:
+            raise ConfigurationError(
+                f"The user logs in with {' and '.join(ways)}, and one of them is enough.",
+                path=ways[1],
+                remedy="Keep the one that the server asks for.",
+            )
+        for address in self.addresses():
+            if self.password is not None and not address.user:
+                raise ConfigurationError(
+                    "There is a password, but the URL names no user.",
+                    path="url",
+                    remedy="Give a URL such as nats://user@host, or a `token`.",
+                )
+        if self.nkey is not None:
+            nats_key(self.nkey)
+        if self.credentials is not None:
+            read_credentials(self.credentials)
+        for field, prefix in (
+            ("domain", self.domain),
+            ("api_prefix", self.api_prefix),
+            ("inbox_prefix", self.inbox_prefix),
+            ("stream", self.stream),
+        ):
+            if prefix is not None and (RULES.topic_pattern.fullmatch(prefix.lstrip("$")) is None):
+                raise ConfigurationError(
+                    f"The {field.replace('_', ' ')} is no name of NATS.",
+                    path=field,
+                    remedy="Give words that dots separate, without spaces and wildcards.",
+                )
+
+    @property
+    def rules(self) -> BrokerRules:
+        """The rules of NATS, which recognises repeats for as long as the streams remember ids."""
+        window = self.duplicate_window
+        return attrs.evolve(RULES, deduplicates=window is not None, remembers=window or 0.0)
+
+    @property
+    def server(self) -> tuple[str, int] | None:
+        """The host and the port of the server; None if there are several."""
+        address, *others = self.addresses()
+        return None if others else (address.host, address.port)
+
+    @property
+    def api(self) -> str:
+        """The prefix of JetStream's own subjects."""
+        if self.api_prefix is not None:
+            return self.api_prefix
+        return "$JS.API" if self.domain is None else f"$JS.{self.domain}.API"
+
+    def addresses(self) -> list[BrokerAddress]:
+        """Return the addresses of the servers.
+
+        Raises:
+            ConfigurationError: the URL or the settings of TLS are wrong.
+        """
+        tls = Tls(
+            authorities=self.authorities,
+            certificate=self.certificate,
+            key=self.key,
+            password=self.key_password,
+        )
+        return [
+            _FORM.address(url.strip(), password=self.password, tls=tls)
+            for url in self.url.reveal().split(",")
+        ]
+
+    def links(self) -> SharedLink[NatsLink]:
+        """Return the connection that all threads of a synchronous program share."""
+        from moorage.adapters.messages._nats_links import (  # noqa: PLC0415 - only some need it
+            connect_nats,
+        )
+
+        return SharedLink(partial(connect_nats, self))
+
+    def async_links(self) -> AsyncSharedLink[AsyncNatsLink]:
+        """Return the connection that all tasks of an asynchronous program share."""
+        from moorage.adapters.messages._nats_links import (  # noqa: PLC0415 - only some need it
+            connect_nats_async,
+        )
+
+        return AsyncSharedLink(partial(connect_nats_async, self))
+
+
+NATS: Final = broker_kind("nats", Nats)
+"""The kind of connectors named "nats" in a configuration."""

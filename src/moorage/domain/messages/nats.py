@@ -1,0 +1,197 @@
+"""The rules of NATS JetStream for messages, and the meaning of its replies.
+
+Laws:
+
+1. A message is stored if a stream says so, with its name and the position in it.
+2. If nobody answers for a subject, or a stream refuses a message, it was not stored.
+3. The server may still be storing another message of the same id when it refuses one for that
+   reason; so this refusal proves nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from hashlib import sha256
+from json import loads
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from moorage.domain.messages.broker_rules import KEY_HEADER, BrokerRules, headers_of
+from moorage.domain.messages.publish_failures import PublishFault
+from moorage.domain.values.json_text import is_object
+from moorage.domain.values.patterns import late_pattern
+
+if TYPE_CHECKING:
+    from moorage.domain.messages.message import OutgoingMessage
+
+CONTENT_TYPE: Final = "Content-Type"
+MESSAGE_ID: Final = "Nats-Msg-Id"
+EXPECTED_STREAM: Final = "Nats-Expected-Stream"
+
+_TOKEN: Final = r"[^\s\x00-\x20\x7f.*>]+"  # noqa: S105 - a part of a subject
+
+RULES: Final = BrokerRules(
+    system="nats",
+    title="NATS",
+    topic="subject",
+    topic_pattern=late_pattern(rf"(?!\$){_TOKEN}(?:\.{_TOKEN})*"),
+    longest_name=2048,
+    largest=64 * 1024 * 1024,
+    header_name=late_pattern(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"),
+    header_value=late_pattern(r"(?!\s)[^\r\n\0]*(?<!\s)"),
+    binary_headers=False,
+    reserved=frozenset(
+        {CONTENT_TYPE.lower(), MESSAGE_ID.lower(), EXPECTED_STREAM.lower(), KEY_HEADER}
+    ),
+    has_keys=False,
+    usual_port=4222,
+)
+"""The rules of NATS, whose servers limit the size of messages further."""
+
+STREAM_RULES: Final = BrokerRules(system="nats", title="NATS", topic="stream for the subject")
+"""The same broker with the word for what is missing if nobody takes a message."""
+
+_NO_RESPONDERS: Final = "503"
+_NANOSECONDS: Final = 1_000_000_000
+_STREAM_NAME: Final = late_pattern(r"[A-Za-z0-9_-]{1,64}")
+_DENIED: Final = re.compile(r"permissions violation for (publish|subscription) to \"([^\"]*)\"")
+
+_CODES: Final = {
+    10008: PublishFault.STARTING,  # the cluster's metadata are not available
+    10009: PublishFault.STARTING,  # this server does not lead
+    10118: PublishFault.STARTING,  # the stream is offline
+    10023: PublishFault.FULL,  # the account's resources
+    10028: PublishFault.FULL,  # the server's memory
+    10047: PublishFault.FULL,  # the server's disk
+    10077: PublishFault.FULL,  # the number or the bytes of the stream's messages
+    10035: PublishFault.NAMESPACE,  # no JetStream for the account
+    10039: PublishFault.NAMESPACE,
+    10076: PublishFault.NAMESPACE,  # no JetStream at the server
+    10054: PublishFault.TOO_LARGE,
+    10097: PublishFault.TOO_LARGE,  # its headers
+    10060: PublishFault.CONFLICT,  # another stream than the expected one
+    10063: PublishFault.CONFLICT,
+    10070: PublishFault.CONFLICT,  # another last id
+    10071: PublishFault.CONFLICT,  # another last position
+    10164: PublishFault.CONFLICT,
+    10109: PublishFault.READ_ONLY,  # a sealed stream
+    10158: PublishFault.LOST,  # a message of this id is being stored
+}
+"""Codes of errors of JetStream."""
+
+
+class Stored(NamedTuple):
+    """The acknowledgement of a stream.
+
+    Attributes:
+        stream: the name of the stream.
+        sequence: the position of the message in it.
+        is_duplicate: whether the stream had a message of this id already.
+    """
+
+    stream: str
+    sequence: int
+    is_duplicate: bool
+
+
+def headers_to_send(item: OutgoingMessage, stream: str | None) -> dict[str, str]:
+    """Return the headers of a message, with its id, its type, its key and the expected stream."""
+    pairs = headers_of(item.message, RULES)
+    headers = {name: value if isinstance(value, str) else value.decode() for name, value in pairs}
+    if item.message.content_type is not None:
+        headers[CONTENT_TYPE] = item.message.content_type
+    if item.id is not None:
+        headers[MESSAGE_ID] = item.id
+    if stream is not None:
+        headers[EXPECTED_STREAM] = stream
+    return headers
+
+
+def wire_size(payload: bytes, headers: dict[str, str]) -> int:
+    """Return the bytes that a server counts for a message."""
+    if not headers:
+        return len(payload)
+    lines = (len(name.encode()) + len(value.encode()) + 4 for name, value in headers.items())
+    return len("NATS/1.0\r\n\r\n") + sum(lines) + len(payload)
+
+
+def acknowledgement(status: str | None, data: bytes) -> Stored | PublishFault:
+    """Return the meaning of what came back for a message.
+
+    Args:
+        status: the status among the headers, with which the server itself answers.
+        data: the content.
+    """
+    if status == _NO_RESPONDERS:
+        return PublishFault.TOPIC
+    reply = read_reply(data)
+    if isinstance(reply, PublishFault):
+        return reply
+    stream, sequence = reply.get("stream"), reply.get("seq")
+    if not isinstance(stream, str) or not isinstance(sequence, int):
+        return PublishFault.BROKEN
+    return Stored(stream, sequence, reply.get("duplicate") is True)
+
+
+def read_reply(data: bytes) -> dict[str, Any] | PublishFault:
+    """Return a reply of JetStream as an object, or the meaning of the error in it."""
+    try:
+        reply: Any = loads(data)
+    except ValueError:
+        return PublishFault.BROKEN
+    if not is_object(reply):
+        return PublishFault.BROKEN
+    error: Any = reply.get("error")
+    if error is None:
+        return dict(reply)
+    code = error.get("err_code") if is_object(error) else None
+    return _CODES.get(code, PublishFault.BROKEN) if isinstance(code, int) else PublishFault.BROKEN
+
+
+def denied(text: str) -> tuple[str, str] | None:
+    """Return what a server does not permit: "publish" or "subscription", and the subject.
+
+    Args:
+        text: the error of the server, in lower case.
+    """
+    match = _DENIED.search(text)
+    return None if match is None else (match.group(1), match.group(2))
+
+
+def refusal(text: str) -> PublishFault:
+    """Return the meaning of an error with which a server refuses a connection."""
+    words = text.lower()
+    if "authorization" in words or "authentication" in words or "credentials" in words:
+        return PublishFault.PASSWORD
+    if "tls" in words or "secure connection" in words:
+        return PublishFault.TLS
+    return PublishFault.UNSENT
+
+
+def new_stream(subject: str, *, window: float | None, replicas: int) -> tuple[str, dict[str, Any]]:
+    """Return the name and the configuration of a stream that takes one subject.
+
+    Args:
+        subject: the subject.
+        window: the seconds for which it remembers ids; None for the server's default.
+        replicas: the number of servers that keep it.
+    """
+    name = subject
+    if _STREAM_NAME.fullmatch(subject) is None:
+        words = re.sub(r"[^A-Za-z0-9_-]+", "_", subject)[:32]
+        name = f"{words}-{sha256(subject.encode()).hexdigest()[:12]}"
+    config: dict[str, Any] = {
+        "name": name,
+        "subjects": [subject],
+        "storage": "file",
+        "num_replicas": replicas,
+    }
+    if window is not None:
+        config["duplicate_window"] = round(window * _NANOSECONDS)
+    return name, config
+
+
+def window_of(info: dict[str, Any]) -> float | None:
+    """Return the seconds for which a stream remembers ids, of the description of the stream."""
+    config: Any = info.get("config")
+    window = config.get("duplicate_window") if is_object(config) else None
+    return window / _NANOSECONDS if isinstance(window, int) else None

@@ -1,0 +1,590 @@
+"""Publishing to NATS JetStream, in both modes: private servers and a lossy network."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import moorage
+from moorage import (
+    AttemptTimeout,
+    AuthenticationFailed,
+    ConfigurationError,
+    ConnectionFailed,
+    ConnectorError,
+    DeadlineExceeded,
+    HealthState,
+    InvalidData,
+    InvalidRequest,
+    Message,
+    Nats,
+    OutcomeUnknown,
+    Secret,
+    TopicNotFound,
+    VendorRejected,
+)
+from moorage.adapters.messages._nats_links import connect_nats_async
+from moorage.domain.messages.broker_rules import outgoing
+from moorage.domain.messages.nats import RULES
+from moorage.domain.messages.publish_failures import Publication, publication_of
+from moorage.domain.values.result import Result
+from moorage.testing.fakes.http_tls import certificate_files
+from tests.support.nats_servers import PrivateNats
+from tests.support.rabbitmq_servers import LossyProxy
+from tests.support.waiting import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+    from pathlib import Path
+
+    from tests.adapters.messages.publisher_lab import Lab
+
+WRONG = "hunter2-of-nobody"
+LOST = b"the message whose reply is lost"
+
+
+@pytest.fixture(scope="module")
+def private() -> Generator[PrivateNats]:
+    """A server that tests share, each with a stream of its own."""
+    with PrivateNats() as server:
+        yield server
+
+
+@pytest.fixture
+def stream(private: PrivateNats) -> Generator[str]:
+    """A stream, which is deleted after the test."""
+    private.add_stream("orders")
+    yield "orders"
+    private.ask(lambda js: js.delete_stream("orders"))
+
+
+@pytest.fixture
+def labs_of_nats(labs: Callable[..., Lab]) -> Callable[..., Lab]:
+    """Make publishers to NATS."""
+
+    def make(url: str, *, service: dict[str, Any] | None = None, **settings: Any) -> Lab:
+        values = Nats(url=Secret(url), **settings)
+        return labs(
+            lambda is_async: values.async_publisher() if is_async else values.publisher(),
+            **(service or {}),
+        )
+
+    return make
+
+
+def test_message_arrives_with_everything(
+    labs_of_nats: Callable[..., Lab], private: PrivateNats, stream: str
+) -> None:
+    """The stream has the payload, the headers, the key, the id and the type of a message."""
+    lab = labs_of_nats(private.url, stream="orders")
+    headers = {"trace-id": "7"}
+    message = Message.of_json([1], key="k", headers=headers, id="id-1")
+    receipt = lab.publish("orders.new", message)
+    assert ("nats", "orders.new", "id-1") == (receipt.broker, receipt.topic, receipt.id)
+    assert ("orders", 1, False) == (receipt.stream, receipt.offset, receipt.is_duplicate)
+    [stored] = private.messages("orders")
+    assert b"[1]" == stored.data
+    assert {
+        "trace-id": "7",
+        "moorage-key": "k",
+        "Content-Type": "application/json",
+        "Nats-Msg-Id": "id-1",
+        "Nats-Expected-Stream": "orders",
+    } == stored.headers
+    assert lab.publish("orders.new", message).is_duplicate
+    assert 2 == lab.publish("orders", Message(b"")).offset
+    assert str(lab.publisher.versions.server).startswith("NATS ")
+    assert 1 == lab.publisher.statistics().created
+    assert lab.finish(lab.publisher.health(5.0)).is_healthy
+
+
+def test_batch_keeps_order_and_reports_each(
+    labs_of_nats: Callable[..., Lab], private: PrivateNats, stream: str
+) -> None:
+    """A batch of many messages arrives in order, with a receipt for each."""
+    lab = labs_of_nats(private.url)
+    messages = [Message(str(number), id=f"id-{number}") for number in range(1500)]
+    results = lab.publish_batch("orders", messages)
+    assert list(range(1, 1501)) == [result.unwrap().offset for result in results]
+    info = private.ask(lambda js: js.stream_info("orders"))
+    assert 1500 == info.state.messages
+
+
+def test_part_of_a_batch_is_too_large(
+    labs_of_nats: Callable[..., Lab], private: PrivateNats, stream: str
+) -> None:
+    """A message above the server's bound is refused before it is sent, and the others arrive."""
+    lab = labs_of_nats(private.url)
+    large = Message(b"x" * (1024 * 1024 - 20), headers={"trace-id": "7"})
+    results = lab.publish_batch("orders", [Message(b"1"), large, Message(b"2")])
+    assert [True, False, True] == [result.ok for result in results]
+    assert isinstance(results[1].error, InvalidRequest)
+    assert [b"1", b"2"] == private.payloads("orders")
+    assert 1 == lab.publisher.statistics().created
+
+
+def test_subject_without_a_stream(labs_of_nats: Callable[..., Lab], private: PrivateNats) -> None:
+    """A message that no stream takes is refused at once, and certainly not stored."""
+    lab = labs_of_nats(private.url)
+    with pytest.raises(TopicNotFound, match="no stream for the subject 'nobody'"):
+        lab.publish("nobody", Message(b"1"))
+
+
+@pytest.mark.parametrize("subject", ["invoices", "shop.invoices.new"])
+def test_missing_stream_is_created_if_that_is_wanted(
+    labs_of_nats: Callable[..., Lab], private: PrivateNats, subject: str
+) -> None:
+    """With `creates_streams`, the first message to a subject creates its stream."""
+    lab = labs_of_nats(private.url, creates_streams=True, duplicate_window=60.0)
+    receipt = lab.publish(subject, Message(b"1", id="1"))
+    info = private.ask(lambda js: js.stream_info(receipt.stream))
+    private.ask(lambda js: js.delete_stream(receipt.stream))
+    assert ([subject], 60.0, 1) == (
+        info.config.subjects,
+        info.config.duplicate_window,
+        info.state.messages,
+    )
+
+
+def test_stream_that_cannot_be_created(
+    labs_of_nats: Callable[..., Lab], private: PrivateNats
+) -> None:
+    """If JetStream refuses the stream, or its domain has none, nothing was stored."""
+    with pytest.raises(ConnectionFailed, match="no leader for the stream") as caught:
+        labs_of_nats(private.url, creates_streams=True, replicas=3).publish("x", Message(b"1"))
+    assert not caught.value.may_have_been_processed
+    lab = labs_of_nats(private.url, creates_streams=True, domain="hub")
+    with pytest.raises(TopicNotFound):
+        lab.publish("x", Message(b"1"))
+
+
+def test_expectations_of_a_message_are_kept(
+    labs_of_nats: Callable[..., Lab], private: PrivateNats, stream: str
+) -> None:
+    """A message that expects another stream or another last position is refused."""
+    lab = labs_of_nats(private.url)
+    expecting = Message(b"2", headers={"Nats-Expected-Last-Sequence": "7"})
+    with pytest.raises(VendorRejected, match="not as the message expects"):
+        lab.publish("orders", expecting)
+    lab = labs_of_nats(private.url, stream="invoices")
+    with pytest.raises(VendorRejected, match="not as the message expects"):
+        lab.publish("orders", Message(b"1"))
+
+
+def test_full_stream_refuses_messages(
+    labs_of_nats: Callable[..., Lab], private: PrivateNats
+) -> None:
+    """A message for which a stream has no room is tried again, and certainly not stored."""
+    private.add_stream("full", max_msgs=1, discard="new")
+    lab = labs_of_nats(private.url)
+    lab.publish("full", Message(b"1"))
+    with pytest.raises(ConnectionFailed, match="no room for the message") as caught:
+        lab.publish("full", Message(b"2"))
+    assert (3, False) == (caught.value.attempts, caught.value.may_have_been_processed)
+    private.ask(lambda js: js.delete_stream("full"))
+
+
+USERS = f"""
+max_payload: 1000
+authorization {{ users: [
+  {{user: shop, password: pw, permissions: {{publish: ["orders", "$JS.>"], subscribe: "_INBOX.>"}}}}
+  {{user: mute, password: pw, permissions: {{publish: "orders", subscribe: "none"}}}}
+  {{user: boss, password: "{WRONG}-boss"}}
+] }}
+"""
+
+
+@pytest.fixture(scope="module")
+def guarded() -> Generator[PrivateNats]:
+    """A server with users, and small messages."""
+    with PrivateNats(USERS, user="boss", password=f"{WRONG}-boss") as server:
+        server.add_stream("orders")
+        yield server
+
+
+def at(server: PrivateNats, user: str) -> str:
+    """Return the URL of a server with a user."""
+    return server.url.replace("://", f"://{user}@")
+
+
+def test_permissions_are_reported(labs_of_nats: Callable[..., Lab], guarded: PrivateNats) -> None:
+    """A user without a permission is told so at once, and others of the connection go on."""
+    lab = labs_of_nats(at(guarded, "shop:pw"))
+    for _ in range(2):
+        with pytest.raises(AuthenticationFailed, match="may not publish to the subject"):
+            lab.publish("Invoices", Message(b"1"))
+    with pytest.raises(AuthenticationFailed, match="may not publish"):
+        lab.publish_batch("Invoices", [Message(b"1"), Message(b"2")])
+    assert lab.publish("orders", Message(b"1"))
+    with pytest.raises(InvalidRequest, match="too large"):
+        lab.publish("orders", Message(b"x" * 1001))
+    assert 1 == lab.publisher.statistics().created
+    lab = labs_of_nats(at(guarded, "mute"), password=Secret("pw"))
+    with pytest.raises(AuthenticationFailed, match="may not receive the acknowledgements"):
+        lab.publish("orders", Message(b"1"))
+
+
+@pytest.mark.parametrize(
+    "url, kind, words",
+    [
+        (f"nats://nobody:{WRONG}@{{place}}", AuthenticationFailed, "refused the user"),
+        (f"nats://{WRONG}@{{place}}", AuthenticationFailed, "refused the user"),
+        ("nats://{place}", AuthenticationFailed, "refused the user"),
+        ("tls://shop:pw@{place}", ConnectionFailed, "TLS failed"),
+        ("nats://no-such-host.invalid", ConnectionFailed, "host of NATS is unknown"),
+        ("nats://127.0.0.1:1", ConnectionFailed, "Nothing accepts connections"),
+    ],
+)
+def test_connection_that_cannot_be_opened(
+    labs_of_nats: Callable[..., Lab],
+    guarded: PrivateNats,
+    url: str,
+    kind: type[ConnectorError],
+    words: str,
+) -> None:
+    """Each reason has its error, which holds no password, and nothing was sent."""
+    lab = labs_of_nats(url.format(place=guarded.url.removeprefix("nats://")))
+    with pytest.raises(kind, match=words) as caught:
+        lab.finish(lab.publisher.open(5.0))
+    assert getattr(caught.value, "may_have_been_processed", False) is False
+    assert WRONG not in repr(caught.value) + str(caught.value.__cause__) + repr(lab.publisher)
+    health = lab.finish(lab.publisher.health(5.0))
+    assert health.state is HealthState.UNAVAILABLE
+    assert words in str(health.text)
+
+
+def test_second_server_takes_over(
+    labs_of_nats: Callable[..., Lab], private: PrivateNats, stream: str
+) -> None:
+    """The first server that accepts a connection is used."""
+    lab = labs_of_nats(f"nats://127.0.0.1:1,{private.url}")
+    assert lab.publish("orders", Message(b"1"))
+
+
+@pytest.mark.parametrize("greeting", [b"", b"SSH-2.0\r\n", b"INFO {\r\n", b"INFO {}\r\n+OK\r\n"])
+def test_stranger_at_the_port(labs_of_nats: Callable[..., Lab], greeting: bytes) -> None:
+    """A server that hangs up, or that is none of NATS, is reported, and nothing was stored."""
+    with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as pool:
+        lab = labs_of_nats(f"nats://127.0.0.1:{listener.getsockname()[1]}")
+        pool.submit(_greet, listener, greeting)
+        with pytest.raises(ConnectionFailed) as caught:
+            lab.finish(lab.publisher.open(5.0))
+    assert not caught.value.may_have_been_processed
+
+
+def _greet(listener: socket.socket, greeting: bytes) -> None:
+    with listener.accept()[0] as accepted:
+        accepted.sendall(greeting)
+
+
+def test_silent_server_is_given_up_in_time(labs_of_nats: Callable[..., Lab]) -> None:
+    """A server that never answers costs no more than the time to connect."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        lab = labs_of_nats(f"nats://127.0.0.1:{port}", connect_timeout=0.1)
+        with pytest.raises(ConnectionFailed, match="did not accept a connection in time"):
+            lab.finish(lab.publisher.open(5.0))
+
+
+def test_lost_acknowledgement_leaves_the_outcome_open(
+    labs_of_nats: Callable[..., Lab], private: PrivateNats, stream: str
+) -> None:
+    """If the connection ends before the reply, a message without an id is not sent again."""
+    with LossyProxy("127.0.0.1", private.port) as proxy:
+        lab = labs_of_nats(f"nats://127.0.0.1:{proxy.port}")
+        for options, kind in (({}, ConnectionFailed), ({"idempotency_key": "k"}, OutcomeUnknown)):
+            lab.publish("orders", Message(b"1"))
+            with _hanging_up(proxy), pytest.raises(kind) as caught:
+                lab.publish("orders", Message(LOST), **options)
+            assert Publication.POSSIBLE is publication_of(Result(error=caught.value))
+    assert [b"1", LOST, b"1", LOST] == private.payloads("orders")
+
+
+class _hanging_up:  # noqa: N801 - a context manager
+    """Loses the replies of a proxy's server, and hangs up after the next request."""
+
+    def __init__(self, proxy: LossyProxy) -> None:
+        self._proxy = proxy
+        self._pool = ThreadPoolExecutor(1)
+
+    def __enter__(self) -> None:
+        self._proxy.received, self._proxy.mute_at = 0, LOST
+        self._ended = self._proxy.ended
+        self._pool.submit(self._hang_up)
+
+    def _hang_up(self) -> None:
+        wait_until(lambda: self._proxy.received > 0, "sending the message")
+        self._proxy.mute_at = None
+        self._proxy.hang_up()
+        # A reply that is on its way is lost too.
+        wait_until(lambda: self._proxy.ended > self._ended, "the end of the connection")
+        self._proxy.is_mute = False
+
+    def __exit__(self, *_: object) -> None:
+        self._pool.shutdown()
+
+
+def test_repeat_within_the_window_is_a_duplicate(
+    labs_of_nats: Callable[..., Lab], private: PrivateNats, stream: str
+) -> None:
+    """A message with an id is sent again after a lost reply, and stored once."""
+    with LossyProxy("127.0.0.1", private.port) as proxy:
+        lab = labs_of_nats(f"nats://127.0.0.1:{proxy.port}", duplicate_window=120.0)
+        lab.publish("orders", Message(b"1"))
+        with _hanging_up(proxy):
+            receipt = lab.publish("orders", Message(LOST, id="id-2"))
+    assert (2, True) == (receipt.offset, receipt.is_duplicate)
+    assert [b"1", LOST] == private.payloads("orders")
+
+
+def test_late_repeat_is_not_sent(
+    labs_of_nats: Callable[..., Lab], private: PrivateNats, stream: str
+) -> None:
+    """A message that may be stored is not sent again when its id may be forgotten."""
+    with LossyProxy("127.0.0.1", private.port) as proxy:
+        lab = labs_of_nats(f"nats://127.0.0.1:{proxy.port}", duplicate_window=1e-6)
+        lab.publish("orders", Message(b"1"))
+        with _hanging_up(proxy), pytest.raises(ConnectionFailed, match="recognises a repeat"):
+            lab.publish("orders", Message(LOST, id="id-2"))
+        assert lab.publish("orders", Message(b"3", id="id-3"))
+    assert [b"1", LOST, b"3"] == private.payloads("orders")
+
+
+def test_key_becomes_the_id(
+    labs_of_nats: Callable[..., Lab], private: PrivateNats, stream: str
+) -> None:
+    """At a service that honours keys, a digest of the key is the id of the message."""
+    service = {"honours_keys": True, "idempotency_memory": 120.0}
+    lab = labs_of_nats(private.url, duplicate_window=120.0, service=service)
+    receipt = lab.publish("orders", Message(b"1"), idempotency_key=WRONG)
+    [stored] = private.messages("orders")
+    assert receipt.id == stored.headers["Nats-Msg-Id"]
+    assert WRONG not in receipt.id
+
+
+def test_shorter_memory_of_a_stream_is_reported(
+    labs_of_nats: Callable[..., Lab], private: PrivateNats
+) -> None:
+    """Health is degraded if a stream forgets ids sooner than the settings say."""
+    private.add_stream("short", duplicate_window=1.0)
+    lab = labs_of_nats(private.url, duplicate_window=60.0)
+    lab.publish("short", Message(b"1", id="1"))
+    health = lab.finish(lab.publisher.health(5.0))
+    private.ask(lambda js: js.delete_stream("short"))
+    assert HealthState.DEGRADED is health.state
+    assert "'short' of NATS remembers ids for 1 seconds" in str(health.text)
+
+
+def test_silence_after_the_message_ends_with_the_attempt(
+    labs_of_nats: Callable[..., Lab], private: PrivateNats, stream: str
+) -> None:
+    """A message without a reply in time may be stored."""
+    with LossyProxy("127.0.0.1", private.port) as proxy:
+        lab = labs_of_nats(f"nats://127.0.0.1:{proxy.port}")
+        lab.publish("orders", Message(b"1"))
+        proxy.is_mute = True
+        with pytest.raises((AttemptTimeout, DeadlineExceeded)) as caught:
+            lab.publish("orders", Message(b"2"), timeout=0.2)
+        assert Publication.POSSIBLE is publication_of(Result(error=caught.value))
+        proxy.is_mute = False
+        assert lab.publish("orders", Message(b"3"))
+    assert [b"1", b"2", b"3"] == private.payloads("orders")
+
+
+def test_stuck_connection_is_replaced(labs_of_nats: Callable[..., Lab]) -> None:
+    """Bytes that a suspended server does not take are dropped with their connection."""
+    with PrivateNats() as server:
+        server.add_stream("orders", max_bytes=1 << 30)
+        lab = labs_of_nats(server.url)
+        lab.publish("orders", Message(b"1"))
+        server.suspend()
+        batch = [Message(b"x" * 1_000_000) for _ in range(12)]
+        with pytest.raises((AttemptTimeout, DeadlineExceeded)):
+            lab.publish_batch("orders", batch, timeout=1.0)
+        server.resume()
+        assert lab.publish("orders", Message(b"2"))
+        assert 2 == lab.publisher.statistics().created
+
+
+def test_restarted_server_is_used_again(labs_of_nats: Callable[..., Lab]) -> None:
+    """Nothing is buffered for a server that was killed, and a restarted one has its stream."""
+    with PrivateNats() as server:
+        server.add_stream("orders")
+        lab = labs_of_nats(server.url)
+        lab.publish("orders", Message(b"1"))
+        server.kill()
+        with pytest.raises(ConnectionFailed) as caught:
+            lab.publish("orders", Message(b"2"))
+        server.start()
+        assert 2 == lab.publish("orders", Message(b"3")).offset
+        assert not caught.value.may_have_been_processed
+        assert [b"1", b"3"] == server.payloads("orders")
+
+
+def test_server_killed_before_its_reply(labs_of_nats: Callable[..., Lab]) -> None:
+    """A message that a killed server had may be stored, and its caller need not wait."""
+    with PrivateNats() as server, LossyProxy("127.0.0.1", server.port) as proxy:
+        server.add_stream("orders")
+        lab = labs_of_nats(f"nats://127.0.0.1:{proxy.port}")
+        lab.publish("orders", Message(b"1"))
+        proxy.received, proxy.mute_at = 0, LOST
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(_kill_later, server, proxy)
+            with pytest.raises(ConnectionFailed) as caught:
+                lab.publish("orders", Message(LOST), timeout=600.0)
+        assert caught.value.may_have_been_processed
+
+
+def _kill_later(server: PrivateNats, proxy: LossyProxy) -> None:
+    wait_until(lambda: proxy.received > 0, "sending the message")
+    server.kill()
+
+
+def test_cancelled_message_leaves_the_connection_to_others(
+    private: PrivateNats, stream: str
+) -> None:
+    """Cancelling a task that waits for its reply forgets the reply, and nothing else."""
+
+    async def run() -> None:
+        with LossyProxy("127.0.0.1", private.port) as proxy:
+            url = Secret(f"nats://127.0.0.1:{proxy.port}")
+            link = await connect_nats_async(Nats(url=url), 5.0)
+            proxy.received, proxy.mute_at = 0, LOST
+            first, second = outgoing("orders", [Message(LOST), Message(b"2")], RULES, None)
+            task = asyncio.create_task(link.publish(first, 5.0))
+            await asyncio.to_thread(wait_until, lambda: proxy.received > 0, "sending")
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            proxy.is_mute = False
+            assert 2 == (await link.publish(second, 5.0)).offset
+            await link.leave(5.0)
+            assert not link.is_connected()
+        link.close()
+
+    asyncio.run(run())
+
+
+def test_cancelled_opening_raises_the_cancellation() -> None:
+    """Cancelling a task that connects raises nothing else."""
+
+    async def run() -> None:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            url = Secret(f"nats://127.0.0.1:{listener.getsockname()[1]}")
+            task = asyncio.create_task(connect_nats_async(Nats(url=url), 5.0))
+            accepted = await asyncio.to_thread(listener.accept)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            accepted[0].close()
+
+    asyncio.run(run())
+
+
+def test_tls_is_verified(labs_of_nats: Callable[..., Lab], tmp_path: Path) -> None:
+    """A certificate is trusted by its authority alone, and a client shows its own."""
+    certificate, key = (str(file) for file in certificate_files(tmp_path))
+    tls = f'cert_file: "{certificate}", key_file: "{key}", ca_file: "{certificate}"'
+    with PrivateNats(f"tls {{ {tls}, verify: true }}") as server:
+        url = server.url.replace("nats:", "tls:")
+        files = {"authorities": certificate, "certificate": certificate, "key": key}
+        lab = labs_of_nats(url, creates_streams=True, **files)
+        assert lab.publish("orders", Message(b"1"))
+        lab = labs_of_nats(url, certificate=certificate, key=key)
+        with pytest.raises(ConnectionFailed, match="TLS failed") as caught:
+            lab.finish(lab.publisher.open(5.0))
+        assert not caught.value.retryable
+        lab = labs_of_nats(url, authorities=certificate)
+        with pytest.raises(ConnectionFailed):
+            lab.finish(lab.publisher.open(5.0))
+
+
+SEED = "SUACSSL3UAHUDXKFSNVUZRF5UHPMWZ6BFDTJ7M6USDXIEDNPPQYYYCU3VY"
+PUBLIC = "UDXU4RCSJNZOIQHZNWXHXORDPRTGNJAHAHFRGZNEEJCPQTT2M7NLCNF4"
+
+
+def test_user_logs_in_with_a_key(labs_of_nats: Callable[..., Lab]) -> None:
+    """The seed of a user's key signs what the server sends; a token is sent as it is."""
+    with PrivateNats(f"authorization {{ users: [{{ nkey: {PUBLIC} }}] }}") as server:
+        lab = labs_of_nats(server.url, nkey=Secret(SEED), creates_streams=True)
+        assert lab.publish("orders", Message(b"1"))
+    with PrivateNats(f"authorization {{ token: {WRONG} }}") as server:
+        lab = labs_of_nats(server.url, token=Secret(WRONG), creates_streams=True)
+        assert lab.publish("orders", Message(b"1"))
+        lab = labs_of_nats(server.url.replace("://", f"://{WRONG}@"))
+        assert lab.finish(lab.publisher.health(5.0)).is_healthy
+
+
+def test_configuration_names_nats(private: PrivateNats, stream: str) -> None:
+    """A connector that a configuration names publishes messages, in both modes."""
+    settings = {"connectors": {"events": {"kind": "nats", "url": private.url}}}
+    arguments = {"topic": "orders", "payload": "1"}
+    with moorage.open(settings) as hub:
+        receipt = hub.connectors.run("events", "publish", arguments)
+        assert ("nats", "orders", 1) == (receipt["broker"], receipt["stream"], receipt["offset"])
+
+    async def run() -> None:
+        async with moorage.aopen(settings) as hub:
+            await hub.connectors.run("events", "publish", arguments)
+
+    asyncio.run(run())
+    assert [b"1", b"1"] == private.payloads("orders")
+
+
+def test_telemetry_names_a_single_server() -> None:
+    """Traces name the server if there is one, and none of several."""
+    assert ("::1", 4222) == Nats(url=Secret("nats://[::1]")).server
+    assert Nats(url=Secret("nats://one.example,nats://two.example")).server is None
+
+
+@pytest.mark.parametrize(
+    "settings, path",
+    [
+        ({"url": "http://nats.example"}, "url"),
+        ({"url": "nats://one.example,"}, "url"),
+        ({"url": "nats://one.example/orders"}, "url"),
+        ({"url": "nats://one.example", "authorities": "ca.pem"}, "url"),
+        ({"url": "nats://one.example", "password": "pw"}, "url"),
+        ({"url": "nats://one.example", "token": "t", "nkey": "n"}, "nkey"),
+        ({"url": "nats://one.example", "nkey": WRONG}, "nkey"),
+        ({"url": "nats://one.example", "nkey": PUBLIC}, "nkey"),
+        ({"url": "nats://one.example", "credentials": WRONG}, "credentials"),
+        ({"url": "nats://one.example", "domain": "a b"}, "domain"),
+        ({"url": "nats://one.example", "stream": "a.*"}, "stream"),
+    ],
+)
+def test_settings_that_cannot_work(settings: dict[str, Any], path: str) -> None:
+    """Settings with which no connection could be made are refused where they are written."""
+    with pytest.raises(ConfigurationError) as caught:
+        Nats(**settings)
+    assert path == caught.value.path
+    assert WRONG not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "subject, message, field",
+    [
+        ("orders.*", Message(b""), "topic"),
+        ("orders.>", Message(b""), "topic"),
+        ("orders new", Message(b""), "topic"),
+        ("orders..new", Message(b""), "topic"),
+        ("$JS.API.STREAM.DELETE.orders", Message(b""), "topic"),
+        ("orders", Message(b"", headers={"a": "1\r\nX: 2"}), "headers"),
+        ("orders", Message(b"", headers={"a b": "1"}), "headers"),
+        ("orders", Message(b"", headers={"a": " 1"}), "headers"),
+        ("orders", Message(b"", headers={"nats-msg-id": "1"}), "headers"),
+        ("orders", Message(b"", headers={"a": b"1"}), "headers"),
+        ("orders", Message(b"", key=b"\xff"), "key"),
+        ("orders", Message(b"", delay=1.0), "delay"),
+    ],
+)
+def test_messages_that_nats_cannot_take(subject: str, message: Message, field: str) -> None:
+    """A message that NATS would refuse or change is refused before anything is sent."""
+    publisher = Nats(url=Secret("nats://one.example")).publisher()
+    with pytest.raises(InvalidData) as caught:
+        publisher.publish(subject, message)
+    assert field == caught.value.field

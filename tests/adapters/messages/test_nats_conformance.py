@@ -1,0 +1,94 @@
+"""The connector of NATS passes the checks of every connector."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from moorage import AuthenticationFailed, ConnectionFailed, Message, Nats
+from moorage.testing import TcpProxy, connector_conformance, name_of
+from tests.support.nats_servers import PrivateNats
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+
+PASSWORD = "open-sesame"
+CHECKS = connector_conformance.CHECKS + connector_conformance.NETWORK_CHECKS
+ASYNC_CHECKS = connector_conformance.ASYNC_CHECKS + connector_conformance.ASYNC_NETWORK_CHECKS
+
+
+@pytest.fixture(scope="module", name="server")
+def _server() -> Generator[PrivateNats]:
+    """A server that only the checks use, which asks for a user."""
+    users = "authorization { users: [{user: shop, password: pw}] }"
+    with PrivateNats(users, user="shop", password="pw") as server:
+        server.add_stream("orders")
+        server.add_stream("noise")
+        yield server
+
+
+@pytest.fixture(name="proxy")
+def _proxy(server: PrivateNats) -> Generator[TcpProxy]:
+    with TcpProxy("127.0.0.1", server.port) as proxy:
+        yield proxy
+
+
+def subject(
+    server: PrivateNats, proxy: TcpProxy, *, is_async: bool
+) -> connector_conformance.ConnectorSubject:
+    """The connector under test; a message to another stream takes the place of a read."""
+
+    def making(url: str) -> Callable[[Any], Any]:
+        settings: Any = Nats(url=url)
+        make: Any = settings.async_publisher if is_async else settings.publisher
+        return lambda _: make("connector")
+
+    def refusal(error: type[Any], because: str, url: str) -> connector_conformance.Refusal:
+        return connector_conformance.Refusal(make=making(url), error=error, because=because)
+
+    def count(text: str) -> int:
+        return server.payloads("orders").count(text.encode())
+
+    host, port = proxy.address
+    return connector_conformance.ConnectorSubject(
+        make=making(f"nats://shop:pw@{host}:{port}"),
+        read=lambda connector, text: connector.publish("noise", Message(text)),
+        write=lambda connector, text: connector.publish("orders", Message(text)),
+        count=count,
+        network=proxy,
+        refusals={
+            "unknown host": refusal(ConnectionFailed, "host", "nats://nats.invalid"),
+            "no server": refusal(ConnectionFailed, "accepts", "nats://127.0.0.1:9"),
+            "wrong password": refusal(
+                AuthenticationFailed, "password", f"nats://shop:{PASSWORD}@127.0.0.1:{server.port}"
+            ),
+        },
+        secret=PASSWORD,
+        operations=300,
+    )
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=name_of)
+def test_synchronous_connector(
+    check: connector_conformance.Check, server: PrivateNats, proxy: TcpProxy
+) -> None:
+    """A synchronous connector passes every check."""
+    check(subject(server, proxy, is_async=False))
+
+
+@pytest.mark.parametrize("check", ASYNC_CHECKS, ids=name_of)
+def test_asynchronous_connector(
+    check: connector_conformance.AsyncCheck, server: PrivateNats, proxy: TcpProxy
+) -> None:
+    """An asynchronous connector passes every check."""
+    asyncio.run(check(subject(server, proxy, is_async=True)))
+
+
+@pytest.mark.parametrize("check", connector_conformance.FORK_CHECKS, ids=name_of)
+def test_forked_connector(
+    check: connector_conformance.Check, server: PrivateNats, proxy: TcpProxy
+) -> None:
+    """A forked child has a connection of its own."""
+    check(subject(server, proxy, is_async=False))
