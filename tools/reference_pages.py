@@ -130,6 +130,7 @@ _PAGES: Final = (
             "PublishReceipt",
             "Kafka",
             "Nats",
+            "Mqtt",
             "RabbitMq",
             "RedisStreams",
             "MessagePublisher",

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     )
     from moorage.adapters.messages.publisher_sync import MessagePublisher as MessagePublisher
     from moorage.adapters.messages.rabbitmq import RabbitMq as RabbitMq
+    from moorage.adapters.mqtt.kind import Mqtt as Mqtt
     from moorage.adapters.observers.health_signals import HealthSignals as HealthSignals
     from moorage.adapters.redis_streams.kind import RedisStreams as RedisStreams
     from moorage.config import ConfigurationWarning as ConfigurationWarning
@@ -322,6 +323,7 @@ _HOME = {
     "PublishReceipt": "domain.messages.message",
     "Kafka": "adapters.messages.kafka",
     "Nats": "adapters.messages.nats",
+    "Mqtt": "adapters.mqtt.kind",
     "RabbitMq": "adapters.messages.rabbitmq",
     "RedisStreams": "adapters.redis_streams.kind",
     "MessagePublisher": "adapters.messages.publisher_sync",

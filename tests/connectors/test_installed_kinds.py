@@ -24,6 +24,7 @@ LIBRARIES = {
     "grpc": ("grpc", {"address": "orders.example:443"}),
     "kafka": ("confluent_kafka", {"servers": "kafka.example"}),
     "nats": ("nats", {"url": "nats://nats.example"}),
+    "mqtt": ("paho", {"url": "mqtt://mqtt.example"}),
     "rabbitmq": ("pika", {"url": "amqp://rabbit.example"}),
     "redis-streams": ("redis", {"url": "redis://redis.example"}),
     "sql": ("sqlalchemy", {"url": "sqlite://"}),

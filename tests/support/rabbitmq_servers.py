@@ -159,9 +159,10 @@ class LossyProxy:
             while data := source.recv(1 << 16):
                 if is_request and self.mute_at is not None and self.mute_at in data:
                     self.is_mute = True
+                is_lost = is_request and self.is_mute
                 if is_request or not self.is_mute:
                     target.sendall(data)
-                if is_request and self.is_mute:
+                if is_lost:
                     self.received += len(data)
         self.ended += is_request
         with contextlib.suppress(OSError):

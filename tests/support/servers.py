@@ -92,6 +92,15 @@ def nats_server() -> str:
     return program
 
 
+def mosquitto_program(name: str = "mosquitto") -> str:
+    """A program of Mosquitto; by default the one that private MQTT brokers are started from."""
+    path = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin"])
+    program = shutil.which(name, path=path)
+    if program is None:
+        _skip_or_fail(f"`{name}` is not installed: run `apt-get install mosquitto`")
+    return program
+
+
 def azurite() -> list[str]:
     """The command that starts a storage account of Azure, but for its port."""
     node = shutil.which("node")

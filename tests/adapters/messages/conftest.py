@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from moorage import Secret
+from moorage import Mqtt, Secret
 from moorage.adapters.messages.rabbitmq import RabbitMq
 from tests.adapters.messages.publisher_lab import Lab
 from tests.adapters.messages.rabbitmq_lab import Broker
@@ -66,6 +66,20 @@ def rabbit(labs: Callable[..., Lab]) -> Callable[..., Lab]:
 
     def make(url: str, *, service: dict[str, Any] | None = None, **settings: Any) -> Lab:
         values = RabbitMq(url=Secret(url), **settings)
+        return labs(
+            lambda is_async: values.async_publisher() if is_async else values.publisher(),
+            **(service or {}),
+        )
+
+    return make
+
+
+@pytest.fixture
+def mqtt(labs: Callable[..., Lab]) -> Callable[..., Lab]:
+    """Make publishers over MQTT."""
+
+    def make(url: str, *, service: dict[str, Any] | None = None, **settings: Any) -> Lab:
+        values = Mqtt(url=Secret(url), **settings)
         return labs(
             lambda is_async: values.async_publisher() if is_async else values.publisher(),
             **(service or {}),

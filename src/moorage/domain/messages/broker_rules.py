@@ -51,7 +51,10 @@ class BrokerRules:
         longest_name: the bytes of a topic, an id or a content type at most; None if there is no
             bound.
         largest: the bytes of a message at most, with its headers; None if there is no bound.
+        has_headers: whether messages can have headers. If not, they have no ids either, and no keys
+            unless the broker has a place for them.
         most_headers: the number of headers at most; None if there is no bound.
+        longest_header: the bytes of a header's name or value at most; None if there is no bound.
         header_name: what the name of a header may look like.
         header_value: what a text in a header may look like.
         binary_headers: whether headers may be bytes.
@@ -76,7 +79,9 @@ class BrokerRules:
     topic_pattern: re.Pattern[str] = ONE_LINE
     longest_name: int | None = None
     largest: int | None = None
+    has_headers: bool = True
     most_headers: int | None = None
+    longest_header: int | None = None
     header_name: re.Pattern[str] = ONE_LINE
     header_value: re.Pattern[str] = ONE_LINE
     binary_headers: bool = True
@@ -152,6 +157,8 @@ def check_message(message: Message, rules: BrokerRules) -> None:
             field="delay",
             remedy="Publish the message when it is due.",
         )
+    if not rules.has_headers:
+        _check_bareness(message, rules)
     if message.key is not None and not rules.has_keys and not rules.binary_headers:
         _check_key(message.key, rules)
     if message.headers:
@@ -167,6 +174,18 @@ def _check_length(field: str, text: str, rules: BrokerRules) -> None:
             field=field,
             remedy="Give a shorter one.",
         )
+
+
+def _check_bareness(message: Message, rules: BrokerRules) -> None:
+    """Refuse what travels in headers at other brokers."""
+    key = None if rules.has_keys else message.key
+    for field, value in (("headers", message.headers), ("key", key), ("id", message.id)):
+        if value:
+            raise InvalidData(
+                f"{rules.title} has no place for the {field} of a message.",
+                field=field,
+                remedy="Move it into the payload, or leave it out.",
+            )
 
 
 def _check_key(key: bytes, rules: BrokerRules) -> None:
@@ -203,6 +222,16 @@ def _check_headers(message: Message, rules: BrokerRules) -> None:
                 f"{rules.title} takes no header with the name {name[:80]!r}.",
                 field="headers",
                 remedy="Rename it, for example to letters and hyphens only.",
+            )
+        longest = max(
+            len(name.encode()), len(value if isinstance(value, bytes) else value.encode())
+        )
+        if rules.longest_header is not None and longest > rules.longest_header:
+            raise InvalidData(
+                f"The header {name[:80]!r} has {longest:,} bytes in its name or value, and"
+                f" {rules.title} takes {rules.longest_header:,} at most.",
+                field="headers",
+                remedy="Move it into the payload.",
             )
         if isinstance(value, bytes) and not rules.binary_headers:
             raise InvalidData(

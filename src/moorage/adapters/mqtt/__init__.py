@@ -1,0 +1,1 @@
+"""The connector that publishes messages over MQTT."""

@@ -1,0 +1,329 @@
+"""Connections to MQTT brokers, for both kinds of programs.
+
+A link is written once, for a network that suspends a task or blocks a thread. It has no thread and
+no task of its own: whoever waits for an acknowledgement reads what arrives.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from datetime import UTC, datetime
+from secrets import token_hex
+from time import monotonic
+from typing import TYPE_CHECKING, Final
+
+from moorage.adapters.http.connections._loops import Loops
+from moorage.adapters.http.connections._threads import Threads, run
+from moorage.adapters.http.connections._wire import Origin, TimeIsUp, dial
+from moorage.adapters.messages.network_faults import network_fault
+from moorage.adapters.messages.tls import tls_context
+from moorage.adapters.mqtt._session import MqttSession
+from moorage.domain.messages.message import PublishReceipt
+from moorage.domain.messages.mqtt import RULES, connect_error, ending_fault
+from moorage.domain.messages.publish_failures import PublishFault, publish_error
+from moorage.domain.secrets.frames import bare
+from moorage.domain.values.result import Result
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from moorage.adapters.http.connections._wire import Network, Wire
+    from moorage.adapters.mqtt.kind import Mqtt
+    from moorage.domain.messages.message import OutgoingMessage
+
+_FULL_BUFFER: Final = 65_536
+"""The bytes that are sent together at most, unless a message is larger."""
+
+_LOOPS: Final = Loops()
+_THREADS: Final = Threads()
+
+
+def connect(settings: Mqtt, timeout: float) -> MqttLink:
+    """Open a connection of a synchronous program."""
+    return MqttLink(run(_connected(settings, timeout, _THREADS)))
+
+
+async def connect_async(settings: Mqtt, timeout: float) -> AsyncMqttLink:
+    """Open a connection of an asynchronous program."""
+    return await _connected(settings, timeout, _LOOPS)
+
+
+async def _connected(settings: Mqtt, timeout: float, network: Network) -> AsyncMqttLink:
+    """Open a connection and a session on it."""
+    until = monotonic() + min(timeout, settings.connect_timeout)
+    wire: Wire | None = None
+    try:
+        address = settings.address()
+        context = None if address.tls is None else tls_context(address.tls)
+        origin = Origin(address.host, address.port, secure=context is not None)
+        wire = await dial(network, origin, until, context)
+        client_id = settings.client_id
+        if not settings.exact_client_id:
+            client_id = f"{client_id}-{token_hex(6)}"
+        link = AsyncMqttLink(settings, wire, MqttSession(settings, client_id))
+        await link.greet(until)
+    except Exception as error:  # noqa: BLE001 - judged, and raised again
+        failure = _connecting_error(error)
+    except BaseException:
+        _drop(wire)
+        raise
+    else:
+        return link
+    _drop(wire)
+    raise bare(failure)
+
+
+def _drop(wire: Wire | None) -> None:
+    if wire is not None:
+        wire.close()
+
+
+def _connecting_error(error: Exception) -> Exception:
+    """Return the error for an exception that ended the opening of a connection."""
+    fault = network_fault(error)
+    if isinstance(error, TimeIsUp):
+        fault = PublishFault.SLOW_CONNECT
+    elif isinstance(error, UnicodeError):
+        fault = PublishFault.HOST
+    elif fault is None and isinstance(error, OSError):
+        fault = PublishFault.UNSENT
+    return error if fault is None else publish_error(fault, RULES)
+
+
+class AsyncMqttLink:
+    """A connection to an MQTT broker, for one task at a time.
+
+    Attributes:
+        version: None, because MQTT brokers do not tell their versions.
+    """
+
+    version: str | None = None
+
+    def __init__(self, settings: Mqtt, wire: Wire, session: MqttSession) -> None:
+        self._settings = settings
+        self._wire = wire
+        self._session = session
+        self._is_closed = False
+        self._is_torn = False
+        self._keepalive = float(settings.keepalive)
+        self._last_sent = monotonic()
+
+    def is_connected(self) -> bool:
+        """Return False if the connection is closed, was idle for too long, or ended meanwhile."""
+        if self._is_closed or 0 < self._keepalive <= monotonic() - self._last_sent:
+            return False
+        arrived = self._wire.glance()
+        if arrived is not None:
+            self._session.receive(arrived)
+        return not self._session.is_ended
+
+    def concern(self) -> tuple[str, str] | None:
+        """Return None: a broker that answers takes messages, or says why with each."""
+        return None
+
+    async def greet(self, until: float) -> None:
+        """Begin the session, and learn what the broker takes."""
+        session, settings = self._session, self._settings
+        await self._flush(until)
+        while not session.is_accepted and session.refusal is None:
+            await self._receive(until)
+        if session.refusal is not None:
+            raise connect_error(session.refusal, settings.version)
+        refusal = session.limits.refusal(qos=settings.qos, retain=settings.retain)
+        if refusal is not None:
+            raise refusal
+        if session.limits.keepalive is not None:
+            self._keepalive = float(session.limits.keepalive)
+
+    async def ping(self, timeout: float) -> None:
+        """Ask for a sign of life."""
+        until = monotonic() + timeout
+        try:
+            self._session.ping()
+            await self._flush(until)
+            while self._session.awaits_ping:
+                await self._receive(until)
+        except TimeIsUp:
+            self.close()
+            raise TimeoutError from None
+        except OSError:
+            self.close()
+            raise publish_error(PublishFault.UNSENT, RULES) from None
+        except BaseException:
+            self.close()
+            raise
+
+    async def publish(self, item: OutgoingMessage, timeout: float) -> PublishReceipt:
+        """Publish one message, and wait for its acknowledgement."""
+        return (await self.publish_batch([item], timeout))[0].unwrap()
+
+    async def publish_batch(
+        self, items: Sequence[OutgoingMessage], timeout: float
+    ) -> list[Result[PublishReceipt]]:
+        """Publish messages, some of them before the first is acknowledged."""
+        batch = _Batch(items)
+        try:
+            await self._send(batch, monotonic() + timeout)
+        except TimeIsUp:
+            batch.rest = PublishFault.TIMEOUT
+        except OSError:
+            session = self._session
+            batch.rest = ending_fault(session.end_code, len(session.unacknowledged))
+        except BaseException:
+            self.close()
+            raise
+        results = batch.results(self._session)
+        if batch.rest is not None:
+            self.close()
+        return results
+
+    async def _send(self, batch: _Batch, until: float) -> None:
+        """Send the messages of a batch, and wait until each is acknowledged."""
+        session = self._session
+        if session.is_ended:
+            raise ConnectionResetError
+        most = min(self._settings.in_flight, session.limits.in_flight)
+        for item in batch.items:
+            if len(session.unacknowledged) >= most:
+                await self._flush_batch(batch, until)
+                while len(session.unacknowledged) >= most:
+                    await self._receive(until)
+            batch.numbers.append(session.publish(item))
+            if len(session.memory.outgoing) >= _FULL_BUFFER:
+                await self._flush_batch(batch, until)
+        await self._flush_batch(batch, until)
+        while session.unacknowledged:
+            await self._receive(until)
+
+    async def _flush_batch(self, batch: _Batch, until: float) -> None:
+        """Send what is in memory, and count the messages that may have left."""
+        before, written = batch.sent, self._wire.written
+        batch.sent = len(batch.numbers)
+        try:
+            await self._flush(until)
+        except (OSError, TimeIsUp):
+            if self._wire.written == written:
+                batch.sent = before
+            raise
+
+    async def _flush(self, until: float) -> None:
+        """Send what is in memory."""
+        outgoing = self._session.memory.outgoing
+        if not outgoing:
+            return
+        data = bytes(outgoing)
+        outgoing.clear()
+        self._is_torn = True
+        await self._wire.send(data, until)
+        self._is_torn = False
+        self._last_sent = monotonic()
+
+    async def _receive(self, until: float) -> None:
+        """Wait for bytes of the broker; ask a silent broker for a sign of life.
+
+        Raises:
+            TimeIsUp: nothing came in time.
+            ConnectionError: the connection or the session ended.
+        """
+        session = self._session
+        due = self._last_sent + self._keepalive if self._keepalive else until
+        try:
+            data = await self._wire.receive(min(until, due))
+        except TimeIsUp:
+            if until <= due:
+                raise
+            if session.awaits_ping:
+                raise ConnectionResetError from None
+            session.ping()
+        else:
+            session.receive(data)
+        if session.is_ended and session.refusal is None:
+            raise ConnectionResetError
+        await self._flush(until)
+
+    def close(self) -> None:
+        """End the session if that needs no wait, and drop the connection."""
+        if self._is_closed:
+            return
+        self._is_closed = True
+        if not self._is_torn and not self._session.is_ended:
+            self._session.leave()
+            farewell = self._flush(0.0)
+            with suppress(Exception):  # it is gone in any case
+                farewell.send(None)
+            farewell.close()
+        self._wire.close()
+
+
+class _Batch:
+    """Messages on their way.
+
+    Attributes:
+        items: the messages.
+        numbers: the numbers of those that were written; None for one that is too large.
+        sent: the number of messages that may have left.
+        rest: the failure of those that were not acknowledged; None if all were.
+    """
+
+    def __init__(self, items: Sequence[OutgoingMessage]) -> None:
+        self.items = items
+        self.numbers: list[int | None] = []
+        self.sent = 0
+        self.rest: PublishFault | None = None
+
+    def results(self, session: MqttSession) -> list[Result[PublishReceipt]]:
+        """Return the result of each message."""
+        now = datetime.now(UTC)
+        return [self._result(place, item, session, now) for place, item in enumerate(self.items)]
+
+    def _result(
+        self, place: int, item: OutgoingMessage, session: MqttSession, now: datetime
+    ) -> Result[PublishReceipt]:
+        code = None
+        if place >= len(self.numbers):
+            fault: PublishFault | None = PublishFault.UNSENT
+        elif (number := self.numbers[place]) is None:
+            fault = PublishFault.TOO_LARGE
+        elif (acknowledgement := session.acknowledged.pop(number, None)) is not None:
+            fault = acknowledgement.fault
+            code = f"0x{acknowledgement.code:02X}"
+        else:
+            fault = self.rest if place < self.sent else PublishFault.UNSENT
+        if fault is not None:
+            return Result(error=publish_error(fault, RULES, item.topic, code=code))
+        return Result(PublishReceipt(broker=RULES.system, topic=item.topic, at=now, id=item.id))
+
+
+class MqttLink:
+    """A connection to an MQTT broker, for one thread at a time."""
+
+    version: str | None = None
+
+    def __init__(self, link: AsyncMqttLink) -> None:
+        self._link = link
+
+    def is_connected(self) -> bool:
+        """Return False if the connection is closed, was idle for too long, or ended meanwhile."""
+        return self._link.is_connected()
+
+    def concern(self) -> tuple[str, str] | None:
+        """Return None: a broker that answers takes messages, or says why with each."""
+        return self._link.concern()
+
+    def ping(self, timeout: float) -> None:
+        """Ask for a sign of life."""
+        run(self._link.ping(timeout))
+
+    def publish(self, item: OutgoingMessage, timeout: float) -> PublishReceipt:
+        """Publish one message, and wait for its acknowledgement."""
+        return run(self._link.publish(item, timeout))
+
+    def publish_batch(
+        self, items: Sequence[OutgoingMessage], timeout: float
+    ) -> list[Result[PublishReceipt]]:
+        """Publish messages, some of them before the first is acknowledged."""
+        return run(self._link.publish_batch(items, timeout))
+
+    def close(self) -> None:
+        """End the session if that needs no wait, and drop the connection."""
+        self._link.close()

@@ -1,0 +1,278 @@
+"""One session of MQTT, with paho-mqtt and without a network.
+
+paho writes to memory and reads from it, and has no thread, no timer and no socket. So both kinds of
+programs share all of this, and a link moves the bytes. A session ends with its connection: paho
+never connects again, never queues a message and never sends one twice.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from paho.mqtt.client import Client
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+
+from moorage.domain.messages.mqtt import (
+    MqttLimits,
+    MqttVersion,
+    is_failure,
+    publish_fault,
+    user_properties,
+)
+from moorage.domain.messages.publish_failures import PublishFault
+
+if TYPE_CHECKING:
+    from moorage.adapters.mqtt.kind import Mqtt
+    from moorage.domain.messages.message import OutgoingMessage
+
+_LARGEST_INCOMING: Final = 65_536
+"""The bytes of a packet of the broker at most; no packet that a publisher gets is as large."""
+
+_VERSIONS: Final = {
+    MqttVersion.V5: MQTTProtocolVersion.MQTTv5,
+    MqttVersion.V311: MQTTProtocolVersion.MQTTv311,
+}
+
+
+class _Memory:
+    """Bytes that arrived and bytes to send, where paho expects a socket."""
+
+    def __init__(self) -> None:
+        self.incoming = bytearray()
+        self.outgoing = bytearray()
+
+    def recv(self, size: int) -> bytes:
+        if not self.incoming:
+            raise BlockingIOError
+        data = bytes(self.incoming[:size])
+        del self.incoming[:size]
+        return data
+
+    def send(self, data: bytes | bytearray) -> int:
+        self.outgoing += data
+        return len(data)
+
+    def close(self) -> None:
+        """Do nothing: the link closes its connection."""
+
+    def setblocking(self, _: bool) -> None:  # noqa: FBT001 - as sockets have it
+        """Do nothing: memory never blocks."""
+
+
+class Acknowledgement(NamedTuple):
+    """The answer of the broker to a message.
+
+    Attributes:
+        fault: why the broker did not take the message; None if it did.
+        code: the broker's code.
+    """
+
+    fault: PublishFault | None
+    code: int
+
+
+class _Client(Client):
+    """A client of paho that reads the codes of acknowledgements itself.
+
+    paho ignores a failure in the first acknowledgement of QoS 2, and cannot read codes that it does
+    not know. These methods are not public; the tests run with the oldest and the newest paho.
+    """
+
+    def __init__(self, session: MqttSession, **options: Any) -> None:
+        super().__init__(CallbackAPIVersion.VERSION2, reconnect_on_failure=False, **options)
+        self._session = session
+        # With a bound, paho would queue what exceeds it.
+        self.max_inflight_messages = 0
+
+    def forget(self, number: int) -> None:
+        """Forget a message that is acknowledged, or that is not to be sent."""
+        self._out_messages.pop(number, None)
+
+    def ping(self) -> None:
+        """Ask the broker for a sign of life."""
+        self._send_pingreq()
+
+    def incoming_size(self) -> int:
+        """Return the size that the broker announced for the packet that is arriving."""
+        return self._in_packet["remaining_length"]
+
+    def _create_socket(self) -> Any:
+        return self._session.memory
+
+    def _packet(self) -> bytes:
+        return bytes(self._in_packet["packet"])
+
+    def _handle_connack(self) -> MQTTErrorCode:
+        self._session.note_connack(self._packet())
+        return super()._handle_connack()
+
+    def _handle_pubackcomp(self, cmd: Any) -> MQTTErrorCode:
+        self._session.note_acknowledgement(self._packet(), is_second=cmd == "PUBCOMP")
+        return MQTTErrorCode.MQTT_ERR_SUCCESS
+
+    def _handle_pubrec(self) -> MQTTErrorCode:
+        packet = self._packet()
+        if is_failure(_code_of(packet)):
+            self._session.note_acknowledgement(packet)
+            return MQTTErrorCode.MQTT_ERR_SUCCESS
+        return super()._handle_pubrec()
+
+    def _handle_pingresp(self) -> MQTTErrorCode:
+        self._session.awaits_ping = False
+        return super()._handle_pingresp()
+
+    def _handle_disconnect(self) -> None:
+        self._session.note_end(self._packet())
+        super()._handle_disconnect()
+
+
+def _properties(packet: int) -> Any:
+    """Return the properties of a kind of packet, which have no types in paho."""
+    kind: Any = Properties
+    return kind(packet)
+
+
+def _code_of(packet: bytes) -> int:
+    """Return the code of an acknowledgement; without one, it is a success."""
+    return packet[2] if len(packet) > 2 else 0
+
+
+class MqttSession:
+    """A session that the client began, and that ends with its connection.
+
+    Attributes:
+        memory: the bytes that arrived, and those to send.
+        limits: what the broker takes.
+        refusal: the code with which the broker refused the connection; None if it did not.
+        end_code: the code with which the broker ended the connection; None if it gave none.
+        is_accepted: whether the broker accepted the connection.
+        is_ended: whether the session is over.
+        awaits_ping: whether the broker still has to answer a request for a sign of life.
+        unacknowledged: the numbers of the messages that the broker has not acknowledged.
+        acknowledged: the acknowledgements that nobody has taken, by the numbers of their messages.
+    """
+
+    def __init__(self, settings: Mqtt, client_id: str) -> None:
+        self._settings = settings
+        self.memory = _Memory()
+        self.limits = MqttLimits()
+        self.refusal: int | None = None
+        self.end_code: int | None = None
+        self.is_accepted = self.is_ended = self.awaits_ping = False
+        self.unacknowledged: set[int] = set()
+        self.acknowledged: dict[int, Acknowledgement] = {}
+        self._is_v5 = settings.version is MqttVersion.V5
+        options: dict[str, Any] = {"client_id": client_id, "protocol": _VERSIONS[settings.version]}
+        if not self._is_v5:
+            options["clean_session"] = True
+        self._client = client = _Client(self, **options)
+        client.on_connect = self._note_limits
+        address = settings.address()
+        if address.user is not None:
+            client.username_pw_set(address.user, address.password_text())
+        wishes: dict[str, Any] = {}
+        if self._is_v5:
+            properties = _properties(PacketTypes.CONNECT)
+            properties.MaximumPacketSize = _LARGEST_INCOMING
+            wishes = {"clean_start": True, "properties": properties}
+        # The host and the port are those of the link's connection.
+        client.connect("broker", 1, settings.keepalive, **wishes)
+
+    def publish(self, item: OutgoingMessage) -> int | None:
+        """Write a message to memory, and return its number; None if it is too large."""
+        outgoing = self.memory.outgoing
+        begin = len(outgoing)
+        settings = self._settings
+        number = self._client.publish(
+            item.topic,
+            item.message.payload,
+            qos=settings.qos,
+            retain=settings.retain,
+            properties=self._properties(item),
+        ).mid
+        if len(outgoing) - begin > self.limits.largest_packet:
+            del outgoing[begin:]
+            self._client.forget(number)
+            return None
+        self.unacknowledged.add(number)
+        return number
+
+    def ping(self) -> None:
+        """Write a request for a sign of life to memory."""
+        self.awaits_ping = True
+        self._client.ping()
+
+    def leave(self) -> None:
+        """Write the end of the session to memory."""
+        self._client.disconnect()
+
+    def receive(self, data: bytes) -> None:
+        """Read bytes of the broker; no bytes are the end of the connection."""
+        self.memory.incoming += data
+        if not data:
+            self.is_ended = True
+        while self.memory.incoming and not self.is_ended:
+            try:
+                result = self._client.loop_read()
+            except Exception:  # noqa: BLE001 - paho raises many kinds for bytes that are no MQTT
+                self.is_ended = True
+            else:
+                is_too_large = self._client.incoming_size() > _LARGEST_INCOMING
+                self.is_ended = self.is_ended or is_too_large or bool(result)
+
+    def note_connack(self, packet: bytes) -> None:
+        """Take the code with which the broker answers the opening of the session."""
+        code = packet[1] if len(packet) > 1 else 0
+        self.refusal = code or None
+
+    def note_acknowledgement(self, packet: bytes, *, is_second: bool = False) -> None:
+        """Take the answer of the broker to a message.
+
+        Args:
+            packet: the number of the message, and the code if it is no plain success.
+            is_second: whether the broker has taken the message before, as with QoS 2. Then a
+                failure means that it does not know the message any more.
+        """
+        number, code = int.from_bytes(packet[:2]), _code_of(packet)
+        if number not in self.unacknowledged:
+            return
+        self.unacknowledged.remove(number)
+        self._client.forget(number)
+        fault = None
+        if is_failure(code):
+            fault = PublishFault.LOST if is_second else publish_fault(code)
+        self.acknowledged[number] = Acknowledgement(fault, code)
+
+    def note_end(self, packet: bytes) -> None:
+        """Take the code with which the broker ends the session."""
+        self.end_code = packet[0] if packet else 0
+        self.is_ended = True
+
+    def _note_limits(self, _: Any, __: Any, ___: Any, reason: Any, properties: Any) -> None:
+        """Take the limits that the broker names."""
+        if reason.is_failure:
+            return
+        limits = MqttLimits()
+        self.is_accepted = True
+        self.limits = MqttLimits(
+            in_flight=getattr(properties, "ReceiveMaximum", limits.in_flight),
+            largest_packet=getattr(properties, "MaximumPacketSize", limits.largest_packet),
+            highest_qos=getattr(properties, "MaximumQoS", limits.highest_qos),
+            retains=bool(getattr(properties, "RetainAvailable", 1)),
+            keepalive=getattr(properties, "ServerKeepAlive", None),
+        )
+
+    def _properties(self, item: OutgoingMessage) -> Any:
+        if not self._is_v5:
+            return None
+        properties = _properties(PacketTypes.PUBLISH)
+        if item.message.content_type is not None:
+            properties.ContentType = item.message.content_type
+        if self._settings.expiry is not None:
+            properties.MessageExpiryInterval = self._settings.expiry
+        pairs = user_properties(item)
+        if pairs:
+            properties.UserProperty = pairs
+        return properties

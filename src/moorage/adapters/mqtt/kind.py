@@ -1,0 +1,176 @@
+"""The connector that publishes messages over MQTT, with paho-mqtt."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+
+from moorage.adapters.links.pool_async import AsyncLinkPool
+from moorage.adapters.links.pool_sync import LinkPool
+from moorage.adapters.messages.broker_settings import (
+    BrokerLibrary,
+    BrokerSettings,
+    broker_kind,
+)
+from moorage.domain.connectors.link_pool import PoolConfig
+from moorage.domain.http.transport import Tls
+from moorage.domain.messages.broker_address import AddressForm
+from moorage.domain.messages.mqtt import LONGEST_TEXT, RULES, RULES_311, MqttVersion
+from moorage.domain.secrets.frames import careful
+from moorage.domain.secrets.secret import Secret, as_secret
+from moorage.domain.values.durations import count, if_given, is_count, is_seconds, plain
+from moorage.domain.values.patterns import late_pattern
+from moorage.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from moorage.adapters.mqtt._links import AsyncMqttLink, MqttLink
+    from moorage.domain.messages.broker_address import BrokerAddress
+    from moorage.domain.messages.broker_rules import BrokerRules
+
+_FORM: Final = AddressForm(
+    title="an MQTT broker",
+    ports={"mqtt": 1883, "mqtts": 8883},
+    encrypted="mqtts",
+    remedy="Give mqtt://user@host, or mqtts:// for TLS, without a path and without options.",
+    path=late_pattern(r""),
+)
+_VERSIONS: Final = tuple(version.value for version in MqttVersion)
+_LONGEST_EXPIRY: Final = 2**32 - 1
+
+
+def _is_qos(_: object, attribute: attrs.Attribute[Any], value: int) -> None:
+    if value not in (1, 2) or isinstance(value, bool):
+        raise ConfigurationError(
+            f"A message with QoS {value!r} is not acknowledged, or does not exist.",
+            path=attribute.name,
+            remedy="Give 1, or 2 for brokers that deliver each message once.",
+        )
+
+
+def _is_expiry(_: object, attribute: attrs.Attribute[Any], value: int) -> None:
+    count(value, attribute.name, most=_LONGEST_EXPIRY)
+
+
+def _is_short(_: object, attribute: attrs.Attribute[Any], value: int) -> None:
+    count(value, attribute.name, least=0, most=LONGEST_TEXT)
+
+
+@careful
+@attrs.frozen(kw_only=True)
+class Mqtt(BrokerSettings):
+    """An MQTT broker, to which messages are published with acknowledgement.
+
+    Attributes:
+        url: such as mqtt://user@host, or mqtts:// for TLS. It may contain the password, and is
+            never shown.
+        password: the password, if it is not in the URL.
+        protocol: the version of the protocol, "5" or "3.1.1". With 3.1.1 messages have no headers,
+            keys, ids and types, and a broker acknowledges a message that it does not permit.
+        qos: 1, or 2 for brokers that deliver each message once.
+        retain: whether the broker keeps the last message of a topic for later subscribers.
+        expiry: the seconds after which the broker drops a message that it could not deliver.
+        in_flight: the number of messages of a batch that are sent before the first one is
+            acknowledged, at most. The broker may allow fewer.
+        client_id: the beginning of the client ids; each connection adds random digits.
+        exact_client_id: whether the client id is used as it is, with one connection only. A broker
+            ends the connection of a client when another one comes with its id.
+        connections: the largest number of connections.
+        connect_timeout: seconds for opening a connection; an attempt with less time waits less.
+        keepalive: the seconds after which a silent broker is given up, and an idle connection is
+            not used any more; 0 for no limit.
+        authorities: the path of a PEM file with the certificates to trust instead of the system's.
+        certificate: the path of a PEM file with the client's certificate.
+        key: the path of a PEM file with its private key.
+        key_password: the password that the key is encrypted with.
+    """
+
+    library = BrokerLibrary(package="paho-mqtt", extra="mqtt")
+
+    url: Secret = attrs.field(converter=as_secret, repr=False, hash=False)
+    password: Secret | None = attrs.field(
+        default=None, converter=attrs.converters.optional(as_secret), repr=False, hash=False
+    )
+    protocol: str = attrs.field(
+        default=MqttVersion.V5.value,
+        validator=attrs.validators.in_(_VERSIONS),
+        metadata={"choices": _VERSIONS},
+    )
+    qos: int = attrs.field(default=1, validator=_is_qos)
+    retain: bool = False
+    expiry: int | None = attrs.field(default=None, validator=if_given(_is_expiry))
+    in_flight: int = attrs.field(default=100, validator=is_count)
+    client_id: str = "moorage"
+    exact_client_id: bool = False
+    connections: int = attrs.field(default=4, validator=is_count)
+    connect_timeout: float = attrs.field(default=5.0, converter=plain, validator=is_seconds)
+    keepalive: int = attrs.field(default=60, validator=_is_short)
+    authorities: str | None = None
+    certificate: str | None = None
+    key: str | None = None
+    key_password: Secret | None = attrs.field(
+        default=None, converter=attrs.converters.optional(as_secret), repr=False, hash=False
+    )
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse settings that no connection could be made with."""
+        address = self.address()
+        if address.password is not None and address.user is None:
+            raise ConfigurationError(
+                "There is a password, but no user.",
+                path="url",
+                remedy="Give the user in the URL, as in mqtts://user@host.",
+            )
+        if self.expiry is not None and self.version is MqttVersion.V311:
+            raise ConfigurationError(
+                "Messages of MQTT 3.1.1 do not expire.",
+                path="expiry",
+                remedy='Leave it out, or set protocol = "5".',
+            )
+        if self.exact_client_id and self.connections > 1:
+            raise ConfigurationError(
+                "An exact client id serves one connection, and there may be several.",
+                path="exact_client_id",
+                remedy="Set connections = 1, or leave exact_client_id out.",
+            )
+
+    @property
+    def version(self) -> MqttVersion:
+        """The version of the protocol."""
+        return MqttVersion(self.protocol)
+
+    @property
+    def rules(self) -> BrokerRules:
+        """The rules of the version of the protocol."""
+        return RULES if self.version is MqttVersion.V5 else RULES_311
+
+    def address(self) -> BrokerAddress:
+        """Return the address of the broker.
+
+        Raises:
+            ConfigurationError: the URL or the settings of TLS are wrong.
+        """
+        tls = Tls(
+            authorities=self.authorities,
+            certificate=self.certificate,
+            key=self.key,
+            password=self.key_password,
+        )
+        return _FORM.address(self.url.reveal(), password=self.password, tls=tls)
+
+    def links(self) -> LinkPool[MqttLink]:
+        """Return the pool of a synchronous program's connections."""
+        from moorage.adapters.mqtt._links import connect  # noqa: PLC0415 - only some need it
+
+        return LinkPool(partial(connect, self), PoolConfig(maximum=self.connections))
+
+    def async_links(self) -> AsyncLinkPool[AsyncMqttLink]:
+        """Return the pool of an asynchronous program's connections."""
+        from moorage.adapters.mqtt._links import connect_async  # noqa: PLC0415 - only some need it
+
+        return AsyncLinkPool(partial(connect_async, self), PoolConfig(maximum=self.connections))
+
+
+MQTT: Final = broker_kind("mqtt", Mqtt)
+"""The kind of connectors named "mqtt" in a configuration."""

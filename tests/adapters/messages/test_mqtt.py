@@ -1,0 +1,463 @@
+"""Publishing over MQTT, in both modes and versions: private servers of Mosquitto."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import moorage
+from moorage import (
+    AttemptTimeout,
+    AuthenticationFailed,
+    ConfigurationError,
+    ConnectionFailed,
+    ConnectorError,
+    DeadlineExceeded,
+    HealthState,
+    InvalidData,
+    InvalidRequest,
+    Message,
+    Mqtt,
+    OutcomeUnknown,
+    Secret,
+)
+from moorage.adapters.mqtt._links import connect_async
+from moorage.domain.messages.broker_rules import outgoing
+from moorage.domain.messages.mqtt import RULES
+from moorage.domain.messages.publish_failures import Publication, publication_of
+from moorage.domain.values.result import Result
+from moorage.testing.fakes.http_tls import certificate_files
+from tests.support.mqtt_brokers import PrivateMosquitto, Subscriber, write_password
+from tests.support.rabbitmq_servers import LossyProxy
+from tests.support.waiting import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+    from pathlib import Path
+
+    from tests.adapters.messages.publisher_lab import Lab
+
+WRONG = "hunter2-of-nobody"
+IN_BOTH_VERSIONS = pytest.mark.parametrize("protocol", ["5", "3.1.1"])
+
+
+@pytest.fixture(scope="module")
+def broker() -> Generator[PrivateMosquitto]:
+    """A broker that lets everybody in."""
+    with PrivateMosquitto() as private:
+        yield private
+
+
+@pytest.fixture
+def subscriber(broker: PrivateMosquitto) -> Generator[Subscriber]:
+    """A subscriber of this broker."""
+    with Subscriber(broker.port) as client:
+        yield client
+
+
+@IN_BOTH_VERSIONS
+@pytest.mark.parametrize("qos", [1, 2])
+def test_batch_keeps_order_and_reports_each(
+    mqtt: Callable[..., Lab],
+    broker: PrivateMosquitto,
+    subscriber: Subscriber,
+    protocol: str,
+    qos: int,
+) -> None:
+    """A batch larger than what may be in flight arrives in order, with a receipt for each."""
+    lab = mqtt(broker.url, protocol=protocol, qos=qos, in_flight=7)
+    messages = [Message(str(number)) for number in range(300)]
+    results = lab.publish_batch("orders/new", messages)
+    assert [result.unwrap().topic for result in results] == ["orders/new"] * 300
+    assert subscriber.payloads() == [message.payload for message in messages]
+    assert {message.qos for message in subscriber.messages()} == {qos}
+    assert lab.publisher.statistics().created == 1
+    assert lab.finish(lab.publisher.health(5.0)).is_healthy
+
+
+def test_message_arrives_with_everything(
+    mqtt: Callable[..., Lab], broker: PrivateMosquitto, subscriber: Subscriber
+) -> None:
+    """The headers, the key and the id are user properties; the type and the expiry are set."""
+    lab = mqtt(broker.url, expiry=3600, retain=True)
+    headers = [("trace-id", "7"), ("trace-id", "ü")]
+    receipt = lab.publish("orders", Message.of_json([1], key="k", headers=headers, id="id-1"))
+    assert (receipt.broker, receipt.topic, receipt.id) == ("mqtt", "orders", "id-1")
+    [message] = subscriber.messages()
+    assert message.payload == b"[1]"
+    assert message.properties.UserProperty == [
+        *headers,
+        ("moorage-key", "k"),
+        ("message-id", "id-1"),
+    ]
+    assert message.properties.ContentType == "application/json"
+    assert message.properties.MessageExpiryInterval <= 3600
+    with Subscriber(broker.port) as late:
+        [retained] = late.messages()
+        assert retained.retain
+    lab.publish("orders", Message(b""))
+
+
+def test_message_without_extras_has_no_properties(
+    mqtt: Callable[..., Lab], broker: PrivateMosquitto, subscriber: Subscriber
+) -> None:
+    """A message of a payload alone is sent without properties, and is not retained."""
+    mqtt(broker.url).publish("orders", Message(b"1"))
+    [message] = subscriber.messages()
+    assert message.properties.isEmpty()
+    with Subscriber(broker.port) as late:
+        assert late.messages() == []
+
+
+def test_message_of_the_old_version_is_topic_and_payload(
+    mqtt: Callable[..., Lab], broker: PrivateMosquitto, subscriber: Subscriber
+) -> None:
+    """MQTT 3.1.1 leaves the type out, and refuses what would be lost."""
+    lab = mqtt(broker.url, protocol="3.1.1")
+    lab.publish("orders", Message.of_json([1]))
+    assert subscriber.payloads() == [b"[1]"]
+    refused: list[dict[str, Any]] = [{"key": "k"}, {"id": "7"}, {"headers": {"a": "b"}}]
+    for fields in refused:
+        with pytest.raises(InvalidData, match=r"MQTT 3\.1\.1 has no place for the"):
+            lab.publisher.publish("orders", Message(b"1", **fields))
+
+
+@pytest.mark.parametrize(
+    "topic", ["", "a/#", "+/b", "a+b", "$share/group/a", "a\0b", "a\nb", "a\uffff", "x" * 65_536]
+)
+def test_topic_that_cannot_be_published_to(
+    mqtt: Callable[..., Lab], broker: PrivateMosquitto, topic: str
+) -> None:
+    """A topic with wildcards or control characters is refused before anything is sent."""
+    lab = mqtt(broker.url)
+    with pytest.raises(InvalidData) as caught:
+        lab.publisher.publish(topic, Message(b"1"))
+    assert caught.value.field == "topic"
+    assert lab.publisher.statistics().created == 0
+
+
+@pytest.mark.parametrize(
+    "headers", [{"a": b"1"}, {"a": "\n"}, {"a\0": "1"}, {"message-id": "1"}, {"a": "ü" * 32_768}]
+)
+def test_header_that_cannot_be_sent(mqtt: Callable[..., Lab], headers: dict[str, Any]) -> None:
+    """A header that MQTT cannot carry is refused before anything is sent."""
+    lab = mqtt("mqtt://mqtt.example")
+    with pytest.raises(InvalidData) as caught:
+        lab.publisher.publish("orders", Message(b"1", headers=headers))
+    assert caught.value.field == "headers"
+
+
+def test_longest_names_arrive(
+    mqtt: Callable[..., Lab], broker: PrivateMosquitto, subscriber: Subscriber
+) -> None:
+    """A header of the greatest length arrives."""
+    lab = mqtt(broker.url)
+    lab.publish("t", Message(b"1", headers={"h" * 65_535: "v" * 65_535}))
+    [message] = subscriber.messages()
+    assert [(len(name), len(value)) for name, value in message.properties.UserProperty] == [
+        (65_535, 65_535)
+    ]
+
+
+def test_large_messages_arrive(
+    mqtt: Callable[..., Lab], broker: PrivateMosquitto, subscriber: Subscriber
+) -> None:
+    """Messages that fill all buffers on their way arrive unchanged."""
+    lab = mqtt(broker.url)
+    payloads = [bytes([number]) * 3_000_000 for number in range(5)]
+    results = lab.publish_batch("big", [Message(payload) for payload in payloads])
+    assert all(result.ok for result in results)
+    assert subscriber.payloads() == payloads
+
+
+def test_too_large_message_is_not_sent(mqtt: Callable[..., Lab]) -> None:
+    """A message above the broker's limit fails alone, and the others are stored."""
+    with PrivateMosquitto("max_packet_size 1000") as broker, Subscriber(broker.port) as subscriber:
+        lab = mqtt(broker.url)
+        messages = [Message(b"1"), Message(b"2" * 1000), Message(b"3")]
+        first, second, third = lab.publish_batch("orders", messages)
+        assert (first.ok, second.ok, third.ok) == (True, False, True)
+        assert isinstance(second.error, InvalidRequest)
+        assert publication_of(second) is Publication.NONE
+        with pytest.raises(InvalidRequest, match="too large"):
+            lab.publish("orders", messages[1])
+        assert subscriber.payloads() == [b"1", b"3"]
+        assert lab.publisher.statistics().created == 1
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Generator[PrivateMosquitto]:
+    """A broker with the user "shop", who may publish to "orders" alone."""
+    folder = tmp_path_factory.mktemp("mosquitto")
+    users, access = folder / "users", folder / "access"
+    write_password(users, "shop", "open-sesame")
+    access.write_text("user shop\ntopic write orders\n")
+    users.chmod(0o644)
+    lines = (f"password_file {users}", f"acl_file {access}")
+    with PrivateMosquitto(*lines, anonymous=False) as private:
+        yield private
+
+
+@IN_BOTH_VERSIONS
+def test_wrong_password(mqtt: Callable[..., Lab], guarded: PrivateMosquitto, protocol: str) -> None:
+    """A wrong password is refused, and no error shows it."""
+    url = guarded.url.replace("//", f"//shop:{WRONG}@")
+    lab = mqtt(url, protocol=protocol)
+    with pytest.raises(AuthenticationFailed, match="refused the user") as caught:
+        lab.publish("orders", Message(b"1"))
+    assert WRONG not in repr(caught.value) + str(caught.value.__cause__) + repr(lab.publisher)
+    health = lab.finish(lab.publisher.health(5.0))
+    assert health.state is HealthState.UNAVAILABLE
+
+
+def test_topic_without_permission(mqtt: Callable[..., Lab], guarded: PrivateMosquitto) -> None:
+    """A topic that the user may not publish to is an error, and the connection lives on."""
+    url = guarded.url.replace("//", "//shop@")
+    for qos in (1, 2):
+        lab = mqtt(url, password=Secret("open-sesame"), qos=qos)
+        assert lab.publish("orders", Message(b"1"))
+        with pytest.raises(AuthenticationFailed, match="may not publish") as caught:
+            lab.publish("invoices", Message(b"1"))
+        assert caught.value.vendor_code == "0x87"
+        assert lab.publish("orders", Message(b"1"))
+        # Mosquitto 2.0 ends a connection after it refused a message of QoS 2.
+        assert lab.publisher.statistics().created == qos
+
+
+@pytest.mark.parametrize(
+    "url, words",
+    [
+        ("mqtt://no-such-host.invalid", "host of MQTT is unknown"),
+        (f"mqtt://{'x' * 64}.example", "host of MQTT is unknown"),
+        ("mqtt://127.0.0.1:1", "Nothing accepts connections"),
+    ],
+)
+def test_connection_that_cannot_be_opened(mqtt: Callable[..., Lab], url: str, words: str) -> None:
+    """Each reason has its error, and nothing was sent."""
+    lab = mqtt(url)
+    with pytest.raises(ConnectionFailed, match=words) as caught:
+        lab.finish(lab.publisher.open(5.0))
+    assert not caught.value.may_have_been_processed
+
+
+def test_silent_server_is_given_up_in_time(mqtt: Callable[..., Lab]) -> None:
+    """A server that never answers costs no more than the time to connect."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        lab = mqtt(f"mqtt://127.0.0.1:{listener.getsockname()[1]}", connect_timeout=0.1)
+        with pytest.raises(ConnectionFailed, match="did not accept a connection in time"):
+            lab.finish(lab.publisher.open(5.0))
+
+
+@IN_BOTH_VERSIONS
+def test_lost_acknowledgement_leaves_the_outcome_open(
+    mqtt: Callable[..., Lab], broker: PrivateMosquitto, subscriber: Subscriber, protocol: str
+) -> None:
+    """If the connection ends before the acknowledgement, the message is not sent again."""
+    with LossyProxy("127.0.0.1", broker.port) as proxy:
+        lab = mqtt(f"mqtt://127.0.0.1:{proxy.port}", protocol=protocol)
+        for options, kind in (({}, ConnectionFailed), ({"idempotency_key": "k"}, OutcomeUnknown)):
+            lab.publish("orders", Message(b"1"))
+            with ThreadPoolExecutor(1) as pool:
+                proxy.received, proxy.is_mute = 0, True
+                pool.submit(_hang_up_later, proxy)
+                with pytest.raises(kind) as caught:
+                    lab.publish("orders", Message(b"2"), **options)
+            assert publication_of(Result(error=caught.value)) is Publication.POSSIBLE
+            proxy.is_mute = False
+        lab.publish("orders", Message(b"3"))
+    assert subscriber.payloads() == [b"1", b"2", b"1", b"2", b"3"]
+
+
+def _hang_up_later(proxy: LossyProxy) -> None:
+    wait_until(lambda: proxy.received > 0, "sending the message")
+    proxy.hang_up()
+
+
+@IN_BOTH_VERSIONS
+def test_silence_after_the_message_ends_with_the_attempt(
+    mqtt: Callable[..., Lab], broker: PrivateMosquitto, subscriber: Subscriber, protocol: str
+) -> None:
+    """A message without acknowledgement in time may be stored; a new connection is used then."""
+    with LossyProxy("127.0.0.1", broker.port) as proxy:
+        lab = mqtt(f"mqtt://127.0.0.1:{proxy.port}", protocol=protocol)
+        lab.publish("orders", Message(b"1"))
+        proxy.is_mute = True
+        with pytest.raises((AttemptTimeout, DeadlineExceeded)) as caught:
+            lab.publish("orders", Message(b"2"), timeout=0.2)
+        assert publication_of(Result(error=caught.value)) is Publication.POSSIBLE
+        proxy.is_mute = False
+        assert lab.publish("orders", Message(b"3"))
+        assert lab.publisher.statistics().created == 2
+    assert subscriber.payloads() == [b"1", b"2", b"3"]
+
+
+@IN_BOTH_VERSIONS
+def test_restarted_broker_is_used_again(mqtt: Callable[..., Lab], protocol: str) -> None:
+    """A connection that ended while it was idle is replaced before a message is sent."""
+    with PrivateMosquitto() as broker:
+        lab = mqtt(broker.url, protocol=protocol)
+        lab.publish("orders", Message(b"1"))
+        broker.kill()
+        with pytest.raises(ConnectionFailed) as caught:
+            lab.publish("orders", Message(b"2"))
+        assert not caught.value.may_have_been_processed
+        broker.start()
+        with Subscriber(broker.port) as subscriber:
+            assert lab.publish("orders", Message(b"3"))
+            assert subscriber.payloads() == [b"3"]
+
+
+def test_frozen_broker_loses_nothing_for_certain(mqtt: Callable[..., Lab]) -> None:
+    """A broker that is killed in the middle of a batch leaves each message uncertain at most."""
+    with PrivateMosquitto() as broker, LossyProxy("127.0.0.1", broker.port) as proxy:
+        lab = mqtt(f"mqtt://127.0.0.1:{proxy.port}", in_flight=10)
+        lab.publish("orders", Message(b"0"))
+        with ThreadPoolExecutor(1) as pool:
+            proxy.received, proxy.is_mute = 0, True
+            pool.submit(_kill_later, proxy, broker)
+            with pytest.raises(ConnectionFailed) as caught:
+                lab.publish_batch("orders", [Message(b"1")] * 50)
+        assert caught.value.may_have_been_processed
+
+
+def _kill_later(proxy: LossyProxy, broker: PrivateMosquitto) -> None:
+    wait_until(lambda: proxy.received > 0, "sending the messages")
+    broker.kill()
+
+
+def test_client_id_is_random_unless_it_must_be_exact(
+    mqtt: Callable[..., Lab], broker: PrivateMosquitto
+) -> None:
+    """Two programs with one client id do not end each other's connections unless that is wanted."""
+    one, two = mqtt(broker.url, client_id="shop"), mqtt(broker.url, client_id="shop")
+    for lab in (one, two, one, two):
+        lab.publish("orders", Message(b"1"))
+    assert one.publisher.statistics().created == 1
+    exact: dict[str, Any] = {"client_id": "shop", "exact_client_id": True, "connections": 1}
+    one, two = mqtt(broker.url, **exact), mqtt(broker.url, **exact)
+    for lab in (one, two, one):
+        lab.publish("orders", Message(b"1"))
+    assert one.publisher.statistics().created == 2
+
+
+def test_configuration_names_mqtt(broker: PrivateMosquitto, subscriber: Subscriber) -> None:
+    """A connector that a configuration names publishes messages, in both modes."""
+    settings = {"connectors": {"events": {"kind": "mqtt", "url": broker.url, "qos": 2}}}
+    arguments = {"topic": "orders", "payload": "1"}
+    with moorage.open(settings) as hub:
+        receipt = hub.connectors.run("events", "publish", arguments)
+        assert receipt["broker"] == "mqtt"
+
+    async def run() -> None:
+        async with moorage.aopen(settings) as hub:
+            await hub.connectors.run("events", "publish", arguments)
+
+    asyncio.run(run())
+    assert subscriber.payloads() == [b"1", b"1"]
+
+
+def test_cancelled_message_closes_its_connection(
+    broker: PrivateMosquitto, subscriber: Subscriber
+) -> None:
+    """Cancelling a task that waits for its acknowledgement closes the connection."""
+
+    async def run() -> None:
+        with LossyProxy("127.0.0.1", broker.port) as proxy:
+            link = await connect_async(Mqtt(url=f"mqtt://127.0.0.1:{proxy.port}"), 5.0)
+            assert link.is_connected()
+            proxy.received, proxy.is_mute = 0, True
+            [item] = outgoing("orders", [Message(b"1")], RULES, None)
+            task = asyncio.create_task(link.publish(item, 5.0))
+            await asyncio.to_thread(wait_until, lambda: proxy.received > 0, "sending")
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            assert not link.is_connected()
+            link.close()
+
+    asyncio.run(run())
+    assert subscriber.payloads() == [b"1"]
+
+
+def test_cancelled_opening_leaves_no_connection() -> None:
+    """Cancelling a task that connects raises nothing but the cancellation."""
+
+    async def run() -> None:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            port = listener.getsockname()[1]
+            task = asyncio.create_task(connect_async(Mqtt(url=f"mqtt://127.0.0.1:{port}"), 5.0))
+            accepted, _ = await asyncio.to_thread(listener.accept)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            with accepted:
+                while await asyncio.to_thread(accepted.recv, 4096):
+                    pass
+
+    asyncio.run(run())
+
+
+@IN_BOTH_VERSIONS
+def test_tls_is_verified(mqtt: Callable[..., Lab], tmp_path: Path, protocol: str) -> None:
+    """A certificate is trusted by its authority alone, and the client shows its own."""
+    certificate, key = (str(file) for file in certificate_files(tmp_path))
+    (tmp_path / "client").mkdir()
+    client, client_key = (str(file) for file in certificate_files(tmp_path / "client"))
+    lines = (f"certfile {certificate}", f"keyfile {key}", f"cafile {client}")
+    with PrivateMosquitto(*lines, "require_certificate true") as broker:
+        url = broker.url.replace("mqtt:", "mqtts:")
+        common: dict[str, Any] = {"protocol": protocol, "authorities": certificate}
+        lab = mqtt(url, certificate=client, key=client_key, **common)
+        assert lab.publish("orders", Message(b"1"))
+        assert lab.finish(lab.publisher.health(5.0)).is_healthy
+        assert lab.publish_batch("orders", [Message(b"2" * 100_000)] * 3)[2].ok
+        for settings in (common, {"certificate": client, "key": client_key}):
+            lab = mqtt(url, **settings)
+            with pytest.raises(ConnectionFailed) as caught:
+                lab.finish(lab.publisher.open(5.0))
+            assert not caught.value.may_have_been_processed
+        lab = mqtt(url, authorities=str(tmp_path / "none.pem"))
+        with pytest.raises(ConfigurationError, match="cannot be used"):
+            lab.finish(lab.publisher.open(5.0))
+
+
+@pytest.mark.parametrize(
+    "settings, path",
+    [
+        ({"url": "http://mqtt.example"}, "url"),
+        ({"url": "mqtt://"}, "url"),
+        ({"url": "mqtt://mqtt.example:x"}, "url"),
+        ({"url": "mqtt://mqtt.example/path"}, "url"),
+        ({"url": "mqtt://mqtt.example", "authorities": "ca.pem"}, "url"),
+        ({"url": "mqtt://mqtt.example", "password": "p"}, "url"),
+        ({"url": "mqtt://mqtt.example", "qos": 0}, "qos"),
+        ({"url": "mqtt://mqtt.example", "qos": True}, "qos"),
+        ({"url": "mqtt://mqtt.example", "expiry": 2**32}, "expiry"),
+        ({"url": "mqtt://mqtt.example", "expiry": 5, "protocol": "3.1.1"}, "expiry"),
+        ({"url": "mqtt://mqtt.example", "keepalive": 65_536}, "keepalive"),
+        ({"url": "mqtt://mqtt.example", "exact_client_id": True}, "exact_client_id"),
+    ],
+)
+def test_settings_that_cannot_work(settings: dict[str, Any], path: str) -> None:
+    """A setting that cannot work is refused where it is written."""
+    with pytest.raises(ConfigurationError) as caught:
+        Mqtt(**settings)
+    assert caught.value.path == path
+
+
+def test_address_has_everything() -> None:
+    """The URL names host, port, user and password; the password may be apart."""
+    address = Mqtt(url=Secret("mqtts://shop:p%40ss@mqtt.example")).address()
+    assert (address.host, address.port, address.user) == ("mqtt.example", 8883, "shop")
+    assert address.password == Secret("p@ss")
+    address = Mqtt(url=Secret("mqtt://shop@mqtt.example"), password=Secret("pw")).address()
+    assert (address.port, address.tls, address.password) == (1883, None, Secret("pw"))
+
+
+def test_errors_of_mqtt_are_errors_of_moorage() -> None:
+    """The connector's settings know no exceptions of their own."""
+    assert Mqtt(url=Secret("mqtt://mqtt.example")).judge(ConnectorError("x")) is None

@@ -1,0 +1,100 @@
+"""The connector of MQTT passes the checks of every connector, in both modes and versions."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from moorage import AuthenticationFailed, ConnectionFailed, Message, Mqtt
+from moorage.adapters.http.connections._loops import watch_in
+from moorage.testing import TcpProxy, name_of
+from moorage.testing import connector_conformance as kit
+from tests.support.mqtt_brokers import PrivateMosquitto, Subscriber, write_password
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+
+PASSWORD = "correct-horse"
+IN_BOTH_VERSIONS = pytest.mark.parametrize("protocol", ["5", "3.1.1"])
+
+
+class Setting:
+    """A broker with the user "shop", a proxy before it, and a subscriber."""
+
+    def __init__(self, broker: PrivateMosquitto, proxy: TcpProxy, subscriber: Subscriber) -> None:
+        self._broker, self._proxy, self._subscriber = broker, proxy, subscriber
+
+    def subject(self, protocol: str, *, is_async: bool) -> kit.ConnectorSubject:
+        """Return the connector under test; a message to another topic takes the place of a read."""
+
+        def making(url: str, password: str = PASSWORD) -> Callable[[Any], Any]:
+            settings: Any = Mqtt
+            mqtt = settings(url=url, password=password, protocol=protocol)
+            make: Any = mqtt.async_publisher if is_async else mqtt.publisher
+            return lambda _: make("connector")
+
+        def count(text: str) -> int:
+            return self._subscriber.payloads().count(text.encode())
+
+        url = f"mqtt://shop@127.0.0.1:{self._proxy.address[1]}"
+        direct = f"mqtt://shop@127.0.0.1:{self._broker.port}"
+        return kit.ConnectorSubject(
+            make=making(url),
+            read=lambda connector, text: connector.publish("noise", Message(text)),
+            write=lambda connector, text: connector.publish("orders", Message(text)),
+            count=count,
+            network=self._proxy,
+            refusals={
+                "unknown host": kit.Refusal(
+                    make=making("mqtt://shop@broker.invalid"),
+                    error=ConnectionFailed,
+                    because="host",
+                ),
+                "no server": kit.Refusal(
+                    make=making("mqtt://shop@127.0.0.1:9"),
+                    error=ConnectionFailed,
+                    because="accepts",
+                ),
+                "wrong password": kit.Refusal(
+                    make=making(direct, "wrong-horse"),
+                    error=AuthenticationFailed,
+                    because="password",
+                ),
+            },
+            secret=PASSWORD,
+            operations=1000,
+        )
+
+
+@pytest.fixture(scope="module", name="setting")
+def _setting(tmp_path_factory: pytest.TempPathFactory) -> Generator[Setting]:
+    users = tmp_path_factory.mktemp("mosquitto") / "users"
+    write_password(users, "shop", PASSWORD)
+    with (
+        PrivateMosquitto(f"password_file {users}", anonymous=False) as broker,
+        TcpProxy("127.0.0.1", broker.port) as proxy,
+        Subscriber(broker.port, "shop", PASSWORD, topic="orders") as subscriber,
+    ):
+        yield Setting(broker, proxy, subscriber)
+
+
+@IN_BOTH_VERSIONS
+@pytest.mark.parametrize("check", [*kit.CHECKS, *kit.NETWORK_CHECKS, *kit.FORK_CHECKS], ids=name_of)
+def test_synchronous_connector(check: kit.Check, protocol: str, setting: Setting) -> None:
+    """A synchronous connector passes every check."""
+    check(setting.subject(protocol, is_async=False))
+
+
+@IN_BOTH_VERSIONS
+@pytest.mark.parametrize("check", [*kit.ASYNC_CHECKS, *kit.ASYNC_NETWORK_CHECKS], ids=name_of)
+def test_asynchronous_connector(check: kit.AsyncCheck, protocol: str, setting: Setting) -> None:
+    """An asynchronous connector passes every check."""
+
+    async def run() -> None:
+        # An event loop has one descriptor for all its sockets, which is not the connector's.
+        watch_in(asyncio.get_running_loop())
+        await check(setting.subject(protocol, is_async=True))
+
+    asyncio.run(run())

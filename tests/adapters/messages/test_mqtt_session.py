@@ -1,0 +1,288 @@
+"""The answers of MQTT brokers that Mosquitto never gives, by a broker that a test scripts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from moorage import (
+    AttemptTimeout,
+    AuthenticationFailed,
+    ConfigurationError,
+    ConnectionFailed,
+    ConnectorError,
+    DeadlineExceeded,
+    InvalidRequest,
+    Message,
+    Mqtt,
+    Secret,
+    VendorFailed,
+)
+from moorage.adapters.mqtt._links import connect
+from moorage.domain.messages.broker_rules import outgoing
+from moorage.domain.messages.mqtt import RULES
+from moorage.domain.messages.publish_failures import Publication, publication_of
+from moorage.domain.values.result import Result
+from tests.support.mqtt_brokers import ScriptedBroker, acknowledgement, connack
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.adapters.messages.publisher_lab import Lab
+
+PUBLISH, RELEASE, PING = 0x30, 0x60, 0xC0
+
+
+def answering(*codes: int | None) -> Callable[[int, int], bytes]:
+    """Return an answer of QoS 1 with one code after the other."""
+    rest = list(codes)
+    return lambda kind, number: (
+        acknowledgement(0x40, number, rest.pop(0)) if kind == PUBLISH else b""
+    )
+
+
+def failure_of(lab: Lab, **options: Any) -> ConnectorError:
+    """Return the error of a message."""
+    with pytest.raises(ConnectorError) as caught:
+        lab.publish("orders", Message(b"1"), **options)
+    return caught.value
+
+
+@pytest.mark.parametrize("code", [None, 0x00, 0x10])
+def test_codes_of_success(mqtt: Callable[..., Lab], code: int | None) -> None:
+    """A message without subscribers is a success too."""
+    with ScriptedBroker(answer=answering(code)) as broker:
+        assert mqtt(broker.url).publish("orders", Message(b"1")).topic == "orders"
+
+
+@pytest.mark.parametrize(
+    "code, kind, words",
+    [
+        (0x80, ConnectionFailed, "did not take the message"),
+        (0x87, AuthenticationFailed, "may not publish to the topic 'orders'"),
+        (0x90, InvalidRequest, "refused the message for its form"),
+        (0x97, ConnectionFailed, "no room for the message"),
+        (0x99, InvalidRequest, "refused the message for its form"),
+        (0xEE, ConnectionFailed, "did not take the message"),
+    ],
+)
+@pytest.mark.parametrize("qos", [1, 2])
+def test_codes_of_failure(
+    mqtt: Callable[..., Lab], qos: int, code: int, kind: type[ConnectorError], words: str
+) -> None:
+    """Each code has its error, the message is not stored, and the connection lives on."""
+    first = 0x40 if qos == 1 else 0x50
+
+    def answer(_: int, number: int) -> bytes:
+        return acknowledgement(first, number, code)
+
+    with ScriptedBroker(answer=answer) as broker:
+        lab = mqtt(broker.url, qos=qos)
+        results = [failure_of(lab), failure_of(lab)]
+        for error in results:
+            assert isinstance(error, kind)
+            assert words in error.message
+            assert publication_of(Result(error=error)) is Publication.NONE
+        assert lab.publisher.statistics().created == 1
+
+
+def test_batch_reports_each_code(mqtt: Callable[..., Lab]) -> None:
+    """Each message of a batch has the result of its own acknowledgement."""
+    with ScriptedBroker(answer=answering(None, 0x97, 0x10)) as broker:
+        results = mqtt(broker.url).publish_batch("orders", [Message(b"1")] * 3)
+    assert [publication_of(result) for result in results] == [
+        Publication.CERTAIN,
+        Publication.NONE,
+        Publication.CERTAIN,
+    ]
+
+
+def test_release_that_fails_leaves_the_outcome_open(mqtt: Callable[..., Lab]) -> None:
+    """A broker that took a message of QoS 2, and forgot it, may have stored it."""
+
+    def answer(kind: int, number: int) -> bytes:
+        return acknowledgement(0x50 if kind == PUBLISH else 0x70, number, 0x92 * (kind == RELEASE))
+
+    with ScriptedBroker(answer=answer) as broker:
+        error = failure_of(mqtt(broker.url, qos=2))
+    assert publication_of(Result(error=error)) is Publication.POSSIBLE
+
+
+@pytest.mark.parametrize("qos", [1, 2])
+def test_receive_maximum_is_kept(mqtt: Callable[..., Lab], qos: int) -> None:
+    """No more messages are sent than the broker takes; the others are certainly not stored."""
+    greeting = connack(properties=b"\x21\x00\x02")
+    with ScriptedBroker(greeting, answer=answering(None, *[None] * 9)) as broker:
+        silent = ScriptedBroker(greeting)
+        with silent:
+            lab = mqtt(silent.url, qos=qos)
+            with pytest.raises((AttemptTimeout, DeadlineExceeded)) as caught:
+                lab.publish_batch("orders", [Message(b"1")] * 5, timeout=0.3)
+            error = caught.value
+            assert publication_of(Result(error=error)) is Publication.POSSIBLE
+            assert len(silent.published) == 2
+        if qos == 1:
+            assert all(mqtt(broker.url).publish_batch("orders", [Message(b"1")] * 5))
+
+
+def test_batch_that_is_interrupted_tells_what_was_sent() -> None:
+    """Of a batch, what was acknowledged is stored, what was sent may be, and the rest is not."""
+
+    def answer(_: int, number: int) -> bytes | None:
+        if number == 1:
+            return acknowledgement(0x40, number)
+        return b"" if number < 3 else None
+
+    with ScriptedBroker(connack(properties=b"\x21\x00\x02"), answer=answer) as broker:
+        link = connect(Mqtt(url=Secret(broker.url)), 5.0)
+        items = outgoing("orders", [Message(b"1")] * 5, RULES, None)
+        results = link.publish_batch(items, 5.0)
+    assert [publication_of(result) for result in results] == [
+        Publication.CERTAIN,
+        Publication.POSSIBLE,
+        Publication.POSSIBLE,
+        Publication.NONE,
+        Publication.NONE,
+    ]
+    assert not link.is_connected()
+    assert link.concern() is None
+    results = link.publish_batch(items, 5.0)
+    assert {publication_of(result) for result in results} == {Publication.NONE}
+
+
+@pytest.mark.parametrize(
+    "code, number, publication",
+    [
+        (0x95, 1, Publication.NONE),
+        (0x90, 1, Publication.NONE),
+        (0x95, 2, Publication.POSSIBLE),
+        (0x8B, 1, Publication.POSSIBLE),
+        (None, 1, Publication.POSSIBLE),
+    ],
+)
+def test_reason_with_which_the_broker_leaves(
+    code: int | None, number: int, publication: Publication
+) -> None:
+    """The reason decides if it concerns the only message; otherwise the outcome is open."""
+    end = b"\xe0\x00" if code is None else bytes([0xE0, 2, code, 0])
+    with ScriptedBroker(answer=lambda *_: end) as broker:
+        link = connect(Mqtt(url=Secret(broker.url)), 5.0)
+        items = outgoing("orders", [Message(b"1")] * number, RULES, None)
+        results = link.publish_batch(items, 5.0)
+    assert [publication_of(result) for result in results] == [publication] * number
+
+
+@pytest.mark.parametrize(
+    "greeting, protocol, kind, words",
+    [
+        (connack(1, None), "5", ConfigurationError, "does not speak MQTT 5"),
+        (connack(0x84), "5", ConfigurationError, "does not speak MQTT 5"),
+        (connack(1, None), "3.1.1", ConfigurationError, r"does not speak MQTT 3\.1\.1"),
+        (connack(2, None), "3.1.1", ConfigurationError, "refuses the client id"),
+        (connack(0x85), "5", ConfigurationError, "refuses the client id"),
+        (connack(0x9D), "5", ConfigurationError, "another server"),
+        (connack(3, None), "3.1.1", ConnectionFailed, "is starting"),
+        (connack(0x89), "5", ConnectionFailed, "is starting"),
+        (connack(0x97), "5", ConnectionFailed, "no room"),
+        (connack(0x8A), "5", AuthenticationFailed, "refused the user"),
+        (connack(0xEE), "5", VendorFailed, "failure of its own"),
+        (connack(properties=b"\x24\x01"), "5", ConfigurationError, "no QoS above 1"),
+        (connack(properties=b"\x25\x00"), "5", ConfigurationError, "retains no messages"),
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n" * 9, "5", ConnectionFailed, "before the message"),
+        (b"\x30\xff\xff\xff\x7f", "5", ConnectionFailed, "before the message"),
+        (b"\x20\x00", "5", ConnectionFailed, "before the message"),
+        (b"\xe0\x02\x8b\x00", "5", ConnectionFailed, "before the message"),
+    ],
+)
+def test_session_that_is_not_accepted(
+    mqtt: Callable[..., Lab], greeting: bytes, protocol: str, kind: type[Exception], words: str
+) -> None:
+    """Each answer to the opening of a session has its error, and nothing was stored."""
+    with ScriptedBroker(greeting) as broker:
+        lab = mqtt(broker.url, protocol=protocol, qos=2, retain=True)
+        with pytest.raises(kind, match=words):
+            lab.finish(lab.publisher.open(5.0))
+        assert broker.published == []
+
+
+def test_garbage_after_a_message_leaves_the_outcome_open(mqtt: Callable[..., Lab]) -> None:
+    """Bytes that are no MQTT end the connection."""
+    for garbage in (b"\x20\x01\x00", b"\x40\x01\x00", b"\x00\x00", b"\x40\xff\xff\xff\xff\xff"):
+        with ScriptedBroker(answer=lambda *_, reply=garbage: reply) as broker:
+            error = failure_of(mqtt(broker.url), timeout=0.5)
+            assert publication_of(Result(error=error)) is Publication.POSSIBLE
+
+
+def test_acknowledgement_of_another_message_is_ignored(mqtt: Callable[..., Lab]) -> None:
+    """An acknowledgement of a message that was not sent changes nothing."""
+
+    def answer(_: int, number: int) -> bytes:
+        return acknowledgement(0x40, number + 1) + acknowledgement(0x40, number)
+
+    with ScriptedBroker(answer=answer) as broker:
+        lab = mqtt(broker.url)
+        assert lab.publish("orders", Message(b"1"))
+        assert lab.publish("orders", Message(b"2"))
+        assert len(broker.published) == 2
+
+
+def test_broker_that_is_slow_is_asked_for_a_sign_of_life(mqtt: Callable[..., Lab]) -> None:
+    """While a message waits longer than the keepalive, the connection is kept alive."""
+    waiting: list[int] = []
+
+    def answer(kind: int, number: int) -> bytes:
+        if kind == PUBLISH:
+            waiting.append(number)
+            return b""
+        return b"\xd0\x00" + acknowledgement(0x40, waiting.pop())
+
+    # The broker wants a sign of life each second.
+    with ScriptedBroker(connack(properties=b"\x13\x00\x01"), answer=answer) as broker:
+        assert mqtt(broker.url).publish("orders", Message(b"1"))
+
+
+def test_broker_that_shows_no_sign_of_life_is_given_up(mqtt: Callable[..., Lab]) -> None:
+    """A broker that is silent for twice the keepalive ends the attempt before its time."""
+    with ScriptedBroker() as broker:
+        lab = mqtt(broker.url, keepalive=1)
+        error = failure_of(lab, timeout=60.0)
+        assert isinstance(error, ConnectionFailed)
+        assert publication_of(Result(error=error)) is Publication.POSSIBLE
+
+
+def test_connection_that_was_idle_too_long_is_replaced() -> None:
+    """A connection that the broker may have given up is not used again."""
+    with ScriptedBroker(answer=answering(None)) as broker:
+        link = connect(Mqtt(url=Secret(broker.url), keepalive=1), 5.0)
+        assert link.is_connected()
+        inner: Any = vars(link)["_link"]
+        vars(inner)["_last_sent"] -= 1.0
+        assert not link.is_connected()
+        link.close()
+
+
+@pytest.mark.parametrize("reply", [b"", None])
+def test_health_of_a_broker_without_sign_of_life(
+    mqtt: Callable[..., Lab], reply: bytes | None
+) -> None:
+    """A broker that does not answer, or hangs up, is not healthy."""
+    with ScriptedBroker(answer=lambda *_: reply) as broker:
+        lab = mqtt(broker.url)
+        lab.finish(lab.publisher.open(5.0))
+        assert not lab.finish(lab.publisher.health(0.2)).is_healthy
+        assert lab.publisher.statistics().idle == 0
+
+
+def test_interruption_of_a_sign_of_life_closes_the_connection() -> None:
+    """Ctrl-C while a broker is asked for a sign of life closes the connection."""
+    with ScriptedBroker() as broker:
+        link = connect(Mqtt(url=Secret(broker.url)), 5.0)
+
+        def interrupt() -> None:
+            raise KeyboardInterrupt
+
+        vars(vars(vars(link)["_link"])["_session"])["ping"] = interrupt
+        with pytest.raises(KeyboardInterrupt):
+            link.ping(5.0)
+        assert not link.is_connected()
