@@ -99,7 +99,8 @@ class PrivateNats:
 
         async def read(js: Any) -> list[Any]:
             state = (await js.stream_info(stream)).state
-            numbers = range(state.first_seq, state.last_seq + 1)
+            # The first number of a stream without messages is that of none.
+            numbers = range(state.first_seq, state.last_seq + 1) if state.messages else ()
             return [await js.get_msg(stream, number) for number in numbers]
 
         messages: list[Any] = self.ask(read)

@@ -170,7 +170,7 @@ class MqttSession:
         self._client = client = _Client(self, **options)
         client.on_connect = self._note_limits
         address = settings.address()
-        if address.user is not None:
+        if address.user:
             client.username_pw_set(address.user, address.password_text())
         wishes: dict[str, Any] = {}
         if self._is_v5:

@@ -116,7 +116,7 @@ class Mqtt(BrokerSettings):
     def __attrs_post_init__(self) -> None:
         """Refuse settings that no connection could be made with."""
         address = self.address()
-        if address.password is not None and address.user is None:
+        if address.password is not None and not address.user:
             raise ConfigurationError(
                 "There is a password, but no user.",
                 path="url",
