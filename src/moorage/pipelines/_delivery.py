@@ -82,11 +82,12 @@ class BatchDelivery:
             Stopping: the pipeline stops; the rest of the batch is not settled.
             Exception: a failure that stops the pipeline.
         """
-        items = [
-            item
-            for pending in self.in_flight.begin(batch)
-            if (item := await self._transformed(pending)) is not None
-        ]
+        begun = self.in_flight.begin(batch)
+        if self.transforms:
+            outcomes = [await self._transformed(pending) for pending in begun]
+            items = [item for item in outcomes if item is not None]
+        else:
+            items = [_Item(pending, pending.record) for pending in begun]
         groups = deque([items])
         while groups:
             group = [item for item in groups.popleft() if item.pending.is_open]

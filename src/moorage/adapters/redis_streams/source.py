@@ -20,7 +20,7 @@ from redis import exceptions as wrong
 
 from moorage.adapters.redis_streams._links import connect_async
 from moorage.domain.messages.publish_failures import PublishFault
-from moorage.domain.messages.redis_streams import message_of, refusal, time_of
+from moorage.domain.messages.redis_streams import record_fields, refusal, time_of
 from moorage.domain.pipelines.records import SinkRecord
 from moorage.domain.secrets.frames import bare, careful
 from moorage.domain.values.durations import seconds
@@ -250,14 +250,9 @@ class RedisStreamsSource:
         raise bare(failure)
 
 
-def _record(stream: str, entry: str, fields: Sequence[bytes], deliveries: int) -> SinkRecord:
-    message = message_of(zip(fields[::2], fields[1::2], strict=True))
+def _record(stream: str, entry: str, words: Sequence[bytes], deliveries: int) -> SinkRecord:
     return SinkRecord(
-        message.payload,
-        key=message.key,
-        attributes=message.headers,
-        content_type=message.content_type,
-        id=message.id,
+        **record_fields(words),
         topic=stream,
         offset=entry,
         published_at=time_of(entry),

@@ -10,14 +10,13 @@ Laws:
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from moorage.domain.messages.broker_rules import KEY_HEADER
-from moorage.domain.messages.message import Message
 from moorage.domain.messages.publish_failures import PublishFault
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from moorage.domain.messages.message import OutgoingMessage
 
@@ -82,26 +81,30 @@ def command_of(
     return words
 
 
-def message_of(fields: Iterable[tuple[bytes, bytes]]) -> Message:
-    """Return the message that an entry of a stream holds.
+def record_fields(words: Sequence[bytes]) -> dict[str, Any]:
+    """Return the fields of the record that an entry of a stream holds.
 
-    All fields of an entry that another program made are headers, and its payload is empty.
+    All fields of an entry that another program made are attributes, and its payload is empty.
+
+    Args:
+        words: the names and the values of the entry's fields, in turn.
     """
-    payload, key, content_type, message_id = b"", None, None, None
-    headers: list[tuple[str, bytes]] = []
-    for name, value in fields:
-        field = name.decode(errors="backslashreplace") or "(unnamed)"
+    fields: dict[str, Any] = {"payload": b""}
+    attributes: list[tuple[str, bytes]] = []
+    for name, value in zip(words[::2], words[1::2], strict=True):
+        field = name.decode(errors="backslashreplace")
         if field == PAYLOAD:
-            payload = value
+            fields["payload"] = value
         elif field == KEY_HEADER:
-            key = value or None
+            fields["key"] = value or None
         elif field == CONTENT_TYPE:
-            content_type = value.decode(errors="backslashreplace")
+            fields["content_type"] = value.decode(errors="backslashreplace")
         elif field == MESSAGE_ID:
-            message_id = value.decode(errors="backslashreplace")
+            fields["id"] = value.decode(errors="backslashreplace")
         else:
-            headers.append((field, value))
-    return Message(payload, key=key, headers=headers, content_type=content_type, id=message_id)
+            attributes.append((field or "(unnamed)", value))
+    fields["attributes"] = attributes
+    return fields
 
 
 def time_of(entry: str) -> datetime | None:
