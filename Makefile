@@ -170,7 +170,7 @@ define environment
 	@echo "building $(1) with $$($(PYTHON) --version)"
 	@$(LOCK) $(SHELL) $(.SHELLFLAGS) ' \
 		test -x $(1)/bin/pip || { rm -rf $(1) && $(PYTHON) -m venv $(1); }; \
-		$(1)/bin/python $(PIP) install -c $(2) pip hatchling editables; \
+		$(1)/bin/python $(PIP) install -c $(2) pip hatchling editables setuptools wheel; \
 		$(1)/bin/python $(PIP) install -c $(2) --no-build-isolation -e . $(3); \
 		touch $(1)/.stamp'
 endef
