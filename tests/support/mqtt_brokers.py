@@ -165,6 +165,7 @@ class ScriptedBroker:
     """A broker of a few lines, whose every answer a test decides.
 
     Attributes:
+        opened: the requests for a session that arrived, as packets.
         published: the messages that arrived, as packets.
         answer: returns the answer to a packet; it takes the kind of the packet and the number of
             the message. None ends the connection.
@@ -179,6 +180,7 @@ class ScriptedBroker:
         greeting: bytes = connack(),
         answer: Callable[[int, int], bytes | None] = lambda *_: b"",
     ) -> None:
+        self.opened: list[bytes] = []
         self.published: list[bytes] = []
         self.answer = answer
         self._greeting = greeting
@@ -211,6 +213,7 @@ class ScriptedBroker:
 
     def _reply(self, kind: int, body: bytes) -> bytes | None:
         if kind == 0x10:
+            self.opened.append(body)
             return self._greeting
         begin = 0
         if kind == 0x30:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -20,6 +22,7 @@ from moorage import (
     VendorFailed,
 )
 from moorage.adapters.mqtt._links import connect
+from moorage.adapters.mqtt._session import MqttSession
 from moorage.domain.messages.broker_rules import outgoing
 from moorage.domain.messages.mqtt import RULES
 from moorage.domain.messages.publish_failures import Publication, publication_of
@@ -286,3 +289,57 @@ def test_interruption_of_a_sign_of_life_closes_the_connection() -> None:
         with pytest.raises(KeyboardInterrupt):
             link.ping(5.0)
         assert not link.is_connected()
+
+
+@pytest.mark.parametrize("user, flags", [("", 0x02), ("shop@", 0x82), ("shop:open-sesame@", 0xC2)])
+def test_session_begins_clean_with_the_user_that_is_named(user: str, flags: int) -> None:
+    """A session begins clean, and a user or a password that is not named is not sent."""
+    for protocol, properties in (("5", b""), ("3.1.1", None)):
+        with ScriptedBroker(connack(properties=properties)) as broker:
+            url = broker.url.replace("//", f"//{user}")
+            connect(Mqtt(url=Secret(url), protocol=protocol), 5.0).close()
+            assert [packet[7] for packet in broker.opened] == [flags]
+
+
+def test_message_that_cannot_leave_is_not_stored() -> None:
+    """If not one byte of a message could be sent, it is certainly not stored."""
+    with ScriptedBroker() as broker:
+        link = connect(Mqtt(url=Secret(broker.url)), 5.0)
+        vars(vars(link)["_link"])["_wire"].hang_up()
+        items = outgoing("orders", [Message(b"1")] * 2, RULES, None)
+        results = link.publish_batch(items, 5.0)
+        assert {publication_of(result) for result in results} == {Publication.NONE}
+        assert broker.published == []
+
+
+def test_exception_of_the_library_ends_the_session() -> None:
+    """Whatever an older paho raises for bytes that are no MQTT, the session is over."""
+    session = MqttSession(Mqtt(url=Secret("mqtt://mqtt.example")), "client")
+
+    def fail() -> None:
+        raise IndexError
+
+    vars(vars(session)["_client"])["loop_read"] = fail
+    session.receive(b"garbage")
+    assert session.is_ended
+
+
+def test_message_that_is_torn_may_be_stored() -> None:
+    """If a part of a message left before its time was over, it may be stored."""
+    with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as pool:
+        accepted = pool.submit(_accept_and_fall_silent, listener)
+        link = connect(Mqtt(url=Secret(f"mqtt://127.0.0.1:{listener.getsockname()[1]}")), 5.0)
+        items = outgoing("orders", [Message(bytes(30_000_000)), Message(b"1")], RULES, None)
+        results = link.publish_batch(items, 0.3)
+        accepted.result().close()
+    assert [publication_of(result) for result in results] == [
+        Publication.POSSIBLE,
+        Publication.NONE,
+    ]
+
+
+def _accept_and_fall_silent(listener: socket.socket) -> socket.socket:
+    """Accept a session of MQTT, and read nothing more."""
+    client, _ = listener.accept()
+    client.sendall(connack())
+    return client

@@ -171,7 +171,7 @@ class MqttSession:
         client.on_connect = self._note_limits
         address = settings.address()
         if address.user:
-            client.username_pw_set(address.user, address.password_text())
+            client.username_pw_set(address.user, address.password_text() or None)
         wishes: dict[str, Any] = {}
         if self._is_v5:
             properties = _properties(PacketTypes.CONNECT)
