@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import attrs
 
+from moorage.domain.secrets.frames import careful
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -51,6 +53,7 @@ def _safe_by_method(operation: HttpOperation[Any]) -> bool:
     return operation.request.method.safe
 
 
+@careful
 @attrs.frozen(kw_only=True)
 class HttpOperation(Generic[T]):
     """An operation that is one HTTP request, such as a call of a GraphQL or JSON-RPC service.
