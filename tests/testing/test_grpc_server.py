@@ -21,6 +21,7 @@ from moorage.adapters.grpc.methods import GrpcMethod
 from moorage.testing import GrpcServer, GrpcStatus
 from tests.adapters.grpc import shop_definitions as shop
 from tests.adapters.grpc.grpc_lab import method
+from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
@@ -139,4 +140,11 @@ def test_a_connection_is_cut(server: GrpcServer, perform: Callable[..., Any]) ->
             future.result(60)
     assert caught.value.may_have_been_processed
     held.release()
-    assert {"name": "again"} == perform(ECHO, {"name": "again"})
+
+    def is_connected_again() -> bool:
+        try:
+            return bool({"name": "again"} == perform(ECHO, {"name": "again"}))
+        except ConnectionFailed:
+            return False
+
+    wait_until(is_connected_again, "connecting again")

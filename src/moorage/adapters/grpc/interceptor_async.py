@@ -38,10 +38,7 @@ def grpc_interceptors(
 ) -> list[Any]:
     """Return the interceptors that protect the calls of a channel of `grpc.aio`.
 
-    ```python
-    interceptors = grpc_interceptors(manager, "orders")
-    channel = grpc.aio.secure_channel(address, credentials, interceptors=interceptors)
-    ```
+    Give them to `grpc.aio.secure_channel` as its `interceptors`.
 
     Errors are of the classes of moorage and `grpc.aio.AioRpcError` at once. See `GrpcInterceptor`
     for what is protected, and for the arguments. A call with a stream of requests and one answer

@@ -32,10 +32,7 @@ class GrpcInterceptor(
 ):
     """Protects the calls of generated stubs.
 
-    ```python
-    channel = grpc.intercept_channel(channel, GrpcInterceptor(manager, "orders"))
-    stub = OrdersStub(channel)
-    ```
+    Give it to `grpc.intercept_channel`, and make the stub of the channel that this returns.
 
     Errors are of the classes of moorage and `grpc.RpcError` at once, with `code()`, `details()` and
     metadata. The time limit of a call is that of the whole call, with all attempts.

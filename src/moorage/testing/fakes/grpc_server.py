@@ -87,11 +87,7 @@ class _Method:
 class GrpcServer:
     """A gRPC server whose methods are functions, in threads of this process.
 
-    ```python
-    with GrpcServer() as server:
-        server.add("/shop.Orders/Get", lambda request: {"id": request["id"]})
-        orders = GrpcConnector(server.address, plaintext=True)
-    ```
+    Use it as a context manager, `add` functions for its methods, and connect to its `address`.
 
     It has no TLS, and listens on this machine only.
 
