@@ -16,6 +16,7 @@ from moorage import (
     PublishReceipt,
     TopicNotFound,
     VendorFailed,
+    VendorRejected,
 )
 from moorage.domain.messages.broker_rules import BrokerRules
 from moorage.domain.messages.publish_failures import (
@@ -41,6 +42,8 @@ MEANINGS = {
     PublishFault.NAMESPACE: (TopicNotFound, False, Publication.NONE),
     PublishFault.TOPIC: (TopicNotFound, False, Publication.NONE),
     PublishFault.UNROUTABLE: (MessageUnroutable, False, Publication.NONE),
+    PublishFault.CONFLICT: (VendorRejected, False, Publication.NONE),
+    PublishFault.NO_REPLIES: (AuthenticationFailed, False, Publication.NONE),
     PublishFault.TOO_LARGE: (InvalidRequest, False, Publication.NONE),
     PublishFault.INVALID: (InvalidRequest, False, Publication.NONE),
     PublishFault.BLOCKED: (ConnectionFailed, True, Publication.NONE),
