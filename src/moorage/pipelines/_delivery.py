@@ -176,8 +176,8 @@ class BatchDelivery:
         if numbers.dead_letters_in_a_row > self.config.dead_letters_in_a_row:
             raise LocalFailure(
                 f"{numbers.dead_letters_in_a_row} records in a row could not be processed.",
-                remedy="Correct the sink or the transforms, run the pipeline again, and replay the"
-                " dead letters.",
+                remedy="Correct the sink or the transforms, run the pipeline again, and publish"
+                " the dead letters anew.",
             ) from error
         letter = DeadLetter(
             pipeline=self.name,
