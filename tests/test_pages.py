@@ -34,6 +34,7 @@ SHOWN_ONLY = {
     "docs/how-to/xml-rpc.md": 1,  # names a service of yours
     "docs/how-to/soap.md": 2,  # names a service of yours, and files that you save
     "docs/how-to/openapi.md": 2,  # a command for a file of yours, and the package that it writes
+    "docs/how-to/asyncapi.md": 3,  # a command for a file of yours, and the package that it writes
     "docs/how-to/pipelines.md": 1,  # names a server of yours
     "docs/how-to/queues.md": 4,  # names a broker of yours
     "docs/how-to/grpc.md": 2,  # names a service of yours, and commands for it

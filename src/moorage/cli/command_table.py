@@ -212,6 +212,10 @@ COMMANDS: Final = {
         "moorage.cli.commands.scaffold:client",
         "Write a package with a typed client of an API that OpenAPI describes.",
     ),
+    "scaffold messages": (
+        "moorage.cli.commands.scaffold:messages",
+        "Write a package with the typed messages of an application that AsyncAPI describes.",
+    ),
     "scaffold django": (
         "moorage.cli.commands.scaffold:django",
         "Write a Django project that takes payments and webhooks.",

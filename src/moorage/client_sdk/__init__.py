@@ -1,8 +1,9 @@
 """The parts that generated clients are written with.
 
 `moorage scaffold client` writes a package whose classes and functions use this module: it reads
-and writes the values of an API, checks them, and makes requests of them. Each name is loaded when
-it is first used.
+and writes the values of an API, checks them, and makes requests of them. The package that
+`moorage scaffold messages` writes makes and reads messages. Each name is loaded when it is first
+used.
 """
 
 from __future__ import annotations
@@ -15,6 +16,11 @@ if TYPE_CHECKING:
     from moorage.client_sdk.answers import json_answer as json_answer
     from moorage.client_sdk.answers import no_answer as no_answer
     from moorage.client_sdk.answers import text_answer as text_answer
+    from moorage.client_sdk.channels import Channel as Channel
+    from moorage.client_sdk.channels import TopicMessage as TopicMessage
+    from moorage.client_sdk.channels import json_payload as json_payload
+    from moorage.client_sdk.channels import make_message as make_message
+    from moorage.client_sdk.channels import text_payload as text_payload
     from moorage.client_sdk.contents import Content as Content
     from moorage.client_sdk.contents import binary_content as binary_content
     from moorage.client_sdk.contents import form_content as form_content
@@ -40,6 +46,7 @@ if TYPE_CHECKING:
 
 _HOME = {
     "AS_TEXT": "limits",
+    "Channel": "channels",
     "Content": "contents",
     "Items": "limits",
     "Kinds": "limits",
@@ -48,6 +55,7 @@ _HOME = {
     "OneOf": "limits",
     "OpenEnum": "open_enum",
     "Text": "limits",
+    "TopicMessage": "channels",
     "UNSET": "open_enum",
     "Unset": "open_enum",
     "binary_answer": "answers",
@@ -55,6 +63,8 @@ _HOME = {
     "form_content": "contents",
     "json_answer": "answers",
     "json_content": "contents",
+    "json_payload": "channels",
+    "make_message": "channels",
     "make_request": "parameters",
     "multipart_content": "contents",
     "no_answer": "answers",
@@ -64,6 +74,7 @@ _HOME = {
     "segment": "parameters",
     "text_answer": "answers",
     "text_content": "contents",
+    "text_payload": "channels",
     "write_value": "values",
 }
 

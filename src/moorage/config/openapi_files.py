@@ -36,11 +36,16 @@ def read_openapi(description: Mapping[str, Any] | str | PurePath) -> OpenApi:
         DescriptionRefused: it is not an OpenAPI description of version 3.0 or 3.1.
     """
     if isinstance(description, (str, PurePath)):
-        return OpenApi(cast("dict[str, Any]", _parsed(Path(description))))
+        return OpenApi(cast("dict[str, Any]", parsed_description(Path(description))))
     return OpenApi(description)
 
 
-def _parsed(file: Path) -> object:
+def parsed_description(file: Path) -> object:
+    """Return the content of a file of JSON or YAML, parsed.
+
+    Raises:
+        ConfigurationError: the file cannot be read.
+    """
     try:
         if file.stat().st_size > _LARGEST:
             raise _file_error(

@@ -11,8 +11,10 @@ from cyclopts import Parameter
 
 from moorage.cli.answer import CommandResult
 from moorage.cli.context import Context
+from moorage.config.asyncapi_files import read_asyncapi
 from moorage.config.openapi_files import read_openapi
 from moorage.scaffold import scaffold, write
+from moorage.scaffold.client.message_package import MessageOptions, Role, message_files
 from moorage.scaffold.client.package import ClientOptions, client_files
 
 Name = Annotated[str, Parameter(allow_leading_hyphen=False)]
@@ -58,6 +60,30 @@ class ClientChoices:
 
 
 _USUAL_CLIENT: Final = ClientChoices()
+
+
+@Parameter(name="*")
+@attrs.frozen(kw_only=True)
+class MessageChoices:
+    """The form of generated messages.
+
+    Attributes:
+        role: client if your program talks to the described application; application if it is that
+            application.
+        operation: the name of an operation; give it once for each operation. By default all.
+        skip_unmapped: leave out operations that cannot be mapped; the README lists them.
+        drop_unknown: drop members of objects that the description does not name.
+        check_received: check the limits of values in received messages too.
+    """
+
+    role: Role = "client"
+    operation: tuple[str, ...] = ()
+    skip_unmapped: bool = False
+    drop_unknown: bool = False
+    check_received: bool = False
+
+
+_USUAL_MESSAGES: Final = MessageChoices()
 
 
 def vendor(
@@ -165,6 +191,39 @@ def client(
         check_answers=choices.check_answers,
     )
     return _result(f"{chosen_name}_client", client_files(api, chosen_name, options), target)
+
+
+def messages(
+    description: Path,
+    /,
+    *,
+    name: str | None = None,
+    choices: MessageChoices = _USUAL_MESSAGES,
+    target: Target = _CURRENT_FOLDER,
+    context: Context,
+) -> CommandResult:
+    """Write a package with the typed messages of an application that AsyncAPI describes.
+
+    The same description and options give the same files. Operations that cannot be mapped are
+    refused with their places.
+
+    Args:
+        description: the file with the description, in JSON or YAML.
+        name: the name of the application; by default the title of the description.
+        choices: the form of the messages.
+        target: the place of the new files.
+        context: the options that all commands share.
+    """
+    api = read_asyncapi(description)
+    chosen_name = api.name.replace("-", "_") if name is None else name
+    options = MessageOptions(
+        role=choices.role,
+        operations=frozenset(choices.operation) or None,
+        skip_unmapped=choices.skip_unmapped,
+        keep_unknown=not choices.drop_unknown,
+        check_received=choices.check_received,
+    )
+    return _result(f"{chosen_name}_messages", message_files(api, chosen_name, options), target)
 
 
 def _write_files(kind: str, name: str, choice: str | None, target: Target) -> CommandResult:

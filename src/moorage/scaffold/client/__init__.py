@@ -1,6 +1,7 @@
-"""Generates the package of a typed client from an OpenAPI description.
+"""Generates the packages of typed clients from OpenAPI and AsyncAPI descriptions.
 
-`schemas` maps schemas to classes, `calls` maps operations to functions, `layout` and `code` write
-both as Python, and `package` puts the files together. All are pure functions: the same description
-and options give the same files.
+`schemas` maps schemas to classes, `calls` maps operations and `messages` maps messages to
+functions. `layout`, `code` and `message_code` write them as Python; `package` and
+`message_package` put the files together. All are pure functions: the same description and options
+give the same files.
 """

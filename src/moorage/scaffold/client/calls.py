@@ -151,7 +151,7 @@ def _argument(parameter: Parameter, schemas: Schemas, names: set[str], hint: str
         written_style = "form"
     schema = node.child("schema")
     for media_type, content in node.child("content").children():
-        if not _is_json(media_type):
+        if not is_json(media_type):
             raise refusal(
                 content.pointer, f"A parameter in {media_type!r} is not supported.", _LEAVE_OUT
             )
@@ -178,9 +178,9 @@ def _body(operation: ApiOperation, document: Document, schemas: Schemas, hint: s
     required = node.child("required").value is True
     media_type = min(contents, key=_preference)
     content = contents[media_type]
-    if _is_json(media_type):
+    if is_json(media_type):
         kind = _kind_of(content, schemas, f"{hint} body")
-        return Body(form="json", media_type=_settable(media_type), kind=kind, required=required)
+        return Body(form="json", media_type=settable(media_type), kind=kind, required=required)
     if media_type in {_FORM, _MULTIPART}:
         kind = _kind_of(content, schemas, f"{hint} body")
         declared = schemas.declared.get(kind.text[1:-1])
@@ -196,7 +196,7 @@ def _body(operation: ApiOperation, document: Document, schemas: Schemas, hint: s
         )
     form = "text" if media_type.startswith("text/") else "binary"
     kind = Kind("str" if form == "text" else "bytes")
-    return Body(form=form, media_type=_settable(media_type), kind=kind, required=required)
+    return Body(form=form, media_type=settable(media_type), kind=kind, required=required)
 
 
 def _styles(content: Node) -> list[tuple[str, str]]:
@@ -208,7 +208,7 @@ def _styles(content: Node) -> list[tuple[str, str]]:
             styles.append((name, _STYLES[style]))
         elif encoding.child("explode").value is False:
             styles.append((name, "comma"))
-        elif _is_json(encoding.text("contentType") or ""):
+        elif is_json(encoding.text("contentType") or ""):
             styles.append((name, "json"))
     return styles
 
@@ -229,10 +229,10 @@ def _result(operation: ApiOperation, document: Document, schemas: Schemas, hint:
             is_empty = True
     if not contents or operation.method is HttpMethod.HEAD:
         return Result(form="none", kind=Kind("None"))
-    if not all(_is_json(media_type) for media_type, _ in contents):
+    if not all(is_json(media_type) for media_type, _ in contents):
         if all(media_type.startswith("text/") for media_type, _ in contents):
-            return Result(form="text", kind=Kind("str"), accept=_settable(contents[0][0]))
-        return Result(form="binary", kind=Kind("bytes"), accept=_settable(contents[0][0]))
+            return Result(form="text", kind=Kind("str"), accept=settable(contents[0][0]))
+        return Result(form="binary", kind=Kind("bytes"), accept=settable(contents[0][0]))
     kinds = [_kind_of(content, schemas, f"{hint} answer") for _, content in contents]
     texts = dict.fromkeys(attrs.evolve(kind, nullable=False).nested for kind in kinds)
     kind = kinds[0] if len(texts) == 1 else Kind(f"Union[{', '.join(texts)}]")
@@ -240,7 +240,7 @@ def _result(operation: ApiOperation, document: Document, schemas: Schemas, hint:
     return Result(
         form="json",
         kind=attrs.evolve(kind, nullable=nullable),
-        accept=_settable(contents[0][0]),
+        accept=settable(contents[0][0]),
     )
 
 
@@ -251,18 +251,20 @@ def _kind_of(content: Node, schemas: Schemas, hint: str) -> Kind:
     return schemas.kind(schema, hint)
 
 
-def _is_json(media_type: str) -> bool:
+def is_json(media_type: str) -> bool:
+    """Return whether contents of a media type are JSON."""
     name = media_type.partition(";")[0].strip().lower()
     return name == "application/json" or name.endswith("+json") or name in {"*/*", "application/*"}
 
 
-def _settable(media_type: str) -> str:
+def settable(media_type: str) -> str:
+    """Return the media type that a content of a range of types has."""
     return "application/json" if "*" in media_type else media_type
 
 
 def _preference(media_type: str) -> int:
     """Return the place of a media type in the order of preference."""
-    if _is_json(media_type):
+    if is_json(media_type):
         return 0 if "json" in media_type else 3
     if media_type in {_FORM, _MULTIPART}:
         return 1 if media_type == _FORM else 2

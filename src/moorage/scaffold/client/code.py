@@ -53,19 +53,22 @@ def models_module(declared: Iterable[ObjectClass | EnumClass | UnionAlias], titl
         lines += _union_lines(union)
     body = "\n".join(lines)
     about = f'"""The values of {title}."""'
-    return _module(about, body, _MODEL_NAMES, attrs_too="@attrs.frozen" in body)
+    return module_text(about, body, _MODEL_NAMES)
 
 
 def operations_module(calls: Sequence[Call], title: str, *, checks: bool) -> str:
     """Return the module with a function for each operation."""
-    lines = ["", *laid_out(_names(call.name for call in calls), before="__all__ = ")]
+    lines = ["", *laid_out(listed(call.name for call in calls), before="__all__ = ")]
     for call in calls:
         lines += ["", "", *_call_lines(call, checks=checks)]
     about = f'"""The operations of {title}; `manager.perform` performs them."""'
-    return _module(about, "\n".join(lines), _CALL_NAMES, package_import=True)
+    return module_text(
+        about, "\n".join(lines), _CALL_NAMES, ("FormFile", "HttpOperation"), imports_models=True
+    )
 
 
-def _names(names: Iterable[str]) -> Group:
+def listed(names: Iterable[str]) -> Group:
+    """Return names as a list of their literals, in order."""
     return Group("", tuple(map(literal, sorted(names))), "[")
 
 
@@ -73,27 +76,33 @@ def _rank(declaration: object) -> int:
     return 0 if isinstance(declaration, EnumClass) else 1
 
 
-def _module(
+def module_text(
     about: str,
     body: str,
     sdk_names: Sequence[str],
+    package_names: Sequence[str] = (),
     *,
-    attrs_too: bool = False,
-    package_import: bool = False,
+    imports_models: bool = False,
 ) -> str:
-    """Return a module with the imports that its body needs."""
+    """Return a module with the imports that its body needs.
+
+    Args:
+        about: its docstring.
+        body: its text below the imports.
+        sdk_names: the names that it may import from `moorage.client_sdk`.
+        package_names: the names that it may import from `moorage`.
+        imports_models: whether it may import the classes of its own package, `{package}`.
+    """
     used = set(_WORD.findall(_TEXTS.sub("", body)))
     standard = [
         f"from {module} import {', '.join(name for name in names if name in used)}"
         for module, names in _STANDARD
         if used.intersection(names)
     ]
-    foreign = ["import attrs"] if attrs_too else []
-    if package_import:
-        names = [name for name in ("FormFile", "HttpOperation") if name in used]
-        foreign.append(f"from moorage import {', '.join(names)}")
+    foreign = ["import attrs"] if "@attrs.frozen" in body else []
+    foreign += _import_lines("moorage", [name for name in package_names if name in used])
     foreign += _import_lines("moorage.client_sdk", [name for name in sdk_names if name in used])
-    package_lines = ["from {package} import models"] if package_import and "models" in used else []
+    package_lines = ["from {package} import models"] if imports_models and "models" in used else []
     imports = [
         line for group in (standard, foreign, package_lines) if group for line in ["", *group]
     ]
@@ -168,7 +177,7 @@ def _union_lines(union: UnionAlias) -> Iterator[str]:
 
 
 def _call_lines(call: Call, *, checks: bool) -> Iterator[str]:
-    result = _prefixed(call.result.kind.annotation)
+    result = prefixed(call.result.kind.annotation)
     yield from laid_out(
         Group(f"def {call.name}", tuple(_signature(call))), after=f" -> HttpOperation[{result}]:"
     )
@@ -212,31 +221,32 @@ def _signature(call: Call) -> Iterator[str]:
     by_position = [item for item in arguments if item.place == "path"]
     by_name = [item for item in arguments if item.place != "path"]
     for item in by_position:
-        yield f"{item.name}: {_prefixed(item.kind.nested)}"
+        yield f"{item.name}: {prefixed(item.kind.nested)}"
     body = call.body
     if body is not None and body.required:
-        yield f"body: {_prefixed(body.kind.nested)}"
+        yield f"body: {prefixed(body.kind.nested)}"
     has_body_option = body is not None and not body.required
     has_files = body is not None and body.form == "multipart"
     if by_name or has_body_option or has_files:
         yield "*"
     for item in by_name:
-        annotation = _prefixed(item.kind.nested)
-        yield f"{item.name}: {annotation if item.required else _optional(annotation)}"
+        annotation = prefixed(item.kind.nested)
+        yield f"{item.name}: {annotation if item.required else optional(annotation)}"
     if body is not None and has_body_option:
-        yield f"body: {_optional(_prefixed(body.kind.nested))}"
+        yield f"body: {optional(prefixed(body.kind.nested))}"
     if has_files:
         yield "files: Mapping[str, FormFile | None] | None = None"
 
 
-def _optional(annotation: str) -> str:
+def optional(annotation: str) -> str:
+    """Return an annotation and a default of None."""
     is_optional = annotation.endswith("| None") or annotation == "Any"
     return f"{annotation} = None" if is_optional else f"{annotation} | None = None"
 
 
 def _arguments_of(argument: Argument) -> Iterator[str]:
     yield literal(argument.wire)
-    yield _prefixed(argument.kind.annotation)
+    yield prefixed(argument.kind.annotation)
     yield argument.name
     yield from argument.kind.limits
 
@@ -249,7 +259,7 @@ def _parameter_part(argument: Argument) -> Group:
 
 
 def _content_part(body: Body) -> Group:
-    kind = _prefixed(body.kind.annotation)
+    kind = prefixed(body.kind.annotation)
     if body.form in {"text", "binary"}:
         return Group(f"{body.form}_content", ("body", f"media_type={literal(body.media_type)}"))
     if body.form == "multipart":
@@ -268,7 +278,7 @@ def _plain(annotation: str) -> str:
     return _MARKED.sub(r"\1", annotation)
 
 
-def _prefixed(annotation: str) -> str:
+def prefixed(annotation: str) -> str:
     """Return an annotation as another module writes it."""
     return _MARKED.sub(r"models.\1", annotation)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Final
 
 import attrs
@@ -12,18 +11,18 @@ from moorage.errors import DescriptionRefused, Problem
 from moorage.scaffold.client.calls import call_of
 from moorage.scaffold.client.code import models_module, one_line, operations_module
 from moorage.scaffold.client.layout import Group, laid_out, literal
-from moorage.scaffold.client.schemas import EnumClass, ObjectClass, Schemas
+from moorage.scaffold.client.needed import needed, needed_names
+from moorage.scaffold.client.project import project_file
+from moorage.scaffold.client.schemas import Schemas
 from moorage.scaffold.naming import checked_name
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection
 
     from moorage.domain.openapi.description import OpenApi
     from moorage.domain.service.settings import Endpoint, Service
     from moorage.scaffold.client.calls import Call
-    from moorage.scaffold.client.schemas import UnionAlias
 
-_MARKED: Final = re.compile(r"«(\w+)»")
 _SHOWN: Final = 200
 
 
@@ -74,10 +73,10 @@ def client_files(api: OpenApi, name: str, options: ClientOptions) -> dict[str, s
         except Unmapped as error:
             problems.append(error.problem)
     for call in calls:
-        if _reached(call.kinds, schemas) is None:
+        if needed_names(call.kinds, schemas) is None:
             place = call.operation.node.pointer
             problems.append(Problem(place, "It needs a schema that is not mapped.", "See there."))
-    calls = [call for call in calls if _reached(call.kinds, schemas) is not None]
+    calls = [call for call in calls if needed_names(call.kinds, schemas) is not None]
     if problems and not options.skip_unmapped:
         raise DescriptionRefused.of([*dict.fromkeys(problems)])
     if not calls:
@@ -90,11 +89,11 @@ def client_files(api: OpenApi, name: str, options: ClientOptions) -> dict[str, s
         security=options.security,
         operations=[call.operation.name for call in calls],
     )
-    declared = _needed(calls, schemas)
+    declared = needed([kind for call in calls for kind in call.kinds], schemas)
     title = one_line(api.title, 60).rstrip(".")
     texts = {
         "README.md": _readme(api, package, calls, problems, service),
-        "pyproject.toml": _PROJECT.format(dashed=package.replace("_", "-"), package=package),
+        "pyproject.toml": project_file(package),
         f"src/{package}/__init__.py": _init(package, title),
         f"src/{package}/models.py": models_module(declared, title),
         f"src/{package}/operations.py": operations_module(
@@ -105,37 +104,6 @@ def client_files(api: OpenApi, name: str, options: ClientOptions) -> dict[str, s
         f"tests/test_{package}.py": _TESTS.format(package=package),
     }
     return dict(sorted(texts.items()))
-
-
-def _reached(kinds: Iterable[str], schemas: Schemas) -> set[str] | None:
-    """Return the names of the classes that annotations need; None if one was not completed."""
-    names: set[str] = set()
-    remaining_names = [name for kind in kinds for name in _MARKED.findall(kind)]
-    while remaining_names:
-        name = remaining_names.pop()
-        if name in names:
-            continue
-        names.add(name)
-        declaration = schemas.declared.get(name)
-        if declaration is None:
-            return None
-        remaining_names += _MARKED.findall(" ".join(_annotations(declaration)))
-    return names
-
-
-def _annotations(declaration: ObjectClass | EnumClass | UnionAlias) -> list[str]:
-    if isinstance(declaration, EnumClass):
-        return []
-    if isinstance(declaration, ObjectClass):
-        return [*(field.kind.text for field in declaration.fields), declaration.other or ""]
-    return [*declaration.kinds]
-
-
-def _needed(
-    calls: Collection[Call], schemas: Schemas
-) -> list[ObjectClass | EnumClass | UnionAlias]:
-    names = _reached([kind for call in calls for kind in call.kinds], schemas) or set()
-    return [declaration for name, declaration in schemas.declared.items() if name in names]
 
 
 def _init(package: str, title: str) -> str:
@@ -232,45 +200,6 @@ def _readme(
         lines += [f"- `{problem.path}`: {one_line(problem.found, 200)}" for problem in problems]
     return "\n".join([*lines, ""])
 
-
-_PROJECT: Final = """\
-[build-system]
-requires = ["hatchling>=1.21"]
-build-backend = "hatchling.build"
-
-[project]
-name = "{dashed}"
-version = "0.1.0"
-requires-python = ">=3.11"
-dependencies = ["attrs>=23.1", "moorage"]
-
-[tool.hatch.build.targets.wheel]
-packages = ["src/{package}"]
-
-[tool.pytest.ini_options]
-pythonpath = ["src"]
-
-[tool.mypy]
-strict = true
-mypy_path = "src"
-
-[tool.ruff]
-line-length = 100
-target-version = "py311"
-
-[tool.ruff.lint]
-select = ["B", "D", "E", "F", "I", "RUF", "UP", "W"]
-ignore = [
-    "E501",   # names of the description may be long
-    "E741",   # and short
-    "RUF001", # texts of the description have any characters
-    "RUF002",
-    "UP007",  # a union is laid out one class a line
-]
-
-[tool.ruff.lint.pydocstyle]
-convention = "google"
-"""
 
 _TESTS: Final = '''\
 """The client's classes survive a round trip, and its operations belong to its service."""

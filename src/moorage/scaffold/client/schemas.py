@@ -18,6 +18,8 @@ from moorage.scaffold.client.layout import literal
 from moorage.scaffold.client.words import TAKEN_CLASSES, attribute_name, class_name, unique
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from moorage.domain.openapi.document import Document
     from moorage.errors import Problem
 
@@ -151,6 +153,15 @@ class Schemas:
         finally:
             self._open.pop()
         return attrs.evolve(kind, nullable=nullable or kind.nullable)
+
+    def union(self, kinds: Iterable[Kind], hint: str) -> Kind:
+        """Return the annotation of a value that is of one of several annotations."""
+        texts = tuple(dict.fromkeys(kind.nested for kind in kinds))
+        if len(texts) == 1 or _ANY in texts:
+            return Kind(_ANY if _ANY in texts else texts[0])
+        name = unique(class_name(hint), self._taken)
+        self.declared[name] = UnionAlias(name, texts, None, ())
+        return Kind(f"«{name}»")
 
     def _kind(self, node: Node, hint: str) -> Kind:
         schema = node.value

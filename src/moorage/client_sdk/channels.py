@@ -1,0 +1,197 @@
+"""Channels of a described application: topics, and the messages for them."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import attrs
+
+from moorage.client_sdk.json_numbers import exact_json
+from moorage.client_sdk.values import read_value
+from moorage.domain.messages.message import Message
+from moorage.errors import InvalidData
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping
+
+    from moorage.client_sdk.contents import Content
+    from moorage.client_sdk.limits import Limit
+
+_PLACEHOLDER: Final = re.compile(r"\{([^{}]+)\}")
+_BRACED: Final = re.compile(r"(\{[^{}]+\})")
+_WILDCARDS: Final = frozenset("#*+>{}")
+
+
+class TopicMessage(NamedTuple):
+    """A message and the topic to publish it to, as `publisher.publish` takes them.
+
+    Attributes:
+        topic: the topic.
+        message: the message.
+    """
+
+    topic: str
+    message: Message
+
+
+@attrs.frozen
+class Channel:
+    """A channel of a described application.
+
+    Attributes:
+        address: the topic, with the names of parameters in braces.
+        choices: the values that a parameter may have, by its name; any value without an entry.
+    """
+
+    address: str
+    choices: Mapping[str, Collection[str]] = attrs.field(factory=dict[str, "Collection[str]"])
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """The names of the parameters."""
+        return tuple(dict.fromkeys(_PLACEHOLDER.findall(self.address)))
+
+    def topic(self, values: Mapping[str, str] | None = None, /) -> str:
+        """Return the topic for values of the parameters.
+
+        Raises:
+            InvalidData: a value is missing, is not one of the described values, or would change
+                the parts of the topic.
+        """
+        parts = values or {}
+        for name in self.parameters:
+            self._check(name, parts.get(name))
+        return _PLACEHOLDER.sub(lambda match: parts[match[1]], self.address)
+
+    def has(self, topic: str, /) -> bool:
+        """Return whether a topic is one of this channel."""
+        return self._matched(topic) is not None
+
+    def values_of(self, topic: str, /) -> dict[str, str]:
+        """Return the values of the parameters in a topic, such as that of a record.
+
+        Raises:
+            InvalidData: the topic is not one of this channel.
+        """
+        match = self._matched(topic)
+        if match is None:
+            raise InvalidData(
+                f"The topic is not one of the channel {self.address}.",
+                field="topic",
+                remedy="Read only messages of this channel's topics.",
+            )
+        return dict(zip(self.parameters, match.groups(), strict=True))
+
+    def pattern(self, wildcard: str = "+", /) -> str:
+        """Return the pattern by which a broker delivers all topics of this channel.
+
+        Args:
+            wildcard: what stands for one part of a topic: "+" with MQTT, "*" with NATS and
+                RabbitMQ.
+        """
+        return _PLACEHOLDER.sub(lambda _: wildcard, self.address)
+
+    def _matched(self, topic: str) -> re.Match[str] | None:
+        names = self.parameters
+        part = f"[^{re.escape(self._separators)}]+"
+        patterns: list[str] = []
+        for text in _BRACED.split(self.address):
+            group = f"p{names.index(text[1:-1])}" if _BRACED.fullmatch(text) else None
+            if group is None:
+                patterns.append(re.escape(text))
+            elif f"(?P<{group}>{part})" in patterns:
+                patterns.append(f"(?P={group})")
+            else:
+                patterns.append(f"(?P<{group}>{part})")
+        return re.fullmatch("".join(patterns), topic)
+
+    @property
+    def _separators(self) -> str:
+        plain = _PLACEHOLDER.sub("", self.address)
+        return "".join(mark for mark in "/.:" if mark in plain) or "/"
+
+    def _check(self, name: str, value: str | None) -> None:
+        known_values = self.choices.get(name)
+        refused = _WILDCARDS.union(self._separators)
+        if not isinstance(value, str) or not value.isprintable() or not value:
+            problem = f"{name} is not a printable text."
+        elif any(character in refused or character.isspace() for character in value):
+            problem = f"{name} has a character that separates the parts of a topic, or white space."
+        elif known_values is not None and value not in known_values:
+            problem = f"{name} is none of the described values."
+        else:
+            return
+        raise InvalidData(
+            problem,
+            field=name,
+            remedy=f"Give one of: {', '.join(sorted(known_values))}."
+            if known_values
+            else "Give a text that is one part of a topic.",
+        )
+
+
+def make_message(
+    content: Content,
+    *,
+    headers: Iterable[tuple[str, str]] = (),
+    key: str | bytes | None = None,
+    message_id: str | None = None,
+) -> Message:
+    """Return a message.
+
+    Args:
+        content: the payload and its type.
+        headers: the headers.
+        key: the key that messages of one order have in common.
+        message_id: identifies the message, so that a broker may recognise its repeat.
+
+    Raises:
+        InvalidData: the key or the id cannot be that of a message.
+    """
+    body = content.body
+    return Message(
+        body, headers=[*headers], key=key, id=message_id, content_type=content.media_type
+    )
+
+
+def json_payload(kind: Any, payload: bytes, *limits: Limit, checks: bool = True) -> Any:
+    """Return the value of a type that a payload in JSON stands for.
+
+    Args:
+        kind: the type.
+        payload: the payload.
+        limits: limits of the value.
+        checks: whether limits are checked, and unknown values of enumerations refused.
+
+    Raises:
+        InvalidData: the payload is not JSON, or does not fit the type.
+    """
+    try:
+        value = exact_json(payload)
+    except (RecursionError, ValueError):
+        problem = InvalidData(
+            "The payload of a message is not JSON.",
+            field="payload",
+            remedy="Correct the producer.",
+        )
+    else:
+        return read_value(kind, value, *limits, checks=checks)
+    raise problem
+
+
+def text_payload(payload: bytes) -> str:
+    """Return the text of a payload in UTF-8.
+
+    Raises:
+        InvalidData: the payload is not UTF-8.
+    """
+    try:
+        return payload.decode()
+    except UnicodeDecodeError:
+        problem = InvalidData(
+            "The payload of a message is not UTF-8.",
+            field="payload",
+            remedy="Correct the producer.",
+        )
+    raise problem

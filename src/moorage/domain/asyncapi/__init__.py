@@ -1,0 +1,1 @@
+"""AsyncAPI descriptions: channels, operations and messages of a described application."""

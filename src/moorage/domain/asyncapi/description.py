@@ -1,0 +1,136 @@
+"""A described application as a value: its operations, messages and servers."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+
+from moorage.domain.asyncapi.operations import channel_operation, operation_nodes
+from moorage.domain.openapi.document import Document, Unmapped
+from moorage.domain.values.json_text import is_object
+from moorage.errors import DescriptionRefused, Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from moorage.domain.asyncapi.operations import ChannelOperation
+    from moorage.domain.openapi.document import Node
+
+_VERSION: Final = re.compile(r"(2\.[0-6]|3\.[01])\.[0-9]+(-.+)?")
+_NOT_IN_NAMES: Final = re.compile(r"[^a-z0-9]+")
+_KINDS: Final = {
+    "amqp": "rabbitmq",
+    "amqps": "rabbitmq",
+    "kafka": "kafka",
+    "kafka-secure": "kafka",
+    "mqtt": "mqtt",
+    "mqtt5": "mqtt",
+    "mqtts": "mqtt",
+    "nats": "nats",
+    "redis": "redis-streams",
+    "rediss": "redis-streams",
+    "secure-mqtt": "mqtt",
+    "sqs": "sqs",
+}
+
+
+@attrs.frozen
+class DescribedServer:
+    """A broker of a described application.
+
+    Attributes:
+        name: its name in the description.
+        address: its URL, or its host and path.
+        protocol: the name of its protocol in the description.
+        kind: the `kind` of connectors that speak this protocol; None if there is none.
+    """
+
+    name: str
+    address: str
+    protocol: str
+    kind: str | None
+
+
+@attrs.frozen(eq=False, repr=False)
+class AsyncApi:
+    """An AsyncAPI description of version 2 or 3.
+
+    Attributes:
+        tree: the description as JSON has it.
+        document: the description with resolvable references.
+        version: 2 or 3.
+    """
+
+    tree: Mapping[str, Any]
+    document: Document = attrs.field(init=False)
+    version: int = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse what is not an AsyncAPI description of a supported version."""
+        version = self.tree.get("asyncapi") if is_object(self.tree) else None
+        if not isinstance(version, str) or _VERSION.fullmatch(version) is None:
+            problem = Problem(
+                "#/asyncapi",
+                "The description is not of AsyncAPI 2.0 to 2.6, 3.0 or 3.1.",
+                "Give a description of one of these versions.",
+            )
+            raise DescriptionRefused.of([problem])
+        object.__setattr__(self, "document", Document(self.tree))
+        object.__setattr__(self, "version", int(version[0]))
+
+    @property
+    def title(self) -> str:
+        """The title of the application."""
+        return self.document.root.child("info").text("title") or "events"
+
+    @property
+    def name(self) -> str:
+        """The title as a name: small letters, digits and hyphens."""
+        return _NOT_IN_NAMES.sub("-", self.title.lower()).strip("-")[:100] or "events"
+
+    @property
+    def servers(self) -> tuple[DescribedServer, ...]:
+        """The brokers of the application."""
+        return tuple(
+            _server(name, self.document.resolved(node))
+            for name, node in self.document.root.child("servers").children()
+        )
+
+    def mapped(
+        self, operations: Collection[str] | None = None
+    ) -> tuple[tuple[ChannelOperation, ...], tuple[Problem, ...]]:
+        """Return the operations that can be mapped, and the problems of those that cannot.
+
+        Args:
+            operations: the names of the operations that matter; by default all.
+
+        Raises:
+            DescriptionRefused: there is no operation of one of these names.
+        """
+        items = [*operation_nodes(self.document, self.version)]
+        known_names = {item.name for item in items}
+        unknown_names = sorted(set(operations or ()) - known_names)
+        if unknown_names:
+            raise DescriptionRefused.of(
+                [
+                    Problem("#", f"No operation is named {name[:100]!r}.", "Correct the name.")
+                    for name in unknown_names
+                ]
+            )
+        mapped: list[ChannelOperation] = []
+        problems: list[Problem] = []
+        for item in items:
+            if operations is None or item.name in operations:
+                try:
+                    mapped.append(channel_operation(self.document, self.version, item))
+                except Unmapped as error:
+                    problems.append(error.problem)
+        return tuple(mapped), tuple(problems)
+
+
+def _server(name: str, node: Node) -> DescribedServer:
+    protocol = node.text("protocol") or ""
+    address = node.text("url") or f"{node.text('host') or ''}{node.text('pathname') or ''}"
+    return DescribedServer(name, address, protocol, _KINDS.get(protocol.lower()))

@@ -1,0 +1,232 @@
+"""Operations, messages and servers of AsyncAPI descriptions, and what of them is refused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from moorage import DescriptionRefused
+from moorage.domain.asyncapi.description import AsyncApi
+from tests.support.asyncapi_samples import events
+
+
+@pytest.mark.parametrize("version", ["2.0.0", "2.6.0", "3.0.0", "3.1.0"])
+def test_supported_versions(version: str) -> None:
+    """Descriptions of these versions are read; without operations there are none."""
+    assert ((), ()) == AsyncApi({"asyncapi": version}).mapped()
+
+
+@pytest.mark.parametrize("tree", [{"asyncapi": "1.2.0"}, {"openapi": "3.1.0"}, {"asyncapi": 3}, []])
+def test_other_descriptions_are_refused(tree: Any) -> None:
+    """Anything else is refused with the versions that are supported."""
+    with pytest.raises(DescriptionRefused, match=r"2\.0 to 2\.6"):
+        AsyncApi(tree)
+
+
+def test_both_versions_describe_the_same() -> None:
+    """`publish` of version 2 is what the application of version 3 receives."""
+    message = {"name": "placed", "payload": {"type": "object"}}
+    older = AsyncApi(
+        {
+            "asyncapi": "2.6.0",
+            "channels": {
+                "orders/{id}": {
+                    "parameters": {"id": {"schema": {"type": "string", "enum": ["a", "b"]}}},
+                    "publish": {"operationId": "takeOrder", "message": message},
+                    "subscribe": {"message": {"oneOf": [message, {"title": "cancelled"}]}},
+                }
+            },
+        }
+    )
+    newer = AsyncApi(
+        events(
+            {
+                "takeOrder": {"action": "receive", "channel": {"$ref": "#/channels/orders"}},
+                "subscribe orders/{id}": {
+                    "action": "send",
+                    "channel": {"$ref": "#/channels/orders"},
+                    "messages": [
+                        {"$ref": "#/channels/orders/messages/placed"},
+                        {"$ref": "#/components/messages/cancelled"},
+                    ],
+                },
+            },
+            channels={
+                "orders": {
+                    "address": "orders/{id}",
+                    "parameters": {"id": {"enum": ["a", "b"]}},
+                    "messages": {"placed": message},
+                }
+            },
+            components={"messages": {"cancelled": {}}},
+        )
+    )
+    seen = []
+    for api in (older, newer):
+        operations, problems = api.mapped()
+        assert () == problems
+        seen.append(
+            [
+                (
+                    item.name,
+                    item.action,
+                    item.address,
+                    item.choices,
+                    [m.name for m in item.messages],
+                )
+                for item in operations
+            ]
+        )
+    assert seen[0] == seen[1]
+    assert ("takeOrder", "receive", "orders/{id}", (("id", ("a", "b")),), ["placed"]) == seen[0][0]
+
+
+def test_fields_of_messages_come_from_traits_and_defaults() -> None:
+    """A message has what its traits say and it does not say itself."""
+    trait = {"headers": {"type": "object"}, "contentType": "text/plain", "name": "trait"}
+    channels = {
+        "a": {
+            "address": "a",
+            "messages": {
+                "first": {"traits": [{"$ref": "#/components/messageTraits/usual"}], "name": "one"},
+                "second": {"bindings": {"kafka": {"key": {"type": "string"}}}},
+            },
+        }
+    }
+    api = AsyncApi(
+        events(
+            {"take": {"action": "receive", "channel": {"$ref": "#/channels/a"}}},
+            channels=channels,
+            components={"messageTraits": {"usual": trait}},
+            defaultContentType="application/vnd.shop+json",
+        )
+    )
+    [operation], _ = api.mapped()
+    first, second = operation.messages
+    assert ("one", "text/plain", {"type": "object"}) == (
+        first.name,
+        first.content_type,
+        first.headers.value,
+    )
+    assert ("second", "application/vnd.shop+json", True) == (
+        second.name,
+        second.content_type,
+        second.has_key,
+    )
+
+
+def test_message_without_a_name_has_that_of_its_operation() -> None:
+    """The place of a message in a list, or in an operation, is not its name."""
+    alternatives = [{"payload": {}}, {"messageId": "named"}]
+    tree = {
+        "asyncapi": "2.4.0",
+        "channels": {
+            "a": {
+                "publish": {"operationId": "take", "message": {"payload": {}}},
+                "subscribe": {"operationId": "give", "message": {"oneOf": alternatives}},
+            }
+        },
+    }
+    operations, _ = AsyncApi(tree).mapped()
+    assert [["take"], ["give", "named"]] == [[m.name for m in item.messages] for item in operations]
+
+
+@pytest.mark.parametrize("schema_format", ["application/schema+json;version=draft-07", None])
+def test_schema_with_its_language_beside_it(schema_format: str | None) -> None:
+    """Version 3 may name the language of a schema beside it."""
+    payload = {"schemaFormat": schema_format, "schema": {"type": "string"}}
+    channels = {"a": {"address": "a", "messages": {"one": {"payload": payload}}}}
+    operations = {"take": {"action": "receive", "channel": {"$ref": "#/channels/a"}}}
+    [operation], _ = AsyncApi(events(operations, channels=channels)).mapped()
+    assert {"type": "string"} == operation.messages[0].payload.value
+
+
+@pytest.mark.parametrize(
+    "operation, channel, place, problem",
+    [
+        ([], {}, "#/operations/take", "not an object"),
+        ({"reply": {}}, {}, "#/operations/take/reply", "reply"),
+        ({"action": "ask"}, {}, "#/operations/take/action", "neither send nor receive"),
+        ({"channel": {"$ref": "#/no"}}, {}, "#/operations/take/channel", "leads to nothing"),
+        ({}, {"address": None}, "#/channels/a/address", "no address"),
+        ({}, {"address": "a/{b"}, "#/channels/a", "brace"),
+        ({}, {"address": "a b"}, "#/channels/a", "white space"),
+        ({}, {"address": "a/{b}"}, "#/channels/a", "which no parameter describes"),
+        (
+            {},
+            {"address": "a/{b}", "parameters": {"b": {"enum": [1]}}},
+            "#/channels/a/parameters/b/enum",
+            "not a list of texts",
+        ),
+        ({}, {"messages": {}}, "#/operations/take", "no message"),
+        ({}, {"messages": {"one": 1}}, "#/channels/a/messages/one", "not an object"),
+        (
+            {},
+            {"messages": {"one": {"schemaFormat": "application/vnd.apache.avro;version=1.9.0"}}},
+            "#/channels/a/messages/one/schemaFormat",
+            "language",
+        ),
+    ],
+)
+def test_what_cannot_be_mapped(operation: Any, channel: Any, place: str, problem: str) -> None:
+    """Each reason names its place, and other operations are mapped."""
+    usual = {"action": "receive", "channel": {"$ref": "#/channels/a"}}
+    broken = {**usual, **operation} if isinstance(operation, dict) else operation
+    usual_channel = {"address": "a", "messages": {"one": {}}}
+    api = AsyncApi(
+        events(
+            {"take": broken, "other": {"action": "send", "channel": {"$ref": "#/channels/b"}}},
+            channels={"a": {**usual_channel, **channel}, "b": usual_channel},
+        )
+    )
+    mapped, problems = api.mapped()
+    assert ["other"] == [item.name for item in mapped]
+    assert [place] == [item.path for item in problems]
+    assert problem in problems[0].found
+
+
+def test_operation_of_version_2_without_a_message() -> None:
+    """An operation that has no message is refused."""
+    tree = {"asyncapi": "2.6.0", "channels": {"a": {"publish": {}}}}
+    mapped, problems = AsyncApi(tree).mapped()
+    assert ((), "#/channels/a/publish") == (mapped, problems[0].path)
+
+
+def test_operations_are_chosen_by_name() -> None:
+    """Only the named operations count; an unknown name is refused."""
+    channels = {"a": {"address": "a", "messages": {"one": {}}}}
+    operations = {
+        name: {"action": "send", "channel": {"$ref": "#/channels/a"}}
+        for name in ("first", "second")
+    }
+    api = AsyncApi(events(operations, channels=channels))
+    assert ["second"] == [item.name for item in api.mapped({"second"})[0]]
+    with pytest.raises(DescriptionRefused, match="'third'"):
+        api.mapped({"third"})
+
+
+def test_servers_tell_the_kind_of_connector() -> None:
+    """The protocol of a server decides the kind; others have none."""
+    api = AsyncApi(
+        events(
+            servers={
+                "main": {"host": "mq.example", "pathname": "/shop", "protocol": "amqps"},
+                "old": {"url": "mqtt.example:1883", "protocol": "secure-mqtt"},
+                "web": {"$ref": "#/components/servers/web"},
+            },
+            components={"servers": {"web": {"host": "ws.example", "protocol": "wss"}}},
+        )
+    )
+    assert [
+        ("main", "mq.example/shop", "rabbitmq"),
+        ("old", "mqtt.example:1883", "mqtt"),
+        ("web", "ws.example", None),
+    ] == [(item.name, item.address, item.kind) for item in api.servers]
+
+
+@pytest.mark.parametrize("title, name", [("Shop: Events!", "shop-events"), ("", "events")])
+def test_name_of_the_application(title: str, name: str) -> None:
+    """The title gives the name; without one there is a usual name."""
+    api = AsyncApi(events(info={"title": title}))
+    assert (title or "events", name) == (api.title, api.name)
