@@ -209,17 +209,32 @@ def test_messages_that_cannot_be_mapped(message: Any, place: str) -> None:
 
 
 def test_message_that_needs_an_incomplete_class_is_refused() -> None:
-    """A class that contains itself, and cannot be completed, takes along what needs it."""
+    """A class that cannot be completed takes along the messages of classes that refer to it."""
     schemas = {
-        "Node": {
+        "First": {
             "type": "object",
-            "properties": {"next": {"$ref": "#/components/schemas/Node"}, "bad": {"type": "tuple"}},
-        }
+            "properties": {
+                "other": {"$ref": "#/components/schemas/Second"},
+                "bad": {"type": "tuple"},
+            },
+        },
+        "Second": {
+            "type": "object",
+            "properties": {
+                "first": {"$ref": "#/components/schemas/First"},
+                "again": {"$ref": "#/components/schemas/Second"},
+            },
+        },
     }
-    payload = {"$ref": "#/components/schemas/Node"}
-    tree = with_message({"payload": payload}, components={"schemas": schemas})
-    with pytest.raises(DescriptionRefused, match="tuple"):
+    tree = with_message(
+        {"payload": {"$ref": "#/components/schemas/First"}}, components={"schemas": schemas}
+    )
+    tree["channels"]["b"]["messages"]["two"] = {"payload": {"$ref": "#/components/schemas/Second"}}
+    with pytest.raises(DescriptionRefused) as excinfo:
         files(tree)
+    assert ["#/components/schemas/First/properties/bad/type", "#/operations/other"] == [
+        problem.path for problem in excinfo.value.problems
+    ]
 
 
 def test_alternatives_that_nothing_tells_apart_are_refused() -> None:
