@@ -635,6 +635,7 @@ _PAGES: Final = (
             *(f"moorage.testing:{name}" for name in testing.__all__),
             "moorage.testing.kits.connector_conformance:ConnectorSubject",
             "moorage.testing.kits.connector_conformance:NetworkFaults",
+            "moorage.testing.kits.source_conformance:SourceSubject",
             "moorage.testing.pytest_plugin:",
         ),
     ),

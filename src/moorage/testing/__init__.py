@@ -73,6 +73,7 @@ if TYPE_CHECKING:
     from moorage.testing.kits import payments_conformance as payments_conformance
     from moorage.testing.kits import shipping_conformance as shipping_conformance
     from moorage.testing.kits import sms_conformance as sms_conformance
+    from moorage.testing.kits import source_conformance as source_conformance
     from moorage.testing.kits import state_conformance as state_conformance
     from moorage.testing.kits import storage_conformance as storage_conformance
     from moorage.testing.kits import tenants_conformance as tenants_conformance
@@ -151,6 +152,7 @@ _HOME: Final = {
     "payments_conformance": "kits",
     "shipping_conformance": "kits",
     "sms_conformance": "kits",
+    "source_conformance": "kits",
     "state_conformance": "kits",
     "storage_conformance": "kits",
     "webhook_secrets_conformance": "kits",

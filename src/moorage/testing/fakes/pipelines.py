@@ -167,8 +167,14 @@ class MemorySource:
         self.extended = list(records)
 
     async def seek(self, partition: Partition, offset: Offset, /) -> None:
-        """Record the position."""
+        """Continue with the records of a partition after an offset, also if they are committed."""
         self.sought[partition] = offset
+        records = [record for record in self._records if record.place == partition]
+        offsets = [record.offset for record in records]
+        following = records[offsets.index(offset) + 1 :] if offset in offsets else records
+        others = [record for record in self._waiting if record.place != partition]
+        self._waiting = [record for record in self._records if record in (*others, *following)]
+        self._more.set()
 
     async def close(self) -> None:
         """Close it."""

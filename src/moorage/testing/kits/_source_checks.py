@@ -1,0 +1,338 @@
+"""The checks of a source, with one consumer of a topic."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
+
+from moorage.domain.messages.message import Message
+from moorage.domain.pipelines.batches import BatchLimits
+from moorage.domain.pipelines.settings import PipelineConfig
+from moorage.domain.resilience.retry import RetryPolicy
+from moorage.errors import ConnectorError, UnsupportedByVendor
+from moorage.pipelines.pipeline import Pipeline
+from moorage.ports.pipelines import PollLimits
+from moorage.testing.fakes.pipelines import MemorySink
+from moorage.testing.kits._source_lab import (
+    KEYS,
+    LIMITS,
+    LONG,
+    Reader,
+    numbered,
+    payloads,
+    reading,
+    require_order,
+)
+from moorage.testing.kits.checks import TooLate, patience, require, soon, timely
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from moorage.domain.pipelines.settings import PipelineReport
+    from moorage.testing.kits._source_lab import SourceSubject
+
+_LARGE: Final = 10_000
+_MANY: Final = 120
+_INTERRUPTIONS: Final = 3
+
+
+async def messages_arrive_in_order(subject: SourceSubject) -> None:
+    """Each message arrives with its fields, and those with the same key in their order."""
+    async with reading(subject) as reader:
+        messages = numbered(range(30), content_type="text/plain")
+        await subject.publish(messages)
+        records = await reader.read(messages)
+        require_order(records)
+        identities = {record.identity for record in records}
+        require(len(identities) == len(messages), "Two records have the same `identity`.")
+        published = {message.payload: message for message in messages}
+        for record in records:
+            message = published[record.payload]
+            for field in sorted(subject.keeps):
+                expected, actual = getattr(message, field), getattr(record, field)
+                require(expected == actual, f"The {field} {expected!r} arrived as {actual!r}.")
+
+
+async def polls_are_bounded(subject: SourceSubject) -> None:
+    """A poll returns no more records than its limits say, in number and in bytes."""
+    async with reading(subject) as reader:
+        await subject.publish(numbered(range(5)))
+        total = 0
+        async with asyncio.timeout(patience()):
+            while total < 5:
+                records = await reader.poll(PollLimits(2, 1_000_000, 0.05))
+                require(len(records) <= 2, f"A poll for 2 records returned {len(records)}.")
+                total += len(records)
+        await reader.commit()
+        await subject.publish([Message(b"x" * _LARGE)] * 10)
+        bound = PollLimits(1, 1, patience())
+        total = 0
+        async with asyncio.timeout(patience()):
+            while total < 10:
+                sizes = [len(payload) for payload in payloads(await reader.poll(bound))]
+                require(
+                    sum(sizes[:-1]) < bound.size,
+                    f"A poll for {bound.size} bytes returned {sum(sizes)}.",
+                )
+                total += len(sizes)
+                bound = PollLimits(100, 2 * _LARGE, 0.05)
+
+
+async def poll_without_records_ends(subject: SourceSubject) -> None:
+    """A poll that finds nothing returns nothing after its time, and the next works."""
+    async with reading(subject) as reader:
+        require(not await reader.poll(), "A poll of an empty topic returned records.")
+        messages = numbered(range(3))
+        await subject.publish(messages)
+        await reader.read(messages)
+
+
+async def waiting_poll_returns_what_arrives(subject: SourceSubject) -> None:
+    """A poll that waits returns as soon as there is a record, and does not fill its limits."""
+    async with reading(subject) as reader:
+        waiting = asyncio.ensure_future(reader.poll(LONG))
+        await subject.publish(numbered([1]))
+        records = await soon(waiting, "A poll goes on waiting, though a message has arrived.")
+        require(payloads(records) == [b"1"], "A waiting poll returned other records.")
+
+
+async def done_records_do_not_come_back(subject: SourceSubject) -> None:
+    """Records that were committed are not delivered to the next consumer."""
+    async with reading(subject) as reader:
+        messages = numbered(range(10))
+        await subject.publish(messages)
+        await reader.read(messages, commit=True)
+    await _require_nothing_but_new(subject)
+
+
+async def _require_nothing_but_new(subject: SourceSubject) -> None:
+    """Fail the check if a new consumer gets a message from before."""
+    async with reading(subject) as reader:
+        marks = numbered(range(1_000, 1_000 + 10))
+        await subject.publish(marks)
+        again = set(payloads(await reader.read(marks, commit=True))).difference(payloads(marks))
+    require(not again, f"Records came back though they were done: {sorted(again)}.")
+
+
+async def other_records_come_back(subject: SourceSubject) -> None:
+    """Records that were not committed are delivered to the next consumer, with their identity."""
+    async with reading(subject) as reader:
+        messages = numbered(range(10))
+        await subject.publish(messages)
+        first = {record.payload: record.identity for record in await reader.read(messages)}
+    async with reading(subject) as reader:
+        again = {record.payload: record.identity for record in await reader.read(messages)}
+    require(again == first, "A record has another `identity` when it is delivered again.")
+
+
+async def opening_again_loses_nothing(subject: SourceSubject) -> None:
+    """After it opens again, a source delivers again what it revoked, and lets the rest be done."""
+    async with reading(subject) as reader:
+        messages = numbered(range(10))
+        await subject.publish(messages)
+        await reader.read(messages)
+        await reader.open()
+        held = payloads(reader.held)
+        await reader.commit()
+        more = numbered(range(10, 12))
+        await subject.publish(more)
+        missing = [message for message in messages if message.payload not in held]
+        await reader.read([*missing, *more], commit=True)
+    await _require_nothing_but_new(subject)
+
+
+async def cancelled_polls_lose_nothing(subject: SourceSubject) -> None:
+    """The records that a cancelled poll has read are delivered by a later one."""
+    async with reading(subject) as reader:
+        messages = numbered(range(20))
+        for number, message in enumerate(messages):
+            waiting = asyncio.ensure_future(reader.poll(LONG))
+            await subject.publish([message])
+            for _ in range(number):
+                await asyncio.sleep(0)
+            waiting.cancel()
+            with suppress(asyncio.CancelledError, ConnectorError):
+                await waiting
+        held = payloads(reader.held)
+        await reader.read([message for message in messages if message.payload not in held])
+
+
+async def commit_does_not_wait_for_a_poll(subject: SourceSubject) -> None:
+    """Records can be committed, extended and released while a poll waits."""
+    async with reading(subject) as reader:
+        messages = numbered(range(3))
+        await subject.publish(messages)
+        await reader.read(messages)
+        waiting = asyncio.ensure_future(reader.source.poll(LONG))
+        for _ in range(10):
+            await asyncio.sleep(0)
+        await soon(reader.source.extend(reader.held), "`extend` waits for a poll.")
+        await reader.commit()
+        await soon(reader.source.release([]), "`release` waits for a poll.")
+        require(not waiting.done(), "A poll ended though nothing has arrived.")
+        await subject.publish(numbered([3]))
+        records = await soon(waiting, "A poll goes on waiting, though a message has arrived.")
+        require(payloads(records or ()) == [b"3"], "A waiting poll returned other records.")
+
+
+async def released_records_come_back(subject: SourceSubject) -> None:
+    """Records that are given back are delivered again; the others are not."""
+    async with reading(subject) as reader:
+        messages = numbered(range(10))
+        await subject.publish(messages)
+        await reader.read(messages)
+        released = [record for record in reader.held if int(record.payload) % 2 == 0]
+        await soon(reader.source.release(released), "`release` does not end.")
+        if not subject.releases:
+            return
+        reader.held = [record for record in reader.held if record not in released]
+        await reader.commit()
+        expected = [message for message in messages if message.payload in payloads(released)]
+        again = await reader.read(expected, commit=True)
+        others = set(payloads(again)).difference(payloads(released))
+        require(not others, f"Records came back that were not released: {sorted(others)}.")
+    await _require_nothing_but_new(subject)
+
+
+async def extended_records_stay(subject: SourceSubject) -> None:
+    """A record that is extended in time is not delivered again, however long it takes."""
+    async with reading(subject) as reader:
+        period = reader.source.extend_every
+        await subject.publish(numbered([0]))
+        await reader.read(numbered([0]))
+        held = list(reader.held)
+        if period is not None:
+            for _ in range(10):
+                await asyncio.sleep(period)
+                await soon(reader.source.extend(held), "`extend` does not end.")
+        marks = numbered([1])
+        await subject.publish(marks)
+        again = payloads(await reader.read(marks))
+        await reader.commit()
+        if again != [b"1"]:
+            raise TooLate("A record was delivered again, though it was extended.")
+
+
+async def closed_source_refuses(subject: SourceSubject) -> None:
+    """A source that is not open raises errors of moorage only, and closing repeatedly is fine."""
+    reader = Reader(subject)
+    for _ in range(2):
+        try:
+            await soon(reader.source.poll(LIMITS), "A poll does not end.")
+        except ConnectorError as error:
+            require(error.retryable, "The error of a source that is not open is not retryable.")
+        except Exception as error:
+            kind = type(error).__name__
+            raise AssertionError(f"A source that is not open raises {kind}.") from error
+        await reader.source.close()
+        await reader.open()
+        await reader.source.close()
+        await reader.source.close()
+
+
+async def positions_are_kept_or_moved(subject: SourceSubject) -> None:
+    """`seek` continues after a position, or raises `UnsupportedByVendor`."""
+    async with reading(subject) as reader:
+        messages = numbered([0, KEYS])
+        await subject.publish(messages)
+        records = await reader.read(messages, commit=True)
+        first, last = records[0], records[-1]
+        if first.place != last.place or first.offset is None:
+            return
+        try:
+            await soon(reader.source.seek(first.place, first.offset), "`seek` does not end.")
+        except UnsupportedByVendor:
+            return
+        await reader.read(messages[1:])
+
+
+async def lost_connection_loses_nothing(subject: SourceSubject) -> None:
+    """After a lost connection, all that was not done arrives, and the source works again."""
+    if subject.interrupt is None:
+        return
+    async with reading(subject) as reader:
+        messages = numbered(range(10))
+        await subject.publish(messages)
+        await reader.read(messages)
+        subject.interrupt()
+        more = numbered(range(10, 20))
+        await subject.publish(more)
+        await reader.read(more)
+        held = payloads(reader.held)
+        missing = [message for message in messages if message.payload not in held]
+        await reader.read(missing, commit=True)
+
+
+async def pipeline_keeps_the_order_of_keys(subject: SourceSubject) -> None:
+    """A pipeline of several lanes carries each record once, and those of a key in order."""
+    sink = await _carried(subject, interrupt=None)
+    require_order(sink.records)
+    await _require_nothing_but_new(subject)
+
+
+async def pipeline_outlives_interruptions(subject: SourceSubject) -> None:
+    """A pipeline whose source loses its connection again and again carries each record."""
+    await _carried(subject, interrupt=subject.interrupt)
+
+
+async def _carried(subject: SourceSubject, interrupt: Callable[[], None] | None) -> MemorySink:
+    """Run a pipeline until every message is in its sink."""
+    sink = MemorySink()
+    soon_again = RetryPolicy(base_delay=0.01, max_delay=0.05)
+    config = PipelineConfig(
+        lanes=3,
+        batch=BatchLimits(records=5),
+        records_in_flight=20,
+        reconnect=soon_again,
+        retry=soon_again,
+        poll_wait=0.05,
+    )
+    pipeline = Pipeline("conformance", subject.make(), sink, config=config)
+    running = asyncio.ensure_future(pipeline.run())
+    messages = numbered(range(_MANY))
+    part = _MANY // _INTERRUPTIONS
+    try:
+        for number in range(_INTERRUPTIONS):
+            await subject.publish(messages[number * part : (number + 1) * part])
+            await _until(running, sink, number * part + part // 2)
+            if interrupt is not None:
+                interrupt()
+        await _until(running, sink, _MANY)
+    finally:
+        pipeline.stop()
+        report = await soon(running, "A pipeline does not stop.")
+    missing = set(payloads(messages)).difference(payloads(sink.records))
+    require(not missing, f"A pipeline lost the messages {sorted(missing)}.")
+    require(report.is_clean, "A pipeline could not commit everything when it stopped.")
+    return sink
+
+
+async def _until(running: asyncio.Future[PipelineReport], sink: MemorySink, count: int) -> None:
+    """Wait until so many different records are in the sink."""
+    try:
+        async with asyncio.timeout(patience()):
+            while len(set(payloads(sink.records))) < count and not running.done():  # noqa: ASYNC110 - a sink has no event for it
+                await asyncio.sleep(0.005)
+    except TimeoutError:
+        raise AssertionError("A pipeline does not carry every record.") from None
+
+
+CHECKS: Final = (
+    messages_arrive_in_order,
+    polls_are_bounded,
+    poll_without_records_ends,
+    waiting_poll_returns_what_arrives,
+    done_records_do_not_come_back,
+    other_records_come_back,
+    opening_again_loses_nothing,
+    cancelled_polls_lose_nothing,
+    commit_does_not_wait_for_a_poll,
+    released_records_come_back,
+    timely(extended_records_stay),
+    closed_source_refuses,
+    positions_are_kept_or_moved,
+    lost_connection_loses_nothing,
+    pipeline_keeps_the_order_of_keys,
+    pipeline_outlives_interruptions,
+)

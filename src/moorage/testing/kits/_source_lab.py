@@ -1,0 +1,167 @@
+"""The source under test, and a reader that uses it as a pipeline does."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+
+from moorage.domain.messages.message import Message
+from moorage.errors import ConnectorError
+from moorage.ports.pipelines import PollLimits
+from moorage.testing.kits.checks import patience, require, soon
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
+
+    from moorage.domain.pipelines.records import Partition, SinkRecord
+    from moorage.ports.pipelines import SourceConnector
+
+KEYS: Final = 3
+"""The number of different keys of the messages of a check."""
+
+LIMITS: Final = PollLimits(1_000, 1_000_000, 0.05)
+LONG: Final = PollLimits(1_000, 1_000_000, 3_600.0)
+
+
+@attrs.frozen(kw_only=True)
+class SourceSubject:
+    """A source under test. Each check wants a subject with a topic of its own.
+
+    Attributes:
+        make: makes a source that reads the topic from its first message. All belong to the same
+            consumer group, and there is never more than one open.
+        publish: publishes messages to the topic, in order.
+        interrupt: ends the connections of the source, or lets its next poll fail in another
+            temporary way; None if it has no connection.
+        keeps: the fields of a message that its record has, of "key", "id" and "content_type".
+        releases: whether `release` has records delivered again.
+    """
+
+    make: Callable[[], SourceConnector]
+    publish: Callable[[Sequence[Message]], Awaitable[None]]
+    interrupt: Callable[[], None] | None = None
+    keeps: frozenset[str] = frozenset({"key", "id", "content_type"})
+    releases: bool = True
+
+
+def numbered(numbers: Iterable[int], **fields: Any) -> list[Message]:
+    """Return messages with these numbers as their payloads, which have keys in turn."""
+    return [
+        Message(b"%d" % number, key=f"key-{number % KEYS}", id=f"id-{number}", **fields)
+        for number in numbers
+    ]
+
+
+def payloads(items: Iterable[Message | SinkRecord]) -> list[bytes]:
+    """Return the payloads of messages or records."""
+    return [item.payload for item in items]
+
+
+def require_order(records: Iterable[SinkRecord]) -> None:
+    """Fail the check if records with the same key came in another order than their numbers."""
+    numbers: dict[bytes | None, int] = {}
+    for record in records:
+        number = int(record.payload)
+        key = b"key-%d" % (number % KEYS)
+        require(
+            numbers.get(key, -1) < number,
+            f"Record {number} came after record {numbers.get(key)}, which has the same key.",
+        )
+        numbers[key] = number
+
+
+class Reader:
+    """Reads from a source as a pipeline does: it opens the source again after temporary errors.
+
+    Attributes:
+        source: the source.
+        held: the records that were delivered and neither committed nor revoked.
+        void: how often all deliveries became void.
+    """
+
+    def __init__(self, subject: SourceSubject) -> None:
+        self.source = subject.make()
+        self.held: list[SinkRecord] = []
+        self.void = 0
+
+    async def open(self) -> None:
+        """Open the source, in limited time."""
+        await soon(self.source.open(self._revoked), "The source does not open.")
+
+    async def _revoked(self, partitions: Sequence[Partition] | None) -> None:
+        self.void += partitions is None
+        self.held = [
+            record
+            for record in self.held
+            if partitions is not None and record.place not in partitions
+        ]
+
+    async def poll(self, limits: PollLimits = LIMITS) -> Sequence[SinkRecord]:
+        """Return the records of one poll."""
+        records = await soon(self.source.poll(limits), "A poll does not end.")
+        require(
+            records is not None, "The source says that it has ended, though messages may follow."
+        )
+        self.held += records or ()
+        return records or ()
+
+    async def read(self, messages: Sequence[Message], *, commit: bool = False) -> list[SinkRecord]:
+        """Read until all of these messages have arrived, and return all that was delivered.
+
+        Args:
+            messages: the messages.
+            commit: whether to commit what arrives.
+        """
+        expected = set(payloads(messages))
+        records: list[SinkRecord] = []
+        try:
+            async with asyncio.timeout(patience()):
+                while not expected <= set(payloads(records)):
+                    records += await self._attempt(commit=commit)
+        except TimeoutError:
+            missing = sorted(expected.difference(payloads(records)))
+            raise AssertionError(f"Messages were lost: {missing} did not arrive.") from None
+        return records
+
+    async def _attempt(self, *, commit: bool) -> Sequence[SinkRecord]:
+        try:
+            records = await self.poll()
+            if commit:
+                await self.commit()
+        except ConnectorError as error:
+            require(
+                error.retryable, f"A temporary failure raises {error!r}, which is not retryable."
+            )
+            await self._open_again()
+            return ()
+        return records
+
+    async def _open_again(self) -> None:
+        """Open the source after a failure; another failure may follow while it lasts."""
+        try:
+            await self.open()
+        except ConnectorError as error:
+            require(error.retryable, f"{error!r} is not retryable, though it is temporary.")
+            await asyncio.sleep(0.01)
+
+    async def commit(self) -> None:
+        """Tell the source that everything delivered is done, in the form that it wants."""
+        records = self.held
+        if self.source.commits == "prefix":
+            records = list({record.place: record for record in records}.values())
+        await soon(self.source.commit(records), "A commit does not end.")
+        self.held = []
+
+
+@asynccontextmanager
+async def reading(subject: SourceSubject) -> AsyncGenerator[Reader]:
+    """Open a source of the subject, and close it at the end."""
+    reader = Reader(subject)
+    await reader.open()
+    try:
+        yield reader
+    finally:
+        await soon(reader.source.close(), "The source does not close.")

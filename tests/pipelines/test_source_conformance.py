@@ -1,0 +1,64 @@
+"""The sources of brokers pass the checks of every source."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import pytest
+
+from moorage import AsyncConnectorManager, RedisStreams, Secret, Service
+from moorage.adapters.redis_streams.source import RedisStreamsSource
+from moorage.testing import TcpProxy, name_of, source_conformance
+from tests.support.redis_servers import PrivateRedis
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Sequence
+
+    from moorage import Message
+
+CHECKS = pytest.mark.parametrize("check", source_conformance.CHECKS, ids=name_of)
+
+
+@pytest.fixture(scope="module")
+def redis_server() -> Generator[PrivateRedis]:
+    """A server of these tests alone."""
+    with PrivateRedis() as server:
+        yield server
+
+
+def publishing(settings: Any, topic: str) -> Callable[[Sequence[Message]], Any]:
+    """Return a function that publishes messages with the publisher of a broker."""
+
+    async def publish(messages: Sequence[Message]) -> None:
+        publisher = settings.async_publisher("events")
+        async with AsyncConnectorManager([Service("events")]) as manager, publisher:
+            for result in await manager.perform("events", publisher.publish_batch(topic, messages)):
+                result.unwrap()
+
+    return publish
+
+
+def interrupting(proxy: TcpProxy) -> Callable[[], None]:
+    """Return a function that ends all connections, and accepts new ones."""
+
+    def interrupt() -> None:
+        proxy.cut_connections()
+        proxy.heal()
+
+    return interrupt
+
+
+@CHECKS
+async def test_redis_streams(check: source_conformance.Check, redis_server: PrivateRedis) -> None:
+    """Streams of Redis pass."""
+    stream = uuid4().hex
+    with TcpProxy("127.0.0.1", redis_server.port) as proxy:
+        host, port = proxy.address
+        settings = RedisStreams(url=Secret(f"redis://{host}:{port}"))
+        subject = source_conformance.SourceSubject(
+            make=lambda: RedisStreamsSource(settings, [stream], group="workers", claim_after=1.0),
+            publish=publishing(RedisStreams(url=Secret(redis_server.url)), stream),
+            interrupt=interrupting(proxy),
+        )
+        await check(subject)
