@@ -17,7 +17,7 @@ from moorage import (
     Result,
     SinkRecord,
 )
-from moorage.pipelines.functions import run_in_thread
+from moorage.adapters.concurrency.in_thread import run_in_thread
 from moorage.testing import MemorySource, records_of
 
 TENANT: ContextVar[str] = ContextVar("TENANT", default="nobody")

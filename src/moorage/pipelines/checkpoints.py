@@ -7,14 +7,16 @@ from secrets import token_hex
 from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
 from moorage.domain.pipelines.checkpoints import (
+    ONLY_PARTITION,
     AdvanceCheckpoint,
     BeginCheckpoint,
     checkpoint_key,
+    taken_over,
 )
 from moorage.domain.pipelines.records import SinkRecord
 from moorage.domain.secrets.frames import careful
 from moorage.domain.values.durations import seconds
-from moorage.errors import InvalidData, LocalFailure
+from moorage.errors import InvalidData
 from moorage.pipelines.functions import in_thread, is_async
 
 if TYPE_CHECKING:
@@ -31,9 +33,6 @@ if TYPE_CHECKING:
 
 _TIMEOUT: Final = 10.0
 """Seconds in which a store must answer."""
-
-_ONLY: Final = "0"
-"""The name of the only partition of a source that polls."""
 
 
 class StateCheckpoints:
@@ -59,10 +58,7 @@ class StateCheckpoints:
         """
         command = AdvanceCheckpoint(checkpoint_key(name), epoch, dict(positions))
         if not await self._storage.execute(command, timeout=_TIMEOUT):
-            raise LocalFailure(
-                f"Another worker has taken over the checkpoint {name!r}.",
-                remedy="Run one worker per name, and give each pipeline its own name.",
-            )
+            raise taken_over(name)
 
 
 @careful
@@ -103,7 +99,7 @@ class PollingSource:
         await revoked(None)
         self._fetched = []
         self._epoch, positions = await self._checkpoints.begin(self.name)
-        self._position = positions.get(_ONLY)
+        self._position = positions.get(ONLY_PARTITION)
 
     async def poll(self, limits: PollLimits, /) -> list[SinkRecord] | None:
         """Return the next records."""
@@ -137,7 +133,7 @@ class PollingSource:
     async def commit(self, records: Sequence[SinkRecord], /) -> None:
         """Store the position of the last record that is done."""
         offset = cast("Offset", records[-1].offset)
-        await self._checkpoints.advance(self.name, self._epoch, {_ONLY: offset})
+        await self._checkpoints.advance(self.name, self._epoch, {ONLY_PARTITION: offset})
 
     async def release(self, _: Sequence[SinkRecord], /) -> None:
         """Do nothing: the records come again."""
@@ -147,7 +143,7 @@ class PollingSource:
 
     async def seek(self, _: Partition, offset: Offset, /) -> None:
         """Continue after another position."""
-        await self._checkpoints.advance(self.name, self._epoch, {_ONLY: offset})
+        await self._checkpoints.advance(self.name, self._epoch, {ONLY_PARTITION: offset})
         self._position, self._fetched = offset, []
 
     async def close(self) -> None:

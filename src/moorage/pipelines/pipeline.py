@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 from moorage.domain.pipelines.failures import Exhausted, source_verdict, verdict
 from moorage.domain.pipelines.settings import PipelineConfig, PipelineReport, PipelineState
 from moorage.domain.secrets.frames import careful
-from moorage.errors import ConnectorError, LocalFailure
+from moorage.errors import ConfigurationError, ConnectorError, LocalFailure
 from moorage.pipelines._delivery import BatchDelivery
 from moorage.pipelines._in_flight import RecordsInFlight
 from moorage.pipelines._lanes import Lanes
@@ -55,6 +55,10 @@ class Pipeline:
         dead_letters: the place for records that cannot be processed. Without one the pipeline stops
             at the first.
         config: the settings.
+
+    Raises:
+        ConfigurationError: the sink has an attribute `needs_one_lane` that is True, and there are
+            several lanes.
     """
 
     def __init__(
@@ -71,6 +75,13 @@ class Pipeline:
         self._source = source
         self._sink = sink
         self._config = config or PipelineConfig()
+        if self._config.lanes > 1 and getattr(sink, "needs_one_lane", False):
+            raise ConfigurationError(
+                f"The sink of the pipeline {name!r} needs records in their order, and there are"
+                f" {self._config.lanes} lanes.",
+                path="lanes",
+                remedy="Set lanes to 1, or give the sink no checkpoints.",
+            )
         self._stopping = asyncio.Event()
         self._numbers = PipelineNumbers()
         self._in_flight = RecordsInFlight(self._config, source.commits)

@@ -72,6 +72,7 @@ if TYPE_CHECKING:
     from moorage.testing.kits import outbox_conformance as outbox_conformance
     from moorage.testing.kits import payments_conformance as payments_conformance
     from moorage.testing.kits import shipping_conformance as shipping_conformance
+    from moorage.testing.kits import sink_conformance as sink_conformance
     from moorage.testing.kits import sms_conformance as sms_conformance
     from moorage.testing.kits import source_conformance as source_conformance
     from moorage.testing.kits import state_conformance as state_conformance
@@ -151,6 +152,7 @@ _HOME: Final = {
     "outbox_conformance": "kits",
     "payments_conformance": "kits",
     "shipping_conformance": "kits",
+    "sink_conformance": "kits",
     "sms_conformance": "kits",
     "source_conformance": "kits",
     "state_conformance": "kits",

@@ -137,6 +137,10 @@ class _Awaited:
         """Perform a statement."""
         return self._transaction.execute(*arguments, **parameters)
 
+    async def execute_each(self, *arguments: Any) -> None:
+        """Perform a statement with each row."""
+        self._transaction.execute_each(*arguments)
+
     @asynccontextmanager
     async def savepoint(self) -> AsyncGenerator[None]:
         """Undo the block if it raises."""

@@ -146,6 +146,26 @@ def test_savepoint_undoes_its_block_alone(labs: Callable[..., Lab], system: str)
 
 
 @each_system
+def test_rows_are_written_together(labs: Callable[..., Lab], system: str) -> None:
+    """A statement is executed with each of many rows, or none of them stays."""
+    lab = labs(system)
+    rows = [{"id": number, "note": "a"} for number in range(1, 4)]
+
+    async def work(transaction: Any, rows: list[dict[str, Any]]) -> None:
+        await transaction.execute_each(INSERT, [])
+        await transaction.execute_each(INSERT, rows)
+
+    with pytest.raises(VendorRejected):
+        lab.transaction(lambda transaction: work(transaction, [*rows, rows[0]]))
+    with pytest.raises(InvalidData, match="lacks the parameters note"):
+        lab.transaction(lambda transaction: work(transaction, [*rows, {"id": 4}]))
+    assert () == lab.query(LIST)
+    lab.transaction(lambda transaction: work(transaction, rows))
+
+    assert ((1, "a"), (2, "a"), (3, "a")) == lab.query(LIST)
+
+
+@each_system
 def test_exception_of_the_function_undoes_the_transaction(
     labs: Callable[..., Lab], system: str
 ) -> None:

@@ -122,6 +122,11 @@ class Session:
             self.phase = SqlPhase.UNDONE
         return result
 
+    def run_each(self, statement: Statement, parameters: Sequence[Mapping[str, Any]]) -> None:
+        """Execute a statement with each of several parameters, in an open transaction."""
+        executable, _, _ = prepared(statement)
+        self.connection.execute(executable, parameters)
+
     def control(self, text: str) -> None:
         """Execute a statement of ours that controls the transaction."""
         self.connection.exec_driver_sql(text)

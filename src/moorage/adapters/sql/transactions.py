@@ -13,7 +13,15 @@ from moorage.adapters.sql._connecting import forget_unread_rows
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
+    from collections.abc import (
+        AsyncGenerator,
+        AsyncIterator,
+        Callable,
+        Generator,
+        Iterator,
+        Mapping,
+        Sequence,
+    )
 
     from sqlalchemy import Row
 
@@ -43,6 +51,13 @@ class Transaction:
         """Execute a statement, and return the number of rows that it changed."""
         changed: int = self._run(statement, parameters).rowcount
         return changed
+
+    def execute_each(self, statement: Statement, rows: Sequence[Mapping[str, Any]], /) -> None:
+        """Execute a statement once with each row of parameters, in their order.
+
+        The driver sends them together, which is much faster than a call for each row.
+        """
+        _run_each(self._session, statement, rows)
 
     @contextmanager
     def savepoint(self) -> Generator[None]:
@@ -77,6 +92,15 @@ class AsyncTransaction:
         changed: int = result.rowcount
         return changed
 
+    async def execute_each(
+        self, statement: Statement, rows: Sequence[Mapping[str, Any]], /
+    ) -> None:
+        """Execute a statement once with each row of parameters, in their order.
+
+        The driver sends them together, which is much faster than a call for each row.
+        """
+        await greenlet_spawn(_run_each, self._session, statement, rows)
+
     @asynccontextmanager
     async def savepoint(self) -> AsyncGenerator[None]:
         """Undo what the block did if it raises, and keep the rest of the transaction."""
@@ -98,6 +122,23 @@ def _savepoint_name() -> str:
 
 
 def _run(session: Session, statement: Statement, parameters: dict[str, Any]) -> Any:
+    def work() -> Any:
+        return session.run(statement, session.database.checked_parameters(statement, parameters))
+
+    return _judged(session, work)
+
+
+def _run_each(session: Session, statement: Statement, rows: Sequence[Mapping[str, Any]]) -> None:
+    def work() -> None:
+        checked = [session.database.checked_parameters(statement, row) for row in rows]
+        if checked:
+            session.run_each(statement, checked)
+
+    _judged(session, work)
+
+
+def _judged(session: Session, work: Callable[[], Any]) -> Any:
+    """Do a part of an open transaction; every exception of the driver becomes one of ours."""
     if not session.is_open:
         raise InvalidData(
             "The transaction has ended.",
@@ -105,8 +146,7 @@ def _run(session: Session, statement: Statement, parameters: dict[str, Any]) -> 
             remedy="Perform its statements inside the function that was given the transaction.",
         )
     try:
-        checked = session.database.checked_parameters(statement, parameters)
-        return session.run(statement, checked)
+        return work()
     except Exception as error:  # noqa: BLE001 - judged, and raised again
         failure = session.failure(error)
     # The frames of the driver hold the values.

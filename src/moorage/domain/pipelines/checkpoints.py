@@ -9,18 +9,23 @@ Laws:
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import attrs
 
 from moorage.domain.state.keys import checked_name, state_key
 from moorage.domain.values.durations import FOREVER
+from moorage.errors import LocalFailure
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from moorage.domain.pipelines.records import Offset
     from moorage.domain.state.commands import States
+
+
+ONLY_PARTITION: Final = "0"
+"""The name of the only partition of a source that has none."""
 
 
 class Ownership(NamedTuple):
@@ -38,6 +43,36 @@ class Ownership(NamedTuple):
 def checkpoint_key(name: str) -> str:
     """Return the key under which the positions of a name are stored."""
     return state_key("checkpoint", checked_name(name, "name"), None)
+
+
+def partition_name(partition: int | str | None) -> str:
+    """Return the name of a partition in a checkpoint."""
+    return ONLY_PARTITION if partition is None else str(partition)
+
+
+def is_after(offset: Offset | None, position: Offset | None) -> bool:
+    """Return whether a record is after a stored position; None is the beginning.
+
+    Raises:
+        LocalFailure: the offset is of another type than the position, or there is none.
+    """
+    if isinstance(offset, int) and (position is None or isinstance(position, int)):
+        return position is None or offset > position
+    if isinstance(offset, str) and (position is None or isinstance(position, str)):
+        return position is None or offset > position
+    raise LocalFailure(
+        "The offset of a record cannot be compared with the stored position.",
+        remedy="Give all records of a source offsets of one type that grow: numbers, or texts that"
+        " sort like their positions. After a change of the type give the source a new name.",
+    )
+
+
+def taken_over(name: str) -> LocalFailure:
+    """Return the error of an owner that is no longer the last."""
+    return LocalFailure(
+        f"Another worker has taken over the checkpoint {name!r}.",
+        remedy="Run one worker per name, and give each pipeline its own name.",
+    )
 
 
 @attrs.frozen

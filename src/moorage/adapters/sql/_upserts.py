@@ -1,0 +1,94 @@
+"""Statements that write rows into a table, and the test that its key is unique."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import mysql, postgresql, sqlite
+
+from moorage.adapters.sql.statements import Command, Query
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_INSERTS: Final[dict[str, Any]] = {
+    "postgresql": postgresql.insert,
+    "mysql": mysql.insert,
+    "sqlite": sqlite.insert,
+}
+
+
+def table_of(name: str, schema: str | None, columns: Sequence[str]) -> sa.TableClause:
+    """Return a table with these columns, for expressions."""
+    return sa.table(name, *map(sa.column, columns), schema=schema)
+
+
+def parameter_names(columns: Sequence[str]) -> tuple[str, ...]:
+    """Return the names of the parameters of `upsert`, one for each column."""
+    return tuple(f"value_{number}" for number in range(len(columns)))
+
+
+def upsert(system: str, table: sa.TableClause, key: Sequence[str]) -> Command:
+    """Return the statement that inserts a row, or updates the row with the same key.
+
+    Without a key it inserts.
+    """
+    names = [column.name for column in table.columns]
+    values: dict[str, Any] = {
+        name: _parameter(parameter)
+        for name, parameter in zip(names, parameter_names(names), strict=True)
+    }
+    insertion = _INSERTS[system](table).values(values)
+    return Command(
+        _or_update(system, insertion, names, key),
+        name=f"{table.name}.write",
+        repeatable=bool(key),
+    )
+
+
+def _parameter(name: str) -> sa.BindParameter[Any]:
+    return sa.bindparam(name)
+
+
+def key_check(system: str, table: sa.TableClause, key: Sequence[str]) -> Command:
+    """Return a statement that writes nothing, and fails where `upsert` could never succeed."""
+    names = [column.name for column in table.columns]
+    nothing = sa.select(*table.columns).where(sa.false())
+    insertion = _INSERTS[system](table).from_select(names, nothing)
+    return Command(
+        _or_update(system, insertion, names, key), name=f"{table.name}.check", repeatable=True
+    )
+
+
+def _or_update(system: str, insertion: Any, names: Sequence[str], key: Sequence[str]) -> Any:
+    if not key:
+        return insertion
+    others = [name for name in names if name not in key]
+    if system == "mysql":
+        # An update of a key with itself is how MariaDB leaves a row as it is.
+        return insertion.on_duplicate_key_update(
+            {name: insertion.inserted[name] for name in others or key}
+        )
+    if not others:
+        return insertion.on_conflict_do_nothing(index_elements=list(key))
+    return insertion.on_conflict_do_update(
+        index_elements=list(key), set_={name: insertion.excluded[name] for name in others}
+    )
+
+
+_STATISTICS: Final = sa.table(
+    "statistics",
+    *map(sa.column, ("table_schema", "table_name", "index_name", "column_name", "non_unique")),
+    schema="information_schema",
+)
+
+UNIQUE_COLUMNS: Final = Query(
+    sa.select(_STATISTICS.c.index_name, _STATISTICS.c.column_name).where(
+        _STATISTICS.c.table_schema == sa.func.coalesce(_parameter("schema"), sa.func.database()),
+        _STATISTICS.c.table_name == _parameter("table"),
+        _STATISTICS.c.non_unique == _parameter("unique"),
+    ),
+    name="indexes",
+)
+"""The columns of the unique indexes of a table of MariaDB, which accepts a key without an index."""

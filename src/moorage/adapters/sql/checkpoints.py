@@ -1,0 +1,187 @@
+"""Checkpoints in a table of a SQL database, whose positions can move with the rows of a sink.
+
+Laws:
+
+1. A name has one owner: the last that began. What an earlier owner stores is refused, and undone
+   with its transaction.
+2. A position that moves with rows only grows while its owner owns it.
+"""
+
+from __future__ import annotations
+
+import json
+from secrets import token_hex
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import sqlalchemy as sa
+
+from moorage.adapters.sql._access import SqlAccess
+from moorage.adapters.sql.statements import Command, Query
+from moorage.domain.pipelines.checkpoints import is_after, partition_name, taken_over
+from moorage.domain.secrets.frames import careful
+from moorage.domain.state.keys import checked_name
+from moorage.errors import LocalFailure
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from moorage.adapters.sql._access import AnyPerformer, AnySqlConnector
+    from moorage.adapters.sql.transactions import AsyncTransaction
+    from moorage.domain.pipelines.records import Offset, SinkRecord
+
+_TABLE: Final = sa.table(
+    "moorage_checkpoints", *map(sa.column, ("name", "owner", "epoch", "positions"))
+)
+
+_CREATE: Final = Command(
+    "CREATE TABLE IF NOT EXISTS moorage_checkpoints (name varchar(200) NOT NULL PRIMARY KEY,"
+    " owner varchar(32) NOT NULL, epoch bigint NOT NULL, positions text NOT NULL)",
+    name="checkpoints.create",
+    repeatable=True,
+)
+_CLAIM: Final = Command(
+    "INSERT INTO moorage_checkpoints (name, owner, epoch, positions)"
+    " VALUES (:name, :owner, :epoch, :positions) ON CONFLICT (name)"
+    " DO UPDATE SET owner = excluded.owner, epoch = moorage_checkpoints.epoch + 1",
+    name="checkpoints.begin",
+)
+_CLAIM_MYSQL: Final = Command(
+    "INSERT INTO moorage_checkpoints (name, owner, epoch, positions)"
+    " VALUES (:name, :owner, :epoch, :positions)"
+    " ON DUPLICATE KEY UPDATE owner = VALUES(owner), epoch = epoch + 1",
+    name="checkpoints.begin",
+)
+_LOCK: Final = Query(
+    sa.select(_TABLE.c.owner, _TABLE.c.epoch, _TABLE.c.positions)
+    .where(_TABLE.c.name == sa.bindparam("name"))
+    .with_for_update(),
+    name="checkpoints.lock",
+)
+_STORE: Final = Command(
+    "UPDATE moorage_checkpoints SET positions = :positions WHERE name = :name",
+    name="checkpoints.store",
+)
+
+
+@careful
+class SqlCheckpoints:
+    """Positions in the table moorage_checkpoints of a SQL database, for one source.
+
+    A `SqlSink` that is given them stores the position of a record in the transaction that writes
+    its row. The offsets of the records must then grow within their partition: numbers, or texts
+    that sort like their positions.
+
+    Attributes:
+        connector: the connector of the database.
+
+    Args:
+        manager: performs the transactions under the protections of the connector's service.
+        connector: the connector of the database, which belongs to the caller. A `SqlConnector`
+            works in threads and with a `ConnectorManager`, as a file of SQLite needs it.
+    """
+
+    def __init__(self, manager: AnyPerformer, connector: AnySqlConnector) -> None:
+        self.connector = connector
+        self._access = SqlAccess(manager, connector)
+        self._owner = token_hex(16)
+        self._names: set[str] = set()
+        self._moved: set[tuple[str, str]] = set()
+
+    async def create_table(self) -> None:
+        """Create the table if it does not exist."""
+        await self._access.execute(_CREATE)
+
+    async def begin(self, name: str, /) -> tuple[int, Mapping[str, Offset]]:
+        """Become the owner of a name, and return the epoch and the positions."""
+        name = checked_name(name, "name")
+        claim = _CLAIM_MYSQL if self._access.system == "mysql" else _CLAIM
+
+        async def work(transaction: AsyncTransaction) -> tuple[int, dict[str, Offset]]:
+            await transaction.execute(claim, name=name, owner=self._owner, epoch=1, positions="{}")
+            [row] = await transaction.query(_LOCK, name=name)
+            return row.epoch, json.loads(row.positions)
+
+        self._names.add(name)
+        ownership: tuple[int, dict[str, Offset]] = await self._access.transact(
+            work, name=claim.name, repeatable=True
+        )
+        return ownership
+
+    async def advance(self, name: str, epoch: int, positions: Mapping[str, Offset], /) -> None:
+        """Store positions; one that a sink moves is not set back.
+
+        Raises:
+            LocalFailure: a later owner began.
+        """
+
+        async def work(transaction: AsyncTransaction) -> None:
+            owner = await _lock(transaction, name)
+            if owner.epoch != epoch:
+                raise taken_over(name)
+            stored = owner.positions
+            stored |= {
+                partition: offset
+                for partition, offset in positions.items()
+                if (name, partition) not in self._moved or is_after(offset, stored.get(partition))
+            }
+            await _store(transaction, name, stored)
+
+        await self._access.transact(work, name=_STORE.name, repeatable=True)
+
+    async def advance_within(
+        self, transaction: AsyncTransaction, records: Sequence[SinkRecord]
+    ) -> list[bool]:
+        """Store the position of records in an open transaction that writes their rows.
+
+        Returns:
+            For each record whether its row is to be written; False if it was before.
+
+        Raises:
+            LocalFailure: a later owner began, or the records are not those of the source.
+        """
+        name = records[0].topic
+        if name not in self._names or any(record.topic != name for record in records):
+            raise LocalFailure(
+                f"The checkpoints do not belong to the source of the records of {name!r}.",
+                remedy="Give the same SqlCheckpoints to the source and the sink, and leave the"
+                " topic of the records as the source set it.",
+            )
+        self._moved |= {(name, partition_name(record.partition)) for record in records}
+        owner = await _lock(transaction, name)
+        if owner.owner != self._owner:
+            raise taken_over(name)
+        stored = owner.positions
+        are_new: list[bool] = []
+        for record in records:
+            partition = partition_name(record.partition)
+            is_new = is_after(record.offset, stored.get(partition))
+            are_new.append(is_new)
+            if is_new:
+                stored[partition] = record.offset
+        await _store(transaction, name, stored)
+        return are_new
+
+
+class _Owner(NamedTuple):
+    """The row of a name."""
+
+    owner: str
+    epoch: int
+    positions: dict[str, Any]
+
+
+async def _lock(transaction: AsyncTransaction, name: str) -> _Owner:
+    """Lock the row of a name for the rest of the transaction, and return it.
+
+    Raises:
+        LocalFailure: somebody removed it.
+    """
+    rows = await transaction.query(_LOCK, name=name)
+    if not rows:
+        raise taken_over(name)
+    row: Any = rows[0]
+    return _Owner(row.owner, row.epoch, json.loads(row.positions))
+
+
+async def _store(transaction: AsyncTransaction, name: str, positions: Mapping[str, Any]) -> None:
+    await transaction.execute(_STORE, name=name, positions=json.dumps(positions, sort_keys=True))

@@ -1,0 +1,194 @@
+"""A sink that writes records as rows into a table of a SQL database.
+
+Laws:
+
+1. A batch is one transaction: all of its rows are there, or none.
+2. With checkpoints, the rows and the position of their last record are there together, and a
+   record at or before the stored position writes nothing.
+"""
+
+from __future__ import annotations
+
+from itertools import compress
+from typing import TYPE_CHECKING, Any, cast
+
+from moorage.adapters.sql._access import SqlAccess
+from moorage.adapters.sql._upserts import (
+    UNIQUE_COLUMNS,
+    key_check,
+    parameter_names,
+    table_of,
+    upsert,
+)
+from moorage.domain.secrets.frames import careful
+from moorage.domain.values.result import Result
+from moorage.errors import ConfigurationError, InvalidData, VendorRejected
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from moorage.adapters.sql._access import AnyPerformer, AnySqlConnector
+    from moorage.adapters.sql.checkpoints import SqlCheckpoints
+    from moorage.adapters.sql.transactions import AsyncTransaction
+    from moorage.domain.pipelines.records import SinkRecord
+
+
+@careful
+class SqlSink:
+    """A sink that writes each record as a row into a table, in one transaction per batch.
+
+    A row with the same key as one in the table replaces its other columns. If the database refuses
+    a row, nothing of the batch is written, and the pipeline tries its halves.
+
+    Args:
+        manager: performs the transactions under the protections of the connector's service.
+        connector: the connector of the database, which belongs to the caller. A `SqlConnector`
+            works in threads and with a `ConnectorManager`, as a file of SQLite needs it.
+        table: the name of the table.
+        columns: the names of the columns to write.
+        key: the columns of the table's primary key, or of a unique index. Without a key each record
+            inserts a row, also one that is delivered again.
+        row: returns the values of a record by the names of the columns, and may return others too.
+            By default they are the fields of the record's JSON.
+        schema: the schema of the table; by default that of the connection.
+        checkpoints: the positions of the source, which are then stored in the same transaction as
+            the rows, so that each record is written exactly once. The pipeline must have one lane.
+    """
+
+    def __init__(
+        self,
+        manager: AnyPerformer,
+        connector: AnySqlConnector,
+        table: str,
+        *,
+        columns: Iterable[str],
+        key: Iterable[str] = (),
+        row: Callable[[SinkRecord], Mapping[str, Any]] | None = None,
+        schema: str | None = None,
+        checkpoints: SqlCheckpoints | None = None,
+    ) -> None:
+        self._columns = tuple(columns)
+        self._key = tuple(key)
+        if not self._columns or not set(self._key) <= set(self._columns):
+            raise ConfigurationError(
+                f"The columns of the table {table!r} do not contain its key, or there are none.",
+                path="columns",
+                remedy="Name every column to write, those of the key included.",
+            )
+        if checkpoints is not None and checkpoints.connector is not connector:
+            raise ConfigurationError(
+                "The checkpoints use another connector than the sink, so one transaction cannot"
+                " write to both.",
+                path="checkpoints",
+                remedy="Give the connector of the sink to SqlCheckpoints.",
+            )
+        self._access = SqlAccess(manager, connector)
+        self._row = row or _fields_of
+        self._schema = schema
+        self._checkpoints = checkpoints
+        self._table = table_of(table, schema, self._columns)
+        self._parameters = parameter_names(self._columns)
+        self._statement = upsert(self._access.system, self._table, self._key)
+
+    @property
+    def needs_one_lane(self) -> bool:
+        """True if records must arrive in the order of their positions."""
+        return self._checkpoints is not None
+
+    async def open(self) -> None:
+        """Check the table, its columns and its key.
+
+        Raises:
+            ConfigurationError: the table has no such column, or its key is not unique.
+        """
+        statement = key_check(self._access.system, self._table, self._key)
+        try:
+            await self._access.execute(statement)
+        except VendorRejected as error:
+            raise self._unsuitable() from error
+        if self._access.system == "mysql" and self._key and not await self._has_unique_key():
+            raise self._unsuitable()
+
+    async def _has_unique_key(self) -> bool:
+        rows = await self._access.query(
+            UNIQUE_COLUMNS, schema=self._schema, table=self._table.name, unique=0
+        )
+        columns: dict[str, set[str]] = {}
+        for index, column in rows:
+            columns.setdefault(index, set()).add(column)
+        return set(self._key) in columns.values()
+
+    def _unsuitable(self) -> ConfigurationError:
+        return ConfigurationError(
+            f"The table {self._table.name!r} does not have the columns of the sink, or no unique"
+            " index on its key.",
+            path="table",
+            remedy="Correct the names, create the table, or add a primary key or a unique index on"
+            " exactly the columns of `key`.",
+        )
+
+    async def process_batch(
+        self, records: Sequence[SinkRecord], /
+    ) -> Sequence[Result[object]] | None:
+        """Write the records before the first that makes no row, and return that one's error."""
+        rows: list[dict[str, Any]] = []
+        problem: Exception | None = None
+        for record in records:
+            try:
+                rows.append(self._values(record))
+            except Exception as error:  # noqa: BLE001 - the pipeline judges it
+                problem = error
+                break
+        if rows:
+            await self._write(records[: len(rows)], rows)
+        if problem is None:
+            return None
+        return [*(Result[object]() for _ in rows), Result(error=problem)]
+
+    def _values(self, record: SinkRecord) -> dict[str, Any]:
+        """Return the parameters of a record."""
+        row = self._row(record)
+        missing = [column for column in self._columns if column not in row]
+        if missing:
+            raise InvalidData(
+                f"A record has no value for the columns {', '.join(missing)}.",
+                field="payload",
+                remedy="Correct the producer, or give a `row` function that returns a value or None"
+                " for every column.",
+            )
+        return {
+            name: row[column] for name, column in zip(self._parameters, self._columns, strict=True)
+        }
+
+    async def _write(self, records: Sequence[SinkRecord], rows: list[dict[str, Any]]) -> None:
+        checkpoints = self._checkpoints
+
+        async def work(transaction: AsyncTransaction) -> None:
+            news = rows
+            if checkpoints is not None:
+                are_new = await checkpoints.advance_within(transaction, records)
+                news = list(compress(rows, are_new))
+            await transaction.execute_each(self._statement, news)
+
+        await self._access.transact(
+            work,
+            name=self._statement.name,
+            repeatable=self._statement.repeatable or checkpoints is not None,
+        )
+
+    async def flush(self) -> None:
+        """Do nothing: what was processed is committed."""
+
+    async def close(self) -> None:
+        """Do nothing: the connector belongs to the caller."""
+
+
+def _fields_of(record: SinkRecord) -> Mapping[str, Any]:
+    value = record.json()
+    if not isinstance(value, dict):
+        raise InvalidData(
+            "The payload of a record is not a JSON object.",
+            field="payload",
+            remedy="Correct the producer, or give a `row` function.",
+        )
+    return cast("Mapping[str, Any]", value)

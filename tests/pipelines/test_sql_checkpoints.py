@@ -1,0 +1,129 @@
+"""Checkpoints in a table, alone and with the rows of a sink."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from moorage import ConfigurationError, LocalFailure, SinkRecord
+from moorage.adapters.sql.checkpoints import SqlCheckpoints
+from moorage.adapters.sql.sink import SqlSink
+from moorage.domain.pipelines.checkpoints import is_after, partition_name
+from tests.pipelines.pipeline_databases import SYSTEMS, Database, database
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+each_system = pytest.mark.parametrize("system", SYSTEMS)
+
+
+async def _checkpoints(made: Database) -> SqlCheckpoints:
+    checkpoints = SqlCheckpoints(made.manager, made.connector)
+    await checkpoints.create_table()
+    return checkpoints
+
+
+def _record(offset: Any, **fields: Any) -> SinkRecord:
+    return SinkRecord.of_json({"number": 1}, **{"topic": "orders", "offset": offset, **fields})
+
+
+@each_system
+async def test_only_the_last_owner_stores_positions(system: str, tmp_path: Path) -> None:
+    """An earlier owner stores nothing more, and the next begins after the last position."""
+    async with database(system, tmp_path) as made:
+        first, second = await _checkpoints(made), await _checkpoints(made)
+        assert (1, {}) == await first.begin("orders")
+        await first.advance("orders", 1, {"0": 5, "1": "a"})
+        assert (2, {"0": 5, "1": "a"}) == await second.begin("orders")
+        with pytest.raises(LocalFailure, match="taken over the checkpoint 'orders'"):
+            await first.advance("orders", 1, {"0": 6})
+        await second.advance("orders", 2, {"0": 4})
+        await second.advance("orders", 2, {"0": 4})
+
+        assert (3, {"0": 4, "1": "a"}) == await second.begin("orders")
+        with pytest.raises(LocalFailure, match="taken over"):
+            await second.advance("returns", 1, {})
+
+
+@each_system
+async def test_earlier_owner_writes_no_rows(system: str, tmp_path: Path) -> None:
+    """The sink of a worker that was replaced writes nothing more."""
+    async with database(system, tmp_path) as made:
+        await made.run("CREATE TABLE orders (number integer)")
+        first = await _checkpoints(made)
+        sink = SqlSink(
+            made.manager, made.connector, "orders", columns=["number"], checkpoints=first
+        )
+        await first.begin("orders")
+        await sink.process_batch([_record(1), _record(2)])
+        await (await _checkpoints(made)).begin("orders")
+        with pytest.raises(LocalFailure, match="taken over"):
+            await sink.process_batch([_record(3)])
+
+        assert [1, 1] == await made.column("SELECT number FROM orders")
+
+
+async def test_position_that_moved_with_rows_is_not_set_back(tmp_path: Path) -> None:
+    """What the source commits later than the sink does not undo the sink's position."""
+    async with database("sqlite", tmp_path) as made:
+        await made.run("CREATE TABLE orders (number integer)")
+        checkpoints = await _checkpoints(made)
+        sink = SqlSink(
+            made.manager, made.connector, "orders", columns=["number"], checkpoints=checkpoints
+        )
+        epoch, _ = await checkpoints.begin("orders")
+        await sink.process_batch([_record(7), _record(3, partition="b")])
+        await checkpoints.advance("orders", epoch, {"0": 5, "b": 4, "c": 1})
+
+        assert {"0": 7, "b": 4, "c": 1} == (await checkpoints.begin("orders"))[1]
+
+
+async def test_records_of_another_source_are_refused(tmp_path: Path) -> None:
+    """Positions move only with records of the source that began with the checkpoints."""
+    async with database("sqlite", tmp_path) as made:
+        await made.run("CREATE TABLE orders (number integer)")
+        checkpoints = await _checkpoints(made)
+        sink = SqlSink(
+            made.manager, made.connector, "orders", columns=["number"], checkpoints=checkpoints
+        )
+        await checkpoints.begin("orders")
+        for batch in ([_record(1, topic="returns")], [_record(1), _record(1, topic="returns")]):
+            with pytest.raises(LocalFailure, match="do not belong to the source"):
+                await sink.process_batch(batch)
+
+        assert [] == await made.column("SELECT number FROM orders")
+
+
+@pytest.mark.parametrize(
+    "offset, position, expected",
+    [
+        (2, 1, True),
+        (1, 1, False),
+        (0, None, True),
+        ("b", "a", True),
+        ("a", "b", False),
+        ("", None, True),
+    ],
+)
+def test_offsets_of_one_type_have_an_order(offset: Any, position: Any, expected: bool) -> None:
+    """A record is after a position if its offset is greater."""
+    assert expected is is_after(offset, position)
+
+
+@pytest.mark.parametrize("offset, position", [(1, "1"), ("1", 1), (None, 1), (None, None)])
+def test_offsets_of_two_types_are_refused(offset: Any, position: Any) -> None:
+    """A change of the offsets' type is no silent loss of records."""
+    with pytest.raises(LocalFailure, match="cannot be compared"):
+        is_after(offset, position)
+
+
+def test_partitions_have_names() -> None:
+    """A source without partitions has one with a name."""
+    assert ["0", "3", "a"] == [partition_name(partition) for partition in (None, 3, "a")]
+
+
+def test_other_connectors_are_refused() -> None:
+    """An object that is no connector of SQL is refused at once."""
+    with pytest.raises(ConfigurationError, match="not a connector of SQL"):
+        SqlCheckpoints(None, None)  # type: ignore[arg-type]  # the mistake

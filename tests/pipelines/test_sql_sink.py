@@ -1,0 +1,300 @@
+"""The sink that writes rows into a table, and its checkpoints, with real databases."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from functools import partial
+from inspect import isawaitable
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+
+from moorage import (
+    ConfigurationError,
+    ConnectionFailed,
+    InvalidData,
+    Pipeline,
+    PipelineConfig,
+    PollingSource,
+    RetryPolicy,
+    SinkRecord,
+    SourceRecord,
+)
+from moorage.adapters.sql.checkpoints import SqlCheckpoints
+from moorage.adapters.sql.sink import SqlSink
+from moorage.testing import MemoryDeadLetters, MemorySource, name_of, records_of, sink_conformance
+from tests.pipelines.pipeline_databases import SYSTEMS, Database, database, finish
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+    from pathlib import Path
+
+each_system = pytest.mark.parametrize("system", SYSTEMS)
+ORDERS = "CREATE TABLE orders (number integer NOT NULL PRIMARY KEY, note varchar(20))"
+LOG = "CREATE TABLE orders (number integer NOT NULL, note varchar(20))"
+COLUMNS = ("number", "note")
+NUMBERS = "SELECT number FROM orders ORDER BY number"
+SOON = RetryPolicy(base_delay=0.0001, max_delay=0.0001)
+
+
+def order(number: int, note: str | None = "tea", **fields: Any) -> SinkRecord:
+    """A record of an order."""
+    value = {"number": number, "note": note, "other": 1}
+    return SinkRecord.of_json(value, topic="orders", offset=number, **fields)
+
+
+@attrs.define
+class SqlSubject:
+    """The sink with its table."""
+
+    database: Database
+    sink: SqlSink
+    has_effect_once: bool = True
+
+    def record(self, number: int, /) -> SinkRecord:
+        """Return a record with a number."""
+        return order(number)
+
+    def bad_record(self, number: int, /) -> SinkRecord | None:
+        """Return a record whose note is too long, or wrong as a whole in SQLite."""
+        note: Any = "n" * 50 if self.database.system != "sqlite" else {"no": "value"}
+        return order(number, note)
+
+    async def stored(self) -> list[int]:
+        """Return the numbers in the table."""
+        return await self.database.column(NUMBERS)
+
+
+class JsonSubject(SqlSubject):
+    """The sink with a record that lacks a column."""
+
+    def bad_record(self, number: int, /) -> SinkRecord | None:
+        """Return a record without a note."""
+        return SinkRecord.of_json({"number": number}, topic="orders", offset=number)
+
+
+@asynccontextmanager
+async def sql_subject(
+    kind: Any, system: str, folder: Path, is_exact: bool
+) -> AsyncGenerator[SqlSubject]:
+    """Make a subject; an exact one has no key, and stores positions with the rows."""
+    async with database(system, folder) as made:
+        await made.run(LOG if is_exact else ORDERS)
+        checkpoints = SqlCheckpoints(made.manager, made.connector) if is_exact else None
+        if checkpoints is not None:
+            await checkpoints.create_table()
+            await checkpoints.begin("orders")
+        sink = SqlSink(
+            made.manager,
+            made.connector,
+            "orders",
+            columns=COLUMNS,
+            key=() if is_exact else ("number",),
+            checkpoints=checkpoints,
+        )
+        yield kind(made, sink)
+
+
+@each_system
+@pytest.mark.parametrize("is_exact", [False, True], ids=["upsert", "exact"])
+@pytest.mark.parametrize("kind", [SqlSubject, JsonSubject])
+@pytest.mark.parametrize("check", sink_conformance.CHECKS, ids=name_of)
+async def test_conformance(
+    check: sink_conformance.Check, system: str, kind: Any, is_exact: bool, tmp_path: Path
+) -> None:
+    """The sink passes the kit of sinks."""
+    await check(partial(sql_subject, kind, system, tmp_path, is_exact))
+
+
+@each_system
+async def test_row_with_the_same_key_is_replaced(system: str, tmp_path: Path) -> None:
+    """The last record of a key decides, within a batch and between batches."""
+    async with sql_subject(SqlSubject, system, tmp_path, is_exact=False) as subject:
+        await subject.sink.process_batch([order(1, "a"), order(2, "b"), order(1, "c")])
+        await subject.sink.process_batch([order(2, None)])
+
+        rows = await subject.database.run("SELECT number, note FROM orders ORDER BY number")
+        assert [(1, "c"), (2, None)] == [tuple(row) for row in rows]
+
+
+@each_system
+async def test_key_alone_is_inserted_once(system: str, tmp_path: Path) -> None:
+    """A table whose key is all its columns keeps one row for each key."""
+    async with database(system, tmp_path) as made:
+        await made.run(ORDERS)
+        sink = SqlSink(made.manager, made.connector, "orders", columns=["number"], key=["number"])
+        await sink.open()
+        await sink.process_batch([order(1), order(1), order(2)])
+
+        assert [1, 2] == await made.column(NUMBERS)
+
+
+@each_system
+async def test_rows_come_from_a_function(system: str, tmp_path: Path) -> None:
+    """A function makes the row of a record, in a table of another schema."""
+    async with database(system, tmp_path) as made:
+        await made.run(ORDERS)
+        sink = SqlSink(
+            made.manager,
+            made.connector,
+            "orders",
+            schema="main" if system == "sqlite" else made.schema,
+            columns=COLUMNS,
+            key=["number"],
+            row=lambda record: {"number": record.offset, "note": record.topic},
+        )
+        await sink.open()
+        await sink.process_batch([order(7)])
+
+        assert [(7, "orders")] == [tuple(row) for row in await made.run("SELECT * FROM orders")]
+
+
+@each_system
+@pytest.mark.parametrize(
+    "table, columns, key",
+    [
+        ("orders", ("number", "missing"), ("number",)),
+        ("missing", ("number",), ("number",)),
+        ("orders", COLUMNS, ("note",)),
+        ("orders", COLUMNS, COLUMNS),
+    ],
+)
+async def test_unsuitable_table_is_refused(
+    table: str, columns: tuple[str, ...], key: tuple[str, ...], system: str, tmp_path: Path
+) -> None:
+    """A sink whose table or key does not exist never begins."""
+    async with database(system, tmp_path) as made:
+        await made.run(ORDERS)
+        sink = SqlSink(made.manager, made.connector, table, columns=columns, key=key)
+        with pytest.raises(ConfigurationError, match=r"unique\s+index on its key"):
+            await sink.open()
+
+
+async def test_wrong_arguments_are_refused(tmp_path: Path) -> None:
+    """The key is among the columns, and the checkpoints share the connector."""
+    async with database("sqlite", tmp_path) as made:
+        make = partial(SqlSink, made.manager, made.connector, "orders")
+        with pytest.raises(ConfigurationError, match="do not contain its key"):
+            make(columns=["note"], key=["number"])
+        with pytest.raises(ConfigurationError, match="or there are none"):
+            make(columns=[])
+        other = made.connect()
+        checkpoints = SqlCheckpoints(made.manager, other)
+        with pytest.raises(ConfigurationError, match="another connector"):
+            make(columns=["note"], checkpoints=checkpoints)
+        await finish(other.close())
+
+
+async def test_exact_sink_needs_one_lane(tmp_path: Path) -> None:
+    """Positions that move with rows need records in their order."""
+    async with sql_subject(SqlSubject, "sqlite", tmp_path, is_exact=True) as subject:
+        assert subject.sink.needs_one_lane
+        source = MemorySource(records_of(1))
+        with pytest.raises(ConfigurationError, match="there are 2 lanes"):
+            Pipeline("orders", source, subject.sink, config=PipelineConfig(lanes=2))
+
+
+@pytest.mark.parametrize("payload", [b"[]", b"{}", b"no JSON"])
+async def test_payload_without_the_columns_is_the_records_fault(
+    payload: bytes, tmp_path: Path
+) -> None:
+    """A payload that is no object, or lacks a column, is invalid data."""
+    async with sql_subject(SqlSubject, "sqlite", tmp_path, is_exact=False) as subject:
+        results = await subject.sink.process_batch([SinkRecord(payload, topic="orders")])
+
+        assert results is not None
+        assert [InvalidData] == [type(result.error) for result in results]
+
+
+class _LostAnswers:
+    """A manager that loses the answers of some transactions, which have happened."""
+
+    def __init__(self, manager: Any, losses: int) -> None:
+        self._manager = manager
+        self._losses = losses
+
+    def perform(self, service: str, operation: Any, **options: Any) -> Any:
+        value = self._manager.perform(service, operation, **options)
+        is_lost = operation.name == "orders.write" and self._losses > 0
+        self._losses -= is_lost
+        if isawaitable(value):
+            return self._awaited(value, is_lost)
+        return self._answer(value, is_lost)
+
+    async def _awaited(self, value: Any, is_lost: bool) -> Any:
+        return self._answer(await value, is_lost)
+
+    def _answer(self, value: Any, is_lost: bool) -> Any:
+        if is_lost:
+            raise ConnectionFailed("The answer was lost.", may_have_been_processed=True)
+        return value
+
+
+def orders_of(numbers: int) -> Any:
+    """A function that returns orders after a position, a few at a time."""
+
+    def fetch(position: Any) -> list[SourceRecord] | None:
+        first = (position or 0) + 1
+        records = [
+            SourceRecord.of_json({"number": number, "note": "tea"}, offset=number)
+            for number in range(first, min(first + 7, numbers + 1))
+        ]
+        return records or None
+
+    return fetch
+
+
+@each_system
+async def test_each_record_is_written_exactly_once(system: str, tmp_path: Path) -> None:
+    """Lost answers of commits and a lost process write no record twice, and lose none."""
+    async with database(system, tmp_path) as made:
+        await made.run(LOG)
+        dead_letters = MemoryDeadLetters()
+
+        async def run(*, losses: int = 0, crash_at: int | None = None) -> None:
+            checkpoints = SqlCheckpoints(made.manager, made.connector)
+            await checkpoints.create_table()
+            manager: Any = _LostAnswers(made.manager, losses)
+            source: Any = PollingSource("orders", orders_of(40), checkpoints)
+            if crash_at is not None:
+                source.commit = _nothing
+            sink = SqlSink(
+                manager, made.connector, "orders", columns=COLUMNS, checkpoints=checkpoints
+            )
+            await Pipeline(
+                "orders",
+                source,
+                sink,
+                transforms=[partial(_ending_at, crash_at), _without_tens],
+                dead_letters=dead_letters,
+                config=PipelineConfig(retry=SOON, records_in_flight=10),
+            ).run()
+
+        with pytest.raises(_Crash):
+            await run(losses=2, crash_at=17)
+        with pytest.raises(_Crash):
+            await run(crash_at=29)
+        await run(losses=1)
+
+        assert [number for number in range(1, 41) if number % 10] == await made.column(NUMBERS)
+        [positions] = await made.column("SELECT positions FROM moorage_checkpoints")
+        assert '{"0": 40}' == positions
+
+
+async def _nothing(*_: object) -> None:
+    """Commit nothing, as a process that ended before."""
+
+
+class _Crash(ConfigurationError):
+    """The end of a process."""
+
+
+def _ending_at(crash_at: int | None, record: SinkRecord) -> SinkRecord:
+    if record.offset == crash_at:
+        raise _Crash("The process ends.")
+    return record
+
+
+def _without_tens(record: SinkRecord) -> SinkRecord | None:
+    return None if isinstance(record.offset, int) and record.offset % 10 == 0 else record
