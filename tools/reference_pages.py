@@ -149,6 +149,8 @@ _PAGES: Final = (
             "CheckpointStore",
             "RecordSink",
             "BatchSink",
+            "moorage.adapters.sql.sink:SqlSink",
+            "moorage.adapters.sql.checkpoints:SqlCheckpoints",
             "PipelineConfig",
             "PipelineState",
             "PipelineStatistics",

@@ -65,7 +65,7 @@ async def test_earlier_owner_writes_no_rows(system: str, tmp_path: Path) -> None
 
 
 async def test_position_that_moved_with_rows_is_not_set_back(tmp_path: Path) -> None:
-    """What the source commits later than the sink does not undo the sink's position."""
+    """A later commit of the source does not undo the position of the sink."""
     async with database("sqlite", tmp_path) as made:
         await made.run("CREATE TABLE orders (number integer)")
         checkpoints = await _checkpoints(made)

@@ -164,11 +164,11 @@ class SqlSink:
         checkpoints = self._checkpoints
 
         async def work(transaction: AsyncTransaction) -> None:
-            news = rows
+            new_rows = rows
             if checkpoints is not None:
                 are_new = await checkpoints.advance_within(transaction, records)
-                news = list(compress(rows, are_new))
-            await transaction.execute_each(self._statement, news)
+                new_rows = list(compress(rows, are_new))
+            await transaction.execute_each(self._statement, new_rows)
 
         await self._access.transact(
             work,

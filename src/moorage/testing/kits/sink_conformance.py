@@ -2,15 +2,38 @@
 
 ```python
 import asyncio
+from contextlib import asynccontextmanager
+
 import pytest
 
-from moorage.testing import name_of, sink_conformance
-from tests.orders import OrdersSinkSubject  # yours
+from moorage import SinkRecord
+from moorage.testing import MemorySink, name_of, sink_conformance  # your sink instead
+
+
+class Subject:
+    has_effect_once = False
+
+    def __init__(self):
+        self.sink = MemorySink()
+
+    def record(self, number):
+        return SinkRecord.of_json(number, topic="numbers", offset=number)
+
+    def bad_record(self, number):
+        return None
+
+    async def stored(self):
+        return self.sink.values
+
+
+@asynccontextmanager
+async def subject():
+    yield Subject()
 
 
 @pytest.mark.parametrize("check", sink_conformance.CHECKS, ids=name_of)
 def test_sink(check):
-    asyncio.run(check(OrdersSinkSubject))
+    asyncio.run(check(subject))
 ```
 
 Each check is awaited with a function that returns an asynchronous context manager, which yields a
