@@ -151,6 +151,7 @@ _PAGES: Final = (
             "BatchSink",
             "moorage.adapters.sql.sink:SqlSink",
             "moorage.adapters.sql.checkpoints:SqlCheckpoints",
+            "moorage.adapters.sql.outbox_table:OutboxTable",
             "PipelineConfig",
             "PipelineState",
             "PipelineStatistics",

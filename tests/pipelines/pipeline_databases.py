@@ -23,15 +23,15 @@ _numbers: Iterator[int] = count()
 
 
 class Database:
-    """A schema that nothing else uses, with connectors to it."""
+    """A schema that nothing else uses, with connectors to it; `url` is that of another server."""
 
-    def __init__(self, system: str, folder: Path) -> None:
+    def __init__(self, system: str, folder: Path, url: str | None = None) -> None:
         self.system = system
         self.schema = f"moorage_ends_{os.getpid()}_{next(_numbers)}"
         self.url = f"sqlite:///{folder}/ends.db"
         self.options: dict[str, Any] = {}
         if system == "postgresql":
-            self.url = url_of(system)
+            self.url = url or url_of(system)
             self.options = {"options": f"-c search_path={self.schema}"}
         elif system == "mariadb":
             self.url = url_of(system, self.schema)

@@ -42,10 +42,12 @@ class Cluster:
     Args:
         durable: whether each commit waits until the disk has it. A process that is killed loses
             nothing without: only a machine that fails would.
+        connections: the largest number of connections.
     """
 
-    def __init__(self, *, durable: bool = False) -> None:
+    def __init__(self, *, durable: bool = False, connections: int = 40) -> None:
         self._fsync = "on" if durable else "off"
+        self._connections = connections
         result = programs()
         if result is None:
             raise RuntimeError("PostgreSQL's initdb was not found. Install its server.")
@@ -83,7 +85,8 @@ class Cluster:
     def start(self) -> None:
         """Start the server, and wait until it takes connections."""
         options = f"-p {self._port} -c fsync={self._fsync} -c listen_addresses=127.0.0.1"
-        options += f" -c unix_socket_directories={self._folder} -c max_connections=40"
+        options += f" -c unix_socket_directories={self._folder}"
+        options += f" -c max_connections={self._connections}"
         self._control("start", "-l", str(self._folder / "log"), "-o", options)
 
     def stop(self) -> None:

@@ -1,0 +1,190 @@
+"""An outbox table of a program, whose rows are published in the order of their commits.
+
+Laws:
+
+1. A row is returned only after its transaction has committed, and then once for each position.
+2. A row is returned after every row whose transaction had committed before this one was inserted.
+
+PostgreSQL gives out ids before it is known which transaction commits first, so the greatest id that
+was seen says nothing about smaller ones. A position is therefore a window between two snapshots:
+the rows that the earlier one could not see and the later one can, in the order of their ids.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import sqlalchemy as sa
+from sqlalchemy.types import UserDefinedType
+
+from moorage.adapters.sql._access import SqlAccess
+from moorage.adapters.sql.statements import Query
+from moorage.domain.pipelines.records import SourceRecord
+from moorage.domain.secrets.frames import careful
+from moorage.errors import ConfigurationError, InvalidData
+
+if TYPE_CHECKING:
+    from moorage.adapters.sql._access import AnyPerformer, AnySqlConnector
+    from moorage.domain.pipelines.records import Offset
+
+_BEGINNING: Final = "1:1:"
+"""A snapshot of PostgreSQL that sees no transaction."""
+
+
+class _Snapshot(UserDefinedType[str]):
+    """The type `pg_snapshot` of PostgreSQL."""
+
+    cache_ok = True
+
+    def get_col_spec(self, **_: Any) -> str:
+        return "pg_snapshot"
+
+
+class _Window(NamedTuple):
+    """The rows that become visible between two snapshots, and the id up to which they are done."""
+
+    number: int
+    id: int
+    before: str
+    now: str
+
+    def text(self, id: int) -> str:
+        """Return the position after the row with an id; texts of later positions are greater."""
+        return f"{self.number:015}/{id:020}/{self.before}/{self.now}"
+
+
+_SNAPSHOT: Final = Query(
+    sa.select(sa.cast(sa.func.pg_current_snapshot(), sa.Text).label("snapshot")),
+    name="outbox.snapshot",
+)
+
+
+@careful
+class OutboxTable:
+    """The rows of a table into which a program inserts in its own transactions, and never changes.
+
+    `after` is a function for a `PollingSource`. No row is lost or passed over, whichever
+    transaction commits first. Rows of the same key keep their order, if the program locks what the
+    key names, such as an order, before it inserts a row for it.
+
+    On PostgreSQL the table needs a column with the transaction, which the server fills in:
+    `transaction xid8 NOT NULL DEFAULT pg_current_xact_id()`, and an index on it. SQLite needs none.
+    MariaDB does not tell which transactions have ended, and is refused.
+
+    Args:
+        manager: performs the queries under the protections of the connector's service.
+        connector: the connector of the database, which belongs to the caller. A `SqlConnector`
+            works in threads and with a `ConnectorManager`, as a file of SQLite needs it.
+        table: the name of the table.
+        id: the column of the id, a positive number that the database gives out in growing order.
+        payload: the column of the payload: a text, bytes, or JSON.
+        key: the column of the key; None if the order is not important.
+        transaction: the column of the transaction.
+        schema: the schema of the table; by default that of the connection.
+        limit: the largest number of rows that are read together.
+    """
+
+    def __init__(
+        self,
+        manager: AnyPerformer,
+        connector: AnySqlConnector,
+        table: str,
+        *,
+        id: str = "id",
+        payload: str = "payload",
+        key: str | None = "key",
+        transaction: str = "transaction",
+        schema: str | None = None,
+        limit: int = 1_000,
+    ) -> None:
+        self._access = SqlAccess(manager, connector)
+        if self._access.system == "mysql":
+            raise ConfigurationError(
+                "MariaDB and MySQL do not tell which transactions have ended, so rows of an outbox"
+                " table could be passed over.",
+                path="connector",
+                remedy="Keep the outbox in PostgreSQL or SQLite, or let `moorage.Outbox` deliver"
+                " calls from MariaDB.",
+            )
+        names = [id, payload, *([] if key is None else [key])]
+        rows = sa.table(table, *map(sa.column, {*names, transaction}), schema=schema)
+        columns = [rows.c[id].label("id"), rows.c[payload].label("payload")]
+        columns.append((sa.null() if key is None else rows.c[key]).label("key"))
+        query = (
+            sa.select(*columns)
+            .where(rows.c[id] > sa.bindparam("last", type_=sa.BigInteger))
+            .order_by(rows.c[id])
+            .limit(sa.bindparam("limit", type_=sa.BigInteger))
+        )
+        if self._is_concurrent:
+            before, now = (
+                sa.cast(sa.bindparam(name, type_=sa.Text), _Snapshot) for name in ("before", "now")
+            )
+            column = rows.c[transaction]
+            query = query.where(
+                column >= sa.func.pg_snapshot_xmin(before),
+                sa.not_(sa.func.pg_visible_in_snapshot(column, before)),
+                sa.func.pg_visible_in_snapshot(column, now),
+            )
+        self._table = table
+        self._limit = limit
+        self._query = Query(query, name=f"{table}.read")
+
+    @property
+    def _is_concurrent(self) -> bool:
+        """True if several transactions may insert at the same time."""
+        return self._access.system == "postgresql"
+
+    async def after(self, position: Offset | None, /) -> list[SourceRecord]:
+        """Return the next rows after a position, in their order.
+
+        Raises:
+            InvalidData: the position is not one of this table.
+        """
+        if not self._is_concurrent:
+            last = position or 0
+            if not isinstance(last, int):
+                raise self._unreadable()
+            rows = await self._access.query(self._query, last=last, limit=self._limit)
+            return [_record(row, self._table, row.id) for row in rows]
+        window = self._window(position)
+        records = await self._read(window)
+        if not records:
+            [row] = await self._access.query(_SNAPSHOT)
+            window = _Window(window.number + 1, 0, window.now, row.snapshot)
+            records = await self._read(window)
+        return records
+
+    async def _read(self, window: _Window) -> list[SourceRecord]:
+        if window.before == window.now:
+            return []
+        rows = await self._access.query(
+            self._query, last=window.id, limit=self._limit, before=window.before, now=window.now
+        )
+        return [_record(row, self._table, window.text(row.id)) for row in rows]
+
+    def _window(self, position: Offset | None) -> _Window:
+        if position is None:
+            return _Window(0, 0, _BEGINNING, _BEGINNING)
+        try:
+            number, id, before, now = str(position).split("/")
+            return _Window(int(number), int(id), before, now)
+        except ValueError:
+            raise self._unreadable() from None
+
+    def _unreadable(self) -> InvalidData:
+        return InvalidData(
+            f"The stored position is not one of the outbox table {self._table!r}.",
+            field="position",
+            remedy="Give the source a name that no other source had.",
+        )
+
+
+def _record(row: Any, table: str, offset: Offset) -> SourceRecord:
+    """Return a row as a record."""
+    fields: dict[str, Any] = {"id": f"{table}/{row.id}", "offset": offset}
+    if row.key is not None:
+        fields["key"] = row.key if isinstance(row.key, (str, bytes)) else str(row.key)
+    if isinstance(row.payload, (str, bytes)):
+        return SourceRecord(row.payload, **fields)
+    return SourceRecord.of_json(row.payload, **fields)

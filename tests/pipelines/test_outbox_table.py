@@ -1,0 +1,256 @@
+"""An outbox table: no row is lost, and rows of one key keep their order."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from random import Random
+from typing import TYPE_CHECKING, Any, Final
+
+import psycopg
+import pytest
+from psycopg.types.json import Jsonb
+
+from moorage import ConfigurationError, InvalidData, Pipeline, PollingSource
+from moorage.adapters.sql.checkpoints import SqlCheckpoints
+from moorage.adapters.sql.outbox_table import OutboxTable
+from moorage.testing import MemorySink
+from tests.pipelines.pipeline_databases import Database, database, finish
+from tests.support.servers import needs_postgres_programs
+from tools.crashes.cluster import Cluster
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+TABLES: Final = {
+    "postgresql": "CREATE TABLE outbox (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,"
+    " key text, payload jsonb NOT NULL,"
+    " transaction xid8 NOT NULL DEFAULT pg_current_xact_id())",
+    "sqlite": "CREATE TABLE outbox (id integer PRIMARY KEY AUTOINCREMENT, key text,"
+    " payload text NOT NULL)",
+}
+PUBLISHED: Final = (
+    "CREATE TABLE published (id text, name integer, number integer,"
+    " at bigint GENERATED ALWAYS AS IDENTITY)"
+)
+INSERT: Final = "INSERT INTO outbox (key, payload) VALUES (%s, %s)"
+each_system = pytest.mark.parametrize("system", TABLES)
+
+
+async def _put(made: Database, *values: str, key: str | None = None) -> None:
+    payload = "CAST(:value AS jsonb)" if made.system == "postgresql" else ":value"
+    for value in values:
+        text = f"INSERT INTO outbox (key, payload) VALUES (:key, {payload})"
+        await made.run(text, key=key, value=value)
+
+
+@each_system
+async def test_rows_arrive_in_their_order(system: str, tmp_path: Path) -> None:
+    """All rows arrive in pages, with their keys and ids, and later ones after the position."""
+    async with database(system, tmp_path) as made:
+        await made.run(TABLES[system])
+        outbox = OutboxTable(made.manager, made.connector, "outbox", limit=2)
+        assert [] == await outbox.after(None)
+        await _put(made, "1", "2", "3", key="a")
+        first = await outbox.after(None)
+        second = await outbox.after(first[-1].offset)
+        await _put(made, "4")
+        third = await outbox.after(second[-1].offset)
+        records = [*first, *second, *third]
+
+        assert [1, 2, 3, 4] == [record.json() for record in records]
+        assert [b"a", b"a", b"a", None] == [record.key for record in records]
+        assert [f"outbox/{number}" for number in range(1, 5)] == [record.id for record in records]
+        assert [] == await outbox.after(third[-1].offset)
+        assert sorted(str(record.offset) for record in records) == [
+            str(record.offset) for record in records
+        ]
+
+
+async def test_row_of_an_earlier_id_that_commits_later_is_not_lost(tmp_path: Path) -> None:
+    """A row that becomes visible after rows with greater ids arrives after them."""
+    async with database("postgresql", tmp_path) as made:
+        await made.run(TABLES["postgresql"])
+        outbox = OutboxTable(made.manager, made.connector, "outbox")
+        async with await _connected(made) as slow:
+            await slow.execute(INSERT, ("a", "1"))
+            await _put(made, "2", key="b")
+            first = await outbox.after(None)
+            await _put(made, "3", key="b")
+            second = await outbox.after(first[-1].offset)
+            await slow.commit()
+        third = await outbox.after(second[-1].offset)
+
+        assert [2, 3, 1] == [record.json() for record in [*first, *second, *third]]
+
+
+async def test_order_of_a_key_is_that_of_its_commits(tmp_path: Path) -> None:
+    """A transaction that began first and inserted last comes last, although its number is less."""
+    async with database("postgresql", tmp_path) as made:
+        await made.run(TABLES["postgresql"])
+        outbox = OutboxTable(made.manager, made.connector, "outbox")
+        async with await _connected(made) as early, await _connected(made) as other:
+            await early.execute("SELECT pg_current_xact_id()")
+            await other.execute("SELECT pg_current_xact_id()")
+            await _put(made, "1", key="a")
+            await early.execute(INSERT, ("a", "2"))
+            await early.commit()
+            records = await outbox.after(None)
+
+        assert [1, 2] == [record.json() for record in records]
+
+
+async def test_undone_row_does_not_arrive(tmp_path: Path) -> None:
+    """A row of a transaction that was rolled back never arrives."""
+    async with database("postgresql", tmp_path) as made:
+        await made.run(TABLES["postgresql"])
+        outbox = OutboxTable(made.manager, made.connector, "outbox")
+        async with await _connected(made) as undone:
+            await undone.execute(INSERT, ("a", "1"))
+            await undone.rollback()
+        await _put(made, "2")
+
+        assert [2] == [record.json() for record in await outbox.after(None)]
+
+
+async def test_other_columns_and_payloads(tmp_path: Path) -> None:
+    """Columns may have other names; a payload of bytes and a key of numbers are possible."""
+    async with database("sqlite", tmp_path) as made:
+        await made.run(
+            "CREATE TABLE events (seq integer PRIMARY KEY, order_id integer, body blob NOT NULL)"
+        )
+        text = "INSERT INTO events (order_id, body) VALUES (:order, :body)"
+        await made.run(text, order=7, body=b"\xff")
+        names: dict[str, Any] = {"id": "seq", "payload": "body", "schema": "main"}
+        keyed = OutboxTable(made.manager, made.connector, "events", key="order_id", **names)
+        unkeyed = OutboxTable(made.manager, made.connector, "events", key=None, **names)
+
+        assert [(b"7", b"\xff")] == [(row.key, row.payload) for row in await keyed.after(None)]
+        assert [None] == [row.key for row in await unkeyed.after(None)]
+
+
+@each_system
+async def test_pipeline_continues_after_its_position(system: str, tmp_path: Path) -> None:
+    """A source of an outbox table goes on where the last one ended."""
+    async with database(system, tmp_path) as made:
+        await made.run(TABLES[system])
+        checkpoints = SqlCheckpoints(made.manager, made.connector)
+        await checkpoints.create_table()
+        outbox = OutboxTable(made.manager, made.connector, "outbox")
+
+        async def after_or_end(position: Any) -> Any:
+            return await outbox.after(position) or None
+
+        for values in (["1", "2"], ["3"]):
+            await _put(made, *values)
+            sink = MemorySink()
+            await Pipeline("relay", PollingSource("o", after_or_end, checkpoints), sink).run()
+            assert [int(value) for value in values] == sink.values
+
+
+@each_system
+@pytest.mark.parametrize("position", ["x", "1/2/3", "a/b/c/d"])
+async def test_position_of_another_source_is_refused(
+    position: str, system: str, tmp_path: Path
+) -> None:
+    """A stored position in another form is an error, and not the beginning."""
+    async with database(system, tmp_path) as made:
+        outbox = OutboxTable(made.manager, made.connector, "outbox")
+        with pytest.raises(InvalidData, match="not one of the outbox table 'outbox'"):
+            await outbox.after(position)
+
+
+async def test_mariadb_is_refused(tmp_path: Path) -> None:
+    """MariaDB cannot tell which rows may still appear."""
+    async with database("mariadb", tmp_path) as made:
+        with pytest.raises(ConfigurationError, match="do not tell which transactions have ended"):
+            OutboxTable(made.manager, made.connector, "outbox")
+
+
+async def _connected(made: Database) -> psycopg.AsyncConnection[Any]:
+    return await psycopg.AsyncConnection.connect(made.url, options=made.options["options"])
+
+
+WRITERS: Final = 50
+TRANSACTIONS: Final = 9
+NAMES: Final = 15
+
+
+async def _write(made: Database, seed: int) -> int:
+    """Insert numbered rows in transactions of different lengths; return the number of rows."""
+    random, count = Random(seed), 0
+    async with await _connected(made) as connection:
+        for _ in range(TRANSACTIONS):
+            names = sorted(random.sample(range(NAMES), random.randint(1, 3)))
+            if random.random() < 0.5:
+                await connection.execute("SELECT pg_current_xact_id()")
+            written = 0
+            for name in names:
+                cursor = await connection.execute(
+                    "UPDATE counters SET number = number + 1 WHERE name = %s RETURNING number",
+                    (name,),
+                )
+                [number] = await cursor.fetchone() or [0]
+                for _ in range(random.randint(0, 3)):
+                    await asyncio.sleep(0)
+                payload = Jsonb({"name": name, "number": number})
+                await connection.execute(INSERT, (str(name), payload))
+                written += 1
+            if random.random() < 0.1:
+                await connection.rollback()
+            else:
+                await connection.commit()
+                count += written
+    return count
+
+
+@pytest.mark.untraced
+async def test_killed_relay_publishes_every_row_once_and_in_order(tmp_path: Path) -> None:
+    """With 50 writers and a relay that is killed again and again, each row is published once.
+
+    The numbers of a name are given out under a lock, so their order is that of the commits.
+    """
+    needs_postgres_programs()
+    with Cluster(connections=WRITERS + 20) as cluster:
+        made = Database("postgresql", tmp_path, cluster.url("postgres"))
+        for text in (
+            f"CREATE SCHEMA {made.schema}",
+            TABLES["postgresql"],
+            "CREATE TABLE counters (name integer PRIMARY KEY, number integer NOT NULL)",
+            PUBLISHED,
+        ):
+            await made.run(text)
+        for name in range(NAMES):
+            await made.run("INSERT INTO counters VALUES (:name, :number)", name=name, number=0)
+        writers = asyncio.gather(*(_write(made, seed) for seed in range(WRITERS)))
+        kills = await _relay_until_all_is_published(made, writers)
+        rows = await made.run("SELECT name, number FROM published ORDER BY at")
+        await finish(made.connector.close())
+
+    assert writers.result()
+    assert sum(writers.result()) == len(rows)
+    assert kills > 3
+    for name in range(NAMES):
+        numbers = [row.number for row in rows if row.name == name]
+        assert list(range(1, len(numbers) + 1)) == numbers
+
+
+async def _relay_until_all_is_published(made: Database, writers: asyncio.Future[list[int]]) -> int:
+    """Run relays, and kill each after some rows; return how many were killed."""
+    random, kills, published = Random(1), 0, 0
+
+    def is_complete() -> bool:
+        return writers.done() and published >= sum(writers.result())
+
+    while not is_complete():
+        relay = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "tests.pipelines.outbox_relay", made.url, made.schema
+        )
+        goal = published + random.randint(30, 200)
+        while published < goal and not is_complete():
+            [published] = await made.column("SELECT count(*) FROM published")
+        relay.kill()
+        await relay.wait()
+        kills += 1
+        [published] = await made.column("SELECT count(*) FROM published")
+    return kills

@@ -1,0 +1,151 @@
+"""Sinks that are functions, that publish, and the sink in memory pass the kit of sinks."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import TYPE_CHECKING
+
+import attrs
+import pytest
+
+from moorage import (
+    AsyncConnectorManager,
+    BatchSink,
+    InvalidData,
+    RecordSink,
+    Service,
+    SinkRecord,
+)
+from moorage.pipelines.publishing import PublishSink
+from moorage.testing import MemoryBroker, MemorySink, name_of, sink_conformance
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable
+
+    from moorage import SinkConnector
+
+
+def _number(record: SinkRecord) -> int:
+    number: int = record.json()
+    if number < 0:
+        raise InvalidData("A number is negative.")
+    return number
+
+
+def record_sink(stored: list[int]) -> SinkConnector:
+    """A sink of a synchronous function."""
+    return RecordSink(lambda record: stored.append(_number(record)))
+
+
+def async_sink(stored: list[int]) -> SinkConnector:
+    """A sink of an asynchronous function."""
+
+    async def store(record: SinkRecord) -> None:
+        await asyncio.sleep(0)
+        stored.append(_number(record))
+
+    return RecordSink(store)
+
+
+def batch_sink(stored: list[int]) -> SinkConnector:
+    """A sink of a function that stores a batch or nothing of it."""
+
+    def store(records: list[SinkRecord]) -> None:
+        stored.extend([_number(record) for record in records])
+
+    return BatchSink(store)
+
+
+def memory_sink(stored: list[int], *, tells_records: bool) -> SinkConnector:
+    """The sink in memory, which refuses negative numbers."""
+
+    def judge(record: SinkRecord) -> Exception | None:
+        return InvalidData("A number is negative.") if record.json() < 0 else None
+
+    class Counting(MemorySink):
+        async def flush(self) -> None:
+            stored[:] = self.values
+            await super().flush()
+
+    return Counting(judge, tells_records=tells_records)
+
+
+@attrs.define
+class Subject:
+    """A sink with the numbers that it stored."""
+
+    sink: SinkConnector
+    numbers: list[int]
+    has_effect_once: bool = False
+
+    def record(self, number: int, /) -> SinkRecord:
+        """Return a record of a number."""
+        return SinkRecord.of_json(number, topic="numbers", offset=number)
+
+    def bad_record(self, number: int, /) -> SinkRecord | None:
+        """Return a record of a negative number."""
+        return self.record(-number)
+
+    async def stored(self) -> list[int]:
+        """Return the numbers."""
+        return self.numbers
+
+
+@asynccontextmanager
+async def subject(
+    make: Callable[[list[int]], SinkConnector],
+) -> AsyncGenerator[sink_conformance.SinkSubject]:
+    """Make a subject."""
+    stored: list[int] = []
+    yield Subject(make(stored), stored)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        record_sink,
+        async_sink,
+        batch_sink,
+        partial(memory_sink, tells_records=True),
+        partial(memory_sink, tells_records=False),
+    ],
+    ids=["record", "async record", "batch", "memory", "memory of batches"],
+)
+@pytest.mark.parametrize("check", sink_conformance.CHECKS, ids=name_of)
+async def test_conformance(
+    check: sink_conformance.Check, make: Callable[[list[int]], SinkConnector]
+) -> None:
+    """The sink passes the kit of sinks."""
+    await check(partial(subject, make))
+
+
+class PublishSubject(Subject):
+    """A sink that publishes, with its broker."""
+
+    def __init__(self, sink: SinkConnector, broker: MemoryBroker) -> None:
+        super().__init__(sink, [])
+        self.broker = broker
+
+    def bad_record(self, number: int, /) -> SinkRecord | None:
+        """Return a record of a topic that does not exist."""
+        return attrs.evolve(self.record(number), topic="nowhere")
+
+    async def stored(self) -> list[int]:
+        """Return the numbers of the messages."""
+        return [int(stored.message.payload) for stored in self.broker.messages]
+
+
+@asynccontextmanager
+async def publish_subject() -> AsyncGenerator[sink_conformance.SinkSubject]:
+    """Make a subject."""
+    broker = MemoryBroker(["numbers"])
+    async with AsyncConnectorManager([Service("events")]) as manager:
+        yield PublishSubject(PublishSink(manager, broker.async_publisher("events")), broker)
+
+
+@pytest.mark.parametrize("check", sink_conformance.CHECKS, ids=name_of)
+async def test_publishing_conformance(check: sink_conformance.Check) -> None:
+    """The sink that publishes passes the kit of sinks."""
+    await check(publish_subject)
