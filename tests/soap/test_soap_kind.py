@@ -79,9 +79,9 @@ def test_modes(server: SoapServer, settings: dict[str, Any]) -> None:
         async with moorage.aopen(table) as hub:
             connector = hub.connectors.get("quotes", AsyncSoapConnector)
             assert {} == connector.operations
+            assert "hello" == await hub.connectors.run("quotes", "Hello", timeout=20.0)
             assert (await hub.connectors.health("quotes")).is_healthy
             await hub.connectors.open()
-            assert "hello" == await hub.connectors.run("quotes", "Hello", timeout=20.0)
             client = await connector.soap()
             assert client is await connector.soap()
             operation = client.operation("GetQuote", symbol="ABC")

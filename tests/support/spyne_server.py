@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import os
+import signal
 import sys
 import warnings
 from decimal import Decimal as Number
@@ -47,6 +49,11 @@ class Invoices(spyne.Service):  # type: ignore[misc]  # spyne has no types
     def fail(ctx: Any, code: Any) -> Any:  # noqa: N805 - as above
         """Answer with a fault."""
         raise spyne.Fault(code, "The reason.", detail={"order": "7"})
+
+    @spyne.rpc(spyne.Unicode)  # type: ignore[untyped-decorator]  # spyne has no types
+    def die(ctx: Any, code: Any) -> Any:  # noqa: N805 - as above
+        """Kill the process in the middle of the call."""
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 class _Handler(WSGIRequestHandler):

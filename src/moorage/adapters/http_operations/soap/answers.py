@@ -92,12 +92,8 @@ def check_references(envelope: Any, response: Response) -> None:
 
 def plain(value: Any) -> Any:
     """Return zeep's value as dictionaries, lists and single values of Python."""
-    values = zeep("xsd.valueobjects")
-
     items: Any = value
-    if isinstance(value, values.AnyObject):
-        return plain(items.value)
-    if isinstance(value, (values.CompoundValue, Mapping)):
+    if isinstance(value, (zeep("xsd.valueobjects").CompoundValue, Mapping)):
         return {name: plain(items[name]) for name in items}
     if is_list(value) or isinstance(value, tuple):
         return [plain(item) for item in cast("list[Any]", value)]

@@ -1,0 +1,69 @@
+"""Servers of SOAP that fall silent, hang up, or are killed in the middle of a call."""
+
+from __future__ import annotations
+
+import socket
+from typing import Any
+
+import pytest
+
+from moorage import ConnectionFailed, DeadlineExceeded, OutcomeUnknown, Soap
+from moorage.domain.resilience.health import may_have_acted
+from moorage.testing import Behaviour
+from tests.soap.soap_lab import ORDER, fetch, new_server, perform, soap
+from tests.support.waiting import wait_until
+
+both_modes = pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
+
+
+@both_modes
+@pytest.mark.parametrize("port", ["Old", "New"])
+def test_silent_server_ends_with_the_deadline(port: str, is_async: bool) -> None:
+    """An operation without an answer in time may have been processed, and is not sent again."""
+    operation = soap(port=port).operation("PlaceOrder", order=ORDER)
+    with new_server(port) as server:
+        server.queue(Behaviour(raw=b""), Behaviour(raw=b""))
+        with pytest.raises(DeadlineExceeded) as caught:
+            perform(server.url, operation, is_async=is_async, timeout=1.0)
+        assert may_have_acted(caught.value)
+        with pytest.raises(OutcomeUnknown):
+            perform(server.url, operation, is_async=is_async, timeout=1.0, idempotency_key="k")
+        assert 2 == len(server.requests)
+
+
+@both_modes
+@pytest.mark.parametrize("options", [{}, {"idempotency_key": "k"}])
+def test_server_killed_in_the_middle_of_a_call(
+    spyne: str, options: dict[str, Any], is_async: bool
+) -> None:
+    """The operation may have been processed; the next one was certainly not sent."""
+    service = Soap(wsdl=fetch(spyne, "/?wsdl"))
+    kind = OutcomeUnknown if options else ConnectionFailed
+    with pytest.raises(kind) as caught:
+        perform(spyne, service.operation("die", code="x"), is_async=is_async, **options)
+    assert may_have_acted(caught.value)
+    wait_until(lambda: not _listens(spyne), "the end of the server")
+    with pytest.raises(ConnectionFailed) as caught:
+        perform(spyne, service.operation("die", code="x"), is_async=is_async)
+    assert not may_have_acted(caught.value)
+
+
+def _listens(url: str) -> bool:
+    host, _, port = url.removeprefix("http://").partition(":")
+    try:
+        socket.create_connection((host, int(port)), 1).close()
+    except ConnectionRefusedError:
+        return False
+    except OSError:
+        pass
+    return True
+
+
+@both_modes
+def test_connection_that_ends_within_the_answer(is_async: bool) -> None:
+    """Half an answer leaves the outcome unknown."""
+    operation = soap().operation("PlaceOrder", order=ORDER)
+    with new_server() as server:
+        server.queue(Behaviour(200, {"Content-Length": "100"}, b"<e:Env", then="close"))
+        with pytest.raises(OutcomeUnknown):
+            perform(server.url, operation, is_async=is_async, idempotency_key="k")
