@@ -28,10 +28,11 @@ class PrivateNats:
 
     Args:
         config: further lines of its configuration.
+        jetstream: further settings of JetStream.
         login: options of nats-py with which the test itself logs in.
     """
 
-    def __init__(self, config: str = "", **login: Any) -> None:
+    def __init__(self, config: str = "", *, jetstream: str = "", **login: Any) -> None:
         self.port = free_port()
         self._login = login
         self._folder = TemporaryDirectory(prefix="moorage-nats-")
@@ -39,7 +40,8 @@ class PrivateNats:
         self._config = self.folder / "nats.conf"
         store = json.dumps(str(self.folder / "store"))
         self._config.write_text(
-            f'listen: "127.0.0.1:{self.port}"\njetstream {{ store_dir: {store} }}\n{config}\n'
+            f'listen: "127.0.0.1:{self.port}"\n'
+            f"jetstream {{ store_dir: {store}\n{jetstream} }}\n{config}\n"
         )
         self.start()
 

@@ -306,6 +306,22 @@ def test_closed_publisher_publishes_nothing(memory_lab: Callable[..., Lab]) -> N
     assert broker.messages == ()
 
 
+def test_targets_name_the_place_and_the_size(rabbit: Callable[..., Lab]) -> None:
+    """The target of one message has its id and size, and that of a batch the number of messages."""
+    lab = rabbit("amqp://mq.example:5673/", exchange="shop")
+    single = lab.publisher.publish("orders", Message(b"12", id="7")).target
+    batch = lab.publisher.publish_batch("orders", [Message(b"1"), Message(b"2")]).target
+    assert ("shop:orders", "publish", "mq.example", 5673) == (
+        single.destination,
+        single.operation,
+        single.host,
+        single.port,
+    )
+    assert [("7", None, 2), (None, 2, None)] == [
+        (target.message_id, target.count, target.size) for target in (single, batch)
+    ]
+
+
 def test_reprs_show_no_content(memory_lab: Callable[..., Lab]) -> None:
     """The texts of a publisher and its operations show their names and nothing else."""
     lab = memory_lab(MemoryBroker())

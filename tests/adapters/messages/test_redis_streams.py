@@ -39,6 +39,7 @@ from moorage.domain.values.result import Result
 from moorage.testing.fakes.http_tls import certificate_files
 from tests.support.rabbitmq_servers import LossyProxy
 from tests.support.redis_servers import PrivateRedis, free_port
+from tests.support.striking import strike_during
 from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -358,6 +359,15 @@ def test_cancelled_opening_leaves_no_connection() -> None:
     asyncio.run(run())
     # asyncio loses a socket that it connected in the moment of the cancellation.
     gc.collect()
+
+
+def test_interrupted_opening_leaves_no_connection(private: PrivateRedis) -> None:
+    """Ctrl-C while Redis is asked for its version closes the connection."""
+    with LossyProxy("127.0.0.1", private.port, mute_at=b"INFO") as proxy:
+        url = Secret(f"redis://127.0.0.1:{proxy.port}/0")
+        settings = RedisStreams(url=url, connect_timeout=60.0)
+        strike_during(lambda: connect(settings, 60.0), once=lambda: proxy.is_mute)
+        wait_until(lambda: proxy.ended == 1, "closing the connection")
 
 
 def test_configuration_names_redis(private: PrivateRedis, server: redis.Redis) -> None:

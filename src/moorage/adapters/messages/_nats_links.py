@@ -327,7 +327,7 @@ class AsyncNatsLink:
 
     def _settle(self, key: str, reply: object) -> None:
         subject, future = self._waiting.pop(key, ("", None))
-        if future is not None and not future.done():
+        if future is not None:
             future.set_result(reply)
             self._settle_denied(subject)
 
@@ -360,8 +360,7 @@ class AsyncNatsLink:
             self._ended.set_result(None)
         waiting, self._waiting = self._waiting, {}
         for _, future in waiting.values():
-            if not future.done():
-                future.set_result(PublishFault.LOST)
+            future.set_result(PublishFault.LOST)
 
 
 _OPEN: Final = frozenset({PublishFault.TIMEOUT, PublishFault.LOST, PublishFault.BROKEN})

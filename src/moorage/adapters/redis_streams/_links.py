@@ -117,8 +117,6 @@ def _connecting_error(error: Exception) -> Exception:
 
 
 def _connecting_fault(error: BaseException) -> PublishFault | None:
-    if isinstance(error, wrong.TimeoutError):
-        return PublishFault.SLOW_CONNECT
     if isinstance(error, wrong.ResponseError | wrong.AuthenticationError | wrong.BusyLoadingError):
         fault = _refusal(error)
         # Before the greeting, Redis is asked for nothing but the user and the database.

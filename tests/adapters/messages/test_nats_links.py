@@ -1,0 +1,146 @@
+"""Connections to NATS: logging in with credentials, signs of life, and how they end."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from moorage import (
+    AuthenticationFailed,
+    ConnectionFailed,
+    HealthState,
+    Message,
+    Nats,
+    Secret,
+)
+from moorage.adapters.messages._nats_links import connect_nats_async
+from moorage.domain.messages.broker_rules import outgoing
+from moorage.domain.messages.nats import RULES
+from moorage.domain.messages.publish_failures import Publication, publication_of
+from tests.support.nats_accounts import account_with_user
+from tests.support.nats_servers import PrivateNats
+from tests.support.rabbitmq_servers import LossyProxy
+from tests.support.waiting import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+
+    from tests.adapters.messages.publisher_lab import Lab
+
+
+@pytest.fixture(scope="module")
+def private() -> Generator[PrivateNats]:
+    """A server that tests share."""
+    with PrivateNats() as server:
+        yield server
+
+
+@pytest.fixture
+def lab(labs: Callable[..., Lab]) -> Callable[..., Lab]:
+    """Make publishers to NATS."""
+
+    def make(url: str, **settings: Any) -> Lab:
+        values = Nats(url=Secret(url), **settings)
+        return labs(lambda is_async: values.async_publisher() if is_async else values.publisher())
+
+    return make
+
+
+def test_user_logs_in_with_credentials(lab: Callable[..., Lab]) -> None:
+    """A credentials file has the token of a user and the key that proves it."""
+    config, credentials = account_with_user()
+    _, others = account_with_user()
+    with PrivateNats(config) as server:
+        made = lab(server.url, credentials=Secret(credentials), creates_streams=True)
+        assert 1 == made.publish("orders", Message(b"1")).offset
+        made = lab(server.url, credentials=Secret(others))
+        with pytest.raises(AuthenticationFailed, match="refused the user"):
+            made.publish("orders", Message(b"1"))
+
+
+def test_api_has_another_prefix(lab: Callable[..., Lab]) -> None:
+    """Streams are created at the prefix that the settings name."""
+    with PrivateNats(jetstream="domain: hub") as server:
+        made = lab(server.url, creates_streams=True, api_prefix="$JS.hub.API")
+        assert 1 == made.publish("orders", Message(b"1")).offset
+
+
+def test_user_that_may_not_create_streams(lab: Callable[..., Lab]) -> None:
+    """If the user may not ask JetStream for a stream, nothing was stored."""
+    users = '{user: shop, password: pw, permissions: {publish: "orders", subscribe: "_INBOX.>"}}'
+    with PrivateNats(f"authorization {{ users: [{users}] }}") as server:
+        made = lab(server.url.replace("://", "://shop:pw@"), creates_streams=True)
+        with pytest.raises(AuthenticationFailed) as caught:
+            made.publish("orders", Message(b"1"))
+    assert not getattr(caught.value, "may_have_been_processed", False)
+
+
+def test_stream_that_was_deleted_has_no_memory(
+    lab: Callable[..., Lab], private: PrivateNats
+) -> None:
+    """A publisher is healthy although a stream that it published to is gone."""
+    private.add_stream("gone")
+    made = lab(private.url, duplicate_window=60.0)
+    made.publish("gone", Message(b"1", id="1"))
+    private.ask(lambda js: js.delete_stream("gone"))
+    assert made.finish(made.publisher.health(5.0)).is_healthy
+
+
+def test_silent_server_is_unhealthy(lab: Callable[..., Lab], private: PrivateNats) -> None:
+    """A server that stops answering on an open connection gives no sign of life in time."""
+    with LossyProxy("127.0.0.1", private.port) as proxy:
+        made = lab(f"nats://127.0.0.1:{proxy.port}")
+        made.finish(made.publisher.open(5.0))
+        proxy.is_mute = True
+        health = made.finish(made.publisher.health(0.3))
+        assert HealthState.UNAVAILABLE is health.state
+
+
+def test_connection_that_ends_while_a_sign_of_life_is_awaited(private: PrivateNats) -> None:
+    """The caller is told at once, and not when its time is over."""
+
+    async def run() -> None:
+        with LossyProxy("127.0.0.1", private.port) as proxy:
+            url = Secret(f"nats://127.0.0.1:{proxy.port}")
+            link = await connect_nats_async(Nats(url=url), 5.0)
+            proxy.is_mute = True
+            task = asyncio.create_task(link.ping(600.0))
+            await asyncio.to_thread(wait_until, lambda: proxy.received > 0, "the ping")
+            proxy.hang_up()
+            with pytest.raises(ConnectionFailed):
+                await task
+            link.close()
+
+    asyncio.run(run())
+
+
+def test_ended_connection_sends_nothing(private: PrivateNats) -> None:
+    """On a connection that was left, a message was certainly not sent."""
+
+    async def run() -> None:
+        link = await connect_nats_async(Nats(url=Secret(private.url)), 5.0)
+        await link.leave(5.0)
+        (item,) = outgoing("orders", [Message(b"1")], RULES, None)
+        [result] = await link.publish_batch((item,), 5.0)
+        assert Publication.NONE is publication_of(result)
+        assert isinstance(result.error, ConnectionFailed)
+        with pytest.raises(ConnectionFailed):
+            await link.ping(5.0)
+
+    asyncio.run(run())
+
+
+def test_dropped_connection_counts_as_ended(private: PrivateNats) -> None:
+    """A connection counts as ended as soon as its socket is closed."""
+
+    async def run() -> None:
+        link = await connect_nats_async(Nats(url=Secret(private.url)), 5.0)
+        assert link.is_connected()
+        link.close()
+        async with asyncio.timeout(60.0):
+            while link.is_connected():  # noqa: ASYNC110 - nothing else tells it
+                await asyncio.sleep(0)
+
+    asyncio.run(run())
