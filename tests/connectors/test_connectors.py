@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import sys
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -15,6 +17,7 @@ from moorage.errors import ConfigurationError, ConnectionFailed, InvalidData, Lo
 from moorage.hub.connectors_async import AsyncConnectors
 from moorage.hub.connectors_sync import Connectors
 from tests.connectors.connector_lab import AsyncDiary, ConnectorsLab, Diary, in_both_modes
+from tests.support.waiting import wait_until
 
 
 @in_both_modes
@@ -167,6 +170,30 @@ async def test_declared_connector_is_made_when_it_is_used(lab: ConnectorsLab) ->
 
 
 @in_both_modes
+async def test_threads_share_the_connector_that_the_first_makes(lab: ConnectorsLab) -> None:
+    """A thread that comes while another one makes the connector waits for it, and gets the same."""
+    second = Thread(target=lambda: got.append(lab.registry["base"]))
+    got: list[Any] = []
+
+    def build() -> Any:
+        second.start()
+        wait_until(lambda: _is_in(second, "_made"), "the second thread")
+        return lab.diary("base")
+
+    lab.registry.declare(ConnectorDescription(name="base", kind="diary"), build)
+    got.append(lab.registry["base"])
+    second.join()
+
+    assert got[0] is got[1]
+
+
+def _is_in(thread: Thread, function: str) -> bool:
+    """Return whether a thread is at a line of this function."""
+    frame = sys._current_frames().get(thread.ident or 0)  # noqa: SLF001 - nothing else tells it
+    return frame is not None and frame.f_code.co_name == function
+
+
+@in_both_modes
 async def test_connector_that_cannot_be_made_is_not_in_use(lab: ConnectorsLab) -> None:
     """A failure to make it leaves no use behind."""
 
@@ -238,6 +265,20 @@ async def test_list_shows_what_is_known(lab: ConnectorsLab) -> None:
         shop.statistics.idle,
         shop.operations,
     )
+
+
+@in_both_modes
+async def test_pools_are_those_of_connectors_that_were_made(lab: ConnectorsLab) -> None:
+    """A connector that nobody uses has no pool, and neither has one without connections."""
+    lab.registry.declare(
+        ConnectorDescription(name="unused", kind="diary"), lambda: lab.diary("unused")
+    )
+    lab.add("base")
+    lab.add("paper").statistics = lambda: None
+
+    assert [("base", "diary", 1)] == [
+        (pool.connector, pool.kind, pool.statistics.idle) for pool in lab.registry.pools()
+    ]
 
 
 @in_both_modes

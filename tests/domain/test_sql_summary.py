@@ -49,6 +49,8 @@ CASES = {
     ),
     "SHOW TABLES": ("SHOW", "SHOW", None),
     "DELETE FROM": ("DELETE", "DELETE", None),
+    "INSERT INTO SELECT": ("INSERT SELECT", None, None),
+    "UPDATE SET a = :a": ("UPDATE", "UPDATE", None),
     "": ("", None, None),
 }
 
