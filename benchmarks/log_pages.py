@@ -67,10 +67,10 @@ def entries(number: int, now: datetime) -> Iterator[tuple[Any, ...]]:
 def fill(path: Path, number: int, now: datetime) -> None:
     """Fill the table of a log, and make its indexes afterwards."""
     with closing(sqlite3.connect(path)) as connection:
-        found = connection.execute(
+        indexes = connection.execute(
             "SELECT name, sql FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL"
         ).fetchall()
-        for name, _ in found:
+        for name, _ in indexes:
             connection.execute(f'DROP INDEX "{name}"')
         names = [field.name for field in attrs.fields(IntegrationLog)]
         marks = ", ".join("?" * len(names))
@@ -78,7 +78,7 @@ def fill(path: Path, number: int, now: datetime) -> None:
             f"INSERT INTO moorage_log ({', '.join(names)}) VALUES ({marks})",
             entries(number, now),
         )
-        for _, statement in found:
+        for _, statement in indexes:
             connection.execute(statement)
         connection.commit()
 
