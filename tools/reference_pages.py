@@ -164,6 +164,7 @@ _PAGES: Final = (
             "SinkConnector",
             "DeadLetters",
             "PollLimits",
+            "moorage.adapters.messages.rabbitmq_source:RabbitMqSource",
         ),
     ),
     Page(

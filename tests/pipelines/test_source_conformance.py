@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import pytest
 
 from moorage import AsyncConnectorManager, RedisStreams, Secret, Service
+from moorage.adapters.messages.rabbitmq import RabbitMq
+from moorage.adapters.messages.rabbitmq_source import RabbitMqSource
 from moorage.adapters.redis_streams.source import RedisStreamsSource
 from moorage.testing import TcpProxy, name_of, source_conformance
+from tests.adapters.messages.rabbitmq_lab import Broker
 from tests.support.redis_servers import PrivateRedis
+from tests.support.servers import rabbitmq_url
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
@@ -59,6 +65,23 @@ async def test_redis_streams(check: source_conformance.Check, redis_server: Priv
         subject = source_conformance.SourceSubject(
             make=lambda: RedisStreamsSource(settings, [stream], group="workers", claim_after=1.0),
             publish=publishing(RedisStreams(url=Secret(redis_server.url)), stream),
+            interrupt=interrupting(proxy),
+        )
+        await check(subject)
+
+
+@CHECKS
+@pytest.mark.parametrize("kind", ["classic", "quorum"])
+async def test_rabbitmq(check: source_conformance.Check, kind: str) -> None:
+    """Queues of RabbitMQ pass."""
+    url = urlsplit(rabbitmq_url())
+    broker = Broker(rabbitmq_url(), arguments={"x-queue-type": kind})
+    with TcpProxy(str(url.hostname), url.port or 5672) as proxy, closing(broker):
+        host, port = proxy.address
+        settings = RabbitMq(url=Secret(f"amqp://guest:guest@{host}:{port}"))
+        subject = source_conformance.SourceSubject(
+            make=lambda: RabbitMqSource(settings, [broker.queue]),
+            publish=publishing(RabbitMq(url=Secret(broker.url)), broker.queue),
             interrupt=interrupting(proxy),
         )
         await check(subject)

@@ -22,12 +22,16 @@ if TYPE_CHECKING:
 class Broker:
     """A queue of the shared server, which is read with a connection of its own."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, arguments: dict[str, Any] | None = None) -> None:
         self.url = url
-        self._connection = pika.BlockingConnection(pika.URLParameters(url))
-        self.channel = self._connection.channel()
+        self.reconnect()
         self.queue = f"moorage-{uuid4().hex}"
-        self.channel.queue_declare(self.queue, durable=True)
+        self.channel.queue_declare(self.queue, durable=True, arguments=arguments)
+
+    def reconnect(self) -> None:
+        """Open a new connection to the server."""
+        self._connection = pika.BlockingConnection(pika.URLParameters(self.url))
+        self.channel = self._connection.channel()
 
     def take(self) -> tuple[Any, bytes] | None:
         """Return the properties and the payload of the next message."""

@@ -39,7 +39,7 @@ async def connect_aio_pika(settings: RabbitMq, timeout: float) -> AioPikaLink:
     connection: Any = None
     try:
         async with asyncio.timeout(seconds):
-            connection = await _connection(settings, seconds)
+            connection = await open_connection(settings, seconds)
             channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
             if settings.exchange:
                 exchange = await channel.get_exchange(settings.exchange, ensure=True)
@@ -49,13 +49,14 @@ async def connect_aio_pika(settings: RabbitMq, timeout: float) -> AioPikaLink:
     except Exception as error:  # noqa: BLE001 - judged, and raised again
         failure = connecting_error(error) or error
     except BaseException:
-        await _dropped(connection, until)
+        await drop_connection(connection, until)
         raise
-    await _dropped(connection, until)
+    await drop_connection(connection, until)
     raise bare(failure)
 
 
-async def _connection(settings: RabbitMq, seconds: float) -> Any:
+async def open_connection(settings: RabbitMq, seconds: float) -> Any:
+    """Open a connection of aio-pika, whose exceptions are judged by the caller."""
     address = settings.address()
     context = None if address.tls is None else tls_context(address.tls)
     return await aio_pika.connect(
@@ -72,13 +73,14 @@ async def _connection(settings: RabbitMq, seconds: float) -> Any:
     )
 
 
-async def _dropped(connection: Any, until: float) -> None:
+async def drop_connection(connection: Any, until: float) -> None:
     """Close a connection that is not needed, within the time that is left."""
     if connection is not None:
-        await _close(connection, max(0.0, min(_CLOSING, until - monotonic())))
+        await close_connection(connection, max(0.0, min(_CLOSING, until - monotonic())))
 
 
-async def _close(connection: Any, seconds: float) -> None:
+async def close_connection(connection: Any, seconds: float) -> None:
+    """Close a connection in good order, within some time."""
     try:
         async with asyncio.timeout(seconds):
             await connection.close()
@@ -174,12 +176,12 @@ class AioPikaLink:
 
     async def leave(self, timeout: float) -> None:
         """Close the connection in good order."""
-        await _close(self._connection, timeout)
+        await close_connection(self._connection, timeout)
 
     def close(self) -> None:
         """Begin to close the connection, and do not wait for it."""
         if not self._connection.is_closed and not self._loop.is_closed():
-            self._closing = self._loop.create_task(_close(self._connection, _CLOSING))
+            self._closing = self._loop.create_task(close_connection(self._connection, _CLOSING))
 
     def _receipt(self, item: OutgoingMessage) -> PublishReceipt:
         return PublishReceipt(

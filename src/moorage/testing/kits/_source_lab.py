@@ -156,6 +156,41 @@ class Reader:
         self.held = []
 
 
+class CommitWatch:
+    """A source that tells which of its records are not committed.
+
+    Attributes:
+        uncommitted: the records that were delivered and not committed.
+    """
+
+    def __init__(self, source: SourceConnector) -> None:
+        self.uncommitted: list[SinkRecord] = []
+        self._source = source
+
+    def __getattr__(self, name: str) -> Any:
+        """Return an attribute of the source."""
+        return getattr(self._source, name)
+
+    async def poll(self, limits: PollLimits, /) -> Sequence[SinkRecord] | None:
+        """Return the next records."""
+        records = await self._source.poll(limits)
+        self.uncommitted += records or ()
+        return records
+
+    async def commit(self, records: Sequence[SinkRecord], /) -> None:
+        """Record that records are done."""
+        await self._source.commit(records)
+        is_prefix = self._source.commits == "prefix"
+        for record in records:
+            position = self.uncommitted.index(record)
+            self.uncommitted = [
+                item
+                for number, item in enumerate(self.uncommitted)
+                if number > position
+                or (number < position and not (is_prefix and item.place == record.place))
+            ]
+
+
 @asynccontextmanager
 async def reading(subject: SourceSubject) -> AsyncGenerator[Reader]:
     """Open a source of the subject, and close it at the end."""

@@ -1,0 +1,194 @@
+"""A connection that receives messages from queues of RabbitMQ, with aio-pika.
+
+All queues share a channel. When it closes, RabbitMQ delivers again what is not acknowledged.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from contextlib import suppress
+from secrets import token_hex
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Final
+
+from aiormq.exceptions import AMQPError
+
+from moorage.adapters.messages._rabbitmq_async import (
+    close_connection,
+    drop_connection,
+    open_connection,
+)
+from moorage.adapters.messages._rabbitmq_faults import rabbitmq_fault
+from moorage.domain.messages.publish_failures import PublishFault
+from moorage.domain.messages.rabbitmq import (
+    STREAM_OFFSET,
+    attributes_and_key,
+    cancelled_error,
+    deliveries,
+    reading_error,
+    stream_error,
+)
+from moorage.domain.pipelines.records import SinkRecord
+from moorage.domain.secrets.frames import bare
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from moorage.adapters.messages.rabbitmq import RabbitMq
+    from moorage.errors import ConnectorError
+    from moorage.ports.pipelines import PollLimits
+
+_CLOSING: Final = 0.4
+_PATIENCE: Final = 10.0
+"""Seconds in which acknowledgements must leave this process."""
+
+
+async def connect_reader(
+    settings: RabbitMq, queues: Sequence[str], *, prefetch: int, exclusive: bool
+) -> RabbitMqReader:
+    """Open a connection, and begin to receive messages.
+
+    Args:
+        settings: the server.
+        queues: the names of the queues.
+        prefetch: the largest number of messages of a queue that are not acknowledged.
+        exclusive: whether no other consumer may read the queues.
+    """
+    seconds = settings.connect_timeout
+    until = monotonic() + seconds
+    connection: Any = None
+    queue: str | None = None
+    try:
+        async with asyncio.timeout(seconds):
+            connection = await open_connection(settings, seconds)
+            # A channel of aio-pika does not end its tasks when its connection is closed.
+            wire = await connection.transport.connection.channel(publisher_confirms=False)
+            reader = RabbitMqReader(connection, wire)
+            for queue in queues:
+                await reader.consume(queue, prefetch=prefetch, exclusive=exclusive)
+            return reader
+    except Exception as error:  # noqa: BLE001 - judged, and raised again
+        fault = rabbitmq_fault(error, is_connecting=queue is None)
+        failure = error if fault is None else reading_error(fault, str(error), queue)
+    except BaseException:
+        await drop_connection(connection, until)
+        raise
+    await drop_connection(connection, until)
+    raise bare(failure)
+
+
+class RabbitMqReader:
+    """A connection that receives messages."""
+
+    def __init__(self, connection: Any, wire: Any) -> None:
+        self._connection = connection
+        self._wire = wire
+        self._name = token_hex(8)
+        self._buffer: deque[SinkRecord] = deque()
+        self._unsettled: set[str] = set()
+        self._arrived = asyncio.Event()
+        self._failure: ConnectorError | None = None
+        wire.on_consumer_cancel_callbacks.add(self._on_cancelled)
+        wire.closing.add_done_callback(self._on_closed)
+
+    @property
+    def has_delivered(self) -> bool:
+        """True if a message was delivered that is not settled."""
+        return bool(self._unsettled)
+
+    async def consume(self, queue: str, *, prefetch: int, exclusive: bool) -> None:
+        """Begin to receive the messages of a queue, which must exist."""
+        wire = self._wire
+
+        async def on_message(message: Any) -> None:
+            self._add(queue, message)
+
+        await wire.queue_declare(queue, passive=True)
+        await wire.basic_qos(prefetch_count=prefetch)
+        await wire.basic_consume(queue, on_message, exclusive=exclusive)
+
+    async def take(self, limits: PollLimits) -> list[SinkRecord]:
+        """Return messages that have arrived, or the first that arrives."""
+        if not self._buffer and self._failure is None:
+            self._arrived.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(limits.wait):
+                    await self._arrived.wait()
+        self._check()
+        records: list[SinkRecord] = []
+        size = 0
+        while self._buffer and len(records) < limits.records and size < limits.size:
+            record = self._buffer.popleft()
+            size += len(record.payload)
+            records.append(record)
+        self._unsettled.update(str(record.offset) for record in records)
+        return records
+
+    async def acknowledge(self, records: Iterable[SinkRecord]) -> None:
+        """Tell RabbitMQ that messages are done."""
+        await self._settle(records, self._wire.basic_ack)
+
+    async def requeue(self, records: Iterable[SinkRecord]) -> None:
+        """Give messages back to their queues."""
+        await self._settle(records, self._wire.basic_nack)
+
+    async def _settle(self, records: Iterable[SinkRecord], tell: Any) -> None:
+        self._check()
+        offsets = [str(record.offset) for record in records]
+        offsets = [offset for offset in offsets if offset in self._unsettled]
+        # A tag that is told twice would close the channel.
+        self._unsettled.difference_update(offsets)
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                for offset in offsets:
+                    await tell(int(offset.partition("-")[2]), wait=offset is offsets[-1])
+        except (OSError, RuntimeError, AMQPError) as error:
+            failure = reading_error(PublishFault.LOST, str(error), None)
+        else:
+            return
+        raise bare(failure)
+
+    async def close(self) -> None:
+        """Close the connection, so that RabbitMQ delivers again what is not acknowledged."""
+        await close_connection(self._connection, _CLOSING)
+
+    def _check(self) -> None:
+        if self._failure is not None:
+            raise bare(self._failure)
+
+    def _add(self, queue: str, message: Any) -> None:
+        properties = message.header.properties
+        headers: dict[str, Any] = properties.headers or {}
+        if STREAM_OFFSET in headers:
+            self._fail(stream_error(queue))
+            return
+        attributes, key = attributes_and_key(headers)
+        self._buffer.append(
+            SinkRecord(
+                message.body,
+                key=key,
+                attributes=attributes,
+                content_type=properties.content_type,
+                id=properties.message_id,
+                offset=f"{self._name}-{message.delivery_tag}",
+                published_at=properties.timestamp,
+                schema=properties.message_type,
+                topic=queue,
+                producer=properties.app_id,
+                deliveries=deliveries(headers, was_delivered=bool(message.redelivered)),
+            )
+        )
+        self._arrived.set()
+
+    def _on_cancelled(self, _: Any) -> None:
+        self._fail(cancelled_error())
+
+    def _on_closed(self, closing: asyncio.Future[Any]) -> None:
+        error = None if closing.cancelled() else closing.exception()
+        fault = None if error is None else rabbitmq_fault(error)
+        self._fail(reading_error(fault or PublishFault.LOST, str(error or ""), None))
+
+    def _fail(self, failure: ConnectorError) -> None:
+        self._failure = self._failure or failure
+        self._arrived.set()

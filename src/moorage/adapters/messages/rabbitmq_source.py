@@ -1,0 +1,123 @@
+"""A source of records from queues of RabbitMQ.
+
+Laws:
+
+1. A message is acknowledged only by `commit`. What is not acknowledged when the connection ends is
+   delivered again, to this consumer or another.
+2. RabbitMQ delivers no more than `prefetch` messages of a queue that are not acknowledged, so that
+   a slow sink keeps the rest in the queue.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from moorage.domain.secrets.frames import careful
+from moorage.errors import ConfigurationError, ConnectionFailed, UnsupportedByVendor
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from moorage.adapters.messages._rabbitmq_reader import RabbitMqReader
+    from moorage.adapters.messages.rabbitmq import RabbitMq
+    from moorage.domain.pipelines.records import Offset, Partition, SinkRecord
+    from moorage.ports.pipelines import PollLimits, Revocation
+
+
+@careful
+class RabbitMqSource:
+    """A source that reads classic and quorum queues.
+
+    The consumers of a queue share its messages among them, without an order between consumers. A
+    queue with `x-single-active-consumer` keeps the order: it delivers to one consumer, and to the
+    next when that one ends.
+
+    RabbitMQ gives messages neither ids nor positions. A message that is published without an id
+    has another `identity` each time when it is delivered.
+
+    Args:
+        settings: the server.
+        queues: the names of the queues, which must exist.
+        prefetch: the largest number of messages of a queue that are delivered and not yet
+            acknowledged. They are held in memory.
+        exclusive: whether no other consumer may read the queues. The others wait until this one has
+            ended.
+    """
+
+    commits: Literal["each", "prefix"] = "each"
+    extend_every: float | None = None
+
+    def __init__(
+        self,
+        settings: RabbitMq,
+        queues: Sequence[str],
+        *,
+        prefetch: int = 500,
+        exclusive: bool = False,
+    ) -> None:
+        if isinstance(queues, str) or not queues:
+            raise ConfigurationError(
+                "The source has no list of queues.",
+                path="queues",
+                remedy='Give a list of names, such as ["orders"].',
+            )
+        if not 1 <= prefetch <= 65_535:
+            raise ConfigurationError(
+                f"{prefetch!r} is not a possible value of 'prefetch'.",
+                path="prefetch",
+                remedy="Give a number from 1 to 65535.",
+            )
+        self.queues = tuple(queues)
+        self._settings = settings
+        self._prefetch = prefetch
+        self._exclusive = exclusive
+        self._reader: RabbitMqReader | None = None
+
+    async def open(self, revoked: Revocation, /) -> None:
+        """Connect, and begin to receive. All deliveries of an earlier connection are void."""
+        from moorage.adapters.messages._rabbitmq_reader import (  # noqa: PLC0415 - only some need it
+            connect_reader,
+        )
+
+        if self._reader is not None and self._reader.has_delivered:
+            await revoked(None)
+        await self.close()
+        self._reader = await connect_reader(
+            self._settings, self.queues, prefetch=self._prefetch, exclusive=self._exclusive
+        )
+
+    async def poll(self, limits: PollLimits, /) -> list[SinkRecord]:
+        """Return messages, in the order of their queues."""
+        return await self._connected().take(limits)
+
+    async def commit(self, records: Sequence[SinkRecord], /) -> None:
+        """Acknowledge messages."""
+        await self._connected().acknowledge(records)
+
+    async def release(self, records: Sequence[SinkRecord], /) -> None:
+        """Give messages back to their queues, where they take their old places if they can."""
+        await self._connected().requeue(records)
+
+    async def extend(self, records: Sequence[SinkRecord], /) -> None:
+        """Do nothing: RabbitMQ keeps messages for a consumer while it is connected."""
+
+    async def seek(self, partition: Partition, offset: Offset, /) -> None:
+        """Refuse: a queue has no positions."""
+        del partition, offset
+        raise UnsupportedByVendor(
+            "A queue of RabbitMQ has no position that could be moved.",
+            remedy="Publish the messages again, or read them from another broker.",
+        )
+
+    async def close(self) -> None:
+        """Close the connection."""
+        reader, self._reader = self._reader, None
+        if reader is not None:
+            await reader.close()
+
+    def _connected(self) -> RabbitMqReader:
+        if self._reader is None:
+            raise ConnectionFailed(
+                "The connection to RabbitMQ is closed.", remedy="The pipeline opens it again."
+            )
+        return self._reader

@@ -1,0 +1,109 @@
+"""Messages of RabbitMQ as records, and the meaning of its refusals for a source."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Final
+
+from moorage.domain.messages.broker_rules import KEY_HEADER, BrokerRules
+from moorage.domain.messages.publish_failures import PublishFault
+from moorage.domain.messages.read_failures import read_error
+from moorage.errors import ConfigurationError, ConnectionFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from moorage.errors import ConnectorError
+
+QUEUE_RULES: Final = BrokerRules(system="rabbitmq", title="RabbitMQ", topic="queue")
+"""The broker with the word for the place that is read from."""
+
+DELIVERY_COUNT: Final = "x-delivery-count"
+"""The header with which a quorum queue says how often a message was delivered before."""
+
+STREAM_OFFSET: Final = "x-stream-offset"
+"""The header that the messages of a stream have."""
+
+
+def attributes_and_key(
+    headers: Mapping[str, Any],
+) -> tuple[list[tuple[str, str | bytes]], str | bytes | None]:
+    """Return the attributes and the key of the record that a message with these headers is.
+
+    A header that is neither a text nor bytes becomes JSON, such as those that RabbitMQ adds to dead
+    letters.
+    """
+    attributes: list[tuple[str, str | bytes]] = []
+    key: str | bytes | None = None
+    for name, value in headers.items():
+        text = _text(value)
+        if name == KEY_HEADER:
+            key = text or None
+        elif name != DELIVERY_COUNT:
+            attributes.append((name or "(unnamed)", text))
+    return attributes, key
+
+
+def _text(value: object) -> str | bytes:
+    if isinstance(value, bytes | bytearray):
+        return bytes(value)
+    return value if isinstance(value, str) else json.dumps(value, default=str)
+
+
+def deliveries(headers: Mapping[str, Any], *, was_delivered: bool) -> int:
+    """Return how often a message was delivered, this time included, as far as the broker tells."""
+    count = headers.get(DELIVERY_COUNT)
+    if isinstance(count, int):
+        return count + 1
+    return 2 if was_delivered else 1
+
+
+def reading_error(fault: PublishFault, text: str, queue: str | None) -> ConnectorError:
+    """Return the error for a refusal of RabbitMQ that concerns a source.
+
+    Args:
+        fault: the meaning of the code of the refusal.
+        text: the text of the refusal, which is read and not shown.
+        queue: the queue; None while the connection is opened.
+    """
+    words = text.lower()
+    if "exclusive" in words:
+        return ConnectionFailed(
+            f"Another consumer reads the queue {queue!r} of RabbitMQ, and no other may.",
+            remedy="The pipeline tries again until the other consumer has ended. Leave `exclusive`"
+            " out for a queue with a single active consumer.",
+        )
+    if fault is PublishFault.TOPIC and "no queue" not in words:
+        return ConnectionFailed(
+            f"The queue {queue!r} of RabbitMQ cannot be read now.",
+            remedy="The pipeline tries again. See whether the node of the queue is up.",
+        )
+    if "acknowledgement" in words:
+        return ConnectionFailed(
+            "RabbitMQ took back its messages, because one was not acknowledged in time.",
+            remedy="Raise `consumer_timeout` of RabbitMQ, or have the sink do less at once.",
+        )
+    if fault is PublishFault.INVALID:
+        return ConfigurationError(
+            f"RabbitMQ refuses to have the queue {queue!r} read in this way.",
+            path="queues",
+            remedy="Read classic and quorum queues, whose arguments RabbitMQ accepts.",
+        )
+    return read_error(fault, QUEUE_RULES, queue)
+
+
+def stream_error(queue: str) -> ConnectorError:
+    """Return the error for a stream, whose position RabbitMQ does not keep."""
+    return ConfigurationError(
+        f"{queue!r} is a stream of RabbitMQ, which does not keep the position of a source.",
+        path="queues",
+        remedy="Give the names of classic or quorum queues.",
+    )
+
+
+def cancelled_error() -> ConnectorError:
+    """Return the error for a queue that RabbitMQ no longer delivers from."""
+    return ConnectionFailed(
+        "RabbitMQ ended the delivery from a queue, which was deleted or lost its node.",
+        remedy="The pipeline opens the queues again.",
+    )

@@ -1,0 +1,179 @@
+"""Checks of pipelines from brokers that need more than a source."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+import tracemalloc
+from functools import partial
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Final
+
+from moorage import (
+    BatchLimits,
+    BatchSink,
+    Message,
+    Pipeline,
+    PipelineConfig,
+    PollLimits,
+    RetryPolicy,
+    SinkRecord,
+)
+from moorage.domain.resilience.retry import Jitter
+from moorage.testing import MemorySink
+from tests.pipelines.pipeline_waiting import until
+from tests.support.waiting import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+    from pathlib import Path
+
+MANY: Final = PollLimits(1_000, 1_000_000, 0.05)
+SHORTEST_PAUSE: Final = 0.02
+
+
+class Revocations(list[object]):
+    """The partitions that a source has revoked, in turn."""
+
+    async def __call__(self, partitions: object) -> None:
+        """Remember a revocation."""
+        self.append(partitions)
+
+
+async def taken(source: Any, count: int) -> list[SinkRecord]:
+    """Return records of an open source, as soon as there are so many."""
+    records: list[SinkRecord] = []
+    async with asyncio.timeout(60.0):
+        while len(records) < count:
+            records += await source.poll(MANY)
+    return records
+
+
+def messages(count: int, **fields: Any) -> list[Message]:
+    """Return numbered messages with ids and seven keys."""
+    return [
+        Message(str(number), id=f"id-{number}", key=f"key-{number % 7}", **fields)
+        for number in range(count)
+    ]
+
+
+def effects(file: Path) -> dict[str, int]:
+    """Return the attempts of each record by its identity."""
+    with sqlite3.connect(file) as database:
+        rows = dict(database.execute("SELECT identity, attempts FROM effects").fetchall())
+    database.close()
+    return rows
+
+
+def _has(file: Path, count: int) -> bool:
+    return len(effects(file)) >= count
+
+
+def check_killed_workers(
+    arguments: Sequence[str], file: Path, count: int, is_done: Callable[[], bool]
+) -> None:
+    """Kill a worker three times, and require that each record has its effect.
+
+    Args:
+        arguments: the kind of the broker, its URL, and the queue or stream.
+        file: the file of the sink's database.
+        count: the number of messages in the queue or stream.
+        is_done: whether the broker has nothing left to deliver.
+    """
+    with sqlite3.connect(file) as database:
+        database.execute("PRAGMA journal_mode=WAL")
+        database.execute("CREATE TABLE effects (identity TEXT PRIMARY KEY, attempts INTEGER)")
+    database.close()
+    command = [sys.executable, "-m", "tests.pipelines.broker_worker", *arguments, str(file)]
+
+    def start() -> subprocess.Popen[bytes]:
+        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+    chance = random.Random(20261125)
+    for _ in range(3):
+        worker = start()
+        goal = min(count - 1, len(effects(file)) + chance.randrange(1, count // 4))
+        wait_until(partial(_has, file, goal), "the worker's effects")
+        worker.kill()
+        worker.communicate()
+    worker = start()
+    wait_until(lambda: len(effects(file)) == count, "the last effects")
+    wait_until(is_done, "the last acknowledgement")
+    worker.send_signal(signal.SIGTERM)
+    _, errors = worker.communicate(timeout=60)
+    assert (0, b"") == (worker.returncode, errors)
+    attempts = effects(file).values()
+    # Each of three deaths repeats no more than what is delivered ahead.
+    assert sum(attempts) - count <= 3 * 200
+    assert max(attempts) <= 4
+
+
+async def check_restarted_broker(
+    source: Any,
+    publish: Callable[[Sequence[Message]], Awaitable[None]],
+    stop: Callable[[], object],
+    start: Callable[[], object],
+) -> None:
+    """Restart the broker under a pipeline, which must carry everything and try again in pauses."""
+    sink = MemorySink()
+    attempts: list[float] = []
+    connect = source.open
+
+    async def count_attempts(revoked: Any) -> None:
+        attempts.append(monotonic())
+        await connect(revoked)
+
+    source.open = count_attempts
+    pauses = RetryPolicy(
+        base_delay=2 * SHORTEST_PAUSE, max_delay=2 * SHORTEST_PAUSE, jitter=Jitter.EQUAL
+    )
+    config = PipelineConfig(batch=BatchLimits(records=10), reconnect=pauses, retry=pauses)
+    pipeline = Pipeline("orders", source, sink, config=config)
+    running = asyncio.create_task(pipeline.run())
+    await publish(messages(200)[:100])
+    await until(lambda: bool(sink.records))
+    await asyncio.to_thread(stop)
+    await until(lambda: len(attempts) > 3)
+    await asyncio.to_thread(start)
+    await publish(messages(200)[100:])
+    await until(lambda: len({record.identity for record in sink.records}) == 200)
+    pipeline.stop()
+    await running
+    # The first attempt after a failure comes at once.
+    assert len(attempts) - 2 <= (attempts[-1] - attempts[0]) / SHORTEST_PAUSE + 1
+
+
+async def check_slow_sink(source: Any, total: int) -> int:
+    """Have a sink hang before a backlog, and return the bytes that the program holds meanwhile."""
+    is_waiting = asyncio.Event()
+    released = asyncio.Event()
+
+    async def store(_: list[SinkRecord]) -> None:
+        is_waiting.set()
+        await released.wait()
+
+    config = PipelineConfig(
+        records_in_flight=100, size_in_flight=1_000_000, batch=BatchLimits(records=10), drain=60.0
+    )
+    pipeline = Pipeline("orders", source, BatchSink(store), config=config)
+    tracemalloc.start()
+    running = asyncio.create_task(pipeline.run())
+    await is_waiting.wait()
+    loop = asyncio.get_running_loop()
+    quiet = loop.time() + 1.0
+    held = 0
+    while loop.time() < quiet:
+        await asyncio.sleep(0.05)
+        current = tracemalloc.get_traced_memory()[0]
+        if current > held + 100_000:
+            held, quiet = current, loop.time() + 1.0
+    tracemalloc.stop()
+    assert total > pipeline.statistics().received
+    released.set()
+    pipeline.stop()
+    await running
+    return held

@@ -1,0 +1,431 @@
+"""A source from queues of RabbitMQ, at a shared and at a private server."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import closing
+from datetime import UTC, datetime
+from functools import partial
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import pika
+import pytest
+
+from moorage import (
+    AsyncConnectorManager,
+    AuthenticationFailed,
+    ConfigurationError,
+    ConnectionFailed,
+    ConnectorError,
+    InvalidData,
+    Message,
+    Pipeline,
+    PollLimits,
+    RecordSink,
+    Secret,
+    Service,
+    SinkRecord,
+    TopicNotFound,
+    UnsupportedByVendor,
+)
+from moorage.adapters.messages.rabbitmq import RabbitMq
+from moorage.adapters.messages.rabbitmq_source import RabbitMqSource
+from moorage.domain.messages.publish_failures import PublishFault
+from moorage.domain.messages.rabbitmq import reading_error
+from moorage.pipelines.publishing import DeadLetterTopic
+from tests.adapters.messages.rabbitmq_lab import Broker
+from tests.pipelines.broker_lab import (
+    MANY,
+    Revocations,
+    check_killed_workers,
+    check_restarted_broker,
+    check_slow_sink,
+    messages,
+    taken,
+)
+from tests.pipelines.pipeline_waiting import until
+from tests.support.rabbitmq_servers import LossyProxy, PrivateRabbitMq
+from tests.support.servers import free_port, rabbitmq_url
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Sequence
+    from pathlib import Path
+
+WRONG = "hunter2-of-nobody"
+QUORUM = {"x-queue-type": "quorum"}
+CHANNEL_OPEN = b"\x00\x14\x00\x0a"
+
+
+@pytest.fixture(scope="module")
+def private() -> Generator[PrivateRabbitMq]:
+    """A server of these tests alone."""
+    with PrivateRabbitMq() as server:
+        yield server
+
+
+@pytest.fixture
+def broker() -> Generator[Broker]:
+    """A queue of the shared server."""
+    with closing(Broker(rabbitmq_url())) as broker:
+        yield broker
+
+
+def source(broker: Broker, *queues: str, **options: Any) -> RabbitMqSource:
+    """Return a source that reads from a queue."""
+    return RabbitMqSource(RabbitMq(url=Secret(broker.url)), queues or [broker.queue], **options)
+
+
+async def publish(broker: Broker, items: Sequence[Message]) -> None:
+    """Publish messages as the connector does."""
+    publisher = RabbitMq(url=Secret(broker.url)).async_publisher("events")
+    async with AsyncConnectorManager([Service("events")]) as manager, publisher:
+        for result in await manager.perform("events", publisher.publish_batch(broker.queue, items)):
+            result.unwrap()
+
+
+def count(broker: Broker) -> int:
+    """Return the number of messages that wait in the queue."""
+    return int(broker.channel.queue_declare(broker.queue, passive=True).method.message_count)
+
+
+async def test_record_of_a_published_message(broker: Broker) -> None:
+    """A message arrives as it was published, with its queue."""
+    message = Message.of_json(
+        {"a": 1}, key=b"\xff", headers={"trace": "1", "raw": b"\xfe"}, id="m-1"
+    )
+    await publish(broker, [message])
+    reader = source(broker)
+    await reader.open(Revocations())
+    [record] = await taken(reader, 1)
+    assert (message.payload, b"\xff", "m-1", "application/json", broker.queue, 1) == (
+        record.payload,
+        record.key,
+        record.identity,
+        record.content_type,
+        record.topic,
+        record.deliveries,
+    )
+    assert {("trace", "1"), ("raw", b"\xfe")} == set(record.attributes)
+    await reader.commit([record])
+    await reader.commit([record])
+    await reader.close()
+    assert 0 == count(broker)
+
+
+async def test_message_of_another_program(broker: Broker) -> None:
+    """The properties of another program's message arrive, and headers of any kind as JSON."""
+    at = datetime(2026, 11, 25, tzinfo=UTC)
+    properties = pika.BasicProperties(
+        headers={"": "1", "count": 2, "list": [1, None], "moorage-key": ""},
+        timestamp=int(at.timestamp()),
+        type="order",
+        app_id="shop",
+    )
+    broker.channel.basic_publish("", broker.queue, b"1", properties)
+    reader = source(broker)
+    await reader.open(Revocations())
+    [record] = await taken(reader, 1)
+    attributes = {("(unnamed)", "1"), ("count", "2"), ("list", "[1, null]")}
+    assert attributes == set(record.attributes)
+    assert (None, None, at, "order", "shop") == (
+        record.key,
+        record.id,
+        record.published_at,
+        record.schema,
+        record.producer,
+    )
+    await reader.close()
+
+
+@pytest.mark.parametrize("arguments", [None, QUORUM], ids=["classic", "quorum"])
+async def test_deliveries_are_counted(arguments: dict[str, Any] | None) -> None:
+    """A message that is delivered again says so, also one without properties."""
+    with closing(Broker(rabbitmq_url(), arguments)) as broker:
+        broker.channel.basic_publish("", broker.queue, b"1")
+        reader, identities = source(broker), set[str]()
+        for number in (1, 2):
+            await reader.open(Revocations())
+            [record] = await taken(reader, 1)
+            assert number == record.deliveries
+            identities.add(record.identity)
+        assert 2 == len(identities), "a position that is used again would hide another message"
+        await reader.close()
+
+
+async def test_released_messages_go_to_another_consumer(broker: Broker) -> None:
+    """A message that is given back is delivered to another consumer, in its order."""
+    await publish(broker, messages(3))
+    first, second = source(broker), source(broker)
+    await first.open(Revocations())
+    records = await taken(first, 3)
+    await second.open(Revocations())
+    await first.release(records[1:])
+    await first.extend(records[:1])
+    async with asyncio.timeout(60.0):
+        again: list[SinkRecord] = []
+        while len(again) < 2:
+            again += await second.poll(MANY)
+            again += await first.poll(PollLimits(10, 10, 0.01))
+    assert {b"1", b"2"} == {record.payload for record in again}
+    await first.close()
+    await second.close()
+
+
+async def test_open_revokes_what_was_delivered(broker: Broker) -> None:
+    """Opening again voids all deliveries, and their late acknowledgement is ignored."""
+    await publish(broker, messages(2))
+    reader, revocations = source(broker), Revocations()
+    await reader.open(revocations)
+    assert [] == revocations
+    records = await taken(reader, 2)
+    await reader.open(revocations)
+    assert [None] == revocations
+    await reader.commit(records)
+    assert 2 == len(await taken(reader, 2))
+    await reader.close()
+
+
+async def test_unacknowledged_messages_are_bounded(broker: Broker) -> None:
+    """RabbitMQ delivers no more messages than may be unacknowledged."""
+    await publish(broker, messages(10))
+    reader = source(broker, prefetch=3)
+    await reader.open(Revocations())
+    records = await taken(reader, 3)
+    assert [] == await reader.poll(MANY)
+    await reader.commit(records[:1])
+    assert 1 == len(await taken(reader, 1))
+    await reader.close()
+
+
+async def test_slow_sink_keeps_the_backlog_in_the_queue(broker: Broker) -> None:
+    """A sink that hangs before 40 MB has the program hold a small part of them."""
+    payload = b"x" * 20_000
+    for _ in range(2_000):
+        broker.channel.basic_publish("", broker.queue, payload)
+    held = await check_slow_sink(source(broker, prefetch=100), 2_000)
+    assert held < 8_000_000
+
+
+async def test_deleted_queue_ends_the_delivery(broker: Broker) -> None:
+    """A queue that is deleted is a temporary error at first, and missing then."""
+    reader = source(broker)
+    await reader.open(Revocations())
+    broker.channel.queue_delete(broker.queue)
+    with pytest.raises(ConnectionFailed, match="ended the delivery"):
+        await reader.poll(PollLimits(1, 1, 60.0))
+    with pytest.raises(ConnectionFailed, match="ended the delivery"):
+        await reader.commit([])
+    with pytest.raises(TopicNotFound, match=broker.queue):
+        await reader.open(Revocations())
+
+
+async def test_exclusive_consumer_keeps_others_waiting(broker: Broker) -> None:
+    """A second consumer cannot read beside an exclusive one, and can after it."""
+    first, second = source(broker, exclusive=True), source(broker)
+    await first.open(Revocations())
+    with pytest.raises(ConnectionFailed, match="Another consumer"):
+        await second.open(Revocations())
+    await first.close()
+    await second.open(Revocations())
+    await second.close()
+
+
+async def test_single_active_consumer_fails_over() -> None:
+    """A queue with a single active consumer delivers to the next when that one ends."""
+    arguments = {"x-single-active-consumer": True}
+    with closing(Broker(rabbitmq_url(), arguments)) as broker:
+        first, second = source(broker), source(broker)
+        await first.open(Revocations())
+        await second.open(Revocations())
+        await publish(broker, messages(3))
+        assert 3 == len(await taken(first, 3))
+        assert [] == await second.poll(MANY)
+        await first.close()
+        assert [b"0", b"1", b"2"] == [record.payload for record in await taken(second, 3)]
+        with pytest.raises(ConnectionFailed, match="single active consumer"):
+            await source(broker, exclusive=True).open(Revocations())
+        await second.close()
+
+
+async def test_stream_is_refused(private: PrivateRabbitMq) -> None:
+    """A stream, whose position nobody keeps, stops the source."""
+    with closing(Broker(private.url, {"x-queue-type": "stream"})) as broker:
+        reader = source(broker)
+        await reader.open(Revocations())
+        await publish(broker, messages(1))
+        with pytest.raises(ConfigurationError, match="is a stream"):
+            await reader.poll(PollLimits(1, 1, 60.0))
+        await reader.close()
+
+
+async def test_poison_messages_go_to_a_queue_of_dead_letters(broker: Broker) -> None:
+    """A message that the sink refuses is published to another queue, and the others are stored."""
+    stored: list[str] = []
+
+    async def store(record: SinkRecord) -> None:
+        if record.text == "3":
+            raise InvalidData("It has no total.")
+        stored.append(record.text)
+
+    settings = RabbitMq(url=Secret(broker.url))
+    publisher = settings.async_publisher("events")
+    await publish(broker, messages(10))
+    with closing(Broker(broker.url)) as failed:
+        async with AsyncConnectorManager([Service("events")]) as manager, publisher:
+            pipeline = Pipeline(
+                "orders",
+                source(broker),
+                RecordSink(store),
+                dead_letters=DeadLetterTopic(manager, publisher, failed.queue),
+            )
+            running = asyncio.create_task(pipeline.run())
+            await until(lambda: len(stored) == 9 and count(failed) == 1)
+            pipeline.stop()
+            report = await running
+        assert report.is_clean
+        assert [b"3"] == failed.payloads()
+    assert 0 == count(broker)
+
+
+async def test_stop_gives_back_what_has_not_begun(broker: Broker) -> None:
+    """A pipeline that stops ends the batch under way, and leaves the rest in the queue."""
+    begun, go_on = asyncio.Event(), asyncio.Event()
+    stored: list[str] = []
+
+    async def store(record: SinkRecord) -> None:
+        begun.set()
+        await go_on.wait()
+        stored.append(record.text)
+
+    await publish(broker, messages(50))
+    pipeline = Pipeline("orders", source(broker), RecordSink(store))
+    running = asyncio.create_task(pipeline.run())
+    await begun.wait()
+    pipeline.stop()
+    go_on.set()
+    report = await running
+    assert report.is_clean
+    await until(lambda: len(stored) + count(broker) == 50)
+
+
+def test_killed_worker_loses_nothing(broker: Broker, tmp_path: Path) -> None:
+    """After kill -9 at random moments each message has its effect."""
+    asyncio.run(publish(broker, messages(600)))
+    arguments = ("rabbitmq", broker.url, broker.queue)
+    check_killed_workers(arguments, tmp_path / "effects", 600, lambda: count(broker) == 0)
+
+
+async def test_restarted_broker(private: PrivateRabbitMq) -> None:
+    """A pipeline outlives a restart of the broker, and does not try without pauses."""
+    with closing(Broker(private.url, QUORUM)) as broker:
+        await check_restarted_broker(
+            source(broker),
+            partial(publish, broker),
+            partial(private.control, "stop_app"),
+            partial(private.control, "start_app"),
+        )
+        broker.reconnect()
+
+
+async def test_refused_settings_are_told_without_secrets(
+    private: PrivateRabbitMq, broker: Broker
+) -> None:
+    """A wrong password, a missing right, virtual host or queue, and no server have their errors."""
+    private.control("add_user", "reader", "right")
+    private.control("set_permissions", "reader", "", "", "")
+    cases: list[tuple[str, type[ConnectorError], str]] = [
+        (private.url.replace("//", f"//guest:{WRONG}@"), AuthenticationFailed, "password"),
+        (private.url.replace("//", "//reader:right@"), AuthenticationFailed, "may not read"),
+        (private.url + "missing", TopicNotFound, "virtual host"),
+        (private.url, TopicNotFound, "no queue 'missing'"),
+        (f"amqp://guest:{WRONG}@127.0.0.1:{free_port()}", ConnectionFailed, "accepts"),
+    ]
+    with closing(Broker(private.url)) as other:
+        for url, kind, words in cases:
+            queue = other.queue if "reader" in url else "missing"
+            reader = RabbitMqSource(RabbitMq(url=Secret(url)), [queue])
+            with pytest.raises(kind, match=words) as error:
+                await reader.open(Revocations())
+            assert WRONG not in str(error.value)
+            assert "right" not in str(error.value).replace("rights", "").replace("the right", "")
+    private.control("delete_user", "reader")
+
+
+async def test_lost_connection_is_temporary(broker: Broker) -> None:
+    """A connection that ends is an error of polls and commits, and all deliveries are void."""
+    url = urlsplit(broker.url)
+    await publish(broker, messages(1))
+    with LossyProxy(url.hostname or "", url.port or 5672) as proxy:
+        settings = RabbitMq(url=Secret(f"amqp://guest:guest@127.0.0.1:{proxy.port}/"))
+        reader, revocations = RabbitMqSource(settings, [broker.queue]), Revocations()
+        await reader.open(revocations)
+        records = await taken(reader, 1)
+        waiting = asyncio.create_task(reader.poll(PollLimits(1, 1, 3_600.0)))
+        await asyncio.sleep(0)
+        proxy.hang_up()
+        with pytest.raises(ConnectionFailed, match="was lost"):
+            await waiting
+        with pytest.raises(ConnectionFailed, match="was lost"):
+            await reader.commit(records)
+        await reader.open(revocations)
+        assert [None] == revocations
+        assert 1 == len(await taken(reader, 1))
+        await reader.close()
+
+
+async def test_cancelled_opening_leaves_no_connection(broker: Broker) -> None:
+    """An opening that is cancelled while the server is silent closes its connection."""
+    url = urlsplit(broker.url)
+    with LossyProxy(url.hostname or "", url.port or 5672, mute_at=CHANNEL_OPEN) as proxy:
+        settings = RabbitMq(url=Secret(f"amqp://guest:guest@127.0.0.1:{proxy.port}/"))
+        reader = RabbitMqSource(settings, [broker.queue])
+        opening = asyncio.create_task(reader.open(Revocations()))
+        await until(lambda: proxy.is_mute)
+        opening.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await opening
+        await until(lambda: proxy.ended == 1)
+
+
+async def test_use_before_it_is_open(broker: Broker) -> None:
+    """A source that is not open says so, and never moves a position."""
+    with pytest.raises(ConnectionFailed, match="closed"):
+        await source(broker).poll(MANY)
+    with pytest.raises(UnsupportedByVendor, match="no position"):
+        await source(broker).seek((broker.queue, None), 1)
+
+
+@pytest.mark.parametrize(
+    "options, path",
+    [
+        ({"queues": "orders"}, "queues"),
+        ({"queues": []}, "queues"),
+        ({"queues": ["orders"], "prefetch": 0}, "prefetch"),
+        ({"queues": ["orders"], "prefetch": 65_536}, "prefetch"),
+    ],
+)
+def test_wrong_arguments(options: dict[str, Any], path: str) -> None:
+    """Wrong arguments are refused before anything is connected."""
+    with pytest.raises(ConfigurationError) as error:
+        RabbitMqSource(RabbitMq(url=Secret("amqp://host")), **options)
+    assert path == error.value.path
+
+
+@pytest.mark.parametrize(
+    "fault, text, kind, words",
+    [
+        (PublishFault.TOPIC, "home node of durable queue is down", ConnectionFailed, "read now"),
+        (PublishFault.INVALID, "delivery acknowledgement timed out", ConnectionFailed, "in time"),
+        (PublishFault.UNSENT, "", ConnectionFailed, "was lost"),
+        (PublishFault.INVALID, "inequivalent arg", ConfigurationError, "in this way"),
+    ],
+)
+def test_meaning_of_refusals(
+    fault: PublishFault, text: str, kind: type[ConnectorError], words: str
+) -> None:
+    """A node that is down and a late acknowledgement are temporary, and a wrong argument is not."""
+    error = reading_error(fault, text, "orders")
+    assert isinstance(error, kind)
+    assert error.retryable is (kind is ConnectionFailed)
+    assert words in error.message
