@@ -29,9 +29,11 @@ from in_process import (
 from measure import (
     ELAPSED,
     PROCESSOR,
+    Block,
     Clock,
     Comparison,
     Contender,
+    Read,
     async_block,
     compare,
     sync_block,
@@ -63,7 +65,7 @@ from moorage.adapters.state.redis import RedisStorage
 from moorage.adapters.state.sqlite import SqliteStorage
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Sequence
 
     from moorage.domain.observation.events import Event
     from moorage.domain.observation.integration_log import IntegrationLog
@@ -226,8 +228,7 @@ def production_functions(rounds: int) -> Comparison:
 def production_observers(rounds: int) -> Comparison:
     """Each observer around a function that does nothing: OpenTelemetry without an SDK.
 
-    Calls follow one another faster than the log is stored, so its rows include what its thread
-    works meanwhile, and losing the entries that do not fit in the queue.
+    A block with the log ends when its entries are stored, so its rows include all work of the log.
     """
     logger = logging.getLogger("moorage.benchmark")
     observers: dict[str, list[Observer]] = {
@@ -239,27 +240,41 @@ def production_observers(rounds: int) -> Comparison:
     three = [observer for row in observers.values() for observer in row]
     with ExitStack() as stack:
         folder = stack.enter_context(TemporaryDirectory())
-        log = stack.enter_context(SqliteIntegrationLogger(Path(folder) / "log.db", create=True))
-        managers = {
-            name: ConnectorManager([_service(None)], observers=row)
-            for name, row in observers.items()
-        }
-        managers["moorage with a log in SQLite"] = ConnectorManager([_service(None)], log=log)
-        managers["moorage with these three and the log"] = ConnectorManager(
-            [_service(None)], observers=three, log=log
+        log = stack.enter_context(
+            SqliteIntegrationLogger(Path(folder) / "log.db", create=True, threads=False)
         )
 
-        def call(manager: ConnectorManager) -> Callable[[], object]:
-            return lambda: manager.run("ours", nothing)
+        def block(observers: Sequence[Observer]) -> Block:
+            manager = ConnectorManager([_service(None)], observers=observers)
+            return sync_block(lambda: manager.run("ours", nothing))
 
-        calls = {name: call(manager) for name, manager in managers.items()}
-        calls["stamina + pybreaker + limits, with none of these"] = usual_peers()
+        def logged_block(observers: Sequence[Observer]) -> Block:
+            manager = ConnectorManager([_service(None)], observers=observers, log=log)
+            return _stored_block(lambda: manager.run("ours", nothing), log.flush)
+
+        blocks = {name: block(row) for name, row in observers.items()}
+        blocks["moorage with a log in SQLite"] = logged_block([])
+        blocks["moorage with these three and the log"] = logged_block(three)
+        blocks["stamina + pybreaker + limits, with none of these"] = sync_block(usual_peers())
         table = compare(
             sync_block(nothing),
-            [Contender(name, sync_block(call)) for name, call in calls.items()],
+            [Contender(name, block) for name, block in blocks.items()],
             rounds=rounds,
         )
     return Comparison("observers around a function, sync", table, more=True)
+
+
+def _stored_block(call: Callable[[], object], flush: Callable[[], None]) -> Block:
+    """A block of calls that ends when their entries are stored."""
+    calls_block = sync_block(call)
+
+    def block(calls: int, read: Read) -> float:
+        duration = calls_block(calls, read)
+        start = read()
+        flush()
+        return duration + read() - start
+
+    return block
 
 
 def production_functions_async(rounds: int) -> Comparison:

@@ -26,7 +26,8 @@ from moorage import (
     VendorRejected,
 )
 from moorage.adapters.concurrency._plain import run_now
-from moorage.adapters.logs._table import COLUMNS, LogSql, LogTable
+from moorage.adapters.logs._rows import COLUMNS
+from moorage.adapters.logs._table import LogSql, LogTable
 from moorage.adapters.logs.memory import MemoryIntegrationLogger
 from moorage.adapters.logs.sql import SqlIntegrationLogger
 from moorage.adapters.logs.sqlite import SqliteIntegrationLogger
@@ -202,6 +203,29 @@ def test_older_table_is_extended_where_it_may_be_created(lab: Lab) -> None:
     log.write(entry(3))
 
     assert [entry(3)] == list(log.find(LogQuery(vendor="adyen")).items)
+
+
+# --- insertion --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "number, sizes", [(1, [1]), (7, [4, 2, 1]), (32, [32]), (75, [32, 32, 8, 2, 1])]
+)
+def test_entries_are_inserted_by_few_different_statements(number: int, sizes: list[int]) -> None:
+    """Entries are inserted in order by statements of 32 rows, and smaller ones for the rest."""
+    sql = LogSql("sqlite", "moorage_log", '"moorage_log"', ("id", "attempts"))
+    statements: list[tuple[str, Any]] = []
+
+    async def execute(*several: tuple[str, Any], writes: bool = False) -> None:
+        assert writes
+        statements.extend(several)
+
+    run_now(LogTable(sql).add(execute, [entry(item) for item in range(number)]))  # type: ignore[arg-type]  # nothing is read
+
+    assert sizes == [text.count("(?, ?)") for text, _ in statements]
+    assert [
+        value for item in range(number) for value in (entry(item).id, entry(item).attempts)
+    ] == [value for _, values in statements for value in values]
 
 
 # --- plans of queries -------------------------------------------------------------------

@@ -6,21 +6,28 @@ Every statement has `?` as the placeholder of its values, which is replaced by t
 from __future__ import annotations
 
 import re
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import attrs
 
 from moorage.adapters.databases._table_definition import Index, TableDefinition
+from moorage.adapters.logs._rows import (
+    COLUMNS,
+    MAX_NUMBER,
+    NOT_NULL,
+    NUMBERS,
+    TEXT_LENGTH,
+    encoders,
+    entry_of_row,
+    row_of,
+    text_length,
+)
 from moorage.adapters.tables._statements import NUMBER_KINDS, all_of, collated
 from moorage.adapters.tables._table import micros, moment
-from moorage.domain.observation.call_content import LONGEST_CONTENT
-from moorage.domain.observation.call_events import LONGEST_MESSAGE
 from moorage.domain.observation.integration_log import (
     CONTENT_FIELDS,
     EQUAL_FIELDS,
     TEXT_FIELDS,
-    IntegrationLog,
     IntegrationStatus,
     LogPage,
     LogSummary,
@@ -30,23 +37,17 @@ from moorage.domain.values.text import column_text
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from datetime import datetime
 
     from moorage.adapters.tables._table import Execute, Value
-    from moorage.domain.observation.integration_log import LogQuery
+    from moorage.domain.observation.integration_log import IntegrationLog, LogQuery
 
-COLUMNS: Final = tuple(attrs.fields_dict(IntegrationLog))
-NOT_NULL: Final = frozenset({"id", "service", "status", "started_at", "duration", "attempts"})
-_NUMBERS: Final = frozenset({"started_at", "attempts", "http_status"})
-_TEXT_LENGTH: Final = 255
-_TEXT_LENGTHS: Final = {
-    "error_message": LONGEST_MESSAGE + 1,
-    **dict.fromkeys(CONTENT_FIELDS, LONGEST_CONTENT),
-}
-_MAX_NUMBER: Final = 2**63 - 1
 _REMOVAL_BATCH: Final = 1_000
 """The number of rows that one transaction deletes, so that others do not wait long for it."""
+
+_INSERT_BATCH: Final = 32
+"""The number of rows that one statement inserts at most; all their values are its parameters."""
 
 _WILDCARD: Final = re.compile("[%_!]")
 _CONTAINS: Final = "lower({}) LIKE lower(?) ESCAPE '!'"
@@ -87,11 +88,10 @@ class LogSql:
     table: str
     columns: tuple[str, ...] = COLUMNS
 
-    @cached_property
-    def insert(self) -> str:
-        """The statement that inserts a row."""
-        marks, names = ", ".join("?" * len(self.columns)), ", ".join(self.columns)
-        return f"INSERT INTO {self.table} ({names}) VALUES ({marks})"  # noqa: S608 - quoted names; values are parameters
+    def insert(self, count: int) -> str:
+        """Return the statement that inserts this number of rows."""
+        row, names = f"({', '.join('?' * len(self.columns))})", ", ".join(self.columns)
+        return f"INSERT INTO {self.table} ({names}) VALUES {', '.join([row] * count)}"  # noqa: S608 - quoted names; values are parameters
 
     def find(self, where: Sequence[str]) -> str:
         """Return the SQL query for matching rows, newest first."""
@@ -137,8 +137,7 @@ class LogSql:
 
 
 def _column_kind(name: str) -> str:
-    length = _TEXT_LENGTHS.get(name, _TEXT_LENGTH)
-    kind = "BIGINT" if name in _NUMBERS else f"VARCHAR({length})"
+    kind = "BIGINT" if name in NUMBERS else f"VARCHAR({text_length(name)})"
     if name in CONTENT_FIELDS:
         kind = "TEXT"
     if name == "duration":
@@ -155,6 +154,7 @@ class LogTable:
 
     def __init__(self, sql: LogSql) -> None:
         self._sql = sql
+        self._encoders = encoders(sql.columns)
 
     async def add(self, execute: Execute, entries: Sequence[IntegrationLog]) -> None:
         """Store entries in the log's table.
@@ -162,8 +162,14 @@ class LogTable:
         Raises:
             InvalidData: an entry has values that no database can store; no entry is stored.
         """
-        rows = [row_of(entry, self._sql.columns) for entry in entries]
-        await execute(*((self._sql.insert, row) for row in rows), writes=True)
+        statements = [
+            (
+                self._sql.insert(len(batch)),
+                [value for entry in batch for value in row_of(entry, self._encoders)],
+            )
+            for batch in _insert_batches(entries)
+        ]
+        await execute(*statements, writes=True)
 
     async def find(self, execute: Execute, query: LogQuery) -> LogPage:
         """Return one page of the matching entries, newest first."""
@@ -224,7 +230,7 @@ class _Rows:
         next_position = None
         if len(result.rows) > query.limit:
             next_position = f"{records[-1]['started_at']}.{records[-1]['number']}"
-        return LogPage(items=tuple(map(_entry, records)), next=next_position)
+        return LogPage(items=tuple(map(entry_of_row, records)), next=next_position)
 
     def _conditions(self, query: LogQuery, window: LogQuery) -> tuple[list[str], list[Value]]:
         """Return the conditions of a query as SQL, and the values for their placeholders."""
@@ -245,54 +251,22 @@ class _Rows:
         return conditions, values
 
 
-def row_of(entry: IntegrationLog, columns: Sequence[str] = COLUMNS) -> list[Value]:
-    """Return the values of a log entry in the order of the table's columns.
+def _insert_batches(entries: Sequence[IntegrationLog]) -> Iterator[Sequence[IntegrationLog]]:
+    """Split entries into batches whose sizes are powers of two.
 
-    Raises:
-        InvalidData: no database can store them.
+    A database prepares a statement for each size, so there are few.
     """
-    try:
-        row = attrs.asdict(entry, recurse=False)
-        row["status"] = entry.status.value
-        row["started_at"] = micros(entry.started_at)
-        row["duration"] = float(entry.duration)
-        return [_value(name, row[name]) for name in columns]
-    except (AttributeError, TypeError, ValueError, OverflowError):
-        raise InvalidData(
-            "An entry of the integration log has values that no database can store.",
-            field="entry",
-            remedy="Only store entries that moorage has created.",
-        ) from None
-
-
-def _value(name: str, value: Any) -> Value:
-    if value is None:
-        if name in NOT_NULL:
-            raise ValueError
-        return None
-    if name == "duration":
-        if value != value or value in (float("inf"), float("-inf")):  # noqa: PLR0124 - not a number
-            raise ValueError
-        return float(value)
-    if name in _NUMBERS:
-        number = int(value)
-        if abs(number) > _MAX_NUMBER:
-            raise OverflowError
-        return number
-    return column_text(value, _TEXT_LENGTHS.get(name, _TEXT_LENGTH))
-
-
-def _entry(row: dict[str, Any]) -> IntegrationLog:
-    fields = {name: value for name, value in row.items() if name != "number"}
-    fields["status"] = IntegrationStatus(fields["status"])
-    fields["started_at"] = moment(fields["started_at"])
-    return IntegrationLog(**fields)
+    start = 0
+    while rest := len(entries) - start:
+        size = min(_INSERT_BATCH, 1 << rest.bit_length() - 1)
+        yield entries[start : start + size]
+        start += size
 
 
 def _conditions_of(query: LogQuery) -> tuple[list[str], list[Value]]:
     """Return the conditions of a query as SQL, and the values for their placeholders."""
     conditions: list[tuple[str, Value]] = [
-        (f"{name} = ?", column_text(value, _TEXT_LENGTH))
+        (f"{name} = ?", column_text(value, text_length(name)))
         for name in EQUAL_FIELDS
         if (value := getattr(query, name)) is not None
     ]
@@ -307,7 +281,7 @@ def _conditions_of(query: LogQuery) -> tuple[list[str], list[Value]]:
     )
     if query.text is not None:
         sql_conditions.append(f"({' OR '.join(_CONTAINS.format(name) for name in TEXT_FIELDS)})")
-        escaped_query = _WILDCARD.sub(r"!\g<0>", column_text(query.text, _TEXT_LENGTH))
+        escaped_query = _WILDCARD.sub(r"!\g<0>", column_text(query.text, TEXT_LENGTH))
         values += [f"%{escaped_query}%"] * len(TEXT_FIELDS)
     return sql_conditions, values
 
@@ -316,8 +290,8 @@ def _position(cursor: str) -> tuple[int, int]:
     try:
         time, number = map(int, cursor.split("."))
     except ValueError:
-        time = number = _MAX_NUMBER + 1
-    if max(abs(time), abs(number)) <= _MAX_NUMBER:
+        time = number = MAX_NUMBER + 1
+    if max(abs(time), abs(number)) <= MAX_NUMBER:
         return time, number
     raise InvalidData(
         f"The cursor {cursor[:80]!r} is not valid.",

@@ -10,7 +10,7 @@ from typing import IO, TYPE_CHECKING, Any, Final
 
 import attrs
 
-from moorage.adapters.logs._table import COLUMNS, NOT_NULL
+from moorage.adapters.logs._rows import COLUMNS, NOT_NULL
 from moorage.domain.values.installation import install
 from moorage.domain.values.text import storable
 from moorage.errors import ConfigurationError

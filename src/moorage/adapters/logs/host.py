@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from moorage.adapters.logs._table import COLUMNS, LogSql
+from moorage.adapters.logs._rows import COLUMNS
+from moorage.adapters.logs._table import LogSql
 from moorage.adapters.logs._table_log import TABLE, TableLog
 from moorage.adapters.logs.queue import MAX_BYTES
 from moorage.adapters.tables._host import HostTables, Lend

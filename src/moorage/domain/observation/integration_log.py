@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from datetime import datetime
 from enum import Enum
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
@@ -142,7 +143,7 @@ class IntegrationLog(LateFields):
             # Whoever reads one field of an entry reads most of them.
             if name not in _SETTERS:
                 return super().__getattr__(name)
-            values = _values_of(self._facts)
+            values = _computed_values(self._facts)
             for set_field, value in zip(_SETTERS.values(), values, strict=True):
                 set_field(self, value)
             return getattr(self, name)
@@ -151,6 +152,8 @@ class IntegrationLog(LateFields):
 _SETTERS: Final = {
     field.name: vars(IntegrationLog)[field.name].__set__ for field in attrs.fields(IntegrationLog)
 }
+
+_stored_values: Final = attrgetter(*_SETTERS)
 
 EQUAL_FIELDS: Final = (
     *("service", "operation", "tenant", "region", "subject", "id", "idempotency_key"),
@@ -335,7 +338,13 @@ def size_of_texts(entry: IntegrationLog) -> int:
     return sum(sys.getsizeof(text) for text in texts if text is not None)
 
 
-def _values_of(facts: CallFacts) -> tuple[object, ...]:
+def field_values(entry: IntegrationLog) -> tuple[object, ...]:
+    """Return the values of an entry's fields in order, without keeping those it computes."""
+    facts: CallFacts | None = facts_of(entry)
+    return _stored_values(entry) if facts is None else _computed_values(facts)
+
+
+def _computed_values(facts: CallFacts) -> tuple[object, ...]:
     """Return the values of a log entry's fields in order, from the stored facts of the call."""
     identity, plan, now, attempts, error, http_status, vendor_code, key = facts[:8]
     flags, contract, content = facts[8:13], identity.contract, identity.content

@@ -31,7 +31,8 @@ def column_text(text: str, length: int) -> str:
 
     Lone surrogates and NUL characters become escape sequences.
     """
-    return text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\0")[:length]
+    encodable = text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
+    return encodable.replace("\0", "\\0")[:length]
 
 
 def with_article(name: str) -> str:
