@@ -35,6 +35,7 @@ from moorage.domain.observation.call_events import (
     AttemptStarted,
     CallFinished,
     CallStarted,
+    target_of,
 )
 from moorage.domain.observation.call_identity import CallOutcome
 from moorage.domain.observation.events import (
@@ -155,7 +156,8 @@ class OpenTelemetryObserver:
         if isinstance(event, CallStarted):
             self._started(event, call)
             return
-        spans = self._calls.get(call) if self._calls else None
+        # Without an SDK no call has a trace, and looking for its spans would be most of the work.
+        spans = None if call.trace_id is None else self._calls.get(call)
         if isinstance(event, CallFinished):
             if spans is not None:
                 del self._calls[call]
@@ -238,8 +240,8 @@ class OpenTelemetryObserver:
         facts: AttemptFacts = facts_of(event)
         if facts[9] is not None:
             self._record_request(event, facts)
-        elif event.target is not None:
-            self._record_operation(event, event.target)
+        elif (target := target_of(facts[0])) is not None:
+            self._record_operation(event, target)
         span = None if spans is None else spans.attempts.pop(event.hedge, None)
         if span is None:
             return

@@ -225,7 +225,7 @@ _OF_AN_ATTEMPT: Final[dict[str, Callable[[Any], object]]] = {
     **_OF_A_CALL,
     "host": lambda facts: facts[1].host,
     "route": lambda facts: facts[1].route,
-    "target": lambda facts: getattr(facts[0].contract, "target", None),
+    "target": lambda facts: target_of(facts[0]),
     "trace_id": lambda facts: facts[0].trace_id or None,
 }
 
@@ -234,6 +234,12 @@ def operation_of(identity: CallIdentity, plan: CalledPlan) -> str | None:
     """Return the name of a call's operation: that of its contract, or else its endpoint."""
     contract = identity.contract
     return plan.operation if contract is None else contract.operation
+
+
+def target_of(identity: CallIdentity) -> OperationTarget | None:
+    """Return the part of a database or a broker that a call concerns, if it says so."""
+    contract = identity.contract
+    return None if contract is None else contract.target
 
 
 def method_name(method: HttpMethod | None) -> str | None:
