@@ -108,6 +108,7 @@ _PAGES: Final = (
             "Connectors",
             "AsyncConnectors",
             "ConnectorKind",
+            "KindSource",
             "ConnectorDescription",
             "ConnectorHealth",
             "ConnectorVersions",

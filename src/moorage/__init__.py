@@ -247,6 +247,7 @@ if TYPE_CHECKING:
     from moorage.pipelines.pipeline import Pipeline as Pipeline
     from moorage.pipelines.running import run_pipelines as run_pipelines
     from moorage.ports.connector import ConnectorKind as ConnectorKind
+    from moorage.ports.connector import KindSource as KindSource
     from moorage.ports.pipelines import CheckpointStore as CheckpointStore
     from moorage.ports.pipelines import DeadLetters as DeadLetters
     from moorage.ports.pipelines import PollLimits as PollLimits
@@ -312,6 +313,7 @@ _HOME = {
     "Connectors": "hub.connectors_sync",
     "AsyncConnectors": "hub.connectors_async",
     "ConnectorKind": "ports.connector",
+    "KindSource": "ports.connector",
     "ConnectorDescription": "domain.connectors.description",
     "ConnectorHealth": "domain.connectors.health",
     "ConnectorVersions": "domain.connectors.health",

@@ -128,6 +128,42 @@ COMMANDS: Final = {
         "moorage.cli.commands.pauses:resume_inbox",
         "End a pause of webhooks; exit with 1 if there is none of exactly these.",
     ),
+    "stream run": (
+        "moorage.cli.commands.stream:run",
+        "Run pipelines of the configuration until SIGTERM or Ctrl-C.",
+    ),
+    "stream status": (
+        "moorage.cli.commands.stream:status",
+        "Show the state and the numbers of pipelines; exit with 1 if one needs a person.",
+    ),
+    "stream pause": (
+        "moorage.cli.commands.stream:pause",
+        "Keep the workers of all processes from running a pipeline, until `stream resume`.",
+    ),
+    "stream resume": (
+        "moorage.cli.commands.stream:resume",
+        "End the pause of a pipeline; exit with 1 if it is not paused.",
+    ),
+    "stream reset": (
+        "moorage.cli.commands.stream:reset",
+        "Have a pipeline with a function as its source begin anew, or after a position.",
+    ),
+    "stream dlq list": (
+        "moorage.cli.commands.dead_letters:list_letters",
+        "List the dead letters of a pipeline, the oldest first, without their payloads.",
+    ),
+    "stream dlq show": (
+        "moorage.cli.commands.dead_letters:show",
+        "Show a dead letter with its payload.",
+    ),
+    "stream dlq replay": (
+        "moorage.cli.commands.dead_letters:replay",
+        "Process dead letters again, and remove those that succeed.",
+    ),
+    "stream dlq drop": (
+        "moorage.cli.commands.dead_letters:drop",
+        "Remove dead letters without processing them.",
+    ),
     "metrics": (
         "moorage.cli.commands.metrics:metrics",
         "Show calls, success and percentiles of durations by service, operation and tenant.",
@@ -288,6 +324,8 @@ GROUPS: Final = {
     "payments": "List, settle and close payments with an unknown outcome.",
     "outbox": "Make, list, replay, cancel and pause the outbox's calls.",
     "inbox": "Handle, list, replay, cancel and pause the inbox's webhooks.",
+    "stream": "Run, list, pause and reset the pipelines of the configuration.",
+    "stream dlq": "List, show, replay and drop dead letters in files.",
     "credentials": "Keep secrets in a store, encrypted with MOORAGE_KEYS.",
     "log": "List, show, follow and export the logged calls, and remove old ones.",
     "audit": "List, verify and seal the audit trail of acts by hand.",

@@ -14,6 +14,7 @@ FAILED: Final = 1
 INVALID_USE: Final = 2
 UNKNOWN: Final = 3
 UNREACHABLE: Final = 4
+CUT_OFF: Final = 5
 INTERNAL_ERROR: Final = 70
 INTERRUPTED: Final = 130
 CLOSED_PIPE: Final = 141
@@ -24,6 +25,7 @@ CODES: Final = {
     INVALID_USE: "The arguments or the configuration are wrong; nothing was sent.",
     UNKNOWN: "A request was sent and its answer was lost: check the vendor before you repeat it.",
     UNREACHABLE: "`moorage check` found the configuration valid, but a store cannot be used now.",
+    CUT_OFF: "`moorage stream run` cut off records, which are delivered again.",
     INTERNAL_ERROR: "An internal error of moorage.",
     INTERRUPTED: "Interrupted by Ctrl-C.",
     CLOSED_PIPE: "The reader of the output closed the pipe.",

@@ -182,15 +182,17 @@ def build(arguments: Sequence[str], launch: Any, commands: Commands = COMMANDS) 
         suppress_keyboard_interrupt=False,
         console=_console_without_color() if "--no-color" in arguments else None,
     )
-    groups = {name: App(name=name, help=summary) for name, summary in GROUPS.items()}
-    for group_app in groups.values():
-        app.command(group_app)
+    groups: dict[str, App] = {"": app}
+    for group, summary in GROUPS.items():
+        outer_group, _, name = group.rpartition(" ")
+        groups[group] = App(name=name, help=summary)
+        groups[outer_group].command(groups[group])
     requested_command = " ".join(_command_words(arguments, commands))
     for command, (import_path, summary) in commands.items():
-        *group, name = command.split()
+        group, _, name = command.rpartition(" ")
         # The named command shows its full help.
         command_help = None if command == requested_command else summary
-        (groups[group[0]] if group else app).command(import_path, name=name, help=command_help)
+        groups[group].command(import_path, name=name, help=command_help)
     app.meta.suppress_keyboard_interrupt = False
     app.register_install_completion_command()  # pyright: ignore[reportUnknownMemberType] - has no types
 
@@ -230,7 +232,7 @@ def _message(error: CycloptsError) -> str:
 def _command_words(arguments: Sequence[str], commands: Commands) -> tuple[str, ...]:
     """Return the name of the command in these arguments, as a tuple of words."""
     positional = tuple(argument for argument in arguments if not argument.startswith("-"))
-    for number in (2, 1):
+    for number in (3, 2, 1):
         if " ".join(positional[:number]) in commands:
             return positional[:number]
     return ()

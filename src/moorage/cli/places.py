@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
-from contextlib import ExitStack, contextmanager
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from moorage.wiring.store_urls import open_storage
+from moorage.wiring.store_urls import aopen_storage, open_storage
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import AsyncGenerator, Generator
 
     from moorage.cli.context import Context
     from moorage.config import Configured
-    from moorage.hub.hub import Hub
+    from moorage.hub.hub import AsyncHub, Hub
     from moorage.ports.audit import AuditTrail
 
 
@@ -86,3 +88,42 @@ def opened(
         if state is not None:
             configured = attrs.evolve(configured, state=state)
         yield cleanup.enter_context(hub), configured
+
+
+@asynccontextmanager
+async def opened_async(context: Context) -> AsyncGenerator[tuple[AsyncHub, Any]]:
+    """Open the asynchronous hub of the configuration for the block.
+
+    Yields the hub, and its store of shared state; None if each process has its own state.
+
+    Args:
+        context: the global options, which name the configuration.
+    """
+    from moorage.config import hubs  # noqa: PLC0415 - only some commands need it
+    from moorage.hub.hub import AsyncHub  # noqa: PLC0415 - as above
+
+    url = context.configured().store
+    storage = None if url is None or url == "memory:" else aopen_storage(url)
+    ports = {} if storage is None else {"state": storage}
+    async with AsyncExitStack() as cleanup:
+        if hasattr(storage, "aclose"):
+            cleanup.push_async_callback(storage.aclose)
+        with warnings.catch_warnings():
+            # `moorage check` reports these warnings.
+            warnings.simplefilter("ignore", hubs.ConfigurationWarning)
+            hub, _ = hubs.open_hub(
+                context.source(),
+                context.overlaid.get("environment"),
+                ports,
+                AsyncHub,
+                is_async=True,
+                complete=False,
+            )
+        yield await cleanup.enter_async_context(hub), storage
+
+
+def import_from_working_folder() -> None:
+    """Let modules of the program be imported that lie where the command was started."""
+    folder = str(Path.cwd())
+    if folder not in sys.path:
+        sys.path.insert(0, folder)

@@ -16,6 +16,7 @@ from moorage.config.http import HttpSettings, http_settings
 from moorage.config.loading import load
 from moorage.config.migration import migrate
 from moorage.config.overlays import ENVIRONMENTS, VARIABLE, for_environment, with_variables
+from moorage.config.pipelines import pipelines
 from moorage.config.plain_secrets import plain_secrets
 from moorage.config.problems import Report, Wrong, key, under
 from moorage.config.provider_order import in_order
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from moorage.config.loading import Source
     from moorage.config.migration import Migrated
     from moorage.config.observers import ObserverSettings
+    from moorage.config.pipelines import PipelineSettings
     from moorage.config.providers import Read
     from moorage.contracts.routes import Account, Route
     from moorage.domain.monitoring.alert_settings import AlertSettings
@@ -175,6 +177,7 @@ class Configured:
     Attributes:
         accounts, routes, services: what a hub is made of.
         connectors: the connectors of systems that are not HTTP APIs.
+        pipelines: the pipelines for `moorage stream run`.
         state: the URL of the store, if one is named.
         default_state: the URL of the store that is used if neither the configuration nor the
             program names one, because a service moves money.
@@ -206,6 +209,7 @@ class Configured:
     routes: tuple[Route, ...]
     services: tuple[Service, ...]
     connectors: tuple[ConnectorSettings, ...] = ()
+    pipelines: tuple[PipelineSettings, ...] = ()
     state: str | None = attrs.field(default=None, repr=False)
     default_state: str | None = None
     environment_id: str | None = None
@@ -343,6 +347,13 @@ def read_parts(source: Source, environment: str | None = None) -> Parts:
         routes=tuple(accounts.routes),
         services=valid_services,
         connectors=valid_connectors,
+        pipelines=pipelines(
+            values.get("pipelines", {}),
+            resolved_tree.get("pipelines", {}),
+            {connector.description.name: connector for connector in valid_connectors},
+            tuple(values.get("connectors", {})),
+            report,
+        ),
         state=None if url is None else url.reveal(),
         default_state=default_url(variables, environment_id) if store_is_needed else None,
         environment_id=environment_id,

@@ -73,6 +73,11 @@ class ConnectorSettings:
     description: ConnectorDescription
     settings: Any = attrs.field(repr=False)
 
+    @property
+    def kind(self) -> ConnectorKind:
+        """The kind of the connector."""
+        return _kind(self.description.kind)
+
     def build(self, manager: Any, *, is_async: bool) -> Callable[[], Any]:
         """Return the function that makes the connector.
 
@@ -80,10 +85,8 @@ class ConnectorSettings:
             manager: performs its operations.
             is_async: whether the program is asynchronous.
         """
-        description = self.description
-        kind = _kind(description.kind)
-        make: Any = kind.build_async if is_async else kind.build
-        return partial(make, description.name, self.settings, manager)
+        make: Any = self.kind.build_async if is_async else self.kind.build
+        return partial(make, self.description.name, self.settings, manager)
 
 
 def converted(tree: dict[str, Any], report: Report) -> dict[str, Any]:

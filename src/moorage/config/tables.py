@@ -14,6 +14,7 @@ from moorage.config.health import HEALTH
 from moorage.config.http import HTTP
 from moorage.config.observers import OBSERVERS
 from moorage.config.of_classes import about_fields, summary, table_of
+from moorage.config.pipelines import PIPELINES
 from moorage.config.providers import PROVIDERS
 from moorage.config.shapes import (
     Address,
@@ -371,6 +372,7 @@ CONFIGURATION: Final = Table(
         "http": Field(HTTP, HTTP.about),
         "observers": Field(OBSERVERS, OBSERVERS.about),
         "connectors": CONNECTORS,
+        "pipelines": PIPELINES,
         "health": Field(HEALTH, HEALTH.about),
         "alerts": Field(ALERTS, ALERTS.about),
         "safety": Field(table_of(Safety, name="safety"), summary(Safety)),

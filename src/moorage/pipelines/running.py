@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from moorage.domain.pipelines.settings import PipelineReport
     from moorage.pipelines.pipeline import Pipeline
+    from moorage.pipelines.supervision import SupervisedPipeline
 
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 
@@ -28,11 +29,27 @@ def run_pipelines(make: Callable[[], Sequence[Pipeline]]) -> list[PipelineReport
     Raises:
         Exception: the failure that stopped a pipeline. The others are stopped in order first.
     """
-    return asyncio.run(_run(make))
+
+    async def run() -> list[PipelineReport]:
+        return await arun_pipelines(make())
+
+    return asyncio.run(run())
 
 
-async def _run(make: Callable[[], Sequence[Pipeline]]) -> list[PipelineReport]:
-    pipelines = make()
+async def arun_pipelines(
+    pipelines: Sequence[Pipeline | SupervisedPipeline],
+) -> list[PipelineReport]:
+    """Run pipelines in this event loop until they end, or until SIGTERM or SIGINT.
+
+    Args:
+        pipelines: the pipelines.
+
+    Returns:
+        Their reports, in their order.
+
+    Raises:
+        Exception: the failure that stopped a pipeline. The others are stopped in order first.
+    """
     loop = asyncio.get_running_loop()
 
     def stop() -> None:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from moorage.domain.connectors.named_operation import NamedOperation
     from moorage.domain.connectors.pool_statistics import PoolStatistics
     from moorage.ports.operation import AsyncOperation, Operation
+    from moorage.ports.pipelines import SourceConnector
 
 T = TypeVar("T")
 
@@ -116,6 +117,21 @@ class AsyncPerformer(Protocol):
 
 
 @attrs.frozen(kw_only=True)
+class KindSource:
+    """The source of pipelines that a kind of connectors offers.
+
+    Attributes:
+        options: the class of its options, made with attrs. Each field is a setting of
+            `[pipelines.NAME.source]`, with its description from the class's docstring. No class may
+            have a field `connector`.
+        build: makes a source of the connector's settings and the options. It connects nowhere.
+    """
+
+    options: type[Any]
+    build: Callable[[Any, Any], SourceConnector]
+
+
+@attrs.frozen(kw_only=True)
 class ConnectorKind:
     """A kind of connectors, which a package declares under the entry points `moorage.connectors`.
 
@@ -132,6 +148,7 @@ class ConnectorKind:
         version: the version of the settings. A configuration without `version` has this one.
         migrate: converts a table of settings of an older version to this one; None if there is no
             older version.
+        source: the source of pipelines that the kind offers; None if it offers none.
     """
 
     name: str
@@ -140,3 +157,4 @@ class ConnectorKind:
     build_async: Callable[[str, Any, AsyncPerformer], AsyncConnector] | None = None
     version: int = 1
     migrate: Callable[[int, Mapping[str, Any]], Mapping[str, Any]] | None = None
+    source: KindSource | None = None

@@ -17,6 +17,7 @@ from moorage.ports.connector import ConnectorKind
 if TYPE_CHECKING:
     from moorage.domain.messages.broker_rules import BrokerRules
     from moorage.errors import ConnectorError
+    from moorage.ports.connector import KindSource
     from moorage.ports.publish_link import (
         AsyncLinkSource,
         AsyncPublishLink,
@@ -148,14 +149,19 @@ class BrokerSettings(ABC):
         )
 
 
-def broker_kind(name: str, settings: type[BrokerSettings]) -> ConnectorKind:
+def broker_kind(
+    name: str, settings: type[BrokerSettings], source: KindSource | None = None
+) -> ConnectorKind:
     """Return the kind of connectors that publish to a broker.
 
     Args:
         name: the name of the kind in a configuration.
         settings: the class of the broker's settings.
+        source: the source of pipelines that reads from the broker, if there is one.
     """
-    return ConnectorKind(name=name, settings=settings, build=_build, build_async=_build_async)
+    return ConnectorKind(
+        name=name, settings=settings, build=_build, build_async=_build_async, source=source
+    )
 
 
 def _build(name: str, settings: BrokerSettings, _: Any) -> MessagePublisher:

@@ -23,9 +23,11 @@ from moorage.domain.secrets.frames import careful
 from moorage.domain.secrets.secret import Secret, as_secret
 from moorage.domain.values.durations import if_given, is_count, is_seconds, plain
 from moorage.domain.values.patterns import late_pattern
+from moorage.ports.connector import KindSource
 
 if TYPE_CHECKING:
     from moorage.adapters.redis_streams._links import AsyncRedisLink, RedisLink
+    from moorage.adapters.redis_streams.source import RedisStreamsSource
     from moorage.domain.messages.broker_address import BrokerAddress
 
 RULES: Final = BrokerRules(
@@ -128,5 +130,43 @@ class RedisStreams(BrokerSettings):
         return AsyncLinkPool(partial(connect_async, self), PoolConfig(maximum=self.connections))
 
 
-REDIS_STREAMS: Final = broker_kind("redis-streams", RedisStreams)
+@attrs.frozen(kw_only=True)
+class RedisStreamsOptions:
+    """The options of a source that reads streams of Redis.
+
+    Attributes:
+        topics: the names of the streams. Streams and groups that do not exist are created.
+        group: the name of the consumer group, whose members share the entries.
+        consumer: the name of this member, which no other living member may have; by default it is
+            new each time.
+        start: the entry after which a new group begins: "0" for all, or "$" for those to come.
+        claim_after: seconds after which an entry that nobody has acknowledged or extended is
+            delivered to another member.
+    """
+
+    topics: tuple[str, ...] = attrs.field(validator=attrs.validators.min_len(1))
+    group: str = attrs.field(validator=attrs.validators.min_len(1))
+    consumer: str | None = None
+    start: str = "0"
+    claim_after: float = attrs.field(default=60.0, converter=plain, validator=is_seconds)
+
+
+def _source(server: RedisStreams, options: RedisStreamsOptions) -> RedisStreamsSource:
+    from moorage.adapters.redis_streams.source import (  # noqa: PLC0415 - only pipelines need it
+        RedisStreamsSource,
+    )
+
+    return RedisStreamsSource(
+        server,
+        options.topics,
+        group=options.group,
+        consumer=options.consumer,
+        start=options.start,
+        claim_after=options.claim_after,
+    )
+
+
+REDIS_STREAMS: Final = broker_kind(
+    "redis-streams", RedisStreams, KindSource(options=RedisStreamsOptions, build=_source)
+)
 """The kind of connectors named "redis-streams" in a configuration."""

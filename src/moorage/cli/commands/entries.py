@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 from contextlib import ExitStack, contextmanager
 from importlib import import_module
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import attrs
@@ -13,7 +11,7 @@ from cyclopts import Parameter
 
 from moorage.cli.answer import CommandResult, Table
 from moorage.cli.context import Context
-from moorage.cli.places import opened_hub
+from moorage.cli.places import import_from_working_folder, opened_hub
 from moorage.domain.values.text import with_article
 from moorage.errors import ConfigurationError
 from moorage.hub.inbox import EntryQuery, EntryState, Handled, WebhookInbox
@@ -297,9 +295,7 @@ def _app_object(context: Context, app: str | None, kind: type[Any]) -> Any:
     if app is None:
         return host_object(context, kind)
     module, _, name = app.partition(":")
-    folder = str(Path.cwd())
-    if folder not in sys.path:
-        sys.path.insert(0, folder)
+    import_from_working_folder()
     try:
         target: Any = import_module(module)
         for part in name.split("."):

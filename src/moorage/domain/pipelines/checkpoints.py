@@ -132,3 +132,30 @@ class AdvanceCheckpoint:
         _, _, epoch, owner, text = state
         positions = {**json.loads(text), **self.positions}
         return ((now, FOREVER, epoch, owner, json.dumps(positions, sort_keys=True)),), True
+
+
+@attrs.frozen
+class ResetCheckpoint:
+    """Replaces all positions; the owner loses the name, and stores nothing more.
+
+    Attributes:
+        key: the key of the checkpoint.
+        positions: the new positions, by the name of the partition; none to begin anew.
+    """
+
+    key: str
+    positions: Mapping[str, Offset]
+    once = False
+    durable = True
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The key of the checkpoint."""
+        return (self.key,)
+
+    def apply(self, states: States, now: int, /) -> tuple[States, None]:
+        """Return the state with the new positions, and without an owner."""
+        [state] = states
+        epoch = 0 if state is None else state[2]
+        text = json.dumps(dict(self.positions), sort_keys=True)
+        return ((now, FOREVER, epoch + 1, "", text),), None

@@ -1,0 +1,1 @@
+"""Places for records that a pipeline could not process."""

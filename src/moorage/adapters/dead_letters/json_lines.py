@@ -1,0 +1,176 @@
+"""Dead letters in a file of JSON Lines.
+
+A letter is on disk before its record is settled. A crash may leave an incomplete last line, which
+readers skip: the record of that letter is delivered again. The next letter begins on a line of its
+own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from contextlib import contextmanager
+from os.path import samestat
+from pathlib import Path
+from secrets import token_hex
+from typing import TYPE_CHECKING, Any, Literal
+
+from moorage.adapters.files.whole_files import WholeFile
+from moorage.domain.pipelines.letter_lines import letter_of, line_of, lines_without
+from moorage.errors import ConfigurationError, StorageUnavailable, UnsupportedByVendor
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterable, Sequence
+
+    from moorage.domain.pipelines.records import Offset, Partition, SinkRecord
+    from moorage.domain.pipelines.settings import DeadLetter
+    from moorage.ports.pipelines import PollLimits, Revocation
+
+
+class DeadLetterFile:
+    """Dead letters in a file of JSON Lines, which the processes of a machine share.
+
+    Args:
+        path: the path of the file, which the first letter creates for its owner alone.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self._path = Path(path).absolute()
+
+    def __repr__(self) -> str:
+        return f"DeadLetterFile({str(self._path)!r})"
+
+    async def add(self, letter: DeadLetter, /) -> None:
+        """Append a dead letter; it is on disk when this returns.
+
+        Raises:
+            StorageUnavailable: the file cannot be written.
+        """
+        await asyncio.to_thread(self._append, line_of(letter, token_hex(8)))
+
+    def letters(self) -> list[tuple[str, DeadLetter]]:
+        """Return the letters with their ids, the oldest first.
+
+        Raises:
+            StorageUnavailable: the file cannot be read.
+        """
+        with self._translating_errors():
+            lines = self._path.read_bytes().splitlines() if self._path.exists() else []
+        return [found for line in lines if (found := letter_of(line)) is not None]
+
+    def drop(self, ids: Iterable[str]) -> None:
+        """Remove the letters with these ids.
+
+        Raises:
+            StorageUnavailable: the file cannot be written.
+        """
+        with self._translating_errors(), self._locked() as file:
+            lines = lines_without(file.read().splitlines(keepends=True), frozenset(ids))
+            with WholeFile(self._path) as whole_file:
+                whole_file.write(b"".join(lines))
+                whole_file.keep()
+
+    def _append(self, line: bytes) -> None:
+        with self._translating_errors(), self._locked() as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - 1))
+            is_torn = size > 0 and file.read(1) != b"\n"
+            file.write(b"\n" + line if is_torn else line)
+            file.flush()
+            os.fsync(file.fileno())
+
+    @contextmanager
+    def _locked(self) -> Generator[Any]:
+        """Open the file and lock it; another process may replace it until it is locked."""
+        try:
+            from fcntl import LOCK_EX, flock  # noqa: PLC0415 - not on every system
+        except ImportError:  # pragma: no cover - only on Windows
+            raise ConfigurationError(
+                "This system cannot lock a file, so dead letters in a file could be lost.",
+                path="dead_letters",
+                remedy="Publish dead letters to a topic.",
+            ) from None
+        while True:
+            number = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
+            with os.fdopen(number, "r+b") as file:
+                flock(file, LOCK_EX)
+                if self._is_current(os.fstat(number)):
+                    yield file
+                    return
+
+    def _is_current(self, status: os.stat_result) -> bool:
+        """Return whether the path still leads to an opened file."""
+        try:
+            return samestat(self._path.stat(), status)
+        except FileNotFoundError:
+            return False
+
+    @contextmanager
+    def _translating_errors(self) -> Generator[None]:
+        try:
+            yield
+        except OSError as error:
+            failure = StorageUnavailable(
+                f"The file {self._path} of dead letters could not be used ({error.strerror}).",
+                remedy="Allow this process to read and write the file and its folder, and check the"
+                " disk.",
+            )
+            raise failure from None
+
+
+class DeadLetterSource:
+    """A source of the records of dead letters in a file, which it removes when they are done.
+
+    Args:
+        file: the file.
+        ids: the ids of the letters; by default all that the file has when the source opens.
+    """
+
+    commits: Literal["each", "prefix"] = "each"
+    extend_every: float | None = None
+
+    def __init__(self, file: DeadLetterFile, ids: Iterable[str] | None = None) -> None:
+        self._file = file
+        self._wanted = None if ids is None else frozenset(ids)
+        self._records: list[SinkRecord] = []
+        self._ids: dict[int, str] = {}
+
+    async def open(self, _: Revocation, /) -> None:
+        """Read the letters."""
+        letters = [
+            (name, letter.record)
+            for name, letter in self._file.letters()
+            if self._wanted is None or name in self._wanted
+        ]
+        self._records = [record for _, record in letters]
+        self._ids = {id(record): name for name, record in letters}
+
+    async def poll(self, limits: PollLimits, /) -> list[SinkRecord] | None:
+        """Return the next records; None after the last."""
+        records = self._records[: limits.records]
+        self._records = self._records[limits.records :]
+        return records or None
+
+    async def commit(self, records: Sequence[SinkRecord], /) -> None:
+        """Remove the letters of records."""
+        done = [self._ids[id(record)] for record in records]
+        await asyncio.to_thread(self._file.drop, done)
+
+    async def release(self, _: Sequence[SinkRecord], /) -> None:
+        """Do nothing: the letters stay in the file."""
+
+    async def extend(self, _: Sequence[SinkRecord], /) -> None:
+        """Do nothing: no letter is promised to anybody else."""
+
+    async def seek(self, _: Partition, __: Offset, /) -> None:
+        """Refuse: letters are read once.
+
+        Raises:
+            UnsupportedByVendor: always.
+        """
+        raise UnsupportedByVendor(
+            "Dead letters have no positions.", remedy="Name the letters to replay."
+        )
+
+    async def close(self) -> None:
+        """Do nothing: the file is open only while it is used."""

@@ -1,0 +1,267 @@
+"""`moorage stream`: run the pipelines of a configuration, and operate them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import socket
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+
+from moorage.cli.answer import CommandResult, Table
+from moorage.cli.context import Context
+from moorage.cli.exit_codes import CUT_OFF, FAILED, OK
+from moorage.cli.places import import_from_working_folder, opened_async, opened_store
+from moorage.domain.pipelines.control import (
+    PausePipeline,
+    ReadPipeline,
+    WorkerReport,
+    control_key,
+)
+from moorage.domain.pipelines.settings import PipelineState
+from moorage.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from moorage.config.pipelines import PipelineSettings
+    from moorage.domain.pipelines.control import PipelineStatus
+    from moorage.domain.pipelines.settings import PipelineReport
+
+_SILENT: Final = 30.0
+"""Seconds after the last report of a running worker, when it is presumed dead."""
+
+_ENDED: Final = frozenset({PipelineState.STOPPED.value, PipelineState.FAILED.value})
+_NUMBERS: Final = ("received", "processed", "dead_letters", "retried", "records_in_flight")
+
+
+def run(*names: str, interval: float = 2.0, context: Context) -> CommandResult:
+    """Run pipelines of the configuration until SIGTERM or Ctrl-C.
+
+    A signal ends them in order: batches under way have the time of `drain`. It exits with 0 then,
+    and with 5 if records were cut off, which are delivered again. The failure of one pipeline ends
+    the others in order too.
+
+    Args:
+        names: the pipelines; by default all of them.
+        interval: seconds between two reports to the store, for `stream status`.
+        context: the options that all commands share.
+    """
+    settings = selected(context, names)
+    import_from_working_folder()
+    reports = asyncio.run(_run(settings, interval, context))
+    rows = [
+        {"name": item.name, "clean": report.is_clean, **_fields(report)}
+        for item, report in zip(settings, reports, strict=True)
+    ]
+    is_clean = all(report.is_clean for report in reports)
+    columns = ("pipeline", "clean", *_NUMBERS)
+    lines = [
+        [row["name"], "yes" if row["clean"] else "no", *(row[name] for name in _NUMBERS)]
+        for row in rows
+    ]
+    return CommandResult(
+        {"pipelines": rows}, [Table(columns, lines)], code=OK if is_clean else CUT_OFF
+    )
+
+
+def status(*names: str, context: Context) -> CommandResult:
+    """Show the state and the numbers of pipelines; exit with 1 if one needs a person.
+
+    The workers report to the store of the configuration. A pipeline needs a person if it failed,
+    or if none of its workers has reported for half a minute although the last has not ended.
+
+    Args:
+        names: the pipelines; by default all of them.
+        context: the options that all commands share.
+    """
+    settings = selected(context, names)
+    with opened_store(context.state()) as store:
+        statuses = [store.execute(ReadPipeline(control_key(item.name))) for item in settings]
+    rows = [_row(item.name, found) for item, found in zip(settings, statuses, strict=True)]
+    columns = ("pipeline", "state", "worker", "seconds ago", *_NUMBERS, "last error")
+    lines = [
+        [
+            row["name"],
+            row["state"],
+            worker.get("worker"),
+            worker.get("seconds_ago"),
+            *(worker.get(name) for name in _NUMBERS),
+            worker.get("last_error"),
+        ]
+        for row in rows
+        for worker in row["workers"] or [{}]
+    ]
+    needs_person = any(row["state"] in {"failed", "silent"} for row in rows)
+    return CommandResult(
+        {"pipelines": rows}, [Table(columns, lines)], code=FAILED if needs_person else OK
+    )
+
+
+def pause(name: str, /, *, reason: str, context: Context) -> CommandResult:
+    """Keep the workers of all processes from running a pipeline, until `stream resume`.
+
+    A running pipeline ends in order, within the seconds between two reports.
+
+    Args:
+        name: the pipeline.
+        reason: the reason, which `stream status` shows.
+        context: the options that all commands share.
+    """
+    _change(name, reason, context)
+    return CommandResult({"name": name, "paused": reason}, [f"paused: {name} ({reason})"])
+
+
+def resume(name: str, /, *, context: Context) -> CommandResult:
+    """End the pause of a pipeline; exit with 1 if it is not paused.
+
+    Args:
+        name: the pipeline.
+        context: the options that all commands share.
+    """
+    was_paused = _change(name, None, context)
+    line = f"resumed: {name}" if was_paused else f"The pipeline {name} is not paused."
+    return CommandResult(
+        {"name": name, "resumed": was_paused}, [line], code=OK if was_paused else FAILED
+    )
+
+
+def reset(name: str, /, *, to: str | None = None, context: Context) -> CommandResult:
+    """Have a pipeline with a function as its source begin anew, or after a position.
+
+    A worker that runs it fails at its next commit; start it again.
+
+    Args:
+        name: the pipeline.
+        to: the position to continue after, as JSON: 12, or '"a text"'; by default the beginning.
+        context: the options that all commands share.
+    """
+    from moorage.config.pipelines import FunctionSource  # noqa: PLC0415 - only this command
+    from moorage.domain.pipelines.checkpoints import ResetCheckpoint, checkpoint_key  # noqa: PLC0415 - as above
+
+    [settings] = selected(context, [name])
+    if not isinstance(settings.source, FunctionSource):
+        raise ConfigurationError(
+            f"The source of the pipeline {name!r} keeps its position itself.",
+            path=f"pipelines.{name}.source",
+            remedy="Move the position of the group with the broker's own tools.",
+        )
+    positions = {} if to is None else {"0": _position(to)}
+    with opened_store(context.state()) as store:
+        store.execute(ResetCheckpoint(checkpoint_key(name), positions))
+    place = "the beginning" if to is None else f"position {to}"
+    return CommandResult({"name": name, "position": to}, [f"reset: {name} continues after {place}"])
+
+
+def selected(context: Context, names: Sequence[str]) -> tuple[PipelineSettings, ...]:
+    """Return the pipelines with these names, or all of the configuration.
+
+    Raises:
+        ConfigurationError: there is none, or none of a name.
+    """
+    configured = {settings.name: settings for settings in context.configured().pipelines}
+    for name in names:
+        if name not in configured:
+            raise ConfigurationError(
+                f"There is no pipeline named {name[:80]!r}.",
+                path="pipelines",
+                remedy=f"Use one of: {', '.join(configured) or 'none is configured'}.",
+            )
+    if not configured:
+        raise ConfigurationError(
+            "The configuration has no pipelines.",
+            path="pipelines",
+            remedy="Write a table [pipelines.NAME] with a source and a sink.",
+        )
+    return tuple(configured[name] for name in names or configured)
+
+
+async def _run(
+    settings: Sequence[PipelineSettings], interval: float, context: Context
+) -> list[PipelineReport]:
+    """Run pipelines in this event loop."""
+    from moorage.config.pipeline_building import build_pipeline  # noqa: PLC0415 - only this command
+    from moorage.pipelines.running import arun_pipelines  # noqa: PLC0415 - as above
+    from moorage.pipelines.supervision import SupervisedPipeline  # noqa: PLC0415 - as above
+
+    worker = f"{socket.gethostname()}-{os.getpid()}"
+    async with opened_async(context) as (hub, storage):
+        if storage is None:
+            return await arun_pipelines([build_pipeline(item, hub, None) for item in settings])
+        pipelines = [
+            SupervisedPipeline(
+                item.name,
+                partial(build_pipeline, item, hub, storage),
+                storage,
+                worker=worker,
+                interval=interval,
+            )
+            for item in settings
+        ]
+        return await arun_pipelines(pipelines)
+
+
+def _change(name: str, reason: str | None, context: Context) -> bool:
+    """Pause a pipeline or end its pause, and return whether it was paused."""
+    selected(context, [name])
+    with opened_store(context.state()) as store:
+        was_paused: bool = store.execute(PausePipeline(control_key(name), reason))
+    return was_paused
+
+
+def _fields(report: PipelineReport) -> dict[str, Any]:
+    return {**attrs.asdict(report.statistics), "state": report.statistics.state.value}
+
+
+def _row(name: str, found: PipelineStatus) -> dict[str, Any]:
+    """Return the status of a pipeline as plain values."""
+    return {
+        "name": name,
+        "state": _state(found),
+        "paused": found.paused,
+        "workers": [
+            {
+                "worker": report.worker,
+                "seconds_ago": round(report.age, 1),
+                "silent": _is_silent(report),
+                **report.fields,
+            }
+            for report in found.workers
+        ],
+    }
+
+
+def _state(found: PipelineStatus) -> str:
+    """Return the state of a pipeline: that of its last report, if it is not paused."""
+    if found.paused is not None:
+        return "paused"
+    if not found.workers:
+        return "never run"
+    last_report = found.workers[0]
+    return "silent" if _is_silent(last_report) else str(last_report.fields["state"])
+
+
+def _is_silent(report: WorkerReport) -> bool:
+    return report.age > _SILENT and report.fields["state"] not in _ENDED
+
+
+def _position(text: str) -> int | str:
+    """Return a position, as JSON expresses it.
+
+    Raises:
+        ConfigurationError: it is no number and no text.
+    """
+    try:
+        position = json.loads(text)
+    except ValueError:
+        position = None
+    if isinstance(position, (int, str)) and not isinstance(position, bool):
+        return position
+    raise ConfigurationError(
+        "The position is no whole number and no text of JSON.",
+        path="--to",
+        remedy="Write 12, or '\"a text\"' with both kinds of quotation marks.",
+    )

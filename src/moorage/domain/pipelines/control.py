@@ -1,0 +1,146 @@
+"""What the workers of a pipeline and their operator tell each other through a shared store.
+
+Laws:
+
+1. A pause holds for every worker of the pipeline, also for those that start later, until it ends.
+2. A report of a worker replaces its earlier one, and changes nothing of other workers.
+3. Reports are bounded in number and age; a pause is neither.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import attrs
+
+from moorage.domain.state.keys import checked_name, state_key
+from moorage.domain.values.durations import FOREVER
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from moorage.domain.state.commands import State, States
+
+_SECOND: Final = 1_000_000
+_KEPT: Final = 86_400 * _SECOND
+"""Microseconds for which a report is kept."""
+
+_MOST: Final = 20
+"""The largest number of reports that are kept."""
+
+
+class WorkerReport(NamedTuple):
+    """The last report of one worker of a pipeline.
+
+    Attributes:
+        worker: the name of the worker.
+        age: the seconds since the report.
+        fields: the state and the numbers of the pipeline in this worker.
+    """
+
+    worker: str
+    age: float
+    fields: Mapping[str, Any]
+
+
+class PipelineStatus(NamedTuple):
+    """The status of a pipeline.
+
+    Attributes:
+        paused: the reason of its pause; None if it is not paused.
+        workers: the reports of its workers, the newest first.
+    """
+
+    paused: str | None
+    workers: tuple[WorkerReport, ...]
+
+
+def control_key(name: str) -> str:
+    """Return the key under which the pause and the reports of a pipeline are stored."""
+    return state_key("pipeline", checked_name(name, "name"), None)
+
+
+@attrs.frozen
+class _Control:
+    """The base of commands on the pause and the reports of one pipeline.
+
+    Attributes:
+        key: the key of the pipeline.
+    """
+
+    key: str
+    once = False
+    durable = False
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The key of the pipeline."""
+        return (self.key,)
+
+
+@attrs.frozen
+class ReportWorker(_Control):
+    """Stores the report of a worker; the answer is whether the pipeline is paused.
+
+    Attributes:
+        worker: the name of the worker.
+        fields: the report, made of plain values.
+    """
+
+    worker: str
+    fields: Mapping[str, Any]
+
+    def apply(self, states: States, now: int, /) -> tuple[States, bool]:
+        """Return the state with the report, without old ones."""
+        paused, reports = _read(states[0])
+        reports[self.worker] = [now, dict(self.fields)]
+        newest = sorted(reports.items(), key=lambda item: item[1][0], reverse=True)[:_MOST]
+        recent = {worker: report for worker, report in newest if now - report[0] < _KEPT}
+        return (_written(now, paused, recent),), paused is not None
+
+
+@attrs.frozen
+class PausePipeline(_Control):
+    """Pauses a pipeline or ends its pause; the answer is whether it was paused before.
+
+    Attributes:
+        reason: the reason of the pause; None to end it.
+    """
+
+    reason: str | None
+    once = True
+    durable = True
+
+    def apply(self, states: States, now: int, /) -> tuple[States, bool]:
+        """Return the state with the pause, or without it."""
+        paused, reports = _read(states[0])
+        return (_written(now, self.reason, reports),), paused is not None
+
+
+@attrs.frozen
+class ReadPipeline(_Control):
+    """Reads the pause and the reports of a pipeline; the answer is its `PipelineStatus`."""
+
+    def apply(self, states: States, now: int, /) -> tuple[States, PipelineStatus]:
+        """Return the state as it is, and what is in it."""
+        paused, reports = _read(states[0])
+        workers = (
+            WorkerReport(worker, max(0, now - at) / _SECOND, fields)
+            for worker, (at, fields) in reports.items()
+        )
+        newest = sorted(workers, key=lambda report: (report.age, report.worker))
+        return states, PipelineStatus(paused, tuple(newest))
+
+
+def _read(state: State | None) -> tuple[str | None, dict[str, Any]]:
+    """Return the reason of the pause, and the reports by worker: their time and their fields."""
+    if state is None:
+        return None, {}
+    paused, reports = json.loads(state[2])
+    return paused, reports
+
+
+def _written(now: int, paused: str | None, reports: Mapping[str, Any]) -> State:
+    text = json.dumps([paused, reports], sort_keys=True)
+    return (now, _KEPT if paused is None else FOREVER, text)

@@ -1,0 +1,116 @@
+"""Pipelines that report their status to a shared store, and obey the pauses there."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
+
+import attrs
+
+from moorage.domain.pipelines.control import (
+    ReportWorker,
+    control_key,
+)
+from moorage.domain.pipelines.settings import PipelineReport, PipelineState, PipelineStatistics
+from moorage.errors import ConnectorError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from moorage.pipelines.pipeline import Pipeline
+    from moorage.ports.state import AsyncStateStorage
+
+_TIMEOUT: Final = 5.0
+"""Seconds in which the store must answer; the pipeline itself does not wait for it."""
+
+
+class SupervisedPipeline:
+    """A pipeline that runs whenever it is not paused.
+
+    A pause ends the run as `stop` does, and its end begins another. The pipeline goes on while the
+    store cannot be reached, as it last heard.
+
+    Args:
+        name: the name of the pipeline.
+        make: makes the pipeline, for each run anew.
+        storage: the store of the reports and pauses.
+        worker: the name of this worker in reports.
+        interval: seconds between two reports.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        make: Callable[[], Pipeline],
+        storage: AsyncStateStorage,
+        *,
+        worker: str,
+        interval: float = 2.0,
+    ) -> None:
+        self._key = control_key(name)
+        self._make = make
+        self._storage = storage
+        self._worker = worker
+        self._interval = interval
+        self._stopping = asyncio.Event()
+        self._pipeline: Pipeline | None = None
+        self._is_paused = False
+
+    def stop(self) -> None:
+        """Begin to stop, as `Pipeline.stop` does."""
+        self._stopping.set()
+        if self._pipeline is not None:
+            self._pipeline.stop()
+
+    async def run(self) -> PipelineReport:
+        """Run until the source ends, or until `stop` is called.
+
+        Returns:
+            The report of the last run; it is clean if all runs were.
+
+        Raises:
+            Exception: the failure that stopped the pipeline.
+        """
+        is_clean, statistics = True, PipelineStatistics(state=PipelineState.STOPPED)
+        await self._report(statistics)
+        while not self._stopping.is_set():
+            if self._is_paused:
+                await self._wait()
+                await self._report(statistics)
+                continue
+            report = await self._run_once()
+            is_clean, statistics = is_clean and report.is_clean, report.statistics
+            if not self._is_paused:
+                break
+        return PipelineReport(is_clean=is_clean, statistics=statistics)
+
+    async def _run_once(self) -> PipelineReport:
+        """Run the pipeline until it ends, or until there is a pause."""
+        pipeline = self._pipeline = self._make()
+        reporting = asyncio.create_task(self._keep_reporting(pipeline))
+        try:
+            return await pipeline.run()
+        finally:
+            self._pipeline = None
+            reporting.cancel()
+            await asyncio.wait([reporting])
+            await self._report(pipeline.statistics())
+
+    async def _keep_reporting(self, pipeline: Pipeline) -> None:
+        while not self._is_paused:
+            await self._report(pipeline.statistics())
+            await asyncio.sleep(self._interval)
+        pipeline.stop()
+
+    async def _wait(self) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._interval):
+                await self._stopping.wait()
+
+    async def _report(self, statistics: PipelineStatistics) -> None:
+        """Store the numbers, and hear whether the pipeline is paused."""
+        fields = {**attrs.asdict(statistics), "state": statistics.state.value}
+        command = ReportWorker(self._key, self._worker, fields)
+        with suppress(ConnectorError):
+            self._is_paused = await self._storage.execute(command, timeout=_TIMEOUT)

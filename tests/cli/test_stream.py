@@ -1,0 +1,369 @@
+"""`moorage stream`: pipelines of a configuration on the command line."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import redis
+
+from moorage.cli.host import Host
+from moorage.domain.pipelines.control import ReportWorker, control_key
+from moorage.wiring.store_urls import open_storage
+from tests.support.command import CommandEnding, command
+from tests.support.redis_servers import PrivateRedis
+from tests.support.waiting import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+APP = '''
+"""The functions of pipelines."""
+
+from pathlib import Path
+
+from moorage import BatchSink, InvalidData, SourceRecord
+
+NUMBERS = range(1, 6)
+
+
+def after(position):
+    numbers = [number for number in NUMBERS if number > (position or 0)]
+    return [SourceRecord.of_json(number, offset=number, key=b"k") for number in numbers] or None
+
+
+def store(record):
+    if record.json() == 3 and not Path("repaired").exists():
+        raise InvalidData("Three is broken.")
+    with Path("stored").open("a") as file:
+        file.write(f"{record.json()}\\n")
+
+
+def fail(record):
+    raise RuntimeError("Store is broken.")
+
+
+def hang(record):
+    Path("hanging").touch()
+    while True:
+        pass
+
+
+def even(record):
+    return record if record.json() % 2 == 0 else None
+
+
+batches = BatchSink(lambda records: [store(record) for record in records] and None)
+TEXT = "no function"
+'''
+POLLED = """
+[state]
+url = "sqlite:///state.db"
+
+[pipelines.shop]
+source = {function = "our_orders:after"}
+sink = {function = "our_orders:store"}
+dead_letters = {file = "dead.jsonl"}
+"""
+
+
+@pytest.fixture(autouse=True)
+def _program(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A program in the working folder, and a configuration with a pipeline."""
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    Path("our_orders.py").write_text(APP, encoding="utf-8")
+    configure(POLLED)
+    yield
+    sys.modules.pop("our_orders", None)
+
+
+def configure(text: str) -> None:
+    """Write the configuration."""
+    Path("moorage.toml").write_text(text, encoding="utf-8")
+
+
+def stored() -> list[int]:
+    """The numbers that the sink stored."""
+    return [int(line) for line in Path("stored").read_text("utf-8").split()]
+
+
+def letters() -> list[dict[str, Any]]:
+    """The dead letters that `stream dlq list` shows."""
+    found: list[dict[str, Any]] = command("stream", "dlq", "list", "shop", "--json").result[
+        "letters"
+    ]
+    return found
+
+
+def test_pipeline_runs_from_the_configuration() -> None:
+    """A run that ends by itself exits with 0, and its numbers are in the store afterwards."""
+    assert (0, "never run") == (command("stream", "status").code, state_of("shop"))
+    ending = command("stream", "run")
+    assert 0 == ending.code, ending.err
+    assert "shop      yes    5" in ending.out
+    assert [1, 2, 4, 5] == stored()
+    [row] = command("stream", "status", "--json").result["pipelines"]
+    [worker] = row["workers"]
+    assert ("stopped", 4, 1) == (row["state"], worker["processed"], worker["dead_letters"])
+    assert "Three is broken." in command("stream", "status").out
+
+
+def state_of(name: str) -> str:
+    """The state of a pipeline."""
+    rows = command("stream", "status", name, "--json").result["pipelines"]
+    return str(rows[0]["state"])
+
+
+def test_reset_begins_anew_or_after_a_position() -> None:
+    """A pipeline goes on after its position, until it is reset."""
+    command("stream", "run")
+    Path("repaired").touch()
+    assert 0 == command("stream", "run").code
+    assert [1, 2, 4, 5] == stored()
+    assert "continues after position 4" in command("stream", "reset", "shop", "--to", "4").out
+    command("stream", "run")
+    assert [1, 2, 4, 5, 5] == stored()
+    assert "the beginning" in command("stream", "reset", "shop").out
+    command("stream", "run", "shop")
+    assert [1, 2, 4, 5, 5, 1, 2, 3, 4, 5] == stored()
+    for text in ("x", "1.5", "true"):
+        assert 2 == command("stream", "reset", "shop", "--to", text).code
+
+
+def test_dead_letters_are_listed_shown_replayed_and_dropped() -> None:
+    """A replayed letter that succeeds is gone; one that fails again is a new letter."""
+    command("stream", "run")
+    [letter] = letters()
+    assert ("InvalidData", "Three is broken.", 3, 1) == tuple(
+        letter[name] for name in ("error", "message", "offset", "attempts")
+    )
+    shown = command("stream", "dlq", "show", "shop", letter["letter"], "--json").result
+    assert ("3", "k", []) == (shown["payload"], shown["key"], shown["headers"])
+
+    again = command("stream", "dlq", "replay", "shop", "--everything")
+    assert (1, "replayed: 0 processed, 1 failed again\n") == (again.code, again.out)
+    [new] = letters()
+    assert new["letter"] != letter["letter"]
+    Path("repaired").touch()
+    assert 0 == command("stream", "dlq", "replay", "shop", new["letter"]).code
+    assert ([], [1, 2, 4, 5, 3]) == (letters(), stored())
+
+    Path("repaired").unlink()
+    command("stream", "reset", "shop")
+    command("stream", "run")
+    [last] = letters()
+    assert "1 dead letters" in command("stream", "dlq", "drop", "shop", last["letter"]).out
+    assert [] == letters()
+
+
+def test_payload_that_is_no_text_is_shown_as_base64() -> None:
+    """Nothing of a payload is lost in what is shown."""
+    command("stream", "run")
+    path = Path("dead.jsonl")
+    document = json.loads(path.read_text("utf-8"))
+    document |= {"payload": "/w==", "key": None, "headers": [["a", "b"], ["c", {"base64": "/w=="}]]}
+    path.write_text(json.dumps(document), encoding="utf-8")
+    shown = command("stream", "dlq", "show", "shop", document["letter"], "--json").result
+    assert ("/w==", None, [["a", "b"], ["c", "\\xff"]]) == (
+        shown["payload_base64"],
+        shown["key"],
+        shown["headers"],
+    )
+
+
+def test_letters_that_are_not_named_are_not_touched() -> None:
+    """Dropping and replaying need ids that exist, or --everything."""
+    command("stream", "run")
+    for words in (["drop", "shop"], ["replay", "shop", "x"], ["drop", "shop", "x", "--everything"]):
+        ending = command("stream", "dlq", *words)
+        assert 2 == ending.code
+    assert 1 == len(letters())
+
+
+def test_pause_holds_a_pipeline_until_it_is_resumed() -> None:
+    """A paused pipeline says why, and no worker runs it."""
+    assert 1 == command("stream", "resume", "shop").code
+    assert "paused: shop (audit)" in command("stream", "pause", "shop", "--reason", "audit").out
+    assert "paused" == state_of("shop")
+    worker = start("--interval", "0.05")
+    wait_until(lambda: bool(workers("shop")), "the report of the worker")
+    assert not Path("stored").exists()
+    assert "resumed: shop" in command("stream", "resume", "shop").out
+    assert 0 == worker.wait(60)
+    assert [1, 2, 4, 5] == stored()
+
+
+def workers(name: str) -> list[dict[str, Any]]:
+    """The reports of the workers of a pipeline."""
+    found: list[dict[str, Any]] = command("stream", "status", name, "--json").result["pipelines"][
+        0
+    ]["workers"]
+    return found
+
+
+def start(*arguments: str) -> subprocess.Popen[bytes]:
+    """Start a worker in a process of its own."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "moorage", "stream", "run", *arguments],
+        stdout=subprocess.DEVNULL,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+    )
+
+
+@pytest.fixture(name="private")
+def _private() -> Iterator[PrivateRedis]:
+    """A Redis server of this test, and a configuration that reads and writes its streams."""
+    with PrivateRedis() as private:
+        yield private
+
+
+def redis_configuration(url: str, sink: str, **more: str) -> str:
+    """A configuration with a pipeline that reads a stream."""
+    lines = "\n".join(f"{name} = {value}" for name, value in more.items())
+    return f"""
+[state]
+url = "{url}"
+
+[connectors.events]
+kind = "redis-streams"
+url = "{url}"
+
+[pipelines.orders]
+source = {{connector = "events", topics = ["orders"], group = "billing"}}
+sink = {sink}
+{lines}
+"""
+
+
+def test_signal_drains_a_pipeline_between_streams(private: PrivateRedis) -> None:
+    """Records go from stream to stream through a transform, and SIGTERM ends the worker with 0."""
+    configure(
+        redis_configuration(
+            private.url,
+            '{connector = "events", topic = "even"}',
+            transforms='["our_orders:even"]',
+            dead_letters='{connector = "events", topic = "failed"}',
+        )
+    )
+    with redis.Redis.from_url(private.url) as client:
+        for number in (1, 2, 4):
+            client.xadd("orders", {"payload": str(number)})
+        client.xadd("orders", {"payload": "{"})
+        worker = start("--interval", "0.05")
+        wait_until(lambda: client.xlen("even") == 2 and client.xlen("failed") == 1, "the records")
+        wait_until(lambda: [row["committed"] for row in workers("orders")] == [4], "the commits")
+        assert "running" == state_of("orders")
+        worker.send_signal(signal.SIGTERM)
+        assert 0 == worker.wait(60)
+        assert "stopped" == state_of("orders")
+        assert 0 == client.xpending("orders", "billing")["pending"]
+    ending = command("stream", "reset", "orders")
+    assert (2, True) == (ending.code, "keeps its position itself" in ending.err)
+    ending = command("stream", "dlq", "list", "orders")
+    assert (2, True) == (ending.code, "no file of dead letters" in ending.err)
+
+
+def test_records_that_are_cut_off_are_told_by_the_exit_code(private: PrivateRedis) -> None:
+    """A sink that does not end in the time of `drain` is cut off, and its record is given back."""
+    configure(redis_configuration(private.url, '{function = "our_orders:hang"}', drain="0.01"))
+    with redis.Redis.from_url(private.url) as client:
+        client.xadd("orders", {"payload": "1"})
+        worker = start()
+        wait_until(Path("hanging").exists, "the sink")
+        worker.send_signal(signal.SIGTERM)
+        assert 5 == worker.wait(60)
+        assert 1 == client.xpending("orders", "billing")["pending"]
+
+
+def test_failure_of_a_pipeline_is_shown() -> None:
+    """A pipeline without a place for dead letters stops at the first, and needs a person."""
+    configure(POLLED.replace('dead_letters = {file = "dead.jsonl"}', ""))
+    ending = command("stream", "run")
+    assert (1, True) == (ending.code, "Three is broken." in ending.err)
+    status = command("stream", "status")
+    assert (1, True) == (status.code, "failed" in status.out)
+
+
+def test_worker_that_stopped_reporting_is_silent() -> None:
+    """A worker that died without a last report needs a person."""
+    storage = open_storage("sqlite:///state.db")
+    report = ReportWorker(control_key("shop"), "dead", {"state": "running"})
+    states, _ = report.apply((None,), 1)
+    storage.execute(Planted(report.key, states[0]))
+    storage.close()
+    assert "silent" == state_of("shop")
+    assert 1 == command("stream", "status").code
+
+
+class Planted:
+    """A command that stores a state as it is."""
+
+    once = False
+    durable = True
+
+    def __init__(self, key: str, state: Any) -> None:
+        self.keys = (key,)
+        self.state = state
+
+    def apply(self, _: Any, now: int, /) -> tuple[Any, None]:
+        """Store the state, as written now."""
+        return ((now, *self.state[1:]),), None
+
+
+def test_pipeline_runs_without_a_store(private: PrivateRedis) -> None:
+    """A broker's pipeline needs no store; then there is no status to show."""
+    text = redis_configuration(private.url, '{function = "our_orders:batches"}')
+    configure(text.replace(f'[state]\nurl = "{private.url}"\n', ""))
+    with redis.Redis.from_url(private.url) as client:
+        client.xadd("orders", {"payload": "2"})
+        worker = start()
+        wait_until(lambda: Path("stored").exists() and stored() == [2], "the record")
+        worker.send_signal(signal.SIGINT)
+        assert 0 == worker.wait(60)
+    assert 2 == command("stream", "status").code
+
+
+def mistake(*arguments: str) -> str:
+    """Run a command that is refused, and return what it says."""
+    ending: CommandEnding = command("stream", *arguments)
+    assert 2 == ending.code
+    return ending.err
+
+
+def test_mistakes_are_named() -> None:
+    """Nothing runs, and the error says what is wrong."""
+    assert "There is no pipeline named 'x'." in mistake("run", "x")
+    for name, message in (
+        ("our_orders:TEXT", "is no function"),
+        ("our_orders:nothing", "cannot be imported"),
+        ("our_nothing:store", "cannot be imported"),
+    ):
+        configure(POLLED.replace("our_orders:store", name))
+        assert message in mistake("run")
+    configure(POLLED.replace('[state]\nurl = "sqlite:///state.db"', ""))
+    assert "no store in which its position" in mistake("run")
+    configure("version = 1\n")
+    assert "The configuration has no pipelines." in mistake("run")
+
+
+def test_host_gives_its_store() -> None:
+    """A command line that a program embeds runs pipelines with the program's store."""
+    source = {
+        "pipelines": {
+            "shop": {
+                "source": {"function": "our_orders:after"},
+                "sink": {"function": "our_orders:store"},
+                "dead_letters": {"file": "dead.jsonl"},
+            }
+        }
+    }
+    host = Host(source=source, state="sqlite:///host.db")
+    assert 0 == command("stream", "run", host=host).code
+    assert 0 == command("stream", "status", host=host).code
+    assert Path("host.db").exists()

@@ -1,0 +1,203 @@
+"""Pipelines in a configuration: their sources, sinks and settings, and each mistake's path."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from moorage.config import read_configuration
+from moorage.config.pipelines import (
+    FunctionSource,
+    LetterFile,
+    LetterTopic,
+    ObjectSettings,
+    TopicSettings,
+)
+from moorage.domain.pipelines.settings import Order
+from moorage.domain.resilience.retry import Jitter
+from moorage.errors import ConfigurationError
+
+REDIS = {"kind": "redis-streams", "url": "redis://localhost:6379/0"}
+CONNECTORS = {
+    "events": REDIS,
+    "off": {**REDIS, "enabled": False},
+    "rows": {"kind": "sql", "url": "sqlite:///rows.db"},
+}
+SOURCE = {"connector": "events", "topics": ["orders"], "group": "billing"}
+SINK = {"function": "shop.orders:store"}
+
+TOML = """
+[connectors.events]
+kind = "redis-streams"
+url = "redis://localhost:6379/0"
+
+[pipelines.orders]
+transforms = ["shop.orders:priced", "shop.orders:checked"]
+lanes = 4
+order = "partition"
+drain = 5
+exhausted = "stop"
+batch = {records = 100, wait = 0.5}
+retry = {base_delay = 0.1, jitter = "none"}
+
+[pipelines.orders.source]
+connector = "events"
+topics = ["orders", "returns"]
+group = "billing"
+claim_after = 30
+
+[pipelines.orders.sink]
+connector = "events"
+topic = "paid"
+
+[pipelines.orders.dead_letters]
+connector = "events"
+topic = "failed"
+
+[pipelines.shop]
+source = {function = "shop.orders:after", interval = 5}
+sink = {function = "shop.orders:store"}
+dead_letters = {file = "dead.jsonl"}
+"""
+YAML = """
+connectors:
+  events: {kind: redis-streams, url: redis://localhost:6379/0}
+pipelines:
+  orders:
+    source: {connector: events, topics: [orders], group: billing}
+    sink: {function: "shop.orders:store"}
+"""
+
+
+def read_text(folder: Path, text: str, suffix: str) -> Any:
+    """Read a configuration from a file."""
+    path = folder / f"moorage.{suffix}"
+    path.write_text(text, encoding="utf-8")
+    return read_configuration(path)
+
+
+def test_pipelines_in_toml(tmp_path: Path) -> None:
+    """Every setting arrives, and those that are left out have a pipeline's defaults."""
+    orders, shop = read_text(tmp_path, TOML, "toml").pipelines
+    assert ("orders", "shop") == (orders.name, shop.name)
+    assert ("shop.orders:priced", "shop.orders:checked") == orders.transforms
+    config = orders.config
+    assert (4, Order.PARTITION, 5.0, "stop") == (
+        config.lanes,
+        config.order,
+        config.drain,
+        config.exhausted.value,
+    )
+    assert (100, 0.5, 1_000_000) == (config.batch.records, config.batch.wait, config.batch.size)
+    assert (5, 0.1, Jitter.NONE) == (
+        config.retry.max_attempts,
+        config.retry.base_delay,
+        config.retry.jitter,
+    )
+    assert 1.5 == config.reconnect.max_delay
+    assert "events" == orders.source.connector.description.name
+    options = orders.source.options
+    assert (("orders", "returns"), "billing", 30.0, "0") == (
+        options.topics,
+        options.group,
+        options.claim_after,
+        options.start,
+    )
+    assert TopicSettings(connector="events", topic="paid") == orders.sink
+    assert LetterTopic(connector="events", topic="failed") == orders.dead_letters
+    assert FunctionSource(function="shop.orders:after", interval=5) == shop.source
+    assert ObjectSettings(function="shop.orders:store") == shop.sink
+    assert LetterFile(file="dead.jsonl") == shop.dead_letters
+
+
+def test_pipelines_in_yaml_and_json(tmp_path: Path) -> None:
+    """The other formats give the same pipeline."""
+    tree = {"connectors": {"events": REDIS}, "pipelines": {"orders": {}}}
+    tree["pipelines"]["orders"] = {"source": SOURCE, "sink": SINK}
+    by_yaml = read_text(tmp_path, YAML, "yaml").pipelines
+    assert by_yaml == read_text(tmp_path, json.dumps(tree), "json").pipelines
+    assert by_yaml == read_configuration(tree).pipelines
+
+
+def test_variables_set_pipelines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Environment variables replace settings, also those of the source's kind."""
+    monkeypatch.setenv("MOORAGE_PIPELINES__ORDERS__LANES", "8")
+    monkeypatch.setenv("MOORAGE_PIPELINES__ORDERS__SOURCE__GROUP", "7")
+    monkeypatch.setenv("MOORAGE_PIPELINES__ORDERS__SOURCE__CLAIM_AFTER", "9.5")
+    monkeypatch.setenv("MOORAGE_PIPELINES__ORDERS__SOURCE__TOPICS", '["a", "b"]')
+    [orders] = read_text(tmp_path, YAML, "yaml").pipelines
+    options = orders.source.options
+    assert 8 == orders.config.lanes
+    assert ("7", 9.5, ("a", "b")) == (options.group, options.claim_after, options.topics)
+
+
+def problems(pipeline: Any, name: str = "orders", **connectors: Any) -> list[tuple[str, str]]:
+    """The problems of a configuration with one pipeline."""
+    source = {"connectors": {**CONNECTORS, **connectors}, "pipelines": {name: pipeline}}
+    with pytest.raises(ConfigurationError) as excinfo:
+        read_configuration(source)
+    return [(problem.path, problem.found) for problem in excinfo.value.problems]
+
+
+@pytest.mark.parametrize(
+    "changes, path, message",
+    [
+        ({"source": {}}, "source", "The table has neither connector nor function."),
+        ({"source": {"conector": "a"}}, "source", "neither connector nor function"),
+        ({"source": 3}, "source", "The value is a whole number, not a table."),
+        ({"source": {"connector": 3}}, "source.connector", "not a text"),
+        ({"source": {"connector": "event"}}, "source.connector", "no connector named 'event'"),
+        ({"source": {"connector": "off"}}, "source.connector", "'off' is disabled"),
+        ({"source": {"connector": "rows"}}, "source.connector", "No pipeline can read"),
+        ({"source": {**SOURCE, "topics": []}}, "source.topics", "not valid"),
+        ({"source": {**SOURCE, "gruop": "a"}}, "source.gruop", "gruop is unknown"),
+        ({"source": {"connector": "events", "topics": "a"}}, "source.group", "is missing"),
+        ({"source": {**SOURCE, "claim_after": -1}}, "source.claim_after", "-1"),
+        ({"source": {"function": "shop"}}, "source.function", "no name of a function"),
+        ({"source": {"function": "a:b", "interval": 0}}, "source.interval", "0"),
+        ({"sink": {"connector": "rows"}}, "sink.connector", "publish no messages"),
+        ({"sink": {"function": "a:b", "topic": "c"}}, "sink.topic", "topic is unknown"),
+        ({"sink": {"topic": "c"}}, "sink", "neither connector nor function"),
+        ({"dead_letters": {"connector": "events"}}, "dead_letters.topic", "is missing"),
+        (
+            {"dead_letters": {"connector": "nobody", "topic": "a"}},
+            "dead_letters.connector",
+            "'nobody'",
+        ),
+        ({"dead_letters": {}}, "dead_letters", "neither connector nor file"),
+        ({"transforms": ["a:b", "c"]}, "transforms[1]", "no name of a function"),
+        ({"lanes": 0}, "lanes", "0"),
+        ({"order": "name"}, "order", "not one of the choices"),
+        ({"batch": {"records": 0}}, "batch.records", "0"),
+        ({"retry": {"max_attempts": 0}}, "retry.max_attempts", "0"),
+        ({"lane": 1}, "lane", "lane is unknown"),
+    ],
+)
+def test_mistakes_have_paths(changes: dict[str, Any], path: str, message: str) -> None:
+    """Each mistake is reported at its place, once."""
+    [(found_path, found)] = problems({"source": SOURCE, "sink": SINK, **changes})
+    assert f"pipelines.orders.{path}" == found_path
+    assert message in found
+
+
+def test_missing_ends_and_wrong_names_are_reported() -> None:
+    """A pipeline needs a source and a sink, and a name that the store takes."""
+    assert ["pipelines.orders.source", "pipelines.orders.sink"] == [
+        path for path, _ in problems({})
+    ]
+    assert ['pipelines.""'] == [
+        path for path, _ in problems({"source": SOURCE, "sink": SINK}, name="")
+    ]
+    assert ["pipelines.orders"] == [path for path, _ in problems(3)]
+
+
+def test_mistake_of_a_connector_is_reported_once() -> None:
+    """A pipeline that names a wrong connector adds no problem of its own."""
+    wrong = {"kind": "redis-streams", "url": "http://x"}
+    found = problems(
+        {"source": {**SOURCE, "connector": "wrong"}, "sink": {"connector": "wrong"}}, wrong=wrong
+    )
+    assert ["connectors.wrong.url"] == [path for path, _ in found]

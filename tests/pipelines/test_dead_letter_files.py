@@ -1,0 +1,175 @@
+"""Dead letters in a file of JSON Lines."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import stat
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import pytest
+
+from moorage import (
+    DeadLetter,
+    InvalidData,
+    Pipeline,
+    PollLimits,
+    SinkRecord,
+    StorageUnavailable,
+    UnsupportedByVendor,
+)
+from moorage.adapters.dead_letters.json_lines import DeadLetterFile, DeadLetterSource
+from moorage.testing import MemorySink, MemorySource, records_of
+from tests.pipelines.pipeline_waiting import until
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+AT = datetime(2030, 1, 31, 12, tzinfo=UTC)
+RECORD = SinkRecord(
+    b"\x00\xff\n",
+    key=b"\xfe",
+    attributes=[("trace", "ü"), ("raw", b"\x80")],
+    content_type="application/x",
+    id="7",
+    offset="1-2",
+    published_at=AT,
+    schema="order",
+    topic="orders",
+    partition=3,
+    producer="shop",
+    deliveries=2,
+)
+
+
+def letter(record: SinkRecord = RECORD) -> DeadLetter:
+    """A dead letter of a record."""
+    return DeadLetter(
+        pipeline="orders",
+        record=record,
+        error="InvalidData",
+        message="no\ntotal",
+        attempts=4,
+        at=AT,
+    )
+
+
+async def test_letters_are_kept_completely(tmp_path: Path) -> None:
+    """The original bytes, headers and position come back, and only the owner may read them."""
+    file = DeadLetterFile(tmp_path / "dead.jsonl")
+    assert [] == file.letters()
+    plain = SinkRecord(b"{}", topic="orders", offset=5)
+    await file.add(letter())
+    await file.add(letter(plain))
+    assert [letter(), letter(plain)] == [found for _, found in file.letters()]
+    assert 0o600 == stat.S_IMODE((tmp_path / "dead.jsonl").stat().st_mode)
+    assert "dead.jsonl" in repr(file)
+
+
+async def test_torn_line_harms_no_other(tmp_path: Path) -> None:
+    """A line that a crash cut off is skipped, and the next letter begins on its own line."""
+    path = tmp_path / "dead.jsonl"
+    file = DeadLetterFile(path)
+    await file.add(letter())
+    whole = path.read_bytes()
+    for size in range(1, len(whole)):
+        path.write_bytes(whole + whole[:size])
+        await file.add(letter())
+        # The last cut leaves out nothing but the line break.
+        assert (3 if size == len(whole) - 1 else 2) == len(file.letters())
+    path.write_bytes(b'[]\n{"payload": 1}\n' + whole.replace(b'"orders"', b"1", 1) + whole)
+    assert 2 == len(file.letters())
+
+
+async def test_dropped_letters_are_gone(tmp_path: Path) -> None:
+    """The others stay in their order, and lines that are no letters stay too."""
+    path = tmp_path / "dead.jsonl"
+    file = DeadLetterFile(path)
+    path.write_bytes(b"note\n")
+    for _ in range(3):
+        await file.add(letter())
+    names = [name for name, _ in file.letters()]
+    file.drop([names[1]])
+    assert [names[0], names[2]] == [name for name, _ in file.letters()]
+    assert path.read_bytes().startswith(b"note\n")
+
+
+@pytest.mark.parametrize("is_replaced", [True, False])
+async def test_letter_is_added_to_the_file_that_replaced_another(
+    tmp_path: Path, *, is_replaced: bool
+) -> None:
+    """A letter that waits for another process goes to the file that this leaves behind."""
+    path = tmp_path / "dead.jsonl"
+    file = DeadLetterFile(path)
+    path.write_bytes(b"old\n")
+    waiting = tmp_path / "new.jsonl"
+    waiting.write_bytes(b"new\n")
+    with path.open("rb") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        task = asyncio.create_task(file.add(letter()))
+        await until(lambda: _has_waiter(path))
+        if is_replaced:
+            waiting.replace(path)
+        else:
+            path.unlink()
+    await task
+    assert 1 == len(file.letters())
+    assert path.read_bytes().startswith(b"new\n") == is_replaced
+
+
+def _has_waiter(path: Path) -> bool:
+    """Return whether the system knows somebody who waits for the lock of a file."""
+    number = str(path.stat().st_ino)
+    with open("/proc/locks", encoding="ascii") as locks:  # noqa: PTH123 - a file of the kernel
+        return any("->" in line and f":{number} " in line for line in locks)
+
+
+async def test_file_that_cannot_be_used_is_an_error(tmp_path: Path) -> None:
+    """The error names the file, and the pipeline waits until it can be used."""
+    file = DeadLetterFile(tmp_path / "missing" / "dead.jsonl")
+    with pytest.raises(StorageUnavailable, match="could not be used"):
+        await file.add(letter())
+    with pytest.raises(StorageUnavailable):
+        DeadLetterFile(tmp_path).letters()
+
+
+async def test_letters_are_replayed(tmp_path: Path) -> None:
+    """Letters that succeed are removed, and those that fail again are new letters."""
+    file = DeadLetterFile(tmp_path / "dead.jsonl")
+    broken = MemorySink(lambda _: InvalidData("broken"))
+    source = MemorySource(records_of(4, keys=2))
+    await Pipeline("orders", source, broken, dead_letters=file).run()
+    before = [name for name, _ in file.letters()]
+
+    half = MemorySink(lambda record: InvalidData("odd") if record.json()["number"] % 2 else None)
+    replayed = DeadLetterSource(file, before[:3])
+    report = await Pipeline("orders", replayed, half, dead_letters=file).run()
+    assert (2, 1) == (report.statistics.processed, report.statistics.dead_letters)
+    after = file.letters()
+    assert [before[3]] == [name for name, _ in after if name in before]
+    assert ["broken", "odd"] == [found.message for _, found in after]
+
+    good = MemorySink()
+    await Pipeline("orders", DeadLetterSource(file), good, dead_letters=file).run()
+    assert [] == file.letters()
+    assert 2 == len(good.values)
+
+
+async def test_source_of_letters_has_no_positions(tmp_path: Path) -> None:
+    """It cannot seek, and gives nothing back because letters stay until they are done."""
+    file = DeadLetterFile(tmp_path / "dead.jsonl")
+    await file.add(letter())
+    source = DeadLetterSource(file)
+
+    async def revoked(_: object) -> None:
+        """Never called."""
+
+    await source.open(revoked)
+    records = await source.poll(PollLimits(1, 1, 0.0))
+    assert [RECORD] == records
+    await source.extend([RECORD])
+    await source.release([RECORD])
+    assert 1 == len(file.letters())
+    with pytest.raises(UnsupportedByVendor):
+        await source.seek(("orders", None), 1)
