@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 APP = '''
 """The functions of pipelines."""
 
+import os
+import signal
 from pathlib import Path
 
 from moorage import BatchSink, InvalidData, SourceRecord
@@ -53,6 +55,12 @@ def hang(record):
     Path("hanging").touch()
     while True:
         pass
+
+
+def last(record):
+    if record.json() == 4:
+        os.kill(os.getpid(), signal.SIGTERM)
+    return record
 
 
 def even(record):
@@ -267,6 +275,24 @@ def test_signal_drains_a_pipeline_between_streams(private: PrivateRedis) -> None
     assert (2, True) == (ending.code, "keeps its position itself" in ending.err)
     ending = command("stream", "dlq", "list", "orders")
     assert (2, True) == (ending.code, "no file of dead letters" in ending.err)
+
+
+def test_records_under_way_are_processed_after_a_signal(private: PrivateRedis) -> None:
+    """The record whose transform the signal interrupts is published and acknowledged."""
+    configure(
+        redis_configuration(
+            private.url,
+            '{connector = "events", topic = "copies"}',
+            transforms='["our_orders:last"]',
+            dead_letters='{connector = "events", topic = "failed"}',
+        )
+    )
+    with redis.Redis.from_url(private.url) as client:
+        for text in ("{", "4"):
+            client.xadd("orders", {"payload": text})
+        assert 0 == command("stream", "run").code
+        assert (1, 1) == (client.xlen("copies"), client.xlen("failed"))
+        assert 0 == client.xpending("orders", "billing")["pending"]
 
 
 def test_records_that_are_cut_off_are_told_by_the_exit_code(private: PrivateRedis) -> None:

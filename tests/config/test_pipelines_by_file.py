@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -19,6 +18,9 @@ from moorage.config.pipelines import (
 from moorage.domain.pipelines.settings import Order
 from moorage.domain.resilience.retry import Jitter
 from moorage.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 REDIS = {"kind": "redis-streams", "url": "redis://localhost:6379/0"}
 CONNECTORS = {
@@ -115,8 +117,8 @@ def test_pipelines_in_toml(tmp_path: Path) -> None:
 
 def test_pipelines_in_yaml_and_json(tmp_path: Path) -> None:
     """The other formats give the same pipeline."""
-    tree = {"connectors": {"events": REDIS}, "pipelines": {"orders": {}}}
-    tree["pipelines"]["orders"] = {"source": SOURCE, "sink": SINK}
+    pipeline = {"source": SOURCE, "sink": SINK}
+    tree = {"connectors": {"events": REDIS}, "pipelines": {"orders": pipeline}}
     by_yaml = read_text(tmp_path, YAML, "yaml").pipelines
     assert by_yaml == read_text(tmp_path, json.dumps(tree), "json").pipelines
     assert by_yaml == read_configuration(tree).pipelines

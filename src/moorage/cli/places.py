@@ -103,7 +103,7 @@ async def opened_async(context: Context) -> AsyncGenerator[tuple[AsyncHub, Any]]
     from moorage.hub.hub import AsyncHub  # noqa: PLC0415 - as above
 
     url = context.configured().store
-    storage = None if url is None or url == "memory:" else aopen_storage(url)
+    storage: Any = None if url is None or url == "memory:" else aopen_storage(url)
     ports = {} if storage is None else {"state": storage}
     async with AsyncExitStack() as cleanup:
         if hasattr(storage, "aclose"):

@@ -82,8 +82,8 @@ def _sink(sink: TopicSettings | ObjectSettings, path: str, hub: AsyncHub) -> Sin
     if isinstance(sink, TopicSettings):
         return PublishSink(hub.manager, hub.connectors[sink.connector], sink.topic)
     target = _imported(sink.function, path)
-    is_sink = hasattr(target, "process_batch") and not isinstance(target, type)
-    return target if is_sink else RecordSink(target)
+    made: SinkConnector = target if hasattr(target, "process_batch") else RecordSink(target)
+    return made
 
 
 def _dead_letters(settings: LetterTopic | LetterFile | None, hub: AsyncHub) -> DeadLetters | None:

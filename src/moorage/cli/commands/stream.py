@@ -25,7 +25,7 @@ from moorage.domain.pipelines.settings import PipelineState
 from moorage.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from moorage.config.pipelines import PipelineSettings
     from moorage.domain.pipelines.control import PipelineStatus
@@ -83,18 +83,7 @@ def status(*names: str, context: Context) -> CommandResult:
         statuses = [store.execute(ReadPipeline(control_key(item.name))) for item in settings]
     rows = [_row(item.name, found) for item, found in zip(settings, statuses, strict=True)]
     columns = ("pipeline", "state", "worker", "seconds ago", *_NUMBERS, "last error")
-    lines = [
-        [
-            row["name"],
-            row["state"],
-            worker.get("worker"),
-            worker.get("seconds_ago"),
-            *(worker.get(name) for name in _NUMBERS),
-            worker.get("last_error"),
-        ]
-        for row in rows
-        for worker in row["workers"] or [{}]
-    ]
+    lines = [_line(row, worker) for row in rows for worker in row["workers"] or [None]]
     needs_person = any(row["state"] in {"failed", "silent"} for row in rows)
     return CommandResult(
         {"pipelines": rows}, [Table(columns, lines)], code=FAILED if needs_person else OK
@@ -232,6 +221,13 @@ def _row(name: str, found: PipelineStatus) -> dict[str, Any]:
             for report in found.workers
         ],
     }
+
+
+def _line(row: Mapping[str, Any], worker: Mapping[str, Any] | None) -> list[Any]:
+    """Return the line of a pipeline and one of its workers, or of one that never ran."""
+    report = worker or {}
+    names = ("worker", "seconds_ago", *_NUMBERS, "last_error")
+    return [row["name"], row["state"], *(report.get(name) for name in names)]
 
 
 def _state(found: PipelineStatus) -> str:
