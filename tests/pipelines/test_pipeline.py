@@ -699,3 +699,27 @@ async def test_position_of_a_memory_source() -> None:
     source = MemorySource([])
     await source.seek(("orders", 0), 7)
     assert {("orders", 0): 7} == source.sought
+
+
+async def test_stop_waits_for_a_commit_under_way() -> None:
+    """A commit that has begun ends before the last one, since a cut request costs a connection."""
+    is_begun, may_end = asyncio.Event(), asyncio.Event()
+    ended: list[bool] = []
+
+    class SlowSource(MemorySource):
+        async def commit(self, records: Sequence[SinkRecord], /) -> None:
+            is_begun.set()
+            await may_end.wait()
+            ended.append(True)
+            await super().commit(records)
+
+    pipeline = Pipeline("slow", SlowSource(records_of(1), is_endless=True), MemorySink())
+    task = asyncio.create_task(pipeline.run())
+    await is_begun.wait()
+    pipeline.stop()
+    await until(lambda: pipeline.statistics().state is PipelineState.DRAINING)
+    asyncio.get_running_loop().call_later(0.01, may_end.set)
+    report = await task
+    assert report.is_clean
+    assert [True] == ended
+    assert 1 == report.statistics.committed

@@ -167,13 +167,22 @@ class Pipeline:
             self._lanes.stop()
             await _cancel([reading])
             _, cut = await asyncio.wait(lanes, timeout=self._config.drain)
-            await _cancel([*cut, *helpers])
+            await self._cancel_between_commits([*cut, *helpers])
             is_told = await self._commit_finally()
         finally:
             await _cancel([reading, *lanes, *helpers, *ends])
         if self._failure is not None:
             raise self._failure
         return is_told and not cut
+
+    async def _cancel_between_commits(self, tasks: Sequence[asyncio.Task[None]]) -> None:
+        """Cancel tasks, after the end of what one of them tells the source, if it comes soon."""
+        # A request that is cut off costs the connection, and the last commit needs it.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CLOSING):
+                await self._committing.acquire()
+        await _cancel(tasks)
+        self._committing = asyncio.Lock()
 
     def _task(self, work: Coroutine[Any, Any, object]) -> asyncio.Task[None]:
         return asyncio.create_task(self._guarded(work))
@@ -262,7 +271,8 @@ class Pipeline:
             if records:
                 # The next time comes soon; and if it does not, records are delivered again.
                 with suppress(ConnectorError):
-                    await self._source.extend(records)
+                    async with self._committing:
+                        await self._source.extend(records)
 
     async def _close(self) -> None:
         """Close the source and the sink, in limited time."""
