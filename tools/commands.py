@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from functools import reduce
 from importlib import import_module
+from operator import getitem
 from typing import TYPE_CHECKING, Any, Final
 
 from moorage.cli.command_table import COMMANDS
@@ -57,8 +59,7 @@ def _codes() -> Iterator[str]:
 
 
 def _command(app: App, words: str) -> Iterator[str]:
-    *group, name = words.split()
-    custom = app[group[0]][name] if group else app[name]
+    custom = reduce(getitem, words.split(), app)
     yield f"## moorage {words}\n"
     yield from _description(words)
     yield from _table(custom)

@@ -45,7 +45,8 @@ def test_command_docstrings_match_the_table(words: str) -> None:
     result = getattr(import_module(module), name).__doc__
 
     assert description == " ".join(result.partition("\n\n")[0].split())
-    assert {word for command in COMMANDS for word in command.split()[:-1]} == set(GROUPS)
+    groups = {command.rpartition(" ")[0] for command in COMMANDS} - {""}
+    assert groups | {group.split()[0] for group in groups} == set(GROUPS)
 
 
 @pytest.mark.parametrize("words", COMMANDS)

@@ -103,10 +103,10 @@ def stored() -> list[int]:
 
 def letters() -> list[dict[str, Any]]:
     """The dead letters that `stream dlq list` shows."""
-    found: list[dict[str, Any]] = command("stream", "dlq", "list", "shop", "--json").result[
+    entries: list[dict[str, Any]] = command("stream", "dlq", "list", "shop", "--json").result[
         "letters"
     ]
-    return found
+    return entries
 
 
 def test_pipeline_runs_from_the_configuration() -> None:
@@ -209,10 +209,10 @@ def test_pause_holds_a_pipeline_until_it_is_resumed() -> None:
 
 def workers(name: str) -> list[dict[str, Any]]:
     """The reports of the workers of a pipeline."""
-    found: list[dict[str, Any]] = command("stream", "status", name, "--json").result["pipelines"][
+    entries: list[dict[str, Any]] = command("stream", "status", name, "--json").result["pipelines"][
         0
     ]["workers"]
-    return found
+    return entries
 
 
 def start(*arguments: str) -> subprocess.Popen[bytes]:

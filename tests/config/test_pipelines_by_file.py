@@ -180,9 +180,9 @@ def problems(pipeline: Any, name: str = "orders", **connectors: Any) -> list[tup
 )
 def test_mistakes_have_paths(changes: dict[str, Any], path: str, message: str) -> None:
     """Each mistake is reported at its place, once."""
-    [(found_path, found)] = problems({"source": SOURCE, "sink": SINK, **changes})
+    [(found_path, text)] = problems({"source": SOURCE, "sink": SINK, **changes})
     assert f"pipelines.orders.{path}" == found_path
-    assert message in found
+    assert message in text
 
 
 def test_missing_ends_and_wrong_names_are_reported() -> None:
@@ -199,7 +199,7 @@ def test_missing_ends_and_wrong_names_are_reported() -> None:
 def test_mistake_of_a_connector_is_reported_once() -> None:
     """A pipeline that names a wrong connector adds no problem of its own."""
     wrong = {"kind": "redis-streams", "url": "http://x"}
-    found = problems(
+    text = problems(
         {"source": {**SOURCE, "connector": "wrong"}, "sink": {"connector": "wrong"}}, wrong=wrong
     )
-    assert ["connectors.wrong.url"] == [path for path, _ in found]
+    assert ["connectors.wrong.url"] == [path for path, _ in text]

@@ -119,10 +119,10 @@ async def test_pause_ends_a_run_and_resume_begins_another() -> None:
     pipeline = SupervisedPipeline("orders", make, storage, worker="w", interval=0.001)
     task = asyncio.create_task(pipeline.run())
 
-    async def until_state(wanted: str) -> None:
+    async def until_state(expected: str) -> None:
         async with asyncio.timeout(PATIENCE):
             status = await storage.execute(ReadPipeline(KEY))
-            while wanted not in [worker.fields["state"] for worker in status.workers]:
+            while expected not in [worker.fields["state"] for worker in status.workers]:
                 await asyncio.sleep(0.001)
                 status = await storage.execute(ReadPipeline(KEY))
 

@@ -62,7 +62,7 @@ async def test_letters_are_kept_completely(tmp_path: Path) -> None:
     plain = SinkRecord(b"{}", topic="orders", offset=5)
     await file.add(letter())
     await file.add(letter(plain))
-    assert [letter(), letter(plain)] == [found for _, found in file.letters()]
+    assert [letter(), letter(plain)] == [entry for _, entry in file.letters()]
     assert 0o600 == stat.S_IMODE((tmp_path / "dead.jsonl").stat().st_mode)
     assert "dead.jsonl" in repr(file)
 
@@ -148,7 +148,7 @@ async def test_letters_are_replayed(tmp_path: Path) -> None:
     assert (2, 1) == (report.statistics.processed, report.statistics.dead_letters)
     after = file.letters()
     assert [before[3]] == [name for name, _ in after if name in before]
-    assert ["broken", "odd"] == [found.message for _, found in after]
+    assert ["broken", "odd"] == [entry.message for _, entry in after]
 
     good = MemorySink()
     await Pipeline("orders", DeadLetterSource(file), good, dead_letters=file).run()

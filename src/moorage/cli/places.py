@@ -123,7 +123,7 @@ async def opened_async(context: Context) -> AsyncGenerator[tuple[AsyncHub, Any]]
 
 
 def import_from_working_folder() -> None:
-    """Let modules of the program be imported that lie where the command was started."""
+    """Add the working folder to those that modules are imported from."""
     folder = str(Path.cwd())
     if folder not in sys.path:
         sys.path.insert(0, folder)

@@ -56,7 +56,7 @@ class DeadLetterFile:
         """
         with self._translating_errors():
             lines = self._path.read_bytes().splitlines() if self._path.exists() else []
-        return [found for line in lines if (found := letter_of(line)) is not None]
+        return [entry for line in lines if (entry := letter_of(line)) is not None]
 
     def drop(self, ids: Iterable[str]) -> None:
         """Remove the letters with these ids.

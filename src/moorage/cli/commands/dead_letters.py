@@ -34,7 +34,7 @@ def list_letters(name: str, /, *, limit: int = 50, context: Context) -> CommandR
     """
     _, file = _opened(name, context)
     letters = file.letters()
-    rows = [_row(*found) for found in letters[:limit]]
+    rows = [_row(*entry) for entry in letters[:limit]]
     table = Table(_COLUMNS, [[row[column] for column in _COLUMNS] for row in rows])
     total = f"{len(letters)} dead letters in all."
     return CommandResult({"letters": rows, "total": len(letters)}, [table, total])
@@ -49,14 +49,14 @@ def show(name: str, letter: str, /, *, context: Context) -> CommandResult:
         context: the options that all commands share.
     """
     _, file = _opened(name, context)
-    [(found, stored)] = _checked(file, [letter], everything=False)
+    [(entry, stored)] = _checked(file, [letter], everything=False)
     record = stored.record
     try:
         payload = {"payload": record.text}
     except InvalidData:
         payload = {"payload_base64": b64encode(record.payload).decode()}
     row = {
-        **_row(found, stored),
+        **_row(entry, stored),
         "key": None if record.key is None else record.key.decode(errors="backslashreplace"),
         "headers": [
             [header, value if isinstance(value, str) else value.decode(errors="backslashreplace")]
@@ -82,7 +82,7 @@ def replay(
         context: the options that all commands share.
     """
     settings, file = _opened(name, context)
-    ids = [found for found, _ in _checked(file, letters, everything=everything)]
+    ids = [entry for entry, _ in _checked(file, letters, everything=everything)]
     import_from_working_folder()
     numbers = asyncio.run(_replay(settings, DeadLetterSource(file, ids), context)).statistics
     document = {
@@ -104,7 +104,7 @@ def drop(name: str, /, *letters: str, everything: bool = False, context: Context
         context: the options that all commands share.
     """
     _, file = _opened(name, context)
-    ids = [found for found, _ in _checked(file, letters, everything=everything)]
+    ids = [entry for entry, _ in _checked(file, letters, everything=everything)]
     file.drop(ids)
     return CommandResult({"dropped": ids}, [f"dropped: {len(ids)} dead letters"])
 
@@ -143,7 +143,7 @@ def _checked(
         )
     missing = next((name for name in ids if name not in dict(letters)), None)
     if missing is None:
-        return [found for found in letters if everything or found[0] in ids]
+        return [entry for entry in letters if everything or entry[0] in ids]
     raise ConfigurationError(
         f"There is no dead letter {missing[:80]!r}.",
         path="letters",

@@ -81,7 +81,7 @@ def status(*names: str, context: Context) -> CommandResult:
     settings = selected(context, names)
     with opened_store(context.state()) as store:
         statuses = [store.execute(ReadPipeline(control_key(item.name))) for item in settings]
-    rows = [_row(item.name, found) for item, found in zip(settings, statuses, strict=True)]
+    rows = [_row(item.name, current) for item, current in zip(settings, statuses, strict=True)]
     columns = ("pipeline", "state", "worker", "seconds ago", *_NUMBERS, "last error")
     lines = [_line(row, worker) for row in rows for worker in row["workers"] or [None]]
     needs_person = any(row["state"] in {"failed", "silent"} for row in rows)
@@ -205,12 +205,12 @@ def _fields(report: PipelineReport) -> dict[str, Any]:
     return {**attrs.asdict(report.statistics), "state": report.statistics.state.value}
 
 
-def _row(name: str, found: PipelineStatus) -> dict[str, Any]:
+def _row(name: str, current: PipelineStatus) -> dict[str, Any]:
     """Return the status of a pipeline as plain values."""
     return {
         "name": name,
-        "state": _state(found),
-        "paused": found.paused,
+        "state": _state(current),
+        "paused": current.paused,
         "workers": [
             {
                 "worker": report.worker,
@@ -218,7 +218,7 @@ def _row(name: str, found: PipelineStatus) -> dict[str, Any]:
                 "silent": _is_silent(report),
                 **report.fields,
             }
-            for report in found.workers
+            for report in current.workers
         ],
     }
 
@@ -230,13 +230,13 @@ def _line(row: Mapping[str, Any], worker: Mapping[str, Any] | None) -> list[Any]
     return [row["name"], row["state"], *(report.get(name) for name in names)]
 
 
-def _state(found: PipelineStatus) -> str:
+def _state(current: PipelineStatus) -> str:
     """Return the state of a pipeline: that of its last report, if it is not paused."""
-    if found.paused is not None:
+    if current.paused is not None:
         return "paused"
-    if not found.workers:
+    if not current.workers:
         return "never run"
-    last_report = found.workers[0]
+    last_report = current.workers[0]
     return "silent" if _is_silent(last_report) else str(last_report.fields["state"])
 
 

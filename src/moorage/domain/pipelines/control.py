@@ -1,4 +1,4 @@
-"""What the workers of a pipeline and their operator tell each other through a shared store.
+"""The pauses and the workers' reports of a pipeline in a shared store.
 
 Laws:
 

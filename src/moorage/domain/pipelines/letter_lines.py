@@ -77,7 +77,7 @@ def letter_of(line: bytes) -> tuple[str, DeadLetter] | None:
 
 def lines_without(lines: Sequence[bytes], ids: frozenset[str]) -> list[bytes]:
     """Return the lines whose letters have other ids, and those that are no letters."""
-    return [line for line in lines if (found := letter_of(line)) is None or found[0] not in ids]
+    return [line for line in lines if (entry := letter_of(line)) is None or entry[0] not in ids]
 
 
 def _header(value: str | bytes) -> str | dict[str, str]:
