@@ -106,8 +106,9 @@ async def opened_async(context: Context) -> AsyncGenerator[tuple[AsyncHub, Any]]
     storage: Any = None if url is None or url == "memory:" else aopen_storage(url)
     ports = {} if storage is None else {"state": storage}
     async with AsyncExitStack() as cleanup:
-        if hasattr(storage, "aclose"):
-            cleanup.push_async_callback(storage.aclose)
+        close: Any = getattr(storage, "aclose", None)
+        if close is not None:
+            cleanup.push_async_callback(close)
         with warnings.catch_warnings():
             # `moorage check` reports these warnings.
             warnings.simplefilter("ignore", hubs.ConfigurationWarning)
