@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import sys
-from asyncio.subprocess import PIPE
+import resource
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -170,11 +168,26 @@ async def test_failing_disk_is_temporary(tmp_path: Path) -> None:
 
 async def test_batch_that_does_not_fit_leaves_nothing(tmp_path: Path) -> None:
     """If the disk takes a part of a batch only, the file is as it was, and takes later batches."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "tests.pipelines.disk_limit", str(tmp_path), stdout=PIPE
-    )
-    output, _ = await process.communicate()
+    sink = FileSink(tmp_path, "orders")
+    await sink.process_batch([_record(1, "a")])
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limits[1]))
+    try:
+        with pytest.raises(StorageUnavailable):
+            await sink.process_batch([_record(2, "b" * 50_000)])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    await sink.process_batch([_record(3, "c")])
+    await sink.close()
     [path] = _files(tmp_path)
 
-    assert b"refused\n" == output
-    assert '"a"\n"c"\n' == path.read_text()
+    assert [1, 3] == [json.loads(line)["number"] for line in path.read_text().splitlines()]
+
+
+async def test_first_record_of_a_batch_may_be_bad(tmp_path: Path) -> None:
+    """A batch that begins with a bad record writes nothing, not even a file."""
+    results = await FileSink(tmp_path, "orders").process_batch([_bad(b"no JSON"), _record(1)])
+
+    assert results is not None
+    assert [False] == [result.ok for result in results]
+    assert [] == _files(tmp_path)

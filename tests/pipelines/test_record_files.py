@@ -164,7 +164,7 @@ def test_missing_file_and_wrong_format_are_errors(tmp_path: Path) -> None:
 
 
 async def test_files_of_a_sink_are_read_by_a_source(tmp_path: Path) -> None:
-    """What the sink wrote as CSV, a complete source reads to its end."""
+    """A complete source reads the files of a sink to their end."""
     folder = tmp_path / "out"
     folder.mkdir()
     sink = FileSink(folder, "orders", "csv", columns=["number"])
