@@ -10,6 +10,7 @@ import pytest
 from moorage.config import read_configuration
 from moorage.config.pipelines import (
     FunctionSource,
+    KindSourceSettings,
     LetterFile,
     LetterTopic,
     ObjectSettings,
@@ -113,6 +114,45 @@ def test_pipelines_in_toml(tmp_path: Path) -> None:
     assert FunctionSource(function="shop.orders:after", interval=5) == shop.source
     assert ObjectSettings(function="shop.orders:store") == shop.sink
     assert LetterFile(file="dead.jsonl") == shop.dead_letters
+
+
+@pytest.mark.parametrize(
+    "kind, url, options, module, kept",
+    [
+        (
+            "redis-streams",
+            "redis://localhost",
+            {"topics": ["orders"], "group": "billing"},
+            "moorage.adapters.redis_streams.source",
+            {},
+        ),
+        (
+            "rabbitmq",
+            "amqp://localhost",
+            {"queues": ["orders"], "prefetch": 50, "exclusive": True},
+            "moorage.adapters.messages.rabbitmq_source",
+            {"queues": ("orders",)},
+        ),
+    ],
+)
+def test_kinds_of_connectors_make_sources(
+    kind: str, url: str, options: dict[str, Any], module: str, kept: dict[str, Any]
+) -> None:
+    """A connector's kind makes a source of the options in the table of a pipeline's source."""
+    source = {"connector": "broker", **options}
+    configuration = read_configuration(
+        {
+            "connectors": {"broker": {"kind": kind, "url": url}},
+            "pipelines": {"orders": {"source": source, "sink": SINK}},
+        }
+    )
+    settings = configuration.pipelines[0].source
+    assert isinstance(settings, KindSourceSettings)
+    kind_source = settings.connector.kind.source
+    assert kind_source is not None
+    made = kind_source.build(settings.connector.settings, settings.options)
+    assert module == type(made).__module__
+    assert kept == {name: getattr(made, name) for name in kept}
 
 
 def test_pipelines_in_yaml_and_json(tmp_path: Path) -> None:

@@ -24,10 +24,12 @@ from moorage.domain.secrets.frames import careful
 from moorage.domain.secrets.secret import Secret, as_secret
 from moorage.domain.values.durations import is_count, is_seconds, plain
 from moorage.domain.values.patterns import late_pattern
+from moorage.ports.connector import KindSource
 
 if TYPE_CHECKING:
     from moorage.adapters.messages._rabbitmq_async import AioPikaLink
     from moorage.adapters.messages._rabbitmq_sync import PikaLink
+    from moorage.adapters.messages.rabbitmq_source import RabbitMqSource
     from moorage.domain.messages.broker_address import BrokerAddress
     from moorage.errors import ConnectorError
 
@@ -166,5 +168,31 @@ def connecting_error(error: BaseException) -> ConnectorError | None:
     return publish_error(fault, EXCHANGE_RULES if fault is PublishFault.TOPIC else RULES)
 
 
-RABBITMQ: Final = broker_kind("rabbitmq", RabbitMq)
+@attrs.frozen(kw_only=True)
+class RabbitMqOptions:
+    """The options of a source that reads queues of RabbitMQ.
+
+    Attributes:
+        queues: the names of the queues, which must exist.
+        prefetch: the largest number of messages of a queue that are delivered and not yet
+            acknowledged. They are held in memory.
+        exclusive: whether no other consumer may read the queues.
+    """
+
+    queues: tuple[str, ...] = attrs.field(validator=attrs.validators.min_len(1))
+    prefetch: int = attrs.field(default=500, validator=is_count)
+    exclusive: bool = False
+
+
+def _source(server: RabbitMq, options: RabbitMqOptions) -> RabbitMqSource:
+    from moorage.adapters.messages.rabbitmq_source import (  # noqa: PLC0415 - only pipelines need it
+        RabbitMqSource,
+    )
+
+    return RabbitMqSource(server, **attrs.asdict(options, recurse=False))
+
+
+RABBITMQ: Final = broker_kind(
+    "rabbitmq", RabbitMq, KindSource(options=RabbitMqOptions, build=_source)
+)
 """The kind of connectors named "rabbitmq" in a configuration."""
