@@ -56,7 +56,8 @@ class Releasing(Topic):
     async def release(self, records: Sequence[SinkRecord], /) -> None:
         await super().release(records)
         self._waiting += records
-        self._more.set()
+        if records:
+            self._more.set()
 
 
 class Backwards(Topic):
