@@ -336,7 +336,7 @@ def test_settings_become_options_of_the_client() -> None:
         key_password="key-sesame",
         options={"compression.type": "lz4"},
     )
-    options = cluster.client_options()
+    options = cluster.producer_options()
     assert options["security.protocol"] == "SASL_SSL"
     assert options["sasl.mechanism"] == "SCRAM-SHA-512"
     assert options["sasl.password"] == "open-sesame"
@@ -384,7 +384,7 @@ def test_fatal_error_replaces_the_producer(cluster: KafkaCluster, is_async: bool
 @IN_BOTH_MODES
 def test_link_that_left_sends_nothing(cluster: KafkaCluster, is_async: bool) -> None:
     """A link that ended in good order refuses messages, and can be closed again."""
-    options = Kafka(servers=cluster.servers).client_options()
+    options = Kafka(servers=cluster.servers).producer_options()
     with KafkaLab(cluster.servers, is_async=is_async) as lab:
         connect: Any = connect_kafka_async if is_async else connect_kafka
         link = lab.completed(connect(options, 30.0))
@@ -401,7 +401,7 @@ def test_producer_that_is_closed_stops_waiting_for_the_cluster() -> None:
     """Closing a producer ends its search for a silent cluster before the search's own end."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         place = f"127.0.0.1:{listener.getsockname()[1]}"
-        producer = KafkaProducer(Kafka(servers=place).client_options())
+        producer = KafkaProducer(Kafka(servers=place).producer_options())
         closing = threading.Timer(0.2, producer.close)
         closing.start()
         with pytest.raises(ConnectionFailed):

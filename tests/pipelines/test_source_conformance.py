@@ -10,11 +10,14 @@ from uuid import uuid4
 import pytest
 
 from moorage import AsyncConnectorManager, RedisStreams, Secret, Service
+from moorage.adapters.messages.kafka import Kafka
+from moorage.adapters.messages.kafka_source import KafkaSource
 from moorage.adapters.messages.rabbitmq import RabbitMq
 from moorage.adapters.messages.rabbitmq_source import RabbitMqSource
 from moorage.adapters.redis_streams.source import RedisStreamsSource
 from moorage.testing import TcpProxy, name_of, source_conformance
 from tests.adapters.messages.rabbitmq_lab import Broker
+from tests.support.kafka_cluster import KafkaCluster
 from tests.support.redis_servers import PrivateRedis
 from tests.support.servers import rabbitmq_url
 
@@ -83,5 +86,21 @@ async def test_rabbitmq(check: source_conformance.Check, kind: str) -> None:
             make=lambda: RabbitMqSource(settings, [broker.queue]),
             publish=publishing(RabbitMq(url=Secret(broker.url)), broker.queue),
             interrupt=interrupting(proxy),
+        )
+        await check(subject)
+
+
+@CHECKS
+async def test_kafka(check: source_conformance.Check) -> None:
+    """Topics of Kafka pass, at a mock cluster."""
+    with KafkaCluster(orders=4) as cluster:
+        settings = Kafka(
+            servers=cluster.servers,
+            options={"session.timeout.ms": 1_000, "heartbeat.interval.ms": 100},
+        )
+        subject = source_conformance.SourceSubject(
+            make=lambda: KafkaSource(settings, ["orders"], group="workers"),
+            publish=publishing(settings, "orders"),
+            releases=False,
         )
         await check(subject)

@@ -14,6 +14,10 @@ import pytest
 
 _PRODUCE: Final = 0
 _PRODUCER: Final = 0
+COMMIT: Final = 8
+"""The number of requests that store positions of a group."""
+JOIN: Final = 11
+"""The number of requests that join a group."""
 
 
 class KafkaCluster:
@@ -42,8 +46,14 @@ class KafkaCluster:
         self._client = ctypes.c_void_p(library.rd_kafka_new(_PRODUCER, options, problem, 512))
         self._cluster = ctypes.c_void_p(library.rd_kafka_mock_cluster_new(self._client, 1))
         for topic, partitions in topics.items():
-            library.rd_kafka_mock_topic_create(self._cluster, topic.encode(), partitions, 1)
+            self.create(topic, partitions)
+        # By default the first member of a group waits for others for three seconds.
+        library.rd_kafka_mock_group_initial_rebalance_delay_ms(self._cluster, 50)
         self.servers: str = library.rd_kafka_mock_cluster_bootstraps(self._cluster).decode()
+
+    def create(self, topic: str, partitions: int = 1) -> None:
+        """Create a topic."""
+        self._library.rd_kafka_mock_topic_create(self._cluster, topic.encode(), partitions, 1)
 
     def set_down(self, *, is_down: bool) -> None:
         """Close the connections of the broker and refuse others, or accept them again."""
@@ -58,11 +68,11 @@ class KafkaCluster:
         """Have the metadata of a topic contain an error; 0 is none."""
         self._library.rd_kafka_mock_topic_set_error(self._cluster, topic.encode(), code)
 
-    def fail_next(self, *codes: int) -> None:
-        """Answer the next requests that store messages with these codes."""
+    def fail_next(self, *codes: int, request: int = _PRODUCE) -> None:
+        """Answer the next requests of a kind, by default those that store messages, with codes."""
         array = (ctypes.c_int * len(codes))(*codes)
         self._library.rd_kafka_mock_push_request_errors_array(
-            self._cluster, _PRODUCE, ctypes.c_size_t(len(codes)), array
+            self._cluster, request, ctypes.c_size_t(len(codes)), array
         )
 
     def messages(self, topic: str, count: int) -> list[Any]:

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from confluent_kafka import KafkaException
 
+from moorage.adapters.messages._kafka_cluster import options_error
 from moorage.adapters.messages._kafka_producer import KafkaProducer
-from moorage.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -139,9 +139,4 @@ def _producer(settings: Mapping[str, Any]) -> KafkaProducer:
         return KafkaProducer(settings)
     except KafkaException:
         pass
-    # librdkafka's own text may quote a setting.
-    raise ConfigurationError(
-        "The settings of the connector are refused by librdkafka.",
-        path="options",
-        remedy="Check the names and values of `options`, and the files of TLS.",
-    )
+    raise options_error()

@@ -10,7 +10,6 @@ Its laws:
 
 from __future__ import annotations
 
-import logging
 from datetime import UTC, datetime
 from functools import partial
 from threading import Lock, Thread
@@ -19,12 +18,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from confluent_kafka import KafkaException, Producer
 
-from moorage.domain.messages.kafka import (
-    RULES,
-    connecting_fault,
-    delivery_fault,
-    headers_to_send,
-)
+from moorage.adapters.messages._kafka_cluster import KNOWN_TOPIC, SILENT, STEP, ClusterWatch
+from moorage.domain.messages.kafka import RULES, delivery_fault, headers_to_send
 from moorage.domain.messages.message import PublishReceipt
 from moorage.domain.messages.publish_failures import PublishFault, publish_error
 from moorage.domain.values.result import Result
@@ -37,20 +32,6 @@ if TYPE_CHECKING:
     from moorage.errors import ConnectorError
 
 R = TypeVar("R")
-
-_STEP: Final = 0.1
-"""Seconds of one wait for librdkafka, after which errors and signals are looked at."""
-_KNOWN_TOPIC: Final = "__consumer_offsets"
-"""A topic that nearly every cluster has, for which metadata are cheap to ask."""
-_MOST_EVENTS: Final = 20
-_FINAL: Final = frozenset(
-    {PublishFault.HOST, PublishFault.PASSWORD, PublishFault.REFUSED, PublishFault.TLS}
-)
-_ALL_DOWN: Final = "_ALL_BROKERS_DOWN"
-
-# librdkafka's own messages name users and addresses, and would go to the standard error stream.
-_SILENT: Final = logging.Logger("moorage.kafka")  # noqa: LOG001 - outside the tree of loggers
-_SILENT.disabled = True
 
 
 class KafkaProducer:
@@ -65,13 +46,13 @@ class KafkaProducer:
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
         self.version: str | None = None
-        self._events: list[tuple[str, str]] = []
+        self._cluster = ClusterWatch(lambda: self._poll(0), self.is_connected)
         self._topics: set[str] = set()
         self._is_open = True
         self._is_used = False
         self._is_ended = False
         self._section = Lock()
-        self._producer = Producer({**settings, "error_cb": self._note}, logger=_SILENT)
+        self._producer = Producer({**settings, "error_cb": self._cluster.note}, logger=SILENT)
 
     def is_connected(self) -> bool:
         """Return False if the producer was closed, or gave up messages."""
@@ -79,7 +60,7 @@ class KafkaProducer:
 
     def ping(self, timeout: float) -> None:
         """Ask the cluster for the metadata of one topic."""
-        self._used(partial(self._described, _KNOWN_TOPIC), monotonic() + timeout)
+        self._used(partial(self._described, KNOWN_TOPIC), monotonic() + timeout)
 
     def publish(
         self, items: Sequence[OutgoingMessage], timeout: float
@@ -129,28 +110,11 @@ class KafkaProducer:
         # librdkafka may take a second to end its threads, while they look up a host.
         Thread(target=end, name="moorage-kafka-close", daemon=True).start()
 
-    def _note(self, error: Any) -> None:
-        del self._events[:-_MOST_EVENTS]
-        self._events.append((error.name(), error.str()))
-
     def _described(self, topic: str, until: float) -> Any:
         """Return the metadata of a topic, as soon as the cluster answers."""
-        self._events.clear()
-        while self._is_open:
-            left = until - monotonic()
-            if left <= 0:
-                break
-            try:
-                metadata = self._producer.list_topics(topic, timeout=min(left, _STEP))
-            except KafkaException:
-                self._poll(0)
-                names = {name for name, _ in self._events}
-                if _ALL_DOWN in names and connecting_fault(self._events) in _FINAL:
-                    break
-            else:
-                self.version = f"cluster {metadata.cluster_id}"
-                return metadata.topics[topic]
-        raise publish_error(connecting_fault(self._events), RULES)
+        metadata = self._cluster.metadata(self._producer, topic, until)
+        self.version = f"cluster {metadata.cluster_id}"
+        return metadata.topics[topic]
 
     def _check_topic(self, topic: str, until: float) -> None:
         """Refuse a topic that the cluster does not have, before anything is sent."""
@@ -176,7 +140,7 @@ class KafkaProducer:
             except (KafkaException, BufferError) as error:
                 results[position] = Result(error=_refusal(error, item.topic))
         while self._is_open and None in results and (left := until - monotonic()) > 0:
-            self._poll(min(left, _STEP))
+            self._poll(min(left, STEP))
         fault = PublishFault.TIMEOUT if self._is_open else PublishFault.LOST
         if None in results:
             self._give_up(results)
@@ -191,9 +155,9 @@ class KafkaProducer:
         with self._section:
             self._is_open = False
         self._producer.purge()
-        until = monotonic() + _STEP
+        until = monotonic() + STEP
         while None in results and monotonic() < until:
-            self._poll(_STEP)
+            self._poll(STEP)
 
     def _poll(self, seconds: float) -> None:
         """Wait for reports; after a fatal error, use the producer no more."""

@@ -134,19 +134,25 @@ class Kafka(BrokerSettings):
                     remedy="Use the settings of the connector, or leave it out.",
                 )
 
-    def client_options(self) -> dict[str, Any]:
-        """Return the options for librdkafka; they contain the passwords."""
-        protocol = "SASL_" if self.password is not None else ""
-        options: dict[str, Any] = {
+    def producer_options(self) -> dict[str, Any]:
+        """Return the options for a producer of librdkafka; they contain the passwords."""
+        return {
             "linger.ms": 0,
-            "log_level": 0,
-            "socket.connection.setup.timeout.ms": max(1000, round(self.connect_timeout * 1000)),
-            **self.options,
-            "bootstrap.servers": self.servers,
+            **self.client_options(),
             "enable.idempotence": True,
             "acks": "all",
             # The connector purges the messages when the time of their call is over.
             "message.timeout.ms": 0,
+        }
+
+    def client_options(self) -> dict[str, Any]:
+        """Return the options for any client of librdkafka; they contain the passwords."""
+        protocol = "SASL_" if self.password is not None else ""
+        options: dict[str, Any] = {
+            "log_level": 0,
+            "socket.connection.setup.timeout.ms": max(1000, round(self.connect_timeout * 1000)),
+            **self.options,
+            "bootstrap.servers": self.servers,
             "security.protocol": protocol + ("SSL" if self.tls else "PLAINTEXT"),
         }
         if self.password is not None:
@@ -182,7 +188,7 @@ class Kafka(BrokerSettings):
         )
 
         config = PoolConfig(maximum=self.producers)
-        return LinkPool(partial(connect_kafka, self.client_options()), config)
+        return LinkPool(partial(connect_kafka, self.producer_options()), config)
 
     def async_links(self) -> AsyncLinkPool[AsyncKafkaLink]:
         """Return the pool of an asynchronous program's producers."""
@@ -191,7 +197,7 @@ class Kafka(BrokerSettings):
         )
 
         config = PoolConfig(maximum=self.producers)
-        return AsyncLinkPool(partial(connect_kafka_async, self.client_options()), config)
+        return AsyncLinkPool(partial(connect_kafka_async, self.producer_options()), config)
 
 
 KAFKA: Final = broker_kind("kafka", Kafka)

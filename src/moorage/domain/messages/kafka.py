@@ -10,19 +10,25 @@ Laws:
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from moorage.domain.messages.broker_rules import BrokerRules
 from moorage.domain.messages.publish_failures import PublishFault
+from moorage.domain.messages.read_failures import read_error
 from moorage.domain.values.patterns import late_pattern
+from moorage.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from moorage.domain.messages.message import OutgoingMessage
+    from moorage.errors import ConnectorError
 
 CONTENT_TYPE: Final = "content-type"
 MESSAGE_ID: Final = "message-id"
+
+TOMBSTONE: Final = "kafka-tombstone"
+"""The attribute of a record without a value, which deletes its key in a compacted topic."""
 
 RULES: Final = BrokerRules(
     system="kafka",
@@ -72,6 +78,32 @@ _FAULTS: Final[dict[str, PublishFault]] = {
     **dict.fromkeys(("_AUTHENTICATION", "SASL_AUTHENTICATION_FAILED"), PublishFault.PASSWORD),
 }
 
+_READING_FAULTS: Final[dict[str, PublishFault]] = {
+    **dict.fromkeys(
+        ("_UNKNOWN_PARTITION", "_UNKNOWN_TOPIC", "UNKNOWN_TOPIC_OR_PART"), PublishFault.TOPIC
+    ),
+    **dict.fromkeys(("_AUTHENTICATION", "SASL_AUTHENTICATION_FAILED"), PublishFault.PASSWORD),
+    **dict.fromkeys(
+        (
+            "CLUSTER_AUTHORIZATION_FAILED",
+            "GROUP_AUTHORIZATION_FAILED",
+            "TOPIC_AUTHORIZATION_FAILED",
+        ),
+        PublishFault.PERMISSION,
+    ),
+    **dict.fromkeys(
+        (
+            "_INVALID_ARG",
+            "INCONSISTENT_GROUP_PROTOCOL",
+            "INVALID_GROUP_ID",
+            "INVALID_SESSION_TIMEOUT",
+            "TOPIC_EXCEPTION",
+        ),
+        PublishFault.INVALID,
+    ),
+    **dict.fromkeys(("_FATAL", "_FENCED", "FENCED_INSTANCE_ID"), PublishFault.CONFLICT),
+}
+
 _CONNECTING: Final[dict[str, PublishFault]] = {
     "_AUTHENTICATION": PublishFault.PASSWORD,
     "SASL_AUTHENTICATION_FAILED": PublishFault.PASSWORD,
@@ -88,6 +120,34 @@ _OF_TRANSPORT: Final = (
 def delivery_fault(name: str) -> PublishFault:
     """Return the fault that the name of an error code of a message stands for."""
     return _FAULTS.get(name, PublishFault.LOST)
+
+
+def is_final(name: str) -> bool:
+    """Return whether an error code of a consumer stands for a failure that no repetition helps."""
+    return name in _READING_FAULTS
+
+
+def reading_error(name: str, topic: str | None = None) -> ConnectorError:
+    """Return the error for the name of an error code of a consumer.
+
+    Args:
+        name: the name.
+        topic: the topic, if the failure concerns one.
+    """
+    fault = _READING_FAULTS.get(name, PublishFault.LOST)
+    if fault is PublishFault.INVALID:
+        return ConfigurationError(
+            f"Kafka refused the group or the topics of the source ({name}).",
+            path="group",
+            remedy="Correct the names, and give all members of the group the same `assignor`.",
+        )
+    if fault is PublishFault.CONFLICT:
+        return ConfigurationError(
+            "Another member of the group has begun with the same `instance`.",
+            path="instance",
+            remedy="Give each living member a name of its own.",
+        )
+    return read_error(fault, RULES, topic, code=name)
 
 
 def connecting_fault(events: Sequence[tuple[str, str]]) -> PublishFault:
@@ -116,3 +176,29 @@ def headers_to_send(item: OutgoingMessage) -> list[tuple[str, str | bytes | None
     if message.id is not None:
         headers.append((MESSAGE_ID, message.id))
     return headers
+
+
+def record_fields(
+    value: bytes | None, key: bytes | None, headers: Sequence[tuple[str, bytes | None]]
+) -> dict[str, Any]:
+    """Return the fields of the record that a message of a topic holds.
+
+    Args:
+        value: the content; None for a message that deletes its key.
+        key: the key.
+        headers: the headers.
+    """
+    fields: dict[str, Any] = {"payload": value or b"", "key": key or None}
+    attributes: list[tuple[str, str | bytes]] = []
+    for name, content in headers:
+        if name == CONTENT_TYPE and content:
+            fields["content_type"] = content.decode(errors="backslashreplace")
+        elif name == MESSAGE_ID and content:
+            fields["id"] = content.decode(errors="backslashreplace")
+        else:
+            attributes.append((name or "(unnamed)", content or b""))
+    if value is None:
+        attributes.append((TOMBSTONE, b""))
+    if attributes:
+        fields["attributes"] = attributes
+    return fields

@@ -1,0 +1,81 @@
+"""The parts that clients of librdkafka share, whether they publish or read."""
+
+from __future__ import annotations
+
+import logging
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Final
+
+from confluent_kafka import KafkaException
+
+from moorage.domain.messages.kafka import RULES, connecting_fault
+from moorage.domain.messages.publish_failures import PublishFault, publish_error
+from moorage.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+STEP: Final = 0.1
+"""Seconds of one wait for librdkafka, after which errors and signals are looked at."""
+
+KNOWN_TOPIC: Final = "__consumer_offsets"
+"""A topic that nearly every cluster has, for which metadata are cheap to ask."""
+
+ALL_DOWN: Final = "_ALL_BROKERS_DOWN"
+
+_MOST_EVENTS: Final = 20
+_FINAL: Final = frozenset(
+    {PublishFault.HOST, PublishFault.PASSWORD, PublishFault.REFUSED, PublishFault.TLS}
+)
+
+# librdkafka's own messages name users and addresses, and would go to the standard error stream.
+SILENT: Final = logging.Logger("moorage.kafka")  # noqa: LOG001 - outside the tree of loggers
+SILENT.disabled = True
+
+
+class ClusterWatch:
+    """The errors that a client reported, and the wait for its cluster.
+
+    Args:
+        serve: makes the client call the functions that it reports to.
+        is_open: returns False when waiting has no purpose any more.
+    """
+
+    def __init__(self, serve: Callable[[], object], is_open: Callable[[], bool]) -> None:
+        self._events: list[tuple[str, str]] = []
+        self._serve = serve
+        self._is_open = is_open
+
+    def note(self, error: Any) -> None:
+        """Take an error that the client reports."""
+        del self._events[:-_MOST_EVENTS]
+        self._events.append((error.name(), error.str()))
+
+    def metadata(self, client: Any, topic: str, until: float) -> Any:
+        """Return the metadata of a topic and its cluster, as soon as the cluster answers.
+
+        Raises:
+            ConnectorError: the cluster did not answer until this time.
+        """
+        self._events.clear()
+        while self._is_open():
+            left = until - monotonic()
+            if left <= 0:
+                break
+            try:
+                return client.list_topics(topic, timeout=min(left, STEP))
+            except KafkaException:
+                self._serve()
+                names = {name for name, _ in self._events}
+                if ALL_DOWN in names and connecting_fault(self._events) in _FINAL:
+                    break
+        raise publish_error(connecting_fault(self._events), RULES)
+
+
+def options_error() -> ConfigurationError:
+    """Return the error for settings that librdkafka refuses; its own text may quote them."""
+    return ConfigurationError(
+        "The settings of the connector are refused by librdkafka.",
+        path="options",
+        remedy="Check the names and values of `options`, and the files of TLS.",
+    )

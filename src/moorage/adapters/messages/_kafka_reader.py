@@ -1,0 +1,281 @@
+"""A consumer of librdkafka, as a source uses it from a thread.
+
+The methods of a consumer wait for each other, also if one of them waits for a message or for what a
+rebalance needs. So all of them are called by one thread.
+
+Laws:
+
+1. A record is in the buffer of the reader only while its partition is held.
+2. A partition is given back only after `revoked` returned, and its position may be stored until
+   then. Of a partition that was lost nothing is committed.
+3. Nothing is committed but what `store` is given. librdkafka commits it at once when a partition is
+   given back, and several times a second otherwise.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from datetime import UTC, datetime
+from functools import partial
+from queue import SimpleQueue
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Final
+
+from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Consumer, KafkaException, TopicPartition
+
+from moorage.adapters.messages._kafka_cluster import (
+    ALL_DOWN,
+    KNOWN_TOPIC,
+    SILENT,
+    STEP,
+    ClusterWatch,
+    options_error,
+)
+from moorage.domain.messages.kafka import is_final, reading_error, record_fields
+from moorage.domain.pipelines.records import SinkRecord
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from moorage.domain.pipelines.records import Partition
+    from moorage.errors import ConnectorError
+
+COOPERATIVE: Final = "cooperative-sticky"
+
+_HARMLESS: Final = frozenset({"_MAX_POLL_EXCEEDED", "_PARTITION_EOF"})
+"""Reports of a consumer that goes on by itself, at most after it has joined the group again."""
+
+
+class KafkaReader:
+    """A consumer of librdkafka.
+
+    Its methods block and belong to one thread, except `store` and `stop`, which do not.
+
+    Args:
+        options: the configuration of librdkafka.
+        topics: names of topics, or patterns that begin with "^".
+        patience: the seconds for which a cluster may be away.
+        revoked: is called with partitions before they are given back, or after they were lost.
+    """
+
+    def __init__(
+        self,
+        options: Mapping[str, Any],
+        topics: Sequence[str],
+        patience: float,
+        revoked: Callable[[list[Partition]], None],
+    ) -> None:
+        self.is_stopped = False
+        self._topics = list(topics)
+        self._patience = patience
+        self._revoked = revoked
+        self._is_cooperative = options["partition.assignment.strategy"] == COOPERATIVE
+        self._buffer: list[SinkRecord] = []
+        self._held: set[Partition] = set()
+        self._positions: dict[Partition, int] = {}
+        self._done: SimpleQueue[tuple[Partition, int]] = SimpleQueue()
+        self._failure: ConnectorError | None = None
+        self._is_down = self._is_paused = False
+        self._cluster = ClusterWatch(lambda: self._poll(0.0), lambda: not self.is_stopped)
+        try:
+            self._consumer: Any = Consumer(
+                {**options, "error_cb": self._note, "on_commit": self._note_commit}, logger=SILENT
+            )
+        except KafkaException:
+            pass
+        else:
+            return
+        raise options_error()
+
+    def join(self) -> None:
+        """Join the group, after the cluster answered and has all topics that are named."""
+        until = monotonic() + self._patience
+        self._cluster.metadata(self._consumer, KNOWN_TOPIC, until)
+        for topic in self._topics:
+            if not topic.startswith("^"):
+                error = self._cluster.metadata(self._consumer, topic, until).topics[topic].error
+                if error is not None:
+                    raise reading_error(error.name(), topic)
+        _attempt(
+            partial(
+                self._consumer.subscribe,
+                self._topics,
+                on_assign=self._take_over,
+                on_revoke=self._give_back,
+                on_lost=self._lose,
+            )
+        )
+
+    def read(self, count: int, wait: float) -> list[SinkRecord]:
+        """Return records as soon as there are any; none after some seconds."""
+        if self._is_paused:
+            self._consumer.resume(self._consumer.assignment())
+            self._is_paused = False
+        until = monotonic() + wait
+        while not self._buffer and not self.is_stopped:
+            left = max(0.0, until - monotonic())
+            if self._poll(min(left, STEP)) and count > 1:
+                # What waits in memory; a rebalance in between removes what it makes void.
+                self._add(self._consumer.consume(count - 1, timeout=0))
+            self._check()
+            if not left:
+                break
+        return self._buffer
+
+    def take(self) -> list[SinkRecord]:
+        """Return the records that were read, and forget them."""
+        records, self._buffer = self._buffer, []
+        return records
+
+    def serve(self) -> None:
+        """Stay in the group without reading, while there is no room for records."""
+        self._consumer.pause(self._consumer.assignment())
+        self._is_paused = True
+        self._poll(0.0)
+
+    def _poll(self, seconds: float) -> bool:
+        """Wait for one message, and return whether there was one."""
+        self._store_done()
+        message = self._consumer.poll(seconds)
+        if message is None:
+            return False
+        self._add((message,))
+        return True
+
+    def _add(self, messages: Iterable[Any]) -> None:
+        for message in messages:
+            error = message.error()
+            if error is None:
+                self._buffer.append(record_of(message))
+            elif error.name() not in _HARMLESS:
+                self._failure = reading_error(error.name(), message.topic())
+
+    def _note(self, error: Any) -> None:
+        """Take an error that the consumer reports."""
+        self._cluster.note(error)
+        if error.name() == ALL_DOWN:
+            self._is_down = True
+
+    def _check(self) -> None:
+        """Raise a failure, unless there are records that were read before it."""
+        if self._buffer:
+            return
+        if self._failure is not None:
+            raise self._failure
+        if self._is_down:
+            self._is_down = False
+            self._cluster.metadata(self._consumer, KNOWN_TOPIC, monotonic() + self._patience)
+
+    def _take_over(self, consumer: Any, partitions: Sequence[Any]) -> None:
+        places = [_place(item) for item in partitions]
+        self._held.update(places)
+        moved = [item for item in partitions if _place(item) in self._positions]
+        for item in moved:
+            item.offset = self._positions.pop(_place(item))
+        if moved:
+            assign = consumer.incremental_assign if self._is_cooperative else consumer.assign
+            assign(partitions)
+
+    def _give_back(self, _: Any, partitions: Sequence[Any]) -> None:
+        places = [_place(item) for item in partitions]
+        self._forget(places)
+        self._tell(places)
+        if not self.is_stopped:
+            self._store_done()
+            # Without a position to commit this is an error; another one means a repeat.
+            with suppress(KafkaException):
+                self._consumer.commit(asynchronous=False)
+        self._held.difference_update(places)
+
+    def _lose(self, _: Any, partitions: Sequence[Any]) -> None:
+        places = [_place(item) for item in partitions]
+        self._held.difference_update(places)
+        self._forget(places)
+        self._tell(places)
+
+    def _tell(self, places: list[Partition]) -> None:
+        if not self.is_stopped:
+            self._revoked(places)
+
+    def _forget(self, places: Iterable[Partition]) -> None:
+        gone = frozenset(places)
+        self._buffer = [record for record in self._buffer if record.place not in gone]
+
+    def store(self, positions: Mapping[Partition, int]) -> None:
+        """Have the positions of partitions that are held committed soon, without waiting."""
+        for place, position in positions.items():
+            self._done.put((place, position))
+
+    def _store_done(self) -> None:
+        """Hand over to librdkafka what was stored; it belongs to this thread alone."""
+        done: dict[Partition, int] = {}
+        while not self._done.empty():
+            place, position = self._done.get()
+            done[place] = position
+        offsets = [
+            _position(place, position) for place, position in done.items() if place in self._held
+        ]
+        # A partition that is lost in this moment has no place for a position any more.
+        with suppress(KafkaException):
+            self._consumer.store_offsets(offsets=offsets)
+
+    def _note_commit(self, error: Any, _: Any) -> None:
+        """Take the report of a commit; one that failed for a time is made again."""
+        if error is not None and is_final(error.name()):
+            self._failure = reading_error(error.name())
+
+    def seek(self, place: Partition, position: int) -> None:
+        """Continue at a position, now or as soon as the partition is assigned."""
+        self._forget([place])
+        if place not in self._held:
+            self._positions[place] = position
+            return
+        _attempt(partial(self._consumer.seek, _position(place, position)))
+
+    def stop(self) -> None:
+        """End what waits, in whatever thread it does."""
+        self.is_stopped = True
+
+    def close(self) -> None:
+        """Commit what is stored, and leave the group."""
+        self.stop()
+        self._store_done()
+        self._consumer.close()
+
+
+def _attempt(step: Callable[[], object]) -> None:
+    """Run a step, and raise its error as one of moorage."""
+    try:
+        step()
+    except KafkaException as error:
+        failure = reading_error(error.args[0].name())
+    else:
+        return
+    raise failure
+
+
+def _place(item: Any) -> Partition:
+    return item.topic, item.partition
+
+
+def _position(place: Partition, position: int) -> Any:
+    topic, number = place
+    return TopicPartition(topic, int(number or 0), position)
+
+
+def record_of(message: Any) -> SinkRecord:
+    """Return a message as a record."""
+    kind, milliseconds = message.timestamp()
+    try:
+        headers = message.headers() or ()
+    except UnicodeDecodeError:
+        headers = ()
+    return SinkRecord(
+        **record_fields(message.value(), message.key(), headers),
+        topic=message.topic(),
+        partition=message.partition(),
+        offset=message.offset(),
+        published_at=None
+        if kind == TIMESTAMP_NOT_AVAILABLE
+        else datetime.fromtimestamp(milliseconds / 1000, UTC),
+    )

@@ -1,0 +1,244 @@
+"""A source of records from topics of Kafka, as a member of a consumer group.
+
+Laws:
+
+1. Only positions that `commit` was given are committed: several times a second, before a partition
+   moves, and at the end. What is not committed is delivered again, to the member that has the
+   partition then.
+2. `revoked` has returned before a partition goes to another member, unless it was lost already.
+3. While nobody polls, the member stays in its group, and reads nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import wait
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from moorage.adapters.concurrency.daemon_worker import DaemonWorker
+from moorage.domain.messages.kafka import RULES
+from moorage.domain.messages.publish_failures import PublishFault
+from moorage.domain.messages.read_failures import read_error
+from moorage.domain.secrets.frames import careful
+from moorage.domain.values.durations import seconds
+from moorage.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import timedelta
+
+    from moorage.adapters.messages._kafka_reader import KafkaReader
+    from moorage.adapters.messages.kafka import Kafka
+    from moorage.domain.pipelines.records import Offset, Partition, SinkRecord
+    from moorage.ports.pipelines import PollLimits, Revocation
+
+_PATIENCE: Final = 10.0
+"""Seconds in which a consumer must end."""
+
+_STEP: Final = 0.1
+"""Seconds of one wait in a thread, after which it looks whether it is still needed."""
+
+_USUAL_SIZE: Final = 1_000
+"""The bytes of a payload that are assumed before the first record is read."""
+
+_ASSIGNORS: Final = ("cooperative-sticky", "range", "roundrobin")
+_STARTS: Final = ("earliest", "latest")
+
+
+@careful
+class KafkaSource:
+    """A source that reads topics as a member of a consumer group.
+
+    The members of a group share the partitions among them. When members come or go, partitions
+    move; what is not committed of them is delivered again. Records of a partition keep their order.
+
+    Args:
+        settings: the cluster.
+        topics: names of topics, which must exist, or patterns of names that begin with "^", such as
+            "^orders[.].*". Topics that match a pattern are found while the source runs.
+        group: the name of the consumer group.
+        instance: the name of a static member, which no other living member may have. It keeps its
+            partitions while it is restarted, for `session.timeout.ms` of `Kafka.options`. Without a
+            name, the partitions go to others at once.
+        start: the position for partitions without a committed one: "earliest" or "latest".
+        assignor: "cooperative-sticky" moves only the partitions that must move; "range" and
+            "roundrobin" stop the whole group for each change. It is the same for all members.
+        discover_every: seconds between two searches for new topics and partitions.
+    """
+
+    commits: Literal["each", "prefix"] = "prefix"
+    extend_every: float | None = 1.0
+
+    def __init__(
+        self,
+        settings: Kafka,
+        topics: Sequence[str],
+        *,
+        group: str,
+        instance: str | None = None,
+        start: str = "earliest",
+        assignor: str = "cooperative-sticky",
+        discover_every: float | timedelta = 60.0,
+    ) -> None:
+        if isinstance(topics, str) or not topics:
+            raise ConfigurationError(
+                "The source has no list of topics.",
+                path="topics",
+                remedy='Give a list of names, such as ["orders"].',
+            )
+        for path, value, choices in (
+            ("start", start, _STARTS),
+            ("assignor", assignor, _ASSIGNORS),
+        ):
+            if value not in choices:
+                raise ConfigurationError(
+                    f"{value!r} is not a possible value of {path!r}.",
+                    path=path,
+                    remedy=f"Give one of {', '.join(map(repr, choices))}.",
+                )
+        self.topics = tuple(topics)
+        self.group = group
+        self.instance = instance
+        self._settings = settings
+        self._own_options = {
+            "group.id": group,
+            "auto.offset.reset": start,
+            "partition.assignment.strategy": assignor,
+            # Only positions that are stored are committed, and those of done records are.
+            "enable.auto.commit": True,
+            "enable.auto.offset.store": False,
+            "enable.partition.eof": False,
+            "topic.metadata.refresh.interval.ms": max(
+                10, round(seconds(discover_every, "discover_every") * 1000)
+            ),
+            **({} if instance is None else {"group.instance.id": instance}),
+        }
+        self._link: _Link | None = None
+        self._reading: asyncio.Future[list[SinkRecord]] | None = None
+        self._size = _USUAL_SIZE
+        self._was_open = False
+
+    async def open(self, revoked: Revocation, /) -> None:
+        """Join the group, after the cluster answered and has the topics."""
+        if self._was_open:
+            await revoked(None)
+        await self.close()
+        options = {
+            "auto.commit.interval.ms": 200,
+            "queued.max.messages.kbytes": 16_384,
+            **self._settings.client_options(),
+            **self._own_options,
+        }
+        self._link = link = _Link(options, self.topics, self._settings.connect_timeout, revoked)
+        try:
+            await link.reading.run(link.reader.join)
+        except BaseException:
+            await self.close()
+            raise
+        self._was_open = True
+
+    async def poll(self, limits: PollLimits, /) -> list[SinkRecord]:
+        """Return records: first those of a poll that was cancelled, then new ones."""
+        link = self._opened()
+        if self._reading is None:
+            count = max(1, min(limits.records, limits.size // self._size))
+            self._reading = link.reading.run(partial(link.reader.read, count, limits.wait))
+        reading = self._reading
+        try:
+            await asyncio.shield(reading)
+        finally:
+            if reading.done():  # pragma: no branch - otherwise it was cancelled, and raises
+                self._reading = None
+        records = link.reader.take()
+        if records:
+            largest = max(len(record.payload) for record in records)
+            self._size = max(1, largest, self._size // 2)
+        return records
+
+    async def commit(self, records: Sequence[SinkRecord], /) -> None:
+        """Have the positions after records committed, of the partitions that this member has."""
+        link = self._opened()
+        positions: dict[Partition, int] = {}
+        for record in records:
+            positions[record.place] = max(positions.get(record.place, 0), _next(record.offset))
+        link.reader.store(positions)
+
+    async def release(self, records: Sequence[SinkRecord], /) -> None:
+        """Do nothing: what is not committed is delivered again when the partition moves."""
+
+    async def extend(self, _: Sequence[SinkRecord], /) -> None:
+        """Stay in the group while there is no room for more records."""
+        link = self._link
+        if link is not None and self._reading is None:
+            await link.reading.run(link.reader.serve)
+
+    async def seek(self, partition: Partition, offset: Offset, /) -> None:
+        """Continue after an offset of a partition, now or as soon as it is assigned."""
+        link = self._opened()
+        await link.reading.run(partial(link.reader.seek, partition, _next(offset)))
+
+    async def close(self) -> None:
+        """Leave the group; a static member stays in it for a while."""
+        link, self._link, self._reading = self._link, None, None
+        if link is not None:
+            await link.close()
+
+    def _opened(self) -> _Link:
+        if self._link is None:
+            raise read_error(PublishFault.LOST, RULES)
+        return self._link
+
+
+class _Link:
+    """A reader, and the thread that waits for it.
+
+    Attributes:
+        reader: the reader.
+        reading: the thread that reads.
+    """
+
+    def __init__(
+        self, options: dict[str, Any], topics: Sequence[str], patience: float, revoked: Revocation
+    ) -> None:
+        from moorage.adapters.messages._kafka_reader import (  # noqa: PLC0415 - only some need it
+            KafkaReader,
+        )
+
+        self._loop = asyncio.get_running_loop()
+        self._call = revoked
+        self.reader: KafkaReader = KafkaReader(options, topics, patience, self._revoked)
+        self.reading = DaemonWorker("moorage-kafka-read")
+
+    def _revoked(self, places: list[Partition]) -> None:
+        """Wait in the reader's thread until the event loop has done what a revocation needs."""
+
+        async def call() -> None:
+            await self._call(places)
+
+        done = asyncio.run_coroutine_threadsafe(call(), self._loop)
+        while not self.reader.is_stopped and not wait([done], _STEP).done:
+            pass
+
+    async def close(self) -> None:
+        """End the reader and the thread; a cluster that does not answer is not waited for."""
+        self.reader.stop()
+        closing = self.reading.run(self.reader.close)
+        self.reading.end()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_PATIENCE):
+                await asyncio.shield(closing)
+
+
+def _next(offset: Offset | None) -> int:
+    """Return the position after an offset."""
+    try:
+        return int(offset or 0) + 1
+    except ValueError:
+        pass
+    raise ConfigurationError(
+        "An offset of Kafka is a number.",
+        path="offset",
+        remedy="Give the offset of the last record that is done.",
+    )

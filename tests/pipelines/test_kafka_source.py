@@ -1,0 +1,620 @@
+"""A source from topics of Kafka, at a mock cluster of librdkafka."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+from collections import defaultdict
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from moorage import (
+    AsyncConnectorManager,
+    AuthenticationFailed,
+    BatchLimits,
+    ConfigurationError,
+    ConnectionFailed,
+    InvalidData,
+    Message,
+    Pipeline,
+    PipelineConfig,
+    PipelineState,
+    PollLimits,
+    RecordSink,
+    RetryPolicy,
+    Secret,
+    Service,
+    SinkRecord,
+    TopicNotFound,
+)
+from moorage.adapters.concurrency.daemon_worker import DaemonWorker
+from moorage.adapters.messages._kafka_reader import record_of
+from moorage.adapters.messages.kafka import Kafka
+from moorage.adapters.messages.kafka_source import KafkaSource
+from moorage.domain.messages.kafka import reading_error
+from moorage.testing import MemoryDeadLetters, MemorySink
+from tests.pipelines.pipeline_waiting import until
+from tests.support.kafka_cluster import COMMIT, JOIN, KafkaCluster
+from tests.support.waiting import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Sequence
+    from pathlib import Path
+
+    from moorage.domain.pipelines.records import Partition
+
+MANY = PollLimits(1_000, 1_000_000, 0.01)
+LONG = PollLimits(1_000, 1_000_000, 60.0)
+WRONG = "hunter2-of-nobody"
+FAST = {"session.timeout.ms": 3_000, "heartbeat.interval.ms": 100}
+SOON = RetryPolicy(base_delay=0.01, max_delay=0.05)
+
+
+@pytest.fixture
+def cluster() -> Generator[KafkaCluster]:
+    """A cluster with a topic of four partitions."""
+    with KafkaCluster(orders=4) as cluster:
+        yield cluster
+
+
+def source(cluster: KafkaCluster, *topics: str, **options: Any) -> KafkaSource:
+    """Return a source at the cluster."""
+    timeout = options.pop("connect_timeout", 10.0)
+    extra = options.pop("options", {})
+    settings = Kafka(servers=cluster.servers, connect_timeout=timeout, options=FAST | extra)
+    options.setdefault("group", "workers")
+    return KafkaSource(settings, topics or ["orders"], **options)
+
+
+class Revocations:
+    """Takes the revocations of a source."""
+
+    def __init__(self) -> None:
+        self.seen: list[Sequence[Partition] | None] = []
+
+    async def __call__(self, partitions: Sequence[Partition] | None) -> None:
+        """Take a revocation."""
+        self.seen.append(partitions)
+
+
+async def publish(cluster: KafkaCluster, *messages: Message, topic: str = "orders") -> None:
+    """Publish messages as the connector does."""
+    publisher = Kafka(servers=cluster.servers).async_publisher("events")
+    async with AsyncConnectorManager([Service("events")]) as manager, publisher:
+        await manager.perform("events", publisher.publish_batch(topic, messages))
+
+
+async def read(reader: KafkaSource, count: int) -> list[SinkRecord]:
+    """Poll until there are so many records."""
+    records: list[SinkRecord] = []
+    async with asyncio.timeout(120):
+        while len(records) < count:
+            records += await reader.poll(MANY)
+    return records
+
+
+def numbered(count: int, keys: int = 7) -> list[Message]:
+    """Return messages with numbers and a few keys."""
+    return [Message(str(number), key=f"k{number % keys}") for number in range(count)]
+
+
+async def test_record_of_a_published_message(cluster: KafkaCluster) -> None:
+    """A message arrives as it was published, with its topic, partition, offset and time."""
+    await publish(
+        cluster, Message.of_json({"a": 1}, key="customer", headers={"trace": "1"}, id="m-1")
+    )
+    reader = source(cluster)
+    await reader.open(Revocations())
+    [record] = await read(reader, 1)
+    assert (b'{"a":1}', b"customer", "m-1", "application/json", "orders", 0) == (
+        record.payload,
+        record.key,
+        record.identity,
+        record.content_type,
+        record.topic,
+        record.offset,
+    )
+    assert (("trace", b"1"),) == record.attributes
+    assert record.published_at is not None
+    await reader.close()
+
+
+async def test_messages_of_other_programs(cluster: KafkaCluster) -> None:
+    """A message without a value, and headers without a name or a value, arrive as attributes."""
+    import confluent_kafka  # noqa: PLC0415 - only where it is installed
+
+    producer = confluent_kafka.Producer({"bootstrap.servers": cluster.servers})
+    producer.produce("orders", None, key=b"", headers=[("", b"1"), ("a", None)], partition=0)
+    producer.flush()
+    reader = source(cluster)
+    await reader.open(Revocations())
+    [record] = await read(reader, 1)
+    assert (b"", None, "orders/0/0") == (record.payload, record.key, record.identity)
+    assert (("(unnamed)", b"1"), ("a", b""), ("kafka-tombstone", b"")) == record.attributes
+    await reader.close()
+
+
+async def test_polls_are_bounded(cluster: KafkaCluster) -> None:
+    """A poll returns no more records than asked, and fewer of them if they are large."""
+    await publish(cluster, *(Message("x" * 10_000, key="a") for _ in range(30)))
+    reader = source(cluster)
+    await reader.open(Revocations())
+    assert len(await reader.poll(PollLimits(7, 1_000_000, 60.0))) <= 7
+    for _ in range(5):
+        assert len(await reader.poll(PollLimits(100, 25_000, 60.0))) <= 2
+    assert len(await reader.poll(PollLimits(1, 1, 60.0))) == 1
+    await reader.close()
+
+
+async def test_committed_records_are_not_delivered_again(cluster: KafkaCluster) -> None:
+    """The next member continues after the committed positions, and not after those read."""
+    await publish(cluster, *(Message(str(number), key="one") for number in range(10)))
+    first = source(cluster)
+    await first.open(Revocations())
+    records = await read(first, 10)
+    await first.commit(records[:4])
+    await first.release(records[4:])
+    await first.close()
+    second = source(cluster)
+    await second.open(Revocations())
+    assert [b"4", b"5"] == [record.payload for record in await read(second, 6)][:2]
+    await second.close()
+
+
+async def test_cancelled_poll_loses_nothing(cluster: KafkaCluster) -> None:
+    """The records of a poll that is cancelled at any moment come with the next one."""
+    reader = source(cluster)
+    await reader.open(Revocations())
+    got: list[bytes] = []
+    waiting = asyncio.create_task(reader.poll(LONG))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    await asyncio.wait([waiting])
+    for number in range(20):
+        waiting = asyncio.create_task(reader.poll(LONG))
+        await asyncio.sleep(0)
+        await publish(cluster, Message(str(number), key="one"))
+        waiting.cancel()
+        await asyncio.wait([waiting])
+        if not waiting.cancelled():
+            got += [record.payload for record in waiting.result()]
+    got += [record.payload for record in await read(reader, 20 - len(got))]
+    assert [str(number).encode() for number in range(20)] == got
+    await reader.close()
+
+
+@pytest.mark.parametrize("assignor", ["cooperative-sticky", "range"])
+async def test_revoked_before_others_get_a_partition(cluster: KafkaCluster, assignor: str) -> None:
+    """A member may commit while it loses a partition; then the next one continues after that."""
+    await publish(cluster, *numbered(200))
+    first, second = source(cluster, assignor=assignor), source(cluster, assignor=assignor)
+    records: list[SinkRecord] = []
+    lost: list[Partition] = []
+
+    async def revoked(partitions: Sequence[Partition] | None) -> None:
+        assert partitions is not None
+        lost.extend(partitions)
+        # Longer than the reader's thread waits at once.
+        await asyncio.sleep(0.3)
+        await first.commit([record for record in records if record.place in partitions])
+
+    await first.open(revoked)
+    records += await read(first, 200)
+    await second.open(Revocations())
+    others: list[SinkRecord] = []
+    async with asyncio.timeout(120):
+        while not lost:
+            others += await second.poll(MANY)
+            records += await first.poll(MANY)
+    await publish(cluster, *numbered(200))
+    rest: list[SinkRecord] = []
+    async with asyncio.timeout(120):
+        while len({(r.place, r.offset) for r in rest + others}) < 200:
+            rest += await first.poll(MANY)
+            others += await second.poll(MANY)
+    assert others
+    moved = {record.place for record in others}
+    assert moved <= set(lost)
+    positions: dict[Partition, int] = defaultdict(int)
+    for record in records:
+        positions[record.place] += 1
+    # While a group of "range" rebalances, the mock cluster refuses all commits; Kafka does not.
+    if assignor == "cooperative-sticky":
+        for place in moved:
+            assert positions[place] == min(int(r.offset or 0) for r in others if r.place == place)
+    await first.close()
+    await second.close()
+
+
+async def test_lost_partitions_are_not_committed(cluster: KafkaCluster) -> None:
+    """A member that was away for too long commits nothing of what it lost."""
+    await publish(cluster, *numbered(20))
+    options = {"max.poll.interval.ms": 1_500, "session.timeout.ms": 1_000}
+    first = source(cluster, options=options)
+    seen = Revocations()
+    await first.open(seen)
+    records = await read(first, 20)
+    await asyncio.sleep(2.5)
+    await first.commit(records)
+    async with asyncio.timeout(120):
+        while not seen.seen:
+            await first.poll(MANY)
+    await first.close()
+    second = source(cluster)
+    await second.open(Revocations())
+    again = await read(second, 20)
+    assert {r.text for r in again} == {r.text for r in records}
+    await second.close()
+
+
+async def test_member_stays_while_there_is_no_room(cluster: KafkaCluster) -> None:
+    """A member that reads nothing for longer than the limit keeps its partitions, by `extend`."""
+    await publish(cluster, *numbered(20))
+    reader = source(cluster, options={"max.poll.interval.ms": 3_000})
+    seen = Revocations()
+    await reader.open(seen)
+    records = await read(reader, 20)
+    loop = asyncio.get_running_loop()
+    end = loop.time() + 5.0
+    while loop.time() < end:
+        await reader.extend(records)
+        await asyncio.sleep(0.2)
+    await publish(cluster, *numbered(5))
+    assert 5 == len(await read(reader, 5))
+    assert [] == seen.seen
+    await reader.close()
+
+
+async def test_topics_that_match_a_pattern_are_found(cluster: KafkaCluster) -> None:
+    """A source reads all topics that match, and those that are created later."""
+    cluster.create("orders.a")
+    reader = source(cluster, "^orders[.].*", "orders", discover_every=0.1)
+    await reader.open(Revocations())
+    await publish(cluster, Message("a"), topic="orders.a")
+    assert [b"a"] == [record.payload for record in await read(reader, 1)]
+    cluster.create("orders.b")
+    await publish(cluster, Message("b"), topic="orders.b")
+    await publish(cluster, Message("c"))
+    assert {"orders.b", "orders"} == {record.topic for record in await read(reader, 2)}
+    await reader.close()
+
+
+async def test_position_can_be_moved(cluster: KafkaCluster) -> None:
+    """A partition continues after an offset, whether it is assigned already or not."""
+    await publish(cluster, *(Message(str(number), key="one") for number in range(5)))
+    for assignor in ("cooperative-sticky", "range"):
+        reader = source(cluster, group=assignor, assignor=assignor)
+        await reader.open(Revocations())
+        records = await read(reader, 5)
+        place = records[0].place
+        await reader.seek(place, 2)
+        assert [b"3", b"4"] == [record.payload for record in await read(reader, 2)]
+        with pytest.raises(ConfigurationError, match="is a number"):
+            await reader.seek(place, "yesterday")
+        await reader.close()
+        reader = source(cluster, group=f"{assignor}-2", assignor=assignor)
+        await reader.open(Revocations())
+        await reader.seek(place, "1")
+        assert [b"2", b"3", b"4"] == [record.payload for record in await read(reader, 3)]
+        await reader.close()
+
+
+async def test_group_for_new_records(cluster: KafkaCluster) -> None:
+    """A group that begins at the end gets what is published after it began."""
+    await publish(cluster, *numbered(3))
+    reader = source(cluster, start="latest")
+    await reader.open(Revocations())
+    assert [] == await reader.poll(PollLimits(1, 1, 1.0))
+    await publish(cluster, Message("new"))
+    assert [b"new"] == [record.payload for record in await read(reader, 1)]
+    await reader.close()
+
+
+async def test_unknown_topic(cluster: KafkaCluster) -> None:
+    """A topic that does not exist is a final error that names it."""
+    with pytest.raises(TopicNotFound, match="'nothing' to read from"):
+        await source(cluster, "nothing").open(Revocations())
+
+
+@pytest.mark.parametrize(
+    "code, error, text",
+    [
+        (30, AuthenticationFailed, "may not read"),
+        (23, ConfigurationError, "INCONSISTENT_GROUP_PROTOCOL"),
+        (82, ConfigurationError, "same `instance`"),
+    ],
+)
+async def test_group_that_refuses_a_member(
+    cluster: KafkaCluster, code: int, error: type[Exception], text: str
+) -> None:
+    """A group that refuses the member for good stops the source."""
+    reader = source(cluster, instance="one")
+    cluster.fail_next(*[code] * 50, request=JOIN)
+    await reader.open(Revocations())
+    with pytest.raises(error, match=text):
+        await read(reader, 1)
+    await reader.close()
+
+
+async def test_commit_that_is_refused_for_a_time(cluster: KafkaCluster) -> None:
+    """A commit that the cluster refuses for a time is made again."""
+    await publish(cluster, *(Message(str(number), key="one") for number in range(3)))
+    reader = source(cluster)
+    await reader.open(Revocations())
+    records = await read(reader, 3)
+    cluster.fail_next(15, 15, request=COMMIT)
+    await reader.commit(records[:2])
+    assert [] == await reader.poll(PollLimits(1, 1, 1.0))
+    await reader.close()
+    second = source(cluster)
+    await second.open(Revocations())
+    assert [b"2"] == [record.payload for record in await read(second, 1)]
+    await second.close()
+
+
+async def test_member_that_may_not_commit(cluster: KafkaCluster) -> None:
+    """A commit that is refused for good stops the source."""
+    await publish(cluster, *numbered(3))
+    reader = source(cluster)
+    await reader.open(Revocations())
+    records = await read(reader, 3)
+    cluster.fail_next(*[30] * 20, request=COMMIT)
+    await reader.commit(records)
+    with pytest.raises(AuthenticationFailed, match="may not read"):
+        await read(reader, 1)
+    await reader.close()
+
+
+@pytest.mark.parametrize(
+    "arguments, path",
+    [
+        ({"topics": "orders"}, "topics"),
+        ({"topics": []}, "topics"),
+        ({"topics": ["a"], "start": "0"}, "start"),
+        ({"topics": ["a"], "assignor": "sticky"}, "assignor"),
+        ({"topics": ["a"], "discover_every": -1}, "discover_every"),
+    ],
+)
+def test_wrong_arguments(arguments: dict[str, Any], path: str) -> None:
+    """A wrong argument is refused with its name."""
+    topics = arguments.pop("topics")
+    with pytest.raises(ConfigurationError) as error:
+        KafkaSource(Kafka(servers="localhost:1"), topics, group="workers", **arguments)
+    assert path == error.value.path
+
+
+async def test_pattern_and_options_that_librdkafka_refuses(cluster: KafkaCluster) -> None:
+    """A pattern and an option that librdkafka refuses are final errors."""
+    with pytest.raises(ConfigurationError, match="refused the group"):
+        await source(cluster, "^(").open(Revocations())
+    with pytest.raises(ConfigurationError, match="refused by librdkafka"):
+        await source(cluster, options={"no.such": 1}).open(Revocations())
+
+
+async def test_wrong_password_is_final_and_not_shown() -> None:
+    """A cluster that refuses the password is a final error without the password."""
+    # The mock cluster knows no passwords: it ends the connection of a client that sends one.
+    with KafkaCluster(orders=1) as cluster:
+        settings = Kafka(
+            servers=cluster.servers,
+            username="reader",
+            password=Secret(WRONG),
+            connect_timeout=2.0,
+        )
+        reader = KafkaSource(settings, ["orders"], group="workers")
+        with pytest.raises((AuthenticationFailed, ConnectionFailed)) as error:
+            await reader.open(Revocations())
+    assert WRONG not in str(error.value)
+    assert WRONG not in repr(reader)
+
+
+class UnreadableMessage:
+    """A message whose headers the client cannot read."""
+
+    def headers(self) -> None:
+        """Fail as the client does."""
+        raise UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte")
+
+    def timestamp(self) -> tuple[int, int]:
+        """Return that there is no time."""
+        return 0, 0
+
+    def value(self) -> bytes:
+        """Return the content."""
+        return b"1"
+
+    key, topic = value, lambda _: "orders"
+    partition = offset = lambda _: 3
+
+
+def test_message_with_unreadable_headers() -> None:
+    """A message whose headers are no texts arrives without them."""
+    record = record_of(UnreadableMessage())
+    assert ((), None, b"1", "orders/3/3") == (
+        record.attributes,
+        record.published_at,
+        record.key,
+        record.identity,
+    )
+
+
+def test_meaning_of_a_wrong_password() -> None:
+    """A password that a running cluster refuses is a final error."""
+    error = reading_error("_AUTHENTICATION")
+    assert isinstance(error, AuthenticationFailed)
+
+
+async def test_work_that_is_cancelled_before_it_begins() -> None:
+    """A thread leaves out a function that was cancelled before its turn."""
+    worker = DaemonWorker("test")
+    begin = threading.Event()
+    first = worker.run(begin.wait)
+    second = worker.run(threading.Event().set)
+    second.cancel()
+    await asyncio.sleep(0)
+    begin.set()
+    assert await first
+    assert 3 == await worker.run(lambda: 3)
+    worker.end()
+
+
+async def test_use_before_it_is_open(cluster: KafkaCluster) -> None:
+    """A source that is not open says so, as one that lost its connection."""
+    reader = source(cluster)
+    with pytest.raises(ConnectionFailed, match="was lost"):
+        await reader.poll(MANY)
+    await reader.extend([])
+    await reader.close()
+
+
+async def test_cluster_that_is_away(cluster: KafkaCluster) -> None:
+    """A cluster that does not answer is a temporary error, and the next opening repairs it."""
+    await publish(cluster, *numbered(4))
+    reader = source(cluster, connect_timeout=1.0)
+    seen = Revocations()
+    await reader.open(seen)
+    await read(reader, 4)
+    cluster.set_down(is_down=True)
+    with pytest.raises(ConnectionFailed):
+        await reader.poll(LONG)
+    with pytest.raises(ConnectionFailed):
+        await reader.open(seen)
+    cluster.set_down(is_down=False)
+    await reader.open(seen)
+    assert 4 == len(await read(reader, 4))
+    assert [None, None] == seen.seen[-2:]
+    await reader.close()
+
+
+async def test_pipeline_outlives_its_cluster(cluster: KafkaCluster) -> None:
+    """A pipeline connects again when the cluster is back, and each record reaches the sink."""
+    await publish(cluster, *numbered(100))
+    sink = MemorySink()
+    pipeline = Pipeline(
+        "orders",
+        source(cluster, connect_timeout=0.5),
+        sink,
+        config=PipelineConfig(batch=BatchLimits(records=10), reconnect=SOON, retry=SOON),
+    )
+    running = asyncio.create_task(pipeline.run())
+    await until(lambda: len(sink.records) >= 100)
+    cluster.set_down(is_down=True)
+    await until(lambda: pipeline.statistics().state is PipelineState.RECONNECTING)
+    assert pipeline.statistics().failed < 50
+    cluster.set_down(is_down=False)
+    await publish(cluster, *(Message(str(number)) for number in range(100, 200)))
+    await until(lambda: 200 == len({record.text for record in sink.records}))
+    pipeline.stop()
+    await running
+
+
+async def test_pipeline_keeps_order_and_sets_poison_aside(cluster: KafkaCluster) -> None:
+    """Records of a key arrive in their order, and a bad one becomes a dead letter."""
+    await publish(cluster, *numbered(500))
+    by_key: dict[bytes | None, list[int]] = defaultdict(list)
+    letters = MemoryDeadLetters()
+
+    async def store(record: SinkRecord) -> None:
+        if record.text == "77":
+            raise InvalidData("Order 77 has no total.")
+        by_key[record.key].append(int(record.text))
+
+    config = PipelineConfig(lanes=4, records_in_flight=50, batch=BatchLimits(records=10))
+    pipeline = Pipeline(
+        "orders", source(cluster), RecordSink(store), dead_letters=letters, config=config
+    )
+    running = asyncio.create_task(pipeline.run())
+    most = 0
+
+    def is_done() -> bool:
+        nonlocal most
+        most = max(most, pipeline.statistics().records_in_flight)
+        return pipeline.statistics().processed == 499 and bool(letters.letters)
+
+    await until(is_done)
+    pipeline.stop()
+    report = await running
+    assert report.is_clean
+    assert most <= 50
+    assert ["77"] == [letter.record.text for letter in letters.letters]
+    assert all(numbers == sorted(numbers) for numbers in by_key.values())
+    reader = source(cluster)
+    await reader.open(Revocations())
+    assert [] == await reader.poll(PollLimits(1, 1, 1.5))
+    await reader.close()
+
+
+async def test_rebalance_between_pipelines_loses_nothing(cluster: KafkaCluster) -> None:
+    """While members come and go, each record reaches a sink, and in its order within a pipeline."""
+    config = PipelineConfig(lanes=2, records_in_flight=40, batch=BatchLimits(records=5), drain=10.0)
+    sinks = [MemorySink() for _ in range(3)]
+    pipelines = [
+        Pipeline("orders", source(cluster, discover_every=1.0), sink, config=config)
+        for sink in sinks
+    ]
+    running: list[asyncio.Task[Any]] = []
+    total = 0
+    for pipeline in pipelines:
+        running.append(asyncio.create_task(pipeline.run()))
+        for _ in range(4):
+            await publish(
+                cluster, *(Message(str(n), key=f"k{n % 11}") for n in range(total, total + 50))
+            )
+            total += 50
+    pipelines[0].stop()
+    await running[0]
+
+    def texts() -> set[str]:
+        return {record.text for sink in sinks for record in sink.records}
+
+    await until(lambda: len(texts()) == total)
+    for pipeline in pipelines[1:]:
+        pipeline.stop()
+    await asyncio.gather(*running)
+    assert {str(number) for number in range(total)} == texts()
+
+
+def test_killed_worker_loses_nothing(cluster: KafkaCluster, tmp_path: Path) -> None:
+    """After kill -9 at random moments each record has its effect, in few attempts."""
+    messages = 600
+    asyncio.run(publish(cluster, *numbered(messages)))
+    file = tmp_path / "effects.db"
+    with sqlite3.connect(file) as database:
+        database.execute("CREATE TABLE effects (record TEXT PRIMARY KEY, attempts INTEGER)")
+        database.commit()
+
+        def effects() -> int:
+            return int(database.execute("SELECT count(*) FROM effects").fetchone()[0])
+
+        def reached(goal: int) -> bool:
+            return effects() >= goal
+
+        def start() -> subprocess.Popen[bytes]:
+            words = [sys.executable, "-m", "tests.pipelines.source_worker", "kafka"]
+            return subprocess.Popen(
+                [*words, cluster.servers, str(file)], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+            )
+
+        chance = random.Random(20261125)
+        for _ in range(3):
+            worker = start()
+            goal = min(messages - 1, effects() + chance.randrange(1, 150))
+            wait_until(partial(reached, goal), "the worker's effects")
+            worker.kill()
+            worker.communicate()
+        asyncio.run(publish(cluster, Message("last")))
+        worker = start()
+        wait_until(lambda: effects() == messages + 1, "the last effects")
+        worker.send_signal(signal.SIGTERM)
+        _, errors = worker.communicate(timeout=60)
+        assert (0, b"") == (worker.returncode, errors)
+        [(most,)] = database.execute("SELECT max(attempts) FROM effects")
+    database.close()
+    assert most <= 4
