@@ -42,7 +42,7 @@ class WholeFile:
         status = os.fstat(self._file.fileno())
         self._file.close()
         Path(self._name).replace(target)
-        _sync(target.parent)
+        sync_folder(target.parent)
         return status
 
     def __enter__(self) -> Self:
@@ -60,7 +60,7 @@ class WholeFile:
         Path(self._name).unlink(missing_ok=True)
 
 
-def _sync(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
     """Write the list of files in a folder to disk, if the system supports that."""
     with suppress(OSError):
         number = os.open(folder, os.O_RDONLY)

@@ -1,0 +1,241 @@
+"""Files of records, as JSON Lines or CSV: reading them from a position, and writing them."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from moorage.domain.pipelines.records import SourceRecord
+from moorage.domain.secrets.frames import careful
+from moorage.errors import ConfigurationError, InvalidData, LocalFailure, StorageUnavailable
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Sequence
+    from typing import Literal, TypeAlias
+
+    from moorage.domain.pipelines.records import Offset
+
+    FileFormat: TypeAlias = Literal["jsonl", "csv"]
+
+
+class _Position(NamedTuple):
+    """The place in a series of files that replaced each other.
+
+    Attributes:
+        generation: the number of files before this one.
+        offset: the number of bytes that are done.
+        file: identifies the file, also after it was renamed.
+    """
+
+    generation: int
+    offset: int
+    file: str
+
+    def text(self) -> str:
+        """Return the position as a text; texts of later positions are greater."""
+        return f"{self.generation:010}/{self.offset:016}/{self.file}"
+
+
+@careful
+class RecordFile:
+    """The records of a file to which a program appends, as JSON Lines or CSV.
+
+    `after` is a function for a `PollingSource`. A last line that is not complete yet waits. A file
+    that is renamed and replaced, as by logrotate, is read to its end first: its new name must begin
+    with the old one, such as orders.jsonl.1. A file that is shorter than the position is read from
+    its beginning.
+
+    Args:
+        path: the path of the file, which need not exist yet.
+        file_format: "jsonl" for a JSON value in each line, or "csv" for a table whose first line
+            has the names of the columns. A record of CSV is a JSON object of texts.
+        is_complete: whether nothing is appended any more. Then the source ends with the file.
+        size: the number of bytes that are read together.
+        longest: the largest number of bytes of a record.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        file_format: FileFormat = "jsonl",
+        *,
+        is_complete: bool = False,
+        size: int = 1_000_000,
+        longest: int = 64_000_000,
+    ) -> None:
+        self._path = Path(path)
+        self._is_csv = checked_format(file_format) == "csv"
+        self._is_complete = is_complete
+        self._size = size
+        self._longest = longest
+
+    def after(self, position: Offset | None, /) -> list[SourceRecord] | None:
+        """Return the next records after a position; None at the end of a complete file.
+
+        Raises:
+            StorageUnavailable: the file cannot be read.
+            LocalFailure: the file of the position is gone.
+        """
+        try:
+            return self._after(position)
+        except OSError as error:
+            raise StorageUnavailable(
+                f"The file {self._path.name} cannot be read: {error.strerror}.",
+                remedy="Check the file and the rights of this process.",
+            ) from None
+
+    def _after(self, position: Offset | None) -> list[SourceRecord] | None:
+        try:
+            current = _file_id(self._path)
+        except FileNotFoundError:
+            if self._is_complete or position is not None:
+                raise
+            return []
+        place = _Position(0, 0, current) if position is None else _read_position(position)
+        path = self._path if place.file == current else self._renamed(place)
+        while True:
+            if path.stat().st_size < place.offset:
+                place = _Position(place.generation + 1, 0, place.file)
+            successor = self._successor(path, place.file)
+            is_ended = self._is_complete if successor is None else successor.stat().st_size > 0
+            records = self._read(path, place, is_ended=is_ended)
+            if records:
+                return records
+            if successor is None or not is_ended:
+                return None if self._is_complete else []
+            path = successor
+            place = _Position(place.generation + 1, 0, _file_id(path))
+
+    def _renamed(self, place: _Position) -> Path:
+        for path in self._files():
+            if _file_id(path) == place.file:
+                return path
+        raise LocalFailure(
+            f"The file {self._path.name} was replaced, and the one before it is gone or has"
+            " another name.",
+            remedy=f"Give it back under a name that begins with {self._path.name}, or give the"
+            " source a new name to begin with the current file.",
+        )
+
+    def _files(self) -> list[Path]:
+        """Return the file and those that it replaced, the oldest first and the file itself last."""
+        others = [
+            path
+            for path in self._path.parent.iterdir()
+            if path.name.startswith(self._path.name) and path != self._path
+        ]
+        return [*sorted(others, key=lambda path: path.stat().st_mtime_ns), self._path]
+
+    def _successor(self, path: Path, file: str) -> Path | None:
+        """Return the file that replaced a renamed one; None for the file that grows."""
+        if path == self._path:
+            return None
+        files = self._files()
+        return files[[_file_id(other) for other in files].index(file) + 1]
+
+    def _read(self, path: Path, place: _Position, *, is_ended: bool) -> list[SourceRecord]:
+        with path.open("rb") as file:
+            columns: list[str] = []
+            if self._is_csv:
+                header = self._complete_part(file, 0, is_ended=False)
+                first = next(self._split(header), b"")
+                if not first:
+                    return []
+                [columns] = _rows(first)
+                place = place._replace(offset=max(place.offset, len(first)))
+            data = self._complete_part(file, place.offset, is_ended=is_ended)
+        records: list[SourceRecord] = []
+        offset = place.offset
+        for line in self._split(data):
+            offset += len(line)
+            if line.strip():
+                text = place._replace(offset=offset).text()
+                records.append(_record(line, columns, text))
+        return records
+
+    def _complete_part(self, file: Any, offset: int, *, is_ended: bool) -> bytes:
+        """Return bytes from an offset on that end with a record."""
+        size = self._size
+        while True:
+            file.seek(offset)
+            data: bytes = file.read(size)
+            is_all = len(data) < size
+            end = self._end(data)
+            if is_all and is_ended:
+                return data
+            if end or is_all:
+                return data[:end]
+            if size > self._longest:
+                raise InvalidData(
+                    f"A record of {self._path.name} is longer than {self._longest:,} bytes.",
+                    remedy="Check the format of the file.",
+                )
+            size *= 2
+
+    def _end(self, data: bytes) -> int:
+        """Return where the last complete record ends."""
+        if not self._is_csv:
+            return data.rfind(b"\n") + 1
+        return sum(len(line) for line in self._split(data) if line.endswith(b"\n"))
+
+    def _split(self, data: bytes) -> Any:
+        """Yield the lines of records with their ends; a line end in quotes belongs to a value."""
+        line = b""
+        for piece in data.splitlines(keepends=True) if self._is_csv else _lines(data):
+            line += piece
+            if not self._is_csv or line.count(b'"') % 2 == 0:
+                yield line
+                line = b""
+
+
+def _lines(data: bytes) -> Sequence[bytes]:
+    return io.BytesIO(data).readlines()
+
+
+def _rows(data: bytes) -> list[list[str]]:
+    return list(csv.reader(io.StringIO(data.decode("utf-8-sig", "replace"), newline="")))
+
+
+def _record(line: bytes, columns: list[str], offset: str) -> SourceRecord:
+    """Return a line as a record; one of CSV that is not a row is left as it is."""
+    if not columns:
+        return SourceRecord(line.rstrip(b"\r\n"), content_type="application/json", offset=offset)
+    rows = _rows(line)
+    if len(rows) != 1 or len(rows[0]) != len(columns):
+        return SourceRecord(line, content_type="text/csv", offset=offset)
+    return SourceRecord.of_json(dict(zip(columns, rows[0], strict=True)), offset=offset)
+
+
+def _file_id(path: Path) -> str:
+    status = path.stat()
+    return f"{status.st_dev}-{status.st_ino}"
+
+
+def _read_position(position: Offset) -> _Position:
+    try:
+        generation, offset, file = str(position).split("/")
+        return _Position(int(generation), int(offset), file)
+    except ValueError:
+        raise InvalidData(
+            "The stored position is not one of a file.",
+            field="position",
+            remedy="Give the source a name that no other source had.",
+        ) from None
+
+
+def checked_format(file_format: str) -> str:
+    """Return a format of files of records.
+
+    Raises:
+        ConfigurationError: there is no such format.
+    """
+    if file_format not in {"jsonl", "csv"}:
+        raise ConfigurationError(
+            f"{file_format!r} is not a format of files of records.",
+            path="file_format",
+            remedy="Give 'jsonl' or 'csv'.",
+        )
+    return file_format

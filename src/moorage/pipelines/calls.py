@@ -1,0 +1,108 @@
+"""Sinks that make a call of a vendor or a service for each record or batch."""
+
+from __future__ import annotations
+
+from functools import partial
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any
+
+from moorage.domain.idempotency.claims import checked_key
+from moorage.errors import InvalidData
+from moorage.pipelines.functions import BatchSink, RecordSink, is_async
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from moorage.domain.http.requests import Request
+    from moorage.domain.pipelines.records import SinkRecord
+
+
+class CallSink(RecordSink):
+    """A sink that calls an operation with each record, under the record's identity.
+
+    The identity of a record is its idempotency key. A record that is delivered again is therefore
+    not sent twice, as far as the operation can know.
+
+    Args:
+        operation: an operation of a contract, such as `hub.sms.send`, or another function that
+            takes a request and an `idempotency_key`. A synchronous one runs in a thread.
+        request: makes the operation's request of a record.
+    """
+
+    def __init__(self, operation: Callable[..., Any], request: Callable[[SinkRecord], Any]) -> None:
+        super().__init__(_keyed(operation, request, idempotency_key))
+
+
+class HttpSink(RecordSink):
+    """A sink that sends an HTTP request to a service for each record.
+
+    Args:
+        manager: sends the requests under the protections of the service. A synchronous manager
+            works in a thread.
+        service: the name of the service.
+        request: makes the request of a record.
+    """
+
+    def __init__(
+        self, manager: Any, service: str, request: Callable[[SinkRecord], Request]
+    ) -> None:
+        super().__init__(_keyed(partial(manager.call, service), request, idempotency_key))
+
+
+class HttpBatchSink(BatchSink):
+    """A sink that sends an HTTP request to a service for each batch.
+
+    The service must process a request as a whole. Records that are delivered again may come in
+    other batches, and then have another idempotency key: the service must recognise them itself.
+
+    Args:
+        manager: sends the requests under the protections of the service. A synchronous manager
+            works in a thread.
+        service: the name of the service.
+        request: makes the request of a list of records.
+    """
+
+    def __init__(
+        self, manager: Any, service: str, request: Callable[[list[SinkRecord]], Request]
+    ) -> None:
+        super().__init__(
+            _keyed(partial(manager.call, service), request, batch_key, returns=_nothing)
+        )
+
+
+def _keyed(
+    operation: Callable[..., Any],
+    request: Callable[[Any], Any],
+    key: Callable[[Any], str],
+    *,
+    returns: Callable[[Any], Any] = lambda value: value,
+) -> Callable[[Any], Any]:
+    """Return a function that calls an operation with a record or a batch, and a key of it."""
+    if is_async(operation):
+
+        async def call(subject: Any) -> Any:
+            return returns(await operation(request(subject), idempotency_key=key(subject)))
+
+        return call
+    return lambda subject: returns(operation(request(subject), idempotency_key=key(subject)))
+
+
+def _nothing(_: object) -> None:
+    """Say that the whole batch was processed."""
+
+
+def idempotency_key(record: SinkRecord) -> str:
+    """Return the idempotency key of a record: its identity, or a digest if that is no key."""
+    identity = record.identity
+    try:
+        return checked_key(identity)
+    except InvalidData:
+        return sha256(identity.encode()).hexdigest()
+
+
+def batch_key(records: Sequence[SinkRecord]) -> str:
+    """Return the idempotency key of a batch, the same each time for the same records."""
+    digest = sha256()
+    for record in records:
+        digest.update(sha256(record.identity.encode()).digest())
+    return digest.hexdigest()

@@ -1,0 +1,193 @@
+"""The sink that writes files of records."""
+
+from __future__ import annotations
+
+import json
+import resource
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+
+from moorage import ConfigurationError, InvalidData, SinkRecord, StorageUnavailable
+from moorage.adapters.files.file_sink import FileSink
+from moorage.testing import name_of, sink_conformance
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+    from pathlib import Path
+
+CSV: dict[str, Any] = {"file_format": "csv", "columns": ["number", "note"]}
+
+
+def _record(number: int, note: Any = 'a,\n"b"') -> SinkRecord:
+    value = {"number": number, "note": note}
+    return SinkRecord.of_json(value, topic="orders", offset=number)
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(folder.iterdir())
+
+
+def _bad(payload: bytes = b"{}") -> SinkRecord:
+    return SinkRecord(payload, topic="orders", offset=0)
+
+
+@attrs.define
+class Subject:
+    """A sink with its folder."""
+
+    sink: FileSink
+    folder: Path
+    has_effect_once: bool = False
+
+    def record(self, number: int, /) -> SinkRecord:
+        """Return a record of a number."""
+        return _record(number, "a")
+
+    def bad_record(self, number: int, /) -> SinkRecord | None:
+        """Return a record that is not JSON."""
+        return _bad(b"no JSON")
+
+    async def stored(self) -> list[int]:
+        """Return the numbers in the files."""
+        lines = [line for path in _files(self.folder) for line in path.read_text().splitlines()]
+        return [
+            json.loads(line)["number"] if line.startswith("{") else int(line.partition(",")[0])
+            for line in lines
+            if line != "number,note"
+        ]
+
+
+@asynccontextmanager
+async def subject(folder: Path, settings: dict[str, Any]) -> AsyncGenerator[Subject]:
+    """Make a subject."""
+    yield Subject(FileSink(folder, "orders", **settings), folder)
+
+
+@pytest.mark.parametrize("settings", [{}, CSV, {"size": 1}], ids=["jsonl", "csv", "rotated"])
+@pytest.mark.parametrize("check", sink_conformance.CHECKS, ids=name_of)
+async def test_conformance(
+    check: sink_conformance.Check, settings: dict[str, Any], tmp_path: Path
+) -> None:
+    """The sink passes the kit of sinks."""
+    await check(partial(subject, tmp_path, settings))
+
+
+async def test_file_has_its_name_when_it_is_complete(tmp_path: Path) -> None:
+    """A file is completed when the sink is closed, and is named a part until then."""
+    sink = FileSink(tmp_path, "orders")
+    await sink.open()
+    await sink.process_batch([_record(1), _record(2)])
+    await sink.open()
+    await sink.flush()
+    [part] = _files(tmp_path)
+    assert part.name.endswith(".jsonl.part")
+    await sink.close()
+    [path] = _files(tmp_path)
+
+    assert part.name.removesuffix(".part") == path.name
+    assert [1, 2] == [json.loads(line)["number"] for line in path.read_text().splitlines()]
+
+
+async def test_csv_has_a_header_and_quotes(tmp_path: Path) -> None:
+    """Each file of CSV begins with the names of the columns, and values are quoted if need be."""
+    sink = FileSink(tmp_path, "orders", **CSV)
+    await sink.process_batch([_record(1), _record(2, None)])
+    await sink.close()
+    [path] = _files(tmp_path)
+
+    assert 'number,note\n1,"a,\n""b"""\n2,\n' == path.read_text()
+
+
+@pytest.mark.parametrize("payload", [b"{}", b"[]", b"no JSON"])
+async def test_record_without_the_columns_is_at_fault(payload: bytes, tmp_path: Path) -> None:
+    """A record that makes no row of CSV is invalid data, and those before it are written."""
+    sink = FileSink(tmp_path, "orders", **CSV)
+    results = await sink.process_batch([_record(1), _bad(payload), _record(2)])
+
+    await sink.close()
+    assert results is not None
+    assert [True, False] == [result.ok for result in results]
+    assert isinstance(results[1].error, InvalidData)
+
+
+async def test_files_are_completed_by_size_and_age(tmp_path: Path) -> None:
+    """A file that is large or old enough is completed, and the next batch begins another."""
+    now = [0.0]
+    sink = FileSink(tmp_path, "orders", size=100, age=60, clock=lambda: now[0])
+    await sink.process_batch([_record(1, "n" * 100)])
+    assert [".jsonl"] == [path.suffix for path in _files(tmp_path)]
+    await sink.process_batch([_record(2)])
+    now[0] = 60.0
+    await sink.process_batch([_record(3)])
+    assert [".jsonl", ".jsonl", ".part"] == [path.suffix for path in _files(tmp_path)]
+    now[0] = 120.0
+    await sink.flush()
+
+    assert [".jsonl"] * 3 == [path.suffix for path in _files(tmp_path)]
+
+
+async def test_file_of_a_process_that_died_is_completed(tmp_path: Path) -> None:
+    """The next sink completes what was left behind, without a line that was cut off."""
+    (tmp_path / "orders-1.jsonl.part").write_bytes(b'{"number": 1}\n{"num')
+    (tmp_path / "returns-1.jsonl.part").write_bytes(b"{")
+    await FileSink(tmp_path, "orders").open()
+
+    assert b'{"number": 1}\n' == (tmp_path / "orders-1.jsonl").read_bytes()
+    assert {"orders-1.jsonl", "returns-1.jsonl.part"} == {path.name for path in _files(tmp_path)}
+
+
+async def test_wrong_settings_are_refused(tmp_path: Path) -> None:
+    """The format and its columns must fit, and the folder must exist."""
+    with pytest.raises(ConfigurationError, match="'xml' is not a format"):
+        FileSink(tmp_path, "orders", "xml")  # type: ignore[arg-type]  # the mistake
+    with pytest.raises(ConfigurationError, match="needs the names of its columns"):
+        FileSink(tmp_path, "orders", "csv")
+    with pytest.raises(ConfigurationError, match="JSON Lines has none"):
+        FileSink(tmp_path, "orders", columns=["number"])
+    with pytest.raises(ConfigurationError, match="'missing' of the sink does not exist"):
+        await FileSink(tmp_path / "missing", "orders").open()
+
+
+async def test_failing_disk_is_temporary(tmp_path: Path) -> None:
+    """A folder that disappears is an error that the pipeline repeats."""
+    folder = tmp_path / "files"
+    folder.mkdir()
+    sink = FileSink(folder, "orders")
+    await sink.open()
+    folder.rmdir()
+    with pytest.raises(StorageUnavailable, match="files of 'orders' cannot be written") as excinfo:
+        await sink.process_batch([_record(1)])
+
+    assert excinfo.value.retryable
+    assert str(tmp_path) not in str(excinfo.value)
+
+
+async def test_batch_that_does_not_fit_leaves_nothing(tmp_path: Path) -> None:
+    """If the disk takes a part of a batch only, the file is as it was, and takes later batches."""
+    sink = FileSink(tmp_path, "orders")
+    await sink.process_batch([_record(1, "a")])
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limits[1]))
+    try:
+        with pytest.raises(StorageUnavailable):
+            await sink.process_batch([_record(2, "b" * 50_000)])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    await sink.process_batch([_record(3, "c")])
+    await sink.close()
+    [path] = _files(tmp_path)
+
+    assert [1, 3] == [json.loads(line)["number"] for line in path.read_text().splitlines()]
+
+
+async def test_first_record_of_a_batch_may_be_bad(tmp_path: Path) -> None:
+    """A batch that begins with a bad record writes nothing, not even a file."""
+    results = await FileSink(tmp_path, "orders").process_batch([_bad(b"no JSON"), _record(1)])
+
+    assert results is not None
+    assert [False] == [result.ok for result in results]
+    assert [] == _files(tmp_path)

@@ -1,0 +1,178 @@
+"""Files of records as a source: positions, torn lines, rotation, and both formats."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from moorage import (
+    ConfigurationError,
+    InvalidData,
+    LocalFailure,
+    Pipeline,
+    PollingSource,
+    StateCheckpoints,
+    StorageUnavailable,
+)
+from moorage.adapters.files.file_sink import FileSink
+from moorage.adapters.files.record_files import RecordFile
+from moorage.testing import MemorySink, MemorySource, records_of
+from moorage.wiring.store_urls import aopen_storage
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from moorage import SourceRecord
+
+
+def _append(path: Path, text: str) -> None:
+    with path.open("a", newline="") as file:
+        file.write(text)
+
+
+def _all(file: RecordFile, position: Any = None) -> list[SourceRecord]:
+    """Return all records after a position, one call after the other."""
+    records: list[SourceRecord] = []
+    while more := file.after(position):
+        records += more
+        position = more[-1].offset
+    return records
+
+
+def _payloads(records: list[SourceRecord] | None) -> list[bytes]:
+    return [record.payload for record in records or []]
+
+
+def test_lines_arrive_once_they_are_complete(tmp_path: Path) -> None:
+    """A torn last line waits for its end, and positions continue after it."""
+    path = tmp_path / "orders.jsonl"
+    file = RecordFile(path)
+    assert [] == file.after(None)
+    _append(path, '{"a": 1}\n\n{"a": 2}\r\n{"a"')
+    first = file.after(None)
+    assert [b'{"a": 1}', b'{"a": 2}'] == _payloads(first)
+    assert first is not None
+    position = first[-1].offset
+    assert [] == file.after(position)
+    _append(path, ": 3}\n")
+
+    assert [b'{"a": 3}'] == _payloads(file.after(position))
+    assert [b'{"a": 2}', b'{"a": 3}'] == _payloads(_all(file, first[0].offset))
+    assert sorted(str(record.offset) for record in _all(file)) == [
+        record.offset for record in _all(file)
+    ]
+
+
+def test_replaced_file_is_read_to_its_end(tmp_path: Path) -> None:
+    """Files that replaced each other are read in their order, also after several rotations."""
+    path = tmp_path / "orders.jsonl"
+    file = RecordFile(path)
+    _append(path, "1\n")
+    [first] = file.after(None) or []
+    _append(path, "2\n3")
+    for number in (2, 1):
+        path.rename(tmp_path / f"orders.jsonl.{number}")
+        os.utime(tmp_path / f"orders.jsonl.{number}", ns=(0, 10 - number))
+        path.touch()
+        if number == 2:
+            assert [b"2"] == _payloads(_all(file, first.offset))
+            _append(path, "4\n")
+
+    assert [b"2", b"3", b"4"] == _payloads(_all(file, first.offset))
+    _append(path, "5\n")
+    assert [b"2", b"3", b"4", b"5"] == _payloads(_all(file, first.offset))
+    assert [b"5"] == _payloads(_all(file))
+
+
+def test_lost_file_is_an_error(tmp_path: Path) -> None:
+    """A position in a file that is gone is an error, and not the beginning of the next."""
+    path = tmp_path / "orders.jsonl"
+    _append(path, "1\n")
+    [record] = RecordFile(path).after(None) or []
+    (tmp_path / "other").touch()
+    (tmp_path / "other").replace(path)
+    with pytest.raises(LocalFailure, match="the one before it is gone"):
+        RecordFile(path).after(record.offset)
+
+
+def test_shorter_file_is_read_from_its_beginning(tmp_path: Path) -> None:
+    """A file that was emptied and written anew is a new one."""
+    path = tmp_path / "orders.jsonl"
+    _append(path, "1\n2\n")
+    records = RecordFile(path).after(None) or []
+    path.write_text("3\n")
+
+    assert [b"3"] == _payloads(_all(RecordFile(path), records[-1].offset))
+
+
+def test_csv_rows_are_objects(tmp_path: Path) -> None:
+    """Rows have the names of the header; line ends in quotes belong to a value."""
+    path = tmp_path / "orders.csv"
+    file = RecordFile(path, "csv")
+    path.touch()
+    assert [] == file.after(None)
+    _append(path, "number,no")
+    assert [] == file.after(None)
+    _append(path, 'te\n1,tea\n2,"a,\n""b"""\n3\n4,"torn\n')
+    records = file.after(None)
+    assert records is not None
+    values = [record.json() for record in records[:2]]
+    assert [{"number": "1", "note": "tea"}, {"number": "2", "note": 'a,\n"b"'}] == values
+    assert [b"3\n"] == _payloads(records[2:])
+    assert "text/csv" == records[2].content_type
+    _append(path, '"\n')
+
+    assert [{"number": "4", "note": "torn\n"}] == [
+        record.json() for record in _all(file, records[2].offset)
+    ]
+
+
+def test_large_file_is_read_in_parts(tmp_path: Path) -> None:
+    """A call reads a part of a large file, and more if one record is larger."""
+    path = tmp_path / "orders.jsonl"
+    lines = ["1", "22", "3" * 60, "4"]
+    _append(path, "".join(f"{line}\n" for line in lines))
+    file = RecordFile(path, size=10, longest=100)
+    assert [b"1", b"22"] == _payloads(file.after(None))
+    assert [line.encode() for line in lines] == _payloads(_all(file))
+    position = _all(file)[-1].offset
+    _append(path, "5" * 300)
+    with pytest.raises(InvalidData, match="longer than 100 bytes"):
+        file.after(position)
+
+
+@pytest.mark.parametrize("position", ["x", "a/b/c"])
+def test_position_of_another_source_is_refused(position: str, tmp_path: Path) -> None:
+    """A stored position in another form is an error, and not the beginning."""
+    path = tmp_path / "orders.jsonl"
+    path.touch()
+    with pytest.raises(InvalidData, match="not one of a file"):
+        RecordFile(path).after(position)
+
+
+def test_missing_file_and_wrong_format_are_errors(tmp_path: Path) -> None:
+    """A complete file must exist, and one that is missing for now is a temporary failure."""
+    with pytest.raises(StorageUnavailable, match=r"orders\.jsonl cannot be read") as excinfo:
+        RecordFile(tmp_path / "orders.jsonl", is_complete=True).after(None)
+    assert str(tmp_path) not in str(excinfo.value)
+    with pytest.raises(StorageUnavailable):
+        RecordFile(tmp_path / "orders.jsonl").after("0/0/1-1")
+    with pytest.raises(ConfigurationError, match="'xml' is not a format"):
+        RecordFile(tmp_path, "xml")  # type: ignore[arg-type]  # the mistake
+
+
+async def test_files_of_a_sink_are_read_by_a_source(tmp_path: Path) -> None:
+    """A complete source reads the files of a sink to their end."""
+    folder = tmp_path / "out"
+    folder.mkdir()
+    sink = FileSink(folder, "orders", "csv", columns=["number"])
+    await Pipeline("write", MemorySource(records_of(5)), sink).run()
+    [path] = sorted(folder.iterdir())
+    checkpoints = StateCheckpoints(aopen_storage("memory:"))
+    source = PollingSource("read", RecordFile(path, "csv", is_complete=True).after, checkpoints)
+    stored = MemorySink()
+    await Pipeline("read", source, stored).run()
+
+    assert [{"number": str(number)} for number in range(5)] == stored.values
