@@ -24,6 +24,15 @@ MODULES: Final = {
     ),
     "src/moorage/adapters/links/pool_async.py": "src/moorage/adapters/links/pool_sync.py",
     "src/moorage/adapters/links/shared_async.py": "src/moorage/adapters/links/shared_sync.py",
+    "src/moorage/adapters/mongodb/changes_async.py": (
+        "src/moorage/adapters/mongodb/changes_sync.py"
+    ),
+    "src/moorage/adapters/mongodb/connector_async.py": (
+        "src/moorage/adapters/mongodb/connector_sync.py"
+    ),
+    "src/moorage/adapters/mongodb/operations_async.py": (
+        "src/moorage/adapters/mongodb/operations_sync.py"
+    ),
     "src/moorage/adapters/messages/publisher_async.py": (
         "src/moorage/adapters/messages/publisher_sync.py"
     ),

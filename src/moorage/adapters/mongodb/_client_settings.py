@@ -1,0 +1,144 @@
+"""The settings of pymongo's clients."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+from pymongo import uri_parser
+from pymongo.errors import PyMongoError
+
+from moorage.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Mapping
+
+    from moorage.adapters.mongodb._monitor import Monitor
+    from moorage.domain.http.transport import Tls
+    from moorage.domain.secrets.secret import Secret
+
+_SCHEMES: Final = ("mongodb://", "mongodb+srv://")
+_USUAL_PORT: Final = 27017
+
+
+@attrs.frozen(kw_only=True)
+class ClientSettings:
+    """The settings of a client, as the connector was given them."""
+
+    url: Secret
+    database: str | None
+    user: str | None
+    password: Secret | None = attrs.field(repr=False)
+    auth_source: str | None
+    tls: Tls | None
+    connections: int
+    connect_timeout: float
+    options: Mapping[str, Any] = attrs.field(repr=False)
+
+    def client(self, kind: Any, monitor: Monitor) -> Any:
+        """Return a client that connects when it is first used.
+
+        Raises:
+            ConfigurationError: the driver does not accept the settings.
+        """
+        url = self.url.reveal()
+        if not url.startswith(_SCHEMES):
+            raise _refused("url", "The URL does not begin with mongodb:// or mongodb+srv://.")
+        milliseconds = max(1, int(self.connect_timeout * 1000))
+        settings: dict[str, Any] = {
+            "appname": "moorage",
+            "serverSelectionTimeoutMS": milliseconds,
+            "connectTimeoutMS": milliseconds,
+            "uuidRepresentation": "standard",
+            **self.options,
+            "maxPoolSize": self.connections,
+            "retryWrites": False,
+            "retryReads": False,
+            "tz_aware": True,
+            "connect": False,
+            "event_listeners": [monitor],
+            **self._credentials(),
+            **self._tls(),
+        }
+        with _refusing():
+            client = kind(url, **settings)
+        if not client.write_concern.acknowledged:
+            raise _refused(
+                "url", "With w=0 the server confirms no change, so nobody knows its outcome."
+            )
+        return client
+
+    def database_of(self, client: Any) -> Any:
+        """Return the database of a client.
+
+        Raises:
+            ConfigurationError: neither the settings nor the URL name one.
+        """
+        with _refusing():
+            return client.get_default_database(self.database)
+
+    def place(self) -> tuple[str | None, int | None]:
+        """Return the host and the port of the only server; None if there may be several."""
+        url = self.url.reveal()
+        if not url.startswith(_SCHEMES[0]):
+            return None, None
+        with _refusing():
+            nodes: Any = uri_parser.parse_uri(url, warn=True)["nodelist"]
+        host, port = nodes[0]
+        if len(nodes) > 1:
+            return None, None
+        return host, None if port == _USUAL_PORT else port
+
+    def _credentials(self) -> dict[str, Any]:
+        given: dict[str, Any] = {
+            "username": self.user,
+            "password": self.password and self.password.reveal(),
+            "authSource": self.auth_source,
+        }
+        return {name: value for name, value in given.items() if value is not None}
+
+    def _tls(self) -> dict[str, Any]:
+        tls = self.tls
+        if tls is None:
+            return {}
+        if tls.unverified is not None or tls.key not in {None, tls.certificate}:
+            raise _refused(
+                "tls",
+                "MongoDB's driver takes the certificate and its key in one file, and the connector"
+                " always verifies the server.",
+            )
+        given = {
+            "tlsCAFile": tls.authorities,
+            "tlsCertificateKeyFile": tls.certificate,
+            "tlsCertificateKeyFilePassword": tls.password and tls.password.reveal(),
+        }
+        if any(isinstance(value, bytes) for value in given.values()):
+            raise _refused("tls", "MongoDB's driver takes certificates as files only.")
+        return {
+            "tls": True,
+            "tlsAllowInvalidCertificates": False,
+            "tlsAllowInvalidHostnames": False,
+            **{name: value for name, value in given.items() if value is not None},
+        }
+
+
+@contextmanager
+def _refusing() -> Generator[None]:
+    """Convert exceptions of the driver to an error that shows no setting."""
+    try:
+        yield
+    except (PyMongoError, ValueError, TypeError, OSError):
+        pass
+    else:
+        return
+    raise _refused("url", "The driver does not accept the settings of the connector.")
+
+
+def _refused(path: str, message: str) -> ConfigurationError:
+    return ConfigurationError(
+        message,
+        path=path,
+        remedy="Compare the settings with the manual of MongoDB: the URL, the database, TLS and"
+        " the options.",
+    )

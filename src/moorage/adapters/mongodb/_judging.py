@@ -1,0 +1,105 @@
+"""The facts about exceptions of pymongo."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from bson.errors import BSONError
+from pymongo.errors import (
+    BulkWriteError,
+    ConnectionFailure,
+    InvalidOperation,
+    NotPrimaryError,
+    OperationFailure,
+    PyMongoError,
+    WaitQueueTimeoutError,
+    WriteConcernError,
+)
+from pymongo.errors import ConfigurationError as SettingsError
+
+from moorage.domain.connectors.mongodb_failures import (
+    MongoFault,
+    MongoPhase,
+    closed,
+    connection_lost,
+    mongodb_error,
+    not_replicated,
+    partly_refused,
+    timed_out,
+    unreachable,
+    unsuitable,
+)
+from moorage.errors import ConnectorError, InvalidRequest, PoolExhausted
+
+if TYPE_CHECKING:
+    from moorage.adapters.mongodb._monitor import Progress
+
+
+def judge(error: Exception, progress: Progress, obstacles: str) -> ConnectorError | None:
+    """Return the error for an exception of pymongo; None for any other exception.
+
+    Args:
+        error: the exception.
+        progress: the progress of the attempt.
+        obstacles: the driver's texts about servers that it cannot reach.
+    """
+    if isinstance(error, ConnectorError):
+        return error
+    if isinstance(error, (BSONError, OverflowError)):
+        return unsuitable()
+    if isinstance(error, TimeoutError):
+        return _late(progress.phase, obstacles)
+    if not isinstance(error, PyMongoError):
+        return None
+    return _of_driver(error, progress, obstacles)
+
+
+def _late(phase: MongoPhase, obstacles: str) -> ConnectorError:
+    return unreachable(obstacles) if phase is MongoPhase.CONNECTING else timed_out(phase)
+
+
+def _of_driver(error: PyMongoError, progress: Progress, obstacles: str) -> ConnectorError:
+    phase = progress.phase
+    if isinstance(error, WaitQueueTimeoutError):
+        return PoolExhausted(
+            "Every connection of the pool stayed in use for as long as the caller could wait.",
+            remedy="Make the operations that hold them shorter, or raise `connections`.",
+        )
+    if isinstance(error, OperationFailure):
+        return _of_server(error, progress)
+    if isinstance(error, NotPrimaryError):
+        details: Any = error.details
+        return mongodb_error(_fault(details.get("code"), error, progress), phase)
+    if isinstance(error, ConnectionFailure):
+        if error.timeout and phase is not MongoPhase.CONNECTING:
+            return timed_out(phase)
+        return unreachable(f"{error} {obstacles}", phase)
+    if isinstance(error, InvalidOperation):
+        return closed()
+    if isinstance(error, SettingsError):
+        return InvalidRequest(
+            "The server or the driver cannot do this with the settings of the connector.",
+            remedy="Check the read and write concerns, and that the server has sessions.",
+        )
+    return connection_lost(phase)
+
+
+def _of_server(error: OperationFailure, progress: Progress) -> ConnectorError:
+    details: Any = error.details or {}
+    if isinstance(error, BulkWriteError):
+        refused: list[Any] = details.get("writeErrors", [])
+        names = ("nInserted", "nUpserted", "nModified", "nRemoved")
+        if refused:
+            done = sum(details.get(name, 0) for name in names)
+            return partly_refused(done, refused[-1].get("code"))
+        return not_replicated(in_time=not error.timeout)
+    if isinstance(error, WriteConcernError):
+        return not_replicated(in_time=not error.timeout)
+    return mongodb_error(_fault(error.code, error, progress), progress.phase)
+
+
+def _fault(code: int | None, error: PyMongoError, progress: Progress) -> MongoFault:
+    names = ("TransientTransactionError", "UnknownTransactionCommitResult")
+    labels = frozenset(name for name in names if error.has_error_label(name))
+    is_whole = progress.is_whole or progress.phase is not MongoPhase.SENT
+    return MongoFault(code=code, labels=labels, is_whole=is_whole)

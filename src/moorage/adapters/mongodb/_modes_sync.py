@@ -1,0 +1,57 @@
+"""Clients of pymongo for threads: the part of the synchronous connector without a twin."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext, suppress
+from threading import Thread
+from typing import TYPE_CHECKING, Any, Final
+
+from pymongo import MongoClient
+from pymongo.errors import PyMongoError
+
+from moorage.domain.connectors.mongodb_failures import unreachable
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from moorage.adapters.mongodb._monitor import Monitor
+
+Client: Final = MongoClient
+EndOfStream: Final = StopIteration
+
+
+class Scope:
+    """The place that a connector may be used from: every thread."""
+
+    def check(self) -> None:
+        """Allow every thread."""
+
+
+def time_limit(_: float) -> AbstractContextManager[None]:
+    """Return a block without a limit: pymongo observes the limit of threads itself."""
+    return nullcontext()
+
+
+def ready(client: Any, monitor: Monitor, seconds: float, *, for_writing: bool) -> None:
+    """Wait until a server is known that takes operations.
+
+    pymongo looks up to half a second longer for a server than it may. So it looks in a thread of
+    its own, and the caller waits for what the monitor reports.
+
+    Raises:
+        ConnectionFailed: no server was found in time.
+    """
+    if monitor.is_ready(for_writing=for_writing):
+        return
+    if monitor.begin_search():
+        Thread(target=_search, args=(client, monitor), daemon=True).start()
+    if not monitor.wait_until_ready(seconds, for_writing=for_writing):
+        raise unreachable(monitor.obstacles())
+
+
+def _search(client: Any, monitor: Monitor) -> None:
+    try:
+        with suppress(PyMongoError):
+            _ = client.is_primary
+    finally:
+        monitor.end_search()

@@ -1,0 +1,198 @@
+"""The observer of a client of pymongo: its pool, the servers that it knows, and what was sent.
+
+pymongo calls it in the thread or task of the operation that an event belongs to.
+"""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from threading import Condition
+from typing import TYPE_CHECKING, Any, Final
+
+from pymongo.monitoring import CommandListener, ConnectionPoolListener, TopologyListener
+
+from moorage.domain.connectors.mongodb_failures import MongoPhase
+from moorage.domain.connectors.pool_statistics import PoolStatistics
+
+if TYPE_CHECKING:
+    from pymongo.topology_description import TopologyDescription
+
+_OF_THE_DRIVER: Final = frozenset(
+    {"hello", "ismaster", "saslstart", "saslcontinue", "authenticate", "endsessions", "killcursors"}
+)
+_COMMIT: Final = "commitTransaction"
+
+
+class Progress:
+    """The progress of one attempt.
+
+    Attributes:
+        phase: the progress, as failures are judged by it.
+        has_effect: whether a command changes something before its answer has arrived.
+        is_whole: whether the operation happens as a whole or not at all.
+        is_waiting: whether the attempt waits for a connection of the pool.
+    """
+
+    __slots__ = ("has_effect", "is_waiting", "is_whole", "phase")
+
+    def __init__(self, *, has_effect: bool, is_whole: bool) -> None:
+        self.phase = MongoPhase.CONNECTING
+        self.has_effect = has_effect
+        self.is_whole = is_whole
+        self.is_waiting = False
+
+    def sent(self, command: str) -> None:
+        """Note that a command is being sent."""
+        is_open = self.has_effect or command == _COMMIT
+        self.phase = MongoPhase.SENT if is_open else MongoPhase.UNDONE
+
+
+CURRENT: Final[ContextVar[Progress | None]] = ContextVar("moorage_mongodb_attempt", default=None)
+"""The attempt of the running thread or task."""
+
+
+class Monitor(CommandListener, ConnectionPoolListener, TopologyListener):
+    """The observer of one client.
+
+    Attributes:
+        attempts: the attempts that are under way.
+    """
+
+    def __init__(self, connections: int) -> None:
+        self._connections = connections
+        self._changed = Condition()
+        self._created = self._handed_out = 0
+        self._pools: set[Any] = set()
+        self._open: set[tuple[Any, int]] = set()
+        self._active: set[tuple[Any, int]] = set()
+        self._description: TopologyDescription | None = None
+        self._is_searched = False
+        self.attempts: dict[Progress, None] = {}
+
+    def statistics(self) -> PoolStatistics:
+        """Return the numbers of all pools; a client has a pool for each server."""
+        with self._changed:
+            active = len(self._active)
+            return PoolStatistics(
+                created=self._created,
+                reused=max(0, self._handed_out - self._created),
+                idle=len(self._open - self._active),
+                active=active,
+                waiting=sum(progress.is_waiting for progress in list(self.attempts)),
+                maximum=self._connections * max(1, len(self._pools)),
+            )
+
+    def is_ready(self, *, for_writing: bool) -> bool:
+        """Return whether a server is known that takes operations."""
+        description = self._description
+        if description is None:
+            return False
+        return description.has_writable_server() or (
+            not for_writing and description.has_readable_server()
+        )
+
+    def wait_until_ready(self, seconds: float, *, for_writing: bool) -> bool:
+        """Wait for a server that takes operations; return whether there is one."""
+        with self._changed:
+            return self._changed.wait_for(
+                lambda: self.is_ready(for_writing=for_writing), max(0.0, seconds)
+            )
+
+    def begin_search(self) -> bool:
+        """Return whether the caller has to look for a server, because nobody else does."""
+        with self._changed:
+            is_first = not self._is_searched
+            self._is_searched = True
+            return is_first
+
+    def end_search(self) -> None:
+        """Note that nobody looks for a server any more."""
+        with self._changed:
+            self._is_searched = False
+
+    def obstacles(self) -> str:
+        """Return the driver's texts about the servers that it cannot reach."""
+        description = self._description
+        if description is None:
+            return ""
+        servers: Any = description.server_descriptions().values()
+        return " ".join(str(server.error) for server in servers)
+
+    def started(self, event: Any) -> None:
+        """Note that a command is about to be sent."""
+        progress = CURRENT.get()
+        if progress is not None and event.command_name.lower() not in _OF_THE_DRIVER:
+            progress.sent(event.command_name)
+
+    def succeeded(self, event: Any) -> None:
+        """Note nothing: the operation gets its answer."""
+
+    def failed(self, event: Any) -> None:
+        """Note nothing: the operation gets its failure."""
+
+    def opened(self, event: Any) -> None:
+        """Note nothing: no server is known yet."""
+
+    def description_changed(self, event: Any) -> None:
+        """Note the servers that are known."""
+        with self._changed:
+            self._description = event.new_description
+            self._changed.notify_all()
+
+    def closed(self, event: Any) -> None:
+        """Note nothing: the last description had no servers."""
+
+    def pool_created(self, event: Any) -> None:
+        """Count a pool."""
+        with self._changed:
+            self._pools.add(event.address)
+
+    def pool_ready(self, event: Any) -> None:
+        """Note nothing: a pool that is ready has no new connection."""
+
+    def pool_cleared(self, event: Any) -> None:
+        """Note nothing: each connection is closed by an event of its own."""
+
+    def pool_closed(self, event: Any) -> None:
+        """Forget a pool."""
+        with self._changed:
+            self._pools.discard(event.address)
+
+    def connection_created(self, event: Any) -> None:
+        """Count a connection."""
+        with self._changed:
+            self._created += 1
+            self._open.add((event.address, event.connection_id))
+
+    def connection_ready(self, event: Any) -> None:
+        """Note nothing: the connection was counted when it was created."""
+
+    def connection_closed(self, event: Any) -> None:
+        """Forget a connection that has ended."""
+        with self._changed:
+            self._open.discard((event.address, event.connection_id))
+
+    def connection_check_out_started(self, event: Any) -> None:  # noqa: ARG002 - pymongo calls it so
+        """Note that an attempt waits for a connection."""
+        self._wait(is_waiting=True)
+
+    def connection_check_out_failed(self, event: Any) -> None:  # noqa: ARG002 - pymongo calls it so
+        """Note that an attempt got no connection."""
+        self._wait(is_waiting=False)
+
+    def connection_checked_out(self, event: Any) -> None:
+        """Count a connection that an attempt got."""
+        self._wait(is_waiting=False)
+        with self._changed:
+            self._handed_out += 1
+            self._active.add((event.address, event.connection_id))
+
+    def connection_checked_in(self, event: Any) -> None:
+        """Note that a connection came back."""
+        with self._changed:
+            self._active.discard((event.address, event.connection_id))
+
+    def _wait(self, *, is_waiting: bool) -> None:
+        progress = CURRENT.get()
+        if progress is not None:
+            progress.is_waiting = is_waiting

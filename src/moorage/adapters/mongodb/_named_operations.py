@@ -1,0 +1,154 @@
+"""The operations of the MongoDB connector by name, for example for the command line."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, Protocol, cast
+
+from moorage.adapters.mongodb._packing import as_json, from_json
+from moorage.domain.connectors.mongodb_values import MongoOperators
+from moorage.domain.connectors.named_operation import NamedOperation
+from moorage.errors import InvalidData
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+_COLLECTION: Final = "The name of the collection."
+_WHERE: Final = 'The condition as a JSON object, such as {"status": "open"}; {} for all documents.'
+_CHANGE: Final = 'The change as a JSON object, such as {"$set": {"status": "paid"}}.'
+_DOCUMENT: Final = "The document as a JSON object."
+_FIELDS: Final = "The names of the fields to read, as a list; by default all."
+_SORT: Final = 'The fields to sort by, such as {"total": -1}.'
+_UPSERT: Final = "true to insert a document if there is none."
+_REPEATABLE: Final = "true if performing it twice does no harm."
+
+_ARGUMENTS: Final[dict[str, tuple[str, dict[str, str], dict[str, str]]]] = {
+    "find": (
+        "Reads the documents that fulfil a condition.",
+        {"where": _WHERE},
+        {
+            "fields": _FIELDS,
+            "sort": _SORT,
+            "limit": "The largest number of documents.",
+            "skip": "The number of documents to leave out at the beginning.",
+        },
+    ),
+    "find_one": (
+        "Reads the first document that fulfils a condition.",
+        {"where": _WHERE},
+        {"fields": _FIELDS, "sort": _SORT},
+    ),
+    "count": ("Counts the documents that fulfil a condition.", {"where": _WHERE}, {}),
+    "aggregate": (
+        "Reads the result of an aggregation.",
+        {"stages": "The stages, as a list of JSON objects."},
+        {"repeatable": _REPEATABLE},
+    ),
+    "insert_one": ("Inserts a document, and returns its id.", {"document": _DOCUMENT}, {}),
+    "insert_many": (
+        "Inserts documents, and returns their ids.",
+        {"documents": "The documents, as a list of JSON objects."},
+        {},
+    ),
+    "update_one": (
+        "Changes the first document that fulfils a condition.",
+        {"where": _WHERE, "change": _CHANGE},
+        {"upsert": _UPSERT, "repeatable": _REPEATABLE},
+    ),
+    "update_many": (
+        "Changes all documents that fulfil a condition.",
+        {"where": _WHERE, "change": _CHANGE},
+        {"upsert": _UPSERT, "repeatable": _REPEATABLE},
+    ),
+    "replace_one": (
+        "Replaces the first document that fulfils a condition.",
+        {"where": _WHERE, "document": _DOCUMENT},
+        {"upsert": _UPSERT, "repeatable": _REPEATABLE},
+    ),
+    "delete_one": (
+        "Deletes the first document that fulfils a condition.",
+        {"where": _WHERE},
+        {"repeatable": _REPEATABLE},
+    ),
+    "delete_many": (
+        "Deletes all documents that fulfil a condition.",
+        {"where": _WHERE},
+        {"repeatable": _REPEATABLE},
+    ),
+}
+"""The operations: what each does, the arguments that it needs, and those that it takes."""
+
+_TYPES: Final[dict[str, tuple[type[Any], str]]] = {
+    "collection": (str, "a text"),
+    "where": (dict, "a JSON object"),
+    "change": (dict, "a JSON object"),
+    "document": (dict, "a JSON object"),
+    "documents": (list, "a list"),
+    "stages": (list, "a list"),
+    "fields": (list, "a list"),
+    "sort": (dict, "a JSON object"),
+    "limit": (int, "a number"),
+    "skip": (int, "a number"),
+    "upsert": (bool, "true or false"),
+    "repeatable": (bool, "true or false"),
+}
+_CONDITIONS: Final = frozenset({"where", "change", "stages"})
+
+
+class AnyMongoConnector(Protocol):
+    """The part of a connector that makes operations, synchronous or asynchronous."""
+
+    takes_operators: bool
+
+
+def named_operations(connector: AnyMongoConnector) -> Mapping[str, NamedOperation]:
+    """Return the operations of a connector, by name."""
+    return {
+        name: NamedOperation(
+            name=name,
+            about=about,
+            arguments={"collection": _COLLECTION, **needed, **taken},
+            required=frozenset({"collection", *needed}),
+            build=partial(_build, getattr(connector, name), are_marked=connector.takes_operators),
+            render=as_json,
+        )
+        for name, (about, needed, taken) in _ARGUMENTS.items()
+    }
+
+
+def _build(make: Callable[..., Any], arguments: Mapping[str, Any], *, are_marked: bool) -> Any:
+    return make(
+        **{
+            name: _checked(name, value, are_marked=are_marked and name in _CONDITIONS)
+            for name, value in arguments.items()
+        }
+    )
+
+
+def _checked(name: str, value: Any, *, are_marked: bool) -> Any:
+    kind, words = _TYPES[name]
+    if type(value) is not kind:
+        raise _wrong(name, words)
+    try:
+        converted = from_json(value)
+    except (TypeError, ValueError, ArithmeticError):
+        converted = None
+    if not isinstance(converted, kind):
+        raise _wrong(name, f"{words} in which MongoDB's types have their form of Extended JSON")
+    return _marked(converted) if are_marked else converted
+
+
+def _marked(value: Any) -> Any:
+    """Return a value in which all mappings are marked as operators of the program."""
+    if isinstance(value, dict):
+        items = cast("dict[str, Any]", value).items()
+        return MongoOperators({name: _marked(item) for name, item in items})
+    if isinstance(value, list):
+        return [_marked(item) for item in cast("list[Any]", value)]
+    return value
+
+
+def _wrong(name: str, words: str) -> InvalidData:
+    return InvalidData(
+        f"The argument {name!r} has the wrong form.", field=name, remedy=f"Give {words}."
+    )

@@ -1,0 +1,76 @@
+"""Results of operations as texts for stores, and as plain JSON."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final
+
+import attrs
+from bson import json_util
+from bson.binary import UuidRepresentation
+from bson.json_util import JSONMode, JSONOptions
+
+_EXACT: Final = JSONOptions(
+    json_mode=JSONMode.CANONICAL, tz_aware=True, uuid_representation=UuidRepresentation.STANDARD
+)
+_READABLE: Final = JSONOptions(
+    json_mode=JSONMode.RELAXED, tz_aware=True, uuid_representation=UuidRepresentation.STANDARD
+)
+_NUMBERED: Final = "upserted_ids"
+VALUES: Final = frozenset(
+    {"$oid", "$date", "$numberInt", "$numberLong", "$numberDouble", "$numberDecimal", "$uuid"}
+)
+"""The names of Extended JSON for values that plain JSON does not have."""
+
+
+def packed(result: Any) -> str:
+    """Return a result as a text, from which `unpacked` makes it again."""
+    return json_util.dumps(_plain(result), json_options=_EXACT)
+
+
+def unpacked(text: str, kind: type[Any] | None) -> Any:
+    """Return the result that `packed` wrote.
+
+    Args:
+        text: the text.
+        kind: the class of the result, or `tuple` for several; None for any other result.
+    """
+    value: Any = json_util.loads(text, json_options=_EXACT)
+    if kind is None or value is None:
+        return value
+    if kind is tuple:
+        return tuple(value)
+    if _NUMBERED in value:
+        value[_NUMBERED] = {int(number): item for number, item in value[_NUMBERED].items()}
+    return kind(**value)
+
+
+def as_json(result: Any) -> Any:
+    """Return a result as plain JSON, in which MongoDB's types have their names of Extended JSON."""
+    return json.loads(json_util.dumps(_plain(result), json_options=_READABLE))
+
+
+def from_json(value: Any) -> Any:
+    """Return a value of plain JSON, with MongoDB's types in the place of Extended JSON.
+
+    Raises:
+        ValueError: a value of Extended JSON is wrong.
+    """
+    if isinstance(value, dict):
+        names = set(value)
+        if len(names) == 1 and names <= VALUES:
+            return json_util.object_hook(value, _EXACT)
+        return {name: from_json(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [from_json(item) for item in value]
+    return value
+
+
+def _plain(result: Any) -> Any:
+    if attrs.has(type(result)):
+        fields = attrs.asdict(result, recurse=False)
+        numbered = fields.get(_NUMBERED)
+        if numbered is not None:
+            fields[_NUMBERED] = {str(number): item for number, item in numbered.items()}
+        return fields
+    return result

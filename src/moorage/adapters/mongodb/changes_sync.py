@@ -1,0 +1,88 @@
+"""Streams of changes of MongoDB.
+
+`python -m tools.twins` makes this file; do not edit it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Self
+
+import pymongo
+
+from moorage.adapters.mongodb._modes_sync import EndOfStream
+from moorage.adapters.mongodb._monitor import Progress
+from moorage.domain.connectors.mongodb_writes import MongoChange
+
+if TYPE_CHECKING:
+    from moorage.adapters.mongodb.connector_sync import MongoConnector
+
+_CLOSING = 0.5
+
+
+class MongoChanges:
+    """The changes of a collection or a database, to be used in an `with` block.
+
+    Iteration waits for the next change for as long as it takes. The protections of the service
+    applied to the opening; after an error, open another stream with `after=changes.token`.
+    """
+
+    def __init__(self, connector: MongoConnector, stream: Any, patience: float) -> None:
+        self._connector = connector
+        self._stream = stream
+        self._patience = patience
+
+    @property
+    def token(self) -> str | None:
+        """The text with which another stream goes on where this one is; None if it is unknown."""
+        token: Any = self._stream.resume_token
+        return None if token is None else str(token["_data"])
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> MongoChange:
+        while True:
+            change = self.next_in_time()
+            if change is not None:
+                return change
+            if not self._stream.alive:
+                raise EndOfStream
+
+    def next_in_time(self) -> MongoChange | None:
+        """Return the next change; None if there was none in the time that the server waits."""
+
+        def run(*_: object) -> Any:
+            return self._stream.try_next()
+
+        progress = Progress(has_effect=False, is_whole=True)
+        document = self._connector.attempt(run, self._patience, progress, for_writing=False)
+        return None if document is None else _change_of(document)
+
+    def close(self) -> None:
+        """End the stream."""
+        with pymongo.timeout(_CLOSING):
+            self._stream.close()
+
+
+def _change_of(document: dict[str, Any]) -> MongoChange:
+    update = document.get("updateDescription") or {}
+    at = document.get("wallTime")
+    moment = document.get("clusterTime")
+    if at is None and moment is not None:
+        at = moment.as_datetime()
+    return MongoChange(
+        kind=document["operationType"],
+        token=str(document["_id"]["_data"]),
+        collection=(document.get("ns") or {}).get("coll"),
+        id=(document.get("documentKey") or {}).get("_id"),
+        document=document.get("fullDocument"),
+        fields=update.get("updatedFields") or {},
+        removed=tuple(update.get("removedFields") or ()),
+        at=at,
+    )

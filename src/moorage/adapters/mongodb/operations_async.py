@@ -1,0 +1,133 @@
+"""The operations of the MongoDB connector, for `AsyncConnectorManager.perform`.
+
+`python -m tools.twins` makes the synchronous module from this one.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+
+from moorage.adapters.mongodb._judging import judge
+from moorage.adapters.mongodb._monitor import CURRENT, Progress
+from moorage.adapters.mongodb._packing import packed, unpacked
+from moorage.domain.secrets.frames import bare
+from moorage.errors import ConnectorError, InvalidData
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from moorage.adapters.mongodb.connector_async import AsyncMongoConnector
+    from moorage.domain.observation.operation_target import DatabaseTarget
+    from moorage.domain.service.operation import OperationAttempt
+
+R = TypeVar("R")
+
+
+class AsyncMongoOperation(Generic[R]):
+    """An operation on a database of MongoDB, for `AsyncConnectorManager.perform`."""
+
+    __slots__ = (
+        "connector",
+        "is_plain",
+        "is_whole",
+        "kind",
+        "name",
+        "repeatable",
+        "run",
+        "safe",
+        "system",
+        "target",
+    )
+
+    def __init__(
+        self,
+        connector: AsyncMongoConnector,
+        run: Callable[[Any, Any], Awaitable[R]],
+        target: DatabaseTarget,
+        *,
+        name: str,
+        safe: bool,
+        repeatable: bool = False,
+        is_whole: bool = True,
+        is_plain: bool = True,
+        kind: type[Any] | None = None,
+    ) -> None:
+        self.connector = connector
+        self.run = run
+        self.target = target
+        self.name = name
+        self.safe = safe
+        self.repeatable = repeatable or safe
+        self.is_whole = is_whole
+        self.is_plain = is_plain
+        self.kind = kind
+        self.system = "mongodb"
+
+    async def perform(self, attempt: OperationAttempt, /) -> R:
+        """Make one attempt."""
+        # A transaction changes nothing before its commit, which is known by its name.
+        progress = Progress(has_effect=self.is_plain and not self.safe, is_whole=self.is_whole)
+        return cast(
+            "R",
+            await self.connector.attempt(
+                self.run, attempt.timeout, progress, for_writing=not self.safe
+            ),
+        )
+
+    def judge(self, error: Exception, /) -> ConnectorError | None:
+        """Convert an exception of pymongo; `perform` has converted those that it saw."""
+        progress = Progress(has_effect=not self.safe, is_whole=self.is_whole)
+        progress.sent(self.name)
+        return judge(error, progress, "")
+
+    def pack_result(self, result: R, /) -> object:
+        """Return a result as plain values, which a store keeps for repeats of the key."""
+        return packed(result) if self.is_plain else result
+
+    def unpack_result(self, stored: object, /) -> R:
+        """Return the result that `pack_result` returned as plain values."""
+        return cast("R", unpacked(str(stored), self.kind) if self.is_plain else stored)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name}>"
+
+
+class AsyncMongoTransaction:
+    """An open transaction, in which operations are performed one after another.
+
+    It ends with the function that was given it.
+    """
+
+    def __init__(self, connector: AsyncMongoConnector, database: Any, session: Any) -> None:
+        self._connector = connector
+        self._database = database
+        self._session = session
+
+    async def perform(self, operation: AsyncMongoOperation[R], /) -> R:
+        """Perform an operation of the same connector in the transaction.
+
+        After an error the transaction can only be left: the server has undone it.
+
+        Raises:
+            InvalidData: the transaction has ended, or the operation cannot be a part of it.
+        """
+        if self._session.has_ended or not self._session.in_transaction:
+            raise InvalidData(
+                "The transaction has ended.",
+                field="transaction",
+                remedy="Perform operations inside the function that was given the transaction, and"
+                " none after an error.",
+            )
+        if operation.connector is not self._connector or not operation.is_plain:
+            raise InvalidData(
+                f"The operation {operation.name!r} cannot be a part of this transaction.",
+                field="operation",
+                remedy="Give an operation of the same connector that is neither a transaction nor a"
+                " stream of changes.",
+            )
+        try:
+            return await operation.run(self._database, self._session)
+        except Exception as error:  # noqa: BLE001 - judged, and raised again
+            failure = self._connector.judged(error, cast("Progress", CURRENT.get()))
+        # The frames of the driver hold the values.
+        raise bare(failure)

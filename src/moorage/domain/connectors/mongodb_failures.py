@@ -1,0 +1,306 @@
+"""The meaning of MongoDB's failures: which error of ours, and whether the work may be done.
+
+Laws:
+
+1. A change of one document that the server reports as failed did not happen. A change of several
+   documents may have happened in part.
+2. Inside a transaction nothing remains without its commit. Only a lost answer to the commit leaves
+   the outcome open.
+3. No error quotes the driver, because its text may hold a password or a value.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+
+from moorage.errors import (
+    AttemptTimeout,
+    AuthenticationFailed,
+    ConnectionFailed,
+    InvalidRequest,
+    LocalFailure,
+    TransactionConflict,
+    VendorFailed,
+    VendorRejected,
+)
+
+if TYPE_CHECKING:
+    from moorage.errors import ConnectorError
+
+
+class MongoPhase(Enum):
+    """The progress of an operation on MongoDB.
+
+    `CONNECTING`: nothing was sent. `UNDONE`: what was sent changes nothing. `SENT`: what was sent
+    may have its effect although no answer came.
+    """
+
+    CONNECTING = "connecting"
+    UNDONE = "undone"
+    SENT = "sent"
+
+
+@attrs.frozen(kw_only=True)
+class MongoFault:
+    """The facts about a failure that the server reported.
+
+    Attributes:
+        code: the number of the error; None if the server told none.
+        labels: the labels of the error, such as "TransientTransactionError".
+        is_whole: whether the operation happens as a whole or not at all.
+    """
+
+    code: int | None = None
+    labels: frozenset[str] = frozenset()
+    is_whole: bool = True
+
+
+class _Meaning(Enum):
+    PASSWORD = "password"  # noqa: S105 - the name of a failure
+    PERMISSION = "permission"
+    CONFLICT = "conflict"
+    TIMEOUT = "timeout"
+    STEPPING = "stepping down"
+    NOT_PRIMARY = "not primary"
+    BROKEN = "broken"
+    LOST = "lost"
+
+
+_CODES: Final = {
+    **dict.fromkeys((11, 18, 319, 334, 8000), _Meaning.PASSWORD),
+    13: _Meaning.PERMISSION,
+    **dict.fromkeys((24, 112, 246, 251), _Meaning.CONFLICT),
+    **dict.fromkeys((50, 202, 262), _Meaning.TIMEOUT),
+    **dict.fromkeys((10107, 13435), _Meaning.NOT_PRIMARY),
+    **dict.fromkeys((91, 189, 11600, 11602, 13436), _Meaning.STEPPING),
+    **dict.fromkeys((6, 7, 43, 89, 9001), _Meaning.LOST),
+    **dict.fromkeys((1, 8, 14031, 96, 365), _Meaning.BROKEN),
+}
+
+_REJECTED: Final[dict[int, tuple[type[VendorRejected], str, str]]] = {
+    **dict.fromkeys(
+        (11000, 11001, 12582),
+        (
+            VendorRejected,
+            "A document with the same unique value exists",
+            "Correct the value, or change the document that has it.",
+        ),
+    ),
+    121: (
+        VendorRejected,
+        "The document contradicts the rules of its collection",
+        "Correct the document.",
+    ),
+    **dict.fromkeys(
+        (20, 263, 40573),
+        (
+            InvalidRequest,
+            "The server cannot do this where it runs",
+            "Transactions and streams of changes need a replica set or a sharded cluster.",
+        ),
+    ),
+    **dict.fromkeys(
+        (260, 280, 286),
+        (
+            VendorRejected,
+            "The server does not have the changes since this token any more",
+            "Read the collection anew, and watch without a token.",
+        ),
+    ),
+    **dict.fromkeys(
+        (2, 9, 14, 52, 59, 66, 72, 168, 40324),
+        (
+            InvalidRequest,
+            "The server does not accept the operation or a value in it",
+            "Correct the names, operators and values of the operation.",
+        ),
+    ),
+}
+_OTHER: Final = (
+    VendorRejected,
+    "The server refused the operation",
+    "Look the code up in the manual of MongoDB.",
+)
+
+_ANSWERED: Final[dict[_Meaning, tuple[type[AuthenticationFailed | VendorFailed], str, str]]] = {
+    _Meaning.PASSWORD: (
+        AuthenticationFailed,
+        "The server refused the user or the password.",
+        "Correct the user, the password and `auth_source` of the connector.",
+    ),
+    _Meaning.PERMISSION: (
+        AuthenticationFailed,
+        "The user of the connector may not perform this operation.",
+        "Grant the role to the user of the connector.",
+    ),
+    _Meaning.BROKEN: (
+        VendorFailed,
+        "The server reports a failure of its own.",
+        "Look at the log of the server.",
+    ),
+}
+"""Failures whose error says everything about the outcome."""
+
+_TRANSIENT: Final = "TransientTransactionError"
+_UNKNOWN: Final = "UnknownTransactionCommitResult"
+
+_WORDS: Final = (
+    (
+        (
+            "name or service not known",
+            "nodename nor servname",
+            "name resolution",
+            "getaddrinfo",
+            "query name does not exist",
+        ),
+        "The host of the server is unknown.",
+        "Correct the host, or the name server.",
+        False,
+    ),
+    (
+        ("certificate verify failed", "ssl handshake failed", "hostname mismatch"),
+        "No trusted connection to the server could be made: TLS failed.",
+        "Check that the server offers TLS, the name in its certificate, and the authorities.",
+        False,
+    ),
+    (
+        ("connection refused",),
+        "Nothing accepts connections at the address of the server.",
+        "Start the server, or correct the host and the port.",
+        True,
+    ),
+)
+"""Words of the driver about connections that could not be opened, with what they mean."""
+
+
+def mongodb_error(fault: MongoFault, phase: MongoPhase) -> ConnectorError:
+    """Return the error for a failure that the server reported."""
+    code: dict[str, Any] = {"vendor_code": None if fault.code is None else str(fault.code)}
+    if _TRANSIENT in fault.labels:
+        return _conflict()
+    if _UNKNOWN in fault.labels:
+        return timed_out(MongoPhase.SENT)
+    meaning = _CODES.get(fault.code or 0)
+    if meaning is None:
+        kind, message, remedy = _REJECTED.get(fault.code or 0, _OTHER)
+        outcome = "Nothing was changed." if fault.is_whole else "A part may have been changed."
+        return kind(f"{message}.", remedy=f"{remedy} {outcome}", **code)
+    if meaning in _ANSWERED:
+        kind, message, remedy = _ANSWERED[meaning]
+        return kind(message, remedy=remedy, **code)
+    return _interrupted(meaning, phase, MongoPhase.UNDONE if fault.is_whole else phase)
+
+
+def _interrupted(meaning: _Meaning, phase: MongoPhase, done: MongoPhase) -> ConnectorError:
+    """Return the error for an operation that the server began and did not finish.
+
+    Args:
+        meaning: the meaning of the failure.
+        phase: the progress, if the server may have made the change before it failed.
+        done: the progress, if the server certainly failed before it made the change.
+    """
+    match meaning:
+        case _Meaning.CONFLICT if done is not MongoPhase.SENT:
+            return _conflict()
+        case _Meaning.TIMEOUT:
+            return timed_out(phase)
+        case _Meaning.NOT_PRIMARY:
+            return _stepped_down(done)
+        case _Meaning.STEPPING:
+            return _stepped_down(phase)
+        case _:
+            return connection_lost(phase)
+
+
+def _conflict() -> TransactionConflict:
+    return TransactionConflict(
+        "The server undid the change because of another one that ran at the same time."
+    )
+
+
+def _stepped_down(phase: MongoPhase) -> ConnectionFailed:
+    return ConnectionFailed(
+        "The server is not the primary of its replica set any more.",
+        may_have_been_processed=phase is MongoPhase.SENT,
+        remedy="Try again: another server becomes the primary.",
+    )
+
+
+def unreachable(words: str, phase: MongoPhase = MongoPhase.CONNECTING) -> ConnectionFailed:
+    """Return the error for a connection that could not be opened, or was lost.
+
+    Args:
+        words: the driver's text, which is compared and never shown.
+        phase: the progress of the operation.
+    """
+    if phase is not MongoPhase.CONNECTING:
+        return connection_lost(phase)
+    lowered = words.lower()
+    for beginnings, message, remedy, retryable in _WORDS:
+        if any(word in lowered for word in beginnings):
+            return ConnectionFailed(
+                message, may_have_been_processed=False, remedy=remedy, retryable=retryable
+            )
+    return ConnectionFailed(
+        "No server accepted a connection in time.",
+        may_have_been_processed=False,
+        remedy="Check the address, the name of the replica set and the network, or raise"
+        " `connect_timeout`.",
+    )
+
+
+def connection_lost(phase: MongoPhase) -> ConnectionFailed:
+    """Return the error for a connection that ended."""
+    return ConnectionFailed(
+        "The connection to the server was lost.",
+        may_have_been_processed=phase is MongoPhase.SENT,
+        remedy="Check that the server is up, and the network and proxies before it.",
+    )
+
+
+def timed_out(phase: MongoPhase) -> AttemptTimeout:
+    """Return the error for an operation that exceeded its time."""
+    return AttemptTimeout(
+        "The operation took longer than the attempt may.",
+        may_have_been_processed=phase is MongoPhase.SENT,
+        remedy="Look at the plan and the indexes of the operation, or allow the call more time.",
+    )
+
+
+def not_replicated(*, in_time: bool) -> ConnectionFailed:
+    """Return the error for a change that was made, and that too few servers confirmed."""
+    kind = ConnectionFailed if in_time else AttemptTimeout
+    return kind(
+        "The change was made, but too few servers of the replica set confirmed it.",
+        may_have_been_processed=True,
+        remedy="Look at the state of the replica set; a change that its primary loses is undone.",
+    )
+
+
+def partly_refused(done: int, code: int | None) -> VendorRejected:
+    """Return the error for several changes of which the server refused at least one."""
+    _, message, remedy = _REJECTED.get(code or 0, _OTHER)
+    count = "1 document was" if done == 1 else f"{done} documents were"
+    return VendorRejected(
+        f"{message}; {count} changed before.",
+        remedy=f"{remedy} Perform the changes in a transaction if all or none must happen.",
+        vendor_code=None if code is None else str(code),
+    )
+
+
+def unsuitable() -> InvalidRequest:
+    """Return the error for values that the driver cannot send."""
+    return InvalidRequest(
+        "The driver cannot send a value: it is too large, or of a type that MongoDB does not have.",
+        remedy="Correct the values; nothing was sent.",
+    )
+
+
+def closed() -> LocalFailure:
+    """Return the error for a connector that was closed."""
+    return LocalFailure(
+        "The connector is closed.", remedy="Perform operations before it is closed."
+    )

@@ -1,0 +1,175 @@
+"""Conditions, changes and documents of MongoDB in which values are values.
+
+MongoDB takes a name that begins with `$` for an operator, wherever it stands. So a value from
+outside such as `{"$ne": null}` in the place of a password would change the meaning of a condition.
+Laws:
+
+1. A mapping inside a condition, a change or a document may not have such names.
+2. A program marks the mappings that it writes itself as `MongoOperators`; the mark holds for one
+   mapping, and not for the values in it.
+3. Operators that run JavaScript in the server are always refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final, cast
+
+import attrs
+
+from moorage.errors import InvalidData
+
+_MOST_LEVELS: Final = 100
+_JAVASCRIPT: Final = frozenset({"$where", "$function", "$accumulator"})
+_CHANGES: Final = frozenset(
+    {
+        "$addToSet", "$bit", "$currentDate", "$inc", "$max", "$min", "$mul", "$pop", "$pull",
+        "$pullAll", "$push", "$rename", "$set", "$setOnInsert", "$unset",
+    }
+)  # fmt: skip
+_WRITING_STAGES: Final = frozenset({"$out", "$merge"})
+
+
+@attrs.frozen
+class MongoOperators:
+    """A mapping whose names may be operators, such as `MongoOperators({"$gt": 100})`.
+
+    The values in it are values again: another mapping with operators inside it needs a mark of its
+    own. Never make one of a mapping that comes from outside.
+
+    Attributes:
+        document: the operators, by name.
+    """
+
+    document: Mapping[str, Any] = attrs.field(repr=False)
+
+
+def condition_of(where: Any) -> dict[str, Any]:
+    """Return a condition on documents, for the driver.
+
+    Args:
+        where: the condition; an empty mapping is fulfilled by all documents.
+
+    Raises:
+        InvalidData: it is no mapping, or contains an operator that is not marked.
+    """
+    return _mapping(where, "where")
+
+
+def document_of(document: Any) -> dict[str, Any]:
+    """Return a document to store, for the driver.
+
+    Raises:
+        InvalidData: it is no mapping, or contains an operator.
+    """
+    if isinstance(document, MongoOperators):
+        raise _unmarked("document")
+    return _mapping(document, "document")
+
+
+def change_of(change: Any) -> dict[str, Any]:
+    """Return a change of documents, such as `{"$set": {"status": "paid"}}`, for the driver.
+
+    Raises:
+        InvalidData: it is no mapping of operators that change documents, or contains another
+            operator that is not marked.
+    """
+    operators = _as_mapping(change, "change")
+    if not operators or not operators.keys() <= _CHANGES:
+        raise InvalidData(
+            "A change consists of operators such as $set and $inc, and nothing else.",
+            field="change",
+            remedy='Write it such as {"$set": {"status": "paid"}}, or replace the document.',
+        )
+    return {name: _mapping(fields, "change") for name, fields in operators.items()}
+
+
+def stages_of(stages: Any) -> list[dict[str, Any]]:
+    """Return the stages of an aggregation, for the driver.
+
+    The name of a stage needs no mark; operators in its value do.
+
+    Raises:
+        InvalidData: it is no list of stages, or contains an operator that is not marked.
+    """
+    if not isinstance(stages, (list, tuple)):
+        raise _wrong_stages()
+    checked: list[dict[str, Any]] = []
+    for stage in cast("list[Any]", stages):
+        operators = _as_mapping(stage, "stages")
+        if len(operators) != 1 or not next(iter(operators)).startswith("$"):
+            raise _wrong_stages()
+        checked.append(
+            {name: _plain(value, "stages", _MOST_LEVELS) for name, value in operators.items()}
+        )
+    return checked
+
+
+def changes_nothing(stages: list[dict[str, Any]]) -> bool:
+    """Return whether no stage writes to a collection."""
+    return not any(_WRITING_STAGES & stage.keys() for stage in stages)
+
+
+def _wrong_stages() -> InvalidData:
+    return InvalidData(
+        "An aggregation is a list of stages with one operator each.",
+        field="stages",
+        remedy='Write it such as [{"$match": {"status": "open"}}, {"$limit": 10}].',
+    )
+
+
+def _as_mapping(value: Any, field: str) -> Mapping[str, Any]:
+    if isinstance(value, MongoOperators):
+        value = value.document
+    if not isinstance(value, Mapping):
+        raise InvalidData(
+            f"A value of the type {type(value).__name__} is no mapping.",
+            field=field,
+            remedy="Give a mapping of names and values.",
+        )
+    mapping = cast("Mapping[Any, Any]", value)
+    if not all(isinstance(name, str) for name in mapping):
+        raise InvalidData(
+            "The names in a mapping are not all texts.", field=field, remedy="Give texts as names."
+        )
+    return mapping
+
+
+def _mapping(value: Any, field: str) -> dict[str, Any]:
+    _as_mapping(value, field)
+    return cast("dict[str, Any]", _plain(value, field, _MOST_LEVELS))
+
+
+def _plain(value: Any, field: str, levels: int) -> Any:
+    if not isinstance(value, (Mapping, MongoOperators, list, tuple)):
+        return value
+    if not levels:
+        raise InvalidData(
+            "The mappings and lists are nested too deeply.",
+            field=field,
+            remedy=f"MongoDB takes {_MOST_LEVELS} levels; give fewer.",
+        )
+    if isinstance(value, (Mapping, MongoOperators)):
+        is_marked = isinstance(value, MongoOperators)
+        mapping = _as_mapping(cast("Any", value), field)
+        for name in mapping:
+            if name in _JAVASCRIPT:
+                raise InvalidData(
+                    f"The operator {name} runs JavaScript in the server.",
+                    field=field,
+                    remedy="Use $expr with operators of MongoDB.",
+                )
+            if name.startswith("$") and not is_marked:
+                raise _unmarked(field)
+        return {name: _plain(item, field, levels - 1) for name, item in mapping.items()}
+    items = cast("list[Any]", value)
+    return [_plain(item, field, levels - 1) for item in items]
+
+
+def _unmarked(field: str) -> InvalidData:
+    return InvalidData(
+        "A value has a name that begins with $, which MongoDB takes for an operator.",
+        field=field,
+        remedy="If your program wrote it, mark it as MongoOperators({…}). A value from outside has"
+        " to be a plain value: refuse it, or convert it to a text.",
+    )
