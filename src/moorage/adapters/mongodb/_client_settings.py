@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
-from pymongo import uri_parser
+from pymongo import MongoClient, uri_parser
 from pymongo.errors import PyMongoError
 
 from moorage.errors import ConfigurationError
@@ -36,12 +36,22 @@ class ClientSettings:
     connect_timeout: float
     options: Mapping[str, Any] = attrs.field(repr=False)
 
-    def client(self, kind: Any, monitor: Monitor) -> Any:
-        """Return a client that connects when it is first used.
+    def check(self) -> str:
+        """Return the name of the database.
 
         Raises:
-            ConfigurationError: the driver does not accept the settings.
+            ConfigurationError: the driver does not accept the settings, or they name no database.
         """
+        with _refusing(), self.client(MongoClient) as client:
+            name: str = client.get_default_database(self.database).name
+        if not client.write_concern.acknowledged:
+            raise _refused(
+                "url", "With w=0 the server confirms no change, so nobody knows its outcome."
+            )
+        return name
+
+    def client(self, kind: Any, *monitors: Monitor) -> Any:
+        """Return a client that connects when it is first used."""
         url = self.url.reveal()
         if not url.startswith(_SCHEMES):
             raise _refused("url", "The URL does not begin with mongodb:// or mongodb+srv://.")
@@ -57,26 +67,11 @@ class ClientSettings:
             "retryReads": False,
             "tz_aware": True,
             "connect": False,
-            "event_listeners": [monitor],
+            "event_listeners": monitors,
             **self._credentials(),
             **self._tls(),
         }
-        with _refusing():
-            client = kind(url, **settings)
-        if not client.write_concern.acknowledged:
-            raise _refused(
-                "url", "With w=0 the server confirms no change, so nobody knows its outcome."
-            )
-        return client
-
-    def database_of(self, client: Any) -> Any:
-        """Return the database of a client.
-
-        Raises:
-            ConfigurationError: neither the settings nor the URL name one.
-        """
-        with _refusing():
-            return client.get_default_database(self.database)
+        return kind(url, **settings)
 
     def place(self) -> tuple[str | None, int | None]:
         """Return the host and the port of the only server; None if there may be several."""

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from pymongo import AsyncMongoClient
+from pymongo.errors import PyMongoError
 
+from moorage.adapters.mongodb._monitor import is_ready, obstacles_of
+from moorage.domain.connectors.mongodb_failures import unreachable
 from moorage.errors import LocalFailure
 
 if TYPE_CHECKING:
@@ -39,5 +43,19 @@ class Scope:
             )
 
 
-async def ready(client: Any, monitor: Monitor, seconds: float, *, for_writing: bool) -> None:
-    """Return at once: pymongo looks for a server, and its search is cancelled in time."""
+async def ready(client: Any, _: Monitor, seconds: float, *, for_writing: bool) -> None:
+    """Wait until a server is known that takes operations.
+
+    Under a time limit pymongo looks for a server until its end, and not for the time that it was
+    set to.
+
+    Raises:
+        ConnectionFailed: no server was found in time.
+    """
+    if is_ready(client, for_writing=for_writing):
+        return
+    with suppress(PyMongoError, TimeoutError):
+        async with asyncio.timeout(seconds):
+            await client.is_primary
+    if not is_ready(client, for_writing=for_writing):
+        raise unreachable(obstacles_of(client))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 
+from moorage.adapters.mongodb._monitor import is_ready, obstacles_of
 from moorage.domain.connectors.mongodb_failures import unreachable
 
 if TYPE_CHECKING:
@@ -36,17 +37,18 @@ def ready(client: Any, monitor: Monitor, seconds: float, *, for_writing: bool) -
     """Wait until a server is known that takes operations.
 
     pymongo looks up to half a second longer for a server than it may. So it looks in a thread of
-    its own, and the caller waits for what the monitor reports.
+    its own, and the caller waits for its end.
 
     Raises:
         ConnectionFailed: no server was found in time.
     """
-    if monitor.is_ready(for_writing=for_writing):
+    if is_ready(client, for_writing=for_writing):
         return
     if monitor.begin_search():
         Thread(target=_search, args=(client, monitor), daemon=True).start()
-    if not monitor.wait_until_ready(seconds, for_writing=for_writing):
-        raise unreachable(monitor.obstacles())
+    monitor.wait_for_search(seconds)
+    if not is_ready(client, for_writing=for_writing):
+        raise unreachable(obstacles_of(client))
 
 
 def _search(client: Any, monitor: Monitor) -> None:

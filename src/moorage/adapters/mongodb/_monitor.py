@@ -1,4 +1,4 @@
-"""The observer of a client of pymongo: its pool, the servers that it knows, and what was sent.
+"""The observer of a client of pymongo: its pool, and what was sent.
 
 pymongo calls it in the thread or task of the operation that an event belongs to.
 """
@@ -7,15 +7,12 @@ from __future__ import annotations
 
 from contextvars import ContextVar
 from threading import Condition
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-from pymongo.monitoring import CommandListener, ConnectionPoolListener, TopologyListener
+from pymongo.monitoring import CommandListener, ConnectionPoolListener
 
 from moorage.domain.connectors.mongodb_failures import MongoPhase
 from moorage.domain.connectors.pool_statistics import PoolStatistics
-
-if TYPE_CHECKING:
-    from pymongo.topology_description import TopologyDescription
 
 _OF_THE_DRIVER: Final = frozenset(
     {"hello", "ismaster", "saslstart", "saslcontinue", "authenticate", "endsessions", "killcursors"}
@@ -51,7 +48,7 @@ CURRENT: Final[ContextVar[Progress | None]] = ContextVar("moorage_mongodb_attemp
 """The attempt of the running thread or task."""
 
 
-class Monitor(CommandListener, ConnectionPoolListener, TopologyListener):
+class Monitor(CommandListener, ConnectionPoolListener):
     """The observer of one client.
 
     Attributes:
@@ -65,7 +62,6 @@ class Monitor(CommandListener, ConnectionPoolListener, TopologyListener):
         self._pools: set[Any] = set()
         self._open: set[tuple[Any, int]] = set()
         self._active: set[tuple[Any, int]] = set()
-        self._description: TopologyDescription | None = None
         self._is_searched = False
         self.attempts: dict[Progress, None] = {}
 
@@ -82,22 +78,6 @@ class Monitor(CommandListener, ConnectionPoolListener, TopologyListener):
                 maximum=self._connections * max(1, len(self._pools)),
             )
 
-    def is_ready(self, *, for_writing: bool) -> bool:
-        """Return whether a server is known that takes operations."""
-        description = self._description
-        if description is None:
-            return False
-        return description.has_writable_server() or (
-            not for_writing and description.has_readable_server()
-        )
-
-    def wait_until_ready(self, seconds: float, *, for_writing: bool) -> bool:
-        """Wait for a server that takes operations; return whether there is one."""
-        with self._changed:
-            return self._changed.wait_for(
-                lambda: self.is_ready(for_writing=for_writing), max(0.0, seconds)
-            )
-
     def begin_search(self) -> bool:
         """Return whether the caller has to look for a server, because nobody else does."""
         with self._changed:
@@ -109,14 +89,12 @@ class Monitor(CommandListener, ConnectionPoolListener, TopologyListener):
         """Note that nobody looks for a server any more."""
         with self._changed:
             self._is_searched = False
+            self._changed.notify_all()
 
-    def obstacles(self) -> str:
-        """Return the driver's texts about the servers that it cannot reach."""
-        description = self._description
-        if description is None:
-            return ""
-        servers: Any = description.server_descriptions().values()
-        return " ".join(str(server.error) for server in servers)
+    def wait_for_search(self, seconds: float) -> None:
+        """Wait until nobody looks for a server, at most for some seconds."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._is_searched, seconds)
 
     def started(self, event: Any) -> None:
         """Note that a command is about to be sent."""
@@ -129,18 +107,6 @@ class Monitor(CommandListener, ConnectionPoolListener, TopologyListener):
 
     def failed(self, event: Any) -> None:
         """Note nothing: the operation gets its failure."""
-
-    def opened(self, event: Any) -> None:
-        """Note nothing: no server is known yet."""
-
-    def description_changed(self, event: Any) -> None:
-        """Note the servers that are known."""
-        with self._changed:
-            self._description = event.new_description
-            self._changed.notify_all()
-
-    def closed(self, event: Any) -> None:
-        """Note nothing: the last description had no servers."""
 
     def pool_created(self, event: Any) -> None:
         """Count a pool."""
@@ -196,3 +162,17 @@ class Monitor(CommandListener, ConnectionPoolListener, TopologyListener):
         progress = CURRENT.get()
         if progress is not None:
             progress.is_waiting = is_waiting
+
+
+def is_ready(client: Any, *, for_writing: bool) -> bool:
+    """Return whether a client knows a server that takes operations."""
+    servers = client.topology_description
+    return bool(
+        servers.has_writable_server() or (not for_writing and servers.has_readable_server())
+    )
+
+
+def obstacles_of(client: Any) -> str:
+    """Return the driver's texts about the servers that it cannot reach."""
+    servers = client.topology_description.server_descriptions().values()
+    return " ".join(str(server.error) for server in servers)

@@ -20,7 +20,7 @@ from moorage.adapters.mongodb._bulk import bulk_of
 from moorage.adapters.mongodb._client_settings import ClientSettings
 from moorage.adapters.mongodb._judging import judge
 from moorage.adapters.mongodb._modes_async import Client, Scope, ready, time_limit
-from moorage.adapters.mongodb._monitor import CURRENT, Monitor, Progress
+from moorage.adapters.mongodb._monitor import CURRENT, Monitor, Progress, obstacles_of
 from moorage.adapters.mongodb._named_operations import named_operations
 from moorage.adapters.mongodb.changes_async import AsyncMongoChanges
 from moorage.adapters.mongodb.operations_async import AsyncMongoOperation, AsyncMongoTransaction
@@ -122,27 +122,23 @@ class AsyncMongoConnector:
             connect_timeout=connect_timeout,
             options=options or {},
         )
+        self._database_name = self._settings.check()
         self._place = self._settings.place()
         self._lock = Lock()
         self._scope = Scope()
         self._is_closed = False
         self._version: str | None = None
+        self._client: Any = None
         self._inherited: list[Any] = []
-        self._begin()
+        self._monitor = Monitor(connections)
         in_child(self, AsyncMongoConnector._start_afresh)
-
-    def _begin(self) -> None:
-        settings = self._settings
-        self._monitor = Monitor(settings.connections)
-        self._client = settings.client(Client, self._monitor)
-        self._database = settings.database_of(self._client)
-        self._is_inherited = False
 
     def _start_afresh(self) -> None:
         # The connections belong to the parent process, which goes on using them.
         self._inherited.append(self._client)
         self._lock = Lock()
-        self._is_inherited = True
+        self._monitor = Monitor(self._settings.connections)
+        self._client = None
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name}>"
@@ -576,7 +572,7 @@ class AsyncMongoConnector:
     async def close(self) -> None:
         """Close the idle connections; those in use are closed at the end of their operations."""
         self._is_closed = True
-        if not self._is_inherited:
+        if self._client is not None:
             with suppress(PyMongoError), pymongo.timeout(_CLOSING):
                 await self._client.close()
 
@@ -599,8 +595,8 @@ class AsyncMongoConnector:
         if self._is_closed:
             raise closed()
         with self._lock:
-            if self._is_inherited:
-                self._begin()
+            if self._client is None:
+                self._client = self._settings.client(Client, self._monitor)
         limit = max(_LEAST, timeout - min(_MARGIN, timeout / 10))
         end = monotonic() + limit
         client, monitor = self._client, self._monitor
@@ -611,7 +607,7 @@ class AsyncMongoConnector:
                 search = min(limit, self._settings.connect_timeout)
                 await ready(client, monitor, search, for_writing=for_writing)
                 with pymongo.timeout(max(_LEAST, end - monotonic())):
-                    return await run(self._database, None)
+                    return await run(client[self._database_name], None)
         except Exception as error:  # noqa: BLE001 - judged, and raised again
             failure = self.judged(error, progress)
         finally:
@@ -625,7 +621,7 @@ class AsyncMongoConnector:
 
     def judged(self, error: Exception, progress: Progress) -> Exception:
         """Return the error of ours for an exception, or the exception."""
-        failure = judge(error, progress, self._monitor.obstacles())
+        failure = judge(error, progress, obstacles_of(self._client))
         return error if failure is None else bare(failure)
 
     def _operation(
@@ -659,7 +655,7 @@ class AsyncMongoConnector:
         summary = " ".join(word for word in (method, collection) if word)
         return DatabaseTarget(
             system="mongodb",
-            namespace=self._database.name,
+            namespace=self._database_name,
             host=host,
             port=port,
             summary=summary or None,

@@ -1,0 +1,74 @@
+"""Test helper: connectors of MongoDB in both modes, with their managers."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+from uuid import uuid4
+
+from moorage import AsyncConnectorManager, ConnectorManager, RetryPolicy, Service
+from moorage.adapters.mongodb.connector_async import AsyncMongoConnector
+from moorage.adapters.mongodb.connector_sync import MongoConnector
+
+SERVICE = Service("erp", timeout=20.0, retry=RetryPolicy(max_attempts=1), circuit=None)
+
+
+class Lab:
+    """A connector with a manager, of one mode; its calls return their results in both."""
+
+    def __init__(self, mode: str, url: str, *, service: Service = SERVICE, **settings: Any) -> None:
+        self.is_async = mode == "async"
+        kind: Any = AsyncMongoConnector if self.is_async else MongoConnector
+        self.connector: Any = kind(url, **{"name": "erp", "connect_timeout": 2.0, **settings})
+        manager: Any = AsyncConnectorManager if self.is_async else ConnectorManager
+        self.manager: Any = manager([service])
+        self.loop = asyncio.new_event_loop() if self.is_async else None
+
+    @staticmethod
+    def new_name() -> str:
+        """Return a name of a database that nobody else uses."""
+        return f"erp_{uuid4().hex[:8]}"
+
+    def run(self, value: Any) -> Any:
+        """Return a value, or the result of what has to be awaited for it."""
+        return self.loop.run_until_complete(value) if self.loop else value
+
+    def perform(self, operation: Any, **options: Any) -> Any:
+        """Perform an operation through the manager."""
+        return self.run(self.manager.perform("erp", operation, **options))
+
+    def do(self, method: str, *arguments: Any, **options: Any) -> Any:
+        """Perform an operation that a method of the connector makes."""
+        return self.perform(getattr(self.connector, method)(*arguments, **options))
+
+    def by_name(self, name: str, **arguments: Any) -> Any:
+        """Perform an operation by its name, and return its result as plain JSON."""
+        named = self.connector.operations[name]
+        return named.render(self.perform(named.operation(arguments)))
+
+    def transact(self, *operations: Any, fails: bool = False) -> list[Any]:
+        """Perform operations in a transaction, and return their results."""
+
+        def work(transaction: Any) -> list[Any]:
+            results = [transaction.perform(operation) for operation in operations]
+            if fails:
+                raise KeyError("mine")
+            return results
+
+        async def work_async(transaction: Any) -> list[Any]:
+            results = [await transaction.perform(operation) for operation in operations]
+            if fails:
+                raise KeyError("mine")
+            return results
+
+        function = work_async if self.is_async else work
+        results: list[Any] = self.perform(self.connector.transaction(function, name="orders.move"))
+        return results
+
+    def close(self) -> None:
+        """Close everything."""
+        self.run(self.connector.close())
+        self.run(self.manager.close())
+        if self.loop:
+            self.loop.run_until_complete(self.loop.shutdown_default_executor())
+            self.loop.close()

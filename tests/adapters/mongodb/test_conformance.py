@@ -1,0 +1,105 @@
+"""The MongoDB connector passes the conformance kit of connectors, with a real server."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from moorage import AuthenticationFailed, ConnectionFailed, Secret, Tls
+from moorage.adapters.mongodb.connector_async import AsyncMongoConnector
+from moorage.adapters.mongodb.connector_sync import MongoConnector
+from moorage.testing import TcpProxy, connector_conformance, name_of
+from tests.support.mongodb_servers import PASSWORD, USER, PrivateMongo
+from tests.support.servers import free_port
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+
+@pytest.fixture(scope="module", name="server")
+def _server() -> Generator[PrivateMongo]:
+    with PrivateMongo(has_user=True) as server:
+        with server.client(username=USER, password=PASSWORD, authSource="admin") as client:
+            client.erp.notes.insert_one({"text": "first"})
+        yield server
+
+
+@pytest.fixture(name="proxy")
+def _proxy(server: PrivateMongo) -> Generator[TcpProxy]:
+    with TcpProxy("127.0.0.1", server.port) as proxy:
+        yield proxy
+
+
+def subject(
+    kind: Any, server: PrivateMongo, proxy: TcpProxy | None
+) -> connector_conformance.ConnectorSubject:
+    """Describe a connector of the server."""
+    port = server.port if proxy is None else proxy.address[1]
+
+    def make(url: str = server.url(port), **settings: Any) -> Any:
+        settings = {"user": USER, "password": Secret(PASSWORD), "auth_source": "admin", **settings}
+        settings = {"service": "connector", "connect_timeout": 3.0, **settings}
+        return lambda _: kind(url, **settings)
+
+    def count(text: str) -> int:
+        with server.client(username=USER, password=PASSWORD, authSource="admin") as client:
+            return client.erp.notes.count_documents({"text": text})
+
+    refusals = {
+        "wrong password": connector_conformance.Refusal(
+            make=make(password=Secret("guess-0815")), error=AuthenticationFailed
+        ),
+        "unknown host": connector_conformance.Refusal(
+            make=make("mongodb://database.invalid/erp"), error=ConnectionFailed, because="host"
+        ),
+        "nobody listens": connector_conformance.Refusal(
+            make=make(server.url(free_port())), error=ConnectionFailed, because="Nothing accepts"
+        ),
+        "no TLS": connector_conformance.Refusal(
+            make=make(tls=Tls()), error=ConnectionFailed, because="TLS"
+        ),
+    }
+    return connector_conformance.ConnectorSubject(
+        make=make(),
+        read=lambda connector, text: connector.find_one("notes", {"text": {"_": text}}),
+        write=lambda connector, text: connector.insert_one("notes", {"text": text}),
+        count=count,
+        network=proxy,
+        refusals=refusals,
+        secret=PASSWORD,
+        operations=1_000,
+    )
+
+
+@pytest.mark.parametrize(
+    "check", connector_conformance.CHECKS + connector_conformance.FORK_CHECKS, ids=name_of
+)
+def test_synchronous_connector(server: PrivateMongo, check: connector_conformance.Check) -> None:
+    """The synchronous connector passes the checks without faults."""
+    check(subject(MongoConnector, server, None))
+
+
+@pytest.mark.parametrize("check", connector_conformance.ASYNC_CHECKS, ids=name_of)
+def test_asynchronous_connector(
+    server: PrivateMongo, check: connector_conformance.AsyncCheck
+) -> None:
+    """The asynchronous connector passes the checks without faults."""
+    asyncio.run(check(subject(AsyncMongoConnector, server, None)))
+
+
+@pytest.mark.parametrize("check", connector_conformance.NETWORK_CHECKS, ids=name_of)
+def test_synchronous_connector_on_a_faulty_network(
+    server: PrivateMongo, proxy: TcpProxy, check: connector_conformance.Check
+) -> None:
+    """The synchronous connector passes the checks of lost and silent servers."""
+    check(subject(MongoConnector, server, proxy))
+
+
+@pytest.mark.parametrize("check", connector_conformance.ASYNC_NETWORK_CHECKS, ids=name_of)
+def test_asynchronous_connector_on_a_faulty_network(
+    server: PrivateMongo, proxy: TcpProxy, check: connector_conformance.AsyncCheck
+) -> None:
+    """The asynchronous connector passes the checks of lost and silent servers."""
+    asyncio.run(check(subject(AsyncMongoConnector, server, proxy)))

@@ -1,0 +1,361 @@
+"""Operations on MongoDB: documents, aggregations, bulk writes, transactions and changes."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from bson import Decimal128, ObjectId
+
+from moorage import (
+    InvalidData,
+    InvalidRequest,
+    LocalFailure,
+    OperationAttempt,
+    Secret,
+    Service,
+    TransactionConflict,
+    VendorRejected,
+)
+from moorage.adapters.mongodb.connector_async import AsyncMongoConnector
+from moorage.domain.connectors.mongodb_values import MongoOperators
+from moorage.domain.connectors.mongodb_writes import (
+    MongoBulkResult,
+    MongoDelete,
+    MongoInsert,
+    MongoReplace,
+    MongoUpdate,
+    MongoUpdated,
+)
+from tests.adapters.mongodb.mongodb_lab import SERVICE, Lab
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.support.mongodb_servers import PrivateMongo
+
+ORDERS = [{"_id": number, "total": number * 10, "status": "open"} for number in (1, 2, 3)]
+
+
+def test_documents_are_written_and_read(lab: Lab) -> None:
+    """Documents are inserted, found, counted, changed, replaced and deleted."""
+    assert (1, 2, 3) == lab.do("insert_many", "orders", ORDERS)
+    assert ORDERS[0] == lab.do("find_one", "orders", {"_id": 1})
+    assert lab.do("find_one", "orders", {"_id": 9}) is None
+    found = lab.do("find", "orders", {}, fields=["total"], sort={"_id": -1}, limit=2, skip=1)
+    assert ({"_id": 2, "total": 20}, {"_id": 1, "total": 10}) == found
+    assert {"_id": 3, "total": 30} == lab.do(
+        "find_one", "orders", {}, fields=["total"], sort={"total": -1}
+    )
+    expensive = {"total": MongoOperators({"$gte": 20})}
+    assert 2 == lab.do("count", "orders", expensive)
+    paid = {"$set": {"status": "paid"}}
+    assert MongoUpdated(matched=1, modified=1) == lab.do("update_one", "orders", {"_id": 1}, paid)
+    assert MongoUpdated(matched=2, modified=2) == lab.do("update_many", "orders", expensive, paid)
+    replaced = lab.do("replace_one", "orders", {"_id": 7}, {"total": 70}, upsert=True)
+    assert MongoUpdated(matched=0, modified=0, upserted_id=7) == replaced
+    assert 1 == lab.do("delete_one", "orders", {"status": "paid"})
+    assert 3 == lab.do("delete_many", "orders", {})
+
+
+def test_a_document_gets_its_id_with_the_operation(lab: Lab) -> None:
+    """All attempts of an insert have the same id, and values keep their types."""
+    now = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+    operation = lab.connector.insert_one("orders", {"at": now, "total": Decimal128("1.10")})
+    identity = lab.perform(operation)
+    assert isinstance(identity, ObjectId)
+    expected = {"_id": identity, "at": now, "total": Decimal128("1.10")}
+    assert expected == lab.do("find_one", "orders", {"_id": identity})
+    with pytest.raises(VendorRejected, match="same unique value") as excinfo:
+        lab.perform(operation)
+    assert "11000" == excinfo.value.vendor_code
+
+
+def test_an_aggregation_reads_or_writes(lab: Lab) -> None:
+    """An aggregation is safe unless a stage writes."""
+    lab.do("insert_many", "orders", ORDERS)
+    total = {"$group": {"_id": "$status", "total": MongoOperators({"$sum": "$total"})}}
+    assert ({"_id": "open", "total": 60},) == lab.do("aggregate", "orders", [total])
+    copy = lab.connector.aggregate("orders", [{"$match": {"_id": 1}}, {"$out": "copies"}])
+    assert (False, False) == (copy.safe, copy.repeatable)
+    lab.perform(copy)
+    assert 1 == lab.do("count", "copies", {})
+
+
+def test_a_bulk_write_has_several_steps(lab: Lab) -> None:
+    """A bulk write inserts, changes, replaces and deletes in one operation."""
+    raise_total = {"$inc": {"total": 1}}
+    steps = [
+        MongoInsert({"_id": 1, "total": 1}),
+        MongoInsert({"_id": 2, "total": 2}),
+        MongoUpdate({"_id": 1}, raise_total),
+        MongoUpdate({}, raise_total, many=True),
+        MongoReplace({"_id": 3}, {"total": 3}, upsert=True),
+        MongoDelete({"_id": 2}),
+        MongoDelete({"_id": 3}, many=True),
+    ]
+    expected = MongoBulkResult(inserted=2, matched=3, modified=3, deleted=2, upserted_ids={4: 3})
+    assert expected == lab.do("bulk_write", "orders", steps)
+    assert ({"_id": 1, "total": 3},) == lab.do("find", "orders", {})
+
+
+def test_a_refused_step_tells_what_was_done(lab: Lab) -> None:
+    """The error of several changes says how many of them were made."""
+    document = MongoInsert({"_id": 1})
+    with pytest.raises(VendorRejected, match=r"1 document was changed before") as excinfo:
+        lab.do("bulk_write", "orders", [document, document])
+    assert "11000" == excinfo.value.vendor_code
+    with pytest.raises(VendorRejected, match=r"2 documents were changed before"):
+        lab.do("insert_many", "orders", [{"_id": 2}, {"_id": 3}, {"_id": 2}])
+
+
+@pytest.mark.parametrize("method, field", [("insert_many", "documents"), ("bulk_write", "steps")])
+def test_nothing_to_do_is_refused(lab: Lab, method: str, field: str) -> None:
+    """A write without documents or steps is refused before it is sent."""
+    with pytest.raises(InvalidData) as excinfo:
+        getattr(lab.connector, method)("orders", [])
+    assert field == excinfo.value.field
+
+
+def test_a_transaction_happens_as_a_whole(lab: Lab) -> None:
+    """Operations in a transaction are committed together, or undone by an exception."""
+    lab.do("insert_one", "orders", {"_id": 0})
+    insert = lab.connector.insert_one("orders", {"_id": 1})
+    count = lab.connector.count("orders", {})
+    assert [1, 2] == lab.transact(insert, count)
+    with pytest.raises(KeyError, match="mine"):
+        lab.transact(lab.connector.insert_one("orders", {"_id": 2}), fails=True)
+    with pytest.raises(VendorRejected, match="same unique value"):
+        lab.transact(lab.connector.insert_one("orders", {"_id": 3}), insert)
+    assert 2 == lab.perform(count)
+
+
+def test_a_conflict_undoes_a_transaction(lab: Lab) -> None:
+    """A transaction that meets a change of another one is undone, and may be performed again."""
+    lab.do("insert_one", "orders", {"_id": 1, "total": 1})
+    raise_total = lab.connector.update_one("orders", {"_id": 1}, {"$inc": {"total": 1}})
+    later = lab.connector.find("orders", {})
+    rival = lab.connector.update_one("orders", {"_id": 1}, {"$inc": {"total": 10}})
+
+    def work(transaction: Any) -> None:
+        transaction.perform(later)
+        lab.perform(rival)
+        transaction.perform(raise_total)
+
+    async def work_async(transaction: Any) -> None:
+        await transaction.perform(later)
+        await lab.manager.perform("erp", rival)
+        await transaction.perform(raise_total)
+
+    with pytest.raises(TransactionConflict):
+        lab.do("transaction", work_async if lab.is_async else work, name="orders.raise")
+    assert 11 == lab.do("find_one", "orders", {"_id": 1})["total"]
+
+
+def test_a_transaction_takes_operations_of_its_connector_only(
+    lab: Lab, labs: Callable[..., Lab], server: PrivateMongo
+) -> None:
+    """Other operations are refused, and so is a transaction that has ended."""
+    other = labs(server.url()).connector.count("orders", {})
+    for operation in (other, lab.connector.watch()):
+        with pytest.raises(InvalidData) as excinfo:
+            lab.transact(operation)
+        assert "operation" == excinfo.value.field
+    kept: list[Any] = []
+
+    async def keep(transaction: Any) -> None:
+        kept.append(transaction)
+
+    lab.do("transaction", keep if lab.is_async else kept.append, name="orders.keep")
+    with pytest.raises(InvalidData, match="has ended"):
+        lab.run(kept[0].perform(lab.connector.count("orders", {})))
+
+
+def changes_of(lab: Lab, stream: Any, number: int) -> list[Any]:
+    """Return the next changes of a stream, and close it."""
+
+    async def read() -> list[Any]:
+        async with stream:
+            return [await anext(stream) for _ in range(number)]
+
+    if lab.is_async:
+        return lab.run(read())  # type: ignore[no-any-return]  # the coroutine's
+    with stream:
+        return [next(stream) for _ in range(number)]
+
+
+def test_changes_are_a_stream(lab: Lab) -> None:
+    """A stream reports changes, and another one goes on after a token."""
+    lab.do("insert_one", "orders", {"_id": 0})
+    stream = lab.do("watch", "orders", documents=True, wait=0.05)
+    assert lab.run(stream.next_in_time()) is None
+    lab.do("insert_one", "orders", {"_id": 1, "total": 1, "note": "x"})
+    change = {"$set": {"total": 2}, "$unset": {"note": ""}}
+    lab.do("update_one", "orders", {"_id": 1}, change)
+    lab.do("delete_one", "orders", {"_id": 1})
+    inserted, updated, deleted = changes_of(lab, stream, 3)
+    assert ("insert", "orders", 1) == (inserted.kind, inserted.collection, inserted.id)
+    assert {"_id": 1, "total": 1, "note": "x"} == inserted.document
+    assert (datetime.now(UTC) - inserted.at).total_seconds() < 120
+    assert ("update", {"total": 2}, ("note",)) == (updated.kind, updated.fields, updated.removed)
+    assert ("delete", None) == (deleted.kind, deleted.document)
+
+    rest = lab.do("watch", after=inserted.token, wait=0.05)
+    assert ["update", "delete"] == [item.kind for item in changes_of(lab, rest, 2)]
+    assert deleted.token == rest.token
+
+
+def test_a_stream_ends_with_its_collection(lab: Lab) -> None:
+    """After the collection is dropped, the stream has no further changes."""
+    lab.do("insert_one", "orders", {"_id": 0})
+    stream = lab.do("watch", "orders", stages=[{"$match": {"operationType": "invalidate"}}])
+    lab.run(drop(lab))
+
+    async def read() -> list[str]:
+        return [change.kind async for change in stream]
+
+    kinds = lab.run(read()) if lab.is_async else [change.kind for change in stream]
+    assert ["invalidate"] == kinds
+    lab.run(stream.close())
+
+
+def drop(lab: Lab) -> Any:
+    """Drop the collection of orders with the driver itself."""
+    return lab.connector._client[lab.connector._database_name].orders.drop()
+
+
+def test_a_wrong_token_is_refused(lab: Lab) -> None:
+    """A stream cannot go on after a token that the server does not know."""
+    with pytest.raises(VendorRejected):
+        lab.do("watch", "orders", after="no-token")
+
+
+def test_a_keyed_operation_has_one_effect(labs: Callable[..., Lab], server: PrivateMongo) -> None:
+    """A repeat of a key gets the stored result, with the types of MongoDB."""
+    lab = labs(server.url(database=Lab.new_name()))
+    connector = lab.connector
+    insert = connector.insert_one("orders", {"total": 1})
+    results = [lab.perform(insert, idempotency_key="i") for _ in range(2)]
+    assert isinstance(results[0], ObjectId)
+    assert results[0] == results[1]
+    many = connector.insert_many("orders", [{"_id": 1}])
+    assert [(1,), (1,)] == [lab.perform(many, idempotency_key="m") for _ in range(2)]
+    update = connector.update_one("orders", {"_id": 1}, {"$inc": {"total": 1}})
+    once = MongoUpdated(matched=1, modified=1)
+    assert [once, once] == [lab.perform(update, idempotency_key="u") for _ in range(2)]
+    upsert = MongoUpdate({"_id": 5}, {"$inc": {"total": 1}}, upsert=True)
+    bulk = connector.bulk_write("orders", [upsert])
+    first, second = [lab.perform(bulk, idempotency_key="b") for _ in range(2)]
+    assert first == second
+    assert {0: 5} == second.upserted_ids
+    assert {"_id": 1, "total": 1} == lab.do("find_one", "orders", {"_id": 1})
+    function = lab.connector.transaction
+    assert function  # its results are stored as they are
+    transaction = lab.connector.transaction(_nothing(lab), name="nothing")
+    assert [7, 7] == [lab.perform(transaction, idempotency_key="t") for _ in range(2)]
+
+
+def _nothing(lab: Lab) -> Any:
+    async def work_async(_: Any) -> int:
+        return 7
+
+    return work_async if lab.is_async else lambda _: 7
+
+
+def test_reads_are_repeated_and_writes_are_not(lab: Lab) -> None:
+    """A read may be repeated, and a write only if its caller says so."""
+    connector = lab.connector
+    assert connector.find("orders", {}).repeatable
+    writes = [
+        connector.insert_one("orders", {}),
+        connector.update_one("orders", {}, {"$set": {"a": 1}}),
+        connector.delete_one("orders", {}),
+        connector.transaction(_nothing(lab), name="nothing"),
+    ]
+    assert [False] * 4 == [write.repeatable or write.safe for write in writes]
+    assert connector.delete_one("orders", {}, repeatable=True).repeatable
+
+
+def test_an_operation_describes_itself(lab: Lab, server: PrivateMongo) -> None:
+    """Traces and logs see the collection and the number of documents, and no value."""
+    operation = lab.connector.insert_many("orders", [{"_id": "secret"}] * 2)
+    target = operation.target
+    assert ("mongodb", "insert_many orders", "insert_many") == (
+        target.system, target.summary, target.operation
+    )  # fmt: skip
+    assert ("orders", 2, server.port) == (target.collection, target.batch_size, target.port)
+    assert "orders.insert_many" == operation.name
+    assert "secret" not in repr(operation) + repr(target)
+    assert "orders.import" == lab.connector.find("orders", {}, name="orders.import").name
+
+
+def test_values_that_the_driver_cannot_send_are_named(lab: Lab) -> None:
+    """A value of a type that MongoDB does not have is refused, and nothing is sent."""
+    for value in ({1, 2}, 2**70, b"x" * 17_000_000):
+        with pytest.raises(InvalidRequest, match="cannot send a value"):
+            lab.do("insert_one", "orders", {"value": value})
+
+
+def test_names_that_the_server_refuses(lab: Lab) -> None:
+    """An unknown operator or stage is an invalid request."""
+    with pytest.raises(InvalidRequest, match="does not accept"):
+        lab.do("find", "orders", {"total": MongoOperators({"$greater": 1})})
+
+
+def test_closing_and_health(lab: Lab) -> None:
+    """A connector knows its server after a question for its health, and is used until closed."""
+    assert lab.connector.versions.server is None
+    assert lab.run(lab.connector.health(20.0)).is_healthy
+    assert lab.connector.versions.server.startswith("MongoDB 8")
+    assert lab.connector.versions.library.startswith("pymongo 4")
+    lab.run(lab.connector.close())
+    with pytest.raises(LocalFailure, match="closed"):
+        lab.do("count", "orders", {})
+
+
+def test_blocks_close_connectors(mode: str, server: PrivateMongo) -> None:
+    """A connector in a block is closed at its end."""
+    lab = Lab(mode, server.url())
+
+    async def use() -> None:
+        async with lab.connector:
+            await lab.connector.open()
+
+    if lab.is_async:
+        lab.run(use())
+    else:
+        with lab.connector as connector:
+            connector.open()
+    assert not lab.run(lab.connector.health()).is_healthy
+    lab.close()
+
+
+def test_a_connector_belongs_to_an_event_loop(server: PrivateMongo) -> None:
+    """An asynchronous connector refuses another event loop."""
+    connector = AsyncMongoConnector(server.url())
+    operation = connector.count("orders", {})
+
+    async def use() -> None:
+        await operation.perform(OperationAttempt(1, 20.0))
+
+    async def use_and_close() -> None:
+        with pytest.raises(LocalFailure, match="another event loop"):
+            await use()
+
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(use())
+    asyncio.run(use_and_close())
+    loop.run_until_complete(connector.close())
+    loop.run_until_complete(loop.shutdown_default_executor())
+    loop.close()
+
+
+def test_callers_that_find_no_connection(labs: Callable[..., Lab], server: PrivateMongo) -> None:
+    """A pool needs a connection."""
+    with pytest.raises(InvalidData) as excinfo:
+        labs(server.url(), connections=0)
+    assert "connections" == excinfo.value.field
+    assert isinstance(SERVICE, Service)
+    assert "hunter" not in repr(labs(Secret(server.url()), password="hunter22", user="u").connector)
