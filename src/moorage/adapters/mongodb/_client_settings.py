@@ -59,7 +59,8 @@ class ClientSettings:
         settings: dict[str, Any] = {
             "appname": "moorage",
             "serverSelectionTimeoutMS": milliseconds,
-            "connectTimeoutMS": milliseconds,
+            # It is shorter, so that the reason is known when the search for a server ends.
+            "connectTimeoutMS": max(1, milliseconds * 3 // 4),
             "uuidRepresentation": "standard",
             **self.options,
             "maxPoolSize": self.connections,

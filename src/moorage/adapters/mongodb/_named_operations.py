@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, Protocol, cast
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from moorage.adapters.mongodb._packing import as_json, from_json
 from moorage.domain.connectors.mongodb_values import MongoOperators
 from moorage.domain.connectors.named_operation import NamedOperation
+from moorage.domain.values.json_text import is_list, is_object
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
@@ -140,11 +141,10 @@ def _checked(name: str, value: Any, *, are_marked: bool) -> Any:
 
 def _marked(value: Any) -> Any:
     """Return a value in which all mappings are marked as operators of the program."""
-    if isinstance(value, dict):
-        items = cast("dict[str, Any]", value).items()
-        return MongoOperators({name: _marked(item) for name, item in items})
-    if isinstance(value, list):
-        return [_marked(item) for item in cast("list[Any]", value)]
+    if is_object(value):
+        return MongoOperators({name: _marked(item) for name, item in value.items()})
+    if is_list(value):
+        return [_marked(item) for item in value]
     return value
 
 

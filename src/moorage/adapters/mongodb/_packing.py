@@ -10,6 +10,9 @@ from bson import json_util
 from bson.binary import UuidRepresentation
 from bson.json_util import JSONMode, JSONOptions
 
+from moorage.domain.connectors.mongodb_writes import MongoBulkResult, MongoUpdated
+from moorage.domain.values.json_text import is_list, is_object
+
 _EXACT: Final = JSONOptions(
     json_mode=JSONMode.CANONICAL, tz_aware=True, uuid_representation=UuidRepresentation.STANDARD
 )
@@ -56,18 +59,18 @@ def from_json(value: Any) -> Any:
     Raises:
         ValueError: a value of Extended JSON is wrong.
     """
-    if isinstance(value, dict):
+    if is_object(value):
         names = set(value)
         if len(names) == 1 and names <= VALUES:
             return json_util.object_hook(value, _EXACT)
         return {name: from_json(item) for name, item in value.items()}
-    if isinstance(value, list):
+    if is_list(value):
         return [from_json(item) for item in value]
     return value
 
 
 def _plain(result: Any) -> Any:
-    if attrs.has(type(result)):
+    if isinstance(result, (MongoBulkResult, MongoUpdated)):
         fields = attrs.asdict(result, recurse=False)
         numbered = fields.get(_NUMBERED)
         if numbered is not None:

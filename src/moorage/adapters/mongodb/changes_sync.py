@@ -71,18 +71,17 @@ class MongoChanges:
 
 
 def _change_of(document: dict[str, Any]) -> MongoChange:
-    update = document.get("updateDescription") or {}
-    at = document.get("wallTime")
-    moment = document.get("clusterTime")
-    if at is None and moment is not None:
-        at = moment.as_datetime()
+    update: dict[str, Any] = document.get("updateDescription") or {}
+    place: dict[str, Any] = document.get("ns") or {}
+    key: dict[str, Any] = document.get("documentKey") or {}
+    moment: Any = document.get("clusterTime")
     return MongoChange(
         kind=document["operationType"],
         token=str(document["_id"]["_data"]),
-        collection=(document.get("ns") or {}).get("coll"),
-        id=(document.get("documentKey") or {}).get("_id"),
+        collection=place.get("coll"),
+        id=key.get("_id"),
         document=document.get("fullDocument"),
         fields=update.get("updatedFields") or {},
-        removed=tuple(update.get("removedFields") or ()),
-        at=at,
+        removed=tuple(update.get("removedFields", ())),
+        at=document.get("wallTime") or (moment and moment.as_datetime()),
     )

@@ -321,11 +321,8 @@ class AsyncMongoConnector:
         condition, checked = condition_of(where), change_of(change)
 
         async def run(database: Any, session: Any) -> MongoUpdated:
-            return _updated(
-                await database[collection].update_one(
-                    condition, checked, upsert=upsert, session=session
-                )
-            )
+            collected = database[collection]
+            return _updated(await collected.update_one(condition, checked, upsert, session=session))
 
         return self._operation(
             run, collection, "update_one", name, repeatable=repeatable, kind=MongoUpdated
@@ -348,10 +345,9 @@ class AsyncMongoConnector:
         condition, checked = condition_of(where), change_of(change)
 
         async def run(database: Any, session: Any) -> MongoUpdated:
+            collected = database[collection]
             return _updated(
-                await database[collection].update_many(
-                    condition, checked, upsert=upsert, session=session
-                )
+                await collected.update_many(condition, checked, upsert, session=session)
             )
 
         return self._operation(
@@ -381,10 +377,9 @@ class AsyncMongoConnector:
         condition, checked = condition_of(where), document_of(document)
 
         async def run(database: Any, session: Any) -> MongoUpdated:
+            collected = database[collection]
             return _updated(
-                await database[collection].replace_one(
-                    condition, checked, upsert=upsert, session=session
-                )
+                await collected.replace_one(condition, checked, upsert, session=session)
             )
 
         return self._operation(
@@ -457,9 +452,7 @@ class AsyncMongoConnector:
         _require_some(checked, "steps")
 
         async def run(database: Any, session: Any) -> MongoBulkResult:
-            result = await database[collection].bulk_write(
-                checked, ordered=ordered, session=session
-            )
+            result = await database[collection].bulk_write(checked, ordered, session=session)
             return MongoBulkResult(
                 inserted=result.inserted_count,
                 matched=result.matched_count,

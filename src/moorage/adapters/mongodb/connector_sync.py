@@ -321,11 +321,8 @@ class MongoConnector:
         condition, checked = condition_of(where), change_of(change)
 
         def run(database: Any, session: Any) -> MongoUpdated:
-            return _updated(
-                database[collection].update_one(
-                    condition, checked, upsert=upsert, session=session
-                )
-            )
+            collected = database[collection]
+            return _updated(collected.update_one(condition, checked, upsert, session=session))
 
         return self._operation(
             run, collection, "update_one", name, repeatable=repeatable, kind=MongoUpdated
@@ -348,11 +345,8 @@ class MongoConnector:
         condition, checked = condition_of(where), change_of(change)
 
         def run(database: Any, session: Any) -> MongoUpdated:
-            return _updated(
-                database[collection].update_many(
-                    condition, checked, upsert=upsert, session=session
-                )
-            )
+            collected = database[collection]
+            return _updated(collected.update_many(condition, checked, upsert, session=session))
 
         return self._operation(
             run,
@@ -381,11 +375,8 @@ class MongoConnector:
         condition, checked = condition_of(where), document_of(document)
 
         def run(database: Any, session: Any) -> MongoUpdated:
-            return _updated(
-                database[collection].replace_one(
-                    condition, checked, upsert=upsert, session=session
-                )
-            )
+            collected = database[collection]
+            return _updated(collected.replace_one(condition, checked, upsert, session=session))
 
         return self._operation(
             run, collection, "replace_one", name, repeatable=repeatable, kind=MongoUpdated
@@ -457,9 +448,7 @@ class MongoConnector:
         _require_some(checked, "steps")
 
         def run(database: Any, session: Any) -> MongoBulkResult:
-            result = database[collection].bulk_write(
-                checked, ordered=ordered, session=session
-            )
+            result = database[collection].bulk_write(checked, ordered, session=session)
             return MongoBulkResult(
                 inserted=result.inserted_count,
                 matched=result.matched_count,

@@ -67,11 +67,8 @@ class MongoOperation(Generic[R]):
         """Make one attempt."""
         # A transaction changes nothing before its commit, which is known by its name.
         progress = Progress(has_effect=self.is_plain and not self.safe, is_whole=self.is_whole)
-        return cast(
-            "R",
-            self.connector.attempt(
-                self.run, attempt.timeout, progress, for_writing=not self.safe
-            ),
+        return self.connector.attempt(
+            self.run, attempt.timeout, progress, for_writing=not self.safe
         )
 
     def judge(self, error: Exception, /) -> ConnectorError | None:

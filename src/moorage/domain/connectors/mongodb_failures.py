@@ -167,7 +167,7 @@ _WORDS: Final = (
         False,
     ),
     (
-        ("connection refused",),
+        ("connection refused", "[errno 111]", "[errno 61]"),
         "Nothing accepts connections at the address of the server.",
         "Start the server, or correct the host and the port.",
         True,
@@ -189,8 +189,8 @@ def mongodb_error(fault: MongoFault, phase: MongoPhase) -> ConnectorError:
         outcome = "Nothing was changed." if fault.is_whole else "A part may have been changed."
         return kind(f"{message}.", remedy=f"{remedy} {outcome}", **code)
     if meaning in _ANSWERED:
-        kind, message, remedy = _ANSWERED[meaning]
-        return kind(message, remedy=remedy, **code)
+        failure, message, remedy = _ANSWERED[meaning]
+        return failure(message, remedy=remedy, **code)
     return _interrupted(meaning, phase, MongoPhase.UNDONE if fault.is_whole else phase)
 
 

@@ -119,20 +119,18 @@ def _wrong_stages() -> InvalidData:
 
 
 def _as_mapping(value: Any, field: str) -> Mapping[str, Any]:
-    if isinstance(value, MongoOperators):
-        value = value.document
-    if not isinstance(value, Mapping):
+    mapping: Any = value.document if isinstance(value, MongoOperators) else value
+    if not isinstance(mapping, Mapping):
         raise InvalidData(
-            f"A value of the type {type(value).__name__} is no mapping.",
+            f"A value of the type {type(mapping).__name__} is no mapping.",
             field=field,
             remedy="Give a mapping of names and values.",
         )
-    mapping = cast("Mapping[Any, Any]", value)
-    if not all(isinstance(name, str) for name in mapping):
+    if not all(isinstance(name, str) for name in cast("Any", mapping)):
         raise InvalidData(
             "The names in a mapping are not all texts.", field=field, remedy="Give texts as names."
         )
-    return mapping
+    return cast("Mapping[str, Any]", mapping)
 
 
 def _mapping(value: Any, field: str) -> dict[str, Any]:
