@@ -23,6 +23,7 @@ def test_unknown_kind() -> None:
 LIBRARIES = {
     "grpc": ("grpc", {"address": "orders.example:443"}),
     "kafka": ("confluent_kafka", {"servers": "kafka.example"}),
+    "mongodb": ("pymongo", {"url": "mongodb://db.example/erp"}),
     "nats": ("nats", {"url": "nats://nats.example"}),
     "mqtt": ("paho", {"url": "mqtt://mqtt.example"}),
     "rabbitmq": ("pika", {"url": "amqp://rabbit.example"}),

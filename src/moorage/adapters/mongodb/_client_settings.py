@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
+from warnings import catch_warnings, simplefilter
 
 import attrs
 from pymongo import MongoClient, uri_parser
@@ -43,7 +44,7 @@ class ClientSettings:
             ConfigurationError: the driver does not accept the settings, or they name no database.
         """
         with _refusing(), self.client(MongoClient) as client:
-            name: str = client.get_default_database(self.database).name
+            name: str = self.database or client.get_default_database().name
         if not client.write_concern.acknowledged:
             raise _refused(
                 "url", "With w=0 the server confirms no change, so nobody knows its outcome."
@@ -123,8 +124,11 @@ class ClientSettings:
 def _refusing() -> Generator[None]:
     """Convert exceptions of the driver to an error that shows no setting."""
     try:
-        yield
-    except (PyMongoError, ValueError, TypeError, OSError):
+        with catch_warnings():
+            # pymongo goes on without an option that it does not understand.
+            simplefilter("error", UserWarning)
+            yield
+    except (PyMongoError, ValueError, TypeError, OSError, UserWarning):
         pass
     else:
         return

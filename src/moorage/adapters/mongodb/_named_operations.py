@@ -5,6 +5,8 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from bson.errors import BSONError
+
 from moorage.adapters.mongodb._packing import as_json, from_json
 from moorage.domain.connectors.mongodb_values import MongoOperators
 from moorage.domain.connectors.named_operation import NamedOperation
@@ -132,7 +134,7 @@ def _checked(name: str, value: Any, *, are_marked: bool) -> Any:
         raise _wrong(name, words)
     try:
         converted = from_json(value)
-    except (TypeError, ValueError, ArithmeticError):
+    except (TypeError, ValueError, ArithmeticError, BSONError):
         converted = None
     if not isinstance(converted, kind):
         raise _wrong(name, f"{words} in which MongoDB's types have their form of Extended JSON")

@@ -322,7 +322,8 @@ class AsyncMongoConnector:
 
         async def run(database: Any, session: Any) -> MongoUpdated:
             collected = database[collection]
-            return _updated(await collected.update_one(condition, checked, upsert, session=session))
+            result = await collected.update_one(condition, checked, upsert, session=session)
+            return _updated(result)
 
         return self._operation(
             run, collection, "update_one", name, repeatable=repeatable, kind=MongoUpdated
@@ -346,9 +347,8 @@ class AsyncMongoConnector:
 
         async def run(database: Any, session: Any) -> MongoUpdated:
             collected = database[collection]
-            return _updated(
-                await collected.update_many(condition, checked, upsert, session=session)
-            )
+            result = await collected.update_many(condition, checked, upsert, session=session)
+            return _updated(result)
 
         return self._operation(
             run,
@@ -378,9 +378,8 @@ class AsyncMongoConnector:
 
         async def run(database: Any, session: Any) -> MongoUpdated:
             collected = database[collection]
-            return _updated(
-                await collected.replace_one(condition, checked, upsert, session=session)
-            )
+            result = await collected.replace_one(condition, checked, upsert, session=session)
+            return _updated(result)
 
         return self._operation(
             run, collection, "replace_one", name, repeatable=repeatable, kind=MongoUpdated

@@ -322,7 +322,8 @@ class MongoConnector:
 
         def run(database: Any, session: Any) -> MongoUpdated:
             collected = database[collection]
-            return _updated(collected.update_one(condition, checked, upsert, session=session))
+            result = collected.update_one(condition, checked, upsert, session=session)
+            return _updated(result)
 
         return self._operation(
             run, collection, "update_one", name, repeatable=repeatable, kind=MongoUpdated
@@ -346,7 +347,8 @@ class MongoConnector:
 
         def run(database: Any, session: Any) -> MongoUpdated:
             collected = database[collection]
-            return _updated(collected.update_many(condition, checked, upsert, session=session))
+            result = collected.update_many(condition, checked, upsert, session=session)
+            return _updated(result)
 
         return self._operation(
             run,
@@ -376,7 +378,8 @@ class MongoConnector:
 
         def run(database: Any, session: Any) -> MongoUpdated:
             collected = database[collection]
-            return _updated(collected.replace_one(condition, checked, upsert, session=session))
+            result = collected.replace_one(condition, checked, upsert, session=session)
+            return _updated(result)
 
         return self._operation(
             run, collection, "replace_one", name, repeatable=repeatable, kind=MongoUpdated

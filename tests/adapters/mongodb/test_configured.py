@@ -1,0 +1,135 @@
+"""Connectors of MongoDB in a configuration, and their operations by name."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import moorage
+from moorage import ConfigurationError, InvalidData, Secret, Tls
+from moorage.adapters.mongodb.connector_async import AsyncMongoConnector
+from moorage.adapters.mongodb.connector_sync import MongoConnector
+from tests.adapters.mongodb.mongodb_lab import Lab
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.support.mongodb_servers import PrivateMongo
+
+WHERE = {"_id": {"$oid": "650000000000000000000001"}}
+
+
+def configuration(**settings: Any) -> dict[str, Any]:
+    """Return a configuration with one connector."""
+    return {"connectors": {"erp": {"kind": "mongodb", **settings}}}
+
+
+def test_a_configuration_names_a_connector(server: PrivateMongo, monkeypatch: Any) -> None:
+    """The kind "mongodb" makes connectors for both kinds of programs."""
+    monkeypatch.setenv("ERP_URL", server.url(database=Lab.new_name()))
+    config = configuration(url="secret://env/ERP_URL", connections=2)
+    with moorage.open(config) as hub:
+        connector = hub.connectors.get("erp", MongoConnector)
+        hub.connectors.run("erp", "insert_one", {"collection": "a", "document": {"_id": 1}})
+        assert 1 == hub.manager.perform("erp", connector.count("a", {}))
+        assert hub.connectors.health("erp").is_healthy
+        assert 2 == connector.statistics().maximum
+
+    async def perform() -> Any:
+        async with moorage.aopen(config) as hub:
+            connector = hub.connectors.get("erp", AsyncMongoConnector)
+            return await hub.manager.perform("erp", connector.count("a", {}))
+
+    assert 1 == asyncio.run(perform())
+
+
+def test_operations_by_name_take_and_return_json(lab: Lab) -> None:
+    """Types of MongoDB have their form of Extended JSON, and values stay values."""
+    document = {**WHERE, "at": {"$date": "2026-01-02T03:04:05Z"}, "tags": ["a"]}
+    identity = lab.by_name("insert_one", collection="orders", document=document)
+    assert WHERE["_id"] == identity
+    assert [document] == lab.by_name("find", collection="orders", where=WHERE, limit=5)
+    change = {"$set": {"total": {"$numberDecimal": "1.10"}}}
+    updated = lab.by_name("update_one", collection="orders", where=WHERE, change=change)
+    assert {"matched": 1, "modified": 1, "upserted_id": None} == updated
+    stages = [{"$match": WHERE}, {"$limit": 1}]
+    assert 1 == len(lab.by_name("aggregate", collection="orders", stages=stages))
+    assert 1 == lab.by_name("delete_many", collection="orders", where={})
+
+
+def test_json_has_operators_only_if_the_configuration_says_so(
+    labs: Callable[..., Lab], server: PrivateMongo
+) -> None:
+    """Without `operators`, JSON from outside cannot change the meaning of a condition."""
+    where = {"total": {"$in": [{"$numberInt": "1"}, 2]}}
+    careful, trusting = labs(server.url()), labs(server.url(), operators=True)
+    with pytest.raises(InvalidData, match=r"begins with \$"):
+        careful.by_name("count", collection="none", where=where)
+    assert 0 == trusting.by_name("count", collection="none", where=where)
+    with pytest.raises(InvalidData, match="JavaScript"):
+        trusting.by_name("count", collection="none", where={"$where": "1"})
+
+
+@pytest.mark.parametrize(
+    "argument, value",
+    [
+        ("where", "all"),
+        ("where", {"$oid": "650000000000000000000001"}),
+        ("where", {"_id": {"$oid": "short"}}),
+        ("where", {"_id": {"$numberDecimal": "many"}}),
+        ("limit", True),
+        ("collection", 7),
+    ],
+)
+def test_wrong_arguments_are_named(lab: Lab, argument: str, value: Any) -> None:
+    """An argument of the wrong form is refused before anything is sent."""
+    arguments = {"collection": "orders", "where": {}, argument: value}
+    with pytest.raises(InvalidData) as excinfo:
+        lab.connector.operations["find"].operation(arguments)
+    assert argument == excinfo.value.field
+
+
+@pytest.mark.parametrize(
+    "settings, path",
+    [
+        ({"url": "http://db.example/erp"}, "url"),
+        ({"url": "mongodb://db.example/"}, "url"),
+        ({"url": "mongodb://db.example/erp?w=0"}, "url"),
+        ({"url": "mongodb://db.example/erp?tls=perhaps"}, "url"),
+        ({"url": "mongodb://db.example:port/erp"}, "url"),
+        ({"options": {"maxIdleTimeMS": "long"}}, "url"),
+        ({"tls": Tls(certificate="client.pem", key="client.key")}, "tls"),
+        ({"tls": Tls(authorities=b"-----BEGIN CERTIFICATE-----")}, "tls"),
+    ],
+)
+@pytest.mark.parametrize("kind", [MongoConnector, AsyncMongoConnector])
+def test_wrong_settings_are_named(kind: Any, settings: dict[str, Any], path: str) -> None:
+    """Settings that the driver does not accept are refused before it connects."""
+    settings = {"url": "mongodb://db.example/erp", **settings}
+    with pytest.raises(ConfigurationError) as excinfo:
+        kind(settings.pop("url"), **settings)
+    assert path == excinfo.value.path
+
+
+def test_files_for_tls_need_tls() -> None:
+    """A configuration with files for TLS that does not demand it is refused."""
+    config = configuration(url="mongodb://db.example/erp", tls_authorities="ca.pem")
+    with pytest.raises(ConfigurationError, match="TLS is not demanded"):
+        moorage.open(config)
+
+
+def test_places_of_servers() -> None:
+    """A connector knows the place of its only server."""
+    urls = {
+        "mongodb://db.example/erp": ("db.example", None),
+        "mongodb://db.example:27018/erp": ("db.example", 27018),
+        "mongodb://a.example,b.example/erp": (None, None),
+        "mongodb+srv://cluster.example/erp": (None, None),
+    }
+    for url, place in urls.items():
+        connector = MongoConnector(Secret(url), database="shop")
+        target = connector.count("orders", {}).target
+        assert (place, "shop") == ((target.host, target.port), target.namespace)
+        connector.close()

@@ -1,0 +1,91 @@
+"""The meaning of MongoDB's failures."""
+
+from __future__ import annotations
+
+import pytest
+
+from moorage import (
+    AttemptTimeout,
+    AuthenticationFailed,
+    ConnectionFailed,
+    ConnectorError,
+    InvalidRequest,
+    TransactionConflict,
+    VendorFailed,
+    VendorRejected,
+)
+from moorage.domain.connectors.mongodb_failures import (
+    MongoFault,
+    MongoPhase,
+    mongodb_error,
+    not_replicated,
+    partly_refused,
+    unreachable,
+)
+
+TRANSIENT, UNKNOWN = "TransientTransactionError", "UnknownTransactionCommitResult"
+
+
+@pytest.mark.parametrize(
+    "code, kind, whole, part",
+    [
+        (18, AuthenticationFailed, None, None),
+        (13, AuthenticationFailed, None, None),
+        (112, TransactionConflict, False, True),
+        (50, AttemptTimeout, True, True),
+        (10107, ConnectionFailed, False, True),
+        (91, ConnectionFailed, True, True),
+        (6, ConnectionFailed, True, True),
+        (14031, VendorFailed, None, None),
+        (11000, VendorRejected, None, None),
+        (121, VendorRejected, None, None),
+        (40573, InvalidRequest, None, None),
+        (286, VendorRejected, None, None),
+        (2, InvalidRequest, None, None),
+        (4711, VendorRejected, None, None),
+        (None, VendorRejected, None, None),
+    ],
+)
+def test_codes_have_a_meaning(
+    code: int | None, kind: type[ConnectorError], whole: bool | None, part: bool | None
+) -> None:
+    """Each code leads to its error, which knows whether a change may have been made."""
+    for is_whole, expected in ((True, whole), (False, part)):
+        error = mongodb_error(MongoFault(code=code, is_whole=is_whole), MongoPhase.SENT)
+        usual = ConnectionFailed if kind is TransactionConflict and not is_whole else kind
+        assert usual is type(error)
+        assert expected is getattr(error, "may_have_been_processed", None)
+        assert error.remedy
+
+
+def test_labels_decide_about_transactions() -> None:
+    """A transient error undid the transaction; the result of a commit may be unknown."""
+    conflict = mongodb_error(MongoFault(code=50, labels=frozenset({TRANSIENT})), MongoPhase.SENT)
+    assert isinstance(conflict, TransactionConflict)
+    unknown = mongodb_error(MongoFault(code=64, labels=frozenset({UNKNOWN})), MongoPhase.SENT)
+    assert isinstance(unknown, AttemptTimeout)
+    assert unknown.may_have_been_processed
+
+
+@pytest.mark.parametrize(
+    "words, message, retryable",
+    [
+        ("db: [Errno -2] Name or service not known", "host of the server is unknown", False),
+        ("SSL handshake failed: db: timed out", "TLS failed", False),
+        ("[Errno 111] Connect call failed", "Nothing accepts connections", True),
+        ("timed out", "No server accepted a connection", True),
+    ],
+)
+def test_servers_that_cannot_be_reached(words: str, message: str, retryable: bool) -> None:
+    """The words of the driver tell why no server can be reached; nothing was sent."""
+    error = unreachable(words)
+    assert message in error.message
+    assert (False, retryable) == (error.may_have_been_processed, error.retryable)
+    assert unreachable(words, MongoPhase.SENT).may_have_been_processed
+
+
+def test_partial_outcomes() -> None:
+    """A change that too few servers confirmed was made, and a refused step tells the others."""
+    assert AttemptTimeout is type(not_replicated(in_time=False))
+    assert not_replicated(in_time=True).may_have_been_processed
+    assert "0 documents were changed before" in partly_refused(0, None).message

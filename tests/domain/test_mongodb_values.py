@@ -1,0 +1,97 @@
+"""Conditions, changes and documents of MongoDB in which values are values."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from moorage import InvalidData
+from moorage.domain.connectors.mongodb_values import (
+    MongoOperators,
+    change_of,
+    changes_nothing,
+    condition_of,
+    document_of,
+    stages_of,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+INJECTED: Any = {"$ne": None}
+
+
+@pytest.mark.parametrize(
+    "check, value",
+    [
+        (condition_of, {"password": INJECTED}),
+        (condition_of, INJECTED),
+        (condition_of, {"ids": [1, INJECTED]}),
+        (condition_of, {"ids": MongoOperators({"$in": [INJECTED]})}),
+        (document_of, {"total": (INJECTED,)}),
+        (document_of, {"total": MongoOperators({"a": 1}), "b": INJECTED}),
+        (document_of, MongoOperators({"$set": 1})),
+        (change_of, {"$set": {"total": INJECTED}}),
+        (change_of, {"$set": INJECTED}),
+        (stages_of, [{"$match": {"password": INJECTED}}]),
+    ],
+)
+def test_an_operator_in_a_value_is_refused(check: Callable[[Any], Any], value: Any) -> None:
+    """A name that begins with $ needs the mark of the program, at every depth."""
+    with pytest.raises(InvalidData, match=r"begins with \$") as excinfo:
+        check(value)
+    assert "MongoOperators" in excinfo.value.remedy
+
+
+@pytest.mark.parametrize(
+    "check, value",
+    [
+        (condition_of, MongoOperators({"$where": "sleep(1)"})),
+        (stages_of, [{"$set": {"a": MongoOperators({"$function": {}})}}]),
+    ],
+)
+def test_javascript_is_refused(check: Callable[[Any], Any], value: Any) -> None:
+    """An operator that runs JavaScript is refused even with the mark."""
+    with pytest.raises(InvalidData, match="runs JavaScript"):
+        check(value)
+
+
+@pytest.mark.parametrize(
+    "check, value, message",
+    [
+        (condition_of, "status", "of the type str is no mapping"),
+        (condition_of, {1: 2}, "not all texts"),
+        (change_of, {}, "consists of operators"),
+        (change_of, {"status": "paid"}, "consists of operators"),
+        (change_of, {"$where": {"a": 1}}, "consists of operators"),
+        (change_of, {"$set": 1}, "no mapping"),
+        (stages_of, {"$match": {}}, "list of stages"),
+        (stages_of, [{"$match": {}, "$limit": 1}], "list of stages"),
+        (stages_of, [{"match": {}}], "list of stages"),
+    ],
+)
+def test_wrong_forms_are_refused(check: Callable[[Any], Any], value: Any, message: str) -> None:
+    """A condition, a change and stages have their form."""
+    with pytest.raises(InvalidData, match=message):
+        check(value)
+
+
+def test_deep_values_are_refused() -> None:
+    """A value that is nested more deeply than MongoDB allows is refused."""
+    value: Any = 1
+    for _ in range(200):
+        value = [value]
+    with pytest.raises(InvalidData, match="nested too deeply"):
+        document_of({"value": value})
+
+
+def test_marked_operators_pass() -> None:
+    """Operators of the program become plain mappings, and values stay as they are."""
+    where = MongoOperators({"$or": [{"a": 1}, {"b": MongoOperators({"$gt": 2})}]})
+    assert {"$or": [{"a": 1}, {"b": {"$gt": 2}}]} == condition_of(where)
+    assert {"$inc": {"a": 1}} == change_of({"$inc": {"a": 1}})
+    stages = stages_of(({"$match": {"a": 1}}, {"$limit": 3}))
+    assert [{"$match": {"a": 1}}, {"$limit": 3}] == stages
+    assert changes_nothing(stages)
+    assert not changes_nothing(stages_of([{"$merge": "copies"}]))
