@@ -57,9 +57,7 @@ def subject(
         "nobody listens": connector_conformance.Refusal(
             make=make(server.url(free_port())), error=ConnectionFailed, because="Nothing accepts"
         ),
-        "no TLS": connector_conformance.Refusal(
-            make=make(tls=Tls()), error=ConnectionFailed, because="TLS"
-        ),
+        "no TLS": connector_conformance.Refusal(make=make(tls=Tls()), error=ConnectionFailed),
     }
     return connector_conformance.ConnectorSubject(
         make=make(),

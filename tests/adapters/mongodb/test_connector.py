@@ -39,12 +39,12 @@ ORDERS = [{"_id": number, "total": number * 10, "status": "open"} for number in 
 
 
 def test_documents_are_written_and_read(lab: Lab) -> None:
-    """Documents are inserted, found, counted, changed, replaced and deleted."""
+    """Documents are inserted, rest, counted, changed, replaced and deleted."""
     assert (1, 2, 3) == lab.do("insert_many", "orders", ORDERS)
     assert ORDERS[0] == lab.do("find_one", "orders", {"_id": 1})
     assert lab.do("find_one", "orders", {"_id": 9}) is None
-    found = lab.do("find", "orders", {}, fields=["total"], sort={"_id": -1}, limit=2, skip=1)
-    assert ({"_id": 2, "total": 20}, {"_id": 1, "total": 10}) == found
+    rest = lab.do("find", "orders", {}, fields=["total"], sort={"_id": -1}, limit=2, skip=1)
+    assert ({"_id": 2, "total": 20}, {"_id": 1, "total": 10}) == rest
     assert {"_id": 3, "total": 30} == lab.do(
         "find_one", "orders", {}, fields=["total"], sort={"total": -1}
     )
@@ -162,14 +162,14 @@ def test_a_transaction_takes_operations_of_its_connector_only(
         with pytest.raises(InvalidData) as excinfo:
             lab.transact(operation)
         assert "operation" == excinfo.value.field
-    kept: list[Any] = []
+    transactions: list[Any] = []
 
     async def keep(transaction: Any) -> None:
-        kept.append(transaction)
+        transactions.append(transaction)
 
-    lab.do("transaction", keep if lab.is_async else kept.append, name="orders.keep")
+    lab.do("transaction", keep if lab.is_async else transactions.append, name="orders.keep")
     with pytest.raises(InvalidData, match="has ended"):
-        lab.run(kept[0].perform(lab.connector.count("orders", {})))
+        lab.run(transactions[0].perform(lab.connector.count("orders", {})))
 
 
 def changes_of(lab: Lab, stream: Any, number: int) -> list[Any]:

@@ -25,7 +25,7 @@ _USUAL_PORT: Final = 27017
 
 @attrs.frozen(kw_only=True)
 class ClientSettings:
-    """The settings of a client, as the connector was given them."""
+    """The settings of a client, as the connector was settings them."""
 
     url: Secret
     database: str | None
@@ -88,12 +88,12 @@ class ClientSettings:
         return host, None if port == _USUAL_PORT else port
 
     def _credentials(self) -> dict[str, Any]:
-        given: dict[str, Any] = {
+        settings: dict[str, Any] = {
             "username": self.user,
             "password": self.password and self.password.reveal(),
             "authSource": self.auth_source,
         }
-        return {name: value for name, value in given.items() if value is not None}
+        return {name: value for name, value in settings.items() if value is not None}
 
     def _tls(self) -> dict[str, Any]:
         tls = self.tls
@@ -105,18 +105,18 @@ class ClientSettings:
                 "MongoDB's driver takes the certificate and its key in one file, and the connector"
                 " always verifies the server.",
             )
-        given = {
+        settings = {
             "tlsCAFile": tls.authorities,
             "tlsCertificateKeyFile": tls.certificate,
             "tlsCertificateKeyFilePassword": tls.password and tls.password.reveal(),
         }
-        if any(isinstance(value, bytes) for value in given.values()):
+        if any(isinstance(value, bytes) for value in settings.values()):
             raise _refused("tls", "MongoDB's driver takes certificates as files only.")
         return {
             "tls": True,
             "tlsAllowInvalidCertificates": False,
             "tlsAllowInvalidHostnames": False,
-            **{name: value for name, value in given.items() if value is not None},
+            **{name: value for name, value in settings.items() if value is not None},
         }
 
 

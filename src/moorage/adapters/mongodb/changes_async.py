@@ -20,7 +20,7 @@ _CLOSING = 0.5
 
 
 class AsyncMongoChanges:
-    """The changes of a collection or a database, to be used in an `async with` block.
+    """The changes of a collection or a database; its `async with` block ends the stream.
 
     Iteration waits for the next change for as long as it takes. The protections of the service
     applied to the opening; after an error, open another stream with `after=changes.token`.

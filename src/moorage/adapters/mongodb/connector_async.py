@@ -506,7 +506,7 @@ class AsyncMongoConnector:
         wait: float = _WAIT,
         name: str | None = None,
     ) -> AsyncMongoOperation[AsyncMongoChanges]:
-        """Return the operation that opens a stream of changes, for an `async with` block.
+        """Return the operation that opens a stream of changes.
 
         Streams of changes need a replica set or a sharded cluster.
 

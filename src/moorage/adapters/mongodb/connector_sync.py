@@ -506,7 +506,7 @@ class MongoConnector:
         wait: float = _WAIT,
         name: str | None = None,
     ) -> MongoOperation[MongoChanges]:
-        """Return the operation that opens a stream of changes, for an `with` block.
+        """Return the operation that opens a stream of changes.
 
         Streams of changes need a replica set or a sharded cluster.
 

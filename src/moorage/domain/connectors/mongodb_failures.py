@@ -247,8 +247,8 @@ def unreachable(words: str, phase: MongoPhase = MongoPhase.CONNECTING) -> Connec
     return ConnectionFailed(
         "No server accepted a connection in time.",
         may_have_been_processed=False,
-        remedy="Check the address, the name of the replica set and the network, or raise"
-        " `connect_timeout`.",
+        remedy="Check the address, the name of the replica set, whether the server has TLS, and the"
+        " network, or raise `connect_timeout`.",
     )
 
 

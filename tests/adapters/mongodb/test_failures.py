@@ -1,0 +1,228 @@
+"""Failures of MongoDB: lost servers, refusals of the server, TLS, and full pools."""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from moorage import (
+    AttemptTimeout,
+    AuthenticationFailed,
+    ConnectionFailed,
+    ConnectorError,
+    DeadlineExceeded,
+    InvalidRequest,
+    LocalFailure,
+    OutcomeUnknown,
+    PoolExhausted,
+    RetryPolicy,
+    Service,
+    Tls,
+    TransactionConflict,
+    VendorFailed,
+)
+from moorage.domain.connectors.mongodb_writes import MongoInsert
+from moorage.testing import TcpProxy
+from moorage.testing.fakes.http_tls import certificate_files
+from tests.adapters.mongodb.mongodb_lab import Lab
+from tests.support.mongodb_servers import PrivateMongo
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+    from pathlib import Path
+
+THREE = Service("erp", timeout=20.0, retry=RetryPolicy(max_attempts=3, base=0.001), circuit=None)
+
+
+@contextmanager
+def failing(server: PrivateMongo, commands: list[str], times: int = 1, **data: Any) -> Any:
+    """Let some commands fail at the server."""
+    with server.client() as client:
+        mode = {"times": times}
+        point = {"data": {"failCommands": commands, **data}, "mode": mode}
+        client.admin.command({"configureFailPoint": "failCommand", **point})
+        try:
+            yield
+        finally:
+            client.admin.command({"configureFailPoint": "failCommand", "mode": "off"})
+
+
+@pytest.fixture(name="private")
+def _private() -> Generator[PrivateMongo]:
+    with PrivateMongo() as server:
+        yield server
+
+
+@pytest.mark.parametrize(
+    "code, kind",
+    [
+        (13, AuthenticationFailed),
+        (8, VendorFailed),
+        (91, ConnectionFailed),
+        (10107, ConnectionFailed),
+        (50, AttemptTimeout),
+        (20, InvalidRequest),
+    ],
+)
+def test_codes_of_the_server_are_errors(
+    lab: Lab, server: PrivateMongo, code: int, kind: type[ConnectorError]
+) -> None:
+    """Each code of the server becomes its error."""
+    lab.do("insert_one", "orders", {})
+    with failing(server, ["update"], errorCode=code), pytest.raises(kind):
+        lab.do("update_one", "orders", {}, {"$set": {"a": 1}})
+
+
+def test_too_few_confirmations_leave_the_outcome_open(lab: Lab, server: PrivateMongo) -> None:
+    """A change that too few servers confirmed has been made."""
+    for code, kind in ((100, ConnectionFailed), (64, AttemptTimeout)):
+        concern = {"code": code, "errmsg": "waiting", "errInfo": {"wtimeout": code == 64}}
+        operations = [
+            lab.connector.insert_one("orders", {}),
+            lab.connector.bulk_write("orders", [MongoInsert({})]),
+        ]
+        for operation in operations:
+            with (
+                failing(server, ["insert"], writeConcernError=concern),
+                pytest.raises(kind) as excinfo,
+            ):
+                lab.perform(operation)
+            assert excinfo.value.may_have_been_processed
+
+
+def test_an_idempotency_key_stops_repeats(labs: Callable[..., Lab], server: PrivateMongo) -> None:
+    """A write whose answer is lost is never repeated, and its key says that it is unknown."""
+    lab = labs(server.url(database=Lab.new_name()), service=THREE)
+    lab.do("insert_one", "orders", {"_id": 0})
+    insert = lab.connector.insert_one("orders", {"_id": 1})
+    with (
+        failing(server, ["insert"], closeConnection=True),
+        pytest.raises((OutcomeUnknown, ConnectionFailed)),
+    ):
+        lab.perform(insert, idempotency_key="k")
+    with pytest.raises(OutcomeUnknown):
+        lab.perform(insert, idempotency_key="k")
+
+
+def test_a_read_is_repeated(labs: Callable[..., Lab], server: PrivateMongo) -> None:
+    """A read whose connection breaks is performed again by the manager."""
+    lab = labs(server.url(database=Lab.new_name()), service=THREE)
+    lab.do("insert_one", "orders", {"_id": 0})
+    with failing(server, ["find"], times=2, closeConnection=True):
+        assert {"_id": 0} == lab.do("find_one", "orders", {})
+
+
+def test_a_lost_commit_leaves_the_outcome_open(lab: Lab, server: PrivateMongo) -> None:
+    """A transaction whose commit gets no answer may have happened; before, it has not."""
+    lab.do("insert_one", "orders", {"_id": 0})
+    insert = lab.connector.insert_one("orders", {"_id": 1})
+    with (
+        failing(server, ["commitTransaction"], times=2, closeConnection=True),
+        pytest.raises(ConnectionFailed) as excinfo,
+    ):
+        lab.transact(insert)
+    assert excinfo.value.may_have_been_processed
+    with (
+        failing(server, ["insert"], closeConnection=True),
+        pytest.raises((ConnectionFailed, TransactionConflict)) as early,
+    ):
+        lab.transact(lab.connector.insert_one("orders", {"_id": 2}))
+    assert not early.value.may_have_been_processed
+
+
+def test_certificates_are_verified(labs: Callable[..., Lab], tmp_path: Path) -> None:
+    """A server is trusted with its authority, and no operation is sent without trust."""
+    certificate, key = certificate_files("127.0.0.1")
+    both = tmp_path / "both.pem"
+    both.write_bytes(certificate.read_bytes() + key.read_bytes())
+    options = ("--tls-cert-file", str(certificate), "--tls-key-file", str(key))
+    with PrivateMongo(*options) as server:
+        trusting = Tls(authorities=str(certificate), certificate=str(both))
+        lab = labs(server.url(), tls=trusting)
+        lab.do("insert_one", "orders", {})
+        with pytest.raises(ConnectionFailed, match="TLS failed") as excinfo:
+            labs(server.url(), tls=Tls(), connect_timeout=4.0).do("count", "orders", {})
+        assert not excinfo.value.retryable
+        lab.run(lab.connector.close())
+
+
+def test_a_full_pool_names_itself(labs: Callable[..., Lab], server: PrivateMongo) -> None:
+    """A caller that gets no connection in time is told so, and sent nothing."""
+    with TcpProxy("127.0.0.1", server.port) as proxy:
+        lab = labs(server.url(proxy.address[1]), connections=1)
+        count = lab.connector.count("orders", {})
+        lab.perform(count)
+        proxy.withhold_responses()
+        kinds = (PoolExhausted, DeadlineExceeded, ConnectionFailed)
+
+        def failure_of(timeout: float) -> ConnectorError:
+            try:
+                lab.manager.perform("erp", count, timeout=timeout)
+            except kinds as error:
+                return error
+            raise AssertionError
+
+        async def failures() -> list[Any]:
+            calls = [lab.manager.perform("erp", count, timeout=timeout) for timeout in (2.0, 0.5)]
+            return await asyncio.gather(*calls, return_exceptions=True)
+
+        if lab.is_async:
+            errors = lab.run(failures())
+        else:
+            with ThreadPoolExecutor(2) as threads:
+                errors = list(threads.map(failure_of, (2.0, 0.5)))
+        assert all(isinstance(error, kinds) for error in errors)
+        assert 0 == lab.connector.statistics().waiting
+        proxy.heal()
+
+
+def test_a_restarted_server_is_used_again(labs: Callable[..., Lab], private: PrivateMongo) -> None:
+    """While the server is down nothing is sent, and afterwards the connector goes on."""
+    lab = labs(private.url())
+    lab.do("insert_one", "orders", {})
+    private.kill()
+    with pytest.raises(ConnectionFailed):
+        lab.do("find_one", "orders", {})
+    with pytest.raises(ConnectionFailed) as excinfo:
+        lab.do("insert_one", "orders", {})
+    assert not excinfo.value.may_have_been_processed
+    assert "Nothing accepts" in excinfo.value.message
+    private.start()
+    assert lab.run(lab.connector.health(20.0)).is_healthy
+
+
+def test_a_stream_of_changes_breaks_with_its_server(
+    labs: Callable[..., Lab], private: PrivateMongo
+) -> None:
+    """A stream whose server is gone raises an error, and another one goes on after its token."""
+    lab = labs(private.url())
+    lab.do("insert_one", "orders", {"_id": 0})
+    stream = lab.do("watch", "orders", wait=0.05)
+    lab.do("insert_one", "orders", {"_id": 1})
+    change = lab.run(stream.next_in_time())
+    assert 1 == change.id
+    private.kill()
+    with pytest.raises(ConnectionFailed):
+        lab.run(stream.next_in_time())
+    assert change.token == stream.token
+    lab.run(stream.close())
+
+
+def test_a_closed_connector_ends_a_transaction(lab: Lab) -> None:
+    """Operations after the end of the connector are refused, also inside a transaction."""
+    count = lab.connector.count("orders", {})
+
+    def work(transaction: Any) -> None:
+        lab.connector.close()
+        transaction.perform(count)
+
+    async def work_async(transaction: Any) -> None:
+        await lab.connector.close()
+        await transaction.perform(count)
+
+    with pytest.raises(LocalFailure, match="closed"):
+        lab.do("transaction", work_async if lab.is_async else work, name="orders.late")
