@@ -46,7 +46,7 @@ class Lab:
         named = self.connector.operations[name]
         return named.render(self.perform(named.operation(arguments)))
 
-    def transact(self, *operations: Any, fails: bool = False) -> list[Any]:
+    def transact(self, *operations: Any, fails: bool = False, **options: Any) -> list[Any]:
         """Perform operations in a transaction, and return their results."""
 
         def work(transaction: Any) -> list[Any]:
@@ -62,7 +62,8 @@ class Lab:
             return results
 
         function = work_async if self.is_async else work
-        results: list[Any] = self.perform(self.connector.transaction(function, name="orders.move"))
+        transaction = self.connector.transaction(function, name="orders.move")
+        results: list[Any] = self.perform(transaction, **options)
         return results
 
     def close(self) -> None:
