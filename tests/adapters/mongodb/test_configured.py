@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from pymongo.errors import ConfigurationError as SettingsError
+from pymongo.errors import ProtocolError
 
 import moorage
-from moorage import ConfigurationError, InvalidData, Secret, Tls
+from moorage import (
+    ConfigurationError,
+    ConnectionFailed,
+    InvalidData,
+    InvalidRequest,
+    Secret,
+    Tls,
+)
+from moorage.adapters.mongodb._judging import judge
+from moorage.adapters.mongodb._monitor import Progress
 from moorage.adapters.mongodb.connector_async import AsyncMongoConnector
 from moorage.adapters.mongodb.connector_sync import MongoConnector
 from tests.adapters.mongodb.mongodb_lab import Lab
@@ -133,3 +145,36 @@ def test_places_of_servers() -> None:
         target = connector.count("orders", {}).target
         assert (place, "shop") == ((target.host, target.port), target.namespace)
         connector.close()
+
+
+def test_the_library_is_named_if_it_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without pymongo, a connector says what to install."""
+    monkeypatch.setitem(sys.modules, "pymongo", None)
+    with (
+        moorage.open(configuration(url="mongodb://db.example/erp")) as hub,
+        pytest.raises(ConfigurationError, match="not installed"),
+    ):
+        hub.connectors.get("erp", MongoConnector)
+
+
+def test_a_forked_child_begins_anew(lab: Lab) -> None:
+    """In a child process the connector has a client and connections of its own."""
+    lab.do("count", "orders", {})
+    parents = lab.connector._client  # noqa: SLF001 - nothing else tells clients apart
+    type(lab.connector)._start_afresh(lab.connector)  # noqa: SLF001 - as a fork does
+    assert 0 == lab.connector.statistics().created
+    lab.do("count", "orders", {})
+    assert 1 == lab.connector.statistics().created
+    lab.run(parents.close())
+
+
+def test_exceptions_that_no_server_tells() -> None:
+    """Settings that do not fit, and failures of the protocol, become errors of moorage."""
+    progress = Progress(has_effect=True, is_whole=True)
+    assert isinstance(judge(SettingsError("no sessions"), progress, ""), InvalidRequest)
+    progress.sent("insert")
+    lost = judge(ProtocolError("nonsense"), progress, "")
+    assert isinstance(lost, ConnectionFailed)
+    assert lost.may_have_been_processed
+    late = judge(TimeoutError(), progress, "")
+    assert isinstance(late, ConnectionFailed)

@@ -221,6 +221,25 @@ def test_a_stream_ends_with_its_collection(lab: Lab, server: PrivateMongo) -> No
     lab.run(stream.close())
 
 
+def test_iteration_waits_for_a_change(lab: Lab, server: PrivateMongo) -> None:
+    """Iteration goes on after answers without a change."""
+    lab.do("insert_one", "orders", {"_id": 0})
+    stream = lab.do("watch", "orders", wait=0.01)
+    answers: list[Any] = []
+    original = stream.next_in_time
+
+    def next_in_time() -> Any:
+        if answers:
+            with server.client() as client:
+                client[lab.connector.count("orders", {}).target.namespace].orders.insert_one({})
+        answers.append(None)
+        return original()
+
+    stream.next_in_time = next_in_time
+    assert ["insert"] == [change.kind for change in changes_of(lab, stream, 1)]
+    assert len(answers) > 1
+
+
 def test_a_wrong_token_is_refused(lab: Lab) -> None:
     """A stream cannot go on after a token that the server does not know."""
     with pytest.raises(VendorRejected):

@@ -40,7 +40,7 @@ THREE = Service("erp", timeout=20.0, retry=RetryPolicy(max_attempts=3), circuit=
 
 @contextmanager
 def failing(server: PrivateMongo, commands: list[str], times: int = 1, **data: Any) -> Any:
-    """Let some commands fail at the server."""
+    """Makes some commands fail at the server."""
     with server.client() as client:
         mode = {"times": times}
         point = {"data": {"failCommands": commands, **data}, "mode": mode}
