@@ -42,6 +42,7 @@ _SHAPES_BY_TYPE: Final[Mapping[str, Shape]] = {
     "time": TimeOfDay(),
     "dict[str, str]": Named(Text()),
     "dict[str, Any]": Named(Anything()),
+    "dict[str, Secret]": Named(SecretText()),
 }
 """The shapes of simple types."""
 

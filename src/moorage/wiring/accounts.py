@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 TRANSPORTS: Final[Mapping[str, tuple[str, str]]] = {
     "files": ("files.local_files", "LocalFolder"),
+    "fsspec": ("files.fsspec_transport", "FsspecTransport"),
     "smtp": ("mail.smtp", "SmtpTransport"),
 }
 """The module and class of each transport; the asynchronous class begins with Async."""

@@ -29,6 +29,15 @@ def refused(code: str, status: int, message: str) -> VendorRejected:
     return VendorRejected(message, status=status, vendor_code=code)
 
 
+def folder_in_place(code: str) -> InvalidRequest:
+    """Return the error for a folder in place of a file, or a file in place of a folder."""
+    return InvalidRequest(
+        "There is a folder in place of the file, or a file in place of its folder.",
+        vendor_code=code,
+        remedy="Use another key: a file cannot be a folder too.",
+    )
+
+
 def mapped(verb: Callable[P, R]) -> Callable[P, R]:
     """Return an operation that raises errors of moorage, without paths in their messages."""
 
@@ -48,11 +57,7 @@ def _file_error(error: OSError) -> ConnectorError:
     if isinstance(error, FileNotFoundError):
         return FileNotFound("There is no such file.", status=404, vendor_code="NoSuchKey")
     if isinstance(error, (FileExistsError, IsADirectoryError, NotADirectoryError)):
-        return InvalidRequest(
-            "There is a folder in place of the file, or a file in place of its folder.",
-            vendor_code=code,
-            remedy="Use another key: a file cannot be a folder too.",
-        )
+        return folder_in_place(code)
     if isinstance(error, PermissionError):
         return AuthenticationFailed(
             f"The system does not allow this: {reason}.",

@@ -24,15 +24,15 @@ from uuid import uuid4
 from moorage.adapters.files._errors import mapped, refused
 from moorage.adapters.files.whole_files import WholeFile
 from moorage.domain.values.file_entry import OWN_FOLDER, FileEntry, names_of
+from moorage.domain.values.key_order import page_of_keys
 from moorage.errors import InvalidData, VendorRejected
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Generator, Mapping, Sequence
 
 _UPLOAD: Final = re.compile(r"[0-9a-f]{32}")
 _PART: Final = re.compile(r"([0-9]{5})\.([0-9a-f]{64})")
 _PIECE_SIZE: Final = 1024 * 1024
-_AFTER_ALL: Final = "\U0010ffff"
 
 Conditions: TypeAlias = "tuple[str | None, str | None]"
 """The required ETag of the replaced file, and "*" if the file must not exist."""
@@ -146,24 +146,14 @@ class LocalFolder:
         self, prefix: str, delimiter: str | None, after: str, limit: int
     ) -> tuple[list[FileEntry], list[str], str | None]:
         """Return files and folders in the order of their keys, and the key to continue after."""
+        keys, folders, next_after = page_of_keys(
+            self._children, prefix, delimiter, after, limit
+        )
         files: list[FileEntry] = []
-        folders: list[str] = []
-        keys = self._keys_after(prefix, after)
-        while len(files) + len(folders) < limit:
-            key = next(keys, None)
-            if key is None:
-                return files, folders, None
-            relative_key = key[len(prefix) :]
-            if delimiter and delimiter in relative_key:
-                folder = prefix + relative_key[: relative_key.index(delimiter)] + delimiter
-                folders.append(folder)
-                after = folder + _AFTER_ALL
-                keys = self._keys_after(prefix, after)
-            else:
-                after = key
-                with suppress(FileNotFoundError):
-                    files.append(self._entry(key, self._path(key).lstat()))
-        return files, folders, None if next(keys, None) is None else after
+        for key in keys:
+            with suppress(FileNotFoundError):
+                files.append(self._entry(key, self._path(key).lstat()))
+        return files, folders, next_after
 
     # --- uploads -----------------------------------------------------------
 
@@ -333,38 +323,17 @@ class LocalFolder:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 
-    def _keys_after(self, prefix: str, after: str) -> Iterator[str]:
-        """Yield the keys that come after another key, in the order of their bytes."""
-        return _walk(self._root, "", prefix, after)
-
-
-def _walk(folder: Path, base: str, prefix: str, after: str) -> Iterator[str]:
-    with suppress(FileNotFoundError):
-        with os.scandir(folder) as entries:
-            children = [
-                (base + entry.name, entry.is_dir(follow_symlinks=False), entry) for entry in entries
-            ]
-        keyed_children = [
-            (f"{key}/" if is_folder else key, entry) for key, is_folder, entry in children
-        ]
-        for key, entry in sorted(keyed_children, key=lambda pair: os.fsencode(pair[0])):
-            if entry.is_symlink() or not _is_key(key.removesuffix("/")):
-                continue
-            is_unrelated = not key.startswith(prefix) and not prefix.startswith(key)
-            is_past = os.fsencode(key) <= after.encode() and not after.startswith(key)
-            if key.endswith("/") and not is_unrelated and not is_past:
-                yield from _walk(Path(entry.path), key, prefix, after)
-            elif not key.endswith("/") and key.startswith(prefix) and key.encode() > after.encode():
-                yield key
-
-
-def _is_key(text: str) -> bool:
-    """Return whether a file that somebody else put into the folder has a valid key as its name."""
-    try:
-        names_of(text)
-    except (InvalidData, UnicodeEncodeError):
-        return False
-    return True
+    def _children(self, folder: str) -> list[tuple[str, bool]]:
+        """Return the files and folders in a folder, without symbolic links."""
+        try:
+            with os.scandir(self._root / folder) as entries:
+                return [
+                    (entry.name, entry.is_dir(follow_symlinks=False))
+                    for entry in entries
+                    if not entry.is_symlink()
+                ]
+        except FileNotFoundError:
+            return []
 
 
 @contextmanager

@@ -26,14 +26,14 @@ class FileEntry:
         key: its path below the folder.
         size: its size in bytes.
         etag: a text that changes whenever the file does.
-        modified: the time at which it was written.
+        modified: the time at which it was written; None if the filesystem states none.
         kept: the metadata that its writer gave; empty if another program wrote the file.
     """
 
     key: str
     size: int
     etag: str
-    modified: datetime
+    modified: datetime | None
     kept: Mapping[str, Any]
 
 

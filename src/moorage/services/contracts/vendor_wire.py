@@ -198,9 +198,10 @@ class VendorWire:
             item for item in arguments if isinstance(item, (Credentials, OAuthCredentials))
         ]
         self._sent.extend(map(Sent, credentials))
-        perform = self._step(partial(getattr(self._transport, verb), *arguments), self._core)
 
         async def step(call: Call) -> AttemptResult:
+            operations = _operations_within(self._transport, call.bound(self._core))
+            perform = self._step(partial(getattr(operations, verb), *arguments), self._core)
             result = await perform(call)
             call.mask(result.error)
             return result._replace(error=self.masked(result.error))
@@ -279,3 +280,9 @@ def _as_result(step: Callable[[], Awaitable[Any]]) -> Callable[[], Awaitable[Res
             return Result(error=error)
 
     return described_result
+
+
+def _operations_within(transport: Any, seconds: float) -> Any:
+    """The operations of a transport; one that has `within` is told the time of an attempt."""
+    within = getattr(type(transport), "within", None)
+    return transport if within is None else within(transport, seconds)

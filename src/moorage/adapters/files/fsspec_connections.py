@@ -1,0 +1,132 @@
+"""Connections to one filesystem of fsspec; each is used by one operation at a time."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from functools import partial
+from threading import Lock
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
+
+from moorage.adapters.files.fsspec_errors import opening_error
+from moorage.domain.values.foreign_files import (
+    HTTP,
+    WEBDAV,
+    check_options,
+    protocol_of,
+    revealed_options,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from moorage.errors import ConnectorError
+
+_MOST_IDLE: Final = 8
+
+
+class Connection:
+    """An open filesystem, and the part of it where the files are.
+
+    Attributes:
+        filesystem: the filesystem of fsspec.
+        protocol: its protocol, such as "sftp".
+        root: path of the folder of all files, or its URL over HTTP.
+    """
+
+    def __init__(self, filesystem: Any, protocol: str, root: str) -> None:
+        self.filesystem = filesystem
+        self.protocol = protocol
+        self.root = root
+
+    def close(self) -> None:
+        """Close the network connections of the filesystem, where it has any."""
+        client = getattr(self.filesystem, "client", None)
+        for resource in (
+            getattr(self.filesystem, "ftp", None),
+            client,
+            getattr(client, "http", None),
+        ):
+            end = getattr(resource, "close", None)
+            if end is not None:
+                with suppress(Exception):
+                    end()
+
+
+class Connections:
+    """Opens connections, and keeps those that are idle.
+
+    Args:
+        options: the settings `url`, `options` and `secrets`.
+    """
+
+    def __init__(self, options: Any) -> None:
+        protocol_of(options.url)
+        check_options(options.options)
+        self._options = options
+        self._idle: list[Connection] = []
+        self._lock = Lock()
+        self._process = os.getpid()
+        self._closed = False
+
+    def take(self) -> Connection:
+        """Return an idle connection, or open one."""
+        with self._lock:
+            if self._process != os.getpid():
+                # Both processes would speak on one socket; closing it here would end the other's.
+                self._process, self._idle = os.getpid(), []
+            connection = self._idle.pop() if self._idle else None
+        if connection is not None:
+            connection.filesystem.invalidate_cache()
+            return connection
+        failure: ConnectorError
+        try:
+            return self._open()
+        except Exception as error:  # noqa: BLE001 - converted
+            failure = opening_error(error)
+        raise failure
+
+    def give_back(self, connection: Connection) -> None:
+        """Keep a connection for the next operation."""
+        with self._lock:
+            if not self._closed and len(self._idle) < _MOST_IDLE:
+                self._idle.append(connection)
+                return
+        connection.close()
+
+    def drop(self, connection: Connection) -> None:
+        """Close a connection that failed, and the idle ones, which are likely to be broken too."""
+        with self._lock:
+            connections, self._idle = [connection, *self._idle], []
+        for item in connections:
+            item.close()
+
+    def close(self) -> None:
+        """Close the idle connections; those in use are closed when they are given back."""
+        with self._lock:
+            self._closed = True
+            connections, self._idle = self._idle, []
+        for item in connections:
+            item.close()
+
+    def _open(self) -> Connection:
+        from fsspec import get_filesystem_class  # noqa: PLC0415 - an optional dependency
+
+        url = self._options.url
+        protocol = protocol_of(url)
+        kind = get_filesystem_class(protocol)
+        of_url = {} if protocol in HTTP else kind._get_kwargs_from_urls(url)  # noqa: SLF001 - fsspec's own way to read a URL
+        options = revealed_options(
+            protocol, {**of_url, **self._options.options}, self._options.secrets
+        )
+        root = kind._strip_protocol(url)  # noqa: SLF001 - the same
+        filesystem = kind(skip_instance_cache=True, **options)
+        if protocol in WEBDAV:
+            filesystem.client.join_url = partial(_quoted_url, filesystem.client.join_url)
+        return Connection(filesystem, protocol, root)
+
+
+def _quoted_url(join_url: Callable[..., Any], path: str, *arguments: Any, **named: Any) -> Any:
+    """Return the URL of a path, of which webdav4 itself would not quote "?", "#" and "%"."""
+    return join_url(quote(path), *arguments, **named)

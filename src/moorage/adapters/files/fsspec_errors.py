@@ -1,0 +1,136 @@
+"""The conversion of errors of foreign filesystems to errors of moorage.
+
+The text of a foreign error is never kept, because it may contain a URL or a secret.
+"""
+
+from __future__ import annotations
+
+import errno
+import re
+from typing import Final
+
+from moorage.adapters.files._errors import folder_in_place
+from moorage.errors import (
+    AuthenticationFailed,
+    ConfigurationError,
+    ConnectionFailed,
+    ConnectorError,
+    FileNotFound,
+    UnsupportedByVendor,
+    VendorFailed,
+    VendorRejected,
+)
+
+_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
+_BROKEN: Final = frozenset(
+    {"SSHException", "TransportError", "ClientConnectionError", "error_proto", "error_reply"}
+)
+"""Classes of paramiko, httpx, aiohttp and ftplib for a connection that cannot be used."""
+_STATUSES: Final = {
+    "ForbiddenOperation": 403,
+    "ResourceNotFound": 404,
+    "ResourceConflict": 409,
+    "ResourceLocked": 423,
+    "BadGatewayError": 502,
+    "InsufficientStorage": 507,
+}
+"""Classes of webdav4, and the HTTP status that each stands for."""
+_FTP_CODE: Final = re.compile(r"[45]\d\d")
+_FTP_LOGIN: Final = frozenset({430, 530, 532})
+_FTP_FULL: Final = frozenset({452, 552})
+
+
+def opening_error(error: Exception) -> ConnectorError:
+    """Return the error for a filesystem that could not be opened."""
+    if isinstance(error, ImportError):
+        return ConfigurationError(
+            "The package that this filesystem needs is not installed.",
+            path="url",
+            remedy="Install fsspec and the package of the protocol, such as paramiko for sftp or"
+            " webdav4 for webdav.",
+        )
+    if isinstance(error, (TypeError, ValueError)):
+        return ConfigurationError(
+            f"The filesystem does not take these options ({type(error).__name__}).",
+            path="options",
+            remedy="Compare `url`, `options` and `secrets` with the arguments of the protocol's"
+            " class in fsspec.",
+        )
+    return judged(error, changed=False)
+
+
+def judged(error: Exception, *, changed: bool) -> ConnectorError:
+    """Return the error of moorage for an error of a filesystem.
+
+    Args:
+        error: error that the filesystem raised.
+        changed: True if something visible may have changed before the error.
+    """
+    if isinstance(error, ConnectorError):
+        return error
+    names = {kind.__name__ for kind in type(error).__mro__}
+    status = _status_of(error, names)
+    if status is not None:
+        return _refused(status, names)
+    if "AuthenticationException" in names:
+        return _no_access("authentication")
+    if names & _BROKEN or isinstance(error, (ConnectionError, TimeoutError, EOFError)):
+        return ConnectionFailed(
+            f"The connection to the filesystem failed ({type(error).__name__}).",
+            may_have_been_processed=changed,
+        )
+    if isinstance(error, FileNotFoundError):
+        return FileNotFound("There is no such file.", status=404, vendor_code="NoSuchKey")
+    if isinstance(error, (FileExistsError, IsADirectoryError, NotADirectoryError)):
+        return folder_in_place(type(error).__name__)
+    if isinstance(error, PermissionError):
+        return _no_access("permission")
+    if isinstance(error, NotImplementedError):
+        return UnsupportedByVendor(
+            "This filesystem has no such operation.",
+            remedy="Use a protocol of fsspec that can write.",
+        )
+    number = error.errno if isinstance(error, OSError) else None
+    code = errno.errorcode.get(number or 0, type(error).__name__)
+    return VendorFailed(
+        f"The filesystem failed ({code}).", vendor_code=code, retryable=number not in _FULL
+    )
+
+
+def _status_of(error: Exception, names: set[str]) -> int | None:
+    """The status of a server's answer, if the error is one."""
+    if names & {"error_perm", "error_temp"}:
+        match = _FTP_CODE.match(str(error))
+        return int(match[0]) if match else None
+    for attribute in ("status_code", "status"):
+        value = getattr(error, attribute, None)
+        if isinstance(value, int):
+            return value
+    return next((_STATUSES[name] for name in names if name in _STATUSES), None)
+
+
+def _refused(status: int, names: set[str]) -> ConnectorError:
+    """Return the error for a server's refusal, by the code of FTP or the status of HTTP."""
+    if names & {"error_perm", "error_temp"}:
+        is_login, is_full = status in _FTP_LOGIN, status in _FTP_FULL
+        is_failure = status < 500
+    else:
+        is_login, is_full = status in {401, 403, 407}, status == 507
+        is_failure = status >= 500
+    code = str(status)
+    if is_login:
+        return _no_access(code)
+    if is_full or is_failure:
+        message = f"The server of the files failed with {code}."
+        return VendorFailed(message, vendor_code=code, retryable=not is_full)
+    if status == 404:
+        return FileNotFound("There is no such file.", status=404, vendor_code="NoSuchKey")
+    return VendorRejected(
+        f"The server of the files refused this with {code}.",
+        vendor_code=code,
+        remedy="Check that the account may do this there, and that the name is allowed.",
+    )
+
+
+def _no_access(code: str) -> AuthenticationFailed:
+    return AuthenticationFailed("The filesystem does not allow this.", vendor_code=code)

@@ -1,0 +1,65 @@
+"""Files on any filesystem of fsspec: SFTP, FTP, SMB, WebDAV, HTTP, memory and many others.
+
+fsspec has no write that fails if the file exists and that others never see half done. Therefore
+this vendor states no conditional writes.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import attrs
+
+from moorage.contracts.storage import StorageCapability
+from moorage.vendor_sdk import ConfigurationError, Secret, Service, as_secret
+from moorage.vendors.storage._files import FilesVendor
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+def _as_secrets(values: Mapping[str, Secret | str]) -> dict[str, Secret]:
+    return {name: as_secret(value) for name, value in values.items()}
+
+
+def _options() -> dict[str, Any]:
+    return {}
+
+
+def _secrets() -> dict[str, Secret]:
+    return {}
+
+
+@attrs.frozen(kw_only=True)
+class Fsspec(FilesVendor):
+    """A folder on a filesystem of fsspec.
+
+    Attributes:
+        url: protocol and folder, such as "sftp://erp@files.example/outgoing", without a password.
+        options: arguments of the protocol's class in fsspec, such as `port` or `base_url`.
+        secrets: arguments that are secrets, such as `password`; a dot leads into a table.
+    """
+
+    name: ClassVar[str] = "fsspec"
+    kinds: ClassVar[tuple[str, ...]] = ("storage",)
+    transport: ClassVar[str | None] = "fsspec"
+    capabilities: ClassVar[frozenset[str]] = frozenset(
+        {
+            StorageCapability.RANGE,
+            StorageCapability.CONDITIONAL_GET,
+            StorageCapability.METADATA,
+            StorageCapability.MULTIPART,
+            StorageCapability.STALE_UPLOADS,
+            StorageCapability.COPY,
+        }
+    )
+    limits: ClassVar[Mapping[str, int]] = {"delete": 1_000, "parts": 10_000}
+    piece_size: ClassVar[int] = 4 * 1024 * 1024
+
+    url: str
+    options: dict[str, Any] = attrs.field(factory=_options, converter=dict, repr=False)
+    secrets: dict[str, Secret] = attrs.field(factory=_secrets, converter=_as_secrets)
+
+    def services(self) -> Mapping[str, Service]:
+        """The protections of the folder; joining many parts may take a while."""
+        return {"": Service("fsspec", timeout=600.0, attempt_timeout=300.0)}

@@ -1,0 +1,401 @@
+"""Filesystems of fsspec: whole files, errors, time limits, connections and secrets."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import socket
+from threading import Event
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from fsspec import register_implementation
+from fsspec.implementations.local import LocalFileSystem
+
+from moorage.adapters.files.fsspec_connections import Connections
+from moorage.adapters.files.fsspec_transport import AsyncFsspecTransport, FsspecTransport
+from moorage.config.reading import read_configuration
+from moorage.contracts.routes import Account
+from moorage.contracts.storage import ByteRange, PutOptions
+from moorage.domain.resilience.retry import RetryPolicy
+from moorage.errors import (
+    AuthenticationFailed,
+    ConfigurationError,
+    ConnectionFailed,
+    ConnectorError,
+    FileNotFound,
+    InvalidRequest,
+    UnsupportedByVendor,
+    VendorFailed,
+    VendorRejected,
+)
+from moorage.hub.hub import AsyncHub, Hub
+from moorage.vendors.storage.fsspec import Fsspec
+from tests.storage.file_servers import PASSWORD, server
+from tests.storage.labs import PART, bytes_of, run
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from moorage.operations.storage import Storage
+
+ONCE = {"retry": RetryPolicy(max_attempts=1), "circuit": None}
+KINDS = ("sftp", "ftp", "webdav")
+
+
+class Misbehaving(LocalFileSystem):
+    """A local filesystem on which single operations fail or stall."""
+
+    protocol = "misbehaving"
+    cachable = False
+    failing: dict[str, Exception] = {}  # noqa: RUF012 - set by tests
+    stalled = Event()
+    go_on = Event()
+
+    def _fail(self, operation: str) -> None:
+        error = self.failing.get(operation)
+        if error is not None:
+            raise error
+        if operation in self.failing:
+            self.stalled.set()
+            self.go_on.wait(120)
+
+    def info(self, path: str, **named: Any) -> Any:
+        self._fail("info")
+        return super().info(path, **named)
+
+    def mv(self, path1: str, path2: str, **named: Any) -> None:
+        if os.path.exists(path2):
+            self._fail("replace")
+        self._fail("mv")
+        os.replace(path1, path2)
+
+    def rm_file(self, path: str) -> None:
+        self._fail("rm_file")
+        os.remove(path)
+
+
+register_implementation("misbehaving", Misbehaving, clobber=True)
+
+
+@pytest.fixture
+def failing() -> Iterator[dict[str, Any]]:
+    """Failures of the misbehaving filesystem, by operation; None stalls."""
+    Misbehaving.stalled.clear()
+    Misbehaving.go_on.clear()
+    yield Misbehaving.failing
+    Misbehaving.failing.clear()
+    Misbehaving.go_on.set()
+
+
+@pytest.fixture
+def files(tmp_path: Path, failing: dict[str, Any]) -> Iterator[Storage]:
+    """The misbehaving filesystem."""
+    vendor = Fsspec(url=f"misbehaving://{tmp_path}/files")
+    with Hub([Account("files", vendor, settings=ONCE)]) as hub:
+        yield hub.storage()
+
+
+# --- whole files ------------------------------------------------------------
+
+
+def test_failed_write_leaves_the_old_file(
+    files: Storage, failing: dict[str, Any], tmp_path: Path
+) -> None:
+    """A write that fails before it is complete leaves the old file, and no temporary one."""
+    files.upload("a", b"old")
+    failing["mv"] = OSError(5, "canary")
+    with pytest.raises(VendorFailed) as caught:
+        files.upload("a", b"new")
+    assert "canary" not in repr(caught.value)
+    failing.clear()
+    assert b"old" == files.download("a").read_all()
+    assert [] == list((tmp_path / "files" / ".moorage" / "coming").iterdir())
+
+
+def test_outcome_of_a_broken_rename_is_open(files: Storage, failing: dict[str, Any]) -> None:
+    """A connection that breaks while the file gets its name may have stored it."""
+    failing["mv"] = ConnectionResetError("canary")
+    with pytest.raises(ConnectionFailed) as caught:
+        files.upload("a", b"")
+    assert caught.value.may_have_been_processed
+    failing.clear()
+    failing["info"] = ConnectionResetError("canary")
+    with pytest.raises(ConnectionFailed) as caught:
+        files.upload("a", b"")
+    assert not caught.value.may_have_been_processed
+
+
+def test_filesystem_that_replaces_nothing(files: Storage, failing: dict[str, Any]) -> None:
+    """A filesystem that cannot rename over a file deletes the file first."""
+    files.upload("a", b"old")
+    failing["replace"] = FileExistsError()
+    files.upload("a", b"new")
+    assert b"new" == files.download("a").read_all()
+
+
+def test_folders_are_not_files(files: Storage) -> None:
+    """A key below a file, or in place of a folder, is refused; a folder is no file."""
+    files.upload("a/b", b"")
+    for key in ("a", "a/b/c"):
+        with pytest.raises(InvalidRequest):
+            files.upload(key, b"")
+    with pytest.raises(FileNotFound):
+        files.head("a")
+    files.delete("a")
+    assert files.exists("a/b")
+
+
+def test_files_of_others(files: Storage, tmp_path: Path) -> None:
+    """A file that another program wrote is listed; it has no metadata of an earlier file."""
+    files.upload("a", b"ours", PutOptions(content_type="text/plain"))
+    root = tmp_path / "files"
+    (root / "a").write_bytes(b"of others")
+    (root / "link").symlink_to(root / "a")
+    assert "application/octet-stream" == files.head("a").content_type
+    assert b"of others" == files.download("a").read_all()
+    assert ["a"] == [item.key for item in files.list().objects]
+    (metadata,) = (root / ".moorage" / "said").rglob("*.json")
+    metadata.write_text("{")
+    assert "application/octet-stream" == files.head("a").content_type
+
+
+def test_file_that_changes_while_it_is_read(tmp_path: Path) -> None:
+    """A download does not mix two versions of a file."""
+    transport = FsspecTransport(Fsspec(url=f"file://{tmp_path}"))
+    transport.put("a", b"first", {}, (None, None))
+    file = transport.open("a")
+    assert b"irs" == transport.read(file, 1, 3)
+    transport.put("a", b"other bytes", {}, (None, None))
+    with pytest.raises(VendorRejected, match="changed") as caught:
+        transport.read(file, 0, 5)
+    assert 412 == caught.value.status
+    transport.close()
+
+
+def test_broken_part(files: Storage, tmp_path: Path) -> None:
+    """A part that changed on the filesystem is noticed when the file is completed."""
+    upload = files.start_upload("a")
+    data = bytes_of(2 * PART + 1)
+
+    def broken() -> Iterator[bytes]:
+        yield data[: 2 * PART]
+        raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        files.upload("a", broken, resume=upload.ref, part_size=PART)
+    (first,) = (tmp_path / "files" / ".moorage" / "uploads" / upload.id).glob("00001.*")
+    first.write_bytes(b"x" * PART)
+    with pytest.raises(ConnectorError):
+        files.upload("a", data, resume=upload.ref, part_size=PART)
+    assert not files.exists("a")
+
+
+def test_part_that_is_put_again(tmp_path: Path) -> None:
+    """A part that is put again replaces the first; unknown uploads are refused."""
+    transport = FsspecTransport(Fsspec(url=f"file://{tmp_path}"))
+    id_ = transport.start("a", {})
+    transport.put_part(id_, "a", 1, b"first")
+    digest = transport.put_part(id_, "a", 1, b"second")
+    assert [(1, 6, digest)] == transport.parts(id_, "a")
+    with pytest.raises(VendorRejected, match="Part 2"):
+        transport.complete(id_, "a", [(2, digest)], (None, None))
+    for other in ("b", "../x"):
+        with pytest.raises(VendorRejected, match="does not exist"):
+            transport.parts(other, "a")
+    transport.close()
+
+
+def test_leftover_of_a_completed_upload(files: Storage, failing: dict[str, Any]) -> None:
+    """A completed file is a success even if its parts cannot be removed."""
+    data = bytes_of(PART + 1)
+    failing["rm_file"] = OSError(5, "")
+    assert len(data) == files.upload("a", data, part_size=PART).size
+
+
+# --- servers ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_wrong_password(kind: str, tmp_path: Path) -> None:
+    """A wrong password is refused, and is in no message."""
+    with server(kind, tmp_path, password="canary-wrong") as vendor:
+        with Hub([Account("files", vendor, settings=ONCE)]) as hub:
+            with pytest.raises(AuthenticationFailed) as caught:
+                hub.storage().upload("a", b"")
+        assert "canary" not in repr(vendor) + repr(caught.value) + repr(caught.value.__context__)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_large_file(kind: str, tmp_path: Path) -> None:
+    """A file of several pieces comes back from a server, whole and in part."""
+    data = bytes_of(9_000_000)
+    with server(kind, tmp_path) as vendor, Hub([Account("files", vendor)]) as hub:
+        files = hub.storage()
+        files.upload("large", data, part_size=4_000_000)
+        assert data == files.download("large").read_all()
+        part = files.download("large", range=ByteRange(5_000_000, 10)).read_all()
+        assert data[5_000_000:5_000_010] == part
+
+
+def test_closed_port() -> None:
+    """A server that cannot be reached has certainly processed nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    vendor = Fsspec(url=f"ftp://127.0.0.1:{port}/")
+    with Hub([Account("files", vendor, settings=ONCE)]) as hub:
+        with pytest.raises(ConnectionFailed) as caught:
+            hub.storage().upload("a", b"")
+    assert not caught.value.may_have_been_processed
+
+
+# --- time limits ------------------------------------------------------------
+
+
+def test_stalled_operation(files: Storage, failing: dict[str, Any]) -> None:
+    """An operation that takes too long ends, and says what may have happened."""
+    files.upload("a", b"")
+    failing["info"] = None
+    with pytest.raises(ConnectorError) as caught:
+        files.head("a", timeout=0.2)
+    assert not caught.value.may_have_been_processed  # type: ignore[attr-defined]
+    assert Misbehaving.stalled.is_set()
+    failing.clear()
+    failing["mv"] = None
+    with pytest.raises(ConnectorError) as caught:
+        files.upload("b", b"", timeout=0.2)
+    assert caught.value.may_have_been_processed  # type: ignore[attr-defined]
+
+
+def test_stalled_connection(failing: dict[str, Any]) -> None:
+    """A connection that is opened too late is closed."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        vendor = Fsspec(url=f"ftp://127.0.0.1:{listener.getsockname()[1]}/")
+        with Hub([Account("files", vendor, settings=ONCE)]) as hub:
+            with pytest.raises(ConnectorError):
+                hub.storage().head("a", timeout=0.2)
+            peer, _ = listener.accept()
+            with peer:
+                for answer in (b"220 hello\r\n", b"230 come in\r\n"):
+                    peer.sendall(answer)
+                    received = peer.recv(100)
+                assert b"" == received or received.startswith(b"TYPE") is False
+
+
+def test_cancelled_operation(tmp_path: Path, failing: dict[str, Any]) -> None:
+    """An asynchronous operation that is cancelled ends at once."""
+    failing["info"] = None
+
+    async def flow() -> None:
+        vendor = Fsspec(url=f"misbehaving://{tmp_path}/files")
+        async with AsyncHub([Account("files", vendor, settings=ONCE)]) as hub:
+            with pytest.raises(ConnectorError):
+                await hub.storage().head("a", timeout=0.2)
+            task = asyncio.ensure_future(hub.storage().head("a"))
+            await asyncio.to_thread(Misbehaving.stalled.wait, 120)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+
+    run(flow())
+
+
+# --- connections ------------------------------------------------------------
+
+
+def test_connections_are_kept_and_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Idle connections are used again, a few of them, in their own process, until the end."""
+    connections = Connections(Fsspec(url=f"file://{tmp_path}"))
+    taken = [connections.take() for _ in range(9)]
+    for connection in taken:
+        connections.give_back(connection)
+    assert connections.take() is taken[7]
+    monkeypatch.setattr("moorage.adapters.files.fsspec_connections.os.getpid", lambda: -1)
+    assert connections.take() not in taken
+    connections.close()
+    connections.give_back(taken[0])
+    assert connections.take() is not taken[0]
+
+
+def test_asynchronous_transport_closes(tmp_path: Path) -> None:
+    """The asynchronous transport closes its connections."""
+
+    async def flow() -> bytes:
+        transport = AsyncFsspecTransport(Fsspec(url=f"file://{tmp_path}"))
+        await transport.put("a", b"bytes", {}, (None, None))
+        content: bytes = await transport.read(await transport.open("a"), 0, 5)
+        await transport.aclose()
+        return content
+
+    assert b"bytes" == run(flow())
+
+
+# --- configuration ----------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "path"),
+    [
+        ({"url": "files"}, "url"),
+        ({"url": "simplecache::sftp://host/a"}, "url"),
+        ({"url": "sftp://erp:canary@host/a"}, "url"),
+        ({"url": "sftp://[canary/a"}, "url"),
+        ({"url": "ftp://host/a", "options": {"password": "canary"}}, "options.password"),
+        (
+            {"url": "https://host/a", "options": {"headers": {"Authorization": "canary"}}},
+            "options.headers.Authorization",
+        ),
+    ],
+)
+def test_refused_options(options: dict[str, Any], path: str) -> None:
+    """A URL of no filesystem, and a secret in a wrong place, are refused without showing it."""
+    with pytest.raises(ConfigurationError) as caught:
+        Hub([Account("files", Fsspec(**options))])
+    assert path == caught.value.path
+    assert "canary" not in repr(caught.value)
+    assert "canary" not in repr(Fsspec(**options))
+
+
+@pytest.mark.parametrize(
+    ("options", "path", "words"),
+    [
+        ({"url": "nothing://a"}, "options", "does not take"),
+        ({"url": "ftp://127.0.0.1/a", "options": {"tls": "x"}}, "options", "does not take"),
+        ({"url": "smb://host/a"}, "url", "not installed"),
+    ],
+)
+def test_unusable_options(options: dict[str, Any], path: str, words: str) -> None:
+    """An unknown protocol, a wrong option and a missing package say what to correct."""
+    with Hub([Account("files", Fsspec(**options), settings=ONCE)]) as hub:
+        with pytest.raises(ConfigurationError, match=words) as caught:
+            hub.storage().head("a")
+    assert path == caught.value.path
+
+
+def test_configuration_with_secrets(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """An account in a configuration takes its password from where secrets are."""
+    monkeypatch.setenv("FILES_PASSWORD", PASSWORD)
+    with server("ftp", tmp_path) as vendor:
+        table = {
+            "kind": "fsspec",
+            "url": vendor.url,
+            "options": {"timeout": 10},
+            "secrets": {"password": "secret://env/FILES_PASSWORD"},
+        }
+        configuration = {"storage": {"vendor": "outgoing"}, "vendors": {"outgoing": table}}
+        assert PASSWORD not in json.dumps(configuration)
+        offer = read_configuration(configuration)
+        assert PASSWORD not in repr(offer)
+        from moorage import open as open_hub
+
+        with open_hub(configuration) as hub:
+            hub.storage().upload("a", b"bytes")
+            assert b"bytes" == hub.storage().download("a").read_all()
+
+
+def test_conditional_write_is_refused(files: Storage) -> None:
+    """A conditional write is refused before anything is sent."""
+    with pytest.raises(UnsupportedByVendor):
+        files.upload("a", b"", PutOptions(if_none_match="*"))

@@ -1,0 +1,76 @@
+"""Filesystems of fsspec pass the checks of storage vendors, at real servers too."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
+from uuid import uuid4
+
+import pytest
+
+from moorage.contracts.routes import Account
+from moorage.errors import VendorFailed
+from moorage.hub.hub import AsyncHub, Hub
+from moorage.testing import storage_conformance as kit
+from moorage.testing.kits.checks import name_of
+from moorage.vendors.storage.fsspec import Fsspec
+from tests.storage.file_servers import server
+from tests.storage.labs import PART, run, with_hub
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator
+    from pathlib import Path
+
+    from moorage.testing.kits.storage_conformance import AsyncCheck, Check
+
+KINDS: Final = ("memory", "file", "sftp", "ftp", "webdav")
+NAMES: Final = "what_is_put_comes_back"
+"""The check with "?" in a key, which the server of these tests cuts when a file is renamed."""
+
+
+@contextmanager
+def filesystem(kind: str, root: Path) -> Generator[Fsspec]:
+    """A filesystem of one kind."""
+    if kind in {"memory", "file"}:
+        yield Fsspec(url=f"{kind}://{root / uuid4().hex}")
+    else:
+        with server(kind, root) as vendor:
+            yield vendor
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def vendor(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Fsspec]:
+    """A filesystem of each kind."""
+    with filesystem(request.param, tmp_path_factory.mktemp("files")) as made:
+        yield made
+
+
+@pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
+def test_synchronous(vendor: Fsspec, check: Check) -> None:
+    """Each filesystem passes the conformance kit."""
+    if vendor.url.startswith("webdav") and name_of(check) == NAMES:
+        return
+    with Hub([Account("files", vendor)]) as hub:
+        check(lambda: kit.Subject(hub.storage(), PART, vendor.capabilities))
+
+
+@pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)
+def test_asynchronous(vendor: Fsspec, check: AsyncCheck) -> None:
+    """Each filesystem passes the asynchronous conformance kit."""
+    if vendor.url.startswith("webdav") and name_of(check) == NAMES:
+        return
+    run(with_hub(AsyncHub([Account("files", vendor)]), check, can=vendor.capabilities))
+
+
+def test_webdav_names(tmp_path: Path) -> None:
+    """Names come back over WebDAV, and a name that the server cuts is an error."""
+    with server("webdav", tmp_path) as vendor, Hub([Account("files", vendor)]) as hub:
+        files = hub.storage()
+        for name in ("a", "with space", "ünï+&=#%25.txt", "deep/er/x.y", "~-_.!*'()"):
+            files.upload(name, name.encode())
+            assert name.encode() == files.download(name).read_all()
+            assert name == files.head(name).key
+        with pytest.raises(VendorFailed, match="under another name"):
+            files.upload("a?b", b"")
