@@ -116,6 +116,11 @@ def test_files_of_others(files: Storage, root: Path) -> None:
     )
 
 
+def test_list_of_a_new_folder(files: Storage) -> None:
+    """A folder that nobody has written to has no files."""
+    assert () == files.list().objects
+
+
 def test_broken_metadata_is_ignored(files: Storage, root: Path) -> None:
     """An unreadable metadata file counts as missing."""
     files.upload("a", b"ours", PutOptions(content_type="text/plain"))

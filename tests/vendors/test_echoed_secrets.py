@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from moorage.testing.sandboxes.fixture import SandboxFixture
 
 STATUSES: Final = (200, 400, 401, 403, 422, 500)
-WITHOUT_HTTP: Final = {"smtp", "local_files"}
+WITHOUT_HTTP: Final = {"smtp", "local_files", "fsspec"}
 FURTHER_OPTIONS: Final[dict[str, dict[str, str]]] = {
     "amazon_ses": {"session_token": "ses-session-canary"},
     "amazon_sns": {"session_token": "sns-session-canary"},

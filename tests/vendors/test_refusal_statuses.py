@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 # Repeats lines that other tests cover one by one.
 pytestmark = pytest.mark.untraced
 
-OVER_HTTP: Final = sorted(set(vendor_names()) - {"smtp", "local_files"})
+OVER_HTTP: Final = sorted(set(vendor_names()) - {"smtp", "local_files", "fsspec"})
 WITH_KEYS: Final = {"adyen", "bird", "mollie", "paypal", "resend", "square", "stripe"}
 BODIES: Final = {
     "empty": ("text/plain", b""),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 from moorage.adapters.files.fsspec_errors import opening_error
-from moorage.domain.values.foreign_files import (
+from moorage.domain.connectors.foreign_files import (
     HTTP,
     WEBDAV,
     check_options,
@@ -41,17 +41,8 @@ class Connection:
         self.root = root
 
     def close(self) -> None:
-        """Close the network connections of the filesystem, where it has any."""
-        client = getattr(self.filesystem, "client", None)
-        for resource in (
-            getattr(self.filesystem, "ftp", None),
-            client,
-            getattr(client, "http", None),
-        ):
-            end = getattr(resource, "close", None)
-            if end is not None:
-                with suppress(Exception):
-                    end()
+        """Close the network connections of the filesystem."""
+        _close_filesystem(self.filesystem)
 
 
 class Connections:
@@ -84,6 +75,7 @@ class Connections:
         try:
             return self._open()
         except Exception as error:  # noqa: BLE001 - converted
+            _close_half_open(error)
             failure = opening_error(error)
         raise failure
 
@@ -130,3 +122,27 @@ class Connections:
 def _quoted_url(join_url: Callable[..., Any], path: str, *arguments: Any, **named: Any) -> Any:
     """Return the URL of a path, of which webdav4 itself would not quote "?", "#" and "%"."""
     return join_url(quote(path), *arguments, **named)
+
+
+def _close_filesystem(filesystem: object) -> None:
+    """Close the clients that filesystems of fsspec have; fsspec itself has no way to."""
+    client = getattr(filesystem, "client", None)
+    for resource in (getattr(filesystem, "ftp", None), client, getattr(client, "http", None)):
+        end = getattr(resource, "close", None)
+        if end is not None:
+            with suppress(Exception):
+                end()
+
+
+def _close_half_open(error: Exception) -> None:
+    """Close what a filesystem had opened when its constructor failed.
+
+    Only the frames of the error still refer to it. After a refused password, the thread of
+    paramiko would otherwise keep the connection.
+    """
+    trace = error.__traceback__
+    while trace is not None:
+        owner = trace.tb_frame.f_locals.get("self")
+        if hasattr(owner, "invalidate_cache"):
+            _close_filesystem(owner)
+        trace = trace.tb_next

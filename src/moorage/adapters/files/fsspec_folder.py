@@ -18,7 +18,7 @@ import attrs
 
 from moorage.adapters.files._errors import folder_in_place, refused
 from moorage.domain.values.file_entry import OWN_FOLDER, FileEntry, names_of
-from moorage.domain.values.foreign_files import HTTP, path_of, read_description
+from moorage.domain.connectors.foreign_files import HTTP, path_of, read_description
 from moorage.domain.values.key_order import page_of_keys
 from moorage.errors import VendorFailed, VendorRejected
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from moorage.adapters.files.fsspec_connections import Connection
-    from moorage.domain.values.foreign_files import ForeignFile
+    from moorage.domain.connectors.foreign_files import ForeignFile
 
 _UPLOAD: Final = re.compile(r"[0-9a-f]{32}")
 _PART: Final = re.compile(r"([0-9]{5})\.([0-9a-f]{64})")
@@ -209,12 +209,12 @@ class FsspecFolder:
                 retryable=False,
                 remedy="Use a key without '?', '#', ';' and '%'.",
             )
-        kept = {**metadata, "sha256": digest.hexdigest()}
+        stored_metadata = {**metadata, "sha256": digest.hexdigest()}
         metadata_path = self._metadata_path(key)
         self._make_folder(metadata_path.rpartition("/")[0])
-        stored = {"key": key, "etag": file.stamp, "kept": kept}
+        stored = {"key": key, "etag": file.stamp, "kept": stored_metadata}
         self._write(metadata_path, [json.dumps(stored).encode()])
-        return _entry(key, file, kept)
+        return _entry(key, file, stored_metadata)
 
     def _write(self, path: str, pieces: Iterable[bytes]) -> None:
         with self._filesystem.open(path, "wb", block_size=_PIECE_SIZE) as file:
@@ -348,7 +348,7 @@ def _digested(pieces: Iterable[bytes], digest: Any) -> Iterator[bytes]:
         yield piece
 
 
-def _entry(key: str, file: ForeignFile, kept: Metadata) -> FileEntry:
+def _entry(key: str, file: ForeignFile, metadata: Metadata) -> FileEntry:
     return FileEntry(
-        key=key, size=file.size, etag=file.stamp, modified=file.modified, kept=kept
+        key=key, size=file.size, etag=file.stamp, modified=file.modified, kept=metadata
     )

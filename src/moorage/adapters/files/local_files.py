@@ -146,9 +146,7 @@ class LocalFolder:
         self, prefix: str, delimiter: str | None, after: str, limit: int
     ) -> tuple[list[FileEntry], list[str], str | None]:
         """Return files and folders in the order of their keys, and the key to continue after."""
-        keys, folders, next_after = page_of_keys(
-            self._children, prefix, delimiter, after, limit
-        )
+        keys, folders, next_after = page_of_keys(self._children, prefix, delimiter, after, limit)
         files: list[FileEntry] = []
         for key in keys:
             with suppress(FileNotFoundError):

@@ -71,9 +71,7 @@ def keys_after(children: Children, prefix: str, after: str, folder: str = "") ->
         is_past = _bytes_of(key) <= _bytes_of(after) and not after.startswith(key)
         if key.endswith("/") and not is_unrelated and not is_past:
             yield from keys_after(children, prefix, after, key)
-        elif (
-            not key.endswith("/") and key.startswith(prefix) and _bytes_of(key) > _bytes_of(after)
-        ):
+        elif not key.endswith("/") and key.startswith(prefix) and _bytes_of(key) > _bytes_of(after):
             yield key
 
 

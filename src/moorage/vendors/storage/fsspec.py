@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import attrs
 
 from moorage.contracts.storage import StorageCapability
-from moorage.vendor_sdk import ConfigurationError, Secret, Service, as_secret
+from moorage.vendor_sdk import Secret, Service, as_secret
 from moorage.vendors.storage._files import FilesVendor
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class Fsspec(FilesVendor):
     limits: ClassVar[Mapping[str, int]] = {"delete": 1_000, "parts": 10_000}
     piece_size: ClassVar[int] = 4 * 1024 * 1024
 
-    url: str
+    url: str = attrs.field(repr=False)
     options: dict[str, Any] = attrs.field(factory=_options, converter=dict, repr=False)
     secrets: dict[str, Secret] = attrs.field(factory=_secrets, converter=_as_secrets)
 

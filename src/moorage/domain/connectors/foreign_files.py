@@ -11,12 +11,13 @@ from urllib.parse import quote, unquote, urlsplit
 
 import attrs
 
-from moorage.domain.secrets.secret import Secret
 from moorage.domain.secrets.sensitive import is_sensitive
 from moorage.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from moorage.domain.secrets.secret import Secret
 
 HTTP: Final = frozenset({"http", "https"})
 WEBDAV: Final = frozenset({"webdav", "dav"})
@@ -161,7 +162,9 @@ def revealed_options(
         table = arguments
         for outer_name in outer_names:
             inner_table = table.get(outer_name)
-            table[outer_name] = table = dict(inner_table) if isinstance(inner_table, Mapping) else {}
+            table[outer_name] = table = (
+                dict(inner_table) if isinstance(inner_table, Mapping) else {}
+            )
         table[last_name] = secret.reveal()
     if protocol in WEBDAV and "password" in arguments:
         arguments["auth"] = (arguments.pop("username", ""), arguments.pop("password"))

@@ -1,0 +1,127 @@
+"""Each error of a foreign filesystem becomes the error that a caller can act on."""
+
+from __future__ import annotations
+
+import errno
+import ftplib
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from paramiko import AuthenticationException, SSHException
+from webdav4.client import (
+    BadGatewayError,
+    ForbiddenOperation,
+    HTTPError,
+    InsufficientStorage,
+    ResourceConflict,
+    ResourceLocked,
+    ResourceNotFound,
+)
+
+from moorage.adapters.files.fsspec_errors import judged, opening_error
+from moorage.errors import (
+    AuthenticationFailed,
+    ConfigurationError,
+    ConnectionFailed,
+    ConnectorError,
+    FileNotFound,
+    InvalidData,
+    InvalidRequest,
+    UnsupportedByVendor,
+    VendorFailed,
+    VendorRejected,
+)
+
+
+FTP_REFUSAL, FTP_FAILURE, FTP_NONSENSE = (
+    ftplib.error_perm,
+    ftplib.error_temp,
+    ftplib.error_proto,
+)
+
+
+class Answered(Exception):
+    """An answer of a server, as aiohttp raises it."""
+
+    status = 429
+
+
+def _http_error(status: int) -> HTTPError:
+    response: Any = SimpleNamespace(
+        status_code=status, reason_phrase="canary", request=SimpleNamespace(method="GET"), url=""
+    )
+    return HTTPError(response)
+
+
+@pytest.mark.parametrize(
+    "error, kind",
+    [
+        (InvalidData("as it is"), InvalidData),
+        (AuthenticationException("canary"), AuthenticationFailed),
+        (SSHException("canary"), ConnectionFailed),
+        (ConnectionResetError("canary"), ConnectionFailed),
+        (TimeoutError("canary"), ConnectionFailed),
+        (EOFError("canary"), ConnectionFailed),
+        (FTP_NONSENSE("canary"), ConnectionFailed),
+        (FileNotFoundError("canary"), FileNotFound),
+        (FileExistsError("canary"), InvalidRequest),
+        (IsADirectoryError("canary"), InvalidRequest),
+        (PermissionError("canary"), AuthenticationFailed),
+        (NotImplementedError("canary"), UnsupportedByVendor),
+        (OSError("canary"), VendorFailed),
+        (RuntimeError("canary"), VendorFailed),
+        (FTP_REFUSAL("530 canary"), AuthenticationFailed),
+        (FTP_REFUSAL("550 canary"), VendorRejected),
+        (FTP_REFUSAL("552 canary"), VendorFailed),
+        (FTP_REFUSAL("canary"), VendorFailed),
+        (FTP_FAILURE("450 canary"), VendorFailed),
+        (ForbiddenOperation("canary"), AuthenticationFailed),
+        (ResourceNotFound("canary"), FileNotFound),
+        (ResourceConflict("canary"), VendorRejected),
+        (ResourceLocked("canary"), VendorRejected),
+        (BadGatewayError(), VendorFailed),
+        (InsufficientStorage("canary"), VendorFailed),
+        (_http_error(401), AuthenticationFailed),
+        (_http_error(503), VendorFailed),
+        (Answered("canary"), VendorRejected),
+    ],
+    ids=repr,
+)
+def test_error_of_an_operation(error: Exception, kind: type[ConnectorError]) -> None:
+    """An error has the class of its cause, and no text of it."""
+    failure = judged(error, changed=True)
+    assert kind is type(failure)
+    assert "canary" not in repr(failure)
+
+
+def test_full_disk_is_not_tried_again() -> None:
+    """A full disk stays full; other failures may pass."""
+    assert not judged(OSError(errno.ENOSPC, ""), changed=False).retryable
+    assert not judged(FTP_REFUSAL("552"), changed=False).retryable
+    assert judged(OSError(errno.EIO, ""), changed=False).retryable
+
+
+@pytest.mark.parametrize("changed", [True, False])
+def test_broken_connection_says_what_may_have_happened(changed: bool) -> None:
+    """A broken connection leaves the outcome open only after something may have changed."""
+    failure = judged(ConnectionResetError(), changed=changed)
+    assert isinstance(failure, ConnectionFailed)
+    assert changed == failure.may_have_been_processed
+
+
+@pytest.mark.parametrize(
+    "error, kind",
+    [
+        (ImportError("canary"), ConfigurationError),
+        (TypeError("canary"), ConfigurationError),
+        (ValueError("canary"), ConfigurationError),
+        (ConnectionRefusedError("canary"), ConnectionFailed),
+    ],
+    ids=repr,
+)
+def test_error_of_an_opening(error: Exception, kind: type[ConnectorError]) -> None:
+    """A filesystem that cannot be opened says what to correct."""
+    failure = opening_error(error)
+    assert kind is type(failure)
+    assert "canary" not in repr(failure)
