@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from moorage.domain.secrets.secret import Secret
 from moorage.domain.connectors.foreign_files import path_of, read_description, revealed_options
+from moorage.domain.secrets.secret import Secret
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 

@@ -48,7 +48,7 @@ ONCE = {"retry": RetryPolicy(max_attempts=1), "circuit": None}
 KINDS = ("sftp", "ftp", "webdav")
 
 
-class Misbehaving(LocalFileSystem):
+class Misbehaving(LocalFileSystem):  # type: ignore[misc]  # fsspec has no types
     """A local filesystem on which single operations fail or stall."""
 
     protocol = "misbehaving"
@@ -228,9 +228,9 @@ def test_leftover_of_a_completed_upload(files: Storage, failing: dict[str, Any])
 def test_wrong_password(kind: str, tmp_path: Path) -> None:
     """A wrong password is refused, and is in no message."""
     with server(kind, tmp_path, password="canary-wrong") as vendor:
-        with Hub([Account("files", vendor, settings=ONCE)]) as hub:
-            with pytest.raises(AuthenticationFailed) as caught:
-                hub.storage().upload("a", b"")
+        hub = Hub([Account("files", vendor, settings=ONCE)])
+        with hub, pytest.raises(AuthenticationFailed) as caught:
+            hub.storage().upload("a", b"")
         assert "canary" not in repr(vendor) + repr(caught.value) + repr(caught.value.__context__)
 
 
@@ -251,9 +251,9 @@ def test_closed_port() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     vendor = Fsspec(url=f"ftp://127.0.0.1:{port}/")
-    with Hub([Account("files", vendor, settings=ONCE)]) as hub:
-        with pytest.raises(ConnectionFailed) as caught:
-            hub.storage().upload("a", b"")
+    hub = Hub([Account("files", vendor, settings=ONCE)])
+    with hub, pytest.raises(ConnectionFailed) as caught:
+        hub.storage().upload("a", b"")
     assert not caught.value.may_have_been_processed
 
 
@@ -409,9 +409,9 @@ def test_refused_options(options: dict[str, Any], path: str) -> None:
 )
 def test_unusable_options(options: dict[str, Any], path: str, words: str) -> None:
     """An unknown protocol, a wrong option and a missing package say what to correct."""
-    with Hub([Account("files", Fsspec(**options), settings=ONCE)]) as hub:
-        with pytest.raises(ConfigurationError, match=words) as caught:
-            hub.storage().head("a")
+    hub = Hub([Account("files", Fsspec(**options), settings=ONCE)])
+    with hub, pytest.raises(ConfigurationError, match=words) as caught:
+        hub.storage().head("a")
     assert path == caught.value.path
 
 

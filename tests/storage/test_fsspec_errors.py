@@ -33,7 +33,6 @@ from moorage.errors import (
     VendorRejected,
 )
 
-
 FTP_REFUSAL, FTP_FAILURE, FTP_NONSENSE = (
     ftplib.error_perm,
     ftplib.error_temp,

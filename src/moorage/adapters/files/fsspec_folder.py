@@ -17,8 +17,8 @@ from uuid import uuid4
 import attrs
 
 from moorage.adapters.files._errors import folder_in_place, refused
-from moorage.domain.values.file_entry import OWN_FOLDER, FileEntry, names_of
 from moorage.domain.connectors.foreign_files import HTTP, path_of, read_description
+from moorage.domain.values.file_entry import OWN_FOLDER, FileEntry, names_of
 from moorage.domain.values.key_order import page_of_keys
 from moorage.errors import VendorFailed, VendorRejected
 
@@ -271,7 +271,7 @@ class FsspecFolder:
             return None
         return read_description(description)
 
-    def _files_in(self, folder: str) -> list[ForeignFile]:
+    def _files_in(self, folder: str) -> Sequence[ForeignFile]:
         quoted = self._connection.protocol in HTTP
         try:
             descriptions = self._filesystem.ls(folder, detail=True)

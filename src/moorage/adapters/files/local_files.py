@@ -321,7 +321,7 @@ class LocalFolder:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 
-    def _children(self, folder: str) -> list[tuple[str, bool]]:
+    def _children(self, folder: str) -> Sequence[tuple[str, bool]]:
         """Return the files and folders in a folder, without symbolic links."""
         try:
             with os.scandir(self._root / folder) as entries:

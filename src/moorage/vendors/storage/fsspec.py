@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import attrs
 
 from moorage.contracts.storage import StorageCapability
-from moorage.vendor_sdk import Secret, Service, as_secret
+from moorage.vendor_sdk import Secret, Service, as_secret, no_options
 from moorage.vendors.storage._files import FilesVendor
 
 if TYPE_CHECKING:
@@ -22,12 +22,8 @@ def _as_secrets(values: Mapping[str, Secret | str]) -> dict[str, Secret]:
     return {name: as_secret(value) for name, value in values.items()}
 
 
-def _options() -> dict[str, Any]:
-    return {}
-
-
-def _secrets() -> dict[str, Secret]:
-    return {}
+def _as_options(values: Mapping[str, Any]) -> dict[str, Any]:
+    return dict(values)
 
 
 @attrs.frozen(kw_only=True)
@@ -57,8 +53,8 @@ class Fsspec(FilesVendor):
     piece_size: ClassVar[int] = 4 * 1024 * 1024
 
     url: str = attrs.field(repr=False)
-    options: dict[str, Any] = attrs.field(factory=_options, converter=dict, repr=False)
-    secrets: dict[str, Secret] = attrs.field(factory=_secrets, converter=_as_secrets)
+    options: dict[str, Any] = attrs.field(factory=no_options, converter=_as_options, repr=False)
+    secrets: dict[str, Secret] = attrs.field(factory=no_options, converter=_as_secrets)
 
     def services(self) -> Mapping[str, Service]:
         """The protections of the folder; joining many parts may take a while."""
