@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 from functools import partial
+from importlib import import_module
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
@@ -103,12 +104,11 @@ class Connections:
             item.close()
 
     def _open(self) -> Connection:
-        from fsspec import get_filesystem_class  # noqa: PLC0415 - an optional dependency
-
+        fsspec: Any = import_module("fsspec")  # an optional dependency without types
         url = self._options.url
         protocol = protocol_of(url)
-        kind = get_filesystem_class(protocol)
-        of_url = {} if protocol in HTTP else kind._get_kwargs_from_urls(url)  # noqa: SLF001 - fsspec's own way to read a URL
+        kind = fsspec.get_filesystem_class(protocol)
+        of_url: dict[str, Any] = {} if protocol in HTTP else kind._get_kwargs_from_urls(url)  # noqa: SLF001 - fsspec's own way to read a URL
         options = revealed_options(
             protocol, {**of_url, **self._options.options}, self._options.secrets
         )

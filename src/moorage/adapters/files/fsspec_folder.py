@@ -11,6 +11,7 @@ import json
 import re
 from contextlib import suppress
 from datetime import UTC, datetime
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from uuid import uuid4
 
@@ -223,12 +224,11 @@ class FsspecFolder:
 
     def _rename(self, path: str, target: str) -> None:
         """Give a file another name, in one step where the filesystem has such a step."""
-        from fsspec import AbstractFileSystem  # noqa: PLC0415 - an optional dependency
-
+        fsspec: Any = import_module("fsspec")  # an optional dependency without types
         move = getattr(getattr(self._filesystem, "client", None), "move", None)
         if move is not None:  # WebDAV's own, where `mv` copies
             move(path, target, overwrite=True)
-        elif type(self._filesystem).mv is AbstractFileSystem.mv:
+        elif self._filesystem.mv.__func__ is fsspec.AbstractFileSystem.mv:
             self._filesystem.cp_file(path, target)
             self._filesystem.rm_file(path)
         else:

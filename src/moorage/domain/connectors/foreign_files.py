@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 from urllib.parse import quote, unquote, urlsplit
 
 import attrs
@@ -143,7 +143,7 @@ def check_options(options: Mapping[str, Any]) -> None:
 def _nested(options: Mapping[str, Any], before: str = "") -> Iterable[tuple[str, Any]]:
     for name, value in options.items():
         if isinstance(value, Mapping):
-            yield from _nested(value, f"{before}{name}.")
+            yield from _nested(cast("Mapping[str, Any]", value), f"{before}{name}.")
         else:
             yield f"{before}{name}", value
 
@@ -161,10 +161,10 @@ def revealed_options(
         *outer_names, last_name = name.split(".")
         table = arguments
         for outer_name in outer_names:
-            inner_table = table.get(outer_name)
-            table[outer_name] = table = (
-                dict(inner_table) if isinstance(inner_table, Mapping) else {}
-            )
+            inner_table: object = table.get(outer_name)
+            is_table = isinstance(inner_table, Mapping)
+            copied_table = dict(cast("Mapping[str, Any]", inner_table)) if is_table else {}
+            table[outer_name] = table = copied_table
         table[last_name] = secret.reveal()
     if protocol in WEBDAV and "password" in arguments:
         arguments["auth"] = (arguments.pop("username", ""), arguments.pop("password"))
