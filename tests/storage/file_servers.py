@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import warnings
 from contextlib import contextmanager
 from io import BytesIO
 from socketserver import ThreadingMixIn
@@ -12,12 +13,16 @@ from typing import TYPE_CHECKING, Any, Final
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 import asyncssh
-from pyftpdlib.authorizers import DummyAuthorizer
-from pyftpdlib.handlers import FTPHandler
-from pyftpdlib.servers import FTPServer
 from wsgidav.wsgidav_app import WsgiDAVApp
 
 from moorage.vendors.storage.fsspec import Fsspec
+
+with warnings.catch_warnings():
+    # Its loop is of the standard library up to Python 3.11, which deprecated it there.
+    warnings.simplefilter("ignore", DeprecationWarning)
+    from pyftpdlib.authorizers import DummyAuthorizer
+    from pyftpdlib.handlers import FTPHandler
+    from pyftpdlib.servers import FTPServer
 
 if TYPE_CHECKING:
     from collections.abc import Generator

@@ -284,5 +284,4 @@ def _as_result(step: Callable[[], Awaitable[Any]]) -> Callable[[], Awaitable[Res
 
 def _operations_within(transport: Any, seconds: float) -> Any:
     """The operations of a transport; one that has `within` is told the time of an attempt."""
-    kind: object = type(transport)
-    return transport.within(seconds) if hasattr(kind, "within") else transport
+    return transport.within(seconds) if hasattr(transport.__class__, "within") else transport
