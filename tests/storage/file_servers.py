@@ -6,6 +6,7 @@ import asyncio
 import logging
 import warnings
 from contextlib import contextmanager
+from functools import partial
 from io import BytesIO
 from socketserver import ThreadingMixIn
 from threading import Thread
@@ -38,6 +39,12 @@ logging.getLogger("pyftpdlib").addHandler(logging.NullHandler())
 class _SshServer(asyncssh.SSHServer):
     """Accepts the one account."""
 
+    def __init__(self, connections: list[Any]) -> None:
+        self._connections = connections
+
+    def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
+        self._connections.append(conn)
+
     def begin_auth(self, username: str) -> bool:
         return True
 
@@ -51,6 +58,7 @@ class _SshServer(asyncssh.SSHServer):
 @contextmanager
 def sftp(root: Path, *, password: str = PASSWORD) -> Generator[Fsspec]:
     """An account at a private SFTP server whose files are in a folder."""
+    connections: list[Any] = []
     loop = asyncio.new_event_loop()
     thread = Thread(target=loop.run_forever, daemon=True)
     thread.start()
@@ -60,7 +68,7 @@ def sftp(root: Path, *, password: str = PASSWORD) -> Generator[Fsspec]:
 
     async def start() -> Any:
         return await asyncssh.create_server(
-            _SshServer,
+            partial(_SshServer, connections),
             "127.0.0.1",
             0,
             server_host_keys=[asyncssh.generate_private_key("ssh-ed25519")],
@@ -79,6 +87,9 @@ def sftp(root: Path, *, password: str = PASSWORD) -> Generator[Fsspec]:
 
         async def stop() -> None:
             server.close()
+            for connection in connections:
+                connection.abort()
+                await connection.wait_closed()
             await server.wait_closed()
 
         asyncio.run_coroutine_threadsafe(stop(), loop).result(60)

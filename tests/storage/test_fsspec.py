@@ -70,6 +70,15 @@ class Misbehaving(LocalFileSystem):  # type: ignore[misc]  # fsspec has no types
         self._fail("info")
         return super().info(path, **named)
 
+    def mkdir(self, path: str, create_parents: bool = True, **named: Any) -> None:  # noqa: FBT002 - the base's
+        """Make a folder, or fail because another process has just made it."""
+        super().mkdir(path, create_parents, **named)
+        self._fail("mkdir")
+
+    @classmethod
+    def _strip_protocol(cls, path: str) -> str:
+        return path.removeprefix("misbehaving://").rstrip("/")
+
     def mv(self, path1: str, path2: str, **named: Any) -> None:
         """Rename a file."""
         if Path(path2).exists():
@@ -140,6 +149,20 @@ def test_filesystem_that_replaces_nothing(files: Storage, failing: dict[str, Any
     failing["replace"] = FileExistsError()
     files.upload("a", b"new")
     assert b"new" == files.download("a").read_all()
+
+
+def test_folder_that_another_process_makes(files: Storage, failing: dict[str, Any]) -> None:
+    """A folder that another process makes at the same time is used; a failure is an error."""
+    failing["mkdir"] = FileExistsError()
+    files.upload("in/a", b"bytes")
+    assert b"bytes" == files.download("in/a").read_all()
+
+
+def test_folder_that_cannot_be_made(files: Storage, tmp_path: Path) -> None:
+    """A folder that the system does not allow is an error."""
+    (tmp_path / "files").symlink_to(tmp_path / "missing")
+    with pytest.raises(ConnectorError):
+        files.upload("a", b"")
 
 
 def test_folders_are_not_files(files: Storage) -> None:

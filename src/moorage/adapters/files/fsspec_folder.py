@@ -239,12 +239,20 @@ class FsspecFolder:
                 self._filesystem.mv(path, target)
 
     def _make_folder(self, path: str) -> None:
-        """Make a folder unless it exists; refuse a file in its place."""
+        """Make a folder and those above it, unless they exist; refuse a file in their place."""
+        if self._connection.protocol in HTTP or path in {"", "/"}:
+            return
         folder = self._look_up(path)
         if folder is not None and not folder.is_folder:
             raise folder_in_place("ENOTDIR")
-        if folder is None and path:
-            self._filesystem.makedirs(path, exist_ok=True)
+        if folder is None:
+            self._make_folder(path.rpartition("/")[0])
+            try:
+                self._filesystem.mkdir(path, create_parents=False)
+            except Exception:
+                # Another process may have made it meanwhile.
+                if self._look_up(path) is None:
+                    raise
 
     def _remove(self, path: str) -> None:
         with suppress(FileNotFoundError):
