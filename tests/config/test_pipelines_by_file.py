@@ -117,32 +117,39 @@ def test_pipelines_in_toml(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "kind, url, options, module, kept",
+    "kind, server, options, module, kept",
     [
         (
             "redis-streams",
-            "redis://localhost",
+            {"url": "redis://localhost"},
             {"topics": ["orders"], "group": "billing"},
             "moorage.adapters.redis_streams.source",
             {},
         ),
         (
             "rabbitmq",
-            "amqp://localhost",
+            {"url": "amqp://localhost"},
             {"queues": ["orders"], "prefetch": 50, "exclusive": True},
             "moorage.adapters.messages.rabbitmq_source",
             {"queues": ("orders",)},
         ),
+        (
+            "kafka",
+            {"servers": "kafka.example:9092"},
+            {"topics": ["^orders.*"], "group": "billing", "instance": "one"},
+            "moorage.adapters.messages.kafka_source",
+            {"topics": ("^orders.*",), "group": "billing", "instance": "one"},
+        ),
     ],
 )
 def test_kinds_of_connectors_make_sources(
-    kind: str, url: str, options: dict[str, Any], module: str, kept: dict[str, Any]
+    kind: str, server: dict[str, str], options: dict[str, Any], module: str, kept: dict[str, Any]
 ) -> None:
     """A connector's kind makes a source of the options in the table of a pipeline's source."""
     source = {"connector": "broker", **options}
     configuration = read_configuration(
         {
-            "connectors": {"broker": {"kind": kind, "url": url}},
+            "connectors": {"broker": {"kind": kind, **server}},
             "pipelines": {"orders": {"source": source, "sink": SINK}},
         }
     )

@@ -24,11 +24,13 @@ from moorage.domain.secrets.frames import careful
 from moorage.domain.secrets.secret import Secret, as_secret
 from moorage.domain.values.durations import is_count, is_seconds, plain
 from moorage.errors import ConfigurationError
+from moorage.ports.connector import KindSource
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from moorage.adapters.messages._kafka_links import AsyncKafkaLink, KafkaLink
+    from moorage.adapters.messages.kafka_source import KafkaSource
     from moorage.domain.messages.broker_rules import BrokerRules
 
 _MECHANISMS: Final = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
@@ -200,5 +202,35 @@ class Kafka(BrokerSettings):
         return AsyncLinkPool(partial(connect_kafka_async, self.producer_options()), config)
 
 
-KAFKA: Final = broker_kind("kafka", Kafka)
+@attrs.frozen(kw_only=True)
+class KafkaOptions:
+    """The options of a source that reads topics of Kafka.
+
+    Attributes:
+        topics: names of topics, which must exist, or patterns of names that begin with "^".
+        group: the name of the consumer group, whose members share the partitions.
+        instance: the name of this member, which keeps its partitions while it is restarted; by
+            default they go to others at once.
+        start: the position for partitions without a committed one: "earliest" or "latest".
+        assignor: "cooperative-sticky", "range" or "roundrobin", as for all members of the group.
+        discover_every: seconds between two searches for new topics and partitions.
+    """
+
+    topics: tuple[str, ...] = attrs.field(validator=attrs.validators.min_len(1))
+    group: str = attrs.field(validator=attrs.validators.min_len(1))
+    instance: str | None = None
+    start: str = "earliest"
+    assignor: str = "cooperative-sticky"
+    discover_every: float = attrs.field(default=60.0, converter=plain, validator=is_seconds)
+
+
+def _source(cluster: Kafka, options: KafkaOptions) -> KafkaSource:
+    from moorage.adapters.messages.kafka_source import (  # noqa: PLC0415 - only pipelines need it
+        KafkaSource,
+    )
+
+    return KafkaSource(cluster, **attrs.asdict(options, recurse=False))
+
+
+KAFKA: Final = broker_kind("kafka", Kafka, KindSource(options=KafkaOptions, build=_source))
 """The kind of connectors named "kafka" in a configuration."""
