@@ -1,4 +1,4 @@
-"""Run schedules from a first seed in as many processes as there are cores, or print one.
+"""Runs simulated schedules from a first seed on every core, or prints the history of one.
 
 `python -m tests.simulation 100000` runs that many; `python -m tests.simulation --seed 17` prints
 the history of one run.
@@ -18,7 +18,7 @@ CHUNK = 500
 
 
 def chunk(first: int) -> tuple[int, list[str]]:
-    """Run one chunk: return the number of steps, and the seeds that broke a law."""
+    """Simulate a chunk of seeds; return the number of steps and the seeds that broke a law."""
     steps, violations = 0, []
     for seed in range(first, first + CHUNK):
         try:

@@ -1,4 +1,4 @@
-"""Schedules of an outbox: hosts with different clocks put calls, and workers make them.
+"""Simulated outbox schedules: hosts with different clocks enqueue calls, and workers execute them.
 
 Hosts write in transactions that stay open for a while, overlap, and are rolled back or lost with
 their host. The store is a server with its own clock and keeps what its port promises. The laws
@@ -45,23 +45,23 @@ FAULTS = ("crash", "cancel", "store_away", "answer_lost", "wall_step", "freeze")
 
 
 class Untraced:
-    """Disables tracing, so that a schedule depends on its seed alone.
+    """An entry tracer that does nothing, so that a schedule depends on its seed alone.
 
     The simulated processes share one thread, and so the variables of its context. Python 3.11 can
     crash where the collection of a lost coroutine resets such a variable while another is set.
     """
 
     def sending(self, *_: object) -> AbstractContextManager[None]:
-        """Surround the storing of an entry with nothing."""
+        """Return a context that traces nothing while an entry is stored."""
         return nullcontext()
 
     def processing(self, *_: object) -> AbstractContextManager[None]:
-        """Surround the work of an entry with nothing."""
+        """Return a context that traces nothing while an entry is processed."""
         return nullcontext()
 
 
 class NoPayments:
-    """A register without unsettled payments."""
+    """A payment register that never knows the outcome of a payment."""
 
     async def closed(self, effects: Sequence[Any]) -> list[bool]:
         """Return whether the outcome of each effect is known."""
@@ -73,7 +73,7 @@ NO_PAYMENTS: Any = NoPayments()
 
 @attrs.define
 class Claim:
-    """A worker's claim of an entry."""
+    """One claim of an outbox entry by a worker."""
 
     entry: Entry
     who: str
@@ -86,20 +86,20 @@ class Claim:
 
 @attrs.define(eq=False)
 class Transaction:
-    """The uncommitted writes of a host."""
+    """The uncommitted outbox writes of one host."""
 
     host: Worker
     rows: list[Entry] = attrs.field(factory=list)
 
     @property
     def is_open(self) -> bool:
-        """Return whether its host may still commit it."""
+        """Return whether the transaction's host may still commit it."""
         return not self.host.ended
 
 
 @attrs.define
 class Outbox:
-    """An outbox store on the world's clock that records every write."""
+    """A simulated outbox store that uses the world's clock and records every write."""
 
     world: World
     rows: dict[str, Entry] = attrs.field(factory=dict)
@@ -114,11 +114,11 @@ class Outbox:
     last: int = 0
 
     def now(self) -> datetime:
-        """The store's time."""
+        """Return the store's time."""
         return self.world.date(self.world.now)
 
     def holders(self, lane: str | None, mine: Transaction) -> list[Transaction]:
-        """Return the open transactions of others that have added to a lane."""
+        """Return the other open transactions that have written to this lane."""
         return [
             item
             for item in self.open
@@ -140,11 +140,11 @@ class Outbox:
         return entry
 
     def add_alone(self, entry: OutboxEntry, transaction: Transaction) -> OutboxEntry | None:
-        """Write an entry in the step that finds its lane free; None if it is not."""
+        """Write an entry if no other open transaction has written to its lane; else return None."""
         return None if self.holders(entry.lane, transaction) else self.add(entry, transaction)
 
     def arrived(self, entry: OutboxEntry) -> OutboxEntry:
-        """Return an entry as this store writes it."""
+        """Return an entry with the arrival time of this store's clock."""
         return arrive(entry, self.now())
 
     def commit(self, transaction: Transaction) -> None:
@@ -154,13 +154,13 @@ class Outbox:
         self.rows = dict(sorted(self.rows.items(), key=lambda item: item[1].number))
 
     def find(self, who: str, query: EntryQuery) -> EntryPage[Entry]:
-        """Return the matching entries, and note what the worker has seen."""
+        """Return the matching entries, and record which claim the worker has seen."""
         if query.id in self.claims:
             self.looks[who, query.id] = self.claims[query.id][-1].at
         return EntryPage(items=tuple(row for row in self.rows.values() if query.matches(row)))
 
     def due(self, who: str, limit: int) -> list[Entry]:
-        """Return the entries that may be claimed; the worker has not looked at them yet."""
+        """Return the claimable entries, and forget which claims this worker has seen."""
         self.looks = {key: at for key, at in self.looks.items() if key[0] != who}
         blocked_lanes: set[str | None] = set()
         results = []
@@ -214,23 +214,23 @@ class Outbox:
         self.claims.setdefault(entry.id, []).append(Claim(entry, who, at, ended_entries))
 
     def begin(self, key: str, wait: timedelta) -> None:
-        """Note that a host begins to write a call down, and for how long it puts it off."""
+        """Record the time at which a host enqueues a call, and the requested delay."""
         self.asked[digest(None, key)] = self.now(), wait
 
     def refuse(self, entry: Entry, wish: float) -> None:
-        """Note that a vendor says for how long to stay away."""
+        """Record a vendor's refusal of an entry, with the pause that the vendor asks for."""
         self.refused[entry.id, entry.fence] = self.now(), timedelta(seconds=wish)
 
 
 def _heart_of(name: str) -> str:
-    """The name under which the flows get the renewal of a worker's entries."""
+    """Return the name of the process that renews a worker's claims."""
     return f"{name}'s heart"
 
 
 def store_for(
     outbox: Outbox, worker: Worker, transaction: Transaction | None
 ) -> EntryStore[OutboxEntry]:
-    """Return a process's access to the store; it may fail, and its replies may be lost."""
+    """Return a process's access to the outbox store, which may fail and may lose replies."""
     world = outbox.world
 
     async def ask_store(what: str, act: Any) -> Any:
@@ -274,7 +274,7 @@ def store_for(
 def flows_of(
     core: Core, shelf: EntryStore[OutboxEntry], renewals: EntryRenewals | None = None
 ) -> OutboxFlows:
-    """Return the flows of one process; with renewals it can claim entries."""
+    """Return the outbox operations of one process; with renewals it can claim entries."""
     retry = RetryPolicy(max_attempts=TRIES, base_delay=OWN_PAUSE, jitter=Jitter.NONE)
     renewals = renewals or EntryRenewals(shelf, core.nanoseconds, heartbeat=Heart)
     return OutboxFlows(
@@ -289,7 +289,7 @@ def flows_of(
 
 
 def play_entries(seed: int) -> Outbox:
-    """Run the schedule of a seed."""
+    """Simulate the outbox schedule of a seed, and return the outbox with its records."""
     dice = random.Random(seed * 7919 + 3)
     names = dice.sample(FAULTS, dice.randint(2, 4))
     world = World(seed, Faults(**{name: dice.choice((5, 20, 60)) for name in sorted(names)}), None)
@@ -327,7 +327,7 @@ def _start(world: World, name: str, skew: int, flow: Any) -> None:
 
 
 def _host(outbox: Outbox, plans: list[tuple[str, str | None, int, timedelta | None]]) -> Any:
-    """Put calls, each in a transaction that stays open for a while."""
+    """Return a process that enqueues calls, each in a transaction that stays open for a while."""
 
     async def run(core: Core, host: Worker) -> None:
         world = outbox.world
@@ -353,7 +353,7 @@ def _host(outbox: Outbox, plans: list[tuple[str, str | None, int, timedelta | No
 
 
 def _worker(outbox: Outbox, rounds: int) -> Any:
-    """Make calls, some of which a vendor refuses for a while."""
+    """Return a process that executes due calls, some of which the vendor refuses for a while."""
 
     async def run(core: Core, worker: Worker) -> None:
         world = outbox.world
@@ -391,7 +391,7 @@ def _worker(outbox: Outbox, rounds: int) -> Any:
 
 
 def check_entries(outbox: Outbox) -> None:
-    """Raise if any law was broken."""
+    """Raise `LawBroken` if the outbox broke any law."""
     for law in ENTRY_LAWS:
         violation = law(outbox)
         if violation:
@@ -406,7 +406,7 @@ def callers_clocks_decide_nothing(outbox: Outbox) -> str | None:
 
 
 def nothing_overtakes(outbox: Outbox) -> str | None:
-    """No entry of a lane is claimed before each earlier one has ended."""
+    """In an ordered lane, no entry is claimed before each earlier entry has ended."""
     for claims in outbox.claims.values():
         for claim in claims:
             lane, number = claim.entry.lane, claim.entry.number
@@ -424,7 +424,7 @@ def nothing_overtakes(outbox: Outbox) -> str | None:
 
 
 def everything_committed_is_done(outbox: Outbox) -> str | None:
-    """When all is over, each committed call has been made."""
+    """By the end of a schedule, each committed call has been made."""
     unfinished_entries = [
         row.id for row in outbox.rows.values() if row.state is not EntryState.DONE
     ]

@@ -1,4 +1,4 @@
-"""Planted bugs: plausible mistakes that the laws must find."""
+"""Deliberate bugs in the protocol: plausible mistakes that the simulation's laws must find."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ if TYPE_CHECKING:
 
 @attrs.frozen
 class Bug:
-    """A mistake, and the way to plant it."""
+    """A deliberate bug, and the function that patches it in."""
 
     name: str
     plant: Callable[[Callable[[Any, str, Any], None]], None]
 
     @contextmanager
     def planted(self) -> Generator[None]:
-        """The world with this bug in it."""
+        """Patch the bug in for the duration of the context."""
         undo: list[tuple[Any, str, Any]] = []
 
         def put(owner: Any, name: str, value: Any) -> None:
@@ -62,18 +62,18 @@ ENTRY_BUGS: list[Bug] = []
 
 
 def bug(plant: Callable[[Callable[[Any, str, Any], None]], None]) -> None:
-    """Add a bug to the list."""
+    """Register a deliberate bug of the call protocol."""
     BUGS.append(Bug(plant.__name__, plant))
 
 
 def entry_bug(plant: Callable[[Callable[[Any, str, Any], None]], None]) -> None:
-    """Add a bug to the list of those of an outbox."""
+    """Register a deliberate bug of the outbox."""
     ENTRY_BUGS.append(Bug(plant.__name__, plant))
 
 
 @bug
 def no_fencing(put: Any) -> None:
-    """Renewals are late, and a holder is trusted without its fencing token."""
+    """Planted bug: renewals are late, and a claim's outcome is accepted from a stale holder."""
     right, mark, claim = Settle.apply, idempotency.mark_sent, Claim.__init__
 
     def build(self: Claim, *args: Any, **options: Any) -> None:
@@ -97,7 +97,7 @@ def no_fencing(put: Any) -> None:
 
 @bug
 def lease_never_expires(put: Any) -> None:
-    """The lease of a dead probe never expires."""
+    """Planted bug: the lease of a dead probe never expires."""
     right = CircuitRule.admit
 
     def admit(self: CircuitRule, circuit: Any, token: int, lease: int) -> Any:
@@ -108,13 +108,13 @@ def lease_never_expires(put: Any) -> None:
 
 @bug
 def tokens_lost_on_cancel(put: Any) -> None:
-    """A cancelled wait returns none of its tokens."""
+    """Planted bug: a cancelled wait returns none of its rate-limit tokens."""
     put(GiveBack, "apply", lambda self, states, now: (states, None))
 
 
 @bug
 def naive_refund(put: Any) -> None:
-    """A cancelled wait returns all tokens, though later grants depend on them."""
+    """Planted bug: a cancelled wait returns all its tokens, though later grants depend on them."""
 
     def refund(self: TokenBucket, bucket: Any, ticket: Any) -> Any:
         level = min(self.room, bucket[3] + ticket[2] * self.price)
@@ -125,7 +125,7 @@ def naive_refund(put: Any) -> None:
 
 @bug
 def time_lost_on_cancel(put: Any) -> None:
-    """A cancelled wait returns its tokens to the end of the queue."""
+    """Planted bug: a cancelled wait returns its tokens to the end of the queue."""
 
     def refund(self: TokenBucket, bucket: Any, ticket: Any) -> Any:
         *bucket_head, runs = bucket
@@ -140,7 +140,7 @@ def time_lost_on_cancel(put: Any) -> None:
 
 @bug
 def outcome_of_another_generation(put: Any) -> None:
-    """A late report counts in the circuit's current generation."""
+    """Planted bug: a late report counts in the circuit's current generation."""
     right = CircuitRule.record
 
     def record(self: CircuitRule, circuit: Any, permit: Any, outcome: Any, reporter: str) -> Any:
@@ -151,7 +151,7 @@ def outcome_of_another_generation(put: Any) -> None:
 
 @bug
 def leases_cleared_on_opening(put: Any) -> None:
-    """Opening the circuit drops the leases of running probes."""
+    """Planted bug: opening the circuit drops the leases of running probes."""
     right = CircuitRule._opened_circuit  # noqa: SLF001 - the bug is planted inside
 
     def opened(self: CircuitRule, circuit: Any) -> Any:
@@ -163,7 +163,7 @@ def leases_cleared_on_opening(put: Any) -> None:
 
 @bug
 def budget_per_process(put: Any) -> None:
-    """Every process has its own retry budget."""
+    """Planted bug: each process has its own retry budget instead of the shared one."""
     right = Plan.__init__
     numbers = iter(range(10**9))
 
@@ -179,7 +179,7 @@ def budget_per_process(put: Any) -> None:
 
 @bug
 def limits_per_process(put: Any) -> None:
-    """Every process has its own limits."""
+    """Planted bug: each process has its own rate limits instead of the shared ones."""
     right = Plan.__init__
     numbers = iter(range(10**9))
 
@@ -203,7 +203,7 @@ def sent_is_not_marked(put: Any) -> None:
 
 @bug
 def unknown_is_taken_again(put: Any) -> None:
-    """A key with an unknown outcome is run as if nothing had been sent."""
+    """Planted bug: a key with an unknown outcome is run as if nothing had been sent."""
     right = Claim.apply
 
     def apply(self: Claim, states: Any, now: int) -> Any:
@@ -218,7 +218,7 @@ def unknown_is_taken_again(put: Any) -> None:
 
 @bug
 def claims_do_not_exclude(put: Any) -> None:
-    """A claim in progress is taken over at once."""
+    """Planted bug: a claim in progress is taken over at once."""
     right = Claim.apply
 
     def apply(self: Claim, states: Any, now: int) -> Any:
@@ -233,7 +233,7 @@ def claims_do_not_exclude(put: Any) -> None:
 
 @bug
 def payload_is_not_compared(put: Any) -> None:
-    """The same key with another payload gets the old answer."""
+    """Planted bug: a repeated key with a different payload gets the earlier response."""
     right = Claim.apply
 
     def apply(self: Claim, states: Any, now: int) -> Any:
@@ -246,7 +246,7 @@ def payload_is_not_compared(put: Any) -> None:
 
 @bug
 def lost_answer_is_repeated(put: Any) -> None:
-    """A request that may have been processed is repeated without idempotency keys."""
+    """Planted bug: a possibly processed request is repeated without an idempotency key."""
     right = retry.decide
 
     def decide(policy: RetryPolicy, error: Exception, **facts: Any) -> Any:
@@ -257,7 +257,7 @@ def lost_answer_is_repeated(put: Any) -> None:
 
 @bug
 def processed_goes_elsewhere(put: Any) -> None:
-    """A request that one region may have processed is repeated in another."""
+    """Planted bug: a request that one region may have processed is repeated in another."""
     right = region.elsewhere
 
     def elsewhere(*of: Any, **facts: Any) -> Any:
@@ -268,7 +268,8 @@ def processed_goes_elsewhere(put: Any) -> None:
 
 @bug
 def sent_mark_forgets_where(put: Any) -> None:
-    """A sent key counts as sent to the region of its claim."""
+    """Planted bug: a sent request is recorded for its claim's region, not for the one it went to.
+    """
     right = idempotency.mark_sent
 
     def mark_sent(entry: Any, fence: int, target: str) -> Any:
@@ -279,7 +280,7 @@ def sent_mark_forgets_where(put: Any) -> None:
 
 @bug
 def sent_is_released(put: Any) -> None:
-    """A caller that lost its response frees the key."""
+    """Planted bug: a caller that lost the vendor's response frees the idempotency key."""
 
     def free(key: str, fence: int, *, ttl: int) -> Settle:
         return Settle(key, fence, idempotency.FREE, ttl=ttl)
@@ -289,13 +290,13 @@ def sent_is_released(put: Any) -> None:
 
 @bug
 def woken_without_asking(put: Any) -> None:
-    """A caller that has waited starts without a second admission."""
+    """Planted bug: after waiting for the rate limit, a caller skips the second admission check."""
     put(Confirm, "apply", lambda self, states, now: (states, (Answer.GO, 0)))
 
 
 @bug
 def pause_is_not_shared(put: Any) -> None:
-    """A vendor's `Retry-After` is kept by one process only."""
+    """Planted bug: the pause of a vendor's `Retry-After` is not shared with other processes."""
     put(Pause, "apply", lambda self, states, now: (states, None))
 
 
@@ -312,13 +313,13 @@ def queue_is_jumped(put: Any) -> None:
 
 @bug
 def deadline_is_per_attempt(put: Any) -> None:
-    """Each attempt gets the whole time again."""
+    """Planted bug: each attempt gets the call's whole timeout again."""
     put(Call, "remaining", lambda self, core: self.deadline - self.started)
 
 
 @bug
 def cancellation_is_a_failure(put: Any) -> None:
-    """A cancelled call counts as a failure of the vendor."""
+    """Planted bug: a cancelled call counts as a failure of the vendor."""
     right = Report.__init__
 
     def build(self: Report, gates: Any, permit: Any, outcome: Any, reporter: str) -> None:
@@ -341,7 +342,7 @@ def slow_is_away(put: Any) -> None:
 
 
 def _by_the_callers_clock(put: Any, *verbs: str) -> None:
-    """Make some flows of an outbox use the clock of their own host."""
+    """Make the named outbox operations use their host's own clock instead of the store's."""
     for verb in verbs:
         right = getattr(OutboxFlows, verb)
 
@@ -360,19 +361,19 @@ def _by_the_callers_clock(put: Any, *verbs: str) -> None:
 
 @entry_bug
 def leases_by_the_workers_clock(put: Any) -> None:
-    """A worker times its lease, and its waits, by its own clock."""
+    """Planted bug: a worker times its lease and its pauses by its own clock."""
     _by_the_callers_clock(put, "deliver")
 
 
 @entry_bug
 def spans_by_the_hosts_clock(put: Any) -> None:
-    """A host measures by its own clock for how long a call is deferred."""
+    """Planted bug: a host measures the delay of a deferred call by its own clock."""
     _by_the_callers_clock(put, "put")
 
 
 @entry_bug
 def arrivals_by_the_hosts_clock(put: Any) -> None:
-    """A call is due at the time that its host's clock recorded."""
+    """Planted bug: a call becomes due at a time taken from its host's clock."""
 
     def arrived(_: Outbox, entry: Any) -> Any:
         return attrs.evolve(entry, due=entry.due or entry.added_at)
@@ -382,7 +383,7 @@ def arrivals_by_the_hosts_clock(put: Any) -> None:
 
 @entry_bug
 def moments_of_another_clock(put: Any) -> None:
-    """The time to come back is used unchanged from another clock's error."""
+    """Planted bug: a retry time by the worker's clock is used unchanged as the store's time."""
     right = OutboxFlows.deliver
 
     async def deliver(self: OutboxFlows, call: Any, payments: Any, *, limit: int, utc: Any) -> Any:
@@ -400,7 +401,7 @@ def transactions_overtake(put: Any) -> None:
 
 @entry_bug
 def offers_are_believed(put: Any) -> None:
-    """A worker takes an offered entry, although its owner has renewed it since."""
+    """Planted bug: a worker takes a listed entry, although its owner has renewed the claim."""
 
     async def is_held(*_: Any) -> bool:
         return False

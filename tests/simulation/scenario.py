@@ -32,12 +32,12 @@ SLACK = 2_000_000
 
 
 class LawBroken(AssertionError):
-    """A law was broken; carries the history that led to it."""
+    """A simulated schedule broke a law of the protocol; carries the history that led to it."""
 
 
 @attrs.define
 class CallRecord:
-    """One logical call from its caller's view."""
+    """One logical call as its caller saw it."""
 
     who: str
     key: str | None
@@ -51,7 +51,7 @@ class CallRecord:
 
 @attrs.define
 class Grant:
-    """One grant of the limiter, in the order of requests.
+    """One grant of the rate limiter, in the order of requests.
 
     It counts once its holder has `left` with it; a holder may be interrupted before.
     """
@@ -86,7 +86,7 @@ class Witness:
     def before(
         self, command: Command[Any], states: tuple[Any, ...], after: tuple[Any, ...]
     ) -> None:
-        """Compare the state before a late report with that after it."""
+        """Check that a late circuit report changed nothing but its own lease."""
         if not isinstance(command, Report) or states[0] is None:
             return
         (old_value,), (new_value,) = states, after
@@ -157,7 +157,7 @@ class Witness:
         return at is not None and not at.startswith("Report")
 
     def _moved(self, command: Confirm) -> int:
-        """Return the time of a queued grant after later pauses.
+        """Return when a queued grant is due, after later pauses have moved it.
 
         A caller that is late for a grant when a pause begins leaves at the end of the pause; its
         grant stays at its time.
@@ -178,7 +178,7 @@ class Witness:
             self.left_in_pause.append(f"{who} at {now}")
 
     def _check_given_back(self, now: int, command: GiveBack) -> None:
-        """The next caller may get the slot of one that gave up, if it is still ahead.
+        """Check that the next caller may use the slot of a cancelled caller, if it is still ahead.
 
         A caller that was late for a grant when a pause began has no slot behind it.
         """
@@ -228,7 +228,7 @@ class Profile:
 
 
 def draw_profile(dice: random.Random) -> Profile:
-    """Draw one of five profiles."""
+    """Return one of five profiles of protections and load, drawn at random."""
     circuit = CircuitBreakerConfig(
         failures=dice.choice((2, 3)),
         open_for=dice.choice((0.5, 3.0)),
@@ -289,14 +289,14 @@ def draw_profile(dice: random.Random) -> Profile:
 
 
 def draw_faults(dice: random.Random, likely: tuple[str, ...]) -> Faults:
-    """Draw at least two kinds of fault."""
+    """Return the probabilities of at least two kinds of fault, drawn at random."""
     names = [field.name for field in attrs.fields(Faults)]
     fault_names = {*dice.sample(names, dice.randint(2, 5)), *likely}
     return Faults(**{name: dice.choice((5, 20, 60)) for name in sorted(fault_names)})
 
 
 def draw_regions(seed: int, vendor: Vendor) -> dict[str, Any]:
-    """Draw one or several regions; one may fail for a while."""
+    """Return one or several regions, one of which may fail for a while."""
     dice = random.Random(seed * 104_729 + 28)
     if dice.randrange(5) < 3:
         return {"base_url": "https://shop.example"}
@@ -314,7 +314,7 @@ def draw_regions(seed: int, vendor: Vendor) -> dict[str, Any]:
 
 
 def play(seed: int, *, workers: int | None = None) -> Schedule:
-    """Run the schedule of a seed."""
+    """Simulate the schedule of a seed."""
     dice = random.Random(seed * 7919 + 1)
     vendor = Vendor(remembers=dice.choice((0.0, 86_400.0)))
     profile = draw_profile(dice)
@@ -363,7 +363,7 @@ def _repairer(vendor: Vendor, after: float) -> Any:
 
 
 def _latecomer(witness: Witness, service: Service) -> Any:
-    """Call after everything is over, since no earlier event may exclude a caller for ever."""
+    """Return a process that calls the service after all faults have ended."""
 
     async def come(core: Core) -> None:
         world = witness.world
@@ -416,7 +416,7 @@ def _caller(
 
 
 def check(schedule: Schedule) -> None:
-    """Raise if any law was broken."""
+    """Raise `LawBroken` if the schedule broke any law."""
     for law in LAWS:
         violation = law(schedule)
         if violation:
@@ -426,7 +426,7 @@ def check(schedule: Schedule) -> None:
 
 
 def one_effect_per_key(schedule: Schedule) -> str | None:
-    """A key has at most one effect, whether or not the vendor honours keys."""
+    """An idempotency key has at most one effect, whether or not the vendor honours keys."""
     counts: dict[str, int] = {}
     for _, key, _ in schedule.vendor.effects:
         if key is not None:
@@ -436,7 +436,7 @@ def one_effect_per_key(schedule: Schedule) -> str | None:
 
 
 def one_region_per_order(schedule: Schedule) -> str | None:
-    """A request that one region may have processed reaches no other, unless keys are global."""
+    """A request that may have been processed reaches no other region, unless keys are global."""
     vendor = schedule.vendor
     spread = {
         name: sorted(regions)
@@ -447,7 +447,7 @@ def one_region_per_order(schedule: Schedule) -> str | None:
 
 
 def one_answer_per_key(schedule: Schedule) -> str | None:
-    """Every repeat of a key gets the same response."""
+    """Every repeat of an idempotency key gets the same response."""
     answers: dict[str, set[str]] = {}
     for called_record in schedule.witness.calls:
         if called_record.key is not None and called_record.answer is not None:
@@ -457,7 +457,7 @@ def one_answer_per_key(schedule: Schedule) -> str | None:
 
 
 def one_payload_per_key(schedule: Schedule) -> str | None:
-    """Another payload under the same key gets no response, and has no effect."""
+    """A different payload under a used idempotency key gets no response, and has no effect."""
     amounts: dict[str, set[int]] = {}
     for called_record in schedule.witness.calls:
         if called_record.key is not None and called_record.answer is not None:
@@ -467,7 +467,7 @@ def one_payload_per_key(schedule: Schedule) -> str | None:
 
 
 def probes_within_cap(schedule: Schedule) -> str | None:
-    """There are never more unexpired leases than allowed probes."""
+    """A circuit never has more unexpired probe leases than allowed probes."""
     if schedule.service.circuit is None:
         return None
     witness, cap = schedule.witness, schedule.service.circuit.probes
@@ -479,7 +479,7 @@ def probes_within_cap(schedule: Schedule) -> str | None:
 
 
 def bucket_bound(schedule: Schedule) -> str | None:
-    """In every window of grant times, granted ≤ burst + rate · t."""
+    """In every window, the rate limiter grants at most burst + rate · t tokens."""
     if schedule.stepped:
         return None
     times = sorted(
@@ -495,7 +495,7 @@ def bucket_bound(schedule: Schedule) -> str | None:
 
 
 def order_of_arrival(schedule: Schedule) -> str | None:
-    """Callers are granted in order of arrival, unless a slot became free."""
+    """Rate-limit grants follow the order of arrival, unless a cancelled caller returned one."""
     grants = schedule.witness.grants
     if schedule.stepped or any(grant.given_back for grant in grants):
         return None
@@ -504,7 +504,7 @@ def order_of_arrival(schedule: Schedule) -> str | None:
 
 
 def budget_bound(schedule: Schedule) -> str | None:
-    """Retries stay within their share of the calls and each period's minimum."""
+    """Retries stay within the retry budget: their share of the calls, and each period's minimum."""
     budget = schedule.service.retry_budget
     if budget is None:
         return None
@@ -534,7 +534,7 @@ def ends_by_deadline(schedule: Schedule) -> str | None:
 
 
 def nothing_leaked(schedule: Schedule) -> str | None:
-    """After all calls ended, no lease or claim is held, except after a crash."""
+    """After all calls have ended, no lease or claim is held, unless a process crashed."""
     if not schedule.clean:
         return None
     now = schedule.world.now + schedule.world.store.offset
@@ -547,19 +547,19 @@ def nothing_leaked(schedule: Schedule) -> str | None:
 
 
 def cancellation_is_neutral(schedule: Schedule) -> str | None:
-    """A cancelled call counts as neither success nor failure."""
+    """For the circuit breaker, a cancelled call is neither a success nor a failure."""
     misjudged_reports = schedule.witness.judged_after_cancel
     return f"judged {misjudged_reports}" if misjudged_reports else None
 
 
 def pauses_are_kept(schedule: Schedule) -> str | None:
-    """No request is sent during a pause that was recorded before."""
+    """No request leaves during a pause (a vendor's `Retry-After`) that was recorded before."""
     pending_pauses = schedule.witness.left_in_pause
     return f"left in a pause: {pending_pauses}" if pending_pauses and not schedule.stepped else None
 
 
 def queues_give_back(schedule: Schedule) -> str | None:
-    """A cancelled wait releases all of its grant."""
+    """A caller that stops waiting for a rate limit releases its whole grant."""
     withheld_tickets = schedule.witness.kept_from
     return (
         f"not given back: {withheld_tickets}" if withheld_tickets and not schedule.stepped else None
@@ -567,19 +567,19 @@ def queues_give_back(schedule: Schedule) -> str | None:
 
 
 def late_reports_are_silent(schedule: Schedule) -> str | None:
-    """A report of an earlier generation changes nothing but its own lease."""
+    """A circuit report of an earlier generation changes nothing but its own lease."""
     late_speakers = schedule.witness.spoken_for_another
     return f"a late report: {late_speakers}" if late_speakers else None
 
 
 def nobody_is_kept_out(schedule: Schedule) -> str | None:
-    """When all is over and the vendor works, a new caller gets a response."""
+    """After all faults have ended, a new caller gets a response."""
     last_error = schedule.witness.last_word
     return None if last_error is None else f"kept out: {last_error!r}"
 
 
 def slow_is_not_away(schedule: Schedule) -> str | None:
-    """No process decides alone while the store replies, however slowly."""
+    """While the shared store replies, however slowly, no process admits calls without it."""
     lone_admissions = schedule.world.alone
     return f"let in alone: {lone_admissions}" if lone_admissions else None
 

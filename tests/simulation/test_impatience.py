@@ -1,4 +1,4 @@
-"""The utilisation and recovery of a rate limit whose callers give up."""
+"""Utilisation and recovery of a rate limit whose callers stop waiting."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ PATIENCE: dict[str, Patience] = {
 
 
 def steady(load: float) -> list[float]:
-    """Return random arrivals at this rate per second."""
+    """Return random arrival times at this rate per second."""
     chance, time, times = random.Random(1), 0.0, []
     while time < SPAN:
         time += chance.expovariate(load)
@@ -60,7 +60,7 @@ def went(
     patience: Patience,
     costs: tuple[int, ...] = (1,),
 ) -> list[tuple[float, int]]:
-    """Return the grants of callers that queue for at most this long, with their cost."""
+    """Simulate callers that wait for a limit only so long; return each grant's time and cost."""
     chance, world, departures = random.Random(2), World(), []
     gates = Gates(
         limits=[limit.rule for limit in limits],
@@ -93,14 +93,14 @@ def went(
 @pytest.mark.parametrize("limits", LIMITS)
 @pytest.mark.parametrize("load", [28, 200])
 def test_limit_stays_utilised_when_callers_give_up(load: int, limits: str, patience: str) -> None:
-    """However many callers give up, others use nine tenths of the limit."""
+    """If callers stop waiting for a rate limit, the others still use nine tenths of it."""
     departures = went(LIMITS[limits], steady(load), PATIENCE[patience])
     used_cost = sum(cost for time, cost in departures if SPAN / 2 <= time < SPAN)
     assert used_cost >= 0.9 * RATE * SPAN / 2
 
 
 def test_limit_stays_utilised_with_costly_calls() -> None:
-    """The tokens of several cheap calls that gave up serve a costly one."""
+    """If cheap and costly calls stop waiting, nine tenths of a rate limit are still used."""
     departures = went(LIMITS["one"], steady(30), PATIENCE["at random"], costs=(1, 1, 1, 2, 5))
     used_cost = sum(cost for time, cost in departures if SPAN / 2 <= time < SPAN)
     assert used_cost >= 0.9 * RATE * SPAN / 2
@@ -108,7 +108,7 @@ def test_limit_stays_utilised_with_costly_calls() -> None:
 
 @pytest.mark.parametrize("limits", ["one", "two"])
 def test_limit_stays_utilised_after_bursts(limits: str) -> None:
-    """Bursts of 300 callers that all give up within three seconds leave the limit utilised."""
+    """After bursts of 300 callers that stop waiting within three seconds, a limit stays used."""
     arrivals = [item * 1.5 for item in range(14) for _ in range(300)]
     departures = went(LIMITS[limits], arrivals, PATIENCE["at random"])
     used_cost = sum(cost for time, cost in departures if 10 <= time < 20)
@@ -117,7 +117,7 @@ def test_limit_stays_utilised_after_bursts(limits: str) -> None:
 
 @pytest.mark.parametrize("patience", PATIENCE)
 def test_limit_recovers_after_overload(patience: str) -> None:
-    """After an overload, calls below the limit are granted at once."""
+    """After an overload of a rate limit, calls at a rate below the limit are granted at once."""
     overload = [time for time in steady(200) if time < 8]
     later_calls = [11 + item / 15 for item in range(15 * 10)]
     departures = went(LIMITS["one"], [*overload, *later_calls], PATIENCE[patience])
@@ -127,7 +127,7 @@ def test_limit_recovers_after_overload(patience: str) -> None:
 
 
 def test_abandoned_burst_delays_nobody() -> None:
-    """A burst of callers that give up does not delay calls below the limit."""
+    """After a burst of callers that stopped waiting, calls below the rate limit are not delayed."""
     later_calls = [item / 15 for item in range(15 * 20)]
     departures = went(LIMITS["one"], [*later_calls, *[5.0] * 200], PATIENCE["a shared time-out"])
     times = [time for time, _ in departures if time < 19]
@@ -137,7 +137,7 @@ def test_abandoned_burst_delays_nobody() -> None:
 async def gone_of_one_process(
     arrivals: Iterable[float], patience: Patience, burst: int
 ) -> list[float]:
-    """Return the grants of tasks that wait at a limiter for at most this long."""
+    """Run tasks that wait for a limiter only so long; return the times of their grants."""
     clock, chance, departures = VirtualClock(), random.Random(2), list[float]()
     sleeper = AsyncVirtualSleeper(clock, autojump=True)
     limiter = RateLimiter(
@@ -174,7 +174,7 @@ async def gone_of_one_process(
     ids=["short", "short and shared", "bursts"],
 )
 def test_waiting_tasks_move_up(arrivals: list[float], patience: Patience, burst: int) -> None:
-    """Waiting tasks of one process take over the slots of tasks that gave up."""
+    """If a task stops waiting for a rate limiter, the process's other tasks move up."""
     departures = asyncio.run(gone_of_one_process(arrivals, patience, burst))
     used_count = sum(1 for time in departures if SPAN / 4 <= time < SPAN)
     assert used_count >= 0.9 * RATE * SPAN * 3 / 4

@@ -1,4 +1,4 @@
-"""Bulkheads, batches of calls and shared commands whose callers give up."""
+"""Bulkheads, batches of calls and shared store commands whose callers stop waiting."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class BulkheadVisits:
         self.inside = self.most = 0
 
     async def visit(self, patience: float, takes: float = TAKES) -> None:
-        """Hold a slot for this long, unless the caller or the bulkhead gives up before."""
+        """Hold a bulkhead slot for a while, unless the caller or the bulkhead gives up before."""
         loop = asyncio.get_running_loop()
         came = loop.time()
         try:
@@ -78,7 +78,7 @@ class BulkheadVisits:
 
 
 async def arriving(times: list[float], visit: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    """Start a visit at each of these times, and wait for all."""
+    """Start a visit at each of these times, and wait for all of them to end."""
     loop, tasks = asyncio.get_running_loop(), []
     for time in times:
         await asyncio.sleep(time - loop.time())
@@ -87,7 +87,7 @@ async def arriving(times: list[float], visit: Callable[[], Coroutine[Any, Any, N
 
 
 def steady(load: float) -> list[float]:
-    """Return random arrivals at this rate per second."""
+    """Return random arrival times at this rate per second."""
     chance, time, times = random.Random(1), 0.0, []
     while time < SPAN:
         time += chance.expovariate(load)
@@ -98,7 +98,7 @@ def steady(load: float) -> list[float]:
 @pytest.mark.parametrize("patience", PATIENCE)
 @pytest.mark.parametrize("load", [28, 200])
 def test_bulkhead_stays_utilised(load: int, patience: str) -> None:
-    """Nine tenths of the slots are used in order of arrival, and nobody waits too long."""
+    """Although callers give up, nine tenths of a bulkhead's slots are used, in order of arrival."""
     visits, chance = BulkheadVisits(), random.Random(2)
 
     run(arriving(steady(load), lambda: visits.visit(PATIENCE[patience](chance))))
@@ -113,7 +113,7 @@ def test_bulkhead_stays_utilised(load: int, patience: str) -> None:
 
 @pytest.mark.parametrize("order", [1, -1], ids=["in order", "in reverse"])
 def test_abandoned_queue_holds_no_slot(order: int) -> None:
-    """Callers that leave the queue in any order hold no slot."""
+    """Callers that leave a bulkhead's queue, in any order, hold no slot."""
 
     async def crowded() -> list[float]:
         visits, loop = BulkheadVisits(max_wait=None), asyncio.get_running_loop()
@@ -140,7 +140,7 @@ def test_abandoned_queue_holds_no_slot(order: int) -> None:
 
 @pytest.mark.parametrize("patience", PATIENCE)
 def test_bulkhead_recovers_after_overload(patience: str) -> None:
-    """After an overload, no call below the bound is refused."""
+    """After an overload, a bulkhead soon serves nine tenths of the calls that fit its slots."""
     visits, chance = BulkheadVisits(), random.Random(2)
     overload = [time for time in steady(200) if time < 8]
     later_visits = [11 + item / 15 for item in range(15 * 10)]
@@ -164,13 +164,13 @@ class Vendor:
         self._takes = takes
 
     async def send(self, *_: object) -> Response:
-        """Answer after a moment."""
+        """Return a response after a short delay."""
         self.times.append(asyncio.get_running_loop().time())
         await asyncio.sleep(self._takes)
         return Response(200)
 
     async def close(self) -> None:
-        """Close nothing."""
+        """Do nothing; the fake vendor has no connections."""
 
 
 class LoopClock:
@@ -181,7 +181,7 @@ class LoopClock:
         return round(asyncio.get_running_loop().time() * 1e9)
 
     def utc(self) -> datetime:
-        """Return a fixed day plus the time of the loop."""
+        """Return a fixed date plus the time of the loop."""
         return datetime(2026, 1, 1, tzinfo=UTC) + timedelta(microseconds=self.nanoseconds() // 1000)
 
 
@@ -189,12 +189,12 @@ class LoopSleeper:
     """Sleeps in the running event loop."""
 
     async def sleep(self, seconds: float, /) -> None:
-        """Sleep this long."""
+        """Sleep for this many seconds of the loop's time."""
         await asyncio.sleep(seconds)
 
 
 class AbandonedBatches:
-    """Tasks that each send a batch of requests, and are all cancelled at once."""
+    """Tasks that each send a batch of requests and are all cancelled at once."""
 
     def __init__(self, **options: Any) -> None:
         self.vendor = Vendor()
@@ -205,7 +205,7 @@ class AbandonedBatches:
         self.results: list[tuple[float, Result[Response]]] = []
 
     async def batch(self, patience: float = 30.0, each: float | None = None) -> None:
-        """Send many requests for at most this long."""
+        """Send a batch of requests, and cancel it after this time."""
         loop = asyncio.get_running_loop()
         came, requests = loop.time(), [Request.get("/")] * MANY
         with suppress(TimeoutError):
@@ -215,7 +215,7 @@ class AbandonedBatches:
 
 
 def allowed(visits: list[tuple[float, float]], burst: int) -> list[float]:
-    """Return the times at which an ideal limit would grant the calls, in order of arrival."""
+    """Return the times at which an ideal rate limit would grant the calls, in order of arrival."""
     departures, next_due = [], 0.0
     for came, patience in visits:
         for _ in range(MANY):
@@ -230,7 +230,7 @@ def allowed(visits: list[tuple[float, float]], burst: int) -> list[float]:
 @pytest.mark.parametrize("burst", [1, BURST])
 @pytest.mark.parametrize("load", [28, 200])
 def test_limit_stays_utilised_by_batches(load: int, burst: int, patience: str) -> None:
-    """Nine tenths of a limit are used, and never more than all of it."""
+    """Although batches give up, nine tenths of a rate limit are used, and never more than all."""
     chance = random.Random(2)
     visits = [(time, PATIENCE[patience](chance)) for time in steady(load / MANY)]
     arrival_patience = iter([wait for _, wait in visits])
@@ -254,7 +254,7 @@ def test_limit_stays_utilised_by_batches(load: int, burst: int, patience: str) -
 @pytest.mark.parametrize("order", [1, -1], ids=["in order", "in reverse"])
 @pytest.mark.parametrize("guard", ["limit", "bulkhead"])
 def test_cancelled_batches_release_everything(guard: str, order: int) -> None:
-    """Batches that are cancelled in any order release their slots and tokens."""
+    """Batches that are cancelled in any order release their bulkhead slots and tokens."""
     options: dict[str, dict[str, Any]] = {
         "limit": {"limits": [RateLimitConfig.per_second(RATE, burst=BURST)]},
         "bulkhead": {"bulkhead": BulkheadConfig(PLACES, QUEUE)},
@@ -276,7 +276,7 @@ def test_cancelled_batches_release_everything(guard: str, order: int) -> None:
 
 
 def test_batch_request_respects_its_timeout() -> None:
-    """A request that its limit cannot grant in time is refused, and others get its token."""
+    """A batched request that its rate limit cannot grant in time leaves its token to others."""
 
     async def work() -> AbandonedBatches:
         batches = AbandonedBatches(limits=[RateLimitConfig.per_second(RATE, burst=BURST)])

@@ -1,4 +1,4 @@
-"""The protocol under every interleaving and fault that a seed can choose."""
+"""Tests of the call protocol under every interleaving and fault that a seed can choose."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ SHOWN: Mapping[str, int] = {
 
 
 def _schedules(bug: Bug) -> Iterable[int]:
-    """Return the schedules that are searched for a planted bug."""
+    """Return the number of schedules to search for a planted bug."""
     return (SHOWN.get(bug.name, 0), *range(PATIENCE))
 
 
 @pytest.mark.parametrize("part", range(PARTS))
 def test_no_schedule_breaks_a_law(part: int) -> None:
-    """Every law holds over four workers with at least two kinds of faults."""
+    """With four workers and at least two kinds of fault, every schedule keeps every law."""
     for seed in range(part, SCHEDULES, PARTS):
         schedule = play(seed)
         check(schedule)
@@ -50,7 +50,7 @@ def test_no_schedule_breaks_a_law(part: int) -> None:
 
 @pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.name)
 def test_every_planted_bug_is_found(bug: Bug) -> None:
-    """Each planted bug breaks a law in some schedule, so the simulation would notice it."""
+    """Each bug planted in the call protocol breaks a law in some schedule."""
     with bug.planted():
         for seed in _schedules(bug):
             try:
@@ -63,14 +63,14 @@ def test_every_planted_bug_is_found(bug: Bug) -> None:
 
 @pytest.mark.parametrize("part", range(2))
 def test_no_schedule_of_an_outbox_breaks_a_law(part: int) -> None:
-    """Every law of the outbox holds, whatever the clocks and overlapping transactions."""
+    """With different clocks and overlapping transactions, every schedule keeps every outbox law."""
     for seed in range(part, SCHEDULES, 2):
         check_entries(play_entries(seed))
 
 
 @pytest.mark.parametrize("bug", ENTRY_BUGS, ids=lambda bug: bug.name)
 def test_every_planted_bug_of_an_outbox_is_found(bug: Bug) -> None:
-    """Each planted bug breaks a law of the outbox in some schedule."""
+    """Each bug planted in the outbox breaks a law in some schedule."""
     with bug.planted():
         for seed in _schedules(bug):
             try:
@@ -81,7 +81,7 @@ def test_every_planted_bug_of_an_outbox_is_found(bug: Bug) -> None:
 
 
 def test_seed_is_reproducible() -> None:
-    """The same seed repeats the same run exactly, with a readable history."""
+    """A simulation with the same seed repeats the same run exactly, with a readable history."""
     first, second = play(7).world.history, play(7).world.history
 
     assert first == second
@@ -94,7 +94,7 @@ def _check_all(bug: Bug) -> None:
 
 
 def test_broken_law_has_its_history() -> None:
-    """The error for a violated law names the seed, the law and all earlier events."""
+    """The error for a broken law names the seed, the law and all earlier events."""
     bug = next(bug for bug in BUGS if bug.name == "unknown_is_taken_again")
 
     with bug.planted(), pytest.raises(LawBroken) as excinfo:

@@ -1,4 +1,4 @@
-"""An event loop whose time advances only when all tasks wait."""
+"""An event loop in virtual time, which advances only when all tasks wait."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 class _Selector(selectors.DefaultSelector):
-    """Skips the time that the loop would wait, and counts it."""
+    """A selector that skips the time the loop would wait, and adds it to the virtual time."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -27,7 +27,7 @@ class _Selector(selectors.DefaultSelector):
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
-    """Timers fire in order, as soon as nothing else is left to do."""
+    """An event loop whose timers fire in order, as soon as nothing else is left to do."""
 
     def __init__(self) -> None:
         self._clock = _Selector()

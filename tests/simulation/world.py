@@ -1,4 +1,4 @@
-"""A simulated world in which any step can interleave with others and any step can fail.
+"""A simulated world in which steps of several processes interleave, and any step can fail.
 
 Workers are the real flows, over ports that hand every step to one scheduler. The scheduler draws
 from one seeded generator who moves next and what goes wrong: so a seed is a schedule, and the same
@@ -46,7 +46,7 @@ SILENCE = 5_000_000
 
 
 class Cancelled(BaseException):
-    """A worker's task was cancelled."""
+    """Raised in a simulated worker whose task was cancelled."""
 
 
 @attrs.define
@@ -108,7 +108,7 @@ class Worker:
 
 @attrs.define
 class Store:
-    """The shared state, with its own clock."""
+    """The simulated shared state store, with its own clock."""
 
     states: dict[str, State] = attrs.field(factory=dict)
     offset: int = 0
@@ -118,7 +118,7 @@ class Store:
     watchers: list[Callable[[int, str, Command[Any], Any], None]] = attrs.field(factory=list)
 
     def apply(self, now: int, who: str, command: Command[Any]) -> Any:
-        """Run a command atomically, and show it to the watchers."""
+        """Run a command atomically on the shared state, and report it to the watchers."""
         previous_states = tuple(self.states.get(key) for key in command.keys)
         next_states, answer = command.apply(previous_states, now + self.offset)
         for look in self.before:
@@ -132,7 +132,7 @@ class Store:
 
 
 class World:
-    """The scheduler, its random numbers, and the history of events."""
+    """A simulated world: its scheduler, its random numbers, and the history of events."""
 
     def __init__(self, seed: int, faults: Faults, vendor: Any) -> None:
         self.seed = seed
@@ -151,11 +151,11 @@ class World:
         self.falls_back = bool(seed % 2)
 
     def tell(self, who: str, what: str) -> None:
-        """Write a line of history."""
+        """Append a line to the history."""
         self.history.append(f"{(self.now - START) / 1e6:12.6f}  {who:<9} {what}")
 
     def strikes(self, fault: str) -> bool:
-        """Return whether a fault happens now."""
+        """Draw whether this fault happens now, and record it if so."""
         likely: int = getattr(self.faults, fault)
         if likely and self.dice.randrange(1000) < likely:
             self.struck.add(fault)
@@ -163,7 +163,7 @@ class World:
         return False
 
     def start(self, name: str, flow: Callable[[Core], Coroutine[Any, Any, Any]]) -> Worker:
-        """Start a new process that runs a flow with its own core."""
+        """Start a simulated process that runs this flow."""
         worker = Worker(name, _never())
         worker.flow.close()
         worker.flow = flow(self.core(worker))
@@ -173,7 +173,7 @@ class World:
         return worker
 
     def run(self, most: int = 4_000) -> None:
-        """Run all workers until they have ended."""
+        """Run all simulated workers until they have ended."""
         for _ in range(most):
             waiting = [worker for worker in self.workers if not worker.ended]
             if not waiting:
@@ -195,7 +195,7 @@ class World:
         raise AssertionError("the world did not come to rest")
 
     def flush(self) -> None:
-        """Deliver the outstanding posts of living processes."""
+        """Deliver the background writes that living processes have not yet sent."""
         for worker in self.workers:
             if not worker.crashed:
                 self._deliver(worker)
@@ -272,7 +272,7 @@ class World:
         worker.outbox.clear()
 
     def core(self, worker: Worker) -> Core:
-        """Return the ports of one process."""
+        """Return the simulated ports of one process: its store, clock, sleep and vendor."""
 
         async def execute(command: Command[Any], timeout: float | None) -> Any:
             name = type(command).__name__
@@ -331,11 +331,11 @@ class World:
         return self._with_fallback(core, worker) if self.falls_back else core
 
     def date(self, now: int, ahead: int = 0) -> datetime:
-        """Return a time of the simulation as a date, by a clock this many seconds ahead."""
+        """Return a simulated time as a date on a clock that is ahead by this many seconds."""
         return datetime.fromtimestamp(now / 1e6, UTC) + timedelta(seconds=ahead)
 
     async def _hinder(self, worker: Worker, name: str, timeout: float | None) -> None:
-        """Make the store fail for a worker, or make it wait up to its limit or longer."""
+        """Make the store fail or reply late for a worker, as the drawn faults decide."""
         if self.strikes("store_away"):
             worker.silenced = True
             await SchedulerStep(f"{name}: store away", _raise_unavailable)
@@ -379,16 +379,16 @@ class World:
 
 @attrs.frozen
 class Ticking:
-    """The clock of a worker's own memory."""
+    """A worker's local clock, which shows the time of the simulated world."""
 
     world: World
 
     def nanoseconds(self) -> int:
-        """Return the time of the world."""
+        """Return the simulated time in nanoseconds."""
         return self.world.now * 1000
 
     def utc(self) -> datetime:
-        """Return the time of the world as a date."""
+        """Return the simulated time as a date."""
         return datetime.fromtimestamp(self.world.now / 1e6, UTC)
 
 
@@ -397,12 +397,12 @@ def _raise_unavailable() -> None:
 
 
 async def _never() -> None:
-    """A placeholder for a flow until the real one exists."""
+    """Stand in for a worker's flow until the real one exists."""
 
 
 @attrs.define
 class Vendor:
-    """The called vendor, and the only witness of effects.
+    """The simulated vendor, and the only witness of effects.
 
     `remembers` is for how many seconds it honours keys; 0 if it does not. Each region remembers
     keys by itself, unless keys count `everywhere`. The region that is `away` cannot be relied upon
@@ -422,7 +422,7 @@ class Vendor:
     async def send(
         self, world: World, worker: Worker, request: Request, url: str, timeouts: Timeouts
     ) -> Response:
-        """Make one exchange, in several steps that others may interleave with."""
+        """Send a request to the vendor, in steps that other workers may interleave with."""
         limit = world.now + int((timeouts.total or 30.0) * 1e6)
         region = urlsplit(url).hostname or ""
         trouble = 0
@@ -491,7 +491,7 @@ class Vendor:
 
 
 def _name(body: dict[str, Any]) -> str:
-    """Return the name of an effect: its key, or else its call."""
+    """Return the name of an effect: its idempotency key, or else its call."""
     return str(body["key"] or body["call"])
 
 
