@@ -1,4 +1,4 @@
-"""A process that calls a service with OAuth tokens.
+"""A child process that calls a service with OAuth tokens, for the multi-process tests.
 
 Run as `python -m tests.oauth.caller`, with what it does as JSON on its standard input. It says
 "ready", begins at the next line, and says how its calls ended. It may be told to kill itself: just
@@ -41,19 +41,19 @@ from moorage.domain.state.sealing import KeyRing
 
 
 def say(line: str) -> None:
-    """Print a line for the parent process."""
+    """Write a line to the output, for the parent process."""
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
 
 
 def die(where: str) -> None:
-    """Write this point to the output, and kill this process with SIGKILL."""
+    """Write the name of this point to the output, and kill this process with SIGKILL."""
     say(where)
     os.kill(os.getpid(), signal.SIGKILL)
 
 
 class Deadly(StdlibHttpClient):
-    """Kills its process instead of asking for a token, or as soon as it has an answer."""
+    """An HTTP client that kills its process before a token request or right after its response."""
 
     def __init__(self, when: str) -> None:
         super().__init__()
@@ -71,7 +71,7 @@ class Deadly(StdlibHttpClient):
 
 
 class Storing:
-    """A credential store whose process dies after storing."""
+    """A credential store that kills its process right after storing new credentials."""
 
     def __init__(self, vault: Any) -> None:
         self._vault = vault
@@ -92,7 +92,7 @@ def main() -> None:
 
 
 def parts(job: dict[str, Any]) -> tuple[dict[str, OAuthClient], Service, AesGcmCipher]:
-    """The clients, service and cipher shared by both modes."""
+    """Return the clients, service and cipher that both modes share."""
     client = OAuthClient(server=job["token_url"], client_id="erp", secret="s3cr3t", grant=Consent())
     service = Service(
         "crm",
@@ -106,7 +106,7 @@ def parts(job: dict[str, Any]) -> tuple[dict[str, OAuthClient], Service, AesGcmC
 
 
 def call_from_threads(job: dict[str, Any]) -> list[str]:
-    """Call from threads."""
+    """Call the service from several threads at once; return the results."""
     clients, service, cipher = parts(job)
     folder, dies = Path(job["folder"]), job["dies"]
     vault: Any = SqliteCredentialProvider(folder / "tokens.db", cipher)
@@ -146,7 +146,7 @@ def call_from_threads(job: dict[str, Any]) -> list[str]:
 
 
 async def call_from_tasks(job: dict[str, Any]) -> list[str]:
-    """Call from tasks."""
+    """Call the service from several asyncio tasks at once; return the results."""
     clients, service, cipher = parts(job)
     folder = Path(job["folder"])
     refresher = AsyncOAuthTokenRefresher(

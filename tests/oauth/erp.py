@@ -1,4 +1,4 @@
-"""A host application with real sockets and the strict authorisation server, in both modes."""
+"""A host application that uses a strict authorisation server over real sockets, in both modes."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 class Erp:
-    """A host application that calls the service `vat` with its own tokens."""
+    """A host application that calls the service `vat` with OAuth tokens."""
 
     def __init__(self, closing: AsyncExitStack, *, awaited: bool) -> None:
         self._closing = closing
@@ -42,7 +42,7 @@ class Erp:
         self.manager: Any = None
 
     def http(self, tls: Tls | None = None) -> Any:
-        """An HTTP client of this mode."""
+        """Return an HTTP client of this mode, synchronous or asynchronous."""
         made: Any = AsyncStdlibHttpClient(tls=tls) if self.awaited else StdlibHttpClient(tls=tls)
         self._closing.push_async_callback(lambda: self.settle(made.close()))
         return made
@@ -57,7 +57,7 @@ class Erp:
         base_url: str | None = None,
         **options: Any,
     ) -> None:
-        """Get tokens as this client, with the TLS and proof settings of its two HTTP clients."""
+        """Obtain tokens as this client, with these TLS settings for token and resource requests."""
         refresher: Any = AsyncOAuthTokenRefresher if self.awaited else OAuthTokenRefresher
         self.tokens = refresher(
             {"vat": client},
@@ -82,7 +82,7 @@ class Erp:
         )
 
     def use_token(self, credentials: OAuthCredentials, *base_urls: str) -> None:
-        """Call services, `vat` and then `vat-1` and so on, with a token that is had already."""
+        """Call services `vat`, `vat-1` and so on with an existing token."""
         services = [
             Service(
                 f"vat-{number}" if number else "vat",
@@ -97,22 +97,22 @@ class Erp:
         self.manager = manager(services, http=self.http())
 
     async def settle(self, value: Any) -> Any:
-        """A value of either mode."""
+        """Return a value, after awaiting it if it is awaitable."""
         return await value if inspect.isawaitable(value) else value
 
     async def call(self, request: Request | None = None, service: str = "vat") -> Response:
-        """Request the resource."""
+        """Call the service with this request, by default a GET of `/resource`."""
         result = Request.get("/resource", query={"q": "1"}) if request is None else request
         answer: Response = await self.settle(self.manager.call(service, result))
         return answer
 
     def count_events(self, name: str) -> int:
-        """The number of events of this class."""
+        """Return the number of recorded events of this class."""
         return sum(type(event).__name__ == name for event in self.events)
 
 
 def in_both(body: Callable[..., Coroutine[Any, Any, None]]) -> Any:
-    """Run a test's body synchronously and asynchronously: its first parameter is the host."""
+    """Make one test run synchronously and asynchronously; the first parameter is the host."""
     _, *other_parameters = inspect.signature(body).parameters.values()
 
     async def play(*, awaited: bool, **options: Any) -> None:
@@ -131,7 +131,7 @@ def in_both(body: Callable[..., Coroutine[Any, Any, None]]) -> Any:
 
 
 def client_of_server(server: AuthorizationServer, /, **options: Any) -> OAuthClient:
-    """Return the credentials of a server's first client."""
+    """Return the OAuth client that matches the first client registered at a server."""
     first = server.clients[0]
     fields: dict[str, Any] = {
         "server": server.token_url,

@@ -1,4 +1,4 @@
-"""Situations of renewals: an expired token, lost answers, and another process."""
+"""Situations of token renewal: an expired token, lost responses, and another process."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ UNSENT = ConnectionFailed("Nobody is there.", may_have_been_processed=False)
 
 
 class OtherProcess:
-    """Another process that dies at a point chosen by the test."""
+    """Another process that claims the renewal and dies at a point chosen by the test."""
 
     def __init__(
         self,
@@ -49,12 +49,12 @@ class OtherProcess:
         self._fence = self._store.execute(claim).fence
 
     def asks(self) -> None:
-        """Called before the process sends its request."""
+        """Record that the other process sends its token request."""
         assert self._store.execute(MarkSent(self._key, self._fence, TOKENS))
 
 
 async def error_of(pending: Any, kind: type[Exception] = CredentialRefreshFailed) -> Any:
-    """The error that something ends with."""
+    """Return the error that an awaitable raises."""
     with pytest.raises(kind) as excinfo:
         await pending
     assert type(excinfo.value) is kind

@@ -1,4 +1,4 @@
-"""A renewal continues after the caller that needed it has gone."""
+"""Token renewals that continue after the caller that needed them has gone."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ SILENT = ScriptedHttpClient(FakeVendor())
 
 
 class HeldServer:
-    """An authorisation server that answers when it is let."""
+    """An authorisation server that holds each request until the test releases it."""
 
     def __init__(self) -> None:
         self.asked = 0
@@ -42,27 +42,27 @@ class HeldServer:
         self.let = threading.Event()
 
     def send(self, _: Request, __: str, ___: object, /) -> Response:
-        """Hold the request."""
+        """Hold the request until the test releases it, then return a token."""
         self.asked += 1
         self.reached.set()
         assert self.let.wait(20)
         return grants(2)
 
     def open(self, *_: object) -> Any:
-        """Raise an error: no test streams."""
+        """Fail the test, since no test opens a stream."""
         raise AssertionError
 
     def close(self) -> None:
-        """Close nothing."""
+        """Do nothing; the fake holds no connection."""
 
 
 def past() -> MemoryCredentialProvider:
-    """A vault with a token that has expired."""
+    """Return a credential store with an expired token."""
     return MemoryCredentialProvider({OWNER: token(1, ago=10**9)})
 
 
 def test_a_call_ends_in_time_and_the_renewal_later() -> None:
-    """A call's deadline holds while the server is silent; a later answer is still stored."""
+    """A call times out while the authorisation server is silent; a later token is still stored."""
     held_client = HeldServer()
     vault = past()
     refresher = OAuthTokenRefresher(CLIENTS, vault=vault, http=held_client)
@@ -81,7 +81,7 @@ def test_a_call_ends_in_time_and_the_renewal_later() -> None:
 
 
 def test_renewal_in_a_thread_returns_its_result() -> None:
-    """A renewal in a thread gives the caller its token or error."""
+    """A token renewal in a background thread returns its token or error to the caller."""
     vendor = FakeVendor()
     vendor.queue(Response(400, {}, b'{"error": "invalid_client"}'))
     http = ScriptedHttpClient(vendor)
@@ -93,7 +93,7 @@ def test_renewal_in_a_thread_returns_its_result() -> None:
 
 
 def test_a_renewal_in_a_thread_serves_the_call() -> None:
-    """A call with little time left uses the token renewed in the background."""
+    """A synchronous call with a short timeout uses the token that a background thread renewed."""
     server, service = FakeVendor(), FakeVendor()
     server.queue(grants(2))
     service.queue(Response(200))
@@ -107,7 +107,7 @@ def test_a_renewal_in_a_thread_serves_the_call() -> None:
 
 
 def test_cancelled_waiter_does_not_cancel_the_renewal() -> None:
-    """A task cancelled while waiting leaves the renewal to the others."""
+    """Cancelling one task that waits for a token renewal does not cancel the renewal for others."""
 
     async def scene() -> None:
         let, reached_event = asyncio.Event(), asyncio.Event()
@@ -124,7 +124,7 @@ def test_cancelled_waiter_does_not_cancel_the_renewal() -> None:
                 raise AssertionError
 
             async def close(self) -> None:
-                """Close nothing."""
+                """Do nothing; the fake holds no connection."""
 
         vault = AsyncMemoryCredentialProvider({OWNER: token(1, ago=10**9)})
         http: Any = Server()
@@ -144,7 +144,7 @@ def test_cancelled_waiter_does_not_cancel_the_renewal() -> None:
 
 
 def test_a_loop_that_ends_ends_its_renewals() -> None:
-    """When a loop ends, its running renewals are cancelled silently."""
+    """When an event loop closes, its running token renewals are cancelled silently."""
 
     async def scene() -> AsyncOAuthTokenRefresher:
         class Silent:
@@ -156,7 +156,7 @@ def test_a_loop_that_ends_ends_its_renewals() -> None:
                 raise AssertionError
 
             async def close(self) -> None:
-                """Close nothing."""
+                """Do nothing; the fake holds no connection."""
 
         http: Any = Silent()
         vault = AsyncMemoryCredentialProvider({OWNER: token(1, ago=10**9)})
@@ -170,7 +170,7 @@ def test_a_loop_that_ends_ends_its_renewals() -> None:
 
 
 def test_a_forked_child_begins_afresh() -> None:
-    """A child that was forked while a renewal was under way does not wait for its thread."""
+    """A child process forked during a token renewal does not wait for the parent's thread."""
     held_client = HeldServer()
     refresher = OAuthTokenRefresher(CLIENTS, vault=past(), http=held_client, request_timeout=0.5)
     thread = threading.Thread(target=refresher.get, args=OWNER)
@@ -187,7 +187,7 @@ def test_a_forked_child_begins_afresh() -> None:
 
 
 def test_refresher_closes_its_own_client() -> None:
-    """A refresher closes the connections that it opened itself."""
+    """Closing a token refresher closes the HTTP client that it created."""
     with VendorServer() as server:
         server.always(Behaviour(503))
         clients = {"crm": client(server=f"{server.url}/token")}

@@ -1,4 +1,4 @@
-"""Clients that authenticate by assertions, and assertion grants. Each assertion is used once."""
+"""Clients that authenticate by signed assertions, and assertion grants, over real sockets."""
 
 from __future__ import annotations
 
@@ -32,30 +32,30 @@ KEYS: dict[str, Any] = {
 
 
 def registered(algorithm: str, **options: Any) -> Client:
-    """A client that signs its assertions this way."""
+    """Return a registered client that signs its assertions with this algorithm."""
     if algorithm == "HS256":
         return Client(method="client_secret_jwt", secret=SHARED, **options)
     return Client(method="private_key_jwt", key=KEYS[algorithm].public_key(), **options)
 
 
 def signs_with(algorithm: str) -> dict[str, Any]:
-    """The key of an algorithm, as the client has it."""
+    """Return the client's signing options for an algorithm."""
     secret = SHARED if algorithm == "HS256" else pem(KEYS[algorithm])
     return {"secret": secret, "algorithm": algorithm}
 
 
 def assertions(server: AuthorizationServer, name: str = "client_assertion") -> list[jose.Jwt]:
-    """The assertions that the token endpoint received."""
+    """Return the assertions that the token endpoint received."""
     return [jose.read(request.params[name]) for request in server.requests]
 
 
 def numbers(shown: list[jose.Jwt]) -> set[Any]:
-    """The `jti` of each assertion."""
+    """Return the `jti` of each assertion."""
     return {proof.claims["jti"] for proof in shown}
 
 
 def test_every_algorithm_is_tried() -> None:
-    """The tests cover every signing algorithm."""
+    """The assertion tests cover every signing algorithm."""
     assert set(JwtAlgorithm) == {"HS256", *KEYS}
 
 
@@ -65,7 +65,7 @@ def test_every_algorithm_is_tried() -> None:
 async def test_each_request_has_an_assertion_of_its_own(
     erp: Erp, algorithm: str, key_id: str | None
 ) -> None:
-    """An assertion names client, audience and lifetime; a server refuses its second use."""
+    """Each token request carries a new assertion, and the server refuses a repeated one."""
     with AuthorizationServer(registered(algorithm, key_id=key_id)) as server:
         client = client_of_server(server, key_id=key_id, **signs_with(algorithm))
         erp.use_client(server, client)
@@ -96,7 +96,7 @@ def _summary(claims: Mapping[str, Any]) -> tuple[Any, ...]:
 @pytest.mark.parametrize("algorithm", [*JwtAlgorithm])
 @in_both
 async def test_a_retry_signs_anew(erp: Erp, algorithm: str) -> None:
-    """A retry after a failure sends a new assertion."""
+    """A token request that is retried after a failure carries a new assertion."""
     with AuthorizationServer(registered(algorithm)) as server:
         server.order(faults.failing_answer(503, processed=True))
         erp.use_client(server, client_of_server(server, **signs_with(algorithm)))
@@ -108,7 +108,7 @@ async def test_a_retry_signs_anew(erp: Erp, algorithm: str) -> None:
 
 @in_both
 async def test_a_nonce_is_answered_with_another_assertion(erp: Erp) -> None:
-    """A request that is sent again for the nonce of its proof has both anew."""
+    """If the server asks for a DPoP nonce, the repeated token request has a new assertion."""
     with AuthorizationServer(registered("ES256", dpop=True), nonces=True) as server:
         erp.use_client(
             server, client_of_server(server, dpop_key=pem(KEYS["ES256"]), **signs_with("ES256"))
@@ -121,7 +121,7 @@ async def test_a_nonce_is_answered_with_another_assertion(erp: Erp) -> None:
 
 @in_both
 async def test_a_refresh_is_asserted_too(erp: Erp) -> None:
-    """A refresh request authenticates by assertion too."""
+    """A refresh-token request authenticates by assertion too."""
     with AuthorizationServer(registered("RS256")) as server:
         value = server.seed()
         erp.use_client(server, client_of_server(server, grant=Consent(), **signs_with("RS256")))
@@ -135,7 +135,7 @@ async def test_a_refresh_is_asserted_too(erp: Erp) -> None:
 
 @in_both
 async def test_assertion_for_another_audience_is_refused(erp: Erp) -> None:
-    """An assertion for another endpoint is refused with the reason."""
+    """The server refuses a client assertion whose audience is another endpoint."""
     with AuthorizationServer(registered("ES256")) as server:
         other_endpoint = f"{server.url}/elsewhere"
         place = Place(token_endpoint=other_endpoint)
@@ -149,7 +149,7 @@ async def test_assertion_for_another_audience_is_refused(erp: Erp) -> None:
 @pytest.mark.parametrize("options", [{"key_id": "old"}, {}])
 @in_both
 async def test_another_key_is_refused(erp: Erp, options: dict[str, str]) -> None:
-    """A key that the server has not registered, or registered under another name, gets no token."""
+    """A client that signs with an unregistered key or an unknown key ID gets no token."""
     with AuthorizationServer(registered("ES256", key_id="new")) as server:
         other_signing = {
             "secret": pem(ec.generate_private_key(ec.SECP256R1())),
@@ -170,7 +170,7 @@ async def test_another_key_is_refused(erp: Erp, options: dict[str, str]) -> None
 @pytest.mark.parametrize("off", [-600, 600])
 @in_both
 async def test_assertion_of_a_skewed_clock_is_refused(erp: Erp, off: float) -> None:
-    """An assertion with a wrong time is refused in the server's words, and not retried."""
+    """An assertion from a clock that is off is refused with `invalid_client`, and not retried."""
     with AuthorizationServer(registered("ES256")) as server:
         server.advance(off)
         erp.use_client(server, client_of_server(server, **signs_with("ES256")))
@@ -184,7 +184,7 @@ async def test_assertion_of_a_skewed_clock_is_refused(erp: Erp, off: float) -> N
 
 
 def vouching(server: AuthorizationServer, algorithm: str, **options: Any) -> JwtBearer:
-    """A token made by the client that names a user."""
+    """Return a JWT bearer grant whose assertion names the user `ann`."""
     assertion_options: dict[str, Any] = {
         "issuer": "hr",
         "subject": "ann",
@@ -201,7 +201,7 @@ def vouching(server: AuthorizationServer, algorithm: str, **options: Any) -> Jwt
 @pytest.mark.parametrize("algorithm", [*KEYS])
 @in_both
 async def test_a_grant_vouches_anew_each_time(erp: Erp, algorithm: str) -> None:
-    """An assertion that names a user is new for each request, after any result."""
+    """Each JWT bearer token request carries a new assertion, after failures and successes alike."""
     with AuthorizationServer() as server:
         server.order(faults.failing_answer(503, processed=True))
         grant = vouching(server, algorithm, key_id="k", claims={"reason": "payroll"})
@@ -227,7 +227,7 @@ async def test_a_grant_vouches_anew_each_time(erp: Erp, algorithm: str) -> None:
 @pytest.mark.parametrize("issuer", ["hr", "erp"])
 @in_both
 async def test_client_and_grant_have_separate_assertions(erp: Erp, issuer: str) -> None:
-    """The client's assertion and the grant's differ, even with the same issuer."""
+    """The client's assertion and the grant's assertion differ, even with the same issuer."""
     with AuthorizationServer(registered("RS256")) as server:
         grant = vouching(server, "ES256", issuer=issuer)
         erp.use_client(server, client_of_server(server, grant=grant, **signs_with("RS256")))
@@ -242,7 +242,7 @@ async def test_client_and_grant_have_separate_assertions(erp: Erp, issuer: str) 
 
 @in_both
 async def test_untrusted_grant_needs_no_consent(erp: Erp) -> None:
-    """A refused grant that needs no person does not ask for consent."""
+    """If the server refuses a grant that needs no user, the error does not ask for consent."""
     with AuthorizationServer() as server:
         grant = vouching(server, "ES256")
         server.trust("hr", KEYS["RS256"].public_key())
@@ -254,6 +254,6 @@ async def test_untrusted_grant_needs_no_consent(erp: Erp) -> None:
 
 
 def test_default_grant_is_client_credentials() -> None:
-    """The default grant of these tests is that of the client itself."""
+    """The OAuth client that these tests use gets client-credentials tokens by default."""
     with AuthorizationServer() as server:
         assert isinstance(client_of_server(server).grant, ClientCredentials)

@@ -1,4 +1,4 @@
-"""Tokens that only their holder can use, end to end: a strict server, real sockets."""
+"""Sender-constrained tokens (DPoP and mutual TLS) against a strict server over real sockets."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ BOUND = Client(dpop=True)
 
 @in_both
 async def test_a_token_is_bound_and_used(erp: Erp) -> None:
-    """Every request carries a valid DPoP proof, and no proof is sent twice."""
+    """With a DPoP-bound token, every request carries a valid proof, and no proof is sent twice."""
     with AuthorizationServer(BOUND) as server:
         erp.use_client(server, client_of_server(server, dpop_key=proof_key()))
         answers = [await erp.call() for _ in range(3)]
@@ -53,7 +53,7 @@ async def test_a_token_is_bound_and_used(erp: Erp) -> None:
 
 @in_both
 async def test_nonces_cost_one_request_each(erp: Erp) -> None:
-    """A server that requires nonces costs one extra request, and renews them in its answers."""
+    """A server that requires DPoP nonces costs one extra request; its responses renew them."""
     with AuthorizationServer(BOUND, nonces=True) as server:
         erp.use_client(server, client_of_server(server, dpop_key=proof_key()))
         for _ in range(3):
@@ -72,7 +72,7 @@ async def test_nonces_cost_one_request_each(erp: Erp) -> None:
 
 @in_both
 async def test_one_time_body_fails_but_learns_the_nonce(erp: Erp) -> None:
-    """A request with a one-time body fails, and the next call sends the nonce."""
+    """A request with a one-time body fails on a nonce demand; the next call sends the nonce."""
 
     def one_time_body() -> Iterator[bytes]:
         yield b"{}"
@@ -91,7 +91,7 @@ async def test_one_time_body_fails_but_learns_the_nonce(erp: Erp) -> None:
 @pytest.mark.parametrize("off", [-3600, 3600])
 @in_both
 async def test_a_clock_that_is_off_renews_nothing(erp: Erp, off: float) -> None:
-    """If a proof's time is refused, no new token is requested."""
+    """If the server refuses a DPoP proof for its time, the client requests no new token."""
     with AuthorizationServer(BOUND, access_lifetime=86_400) as server:
         erp.use_client(server, client_of_server(server, dpop_key=proof_key()))
         await erp.call()
@@ -105,7 +105,7 @@ async def test_a_clock_that_is_off_renews_nothing(erp: Erp, off: float) -> None:
 
 @in_both
 async def test_proof_with_another_key_is_refused(erp: Erp) -> None:
-    """A token that was taken from its holder is refused with a proof of the thief's."""
+    """A DPoP-bound token that is used with another key's proof is refused and renewed."""
     with AuthorizationServer(BOUND) as server:
         erp.use_client(server, client_of_server(server, dpop_key=proof_key()))
         await erp.call()
@@ -120,7 +120,8 @@ async def test_proof_with_another_key_is_refused(erp: Erp) -> None:
 
 @in_both
 async def test_a_refresh_token_is_shown_with_a_proof(erp: Erp) -> None:
-    """A consent's token is renewed with a proof, and the new token is bound."""
+    """A user's refresh token is renewed with a DPoP proof, and the new token is bound to the key.
+    """
     with AuthorizationServer(BOUND, nonces=True) as server:
         value = server.seed()
         erp.use_client(server, client_of_server(server, dpop_key=proof_key(), grant=Consent()))
@@ -133,7 +134,7 @@ async def test_a_refresh_token_is_shown_with_a_proof(erp: Erp) -> None:
 
 @in_both
 async def test_redirects_are_not_followed(erp: Erp) -> None:
-    """A redirect's target gets neither token, proof nor connection."""
+    """A redirect of a DPoP request is not followed: its target gets no token or connection."""
     with (
         AuthorizationServer(BOUND) as server,
         VendorServer() as local_server,
@@ -160,7 +161,7 @@ async def test_redirects_are_not_followed(erp: Erp) -> None:
 @pytest.mark.parametrize("method", ["tls_client_auth", "self_signed_tls_client_auth"])
 @in_both
 async def test_a_certificate_binds_a_token(erp: Erp, tmp_path: Path, method: str) -> None:
-    """The certificate identifies the client and binds the token."""
+    """With mutual TLS, the certificate authenticates the client and binds its access token."""
     lab = TlsLab(tmp_path)
     own_certificates = lab.papers()
     registered_client = Client(method="tls_client_auth", subject=own_certificates.subject)
@@ -194,7 +195,7 @@ async def test_a_certificate_binds_a_token(erp: Erp, tmp_path: Path, method: str
 
 @in_both
 async def test_a_bound_token_without_its_certificate_is_refused(erp: Erp, tmp_path: Path) -> None:
-    """A bound token is refused without its certificate, and with another certificate."""
+    """A certificate-bound token is refused without its certificate or with another one."""
     lab = TlsLab(tmp_path)
     own_certificates, other_certificates = lab.papers(), lab.papers()
     mine = Tls(
@@ -222,7 +223,7 @@ async def test_a_bound_token_without_its_certificate_is_refused(erp: Erp, tmp_pa
 
 @in_both
 async def test_missing_certificate_gets_no_token(erp: Erp, tmp_path: Path) -> None:
-    """Without a client certificate the server refuses, and gets one request only."""
+    """A mutual TLS client without its certificate gets `invalid_client`, and does not retry."""
     lab = TlsLab(tmp_path)
     own_certificates = lab.papers()
     registered_client = Client(method="tls_client_auth", thumbprint=own_certificates.thumbprint)
@@ -236,7 +237,7 @@ async def test_missing_certificate_gets_no_token(erp: Erp, tmp_path: Path) -> No
 
 @in_both
 async def test_a_token_may_be_bound_to_both(erp: Erp, tmp_path: Path) -> None:
-    """A token can be bound to a key and a certificate at once."""
+    """One token can be bound to both a DPoP key and a certificate."""
     lab = TlsLab(tmp_path)
     own_certificates = lab.papers()
     tls = Tls(

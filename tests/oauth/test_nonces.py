@@ -1,4 +1,4 @@
-"""Nonces that an authorisation server wants to see in proofs, and keys that refresh tokens have."""
+"""DPoP nonces that an authorisation server demands, and keys that refresh tokens are bound to."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ BOUND = {"crm": client(grant=ClientCredentials(), dpop_key=proof_key())}
 
 
 def asks(nonce: str) -> Response:
-    """The answer of a server that requires a nonce."""
+    """Return an authorisation server's demand for this DPoP nonce."""
     return answers({"error": "use_dpop_nonce"}, 400, DPoP_Nonce=nonce)
 
 
 def nonces(stage: Stage) -> list[str | None]:
-    """The nonces that were shown, in order; no proof twice."""
+    """Return the nonces of the DPoP proofs in order; fail if a proof was sent twice."""
     messages = [verified_claims(request.header("DPoP")) for request in stage.vendor.requests]
     assert len(messages) == len({claims["jti"] for claims in messages})
     return [claims.get("nonce") for claims in messages]
@@ -32,7 +32,7 @@ def nonces(stage: Stage) -> list[str | None]:
 
 @sync_and_async
 async def test_a_nonce_is_remembered(world: World) -> None:
-    """The server's latest nonce is sent with the next renewal, however late."""
+    """The next token renewal sends the server's latest DPoP nonce, however much later."""
     stage = Stage(world)
     stage.vendor.answers(asks("n-1"), grants(1), grants(2, token_type="DPoP"), grants(3))
     refresher = stage.refresher(BOUND)
@@ -47,7 +47,7 @@ async def test_a_nonce_is_remembered(world: World) -> None:
 
 @sync_and_async
 async def test_any_answer_may_bring_the_next(world: World) -> None:
-    """The newest nonce counts, whether it came with a token or with a failure."""
+    """Every token response, success or failure, may replace the DPoP nonce."""
     stage = Stage(world)
     first, second = grants(1), answers({}, 503, DPoP_Nonce="n-2")
     stage.vendor.answers(
@@ -63,7 +63,7 @@ async def test_any_answer_may_bring_the_next(world: World) -> None:
 
 @sync_and_async
 async def test_a_nonce_takes_nothing_from_the_policy(world: World) -> None:
-    """A request for a nonce does not count as one of the policy's attempts."""
+    """A server's demand for a DPoP nonce does not count as one of the retry policy's attempts."""
     stage = Stage(world)
     broken_response = answers({}, 503)
     stage.vendor.answers(
@@ -77,7 +77,7 @@ async def test_a_nonce_takes_nothing_from_the_policy(world: World) -> None:
 
 @sync_and_async
 async def test_repeated_nonce_requests_end(world: World) -> None:
-    """After two consecutive requests for a nonce there is no third attempt."""
+    """After two consecutive demands for a DPoP nonce there is no third attempt."""
     stage = Stage(world)
     stage.vendor.otherwise = asks("n-1")
 
@@ -90,7 +90,7 @@ async def test_repeated_nonce_requests_end(world: World) -> None:
 @pytest.mark.parametrize("nonce", ["n" * 1_000_000, "a b", 'a"b', ""])
 @sync_and_async
 async def test_invalid_nonce_is_not_sent(world: World, nonce: str) -> None:
-    """An invalid nonce is not sent, and ends the renewal."""
+    """A malformed DPoP nonce is not sent back, and ends the token renewal."""
     stage = Stage(world)
     stage.vendor.answers(asks(nonce))
     refresher = stage.refresher(BOUND)
@@ -103,7 +103,7 @@ async def test_invalid_nonce_is_not_sent(world: World, nonce: str) -> None:
 
 @sync_and_async
 async def test_client_without_key_ignores_nonces(world: World) -> None:
-    """A client without a key ignores nonces, and sends no proof."""
+    """A client without a DPoP key ignores nonces, and sends no proof."""
     stage = Stage(world)
     stage.vendor.answers(asks("n-1"))
     refresher = stage.refresher({"crm": client(grant=ClientCredentials())})
@@ -118,13 +118,13 @@ async def test_client_without_key_ignores_nonces(world: World) -> None:
 
 
 def bound_to(key: str) -> OAuthCredentials:
-    """Return an expired token whose refresh token is bound to a key."""
+    """Return an expired token whose refresh token is bound to a DPoP key."""
     return attrs.evolve(token(1, ago=7200), token_type="DPoP", dpop_key=key)
 
 
 @sync_and_async
 async def test_a_refresh_token_keeps_its_key(world: World) -> None:
-    """A public client's refresh token is bound to its key, and a new key waits."""
+    """A public client renews with its refresh token's DPoP key, even if a new one is configured."""
     old_text, new_text = new_key(), new_key()
     stage = Stage(world, bound_to(old_text))
     stage.vendor.answers(grants(2, token_type="DPoP"))
@@ -138,7 +138,7 @@ async def test_a_refresh_token_keeps_its_key(world: World) -> None:
 
 @sync_and_async
 async def test_a_client_with_a_secret_may_change_its_key(world: World) -> None:
-    """A client with a secret gets its next token bound to its newest key."""
+    """A client with a secret gets its next token bound to its newest DPoP key."""
     old_text, new_text = new_key(), new_key()
     stage = Stage(world, bound_to(old_text))
     stage.vendor.answers(grants(2, token_type="DPoP"))

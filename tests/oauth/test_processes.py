@@ -1,4 +1,4 @@
-"""Four processes and one refresh token that works once."""
+"""Four processes that share one single-use refresh token."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _PATIENT = 60.0
 
 
 class Scene:
-    """A server, a vault with a token that has expired, and processes that need it."""
+    """A server, a store with an expired token, and child processes that need the token."""
 
     def __init__(self, folder: Path, server: AuthorizationServer, stack: ExitStack) -> None:
         self.server = server
@@ -58,7 +58,7 @@ class Scene:
         callers: int = _CALLERS,
         request_timeout: float = 2.0,
     ) -> Any:
-        """Start a process that is ready to call."""
+        """Start a child process that is ready to call."""
         process = self._stack.enter_context(
             subprocess.Popen(
                 [sys.executable, "-m", "tests.oauth.caller"],
@@ -94,13 +94,13 @@ def _scene(tmp_path: Path) -> Iterator[Scene]:
 
 
 def begin(process: Any) -> None:
-    """Make a process start its calls."""
+    """Tell a child process to start its calls."""
     process.stdin.write("\n")
     process.stdin.flush()
 
 
 def endings(processes: list[Any]) -> Counter[str]:
-    """The results of the calls of several processes, counted."""
+    """Return the counted results of the calls of several child processes."""
     total: Counter[str] = Counter()
     for process in processes:
         total.update(json.loads(process.stdout.readline()))
@@ -109,7 +109,7 @@ def endings(processes: list[Any]) -> Counter[str]:
 
 @pytest.mark.parametrize("awaited", [False, True], ids=["threads", "tasks"])
 def test_one_refresh_serves_all(scene: Scene, awaited: bool) -> None:
-    """Eighty callers in four processes with an expired token: one refresh, and eighty answers."""
+    """Eighty callers in four processes that share an expired token cause one token refresh."""
     processes = [
         scene.process(awaited=awaited, request_timeout=_PATIENT) for _ in range(_PROCESSES)
     ]
@@ -123,7 +123,7 @@ def test_one_refresh_serves_all(scene: Scene, awaited: bool) -> None:
 
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_a_holder_that_is_killed_is_followed(scene: Scene, when: str) -> None:
-    """If the holder is killed before its request or after storing, another process gets a token."""
+    """If a process is killed before its token request or after storing, another gets a token."""
     victim = scene.process(dies=when, callers=1)
     processes = [scene.process() for _ in range(_PROCESSES)]
     begin(victim)
@@ -136,7 +136,7 @@ def test_a_holder_that_is_killed_is_followed(scene: Scene, when: str) -> None:
 
 
 def test_a_holder_that_is_killed_in_between_costs_one_replay(tmp_path: Path) -> None:
-    """If the holder is killed with the answer unsaved, one process repeats the token once."""
+    """If a process dies before it stores a renewed token, one other repeats the refresh."""
     with AuthorizationServer(grace=1) as server, ExitStack() as stack:
         scene = Scene(tmp_path, server, stack)
         victim = scene.process(dies="between", callers=1)
@@ -151,7 +151,7 @@ def test_a_holder_that_is_killed_in_between_costs_one_replay(tmp_path: Path) -> 
 
 
 def test_server_that_allows_no_replay_ends_the_grant(scene: Scene) -> None:
-    """If the server treats a repeated token as theft, every caller gets the error."""
+    """If the server treats a repeated refresh token as theft, every caller must authorise again."""
     victim = scene.process(dies="between", callers=1)
     processes = [scene.process() for _ in range(_PROCESSES)]
     begin(victim)
@@ -165,7 +165,7 @@ def test_server_that_allows_no_replay_ends_the_grant(scene: Scene) -> None:
 
 
 def test_lost_rotation_is_repeated_once(scene: Scene) -> None:
-    """If the answer to a rotation is lost, the old token is sent once more, and no more."""
+    """If the response to a token refresh is lost, the refresh token is sent exactly once more."""
     scene.server.order(faults.lost_answer())
     processes = [scene.process(request_timeout=_PATIENT) for _ in range(_PROCESSES)]
     for process in processes:
@@ -177,7 +177,7 @@ def test_lost_rotation_is_repeated_once(scene: Scene) -> None:
 
 
 def test_a_server_in_trouble_loses_no_grant(scene: Scene) -> None:
-    """503 and 429 are waited out by one process, and then all are served."""
+    """If the token endpoint answers 503 or 429, one process retries, and all calls succeed."""
     scene.server.order(faults.failing_answer(503), faults.failing_answer(429, retry_after=1))
     processes = [scene.process(request_timeout=_PATIENT) for _ in range(_PROCESSES)]
     for process in processes:
@@ -190,7 +190,7 @@ def test_a_server_in_trouble_loses_no_grant(scene: Scene) -> None:
 def test_dead_holder_of_a_lasting_token_is_followed_before_its_request_must_end(
     tmp_path: Path,
 ) -> None:
-    """A killed holder whose refresh token does not rotate is replaced when its lease ends.
+    """A killed holder of a non-rotating refresh token is replaced when its lease ends.
 
     Its request might take two minutes, and the others wait for no more than thirty seconds.
     """

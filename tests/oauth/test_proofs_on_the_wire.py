@@ -1,4 +1,4 @@
-"""Proofs and nonces over real connections."""
+"""DPoP proofs and nonces over real connections."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ ASKS = 'DPoP error="use_dpop_nonce"'
 
 
 def held_by(erp: Erp, *vendors: VendorServer, base: str = "") -> None:
-    """Give a host a bound token for these vendors."""
+    """Give a host a DPoP-bound token for these vendors."""
     bound = OAuthCredentials(access_token="t", token_type="DPoP", dpop_key=proof_key())
     erp.use_token(bound, *(f"{vendor.url}{base}" for vendor in vendors))
 
 
 def demand_for_nonce(nonce: str) -> Behaviour:
-    """A server that wants to see a nonce."""
+    """Return a 401 response that demands a DPoP proof with this nonce."""
     return Behaviour(401, {"WWW-Authenticate": ASKS, "DPoP-Nonce": nonce})
 
 
 def nonces(vendor: VendorServer) -> list[str | None]:
-    """The nonces that a server received, in order."""
+    """Return the DPoP nonces that a server received, in order."""
     return [
         verified_claims(request.headers.get("DPoP")).get("nonce") for request in vendor.requests
     ]
@@ -54,7 +54,7 @@ def nonces(vendor: VendorServer) -> list[str | None]:
 )
 @in_both
 async def test_proof_url_is_the_received_url(erp: Erp, path: str, base: str) -> None:
-    """The URL in a proof is the one that the server derives from Host and request line."""
+    """The URL in a DPoP proof is the one that the server derives from Host and request line."""
     with VendorServer() as vendor:
         vendor.always(lambda _: Behaviour(200))
         held_by(erp, vendor, base=base)
@@ -68,7 +68,7 @@ async def test_proof_url_is_the_received_url(erp: Erp, path: str, base: str) -> 
 @pytest.mark.parametrize("method", ["get", "post", "put", "patch", "delete"])
 @in_both
 async def test_a_proof_names_the_method_that_arrives(erp: Erp, method: str) -> None:
-    """The method is written as the request line has it."""
+    """A DPoP proof names the request's method exactly as in the request line."""
     with VendorServer() as vendor:
         vendor.always(lambda _: Behaviour(200))
         held_by(erp, vendor)
@@ -89,7 +89,7 @@ async def test_a_proof_names_the_method_that_arrives(erp: Erp, method: str) -> N
 )
 @in_both
 async def test_hostile_nonce_is_not_repeated(erp: Erp, nonce: bytes) -> None:
-    """A malformed nonce ends the call with our error, and is never sent back."""
+    """A malformed nonce of the vendor ends the call with an error, and is never sent back."""
     head = f"HTTP/1.1 401 No\r\nConnection: close\r\nWWW-Authenticate: {ASKS}\r\n"
     with VendorServer() as vendor:
         head += "Content-Length: 0\r\nDPoP-Nonce: "
@@ -105,7 +105,7 @@ async def test_hostile_nonce_is_not_repeated(erp: Erp, nonce: bytes) -> None:
 
 @in_both
 async def test_the_longest_nonce_is_shown(erp: Erp) -> None:
-    """A nonce of two kilobytes is one still, such as one that is sealed and carries the time."""
+    """A DPoP nonce of 2,048 characters is accepted and sent back."""
     longest = "n" * 2_048
     with VendorServer() as vendor:
         vendor.queue(demand_for_nonce(longest))
@@ -118,7 +118,7 @@ async def test_the_longest_nonce_is_shown(erp: Erp) -> None:
 
 @in_both
 async def test_an_endless_wish_ends_with_the_second(erp: Erp) -> None:
-    """A server that demands a new nonce each time gets two requests per call, and no more."""
+    """A server that demands a new DPoP nonce each time gets two requests per call, and no more."""
 
     def demand_new_nonce(_: Received) -> Behaviour:
         return demand_for_nonce(f"n-{len(vendor.requests)}")
@@ -136,7 +136,7 @@ async def test_an_endless_wish_ends_with_the_second(erp: Erp) -> None:
 
 @in_both
 async def test_a_stream_ends_with_the_second_too(erp: Erp) -> None:
-    """A stream is requested twice at most, and its refusal leaves the connection usable."""
+    """A streamed request is sent at most twice for a nonce, and the connection stays usable."""
     with VendorServer() as vendor:
         vendor.always(lambda _: demand_for_nonce("n-1"))
         held_by(erp, vendor)
@@ -149,7 +149,7 @@ async def test_a_stream_ends_with_the_second_too(erp: Erp) -> None:
 
 @in_both
 async def test_nonces_are_per_origin(erp: Erp) -> None:
-    """A server's nonce is not sent to another origin, including another port of the host."""
+    """A server's DPoP nonce is not sent to another origin, including another port of the host."""
     with VendorServer() as local_server, VendorServer() as stored_server:
         local_server.always(lambda _: Behaviour(200, {"DPoP-Nonce": "n-1"}))
         stored_server.always(lambda _: Behaviour(200))

@@ -1,4 +1,4 @@
-"""Which token a caller gets, and when it is renewed."""
+"""Tests of the token that a caller gets from a token refresher, and of the time of its renewal."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ ALONE = {"crm": client(grant=ClientCredentials(), scope="read")}
 
 @sync_and_async
 async def test_a_first_token_is_obtained(world: World) -> None:
-    """If no person is needed, the first call obtains a token, and later calls reuse it."""
+    """If no user consent is needed, the first call obtains a token, and later calls reuse it."""
     stage = Stage(world)
     refresher = stage.refresher(ALONE)
     stage.vendor.answers(grants(1))
@@ -56,7 +56,7 @@ async def test_a_first_token_is_obtained(world: World) -> None:
 
 @sync_and_async
 async def test_fresh_token_is_used(world: World) -> None:
-    """A stored, fresh token is used without a request."""
+    """A stored token that is still fresh is used without a token request."""
     stage = Stage(world, token(1))
     refresher = stage.refresher()
 
@@ -66,7 +66,7 @@ async def test_fresh_token_is_used(world: World) -> None:
 
 @sync_and_async
 async def test_expired_token_is_renewed(world: World) -> None:
-    """The refresh token is sent once, and the new token is stored before it is used."""
+    """An expired token is renewed by one request, and the new token is stored before it is used."""
     stage = Stage(world, token(1, ago=7200))
     stage.vendor.answers(grants(2))
 
@@ -80,7 +80,7 @@ async def test_expired_token_is_renewed(world: World) -> None:
 
 @sync_and_async
 async def test_a_token_is_renewed_ahead_by_one(world: World) -> None:
-    """One caller renews a token early while the others use the old one."""
+    """If a token expires soon, one caller renews it while the others still use the old one."""
     stored_credentials = token(1, ago=3560)
     stage = Stage(world, stored_credentials)
     refresher = stage.refresher()
@@ -104,7 +104,7 @@ async def test_a_token_is_renewed_ahead_by_one(world: World) -> None:
 
 @sync_and_async
 async def test_refused_caller_waits_for_an_early_renewal(world: World) -> None:
-    """A caller whose token was refused waits for a renewal that is already running."""
+    """A caller whose token the service refused waits for a renewal that is already running."""
     stage = Stage(world, token(1, ago=3560))
     refresher = stage.refresher()
     gate = world.gate()
@@ -121,7 +121,7 @@ async def test_refused_caller_waits_for_an_early_renewal(world: World) -> None:
 
 @sync_and_async
 async def test_early_renewal_may_fail(world: World) -> None:
-    """After a failed early renewal the valid token is used, and the server is left alone."""
+    """If an early renewal fails, the valid token is used, and the next call does not try again."""
     stored_credentials = token(1, ago=3550)
     stage = Stage(world, stored_credentials)
     refresher = stage.refresher(retry=None)
@@ -149,7 +149,7 @@ async def test_early_renewal_may_fail(world: World) -> None:
 
 @sync_and_async
 async def test_early_renewal_respects_retry_after(world: World) -> None:
-    """While the token works, early renewal waits for the server's `Retry-After`."""
+    """While the token is still valid, early renewal waits for the server's `Retry-After`."""
     stored_credentials = token(1, ago=3530)
     stage = Stage(world, stored_credentials)
     refresher = stage.refresher()
@@ -163,7 +163,7 @@ async def test_early_renewal_respects_retry_after(world: World) -> None:
 
 @sync_and_async
 async def test_postponed_renewal_holds_for_concurrent_readers(world: World) -> None:
-    """A caller that was reading the vault meanwhile respects the postponement too."""
+    """A postponed early renewal also holds for a caller that was reading the store meanwhile."""
     stored_credentials = token(1, ago=3530)
     stage = Stage(world, stored_credentials)
     pending_owners = [OWNER]
@@ -183,7 +183,7 @@ async def test_postponed_renewal_holds_for_concurrent_readers(world: World) -> N
 
 
 def test_postponed_token_is_fresh_until_it_is_past() -> None:
-    """Only a token due for renewal can be postponed, and only until it expires."""
+    """A cached token can be postponed only when it is due for renewal, and until it expires."""
     held_token = CachedToken(token(1), Span(10.0, 20.0), now=0, believed=5.0)
     seconds = 10**9
     held_token.put_off(15 * seconds)
@@ -196,7 +196,7 @@ def test_postponed_token_is_fresh_until_it_is_past() -> None:
 
 @sync_and_async
 async def test_refused_token_is_renewed_once(world: World) -> None:
-    """A 401 renews a token regardless of its expiry; later callers get the new token."""
+    """A 401 response renews a token regardless of its expiry; later callers get the new token."""
     stage = Stage(world, token(1))
     refresher, other_refresher = stage.refresher(), stage.refresher()
     stage.vendor.answers(grants(2))
@@ -213,7 +213,7 @@ async def test_refused_token_is_renewed_once(world: World) -> None:
 
 @sync_and_async
 async def test_refused_token_is_not_used_again(world: World) -> None:
-    """A refused token is not used again, even if no new one is available."""
+    """A token that the service refused is not used again, even if no new one is available."""
     stage = Stage(world, token(1))
     refresher = stage.refresher()
     stale_token = await refresher.get(*OWNER)
@@ -226,7 +226,7 @@ async def test_refused_token_is_not_used_again(world: World) -> None:
 
 @sync_and_async
 async def test_newer_stored_token_is_used_at_once(world: World) -> None:
-    """A caller that finds a newer token uses it without waiting."""
+    """If the store already has a newer token, a caller uses it without waiting for a renewal."""
     stage = Stage(world, token(1, ago=7200))
     refresher = stage.refresher()
     gate = world.gate()
@@ -246,7 +246,7 @@ async def test_newer_stored_token_is_used_at_once(world: World) -> None:
 
 @sync_and_async
 async def test_stored_refresh_token_is_used(world: World) -> None:
-    """The vault's refresh token is sent, not that of the refused caller."""
+    """A renewal sends the stored refresh token, not that of the caller's refused credentials."""
     stored_credentials = attrs.evolve(token(1), refresh_token="rt-9")
     stage = Stage(world, stored_credentials)
     stage.vendor.answers(grants(2))
@@ -257,7 +257,7 @@ async def test_stored_refresh_token_is_used(world: World) -> None:
 
 @sync_and_async
 async def test_empty_vault_without_consent(world: World) -> None:
-    """A client that needs no person gets a new token for an empty vault."""
+    """A client that needs no user consent gets a new token if the credential store is empty."""
     stage = Stage(world)
     stage.vendor.answers(grants(2, refresh_token=None))
     new_value = await stage.refresher(ALONE).refresh(*OWNER, token(1))
@@ -270,7 +270,7 @@ async def test_empty_vault_without_consent(world: World) -> None:
 
 @sync_and_async
 async def test_concurrent_renewals_ask_once(world: World) -> None:
-    """Any number of callers with an expired token cause one request."""
+    """Concurrent callers with an expired token cause one refresh request."""
     stage = Stage(world, token(1, ago=7200))
     refresher = stage.refresher()
     stage.vendor.answers(grants(2))
@@ -283,7 +283,7 @@ async def test_concurrent_renewals_ask_once(world: World) -> None:
 
 @sync_and_async
 async def test_waiting_callers_share_the_failure(world: World) -> None:
-    """Callers that wait for a renewal share its failure, without another request."""
+    """Callers that wait for a token renewal share its failure, without another request."""
     stage = Stage(world, token(1, ago=7200))
     refresher = stage.refresher()
     for times in (1, 2):
@@ -316,7 +316,7 @@ async def _raised_error(pending: Any) -> CredentialRefreshFailed:
 
 @sync_and_async
 async def test_retry_after_holds_for_every_caller(world: World) -> None:
-    """The server gets no further request before its `Retry-After`."""
+    """Until a `Retry-After` has passed, every caller gets the error, without a token request."""
     stage = Stage(world, token(1, ago=7200))
     refresher = stage.refresher()
     stage.vendor.answers(answers({}, 503, Retry_After="120"))
@@ -334,7 +334,7 @@ async def test_retry_after_holds_for_every_caller(world: World) -> None:
 
 @sync_and_async
 async def test_success_clears_an_earlier_retry_after(world: World) -> None:
-    """After a renewal an earlier `Retry-After` is void, even if the clock steps back."""
+    """A successful renewal clears an earlier `Retry-After`, even if the clock steps back."""
     stage = Stage(world, token(1, ago=7200))
     refresher = stage.refresher()
     stage.vendor.answers(answers({}, 503, Retry_After="120"), grants(2), grants(3))
@@ -348,7 +348,7 @@ async def test_success_clears_an_earlier_retry_after(world: World) -> None:
 
 @sync_and_async
 async def test_a_short_life_is_lived(world: World) -> None:
-    """A token of half a minute is not renewed at every call."""
+    """A token that lives for 30 seconds is not renewed at every call."""
     stage = Stage(world, token(1, ago=7200))
     refresher = stage.refresher()
     stage.vendor.answers(grants(2, expires_in=30), grants(3, expires_in="30"))
@@ -365,7 +365,7 @@ async def test_a_short_life_is_lived(world: World) -> None:
 
 @sync_and_async
 async def test_a_life_of_unknown_length_ends_with_a_refusal(world: World) -> None:
-    """A token without an end is used until the service refuses it."""
+    """A token without an expiry is used until the service refuses it."""
     stage = Stage(world, token(1, life=None))
     refresher = stage.refresher()
     stage.vendor.answers(grants(2, expires_in=None))
@@ -382,7 +382,7 @@ async def test_a_life_of_unknown_length_ends_with_a_refusal(world: World) -> Non
 
 @sync_and_async
 async def test_token_renewed_by_another_process_is_found(world: World) -> None:
-    """The vault is read again after a minute."""
+    """The credential store is read again after a minute, which finds another process's token."""
     stage = Stage(world, token(1))
     refresher = stage.refresher()
     await refresher.get(*OWNER)
@@ -419,7 +419,7 @@ async def test_valid_token_survives_a_store_outage(world: World) -> None:
 
 @sync_and_async
 async def test_missing_consent_is_credential_not_found(world: World) -> None:
-    """Without consent a call raises CredentialNotFound."""
+    """A call without the user's consent raises CredentialNotFound."""
     stage = Stage(world)
     refresher = stage.refresher()
 
@@ -431,7 +431,7 @@ async def test_missing_consent_is_credential_not_found(world: World) -> None:
 
 @sync_and_async
 async def test_new_consent_is_used_at_once(world: World) -> None:
-    """A new consent's tokens are stored, and an earlier failure is cleared."""
+    """After the user consents again, the new tokens are used, and an earlier failure is cleared."""
     stage = Stage(world, token(1, ago=7200))
     refresher = stage.refresher()
     stage.vendor.answers(answers({"error": "invalid_grant"}, 400))
@@ -447,7 +447,7 @@ async def test_new_consent_is_used_at_once(world: World) -> None:
 
 @sync_and_async
 async def test_new_consent_is_renewed_at_once(world: World) -> None:
-    """A new consent's token is renewed at once, despite the old grant's `Retry-After`."""
+    """After a new consent, a token is renewed at once, despite the old grant's `Retry-After`."""
     stage = Stage(world, token(1, ago=7200))
     refresher = stage.refresher()
     stage.vendor.answers(answers({}, 503, Retry_After="120"), grants(6))
@@ -460,7 +460,7 @@ async def test_new_consent_is_renewed_at_once(world: World) -> None:
 
 @sync_and_async
 async def test_a_token_is_given_back(world: World) -> None:
-    """The server gets the token and its type, and the token is then invalid."""
+    """Revoking a token sends it and its type to the server, and ends its use."""
     stage = Stage(world, token(1, ago=7200))
     refresher = stage.refresher({OWNER: GIVING_BACK})
     stage.vendor.answers(answers({}, 503, Retry_After="120"), answers({}))
@@ -481,7 +481,7 @@ async def test_a_token_is_given_back(world: World) -> None:
 
 @sync_and_async
 async def test_a_token_is_given_back_later(world: World) -> None:
-    """A server that names a time gets the next request at that time."""
+    """If revocation is refused with a `Retry-After`, the error carries that time."""
     stage = Stage(world, token(1))
     refresher = stage.refresher({OWNER: GIVING_BACK})
     stage.vendor.answers(answers({}, 503, Retry_After="Thu, 01 Jan 2026 00:02:00 GMT"))
@@ -495,7 +495,7 @@ async def test_a_token_is_given_back_later(world: World) -> None:
 
 @sync_and_async
 async def test_other_credentials_come_from_the_vault(world: World) -> None:
-    """Credentials of other kinds or services come from the vault unchanged."""
+    """Credentials of other kinds, or of services without an OAuth client, are left unchanged."""
     stage = Stage(world)
     key = Credentials.api_key("k")
     stage.vault.kept |= {OWNER: key, ("vat", None): token(9, ago=7200)}
@@ -511,7 +511,7 @@ async def test_other_credentials_come_from_the_vault(world: World) -> None:
 
 @sync_and_async
 async def test_clients_may_differ_by_tenant(world: World) -> None:
-    """A client is found by service and tenant, else by service; or by a function of both."""
+    """An OAuth client is looked up by service and tenant, then by service, or by a function."""
     stage = Stage(world)
     own_client, foreign_client = (
         client(grant=ClientCredentials(), client_id=name) for name in "ab"
@@ -533,7 +533,7 @@ async def test_clients_may_differ_by_tenant(world: World) -> None:
 
 @sync_and_async
 async def test_every_verb_finds_the_tenants_client(world: World) -> None:
-    """Refreshing and checking use the tenant's own client."""
+    """Refreshing a token and checking for one use the tenant's own client."""
     stage = Stage(world)
     stage.vendor.answers(grants(2))
     refresher = stage.refresher({OWNER: client(grant=ClientCredentials())})
@@ -544,7 +544,7 @@ async def test_every_verb_finds_the_tenants_client(world: World) -> None:
 
 
 def test_clients_must_be_oauth_clients() -> None:
-    """A value that is not an OAuthClient is refused, both given and looked up."""
+    """A client configuration that is not an OAuthClient is refused, whether listed or looked up."""
     with pytest.raises(ConfigurationError) as excinfo:
         OAuthTokenRefresher({"crm": "https://login.example"})  # type: ignore[dict-item]  # refused
     assert "clients['crm']" == excinfo.value.path
@@ -555,7 +555,7 @@ def test_clients_must_be_oauth_clients() -> None:
 
 @sync_and_async
 async def test_a_token_is_exchanged(world: World) -> None:
-    """A token exchange sends the current token of another service, renewed if needed."""
+    """A token exchange sends the current OAuth token of another service, renewed if needed."""
     stage = Stage(world)
     stage.vault.kept["idp", "acme"] = token(1, ago=7200)
     stage.vendor.answers(grants(2), grants(7))
@@ -585,7 +585,7 @@ async def test_bearer_token_can_be_exchanged(world: World) -> None:
 
 @sync_and_async
 async def test_errors_and_events_show_no_secret(world: World) -> None:
-    """No error or event shows a token or secret, even if the server repeats it."""
+    """No error or event of a token refresher shows a token or secret that the server repeats."""
     stage = Stage(world, token(1, ago=7200))
     stage.vendor.answers(
         ConnectionFailed("It was cut off.", may_have_been_processed=False),
@@ -602,7 +602,7 @@ async def test_errors_and_events_show_no_secret(world: World) -> None:
 
 @sync_and_async
 async def test_refresher_hides_secrets_and_needs_no_observers(world: World) -> None:
-    """A refresher's repr shows no secret, and observers are optional."""
+    """A token refresher's repr shows no secret, and its observers are optional."""
     stage = Stage(world, token(1, ago=7200))
     refresher = stage.refresher(observers=None, vault=None)
     stage.vendor.otherwise = 503
@@ -624,7 +624,7 @@ async def test_refresher_hides_secrets_and_needs_no_observers(world: World) -> N
 
 @sync_and_async
 async def test_wait_for_a_renewal_is_bounded(world: World) -> None:
-    """A caller that cannot renew within its timeout gets an error."""
+    """A caller that cannot wait for a running token renewal gets a retryable error in time."""
     stage = Stage(world, token(1, ago=7200))
     refresher = stage.refresher(patience=3)
     gate = world.gate()

@@ -1,4 +1,4 @@
-"""One token renewal: retries, lost responses, and the end of a grant."""
+"""Tests of one OAuth token renewal: retries, lost responses, and the end of a grant."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 )
 @sync_and_async
 async def test_trouble_is_waited_out(world: World, trouble: Any) -> None:
-    """The same refresh token is shown until the server works again, at the policy's pace."""
+    """A renewal sends the same refresh token, with the policy's delays, until the server works."""
     stage = Stage(world, PAST)
     stage.vendor.answers(trouble, trouble, grants(2))
 
@@ -66,7 +66,7 @@ async def test_trouble_is_waited_out(world: World, trouble: Any) -> None:
 
 @sync_and_async
 async def test_absurd_pause_of_an_authorisation_server_ends_after_an_hour(world: World) -> None:
-    """A pause until the year 2083 ends after an hour."""
+    """If the server's `Retry-After` is decades ahead, a renewal is possible after an hour."""
     stage = Stage(world, PAST)
     stage.vendor.answers(answers({}, 429, Retry_After="9" * 20), grants(2))
     refresher = stage.refresher()
@@ -83,7 +83,7 @@ async def test_absurd_pause_of_an_authorisation_server_ends_after_an_hour(world:
 
 @sync_and_async
 async def test_delays_between_renewals_grow(world: World) -> None:
-    """The delay after a failed renewal grows, also if each delay depends on the one before."""
+    """The delay after a failed token renewal grows, even if each depends on the one before."""
     stage = Stage(world, PAST)
     stage.vendor.answers(503, 503, grants(2))
     policy = RetryPolicy(3, 0.5, backoff=Backoff.DECORRELATED)
@@ -97,7 +97,7 @@ async def test_delays_between_renewals_grow(world: World) -> None:
 @pytest.mark.parametrize("trouble", [answers({}, 500), UNSENT], ids=["500", "unreachable"])
 @sync_and_async
 async def test_failed_renewal_keeps_the_refresh_token(world: World, trouble: Any) -> None:
-    """When the attempts are used up, the refresh token is kept and works later."""
+    """If all attempts of a renewal fail, the refresh token is kept and works later."""
     stage = Stage(world, PAST)
     refresher = stage.refresher()
     stage.vendor.answers(*[trouble] * 3)
@@ -114,7 +114,7 @@ async def test_failed_renewal_keeps_the_refresh_token(world: World, trouble: Any
 
 @sync_and_async
 async def test_client_errors_are_not_retried(world: World) -> None:
-    """A configuration error is raised at once, and the refresh token is kept."""
+    """An `invalid_client` response is raised without a retry, and the refresh token is kept."""
     stage = Stage(world, PAST)
     refresher = stage.refresher()
     stage.vendor.answers(answers({"error": "invalid_client"}, 401))
@@ -130,7 +130,7 @@ async def test_client_errors_are_not_retried(world: World) -> None:
 
 @sync_and_async
 async def test_no_request_outlasts_the_claim(world: World) -> None:
-    """A request starts only if the claim lasts for its whole timeout."""
+    """A token request starts only if the renewal's claim outlasts the request's whole timeout."""
     stage = Stage(world, PAST)
     refresher = stage.refresher(request_timeout=9)
     stage.vendor.otherwise = world.answer_after(7, answers({}, 500))
@@ -142,7 +142,7 @@ async def test_no_request_outlasts_the_claim(world: World) -> None:
 
 @sync_and_async
 async def test_a_nonce_that_comes_too_late_is_not_shown(world: World) -> None:
-    """A nonce is shown in time, or not at all."""
+    """A DPoP nonce that arrives too late for another request within the claim is not used."""
     stage = Stage(world, PAST)
     refresher = stage.refresher(request_timeout=30)
     target = answers({"error": "use_dpop_nonce"}, 400, DPoP_Nonce="n")
@@ -156,7 +156,7 @@ async def test_a_nonce_that_comes_too_late_is_not_shown(world: World) -> None:
 
 @sync_and_async
 async def test_a_nonce_is_shown_while_there_is_time(world: World) -> None:
-    """Half of the claim's time is enough for the request that shows it."""
+    """After a nonce demand, half of the claim's time is enough for the request with the nonce."""
     stage = Stage(world, PAST)
     refresher = stage.refresher(request_timeout=9)
     target = answers({"error": "use_dpop_nonce"}, 400, DPoP_Nonce="n")
@@ -167,7 +167,7 @@ async def test_a_nonce_is_shown_while_there_is_time(world: World) -> None:
 
 @sync_and_async
 async def test_claim_names_the_server(world: World) -> None:
-    """The stored claim names the authorisation server."""
+    """A renewal's stored claim names the authorisation server's token endpoint."""
     stage = Stage(world, PAST)
     stage.vendor.answers(grants(2))
 
@@ -199,7 +199,7 @@ async def test_claim_names_the_server(world: World) -> None:
 )
 @sync_and_async
 async def test_lost_answer_is_repeated_once(world: World, lost: Any) -> None:
-    """A token that may have been granted is requested once more with the same refresh token."""
+    """If a token response is lost, the same refresh token is sent once more."""
     stage = Stage(world, PAST)
     stage.vendor.answers(lost, grants(2))
 
@@ -211,7 +211,7 @@ async def test_lost_answer_is_repeated_once(world: World, lost: Any) -> None:
 
 @sync_and_async
 async def test_a_new_refresh_token_alone_is_kept(world: World) -> None:
-    """An answer that has a new refresh token and no access token does not lose the grant."""
+    """A token response with a new refresh token but no access token does not lose the grant."""
     stage = Stage(world, PAST)
     refresher, other_refresher = stage.refresher(), stage.refresher()
     stage.vendor.answers(grants(2, access_token=None))
@@ -228,15 +228,15 @@ async def test_a_new_refresh_token_alone_is_kept(world: World) -> None:
 
 @sync_and_async
 async def test_replaced_refresh_token_is_not_sent(world: World) -> None:
-    """A caller that waited with a replaced refresh token uses the stored one."""
+    """If the refresh token was replaced while a caller waited, the stored token is used."""
     stage = Stage(world, PAST)
     rotated_credentials = attrs.evolve(PAST, refresh_token="rt-2")
 
     class Changing(Vault):
-        """Another process stores a token after the first read."""
+        """A credential store in which another process stores a token after the first read."""
 
         async def get(self, service: str, tenant: str | None, /) -> Any:
-            """Return the earlier value."""
+            """Return the credential as it was before the other process stored its token."""
             result = await super().get(service, tenant)
             self.kept[OWNER] = rotated_credentials
             return result
@@ -250,7 +250,7 @@ async def test_replaced_refresh_token_is_not_sent(world: World) -> None:
 
 @sync_and_async
 async def test_unrotated_refresh_token_is_repeated_after_a_lost_answer(world: World) -> None:
-    """If a refresh token does not rotate, it is sent once more after a lost response."""
+    """A refresh token that does not rotate is sent once more after a lost response."""
     stage = Stage(world, PAST)
     stage.vendor.answers(grants(1, access_token=None), grants(2))
 
@@ -260,7 +260,7 @@ async def test_unrotated_refresh_token_is_repeated_after_a_lost_answer(world: Wo
 
 @sync_and_async
 async def test_two_lost_answers_end_the_grant(world: World) -> None:
-    """After two lost answers the refresh token is not sent again, and consent is required."""
+    """After two lost token responses the refresh token is not sent again; consent is required."""
     stage = Stage(world, PAST)
     refresher, other_refresher = stage.refresher(), stage.refresher()
     stage.vendor.answers(CUT_OFF, CUT_OFF)
@@ -276,7 +276,7 @@ async def test_two_lost_answers_end_the_grant(world: World) -> None:
 
 @sync_and_async
 async def test_token_treated_as_stolen_ends_the_grant(world: World) -> None:
-    """If the server treats a repeated token as stolen, the grant ends and nothing more is sent."""
+    """If the server refuses a repeated refresh token as stolen, no further request is sent."""
     stage = Stage(world, PAST)
     refresher = stage.refresher()
     stage.vendor.answers(CUT_OFF, answers({"error": "invalid_grant"}, 400))
@@ -290,7 +290,7 @@ async def test_token_treated_as_stolen_ends_the_grant(world: World) -> None:
 @pytest.mark.parametrize("life", [60, 3600], ids=["a minute", "an hour"])
 @sync_and_async
 async def test_lost_answers_without_rotation_do_not_add_up(world: World, life: int) -> None:
-    """If the refresh token stays the same, an earlier lost answer does not count."""
+    """If the refresh token does not rotate, lost responses of earlier renewals do not count."""
     stage = Stage(world, PAST)
     refresher = stage.refresher()
     for number in (2, 3):
@@ -307,7 +307,7 @@ async def test_lost_answers_without_rotation_do_not_add_up(world: World, life: i
 async def test_first_claim_is_settled_if_the_token_stays(
     world: World, stays: bool, lost: bool
 ) -> None:
-    """The claim of a lost first request is settled if the refresh token did not change."""
+    """If a response was lost and the refresh token did not change, the first claim is resolved."""
     stage = Stage(world, PAST)
     refresh_token = None if stays else "rt-2"
     stage.vendor.answers(*[CUT_OFF] * lost, grants(2, refresh_token=refresh_token))
@@ -324,7 +324,7 @@ async def test_first_claim_is_settled_if_the_token_stays(
 
 @sync_and_async
 async def test_repeatable_grant_is_never_lost(world: World) -> None:
-    """A grant that needs no person is requested again, however often answers are lost."""
+    """A client-credentials token is requested again, however often responses are lost."""
     stage = Stage(world)
     refresher = stage.refresher({"crm": client(grant=ClientCredentials())})
     stage.vendor.answers(CUT_OFF, answers({"odd": 1}), grants(1))
@@ -346,7 +346,7 @@ async def test_repeatable_grant_is_never_lost(world: World) -> None:
 
 @sync_and_async
 async def test_ended_grant_is_not_requested_again(world: World) -> None:
-    """After `invalid_grant` no process sends the token again until it is replaced."""
+    """After `invalid_grant`, no process sends the refresh token again until it is replaced."""
     stage = Stage(world, PAST)
     refresher, other_refresher = stage.refresher(), stage.refresher()
     stage.vendor.answers(answers({"error": "invalid_grant", "error_description": "spent"}, 400))
@@ -367,7 +367,7 @@ async def test_ended_grant_is_not_requested_again(world: World) -> None:
 
 @sync_and_async
 async def test_without_a_refresh_token_a_person_is_needed(world: World) -> None:
-    """An expired token without a refresh token needs a new consent."""
+    """An expired access token without a refresh token needs a new consent."""
     stage = Stage(world, OAuthCredentials(access_token="at-1", expires_at=PAST.expires_at))
 
     error = await error_of(stage.refresher().get(*OWNER), AuthorizationRequired)
@@ -382,7 +382,7 @@ async def test_without_a_refresh_token_a_person_is_needed(world: World) -> None:
 
 @sync_and_async
 async def test_each_request_vouches_anew(world: World) -> None:
-    """Assertions of client and grant are made for each request, retries included."""
+    """Each token request, retries included, has new assertions of the client and of the grant."""
     stage = Stage(world)
     grant = JwtBearer(JwtSigning(algorithm="HS256", issuer="erp"), "k" * 32)
     own_client = client(secret="s" * 32, authentication="client_secret_jwt", grant=grant)
@@ -396,7 +396,7 @@ async def test_each_request_vouches_anew(world: World) -> None:
 
 @sync_and_async
 async def test_a_nonce_is_shown_once_it_is_wanted(world: World) -> None:
-    """A server that requires a nonce gets it at once; one that repeats the demand is refused."""
+    """A demanded DPoP nonce is sent at once; if the demand is repeated, the renewal fails."""
     stage = Stage(world, PAST)
     bound: AwaitedManager = stage.refresher({"crm": client(dpop_key=P256)})
     nonce = answers({"error": "use_dpop_nonce"}, 400, DPoP_Nonce="n-1")

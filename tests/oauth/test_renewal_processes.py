@@ -1,4 +1,4 @@
-"""One renewal among several processes: its holder, waiting callers, and dead processes."""
+"""One token renewal among several processes: its holder, waiting callers, and dead processes."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ async def test_another_process_is_waited_for(world: World) -> None:
         stage.vault.kept[OWNER] = token(2)
 
     async def do_nothing() -> None:
-        """Not yet."""
+        """Stand in for a step that the test sets later."""
 
     world.sleeper.meanwhile.extend([do_nothing, do_nothing, stores])
     assert token(2) == await stage.refresher().get(*OWNER)
@@ -42,7 +42,7 @@ async def test_another_process_is_waited_for(world: World) -> None:
 
 @sync_and_async
 async def test_other_stored_credential_does_not_end_the_renewal(world: World) -> None:
-    """If another kind of credential was stored meanwhile, the renewal goes on."""
+    """If another kind of credential was stored meanwhile, the token renewal goes on."""
     stage = Stage(world, PAST)
     OtherProcess(world)
 
@@ -56,7 +56,7 @@ async def test_other_stored_credential_does_not_end_the_renewal(world: World) ->
 
 @sync_and_async
 async def test_two_processes_ask_once(world: World) -> None:
-    """Two refreshers that share vault and storage renew once between them."""
+    """Two token refreshers that share credentials and state renew a token once between them."""
     stage = Stage(world, PAST)
     gate = world.gate()
     stage.vendor.answers(gate.answering(grants(2)))
@@ -79,7 +79,7 @@ async def test_two_processes_ask_once(world: World) -> None:
 
 @sync_and_async
 async def test_due_token_is_used_while_another_process_renews(world: World) -> None:
-    """A due token that still works is used while another process renews it."""
+    """A token that is still valid is used while another process renews it."""
     stored_credentials = token(1, ago=3560)
     stage = Stage(world, stored_credentials)
     OtherProcess(world, stored_credentials).asks()
@@ -91,7 +91,7 @@ async def test_due_token_is_used_while_another_process_renews(world: World) -> N
 
 @sync_and_async
 async def test_crash_before_the_request_is_followed(world: World) -> None:
-    """When the claim of a crashed process expires, another process sends the request."""
+    """If a process crashes before its token request, another sends it when the claim expires."""
     stage = Stage(world, PAST)
     OtherProcess(world)
     stage.vendor.answers(grants(2))
@@ -106,7 +106,7 @@ async def test_crash_before_the_request_is_followed(world: World) -> None:
 
 @sync_and_async
 async def test_crash_before_the_request_costs_one_lease(world: World) -> None:
-    """After a crash before the request, the wait is at most one lease."""
+    """After a crash before the token request, other callers wait for one lease."""
     stage = Stage(world, PAST)
     OtherProcess(world, lease=LEASE)
     stage.vendor.answers(grants(2))
@@ -132,7 +132,7 @@ async def test_token_is_not_sent_twice_at_once(
 
 @sync_and_async
 async def test_crash_after_the_request_is_repeated_once(world: World) -> None:
-    """A refresh token that a crashed process may have sent is sent once more."""
+    """A refresh token that one crashed process may have sent is sent once more."""
     stage = Stage(world, PAST)
     OtherProcess(world).asks()
     stage.vendor.answers(grants(2))
@@ -143,7 +143,7 @@ async def test_crash_after_the_request_is_repeated_once(world: World) -> None:
 
 @sync_and_async
 async def test_second_crash_needs_consent(world: World) -> None:
-    """A refresh token that two processes may have sent is not sent again."""
+    """A refresh token that two crashed processes may have sent is not sent again."""
     stage = Stage(world, PAST)
     OtherProcess(world).asks()
     OtherProcess(world, again=True).asks()
@@ -155,7 +155,7 @@ async def test_second_crash_needs_consent(world: World) -> None:
 
 @sync_and_async
 async def test_crash_after_storing_is_no_loss(world: World) -> None:
-    """A token stored before a crash is used, although the claim was not released."""
+    """A token stored just before a crash is used, although the renewal's claim was not released."""
     stage = Stage(world, PAST)
     refresher = stage.refresher()
     await stage.refresher({}).get(*OWNER)
@@ -171,7 +171,7 @@ async def test_crash_after_storing_is_no_loss(world: World) -> None:
 
 @sync_and_async
 async def test_timeout_while_another_process_renews(world: World) -> None:
-    """A caller that cannot wait for another's claim gets a retryable error in time."""
+    """A caller that times out while another process renews the token gets a retryable error."""
     stage = Stage(world, PAST)
     OtherProcess(world).asks()
 
@@ -186,7 +186,7 @@ async def test_timeout_while_another_process_renews(world: World) -> None:
 
 @sync_and_async
 async def test_wait_uses_the_whole_timeout(world: World) -> None:
-    """A pause that ends exactly at the timeout is still made."""
+    """While another process renews a token, a waiting caller pauses right up to its timeout."""
     stage = Stage(world, PAST)
     OtherProcess(world).asks()
 
@@ -197,7 +197,7 @@ async def test_wait_uses_the_whole_timeout(world: World) -> None:
 
 @sync_and_async
 async def test_late_claim_uses_the_stored_token(world: World) -> None:
-    """A claim obtained after another process stored a token uses that token."""
+    """If another process stores a token before a caller gets the claim, that token is used."""
     stage = Stage(world, PAST)
     refresher = stage.refresher()
     OtherProcess(world)
@@ -215,10 +215,10 @@ async def test_late_claim_uses_the_stored_token(world: World) -> None:
 
 
 class FailingVault(Vault):
-    """A vault that is away at every second reading."""
+    """A credential store that is unavailable at every second read."""
 
     async def get(self, service: str, tenant: str | None, /) -> Any:
-        """The stored credential, unless the vault is down."""
+        """Return the stored credential, or raise an error at every second read."""
         result = await super().get(service, tenant)
         if self.reads % 2 == 0:
             raise StorageUnavailable("It is away.")
@@ -227,7 +227,7 @@ class FailingVault(Vault):
 
 @sync_and_async
 async def test_failure_before_the_request_releases_the_claim(world: World) -> None:
-    """A failure before the request leaves no other caller waiting."""
+    """If a renewal fails before its request, its claim is released, so no other caller waits."""
     stage = Stage(world)
     stage.vault = FailingVault(world)
     stage.vault.kept[OWNER] = PAST
@@ -244,7 +244,7 @@ class Overtaken(Vault):
     """A credential store in which another process stores a new token right after each read."""
 
     async def get(self, service: str, tenant: str | None, /) -> Any:
-        """The stored credential, before the renewal replaces it."""
+        """Return the stored credential, and store the other process's new token."""
         result = await super().get(service, tenant)
         self.kept[OWNER] = token(2)
         return result
@@ -252,7 +252,7 @@ class Overtaken(Vault):
 
 @sync_and_async
 async def test_new_token_is_used_without_a_refresh_token(world: World) -> None:
-    """A new token found under the claim is used, even if the old one could not be renewed."""
+    """An expired token without a refresh token is no error if another process stored a new one."""
     stage = Stage(world)
     stage.vault = Overtaken(world)
     stage.vault.kept[OWNER] = attrs.evolve(PAST, refresh_token=None)
@@ -263,7 +263,7 @@ async def test_new_token_is_used_without_a_refresh_token(world: World) -> None:
 
 @sync_and_async
 async def test_new_token_releases_the_claim(world: World) -> None:
-    """A caller that finds a new token under its claim leaves no other caller waiting."""
+    """A caller that finds a new stored token releases its claim, so no other caller waits."""
     stage = Stage(world)
     stage.vault = Overtaken(world)
     stage.vault.kept[OWNER] = PAST
@@ -278,12 +278,12 @@ async def test_new_token_releases_the_claim(world: World) -> None:
 
 @sync_and_async
 async def test_a_claim_that_was_lost_is_not_used(world: World) -> None:
-    """A caller whose claim has expired sends no request."""
+    """A caller whose claim on the renewal has expired sends no token request."""
     stage = Stage(world, PAST)
     refresher = stage.refresher()
 
     class SlowVault:
-        """A vault that takes longer than a claim lasts."""
+        """A credential store that takes longer to read than a claim lasts."""
 
         def __getattr__(self, name: str) -> Any:
             return getattr(stage.vault, name)
@@ -309,7 +309,7 @@ async def test_a_claim_that_was_lost_is_not_used(world: World) -> None:
 
 @sync_and_async
 async def test_store_hears_how_long_a_renewal_may_take(world: World) -> None:
-    """Claims wait no longer than their caller; later commands no longer than the claim."""
+    """Store commands of a renewal time out with their caller or, later, with the claim."""
     stage = Stage(world, PAST)
     storage = TimedStorage(world.clock)
     stage.vendor.answers(grants(2))
@@ -327,7 +327,7 @@ async def test_store_hears_how_long_a_renewal_may_take(world: World) -> None:
 
 @sync_and_async
 async def test_token_that_lasts_is_followed_within_its_lease(world: World) -> None:
-    """A claim for an unchanged refresh token is not marked, so it blocks for one lease only.
+    """The claim on a refresh token that does not rotate is not marked: it blocks for one lease.
 
     One that changes is marked each time.
     """
@@ -348,7 +348,7 @@ async def test_token_that_lasts_is_followed_within_its_lease(world: World) -> No
 
 @sync_and_async
 async def test_unrotated_token_is_sent_again_after_a_lost_answer(world: World) -> None:
-    """A refresh token that does not rotate stays valid after a lost answer."""
+    """A refresh token that does not rotate stays valid after a lost response."""
     stage = Stage(world, PAST)
     refresher = stage.refresher()
     lost_error = ConnectionFailed("reset", may_have_been_processed=True)

@@ -1,4 +1,4 @@
-"""One token renewal: a new token is stored before it is used."""
+"""OAuth token renewals whose new token cannot be stored at once."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @sync_and_async
 async def test_storing_is_tried_again(world: World) -> None:
-    """A vault that is away for a moment is waited for, at first shortly and then longer."""
+    """If the credential store is unavailable, a renewal retries storing with growing delays."""
     stage = Stage(world, PAST)
     stage.vault.failures.extend([StorageUnavailable("It is away.")] * 6)
     stage.vendor.answers(grants(2))
@@ -35,7 +35,7 @@ async def test_storing_is_tried_again(world: World) -> None:
 
 @sync_and_async
 async def test_unstored_token_is_not_used(world: World) -> None:
-    """A new token is used only after it was stored, without another request."""
+    """A renewed token is used only after it was stored; storing it later needs no new request."""
     stage = Stage(world, PAST)
     refresher = stage.refresher()
     stage.vendor.answers(grants(2))
@@ -58,7 +58,7 @@ async def test_unstored_token_is_not_used(world: World) -> None:
 
 @sync_and_async
 async def test_storing_is_tried_while_the_claim_lasts(world: World) -> None:
-    """Storing is retried until the claim expires, and not longer."""
+    """Storing a renewed token is retried until the renewal's claim expires, and no longer."""
     stage = Stage(world, PAST)
     stage.vendor.answers(world.answer_after(0.2, grants(2)))
     stage.vault.failures.extend([StorageUnavailable("It is away.")] * 1000)
@@ -70,7 +70,7 @@ async def test_storing_is_tried_while_the_claim_lasts(world: World) -> None:
 
 @sync_and_async
 async def test_unstored_token_is_stored_once(world: World) -> None:
-    """A token stored late does not replace later contents of the vault."""
+    """A renewed token that was stored late is stored only once, even if the store changes after."""
     stage = Stage(world, PAST)
     refresher = stage.refresher()
     stage.vendor.answers(grants(2))
@@ -93,7 +93,7 @@ class Crowded(Vault):
         self.meanwhile: list[Callable[[], Awaitable[object]]] = []
 
     async def rotate(self, service: str, tenant: str | None, new: Any, /) -> None:
-        """Store after the other caller."""
+        """Store the credentials after another process has written."""
         if self.meanwhile:
             await self.meanwhile.pop()()
         await super().rotate(service, tenant, new)
@@ -101,7 +101,7 @@ class Crowded(Vault):
 
 @sync_and_async
 async def test_two_callers_may_store_a_waiting_token(world: World) -> None:
-    """A caller that comes while another stores a waiting token finds it."""
+    """Two callers can store the same pending token at once, and both get it."""
     stage = Stage(world)
     stage.vault = vault = Crowded(world)
     vault.kept[OWNER] = PAST
@@ -120,7 +120,7 @@ async def test_two_callers_may_store_a_waiting_token(world: World) -> None:
 @pytest.mark.parametrize("by_consent", [False, True])
 @sync_and_async
 async def test_newer_token_replaces_an_unstored_one(world: World, by_consent: bool) -> None:
-    """A newer token in the vault, or from a new consent, replaces an unstored one."""
+    """A newer token, in the store or from a new consent, replaces one that could not be stored."""
     stage = Stage(world, PAST)
     refresher = stage.refresher()
     stage.vendor.answers(grants(2))
@@ -145,7 +145,7 @@ async def test_newer_token_replaces_an_unstored_one(world: World, by_consent: bo
 
 @sync_and_async
 async def test_a_first_token_that_cannot_be_stored_is_lost(world: World) -> None:
-    """If a first token cannot be stored, the next call requests a new one."""
+    """If a client's first token cannot be stored, the next call requests a new one."""
     stage = Stage(world)
     refresher = stage.refresher({"crm": client(grant=ClientCredentials())})
     stage.vendor.answers(grants(1), grants(2))

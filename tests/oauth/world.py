@@ -1,4 +1,4 @@
-"""A refresher in both modes, with its authorisation server and credential store."""
+"""A token refresher in both modes, with its fake authorisation server and credential store."""
 
 # ruff: noqa: D102 - fakes, as typed as they need to be
 
@@ -68,7 +68,7 @@ class Vault:
 
 
 def token(number: int, *, life: float | None = 3600.0, ago: float = 0.0) -> OAuthCredentials:
-    """The token of a number, issued this many seconds before the start."""
+    """Return the numbered test token, issued this many seconds before the test's start."""
     issued_time = START - timedelta(seconds=ago)
     return OAuthCredentials(
         access_token=f"at-{number}",
@@ -79,7 +79,7 @@ def token(number: int, *, life: float | None = 3600.0, ago: float = 0.0) -> OAut
 
 
 def grants(number: int, **reports: object) -> Response:
-    """An answer that grants the token of that number."""
+    """Return a token response that grants the numbered test token."""
     members: dict[str, object] = {
         "access_token": f"at-{number}",
         "refresh_token": f"rt-{number}",
@@ -92,7 +92,7 @@ def grants(number: int, **reports: object) -> Response:
 
 
 def answers(result: object, status: int = 200, **headers: str) -> Response:
-    """An answer in JSON."""
+    """Return a response with a JSON body."""
     header_fields = {name.replace("_", "-"): value for name, value in headers.items()}
     return Response(
         status, {"Content-Type": "application/json", **header_fields}, json.dumps(result).encode()
@@ -100,7 +100,7 @@ def answers(result: object, status: int = 200, **headers: str) -> Response:
 
 
 def form(body: Body) -> dict[str, str]:
-    """The form that was sent."""
+    """Return the fields of a form-encoded request body."""
     assert isinstance(body, bytes)
     return dict(parse_qsl(body.decode()))
 
@@ -116,7 +116,7 @@ class Stage:
             self.vault.kept[OWNER] = stored
 
     def refresher(self, clients: Any = None, **options: Any) -> AwaitedManager:
-        """A refresher of a new process."""
+        """Return a token refresher as a new process would create it."""
         world = self.world
         kind: Any = AsyncOAuthTokenRefresher if world.is_awaited else OAuthTokenRefresher
         fields: dict[str, Any] = {
@@ -137,21 +137,21 @@ class Stage:
         )
 
     def token_requests(self) -> list[dict[str, str]]:
-        """The requests to the authorisation server."""
+        """Return the forms that were sent to the token endpoint."""
         return [form(sent_request.request.body) for sent_request in self.vendor.requests]
 
     def shown_refresh_tokens(self) -> list[str | None]:
-        """The refresh tokens that it was shown."""
+        """Return the refresh tokens that were sent to the token endpoint."""
         return [result.get("refresh_token") for result in self.token_requests()]
 
     @property
     def kept(self) -> Any:
-        """The vault's credential of the tested service."""
+        """The stored credentials of the tested service and tenant."""
         return self.vault.kept.get(OWNER)
 
 
 def client(**options: Any) -> OAuthClient:
-    """A client with a person's consent."""
+    """Return an OAuth client whose tokens come from a user's consent."""
     fields: dict[str, Any] = {"server": TOKENS, "client_id": "erp", "secret": "hush"}
     fields |= {"grant": Consent(), **options}
     return OAuthClient(**fields)
