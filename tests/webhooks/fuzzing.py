@@ -1,4 +1,4 @@
-"""Inputs of an attacker, and the rules that hold for each of them.
+"""Fuzzing of webhook verifiers: damaged webhooks, and the rules that hold for each of them.
 
 They are genuine webhooks that were damaged: bits, pieces, headers, times, order. Whatever comes, a verifier answers with events or with `WebhookRejected`; and it
 answers with events only if what is signed is as it was sent.
@@ -53,7 +53,7 @@ _BODIES: Final = (
 
 
 def mutations(dice: random.Random, sent: SentWebhook) -> SentWebhook:
-    """The webhook, damaged once or several times."""
+    """Return the webhook, damaged once or several times."""
     for _ in range(dice.choice((1, 1, 1, 2, 5))):
         sent = dice.choice(_WAYS)(dice, sent)
     return sent
@@ -146,7 +146,7 @@ _WAYS: Final[tuple[Callable[[random.Random, SentWebhook], SentWebhook], ...]] = 
 
 
 class Target:
-    """One preset, with a genuine webhook of its vendor."""
+    """One webhook preset, with a genuine webhook of its vendor."""
 
     def __init__(self, sender: Sender) -> None:
         self.sender = sender
@@ -155,7 +155,7 @@ class Target:
         self.events = self.receiver.verify(self.sent)
 
     def check(self, dice: random.Random) -> bool:
-        """Send one damaged webhook; whether it was accepted.
+        """Send one damaged webhook to the verifier; return whether it was accepted.
 
         Raises:
             AssertionError: it was, and is not what was signed.
@@ -184,7 +184,7 @@ class Target:
 
 
 def fuzz(family: str, inputs: int, seed: int = 0) -> int:
-    """Send so many damaged webhooks to the schemes of a family; how many were accepted."""
+    """Send damaged webhooks to verifiers of a preset family; return how many were accepted."""
     dice = random.Random(f"{family} {seed}")
     targets = [Target(BY_NAME[name]) for name in FAMILIES[family]]
     return sum(dice.choice(targets).check(dice) for _ in range(inputs))

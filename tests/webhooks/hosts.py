@@ -1,4 +1,4 @@
-"""Web servers and frameworks as hosts have them, each with one endpoint that receives webhooks."""
+"""Web servers and frameworks, each with one endpoint that receives webhooks."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
 
 class Endpoint:
-    """The endpoint of every host framework, in both modes, and its last result."""
+    """The webhook endpoint that all test servers share, with its last result."""
 
     def __init__(self) -> None:
         self.receiver = Receiver.of(BY_NAME["github"])
@@ -58,7 +58,7 @@ class Endpoint:
         self.fails = False
 
     def receives(self, sender: str, **more: Any) -> Receiver:
-        """Start to accept this vendor's webhooks."""
+        """Accept webhooks of this vendor from now on; return the receiver."""
         self.__init__()  # type: ignore[misc]  # begin anew
         options: dict[str, Any] = {"origin": "https://shop.example", "replay_guard": True}
         self.receiver = Receiver.of(BY_NAME[sender], **options | more)
@@ -69,7 +69,7 @@ class Endpoint:
             raise ConnectorError("the host's own table is out of reach.", retryable=True)
 
     def answer(self, take: Callable[[], ReceivedWebhook]) -> WebhookReply:
-        """As a plain host answers."""
+        """Return the reply of a synchronous application to one webhook request."""
         verifier = self.receiver.verifier
         try:
             with verifier.receive(**take()) as self.events:
@@ -82,7 +82,7 @@ class Endpoint:
             return reply_to(error)
 
     async def aanswer(self, take: Callable[[], Awaitable[ReceivedWebhook]]) -> WebhookReply:
-        """Return the answer of an asynchronous application."""
+        """Return the reply of an asynchronous application to one webhook request."""
         verifier = self.receiver.verifier
         try:
             async with verifier.receive(**await take()) as self.events:
@@ -117,7 +117,7 @@ async def plain_asgi(scope: Any, receive: Any, send: Any) -> None:
 
 
 def django_view(request: HttpRequest) -> HttpResponse:
-    """Django's."""
+    """A Django view that receives webhooks."""
     if ENDPOINT.before:
         ENDPOINT.before(request)
     reply = ENDPOINT.answer(lambda: from_django(request, limit=ENDPOINT.limit))
@@ -131,7 +131,7 @@ flask_app = flask.Flask(__name__)
 
 @flask_app.route("/<path:_>", methods=["GET", "POST", "PUT"])
 def flask_view(_: str) -> flask.Response:
-    """Flask's."""
+    """A Flask view that receives webhooks."""
     if ENDPOINT.before:
         ENDPOINT.before(flask.request)
     reply = ENDPOINT.answer(lambda: from_flask(flask.request, limit=ENDPOINT.limit))
@@ -139,7 +139,7 @@ def flask_view(_: str) -> flask.Response:
 
 
 async def starlette_view(request: Request) -> Response:
-    """Starlette's, and so FastAPI's."""
+    """A Starlette endpoint, and so a FastAPI one, that receives webhooks."""
     if ENDPOINT.before:
         await ENDPOINT.before(request)
     reply = await ENDPOINT.aanswer(lambda: from_starlette(request, limit=ENDPOINT.limit))
@@ -152,7 +152,7 @@ starlette_app = Starlette(
 
 
 def configure_django() -> None:
-    """Set Django up for this process, with this module to lead requests."""
+    """Configure Django for this process, with the URLs of this module."""
     configure()
     settings.ROOT_URLCONF = __name__
 
@@ -242,7 +242,7 @@ class Hosts:
         chunked: bool = False,
         more: Iterable[tuple[str, str]] = (),
     ) -> tuple[int, str, bytes]:
-        """Send a webhook over the network; status, content type and body of the answer."""
+        """Send a webhook over the network; return the response's status, content type and body."""
         if host not in self._ports:
             configure_django()
             serve, application = SERVERS[host]

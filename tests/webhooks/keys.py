@@ -1,4 +1,4 @@
-"""Keys of senders that exist only in tests, made once for all of them."""
+"""Signing keys and certificates of webhook senders, for tests only."""
 
 from __future__ import annotations
 
@@ -25,45 +25,45 @@ PUBLIC = serialization.PublicFormat.SubjectPublicKeyInfo
 
 @functools.cache
 def ed() -> ed25519.Ed25519PrivateKey:
-    """A key for Ed25519, the same on every run."""
+    """Return an Ed25519 key, the same on every run."""
     return ed25519.Ed25519PrivateKey.from_private_bytes(b"e" * 32)
 
 
 @functools.cache
 def curve() -> ec.EllipticCurvePrivateKey:
-    """A key on P-256, the same on every run."""
+    """Return a P-256 key, the same on every run."""
     return ec.derive_private_key(20_310_506, ec.SECP256R1())
 
 
 @functools.cache
 def rsa_key(number: int = 0) -> rsa.RSAPrivateKey:
-    """A key for RSA; making one takes a while."""
+    """Return an RSA key, generated once per process since that takes a while."""
     del number
     return rsa.generate_private_key(65537, 2048)
 
 
 def rsa_public(key: rsa.RSAPrivateKey) -> str:
-    """The public half, in PEM."""
+    """Return the RSA key's public key in PEM."""
     return key.public_key().public_bytes(PEM, PUBLIC).decode()
 
 
 def raw_hex(key: ed25519.Ed25519PrivateKey) -> str:
-    """The public half, as Discord shows it."""
+    """Return an Ed25519 public key in hexadecimal, as Discord shows it."""
     return key.public_key().public_bytes_raw().hex()
 
 
 def spki(key: ec.EllipticCurvePrivateKey) -> str:
-    """The public half, as SendGrid shows it."""
+    """Return a P-256 public key in Base64 DER, as SendGrid shows it."""
     return base64.b64encode(key.public_key().public_bytes(DER, PUBLIC)).decode()
 
 
 def url64(value: bytes) -> str:
-    """Base64 as tokens have it."""
+    """Return bytes in Base64 for URLs without padding, as in JWTs."""
     return base64.urlsafe_b64encode(value).rstrip(b"=").decode()
 
 
 def jwk(key: ec.EllipticCurvePrivateKey, key_id: str = "key-1") -> str:
-    """The public half, as Plaid answers it."""
+    """Return a P-256 public key as a JSON Web Key, as Plaid serves it."""
     numbers = key.public_key().public_numbers()
     x, y = (url64(number.to_bytes(32, "big")) for number in (numbers.x, numbers.y))
     return json.dumps({"kty": "EC", "crv": "P-256", "kid": key_id, "alg": "ES256", "x": x, "y": y})
@@ -72,7 +72,7 @@ def jwk(key: ec.EllipticCurvePrivateKey, key_id: str = "key-1") -> str:
 def token(
     claims: Mapping[str, object], algorithm: str = "ES256", key_id: str | None = "key-1"
 ) -> str:
-    """A token that the test key signs with ES256, with any header."""
+    """Return a JWT signed by the test key with ES256, whatever algorithm its header names."""
     header = {"alg": algorithm, "typ": "JWT"} | ({"kid": key_id} if key_id else {})
     text = ".".join(url64(json.dumps(part).encode()) for part in (header, claims))
     numbers = utils.decode_dss_signature(curve().sign(text.encode(), ec.ECDSA(hashes.SHA256())))
@@ -84,7 +84,7 @@ def certificate(
     begins: datetime = NOW - timedelta(days=1),
     ends: datetime = NOW + timedelta(days=30),
 ) -> bytes:
-    """A certificate that the key signs for itself, in PEM."""
+    """Return a certificate that the key signs for itself, in PEM."""
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "sender.example")])
     return (
         x509.CertificateBuilder()
@@ -101,21 +101,21 @@ def certificate(
 
 @functools.cache
 def usual_certificate() -> bytes:
-    """The certificate of the usual RSA key."""
+    """Return the self-signed certificate of the RSA test key."""
     return certificate(rsa_key())
 
 
 def der(pem: bytes) -> bytes:
-    """The certificate without its wrapping."""
+    """Return a PEM certificate in DER."""
     return x509.load_pem_x509_certificate(pem).public_bytes(DER)
 
 
 def fingerprint(pem: bytes) -> str:
-    """The fingerprint by which a pinned client is recognised."""
+    """Return the fingerprint by which a verifier recognises a pinned client certificate."""
     return hashlib.sha256(der(pem)).hexdigest()
 
 
 def rsa_signed(content: bytes, algorithm: hashes.HashAlgorithm | None = None) -> str:
-    """A signature of the usual RSA key, in base64."""
+    """Return a signature by the RSA test key, in Base64."""
     way = algorithm or hashes.SHA256()
     return base64.b64encode(rsa_key().sign(content, padding.PKCS1v15(), way)).decode()

@@ -1,4 +1,4 @@
-"""A scheme of our own, and webhooks that it signs."""
+"""A custom webhook scheme, and webhooks that are signed for it."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ OWN: dict[str, Any] = {"name": "own", "signature": "{header:X-Sig}"}
 
 
 def own_scheme(**fields: Any) -> WebhookScheme:
-    """A custom scheme."""
+    """Return a custom webhook scheme with these fields."""
     return WebhookScheme(**OWN | fields)
 
 
 def hexed(body: bytes) -> str:
-    """As the scheme above signs."""
+    """Return the hexadecimal HMAC that the custom scheme expects for a body."""
     return mac(SECRET, body).hex()
 
 
 def signed_webhook(
     body: bytes, write: Callable[[bytes], str] = hexed, **headers: str
 ) -> SentWebhook:
-    """A body signed as the scheme above says."""
+    """Return a webhook signed for the custom scheme."""
     return SentWebhook(headers={"X-Sig": write(body)} | headers, body=body)

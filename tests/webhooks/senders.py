@@ -1,4 +1,4 @@
-"""The vendors that send webhooks: for each preset the options of its verifier, and its sender."""
+"""Test senders of webhooks: the verifier options and the signing function of each preset."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 
 @attrs.frozen(kw_only=True)
 class Sender:
-    """A vendor: the options of its verifier, and a function that sends a webhook at a time."""
+    """A vendor that sends webhooks: the options of its verifier, and its signing function."""
 
     name: str
     send: Callable[[datetime, int], SentWebhook]

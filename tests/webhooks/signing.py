@@ -1,4 +1,4 @@
-"""Webhooks as each vendor signs them, made without any of our own code.
+"""Webhooks as each vendor signs them, built without the package's own code.
 
 Each function is written from the vendor's documentation, so that a scheme and its sender are two
 readings of one text.
@@ -36,7 +36,7 @@ CERT_PAYPAL = "https://api.paypal.com/v1/notifications/certs/CERT-360caa42-fca2a
 
 @attrs.frozen(kw_only=True)
 class SentWebhook:
-    """A webhook request as it arrives."""
+    """A webhook request as it arrives at a server."""
 
     headers: dict[str, str]
     body: bytes
@@ -44,12 +44,12 @@ class SentWebhook:
     method: str = "POST"
 
     def arguments(self) -> dict[str, Any]:
-        """The arguments of `verify`."""
+        """Return the keyword arguments of `verify` for this request."""
         return attrs.asdict(self)
 
 
 def mac(key: str | bytes, content: str | bytes, name: str = "sha256") -> bytes:
-    """An HMAC, of text or bytes."""
+    """Return an HMAC of text or bytes."""
     secret = key.encode() if isinstance(key, str) else key
     return hmac.new(
         secret, content.encode() if isinstance(content, str) else content, name
@@ -57,22 +57,22 @@ def mac(key: str | bytes, content: str | bytes, name: str = "sha256") -> bytes:
 
 
 def b64(value: bytes) -> str:
-    """Base64 as text."""
+    """Return bytes in Base64 as text."""
     return base64.b64encode(value).decode()
 
 
 def as_json(value: object) -> bytes:
-    """Compact JSON."""
+    """Return a value as compact JSON."""
     return json.dumps(value, separators=(",", ":")).encode()
 
 
 def stamp(now: datetime) -> str:
-    """Whole seconds."""
+    """Return a time as Unix seconds."""
     return str(int(now.timestamp()))
 
 
 def millis(now: datetime) -> str:
-    """Whole milliseconds."""
+    """Return a time as Unix milliseconds."""
     return str(int(now.timestamp() * 1000))
 
 
@@ -84,7 +84,7 @@ def iso(now: datetime) -> str:
 def over_body(
     header: str, write: Callable[[bytes], str], payload: Callable[[int], object], **more: str
 ) -> Callable[[datetime, int], SentWebhook]:
-    """The simplest way: a signature of the body, in one header."""
+    """Return a sender that signs the body, in one header."""
 
     def send(_: datetime, number: int) -> SentWebhook:
         body = as_json(payload(number))
@@ -97,7 +97,7 @@ def over_body(
 
 
 def standard(headers: str, prefix: str = "v1,") -> Callable[[datetime, int], SentWebhook]:
-    """Standard Webhooks."""
+    """Return a sender that signs as in Standard Webhooks."""
 
     def send(now: datetime, number: int) -> SentWebhook:
         body = as_json(
@@ -121,7 +121,7 @@ def standard(headers: str, prefix: str = "v1,") -> Callable[[datetime, int], Sen
 def stamped(
     header: str, form: str, payload: Callable[[int], object], separator: str = "."
 ) -> Callable[[datetime, int], SentWebhook]:
-    """Stripe's way: time and signature in one header."""
+    """Return a sender that puts time and signature into one header, as Stripe does."""
 
     def send(now: datetime, number: int) -> SentWebhook:
         body = as_json(payload(number))
@@ -134,7 +134,7 @@ def stamped(
 def versioned(
     header: str, time: str, payload: Callable[[int], object]
 ) -> Callable[[datetime, int], SentWebhook]:
-    """Slack's way, which is Zoom's too."""
+    """Return a sender that signs with a version prefix, as Slack and Zoom do."""
 
     def send(now: datetime, number: int) -> SentWebhook:
         body = as_json(payload(number))
@@ -145,7 +145,7 @@ def versioned(
 
 
 def twilio(name: str) -> Callable[[datetime, int], SentWebhook]:
-    """The URL, and the form sorted."""
+    """Return a sender of Twilio webhooks, which sign the URL and the sorted form."""
 
     def send(_: datetime, number: int) -> SentWebhook:
         form = {"MessageSid": f"SM{number}", "MessageStatus": "delivered", "From": "+15005550006"}
@@ -163,7 +163,7 @@ def twilio(name: str) -> Callable[[datetime, int], SentWebhook]:
 
 
 def plivo(version: str) -> Callable[[datetime, int], SentWebhook]:
-    """The URL, and with version 3 the form sorted, and a nonce."""
+    """Return a sender of Plivo webhooks, which sign URL, nonce and, in version 3, the form."""
 
     def send(_: datetime, number: int) -> SentWebhook:
         nonce = f"{number:020d}"
@@ -183,7 +183,7 @@ def plivo(version: str) -> Callable[[datetime, int], SentWebhook]:
 
 
 def vonage(now: datetime, number: int) -> SentWebhook:
-    """Every field but the signature, sorted."""
+    """Return a Vonage webhook, which signs every field but the signature, sorted."""
     fields = {
         "messageId": f"0A{number}",
         "msisdn": "447700900000",
@@ -200,7 +200,7 @@ def vonage(now: datetime, number: int) -> SentWebhook:
 
 
 def sendgrid(now: datetime, number: int) -> SentWebhook:
-    """A batch of two."""
+    """Return a SendGrid webhook with a signed batch of two events."""
     events = [
         {"event": kind, "sg_event_id": f"{kind}-{number}", "timestamp": int(stamp(now))}
         for kind in ("delivered", "open")
@@ -215,7 +215,7 @@ def sendgrid(now: datetime, number: int) -> SentWebhook:
 
 
 def shipengine(now: datetime, number: int) -> SentWebhook:
-    """The time and the body, signed."""
+    """Return a ShipEngine webhook, which signs the time and the body."""
     data = {"tracking_number": f"n{number}", "status_code": "IT"}
     body = as_json({"resource_type": "API_TRACK", "resource_url": "", "data": data})
     begin = "X-ShipEngine"
@@ -230,7 +230,7 @@ def shipengine(now: datetime, number: int) -> SentWebhook:
 
 
 def mailgun(now: datetime, number: int) -> SentWebhook:
-    """Time and token are signed, and nothing else."""
+    """Return a Mailgun webhook, which signs only its timestamp and token."""
     word = f"token{number}"
     body = {
         "signature": {
@@ -244,7 +244,7 @@ def mailgun(now: datetime, number: int) -> SentWebhook:
 
 
 def square(_: datetime, number: int) -> SentWebhook:
-    """The URL and the body."""
+    """Return a Square webhook, which signs the URL and the body."""
     body = as_json({"event_id": f"e{number}", "type": "payment.updated", "data": {"object": {}}})
     return SentWebhook(
         headers={"x-square-hmacsha256-signature": b64(mac(SECRET, URL.encode() + body))}, body=body
@@ -252,7 +252,7 @@ def square(_: datetime, number: int) -> SentWebhook:
 
 
 def adyen_item(number: int, **changes: object) -> dict[str, object]:
-    """Return one signed item of Adyen's."""
+    """Return one signed item of an Adyen webhook."""
     item: dict[str, Any] = {
         "pspReference": f"79140733813422{number}",
         "merchantAccountCode": "TestMerchant",
@@ -282,13 +282,13 @@ HEX = "44782DEF547AAA06C910C43932B1EB0C71FC68D9D0C057550C48EC2ACF6BA056"
 
 
 def adyen(_: datetime, number: int) -> SentWebhook:
-    """A batch of two, each signed."""
+    """Return an Adyen webhook with two items, each of them signed."""
     items = [{"NotificationRequestItem": adyen_item(10 * number + place)} for place in (1, 2)]
     return SentWebhook(headers={}, body=as_json({"live": "false", "notificationItems": items}))
 
 
 def braintree(_: datetime, number: int) -> SentWebhook:
-    """A document in a form."""
+    """Return a Braintree webhook: a form with a signed document in Base64."""
     document = (
         f'<notification><kind>subscription_canceled</kind><timestamp type="datetime">'
         f"2031-05-06T07:08:09Z</timestamp><n>{number}</n></notification>"
@@ -300,7 +300,7 @@ def braintree(_: datetime, number: int) -> SentWebhook:
 
 
 def paypal(now: datetime, number: int) -> SentWebhook:
-    """A checksum of the body, signed."""
+    """Return a PayPal webhook, which signs a checksum of the body."""
     body = as_json(
         {
             "id": f"WH-{number}",
@@ -323,7 +323,7 @@ def paypal(now: datetime, number: int) -> SentWebhook:
 
 
 def sns(version: str, **changes: str) -> Callable[[datetime, int], SentWebhook]:
-    """Return some fields of the body, one per line."""
+    """Return a sender of Amazon SNS messages, which sign some fields, one per line."""
 
     def send(now: datetime, number: int) -> SentWebhook:
         message = {
@@ -356,7 +356,7 @@ def sns(version: str, **changes: str) -> Callable[[datetime, int], SentWebhook]:
 
 
 def discord(now: datetime, number: int) -> SentWebhook:
-    """Ed25519 over time and body."""
+    """Return a Discord webhook, which signs time and body with Ed25519."""
     body = as_json({"id": f"{number}", "type": 2, "data": {"name": "a"}})
     return SentWebhook(
         headers={
@@ -368,7 +368,7 @@ def discord(now: datetime, number: int) -> SentWebhook:
 
 
 def hubspot(now: datetime, number: int) -> SentWebhook:
-    """Method, URL, body and time."""
+    """Return a HubSpot webhook, which signs method, URL, body and time."""
     events = [
         {
             "eventId": number,
@@ -390,7 +390,7 @@ def hubspot(now: datetime, number: int) -> SentWebhook:
 
 
 def linear(now: datetime, number: int) -> SentWebhook:
-    """The time stands in the body."""
+    """Return a Linear webhook, whose signed body contains the time."""
     body = as_json(
         {
             "type": "Issue",
@@ -407,12 +407,12 @@ def linear(now: datetime, number: int) -> SentWebhook:
 
 
 def digest_claims(now: datetime, body: bytes) -> dict[str, object]:
-    """The claims of a token that has the body's digest."""
+    """Return the claims of a JWT that contains the body's digest."""
     return {"iat": int(stamp(now)), "request_body_sha256": hashlib.sha256(body).hexdigest()}
 
 
 def plaid(now: datetime, number: int) -> SentWebhook:
-    """A token that has the body's digest."""
+    """Return a Plaid webhook, whose JWT contains the body's digest."""
     body = as_json({"webhook_type": "ITEM", "webhook_code": "ERROR", "n": number})
     token = keys.token(digest_claims(now, body))
     return SentWebhook(headers={"Plaid-Verification": token}, body=body)
@@ -421,7 +421,7 @@ def plaid(now: datetime, number: int) -> SentWebhook:
 def with_token(
     headers: Mapping[str, str], payload: Callable[[int], object], url: str = URL
 ) -> Callable[[datetime, int], SentWebhook]:
-    """Return a request with a token and no signature."""
+    """Return a sender whose headers carry a fixed token instead of a signature."""
     return lambda _, number: SentWebhook(
         headers={**headers}, body=as_json(payload(number)), url=url
     )

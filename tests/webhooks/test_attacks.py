@@ -67,7 +67,7 @@ ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
     ],
 )
 def test_empty_secrets_are_refused(name: str, secret: Any) -> None:
-    """An empty or guessable secret is refused when a verifier is made."""
+    """An empty or guessable webhook secret is refused when the verifier is created."""
     parameters = dict(BY_NAME[name].parameters)
     for value in (secret, [BY_NAME[name].secret, secret]):
         with pytest.raises(ConfigurationError):
@@ -77,13 +77,13 @@ def test_empty_secrets_are_refused(name: str, secret: Any) -> None:
 
 
 def test_empty_secret_of_a_provider_is_refused() -> None:
-    """An empty secret from a provider verifies nothing."""
+    """If a secret provider returns an empty secret, webhook verification raises an error."""
 
     class EmptyTable:
-        """A table whose cells are empty."""
+        """A secret provider that always returns an unusable secret."""
 
         def get(self, *_: object) -> tuple[Secret, ...]:
-            """The cell's content."""
+            """Return the unusable secret."""
             return (Secret(cell),)
 
     for cell in ("", " ", "\x00"):
@@ -97,7 +97,7 @@ def test_empty_secret_of_a_provider_is_refused() -> None:
 
 @pytest.mark.parametrize("space", ["\r\n ", "\n", "\r", "\x00", "\x0b", "\u00a0", "\u2028"])
 def test_folded_headers(space: str) -> None:
-    """A line break or an unusual space in a signature makes it invalid."""
+    """A line break or unusual space in a webhook's signature makes it invalid."""
     sent_request = GITHUB.send(NOW, 1)
     genuine_signature = sent_request.headers["X-Hub-Signature-256"]
     receiver = Receiver.of(GITHUB)
@@ -111,7 +111,7 @@ def test_folded_headers(space: str) -> None:
 
 
 def test_white_space_between_marks_changes_nothing() -> None:
-    """Space around the parts of a signature's text is not signed, and makes no new webhook."""
+    """Space between the parts of a signature header is not signed, so it makes no new webhook."""
     receiver = Receiver.of(STRIPE, replay_guard=True)
     sent_request = STRIPE.send(NOW, 1)
     receiver.done(receiver.verify(sent_request))
@@ -124,7 +124,7 @@ def test_white_space_between_marks_changes_nothing() -> None:
 
 @pytest.mark.parametrize("name", ["github", "stripe", "slack", "standard-webhooks", "sendgrid"])
 def test_similar_header_names_are_ignored(name: str) -> None:
-    """Header names with other letters, underscores or spaces are different headers."""
+    """Headers whose names resemble the signature header's are not read as signatures."""
     sender = BY_NAME[name]
     sent_request = sender.send(NOW, 1)
     receiver = Receiver.of(sender)
@@ -143,7 +143,7 @@ def test_similar_header_names_are_ignored(name: str) -> None:
 
 
 def writings(genuine: str) -> list[str]:
-    """Texts that a lax reader takes for the same signature."""
+    """Return texts that a lenient decoder would take for the same hexadecimal signature."""
     decoded_bytes = bytes.fromhex(genuine)
     return [
         genuine.upper(),
@@ -159,7 +159,7 @@ def writings(genuine: str) -> list[str]:
 
 @pytest.mark.parametrize("number", range(8))
 def test_hex_in_other_writings(number: int) -> None:
-    """A signature is compared as it is written."""
+    """A hexadecimal webhook signature is refused in any other spelling."""
     sent_request = GITHUB.send(NOW, 1)
     genuine_hex = sent_request.headers["X-Hub-Signature-256"].removeprefix("sha256=")
     text = "sha256=" + writings(genuine_hex)[number]
@@ -183,7 +183,7 @@ def test_hex_in_other_writings(number: int) -> None:
 )
 @pytest.mark.parametrize("name", ["shopify", "sendgrid"])
 def test_base64_with_garbage(name: str, spoil: Any) -> None:
-    """Base64 that a lax reader takes for the same bytes is another signature."""
+    """A Base64 signature with characters that a lenient decoder would skip is refused."""
     sender = BY_NAME[name]
     header = {"shopify": "X-Shopify-Hmac-Sha256"}.get(
         name, "X-Twilio-Email-Event-Webhook-Signature"
@@ -196,7 +196,7 @@ def test_base64_with_garbage(name: str, spoil: Any) -> None:
 
 
 def test_the_other_signature_of_a_curve_is_a_replay() -> None:
-    """The second valid form of a signature on a curve counts as the same delivery."""
+    """The second valid ECDSA signature of a webhook counts as the same delivery."""
     receiver = Receiver.of(SENDGRID, replay_guard=True)
     sent_request = SENDGRID.send(NOW, 1)
     receiver.done(receiver.verify(sent_request))
@@ -212,14 +212,14 @@ def test_the_other_signature_of_a_curve_is_a_replay() -> None:
 @pytest.mark.parametrize("body", ["{}", None, {"a": 1}, ["{}"], 7, object], ids=repr)
 @pytest.mark.parametrize("name", ["github", "stripe", "adyen", "plaid", "telegram"])
 def test_bodies_of_other_types(name: str, body: Any) -> None:
-    """A body that is not bytes is the host's mistake in every scheme, genuine or not."""
+    """A webhook body that is not bytes raises InvalidData in every scheme."""
     sent_request = BY_NAME[name].send(NOW, 1)
     with pytest.raises(InvalidData, match="not bytes"):
         Receiver.of(BY_NAME[name]).verify(sent_request.arguments() | {"body": body})
 
 
 def test_custom_schemes_resist_the_same_attacks() -> None:
-    """A scheme from a table resists the attacks on presets."""
+    """A webhook scheme read from a table resists the same attacks as the presets."""
     table = {
         "name": "warehouse",
         "signature": "{header:X-Sig}",

@@ -1,4 +1,4 @@
-"""Attacks that bring their own key, or a certificate from elsewhere."""
+"""Webhooks whose attacker supplies the key or the certificate address."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def forged(header: dict[str, Any], sign: Any) -> str:
     ids=str,
 )
 def test_a_token_that_brings_its_own_key(more: dict[str, Any]) -> None:
-    """Keys, addresses, names and algorithms that the sender chooses are not used."""
+    """Keys, key addresses, key names and algorithms in a webhook's own token are not used."""
     numbers = keys.curve().public_key().public_numbers()
     public = keys.jwk(keys.curve()).encode()
     ways = (
@@ -112,7 +112,7 @@ HOST = "sns.eu-west-1.amazonaws.com"
     ],
 )
 def test_similar_certificate_urls_are_refused(spoil: Any) -> None:
-    """A certificate URL that is not exactly the vendor's is refused without a request."""
+    """A webhook's certificate URL that only resembles the vendor's is refused without a request."""
     links = Links()
     value = sns("2", SigningCertURL=spoil(CERT_SNS))(NOW, 1)
 
@@ -133,7 +133,7 @@ def test_certificate_url_must_be_https() -> None:
 
 
 def test_an_address_that_is_no_text_is_no_address() -> None:
-    """A certificate's address that is read from a body of any bytes is refused like any other."""
+    """A certificate URL that consists of invalid bytes is refused without a request."""
     scheme = attrs.evolve(preset("paypal"), certificate="{body}")
     links = Links()
     receiver = Receiver(scheme, parameters={"webhook_id": "WEBHOOK"}, links=links)
@@ -144,7 +144,7 @@ def test_an_address_that_is_no_text_is_no_address() -> None:
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308, 304, 204])
 def test_a_certificate_that_is_elsewhere_is_not_looked_for(status: int) -> None:
-    """A redirect to a certificate is not followed."""
+    """If the vendor's certificate URL redirects, the redirect is not followed."""
     links = Links(status=status)
     with pytest.raises(VendorFailed):
         Receiver.of(BY_NAME["paypal"], links=links).verify(paypal(NOW, 1))

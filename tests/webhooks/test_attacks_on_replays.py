@@ -1,4 +1,4 @@
-"""Attacks that send a genuine webhook again, changed where its signature does not look."""
+"""Replay attacks: genuine webhooks sent again with changed unsigned content."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ GITHUB = BY_NAME["github"]
 
 @pytest.mark.parametrize("hidden", ["Type", "TopicArn", "Timestamp", "MessageId"])
 def test_lines_of_one_value_do_not_stand_for_others(hidden: str) -> None:
-    """Amazon signs for all its customers: only the topic's own messages are accepted.
+    """A message that Amazon SNS signed for another customer's topic is refused.
 
     A stranger's own topic signs a message whose lines, taken apart elsewhere, are our webhook.
     """
@@ -64,7 +64,7 @@ def test_lines_of_one_value_do_not_stand_for_others(hidden: str) -> None:
 
 
 def test_fields_that_are_taken_apart_elsewhere_are_a_replay() -> None:
-    """Adyen joins fields with colons; other splits of the same text are the same event."""
+    """Other splits of Adyen's colon-joined signed text count as the same event."""
     receiver = Receiver.of(BY_NAME["adyen"], replay_guard=True)
     reference = str(adyen_item(1)["pspReference"])
     content = f"{reference}::TestMerchant:INV-7:INV-8:1130:EUR:AUTHORISATION:true"
@@ -109,7 +109,7 @@ def test_challenge_response_is_no_signature() -> None:
 
 @pytest.mark.parametrize("place", [0, 1, 5, 19])
 def test_no_item_of_a_batch_is_beyond_looking(place: int) -> None:
-    """A forged item anywhere in a batch makes it invalid, and nothing is stored."""
+    """A forged item anywhere in a batch of webhook events makes the whole batch invalid."""
     receiver = Receiver.of(BY_NAME["adyen"], replay_guard=True)
     items = [adyen_item(number) for number in range(20)]
     changed_items = [*items]
@@ -124,7 +124,7 @@ def test_no_item_of_a_batch_is_beyond_looking(place: int) -> None:
 
 
 def test_members_that_are_there_twice() -> None:
-    """For a duplicate member, the verified value is returned."""
+    """If a signed webhook item occurs twice in its JSON object, only the last one counts."""
     good_bytes, evil = as_json(adyen_item(1)), as_json(adyen_item(1) | {"success": "false"})
     for first, second, reason in ((evil, good_bytes, None), (good_bytes, evil, "signature")):
         body = (
@@ -140,7 +140,7 @@ def test_members_that_are_there_twice() -> None:
 
 
 def guards(*places: tuple[str, str | None]) -> list[tuple[Receiver, str | None]]:
-    """Verifiers of one store and secret, for these endpoints and tenants."""
+    """Return receivers for these endpoints and tenants that share one store and secret."""
     clock = VirtualClock(NOW)
     store = MemoryStorage(clock=clock)
     secrets = StaticWebhookSecrets(dict.fromkeys((tenant for _, tenant in places), SECRET))
@@ -151,7 +151,7 @@ def guards(*places: tuple[str, str | None]) -> list[tuple[Receiver, str | None]]
 
 
 def test_endpoints_remember_separately() -> None:
-    """Endpoints and tenants remember deliveries separately, however they are named."""
+    """Each endpoint and tenant remembers its own webhook deliveries, whatever their names."""
     sent_request = GITHUB.send(NOW, 1)
     places = guards(
         ("shop", None),
@@ -174,7 +174,7 @@ def test_endpoints_remember_separately() -> None:
 
 
 def test_verifiers_of_one_name_and_store_remember_together() -> None:
-    """A delivery that one worker handled is known to other workers' verifiers."""
+    """A webhook delivery that one worker has claimed is a replay for the other workers."""
     (first, _), (second, _) = guards(("shop", None), ("shop", None))
     sent_request = GITHUB.send(NOW, 1)
     events = first.verify(sent_request)
@@ -187,7 +187,7 @@ def test_verifiers_of_one_name_and_store_remember_together() -> None:
 @pytest.mark.parametrize("name", ["github", "razorpay", "shopify", "gitlab", "linear", "twilio"])
 @pytest.mark.parametrize("spoil", ["other", "", "\x00", "é", "x" * 9_000])
 def test_replay_with_another_id_is_refused(name: str, spoil: str) -> None:
-    """A repeated webhook with a changed or missing id is recognised."""
+    """A repeated webhook is recognised, even if its unsigned id was changed or removed."""
     sender = BY_NAME[name]
     receiver = Receiver.of(sender, replay_guard=True)
     sent_request = sender.send(NOW, 1)
@@ -204,7 +204,7 @@ def test_replay_with_another_id_is_refused(name: str, spoil: str) -> None:
 
 
 def test_borrowed_id_does_not_block_a_delivery() -> None:
-    """A genuine webhook with another webhook's id does not block the other one."""
+    """A genuine webhook that carries another webhook's id does not block the other one."""
     receiver = Receiver.of(GITHUB, replay_guard=True)
     own_request, yours_request = GITHUB.send(NOW, 1), GITHUB.send(NOW, 2)
     borrowed_header = {"X-GitHub-Delivery": yours_request.headers["X-GitHub-Delivery"]}
@@ -216,7 +216,7 @@ def test_borrowed_id_does_not_block_a_delivery() -> None:
 
 
 def test_deliveries_are_remembered_longer_than_they_are_valid() -> None:
-    """By default a delivery is remembered for longer than its timestamp is valid."""
+    """By default a webhook delivery is remembered for longer than its timestamp is valid."""
     for name in ("stripe", "slack", "aws-sns", "sendgrid", "mailgun", "standard-webhooks"):
         sender = BY_NAME[name]
         tolerance = preset(name).tolerance

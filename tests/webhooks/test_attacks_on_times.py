@@ -1,4 +1,4 @@
-"""Attacks with times and numbers that no sender writes."""
+"""Webhooks with times and numbers that no genuine sender writes."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ STRIPE = BY_NAME["stripe"]
 )  # fmt: skip
 @pytest.mark.parametrize("name", ["stripe", "slack", "discord", "hubspot", "standard-webhooks"])
 def test_invalid_timestamps_are_refused(name: str, text: str) -> None:
-    """A timestamp that is not a whole number near the current time is refused."""
+    """A webhook timestamp that is not a whole number near the current time is refused."""
     sender = BY_NAME[name]
     sent_request = sender.send(NOW, 1)
     sent_timestamp = {
@@ -60,7 +60,7 @@ def test_invalid_timestamps_are_refused(name: str, text: str) -> None:
     ],
 )
 def test_dates_that_overflow(text: str, reason: str) -> None:
-    """A date beyond all calendars is refused, and nothing overflows."""
+    """A webhook whose date is beyond the calendar is refused without an overflow error."""
     sent_request = paypal(NOW, 1)
     headers = sent_request.headers | {"PAYPAL-TRANSMISSION-TIME": text}
     assert reason == Receiver.of(BY_NAME["paypal"]).reason_of_refusal(
@@ -72,7 +72,7 @@ def test_dates_that_overflow(text: str, reason: str) -> None:
     "value", ["true", "null", "[]", "1e400", "-1", "1" * 39, "1" * 4_000, "1.5", '"1"', "{}", "NaN"]
 )
 def test_numbers_in_a_body_that_are_no_time(value: str) -> None:
-    """A time inside a signed body is a plain number near now, of JSON's many."""
+    """A time inside a signed webhook body that is not a plain number near now is refused."""
     body = f'{{"type":"a","action":"b","webhookTimestamp":{value}}}'.encode()
     sent_request = SentWebhook(headers={"Linear-Signature": mac(SECRET, body).hex()}, body=body)
     assert Receiver.of(BY_NAME["linear"]).reason_of_refusal(sent_request) in {
@@ -83,7 +83,7 @@ def test_numbers_in_a_body_that_are_no_time(value: str) -> None:
 
 
 def test_huge_numbers_in_an_event() -> None:
-    """An invalid creation time is None, and the event is still returned."""
+    """If a signed event's creation time is invalid, the event is returned without a time."""
     for value in ("1e400", "-1e400", "9" * 4_000, "true", '"\\ud800"', "[]", "-62135596801"):
         body = f'{{"id":"evt","type":"a","created":{value}}}'.encode()
         signature = mac(SECRET, stamp(NOW).encode() + b"." + body).hex()

@@ -1,4 +1,4 @@
-"""Bodies and headers that a verifier accepts, and how they are read."""
+"""Webhook bodies and headers that a verifier accepts, and the events it reads from them."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ from tests.webhooks.world import NOW, Receiver
     ids=["nothing", "half", "no text", "mark", "nan", "deep", "long", "quotes"],
 )
 def test_unreadable_json_is_refused(body: bytes) -> None:
-    """A genuine signature over an unreadable body is refused."""
+    """A correctly signed webhook with unreadable JSON is refused as malformed."""
     assert "malformed" == Receiver(own_scheme(), SECRET).reason_of_refusal(signed_webhook(body))
 
 
 @pytest.mark.parametrize("body", [b"[]", b"7", b'"a"', b"null", b"true", b"[[[1]]]"])
 def test_json_of_any_shape_is_an_event(body: bytes) -> None:
-    """JSON that is no object has no fields, and is an event all the same."""
+    """A signed JSON body that is not an object gives an event without fields."""
     (event,) = Receiver(own_scheme(id="{json:a.b}", data="a"), SECRET).verify(signed_webhook(body))
     assert json.loads(body) == event.payload
     assert event.data is None
 
 
 def test_forms() -> None:
-    """A form is its fields; JSON in its field `payload` is read as such."""
+    """A form body gives its fields as payload; JSON in a form's field `payload` is parsed."""
     receiver = Receiver(own_scheme(type="{json:a}", body="either"), SECRET, replay_guard=False)
     (event,) = receiver.verify(signed_webhook(b"a=1&b=2&b=3&c="))
     assert {"a": "1", "b": ["2", "3"], "c": ""} == event.payload
@@ -73,7 +73,7 @@ def test_no_header_decides_how_a_body_is_read(kind: str) -> None:
 
 
 def test_invalid_braintree_documents_are_refused() -> None:
-    """A signed text that is no base64 document is refused."""
+    """A correctly signed Braintree webhook with an unreadable Base64 document is refused."""
     receiver = Receiver.of(BY_NAME["braintree"])
     key = hashlib.sha1(SECRET.encode()).digest()  # noqa: S324 - the vendor's way
     odd_document = b64(b"\x0b<notification/>")
@@ -93,14 +93,14 @@ def test_invalid_braintree_documents_are_refused() -> None:
 
 
 def test_raw_bodies() -> None:
-    """A body marked as raw is passed on unread."""
+    """With a scheme whose body is `raw`, an event has the raw body and no payload."""
     (event,) = Receiver(own_scheme(body="raw"), SECRET).verify(signed_webhook(b"\xff\x00"))
     assert (None, b"\xff\x00") == (event.payload, event.body)
 
 
 @pytest.mark.parametrize("body", ["{}", {"a": 1}, None, 7])
 def test_only_bytes_are_a_body(body: Any) -> None:
-    """A decoded or parsed body is refused, with advice."""
+    """A webhook body that was decoded or parsed is refused, with the advice to give raw bytes."""
     kind = type(body).__name__
     with pytest.raises(InvalidData, match=f"of type {kind}, not bytes") as excinfo:
         Receiver(own_scheme(), SECRET).verify({"headers": {}, "body": body})
@@ -111,7 +111,7 @@ def test_only_bytes_are_a_body(body: Any) -> None:
 
 @pytest.mark.parametrize("wrap", [bytearray, memoryview])
 def test_other_bytes_are_bytes(wrap: Any) -> None:
-    """Buffers are taken for the bytes that they hold."""
+    """A webhook body may be any bytes-like object."""
     value = signed_webhook(b'{"a":1}')
     assert Receiver(own_scheme(), SECRET).verify(
         {"headers": value.headers, "body": wrap(value.body)}
@@ -119,7 +119,7 @@ def test_other_bytes_are_bytes(wrap: Any) -> None:
 
 
 def test_headers_in_any_form() -> None:
-    """Mappings, pairs, bytes and lists of values are all headers; other things are not."""
+    """Webhook headers may be mappings or pairs, with text, bytes or lists of values."""
     argument = signed_webhook(b'{"a":1}')
     name, value = "x-SIG", argument.headers["X-Sig"]
     receiver = Receiver(own_scheme(), SECRET, replay_guard=False)
@@ -146,7 +146,7 @@ def test_headers_in_any_form() -> None:
 
 
 def test_text_that_is_no_unicode_is_refused() -> None:
-    """Half of a surrogate pair has no bytes: it is refused, and breaks nothing."""
+    """A webhook with half of a surrogate pair in a header or field is refused as malformed."""
     stripe = BY_NAME["stripe"]
     value = stripe.send(NOW, 1)
     text = value.headers["Stripe-Signature"]

@@ -1,4 +1,4 @@
-"""Presets that are made by a function, made anew.
+"""Webhook presets that a function creates, created again for each test.
 
 What is made while a module is imported is there before a mutant of what makes it is chosen.
 """
@@ -87,7 +87,7 @@ TYPES = {
 
 
 def built(name: str) -> WebhookScheme:
-    """The preset of this name, made anew."""
+    """Return the webhook preset of this name, created again."""
     module = BUILT[name]
     schemes: dict[str, WebhookScheme] = {
         scheme.name: scheme for scheme in getattr(run_anew(module), LISTS[module])
@@ -96,13 +96,13 @@ def built(name: str) -> WebhookScheme:
 
 
 def receiver(name: str, **more: object) -> Receiver:
-    """A receiver with the preset rebuilt from scratch."""
+    """Return a receiver for the preset, created again."""
     return Receiver.of(BY_NAME[name], scheme=built(name), **more)
 
 
 @pytest.mark.parametrize("name", BUILT)
 def test_rebuilt_presets_give_the_same_events(name: str) -> None:
-    """A genuine webhook gives the same events as with the imported preset."""
+    """A recreated preset gives the same events for a genuine webhook as the imported one."""
     sender = BY_NAME[name]
     sent_request = sender.send(NOW, 7)
     events = receiver(name).verify(sent_request)
@@ -114,7 +114,7 @@ def test_rebuilt_presets_give_the_same_events(name: str) -> None:
 
 @pytest.mark.parametrize("name", BUILT)
 def test_rebuilt_presets_refuse_old_and_repeated_webhooks(name: str) -> None:
-    """The tolerance is that of the preset, and a repeat is recognised."""
+    """A recreated preset keeps its time tolerance, and recognises repeated webhooks."""
     sender = BY_NAME[name]
     tolerance = PRESETS[name].tolerance
     if tolerance is not None:
@@ -165,7 +165,7 @@ def test_rebuilt_presets_refuse_old_and_repeated_webhooks(name: str) -> None:
     ],
 )
 def test_rebuilt_presets_refuse_foreign_webhooks(name: str, sent: SentWebhook, reason: str) -> None:
-    """A weaker signature, another topic and another host are refused without a request."""
+    """A recreated preset refuses a weaker signature, another topic and another host."""
     links = Links()
 
     assert reason == receiver(name, links=links).reason_of_refusal(sent)
@@ -174,7 +174,7 @@ def test_rebuilt_presets_refuse_foreign_webhooks(name: str, sent: SentWebhook, r
 
 @pytest.mark.parametrize("name, way", [("twilio", "sha1"), ("twilio-shared-key", "sha256")])
 def test_a_body_that_is_no_form_is_signed_by_its_digest(name: str, way: str) -> None:
-    """The digest of a body is part of the signed URL; a missing or wrong one is refused."""
+    """Twilio's signed URL contains the digest of a body that is not a form; it is required."""
     body = b'{"MessageStatus": "sent"}'
 
     def signed_webhook(query: str) -> SentWebhook:
@@ -210,7 +210,7 @@ def test_one_of_several_signatures_is_enough(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["aws-sns", "aws-sns-sha1"])
 def test_a_subscription_asks_to_be_confirmed(name: str) -> None:
-    """A confirmation is a handshake."""
+    """A recreated SNS preset reports a subscription confirmation as a handshake."""
     version = "2" if name == "aws-sns" else "1"
     (event,) = receiver(name).verify(sns(version, **CONFIRMATION)(NOW, 1))
 
@@ -230,7 +230,7 @@ def test_paypal_events_can_be_fetched(host: str) -> None:
 
 
 def test_unknown_preset_error_lists_presets() -> None:
-    """The error for an unknown preset lists the known ones."""
+    """The error for an unknown webhook preset lists the known ones."""
     assert PRESETS["svix"] is preset("svix")
     for name in ("nobody", "", None, ["svix"]):
         with pytest.raises(ConfigurationError) as excinfo:

@@ -1,4 +1,4 @@
-"""Verification with certificates: those that a webhook names, and client certificates."""
+"""Webhooks verified by certificates: fetched from a URL, or of the TLS client."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ STRIPE = BY_NAME["stripe"]
     ],
 )
 def test_certificates_elsewhere_are_refused_unasked(address: str) -> None:
-    """A URL that is not the vendor's is refused before anything is sent there."""
+    """A certificate URL that is not the vendor's is refused before any request."""
     links = Links()
     receiver = Receiver.of(BY_NAME["aws-sns"], links=links)
 
@@ -45,7 +45,7 @@ def test_certificates_elsewhere_are_refused_unasked(address: str) -> None:
 
 @IN_BOTH
 def test_a_certificate_is_fetched_once_in_a_while(awaited: bool) -> None:
-    """A certificate is kept for an hour."""
+    """A vendor's certificate is fetched once and kept for an hour."""
     links = Links()
     receiver = Receiver.of(BY_NAME["paypal"], links=links, awaited=awaited)
     for number in range(3):
@@ -61,7 +61,7 @@ def test_a_certificate_is_fetched_once_in_a_while(awaited: bool) -> None:
 
 
 def test_certificate_size_limit() -> None:
-    """A certificate of 64 KiB is accepted, and a longer one refused."""
+    """A fetched certificate of up to 64 KiB is accepted, and a longer one refused."""
     long_bytes = keys.usual_certificate().ljust(65_536, b"\n")
     assert Receiver.of(BY_NAME["paypal"], links=Links(long_bytes)).verify(paypal(NOW, 1))
     with pytest.raises(VendorFailed):
@@ -88,14 +88,14 @@ def test_missing_certificate_refuses_the_webhook(status: int) -> None:
     ids=["nothing", "text", "another kind", "expired", "not yet"],
 )
 def test_invalid_certificates_are_refused(body: bytes) -> None:
-    """A certificate must be valid now."""
+    """A webhook whose certificate is not valid now is refused."""
     receiver = Receiver.of(BY_NAME["paypal"], links=Links(body))
 
     assert "certificate" == receiver.reason_of_refusal(paypal(NOW, 1))
 
 
 def test_a_vendor_that_fails_is_no_forgery() -> None:
-    """If the certificate cannot be fetched, the webhook is neither accepted nor refused."""
+    """If a certificate cannot be fetched, the webhook is neither accepted nor refused."""
     for links in (Links(status=500), Links(b"x" * 100_000)):
         with pytest.raises(VendorFailed) as excinfo:
             Receiver.of(BY_NAME["paypal"], links=links).verify(paypal(NOW, 1))
@@ -111,7 +111,7 @@ def test_a_vendor_that_fails_is_no_forgery() -> None:
 
 
 def test_a_pinned_client_is_known_by_its_certificate() -> None:
-    """A pinned client certificate is accepted in every form of proxies, while it is valid."""
+    """A pinned client certificate is accepted in each proxy's header format, while it is valid."""
     sender = BY_NAME["client-certificate"]
     sent_request = sender.send(NOW, 1)
     pem = keys.usual_certificate().decode()
@@ -138,7 +138,7 @@ def test_a_pinned_client_is_known_by_its_certificate() -> None:
 
 @pytest.mark.parametrize("late, reason", [(0, None), (1, "certificate")])
 def test_a_pinned_client_vouches_for_each_item(late: int, reason: str | None) -> None:
-    """If every item is signed, a client certificate must cover each item."""
+    """If every item of a webhook is signed, the client certificate must be valid for each item."""
     end_bytes = keys.certificate(keys.rsa_key(), ends=NOW)
     scheme = WebhookScheme(
         name="own",

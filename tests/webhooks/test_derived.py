@@ -1,4 +1,4 @@
-"""Properties derived from a scheme's templates: needed parts, coverage and weakness."""
+"""Properties of a webhook scheme that follow from its templates, and the templates' errors."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ HEADER = "{header:X-Sig}"
 
 
 def scheme(**fields: Any) -> WebhookScheme:
-    """A custom scheme."""
+    """Return a custom webhook scheme."""
     options: dict[str, Any] = {"name": "own", "signature": HEADER}
     return WebhookScheme(**options | fields)
 
@@ -58,7 +58,7 @@ TIMED = {"timestamp": "{header:X-Time}", "tolerance": 300, "signs": "{header:X-T
 def test_coverage_follows_from_the_first_template(
     fields: dict[str, Any], covers: set[str], weak: bool, early: bool
 ) -> None:
-    """The first template decides the coverage; a scheme that does not cover the body is weak."""
+    """The first template decides what a signature covers; without the body, a scheme is weak."""
     new_scheme = scheme(**fields)
 
     assert covers == new_scheme.covers
@@ -83,12 +83,12 @@ def test_coverage_follows_from_the_first_template(
     ],
 )
 def test_vouched_ids(fields: dict[str, Any], vouched: bool) -> None:
-    """An id is vouched for if it is signed, or in a covered body."""
+    """An event's id is vouched for if it is signed itself or in a covered body."""
     assert vouched is scheme(**fields).vouches_for_id
 
 
 def test_needed_headers_and_parameters() -> None:
-    """The needed headers and parameters are those that templates name."""
+    """A webhook scheme needs the headers and parameters that its templates name."""
     new_scheme = scheme(
         **TIMED,
         older=["X-Old"],
@@ -143,7 +143,7 @@ AT = {"timestamp": "{json:at}", "tolerance": 300}
     ],
 )
 def test_insecure_schemes_are_refused(fields: dict[str, Any], problem: str | None) -> None:
-    """A scheme without protection is refused with its name and the reason."""
+    """A webhook scheme without protection is refused with its name and the reason."""
     if problem is None:
         assert "own" == scheme(**fields).name
         return
@@ -165,7 +165,7 @@ def test_insecure_schemes_are_refused(fields: dict[str, Any], problem: str | Non
     ],
 )
 def test_the_places_of_a_text(text: str, places: tuple[str, ...]) -> None:
-    """Placeholders are distinguished by source; being optional is not part of the name."""
+    """A template lists its placeholders by source and name, without the mark for optional ones."""
     assert places == Template(text).places
 
 
@@ -182,7 +182,7 @@ def test_the_places_of_a_text(text: str, places: tuple[str, ...]) -> None:
     ],
 )
 def test_unknown_placeholders_are_refused(text: str, shown: str) -> None:
-    """An unknown placeholder is refused, shortened, with the list of known ones."""
+    """An unknown placeholder in a template is refused, shortened, with a list of known ones."""
     with pytest.raises(ConfigurationError) as excinfo:
         Template(text)
 
@@ -194,7 +194,7 @@ def test_unknown_placeholders_are_refused(text: str, shown: str) -> None:
 
 
 def test_names_keep_their_case_but_those_of_headers() -> None:
-    """Fields and parameters are case-sensitive; optional ones may be missing."""
+    """In templates, field and parameter names are case-sensitive, and header names are not."""
     new_scheme = scheme(
         signs="{parameter:Salt}{json:None?}{body}", id="{json:Id}", requires={"{json:a:b?}": "1"}
     )
@@ -222,7 +222,7 @@ def test_names_keep_their_case_but_those_of_headers() -> None:
     ],
 )
 def test_unknown_choices_are_refused(field: str, path: str) -> None:
-    """The error for an unknown choice lists the known ones."""
+    """An unknown choice in a webhook scheme is refused with a list of the known ones."""
     with pytest.raises(ConfigurationError) as excinfo:
         scheme(**{field: "rot13"})
 
@@ -232,7 +232,7 @@ def test_unknown_choices_are_refused(field: str, path: str) -> None:
 
 @pytest.mark.parametrize("address", [7, "https://(", "http://a/"])
 def test_insecure_certificate_patterns_are_refused(address: object) -> None:
-    """A certificate pattern without https is refused by its field."""
+    """A webhook scheme whose certificate URL pattern does not require https is refused."""
     with pytest.raises(ConfigurationError, match="not a pattern that begins with https") as excinfo:
         scheme(certificate="{json:url}", certificate_url=address)
 
@@ -241,7 +241,7 @@ def test_insecure_certificate_patterns_are_refused(address: object) -> None:
 
 
 def test_invalid_tolerance_is_refused() -> None:
-    """An invalid tolerance is refused by field name, and a single older name becomes a tuple."""
+    """An invalid tolerance in a scheme is refused; a single `older` name becomes a tuple."""
     with pytest.raises((ConfigurationError, InvalidData)) as excinfo:
         scheme(**TIMED | {"tolerance": 0})
 
@@ -250,7 +250,7 @@ def test_invalid_tolerance_is_refused() -> None:
 
 
 def test_unclosed_braces_are_refused() -> None:
-    """An unclosed brace is refused, shortened."""
+    """An unclosed brace in a template is refused, with the template shortened."""
     with pytest.raises(ConfigurationError, match="has an unclosed brace") as excinfo:
         scheme(prefix="{" + "v" * 99)
 
@@ -265,7 +265,7 @@ def test_unclosed_braces_are_refused() -> None:
 
 
 def test_templates_must_be_texts() -> None:
-    """A template of another type is refused, and not shown."""
+    """A template that is not text is refused, without showing its value."""
     with pytest.raises(ConfigurationError) as excinfo:
         scheme(signs=[7])
 
@@ -274,7 +274,7 @@ def test_templates_must_be_texts() -> None:
 
 
 def test_certificate_of_unknown_version_is_refused() -> None:
-    """A certificate of an unknown version has neither key nor fingerprint."""
+    """A certificate of an unknown version is refused, as key and as pinned client certificate."""
     genuine_bytes = keys.usual_certificate()
     odd_bytes = keys.der(genuine_bytes).replace(b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x0a", 1)
     wrapped_bytes = b"-----BEGIN CERTIFICATE-----\n%b-----END CERTIFICATE-----\n" % encodebytes(

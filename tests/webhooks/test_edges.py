@@ -31,7 +31,7 @@ from tests.webhooks.world import NOW
 
 
 def delivery(body: bytes = b"", url: str | None = None) -> Delivery:
-    """A delivery without headers."""
+    """Return a webhook delivery without headers."""
     return Delivery({}, body, names=frozenset(), url=url)
 
 
@@ -41,14 +41,14 @@ def test_default_method_is_post() -> None:
 
 
 def test_a_place_of_bytes_is_read_as_text() -> None:
-    """Bytes that are no UTF-8 are read with replacement characters."""
+    """If a template reads a body that is not UTF-8, invalid bytes become replacement characters."""
     scene = Scene(delivery(b"\xff\xc3\xbc"), None, {}, [])
     assert "\ufffd\xfc" == Template("{body}").read(scene)
     assert "\ufffd\xfc-" == Template("{body}-").read(scene)
 
 
 def test_separator_of_a_missing_placeholder_is_dropped() -> None:
-    """If a placeholder is missing, the separator next to it is dropped."""
+    """If an optional placeholder of a template is missing, the separator beside it is dropped."""
     scene = Scene(delivery(), {"a": "x", "b": "\ty"}, {}, [])
     assert "x" == Template("{json:a}.{json:c?}").read(scene)
     assert "X" == Template("{json:x}.{json:c?}").read(Scene(delivery(), {"x": "X"}, {}, []))
@@ -56,14 +56,14 @@ def test_separator_of_a_missing_placeholder_is_dropped() -> None:
 
 
 def test_a_header_that_differs_from_itself_is_named() -> None:
-    """Two values of a header that is wanted are refused with its name."""
+    """If a needed header has two different values, the webhook is refused with its name."""
     repeated_delivery = Delivery([("X-Sig", "a"), ("X-Sig", "b")], b"", names=frozenset({"x-sig"}))
     with pytest.raises(WebhookRejected, match="x-sig occurs more than once"):
         repeated_delivery.header("x-sig")
 
 
 def test_a_token_may_be_long() -> None:
-    """A token of 16 KiB is read, and a longer one is refused."""
+    """A webhook token of 16 KiB is read, and a longer one is refused."""
     head, claims = (
         urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=").decode()
         for part in ({"alg": "HS256"}, {"a": 1})
@@ -79,13 +79,13 @@ def test_a_token_may_be_long() -> None:
     "text, key", [("YQ", b"a"), ("YWI", b"ab"), ("YWJj", b"abc"), ("YQ==", b"a"), ("Y", None)]
 )
 def test_padding_may_have_been_left_off(text: str, key: bytes | None) -> None:
-    """A secret in base64 is the same with its padding and without."""
+    """A Base64 webhook secret works with its padding and without it."""
     assert key == hmac_key(Secret(text), SecretForm.BASE64)
 
 
 @pytest.mark.parametrize("text, value", [("AAAX", b"\0\0\x17"), ("AA", b"\0"), ("AAA=", None)])
 def test_base64_for_urls_has_no_padding(text: str, value: bytes | None) -> None:
-    """A base64url signature with padding or stray bits is refused."""
+    """A base64url webhook signature with padding or stray bits is refused."""
     assert value == decoded_as(WebhookEncoding.BASE64URL, text)
 
 
@@ -102,7 +102,7 @@ def test_base64_for_urls_has_no_padding(text: str, value: bytes | None) -> None:
     ],
 )
 def test_invalid_secrets_are_refused(algorithm: WebhookAlgorithm, secret: bytes) -> None:
-    """A secret that is unusable for its algorithm is refused."""
+    """A webhook secret that is unusable for its algorithm is refused."""
     with pytest.raises(ConfigurationError) as excinfo:
         checker(algorithm, Secret(secret))
     assert "webhook_secrets" == excinfo.value.path
@@ -112,13 +112,13 @@ def test_invalid_secrets_are_refused(algorithm: WebhookAlgorithm, secret: bytes)
 @pytest.mark.parametrize("form", [SecretForm.TEXT, SecretForm.SHA1, SecretForm.NFKD])
 @pytest.mark.parametrize("text", [" key", "key\n"])
 def test_a_text_with_white_space_around_it_is_no_key(form: SecretForm, text: str) -> None:
-    """A key with a stray newline is refused, instead of making every signature wrong."""
+    """A webhook key with a stray newline is refused, instead of making every signature wrong."""
     assert hmac_key(Secret(text.strip()), form) is not None
     assert hmac_key(Secret(text), form) is None
 
 
 def test_zero_key_counts_as_empty() -> None:
-    """An HMAC key of zero bytes equals an empty key, and is refused; any other byte is a key."""
+    """An HMAC key of zero bytes is refused like an empty key; any other byte makes a key."""
     for byte in range(256):
         key = bytes([byte]) * 2
         existing_bytes = None if byte == 0 else key
@@ -126,7 +126,7 @@ def test_zero_key_counts_as_empty() -> None:
 
 
 def test_one_correct_value_of_several_is_accepted() -> None:
-    """One correct value among several is accepted, and a password may contain colons."""
+    """One correct token among several header values suffices; a password may contain colons."""
     check = checker(WebhookAlgorithm.TOKEN, Secret("word"))
     assert check(b"", ["word", "other"])
     assert check(b"", ["other", "word"])
@@ -137,14 +137,14 @@ def test_one_correct_value_of_several_is_accepted() -> None:
 
 
 def test_a_name_is_refused_as_such() -> None:
-    """A scheme without a name is refused by that field."""
+    """A webhook scheme without a name is refused by its field `name`."""
     with pytest.raises(InvalidData) as excinfo:
         WebhookScheme(name="", signature="{header:A}")
     assert "name" == excinfo.value.field
 
 
 def test_a_certificate_holds_from_its_first_moment_to_its_last() -> None:
-    """A certificate is valid from its first moment to its last."""
+    """A certificate is valid from its first second through its last."""
     begins = keys.certificate(keys.rsa_key(), begins=NOW)
     end_bytes = keys.certificate(keys.rsa_key(), ends=NOW)
     second = timedelta(seconds=1)
@@ -171,7 +171,7 @@ def test_older_releases_tell_times_without_a_zone() -> None:
 
 @pytest.mark.parametrize("stray", [b"!", b" ", b"\n"])
 def test_base64_key_with_other_characters_is_refused(stray: bytes) -> None:
-    """A Base64 key that contains other characters is refused."""
+    """A Base64 webhook key that contains other characters is refused."""
     der = keys.curve().public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     text = b64encode(der)
 
@@ -180,7 +180,7 @@ def test_base64_key_with_other_characters_is_refused(stray: bytes) -> None:
 
 
 def test_json_is_not_taken_for_a_form() -> None:
-    """A body that begins as JSON within 64 bytes is not a form."""
+    """A webhook body that begins like JSON within its first 64 bytes is not read as a form."""
     assert delivery(b"a=b").is_form()
     assert not delivery(b"[1]").is_form()
     assert not delivery(b'{"a": 1}').is_form()
@@ -190,7 +190,7 @@ def test_json_is_not_taken_for_a_form() -> None:
 
 
 def test_a_url_that_is_signed_must_be_given() -> None:
-    """If the URL is signed and not given, the error says so."""
+    """If a scheme signs the URL and the caller gives none, the error names `url`."""
     with pytest.raises(InvalidData) as excinfo:
         delivery().address()
     assert "url" == excinfo.value.field
@@ -198,7 +198,7 @@ def test_a_url_that_is_signed_must_be_given() -> None:
 
 
 def test_unreadable_parts_have_separate_errors() -> None:
-    """Unreadable JSON, forms and queries, and repeated fields, have different errors."""
+    """Unreadable JSON, forms and queries, and repeated fields, each have their own error."""
     with pytest.raises(WebhookRejected, match="read as JSON"):
         delivery(b"{").json()
     with pytest.raises(WebhookRejected, match="read as a form"):
@@ -212,7 +212,7 @@ def test_unreadable_parts_have_separate_errors() -> None:
 
 
 def test_fragment_is_not_part_of_the_query() -> None:
-    """The text after a URL's fragment mark is not part of a parameter."""
+    """A URL's fragment is not part of its last query parameter."""
     assert "b" == delivery(url="https://a.example/?a=b#c").parameter("a")
 
 
@@ -226,7 +226,7 @@ def test_an_escape_is_read_in_either_case(escape: str) -> None:
 
 @pytest.mark.parametrize("rest", ["", "?a=b", "#c", "?a=b#c", "#c?a=b"])
 def test_a_url_without_its_query(rest: str) -> None:
-    """Plivo signs a URL as far as its path goes."""
+    """The placeholder `url_without_query` gives a URL up to the end of its path, as for Plivo."""
     scene = Scene(delivery(url=f"https://a.example/in{rest}"), None, {}, [])
 
     assert b"https://a.example/in" == Template("{url_without_query}").fill(scene)
@@ -237,14 +237,14 @@ def test_a_url_without_its_query(rest: str) -> None:
     [("", "?"), ("?", "?"), ("#c", "?"), ("?b=2&a=%2F&b=1#c", "?a=/&b=1&b=2."), ("?a", "?a=.")],
 )
 def test_a_url_with_its_query_sorted(rest: str, written: str) -> None:
-    """Plivo signs a URL with sorted parameters, and a dot before the rest."""
+    """The placeholder `url_query_sorted` gives a URL with its parameters sorted, as for Plivo."""
     scene = Scene(delivery(url=f"https://a.example/in{rest}"), None, {}, [])
 
     assert f"https://a.example/in{written}".encode() == Template("{url_query_sorted}").fill(scene)
 
 
 def test_a_value_is_one_line() -> None:
-    """Only the first of several lines may have several itself."""
+    """Of several values signed as lines, only the first may contain line breaks."""
     scene = Scene(delivery(), {"a": "1\n2", "b": "3\n4"}, {}, [])
 
     assert b"a\n1\n2\n" == Template("{lines:a,c}").fill(scene)
@@ -254,7 +254,7 @@ def test_a_value_is_one_line() -> None:
 
 @pytest.mark.parametrize("wrong", ["bodyX", "Xbody", "body?X"])
 def test_the_nearest_place_is_named(wrong: str) -> None:
-    """A misspelt placeholder is refused with the nearest valid one."""
+    """A misspelt placeholder in a template is refused with the nearest valid name."""
     with pytest.raises(ConfigurationError) as excinfo:
         Template(f"{{{wrong}}}")
     assert excinfo.value.remedy.startswith("Did you mean body? ")
@@ -271,5 +271,5 @@ def test_the_nearest_place_is_named(wrong: str) -> None:
     ],
 )
 def test_a_port_is_written_out_or_left_off(url: str, *, written: bool, expected: str) -> None:
-    """The port is always there, or never."""
+    """A signed URL is rewritten with its port always or never, as the scheme asks."""
     assert expected == ported(url, written=written)

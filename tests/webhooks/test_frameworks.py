@@ -1,4 +1,4 @@
-"""Webhooks through real servers and frameworks: raw bytes stay raw, and answers are understood."""
+"""Webhooks received through real servers and frameworks."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ ODD = b'{ "a" :\t"\xc3\xa9\\u00e9", "b":1.0,\r\n "a": "again" }\n '
 
 @pytest.fixture(scope="module")
 def world() -> Generator[Hosts]:
-    """Every server, while these tests run."""
+    """Return the servers of all frameworks, which stop after these tests."""
     with ExitStack() as stack:
         yield Hosts(stack)
 
 
 def of_github(body: bytes, number: int = 1) -> SentWebhook:
-    """A request with these bytes, signed like GitHub."""
+    """Return a webhook with this body, signed as GitHub does."""
     signature = "sha256=" + mac(SECRET, body).hex()
     github_headers = {"X-Hub-Signature-256": signature, "X-GitHub-Delivery": f"d-{number}"}
     return SentWebhook(headers=github_headers | {"Content-Type": "application/json"}, body=body)
@@ -54,7 +54,7 @@ def of_github(body: bytes, number: int = 1) -> SentWebhook:
 @EVERYWHERE
 @pytest.mark.parametrize("kind", ["application/json", FORM, "text/plain; charset=utf-16"])
 def test_bytes_stay_raw(host: str, kind: str, world: Hosts) -> None:
-    """White space, escapes and duplicate members arrive as they were sent."""
+    """Through every server, a webhook body arrives byte for byte as it was sent."""
     ENDPOINT.receives("github")
     sent_request = of_github(ODD)
     value = attrs.evolve(sent_request, headers=sent_request.headers | {"Content-Type": kind})
@@ -67,7 +67,7 @@ def test_bytes_stay_raw(host: str, kind: str, world: Hosts) -> None:
 @pytest.mark.parametrize("path", ["/hooks", "/h%C3%B6%C3%B6ks/a%20b", "/a;v=1/~b!$&'()*+,:@"])
 @pytest.mark.parametrize("query", ["?shop=1", "?a=%C3%A9&b=x%20y+z&c=%2F", "?a=b?c/d:e@f", ""])
 def test_signed_url_is_the_sent_url(host: str, path: str, query: str, world: Hosts) -> None:
-    """The signed URL is the one that was sent, escapes included."""
+    """Through every server, the URL that is verified is the one sent, escapes included."""
     ENDPOINT.receives("square")
     url, body = f"https://shop.example{path}{query}", b'{"event_id":"e1","type":"a"}'
     signature = b64(mac(SECRET, url.encode() + body))
@@ -80,14 +80,14 @@ def test_signed_url_is_the_sent_url(host: str, path: str, query: str, world: Hos
 
 @EVERYWHERE
 def test_forms_are_verified(host: str, world: Hosts) -> None:
-    """A form is signed by its fields and the URL, and is accepted through every host."""
+    """A webhook that signs its form fields and URL is accepted through every server."""
     ENDPOINT.receives("twilio")
     assert 200 == world.ask(host, TWILIO.send(NOW, 7))[0], ENDPOINT.error
 
 
 @WITH_CHUNKS
 def test_bodies_in_chunks(host: str, world: Hosts) -> None:
-    """A body without a length is read in chunks, up to the limit."""
+    """A webhook without a length is read in chunks, up to the body limit."""
     ENDPOINT.receives("github")
     assert 200 == world.ask(host, of_github(ODD), chunked=True)[0], ENDPOINT.error
     ENDPOINT.limit = len(ODD) - 1
@@ -98,7 +98,7 @@ def test_bodies_in_chunks(host: str, world: Hosts) -> None:
 
 @pytest.mark.parametrize("host", sorted({*SERVERS} - {*CHUNKED}))
 def test_unreadable_chunked_body_needs_a_length(host: str, world: Hosts) -> None:
-    """A chunked body that the host cannot read is answered with 411."""
+    """If a server cannot read chunked bodies, such a webhook gets a 411 response."""
     ENDPOINT.receives("github")
 
     assert 411 == world.ask(host, of_github(b"{}"), chunked=True)[0]
@@ -108,7 +108,7 @@ def test_unreadable_chunked_body_needs_a_length(host: str, world: Hosts) -> None
 
 @EVERYWHERE
 def test_an_empty_body_in_chunks_is_not_the_hosts_mistake(host: str, world: Hosts) -> None:
-    """An empty chunked body is refused as a forgery, not as the host's mistake."""
+    """An empty chunked webhook is refused as unsigned, or with 411 where chunks are unreadable."""
     ENDPOINT.receives("github")
     empty = SentWebhook(headers={"Content-Type": "application/json"}, body=b"")
 
@@ -117,7 +117,7 @@ def test_an_empty_body_in_chunks_is_not_the_hosts_mistake(host: str, world: Host
 
 @EVERYWHERE
 def test_declared_length_above_the_limit_is_refused(host: str, world: Hosts) -> None:
-    """A body above the limit is refused by its declared length."""
+    """A webhook whose declared length exceeds the limit gets a 413 response."""
     ENDPOINT.receives("github")
     ENDPOINT.limit = len(ODD) - 1
 
@@ -128,7 +128,7 @@ def test_declared_length_above_the_limit_is_refused(host: str, world: Hosts) -> 
 
 @EVERYWHERE
 def test_a_header_that_is_there_twice(host: str, world: Hosts) -> None:
-    """Two signatures are refused in either order, whether a server joins them or not."""
+    """A webhook with two different signatures is refused, in either order, by every server."""
     ENDPOINT.receives("github")
     sent_request = of_github(b'{"a":1}')
     for order in (slice(None), slice(None, None, -1)):
@@ -145,7 +145,7 @@ def test_a_header_that_is_there_twice(host: str, world: Hosts) -> None:
 
 
 class _UnreachableStore:
-    """A store that is out of reach."""
+    """A store that is always unavailable."""
 
     durable = False
 
@@ -158,7 +158,7 @@ class _UnreachableStore:
 
 
 class _AsyncLost(_UnreachableStore):
-    """An asynchronous store that is unavailable."""
+    """An asynchronous store that is always unavailable."""
 
     async def execute(self, _: Any, /, timeout: float | None = None) -> Any:
         """Raise an error: the store is unavailable."""
@@ -167,7 +167,7 @@ class _AsyncLost(_UnreachableStore):
 
 @EVERYWHERE
 def test_answers(host: str, world: Hosts) -> None:
-    """A forgery, a repeat, a delivery in progress and a failing host get different answers."""
+    """Forged, repeated and unfinished webhooks, and a failing handler, get different statuses."""
     receiver = ENDPOINT.receives("github")
     sent_request = of_github(b'{"a":1}')
     forged_request = attrs.evolve(sent_request, body=b'{"a":2}')
@@ -191,7 +191,7 @@ def test_answers(host: str, world: Hosts) -> None:
 
 @EVERYWHERE
 def test_challenges_are_echoed(host: str, world: Hosts) -> None:
-    """Slack, Zoom, Meta and Discord get their challenges back in the required form."""
+    """Slack, Zoom, Meta and Discord get their challenges answered in the required form."""
     ENDPOINT.receives("slack")
     signature_headers = ("X-Slack-Signature", "X-Slack-Request-Timestamp")
     slack = versioned(
@@ -218,7 +218,7 @@ def test_challenges_are_echoed(host: str, world: Hosts) -> None:
 
 @EVERYWHERE
 def test_subscriptions_are_confirmed(host: str, world: Hosts) -> None:
-    """Amazon's link is followed, and the answer is an empty success."""
+    """For an Amazon SNS subscription, the link is opened, and the response is an empty 200."""
     links = Links()
     ENDPOINT.receives("aws-sns", links=links)
 
@@ -259,7 +259,7 @@ MULTIPART = "multipart/form-data; boundary=x"
 def test_body_already_read_by_django(
     host: str, before: Callable[[Any], object], kind: str, status: int, world: Hosts
 ) -> None:
-    """Django's stored body is used; if Django consumed it, the error says so."""
+    """If Django has stored the webhook body, it is used; if it was consumed, the error says so."""
     ENDPOINT.receives("github")
     ENDPOINT.before = before
     sent_request = of_github(b"--x\r\n\r\n--x--\r\n" if kind == MULTIPART else ODD)
@@ -289,7 +289,7 @@ def test_body_already_read_by_flask(
     chunked: bool,
     world: Hosts,
 ) -> None:
-    """Flask's stored body is used; if Flask parsed or streamed it, the error says so."""
+    """If Flask has stored the webhook body, it is used; if it was parsed, the error says so."""
     ENDPOINT.receives("github")
     ENDPOINT.before = before
     sent_request = of_github(ODD)
@@ -300,7 +300,7 @@ def test_body_already_read_by_flask(
 
 
 def test_flask_body_stays_readable(world: Hosts) -> None:
-    """The body can be read from Flask afterwards, even if it was chunked."""
+    """After a webhook is read from a Flask request, the view can read the body too."""
     seen_chunks: list[bytes] = []
 
     def read_twice(request: Any) -> None:
@@ -341,7 +341,7 @@ async def _starlette_stream(request: Request) -> None:
     ],
 )
 def test_body_already_read_by_starlette(before: Any, kind: str, status: int, world: Hosts) -> None:
-    """Starlette's stored body is used; if it was parsed or streamed, the error says so."""
+    """If Starlette has stored the webhook body, it is used; if it was parsed, the error says so."""
     ENDPOINT.receives("github")
     ENDPOINT.before = before
     sent_request = of_github(ODD)
@@ -352,7 +352,7 @@ def test_body_already_read_by_starlette(before: Any, kind: str, status: int, wor
 
 
 def test_a_client_of_starlettes_that_goes_away() -> None:
-    """A body that was abandoned is refused as cut off."""
+    """If a Starlette client disconnects within the body, the webhook is refused as malformed."""
 
     async def receive_disconnect() -> dict[str, str]:
         return {"type": "http.disconnect"}
@@ -367,7 +367,7 @@ def test_a_client_of_starlettes_that_goes_away() -> None:
 
 
 def test_djangos_test_client() -> None:
-    """Through Django's own client, with its middleware, a view of a host answers as it should."""
+    """A webhook view works with Django's test client and its usual middleware."""
     hosts.configure_django()
     ENDPOINT.receives("github")
     sent_request = of_github(ODD)
@@ -388,20 +388,20 @@ def test_djangos_test_client() -> None:
 
 
 def of_django(body: bytes = ODD, **more: Any) -> Any:
-    """A request as Django's factory makes it."""
+    """Return a Django request with a webhook body."""
     hosts.configure_django()
     return RequestFactory().post("/hooks", body, content_type="application/json", **more)
 
 
 def reason_of(take: Callable[[], object]) -> str | None:
-    """Why a request is refused."""
+    """Return the reason for which a webhook request is refused."""
     with pytest.raises(WebhookRejected) as excinfo:
         take()
     return excinfo.value.reason
 
 
 def test_django_limits_become_webhook_errors() -> None:
-    """Django's limits and allowed hosts give our errors, and a truncated body is refused."""
+    """Django's own limits on body and host become webhook errors; a truncated body is refused."""
     taken_webhook = from_django(of_django(headers={"X-Test": "1"}))
     assert ODD == taken_webhook["body"]
     assert ("X-Test", "1") in taken_webhook["headers"]
@@ -420,13 +420,13 @@ def test_django_limits_become_webhook_errors() -> None:
 
 
 def of_flask(body: bytes = ODD, **more: Any) -> Any:
-    """A Flask request made from the bytes of a server."""
+    """Return a Flask request made from the bytes of a server."""
     value = EnvironBuilder("/hooks", data=body, method="POST", content_type="text/plain", **more)
     return hosts.flask_app.request_class(value.get_environ())
 
 
 def test_flask_limits_become_webhook_errors() -> None:
-    """Flask's limits and trusted hosts give our errors, and a truncated body is refused."""
+    """Flask's own limits on body and host become webhook errors; a truncated body is refused."""
     assert ODD == from_flask(of_flask())["body"]
     limited_request = of_flask()
     limited_request.max_content_length = 10
@@ -444,7 +444,7 @@ def test_flask_limits_become_webhook_errors() -> None:
 
 
 def test_wsgi_content_headers() -> None:
-    """Content type and length, which WSGI keeps apart, are among the headers."""
+    """A webhook from WSGI has its content type and length among the headers."""
     environ = EnvironBuilder("/hooks", data=ODD, method="POST", content_type="a/b").get_environ()
     headers = dict(from_wsgi(environ)["headers"])
 

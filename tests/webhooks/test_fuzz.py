@@ -1,4 +1,4 @@
-"""Any bytes make a verifier return events or refuse."""
+"""Fuzzing of webhook verifiers: any input gives events or a refusal."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from tests.webhooks.fuzzing import FAMILIES, fuzz
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_damaged_webhooks(family: str) -> None:
-    """Damaged webhooks raise no unexpected error, and none with relevant damage is accepted."""
+    """Damaged webhooks raise no unexpected error; none with damaged signed data is accepted."""
     assert fuzz(family, 1_500) < 1_500
 
 
 def test_families_are_of_presets() -> None:
-    """Each family has schemes that there are."""
+    """The families of the webhook fuzzer contain only existing presets."""
     assert {name for names in FAMILIES.values() for name in names} <= set(PRESETS)

@@ -1,4 +1,4 @@
-"""Challenges that vendors send before events."""
+"""Challenges that webhook vendors send before they send events."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.webhooks.world import CONFIRM, IN_BOTH, NOW, Links, Receiver
 
 
 def signed_question(name: str, payload: object) -> SentWebhook:
-    """A signed question of Slack or Zoom."""
+    """Return a signed challenge request of Slack or Zoom."""
     signature, time = {
         "slack": ("X-Slack-Signature", "X-Slack-Request-Timestamp"),
         "zoom": ("x-zm-signature", "x-zm-request-timestamp"),
@@ -29,13 +29,13 @@ def signed_question(name: str, payload: object) -> SentWebhook:
 
 @pytest.mark.parametrize("name", ["slack", "zoom"])
 def test_list_is_no_challenge(name: str) -> None:
-    """A signed list is an event and no challenge."""
+    """A signed webhook with a JSON list is an event without a challenge."""
     (event,) = Receiver.of(BY_NAME[name]).verify(signed_question(name, [1]))
     assert (None, [1]) == (event.reply, event.payload)
 
 
 def test_only_sns_has_subscriptions_that_are_confirmed() -> None:
-    """Only Amazon's single notices are confirmations; the same text elsewhere is an event."""
+    """Only Amazon SNS messages ask for confirmation; the same text elsewhere is an event."""
     words = {"Type": "SubscriptionConfirmation", "SubscribeURL": CONFIRM}
 
     assert CONFIRM == confirmation(Handshake.SNS, words)
@@ -44,7 +44,7 @@ def test_only_sns_has_subscriptions_that_are_confirmed() -> None:
 
 
 def test_slack_gets_its_challenge_back() -> None:
-    """The challenge is returned as plain text, without using the replay guard."""
+    """Slack's challenge is returned as plain text, also if it is repeated."""
     receiver = Receiver.of(BY_NAME["slack"], replay_guard=True)
     sent_request = signed_question(
         "slack", {"type": "url_verification", "challenge": "3eZbrw1aBm2rZgRNFdxV2595E9CY"}
@@ -73,7 +73,7 @@ def test_only_simple_challenges_are_echoed(challenge: object) -> None:
 
 
 def test_zoom_gets_its_token_signed() -> None:
-    """The token is signed with the secret that the question was signed with."""
+    """Zoom's challenge token is signed with the secret that signed the request."""
     receiver = Receiver.of(BY_NAME["zoom"], secret=["another secret of theirs", SECRET])
     payload = {
         "event": "endpoint.url_validation",
@@ -90,7 +90,7 @@ def test_zoom_gets_its_token_signed() -> None:
 
 
 def test_discord_gets_its_ping_back() -> None:
-    """A ping is answered with a pong."""
+    """Discord's ping is answered with a pong."""
     sender = BY_NAME["discord"]
     sent_request = sender.send(NOW, 1)
     body = as_json({"type": 1})
@@ -105,7 +105,7 @@ def test_discord_gets_its_ping_back() -> None:
 
 @IN_BOTH
 def test_meta_subscribes(awaited: bool) -> None:
-    """A GET with our verify token is answered with its challenge, and no other GET is."""
+    """Meta's GET request with the correct verify token gets its challenge back."""
     secrets = StaticWebhookSecrets({None: "unused", "acme": "unused"})
     receiver = Receiver.of(BY_NAME["meta"], awaited=awaited, secret=secrets)
 
@@ -138,7 +138,7 @@ def test_meta_subscribes(awaited: bool) -> None:
 
 
 def test_braintree_gets_its_challenge_signed() -> None:
-    """As Braintree's library for Python signs the same challenge."""
+    """Braintree's challenge is signed as Braintree's Python library signs it."""
     receiver = Receiver.of(
         BY_NAME["braintree"],
         secret="integration_private_key",
@@ -159,7 +159,7 @@ def test_braintree_gets_its_challenge_signed() -> None:
 
 
 def test_a_handshake_is_of_its_tenant() -> None:
-    """The secret is requested by endpoint name, for this tenant."""
+    """For a Braintree challenge, the secret of the endpoint's tenant is requested."""
     provider = Changing("a key")
     receiver = Receiver.of(
         BY_NAME["braintree"], secret=provider, name="pay", parameters={"public_key": "p"}
@@ -175,7 +175,7 @@ CONFIRMATION = {"Type": "SubscriptionConfirmation", "SubscribeURL": CONFIRM, "To
 
 @IN_BOTH
 def test_a_subscription_is_confirmed(awaited: bool) -> None:
-    """The link of a verified confirmation is opened on request."""
+    """The link of a verified SNS confirmation is opened when the program asks for it."""
     links = Links()
     receiver = Receiver.of(BY_NAME["aws-sns"], awaited=awaited, links=links)
     (event,) = receiver.verify(sns("2", **CONFIRMATION)(NOW, 1))
@@ -199,7 +199,7 @@ def test_a_subscription_is_confirmed(awaited: bool) -> None:
     ],
 )
 def test_a_link_that_leads_elsewhere_is_refused(link: str) -> None:
-    """A confirmation link that leads anywhere except to Amazon is refused."""
+    """An SNS confirmation with a link that leads anywhere but to Amazon is refused."""
     receiver = Receiver.of(BY_NAME["aws-sns"])
     options = CONFIRMATION | {"SubscribeURL": link}
 
@@ -207,7 +207,7 @@ def test_a_link_that_leads_elsewhere_is_refused(link: str) -> None:
 
 
 def test_another_topic_is_foreign() -> None:
-    """A signed message of another topic is refused."""
+    """A signed SNS message of another topic is refused."""
     receiver = Receiver.of(BY_NAME["aws-sns"], parameters={"topic_arn": ARN + "-ours"})
 
     assert "foreign" == receiver.reason_of_refusal(BY_NAME["aws-sns"].send(NOW, 1))

@@ -1,4 +1,4 @@
-"""A scheme that signs every field but one, sorted, as Vonage does."""
+"""The webhook scheme that signs all fields but one, sorted, as Vonage does."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ FIELDS = {"messageId": "0A1", "status": "delivered", "timestamp": stamp(NOW)}
 
 
 def signed_fields(fields: dict[str, Any]) -> dict[str, Any]:
-    """The fields with their signature, in lower case."""
+    """Return the fields with their signature in lower-case hexadecimal."""
     content = "".join(f"&{name}={value}" for name, value in sorted(fields.items()))
     sig = hmac.new(SECRET.encode(), content.encode(), hashlib.sha256).hexdigest()
     return fields | {"sig": sig}
 
 
 def as_json(fields: object) -> SentWebhook:
-    """A webhook with this as its body."""
+    """Return a webhook with these fields as its JSON body."""
     return SentWebhook(headers={}, body=json.dumps(fields).encode())
 
 
 def receiver(**options: Any) -> Receiver:
-    """A receiver of Vonage's webhooks."""
+    """Return a receiver of Vonage webhooks."""
     return Receiver.of(BY_NAME["vonage"], **options)
 
 
 def test_json_form_and_query_are_equivalent() -> None:
-    """A receipt is the same as JSON, as a form and in the URL."""
+    """A Vonage receipt is read from JSON, a form, or a URL without other parameters."""
     fields = signed_fields(FIELDS)
     form = SentWebhook(headers={"Content-Type": FORM}, body=urlencode(fields).encode())
     query = SentWebhook(headers={}, body=b"", url=f"{URL}&{urlencode(fields)}", method="GET")
@@ -52,7 +52,7 @@ def test_json_form_and_query_are_equivalent() -> None:
 
 @pytest.mark.parametrize("write", [str.upper, str.lower], ids=["capitals", "small"])
 def test_a_signature_has_one_case_or_the_other(write: Any) -> None:
-    """A signature may be in upper or lower case, but not mixed."""
+    """A Vonage signature may be in upper or lower case, but not mixed."""
     fields = signed_fields(FIELDS)
     right = fields | {"sig": write(fields["sig"])}
     mixed_case_event = fields | {"sig": fields["sig"][:32].upper() + fields["sig"][32:].lower()}
@@ -75,14 +75,14 @@ def test_a_signature_has_one_case_or_the_other(write: Any) -> None:
     ids=str,
 )
 def test_ambiguous_fields_are_refused(fields: Any) -> None:
-    """Only a flat table of plain names and values is accepted."""
+    """A Vonage webhook whose fields are not a flat table of plain values is refused."""
     value = signed_fields(fields) if isinstance(fields, dict) else fields
 
     assert receiver().reason_of_refusal(as_json(value)) in {"malformed", "missing"}
 
 
 def test_a_list_has_no_fields() -> None:
-    """A list in place of fields is refused."""
+    """A Vonage webhook with a list in place of fields is refused."""
     scheme = WebhookScheme(name="own", signature="{header:X-Sig}", signs="{pairs:sig}")
     sent_request = SentWebhook(headers={"X-Sig": "00"}, body=b"[1]")
 
@@ -90,7 +90,7 @@ def test_a_list_has_no_fields() -> None:
 
 
 def test_a_time_that_is_no_field_is_not_signed() -> None:
-    """A time outside of the fields is not vouched for."""
+    """A scheme that signs only its fields cannot take the timestamp from a header."""
     with pytest.raises(ConfigurationError, match="not part of what is signed"):
         WebhookScheme(
             name="own",

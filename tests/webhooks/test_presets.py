@@ -1,4 +1,4 @@
-"""Every preset accepts its vendor's webhooks, and nothing that differs from them."""
+"""Every webhook preset accepts its vendor's webhooks, and refuses changed ones."""
 
 from __future__ import annotations
 
@@ -54,12 +54,12 @@ STAMPED = pytest.mark.parametrize(
 
 
 def signed_headers(sender: Sender, sent: SentWebhook) -> list[str]:
-    """The headers that a signature covers, or is in."""
+    """Return the names of the headers that are signed or carry the signature."""
     return [name for name in sent.headers if name not in sender.free | {"Content-Type"}]
 
 
 def flipped(sent: SentWebhook, sender: Sender, place: int, bit: int) -> SentWebhook:
-    """Return the webhook with one signed bit changed."""
+    """Return the webhook with one bit changed in its signed content or signature."""
     names = signed_headers(sender, sent)
     sizes = [len(sent.headers[name]) for name in names]
     body = len(sent.body) if sender.body_covered else 0
@@ -76,12 +76,12 @@ def flipped(sent: SentWebhook, sender: Sender, place: int, bit: int) -> SentWebh
 
 
 def test_every_preset_has_a_sender() -> None:
-    """No preset goes untested."""
+    """Every webhook preset has a test sender."""
     assert set(PRESETS) == {sender.name for sender in SENDERS}
 
 
 def test_every_preset_is_on_the_page() -> None:
-    """The documentation lists each scheme, and the uncovered parts of weak ones."""
+    """The webhook documentation lists each preset, and what weak ones leave unsigned."""
     text = presets.page()
     for name, scheme in PRESETS.items():
         assert f"| `{name}` |" in text
@@ -91,7 +91,7 @@ def test_every_preset_is_on_the_page() -> None:
 @EACH
 @IN_BOTH
 def test_genuine_webhooks_are_accepted(sender: Sender, awaited: bool) -> None:
-    """A genuine webhook gives events with vendor and id."""
+    """For every preset, a genuine webhook gives events with vendor and id."""
     events = Receiver.of(sender, awaited=awaited).verify(sender.send(NOW, 7))
 
     scheme = PRESETS[sender.name]
@@ -110,7 +110,7 @@ def test_genuine_webhooks_are_accepted(sender: Sender, awaited: bool) -> None:
 
 @KEYED
 def test_another_secret_is_refused(sender: Sender) -> None:
-    """A webhook signed with another secret is refused."""
+    """For every preset, a webhook signed with another secret is refused."""
     receiver = Receiver.of(sender, secret=sender.wrong)
 
     assert "signature" == receiver.reason_of_refusal(sender.send(NOW, 7))
@@ -118,7 +118,7 @@ def test_another_secret_is_refused(sender: Sender) -> None:
 
 @KEYED
 def test_secrets_are_replaced_without_a_gap(sender: Sender) -> None:
-    """While two secrets hold, a webhook signed with either is accepted."""
+    """With two secrets configured, a webhook signed by either one is accepted."""
     receiver = Receiver.of(sender, secret=[sender.wrong, sender.secret])
 
     assert receiver.verify(sender.send(NOW, 7))
@@ -127,7 +127,7 @@ def test_secrets_are_replaced_without_a_gap(sender: Sender) -> None:
 @KEYED
 @pytest.mark.parametrize("nothing", [None, "", " ", "\t\n", b"", b"  ", [], [""]])
 def test_no_secret_is_refused_at_once(sender: Sender, nothing: object) -> None:
-    """A verifier cannot be created with an empty secret."""
+    """A webhook verifier cannot be created without a secret or with an empty one."""
     with pytest.raises(ConfigurationError, match="accept any sender"):
         Receiver.of(sender, secret=nothing)
     if isinstance(nothing, (str, bytes)):
@@ -139,7 +139,7 @@ def test_no_secret_is_refused_at_once(sender: Sender, nothing: object) -> None:
 @examples(60)
 @given(place=st.integers(0, 100_000), bit=st.integers(0, 6))
 def test_a_flipped_bit_is_refused(sender: Sender, place: int, bit: int) -> None:
-    """Any flipped bit in signature, time or body is refused.
+    """A webhook with any flipped bit in signature, time or signed body is refused.
 
     A form may write an escape with small letters; it says the same.
     """
@@ -162,7 +162,7 @@ def test_a_flipped_bit_is_refused(sender: Sender, place: int, bit: int) -> None:
 
 @EACH
 def test_truncated_webhooks_are_refused(sender: Sender) -> None:
-    """A truncated signature or body is refused."""
+    """A webhook with a truncated signature or body is refused."""
     sent_request = sender.send(NOW, 7)
     receiver = Receiver.of(sender)
     for name in signed_headers(sender, sent_request):
@@ -187,7 +187,7 @@ def test_truncated_webhooks_are_refused(sender: Sender) -> None:
 
 @STAMPED
 def test_webhooks_outside_the_tolerance_are_refused(sender: Sender) -> None:
-    """A time may be off by the tolerance, either way, and no more."""
+    """A webhook's time may differ from now by the preset's tolerance, either way, and no more."""
     tolerance = PRESETS[sender.name].tolerance
     assert tolerance is not None
     receiver = Receiver.of(sender)
@@ -202,7 +202,7 @@ def test_webhooks_outside_the_tolerance_are_refused(sender: Sender) -> None:
 @TOLD_APART
 @IN_BOTH
 def test_a_replay_is_refused(sender: Sender, awaited: bool) -> None:
-    """The same webhook again is refused, and another is not."""
+    """With a replay guard, the same webhook is refused a second time, and another is accepted."""
     receiver = Receiver.of(sender, awaited=awaited, replay_guard=True)
     events = receiver.verify(sender.send(NOW, 7))
 
@@ -214,7 +214,7 @@ def test_a_replay_is_refused(sender: Sender, awaited: bool) -> None:
 
 @IN_BOTH
 def test_hints_are_never_replays(awaited: bool) -> None:
-    """A hint with the same content each time is a new event each time."""
+    """Mollie's classic webhook, a mere hint to fetch a payment, is never refused as a replay."""
     sender = BY_NAME["mollie-classic"]
     receiver = Receiver.of(sender, awaited=awaited, replay_guard=True)
     for _ in range(2):
@@ -226,7 +226,7 @@ def test_hints_are_never_replays(awaited: bool) -> None:
 
 @SIGNED
 def test_a_replay_under_another_name_is_refused(sender: Sender) -> None:
-    """A replay with changed unsigned headers is refused."""
+    """A webhook sent again with changed unsigned headers is refused as a replay."""
     receiver = Receiver.of(sender, replay_guard=True)
     sent_request = sender.send(NOW, 7)
     receiver.done(receiver.verify(sent_request))
@@ -243,7 +243,7 @@ def test_a_replay_under_another_name_is_refused(sender: Sender) -> None:
 
 @SINGLE
 def test_two_different_signatures_are_refused_in_either_order(sender: Sender) -> None:
-    """A duplicate signature header with different values is refused, in either order."""
+    """A webhook with two different signature headers is refused, in either order."""
     sent_request = sender.send(NOW, 7)
     receiver = Receiver.of(sender)
     for name in signed_headers(sender, sent_request):
@@ -260,7 +260,7 @@ def test_two_different_signatures_are_refused_in_either_order(sender: Sender) ->
 
 @EACH
 def test_forgery_does_not_block_a_delivery(sender: Sender) -> None:
-    """After a refused forgery the genuine webhook is still accepted."""
+    """After forged copies of a webhook were refused, the genuine one is still accepted."""
     receiver = Receiver.of(sender, replay_guard=True)
     sent_request = sender.send(NOW, 7)
     for name in signed_headers(sender, sent_request):

@@ -1,4 +1,4 @@
-"""Webhooks that vendors published, or that their own libraries sign."""
+"""Example webhooks that vendors published, or that their own libraries sign."""
 
 # ruff: noqa: E501 - a signature has no place where a line could end
 
@@ -105,7 +105,7 @@ BRAINTREE = base64.encodebytes(
 
 @attrs.frozen(kw_only=True)
 class Published:
-    """A published webhook, and its source."""
+    """A webhook published by a vendor, and the source of it."""
 
     found: str
     scheme: str
@@ -333,7 +333,7 @@ PUBLISHED = [
 
 @pytest.mark.parametrize("case", PUBLISHED, ids=lambda case: case.found)
 def test_published_examples_are_accepted(case: Published) -> None:
-    """Examples published by vendors and their libraries are accepted."""
+    """Webhooks published by vendors and their libraries are accepted."""
     scheme = preset(case.scheme)
     if case.raw:
         scheme = attrs.evolve(scheme, body="raw")

@@ -1,4 +1,4 @@
-"""The fast verifier accepts exactly what the full one accepts."""
+"""The fast webhook verifier accepts exactly what the full one accepts."""
 
 # ruff: noqa: D102 - what a verifier is given, and its two ways
 
@@ -46,13 +46,13 @@ BODY = b'{"id":"e1","type":"a","n":"\\u00e9 100%"}'
 
 
 def own_scheme(**fields: Any) -> WebhookScheme:
-    """A custom scheme."""
+    """Return a custom webhook scheme."""
     options: dict[str, Any] = {"name": "own", "signature": "{header:X-Sig}"} | fields
     return WebhookScheme(**options)
 
 
 def sealed(content: bytes, name: str = "sha256") -> bytes:
-    """An HMAC with the usual secret."""
+    """Return an HMAC with the test secret."""
     return hmac.digest(SECRET.encode(), content, name)
 
 
@@ -86,7 +86,7 @@ OWN: dict[str, tuple[WebhookScheme, dict[str, str]]] = {
 
 
 class Ways:
-    """A verifier whose fast and full path can be called separately."""
+    """A webhook verifier whose fast and full path can be called separately."""
 
     def __init__(self, scheme: Any, secret: Any, **more: Any) -> None:
         options: dict[str, Any] = {"replay_guard": False, "clock": VirtualClock(NOW)} | more
@@ -112,7 +112,7 @@ def is_same_event(one: WebhookEvent, other: WebhookEvent) -> bool:
 
 
 def cases() -> list[tuple[str, Ways, SentWebhook]]:
-    """Every scheme that has a short way, with a genuine webhook."""
+    """Return every scheme that has a fast path, with a genuine webhook."""
     short_senders = [(name, BY_NAME[name]) for name in SHORT]
     made = [
         (name, Ways(sender.name, sender.secret, parameters=sender.parameters), sender.send(NOW, 7))
@@ -128,7 +128,7 @@ EACH = pytest.mark.parametrize("case", cases(), ids=lambda case: case[0])
 
 
 def test_the_schemes_that_have_a_short_way() -> None:
-    """An HMAC over the body and a few headers has a short way, and nothing else has."""
+    """The webhook presets with a fast path are those that sign body and headers by HMAC."""
     short_schemes = {
         name
         for name, scheme in PRESETS.items()
@@ -180,7 +180,7 @@ def test_fast_path_accepts_no_more_than_the_full_verifier(
     name=st.sampled_from(["sha1", "sha256", "sha384", "sha512"]),
 )
 def test_keys_of_any_length(key: bytes, body: bytes, name: str) -> None:
-    """The states that are copied make the HMAC that everybody makes."""
+    """With a key of any length, the fast path computes the standard HMAC."""
     accept = quick(own_scheme(algorithm=f"hmac-{name}"), (Secret(key),), {}, None)
     assert accept is not None
     signature = hmac.digest(key, body, name).hex()
@@ -191,7 +191,7 @@ def test_keys_of_any_length(key: bytes, body: bytes, name: str) -> None:
 
 
 def test_one_signature_of_several_is_enough() -> None:
-    """A valid signature among several is accepted in any position."""
+    """A valid signature among several in a webhook header is accepted in any position."""
     accept = quick(own_scheme(separator=","), (Secret(SECRET),), {}, None)
     assert accept is not None
     signature = hmac.digest(SECRET.encode(), b"{}", "sha256").hex()
@@ -243,7 +243,7 @@ def test_one_signature_of_several_is_enough() -> None:
     ids=repr,
 )
 def test_complex_schemes_have_no_fast_path(fields: dict[str, Any]) -> None:
-    """A scheme with more features is left to the full verifier."""
+    """A webhook scheme with more features is left to the full verifier."""
     assert quick(own_scheme(**fields), (Secret(SECRET),), {}, 5.0) is None
 
 
@@ -260,7 +260,7 @@ def test_complex_schemes_have_no_fast_path(fields: dict[str, Any]) -> None:
     ids=["twice", "bytes", "lists", "pairs of bytes", "a tuple", "latin"],
 )
 def test_unusual_headers_use_the_full_verifier(change: Any) -> None:
-    """Unusual headers are left to the full verifier, not refused."""
+    """A webhook with unusual headers is left to the full verifier, not refused."""
     sent_request = GITHUB.send(NOW, 1)
     ways = Ways("github", SECRET)
     options = sent_request.arguments() | {"headers": change(sent_request.headers)}
@@ -289,7 +289,7 @@ def test_unusual_headers_use_the_full_verifier(change: Any) -> None:
     ],
 )
 def test_times_in_the_short_way(stamps: Any, good: bool) -> None:
-    """A time is whole seconds in plain digits, near enough either way, as in the long way."""
+    """The fast path accepts a timestamp in plain digits that is near enough, and no other."""
     text = stamps(int(stamp(NOW)))
     signature = sealed(f"{text}.".encode() + BODY).hex()
     webhook_arguments: dict[str, Any] = {
@@ -310,7 +310,7 @@ def test_times_in_the_short_way(stamps: Any, good: bool) -> None:
 
 
 def unread(**more: Any) -> WebhookEvent:
-    """An event whose fields nobody has read."""
+    """Return a lazily parsed event of which no field has been read."""
     sent_request = STRIPE.send(NOW, 1)
     (event,) = Ways("stripe", SECRET, **more).verifier.verify(
         headers=sent_request.headers, body=sent_request.body, tenant=None
@@ -319,7 +319,7 @@ def unread(**more: Any) -> WebhookEvent:
 
 
 def test_lazy_events_are_values() -> None:
-    """An event not yet parsed equals, prints, copies and pickles like a parsed one."""
+    """A lazily parsed event equals, prints, copies and pickles like a parsed one."""
     read = unread()
     assert read.type
     assert read == unread()
@@ -341,7 +341,7 @@ def test_lazy_events_are_values() -> None:
 
 @pytest.mark.parametrize("first", [field.name for field in attrs.fields(WebhookEvent)])
 def test_lazy_fields_in_any_order(first: str) -> None:
-    """The first field that is read makes no difference."""
+    """A lazily parsed event has the same values, whichever field is read first."""
     event, other_event = unread(), unread()
     assert other_event.payload
     assert getattr(other_event, first) == getattr(event, first)
@@ -349,7 +349,7 @@ def test_lazy_fields_in_any_order(first: str) -> None:
 
 
 def test_lazy_events_ignore_later_header_changes() -> None:
-    """An event uses the headers as verified, not as changed later."""
+    """A lazily parsed event has the headers as verified, not as changed later."""
     sent_request = GITHUB.send(NOW, 1)
     headers = dict(sent_request.headers)
     (event,) = Ways("github", SECRET).verifier.verify(headers=headers, body=sent_request.body)
@@ -361,7 +361,7 @@ def test_lazy_events_ignore_later_header_changes() -> None:
 
 @pytest.mark.parametrize("name", ["own", "form"])
 def test_unreadable_lazy_events_raise_when_read(name: str) -> None:
-    """Without a replay guard an unreadable body raises when a field is read."""
+    """Without a replay guard, an unreadable webhook body raises when a field is read."""
     scheme = own_scheme(name=name, body="json" if name == "own" else "either")
     body = b"{" if name == "own" else b"%ff=%ff"
     options: dict[str, Any] = {"headers": {"X-Sig": sealed(body).hex()}, "body": body}
@@ -392,7 +392,7 @@ def test_unreadable_lazy_events_raise_when_read(name: str) -> None:
 
 @IN_BOTH
 def test_fast_path_emits_events(awaited: bool) -> None:
-    """Observers get one event for each webhook, on every path."""
+    """Observers get one event for each webhook, on the fast path and in the full verifier."""
     observer = RecordingObserver()
     receiver = Receiver.of(GITHUB, observers=[observer], awaited=awaited)
     receiver.verify(GITHUB.send(NOW, 1))
@@ -404,7 +404,7 @@ def test_fast_path_emits_events(awaited: bool) -> None:
 
 @IN_BOTH
 def test_fast_path_uses_the_tenants_secrets(awaited: bool) -> None:
-    """A tenant's webhook is verified with its own secrets only, on the fast path too."""
+    """On the fast path, a tenant's webhook is verified with that tenant's secrets only."""
     secrets = StaticWebhookSecrets({None: "another secret", "acme": [SECRET, "old"], "b": "third"})
     receiver = Receiver("github", secrets, replay_guard=False, awaited=awaited)
     sent_request = GITHUB.send(NOW, 1)
@@ -417,10 +417,10 @@ def test_fast_path_uses_the_tenants_secrets(awaited: bool) -> None:
 
 
 def test_a_provider_that_may_change_is_asked_each_time() -> None:
-    """Only secrets that cannot change are cached."""
+    """Secrets of a provider that may change are read again for each webhook."""
 
     class Changing(StaticWebhookSecrets):
-        """An object whose content changes after it is read."""
+        """A secret provider whose secrets the test replaces."""
 
         def get(self, name: str, tenant: str | None, _: str | None, /) -> tuple[Secret, ...]:
             return held_secrets
@@ -442,7 +442,7 @@ async def _is_refused(verifier: WebhookVerifier, sent: dict[str, Any]) -> bool:
 
 
 def test_parameters_stand_in_a_prefix() -> None:
-    """A prefix with a parameter in it is the parameter's value in the short way too."""
+    """On the fast path, a parameter in the signature's prefix is replaced by its value."""
     scheme = own_scheme(prefix="{key}|")
     ways = Ways(scheme, SECRET, parameters={"key": "k1"})
     webhook_arguments = {"headers": {"X-Sig": f"k1|{mac(SECRET, BODY).hex()}"}, "body": BODY}
@@ -453,7 +453,7 @@ def test_parameters_stand_in_a_prefix() -> None:
 
 @pytest.mark.parametrize("tolerance, late", [(60.0, 59.9995), (60.0, 60.0005), (0.0, 0.5)])
 def test_times_near_the_tolerance_use_the_full_verifier(tolerance: float, late: float) -> None:
-    """A time at the edge of the tolerance is left to the full verifier."""
+    """A webhook time at the edge of the tolerance is left to the full verifier."""
     scheme, headers = OWN["millis"]
     accept = quick(scheme, [Secret(SECRET)], {}, tolerance)
 

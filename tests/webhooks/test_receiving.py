@@ -1,4 +1,4 @@
-"""Raw bodies out of servers and frameworks, bounded before they are read."""
+"""Webhook bodies read from WSGI and ASGI servers, up to a limit."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SENT = BY_NAME["twilio"].send(NOW, 7)
 
 
 class Trickle(io.RawIOBase):
-    """An input that returns a few bytes at a time, and fails at its end on demand."""
+    """An input stream of a few bytes at a time, which can fail at its end."""
 
     def __init__(self, body: bytes, error: OSError | None = None) -> None:
         self._rest = body
@@ -31,7 +31,7 @@ class Trickle(io.RawIOBase):
         self.read_so_far = 0
 
     def read(self, size: int = -1, /) -> bytes:
-        """A few bytes."""
+        """Return at most seven bytes."""
         piece, self._rest = self._rest[: min(size, 7)], self._rest[min(size, 7) :]
         self.read_so_far += len(piece)
         if not piece and self._error is not None:
@@ -40,7 +40,7 @@ class Trickle(io.RawIOBase):
 
 
 def environ(source: object = None, *, sent: SentWebhook = SENT, **more: Any) -> dict[str, Any]:
-    """The environment that a WSGI server passes."""
+    """Return the environment that a WSGI server passes."""
     fields: dict[str, Any] = {"HTTP_HOST": "shop.example", "wsgi.url_scheme": "https"}
     setup_testing_defaults(fields)
     path, _, query = sent.url.removeprefix("https://shop.example").partition("?")
@@ -59,7 +59,7 @@ def environ(source: object = None, *, sent: SentWebhook = SENT, **more: Any) -> 
 
 
 def reason_of_refusal(take: Callable[[], object]) -> str | None:
-    """The reason that a request is refused for."""
+    """Return the reason for which a webhook request is refused."""
     with pytest.raises(WebhookRejected) as excinfo:
         take()
     return excinfo.value.reason
@@ -77,7 +77,7 @@ def test_webhook_from_wsgi() -> None:
 
 
 def test_wsgi_without_a_length() -> None:
-    """A body without a length is read up to the limit, if the server marks its end."""
+    """A WSGI body without a length is read up to the limit, if the server marks its end."""
     terminated_environ = environ(CONTENT_LENGTH="") | {"wsgi.input_terminated": True}
     assert SENT.body == from_wsgi(terminated_environ)["body"]
     assert b"" == from_wsgi(environ(CONTENT_LENGTH=None))["body"]
@@ -89,7 +89,7 @@ def test_wsgi_without_a_length() -> None:
 
 @pytest.mark.parametrize("length", [str(LIMIT + 1), "9" * 30])
 def test_announced_oversized_body_is_not_read(length: str) -> None:
-    """A body whose announced length exceeds the limit is not read."""
+    """A WSGI body whose declared length exceeds the limit is not read."""
     source = Trickle(b"x" * 100)
     value = environ(source, CONTENT_LENGTH=length)
 
@@ -99,12 +99,12 @@ def test_announced_oversized_body_is_not_read(length: str) -> None:
 
 @pytest.mark.parametrize("length", ["-1", "1e3", "\uff11", "x", "1,1"])
 def test_a_length_that_is_none_is_refused(length: str) -> None:
-    """An invalid Content-Length is refused."""
+    """A WSGI request with an invalid Content-Length is refused."""
     assert "malformed" == reason_of_refusal(lambda: from_wsgi(environ(CONTENT_LENGTH=length)))
 
 
 def test_what_is_cut_off_is_refused() -> None:
-    """A body shorter than its length is refused."""
+    """A WSGI body that is shorter than its Content-Length is refused."""
     short_environ = environ(Trickle(SENT.body[:-3]))
     assert "malformed" == reason_of_refusal(lambda: from_wsgi(short_environ))
     broken_environ = environ(Trickle(SENT.body[:9], OSError("reset")))
@@ -112,7 +112,7 @@ def test_what_is_cut_off_is_refused() -> None:
 
 
 def scope(sent: SentWebhook = SENT, **more: Any) -> dict[str, Any]:
-    """The scope and messages that an ASGI server passes."""
+    """Return the scope that an ASGI server passes."""
     path, _, query = sent.url.removeprefix("https://shop.example").partition("?")
     headers = {"Host": "shop.example", "Content-Length": str(len(sent.body)), **sent.headers}
     return {
@@ -142,7 +142,7 @@ def messages(*bodies: bytes | None) -> Callable[[], Any]:
 
 
 def test_a_webhook_out_of_asgi() -> None:
-    """A webhook in several ASGI messages is verified."""
+    """A webhook whose body arrives in several ASGI messages is verified."""
     pieces = messages(SENT.body[:5], SENT.body[5:])
     taken_webhook = asyncio.run(from_asgi(scope(), pieces))
     assert Receiver.of(BY_NAME["twilio"]).verify({**taken_webhook})
@@ -154,7 +154,7 @@ def test_a_webhook_out_of_asgi() -> None:
 
 
 def test_asgi_is_bounded_too() -> None:
-    """A body that is too long, cut off, or abandoned is refused, and read no further."""
+    """An ASGI body that is too long, cut off or abandoned is refused, and read no further."""
     big = list((b"x" * 15,) * 3)
     unsaid = scope(headers=[])
     assert "too_large" == reason_of_refusal(

@@ -1,4 +1,4 @@
-"""Each delivery is handled once, alone or in a batch."""
+"""A verifier's replay guard: each webhook delivery is handled once, alone or in a batch."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ STRIPE = BY_NAME["stripe"]
 
 
 def batch(*items: object) -> SentWebhook:
-    """A batch of Adyen's."""
+    """Return an Adyen webhook with a batch of items."""
     wrapped_items = [{"NotificationRequestItem": item} for item in items]
     return SentWebhook(headers={}, body=as_json({"notificationItems": wrapped_items}))
 
 
 def test_every_item_of_a_batch_is_verified() -> None:
-    """A forged item in any position makes a batch invalid; an empty batch is refused."""
+    """A forged item in any position makes a webhook batch invalid; an empty batch is refused."""
     receiver = Receiver.of(BY_NAME["adyen"], replay_guard=True)
     good_item, forged_item = adyen_item(1), adyen_item(2, merchantReference="another")
     unsigned_item = adyen_item(3, additionalData={})
@@ -53,7 +53,7 @@ def test_every_item_of_a_batch_is_verified() -> None:
 
 @IN_BOTH
 def test_handled_items_of_a_batch_are_left_out(awaited: bool) -> None:
-    """Handled items are left out; a batch with an item in progress is refused for now."""
+    """Items handled before are left out of a webhook batch; one in progress refuses the batch."""
     receiver = Receiver.of(BY_NAME["adyen"], replay_guard=True, awaited=awaited)
     first, second, third = (adyen_item(number) for number in (1, 2, 3))
     held_events = receiver.verify(batch(first))
@@ -68,7 +68,7 @@ def test_handled_items_of_a_batch_are_left_out(awaited: bool) -> None:
 
 @IN_BOTH
 def test_a_claim_is_a_lease(awaited: bool) -> None:
-    """After a crash while handling, the vendor's next attempt is accepted; after success not."""
+    """If a program crashes while handling a webhook, the vendor's next attempt is accepted."""
     receiver = Receiver.of(GITHUB, replay_guard=True, handling=60, remembered=600, awaited=awaited)
     sent_request = GITHUB.send(NOW, 1)
     receiver.verify(sent_request)
@@ -91,7 +91,7 @@ def test_a_claim_is_a_lease(awaited: bool) -> None:
 
 @pytest.mark.parametrize("name", [name for name in BY_NAME if preset(name).tolerance is not None])
 def test_a_delivery_is_remembered_as_long_as_its_time_is_accepted(name: str) -> None:
-    """A delivery that was accepted as early as possible is still known as late as possible."""
+    """A webhook accepted at its earliest time is still recognised as a replay at its latest."""
     tolerance = preset(name).tolerance or 0.0
     sender, receiver = BY_NAME[name], Receiver.of(BY_NAME[name], replay_guard=True)
     sent_request = sender.send(NOW + timedelta(seconds=tolerance), 1)
@@ -103,7 +103,7 @@ def test_a_delivery_is_remembered_as_long_as_its_time_is_accepted(name: str) -> 
 
 @pytest.mark.parametrize("name, least", [("paypal", 2 * 73 * 3_600), ("stripe", 600)])
 def test_remembering_for_less_than_a_delivery_is_accepted_is_refused(name: str, least: int) -> None:
-    """A guard with a shorter memory than the time tolerance is refused."""
+    """A replay guard that remembers for less than the time tolerance allows is refused."""
     sender = BY_NAME[name]
     for remembered in (least, timedelta(seconds=least - 1)):
         with pytest.raises(ConfigurationError, match="could be handled twice") as excinfo:
@@ -116,7 +116,7 @@ def test_remembering_for_less_than_a_delivery_is_accepted_is_refused(name: str, 
 
 
 def test_a_tolerance_of_a_lifetime_is_remembered_for_a_lifetime() -> None:
-    """The longest duration there is bounds how long a delivery is remembered too."""
+    """A time tolerance and a replay memory of a hundred years work."""
     century = timedelta(days=36_500)
     receiver = Receiver.of(STRIPE, replay_guard=True, tolerance=century, remembered=century)
 
@@ -125,7 +125,7 @@ def test_a_tolerance_of_a_lifetime_is_remembered_for_a_lifetime() -> None:
 
 @IN_BOTH
 def test_deliveries_can_be_remembered_for_ever(awaited: bool) -> None:
-    """With a shared store, a delivery without a signed time can be refused for ever."""
+    """With a shared store, a delivery without a signed time can be refused forever."""
     clock = VirtualClock(NOW)
     store = (AsyncMemoryStorage if awaited else MemoryStorage)(clock=clock)
     receiver = Receiver.of(
@@ -146,20 +146,20 @@ def test_remembering_for_ever_needs_a_store() -> None:
 
 
 class Remembering(MemoryStorage):
-    """A store that records its requests."""
+    """A store that records its commands."""
 
     def __init__(self, clock: VirtualClock) -> None:
         super().__init__(clock)
         self.commands: list[Any] = []
 
     def execute(self, command: Command[Any], /, timeout: float | None = None) -> Any:
-        """Remember it, and do it."""
+        """Record the command, and execute it."""
         self.commands.append(command)
         return super().execute(command, timeout)
 
 
 def test_claim_names_the_endpoint() -> None:
-    """A claim names the endpoint, and its key is unique to it."""
+    """A webhook's claim in the store names the endpoint, and its key is unique to the endpoint."""
     store = Remembering(VirtualClock(NOW))
     receiver = Receiver.of(GITHUB, name="hub", replay_guard=True, handling=60, storage=store)
     receiver.verify(GITHUB.send(NOW, 1))
@@ -172,7 +172,7 @@ def test_claim_names_the_endpoint() -> None:
 
 @IN_BOTH
 def test_receive_settles_by_how_it_ends(awaited: bool) -> None:
-    """A body that ends is done; one that raises gives the delivery back."""
+    """A `receive` block that ends marks the webhook as handled; one that raises releases it."""
     receiver = Receiver.of(GITHUB, replay_guard=True, awaited=awaited)
     sent_request = GITHUB.send(NOW, 1)
 
@@ -199,7 +199,7 @@ def test_receive_settles_by_how_it_ends(awaited: bool) -> None:
 
 
 def test_events_that_were_not_claimed_need_not_be_settled() -> None:
-    """Without a replay guard, settling an event does nothing."""
+    """Without a replay guard, marking a webhook event as handled does nothing."""
     receiver = Receiver.of(GITHUB)
     events = receiver.verify(GITHUB.send(NOW, 1))
     receiver.done(events)
@@ -215,7 +215,7 @@ def test_events_that_were_not_claimed_need_not_be_settled() -> None:
 
 @pytest.mark.parametrize("name", ["github", "adyen"])
 def test_no_store_access_without_the_replay_guard(name: str) -> None:
-    """Without the replay guard the store is never used."""
+    """Without the replay guard, a webhook verifier never uses the store."""
     sender = BY_NAME[name]
     store = Remembering(VirtualClock(NOW))
     receiver = Receiver.of(sender, storage=store)
@@ -226,7 +226,7 @@ def test_no_store_access_without_the_replay_guard(name: str) -> None:
 
 
 def test_store_hears_how_long_a_delivery_may_take() -> None:
-    """The claims of one delivery have ten seconds together, and a moment each after that."""
+    """Store commands that settle one webhook share ten seconds, then get half a second each."""
     clock = VirtualClock(NOW)
     store = TimedStorage(clock)
     verifier = WebhookVerifier("github", SECRET, storage=store, clock=clock)

@@ -1,4 +1,4 @@
-"""The HTTP status that answers a webhook."""
+"""The HTTP response that a program returns to a webhook."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from moorage.domain.webhooks.replies import reply_to
 
 
 def test_http_status_of_errors() -> None:
-    """Each error has the status that vendors expect, without details for a forger."""
+    """Each webhook error has the HTTP status that vendors expect, without details for a forger."""
     repeated_error = WebhookRejected("again", reason="replayed")
     held_error = WebhookRejected("held", reason="replayed", retryable=True)
     for status, error in (

@@ -1,4 +1,4 @@
-"""Custom schemes: what they refuse, and the signatures, keys and ids that they read."""
+"""Custom webhook schemes: their signatures, keys and ids, and the settings they refuse."""
 
 from __future__ import annotations
 
@@ -62,14 +62,14 @@ if TYPE_CHECKING:
     ids=repr,
 )
 def test_a_scheme_that_protects_nobody_is_refused(fields: dict[str, Any]) -> None:
-    """A scheme that cannot be read, or that nothing vouches for, is refused."""
+    """A webhook scheme that cannot be read, or that protects nothing, is refused."""
     with pytest.raises((ConfigurationError, InvalidData)) as excinfo:
         own_scheme(**fields)
     assert excinfo.value.remedy
 
 
 def test_a_scheme_is_a_value() -> None:
-    """Equal schemes are equal, and their `repr` shows the headers they read."""
+    """Webhook schemes with equal settings are equal, and their `repr` shows their templates."""
     assert own_scheme() == own_scheme()
     assert own_scheme() != own_scheme(signs="{url}{body}")
     assert hash(own_scheme()) == hash(own_scheme())
@@ -82,7 +82,7 @@ def test_a_scheme_is_a_value() -> None:
 
 
 def test_braces_and_literals() -> None:
-    """A brace is written as two, and a type may be a constant."""
+    """In a template, a literal brace is written twice, and an event type may be a constant."""
     scheme = own_scheme(signs="{{{body}}}", type="thing.changed", id="{json:a}.{json:b?}")
     receiver = Receiver(scheme, SECRET)
     for value in (b"true", b"false"):
@@ -99,14 +99,14 @@ def test_braces_and_literals() -> None:
 
 
 def signature_of(write: Callable[[bytes], str], name: str, body: bytes) -> str:
-    """A signature by this hash, in this writing."""
+    """Return an HMAC of the body by this hash, in the encoding of `write`."""
     return write(mac(SECRET, body, name))
 
 
 @pytest.mark.parametrize("algorithm", ["hmac-sha1", "hmac-sha256", "hmac-sha384", "hmac-sha512"])
 @pytest.mark.parametrize("encoding", ["hex", "base64", "base64url"])
 def test_every_hash_in_every_encoding(algorithm: str, encoding: str) -> None:
-    """A signature is accepted in its scheme's encoding, and in no other."""
+    """A webhook signature is accepted in its scheme's encoding, and in no other."""
     scheme = own_scheme(algorithm=algorithm, encoding=encoding)
     ways: dict[str, Callable[[bytes], str]] = {
         "hex": bytes.hex,
@@ -124,7 +124,7 @@ def test_every_hash_in_every_encoding(algorithm: str, encoding: str) -> None:
 
 
 def test_every_public_key() -> None:
-    """RSA in both paddings, Ed25519 and P-256, with keys in every form."""
+    """Webhook signatures by RSA, Ed25519 and P-256 verify, with keys in any form."""
     body = b'{"a":1}'
     sha = hashes.SHA256()
     pss = padding.PSS(padding.MGF1(sha), 32)
@@ -168,7 +168,7 @@ def test_every_public_key() -> None:
 
 @pytest.mark.parametrize("algorithm", ["jwt-rs256", "jwt-eddsa"])
 def test_tokens_of_other_kinds(algorithm: str) -> None:
-    """Tokens are signed with RSA and Ed25519 too; a signature of another length is none."""
+    """JWT webhooks can be signed with RSA or Ed25519; a shortened signature is refused."""
     name = {"jwt-rs256": "RS256", "jwt-eddsa": "EdDSA"}[algorithm]
     text = f"{keys.url64(as_json({'alg': name}))}.{keys.url64(as_json({'iat': 1}))}"
     if name == "RS256":
@@ -188,7 +188,7 @@ def test_tokens_of_other_kinds(algorithm: str) -> None:
 
 
 def test_invalid_public_keys_are_refused() -> None:
-    """Private keys, weak keys, other curves and other texts are refused."""
+    """Private keys, weak keys, keys on other curves, and other texts are refused as public keys."""
     private = keys.curve().private_bytes(
         keys.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
@@ -217,7 +217,7 @@ def test_invalid_public_keys_are_refused() -> None:
 
 
 def test_signatures_have_one_writing() -> None:
-    """Base64 and hex that a lax reader would take for the same bytes are not."""
+    """Base64 and hexadecimal signatures are decoded in their strict form only."""
     assert b"\x00" == decoded_as(WebhookEncoding.BASE64, "AA==")
     for text in ("AB==", "AA=", "AA", "AA==\n", " AA==", "AA= =", "AA==AA==", "", "A", "é"):
         assert decoded_as(WebhookEncoding.BASE64, text) is None
@@ -230,7 +230,7 @@ def test_signatures_have_one_writing() -> None:
 
 
 def test_a_digest_may_be_what_is_signed() -> None:
-    """A signature over the body's digest covers the body."""
+    """A webhook signature over the body's digest covers the body."""
     scheme = own_scheme(signs="{method} {body_sha256}")
     digest = hashlib.sha256(b"{}").hexdigest()
     receiver = Receiver(scheme, SECRET)
@@ -239,7 +239,7 @@ def test_a_digest_may_be_what_is_signed() -> None:
 
 
 def test_keys_may_be_named_in_a_header() -> None:
-    """A scheme may name the header with the key's name; other keys are not tried."""
+    """If a scheme reads the key's name from a header, only the key of that name is tried."""
     scheme = own_scheme(algorithm="ed25519", key_id="{header:X-Key}")
     key_members = {"kty": "OKP", "crv": "Ed25519", "kid": "k1"}
     jwk = json.dumps(key_members | {"x": keys.url64(keys.ed().public_key().public_bytes_raw())})
@@ -254,13 +254,13 @@ def test_keys_may_be_named_in_a_header() -> None:
 
 
 def test_missing_event_type() -> None:
-    """Without a placeholder for the type, an event's type is empty."""
+    """If a webhook scheme has no placeholder for the type, its events have an empty type."""
     (event,) = Receiver(own_scheme(), SECRET).verify(signed_webhook(b'{"type": "a"}'))
     assert ("", "") == (event.type, event.vendor_type)
 
 
 def test_signature_error_names_the_url_if_signed() -> None:
-    """The remedy names the secret and the body, and the URL if that is signed."""
+    """The error for a wrong signature names secret and body, and the URL if that is signed."""
     address = "https://a.example/in"
     for signs, is_named in (("{body}", False), ("{url}{body}", True)):
         receiver = Receiver(own_scheme(signs=signs), "another secret")
@@ -271,7 +271,7 @@ def test_signature_error_names_the_url_if_signed() -> None:
 
 
 def test_too_many_signatures_are_refused() -> None:
-    """A header that would have us try and try is refused."""
+    """A webhook with more than 32 signatures in its header is refused."""
     body = b'{"a":1}'
     good_signature = f"v1={mac(SECRET, body).hex()}"
     for lines in (False, True):
@@ -300,7 +300,7 @@ def test_mollie_sends_two_signatures_while_a_secret_is_replaced() -> None:
 
 
 def test_an_id_leads_nowhere_else() -> None:
-    """An id is escaped as one part of the URL to fetch."""
+    """An event's id is escaped as one segment of the URL to fetch the event from."""
     fetched_scheme = own_scheme(
         algorithm="token", id="{json:id}", fetch="https://api.example/v1/{id}"
     )
@@ -310,14 +310,14 @@ def test_an_id_leads_nowhere_else() -> None:
 
 
 def test_missing_signature_error_names_the_header() -> None:
-    """The error for a missing signature names the header."""
+    """The error for a missing webhook signature names the header."""
     with pytest.raises(WebhookRejected, match="has no signature") as excinfo:
         Receiver(own_scheme(), SECRET).verify(SentWebhook(headers={}, body=b"{}"))
     assert excinfo.value.remedy.startswith("Look for the header X-Sig: ")
 
 
 def test_challenge_with_an_items_scheme() -> None:
-    """A scheme with a list of events also answers a challenge without the list."""
+    """A webhook scheme with a list of events also answers a challenge without the list."""
     scheme = own_scheme(handshake="slack", items="events")
     receiver = Receiver(scheme, SECRET)
     (question,) = receiver.verify(signed_webhook(b'{"type":"url_verification","challenge":"abc"}'))
@@ -328,14 +328,14 @@ def test_challenge_with_an_items_scheme() -> None:
 
 
 def test_claims_need_a_token_algorithm() -> None:
-    """A claim placeholder is empty unless the signature is a token with claims."""
+    """A claim placeholder is empty unless the webhook's signature is a JWT."""
     scheme = own_scheme(algorithm="token", id="{claim:jti}", type="{claim:kind}")
     (event,) = Receiver(scheme, SECRET).verify(SentWebhook(headers={"X-Sig": SECRET}, body=b"{}"))
     assert ("", True) == (event.type, len(event.id) == 64)
 
 
 def test_delivery_identity() -> None:
-    """A delivery is identified by its id if that is signed, else by the signed content."""
+    """A webhook delivery is identified by its id if that is signed, else by its signed content."""
     named_scheme = own_scheme(id="{header:X-Id}", signs="{header:X-Id}.{body}")
     unsigned_scheme = own_scheme(id="{header:X-Id}")
     plain_scheme = own_scheme(algorithm="token", id="{header:X-Id}")
@@ -354,7 +354,7 @@ def test_delivery_identity() -> None:
 
 
 def test_an_empty_id_is_none() -> None:
-    """Two webhooks with empty ids are not repeats of each other."""
+    """Two webhooks with empty ids are not replays of each other."""
     scheme = own_scheme(algorithm="token", id="{json:id}", fetch="https://api.example/{id}")
     receiver = Receiver(scheme, SECRET, replay_guard=True)
     options = [

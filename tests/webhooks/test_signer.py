@@ -1,4 +1,4 @@
-"""Webhooks that we sign are accepted by a verifier."""
+"""Webhooks that the package signs are accepted by its verifier."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.webhooks.world import NOW, Receiver
 
 
 def test_signed_webhooks_are_accepted() -> None:
-    """A webhook from our signer is accepted with either of its secrets."""
+    """With two secrets, a webhook from the signer is accepted with either of them."""
     old_text, new_text = generate_webhook_secret(), generate_webhook_secret()
     body = b'{"type": "a.b", "data": {"id": 1}}'
     at = NOW.astimezone(timezone(timedelta(hours=5)))
@@ -28,7 +28,7 @@ def test_signed_webhooks_are_accepted() -> None:
 
 
 def test_ed25519_signed_webhooks_are_accepted() -> None:
-    """An Ed25519 private key signs with or without its public half."""
+    """A webhook signer takes an Ed25519 private key with or without its public key."""
     seed, public = b"e" * 32, keys.ed().public_key().public_bytes_raw()
     for private in (seed, seed + public):
         headers = WebhookSigner("whsk_" + b64(private)).sign(b"{}", id="msg_1", at=NOW)
@@ -40,7 +40,7 @@ def test_ed25519_signed_webhooks_are_accepted() -> None:
     "secret", ["", " ", "whsec_", "whsec_!", "whsec_" + b64(b"short"), "whsk_" + b64(b"x" * 31), ()]
 )
 def test_we_sign_with_no_weak_secret(secret: Any) -> None:
-    """A secret that is empty, short or no base64 is refused when the signer is made."""
+    """A webhook signer refuses a secret that is empty, too short or not Base64."""
     with pytest.raises(ConfigurationError, match="missing, too short") as excinfo:
         WebhookSigner(secret)
 
@@ -49,7 +49,7 @@ def test_we_sign_with_no_weak_secret(secret: Any) -> None:
 
 
 def test_a_secret_of_the_least_length_signs() -> None:
-    """Twenty-four bytes are enough, and one fewer is not."""
+    """A webhook signer accepts a secret of 24 bytes, and refuses one of 23."""
     shortest_secret = b64(b"k" * 24)
     headers = WebhookSigner("whsec_" + shortest_secret).sign(b"{}", id="a", at=NOW)
 
@@ -61,7 +61,7 @@ def test_a_secret_of_the_least_length_signs() -> None:
 
 
 def test_we_sign_no_nonsense() -> None:
-    """An id is a word, and a time has a zone."""
+    """A webhook signer refuses an id with dots or spaces, and a time without a zone."""
     signer = WebhookSigner(generate_webhook_secret())
     for name in ("", "a.b", "a b", "x" * 129, "é"):
         with pytest.raises(InvalidData, match="id must be") as excinfo:

@@ -1,4 +1,4 @@
-"""Schemes read from plain tables, and written as such."""
+"""Webhook schemes read from plain tables, and written as such."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LEAST = {"name": "own", "signature": "{header:X-Sig}"}
 
 
 def as_toml(table: dict[str, Any]) -> str:
-    """A table as TOML, whose texts and lists are written as JSON's are."""
+    """Return a table as TOML, with its texts and lists written as in JSON."""
     lines = [f"{key} = {json.dumps(value)}" for key, value in table.items() if _is_plain(value)]
     for key, value in table.items():
         if not _is_plain(value):
@@ -38,7 +38,7 @@ def _is_plain(value: object) -> bool:
 
 @EACH
 def test_every_preset_is_a_table(name: str) -> None:
-    """Every preset can be written as a table, of TOML and of JSON, and read again as itself."""
+    """Every webhook preset can be written as TOML or JSON and read back unchanged."""
     scheme = preset(name)
     table = scheme.to_table()
 
@@ -50,7 +50,7 @@ def test_every_preset_is_a_table(name: str) -> None:
 
 @EACH
 def test_a_scheme_out_of_a_table_verifies(name: str) -> None:
-    """A scheme read from a table accepts the vendor's webhooks."""
+    """A webhook scheme read from a table accepts the vendor's webhooks."""
     sender = BY_NAME[name]
     scheme = WebhookScheme.from_table(preset(name).to_table())
     receiver = Receiver(scheme, sender.secret, parameters=sender.parameters)
@@ -60,12 +60,12 @@ def test_a_scheme_out_of_a_table_verifies(name: str) -> None:
 
 @pytest.mark.parametrize("name", USUAL)
 def test_a_usual_scheme_is_a_dozen_lines(name: str) -> None:
-    """A vendor with a secret and a signature takes twelve lines at most, types in one."""
+    """A usual webhook scheme needs at most twelve entries in a table."""
     assert len(preset(name).to_table()) <= 12
 
 
 def test_tables_leave_out_defaults() -> None:
-    """A table has only the values that differ from the defaults."""
+    """A webhook scheme's table has only the values that differ from the defaults."""
     scheme = WebhookScheme(**LEAST)  # type: ignore[arg-type]  # converted
 
     assert LEAST == scheme.to_table()
@@ -119,7 +119,7 @@ def test_tables_leave_out_defaults() -> None:
     ids=repr,
 )
 def test_table_errors_have_the_path(wrong: Any, path: str, message: str) -> None:
-    """Any mistake in a table is refused with its path and the nearest valid value."""
+    """A mistake in a webhook scheme's table is refused with its path and a valid alternative."""
     with pytest.raises(ConfigurationError) as excinfo:
         WebhookScheme.from_table(LEAST | wrong, path="webhooks.own")
 
@@ -130,7 +130,7 @@ def test_table_errors_have_the_path(wrong: Any, path: str, message: str) -> None
 
 @pytest.mark.parametrize("table", [None, 7, "stripe", [LEAST]], ids=repr)
 def test_tables_must_be_mappings(table: Any) -> None:
-    """A value of another type is refused by its type."""
+    """A webhook scheme's table that is not a mapping is refused."""
     with pytest.raises(ConfigurationError, match="not a table") as excinfo:
         WebhookScheme.from_table(table)
     assert "scheme" == excinfo.value.path
@@ -138,6 +138,6 @@ def test_tables_must_be_mappings(table: Any) -> None:
 
 
 def test_a_preset_that_is_nearly_right() -> None:
-    """A misspelt preset is refused with the nearest valid name."""
+    """A misspelt webhook preset is refused with the nearest valid name."""
     with pytest.raises(ConfigurationError, match=r"Did you mean standard-webhooks\?"):
         preset("standard-webhook")

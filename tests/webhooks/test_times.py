@@ -1,4 +1,4 @@
-"""The times of webhooks: how they are read, and how far off they may be."""
+"""Timestamps of webhooks: how they are read, and the tolerance for them."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from tests.webhooks.world import NOW, Receiver
 
 
 def test_a_time_that_is_no_text_is_refused() -> None:
-    """If the whole body is the time, bytes that are not text are refused."""
+    """If the whole webhook body is the timestamp, a body that is not text is refused."""
     scheme = own_scheme(timestamp="{body}", tolerance=300)
     assert "malformed" == Receiver(scheme, SECRET).reason_of_refusal(signed_webhook(b"\xff"))
 
 
 def test_two_times_are_refused_in_either_order() -> None:
-    """A signature with two timestamps is refused."""
+    """A webhook signature with two different timestamps is refused, in either order."""
     stripe = BY_NAME["stripe"]
     value = stripe.send(NOW, 1)
     text = value.headers["Stripe-Signature"]
@@ -36,7 +36,7 @@ def test_two_times_are_refused_in_either_order() -> None:
 
 @pytest.mark.parametrize("zone", ["UTC", "Asia/Tokyo"])
 def test_times_of_events_are_in_utc(zone: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Times without a zone are in UTC, in any local time zone."""
+    """An event's time without a zone is in UTC, in any local time zone."""
     monkeypatch.setenv("TZ", zone)
     time.tzset()
     try:
@@ -51,7 +51,7 @@ def test_times_of_events_are_in_utc(zone: str, monkeypatch: pytest.MonkeyPatch) 
 
 @pytest.mark.parametrize("off, reason", [(60, None), (-60, None), (61, "future"), (-61, "stale")])
 def test_just_in_time_is_in_time(off: int, reason: str | None) -> None:
-    """A signed time may be off by the tolerance, either way, and by no more."""
+    """A signed webhook time may differ from now by the tolerance, either way, and no more."""
     scheme = own_scheme(
         signs="{header:X-At}{body}",
         timestamp="{header:X-At}",
@@ -85,5 +85,5 @@ def test_just_in_time_is_in_time(off: int, reason: str | None) -> None:
     ],
 )
 def test_times_of_events(text: str | None, form: str, expected: datetime | None) -> None:
-    """A time that cannot be read is no reason to refuse an event."""
+    """An event's time that cannot be read is None."""
     assert expected == read_time(text, TimeForm(form))

@@ -1,4 +1,4 @@
-"""Webhooks that are signed as tokens: their algorithm, claims and keys."""
+"""Webhooks that are signed as JWTs: their algorithm, claims and keys."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.webhooks.world import NOW, Receiver
 
 @pytest.mark.parametrize("algorithm", ["none", "HS256", "RS256", "es256", None])
 def test_a_token_says_nothing_of_how_it_is_signed(algorithm: Any) -> None:
-    """Only the scheme's algorithm is used; a token's header cannot choose another."""
+    """A JWT webhook is verified by its scheme's algorithm; one that names another is refused."""
     sent_request = BY_NAME["plaid"].send(NOW, 1)
     claims = {"iat": int(NOW.timestamp())}
     value = attrs.evolve(
@@ -29,7 +29,7 @@ def test_a_token_says_nothing_of_how_it_is_signed(algorithm: Any) -> None:
 
 
 def test_a_public_key_is_no_shared_secret() -> None:
-    """For tokens with a shared secret, a public key in its place is refused at once."""
+    """A public key is refused as the shared secret of JWT webhooks."""
     scheme = attrs.evolve(preset("plaid"), algorithm="jwt-hs256")
     pem = keys.rsa_key().public_key().public_bytes(keys.PEM, keys.PUBLIC)
     for key in (keys.jwk(keys.curve()), pem):
@@ -60,7 +60,7 @@ def test_a_public_key_is_no_shared_secret() -> None:
     ],
 )
 def test_a_broken_token_is_refused(spoil: Any, reason: str) -> None:
-    """A token that is not exactly a token is refused."""
+    """A webhook whose JWT is malformed is refused."""
     sent_request = BY_NAME["plaid"].send(NOW, 1)
     token = spoil(sent_request.headers["Plaid-Verification"])
     value = attrs.evolve(sent_request, headers={"Plaid-Verification": token})
@@ -87,7 +87,7 @@ def test_a_broken_token_is_refused(spoil: Any, reason: str) -> None:
     ],
 )
 def test_token_claims_are_checked(changes: dict[str, Any], reason: str | None) -> None:
-    """A token is valid for its own body, and only during its lifetime."""
+    """A webhook's JWT is valid for its own body, and only during its lifetime."""
     sent_request = BY_NAME["plaid"].send(NOW, 1)
     token = keys.token(digest_claims(NOW, sent_request.body) | changes)
     value = attrs.evolve(sent_request, headers={"Plaid-Verification": token})
@@ -101,7 +101,7 @@ def test_token_claims_are_checked(changes: dict[str, Any], reason: str | None) -
 
 @pytest.mark.parametrize("claim, off, reason", [("exp", -1, "stale"), ("nbf", 1, "future")])
 def test_without_a_tolerance_a_token_holds_to_the_second(claim: str, off: int, reason: str) -> None:
-    """Without a tolerance, a token is refused one second before or after its time."""
+    """Without a tolerance, a JWT webhook is refused one second before or after its time."""
     scheme = WebhookScheme(name="own", signature="{header:X-Sig}", algorithm="jwt-es256")
     receiver = Receiver(scheme, keys.jwk(keys.curve()), replay_guard=False)
 
@@ -114,7 +114,7 @@ def test_without_a_tolerance_a_token_holds_to_the_second(claim: str, off: int, r
 
 
 def test_the_key_of_a_token_is_found_by_its_name() -> None:
-    """A token's key is chosen by its name; a token without a name is tried with each key."""
+    """A JWT webhook's key is chosen by its key id; without an id, each key is tried."""
     sent_request = BY_NAME["plaid"].send(NOW, 1)
     own_key, other_key = keys.jwk(keys.curve()), keys.jwk(keys.curve(), "key-2")
     unnamed_key = json.dumps({k: v for k, v in json.loads(own_key).items() if k != "kid"})

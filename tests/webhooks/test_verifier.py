@@ -1,4 +1,4 @@
-"""Verification: downgrades, the verifier's parameters and secrets, its events and its errors."""
+"""Webhook verification: downgrades, parameters, secrets, events and errors."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ STRIPE = BY_NAME["stripe"]
 
 
 def test_a_weaker_signature_is_not_looked_at() -> None:
-    """An older header, version or algorithm is a downgrade, however genuine it is."""
+    """A webhook signed with an older header, version or algorithm is refused as downgraded."""
     sent_request = GITHUB.send(NOW, 1)
     sha1 = "sha1=" + mac(SECRET, sent_request.body, "sha1").hex()
     receiver = Receiver.of(GITHUB)
@@ -69,20 +69,20 @@ def test_a_weaker_signature_is_not_looked_at() -> None:
 
 
 class Changing:
-    """Secrets that change while a verifier lives."""
+    """A secret provider whose secrets a test changes."""
 
     def __init__(self, *secrets: str) -> None:
         self.secrets = [Secret(secret) for secret in secrets]
         self.asked: list[tuple[str, str | None, str | None]] = []
 
     def get(self, name: str, tenant: str | None, key_id: str | None, /) -> list[Secret]:
-        """The secrets of now."""
+        """Record the request, and return the current secrets."""
         self.asked.append((name, tenant, key_id))
         return [Secret(secret.reveal()) for secret in self.secrets]
 
 
 def test_secrets_may_come_from_a_provider() -> None:
-    """The provider is called for each verification, with the tenant and the key id."""
+    """A secret provider is called for each webhook, with the tenant and the key id."""
     provider = Changing("another", SECRET)
     receiver = Receiver.of(GITHUB, secret=provider, name="hub")
     sent_request = GITHUB.send(NOW, 1)
@@ -107,7 +107,7 @@ def test_secrets_may_come_from_a_provider() -> None:
 
 
 def test_cached_keys_are_bounded() -> None:
-    """Only a limited number of keys is cached."""
+    """A webhook verifier caches a limited number of keys."""
     provider = Changing(keys.jwk(keys.curve()).replace('"kid": "key-1", ', ""))
     receiver = Receiver.of(BY_NAME["plaid"], secret=provider)
     sent_request = BY_NAME["plaid"].send(NOW, 1)
@@ -140,7 +140,7 @@ def test_each_tenant_has_its_own_secrets() -> None:
 
 
 def test_a_provider_has_a_mode() -> None:
-    """A provider of the other mode (synchronous or asynchronous) is refused."""
+    """A synchronous webhook verifier refuses an asynchronous secret provider, and vice versa."""
     sent_request = GITHUB.send(NOW, 1)
     async_secrets = AsyncStaticWebhookSecrets({None: SECRET})
     assert Receiver.of(GITHUB, secret=async_secrets, awaited=True).verify(sent_request)
@@ -151,7 +151,7 @@ def test_a_provider_has_a_mode() -> None:
 
 
 def test_parameters_are_those_of_the_scheme() -> None:
-    """The parameters must be those of the scheme, and not empty."""
+    """A webhook verifier's parameters must be those of its scheme, and not empty."""
     for value in ({}, {"webhook_id": " "}, {"webhook_id": "1", "other": "2"}, {"webhook_id": 7}):
         with pytest.raises(ConfigurationError, match="are not those of the scheme"):
             WebhookVerifier("paypal", parameters=value)  # type: ignore[arg-type]  # on purpose
@@ -164,7 +164,7 @@ def test_parameters_are_those_of_the_scheme() -> None:
 
 
 def test_the_tolerance_can_be_another() -> None:
-    """The tolerance can be set if the scheme signs a time, and not otherwise."""
+    """A webhook verifier's tolerance can be set only if its scheme signs a time."""
     receiver = Receiver.of(STRIPE, tolerance=timedelta(seconds=10))
     assert "stale" == receiver.reason_of_refusal(STRIPE.send(NOW - timedelta(seconds=12), 1))
     with pytest.raises(ConfigurationError, match="signs no time"):
@@ -175,7 +175,7 @@ def test_the_tolerance_can_be_another() -> None:
     "off, reason, remedy", [(-301, "stale", "webhooks sooner"), (301, "future", "it again later")]
 )
 def test_time_errors_name_the_endpoint_and_the_remedy(off: int, reason: str, remedy: str) -> None:
-    """A refusal for its time names the endpoint, and a remedy for genuine webhooks."""
+    """A webhook refused for its time gets an error that names the endpoint and a remedy."""
     receiver = Receiver.of(STRIPE, name="shop")
     with pytest.raises(WebhookRejected) as excinfo:
         receiver.verify(STRIPE.send(NOW + timedelta(seconds=off), 1))
@@ -189,7 +189,7 @@ def test_time_errors_name_the_endpoint_and_the_remedy(off: int, reason: str, rem
     "stamp", ["", "now", "1e9", "-5", "\uff11\uff19", "9" * 39, "9" * 60, "1700000000.5", " 1"]
 )
 def test_a_time_is_whole_seconds(stamp: str) -> None:
-    """A time that is written in another way is refused, though it is signed."""
+    """A signed timestamp that is not written as whole seconds is refused."""
     body = b"{}"
     signature = mac(SECRET, stamp.encode() + b"." + body).hex()
     sent_request = SentWebhook(headers={"Stripe-Signature": f"t={stamp},v1={signature}"}, body=body)
@@ -198,7 +198,7 @@ def test_a_time_is_whole_seconds(stamp: str) -> None:
 
 
 def test_urls_behind_a_proxy() -> None:
-    """Behind a proxy the origin can be set; ports and escapes may vary."""
+    """Behind a proxy the signed URL's origin can be set; its port may be present or missing."""
     square = BY_NAME["square"]
     sent_request = square.send(NOW, 1)
     inner_request = attrs.evolve(sent_request, url="http://10.0.0.1:8000/hooks?shop=1")
@@ -232,7 +232,7 @@ def test_urls_behind_a_proxy() -> None:
 
 
 def test_a_body_that_is_no_form_is_signed_by_its_digest() -> None:
-    """Twilio's JSON is covered by the digest in the URL, which is required."""
+    """Twilio's JSON webhook needs the digest of its body in the signed URL."""
     twilio = BY_NAME["twilio"]
     receiver = Receiver.of(twilio)
     url = "https://shop.example/a"
@@ -253,7 +253,7 @@ def test_a_body_that_is_no_form_is_signed_by_its_digest() -> None:
 
 
 def test_a_form_that_is_signed_alike_is_a_replay() -> None:
-    """Twilio's forms with the same concatenated text count as the same delivery."""
+    """Twilio forms whose concatenated fields are the same count as the same delivery."""
     twilio = BY_NAME["twilio"]
     receiver = Receiver.of(twilio, replay_guard=True)
     value = twilio.send(NOW, 1)
@@ -264,7 +264,7 @@ def test_a_form_that_is_signed_alike_is_a_replay() -> None:
 
 
 def test_verification_events() -> None:
-    """Observers get accepted and refused webhooks, without secrets or bodies."""
+    """Observers hear of accepted and refused webhooks, without secrets or bodies."""
     observer = RecordingObserver()
     secrets = StaticWebhookSecrets({"acme": SECRET})
     receiver = Receiver.of(GITHUB, secret=secrets, observers=[observer], name="hub")
@@ -281,7 +281,7 @@ def test_verification_events() -> None:
 
 
 def test_an_event_is_of_the_tenant_that_was_named() -> None:
-    """An event has the named tenant even if all tenants share a secret."""
+    """A webhook event has the tenant given to `verify`, even if all tenants share a secret."""
     shared_secrets: Any = {None: SECRET, "acme": SECRET}
     verifier = Receiver.of(GITHUB, secret=StaticWebhookSecrets(shared_secrets)).verifier
     webhook_arguments = GITHUB.send(NOW, 1).arguments()
@@ -292,7 +292,7 @@ def test_an_event_is_of_the_tenant_that_was_named() -> None:
 
 
 def test_events_have_the_tenant_for_every_scheme() -> None:
-    """Observers get the tenant in the full verifier too."""
+    """Observers hear a webhook's tenant for a scheme without a fast path too."""
     observer, twilio = RecordingObserver(), BY_NAME["twilio"]
     secrets = StaticWebhookSecrets({"acme": twilio.secret})
     Receiver.of(twilio, secret=secrets, observers=[observer]).verify(
@@ -310,7 +310,7 @@ SECRETS = ["whsec_not base64 hidden", "hidden\n", " hidden", ["hidden", 7], 7]
 @pytest.mark.parametrize("secret", SECRETS)
 @pytest.mark.parametrize("name", ["svix", "adyen", "discord", "plaid", "basic-auth"])
 def test_no_frame_of_ours_shows_a_secret(name: str, secret: Any) -> None:
-    """An invalid secret is refused, and no traceback frame of moorage shows it."""
+    """An invalid webhook secret is refused, and no traceback frame of moorage shows it."""
     with pytest.raises(ConfigurationError) as excinfo:
         WebhookVerifier(name, secret)
 
@@ -321,7 +321,7 @@ def test_no_frame_of_ours_shows_a_secret(name: str, secret: Any) -> None:
 
 
 def test_no_frame_of_a_refusal_shows_a_secret() -> None:
-    """A refused webhook's crash report shows neither the secret nor the verify token."""
+    """The traceback of a refused webhook shows neither the secret nor the verify token."""
     for sender, sent_request in (
         (STRIPE, attrs.evolve(STRIPE.send(NOW, 1), body=b"{}")),
         (
@@ -343,7 +343,7 @@ def test_no_frame_of_a_refusal_shows_a_secret() -> None:
 
 
 def test_secret_formats() -> None:
-    """Each format of a secret is read as the vendor shows it."""
+    """Each format of a webhook secret is read as the vendor shows it."""
     assert HEX
     assert ARN
     bare_secret = WHSEC.removeprefix("whsec_").rstrip("=")

@@ -26,7 +26,7 @@ KNOWN = frozenset({CERT_SNS, CERT_PAYPAL, CERT_PAYPAL.replace("api.", "api.sandb
 
 
 class Links:
-    """An HTTP client with a certificate for every address, which records its requests."""
+    """An HTTP client that returns a certificate for known URLs, and records its requests."""
 
     def __init__(self, body: bytes | None = None, status: int = 200) -> None:
         self.body = keys.usual_certificate() if body is None else body
@@ -50,7 +50,7 @@ class Links:
 
 
 class AsyncLinks:
-    """An asynchronous HTTP client that records the links it follows."""
+    """An asynchronous HTTP client that shares the records of a synchronous one."""
 
     def __init__(self, links: Links) -> None:
         self.links = links
@@ -67,7 +67,7 @@ class AsyncLinks:
 
 
 class Receiver:
-    """A verifier, used in one mode."""
+    """A webhook verifier with a test clock, used synchronously or asynchronously."""
 
     def __init__(
         self, scheme: Any, secret: Any = None, *, awaited: bool = False, **more: Any
@@ -86,7 +86,7 @@ class Receiver:
 
     @classmethod
     def of(cls, sender: Sender, **more: Any) -> Receiver:
-        """A receiver for a vendor's webhooks."""
+        """Return a receiver for a vendor's webhooks."""
         options: dict[str, Any] = {"parameters": sender.parameters, "replay_guard": False} | more
         scheme = options.pop("scheme", sender.name)
         return cls(scheme, options.pop("secret", sender.secret), **options)
@@ -115,7 +115,7 @@ class Receiver:
         return self.verifier.confirm(event)
 
     def reason_of_refusal(self, sent: SentWebhook | dict[str, Any], **more: Any) -> str | None:
-        """The reason that a webhook is refused for."""
+        """Return the reason for which the verifier refuses a webhook; fail if it accepts it."""
         with pytest.raises(WebhookRejected) as excinfo:
             self.verify(sent, **more)
         assert " " in excinfo.value.message
