@@ -16,7 +16,7 @@ def _account(kind: str, **fields: Any) -> dict[str, Any]:
 
 
 def _key(kind: str, key: str, words: str, **fields: Any) -> tuple[dict[str, Any], dict[str, str]]:
-    """Return a row in which the credentials of a vendor are another value."""
+    """Return a table row for an account with invalid credentials."""
     return _account(kind, credentials=key, **fields), {f"vendors.{kind}.credentials": words}
 
 

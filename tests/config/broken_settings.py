@@ -1,4 +1,4 @@
-"""More broken configurations, with the path of every mistake and some words about it.
+"""Broken configurations of all kinds, each with the paths and wording of its problems.
 
 A row is a configuration that is tried as TOML, JSON and YAML, as in `broken_texts`.
 """

@@ -1,4 +1,4 @@
-"""Uses of credentials that the configured audit trail records."""
+"""Tests of the audit trail that a configuration names, and its records of credential use."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def vendor() -> FakeVendor:
 
 
 def records_of(folder: Path) -> list[tuple[str, str, Any]]:
-    """The act, the subject and the further values of each record."""
+    """Return act, subject and new values of each record in the audit trail."""
     with open_audit(f"sqlite:///{folder}/audit.db", create=True) as store:
         items = AuditTrail(store).find().items
         return [(item.act, item.subject, item.after) for item in items]
@@ -51,7 +51,7 @@ USE = ("credentials.use", "credentials of vat", f'{{"process": {os.getpid()}}}')
 
 @pytest.mark.parametrize("uses", [True, False])
 def test_uses_of_credentials_are_recorded(tmp_path: Path, *, uses: bool) -> None:
-    """With `uses`, the first read of the program's credentials is a record; otherwise none is."""
+    """With `uses`, the first read of the program's credentials is recorded, and otherwise none."""
     store, http = (
         MemoryCredentialProvider(OWNERS),
         ScriptedHttpClient(vendor()),
@@ -65,7 +65,7 @@ def test_uses_of_credentials_are_recorded(tmp_path: Path, *, uses: bool) -> None
 
 
 def test_asynchronous_hub_records_uses(tmp_path: Path) -> None:
-    """The credentials of an asynchronous hub are recorded in the same way."""
+    """An asynchronous hub records the use of credentials too."""
 
     async def call() -> None:
         store = AsyncMemoryCredentialProvider(OWNERS)
@@ -81,7 +81,7 @@ def test_asynchronous_hub_records_uses(tmp_path: Path) -> None:
 def test_uses_of_the_configured_store_are_recorded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The store under `credentials_from` is recorded too."""
+    """The use of credentials from the configured credential store is recorded too."""
     monkeypatch.setenv("MOORAGE_CREDENTIAL_VAT", "canary")
     source = {**source_of(tmp_path, uses=True), "credentials_from": {"url": "environment:"}}
     with moorage.open(source, http=ScriptedHttpClient(vendor())) as hub:
@@ -91,7 +91,7 @@ def test_uses_of_the_configured_store_are_recorded(
 
 
 def test_uses_need_a_store(tmp_path: Path) -> None:
-    """A configuration that records the uses of no store is refused, as it would mislead."""
+    """The setting `audit.uses` is refused if there is no credential store."""
     source = source_of(tmp_path, uses=True)
     source["services"] = {"vat": {"base_url": "https://vat.example"}}
     with pytest.raises(ConfigurationError, match="No credential store") as excinfo:
@@ -101,7 +101,7 @@ def test_uses_need_a_store(tmp_path: Path) -> None:
 
 
 def test_broken_trail_is_the_only_problem(tmp_path: Path) -> None:
-    """A trail that cannot be opened is reported without a word about the uses."""
+    """If the audit trail cannot be opened, its other settings cause no second problem."""
     source = source_of(tmp_path, uses=True)
     source["audit"]["url"] = "memory:"
     with pytest.raises(ConfigurationError) as excinfo:

@@ -21,7 +21,7 @@ BROKEN = [*STRUCTURAL, *OTHERS]
     "source, path, remedy", BROKEN, ids=[f"{place}-{row[1]}" for place, row in enumerate(BROKEN)]
 )
 def test_each_mistake_has_a_path(source: Any, path: str, remedy: str) -> None:
-    """Each mistake is one problem with its exact path and what to write instead."""
+    """Each mistake in a configuration is one problem, with its exact path and a remedy."""
     with pytest.raises(ConfigurationError) as excinfo:
         moorage.open(source, credentials=MemoryCredentialProvider())
 
@@ -63,7 +63,7 @@ def test_all_at_once() -> None:
 
 
 def test_one_problem_of_an_error_made_anywhere() -> None:
-    """An error that was made of a message and a path has one problem."""
+    """A ConfigurationError made from a message and a path has one problem."""
     error = ConfigurationError("this is wrong.", path="a.b", remedy="Correct it.")
 
     assert (Problem("a.b", "this is wrong.", "Correct it."),) == error.problems

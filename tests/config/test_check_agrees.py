@@ -39,7 +39,7 @@ BROKEN = [(end, text, words) for end, rows in TEXTS.items() for text, words in r
 
 @pytest.fixture(autouse=True)
 def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A separate folder for stores and certificate files."""
+    """Run each test in its own folder, for stores and certificate files."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("warnings.filters", [("ignore", None, UserWarning, None, 0)])
 
@@ -62,7 +62,7 @@ def problems_of_opening(path: Path, opened: Any = moorage.open) -> list[dict[str
 
 
 def problems_of_check(path: Path) -> list[dict[str, str]]:
-    """Return the problems that `moorage check` finds, without parsing a command line for each."""
+    """Return the problems that the check behind `moorage check` finds."""
     with pytest.raises(ConfigurationError) as excinfo:
         check(context=Context(config=str(path)))
     document = error_as_dict(excinfo.value)
@@ -72,7 +72,7 @@ def problems_of_check(path: Path) -> list[dict[str, str]]:
 
 
 def problems_of_command_line(path: Path) -> list[dict[str, str]]:
-    """Return the problems that the command line prints."""
+    """Return the problems that the command `moorage check` prints."""
     result = command("check", "--config", str(path), "--json")
     assert 2 == result.code
     assert "is valid" not in result.out
@@ -86,7 +86,7 @@ def problems_of_command_line(path: Path) -> list[dict[str, str]]:
 
 @pytest.fixture
 def folder_of_everybody() -> Iterator[Path]:
-    """A folder that every user can reach and write to."""
+    """Return a folder that every user can reach and write to."""
     with TemporaryDirectory(dir="/tmp") as name:  # Other users cannot reach pytest's.
         folder = Path(name)
         folder.chmod(0o777)
@@ -137,13 +137,13 @@ def test_valid_configurations_pass(place: int, end: str) -> None:
 
 
 def test_there_are_enough() -> None:
-    """The table is as long as it promises."""
+    """There are at least 150 broken and 18 valid test configurations."""
     assert len(BROKEN) + len(TABLES) >= 150
     assert len(RIGHT) >= 18
 
 
 def test_every_environment_is_checked() -> None:
-    """With --all-environments each environment is opened, and the worst result decides."""
+    """With --all-environments, each environment is checked, and the worst result decides."""
     path = write_configuration(
         "toml",
         '[services.vat]\nbase_url = "https://vat.example"\n'
@@ -177,7 +177,7 @@ def test_every_environment_is_checked() -> None:
 
 
 def test_a_program_may_give_the_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An option tells `check` that the program supplies the credentials."""
+    """The option --credentials tells `moorage check` that the program supplies the credentials."""
     monkeypatch.setenv("MOORAGE_CREDENTIAL_VAT", "hidden")
     path = write_configuration(
         "toml", 'services.vat = { base_url = "https://a.example", needs_credentials = true }\n'
@@ -188,7 +188,7 @@ def test_a_program_may_give_the_credentials(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_providers_are_opened_in_the_order_of_their_needs(tmp_path: Path) -> None:
-    """Providers of secrets are opened after those whose secrets they need."""
+    """A secret provider is opened after those whose secrets it needs, in any order of tables."""
     (tmp_path / "inner").mkdir()
     (tmp_path / "inner" / "deep").write_text("hidden")
     source: dict[str, Any] = {
@@ -206,7 +206,7 @@ def test_providers_are_opened_in_the_order_of_their_needs(tmp_path: Path) -> Non
 
 
 def test_a_missing_secret_where_a_text_belongs() -> None:
-    """Both mistakes are reported, and the missing secret is not replaced."""
+    """A missing secret used as a vendor's name is two problems, at the same path."""
     path = write_configuration(
         "json",
         json.dumps(
@@ -235,7 +235,7 @@ def test_a_missing_secret_where_a_text_belongs() -> None:
 def test_directory_without_write_permission_is_refused(
     table: str, url: str, folder_of_everybody: Path
 ) -> None:
-    """A store whose file this user cannot create, or whose existing file it cannot write."""
+    """A store is refused if the user cannot create its file, or cannot write the existing one."""
     folder = folder_of_everybody
     settings = {"url": url.format(folder)}
     if table.endswith("_from"):
@@ -261,7 +261,7 @@ def test_directory_without_write_permission_is_refused(
 
 
 def test_file_of_credentials_needs_read_permission(folder_of_everybody: Path) -> None:
-    """A file of credentials needs read permission, and no more."""
+    """A credentials file is refused if the user cannot read it; it need not be writable."""
     folder = folder_of_everybody
     file = folder / "credentials.toml"
     file.write_text("")
@@ -307,7 +307,7 @@ def test_file_urls_have_one_meaning(url: str, name: str, tmp_path: Path) -> None
     ],
 )
 def test_mistaken_path_is_explained(table: str, url: str, words: str) -> None:
-    """A relative path that was meant absolute, and the other way round, is explained."""
+    """The error for a URL with a mistaken relative or absolute path says how to write it."""
     Path("credentials.toml").write_text("")
     path = write_configuration("json", json.dumps({table: {"url": url}}))
     (problem,) = problems_of_opening(path)
@@ -319,7 +319,7 @@ def test_mistaken_path_is_explained(table: str, url: str, words: str) -> None:
     "url", ["file:", "file:/", "file://", "file:///", "file://host/a", "files:a"]
 )
 def test_file_urls_without_a_path_are_refused(url: str) -> None:
-    """A URL without a path, or with a host, names no file."""
+    """A `file:` URL without a path, or with a host, is refused."""
     tables = {"audit": {"url": url}, "credentials_from": {"url": url}}
     path = write_configuration("json", json.dumps(tables))
 

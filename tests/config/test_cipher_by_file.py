@@ -31,14 +31,14 @@ def with_keys(keys: Secret) -> dict[str, Any]:
 
 
 def run(source: dict[str, Any], **ports: Any) -> object:
-    """Call the service under one idempotency key, and return the answer."""
+    """Run a function under an idempotency key in a new hub, and return its result."""
     with moorage.open(source, **ports) as hub:
         return hub.manager.run("vat", lambda: 7, idempotency_key="k")
 
 
 @pytest.mark.parametrize("is_async", [False, True])
 def test_stored_answers_are_sealed_with_the_keys(is_async: bool, tmp_path: Path) -> None:
-    """Another hub reads a stored answer only with these keys."""
+    """A stored result can be read by another hub only with the same cipher keys."""
     place = {"state": {"url": f"sqlite:///{tmp_path}/state.db"}}
 
     async def act() -> int:
@@ -57,14 +57,14 @@ def test_stored_answers_are_sealed_with_the_keys(is_async: bool, tmp_path: Path)
 
 
 def test_cipher_of_the_program_replaces_the_configured_one() -> None:
-    """A port that the program passes comes before the configuration."""
+    """A cipher passed by the program takes precedence over the configured one."""
     state, cipher = MemoryStorage(), AesGcmCipher(generate_keys())
     assert 7 == run(SOURCE, state=state, cipher=cipher)
     assert 7 == run({"services": SOURCE["services"]}, state=state, cipher=cipher)
 
 
 def test_unusable_keys_are_refused_by_path() -> None:
-    """Text that is no key ring, and a table without keys, are refused without showing it."""
+    """A cipher table without keys, or with invalid ones, is refused without showing them."""
     for table in ({"keys": "secret-of-mine"}, {}):
         with pytest.raises(ConfigurationError) as excinfo:
             moorage.open({**SOURCE, "cipher": table})
@@ -73,7 +73,7 @@ def test_unusable_keys_are_refused_by_path() -> None:
 
 
 def test_running_hub_keeps_its_cipher() -> None:
-    """A reload that names other keys is refused."""
+    """A reload that names other cipher keys is refused."""
     with moorage.open(SOURCE) as hub:
         with pytest.raises(ConfigurationError, match="cannot change its cipher"):
             hub.reload(with_keys(generate_keys(KEYS).text()))

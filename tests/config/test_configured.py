@@ -1,4 +1,4 @@
-"""A hub from plain tables: allowed and refused settings."""
+"""Hubs made from configuration tables: allowed and refused settings."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ MESSAGE = SmsMessage(to="+4915112345678", text="Hello")
 
 
 def test_the_least(tmp_path: Path) -> None:
-    """A file that names a vendor is enough."""
+    """A configuration file that only names a vendor is valid."""
     path = tmp_path / "moorage.toml"
     path.write_text(f'[vendors.twilio]\naccount_sid = "{SID}"\n')
 
@@ -48,7 +48,7 @@ def test_the_least(tmp_path: Path) -> None:
 
 
 def test_all_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Accounts with settings, routes with rules, services, and tenants with accounts."""
+    """Accounts, routes with rules, services, and accounts of tenants are read together."""
     monkeypatch.setenv("TWILIO_TOKEN", "hidden")
     result = read_configuration(
         {
@@ -113,7 +113,7 @@ def test_all_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_configured_hub_works() -> None:
-    """A configured vendor is called with the tenant's account if there is one."""
+    """A configured hub calls a vendor with the tenant's account if there is one."""
     sandbox = TwilioSandbox(auth_token="token")
     hub = moorage.open(
         {
@@ -132,7 +132,7 @@ def test_configured_hub_works() -> None:
 
 
 def test_the_stores_password(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The URL of a store may be a secret, and is not shown."""
+    """The URL of the state store may be a secret reference, and is not shown."""
     monkeypatch.setenv("STATE_URL", "redis://:hidden@127.0.0.1/0")
     result = read_configuration({"state": {"url": "secret://env/STATE_URL"}})
 
@@ -141,7 +141,7 @@ def test_the_stores_password(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_awaited_face() -> None:
-    """The same configuration opens an asynchronous hub, too."""
+    """A configuration opens an asynchronous hub as well as a synchronous one."""
     hub = moorage.aopen({"state": {"url": "memory:"}, "vendors": {"twilio": TWILIO}})
 
     assert isinstance(hub, AsyncHub)
@@ -183,7 +183,7 @@ def test_a_hub_closes_the_store_that_was_opened_for_it(
 
 
 def test_a_setting_that_no_service_has() -> None:
-    """An account's settings are those of services."""
+    """A setting of an account that no service has is refused."""
     for name in ("tymeout", "name"):
         account = Account("twilio", Twilio(account_sid=SID), settings={name: 3})
         with pytest.raises(ConfigurationError) as excinfo:
@@ -206,7 +206,7 @@ def test_invalid_service_setting_has_its_path() -> None:
     [("observer", "Did you mean observers? Use "), ("dry_run", "Use "), ("tenant", "Did you mean")],
 )
 def test_unknown_port_is_refused(opened: Any, name: str, intended: str) -> None:
-    """The error for an unknown port names the nearest one."""
+    """The error for an unknown port in a configuration names the nearest one."""
     with pytest.raises(ConfigurationError) as excinfo:
         opened({}, **{name: ()})
 
@@ -224,7 +224,7 @@ def test_unknown_port_is_refused(opened: Any, name: str, intended: str) -> None:
     ],
 )
 def test_payments_with_a_volatile_store_are_refused(tables: dict[str, Any], path: str) -> None:
-    """Payments with a store in memory are refused with the path in the file."""
+    """A configuration with payments and a state store in memory is refused."""
     with pytest.raises(ConfigurationError) as excinfo:
         moorage.open({"state": {"url": "memory:"}, **tables})
 
@@ -234,7 +234,7 @@ def test_payments_with_a_volatile_store_are_refused(tables: dict[str, Any], path
 
 
 def test_an_account_for_some_tenants_stands_among_all() -> None:
-    """An account that is not named after a tenant stands where everybody's do."""
+    """An account of some tenants that has an ordinary name is reported under that name."""
     vendor = Twilio(account_sid=SID)
     account = Account("twilio", vendor, tenants="acme", settings={"tymeout": 3})
     with pytest.raises(ConfigurationError) as excinfo:

@@ -80,7 +80,7 @@ def test_a_file_names_the_store_of_credentials(
 def test_a_store_of_credentials_that_cannot_be(
     store: dict[str, str], path: str, remedy: str
 ) -> None:
-    """An unusable credential store is refused with its place in the configuration."""
+    """An unusable credential store is refused with its path in the configuration."""
     with pytest.raises(ConfigurationError) as excinfo:
         moorage.open({"credentials_from": store})
 
@@ -99,7 +99,7 @@ def test_a_database_keeps_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_missing_credentials_are_refused() -> None:
-    """A service or vendor without credentials is refused; a provider argument fixes it."""
+    """A service or vendor without credentials is refused, unless a credential store is passed."""
     source = {**NEEDS, "vendors": {"resend": {"sender": "a@example.com"}}}
     with pytest.raises(ConfigurationError) as excinfo:
         moorage.open(source)
@@ -112,7 +112,7 @@ def test_missing_credentials_are_refused() -> None:
 
 
 def test_the_store_of_credentials_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A reload does not replace the credential store or the HTTP client's settings."""
+    """A reload that changes the credential store or the HTTP client's settings is refused."""
     store = _file(tmp_path, monkeypatch)
     source = {**NEEDS, "credentials_from": store, "http": {"max_connections": 5}}
     with moorage.open(source) as hub:
@@ -125,7 +125,7 @@ def test_the_store_of_credentials_stays(tmp_path: Path, monkeypatch: pytest.Monk
 
 @pytest.fixture(name="vendor")
 def _vendor(tmp_path: Path) -> Iterator[VendorServer]:
-    """A vendor whose certificate is signed by a test authority."""
+    """Return a vendor server whose certificate is signed by a test authority."""
     certificate, key = certificate_files(tmp_path)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
@@ -137,7 +137,7 @@ def _vendor(tmp_path: Path) -> Iterator[VendorServer]:
 def test_trust_proxy_and_pool_by_file(
     vendor: VendorServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Trust, proxy and pool come from the file, and the client is closed with the hub."""
+    """TLS trust, proxy and pool settings of a file apply to the HTTP client that the hub owns."""
     key = (tmp_path / "key.pem").read_text()
     monkeypatch.setenv("KEY", key)
     with ProxyServer(leads_to=vendor.address, knows=("erp", "s3cret")) as proxy:
@@ -164,7 +164,7 @@ def test_trust_proxy_and_pool_by_file(
 
 
 def test_unverified_by_file(vendor: VendorServer) -> None:
-    """Checks are left out for a reason only, and with a warning."""
+    """TLS verification can be turned off in a configuration with a reason, and warns."""
     source = {
         "services": {"vat": {"base_url": vendor.url}},
         "http": {"tls": {"unverified": "a test bench"}},

@@ -1,4 +1,4 @@
-"""The store for keys of payments, if the configuration names none."""
+"""The default store for payment keys, if the configuration names none."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ VARIABLE = "MOORAGE_STATE_DIRECTORY"
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Iterator[Path]:
-    """Return a folder that an environment variable names and that does not exist yet."""
+    """Return a folder named by an environment variable, which does not exist yet."""
     previous_url = os.environ[VARIABLE]
     os.environ[VARIABLE] = str(tmp_path / "a b" / "state")
     yield tmp_path / "a b" / "state"
@@ -37,7 +37,7 @@ def folder(tmp_path: Path) -> Iterator[Path]:
 
 
 def tables(stripe: StripeSandbox, **more: Any) -> dict[str, Any]:
-    """A configuration that takes payments and names no store."""
+    """Return a configuration that takes payments and names no store."""
     return {
         "payments": {"vendor": "stripe"},
         "vendors": {"stripe": {"credentials": stripe.api_key, **more}},
@@ -45,7 +45,7 @@ def tables(stripe: StripeSandbox, **more: Any) -> dict[str, Any]:
 
 
 def test_processes_share_a_file_that_outlives_them(folder: Path) -> None:
-    """A second hub does not repeat the first one's charge, and the folder is private."""
+    """A second hub finds the payment keys of the first in the default file, in a private folder."""
     stripe = StripeSandbox()
     for is_replayed in (False, True):
         with moorage.open(tables(stripe), http=SandboxHttpClient(stripe)) as hub:
@@ -67,7 +67,7 @@ def test_processes_share_a_file_that_outlives_them(folder: Path) -> None:
 def test_environment_variable_sets_the_file(
     variables: dict[str, str], environment: str | None, url: str
 ) -> None:
-    """The operator chooses the folder, and each environment has its own file."""
+    """An environment variable sets the state folder, and each environment has its own file."""
     assert url == default_url(variables, environment)
 
 
@@ -79,7 +79,7 @@ def test_relative_xdg_state_home_is_ignored() -> None:
 
 @pytest.mark.parametrize("fields", [{"volatile_keys": True}, None])
 def test_no_file_without_durable_keys(folder: Path, fields: dict[str, bool] | None) -> None:
-    """If no account moves money, or keys may be lost, no file is created."""
+    """If no account moves money, or keys need not be durable, no state file is created."""
     result = {} if fields is None else tables(StripeSandbox(), **fields)
     moorage.open(result).close()
     assert read_configuration(result).store is None
@@ -87,7 +87,7 @@ def test_no_file_without_durable_keys(folder: Path, fields: dict[str, bool] | No
 
 
 def test_store_of_the_program_comes_first(folder: Path) -> None:
-    """A store for the keys, or for everything, takes the place of the file."""
+    """If the program passes a state store or a claim store, the default file is not created."""
     store = open_storage(f"sqlite:///{folder.parent.parent}/own.db")
     result = tables(StripeSandbox())
     for port in ("state", "claims"):
@@ -97,7 +97,7 @@ def test_store_of_the_program_comes_first(folder: Path) -> None:
 
 @pytest.mark.parametrize("problem", ["file", "world", "missing", "foreign"])
 def test_folder_that_cannot_be_used_is_refused(folder: Path, problem: str) -> None:
-    """The message names the file, the reason, and the setting to use instead."""
+    """If the state folder is unusable, the error names the file, the reason and a remedy."""
     match problem:
         case "file":
             folder.parent.write_text("not a folder")
@@ -117,7 +117,7 @@ def test_folder_that_cannot_be_used_is_refused(folder: Path, problem: str) -> No
 
 
 def test_commands_use_the_same_file(folder: Path) -> None:
-    """Commands find the program's store, also before its first start."""
+    """Commands use the default state file of the program, also before its first start."""
     file = folder.parent.parent / "moorage.toml"
     stripe = '[vendors.stripe]\ncredentials = "sk_test_1"\n'
     file.write_text(f'[payments]\nvendor = "stripe"\n{stripe}')

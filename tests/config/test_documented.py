@@ -22,7 +22,7 @@ OTHERS = {"credentials.toml", "warehouse.toml"}
 
 
 def _files_after_blocks(page: Path) -> list[tuple[str, str]]:
-    """The reader's file after each block of the page."""
+    """Return the content of the reader's file after each TOML block of a page."""
     files: dict[str, str] = {}
     blocks: list[tuple[str, str]] = []
     for block in BLOCK.findall(page.read_text("utf-8")):
@@ -41,7 +41,7 @@ SCHEMA = json_schema()
 
 @pytest.fixture(autouse=True)
 def _secrets(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The environment variables that the pages use."""
+    """Set the environment variables that the documentation's configurations use."""
     for _, block in SHOWN:
         for name in re.findall(r"secret://env/(\w+)", block):
             ring = f"1:{b64encode(bytes(32)).decode()}"
@@ -50,7 +50,7 @@ def _secrets(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("name, block", SHOWN, ids=[name for name, _ in SHOWN])
 def test_documented_configurations_load(name: str, block: str, tmp_path: Path) -> None:
-    """A block marked as a configuration is valid, without a warning."""
+    """Each configuration shown in the documentation is valid, without a warning."""
     # Where nobody is asked for a secret.
     text = re.sub(r"secret://(ours|cloud)/[^\"]+", "secret://env/STRIPE_KEY", block)
     path = tmp_path / f"{name}.toml"
@@ -66,13 +66,13 @@ def test_documented_configurations_load(name: str, block: str, tmp_path: Path) -
 
 
 def test_every_block_is_marked() -> None:
-    """Every block is marked as a file, and thereby tested."""
+    """Each configuration block of the documentation is marked as a file, and thereby tested."""
     assert BLOCKS == SHOWN
     assert len(SHOWN) >= 6
 
 
 def test_the_docstring_loads(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The example of the package itself is right."""
+    """The configuration example in the docstring of `moorage.config` is valid."""
     monkeypatch.setenv("TWILIO_TOKEN", "a-token")
     result = re.search(r"```toml\n(.*?)```", moorage.config.__doc__ or "", re.DOTALL)
     assert result is not None

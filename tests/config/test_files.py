@@ -1,4 +1,4 @@
-"""The forms in which a configuration is written."""
+"""Configuration files in TOML, JSON and YAML."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ vendors:
 
 
 def write_file(folder: Path, name: str, text: str | bytes) -> Path:
-    """Write a file, and return its path."""
+    """Write a configuration file, and return its path."""
     path = folder / name
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
     return path
@@ -53,7 +53,7 @@ def write_file(folder: Path, name: str, text: str | bytes) -> Path:
 
 @pytest.mark.parametrize("name, text", [("a.json", JSON), ("a.yaml", YAML), ("a.YML", YAML)])
 def test_the_same_in_every_form(tmp_path: Path, name: str, text: str) -> None:
-    """TOML, JSON and YAML say the same."""
+    """The same configuration in TOML, JSON and YAML is read alike."""
     expected = read_configuration(write_file(tmp_path, "a.conf", TOML))
     result = read_configuration(str(write_file(tmp_path, name, text)))
 
@@ -112,7 +112,7 @@ def test_the_same_in_every_form(tmp_path: Path, name: str, text: str) -> None:
     ],
 )
 def test_a_file_that_is_none(tmp_path: Path, name: str, text: str | bytes, line: str) -> None:
-    """A broken file is named, with the line and the reason, and no value in it is shown."""
+    """A broken configuration file is refused with its name, the line and the reason."""
     with pytest.raises(ConfigurationError) as excinfo:
         read_configuration(write_file(tmp_path, name, text))
 
@@ -122,19 +122,19 @@ def test_a_file_that_is_none(tmp_path: Path, name: str, text: str | bytes, line:
 
 @pytest.mark.parametrize("name, text", [("a.json", "[]"), ("a.yaml", ""), ("a.yaml", "text")])
 def test_a_file_that_is_no_table(tmp_path: Path, name: str, text: str) -> None:
-    """A file without a table is refused."""
+    """A configuration file that does not contain a table is refused."""
     with pytest.raises(ConfigurationError, match="not a table"):
         read_configuration(write_file(tmp_path, name, text))
 
 
 @pytest.mark.parametrize("name, text", [("a.toml", "version = 1"), ("a.json", "{}")])
 def test_byte_order_mark_is_ignored(tmp_path: Path, name: str, text: str) -> None:
-    """A byte order mark before UTF-8 is ignored."""
+    """A byte order mark at the start of a configuration file is ignored."""
     assert () == read_configuration(write_file(tmp_path, name, f"\ufeff{text}")).accounts
 
 
 def test_yaml_is_an_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without PyYAML, a YAML file is refused with the package to install."""
+    """Without PyYAML, a YAML configuration is refused with the package to install."""
     uninstall(monkeypatch, "yaml", "moorage.config.yaml_text")
 
     with pytest.raises(ConfigurationError, match=r"pip install '\.\[yaml\]'"):
@@ -142,7 +142,7 @@ def test_yaml_is_an_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_any_mapping_is_accepted() -> None:
-    """A program may pass any mappings, sequences and numbers."""
+    """A program may pass a configuration as any kind of mappings, sequences and numbers."""
     source = MappingProxyType(
         {
             "vendors": {
@@ -168,7 +168,7 @@ def test_any_mapping_is_accepted() -> None:
 
 
 def test_recursive_mapping_is_refused() -> None:
-    """A mapping that contains itself is refused."""
+    """A configuration mapping that contains itself is refused."""
     source: dict[str, Any] = {}
     source["vendors"] = source
 

@@ -1,4 +1,4 @@
-"""Configurations with a meaningless value at any place."""
+"""Tests of configurations with a meaningless value at any place."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ JUNK = st.recursive(
 
 @pytest.fixture(autouse=True)
 def _planted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A secret in the environment."""
+    """Put a secret into the environment."""
     monkeypatch.setenv("PLANTED", PLANTED)
 
 
@@ -104,7 +104,7 @@ def with_junk(place: tuple[Any, ...], junk: Any) -> Any:
 def test_junk_raises_configuration_error(
     place: tuple[Any, ...], junk: Any, environment: str | None
 ) -> None:
-    """Any value anywhere either loads or raises ConfigurationError, without showing secrets."""
+    """Any value anywhere in a configuration loads or raises ConfigurationError without secrets."""
     assert PLANTED == os.environ["PLANTED"]
     source = with_junk(place, junk)
     refused_error: ConfigurationError | None = None

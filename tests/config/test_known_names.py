@@ -1,4 +1,4 @@
-"""The names that alerts, probes and objectives of a configuration may use."""
+"""The service names that alerts, probes and objectives of a configuration may use."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from moorage.config.monitoring_checks import KnownNames
     ],
 )
 def test_unknown_services(service: str, other_tenants: bool, unknown: bool) -> None:
-    """A name is unknown unless it may belong to a broken account or to another tenant."""
+    """A service name is unknown unless it may be a broken account or another tenant's."""
     names = KnownNames(
         services=frozenset({"vat"}), unreadable=frozenset({"broken"}), other_tenants=other_tenants
     )
@@ -28,7 +28,7 @@ def test_unknown_services(service: str, other_tenants: bool, unknown: bool) -> N
 
 
 def test_offers_that_cannot_be_ruled_out() -> None:
-    """An account that cannot be read, or another tenant's, may be for any contract."""
+    """An unreadable account, or another tenant's, may offer any contract."""
     unreadable = KnownNames(services=frozenset(), unreadable=frozenset({"broken"}))
     tenants = KnownNames(services=frozenset(), other_tenants=True)
 

@@ -20,7 +20,7 @@ SERVICES = {"vat": {"base_url": "https://vat.example"}}
 
 
 def test_a_hub_writes_the_log_that_is_named(tmp_path: Path) -> None:
-    """The table is created, and the queue is written when the hub is closed."""
+    """A hub creates the table of its configured log, and writes pending entries when it closes."""
     url = f"sqlite:///{tmp_path}/calls.db"
     with moorage.open({"services": SERVICES, "log": {"url": url}}) as hub:
         hub.manager.run("vat", lambda: 1, request_id="order-7")
@@ -29,7 +29,7 @@ def test_a_hub_writes_the_log_that_is_named(tmp_path: Path) -> None:
 
 
 def test_an_asynchronous_hub_writes_the_log_that_is_named(tmp_path: Path) -> None:
-    """The asynchronous log is closed with the hub too."""
+    """An asynchronous hub closes its configured log too."""
     url = f"sqlite:///{tmp_path}/calls.db"
 
     async def call() -> None:
@@ -43,7 +43,7 @@ def test_an_asynchronous_hub_writes_the_log_that_is_named(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("options", [{}, {"log": MemoryIntegrationLogger()}])
 def test_passed_log_overrides_the_configured_one(options: Any) -> None:
-    """Without one of the program's, the hub has the log in memory that the file names."""
+    """A log passed by the program is used instead of the configured one."""
     with moorage.open({"services": SERVICES, "log": {"url": "memory:"}}, **options) as hub:
         hub.manager.run("vat", lambda: 1)
         if options:
@@ -51,7 +51,7 @@ def test_passed_log_overrides_the_configured_one(options: Any) -> None:
 
 
 def test_a_hub_keeps_its_log(tmp_path: Path) -> None:
-    """A reload that names another log is refused, unless the program supplied the log."""
+    """A reload that names another log is refused, unless the program passed the log."""
     source: dict[str, Any] = {"services": SERVICES, "log": {"url": "memory:"}}
     logging_source = {**source, "log": {"url": f"sqlite:///{tmp_path}/calls.db"}}
     with moorage.open(source) as hub:

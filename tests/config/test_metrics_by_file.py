@@ -22,7 +22,7 @@ SERVICES = {"vat": {"base_url": "https://vat.example"}}
 
 
 def calls(url: str) -> list[tuple[str | None, int]]:
-    """The number of calls of each service."""
+    """Return the stored number of calls of each service."""
     with open_metrics(url) as metrics:
         windows = metrics.figures(FiguresQuery(by="service"))
         return [(window.service, window.figures.calls) for window in windows]
@@ -30,7 +30,7 @@ def calls(url: str) -> list[tuple[str | None, int]]:
 
 @pytest.mark.parametrize("observed", [False, True])
 def test_a_hub_counts_its_calls(observed: bool, tmp_path: Path) -> None:
-    """The table is created, and the figures are stored when the hub is closed."""
+    """A hub creates the table of its configured metrics, and stores the figures when it closes."""
     events: list[Event] = []
     url = f"sqlite:///{tmp_path}/metrics.db"
     options: dict[str, Any] = {"observers": [events.append]} if observed else {}
@@ -42,7 +42,7 @@ def test_a_hub_counts_its_calls(observed: bool, tmp_path: Path) -> None:
 
 
 def test_an_asynchronous_hub_counts_its_calls(tmp_path: Path) -> None:
-    """The asynchronous metrics are closed with the hub too."""
+    """An asynchronous hub closes its configured metrics too."""
     url = f"sqlite:///{tmp_path}/metrics.db"
 
     async def call() -> None:
@@ -54,7 +54,7 @@ def test_an_asynchronous_hub_counts_its_calls(tmp_path: Path) -> None:
 
 
 def test_a_hub_keeps_its_metrics(tmp_path: Path) -> None:
-    """A reload that names other metrics is refused."""
+    """A reload that names another metrics store is refused."""
     source: dict[str, Any] = {"services": SERVICES, "metrics": {"url": "memory:"}}
     metrics_source = {**source, "metrics": {"url": f"sqlite:///{tmp_path}/metrics.db"}}
     with moorage.open(source) as hub:
@@ -64,7 +64,7 @@ def test_a_hub_keeps_its_metrics(tmp_path: Path) -> None:
 
 
 def test_a_wrong_url_of_metrics_is_reported() -> None:
-    """A problem names the place in the configuration."""
+    """A URL that is not one for metrics is refused at `metrics.url`."""
     with pytest.raises(ConfigurationError, match="not one for metrics") as excinfo:
         moorage.open({"services": SERVICES, "metrics": {"url": "redis://host"}})
 

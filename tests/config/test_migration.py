@@ -1,4 +1,4 @@
-"""Configurations of earlier versions, and tables as TOML."""
+"""Configurations of earlier formats, and tables written as TOML."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ NEW: dict[str, Any] = {
 
 
 def test_version_0(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Accounts and routes become vendors and kinds; the diff shows it without secrets."""
+    """A configuration of version 0 is migrated; the diff shows the changes without secrets."""
     monkeypatch.setenv("OURS_TOKEN", "token")
     original = copy.deepcopy(OLD)
     result = read_configuration(OLD)
@@ -80,7 +80,7 @@ def test_version_0(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_unknown_keys_of_old_versions_are_refused(old: dict[str, Any], path: str) -> None:
-    """A key that the old version did not know either is refused with its path."""
+    """An unknown key in a configuration of version 0 is refused with its path."""
     with pytest.raises(ConfigurationError) as excinfo:
         read_configuration({"version": 0, **old})
 
@@ -88,7 +88,7 @@ def test_unknown_keys_of_old_versions_are_refused(old: dict[str, Any], path: str
 
 
 def test_nothing_in_version_0() -> None:
-    """An old configuration may be empty."""
+    """An empty configuration of version 0 is migrated to an empty current one."""
     result = read_configuration({"version": 0})
 
     assert result.migrated is not None
@@ -98,7 +98,7 @@ def test_nothing_in_version_0() -> None:
 def test_the_current_version_is_read_without_a_word(
     tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A configuration in the current format, without secrets, is read without a warning."""
+    """A configuration in the current format, without plain secrets, is read without a warning."""
     monkeypatch.setenv("OURS_TOKEN", "token")
     path = tmp_path / "moorage.toml"
     path.write_text(
@@ -141,7 +141,7 @@ def test_toml_round_trip(tree: dict[str, Any]) -> None:
 
 
 def test_tables_for_people() -> None:
-    """Tables have headings, tables of the same name have one each, and null is omitted."""
+    """TOML output has a heading for each table and list of tables, and omits null."""
     tree = {
         "a": 1,
         "none": None,
@@ -165,7 +165,7 @@ def test_tables_for_people() -> None:
 
 
 def test_secrets_are_masked() -> None:
-    """Secrets and possible secrets are masked; references to them are shown."""
+    """In a shown configuration, secrets and possible secrets are masked, and references are not."""
     tree = {
         "credentials": "hidden",
         "webhook_secrets": ["hidden", "secret://env/A", "${B}"],
@@ -210,5 +210,5 @@ def test_secrets_are_masked() -> None:
     ],
 )
 def test_texts_without_passwords_are_shown(text: str) -> None:
-    """Ports, paths, addresses and references are not masked."""
+    """In a shown configuration, URLs without passwords and references are not masked."""
     assert text == masked(text)

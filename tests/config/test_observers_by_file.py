@@ -1,4 +1,4 @@
-"""The observers that a configuration file sets."""
+"""The observers that a configuration file turns on."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ALL: dict[str, Any] = dict.fromkeys(("logging", "opentelemetry", "prometheus", "
 
 
 def test_settings_open_observers() -> None:
-    """Each setting that is true is an observer; functions follow."""
+    """Each observer setting that is true opens an observer; configured functions follow."""
     observers = ObserverSettings(**ALL, functions=print).open()
 
     assert [
@@ -52,7 +52,7 @@ def test_configured_observers_receive_events(caplog: pytest.LogCaptureFixture) -
 
 
 def test_missing_package_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An observer whose package is missing is reported before anything is opened."""
+    """A configured observer whose package is missing is reported before anything is opened."""
     monkeypatch.setitem(sys.modules, "prometheus_client", None)
 
     with pytest.raises(ConfigurationError) as excinfo:

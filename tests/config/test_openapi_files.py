@@ -1,4 +1,4 @@
-"""Files with OpenAPI descriptions are read in bounded memory, in JSON and in YAML."""
+"""OpenAPI files, in JSON and YAML, are read in bounded memory."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ SHOP = description({"/orders": {"get": operation("list")}})
 
 
 def service_of(file: Path, content: str | bytes) -> Service:
-    """Return the service of a file with this content."""
+    """Write an OpenAPI file with this content, and return its service."""
     file.write_bytes(content if isinstance(content, bytes) else content.encode())
     return Service.from_openapi(file)
 
 
 @pytest.mark.parametrize("name", ["shop.json", "shop.yaml", "shop.YML", "shop"])
 def test_file_is_read_by_its_ending(name: str, tmp_path: Path) -> None:
-    """A file that ends in .yaml or .yml is YAML, every other file is JSON."""
+    """An OpenAPI file that ends in .yaml or .yml is read as YAML, any other as JSON."""
     content = json.dumps(SHOP)
     if "y" in name.lower():
         content = yaml.safe_dump(SHOP)
@@ -68,14 +68,14 @@ def test_file_is_read_by_its_ending(name: str, tmp_path: Path) -> None:
     ],
 )
 def test_malformed_files(name: str, content: str | bytes, message: str, tmp_path: Path) -> None:
-    """A file that cannot be read is refused with its place, and nothing overflows."""
+    """An OpenAPI file that cannot be parsed is refused with the reason."""
     with pytest.raises(ConfigurationError, match=message) as excinfo:
         service_of(tmp_path / name, content)
     assert "description" == excinfo.value.path
 
 
 def test_files_that_cannot_be_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A missing, impossible or too large file is refused."""
+    """An OpenAPI file that is missing, unreadable or too large is refused."""
     for path in (tmp_path / "none.json", "a\0b"):
         with pytest.raises(ConfigurationError, match=r"cannot be read|null character"):
             read_openapi(path)
@@ -85,7 +85,7 @@ def test_files_that_cannot_be_opened(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_yaml_needs_its_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without PyYAML the error says what to install."""
+    """Without PyYAML, the error for an OpenAPI file in YAML names the extra to install."""
     monkeypatch.delitem(sys.modules, "moorage.config.yaml_values")
     monkeypatch.setitem(sys.modules, "yaml", None)
     with pytest.raises(ConfigurationError, match=r"\[yaml\]"):
@@ -93,7 +93,7 @@ def test_yaml_needs_its_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_billion_laughs_are_refused(tmp_path: Path) -> None:
-    """Aliases that unfold to more values than a description has are refused at once."""
+    """YAML aliases that expand to more than five million values are refused at once."""
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
     lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 12)]
     with pytest.raises(ConfigurationError, match="unfolds to more than 5000000 values"):
@@ -101,7 +101,7 @@ def test_billion_laughs_are_refused(tmp_path: Path) -> None:
 
 
 def test_aliases_are_shared(tmp_path: Path) -> None:
-    """A modest alias stands for the value of its anchor."""
+    """In an OpenAPI file, a YAML alias stands for the value of its anchor."""
     text = (
         yaml.safe_dump(description()).replace("paths: {}", "")
         + "paths:\n  /a: &a {get: {responses: {200: {description: no}}}}\n  /b: *a\n"
@@ -128,7 +128,7 @@ def test_aliases_are_shared(tmp_path: Path) -> None:
 def test_plain_words_are_those_of_json(
     text: str, value: object, loader: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Only true, false, null and decimal numbers are no texts, and every key is one."""
+    """YAML words are read as text, except true, false, null and decimal numbers; keys are text."""
     monkeypatch.setattr(yaml_values, "_LOADER", loader)
     assert value == yaml_value(text)
 
@@ -145,20 +145,20 @@ JSON = st.recursive(
 
 @given(JSON)
 def test_json_is_yaml(value: object) -> None:
-    """A text in JSON has the same value when it is read as YAML."""
+    """JSON text has the same value when it is read as YAML."""
     assert value == yaml_value(json.dumps(value))
 
 
 @given(st.text(st.sampled_from("ab:-[]{}&*!?|>#'\"\n ,%@0\t"), max_size=40))
 def test_any_text_is_read_or_refused(text: str) -> None:
-    """Whatever the text, it gives a value of JSON or the reason why it is none."""
+    """Any YAML text either gives a value that JSON can express or is refused as malformed."""
     with contextlib.suppress(Malformed):
         json.dumps(yaml_value(text))
 
 
 @pytest.mark.untraced
 def test_large_description(tmp_path: Path) -> None:
-    """A file of 30 MB with huge enumerations and many operations gives its service."""
+    """An OpenAPI file of 30 MB with huge enumerations and many operations is read."""
     enum = [f"value-{number}" for number in range(1_000_000)]
     paths = {
         f"/p{n}/{{id}}": {"get": operation(f"o{n}", parameters=PARAMETERS)} for n in range(9_000)
@@ -174,7 +174,7 @@ def test_large_description(tmp_path: Path) -> None:
 
 @pytest.mark.untraced
 def test_duplicate_operation_ids_are_all_named() -> None:
-    """Ten thousand operations with one name are ten thousand problems."""
+    """Ten thousand OpenAPI operations with the same id are ten thousand problems."""
     tree = description({f"/p{number}": {"get": operation("same")} for number in range(10_000)})
     with pytest.raises(DescriptionRefused) as excinfo:
         Service.from_openapi(tree)

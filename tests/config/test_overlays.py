@@ -1,4 +1,4 @@
-"""Overlays of a configuration: environments and environment variables."""
+"""Configurations that environments and environment variables override."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ OVERLAID: dict[str, Any] = {
 
 
 def test_an_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An environment's tables are merged with the general ones; other values are replaced."""
+    """An environment's tables are merged into the general ones; its other values replace them."""
     plain = read_configuration(OVERLAID)
     result = read_configuration(OVERLAID, "production")
     monkeypatch.setenv("MOORAGE_ENVIRONMENT", "production")
@@ -59,7 +59,7 @@ def test_an_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_any_environment_name_without_overlays() -> None:
-    """A configuration without environments is the same in all of them."""
+    """A configuration without environments is the same in each of them."""
     assert "staging" == read_configuration(vendor(), "staging").environment
 
 
@@ -76,7 +76,7 @@ def test_any_environment_name_without_overlays() -> None:
     ],
 )
 def test_invalid_environments_are_refused(environments: Any, path: str, remedy: str) -> None:
-    """An unknown environment, or a setting that cannot differ, is refused."""
+    """An unknown environment, or an environment's setting that cannot differ, is refused."""
     with pytest.raises(ConfigurationError) as excinfo:
         read_configuration({"environments": environments}, "prodution")
 
@@ -85,7 +85,7 @@ def test_invalid_environments_are_refused(environments: Any, path: str, remedy: 
 
 
 def test_problem_names_the_overlay() -> None:
-    """A problem in an overlay or variable names its source."""
+    """A problem in a value from an environment or variable names its source."""
     with pytest.raises(ConfigurationError, match=r"\(from the environment production\)"):
         read_configuration(
             {"environments": {"production": {"services": {"a": {"x": {"y": 1}}}}}}, "production"
@@ -93,7 +93,7 @@ def test_problem_names_the_overlay() -> None:
 
 
 def test_variables(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A variable sets a value, in any case; the expected type decides how it is parsed."""
+    """A variable overrides a setting, in any case; the expected type decides how it is parsed."""
     for name, value in {
         "MOORAGE_STATE__URL": "secret://env/OURS_URL",
         "OURS_URL": "memory:",
@@ -141,7 +141,7 @@ def test_variables(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_variable_creates_missing_tables(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A variable creates the missing tables of its path."""
+    """A variable that sets a configuration value creates the missing tables of its path."""
     monkeypatch.setenv("MOORAGE_VENDORS__LOCAL_FILES__ROOT", "/srv/files")
 
     result = read_configuration({"vendors": {"local_files": None}})

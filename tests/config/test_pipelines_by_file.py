@@ -1,4 +1,4 @@
-"""Pipelines in a configuration: their sources, sinks and settings, and each mistake's path."""
+"""Pipelines in a configuration: sources, sinks, settings, and the path of each mistake."""
 
 from __future__ import annotations
 
@@ -76,14 +76,14 @@ pipelines:
 
 
 def read_text(folder: Path, text: str, suffix: str) -> Any:
-    """Read a configuration from a file."""
+    """Read a configuration from text in the format of this file ending."""
     path = folder / f"moorage.{suffix}"
     path.write_text(text, encoding="utf-8")
     return read_configuration(path)
 
 
 def test_pipelines_in_toml(tmp_path: Path) -> None:
-    """Every setting arrives, and those that are left out have a pipeline's defaults."""
+    """Pipeline settings in TOML are read, and omitted ones have their defaults."""
     orders, shop = read_text(tmp_path, TOML, "toml").pipelines
     assert ("orders", "shop") == (orders.name, shop.name)
     assert ("shop.orders:priced", "shop.orders:checked") == orders.transforms
@@ -163,7 +163,7 @@ def test_kinds_of_connectors_make_sources(
 
 
 def test_pipelines_in_yaml_and_json(tmp_path: Path) -> None:
-    """The other formats give the same pipeline."""
+    """Pipelines in YAML and JSON are read like those in TOML."""
     pipeline = {"source": SOURCE, "sink": SINK}
     tree = {"connectors": {"events": REDIS}, "pipelines": {"orders": pipeline}}
     by_yaml = read_text(tmp_path, YAML, "yaml").pipelines
@@ -172,7 +172,7 @@ def test_pipelines_in_yaml_and_json(tmp_path: Path) -> None:
 
 
 def test_variables_set_pipelines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Environment variables replace settings, also those of the source's kind."""
+    """Environment variables override pipeline settings, also those of the source's kind."""
     monkeypatch.setenv("MOORAGE_PIPELINES__ORDERS__LANES", "8")
     monkeypatch.setenv("MOORAGE_PIPELINES__ORDERS__SOURCE__GROUP", "7")
     monkeypatch.setenv("MOORAGE_PIPELINES__ORDERS__SOURCE__CLAIM_AFTER", "9.5")
@@ -184,7 +184,7 @@ def test_variables_set_pipelines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def problems(pipeline: Any, name: str = "orders", **connectors: Any) -> list[tuple[str, str]]:
-    """The problems of a configuration with one pipeline."""
+    """Return the problems of a configuration with one pipeline."""
     source = {"connectors": {**CONNECTORS, **connectors}, "pipelines": {name: pipeline}}
     with pytest.raises(ConfigurationError) as excinfo:
         read_configuration(source)
@@ -226,14 +226,14 @@ def problems(pipeline: Any, name: str = "orders", **connectors: Any) -> list[tup
     ],
 )
 def test_mistakes_have_paths(changes: dict[str, Any], path: str, message: str) -> None:
-    """Each mistake is reported at its place, once."""
+    """Each mistake in a pipeline's settings is reported once, with its path."""
     [(found_path, text)] = problems({"source": SOURCE, "sink": SINK, **changes})
     assert f"pipelines.orders.{path}" == found_path
     assert message in text
 
 
 def test_missing_ends_and_wrong_names_are_reported() -> None:
-    """A pipeline needs a source and a sink, and a name that the store takes."""
+    """A pipeline without source or sink, or with an invalid name, is refused."""
     assert ["pipelines.orders.source", "pipelines.orders.sink"] == [
         path for path, _ in problems({})
     ]
@@ -244,7 +244,7 @@ def test_missing_ends_and_wrong_names_are_reported() -> None:
 
 
 def test_mistake_of_a_connector_is_reported_once() -> None:
-    """A pipeline that names a wrong connector adds no problem of its own."""
+    """If a pipeline's connector is invalid, only the connector's mistake is reported."""
     wrong = {"kind": "redis-streams", "url": "http://x"}
     text = problems(
         {"source": {**SOURCE, "connector": "wrong"}, "sink": {"connector": "wrong"}}, wrong=wrong

@@ -79,7 +79,7 @@ PATHS = [
 
 @pytest.fixture(name="file")
 def _file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Write a configuration file that contains secrets."""
+    """Return the path of a configuration file that contains plain secrets."""
     monkeypatch.setenv("OURS", "elsewhere")
     path = tmp_path / "moorage.toml"
     path.write_text(TEXT)
@@ -87,7 +87,7 @@ def _file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_each_plain_secret_is_reported(file: Path) -> None:
-    """Every secret in a file gives a warning with its path, without the secret."""
+    """Each plain secret in a configuration file gives a warning with its path only."""
     result = read_configuration(file)
 
     assert PATHS == [warning.path for warning in result.warnings]
@@ -96,7 +96,7 @@ def test_each_plain_secret_is_reported(file: Path) -> None:
 
 
 def test_unknown_tables_are_searched_too() -> None:
-    """A password in a URL is reported in unknown tables too."""
+    """A password in a URL is also reported in tables that the configuration does not know."""
     url = "https://us:hidden@a.example"
     results = plain_secrets(
         {"state": {"url": {"a": url}}, "vendors": {"nobody": {"b": {"c": url}}}}, "a file"
@@ -107,7 +107,7 @@ def test_unknown_tables_are_searched_too() -> None:
 
 @pytest.mark.parametrize("opened", [moorage.open, moorage.aopen], ids=["plain", "awaited"])
 def test_opening_warns_once(file: Path, opened: Any) -> None:
-    """Opening a file warns once, at the caller's line."""
+    """Opening a file with plain secrets warns once, at the caller's line."""
     # No webhook could be verified with the empty ones.
     file.write_text(TEXT.replace(' "",', "").replace(' "${OURS:-}",', ""))
     with pytest.warns(
@@ -124,7 +124,7 @@ def test_opening_warns_once(file: Path, opened: Any) -> None:
 
 
 def test_mappings_cause_no_warning() -> None:
-    """A mapping from a program causes no warning."""
+    """Plain secrets in a mapping passed by a program cause no warning."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         moorage.open({**vendor(), "state": {"url": "memory:"}}).close()

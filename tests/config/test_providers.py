@@ -1,4 +1,4 @@
-"""Providers under `[secrets]`: their requests and their refusals."""
+"""Secret providers under `[secrets]`, read from fake secret managers."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def secret_of_provider(name: str, **table: Any) -> Secret:
-    """The secret of this name that a provider gives."""
+    """Return the secret of this name from a provider that the table configures."""
     configuration = read_configuration(
         {"secrets": {"ours": table}, "state": {"url": f"secret://ours/{name}"}}
     )
@@ -41,7 +41,7 @@ def lab_with_real_clock(lab: Lab) -> Lab:
 
 
 def test_vault(tmp_path: Path) -> None:
-    """Vault's KV engine is read by a token, a file with one, or a role; a field may be named."""
+    """A Vault secret is read with a token, a token file or a role; one field may be named."""
     with lab_with_real_clock(VaultLab()) as lab:
         assert isinstance(lab, VaultLab)
         lab.put("shop", "hidden")
@@ -63,7 +63,7 @@ def test_vault(tmp_path: Path) -> None:
 
 
 def test_custom_http_client_stays_open() -> None:
-    """A client passed by the caller is not closed."""
+    """An HTTP client that the caller passes is not closed with a secret provider."""
     with lab_with_real_clock(VaultLab()) as lab, StdlibHttpClient() as client:
         lab.put("shop", "hidden")
         for _ in range(2):
@@ -74,7 +74,7 @@ def test_custom_http_client_stays_open() -> None:
 
 
 def test_aws(monkeypatch: pytest.MonkeyPatch) -> None:
-    """AWS Secrets Manager is read with keys that are given, or that the environment has."""
+    """AWS Secrets Manager is read with configured keys or those of the environment."""
     with lab_with_real_clock(AwsLab()) as lab:
         lab.put("shop", "hidden")
         table = {"kind": "aws", "region": "eu-central-1", "endpoint": lab.url}
@@ -86,7 +86,7 @@ def test_aws(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_credentials_in_a_manager_are_read_whole() -> None:
-    """A secret that is a table with a method is credentials, and no text."""
+    """A secret manager's JSON secret with a `method` is read as credentials, not as a token."""
     with lab_with_real_clock(AwsLab()) as lab:
         lab.put("shop", json.dumps({"method": "basic", "username": "me", "secret": "hidden"}))
         table = {"kind": "aws", "region": "eu-central-1", "endpoint": lab.url}
@@ -105,7 +105,7 @@ def test_credentials_in_a_manager_are_read_whole() -> None:
 
 @pytest.mark.parametrize("name", ["shop", "shop#secret"])
 def test_broken_table_in_a_manager_is_not_sent_as_a_token(name: str) -> None:
-    """A secret that begins like a table in JSON and is broken is refused, and not shown."""
+    """A secret that begins like a JSON table but is broken is refused, and not shown."""
     with lab_with_real_clock(AwsLab()) as lab:
         lab.put("shop", '{"method": "basic", "secret": "hidden"')
         table = {"kind": "aws", "region": "eu-central-1", "endpoint": lab.url}
@@ -120,7 +120,7 @@ def test_broken_table_in_a_manager_is_not_sent_as_a_token(name: str) -> None:
 
 
 def test_aws_uses_the_address_of_the_region() -> None:
-    """Without an address, the region's is used; an unused provider sends no request."""
+    """Without an address, AWS's regional address is used; an unused provider sends no request."""
     table = {"kind": "aws", "region": "eu-central-1"}
 
     assert () == read_configuration({"secrets": {"ours": table}}).accounts
@@ -144,7 +144,7 @@ def test_gcp(tmp_path: Path) -> None:
 
 
 def test_azure() -> None:
-    """A Key Vault's challenge is followed, with the machine's identity by default."""
+    """Azure Key Vault is read with a client secret, or by default with the machine's identity."""
     with lab_with_real_clock(AzureLab()) as lab:
         table = {"kind": "azure", "address": lab.url}
         fields = {"client_id": "our-app", "client_secret": SECRET, "directory": "ours"}
@@ -155,7 +155,7 @@ def test_azure() -> None:
 
 
 def test_a_keyring() -> None:
-    """The passwords of an application are read."""
+    """Secrets are read from an application's passwords in the system keyring."""
     previous_keyring, ring = keyring.get_keyring(), Ring()
     ring.passwords["ours", "shop"] = "hidden"
     keyring.set_keyring(ring)
@@ -168,7 +168,7 @@ def test_a_keyring() -> None:
 
 
 def test_missing_keyring_library(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The error says which extra to install."""
+    """If the keyring library is missing, the error names the extra to install."""
     uninstall(monkeypatch, "keyring", "moorage.adapters.credentials.keyring")
 
     with pytest.raises(ConfigurationError, match=r"pip install '\.\[keyring\]'"):
@@ -176,7 +176,7 @@ def test_missing_keyring_library(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_sealed_credentials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The secret of a service, or of a tenant's, comes out of a sealed store."""
+    """A reference can name the sealed credentials of a service, or of a tenant's service."""
     keys = generate_keys()
     monkeypatch.setenv("OURS_KEYS", keys.text().reveal())
     store = SqliteCredentialProvider(tmp_path / "sealed.db", AesGcmCipher(keys))
@@ -195,7 +195,7 @@ def test_sealed_credentials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_other_names_of_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Variables may have a common prefix, and files may be in one folder."""
+    """A provider of environment variables can have a prefix, and one of files a folder."""
     monkeypatch.setenv("SHOP_KEY", "hidden")
     (tmp_path / "key").write_text("hidden too")
 

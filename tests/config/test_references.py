@@ -1,4 +1,4 @@
-"""References in texts: environment variables, and secrets in other stores."""
+"""References in a configuration: environment variables, and secrets in other stores."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 
 def twilio(**fields: Any) -> Any:
-    """Return the configuration's account at Twilio, with these fields."""
+    """Return the Twilio account of a configuration with these fields."""
     return read_configuration(vendor(**fields)).accounts[0]
 
 
 def test_texts_are_filled_in(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A variable may stand in a text, with a fallback; and a dollar can be written."""
+    """A configuration text may contain variables with fallbacks, and an escaped dollar sign."""
     monkeypatch.setenv("OURS_SET", "set")
     monkeypatch.setenv("OURS_EMPTY", "")
 
@@ -48,7 +48,7 @@ def test_texts_are_filled_in(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_variable_becomes_the_fields_type(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A text that is one variable becomes a number, boolean or table if the field needs it."""
+    """A text that is only one variable becomes a number, boolean or table if a field needs it."""
     monkeypatch.setenv("OURS_TIMEOUT", "7.5")
     monkeypatch.setenv("OURS_SAYS", "007")
     monkeypatch.setenv("OURS_MONEY", "true")
@@ -68,7 +68,7 @@ def test_variable_becomes_the_fields_type(monkeypatch: pytest.MonkeyPatch) -> No
 
 @pytest.mark.parametrize("text", ["7 # seconds\ny = 8", "soon", "["])
 def test_variable_of_a_wrong_type_is_refused(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
-    """A variable whose value is not a number is refused where a number is needed."""
+    """A variable that must be a number and is none is refused."""
     monkeypatch.setenv("OURS_TIMEOUT", text)
 
     with pytest.raises(ConfigurationError, match="The value is a text, not a number"):
@@ -76,7 +76,7 @@ def test_variable_of_a_wrong_type_is_refused(monkeypatch: pytest.MonkeyPatch, te
 
 
 def test_secrets_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A secret is read once from the environment or a file, and never shown."""
+    """A secret reference reads an environment variable or file once, and never shows it."""
     monkeypatch.setenv("OURS_NAME", "OURS_SECRET")
     monkeypatch.setenv("OURS_SECRET", "hidden")
     (tmp_path / "key").write_text("hidden too\n")
@@ -114,7 +114,7 @@ def test_every_place_of_a_missing_secret_is_reported() -> None:
 
 @pytest.mark.parametrize("content", ["", "x" * 65_537])
 def test_a_file_without_a_secret(tmp_path: Path, content: str) -> None:
-    """A file that is empty, or too long for a secret, has none."""
+    """A secret file that is empty or too long is refused."""
     (tmp_path / "key").write_text(content)
 
     with pytest.raises(ConfigurationError, match="does not exist or is empty"):
@@ -122,7 +122,7 @@ def test_a_file_without_a_secret(tmp_path: Path, content: str) -> None:
 
 
 def test_credentials_of_services(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A service and its regions are called with a bearer token."""
+    """The secret of a service, or of its region, is sent as a bearer token."""
     monkeypatch.setenv("OURS_TOKEN", "hidden")
     (service,) = read_configuration(
         {
@@ -155,7 +155,7 @@ def test_credentials_that_cannot_be_sent(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_variable_missing_twice_in_one_text_is_reported_once() -> None:
-    """Both places of one text lack the same variable, which is one problem."""
+    """A missing variable that occurs twice in one text is one problem."""
     with pytest.raises(ConfigurationError) as excinfo:
         twilio(headers={"X-A": "${OURS_UNSET} and ${OURS_UNSET}"})
     (problem,) = excinfo.value.problems
@@ -163,7 +163,7 @@ def test_variable_missing_twice_in_one_text_is_reported_once() -> None:
 
 
 def test_value_built_from_an_unreadable_secret_is_not_reported_again() -> None:
-    """A failure caused by the placeholder of an unreadable secret adds no second problem."""
+    """If a secret cannot be read, a failure of its placeholder adds no second problem."""
     report = Report()
     stand_in = report.lack("vendors.ours.account")
     assert WRONG is report.made(lambda: [][int(stand_in.reveal())], "vendors.ours.account")

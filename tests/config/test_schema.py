@@ -1,4 +1,4 @@
-"""The JSON Schema accepts what loads, and refuses malformed settings."""
+"""The JSON Schema of configurations: it accepts valid ones, and refuses malformed ones."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SCHEMA = json_schema()
 
 @pytest.mark.parametrize("place", range(len(STRUCTURAL)))
 def test_broken_configurations_do_not_validate(place: int) -> None:
-    """A configuration of a wrong form does not match the schema."""
+    """A malformed configuration does not match the JSON Schema."""
     assert not fits(SCHEMA, SCHEMA, STRUCTURAL[place][0])
 
 
@@ -37,7 +37,7 @@ def test_broken_configurations_do_not_validate(place: int) -> None:
     ids=str,
 )
 def test_loadable_configurations_validate(source: dict[str, Any]) -> None:
-    """A valid configuration matches the schema, environments included."""
+    """A valid configuration matches the JSON Schema, environments included."""
     assert fits(SCHEMA, SCHEMA, source)
 
 
@@ -52,19 +52,19 @@ def test_loadable_configurations_validate(source: dict[str, Any]) -> None:
     ids=str,
 )
 def test_environments_are_checked(source: dict[str, Any]) -> None:
-    """A mistake in an environment does not match the schema."""
+    """A mistake in an environment's tables does not match the JSON Schema."""
     assert not fits(SCHEMA, SCHEMA, source)
 
 
 def test_semantic_mistakes_validate() -> None:
-    """Mistakes beyond the form are not found by the schema."""
+    """The JSON Schema does not find mistakes that are beyond the form."""
     tables = [row[0] for row in OTHERS if isinstance(row[0], dict)]
 
     assert sum(fits(SCHEMA, SCHEMA, table) for table in tables) > len(tables) // 2
 
 
 def test_schema_describes_vendor_options() -> None:
-    """Every vendor has its options with descriptions, choices and defaults."""
+    """The JSON Schema has every vendor option with its description, choices and default."""
     definitions = SCHEMA["$defs"]
     smtp = definitions["smtp"]["properties"]
 

@@ -1,4 +1,4 @@
-"""Services in a configuration file: every setting that is not a function."""
+"""Services in a configuration file, with every setting that is not a function."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ FIELDS = [field for field in attrs.fields(Service) if field.init and field.name 
 
 
 def test_every_setting_is_available_in_files() -> None:
-    """A file has every setting of a service; functions are named by entry points."""
+    """A configuration file can set every service setting; functions are named by entry points."""
     assert {field.name for field in FIELDS} == set(SERVICE.fields)
     assert {field.name for field in FIELDS if _is_function(field)} == set(FUNCTIONS)
     assert SAMPLES.keys() == SERVICE.fields.keys() - FUNCTIONS.keys()
@@ -139,7 +139,7 @@ def test_every_setting_is_available_in_files() -> None:
 
 @pytest.mark.parametrize("name", SAMPLES)
 def test_a_setting_of_a_file_is_that_of_a_program(name: str) -> None:
-    """A setting in a file equals the constructor's argument."""
+    """A service setting in a file has the same effect as the constructor's argument."""
     file_setting, value = SAMPLES[name]
     other_settings = BESIDE.get(name, {})
     (service,) = read_configuration(
@@ -151,7 +151,7 @@ def test_a_setting_of_a_file_is_that_of_a_program(name: str) -> None:
 
 @pytest.mark.parametrize("page", ["README.md", "docs/index.md", "docs/how-to/configuration.md"])
 def test_the_pages_name_the_functions(page: str) -> None:
-    """README, index and manual name the same settings as functions, and how a file has them."""
+    """README, index and manual list the service settings that are functions."""
     text = (ROOT / page).read_text("utf-8")
 
     assert "`moorage.functions`" in text
@@ -216,7 +216,7 @@ FORMS: list[tuple[Any, Credentials | OAuthCredentials]] = [
 
 @pytest.mark.parametrize("place", range(len(FORMS)))
 def test_credentials_have_every_form(place: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each kind of credentials can be written; a text is a table in JSON, or a bearer token."""
+    """Each kind of credentials can be configured; plain text is a JSON table or bearer token."""
     written_credentials, credentials = FORMS[place]
     if isinstance(written_credentials, str):
         monkeypatch.setenv("OURS", written_credentials)
@@ -261,7 +261,7 @@ def test_credentials_that_cannot_be_sent(credentials: Any, path: str, remedy: st
 def test_stored_credentials_are_sent_as_they_were_stored(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Basic credentials of a sealed store, or in JSON, go out as Basic and never as a token."""
+    """Basic credentials from a sealed store or JSON are sent as Basic, never as a token."""
     keys = generate_keys()
     monkeypatch.setenv("KEYS", keys.text().reveal())
     monkeypatch.setenv("TABLE", '{"method": "basic", "username": "u", "secret": "p"}')
@@ -288,7 +288,7 @@ def test_stored_credentials_are_sent_as_they_were_stored(
 
 
 def test_a_secret_of_stored_credentials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A reference to stored credentials can be used for a secret, but not for other text."""
+    """A reference to stored credentials may stand for a secret, but not for other text."""
     keys = generate_keys()
     monkeypatch.setenv("KEYS", keys.text().reveal())
     store = SqliteCredentialProvider(tmp_path / "c.db", AesGcmCipher(keys))

@@ -1,4 +1,4 @@
-"""Tables of a configuration for classes that other packages define."""
+"""Configuration tables for classes that other packages define."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Shade(Enum):
-    """A setting with a few allowed values."""
+    """An enumeration, as the type of a test setting."""
 
     RED = "red"
     BLUE = "blue"
@@ -40,7 +40,7 @@ _MOST = 99
 
 @attrs.frozen(kw_only=True)
 class UnusualFields:
-    """A class with unusual fields.
+    """A class whose fields have unusual types and validators.
 
     Attributes:
         anything: is what it is.
@@ -60,7 +60,7 @@ class UnusualFields:
 
 
 def test_a_class_is_a_table() -> None:
-    """A configuration table is checked by the fields of its class."""
+    """The table for a class has the types of the class's fields."""
     table = table_of(UnusualFields)
 
     assert {
@@ -82,7 +82,7 @@ def test_a_class_is_a_table() -> None:
 
 
 def test_class_gets_the_given_values() -> None:
-    """A class gets the values that are given."""
+    """An instance built from a table has the table's values."""
     report = Report()
     made = read(table_of(UnusualFields), {"anything": {"a": 1}, "mode": "blue"}, "", report)
 
@@ -91,7 +91,7 @@ def test_class_gets_the_given_values() -> None:
 
 
 def test_fields_validated_against_other_fields() -> None:
-    """A field whose validator reads other fields is checked when all of them have values."""
+    """A validator that compares several fields reports its error at the right path."""
     report = Report()
 
     assert read(table_of(UnusualFields), {"least": 9}, "odd", report) is WRONG
@@ -101,7 +101,7 @@ def test_fields_validated_against_other_fields() -> None:
 
 
 def test_validators_of_others() -> None:
-    """If a field's own validator fails with any error, the field has a problem."""
+    """If a field's own validator raises any error, the field is reported as a problem."""
     report = Report()
 
     assert read(table_of(UnusualFields), {"most": 100}, "odd", report) is WRONG
@@ -110,7 +110,7 @@ def test_validators_of_others() -> None:
 
 @pytest.mark.parametrize("error", [ValueError, TypeError, LookupError, ZeroDivisionError])
 def test_constructor_errors_become_problems(error: type[Exception]) -> None:
-    """Any exception of a constructor becomes a problem with its path."""
+    """If a class's constructor raises, the error becomes a problem with the table's path."""
     report = Report()
 
     def make() -> NoReturn:
@@ -123,7 +123,7 @@ def test_constructor_errors_become_problems(error: type[Exception]) -> None:
 
 
 def test_paths() -> None:
-    """A path is written as TOML would write its keys."""
+    """The path of a problem is written as TOML would write its keys."""
     assert ("a.b", "a[0]", "a", "a") == (
         under("a", "b"),
         under("a", "[0]"),

@@ -1,4 +1,4 @@
-"""One changed line of the configuration replaces a vendor."""
+"""Replacing a vendor by changing one line of the configuration."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""YAML is read the same with libyaml and without it."""
+"""YAML is read alike by libyaml and by PyYAML's Python loader."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ PIECES = st.lists(
 
 
 def outcome(text: str) -> Any:
-    """Return the value of a text, or the message of its error."""
+    """Return the value of a YAML text, or the message of its error."""
     try:
         return repr(yaml_text.read_yaml(text))
     except Malformed as error:
@@ -67,7 +67,7 @@ def outcome(text: str) -> Any:
 
 
 def outcome_in_python(text: str) -> Any:
-    """Return the outcome of YAML's pure Python loader."""
+    """Return the value or error that PyYAML's Python loader gives."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(yaml_text, "_FAST_LOADER", None)
         return outcome(text)
@@ -75,7 +75,7 @@ def outcome_in_python(text: str) -> Any:
 
 @given(VALUES, st.booleans())
 def test_written_values_are_read_alike(value: Any, flow: bool) -> None:
-    """Both loaders read PyYAML's output as the same value."""
+    """PyYAML's C and Python loaders read PyYAML's own output as the same value."""
     text = yaml.safe_dump(value, default_flow_style=flow, allow_unicode=True, sort_keys=False)
 
     assert repr(value) == outcome(text) == outcome_in_python(text)
@@ -92,5 +92,5 @@ def test_written_values_are_read_alike(value: Any, flow: bool) -> None:
 @example("1: a")
 @example("a: [1, 2")
 def test_errors_are_the_same(text: str) -> None:
-    """Both loaders raise the same error."""
+    """PyYAML's C and Python loaders raise the same error for invalid YAML."""
     assert outcome_in_python(text) == outcome(text)
