@@ -67,5 +67,5 @@ def test_request_that_was_not_sent(code: int) -> None:
 
 @pytest.mark.parametrize("was_sent", [False, True])
 def test_reply_timeout(was_sent: bool) -> None:
-    """Only a request that was sent may have been processed at the end of its time."""
+    """A WebSocket reply timeout counts as possibly processed only if the request had been sent."""
     assert was_sent is may_have_acted(reply_timeout(was_sent=was_sent))

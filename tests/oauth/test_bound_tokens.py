@@ -120,8 +120,7 @@ async def test_proof_with_another_key_is_refused(erp: Erp) -> None:
 
 @in_both
 async def test_a_refresh_token_is_shown_with_a_proof(erp: Erp) -> None:
-    """A user's refresh token is renewed with a DPoP proof, and the new token is bound to the key.
-    """
+    """A user's refresh token is renewed with a DPoP proof, and the new token is bound too."""
     with AuthorizationServer(BOUND, nonces=True) as server:
         value = server.seed()
         erp.use_client(server, client_of_server(server, dpop_key=proof_key(), grant=Consent()))

@@ -268,8 +268,7 @@ def processed_goes_elsewhere(put: Any) -> None:
 
 @bug
 def sent_mark_forgets_where(put: Any) -> None:
-    """Planted bug: a sent request is recorded for its claim's region, not for the one it went to.
-    """
+    """Planted bug: a sent request is recorded for its claim's region, not the one it went to."""
     right = idempotency.mark_sent
 
     def mark_sent(entry: Any, fence: int, target: str) -> Any:
