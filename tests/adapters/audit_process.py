@@ -1,4 +1,4 @@
-"""A process that appends to an audit trail."""
+"""A process that waits for a line on standard input and then appends records to an audit trail."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from moorage.wiring.store_urls import open_audit
 
 
 def main(url: str, prefix: str, name: str, number: str) -> None:
-    """Append records as soon as a line arrives at the standard input.
+    """Append the records as soon as a line arrives on standard input.
 
     Args:
         url: the URL of the store.

@@ -1,4 +1,5 @@
-"""The adapters of other libraries' clients, with their own client or a borrowed one."""
+"""HTTP adapters for requests, httpx2, aiohttp and others, with their own client or a borrowed one.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +33,7 @@ def system_context() -> ssl.SSLContext:
 
 
 class _Trusting(HTTPAdapter):
-    """An adapter with its own TLS context, as the documentation of requests shows."""
+    """A transport adapter for requests that uses the given TLS context."""
 
     def __init__(self, context: ssl.SSLContext) -> None:
         self._context = context
@@ -46,24 +47,24 @@ class _Trusting(HTTPAdapter):
 
 
 def session(context: ssl.SSLContext | None = None) -> requests.Session:
-    """Return a session with this TLS context."""
+    """Return a requests session that uses this TLS context."""
     new_session = requests.Session()
     new_session.mount("https://", _Trusting(context or system_context()))
     return new_session
 
 
 def client(context: ssl.SSLContext | None = None) -> httpx2.Client:
-    """Return a client with this TLS context."""
+    """Return a synchronous httpx2 client that uses this TLS context."""
     return httpx2.Client(verify=context or system_context())
 
 
 def async_client(context: ssl.SSLContext | None = None) -> httpx2.AsyncClient:
-    """Return an asynchronous client with this TLS context."""
+    """Return an asynchronous httpx2 client that uses this TLS context."""
     return httpx2.AsyncClient(verify=context or system_context())
 
 
 def async_session(context: ssl.SSLContext | None = None) -> aiohttp.ClientSession:
-    """Return a session of aiohttp with this TLS context."""
+    """Return an aiohttp session that uses this TLS context."""
     connector = aiohttp.TCPConnector(ssl=context or system_context(), limit=0)
     return aiohttp.ClientSession(connector=connector)
 
@@ -79,22 +80,24 @@ ASYNC: Final[dict[str, Callable[..., Any]]] = {
 
 
 def on_client(context: ssl.SSLContext | None = None) -> Httpx2HttpClient:
-    """Return an adapter on a client that the host's function creates."""
+    """Return an HTTP client adapter on an httpx2 client that the host's function creates."""
     return Httpx2HttpClient(client=lambda: client(context))
 
 
 def on_session(context: ssl.SSLContext | None = None) -> RequestsHttpClient:
-    """Return an adapter on a session that the host's function creates."""
+    """Return an HTTP client adapter on a requests session that the host's function creates."""
     return RequestsHttpClient(session=lambda: session(context))
 
 
 def on_async_client(context: ssl.SSLContext | None = None) -> AsyncHttpx2HttpClient:
-    """Return an adapter on an asynchronous client that the host's function creates."""
+    """Return an HTTP client adapter on an asynchronous httpx2 client that the host's function
+    creates.
+    """
     return AsyncHttpx2HttpClient(client=lambda: async_client(context))
 
 
 def on_async_session(context: ssl.SSLContext | None = None) -> AsyncAiohttpHttpClient:
-    """Return an adapter on a session of aiohttp that the host's function creates."""
+    """Return an HTTP client adapter on an aiohttp session that the host's function creates."""
     return AsyncAiohttpHttpClient(session=lambda: async_session(context))
 
 

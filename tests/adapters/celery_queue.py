@@ -1,4 +1,4 @@
-"""Celery with folders as its broker and result backend, without a server.
+"""A Celery application that uses folders as broker and result backend, without a server.
 
 `python -m tests.adapters.celery_queue HOME PATH...` asks the workers whose queue is in that folder
 to call a vendor at each of these paths, and prints a line of JSON with what became of that.
@@ -14,7 +14,7 @@ from celery import Celery
 
 
 def application(home: Path) -> Celery:
-    """Return an application whose queue is in this folder."""
+    """Return a Celery application whose broker and result backend are in this folder."""
     folders = {name: home / name for name in ("queue", "control", "results")}
     for folder in folders.values():
         folder.mkdir(exist_ok=True)

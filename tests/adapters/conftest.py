@@ -1,4 +1,4 @@
-"""Databases that several test modules attack."""
+"""Fixtures with test databases that several test modules use."""
 
 from __future__ import annotations
 
@@ -23,5 +23,5 @@ def lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
 
 @pytest.fixture(scope="module")
 def sql_store(lab: Lab) -> SqlStorage:
-    """A store with time enough for a busy machine."""
+    """Return a store with timeouts long enough for a busy machine."""
     return lab.plain()

@@ -29,12 +29,12 @@ _DRIVERS = {
 
 
 def entry(name: str, **changes: Any) -> OutboxEntry:
-    """A call that is due at once."""
+    """Return an outbox entry that is due at once."""
     return attrs.evolve(overlapping.entry(name, None), **changes)
 
 
 class EntryLab:
-    """A database with tables of this test alone.
+    """A test database with inbox and outbox tables for one test alone.
 
     Args:
         kind: one of `KINDS`.
@@ -55,12 +55,12 @@ class EntryLab:
         self._outbox.migrate()
 
     def inbox(self) -> Any:
-        """The inbox of the database, without entries."""
+        """Return a synchronous inbox on empty tables."""
         self._inbox.remove(EntryQuery())
         return self._inbox
 
     def outbox(self) -> Any:
-        """The outbox of the database, without entries."""
+        """Return a synchronous outbox on empty tables."""
         self._outbox.remove(EntryQuery())
         return self._outbox
 
@@ -73,7 +73,7 @@ class EntryLab:
                 connection.exec_driver_sql(f"DROP TABLE IF EXISTS {self.prefix}{table}")
 
     def another(self, **options: Any) -> Any:
-        """Open the outbox again, with the entries that it already has."""
+        """Open a second outbox on the same tables, with the existing entries."""
         return open_outbox(self.url, prefix=self.prefix, **options)
 
     async def later_inbox(self) -> Any:
@@ -89,14 +89,16 @@ class EntryLab:
         return store
 
     def driver(self) -> Any:
-        """Open a connection with the database driver, as a program without a framework does."""
+        """Open a plain connection with the database driver, as an application without a framework
+        does.
+        """
         new_connection = self.engine.raw_connection()
         connection = new_connection.driver_connection
         new_connection.detach()
         return connection
 
     def count(self) -> int:
-        """The number of calls in the outbox."""
+        """Return the number of entries in the outbox."""
         with self.engine.begin() as connection:
             request = sqlalchemy.text(f"SELECT count(*) FROM {self.prefix}outbox")
             return int(connection.execute(request).scalar_one())

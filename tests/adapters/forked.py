@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def in_a_child(ask: Callable[[], object]) -> Any:
-    """Return the result of a function in a forked child."""
+    """Run a function in a forked child process and return its result."""
     reading, writing = os.pipe()
     with warnings.catch_warnings():
         # Newer Pythons warn of other threads, such as those of a tool that runs tests in parallel.

@@ -8,7 +8,9 @@ class Interruption(BaseException):
 
 
 class Fragile:
-    """A lock for one thread that raises a signal after a number of releases."""
+    """A lock for one thread that raises an exception after a number of releases, like a signal
+    handler.
+    """
 
     def __init__(self) -> None:
         self.releases: int | None = None

@@ -1,4 +1,4 @@
-"""Celery workers whose manager was created and used before they were forked.
+"""A Celery application whose HTTP client was created and used before its workers were forked.
 
 `MOORAGE_TEST_HOME` is the folder of their queue, and `MOORAGE_TEST_CLIENT` names the HTTP client of
 the manager, or none for the default.
@@ -25,7 +25,7 @@ def client() -> Any:
 
 
 def call(path: str) -> dict[str, Any]:
-    """Return the outcome of one call and its seconds, including those of a busy machine."""
+    """Return a call's outcome and duration; time lost to a busy machine is included."""
     timeout = SECONDS_BOUND if path in {"/silent", "/dripping"} else 120.0
     start_time = monotonic()
     with Control() as control:

@@ -1,4 +1,4 @@
-"""Forks after an HTTP client was used, and prints the results of all calls.
+"""A program that forks after using an HTTP client, and prints the results of all calls.
 
 `python -m tests.adapters.http_forking CLIENT URL` prints a line of JSON. The vendor at that URL
 answers every path but `/silent`.
@@ -30,7 +30,7 @@ PATIENT: Final = Timeouts(total=120.0)
 
 
 def outcome(driven: Driven, url: str, path: str, timeouts: Timeouts) -> dict[str, Any]:
-    """Return the outcome of one call and its seconds, less those that a busy machine withheld."""
+    """Return a call's outcome and duration, without the time lost to a busy machine."""
     start_time = monotonic()
     with Control() as control:
         try:
@@ -48,7 +48,7 @@ def calls(driven: Driven, url: str, who: str) -> list[dict[str, Any]]:
 
 
 def forked(driven: Driven, url: str, who: str) -> int:
-    """Make these calls in a child, which writes their outcomes to a pipe."""
+    """Make the calls in a forked child, which writes their outcomes to a pipe."""
     reading, writing = os.pipe()
     if not os.fork():
         try:
@@ -63,7 +63,7 @@ _shared: dict[str, Any] = {}
 
 
 def pooled(number: int) -> list[dict[str, Any]]:
-    """Make these calls in a worker of a pool that was forked."""
+    """Make the calls in a worker of a forked process pool."""
     return calls(_shared["driven"], _shared["url"], f"pool-{number}")
 
 

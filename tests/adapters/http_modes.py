@@ -42,7 +42,7 @@ def in_loop(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., Non
 
 
 def with_both_clients(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
-    """Run a test with the constructors of both clients."""
+    """Run an asynchronous test with the constructor of each client."""
     client_makers = [sync_in_threads, AsyncStdlibHttpClient]
     run = in_loop(test)
     return pytest.mark.parametrize("make", client_makers, ids=["sync", "async"])(run)  # type: ignore[no-any-return]  # it is `run`

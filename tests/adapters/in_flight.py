@@ -20,7 +20,7 @@ LIMIT: Final = RateLimitConfig.per_second(1)
 
 
 class OfOnesOwn:
-    """A rule of a kind that stores do not know; it decides as the rule inside it."""
+    """A wrapper around a rate limit rule, of a class that stores do not know."""
 
     def __init__(self, rule: Rule) -> None:
         self._rule = rule
@@ -32,7 +32,7 @@ class OfOnesOwn:
 async def waits_of_the_next(
     store: AsyncStateStorage, turns: Iterable[int], rule: Rule = LIMIT.rule
 ) -> list[int]:
-    """Return how long the next caller waits for a limit of one call a second, in microseconds.
+    """Return the waits, in microseconds, of the next caller of a limit of one call a second.
 
     One call has gone before it, and one waiting caller was cancelled after so many turns of the
     loop. Cancellations that came too late are left out.

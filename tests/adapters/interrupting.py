@@ -1,4 +1,4 @@
-"""Interrupts callers of locks at random moments, and counts the slots left behind.
+"""A program that interrupts callers of locks at random moments, and counts leaked slots.
 
 Run as a program: a signal that strikes inside a tool that traces us (such as one that measures
 coverage) would break that tool.
@@ -25,7 +25,7 @@ class Interruption(BaseException):
 
 
 class Alarm:
-    """A signal that interrupts the code that armed it, at most once each time."""
+    """A SIGALRM timer that interrupts the code which armed it, at most once each time."""
 
     def __init__(self) -> None:
         self.armed = False
@@ -33,7 +33,7 @@ class Alarm:
         signal.signal(signal.SIGALRM, self.strike)
 
     def strike(self, *_: object) -> None:
-        """Handle the signal by interrupting the code that set the alarm."""
+        """Handle SIGALRM by raising an exception in the code that set the alarm."""
         if self.armed:
             self.armed = False
             self.struck += 1
@@ -42,7 +42,7 @@ class Alarm:
 
 @contextmanager
 def crowd(locks: ThreadLocks) -> Generator[None]:
-    """Run three threads that take and release the lock."""
+    """Run three threads that acquire and release the lock until the block ends."""
     stop = threading.Event()
 
     def come_and_go() -> None:

@@ -1,4 +1,4 @@
-"""A pool of either mode behind one asynchronous interface, and the server of its links."""
+"""A connection pool of either mode behind one asynchronous interface, with a fake server."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ F = TypeVar("F", bound="FakeLink")
 
 
 class LinkServer:
-    """A server whose links break when it restarts.
+    """A fake server whose connections break when it restarts.
 
     Attributes:
         opened: the links that were opened.
@@ -42,14 +42,14 @@ class LinkServer:
         self._numbers = itertools.count(1)
 
     def connect(self, timeout: float) -> FakeLink:
-        """Open a link."""
+        """Open a fake connection."""
         self.timeouts.append(timeout)
         if self.on_connect is not None:
             self.on_connect()
         return self._register(FakeLink(self, next(self._numbers)))
 
     async def connect_async(self, timeout: float) -> AsyncFakeLink:
-        """Open a link for a task, which is suspended meanwhile."""
+        """Open a fake connection; the calling task is suspended for a moment."""
         self.timeouts.append(timeout)
         await asyncio.sleep(0)
         if self.on_connect is not None:
@@ -57,7 +57,7 @@ class LinkServer:
         return self._register(AsyncFakeLink(self, next(self._numbers)))
 
     def restart(self) -> None:
-        """Drop all links without telling them."""
+        """Break all open connections without notifying them."""
         for link in self.opened:
             link.is_answered = False
 
@@ -69,7 +69,7 @@ class LinkServer:
 
 
 class FakeLink:
-    """A link that knows whether it was closed."""
+    """A fake synchronous connection that counts how often it was closed."""
 
     version = "fake 1.0"
 
@@ -81,11 +81,11 @@ class FakeLink:
         self.fails_to_close = False
 
     def is_connected(self) -> bool:
-        """Return whether it is open."""
+        """Return whether the connection is open."""
         return not self.closed
 
     def ping(self, timeout: float, /) -> None:
-        """Ask the server for a sign of life."""
+        """Ping the fake server."""
         self.server.timeouts.append(timeout)
         if self.server.on_ping is not None:
             self.server.on_ping()
@@ -94,23 +94,23 @@ class FakeLink:
         self.server.pings += 1
 
     def close(self) -> None:
-        """Close it, and count how often that was done."""
+        """Close the connection and count the calls of close."""
         self.closed += 1
         if self.fails_to_close:
             raise OSError("already gone")
 
 
 class AsyncFakeLink(FakeLink):
-    """A link whose ping is awaited."""
+    """A fake connection whose ping is asynchronous."""
 
     async def ping(self, timeout: float, /) -> None:  # type: ignore[override]  # awaited
-        """Ask the server for a sign of life."""
+        """Ping the fake server."""
         await asyncio.sleep(0)
         super().ping(timeout)
 
 
 class PoolLab:
-    """One pool, its server, and a clock that a test sets."""
+    """A connection pool under test, its fake server, and a clock that the test sets."""
 
     def __init__(self, *, is_async: bool, **settings: Any) -> None:
         self.server = LinkServer()
@@ -122,33 +122,34 @@ class PoolLab:
         self.pool: Any = kind(connect, config, now=lambda: self.now, draw=lambda: 0.0)
 
     async def run(self, method: Callable[..., Any], *arguments: Any) -> Any:
-        """Await a method of an asynchronous object, and run one of a synchronous in a thread."""
+        """Run a method of the pool: awaited if asynchronous, in a thread if synchronous."""
         if self.is_async:
             return await method(*arguments)
         return await asyncio.to_thread(method, *arguments)
 
     def loan(self, operation: str = "orders.read", timeout: float = 60.0) -> Any:
-        """Return a loan that has not begun."""
+        """Return a context manager that borrows a connection, not yet entered."""
         return self.pool.link(operation, timeout)
 
     async def begin(self, loan: Any) -> FakeLink:
-        """Enter the block of a loan."""
+        """Borrow the connection by entering the context manager."""
         link: FakeLink = await self.run(loan.__aenter__ if self.is_async else loan.__enter__)
         return link
 
     async def end(self, loan: Any, error: BaseException | None = None) -> None:
-        """Leave the block of a loan."""
+        """Return the connection by leaving the context manager."""
         kind = None if error is None else type(error)
         leave = loan.__aexit__ if self.is_async else loan.__exit__
         await self.run(leave, kind, error, None)
 
     async def take(self, operation: str = "orders.read") -> tuple[Any, FakeLink]:
-        """Return a loan that has begun, and its link."""
+        """Borrow a connection; return its context manager and the connection."""
         loan = self.loan(operation)
         return loan, await self.begin(loan)
 
     async def queue(self, operation: str = "orders.read") -> tuple[Any, asyncio.Task[FakeLink]]:
-        """Return a loan that waits, and the task that returns its link."""
+        """Start to borrow from an exhausted pool; return the context manager and the waiting task.
+        """
         loan, count = self.loan(operation), self.pool.statistics().waiting
         task = asyncio.ensure_future(self.begin(loan))
         while self.pool.statistics().waiting == count:  # noqa: ASYNC110 - no event tells of it
@@ -159,7 +160,7 @@ class PoolLab:
 def with_both_pools(
     test: Callable[..., Coroutine[Any, Any, None]],
 ) -> Callable[..., None]:
-    """Run a test with a function that makes the labs of each mode."""
+    """Run a test with the PoolLab constructor of each mode."""
 
     @wraps(test)
     def run(*, is_async: bool) -> None:

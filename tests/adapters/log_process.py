@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def ends(open_: Callable[..., Any]) -> None:
-    """Write entries and end the process long before a thread would store them."""
+    """Write entries and end the process long before the background thread would store them."""
     log = open_(every=3_600.0)
     for number in range(3):
         log.write(entry(number))
@@ -45,7 +45,7 @@ def forks(open_: Callable[..., Any]) -> None:
 
 
 def waits(open_: Callable[..., Any]) -> None:
-    """Store one entry, queue others, report it, and wait to be killed."""
+    """Store one entry, queue three others, print "written", and wait to be killed."""
     log, other_log = open_(every=0.05), open_(every=3_600.0)
     log.write(entry(0))
     while log._queue._waiting:  # noqa: SLF001 - asking would write them
@@ -59,7 +59,7 @@ def waits(open_: Callable[..., Any]) -> None:
 
 
 def ends_by_signal(open_: Callable[..., Any]) -> None:
-    """Leave entries in the queue, report, and wait for a signal."""
+    """Queue entries, print a line, and wait for a signal."""
     log = open_(every=3_600.0)
     for number in range(3):
         log.write(entry(number))
@@ -68,7 +68,7 @@ def ends_by_signal(open_: Callable[..., Any]) -> None:
 
 
 def flushes_at_the_signal(open_: Callable[..., Any]) -> None:
-    """Hold the lock of the queue when the signal comes, as a flush of the main thread does."""
+    """Hold the queue's lock when the signal arrives, as a flush in the main thread does."""
     log = open_(every=3_600.0)
     log.write(entry(0))
     with log._queue._writing:  # noqa: SLF001 - as `flush` does
@@ -77,7 +77,7 @@ def flushes_at_the_signal(open_: Callable[..., Any]) -> None:
 
 
 def fills_the_disk(open_: Callable[..., Any]) -> None:
-    """Make calls while the log's file cannot grow, and report what happened to them."""
+    """Make calls while the log file cannot grow, and print how they ended."""
     lost_events: list[LogEntriesLost] = []
 
     def observer(event: Event, /) -> None:

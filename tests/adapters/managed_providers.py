@@ -1,4 +1,4 @@
-"""Providers of both modes over one lab, with the same interface."""
+"""Secret providers of either mode over one fake secret manager, with the same interface."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ EITHER = pytest.mark.parametrize("awaited", [False, True], ids=["plain", "awaite
 
 
 class Face:
-    """A fake secret manager with its providers in one mode; closing it closes the providers."""
+    """A fake secret manager and its providers in one mode; closing it closes the providers."""
 
     def __init__(self, lab: Lab, *, awaited: bool) -> None:
         self.lab, self.awaited = lab, awaited
@@ -49,9 +49,9 @@ class Face:
         return made
 
     def ask(self, verb: Any, *options: object) -> Any:
-        """The result of a synchronous or asynchronous method."""
+        """Return the result of a synchronous or asynchronous method."""
         return asyncio.run(verb(*options)) if self.awaited else verb(*options)
 
     def get(self, provider: Any, tenant: str | None = None) -> Any:
-        """Return the credential of the shop."""
+        """Return the credential of the shop service."""
         return self.ask(provider.get, "shop", tenant)

@@ -1,4 +1,4 @@
-"""Four secret managers that run locally, with the strictness of their documentation.
+"""Fake servers of four secret managers: Vault, AWS, Google Cloud and Azure.
 
 Each keeps its secrets in `secrets`, by name. A request that the vendor would not take is answered
 as the vendor would, and what is wrong with it is noted in `complaints`.
@@ -41,7 +41,7 @@ PEM = KEY.private_bytes(
 
 
 class Lab:
-    """The common part of all labs: a server that acts as a secret manager."""
+    """Base class of the fake secret managers: an HTTP server, its secrets and its issued tokens."""
 
     kind: ClassVar[str]
 
@@ -69,7 +69,7 @@ class Lab:
         return self.server.url
 
     def manager(self, **options: Any) -> Any:
-        """The client of the tested secret manager."""
+        """Return a client of this secret manager, as configured in the test."""
         raise NotImplementedError
 
     def handle(self, request: Received) -> Behaviour:
@@ -77,11 +77,11 @@ class Lab:
         raise NotImplementedError
 
     def put(self, name: str, content: str) -> None:
-        """Write a secret as a person would."""
+        """Store a secret."""
         self.secrets[name] = content
 
     def token(self) -> str:
-        """A token that the server does not know."""
+        """Issue a token that the fake server then accepts."""
         self.asked["login"] += 1
         token = f"token-{self.asked['login']}"
         self.tokens.add(token)
@@ -92,7 +92,7 @@ class Lab:
         self.tokens.clear()
 
     def refuse(self, what: str, behaviour: Behaviour) -> Behaviour:
-        """Refuse a request that no client of moorage may send."""
+        """Record a complaint about a request that moorage must not send, and return the refusal."""
         self.complaints.append(what)
         return behaviour
 
@@ -103,12 +103,12 @@ class Lab:
 
 
 def said(value: object, status: int = 200, **headers: str) -> Behaviour:
-    """Return an answer in JSON."""
+    """Return an HTTP response with a JSON body."""
     return Behaviour.of_json(value, status=status, headers=headers)
 
 
 class VaultLab(Lab):
-    """HashiCorp Vault with KV version 2, AppRole and Kubernetes."""
+    """A fake HashiCorp Vault with KV version 2 and the AppRole and Kubernetes logins."""
 
     kind = "vault"
 
@@ -123,11 +123,11 @@ class VaultLab(Lab):
         self.began: dict[str, datetime] = {}
 
     def manager(self, **options: Any) -> HashiCorpVault:
-        """A client that logs in as an AppRole."""
+        """Return a client that logs in with AppRole."""
         return HashiCorpVault(self.url, VaultAppRole("our-role", SECRET), **options)
 
     def put(self, name: str, content: str) -> None:
-        """Write a secret as a person would: Vault keeps tables."""
+        """Store a secret, as a table because Vault keeps tables."""
         self.secrets[name] = json.loads(content) if content.startswith("{") else {"secret": content}
 
     def issue(self, token: str | None = None) -> str:
@@ -139,7 +139,7 @@ class VaultLab(Lab):
         return token
 
     def handle(self, request: Received) -> Behaviour:
-        """Answer as Vault's HTTP API does."""
+        """Answer a request as Vault's HTTP API does."""
         headers = request.headers
         if headers.get("x-vault-request") != "true":
             return self.refuse("x-vault-request", self._errors(400, "missing header"))
@@ -216,7 +216,7 @@ class VaultLab(Lab):
 
 
 class AwsLab(Lab):
-    """AWS Secrets Manager, which checks signatures; and an instance and a container with a role."""
+    """A fake AWS Secrets Manager that checks signatures, with instance and container roles."""
 
     kind = "aws"
     region = "eu-central-1"
@@ -227,7 +227,7 @@ class AwsLab(Lab):
         self.role: str | None = "our-role"
 
     def manager(self, **options: Any) -> AwsSecretsManager:
-        """A client with access keys."""
+        """Return a client with static access keys."""
         options = {"identity": AwsKeys("AKIDGIVEN", SECRET), "endpoint": self.url, **options}
         return AwsSecretsManager(self.region, **options)
 
@@ -236,7 +236,7 @@ class AwsLab(Lab):
         self.keys = {"AKIDGIVEN": self.keys["AKIDGIVEN"]}
 
     def handle(self, request: Received) -> Behaviour:
-        """Answer as AWS does."""
+        """Answer a request as AWS does."""
         if request.path.startswith("/latest/"):
             return self._instance(request)
         if request.path.startswith("/container"):
@@ -278,7 +278,7 @@ class AwsLab(Lab):
         return said({"Name": name, "SecretString": secret})
 
     def _unsigned(self, request: Received) -> str | None:
-        """Return the fault of a request's signature, by AWS's documentation; None if valid."""
+        """Return the fault of a request's AWS signature, or None if it is valid."""
         scheme, _, signature_parts = request.headers.get("authorization", "").partition(" ")
         if scheme != "AWS4-HMAC-SHA256":
             return "MissingAuthenticationTokenException"
@@ -342,7 +342,7 @@ class AwsLab(Lab):
 
 
 class GcpLab(Lab):
-    """A fake of Google's Secret Manager, its token service, and a machine's metadata."""
+    """A fake Google Secret Manager with its token service and the machine's metadata server."""
 
     kind = "gcp"
     project = "our-project"
@@ -353,16 +353,16 @@ class GcpLab(Lab):
         self.checksum: str | None = ""
 
     def account(self) -> GcpServiceAccount:
-        """An account whose key the lab knows."""
+        """Return a service account whose key the fake server knows."""
         return GcpServiceAccount("us@our-project.iam", PEM, "key-1", f"{self.url}/token")
 
     def manager(self, **options: Any) -> GcpSecretManager:
-        """A client that logs in as a service account."""
+        """Return a client that logs in as a service account."""
         options = {"identity": self.account(), "endpoint": self.url, **options}
         return GcpSecretManager(self.project, **options)
 
     def handle(self, request: Received) -> Behaviour:
-        """Answer as Google does."""
+        """Answer a request as Google Cloud does."""
         if request.path == "/token":
             return self._token(request)
         if request.path.startswith("/computeMetadata/"):
@@ -443,7 +443,7 @@ class GcpLab(Lab):
 
 
 class AzureLab(Lab):
-    """A fake of Azure Key Vault, its token service, and a machine's metadata."""
+    """A fake Azure Key Vault with its token service and the machine's metadata server."""
 
     kind = "azure"
 
@@ -454,12 +454,12 @@ class AzureLab(Lab):
         self.disabled: set[str] = set()
 
     def manager(self, **options: Any) -> AzureKeyVault:
-        """A client that logs in as an application."""
+        """Return a client that logs in as an application."""
         options = {"identity": AzureClient("our-app", SECRET, authority=self.url), **options}
         return AzureKeyVault(self.url, **options)
 
     def handle(self, request: Received) -> Behaviour:
-        """Answer as Azure does."""
+        """Answer a request as Azure does."""
         if request.path.endswith("/oauth2/v2.0/token"):
             return self._token(request)
         if request.path == "/metadata/identity/oauth2/token":

@@ -1,4 +1,4 @@
-"""Small commands on a store in memory, and a clock that stands still."""
+"""Small commands for a store in memory, and a clock that the test advances."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Clock:
         self.watch = datetime(2026, 1, 1, tzinfo=UTC)
 
     def nanoseconds(self) -> int:
-        """Return the time that has passed."""
+        """Return the elapsed time in nanoseconds."""
         return self.passed
 
     def utc(self) -> datetime:
@@ -45,7 +45,7 @@ class Put:
         self._quiet = quiet
 
     def apply(self, states: States, now: int) -> tuple[States, States]:
-        """Write."""
+        """Write the value to every key."""
         return tuple((now, self._quiet, self._value) for _ in states), states
 
 
@@ -56,7 +56,7 @@ class Look(Put):
         super().__init__(None, *keys)
 
     def apply(self, states: States, now: int) -> tuple[States, States]:
-        """Change nothing."""
+        """Return the values of the keys and change nothing."""
         return states, states
 
 

@@ -1,4 +1,4 @@
-"""Interrupts commands at random moments, and counts commands that took effect only partly.
+"""A program that interrupts store commands at random moments, and counts partial effects.
 
 Run as a program, told what to interrupt with: a signal that strikes inside a tool that traces us
 (such as one that measures coverage) would break that tool.
@@ -47,7 +47,8 @@ class Look(Number):
 
 
 class Storm:
-    """A store, commands with various numbers of keys, and a count of violations."""
+    """A store under interruption, commands with various numbers of keys, and a count of violations.
+    """
 
     def __init__(self) -> None:
         self.store = MemoryStorage(max_entries=10**7)
@@ -62,7 +63,7 @@ class Storm:
         self.store.post(Number(-1, "posted", f"posted {self.posted}"))
 
     def work(self) -> None:
-        """Write to new states and to existing ones, one to four at once."""
+        """Write to new and to existing states, one to four keys at once."""
         number = self.round = self.round + 1
         keys = [f"{number // 4} {place}" for place in range(4)]
         for size in (1, 2, 3, 4):
@@ -72,14 +73,14 @@ class Storm:
         self.store.execute(Number(number, "three a", "three b", "three c"))
 
     def check(self) -> None:
-        """Count commands that wrote only some of their keys."""
+        """Count the commands that wrote only some of their keys."""
         for keys in (("two a", "two b"), ("three a", "three b", "three c")):
             states = self.store.execute(Look(0, *keys))
             self.torn += len({state and state[2] for state in states}) > 1
 
 
 def signals(storm: Storm) -> None:
-    """Interrupt the main thread as a user does."""
+    """Raise KeyboardInterrupt in the main thread at random moments."""
 
     def strike(*_: object) -> None:
         storm.struck += 1
@@ -97,7 +98,7 @@ def signals(storm: Storm) -> None:
 
 
 def handlers(storm: Storm) -> None:
-    """A signal handler posts commands in the middle of others."""
+    """Post commands from a signal handler while other commands run."""
 
     def strike(*_: object) -> None:
         storm.struck += 1
@@ -113,7 +114,7 @@ def handlers(storm: Storm) -> None:
 
 
 def finalisers(storm: Storm) -> None:
-    """Finalisers of collected garbage post commands in the middle of others."""
+    """Post commands from finalisers of garbage objects while other commands run."""
 
     class PostingFinaliser:
         def __init__(self) -> None:
@@ -133,7 +134,7 @@ def finalisers(storm: Storm) -> None:
 
 
 def threads(storm: Storm) -> None:
-    """Interrupt another thread, as frameworks do that bound a request's time.
+    """Raise exceptions in another thread, as frameworks with request time limits do.
 
     One blow at a time, and only while the worker says that it is braced: a second one would
     strike where the first is being dealt with, and end the thread.
@@ -175,7 +176,7 @@ def threads(storm: Storm) -> None:
 
 
 def main(kind: str) -> None:
-    """Print the number of interruptions, the number of torn commands, and the store's count."""
+    """Print the number of interruptions, of partly applied commands, and the store's key count."""
     storm = Storm()
     sys.setswitchinterval(1e-5)
     {item.__name__: item for item in (signals, handlers, finalisers, threads)}[kind](storm)

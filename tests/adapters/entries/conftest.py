@@ -1,4 +1,4 @@
-"""Databases with the tables of an inbox and an outbox, of each kind."""
+"""Fixtures: databases of each kind with inbox and outbox tables."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="module", params=KINDS)
 def lab(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """A database of each kind."""
+    """Yield a test database of each kind: SQLite, PostgreSQL and MariaDB."""
     with entry_lab(request.param, tmp_path_factory.mktemp("entries")) as value:
         yield value
 
 
 @pytest.fixture(scope="module", params=KINDS[1:])
 def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """A server of each kind, where transactions overlap."""
+    """Yield a database on each kind of server, where transactions can overlap."""
     with entry_lab(request.param, tmp_path_factory.mktemp("entries")) as value:
         yield value
 

@@ -1,4 +1,4 @@
-"""Inbox and outbox in a file, in PostgreSQL and in MariaDB, without a framework."""
+"""Inbox and outbox stores in a SQLite file, PostgreSQL and MariaDB."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_claims_are_taken_together(lab: EntryLab) -> None:
 
 
 def test_a_claim_takes_one_of_a_lane(lab: EntryLab) -> None:
-    """Entries of one lane are claimed one at a time."""
+    """A claim takes at most one entry of each lane."""
     store = lab.outbox()
     for name in ("a1", "a2", "b1"):
         store.add(entry(name, lane=name[0]))
@@ -97,7 +97,7 @@ def test_a_claim_takes_one_of_a_lane(lab: EntryLab) -> None:
 
 
 def test_an_entry_whose_worker_died_is_claimed_alone(lab: EntryLab) -> None:
-    """An entry that may have killed its worker is claimed separately from others."""
+    """An entry whose earlier worker may have crashed is claimed alone, not in a batch."""
     store = lab.outbox()
     for name in "abc":
         store.add(entry(name))
@@ -109,7 +109,7 @@ def test_an_entry_whose_worker_died_is_claimed_alone(lab: EntryLab) -> None:
 
 
 def test_settling_respects_fences(lab: EntryLab) -> None:
-    """Of several results, only those are written whose entry no other worker has taken since."""
+    """Settling a batch skips the entries that another worker has claimed in the meantime."""
     store = lab.outbox()
     for name in "abc":
         store.add(entry(name))
@@ -128,7 +128,7 @@ def test_settling_respects_fences(lab: EntryLab) -> None:
 
 
 def test_async_batches(lab: EntryLab) -> None:
-    """The asynchronous store claims and settles batches too."""
+    """The asynchronous outbox claims and settles entries in batches."""
 
     async def run() -> None:
         store = await lab.later_outbox()
@@ -147,7 +147,7 @@ def test_async_batches(lab: EntryLab) -> None:
 
 
 def test_workers_skip_what_others_have_locked(server: EntryLab) -> None:
-    """A worker does not wait for rows that another is claiming."""
+    """A claim skips rows that another worker has locked instead of waiting for them."""
     store = server.outbox()
     for name in "ab":
         store.add(entry(name))
@@ -161,7 +161,7 @@ def test_workers_skip_what_others_have_locked(server: EntryLab) -> None:
 @pytest.mark.parametrize("isolation", ["READ COMMITTED", "REPEATABLE READ"])
 @pytest.mark.parametrize("check", overlapping.CHECKS, ids=name_of)
 def test_order(check: Callable[[Begin, Any], None], server: EntryLab, isolation: str) -> None:
-    """Entries of one order keep their sequence and block no others, at any isolation level."""
+    """Concurrent transactions keep the order within a lane and do not block other lanes."""
     engine = server.engine.execution_options(isolation_level=isolation)
     store = server.outbox()
 
@@ -174,7 +174,7 @@ def test_order(check: Callable[[Begin, Any], None], server: EntryLab, isolation:
 
 
 def test_many_lanes_hold_few_locks(server: EntryLab) -> None:
-    """A transaction over many lanes holds few locks in the server."""
+    """A transaction that adds entries to many lanes holds few locks in the server."""
     store = server.outbox()
     with server.engine.begin() as connection:
         for number in range(40):
@@ -190,7 +190,7 @@ def test_many_lanes_hold_few_locks(server: EntryLab) -> None:
 
 
 def test_a_table_of_lanes_that_is_missing(server: EntryLab) -> None:
-    """Tables of an earlier release, without lanes, are reported before an entry is added."""
+    """Tables of an earlier release without a lane table are reported before an entry is added."""
     prefix = f"{server.prefix}earlier_"
     with open_outbox(server.url, prefix=prefix, create=True) as store:
         store.due(1)

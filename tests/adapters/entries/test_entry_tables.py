@@ -1,4 +1,4 @@
-"""The tables and the URLs of inboxes and outboxes."""
+"""Table creation and store URLs of inboxes and outboxes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 
 
 def test_tables_that_are_missing(lab: EntryLab, tmp_path: Path) -> None:
-    """A store without tables says how to create them, or creates them on request."""
+    """A store whose tables are missing raises an error that names `migrate()`; `create=True` adds
+    them.
+    """
     url = lab.url if lab.kind != "sqlite" else f"sqlite:///{tmp_path / 'new.db'}"
     with open_inbox(url, prefix="moorage_missing_") as store:
         with pytest.raises(ConfigurationError) as excinfo:
@@ -38,7 +40,7 @@ def test_tables_that_are_missing(lab: EntryLab, tmp_path: Path) -> None:
 
 
 def test_async_migration(lab: EntryLab, tmp_path: Path) -> None:
-    """An asynchronous store creates its tables; a second migration changes nothing."""
+    """An asynchronous store creates its tables, and migrating a second time changes nothing."""
     url = lab.url if lab.kind != "sqlite" else f"sqlite:///{tmp_path / 'new.db'}"
 
     async def run() -> object:
@@ -56,7 +58,7 @@ def test_async_migration(lab: EntryLab, tmp_path: Path) -> None:
 
 
 def test_ddl_creates_the_tables(lab: EntryLab) -> None:
-    """The statements of `ddl` create the tables for a host's own migrations."""
+    """A host's own migrations can create the tables with the statements that `ddl` returns."""
     kind: Any = {"sqlite": SqliteOutbox, "postgresql": SqlOutbox, "mariadb": SqlOutbox}[lab.kind]
     value = () if lab.kind == "sqlite" else (lab.kind,)
     prefix = f"{lab.prefix}ddl_"
@@ -74,13 +76,13 @@ def test_ddl_creates_the_tables(lab: EntryLab) -> None:
 
 @pytest.mark.parametrize("part", [{"prefix": 'a"b'}, {"prefix": "1"}])
 def test_names_of_tables(lab: EntryLab, part: dict[str, str]) -> None:
-    """A prefix that cannot be part of a name is refused."""
+    """A table prefix that is not a valid identifier is refused."""
     with pytest.raises(ConfigurationError, match="is not valid"):
         open_inbox(lab.url, **part)
 
 
 def test_a_schema(lab: EntryLab) -> None:
-    """The tables may be in a schema that is not the connection's own."""
+    """Inbox and outbox tables may be in a schema other than the connection's default."""
     if lab.kind == "sqlite":
         pytest.skip("a file has no schemas: run the cases of the servers")
     schema = lab.prefix.rstrip("_")
@@ -117,7 +119,7 @@ def test_servers_that_are_away() -> None:
 
 
 def test_wrong_path_creates_no_file(tmp_path: Path) -> None:
-    """A store whose file is missing raises an error; only creating tables creates the file."""
+    """Opening a SQLite store at a wrong path raises an error and creates no file."""
     path = tmp_path / "wrong ?#%41.db"
     with SqliteOutbox(path) as store:
         with pytest.raises(ConfigurationError, match="does not exist") as excinfo:
@@ -130,7 +132,8 @@ def test_wrong_path_creates_no_file(tmp_path: Path) -> None:
 
 
 def test_files_that_cannot_be(tmp_path: Path) -> None:
-    """A database in memory, a missing directory and a locked file have their own errors."""
+    """A SQLite outbox reports an in-memory path, a missing directory and a locked file as errors.
+    """
     with pytest.raises(ConfigurationError, match="A database in memory"):
         SqliteOutbox(":memory:")
     with pytest.raises(StorageUnavailable, match="could not be used"):
@@ -156,7 +159,7 @@ def test_files_that_cannot_be(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("open_it", [open_inbox, open_outbox, aopen_outbox])
 def test_urls_without_entries(open_it: Callable[[str], Any]) -> None:
-    """A store URL is refused if the store has no inbox or outbox; one in memory has both."""
+    """A store URL without inbox or outbox support is refused; a memory URL supports both."""
     with pytest.raises(ConfigurationError, match="The scheme 'redis' is not one for an"):
         open_it("redis://host/0")
     assert open_it("memory:").reach == "process"

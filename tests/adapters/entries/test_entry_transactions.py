@@ -1,4 +1,4 @@
-"""Inbox and outbox in the transactions of their host."""
+"""Inbox and outbox entries added within the host application's own transactions."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ DAY = timedelta(days=1)
 
 
 def test_a_rollback_takes_the_entry_along(lab: EntryLab) -> None:
-    """An entry in the transaction of a driver's connection comes and goes with it."""
+    """An entry added in a driver connection's transaction is rolled back or committed with it."""
     store = lab.outbox()
     with closing(lab.driver()) as connection:
         connection.cursor().execute(f"DELETE FROM {lab.prefix}inbox")
@@ -51,7 +51,9 @@ def test_a_rollback_takes_the_entry_along(lab: EntryLab) -> None:
 @pytest.mark.parametrize("commits", [True, False])
 @pytest.mark.parametrize("of", ["connection", "session"])
 def test_sqlalchemy(lab: EntryLab, of: str, *, commits: bool) -> None:
-    """SQLAlchemy's connections and sessions are written in, as they are."""
+    """An entry added through a SQLAlchemy connection or session is committed or rolled back with
+    it.
+    """
     store = lab.outbox()
     connection: Any = Session(lab.engine) if of == "session" else lab.engine.connect()
     with connection:
@@ -61,7 +63,7 @@ def test_sqlalchemy(lab: EntryLab, of: str, *, commits: bool) -> None:
 
 
 def test_async_sqlalchemy(server: EntryLab) -> None:
-    """An asynchronous session of SQLAlchemy is written in, as it is."""
+    """An entry added through SQLAlchemy's AsyncSession is committed or rolled back with it."""
     drivers = {"postgresql": "postgresql+psycopg", "mariadb": "mariadb+asyncmy"}
     url = server.engine.url.set(drivername=drivers[server.kind])
 
@@ -83,7 +85,7 @@ def test_async_sqlalchemy(server: EntryLab) -> None:
 
 
 def test_async_driver(server: EntryLab) -> None:
-    """An asynchronous connection of a driver is written in."""
+    """An entry can be added through an asynchronous driver connection."""
 
     async def run() -> None:
         store = await server.later_outbox()
@@ -128,7 +130,9 @@ class AwaitedFile:
 
 
 def test_async_connection_to_a_file(file: EntryLab) -> None:
-    """An asynchronous connection to a file is written in, and its transaction decides."""
+    """An entry added through an asynchronous SQLite connection follows that connection's
+    transaction.
+    """
 
     async def run() -> None:
         store = await file.later_outbox()
@@ -146,7 +150,7 @@ def test_async_connection_to_a_file(file: EntryLab) -> None:
 
 
 def test_rows_of_the_hosts_kind(server: EntryLab, file: EntryLab) -> None:
-    """The rows that a host wants of its connections do not matter."""
+    """An entry can be added on a host's connection that has a row factory of its own."""
     with closing(sqlite3.connect(file.file)) as connection:
         connection.row_factory = sqlite3.Row
         assert file.outbox().within(connection).add(entry("a")).id == "a"
@@ -166,7 +170,7 @@ def test_a_repeat_in_the_hosts_transaction(lab: EntryLab) -> None:
 
 
 def test_a_repeat_that_the_hosts_snapshot_does_not_show(server: EntryLab) -> None:
-    """Adding an id that was committed after the host's first query returns the existing entry."""
+    """Adding an id again returns the entry that was committed after the host's snapshot began."""
     store = server.outbox()
     with Session(server.engine) as session:
         connection = session.connection()
@@ -180,7 +184,7 @@ def test_a_repeat_that_the_hosts_snapshot_does_not_show(server: EntryLab) -> Non
 
 
 def test_adding_in_the_hosts_transaction_takes_few_statements(server: EntryLab) -> None:
-    """A host waits for one statement when it adds an entry, and for three in MariaDB."""
+    """Adding an entry in a host's transaction takes one statement, and three in MariaDB."""
     statements: list[str] = []
     event.listen(
         server.engine, "before_cursor_execute", lambda *context: statements.append(context[2])
@@ -197,7 +201,7 @@ def test_adding_in_the_hosts_transaction_takes_few_statements(server: EntryLab) 
 def test_an_entry_arrives_at_the_time_of_the_store(
     lab: EntryLab, state: EntryState, wait: timedelta | None
 ) -> None:
-    """The clock of the store decides when an entry is added and due, as `arrive` has it."""
+    """The store's clock, not the caller's, sets the times at which an entry is added and due."""
     store = lab.outbox()
     now = store.now()
     is_pause = state is EntryState.PAUSED
@@ -214,7 +218,7 @@ def test_an_entry_arrives_at_the_time_of_the_store(
 
 
 def test_the_outbox_writes_in_a_transaction(lab: EntryLab) -> None:
-    """`Outbox.within` puts a call in the host's transaction, and delivers as usual."""
+    """`Outbox.within` adds a call in the host's transaction; a worker delivers it as usual."""
     store = lab.outbox()
     outbox = Outbox(store)
     with Session(lab.engine) as session:
@@ -228,7 +232,7 @@ def test_the_outbox_writes_in_a_transaction(lab: EntryLab) -> None:
 
 
 def test_the_async_outbox_writes_in_a_transaction(server: EntryLab) -> None:
-    """`AsyncOutbox.within` adds a call in the application's transaction, too."""
+    """`AsyncOutbox.within` adds a call in the application's transaction."""
     drivers = {"postgresql": "postgresql+psycopg", "mariadb": "mariadb+asyncmy"}
     url = server.engine.url.set(drivername=drivers[server.kind])
 
@@ -244,14 +248,15 @@ def test_the_async_outbox_writes_in_a_transaction(server: EntryLab) -> None:
 
 
 def test_a_store_without_transactions() -> None:
-    """A store that writes in no transaction says which ones do."""
+    """The error of a store without transaction support names the stores that support transactions.
+    """
     with pytest.raises(ConfigurationError) as excinfo:
         Outbox(MemoryOutbox()).within(object())
     assert "SqliteOutbox or SqlOutbox" in str(excinfo.value.remedy)
 
 
 def test_connections_that_are_refused(file: EntryLab, server: EntryLab) -> None:
-    """A connection that could not roll back, or is of the other mode, is refused."""
+    """Outbox.within() refuses an autocommit connection and a connection of the other mode."""
     store = file.outbox()
     with pytest.raises(ConfigurationError, match="runs no statements"):
         store.within(object())
@@ -280,7 +285,7 @@ def test_connections_that_are_refused(file: EntryLab, server: EntryLab) -> None:
 
 
 def test_failed_host_transaction_is_reported(lab: EntryLab, tmp_path: Path) -> None:
-    """The error of a failed transaction does not quote the database."""
+    """The error message for a failed host transaction does not quote the database's text."""
     store = lab.outbox()
     path = tmp_path / "other.db"
     other_engine = sqlalchemy.create_engine(f"sqlite:///{path}", poolclass=sqlalchemy.NullPool)

@@ -1,4 +1,4 @@
-"""Workers that wait for entries, and the clock of a file."""
+"""Workers waiting for new outbox entries, and the clock of a SQLite store."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ DAY = timedelta(days=1)
 
 
 def test_waiting_worker_wakes_on_commit(server: EntryLab) -> None:
-    """A waiting worker wakes for committed entries, and not for rolled-back ones."""
+    """A waiting worker wakes when entries are committed, and not when they are rolled back."""
     store = server.outbox()
     can = server.kind == "postgresql"
     assert store.wait(0.01) is can  # nobody has listened so far, so there may be something
@@ -43,7 +43,7 @@ def test_waiting_worker_wakes_on_commit(server: EntryLab) -> None:
 
 
 def test_waiting_asynchronous_worker_wakes_on_commit(server: EntryLab) -> None:
-    """The asynchronous store wakes on commits too."""
+    """A worker waiting on an asynchronous store wakes when entries are committed."""
 
     async def run() -> None:
         store = await server.later_outbox()
@@ -59,14 +59,14 @@ def test_waiting_asynchronous_worker_wakes_on_commit(server: EntryLab) -> None:
 
 
 def test_short_wait_on_a_new_connection(server: EntryLab) -> None:
-    """A wait that is shorter than connecting takes ends like any other."""
+    """A wait with a zero timeout returns at once, even if it must first open a connection."""
     with open_outbox(server.url, prefix=server.prefix) as store:
         assert (server.kind == "postgresql") == store.wait(0.0)
         assert not store.wait(0.0)
 
 
 def test_a_wait_outlives_its_connection(server: EntryLab) -> None:
-    """A connection that is lost during a wait is replaced, and the wait ends with new entries."""
+    """If a worker's connection is lost during a wait, it reconnects and still sees new entries."""
     if server.kind != "postgresql":
         pytest.skip("nobody is woken in MariaDB: run the case of PostgreSQL")
     url = f"{server.url}?application_name={server.prefix}"
@@ -87,7 +87,7 @@ def test_a_wait_outlives_its_connection(server: EntryLab) -> None:
 def test_the_time_of_a_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, boot: str | None
 ) -> None:
-    """Without a boot id the wall clock is used, and time never goes back."""
+    """A SQLite store's time never goes back; without the boot id it uses the wall clock."""
     clock = VirtualClock()
     path = tmp_path / "a.db"
     with SqliteOutbox(path, create=True, clock=clock) as store:

@@ -1,4 +1,4 @@
-"""Fixtures of the tests of the gRPC connector."""
+"""Fixtures for the tests of the gRPC connector."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 @pytest.fixture(params=["sync", "async"])
 def mode(request: pytest.FixtureRequest) -> str:
-    """The mode of a connector."""
+    """Return the mode of the connector under test: "sync" or "async"."""
     value: str = request.param
     return value
 
 
 @pytest.fixture(scope="module")
 def server() -> Generator[LabServer]:
-    """A server that no test kills."""
+    """Yield a shared gRPC server; tests must not kill it."""
     server = LabServer()
     yield server
     server.kill()
@@ -29,7 +29,7 @@ def server() -> Generator[LabServer]:
 
 @pytest.fixture
 def servers() -> Generator[Callable[..., LabServer]]:
-    """Start servers that a test may kill."""
+    """Return a function that starts gRPC servers, which a test may kill."""
     started: list[LabServer] = []
 
     def start(*arguments: Any, **options: Any) -> LabServer:
@@ -43,7 +43,7 @@ def servers() -> Generator[Callable[..., LabServer]]:
 
 @pytest.fixture
 def labs(mode: str) -> Generator[Callable[..., Lab]]:
-    """Make connectors."""
+    """Return a function that makes connectors, which are closed after the test."""
     made: list[Lab] = []
 
     def make(address: str, **settings: Any) -> Lab:
@@ -57,5 +57,5 @@ def labs(mode: str) -> Generator[Callable[..., Lab]]:
 
 @pytest.fixture
 def lab(labs: Callable[..., Lab], server: LabServer) -> Lab:
-    """A connector of the server that no test kills."""
+    """Return a connector to the shared gRPC server."""
     return labs(server.address)

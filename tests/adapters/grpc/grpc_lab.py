@@ -19,7 +19,7 @@ SCRIPT = Path(__file__).with_name("lab_server.py")
 
 
 def method(name: str, /, **facts: Any) -> GrpcMethod[Any, Any]:
-    """Return a method of the server."""
+    """Return a method of the test server by name."""
     return GrpcMethod(
         path=f"/lab.Lab/{name}",
         serialize=lambda request: json.dumps(request).encode(),
@@ -37,7 +37,7 @@ CHAT = method("Chat", streams_requests=True, streams_answers=True)
 
 
 class LabServer:
-    """A server in a process of its own."""
+    """A gRPC server that runs in a separate process."""
 
     def __init__(self, folder: Path | None = None, **environment: str) -> None:
         command = [sys.executable, str(SCRIPT), *([] if folder is None else [str(folder)])]
@@ -49,11 +49,11 @@ class LabServer:
 
     @property
     def address(self) -> str:
-        """The address for connectors."""
+        """Return the server's address for connectors."""
         return f"127.0.0.1:{self.port}"
 
     def kill(self) -> None:
-        """End the process at once."""
+        """Kill the server process at once."""
         self.process.kill()
         self.process.wait()
         if self.process.stdout is not None:
@@ -61,7 +61,7 @@ class LabServer:
 
 
 class Lab:
-    """A connector with a manager, of one mode; its calls return their results in both."""
+    """A gRPC connector with its manager, in sync or async mode, called synchronously in both."""
 
     def __init__(
         self,
@@ -82,12 +82,12 @@ class Lab:
         self.protect(service or SERVICE)
 
     def protect(self, service: Service) -> None:
-        """Use the protections of a service from now on."""
+        """Replace the manager's configuration with this service's protections."""
         kind: Any = AsyncConnectorManager if self.is_async else ConnectorManager
         self.manager: Any = kind([service])
 
     def run(self, value: Any) -> Any:
-        """Return a value, or the result of what has to be awaited for it."""
+        """Return the value, or the result of running it if it is a coroutine."""
         return self.loop.run_until_complete(value) if self.is_async else value
 
     def perform(self, operation: Any, **options: Any) -> Any:
@@ -95,11 +95,11 @@ class Lab:
         return self.run(self.manager.perform("lab", operation, **options))
 
     def call(self, called: Any = ECHO, /, **request: Any) -> Any:
-        """Call a method without options."""
+        """Call a unary method of the test server with default options."""
         return self.perform(self.connector.call(called, request))
 
     def answers(self, stream: Any) -> list[Any]:
-        """Read a stream to its end."""
+        """Read all answers of a stream."""
 
         async def read() -> list[Any]:
             async with stream:
@@ -111,7 +111,7 @@ class Lab:
             return list(stream)
 
     def close(self) -> None:
-        """Close everything."""
+        """Close the connector, its manager and the event loop."""
         self.run(self.connector.close())
         self.run(self.manager.close())
         if self.is_async:

@@ -29,7 +29,7 @@ counts: dict[str, int] = {}
 
 
 def obey(request: dict[str, Any], context: Any) -> dict[str, Any]:
-    """Do what a request says, and return the answer."""
+    """Perform the action in the request (fail, sleep, ...) and return the answer."""
     name = request.get("name", "")
     counts[name] = counts.get(name, 0) + 1
     match request.get("do"):
@@ -67,12 +67,12 @@ def obey(request: dict[str, Any], context: Any) -> dict[str, Any]:
 
 
 def echo(request: dict[str, Any], context: Any) -> dict[str, Any]:
-    """Answer one request."""
+    """Answer one request with its content."""
     return obey(request, context)
 
 
 def count(request: dict[str, Any], context: Any) -> Iterator[dict[str, Any]]:
-    """Answer with numbers; at the number `at`, do what the request says."""
+    """Stream numbers; at the number `at`, perform the action in the request."""
     for number in range(request.get("answers", 3)):
         if number == request.get("at"):
             obey(request, context)
@@ -89,13 +89,13 @@ def collect(requests: Iterator[dict[str, Any]], context: Any) -> dict[str, Any]:
 
 
 def chat(requests: Iterator[dict[str, Any]], context: Any) -> Iterator[dict[str, Any]]:
-    """Answer each request."""
+    """Stream an answer to each request."""
     for request in requests:
         yield obey(request, context)
 
 
 def add_shop(server: grpc.Server) -> None:
-    """Serve the orders of the shop, whose messages are protobuf."""
+    """Add the `shop.Orders` service, whose messages are protobuf, to the server."""
     pool = shop.new_pool()
     order: Any = shop.order_class(pool)
 
@@ -122,7 +122,7 @@ def add_shop(server: grpc.Server) -> None:
 
 
 def write(answer: dict[str, Any]) -> bytes:
-    """Return the bytes of an answer, or bytes that are none."""
+    """Serialize an answer as JSON, or as invalid bytes if the answer asks for that."""
     return b"\xff" if "garbled" in answer else json.dumps(answer).encode()
 
 

@@ -1,4 +1,4 @@
-"""Definitions of a small gRPC service in two files, and messages of it, without generated code."""
+"""Protobuf definitions of a small gRPC service in two files, built without generated code."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PUT: Final = "shop.Orders/Put"
 
 
 def files() -> list[descriptor_pb2.FileDescriptorProto]:
-    """Return the files, each after those that it imports."""
+    """Return the file descriptors, each after the files that it imports."""
     stamp = descriptor_pb2.FileDescriptorProto()
     timestamp_pb2.DESCRIPTOR.CopyToProto(stamp)
     types = descriptor_pb2.FileDescriptorProto(
@@ -61,13 +61,13 @@ def files() -> list[descriptor_pb2.FileDescriptorProto]:
 
 
 def descriptor_set(without: str = "") -> bytes:
-    """Return a `FileDescriptorSet` of the files."""
+    """Return a serialized `FileDescriptorSet` of the files, optionally without one of them."""
     chosen = [file for file in files() if file.name != without]
     return descriptor_pb2.FileDescriptorSet(file=chosen).SerializeToString()
 
 
 def new_pool() -> Any:
-    """Return a pool with the files."""
+    """Return a descriptor pool that contains the files."""
     pool: Any = descriptor_pool.DescriptorPool()
     for file in files():
         pool.Add(file)
@@ -75,5 +75,5 @@ def new_pool() -> Any:
 
 
 def order_class(pool: Any) -> Any:
-    """Return the class of orders."""
+    """Return the message class of orders."""
     return GetMessageClass(pool.FindMessageTypeByName("shop.Order"))

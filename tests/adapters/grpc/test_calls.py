@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 
 def test_a_call_returns_the_answer_and_passes_its_deadline_on(lab: Lab) -> None:
-    """The server learns the deadline and the metadata of a call."""
+    """A gRPC call passes its remaining time and its metadata to the server."""
     operation = lab.connector.call(ECHO, {"name": "bolt"}, metadata={"traceparent": "00-aa-bb-01"})
     answer = lab.perform(operation, timeout=7.0)
 
@@ -46,7 +46,8 @@ def test_a_call_returns_the_answer_and_passes_its_deadline_on(lab: Lab) -> None:
 
 
 def test_all_streams_carry_their_messages(lab: Lab) -> None:
-    """Requests, answers, or both may be streams."""
+    """Unary, client-streaming, server-streaming and bidirectional calls carry all their messages.
+    """
     collected = lab.perform(lab.connector.call(COLLECT, [{"name": "a"}, {"name": "b"}]))
     counted = lab.answers(lab.perform(lab.connector.stream(COUNT, {"answers": 3})))
     chatted = lab.answers(lab.perform(lab.connector.stream(CHAT, [{"name": "c"}, {"name": "d"}])))
@@ -79,7 +80,9 @@ def test_all_streams_carry_their_messages(lab: Lab) -> None:
     ],
 )
 def test_a_status_becomes_an_error(lab: Lab, code: str, kind: type[Exception]) -> None:
-    """Each status code stands for an error of moorage; the server's words are kept apart."""
+    """Each gRPC status code raises its moorage error; the server's text is not in the error
+    message.
+    """
     with pytest.raises(kind) as caught:
         lab.call(do="fail", code=code, text="failed to connect to all addresses")
 
@@ -90,13 +93,15 @@ def test_a_status_becomes_an_error(lab: Lab, code: str, kind: type[Exception]) -
 
 
 def test_an_unknown_method_is_an_invalid_request(lab: Lab) -> None:
-    """A method that the server lacks cannot have done anything."""
+    """A method that the server does not know raises InvalidRequest, and was certainly not
+    processed.
+    """
     with pytest.raises(InvalidRequest, match="no such method"):
         lab.call(method("Nothing"))
 
 
 def test_a_read_is_repeated_and_a_write_is_not(labs: Callable[..., Lab], server: LabServer) -> None:
-    """A write whose answer was lost is repeated only if its method says that it may be."""
+    """After a lost answer, a safe method is retried and a write is not."""
     policy = RetryPolicy(max_attempts=3, base_delay=0.0)
     lab = labs(server.address, service=Service("lab", timeout=20.0, retry=policy, circuit=None))
     names = [f"{kind}-{id(lab)}" for kind in ("read", "write")]
@@ -111,7 +116,7 @@ def test_a_read_is_repeated_and_a_write_is_not(labs: Callable[..., Lab], server:
 
 
 def test_the_server_says_when_to_come_back(labs: Callable[..., Lab], server: LabServer) -> None:
-    """A pushback delays the next attempt, and a negative one forbids it."""
+    """A server's pushback metadata delays the next attempt; a negative value forbids it."""
     policy = RetryPolicy(max_attempts=2, base_delay=0.0)
     lab = labs(server.address, service=Service("lab", timeout=20.0, retry=policy, circuit=None))
     limited = {"do": "fail", "code": "RESOURCE_EXHAUSTED"}
@@ -125,7 +130,8 @@ def test_the_server_says_when_to_come_back(labs: Callable[..., Lab], server: Lab
 
 
 def test_a_silent_server_ends_with_the_deadline(lab: Lab) -> None:
-    """A call ends with its deadline, and may have been processed."""
+    """A call without an answer ends at its deadline, and its error says it may have been processed.
+    """
     with pytest.raises(DeadlineExceeded) as caught:
         lab.perform(lab.connector.call(ECHO, {"do": "sleep", "seconds": 30}), timeout=0.3)
     assert caught.value.may_have_been_processed
@@ -134,7 +140,8 @@ def test_a_silent_server_ends_with_the_deadline(lab: Lab) -> None:
 def test_a_server_that_dies_during_a_call_leaves_the_outcome_open(
     labs: Callable[..., Lab], servers: Callable[..., LabServer]
 ) -> None:
-    """A killed server may have processed the call; the next call certainly was not sent."""
+    """A call whose server is killed may have been processed; the next call was certainly not sent.
+    """
     lab = labs(servers().address)
     with pytest.raises(ConnectionFailed) as caught:
         lab.call(do="die")
@@ -148,7 +155,7 @@ def test_a_server_that_dies_during_a_call_leaves_the_outcome_open(
 def test_a_write_under_a_key_has_an_unknown_outcome(
     labs: Callable[..., Lab], servers: Callable[..., LabServer]
 ) -> None:
-    """A write with an idempotency key that the server does not honour ends with OutcomeUnknown."""
+    """Losing the answer to a write with an idempotency key raises OutcomeUnknown."""
     lab = labs(servers().address)
     operation = lab.connector.call(ECHO, {"do": "die"})
     with pytest.raises(OutcomeUnknown):
@@ -158,7 +165,7 @@ def test_a_write_under_a_key_has_an_unknown_outcome(
 def test_a_key_is_sent_where_the_service_honours_keys(
     labs: Callable[..., Lab], server: LabServer
 ) -> None:
-    """The idempotency key is metadata of the call."""
+    """If the service honours idempotency keys, the key is sent in the call's metadata."""
     service = Service("lab", honours_keys=True, idempotency_memory=86_400.0)
     lab = labs(server.address, service=service, idempotency_metadata="X-Key", metadata={"App": "t"})
     answer = lab.perform(lab.connector.call(ECHO, {}), idempotency_key="order-7")
@@ -170,7 +177,8 @@ def test_a_key_is_sent_where_the_service_honours_keys(
 def test_a_restarted_server_serves_the_next_call(
     labs: Callable[..., Lab], servers: Callable[..., LabServer]
 ) -> None:
-    """A connector connects again, and counts its connections."""
+    """A gRPC connector reconnects to a restarted server, and its statistics count the connections.
+    """
     first = servers()
     lab = labs(first.address)
     lab.call()
@@ -190,7 +198,7 @@ def test_a_restarted_server_serves_the_next_call(
 
 
 def test_large_messages_are_typed_errors(labs: Callable[..., Lab], server: LabServer) -> None:
-    """A request that is too large is not sent, and an answer that is too large is not read."""
+    """A request above the size limit is not sent; an answer above it raises a typed error."""
     lab = labs(server.address, max_request_bytes=1000, max_answer_bytes=1000)
     with pytest.raises(InvalidRequest, match="sends at most 1000"):
         lab.call(name="x" * 1000)
@@ -203,7 +211,9 @@ def test_large_messages_are_typed_errors(labs: Callable[..., Lab], server: LabSe
 
 
 def test_messages_that_cannot_be_written_or_read(lab: Lab) -> None:
-    """A request of the wrong type is not sent; an answer of the wrong type is a failure."""
+    """A request that cannot be serialized is not sent; an answer that cannot be parsed is a
+    failure.
+    """
     with pytest.raises(InvalidData, match=r"Lab\.Echo cannot be written"):
         lab.perform(lab.connector.call(ECHO, {"name": object()}))
     with pytest.raises(VendorFailed, match="cannot be read as the type"):
@@ -218,7 +228,7 @@ def test_messages_that_cannot_be_written_or_read(lab: Lab) -> None:
 
 
 def test_requests_that_fail_end_the_call(lab: Lab) -> None:
-    """A stream of requests that raises ends the call, whose outcome is then open."""
+    """If the request iterator raises, the call fails and may have been processed."""
 
     class Failing:
         def __iter__(self) -> Any:
@@ -235,7 +245,9 @@ def test_requests_that_fail_end_the_call(lab: Lab) -> None:
 
 
 def test_methods_are_used_as_they_are_declared(lab: Lab) -> None:
-    """A stream needs `stream`, a single answer needs `call`, and requests can be read again."""
+    """`call` refuses streaming methods, `stream` refuses unary ones, and one-shot iterators are
+    refused.
+    """
     with pytest.raises(InvalidData, match="answers with a stream"):
         lab.connector.call(COUNT, {})
     with pytest.raises(InvalidData, match="one answer"):
@@ -245,7 +257,7 @@ def test_methods_are_used_as_they_are_declared(lab: Lab) -> None:
 
 
 def test_a_stream_waits_for_each_answer_only_so_long(lab: Lab) -> None:
-    """Each answer may take as long as the attempt; an error ends the stream."""
+    """The attempt's time limit applies to each answer of a stream; an error ends the stream."""
     operation = lab.connector.stream(COUNT, {"do": "sleep", "seconds": 30, "at": 2})
     stream = lab.run(operation.perform(OperationAttempt(1, 1.0)))
     with pytest.raises(AttemptTimeout):
@@ -258,7 +270,7 @@ def test_a_stream_waits_for_each_answer_only_so_long(lab: Lab) -> None:
 
 
 def test_a_stream_that_does_not_begin_is_an_error_of_the_call(lab: Lab) -> None:
-    """The protections apply until the first answer."""
+    """Retries and other protections apply to a stream until its first answer."""
     with pytest.raises(VendorRejected):
         lab.perform(lab.connector.stream(COUNT, {"do": "fail", "code": "NOT_FOUND", "at": 0}))
     with pytest.raises((AttemptTimeout, DeadlineExceeded)):
@@ -269,7 +281,7 @@ def test_a_stream_that_does_not_begin_is_an_error_of_the_call(lab: Lab) -> None:
 
 
 def test_close_waits_for_open_streams(lab: Lab) -> None:
-    """A stream that is open goes on after `close`, and no call begins."""
+    """An open stream continues after `close`; new calls are refused."""
     stream = lab.perform(lab.connector.stream(COUNT, {"answers": 5}))
     lab.run(lab.connector.close())
     with pytest.raises(LocalFailure, match="closed"):
@@ -281,7 +293,9 @@ def test_close_waits_for_open_streams(lab: Lab) -> None:
 def test_health_is_what_the_server_says(
     labs: Callable[..., Lab], servers: Callable[..., LabServer]
 ) -> None:
-    """A server that says it does not serve is unavailable; one without a health service is well."""
+    """Health is unavailable if the server reports NOT_SERVING; a server without health service is
+    healthy.
+    """
     lab = labs(servers().address)
     lab.run(lab.connector.open(5.0))
     assert lab.run(lab.connector.health(5.0)).is_healthy
@@ -295,7 +309,7 @@ def test_health_is_what_the_server_says(
 
 
 def test_foreign_exceptions_are_judged_by_their_kind(lab: Lab) -> None:
-    """Errors of grpcio and time-outs become errors of moorage, and others are not known."""
+    """Time-outs and grpcio errors are converted to moorage errors; unknown exceptions are not."""
     operation = lab.connector.call(ECHO, {})
     assert isinstance(operation.judge(TimeoutError()), AttemptTimeout)
     assert operation.judge(KeyError("x")) is None
@@ -305,7 +319,7 @@ def test_foreign_exceptions_are_judged_by_their_kind(lab: Lab) -> None:
 
 
 def test_a_server_may_refuse_a_stream_of_requests(lab: Lab) -> None:
-    """An error of the server ends a call with a stream of requests."""
+    """A server error ends a call that streams its requests."""
     refusal = {"do": "fail", "code": "NOT_FOUND"}
     for operation in (
         lab.connector.call(COLLECT, [refusal]),
@@ -316,7 +330,7 @@ def test_a_server_may_refuse_a_stream_of_requests(lab: Lab) -> None:
 
 
 def test_asynchronous_requests_are_read_anew_by_each_attempt(server: LabServer) -> None:
-    """The requests of an asynchronous call may come from an asynchronous iterable."""
+    """Each attempt of an asynchronous call reads its asynchronous iterable of requests anew."""
 
     class Requests:
         async def __aiter__(self) -> Any:
@@ -332,7 +346,7 @@ def test_asynchronous_requests_are_read_anew_by_each_attempt(server: LabServer) 
 
 
 def test_a_cancelled_call_leaves_the_connection_clean(server: LabServer) -> None:
-    """A cancelled task ends its call, whose requests may be a stream, and the next one works."""
+    """Cancelling a task ends its gRPC call, and the next call on the connection works."""
     lab = Lab("async", server.address)
     slow = {"do": "sleep", "seconds": 30}
 

@@ -1,4 +1,4 @@
-"""Connectors of gRPC services in a configuration, and methods of generated classes."""
+"""gRPC connectors opened from a configuration, and methods made from generated classes."""
 
 from __future__ import annotations
 
@@ -23,13 +23,14 @@ if TYPE_CHECKING:
 
 
 def configuration(server: LabServer, **settings: Any) -> dict[str, Any]:
-    """Return a configuration with one connector."""
+    """Return a configuration with one gRPC connector."""
     connector = {"kind": "grpc", "address": server.address, "plaintext": True, **settings}
     return {"connectors": {"orders": connector}}
 
 
 def test_a_configuration_names_a_connector(server: LabServer, monkeypatch: Any) -> None:
-    """The kind "grpc" makes connectors for both kinds of programs."""
+    """A configured connector of kind "grpc" is available to synchronous and asynchronous programs.
+    """
     monkeypatch.setenv("ORDERS_TOKEN", "token-4711")
     config = configuration(server, token="secret://env/ORDERS_TOKEN")
     with moorage.open(config) as hub:
@@ -48,14 +49,14 @@ def test_a_configuration_names_a_connector(server: LabServer, monkeypatch: Any) 
 
 
 def test_files_of_certificates_are_settings(server: LabServer, tmp_path: Path) -> None:
-    """A wrong combination of settings is reported with its place."""
+    """A configuration with certificate files but without TLS is refused with the setting's path."""
     config = configuration(server, authorities=str(tmp_path / "ca.pem"))
     with moorage.open(config) as hub, pytest.raises(ConfigurationError, match="without TLS"):
         hub.connectors.get("orders", GrpcConnector)
 
 
 def test_generated_classes_make_a_method(lab: Lab) -> None:
-    """A method takes and returns the messages of generated classes."""
+    """GrpcMethod.of() makes a method that takes and returns generated protobuf messages."""
     check = GrpcMethod.of(
         "/grpc.health.v1.Health/Check",
         health_pb2.HealthCheckRequest,
@@ -68,7 +69,9 @@ def test_generated_classes_make_a_method(lab: Lab) -> None:
 
 
 def test_a_definition_says_what_may_be_repeated() -> None:
-    """The option `idempotency_level` of a method tells whether it is safe or repeatable."""
+    """A method's `idempotency_level` option in the descriptor sets whether it is safe or
+    repeatable.
+    """
     file = descriptor_pb2.FileDescriptorProto(name="shop.proto", package="shop", syntax="proto3")
     file.message_type.add(name="Order")
     service = file.service.add(name="Orders")
@@ -95,6 +98,6 @@ def test_a_definition_says_what_may_be_repeated() -> None:
 
 
 def test_a_path_has_a_form() -> None:
-    """A path without a service is refused."""
+    """A method path without a service name is refused."""
     with pytest.raises(InvalidData, match="wrong form"):
         GrpcMethod(path="Get", serialize=bytes, deserialize=bytes)

@@ -24,7 +24,9 @@ SECRET = "token-4711-very-secret"
 
 @pytest.fixture(scope="module", autouse=True)
 def _first_use(server: LabServer) -> None:
-    """Use both modes once, because grpcio opens files for the whole process when it begins."""
+    """Call a server in both modes first, because grpcio opens files for the whole process on first
+    use.
+    """
     for mode in ("sync", "async"):
         lab = Lab(mode, server.address)
         lab.call()
@@ -33,7 +35,7 @@ def _first_use(server: LabServer) -> None:
 
 @pytest.fixture
 def proxy(server: LabServer) -> Generator[TcpProxy]:
-    """The network between a connector and the server."""
+    """Yield a TCP proxy between the connector and the server."""
     with TcpProxy("127.0.0.1", server.port) as proxy:
         yield proxy
 
@@ -41,7 +43,7 @@ def proxy(server: LabServer) -> Generator[TcpProxy]:
 def subject(
     kind: Any, server: LabServer, network: TcpProxy | None
 ) -> connector_conformance.ConnectorSubject:
-    """Describe a connector of the server."""
+    """Return a description of the connector under test for the conformance kit."""
     port = server.port if network is None else network.address[1]
 
     def make(port: int = port, **settings: Any) -> Any:
@@ -82,7 +84,7 @@ def subject(
     "check", connector_conformance.CHECKS + connector_conformance.NETWORK_CHECKS, ids=name_of
 )
 def test_a_synchronous_connector_passes(check: Any, server: LabServer, proxy: TcpProxy) -> None:
-    """The synchronous connector keeps every promise of connectors."""
+    """The synchronous gRPC connector passes each check of the conformance kit."""
     check(subject(GrpcConnector, server, proxy))
 
 
@@ -92,5 +94,5 @@ def test_a_synchronous_connector_passes(check: Any, server: LabServer, proxy: Tc
     ids=name_of,
 )
 def test_an_asynchronous_connector_passes(check: Any, server: LabServer, proxy: TcpProxy) -> None:
-    """The asynchronous connector keeps every promise of connectors."""
+    """The asynchronous gRPC connector passes each check of the conformance kit."""
     asyncio.run(check(subject(AsyncGrpcConnector, server, proxy)))

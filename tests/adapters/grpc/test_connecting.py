@@ -51,14 +51,14 @@ TOKEN = "token-4711-very-secret"
 
 
 def identity(folder: Path, name: str) -> tuple[Path, Path]:
-    """Write a certificate and its key into a folder of their own."""
+    """Write a self-signed certificate and its key into a folder."""
     (folder / name).mkdir()
     return certificate_files(folder / name)
 
 
 @pytest.fixture
 def guarded(tmp_path: Path, servers: Callable[..., LabServer]) -> tuple[LabServer, Path, Path]:
-    """A server that demands a client certificate, with such a certificate and its key."""
+    """Yield a server that demands a client certificate, and a matching certificate with its key."""
     server_certificate, server_key = identity(tmp_path, "server")
     certificate, key = identity(tmp_path, "client")
     (tmp_path / "server.pem").write_bytes(server_certificate.read_bytes())
@@ -70,7 +70,7 @@ def guarded(tmp_path: Path, servers: Callable[..., LabServer]) -> tuple[LabServe
 def test_both_sides_show_certificates(
     labs: Callable[..., Lab], guarded: tuple[LabServer, Path, Path], tmp_path: Path
 ) -> None:
-    """A client certificate is given as files, or as PEM text with an encrypted key."""
+    """A client certificate works as files and as PEM text with an encrypted key."""
     server, certificate, key = guarded
     authorities = str(tmp_path / "server.pem")
     files = Tls(authorities=authorities, certificate=str(certificate), key=str(key))
@@ -111,7 +111,9 @@ def test_an_untrusted_server_gets_no_request(
 
 
 def test_certificates_that_cannot_be_read(labs: Callable[..., Lab], tmp_path: Path) -> None:
-    """A missing file or a wrong password is a mistake of the configuration, without the secret."""
+    """A missing certificate file or a wrong key password is a configuration error without the
+    secret.
+    """
     certificate, key = identity(tmp_path, "client")
     missing = Tls(certificate=str(certificate), key=str(tmp_path / "missing.key"))
     locked = Tls(certificate=str(certificate), key=str(key), password=Secret(TOKEN))
@@ -122,7 +124,8 @@ def test_certificates_that_cannot_be_read(labs: Callable[..., Lab], tmp_path: Pa
 
 
 def test_no_server_is_a_failure_before_anything_is_sent(labs: Callable[..., Lab]) -> None:
-    """A closed port, an unknown host and a silent server are told apart; none got a request."""
+    """A closed port and an unknown host have different errors, both certain that nothing was sent.
+    """
     cases = {
         f"127.0.0.1:{free_port()}": ("Nothing accepts", True),
         "no-such-host.invalid:443": ("host of the gRPC service is unknown", False),
@@ -139,7 +142,8 @@ def test_no_server_is_a_failure_before_anything_is_sent(labs: Callable[..., Lab]
 
 
 def test_a_silent_port_ends_with_the_time_for_connecting(labs: Callable[..., Lab]) -> None:
-    """A port that accepts connections and says nothing got no request."""
+    """A port that never answers raises ConnectionFailed at the connect timeout; nothing was sent.
+    """
     with closing(socket.socket()) as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
@@ -151,7 +155,7 @@ def test_a_silent_port_ends_with_the_time_for_connecting(labs: Callable[..., Lab
 
 
 def test_a_server_of_another_protocol_is_recognised(labs: Callable[..., Lab]) -> None:
-    """A server that speaks HTTP/1 got no request."""
+    """The error for a server that speaks HTTP/1 says that no request was sent."""
     with closing(socket.socket()) as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen()
@@ -173,7 +177,7 @@ def test_a_server_of_another_protocol_is_recognised(labs: Callable[..., Lab]) ->
 
 
 def provider(mode: str, token: str, renewed: str) -> tuple[Any, list[str]]:
-    """Return a provider of tokens, and the list in which it notes each renewal."""
+    """Return a token provider and the list in which it records each renewal."""
     renewals: list[str] = []
     tokens = [Credentials.bearer(token), Credentials.bearer(renewed)]
 
@@ -211,7 +215,7 @@ def test_stale_credentials_are_renewed_once(
 def test_refused_renewed_credentials_are_not_renewed_again_and_again(
     labs: Callable[..., Lab], server: LabServer, mode: str
 ) -> None:
-    """A server that refuses renewed credentials too does not cause a renewal for each call."""
+    """A server that refuses renewed credentials too does not cause a renewal on every call."""
     tokens, renewals = provider(mode, "old", "new")
     lab = labs(server.address, credentials=tokens)
     for _ in range(3):
@@ -223,7 +227,8 @@ def test_refused_renewed_credentials_are_not_renewed_again_and_again(
 def test_a_renewed_call_may_fail_otherwise(
     labs: Callable[..., Lab], server: LabServer, mode: str
 ) -> None:
-    """The error of the second attempt is the error of the call."""
+    """After a credential renewal, the error of the second attempt is the one that the caller gets.
+    """
     tokens, renewals = provider(mode, "old", "new")
     lab = labs(server.address, credentials=tokens)
     name = f"stale-{id(lab)}"
@@ -240,7 +245,7 @@ def test_a_renewed_call_may_fail_otherwise(
 
 
 def test_a_provider_of_moorage_works(labs: Callable[..., Lab], server: LabServer) -> None:
-    """The providers of credentials for HTTP serve gRPC too."""
+    """The credential providers of the HTTP client also work for gRPC."""
     tokens = MemoryCredentialProvider({("lab", None): Credentials.bearer("abc")})
     lab = Lab("sync", server.address, credentials=tokens)
     assert ["Bearer abc"] * 2 == [lab.call()["metadata"]["authorization"] for _ in range(2)]
@@ -262,7 +267,7 @@ def test_a_provider_of_moorage_works(labs: Callable[..., Lab], server: LabServer
 def test_settings_that_cannot_work_are_refused(
     kind: Any, settings: dict[str, Any], path: str
 ) -> None:
-    """A connector that cannot work is refused when it is made, without its secrets."""
+    """Connector settings that cannot work are refused at construction, without showing secrets."""
     with pytest.raises(ConfigurationError) as caught:
         kind(**{"address": "orders.example:443", **settings})
     assert path == caught.value.path
@@ -270,7 +275,7 @@ def test_settings_that_cannot_work_are_refused(
 
 
 def test_metadata_that_cannot_be_sent_are_refused(lab: Lab) -> None:
-    """Names of the protocol, bytes and line ends are no metadata."""
+    """Reserved names, and values with line ends, are refused as metadata."""
     for metadata in ({"grpc-timeout": "1S"}, {"Host": "x"}, {"a b": "x"}):
         with pytest.raises(InvalidData, match="a name that gRPC"):
             lab.connector.call(ECHO, {}, metadata=metadata)
@@ -281,7 +286,7 @@ def test_metadata_that_cannot_be_sent_are_refused(lab: Lab) -> None:
 def test_keepalive_and_options_reach_the_library(
     labs: Callable[..., Lab], server: LabServer
 ) -> None:
-    """Signs of life and further options do not disturb a call."""
+    """Keepalive and channel options are passed to grpcio, and calls still work."""
     settings = {"keepalive": 30.0, "options": {"grpc.primary_user_agent": "lab"}}
     lab = labs(f"localhost:{server.port}", credentials=Credentials.basic("u", TOKEN), **settings)
     answer = lab.call()
@@ -290,7 +295,9 @@ def test_keepalive_and_options_reach_the_library(
 
 
 def test_an_event_loop_has_its_own_connector(server: LabServer) -> None:
-    """A connector refuses a second running loop, and connects again after its loop was closed."""
+    """An asynchronous connector refuses a second running loop, and reconnects after its loop was
+    closed.
+    """
 
     async def perform() -> Any:
         return await connector.call(ECHO, {"name": "bolt"}).perform(OperationAttempt(1, 5.0))
@@ -312,7 +319,9 @@ def test_an_event_loop_has_its_own_connector(server: LabServer) -> None:
 def test_a_forked_child_has_a_channel_of_its_own_or_a_typed_error(
     server: LabServer, support: str, result: str
 ) -> None:
-    """A child calls over a channel of its own only if grpcio was told to survive forks."""
+    """A forked child can make calls only if GRPC_ENABLE_FORK_SUPPORT is set; else it gets
+    LocalFailure.
+    """
     program = [sys.executable, str(Path(__file__).with_name("forking.py")), server.address]
     environment = {
         **os.environ,
@@ -324,7 +333,7 @@ def test_a_forked_child_has_a_channel_of_its_own_or_a_typed_error(
 
 
 def test_only_a_fork_after_the_first_use_is_refused() -> None:
-    """One process with grpcio is fine, and several are where grpcio was told of forks."""
+    """Use in a second process is refused unless grpcio's fork support is enabled."""
     _channel.check_forks({1}, "")
     _channel.check_forks({1, 2}, "True")
     with pytest.raises(LocalFailure, match="survive a fork"):
@@ -333,19 +342,19 @@ def test_only_a_fork_after_the_first_use_is_refused() -> None:
 
 @pytest.mark.parametrize("build", [GRPC.build, GRPC.build_async])
 def test_a_missing_library_is_named(build: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without grpcio the error says what to install."""
+    """Without grpcio installed, the error says which extra to install."""
     monkeypatch.setitem(sys.modules, "grpc", None)
     with pytest.raises(ConfigurationError, match=r"pip install '\.\[grpc\]'"):
         build("orders", GrpcSettings(address="orders.example:443"), None)
 
 
 def test_a_state_that_the_library_does_not_tell_counts_as_ready() -> None:
-    """Where a release of grpcio has no way to ask for the state, a call is tried."""
+    """A channel that cannot report its connectivity state counts as ready."""
     assert "ready" == state_of(object())
 
 
 def test_a_connector_is_a_context(server: LabServer) -> None:
-    """Leaving the block closes the connection."""
+    """Leaving a connector's `with` block closes the connection."""
     with GrpcConnector(server.address, plaintext=True) as connector:
         connector.open()
         assert "ready" == connector.connectivity
@@ -364,7 +373,7 @@ def test_a_connector_is_a_context(server: LabServer) -> None:
 
 
 def test_retries_belong_to_the_manager(labs: Callable[..., Lab], server: LabServer) -> None:
-    """The library sends a call once, however the manager repeats it."""
+    """grpcio sends each attempt once, however often the manager retries."""
     policy = RetryPolicy(max_attempts=4, base_delay=0.0)
     lab = labs(server.address, service=Service("lab", timeout=20.0, retry=policy, circuit=None))
     name = f"once-{id(lab)}"

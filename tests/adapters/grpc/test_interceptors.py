@@ -1,4 +1,5 @@
-"""Interceptors protect the calls of stubs, whose errors are those of grpcio and of moorage."""
+"""Interceptors that protect calls of gRPC stubs, with errors that are both grpcio's and moorage's.
+"""
 
 from __future__ import annotations
 
@@ -53,7 +54,7 @@ KINDS = {ECHO: "unary_unary", COUNT: "unary_stream", COLLECT: "stream_unary", CH
 
 
 class Stubs:
-    """Stubs of the server over an intercepted channel, of one mode."""
+    """Stubs of the test server over an intercepted channel, in sync or async mode."""
 
     def __init__(self, mode: str, address: str, service: Service, **facts: Any) -> None:
         self.is_async = mode == "async"
@@ -75,7 +76,7 @@ class Stubs:
         return grpc.aio.insecure_channel(address, interceptors=interceptors)
 
     def stub(self, path: str) -> Any:
-        """Return the callable that a generated stub has for a method."""
+        """Return the callable that a generated stub has for this method."""
         return getattr(self.channel, KINDS[path])(path, **CODEC)
 
     def call(self, path: str, request: Any, **options: Any) -> Any:
@@ -99,7 +100,7 @@ class Stubs:
         return self.loop.run_until_complete(read())
 
     def close(self) -> None:
-        """Close everything."""
+        """Close the channel, the manager and the event loop."""
         if not self.is_async:
             self.channel.close()
             self.manager.close()
@@ -112,7 +113,7 @@ class Stubs:
 
 @pytest.fixture
 def stubs(mode: str, server: LabServer) -> Generator[Callable[..., Stubs]]:
-    """Make stubs of the server that no test kills."""
+    """Return a function that makes stubs of the shared server."""
     made: list[Stubs] = []
 
     def make(service: Service = RETRIED, address: str = server.address, **facts: Any) -> Stubs:
@@ -125,12 +126,12 @@ def stubs(mode: str, server: LabServer) -> Generator[Callable[..., Stubs]]:
 
 
 def failing(name: str, code: str = "UNAVAILABLE", times: int = 9, **more: Any) -> dict[str, Any]:
-    """Return a request that the server fails some times."""
+    """Return a request that the test server fails a number of times."""
     return {"do": "fail", "code": code, "times": times, "name": name, **more}
 
 
 def test_all_kinds_of_calls_pass(stubs: Callable[..., Stubs]) -> None:
-    """Requests, answers and metadata reach the other side, with the time that is left."""
+    """Unary and streaming calls pass requests, answers, metadata and the remaining time."""
     made = stubs()
     answer = made.call(ECHO, {"name": "a"}, timeout=7.0, metadata=(("trace", "t"),))
 
@@ -143,7 +144,7 @@ def test_all_kinds_of_calls_pass(stubs: Callable[..., Stubs]) -> None:
 
 
 def test_an_error_is_of_both_libraries(stubs: Callable[..., Stubs]) -> None:
-    """Code for grpcio and code for moorage both understand an error, also in another process."""
+    """An error of a protected call is both a grpcio and a moorage error, even after pickling."""
     made = stubs()
     request = failing("both", "NOT_FOUND", text="no such order", trailers={"cost": "7"})
     with pytest.raises(VendorRejected) as caught:
@@ -168,7 +169,7 @@ def test_an_error_is_of_both_libraries(stubs: Callable[..., Stubs]) -> None:
 
 
 def test_a_safe_call_is_repeated_and_another_is_not(stubs: Callable[..., Stubs]) -> None:
-    """The path of a method tells whether a call may be repeated after a lost answer."""
+    """The method's path decides whether a call is retried after a lost answer."""
     made, other = stubs(safe=["lab.Lab/Echo"]), stubs(repeatable=["/lab.Lab/Count"])
     name = f"repeat-{id(made)}"
     assert name == made.call(ECHO, failing(name, times=2))["name"]
@@ -185,14 +186,14 @@ def test_a_safe_call_is_repeated_and_another_is_not(stubs: Callable[..., Stubs])
 
 
 def test_a_definition_tells_which_calls_may_be_repeated() -> None:
-    """The option `idempotency_level` of generated descriptors counts like the arguments."""
+    """A generated descriptor's `idempotency_level` decides whether a stub's call is retried."""
     facts = method_facts((), (), [shop.new_pool().FindFileByName("shop/orders.proto")])
 
     assert ["/shop.Orders/Get"] == [*facts.safe] == [*facts.repeatable]
 
 
 def test_a_stream_of_requests_is_sent_once(stubs: Callable[..., Stubs]) -> None:
-    """An attempt that failed is not repeated with the rest of an iterator."""
+    """A call with an iterator of requests is not retried, since part of it was consumed."""
     made = stubs(safe=[COLLECT])
     name = f"once-{id(made)}"
     requests = iter([failing(name, "RESOURCE_EXHAUSTED"), {"name": "rest"}])
@@ -203,7 +204,7 @@ def test_a_stream_of_requests_is_sent_once(stubs: Callable[..., Stubs]) -> None:
 
 
 def test_protections_hold_calls_back(stubs: Callable[..., Stubs]) -> None:
-    """An open circuit ends a call with UNAVAILABLE before the server learns of it."""
+    """An open circuit raises UNAVAILABLE, and the call is not sent."""
     circuit = CircuitBreakerConfig(failures=1, consecutive_failures=1)
     service = Service("lab", timeout=20.0, retry=RetryPolicy(max_attempts=1), circuit=circuit)
     made = stubs(service)
@@ -220,7 +221,7 @@ def test_protections_hold_calls_back(stubs: Callable[..., Stubs]) -> None:
 
 
 def test_a_slow_server_ends_a_call_in_time(stubs: Callable[..., Stubs]) -> None:
-    """The time limit of a call holds for its answer, and for the first of a stream."""
+    """The timeout limits a unary call's answer and a stream's first answer."""
     made = stubs()
     for call in (partial(made.call, ECHO), partial(made.answers, COUNT)):
         with pytest.raises(ConnectorError) as caught:
@@ -230,7 +231,7 @@ def test_a_slow_server_ends_a_call_in_time(stubs: Callable[..., Stubs]) -> None:
 
 
 def test_a_later_answer_that_fails_is_converted(stubs: Callable[..., Stubs]) -> None:
-    """A stream that breaks after its first answer raises an error of both libraries."""
+    """A stream that fails after its first answer raises an error of both grpcio and moorage."""
     made = stubs()
     broken = failing(f"later-{id(made)}", "INTERNAL", at=1)
     for path, request in ((COUNT, broken), (CHAT, iter([{"name": "x"}, broken]))):
@@ -241,7 +242,7 @@ def test_a_later_answer_that_fails_is_converted(stubs: Callable[..., Stubs]) -> 
 
 
 def test_foreign_exceptions_stay_what_they_are() -> None:
-    """An exception that is not of grpcio is raised unchanged."""
+    """An exception that is not grpcio's passes the interceptor unchanged."""
     error = ZeroDivisionError()
 
     assert error is converted(error, is_async=False)
@@ -252,7 +253,7 @@ def test_foreign_exceptions_stay_what_they_are() -> None:
 
 
 def test_a_future_has_ended(server: LabServer) -> None:
-    """`future` of a stub is protected, and its exception is of both libraries."""
+    """A stub's `future` is protected, and its exception is both a grpcio and a moorage error."""
     made = Stubs("sync", server.address, RETRIED)
     stub = made.stub(ECHO)
     assert "f" == stub.future({"name": "f"}).result()["name"]
@@ -265,7 +266,7 @@ def test_a_future_has_ended(server: LabServer) -> None:
 
 
 def test_a_stream_that_nobody_reads_is_ended(server: LabServer) -> None:
-    """A program may drop a stream, and may ask it what it would ask grpcio's."""
+    """A stream that the program drops unread is cancelled."""
     made = Stubs("sync", server.address, RETRIED)
     stream = made.stub(COUNT)({"do": "sleep", "seconds": 60, "at": 1})
     assert {"number": 0} == next(stream)
@@ -277,7 +278,7 @@ def test_a_stream_that_nobody_reads_is_ended(server: LabServer) -> None:
 
 
 def test_requests_that_are_written_are_refused(server: LabServer) -> None:
-    """A protected call of one answer says to give its requests as an iterable."""
+    """An asynchronous client-streaming call without an iterable of requests raises InvalidData."""
     made = Stubs("async", server.address, RETRIED)
 
     async def write() -> Any:
@@ -308,7 +309,7 @@ def test_requests_that_are_written_are_refused(server: LabServer) -> None:
     ],
 )
 def test_an_error_of_moorage_has_a_code(error: ConnectorError, code: str) -> None:
-    """An error without a status of a server has the code that stands for its class."""
+    """A moorage error without a server status has the gRPC code of its class."""
     converted = rpc_error(error, is_async=False)
 
     assert grpc.StatusCode[code] is converted.code()

@@ -1,4 +1,4 @@
-"""Metadata of gRPC calls: those that are sent, those of answers, and those of errors."""
+"""Metadata of gRPC calls: sent, received with answers, and received with errors."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ GET: GrpcMethod[Any, Any] = GrpcMethod.of("/shop.Orders/Get", ORDER, ORDER, safe
 
 
 def test_an_answer_has_its_metadata(lab: Lab) -> None:
-    """The metadata before and after an answer are part of the result, binary ones as bytes."""
+    """`call_with_metadata` returns initial and trailing metadata; binary values are bytes."""
     operation = lab.connector.call_with_metadata(GET, ORDER(order_id=7))
     answer: GrpcAnswer[Any] = lab.perform(operation)
 
@@ -43,7 +43,7 @@ def test_an_answer_has_its_metadata(lab: Lab) -> None:
 
 
 def test_a_repeat_of_a_key_is_told_the_message(labs: Callable[..., Lab], server: LabServer) -> None:
-    """An answer that is a message, with or without metadata, is stored for repeats of its key."""
+    """A protobuf answer, with or without metadata, is stored and returned for a repeated key."""
     lab = labs(server.address, service=Service("lab", timeout=20.0, circuit=None))
     method: GrpcMethod[Any, Any] = GrpcMethod.of("/shop.Orders/Put", ORDER, ORDER)
     for make in (lab.connector.call, lab.connector.call_with_metadata):
@@ -58,7 +58,7 @@ def test_a_repeat_of_a_key_is_told_the_message(labs: Callable[..., Lab], server:
 
 
 def test_metadata_are_sent_as_texts_and_bytes(lab: Lab) -> None:
-    """A name that ends in -bin takes bytes, and any other a text."""
+    """Metadata names that end in -bin need bytes; all other names need strings."""
     operation = lab.connector.call(ECHO, {}, metadata={"trace-bin": b"\x00", "trace": "a"})
     assert "a" == lab.perform(operation)["metadata"]["trace"]
     for wrong in ({"trace-bin": "a"}, {"trace": b"a"}):
@@ -70,7 +70,7 @@ def test_metadata_are_sent_as_texts_and_bytes(lab: Lab) -> None:
 def test_an_error_does_not_repeat_the_credential(
     labs: Callable[..., Lab], server: LabServer, code: str
 ) -> None:
-    """A server that repeats the credential in its words, reason and fields is masked."""
+    """If a server repeats the credential in its error message, reason or details, it is masked."""
     secret = "token-4711-very-secret"
     lab = labs(server.address, credentials=Credentials.bearer(secret))
     named = bytes([len(secret)]) + secret.encode()
@@ -102,7 +102,7 @@ def _any(name: str, value: bytes) -> bytes:
 def test_a_pause_is_read_of_the_trailing_metadata(
     lab: Lab, trailers: dict[str, str], pause: float | None
 ) -> None:
-    """`retry-after` in seconds counts where gRPC's own pushback is absent."""
+    """Trailing `retry-after` metadata sets the retry delay if gRPC's own pushback is absent."""
     lab.protect(Service("lab", timeout=20.0, retry=RetryPolicy(max_attempts=1), circuit=None))
     with pytest.raises(ConnectorError) as caught:
         lab.call(do="fail", code="RESOURCE_EXHAUSTED", trailers=trailers)

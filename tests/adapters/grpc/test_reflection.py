@@ -1,4 +1,4 @@
-"""Calls of gRPC methods with plain JSON, by descriptions of the server or of a file."""
+"""Calling gRPC methods with plain JSON, by server reflection or descriptors from a file."""
 
 from __future__ import annotations
 
@@ -32,12 +32,14 @@ FIELDS = {
 
 @pytest.fixture
 def descriptors() -> GrpcDescriptors:
-    """The descriptions of the shop."""
+    """Return the descriptors of the shop service."""
     return GrpcDescriptors(reflection.files_of_set(shop.descriptor_set()))
 
 
 def test_a_server_lists_its_methods(lab: Lab) -> None:
-    """Reflection gives services, methods, the fields of requests, and what may be repeated."""
+    """Reflection returns a server's methods, their request fields, and which of them may be
+    repeated.
+    """
     described: GrpcDescriptors = lab.perform(lab.connector.reflect())
 
     assert "shop.Orders" in described.services
@@ -49,7 +51,8 @@ def test_a_server_lists_its_methods(lab: Lab) -> None:
 
 
 def test_a_method_is_called_by_its_name(lab: Lab) -> None:
-    """A request and an answer are plain JSON, whose types the server describes."""
+    """A method called by name takes and returns plain JSON, by the types that the server describes.
+    """
     first = lab.connector.call_by_name("/shop.Orders/Get", ORDER)
     assert (False, False, "Orders.Get") == (first.safe, first.repeatable, first.name)
     assert FOUND == lab.perform(first)
@@ -61,7 +64,7 @@ def test_a_method_is_called_by_its_name(lab: Lab) -> None:
 
 
 def test_descriptions_make_methods_for_streams(lab: Lab, descriptors: GrpcDescriptors) -> None:
-    """A method with a stream of answers is opened with `stream` of the connector."""
+    """A server-streaming method made from descriptors is opened with the connector's `stream`."""
     method = descriptors.method(shop.WATCH, safe=True)
     stream = lab.perform(lab.connector.stream(method, {"orderId": "7"}))
 
@@ -71,7 +74,7 @@ def test_descriptions_make_methods_for_streams(lab: Lab, descriptors: GrpcDescri
 def test_a_method_with_streams_is_not_called_by_name(
     labs: Callable[..., Lab], server: LabServer, descriptors: GrpcDescriptors
 ) -> None:
-    """The error says how to call it; with descriptions nothing is sent."""
+    """`call_by_name` refuses a streaming method; with local descriptors nothing is sent."""
     with pytest.raises(InvalidData, match="has streams"):
         labs(server.address, descriptors=descriptors).connector.call_by_name(shop.WATCH, {})
     lab = labs(server.address)
@@ -83,7 +86,8 @@ def test_a_method_with_streams_is_not_called_by_name(
 def test_a_wrong_request_names_its_field(
     labs: Callable[..., Lab], server: LabServer, descriptors: GrpcDescriptors
 ) -> None:
-    """A request of another type is refused before it is sent, and its values are not repeated."""
+    """A request with a wrong field type is refused before sending; the error names only the field.
+    """
     connector = labs(server.address, descriptors=descriptors).connector
     with pytest.raises(InvalidData, match=r"'colour'.*orderId, notes") as caught:
         connector.call_by_name(shop.GET, {"colour": "red-4711"})
@@ -100,14 +104,16 @@ def test_a_wrong_request_names_its_field(
 def test_a_server_without_reflection_is_told_apart(
     servers: Callable[..., LabServer], labs: Callable[..., Lab]
 ) -> None:
-    """The error says that the server describes nothing, and to give a file."""
+    """The error for a server without reflection asks for a file of descriptors."""
     lab = labs(servers(MOORAGE_LAB_NO_REFLECTION="1").address)
     with pytest.raises(InvalidRequest, match=r"no reflection.*`descriptors`"):
         lab.perform(lab.connector.call_by_name(shop.GET, {}))
 
 
 def test_a_configured_connector_runs_methods_by_name(server: LabServer, tmp_path: Path) -> None:
-    """`moorage run` takes the full name of a method, with descriptions of a file or the server."""
+    """`moorage run` calls a gRPC method by its full name, with descriptors from a file or the
+    server.
+    """
     file = tmp_path / "shop.protoset"
     file.write_bytes(shop.descriptor_set())
     base = {"kind": "grpc", "address": server.address, "plaintext": True}
@@ -145,7 +151,7 @@ def test_a_configured_connector_runs_methods_by_name(server: LabServer, tmp_path
 def test_a_bad_file_of_descriptions_is_refused(
     tmp_path: Path, content: bytes, problem: str
 ) -> None:
-    """The error of a configuration names the file and the problem."""
+    """The error for an invalid descriptor file names the file and the problem."""
     file = tmp_path / "shop.protoset"
     file.write_bytes(content)
     with pytest.raises(ConfigurationError, match=f"shop.protoset.*{problem}"):
@@ -155,14 +161,14 @@ def test_a_bad_file_of_descriptions_is_refused(
 
 
 def test_common_files_may_be_missing() -> None:
-    """Files that every program with protobuf has need not be in a description."""
+    """A descriptor set may omit protobuf's well-known types such as timestamp.proto."""
     files = reflection.files_of_set(shop.descriptor_set(without="google/protobuf/timestamp.proto"))
 
     assert FIELDS == GrpcDescriptors(files, ("shop.Orders", "shop.Unknown")).fields(shop.GET)
 
 
 def test_an_answer_of_reflection_is_read_with_caution() -> None:
-    """An error, garbage and too many files are no descriptions."""
+    """A reflection answer that is an error, garbage or too large raises VendorFailed."""
     unknown = b"\x3a\x02\x08\x05"
     assert {} == reflection.files_of(unknown)
     for answer in (b"\x3a\x02\x08\x0d", b"\xff", b"\x22\x02\x0a\x00"):
@@ -178,6 +184,6 @@ def test_an_answer_of_reflection_is_read_with_caution() -> None:
 
 
 def test_files_that_import_each_other_have_no_order() -> None:
-    """A circle of imports is refused."""
+    """Descriptor files that import each other in a circle are refused."""
     with pytest.raises(ValueError, match="each other"):
         reflection.in_order({"a": b"\x1a\x01b", "b": b"\x1a\x01a"})

@@ -1,4 +1,4 @@
-"""Servers whose reflection is incomplete, contradictory or endless."""
+"""gRPC servers whose reflection is incomplete, contradictory or endless."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ SERVICES = ("shop.Orders",)
 
 
 class Raw:
-    """Messages as bytes."""
+    """A message class whose content is its bytes, for requests and answers that are not parsed."""
 
     FromString = staticmethod(bytes)
     SerializeToString = staticmethod(bytes)
 
 
 def field(number: int, value: bytes) -> bytes:
-    """Return a field of a message with bytes."""
+    """Return an encoded protobuf field with these bytes."""
     size = len(value)
     prefix = bytes([size]) if size < 128 else bytes([size & 0x7F | 0x80, size >> 7])
     return bytes([number << 3 | 2]) + prefix + value
 
 
 class Reflection:
-    """A server that answers questions of reflection as a test says.
+    """A server that answers reflection requests as the test specifies.
 
     Attributes:
         questions: the questions that arrived.
@@ -53,7 +53,7 @@ class Reflection:
         services: tuple[str, ...] = SERVICES,
         path: str = reflection.PATHS[0],
     ) -> None:
-        """Answer with the files that a function returns for the name of a symbol or a file."""
+        """Answer with the descriptor files that `files` returns for a symbol or file name."""
 
         def answers(questions: Iterator[bytes]) -> Iterator[bytes]:
             for question in questions:
@@ -74,7 +74,7 @@ class Reflection:
         )
 
     def refuse(self, code: str) -> None:
-        """End every question with a status."""
+        """End every reflection request with this status."""
 
         def answers(_: Iterator[bytes]) -> Iterator[bytes]:
             raise GrpcStatus(code)
@@ -88,14 +88,14 @@ class Reflection:
 
 @pytest.fixture(name="server")
 def _server() -> Generator[Reflection]:
-    """A server with reflection of its own."""
+    """Yield a server with the test's own reflection service."""
     with GrpcServer() as server:
         yield Reflection(server)
 
 
 @pytest.fixture(name="reflected")
 def _reflected(server: Reflection, labs: Callable[..., Lab]) -> Callable[[], GrpcDescriptors]:
-    """Ask the server, in both modes."""
+    """Return a function that asks the server for its descriptors, in both modes."""
     lab = labs(server.address)
 
     def ask() -> GrpcDescriptors:
@@ -106,7 +106,7 @@ def _reflected(server: Reflection, labs: Callable[..., Lab]) -> Callable[[], Grp
 
 
 def one_file(name: str) -> list[bytes]:
-    """Return the file of a name or of the service, without those that it imports."""
+    """Return the one file that has this name or contains the service, without its imports."""
     return [FILES["shop/orders.proto" if name == "shop.Orders" else name]]
 
 
@@ -114,7 +114,7 @@ def one_file(name: str) -> list[bytes]:
 def test_imports_are_asked_for(
     server: Reflection, reflected: Callable[[], GrpcDescriptors], path: str
 ) -> None:
-    """A server may give each file alone, and may know only the older version of reflection."""
+    """Imports are requested one by one, with either version of the reflection protocol."""
     server.answer(one_file, path=path)
 
     assert (shop.GET, shop.PUT, shop.WATCH) == reflected().methods
@@ -124,7 +124,7 @@ def test_imports_are_asked_for(
 def test_a_server_without_services_has_no_methods(
     server: Reflection, reflected: Callable[[], GrpcDescriptors]
 ) -> None:
-    """An empty list is not asked about any further."""
+    """A server that lists no services has no methods, and gets no further requests."""
     server.answer(one_file, services=())
 
     assert () == reflected().methods
@@ -147,7 +147,9 @@ def test_descriptions_that_are_no_use_are_refused(
     files: Callable[[str], list[bytes]],
     problem: str,
 ) -> None:
-    """The error says to give a file, and the questions come to an end."""
+    """Unusable reflection answers raise an error that asks for a descriptor file, and requests
+    stop.
+    """
     server.answer(files)
     with pytest.raises(VendorFailed, match=f"{problem}.*`descriptors`"):
         reflected()
@@ -157,7 +159,8 @@ def test_descriptions_that_are_no_use_are_refused(
 def test_a_status_of_reflection_is_the_error(
     server: Reflection, reflected: Callable[[], GrpcDescriptors]
 ) -> None:
-    """Only UNIMPLEMENTED means that there is no reflection."""
+    """UNIMPLEMENTED from reflection means the server has none; other codes raise their own error.
+    """
     server.refuse("INVALID_ARGUMENT")
     with pytest.raises(InvalidRequest, match="considers the request invalid"):
         reflected()
@@ -167,7 +170,7 @@ def test_a_status_of_reflection_is_the_error(
 
 
 def test_given_descriptions_stay(server: Reflection, labs: Callable[..., Lab]) -> None:
-    """Reflection does not replace the descriptions that a program gave."""
+    """Reflection does not replace the descriptors that the program gave to the connector."""
     server.answer(one_file, services=())
     configured = GrpcDescriptors(FILES)
     lab = labs(server.address, descriptors=configured)
@@ -177,7 +180,7 @@ def test_given_descriptions_stay(server: Reflection, labs: Callable[..., Lab]) -
 
 
 def test_exceptions_of_grpcio_are_judged(labs: Callable[..., Lab]) -> None:
-    """An exception that an operation did not see is converted by it too."""
+    """Reflection and call-by-name operations convert time-outs; unknown exceptions stay unknown."""
     connector = labs("127.0.0.1:1").connector
     for operation in (connector.reflect(), connector.call_by_name(shop.GET, {})):
         error: Any = operation.judge(TimeoutError())

@@ -1,4 +1,4 @@
-"""Publishers for tests, in both modes."""
+"""Fixtures with message publishers of both modes."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
 @pytest.fixture(params=["sync", "async"])
 def mode(request: pytest.FixtureRequest) -> str:
-    """The mode of a publisher."""
+    """Return the mode of the publisher under test: "sync" or "async"."""
     value: str = request.param
     return value
 
 
 @pytest.fixture
 def labs(mode: str) -> Generator[Callable[..., Lab]]:
-    """Make publishers, which are closed after the test."""
+    """Return a function that makes publishers, which are closed after the test."""
     made: list[Lab] = []
 
     def make(publisher: Callable[[bool], Any], **settings: Any) -> Lab:
@@ -41,7 +41,7 @@ def labs(mode: str) -> Generator[Callable[..., Lab]]:
 
 @pytest.fixture
 def memory_lab(labs: Callable[..., Lab]) -> Callable[..., Lab]:
-    """Make publishers to a broker in memory."""
+    """Return a function that makes publishers to the in-memory broker."""
 
     def make(broker: MemoryBroker, **settings: Any) -> Lab:
         return labs(
@@ -54,7 +54,7 @@ def memory_lab(labs: Callable[..., Lab]) -> Callable[..., Lab]:
 
 @pytest.fixture
 def broker() -> Generator[Broker]:
-    """A queue of the shared server."""
+    """Yield a queue of the shared RabbitMQ server."""
     broker = Broker(rabbitmq_url())
     yield broker
     broker.close()
@@ -62,7 +62,7 @@ def broker() -> Generator[Broker]:
 
 @pytest.fixture
 def rabbit(labs: Callable[..., Lab]) -> Callable[..., Lab]:
-    """Make publishers to RabbitMQ."""
+    """Return a function that makes publishers to RabbitMQ."""
 
     def make(url: str, *, service: dict[str, Any] | None = None, **settings: Any) -> Lab:
         values = RabbitMq(url=Secret(url), **settings)
@@ -76,7 +76,7 @@ def rabbit(labs: Callable[..., Lab]) -> Callable[..., Lab]:
 
 @pytest.fixture
 def mqtt(labs: Callable[..., Lab]) -> Callable[..., Lab]:
-    """Make publishers over MQTT."""
+    """Return a function that makes publishers over MQTT."""
 
     def make(url: str, *, service: dict[str, Any] | None = None, **settings: Any) -> Lab:
         values = Mqtt(url=Secret(url), **settings)

@@ -1,4 +1,4 @@
-"""A publisher with a manager in one mode, for tests that hold in each."""
+"""A message publisher with its manager in one mode, for tests that run in both."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class Lab:
-    """A publisher with a manager of its mode.
+    """A message publisher and the manager that protects it, in one mode.
 
     Args:
         mode: "sync" or "async".
@@ -47,7 +47,7 @@ class Lab:
         return self.perform(self.publisher.publish_batch(topic, messages), **options)
 
     def finish(self, value: Any) -> Any:
-        """Return the value, which is awaited in an asynchronous lab."""
+        """Return the value; in the asynchronous mode, the result of awaiting it."""
         return value if self.loop is None else self.loop.run_until_complete(value)
 
     def close(self) -> None:
@@ -59,7 +59,7 @@ class Lab:
 
 
 async def _finished() -> None:
-    """Wait for the tasks of client libraries that end their connections."""
+    """Wait for client library tasks that are closing their connections."""
     tasks = asyncio.all_tasks() - {asyncio.current_task()}
     if tasks:
         await asyncio.wait(tasks, timeout=2.0)

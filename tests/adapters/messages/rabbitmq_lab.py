@@ -1,4 +1,4 @@
-"""Queues and connections for tests of RabbitMQ."""
+"""Queues and connections for the RabbitMQ tests."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Broker:
-    """A queue of the shared server, which is read with a connection of its own."""
+    """A queue of the shared RabbitMQ server, read through a separate connection."""
 
     def __init__(self, url: str, arguments: dict[str, Any] | None = None) -> None:
         self.url = url
@@ -34,12 +34,12 @@ class Broker:
         self.channel = self._connection.channel()
 
     def take(self) -> tuple[Any, bytes] | None:
-        """Return the properties and the payload of the next message."""
+        """Return the properties and payload of the next message in the queue."""
         answer: Any = self.channel.basic_get(self.queue, auto_ack=True)
         return None if answer[0] is None else (answer[1], answer[2])
 
     def payloads(self) -> list[bytes]:
-        """Take all messages."""
+        """Take all messages from the queue and return their payloads."""
         return [item[1] for item in iter(self.take, None) if item is not None]
 
     def close(self) -> None:
@@ -50,7 +50,7 @@ class Broker:
 
 @contextmanager
 def connected(lab: Lab, url: str) -> Generator[Any]:
-    """Open a connection in the mode of a lab, without a publisher and its checks."""
+    """Open a broker connection in the publisher's mode, without the publisher's own checks."""
     settings = RabbitMq(url=Secret(url))
     connect = connect_pika if lab.loop is None else connect_aio_pika
     link: Any = lab.finish(connect(settings, 10.0))

@@ -1,4 +1,4 @@
-"""The publishers to RabbitMQ, streams of Redis and Amazon SQS pass the checks of every connector.
+"""Publishers to RabbitMQ, Redis Streams and Amazon SQS pass the conformance kit of connectors.
 
 A message to another queue takes the place of a read.
 """
@@ -39,7 +39,7 @@ OPERATIONS = 300
 
 @attrs.frozen
 class Server:
-    """A broker for the checks.
+    """A broker as the conformance kit needs it: address, settings, topics and message count.
 
     Attributes:
         address: its host and port.
@@ -59,7 +59,7 @@ class Server:
 
 
 def rabbitmq() -> Generator[Server]:
-    """Queues of the shared server."""
+    """Yield queues of the shared RabbitMQ server."""
     url = rabbitmq_url()
     parts = urlsplit(url)
     connection = pika.BlockingConnection(pika.URLParameters(url))
@@ -101,7 +101,7 @@ def rabbitmq() -> Generator[Server]:
 
 
 def redis_streams() -> Generator[Server]:
-    """Streams of a private server."""
+    """Yield streams of a private Redis server."""
     with PrivateRedis() as private:
         client: Any = redis.Redis.from_url(private.url)
 
@@ -133,7 +133,7 @@ def redis_streams() -> Generator[Server]:
 
 
 def amazon_sqs() -> Generator[Server]:
-    """Queues of a sandbox on a port of this machine."""
+    """Yield queues of a local SQS sandbox."""
     sandbox = AmazonSqsSandbox(queues=("orders", "noise"))
     with sandbox.serving() as server:
         parts = urlsplit(server.url)
@@ -180,12 +180,14 @@ BROKERS = {"rabbitmq": rabbitmq, "redis-streams": redis_streams, "sqs": amazon_s
 
 @pytest.fixture(scope="module", params=BROKERS)
 def server(request: pytest.FixtureRequest) -> Generator[Server]:
-    """A server of each broker."""
+    """Yield each broker in turn: RabbitMQ, Redis and SQS."""
     yield from BROKERS[request.param]()
 
 
 async def checked(check: Any, server: Server, network: TcpProxy) -> None:
-    """Check an asynchronous publisher in a loop where the HTTP client has its selector already."""
+    """Run a check on an asynchronous publisher after a first call has opened the HTTP client's
+    selector.
+    """
     if server.is_http:
         publisher = server.settings(*server.address).async_publisher("connector")
         message = Message(b"first")
@@ -196,7 +198,7 @@ async def checked(check: Any, server: Server, network: TcpProxy) -> None:
 
 @pytest.fixture
 def network(server: Server) -> Generator[TcpProxy]:
-    """The network between a publisher and its server."""
+    """Yield a TCP proxy between a publisher and its broker."""
     with TcpProxy(*server.address) as proxy:
         yield proxy
 
@@ -204,7 +206,7 @@ def network(server: Server) -> Generator[TcpProxy]:
 def subject(
     server: Server, network: TcpProxy, *, is_async: bool
 ) -> connector_conformance.ConnectorSubject:
-    """Describe a publisher of a server."""
+    """Return a description of the publisher under test for the conformance kit."""
 
     def made(settings: Any) -> Any:
         make: Any = settings.async_publisher if is_async else settings.publisher
@@ -232,7 +234,7 @@ def subject(
 
 
 def leave_out(check: Any, server: Server) -> None:
-    """Skip the one check that a connector over HTTP cannot pass."""
+    """Skip the check of a silent server, which a connector over HTTP cannot pass."""
     if server.is_http and name_of(check) == OPEN_OVER_HTTP:
         pytest.skip("a server of HTTP says nothing before the request")
 
@@ -241,7 +243,7 @@ def leave_out(check: Any, server: Server) -> None:
     "check", connector_conformance.CHECKS + connector_conformance.NETWORK_CHECKS, ids=name_of
 )
 def test_a_synchronous_publisher_passes(check: Any, server: Server, network: TcpProxy) -> None:
-    """A synchronous publisher keeps every promise of connectors."""
+    """A synchronous publisher passes each check of the conformance kit."""
     leave_out(check, server)
     check(subject(server, network, is_async=False))
 
@@ -252,6 +254,6 @@ def test_a_synchronous_publisher_passes(check: Any, server: Server, network: Tcp
     ids=name_of,
 )
 def test_an_asynchronous_publisher_passes(check: Any, server: Server, network: TcpProxy) -> None:
-    """An asynchronous publisher keeps every promise of connectors."""
+    """An asynchronous publisher passes each check of the conformance kit."""
     leave_out(check, server)
     asyncio.run(checked(check, server, network))

@@ -1,4 +1,4 @@
-"""Publishing over MQTT, in both modes and versions: private servers of Mosquitto."""
+"""Publishing over MQTT with private Mosquitto brokers, in both modes and protocol versions."""
 
 from __future__ import annotations
 
@@ -47,14 +47,14 @@ IN_BOTH_VERSIONS = pytest.mark.parametrize("protocol", ["5", "3.1.1"])
 
 @pytest.fixture(scope="module")
 def broker() -> Generator[PrivateMosquitto]:
-    """A broker that lets everybody in."""
+    """Yield a Mosquitto broker without access control."""
     with PrivateMosquitto() as private:
         yield private
 
 
 @pytest.fixture
 def subscriber(broker: PrivateMosquitto) -> Generator[Subscriber]:
-    """A subscriber of this broker."""
+    """Yield a subscriber to this broker."""
     with Subscriber(broker.port) as client:
         yield client
 
@@ -68,7 +68,7 @@ def test_batch_keeps_order_and_reports_each(
     protocol: str,
     qos: int,
 ) -> None:
-    """A batch larger than what may be in flight arrives in order, with a receipt for each."""
+    """A batch larger than the in-flight limit arrives in order, with a receipt for each message."""
     lab = mqtt(broker.url, protocol=protocol, qos=qos, in_flight=7)
     messages = [Message(str(number)) for number in range(300)]
     results = lab.publish_batch("orders/new", messages)
@@ -82,7 +82,8 @@ def test_batch_keeps_order_and_reports_each(
 def test_message_arrives_with_everything(
     mqtt: Callable[..., Lab], broker: PrivateMosquitto, subscriber: Subscriber
 ) -> None:
-    """The headers, the key and the id are user properties; the type and the expiry are set."""
+    """A message's headers, key and id are sent as MQTT user properties, with its type and expiry.
+    """
     lab = mqtt(broker.url, expiry=3600, retain=True)
     headers = [("trace-id", "7"), ("trace-id", "ü")]
     receipt = lab.publish("orders", Message.of_json([1], key="k", headers=headers, id="id-1"))
@@ -116,7 +117,7 @@ def test_message_without_extras_has_no_properties(
 def test_message_of_the_old_version_is_topic_and_payload(
     mqtt: Callable[..., Lab], broker: PrivateMosquitto, subscriber: Subscriber
 ) -> None:
-    """MQTT 3.1.1 leaves the type out, and refuses what would be lost."""
+    """MQTT 3.1.1 omits the content type, and refuses a message with a key, an id or headers."""
     lab = mqtt(broker.url, protocol="3.1.1")
     lab.publish("orders", Message.of_json([1]))
     assert subscriber.payloads() == [b"[1]"]
@@ -154,7 +155,7 @@ def test_header_that_cannot_be_sent(mqtt: Callable[..., Lab], headers: dict[str,
 def test_longest_names_arrive(
     mqtt: Callable[..., Lab], broker: PrivateMosquitto, subscriber: Subscriber
 ) -> None:
-    """A header of the greatest length arrives."""
+    """A header name and value of the greatest allowed length arrive unchanged."""
     lab = mqtt(broker.url)
     lab.publish("t", Message(b"1", headers={"h" * 65_535: "v" * 65_535}))
     [message] = subscriber.messages()
@@ -175,7 +176,7 @@ def test_large_messages_arrive(
 
 
 def test_too_large_message_is_not_sent(mqtt: Callable[..., Lab]) -> None:
-    """A message above the broker's limit fails alone, and the others are stored."""
+    """In a batch, a message above the broker's size limit fails alone and the others are stored."""
     with PrivateMosquitto("max_packet_size 1000") as broker, Subscriber(broker.port) as subscriber:
         lab = mqtt(broker.url)
         messages = [Message(b"1"), Message(b"2" * 1000), Message(b"3")]
@@ -191,7 +192,7 @@ def test_too_large_message_is_not_sent(mqtt: Callable[..., Lab]) -> None:
 
 @pytest.fixture(scope="module")
 def guarded(tmp_path_factory: pytest.TempPathFactory) -> Generator[PrivateMosquitto]:
-    """A broker with the user "shop", who may publish to "orders" alone."""
+    """Yield a broker whose user "shop" may publish only to the topic "orders"."""
     folder = tmp_path_factory.mktemp("mosquitto")
     users, access = folder / "users", folder / "access"
     write_password(users, "shop", "open-sesame")
@@ -204,7 +205,7 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Generator[PrivateMosqui
 
 @IN_BOTH_VERSIONS
 def test_wrong_password(mqtt: Callable[..., Lab], guarded: PrivateMosquitto, protocol: str) -> None:
-    """A wrong password is refused, and no error shows it."""
+    """A wrong MQTT password is refused, and no error text contains it."""
     url = guarded.url.replace("//", f"//shop:{WRONG}@")
     lab = mqtt(url, protocol=protocol)
     with pytest.raises(AuthenticationFailed, match="refused the user") as caught:
@@ -215,7 +216,7 @@ def test_wrong_password(mqtt: Callable[..., Lab], guarded: PrivateMosquitto, pro
 
 
 def test_topic_without_permission(mqtt: Callable[..., Lab], guarded: PrivateMosquitto) -> None:
-    """A topic that the user may not publish to is an error, and the next message is published."""
+    """Publishing to a forbidden MQTT topic raises AuthenticationFailed and keeps the connection."""
     url = guarded.url.replace("//", "//shop@")
     for qos in (1, 2):
         lab = mqtt(url, password=Secret("open-sesame"), qos=qos)
@@ -235,7 +236,7 @@ def test_topic_without_permission(mqtt: Callable[..., Lab], guarded: PrivateMosq
     ],
 )
 def test_connection_that_cannot_be_opened(mqtt: Callable[..., Lab], url: str, words: str) -> None:
-    """Each reason has its error, and nothing was sent."""
+    """Each reason for a failed MQTT connection has its own error, and nothing was sent."""
     lab = mqtt(url)
     with pytest.raises(ConnectionFailed, match=words) as caught:
         lab.finish(lab.publisher.open(5.0))
@@ -243,7 +244,7 @@ def test_connection_that_cannot_be_opened(mqtt: Callable[..., Lab], url: str, wo
 
 
 def test_silent_server_is_given_up_in_time(mqtt: Callable[..., Lab]) -> None:
-    """A server that never answers costs no more than the time to connect."""
+    """A broker that never answers is given up after the connect timeout."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         lab = mqtt(f"mqtt://127.0.0.1:{listener.getsockname()[1]}", connect_timeout=0.1)
         with pytest.raises(ConnectionFailed, match="did not accept a connection in time"):
@@ -254,7 +255,7 @@ def test_silent_server_is_given_up_in_time(mqtt: Callable[..., Lab]) -> None:
 def test_lost_acknowledgement_leaves_the_outcome_open(
     mqtt: Callable[..., Lab], broker: PrivateMosquitto, subscriber: Subscriber, protocol: str
 ) -> None:
-    """If the connection ends before the acknowledgement, the message is not sent again."""
+    """A message whose acknowledgement is lost with the connection is not sent again."""
     with LossyProxy("127.0.0.1", broker.port) as proxy:
         lab = mqtt(f"mqtt://127.0.0.1:{proxy.port}", protocol=protocol)
         for options, kind in (({}, ConnectionFailed), ({"idempotency_key": "k"}, OutcomeUnknown)):
@@ -279,7 +280,7 @@ def _hang_up_later(proxy: LossyProxy) -> None:
 def test_silence_after_the_message_ends_with_the_attempt(
     mqtt: Callable[..., Lab], broker: PrivateMosquitto, subscriber: Subscriber, protocol: str
 ) -> None:
-    """A message without acknowledgement in time may be stored; a new connection is used then."""
+    """A message not acknowledged in time may be stored, and the next one uses a new connection."""
     with LossyProxy("127.0.0.1", broker.port) as proxy:
         lab = mqtt(f"mqtt://127.0.0.1:{proxy.port}", protocol=protocol)
         lab.publish("orders", Message(b"1"))
@@ -295,7 +296,7 @@ def test_silence_after_the_message_ends_with_the_attempt(
 
 @IN_BOTH_VERSIONS
 def test_restarted_broker_is_used_again(mqtt: Callable[..., Lab], protocol: str) -> None:
-    """A connection that ended while it was idle is replaced before a message is sent."""
+    """An idle connection that the broker closed is replaced before the next message is sent."""
     with PrivateMosquitto() as broker:
         lab = mqtt(broker.url, protocol=protocol)
         lab.publish("orders", Message(b"1"))
@@ -310,7 +311,7 @@ def test_restarted_broker_is_used_again(mqtt: Callable[..., Lab], protocol: str)
 
 
 def test_frozen_broker_loses_nothing_for_certain(mqtt: Callable[..., Lab]) -> None:
-    """A broker that is killed in the middle of a batch leaves each message uncertain at most."""
+    """If the broker is killed during a batch, the error says that messages may have been stored."""
     with PrivateMosquitto() as broker, LossyProxy("127.0.0.1", broker.port) as proxy:
         lab = mqtt(f"mqtt://127.0.0.1:{proxy.port}", in_flight=10)
         lab.publish("orders", Message(b"0"))
@@ -330,7 +331,7 @@ def _kill_later(proxy: LossyProxy, broker: PrivateMosquitto) -> None:
 def test_client_id_is_random_unless_it_must_be_exact(
     mqtt: Callable[..., Lab], broker: PrivateMosquitto
 ) -> None:
-    """Two programs with one client id do not end each other's connections unless that is wanted."""
+    """A random suffix keeps two programs with one MQTT client id apart, unless it must be exact."""
     one, two = mqtt(broker.url, client_id="shop"), mqtt(broker.url, client_id="shop")
     for lab in (one, two, one, two):
         lab.publish("orders", Message(b"1"))
@@ -343,7 +344,7 @@ def test_client_id_is_random_unless_it_must_be_exact(
 
 
 def test_configuration_names_mqtt(broker: PrivateMosquitto, subscriber: Subscriber) -> None:
-    """A connector that a configuration names publishes messages, in both modes."""
+    """An MQTT connector opened from a configuration publishes messages, in both modes."""
     settings = {"connectors": {"events": {"kind": "mqtt", "url": broker.url, "qos": 2}}}
     arguments = {"topic": "orders", "payload": "1"}
     with moorage.open(settings) as hub:
@@ -361,7 +362,7 @@ def test_configuration_names_mqtt(broker: PrivateMosquitto, subscriber: Subscrib
 def test_cancelled_message_closes_its_connection(
     broker: PrivateMosquitto, subscriber: Subscriber
 ) -> None:
-    """Cancelling a task that waits for its acknowledgement closes the connection."""
+    """Cancelling a task that waits for an acknowledgement closes the MQTT connection."""
 
     async def run() -> None:
         with LossyProxy("127.0.0.1", broker.port) as proxy:
@@ -382,7 +383,7 @@ def test_cancelled_message_closes_its_connection(
 
 
 def test_cancelled_opening_leaves_no_connection() -> None:
-    """Cancelling a task that connects raises nothing but the cancellation."""
+    """Cancelling a task that is connecting raises only CancelledError and leaves no connection."""
 
     async def run() -> None:
         with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -401,7 +402,8 @@ def test_cancelled_opening_leaves_no_connection() -> None:
 
 @IN_BOTH_VERSIONS
 def test_tls_is_verified(mqtt: Callable[..., Lab], tmp_path: Path, protocol: str) -> None:
-    """A certificate is trusted by its authority alone, and the client shows its own."""
+    """MQTT over TLS accepts only a certificate of the given authority, and shows the client's own.
+    """
     certificate, key = (str(file) for file in certificate_files(tmp_path))
     (tmp_path / "client").mkdir()
     client, client_key = (str(file) for file in certificate_files(tmp_path / "client"))
@@ -441,14 +443,15 @@ def test_tls_is_verified(mqtt: Callable[..., Lab], tmp_path: Path, protocol: str
     ],
 )
 def test_settings_that_cannot_work(settings: dict[str, Any], path: str) -> None:
-    """A setting that cannot work is refused where it is written."""
+    """Invalid MQTT settings are refused under the name of the setting."""
     with pytest.raises(ConfigurationError) as caught:
         Mqtt(**settings)
     assert caught.value.path == path
 
 
 def test_address_has_everything() -> None:
-    """The URL names host, port, user and password; the password may be apart."""
+    """An MQTT URL gives host, port, user and password; the password may also be a separate setting.
+    """
     address = Mqtt(url=Secret("mqtts://shop:p%40ss@mqtt.example")).address()
     assert (address.host, address.port, address.user) == ("mqtt.example", 8883, "shop")
     assert address.password == Secret("p@ss")
@@ -457,5 +460,5 @@ def test_address_has_everything() -> None:
 
 
 def test_errors_of_mqtt_are_errors_of_moorage() -> None:
-    """The connector's settings know no exceptions of their own."""
+    """The MQTT settings convert no exceptions that are already moorage errors."""
     assert Mqtt(url=Secret("mqtt://mqtt.example")).judge(ConnectorError("x")) is None

@@ -1,4 +1,4 @@
-"""The connector of MQTT passes the checks of every connector, in both modes and versions."""
+"""The MQTT connector passes the conformance kit of connectors, in both modes and versions."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ IN_BOTH_VERSIONS = pytest.mark.parametrize("protocol", ["5", "3.1.1"])
 
 
 class Setting:
-    """A broker with the user "shop", a proxy before it, and a subscriber."""
+    """A broker with the user "shop", a proxy in front of it, and a subscriber."""
 
     def __init__(self, broker: PrivateMosquitto, proxy: TcpProxy, subscriber: Subscriber) -> None:
         self._broker, self._proxy, self._subscriber = broker, proxy, subscriber
 
     def subject(self, protocol: str, *, is_async: bool) -> kit.ConnectorSubject:
-        """Return the connector under test; a message to another topic takes the place of a read."""
+        """Return the connector under test; publishing to a second topic stands in for a read."""
 
         def making(url: str, password: str = PASSWORD) -> Callable[[Any], Any]:
             settings: Any = Mqtt
@@ -83,14 +83,14 @@ def _setting(tmp_path_factory: pytest.TempPathFactory) -> Generator[Setting]:
 @IN_BOTH_VERSIONS
 @pytest.mark.parametrize("check", [*kit.CHECKS, *kit.NETWORK_CHECKS, *kit.FORK_CHECKS], ids=name_of)
 def test_synchronous_connector(check: kit.Check, protocol: str, setting: Setting) -> None:
-    """A synchronous connector passes every check."""
+    """The synchronous MQTT connector passes each check of the conformance kit."""
     check(setting.subject(protocol, is_async=False))
 
 
 @IN_BOTH_VERSIONS
 @pytest.mark.parametrize("check", [*kit.ASYNC_CHECKS, *kit.ASYNC_NETWORK_CHECKS], ids=name_of)
 def test_asynchronous_connector(check: kit.AsyncCheck, protocol: str, setting: Setting) -> None:
-    """An asynchronous connector passes every check."""
+    """The asynchronous MQTT connector passes each check of the conformance kit."""
 
     async def run() -> None:
         # An event loop has one descriptor for all its sockets, which is not the connector's.

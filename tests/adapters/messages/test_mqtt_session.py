@@ -1,4 +1,4 @@
-"""The answers of MQTT brokers that Mosquitto never gives, by a broker that a test scripts."""
+"""Broker answers that Mosquitto never gives, sent by a scripted MQTT broker."""
 
 from __future__ import annotations
 
@@ -38,7 +38,8 @@ PUBLISH, RELEASE, PING = 0x30, 0x60, 0xC0
 
 
 def answering(*codes: int | None) -> Callable[[int, int], bytes]:
-    """Return an answer of QoS 1 with one code after the other."""
+    """Return an answer function that acknowledges QoS 1 messages with these reason codes in turn.
+    """
     rest = list(codes)
     return lambda kind, number: (
         acknowledgement(0x40, number, rest.pop(0)) if kind == PUBLISH else b""
@@ -46,7 +47,7 @@ def answering(*codes: int | None) -> Callable[[int, int], bytes]:
 
 
 def failure_of(lab: Lab, **options: Any) -> ConnectorError:
-    """Return the error of a message."""
+    """Return the error that publishing one message raises."""
     with pytest.raises(ConnectorError) as caught:
         lab.publish("orders", Message(b"1"), **options)
     return caught.value
@@ -54,7 +55,7 @@ def failure_of(lab: Lab, **options: Any) -> ConnectorError:
 
 @pytest.mark.parametrize("code", [None, 0x00, 0x10])
 def test_codes_of_success(mqtt: Callable[..., Lab], code: int | None) -> None:
-    """A message without subscribers is a success too."""
+    """Reason codes for success, including "no matching subscribers", give a receipt."""
     with ScriptedBroker(answer=answering(code)) as broker:
         assert mqtt(broker.url).publish("orders", Message(b"1")).topic == "orders"
 
@@ -74,7 +75,9 @@ def test_codes_of_success(mqtt: Callable[..., Lab], code: int | None) -> None:
 def test_codes_of_failure(
     mqtt: Callable[..., Lab], qos: int, code: int, kind: type[ConnectorError], words: str
 ) -> None:
-    """Each code has its error, the message is not stored, and the connection lives on."""
+    """Each MQTT failure code has its own error; the message is not stored and the connection stays
+    open.
+    """
     first = 0x40 if qos == 1 else 0x50
 
     def answer(_: int, number: int) -> bytes:
@@ -91,7 +94,7 @@ def test_codes_of_failure(
 
 
 def test_batch_reports_each_code(mqtt: Callable[..., Lab]) -> None:
-    """Each message of a batch has the result of its own acknowledgement."""
+    """Each message of a batch gets the result of its own acknowledgement."""
     with ScriptedBroker(answer=answering(None, 0x97, 0x10)) as broker:
         results = mqtt(broker.url).publish_batch("orders", [Message(b"1")] * 3)
     assert [publication_of(result) for result in results] == [
@@ -102,7 +105,7 @@ def test_batch_reports_each_code(mqtt: Callable[..., Lab]) -> None:
 
 
 def test_release_that_fails_leaves_the_outcome_open(mqtt: Callable[..., Lab]) -> None:
-    """A broker that took a message of QoS 2, and forgot it, may have stored it."""
+    """If the broker refuses to release a QoS 2 message, that message may have been stored."""
 
     def answer(kind: int, number: int) -> bytes:
         return acknowledgement(0x50 if kind == PUBLISH else 0x70, number, 0x92 * (kind == RELEASE))
@@ -114,7 +117,7 @@ def test_release_that_fails_leaves_the_outcome_open(mqtt: Callable[..., Lab]) ->
 
 @pytest.mark.parametrize("qos", [1, 2])
 def test_receive_maximum_is_kept(mqtt: Callable[..., Lab], qos: int) -> None:
-    """No more messages are sent than the broker takes; the others are certainly not stored."""
+    """No more unacknowledged messages are sent than the broker's Receive Maximum allows."""
     greeting = connack(properties=b"\x21\x00\x02")
     with ScriptedBroker(greeting, answer=answering(None, *[None] * 9)) as broker:
         silent = ScriptedBroker(greeting)
@@ -130,7 +133,9 @@ def test_receive_maximum_is_kept(mqtt: Callable[..., Lab], qos: int) -> None:
 
 
 def test_batch_that_is_interrupted_tells_what_was_sent() -> None:
-    """Of a batch, what was acknowledged is stored, what was sent may be, and the rest is not."""
+    """In an interrupted batch, acknowledged messages are stored, sent ones may be, the rest are
+    not.
+    """
 
     def answer(_: int, number: int) -> bytes | None:
         if number == 1:
@@ -167,7 +172,9 @@ def test_batch_that_is_interrupted_tells_what_was_sent() -> None:
 def test_reason_with_which_the_broker_leaves(
     code: int | None, number: int, publication: Publication
 ) -> None:
-    """The reason decides if it concerns the only message; otherwise the outcome is open."""
+    """A broker's disconnect reason rules out storage only if it concerns the only message in
+    flight.
+    """
     end = b"\xe0\x00" if code is None else bytes([0xE0, 2, code, 0])
     with ScriptedBroker(answer=lambda *_: end) as broker:
         link = connect(Mqtt(url=Secret(broker.url)), 5.0)
@@ -201,7 +208,7 @@ def test_reason_with_which_the_broker_leaves(
 def test_session_that_is_not_accepted(
     mqtt: Callable[..., Lab], greeting: bytes, protocol: str, kind: type[Exception], words: str
 ) -> None:
-    """Each answer to the opening of a session has its error, and nothing was stored."""
+    """Each refused MQTT connect has its own error, and nothing was stored."""
     with ScriptedBroker(greeting) as broker:
         lab = mqtt(broker.url, protocol=protocol, qos=2, retain=True)
         with pytest.raises(kind, match=words):
@@ -210,7 +217,7 @@ def test_session_that_is_not_accepted(
 
 
 def test_garbage_after_a_message_leaves_the_outcome_open(mqtt: Callable[..., Lab]) -> None:
-    """Bytes that are no MQTT end the connection."""
+    """Bytes that are not valid MQTT end the connection, and the message may have been stored."""
     for garbage in (b"\x20\x01\x00", b"\x40\x01\x00", b"\x00\x00", b"\x40\xff\xff\xff\xff\xff"):
         with ScriptedBroker(answer=lambda *_, reply=garbage: reply) as broker:
             error = failure_of(mqtt(broker.url), timeout=0.5)
@@ -218,7 +225,7 @@ def test_garbage_after_a_message_leaves_the_outcome_open(mqtt: Callable[..., Lab
 
 
 def test_acknowledgement_of_another_message_is_ignored(mqtt: Callable[..., Lab]) -> None:
-    """An acknowledgement of a message that was not sent changes nothing."""
+    """An acknowledgement for a message that was never sent is ignored."""
 
     def answer(_: int, number: int) -> bytes:
         return acknowledgement(0x40, number + 1) + acknowledgement(0x40, number)
@@ -231,7 +238,7 @@ def test_acknowledgement_of_another_message_is_ignored(mqtt: Callable[..., Lab])
 
 
 def test_broker_that_is_slow_is_asked_for_a_sign_of_life(mqtt: Callable[..., Lab]) -> None:
-    """While a message waits longer than the keepalive, the connection is kept alive."""
+    """While a message waits longer than the keepalive, the client pings the broker."""
     waiting: list[int] = []
 
     def answer(kind: int, number: int) -> bytes:
@@ -246,7 +253,7 @@ def test_broker_that_is_slow_is_asked_for_a_sign_of_life(mqtt: Callable[..., Lab
 
 
 def test_broker_that_shows_no_sign_of_life_is_given_up(mqtt: Callable[..., Lab]) -> None:
-    """A broker that is silent for twice the keepalive ends the attempt before its time."""
+    """If a broker answers nothing for twice the keepalive, the attempt ends early."""
     with ScriptedBroker() as broker:
         lab = mqtt(broker.url, keepalive=1)
         error = failure_of(lab, timeout=60.0)
@@ -255,7 +262,7 @@ def test_broker_that_shows_no_sign_of_life_is_given_up(mqtt: Callable[..., Lab])
 
 
 def test_connection_that_was_idle_too_long_is_replaced() -> None:
-    """A connection that the broker may have given up is not used again."""
+    """A connection that was idle longer than the broker's keepalive allows is replaced."""
     with ScriptedBroker(answer=answering(None)) as broker:
         link = connect(Mqtt(url=Secret(broker.url), keepalive=1), 5.0)
         assert link.is_connected()
@@ -269,7 +276,7 @@ def test_connection_that_was_idle_too_long_is_replaced() -> None:
 def test_health_of_a_broker_without_sign_of_life(
     mqtt: Callable[..., Lab], reply: bytes | None
 ) -> None:
-    """A broker that does not answer, or hangs up, is not healthy."""
+    """A broker that does not answer a ping, or hangs up, is unhealthy."""
     with ScriptedBroker(answer=lambda *_: reply) as broker:
         lab = mqtt(broker.url)
         lab.finish(lab.publisher.open(5.0))
@@ -278,7 +285,7 @@ def test_health_of_a_broker_without_sign_of_life(
 
 
 def test_interruption_of_a_sign_of_life_closes_the_connection() -> None:
-    """Ctrl-C while a broker is asked for a sign of life closes the connection."""
+    """Ctrl-C during a ping closes the MQTT connection."""
     with ScriptedBroker() as broker:
         link = connect(Mqtt(url=Secret(broker.url)), 5.0)
 
@@ -293,7 +300,7 @@ def test_interruption_of_a_sign_of_life_closes_the_connection() -> None:
 
 @pytest.mark.parametrize("user, flags", [("", 0x02), ("shop@", 0x82), ("shop:open-sesame@", 0xC2)])
 def test_session_begins_clean_with_the_user_that_is_named(user: str, flags: int) -> None:
-    """A session begins clean, and a user or a password that is not named is not sent."""
+    """An MQTT session starts clean, and an unset user name or password is not sent."""
     for protocol, properties in (("5", b""), ("3.1.1", None)):
         with ScriptedBroker(connack(properties=properties)) as broker:
             url = broker.url.replace("//", f"//{user}")
@@ -302,7 +309,7 @@ def test_session_begins_clean_with_the_user_that_is_named(user: str, flags: int)
 
 
 def test_message_that_cannot_leave_is_not_stored() -> None:
-    """If not one byte of a message could be sent, it is certainly not stored."""
+    """If no byte of a message could be sent, the message is certainly not stored."""
     with ScriptedBroker() as broker:
         link = connect(Mqtt(url=Secret(broker.url)), 5.0)
         vars(vars(link)["_link"])["_wire"].hang_up()
@@ -313,7 +320,7 @@ def test_message_that_cannot_leave_is_not_stored() -> None:
 
 
 def test_exception_of_the_library_ends_the_session() -> None:
-    """Whatever an older paho raises for bytes that are no MQTT, the session is over."""
+    """An exception that an older paho raises for invalid MQTT bytes ends the session."""
     session = MqttSession(Mqtt(url=Secret("mqtt://mqtt.example")), "client")
 
     def fail() -> None:
@@ -325,7 +332,7 @@ def test_exception_of_the_library_ends_the_session() -> None:
 
 
 def test_message_that_is_torn_may_be_stored() -> None:
-    """If a part of a message left before its time was over, it may be stored."""
+    """If only part of a message was sent before the timeout, it may be stored."""
     with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as pool:
         accepted = pool.submit(_accept_and_fall_silent, listener)
         link = connect(Mqtt(url=Secret(f"mqtt://127.0.0.1:{listener.getsockname()[1]}")), 5.0)
@@ -339,7 +346,7 @@ def test_message_that_is_torn_may_be_stored() -> None:
 
 
 def _accept_and_fall_silent(listener: socket.socket) -> socket.socket:
-    """Accept a session of MQTT, and read nothing more."""
+    """Accept an MQTT session, then read nothing more."""
     client, _ = listener.accept()
     client.sendall(connack())
     return client

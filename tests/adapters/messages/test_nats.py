@@ -1,4 +1,4 @@
-"""Publishing to NATS JetStream, in both modes: private servers and a lossy network."""
+"""Publishing to NATS JetStream in both modes, with private servers and a lossy proxy."""
 
 from __future__ import annotations
 
@@ -49,14 +49,14 @@ LOST = b"the message whose reply is lost"
 
 @pytest.fixture(scope="module")
 def private() -> Generator[PrivateNats]:
-    """A server that tests share, each with a stream of its own."""
+    """Yield a NATS server that the tests share, each with its own stream."""
     with PrivateNats() as server:
         yield server
 
 
 @pytest.fixture
 def stream(private: PrivateNats) -> Generator[str]:
-    """A stream, which is deleted after the test."""
+    """Yield the name of a stream, which is deleted after the test."""
     private.add_stream("orders")
     yield "orders"
     private.ask(lambda js: js.delete_stream("orders"))
@@ -64,7 +64,7 @@ def stream(private: PrivateNats) -> Generator[str]:
 
 @pytest.fixture
 def labs_of_nats(labs: Callable[..., Lab]) -> Callable[..., Lab]:
-    """Make publishers to NATS."""
+    """Return a function that makes publishers to NATS."""
 
     def make(url: str, *, service: dict[str, Any] | None = None, **settings: Any) -> Lab:
         values = Nats(url=Secret(url), **settings)
@@ -79,7 +79,7 @@ def labs_of_nats(labs: Callable[..., Lab]) -> Callable[..., Lab]:
 def test_message_arrives_with_everything(
     labs_of_nats: Callable[..., Lab], private: PrivateNats, stream: str
 ) -> None:
-    """The stream has the payload, the headers, the key, the id and the type of a message."""
+    """A message's payload, headers, key, id and content type are stored in the stream."""
     lab = labs_of_nats(private.url, stream="orders")
     headers = {"trace-id": "7"}
     message = Message.of_json([1], key="k", headers=headers, id="id-1")
@@ -117,7 +117,7 @@ def test_batch_keeps_order_and_reports_each(
 def test_part_of_a_batch_is_too_large(
     labs_of_nats: Callable[..., Lab], private: PrivateNats, stream: str
 ) -> None:
-    """A message above the server's bound is refused before it is sent, and the others arrive."""
+    """In a batch, a message above NATS's size limit is refused unsent, and the others arrive."""
     lab = labs_of_nats(private.url)
     large = Message(b"x" * (1024 * 1024 - 20), headers={"trace-id": "7"})
     results = lab.publish_batch("orders", [Message(b"1"), large, Message(b"2")])
@@ -128,7 +128,7 @@ def test_part_of_a_batch_is_too_large(
 
 
 def test_subject_without_a_stream(labs_of_nats: Callable[..., Lab], private: PrivateNats) -> None:
-    """A message that no stream takes is refused at once, and certainly not stored."""
+    """Publishing to a subject without a stream fails at once, and nothing is stored."""
     lab = labs_of_nats(private.url)
     with pytest.raises(TopicNotFound, match="no stream for the subject 'nobody'"):
         lab.publish("nobody", Message(b"1"))
@@ -153,7 +153,7 @@ def test_missing_stream_is_created_if_that_is_wanted(
 def test_stream_that_cannot_be_created(
     labs_of_nats: Callable[..., Lab], private: PrivateNats
 ) -> None:
-    """If JetStream refuses the stream, or its domain has none, nothing was stored."""
+    """If JetStream refuses to create the stream, or is not available, nothing was stored."""
     with pytest.raises(ConnectionFailed, match="no leader for the stream") as caught:
         labs_of_nats(private.url, creates_streams=True, replicas=3).publish("x", Message(b"1"))
     assert not caught.value.may_have_been_processed
@@ -165,7 +165,7 @@ def test_stream_that_cannot_be_created(
 def test_expectations_of_a_message_are_kept(
     labs_of_nats: Callable[..., Lab], private: PrivateNats, stream: str
 ) -> None:
-    """A message that expects another stream or another last position is refused."""
+    """A message with an unmet Nats-Expected header is refused."""
     lab = labs_of_nats(private.url)
     expecting = Message(b"2", headers={"Nats-Expected-Last-Sequence": "7"})
     with pytest.raises(VendorRejected, match="not as the message expects"):
@@ -178,7 +178,7 @@ def test_expectations_of_a_message_are_kept(
 def test_full_stream_refuses_messages(
     labs_of_nats: Callable[..., Lab], private: PrivateNats
 ) -> None:
-    """A message for which a stream has no room is tried again, and certainly not stored."""
+    """A message to a full stream is retried, and is certainly not stored."""
     private.add_stream("full", max_msgs=1, discard="new")
     lab = labs_of_nats(private.url)
     lab.publish("full", Message(b"1"))
@@ -200,19 +200,19 @@ authorization {{ users: [
 
 @pytest.fixture(scope="module")
 def guarded() -> Generator[PrivateNats]:
-    """A server with users, and small messages."""
+    """Yield a NATS server with users and a small message size limit."""
     with PrivateNats(USERS, user="boss", password=f"{WRONG}-boss") as server:
         server.add_stream("orders")
         yield server
 
 
 def at(server: PrivateNats, user: str) -> str:
-    """Return the URL of a server with a user."""
+    """Return the server's URL with this user."""
     return server.url.replace("://", f"://{user}@")
 
 
 def test_permissions_are_reported(labs_of_nats: Callable[..., Lab], guarded: PrivateNats) -> None:
-    """A user without a permission is told so at once, and others of the connection go on."""
+    """A forbidden subject raises AuthenticationFailed at once, and the connection stays usable."""
     lab = labs_of_nats(at(guarded, "shop:pw"))
     for _ in range(2):
         with pytest.raises(AuthenticationFailed, match="may not publish to the subject"):
@@ -246,7 +246,7 @@ def test_connection_that_cannot_be_opened(
     kind: type[ConnectorError],
     words: str,
 ) -> None:
-    """Each reason has its error, which holds no password, and nothing was sent."""
+    """Each reason for a failed NATS connection has its own error without the password."""
     lab = labs_of_nats(url.format(place=guarded.url.removeprefix("nats://")))
     with pytest.raises(kind, match=words) as caught:
         lab.finish(lab.publisher.open(5.0))
@@ -260,14 +260,14 @@ def test_connection_that_cannot_be_opened(
 def test_second_server_takes_over(
     labs_of_nats: Callable[..., Lab], private: PrivateNats, stream: str
 ) -> None:
-    """The first server that accepts a connection is used."""
+    """Of several NATS server URLs, the first that accepts a connection is used."""
     lab = labs_of_nats(f"nats://127.0.0.1:1,{private.url}")
     assert lab.publish("orders", Message(b"1"))
 
 
 @pytest.mark.parametrize("greeting", [b"", b"SSH-2.0\r\n", b"INFO {\r\n", b"INFO {}\r\n+OK\r\n"])
 def test_stranger_at_the_port(labs_of_nats: Callable[..., Lab], greeting: bytes) -> None:
-    """A server that hangs up, or that is none of NATS, is reported, and nothing was stored."""
+    """A server that hangs up or does not speak NATS raises an error, and nothing was stored."""
     with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as pool:
         lab = labs_of_nats(f"nats://127.0.0.1:{listener.getsockname()[1]}")
         pool.submit(_greet, listener, greeting)
@@ -282,7 +282,7 @@ def _greet(listener: socket.socket, greeting: bytes) -> None:
 
 
 def test_silent_server_is_given_up_in_time(labs_of_nats: Callable[..., Lab]) -> None:
-    """A server that never answers costs no more than the time to connect."""
+    """A NATS server that never answers is given up after the connect timeout."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         lab = labs_of_nats(f"nats://127.0.0.1:{port}", connect_timeout=0.1)
@@ -293,7 +293,7 @@ def test_silent_server_is_given_up_in_time(labs_of_nats: Callable[..., Lab]) -> 
 def test_lost_acknowledgement_leaves_the_outcome_open(
     labs_of_nats: Callable[..., Lab], private: PrivateNats, stream: str
 ) -> None:
-    """If the connection ends before the reply, a message without an id is not sent again."""
+    """A message without an id whose reply is lost with the connection is not sent again."""
     with LossyProxy("127.0.0.1", private.port) as proxy:
         lab = labs_of_nats(f"nats://127.0.0.1:{proxy.port}")
         for options, kind in (({}, ConnectionFailed), ({"idempotency_key": "k"}, OutcomeUnknown)):
@@ -305,7 +305,7 @@ def test_lost_acknowledgement_leaves_the_outcome_open(
 
 
 class _hanging_up:  # noqa: N801 - a context manager
-    """Loses the replies of a proxy's server, and hangs up after the next request."""
+    """Drop the server's replies at the proxy, and hang up after the next request."""
 
     def __init__(self, proxy: LossyProxy) -> None:
         self._proxy = proxy
@@ -331,7 +331,7 @@ class _hanging_up:  # noqa: N801 - a context manager
 def test_repeat_within_the_window_is_a_duplicate(
     labs_of_nats: Callable[..., Lab], private: PrivateNats, stream: str
 ) -> None:
-    """A message with an id is sent again after a lost reply, and stored once."""
+    """A message with an id is sent again after a lost reply, and the stream stores it once."""
     with LossyProxy("127.0.0.1", private.port) as proxy:
         lab = labs_of_nats(f"nats://127.0.0.1:{proxy.port}", duplicate_window=120.0)
         lab.publish("orders", Message(b"1"))
@@ -344,7 +344,7 @@ def test_repeat_within_the_window_is_a_duplicate(
 def test_late_repeat_is_not_sent(
     labs_of_nats: Callable[..., Lab], private: PrivateNats, stream: str
 ) -> None:
-    """A message that may be stored is not sent again when its id may be forgotten."""
+    """A message that may be stored is not sent again after the stream's duplicate window."""
     with LossyProxy("127.0.0.1", private.port) as proxy:
         lab = labs_of_nats(f"nats://127.0.0.1:{proxy.port}", duplicate_window=1e-6)
         lab.publish("orders", Message(b"1"))
@@ -357,7 +357,7 @@ def test_late_repeat_is_not_sent(
 def test_key_becomes_the_id(
     labs_of_nats: Callable[..., Lab], private: PrivateNats, stream: str
 ) -> None:
-    """At a service that honours keys, a digest of the key is the id of the message."""
+    """If the service honours idempotency keys, a digest of the key is the message's id."""
     service = {"honours_keys": True, "idempotency_memory": 120.0}
     lab = labs_of_nats(private.url, duplicate_window=120.0, service=service)
     receipt = lab.publish("orders", Message(b"1"), idempotency_key=WRONG)
@@ -369,7 +369,7 @@ def test_key_becomes_the_id(
 def test_shorter_memory_of_a_stream_is_reported(
     labs_of_nats: Callable[..., Lab], private: PrivateNats
 ) -> None:
-    """Health is degraded if a stream forgets ids sooner than the settings say."""
+    """Health is degraded if a stream's duplicate window is shorter than the setting."""
     private.add_stream("short", duplicate_window=1.0)
     lab = labs_of_nats(private.url, duplicate_window=60.0)
     lab.publish("short", Message(b"1", id="1"))
@@ -382,7 +382,7 @@ def test_shorter_memory_of_a_stream_is_reported(
 def test_silence_after_the_message_ends_with_the_attempt(
     labs_of_nats: Callable[..., Lab], private: PrivateNats, stream: str
 ) -> None:
-    """A message without a reply in time may be stored."""
+    """A message without a reply before the timeout may be stored."""
     with LossyProxy("127.0.0.1", private.port) as proxy:
         lab = labs_of_nats(f"nats://127.0.0.1:{proxy.port}")
         lab.publish("orders", Message(b"1"))
@@ -396,7 +396,7 @@ def test_silence_after_the_message_ends_with_the_attempt(
 
 
 def test_stuck_connection_is_replaced(labs_of_nats: Callable[..., Lab]) -> None:
-    """Bytes that a suspended server does not take are dropped with their connection."""
+    """Unsent bytes for a suspended server are dropped together with the connection."""
     with PrivateNats() as server:
         server.add_stream("orders", max_bytes=1 << 30)
         lab = labs_of_nats(server.url)
@@ -411,7 +411,7 @@ def test_stuck_connection_is_replaced(labs_of_nats: Callable[..., Lab]) -> None:
 
 
 def test_restarted_server_is_used_again(labs_of_nats: Callable[..., Lab]) -> None:
-    """Nothing is buffered for a server that was killed, and a restarted one has its stream."""
+    """Nothing is buffered while a NATS server is down, and publishing works after its restart."""
     with PrivateNats() as server:
         server.add_stream("orders")
         lab = labs_of_nats(server.url)
@@ -426,7 +426,7 @@ def test_restarted_server_is_used_again(labs_of_nats: Callable[..., Lab]) -> Non
 
 
 def test_server_killed_before_its_reply(labs_of_nats: Callable[..., Lab]) -> None:
-    """A message that a killed server had may be stored, and its caller need not wait."""
+    """A message that a killed server had received may be stored, and its caller fails at once."""
     with PrivateNats() as server, LossyProxy("127.0.0.1", server.port) as proxy:
         server.add_stream("orders")
         lab = labs_of_nats(f"nats://127.0.0.1:{proxy.port}")
@@ -447,7 +447,8 @@ def _kill_later(server: PrivateNats, proxy: LossyProxy) -> None:
 def test_cancelled_message_leaves_the_connection_to_others(
     private: PrivateNats, stream: str
 ) -> None:
-    """Cancelling a task that waits for its reply forgets the reply, and nothing else."""
+    """Cancelling a task that waits for a reply leaves the NATS connection usable for other tasks.
+    """
 
     async def run() -> None:
         with LossyProxy("127.0.0.1", private.port) as proxy:
@@ -470,7 +471,7 @@ def test_cancelled_message_leaves_the_connection_to_others(
 
 
 def test_cancelled_opening_raises_the_cancellation() -> None:
-    """Cancelling a task that connects raises nothing else."""
+    """Cancelling a task that is connecting to NATS raises only CancelledError."""
 
     async def run() -> None:
         with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -486,7 +487,8 @@ def test_cancelled_opening_raises_the_cancellation() -> None:
 
 
 def test_tls_is_verified(labs_of_nats: Callable[..., Lab], tmp_path: Path) -> None:
-    """A certificate is trusted by its authority alone, and a client shows its own."""
+    """NATS over TLS accepts only a certificate of the given authority, and shows the client's own.
+    """
     certificate, key = (str(file) for file in certificate_files(tmp_path))
     tls = f'cert_file: "{certificate}", key_file: "{key}", ca_file: "{certificate}"'
     with PrivateNats(f"tls {{ {tls}, verify: true }}") as server:
@@ -508,7 +510,7 @@ PUBLIC = "UDXU4RCSJNZOIQHZNWXHXORDPRTGNJAHAHFRGZNEEJCPQTT2M7NLCNF4"
 
 
 def test_user_logs_in_with_a_key(labs_of_nats: Callable[..., Lab]) -> None:
-    """The seed of a user's key signs what the server sends; a token is sent as it is."""
+    """A publisher logs in to NATS with an nkey seed or with a token."""
     with PrivateNats(f"authorization {{ users: [{{ nkey: {PUBLIC} }}] }}") as server:
         lab = labs_of_nats(server.url, nkey=Secret(SEED), creates_streams=True)
         assert lab.publish("orders", Message(b"1"))
@@ -520,7 +522,7 @@ def test_user_logs_in_with_a_key(labs_of_nats: Callable[..., Lab]) -> None:
 
 
 def test_configuration_names_nats(private: PrivateNats, stream: str) -> None:
-    """A connector that a configuration names publishes messages, in both modes."""
+    """A NATS connector opened from a configuration publishes messages, in both modes."""
     settings = {"connectors": {"events": {"kind": "nats", "url": private.url}}}
     arguments = {"topic": "orders", "payload": "1"}
     with moorage.open(settings) as hub:
@@ -536,7 +538,7 @@ def test_configuration_names_nats(private: PrivateNats, stream: str) -> None:
 
 
 def test_telemetry_names_a_single_server() -> None:
-    """Traces name the server if there is one, and none of several."""
+    """Telemetry names the NATS server only if the settings have exactly one."""
     assert ("::1", 4222) == Nats(url=Secret("nats://[::1]")).server
     assert Nats(url=Secret("nats://one.example,nats://two.example")).server is None
 
@@ -558,7 +560,7 @@ def test_telemetry_names_a_single_server() -> None:
     ],
 )
 def test_settings_that_cannot_work(settings: dict[str, Any], path: str) -> None:
-    """Settings with which no connection could be made are refused where they are written."""
+    """Invalid NATS settings are refused under the name of the setting."""
     with pytest.raises(ConfigurationError) as caught:
         Nats(**settings)
     assert path == caught.value.path
@@ -583,7 +585,7 @@ def test_settings_that_cannot_work(settings: dict[str, Any], path: str) -> None:
     ],
 )
 def test_messages_that_nats_cannot_take(subject: str, message: Message, field: str) -> None:
-    """A message that NATS would refuse or change is refused before anything is sent."""
+    """A message that NATS would refuse or alter is refused before anything is sent."""
     publisher = Nats(url=Secret("nats://one.example")).publisher()
     with pytest.raises(InvalidData) as caught:
         publisher.publish(subject, message)

@@ -1,4 +1,4 @@
-"""The connector of NATS passes the checks of every connector."""
+"""The NATS connector passes the conformance kit of connectors."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ASYNC_CHECKS = connector_conformance.ASYNC_CHECKS + connector_conformance.ASYNC_
 
 @pytest.fixture(scope="module", name="server")
 def _server() -> Generator[PrivateNats]:
-    """A server that only the checks use, which asks for a user."""
+    """Yield a NATS server with users, used only by these checks."""
     users = "authorization { users: [{user: shop, password: pw}] }"
     with PrivateNats(users, user="shop", password="pw") as server:
         server.add_stream("orders")
@@ -38,7 +38,7 @@ def _proxy(server: PrivateNats) -> Generator[TcpProxy]:
 def subject(
     server: PrivateNats, proxy: TcpProxy, *, is_async: bool
 ) -> connector_conformance.ConnectorSubject:
-    """The connector under test; a message to another stream takes the place of a read."""
+    """Return the connector under test; publishing to a second stream stands in for a read."""
 
     def making(url: str) -> Callable[[Any], Any]:
         settings: Any = Nats(url=url)
@@ -74,7 +74,7 @@ def subject(
 def test_synchronous_connector(
     check: connector_conformance.Check, server: PrivateNats, proxy: TcpProxy
 ) -> None:
-    """A synchronous connector passes every check."""
+    """The synchronous NATS connector passes each check of the conformance kit."""
     check(subject(server, proxy, is_async=False))
 
 
@@ -82,7 +82,7 @@ def test_synchronous_connector(
 def test_asynchronous_connector(
     check: connector_conformance.AsyncCheck, server: PrivateNats, proxy: TcpProxy
 ) -> None:
-    """An asynchronous connector passes every check."""
+    """The asynchronous NATS connector passes each check of the conformance kit."""
     asyncio.run(check(subject(server, proxy, is_async=True)))
 
 
@@ -90,5 +90,5 @@ def test_asynchronous_connector(
 def test_forked_connector(
     check: connector_conformance.Check, server: PrivateNats, proxy: TcpProxy
 ) -> None:
-    """A forked child has a connection of its own."""
+    """A forked child process opens its own NATS connection."""
     check(subject(server, proxy, is_async=False))
