@@ -1,4 +1,4 @@
-"""A process that counts calls and ends normally, forks, or is killed.
+"""A process that counts calls, then ends normally, forks, or is killed.
 
 Run with the URL of the metrics, the prefix of the table, and what it does.
 """
@@ -35,14 +35,14 @@ def finished_call(at: datetime = NOON, **changes: Any) -> CallFinished:
 
 
 def ends(open_: Callable[..., Any]) -> None:
-    """Count calls and end the process long before a thread would store the metrics."""
+    """Count calls and end the process long before the background thread would store the metrics."""
     metrics = open_(every=3_600.0)
     for _ in range(3):
         metrics(finished_call())
 
 
 def forks(open_: Callable[..., Any]) -> None:
-    """Leave a call in memory, and fork a child that counts a call."""
+    """Leave a call in memory, and fork a child that counts another call."""
     metrics = open_(every=3_600.0)
     metrics(finished_call())
     child = os.fork()
@@ -54,7 +54,7 @@ def forks(open_: Callable[..., Any]) -> None:
 
 
 def waits(open_: Callable[..., Any]) -> None:
-    """Store the metrics of one call, keep those of others in memory, and wait to be killed."""
+    """Store the metrics of one call, keep those of other calls in memory, and wait to be killed."""
     metrics = open_(every=3_600.0)
     metrics(finished_call())
     metrics.flush()

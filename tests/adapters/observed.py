@@ -1,4 +1,4 @@
-"""A manager with one observer, whose vendor gives scripted answers."""
+"""A connector manager with one observer, and a fake vendor that gives scripted answers."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ANSWERS = (Response(503), Response(200, body=b"four"))
 def manager_of(
     observer: Any, *answers: Response, credentials: Credentials | None = None, **settings: Any
 ) -> tuple[Any, FakeVendor]:
-    """Return a manager of the service `erp`, and the service's fake vendor."""
+    """Return a manager of the service `erp`, and that service's fake vendor."""
     settings.setdefault("retry", RetryPolicy(max_attempts=2, base_delay=0.0))
     vendor = FakeVendor()
     vendor.queue(*answers)

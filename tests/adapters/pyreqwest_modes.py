@@ -23,7 +23,7 @@ def sync_in_threads(**settings: Any) -> AsyncHttpClient:
 
 
 def with_both_clients(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
-    """Run a test with the constructors of both clients."""
+    """Run an asynchronous test with the constructor of each client."""
     client_makers = [sync_in_threads, AsyncPyreqwestHttpClient]
     run = in_loop(test)
     return pytest.mark.parametrize("make", client_makers, ids=["sync", "async"])(run)  # type: ignore[no-any-return]  # it is `run`

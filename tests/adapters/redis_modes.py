@@ -1,4 +1,4 @@
-"""A store of either mode behind the same synchronous interface."""
+"""A Redis store of either mode behind one synchronous interface."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ class Face:
             self.store, self._runner = AsyncRedisStorage(where, **options), asyncio.Runner()
 
     def execute(self, command: Command[Answer], timeout: float | None = None) -> Answer:
-        """Run one command on its states, and return its answer."""
+        """Run one command on its states, and return its result."""
         return self._result_of(self.store.execute(command, timeout))  # type: ignore[no-any-return]  # as it answers
 
     def post(self, command: Command[Any]) -> None:
-        """Post a command, where a loop runs if there is any."""
+        """Post a command, from a running event loop if the store is asynchronous."""
         if self._runner is None:
             self.store.post(command)
         else:
@@ -73,7 +73,7 @@ class Face:
 
 
 class Count:
-    """Counts its executions; the script does not know this kind of command."""
+    """A command that increases a number, of a kind that the Redis script does not know."""
 
     durable = False
 

@@ -1,4 +1,4 @@
-"""Compares the script in Redis with the pure model: same states, same command, same moment.
+"""Compares the Redis script with the pure Python model on the same states, commands and times.
 
 `python -m tests.adapters.redis_twin 50000 7` compares so many commands, from that seed on.
 """
@@ -100,14 +100,14 @@ class Redis:
         }
 
     def close(self) -> None:
-        """Delete everything that the test has stored."""
+        """Delete all keys that the test has stored."""
         for key in self._client.scan_iter(f"{self._prefix}*"):
             self._client.delete(key)
         self._client.close()
 
 
 class Walk:
-    """Random callers of one configuration, with a clock that may jump."""
+    """A random walk of commands under one configuration, with a clock that may jump."""
 
     def __init__(self, chance: Random) -> None:
         self.chance = chance
@@ -192,7 +192,7 @@ class Walk:
         return chance.choice(draws)()
 
     def note(self, command: Command[Any], answer: Any) -> None:
-        """Record an answer, and draw the next command."""
+        """Record a command's result, and draw the next command."""
         if isinstance(command, Admission) and answer[0] is Answer.NEEDS_TOKEN:
             self.follow.append(command.evolve(token=self.chance.choice(_TOKENS)))
         if isinstance(command, Admission) and answer[2] and answer[2][2]:
@@ -216,13 +216,13 @@ class Walk:
             self.fences = [*self.fences[-3:], answer.fence]
 
     def _probe(self) -> None:
-        """Move the clock to about the end of the circuit's open time."""
+        """Move the clock close to the end of the circuit's open time."""
         state = self.states.get("circuit")
         if state is not None and state[2] == OPEN:
             self.now = state[7][9] + self.chance.choice((-1, 0, 1, 1_000))
 
     def _to_an_edge(self) -> None:
-        """Advance the clock to the start or the end of something, or a microsecond beside it."""
+        """Move the clock to an expiry or window boundary, or a microsecond beside it."""
         edges = [DAY * (self.now // DAY + 1)]
         for key, state in self.states.items():
             edges.append(state[0] + state[1])
@@ -239,7 +239,7 @@ class Walk:
         self.now = self.chance.choice(near_edges or edges) + self.chance.choice((-1, 0, 0, 1))
 
     def _disturb(self) -> None:
-        """Put the circuit into a state that usually takes a long history."""
+        """Put the circuit into a state that usually only a long history reaches."""
         chance = self.chance
         state = self.states.get("circuit")
         if state is None or self.gates.circuit is None:
@@ -274,7 +274,7 @@ class Walk:
         self._to_a_rule(self.gates.circuit, edge)
 
     def _to_a_rule(self, rule: CircuitRule, edge: int) -> None:
-        """Advance to the moment at which one more failure or probe changes the circuit."""
+        """Advance to the moment at which one more failure or probe changes the circuit's state."""
         chance = self.chance
         seen_at, quiet_time, mode, gen, slot, total, base, stored_record = self.states["circuit"]
         record = list(stored_record)
@@ -388,7 +388,7 @@ def pack_slots(slots: Any) -> bytes:
 
 
 def compare(server: Redis, seed: int, steps: int) -> dict[str, int]:
-    """Walk, and require that the script and the model never differ; how often each was drawn."""
+    """Check that script and model agree along a random walk; return the count of each command."""
     walk = Walk(Random(seed))
     command_counts: dict[str, int] = {}
     for step in range(steps):

@@ -1,4 +1,4 @@
-"""Helpers for attacks on a store in a database server."""
+"""Helpers for tests of a store in PostgreSQL or MariaDB."""
 
 from __future__ import annotations
 
@@ -56,12 +56,12 @@ class Look(Append):
         super().__init__(0, *keys)
 
     def apply(self, states: States, now: int) -> tuple[States, tuple[int, tuple[Any, ...]]]:
-        """Change nothing."""
+        """Return the time and the values, and change nothing."""
         return states, (now, tuple(state and state[2] for state in states))
 
 
 class Meddled(Append):
-    """A command that is overtaken by another writer, once or at each attempt."""
+    """A command during which another writer changes the rows, once or at each attempt."""
 
     def __init__(
         self, meddle: Callable[[], object], number: int, *keys: str, **options: Any
@@ -82,19 +82,19 @@ def values(store: SqlStorage, *keys: str) -> tuple[Any, ...]:
 
 
 def a_claim(key: str, owner: int = 1) -> Claim:
-    """A claim of a key for a day."""
+    """Return a command that claims a key for a day."""
     return Claim(
         key, fingerprint=b"", owner=owner, lease=DAY, ttl=DAY, target="vendor", remembered=0
     )
 
 
 def a_key() -> str:
-    """Return a key for one test."""
+    """Return a new key for one test."""
     return f"{{lab:{uuid4().hex}}}"
 
 
 class Lab:
-    """A database with tables for this test alone, and a direct connection to it."""
+    """A test database with its own tables, and a direct connection to it."""
 
     def __init__(self, kind: str) -> None:
         self.kind = kind
@@ -158,7 +158,7 @@ class Lab:
         )
 
     def until_somebody_waits(self) -> None:
-        """Return as soon as a connection waits for a row of this test."""
+        """Wait until a connection waits for a row lock of this test."""
         end = time.monotonic() + PATIENCE
         while not self.is_any_waiting():
             assert time.monotonic() < end, "nobody waits"
@@ -166,7 +166,7 @@ class Lab:
             time.sleep(0.15 if self.kind == "mariadb" else 0.005)
 
     def backends(self) -> list[int]:
-        """The server's side of every connection of a store."""
+        """Return the server's ids of all connections of a store."""
         text = (
             "SELECT pid FROM pg_stat_activity WHERE application_name = :name"
             if self.kind == "postgresql"
@@ -175,7 +175,7 @@ class Lab:
         return [number for (number,) in self.run(text, name=self.prefix)]
 
     def terminate(self) -> int:
-        """Close every connection of a store at the server; return how many there were."""
+        """Close every connection of a store at the server; return their number."""
         word = "SELECT pg_terminate_backend(:n)" if self.kind == "postgresql" else "KILL :n"
         backends = self.backends()
         for number in backends:
@@ -184,7 +184,7 @@ class Lab:
         return len(backends)
 
     def clock(self, connection: sqlalchemy.Connection) -> int:
-        """The server's time, in microseconds since 1970."""
+        """Return the server's time, in microseconds since 1970."""
         text = (
             "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
             if self.kind == "postgresql"
@@ -204,7 +204,7 @@ class Lab:
 
 
 class Proxy:
-    """A proxy before the database server that sees all requests and can cut connections.
+    """A proxy in front of the database server that sees all requests and can cut connections.
 
     `sees(chunk)` is called with whatever a client sends, and answers what to do: None passes it on,
     `"before"` cuts the connection instead, `"after"` passes it on, waits for the server's answer,
@@ -287,7 +287,7 @@ class Proxy:
 
 
 def fail_once(word: bytes, what: str) -> Callable[[bytes], str | None]:
-    """Run a function the first time that a request contains this word."""
+    """Return a function that reports a fault for the first request that contains this word."""
     pending_faults = [what]
 
     def find_fault(chunk: bytes) -> str | None:

@@ -1,4 +1,4 @@
-"""A process that appends under keys that other processes use too."""
+"""A process that appends under keys which other processes write too."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ EACH = 40
 
 
 def append(url: str, prefix: str, process: int, keys: list[str]) -> None:
-    """Append from several threads, each time under some keys in some order."""
+    """Append from several threads, each time under several keys in varying order."""
     store = SqlStorage(url, prefix=prefix, timeout=PATIENCE, connections=THREADS)
     history: list[object] = []
     errors: list[str] = []
@@ -46,7 +46,7 @@ def append(url: str, prefix: str, process: int, keys: list[str]) -> None:
 
 
 def hang(url: str, prefix: str, key: str) -> None:
-    """Stop in the middle of a transaction, for ever."""
+    """Stop in the middle of a transaction, forever."""
 
     def meanwhile() -> None:
         print("locked", flush=True)  # noqa: T201 - this is the answer

@@ -1,4 +1,4 @@
-"""Helpers for attacks on a store in a SQLite file."""
+"""Helpers for tests of a store in a SQLite file."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ class DurablePut(Put):
 
 
 def values(store: SqliteStorage, *keys: str) -> list[object]:
-    """The stored values of these keys."""
+    """Return the stored values of these keys."""
     return [state and state[2] for state in store.execute(Look(*keys))]
 
 
 def engine_of(store: SqliteStorage) -> Engine:
-    """The store's engine, for states that callers cannot see or cause."""
+    """Return the store's engine, for states that the public interface cannot reach."""
     return store._engine  # noqa: SLF001 - as it says
 
 
@@ -38,7 +38,7 @@ def claim(key: str = "claim") -> Claim:
 
 
 class OtherProgram:
-    """Another program that has the file open."""
+    """Another program that has the store's file open."""
 
     def __init__(self, path: Path) -> None:
         self.connection = sqlite3.connect(
@@ -57,5 +57,5 @@ class OtherProgram:
         self.connection.close()
 
     def ask(self, question: str) -> Any:
-        """Run a query, and return the value that it finds."""
+        """Run a query and return its first value."""
         return self.connection.execute(question).fetchone()[0]

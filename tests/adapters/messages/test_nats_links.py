@@ -1,4 +1,4 @@
-"""Connections to NATS: logging in with credentials, signs of life, and how they end."""
+"""NATS connections: login with a credentials file, pings, and lost or closed connections."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="module")
 def private() -> Generator[PrivateNats]:
-    """A server that tests share."""
+    """Yield a NATS server that the tests share."""
     with PrivateNats() as server:
         yield server
 
 
 @pytest.fixture
 def lab(labs: Callable[..., Lab]) -> Callable[..., Lab]:
-    """Make publishers to NATS."""
+    """Return a function that makes publishers to NATS."""
 
     def make(url: str, **settings: Any) -> Lab:
         values = Nats(url=Secret(url), **settings)
@@ -49,7 +49,7 @@ def lab(labs: Callable[..., Lab]) -> Callable[..., Lab]:
 
 
 def test_user_logs_in_with_credentials(lab: Callable[..., Lab]) -> None:
-    """A credentials file has the token of a user and the key that proves it."""
+    """A publisher logs in to NATS with a credentials file; another account's file is refused."""
     config, credentials = account_with_user()
     _, others = account_with_user()
     with PrivateNats(config) as server:
@@ -61,14 +61,14 @@ def test_user_logs_in_with_credentials(lab: Callable[..., Lab]) -> None:
 
 
 def test_api_has_another_prefix(lab: Callable[..., Lab]) -> None:
-    """Streams are created at the prefix that the settings name."""
+    """Streams are created under the JetStream API prefix from the settings."""
     with PrivateNats(jetstream="domain: hub") as server:
         made = lab(server.url, creates_streams=True, api_prefix="$JS.hub.API")
         assert 1 == made.publish("orders", Message(b"1")).offset
 
 
 def test_user_that_may_not_create_streams(lab: Callable[..., Lab]) -> None:
-    """If the user may not ask JetStream for a stream, nothing was stored."""
+    """If the user has no permission for the JetStream API, nothing was stored."""
     users = '{user: shop, password: pw, permissions: {publish: "orders", subscribe: "_INBOX.>"}}'
     with PrivateNats(f"authorization {{ users: [{users}] }}") as server:
         made = lab(server.url.replace("://", "://shop:pw@"), creates_streams=True)
@@ -80,7 +80,7 @@ def test_user_that_may_not_create_streams(lab: Callable[..., Lab]) -> None:
 def test_stream_that_was_deleted_has_no_memory(
     lab: Callable[..., Lab], private: PrivateNats
 ) -> None:
-    """A publisher is healthy although a stream that it published to is gone."""
+    """A publisher is healthy even if a stream that it published to was deleted."""
     private.add_stream("gone")
     made = lab(private.url, duplicate_window=60.0)
     made.publish("gone", Message(b"1", id="1"))
@@ -89,7 +89,7 @@ def test_stream_that_was_deleted_has_no_memory(
 
 
 def test_silent_server_is_unhealthy(lab: Callable[..., Lab], private: PrivateNats) -> None:
-    """A server that stops answering on an open connection gives no sign of life in time."""
+    """Health is unavailable if the server stops answering on an open connection."""
     with LossyProxy("127.0.0.1", private.port) as proxy:
         made = lab(f"nats://127.0.0.1:{proxy.port}")
         made.finish(made.publisher.open(5.0))
@@ -99,7 +99,7 @@ def test_silent_server_is_unhealthy(lab: Callable[..., Lab], private: PrivateNat
 
 
 def test_connection_that_ends_while_a_sign_of_life_is_awaited(private: PrivateNats) -> None:
-    """The caller is told at once, and not when its time is over."""
+    """If the connection is lost during a ping, the caller fails at once, not at the timeout."""
 
     async def run() -> None:
         with LossyProxy("127.0.0.1", private.port) as proxy:
@@ -117,7 +117,7 @@ def test_connection_that_ends_while_a_sign_of_life_is_awaited(private: PrivateNa
 
 
 def test_ended_connection_sends_nothing(private: PrivateNats) -> None:
-    """On a connection that was left, a message was certainly not sent."""
+    """Publishing on a closed connection fails, and the message was certainly not sent."""
 
     async def run() -> None:
         link = await connect_nats_async(Nats(url=Secret(private.url)), 5.0)

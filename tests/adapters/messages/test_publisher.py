@@ -1,4 +1,4 @@
-"""Publishing through a manager, with a broker in memory that fails as it is told."""
+"""Message publishers behind a manager, with an in-memory broker that injects failures."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ UNSENT = ConnectionFailed("Nothing was sent.", may_have_been_processed=False)
 
 
 def test_publish_returns_a_receipt(memory_lab: Callable[..., Lab]) -> None:
-    """A published message is stored, and its receipt says where."""
+    """Publishing stores the message and returns a receipt with its broker, topic and offset."""
     broker = MemoryBroker()
     lab = memory_lab(broker)
     first = lab.publish("orders", Message(b"1", id="7"))
@@ -51,7 +51,7 @@ def test_publish_returns_a_receipt(memory_lab: Callable[..., Lab]) -> None:
 
 
 def test_message_is_repeated_only_if_it_was_not_stored(memory_lab: Callable[..., Lab]) -> None:
-    """A message that was not sent is sent again; one whose acknowledgement is lost is not."""
+    """An unsent message is retried; a message whose acknowledgement is lost is not."""
     broker = MemoryBroker()
     lab = memory_lab(broker)
     broker.fail(UNSENT, times=2)
@@ -66,7 +66,7 @@ def test_message_is_repeated_only_if_it_was_not_stored(memory_lab: Callable[...,
 def test_lost_acknowledgement_of_a_keyed_message_is_an_unknown_outcome(
     memory_lab: Callable[..., Lab],
 ) -> None:
-    """A message under an idempotency key is not sent twice: its outcome is unknown."""
+    """A message with an idempotency key whose acknowledgement is lost raises OutcomeUnknown."""
     broker = MemoryBroker()
     lab = memory_lab(broker)
     broker.lose_acknowledgements()
@@ -78,7 +78,9 @@ def test_lost_acknowledgement_of_a_keyed_message_is_an_unknown_outcome(
 def test_message_with_an_id_is_repeated_where_the_broker_recognises_it(
     memory_lab: Callable[..., Lab],
 ) -> None:
-    """A broker that stores one message of an id is asked again, and reports the repeat."""
+    """If the broker deduplicates by id, a message with an id is retried and reported as a
+    duplicate.
+    """
     broker = MemoryBroker(deduplicates=True)
     lab = memory_lab(broker)
     broker.lose_acknowledgements()
@@ -89,7 +91,7 @@ def test_message_with_an_id_is_repeated_where_the_broker_recognises_it(
 
 
 def test_idempotency_key_becomes_the_id(memory_lab: Callable[..., Lab]) -> None:
-    """If the service honours keys, the call's key is the id by which the broker sees a repeat."""
+    """If the service honours keys, the idempotency key becomes the message id for deduplication."""
     broker = MemoryBroker(deduplicates=True)
     lab = memory_lab(broker, honours_keys=True, idempotency_memory=120.0)
     broker.lose_acknowledgements()
@@ -102,7 +104,7 @@ def test_idempotency_key_becomes_the_id(memory_lab: Callable[..., Lab]) -> None:
 
 
 def test_batch_has_a_result_for_each_message(memory_lab: Callable[..., Lab]) -> None:
-    """A batch reports on each message, in order, and fails only if none was stored."""
+    """A batch has one result for each message, in order, and raises only if none was stored."""
     broker = MemoryBroker()
     lab = memory_lab(broker)
     broker.fail(UNSENT)
@@ -116,7 +118,7 @@ def test_batch_has_a_result_for_each_message(memory_lab: Callable[..., Lab]) -> 
 
 
 def test_batch_is_repeated_if_nothing_of_it_was_stored(memory_lab: Callable[..., Lab]) -> None:
-    """A batch of which nothing was stored is sent again as a whole."""
+    """A batch of which no message was stored is retried as a whole."""
     broker = MemoryBroker()
     lab = memory_lab(broker)
     broker.fail(UNSENT, times=2)
@@ -126,7 +128,7 @@ def test_batch_is_repeated_if_nothing_of_it_was_stored(memory_lab: Callable[...,
 
 
 class FragileLink(MemoryLink):
-    """A link that raises an exception when a message of this content is published, or at a ping."""
+    """A broker link that raises an exception at a ping, or when one message is published."""
 
     def __init__(self, broker: MemoryBroker, content: bytes, error: Exception) -> None:
         super().__init__(broker)
@@ -138,7 +140,7 @@ class FragileLink(MemoryLink):
         raise self._error
 
     def publish(self, item: OutgoingMessage, timeout: float, /) -> PublishReceipt:
-        """Raise the exception if it is this message."""
+        """Raise the exception if this is the failing message."""
         if item.message.payload == self._content:
             raise self._error
         return super().publish(item, timeout)
@@ -146,7 +148,7 @@ class FragileLink(MemoryLink):
     def publish_batch(
         self, items: Sequence[OutgoingMessage], timeout: float, /
     ) -> list[Result[PublishReceipt]]:
-        """Raise the exception if this message is among them."""
+        """Raise the exception if the failing message is in the batch."""
         if any(item.message.payload == self._content for item in items):
             raise self._error
         return super().publish_batch(items, timeout)
@@ -155,7 +157,7 @@ class FragileLink(MemoryLink):
 def fragile(
     broker: MemoryBroker, content: bytes, error: Exception
 ) -> Callable[[bool], MessagePublisher | AsyncMessagePublisher]:
-    """Return the function that makes a publisher whose links fail for one message."""
+    """Return a function that makes publishers whose links raise an exception for one message."""
 
     async def connect(_: float) -> AsyncMemoryLink:
         return AsyncMemoryLink(FragileLink(broker, content, error))
@@ -175,7 +177,7 @@ def fragile(
 
 
 def test_lost_connection_in_the_middle_of_a_batch(labs: Callable[..., Lab]) -> None:
-    """Groups before the loss are stored, the group under way may be, and the rest is not."""
+    """If the connection is lost in a batch, earlier groups are stored and later ones are not."""
     broker = MemoryBroker(rules=attrs.evolve(RULES, most_in_batch=1))
     lab = labs(fragile(broker, b"2", LOST))
     results = lab.publish_batch("orders", [Message(b"1"), Message(b"2"), Message(b"3")])
@@ -187,7 +189,7 @@ def test_lost_connection_in_the_middle_of_a_batch(labs: Callable[..., Lab]) -> N
 
 
 def test_publisher_refuses_what_the_broker_cannot_take(memory_lab: Callable[..., Lab]) -> None:
-    """A message or a topic that the broker cannot take is refused before anything is sent."""
+    """A message or topic that breaks the broker's rules is refused before anything is sent."""
     broker = MemoryBroker({"orders"}, rules=attrs.evolve(RULES, largest=3))
     lab = memory_lab(broker)
     for topic, message in (("", Message(b"")), ("orders", Message(b"1234"))):
@@ -201,7 +203,7 @@ def test_publisher_refuses_what_the_broker_cannot_take(memory_lab: Callable[...,
 
 
 def test_broker_that_is_down(memory_lab: Callable[..., Lab]) -> None:
-    """A broker that is down refuses messages and health, and is used again when it is up."""
+    """While the broker is down, publishing and health fail; both work again when it is up."""
     broker = MemoryBroker()
     lab = memory_lab(broker)
     assert lab.finish(lab.publisher.open(1.0)) is None
@@ -221,7 +223,7 @@ def test_broker_that_is_down(memory_lab: Callable[..., Lab]) -> None:
 
 
 def test_broker_that_goes_down_loses_open_connections() -> None:
-    """A connection that is in use when the broker goes down stores nothing, and has no answer."""
+    """If the broker goes down, a message on an open connection is not stored, and a ping fails."""
     broker = MemoryBroker()
     link = MemoryLink(broker)
     broker.is_down = True
@@ -234,7 +236,7 @@ def test_broker_that_goes_down_loses_open_connections() -> None:
 
 
 def test_health_reports_a_concern(memory_lab: Callable[..., Lab]) -> None:
-    """A broker that answers is healthy, or degraded if something is wrong with it."""
+    """Health is healthy if the broker answers, and degraded if the broker reports a concern."""
     broker = MemoryBroker()
     lab = memory_lab(broker)
     health = lab.finish(lab.publisher.health(1.0))
@@ -246,7 +248,7 @@ def test_health_reports_a_concern(memory_lab: Callable[..., Lab]) -> None:
 
 
 def test_exceptions_are_judged_by_the_broker(labs: Callable[..., Lab]) -> None:
-    """An exception of the client library becomes an error of ours without its text."""
+    """An exception of the client library becomes a moorage error without the exception's text."""
     lab = labs(fragile(MemoryBroker(), b"1", KeyError("hunter2")))
     with pytest.raises(AuthenticationFailed) as caught:
         lab.publish("orders", Message(b"1"))
@@ -256,7 +258,7 @@ def test_exceptions_are_judged_by_the_broker(labs: Callable[..., Lab]) -> None:
 
 
 def test_exceeded_time_leaves_the_outcome_open(labs: Callable[..., Lab]) -> None:
-    """A link that reports the end of its time may have sent the message."""
+    """If a link raises TimeoutError, the message may have been sent."""
     lab = labs(fragile(MemoryBroker(), b"1", TimeoutError()))
     with pytest.raises(AttemptTimeout, match="did not acknowledge in time") as caught:
         lab.publish("orders", Message(b"1"))
@@ -264,7 +266,7 @@ def test_exceeded_time_leaves_the_outcome_open(labs: Callable[..., Lab]) -> None
 
 
 def test_unknown_exceptions_are_raised_unchanged(labs: Callable[..., Lab]) -> None:
-    """An exception that the broker does not know is raised, and health does not quote it."""
+    """An unknown exception is raised unchanged, and the health text does not quote it."""
     lab = labs(fragile(MemoryBroker(), b"1", ZeroDivisionError("hunter2")))
     with pytest.raises(ZeroDivisionError):
         lab.publish("orders", Message(b"1"))
@@ -273,7 +275,7 @@ def test_unknown_exceptions_are_raised_unchanged(labs: Callable[..., Lab]) -> No
 
 
 def test_operations_by_name(memory_lab: Callable[..., Lab]) -> None:
-    """A publisher offers its operations by name, with plain JSON in and out."""
+    """A publisher's operations can be run by name, with plain JSON arguments and results."""
     broker = MemoryBroker()
     lab = memory_lab(broker)
     publish = lab.publisher.operations["publish"]
@@ -288,7 +290,7 @@ def test_operations_by_name(memory_lab: Callable[..., Lab]) -> None:
 
 
 def test_closed_publisher_publishes_nothing(memory_lab: Callable[..., Lab]) -> None:
-    """After its end a publisher raises, and closing it again changes nothing."""
+    """A closed publisher refuses to publish, and closing it again does nothing."""
     broker = MemoryBroker()
     lab = memory_lab(broker)
 
@@ -307,7 +309,8 @@ def test_closed_publisher_publishes_nothing(memory_lab: Callable[..., Lab]) -> N
 
 
 def test_targets_name_the_place_and_the_size(rabbit: Callable[..., Lab]) -> None:
-    """The target of one message has its id and size, and that of a batch the number of messages."""
+    """The telemetry target of a message has its id and size; that of a batch has a message count.
+    """
     lab = rabbit("amqp://mq.example:5673/", exchange="shop")
     single = lab.publisher.publish("orders", Message(b"12", id="7")).target
     batch = lab.publisher.publish_batch("orders", [Message(b"1"), Message(b"2")]).target
@@ -323,7 +326,7 @@ def test_targets_name_the_place_and_the_size(rabbit: Callable[..., Lab]) -> None
 
 
 def test_reprs_show_no_content(memory_lab: Callable[..., Lab]) -> None:
-    """The texts of a publisher and its operations show their names and nothing else."""
+    """The repr of a publisher or operation shows its name and broker, not the message."""
     lab = memory_lab(MemoryBroker())
     prefix = "" if lab.loop is None else "Async"
     assert repr(lab.publisher) == f"<{prefix}MessagePublisher events (memory)>"

@@ -1,4 +1,4 @@
-"""Publishing to RabbitMQ, in both modes: a shared server, a private one, and a lossy network."""
+"""Publishing to RabbitMQ in both modes: a shared server, a private one, and a lossy proxy."""
 
 from __future__ import annotations
 
@@ -54,13 +54,14 @@ WRONG = "hunter2-of-nobody"
 
 @pytest.fixture(scope="module")
 def private() -> Generator[PrivateRabbitMq]:
-    """A server that tests may block."""
+    """Yield a private RabbitMQ server, which tests may block."""
     with PrivateRabbitMq() as server:
         yield server
 
 
 def test_message_arrives_with_everything(rabbit: Callable[..., Lab], broker: Broker) -> None:
-    """A confirmed message is in the queue, persistent, with its headers, key, id and type."""
+    """A confirmed message is persistent in the queue, with its headers, key, id and content type.
+    """
     lab = rabbit(broker.url)
     headers = {"trace-id": "7", "raw": b"\xff"}
     message = Message.of_json({"a": 1}, key="k", headers=headers, id="id-1")
@@ -80,7 +81,9 @@ def test_message_arrives_with_everything(rabbit: Callable[..., Lab], broker: Bro
 
 
 def test_exchange_routes_by_topic(rabbit: Callable[..., Lab], broker: Broker) -> None:
-    """With an exchange, the topic is the routing key, and the receipt names the exchange."""
+    """With an exchange in the settings, the topic is the routing key; the receipt names the
+    exchange.
+    """
     exchange = f"{broker.queue}-exchange"
     broker.channel.exchange_declare(exchange, "topic")
     broker.channel.queue_bind(broker.queue, exchange, "orders.*")
@@ -101,7 +104,7 @@ def test_exchange_routes_by_topic(rabbit: Callable[..., Lab], broker: Broker) ->
 def test_batch_whose_exchange_was_deleted_may_be_stored(
     rabbit: Callable[..., Lab], broker: Broker
 ) -> None:
-    """If RabbitMQ closes the channel of several messages, it may have stored one of them."""
+    """If RabbitMQ closes the channel during a batch, its messages may have been stored."""
     exchange = f"{broker.queue}-exchange"
     broker.channel.exchange_declare(exchange, "fanout")
     broker.channel.queue_bind(broker.queue, exchange)
@@ -117,7 +120,7 @@ def test_batch_whose_exchange_was_deleted_may_be_stored(
 def test_message_without_a_queue_is_dropped_if_that_is_wanted(
     rabbit: Callable[..., Lab], broker: Broker
 ) -> None:
-    """Without `mandatory`, a message that no queue takes is confirmed and gone."""
+    """With `mandatory=False`, an unroutable message is confirmed and dropped."""
     lab = rabbit(broker.url, mandatory=False)
     assert lab.publish(f"{broker.queue}-missing", Message(b"1")).topic.endswith("missing")
 
@@ -134,7 +137,7 @@ def test_batch_keeps_order_and_reports_each(rabbit: Callable[..., Lab], broker: 
 def test_full_queue_rejects_a_message_of_a_batch(
     rabbit: Callable[..., Lab], broker: Broker
 ) -> None:
-    """A queue that is full refuses single messages, and the batch says which."""
+    """A full queue rejects single messages of a batch, and their results say so."""
     queue = f"{broker.queue}-full"
     arguments = {"x-max-length": 2, "x-overflow": "reject-publish"}
     broker.channel.queue_declare(queue, arguments=arguments)
@@ -168,7 +171,7 @@ def test_connection_that_cannot_be_opened(
     kind: type[ConnectorError],
     words: str,
 ) -> None:
-    """Each reason has its error, which holds no password, and nothing was sent."""
+    """Each reason for a failed RabbitMQ connection has its own error without the password."""
     parts = urlsplit(rabbitmq_url())
     place = {
         "scheme": "amqp",
@@ -190,7 +193,7 @@ def test_connection_that_cannot_be_opened(
 
 
 def test_silent_server_is_given_up_in_time(rabbit: Callable[..., Lab]) -> None:
-    """A server that never answers costs no more than the time to connect."""
+    """A RabbitMQ server that never answers is given up after the connect timeout."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         lab = rabbit(f"amqp://127.0.0.1:{server.getsockname()[1]}/", connect_timeout=0.1)
         with pytest.raises(ConnectionFailed, match="did not accept a connection in time"):
@@ -200,7 +203,7 @@ def test_silent_server_is_given_up_in_time(rabbit: Callable[..., Lab]) -> None:
 def test_lost_confirmation_leaves_the_outcome_open(
     rabbit: Callable[..., Lab], broker: Broker
 ) -> None:
-    """If the connection ends before the confirmation, the message is not sent again."""
+    """A message whose confirmation is lost with the connection is not sent again."""
     place = urlsplit(broker.url)
     with LossyProxy(place.hostname or "", place.port or 5672) as proxy:
         lab = rabbit(f"amqp://guest:guest@127.0.0.1:{proxy.port}/")
@@ -225,7 +228,7 @@ def _hang_up_later(proxy: LossyProxy) -> None:
 def test_silence_after_the_message_ends_with_the_attempt(
     rabbit: Callable[..., Lab], broker: Broker
 ) -> None:
-    """A broker that does not confirm in time may have stored the message, and is used again."""
+    """A message that is not confirmed in time may be stored; later messages can be published."""
     place = urlsplit(broker.url)
     with LossyProxy(place.hostname or "", place.port or 5672) as proxy:
         lab = rabbit(f"amqp://guest:guest@127.0.0.1:{proxy.port}/")
@@ -242,7 +245,7 @@ def test_silence_after_the_message_ends_with_the_attempt(
 
 
 def test_closed_connection_is_replaced(rabbit: Callable[..., Lab], broker: Broker) -> None:
-    """A connection that ended while it was idle is replaced before a message is sent."""
+    """An idle connection that was lost is replaced before the next message is sent."""
     place = urlsplit(broker.url)
     with LossyProxy(place.hostname or "", place.port or 5672) as proxy:
         lab = rabbit(f"amqp://guest:guest@127.0.0.1:{proxy.port}/")
@@ -254,7 +257,7 @@ def test_closed_connection_is_replaced(rabbit: Callable[..., Lab], broker: Broke
 
 
 def test_names_are_checked_before_they_are_sent(rabbit: Callable[..., Lab], broker: Broker) -> None:
-    """A name that the protocol cannot carry is refused, and the connection lives on."""
+    """A topic or header name that AMQP cannot encode is refused, and the connection stays open."""
     lab = rabbit(broker.url)
     with pytest.raises(InvalidData, match="400 bytes"):
         lab.publisher.publish("é" * 200, Message(b"1"))
@@ -265,7 +268,7 @@ def test_names_are_checked_before_they_are_sent(rabbit: Callable[..., Lab], brok
 
 
 def test_tls_is_verified(rabbit: Callable[..., Lab], private: PrivateRabbitMq) -> None:
-    """A certificate is trusted by its authority alone."""
+    """AMQP over TLS accepts only a certificate of the given authority."""
     lab = rabbit(private.tls_url, authorities=private.authorities)
     assert lab.finish(lab.publisher.health(5.0)).is_healthy
     lab = rabbit(private.tls_url)
@@ -278,7 +281,7 @@ def test_tls_is_verified(rabbit: Callable[..., Lab], private: PrivateRabbitMq) -
 def test_client_shows_its_certificate(
     rabbit: Callable[..., Lab], private: PrivateRabbitMq, tmp_path: Path, password: str | None
 ) -> None:
-    """The broker sees the certificate of the client, whose key may be encrypted."""
+    """The publisher presents its client certificate, whose key may be encrypted."""
     key = load_pem_private_key(private.client_key.read_bytes(), None)
     encryption = BestAvailableEncryption(password.encode()) if password else NoEncryption()
     (tmp_path / "key.pem").write_bytes(
@@ -299,7 +302,7 @@ def test_client_shows_its_certificate(
 def test_certificate_of_the_client_is_given_as_files(
     rabbit: Callable[..., Lab], private: PrivateRabbitMq, setting: str
 ) -> None:
-    """The content of a certificate or a key is refused, and the key is not shown."""
+    """PEM text in place of a certificate or key file is refused, without showing the key."""
     files = {"certificate": private.client_certificate, "key": private.client_key}
     content = files[setting].read_text()
     settings = {name: str(file) for name, file in files.items()}
@@ -312,7 +315,7 @@ def test_certificate_of_the_client_is_given_as_files(
 def test_alarm_of_the_broker_is_reported(
     rabbit: Callable[..., Lab], private: PrivateRabbitMq
 ) -> None:
-    """While the broker is out of memory, messages are refused without being sent."""
+    """While RabbitMQ blocks publishers for lack of memory, messages are refused and not sent."""
     blocked = Broker(private.url)
     lab = rabbit(private.url, connections=1)
     lab.publish(blocked.queue, Message(b"1"))
@@ -339,7 +342,7 @@ def test_alarm_of_the_broker_is_reported(
 
 
 def test_connections_end_with_the_publisher(rabbit: Callable[..., Lab], broker: Broker) -> None:
-    """After `close` no connection is left behind."""
+    """Closing a publisher leaves no connection to RabbitMQ open."""
     lab = rabbit(broker.url)
     lab.publish(broker.queue, Message(b"1"))
     lab.finish(lab.publisher.close())
@@ -359,14 +362,16 @@ def test_connections_end_with_the_publisher(rabbit: Callable[..., Lab], broker: 
     ],
 )
 def test_wrong_settings_are_refused(settings: dict[str, str], path: str) -> None:
-    """Settings that no connection could be made with are refused under their names."""
+    """Invalid RabbitMQ settings are refused under the name of the setting."""
     with pytest.raises(ConfigurationError) as caught:
         RabbitMq(**settings)  # type: ignore[arg-type]  # the converter makes secrets
     assert caught.value.path == path
 
 
 def test_address_has_the_defaults_of_the_protocol() -> None:
-    """A URL without port, user and virtual host stands for the defaults; a password is apart."""
+    """An AMQP URL without port, user or virtual host uses the defaults; the password may be
+    separate.
+    """
     address = RabbitMq(url=Secret("amqps://host")).address()
     assert (address.host, address.port, address.user) == ("host", 5671, "guest")
     assert (address.path, address.password_text()) == ("/", "guest")
@@ -378,14 +383,14 @@ def test_address_has_the_defaults_of_the_protocol() -> None:
 
 
 def test_unreadable_authorities_are_a_configuration_error(rabbit: Callable[..., Lab]) -> None:
-    """A file that is missing is reported when a connection is opened."""
+    """A missing authorities file raises ConfigurationError when a connection is opened."""
     lab = rabbit(f"amqps://127.0.0.1:{free_port()}/", authorities="missing.pem")
     with pytest.raises(ConfigurationError, match="cannot be used"):
         lab.finish(lab.publisher.open(1.0))
 
 
 def test_missing_library_is_named(mode: str) -> None:
-    """Without the client library, the error says which extra to install."""
+    """Without pika or aio-pika installed, the error says which extra to install."""
     settings = RabbitMq(url=Secret("amqp://host"))
     search_path, sys.path = sys.path, []
     try:
@@ -397,7 +402,7 @@ def test_missing_library_is_named(mode: str) -> None:
 
 
 def test_configuration_names_a_broker(broker: Broker) -> None:
-    """A configuration names the broker, and its operations are run by name."""
+    """A RabbitMQ connector opened from a configuration runs its operations by name."""
     url = broker.url
     with moorage.open({"connectors": {"events": {"kind": "rabbitmq", "url": url}}}) as hub:
         arguments = {"topic": broker.queue, "payload": "1"}

@@ -1,4 +1,4 @@
-"""The meaning of exceptions of pika and aio-pika, without a server."""
+"""Conversion of pika's and aio-pika's exceptions to publishing faults, without a server."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from moorage.domain.messages.publish_failures import PublishFault
     ],
 )
 def test_failure_of_a_message(error: Exception, fault: PublishFault | None) -> None:
-    """A refusal of the broker is no loss, and a loss leaves the outcome open."""
+    """An exception of pika or aio-pika while publishing is converted to the matching fault."""
     assert rabbitmq_fault(error) is fault
     assert (RabbitMq(url=Secret("amqp://host")).judge(error) is None) is (fault is None)
 
@@ -58,13 +58,13 @@ def test_failure_of_a_message(error: Exception, fault: PublishFault | None) -> N
     ],
 )
 def test_failure_of_a_connection(error: Exception, fault: PublishFault | None) -> None:
-    """Nothing was sent before a connection is open."""
+    """An exception of pika or aio-pika while connecting is converted to the matching fault."""
     assert rabbitmq_fault(error, is_connecting=True) is fault
     assert (connecting_error(error) is None) is (fault is None)
 
 
 def test_innermost_cause_decides() -> None:
-    """The cause of an exception says more than what a library made of it, also in a circle."""
+    """The innermost cause of an exception decides its fault, even if the causes form a circle."""
     outer = aiormq.exceptions.AMQPConnectionError("x")
     cause = socket.gaierror()
     outer.__cause__, cause.__cause__ = cause, outer

@@ -1,4 +1,4 @@
-"""Connections to RabbitMQ without the checks of a publisher, in both modes."""
+"""RabbitMQ connections below the publisher's own checks, in both modes."""
 
 from __future__ import annotations
 
@@ -31,24 +31,24 @@ CHANNEL_OPEN: Final = b"\x00\x14\x00\x0a"
 
 
 class Interruption(BaseException):
-    """An interruption of a thread that is no exception of a program."""
+    """A BaseException that a signal handler raises to interrupt a thread."""
 
 
 def proxy_before(broker: Broker, *, mute_at: bytes | None = None) -> LossyProxy:
-    """Return a proxy before the server of a queue."""
+    """Return a proxy in front of the queue's RabbitMQ server."""
     parts = urlsplit(broker.url)
     return LossyProxy(parts.hostname or "", parts.port or 5672, mute_at=mute_at)
 
 
 def url_of(proxy: LossyProxy) -> str:
-    """Return the URL of a server behind a proxy."""
+    """Return the URL of the server through this proxy."""
     return f"amqp://guest:guest@127.0.0.1:{proxy.port}/"
 
 
 def test_message_that_cannot_be_encoded_leaves_the_connection_usable(
     rabbit: Callable[..., Lab], broker: Broker
 ) -> None:
-    """A topic that the client library cannot encode is not sent, and later messages are."""
+    """A topic that the client library cannot encode is not sent, and later messages are sent."""
     lab = rabbit(broker.url)
     wrong, right = (
         OutgoingMessage("\ud800", Message(b"1")),
@@ -66,7 +66,7 @@ def test_message_that_cannot_be_encoded_leaves_the_connection_usable(
 def test_batch_without_confirmations_may_be_stored(
     rabbit: Callable[..., Lab], broker: Broker
 ) -> None:
-    """If the time is over before the confirmations, each message may be stored."""
+    """In a batch that times out before the confirmations, each message may be stored."""
     items = [OutgoingMessage(broker.queue, Message(text)) for text in ("1", "2")]
     with proxy_before(broker) as proxy:
         lab = rabbit(broker.url)
@@ -78,7 +78,7 @@ def test_batch_without_confirmations_may_be_stored(
 
 
 def test_connection_that_ended_while_it_was_idle_sends_nothing(broker: Broker) -> None:
-    """A synchronous program notices the end of its connection before it sends a message."""
+    """A synchronous link detects its lost connection before it sends a message."""
     item = OutgoingMessage(broker.queue, Message(b"1"))
     with proxy_before(broker) as proxy:
         link = connect_pika(RabbitMq(url=Secret(url_of(proxy))), 10.0)
@@ -91,7 +91,7 @@ def test_connection_that_ended_while_it_was_idle_sends_nothing(broker: Broker) -
 
 
 def test_cancelled_opening_leaves_no_connection(broker: Broker) -> None:
-    """A task that is cancelled while it opens a channel closes the connection."""
+    """Cancelling a task that is opening a channel closes the connection."""
 
     async def run(proxy: LossyProxy) -> None:
         opening = asyncio.create_task(
@@ -109,7 +109,7 @@ def test_cancelled_opening_leaves_no_connection(broker: Broker) -> None:
 
 @pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="needs signals to threads")
 def test_interrupted_opening_leaves_no_connection(broker: Broker) -> None:
-    """A thread that is interrupted while it opens a channel closes the connection."""
+    """Interrupting a thread that is opening a channel closes the connection."""
 
     def interrupt(*_: object) -> None:
         raise Interruption

@@ -1,4 +1,4 @@
-"""Publishing to streams of Redis, in both modes: private servers and a lossy network."""
+"""Publishing to Redis Streams in both modes, with private servers and a lossy proxy."""
 
 from __future__ import annotations
 
@@ -53,14 +53,14 @@ WRONG = "hunter2-of-nobody"
 
 @pytest.fixture(scope="module")
 def private() -> Generator[PrivateRedis]:
-    """A server that tests may limit and kill."""
+    """Yield a private Redis server, which tests may limit and kill."""
     with PrivateRedis() as server:
         yield server
 
 
 @pytest.fixture
 def server(private: PrivateRedis) -> Generator[redis.Redis]:
-    """Empty the private server, return a client of it, and lift its limits after the test."""
+    """Return a client of the emptied private server; its limits are lifted after the test."""
     client: Any = redis.Redis.from_url(private.url)
     client.flushall()
     yield client
@@ -71,7 +71,7 @@ def server(private: PrivateRedis) -> Generator[redis.Redis]:
 
 @pytest.fixture
 def streams(labs: Callable[..., Lab]) -> Callable[..., Lab]:
-    """Make publishers to streams of Redis."""
+    """Return a function that makes publishers to Redis Streams."""
 
     def make(url: str, *, service: dict[str, Any] | None = None, **settings: Any) -> Lab:
         values = RedisStreams(url=Secret(url), **settings)
@@ -96,7 +96,7 @@ def payloads(server: Any, stream: str) -> list[bytes]:
 def test_message_arrives_with_everything(
     streams: Callable[..., Lab], private: PrivateRedis, server: redis.Redis
 ) -> None:
-    """The entry has the payload, the headers, the key, the id and the type."""
+    """A message's payload, headers, key, id and content type are fields of the stream entry."""
     lab = streams(private.url)
     headers = {"trace-id": "7", "raw": b"\xff"}
     receipt = lab.publish("orders", Message.of_json([1], key="k", headers=headers, id="id-1"))
@@ -131,7 +131,7 @@ def test_batch_keeps_order_and_reports_each(
 def test_stream_is_kept_short(
     streams: Callable[..., Lab], private: PrivateRedis, server: redis.Redis
 ) -> None:
-    """A stream keeps about as many messages as the settings say."""
+    """A stream is trimmed to about as many messages as `longest_stream` allows."""
     lab = streams(private.url, longest_stream=100)
     lab.publish_batch("orders", [Message(str(number)) for number in range(1000)])
     assert 100 <= len(payloads(server, "orders")) < 300
@@ -140,7 +140,7 @@ def test_stream_is_kept_short(
 def test_missing_stream_is_refused_if_that_is_wanted(
     streams: Callable[..., Lab], private: PrivateRedis, server: redis.Redis
 ) -> None:
-    """Without `creates_streams`, a message to a stream that does not exist is an error."""
+    """With `creates_streams=False`, publishing to a missing stream raises TopicNotFound."""
     lab = streams(private.url, creates_streams=False)
     with pytest.raises(TopicNotFound, match="no stream 'ordres'"):
         lab.publish("ordres", Message(b"1"))
@@ -152,7 +152,8 @@ def test_missing_stream_is_refused_if_that_is_wanted(
 def test_key_of_another_type_is_no_stream(
     streams: Callable[..., Lab], private: PrivateRedis, server: redis.Redis
 ) -> None:
-    """A name that is taken by another type is refused, and the connection lives on."""
+    """Publishing to a key that holds another Redis type is refused, and the connection stays open.
+    """
     server.set("orders", "1")
     lab = streams(private.url)
     with pytest.raises(InvalidRequest, match="nothing was stored"):
@@ -164,7 +165,7 @@ def test_key_of_another_type_is_no_stream(
 def test_full_server_refuses_messages(
     streams: Callable[..., Lab], private: PrivateRedis, server: redis.Redis
 ) -> None:
-    """A message that the server has no memory for is tried again, and certainly not stored."""
+    """A message that Redis has no memory for is retried, and is certainly not stored."""
     lab = streams(private.url)
     server.config_set("maxmemory", "1")
     with pytest.raises(ConnectionFailed, match="no room for the message") as caught:
@@ -176,7 +177,7 @@ def test_full_server_refuses_messages(
 def test_replica_refuses_messages(
     streams: Callable[..., Lab], private: PrivateRedis, server: redis.Redis
 ) -> None:
-    """The error says that the server is a read-only replica."""
+    """Publishing to a read-only replica raises an error that says so."""
     lab = streams(private.url)
     client: Any = server
     client.replicaof("127.0.0.1", "1")
@@ -188,7 +189,8 @@ def test_replica_refuses_messages(
 def test_user_without_permission(
     streams: Callable[..., Lab], private: PrivateRedis, server: redis.Redis
 ) -> None:
-    """A user who may not publish is told so; one who may not read the version can publish."""
+    """A user without permission for XADD gets AuthenticationFailed; one without INFO can publish.
+    """
     client: Any = server
     client.execute_command("ACL", "SETUSER", "reader", "on", ">pw", "~*", "+ping")
     client.execute_command("ACL", "SETUSER", "writer", "on", ">pw", "~*", "+xadd", "+select")
@@ -217,7 +219,7 @@ def test_connection_that_cannot_be_opened(
     kind: type[ConnectorError],
     words: str,
 ) -> None:
-    """Each reason has its error, which holds no password, and nothing was sent."""
+    """Each reason for a failed Redis connection has its own error without the password."""
     address = private.url.removeprefix("redis://").partition("/")[0]
     lab = streams(place.format(place=address))
     with pytest.raises(kind, match=words) as caught:
@@ -230,7 +232,7 @@ def test_connection_that_cannot_be_opened(
 
 
 def test_silent_server_is_given_up_in_time(streams: Callable[..., Lab]) -> None:
-    """A server that never answers costs no more than the time to connect."""
+    """A Redis server that never answers is given up after the connect timeout."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         lab = streams(f"redis://127.0.0.1:{listener.getsockname()[1]}/", connect_timeout=0.1)
         with pytest.raises(ConnectionFailed, match="did not accept a connection in time"):
@@ -238,7 +240,7 @@ def test_silent_server_is_given_up_in_time(streams: Callable[..., Lab]) -> None:
 
 
 def test_server_that_hangs_up_is_reported(streams: Callable[..., Lab]) -> None:
-    """A server that ends each connection at once has stored nothing."""
+    """If the server closes each connection at once, the error says that nothing was sent."""
     with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as pool:
         lab = streams(f"redis://127.0.0.1:{listener.getsockname()[1]}/")
         pool.submit(_hang_up_at_once, listener)
@@ -251,7 +253,7 @@ def _hang_up_at_once(listener: socket.socket) -> None:
 
 
 def test_member_of_a_cluster_is_refused(streams: Callable[..., Lab]) -> None:
-    """A member of a Redis Cluster is refused, because it has only some of the streams."""
+    """A Redis Cluster node is refused, because it holds only some of the streams."""
     with PrivateRedis("--cluster-enabled", "yes") as member:
         lab = streams(member.url)
         with pytest.raises(ConfigurationError, match="belongs to a Redis Cluster"):
@@ -265,7 +267,7 @@ def _through(proxy: LossyProxy) -> str:
 def test_lost_acknowledgement_leaves_the_outcome_open(
     streams: Callable[..., Lab], private: PrivateRedis, server: redis.Redis
 ) -> None:
-    """If the connection ends before the reply, the message is not sent again."""
+    """A message whose reply is lost with the connection is not sent again."""
     with LossyProxy("127.0.0.1", _port(private)) as proxy:
         lab = streams(_through(proxy))
         for options, kind in (({}, ConnectionFailed), ({"idempotency_key": "k"}, OutcomeUnknown)):
@@ -308,7 +310,7 @@ def test_silence_after_the_message_ends_with_the_attempt(
 
 
 def test_restarted_server_is_used_again(streams: Callable[..., Lab]) -> None:
-    """A connection that ended while it was idle is replaced before a message is sent."""
+    """An idle connection that Redis closed is replaced before the next message is sent."""
     with PrivateRedis() as private:
         lab = streams(private.url)
         lab.publish("orders", Message(b"1"))
@@ -323,7 +325,7 @@ def test_restarted_server_is_used_again(streams: Callable[..., Lab]) -> None:
 def test_cancelled_message_closes_its_connection(
     private: PrivateRedis, server: redis.Redis
 ) -> None:
-    """Cancelling a task that waits for its reply closes the connection."""
+    """Cancelling a task that waits for a reply closes its Redis connection."""
 
     async def run() -> None:
         with LossyProxy("127.0.0.1", _port(private)) as proxy:
@@ -343,7 +345,7 @@ def test_cancelled_message_closes_its_connection(
 
 @pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
 def test_cancelled_opening_leaves_no_connection() -> None:
-    """Cancelling a task that connects raises nothing but the cancellation."""
+    """Cancelling a task that is connecting raises only CancelledError and leaves no connection."""
 
     async def run() -> None:
         with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -362,7 +364,7 @@ def test_cancelled_opening_leaves_no_connection() -> None:
 
 
 def test_interrupted_opening_leaves_no_connection(private: PrivateRedis) -> None:
-    """Ctrl-C while Redis is asked for its version closes the connection."""
+    """Ctrl-C while the client reads the Redis version closes the connection."""
     with LossyProxy("127.0.0.1", private.port, mute_at=b"INFO") as proxy:
         url = Secret(f"redis://127.0.0.1:{proxy.port}/0")
         settings = RedisStreams(url=url, connect_timeout=60.0)
@@ -371,7 +373,7 @@ def test_interrupted_opening_leaves_no_connection(private: PrivateRedis) -> None
 
 
 def test_configuration_names_redis(private: PrivateRedis, server: redis.Redis) -> None:
-    """A connector that a configuration names publishes messages, in both modes."""
+    """A Redis Streams connector opened from a configuration publishes messages, in both modes."""
     settings = {"connectors": {"events": {"kind": "redis-streams", "url": private.url}}}
     arguments = {"topic": "orders", "payload": "1"}
     with moorage.open(settings) as hub:
@@ -389,7 +391,7 @@ def test_configuration_names_redis(private: PrivateRedis, server: redis.Redis) -
 def test_interrupted_message_closes_its_connection(
     private: PrivateRedis, server: redis.Redis
 ) -> None:
-    """Ctrl-C in the middle of a batch closes the connection, whose replies nobody has read."""
+    """Ctrl-C during a batch closes the connection, because its replies are unread."""
     link = connect(RedisStreams(url=Secret(private.url)), 5.0)
     items = outgoing("orders", [Message(b"1"), Message(b"2")], RULES, None)
     with pytest.raises(KeyboardInterrupt):
@@ -399,7 +401,7 @@ def test_interrupted_message_closes_its_connection(
 
 
 class _Interrupting(Sequence[OutgoingMessage]):
-    """Messages during whose second reading the user presses Ctrl-C."""
+    """A sequence of messages that raises KeyboardInterrupt when it is read a second time."""
 
     def __init__(self, items: Sequence[OutgoingMessage]) -> None:
         self._items = items
@@ -419,7 +421,7 @@ class _Interrupting(Sequence[OutgoingMessage]):
 
 
 def test_tls_is_verified(streams: Callable[..., Lab], tmp_path: Path) -> None:
-    """A certificate is trusted by its authority alone."""
+    """Redis over TLS accepts only a certificate of the given authority."""
     certificate, key = (str(file) for file in certificate_files(tmp_path))
     port = free_port()
     options = ("--port", "0", "--tls-port", str(port), "--tls-auth-clients", "no")
@@ -449,14 +451,14 @@ def test_tls_is_verified(streams: Callable[..., Lab], tmp_path: Path) -> None:
     ],
 )
 def test_settings_that_cannot_work(settings: dict[str, Any], path: str) -> None:
-    """An address that is none is refused where it is written."""
+    """An invalid Redis URL or other setting is refused under the name of the setting."""
     with pytest.raises(ConfigurationError) as caught:
         RedisStreams(**settings)
     assert caught.value.path == path
 
 
 def test_address_has_everything() -> None:
-    """The URL names host, port, database, user and password; the password may be apart."""
+    """A Redis URL gives host, port, database, user and password; the password may be separate."""
     address = RedisStreams(url=Secret("rediss://shop:p%40ss@redis.example:7000/3")).address()
     assert (address.host, address.port, address.path) == ("redis.example", 7000, "3")
     assert (address.user, address.tls is not None) == ("shop", True)
@@ -475,5 +477,5 @@ def test_address_has_everything() -> None:
     ],
 )
 def test_meaning_of_refusals(classes: list[str], text: str, fault: PublishFault) -> None:
-    """The class of an exception decides, and else the first word of its text."""
+    """A Redis error's class decides its fault; otherwise the first word of its text does."""
     assert refusal(classes, text) is fault

@@ -1,4 +1,4 @@
-"""Receipts of messages under idempotency keys, in a store that outlives the process."""
+"""Receipts stored under idempotency keys, in a store that outlives the process."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ RECEIPT = PublishReceipt(
 
 @pytest.fixture
 def lab(mode: str, memory_lab: Callable[..., Lab], tmp_path: Path) -> Lab:
-    """A publisher to a broker in memory, whose keys are in a file."""
+    """Yield a publisher to the in-memory broker, with idempotency keys in a file."""
     lab = memory_lab(MemoryBroker(topics=["orders"]))
     service, path = Service("events", retry=None, circuit=None), tmp_path / "state.db"
     lab.manager = (
@@ -60,7 +60,7 @@ def lab(mode: str, memory_lab: Callable[..., Lab], tmp_path: Path) -> Lab:
 
 
 def test_repeat_of_a_key_gets_the_receipt(lab: Lab) -> None:
-    """A repeat of a key gets the receipt of the one message."""
+    """Publishing again with the same idempotency key returns the first receipt."""
     receipts = [
         lab.publish("orders", Message(b"1", id="7"), idempotency_key="order-1") for _ in range(2)
     ]
@@ -69,7 +69,7 @@ def test_repeat_of_a_key_gets_the_receipt(lab: Lab) -> None:
 
 
 def test_repeat_of_a_key_gets_the_results_of_the_batch(lab: Lab) -> None:
-    """A repeat of a key gets the result of each message of the batch."""
+    """A batch published again with the same idempotency key returns the first results."""
     batch = [Message(b"1"), Message(b"2")]
     results = [lab.publish_batch("orders", batch, idempotency_key="orders") for _ in range(2)]
     assert results[0] == results[1]
@@ -77,17 +77,17 @@ def test_repeat_of_a_key_gets_the_results_of_the_batch(lab: Lab) -> None:
 
 
 def stored(value: object) -> Any:
-    """Return the value as a store returns it."""
+    """Return the value after a round trip through the store's encoding."""
     return unpack_values(pack_values((value,)))[0]
 
 
 def test_receipt_survives_its_storage() -> None:
-    """All fields of a receipt are stored."""
+    """A receipt keeps all its fields when it is stored and loaded."""
     assert unpack_receipt(stored(pack_receipt(RECEIPT))) == RECEIPT
 
 
 def test_errors_of_a_batch_survive_their_storage() -> None:
-    """The errors in a batch are stored with what they say; foreign errors by their class only."""
+    """A stored batch keeps moorage errors with their text, and other exceptions by class only."""
     results = (
         Result(RECEIPT),
         Result[PublishReceipt](error=TopicNotFound("No such topic.")),

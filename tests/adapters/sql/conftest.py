@@ -1,4 +1,4 @@
-"""Databases for the tests of the SQL connector, each with a schema of its own."""
+"""Fixtures for the SQL connector's tests: databases that each have their own schema."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 
 @pytest.fixture(params=["sync", "async"])
 def mode(request: pytest.FixtureRequest) -> str:
-    """The mode of a connector."""
+    """Return the mode of the connector under test: "sync" or "async"."""
     value: str = request.param
     return value
 
 
 @pytest.fixture
 def labs(mode: str) -> Generator[Callable[..., Lab]]:
-    """Make connectors to a database that nothing else uses, with the table of the tests."""
+    """Return a function that makes connectors to a fresh database with the test table."""
     made: list[Lab] = []
     schemas: dict[str, Administrator] = {}
     schema = f"moorage_sql_{os.getpid()}"

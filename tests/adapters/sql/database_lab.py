@@ -1,4 +1,4 @@
-"""A database with a connector and a manager in one mode, for tests that hold in each."""
+"""A database, an SQL connector and its manager in one mode, for tests that run in both."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ FIND = Query("SELECT note FROM moorage_orders WHERE id IN :ids ORDER BY id", nam
 
 
 def url_of(system: str, database: str | None = None) -> str:
-    """The URL of a database; `database` replaces its name."""
+    """Return the URL of a test database; `database` replaces the database's name."""
     if system == "sqlite":
         return "sqlite://"
     url = make_url(postgres_url() if system == "postgresql" else mariadb_url())
@@ -71,7 +71,7 @@ def url_of(system: str, database: str | None = None) -> str:
 
 
 class Administrator:
-    """A connection of its own, which looks at other connections and ends them."""
+    """A separate connection that observes and ends the sessions of other connections."""
 
     def __init__(self, system: str, database: str | None = None) -> None:
         self.system = system
@@ -96,7 +96,7 @@ class Administrator:
         return [] if cursor.description is None else list(cursor.fetchall())
 
     def is_busy(self, session: int) -> bool:
-        """Return whether a session is performing a statement."""
+        """Return whether a session is executing a statement."""
         if self.system == "postgresql":
             return bool(
                 self.ask(
@@ -112,7 +112,7 @@ class Administrator:
         )
 
     def kill_when_busy(self, session: int) -> None:
-        """End a session in the middle of its statement."""
+        """End a session while it is executing a statement."""
         while not self.is_busy(session):
             pass
         ending = "SELECT pg_terminate_backend({})" if self.system == "postgresql" else "KILL {}"
@@ -124,32 +124,33 @@ class Administrator:
 
 
 class _Awaited:
-    """A synchronous transaction with the asynchronous interface, so that tests are written once."""
+    """A synchronous transaction behind the asynchronous interface, so that tests are written once.
+    """
 
     def __init__(self, transaction: Any) -> None:
         self._transaction = transaction
 
     async def query(self, *arguments: Any, **parameters: Any) -> Any:
-        """Perform a statement."""
+        """Execute a query and return its rows."""
         return self._transaction.query(*arguments, **parameters)
 
     async def execute(self, *arguments: Any, **parameters: Any) -> Any:
-        """Perform a statement."""
+        """Execute a statement."""
         return self._transaction.execute(*arguments, **parameters)
 
     async def execute_each(self, *arguments: Any) -> None:
-        """Perform a statement with each row."""
+        """Execute a statement with each row."""
         self._transaction.execute_each(*arguments)
 
     @asynccontextmanager
     async def savepoint(self) -> AsyncGenerator[None]:
-        """Undo the block if it raises."""
+        """Open a savepoint that undoes the block if it raises."""
         with self._transaction.savepoint():
             yield
 
 
 class Lab:
-    """A connector with a manager of its mode."""
+    """An SQL connector and the manager that protects it, in one mode."""
 
     def __init__(self, system: str, mode: str, **settings: Any) -> None:
         self.system, self.mode = system, mode
@@ -171,16 +172,16 @@ class Lab:
         return self.finish(self.manager.perform("sql", operation, **options))
 
     def finish(self, value: Any) -> Any:
-        """Return the value, which is awaited in an asynchronous lab."""
+        """Return the value; in the asynchronous mode, the result of awaiting it."""
         return value if self.loop is None else self.loop.run_until_complete(value)
 
     def transaction(self, work: Any, **settings: Any) -> Any:
-        """Perform an asynchronous function in a transaction of either mode."""
+        """Run an asynchronous function in a transaction of either mode."""
         function = work if self.loop is not None else lambda tx: run_now(work(_Awaited(tx)))
         return self.perform(self.connector.transaction(function, name="work", **settings))
 
     def first_rows(self, operation: Any, number: int) -> list[Any]:
-        """The first rows of a stream, which is left after them."""
+        """Return the first rows of a stream, and leave the stream."""
 
         async def take() -> list[Any]:
             async with await self.manager.perform("sql", operation) as rows:
@@ -200,7 +201,7 @@ class Lab:
         return self.perform(self.connector.execute(statement, **parameters))
 
     def session(self) -> int:
-        """The number of the server's session, which the next operation uses again."""
+        """Return the id of the server session that the next operation uses too."""
         number: int = self.query(SESSION[self.system])[0][0]
         return number
 

@@ -1,4 +1,4 @@
-"""The connectors of PostgreSQL, MariaDB and SQLite pass the kit of connectors."""
+"""The SQL connectors of PostgreSQL, MariaDB and SQLite pass the conformance kit of connectors."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ PASSWORD = "correct-horse"
 
 
 class Database:
-    """A database of a server with a user of its own, reached through a proxy."""
+    """A database with its own user on the server, reached through a proxy."""
 
     def __init__(self, system: str) -> None:
         self.system = system
@@ -50,15 +50,15 @@ class Database:
         self.inside.ask("CREATE TABLE moorage_kit (note varchar(40))")
 
     def url(self, host: str, port: int, database: str | None = None) -> str:
-        """Return the URL of the database at an address."""
+        """Return the URL of the database at this address."""
         return f"{self.system}://{self.name}@{host}:{port}/{database or self.name}"
 
     def count(self, text: str) -> int:
-        """Return the number of rows with a text."""
+        """Return the number of rows that contain this text."""
         return len(self.inside.ask(f"SELECT note FROM moorage_kit WHERE note = '{text}'"))
 
     def drop(self) -> None:
-        """Remove database and user."""
+        """Remove the database and its user."""
         self.inside.close()
         force = " WITH (FORCE)" if self.system == "postgresql" else ""
         self.administrator.ask(f"DROP DATABASE {self.name}{force}")
@@ -99,7 +99,7 @@ def _subject_of(
 
 
 def server_subject(database: Database, proxy: TcpProxy, mode: str) -> kit.ConnectorSubject:
-    """Describe the connector of a server."""
+    """Return a description of a server's connector for the conformance kit."""
     kind: Any = SqlConnector if mode == "sync" else AsyncSqlConnector
     direct = (database.host, database.port)
 
@@ -150,7 +150,7 @@ def server_subject(database: Database, proxy: TcpProxy, mode: str) -> kit.Connec
 
 
 def memory_subject(mode: str) -> kit.ConnectorSubject:
-    """Describe the connector of a database in memory."""
+    """Return a description of an in-memory SQLite connector for the conformance kit."""
     kind: Any = SqlConnector if mode == "sync" else AsyncSqlConnector
     return kit.ConnectorSubject(
         make=lambda _: kind("sqlite://", service="connector"),
@@ -168,7 +168,8 @@ each_server = pytest.mark.parametrize("system", SERVERS)
 def test_connector_of_a_server(
     subject_of: Callable[[str, str], kit.ConnectorSubject], system: str, check: kit.Check
 ) -> None:
-    """The synchronous connector passes the kit with a real server behind a proxy."""
+    """The synchronous SQL connector passes the conformance kit with a real server behind a proxy.
+    """
     check(subject_of(system, "sync"))
 
 
@@ -177,17 +178,18 @@ def test_connector_of_a_server(
 def test_asynchronous_connector_of_a_server(
     subject_of: Callable[[str, str], kit.ConnectorSubject], system: str, check: kit.AsyncCheck
 ) -> None:
-    """The asynchronous connector passes the kit with a real server behind a proxy."""
+    """The asynchronous SQL connector passes the conformance kit with a real server behind a proxy.
+    """
     asyncio.run(check(subject_of(system, "async")))
 
 
 @pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
 def test_connector_of_sqlite(check: kit.Check) -> None:
-    """The synchronous connector passes the kit with a database in memory."""
+    """The synchronous SQL connector passes the conformance kit with an in-memory database."""
     check(memory_subject("sync"))
 
 
 @pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)
 def test_asynchronous_connector_of_sqlite(check: kit.AsyncCheck) -> None:
-    """The asynchronous connector passes the kit with a database in memory."""
+    """The asynchronous SQL connector passes the conformance kit with an in-memory database."""
     asyncio.run(check(memory_subject("async")))

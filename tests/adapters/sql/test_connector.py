@@ -1,4 +1,4 @@
-"""The SQL connector with real databases, synchronous and asynchronous."""
+"""The SQL connector with real databases, in both modes."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ EVIL = "x'; DROP TABLE moorage_orders; -- \\ \" ` %s %(id)s :id {0} $1 ?"
 
 @each_system
 def test_rows_come_back_as_immutable_values(labs: Callable[..., Lab], system: str) -> None:
-    """A command tells the number of changed rows, and a query returns rows that cannot change."""
+    """Executing a command returns the number of changed rows; a query returns immutable rows."""
     lab = labs(system)
     assert 1 == lab.execute(INSERT, id=1, note="bolt")
     assert 1 == lab.execute(INSERT, id=2, note=None)
@@ -74,7 +74,7 @@ def test_rows_come_back_as_immutable_values(labs: Callable[..., Lab], system: st
 
 @each_system
 def test_values_are_never_part_of_the_text(labs: Callable[..., Lab], system: str) -> None:
-    """A value that looks like SQL is stored as it is, whatever it contains."""
+    """A parameter value that looks like SQL is stored unchanged."""
     lab = labs(system)
     lab.execute(INSERT, id=1, note=EVIL)
 
@@ -96,7 +96,7 @@ def test_values_are_never_part_of_the_text(labs: Callable[..., Lab], system: str
 def test_parameters_are_checked(
     labs: Callable[..., Lab], system: str, parameters: dict[str, Any]
 ) -> None:
-    """Missing and unknown names, and values that are not plain, are refused before sending."""
+    """Missing, unknown and non-plain parameters are refused before anything is sent."""
     lab = labs(system)
     with pytest.raises(InvalidData) as excinfo:
         lab.connector.execute(INSERT, **parameters)
@@ -105,7 +105,7 @@ def test_parameters_are_checked(
 
 
 def test_arrays_are_parameters(labs: Callable[..., Lab]) -> None:
-    """A list is an array of PostgreSQL, and its values stay values."""
+    """A list parameter becomes a PostgreSQL array."""
     lab = labs("postgresql")
     query = Query("SELECT unnest(CAST(:notes AS text[]))", name="unnest")
 
@@ -114,7 +114,7 @@ def test_arrays_are_parameters(labs: Callable[..., Lab]) -> None:
 
 @each_system
 def test_batch_is_one_transaction(labs: Callable[..., Lab], system: str) -> None:
-    """If a statement of a batch fails, none of them has an effect."""
+    """A batch is one transaction: if a statement fails, none takes effect."""
     lab = labs(system)
     first, second = {"id": 1, "note": "a"}, {"id": 2, "note": "b"}
     with pytest.raises(VendorRejected):
@@ -129,7 +129,7 @@ def test_batch_is_one_transaction(labs: Callable[..., Lab], system: str) -> None
 
 @each_system
 def test_savepoint_undoes_its_block_alone(labs: Callable[..., Lab], system: str) -> None:
-    """A failure inside a savepoint leaves the rest of the transaction."""
+    """A failure inside a savepoint undoes only the savepoint's block."""
     lab = labs(system)
 
     async def work(transaction: Any) -> Any:
@@ -147,7 +147,7 @@ def test_savepoint_undoes_its_block_alone(labs: Callable[..., Lab], system: str)
 
 @each_system
 def test_rows_are_written_together(labs: Callable[..., Lab], system: str) -> None:
-    """A statement is executed with each of many rows, or none of them stays."""
+    """`execute_each` writes all rows or none."""
     lab = labs(system)
     rows = [{"id": number, "note": "a"} for number in range(1, 4)]
 
@@ -169,7 +169,8 @@ def test_rows_are_written_together(labs: Callable[..., Lab], system: str) -> Non
 def test_exception_of_the_function_undoes_the_transaction(
     labs: Callable[..., Lab], system: str
 ) -> None:
-    """An exception of the caller's function is raised unchanged, and nothing remains."""
+    """An exception of the transaction function is raised unchanged, and the transaction is undone.
+    """
     lab = labs(system)
     failure = KeyError("a defect")
     ended: list[Any] = []
@@ -190,7 +191,7 @@ def test_exception_of_the_function_undoes_the_transaction(
 
 
 def test_conflict_repeats_the_whole_transaction(labs: Callable[..., Lab]) -> None:
-    """A transaction that the database undoes because of another one is performed again."""
+    """A transaction that conflicts with another one is retried as a whole."""
     lab = labs("postgresql")
     administrator = Administrator("postgresql")
     schema = lab.query(Query("SELECT current_schema() AS name", name="schema"))[0].name
@@ -211,7 +212,7 @@ def test_conflict_repeats_the_whole_transaction(labs: Callable[..., Lab]) -> Non
 
 
 def test_unknown_isolation_level_is_refused(labs: Callable[..., Lab]) -> None:
-    """The isolation level is one of four names, and no text of its own."""
+    """An unknown isolation level is refused."""
     lab = labs("postgresql")
 
     async def work(transaction: Any) -> None:
@@ -223,7 +224,7 @@ def test_unknown_isolation_level_is_refused(labs: Callable[..., Lab]) -> None:
 
 @each_system
 def test_stream_holds_few_rows(labs: Callable[..., Lab], system: str) -> None:
-    """The first rows of an endless query arrive, and leaving the stream frees the connection."""
+    """An endless query can be streamed in part, and leaving the stream frees its connection."""
     lab = labs(system, connections=1)
     for _ in range(3):
         rows = lab.first_rows(lab.connector.stream(ENDLESS[system], low=1, batch=100), 250)
@@ -235,7 +236,7 @@ def test_stream_holds_few_rows(labs: Callable[..., Lab], system: str) -> None:
 
 @each_system
 def test_stream_ends_with_its_rows(labs: Callable[..., Lab], system: str) -> None:
-    """A stream that is read to its end keeps the connection for others."""
+    """A stream that is read to its end returns its connection to the pool."""
     lab = labs(system, connections=1)
     lab.perform(
         lab.connector.batch(*((INSERT, {"id": n, "note": "a"}) for n in range(25)), name="import")
@@ -249,7 +250,7 @@ def test_stream_ends_with_its_rows(labs: Callable[..., Lab], system: str) -> Non
 
 @each_system
 def test_change_cannot_be_streamed(labs: Callable[..., Lab], system: str) -> None:
-    """A command is no stream, and a batch has at least one row."""
+    """Streaming a command, or in batches of zero rows, is refused."""
     lab = labs(system)
     with pytest.raises(InvalidData, match="no query"):
         lab.connector.stream(INSERT, id=1, note="a")
@@ -259,7 +260,9 @@ def test_change_cannot_be_streamed(labs: Callable[..., Lab], system: str) -> Non
 
 @each_server
 def test_server_ends_a_slow_statement(labs: Callable[..., Lab], system: str) -> None:
-    """The server ends a statement before the call does, so nothing happened, and the link lives."""
+    """The server cancels a slow statement before the call's deadline, and the connection stays
+    usable.
+    """
     lab = labs(system, connections=1)
     session = lab.session()
     with pytest.raises((DeadlineExceeded, ConnectionFailed)) as excinfo:
@@ -271,7 +274,7 @@ def test_server_ends_a_slow_statement(labs: Callable[..., Lab], system: str) -> 
 
 
 def test_sqlite_ends_a_slow_statement(labs: Callable[..., Lab]) -> None:
-    """An endless statement of SQLite is interrupted at the end of its time."""
+    """A slow SQLite statement is interrupted at the call's deadline."""
     lab = labs("sqlite")
     count = Query(
         "WITH RECURSIVE series(n) AS (VALUES (:low) UNION ALL SELECT n + 1 FROM series)"
@@ -286,7 +289,7 @@ def test_sqlite_ends_a_slow_statement(labs: Callable[..., Lab]) -> None:
 
 
 def killing(system: str, session: int) -> Thread:
-    """End the session in the middle of its next statement."""
+    """End the session while it executes its next statement, from another thread."""
     administrator = Administrator(system)
 
     def kill() -> None:
@@ -302,7 +305,7 @@ def killing(system: str, session: int) -> Thread:
 def test_read_is_repeated_after_its_session_was_killed(
     labs: Callable[..., Lab], system: str
 ) -> None:
-    """A query whose session is killed in the middle is performed again with another one."""
+    """A query whose session is killed is retried on another connection."""
     lab = labs(system, connections=1)
     session = lab.session()
     killer = killing(system, session)
@@ -316,7 +319,7 @@ def test_read_is_repeated_after_its_session_was_killed(
 def test_write_is_not_repeated_after_its_session_was_killed(
     labs: Callable[..., Lab], system: str
 ) -> None:
-    """The outcome of a command whose session is killed is open, so it is not repeated."""
+    """A command whose session is killed may have been processed, so it is not retried."""
     lab = labs(system, connections=1)
     killer = killing(system, lab.session())
     with pytest.raises(ConnectionFailed) as excinfo:
@@ -331,7 +334,7 @@ def test_write_is_not_repeated_after_its_session_was_killed(
 def test_keyed_write_is_unknown_after_its_session_was_killed(
     labs: Callable[..., Lab], system: str
 ) -> None:
-    """A command with an idempotency key whose answer is lost has an unknown outcome."""
+    """A command with an idempotency key whose session is killed raises OutcomeUnknown."""
     lab = labs(system, connections=1)
     killer = killing(system, lab.session())
     slow = lab.connector.execute(SLOW_INSERT[system], id=1, seconds=60)
@@ -346,7 +349,7 @@ def test_keyed_write_is_unknown_after_its_session_was_killed(
 def test_killed_transaction_is_repeated_before_its_commit(
     labs: Callable[..., Lab], system: str
 ) -> None:
-    """A transaction whose session is killed before COMMIT certainly did nothing; it is repeated."""
+    """A transaction whose session is killed before COMMIT is retried."""
     lab = labs(system, connections=1)
     killers = [killing(system, lab.session())]
     attempts: list[int] = []
@@ -366,7 +369,7 @@ def test_killed_transaction_is_repeated_before_its_commit(
 
 @each_server
 def test_key_gives_one_row(labs: Callable[..., Lab], system: str) -> None:
-    """A repeated idempotency key inserts once."""
+    """An insert repeated with the same idempotency key is executed once."""
     lab = labs(system)
     insert = lab.connector.execute(INSERT, id=1, note="a")
 
@@ -387,7 +390,7 @@ def test_broken_idle_connection_is_replaced(labs: Callable[..., Lab], system: st
 
 @each_server
 def test_exhausted_pool_names_the_holders(labs: Callable[..., Lab], system: str) -> None:
-    """A call that finds no free connection in its time learns who has them."""
+    """A call that gets no pooled connection in time names the operations that hold them."""
     lab = labs(system, connections=1)
     refusals: list[BulkheadFull] = []
 
@@ -415,7 +418,8 @@ def test_exhausted_pool_names_the_holders(labs: Callable[..., Lab], system: str)
 def test_ten_thousand_operations_reuse_their_connections(
     labs: Callable[..., Lab], system: str
 ) -> None:
-    """The pool opens no more connections than it may, and keeps none in use."""
+    """Ten thousand operations open no more connections than the pool allows, and leave none in use.
+    """
     lab = labs(system, connections=2)
     one = lab.connector.query(Query("SELECT 1", name="one"))
     attempt = OperationAttempt(1, 30.0)
@@ -429,7 +433,7 @@ def test_ten_thousand_operations_reuse_their_connections(
 
 @each_server
 def test_cancelled_operation_leaves_nothing_behind(system: str) -> None:
-    """After a cancelled call its session is idle or gone, and the connector goes on."""
+    """Cancelling a call leaves no busy session behind, and the connector stays usable."""
     administrator = Administrator(system)
     lab = Lab(system, "async", connections=1)
     session = lab.session()
@@ -453,7 +457,7 @@ def test_cancelled_operation_leaves_nothing_behind(system: str) -> None:
 
 @each_server
 def test_unknown_database_is_refused(mode: str, system: str) -> None:
-    """A database that does not exist is a refusal, and is not tried again."""
+    """A missing database raises VendorRejected without a retry."""
     lab = Lab(system, mode, url=url_of(system, "moorage_missing"))
     with pytest.raises(VendorRejected, match="no such database") as excinfo:
         lab.query(LIST)
@@ -464,7 +468,7 @@ def test_unknown_database_is_refused(mode: str, system: str) -> None:
 
 @each_server
 def test_unknown_host_is_named_as_the_cause(mode: str, system: str) -> None:
-    """An unknown host is told apart from a silent one, and no password is shown."""
+    """The error for an unknown database host says so, and does not show the password."""
     url = f"{system}://user:hunter2@database.invalid/test"
     lab = Lab(system, mode, url=url)
     with pytest.raises(ConnectionFailed, match="host") as excinfo:
@@ -479,7 +483,7 @@ def test_unknown_host_is_named_as_the_cause(mode: str, system: str) -> None:
 
 
 def test_wrong_password_is_refused(mode: str) -> None:
-    """A wrong password is refused once, and is not shown."""
+    """A wrong database password is refused without a retry, and is not shown."""
     administrator = Administrator("mariadb")
     user = f"moorage_{os.getpid()}"
     administrator.ask(f"CREATE OR REPLACE USER {user} IDENTIFIED BY 'right'")
@@ -499,7 +503,8 @@ def test_wrong_password_is_refused(mode: str) -> None:
 
 @each_server
 def test_tls_that_the_server_does_not_offer_is_refused(mode: str, system: str) -> None:
-    """Where TLS is demanded, nothing is sent without it."""
+    """If TLS is required and the server offers none, the connection is refused and nothing is sent.
+    """
     lab = Lab(system, mode, tls=Tls(authorities="/etc/ssl/certs/ca-certificates.crt"))
     with pytest.raises(ConnectionFailed, match="TLS") as excinfo:
         lab.query(LIST)
@@ -510,7 +515,7 @@ def test_tls_that_the_server_does_not_offer_is_refused(mode: str, system: str) -
 
 @each_server
 def test_silent_host_costs_no_more_than_the_call(mode: str, system: str) -> None:
-    """A host that accepts the connection and says nothing is given up at the end of the call."""
+    """A database host that accepts the connection but never answers is given up at the deadline."""
     port = free_port()
     with socket.create_server(("127.0.0.1", port)):
         lab = Lab(system, mode, url=f"{system}://user:hunter2@127.0.0.1:{port}/test")
@@ -521,7 +526,7 @@ def test_silent_host_costs_no_more_than_the_call(mode: str, system: str) -> None
 
 @each_server
 def test_statement_that_does_not_fit_is_refused(labs: Callable[..., Lab], system: str) -> None:
-    """A missing table and a value that does not fit are refused, and not repeated."""
+    """A missing table or a value out of range is refused without a retry."""
     lab = labs(system)
     missing = Query("SELECT id FROM moorage_missing", name="missing")
     with pytest.raises(InvalidRequest) as excinfo:
@@ -533,7 +538,7 @@ def test_statement_that_does_not_fit_is_refused(labs: Callable[..., Lab], system
 
 
 def test_forked_child_opens_connections_of_its_own() -> None:
-    """A child process leaves the connections of its parent alone, and opens its own."""
+    """A forked child process opens its own connections and leaves its parent's alone."""
     lab = Lab("postgresql", "sync", connections=1)
     session = lab.session()
     childs_session = in_a_child(lab.session)
@@ -545,7 +550,7 @@ def test_forked_child_opens_connections_of_its_own() -> None:
 
 @each_system
 def test_closed_connector_refuses(labs: Callable[..., Lab], system: str) -> None:
-    """No operation begins after the connector was closed, and closing again is harmless."""
+    """A closed connector refuses operations, and closing it again does nothing."""
     lab = labs(system)
     lab.finish(lab.connector.close())
     with pytest.raises(LocalFailure, match="closed"):
@@ -554,7 +559,7 @@ def test_closed_connector_refuses(labs: Callable[..., Lab], system: str) -> None
 
 @each_server
 def test_closing_while_a_connection_comes_back(system: str) -> None:
-    """A connection that comes back to the pool while the connector is closed is closed too."""
+    """A connection returned to the pool while the connector is closing is closed too."""
     lab = Lab(system, "sync")
     engine = lab.connector.database.engine
     returned_connections: list[Any] = []
@@ -575,7 +580,7 @@ def test_closing_while_a_connection_comes_back(system: str) -> None:
 
 @each_system
 def test_health_and_versions(labs: Callable[..., Lab], system: str) -> None:
-    """A connector tells whether its database answers, and the versions of both."""
+    """A connector reports its database's health, and the versions of library and server."""
     lab = labs(system, name="erp")
     lab.finish(lab.connector.open(5.0))
     health = lab.finish(lab.connector.health(5.0))
@@ -588,7 +593,7 @@ def test_health_and_versions(labs: Callable[..., Lab], system: str) -> None:
 
 @each_system
 def test_statements_can_be_performed_by_name(labs: Callable[..., Lab], system: str) -> None:
-    """Declared statements are operations by name, with arguments and results of plain JSON."""
+    """Declared statements can be run by name, with plain JSON arguments and results."""
     lab = labs(system, statements=[INSERT, LIST])
     insert, rows = lab.connector.operations["insert"], lab.connector.operations["list"]
     assert 1 == insert.render(lab.perform(insert.build({"id": 1, "note": "a"})))
@@ -600,14 +605,14 @@ def test_statements_can_be_performed_by_name(labs: Callable[..., Lab], system: s
 
 
 def test_file_of_sqlite_would_block_an_event_loop() -> None:
-    """The asynchronous connector takes no file of SQLite, because its library would block."""
+    """AsyncSqlConnector refuses a SQLite file, because SQLite would block the event loop."""
     with pytest.raises(ConfigurationError, match="block"):
         AsyncSqlConnector("sqlite:///orders.db")
 
 
 @pytest.mark.parametrize("url", ["", "oracle://user:hunter2@host/db", "hunter2"])
 def test_wrong_url_is_refused_without_its_text(url: str) -> None:
-    """A URL that names no database is refused, and not shown."""
+    """A URL of an unsupported database is refused, and the error does not show the URL."""
     with pytest.raises((ConfigurationError, InvalidData)) as excinfo:
         SqlConnector(url)
 
@@ -615,7 +620,7 @@ def test_wrong_url_is_refused_without_its_text(url: str) -> None:
 
 
 def test_other_event_loop_is_refused() -> None:
-    """An asynchronous connector belongs to one event loop."""
+    """An asynchronous SQL connector refuses a second event loop."""
     lab = Lab("sqlite", "async")
     lab.query(Query("SELECT 1", name="one"))
     with pytest.raises(ConnectorError, match="another event loop"):
@@ -624,19 +629,19 @@ def test_other_event_loop_is_refused() -> None:
 
 
 def test_double_quotes_are_refused_for_mysql(labs: Callable[..., Lab]) -> None:
-    """A name in double quotes is refused for MySQL, which may take it for a value."""
+    """For MySQL, a name in double quotes is refused, because MySQL may read it as a string."""
     lab = labs("mariadb")
     with pytest.raises(InvalidData, match="double quotes"):
         lab.connector.query(Query('SELECT "id" FROM moorage_orders', name="quoted"))
 
 
 def test_session_of_each_system_is_known() -> None:
-    """The tests know how to ask each server for its session."""
+    """Each server in the tests has a query for its session id."""
     assert set(SERVERS) == set(SESSION)
 
 
 def test_refused_stream_keeps_a_database_in_memory(mode: str) -> None:
-    """A stream whose statement is refused leaves its connection, and so a database in memory."""
+    """A refused streaming query leaves an in-memory database intact."""
     lab = Lab("sqlite", mode)
     lab.execute(CREATE)
     lab.execute(INSERT, id=1, note="a")
@@ -651,7 +656,7 @@ def test_refused_stream_keeps_a_database_in_memory(mode: str) -> None:
 
 @each_server
 def test_refused_stream_keeps_its_connection(labs: Callable[..., Lab], system: str) -> None:
-    """A stream whose statement is refused leaves the connection to the next operation."""
+    """A refused streaming query returns its connection to the pool."""
     lab = labs(system, connections=1)
     session = lab.session()
     missing = Query("SELECT id FROM moorage_missing", name="missing")
@@ -662,7 +667,7 @@ def test_refused_stream_keeps_its_connection(labs: Callable[..., Lab], system: s
 
 
 def test_keyed_write_replays_its_rows() -> None:
-    """The rows that a command returns are those of its first performance when it is repeated."""
+    """A command repeated with an idempotency key returns the rows of its first execution."""
     lab = Lab("sqlite", "sync")
     lab.execute(CREATE)
     insert = Command(

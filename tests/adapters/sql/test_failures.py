@@ -1,4 +1,4 @@
-"""Refusals and failures of the SQL connector that need no server."""
+"""Errors of the SQL connector that need no database server."""
 
 from __future__ import annotations
 
@@ -59,27 +59,27 @@ BY_IDS = Query(
 
 
 class Paint(enum.Enum):
-    """A value that a program may have instead of a text."""
+    """An enumeration whose values are strings, used as a parameter."""
 
     RED = "red"
 
 
 @pytest.fixture
 def manager() -> ConnectorManager:
-    """A manager with a service for the connector."""
+    """Yield a manager with a service for the connector."""
     return ConnectorManager([Service("sql", retry=None)])
 
 
 @pytest.fixture
 def connector(manager: ConnectorManager) -> Generator[SqlConnector]:
-    """A database in memory with a table."""
+    """Yield a connector to an in-memory database with a table."""
     with SqlConnector("sqlite://") as connector:
         manager.perform("sql", connector.execute(CREATE))
         yield connector
 
 
 def test_expressions_have_parameters(manager: ConnectorManager, connector: SqlConnector) -> None:
-    """A list is a parameter of an expression as of a text, and an enumeration is its value."""
+    """An SQLAlchemy expression takes list parameters, and enumeration members as their values."""
     for number, note in ((1, Paint.RED), (2, "bolt")):
         manager.perform("sql", connector.execute(INSERT, id=number, note=note))
 
@@ -95,18 +95,19 @@ def test_value_in_place_of_a_list(connector: SqlConnector, query: Query) -> None
 
 
 def test_operations_show_only_their_names(connector: SqlConnector) -> None:
-    """An operation does not show its parameters."""
+    """The repr of an SQL operation does not show its parameters."""
     assert "<SqlOperation orders.insert>" == repr(connector.execute(INSERT, id=1, note="secret"))
 
 
 def test_pool_without_connections() -> None:
-    """A connector that may open no connection is refused."""
+    """A connector with `connections=0` is refused."""
     with pytest.raises(InvalidData, match="at least one connection"):
         SqlConnector("sqlite://", connections=0)
 
 
 def test_stream_that_cannot_be_opened(manager: ConnectorManager, connector: SqlConnector) -> None:
-    """A stream of a missing table fails at its opening, and leaves the connector usable."""
+    """Streaming from a missing table fails when the stream is opened; the connector stays usable.
+    """
     with pytest.raises(ConnectorError):
         manager.perform("sql", connector.stream(MISSING))
 
@@ -114,7 +115,7 @@ def test_stream_that_cannot_be_opened(manager: ConnectorManager, connector: SqlC
 
 
 def test_asynchronous_stream_that_cannot_be_opened() -> None:
-    """An asynchronous stream fails in the same way."""
+    """With the asynchronous connector, streaming from a missing table fails when it is opened."""
 
     async def body() -> None:
         manager = AsyncConnectorManager([Service("sql", retry=None)])
@@ -130,7 +131,7 @@ def test_asynchronous_stream_that_cannot_be_opened() -> None:
 def test_interrupted_work_closes_its_connection(
     manager: ConnectorManager, connector: SqlConnector
 ) -> None:
-    """An interruption in a transaction is raised, and the connection is not used again."""
+    """KeyboardInterrupt in a transaction is raised, and its connection is not used again."""
 
     def interrupted(_: object) -> None:
         raise KeyboardInterrupt
@@ -150,7 +151,7 @@ def test_interrupted_work_closes_its_connection(
     ],
 )
 def test_tls_that_a_driver_cannot_use(url: str, tls: Tls, path: str) -> None:
-    """SQLite has no TLS, and the drivers read certificates from files."""
+    """TLS settings that the driver cannot use are refused, such as for SQLite."""
     with pytest.raises(ConfigurationError) as excinfo:
         SqlConnector(url, tls=tls)
     assert path == excinfo.value.path
@@ -166,7 +167,7 @@ def test_tls_that_a_driver_cannot_use(url: str, tls: Tls, path: str) -> None:
 def test_missing_driver_is_named(
     monkeypatch: pytest.MonkeyPatch, url: str, library: str, extra: str
 ) -> None:
-    """Without the driver of a database, the connector says which extra contains it."""
+    """Without the database driver installed, the connector says which extra to install."""
     monkeypatch.setitem(sys.modules, library, None)
     with pytest.raises(ConfigurationError, match=f"needs {library}") as excinfo:
         SqlConnector(url)
@@ -189,7 +190,7 @@ def test_missing_driver_is_named(
 def test_wrong_options_in_the_url_are_named(
     connector: type[SqlConnector | AsyncSqlConnector], url: str, problem: str
 ) -> None:
-    """An option that the driver cannot use is refused when the connector is made."""
+    """A URL option that the driver does not support is refused when the connector is made."""
     with pytest.raises(ConfigurationError, match=problem) as excinfo:
         connector(url)
     assert "url" == excinfo.value.path
@@ -207,12 +208,12 @@ def test_wrong_options_in_the_url_are_named(
 def test_options_of_the_driver_may_stand_in_the_url(
     connector: type[SqlConnector | AsyncSqlConnector], url: str
 ) -> None:
-    """Options of libpq, PyMySQL and asyncmy may follow the question mark."""
+    """A database URL's query string may contain options of libpq, PyMySQL and asyncmy."""
     assert isinstance(connector(url), connector)
 
 
 def test_login_without_the_demanded_tls() -> None:
-    """A connection that went on without the demanded TLS is closed and refused."""
+    """A MySQL connection that logged in without the required TLS is closed and refused."""
     closed: list[bool] = []
     _demand_tls(SimpleNamespace(_secure=True), None)
     assert [] == closed
@@ -232,13 +233,13 @@ def test_login_without_the_demanded_tls() -> None:
     ],
 )
 def test_time_limit_of_a_statement(system: str, is_mariadb: bool, statement: str) -> None:
-    """Each kind of server has its own setting for the time that a statement may take."""
+    """The statement timeout is set with each database system's own setting."""
     connection: Any = SimpleNamespace(dialect=SimpleNamespace(is_mariadb=is_mariadb))
     assert statement == _limit_statement(connection, system, 1500)
 
 
 def with_cause(error: Exception, cause: Exception) -> Exception:
-    """An error with a cause."""
+    """Return an exception with this cause."""
     error.__cause__ = cause
     return error
 
@@ -254,7 +255,7 @@ def with_cause(error: Exception, cause: Exception) -> Exception:
 )
 @pytest.mark.parametrize("system", ["postgresql", "mysql", "sqlite"])
 def test_errors_of_a_driver(error: Exception, kind: type[ConnectorError], system: str) -> None:
-    """An error of a driver becomes one of ours; any other error is left alone."""
+    """A driver's exception becomes a moorage error; any other exception is not converted."""
     assert isinstance(judge(error, system, SqlPhase.SENT), kind)
     assert judge(KeyError("x"), system, SqlPhase.SENT) is None
 
@@ -262,7 +263,7 @@ def test_errors_of_a_driver(error: Exception, kind: type[ConnectorError], system
 def test_stream_that_fails_between_its_rows(
     manager: ConnectorManager, connector: SqlConnector
 ) -> None:
-    """A row that the database cannot compute ends a stream with an error, after the rows before."""
+    """A stream yields the rows before a row that the database cannot compute, then raises."""
     for number in (3, 2, 1, -(2**63)):
         manager.perform("sql", connector.execute(INSERT, id=number, note=None))
     rows: list[Any] = []
@@ -279,7 +280,7 @@ def test_stream_that_fails_between_its_rows(
 
 
 def test_stream_that_is_left_early(manager: ConnectorManager, connector: SqlConnector) -> None:
-    """A stream whose rows are not all read frees its connection at the end of its block."""
+    """A stream that is left early frees its connection at the end of its block."""
     for number in (1, 2, 3):
         manager.perform("sql", connector.execute(INSERT, id=number, note=None))
     with manager.perform("sql", connector.stream(ABSOLUTE, batch=1)) as stream:
@@ -289,7 +290,7 @@ def test_stream_that_is_left_early(manager: ConnectorManager, connector: SqlConn
 
 
 def test_mysql_context_of_tls(tmp_path: Path) -> None:
-    """The settings for TLS become the context of a driver of MySQL; nothing is sent."""
+    """TLS settings become the SSL context of a MySQL driver."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "erp")])
     certificate = (
@@ -313,19 +314,19 @@ def test_mysql_context_of_tls(tmp_path: Path) -> None:
 
 
 def test_ddl_is_refused() -> None:
-    """A statement that is a text in disguise is refused."""
+    """An SQLAlchemy DDL object is refused as a statement, because it contains plain text."""
     statement: Any = sa.DDL("DROP TABLE orders")  # type: ignore[no-untyped-call]  # SQLAlchemy's
     with pytest.raises(InvalidData):
         Command(statement, name="orders.drop")
 
 
 def test_misuse_of_a_driver() -> None:
-    """A driver of MySQL that refuses a statement without a code is misused."""
+    """A MySQL driver's exception without an error code is an InvalidRequest."""
     error = pymysql.ProgrammingError("cursor closed")
     assert isinstance(judge(error, "mysql", SqlPhase.SENT), InvalidRequest)
 
 
 def test_result_of_a_named_operation_is_plain_by_default() -> None:
-    """The result of an operation by name is JSON already, unless the connector converts it."""
+    """A named operation without a `render` function returns its result unchanged."""
     operation = NamedOperation(name="ask", about="Ask.", build=dict)
     assert {"a": 1} == operation.render({"a": 1})

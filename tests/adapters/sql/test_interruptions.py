@@ -1,4 +1,4 @@
-"""The SQL connector whose work is interrupted: by a cancelled task, a lost session or a close."""
+"""SQL connector work interrupted by a cancelled task, a lost session or a close."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def _administrator(system: str) -> Generator[Administrator]:
 
 
 def end_session(administrator: Administrator, session: int) -> None:
-    """End a session of the server, and return when it is gone."""
+    """End a session of the server, and return when it has ended."""
     administrator.ask(ENDING[administrator.system].format(session))
     while administrator.ask(SESSIONS[administrator.system].format(session)):
         pass
@@ -57,7 +57,7 @@ def end_session(administrator: Administrator, session: int) -> None:
 async def cancel_when_busy(
     administrator: Administrator, session: int, work: Awaitable[Any]
 ) -> None:
-    """Cancel the work as soon as the server performs its statement."""
+    """Cancel the task as soon as the server executes its statement."""
     task = asyncio.ensure_future(work)
     while not await asyncio.to_thread(administrator.is_busy, session):
         pass
@@ -70,7 +70,7 @@ async def cancel_when_busy(
 def test_cancelled_transaction_leaves_nothing_behind(
     system: str, administrator: Administrator
 ) -> None:
-    """After a cancelled transaction no connection is in use, and the connector goes on."""
+    """Cancelling a transaction frees its connection, and the connector stays usable."""
     lab = Lab(system, "async", connections=1)
 
     async def sleep(transaction: Any) -> None:
@@ -85,7 +85,7 @@ def test_cancelled_transaction_leaves_nothing_behind(
 
 
 def test_interrupted_stream_closes_its_connection(mode: str) -> None:
-    """An interruption while a stream is opened is raised, and its connection is closed."""
+    """An interruption while a stream is opened is raised, and the stream's connection is closed."""
     lab = Lab("sqlite", mode, connections=1)
     one = Query("SELECT 1", name="one")
     interruption = KeyboardInterrupt if mode == "sync" else asyncio.CancelledError
@@ -109,7 +109,7 @@ def test_interrupted_stream_closes_its_connection(mode: str) -> None:
 def test_session_lost_during_a_stream_is_an_error(
     labs: Callable[..., Lab], system: str, administrator: Administrator
 ) -> None:
-    """A stream whose session ends before its last row raises, and frees its connection."""
+    """A stream whose session is lost before the last row raises, and frees its connection."""
     lab = labs(system, connections=1)
     for number in (1, 2, 3):
         lab.execute(INSERT, id=number, note="a")
@@ -146,7 +146,7 @@ def test_stream_is_left_after_its_session_was_lost(
     administrator: Administrator,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """A stream that is left early is closed silently also if its session ended meanwhile."""
+    """Leaving a stream early raises nothing even if its session was lost."""
     lab = labs(system, connections=1)
     for number in (1, 2, 3):
         lab.execute(INSERT, id=number, note="a")
@@ -172,7 +172,7 @@ def test_stream_is_left_after_its_session_was_lost(
 def test_exception_of_the_function_outlives_its_session(
     labs: Callable[..., Lab], system: str, administrator: Administrator
 ) -> None:
-    """An exception of the caller's function is raised unchanged although ROLLBACK fails."""
+    """An exception of the transaction function is raised unchanged even if ROLLBACK fails."""
     lab = labs(system, connections=1)
     session, failure = lab.session(), KeyError("a defect")
 
@@ -200,7 +200,7 @@ def test_isolation_level_is_that_of_the_transaction(
     isolation: str,
     notes: list[str],
 ) -> None:
-    """The isolation level decides whether a transaction sees what another one commits meanwhile."""
+    """The isolation level decides whether a transaction sees rows committed by another."""
     lab = labs(system)
     schema = lab.query(SCHEMA[system])[0].name
     lab.execute(INSERT, id=1, note="a")
@@ -215,7 +215,9 @@ def test_isolation_level_is_that_of_the_transaction(
 
 
 def test_connector_in_memory_is_closed_during_its_work() -> None:
-    """A database in memory that is closed during a transaction ends after that transaction."""
+    """Closing a connector during a transaction on an in-memory database does not break the
+    transaction.
+    """
     manager = ConnectorManager([Service("sql", retry=None)])
     connector = SqlConnector("sqlite://")
 
@@ -246,6 +248,6 @@ def test_child_process_starts_with_an_empty_pool(tmp_path: Path) -> None:
 
 
 def test_connection_without_an_end_waits_for_the_server() -> None:
-    """A connection of psycopg whose wait has no end is used as any other one."""
+    """PunctualConnection of psycopg works without a timeout."""
     with PunctualConnection.connect(url_of("postgresql")) as connection:
         assert (1,) == connection.execute("SELECT 1").fetchone()

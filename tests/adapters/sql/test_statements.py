@@ -1,4 +1,4 @@
-"""The declaration of SQL statements: every door by which a value could enter the text is shut."""
+"""Declared SQL statements accept no text that could contain a value."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ GOOD_TEXTS = [
 
 @pytest.mark.parametrize("text", GOOD_TEXTS)
 def test_usual_statements_are_accepted(text: str) -> None:
-    """A statement whose values are parameters is accepted, with numbers that are part of it."""
+    """A statement whose values are parameters is accepted, also with constant numbers."""
     assert text == read_sql(text).text
 
 
@@ -71,7 +71,8 @@ def test_usual_statements_are_accepted(text: str) -> None:
     ],
 )
 def test_values_in_a_text_are_refused(text: str, reason: str) -> None:
-    """A value, a comment or a second statement in a text is refused, and never quoted."""
+    """A statement with a literal value, a comment or a second statement is refused and not quoted.
+    """
     with pytest.raises(InvalidData, match=reason) as excinfo:
         read_sql(text)
 
@@ -79,7 +80,7 @@ def test_values_in_a_text_are_refused(text: str, reason: str) -> None:
 
 
 def test_parameters_and_lists_are_found() -> None:
-    """The names of parameters are known, and those after IN stand for lists."""
+    """The parameters of a statement are found, and those after IN are known to be lists."""
     sql = read_sql("SELECT id FROM orders WHERE id IN (:ids) AND kind IN :kinds AND total > :low")
 
     assert {"ids", "kinds", "low"} == set(sql.parameters)
@@ -88,7 +89,7 @@ def test_parameters_and_lists_are_found() -> None:
 
 @given(st.text(alphabet=string.printable, max_size=40))
 def test_no_quote_or_second_statement_survives(tail: str) -> None:
-    """No accepted text has a quoted value, a comment or a semicolon outside a quoted name."""
+    """No accepted statement has a quoted value, a comment or a semicolon outside a quoted name."""
     try:
         sql = read_sql(f"SELECT id FROM orders WHERE status = :status {tail}")
     except InvalidData:
@@ -161,13 +162,13 @@ DOORS = [
 def test_text_put_together_is_refused(
     kind: Callable[..., object], door: Callable[[str], str], value: str
 ) -> None:
-    """A text that was put together is refused by every way, even if it is harmless SQL."""
+    """A statement text built at run time is refused, even if it is harmless SQL."""
     with pytest.raises(InvalidData, match="put together"):
         kind(door(value), name="orders.find")
 
 
 def test_text_of_another_function_is_refused() -> None:
-    """A text that a function passes on is refused, since its origin cannot be seen."""
+    """A statement text passed on through a function's argument is refused."""
 
     def declare(text: str) -> object:
         return Query(text, name="orders.find")  # pyright: ignore[reportArgumentType]  # the door that is tried
@@ -177,7 +178,7 @@ def test_text_of_another_function_is_refused() -> None:
 
 
 class Text(str):
-    """A text with a behaviour of its own."""
+    """A subclass of str."""
 
     __slots__ = ()
 
@@ -191,7 +192,9 @@ def test_other_types_are_refused() -> None:
 
 
 def test_literals_are_accepted_wherever_they_stand() -> None:
-    """A literal is accepted in a function, in a table, in a loop, and in several lines."""
+    """A string literal is accepted as a statement in a function, dict or loop, or over several
+    lines.
+    """
     table = {"find": Query("SELECT id FROM orders WHERE id = :id", name="find")}
     queries = [
         # A constant of the loop is a constant of the code that declares the statement.
@@ -215,12 +218,12 @@ def test_literals_are_accepted_wherever_they_stand() -> None:
     ],
 )
 def test_changes_are_no_queries(text: str) -> None:
-    """A statement that changes rows does not count as reading."""
+    """A statement that changes rows is not classified as a read."""
     assert not read_sql(text).reads
 
 
 def test_change_as_query_is_refused() -> None:
-    """A change that is declared as a query is refused, because queries are repeated."""
+    """A Query that changes rows is refused, because queries are retried."""
     with pytest.raises(InvalidData, match="no query"):
         Query("DELETE FROM orders", name="orders.delete")
     with pytest.raises(InvalidData, match="no query"):
@@ -248,7 +251,7 @@ def test_change_as_query_is_refused() -> None:
     ],
 )
 def test_text_in_an_expression_is_refused(expression: Any) -> None:
-    """An expression with a text of its author is refused, however deep it is."""
+    """An SQLAlchemy expression that contains raw text is refused, however deeply nested."""
     with pytest.raises(InvalidData) as excinfo:
         Query(expression, name="orders.find")
 
@@ -256,7 +259,7 @@ def test_text_in_an_expression_is_refused(expression: Any) -> None:
 
 
 def test_constraint_that_is_no_name_is_refused() -> None:
-    """The constraint of an upsert has to be a name."""
+    """The constraint of an upsert must be a plain name."""
     upsert = postgresql.insert(ORDERS).on_conflict_do_nothing(constraint=EVIL)
     with pytest.raises(InvalidData, match="constraint"):
         Command(upsert, name="orders.upsert")
@@ -273,7 +276,7 @@ def test_constraint_that_is_no_name_is_refused() -> None:
     ],
 )
 def test_values_of_expressions_are_parameters_or_quoted_names(expression: Any) -> None:
-    """Values in an expression become parameters, and names are quoted."""
+    """Values in an SQLAlchemy expression become parameters, and names are quoted."""
     statement = Query(expression, name="orders.find")
     text = str(statement.expression)
 
@@ -281,7 +284,7 @@ def test_values_of_expressions_are_parameters_or_quoted_names(expression: Any) -
 
 
 def test_statements_cannot_be_changed() -> None:
-    """A declared statement keeps its text, and shows its name."""
+    """A declared statement is immutable, and its repr shows its name."""
     query = Query("SELECT id FROM orders", name="orders.list")
     with pytest.raises(AttributeError):
         query.text = read_sql("SELECT 2")
@@ -299,7 +302,7 @@ def test_name_is_required() -> None:
     "text", ["BEGIN", "commit", "SET search_path TO x", "ROLLBACK", "SAVEPOINT a", "USE erp"]
 )
 def test_statements_that_change_the_connection_are_refused(text: str) -> None:
-    """A statement that its connection's next user would notice is refused, with a remedy."""
+    """A statement that changes the connection's state, such as SET or BEGIN, is refused."""
     with pytest.raises(InvalidData, match="changes the connection") as excinfo:
         read_sql(text)
 
