@@ -1,4 +1,4 @@
-"""Processes that share a file; the first argument chooses the task."""
+"""Processes that share one SQLite store; the first command-line argument chooses the task."""
 
 # ruff: noqa: T201 - a script prints
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Add:
-    """A command that adds one to several counts, and returns the earlier counts."""
+    """A command that adds one to several counters, and returns the earlier values."""
 
     once = True
 
@@ -31,25 +31,25 @@ class Add:
         self.durable = durable
 
     def apply(self, states: States, now: int) -> tuple[States, tuple[list[int], int]]:
-        """Return the states with one added to each count."""
+        """Return the states with one added to each counter."""
         counts = [0 if state is None else state[2] for state in states]
         return tuple((now, DAY, number + 1) for number in counts), (counts, now)
 
 
 class Watch:
-    """The machine's clocks, with a watch that is wrong."""
+    """The system's clocks, with a wall clock that is wrong by some hours."""
 
     def __init__(self, hours: float) -> None:
         self.nanoseconds = SystemClock().nanoseconds
         self._wrong = timedelta(hours=hours)
 
     def utc(self) -> datetime:
-        """The time that this wrong clock shows."""
+        """Return the wrong time of this clock."""
         return datetime.now(UTC) + self._wrong
 
 
 def count(path: str, threads: int, times: int) -> None:
-    """Add to one count from many threads, and print the count that each addition returned."""
+    """Add to one counter from many threads, and print the value that each addition returned."""
     store, results = SqliteStorage(path, timeout=30), []
 
     def add() -> None:
@@ -67,7 +67,7 @@ def count(path: str, threads: int, times: int) -> None:
 
 
 def go_on(path: str) -> None:
-    """Increase two counters over and over, and report each write."""
+    """Increase two counters over and over, and print the first one after each write."""
     store = SqliteStorage(path, timeout=30)
     number = 0
     while True:
@@ -77,7 +77,8 @@ def go_on(path: str) -> None:
 
 
 def tell_time(path: str, hours: float) -> None:
-    """Say the store's time before and after this process's watch is set."""
+    """Print the store's time and the system's time, under a wall clock that is wrong by some hours.
+    """
     store = SqliteStorage(path, clock=Watch(hours))
     print(store.execute(Add("time"))[1], time.time_ns() // 1000)
 

@@ -60,7 +60,7 @@ GOLDEN = bytes.fromhex(
     ],
 )
 def test_published_vectors(key: str, nonce: str, plain: str, extra: str, sealed: str) -> None:
-    """The underlying library gives the published results."""
+    """The underlying AES-GCM library reproduces the published test vectors."""
     cipher = AESGCM(bytes.fromhex(key))
     given_ = bytes.fromhex(nonce), bytes.fromhex(plain), bytes.fromhex(extra)
 
@@ -68,7 +68,9 @@ def test_published_vectors(key: str, nonce: str, plain: str, extra: str, sealed:
 
 
 def test_format_is_stable(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The format is that of the first release: header, nonce, text and tag."""
+    """The encrypted format has not changed since the first release: header, nonce, ciphertext and
+    tag.
+    """
     nonce = bytes(range(12))
     monkeypatch.setattr(os, "urandom", lambda size: nonce[:size])
     head = GOLDEN[:12]
@@ -80,7 +82,7 @@ def test_format_is_stable(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @given(st.binary(max_size=2000), st.binary(max_size=80))
 def test_encryption_round_trip(plain: bytes, of: bytes) -> None:
-    """Any bytes are decrypted unchanged, and never encrypted to the same bytes twice."""
+    """Any bytes decrypt to the original, and encrypting twice gives different bytes."""
     first_bytes, repeated_bytes = CIPHER.seal(plain, of), CIPHER.seal(plain, of)
 
     assert plain == CIPHER.open(first_bytes, of) == CIPHER.open(repeated_bytes, of)
@@ -90,7 +92,7 @@ def test_encryption_round_trip(plain: bytes, of: bytes) -> None:
 
 
 def test_every_flipped_bit_is_noticed() -> None:
-    """No bit of a sealed text can be changed, that of its header included."""
+    """Changing any single bit of the encrypted bytes is detected, including the header's."""
     for bit in range(8 * len(SEALED)):
         changed_bytes = bytearray(SEALED)
         changed_bytes[bit // 8] ^= 1 << bit % 8
@@ -99,7 +101,7 @@ def test_every_flipped_bit_is_noticed() -> None:
 
 
 def test_every_cut_is_noticed() -> None:
-    """Bytes removed or added at either end are detected."""
+    """Encrypted bytes that are cut off or extended at either end are refused."""
     cuts = [SEALED[:size] for size in range(len(SEALED))]
     cuts += [SEALED[size:] for size in range(1, len(SEALED) + 1)]
     for changed_bytes in (*cuts, SEALED + b"\0", b"\0" + SEALED):
@@ -109,7 +111,7 @@ def test_every_cut_is_noticed() -> None:
 
 @given(st.binary(max_size=200))
 def test_opening_is_total(anything: bytes) -> None:
-    """Any bytes that were not sealed are refused."""
+    """Bytes that were never encrypted are refused."""
     for sealed_bytes in (anything, SEALED[:12] + anything):
         with pytest.raises(InvalidData):
             CIPHER.open(sealed_bytes, PLACE)
@@ -117,7 +119,7 @@ def test_opening_is_total(anything: bytes) -> None:
 
 @given(st.one_of(st.none(), st.text()), st.text(), st.text())
 def test_text_is_bound_to_its_place(tenant: str | None, service: str, name: str) -> None:
-    """Bytes copied to another tenant, service or name do not decrypt."""
+    """Encrypted bytes do not decrypt under another tenant, service or name."""
     other_bytes = about(tenant, service, name)
     if other_bytes != PLACE:
         with pytest.raises(InvalidData, match="belongs to another tenant"):
@@ -125,7 +127,8 @@ def test_text_is_bound_to_its_place(tenant: str | None, service: str, name: str)
 
 
 def test_a_key_is_replaced_while_others_read() -> None:
-    """The first key seals, the others still open, and old seals can be found."""
+    """A new key encrypts while older keys still decrypt, and the key version of old data is known.
+    """
     ring = generate_keys(RING)
     newer_cipher = AesGcmCipher(ring)
     sealed_bytes = newer_cipher.seal(PLAIN_SECRET, PLACE)
@@ -143,7 +146,7 @@ def test_a_key_is_replaced_while_others_read() -> None:
 
 
 def test_keys_are_new_each_time() -> None:
-    """No two rings are the same, and the first version is 1."""
+    """Generated key rings differ, and their first key version is 1."""
     ring, other_ring = generate_keys(), generate_keys()
 
     assert ring != other_ring
@@ -160,7 +163,7 @@ def test_different_first_keys_are_reported() -> None:
 
 @pytest.mark.parametrize("changed", [GOLDEN[:-1], GOLDEN[:-20], b"x"])
 def test_errors_have_no_cause(changed: bytes) -> None:
-    """The library's exception is not shown."""
+    """A decryption error does not chain the library's exception."""
     with pytest.raises(InvalidData) as excinfo:
         CIPHER.open(changed, PLACE)
 
@@ -179,7 +182,7 @@ def test_encryption_errors_do_not_show_the_text(
     of: Any,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The error of a failed encryption and its frames do not show the text."""
+    """The error of a failed encryption and its traceback frames do not show the plaintext."""
     monkeypatch.setattr(aes_gcm, "LONGEST", 100)
     with pytest.raises(InvalidData, match="Only bytes can be sealed, and at most 100") as excinfo:
         CIPHER.seal(plain, of)
@@ -193,14 +196,14 @@ def test_encryption_errors_do_not_show_the_text(
 
 
 def test_the_longest_that_is_sealed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Data of exactly the maximum length can be sealed."""
+    """Plaintext of exactly the maximum length can be encrypted."""
     monkeypatch.setattr(aes_gcm, "LONGEST", len(PLAIN_SECRET))
 
     assert PLAIN_SECRET == CIPHER.open(CIPHER.seal(PLAIN_SECRET, PLACE), PLACE)
 
 
 def test_a_cipher_does_not_show_itself() -> None:
-    """Neither `repr` nor pickle reveals a key."""
+    """The `repr` of a cipher shows no key, and pickling a cipher is refused."""
     assert "AesGcmCipher(versions=(7,))" == repr(CIPHER)
     with pytest.raises(TypeError):
         pickle.dumps(CIPHER)

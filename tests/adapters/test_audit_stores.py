@@ -1,4 +1,4 @@
-"""The audit trail in SQLite, PostgreSQL, MariaDB, and a file of JSON Lines."""
+"""The audit trail in SQLite, PostgreSQL, MariaDB and a JSON Lines file."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ KEYS = generate_keys()
 
 
 class AuditLab:
-    """An audit trail in a store of each kind, with functions that damage it."""
+    """An audit trail in one kind of store, with functions that damage it."""
 
     def __init__(self, kind: str, folder: Path) -> None:
         self.kind = kind
@@ -75,7 +75,7 @@ class AuditLab:
                 connection.exec_driver_sql(statement)
 
     def change(self, number: int, name: str, value: str) -> None:
-        """Change a text of a record, as a person with access to the store could."""
+        """Change a text of a record, as anybody with access to the store could."""
         if self.kind == "file":
             lines = self.path.read_text().splitlines(keepends=True)
             fields = json.loads(lines[number - 1])
@@ -102,14 +102,14 @@ class AuditLab:
 
 @pytest.fixture(params=KINDS)
 def lab(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[AuditLab]:
-    """An empty trail in a store of each kind."""
+    """Yield an empty audit trail in a store of each kind."""
     value = AuditLab(request.param, tmp_path)
     yield value
     value.close()
 
 
 def filled(lab: AuditLab, size: int = 6) -> AuditTrail:
-    """Return an audit trail with records of several actions and persons, a second apart."""
+    """Return an audit trail with records of several actions and actors, one second apart."""
     clock = VirtualClock()
     trail = AuditTrail(lab.store, keys=KEYS, seal_every=4, clock=clock)
     for number in range(size):
@@ -127,7 +127,7 @@ def filled(lab: AuditLab, size: int = 6) -> AuditTrail:
 
 
 def test_trail_is_kept(lab: AuditLab) -> None:
-    """Records come back as they were written, and another process continues their chain."""
+    """Audit records are read back unchanged, and another process continues their hash chain."""
     trail = filled(lab)
     records = list(lab.store.records())
     with closing(lab.another()) as second_store:
@@ -143,7 +143,7 @@ def test_trail_is_kept(lab: AuditLab) -> None:
 
 
 def test_records_are_found(lab: AuditLab) -> None:
-    """Filters and pages work the same in each store; texts that differ in case are different."""
+    """Filters and pages of audit records work the same in each store, and are case-sensitive."""
     filled(lab)
     records = list(lab.store.records())
     start = records[0].time
@@ -170,7 +170,7 @@ def test_records_are_found(lab: AuditLab) -> None:
 
 @pytest.mark.parametrize("name", ["act", "subject", "actor", "reason", "previous", "hash"])
 def test_alteration_is_found(lab: AuditLab, name: str) -> None:
-    """A changed text of a stored record is found by its number."""
+    """Verification reports a changed audit record by its number."""
     trail = filled(lab)
     lab.change(3, name, "x")
 
@@ -183,7 +183,7 @@ def test_alteration_is_found(lab: AuditLab, name: str) -> None:
     "number, fault", [(1, Fault.REMOVED), (4, Fault.REMOVED), (7, Fault.CUT_OFF)]
 )
 def test_removal_is_found(lab: AuditLab, number: int, fault: Fault) -> None:
-    """A missing record is found by its number, the last one too."""
+    """Verification reports a missing audit record by its number, including the last one."""
     trail = filled(lab)
     lab.remove(number)
 
@@ -203,7 +203,7 @@ def test_damaged_end_is_not_continued(lab: AuditLab) -> None:
 
 
 def test_processes_keep_one_chain(lab: AuditLab) -> None:
-    """Of processes that append at once, each continues the chain of the others."""
+    """Processes that append at the same time write one unbroken hash chain."""
     command = [sys.executable, "-m", "tests.adapters.audit_process", lab.url, lab.prefix]
     processes = [
         subprocess.Popen(
@@ -231,7 +231,7 @@ def test_processes_keep_one_chain(lab: AuditLab) -> None:
 
 
 def test_values_of_other_types_are_found(tmp_path: Path) -> None:
-    """Values that SQLite stores although they are not of the column's type are alterations."""
+    """Verification reports a value whose SQLite type differs from its column's type as altered."""
     for column in ("acted_at", "subject", "state_after"):
         lab = AuditLab("sqlite", tmp_path)
         trail = filled(lab)
@@ -243,7 +243,8 @@ def test_values_of_other_types_are_found(tmp_path: Path) -> None:
 
 
 def test_tables_are_created(tmp_path: Path) -> None:
-    """Missing tables are created with `create`, by `migrate`, or by the statements of `ddl`."""
+    """Audit tables are created with `create=True`, by `migrate`, or with the statements of `ddl`.
+    """
     with SqliteAudit(tmp_path / "a.db") as store, pytest.raises(ConfigurationError):
         store.head()
     with SqliteAudit(tmp_path / "b.db", create=True) as store:
@@ -261,7 +262,7 @@ def test_tables_are_created(tmp_path: Path) -> None:
 
 @pytest.fixture
 def file(tmp_path: Path) -> Iterator[AuditLab]:
-    """Return an audit trail in a file."""
+    """Return an empty audit trail in a file."""
     value = AuditLab("file", tmp_path)
     yield value
     value.close()
@@ -272,7 +273,9 @@ def _text(lab: AuditLab) -> list[bytes]:
 
 
 def test_crash_leaves_the_chain_whole(file: AuditLab) -> None:
-    """Records that were written before a crash and the head after it are continued."""
+    """After a crash, the trail continues from records that were written but not yet in the head
+    file.
+    """
     trail = filled(file)
     head = file.path.with_name(f"{file.path.name}.head")
     earlier_bytes = head.read_bytes()
@@ -292,7 +295,7 @@ def test_crash_leaves_the_chain_whole(file: AuditLab) -> None:
 
 
 def test_first_record_survives_a_crash(file: AuditLab) -> None:
-    """If a crash prevented writing the head, the chain continues from its first record."""
+    """If a crash prevented writing the head file, the trail continues from its first record."""
     trail = AuditTrail(file.store)
     trail.record("note", "1", actor="ada")
     file.path.with_name(f"{file.path.name}.head").unlink()
@@ -303,7 +306,7 @@ def test_first_record_survives_a_crash(file: AuditLab) -> None:
 
 @pytest.mark.parametrize("change", [{"number": 9}, {"actor": "eve"}])
 def test_records_after_the_head_must_continue_it(file: AuditLab, change: dict[str, Any]) -> None:
-    """Lines after the head that do not continue it are not part of the chain."""
+    """Lines after the head record that do not continue the hash chain are not part of the trail."""
     trail = filled(file)
     head = file.path.with_name(f"{file.path.name}.head")
     earlier_bytes = head.read_bytes()
@@ -323,7 +326,7 @@ def test_records_after_the_head_must_continue_it(file: AuditLab, change: dict[st
     "line", [b"nonsense\n", b"[]\n", b'{"number": 2}\n', b'{"number": 1, "number": 2}\n']
 )
 def test_lines_that_are_no_records_are_found(file: AuditLab, line: bytes) -> None:
-    """A line that is not as it was written is an alteration."""
+    """Verification reports an unreadable line of the audit file as altered."""
     trail = filled(file)
     lines = _text(file)
     lines[1] = line
@@ -335,7 +338,7 @@ def test_lines_that_are_no_records_are_found(file: AuditLab, line: bytes) -> Non
 
 
 def test_spaces_and_types_are_found(file: AuditLab) -> None:
-    """Another notation of the same values is an alteration, too."""
+    """Verification reports a record whose JSON is only formatted differently as altered."""
     trail = filled(file)
     whole_chunks = _text(file)
     for changed_bytes in (
@@ -359,7 +362,7 @@ def test_unreadable_head_is_refused(file: AuditLab) -> None:
 
 
 def test_removed_file_is_refused(file: AuditLab) -> None:
-    """A trail whose file is missing, while its head exists, is damaged."""
+    """A missing audit file whose head file still exists is reported as damage."""
     trail = filled(file)
     file.path.unlink()
 
@@ -373,7 +376,7 @@ def test_removed_file_is_refused(file: AuditLab) -> None:
 
 
 def test_file_that_cannot_be_used(tmp_path: Path) -> None:
-    """Errors of the system become an error that names the file."""
+    """If the operating system cannot open the audit file, the error names the file."""
     with pytest.raises(StorageUnavailable, match=r"audit trail .*nowhere.* could not be used"):
         AuditTrail(FileAudit(tmp_path / "nowhere" / "trail")).record("note", "1")
     assert "trail" in repr(FileAudit(tmp_path / "trail"))
@@ -384,14 +387,14 @@ def test_file_that_cannot_be_used(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("url", ["memory:", "redis://localhost", "file:///", "sqlite:///"])
 def test_other_urls_are_refused(url: str) -> None:
-    """A URL of another kind is refused."""
+    """A URL that no audit store supports is refused."""
     with pytest.raises(ConfigurationError, match="audit trail") as excinfo:
         open_audit(url)
     assert "audit.url" == excinfo.value.path
 
 
 def test_record_has_a_genesis(tmp_path: Path) -> None:
-    """The first record continues from the fixed beginning of all chains."""
+    """The first audit record's previous hash is the fixed genesis value."""
     store = FileAudit(tmp_path / "trail")
     AuditTrail(store).record("note", "1", actor="ada")
     (record,) = store.records()

@@ -1,4 +1,4 @@
-"""Uses of credentials in an audit trail."""
+"""Audit records of credential use."""
 
 from __future__ import annotations
 
@@ -55,13 +55,13 @@ class Uses:
 
     @property
     def records(self) -> list[tuple[str, str]]:
-        """The act and subject of each record, oldest first."""
+        """Return the act and subject of each audit record, oldest first."""
         return [(item.act, item.subject) for item in reversed(self.trail.find().items)]
 
 
 @pytest.mark.parametrize("awaited", [False, True], ids=["sync", "async"])
 def test_uses_are_recorded_without_an_entry_for_each_call(tmp_path: Path, *, awaited: bool) -> None:
-    """The first read of each owner, each renewal and each change is a record, and no secret is."""
+    """First reads, renewals and changes of credentials are recorded, without the secrets."""
     uses = Uses(AuditTrail(FileAudit(tmp_path / "trail")), awaited=awaited)
     assert uses.do("has", "vat", None)
     for _ in range(3):
@@ -82,7 +82,7 @@ def test_uses_are_recorded_without_an_entry_for_each_call(tmp_path: Path, *, awa
 
 @pytest.mark.parametrize("awaited", [False, True], ids=["sync", "async"])
 def test_unrecorded_credentials_are_not_handed_out(tmp_path: Path, *, awaited: bool) -> None:
-    """Without an audit trail a provider returns nothing new, unless recording is optional."""
+    """Credentials that cannot be recorded are not returned, unless the audit trail is optional."""
     dead_trail = FileAudit(tmp_path / "nowhere" / "trail")
     uses = Uses(AuditTrail(dead_trail), awaited=awaited)
     for verb, values in (("get", ()), ("refresh", (FIRST,)), ("rotate", (SECOND,))):
@@ -94,7 +94,7 @@ def test_unrecorded_credentials_are_not_handed_out(tmp_path: Path, *, awaited: b
 
 
 def test_memory_of_owners_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Above a limit a process forgets which owners it has recorded, and records them again."""
+    """Beyond a limit, credential owners are forgotten and recorded again at their next read."""
     monkeypatch.setattr(audited, "_MANY", 1)
     uses = Uses(AuditTrail(FileAudit(tmp_path / "trail")), awaited=False)
     for tenant in (None, "acme", None):

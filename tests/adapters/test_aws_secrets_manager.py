@@ -1,4 +1,4 @@
-"""AWS Secrets Manager: signatures that are verified, where keys come from, and its errors."""
+"""AWS Secrets Manager: request signatures, sources of access keys, and errors."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ NAME = "moorage/services/shop"
 
 
 class Aws(Face):
-    """A fake AWS account that has one secret."""
+    """A fake AWS account that contains one secret."""
 
     lab: AwsLab
 
@@ -37,17 +37,19 @@ class Aws(Face):
         self.lab.put(NAME, "old")
 
     def in_(self, **environment: str) -> Any:
-        """Return a provider that finds its keys in these environment variables."""
+        """Return a provider that finds its access keys in these environment variables."""
         return self.provider(self.lab.manager(identity=AwsEnvironment(environment)))
 
     def instance(self, **environment: str) -> Any:
-        """Return a provider that gets its keys from the instance's metadata."""
+        """Return a provider that gets its keys from the fake instance metadata service."""
         return self.in_(AWS_EC2_METADATA_SERVICE_ENDPOINT=f"{self.lab.url}/", **environment)
 
 
 @EITHER
 def test_keys_from_variables(awaited: bool) -> None:
-    """Keys in the environment, with their session token, are used before any request."""
+    """Access keys in environment variables, with their session token, are used without a metadata
+    request.
+    """
     with Aws(awaited=awaited) as aws:
         aws.lab.keys["ASIATEMP"] = (SECRET, "a-session")
         keys = {"AWS_ACCESS_KEY_ID": "ASIATEMP", "AWS_SECRET_ACCESS_KEY": SECRET}
@@ -59,7 +61,7 @@ def test_keys_from_variables(awaited: bool) -> None:
 
 @EITHER
 def test_keys_of_a_container(awaited: bool, tmp_path: Path) -> None:
-    """The keys of a container are requested with its token, given as text or as a file."""
+    """A container's keys are requested with its authorization token, from a variable or a file."""
     proof = tmp_path / "proof"
     proof.write_text("proof of the pod\n")
     with Aws(awaited=awaited) as aws:
@@ -76,7 +78,9 @@ def test_keys_of_a_container(awaited: bool, tmp_path: Path) -> None:
 
 
 def test_container_credentials_need_tls_or_a_local_url() -> None:
-    """Without TLS, container credentials come only from this machine or AWS's addresses."""
+    """Without TLS, container credentials are requested only from this machine or AWS's own
+    addresses.
+    """
     with Aws(awaited=False) as aws:
         for container_url in ("http://evil.example/keys", "ftp://127.0.0.1/", "//169.254.170.3"):
             with pytest.raises(ConfigurationError, match="without TLS"):
@@ -85,7 +89,8 @@ def test_container_credentials_need_tls_or_a_local_url() -> None:
 
 
 class Elsewhere:
-    """An HTTP client that records where requests go, and sends them to the fake service."""
+    """An HTTP client that records request addresses and sends the requests to the fake AWS service.
+    """
 
     def __init__(self, http: Any, lab: AwsLab) -> None:
         self._http, self._lab, self.urls = http, lab, list[str]()
@@ -120,7 +125,7 @@ def test_default_address_and_credentials() -> None:
 
 @EITHER
 def test_keys_of_an_instance(awaited: bool) -> None:
-    """The keys of an instance are requested in two steps, cached, and renewed before expiry."""
+    """An instance's keys are requested in two steps, cached, and renewed before they expire."""
     with Aws(awaited=awaited) as aws:
         provider = aws.instance()
         for expected in (1, 1, 2, 2):
@@ -134,7 +139,8 @@ def test_keys_of_an_instance(awaited: bool) -> None:
 
 @EITHER
 def test_an_instance_without_keys(awaited: bool) -> None:
-    """Missing role, missing metadata and missing instance have different errors."""
+    """An instance without a role, disabled metadata and unreachable metadata have different errors.
+    """
     with Aws(awaited=awaited) as aws:
         aws.lab.role = None
         with pytest.raises(ConfigurationError, match="has no role"):
@@ -155,7 +161,7 @@ def test_an_instance_without_keys(awaited: bool) -> None:
     ],
 )
 def test_metadata_that_is_refused(answers: list[Behaviour], awaited: bool) -> None:
-    """A refusal by the metadata service is reported at every step."""
+    """If the metadata service refuses any of its three requests, AuthenticationFailed is raised."""
     with Aws(awaited=awaited) as aws:
         provider = aws.instance()
         aws.lab.server.queue(*answers)
@@ -174,7 +180,7 @@ def test_metadata_that_is_refused(answers: list[Behaviour], awaited: bool) -> No
     ],
 )
 def test_metadata_that_is_nonsense(broken: dict[str, str], awaited: bool) -> None:
-    """Incomplete keys are not used."""
+    """Incomplete access keys from the metadata service are not used."""
     with Aws(awaited=awaited) as aws:
         provider = aws.instance()
         aws.lab.server.queue(
@@ -224,7 +230,7 @@ def test_aws_errors(
 
 @EITHER
 def test_the_word_may_stand_in_a_header(awaited: bool) -> None:
-    """A proxy that eats bodies leaves the header."""
+    """AWS's error code is read from a header if a proxy removed the response body."""
     with Aws(awaited=awaited) as aws:
         error_headers = {"x-amzn-ErrorType": "ResourceNotFoundException:http://internal/"}
         aws.lab.server.always(Behaviour(400, error_headers))
@@ -232,7 +238,7 @@ def test_the_word_may_stand_in_a_header(awaited: bool) -> None:
 
 
 def test_a_wrong_secret_is_refused() -> None:
-    """The lab verifies signatures, so that these tests prove something."""
+    """The fake AWS service rejects wrong signatures and wrong clocks."""
     with Aws(awaited=False) as aws:
         wrong_manager = aws.lab.manager(identity=AwsKeys("AKIDGIVEN", "s3cr3t-of-theirs"))
         with pytest.raises(AuthenticationFailed, match=r"InvalidSignature.*and the clock"):
@@ -251,12 +257,12 @@ def test_a_wrong_secret_is_refused() -> None:
     ],
 )
 def test_each_region_has_an_address(region: str, host: str) -> None:
-    """Each region has its own address, unless another address is given."""
+    """Each AWS region has its own endpoint."""
     assert host == AwsSecretsManager(region).endpoint
 
 
 def test_identities_do_not_show_themselves() -> None:
-    """No `repr` shows the keys or the environment."""
+    """The `repr` of AWS identities shows neither the keys nor the environment."""
     representation = repr(
         (
             AwsKeys(f"AKID{SECRET}", SECRET, SECRET),

@@ -1,4 +1,4 @@
-"""Azure Key Vault: challenges, tokens and errors."""
+"""Azure Key Vault: authentication challenges, tokens and errors."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NAME = "moorage-shop"
 
 
 class Azure(Face):
-    """A fake key vault that has one secret."""
+    """A fake Azure Key Vault that contains one secret."""
 
     lab: AzureLab
 
@@ -31,7 +31,7 @@ class Azure(Face):
 
 @EITHER
 def test_the_machines_own_identity(awaited: bool) -> None:
-    """Machine metadata yields a token for the named identity of the machine."""
+    """A managed identity gets its token from the machine's metadata service."""
     with Azure(awaited=awaited) as azure:
         for client_id in (None, "u"):
             identity = AzureManagedIdentity(client_id, address=azure.lab.url)
@@ -43,7 +43,7 @@ def test_the_machines_own_identity(awaited: bool) -> None:
 
 @EITHER
 def test_an_application_that_is_refused(awaited: bool) -> None:
-    """A wrong secret and a wrong directory have their own errors."""
+    """A wrong client secret and a wrong tenant directory have their own errors."""
     with Azure(awaited=awaited) as azure:
         wrong_client = AzureClient("our-app", "s3cr3t-of-theirs", authority=azure.lab.url)
         with pytest.raises(
@@ -62,7 +62,7 @@ def test_an_application_that_is_refused(awaited: bool) -> None:
     ["https://vault.azure.net", "http://127.0.0.2", "http://27.0.0.1", "", "127.0.0.1"],
 )
 def test_a_token_for_something_else(resource: str, awaited: bool) -> None:
-    """A vault whose challenge names another resource gets no token and no secret."""
+    """If the vault's challenge names another resource, no token and no secret are sent."""
     with Azure(awaited=awaited) as azure:
         azure.lab.resource = resource
         with pytest.raises(ConfigurationError, match="does not contain it"):
@@ -72,7 +72,7 @@ def test_a_token_for_something_else(resource: str, awaited: bool) -> None:
 
 @pytest.mark.parametrize("resource", ["https://vault.example", "https://ours.vault.example/"])
 def test_a_resource_is_above_its_vault(resource: str) -> None:
-    """A token is requested for a domain that contains the vault's host."""
+    """The challenge's resource must be the vault's host or a parent domain."""
     vault = AzureKeyVault("https://ours.vault.example")
 
     assert vault._is_ours(resource)  # noqa: SLF001 - a host that this machine does not have
@@ -81,7 +81,7 @@ def test_a_resource_is_above_its_vault(resource: str) -> None:
 
 @EITHER
 def test_a_vault_that_names_no_directory(awaited: bool) -> None:
-    """Without a challenge the resource is unknown; both formats of the challenge are understood."""
+    """A vault without a challenge is refused; both challenge formats are accepted."""
     with Azure(awaited=awaited) as azure:
         azure.lab.directory = "https://login.windows.net/"
         with pytest.raises(ConfigurationError, match="does not contain it"):
@@ -99,7 +99,8 @@ def test_a_vault_that_names_no_directory(awaited: bool) -> None:
 
 @EITHER
 def test_a_secret_goes_to_its_authority_only(awaited: bool) -> None:
-    """The secret of the client goes only to its authority, not where the vault says."""
+    """The client secret is sent only to the configured authority, not to one that the vault names.
+    """
     with Azure(awaited=awaited) as azure, AzureLab() as other_lab:
         azure.lab.directory = f"{other_lab.url}/our-directory"
         assert OLD == azure.get(azure.provider())
@@ -108,7 +109,7 @@ def test_a_secret_goes_to_its_authority_only(awaited: bool) -> None:
 
 @EITHER
 def test_a_disabled_secret(awaited: bool) -> None:
-    """A disabled secret is refused, and the error quotes Azure's code."""
+    """Reading a disabled secret is refused, and the error has Azure's code."""
     with Azure(awaited=awaited) as azure:
         azure.lab.disabled.add(NAME)
         with pytest.raises(AuthenticationFailed, match="enable moorage-shop") as excinfo:
@@ -118,7 +119,7 @@ def test_a_disabled_secret(awaited: bool) -> None:
 
 @EITHER
 def test_a_token_service_that_is_down(awaited: bool) -> None:
-    """An outage of the token service is one of the credentials."""
+    """An outage of Microsoft's token service raises StorageUnavailable."""
     with Azure(awaited=awaited) as azure:
         azure.lab.server.queue(Behaviour(503), path="/our-directory/oauth2/v2.0/token")
         with pytest.raises(StorageUnavailable, match="Microsoft's token service"):
@@ -126,5 +127,5 @@ def test_a_token_service_that_is_down(awaited: bool) -> None:
 
 
 def test_identities_do_not_show_themselves() -> None:
-    """The application's secret is not in a `repr`."""
+    """The `repr` of AzureClient does not show the client secret."""
     assert SECRET not in repr(AzureClient("our-app", SECRET))

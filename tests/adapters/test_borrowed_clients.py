@@ -1,4 +1,4 @@
-"""Adapters that borrow a client which the host has created."""
+"""HTTP adapters that borrow a client which the host application created."""
 
 from __future__ import annotations
 
@@ -63,12 +63,13 @@ def in_threads(make: Callable[..., Any], **settings: Any) -> AsyncHttpClient:
 
 
 def each_client(test: Callable[..., Any]) -> Callable[..., Any]:
-    """Run a test with every adapter; synchronous ones run in threads."""
+    """Parametrize a test with every HTTP adapter; synchronous ones run in threads."""
     return _parametrized_test(SYNC, ASYNC, test)
 
 
 def each_borrowed(test: Callable[..., Any]) -> Callable[..., Any]:
-    """Run a test with every adapter on a borrowed client; synchronous ones run in threads."""
+    """Parametrize a test with every adapter on a borrowed client; synchronous ones run in threads.
+    """
     return _parametrized_test(SYNC_BORROWED, ASYNC_BORROWED, test)
 
 
@@ -88,7 +89,7 @@ def _parametrized_test(
 
 
 def test_borrowed_httpx2_client_is_not_changed() -> None:
-    """Only the client's transport is used. Its headers and cookies are not sent; it stays open."""
+    """A borrowed httpx2 client's headers and cookies are not sent, and it stays open."""
     with VendorServer() as vendor, client() as value:
         value.headers["X-Theirs"] = "1"
         value.cookies.set("theirs", "1")
@@ -106,7 +107,7 @@ def test_borrowed_httpx2_client_is_not_changed() -> None:
 
 
 def test_borrowed_requests_session_is_not_changed() -> None:
-    """Only the session's connections are used. Its headers and cookies are not sent."""
+    """A borrowed requests session's headers and cookies are not sent."""
     with VendorServer() as vendor, session() as value:
         value.headers["X-Theirs"] = "1"
         value.cookies.set("theirs", "1")
@@ -123,7 +124,7 @@ def test_borrowed_requests_session_is_not_changed() -> None:
 
 @in_loop
 async def test_borrowed_aiohttp_session_is_not_changed() -> None:
-    """Only the session's connector is used. Its headers and cookies are not sent; it stays open."""
+    """A borrowed aiohttp session's headers and cookies are not sent, and it stays open."""
     with VendorServer() as vendor:
         vendor.always(Behaviour(204, {"Set-Cookie": "a=b; Path=/"}))
         connector = aiohttp.TCPConnector(ssl=system_context())
@@ -146,7 +147,7 @@ async def test_borrowed_aiohttp_session_is_not_changed() -> None:
 
 @each_borrowed
 async def test_client_from_a_factory_is_closed(make: Callable[[], AsyncHttpClient]) -> None:
-    """A client that the host's function created is closed with the adapter, not before."""
+    """A client created by the host's function is closed with the adapter, not before."""
     with VendorServer() as vendor:
         vendor.always(Behaviour(body=b"x" * 99_999))
         own_client = make()
@@ -164,7 +165,7 @@ async def test_client_from_a_factory_is_closed(make: Callable[[], AsyncHttpClien
 
 
 def test_closed_httpx2_client_is_refused() -> None:
-    """A client that the host has closed is not opened again."""
+    """Sending through a httpx2 client that the host has closed raises ConnectionFailed."""
     value = client()
     own_client = Httpx2HttpClient(client=value)
     value.close()
@@ -177,7 +178,7 @@ def test_closed_httpx2_client_is_refused() -> None:
 
 @in_loop
 async def test_closed_async_client_is_refused() -> None:
-    """An asynchronous client that the host has closed is not opened again."""
+    """Sending through an asynchronous client that the host has closed raises ConnectionFailed."""
     single_client, other_session = async_client(), async_session()
     own_clients = [
         AsyncHttpx2HttpClient(client=single_client),
@@ -205,7 +206,8 @@ async def test_closed_async_client_is_refused() -> None:
     ids=["httpx2", "async-httpx2", "requests"],
 )
 def test_unverified_client_is_refused(make: Callable[..., Any]) -> None:
-    """A client that does not verify certificates is refused, unless `tls` gives a reason."""
+    """A borrowed client that does not verify certificates is refused, unless `tls` gives a reason.
+    """
     with pytest.raises(ConfigurationError, match="does not verify") as excinfo:
         make()
     assert "DangerouslyUnverified" in (excinfo.value.remedy or "")
@@ -223,7 +225,8 @@ def unverified_session() -> requests.Session:
 
 @in_loop
 async def test_unverified_aiohttp_session_is_refused() -> None:
-    """A session that does not verify certificates is refused, unless `tls` gives a reason."""
+    """An aiohttp session that does not verify certificates is refused, unless `tls` gives a reason.
+    """
     anybody_context = tls_pair()[1]
     anybody_context.check_hostname = False
     for trust in (False, anybody_context):
@@ -235,7 +238,9 @@ async def test_unverified_aiohttp_session_is_refused() -> None:
 
 
 def test_hidden_unverified_client_is_refused_when_connecting() -> None:
-    """A client that hides its missing verification is refused when it connects."""
+    """A borrowed client that hides its missing certificate verification is refused when it
+    connects.
+    """
     server, _ = tls_pair()
     anybody_context = tls_pair()[1]
     anybody_context.check_hostname = False
@@ -259,7 +264,7 @@ def test_hidden_unverified_client_is_refused_when_connecting() -> None:
 
 
 class _Careless(HTTPAdapter):
-    """A session adapter that never verifies certificates, whatever the session's settings."""
+    """A requests adapter that never verifies certificates, whatever the session's settings."""
 
     def get_connection_with_tls_context(
         self,
@@ -282,7 +287,7 @@ def _careless() -> requests.Session:
 
 
 class _HidingTransport(httpx2.BaseTransport):
-    """A transport that hides the transport inside it."""
+    """An httpx2 transport that hides the transport inside it."""
 
     def __init__(self, within: httpx2.BaseTransport) -> None:
         self._within = within
@@ -302,7 +307,7 @@ class _HidingTransport(httpx2.BaseTransport):
 def test_settings_beside_a_borrowed_client_are_refused(
     make: Callable[..., Any], settings: dict[str, Any], path: str
 ) -> None:
-    """Connection settings belong where the borrowed client is made."""
+    """The `proxy` and `tls` settings are refused together with a borrowed client."""
     kind = type(make())
     name = "client" if kind is Httpx2HttpClient else "session"
     with pytest.raises(ConfigurationError, match="has its own") as excinfo:
@@ -315,7 +320,7 @@ def test_settings_beside_a_borrowed_client_are_refused(
 
 @sync_borrowed
 def test_forked_child_creates_its_own_client(make: Callable[[], Any]) -> None:
-    """A forked child uses neither its parent's connections nor its parent's client."""
+    """A forked child creates a client and connections of its own."""
     with VendorServer() as vendor, make() as client:
         vendor.always(Behaviour(204))
         client.send(GET, vendor.url, LONG)
@@ -336,7 +341,7 @@ def test_forked_child_creates_its_own_client(make: Callable[[], Any]) -> None:
 def test_forked_child_refuses_the_parents_client(
     give: Callable[[], Any], take: Callable[[Any], Any]
 ) -> None:
-    """A forked child refuses a client whose connections its parent still uses."""
+    """A forked child refuses a borrowed client whose connections its parent still uses."""
     with VendorServer() as vendor, give() as value:
         vendor.always(Behaviour(204))
         borrowed_client = take(value)
@@ -354,7 +359,7 @@ def test_forked_child_refuses_the_parents_client(
 
 @async_clients
 def test_each_loop_has_a_client(make: Callable[..., Any]) -> None:
-    """A client may be used in one event loop after another."""
+    """One HTTP client may be used in several event loops, one after the other."""
     client = make()
     with VendorServer() as vendor:
         vendor.always(Behaviour(204, {"Connection": "close"}))
@@ -371,7 +376,7 @@ def test_each_loop_has_a_client(make: Callable[..., Any]) -> None:
 
 
 def test_borrowed_client_belongs_to_one_loop() -> None:
-    """The host's client is refused in another event loop than its first."""
+    """A borrowed asynchronous client is refused in a second event loop."""
     with VendorServer() as vendor, asyncio.Runner() as first, asyncio.Runner() as second:
         vendor.always(Behaviour(204))
         value = async_client()
@@ -386,7 +391,7 @@ def test_borrowed_client_belongs_to_one_loop() -> None:
 
 @sync_client
 def test_connections_are_new_after_a_fork(make: Callable[..., Any]) -> None:
-    """After a fork the client makes new connections."""
+    """After a fork the HTTP client opens new connections."""
     with VendorServer() as vendor, make() as client:
         vendor.always(Behaviour(204, {"Connection": "close"}))
         client.send(GET, vendor.url, LONG)
@@ -401,7 +406,7 @@ def test_connections_are_new_after_a_fork(make: Callable[..., Any]) -> None:
 async def test_keep_alive_of_idle_connections(
     make: Callable[..., AsyncHttpClient],
 ) -> None:
-    """A connection is reused unless it was idle for longer than `keep_alive`."""
+    """An idle connection is reused only within the `keep_alive` time."""
     for keep_alive, pause, connections in ((15.0, 0.0, 1), (0, 0.0, 2), (0.02, 0.05, 2)):
         async with lab(partial(make, keep_alive=keep_alive)) as (vendor, own_client):
             vendor.always(Behaviour(204))
@@ -417,7 +422,7 @@ async def test_keep_alive_of_idle_connections(
 async def test_abandoned_response_frees_its_slot(
     make: Callable[..., AsyncHttpClient],
 ) -> None:
-    """An abandoned response costs its connection, but no slot."""
+    """An abandoned response loses its connection, but frees its pool slot."""
     async with lab(partial(make, max_connections=1)) as (vendor, own_client):
         vendor.always(Behaviour(204))
         vendor.queue(Behaviour(body=b"x" * 9_999_999))
@@ -430,7 +435,7 @@ async def test_abandoned_response_frees_its_slot(
 
 @each_client
 async def test_pool_statistics(make: Callable[..., AsyncHttpClient]) -> None:
-    """Active connections are counted; idle ones are unknown with this library."""
+    """Pool statistics count active connections; the number of idle ones is unknown."""
     async with lab(partial(make, max_connections=7)) as (vendor, own_client):
         vendor.queue(Behaviour(body=b"x" * 9_999_999))
         incoming = await own_client.open(GET, vendor.url, LONG)
@@ -444,7 +449,7 @@ async def test_pool_statistics(make: Callable[..., AsyncHttpClient]) -> None:
 
 @each_client
 async def test_errors_have_no_foreign_cause(make: Callable[..., AsyncHttpClient]) -> None:
-    """No exception of a library is cause or context of an error: it would show the request."""
+    """No error has a library's exception as cause or context, since that would show the request."""
     request = Request.get("/", headers={"Authorization": "Bearer sk-live-42"})
     with VendorServer(port="refusing") as unknown_server:
         async with lab(make) as (vendor, own_client):
@@ -471,7 +476,7 @@ async def test_errors_have_no_foreign_cause(make: Callable[..., AsyncHttpClient]
 async def test_write_timeout_is_for_each_piece(
     make: Callable[..., AsyncHttpClient],
 ) -> None:
-    """A body that takes longer than the write timeout is sent if each piece is sent in time."""
+    """The write timeout limits each piece of a request body, not the whole body."""
     async with lab(make) as (vendor, own_client):
         vendor.always(Behaviour(204))
         request = Request.put("/", body=bytes(2_000_000))
@@ -493,7 +498,7 @@ def test_sync_http2_client_is_refused() -> None:
 
 
 def test_custom_transports_work() -> None:
-    """A transport without connections works, and its errors may have been processed."""
+    """A borrowed client may have a custom transport without connections."""
 
     def answer(request: httpx2.Request) -> httpx2.Response:
         if request.url.path == "/late":
@@ -524,7 +529,7 @@ def test_custom_transports_work() -> None:
 
 
 def test_session_uses_its_environment_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A session that trusts the environment uses its proxy, as requests does."""
+    """A borrowed requests session uses the environment's proxy if it trusts the environment."""
     with VendorServer() as vendor, ProxyServer(leads_to=vendor.address) as proxy:
         vendor.always(Behaviour(204))
         monkeypatch.setenv("http_proxy", proxy.url.removeprefix("http://"))
@@ -539,7 +544,7 @@ def test_session_uses_its_environment_proxy(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_socks_proxy_is_transparent() -> None:
-    """A request through SOCKS is sent as if there were no proxy."""
+    """A SOCKS proxy of a borrowed requests session is transparent to the request."""
     with session() as value:
         value.proxies = {"http": "socks5://127.0.0.1:1"}
         own_client = RequestsHttpClient(session=value)
@@ -549,10 +554,12 @@ def test_socks_proxy_is_transparent() -> None:
 
 
 def test_session_adapter_without_connections_is_refused() -> None:
-    """A session whose adapter has no connections is refused, and the error names the adapter."""
+    """A borrowed session with a custom adapter without connections is refused by the adapter's
+    name.
+    """
 
     class Elsewhere(BaseAdapter):
-        """A session adapter that sends requests without moorage's connections."""
+        """A requests adapter that sends requests without urllib3's connections."""
 
         def close(self) -> None:
             """Do nothing, because there is nothing to close."""
@@ -564,7 +571,7 @@ def test_session_adapter_without_connections_is_refused() -> None:
 
 
 def test_full_blocking_pool_is_waited_for() -> None:
-    """A session whose pool blocks when full is waited for until the pool timeout."""
+    """If a borrowed session's blocking pool is full, the call waits until the pool timeout."""
     with VendorServer() as vendor, session() as value:
         vendor.queue(Behaviour(body=b"x" * 9_999_999))
         value.mount("http://", HTTPAdapter(pool_maxsize=1, pool_block=True))
@@ -581,7 +588,7 @@ def test_full_blocking_pool_is_waited_for() -> None:
 
 @in_loop
 async def test_aiohttp_refuses_non_ascii_fields() -> None:
-    """A header field that aiohttp would send as UTF-8 is refused, and nothing is sent."""
+    """A non-ASCII header field that aiohttp would send as UTF-8 is refused."""
     async with lab(AsyncAiohttpHttpClient) as (vendor, own_client):
         request = Request.get("/", headers={"X-Name": "Zoë"})
         with pytest.raises(InvalidData, match="X-Name") as excinfo:
@@ -592,7 +599,7 @@ async def test_aiohttp_refuses_non_ascii_fields() -> None:
 
 @in_loop
 async def test_endless_chunk_extension_ends_at_the_timeout() -> None:
-    """With aiohttp an endless chunk extension ends at the timeout."""
+    """An endless chunk extension in a response ends at the timeout."""
     async with lab(AsyncAiohttpHttpClient) as (vendor, own_client):
         head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1;"
         vendor.queue(Behaviour(raw=head, repeat=b"x" * 999))

@@ -1,4 +1,4 @@
-"""The adapters of httpx2, requests and aiohttp keep the contract of their port."""
+"""The httpx2, requests and aiohttp adapters pass the HTTP client's conformance kit."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def _frozen() -> None:
 
 @pytest.fixture(autouse=True)
 def _collected(request: pytest.FixtureRequest) -> Generator[None, None, None]:
-    """Collect connections that aiohttp leaves open, so that no later test fails because of them."""
+    """Collect connections that aiohttp left open, so that no later test fails because of them."""
     yield
     if "aiohttp" in request.node.name:
         with warnings.catch_warnings():
@@ -48,7 +48,8 @@ def _collected(request: pytest.FixtureRequest) -> Generator[None, None, None]:
 def cases(
     kinds: dict[str, Callable[..., Any]], checks: Iterable[Callable[..., Any]]
 ) -> pytest.MarkDecorator:
-    """Parametrize a test by library and check, without the checks that a library cannot pass."""
+    """Parametrize a test by library and check, leaving out the checks that a library cannot pass.
+    """
     return pytest.mark.parametrize(
         "make, check",
         [
@@ -64,19 +65,19 @@ def cases(
 
 @cases(SYNC, kit.CHECKS)
 def test_conforms(make: Callable[..., Any], check: kit.Check) -> None:
-    """A synchronous client keeps the contract of its port."""
+    """A synchronous HTTP adapter passes the conformance kit."""
     check(make)
 
 
 @cases(ASYNC, kit.ASYNC_CHECKS)
 def test_conforms_asynchronously(make: Callable[..., Any], check: kit.AsyncCheck) -> None:
-    """An asynchronous client keeps the contract of its port."""
+    """An asynchronous HTTP adapter passes the conformance kit."""
     asyncio.run(check(make))
 
 
 @cases(SYNC_BORROWED, kit.CHECKS)
 def test_borrowed_client_conforms(make: Callable[..., Any], check: kit.Check) -> None:
-    """A synchronous client that the host created keeps the contract."""
+    """A synchronous HTTP adapter on a borrowed client passes the conformance kit."""
     check(make)
 
 
@@ -84,13 +85,13 @@ def test_borrowed_client_conforms(make: Callable[..., Any], check: kit.Check) ->
 def test_borrowed_client_conforms_asynchronously(
     make: Callable[..., Any], check: kit.AsyncCheck
 ) -> None:
-    """An asynchronous client that the host created keeps the contract."""
+    """An asynchronous HTTP adapter on a borrowed client passes the conformance kit."""
     asyncio.run(check(make))
 
 
 @cases(SYNC, kit.ONE_CONNECTION_CHECKS)
 def test_conforms_with_one_connection(make: Callable[..., Any], check: kit.Check) -> None:
-    """A synchronous client with one connection lets its callers use it one after another."""
+    """A synchronous HTTP client limited to one connection serves its callers one after another."""
     check(partial(make, max_connections=1))
 
 
@@ -98,13 +99,14 @@ def test_conforms_with_one_connection(make: Callable[..., Any], check: kit.Check
 def test_conforms_asynchronously_with_one_connection(
     make: Callable[..., Any], check: kit.AsyncCheck
 ) -> None:
-    """An asynchronous client with one connection lets its callers use it one after another."""
+    """An asynchronous HTTP client limited to one connection serves its callers one after another.
+    """
     asyncio.run(check(partial(make, max_connections=1)))
 
 
 @cases(SYNC_BORROWED, kit.TLS_CHECKS)
 def test_conforms_with_tls(make: Callable[..., Any], check: kit.TlsCheck) -> None:
-    """A synchronous client that the host created verifies servers."""
+    """A synchronous adapter on a borrowed client verifies servers' certificates."""
     check(make)
 
 
@@ -112,13 +114,13 @@ def test_conforms_with_tls(make: Callable[..., Any], check: kit.TlsCheck) -> Non
 def test_conforms_asynchronously_with_tls(
     make: Callable[..., Any], check: kit.AsyncTlsCheck
 ) -> None:
-    """An asynchronous client that the host created verifies servers."""
+    """An asynchronous adapter on a borrowed client verifies servers' certificates."""
     asyncio.run(check(make))
 
 
 @cases(SYNC, kit.TRUST_CHECKS)
 def test_conforms_with_trust(make: Callable[..., Any], check: kit.TrustCheck) -> None:
-    """A synchronous client trusts its configured authorities and shows its certificate."""
+    """A synchronous HTTP client uses the configured authorities and client certificate."""
     check(lambda tls: make(tls=tls))
 
 
@@ -126,13 +128,13 @@ def test_conforms_with_trust(make: Callable[..., Any], check: kit.TrustCheck) ->
 def test_conforms_asynchronously_with_trust(
     make: Callable[..., Any], check: kit.AsyncTrustCheck
 ) -> None:
-    """An asynchronous client trusts its configured authorities and shows its certificate."""
+    """An asynchronous HTTP client uses the configured authorities and client certificate."""
     asyncio.run(check(lambda tls: make(tls=tls)))
 
 
 @cases(SYNC, kit.GUARD_CHECKS)
 def test_conforms_with_a_guard(make: Callable[..., Any], check: kit.GuardCheck) -> None:
-    """A synchronous client connects only where its guard allows."""
+    """A synchronous HTTP client connects only to addresses that its guard allows."""
     check(lambda guard, tls: make(guard=guard, tls=tls))
 
 
@@ -140,13 +142,13 @@ def test_conforms_with_a_guard(make: Callable[..., Any], check: kit.GuardCheck) 
 def test_conforms_asynchronously_with_a_guard(
     make: Callable[..., Any], check: kit.AsyncGuardCheck
 ) -> None:
-    """An asynchronous client connects only where its guard allows."""
+    """An asynchronous HTTP client connects only to addresses that its guard allows."""
     asyncio.run(check(lambda guard, tls: make(guard=guard, tls=tls)))
 
 
 @cases(SYNC, kit.PROXY_CHECKS)
 def test_conforms_through_a_proxy(make: Callable[..., Any], check: kit.ProxyCheck) -> None:
-    """A synchronous client sends through a proxy."""
+    """A synchronous HTTP client sends requests through a proxy."""
     check(lambda proxy, tls: make(proxy=proxy, tls=tls))
 
 
@@ -154,5 +156,5 @@ def test_conforms_through_a_proxy(make: Callable[..., Any], check: kit.ProxyChec
 def test_conforms_asynchronously_through_a_proxy(
     make: Callable[..., Any], check: kit.AsyncProxyCheck
 ) -> None:
-    """An asynchronous client sends through a proxy."""
+    """An asynchronous HTTP client sends requests through a proxy."""
     asyncio.run(check(lambda proxy, tls: make(proxy=proxy, tls=tls)))

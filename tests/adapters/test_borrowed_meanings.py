@@ -1,4 +1,4 @@
-"""The meaning of each exception of a library."""
+"""Classification of every httpx2 and aiohttp exception."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ LATER: frozenset[str] = frozenset(
 
 
 def exceptions_of(library: ModuleType) -> dict[str, type[Exception]]:
-    """Return the public exceptions of a library."""
+    """Return the public exception classes of a library, by name."""
     library_names = {name: getattr(library, name) for name in dir(library)}
     return {
         name: kind
@@ -126,14 +126,14 @@ def without_constructor(kind: type[Exception]) -> Exception:
 
 
 def sync_exchange() -> LibraryExchange:
-    """Return an exchange through httpx2."""
+    """Return an HTTP exchange through httpx2."""
     return _httpx2_exchanges.SyncHttpx2Exchange(
         OUTGOING, httpx2.MockTransport(_never), allow_unverified=False
     )
 
 
 def async_exchange() -> LibraryExchange:
-    """Return an exchange through aiohttp."""
+    """Return an HTTP exchange through aiohttp."""
     session: Any = None
     return _aiohttp_exchange.AiohttpExchange(OUTGOING, session, set(), None)
 
@@ -149,7 +149,7 @@ def _never(request: httpx2.Request) -> httpx2.Response:
 def test_each_exception_has_a_meaning(
     library: ModuleType, fields: dict[str, Meaning], exchange: Callable[[], LibraryExchange]
 ) -> None:
-    """Each public exception of a library has the listed meaning."""
+    """Each public exception class of httpx2 and aiohttp is classified as listed."""
     existing_classes = exceptions_of(library)
 
     assert set() == set(existing_classes) - set(fields) - LATER
@@ -169,12 +169,12 @@ def test_each_exception_has_a_meaning(
     ids=repr,
 )
 def test_wrapped_exceptions_have_a_meaning(error: Exception, meaning: Meaning) -> None:
-    """Exceptions of other libraries that a library lets through have a meaning too."""
+    """Exceptions of other libraries that aiohttp lets through are classified too."""
     assert meaning is async_exchange().meaning(error)
 
 
 def test_reason_is_the_systems_message() -> None:
-    """The reason of an error is the operating system's message, or else a class's name."""
+    """An error's reason is the operating system's message, or else the exception's class name."""
     lower_error = ssl.SSLCertVerificationError(1, "…")
     lower_error.verify_message = "certificate has expired"
     upper_error = aiohttp.ClientOSError(
@@ -189,7 +189,7 @@ def test_reason_is_the_systems_message() -> None:
 
 
 def test_timeouts_of_steps_are_positive() -> None:
-    """A library gets a positive timeout for each step, which does not exceed the total."""
+    """The timeout of each step is positive and does not exceed the remaining total."""
     assert seconds_left(None, inf) is None
     assert 3.0 == seconds_left(3.0, inf)
     assert 0 < (seconds_left(3.0, -inf) or 0) < 0.01
@@ -197,14 +197,14 @@ def test_timeouts_of_steps_are_positive() -> None:
 
 
 def test_exchange_has_the_interface_of_a_wire() -> None:
-    """An exchange answers the questions that a pool asks of an idle connection."""
+    """An HTTP exchange has the attributes that a pool reads of an idle connection."""
     exchange = sync_exchange()
 
     assert (1, None, True) == (exchange.written, exchange.glance(), exchange.stale())
 
 
 def test_urllib3_staleness_check_does_not_wait() -> None:
-    """A urllib3 connection is checked for staleness without waiting."""
+    """Checking a urllib3 connection for staleness does not block."""
     with VendorServer() as vendor, PoolManager() as manager:
         vendor.queue(Behaviour(raw=b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", then="close"))
         host, port = vendor.address
@@ -222,6 +222,6 @@ def test_urllib3_staleness_check_does_not_wait() -> None:
 
 
 def test_line_break_in_a_field_is_refused() -> None:
-    """A value with a line break, which a library let through, is not HTTP."""
+    """A response header value with a line break is refused as not HTTP."""
     with pytest.raises(NotHttp, match="malformed header field"):
         sync_exchange().encode_head(200, b"OK", [(b"A", b"x\r\nB: y")])

@@ -1,4 +1,4 @@
-"""The watchdog that interrupts blocking calls at their deadline."""
+"""The watchdog thread that interrupts blocking calls at their deadline."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ PATIENCE = 20.0
 
 
 def test_timer_expires_in_another_thread() -> None:
-    """The function of a timer is called in another thread when the block takes too long."""
+    """If a block exceeds its time limit, the watchdog calls the timer's function in another thread.
+    """
     watch, expired_event = Watchdog(), Event()
     with watch.limit(monotonic() + 0.01, expired_event.set) as timer:
         assert expired_event.wait(PATIENCE)
@@ -25,7 +26,7 @@ def test_timer_expires_in_another_thread() -> None:
 
 
 def test_earliest_timer_expires_first() -> None:
-    """A timer that is set later and expires sooner is called first."""
+    """Of two watchdog timers, the one that expires first is called first."""
     watch, late_event, early_event = Watchdog(), Event(), Event()
     with (
         watch.limit(monotonic() + PATIENCE, late_event.set),
@@ -36,7 +37,7 @@ def test_earliest_timer_expires_first() -> None:
 
 
 def test_timer_does_not_expire_after_its_block() -> None:
-    """The function of a timer is never called after the block."""
+    """The watchdog never calls a timer's function after the block has ended."""
     watch, early_event, other_event = Watchdog(), Event(), Event()
     with watch.limit(monotonic() + 0.02, early_event.set):
         pass
@@ -46,7 +47,7 @@ def test_timer_does_not_expire_after_its_block() -> None:
 
 
 def test_timer_can_be_moved() -> None:
-    """A timer without a deadline can get one."""
+    """A watchdog timer without a deadline can be given one later."""
     watch, expired_event = Watchdog(), Event()
     with watch.limit(inf, expired_event.set) as timer:
         watch.move(timer, monotonic())
@@ -54,7 +55,7 @@ def test_timer_can_be_moved() -> None:
 
 
 def test_thread_ends_and_restarts() -> None:
-    """Without timers the thread ends after a while, and the next timer starts another."""
+    """The watchdog thread ends when idle, and the next timer starts another."""
     watch = Watchdog(linger=0.01)
     for _ in range(2):
         previous_threads = set(threading.enumerate())
@@ -68,7 +69,7 @@ def test_thread_ends_and_restarts() -> None:
 
 @pytest.mark.parametrize("held", [False, True])
 def test_forked_child_has_its_own_watchdog(held: bool) -> None:
-    """A forked child waits neither for its parent's watchdog thread nor for that thread's lock."""
+    """A forked child waits neither for its parent's watchdog thread nor for its lock."""
     watch = Watchdog()
 
     def on_expiry() -> bool:

@@ -1,4 +1,4 @@
-"""The cache of credentials."""
+"""The credential cache, synchronous and asynchronous."""
 
 from __future__ import annotations
 
@@ -34,20 +34,20 @@ OWNER = ("stripe", "acme")
 
 @pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
 def test_conforms(check: kit.Check) -> None:
-    """The synchronous cache conforms to the port."""
+    """The synchronous credential cache passes the conformance kit."""
     check(lambda renew: CachedCredentials(MemoryCredentialProvider(renew=renew)))
 
 
 @pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)
 def test_async_conforms(check: kit.AsyncCheck) -> None:
-    """The asynchronous cache conforms to the port."""
+    """The asynchronous credential cache passes the conformance kit."""
     asyncio.run(
         check(lambda renew: AsyncCachedCredentials(AsyncMemoryCredentialProvider(renew=renew)))
     )
 
 
 class Face:
-    """A provider with a cache, in either mode, and the provider whose credentials it caches."""
+    """A credential cache in either mode, and the provider whose credentials it caches."""
 
     def __init__(self, *, awaited: bool, **options: Any) -> None:
         self.clock = VirtualClock()
@@ -63,7 +63,7 @@ class Face:
         self._awaited = awaited
 
     def ask(self, verb: Callable[..., Any], *options: object) -> Any:
-        """The result of a synchronous or asynchronous method."""
+        """Return the result of a synchronous or asynchronous method."""
         return asyncio.run(verb(*options)) if self._awaited else verb(*options)
 
     def get(self, service: str = "stripe", tenant: str | None = "acme") -> Any:
@@ -81,7 +81,7 @@ EITHER = pytest.mark.parametrize("awaited", [False, True], ids=["plain", "awaite
 
 @EITHER
 def test_cached_until_its_time_to_live(awaited: bool) -> None:
-    """A change elsewhere is seen after the time to live."""
+    """A credential changed elsewhere is seen once the cached one's time to live has passed."""
     face = Face(awaited=awaited, ttl=10)
 
     assert OLD == face.get()
@@ -94,7 +94,7 @@ def test_cached_until_its_time_to_live(awaited: bool) -> None:
 
 @EITHER
 def test_changes_through_the_cache_are_seen_at_once(awaited: bool) -> None:
-    """A credential rotated through the cache is the next one read."""
+    """A credential rotated through the cache is seen at the next read."""
     face = Face(awaited=awaited)
 
     face.get()
@@ -107,7 +107,7 @@ def test_changes_through_the_cache_are_seen_at_once(awaited: bool) -> None:
 
 @EITHER
 def test_missing_credentials_are_not_cached(awaited: bool) -> None:
-    """A missing credential is found as soon as it exists."""
+    """A missing credential is not cached, so it is found as soon as it exists."""
     face = Face(awaited=awaited)
 
     with pytest.raises(CredentialNotFound):
@@ -120,7 +120,9 @@ def test_missing_credentials_are_not_cached(awaited: bool) -> None:
 
 @EITHER
 def test_has_uses_the_cache(awaited: bool) -> None:
-    """`has` uses the cached credential, and asks the provider once it has expired."""
+    """The cache answers `has` from a cached credential, and asks the provider once that has
+    expired.
+    """
     face = Face(awaited=awaited, ttl=10)
     requests: list[object] = []
 
@@ -142,7 +144,7 @@ def test_has_uses_the_cache(awaited: bool) -> None:
 
 @EITHER
 def test_the_oldest_goes_first(awaited: bool) -> None:
-    """The cache is bounded, and drops the least recently used credential."""
+    """A full credential cache drops the least recently used credential."""
     face = Face(awaited=awaited, most=2, ttl=10)
     for tenant in ("a", "b", "c"):
         face.ask(face.behind.rotate, "stripe", tenant, OLD)
@@ -169,7 +171,7 @@ class UnavailableProvider:
         self.asked = 0
 
     def get(self, *owner: Any) -> Any:
-        """The stored credential, unless the provider is down."""
+        """Return the stored credential, or raise if the provider is down."""
         self.asked += 1
         if self.error is not None:
             raise self.error
@@ -185,7 +187,7 @@ def make_unavailable(face: Face) -> Any:
 
 @EITHER
 def test_an_outage_is_bridged(awaited: bool) -> None:
-    """During an outage the cached credential is used for the grace time, with some attempts."""
+    """During an outage, an expired cached credential is used for the grace time."""
     face = Face(awaited=awaited, ttl=10, grace=60)
     face.get()
     provider = make_unavailable(face)
@@ -211,7 +213,7 @@ def test_an_outage_is_bridged(awaited: bool) -> None:
 @EITHER
 @pytest.mark.parametrize("error", [AuthenticationFailed("no"), CredentialNotFound("no")])
 def test_refusals_are_not_bridged_by_the_cache(error: Exception, awaited: bool) -> None:
-    """A refusal or a missing credential is not replaced by an expired cached one."""
+    """If the provider refuses or has no credential, no expired cached credential is returned."""
     face = Face(awaited=awaited, ttl=10, grace=60)
     face.get()
     make_unavailable(face).error = error
@@ -222,7 +224,7 @@ def test_refusals_are_not_bridged_by_the_cache(error: Exception, awaited: bool) 
 
 @EITHER
 def test_without_grace_an_outage_is_one(awaited: bool) -> None:
-    """Without a grace time, an outage returns no expired or unknown credential."""
+    """During an outage without a grace time, StorageUnavailable is raised."""
     for options, owner in (({}, OWNER), ({"grace": 60}, ("adyen", None))):
         face = Face(awaited=awaited, ttl=10, **options)
         face.get()
@@ -233,14 +235,14 @@ def test_without_grace_an_outage_is_one(awaited: bool) -> None:
 
 
 class Overtaken:
-    """A provider whose answer is outdated when it arrives."""
+    """A provider that changes a credential while it is being read."""
 
     def __init__(self) -> None:
         self.cached: Any = None
         self.behind = MemoryCredentialProvider({OWNER: OLD})
 
     def get(self, service: str, tenant: str | None, /) -> Credentials:
-        """Look, and be overtaken the first time."""
+        """Return the stored credential; the first time, change it before returning."""
         result: Credentials = self.behind.get(service, tenant)
         if result == OLD:
             self.cached.rotate(service, tenant, NEW)
@@ -251,7 +253,7 @@ class Overtaken:
 
 
 def test_overtaken_reads_are_not_cached() -> None:
-    """A credential read before a change and received after it is not cached."""
+    """A credential that was changed while it was being read is not cached."""
     provider: Any = Overtaken()
     provider.cached = CachedCredentials(provider)
 
@@ -260,7 +262,7 @@ def test_overtaken_reads_are_not_cached() -> None:
 
 
 def test_a_change_that_failed_may_have_happened() -> None:
-    """After a failed change, the provider is read again."""
+    """After a failed change, the next read asks the provider again."""
 
     class FailingProvider(MemoryCredentialProvider):
         def rotate(self, service: str, tenant: str | None, new: Any, /) -> None:
@@ -276,7 +278,7 @@ def test_a_change_that_failed_may_have_happened() -> None:
 
 
 def test_a_child_does_not_inherit_a_lock() -> None:
-    """A lock that was held during a fork does not block the child."""
+    """A forked child is not blocked by a cache lock that was held during the fork."""
     cached_provider = CachedCredentials(MemoryCredentialProvider({OWNER: OLD}))
     with cached_provider._cache._lock:  # noqa: SLF001 - as a thread that the child does not have
         start_afresh()
@@ -287,7 +289,7 @@ def test_a_child_does_not_inherit_a_lock() -> None:
     "options, path", [({"ttl": 0}, "ttl"), ({"grace": -1}, "grace"), ({"most": 0}, "most")]
 )
 def test_options_are_checked(options: dict[str, Any], path: str) -> None:
-    """A cache that keeps nothing is a mistake."""
+    """A cache with zero time to live, negative grace or zero size is refused."""
     with pytest.raises(ConfigurationError) as excinfo:
         CachedCredentials(MemoryCredentialProvider(), **options)
     assert path == excinfo.value.path

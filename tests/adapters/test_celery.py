@@ -1,4 +1,4 @@
-"""Managers that were used before Celery forked its worker processes."""
+"""Connector managers that were used before Celery forked its worker processes."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="Celery forks on
 
 
 def answer_request(received: Received) -> Behaviour:
-    """Answer as the vendor: echo the request, or never answer, or never finish the answer."""
+    """Answer as the vendor: echo the path, never answer, or never finish the answer."""
     if received.path == "/silent":
         return Behaviour(raw=b"")
     if received.path == "/dripping":
@@ -39,7 +39,7 @@ def answer_request(received: Received) -> Behaviour:
 
 @contextmanager
 def celery(client: str, vendor: VendorServer, home: Path) -> Generator[None]:
-    """Two workers, forked from a process that has used the manager."""
+    """Run two Celery workers, forked from a process that has used the manager."""
     queue = {
         "MOORAGE_TEST_CLIENT": client,
         "MOORAGE_TEST_HOME": str(home),
@@ -64,7 +64,7 @@ def celery(client: str, vendor: VendorServer, home: Path) -> Generator[None]:
 
 
 def outcomes_of(home: Path, *paths: str) -> list[dict[str, Any]]:
-    """Run a task for each path, and return the outcomes."""
+    """Run a Celery task for each path, and return the outcomes."""
     output = subprocess.run(
         [sys.executable, "-m", "tests.adapters.celery_queue", str(home), *paths],
         capture_output=True,
@@ -80,7 +80,7 @@ def outcomes_of(home: Path, *paths: str) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("client", [DEFAULT, PYREQWEST], ids=["default", "pyreqwest"])
 def test_tasks_of_a_prefork_worker_go_on(client: str, tmp_path: Path) -> None:
-    """Tasks of a forked worker use new connections, and end in time."""
+    """Tasks of a forked Celery worker use new connections, and end in time."""
     pytest.importorskip("celery")
     with VendorServer() as vendor:
         vendor.always(answer_request)

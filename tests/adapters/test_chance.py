@@ -1,4 +1,4 @@
-"""Ids and randomness from the operating system."""
+"""Random numbers and ids from the operating system."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def test_fractions_fill_their_interval() -> None:
-    """A fraction is at least 0, below 1, and anywhere between."""
+    """Random fractions are at least 0, below 1, and spread over the interval."""
     randomness: Randomness = SystemRandomness()
     fractions = [randomness.fraction() for _ in range(1_000)]
 
@@ -27,7 +27,7 @@ def test_fractions_fill_their_interval() -> None:
 
 
 def test_tokens_are_numbers_that_differ() -> None:
-    """Tokens are numbers from 1 to 2^52, including high ones, and differ."""
+    """Random tokens are distinct numbers from 1 to 2^52."""
     randomness: Randomness = SystemRandomness()
     tokens = {randomness.token() for _ in range(1_000)}
 
@@ -37,12 +37,12 @@ def test_tokens_are_numbers_that_differ() -> None:
 
 
 def test_two_generators_differ() -> None:
-    """Two generators of one process draw different values."""
+    """Two random generators of one process draw different values."""
     assert SystemRandomness().fraction() != SystemRandomness().fraction()
 
 
 def test_fork_reseeds_the_generator() -> None:
-    """A generator in a forked child does not continue its parent's sequence."""
+    """A random generator in a forked child does not continue its parent's sequence."""
     randomness, twin = SystemRandomness(Random(1)), Random(1)
     first_fraction = randomness.fraction()
 
@@ -63,7 +63,7 @@ def test_forked_child_draws_other_random_numbers() -> None:
 
 
 def test_an_id_is_a_ulid_of_now() -> None:
-    """Any reader of ULIDs finds the time of its making in an id."""
+    """An id is a ULID that contains the time of its creation."""
     ids: Ids = UlidIds()
     time = ulid.ULID.from_str(ids.new()).datetime
 

@@ -1,4 +1,4 @@
-"""The system's clocks, and waiting by blocking a thread."""
+"""The system clock, and sleeping in a thread."""
 
 import math
 import time
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
 def test_system_clock_conforms(check: kit.Check) -> None:
-    """The system's clock keeps the contract of its port."""
+    """The system clock passes the conformance kit."""
     check(SystemClock)
 
 
@@ -29,29 +29,29 @@ def test_thread_sleeper_conforms(check: kit.SleeperCheck) -> None:
 
 
 def test_utc_is_the_time_of_day() -> None:
-    """The watch of a person nearby shows the same."""
+    """`SystemClock.utc` agrees with `datetime.now`."""
     assert abs(SystemClock().utc() - datetime.now(UTC)) < timedelta(seconds=5)
 
 
 @pytest.mark.parametrize("number", [None, 9_999])
 def test_without_a_boot_clock_the_monotonic_one_counts(number: int | None) -> None:
-    """A system without a boot clock measures durations with the monotonic clock."""
+    """Without a boot clock, durations are measured with the monotonic clock."""
     assert time.monotonic_ns is boot_clock(number)
 
 
 def test_boot_clock_is_used_where_it_exists() -> None:
-    """A clock that the system knows is read directly."""
+    """A clock number that the system knows is read directly."""
     assert boot_clock(time.CLOCK_MONOTONIC)() <= time.monotonic_ns()
 
 
 @pytest.mark.parametrize("seconds", [1e5, 1e10, 1e300, math.inf])
 def test_a_signal_ends_even_the_longest_sleep(seconds: float) -> None:
-    """No length of sleep is refused, and an exception of a signal's handler goes through it."""
+    """A sleep of any length is accepted, and a signal handler's exception ends it."""
     strike_during(lambda: ThreadSleeper().sleep(seconds))
 
 
 def test_satisfies_its_ports() -> None:
-    """Type checkers accept the adapters where the ports are wanted."""
+    """SystemClock and ThreadSleeper satisfy the `Clock` and `Sleeper` protocols."""
     clock: Clock = SystemClock()
     sleeper: Sleeper = ThreadSleeper()
 

@@ -1,4 +1,4 @@
-"""Tests of waiting in an asyncio event loop."""
+"""Sleeping in an asyncio event loop."""
 
 import asyncio
 import math
@@ -23,7 +23,7 @@ def test_conforms(check: kit.AsyncSleeperCheck) -> None:
 
 
 class _HastyLoop(asyncio.SelectorEventLoop):
-    """Rounds its timers down to whole milliseconds, as some event loops do."""
+    """An event loop that rounds its timers down to whole milliseconds, as some do."""
 
     def call_later(
         self,
@@ -36,7 +36,7 @@ class _HastyLoop(asyncio.SelectorEventLoop):
 
 
 def test_never_early_in_a_hasty_loop() -> None:
-    """A loop that wakes a task early does not end its sleep."""
+    """An event loop that wakes a task too early does not shorten its sleep."""
 
     async def nap() -> int:
         clock = SystemClock()
@@ -50,7 +50,7 @@ def test_never_early_in_a_hasty_loop() -> None:
 
 @pytest.mark.parametrize("seconds", [1e10, 1e300, math.inf])
 def test_cancelling_ends_even_the_longest_sleep(seconds: float) -> None:
-    """No length of sleep is refused, and a cancellation goes through it."""
+    """A sleep of any length is accepted, and cancelling the task ends it."""
 
     async def cancelled() -> bool:
         task = asyncio.create_task(AsyncioSleeper().sleep(seconds))

@@ -1,4 +1,4 @@
-"""Objects that are reset in a forked child."""
+"""Objects that are reset after a fork in the child."""
 
 import gc
 import os
@@ -31,7 +31,7 @@ class _Owner:
 
 
 def test_every_owner_starts_afresh_once() -> None:
-    """A fork notifies each registered owner once, even if it registered repeatedly."""
+    """A fork calls each registered object's reset once, even if it was registered repeatedly."""
     first, second = _Owner(), _Owner()
     for owner in (first, second, second):
         in_child(owner, _Owner.start)
@@ -42,7 +42,7 @@ def test_every_owner_starts_afresh_once() -> None:
 
 
 def test_an_owner_is_not_kept() -> None:
-    """Registering an object does not keep it alive."""
+    """Registering an object for forks does not keep it alive."""
     owner = _Owner()
     lost_owner = weakref.ref(owner)
     in_child(owner, _Owner.start)
@@ -55,7 +55,7 @@ def test_an_owner_is_not_kept() -> None:
 
 
 def test_registered_owners_stop_around_a_fork() -> None:
-    """A registered owner stops before a fork and continues in the parent."""
+    """An object registered with around_fork stops before a fork and restarts in the parent."""
     still_owner, other_owner = _Owner(), _Owner()
     around_fork(still_owner, _Owner.stop, _Owner.start)
     in_child(other_owner, _Owner.start)
@@ -68,7 +68,7 @@ def test_registered_owners_stop_around_a_fork() -> None:
 
 
 def test_inherited_modules() -> None:
-    """A module is inherited if it was loaded before the fork."""
+    """A module counts as inherited if it was loaded before the fork."""
     name = "a module of which nobody knows"
     inherited_before = inherited(name)
 
@@ -79,7 +79,7 @@ def test_inherited_modules() -> None:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
 def test_child_inherits_loaded_modules() -> None:
-    """A child inherits its parent's modules, but not modules that it loads itself."""
+    """In a forked child, the parent's modules count as inherited and its own do not."""
 
     def ask() -> object:
         sys.modules["loaded by the child"] = sys

@@ -1,4 +1,4 @@
-"""Steps that run concurrently in threads."""
+"""Running several steps concurrently in threads."""
 
 import signal
 import threading
@@ -17,18 +17,18 @@ from moorage.testing.kits.checks import name_of
 
 @pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
 def test_conforms(check: kit.Check) -> None:
-    """Gathering in threads passes the conformance kit."""
+    """ThreadGather passes the conformance kit."""
     check(ThreadGather)
 
 
 def one_thread_to_spare() -> Callable[[Callable[[], None]], bool]:
-    """Allow one more thread to start, but no second one."""
+    """Return a function that allows one more thread to start, but no second one."""
     spare_threads = [True]
     return lambda run: bool(spare_threads) and spare_threads.pop() and daemon(run)
 
 
 def four_steps() -> list[Callable[[], int]]:
-    """Return four steps that return their numbers."""
+    """Return four functions that return their numbers."""
     return [partial(int, number) for number in range(4)]
 
 
@@ -36,14 +36,14 @@ def four_steps() -> list[Callable[[], int]]:
 def test_every_step_runs_without_enough_threads(
     start: Callable[[Callable[[], None]], bool],
 ) -> None:
-    """If no thread can be started, the steps run one after another."""
+    """If no thread can be started, ThreadGather.every runs the steps one after another."""
     gather = ThreadGather(start)
 
     assert [0, 1, 2, 3] == gather.every(four_steps(), at_once=4)
 
 
 def test_quick_steps_need_few_threads() -> None:
-    """No further thread is started once the steps are done."""
+    """ThreadGather starts no further thread once all steps are done."""
     started_steps: list[Callable[[], None]] = []
 
     def start(run: Callable[[], None]) -> bool:
@@ -57,14 +57,14 @@ def test_quick_steps_need_few_threads() -> None:
 
 
 def test_the_first_step_runs_without_a_thread() -> None:
-    """If no thread can be started, the steps are tried one after another."""
+    """If no thread can be started, ThreadGather.first tries the steps one after another."""
     gather = ThreadGather(lambda _: False)
 
     assert 2 == gather.first(four_steps(), stagger=9, good=(2).__eq__)
 
 
 def test_a_thread_that_cannot_start_is_no_failure() -> None:
-    """If the system cannot start another thread, the function returns that and raises nothing."""
+    """If the system cannot start another thread, `daemon` returns False and raises nothing."""
     previous_size = threading.stack_size(1 << 46)
     try:
         assert not daemon(lambda: None)
@@ -73,7 +73,7 @@ def test_a_thread_that_cannot_start_is_no_failure() -> None:
 
 
 def test_one_step_needs_no_thread() -> None:
-    """A step that has nothing to run beside runs in the caller's thread."""
+    """A single step runs in the caller's thread."""
     gather, own_thread = ThreadGather(), threading.get_ident()
 
     assert [own_thread] == gather.every([threading.get_ident], at_once=9)
@@ -97,7 +97,7 @@ def test_no_thread_is_kept() -> None:
 
 
 def test_threads_keep_no_process_alive() -> None:
-    """A step that hangs in its thread does not hinder the process from ending."""
+    """A step that hangs in its thread does not keep the process from ending."""
     start_event, gate = threading.Event(), threading.Event()
     kinds: list[bool] = []
 
@@ -131,13 +131,13 @@ def test_a_step_that_raises_raises_in_the_caller(at_once: int) -> None:
 
 
 def test_the_first_step_that_raises_raises_in_the_caller() -> None:
-    """An exception ends a race as well."""
+    """In ThreadGather.first, an exception of a step is raised in the caller."""
     with pytest.raises(ZeroDivisionError):
         ThreadGather().first([lambda: 1 // 0, lambda: 1], stagger=9, good=bool)
 
 
 def test_a_race_needs_a_step() -> None:
-    """A race without steps is refused instead of waited for."""
+    """ThreadGather.first refuses an empty list of steps."""
     with pytest.raises(InvalidData, match="no step"):
         ThreadGather().first([], stagger=1, good=bool)
 
@@ -148,7 +148,7 @@ class _Interruption(Exception):
 
 @pytest.mark.parametrize("verb", ["every", "first"])
 def test_an_interruption_does_not_wait_for_steps(verb: str) -> None:
-    """A signal handler's exception is raised without waiting for running steps."""
+    """A signal handler's exception is raised at once, without waiting for running steps."""
     gate, own_thread = threading.Event(), threading.get_ident()
 
     def interrupt(*_: object) -> None:

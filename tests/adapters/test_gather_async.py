@@ -1,4 +1,4 @@
-"""Steps that run concurrently in tasks."""
+"""Running several steps concurrently in asyncio tasks."""
 
 import asyncio
 
@@ -12,7 +12,7 @@ from moorage.testing.kits.checks import name_of
 
 @pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)
 def test_conforms(check: kit.AsyncCheck) -> None:
-    """Gathering in tasks passes the conformance kit."""
+    """AsyncioGather passes the conformance kit."""
     asyncio.run(check(AsyncioGather))
 
 
@@ -22,7 +22,7 @@ async def echo(item: int) -> int:
 
 
 async def fail() -> int:
-    """Raise, which a step should not do."""
+    """Raise ZeroDivisionError, as a broken step."""
     raise ZeroDivisionError
 
 
@@ -49,7 +49,7 @@ def test_a_step_that_raises_ends_the_whole() -> None:
 
 
 def test_exception_of_the_judge_is_raised() -> None:
-    """An exception of `good` is raised unchanged."""
+    """An exception of the `good` function is raised unchanged."""
     with pytest.raises(ZeroDivisionError):
         asyncio.run(AsyncioGather().first([lambda: echo(0)], stagger=0, good=lambda n: 1 // n > 0))
 
@@ -70,6 +70,6 @@ def test_a_loser_may_end_badly() -> None:
 
 
 def test_a_race_needs_a_step() -> None:
-    """A race without steps is refused instead of waited for."""
+    """AsyncioGather.first refuses an empty list of steps."""
     with pytest.raises(InvalidData, match="no step"):
         asyncio.run(AsyncioGather().first([], stagger=1, good=bool))

@@ -1,4 +1,4 @@
-"""Google's Secret Manager: assertions that are verified, checksums, and its errors."""
+"""Google Secret Manager: signed assertions, checksums, and errors."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ NAME = "moorage-shop"
 
 
 class Gcp(Face):
-    """A fake Google Cloud project that has one secret."""
+    """A fake Google Cloud project that contains one secret."""
 
     lab: GcpLab
 
@@ -37,7 +37,8 @@ class Gcp(Face):
 
 @EITHER
 def test_the_machines_own_account(awaited: bool) -> None:
-    """The machine's metadata gives a token; without a service account, the error says so."""
+    """GcpMetadata gets a token from the machine's metadata; a refusal raises AuthenticationFailed.
+    """
     with Gcp(awaited=awaited) as gcp:
         identity = GcpMetadata(gcp.lab.url)
         assert OLD == gcp.get(gcp.provider(gcp.lab.manager(identity=identity)))
@@ -48,7 +49,7 @@ def test_the_machines_own_account(awaited: bool) -> None:
 
 @EITHER
 def test_an_account_that_is_refused(awaited: bool) -> None:
-    """A revoked key and a wrong clock have their own errors."""
+    """If Google refuses a login because of a wrong clock, the error asks to check the clock."""
     with Gcp(awaited=awaited) as gcp:
         gcp.lab.now = lambda: gcp.clock.utc().replace(year=2020)
         with pytest.raises(AuthenticationFailed, match=r"invalid_grant.*and the clock") as excinfo:
@@ -57,7 +58,9 @@ def test_an_account_that_is_refused(awaited: bool) -> None:
 
 
 def test_an_account_from_its_file(tmp_path: Path) -> None:
-    """The file that Google gives out is read; anything else is refused without being shown."""
+    """A service account is read from Google's JSON key file; other content is refused without being
+    shown.
+    """
     path = tmp_path / "account.json"
     fields = {"type": "service_account", "client_email": "us@x", "private_key": PEM}
     path.write_text(json.dumps({**fields, "private_key_id": "1", "token_uri": "https://t.example"}))
@@ -76,7 +79,7 @@ def test_an_account_from_its_file(tmp_path: Path) -> None:
 
 
 def test_an_account_is_checked() -> None:
-    """A key that cannot sign and an invalid token address are refused at once."""
+    """A service account with an unusable key or token address is refused at construction."""
     with pytest.raises(InvalidData):
         GcpServiceAccount("us@x", SECRET)
     with pytest.raises(InvalidData):
@@ -102,7 +105,7 @@ def test_damaged_secret_is_refused(awaited: bool) -> None:
 
 @EITHER
 def test_a_disabled_version(awaited: bool) -> None:
-    """A disabled newest version is neither an outage nor a missing secret."""
+    """A disabled newest version of a secret raises ConfigurationError."""
     with Gcp(awaited=awaited) as gcp:
         gcp.lab.disabled.add(NAME)
         with pytest.raises(ConfigurationError, match="disabled or destroyed"):
@@ -124,7 +127,7 @@ def test_concurrent_creation_of_a_secret(awaited: bool) -> None:
 
 @EITHER
 def test_missing_permission_to_create_is_named(awaited: bool) -> None:
-    """The error names the permission that is missing to create a secret."""
+    """Without permission to create secrets, the error names the missing permission."""
     with Gcp(awaited=awaited) as gcp:
         provider = gcp.provider()
         gcp.ask(provider.has, "shop", None)
@@ -139,7 +142,8 @@ def test_missing_permission_to_create_is_named(awaited: bool) -> None:
 
 
 def test_default_address_and_service_account() -> None:
-    """By default Google's address and the machine's service account are used."""
+    """The default endpoint is Google's, and the default identity is the machine's service account.
+    """
     manager = GcpSecretManager("our-project")
 
     assert "https://secretmanager.googleapis.com" == manager.endpoint

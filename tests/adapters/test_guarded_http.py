@@ -1,4 +1,4 @@
-"""Requests to URLs from other people reach only allowed addresses."""
+"""The guard that keeps requests to user-supplied URLs away from internal addresses."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ SOCKET_KIND = (socket.AF_INET, socket.SOCK_STREAM, 6, "")
 
 
 class Rebinding:
-    """An attacker's resolver, which returns another address each time."""
+    """An attacker's resolver, which returns another address at each lookup."""
 
     def __init__(self, port: int, *answers: list[str] | None) -> None:
         self._port = port
@@ -71,15 +71,15 @@ class Rebinding:
 
 
 class SyncRebinding(Rebinding, Threads):
-    """The changing host name for synchronous clients."""
+    """The rebinding resolver for synchronous clients."""
 
 
 class AsyncRebinding(Rebinding, Loops):
-    """The changing host name for asynchronous clients."""
+    """The rebinding resolver for asynchronous clients."""
 
 
 def borrowed_engine(make: Callable[..., Engine]) -> Callable[[ConnectionSettings, Any], Engine]:
-    """Return a function that creates an engine over a library's client."""
+    """Return a function that creates a guarded engine over a library's client."""
     return lambda settings, network: make(None, settings, network)
 
 
@@ -99,7 +99,7 @@ in_all = pytest.mark.parametrize(
 
 @pytest.fixture(autouse=True)
 def _collected(request: pytest.FixtureRequest) -> Generator[None, None, None]:
-    """Collect connections that aiohttp leaves open, so that no later test fails because of them."""
+    """Collect connections that aiohttp left open, so that no later test fails because of them."""
     yield
     if "aiohttp" in request.node.name:
         with warnings.catch_warnings():
@@ -115,7 +115,7 @@ async def close_engine(engine: Engine) -> None:
 
 
 def guard(port: int, **settings: Any) -> OutgoingGuard:
-    """Return a guard that treats one address of this machine as public."""
+    """Return a guard that allows one address of this machine."""
     return OutgoingGuard(networks=ALLOWED, ports=port, **settings)
 
 
@@ -127,7 +127,7 @@ def test_rebound_name_is_not_followed(
     make: Callable[[ConnectionSettings, Any], Engine],
     secure: bool,
 ) -> None:
-    """Each connection goes to the address that was checked, also when the name changes."""
+    """A connection goes to the address that the guard checked, even if the host name changes."""
     server, authority = tls_pem("vendor.example")
     with VendorServer(tls=server if secure else None) as vendor:
         vendor.always(Behaviour(204))
@@ -157,7 +157,7 @@ def test_name_with_one_internal_address_is_refused(
     drive: Callable[[Coroutine[Any, Any, None]], None],
     make: Callable[[ConnectionSettings, Any], Engine],
 ) -> None:
-    """A name with a public and an internal address is refused."""
+    """A host name with one public and one internal address is refused."""
     names = network(1, [ALLOWED, INTERNAL_HOST])
 
     async def send_once() -> None:
@@ -175,7 +175,7 @@ def test_name_without_reachable_address_fails_to_connect(
     drive: Callable[[Coroutine[Any, Any, None]], None],
     make: Callable[[ConnectionSettings, Any], Engine],
 ) -> None:
-    """A name without an address, or without a listener, is a failure to connect."""
+    """A host name without addresses, or whose addresses do not listen, raises ConnectionFailed."""
     with VendorServer(port="refusing") as vendor:
         names = network(vendor.address[1], [], [ALLOWED, ALLOWED])
 
@@ -197,7 +197,7 @@ def test_endless_lookup_ends_with_the_connect_timeout(
     drive: Callable[[Coroutine[Any, Any, None]], None],
     make: Callable[[ConnectionSettings, Any], Engine],
 ) -> None:
-    """A name lookup counts towards the connect timeout, and nothing was sent."""
+    """A name lookup counts towards the connect timeout, and the error says nothing was sent."""
 
     async def send_once() -> None:
         engine = make(ConnectionSettings(guard=guard(80)), network(80, None))
@@ -210,7 +210,7 @@ def test_endless_lookup_ends_with_the_connect_timeout(
 
 
 def test_aiohttp_sockets_are_guarded() -> None:
-    """The guard checks addresses that aiohttp connects to without resolving."""
+    """The guard also checks IP addresses that aiohttp connects to without a name lookup."""
     make = guarded_connector_options(GuardedResolver(guard(80), Loops()))["socket_factory"]
     make((*SOCKET_KIND, (ALLOWED, 80))).close()
 
@@ -233,7 +233,7 @@ def test_aiohttp_sockets_are_guarded() -> None:
     ids=["pyreqwest", "async pyreqwest", "httpx2", "async httpx2", "requests", "aiohttp"],
 )
 def test_unguardable_clients_refuse_a_guard(refuse: Callable[[OutgoingGuard], object]) -> None:
-    """A client that connects by itself refuses a guard, and names an alternative."""
+    """An HTTP client that opens its own connections refuses a guard, and names an alternative."""
     with pytest.raises(ConfigurationError) as excinfo:
         refuse(OutgoingGuard())
 
@@ -256,7 +256,7 @@ def test_unguardable_clients_refuse_a_guard(refuse: Callable[[OutgoingGuard], ob
 )
 @with_both_clients
 async def test_internal_addresses_are_refused(make: Make, url: str) -> None:
-    """An internal address is refused in every notation, and nothing is sent."""
+    """An internal address is refused in every notation, and no request is sent."""
     client = make(guard=OutgoingGuard())
     with pytest.raises(DestinationRefused) as excinfo:
         await client.send(POST, url, LONG)
@@ -267,7 +267,7 @@ async def test_internal_addresses_are_refused(make: Make, url: str) -> None:
 
 @with_both_clients
 async def test_allowed_networks_are_reachable(make: Make) -> None:
-    """An allowed network is reachable; redirects are not followed."""
+    """An address in an allowed network is reachable; redirects are not followed."""
     async with lab(make) as (vendor, _):
         vendor.always(Behaviour(302, {"Location": "http://127.0.0.2/"}))
         client = make(guard=guard(vendor.address[1]))
@@ -290,7 +290,8 @@ async def test_guard_with_a_proxy_is_refused(make: Make, options: dict[str, Any]
 
 
 def test_refused_destination_opens_no_circuit() -> None:
-    """A refused destination is not retried, and does not count against the vendor."""
+    """A refused destination is not retried, and does not count as a failure of the circuit breaker.
+    """
     service = Service(
         "hooks", base_url="http://localhost:80", circuit=CircuitBreakerConfig(failures=1)
     )

@@ -1,4 +1,4 @@
-"""HashiCorp Vault: logins, their lifetime, and the meaning of answers."""
+"""HashiCorp Vault: logins, token lifetimes, and the meaning of responses."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ NAME = "moorage/services/shop"
 
 
 class Vault(Face):
-    """A fake Vault that has one secret."""
+    """A fake Vault that contains one secret."""
 
     lab: VaultLab
 
@@ -36,13 +36,13 @@ class Vault(Face):
         self.lab.put(NAME, "old")
 
     def logged_in_by(self, login: Any, **options: Any) -> Any:
-        """Return a provider that logs in at Vault in this way."""
+        """Return a provider that logs in to Vault with this identity."""
         return self.provider(HashiCorpVault(self.lab.url, login, **options))
 
 
 @EITHER
 def test_a_pod_logs_in(awaited: bool, tmp_path: Path) -> None:
-    """A pod reads its service account's token anew at every login, because the file changes."""
+    """The Kubernetes login reads the pod's service account token from its file at every login."""
     token = tmp_path / "token"
     token.write_text("a.service.account\n")
     with Vault(awaited=awaited) as vault:
@@ -78,14 +78,14 @@ def test_a_file_without_a_token(
 
 @EITHER
 def test_a_role_without_a_secret(awaited: bool) -> None:
-    """A role that is bound to addresses needs no secret."""
+    """An AppRole login works without a secret id if the role does not require one."""
     with Vault(awaited=awaited) as vault:
         assert OLD == vault.get(vault.logged_in_by(VaultAppRole("open-role")))
 
 
 @EITHER
 def test_a_role_that_is_refused(awaited: bool) -> None:
-    """A wrong role or secret is reported, with the place to check."""
+    """A wrong role or secret id raises AuthenticationFailed, which says where to check."""
     with Vault(awaited=awaited) as vault:
         provider = vault.logged_in_by(VaultAppRole("our-role", "s3cr3t-of-theirs"))
         with pytest.raises(AuthenticationFailed, match=r"Check the role.*auth/approle") as excinfo:
@@ -98,7 +98,7 @@ def test_a_role_that_is_refused(awaited: bool) -> None:
 
 @EITHER
 def test_given_token_is_renewed(awaited: bool) -> None:
-    """A given token's lifetime is looked up once, and the token renewed in time."""
+    """A configured Vault token's lifetime is looked up once, and the token is renewed in time."""
     with Vault(awaited=awaited) as vault:
         provider = vault.logged_in_by(VaultToken(vault.lab.issue("given")))
         for _ in range(3):
@@ -113,7 +113,7 @@ def test_given_token_is_renewed(awaited: bool) -> None:
 
 @EITHER
 def test_a_token_for_ever(awaited: bool) -> None:
-    """A token that never expires is not renewed; neither is one that may not read itself."""
+    """A Vault token that never expires, or that may not look itself up, is not renewed."""
     for is_looked in (True, False):
         with Vault(awaited=awaited) as vault:
             vault.lab.tokens.add("root")
@@ -127,7 +127,7 @@ def test_a_token_for_ever(awaited: bool) -> None:
 
 @EITHER
 def test_token_file_of_an_agent(awaited: bool, tmp_path: Path) -> None:
-    """A token that an agent replaces in its file is read again when the old one fails."""
+    """When a Vault agent replaces the token in its file, the file is read again after a refusal."""
     token = tmp_path / "token"
     with Vault(awaited=awaited) as vault:
         token.write_text(vault.lab.issue("first"))
@@ -140,7 +140,7 @@ def test_token_file_of_an_agent(awaited: bool, tmp_path: Path) -> None:
 
 @EITHER
 def test_a_token_that_cannot_be_renewed(awaited: bool) -> None:
-    """When Vault does not extend a token any more, a new login replaces it."""
+    """When Vault does not extend a token any more, a new login replaces the token."""
     for renewable, longest in ((False, 10**9), (True, 3600)):
         with Vault(awaited=awaited) as vault:
             vault.lab.renewable, vault.lab.longest = renewable, longest
@@ -156,7 +156,7 @@ def test_a_token_that_cannot_be_renewed(awaited: bool) -> None:
 
 @EITHER
 def test_a_namespace(awaited: bool) -> None:
-    """Login and secrets are in the namespace, and messages name it."""
+    """Login and secrets use the configured Vault namespace, and errors name it."""
     with Vault(awaited=awaited) as vault:
         vault.lab.namespace = "ours/shop"
         assert OLD == vault.get(
@@ -171,7 +171,8 @@ def test_a_namespace(awaited: bool) -> None:
 
 @EITHER
 def test_another_mount_and_prefix(awaited: bool) -> None:
-    """The engine may be mounted at any path; a path without one differs from a missing secret."""
+    """The secrets engine may be mounted at any path; a wrong mount differs from a missing secret.
+    """
     login = VaultAppRole("our-role", SECRET)
     with Vault(awaited=awaited) as vault:
         vault.lab.mount = "teams/our%20shop"
@@ -183,7 +184,7 @@ def test_another_mount_and_prefix(awaited: bool) -> None:
 
 @EITHER
 def test_a_deleted_secret(awaited: bool) -> None:
-    """A secret whose newest version is deleted is reported as missing."""
+    """A secret whose newest version was deleted is reported as missing."""
     with Vault(awaited=awaited) as vault:
         vault.lab.secrets[NAME] = None
         assert not vault.ask(vault.provider().has, "shop", None)
@@ -192,7 +193,7 @@ def test_a_deleted_secret(awaited: bool) -> None:
 @EITHER
 @pytest.mark.parametrize("status", [412, 472, 473, 503])
 def test_a_vault_that_cannot_serve(status: int, awaited: bool) -> None:
-    """A Vault node that is sealed, in standby or lagging is an outage, also at login."""
+    """A sealed, standby or lagging Vault node raises StorageUnavailable, also at login."""
     with Vault(awaited=awaited) as vault:
         provider = vault.provider()
         assert OLD == vault.get(provider)
@@ -204,13 +205,13 @@ def test_a_vault_that_cannot_serve(status: int, awaited: bool) -> None:
 
 
 def test_settings_are_checked() -> None:
-    """An address that no request can go to is refused."""
+    """A Vault address without a URL scheme is refused."""
     with pytest.raises(InvalidData):
         HashiCorpVault("vault:8200", VaultToken("x"))
 
 
 def test_logins_do_not_show_themselves() -> None:
-    """No `repr` shows tokens or secrets of roles."""
+    """The `repr` of a Vault login shows neither tokens nor secret ids."""
     representation = repr((VaultToken(SECRET), VaultAppRole("our-role", SECRET)))
 
     assert SECRET not in representation

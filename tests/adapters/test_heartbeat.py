@@ -1,4 +1,4 @@
-"""The background renewal of claims: a thread, and a timer of an event loop."""
+"""The background renewal of claims, in a thread or by an event loop timer."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ caller: ContextVar[str] = ContextVar("caller", default="nobody")
 
 
 class Work:
-    """Work that is wanted so many times, and then no longer."""
+    """Work that needs to be done a number of times."""
 
     def __init__(self, times: int, *, error: Exception | None = None) -> None:
         self.left = times
@@ -34,11 +34,11 @@ class Work:
         self.done = threading.Event()
 
     def wanted(self) -> bool:
-        """Return whether any work is left to do."""
+        """Return whether work is left to do."""
         return self.left > 0
 
     def __call__(self) -> None:
-        """Do a part of the work."""
+        """Do the work once."""
         self.left -= 1
         self.callers.append(caller.get())
         self.threads.add(threading.current_thread())
@@ -48,7 +48,7 @@ class Work:
             raise self.error
 
     async def do_later(self) -> None:
-        """Do a part of the work; asynchronous."""
+        """Do the work once, asynchronously."""
         await asyncio.sleep(0)
         self()
 
@@ -62,7 +62,7 @@ def have_ended(threads: set[threading.Thread]) -> bool:
 
 @pytest.mark.parametrize("error", [None, ValueError("broken")])
 def test_a_thread_works_while_it_is_wanted_and_then_ends(error: Exception | None) -> None:
-    """One thread does all work despite errors, and ends when there is no more work."""
+    """The heartbeat's thread repeats the work despite errors, and ends when no work is left."""
     work = Work(3, error=error)
     heartbeat = Heartbeat(work, work.wanted, OFTEN)
     assert heartbeat.able()
@@ -75,7 +75,7 @@ def test_a_thread_works_while_it_is_wanted_and_then_ends(error: Exception | None
 
 
 def test_a_thread_that_has_ended_is_followed_by_another() -> None:
-    """Work that comes later is done as well."""
+    """New work after the heartbeat's thread has ended starts another thread."""
     work = Work(1)
     heartbeat = Heartbeat(work, work.wanted, OFTEN)
     heartbeat.wake()
@@ -90,7 +90,7 @@ def test_a_thread_that_has_ended_is_followed_by_another() -> None:
 
 @pytest.mark.parametrize("other_thread", [False, True])
 def test_work_that_comes_while_the_thread_ends_is_done(other_thread: bool) -> None:
-    """Work that arrives while the thread ends is done by it or by a new thread."""
+    """Work that arrives while the heartbeat's thread is ending is still done."""
     work = Work(0)
     looks: list[bool] = []
 
@@ -109,7 +109,7 @@ def test_work_that_comes_while_the_thread_ends_is_done(other_thread: bool) -> No
 
 
 def test_a_thread_that_is_stopped_does_no_more() -> None:
-    """At exit, the process waits only for work in progress."""
+    """Stopping a heartbeat waits only for work in progress."""
     work = Work(10**9)
     heartbeat = Heartbeat(work, work.wanted, OFTEN)
     heartbeat.stop()
@@ -122,13 +122,13 @@ def test_a_thread_that_is_stopped_does_no_more() -> None:
 
 
 def test_concurrent_callers_start_one_thread() -> None:
-    """If two callers find no thread running, only one of them starts a thread."""
+    """If two callers find no heartbeat thread running, only one of them starts it."""
     work = Work(1)
     heartbeat = Heartbeat(work, work.wanted, OFTEN)
     custom_type = heartbeat._lock  # noqa: SLF001 - two threads would rarely meet here
 
     class Overtaken:
-        """A lock before which another caller was let in."""
+        """A lock that runs another caller before it is acquired."""
 
         def __enter__(self) -> None:
             heartbeat._lock = custom_type  # noqa: SLF001 - as above
@@ -147,7 +147,7 @@ def test_concurrent_callers_start_one_thread() -> None:
 
 
 def test_the_end_of_a_process_stops_every_thread() -> None:
-    """Work that would go on for ever ends with the process."""
+    """`stop_all` stops the thread of every heartbeat, even if work is left."""
     work = Work(10**9)
     hearts = [Heartbeat(work, work.wanted, OFTEN) for _ in range(2)]
     for heartbeat in hearts:
@@ -161,7 +161,7 @@ def test_the_end_of_a_process_stops_every_thread() -> None:
 
 
 def test_a_child_of_a_fork_begins_without_a_thread() -> None:
-    """After a fork, the parent's thread goes on, and the child starts its own when needed."""
+    """After a fork, the parent's heartbeat continues, and the child starts its own when needed."""
     work = Work(10**9)
     heartbeat = Heartbeat(work, work.wanted, OFTEN)
     heartbeat.wake()
@@ -179,7 +179,7 @@ def test_a_child_of_a_fork_begins_without_a_thread() -> None:
 
 
 def test_where_no_thread_can_be_started_nothing_breaks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """During interpreter shutdown no thread is started, and the call continues."""
+    """During interpreter shutdown the heartbeat starts no thread, and the call continues."""
 
     def refuse(self: threading.Thread) -> None:
         raise RuntimeError("can't create new thread at interpreter shutdown")
@@ -191,7 +191,7 @@ def test_where_no_thread_can_be_started_nothing_breaks(monkeypatch: pytest.Monke
 
 
 def test_a_process_ends_although_there_is_work() -> None:
-    """A keyed call in a daemon thread neither keeps the process alive nor breaks its end."""
+    """A call with an idempotency key in a daemon thread does not keep the process from ending."""
     program = """
         import threading, time
         from moorage import ConnectorManager, Service
@@ -225,7 +225,8 @@ def test_a_process_ends_although_there_is_work() -> None:
 
 @pytest.mark.parametrize("error", [None, ValueError("broken")])
 def test_a_timer_works_while_it_is_wanted(error: Exception | None) -> None:
-    """A timer runs in each event loop that needs it, without the caller's context, while needed."""
+    """The asynchronous heartbeat sets a timer in each event loop that needs it, until work is done.
+    """
     work = Work(3, error=error)
 
     async def main() -> None:
@@ -248,7 +249,7 @@ def test_a_timer_works_while_it_is_wanted(error: Exception | None) -> None:
 
 
 def test_a_loop_that_ends_in_the_middle_of_work_ends_in_peace() -> None:
-    """When a loop ends during work, the work is cancelled, and another loop starts anew."""
+    """If an event loop ends during work, the work is cancelled; another loop starts a new timer."""
     start_event = threading.Event()
 
     async def hang() -> None:
@@ -269,7 +270,7 @@ def test_a_loop_that_ends_in_the_middle_of_work_ends_in_peace() -> None:
 
 
 def test_outside_an_event_loop_of_asyncio_there_is_no_timer() -> None:
-    """Outside an asyncio event loop no timer is set."""
+    """Outside an asyncio event loop, the asynchronous heartbeat sets no timer."""
     work = Work(1)
     heartbeat: Any = AsyncHeartbeat(work.do_later, work.wanted, OFTEN)
     assert not heartbeat.able()
@@ -288,5 +289,5 @@ def test_outside_an_event_loop_of_asyncio_there_is_no_timer() -> None:
     ],
 )
 def test_where_threads_run(modules: dict[str, Any], expected: bool) -> None:
-    """Threads run everywhere except under uWSGI without its `enable-threads` option."""
+    """Threads are used everywhere except under uWSGI without its `enable-threads` option."""
     assert expected == threads_may_run(modules)
