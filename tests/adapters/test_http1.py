@@ -1,4 +1,4 @@
-"""HTTP/1.1 as bytes: the head of a request, and an answer however it comes in pieces."""
+"""Encoding of HTTP/1.1 request heads, and incremental parsing of responses."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def outcome(pieces: Iterable[bytes], *, to_head: bool = False) -> object:
 
 
 def cut_in_pieces(data: bytes, places: Iterable[int]) -> list[bytes]:
-    """Return the data in pieces, cut at these positions."""
+    """Return the data cut into pieces at these positions."""
     edges = [0, *sorted({place % (len(data) + 1) for place in places}), len(data)]
     return [data[start:end] for start, end in pairwise(edges)]
 
@@ -67,7 +67,7 @@ def chunked(*chunks: bytes, trailers: bytes = b"") -> bytes:
 
 
 def test_get_has_no_framing() -> None:
-    """A request without a body has Host, User-Agent and Accept-Encoding, and no length."""
+    """A GET request has the headers Host, User-Agent and Accept-Encoding, and no Content-Length."""
     expected = (
         b"GET /a?b=c HTTP/1.1\r\nHost: vat.example:8080\r\nUser-Agent: moorage\r\n"
         b"Accept-Encoding: gzip, deflate\r\n\r\n"
@@ -76,12 +76,13 @@ def test_get_has_no_framing() -> None:
 
 
 def fields_of(request: Request) -> list[bytes]:
-    """Return the header lines that are sent."""
+    """Return the header lines of the encoded request."""
     return encode_head(request, "/", "h").split(b"\r\n")[1:-2]
 
 
 def test_fields_of_the_request_are_unchanged() -> None:
-    """Case, order and repetition of fields are kept; defaults are added for missing ones."""
+    """Request headers keep their case, order and repetition; defaults are added for missing ones.
+    """
     custom_headers = [
         ("X-b", "1"),
         ("x-A", "2"),
@@ -96,7 +97,7 @@ def test_fields_of_the_request_are_unchanged() -> None:
 
 
 def test_range_requests_ask_for_identity() -> None:
-    """A range request accepts no compression."""
+    """A request with a Range header asks for no compression."""
     request = Request.get("/", headers={"Range": "bytes=0-9"})
 
     assert b"Accept-Encoding: identity" in fields_of(request)
@@ -117,7 +118,7 @@ def test_range_requests_ask_for_identity() -> None:
     ],
 )
 def test_framing_follows_the_body(request_: Request, framing: list[bytes]) -> None:
-    """A known length is announced, an unknown one is chunked, and a correct one is kept."""
+    """A request body of known length gets Content-Length; one of unknown length is chunked."""
     named_chunks = (b"content-length", b"transfer-encoding")
 
     assert framing == [
@@ -138,7 +139,7 @@ def test_framing_follows_the_body(request_: Request, framing: list[bytes]) -> No
 def test_field_that_contradicts_the_body_is_refused(
     headers: dict[str, str], body: bytes | BodyStream
 ) -> None:
-    """A field that announces another length than the body has is refused."""
+    """A Content-Length or Transfer-Encoding header that contradicts the request body is refused."""
     with pytest.raises(InvalidData, match="contradicts the body") as excinfo:
         encode_head(Request.post("/", headers=headers, body=body), "/", "h")
 
@@ -175,7 +176,9 @@ def test_field_that_contradicts_the_body_is_refused(
     ],
 )
 def test_end_of_the_body(answer: bytes, body: bytes, reusable: bool) -> None:
-    """Each row of the module's table, and whether the connection is reusable."""
+    """The end of a response body is found by its framing, which decides if the connection is
+    reusable.
+    """
     head, received_bytes, is_finished, again = read([answer])
 
     assert (body, True, reusable) == (received_bytes, is_finished, again)
@@ -183,14 +186,15 @@ def test_end_of_the_body(answer: bytes, body: bytes, reusable: bool) -> None:
 
 
 def test_response_to_head_has_no_body() -> None:
-    """A response to HEAD has no body, whatever its headers announce."""
+    """A response to a HEAD request has no body, whatever its headers announce."""
     answer = OK + b"Content-Length: 9\r\nTransfer-Encoding: chunked\r\n\r\n"
 
     assert (b"", True, True) == read([answer], to_head=True)[1:]
 
 
 def test_head_is_unchanged() -> None:
-    """Status, reason, order, repetition and Latin-1 are kept; a folded line is one value."""
+    """A response's status, reason and headers keep their order, repetition and Latin-1 characters.
+    """
     answer = (
         b"HTTP/1.1 299 B\xe4 d\r\nX-b: 1\r\nSet-Cookie: a\r\nset-cookie:b \r\nEmpty:\r\n"
         b"Folded: one\r\n \t two\r\n\t\xa0three\r\nKeep-Alive: max=3, timeout=5\r\n\r\n"
@@ -284,7 +288,7 @@ def test_ambiguous_responses_are_refused(answer: bytes, words: str) -> None:
     ],
 )
 def test_oversized_responses_are_refused(answer: bytes, words: str) -> None:
-    """Every part of a response has its limit, announced sizes included."""
+    """Each part of a response has a size limit, which announced sizes are checked against too."""
     if not words:
         assert not read([answer], ends=False)[2]
         return
@@ -293,7 +297,7 @@ def test_oversized_responses_are_refused(answer: bytes, words: str) -> None:
 
 
 def test_body_without_limit_is_read() -> None:
-    """The limit None allows any size."""
+    """With `body=None` in the limits, a response body may have any size."""
     limits = Limits(head=2_000, fields=20, body=None)
 
     assert b"x" * 9_000 == read([OK + b"\r\n" + b"x" * 9_000], limits=limits)[1]
@@ -317,13 +321,13 @@ def test_body_without_limit_is_read() -> None:
     ],
 )
 def test_early_end_is_noticed(answer: bytes) -> None:
-    """A connection that ends before the response is complete cuts it off."""
+    """A connection that ends before its response is complete raises CutOff."""
     with pytest.raises(CutOff):
         read([answer])
 
 
 def test_silent_until_the_first_byte() -> None:
-    """A reader is silent only until the first byte arrives."""
+    """A response reader is `silent` until its first byte arrives."""
     reader = ResponseReader(LIMITS, to_head=False)
     assert reader.silent
 
@@ -363,7 +367,7 @@ cuts = st.lists(st.integers(0, 1_000), max_size=12)
 
 @given(valid_responses(), cuts)
 def test_response_round_trip(answer: tuple[bytes, bytes, bytes], places: list[int]) -> None:
-    """A written response is read back, for any division into chunks."""
+    """Any valid response is read back as written, for any division into pieces."""
     sent_bytes, fields, body = answer
     head, received_bytes, is_finished, _ = read(cut_in_pieces(sent_bytes, places))
 
@@ -396,7 +400,7 @@ def broken_responses(draw: st.DrawFn) -> bytes:
 @example(OK + b"A: " + b"x" * (2_000 - len(OK) - 7) + b"\r\n\r\n", [1_999], False)
 @example(OK + b"A: " + b"x" * (2_001 - len(OK) - 7) + b"\r\n\r\n", [2_000], False)
 def test_pieces_do_not_change_the_result(sent: bytes, places: list[int], to_head: bool) -> None:
-    """A valid or broken response gives the same result whole, in pieces, and byte by byte."""
+    """A response gives the same result whether it arrives whole, in pieces, or byte by byte."""
     whole_outcome = outcome([sent], to_head=to_head)
 
     assert whole_outcome == outcome(cut_in_pieces(sent, places), to_head=to_head)
@@ -405,6 +409,6 @@ def test_pieces_do_not_change_the_result(sent: bytes, places: list[int], to_head
 
 @given(st.binary(max_size=200), cuts)
 def test_arbitrary_bytes_raise_only_own_errors(sent: bytes, places: list[int]) -> None:
-    """Arbitrary bytes are a response, not HTTP, or cut off."""
+    """Arbitrary bytes are read as a response, refused as not HTTP, or reported as cut off."""
     outcome(cut_in_pieces(OK + sent, places))
     outcome(cut_in_pieces(OK + b"Transfer-Encoding: chunked\r\n\r\n" + sent, places))

@@ -1,4 +1,4 @@
-"""Our HTTP/1 reader compared with h11's; every difference is listed with its reason.
+"""The HTTP/1 response reader compared with h11's; each difference is listed with its reason.
 
 Responses are built of valid and of doubtful parts, and then a byte or two is changed. So most are
 close to valid, where readers differ.
@@ -143,7 +143,8 @@ def responses(draw: st.DrawFn) -> bytes:
 
 
 def ours(response: bytes, method: str) -> Parsed | str:
-    """Return the response as moorage's reader parses it, or why it refuses the response."""
+    """Return the response as moorage's reader parses it, or the reason why it refuses the response.
+    """
     reader = ResponseReader(LIMITS, to_head=method == "HEAD")
     try:
         reader.feed(response)
@@ -158,7 +159,7 @@ def ours(response: bytes, method: str) -> Parsed | str:
 
 
 def of_h11(response: bytes, method: str) -> Parsed | str:
-    """Return the response as h11 parses it, or why it refuses the response."""
+    """Return the response as h11 parses it, or the reason why it refuses the response."""
     connection = h11.Connection(h11.CLIENT)
     connection.send(h11.Request(method=method, target="/", headers=[("Host", "vendor.example")]))
     connection.send(h11.EndOfMessage())
@@ -200,7 +201,7 @@ def _comparable(pairs: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
 
 
 def check(response: bytes, method: str) -> None:
-    """Compare the readers; a difference must be listed."""
+    """Check that both readers agree, or that their difference is listed."""
     result, h11_result = ours(response, method), of_h11(response, method)
     if isinstance(result, str):
         assert isinstance(h11_result, str) or result in STRICTER
@@ -213,7 +214,7 @@ def check(response: bytes, method: str) -> None:
 
 @pytest.mark.parametrize("status_line", STATUS_LINES)
 def test_combinations_of_parts_are_read_alike(status_line: bytes) -> None:
-    """Each framing with each body, and each field, is read as h11 reads it."""
+    """Each combination of framing, header field and body is read as h11 reads it."""
     heads = [status_line + framing for framing in FRAMINGS] + [
         status_line + field + b"Content-Length: 3\r\n" for field in FIELDS
     ]
@@ -232,7 +233,7 @@ def test_damaged_responses_are_read_alike(response: bytes, method: str) -> None:
 
 @pytest.mark.parametrize("reason", STRICTER)
 def test_each_stricter_refusal_has_an_example(reason: str) -> None:
-    """Each listed refusal is one that h11 does not share."""
+    """Each listed reason for a stricter refusal has an example that h11 accepts."""
     response = EXAMPLES[reason]
 
     assert reason == ours(response, "GET")

@@ -1,4 +1,4 @@
-"""Host names with several addresses: a silent address does not use up the time of the others."""
+"""Connecting to host names that have several IP addresses."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ CLIENTS = {"requests": RequestsHttpClient, "httpx2": Httpx2HttpClient}
 
 @pytest.fixture(params=CLIENTS)
 def client(request: pytest.FixtureRequest) -> Iterator[Any]:
-    """Synchronous clients whose libraries open the connections."""
+    """Yield synchronous clients whose own library opens the connections."""
     made = CLIENTS[request.param]()
     yield made
     made.close()
@@ -38,7 +38,7 @@ def client(request: pytest.FixtureRequest) -> Iterator[Any]:
 
 @pytest.fixture
 def waited_seconds(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The seconds that each silent address was waited for, without waiting."""
+    """Return the list that records the connect timeout of each silent address, without waiting."""
     noted_timeouts: list[float] = []
 
     class Socket(socket.socket):
@@ -54,7 +54,7 @@ def waited_seconds(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 @pytest.fixture
 def vendor_addresses(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Give the host vendor.example several addresses."""
+    """Return the list of addresses to which vendor.example resolves."""
     addresses: list[str] = []
     real_getaddrinfo = socket.getaddrinfo
 
@@ -71,7 +71,9 @@ def vendor_addresses(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def test_silent_addresses_leave_time_for_the_next(
     client: Any, waited_seconds: list[float], vendor_addresses: list[str]
 ) -> None:
-    """Each address has its share of the time, and the one that responds is reached."""
+    """Each address of a host gets a share of the connect timeout, so the one that responds is
+    reached.
+    """
     vendor_addresses += [*SILENT, "127.0.0.1"]
     with VendorServer() as vendor:
         vendor.respond(200)
@@ -86,7 +88,7 @@ def test_silent_addresses_leave_time_for_the_next(
 def test_silent_addresses_together_end_in_time(
     client: Any, waited_seconds: list[float], vendor_addresses: list[str]
 ) -> None:
-    """All addresses together do not exceed the connect timeout."""
+    """Trying all addresses of a host takes no longer than the connect timeout."""
     vendor_addresses += SILENT
     with pytest.raises(AttemptTimeout):
         client.send(Request.get("/"), "http://vendor.example/", Timeouts(total=LONG))
@@ -95,7 +97,7 @@ def test_silent_addresses_together_end_in_time(
 
 
 def test_name_without_addresses_is_not_reached(client: Any, vendor_addresses: list[str]) -> None:
-    """A name without addresses is a failed connection, and nothing was sent."""
+    """A host name without addresses raises ConnectionFailed, and nothing was sent."""
     assert [] == vendor_addresses
     with pytest.raises(ConnectionFailed) as excinfo:
         client.send(Request.get("/"), "http://vendor.example/", Timeouts(total=LONG))
@@ -103,7 +105,7 @@ def test_name_without_addresses_is_not_reached(client: Any, vendor_addresses: li
 
 
 def test_endless_lookup_ends_in_time(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The system has no timeout for resolving a name; the exchange does."""
+    """A name lookup that never ends is given up at the connect timeout."""
     end_event = threading.Event()
 
     def look_up(*_: object) -> list[Any]:
@@ -120,7 +122,8 @@ def test_endless_lookup_ends_in_time(client: Any, monkeypatch: pytest.MonkeyPatc
 
 
 def test_connection_class_of_a_session_connects_itself() -> None:
-    """A session's own class of connections, such as for SOCKS, connects in its own way."""
+    """A requests session's own connection class, such as for SOCKS, opens its connections itself.
+    """
     hosts: list[str] = []
 
     class Connection(HTTPConnection):

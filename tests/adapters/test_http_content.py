@@ -1,4 +1,4 @@
-"""Decompression of bodies, in pieces of limited size."""
+"""Decompression of response bodies in pieces of limited size."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def deflate_without_header(data: bytes) -> bytes:
 
 
 def inflate(coding: str, *pieces: bytes) -> bytes:
-    """Return the decompressed content of these chunks."""
+    """Return the decompressed content of these compressed chunks."""
     decompressor = decompressor_for(Headers({"Content-Encoding": coding}))
     assert decompressor is not None
     content: list[bytes] = []
@@ -62,7 +62,7 @@ def inflate(coding: str, *pieces: bytes) -> bytes:
 def test_bodies_are_decompressed(
     coding: str, compress: Callable[[bytes], bytes], content: bytes
 ) -> None:
-    """Each coding that vendors use is decompressed, whole or byte by byte."""
+    """Each content coding that vendors use is decompressed, whole or byte by byte."""
     packed_bytes = compress(content)
 
     assert content == inflate(coding, packed_bytes)
@@ -70,7 +70,7 @@ def test_bodies_are_decompressed(
 
 
 def test_codings_of_two_fields_are_one_list() -> None:
-    """Codings in two fields count as one list, and the last is decompressed first."""
+    """Two Content-Encoding headers count as one list, and the last coding is decoded first."""
     repeated_headers = Headers([("Content-Encoding", "gzip"), ("Content-Encoding", "gzip")])
     decompressor = decompressor_for(repeated_headers)
     assert decompressor is not None
@@ -80,7 +80,7 @@ def test_codings_of_two_fields_are_one_list() -> None:
 
 
 def test_empty_body_needs_no_compressed_form() -> None:
-    """An empty body need not have a compressed form."""
+    """An empty body is accepted under any content coding."""
     assert b"" == inflate("gzip")
     assert b"" == inflate("deflate", b"")
 
@@ -91,7 +91,7 @@ def test_empty_body_needs_no_compressed_form() -> None:
     st.sampled_from(["gzip", "deflate", "bare"]),
 )
 def test_decompression_in_any_chunks(contents: list[bytes], places: list[int], form: str) -> None:
-    """Compressed bytes in any chunks give the same content."""
+    """Compressed bytes give the same content for any division into chunks."""
     content = b"".join(contents)
     forms: dict[str, Callable[[bytes], bytes]] = {
         "gzip": gzip.compress,
@@ -124,7 +124,7 @@ def test_decompression_in_any_chunks(contents: list[bytes], places: list[int], f
     ids=lambda value: value if isinstance(value, str) else "bytes",
 )
 def test_corrupt_compression_is_refused(coding: str, packed: bytes, words: str) -> None:
-    """A body that does not have its stated coding is refused."""
+    """A body that does not match its Content-Encoding is refused."""
     with pytest.raises(NotHttp, match=words):
         inflate(coding, packed)
 
@@ -142,5 +142,5 @@ def test_corrupt_compression_is_refused(coding: str, packed: bytes, words: str) 
     ],
 )
 def test_unknown_codings_are_left_alone(fields: list[tuple[str, str]]) -> None:
-    """A body with an unknown coding is returned unchanged."""
+    """A body with an unknown Content-Encoding is returned unchanged."""
     assert decompressor_for(Headers(fields)) is None

@@ -1,4 +1,4 @@
-"""The error of each HTTP client when this machine has no sockets left."""
+"""Errors of each HTTP client when this machine has no free sockets."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ CLIENTS: dict[str, Callable[..., AsyncHttpClient]] = {
 
 @contextmanager
 def no_files_left() -> Generator[None]:
-    """A process that may open no further file or socket.
+    """Prevent the process from opening further files or sockets during the block.
 
     Garbage is not collected meanwhile: a socket that another test left behind would be closed, and
     its number could be used.
@@ -68,7 +68,7 @@ def no_files_left() -> Generator[None]:
 @pytest.mark.parametrize("name", CLIENTS)
 @in_loop
 async def test_no_free_socket_is_a_local_failure(name: str) -> None:
-    """A machine without free sockets is not taken for a vendor that cannot be reached."""
+    """Without a free socket, a call raises LocalFailure, which does not blame the vendor."""
     client = CLIENTS[name]()
     with pytest.raises(ConnectionFailed) as excinfo:
         await client.send(GET, NOBODY, LONG)
@@ -83,7 +83,7 @@ async def test_no_free_socket_is_a_local_failure(name: str) -> None:
 
 @http_modes.with_both_clients
 async def test_no_free_socket_for_a_proxy_is_a_local_failure(make: http_modes.Make) -> None:
-    """Without a free socket for a connection to the proxy, the failure counts as a local one."""
+    """Without a free socket for the proxy connection, a call raises LocalFailure."""
     client = make(proxy=Proxy(url="http://127.0.0.1:9"))
     with pytest.raises(ConnectionFailed):
         await client.send(GET, "http://127.0.0.1:8/", LONG)
@@ -93,7 +93,7 @@ async def test_no_free_socket_for_a_proxy_is_a_local_failure(make: http_modes.Ma
 
 
 def test_no_free_socket_for_mail_is_a_local_failure() -> None:
-    """Without a free socket for a mail server, the failure counts as a local one."""
+    """Without a free socket for the mail server, sending mail raises LocalFailure."""
     with SmtpSandbox() as sandbox:
         transport = SmtpTransport(smtp_vendor(sandbox), ssl.create_default_context())
         who = Credentials.basic(sandbox.username, sandbox.password)

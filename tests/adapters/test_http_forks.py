@@ -1,4 +1,4 @@
-"""HTTP clients in processes that fork: by hand, in a pool, and under a preforking web server."""
+"""HTTP clients in forked processes: a plain fork, a process pool, and a preforking web server."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ forks = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot f
 
 
 def answer_request(received: Received) -> Behaviour:
-    """Answer as the vendor: return the path of the request, or never answer."""
+    """Answer as the vendor: return the request's path, or never answer."""
     if received.path == "/silent":
         return Behaviour(raw=b"")
     return Behaviour(body=received.path.encode())
@@ -50,7 +50,7 @@ def check(history: list[dict[str, Any]]) -> None:
 @forks
 @pytest.mark.parametrize("client", CLIENTS)
 def test_parent_children_and_pools_continue(client: str) -> None:
-    """After a fork both processes work, and share no connection."""
+    """After a fork, parent and child can both make calls, and share no connection."""
     with VendorServer() as vendor:
         vendor.always(answer_request)
         output = subprocess.run(
@@ -107,7 +107,7 @@ def listening(server: subprocess.Popen[str]) -> str:
 @pytest.mark.skipif(sys.platform != "linux", reason="gunicorn is run on Linux")
 @pytest.mark.parametrize("client", CLIENTS)
 def test_workers_of_a_preforking_server_work(client: str, tmp_path: Path) -> None:
-    """Workers that were forked after a call work, with their own connections."""
+    """Gunicorn workers forked after a first call can make calls, with their own connections."""
     pytest.importorskip("gunicorn")
     with VendorServer() as vendor:
         vendor.always(answer_request)

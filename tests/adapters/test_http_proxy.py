@@ -1,4 +1,4 @@
-"""Proxies, and the environment variables that name them."""
+"""HTTP proxies, and the environment variables that name them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ HIDDEN_PASSWORD = "h1dden"
 
 @with_both_clients
 async def test_connections_to_a_proxy_are_kept_for_one_vendor(make: Make) -> None:
-    """A connection to a proxy is reused for the same vendor only."""
+    """A connection to an HTTP proxy is reused only for requests to the same vendor."""
     with VendorServer() as proxy:
         proxy.always(Behaviour(204))
         client = make(proxy=proxy.url)
@@ -71,7 +71,7 @@ async def test_own_proxy_authorization_is_kept(make: Make) -> None:
 async def test_user_or_password_alone_is_sent(
     make: Make, proxy: Proxy, message: str | None
 ) -> None:
-    """A user without a password, or a password without a user, is sent."""
+    """A proxy user name without a password, or a password without a user name, is sent."""
     with VendorServer() as server:
         server.always(Behaviour(204))
         there = Proxy(url=server.url, username=proxy.username, password=proxy.password)
@@ -87,7 +87,7 @@ async def test_user_or_password_alone_is_sent(
 
 @with_both_clients
 async def test_tunnel_is_reused_while_open(make: Make) -> None:
-    """A TLS connection through a TLS proxy is reused, until the vendor closes it."""
+    """A TLS connection through a TLS proxy is reused until the vendor closes it."""
     server, authority = tls_pem()
     with (
         VendorServer(tls=server) as vendor,
@@ -152,7 +152,7 @@ async def test_client_certificate_is_not_shown_to_the_proxy(make: Make, tmp_path
 async def test_proxy_errors_name_the_proxy(
     make: Make, answers: bytes, words: str, *, retryable: bool, remedy: str
 ) -> None:
-    """The error names the proxy and its status."""
+    """The error for a proxy that refuses to connect names the proxy and its status."""
     with ProxyServer(leads_to=("127.0.0.1", 9), answers=answers) as proxy:
         client = make(proxy=proxy.url)
         with pytest.raises(ConnectionFailed, match=words) as excinfo:
@@ -167,7 +167,7 @@ async def test_proxy_errors_name_the_proxy(
 
 @with_both_clients
 async def test_407_of_a_vendor_is_a_response(make: Make) -> None:
-    """Without a proxy, or through a tunnel, 407 is a response like others."""
+    """A status 407 from the vendor itself is returned as an ordinary response."""
     server, authority = tls_pem()
     for tls in (None, server):
         with VendorServer(tls=tls) as vendor, ProxyServer(leads_to=vendor.address) as proxy:
@@ -179,7 +179,7 @@ async def test_407_of_a_vendor_is_a_response(make: Make) -> None:
 
 @with_both_clients
 async def test_failures_through_a_proxy_name_it(make: Make) -> None:
-    """The error of a failure through a proxy names both the host and the proxy."""
+    """The error of a call that fails through a proxy names the host and the proxy."""
     with VendorServer() as proxy:
         proxy.queue(Behaviour(raw=b"", then="close"), Behaviour(raw=b""))
         client = make(proxy=proxy.url)
@@ -198,7 +198,7 @@ async def test_failures_through_a_proxy_name_it(make: Make) -> None:
 async def test_no_frame_shows_proxy_credentials(
     make: Make, scheme: str, port: Literal["refusing", "open"], body: bytes
 ) -> None:
-    """No traceback frame shows the proxy's password or the request."""
+    """No traceback frame shows the proxy's password, or the request's headers and body."""
     request = Request.post("/", headers={"Authorization": f"Bearer {HIDDEN_PASSWORD}"}, body=body)
     basic = b64encode(f"me:{HIDDEN_PASSWORD}".encode()).decode()
     with VendorServer(port=port) as proxy:
@@ -224,7 +224,7 @@ async def test_no_frame_shows_proxy_credentials(
 @pytest.mark.parametrize("value", ["socks5://p", "p:1"])
 @with_both_clients
 async def test_invalid_proxy_is_refused(make: Make, value: str) -> None:
-    """A client with an invalid proxy is not created."""
+    """A client with an invalid proxy URL is refused at construction."""
     with pytest.raises(ConfigurationError, match="proxy"):
         make(proxy=value)
 
@@ -255,14 +255,14 @@ def test_proxy_from_environment_variables(
     url: str | None,
     bypass: tuple[str, ...],
 ) -> None:
-    """The usual variables give the proxy and the hosts to bypass."""
+    """The environment variables http_proxy, https_proxy, all_proxy and no_proxy are understood."""
     expected = None if url is None else Proxy(url=url, bypass=bypass)
 
     assert expected == environment_proxy(scheme, environ=environ)
 
 
 def test_default_environment_is_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """By default the process's environment is read."""
+    """`environment_proxy` reads the environment of the process by default."""
     monkeypatch.setenv("https_proxy", f"http://me:{HIDDEN_PASSWORD}@p:1")
     proxy = environment_proxy()
 
@@ -278,7 +278,7 @@ def test_default_environment_is_the_process(monkeypatch: pytest.MonkeyPatch) -> 
     ],
 )
 def test_invalid_variable_is_named(environ: dict[str, str], path: str) -> None:
-    """An invalid proxy variable is refused by its name, and not shown."""
+    """The error for an invalid proxy variable names the variable, and does not show its value."""
     with pytest.raises(ConfigurationError) as excinfo:
         environment_proxy(environ=environ)
 
@@ -287,7 +287,7 @@ def test_invalid_variable_is_named(environ: dict[str, str], path: str) -> None:
 
 
 def test_clients_ignore_proxy_variables(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A client without a proxy connects directly and ignores the environment."""
+    """A client without a `proxy` setting ignores the proxy variables of the environment."""
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
     monkeypatch.setenv("all_proxy", "http://127.0.0.1:9")
     with VendorServer() as vendor, StdlibHttpClient() as client:

@@ -1,4 +1,4 @@
-"""The constructors of all HTTP clients have the same settings, described in the same words."""
+"""All HTTP clients have the same constructor settings and describe them in the same words."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ each_client = pytest.mark.parametrize("kind", OTHERS, ids=lambda kind: kind.__na
 
 @each_client
 def test_arguments_are_the_shared_settings(kind: Any) -> None:
-    """A client accepts the common settings with their defaults, as keyword arguments only."""
+    """Each HTTP client accepts the common settings as keyword-only arguments."""
     shared_parameters = inspect.signature(ConnectionSettings).parameters
     parameters = inspect.signature(kind).parameters
     pyreqwest = {"max_head", "max_fields"} if "http2" in OTHERS[kind] else set()
@@ -51,14 +51,14 @@ def test_arguments_are_the_shared_settings(kind: Any) -> None:
 
 @each_client
 def test_each_argument_is_explained_in_order(kind: Any) -> None:
-    """The docstring explains each argument of the constructor once, in its order."""
+    """Each HTTP client's docstring explains each constructor argument once, in order."""
     arguments = inspect.getdoc(kind).partition("\nArgs:\n")[2].partition("\n\n")[0]  # type: ignore[union-attr]  # it has one
 
     assert [*inspect.signature(kind).parameters] == re.findall(r"(?m)^    (\w+): ", arguments)
 
 
 def test_settings_can_be_read_but_not_set() -> None:
-    """A client's settings can be read in their normalised form."""
+    """An HTTP client's settings can be read in normalised form, but not set."""
     with StdlibHttpClient(max_connections=7, keep_alive=timedelta(minutes=1)) as client:
         assert (7, 60.0) == (client.max_connections, client.keep_alive)
         with pytest.raises(AttributeError):
@@ -66,7 +66,7 @@ def test_settings_can_be_read_but_not_set() -> None:
 
 
 def test_settings_without_the_client() -> None:
-    """A client's settings do not refer to the client; missing ones have their defaults."""
+    """`settings_of` returns a client's settings, with defaults for those that the client lacks."""
     settings = settings_of(PyreqwestHttpClient(max_body=50))
 
     assert ConnectionSettings is type(settings)

@@ -1,4 +1,4 @@
-"""The memory that a streamed gigabyte takes."""
+"""Memory use while a gigabyte is streamed."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ _PIECE: Final = bytes(65_536)
 
 
 class Flood(BaseHTTPRequestHandler):
-    """A server that sends as many bytes as the path names, and counts the bytes it receives."""
+    """A server that sends as many bytes as the path says, and counts the bytes it receives."""
 
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
-        """Send as many bytes as the path names."""
+        """Send as many bytes as the path says."""
         size = int(self.path[1:])
         self.send_response(200)
         self.send_header("Content-Length", str(size))
@@ -52,7 +52,7 @@ class Flood(BaseHTTPRequestHandler):
         self.wfile.write(text)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its own name
-        """Write no log."""
+        """Log nothing."""
 
 
 @pytest.fixture(name="flood")
@@ -68,7 +68,7 @@ def _flood() -> Iterator[str]:
 
 @pytest.mark.parametrize("client", CLIENTS)
 def test_streams_take_constant_memory(client: str, flood: str) -> None:
-    """An upload or download of any size takes the memory of a chunk."""
+    """Streaming an upload or download takes constant memory, whatever its size."""
     output = subprocess.run(
         [sys.executable, "-m", "tests.adapters.http_volume", client, flood, str(SIZE)],
         capture_output=True,

@@ -1,4 +1,4 @@
-"""One event loop waits for many sockets at the same time."""
+"""Waiting in one event loop for many sockets at the same time."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Pair = tuple[socket.socket, socket.socket]
 
 @pytest.fixture
 def pair() -> Iterator[Pair]:
-    """Two connected sockets that do not block."""
+    """Yield two connected non-blocking sockets."""
     own_socket, foreign_socket = socket.socketpair()
     own_socket.setblocking(False)
     foreign_socket.setblocking(False)
@@ -39,13 +39,13 @@ def pair() -> Iterator[Pair]:
 
 
 def watches() -> list[Watch]:
-    """Run a test with each kind of watch."""
+    """Return a watch of each kind for the running event loop."""
     return [EpollWatch(asyncio.get_running_loop()), ReaderWatch()]
 
 
 @in_loop
 async def test_wakes_when_bytes_arrive(pair: Pair) -> None:
-    """A waiting reader wakes for a byte, and again for the next one."""
+    """A task waiting to read a socket wakes for each byte that arrives."""
     own_socket, foreign_socket = pair
     loop = asyncio.get_running_loop()
     for watch in watches():
@@ -61,7 +61,7 @@ async def test_wakes_when_bytes_arrive(pair: Pair) -> None:
 
 @in_loop
 async def test_ready_socket_does_not_wait(pair: Pair) -> None:
-    """A writable socket is ready at once."""
+    """Waiting to write to a writable socket returns at once."""
     own_socket, _ = pair
     for watch in watches():
         await watch.ready(asyncio.get_running_loop(), own_socket, float("inf"), watch.writable)
@@ -69,7 +69,7 @@ async def test_ready_socket_does_not_wait(pair: Pair) -> None:
 
 @in_loop
 async def test_waits_end_at_their_deadlines(pair: Pair) -> None:
-    """Waits end at their deadlines, the earliest first."""
+    """Waits for sockets end at their deadlines, the earliest first."""
     own_socket, foreign_socket = pair
     loop, order = asyncio.get_running_loop(), list[str]()
     for watch in watches():
@@ -90,7 +90,7 @@ async def test_waits_end_at_their_deadlines(pair: Pair) -> None:
 
 @in_loop
 async def test_old_timer_does_not_wake_a_later_wait(pair: Pair) -> None:
-    """A deadline that was not reached does not affect the next wait."""
+    """The deadline of an earlier wait on a socket does not affect the next wait."""
     own_socket, foreign_socket = pair
     loop = asyncio.get_running_loop()
     watch = EpollWatch(loop)
@@ -111,7 +111,7 @@ async def test_old_timer_does_not_wake_a_later_wait(pair: Pair) -> None:
 
 @in_loop
 async def test_timers_do_not_accumulate(pair: Pair) -> None:
-    """Many short waits beside a long one leave no extra timers."""
+    """Many short waits during a long one leave no extra timers in the event loop."""
     own_socket, foreign_socket = pair
     loop: Any = asyncio.get_running_loop()
     watch = EpollWatch(loop)
@@ -130,7 +130,7 @@ async def test_timers_do_not_accumulate(pair: Pair) -> None:
 
 @in_loop
 async def test_cancelled_wait_leaves_nothing(pair: Pair) -> None:
-    """After a cancelled wait the next wait works, and no registration remains."""
+    """After a cancelled wait for a socket, the next wait works and no registration remains."""
     own_socket, foreign_socket = pair
     loop = asyncio.get_running_loop()
     for watch in watches():
@@ -148,7 +148,7 @@ async def test_cancelled_wait_leaves_nothing(pair: Pair) -> None:
 
 @in_loop
 async def test_event_without_a_waiter_is_ignored(pair: Pair) -> None:
-    """An event for a socket without a waiter is ignored."""
+    """An event for a socket that nobody waits for is ignored."""
     own_socket, foreign_socket = pair
     loop = asyncio.get_running_loop()
     watch = EpollWatch(loop)
@@ -168,7 +168,7 @@ async def test_event_without_a_waiter_is_ignored(pair: Pair) -> None:
 
 @in_loop
 async def test_reused_file_number_is_a_new_socket(pair: Pair) -> None:
-    """A new socket with the file number of a closed one is watched as a new one."""
+    """A new socket that gets the file number of a closed one is watched as a new socket."""
     own_socket, _ = pair
     loop = asyncio.get_running_loop()
     watch = EpollWatch(loop)
@@ -206,7 +206,7 @@ def test_watch_does_not_keep_its_loop_alive() -> None:
 
 
 def test_reader_watch_without_epoll(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without epoll the event loop's readers and writers are used."""
+    """Without epoll, sockets are watched by the event loop's add_reader and add_writer."""
 
     def lack_epoll(_: object) -> EpollWatch:
         raise AttributeError("epoll")

@@ -1,4 +1,4 @@
-"""Byte streams to an origin: waiting, forking, and TLS."""
+"""Byte streams of HTTP connections: waiting, forking and TLS."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def _pair() -> Iterator[tuple[socket.socket, socket.socket]]:
 def test_ready_wire_does_not_wait(
     pair: tuple[socket.socket, socket.socket], wait: Callable[..., None], until: float
 ) -> None:
-    """A wire that can be written, or has bytes to read, is ready at once."""
+    """A socket that is writable, or has bytes to read, is ready at once."""
     own_socket, foreign_socket = pair
     wait(own_socket, until, writing=True)
     foreign_socket.send(b"x")
@@ -67,7 +67,7 @@ def test_wait_ends_at_the_deadline(
     wait: Callable[..., None],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A wait ends at its deadline, even if the system is polled repeatedly."""
+    """A wait for a socket ends at its deadline, even if the system is polled repeatedly."""
     monkeypatch.setattr(_http_wait, "_MAX_WAIT", 0.004)
     start = monotonic()
     with pytest.raises(TimeIsUp):
@@ -77,7 +77,7 @@ def test_wait_ends_at_the_deadline(
 
 
 def test_blocking_flow_that_suspends_is_an_error() -> None:
-    """A flow that would need an event loop raises an error."""
+    """A coroutine that would need an event loop raises an error in synchronous code."""
 
     class Suspending:
         def __await__(self) -> Generator[None]:
@@ -91,7 +91,7 @@ def test_blocking_flow_that_suspends_is_an_error() -> None:
 
 
 def test_threads_share_connections() -> None:
-    """All threads share the connections, which stay open when a thread ends."""
+    """All threads share a client's connections, which stay open when a thread ends."""
     assert not Threads().gone(None)
 
 
@@ -99,7 +99,7 @@ def test_threads_share_connections() -> None:
 
 
 def test_forked_child_has_its_own_connections() -> None:
-    """After a fork parent and child share no connection, and the parent's stays open."""
+    """After a fork, parent and child share no connection, and the parent's stays open."""
     with VendorServer() as vendor, StdlibHttpClient() as client:
         vendor.always(Behaviour(204))
         client.send(GET, vendor.url, LONG)
@@ -113,7 +113,7 @@ def test_forked_child_has_its_own_connections() -> None:
 
 
 def test_forked_child_does_not_wait_for_locks() -> None:
-    """A forked child does not wait for its parent's threads."""
+    """A forked child does not wait for a lock that a thread of its parent held."""
     with VendorServer() as vendor, StdlibHttpClient() as client:
         vendor.always(Behaviour(204))
         vendor.queue(Behaviour(body=b"x" * 9_999_999))
@@ -129,7 +129,7 @@ def test_forked_child_does_not_wait_for_locks() -> None:
 
 
 def test_default_context_verifies() -> None:
-    """The default context verifies certificates and names, and refuses old versions and cuts."""
+    """The default TLS context verifies certificates and host names, and requires TLS 1.2."""
     context = http_context(Tls())
 
     assert ssl.CERT_REQUIRED is context.verify_mode
@@ -172,7 +172,7 @@ def test_unverified_context_is_refused(
 
 @with_both_clients
 async def test_unknown_certificates_are_refused_by_default(make: Make) -> None:
-    """Without a context only the system's authorities are trusted."""
+    """By default, only certificates of the system's authorities are trusted."""
     async with lab(make, tls=tls_pair()[0]) as (vendor, client):
         for _ in range(2):
             with pytest.raises(ConnectionFailed, match="could not be reached: self-signed"):
@@ -196,7 +196,7 @@ async def test_tls_connection_is_reused_while_open(make: Make) -> None:
 
 @with_both_clients
 async def test_closing_ends_a_read_through_tls(make: Make) -> None:
-    """A read through TLS ends when another task closes the response."""
+    """A read on a TLS connection ends when another task closes the response."""
     server, trusting_context = tls_pair()
     async with lab(lambda: make(ssl_context=trusting_context), tls=server) as (vendor, client):
         vendor.queue(Behaviour(body=b"ab", cut=0))
@@ -210,7 +210,7 @@ async def test_closing_ends_a_read_through_tls(make: Make) -> None:
 
 @with_both_clients
 async def test_end_without_close_notify_is_cut_off(make: Make) -> None:
-    """If a body ends with its connection, it is complete only after TLS's close notification."""
+    """A TLS response that ends with its connection is complete only after a close_notify."""
     server, trusting_context = tls_pair()
     trusting_context.options &= ~ssl.OP_IGNORE_UNEXPECTED_EOF
     async with lab(lambda: make(ssl_context=trusting_context), tls=server) as (vendor, client):
@@ -220,7 +220,7 @@ async def test_end_without_close_notify_is_cut_off(make: Make) -> None:
 
 
 class _OtherSide(Threads):
-    """A network that contains the peer, which acts whenever our side waits."""
+    """A fake network that runs the TLS peer whenever our side waits."""
 
     def __init__(self, sock: socket.socket, context: ssl.SSLContext) -> None:
         self._sock = sock
@@ -228,26 +228,26 @@ class _OtherSide(Threads):
         self.tls = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
 
     async def readable(self, sock: socket.socket, until: float) -> None:
-        """Run the peer until our side can continue."""
+        """Run the TLS peer until our side can continue."""
         self.shake_hands()
         self.flush()
         await super().readable(sock, until)
 
     def shake_hands(self) -> None:
-        """Continue the handshake with the bytes that arrived."""
+        """Continue the peer's TLS handshake with the bytes that arrived."""
         with contextlib.suppress(BlockingIOError):
             self._incoming.write(self._sock.recv(65_536, socket.MSG_DONTWAIT))
         with contextlib.suppress(ssl.SSLWantReadError):
             self.tls.do_handshake()
 
     def flush(self) -> None:
-        """Send the bytes that wait to be sent."""
+        """Send the peer's bytes that wait to be sent."""
         self._sock.sendall(self._outgoing.read())
 
 
 @pytest.fixture(name="ends")
 def _ends(pair: tuple[socket.socket, socket.socket]) -> tuple[TlsWire, _OtherSide]:
-    """Return both ends of a TLS connection whose session tickets are unread."""
+    """Return both ends of a TLS connection whose session tickets have not been read."""
     server, trusting_context = tls_pair()
     own_socket, foreign_socket = pair
     own_socket.setblocking(False)
@@ -258,7 +258,7 @@ def _ends(pair: tuple[socket.socket, socket.socket]) -> tuple[TlsWire, _OtherSid
 
 
 def test_tickets_do_not_make_a_connection_stale(ends: tuple[TlsWire, _OtherSide]) -> None:
-    """TLS session tickets do not make a connection stale."""
+    """Unread TLS session tickets do not make a connection stale."""
     wire, other_side = ends
     assert not wire.stale()
     other_side.flush()
@@ -266,7 +266,7 @@ def test_tickets_do_not_make_a_connection_stale(ends: tuple[TlsWire, _OtherSide]
 
 
 def test_unrequested_bytes_make_a_connection_stale(ends: tuple[TlsWire, _OtherSide]) -> None:
-    """A response without a request is not taken for the next response."""
+    """A connection that received an unrequested response is stale and not reused."""
     wire, other_side = ends
     other_side.tls.write(b"unasked")
     other_side.flush()
@@ -277,7 +277,7 @@ def test_unrequested_bytes_make_a_connection_stale(ends: tuple[TlsWire, _OtherSi
 def test_undecryptable_bytes_make_a_connection_stale(
     ends: tuple[TlsWire, _OtherSide], pair: tuple[socket.socket, socket.socket]
 ) -> None:
-    """Bytes that cannot be decrypted make a connection stale."""
+    """A connection that received bytes which cannot be decrypted is stale."""
     pair[1].sendall(b"HTTP/1.1 408 Request Timeout\r\n\r\n")
 
     assert ends[0].stale()
@@ -286,7 +286,7 @@ def test_undecryptable_bytes_make_a_connection_stale(
 def test_tls_close_notify_is_the_end(
     ends: tuple[TlsWire, _OtherSide], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A TLS close notification ends the stream, however the system reports it."""
+    """A TLS close_notify ends the stream, however the operating system reports it."""
     wire, other_side = ends
     with pytest.raises(ssl.SSLWantReadError):
         other_side.tls.unwrap()
@@ -303,7 +303,8 @@ def test_tls_close_notify_is_the_end(
 def test_certificate_error_survives_a_closed_peer(
     pair: tuple[socket.socket, socket.socket],
 ) -> None:
-    """The reason for refusing a certificate is kept even if the peer has closed."""
+    """The error for a bad certificate gives the reason even if the peer has closed the connection.
+    """
     server, _ = tls_pair()
     own_socket, foreign_socket = pair
     own_socket.setblocking(False)

@@ -1,4 +1,4 @@
-"""Kerberos tickets for the scheme Negotiate, from a realm on this machine."""
+"""Kerberos tickets for the Negotiate scheme, from a test realm on this machine."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _NAMES = ("KRB5_CONFIG", "KRB5_CLIENT_KTNAME", "KRB5CCNAME")
 
 @pytest.fixture(scope="module")
 def realm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KerberosRealm]:
-    """A Kerberos realm with the process's user."""
+    """Yield a Kerberos realm in which the process has a user."""
     needs_kerberos()
     previous_environment = {name: os.environ.get(name) for name in _NAMES}
     with KerberosRealm(tmp_path_factory.mktemp("realm")) as realm:
@@ -46,7 +46,7 @@ def realm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KerberosRealm]:
 
 
 def user_of(token: bytes, realm: KerberosRealm) -> str:
-    """The user whom the HTTP service of this machine recognises in a token."""
+    """Return the user whom this machine's HTTP service recognises in a token."""
     gssapi: Any = import_module("gssapi")
     service_credentials = gssapi.Credentials(
         usage="accept", store={"keytab": str(realm.service_keys)}
@@ -57,7 +57,7 @@ def user_of(token: bytes, realm: KerberosRealm) -> str:
 
 
 def test_token_proves_the_user_of_this_process(realm: KerberosRealm) -> None:
-    """The service recognises the user in a token, and each token is another one."""
+    """The service recognises the user in each Kerberos token, and no two tokens are the same."""
     negotiator = KerberosNegotiator()
     tokens = [negotiator.token("localhost") for _ in range(2)]
     assert ["erp@MOORAGE.TEST"] * 2 == [user_of(token, realm) for token in tokens]
@@ -65,7 +65,7 @@ def test_token_proves_the_user_of_this_process(realm: KerberosRealm) -> None:
 
 
 def test_token_of_a_named_user(realm: KerberosRealm) -> None:
-    """A negotiator can be given the user whose tickets it uses."""
+    """KerberosNegotiator can be given the user whose tickets it uses."""
     negotiator = AsyncKerberosNegotiator("erp@MOORAGE.TEST")
     token = asyncio.run(negotiator.token("localhost"))
     assert "erp@MOORAGE.TEST" == user_of(token, realm)
@@ -73,7 +73,7 @@ def test_token_of_a_named_user(realm: KerberosRealm) -> None:
 
 @pytest.mark.parametrize("user, host", [(None, "unknown.example"), ("x@MOORAGE.TEST", "a")])
 def test_missing_ticket_is_explained(realm: KerberosRealm, user: str | None, host: str) -> None:
-    """The error for an unknown service or user says what to do."""
+    """The error for a missing Kerberos ticket suggests kinit."""
     assert realm.user_keys.exists()
     with pytest.raises(CredentialNotFound, match="There is no Kerberos ticket") as excinfo:
         KerberosNegotiator(user).token(host)
@@ -81,7 +81,7 @@ def test_missing_ticket_is_explained(realm: KerberosRealm, user: str | None, hos
 
 
 def test_call_is_authenticated_by_a_ticket(realm: KerberosRealm) -> None:
-    """A manager sends each request with its own ticket of the service."""
+    """A manager sends each request with its own Kerberos token."""
 
     def answer(request: Any) -> Behaviour:
         scheme, _, token = request.headers["authorization"].partition(" ")
@@ -103,7 +103,7 @@ def test_call_is_authenticated_by_a_ticket(realm: KerberosRealm) -> None:
 
 
 def test_missing_library_is_named() -> None:
-    """Without the library the error names the extra to install."""
+    """Without gssapi installed, the error names the extra to install."""
     previous_module = sys.modules.get("gssapi")
     sys.modules["gssapi"] = None  # type: ignore[assignment]  # how an import is made to fail
     try:

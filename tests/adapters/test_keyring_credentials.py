@@ -1,4 +1,4 @@
-"""Credentials in a keyring, tested with a backend that the library loads."""
+"""Credentials in a system keyring, with a test backend."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ EITHER = pytest.mark.parametrize("awaited", [False, True], ids=["plain", "awaite
 
 
 class Ring(KeyringBackend):
-    """A keyring in memory that can be locked or broken."""
+    """A keyring backend in memory that can be locked or broken."""
 
     priority: Any = 1
 
@@ -65,26 +65,26 @@ class Ring(KeyringBackend):
 
 
 def ask(provider: Any, verb: str, *options: object) -> Any:
-    """The result of a synchronous or asynchronous method."""
+    """Return the result of a synchronous or asynchronous method."""
     answer = getattr(provider, verb)(*options)
     return asyncio.run(answer) if isinstance(provider, AsyncKeyringCredentialProvider) else answer
 
 
 def provider_of(ring: KeyringBackend | None, *, awaited: bool, **options: Any) -> Any:
-    """Return a provider whose credentials are in a keyring."""
+    """Return a credential provider on this keyring backend."""
     kind: Any = AsyncKeyringCredentialProvider if awaited else KeyringCredentialProvider
     return kind(backend=ring, **options)
 
 
 @pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
 def test_conforms(check: kit.Check) -> None:
-    """The provider keeps the contract of its port."""
+    """The synchronous keyring provider passes the conformance kit."""
     check(lambda renew: KeyringCredentialProvider(names=NAMES, renew=renew, backend=Ring()))
 
 
 @pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)
 def test_async_conforms(check: kit.AsyncCheck) -> None:
-    """The asynchronous provider keeps the contract of its port."""
+    """The asynchronous keyring provider passes the conformance kit."""
     asyncio.run(
         check(
             lambda renew: AsyncKeyringCredentialProvider(names=NAMES, renew=renew, backend=Ring())
@@ -94,7 +94,7 @@ def test_async_conforms(check: kit.AsyncCheck) -> None:
 
 @pytest.fixture(name="usual")
 def _usual() -> Iterator[Ring]:
-    """A keyring that the library finds by itself."""
+    """Install a keyring backend that the library finds by itself."""
     previous_keyring, ring = keyring.get_keyring(), Ring()
     keyring.set_keyring(ring)
     yield ring
@@ -103,7 +103,9 @@ def _usual() -> Iterator[Ring]:
 
 @EITHER
 def test_default_keyring_is_used(usual: Ring, awaited: bool) -> None:
-    """Passwords set with `keyring set` are read, and rotated ones written there."""
+    """Passwords set with `keyring set` are read, and rotated credentials are written to the
+    keyring.
+    """
     keyring.set_password("moorage", "services/shop", "old")
     provider = provider_of(None, awaited=awaited)
     assert OLD == ask(provider, "get", "shop", None)
@@ -114,7 +116,7 @@ def test_default_keyring_is_used(usual: Ring, awaited: bool) -> None:
 
 @EITHER
 def test_overtaken_renewal_is_discarded(awaited: bool) -> None:
-    """A credential stored meanwhile is kept instead of the renewed one."""
+    """A credential stored by someone else during a renewal is kept, not the renewed one."""
     ring = Ring()
 
     def renew_too_late(*_: object) -> Credentials:
@@ -131,7 +133,7 @@ def test_overtaken_renewal_is_discarded(awaited: bool) -> None:
 
 @EITHER
 def test_applications_are_apart(awaited: bool) -> None:
-    """Two applications of one user have separate passwords."""
+    """Two applications of one user have separate keyring entries."""
     ring = Ring()
     ask(provider_of(ring, awaited=awaited, application="erp"), "rotate", *OWNER, OLD)
     other_provider = provider_of(ring, awaited=awaited)
@@ -142,7 +144,7 @@ def test_applications_are_apart(awaited: bool) -> None:
 
 @EITHER
 def test_names_that_would_be_confused(awaited: bool) -> None:
-    """A name that could belong to another secret is not looked up, unless its user is set."""
+    """A service or tenant whose keyring name would be ambiguous needs a configured name."""
     ring = Ring()
     provider = provider_of(ring, awaited=awaited)
     assert not ask(provider, "has", "a/b", None)
@@ -171,7 +173,7 @@ def test_keyring_errors_become_ours(
     message: str,
     awaited: bool,
 ) -> None:
-    """Every exception of a keyring becomes an error of moorage without the original text."""
+    """Every exception of a keyring becomes a moorage error without the original text."""
     ring = Ring()
     ring.error = error
     provider = provider_of(ring, awaited=awaited)
@@ -183,14 +185,14 @@ def test_keyring_errors_become_ours(
 
 @EITHER
 def test_a_machine_without_a_keyring(awaited: bool) -> None:
-    """On a machine without a keyring, the error names other places for credentials."""
+    """On a machine without a keyring, the error suggests other places for credentials."""
     with pytest.raises(ConfigurationError, match="keep credentials elsewhere"):
         ask(provider_of(NONE(), awaited=awaited), "get", *OWNER)
 
 
 @EITHER
 def test_a_password_that_is_no_credential(awaited: bool) -> None:
-    """The refusal names the user, and shows nothing."""
+    """The error for an invalid password names its keyring entry, and does not show the password."""
     ring = Ring()
     ring.passwords["moorage", "services/shop"] = "s3cr3t\n"
     with pytest.raises(InvalidData, match="The password of 'services/shop'") as excinfo:

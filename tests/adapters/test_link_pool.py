@@ -1,4 +1,4 @@
-"""Pools of links of both modes: waiting, validation, interruption, forks, and their end."""
+"""Connection pools of both modes: waiting, validation, interruption, forks and closing."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ MakeLab: TypeAlias = "Callable[..., PoolLab]"
 
 @with_both_pools
 async def test_returned_link_is_reused(make: MakeLab) -> None:
-    """One link serves one caller after another."""
+    """A pooled connection is reused by one caller after another."""
     lab = make()
     for _ in range(3):
         loan, link = await lab.take()
@@ -46,7 +46,7 @@ async def test_returned_link_is_reused(make: MakeLab) -> None:
 
 @with_both_pools
 async def test_waiting_callers_get_the_link_in_order_of_arrival(make: MakeLab) -> None:
-    """The first that came is served first, and all get the same link."""
+    """Callers waiting for an exhausted pool are served in order of arrival."""
     lab = make(maximum=1)
     first, link = await lab.take("orders.report")
     assert [("orders.report", 0.0)] == list(lab.pool.holders())
@@ -62,7 +62,9 @@ async def test_waiting_callers_get_the_link_in_order_of_arrival(make: MakeLab) -
 
 @with_both_pools
 async def test_exhausted_pool_names_the_holders(make: MakeLab) -> None:
-    """A caller whose time is over learns which operation holds the links, and for how long."""
+    """The error for an exhausted pool names the operations that hold its connections, with
+    durations.
+    """
     lab = make(maximum=1)
     await lab.take("orders.report")
     lab.now = 42.0
@@ -76,7 +78,7 @@ async def test_exhausted_pool_names_the_holders(make: MakeLab) -> None:
 
 @with_both_pools
 async def test_wait_is_bounded_by_the_configuration_too(make: MakeLab) -> None:
-    """`max_wait` ends a wait before the caller's own time is over."""
+    """A pool's `max_wait` limits a wait even if the caller's timeout is longer."""
     lab = make(maximum=1, max_wait=0.001)
     await lab.take()
 
@@ -86,7 +88,7 @@ async def test_wait_is_bounded_by_the_configuration_too(make: MakeLab) -> None:
 
 @with_both_pools
 async def test_caller_that_got_a_slot_too_late_opens_nothing(make: MakeLab) -> None:
-    """A caller whose time is over when it gets a slot does not open a link."""
+    """A caller whose timeout has passed when it gets a free slot does not open a connection."""
     lab = make(maximum=1)
     first, link = await lab.take()
     _, task = await lab.queue()
@@ -102,7 +104,8 @@ async def test_caller_that_got_a_slot_too_late_opens_nothing(make: MakeLab) -> N
 
 @with_both_pools
 async def test_link_that_was_idle_for_long_is_tested(make: MakeLab) -> None:
-    """An idle link is used again only if the server answers; a recent one is used at once."""
+    """A connection that was idle for long is pinged before reuse; a recent one is reused at once.
+    """
     lab = make(validate_after=5.0, validation_timeout=2.0)
     loan, link = await lab.take()
     await lab.end(loan)
@@ -117,7 +120,9 @@ async def test_link_that_was_idle_for_long_is_tested(make: MakeLab) -> None:
 
 @with_both_pools
 async def test_pool_survives_a_restart_of_the_server(make: MakeLab) -> None:
-    """One caller meets a broken link; all others get links that work."""
+    """After a server restart, one caller meets a broken connection, and all others get working
+    ones.
+    """
     lab = make(maximum=3)
     loans = [await lab.take() for _ in range(3)]
     for loan, _ in loans:
@@ -136,7 +141,7 @@ async def test_pool_survives_a_restart_of_the_server(make: MakeLab) -> None:
 
 @with_both_pools
 async def test_closed_idle_link_is_replaced_without_a_ping(make: MakeLab) -> None:
-    """A link that says that it is closed is not asked."""
+    """An idle connection that is known to be closed is replaced without a ping."""
     lab = make()
     loan, link = await lab.take()
     await lab.end(loan)
@@ -149,7 +154,7 @@ async def test_closed_idle_link_is_replaced_without_a_ping(make: MakeLab) -> Non
 
 @with_both_pools
 async def test_slot_of_a_caller_that_could_not_connect_is_free_again(make: MakeLab) -> None:
-    """A failure to connect is the caller's own, and the next one tries anew."""
+    """A caller that fails to connect frees its slot in the pool."""
     lab = make(maximum=1)
     lab.server.is_up = False
     for _ in range(2):
@@ -163,7 +168,7 @@ async def test_slot_of_a_caller_that_could_not_connect_is_free_again(make: MakeL
 
 @with_both_pools
 async def test_error_in_the_block_keeps_a_link_that_is_connected(make: MakeLab) -> None:
-    """A statement that the server refuses does not cost the link."""
+    """An error in the block keeps the connection if it is still connected."""
     lab = make()
     loan, link = await lab.take()
     await lab.end(loan, ValueError("refused"))
@@ -173,7 +178,7 @@ async def test_error_in_the_block_keeps_a_link_that_is_connected(make: MakeLab) 
 
 @with_both_pools
 async def test_interruption_of_the_block_closes_the_link(make: MakeLab) -> None:
-    """A link whose statement was interrupted may be in the middle of an answer."""
+    """If the block is interrupted, its connection is closed, since an answer may be half read."""
     lab = make()
     loan, link = await lab.take()
     await lab.end(loan, KeyboardInterrupt())
@@ -184,7 +189,7 @@ async def test_interruption_of_the_block_closes_the_link(make: MakeLab) -> None:
 
 @with_both_pools
 async def test_interruption_of_a_test_closes_the_link(make: MakeLab) -> None:
-    """A ping that was interrupted may be in the middle of an answer."""
+    """If a validating ping is interrupted, its connection is closed."""
 
     def interrupt() -> None:
         raise Interrupted
@@ -203,7 +208,7 @@ async def test_interruption_of_a_test_closes_the_link(make: MakeLab) -> None:
 
 @with_both_pools
 async def test_open_opens_the_minimum(make: MakeLab) -> None:
-    """The links of the minimum are there before anybody asks."""
+    """Opening a pool opens its minimum number of connections."""
     lab = make(minimum=3)
     await lab.run(lab.pool.open, 5.0)
     assert 3 == lab.pool.statistics().idle
@@ -212,7 +217,7 @@ async def test_open_opens_the_minimum(make: MakeLab) -> None:
 
 @with_both_pools
 async def test_open_again_replaces_links_that_have_ended(make: MakeLab) -> None:
-    """A host that opens the pool every minute has no old links, and the minimum of new ones."""
+    """Opening a pool again replaces expired connections up to the minimum."""
     lab = make(minimum=2, lifetime=100.0)
     await lab.run(lab.pool.open, 5.0)
     lab.now = 100.0
@@ -224,7 +229,7 @@ async def test_open_again_replaces_links_that_have_ended(make: MakeLab) -> None:
 
 @with_both_pools
 async def test_open_fails_if_the_server_is_down(make: MakeLab) -> None:
-    """Opening tells at once that the server cannot be reached."""
+    """Opening a pool fails if the server cannot be reached."""
     lab = make()
     lab.server.is_up = False
 
@@ -235,7 +240,7 @@ async def test_open_fails_if_the_server_is_down(make: MakeLab) -> None:
 
 @with_both_pools
 async def test_server_that_ends_while_the_minimum_is_opened(make: MakeLab) -> None:
-    """The links that could be opened stay, and no slot is lost."""
+    """If the server fails while a pool opens, the opened connections stay and no slot is lost."""
     lab = make(minimum=3)
     lab.server.on_connect = lambda: setattr(lab.server, "is_up", len(lab.server.opened) < 2)
     with pytest.raises(ConnectionFailed, match="is down"):
@@ -246,7 +251,7 @@ async def test_server_that_ends_while_the_minimum_is_opened(make: MakeLab) -> No
 
 @with_both_pools
 async def test_closing_ends_waits_and_idle_links(make: MakeLab) -> None:
-    """A link in use is closed when it is returned."""
+    """Closing a pool ends waits, and closes a connection in use when it is returned."""
     lab = make(maximum=1)
     loan, link = await lab.take()
     _, task = await lab.queue()
@@ -263,7 +268,7 @@ async def test_closing_ends_waits_and_idle_links(make: MakeLab) -> None:
 
 @with_both_pools
 async def test_discarded_links_are_replaced(make: MakeLab) -> None:
-    """Links that cannot be closed in order are gone too."""
+    """Discarding a pool removes even connections that fail to close."""
     lab = make()
     loan, link = await lab.take()
     await lab.end(loan)
@@ -276,7 +281,7 @@ async def test_discarded_links_are_replaced(make: MakeLab) -> None:
 
 @with_both_pools
 async def test_forked_child_begins_with_an_empty_pool(make: MakeLab) -> None:
-    """A child neither uses nor closes the links of its parent, in use or idle."""
+    """A forked child neither uses nor closes its parent's pooled connections."""
     lab = make(maximum=2)
     loan, used = await lab.take()
     other, idle = await lab.take()
@@ -292,7 +297,8 @@ async def test_forked_child_begins_with_an_empty_pool(make: MakeLab) -> None:
 
 @with_both_pools
 async def test_fork_during_a_test_of_a_link(make: MakeLab) -> None:
-    """A child that is forked while a link is tested does not go on with it."""
+    """A child forked while its parent pinged a connection does not continue with that connection.
+    """
 
     def fork() -> None:
         forking.start_afresh()  # as in a child
@@ -311,7 +317,7 @@ async def test_fork_during_a_test_of_a_link(make: MakeLab) -> None:
 
 @with_both_pools
 async def test_closed_pool_stays_closed_in_a_child(make: MakeLab) -> None:
-    """A fork does not open a pool that was closed."""
+    """A pool that was closed before a fork stays closed in the child."""
     lab = make()
     await lab.run(lab.pool.close)
     forking.start_afresh()  # as in a child
@@ -321,11 +327,11 @@ async def test_closed_pool_stays_closed_in_a_child(make: MakeLab) -> None:
 
 
 class Interrupted(BaseException):
-    """An interruption, which no handler of exceptions catches."""
+    """A BaseException that no handler of ordinary exceptions catches."""
 
 
 def test_pool_in_a_real_child_process() -> None:
-    """A real fork leaves the parent's link alone, and the child opens its own."""
+    """After a real fork, the child opens its own connection and the parent's stays open."""
     server = LinkServer()
     with LinkPool(server.connect) as pool:
         with pool.link("parent", 1.0) as link:
@@ -341,7 +347,7 @@ def test_pool_in_a_real_child_process() -> None:
 
 
 def test_threads_never_share_a_link() -> None:
-    """Many threads use few links, one at a time, and nearly all of them are reused."""
+    """Threads never share a pooled connection at the same time, and reuse nearly all of them."""
     server, in_use, errors = LinkServer(), set[int](), list[BaseException]()
 
     def work(pool: LinkPool[FakeLink]) -> None:
@@ -369,7 +375,7 @@ def test_threads_never_share_a_link() -> None:
 
 
 def test_decision_is_made_again_when_another_caller_was_faster() -> None:
-    """A caller that changes the pool while another decides loses nothing."""
+    """A pool decision is made again if another caller has changed the pool in the meantime."""
     server = LinkServer()
     moments: list[Any] = []
 
@@ -392,7 +398,7 @@ def test_decision_is_made_again_when_another_caller_was_faster() -> None:
 
 
 def test_cancelled_wait_leaves_the_queue() -> None:
-    """A task that is cancelled while it waits is passed over."""
+    """A task cancelled while it waits for the pool leaves the queue."""
 
     async def run() -> None:
         lab = PoolLab(is_async=True, maximum=1)
@@ -409,7 +415,7 @@ def test_cancelled_wait_leaves_the_queue() -> None:
 
 
 def test_task_that_is_cancelled_as_it_gets_a_link_passes_it_on() -> None:
-    """A link that nobody touched goes to the next one in the queue unharmed."""
+    """A task cancelled as it gets a connection passes the connection on to the next task."""
 
     async def run() -> None:
         lab = PoolLab(is_async=True, maximum=1)
@@ -428,7 +434,7 @@ def test_task_that_is_cancelled_as_it_gets_a_link_passes_it_on() -> None:
 
 
 def test_call_before_the_wait_is_not_lost() -> None:
-    """A task whose turn comes before it waits goes on at once."""
+    """A task in the pool's queue that is woken before it waits continues at once."""
 
     async def run() -> None:
         turn = Turn()
@@ -439,7 +445,7 @@ def test_call_before_the_wait_is_not_lost() -> None:
 
 
 def test_call_after_the_wait_changes_nothing() -> None:
-    """A task whose time is over may still be called."""
+    """Waking a task in the pool's queue after its wait timed out does no harm."""
 
     async def run() -> None:
         turn = Turn()
@@ -451,7 +457,7 @@ def test_call_after_the_wait_changes_nothing() -> None:
 
 
 def test_cancelled_block_closes_its_link() -> None:
-    """A cancelled statement may have left an answer on the link."""
+    """If a task is cancelled inside its block, the connection is closed."""
 
     async def run() -> None:
         lab = PoolLab(is_async=True)
@@ -474,7 +480,7 @@ def test_cancelled_block_closes_its_link() -> None:
 
 
 def test_pool_moves_to_a_new_event_loop() -> None:
-    """Links of a closed event loop are closed, whoever had them, and the new loop opens its own."""
+    """A pool closes the connections of a closed event loop, and opens new ones for the new loop."""
     server = LinkServer()
     pool = AsyncLinkPool(server.connect_async)
     lost = pool.link("lost", 1.0)
@@ -495,7 +501,7 @@ def test_pool_moves_to_a_new_event_loop() -> None:
 
 
 def test_pool_refuses_a_second_event_loop() -> None:
-    """A pool cannot serve two event loops at once."""
+    """An asynchronous pool refuses a second event loop."""
     pool = AsyncLinkPool(LinkServer().connect_async)
 
     async def use() -> None:
@@ -511,7 +517,7 @@ def test_pool_refuses_a_second_event_loop() -> None:
 
 
 def test_asynchronous_pool_closes_with_its_block() -> None:
-    """The pool is a context manager of its own."""
+    """An asynchronous pool closes at the end of its `async with` block."""
 
     async def run() -> int:
         server = LinkServer()

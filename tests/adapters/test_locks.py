@@ -1,4 +1,4 @@
-"""Slots of semaphores, tested with threads."""
+"""Bulkhead slots for threads."""
 
 import subprocess
 import sys
@@ -19,13 +19,13 @@ from tests.adapters.fragile import Fragile, Interruption
 
 @pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
 def test_conforms(check: kit.Check) -> None:
-    """Locks for threads keep the contract of their port."""
+    """ThreadLocks passes the conformance kit."""
     check(ThreadLocks)
 
 
 @contextmanager
 def switching_often() -> Generator[None]:
-    """Switch threads a thousand times as often as usual."""
+    """Make the interpreter switch threads a thousand times as often as usual."""
     previous_interval = sys.getswitchinterval()
     sys.setswitchinterval(previous_interval / 1_000)
     try:
@@ -35,13 +35,13 @@ def switching_often() -> Generator[None]:
 
 
 def test_conforms_when_threads_switch_often() -> None:
-    """The kit passes under frequent thread switches."""
+    """ThreadLocks passes the crowding check under frequent thread switches."""
     with switching_often():
         kit.threads_never_crowd(ThreadLocks)
 
 
 def test_an_interrupted_caller_holds_nothing() -> None:
-    """An interrupted caller holds a slot only if its call has returned."""
+    """A caller interrupted while acquiring a slot holds it only if its call returned."""
     program = subprocess.run(
         [sys.executable, "-m", "tests.adapters.interrupting"],
         cwd=Path(__file__).parents[2],
@@ -57,7 +57,7 @@ def test_an_interrupted_caller_holds_nothing() -> None:
 
 @pytest.mark.parametrize("releases", [1, 2, 3])
 def test_interrupted_wait_leaves_the_queue(releases: int) -> None:
-    """A caller interrupted before, during or after its wait leaves the queue."""
+    """A caller interrupted before, during or after its wait leaves the queue of a ThreadLocks."""
     lock = Fragile()
     places = Places(lambda: lock)
     locks, holder = ThreadLocks(places), object()
@@ -72,7 +72,7 @@ def test_interrupted_wait_leaves_the_queue(releases: int) -> None:
 
 
 def test_added_slots_admit_waiting_callers() -> None:
-    """When a name gets more slots, waiting callers are admitted at once."""
+    """When a bulkhead gets more slots, waiting callers are admitted at once."""
     locks = ThreadLocks()
     locks.acquire("a", object(), places=1, queue=0, timeout=0)
     inner_barrier = threading.Barrier(5)
@@ -92,7 +92,7 @@ def test_added_slots_admit_waiting_callers() -> None:
 
 
 def test_waits_longer_than_threads_can_count() -> None:
-    """A very long timeout works, although threads cannot wait that long at once."""
+    """An infinite timeout works, although Python's thread waits are limited."""
     locks, holder = ThreadLocks(), object()
     locks.acquire("a", holder, places=1, queue=0, timeout=0)
     timer = threading.Timer(0.005, locks.release, ["a", holder])
@@ -103,7 +103,7 @@ def test_waits_longer_than_threads_can_count() -> None:
 
 
 def test_a_child_holds_nothing() -> None:
-    """A slot held by the parent is free in a forked child, and stays held in the parent."""
+    """A slot that the parent holds is free in a forked child, and stays taken in the parent."""
     locks, holder = ThreadLocks(), object()
     locks.acquire("a", holder, places=1, queue=0, timeout=0)
 

@@ -1,4 +1,4 @@
-"""Slots of semaphores, tested with tasks."""
+"""Bulkhead slots for asyncio tasks."""
 
 import asyncio
 import threading
@@ -13,12 +13,12 @@ from moorage.testing.kits.checks import name_of
 
 @pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)
 def test_conforms(check: kit.AsyncCheck) -> None:
-    """Locks for tasks keep the contract of their port."""
+    """AsyncioLocks passes the conformance kit."""
     asyncio.run(check(AsyncioLocks))
 
 
 async def locks_with_waiter() -> tuple[AsyncioLocks, object, asyncio.Task[bool]]:
-    """Return locks, the holder of their only slot, and a task that waits for the slot."""
+    """Return locks, the holder of their only slot, and a task that waits for that slot."""
     locks, holder = AsyncioLocks(), object()
     await locks.acquire("a", holder, places=1, queue=0, timeout=0)
     pending_lock = locks.acquire("a", object(), places=1, queue=9, timeout=float("inf"))
@@ -28,7 +28,7 @@ async def locks_with_waiter() -> tuple[AsyncioLocks, object, asyncio.Task[bool]]
 
 
 def test_waits_longer_than_loops_can_count() -> None:
-    """No timeout is too long."""
+    """A timeout of any length is accepted."""
 
     async def wait() -> bool:
         locks, holder, task = await locks_with_waiter()
@@ -53,7 +53,7 @@ def test_slot_can_be_released_in_another_thread() -> None:
 
 
 def test_serves_one_event_loop_after_another() -> None:
-    """Locks survive an event loop, and keep the slots taken in it."""
+    """Slots stay taken when their event loop ends and another one starts."""
     locks = AsyncioLocks()
 
     async def take() -> list[bool]:
@@ -67,7 +67,7 @@ def test_serves_one_event_loop_after_another() -> None:
 
 
 def test_slots_are_not_granted_to_a_closed_loop() -> None:
-    """Tasks of a closed event loop are skipped in the queue."""
+    """Waiting tasks of a closed event loop are skipped in the queue."""
     places = Places()
     locks, holder = AsyncioLocks(places), object()
     loop = asyncio.new_event_loop()

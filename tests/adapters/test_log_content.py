@@ -1,4 +1,4 @@
-"""The integration log's requests and responses: which ones, how long, and without secrets."""
+"""Requests and responses in the integration log: selection, length limits and redaction."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def entries(
     content: LogContent | None = ALL,
     **settings: Any,
 ) -> tuple[IntegrationLog, ...]:
-    """Return the log entries of one call."""
+    """Return the integration log's entries of one call."""
     log = log or MemoryIntegrationLogger()
     settings.setdefault("retry", None)
     service = Service("vat", base_url=BASE, log_content=content, **settings)
@@ -79,7 +79,7 @@ def entries(
 
 
 def texts(request: Request, *answers: Response, **settings: Any) -> tuple[str | None, str | None]:
-    """Return the request and the response that the log stored for one call."""
+    """Return the request and response texts that the log stored for one call."""
     (item,) = entries(request, *answers, **settings)
     return item.request, item.response
 
@@ -99,7 +99,8 @@ def texts(request: Request, *answers: Response, **settings: Any) -> tuple[str | 
     ],
 )
 def test_service_chooses_the_calls(content: LogContent | None, status: int, stored: bool) -> None:
-    """By default no call is stored; a service may store failures only, or every call."""
+    """By default no request or response is logged; a service may log failures only, or every call.
+    """
     request, response = texts(
         Request.post("/orders", json={"amount": 5}),
         Response(status, JSON, b'{"id": 1}'),
@@ -110,7 +111,7 @@ def test_service_chooses_the_calls(content: LogContent | None, status: int, stor
 
 
 def test_text_of_request_and_response() -> None:
-    """A request has its method, URL, headers and body, and a response its status."""
+    """A logged request has method, URL, headers and body; a logged response has its status."""
     request, response = texts(
         Request.post("/orders?page=2", json={"amount": 5}, headers={"X-Odd": "1"}),
         Response(404, {**JSON, "x-request-id": "r-7"}, b'{"id": 1}', reason="Not Found"),
@@ -127,7 +128,7 @@ def test_text_of_request_and_response() -> None:
 
 
 def test_nothing_is_kept_without_a_log() -> None:
-    """Without an integration log, events do not hold the request and response of their call."""
+    """Without an integration log, events do not hold the call's request and response."""
     contents: list[object] = []
 
     def observer(event: Event) -> None:
@@ -144,7 +145,8 @@ def test_nothing_is_kept_without_a_log() -> None:
 
 
 def test_size_of_a_waiting_entry() -> None:
-    """A queue counts the redacted texts and the error message of an entry before it is read."""
+    """`size_of_texts` counts an entry's redacted texts and error message before they are rendered.
+    """
     sizes: list[int] = []
 
     class Log(MemoryIntegrationLogger):
@@ -175,7 +177,7 @@ def test_latest_attempt_is_stored() -> None:
 
 
 def test_a_call_that_sends_nothing_has_no_content() -> None:
-    """A function has no request, and a repeated key is answered without one."""
+    """A plain function logs no request, and a repeated idempotency key logs no request either."""
     log = MemoryIntegrationLogger()
     vendor = FakeVendor([Response(200, JSON, b"{}")])
     services = [Service("vat", base_url=BASE, log_content=ALL), Service("f", log_content=ALL)]
@@ -188,7 +190,9 @@ def test_a_call_that_sends_nothing_has_no_content() -> None:
 
 
 def test_a_stream_is_stored_without_its_body() -> None:
-    """A streamed answer shows status and headers; a failed one shows its beginning."""
+    """A streamed response is logged with status and headers; a failed one with the start of its
+    body.
+    """
     for answer, expected in (
         (Response(200, JSON, b"{}"), "HTTP 200\ncontent-type: application/json"),
         (Response(404, JSON, b"{}"), "HTTP 404\ncontent-type: application/json\n\n{}"),
@@ -207,7 +211,7 @@ def test_a_stream_is_stored_without_its_body() -> None:
 
 
 def test_hedged_reads_store_the_answer_that_won() -> None:
-    """The request and response of the winner are stored; asynchronous calls store them too."""
+    """For hedged reads, the log has the request and response of the attempt that won."""
 
     async def log_of_call() -> IntegrationLog:
         log = MemoryIntegrationLogger()
@@ -229,7 +233,7 @@ def test_hedged_reads_store_the_answer_that_won() -> None:
 
 @pytest.mark.parametrize("text", ["x", "é", "😀"])
 def test_bodies_are_cut(text: str) -> None:
-    """A body has at most the bytes of the setting, and says how many there were."""
+    """A logged body is cut at `max_body` bytes, with a note of its full length."""
     body = (text * 5_000).encode()
     content = LogContent(calls=LoggedCalls.ALL, max_body=1_000)
     request, response = texts(
@@ -246,7 +250,7 @@ def test_bodies_are_cut(text: str) -> None:
 
 
 def test_whole_bodies_have_no_note() -> None:
-    """A body within the bound is whole, also when its length is exactly the bound."""
+    """A body of at most `max_body` bytes is logged whole, without a note."""
     body = b"x" * 1_000
     content = LogContent(calls=LoggedCalls.ALL, max_body=1_000)
     _, response = texts(Request.get("/"), Response(200, {}, body), content=content)
@@ -264,7 +268,7 @@ def test_whole_bodies_have_no_note() -> None:
     ],
 )
 def test_binary_bodies_are_described(headers: dict[str, str], body: bytes, expected: str) -> None:
-    """Only size and type are stored of a body that is not readable text."""
+    """For a binary body, only size and type are logged."""
     for stored_text in texts(
         Request.post("/", body=body, headers=headers), Response(200, headers, body)
     ):
@@ -275,14 +279,14 @@ def test_binary_bodies_are_described(headers: dict[str, str], body: bytes, expec
 
 
 def test_a_streamed_body_is_described() -> None:
-    """A body that is sent from a stream is not read for the log."""
+    """A request body that is streamed is not read for the log."""
     request, _ = texts(Request.post("/", body=lambda: iter([b"abc"])), Response(200))
     assert request is not None
     assert request.endswith("\n\n<a body that is streamed>")
 
 
 def test_heads_are_cut() -> None:
-    """Many or long headers and URLs stay within the bound of a column."""
+    """Long headers and URLs are cut so that the text fits the database column."""
     headers = {f"x-{number}": "v" * 900 for number in range(500)}
     _, response = texts(
         Request.get("/" + "é" * 9_000),
@@ -295,14 +299,14 @@ def test_heads_are_cut() -> None:
 
 @pytest.mark.parametrize("size", [0, -1, LARGEST_BODY + 1, True, 1.5])
 def test_bound_is_checked(size: Any) -> None:
-    """The bound of a body is a number of bytes that every store can take."""
+    """`max_body` must be a whole number of bytes in the allowed range."""
     with pytest.raises(ConfigurationError, match=r"allowed range"):
         LogContent(max_body=size)
 
 
 @pytest.fixture(params=KINDS)
 def lab(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Lab]:
-    """A database of each kind."""
+    """Yield a log database of each kind."""
     made = Lab(request.param, tmp_path)
     try:
         yield made
@@ -311,7 +315,7 @@ def lab(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Lab]:
 
 
 def test_longest_content_is_stored_by_every_database(lab: Lab) -> None:
-    """The longest request and response come back whole from each database."""
+    """The longest allowed request and response are stored unchanged by each database."""
     text = "😀" * (LONGEST_CONTENT // 4)
     log = lab.log()
     written_entry = entry(0, request=text, response=text)
@@ -321,7 +325,7 @@ def test_longest_content_is_stored_by_every_database(lab: Lab) -> None:
 
 
 def test_originals_are_dropped() -> None:
-    """Texts are rendered once, then the originals are dropped; neither is pickled or shown."""
+    """Call content renders its texts once and then drops the originals; it cannot be pickled."""
     request = Request.post("/", json={"a": 1})
     content = CallContent(ALL, Redaction(), request, BASE, Sent(None, request))
     content.receive(Response(200))
@@ -341,7 +345,7 @@ def test_originals_are_dropped() -> None:
 
 
 def credential_forms(secret: str) -> dict[str, Credentials]:
-    """Credentials of each form, with this secret."""
+    """Return credentials of each form with this secret."""
     return {
         "bearer": Credentials.bearer(secret),
         "basic": Credentials.basic("user", secret),
@@ -358,7 +362,7 @@ CARD = "4242 4242 4242 4242"
 
 @pytest.mark.parametrize("form", credential_forms("x"))
 def test_no_secret_is_written(form: str, tmp_path: Path, capsys: Any) -> None:
-    """Secrets that a vendor echoes appear in neither the database, the exports nor the output."""
+    """Secrets that a vendor echoes appear in no log entry, export or output."""
     canaries = Canaries()
     secret, named_secret, token = (canaries.plant(name) for name in ("secret", "named", "token"))
     path, password, cvc = (canaries.plant(name) for name in ("path", "password", "cvc"))

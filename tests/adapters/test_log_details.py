@@ -1,4 +1,4 @@
-"""Details of integration-log entries, older tables, and query plans."""
+"""Fields of integration log entries, migration of older tables, and query plans."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ PARENT = f"00-{TRACE}-b7ad6b7169203331-01"
 
 @pytest.fixture(params=KINDS)
 def lab(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Lab]:
-    """A database of each kind."""
+    """Yield a log database of each kind."""
     value = Lab(request.param, tmp_path)
     try:
         yield value
@@ -60,7 +60,7 @@ def lab(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Lab]:
 
 
 def log_entry_of(request: Request, answer: Response, *observers: Any) -> IntegrationLog:
-    """Return the log entry of one call."""
+    """Return the integration log's entry of one call."""
     log = MemoryIntegrationLogger()
     service = Service(
         "v", base_url="https://v.example", endpoints=[Endpoint("item", path="/items/{id}")]
@@ -80,7 +80,7 @@ def log_entry_of(request: Request, answer: Response, *observers: Any) -> Integra
 
 
 def test_entry_shows_method_and_route_of_the_request() -> None:
-    """An entry has the path of the endpoint, and never the path of the request."""
+    """A log entry has the endpoint's route, and never the request's path."""
     item = log_entry_of(Request.delete("/items/secret-7"), Response(204))
 
     assert ("DELETE", "/items/{id}", "item") == (item.method, item.route, item.operation)
@@ -88,7 +88,7 @@ def test_entry_shows_method_and_route_of_the_request() -> None:
 
 
 def test_entry_has_the_message_of_the_error() -> None:
-    """An entry of a failure has the vendor's words, without card numbers."""
+    """A failed call's log entry has the vendor's message, with card numbers masked."""
     body = b'{"error": {"code": "E9", "message": "No such card: 4111111111111111"}}'
     item = log_entry_of(
         Request.get("/items/7"), Response(400, {"content-type": "application/json"}, body)
@@ -100,7 +100,7 @@ def test_entry_has_the_message_of_the_error() -> None:
 
 @pytest.mark.parametrize("form", CREDENTIALS)
 def test_no_credential_reaches_an_entry(form: str, tmp_path: Path) -> None:
-    """If a vendor repeats the credential in its error, the log does not contain it."""
+    """If a vendor repeats the credential in its error message, the log does not contain it."""
     body = f'{{"error": {{"code": "E9", "message": "Refused: {CANARY}"}}}}'.encode()
     answer = Response(400, {"content-type": "application/json"}, body)
     service = Service("v", base_url="https://v.example", credentials=CREDENTIALS[form])
@@ -131,14 +131,16 @@ def test_trace_of_the_request_header(status: int) -> None:
     "header", ["", "00-xyz-1-01", f"00-{'0' * 32}-{'1' * 16}-01", f"x{PARENT}"]
 )
 def test_header_without_a_trace(header: str) -> None:
-    """A malformed header, or one with an id of zeros, names no trace."""
+    """A malformed `traceparent` header gives the log entry no trace id."""
     item = log_entry_of(Request.get("/items/7", headers={"traceparent": header}), Response(200))
 
     assert item.trace_id is None
 
 
 def test_trace_of_the_callers_context() -> None:
-    """The trace is that of the current span if no observer makes spans."""
+    """Without an observer that makes spans, the log's trace id is that of the caller's current
+    span.
+    """
     tracer = TracerProvider(shutdown_on_exit=False).get_tracer("host")
     with tracer.start_as_current_span("request") as span:
         item = log_entry_of(Request.get("/items/7", headers={"traceparent": PARENT}), Response(200))
@@ -147,7 +149,7 @@ def test_trace_of_the_callers_context() -> None:
 
 
 def test_trace_of_the_observers_span() -> None:
-    """The log's trace id comes from the call's own span, if an observer makes one."""
+    """If an observer makes a span for the call, the log's trace id comes from it."""
     observer = OpenTelemetryObserver(tracer_provider=TracerProvider(shutdown_on_exit=False))
     item = log_entry_of(Request.get("/items/7"), Response(200), observer)
 
@@ -159,7 +161,7 @@ def test_trace_of_the_observers_span() -> None:
 
 
 def older_table(lab: Lab) -> None:
-    """Create the table as a release without the newer columns created it."""
+    """Create the log table as it was in a release without the newer columns."""
     kind = {"mariadb": "mysql"}.get(lab.kind, lab.kind)
     quote = "`" if kind == "mysql" else '"'
     table_name = f"{lab.prefix}log"
@@ -182,7 +184,8 @@ def older_table(lab: Lab) -> None:
 
 
 def test_older_table_is_reported_and_migrated(lab: Lab) -> None:
-    """A table without newer columns is refused with its remedy, and extended by `migrate`."""
+    """A log table without the newer columns raises an error that names `migrate`, which adds them.
+    """
     older_table(lab)
     log = lab.another(create=False, threads=False)
     log.write(entry(3))
@@ -197,7 +200,7 @@ def test_older_table_is_reported_and_migrated(lab: Lab) -> None:
 
 
 def test_older_table_is_extended_where_it_may_be_created(lab: Lab) -> None:
-    """A log that may create its table also adds missing columns to an older table."""
+    """With `create=True`, a log adds missing columns to an older table."""
     older_table(lab)
     log = lab.another(create=True, threads=False)
     log.write(entry(3))
@@ -212,7 +215,7 @@ def test_older_table_is_extended_where_it_may_be_created(lab: Lab) -> None:
     "number, sizes", [(1, [1]), (7, [4, 2, 1]), (32, [32]), (75, [32, 32, 8, 2, 1])]
 )
 def test_entries_are_inserted_by_few_different_statements(number: int, sizes: list[int]) -> None:
-    """Entries are inserted in order by statements of 32 rows, and smaller ones for the rest."""
+    """Log entries are inserted in order by statements of 32 rows, and of fewer for the rest."""
     sql = LogSql("sqlite", "moorage_log", '"moorage_log"', ("id", "attempts"))
     statements: list[tuple[str, Any]] = []
 
@@ -264,7 +267,7 @@ FILTERS: tuple[dict[str, Any], ...] = (
 
 
 def statements_of(sql: LogSql, query: LogQuery) -> list[tuple[str, list[Any]]]:
-    """Return the statements that read a page."""
+    """Return the SQL statements that read a page of the log."""
     statements: list[tuple[str, list[Any]]] = []
 
     async def execute(*several: Any, **_: Any) -> list[StatementResult]:
@@ -276,12 +279,12 @@ def statements_of(sql: LogSql, query: LogQuery) -> list[tuple[str, list[Any]]]:
 
 
 def pages(filters: dict[str, Any]) -> list[LogQuery]:
-    """Return a query for the first page, and a query for a page in the middle."""
+    """Return a query for the first page of the log, and one for a page in the middle."""
     return [LogQuery(**filters, limit=20), LogQuery(**filters, limit=20, after="4000.12000")]
 
 
 def test_no_page_is_sorted_or_scans_the_file(tmp_path: Path) -> None:
-    """SQLite reads each page of a filter in the order of an index."""
+    """In SQLite, each filtered page of the log is read in index order, without a sort or a scan."""
     path = tmp_path / "log.db"
     sql = LogSql("sqlite", "moorage_log", '"moorage_log"')
     with closing(sqlite3.connect(path)) as connection:
@@ -302,7 +305,9 @@ def test_no_page_is_sorted_or_scans_the_file(tmp_path: Path) -> None:
 
 
 def test_no_page_is_sorted_or_scans_the_table() -> None:
-    """PostgreSQL reads each page of a filter in the order of an index."""
+    """In PostgreSQL, each filtered page of the log is read in index order, without a sort or a
+    scan.
+    """
     url = sqlalchemy.make_url(postgres_url()).set(drivername=DRIVERS["postgresql"])
     prefix = f"lab{uuid4().hex[:8]}_"
     sql = LogSql("postgresql", f"{prefix}log", f'"{prefix}log"')

@@ -1,4 +1,6 @@
-"""The log's queue: its limit, its thread, and entries that cannot be stored."""
+"""The integration log's queue: its limits, its background thread, and entries that cannot be
+stored.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,7 @@ PATIENCE = 120.0
 
 
 class Table:
-    """A table that may be away, or refuse an entry."""
+    """A fake log table that can be unavailable or refuse an entry."""
 
     def __init__(self) -> None:
         self.ids: list[str] = []
@@ -32,7 +34,7 @@ class Table:
         self.written = Event()
 
     def insert(self, entries: Sequence[IntegrationLog]) -> None:
-        """Store entries in memory, as a table would."""
+        """Store log entries in memory, as a table would."""
         self.batches.append(len(entries))
         if self.away:
             raise StorageUnavailable("away", remedy="Start it.")
@@ -43,12 +45,12 @@ class Table:
 
 
 def ids(*numbers: int) -> list[str]:
-    """Return the ids of the entries."""
+    """Return the ids of these log entries."""
     return [entry(number).id for number in numbers]
 
 
 def short_entry(number: int, **texts: str) -> IntegrationLog:
-    """Return an entry without long texts."""
+    """Return a log entry without long texts."""
     changes: dict[str, Any] = dict.fromkeys(("request", "response", "error_message"))
     return attrs.evolve(entry(number), **{**changes, **texts})
 
@@ -64,7 +66,7 @@ def _fill(queue: LogQueue, number: int) -> None:
 
 
 def test_background_thread_writes_and_ends() -> None:
-    """A thread writes the queue in the background, and ends when the queue is empty."""
+    """A background thread writes the log's queue, and ends when the queue is empty."""
     table = Table()
     queue = LogQueue(table.insert, "here", every=0.01)
     queue.write(entry(1))
@@ -77,7 +79,7 @@ def test_background_thread_writes_and_ends() -> None:
 
 
 def test_entries_are_written_in_batches() -> None:
-    """A long queue takes few transactions."""
+    """A long queue of log entries is written in few transactions."""
     table = Table()
     queue = LogQueue(table.insert, "here", threads=False)
     for number in range(1_200):
@@ -89,7 +91,7 @@ def test_entries_are_written_in_batches() -> None:
 
 
 def test_full_queue_drops_oldest_entries_with_a_warning() -> None:
-    """If the queue is full, the oldest entries are lost and counted, with one warning."""
+    """If the log's queue is full, the oldest entries are lost and counted, with one warning."""
     table = Table()
     queue = LogQueue(table.insert, "here", max_waiting=3, threads=False)
     with pytest.warns(RuntimeWarning, match="here loses entries: more than 3") as reports:
@@ -105,7 +107,7 @@ LONG_SIZE = sys.getsizeof(LONG)
 
 
 def test_long_texts_beyond_the_bound_are_lost_counted_and_told() -> None:
-    """A burst of large bodies takes no more memory than the bound, whatever else waits."""
+    """Queued log entries with large bodies never take more than `max_bytes` of memory."""
     table = Table()
     queue = LogQueue(table.insert, "here", max_bytes=3 * LONG_SIZE, threads=False)
     queue.write(short_entry(0))
@@ -121,7 +123,7 @@ def test_long_texts_beyond_the_bound_are_lost_counted_and_told() -> None:
 
 
 def test_texts_of_a_batch_count_while_it_is_stored() -> None:
-    """Entries that are being stored occupy the queue, also if storing fails."""
+    """Log entries that are being stored still count towards the queue's size."""
 
     def insert(_: Sequence[IntegrationLog]) -> None:
         queue.write(short_entry(9, request=LONG))
@@ -139,7 +141,7 @@ def test_texts_of_a_batch_count_while_it_is_stored() -> None:
 
 
 def test_an_unfit_entry_gives_its_room_back() -> None:
-    """The texts of an entry that no database can store take no room afterwards."""
+    """A log entry that no database can store is dropped, and frees its bytes in the queue."""
     table = Table()
     table.unfit = entry(1).id
     queue = LogQueue(table.insert, "here", max_bytes=2 * LONG_SIZE, threads=False)
@@ -153,7 +155,7 @@ def test_an_unfit_entry_gives_its_room_back() -> None:
 
 
 def test_one_entry_may_exceed_the_bound() -> None:
-    """An entry that is larger than the bound waits alone."""
+    """A single log entry larger than `max_bytes` is queued alone."""
     table = Table()
     queue = LogQueue(table.insert, "here", max_bytes=1, threads=False)
     queue.write(short_entry(1, request=LONG))
@@ -164,7 +166,7 @@ def test_one_entry_may_exceed_the_bound() -> None:
 
 
 def test_batches_of_long_texts_are_small() -> None:
-    """No transaction gets more than a few megabytes."""
+    """A transaction of the log's queue writes at most a few megabytes of text."""
     table = Table()
     queue = LogQueue(table.insert, "here", threads=False)
     text = "x" * 2**20
@@ -175,7 +177,7 @@ def test_batches_of_long_texts_are_small() -> None:
 
 
 def test_a_lock_that_is_never_released_holds_up_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
-    """If a signal interrupts the thread that holds the queue's lock, entries are still stored."""
+    """If the thread that holds the queue's lock is interrupted, log entries are still stored."""
     monkeypatch.setattr("moorage.adapters.logs.queue._LOCK_TIMEOUT", 0.0)
     table = Table()
     queue = LogQueue(table.insert, "here", threads=False)
@@ -187,7 +189,7 @@ def test_a_lock_that_is_never_released_holds_up_nobody(monkeypatch: pytest.Monke
 
 
 def test_a_warning_that_is_an_error_breaks_no_call(caplog: pytest.LogCaptureFixture) -> None:
-    """If warnings are errors, `write` still returns, and the notice is logged."""
+    """If warnings are errors, `write` still returns, and the notice of lost entries is logged."""
     queue = LogQueue(Table().insert, "here", max_waiting=1, threads=False)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -198,7 +200,7 @@ def test_a_warning_that_is_an_error_breaks_no_call(caplog: pytest.LogCaptureFixt
 
 
 def test_entries_wait_while_the_table_is_away() -> None:
-    """Entries that wait for an unavailable table are stored in order once it is back."""
+    """Log entries queued while the table is unavailable are stored in order afterwards."""
     table = Table()
     table.away = True
     queue = LogQueue(table.insert, "here", threads=False)
@@ -215,7 +217,7 @@ def test_entries_wait_while_the_table_is_away() -> None:
 
 @pytest.mark.parametrize("number", range(1, 10))
 def test_refused_batch_waits_as_a_whole(number: int) -> None:
-    """A batch that is refused is put back as a whole, however full the queue is."""
+    """A batch of log entries that the table refuses goes back into the queue as a whole."""
     table = Table()
     table.away = True
     queue = LogQueue(table.insert, "here", max_waiting=9, threads=False)
@@ -230,7 +232,9 @@ def test_refused_batch_waits_as_a_whole(number: int) -> None:
 
 @pytest.mark.parametrize("later, expected", [(1, (2, 3, 9)), (3, (9, 9, 9))])
 def test_newer_entries_take_the_room_of_a_batch(later: int, expected: tuple[int, ...]) -> None:
-    """Entries that arrive while a batch is refused replace its oldest entries."""
+    """Log entries that arrive while a batch fails push the batch's oldest entries out of a full
+    queue.
+    """
 
     def insert(_: Sequence[IntegrationLog]) -> None:
         for _number in range(later):
@@ -248,7 +252,7 @@ def test_newer_entries_take_the_room_of_a_batch(later: int, expected: tuple[int,
 
 
 def test_unstorable_entry_delays_no_other() -> None:
-    """A batch is halved until the invalid entry is found, which is counted and reported."""
+    """A failing batch is halved until the one entry that cannot be stored is found and reported."""
     table = Table()
     table.unfit = entry(4).id
     queue = LogQueue(table.insert, "here", threads=False)
@@ -262,7 +266,7 @@ def test_unstorable_entry_delays_no_other() -> None:
 
 
 def test_close_writes_what_is_queued() -> None:
-    """`close` writes all queued entries; so does the end of the process."""
+    """Closing a log queue, or ending the process, writes all queued entries."""
     table = Table()
     first = LogQueue(table.insert, "here", every=3_600.0)
     second = LogQueue(table.insert, "there", threads=False)
@@ -276,7 +280,7 @@ def test_close_writes_what_is_queued() -> None:
 
 
 def test_termination_flushes_every_queue_it_can() -> None:
-    """An unreachable database keeps its own queue waiting, and no other."""
+    """At exit each log queue is flushed, even if another queue's database is unreachable."""
     tables = [Table(), Table(), Table()]
     tables[1].away = True
     queues = [LogQueue(table.insert, "here", threads=False) for table in tables]
@@ -292,7 +296,7 @@ def test_termination_flushes_every_queue_it_can() -> None:
 
 
 def test_close_reports_lost_entries() -> None:
-    """Entries of a closed log are lost if its table is unreachable."""
+    """Closing a log queue whose table is unreachable warns of the lost entries."""
     table = Table()
     table.away = True
     queue = LogQueue(table.insert, "here", threads=False)

@@ -1,4 +1,4 @@
-"""The observers that write log records and leave breadcrumbs, with the real libraries."""
+"""The observers for logging, structlog and Sentry, with the real libraries."""
 
 from __future__ import annotations
 
@@ -34,7 +34,8 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def test_records_have_fields(caplog: pytest.LogCaptureFixture) -> None:
-    """Each event is a record with a message, a level and the event's fields."""
+    """LoggingObserver writes each event as a record with a message, a level and the event's fields.
+    """
     caplog.set_level(logging.DEBUG, "moorage")
     manager, _ = manager_of(LoggingObserver(), *ANSWERS)
 
@@ -59,7 +60,7 @@ def test_records_have_fields(caplog: pytest.LogCaptureFixture) -> None:
 
 
 def test_level_of_the_logger_counts(caplog: pytest.LogCaptureFixture) -> None:
-    """No record is made below the level of the logger."""
+    """LoggingObserver creates no record below the logger's level."""
     logger = logging.getLogger("shop.vendors")
     caplog.set_level(logging.ERROR, "shop.vendors")
     manager, _ = manager_of(
@@ -75,7 +76,7 @@ def test_level_of_the_logger_counts(caplog: pytest.LogCaptureFixture) -> None:
 
 
 def test_interrupted_call_is_no_error(caplog: pytest.LogCaptureFixture) -> None:
-    """A cancelled call is logged as such, not as an error."""
+    """A cancelled call is logged as cancelled, not as an error."""
     caplog.set_level(logging.INFO, "moorage")
     manager = ConnectorManager([Service("tax")], observers=[LoggingObserver()])
 
@@ -90,7 +91,8 @@ def test_interrupted_call_is_no_error(caplog: pytest.LogCaptureFixture) -> None:
 
 
 def test_levels_and_fields() -> None:
-    """An open circuit is a warning, an event for a person an error, a renewed token neither."""
+    """An opened circuit is logged as a warning, a needed consent as an error, a new token as info.
+    """
     opened_event = CircuitChanged(at=NOW, service="erp", circuit="erp", state=CircuitState.OPEN)
     closed_event = CircuitChanged(at=NOW, service="erp", state=CircuitState.CLOSED)
 
@@ -109,7 +111,7 @@ def test_levels_and_fields() -> None:
 
 
 def test_structlog_writes_the_fields() -> None:
-    """Structlog's formatter writes the fields of a record as they stand."""
+    """Structlog's formatter renders the record fields of LoggingObserver."""
     stream = io.StringIO()
     handler = logging.StreamHandler(stream)
     handler.setFormatter(
@@ -139,7 +141,8 @@ def test_structlog_writes_the_fields() -> None:
 
 @pytest.mark.parametrize("form", CREDENTIALS)
 def test_breadcrumbs_have_no_secrets(form: str) -> None:
-    """Sentry gets a breadcrumb for each event from INFO on, without a credential or a path."""
+    """SentryObserver adds a breadcrumb for each event from INFO on, without credentials or paths.
+    """
     manager, _ = manager_of(SentryObserver(), *ANSWERS, credentials=CREDENTIALS[form])
 
     with sentry_sdk.isolation_scope() as scope:
@@ -158,7 +161,7 @@ def test_breadcrumbs_have_no_secrets(form: str) -> None:
 
 
 def test_package_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """If the package is missing, the error says what to install."""
+    """Without sentry-sdk installed, the error names the extra to install."""
     monkeypatch.setitem(sys.modules, "sentry_sdk", None)
 
     with pytest.raises(ConfigurationError, match=r"sentry-sdk.*\[sentry\]"):

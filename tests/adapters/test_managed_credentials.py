@@ -1,4 +1,4 @@
-"""The four secret managers, with their synchronous and asynchronous providers."""
+"""Credential providers on the four secret managers, synchronous and asynchronous."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ NAMES: dict[tuple[str, str | None], str] = {
 @FOR_EACH_LAB
 @pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
 def test_conforms(check: kit.Check, kind: str) -> None:
-    """The provider keeps the contract of its port."""
+    """The synchronous provider of each secret manager passes the conformance kit."""
     with LABS[kind]() as lab, StdlibHttpClient() as http:
 
         def make(renew: kit.Renew) -> ManagedCredentialProvider:
@@ -85,7 +85,7 @@ def test_conforms(check: kit.Check, kind: str) -> None:
 @FOR_EACH_LAB
 @pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)
 def test_async_conforms(check: kit.AsyncCheck, kind: str) -> None:
-    """The provider keeps the contract of its port when it is awaited."""
+    """The asynchronous provider of each secret manager passes the conformance kit."""
 
     async def run(lab: Lab) -> None:
         async with AsyncStdlibHttpClient() as http:
@@ -116,7 +116,7 @@ NAMED_MANAGERS = {
 
 
 def test_handwritten_secrets_are_read(face: Face) -> None:
-    """A secret written by a person may be a token or a table; it is named after its owner."""
+    """A secret that a person wrote may be a plain token or a JSON table."""
     own_name, foreign_name = NAMED_MANAGERS[face.lab.kind]
     face.lab.put(own_name, "a-token")
     face.lab.put(foreign_name, '{"method": "basic", "username": "u", "secret": "p"}')
@@ -129,7 +129,7 @@ def test_handwritten_secrets_are_read(face: Face) -> None:
 
 
 def test_rotated_credentials_are_shared(face: Face) -> None:
-    """A rotated credential of any kind is read by other processes."""
+    """A rotated credential of any kind is read back by another process."""
     stored_credentials = [
         Credentials.signed(
             HmacSigning(signs="{body}", headers={"X": "{signature}"}, key_id="é"), b"\xff\x00"
@@ -143,7 +143,7 @@ def test_rotated_credentials_are_shared(face: Face) -> None:
 
 
 def test_a_refresh_looks_again(face: Face) -> None:
-    """Without a renewal function, a refresh reads the credential again."""
+    """Without a renewal function, `refresh` reads the secret again."""
     name = NAMED_MANAGERS[face.lab.kind][1]
     face.lab.put(name, "old")
     provider = face.provider()
@@ -154,7 +154,7 @@ def test_a_refresh_looks_again(face: Face) -> None:
 
 
 def test_renewed_credentials_are_shared(face: Face) -> None:
-    """A renewed credential is stored for all processes, unless another was faster."""
+    """A renewed credential is stored for all processes, unless another process stored one first."""
 
     def renew(*_: object) -> Credentials:
         return NEW
@@ -176,7 +176,7 @@ def test_renewed_credentials_are_shared(face: Face) -> None:
 
 
 def test_a_secret_that_is_no_credential(face: Face) -> None:
-    """The error for an invalid secret names the secret and the manager, not its content."""
+    """The error for an invalid secret names the secret and its manager, not the content."""
     name = NAMED_MANAGERS[face.lab.kind][1]
     face.lab.put(name, f'{{"secret": "{SECRET}", "password": "{SECRET}"}}')
 
@@ -188,7 +188,7 @@ def test_a_secret_that_is_no_credential(face: Face) -> None:
 
 @pytest.mark.parametrize("owner", [("Shop", None), ("shop", ""), ("a/../b", "x"), ("shop", "a--b")])
 def test_names_that_would_be_confused_have_no_secret(face: Face, owner: Any) -> None:
-    """A name that could belong to another secret is not looked up, unless it is configured."""
+    """An owner whose secret name would be ambiguous needs an entry in `names`."""
     provider = face.provider()
 
     assert not face.ask(provider.has, *owner)
@@ -202,7 +202,7 @@ def test_names_that_would_be_confused_have_no_secret(face: Face, owner: Any) -> 
 
 
 def test_missing_secret_is_named(face: Face) -> None:
-    """The error names the missing secret and its place."""
+    """The error for a missing secret names the secret and its manager."""
     with pytest.raises(
         CredentialNotFound, match=f"no secret '{NAMED_MANAGERS[face.lab.kind][1]}' in"
     ):
@@ -211,7 +211,9 @@ def test_missing_secret_is_named(face: Face) -> None:
 
 @LOGS_IN
 def test_one_login_serves_many(face: Face) -> None:
-    """One login serves many requests; it is renewed after two thirds of its lifetime."""
+    """One login to the secret manager serves many requests, and is renewed after 2/3 of its
+    lifetime.
+    """
     provider = face.provider()
     for _ in range(3):
         face.ask(provider.has, *OWNER)
@@ -226,7 +228,7 @@ def test_one_login_serves_many(face: Face) -> None:
 
 @LOGS_IN
 def test_many_wait_for_one_login(face: Face) -> None:
-    """Of many first callers one logs in."""
+    """If many callers need the first login, only one of them logs in."""
     provider, count = face.provider(), 6
     face.lab.put(NAMED_MANAGERS[face.lab.kind][1], "old")
     if face.awaited:
@@ -254,7 +256,7 @@ def test_many_wait_for_one_login(face: Face) -> None:
 
 @LOGS_IN
 def test_a_token_that_was_revoked_is_replaced(face: Face) -> None:
-    """A revoked token is replaced once by a new login."""
+    """If the manager refuses a revoked token, the provider logs in again once."""
     provider = face.provider()
     face.lab.put(NAMED_MANAGERS[face.lab.kind][1], "old")
     assert OLD == face.ask(provider.get, *OWNER)
@@ -266,7 +268,7 @@ def test_a_token_that_was_revoked_is_replaced(face: Face) -> None:
 
 @LOGS_IN
 def test_failed_login_renewal_keeps_the_valid_token(face: Face) -> None:
-    """A valid token is used even if renewing it fails."""
+    """If renewing the login fails, the still valid token is used."""
     provider = face.provider()
     face.lab.put(NAMED_MANAGERS[face.lab.kind][1], "old")
     face.ask(provider.get, *OWNER)
@@ -299,7 +301,7 @@ def test_failed_login_renewal_keeps_the_valid_token(face: Face) -> None:
 
 
 def test_missing_permission_is_explained(face: Face) -> None:
-    """The error says which permission is missing, without the manager's text."""
+    """The error for a refused request names the missing permission, without the manager's text."""
     provider = face.provider()
     face.ask(provider.has, *OWNER)
     errors: list[ConnectorError] = []
@@ -328,7 +330,7 @@ def test_missing_permission_is_explained(face: Face) -> None:
 
 @pytest.mark.parametrize("status", [429, 500, 502, 503])
 def test_a_manager_that_is_down(face: Face, status: int) -> None:
-    """An outage is one that may be over later."""
+    """A status 429 or 5xx of the secret manager raises a retryable StorageUnavailable."""
     face.lab.server.always(Behaviour(status, body=SECRET.encode()))
     with pytest.raises(StorageUnavailable) as excinfo:
         face.ask(face.provider().get, *OWNER)
@@ -352,14 +354,14 @@ def test_a_manager_that_is_down(face: Face, status: int) -> None:
     ],
 )
 def test_an_answer_that_is_nonsense(face: Face, body: bytes) -> None:
-    """A successful answer of an unrelated server is refused."""
+    """A status 200 with an unexpected body raises StorageUnavailable."""
     face.lab.server.always(Behaviour(200, {"Content-Type": "application/json"}, body))
     with pytest.raises(StorageUnavailable, match="an unexpected response"):
         face.ask(face.provider().get, *OWNER)
 
 
 def test_an_answer_that_is_nonsense_after_a_login(face: Face) -> None:
-    """An answer that lacks the secret is refused."""
+    """A response without the secret, after a successful login, raises StorageUnavailable."""
     provider = face.provider()
     face.ask(provider.has, *OWNER)
     face.lab.server.always(Behaviour.of_json({"data": {"data": 5}, "payload": {"data": "é"}}))
@@ -368,7 +370,7 @@ def test_an_answer_that_is_nonsense_after_a_login(face: Face) -> None:
 
 
 def test_a_manager_that_sends_elsewhere(face: Face) -> None:
-    """A redirect is not followed with a secret, and does not count as an outage."""
+    """A redirect is not followed, and raises ConfigurationError."""
     provider = face.provider()
     face.ask(provider.has, *OWNER)
     face.lab.server.always(Behaviour(307, {"Location": "http://127.0.0.1:1/"}))
@@ -377,7 +379,7 @@ def test_a_manager_that_sends_elsewhere(face: Face) -> None:
 
 
 def test_unprocessable_requests_are_not_retried(face: Face) -> None:
-    """A request that can never work is not retried."""
+    """A request that the manager rejects as invalid is not retried."""
     provider = face.provider()
     face.ask(provider.has, *OWNER)
     face.lab.server.always(Behaviour(422))
@@ -388,7 +390,7 @@ def test_unprocessable_requests_are_not_retried(face: Face) -> None:
 
 
 def test_unreachable_manager(face: Face) -> None:
-    """Refused, silent and dropped connections are outages."""
+    """A refused, silent or dropped connection raises StorageUnavailable."""
     provider = face.provider(timeout=0.2)
     face.lab.server.always(Behaviour(raw=b""))
     with pytest.raises(StorageUnavailable) as excinfo:
@@ -403,13 +405,13 @@ def test_unreachable_manager(face: Face) -> None:
 
 
 def test_neither_shows_a_secret(face: Face) -> None:
-    """The manager and the provider can be printed."""
+    """The `repr` of a secret manager's client or provider shows no secret."""
     assert SECRET not in repr((face.lab.manager(), face.provider()))
     assert "PRIVATE KEY" not in repr(face.lab.manager())
 
 
 def test_wait_for_a_login_is_bounded() -> None:
-    """A caller that waits for another's login gets a timeout."""
+    """A caller that waits for another caller's login gives up at its timeout."""
     lab = LABS["vault"]()
     with lab:
         lab.server.always(Behaviour(raw=b""))
@@ -427,7 +429,7 @@ def test_wait_for_a_login_is_bounded() -> None:
 
 
 def test_a_client_of_the_hosts_stays_open() -> None:
-    """A client passed by the host is not closed."""
+    """Closing a provider leaves an HTTP client open that the host passed in."""
     with LABS["aws"]() as lab, StdlibHttpClient() as http:
         with ManagedCredentialProvider(lab.manager(), http=http) as provider:
             assert not provider.has("shop", None)
@@ -452,7 +454,7 @@ def test_closing_a_provider_closes_its_client() -> None:
 
 
 def test_clock_step_does_not_end_a_login() -> None:
-    """A login's lifetime is measured by the monotonic clock."""
+    """A login's lifetime is measured by the monotonic clock, not by the wall clock."""
     clock = VirtualClock(datetime(2026, 11, 20, tzinfo=UTC))
     with LABS["gcp"]() as lab:
         lab.now = clock.utc

@@ -1,4 +1,4 @@
-"""Invalid identities for secret managers are refused without being shown."""
+"""Invalid identities for secret managers are refused without showing their secrets."""
 
 from __future__ import annotations
 
@@ -34,7 +34,9 @@ UNENCODABLE = f"{SECRET}\udc80"
     ],
 )
 def test_errors_do_not_show_the_identity(make: Callable[[], Any]) -> None:
-    """No error, cause or traceback frame shows a secret."""
+    """The error for an identity that cannot be encoded shows no secret, even in its traceback
+    frames.
+    """
     with pytest.raises(InvalidData) as excinfo:
         make()
     assert [] == [path for path, text in shown(excinfo.value, "error") if SECRET in text]

@@ -1,4 +1,4 @@
-"""The store of shared state in the memory of one process."""
+"""The in-memory store of shared state."""
 
 from __future__ import annotations
 
@@ -45,30 +45,30 @@ def _timed_later(*bound: int) -> tuple[AsyncMemoryStorage, Callable[[float], Non
 
 @pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
 def test_conforms(check: kit.Check) -> None:
-    """The store in memory keeps the contract of its port."""
+    """MemoryStorage passes the conformance kit."""
     check(MemoryStorage)
 
 
 @pytest.mark.parametrize("check", [*kit.TIMED_CHECKS, *kit.BOUNDED_CHECKS], ids=name_of)
 def test_conforms_in_time(check: Callable[..., None]) -> None:
-    """The store passes the checks with a virtual clock: expiry and bounds."""
+    """MemoryStorage passes the expiry and size checks with a virtual clock."""
     check(_timed)
 
 
 @pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)
 def test_conforms_awaited(check: kit.AsyncCheck) -> None:
-    """The asynchronous store keeps the contract of its port."""
+    """AsyncMemoryStorage passes the conformance kit."""
     asyncio.run(check(AsyncMemoryStorage))
 
 
 @pytest.mark.parametrize("check", [*kit.ASYNC_TIMED_CHECKS, *kit.ASYNC_BOUNDED_CHECKS], ids=name_of)
 def test_conforms_awaited_in_time(check: Callable[..., Any]) -> None:
-    """The asynchronous store passes the checks with a virtual clock: expiry and bounds."""
+    """AsyncMemoryStorage passes the expiry and size checks with a virtual clock."""
     asyncio.run(check(_timed_later))
 
 
 def test_synchronous_and_asynchronous_callers_may_share_a_store() -> None:
-    """A value written synchronously is read asynchronously, and the reverse."""
+    """Synchronous and asynchronous callers can share one in-memory store."""
     plain_storage = MemoryStorage()
     async_storage = AsyncMemoryStorage(plain_storage)
 
@@ -79,7 +79,7 @@ def test_synchronous_and_asynchronous_callers_may_share_a_store() -> None:
 
 
 def test_asynchronous_store_takes_the_same_arguments() -> None:
-    """The asynchronous store accepts the arguments of the synchronous store that it uses."""
+    """AsyncMemoryStorage accepts the arguments of MemoryStorage."""
     clock = Clock()
     store = AsyncMemoryStorage(clock=clock, max_entries=1)
     clock.pass_by(1)
@@ -91,13 +91,13 @@ def test_asynchronous_store_takes_the_same_arguments() -> None:
 
 
 def test_a_store_holds_something_or_nothing_at_all() -> None:
-    """A maximum of zero entries is refused at construction."""
+    """A maximum of zero entries is refused."""
     with pytest.raises(ConfigurationError, match="max_entries"):
         MemoryStorage(max_entries=0)
 
 
 def test_an_empty_store_is_a_store() -> None:
-    """An empty store is true, so that no default replaces it."""
+    """An empty store is truthy, so `store or default` keeps it."""
     store = MemoryStorage()
 
     assert (True, 0) == (bool(store), len(store))
@@ -113,7 +113,7 @@ class Meddled(Put):
         self.saw: list[States] = []
 
     def apply(self, states: States, now: int) -> tuple[States, States]:
-        """Decide, and be disturbed."""
+        """Record the states, run the other writer once, and write."""
         self.saw.append(states)
         if self._meddle:
             self._meddle.pop()()
@@ -126,7 +126,7 @@ class Meddled(Put):
 def test_a_command_that_was_overtaken_decides_again(
     before: str | None, keys: str, which: int
 ) -> None:
-    """A command decides again if its states were changed meanwhile."""
+    """A command runs again if another command changed its states in the meantime."""
     store = MemoryStorage()
     if before:
         store.execute(Put(before, *keys))
@@ -142,7 +142,7 @@ def test_a_command_that_was_overtaken_decides_again(
 @pytest.mark.parametrize("keys", ["ab", "abc"])
 @pytest.mark.parametrize("which", [0, -1])
 def test_a_new_state_beside_others_is_decided_again(keys: str, which: int) -> None:
-    """A command on existing states and a new one decides again if a state was changed meanwhile."""
+    """A command on existing and new states runs again if one was changed in the meantime."""
     store = MemoryStorage()
     store.execute(Put("old", *keys[:-1]))
     command = Meddled(lambda: store.execute(Put("theirs", keys[which])), *keys)
@@ -157,7 +157,7 @@ def test_a_new_state_beside_others_is_decided_again(keys: str, which: int) -> No
 
 @pytest.mark.parametrize("keys", ["ab", "abc"])
 def test_a_missing_state_beside_others_stays_missing(keys: str) -> None:
-    """A command that only reads creates no state."""
+    """A command that only reads leaves missing states missing."""
     store = MemoryStorage()
     store.execute(Put("old", *keys[:-1]))
 
@@ -167,7 +167,7 @@ def test_a_missing_state_beside_others_stays_missing(keys: str) -> None:
 
 @pytest.mark.parametrize("keys", ["ab", "abc", "abcd"])
 def test_read_only_command_sees_a_consistent_snapshot(keys: str) -> None:
-    """A read-only command sees all of its states as they were at one moment."""
+    """A read-only command sees all its states as of one moment."""
     store = MemoryStorage()
     store.execute(Put("old", *keys))
     command = Meddled(lambda: store.execute(Put("new", *keys)), *keys, write=False)
@@ -179,7 +179,7 @@ def test_read_only_command_sees_a_consistent_snapshot(keys: str) -> None:
 
 @pytest.mark.parametrize("keys", ["a", "ab", "abc", "abcd"])
 def test_a_state_that_is_forgotten_meanwhile_is_missing(keys: str) -> None:
-    """A state that a sweep takes away under a command is decided upon anew."""
+    """A command runs again if a sweep of expired states removed one of its states."""
     clock = Clock()
     store = MemoryStorage(clock)
     store.execute(Put("old", *keys, quiet=SECOND))
@@ -195,7 +195,7 @@ def test_a_state_that_is_forgotten_meanwhile_is_missing(keys: str) -> None:
 
 
 def test_commands_decide_at_the_same_time() -> None:
-    """Eight threads can execute commands at the same time."""
+    """Eight threads can execute commands of the store at the same time."""
     store, inner_barrier = MemoryStorage(), Barrier(8)
 
     class Meeting(Look):
@@ -215,7 +215,7 @@ def test_commands_decide_at_the_same_time() -> None:
 
 @pytest.mark.parametrize("keys", ["a", "ab", "abc", "abcd"])
 def test_unchanged_states_are_not_written(keys: str) -> None:
-    """A command that changes nothing does not make other commands repeat their decision."""
+    """A command that changes nothing does not make other commands run again."""
     store = MemoryStorage()
     store.execute(Put("old", *keys))
     command = Meddled(lambda: store.execute(Look(*keys)), *keys)
@@ -228,7 +228,7 @@ def test_unchanged_states_are_not_written(keys: str) -> None:
 @pytest.mark.untraced
 @pytest.mark.parametrize("kind", ["signals", "handlers", "finalisers", "threads"])
 def test_an_interruption_leaves_all_of_a_command_or_none(kind: str) -> None:
-    """An interrupted command is done completely or not at all, and never blocks others."""
+    """An interrupted command takes effect completely or not at all, and never blocks others."""
     program = subprocess.run(
         [sys.executable, "-m", "tests.adapters.memory_storm", kind],
         cwd=Path(__file__).parents[2],
@@ -247,13 +247,13 @@ class Interruption(BaseException):
 
 
 class Door:
-    """A lock that runs a function and is interrupted when it is released."""
+    """A lock that runs a function and raises when it is released."""
 
     def __init__(self, *happens: Callable[[], object]) -> None:
         self._happens = [*happens]
 
     def __enter__(self) -> None:
-        """Be free."""
+        """Do nothing, because the lock is always free."""
 
     def __exit__(self, *_: object) -> None:
         if self._happens:
@@ -264,7 +264,7 @@ class Door:
 def _values_after_interruption(
     store: MemoryStorage, keys: str, happens: Callable[[], object]
 ) -> list[object]:
-    """Return the stored values after a command wrote and its answer was lost."""
+    """Return the stored values after a command that wrote was interrupted before it returned."""
     store._lock = Door(happens)  # type: ignore[assignment]  # noqa: SLF001 - nobody else can tell when
     with pytest.raises(Interruption):
         store.execute(Put("mine", *keys))
@@ -273,7 +273,7 @@ def _values_after_interruption(
 
 @pytest.mark.parametrize("keys", ["a", "ab", "abc", "abcd"])
 def test_write_with_a_lost_answer_is_undone(keys: str) -> None:
-    """A write is undone if an interruption discards its answer."""
+    """A write whose command is interrupted before returning is undone."""
     store = MemoryStorage()
     store.execute(Put("old", *keys))
 
@@ -282,13 +282,14 @@ def test_write_with_a_lost_answer_is_undone(keys: str) -> None:
 
 @pytest.mark.parametrize("keys", ["a", "ab", "abc", "abcd"])
 def test_new_state_with_a_lost_answer_stays(keys: str) -> None:
-    """A new state cannot be undone, since no command removes states."""
+    """A newly created state stays even if its command is interrupted before returning."""
     assert ["mine"] * len(keys) == _values_after_interruption(MemoryStorage(), keys, list)
 
 
 @pytest.mark.parametrize("keys", ["a", "ab", "abc", "abcd"])
 def test_overwritten_state_is_not_undone(keys: str) -> None:
-    """A state that another command has changed since is not rolled back."""
+    """An interrupted command's write is not undone if another command has changed the state since.
+    """
     store = MemoryStorage()
     store.execute(Put("old", *keys))
 
@@ -300,7 +301,7 @@ def test_overwritten_state_is_not_undone(keys: str) -> None:
 
 
 def test_forked_child_does_not_wait_for_locks() -> None:
-    """A forked child does not wait for a lock of its parent's threads."""
+    """A forked child does not wait for a store lock that its parent's thread held."""
     store = MemoryStorage()
     store._lock.acquire()  # noqa: SLF001 - no thread can be stopped inside a section
 
@@ -312,7 +313,7 @@ def test_forked_child_does_not_wait_for_locks() -> None:
 
 @pytest.mark.parametrize("step", [timedelta(hours=-1), timedelta(hours=1)])
 def test_steps_of_the_wall_clock_change_nothing(step: timedelta) -> None:
-    """A watch that is set by an hour opens no circuit, fills no bucket and ends no claim."""
+    """Setting the wall clock by an hour changes no circuit, rate limit or idempotency claim."""
     outcomes: list[object] = []
     for stepped_duration in (timedelta(0), step):
         clock = Clock()
@@ -338,7 +339,7 @@ def test_steps_of_the_wall_clock_change_nothing(step: timedelta) -> None:
 
 
 def test_time_begins_with_the_wall_clock() -> None:
-    """By default the store's time is the wall-clock time, to the second."""
+    """By default the store's time starts at the wall-clock time."""
     difference = MemoryStorage().now() - datetime.now(UTC).timestamp() * 1e6
 
     assert abs(difference) < SECOND

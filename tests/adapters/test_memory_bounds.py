@@ -1,4 +1,4 @@
-"""The bounds of the store in memory: how many states it holds, and which it removes first."""
+"""Size limits of the in-memory store, and which states it removes first."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def _touched(store: MemoryStorage, tenant: str, service: Service) -> Plan:
 
 
 def test_keys_touched_once_do_not_stay() -> None:
-    """The states of 10,000 tenants with one call each are removed after they expire."""
+    """The states of 10,000 tenants with one call each are removed once they expire."""
     clock = Clock()
     store = MemoryStorage(clock)
     service = Service("vat", limits=(RateLimitConfig.per_second(10),))
@@ -50,7 +50,8 @@ def test_keys_touched_once_do_not_stay() -> None:
 
 
 def test_a_new_state_sweeps_when_it_is_time() -> None:
-    """Half a minute after the last sweep, a new state causes another sweep."""
+    """Half a minute after the last sweep of expired states, creating a state starts another sweep.
+    """
     clock = Clock()
     store = MemoryStorage(clock)
     store.execute(Put("dust", "a", "b", quiet=1))
@@ -95,7 +96,7 @@ def test_sweep_removes_expired_states_only() -> None:
 
 
 def test_full_store_updates_existing_states() -> None:
-    """In a full store existing states can change, and one freed slot admits a new state."""
+    """In a full store existing states can change; a new state is admitted once there is room."""
     store = MemoryStorage(max_entries=3)
     store.execute(Put(1, "a", "b"))
 
@@ -125,7 +126,7 @@ def test_full_store_searches_ten_times_a_second() -> None:
 
 
 def test_claims_leave_room_for_limits_and_circuits() -> None:
-    """When the maximum of keys is reached, only new keys are refused."""
+    """When the maximum of idempotency keys is reached, limits and circuits can still be stored."""
     store = MemoryStorage(max_entries=10)
     service = Service("vat", limits=(RateLimitConfig.per_day(1),), circuit=CircuitBreakerConfig())
     claims = [state_key("key", "vat", None, str(number)) for number in range(10)]
@@ -159,7 +160,7 @@ def test_full_store_drops_the_earliest_expiry(kind: str) -> None:
 
 
 def test_command_with_many_gates_keeps_its_states() -> None:
-    """A command with more states than the store's limit runs, and loses none of its states."""
+    """A command with more states than the store's maximum runs, and keeps all its states."""
     store = MemoryStorage(max_entries=2)
     keys = [state_key("limit", "vat", None, str(number)) for number in range(3)]
     store.execute(Put("old", *keys[:2], quiet=1))
@@ -171,7 +172,7 @@ def test_command_with_many_gates_keeps_its_states() -> None:
 
 @pytest.mark.untraced
 def test_memory_stays_bounded_under_many_keys_and_tenants() -> None:
-    """With 200,000 keys and tenants, each class of states stays below its maximum."""
+    """With 200,000 keys and tenants, each class of states stays within its maximum."""
     store = MemoryStorage(max_entries=1_000)
     refused_claims = 0
     for number in range(200_000):
@@ -186,7 +187,7 @@ def test_memory_stays_bounded_under_many_keys_and_tenants() -> None:
 
 
 def test_a_store_that_fills_up_warns_once() -> None:
-    """Each class of states warns once when it is four fifths full."""
+    """The store warns once for each class of states when it is four fifths full."""
     store = MemoryStorage(max_entries=10)
     keys = [state_key("key", "vat", None, str(number)) for number in range(10)]
     with warnings.catch_warnings():
@@ -205,7 +206,7 @@ def test_a_store_that_fills_up_warns_once() -> None:
 
 
 def test_full_store_warns_about_live_states_only() -> None:
-    """Expired states are dropped before the store warns of being full."""
+    """Expired states are dropped before the store warns that it is nearly full."""
     clock = Clock()
     store = MemoryStorage(clock, max_entries=10)
     for number in range(7):
@@ -220,7 +221,7 @@ def test_full_store_warns_about_live_states_only() -> None:
 
 
 class Sly(int):
-    """A number that runs a function when it is first added to."""
+    """A number that runs a function when something is first added to it."""
 
     meddle: list[Callable[[], object]]
 
@@ -232,10 +233,10 @@ class Sly(int):
 
 
 class Plant(Put):
-    """Writes a state that was made by hand."""
+    """A command that writes a state given by the test."""
 
     def apply(self, states: States, now: int) -> tuple[States, States]:
-        """Write."""
+        """Write the given state."""
         return (self._value,), states  # type: ignore[return-value]  # a state
 
 
@@ -270,7 +271,7 @@ def test_a_sweep_takes_nothing_that_was_written_meanwhile(another: str | None) -
     ],
 )
 def test_an_idle_key_weighs_little(service: Service, most: int) -> None:
-    """An idle limiter or circuit takes little memory, its key included."""
+    """An idle rate limit or circuit takes little memory, including its key."""
     number = 5_500  # a little more than fits a table, so that it has just grown
     store = MemoryStorage()
     gates = _touched(store, "first", service).gates

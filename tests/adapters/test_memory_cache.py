@@ -1,4 +1,4 @@
-"""The cache of answers in the memory of one process."""
+"""The in-memory cache of responses."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from tests.support.examples import examples
 
 @pytest.mark.parametrize("check", cache_conformance.CHECKS, ids=name_of)
 def test_conforms(check: cache_conformance.Check) -> None:
-    """The cache passes the conformance kit."""
+    """MemoryCache passes the conformance kit."""
     check(MemoryCache)
 
 
 @pytest.mark.parametrize("check", cache_conformance.ASYNC_CHECKS, ids=name_of)
 def test_conforms_async(check: cache_conformance.AsyncCheck) -> None:
-    """The asynchronous cache keeps the contract of its port."""
+    """AsyncMemoryCache passes the conformance kit."""
     asyncio.run(check(AsyncMemoryCache))
 
 
 def put(cache: MemoryCache, key: str, *numbers: int, seconds: float = 60.0) -> bool:
-    """Store answers with these numbers in the cache."""
+    """Store responses with these numbers in the cache."""
     return cache.keep(key, cache.look(key).mark, tuple(map(entry, numbers)), seconds)
 
 
@@ -39,7 +39,7 @@ SIZE = 256 + entry(1).size
 
 
 def test_least_recently_used_entry_is_dropped() -> None:
-    """At the maximum of entries, the least recently used one is dropped."""
+    """A full cache drops the least recently used entry."""
     cache = MemoryCache(max_entries=2)
     put(cache, "a", 1)
     put(cache, "b", 2)
@@ -51,7 +51,7 @@ def test_least_recently_used_entry_is_dropped() -> None:
 
 
 def test_bytes_are_bounded() -> None:
-    """The cache never exceeds its size, and frees the size of removed entries."""
+    """The cache stays within `max_bytes`, and removed entries free their bytes."""
     cache = MemoryCache(max_bytes=2 * SIZE)
     put(cache, "a", 1)
     put(cache, "b", 2)
@@ -65,7 +65,7 @@ def test_bytes_are_bounded() -> None:
 
 
 def test_oversized_entry_drops_no_other() -> None:
-    """An entry that cannot fit is not stored, and drops no other entry."""
+    """An entry larger than the cache is not stored, and drops no other entry."""
     cache = MemoryCache(max_bytes=SIZE + 256)
     put(cache, "a", 1)
     put(cache, "b")
@@ -75,7 +75,7 @@ def test_oversized_entry_drops_no_other() -> None:
 
 
 def test_expired_answer_is_removed() -> None:
-    """A cached answer ages by the cache's own clock, and is removed when it expires."""
+    """A cached response ages by the cache's own clock, and is removed when it expires."""
     clock = VirtualClock()
     cache = MemoryCache(clock)
     put(cache, "a", 1, seconds=10)
@@ -88,7 +88,7 @@ def test_expired_answer_is_removed() -> None:
 
 
 def test_dropped_change_mark_prevents_storing() -> None:
-    """If the mark of a change was dropped, a response requested earlier is not stored."""
+    """If the cache has dropped a key's change mark, a response requested earlier is not stored."""
     cache = MemoryCache(max_entries=2)
     first_mark = cache.look("a").mark
     cache.forget("a")
@@ -109,7 +109,7 @@ def test_dropped_change_mark_prevents_storing() -> None:
 def test_answer_requested_before_a_change_is_not_stored(
     steps: list[tuple[str, str]], entries: int
 ) -> None:
-    """In any order of steps, a response requested before a change is not stored."""
+    """In any order of steps, a response requested before a change is not stored in the cache."""
     cache = MemoryCache(max_entries=entries)
     marks: dict[str, int] = {}
     changed_keys: dict[str, bool] = {}
@@ -129,7 +129,7 @@ def test_answer_requested_before_a_change_is_not_stored(
 
 
 def test_a_child_begins_with_nothing() -> None:
-    """A forked child has an empty cache, even if the parent was writing."""
+    """A forked child has an empty cache, even if its parent was writing to it."""
     cache = MemoryCache()
     put(cache, "a", 1)
 
@@ -141,7 +141,7 @@ def test_a_child_begins_with_nothing() -> None:
 
 
 def test_synchronous_and_asynchronous_callers_may_share_a_cache() -> None:
-    """The cache of plain callers serves tasks too."""
+    """Synchronous and asynchronous callers can share one cache."""
     shared_cache = MemoryCache()
     put(shared_cache, "a", 1)
 
@@ -151,7 +151,7 @@ def test_synchronous_and_asynchronous_callers_may_share_a_cache() -> None:
 
 @pytest.mark.parametrize("option", ["max_entries", "max_bytes"])
 def test_bounds_are_checked(option: str) -> None:
-    """A cache without room is refused, by name."""
+    """A cache with a limit of zero is refused, and the error names the setting."""
     bounds: dict[str, Any] = {option: 0}
     with pytest.raises(ConfigurationError) as excinfo:
         MemoryCache(**bounds)

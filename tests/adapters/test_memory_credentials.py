@@ -1,4 +1,4 @@
-"""The credential provider in the memory of one process."""
+"""The in-memory credential provider."""
 
 import asyncio
 import threading
@@ -25,18 +25,18 @@ OWNER = ("stripe", "acme")
 
 @pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
 def test_conforms(check: kit.Check) -> None:
-    """The provider in memory keeps the contract of its port."""
+    """MemoryCredentialProvider passes the conformance kit."""
     check(lambda renew: MemoryCredentialProvider(renew=renew))
 
 
 @pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)
 def test_async_conforms(check: kit.AsyncCheck) -> None:
-    """The asynchronous provider in memory passes the conformance kit."""
+    """AsyncMemoryCredentialProvider passes the conformance kit."""
     asyncio.run(check(lambda renew: AsyncMemoryCredentialProvider(renew=renew)))
 
 
 def test_initial_credentials() -> None:
-    """Credentials of any kind can be passed to the constructor."""
+    """The provider's constructor accepts credentials of any kind."""
     token = OAuthCredentials(access_token="a")
     provider = MemoryCredentialProvider({OWNER: OLD, ("adyen", None): token})
 
@@ -46,7 +46,7 @@ def test_initial_credentials() -> None:
 
 @pytest.mark.parametrize("new", [None, "token", b"token"])
 def test_other_values_are_refused(new: object) -> None:
-    """A value that is not a credential is refused, and the stored credential stays."""
+    """Rotating to a value that is not a credential is refused, and the old credential stays."""
     provider = MemoryCredentialProvider({OWNER: OLD})
 
     with pytest.raises(InvalidData, match="The new credential is"):
@@ -55,7 +55,7 @@ def test_other_values_are_refused(new: object) -> None:
 
 
 def test_a_renewal_must_give_a_credential() -> None:
-    """A renewal that returns no credential fails, and the old one stays."""
+    """A renew function that returns no credential raises, and the old credential stays."""
 
     def renew(*_: object) -> Credentials:
         return cast("Credentials", None)
@@ -68,7 +68,7 @@ def test_a_renewal_must_give_a_credential() -> None:
 
 
 def test_refresh_needs_a_renew_function() -> None:
-    """A provider that cannot renew raises an error with a remedy, in either mode."""
+    """`refresh` without a renew function raises an error that mentions `renew=`."""
     plain_provider = MemoryCredentialProvider({OWNER: OLD})
     async_provider = AsyncMemoryCredentialProvider({OWNER: OLD})
 
@@ -94,7 +94,7 @@ LATER = datetime(2030, 1, 1, tzinfo=UTC)
 def test_failed_renewal_has_a_retry_time(
     error: Exception, expected: tuple[bool, datetime | None]
 ) -> None:
-    """A failed renewal passes on the retry time of its cause."""
+    """The error of a failed renewal has the retry time of its cause."""
 
     def renew(*_: object) -> Credentials:
         raise error
@@ -105,7 +105,7 @@ def test_failed_renewal_has_a_retry_time(
 
 
 def test_a_failure_keeps_its_cause() -> None:
-    """The exception of a renewal is the cause of the error, whose text does not quote it."""
+    """The renew function's exception is the cause of the error, whose text does not quote it."""
 
     def renew(*_: object) -> Credentials:
         raise KeyError("sk_live_secret")
@@ -117,7 +117,7 @@ def test_a_failure_keeps_its_cause() -> None:
 
 
 def test_rotation_beats_a_running_renewal() -> None:
-    """A credential rotated during a renewal is not overwritten by it."""
+    """A credential rotated during a renewal is not overwritten by the renewed one."""
 
     def renew(*_: object) -> Credentials:
         provider.rotate(*OWNER, OTHER)
@@ -130,7 +130,7 @@ def test_rotation_beats_a_running_renewal() -> None:
 
 
 class Interruption(BaseException):
-    """The exception that ends a renewal without an answer."""
+    """The exception that interrupts a renewal."""
 
 
 def test_an_interrupted_renewal_is_taken_over() -> None:
@@ -161,7 +161,7 @@ def test_an_interrupted_renewal_is_taken_over() -> None:
 
 
 def test_a_child_does_not_wait_for_its_parent() -> None:
-    """A renewal in progress during a fork does not block the child."""
+    """A renewal that was running during a fork does not block the child."""
     renewals: list[int] = []
 
     def renew(*_: object) -> Credentials:
@@ -177,7 +177,7 @@ def test_a_child_does_not_wait_for_its_parent() -> None:
 
 
 def test_a_childs_tasks_do_not_wait_for_its_parent() -> None:
-    """Tasks of a forked child do not wait for a renewal of the parent's."""
+    """Tasks of a forked child do not wait for a renewal that ran in the parent."""
     renewals: list[int] = []
 
     async def renew(*_: object) -> Credentials:
@@ -193,7 +193,7 @@ def test_a_childs_tasks_do_not_wait_for_its_parent() -> None:
 
 
 class Overtaken:
-    """A credential that seems outdated just before another caller replaces it."""
+    """A credential that looks outdated just before another caller replaces it."""
 
     def __init__(self, replace: Callable[[], None]) -> None:
         self._replace: Callable[[], None] | None = replace
@@ -209,7 +209,7 @@ class Overtaken:
 
 
 def test_fresh_renewal_is_not_repeated() -> None:
-    """A caller that arrives after another's renewal gets its result."""
+    """A caller that asks just after another's renewal gets the renewed credential."""
     plain_provider = MemoryCredentialProvider({OWNER: OLD})
     async_provider = AsyncMemoryCredentialProvider({OWNER: OLD})
 
@@ -225,7 +225,7 @@ def test_fresh_renewal_is_not_repeated() -> None:
 
 
 def test_cancelled_waiters_do_not_disturb_a_renewal() -> None:
-    """A renewal succeeds although its waiters have gone."""
+    """A renewal completes even if the tasks that waited for it were cancelled."""
 
     async def leave() -> object:
         renewing, may_end = asyncio.Event(), asyncio.Event()
@@ -248,7 +248,7 @@ def test_cancelled_waiters_do_not_disturb_a_renewal() -> None:
 
 
 def test_serves_several_event_loops() -> None:
-    """A renewal in one event loop is waited for in another."""
+    """A task in one event loop waits for a renewal that runs in another loop."""
     start_event, other_begun = threading.Event(), threading.Event()
     renewals: list[object] = []
 

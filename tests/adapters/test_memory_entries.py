@@ -1,4 +1,4 @@
-"""The stores of entries in memory."""
+"""The in-memory inbox and outbox."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from moorage.testing import inbox_conformance, name_of, outbox_conformance
 
 @pytest.mark.parametrize("check", inbox_conformance.CHECKS, ids=name_of)
 def test_webhooks(check: inbox_conformance.Check) -> None:
-    """The inbox passes the conformance kit."""
+    """MemoryInbox passes the conformance kit."""
     check(MemoryInbox)
 
 
 @pytest.mark.parametrize("check", inbox_conformance.ASYNC_CHECKS, ids=name_of)
 def test_webhooks_awaited(check: inbox_conformance.AsyncCheck) -> None:
-    """The asynchronous inbox keeps the contract of its port."""
+    """AsyncMemoryInbox passes the conformance kit."""
     asyncio.run(check(AsyncMemoryInbox))
 
 
 @pytest.mark.parametrize("check", outbox_conformance.CHECKS, ids=name_of)
 def test_calls(check: outbox_conformance.Check) -> None:
-    """The outbox passes the conformance kit."""
+    """MemoryOutbox passes the conformance kit."""
     check(MemoryOutbox)
 
 
 @pytest.mark.parametrize("check", outbox_conformance.ASYNC_CHECKS, ids=name_of)
 def test_calls_awaited(check: outbox_conformance.AsyncCheck) -> None:
-    """The asynchronous outbox keeps the contract of its port."""
+    """AsyncMemoryOutbox passes the conformance kit."""
     asyncio.run(check(AsyncMemoryOutbox))

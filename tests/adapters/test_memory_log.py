@@ -1,4 +1,4 @@
-"""The integration log in the memory of one process."""
+"""The in-memory integration log."""
 
 import asyncio
 from threading import Thread
@@ -15,18 +15,18 @@ from moorage.testing.kits.checks import name_of
 
 @pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
 def test_conforms(check: kit.Check) -> None:
-    """The log in memory keeps the contract of its port."""
+    """MemoryIntegrationLogger passes the conformance kit."""
     check(MemoryIntegrationLogger)
 
 
 @pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)
 def test_async_conforms(check: kit.AsyncCheck) -> None:
-    """The asynchronous log in memory passes the conformance kit."""
+    """AsyncMemoryIntegrationLogger passes the conformance kit."""
     asyncio.run(check(AsyncMemoryIntegrationLogger))
 
 
 def test_keeps_the_latest() -> None:
-    """Above the limit, the oldest log entries are dropped, and pages end there."""
+    """Above `max_entries`, the oldest log entries are dropped, and paging ends at them."""
     log = MemoryIntegrationLogger(max_entries=3)
     for number in range(5):
         log.write(kit.entry(number))
@@ -40,7 +40,7 @@ def test_keeps_the_latest() -> None:
 
 
 def test_bytes_are_bounded() -> None:
-    """The oldest entries are dropped when requests, responses and errors take too much memory."""
+    """The oldest log entries are dropped when their texts exceed `max_bytes`."""
     log = MemoryIntegrationLogger(max_bytes=50_000)
     texts = [number * 10_000 for number in (1, 2, 3, 0, 4, 9, 0)]
     kept_entries: list[int] = []
@@ -53,7 +53,7 @@ def test_bytes_are_bounded() -> None:
 
 
 def test_removed_entries_free_their_bytes() -> None:
-    """After a removal there is room for as many bytes of new entries."""
+    """Removing log entries frees their bytes for new ones."""
     log = MemoryIntegrationLogger(max_bytes=50_000)
     long_entry = attrs.evolve(kit.entry(1), request="x" * 40_000)
     log.write(long_entry)
@@ -65,7 +65,7 @@ def test_removed_entries_free_their_bytes() -> None:
 
 
 def test_forked_child_does_not_wait_for_the_lock() -> None:
-    """A child that was forked while a thread wrote keeps the entries and can write."""
+    """A child forked while a thread wrote to the log keeps the entries and can write."""
     log = MemoryIntegrationLogger()
     log.write(kit.entry(1))
     with log._lock:  # noqa: SLF001 - as another thread may hold it
@@ -78,7 +78,7 @@ def test_forked_child_does_not_wait_for_the_lock() -> None:
 
 
 def test_one_log_for_both_modes() -> None:
-    """Synchronous and asynchronous callers find each other's log entries."""
+    """Synchronous and asynchronous callers can share one in-memory log."""
     log = MemoryIntegrationLogger()
     twin_logger = AsyncMemoryIntegrationLogger(log)
     log.write(kit.entry(1))
@@ -88,7 +88,7 @@ def test_one_log_for_both_modes() -> None:
 
 
 def test_invalid_cursor_is_refused() -> None:
-    """A cursor that no page returned is refused."""
+    """A query with a cursor that no page returned is refused."""
     with pytest.raises(InvalidData, match="is not valid"):
         MemoryIntegrationLogger().find(LogQuery(after="tomorrow"))
 
@@ -96,6 +96,6 @@ def test_invalid_cursor_is_refused() -> None:
 @pytest.mark.parametrize("bound", ["max_entries", "max_bytes"])
 @pytest.mark.parametrize("value", [0, -1, 1.5])
 def test_needs_a_bound(bound: str, value: int) -> None:
-    """A log that could keep nothing, or for ever, is refused."""
+    """A log limit that is zero, negative or fractional is refused."""
     with pytest.raises(ConfigurationError, match=bound):
         MemoryIntegrationLogger(**{bound: value})
