@@ -1,4 +1,4 @@
-"""Metrics about calls in memory, in a file, in PostgreSQL and in MariaDB."""
+"""Metrics of calls, stored in memory, in a file, in PostgreSQL or in MariaDB."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ ALL = FiguresQuery(by=())
 
 
 class Lab:
-    """A database with a table of metrics for one test.
+    """A database with a metrics table for one test alone.
 
     Args:
         kind: one of `KINDS`, or "memory".
@@ -53,7 +53,7 @@ class Lab:
         self._opened: list[Any] = []
 
     def metrics(self, **options: Any) -> Any:
-        """Return the metrics in the table, without a thread that stores more of them."""
+        """Open the metrics of this table, without a background thread."""
         fields: dict[str, Any] = {}
         if self.kind != "memory":
             fields = {"prefix": self.prefix, "create": True, "threads": False, "timeout": 30.0}
@@ -74,7 +74,7 @@ class Lab:
 
 @pytest.fixture(params=KINDS)
 def lab(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Lab]:
-    """A database of each kind."""
+    """Yield a metrics database of each kind."""
     lab = Lab(request.param, tmp_path)
     try:
         yield lab
@@ -84,7 +84,7 @@ def lab(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Lab]:
 
 @pytest.fixture(params=("memory", *KINDS))
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Lab]:
-    """Memory, and a database of each kind."""
+    """Yield a metrics store of each kind: memory, and each kind of database."""
     place = Lab(request.param, tmp_path)
     try:
         yield place
@@ -93,7 +93,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Lab]:
 
 
 def calls(metrics: Any, **options: Any) -> int:
-    """Return the number of all calls that a query counts."""
+    """Return the number of calls that a query of the metrics counts."""
     return sum(window.figures.calls for window in metrics.figures(FiguresQuery(**options)))
 
 
@@ -101,7 +101,7 @@ def calls(metrics: Any, **options: Any) -> int:
 
 
 def test_figures_are_those_of_all_calls(place: Lab) -> None:
-    """Figures are found by series and time, and have outcomes, attempts, bytes and durations."""
+    """Metrics are found by series and time, and count outcomes, attempts, bytes and durations."""
     metrics = place.metrics()
     for second in range(0, 180, 10):
         metrics(finished_call(NOON + timedelta(seconds=second), duration=second / 100))
@@ -130,7 +130,7 @@ def test_figures_are_those_of_all_calls(place: Lab) -> None:
 
 
 def test_several_processes_are_added_up(lab: Lab) -> None:
-    """Each process replaces only its own rows, however often it stores metrics."""
+    """Each process replaces only its own metrics rows, however often it stores them."""
     processes = [lab.metrics() for _ in range(3)]
     for number, metrics in enumerate((*processes, *processes)):
         metrics(finished_call(duration=number + 1.0))
@@ -146,7 +146,7 @@ def test_several_processes_are_added_up(lab: Lab) -> None:
 
 
 def test_a_manager_counts_its_calls(place: Lab) -> None:
-    """Metrics are an observer of a manager."""
+    """Metrics can be an observer of a connector manager, and count its calls."""
     metrics = place.metrics()
     with ConnectorManager(services=[Service("vat")], observers=[metrics]) as manager:
         manager.run("vat", lambda: 1, tenant="acme")
@@ -162,7 +162,8 @@ def test_a_manager_counts_its_calls(place: Lab) -> None:
 
 
 def test_old_windows_become_longer_ones(place: Lab) -> None:
-    """Minutes are merged to hours and days without losing calls, and deleted in the end."""
+    """Metrics per minute are merged into hours and days without losing calls, and finally deleted.
+    """
     first, second = place.metrics(), place.metrics()
     if place.kind == "memory":
         second = first
@@ -192,7 +193,7 @@ def test_old_windows_become_longer_ones(place: Lab) -> None:
 
 
 def test_many_rows_are_rolled_up_in_batches(lab: Lab) -> None:
-    """More rows than a transaction takes lose no call."""
+    """Merging more metrics rows than one transaction takes loses no call."""
     metrics = lab.metrics()
     for minute in range(3):
         for number in range(300):
@@ -206,7 +207,7 @@ def test_many_rows_are_rolled_up_in_batches(lab: Lab) -> None:
 
 
 def test_several_processes_roll_up_at_once(lab: Lab) -> None:
-    """If several processes merge the same rows at the same time, each row counts once."""
+    """If several processes merge the same metrics rows at the same time, each row counts once."""
     processes = [lab.metrics() for _ in range(3)]
     for metrics in processes:
         for number in range(120):
@@ -233,7 +234,7 @@ def test_several_processes_roll_up_at_once(lab: Lab) -> None:
 
 
 def test_retention_is_an_option(tmp_path: Path) -> None:
-    """Windows of figures are stored for the configured retention time."""
+    """Metrics of hours and days are kept for the configured retention time."""
     retention = Retention(hours=2 * DAY, days=3 * DAY)
     memory = open_metrics("memory:", retention=retention)
     file = open_metrics(f"sqlite:///{tmp_path}/m.db", create=True, retention=retention)
@@ -249,7 +250,7 @@ def test_retention_is_an_option(tmp_path: Path) -> None:
 
 
 def test_a_table_is_made_by_its_statements(lab: Lab) -> None:
-    """The statements of `ddl` name the table, and `migrate` may run again."""
+    """The statements of `ddl` create the metrics table, and `migrate` may run again."""
     kind = SqliteMetrics if lab.kind == "sqlite" else SqlMetrics
     twin = AsyncSqliteMetrics if lab.kind == "sqlite" else AsyncSqlMetrics
     args = () if lab.kind == "sqlite" else (lab.kind,)
@@ -263,7 +264,7 @@ def test_a_table_is_made_by_its_statements(lab: Lab) -> None:
 
 
 def test_missing_table_error(lab: Lab) -> None:
-    """The error for a missing table says what to do."""
+    """The error for a missing metrics table names `migrate`."""
     metrics = lab.metrics(create=False)
     with pytest.raises(ConfigurationError) as excinfo:
         metrics.figures(ALL)
@@ -272,7 +273,7 @@ def test_missing_table_error(lab: Lab) -> None:
 
 
 def test_unreachable_server_is_reported() -> None:
-    """A query of an unreachable server raises an error, and counting goes on."""
+    """Querying metrics on an unreachable server raises an error, and counting continues."""
     metrics = open_metrics("postgresql://nobody@127.0.0.1:9/none", threads=False, timeout=2.0)
     metrics(finished_call())
     with pytest.raises(StorageUnavailable):
@@ -286,7 +287,7 @@ def test_unreachable_server_is_reported() -> None:
 
 @pytest.mark.parametrize("scheme", ["redis", "nothing"])
 def test_no_metrics_have_such_a_url(scheme: str) -> None:
-    """Metrics are in memory, in a file, or in a database."""
+    """A URL that no metrics store supports is refused."""
     with pytest.raises(ConfigurationError, match="not one for metrics") as excinfo:
         open_metrics(f"{scheme}://host")
 
@@ -297,7 +298,7 @@ def test_no_metrics_have_such_a_url(scheme: str) -> None:
 
 
 class Table:
-    """A table that may be away or unusable."""
+    """A fake metrics table that can be unavailable or unusable."""
 
     def __init__(self) -> None:
         self.rows: dict[Any, int] = {}
@@ -338,7 +339,9 @@ def test_background_thread_stores_and_ends() -> None:
 
 
 def test_figures_of_a_dead_database_wait() -> None:
-    """An unavailable database disturbs no call; the metrics are stored later, once."""
+    """While the metrics database is unavailable, calls succeed; their metrics are stored later,
+    once.
+    """
     table = Table()
     table.failure = StorageUnavailable("away", remedy="Start it.")
     recorder = table.recorder()
@@ -355,7 +358,7 @@ def test_figures_of_a_dead_database_wait() -> None:
 
 
 def test_lost_figures_are_counted_and_reported() -> None:
-    """Above the limit, the oldest metrics are dropped, with one warning."""
+    """Above `max_waiting`, the oldest unsaved metrics are dropped, with one warning."""
     table = Table()
     table.failure = StorageUnavailable("away", remedy="Start it.")
     recorder = table.recorder(max_waiting=2)
@@ -372,7 +375,7 @@ def test_lost_figures_are_counted_and_reported() -> None:
 
 
 def test_an_unusable_table_is_reported_once() -> None:
-    """The background thread warns once if figures cannot be stored, with the reason."""
+    """If the metrics table is unusable, one warning says why."""
     table = Table()
     table.failure = ConfigurationError("No table.", path="path", remedy="Run `migrate()`.")
     recorder = table.recorder()
@@ -385,7 +388,7 @@ def test_an_unusable_table_is_reported_once() -> None:
 
 
 def test_housekeeping_runs_once_an_hour() -> None:
-    """The first write of another hour rolls up old figures."""
+    """The first write in a new hour merges the older metrics."""
     table = Table()
     recorder = table.recorder()
     for minute in (0, 1, 61, 62, 125):
@@ -396,7 +399,7 @@ def test_housekeeping_runs_once_an_hour() -> None:
 
 
 def test_every_recorder_is_closed_at_exit() -> None:
-    """All recorders store their metrics when the process ends."""
+    """All metrics recorders store their metrics when the process ends."""
     table = Table()
     recorder = table.recorder()
     recorder(finished_call())
@@ -410,7 +413,7 @@ def test_every_recorder_is_closed_at_exit() -> None:
 
 
 def test_asynchronous_metrics(place: Lab) -> None:
-    """The asynchronous metrics count like the synchronous ones."""
+    """The asynchronous metrics stores count like the synchronous ones."""
 
     async def use() -> None:
         options: dict[str, Any] = {}
@@ -431,7 +434,7 @@ def test_asynchronous_metrics(place: Lab) -> None:
 
 
 def test_metrics_in_memory_lose_nothing() -> None:
-    """Metrics in memory report no lost figures."""
+    """In-memory metrics always report zero lost entries."""
     with MemoryMetrics() as metrics:
         assert 0 == metrics.lost
     assert 0 == AsyncMemoryMetrics().lost
@@ -447,7 +450,7 @@ def _process(lab: Lab, does: str) -> subprocess.Popen[bytes]:
 
 @pytest.mark.parametrize("does, expected", [("ends", 3), ("forks", 2)])
 def test_process_end_stores_figures(does: str, expected: int, lab: Lab) -> None:
-    """At the end of a process no call is lost or counted twice."""
+    """When a process ends or forks, no call is lost from the metrics or counted twice."""
     metrics = lab.metrics()
     metrics.migrate()
     with _process(lab, does) as process:
@@ -457,7 +460,9 @@ def test_process_end_stores_figures(does: str, expected: int, lab: Lab) -> None:
 
 
 def test_a_killed_process_loses_only_what_waited(lab: Lab) -> None:
-    """Stored metrics survive a killed process; those of its last seconds are lost."""
+    """If a process is killed, its stored metrics remain and only those of the last seconds are
+    lost.
+    """
     metrics = lab.metrics()
     metrics.migrate()
     with _process(lab, "waits") as process:

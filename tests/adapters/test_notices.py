@@ -1,4 +1,4 @@
-"""Problems that break no call are logged, however a host treats warnings."""
+"""Notices about problems that must not fail a call, as warnings or log records."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from moorage.adapters.notices import give_notice
 
 
 def test_notice_is_a_warning_that_names_its_caller(caplog: pytest.LogCaptureFixture) -> None:
-    """A notice is shown as a warning and not logged, if the program shows warnings."""
+    """If the program shows warnings, a notice is a warning that names its caller, and is not
+    logged.
+    """
 
     def notice() -> None:
         give_notice("Something.", stacklevel=2)
@@ -25,7 +27,7 @@ def test_notice_is_a_warning_that_names_its_caller(caplog: pytest.LogCaptureFixt
 
 
 def test_notice_is_logged_where_warnings_are_errors(caplog: pytest.LogCaptureFixture) -> None:
-    """The text is logged unchanged, percent signs included."""
+    """If warnings are errors, a notice is logged with its text unchanged."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         give_notice("80 % of it.")
@@ -37,7 +39,7 @@ def test_notice_is_logged_where_warnings_are_errors(caplog: pytest.LogCaptureFix
 def test_notice_is_logged_where_showing_a_warning_fails(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """If the host's replacement for showing warnings fails, the call succeeds."""
+    """If the host's own showwarning function raises, the notice still fails no call."""
 
     def show(*_: Any, **__: Any) -> None:
         raise OSError
@@ -50,7 +52,7 @@ def test_notice_is_logged_where_showing_a_warning_fails(
 
 
 def test_program_that_is_run_with_errors_for_warnings_reads_the_notice() -> None:
-    """If warnings are errors and no handler is set, Python writes the notice to standard error."""
+    """Under `python -W error` without a logging handler, a notice is written to standard error."""
     program = (
         "import asyncio\n"
         "from moorage import ConnectorManager, Service\n"

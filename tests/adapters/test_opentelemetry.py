@@ -1,4 +1,4 @@
-"""The observer of OpenTelemetry, with the real SDK."""
+"""The OpenTelemetry observer, with the real SDK."""
 
 from __future__ import annotations
 
@@ -83,11 +83,11 @@ class Telemetry:
         )
 
     def spans(self) -> list[Any]:
-        """Return the finished spans, in the order in which they began."""
+        """Return the finished spans in order of their start."""
         return sorted(self.spans_out.get_finished_spans(), key=lambda span: span.start_time or 0)
 
     def metrics(self) -> dict[str, Any]:
-        """Return the metrics by their names."""
+        """Return the exported metrics by name."""
         data = self.reader.get_metrics_data()
         return {
             metric.name: metric
@@ -106,7 +106,7 @@ class Telemetry:
 
 
 def test_call_is_one_trace() -> None:
-    """A call is a span below the caller's, and each of its attempts a span below it."""
+    """A call is a child span of the caller's span, and each attempt a child span of the call."""
     telemetry = Telemetry()
     manager, vendor = manager_of(telemetry.observer, *ANSWERS)
 
@@ -133,7 +133,7 @@ def test_call_is_one_trace() -> None:
 
 
 def test_attempts_have_the_ids_of_their_spans() -> None:
-    """Later observers see the trace and the span of each attempt; without spans there is none."""
+    """Observers after OpenTelemetryObserver see each attempt's trace and span ids."""
     telemetry, seen = Telemetry(), Attempts()
     manager, _ = manager_of(seen, *ANSWERS)
     manager.call("erp", READ)
@@ -160,7 +160,7 @@ def test_attempts_have_the_ids_of_their_spans() -> None:
 
 
 class Attempts:
-    """Keeps the ids of the trace and the span of each event of an attempt."""
+    """An observer that records the trace and span ids of each attempt's events."""
 
     hears = (AttemptStarted, AttemptFinished)
 
@@ -168,12 +168,12 @@ class Attempts:
         self.ids: list[tuple[str | None, str | None]] = []
 
     def __call__(self, event: Any, /) -> None:
-        """Keep the ids."""
+        """Record the trace and span ids of the event."""
         self.ids.append((event.trace_id, event.span_id))
 
 
 def test_attempts_with_and_without_names() -> None:
-    """Requests without a route are named by their method, and functions by the registry."""
+    """Attempt spans are named by HTTP method, and those of functions as the registry says."""
     telemetry = Telemetry()
     manager, _ = manager_of(telemetry.observer, Response(200), Response(200))
 
@@ -186,7 +186,7 @@ def test_attempts_with_and_without_names() -> None:
 
 
 def test_emitted_names_are_registered() -> None:
-    """Every name that a run emits is in the registry, and every metric of the registry is used."""
+    """Every emitted span, attribute and metric name is in the telemetry registry."""
     telemetry = Telemetry()
     manager, _ = manager_of(telemetry.observer, *ANSWERS, Response(503), circuit=None)
     refusing_manager, _ = manager_of(
@@ -243,7 +243,7 @@ def test_registered_events_are_the_events() -> None:
 
 
 def test_registered_outcomes_and_reasons_are_all() -> None:
-    """The registry lists each outcome, and each kind of wait and refusal has a reason."""
+    """The telemetry registry lists each call outcome, and each reason for a wait or a refusal."""
     assert [outcome.value for outcome in CallOutcome] == list(NAMES["outcomes"])
     now = datetime.now(UTC)
     waiting_events = [
@@ -261,7 +261,7 @@ def test_registered_outcomes_and_reasons_are_all() -> None:
 
 
 def test_outcomes_are_exported() -> None:
-    """The spans of calls and attempts say if the vendor did nothing, acted, or may have."""
+    """Spans of calls and attempts have an attribute for the outcome: nothing, done, or unknown."""
     telemetry = Telemetry()
     manager, vendor = manager_of(telemetry.observer, retry=None)
     vendor.queue(
@@ -281,7 +281,7 @@ def test_outcomes_are_exported() -> None:
 
 
 def test_changes_by_hand_have_a_span() -> None:
-    """When a person sets a circuit, the event is exported in the current span or in a new one."""
+    """When a person sets a circuit, an event is added to the current span or to a new one."""
     telemetry = Telemetry()
     manager, _ = manager_of(telemetry.observer, circuit=OPENS_AT_ONCE)
 
@@ -300,7 +300,7 @@ def test_changes_by_hand_have_a_span() -> None:
 
 
 def test_circuits_are_named() -> None:
-    """The name of a circuit consists of the service, the region and the endpoint."""
+    """A circuit's name in telemetry consists of service, region and endpoint."""
     service = Service(
         "erp",
         regions=[Region("eu", "https://eu.example"), Region("us", "https://us.example")],
@@ -314,7 +314,7 @@ def test_circuits_are_named() -> None:
 
 
 def test_alternative_names() -> None:
-    """With `connector_names` spans, metrics and the log record of an error have other names."""
+    """With `connector_names=True`, spans, metrics and log records use alternative names."""
     telemetry = Telemetry(connector_names=True)
     manager, _ = manager_of(telemetry.observer, *ANSWERS, Response(503), Response(503))
     manager.call("erp", READ)
@@ -348,7 +348,7 @@ def test_no_secret_is_exported(form: str) -> None:
 
 
 def test_signed_request_covers_the_trace() -> None:
-    """The signature of a request covers its `traceparent`."""
+    """A request's signature includes its `traceparent` header."""
     telemetry = Telemetry()
     manager, vendor = manager_of(
         telemetry.observer, Response(200), credentials=CREDENTIALS["aws_sigv4"]
@@ -360,7 +360,7 @@ def test_signed_request_covers_the_trace() -> None:
 
 
 def test_sampled_out_call_costs_no_attributes() -> None:
-    """A call that is not sampled has no spans, and its requests say so."""
+    """A call that is not sampled has no spans, and its request's `traceparent` says so."""
     telemetry = Telemetry(sampler=ALWAYS_OFF)
     manager, vendor = manager_of(telemetry.observer, *ANSWERS)
 
@@ -371,7 +371,7 @@ def test_sampled_out_call_costs_no_attributes() -> None:
 
 
 def test_interrupted_attempt_ends_with_its_call() -> None:
-    """The span of an attempt that was interrupted ends with the span of its call."""
+    """The span of an interrupted attempt ends together with its call's span."""
     telemetry = Telemetry()
     manager = ConnectorManager([Service("tax")], observers=[telemetry.observer])
 
@@ -387,7 +387,7 @@ def test_interrupted_attempt_ends_with_its_call() -> None:
 
 
 def test_hedged_attempts_have_spans_of_their_own() -> None:
-    """If a read is hedged (sent again while the first waits), each request gets its own span."""
+    """Each attempt of a hedged read gets its own span."""
     telemetry = Telemetry()
     hedge = HedgeConfig(delay=0.001)
     manager, _ = manager_of(telemetry.observer, *ANSWERS, hedge=hedge, retry=None)
@@ -444,7 +444,7 @@ def test_events_of_unknown_calls_are_counted() -> None:
 
 
 def test_without_an_sdk_nothing_is_recorded() -> None:
-    """With the API and without an SDK, neither the call nor its request changes."""
+    """With the OpenTelemetry API but no SDK, calls and requests are unchanged."""
     manager, vendor = manager_of(OpenTelemetryObserver(), Response(200))
 
     assert 200 == manager.call("erp", READ).status
@@ -452,7 +452,7 @@ def test_without_an_sdk_nothing_is_recorded() -> None:
 
 
 def test_trace_of_the_caller_is_passed_on_without_an_sdk() -> None:
-    """Without an SDK a request passes on the caller's trace, and the log stores it."""
+    """Without an SDK, requests pass on the caller's trace, and the log stores its id."""
     recorder = RecordingObserver()
     observer = OpenTelemetryObserver(tracer_provider=NoOpTracerProvider())
     vendor = FakeVendor()
@@ -501,7 +501,7 @@ print(*[p.value for m in scope.metrics if m.name.endswith("count") for p in m.da
 
 
 def test_sdk_may_be_set_up_later() -> None:
-    """An observer that was made before the SDK records the calls after it."""
+    """An observer created before the SDK was set up records the calls made afterwards."""
     ran = subprocess.run(
         [sys.executable, "-c", LATE_SDK], capture_output=True, text=True, check=True
     )
@@ -510,7 +510,7 @@ def test_sdk_may_be_set_up_later() -> None:
 
 
 def test_series_beyond_those_kept_are_measured(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Calls have the same attributes whether their series were cached or created again."""
+    """Metric attributes of a call are the same whether they came from the cache or not."""
     monkeypatch.setattr(opentelemetry, "_MOST_KEPT", 2)
     telemetry = Telemetry()
     manager, _ = manager_of(telemetry.observer, *[Response(200)] * 6)
@@ -530,7 +530,7 @@ def test_series_beyond_those_kept_are_measured(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_operations_of_contracts_are_measured_apart() -> None:
-    """Calls of two accounts, or of two operations, are counted in separate series."""
+    """Calls to different accounts or operations of a contract are separate metric series."""
     telemetry = Telemetry()
     plan, now = Plan(Service("erp"), None, None), datetime(2026, 1, 1, tzinfo=UTC)
     calls = [("payments.charge", "uk"), ("payments.refund", "uk"), ("payments.charge", "de")]
@@ -549,7 +549,7 @@ def test_operations_of_contracts_are_measured_apart() -> None:
 
 
 def test_package_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """If the package is missing, the error says what to install."""
+    """Without opentelemetry-api installed, the error names the extra to install."""
     monkeypatch.setitem(sys.modules, "opentelemetry.trace", None)
 
     with pytest.raises(ConfigurationError, match=r"opentelemetry-api.*\[opentelemetry\]"):

@@ -1,4 +1,4 @@
-"""The slots of a bulkhead, and its queue."""
+"""Slots and the waiting queue of a bulkhead."""
 
 import ast
 import inspect
@@ -28,7 +28,7 @@ HARMLESS = (
 
 
 def sections() -> Iterator[ast.With]:
-    """Yield each `with self._section` block of the file."""
+    """Yield each locked block (`with self._section`) in the source of Places."""
     tree = ast.parse(textwrap.dedent(inspect.getsource(Places)))
     for node in ast.walk(tree):
         if isinstance(node, ast.With):
@@ -37,7 +37,7 @@ def sections() -> Iterator[ast.With]:
 
 
 def test_a_section_makes_no_call() -> None:
-    """The locked sections of the module call no code from outside of it."""
+    """Locked blocks of Places call no code outside the module."""
     section_nodes = [
         part for section in sections() for step in section.body for part in ast.walk(step)
     ]
@@ -48,20 +48,20 @@ def test_a_section_makes_no_call() -> None:
 
 @dataclass
 class Room:
-    """A slow, obviously correct model of the slots and the queue of one name."""
+    """A slow but obviously correct model of a bulkhead's slots and queue."""
 
     places: int = 0
     inside: list[Waiter] = field(default_factory=list)
     line: list[Waiter] = field(default_factory=list)
 
     def let_in(self) -> None:
-        """Admit the callers that have waited longest, as long as slots are free."""
+        """Admit the callers that have waited longest while slots are free."""
         while self.line and len(self.inside) < self.places:
             self.inside.append(self.line.pop(0))
 
 
 class PlacesMachine(RuleBasedStateMachine):
-    """Callers that arrive, wait, leave and give up, compared with a slow and simple model."""
+    """Random arrivals, waits and departures of callers, compared with the simple model."""
 
     callers: Bundle[Waiter] = Bundle("callers")
     names = st.sampled_from(["a", "b"])
@@ -75,7 +75,7 @@ class PlacesMachine(RuleBasedStateMachine):
 
     @rule(target=callers, name=names, places=counts, queue=st.integers(0, 4))
     def come(self, name: str, places: int, queue: int) -> Waiter:
-        """Take a slot, join the queue, or leave."""
+        """Arrive: take a slot, join the queue, or leave."""
         room = self.rooms[name]
         waiter = Waiter(name, object(), lambda: self.woken.append(waiter))
         self.places.join(waiter, places, queue)
@@ -90,7 +90,7 @@ class PlacesMachine(RuleBasedStateMachine):
 
     @rule(target=callers, name=names, places=counts)
     def go_straight_in(self, name: str, places: int) -> Waiter:
-        """Come in without waiting, or go away."""
+        """Enter without waiting, or leave."""
         room = self.rooms[name]
         waiter = Waiter(name, object(), list)
         is_free = not room.line and len(room.inside) < places
@@ -103,7 +103,7 @@ class PlacesMachine(RuleBasedStateMachine):
 
     @rule(waiter=callers)
     def go_out(self, waiter: Waiter) -> None:
-        """Give back the slot; do nothing if the caller has none."""
+        """Give back the slot, if the caller has one."""
         name, holder = waiter.held
         self.places.settle(name, holder)
         if waiter in self.rooms[name].inside:
@@ -130,7 +130,7 @@ class PlacesMachine(RuleBasedStateMachine):
 
     @invariant()
     def all_stand_as_the_model_says(self) -> None:
-        """The callers with slots and those that wait are exactly those of the model."""
+        """The callers with slots and in the queue are those of the model."""
         for name, room in self.rooms.items():
             assert {WAITING} >= {waiter.state for waiter in room.line}
             assert {INSIDE} >= {waiter.state for waiter in room.inside}
@@ -141,7 +141,7 @@ TestPlaces = PlacesMachine.TestCase
 
 
 def test_an_interrupted_entry_holds_nothing() -> None:
-    """A caller interrupted while entering holds no slot."""
+    """A caller interrupted while it enters a bulkhead holds no slot."""
     lock = Fragile()
     places = Places(lambda: lock)
 
@@ -153,7 +153,7 @@ def test_an_interrupted_entry_holds_nothing() -> None:
 
 
 def test_an_interrupted_refusal_frees_nothing() -> None:
-    """A caller interrupted while being refused frees no other caller's slot."""
+    """A caller interrupted while a bulkhead refuses it frees no other caller's slot."""
     lock = Fragile()
     places = Places(lambda: lock)
     places.enter("a", object(), 1)
@@ -166,7 +166,7 @@ def test_an_interrupted_refusal_frees_nothing() -> None:
 
 
 def test_an_interrupted_exit_wakes_the_next() -> None:
-    """A caller that was admitted is woken even if the leaving one is interrupted."""
+    """The next waiting caller is woken even if the leaving one is interrupted."""
     lock, woken_waiters, holder = Fragile(), list[str](), object()
     places = Places(lambda: lock)
     places.enter("a", holder, 1)
@@ -181,7 +181,7 @@ def test_an_interrupted_exit_wakes_the_next() -> None:
 
 
 def test_entering_twice_takes_one_slot() -> None:
-    """A holder that enters twice takes one slot, and gives one back."""
+    """A holder that enters a bulkhead twice takes one slot, and gives one back."""
     places, holder = Places(), object()
 
     assert [True, True] == [places.enter("a", holder, 1) for _ in range(2)]
@@ -192,7 +192,7 @@ def test_entering_twice_takes_one_slot() -> None:
 
 
 def test_forked_child_starts_empty() -> None:
-    """A forked child starts with free slots and an empty queue."""
+    """In a forked child a bulkhead has free slots and an empty queue."""
     places = Places()
     places.enter("a", object(), 1)
     places.join(Waiter("a", object(), list), 1, 1)
@@ -204,7 +204,7 @@ def test_forked_child_starts_empty() -> None:
 
 
 def test_idle_names_take_no_memory() -> None:
-    """Ten thousand names used once leave nothing behind."""
+    """Ten thousand bulkhead names used once each leave no memory in use."""
     places = Places()
     for number in range(10_000):
         holder = object()
@@ -215,7 +215,7 @@ def test_idle_names_take_no_memory() -> None:
 
 
 def test_holder_object_is_kept_alive() -> None:
-    """A holder that its caller forgot is kept in memory, so that its id is not used again."""
+    """Places keeps a reference to each holder, so that no other object can get its id."""
     places = Places()
     entered_flags = [places.enter("a", object(), 3) for _ in range(4)]
 

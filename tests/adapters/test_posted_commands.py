@@ -1,4 +1,4 @@
-"""Commands of an asynchronous store that are run without waiting for the answer."""
+"""Commands of an asynchronous store that run in the background, without a waiting caller."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Said:
-    """A command with a number that identifies it."""
+    """A store command with a number that identifies it."""
 
     keys = ("a",)
     once = True
@@ -26,12 +26,12 @@ class Said:
         self.number = number
 
     def apply(self, states: States, now: int) -> tuple[States, None]:
-        """Change nothing."""
+        """Return the states unchanged."""
         return states, None
 
 
 class SlowStore:
-    """A store that runs one command at a time when a test releases it, and can fail."""
+    """A fake store that runs commands one by one when the test allows it, and can fail."""
 
     def __init__(self, timeout: float = 20, **errors: Exception) -> None:
         self.done: list[int] = []
@@ -42,7 +42,7 @@ class SlowStore:
         self.posts = PostedCommands(self.execute, timeout)
 
     async def execute(self, command: Any) -> None:
-        """Run the command in a later turn of the event loop."""
+        """Run the command in a later turn of the event loop, when the test allows it."""
         self.begun.append(command.number)
         await asyncio.sleep(0)
         await self.may.wait()
@@ -63,13 +63,13 @@ class SlowStore:
 
 
 async def turns(number: int = 50) -> None:
-    """Wait until all other tasks have run several times."""
+    """Give all other tasks several turns of the event loop."""
     for _ in range(number):
         await asyncio.sleep(0)
 
 
 def test_posts_are_executed_by_a_task() -> None:
-    """In a running loop posted commands are executed in order."""
+    """Posted commands are executed in order by a task of the running loop."""
 
     async def run() -> SlowStore:
         store = SlowStore()
@@ -83,7 +83,7 @@ def test_posts_are_executed_by_a_task() -> None:
 
 
 def test_settle_waits_for_posts() -> None:
-    """`settle` returns when every command is executed, later ones included."""
+    """`settle` returns once all posted commands are executed, including those posted meanwhile."""
 
     async def run() -> list[int]:
         store = SlowStore()
@@ -98,7 +98,7 @@ def test_settle_waits_for_posts() -> None:
 
 
 def test_posts_without_a_loop_are_kept() -> None:
-    """Commands posted without a loop are executed in the next loop."""
+    """Commands posted without an event loop are executed in the next loop."""
     store = SlowStore()
     store.post(1, 2)
     queued_posts, finished_posts = len(store.posts.queue), [*store.done]
@@ -109,7 +109,9 @@ def test_posts_without_a_loop_are_kept() -> None:
 
 
 def test_posts_of_an_ended_loop_continue_in_the_next() -> None:
-    """A command that was started is not repeated, and no other command is lost."""
+    """If an event loop ends, its posted commands continue in the next one without repetition or
+    loss.
+    """
 
     async def run(store: SlowStore) -> None:
         store.may.clear()
@@ -128,7 +130,7 @@ def test_posts_of_an_ended_loop_continue_in_the_next() -> None:
 
 
 def test_a_task_that_never_began_has_taken_nothing() -> None:
-    """Commands of a task that never began are sent with the next command."""
+    """If the task for posted commands is cancelled before it starts, no command is lost."""
 
     async def run(store: SlowStore) -> list[int]:
         store.post(1, 2)
@@ -145,7 +147,7 @@ def test_a_task_that_never_began_has_taken_nothing() -> None:
 
 
 def test_one_loop_does_not_wait_for_another() -> None:
-    """A blocked event loop delays its own posted commands, and no others."""
+    """A blocked event loop delays only the commands posted in it."""
     store, other_loop = SlowStore(), asyncio.new_event_loop()
 
     async def begin() -> None:
@@ -170,7 +172,7 @@ def test_one_loop_does_not_wait_for_another() -> None:
 
 
 def test_failing_post_does_not_stop_others() -> None:
-    """The exception of a posted command is dropped."""
+    """An exception of a posted command is dropped, and the other commands run."""
     store = SlowStore(at1=InvalidData("no"), at2=RuntimeError("no"))
     store.post(1, 2, 3)
 
@@ -180,7 +182,7 @@ def test_failing_post_does_not_stop_others() -> None:
 
 
 def test_posts_wait_for_one_outage() -> None:
-    """After an outage the remaining commands are stored for the next attempt."""
+    """After an outage the remaining posted commands are kept for the next attempt."""
     store = SlowStore(at1=StorageUnavailable("down"))
     store.post(1, 2, 3)
 
@@ -192,7 +194,7 @@ def test_posts_wait_for_one_outage() -> None:
 
 
 def test_waiting_has_an_end() -> None:
-    """A store that hangs delays its caller no longer than the timeout."""
+    """`settle` returns at the timeout if the store hangs."""
 
     async def run() -> SlowStore:
         store = SlowStore(timeout=0.001)
@@ -207,7 +209,7 @@ def test_waiting_has_an_end() -> None:
 
 
 def test_cancelled_waiter_does_not_stop_posts() -> None:
-    """After a cancelled wait, posted commands are still executed."""
+    """Cancelling a task that waits in `settle` does not stop the posted commands."""
 
     async def run() -> list[int]:
         store = SlowStore()
@@ -224,7 +226,7 @@ def test_cancelled_waiter_does_not_stop_posts() -> None:
 
 
 def test_full_queue_drops_the_oldest_commands() -> None:
-    """If the queue is full, the oldest commands are dropped."""
+    """If the queue of posted commands is full, the oldest are dropped."""
     store = SlowStore()
     store.post(*range(MAX_POSTED + 2))
 
@@ -234,7 +236,7 @@ def test_full_queue_drops_the_oldest_commands() -> None:
 
 
 def test_forked_child_drops_its_parents_posts() -> None:
-    """A forked child drops its parent's commands, which would run twice."""
+    """A forked child drops the parent's posted commands, which would otherwise run twice."""
     store = SlowStore()
     store.post(1)
 

@@ -1,4 +1,4 @@
-"""The observer of Prometheus, with the real client."""
+"""The Prometheus observer, with the real client library."""
 
 from __future__ import annotations
 
@@ -47,13 +47,13 @@ NUMBER = 100_000 if os.environ.get("MOORAGE_LONG") else 1_000
 
 
 def openmetrics(registry: CollectorRegistry) -> bytes:
-    """The metrics of a registry in the format that has exemplars."""
+    """Return the metrics of a registry in the OpenMetrics format, which includes exemplars."""
     text: bytes = exposition.generate_latest(registry)  # type: ignore[no-untyped-call]  # the client's
     return text
 
 
 def test_calls_are_counted() -> None:
-    """Calls, attempts, retries, refusals and circuits are counted by service and operation."""
+    """Calls, attempts, retries, refusals and circuits are counted per service and operation."""
     registry = CollectorRegistry()
     observer = PrometheusObserver(registry)
     manager, _ = manager_of(observer, *ANSWERS)
@@ -81,7 +81,7 @@ def test_calls_are_counted() -> None:
 
 
 def test_events_without_a_call_are_counted() -> None:
-    """Events that a host creates itself are counted like those of calls."""
+    """Events that a host creates itself are counted like those of real calls."""
     registry = CollectorRegistry()
     observer = PrometheusObserver(registry, max_operations=1)
     now = datetime(2026, 1, 1, tzinfo=UTC)
@@ -103,7 +103,7 @@ def test_events_without_a_call_are_counted() -> None:
 
 
 def test_functions_and_interruptions_have_no_status() -> None:
-    """A function's attempt has no status, and an interrupted call is counted as cancelled."""
+    """A function's attempt has no HTTP status, and an interrupted call is counted as cancelled."""
     registry = CollectorRegistry()
     manager = ConnectorManager([Service("tax")], observers=[PrometheusObserver(registry)])
 
@@ -125,7 +125,7 @@ def test_functions_and_interruptions_have_no_status() -> None:
 
 
 def test_lost_entries_are_counted() -> None:
-    """Entries that the log could not store are counted."""
+    """Log entries that the integration log lost are counted."""
     registry, log = CollectorRegistry(), MemoryIntegrationLogger()
     recorder = RecordingObserver()
     log.lost = 2  # type: ignore[attr-defined]  # as logs in a table have it
@@ -141,7 +141,9 @@ def test_lost_entries_are_counted() -> None:
 
 @pytest.mark.untraced
 def test_urls_keys_and_tenants_add_no_series() -> None:
-    """Different paths, keys, ids and tenants add no series, here and in OpenTelemetry."""
+    """Different paths, keys, ids and tenants create no extra series, in Prometheus and
+    OpenTelemetry.
+    """
     registry, reader = CollectorRegistry(), InMemoryMetricReader()
     telemetry = OpenTelemetryObserver(
         meter_provider=MeterProvider([reader], shutdown_on_exit=False),
@@ -181,7 +183,7 @@ def test_urls_keys_and_tenants_add_no_series() -> None:
 
 
 def test_operations_are_bounded() -> None:
-    """Beyond the limit, services and operations are counted as others."""
+    """Beyond `max_operations`, further services and operations are counted as "other"."""
     registry = CollectorRegistry()
     services = [Service(f"s{number}") for number in range(5)]
     observer = PrometheusObserver(registry, max_operations=2)
@@ -195,7 +197,7 @@ def test_operations_are_bounded() -> None:
 
 @pytest.mark.parametrize("form", CREDENTIALS)
 def test_no_secret_is_exposed(form: str) -> None:
-    """No credential and no path is in a metric or an exemplar."""
+    """No credential and no path appears in a Prometheus metric or exemplar."""
     registry = CollectorRegistry()
     manager, _ = manager_of(PrometheusObserver(registry), *ANSWERS, credentials=CREDENTIALS[form])
 
@@ -205,7 +207,7 @@ def test_no_secret_is_exposed(form: str) -> None:
 
 
 def test_exemplars_name_the_call() -> None:
-    """A duration has the correlation id of a call as its exemplar, unless that is too long."""
+    """A call's correlation id is the exemplar of its duration, unless it is too long."""
     registry = CollectorRegistry()
     manager = ConnectorManager([Service("tax")], observers=[PrometheusObserver(registry)])
     recorder = RecordingObserver()
@@ -220,7 +222,7 @@ def test_exemplars_name_the_call() -> None:
 
 
 def test_exemplars_are_made_once_a_second() -> None:
-    """A bucket gets one exemplar a second, and the slow call among fast ones gets its own."""
+    """A histogram bucket gets at most one exemplar a second."""
     clock = VirtualClock()
     made: list[float] = []
 
@@ -243,7 +245,7 @@ def test_exemplars_are_made_once_a_second() -> None:
 
 
 def test_observers_share_the_metrics_of_a_registry() -> None:
-    """A second observer of a registry counts in the same metrics, in the global one too."""
+    """Two Prometheus observers on the same registry share their metrics."""
     assert PrometheusObserver()._metrics is PrometheusObserver(REGISTRY)._metrics  # noqa: SLF001 - or it raises
 
 
@@ -266,7 +268,7 @@ print(generate_latest(registry).decode())
 
 
 def test_processes_are_added_up(tmp_path: Path) -> None:
-    """In multiprocess mode a metric is the sum of the counts of all processes."""
+    """In multiprocess mode each metric is the sum over all processes."""
 
     def program(text: str) -> str:
         environment = {"PROMETHEUS_MULTIPROC_DIR": str(tmp_path), "PATH": ""}
@@ -286,7 +288,7 @@ def test_processes_are_added_up(tmp_path: Path) -> None:
 
 
 def test_package_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """If the package is missing, the error says what to install."""
+    """Without prometheus-client installed, the error names the extra to install."""
     monkeypatch.setitem(sys.modules, "prometheus_client", None)
 
     with pytest.raises(ConfigurationError, match=r"prometheus-client.*\[prometheus\]"):

@@ -26,7 +26,7 @@ PATIENT = Timeouts(total=600)
 
 
 def resident() -> int:
-    """Return the MiB of memory that this process uses."""
+    """Return the memory that this process uses, in MiB."""
     with open("/proc/self/statm", encoding="ascii") as file:  # noqa: PTH123 - no file of ours
         return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") // MEBIBYTE
 
@@ -71,7 +71,7 @@ class Sink:
 
 
 def pieces() -> Iterator[bytes]:
-    """Yield the number of bytes that the vendor receives."""
+    """Yield the chunks of the uploaded body."""
     for _ in range(MEBIBYTES * 16):
         yield bytes(65_536)
 
@@ -79,7 +79,7 @@ def pieces() -> Iterator[bytes]:
 @pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="needs Linux to be measured")  # noqa: PTH110 - the same
 @with_both_clients
 async def test_streams_take_little_memory(make: Make) -> None:
-    """A stream in either direction is not held in memory."""
+    """Streaming a large upload or download through pyreqwest takes little memory."""
     with Sink() as url:
         client = make()
         memory_before = resident()
@@ -144,12 +144,12 @@ class Http2Server:
 
 
 def frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
-    """Return a frame of HTTP/2 (RFC 9113, 4.1)."""
+    """Return an encoded HTTP/2 frame (RFC 9113, 4.1)."""
     return struct.pack(">I", len(payload))[1:] + struct.pack(">BBI", kind, flags, stream) + payload
 
 
 def read_frame(file: Any) -> tuple[int, int]:
-    """Read an HTTP/2 frame, and return its kind and its stream."""
+    """Read an HTTP/2 frame, and return its type and stream id."""
     length = int.from_bytes(file.read(3), "big")
     kind, _, stream = struct.unpack(">BBI", file.read(6))
     file.read(length)
@@ -158,7 +158,7 @@ def read_frame(file: Any) -> tuple[int, int]:
 
 @with_both_clients
 async def test_http2_exchanges_share_a_connection(make: Make) -> None:
-    """With `http2`, concurrent exchanges with a vendor share one connection."""
+    """With `http2=True`, concurrent exchanges with a vendor share one connection."""
     server = Http2Server()
     with server as url:
         client = make(http2=True, tls=Tls(authorities=server.authority))

@@ -1,4 +1,4 @@
-"""The client over pyreqwest in processes that were forked."""
+"""The pyreqwest HTTP clients in forked processes."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ STREAMED = Request.put("/", body=BodyStream.of(lambda: [b"x"]))
 
 @pytest.fixture
 def vendor() -> Iterator[VendorServer]:
-    """A vendor server that answers every request."""
+    """Yield a vendor server that answers every request."""
     with VendorServer() as server:
         server.always(Behaviour(200, body=b"x" * 99))
         yield server
@@ -52,7 +52,7 @@ def vendor() -> Iterator[VendorServer]:
 
 @contextmanager
 def as_in_a_child() -> Generator[None, None, None]:
-    """Act as in a process that was forked after pyreqwest was used; in-process, for coverage."""
+    """Make this process look like a child that was forked after pyreqwest was used."""
     first = dict(_uses)
     _uses["pid"] = -1
     try:
@@ -64,7 +64,8 @@ def as_in_a_child() -> Generator[None, None, None]:
 
 @with_both_clients
 async def test_fallback_to_the_standard_library(make: Make, vendor: VendorServer) -> None:
-    """A forked process uses the standard library's client from its first call on."""
+    """In a forked process the pyreqwest client uses the standard library, from the first call on.
+    """
     client = make(max_connections=7)
     with as_in_a_child():
         with pytest.warns(RuntimeWarning, match="was forked"):
@@ -80,7 +81,7 @@ async def test_fallback_to_the_standard_library(make: Make, vendor: VendorServer
 
 @with_both_clients
 async def test_first_stream_after_a_fork_warns(make: Make, vendor: VendorServer) -> None:
-    """A first call that streams also warns of the fork."""
+    """In a forked process, a first call that streams its response warns of the fork too."""
     client = make()
     with as_in_a_child():
         with pytest.warns(RuntimeWarning, match="was forked"):
@@ -92,7 +93,7 @@ async def test_first_stream_after_a_fork_warns(make: Make, vendor: VendorServer)
 
 @with_both_clients
 async def test_closed_client_stays_closed_after_a_fork(make: Make, vendor: VendorServer) -> None:
-    """A client that was closed before a fork stays closed in the child."""
+    """A pyreqwest client closed before a fork stays closed in the child."""
     client = make()
     await client.close()
     with (
@@ -116,7 +117,7 @@ def test_refused_runtime_means_a_fork() -> None:
 
 @pytest.mark.parametrize("builder", [async_builder, sync_builder])
 def test_child_of_a_loaded_parent_does_not_use_pyreqwest(builder: Callable[[], object]) -> None:
-    """A child process whose parent had loaded pyreqwest does not start it."""
+    """A child process whose parent had loaded pyreqwest does not start pyreqwest's runtime."""
 
     def ask() -> object:
         try:
@@ -131,7 +132,7 @@ def test_child_of_a_loaded_parent_does_not_use_pyreqwest(builder: Callable[[], o
 
 @pytest.mark.parametrize("mode", ["", "Async"])
 def test_missing_library_names_the_extra(mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without the library the error names the extra to install."""
+    """Without pyreqwest installed, the error names the extra to install."""
     kind = AsyncPyreqwestHttpClient if mode else PyreqwestHttpClient
     monkeypatch.setitem(sys.modules, "pyreqwest", None)
 
@@ -142,7 +143,7 @@ def test_missing_library_names_the_extra(mode: str, monkeypatch: pytest.MonkeyPa
 
 
 def test_creating_a_client_does_not_load_pyreqwest() -> None:
-    """A process that has created clients and sent nothing may fork."""
+    """Creating clients does not load pyreqwest, so the process may still fork."""
     code = (
         "import sys\n"
         "from moorage import Proxy, Tls\n"
@@ -160,7 +161,8 @@ def test_creating_a_client_does_not_load_pyreqwest() -> None:
 
 
 def test_forked_child_falls_back(vendor: VendorServer) -> None:
-    """A child of a process that used pyreqwest uses the standard library, and warns once."""
+    """A child of a process that used pyreqwest uses the standard library instead, and warns once.
+    """
     client = PyreqwestHttpClient(max_connections=7)
     client.send(GET, vendor.url, LONG)
 
@@ -192,7 +194,7 @@ def test_forked_child_falls_back(vendor: VendorServer) -> None:
 
 
 def test_forked_child_falls_back_for_streams(vendor: VendorServer) -> None:
-    """A child whose first exchange is a stream falls back too, with the same limits."""
+    """In a forked child a stream uses the standard library too, with the same limits."""
     client = PyreqwestHttpClient(max_body=50)
     client.open(GET, vendor.url, LONG).close()
 
@@ -224,7 +226,7 @@ def test_warnings_as_errors_break_no_call(vendor: VendorServer) -> None:
 
 
 def test_forked_child_falls_back_in_a_loop(vendor: VendorServer) -> None:
-    """The asynchronous client falls back like the synchronous one."""
+    """In a forked child the asynchronous client uses the standard library too."""
     client, other_client = AsyncPyreqwestHttpClient(), AsyncPyreqwestHttpClient(max_connections=7)
     asyncio.run(_ask(client, vendor.url))
 
@@ -261,7 +263,7 @@ async def _ask(client: AsyncPyreqwestHttpClient, url: str) -> int:
     ids=["unused", "loaded by the host", "used by the host"],
 )
 def test_fork_before_loading_is_allowed(vendor: VendorServer, before: str, expected: str) -> None:
-    """A child of a process that has not loaded pyreqwest can use it."""
+    """A child forked before pyreqwest was loaded can use it."""
     code = (
         "import os, sys, warnings\n"
         "warnings.simplefilter('ignore')\n"

@@ -1,4 +1,4 @@
-"""The synchronous and the asynchronous HTTP client on pyreqwest."""
+"""The synchronous and asynchronous HTTP clients on pyreqwest."""
 
 from __future__ import annotations
 
@@ -24,47 +24,48 @@ ASYNC_CHECKS = [check for check in kit.ASYNC_CHECKS if name_of(check) not in BEY
 
 @pytest.mark.parametrize("check", CHECKS, ids=name_of)
 def test_conforms(check: kit.Check) -> None:
-    """The synchronous client keeps the contract of its port."""
+    """The synchronous pyreqwest client passes the conformance kit."""
     check(PyreqwestHttpClient)
 
 
 @pytest.mark.parametrize("check", ASYNC_CHECKS, ids=name_of)
 def test_conforms_asynchronously(check: kit.AsyncCheck) -> None:
-    """The asynchronous client keeps the contract of its port."""
+    """The asynchronous pyreqwest client passes the conformance kit."""
     asyncio.run(check(AsyncPyreqwestHttpClient))
 
 
 @pytest.mark.parametrize("check", kit.ONE_CONNECTION_CHECKS, ids=name_of)
 def test_conforms_with_one_connection(check: kit.Check) -> None:
-    """Callers of a synchronous client with one connection use it one after another."""
+    """The synchronous pyreqwest client with one connection serves its callers one after another."""
     check(lambda: PyreqwestHttpClient(max_connections=1))
 
 
 @pytest.mark.parametrize("check", kit.ASYNC_ONE_CONNECTION_CHECKS, ids=name_of)
 def test_conforms_asynchronously_with_one_connection(check: kit.AsyncCheck) -> None:
-    """Callers of an asynchronous client with one connection use it one after another."""
+    """The asynchronous pyreqwest client with one connection serves its callers one after another.
+    """
     asyncio.run(check(lambda: AsyncPyreqwestHttpClient(max_connections=1)))
 
 
 @pytest.mark.parametrize("check", kit.TRUST_CHECKS, ids=name_of)
 def test_conforms_to_tls_settings(check: kit.TrustCheck) -> None:
-    """The synchronous client follows the TLS settings."""
+    """The synchronous pyreqwest client follows the TLS settings."""
     check(lambda tls: PyreqwestHttpClient(tls=tls))
 
 
 @pytest.mark.parametrize("check", kit.ASYNC_TRUST_CHECKS, ids=name_of)
 def test_conforms_to_tls_settings_asynchronously(check: kit.AsyncTrustCheck) -> None:
-    """The asynchronous client follows the TLS settings."""
+    """The asynchronous pyreqwest client follows the TLS settings."""
     asyncio.run(check(lambda tls: AsyncPyreqwestHttpClient(tls=tls)))
 
 
 @pytest.mark.parametrize("check", kit.PROXY_CHECKS, ids=name_of)
 def test_conforms_through_a_proxy(check: kit.ProxyCheck) -> None:
-    """The synchronous client sends through a proxy."""
+    """The synchronous pyreqwest client sends requests through a proxy."""
     check(lambda proxy, tls: PyreqwestHttpClient(proxy=proxy, tls=tls))
 
 
 @pytest.mark.parametrize("check", kit.ASYNC_PROXY_CHECKS, ids=name_of)
 def test_conforms_asynchronously_through_a_proxy(check: kit.AsyncProxyCheck) -> None:
-    """The asynchronous client sends through a proxy."""
+    """The asynchronous pyreqwest client sends requests through a proxy."""
     asyncio.run(check(lambda proxy, tls: AsyncPyreqwestHttpClient(proxy=proxy, tls=tls)))

@@ -1,4 +1,4 @@
-"""The limits that pyreqwest has, and what moorage does about them."""
+"""Limitations of pyreqwest, and moorage's handling of them."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ CHUNKS = b"\r\n2\r\nok\r\n0\r\n\r\n"
 )
 @with_both_clients
 async def test_ambiguous_length_is_refused(make: Make, head: bytes, message: str) -> None:
-    """A response whose headers give two lengths is refused."""
+    """A response with ambiguous length headers is refused."""
     async with lab(make) as (vendor, client):
         vendor.queue(Behaviour(raw=b"HTTP/1.1 " + head + CHUNKS), Behaviour(201))
         with pytest.raises(VendorFailed, match=message):
@@ -72,7 +72,7 @@ async def test_ambiguous_length_is_refused(make: Make, head: bytes, message: str
 @pytest.mark.parametrize("method", ["HEAD", "GET"])
 @with_both_clients
 async def test_lengths_without_a_body_are_ignored(make: Make, method: str) -> None:
-    """A malformed length is ignored on responses that cannot have a body."""
+    """A malformed Content-Length is ignored on a response that cannot have a body."""
     status = b"200 OK" if method == "HEAD" else b"304 Not Modified"
     raw_bytes = b"HTTP/1.1 " + status + b"\r\nContent-Length: 2, 2\r\n\r\n"
     async with lab(make) as (vendor, client):
@@ -87,7 +87,7 @@ async def test_lengths_without_a_body_are_ignored(make: Make, method: str) -> No
 @pytest.mark.parametrize("target", ["/a/../b", "/?q='x'", "/{id}", "/a\\b", "/a|b?c<d>"])
 @with_both_clients
 async def test_urls_that_would_be_rewritten_are_refused(make: Make, target: str) -> None:
-    """A path or query that pyreqwest would rewrite is refused."""
+    """A URL path or query that pyreqwest would rewrite is refused."""
     async with lab(make) as (vendor, client):
         with pytest.raises(InvalidData, match="pyreqwest would change") as excinfo:
             await client.send(GET, vendor.url + target, LONG)
@@ -109,7 +109,7 @@ async def test_a_fragment_is_not_sent(make: Make) -> None:
 
 @with_both_clients
 async def test_invalid_host_is_refused(make: Make) -> None:
-    """A number that is not an address is not a host name either."""
+    """A host such as 1.2.3.400, which is neither an address nor a name, is refused."""
     async with lab(make) as (_, client):
         with pytest.raises(InvalidData, match="does not accept"):
             await client.send(GET, "http://1.2.3.400/", LONG)
@@ -117,7 +117,7 @@ async def test_invalid_host_is_refused(make: Make) -> None:
 
 @with_both_clients
 async def test_non_ascii_fields_are_refused(make: Make) -> None:
-    """A header field that pyreqwest cannot send unchanged is refused."""
+    """A request header that pyreqwest cannot send unchanged is refused."""
     async with lab(make) as (vendor, client):
         with pytest.raises(InvalidData, match="value is not ASCII") as excinfo:
             await client.send(Request.get("/", headers={"X-Name": "Zoë"}), vendor.url, LONG)
@@ -128,7 +128,7 @@ async def test_non_ascii_fields_are_refused(make: Make) -> None:
 
 @with_both_clients
 async def test_non_ascii_field_does_not_hide_others(make: Make) -> None:
-    """If a field cannot be decoded, only its name is kept; the other fields are unchanged."""
+    """If a response header is not ASCII, the other headers are still returned unchanged."""
     fields = (("X-One", "1"), ("X-Name", "Zoë"), ("X-Many", "a"), ("X-Many", "b"))
     async with lab(make) as (vendor, client):
         vendor.respond(200, fields, b"body")
@@ -153,7 +153,7 @@ async def test_non_ascii_field_does_not_hide_others(make: Make) -> None:
 async def test_field_that_contradicts_the_body_is_refused(
     make: Make, fields: dict[str, str], name: str
 ) -> None:
-    """A field that announces another length than the body has is refused."""
+    """A Content-Length or Transfer-Encoding header that contradicts the request body is refused."""
     async with lab(make) as (vendor, client):
         request = Request.post("/", body=b"four", headers=fields)
         with pytest.raises(InvalidData, match="contradicts the body") as excinfo:
@@ -165,7 +165,7 @@ async def test_field_that_contradicts_the_body_is_refused(
 
 @with_both_clients
 async def test_explicit_content_length(make: Make) -> None:
-    """An explicit content length is sent once, and a range is requested uncompressed."""
+    """An explicit Content-Length is sent once, and a Range request asks for no compression."""
     fields = {"Content-Length": "4", "Range": "bytes=0-3"}
     async with lab(make) as (vendor, client):
         vendor.always(Behaviour(204))
@@ -183,7 +183,7 @@ async def test_explicit_content_length(make: Make) -> None:
 @pytest.mark.parametrize("coded", [False, True])
 @with_both_clients
 async def test_body_limit(make: Make, coded: bool) -> None:
-    """Bodies and decompressed bodies end at the limit."""
+    """A response body larger than `max_body` is refused, before and after decompression."""
     body = gzip.compress(bytes(9_999)) if coded else bytes(9_999)
     answer = Behaviour(200, {"Content-Encoding": "gzip"} if coded else {}, body)
     async with lab(partial(make, max_body=9_000)) as (vendor, client):
@@ -203,7 +203,7 @@ async def test_body_limit(make: Make, coded: bool) -> None:
 
 @with_both_clients
 async def test_partial_content_is_not_decompressed(make: Make) -> None:
-    """A part of a compressed body is returned unchanged."""
+    """Partial content (206) of a compressed body is returned without decompression."""
     async with lab(make) as (vendor, client):
         vendor.respond(206, {"Content-Encoding": "gzip"}, b"middle")
         assert b"middle" == (await client.send(GET, vendor.url, LONG)).body
@@ -211,7 +211,7 @@ async def test_partial_content_is_not_decompressed(make: Make) -> None:
 
 @with_both_clients
 async def test_sending_does_not_count_as_silence(make: Make) -> None:
-    """A body may take longer to send than the read timeout."""
+    """Sending a request body may take longer than the read timeout."""
 
     def slowly() -> Iterator[bytes]:
         for _ in range(4):
@@ -231,7 +231,7 @@ async def test_sending_does_not_count_as_silence(make: Make) -> None:
 
 @with_both_clients
 async def test_stream_start_is_bounded(make: Make) -> None:
-    """A stream whose response does not begin ends with the total timeout."""
+    """A streamed call whose response does not begin ends at the total timeout."""
     async with lab(make) as (vendor, client):
         vendor.queue(Behaviour(raw=b""))
         with pytest.raises(AttemptTimeout, match="did not respond within the total") as excinfo:
@@ -242,7 +242,7 @@ async def test_stream_start_is_bounded(make: Make) -> None:
 
 @with_both_clients
 async def test_read_timeout_after_a_streamed_body(make: Make) -> None:
-    """After a streamed body was sent, a pause in the response ends with the read timeout."""
+    """After a streamed upload, a pause in the response ends at the read timeout."""
     request = Request.put("/", body=BodyStream.of(lambda: [b"x"]))
     async with lab(make) as (vendor, client):
         vendor.always(Behaviour(body=b"x" * 99, cut=9))
@@ -252,7 +252,7 @@ async def test_read_timeout_after_a_streamed_body(make: Make) -> None:
 
 @with_both_clients
 async def test_write_timeout(make: Make) -> None:
-    """If the vendor stops reading, the error names the write timeout."""
+    """If the vendor stops reading the request, the error names the write timeout."""
     request = Request.put("/", body=BodyStream.of(lambda: [LARGE] * 9))
     async with lab(make) as (vendor, client):
         vendor.queue(Behaviour(raw=b"", reads="head"))
@@ -266,7 +266,7 @@ async def test_write_timeout(make: Make) -> None:
 
 @with_both_clients
 async def test_early_response_ends_sending(make: Make) -> None:
-    """A vendor may respond before it has read the whole body."""
+    """A response that arrives before the whole request body was sent is returned."""
     request = Request.put("/", body=BodyStream.of(lambda: [LARGE] * 9))
     async with lab(make) as (vendor, client):
         vendor.queue(Behaviour(413, reads="head"))
@@ -278,7 +278,7 @@ async def test_early_response_ends_sending(make: Make) -> None:
 
 
 def failing_body(error: Exception) -> BodyStream:
-    """Return a body whose source cannot be opened."""
+    """Return a request body whose source cannot be opened."""
 
     def opener() -> list[bytes]:
         raise error
@@ -288,7 +288,7 @@ def failing_body(error: Exception) -> BodyStream:
 
 @with_both_clients
 async def test_source_that_cannot_be_opened(make: Make) -> None:
-    """A source that cannot be opened raises an error of moorage before anything is sent."""
+    """If the source of a request body cannot be opened, the call fails and nothing was sent."""
     async with lab(make) as (vendor, client):
         with pytest.raises(ConnectionFailed, match="failed with PermissionError") as excinfo:
             await client.send(
@@ -308,7 +308,7 @@ async def test_source_that_cannot_be_opened(make: Make) -> None:
 @pytest.mark.parametrize("chunks", [(), (b"one",)])
 @in_loop
 async def test_slow_source_times_out(chunks: tuple[bytes, ...]) -> None:
-    """A source that stalls ends with the total timeout; the error tells if anything was sent."""
+    """A body source that stalls ends at the total timeout; the error says if anything was sent."""
 
     async def source() -> AsyncIterator[bytes]:
         for chunk in chunks:
@@ -324,7 +324,7 @@ async def test_slow_source_times_out(chunks: tuple[bytes, ...]) -> None:
 
 
 def test_source_is_read_in_the_callers_thread() -> None:
-    """A source is read in the caller's thread, delays no other exchange, and may interrupt."""
+    """A synchronous body source is read in the caller's thread, so it delays no other call."""
     start_time, go_on = Event(), Event()
 
     def blocked_chunks() -> Iterator[bytes]:
@@ -366,7 +366,7 @@ def _is_interrupted(client: PyreqwestHttpClient, request: Request, url: str) -> 
 
 @in_loop
 async def test_cancelled_call_abandons_its_request() -> None:
-    """A cancelled call ends at once; its request goes on in the background for a limited time."""
+    """A cancelled call ends at once; its request continues in the background for a limited time."""
     async with lab(partial(AsyncPyreqwestHttpClient, max_connections=1)) as (vendor, client):
         vendor.queue(Behaviour(raw=b""), Behaviour(204))
         call = asyncio.ensure_future(client.send(GET, vendor.url, Timeouts(total=1)))
@@ -380,7 +380,7 @@ async def test_cancelled_call_abandons_its_request() -> None:
 
 @in_loop
 async def test_cancelled_upload_stops() -> None:
-    """A body that is being sent when its call is cancelled is not sent to its end."""
+    """If a call is cancelled during its upload, the rest of the body is not sent."""
     ended_event = asyncio.Event()
 
     async def source() -> AsyncIterator[bytes]:
@@ -403,7 +403,7 @@ async def test_cancelled_upload_stops() -> None:
 
 @in_loop
 async def test_cancelled_read_is_not_the_end() -> None:
-    """After a cancelled read the stream raises an error instead of ending."""
+    """After a cancelled read, the response stream raises an error instead of ending."""
     async with lab(AsyncPyreqwestHttpClient) as (vendor, client):
         vendor.queue(Behaviour(body=b"x" * 99, cut=0))
         incoming = await client.open(GET, vendor.url, LONG)
@@ -419,7 +419,7 @@ async def test_cancelled_read_is_not_the_end() -> None:
 
 @with_both_clients
 async def test_abandoned_response_frees_its_slot(make: Make) -> None:
-    """An abandoned response costs its connection, but no slot."""
+    """An abandoned response loses its connection, but frees its pool slot."""
     async with lab(partial(make, max_connections=1)) as (vendor, client):
         vendor.always(Behaviour(204))
         vendor.queue(Behaviour(body=b"x" * 9_999_999))
@@ -432,7 +432,7 @@ async def test_abandoned_response_frees_its_slot(make: Make) -> None:
 
 @with_both_clients
 async def test_closed_client_is_refused(make: Make) -> None:
-    """A closed client raises an error for new calls; running exchanges may end."""
+    """A closed client refuses new calls; responses that are still being read may be finished."""
     async with lab(make) as (vendor, client):
         vendor.queue(Behaviour(body=b"x" * 99_999))
         incoming = await client.open(GET, vendor.url, LONG)
@@ -451,7 +451,7 @@ async def test_closed_client_is_refused(make: Make) -> None:
 
 @with_both_clients
 async def test_statistics_count_exchanges(make: Make) -> None:
-    """Statistics count running exchanges; the number of idle connections is unknown."""
+    """Pool statistics count running exchanges; the number of idle connections is unknown."""
     async with lab(partial(make, max_connections=1)) as (vendor, client):
         vendor.always(Behaviour(204))
         vendor.queue(Behaviour(body=b"x" * 99, cut=9))
@@ -467,7 +467,9 @@ async def test_statistics_count_exchanges(make: Make) -> None:
 
 @with_both_clients
 async def test_closed_idle_connection_is_replaced(make: Make) -> None:
-    """A request on a closed connection is sent again, or its error says it may have arrived."""
+    """A request on a connection that the vendor closed is retried, or its error says it may have
+    arrived.
+    """
     request = Request.post("/", body=b"x")
     async with lab(make) as (vendor, client):
         vendor.always(Behaviour(204, then="close"))
@@ -483,7 +485,7 @@ async def test_closed_idle_connection_is_replaced(make: Make) -> None:
 
 @with_both_clients
 async def test_compressed_bodies_in_pieces(make: Make) -> None:
-    """A compressed body is decompressed in any pieces, also if the request names its coding."""
+    """A compressed response is decompressed for any division into pieces."""
     body = bytes(range(256)) * 99
     request = Request.get("/", headers={"Accept-Encoding": "gzip"})
     async with lab(make) as (vendor, client):
@@ -503,7 +505,7 @@ async def test_compressed_bodies_in_pieces(make: Make) -> None:
 @pytest.mark.parametrize("keep_alive, connections", [(15, 1), (0, 2)])
 @with_both_clients
 async def test_connections_are_reused(make: Make, keep_alive: float, connections: int) -> None:
-    """Successive calls use one connection, unless `keep_alive` is 0."""
+    """Successive calls reuse one connection, unless `keep_alive` is 0."""
     async with lab(partial(make, keep_alive=keep_alive)) as (vendor, client):
         vendor.always(Behaviour(body=b"x" * 99_999))
         for _ in range(2):
@@ -513,7 +515,7 @@ async def test_connections_are_reused(make: Make, keep_alive: float, connections
 
 
 def test_several_loops_may_use_one_client() -> None:
-    """A client works in one event loop after another."""
+    """One asynchronous client works in several event loops, one after the other."""
     client = AsyncPyreqwestHttpClient()
     with VendorServer() as vendor:
         vendor.always(Behaviour(204))
@@ -527,7 +529,7 @@ def test_several_loops_may_use_one_client() -> None:
 
 @in_loop
 async def test_async_with_closes() -> None:
-    """The asynchronous client closes at the end of its block."""
+    """The asynchronous client closes at the end of its `async with` block."""
     with VendorServer() as vendor:
         vendor.always(Behaviour(204))
         async with AsyncPyreqwestHttpClient() as client:
@@ -540,7 +542,7 @@ async def test_async_with_closes() -> None:
 
 @with_both_clients
 async def test_clients_per_connect_timeout_are_bounded(make: Make) -> None:
-    """Only the clients for the latest connect timeouts are kept."""
+    """Inner clients are kept only for the most recently used connect timeouts."""
     async with lab(make) as (vendor, client):
         vendor.always(Behaviour(204))
         for connect in range(1, 40):
@@ -553,7 +555,7 @@ async def test_clients_per_connect_timeout_are_bounded(make: Make) -> None:
 
 @pytest.mark.parametrize("as_text", [True, False])
 def test_key_in_the_file_of_its_certificate(tmp_path: Path, as_text: bool) -> None:
-    """An encrypted key in the file of its certificate is decrypted with the password."""
+    """An encrypted key in the same file as its certificate is decrypted with the password."""
     certificate, key = certificate_files(tmp_path)
     sealed_bytes = serialization.load_pem_private_key(key.read_bytes(), None).private_bytes(
         serialization.Encoding.PEM,
@@ -577,7 +579,7 @@ def test_key_in_the_file_of_its_certificate(tmp_path: Path, as_text: bool) -> No
 
 
 def test_unsupported_key_is_refused(tmp_path: Path) -> None:
-    """A key that OpenSSL accepts and pyreqwest does not raises a ConfigurationError."""
+    """A TLS key type that pyreqwest does not support raises ConfigurationError."""
     certificate, key = ed448(tmp_path, Ed448PrivateKey.generate())
     client = PyreqwestHttpClient(tls=Tls(certificate=certificate, key=key))
     with pytest.raises(ConfigurationError, match="does not accept") as excinfo:
@@ -587,7 +589,7 @@ def test_unsupported_key_is_refused(tmp_path: Path) -> None:
 
 
 def ed448(folder: Path, key: Ed448PrivateKey) -> tuple[str, str]:
-    """Write a self-signed certificate and its key to files."""
+    """Write a self-signed Ed448 certificate and its key to files."""
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "ours")])
     now = datetime.now(UTC)
     signed_certificate = (
@@ -613,7 +615,7 @@ def ed448(folder: Path, key: Ed448PrivateKey) -> tuple[str, str]:
 
 
 def test_unknown_exceptions_may_have_been_processed() -> None:
-    """An unknown exception counts as a request that was sent."""
+    """After an unknown exception of pyreqwest, the request counts as sent."""
     meaning = meaning_of(ValueError("https://user:secret@vendor.example/"))
 
     assert (True, False, False, "") == (

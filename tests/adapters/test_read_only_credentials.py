@@ -1,4 +1,4 @@
-"""Read-only credentials in environment variables or files."""
+"""Read-only credential providers for environment variables and files."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ OWNERS = [("shop", None), ("shop", "acme-fr"), ("shop-acme", "fr"), ("shop-acme-
 
 
 class Place:
-    """A place for credentials, with a read-only provider of either mode."""
+    """A source of credentials (environment or file), with its read-only provider in either mode."""
 
     def __init__(self, kind: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.kind, self.path, self._patch = kind, home / "credentials.toml", monkeypatch
@@ -50,7 +50,7 @@ class Place:
             self.put_file("")
 
     def put(self, owner: tuple[str, str | None], token: str) -> None:
-        """Write a token to the place."""
+        """Store a token in the source."""
         service, tenant = owner
         if "environment" in self.kind:
             names = (service,) if tenant is None else (service, tenant)
@@ -62,7 +62,7 @@ class Place:
         self.put_file("".join(self._tables.values()))
 
     def put_file(self, text: str, mode: int = 0o600) -> None:
-        """Replace the file with the credentials."""
+        """Replace the credential file's content."""
         new_path = self.path.with_suffix(".new")
         new_path.write_text(text, "utf-8")
         new_path.chmod(mode)
@@ -84,7 +84,7 @@ def _place(
 
 
 def test_owners_are_separate(place: Place) -> None:
-    """A credential is found for its owner only."""
+    """A credential is found only for the service and tenant that it belongs to."""
     for owner in OWNERS:
         assert not place.ask("has", *owner)
         with pytest.raises(CredentialNotFound):
@@ -100,7 +100,7 @@ def test_owners_are_separate(place: Place) -> None:
 
 
 def test_refresh_reads_again(place: Place) -> None:
-    """A replaced credential is returned; an unchanged one cannot be renewed."""
+    """`refresh` returns a credential that was replaced, and fails if it is unchanged."""
     place.put(OWNERS[1], "old")
     with pytest.raises(CredentialRefreshFailed, match="is still the one that was refused"):
         place.ask("refresh", *OWNERS[1], OLD)
@@ -111,7 +111,7 @@ def test_refresh_reads_again(place: Place) -> None:
 
 
 def test_nothing_is_written(place: Place) -> None:
-    """Storing a credential is refused, and changes nothing."""
+    """A read-only provider refuses to store a credential."""
     place.put(OWNERS[0], "old")
     with pytest.raises(ConfigurationError, match="cannot write to"):
         place.ask("rotate", *OWNERS[0], NEW)
@@ -119,7 +119,7 @@ def test_nothing_is_written(place: Place) -> None:
 
 
 def test_invalid_credential_is_not_shown(place: Place) -> None:
-    """An invalid credential is refused, and no traceback frame of moorage contains it."""
+    """An invalid credential is refused, and no traceback frame of moorage shows it."""
     place.put(OWNERS[0], "sk_live\n")
     with pytest.raises(InvalidData, match="white space") as excinfo:
         place.ask("get", *OWNERS[0])
@@ -128,7 +128,7 @@ def test_invalid_credential_is_not_shown(place: Place) -> None:
 
 
 def assert_no_secret_in(error: ConnectorError) -> None:
-    """No secret is in an error, or in a traceback frame of moorage."""
+    """Fail if a secret is in an error, or in a traceback frame of moorage."""
     report = traceback.TracebackException.from_exception(error, capture_locals=True)
     moorage_locals = [frame.locals for frame in report.stack if "/moorage/" in frame.filename]
     assert moorage_locals
@@ -145,7 +145,7 @@ def assert_no_secret_in(error: ConnectorError) -> None:
 def test_a_variable_may_hold_json(
     text: str, expected: object, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A variable holds a token, or a table in JSON."""
+    """A credential variable holds a plain token or a JSON table."""
     monkeypatch.setenv("MOORAGE_CREDENTIAL_SHOP", text)
 
     assert expected == EnvironmentCredentialProvider().get("shop", None)
@@ -153,7 +153,7 @@ def test_a_variable_may_hold_json(
 
 @pytest.mark.parametrize("text", ['{"secret": "sk_live"', "", "[" * 9, "{" + '"a":[' * 99_999])
 def test_a_variable_that_holds_nothing_readable(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A broken table is refused, naming the variable; so is a variable without a token."""
+    """The error for an empty variable or broken JSON names the variable."""
     monkeypatch.setenv("MOORAGE_CREDENTIAL_SHOP", text)
     with pytest.raises(InvalidData, match="MOORAGE_CREDENTIAL_SHOP") as excinfo:
         EnvironmentCredentialProvider().get("shop", None)
@@ -164,7 +164,7 @@ def test_a_variable_that_holds_nothing_readable(text: str, monkeypatch: pytest.M
 def test_names_that_would_be_confused_have_no_variable(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A name with an ambiguous variable has no variable, unless the host configures one."""
+    """A service whose variable name would be ambiguous needs a configured name."""
     for variable in (name, name.upper(), name.upper().replace("-", "_").replace(".", "_")):
         monkeypatch.setenv(PREFIX + variable, "old")
         monkeypatch.setenv(PREFIX + "SHOP__" + variable, "old")
@@ -183,7 +183,7 @@ def test_names_that_would_be_confused_have_no_variable(
 
 
 def test_the_prefix_can_be_another(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A host may set another prefix of variables."""
+    """A host may set another prefix for the credential variables."""
     monkeypatch.setenv("ERP_SHOP", "old")
 
     assert OLD == EnvironmentCredentialProvider(prefix="ERP_").get("shop", None)
@@ -195,7 +195,7 @@ FILE = pytest.mark.parametrize("place", ["file", "file, awaited"], indirect=True
 @FILE
 @pytest.mark.parametrize("mode", [0o604, 0o602, 0o601, 0o620])
 def test_a_file_that_others_can_read_is_refused(place: Place, mode: int) -> None:
-    """A file of secrets is not open to everybody, nor written by others."""
+    """A credential file that everybody can read, or others can write, is refused."""
     place.put_file('[services.shop]\nsecret = "old"\n', mode)
 
     with pytest.raises(ConfigurationError, match=f"its mode is {mode:04o}"):
@@ -216,7 +216,7 @@ def test_a_file_that_others_can_read_is_refused(place: Place, mode: int) -> None
     ],
 )
 def test_a_broken_file_is_refused(place: Place, text: str, problem: str) -> None:
-    """A broken file does not fall back to the earlier content, and its error shows no secret."""
+    """A broken credential file raises an error without secrets; its earlier content is not used."""
     place.put(("shop", None), "old")
     place.ask("get", "shop", None)
     place.put_file(text)
@@ -229,7 +229,7 @@ def test_a_broken_file_is_refused(place: Place, text: str, problem: str) -> None
 
 @FILE
 def test_a_file_that_is_gone(place: Place) -> None:
-    """A deleted file is an outage; its old content is not used."""
+    """A deleted credential file raises StorageUnavailable; its old content is not used."""
     place.put(("shop", None), "old")
     place.ask("get", "shop", None)
     place.path.unlink()
@@ -239,7 +239,7 @@ def test_a_file_that_is_gone(place: Place) -> None:
 
 
 def test_a_file_in_json(tmp_path: Path) -> None:
-    """The file's extension decides its format; a syntax error names its line."""
+    """A credential file's extension decides its format; a syntax error names the line."""
     path = tmp_path / "credentials.json"
     path.write_text('{"tenants": {"acme": {"shop": "old"}}}')
     path.chmod(0o600)
@@ -252,7 +252,7 @@ def test_a_file_in_json(tmp_path: Path) -> None:
 
 
 def test_unchanged_file_is_read_once(tmp_path: Path) -> None:
-    """An unchanged file is not read again."""
+    """An unchanged credential file is not read again."""
     path = tmp_path / "credentials.toml"
     path.write_text('[services]\nshop = "old"\n')
     path.chmod(0o600)
@@ -262,6 +262,6 @@ def test_unchanged_file_is_read_once(tmp_path: Path) -> None:
 
 
 def test_a_file_is_named_for_its_format(tmp_path: Path) -> None:
-    """A file with an unknown format is refused at once."""
+    """A credential file with an unknown extension is refused at construction."""
     with pytest.raises(ConfigurationError, match=r"neither \.toml nor \.json"):
         FileCredentialProvider(tmp_path / "credentials.ini")

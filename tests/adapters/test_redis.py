@@ -1,4 +1,4 @@
-"""Shared state in Redis: the conformance kit, and the script compared with the model."""
+"""The Redis store of shared state: conformance, and its script compared with the Python model."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def url() -> str:
 
 @pytest.fixture(scope="module")
 def script(url: str) -> Iterator[Redis]:
-    """A server to run the script on, with separate states."""
+    """Yield a Redis server to run the script on, with separate states."""
     server = Redis()
     yield server
     server.close()
@@ -42,27 +42,27 @@ def script(url: str) -> Iterator[Redis]:
 
 @pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
 def test_conforms(check: kit.Check, url: str) -> None:
-    """The store in Redis keeps the contract of its port."""
+    """RedisStorage passes the conformance kit."""
     with RedisStorage(url, timeout=PATIENT) as store:
         check(lambda: store)
 
 
 @pytest.mark.parametrize("check", kit.TIMED_CHECKS, ids=name_of)
 def test_conforms_in_time(check: kit.TimedCheck, url: str) -> None:
-    """The store passes the checks with a virtual clock: expiry and decisions."""
+    """RedisStorage passes the conformance checks that let time pass."""
     with RedisStorage(url, timeout=PATIENT) as store:
         check(lambda: (store, time.sleep))
 
 
 @pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)
 def test_conforms_awaited(check: kit.AsyncCheck, url: str) -> None:
-    """The asynchronous store keeps the contract of its port."""
+    """AsyncRedisStorage passes the conformance kit."""
     asyncio.run(check(lambda: AsyncRedisStorage(url, timeout=PATIENT)))
 
 
 @pytest.mark.parametrize("check", kit.ASYNC_TIMED_CHECKS, ids=name_of)
 def test_conforms_awaited_in_time(check: Callable[..., Any], url: str) -> None:
-    """The asynchronous store passes the checks with a virtual clock: expiry and decisions."""
+    """AsyncRedisStorage passes the conformance checks that let time pass."""
     asyncio.run(check(lambda: (AsyncRedisStorage(url, timeout=PATIENT), time.sleep)))
 
 
@@ -71,7 +71,7 @@ def test_conforms_awaited_in_time(check: Callable[..., Any], url: str) -> None:
 
 @pytest.mark.parametrize("part", range(10))
 def test_the_script_decides_as_the_model(script: Redis, part: int) -> None:
-    """The script's answers and stored states equal the model's, bit by bit."""
+    """The Redis script returns and stores exactly what the Python model does."""
     compared_cases, seed = 0, part * 1_000_000
     while compared_cases < CASES // 10:
         compared_cases += sum(compare(script, seed, 60).values())

@@ -1,4 +1,4 @@
-"""The batcher of an event loop, on a connection whose replies the test delays."""
+"""The batcher that combines an event loop's Redis commands, with delayed replies."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ UNREADABLE = [-1, 0, b"", b""]
 
 
 class HeldConnection:
-    """A Redis connection that replies only after the test releases it.
+    """A fake Redis connection that replies only after the test releases it.
 
     Args:
         reply: returns the reply to a call, or raises the error of the connection.
@@ -58,7 +58,7 @@ class HeldConnection:
 
 
 def batcher_on(connection: HeldConnection) -> Batcher:
-    """Return a batcher of the running loop for a connection."""
+    """Return a batcher for this connection in the running event loop."""
     untyped_connection: Any = connection
     return Batcher(
         asyncio.get_running_loop(),
@@ -71,14 +71,14 @@ def batcher_on(connection: HeldConnection) -> Batcher:
 
 
 def admission(rule: Any = None) -> Admission:
-    """Return a request for one token of a limit."""
+    """Return a command that requests one token of a rate limit."""
     limit = rule or RateLimitConfig.per_second(1).rule
     gates = Gates(limits=[limit], limit_keys=[new_key()])
     return Admission(gates, within=0, lease=1, ticketed=True)
 
 
 def return_calls(command: Admission) -> list[bytes]:
-    """Return the encoded script calls that return an admission's grants."""
+    """Return the encoded script calls that give an admission's tokens back."""
     call = SCRIPT_CALLS.of(GiveBack(command.gates, TICKETS))
     assert call is not None
     return [call.packed]
@@ -87,7 +87,7 @@ def return_calls(command: Admission) -> list[bytes]:
 async def abandon(
     batcher: Batcher, connection: HeldConnection, task: asyncio.Task[Any], *, late: bool
 ) -> None:
-    """Cancel a caller while its command is on the way, or just after its reply has arrived."""
+    """Cancel a caller while its command is being executed, or just after the reply has arrived."""
     while not connection.calls:  # noqa: ASYNC110 - the queue goes on by itself
         await asyncio.sleep(0)
     if not late:
@@ -109,7 +109,7 @@ LEAVING = pytest.mark.parametrize("late", [False, True], ids=["in flight", "with
 
 
 def sent_after(command: Command[Any], reply: Callable[[ScriptCall], Any], *, late: bool) -> Any:
-    """Return the encoded calls that follow the cancellation of a caller."""
+    """Return the encoded calls that the batcher sends after a caller was cancelled."""
 
     async def story() -> list[bytes]:
         connection = HeldConnection(reply)
@@ -124,7 +124,7 @@ def sent_after(command: Command[Any], reply: Callable[[ScriptCall], Any], *, lat
 
 @LEAVING
 def test_grant_of_a_cancelled_caller_is_returned(*, late: bool) -> None:
-    """A grant is returned whether its caller left before the reply or at the same time."""
+    """A token granted to a cancelled caller is given back."""
     command = admission()
 
     assert return_calls(command) == sent_after(command, lambda _: GRANTED, late=late)
@@ -133,7 +133,8 @@ def test_grant_of_a_cancelled_caller_is_returned(*, late: bool) -> None:
 @LEAVING
 @pytest.mark.parametrize("reply", [GRANTED, UNREADABLE], ids=["granted", "unreadable"])
 def test_other_commands_of_cancelled_callers_return_nothing(reply: Any, *, late: bool) -> None:
-    """A claim is not returned, and an invalid reply grants nothing."""
+    """For a cancelled claim, or a cancelled caller with an unreadable reply, nothing is given back.
+    """
     command = claim(new_key()) if reply is GRANTED else admission()
 
     assert [] == sent_after(command, lambda _: reply, late=late)
@@ -141,7 +142,7 @@ def test_other_commands_of_cancelled_callers_return_nothing(reply: Any, *, late:
 
 @LEAVING
 def test_failed_request_of_a_cancelled_caller_returns_nothing(*, late: bool) -> None:
-    """If a cancelled caller's connection is lost, nothing is granted and nothing returned."""
+    """If a cancelled caller's connection is lost, nothing is given back."""
 
     def lose(_: ScriptCall) -> Any:
         raise wrong.ConnectionError
@@ -150,7 +151,7 @@ def test_failed_request_of_a_cancelled_caller_returns_nothing(*, late: bool) -> 
 
 
 def test_reply_in_the_iteration_of_its_deadline_is_kept() -> None:
-    """A caller whose deadline passes just after its reply arrived gets the reply."""
+    """A reply in the same loop iteration as the caller's deadline reaches the caller."""
 
     async def story() -> list[Any]:
         connection = HeldConnection(lambda _: "reply")
@@ -172,7 +173,8 @@ READ = b"\11"
 def looks_after(
     command: Command[Any], *, late: bool, error: type[Exception] | None = None
 ) -> tuple[int, int]:
-    """Return how often stored states were read for a cancelled caller, and how often after it."""
+    """Return how often states were read for a cancelled caller, before and after its cancellation.
+    """
 
     def reply(call: ScriptCall) -> Any:
         if error is not None:
@@ -192,17 +194,17 @@ def looks_after(
 
 @LEAVING
 def test_decided_grant_of_a_cancelled_caller_is_returned(*, late: bool) -> None:
-    """A grant by a custom rule is returned by another command, which reads the state again."""
+    """A token that a custom rule granted to a cancelled caller is given back by another command."""
     command = admission(OfOnesOwn(RateLimitConfig.per_second(1).rule))
 
     assert (1, 1) == looks_after(command, late=late)
 
 
 class RefusedCommand(Count):
-    """A command whose decision always fails."""
+    """A command that raises an error when it is applied."""
 
     def apply(self, states: Any, now: int) -> Any:
-        """Raise an error instead of deciding."""
+        """Raise an error."""
         raise InvalidData("this command is wrong.")
 
 
@@ -211,20 +213,21 @@ class RefusedCommand(Count):
 def test_other_decided_commands_of_cancelled_callers_return_nothing(
     kind: type[Count], *, late: bool
 ) -> None:
-    """A command that takes no tokens, or that raises, is not undone for a cancelled caller."""
+    """A cancelled command that takes no tokens, or raises, is not undone."""
     assert (1, 0) == looks_after(kind(new_key()), late=late)
 
 
 @LEAVING
 def test_failed_decision_of_a_cancelled_caller_returns_nothing(*, late: bool) -> None:
-    """If a cancelled caller's connection is lost, nothing was decided, and nothing is returned."""
+    """If the connection is lost during a cancelled caller's custom command, nothing is given back.
+    """
     timeout_error = wrong.TimeoutError
 
     assert (1, 0) == looks_after(Count(new_key()), late=late, error=timeout_error)
 
 
 def test_caller_cancelled_before_its_command_is_sent_sends_nothing() -> None:
-    """A cancelled caller's command leaves the queue unsent, as long as it waits there."""
+    """A caller cancelled while its command is still queued sends nothing."""
 
     async def story() -> int:
         connection = HeldConnection(lambda _: 1)
@@ -246,7 +249,7 @@ def test_caller_cancelled_before_its_command_is_sent_sends_nothing() -> None:
 
 
 def test_reply_in_the_same_turn_as_the_deadline_arrives() -> None:
-    """A caller receives a reply that arrives in the same loop iteration as its deadline."""
+    """A reply that arrives in the same loop iteration as the deadline is returned to its caller."""
 
     async def story() -> Any:
         connection = HeldConnection(lambda _: 7)

@@ -49,7 +49,7 @@ def server() -> Iterator[PrivateRedis]:
 
 @pytest.fixture
 def calls(server: PrivateRedis) -> Iterator[Callable[[], int]]:
-    """The number of the server's calls since the last time."""
+    """Return a function that counts the script calls to the server since its last use."""
     client = redis.Redis(port=server.port)
 
     def calls_since_reset() -> int:
@@ -68,7 +68,7 @@ def calls(server: PrivateRedis) -> Iterator[Callable[[], int]]:
 
 
 def one_token(key: str, burst: int = 1_000_000) -> Admission:
-    """Return a request for one token of a bucket that hardly refills."""
+    """Return a command that requests one token of a bucket that hardly refills."""
     gates = Gates(limits=[RateLimitConfig(100, burst=burst).rule], limit_keys=[key])
     return Admission(gates, within=0, lease=1)
 
@@ -87,7 +87,7 @@ def protected(name: str, **options: Any) -> Service:
 
 
 def test_a_good_call_is_one_round_trip(server: PrivateRedis, calls: Callable[[], int]) -> None:
-    """A call with limit, circuit, retry and budget makes one round trip to the store."""
+    """A call with limit, circuit, retry and budget makes one round trip to Redis."""
     with (
         RedisStorage(server.url, timeout=PATIENT) as store,
         ConnectorManager([protected("erp")], state=store) as manager,
@@ -102,7 +102,7 @@ def test_a_good_call_is_one_round_trip(server: PrivateRedis, calls: Callable[[],
 def test_a_good_call_is_one_round_trip_asynchronously(
     server: PrivateRedis, calls: Callable[[], int]
 ) -> None:
-    """An asynchronous call costs one round trip too."""
+    """An asynchronous call makes one round trip to Redis."""
 
     async def work() -> int:
         return 1
@@ -123,7 +123,7 @@ def test_a_good_call_is_one_round_trip_asynchronously(
 def test_a_call_with_a_key_is_three_round_trips(
     server: PrivateRedis, calls: Callable[[], int]
 ) -> None:
-    """A call with a key takes three round trips: claim, admission, and the end of the claim."""
+    """A call with an idempotency key makes three round trips to Redis."""
     with (
         RedisStorage(server.url, timeout=PATIENT) as store,
         ConnectorManager([protected("keyed")], state=store) as manager,
@@ -135,7 +135,7 @@ def test_a_call_with_a_key_is_three_round_trips(
 
 
 def test_waiting_costs_one_more_round_trip(server: PrivateRedis, calls: Callable[[], int]) -> None:
-    """A call that waited for a limit costs one more round trip."""
+    """A call that waits for a rate limit makes one more round trip to Redis."""
     slow_service = Service("slow", limits=RateLimitConfig.per_second(50, burst=1))
     reports: list[object] = []
     with (
@@ -152,7 +152,7 @@ def test_waiting_costs_one_more_round_trip(server: PrivateRedis, calls: Callable
 def test_callers_of_a_loop_share_round_trips(
     server: PrivateRedis, calls: Callable[[], int]
 ) -> None:
-    """Fifty concurrent callers take a tenth of a round trip each, and all of them are counted."""
+    """Fifty concurrent callers share round trips to Redis, a tenth each."""
 
     async def fifty() -> int:
         async with AsyncRedisStorage(server.url, timeout=PATIENT) as store:
@@ -182,7 +182,7 @@ def test_callers_of_a_loop_share_round_trips(
 
 
 def test_ten_thousand_tasks_are_all_answered(server: PrivateRedis) -> None:
-    """Ten thousand waiting tasks are served in order, and no token is granted twice."""
+    """Ten thousand concurrent tasks are served in order, and no token is granted twice."""
 
     async def crowd() -> list[Any]:
         async with AsyncRedisStorage(server.url, timeout=PATIENT) as store:
@@ -196,7 +196,7 @@ def test_ten_thousand_tasks_are_all_answered(server: PrivateRedis) -> None:
 
 
 def test_replies_are_not_mixed_up_after_a_cancellation(server: PrivateRedis) -> None:
-    """After a cancelled task each caller gets the reply to its own command."""
+    """After a task is cancelled, every other caller gets the reply to its own command."""
 
     async def confused() -> None:
         chance = random.Random(5)
@@ -216,7 +216,7 @@ def test_replies_are_not_mixed_up_after_a_cancellation(server: PrivateRedis) -> 
 
 
 def test_grant_of_a_task_cancelled_in_flight_is_given_back(server: PrivateRedis) -> None:
-    """A caller cancelled while asking for its slot leaves no gap."""
+    """A caller cancelled while it requests a rate limit slot gives the slot back."""
     limit = RateLimitConfig.per_second(1)
 
     async def next_waits() -> list[int]:
@@ -244,7 +244,7 @@ def test_grant_of_a_task_cancelled_in_flight_is_given_back(server: PrivateRedis)
 
 
 def test_a_loop_that_ends_in_the_middle_leaves_the_store_whole(server: PrivateRedis) -> None:
-    """Tasks that are cancelled with their loop do not disturb the store in the next loop."""
+    """Tasks cancelled with their event loop do not disturb the store in the next loop."""
     store = AsyncRedisStorage(server.url, timeout=PATIENT)
     command, count = one_token(new_key()), Count(new_key())
 
@@ -265,7 +265,7 @@ def test_a_loop_that_ends_in_the_middle_leaves_the_store_whole(server: PrivateRe
 
 
 def test_loops_of_several_threads_use_one_store(server: PrivateRedis) -> None:
-    """Each event loop has its own connections."""
+    """Event loops in several threads share a store, each with its own connections."""
     store = AsyncRedisStorage(server.url, timeout=PATIENT)
     count, seen_counts = Count(new_key()), []
 
@@ -281,7 +281,7 @@ def test_loops_of_several_threads_use_one_store(server: PrivateRedis) -> None:
 
 
 def test_posts_without_a_loop_are_kept(server: PrivateRedis) -> None:
-    """Commands posted outside a loop are executed in the next loop."""
+    """Commands posted outside an event loop are executed in the next loop."""
     store = AsyncRedisStorage(server.url, timeout=PATIENT)
     command, count = one_token(new_key()), Count(new_key())
     store.post(command)
@@ -303,7 +303,7 @@ def test_posts_without_a_loop_are_kept(server: PrivateRedis) -> None:
 
 
 def test_threads_take_each_token_once(server: PrivateRedis) -> None:
-    """Each thread has its own connection, and gets only its own answers."""
+    """Threads that share a store have their own connections, and get only their own replies."""
     with RedisStorage(server.url, timeout=PATIENT) as store:
         command, count, answers = one_token(new_key(), burst=100), Count(new_key()), []
 
@@ -322,7 +322,7 @@ def test_threads_take_each_token_once(server: PrivateRedis) -> None:
 
 
 def test_two_processes_decide_alike_over_one_circuit(mode: str, server: PrivateRedis) -> None:
-    """A circuit set through one store is visible through another store."""
+    """A circuit set through one store is visible through another store on the same server."""
     rule, key = CircuitRule(CircuitBreakerConfig()), new_key()
     asking_admission = Admission(Gates(circuit=rule, circuit_key=key), within=0, lease=1)
     with (
@@ -336,7 +336,7 @@ def test_two_processes_decide_alike_over_one_circuit(mode: str, server: PrivateR
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
 def test_forked_child_has_its_own_connections(mode: str, server: PrivateRedis) -> None:
-    """Parent and child never read each other's replies."""
+    """A forked child has its own connections, so it never reads its parent's replies."""
     with Face(mode, server.url, timeout=PATIENT) as face:
         count = Count(new_key())
         face.execute(count)
@@ -361,7 +361,7 @@ def test_forked_child_has_its_own_connections(mode: str, server: PrivateRedis) -
 
 
 class Overtaken(Count):
-    """A command that is overtaken by another writer as often as requested."""
+    """A command during which another writer changes the state, a given number of times."""
 
     def __init__(self, key: str, url: str, times: int) -> None:
         super().__init__(key)
@@ -369,7 +369,7 @@ class Overtaken(Count):
         self._times = times
 
     def apply(self, states: Any, now: int) -> Any:
-        """Apply the command, after the other writer's if the test wants that."""
+        """Apply the command, after another writer if the test wants that."""
         if self._times:
             self._times -= 1
             with RedisStorage(self._url, timeout=PATIENT) as other_storage:
@@ -378,13 +378,13 @@ class Overtaken(Count):
 
 
 def test_overtaken_command_decides_again(mode: str, server: PrivateRedis) -> None:
-    """A concurrent change is never overwritten."""
+    """A command whose state was changed concurrently runs again and overwrites nothing."""
     with Face(mode, server.url, timeout=PATIENT) as face:
         assert 4 == face.execute(Overtaken(new_key(), server.url, 3))
 
 
 def test_endlessly_overtaken_command_gives_up(mode: str, server: PrivateRedis) -> None:
-    """A command that is always overtaken ends with an error."""
+    """A command whose state is changed at each attempt raises an error at its timeout."""
     message = "did not answer in time"
     for timeout in (0.05, 0.5, 5):  # on a busy machine a short time is too short for an answer
         if "did not answer in time" in message:
@@ -398,7 +398,7 @@ def test_endlessly_overtaken_command_gives_up(mode: str, server: PrivateRedis) -
 
 @pytest.fixture(params=MODES)
 def mode(request: pytest.FixtureRequest) -> str:
-    """Run the test with the synchronous and the asynchronous store."""
+    """Return the mode of the store under test: synchronous or asynchronous."""
     return str(request.param)
 
 

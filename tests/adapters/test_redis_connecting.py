@@ -1,4 +1,4 @@
-"""Connecting to a Redis server that does not answer ends at the caller's deadline.
+"""Connecting to a Redis server that does not answer, up to the caller's deadline.
 
 The store's own timeout is longer than any test may take, so that whatever keeps to it hangs.
 """
@@ -33,32 +33,32 @@ SILENT = ["192.0.2.1", "192.0.2.2"]
 
 @pytest.fixture(params=MODES)
 def mode(request: pytest.FixtureRequest) -> str:
-    """Run the test with the synchronous and the asynchronous store."""
+    """Return the mode of the store under test: synchronous or asynchronous."""
     return str(request.param)
 
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[PrivateRedis]:
-    """Start a Redis server that works normally."""
+    """Yield a Redis server that works normally."""
     with PrivateRedis() as start_redis:
         yield start_redis
 
 
 class Watch:
-    """A clock that only silent addresses move."""
+    """A fake clock that advances only while a silent address is waited for."""
 
     def __init__(self) -> None:
         self.now = 0.0
         self.waits: list[float] = []
 
     def monotonic(self) -> float:
-        """Return the seconds since the test began."""
+        """Return the elapsed seconds."""
         return self.now
 
 
 @pytest.fixture
 def watch(monkeypatch: pytest.MonkeyPatch) -> Watch:
-    """Replace the clock by one that advances when a connection attempt fails."""
+    """Replace the clock by one that advances when connecting to a silent address."""
     watch = Watch()
 
     class Socket(socket.socket):
@@ -79,7 +79,7 @@ def watch(monkeypatch: pytest.MonkeyPatch) -> Watch:
 
 
 def give_addresses(monkeypatch: pytest.MonkeyPatch, addresses: list[tuple[str, int]]) -> None:
-    """Give a host name these addresses."""
+    """Make a host name resolve to these addresses."""
 
     def look_up(host: str, *_: object, **__: object) -> list[Any]:
         if host != "redis.example":
@@ -93,7 +93,7 @@ def give_addresses(monkeypatch: pytest.MonkeyPatch, addresses: list[tuple[str, i
 def test_silent_address_leaves_time_for_the_next(
     server: PrivateRedis, watch: Watch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """If the first addresses of a name do not respond, the next one is reached in time."""
+    """If the first addresses of a Redis host are silent, the next one is reached in time."""
     port = server.port
     give_addresses(
         monkeypatch, [*((silent_host, port) for silent_host in SILENT), ("127.0.0.1", port)]
@@ -106,7 +106,7 @@ def test_silent_address_leaves_time_for_the_next(
 def test_silent_address_holds_up_no_task(
     server: PrivateRedis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An event loop tries another address of the name while one address is silent."""
+    """While one address of a Redis host is silent, the event loop tries another."""
     port, connect = server.port, asyncio.SelectorEventLoop.sock_connect
 
     async def never(loop: Any, connecting: socket.socket, address: Any) -> None:
@@ -128,7 +128,7 @@ def test_silent_address_holds_up_no_task(
 def test_loop_that_is_not_asyncios_connects_as_usual(
     server: PrivateRedis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An event loop of another library gets no option that only asyncio has."""
+    """With an event loop that is not asyncio's own, connecting uses no option of asyncio's loop."""
     monkeypatch.setattr(asyncio, "BaseEventLoop", str)
     with Face("awaited", server.url, timeout=LONG) as store:
         assert 1 == store.execute(Count(new_key()))
@@ -137,7 +137,7 @@ def test_loop_that_is_not_asyncios_connects_as_usual(
 def test_silent_addresses_end_by_the_deadline(
     watch: Watch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Any number of silent addresses ends by the caller's deadline."""
+    """If all addresses of a Redis host are silent, the command fails at the caller's deadline."""
     give_addresses(monkeypatch, [(silent_host, 6379) for silent_host in SILENT * 2])
     with (
         RedisStorage("redis://redis.example/0", timeout=HOUR) as store,
@@ -149,7 +149,7 @@ def test_silent_addresses_end_by_the_deadline(
 
 
 def test_name_without_addresses_cannot_be_reached(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A name without addresses and an unknown name are outages."""
+    """An unknown Redis host name, or one without addresses, raises StorageUnavailable."""
     give_addresses(monkeypatch, [])
     for host in ("redis.example", "other.example"):
         with (
@@ -162,7 +162,7 @@ def test_name_without_addresses_cannot_be_reached(monkeypatch: pytest.MonkeyPatc
 def test_name_that_is_looked_up_for_ever_ends_by_the_deadline(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The system bounds no look-up; the caller's deadline does."""
+    """A name lookup that never ends fails at the caller's deadline."""
     end_event = threading.Event()
 
     def look_up(host: str, *_: object) -> list[Any]:
@@ -183,7 +183,7 @@ def test_name_that_is_looked_up_for_ever_ends_by_the_deadline(
 
 
 class TricklingTls:
-    """Accepts connections, and begins a TLS record that it sends byte by byte without end."""
+    """A server that accepts a connection and sends an endless TLS record byte by byte."""
 
     def __init__(self) -> None:
         self._server = socket.create_server(("127.0.0.1", 0))
@@ -212,7 +212,7 @@ class TricklingTls:
 
 
 def test_tls_that_trickles_ends_by_the_deadline(mode: str) -> None:
-    """A TLS handshake that arrives byte by byte ends by the caller's deadline."""
+    """A TLS handshake that arrives byte by byte fails at the caller's deadline."""
     with (
         TricklingTls() as trickling,
         Face(mode, f"rediss://localhost:{trickling.port}/0", timeout=HOUR) as store,
@@ -222,7 +222,7 @@ def test_tls_that_trickles_ends_by_the_deadline(mode: str) -> None:
 
 
 def test_sentinels_that_trickle_end_by_the_deadline(mode: str, server: PrivateRedis) -> None:
-    """Sentinels that answer byte by byte delay a caller no longer than its timeout."""
+    """Sentinels that answer byte by byte fail a command at its timeout."""
     with Proxy(server.port) as proxy:
         proxy.trickles = True
         url = f"redis+sentinel://127.0.0.1:{proxy.port},127.0.0.1:{proxy.port}/main"
@@ -237,7 +237,7 @@ def test_sentinels_that_trickle_end_by_the_deadline(mode: str, server: PrivateRe
 def test_settings_of_a_ready_client_are_those_of_the_socket(
     server: PrivateRedis, *, keepalive: bool
 ) -> None:
-    """The keep-alive settings of a given client apply to its sockets."""
+    """A host's own Redis client keeps its keep-alive settings for the sockets."""
     options = {socket.TCP_KEEPINTVL: 17} if keepalive else {}
     client = redis.Redis(
         port=server.port, socket_keepalive=keepalive, socket_keepalive_options=options

@@ -1,4 +1,4 @@
-"""Failures of a store in Redis: no foreign exception passes, and no command runs twice."""
+"""Failures of the Redis store: every error is moorage's own, and no command runs twice."""
 
 from __future__ import annotations
 
@@ -35,32 +35,32 @@ SHORT = 0.2
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[PrivateRedis]:
-    """Start a Redis server that tests may stop, as long as they start it again."""
+    """Yield a Redis server that tests may stop if they start it again."""
     with PrivateRedis() as start_redis:
         yield start_redis
 
 
 @pytest.fixture(params=MODES)
 def mode(request: pytest.FixtureRequest) -> str:
-    """Run the test in both modes."""
+    """Return the mode of the store under test: synchronous or asynchronous."""
     return str(request.param)
 
 
 def one_token(key: str) -> Admission:
-    """Requests one token of a bucket that hardly refills."""
+    """Return a command that requests one token of a bucket that hardly refills."""
     gates = Gates(limits=[RateLimitConfig(0.001, burst=1_000).rule], limit_keys=[key])
     return Admission(gates, within=0, lease=1)
 
 
 def tokens_taken(face: Face, command: Admission) -> int:
-    """The number of tokens taken from the bucket."""
+    """Return the number of tokens taken from the bucket."""
     _, (state,) = face.execute(read(*command.keys))
     rule: Any = command.gates.limits[0]
     return 0 if state is None else -((state[3] - rule.room) // rule.price)
 
 
 def claim(key: str, owner: int = 1) -> Claim:
-    """A claim that may be executed twice."""
+    """Return a command that claims a key, and may be executed twice."""
     return Claim(
         key, fingerprint=b"f", owner=owner, lease=10**7, ttl=10**9, target="", remembered=0
     )
@@ -70,7 +70,7 @@ def claim(key: str, owner: int = 1) -> Claim:
 
 
 def test_flushed_server_starts_afresh(mode: str, server: PrivateRedis) -> None:
-    """States and the script may vanish at any time."""
+    """The store continues to work if Redis loses its states and the script."""
     client = redis.Redis(port=server.port)
     with Face(mode, server.url, timeout=PATIENT) as face:
         command = one_token(new_key())
@@ -83,7 +83,7 @@ def test_flushed_server_starts_afresh(mode: str, server: PrivateRedis) -> None:
 
 
 def test_a_server_that_was_restarted_is_used_again(mode: str, server: PrivateRedis) -> None:
-    """Connections that ended meanwhile cost no call."""
+    """After a restart of Redis, the next command uses a new connection and succeeds."""
     with Face(mode, server.url, timeout=PATIENT) as face:
         face.execute(one_token(new_key()))
         server.kill()
@@ -92,7 +92,7 @@ def test_a_server_that_was_restarted_is_used_again(mode: str, server: PrivateRed
 
 
 def test_a_server_that_is_gone_is_unavailable(mode: str, server: PrivateRedis) -> None:
-    """The error names the address without its password, and a remedy."""
+    """The error for an unreachable Redis has the address without the password, and a remedy."""
     location = f"redis://me:secret-word@127.0.0.1:{server.port}/0"
     with Face(mode, location, timeout=PATIENT) as face:
         server.kill()
@@ -105,7 +105,7 @@ def test_a_server_that_is_gone_is_unavailable(mode: str, server: PrivateRedis) -
 
 
 def test_a_server_that_is_silent_costs_one_timeout(mode: str, server: PrivateRedis) -> None:
-    """A silent server costs a caller one timeout."""
+    """A command to a Redis that does not respond fails after one timeout."""
     with Face(mode, server.url, timeout=SHORT) as face:
         command = claim(new_key())
         face.execute(command)
@@ -123,7 +123,7 @@ def test_a_server_that_is_silent_costs_one_timeout(mode: str, server: PrivateRed
 
 
 def test_silent_server_fails_all_callers_together(server: PrivateRedis) -> None:
-    """A server that does not respond costs all callers of a loop one timeout together."""
+    """If Redis does not respond, all callers of an event loop fail after one common timeout."""
 
     async def callers() -> list[object]:
         store = AsyncRedisStorage(server.url, timeout=SHORT)
@@ -144,7 +144,7 @@ def test_silent_server_fails_all_callers_together(server: PrivateRedis) -> None:
 
 @pytest.mark.parametrize("stored", [0, 3])
 def test_lost_grant_is_not_repeated(mode: str, stored: int, server: PrivateRedis) -> None:
-    """A token whose grant was lost in transit is taken once."""
+    """A token request whose reply was lost is not sent again."""
     with Proxy(server.port) as proxy, Face(mode, proxy.url, timeout=PATIENT) as face:
         command = one_token(new_key())
         face.execute(command)
@@ -189,7 +189,7 @@ def test_local_decisions_happen_once(mode: str, once: bool, server: PrivateRedis
 
 
 def test_posts_during_an_outage_are_sent_later(mode: str, server: PrivateRedis) -> None:
-    """Commands posted while the server is down are sent with the next command."""
+    """Commands posted while Redis is down are sent with the next command."""
     with Face(mode, server.url, timeout=PATIENT) as face:
         command, key = one_token(new_key()), new_key()
         face.execute(command)
@@ -203,7 +203,7 @@ def test_posts_during_an_outage_are_sent_later(mode: str, server: PrivateRedis) 
 
 
 def test_all_posts_precede_the_next_command(mode: str, server: PrivateRedis) -> None:
-    """The next command finds the effect of every posted command, however many there are."""
+    """All posted commands take effect before the next command, however many there are."""
     command = one_token(new_key())
     with Face(mode, server.url, timeout=PATIENT) as face:
         face.execute(one_token(new_key()))
@@ -216,7 +216,7 @@ def test_all_posts_precede_the_next_command(mode: str, server: PrivateRedis) -> 
 
 
 def test_close_sends_posts(mode: str, server: PrivateRedis) -> None:
-    """Closing sends the posted commands."""
+    """Closing a store sends its posted commands."""
     command = one_token(new_key())
     with Face(mode, server.url, timeout=PATIENT) as face:
         face.execute(one_token(new_key()))
@@ -231,7 +231,7 @@ def test_close_sends_posts(mode: str, server: PrivateRedis) -> None:
 
 
 def test_posts_after_a_close_are_dropped(mode: str, server: PrivateRedis) -> None:
-    """A command posted after closing opens no connection."""
+    """A command posted after the store was closed is dropped."""
     command = one_token(new_key())
     with redis.Redis(port=server.port) as client, Face(mode, server.url, timeout=PATIENT) as face:
         face.execute(one_token(new_key()))
@@ -247,14 +247,14 @@ def test_posts_after_a_close_are_dropped(mode: str, server: PrivateRedis) -> Non
 
 
 def _pool_of(store: RedisStorage) -> ConnectionPool:
-    """Return the connection pool of a store whose server is not a cluster."""
+    """Return the connection pool of a store on a single Redis server."""
     pool = store._pool  # noqa: SLF001 - nothing else tells which of them are idle
     assert isinstance(pool, ConnectionPool)
     return pool
 
 
 def test_server_closing_a_connection_closes_idle_ones(server: PrivateRedis) -> None:
-    """If the server closes a connection during a wait, unused connections are closed too."""
+    """If Redis closes one connection, the idle connections are closed too."""
     store = RedisStorage(server.url, timeout=PATIENT)
     idle_connections = _pool_of(store)._idle  # noqa: SLF001 - which of them is taken is to be known
     store.housekeep()
@@ -273,7 +273,7 @@ def test_server_closing_a_connection_closes_idle_ones(server: PrivateRedis) -> N
 
 
 def test_connections_in_use_close_after_their_command(server: PrivateRedis) -> None:
-    """A connection in use while the store closes is closed afterwards."""
+    """If the store is closed during a command, the command's connection closes afterwards."""
     store = RedisStorage(f"redis://127.0.0.1:{server.port}/0?client_name=held", timeout=PATIENT)
     with redis.Redis(port=server.port) as client:
 
@@ -311,7 +311,7 @@ def test_connections_in_use_close_after_their_command(server: PrivateRedis) -> N
 def test_foreign_values_are_refused(
     mode: str, stored: bytes, message: str, server: PrivateRedis
 ) -> None:
-    """A foreign value under a key is refused, and left unchanged."""
+    """A key with a value that is not a state is refused, and the value is not changed."""
     with redis.Redis(port=server.port) as client, Face(mode, server.url, timeout=PATIENT) as face:
         command = one_token(new_key())
         client.set("moorage:" + command.keys[0], stored)
@@ -322,7 +322,7 @@ def test_foreign_values_are_refused(
 
 
 def test_the_state_that_cannot_be_used_is_named(mode: str, server: PrivateRedis) -> None:
-    """If a newer release wrote one of several states, the error names that state's key."""
+    """If one of several states has a newer format, the error names its key."""
     limits = [RateLimitConfig(1).rule] * 2
     later_bytes = bytes((VERSION + 1,)) + pack((1, 2, 3, 4, 5, 6, 7, ()))[1:]
     with redis.Redis(port=server.port) as client, Face(mode, server.url, timeout=PATIENT) as face:
@@ -340,7 +340,7 @@ def test_the_state_that_cannot_be_used_is_named(mode: str, server: PrivateRedis)
 
 
 def test_another_kind_of_value_is_refused(mode: str, server: PrivateRedis) -> None:
-    """A Redis list under a key is refused and not changed; other keys are not affected."""
+    """A key that holds a Redis list is refused and not changed; other keys still work."""
     with redis.Redis(port=server.port) as client, Face(mode, server.url, timeout=PATIENT) as face:
         command, key = one_token(new_key()), new_key()
         client.lpush("moorage:" + command.keys[0], "theirs")
@@ -353,7 +353,7 @@ def test_another_kind_of_value_is_refused(mode: str, server: PrivateRedis) -> No
 
 
 def test_bad_state_fails_only_its_caller(server: PrivateRedis) -> None:
-    """If several commands share a round trip, an unreadable state fails only its own command."""
+    """If commands share a round trip, an unreadable state fails only its own command."""
 
     async def callers() -> list[Any]:
         store = AsyncRedisStorage(server.url, timeout=PATIENT)
@@ -379,7 +379,7 @@ def test_bad_state_fails_only_its_caller(server: PrivateRedis) -> None:
 
 
 def test_unstorable_value_is_the_callers_error(mode: str, server: PrivateRedis) -> None:
-    """A value of an unsupported type raises InvalidData."""
+    """Storing a value of an unsupported type raises InvalidData."""
     with Face(mode, server.url, timeout=PATIENT) as face:
         key = new_key()
         with pytest.raises(InvalidData, match="object cannot be stored"):
@@ -394,7 +394,7 @@ def test_unstorable_value_is_the_callers_error(mode: str, server: PrivateRedis) 
 
 
 def test_a_full_server_takes_nothing_new(mode: str, server: PrivateRedis) -> None:
-    """A full Redis without eviction refuses writes, and the store reports it."""
+    """If Redis is full and does not evict, writes raise StorageUnavailable."""
     with redis.Redis(port=server.port) as client, Face(mode, server.url, timeout=PATIENT) as face:
         command = one_token(new_key())
         face.execute(command)
@@ -407,7 +407,7 @@ def test_a_full_server_takes_nothing_new(mode: str, server: PrivateRedis) -> Non
 
 
 def test_evicting_server_is_refused(mode: str, server: PrivateRedis) -> None:
-    """An eviction policy that may remove live states is refused."""
+    """A Redis eviction policy that may remove live states is refused."""
     with redis.Redis(port=server.port) as client:
         client.config_set("maxmemory", "1gb")
         client.config_set("maxmemory-policy", "volatile-lru")
@@ -424,7 +424,7 @@ def test_evicting_server_is_refused(mode: str, server: PrivateRedis) -> None:
 
 
 def test_replica_is_refused(mode: str, server: PrivateRedis) -> None:
-    """The error for a replica's address says so."""
+    """The error for the address of a Redis replica says that it is one."""
     with PrivateRedis("--replicaof", f"127.0.0.1 {server.port}") as replica:
         with redis.Redis(port=replica.port) as client:
             wait_until(lambda: client.info()["master_link_status"] == "up", "replication")
@@ -435,7 +435,7 @@ def test_replica_is_refused(mode: str, server: PrivateRedis) -> None:
 
 
 def test_a_busy_server_is_unavailable(mode: str) -> None:
-    """While a script runs too long, the store is unavailable, and recovers afterwards."""
+    """While Redis runs a long script, the store is unavailable; it recovers afterwards."""
     with (
         PrivateRedis("--busy-reply-threshold", "10") as busy_redis,
         redis.Redis(port=busy_redis.port) as client,
@@ -466,7 +466,7 @@ def _is_busy(client: redis.Redis) -> bool:
 
 
 def test_a_wrong_password_is_unavailable(mode: str) -> None:
-    """A missing or wrong password is the reason in the error, without the password."""
+    """The error for a missing or wrong Redis password says so, without the password."""
     with PrivateRedis("--requirepass", "right") as guarded_server:
         for user in ("", ":wrong-word@"):
             location = f"redis://{user}127.0.0.1:{guarded_server.port}/0"
@@ -481,7 +481,7 @@ def test_a_wrong_password_is_unavailable(mode: str) -> None:
 
 
 def test_minimal_acl_is_enough(mode: str, server: PrivateRedis) -> None:
-    """A user needs few commands, on moorage's own keys only."""
+    """A Redis user with a few commands on moorage's keys has enough permissions."""
     permissions = "on >word ~moorage:* +evalsha +eval +get +set +time +auth"
     with redis.Redis(port=server.port) as client:
         client.execute_command("ACL", "SETUSER", "few", *permissions.split())
@@ -500,7 +500,7 @@ def test_minimal_acl_is_enough(mode: str, server: PrivateRedis) -> None:
 
 
 def test_a_slow_server_is_waited_for(mode: str, server: PrivateRedis) -> None:
-    """A caller who has time waits longer than the store would by itself, for any command."""
+    """A caller's longer timeout replaces the store's own timeout."""
     with redis.Redis(port=server.port) as client, Face(mode, server.url, timeout=0.2) as face:
         for command in (one_token(new_key()), Count(new_key())):
             client.client_pause(600)

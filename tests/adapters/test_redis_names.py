@@ -1,4 +1,4 @@
-"""The name of a Redis store in messages."""
+"""The name of a Redis store in error messages."""
 
 from __future__ import annotations
 
@@ -17,5 +17,5 @@ from moorage.adapters.state._redis_server import RedisServer
     ],
 )
 def test_no_secret_is_part_of_a_name(url: str, shown: str) -> None:
-    """A store's name contains no password, even one given as the user name."""
+    """The name of a Redis store contains no password, even if it is given as the user name."""
     assert shown == RedisServer(url, is_async=False, timeout=0.5, ca=None, may_evict=False).address

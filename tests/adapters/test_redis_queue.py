@@ -1,4 +1,4 @@
-"""Callers that give up waiting for a limit in Redis leave their grants to other callers.
+"""Callers that stop waiting for a rate limit in Redis, whose slots go to other callers.
 
 Verdicts are by the times that the store granted, so a slow machine changes none of them.
 """
@@ -53,23 +53,23 @@ def server() -> Iterator[PrivateRedis]:
 
 @pytest.fixture(params=MODES)
 def mode(request: pytest.FixtureRequest) -> str:
-    """The synchronous and the asynchronous store."""
+    """Return the mode of the store under test: synchronous or asynchronous."""
     return str(request.param)
 
 
 def question() -> Admission:
-    """Request a token of a limit; a grant without a wait has a time as well."""
+    """Return a command that requests a token of the limit, with the time of the grant."""
     gates = Gates(limits=[LIMITS.rule], limit_keys=[new_key()])
     return Admission(gates, within=100 * SECOND, lease=0, ticketed=True)
 
 
 def granted_at(tickets: Tickets) -> int:
-    """The store's time of a grant, in microseconds."""
+    """Return the store's time of a grant, in microseconds."""
     return int(tickets[0][1])
 
 
 def require_use(staying: Sequence[Tickets], newcomers: Sequence[Admitted]) -> None:
-    """Require that the first new callers get 90 % of the limit, and all callers at most 100 %."""
+    """Check that the first newcomers get 90 % of the limit, and all callers at most 100 %."""
     start_time = granted_at(newcomers[0][3]) - newcomers[0][1]
     times = [
         granted_at(tickets) for tickets in (*staying, *(newcomer[3] for newcomer in newcomers))
@@ -88,7 +88,7 @@ ORDERS: Final[dict[str, Callable[[list[int]], list[int]]]] = {
 
 @pytest.mark.parametrize("order", ORDERS)
 def test_abandoned_queue_is_granted_again(order: str, mode: str, server: PrivateRedis) -> None:
-    """If 900 of 1,000 queued callers leave, the next callers get their slots."""
+    """If 900 of 1,000 queued callers leave, later callers get their slots."""
     command = question()
     with Face(mode, server.url, timeout=PATIENT) as store:
         queue = [store.execute(command)[3] for _ in range(CALLERS)]
@@ -106,7 +106,7 @@ def test_abandoned_queue_is_granted_again(order: str, mode: str, server: Private
 
 
 class Noted:
-    """A store that records which tickets it granted, and which came back."""
+    """A store that records the tickets it granted, and those that were given back."""
 
     def __init__(self, store: Any) -> None:
         self._store = store
@@ -115,7 +115,7 @@ class Noted:
         self.returned: list[Tickets] = []
 
     def record_grant(self, command: Command[Any], answer: Any) -> Any:
-        """Record the tickets of an answer."""
+        """Record the tickets of a grant."""
         if isinstance(command, Admission):
             self.answers.append(answer)
         return answer
@@ -127,25 +127,25 @@ class Noted:
         self._store.post(command)
 
     def waiting_grants(self) -> list[Tickets]:
-        """The grants of callers that still wait."""
+        """Return the grants of callers that still wait."""
         return [
             answer[3] for answer in self.answers if answer[3] and answer[3] not in self.returned
         ]
 
 
 class NotedStore(Noted):
-    """The recording store for threads."""
+    """The recording store, synchronous."""
 
     def execute(self, command: Command[Any], timeout: float | None = None) -> Any:
-        """Run one command on its states, and return its answer."""
+        """Run one command on its states, and return its result."""
         return self.record_grant(command, self._store.execute(command, timeout))
 
 
 class AsyncNotedStore(Noted):
-    """The recording store for tasks."""
+    """The recording store, asynchronous."""
 
     async def execute(self, command: Command[Any], timeout: float | None = None) -> Any:
-        """Run one command on its states, and return its answer."""
+        """Run one command on its states, and return its result."""
         return self.record_grant(command, await self._store.execute(command, timeout))
 
 
@@ -158,7 +158,7 @@ class Asleep:
         self._turn = threading.Condition()
 
     def sleep(self, seconds: float) -> None:
-        """Block this thread until it gives up."""
+        """Block the thread until it gives up."""
         with self._turn:
             self.asleep += 1
             self._turn.wait_for(lambda: threading.get_ident() in self.leaving)
@@ -178,17 +178,17 @@ class AsyncAsleep:
         self.asleep = 0
 
     async def sleep(self, seconds: float) -> None:
-        """Sleep for ever."""
+        """Sleep until the task is cancelled."""
         self.asleep += 1
         await asyncio.get_running_loop().create_future()
 
 
 class GaveUpError(Exception):
-    """Raised in a thread to make it give up."""
+    """The exception that makes a waiting thread give up."""
 
 
 def test_tasks_cancelled_in_masses_leave_the_limit_to_others(server: PrivateRedis) -> None:
-    """900 of 1,000 tasks are cancelled, half of them during a request; the others use the limit."""
+    """If 900 of 1,000 waiting tasks are cancelled, the remaining ones get the whole limit."""
 
     async def crowd() -> tuple[list[Tickets], list[Admitted], int]:
         async with AsyncRedisStorage(server.url, timeout=PATIENT) as redis:
@@ -227,7 +227,7 @@ def test_tasks_cancelled_in_masses_leave_the_limit_to_others(server: PrivateRedi
 
 
 def test_abandoned_threads_leave_the_limit_to_others(server: PrivateRedis) -> None:
-    """180 of 200 threads give up in the queue: the others use the limit."""
+    """If 180 of 200 waiting threads give up, the remaining ones get the whole limit."""
     with RedisStorage(server.url, timeout=PATIENT) as redis:
         store, sleeper = NotedStore(redis), Asleep()
         limiter = RateLimiter(LIMITS, name=new_key(), storage=store, sleeper=sleeper)
@@ -272,7 +272,7 @@ def test_abandoned_threads_leave_the_limit_to_others(server: PrivateRedis) -> No
 def test_cancelled_grant_of_a_custom_rule_is_given_back(
     server: PrivateRedis,
 ) -> None:
-    """A grant decided here for a cancelled caller is given back."""
+    """A token that a custom rule granted to a cancelled caller is given back."""
 
     async def waits_of_cancelled() -> list[int]:
         async with AsyncRedisStorage(server.url, timeout=PATIENT) as store:
@@ -285,15 +285,15 @@ def test_cancelled_grant_of_a_custom_rule_is_given_back(
 
 
 class Wrong(Count):
-    """A command that raises instead of deciding."""
+    """A command that raises when it is applied."""
 
     def apply(self, states: Any, now: int) -> Any:
-        """Refuse."""
+        """Raise an error."""
         raise InvalidData("this command is wrong.")
 
 
 def test_wrong_command_of_a_cancelled_caller_returns_nothing(server: PrivateRedis) -> None:
-    """A caller that is cancelled while its command fails takes nothing and blocks nobody."""
+    """If a command fails whose caller is cancelled, the store still serves others."""
 
     async def count_cancelled() -> int:
         async with AsyncRedisStorage(server.url, timeout=PATIENT) as store:
@@ -313,7 +313,7 @@ def test_wrong_command_of_a_cancelled_caller_returns_nothing(server: PrivateRedi
 
 
 def test_cancelled_claim_gives_nothing_back(server: PrivateRedis) -> None:
-    """A claim whose caller is cancelled in flight stays until its lease ends or it is withdrawn."""
+    """A claim whose caller is cancelled stays until its lease ends or it is withdrawn."""
 
     async def verdicts_of_claims() -> set[Verdict]:
         async with AsyncRedisStorage(server.url, timeout=PATIENT) as store:

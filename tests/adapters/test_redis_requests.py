@@ -1,4 +1,4 @@
-"""The bytes of requests to Redis, compared with those of redis-py and hiredis."""
+"""Encoding of requests to Redis, compared with redis-py and hiredis."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ CALLS = st.builds(
 
 @st.composite
 def batches(draw: st.DrawFn) -> list[ScriptCall]:
-    """Draw a batch with repeated calls."""
+    """Draw a batch of script calls, some of them repeated."""
     calls = draw(st.lists(CALLS, min_size=1, max_size=4))
     return draw(st.lists(st.sampled_from(calls), min_size=1, max_size=8))
 
@@ -55,7 +55,7 @@ def read_by_hiredis(packed: bytes) -> Any:
 @given(batches())
 @example([ScriptCall((), b"", list, once=False)])
 def test_requests_are_those_of_the_libraries(batch: list[ScriptCall]) -> None:
-    """The bytes are those of redis-py with and without hiredis, and hiredis reads every part."""
+    """A batch is encoded as redis-py does, with and without hiredis, and hiredis can parse it."""
     parts = parts_of(b"EVALSHA", DIGEST, batch)
     untyped_connection: Any = redis.connection
     encode = untyped_connection.Encoder("utf-8", "strict", decode_responses=False).encode
@@ -72,7 +72,7 @@ def test_requests_are_those_of_the_libraries(batch: list[ScriptCall]) -> None:
 
 @given(batches())
 def test_requests_with_the_script_differ_only_in_it(batch: list[ScriptCall]) -> None:
-    """A server that has not loaded the script gets the same arguments."""
+    """The request for a server without the script has the script's text and the same arguments."""
     packed_bytes = with_script(request(batch))
 
     assert parts_of(b"EVAL", SCRIPT, batch) == read_by_hiredis(packed_bytes)
@@ -80,7 +80,7 @@ def test_requests_with_the_script_differ_only_in_it(batch: list[ScriptCall]) -> 
 
 @given(batches())
 def test_every_call_of_a_batch_is_sent(batch: list[ScriptCall]) -> None:
-    """The arguments name the keys of each call, and the number of its repetitions."""
+    """The encoded arguments contain each call's keys, and the number of its repetitions."""
     keys, values = arguments(batch)
     sent_calls: list[tuple[tuple[bytes, ...], bytes]] = []
     for positions, times, packed_bytes in zip(

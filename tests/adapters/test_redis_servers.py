@@ -1,4 +1,4 @@
-"""Redis with TLS, with Sentinel, as a cluster, and with a client of the host."""
+"""The Redis store with TLS, Sentinel, a cluster, or a client of the host."""
 
 from __future__ import annotations
 
@@ -40,18 +40,18 @@ PATIENT = 20.0
 
 @pytest.fixture(params=MODES)
 def mode(request: pytest.FixtureRequest) -> str:
-    """Run the test in both modes."""
+    """Return the mode of the store under test: synchronous or asynchronous."""
     return str(request.param)
 
 
 def one_token(key: str) -> Admission:
-    """Return a request for one token of a bucket."""
+    """Return a command that requests one token of a bucket."""
     gates = Gates(limits=[RateLimitConfig(100, burst=9).rule], limit_keys=[key])
     return Admission(gates, within=0, lease=1)
 
 
 def works(face: Face) -> None:
-    """Fail unless the store runs commands by script and by compare-and-swap."""
+    """Check that the store runs commands both by script and by compare-and-swap."""
     command, key = one_token(new_key()), new_key()
     assert Answer.GO is face.execute(command)[0]
     assert [1, 2] == [face.execute(Count(key)) for _ in range(2)]
@@ -76,13 +76,13 @@ def works(face: Face) -> None:
     ],
 )
 def test_invalid_urls_are_refused(mode: str, url: str) -> None:
-    """An invalid URL is refused when the store is made."""
+    """An invalid Redis URL is refused at construction."""
     with pytest.raises(ConfigurationError, match="not an address of Redis"):
         Face(mode, url)
 
 
 def test_other_clients_are_refused(mode: str) -> None:
-    """A Redis client of the other mode, or any other object, is refused."""
+    """A Redis client of the other mode, or any other object, is refused as the address."""
     foreign_client: Any = redis.asyncio.Redis() if mode == "plain" else redis.Redis()
     for refused_client in (foreign_client, 6379, None):
         with pytest.raises(ConfigurationError, match="must be a URL or a client of Redis"):
@@ -90,7 +90,7 @@ def test_other_clients_are_refused(mode: str) -> None:
 
 
 def test_certificates_belong_to_tls(mode: str) -> None:
-    """Settings for certificates are refused without TLS."""
+    """The `ca` setting is refused without TLS."""
     for location in ("redis://localhost", redis.Redis(), "redis+cluster://localhost"):
         with pytest.raises(ConfigurationError, match=r"[Cc]ertificates"):
             Face(mode, location, ca="ca.pem")
@@ -108,12 +108,12 @@ def test_certificates_belong_to_tls(mode: str) -> None:
     ],
 )
 def test_a_store_shows_no_secret(mode: str, url: str, shown: str) -> None:
-    """The repr of a store shows its address, but not its password."""
+    """The `repr` of a Redis store shows its address without the password."""
     assert repr(Face(mode, url).store).endswith(f"Storage('{shown}')")
 
 
 def test_durability_must_be_declared(mode: str) -> None:
-    """A Redis store is durable only if its caller says so."""
+    """A Redis store counts as durable only with `durable=True`."""
     assert not Face(mode, "redis://host").store.durable
     assert Face(mode, "redis://host", durable=True).store.durable
 
@@ -123,13 +123,15 @@ def test_durability_must_be_declared(mode: str) -> None:
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[PrivateRedis]:
-    """A plain server with a socket file too."""
+    """Yield a Redis server that also listens on a socket file."""
     with PrivateRedis("--unixsocket", "redis.sock") as start_redis:
         yield start_redis
 
 
 def test_ready_client_keeps_its_address(mode: str, server: PrivateRedis) -> None:
-    """A ready-made client's address, database and password are used; the client is not changed."""
+    """A store on a host's Redis client uses its address, database and password, and changes
+    nothing.
+    """
     options: Any = {"port": server.port, "db": 3, "decode_responses": True, "protocol": 3}
     client: Any = (redis if mode == "plain" else redis.asyncio).Redis(**options)
     with Face(mode, client, timeout=PATIENT, prefix="p:") as face:
@@ -142,7 +144,7 @@ def test_ready_client_keeps_its_address(mode: str, server: PrivateRedis) -> None
 
 
 def test_unix_socket_urls(mode: str, server: PrivateRedis) -> None:
-    """A unix URL connects without a network."""
+    """A unix:// URL connects through a socket file."""
     with Face(mode, f"unix://{server.folder}/redis.sock", timeout=PATIENT) as face:
         works(face)
     client: Any = (redis if mode == "plain" else redis.asyncio).Redis(
@@ -157,7 +159,7 @@ def test_unix_socket_urls(mode: str, server: PrivateRedis) -> None:
 
 @pytest.fixture(scope="module")
 def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
-    """Start a Redis server that accepts only TLS; yield it with its certificate."""
+    """Yield the URL and certificate of a Redis server that accepts only TLS."""
     folder, port = tmp_path_factory.mktemp("tls"), free_port()
     certificate, key = certificate_files(folder)
     files = ("--tls-cert-file", str(certificate), "--tls-key-file", str(key))
@@ -176,7 +178,7 @@ a_loop_ends_early = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning"
 
 @a_loop_ends_early
 def test_tls_is_verified(mode: str, guarded: tuple[str, Path]) -> None:
-    """Only certificates of the given authority are trusted."""
+    """A Redis server's certificate is trusted only if its authority is configured."""
     url, certificate = guarded
     with Face(mode, url, timeout=PATIENT, ca=certificate) as face:
         works(face)
@@ -190,7 +192,7 @@ def test_tls_is_verified(mode: str, guarded: tuple[str, Path]) -> None:
 
 @a_loop_ends_early
 def test_the_name_in_a_certificate_is_verified(mode: str, guarded: tuple[str, Path]) -> None:
-    """A server certificate for another host name is refused."""
+    """A Redis server's certificate for another host name is refused."""
     url, certificate = guarded
     with (
         Face(mode, url.replace("127.0.0.1", "localhost"), timeout=9, ca=certificate) as face,
@@ -204,7 +206,7 @@ def test_the_name_in_a_certificate_is_verified(mode: str, guarded: tuple[str, Pa
 
 
 def test_a_failover_is_followed(mode: str, tmp_path: Path) -> None:
-    """When Sentinel names a new primary, the next command goes to it."""
+    """When Sentinel names a new primary server, the next command goes to it."""
     with (
         PrivateRedis() as primary,
         PrivateRedis("--replicaof", f"127.0.0.1 {primary.port}") as replica,
@@ -244,12 +246,12 @@ def _answers(face: Face) -> bool:
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[list[PrivateRedis]]:
-    """Start a Redis cluster of three nodes."""
+    """Yield a Redis cluster of three nodes."""
     yield from nodes_of()
 
 
 def nodes_of(*more: str) -> Iterator[list[PrivateRedis]]:
-    """Start a Redis cluster of three nodes with further options."""
+    """Yield a Redis cluster of three nodes with these options."""
     options = ("--cluster-enabled", "yes", "--cluster-node-timeout", "2000", *more)
     with ExitStack() as stack:
         nodes = [stack.enter_context(PrivateRedis(*options)) for _ in range(3)]
@@ -264,7 +266,7 @@ def nodes_of(*more: str) -> Iterator[list[PrivateRedis]]:
 
 
 def is_well(node: PrivateRedis) -> bool:
-    """Return whether a node finds its cluster complete."""
+    """Return whether a node sees its cluster as complete."""
     client: Any
     with redis.Redis(port=node.port) as client:
         result = client.execute_command("CLUSTER INFO")
@@ -272,24 +274,24 @@ def is_well(node: PrivateRedis) -> bool:
 
 
 def url_of(cluster: list[PrivateRedis]) -> str:
-    """Return the URL of a cluster, which names two of its nodes."""
+    """Return a cluster URL that names two of the nodes."""
     return f"redis+cluster://127.0.0.1:{cluster[0].port},127.0.0.1:{cluster[1].port}"
 
 
 @pytest.mark.parametrize("check", kit.CHECKS[3:], ids=name_of)
 def test_a_cluster_conforms(check: kit.Check, cluster: list[PrivateRedis]) -> None:
-    """A store in a cluster conforms for commands whose keys are on one node."""
+    """A store on a Redis cluster passes the conformance kit for keys of one node."""
     with RedisStorage(url_of(cluster), timeout=PATIENT) as store:
         check(lambda: at_home(store))
 
 
 def at_home(store: Any) -> Any:
-    """Return a store whose keys are on one node, for the conformance kit."""
+    """Return a store that puts all keys on one node, for the conformance kit."""
     return OneHome(store)
 
 
 class OneHome:
-    """A store that maps all keys to one node, as the keys of one service and tenant are."""
+    """A store that puts all keys on one node of the cluster."""
 
     def __init__(self, store: Any) -> None:
         self._store = store
@@ -307,7 +309,7 @@ class OneHome:
 
 
 class AtHome:
-    """A command whose keys all belong to one node of the cluster."""
+    """A wrapped command whose keys all belong to one node of the cluster."""
 
     def __init__(self, command: Any) -> None:
         self.keys = tuple(f"{{home}}{key}" for key in command.keys)
@@ -316,7 +318,7 @@ class AtHome:
 
 
 def test_restarted_node_receives_the_script(mode: str, cluster: list[PrivateRedis]) -> None:
-    """A restarted node without the script receives it with the next call."""
+    """A cluster node that has lost the script receives it with the next call."""
     with Face(mode, url_of(cluster), timeout=PATIENT) as face:
         for number in range(2):
             for node in cluster:
@@ -339,7 +341,7 @@ def test_restarted_node_receives_the_script(mode: str, cluster: list[PrivateRedi
 
 @pytest.mark.parametrize("check", kit.ASYNC_CHECKS[3:], ids=name_of)
 def test_a_cluster_conforms_awaited(check: kit.AsyncCheck, cluster: list[PrivateRedis]) -> None:
-    """An asynchronous store in a cluster conforms for commands whose keys are on one node."""
+    """An asynchronous store on a Redis cluster passes the conformance kit for keys of one node."""
 
     async def check_cluster() -> None:
         async with AsyncRedisStorage(url_of(cluster), timeout=PATIENT) as store:
@@ -349,7 +351,7 @@ def test_a_cluster_conforms_awaited(check: kit.AsyncCheck, cluster: list[Private
 
 
 def test_a_cluster_keeps_each_service_on_a_node(mode: str, cluster: list[PrivateRedis]) -> None:
-    """Commands, posted ones too, go to the node with their keys."""
+    """Executed and posted commands go to the cluster node that has their keys."""
     with Face(mode, url_of(cluster), timeout=PATIENT) as face:
         works(face)
         commands = [one_token(new_key()) for _ in range(30)]
@@ -364,7 +366,7 @@ def test_a_cluster_keeps_each_service_on_a_node(mode: str, cluster: list[Private
 
 
 def test_keys_of_several_homes_are_refused(mode: str, cluster: list[PrivateRedis]) -> None:
-    """A command with keys on several nodes is refused."""
+    """A command with keys on several cluster nodes is refused."""
     with (
         Face(mode, url_of(cluster), timeout=PATIENT) as face,
         pytest.raises(StorageUnavailable, match=r"several nodes|slot"),
@@ -373,7 +375,7 @@ def test_keys_of_several_homes_are_refused(mode: str, cluster: list[PrivateRedis
 
 
 def test_single_server_has_no_node_names(mode: str) -> None:
-    """With a single server, commands are not separated by node."""
+    """On a single Redis server, commands are not separated by node."""
     with PrivateRedis() as server, Face(mode, server.url, timeout=PATIENT) as face:
         command = Count(new_key())
         face.execute(command)
@@ -381,7 +383,7 @@ def test_single_server_has_no_node_names(mode: str) -> None:
 
 
 def test_single_cluster_node_is_refused(mode: str, cluster: list[PrivateRedis]) -> None:
-    """The error for one node's address says to give the cluster's URL."""
+    """The error for the address of a single cluster node asks for a redis+cluster:// URL."""
     commands = [one_token(f"{{{number}}}") for number in range(40)]
     with (
         Face(mode, cluster[0].url, timeout=PATIENT) as face,
@@ -391,7 +393,7 @@ def test_single_cluster_node_is_refused(mode: str, cluster: list[PrivateRedis]) 
 
 
 def test_ready_cluster_client_keeps_its_nodes(mode: str, cluster: list[PrivateRedis]) -> None:
-    """The nodes and settings of a host's cluster client are used."""
+    """A store on a host's cluster client uses its nodes and settings."""
     if mode == "plain":
         client: Any = redis.cluster.RedisCluster(port=cluster[0].port, host="127.0.0.1")
     else:
@@ -403,7 +405,7 @@ def test_ready_cluster_client_keeps_its_nodes(mode: str, cluster: list[PrivateRe
 
 
 def test_evicting_cluster_is_refused(mode: str, cluster: list[PrivateRedis]) -> None:
-    """A cluster's eviction policy is checked like a single server's."""
+    """A cluster's eviction policy that may remove live states is refused."""
     clients = [redis.Redis(port=node.port) for node in cluster]
     for client in clients:
         client.config_set("maxmemory", "1gb")
@@ -421,7 +423,7 @@ def test_evicting_cluster_is_refused(mode: str, cluster: list[PrivateRedis]) -> 
 
 
 def test_slots_that_move_are_followed(mode: str, cluster: list[PrivateRedis]) -> None:
-    """If a slot moves to another node of the cluster during use, its keys are found there."""
+    """If a slot moves to another node of the cluster, its keys are found there."""
     with Face(mode, url_of(cluster), timeout=PATIENT) as face:
         count = Count("{moving}:key")
         first = face.execute(count)
@@ -446,7 +448,7 @@ def _move(slot: int, cluster: list[PrivateRedis]) -> None:
 
 
 def test_a_cluster_that_is_gone_is_unavailable(mode: str) -> None:
-    """The error names the unreachable cluster without its password."""
+    """The error for an unreachable cluster has its address without the password."""
     location = f"redis+cluster://u:secret-word@127.0.0.1:{free_port()}"
     with Face(mode, location, timeout=1) as face:
         with pytest.raises(StorageUnavailable, match=r"u:\*\*\*@.*cannot be reached"):
@@ -456,13 +458,13 @@ def test_a_cluster_that_is_gone_is_unavailable(mode: str) -> None:
 
 
 def cluster_of_nobody() -> ClusterPool:
-    """Return connections to a cluster at an address where no server listens."""
+    """Return cluster connections to an address where nothing listens."""
     url = f"redis+cluster://127.0.0.1:{free_port()}"
     return ClusterPool(RedisServer(url, is_async=False, timeout=1, ca=None, may_evict=False))
 
 
 def test_wait_for_another_threads_discovery_is_bounded() -> None:
-    """A thread that waits for another's node discovery stops at its deadline."""
+    """A thread that waits for another thread's node discovery gives up at its deadline."""
     links = cluster_of_nobody()
     busy_type = links._loading  # noqa: SLF001 - as another thread holds it
     with busy_type, pytest.raises(UnsentError) as excinfo:
@@ -484,7 +486,7 @@ def test_discovered_nodes_are_shared_between_threads() -> None:
 
 @pytest.fixture
 def losing() -> Iterator[list[PrivateRedis]]:
-    """Start a Redis cluster of three nodes that goes on if it loses one."""
+    """Yield a Redis cluster of three nodes that keeps working if one is lost."""
     yield from nodes_of("--cluster-require-full-coverage", "no")
 
 
@@ -499,7 +501,7 @@ def homes(cluster: list[PrivateRedis]) -> dict[int, str]:
 
 
 def test_lost_node_affects_only_its_keys(mode: str, losing: list[PrivateRedis]) -> None:
-    """If a node is lost, the keys of the other nodes can still be used."""
+    """If a cluster node is lost, the keys of the other nodes can still be used."""
     home_tags = homes(losing)
     lost_redis, *other_redis = losing
     with Face(mode, url_of(losing[1:]), timeout=PATIENT) as face:
@@ -520,7 +522,7 @@ def test_lost_node_affects_only_its_keys(mode: str, losing: list[PrivateRedis]) 
 
 
 def test_a_node_that_takes_over_is_followed(mode: str, losing: list[PrivateRedis]) -> None:
-    """After a node is lost, its slots are served by the node that took over."""
+    """If a node takes over the slots of a lost one, commands go to it."""
     home_tags = homes(losing)
     lost_redis, heir, _ = losing
     part = home_tags[lost_redis.port]
@@ -535,7 +537,7 @@ def test_a_node_that_takes_over_is_followed(mode: str, losing: list[PrivateRedis
 
 
 def give_slots(cluster: list[PrivateRedis], lost: PrivateRedis, heir: PrivateRedis) -> None:
-    """Assign one node's slots to another on every node, without moving states."""
+    """Assign one node's slots to another on every node, without moving the keys."""
     clients: list[Any] = [redis.Redis(port=node.port) for node in cluster]
     try:
         of_heir = clients[cluster.index(heir)].execute_command("CLUSTER MYID")

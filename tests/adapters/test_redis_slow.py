@@ -1,4 +1,4 @@
-"""A slow or silent Redis server: every command ends at its caller's deadline.
+"""Slow or silent Redis servers: every command ends at its caller's deadline.
 
 The store's own timeout is longer than any test may take, so that whatever keeps to it hangs.
 """
@@ -34,20 +34,20 @@ LONG = 60.0
 
 @pytest.fixture(params=MODES)
 def mode(request: pytest.FixtureRequest) -> str:
-    """Run the test in both modes."""
+    """Return the mode of the store under test: synchronous or asynchronous."""
     return str(request.param)
 
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[PrivateRedis]:
-    """A server that behaves."""
+    """Yield a Redis server that works normally."""
     with PrivateRedis() as start_redis:
         yield start_redis
 
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[list[PrivateRedis]]:
-    """Three nodes that share all slots, and go on without one of them."""
+    """Yield a Redis cluster of three nodes that keeps working if one is lost."""
     yield from nodes_of("--cluster-require-full-coverage", "no", "--cluster-node-timeout", "600000")
 
 
@@ -55,7 +55,7 @@ def cluster() -> Iterator[list[PrivateRedis]]:
 def test_a_reply_that_trickles_ends_by_the_deadline(
     mode: str, server: PrivateRedis, *, connected: bool
 ) -> None:
-    """A reply that arrives byte by byte still ends by the deadline of its caller."""
+    """A Redis reply that arrives byte by byte ends at the caller's deadline."""
     with Proxy(server.port) as proxy, Face(mode, proxy.url, timeout=HOUR) as face:
         if connected:
             face.execute(one_token(new_key()), LONG)
@@ -69,7 +69,7 @@ def test_a_reply_that_trickles_ends_by_the_deadline(
 def test_a_node_that_falls_silent_ends_by_the_deadline(
     mode: str, cluster: list[PrivateRedis]
 ) -> None:
-    """A node that stops responding fails only its own keys, in time; other nodes serve theirs."""
+    """A silent cluster node fails only commands on its own keys, at their deadline."""
     home_tags = homes(cluster)
     silent_redis, *other_redis = cluster
     with Face(mode, url_of(cluster), timeout=HOUR) as face:
@@ -88,7 +88,7 @@ def test_a_node_that_falls_silent_ends_by_the_deadline(
 
 
 def test_a_silent_node_leaves_time_to_learn_the_others(cluster: list[PrivateRedis]) -> None:
-    """A silent node uses only a part of the time, and housekeeping finds one that answers."""
+    """If one cluster node is silent, finding the nodes leaves time to ask another."""
     home_tags = homes(cluster)
     silent_redis, other_redis, _ = cluster
     silent_redis.suspend()
@@ -105,7 +105,7 @@ def test_a_silent_node_leaves_time_to_learn_the_others(cluster: list[PrivateRedi
 
 
 def test_expired_deadline_sends_nothing(server: PrivateRedis) -> None:
-    """An expired deadline is reported, on a new and on a used connection."""
+    """A command whose deadline has passed fails, on a new and on a used connection."""
     with Face("plain", server.url, timeout=LONG) as face:
         for _ in range(2):
             with pytest.raises(StorageUnavailable, match="did not answer in time"):
@@ -114,7 +114,7 @@ def test_expired_deadline_sends_nothing(server: PrivateRedis) -> None:
 
 
 def test_a_socket_that_may_not_wait_does_not() -> None:
-    """Checking a socket for waiting bytes never blocks, even before a distant deadline."""
+    """Checking a socket for bytes never blocks, even if the deadline is far away."""
     single_socket, other_socket = socket.socketpair()
     with single_socket, other_socket:
         timed_socket = TimedSocket(single_socket, inf)
@@ -128,7 +128,7 @@ def test_a_socket_that_may_not_wait_does_not() -> None:
 
 
 def test_a_cluster_without_slots_is_down() -> None:
-    """A node without a cluster is unavailable."""
+    """A node of a cluster without slots raises StorageUnavailable."""
     with (
         PrivateRedis("--cluster-enabled", "yes") as node,
         Face("plain", url_of([node, node]), timeout=LONG) as face,
@@ -139,7 +139,7 @@ def test_a_cluster_without_slots_is_down() -> None:
 
 
 def test_a_cluster_whose_only_node_is_lost_is_unavailable(mode: str) -> None:
-    """In a cluster whose only known node is lost, that node is tried again."""
+    """If the only known cluster node is lost, it is tried again."""
     with PrivateRedis("--cluster-enabled", "yes") as node:
         with redis.Redis(port=node.port) as client:
             closing_client: Any = client
@@ -155,7 +155,7 @@ def test_a_cluster_whose_only_node_is_lost_is_unavailable(mode: str) -> None:
 
 @pytest.mark.parametrize("kind", [wrong.MovedError, wrong.AskError])
 def test_redirections_are_recognised_by_their_text(kind: type[wrong.AskError]) -> None:
-    """A connection that does not know redirections reports them by their text alone."""
+    """MOVED and ASK replies are recognised by the text of a plain ResponseError."""
     code = kind.__name__.removesuffix("Error").upper()
     redirection = as_redirection(wrong.ResponseError(f"{code} 12182 host:7000"))
 
@@ -164,21 +164,21 @@ def test_redirections_are_recognised_by_their_text(kind: type[wrong.AskError]) -
 
 
 def test_keys_on_their_way_are_recognised_by_the_text() -> None:
-    """The error TRYAGAIN, for keys that are being moved, is recognised by its text."""
+    """A TRYAGAIN reply is recognised by the text of a plain ResponseError."""
     assert isinstance(
         as_redirection(wrong.ResponseError("TRYAGAIN Multiple keys request")), wrong.TryAgainError
     )
 
 
 def test_other_errors_of_a_node_stay_as_they_are() -> None:
-    """An error that redirects to no other node is raised unchanged."""
+    """A reply that is not a redirection is raised unchanged."""
     error = wrong.ResponseError("OOM command not allowed")
 
     assert error is as_redirection(error)
 
 
 def test_keys_that_are_about_to_move_are_found(cluster: list[PrivateRedis]) -> None:
-    """Keys that have moved are found; keys on different nodes are refused."""
+    """While a slot moves between nodes, its keys are found; keys on both nodes are refused."""
     part = "{about to move}"
     with Face("plain", url_of(cluster), timeout=LONG) as face:
         face.execute(read(f"{part}:1"))

@@ -1,4 +1,4 @@
-"""The encoding of commands for the script, and the commands that Python decides."""
+"""The encoding of commands for the Redis script, and commands that run in Python."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ def store() -> Iterator[RedisStorage]:
 
 
 def ask(*rules: Any) -> Admission:
-    """Return a request for one token of a limit."""
+    """Return a command that requests one token of a limit."""
     limits = rules or (RateLimitConfig(1, burst=5).rule,)
     return Admission(Gates(limits=limits, limit_keys=[new_key()]), within=0, lease=1)
 
 
 class Halved:
-    """A custom limit, unknown to the script, that behaves as a bucket."""
+    """A custom limit that behaves as a bucket, and which the script does not know."""
 
     def __init__(self) -> None:
         self._rule = TokenBucket(1, 1_000_000, 2)
@@ -55,14 +55,14 @@ class Halved:
 
 
 def test_a_limit_of_another_kind_is_decided_here(store: RedisStorage) -> None:
-    """A custom rule is decided in Python, and its state is stored in Redis."""
+    """A custom rule runs in Python, and its state is stored in Redis."""
     command = ask(Halved())
     answers = [store.execute(command)[0] for _ in range(3)]
     assert [Answer.GO, Answer.GO, Answer.LIMITED] == answers
 
 
 def test_subclass_of_admission_decides_itself(store: RedisStorage) -> None:
-    """A subclass of Admission runs its own `apply`."""
+    """A subclass of Admission runs its own `apply` in Python."""
 
     class Never(Admission):
         __slots__ = ()
@@ -76,7 +76,7 @@ def test_subclass_of_admission_decides_itself(store: RedisStorage) -> None:
 
 
 def test_a_wrong_number_of_tickets_is_the_callers_error(store: RedisStorage) -> None:
-    """A command that the rules reject is not sent."""
+    """A command whose arguments do not fit its rules raises an error, and is not sent."""
     gates = Gates(limits=[RateLimitConfig(1).rule], limit_keys=[new_key()])
     with pytest.raises(ValueError, match="argument 3 is shorter"):
         store.execute(GiveBack(gates, ()))
@@ -85,7 +85,7 @@ def test_a_wrong_number_of_tickets_is_the_callers_error(store: RedisStorage) -> 
 def test_remembered_commands_are_bounded(
     store: RedisStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A program with endless plans does not grow, and answers stay correct."""
+    """The cache of encoded commands is bounded, and results stay correct beyond its size."""
     monkeypatch.setattr(wire, "_CACHE_SIZE", 2)
     commands = [ask() for _ in range(5)]
     for command in (*commands, *commands):
@@ -100,7 +100,7 @@ def test_remembered_commands_are_bounded(
 
 
 def test_damaged_answer_is_reported(store: RedisStorage) -> None:
-    """A damaged stored answer raises an error instead of being replayed."""
+    """A damaged stored result raises an error instead of being returned for a repeated key."""
     key = new_key()
     claim = Claim(key, fingerprint=b"", owner=1, lease=10**7, ttl=10**9, target="", remembered=0)
     store.execute(complete(key, store.execute(claim).fence, "answer", ttl=10**9))
@@ -112,7 +112,7 @@ def test_damaged_answer_is_reported(store: RedisStorage) -> None:
 
 
 def test_record_with_unknown_layout_is_refused(store: RedisStorage) -> None:
-    """A circuit record with an unknown layout is refused where it is read."""
+    """A circuit record with an unknown layout raises StorageUnavailable."""
     gates = Gates(circuit=CircuitRule(CircuitBreakerConfig()), circuit_key=new_key())
     with redis.Redis.from_url(redis_url()) as client:
         client.set(
@@ -123,7 +123,7 @@ def test_record_with_unknown_layout_is_refused(store: RedisStorage) -> None:
 
 
 def test_an_old_server_is_refused() -> None:
-    """A server of an untested old version is refused."""
+    """A Redis server older than the supported versions is refused."""
     server = RedisServer("redis://host", is_async=False, timeout=1, ca=None, may_evict=False)
     with pytest.raises(ConfigurationError, match=r"has version 5\.0"):
         server.check(b"# Server\r\nredis_version:5.0.14\r\nmaxmemory:0\r\n")
@@ -133,7 +133,7 @@ def test_an_old_server_is_refused() -> None:
 
 
 def test_posts_during_an_outage_are_kept() -> None:
-    """Posted commands are sent when Redis is back, before the next command."""
+    """Commands posted while Redis is down are executed before the next command after its return."""
 
     async def posting() -> Any:
         command, other_admission = ask(), ask()
@@ -156,7 +156,7 @@ def test_posts_during_an_outage_are_kept() -> None:
 
 
 def test_a_plain_post_that_comes_to_nothing_is_kept() -> None:
-    """A posted command that fails is repeated; one that Redis refuses is not."""
+    """A posted command that could not be sent is repeated; one that Redis refused is not."""
     with PrivateRedis() as server, RedisStorage(server.url, timeout=PATIENT) as store:
         commands = [ask(), ask()]
         store.execute(ask())
@@ -177,7 +177,7 @@ def test_a_plain_post_that_comes_to_nothing_is_kept() -> None:
 
 
 def test_interrupted_sending_keeps_posts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Posted commands survive an interruption while they are sent."""
+    """Posted commands are kept if sending them is interrupted."""
     with RedisStorage(redis_url(), timeout=PATIENT) as store:
         command = ask()
 
@@ -194,7 +194,7 @@ def test_interrupted_sending_keeps_posts(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_nested_commands_do_not_deadlock(store: RedisStorage) -> None:
-    """A command that uses the store while it decides gets an answer."""
+    """A command may use the store while it is applied without a deadlock."""
 
     class Nested(Count):
         def apply(self, states: Any, now: int) -> Any:
