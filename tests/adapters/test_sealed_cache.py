@@ -1,4 +1,4 @@
-"""The cache in a store of shared state: its answers are encrypted and bound to their keys."""
+"""The encrypted response cache in a store of shared state."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ SECRET = b"a secret answer"
 
 @pytest.fixture(scope="module", params=KINDS)
 def stores(request: pytest.FixtureRequest, tmp_path_factory: Any) -> Iterator[tuple[Any, Any]]:
-    """A store of each kind, synchronously and asynchronously."""
+    """Return constructors of each kind of store, synchronous and asynchronous."""
     kind: str = request.param
     if kind == "memory":
         memory = MemoryStorage()
@@ -70,7 +70,7 @@ def stores(request: pytest.FixtureRequest, tmp_path_factory: Any) -> Iterator[tu
 
 @pytest.mark.parametrize("check", cache_conformance.CHECKS, ids=name_of)
 def test_conforms(check: cache_conformance.Check, stores: tuple[Any, Any]) -> None:
-    """With any store, the cache passes the conformance kit."""
+    """SealedCache passes the conformance kit on every store."""
     storage = stores[0]()
     try:
         check(lambda: SealedCache(storage, CIPHER))
@@ -80,7 +80,7 @@ def test_conforms(check: cache_conformance.Check, stores: tuple[Any, Any]) -> No
 
 @pytest.mark.parametrize("check", cache_conformance.ASYNC_CHECKS, ids=name_of)
 def test_conforms_async(check: cache_conformance.AsyncCheck, stores: tuple[Any, Any]) -> None:
-    """The asynchronous cache keeps the contract of its port."""
+    """AsyncSealedCache passes the conformance kit on every store."""
 
     async def run() -> None:
         storage = stores[1]()
@@ -95,7 +95,7 @@ def test_conforms_async(check: cache_conformance.AsyncCheck, stores: tuple[Any, 
 
 
 def keep_secret(cache: SealedCache, key: str = "key") -> bool:
-    """Cache an answer that contains a secret."""
+    """Cache a response that contains a secret."""
     single_entry = entry(1)
     changed_entry = type(single_entry)(
         single_entry.response.evolve(body=SECRET), 60.0, 0.0, (), b"who"
@@ -104,14 +104,14 @@ def keep_secret(cache: SealedCache, key: str = "key") -> bool:
 
 
 def content(storage: MemoryStorage, key: str = "key") -> bytes:
-    """Return the stored bytes of the answer."""
+    """Return the stored bytes of the cached response."""
     looked_entry: Looked = storage.execute(Look(key))
     assert looked_entry.content is not None
     return looked_entry.content
 
 
 def test_cache_content_is_encrypted() -> None:
-    """Cached responses are stored encrypted, differently each time."""
+    """Cached responses are stored encrypted, with different bytes each time."""
     storage = MemoryStorage()
     cache = SealedCache(storage, CIPHER)
     assert keep_secret(cache)
@@ -124,7 +124,7 @@ def test_cache_content_is_encrypted() -> None:
 
 
 def test_moved_content_cannot_be_read() -> None:
-    """A response moved to another key cannot be read."""
+    """A cached response that was copied to another key cannot be read."""
     storage = MemoryStorage()
     cache = SealedCache(storage, CIPHER)
     assert keep_secret(cache)
@@ -136,7 +136,7 @@ def test_moved_content_cannot_be_read() -> None:
 
 @pytest.mark.parametrize("damage", [b"", b"nonsense", b"\x00" * 200])
 def test_damaged_content_is_replaced(damage: bytes) -> None:
-    """Damaged content cannot be read, and is replaced."""
+    """Damaged cache content is reported as unreadable, and replaced."""
     storage = MemoryStorage()
     cache = SealedCache(storage, CIPHER)
     assert storage.execute(Keep("key", 0, damage, 10**9))
@@ -147,7 +147,7 @@ def test_damaged_content_is_replaced(damage: bytes) -> None:
 
 
 def test_encrypted_non_responses_cannot_be_read() -> None:
-    """Encrypted bytes that are not a response cannot be read."""
+    """Decrypted bytes that are not a response are reported as unreadable."""
     storage = MemoryStorage()
     cache = SealedCache(storage, CIPHER)
     assert keep_secret(cache)
@@ -162,7 +162,7 @@ def test_encrypted_non_responses_cannot_be_read() -> None:
 
 
 def test_key_rotation() -> None:
-    """Content of an older key is readable while that key is configured."""
+    """Cache content under an older key is readable as long as that key is configured."""
     storage = MemoryStorage()
     old_ring = generate_keys()
     new_ring = generate_keys(old_ring)
@@ -176,7 +176,7 @@ def test_key_rotation() -> None:
 @pytest.mark.parametrize("kind", [SealedCache, AsyncSealedCache])
 @pytest.mark.parametrize("cipher", [None, object(), "key"])
 def test_there_is_no_cache_without_a_cipher(kind: Any, cipher: object) -> None:
-    """A shared cache that would lie open is refused when it is made."""
+    """A sealed cache without a cipher is refused at construction."""
     with pytest.raises(ConfigurationError, match="cannot keep sealed answers") as excinfo:
         kind(MemoryStorage(), cipher)
     assert "cipher" == excinfo.value.path
@@ -184,20 +184,20 @@ def test_there_is_no_cache_without_a_cipher(kind: Any, cipher: object) -> None:
 
 @pytest.mark.parametrize("kind", [SealedCache, AsyncSealedCache])
 def test_invalid_store_is_refused(kind: Any) -> None:
-    """A value that is not a store is refused, and the error names it."""
+    """A sealed cache on an object that is not a store is refused."""
     with pytest.raises(ConfigurationError) as excinfo:
         kind({}, CIPHER)
     assert "storage" == excinfo.value.path
 
 
 def test_repr_shows_the_store() -> None:
-    """The `repr` of the cache is that of its store."""
+    """The `repr` of a sealed cache shows its store without the password."""
     representation = repr(SealedCache(RedisStorage("redis://:hidden@127.0.0.1:6379/0"), CIPHER))
     assert "SealedCache(RedisStorage('redis://:***@127.0.0.1:6379/0'))" == representation
 
 
 def test_store_errors_pass_through() -> None:
-    """The store's exceptions reach the call."""
+    """Exceptions of the store reach the caller of the cache unchanged."""
     absent_error = StorageUnavailable("away.")
 
     class UnavailableStore:
@@ -210,7 +210,7 @@ def test_store_errors_pass_through() -> None:
 
 
 def test_time_is_the_stores() -> None:
-    """A cached answer ages and expires by the store's clock."""
+    """A cached response ages and expires by the store's clock."""
     clock = VirtualClock()
     storage = MemoryStorage(clock)
     cache = SealedCache(storage, CIPHER)
@@ -225,7 +225,7 @@ def test_time_is_the_stores() -> None:
 
 
 def test_store_gets_the_remaining_time() -> None:
-    """The store gets the rest of a call's time, at most the policy's wait."""
+    """The store's timeout is the rest of the call's time, but at most `max_wait`."""
     clock = VirtualClock()
     storage = TimedStorage(clock)
     cached_service = Service(
@@ -241,14 +241,14 @@ def test_store_gets_the_remaining_time() -> None:
 
 
 def test_store_without_timeouts_works() -> None:
-    """A store whose `execute` takes no timeout works too."""
+    """A sealed cache works on a store whose `execute` takes no timeout."""
     memory = MemoryStorage()
 
     class Untimed:
         """An older store, whose methods take no timeout."""
 
         def execute(self, command: Command[Any], /) -> Any:
-            """Run one command on its states, and return its answer."""
+            """Run one command on its states, and return its result."""
             return memory.execute(command)
 
     cache = SealedCache(cast("Any", Untimed()), CIPHER)

@@ -1,4 +1,4 @@
-"""Encrypted credentials in a table of the host: conformance, owners and deletion."""
+"""Encrypted credentials in a host's own table."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ CIPHER = AesGcmCipher(generate_keys())
 
 
 class Dictionary:
-    """A table of encrypted texts in a dictionary."""
+    """A table of encrypted texts, kept in a dictionary."""
 
     def __init__(self) -> None:
         self._kept: dict[bytes, bytes] = {}
 
     def find(self, about: bytes, /) -> bytes | None:
-        """Return the text of this id; None if there is none."""
+        """Return the text with this id, or None."""
         return self._kept.get(about)
 
     def put(self, about: bytes, sealed: bytes, /) -> None:
@@ -39,13 +39,13 @@ class Dictionary:
         self._kept[about] = sealed
 
     def swap(self, swaps: Sequence[Swap], /) -> int:
-        """Replace the existing value."""
+        """Replace an existing text."""
         stored_chunks = [swap for swap in swaps if self._kept.get(swap.about) == swap.old]
         self._kept.update({item.about: item.new for item in stored_chunks})
         return len(stored_chunks)
 
     def page(self, after: bytes, size: int, /) -> Sequence[Row]:
-        """Return up to `size` rows, in order."""
+        """Return up to `size` rows in order."""
         places = [entry for entry in sorted(self._kept) if entry > after][:size]
         return [Row(place, place, self._kept[place]) for place in places]
 
@@ -62,13 +62,13 @@ class Dictionary:
 
 @pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
 def test_conforms(check: kit.Check) -> None:
-    """The provider keeps the contract of its port."""
+    """SealedCredentialProvider passes the conformance kit."""
     check(lambda renew: SealedCredentialProvider(Dictionary(), CIPHER, renew=renew))
 
 
 @pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)
 def test_async_conforms(check: kit.AsyncCheck) -> None:
-    """The provider keeps the contract of its port when it is awaited."""
+    """AsyncSealedCredentialProvider passes the conformance kit."""
     asyncio.run(
         check(lambda renew: AsyncSealedCredentialProvider(Dictionary(), CIPHER, renew=renew))
     )
@@ -76,7 +76,7 @@ def test_async_conforms(check: kit.AsyncCheck) -> None:
 
 @pytest.mark.parametrize("awaited", [False, True], ids=["plain", "awaited"])
 def test_owners_are_listed_and_deleted(*, awaited: bool) -> None:
-    """Owners are listed without decrypting, and deleted credentials are gone."""
+    """Owners of credentials are listed without decrypting, and deleted credentials are gone."""
     rows = Dictionary()
     plain_provider = SealedCredentialProvider(rows, CIPHER)
     provider: Any = AsyncSealedCredentialProvider(rows, CIPHER) if awaited else plain_provider

@@ -1,4 +1,4 @@
-"""Links that many callers use at the same time."""
+"""One connection that many callers share at the same time."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.support.waiting import wait_until
 
 
 class Link:
-    """A link that records its end."""
+    """A fake connection that records whether it was left or closed."""
 
     version = None
 
@@ -24,35 +24,35 @@ class Link:
         self.journal: list[str] = []
 
     def is_connected(self) -> bool:
-        """Return whether nobody closed it."""
+        """Return whether the connection is open."""
         return self.is_open
 
     def ping(self, timeout: float) -> None:
         """Do nothing."""
 
     def leave(self, _: float) -> None:
-        """Record a good end."""
+        """Record that the connection ended in good order."""
         self.journal.append("leave")
 
     def close(self) -> None:
-        """Record the end."""
+        """Record that the connection was closed."""
         self.is_open = False
         self.journal.append("close")
 
 
 class AsyncLink(Link):
-    """The asynchronous link."""
+    """A fake asynchronous connection."""
 
     async def ping(self, timeout: float) -> None:  # type: ignore[override]  # the asynchronous one
         """Do nothing."""
 
     async def leave(self, timeout: float) -> None:  # type: ignore[override]  # the asynchronous one
-        """Record a good end."""
+        """Record that the connection ended in good order."""
         super().leave(timeout)
 
 
 class Links:
-    """Opens links, one after another."""
+    """A connect function that opens fake connections, or raises errors."""
 
     def __init__(self, *errors: Exception) -> None:
         self.made: list[Link] = []
@@ -62,7 +62,7 @@ class Links:
         self.entered = Event()
 
     def __call__(self, _: float) -> Link:
-        """Open a link as soon as the gate is open, or raise the next error."""
+        """Open a connection once the gate is open, or raise the next error."""
         self.entered.set()
         self.gate.wait()
         if self.errors:
@@ -75,7 +75,7 @@ REFUSED = ConnectionFailed("Refused.", may_have_been_processed=False)
 
 
 def test_callers_share_one_link() -> None:
-    """Callers at the same time have the same link, and it stays open after them."""
+    """Concurrent callers share one connection, which stays open after them."""
     links = Links()
     shared = SharedLink(links)
     with shared.link("a", 1.0) as first, shared.link("b", 1.0) as second:
@@ -88,7 +88,7 @@ def test_callers_share_one_link() -> None:
 
 
 def test_broken_link_is_replaced_and_closed_by_its_last_user() -> None:
-    """A link that broke serves nobody new, and is closed when nobody uses it any more."""
+    """A broken shared connection gets no new callers, and its last user closes it."""
     links = Links()
     shared = SharedLink(links)
     with shared.link("a", 1.0) as first:
@@ -105,7 +105,7 @@ def test_broken_link_is_replaced_and_closed_by_its_last_user() -> None:
 
 
 def test_close_ends_an_idle_link_in_good_order() -> None:
-    """An idle link leaves and is closed, and nobody gets another one."""
+    """Closing an idle shared connection ends it in good order, and refuses further use."""
     links = Links()
     shared = SharedLink(links)
     shared.close()
@@ -118,7 +118,7 @@ def test_close_ends_an_idle_link_in_good_order() -> None:
 
 
 def test_close_leaves_a_used_link_to_its_last_user() -> None:
-    """A link in use is closed when it is returned."""
+    """Closing a shared connection that is in use closes it when it is returned."""
     links = Links()
     shared = SharedLink(links)
     with shared.link("a", 1.0) as link:
@@ -128,7 +128,7 @@ def test_close_leaves_a_used_link_to_its_last_user() -> None:
 
 
 def test_failed_opening_fails_for_all_who_waited() -> None:
-    """Callers that wait for a link which cannot be opened get the same reason, and try no more."""
+    """If a shared connection cannot be opened, all waiting callers get the same error."""
     links = Links(REFUSED, ValueError("Another caller tried again."))
     links.gate.clear()
     shared = SharedLink(links)
@@ -153,7 +153,7 @@ def test_failed_opening_fails_for_all_who_waited() -> None:
 
 
 def test_waiting_for_the_opening_has_a_time_limit() -> None:
-    """A caller with little time does not wait for another caller's opening."""
+    """A caller with a short timeout gives up waiting for another caller's connect."""
     links = Links()
     links.gate.clear()
     shared = SharedLink(links)
@@ -174,7 +174,7 @@ def test_waiting_for_the_opening_has_a_time_limit() -> None:
 
 
 def test_link_that_was_opened_during_close_is_closed() -> None:
-    """A link that is opened while the holder is closed serves its caller, and is closed then."""
+    """A connection that opens during close serves its caller, and is closed afterwards."""
     links = Links()
     links.gate.clear()
     shared = SharedLink(links)
@@ -189,7 +189,7 @@ def test_link_that_was_opened_during_close_is_closed() -> None:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="only POSIX can fork")
 def test_forked_child_begins_without_a_link() -> None:
-    """A child opens a link of its own, and leaves the parent's alone."""
+    """A forked child opens its own shared connection and leaves its parent's alone."""
     links = Links()
     shared = SharedLink(links)
     shared.open(1.0)
@@ -201,7 +201,7 @@ def test_forked_child_begins_without_a_link() -> None:
 
 
 def test_cancelled_opening_leaves_the_opening_to_the_next() -> None:
-    """If the task that opens the link is cancelled, the next one that waits opens it."""
+    """If the task that connects is cancelled, the next waiting task connects."""
 
     async def run() -> None:
         made: list[AsyncLink] = []
@@ -236,7 +236,7 @@ def test_cancelled_opening_leaves_the_opening_to_the_next() -> None:
 
 
 def test_link_of_a_closed_event_loop_is_forgotten() -> None:
-    """In a new event loop a link is opened anew, and another open loop is refused."""
+    """A new event loop opens its own shared connection; a second open loop is refused."""
     made: list[AsyncLink] = []
 
     async def connect(_: float) -> AsyncLink:
@@ -252,7 +252,7 @@ def test_link_of_a_closed_event_loop_is_forgotten() -> None:
 
 
 def test_cancelled_user_leaves_the_link_to_the_others() -> None:
-    """A task that is cancelled while it uses the link does not close it."""
+    """Cancelling a task that uses the shared connection does not close it."""
 
     async def run() -> None:
         async def connect(_: float) -> AsyncLink:
@@ -279,7 +279,7 @@ def test_cancelled_user_leaves_the_link_to_the_others() -> None:
 
 
 class AsyncLinks:
-    """Opens links of tasks, one after another."""
+    """A connect function for tasks that opens fake connections, or raises errors."""
 
     def __init__(self, *errors: Exception) -> None:
         self.made: list[AsyncLink] = []
@@ -287,7 +287,7 @@ class AsyncLinks:
         self.gate = asyncio.Event()
 
     async def __call__(self, _: float) -> AsyncLink:
-        """Open a link as soon as the gate is open, or raise the next error."""
+        """Open a connection once the gate is open, or raise the next error."""
         await self.gate.wait()
         if self.errors:
             raise self.errors.pop(0)
@@ -298,7 +298,7 @@ class AsyncLinks:
 async def waiting(
     shared: AsyncSharedLink[AsyncLink], count: int
 ) -> tuple[asyncio.Task[None], list[asyncio.Task[None]]]:
-    """Return a task that opens the link, and tasks that wait for it."""
+    """Return a task that connects, and tasks that wait for it."""
     tasks = [asyncio.create_task(shared.open(10.0)) for _ in range(count + 1)]
     while shared.statistics().waiting < count:  # noqa: ASYNC110 - no event tells of it
         await asyncio.sleep(0)
@@ -306,7 +306,7 @@ async def waiting(
 
 
 def test_tasks_wait_for_the_opening_of_another() -> None:
-    """Tasks that wait for the opening share the link."""
+    """Tasks that wait while another task connects share its connection."""
 
     async def run() -> None:
         links = AsyncLinks()
@@ -322,7 +322,7 @@ def test_tasks_wait_for_the_opening_of_another() -> None:
 
 
 def test_failed_opening_fails_for_all_tasks_that_waited() -> None:
-    """Tasks that wait for a link which cannot be opened get the same reason, and try no more."""
+    """If a shared connection cannot be opened, all waiting tasks get the same error."""
 
     async def run() -> None:
         links = AsyncLinks(REFUSED, ValueError("Another task tried again."))
@@ -338,7 +338,7 @@ def test_failed_opening_fails_for_all_tasks_that_waited() -> None:
 
 
 def test_link_that_a_task_opened_during_close_is_closed() -> None:
-    """A link that is opened while the holder is closed is closed after its use."""
+    """A connection that a task opens during close is closed after its use."""
 
     async def run() -> None:
         links = AsyncLinks()
@@ -355,7 +355,7 @@ def test_link_that_a_task_opened_during_close_is_closed() -> None:
 
 
 def test_close_leaves_a_used_link_to_the_last_task() -> None:
-    """A link in use is closed when the last task returns it."""
+    """Closing a shared connection that tasks use closes it when the last task returns it."""
 
     async def run() -> None:
         links = AsyncLinks()
@@ -370,33 +370,33 @@ def test_close_leaves_a_used_link_to_the_last_task() -> None:
 
 
 class SlowLink(Link):
-    """A link whose farewell takes until two callers are saying it."""
+    """A fake connection whose `leave` waits until two callers have called it."""
 
     def __init__(self) -> None:
         super().__init__()
         self._both = Barrier(2)
 
     def leave(self, _: float) -> None:
-        """Wait for the other caller."""
+        """Wait until two callers are leaving."""
         self._both.wait()
         super().leave(_)
 
 
 class AsyncSlowLink(AsyncLink):
-    """The asynchronous link whose farewell takes until two callers are saying it."""
+    """A fake asynchronous connection whose `leave` waits until two callers have called it."""
 
     def __init__(self) -> None:
         super().__init__()
         self._both = asyncio.Barrier(2)
 
     async def leave(self, timeout: float) -> None:  # type: ignore[override]  # the asynchronous one
-        """Wait for the other caller."""
+        """Wait until two callers are leaving."""
         await self._both.wait()
         await super().leave(timeout)
 
 
 def test_two_threads_may_close_at_once() -> None:
-    """Threads that close the holder at the same time leave nothing open."""
+    """Two threads that close a shared connection at the same time leave nothing open."""
     link = SlowLink()
     shared = SharedLink(lambda _: link)
     shared.open(1.0)
@@ -410,7 +410,7 @@ def test_two_threads_may_close_at_once() -> None:
 
 
 def test_two_tasks_may_close_at_once() -> None:
-    """Tasks that close the holder at the same time leave nothing open."""
+    """Two tasks that close a shared connection at the same time leave nothing open."""
 
     async def run() -> None:
         link = AsyncSlowLink()
@@ -428,7 +428,7 @@ def test_two_tasks_may_close_at_once() -> None:
 
 
 def test_event_loop_that_ended_without_a_link_is_forgotten() -> None:
-    """If an event loop ended before a link was open, the next one opens the first."""
+    """If connecting failed in an event loop that has ended, another loop can connect."""
     made: list[AsyncLink] = []
     errors: list[Exception] = [REFUSED]
 

@@ -45,19 +45,19 @@ if TYPE_CHECKING:
 
 @pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
 def test_conforms(check: kit.Check, sql_store: SqlStorage) -> None:
-    """The store keeps the contract of its port."""
+    """SqlStorage passes the conformance kit."""
     check(lambda: sql_store)
 
 
 @pytest.mark.parametrize("check", kit.TIMED_CHECKS, ids=name_of)
 def test_conforms_in_time(check: kit.TimedCheck, sql_store: SqlStorage) -> None:
-    """The synchronous store passes the checks that need a virtual clock."""
+    """SqlStorage passes the conformance checks that let time pass."""
     check(lambda: (sql_store, time.sleep))
 
 
 @pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)
 def test_conforms_awaited(check: kit.AsyncCheck, lab: Lab) -> None:
-    """The asynchronous store keeps the contract of its port."""
+    """AsyncSqlStorage passes the conformance kit."""
 
     async def check_store() -> None:
         async with lab.awaited() as store:
@@ -68,7 +68,7 @@ def test_conforms_awaited(check: kit.AsyncCheck, lab: Lab) -> None:
 
 @pytest.mark.parametrize("check", kit.ASYNC_TIMED_CHECKS, ids=name_of)
 def test_conforms_awaited_in_time(check: kit.AsyncTimedCheck, lab: Lab) -> None:
-    """The asynchronous store passes the checks that need a virtual clock."""
+    """AsyncSqlStorage passes the conformance checks that let time pass."""
 
     async def check_store() -> None:
         async with lab.awaited() as store:
@@ -78,7 +78,7 @@ def test_conforms_awaited_in_time(check: kit.AsyncTimedCheck, lab: Lab) -> None:
 
 
 def test_grant_of_a_task_cancelled_in_flight_is_given_back(lab: Lab) -> None:
-    """A caller cancelled while asking for its slot leaves no gap."""
+    """A caller cancelled while it requests a rate limit slot gives the slot back."""
 
     async def waits_of_cancelled() -> list[int]:
         async with lab.awaited() as store:
@@ -94,13 +94,13 @@ def test_grant_of_a_task_cancelled_in_flight_is_given_back(lab: Lab) -> None:
 
 
 class Recorder:
-    """Collects the bytes that a client sends, and counts the statements in them."""
+    """A recorder of the bytes that a client sends, which counts their SQL statements."""
 
     def __init__(self) -> None:
         self.sent = b""
 
     def sees(self, chunk: bytes) -> None:
-        """Record the bytes."""
+        """Record the sent bytes."""
         self.sent += chunk
 
     def statements(self, kind: str) -> int:
@@ -117,7 +117,7 @@ class Recorder:
 
 
 def test_a_successful_call_is_four_statements_at_most(lab: Lab) -> None:
-    """A successful call with circuit and limit takes at most four statements."""
+    """A successful call with circuit and limit takes at most four SQL statements."""
     recorder = Recorder()
     with Proxy(lab.url, recorder.sees) as proxy:
         storage = lab.plain(proxy.url)
@@ -133,7 +133,7 @@ def test_a_successful_call_is_four_statements_at_most(lab: Lab) -> None:
 
 
 def test_a_new_claim_is_four_statements_and_a_flush_at_most(lab: Lab) -> None:
-    """A new key is claimed in one transaction, which waits for the disk."""
+    """A new idempotency key is claimed in one transaction, which is flushed to disk."""
     recorder = Recorder()
     with Proxy(lab.url, recorder.sees) as proxy:
         storage = lab.plain(proxy.url)
@@ -150,7 +150,7 @@ def test_a_new_claim_is_four_statements_and_a_flush_at_most(lab: Lab) -> None:
 
 @pytest.mark.parametrize("locked", [0, 1])
 def test_the_clock_is_read_after_the_wait(lab: Lab, sql_store: SqlStorage, locked: int) -> None:
-    """A command that waited for a row gets a time from after the wait."""
+    """A command that waited for a locked row uses the time after the wait."""
     keys = [a_key(), a_key()]
     sql_store.execute(Append(1, *keys))
     read_times: list[int] = []
@@ -170,7 +170,7 @@ def test_the_clock_is_read_after_the_wait(lab: Lab, sql_store: SqlStorage, locke
 def test_the_clients_clock_does_not_matter(
     lab: Lab, sql_store: SqlStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A client whose clock is wrong by days uses the server's time."""
+    """A client whose clock is wrong by days uses the database server's time."""
     monkeypatch.setattr(time, "time", lambda: 0.0)
     monkeypatch.setattr(time, "time_ns", lambda: 0)
     with lab.engine.connect() as connection:
@@ -182,7 +182,7 @@ def test_the_clients_clock_does_not_matter(
 
 
 def test_a_session_far_away_has_the_same_time(lab: Lab) -> None:
-    """The time zone of a session moves nothing."""
+    """The time zone of a database session does not change the store's time."""
     store = lab.plain(_engine(lab, _far_away))
     with lab.engine.connect() as connection:
         clock_before = lab.clock(connection)
@@ -200,7 +200,7 @@ def _far_away(connection: DBAPIConnection, _: object) -> None:
 
 
 def _engine(lab: Lab, *listeners: Callable[..., None], **options: Any) -> sqlalchemy.Engine:
-    """A host's engine for the lab's database."""
+    """Return a host's SQLAlchemy engine for the test database."""
     driver = "psycopg" if lab.kind == "postgresql" else "pymysql"
     engine = sqlalchemy.create_engine(lab.url.set(drivername=f"{lab.kind}+{driver}"), **options)
     for listener in listeners:
@@ -212,7 +212,7 @@ def _engine(lab: Lab, *listeners: Callable[..., None], **options: Any) -> sqlalc
 
 
 def test_a_claim_outlives_the_hosts_roll_back(lab: Lab) -> None:
-    """A store never joins its host's transaction, not even on the host's only connection."""
+    """A store never takes part in its host's transaction, even on the host's only connection."""
     engine = _engine(lab, pool_size=1, max_overflow=0)
     store, key = lab.plain(engine), a_key()
     with engine.connect() as connection:
@@ -228,7 +228,7 @@ def test_a_claim_outlives_the_hosts_roll_back(lab: Lab) -> None:
 
 
 def test_host_engine_is_not_changed(lab: Lab) -> None:
-    """The store uses none of the host's connections, and leaves their settings unchanged."""
+    """A store on a host's engine leaves the host's connections and settings unchanged."""
     engine = _engine(lab)
     lab.plain(engine).execute(Append(1, a_key()))
 
@@ -242,7 +242,7 @@ def test_host_engine_is_not_changed(lab: Lab) -> None:
 
 
 def test_an_asynchronous_engine_serves_as_well(lab: Lab) -> None:
-    """An AsyncEngine's connection settings are used, but not its pool."""
+    """A store on an AsyncEngine uses its connection settings, but not its pool."""
     driver = "psycopg" if lab.kind == "postgresql" else "asyncmy"
 
     async def use_engine() -> tuple[Any, ...]:
@@ -261,7 +261,7 @@ def test_an_asynchronous_engine_serves_as_well(lab: Lab) -> None:
 
 
 def test_overtaken_insert_decides_again(sql_store: SqlStorage) -> None:
-    """If another process inserts the row first, the command repeats its decision."""
+    """If another process inserts the row first, the command runs again."""
     key = a_key()
     command = Meddled(lambda: sql_store.execute(Append(1, key)), 2, key)
 
@@ -290,7 +290,7 @@ def test_reads_create_no_rows(lab: Lab, sql_store: SqlStorage) -> None:
 
 
 def test_command_without_keys_gets_the_time(lab: Lab, sql_store: SqlStorage) -> None:
-    """A command without keys gets the database's time."""
+    """A command without keys returns the database's time."""
     with lab.engine.connect() as connection:
         clock_before = lab.clock(connection)
 
@@ -298,7 +298,7 @@ def test_command_without_keys_gets_the_time(lab: Lab, sql_store: SqlStorage) -> 
 
 
 def test_duplicate_keys_are_one_key(sql_store: SqlStorage) -> None:
-    """A key named twice has one state."""
+    """A key that a command names twice has one state."""
     key = a_key()
 
     for number in (1, 2):
@@ -308,7 +308,8 @@ def test_duplicate_keys_are_one_key(sql_store: SqlStorage) -> None:
 
 
 def test_rows_that_others_hold_are_not_waited_for_for_ever(lab: Lab, sql_store: SqlStorage) -> None:
-    """Past its timeout a command gives up, says why, and the store goes on."""
+    """A command that waits too long for locked rows fails with the reason; the store still works.
+    """
     key, hasty_storage = a_key(), lab.plain(timeout=0.5)
     hasty_storage.execute(Append(1, key))
     with holding(lab, key), pytest.raises(StorageUnavailable, match="in time"):
@@ -320,7 +321,7 @@ def test_rows_that_others_hold_are_not_waited_for_for_ever(lab: Lab, sql_store: 
 
 
 def test_rows_that_others_hold_are_waited_for_while_there_is_time(lab: Lab) -> None:
-    """A caller with time waits for locked rows; one without gets the reason."""
+    """A caller's longer timeout lets a command wait for locked rows."""
     key, hasty_storage = a_key(), lab.plain(timeout=0.2)
     hasty_storage.execute(Append(1, key))
     with holding(lab, key):
@@ -338,7 +339,7 @@ def test_rows_that_others_hold_are_waited_for_while_there_is_time(lab: Lab) -> N
 
 
 def test_the_victim_of_a_deadlock_tries_again(lab: Lab, sql_store: SqlStorage) -> None:
-    """A deadlock with a foreign transaction costs time, but no command."""
+    """A command that loses a database deadlock is retried."""
     keys = [a_key(), a_key()]
     sql_store.execute(Append(1, *keys))
     order = [key for (key,) in lab.run(f"SELECT name FROM {lab.table} ORDER BY id") if key in keys]

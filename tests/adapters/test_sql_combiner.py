@@ -1,4 +1,4 @@
-"""Callers of one process that need the same rows share transactions."""
+"""Combining commands of one process on the same rows into shared transactions."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ SHORT = 0.3
 
 
 class Refusing(Append):
-    """Cannot be decided."""
+    """A command that raises when it is applied."""
 
     def apply(self, states: States, now: int) -> tuple[States, Any]:
-        """Raise an error instead of deciding."""
+        """Raise an error."""
         raise InvalidData("this command is wrong.", field="x", remedy="Do not send it.")
 
 
@@ -43,28 +43,28 @@ class Interruption(BaseException):
 
 
 class Interrupting(Append):
-    """A command that is interrupted while it decides."""
+    """A command that raises an interruption when it is applied."""
 
     def apply(self, states: States, now: int) -> tuple[States, Any]:
-        """Raise an exception that is not an Exception."""
+        """Raise an exception that is not an `Exception`."""
         raise Interruption
 
 
 class Question(ReadCircuit):
-    """A command that reads its keys, and writes on request."""
+    """A read-only command that writes if the test wants it to."""
 
     def __init__(self, key: str, decide: Callable[[States, int], tuple[States, Any]]) -> None:
         self.keys = (key,)
         self._decide = decide
 
     def apply(self, states: States, now: int) -> tuple[States, Any]:
-        """Return the states and the answer."""
+        """Return the states and the result."""
         return self._decide(states, now)
 
 
 @pytest.fixture
 def far_server(lab: Lab) -> Iterator[sqlalchemy.URL]:
-    """Return a database server whose answers take a while."""
+    """Yield the URL of a database server whose answers are delayed."""
     url = lab.url
     with TcpProxy(url.host or "", urlsplit(str(url)).port or 0) as proxy:
         proxy.delay_responses(0.05)
@@ -72,7 +72,7 @@ def far_server(lab: Lab) -> Iterator[sqlalchemy.URL]:
 
 
 class Caller(Thread):
-    """A thread that executes one command."""
+    """A thread that executes one command and records the result."""
 
     def __init__(self, store: SqlStorage, command: Any, timeout: float = PATIENCE) -> None:
         super().__init__()
@@ -92,7 +92,7 @@ class Caller(Thread):
 
 
 def _count_waiting(store: SqlStorage | AsyncSqlStorage) -> int:
-    """Return the number of commands that wait for a batch."""
+    """Return the number of commands that wait to be combined."""
     batches: set[Any] = set()
     for pool in store._engine._pools.values():  # noqa: SLF001 - nobody else could tell
         for first in pool.batches.values():
@@ -131,7 +131,7 @@ def _run_with_store(
 
 
 def test_threads_that_wait_for_a_row_are_decided_together(lab: Lab) -> None:
-    """Callers that arrive while a row is locked share one transaction."""
+    """Commands of threads that wait for a locked row share one transaction."""
     store, key = lab.plain(), a_key()
     store.execute(Append(0, key))
     with holding(lab, key):
@@ -147,7 +147,7 @@ def test_threads_that_wait_for_a_row_are_decided_together(lab: Lab) -> None:
 
 
 def test_a_command_that_raises_fails_alone(lab: Lab) -> None:
-    """A command that raises does not affect other commands of its transaction."""
+    """A command that raises does not affect other commands in its transaction."""
     store, key = lab.plain(), a_key()
     store.execute(Append(0, key))
     with holding(lab, key):
@@ -164,7 +164,7 @@ def test_a_command_that_raises_fails_alone(lab: Lab) -> None:
 
 
 def test_expired_caller_is_removed_from_the_transaction(lab: Lab) -> None:
-    """A caller whose deadline passes before the rows are unlocked changes nothing."""
+    """A command whose deadline passes before the rows are unlocked changes nothing."""
     store, key = lab.plain(), a_key()
     store.execute(Append(0, key))
     with holding(lab, key):
@@ -183,7 +183,7 @@ def test_expired_caller_is_removed_from_the_transaction(lab: Lab) -> None:
 def test_caller_does_not_wait_for_a_batch_that_has_not_begun(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A caller that leaves a batch before it begins does not wait for it."""
+    """A caller that leaves a batch before its transaction begins does not wait for it."""
     store, key, waited_seconds = lab.plain(), a_key(), list[float]()
     wait = _ThreadSignal.wait
 
@@ -206,7 +206,7 @@ def test_caller_does_not_wait_for_a_batch_that_has_not_begun(
 
 
 def test_caller_with_more_time_joins_the_next_transaction(lab: Lab) -> None:
-    """If a transaction fails at its first caller's deadline, the others join the next one."""
+    """If a transaction ends at its first caller's deadline, the others join the next one."""
     store, key = lab.plain(), a_key()
     store.execute(Append(0, key))
     with holding(lab, key):
@@ -222,7 +222,7 @@ def test_caller_with_more_time_joins_the_next_transaction(lab: Lab) -> None:
 
 
 def test_interruption_moves_others_to_another_transaction(lab: Lab) -> None:
-    """An interrupted thread does not fail the others in its transaction."""
+    """Interrupting one thread does not fail the other commands in its transaction."""
     store, key = lab.plain(), a_key()
     store.execute(Append(0, key))
     with holding(lab, key):
@@ -239,7 +239,7 @@ def test_interruption_moves_others_to_another_transaction(lab: Lab) -> None:
 
 @pytest.mark.parametrize("threads", [True, False], ids=["threads", "no threads"])
 def test_other_rows_wait_for_the_next_trip(lab: Lab, *, threads: bool) -> None:
-    """A command over another row as well, or about an effect, goes with the next trip."""
+    """A command that also needs another row goes into the next transaction."""
     store, key, other_key = lab.plain(), a_key(), a_key()
     store.execute(Append(0, key, other_key))
     size = threading.stack_size()
@@ -263,7 +263,7 @@ def test_other_rows_wait_for_the_next_trip(lab: Lab, *, threads: bool) -> None:
 
 
 def test_a_cancelled_task_is_taken_out(lab: Lab) -> None:
-    """A task that is cancelled before its command is decided changes nothing."""
+    """A task cancelled before its command runs changes nothing."""
     key = a_key()
 
     async def story(store: AsyncSqlStorage) -> None:
@@ -300,7 +300,7 @@ def test_transaction_without_callers_writes_nothing(lab: Lab) -> None:
 
 
 def test_more_callers_than_a_trip_takes_follow_in_the_next(lab: Lab) -> None:
-    """A transaction takes a limited number of commands; the others follow in the next one."""
+    """A transaction takes a limited number of commands; the others go into the next one."""
     key, command_count = a_key(), 2 * _MAX_BATCH + 3
 
     async def story(store: AsyncSqlStorage) -> None:
@@ -318,7 +318,7 @@ def test_more_callers_than_a_trip_takes_follow_in_the_next(lab: Lab) -> None:
 
 
 def test_lost_commit_fails_only_unrepeatable_commands(lab: Lab) -> None:
-    """After a lost commit, only commands that must not be repeated fail."""
+    """If the reply to a commit is lost, only commands that must not be repeated fail."""
     key = a_key()
 
     async def story(url: sqlalchemy.URL, word: list[bytes]) -> None:
@@ -347,7 +347,7 @@ def test_lost_commit_fails_only_unrepeatable_commands(lab: Lab) -> None:
 
 
 def test_interrupted_commit_is_not_repeated(lab: Lab) -> None:
-    """A transaction interrupted in its commit is not repeated, since its outcome is unknown."""
+    """A transaction interrupted during its commit is not repeated, since its outcome is unknown."""
     key = a_key()
 
     async def story(url: sqlalchemy.URL, seen: threading.Event) -> None:
@@ -373,7 +373,7 @@ def test_interrupted_commit_is_not_repeated(lab: Lab) -> None:
 
 
 def _shared(lab: Lab, store: SqlStorage, key: str) -> None:
-    """Make two callers need a row at once, so that the store treats it as contended."""
+    """Make two callers need a row at once, so that the store treats the row as contended."""
     with holding(lab, key):
         callers = [Caller(store, Append(number, key)) for number in (1, 2)]
         _until_waiting(store, 2)
@@ -409,7 +409,7 @@ def test_a_far_trip_does_not_end_with_its_first_caller(
 
 
 def test_too_many_shared_rows_are_forgotten() -> None:
-    """The rows that several callers wanted are remembered up to a bound."""
+    """The number of remembered contended rows is bounded."""
     rows = ContendedRows(1)
     for id_ in (b"a", b"b", b"c"):
         rows.add(frozenset({id_}))
@@ -419,7 +419,7 @@ def test_too_many_shared_rows_are_forgotten() -> None:
 
 
 def test_reads_wait_for_no_lock(lab: Lab) -> None:
-    """A command that changes nothing is answered while the row is locked."""
+    """A command that changes nothing does not wait for a locked row."""
     store, key = lab.plain(), a_key()
     store.execute(Append(7, key))
 
@@ -431,7 +431,7 @@ def test_reads_wait_for_no_lock(lab: Lab) -> None:
 
 
 def test_a_question_that_changes_something_locks(lab: Lab) -> None:
-    """A command that is usually read-only is repeated with a lock if it changes a state."""
+    """A read-only command that changes a state after all is repeated with a lock."""
     store, key = lab.plain(), a_key()
     store.execute(Append(7, key))
 
@@ -441,6 +441,6 @@ def test_a_question_that_changes_something_locks(lab: Lab) -> None:
 
 
 def test_a_question_that_cannot_be_answered_raises(lab: Lab) -> None:
-    """An error of the rule comes out as it is."""
+    """An exception of a read-only command is raised unchanged."""
     with pytest.raises(InvalidData, match="wrong"):
         lab.plain().execute(Question(a_key(), Refusing(1, "a").apply))

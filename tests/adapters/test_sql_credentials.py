@@ -1,4 +1,4 @@
-"""Encrypted credentials in a database server, and their re-encryption during reads."""
+"""Encrypted credentials in PostgreSQL and MariaDB."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ DRIVERS = {"postgresql": ("psycopg", "psycopg"), "mariadb": ("pymysql", "asyncmy
 
 
 class Base:
-    """A database with tables for this test alone, and access to it without the provider."""
+    """A test database with its own tables, and access to it without the provider."""
 
     def __init__(self, kind: str, *, awaited: bool = False) -> None:
         self.kind, self.awaited = kind, awaited
@@ -50,7 +50,7 @@ class Base:
         self.prefix = self.new_prefix()
 
     def new_prefix(self) -> str:
-        """The unique prefix of a new table."""
+        """Return a unique prefix for a new table."""
         prefix = f"creds{uuid4().hex[:8]}_"
         SqlCredentialProvider(self.url, CIPHER, prefix=prefix).migrate()
         self._made.append(prefix)
@@ -58,11 +58,11 @@ class Base:
 
     @property
     def table(self) -> str:
-        """The name of the table."""
+        """Return the table's name."""
         return f"{self.prefix}credentials"
 
     def provider(self, cipher: Any = CIPHER, url: Any = None, **options: Any) -> Any:
-        """A provider of the mode that is tested."""
+        """Return a provider of the mode under test."""
         kind: Any = AsyncSqlCredentialProvider if self.awaited else SqlCredentialProvider
         fields = {"prefix": self.prefix, "timeout": PATIENCE, **options}
         return kind(url or self.url, cipher, **fields)
@@ -73,7 +73,7 @@ class Base:
         return SqlCredentialProvider(self.url, cipher, **fields)
 
     def ask(self, verb: Any, *settings: object, **options: Any) -> Any:
-        """The result of a synchronous or asynchronous method."""
+        """Return the result of a synchronous or asynchronous method."""
         return (
             asyncio.run(verb(*settings, **options)) if self.awaited else verb(*settings, **options)
         )
@@ -126,7 +126,7 @@ def _face(request: pytest.FixtureRequest) -> Iterator[Base]:
 
 @pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
 def test_conforms(check: kit.Check, base: Base) -> None:
-    """The provider keeps the contract of its port."""
+    """SqlCredentialProvider passes the conformance kit."""
 
     def make(renew: kit.Renew) -> SqlCredentialProvider:
         base.run(f"DELETE FROM {base.table}")
@@ -137,7 +137,7 @@ def test_conforms(check: kit.Check, base: Base) -> None:
 
 @pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)
 def test_async_conforms(check: kit.AsyncCheck, base: Base) -> None:
-    """The provider keeps the contract of its port when it is awaited."""
+    """AsyncSqlCredentialProvider passes the conformance kit."""
     base.awaited = True
 
     def make(renew: kit.AsyncRenew) -> AsyncSqlCredentialProvider:
@@ -149,7 +149,7 @@ def test_async_conforms(check: kit.AsyncCheck, base: Base) -> None:
 
 
 def test_credentials_are_shared_by_processes(face: Base) -> None:
-    """A rotated credential is found by any process with the key."""
+    """A rotated credential can be read by every process that has the key."""
     face.ask(face.provider().rotate, *OWNER, OLD)
 
     assert OLD == face.ask(face.provider().get, *OWNER)
@@ -158,7 +158,7 @@ def test_credentials_are_shared_by_processes(face: Base) -> None:
 
 
 def test_table_shows_owners_but_no_secrets(base: Base) -> None:
-    """The table shows who has a credential, and no secret."""
+    """The credentials table shows owners in plain text, but no secrets."""
     base.plain().rotate("shop\0é", "acme", Credentials.bearer("sk_live_secret"))
     base.plain().rotate("shop", None, Credentials.bearer("sk_live_secret"))
 
@@ -168,7 +168,7 @@ def test_table_shows_owners_but_no_secrets(base: Base) -> None:
 
 
 def test_a_row_belongs_to_its_owner(face: Base) -> None:
-    """A row copied to another tenant cannot be decrypted."""
+    """Encrypted bytes copied to another tenant's row cannot be decrypted."""
     face.ask(face.provider().rotate, *OWNER, OLD)
     face.ask(face.provider().rotate, "stripe", "other", NEW)
     to, own_bytes = (about(tenant, "stripe", "credential") for tenant in ("other", "acme"))
@@ -183,7 +183,7 @@ def test_a_row_belongs_to_its_owner(face: Base) -> None:
 
 
 def test_a_row_that_was_moved_whole_is_not_sealed_anew(face: Base) -> None:
-    """A row copied to another owner is refused, since its sealed text names the first owner."""
+    """A whole row copied to another owner's id is refused and not re-encrypted."""
     face.ask(face.provider().rotate, *OWNER, OLD)
     face.run(
         f"INSERT INTO {face.table} (id, owner, about, sealed)"
@@ -213,7 +213,7 @@ def test_a_row_that_was_moved_whole_is_not_sealed_anew(face: Base) -> None:
 def test_undecryptable_rows_say_why(
     face: Base, cipher: AesGcmCipher, cut: int, problem: str, kind: type[Exception]
 ) -> None:
-    """A wrong key, a missing key and a truncated text have different errors."""
+    """A wrong key, a missing key and truncated bytes have different errors."""
     face.ask(face.provider().rotate, *OWNER, OLD)
     (sealed_bytes,) = face.sealed()
     face.run(f"UPDATE {face.table} SET sealed = :it", it=sealed_bytes[:cut])
@@ -225,7 +225,7 @@ def test_undecryptable_rows_say_why(
 
 @pytest.mark.parametrize("batch", [1, 3, 100])
 def test_all_rows_are_reencrypted(face: Base, batch: int) -> None:
-    """With any batch size each row is encrypted with the new key once."""
+    """Re-encryption with any batch size encrypts each row with the new key once."""
     assert 0 == face.ask(face.provider(NEWER).reseal, batch=batch)
     older_provider, newer_provider = face.plain(), face.plain(NEWER)
     for number in range(7):
@@ -240,7 +240,7 @@ def test_all_rows_are_reencrypted(face: Base, batch: int) -> None:
 
 
 def test_reads_and_writes_continue_during_reencryption(face: Base) -> None:
-    """During re-encryption, processes with both keys read and write."""
+    """During re-encryption, processes with both keys can read and write credentials."""
     both, older_provider = face.plain(NEWER), face.plain()
     for number in range(20):
         older_provider.rotate("stripe", f"{number}", OLD)
@@ -267,7 +267,7 @@ def test_reads_and_writes_continue_during_reencryption(face: Base) -> None:
 
 
 def test_overtaken_renewal_is_discarded(face: Base) -> None:
-    """A credential stored meanwhile by another process is kept."""
+    """A credential stored by another process during a renewal is kept, not the renewed one."""
 
     def renew_too_late(*_: object) -> Credentials:
         face.plain().rotate(*OWNER, OTHER)
@@ -282,7 +282,7 @@ def test_overtaken_renewal_is_discarded(face: Base) -> None:
 
 
 def test_missing_table_error(face: Base) -> None:
-    """The error for a missing table says how to create it; creating it again is harmless."""
+    """The error for a missing credentials table names `migrate`, which may run again."""
     provider = face.provider(prefix=f"gone{uuid4().hex[:8]}_")
     with pytest.raises(ConfigurationError, match=r"no usable table gone.*Run `migrate"):
         face.ask(provider.has, *OWNER)
@@ -291,7 +291,7 @@ def test_missing_table_error(face: Base) -> None:
 
 
 def test_many_make_the_table_at_once(base: Base) -> None:
-    """Several processes may start with an empty database."""
+    """Several processes can create the credentials table at the same time."""
     base.run(f"DROP TABLE {base.table}")
     failures: list[Exception] = []
 
@@ -311,7 +311,7 @@ def test_many_make_the_table_at_once(base: Base) -> None:
 
 
 def test_a_host_may_make_the_table(base: Base) -> None:
-    """The table can be declared in a host's metadata, or created by the output of `ddl`."""
+    """A host can create the credentials table from its SQLAlchemy metadata or with `ddl`."""
     prefix = base.new_prefix()
     metadata = sqlalchemy.MetaData()
     declared_table = SqlCredentialProvider.tables(metadata, prefix=prefix)
@@ -327,7 +327,7 @@ def test_a_host_may_make_the_table(base: Base) -> None:
 
 
 def test_an_engine_of_the_hosts(face: Base) -> None:
-    """A provider uses connections of the application's engine, but transactions of its own."""
+    """A provider on a host's engine uses its connections, but in transactions of its own."""
     driver = face.url.set(drivername=f"{face.kind}+{DRIVERS[face.kind][face.awaited]}")
     if face.awaited:
         engine: Any = create_async_engine(driver, poolclass=NullPool)
@@ -343,7 +343,7 @@ def test_an_engine_of_the_hosts(face: Base) -> None:
 
 
 def test_missing_rights_are_named(base: Base) -> None:
-    """The error names the rights that a database user lacks."""
+    """The error for a database user without permissions names the missing ones."""
     user = f"u{uuid4().hex[:10]}"
     base.run(f"CREATE USER {user}")
     try:
@@ -359,7 +359,7 @@ def test_missing_rights_are_named(base: Base) -> None:
 
 
 def test_a_database_that_cannot_be_reached(face: Base) -> None:
-    """An outage names the database, without its password, and may be over later."""
+    """The error for an unreachable database has its name without the password, and is retryable."""
     url = face.url.set(host="127.0.0.1", port=1, password="sk_live")
 
     for verb, value in (("has", OWNER), ("migrate", ())):
@@ -373,7 +373,7 @@ def test_a_database_that_cannot_be_reached(face: Base) -> None:
 
 
 def test_a_server_that_falls_silent(face: Base) -> None:
-    """A statement without a reply is abandoned when its timeout ends."""
+    """A statement that gets no reply fails at its timeout."""
     face.ask(face.provider().rotate, *OWNER, OLD)
 
     def silence_select(chunk: bytes) -> str | None:
@@ -386,7 +386,7 @@ def test_a_server_that_falls_silent(face: Base) -> None:
 
 
 def test_wait_for_a_locked_row_is_bounded(face: Base) -> None:
-    """Waiting too long for a locked row raises an error."""
+    """Waiting too long for a locked credentials row raises StorageUnavailable."""
     face.ask(face.provider().rotate, *OWNER, OLD)
     with face.engine.begin() as connection:
         connection.execute(sqlalchemy.text(f"SELECT id FROM {face.table} FOR UPDATE"))
@@ -397,7 +397,7 @@ def test_wait_for_a_locked_row_is_bounded(face: Base) -> None:
 
 @pytest.mark.parametrize("kind", [SqlCredentialProvider, AsyncSqlCredentialProvider])
 def test_a_refused_url_is_not_shown(kind: Any) -> None:
-    """The error for an unusable URL does not show the URL, which may contain a password."""
+    """The error for a URL with an unknown driver does not show the URL."""
     url = "postgresql+other://user:sk_live@localhost/x"
     with pytest.raises(ConfigurationError) as excinfo:
         kind(url, CIPHER)
@@ -406,14 +406,14 @@ def test_a_refused_url_is_not_shown(kind: Any) -> None:
 
 @pytest.mark.parametrize("url", ["sqlite:///x.db", "postgresql+asyncpg://localhost/x", "no url", 5])
 def test_invalid_urls_are_refused(url: Any) -> None:
-    """An unusable URL is refused at once, without being shown."""
+    """A URL of an unsupported database is refused at construction."""
     with pytest.raises(ConfigurationError) as excinfo:
         SqlCredentialProvider(url, CIPHER)
     assert "url" == excinfo.value.path
 
 
 def test_options_are_checked(base: Base) -> None:
-    """A batch of nothing would never end, and a timeout is a duration."""
+    """A batch size of zero and a timeout of zero are refused."""
     with pytest.raises(ConfigurationError):
         base.plain().reseal(batch=0)
     with pytest.raises(ConfigurationError):
@@ -421,7 +421,7 @@ def test_options_are_checked(base: Base) -> None:
 
 
 def test_owners_are_listed_and_deleted(face: Base) -> None:
-    """Owners are listed without decrypting, and deleted credentials are gone."""
+    """Owners of credentials are listed without decrypting, and deleted credentials are gone."""
     face.plain().rotate("stripe", "acme", OLD)
     face.plain().rotate("stripe", None, OTHER)
     provider = face.provider()

@@ -1,4 +1,4 @@
-"""Lost database connections, and stores that fork, change event loops and end."""
+"""Lost database connections, and stores across forks, event loops and closing."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 
 def test_a_stale_connection_is_replaced(lab: Lab) -> None:
-    """Idle connections that the server has closed are replaced unnoticed."""
+    """Idle connections that the database server closed are replaced without an error."""
     store, key = lab.plain(), a_key()
     store.execute(Append(1, key))
     assert lab.terminate()
@@ -53,7 +53,7 @@ def test_a_stale_connection_is_replaced(lab: Lab) -> None:
 
 @pytest.mark.parametrize("sent_once", [True, False])
 def test_uncommitted_commands_are_retried(lab: Lab, *, sent_once: bool) -> None:
-    """A connection lost before the commit fails no command."""
+    """A command whose connection is lost before the commit is retried."""
     key = a_key()
     word = b"moorage_lock_1\0" if lab.kind == "postgresql" else b"FOR UPDATE"
     lab.plain().execute(Append(1, key))
@@ -67,7 +67,7 @@ def test_uncommitted_commands_are_retried(lab: Lab, *, sent_once: bool) -> None:
 
 
 def test_uncommitted_commands_are_retried_asynchronously(lab: Lab) -> None:
-    """A connection lost before the commit fails no command."""
+    """An asynchronous command whose connection is lost before the commit is retried."""
     key = a_key()
     word = b"moorage_lock_1\0" if lab.kind == "postgresql" else b"FOR UPDATE"
 
@@ -84,7 +84,7 @@ def test_uncommitted_commands_are_retried_asynchronously(lab: Lab) -> None:
 
 @pytest.mark.parametrize("happened", ["before", "after"])
 def test_unknown_outcome_is_not_repeated_otherwise(lab: Lab, happened: str) -> None:
-    """A commit without a reply has an unknown outcome, if the command may run only once."""
+    """A command that may run only once fails with an unknown outcome if its commit has no reply."""
     key = a_key()
     lab.plain().execute(Append(1, key))
     with Proxy(lab.url, fail_once(commits(lab.kind), happened)) as proxy:
@@ -98,7 +98,7 @@ def test_unknown_outcome_is_not_repeated_otherwise(lab: Lab, happened: str) -> N
 
 @pytest.mark.parametrize("happened", ["before", "after"])
 def test_unknown_outcome_is_repeated_for_repeatable_commands(lab: Lab, happened: str) -> None:
-    """A repeatable command with a lost answer is repeated, and gets its answer."""
+    """A repeatable command whose commit has no reply is retried, and returns its result."""
     key = a_key()
     with Proxy(lab.url, fail_once(commits(lab.kind), happened)) as proxy:
         claim_answer = lab.plain(proxy.url).execute(a_claim(key))
@@ -107,7 +107,7 @@ def test_unknown_outcome_is_repeated_for_repeatable_commands(lab: Lab, happened:
 
 
 def test_a_silent_server_is_given_up(lab: Lab) -> None:
-    """A server that takes everything and answers nothing is waited for within the bound."""
+    """A database server that stops answering is given up at the timeout."""
     with Proxy(lab.url, _deaf_from(b"FOR UPDATE")) as proxy:
         store = lab.plain(proxy.url, timeout=0.2)
 
@@ -116,7 +116,7 @@ def test_a_silent_server_is_given_up(lab: Lab) -> None:
 
 
 def test_a_silent_server_is_given_up_awaited(lab: Lab) -> None:
-    """A server that takes everything and answers nothing is waited for within the bound."""
+    """A database server that stops answering is given up at the timeout, asynchronously too."""
 
     async def use_store(url: sqlalchemy.URL) -> None:
         async with lab.awaited(url, timeout=0.2) as store:
@@ -138,7 +138,7 @@ def _deaf_from(word: bytes) -> Callable[[bytes], str | None]:
 
 
 def test_a_server_that_is_not_there_is_named_without_its_password() -> None:
-    """The error names the unreachable server without its secrets."""
+    """The error for an unreachable database server has its address without the password."""
     for url in (
         "postgresql://me:hunter2@127.0.0.1:1/db?sslpassword=hunter3",
         "mysql://me:hunter2@127.0.0.1:1/db",
@@ -154,7 +154,7 @@ def test_a_server_that_is_not_there_is_named_without_its_password() -> None:
 
 
 def test_a_server_that_is_not_there_is_named_without_its_password_asynchronously() -> None:
-    """The error names the unreachable server without its secrets."""
+    """The asynchronous store's error for an unreachable server has no password in it."""
 
     async def tried(url: str) -> None:
         store = AsyncSqlStorage(url, timeout=0.2)
@@ -167,7 +167,7 @@ def test_a_server_that_is_not_there_is_named_without_its_password_asynchronously
 
 
 def test_refused_login_is_reported(lab: Lab) -> None:
-    """The error says that the login was refused, without the password."""
+    """The error for a refused login says so, without the password."""
     store = lab.plain(lab.url.set(username="nobody", password="hunter2"))
 
     with pytest.raises(StorageUnavailable, match=r"(?i)user") as excinfo:
@@ -177,7 +177,7 @@ def test_refused_login_is_reported(lab: Lab) -> None:
 
 
 def test_posting_to_a_server_that_is_not_there_raises_nothing() -> None:
-    """Posting raises no error, and the next command tries again."""
+    """Posting a command while the server is unreachable raises nothing."""
     store = SqlStorage("postgresql://127.0.0.1:1/db", timeout=0.2)
 
     store.post(Append(1, "a"))
@@ -191,7 +191,7 @@ def test_posting_to_a_server_that_is_not_there_raises_nothing() -> None:
 
 
 def test_posts_during_a_command_wait_for_its_end(sql_store: SqlStorage) -> None:
-    """A finaliser may post while rows are locked."""
+    """A command posted while another one runs, as by a finaliser, is executed after it."""
     key = a_key()
     sql_store.execute(Append(1, key))
 
@@ -201,7 +201,7 @@ def test_posts_during_a_command_wait_for_its_end(sql_store: SqlStorage) -> None:
 
 
 def test_failing_post_does_not_stop_others(sql_store: SqlStorage) -> None:
-    """A posted command that raises is dropped, and the others run."""
+    """A posted command that raises is dropped, and the other posted commands run."""
     key = a_key()
 
     def fail() -> None:
@@ -220,7 +220,7 @@ def test_failing_post_does_not_stop_others(sql_store: SqlStorage) -> None:
 def test_only_repeatable_posts_survive_an_outage(
     sql_store: SqlStorage, appended: tuple[int, ...], *, once: bool
 ) -> None:
-    """A posted command that met an outage runs with the next command, if it may be repeated."""
+    """A posted command that failed in an outage runs with the next command if it is repeatable."""
     key = a_key()
 
     def fail() -> None:
@@ -236,7 +236,7 @@ def test_only_repeatable_posts_survive_an_outage(
 
 
 def test_a_forked_child_has_connections_of_its_own(lab: Lab) -> None:
-    """A child executes, and its end takes no connection of the parent's along."""
+    """A forked child opens its own connections, and its end closes none of its parent's."""
     store, key = lab.plain(), a_key()
     store.execute(Append(1, key))
     previous_backends = lab.backends()
@@ -256,7 +256,7 @@ def test_a_forked_child_has_connections_of_its_own(lab: Lab) -> None:
 
 
 def test_a_store_is_used_in_one_event_loop_after_another(lab: Lab) -> None:
-    """Remains of one event loop do not disturb the next."""
+    """A store can be used in one event loop after another."""
     store, key = lab.awaited(), a_key()
 
     async def use_and_close() -> tuple[Any, ...]:
@@ -279,7 +279,7 @@ async def _appended(store: AsyncSqlStorage, number: int, key: str) -> None:
 
 
 def test_a_store_is_used_in_two_event_loops_at_once(lab: Lab) -> None:
-    """Each event loop has its own connections, within a common limit."""
+    """Two event loops share a store with separate connections, within one common limit."""
     store, key = lab.awaited(connections=2), a_key()
     met_barrier = threading.Barrier(2)
 
@@ -308,7 +308,7 @@ def test_a_store_is_used_in_two_event_loops_at_once(lab: Lab) -> None:
 
 
 def test_a_closed_store_says_so(lab: Lab) -> None:
-    """A closed store refuses commands, and has no connections."""
+    """A closed store refuses commands, and has closed its connections."""
     with lab.plain() as store:
         store.execute(Append(1, a_key()))
 
@@ -318,7 +318,7 @@ def test_a_closed_store_says_so(lab: Lab) -> None:
 
 
 def test_a_store_that_is_closed_in_the_middle_ends_its_command(lab: Lab) -> None:
-    """A running command is finished before its connection closes."""
+    """Closing a store during a command lets the command finish."""
     store, key = lab.plain(), a_key()
 
     store.execute(Meddled(store.close, 1, key))
@@ -341,7 +341,7 @@ def test_close_waits_for_posts(lab: Lab) -> None:
 
 @pytest.mark.parametrize("kind, many", [("postgresql", 10_000), ("mariadb", 1_000)])
 def test_thousands_of_tasks_queue_for_five_connections(kind: str, many: int) -> None:
-    """Any number of tasks is answered over few connections."""
+    """Thousands of concurrent tasks are served over five connections."""
     keys = [a_key() for _ in range(100)]
 
     async def crowd() -> tuple[int, list[int]]:
@@ -355,7 +355,7 @@ def test_thousands_of_tasks_queue_for_five_connections(kind: str, many: int) -> 
 
 
 def test_wait_for_a_connection_is_bounded(lab: Lab) -> None:
-    """A queue longer than the timeout ends in an error."""
+    """Waiting too long for a free connection raises an error."""
     store = lab.plain(connections=1, timeout=0.1)
 
     def meanwhile() -> None:

@@ -1,4 +1,4 @@
-"""A slow database server, whose late connections and answers are used."""
+"""Slow database servers, whose late connections and replies are still used."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ HASTE = 0.02
 
 @pytest.fixture
 def stuck_network(lab: Lab) -> Iterator[TcpProxy]:
-    """Return a network that delivers nothing until the test repairs it."""
+    """Yield a fake network that delivers nothing until the test repairs it."""
     place = urlsplit(lab.url.render_as_string(hide_password=False))
     with TcpProxy(place.hostname or "", place.port or 0) as proxy:
         proxy.withhold()
@@ -45,7 +45,7 @@ def _through(lab: Lab, proxy: TcpProxy) -> sqlalchemy.URL:
 def test_a_connection_that_comes_late_is_kept_for_the_next_caller(
     lab: Lab, stuck_network: TcpProxy
 ) -> None:
-    """Callers with little time wait for one connection together, and a later caller uses it."""
+    """Callers that time out wait for one connection together, and a later caller uses it."""
     store, key = lab.plain(_through(lab, stuck_network)), a_key()
     for _ in range(3):
         with pytest.raises(StorageUnavailable, match="in time"):
@@ -59,7 +59,7 @@ def test_a_connection_that_comes_late_is_kept_for_the_next_caller(
 
 
 def test_late_connection_is_kept(lab: Lab, stuck_network: TcpProxy) -> None:
-    """A connection that opens after its caller left is used by the next one."""
+    """A connection that opens after its caller timed out is used by the next caller."""
     store, key = lab.plain(_through(lab, stuck_network)), a_key()
     with pytest.raises(StorageUnavailable, match="in time"):
         store.execute(Append(0, key), HASTE)
@@ -74,7 +74,7 @@ def test_late_connection_is_kept(lab: Lab, stuck_network: TcpProxy) -> None:
 
 
 def test_a_connection_that_fails_late_is_forgotten(lab: Lab, stuck_network: TcpProxy) -> None:
-    """A failed connection without a waiting caller is dropped."""
+    """A connection that fails to open after its caller timed out is dropped."""
     store, key = lab.plain(_through(lab, stuck_network)), a_key()
     with pytest.raises(StorageUnavailable, match="in time"):
         store.execute(Append(0, key), HASTE)
@@ -107,7 +107,7 @@ def test_late_connection_is_used_by_the_next_task(lab: Lab, stuck_network: TcpPr
 def test_a_task_that_is_cancelled_leaves_its_connection_to_the_next(
     lab: Lab, stuck_network: TcpProxy
 ) -> None:
-    """A connection being opened for a cancelled task goes to the next one."""
+    """A connection that is being opened for a cancelled task is used by the next task."""
     key = a_key()
 
     async def story() -> int:
@@ -122,7 +122,7 @@ def test_a_task_that_is_cancelled_leaves_its_connection_to_the_next(
 
 
 def test_closing_stops_opening_connections(lab: Lab, stuck_network: TcpProxy) -> None:
-    """Connections being opened when an asynchronous store closes are abandoned."""
+    """Closing an asynchronous store cancels the connections that are still being opened."""
 
     async def story() -> set[asyncio.Task[Any]]:
         async with lab.awaited(_through(lab, stuck_network)) as store:
@@ -137,7 +137,7 @@ def test_closing_stops_opening_connections(lab: Lab, stuck_network: TcpProxy) ->
 
 
 def test_server_slow_in_the_session_setup_is_not_down(lab: Lab) -> None:
-    """A timeout during the session's preparation counts as a slow server, not as a lost one."""
+    """A timeout while a session is prepared counts as a slow server, not as a lost one."""
     received_event = threading.Event()
     word = b"current_setting" if lab.kind == "postgresql" else b"TRANSACTION ISOLATION"
 
@@ -162,7 +162,7 @@ def test_server_slow_in_the_session_setup_is_not_down(lab: Lab) -> None:
 
 
 class Door:
-    """An opener of connections that tests control."""
+    """A fake connection attempt that the test controls."""
 
     def __init__(self, opening: Opening) -> None:
         opening.running = self
@@ -171,11 +171,11 @@ class Door:
         """Return at once."""
 
     def cancel(self) -> None:
-        """Note that the work was cancelled."""
+        """Record that the attempt was cancelled."""
 
 
 def _late_opening(pool: LinkPool, stored: list[Any], *, age: float = 0.0) -> Opening:
-    """Return a connection that is being opened, and whose caller has left."""
+    """Return a connection attempt whose caller has left."""
     opening = Opening(lambda _, link: stored.append(link))
     opening._began -= age  # noqa: SLF001 - no test waits so long
     Door(opening)
@@ -184,7 +184,7 @@ def _late_opening(pool: LinkPool, stored: list[Any], *, age: float = 0.0) -> Ope
 
 
 def test_hanging_connections_are_passed_over_up_to_a_limit() -> None:
-    """Beside a hanging connection a new one is opened, up to the limit."""
+    """If a connection attempt hangs, another one is started, up to the limit."""
     pool, opened_links = LinkPool(), []  # type: ignore[var-annotated]  # of links
     hanging_link = _late_opening(pool, opened_links, age=60)
 
@@ -194,7 +194,7 @@ def test_hanging_connections_are_passed_over_up_to_a_limit() -> None:
 
 
 def test_ended_opening_is_not_waited_for() -> None:
-    """A caller that comes just after a connection was opened uses it."""
+    """A caller that arrives just after a connection opened uses it."""
     pool, opened_links = LinkPool(), []  # type: ignore[var-annotated]  # of links
     opening = _late_opening(pool, opened_links)
 
@@ -208,7 +208,7 @@ def test_ended_opening_is_not_waited_for() -> None:
 
 
 def test_interrupted_caller_leaves_its_connection() -> None:
-    """A connection that opened while its caller was interrupted is kept."""
+    """A connection that opens while its caller is interrupted is kept in the pool."""
     opened_links: list[Any] = []
     pool = LinkPool()
     opening = Opening(lambda _, link: opened_links.append(link))
@@ -232,7 +232,7 @@ def test_interrupted_caller_leaves_its_connection() -> None:
 
 
 def test_interrupted_caller_leaves_an_opening_connection_to_the_next() -> None:
-    """A connection that is still being opened when its caller is interrupted can be joined."""
+    """After its caller is interrupted, a connection attempt can be joined by the next caller."""
     pool = LinkPool()
     opening = Opening(lambda *_: None)
 
@@ -248,7 +248,7 @@ def test_interrupted_caller_leaves_an_opening_connection_to_the_next() -> None:
 
 
 def test_finished_opening_is_not_cancelled() -> None:
-    """Cancelling finished work does nothing, even if its event loop is closed."""
+    """Cancelling a finished connection attempt does nothing, even if its event loop is closed."""
 
     async def story() -> _WorkerTask:
         opening = _WorkerTask(asyncio.sleep(0))
@@ -259,7 +259,7 @@ def test_finished_opening_is_not_cancelled() -> None:
 
 
 def test_a_server_that_answered_not_long_ago_is_slow(lab: Lab, stuck_network: TcpProxy) -> None:
-    """A late command on a used connection is reported as a slow server."""
+    """A late reply on a used connection is reported as a slow server."""
     stuck_network.heal()
     store, key = lab.plain(_through(lab, stuck_network)), a_key()
     store.execute(Append(1, key))
@@ -273,7 +273,7 @@ def test_a_server_that_answered_not_long_ago_is_slow(lab: Lab, stuck_network: Tc
 
 @pytest.mark.parametrize("mode", ["plain", "awaited"])
 def test_a_reply_that_trickles_ends_by_the_deadline(lab: Lab, mode: str) -> None:
-    """A reply that arrives byte by byte still ends by the deadline of its caller."""
+    """A reply that arrives byte by byte ends at the caller's deadline."""
     key, word = a_key(), [b"never sent"]
 
     def trickle_reply(chunk: bytes) -> str | None:
@@ -299,7 +299,7 @@ def test_a_reply_that_trickles_ends_by_the_deadline(lab: Lab, mode: str) -> None
 
 
 def test_a_connection_is_opened_where_no_thread_can_be_started(lab: Lab) -> None:
-    """A process that gets no more threads from its system still reaches the database."""
+    """A process that cannot start threads can still open a database connection."""
     store, key = lab.plain(), a_key()
     size = threading.stack_size(1 << 46)  # more than any system gives a thread
     try:

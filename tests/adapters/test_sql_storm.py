@@ -1,4 +1,4 @@
-"""Many processes use one database while some die and the server cuts connections."""
+"""Many processes on one database, some of which are killed or lose their connections."""
 
 from __future__ import annotations
 
@@ -37,7 +37,9 @@ def _program(lab: Lab, what: str, *arguments: str) -> subprocess.Popen[str]:
 def test_processes_and_threads_append_in_one_order(
     lab: Lab, sql_store: SqlStorage, many: int
 ) -> None:
-    """On one key and on overlapping sets of keys, no write is lost or duplicated."""
+    """Concurrent appends by processes and threads on overlapping keys are neither lost nor
+    duplicated.
+    """
     keys = [a_key() for _ in range(many)]
     programs = [_program(lab, "append", str(number), *keys) for number in range(PROCESSES)]
     history: list[Appended] = []
@@ -62,7 +64,7 @@ def test_processes_and_threads_append_in_one_order(
 def test_a_process_that_dies_in_a_transaction_holds_nobody_up(
     lab: Lab, sql_store: SqlStorage, how: signal.Signals
 ) -> None:
-    """A process killed or stopped in a transaction does not block others."""
+    """A process killed or stopped inside a transaction does not block others."""
     key = a_key()
     sql_store.execute(Append(0, key))
     program = _program(lab, "hang", key)
@@ -80,7 +82,7 @@ def test_a_process_that_dies_in_a_transaction_holds_nobody_up(
 
 
 def test_connections_that_are_cut_under_load_lose_nothing(lab: Lab) -> None:
-    """While the server cuts connections, every confirmed write is stored exactly once."""
+    """While the server cuts connections, each confirmed write is stored exactly once."""
     store, keys = lab.plain(connections=4), [a_key(), a_key()]
     answered_commands: list[int] = []
     other_errors: list[BaseException] = []

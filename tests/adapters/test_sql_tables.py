@@ -1,4 +1,4 @@
-"""The tables of a store in a database server: their content, and their creation."""
+"""The tables of a store in a database server: their rows, creation and migration."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def _there(lab: Lab, *keys: str) -> list[str]:
 
 
 def test_expired_rows_are_deleted_in_batches(lab: Lab, sql_store: SqlStorage) -> None:
-    """Expired rows are deleted, up to a limit at a time, and no others."""
+    """Housekeeping deletes expired rows up to its limit, and no others."""
     keys = [a_key() for _ in range(6)]
     for key in keys:
         sql_store.execute(Append(1, key))
@@ -55,7 +55,7 @@ def test_expired_rows_are_deleted_in_batches(lab: Lab, sql_store: SqlStorage) ->
 
 
 def test_deleted_keys_start_afresh(lab: Lab, sql_store: SqlStorage) -> None:
-    """A key whose row was deleted starts with an empty state."""
+    """A key whose expired row was deleted starts with an empty state."""
     key = a_key()
     sql_store.execute(Append(1, key))
     _expire(lab, key)
@@ -67,7 +67,7 @@ def test_deleted_keys_start_afresh(lab: Lab, sql_store: SqlStorage) -> None:
 
 
 def test_housekeeping_skips_locked_rows(lab: Lab, sql_store: SqlStorage) -> None:
-    """A locked row is in use, and stays."""
+    """Housekeeping skips an expired row that is locked."""
     key = a_key()
     sql_store.execute(Append(1, key))
     _expire(lab, key)
@@ -79,7 +79,7 @@ def test_housekeeping_skips_locked_rows(lab: Lab, sql_store: SqlStorage) -> None
 
 
 def test_housekeeping_uses_the_index(lab: Lab) -> None:
-    """Expired rows are found by the index, without reading others."""
+    """Housekeeping finds expired rows by the index."""
     recorder: list[bytes] = []
     with Proxy(lab.url, recorder.append) as proxy:
         lab.plain(proxy.url).housekeep(limit=7)
@@ -97,7 +97,7 @@ def test_housekeeping_uses_the_index(lab: Lab) -> None:
 
 
 def test_housekeeping_takes_several_batches(lab: Lab) -> None:
-    """More expired rows than a batch are deleted in several."""
+    """Housekeeping deletes many expired rows in several batches."""
 
     async def forgotten() -> int:
         async with lab.awaited() as store:
@@ -110,7 +110,7 @@ def test_housekeeping_takes_several_batches(lab: Lab) -> None:
 
 
 def test_a_hot_row_moves_in_no_index(lab: Lab, sql_store: SqlStorage) -> None:
-    """The time at which a row may go is moved now and then only."""
+    """A frequently written row's expiry time, which is indexed, is rarely updated."""
     key = a_key()
     at = f"SELECT expires FROM {lab.table} WHERE name = :name"
     sql_store.execute(Append(1, key))
@@ -128,7 +128,7 @@ def test_a_hot_row_moves_in_no_index(lab: Lab, sql_store: SqlStorage) -> None:
 
 
 def test_a_claim_is_on_the_disk_when_it_is_answered() -> None:
-    """In PostgreSQL only writes that must be durable are flushed, right after their commit."""
+    """In PostgreSQL a durable write is on disk when its command returns."""
     with labs("postgresql") as lab:
         store, key = lab.plain(), a_key()
         for _ in range(20):
@@ -147,7 +147,7 @@ def _journal_position(lab: Lab, which: str) -> int:
 
 @pytest.mark.parametrize("durable", [True, False])
 def test_only_durable_commands_wait_for_the_disk(*, durable: bool) -> None:
-    """Durable commands wait for the disk in a separate transaction; others do not wait."""
+    """A durable command waits for the disk in a separate transaction; other commands do not."""
     sent_chunks: list[bytes] = []
     with labs("postgresql") as lab, Proxy(lab.url, sent_chunks.append) as proxy:
         store, key = lab.plain(proxy.url), a_key()
@@ -159,7 +159,7 @@ def test_only_durable_commands_wait_for_the_disk(*, durable: bool) -> None:
 
 
 def test_durable_reads_are_on_the_disk() -> None:
-    """A durable read of another writer's commit returns only after that commit is on disk."""
+    """A durable read returns only after the commit that it saw is on disk."""
     with labs("postgresql") as lab:
         store, key = lab.plain(), a_key()
         reader = Look(key)
@@ -174,7 +174,7 @@ def test_durable_reads_are_on_the_disk() -> None:
 
 
 def test_failed_flush_is_an_unknown_outcome() -> None:
-    """A commit that may not be on the disk is reported as unknown."""
+    """If the flush to disk fails, the outcome of the commit is unknown."""
     with labs("postgresql") as lab:
         store, key = lab.plain(), a_key()
         store.execute(Append(1, key))
@@ -191,7 +191,7 @@ def test_failed_flush_is_an_unknown_outcome() -> None:
 
 
 def test_a_store_without_tables_says_how_to_make_them(lab: Lab) -> None:
-    """The error for missing tables names the call and the statements that create them."""
+    """The error for missing tables names `migrate`, `ddl` and `create=True`."""
     store = lab.plain(prefix=f"{lab.prefix}none_")
 
     for _ in range(2):
@@ -200,7 +200,7 @@ def test_a_store_without_tables_says_how_to_make_them(lab: Lab) -> None:
 
 
 def test_create_option_creates_tables(lab: Lab) -> None:
-    """With `create`, the first command creates the tables; creating them again is harmless."""
+    """With `create=True`, the first command creates the tables; `migrate` may run again."""
     prefix = f"{lab.prefix}made_"
     store, key = lab.plain(prefix=prefix, create=True), a_key()
     try:
@@ -213,7 +213,7 @@ def test_create_option_creates_tables(lab: Lab) -> None:
 
 
 def test_tables_are_made_awaited(lab: Lab) -> None:
-    """With `create`, the first asynchronous command creates the tables; a repeat is harmless."""
+    """With `create=True`, the first asynchronous command creates the tables."""
     prefix = f"{lab.prefix}madelater_"
 
     async def use_new_tables() -> object:
@@ -234,7 +234,7 @@ def _drop(lab: Lab, prefix: str) -> None:
 
 
 def test_many_make_the_tables_at_once(lab: Lab) -> None:
-    """Processes that create the tables at the same time do not fail."""
+    """Several processes can create the tables at the same time."""
     prefix, errors = f"{lab.prefix}race_", list[Exception]()
 
     def make() -> None:
@@ -254,7 +254,7 @@ def test_many_make_the_tables_at_once(lab: Lab) -> None:
 
 
 def test_tables_can_be_part_of_the_host_migrations(lab: Lab) -> None:
-    """Tables that are declared in a host's metadata are made with it, ready for use."""
+    """A host can create the tables from its SQLAlchemy metadata."""
     metadata, prefix = sqlalchemy.MetaData(), f"{lab.prefix}host_"
     states, meta = SqlStorage.tables(metadata, prefix=prefix)
     assert (states, meta) == SqlStorage.tables(metadata, prefix=prefix)
@@ -266,7 +266,7 @@ def test_tables_can_be_part_of_the_host_migrations(lab: Lab) -> None:
 
 
 def test_ddl_creates_the_tables(lab: Lab) -> None:
-    """The statements that `ddl` returns are sufficient to create the tables."""
+    """The statements that `ddl` returns create the tables."""
     prefix = f"{lab.prefix}ddl_"
     for statement in SqlStorage.ddl(lab.kind, prefix=prefix).split(";\n")[:-1]:
         lab.run(statement)
@@ -284,7 +284,7 @@ def test_ddl_creates_the_tables(lab: Lab) -> None:
     ],
 )
 def test_tables_of_another_version_are_refused(lab: Lab, change: str, words: str) -> None:
-    """A store refuses tables of an unknown version, and writes nothing to them."""
+    """Tables with an unknown schema version are refused, and not changed."""
     prefix = f"{lab.prefix}version_"
     lab.plain(prefix=prefix).migrate()
     lab.run(change.format(meta=f"{prefix}meta"))
@@ -296,7 +296,7 @@ def test_tables_of_another_version_are_refused(lab: Lab, change: str, words: str
 
 
 def test_tables_that_are_dropped_in_use_are_made_again(lab: Lab) -> None:
-    """With `create`, tables that are dropped during use are created again."""
+    """With `create=True`, tables that were dropped during use are created again."""
     prefix = f"{lab.prefix}made_"
     store = lab.plain(prefix=prefix, create=True)
     try:
@@ -309,7 +309,8 @@ def test_tables_that_are_dropped_in_use_are_made_again(lab: Lab) -> None:
 
 
 def test_tables_that_are_dropped_in_use_are_made_again_awaited(lab: Lab) -> None:
-    """With `create`, an asynchronous store creates tables again that are dropped during use."""
+    """With `create=True`, an asynchronous store creates tables again that were dropped during use.
+    """
     prefix = f"{lab.prefix}amade_"
 
     async def use_dropped_tables() -> tuple[Any, ...]:
@@ -326,7 +327,7 @@ def test_tables_that_are_dropped_in_use_are_made_again_awaited(lab: Lab) -> None
 
 
 def test_tables_that_are_dropped_in_use_are_an_outage(lab: Lab) -> None:
-    """Tables dropped during use are an outage, which ends when they exist again."""
+    """Tables dropped during use raise StorageUnavailable until they exist again."""
     prefix = f"{lab.prefix}gone_"
     store = lab.plain(prefix=prefix)
     store.migrate()
@@ -344,7 +345,7 @@ def test_tables_that_are_dropped_in_use_are_an_outage(lab: Lab) -> None:
 
 
 def test_tables_that_cannot_be_made_again_are_an_outage(lab: Lab) -> None:
-    """A database that does not let the store make its tables any more is away."""
+    """If dropped tables cannot be created again, StorageUnavailable is raised."""
     user, prefix, room = (f"{lab.prefix}{name}" for name in ("maker", "unmade_", "room"))
     on_postgresql = lab.kind == "postgresql"
     lab.run(f"CREATE SCHEMA {room}" if on_postgresql else f"CREATE DATABASE {room}")
@@ -375,7 +376,7 @@ def test_tables_that_cannot_be_made_again_are_an_outage(lab: Lab) -> None:
 
 
 def test_missing_rights_are_named(lab: Lab) -> None:
-    """The error for a user without rights names them."""
+    """The error for a database user without permissions names the missing ones."""
     user = f"{lab.prefix}poor"
     lab.run(f"CREATE ROLE {user} LOGIN" if lab.kind == "postgresql" else f"CREATE USER {user}")
     if lab.kind == "mariadb":
@@ -391,7 +392,7 @@ def test_missing_rights_are_named(lab: Lab) -> None:
 
 
 def test_failed_migration_names_ddl(lab: Lab) -> None:
-    """The error for tables that cannot be created names the alternative."""
+    """The error for a failed `migrate` names `ddl` as the alternative."""
 
     async def migrate_nothing() -> None:
         async with lab.awaited(lab.url.set(database="nothing")) as store:
@@ -403,7 +404,7 @@ def test_failed_migration_names_ddl(lab: Lab) -> None:
 
 @pytest.mark.parametrize("code", [0, 1])
 def test_server_refusals_have_their_code(lab: Lab, code: int) -> None:
-    """A refusal by the database has its code, and none of its text."""
+    """A database error has the server's code, but not its text."""
     number = {"postgresql": ("P0001", "25006"), "mariadb": (1644, 1290)}[lab.kind][code]
     words = r"in time|reached a read-only server|lost its connection|the commit had no reply"
     prefix = f"{lab.prefix}refusing{code}_"
@@ -429,7 +430,7 @@ def test_server_refusals_have_their_code(lab: Lab, code: int) -> None:
     ],
 )
 def test_server_statement_timeout_means_slow(lab: Lab, code: int, words: str) -> None:
-    """A statement that the server itself ends late raises an error that says `slow`."""
+    """A statement that the server ends at its own time limit raises an error with `slow` set."""
     number = {"postgresql": ("55P03", "57014"), "mariadb": (1205, 1969)}[lab.kind][code]
     prefix = f"{lab.prefix}limit{code}_"
     store = lab.plain(prefix=prefix, create=True)
@@ -446,7 +447,7 @@ def test_server_statement_timeout_means_slow(lab: Lab, code: int, words: str) ->
 
 
 def _refuse(lab: Lab, table: str, number: object) -> None:
-    """Make a table refuse every update."""
+    """Add a trigger that makes every update of a table fail."""
     if lab.kind == "postgresql":
         lab.run(
             f"CREATE FUNCTION {table}_no() RETURNS trigger LANGUAGE plpgsql AS "
@@ -459,7 +460,7 @@ def _refuse(lab: Lab, table: str, number: object) -> None:
 
 
 def test_a_state_of_many_megabytes_is_stored(lab: Lab) -> None:
-    """A state larger than the network's buffers is stored."""
+    """A state larger than the network's buffers can be stored."""
     key, big = a_key(), bytes(7_000_000)
     with Proxy(lab.url, lambda _: None, narrow=True) as proxy:
         store = lab.plain(proxy.url)
@@ -470,7 +471,7 @@ def test_a_state_of_many_megabytes_is_stored(lab: Lab) -> None:
 
 
 def test_a_state_of_many_megabytes_is_stored_asynchronously(lab: Lab) -> None:
-    """A state larger than the network's buffers is stored."""
+    """An asynchronous store can store a state larger than the network's buffers."""
     key, big = a_key(), bytes(7_000_000)
 
     async def store_twice(url: sqlalchemy.URL) -> object:
@@ -491,12 +492,12 @@ class Put(Append):
         self._value = value
 
     def apply(self, states: States, now: int) -> Any:
-        """Write."""
+        """Write the value."""
         return tuple((now, DAY, self._value) for _ in states), (now, ())
 
 
 def test_foreign_rows_are_refused(lab: Lab, sql_store: SqlStorage) -> None:
-    """A row that is not a state is refused, and blocks no other row."""
+    """A row that does not contain a state is refused, and other rows still work."""
     key = a_key()
     sql_store.execute(Append(1, key))
     stranger = "'\\x00'" if lab.kind == "postgresql" else "x'00'"
@@ -525,13 +526,13 @@ def test_foreign_rows_are_refused(lab: Lab, sql_store: SqlStorage) -> None:
     ids=["sqlite", "asyncpg", "mysqldb", "no URL", "a number", "an engine", "another mode"],
 )
 def test_unsupported_databases_are_refused(value: Any, words: str) -> None:
-    """An unusable database is refused when the store is made."""
+    """A URL of an unsupported database or driver is refused at construction."""
     with pytest.raises(ConfigurationError, match=words):
         SqlStorage(value)
 
 
 def test_an_engine_of_the_other_mode_is_refused() -> None:
-    """A plain engine does not serve where connections are awaited."""
+    """An asynchronous store refuses a synchronous SQLAlchemy engine."""
     engine = sqlalchemy.create_engine("postgresql+psycopg://h/d")
 
     with pytest.raises(ConfigurationError, match="AsyncEngine"):
@@ -542,7 +543,7 @@ def test_an_engine_of_the_other_mode_is_refused() -> None:
     "options", [{"timeout": 0}, {"connections": 0}, {"prefix": "no-name"}, {"prefix": ""}]
 )
 def test_invalid_options_are_refused(options: dict[str, Any]) -> None:
-    """An invalid option is refused when the store is made."""
+    """An invalid option of SqlStorage is refused at construction."""
     with pytest.raises(ConfigurationError):
         SqlStorage("postgresql://h/d", **options)
 
@@ -551,7 +552,7 @@ def test_invalid_options_are_refused(options: dict[str, Any]) -> None:
 def test_missing_driver_names_the_extra(
     monkeypatch: pytest.MonkeyPatch, driver: str, url: str
 ) -> None:
-    """The error for a missing driver names the extra to install."""
+    """Without the database driver installed, the error names the extra to install."""
     monkeypatch.setitem(sys.modules, driver, None)
 
     with pytest.raises(
@@ -561,7 +562,7 @@ def test_missing_driver_names_the_extra(
 
 
 def test_a_driver_that_is_too_old_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A libpq without pipelines is refused, with the version to install."""
+    """A libpq too old for pipelines is refused, with the version to install."""
     with labs("postgresql") as lab:
         monkeypatch.setattr("psycopg.pq.version", lambda: 130_009)
 
@@ -570,7 +571,7 @@ def test_a_driver_that_is_too_old_is_named(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_only_databases_that_are_known_have_statements() -> None:
-    """A database dialect that cannot store states has no statements."""
+    """`ddl` and `tables` refuse an unsupported database dialect or metadata."""
     with pytest.raises(ConfigurationError, match="postgresql, mysql, mariadb"):
         SqlStorage.ddl("oracle")
     with pytest.raises(ConfigurationError, match="MetaData"):

@@ -1,4 +1,4 @@
-"""Waiting for a socket in both modes, and connections to distant servers."""
+"""Waiting for database sockets, and database links with scripted servers."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ EACH_WAY = pytest.mark.parametrize("wait", [by_poll, by_select, by_loop])
 
 @pytest.fixture
 def ends() -> Iterator[tuple[socket.socket, socket.socket]]:
-    """Yield a socket and its other end."""
+    """Yield two connected sockets."""
     local_socket, stored_socket = socket.socketpair()
     with local_socket, stored_socket:
         yield local_socket, stored_socket
@@ -38,7 +38,7 @@ def ends() -> Iterator[tuple[socket.socket, socket.socket]]:
 
 @EACH_WAY
 def test_arrived_bytes_end_the_wait(wait: Wait, ends: tuple[socket.socket, socket.socket]) -> None:
-    """Waiting for a socket ends when bytes can be read, even if it waits to write."""
+    """Waiting for a database socket ends when bytes arrive, even if it waits to write."""
     local_socket, stored_socket = ends
     stored_socket.send(b"x")
 
@@ -50,20 +50,20 @@ def test_arrived_bytes_end_the_wait(wait: Wait, ends: tuple[socket.socket, socke
 def test_writable_socket_does_not_wait(
     wait: Wait, ends: tuple[socket.socket, socket.socket]
 ) -> None:
-    """A writer does not wait while there is room."""
+    """Waiting to write to a socket with buffer space returns at once."""
     asyncio.run(wait(ends[0].fileno(), monotonic() + 20, writing=True))
 
 
 @EACH_WAY
 def test_wait_ends_at_the_deadline(wait: Wait, ends: tuple[socket.socket, socket.socket]) -> None:
-    """A wait ends at its deadline, or at once if that is over."""
+    """Waiting for a socket raises TimeoutError at the deadline."""
     for end_time in (monotonic() - 1, monotonic() + 0.01):
         with pytest.raises(TimeoutError):
             asyncio.run(wait(ends[0].fileno(), end_time, writing=False))
 
 
 def test_the_plain_mode_never_suspends() -> None:
-    """A synchronous flow that suspends is a bug, and raises at once."""
+    """A coroutine that suspends in synchronous code raises RuntimeError."""
     with pytest.raises(RuntimeError, match="has suspended"):
         run_now(asyncio.sleep(0))
 
@@ -73,7 +73,7 @@ class ServerError(Exception):
 
 
 class Answers:
-    """A database server that gives a fixed answer to each statement it knows."""
+    """A fake database server that gives a fixed answer to each statement."""
 
     def __init__(self, answers: dict[str, Any], *, at_once: bool) -> None:
         self.at_once = at_once
@@ -81,7 +81,7 @@ class Answers:
         self.said: list[str] = []
 
     async def __call__(self, statements: Sequence[str], until: float, done: list[Any]) -> None:
-        """Answer the statements one after another until one fails."""
+        """Answer the statements in order until one fails."""
         assert until >= 0
         for statement in statements:
             self.said.append(statement)
@@ -92,26 +92,28 @@ class Answers:
 
 
 class NoConnection:
-    """A connection that leads to no server."""
+    """A database connection that leads to no server."""
 
     def close(self) -> None:
-        """Note that the connection was closed."""
+        """Record that the connection was closed."""
 
 
 def _link(answers: dict[str, Any], *, at_once: bool = True) -> MysqlLink:
-    """A link to a server with fixed answers."""
+    """Return a database link to a fake server with these answers."""
     return MysqlLink(NoConnection(), Answers(answers, at_once=at_once), "states", "meta")
 
 
 def _engine(runtime: OneLink) -> Engine:
-    """Return the engine of a store that has one connection."""
+    """Return the engine of a store with one connection."""
     return Engine(
         cast("Any", runtime), names=Names("db", "t", ""), timeout=1, connections=1, create=False
     )
 
 
 def test_a_server_whose_clock_stands_still_is_refused() -> None:
-    """A server with sysdate-is-now is refused, since it cannot show the time after a lock."""
+    """A MySQL server with sysdate-is-now is refused, because its clock stands still in a
+    transaction.
+    """
     link = _link({"SELECT": ([(1, 0, 1)], 0)})
 
     with pytest.raises(Misfit, match="sysdate-is-now"):
@@ -119,7 +121,7 @@ def test_a_server_whose_clock_stands_still_is_refused() -> None:
 
 
 def test_a_server_that_is_refused_is_named() -> None:
-    """The error about an unsuitable server names it."""
+    """The error for an unsuitable database server names the server."""
     link = _link({"SELECT": ([(1, 0, 1)], 0)})
     engine = _engine(OneLink(link))
 
@@ -128,7 +130,7 @@ def test_a_server_that_is_refused_is_named() -> None:
 
 
 def test_new_connection_without_time_is_kept() -> None:
-    """A caller without time for its command leaves its new connection to the next."""
+    """If a caller has no time left after connecting, the next caller uses its connection."""
     link = _link({"SELECT": ([(VERSION, 0, VERSION + 1)], 0)})
     engine = _engine(OneLink(link))
 
@@ -155,7 +157,7 @@ def test_unrepeatable_operation_with_an_unknown_outcome_is_reported() -> None:
 
 
 def test_answer_committed_for_an_interrupted_caller_is_returned() -> None:
-    """A grant is returned if its caller is interrupted just before it gets the answer."""
+    """A token granted to a caller that is interrupted before it gets the result is given back."""
     link = _link({"SELECT": ([(VERSION, 0, VERSION + 1)], 0), "(SELECT": ([(None, None, 7)], 0)})
     returned_grants: list[Any] = []
     combiner = Combiner(
@@ -170,7 +172,7 @@ def test_answer_committed_for_an_interrupted_caller_is_returned() -> None:
 
 
 def test_command_that_is_refused_at_its_commit_fails_without_an_unknown_outcome() -> None:
-    """A new row that waits too long for a lock was certainly not written."""
+    """An insert that waits too long for a lock has certainly not happened."""
     link = _link(
         {
             "SELECT": ([(VERSION, 0, VERSION + 1)], 0),
@@ -185,7 +187,7 @@ def test_command_that_is_refused_at_its_commit_fails_without_an_unknown_outcome(
 
 @pytest.mark.parametrize("lookup", [1, 2], ids=["before the lookup", "after the lookup"])
 def test_signal_handler_may_use_a_store_that_closes_a_batch(lookup: int) -> None:
-    """A command of a signal handler does not join a batch that is being closed around it."""
+    """A signal handler's command does not join a batch that is just being closed."""
     link = _link({"SELECT": ([(VERSION, 0, VERSION + 1)], 0), "(SELECT": ([(None, None, 7)], 0)})
     engine = _engine(OneLink(link))
     combiner = Combiner(engine, _nobody)
@@ -201,11 +203,11 @@ def test_signal_handler_may_use_a_store_that_closes_a_batch(lookup: int) -> None
 
 
 def _nobody(*_: object) -> None:
-    """Accept a connection that no caller waits for."""
+    """Do nothing with a connection that no caller waits for."""
 
 
 class OneLink:
-    """A runtime that has one connection."""
+    """A runtime that always returns the same connection."""
 
     blocks = True
 
@@ -220,7 +222,7 @@ class OneLink:
         """Do nothing when the caller leaves."""
 
     async def connect(self) -> MysqlLink:
-        """Return the connection."""
+        """Return the one connection."""
         return self._link
 
     def start(self, opening: Coroutine[Any, Any, None]) -> OneLink:
@@ -229,10 +231,10 @@ class OneLink:
         return self
 
     async def wait(self, _: float) -> None:
-        """Wait for nothing."""
+        """Return at once."""
 
     def late_error(self, *, slow: bool) -> StorageUnavailable:
-        """Report that the call is late."""
+        """Return the error for a late call."""
         return StorageUnavailable("late.", slow=slow)
 
     def scope(self) -> None:
@@ -240,7 +242,7 @@ class OneLink:
 
 
 class InterruptingRuntime(OneLink):
-    """Runs a batch whose waiting caller is interrupted just before it is woken."""
+    """A runtime whose waiting caller is interrupted just before it is woken."""
 
     blocks = False
 
@@ -255,7 +257,7 @@ class InterruptingRuntime(OneLink):
 
 
 class SignalledBatches(dict[bytes, Any]):
-    """Batches that raise a signal before or after the lookup for a removal."""
+    """A dictionary of batches that sends a signal before or after one lookup."""
 
     def __init__(self, handle: Callable[[], None], lookup: int) -> None:
         super().__init__()
@@ -273,7 +275,7 @@ class SignalledBatches(dict[bytes, Any]):
 
 
 class Interruption:
-    """A signal that interrupts its waiting caller when the batch has ended."""
+    """A signal that interrupts its waiting caller after the batch has ended."""
 
     def __init__(self, run: Callable[[], None]) -> None:
         self._run = run
@@ -282,13 +284,13 @@ class Interruption:
         """Wake the caller, which has already left."""
 
     async def wait(self, _: float) -> None:
-        """Raise the interruption."""
+        """Raise an interruption."""
         self._run()
         raise KeyboardInterrupt
 
 
 def test_the_victim_of_a_deadlock_may_try_again() -> None:
-    """A deadlock is rolled back, so that nothing was executed."""
+    """A deadlock rolls back everything, so the operation may be retried."""
     link = _link({"DELETE": ServerError(1213, "Deadlock"), "SELECT": ([(b"",)], 1)})
 
     with pytest.raises(NotDone, match="deadlock") as excinfo:
@@ -298,7 +300,7 @@ def test_the_victim_of_a_deadlock_may_try_again() -> None:
 
 
 def test_lock_wait_timeout_is_not_retried() -> None:
-    """MySQL's lock wait timeout is not retried once the time is over."""
+    """A MySQL lock wait timeout is not retried after the deadline."""
     link = _link({"DELETE": ServerError(1205, "Lock wait timeout"), "SELECT": ([(b"",)], 1)})
 
     with pytest.raises(NotDone, match="too long") as excinfo:
@@ -308,7 +310,7 @@ def test_lock_wait_timeout_is_not_retried() -> None:
 
 
 def test_a_cluster_that_refuses_a_commit_has_not_executed_it() -> None:
-    """Galera finds conflicts at the commit, and rolls back; so it may be tried again."""
+    """A Galera conflict at the commit rolls back everything, so the operation may be retried."""
     link = _link({"COMMIT": ServerError(1213, "Deadlock")})
 
     with pytest.raises(NotDone, match="deadlock"):
@@ -335,7 +337,7 @@ def test_lost_update_before_its_commit_was_not_executed(*, at_once: bool) -> Non
 
 @pytest.mark.parametrize("at_once", [True, False])
 def test_an_update_that_is_refused_was_not_executed(*, at_once: bool) -> None:
-    """A server stops at the first statement that it refuses, so nothing was committed."""
+    """If the server refuses an update, nothing was committed."""
     link = _link({"UPDATE": ServerError(1290, "read-only")}, at_once=at_once)
 
     with pytest.raises(NotDone, match="lost"):
@@ -343,7 +345,7 @@ def test_an_update_that_is_refused_was_not_executed(*, at_once: bool) -> None:
 
 
 def test_empty_rows_may_be_inserted_again() -> None:
-    """A lost commit of rows without a state is harmless."""
+    """A lost commit of rows without a state counts as not executed."""
     link = _link({"COMMIT": ServerError(2013, "Lost connection")})
 
     with pytest.raises(NotDone):
@@ -351,7 +353,7 @@ def test_empty_rows_may_be_inserted_again() -> None:
 
 
 def test_a_reply_is_not_read_after_its_time(ends: tuple[socket.socket, socket.socket]) -> None:
-    """Arrived bytes are left unread once the reader's time is over."""
+    """A reply that arrives after the reader's deadline is not read."""
     local_socket, stored_socket = ends
     stored_socket.send(b"x")
 

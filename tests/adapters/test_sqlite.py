@@ -1,4 +1,4 @@
-"""Shared state in a SQLite file: the contract, opening and closing."""
+"""The SQLite store of shared state: conformance, opening and closing."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(autouse=True)
 def _no_luck(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Delete expired states and copy the journal only when that is due, never at random."""
+    """Turn off random housekeeping."""
     monkeypatch.setattr(engine, "randrange", lambda _: 0)
 
 
@@ -54,7 +54,7 @@ def _store(path: Path) -> Iterator[SqliteStorage]:
 
 @pytest.fixture(name="stores")
 def _stores(tmp_path: Path) -> Iterator[Callable[..., SqliteStorage]]:
-    """Return a function that opens stores, each with its own file."""
+    """Return a function that opens stores, each with a new file."""
     storages: list[SqliteStorage] = []
     numbers = count()
 
@@ -69,13 +69,13 @@ def _stores(tmp_path: Path) -> Iterator[Callable[..., SqliteStorage]]:
 
 @pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
 def test_conforms(check: kit.Check, stores: Callable[..., SqliteStorage]) -> None:
-    """The store in a file keeps the contract of its port."""
+    """SqliteStorage passes the conformance kit."""
     check(stores)
 
 
 @pytest.mark.parametrize("check", kit.TIMED_CHECKS, ids=name_of)
 def test_conforms_in_time(check: kit.TimedCheck, stores: Callable[..., SqliteStorage]) -> None:
-    """The store passes the checks with a virtual clock: expiry and decisions."""
+    """SqliteStorage passes the expiry checks with a virtual clock."""
 
     def timed() -> tuple[SqliteStorage, Callable[[float], None]]:
         clock = VirtualClock()
@@ -86,7 +86,7 @@ def test_conforms_in_time(check: kit.TimedCheck, stores: Callable[..., SqliteSto
 
 @pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)
 def test_conforms_awaited(check: kit.AsyncCheck, path: Path) -> None:
-    """The asynchronous store keeps the contract of its port."""
+    """AsyncSqliteStorage passes the conformance kit."""
 
     async def run() -> None:
         async with AsyncSqliteStorage(path, timeout=20) as store:
@@ -97,7 +97,7 @@ def test_conforms_awaited(check: kit.AsyncCheck, path: Path) -> None:
 
 @pytest.mark.parametrize("check", kit.ASYNC_TIMED_CHECKS, ids=name_of)
 def test_conforms_awaited_in_time(check: kit.AsyncTimedCheck, tmp_path: Path) -> None:
-    """The asynchronous store passes the checks with a virtual clock: expiry and decisions."""
+    """AsyncSqliteStorage passes the expiry checks with a virtual clock."""
 
     async def run() -> None:
         clock = VirtualClock()
@@ -108,7 +108,7 @@ def test_conforms_awaited_in_time(check: kit.AsyncTimedCheck, tmp_path: Path) ->
 
 
 def test_two_stores_share_a_file(path: Path, store: SqliteStorage) -> None:
-    """One store reads what another has written to the same file, in both modes."""
+    """Two stores on the same file, of either mode, read each other's writes."""
 
     async def read() -> States:
         async with AsyncSqliteStorage(path) as other_storage:
@@ -123,7 +123,7 @@ def test_two_stores_share_a_file(path: Path, store: SqliteStorage) -> None:
 
 
 def test_states_survive_a_restart(path: Path) -> None:
-    """Circuits, buckets and claims outlive the process."""
+    """Circuits, rate limits and claims in a SQLite file survive a restart of the process."""
     service = Service("vat", limits=RateLimitConfig.per_hour(1, burst=1), retry=None)
     with SqliteStorage(path) as store:
         ConnectorManager([service], state=store).run("vat", lambda: None)
@@ -139,7 +139,7 @@ def test_states_survive_a_restart(path: Path) -> None:
 
 
 def test_unchanged_states_are_not_written(path: Path, store: SqliteStorage) -> None:
-    """A command that changes nothing does not write to the file."""
+    """A command that changes nothing does not write to the SQLite file."""
     store.execute(Put("old", "a"))
     outsider = OtherProgram(path)
     first_version = outsider.ask("PRAGMA data_version")
@@ -156,7 +156,7 @@ def test_unchanged_states_are_not_written(path: Path, store: SqliteStorage) -> N
 
 
 def test_many_keys_at_once(store: SqliteStorage) -> None:
-    """A command may be about more keys than most are."""
+    """A command may have hundreds of keys."""
     keys = [f"key-{number}" for number in range(300)]
 
     store.execute(Put("here", *keys))
@@ -165,7 +165,7 @@ def test_many_keys_at_once(store: SqliteStorage) -> None:
 
 
 def test_keys_that_cannot_be_written_are_refused(store: SqliteStorage) -> None:
-    """A key with an unpaired surrogate is refused with moorage's error."""
+    """A key with an unpaired surrogate raises StorageUnavailable."""
     with pytest.raises(StorageUnavailable):
         store.execute(Put(1, "\ud800"))
 
@@ -174,7 +174,7 @@ def test_keys_that_cannot_be_written_are_refused(store: SqliteStorage) -> None:
 
 
 def test_foreign_values_are_refused(path: Path, store: SqliteStorage) -> None:
-    """A value of another program under a key is not read as a state."""
+    """A stored value that is not a state raises StateUnavailable."""
     store.execute(Put(1, "a"))
     outsider = OtherProgram(path)
     outsider.connection.execute("UPDATE state SET value = x'ff00'")
@@ -193,7 +193,7 @@ def test_foreign_values_are_refused(path: Path, store: SqliteStorage) -> None:
 
 
 def test_nothing_is_done_before_the_first_use(path: Path) -> None:
-    """Creating a store does not touch the disk."""
+    """Creating a store does not create the file."""
     with SqliteStorage(path) as store:
         assert not path.exists()
         store.migrate()
@@ -201,7 +201,7 @@ def test_nothing_is_done_before_the_first_use(path: Path) -> None:
 
 
 def test_a_closed_store_says_so(store: SqliteStorage) -> None:
-    """A closed store can be closed again, and cannot be used."""
+    """A closed store refuses commands, and can be closed again."""
     store.execute(Put("old", "a"))
     store.close()
     store.close()
@@ -211,7 +211,7 @@ def test_a_closed_store_says_so(store: SqliteStorage) -> None:
 
 
 def test_close_does_not_wait_for_commands(store: SqliteStorage) -> None:
-    """A running command finishes, and closes its connection."""
+    """Closing a store during a command lets the command finish."""
 
     class Closing(Put):
         def apply(self, states: States, now: int) -> tuple[States, States]:
@@ -225,7 +225,7 @@ def test_close_does_not_wait_for_commands(store: SqliteStorage) -> None:
 
 
 def test_few_connections_are_kept(store: SqliteStorage) -> None:
-    """The connections of a rush are closed afterwards."""
+    """Extra connections opened during a burst of commands are closed afterwards."""
     joint_barrier = threading.Barrier(12)
 
     class Meeting(DurablePut):
@@ -265,20 +265,20 @@ def test_repr_shows_path_and_store_is_durable(path: Path) -> None:
 
 @pytest.mark.parametrize("path", ["", ":memory:", "a\0b", None, 7])
 def test_invalid_paths_are_refused(path: Any) -> None:
-    """A path that cannot be a file is refused when the store is made."""
+    """A path that cannot be a file is refused at construction."""
     with pytest.raises(ConfigurationError, match="path of a file"):
         SqliteStorage(path)
 
 
 @pytest.mark.parametrize("timeout", [0, -1, float("nan"), "1"])
 def test_invalid_timeouts_are_refused(timeout: Any, path: Path) -> None:
-    """A timeout that is no duration is refused when the store is made."""
+    """A timeout that is not a positive number is refused at construction."""
     with pytest.raises(ConfigurationError, match="duration"):
         SqliteStorage(path, timeout=timeout)
 
 
 def test_abandoned_store_closes_its_connections(path: Path) -> None:
-    """The connections of an abandoned store are closed."""
+    """A store that is garbage-collected closes its connections."""
     store = SqliteStorage(path)
     store.execute(Put("old", "a"))
     connection = engine_of(store).idle[0].connection
@@ -293,7 +293,7 @@ def test_abandoned_store_closes_its_connections(path: Path) -> None:
 
 
 def test_a_store_in_a_circle_of_garbage_is_closed_in_time(path: Path) -> None:
-    """An abandoned store in a reference cycle closes before Python warns."""
+    """A garbage-collected store in a reference cycle closes before Python warns."""
     circle: list[object] = []
     store = SqliteStorage(path)
     store.execute(Put("old", "a"))
@@ -309,7 +309,7 @@ def test_a_store_in_a_circle_of_garbage_is_closed_in_time(path: Path) -> None:
 
 
 def test_call_goes_on_beside_a_limit_of_another_layout(path: Path) -> None:
-    """A limit whose state has an unknown layout does not prevent a call."""
+    """A limit whose stored state has an unknown layout does not prevent a call."""
     limit = RateLimitConfig.per_day(2)
     service = Service("vat", limits=limit, circuit=None, max_limit_wait=0)
     with SqliteStorage(path) as store, ConnectorManager([service], state=store) as manager:

@@ -1,4 +1,4 @@
-"""Shared state in a SQLite file: in an event loop."""
+"""The SQLite store of shared state in an event loop."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(autouse=True)
 def _no_luck(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Run housekeeping and journal moves only when they are due."""
+    """Turn off random housekeeping."""
     monkeypatch.setattr(engine, "randrange", lambda _: 0)
 
 
@@ -40,26 +40,26 @@ def _path(tmp_path: Path) -> Path:
 
 
 class ThreadRecorder(Put):
-    """Records the thread in which it is executed."""
+    """A command that records the thread in which it runs."""
 
     def __init__(self, value: object, *keys: str) -> None:
         super().__init__(value, *keys)
         self.threads: list[str] = []
 
     def apply(self, states: States, now: int) -> tuple[States, States]:
-        """Record the command."""
+        """Record the thread and write."""
         self.threads.append(threading.current_thread().name.partition("_")[0])
         return super().apply(states, now)
 
 
 class LastWhere(ThreadRecorder, DurablePut):
-    """A command that records its thread, and must survive a crash."""
+    """A durable command that records the thread in which it runs."""
 
 
 def run(
     path: Path, body: Callable[[AsyncSqliteStorage], Coroutine[Any, Any, Any]], **options: Any
 ) -> Any:
-    """Run a body in a loop, with a store that has been used before."""
+    """Run a test body in an event loop, with a store that has been used before."""
 
     async def run_in_store() -> Any:
         async with AsyncSqliteStorage(path, **options) as store:
@@ -70,13 +70,13 @@ def run(
 
 
 def values_left(path: Path, *keys: str) -> list[object]:
-    """Return the values that the file contains."""
+    """Return the values in the file."""
     with SqliteStorage(path) as store:
         return values(store, *keys)
 
 
 def test_slow_work_is_done_in_a_thread(path: Path) -> None:
-    """Opening the file and writing large answers happen in a thread, not in the event loop."""
+    """Opening the file and writing large values happen in a thread, other commands in the loop."""
     first, short, small = ThreadRecorder(1, "a"), ThreadRecorder(2, "a"), LastWhere(3, "a")
     large = LastWhere(b"x" * 100_000, "a")
 
@@ -94,7 +94,7 @@ def test_slow_work_is_done_in_a_thread(path: Path) -> None:
 
 
 def test_event_loop_runs_during_a_flush(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A thread waits for the disk, so that the event loop goes on."""
+    """Flushing to disk happens in a thread, so the event loop continues."""
     may, flushing_threads = threading.Event(), []
 
     def flush_slowly(file: int) -> None:
@@ -122,7 +122,7 @@ def test_event_loop_runs_during_a_flush(path: Path, monkeypatch: pytest.MonkeyPa
 
 
 def test_loop_continues_while_the_lock_is_held(path: Path) -> None:
-    """A task that finds the file locked tries again later, while other tasks run."""
+    """While another program locks the file, other tasks of the event loop continue."""
 
     async def use(store: AsyncSqliteStorage) -> int:
         with OtherProgram(path) as outsider:
@@ -140,7 +140,7 @@ def test_loop_continues_while_the_lock_is_held(path: Path) -> None:
 
 
 def test_a_lock_that_is_kept_is_not_waited_for_for_ever(path: Path) -> None:
-    """Waiting for a locked file ends in time, and the error says how to find the cause."""
+    """Waiting for a locked file ends at the timeout; the error says how to find the cause."""
 
     async def use(store: AsyncSqliteStorage) -> None:
         with OtherProgram(path), pytest.raises(StorageUnavailable, match="held the lock"):
@@ -155,11 +155,11 @@ def test_a_lock_that_is_kept_is_not_waited_for_for_ever(path: Path) -> None:
 
 
 def test_a_large_answer_waits_for_the_lock_too(path: Path) -> None:
-    """A command in a thread retries there if another takes the lock first."""
+    """A command that runs in a thread waits there for a locked file."""
     others: list[OtherProgram] = []
 
     class Raced(LastWhere):
-        """Another writer takes the lock between the loop and the thread."""
+        """A command that runs after another writer has locked the file."""
 
         def apply(self, states: States, now: int) -> tuple[States, States]:
             if not self.threads:
@@ -179,7 +179,7 @@ def test_a_large_answer_waits_for_the_lock_too(path: Path) -> None:
 
 
 def test_posts_are_executed_at_once_if_possible(path: Path) -> None:
-    """A posted command runs at once if the lock is free."""
+    """A posted command runs at once if the file is not locked."""
 
     async def use(store: AsyncSqliteStorage) -> list[object]:
         store.post(Put("posted", "a"))
@@ -189,7 +189,7 @@ def test_posts_are_executed_at_once_if_possible(path: Path) -> None:
 
 
 def test_posts_under_a_held_lock_are_executed_later(path: Path) -> None:
-    """Posted commands run in order, before the next command."""
+    """Commands posted while the file is locked run in order, before the next command."""
 
     class Add(Put):
         def apply(self, states: States, now: int) -> tuple[States, States]:
@@ -210,7 +210,7 @@ def test_posts_under_a_held_lock_are_executed_later(path: Path) -> None:
 
 
 def test_close_executes_posts(path: Path) -> None:
-    """Closing runs the commands that were kept for later."""
+    """Closing a store runs its posted commands."""
 
     async def use(store: AsyncSqliteStorage) -> None:
         with OtherProgram(path):
@@ -222,7 +222,7 @@ def test_close_executes_posts(path: Path) -> None:
 
 
 def test_early_posts_wait_for_the_first_command(path: Path) -> None:
-    """Commands posted without a loop and a connection are kept."""
+    """Commands posted before the first use of a store run with its first command."""
     store = AsyncSqliteStorage(path)
     store.post(Put("posted", "a"))
 
@@ -251,7 +251,7 @@ def test_failing_post_is_dropped(path: Path) -> None:
 
 
 def test_one_loop_after_another(path: Path) -> None:
-    """A store can be used in one event loop after another."""
+    """An asynchronous SQLite store can be used in one event loop after another."""
     store = AsyncSqliteStorage(path)
     for number in range(3):
         asyncio.run(store.execute(Put(number, "a")))
@@ -262,7 +262,7 @@ def test_one_loop_after_another(path: Path) -> None:
 
 
 def test_a_closed_store_says_so(path: Path) -> None:
-    """A closed store cannot be used."""
+    """A closed asynchronous store refuses commands."""
 
     async def use(store: AsyncSqliteStorage) -> None:
         await store.aclose()
@@ -273,7 +273,7 @@ def test_a_closed_store_says_so(path: Path) -> None:
 
 
 def test_a_forked_child_has_threads_of_its_own(path: Path) -> None:
-    """Parent and child each flush by themselves."""
+    """A forked child has its own threads for flushing."""
     store = AsyncSqliteStorage(path)
     asyncio.run(store.execute(claim("parent")))
 
@@ -287,7 +287,7 @@ def test_a_forked_child_has_threads_of_its_own(path: Path) -> None:
 
 
 def test_housekeeping(path: Path) -> None:
-    """Housekeeping runs in a thread: on demand, and occasionally without a request."""
+    """An asynchronous store's housekeeping removes expired states up to the given limit."""
     clock = VirtualClock()
 
     async def use(store: AsyncSqliteStorage) -> list[int]:
@@ -301,7 +301,7 @@ def test_housekeeping(path: Path) -> None:
 
 
 def test_a_file_does_not_grow_without_end(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Commands occasionally start pruning in a thread."""
+    """Commands now and then start the removal of expired states in a thread."""
     monkeypatch.setattr(engine, "MAINTENANCE_INTERVAL", 50)
     clock = VirtualClock()
 
@@ -321,14 +321,14 @@ def test_a_file_does_not_grow_without_end(path: Path, monkeypatch: pytest.Monkey
 
 
 def test_grant_of_a_cancelled_task_is_given_back(path: Path) -> None:
-    """The grant of a task that is cancelled before or after its answer is returned."""
+    """A token granted to a task that was cancelled is given back."""
     wait_counts = run(path, lambda store: waits_of_the_next(store, range(4)))
     assert [] != wait_counts
     assert max(wait_counts) <= SECOND
 
 
 def limited(key: str, claimed: tuple[str, int, str] | None = None) -> Admission:
-    """Request a grant of a limit of one call a second."""
+    """Return a command that requests a token of a limit of one call a second."""
     gates = Gates(limits=[LIMIT.rule], limit_keys=[key])
     return Admission(gates, within=10 * SECOND, lease=1, claim=claimed)
 
@@ -336,7 +336,7 @@ def limited(key: str, claimed: tuple[str, int, str] | None = None) -> Admission:
 def test_grant_of_a_task_cancelled_while_a_thread_decides_is_given_back(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The first command of a store is run in a thread, which does not end with its caller."""
+    """A token granted in a thread, to a task that was cancelled, is given back."""
     with SqliteStorage(path) as previous_storage:
         previous_storage.execute(limited("limit"))
     start_event, retry = threading.Event(), engine.Engine.retry
@@ -363,7 +363,7 @@ def test_grant_of_a_task_cancelled_while_a_thread_decides_is_given_back(
 
 
 def test_command_of_a_cancelled_task_that_no_thread_began_is_not_run(path: Path) -> None:
-    """If all threads are busy, the command of a cancelled task never runs."""
+    """If all threads are busy, a cancelled task's command never runs."""
     may = threading.Event()
 
     async def use() -> bool:
@@ -384,7 +384,7 @@ def test_command_of_a_cancelled_task_that_no_thread_began_is_not_run(path: Path)
 def test_grant_of_a_task_cancelled_while_its_claim_goes_to_the_disk_is_given_back(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A task that is cancelled while its claim is written to disk leaves the queue of the limit."""
+    """A task cancelled while its claim is flushed to disk gives its rate limit token back."""
     may, start_event = threading.Event(), threading.Event()
 
     def flush_slowly(_: int) -> None:

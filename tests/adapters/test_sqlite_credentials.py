@@ -1,4 +1,4 @@
-"""Encrypted credentials in a SQLite file, and their re-encryption during reads."""
+"""Encrypted credentials in a SQLite file."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ sqlite3.connect(sys.argv[1], timeout=0, isolation_level=None).execute("BEGIN IMM
 
 @pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
 def test_conforms(check: kit.Check, tmp_path: Path) -> None:
-    """The provider keeps the contract of its port."""
+    """SqliteCredentialProvider passes the conformance kit."""
     files = count()
 
     def make(renew: kit.Renew) -> SqliteCredentialProvider:
@@ -58,7 +58,7 @@ def test_conforms(check: kit.Check, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)
 def test_async_conforms(check: kit.AsyncCheck, tmp_path: Path) -> None:
-    """The provider keeps the contract of its port when it is awaited."""
+    """AsyncSqliteCredentialProvider passes the conformance kit."""
     files = count()
 
     def make(renew: kit.AsyncRenew) -> AsyncSqliteCredentialProvider:
@@ -68,13 +68,13 @@ def test_async_conforms(check: kit.AsyncCheck, tmp_path: Path) -> None:
 
 
 def rows(path: Path) -> dict[bytes, bytes]:
-    """Return the rows of the file."""
+    """Return the rows of the credentials file."""
     with closing(sqlite3.connect(path)) as link:
         return dict(link.execute("SELECT about, sealed FROM credential").fetchall())
 
 
 def run(path: Path, statement: str, *options: object) -> None:
-    """Run a statement in the file without the provider."""
+    """Run a statement on the credentials file without the provider."""
     with closing(sqlite3.connect(path)) as link, link:
         link.execute(statement, options)
 
@@ -85,7 +85,7 @@ def _path(tmp_path: Path) -> Path:
 
 
 def test_credentials_are_shared_by_processes(path: Path) -> None:
-    """A rotated credential is found by any process with the key."""
+    """A rotated credential can be read by every process that has the key."""
     SqliteCredentialProvider(path, CIPHER).rotate(*OWNER, OLD)
 
     assert OLD == SqliteCredentialProvider(path, CIPHER).get(*OWNER)
@@ -93,7 +93,7 @@ def test_credentials_are_shared_by_processes(path: Path) -> None:
 
 
 def test_the_file_shows_nothing(path: Path) -> None:
-    """The file is readable by its owner only, and contains no secret in plain text."""
+    """The credentials file is readable only by its owner, and contains no secret in plain text."""
     SqliteCredentialProvider(path, CIPHER).rotate(*OWNER, Credentials.bearer("sk_live_secret"))
 
     assert 0o600 == S_IMODE(path.stat().st_mode)
@@ -102,7 +102,7 @@ def test_the_file_shows_nothing(path: Path) -> None:
 
 
 def test_a_row_belongs_to_its_owner(path: Path) -> None:
-    """A row copied to another tenant cannot be decrypted."""
+    """Encrypted bytes copied to another tenant's row cannot be decrypted."""
     provider = SqliteCredentialProvider(path, CIPHER)
     provider.rotate(*OWNER, OLD)
     run(path, "UPDATE credential SET about = ?", about("other", "stripe", "credential"))
@@ -112,7 +112,8 @@ def test_a_row_belongs_to_its_owner(path: Path) -> None:
 
 
 def test_wrong_key_is_reported(path: Path) -> None:
-    """With a wrong key the error says so, instead of "not found"."""
+    """Reading a credential with a wrong key raises an error that says so, not CredentialNotFound.
+    """
     SqliteCredentialProvider(path, CIPHER).rotate(*OWNER, OLD)
     other_provider = SqliteCredentialProvider(path, AesGcmCipher(generate_keys()))
 
@@ -125,7 +126,7 @@ EITHER = pytest.mark.parametrize("awaited", [False, True], ids=["plain", "awaite
 
 
 def resealed(path: Path, *, awaited: bool, **options: Any) -> int:
-    """The number of rows re-encrypted with the newer key."""
+    """Return the number of rows that `reseal` encrypted with the newer key."""
     if awaited:
         return asyncio.run(AsyncSqliteCredentialProvider(path, NEWER).reseal(**options))
     return SqliteCredentialProvider(path, NEWER).reseal(**options)
@@ -134,7 +135,7 @@ def resealed(path: Path, *, awaited: bool, **options: Any) -> int:
 @EITHER
 @pytest.mark.parametrize("batch", [1, 2, 3, 100])
 def test_all_rows_are_reencrypted(path: Path, batch: int, awaited: bool) -> None:
-    """With any batch size each row is encrypted with the new key once."""
+    """Re-encryption with any batch size encrypts each row with the new key once."""
     older_provider, newer_provider = (
         SqliteCredentialProvider(path, CIPHER),
         SqliteCredentialProvider(path, NEWER),
@@ -152,7 +153,7 @@ def test_all_rows_are_reencrypted(path: Path, batch: int, awaited: bool) -> None
 
 
 def test_unreadable_rows_do_not_stop_reencryption(path: Path) -> None:
-    """All other rows are re-encrypted, and the failure is raised at the end."""
+    """Re-encryption skips unreadable rows, and raises their error at the end."""
     provider = SqliteCredentialProvider(path, CIPHER)
     for tenant in ("a", "b", "c", "d"):
         provider.rotate("stripe", tenant, OLD)
@@ -169,7 +170,7 @@ def test_unreadable_rows_do_not_stop_reencryption(path: Path) -> None:
 
 
 class SlowCipher:
-    """A cipher during whose first use another writer changes the row."""
+    """A cipher during whose first encryption another writer changes the row."""
 
     def __init__(self, write: Any) -> None:
         self._write = write
@@ -185,7 +186,7 @@ class SlowCipher:
 
 
 def test_reencryption_keeps_concurrent_writes(path: Path) -> None:
-    """A credential rotated during its re-encryption is not undone."""
+    """A credential rotated during its re-encryption keeps the rotated value."""
     provider = SqliteCredentialProvider(path, CIPHER)
     provider.rotate(*OWNER, OLD)
     slow_cipher: Any = SlowCipher(lambda: provider.rotate(*OWNER, NEW))
@@ -195,7 +196,7 @@ def test_reencryption_keeps_concurrent_writes(path: Path) -> None:
 
 
 def test_reads_continue_during_reencryption(path: Path) -> None:
-    """During re-encryption, processes with both keys can read at any time."""
+    """During re-encryption, processes with both keys can read credentials at any time."""
     ring_with_both = SqliteCredentialProvider(path, NEWER)
     older_provider = SqliteCredentialProvider(path, CIPHER)
     for number in range(30):
@@ -222,7 +223,7 @@ def test_reads_continue_during_reencryption(path: Path) -> None:
 
 
 def test_renewal_during_reencryption(path: Path) -> None:
-    """A credential re-encrypted during its renewal is still replaced."""
+    """A credential that is re-encrypted during its renewal still gets the renewed value."""
 
     def renew(*_: object) -> Credentials:
         assert 1 == resealed(path, awaited=False)
@@ -236,7 +237,7 @@ def test_renewal_during_reencryption(path: Path) -> None:
 
 
 def test_overtaken_renewal_is_discarded(path: Path) -> None:
-    """A credential stored meanwhile by another process is kept."""
+    """A credential stored by another process during a renewal is kept, not the renewed one."""
     other_provider = SqliteCredentialProvider(path, NEWER)
 
     def renew(*_: object) -> Credentials:
@@ -253,7 +254,7 @@ def test_overtaken_renewal_is_discarded(path: Path) -> None:
 
 
 def test_a_renewal_that_cannot_be_kept_has_failed(path: Path) -> None:
-    """A renewal whose result cannot be stored raises an error."""
+    """A renewal whose new credential cannot be stored raises an error."""
 
     def renew(*_: object) -> Credentials:
         path.unlink()
@@ -269,13 +270,13 @@ def test_a_renewal_that_cannot_be_kept_has_failed(path: Path) -> None:
 
 
 def test_a_file_that_cannot_be_reached(tmp_path: Path) -> None:
-    """A directory that is not there is an outage that names the file."""
+    """A credentials file in a missing directory raises StorageUnavailable with its path."""
     with pytest.raises(StorageUnavailable, match=r"credentials\.db"):
         SqliteCredentialProvider(tmp_path / "gone" / "credentials.db", CIPHER).has(*OWNER)
 
 
 def test_wait_for_a_lock_is_bounded(path: Path) -> None:
-    """Waiting too long for another process's lock raises an error."""
+    """Waiting too long for another process's lock raises StorageUnavailable."""
     provider = SqliteCredentialProvider(path, CIPHER, timeout=0.001)
     provider.rotate(*OWNER, OLD)
     with closing(sqlite3.connect(path, isolation_level=None)) as link:
@@ -285,7 +286,7 @@ def test_wait_for_a_lock_is_bounded(path: Path) -> None:
 
 
 def test_reading_keeps_a_writers_lock(path: Path) -> None:
-    """While one thread writes, no other process can write, even if another thread here reads."""
+    """A thread that reads does not release the file lock of a thread that writes."""
     provider = SqliteCredentialProvider(path, CIPHER)
     provider.rotate(*OWNER, OLD)
     with closing(sqlite3.connect(path, isolation_level=None)) as link:
@@ -298,7 +299,7 @@ def test_reading_keeps_a_writers_lock(path: Path) -> None:
 
 
 def test_a_file_may_be_elsewhere(path: Path, tmp_path: Path) -> None:
-    """A link that leads to no file yet stays a link, and the file is made where it leads."""
+    """If the path is a broken symbolic link, the file is created at the link's target."""
     path.symlink_to(tmp_path / "elsewhere.db")
     SqliteCredentialProvider(path, CIPHER).rotate(*OWNER, OLD)
 
@@ -308,7 +309,7 @@ def test_a_file_may_be_elsewhere(path: Path, tmp_path: Path) -> None:
 
 
 def test_concurrently_created_file_is_kept(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A process that loses the race to create the file uses the other's."""
+    """If two processes create the credentials file at once, the first one's file is used."""
     link, calls = os.link, list[Any]()
 
     def overtaken(made: Any, place: Any) -> None:
@@ -327,7 +328,7 @@ def test_concurrently_created_file_is_kept(path: Path, monkeypatch: pytest.Monke
     "statement", ["CREATE TABLE invoice (number INTEGER)", "PRAGMA application_id = 7"]
 )
 def test_another_programs_database_is_left_alone(path: Path, statement: str) -> None:
-    """A file of another program is refused and not changed."""
+    """A database file of another program is refused and not changed."""
     run(path, statement)
     previous_bytes = path.read_bytes()
 
@@ -337,7 +338,7 @@ def test_another_programs_database_is_left_alone(path: Path, statement: str) -> 
 
 
 def test_file_created_just_before_is_used(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A process that finds the file just created by another uses it."""
+    """If another process has just created the credentials file, that file is used."""
     from moorage.adapters.sealed import _file as module  # noqa: PLC0415 - patched
 
     look: Any = module._file_identity  # noqa: SLF001 - where the other one is quicker
@@ -356,7 +357,7 @@ def test_file_created_just_before_is_used(path: Path, monkeypatch: pytest.Monkey
 
 
 def test_options_are_checked(path: Path) -> None:
-    """A batch of nothing would never end, and a timeout is a duration."""
+    """A batch size of zero and a negative timeout are refused."""
     with pytest.raises(ConfigurationError):
         SqliteCredentialProvider(path, CIPHER).reseal(batch=0)
     with pytest.raises(ConfigurationError):
@@ -365,7 +366,7 @@ def test_options_are_checked(path: Path) -> None:
 
 @pytest.mark.parametrize("awaited", [False, True], ids=["plain", "awaited"])
 def test_owners_are_listed_and_deleted(tmp_path: Path, *, awaited: bool) -> None:
-    """Owners are listed without decrypting, and deleted credentials are gone."""
+    """Owners of credentials are listed without decrypting, and deleted credentials are gone."""
     path = tmp_path / "credentials.db"
     plain_provider = SqliteCredentialProvider(path, CIPHER)
     provider: Any = AsyncSqliteCredentialProvider(path, CIPHER) if awaited else plain_provider

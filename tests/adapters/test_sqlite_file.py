@@ -1,4 +1,4 @@
-"""Shared state in a SQLite file: files with problems."""
+"""The SQLite store's file: creation, permissions, migration and damage."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def _store(path: Path) -> Iterator[SqliteStorage]:
 
 
 def forget_when(store: SqliteStorage) -> None:
-    """Make the store check at its next use whether its file was moved."""
+    """Make the store check at its next use whether its file was moved or deleted."""
     engine_of(store)._checked_at = 0  # noqa: SLF001 - it looks ten times a second
 
 
@@ -46,7 +46,7 @@ def forget_when(store: SqliteStorage) -> None:
 
 
 def test_file_is_private_to_its_owner(path: Path, store: SqliteStorage) -> None:
-    """The file is readable only by its owner, with any umask."""
+    """A new SQLite file is readable and writable only by its owner, whatever the umask."""
     previous_umask = os.umask(0)
     try:
         store.execute(Put(1, "a"))
@@ -67,7 +67,7 @@ def test_existing_file_keeps_its_permissions(path: Path, store: SqliteStorage) -
 
 
 def test_names_are_taken_as_they_are(tmp_path: Path) -> None:
-    """Every character of a path is taken literally."""
+    """Special characters in a SQLite path, such as `?` and `%`, are taken literally."""
     path = tmp_path / "what? a %41 #1 & 'name'.db"
     with SqliteStorage(path) as store:
         store.execute(Put(1, "a"))
@@ -76,7 +76,7 @@ def test_names_are_taken_as_they_are(tmp_path: Path) -> None:
 
 
 def test_a_link_leads_to_the_file(tmp_path: Path) -> None:
-    """A file may be reached by another name, and its claims are on the disk all the same."""
+    """Stores that open a SQLite file by its path and by a symbolic link share its states."""
     with SqliteStorage(tmp_path / "state.db") as store:
         store.execute(Put("there", "a"))
         (tmp_path / "link.db").symlink_to(tmp_path / "state.db")
@@ -96,7 +96,7 @@ def test_relative_path_is_resolved_once(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_missing_directory_is_not_created(tmp_path: Path) -> None:
-    """A missing directory is an error, and works once it exists."""
+    """A missing directory raises an error; after it is created, the store works."""
     with SqliteStorage(tmp_path / "missing" / "state.db") as store:
         with pytest.raises(ConfigurationError, match="no such directory"):
             store.execute(Look("a"))
@@ -106,7 +106,7 @@ def test_missing_directory_is_not_created(tmp_path: Path) -> None:
 
 
 def test_a_file_is_no_directory(tmp_path: Path) -> None:
-    """A path that leads through a file leads nowhere."""
+    """A path that leads through an ordinary file raises an error."""
     (tmp_path / "file").touch()
     with (
         SqliteStorage(tmp_path / "file" / "state.db") as store,
@@ -116,7 +116,7 @@ def test_a_file_is_no_directory(tmp_path: Path) -> None:
 
 
 def test_a_directory_is_no_file(path: Path, store: SqliteStorage) -> None:
-    """The error for a directory in place of a file says so."""
+    """The error for a directory in place of the SQLite file says so."""
     path.mkdir()
 
     with pytest.raises(ConfigurationError, match="is a directory"):
@@ -132,7 +132,7 @@ def test_a_link_to_nothing_is_not_followed(path: Path, store: SqliteStorage) -> 
 
 
 def test_too_long_name_is_reported(tmp_path: Path) -> None:
-    """The system's error is raised with the path."""
+    """A file name that is too long raises StorageUnavailable."""
     with (
         SqliteStorage(tmp_path / ("x" * 300)) as store,
         pytest.raises(StorageUnavailable, match="cannot be reached"),
@@ -141,7 +141,7 @@ def test_too_long_name_is_reported(tmp_path: Path) -> None:
 
 
 def test_concurrent_processes_create_one_file(path: Path, store: SqliteStorage) -> None:
-    """If several processes create the file at the same time, one does, and all use it."""
+    """If several processes create the SQLite file at once, all use the same file."""
     import fcntl  # noqa: PLC0415 - not on Windows
 
     directory = os.open(path.parent, os.O_RDONLY)
@@ -161,7 +161,7 @@ def test_concurrent_processes_create_one_file(path: Path, store: SqliteStorage) 
 def test_old_journals_are_not_taken_for_those_of_a_new_file(
     path: Path, store: SqliteStorage
 ) -> None:
-    """The journal of a deleted file is never used for a new one."""
+    """The write-ahead log of a deleted SQLite file is not applied to a new one."""
     with SqliteStorage(path) as old_storage:
         old_storage.execute(Put("old", "a"))
         for name in ("state.db-wal", "state.db-shm"):
@@ -174,7 +174,7 @@ def test_old_journals_are_not_taken_for_those_of_a_new_file(
 
 
 def test_half_made_file_is_replaced(path: Path, store: SqliteStorage) -> None:
-    """A half-made file is not used, and does not block a new one."""
+    """An unfinished SQLite file of a crashed process is not used."""
     unfinished = path.with_name("state.db-new")
     unfinished.write_bytes(b"SQLite format 3\0 and no more")
 
@@ -185,7 +185,7 @@ def test_half_made_file_is_replaced(path: Path, store: SqliteStorage) -> None:
 
 
 def test_empty_file_is_initialised(path: Path, store: SqliteStorage) -> None:
-    """An empty file created beforehand becomes the store."""
+    """An existing empty file becomes the store's SQLite file."""
     path.touch()
 
     store.execute(Put(1, "a"))
@@ -195,7 +195,7 @@ def test_empty_file_is_initialised(path: Path, store: SqliteStorage) -> None:
 
 
 def test_a_file_system_that_cannot_be_shared_is_refused() -> None:
-    """A file system without shared memory is refused."""
+    """A file system without shared memory is refused for SQLite's write-ahead log."""
     cursor = sqlite3.connect(":memory:").cursor()  # which has none either
 
     with pytest.raises(ConfigurationError, match="shared between processes"):
@@ -207,7 +207,7 @@ def test_a_file_system_that_cannot_be_shared_is_refused() -> None:
 
 
 def test_another_programs_database_is_left_alone(path: Path, store: SqliteStorage) -> None:
-    """A host's own database is refused, and not a byte of it changes."""
+    """A SQLite database of another program is refused and not changed."""
     outsider = OtherProgram(path)
     outsider.connection.execute("CREATE TABLE invoices (number)")
     outsider.connection.close()
@@ -221,7 +221,7 @@ def test_another_programs_database_is_left_alone(path: Path, store: SqliteStorag
 
 
 def test_a_newer_schema_is_left_alone(path: Path) -> None:
-    """An older release refuses a newer file, and asks for an upgrade."""
+    """A SQLite file with a newer schema is refused, and the error asks for an upgrade."""
     with SqliteStorage(path) as store:
         store.migrate()
     outsider = OtherProgram(path)
@@ -235,7 +235,7 @@ def test_a_newer_schema_is_left_alone(path: Path) -> None:
 
 
 def test_an_older_schema_is_brought_up_to_date(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A new release migrates an old file, and finds its states."""
+    """A newer release migrates an older SQLite file and finds its states."""
     with SqliteStorage(path) as old_storage:
         old_storage.execute(Put("old", "a"))
     newer_migrations = (*files.MIGRATIONS, ("CREATE TABLE more (what)",))
@@ -255,7 +255,7 @@ def test_an_older_schema_is_brought_up_to_date(path: Path, monkeypatch: pytest.M
 def test_a_migration_that_fails_changes_nothing(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A migration that fails changes nothing, because it is one transaction."""
+    """A failed migration leaves the SQLite file unchanged, because it is one transaction."""
     with SqliteStorage(path) as old_storage:
         old_storage.execute(Put("old", "a"))
     newer_migrations = (
@@ -275,7 +275,9 @@ def test_a_migration_that_fails_changes_nothing(
 
 
 def test_foreign_file_is_refused(path: Path, store: SqliteStorage) -> None:
-    """A file of another program stays unchanged; after it is moved away a new one is created."""
+    """A file that is not a database is refused and not changed; once it is moved, a new one is
+    created.
+    """
     path.write_bytes(b"Dear Sir or Madam, " * 1_000)
 
     with pytest.raises(StorageUnavailable, match="not a file of moorage") as excinfo:
@@ -290,7 +292,7 @@ def test_foreign_file_is_refused(path: Path, store: SqliteStorage) -> None:
 
 
 def test_damaged_file_is_reported(path: Path, store: SqliteStorage) -> None:
-    """A damaged file raises an error."""
+    """A damaged SQLite file raises an error."""
     with SqliteStorage(path) as old_storage:
         for number in range(200):
             old_storage.execute(Put("x" * 100, f"key-{number}"))
@@ -303,7 +305,7 @@ def test_damaged_file_is_reported(path: Path, store: SqliteStorage) -> None:
 
 
 def test_read_only_file_is_reported(path: Path, store: SqliteStorage) -> None:
-    """A read-only file raises an error, and works once it is writable."""
+    """A read-only SQLite file raises an error, and works once it is writable."""
     with SqliteStorage(path) as old_storage:
         old_storage.execute(Put("old", "a"))
     content = bytearray(path.read_bytes())
@@ -318,7 +320,7 @@ def test_read_only_file_is_reported(path: Path, store: SqliteStorage) -> None:
 
 
 def test_full_disk_is_reported(path: Path, store: SqliteStorage) -> None:
-    """A write that does not fit leaves nothing, and later ones work again."""
+    """A write on a full disk changes nothing, and later writes work again."""
     store.execute(Put("old", "a"))
     link = engine_of(store).idle[-1]
     pages = link.run("PRAGMA page_count").fetchone()[0]
@@ -360,7 +362,7 @@ print("done")
 
 
 def test_write_cut_off_anywhere_leaves_nothing(path: Path) -> None:
-    """A write that is cut off at any byte leaves nothing half stored."""
+    """A write that is cut off at any byte by a full disk leaves no partial state."""
     program = subprocess.run(
         [sys.executable, "-c", FULL, str(path)],
         cwd=ROOT,
@@ -379,7 +381,7 @@ def test_write_cut_off_anywhere_leaves_nothing(path: Path) -> None:
 
 @pytest.mark.parametrize("which", ["all", "file"])
 def test_deleted_file_is_recreated(which: str, path: Path, store: SqliteStorage) -> None:
-    """After its file was deleted, a store does not go on writing to the old one."""
+    """If its SQLite file was deleted, a store notices and writes to a new file."""
     store.execute(Put("old", "a"))
     path.unlink()
     if which == "all":
@@ -396,7 +398,7 @@ def test_deleted_file_is_recreated(which: str, path: Path, store: SqliteStorage)
 
 
 def test_durable_commands_check_the_file(path: Path, store: SqliteStorage) -> None:
-    """A durable command is not written to a file that was just moved away."""
+    """If the SQLite file was moved away, a durable command writes to a new one."""
     store.execute(Put("old", "a"))
     path.rename(path.with_name("backup.db"))
     store.execute(DurablePut("claimed", "claim"))
@@ -406,7 +408,7 @@ def test_durable_commands_check_the_file(path: Path, store: SqliteStorage) -> No
 
 
 def test_vanished_directory_is_an_outage(tmp_path: Path) -> None:
-    """A vanished directory is an outage, which ends when it is back."""
+    """If the file's directory vanishes, StorageUnavailable is raised until it is back."""
     home_directory = tmp_path / "home"
     home_directory.mkdir()
     with SqliteStorage(home_directory / "state.db", timeout=0.2) as store:
@@ -424,7 +426,7 @@ def test_vanished_directory_is_an_outage(tmp_path: Path) -> None:
 def test_forbidden_directory_is_reported(
     path: Path, store: SqliteStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The system's error about the path is an outage."""
+    """If the operating system denies access to the path, StorageUnavailable is raised."""
 
     def forbidden(*_: object) -> None:
         raise PermissionError(13, "Permission denied")
@@ -439,7 +441,7 @@ def test_forbidden_directory_is_reported(
 
 
 def test_a_connection_that_is_lost_is_replaced(store: SqliteStorage) -> None:
-    """After a connection fails, the next command opens another one."""
+    """After a database connection fails, the next command opens another one."""
     store.execute(Put("old", "a"))
     engine_of(store).idle[-1].connection.close()
     with pytest.raises(StorageUnavailable):
@@ -449,7 +451,7 @@ def test_a_connection_that_is_lost_is_replaced(store: SqliteStorage) -> None:
 
 
 def test_missing_clock_table_is_reported(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file without its clock table is refused."""
+    """A SQLite file without its clock table is refused."""
     with SqliteStorage(path) as old_storage:
         old_storage.migrate()
     outsider = OtherProgram(path)
@@ -461,7 +463,7 @@ def test_missing_clock_table_is_reported(path: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_every_sqlite_error_has_a_remedy() -> None:
-    """Every error code of SQLite becomes an error with a remedy."""
+    """The error for each SQLite error code has a remedy."""
     file = files.StateFile("state.db")
     for code in range(1, 29):
         error = sqlite3.OperationalError("said")

@@ -1,4 +1,4 @@
-"""Shared state in a SQLite file: commands that wait for the disk."""
+"""The SQLite store's durable commands, which wait for the disk."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(autouse=True)
 def _no_luck(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Run housekeeping and journal moves only when they are due."""
+    """Turn off random housekeeping."""
     monkeypatch.setattr(engine, "randrange", lambda _: 0)
 
 
@@ -44,7 +44,7 @@ def _store(path: Path) -> Iterator[SqliteStorage]:
 
 @pytest.fixture(name="flushed")
 def _flushed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Record the files whose content is flushed to disk."""
+    """Return the list that records each file flushed to disk."""
     from moorage.adapters.state import _sqlite_flush  # noqa: PLC0415 - what it does is watched
 
     flushed_files: list[int] = []
@@ -59,7 +59,7 @@ def _flushed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 def test_only_claims_wait_for_the_disk(store: SqliteStorage, flushed: list[int]) -> None:
-    """A claim is on the disk when it is answered; counts are not."""
+    """An idempotency claim is flushed to disk before it returns; counters are not."""
     service = Service("vat", limits=RateLimitConfig.per_second(9))
     ConnectorManager([service], state=store).run("vat", lambda: None)
     flushes_before = len(flushed)
@@ -73,7 +73,7 @@ def test_only_claims_wait_for_the_disk(store: SqliteStorage, flushed: list[int])
 
 
 def test_posts_wait_for_no_disk(store: SqliteStorage, flushed: list[int]) -> None:
-    """Posted commands are not flushed until a durable command follows."""
+    """Posted commands are not flushed to disk until a durable command follows."""
     store.post(DurablePut("posted", "a"))
     flushes_after_post = len(flushed)
     store.execute(Look("a"))
@@ -86,7 +86,7 @@ def test_posts_wait_for_no_disk(store: SqliteStorage, flushed: list[int]) -> Non
 def test_failed_flush_fails_the_claim(
     store: SqliteStorage, flushed: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A claim that may not be on the disk fails."""
+    """If flushing to disk fails, the claim raises an error."""
     from moorage.adapters.state import _sqlite_flush  # noqa: PLC0415 - what it does is replaced
 
     def fail_to_flush(file: int) -> None:
@@ -104,7 +104,7 @@ def test_failed_flush_fails_the_claim(
 def test_one_flush_serves_all_waiting_commands(
     store: SqliteStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Commands that commit while the disk is busy share the next flush."""
+    """Durable commands that commit during a flush share the next flush."""
     from moorage.adapters.state import _sqlite_flush  # noqa: PLC0415 - what it does is replaced
 
     store.execute(Put("old", "a"))
@@ -137,7 +137,7 @@ def test_one_flush_serves_all_waiting_commands(
 
 
 def test_flush_after_the_journal_was_moved(path: Path, store: SqliteStorage) -> None:
-    """After the last close the journal is part of the file, so nothing must be flushed."""
+    """Once the last connection is closed, the write-ahead log is gone and needs no flush."""
     store.execute(Put("old", "a"))
     store.close()
 
@@ -149,7 +149,7 @@ def test_flush_after_the_journal_was_moved(path: Path, store: SqliteStorage) -> 
 def test_grant_whose_claim_does_not_reach_the_disk_is_given_back(
     store: SqliteStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """If a claim may not have reached the disk, the call's other grants are returned."""
+    """If a claim's flush fails, the rate limit token granted with it is given back."""
     from moorage.adapters.state import _sqlite_flush  # noqa: PLC0415 - what it does is watched
 
     gates = Gates(limits=[RateLimitConfig.per_second(1).rule], limit_keys=["limit"])

@@ -1,4 +1,4 @@
-"""A SQLite store in processes that were forked while its file was open."""
+"""The SQLite store in processes that were forked while its file was open."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(autouse=True)
 def _no_luck(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Run housekeeping and journal moves only when they are due."""
+    """Turn off random housekeeping."""
     monkeypatch.setattr(engine, "randrange", lambda _: 0)
 
 
@@ -42,7 +42,7 @@ def _store(path: Path) -> Iterator[SqliteStorage]:
 
 
 def test_a_forked_child_has_connections_of_its_own(store: SqliteStorage) -> None:
-    """Parent and child go on, on the same states, also when the child ends first."""
+    """After a fork, parent and child use the same states, even if the child ends first."""
     store.execute(Put("parent", "a"))
 
     def child() -> list[object]:
@@ -59,7 +59,7 @@ def test_a_forked_child_has_connections_of_its_own(store: SqliteStorage) -> None
 def test_fork_waits_for_running_commands(
     store: SqliteStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A fork waits for a thread that holds the lock."""
+    """A fork waits for a thread that runs a command."""
     from moorage.adapters.databases import _sqlite_pool  # noqa: PLC0415 - for a busy machine
 
     monkeypatch.setattr(_sqlite_pool, "_PATIENCE", 20)
@@ -84,7 +84,7 @@ def test_fork_waits_for_running_commands(
 
 
 def test_child_of_an_unsafe_fork_refuses_commands(store: SqliteStorage) -> None:
-    """A child that inherited a busy connection refuses to use the file."""
+    """A child forked during a command refuses to use the SQLite file."""
     store.execute(Put("old", "a"))
 
     start_afresh()
@@ -98,7 +98,7 @@ def test_child_of_an_unsafe_fork_refuses_commands(store: SqliteStorage) -> None:
 def test_fork_inside_a_command_does_not_wait_for_ever(
     store: SqliteStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A fork inside a command is made after a short wait."""
+    """A fork inside a command waits only briefly."""
     from moorage.adapters.databases import _sqlite_pool  # noqa: PLC0415 - for a shorter second
 
     monkeypatch.setattr(_sqlite_pool, "_PATIENCE", 0.001)
@@ -118,7 +118,7 @@ def test_fork_inside_a_command_does_not_wait_for_ever(
 def test_fork_while_the_file_is_opened(
     store: SqliteStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A fork while a thread opens the file is made after a short wait."""
+    """A fork while a thread opens the file waits only briefly."""
     from moorage.adapters.databases import _sqlite_pool  # noqa: PLC0415 - for a shorter second
 
     monkeypatch.setattr(_sqlite_pool, "_PATIENCE", 0.001)
@@ -134,7 +134,7 @@ def test_fork_while_the_file_is_opened(
 
 
 def test_forked_child_drops_its_parents_posts(path: Path) -> None:
-    """Commands that a parent has posted are executed by the parent."""
+    """Commands that a parent posted are executed by the parent, not by a forked child."""
     with SqliteStorage(path, timeout=0.01) as store:
         store.execute(Put("old", "a"))
         with OtherProgram(path):

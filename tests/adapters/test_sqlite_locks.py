@@ -1,4 +1,4 @@
-"""A SQLite store whose lock another process holds, or whose caller is interrupted."""
+"""The SQLite store while another process holds the lock, or its caller is interrupted."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(autouse=True)
 def _no_luck(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Run housekeeping and journal moves only when they are due."""
+    """Turn off random housekeeping."""
     monkeypatch.setattr(engine, "randrange", lambda _: 0)
 
 
@@ -46,7 +46,7 @@ def _store(path: Path) -> Iterator[SqliteStorage]:
 
 
 def test_command_waits_for_a_held_lock(path: Path, store: SqliteStorage) -> None:
-    """A command that finds the lock taken retries until it is free."""
+    """A command waits until another program releases the lock of the SQLite file."""
     store.execute(Put("old", "a"))
     with OtherProgram(path) as outsider:
         timer = threading.Timer(0.05, outsider.connection.rollback)
@@ -58,7 +58,7 @@ def test_command_waits_for_a_held_lock(path: Path, store: SqliteStorage) -> None
 
 
 def test_a_lock_that_is_kept_is_not_waited_for_for_ever(path: Path) -> None:
-    """A wait for a locked file ends in time with advice; later commands succeed."""
+    """Waiting for a locked file ends at the timeout with a remedy; later commands succeed."""
     with SqliteStorage(path, timeout=0.02) as store:
         store.execute(Put("old", "a"))
         with OtherProgram(path):
@@ -74,7 +74,7 @@ def test_a_lock_that_is_kept_is_not_waited_for_for_ever(path: Path) -> None:
 
 
 def test_posts_under_a_held_lock_are_kept(path: Path) -> None:
-    """Posting does not wait; the next command first executes the posted ones."""
+    """Posting to a locked file does not wait; the posted commands run before the next command."""
     with SqliteStorage(path, timeout=0.05) as store:
         store.execute(Put("old", "a"))
         with OtherProgram(path):
@@ -103,7 +103,7 @@ def test_failing_post_is_dropped(path: Path) -> None:
 
 
 def test_readers_do_not_block_writers(path: Path) -> None:
-    """A backup may read for any time."""
+    """Another program may read the SQLite file for any time without blocking writers."""
     with SqliteStorage(path, timeout=0.001) as store:
         store.execute(Put("old", "a"))
         outsider = OtherProgram(path)
@@ -153,7 +153,8 @@ def test_an_interruption_leaves_all_of_a_command_or_none(
 
 
 def test_signals_may_strike_anywhere(path: Path) -> None:
-    """A command interrupted by a signal is done completely or not at all, and releases the lock."""
+    """A command interrupted by a signal takes effect completely or not at all, and frees the lock.
+    """
     program = subprocess.run(
         [sys.executable, "-m", "tests.adapters.sqlite_worker", "be_struck", str(path)],
         cwd=Path(__file__).parents[2],

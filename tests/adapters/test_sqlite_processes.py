@@ -1,4 +1,4 @@
-"""Shared state in a SQLite file: many processes."""
+"""A SQLite file that many processes share."""
 
 from __future__ import annotations
 
@@ -40,21 +40,21 @@ def _path(tmp_path: Path) -> Path:
 
 @pytest.fixture(name="workers")
 def _workers(path: Path) -> Iterator[Workers]:
-    """Worker processes, which end with the test."""
+    """Yield a starter of worker processes, which end with the test."""
     workers = Workers(path)
     yield workers
     workers.end()
 
 
 class Workers:
-    """Processes that share a SQLite file."""
+    """A starter of worker processes that share a SQLite file."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._started: list[subprocess.Popen[str]] = []
 
     def start(self, what: str, *more: object) -> subprocess.Popen[str]:
-        """Start another process."""
+        """Start another worker process for this task."""
         command = [sys.executable, "-m", "tests.adapters.sqlite_worker", what, str(self._path)]
         worker = subprocess.Popen(
             [*command, *map(str, more)], cwd=ROOT, stdout=subprocess.PIPE, text=True
@@ -63,7 +63,7 @@ class Workers:
         return worker
 
     def end(self) -> None:
-        """End all processes."""
+        """End all worker processes."""
         for worker in self._started:
             worker.kill()
             worker.wait()
@@ -72,14 +72,14 @@ class Workers:
 
 
 def output_of(worker: subprocess.Popen[str]) -> str:
-    """The output of a worker that ended well."""
+    """Return the output of a worker that ended without an error."""
     output, _ = worker.communicate(timeout=120)
     assert 0 == worker.returncode
     return output
 
 
 def test_concurrent_writes_are_stored_once(path: Path, workers: Workers) -> None:
-    """Eight processes that make the file together count in eight threads each."""
+    """Eight processes with eight threads each, which also create the file, lose no write."""
     joint_processes = [workers.start("count", 8, 25) for _ in range(8)]
 
     counts = sorted(
@@ -93,7 +93,7 @@ def test_concurrent_writes_are_stored_once(path: Path, workers: Workers) -> None
 
 
 def test_killed_process_leaves_whole_commands(path: Path, workers: Workers) -> None:
-    """A process killed at any moment leaves each command stored completely or not at all."""
+    """Killing a process at any moment leaves each command stored completely or not at all."""
     chance, other_process = Random(1), workers.start("go_on")
     for _ in range(12):
         worker = workers.start("go_on")
@@ -117,7 +117,7 @@ def test_killed_process_leaves_whole_commands(path: Path, workers: Workers) -> N
 
 
 def test_processes_agree_on_the_time(path: Path, workers: Workers) -> None:
-    """A process whose clock is an hour off uses the same time as the others."""
+    """Processes whose wall clocks differ by hours agree on the store's time."""
     with SqliteStorage(path) as store:
         time_before = store.execute(Add("time"))[1]
         reports = [output_of(workers.start("tell_time", hours)) for hours in (1, -1, 1_000, 0)]
@@ -129,12 +129,12 @@ def test_processes_agree_on_the_time(path: Path, workers: Workers) -> None:
 
 
 def boots(monkeypatch: pytest.MonkeyPatch, name: str | None) -> None:
-    """Make the machine appear to have been started again."""
+    """Make the machine appear to have been rebooted, with this boot id."""
     monkeypatch.setattr(_sqlite_time, "boot_id", lambda: name)
 
 
 def test_boot_id_of_the_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Linux has a boot id; without a file for it the boot id is None."""
+    """`boot_id` returns an id on Linux, and None if the system has no valid id."""
     assert len(_sqlite_time.boot_id() or "") == (36 if sys.platform == "linux" else 0)
 
     for content in (None, b"", b"\xff"):
@@ -146,13 +146,13 @@ def test_boot_id_of_the_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 def now(path: Path, clock: VirtualClock) -> int:
-    """The time by a store that has just been made."""
+    """Return the time of a newly opened store."""
     with SqliteStorage(path, clock=clock) as store:
         return store.execute(Add("time"))[1]
 
 
 def test_time_is_anchored_once_per_boot(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Later stores use the boot clock, even if the wall clock changed."""
+    """Within one boot, the store's time ignores changes of the wall clock."""
     boots(monkeypatch, "first")
     clock = VirtualClock()
     time_before = now(path, clock)
@@ -166,7 +166,7 @@ def test_time_is_anchored_once_per_boot(path: Path, monkeypatch: pytest.MonkeyPa
 def test_reboot_sets_the_time_from_the_wall_clock(
     watch: timedelta, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """After a reboot, the time is set by the wall clock, but never back."""
+    """After a reboot, the store's time is set by the wall clock, but never goes back."""
     boots(monkeypatch, "first")
     clock = VirtualClock(datetime(2030, 1, 1, tzinfo=UTC))
     clock.advance(10_000)
@@ -185,7 +185,7 @@ def test_reboot_sets_the_time_from_the_wall_clock(
 
 
 def test_concurrent_anchors_agree(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A process that loses the race to anchor the time uses the other's anchor."""
+    """If two processes set the time of a SQLite file at once, both use the first one's."""
     boots(monkeypatch, "first")
     slow_clock, fast_clock = VirtualClock(), VirtualClock()
     fast_clock.step_utc(timedelta(hours=1))
@@ -206,7 +206,7 @@ def test_concurrent_anchors_agree(path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_missing_boot_id_uses_the_wall_clock(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without a boot id the store's time follows the wall clock."""
+    """Without a boot id, the store's time follows the wall clock."""
     boots(monkeypatch, None)
     clock = VirtualClock()
     with SqliteStorage(path, clock=clock) as store:
@@ -220,7 +220,7 @@ def test_missing_boot_id_uses_the_wall_clock(path: Path, monkeypatch: pytest.Mon
 
 @pytest.mark.parametrize("step", [timedelta(hours=-1), timedelta(hours=1)])
 def test_steps_of_the_wall_clock_change_nothing(step: timedelta, tmp_path: Path) -> None:
-    """A watch that is set by an hour opens no circuit and fills no bucket."""
+    """Setting the wall clock by an hour opens no circuit and refills no rate limit."""
     outcomes: list[list[Any]] = []
     for number, stepped_duration in enumerate((timedelta(0), step)):
         clock = VirtualClock()

@@ -1,4 +1,4 @@
-"""Shared state in a SQLite file: expiry, and a bounded file size."""
+"""Expiry of states in a SQLite file, and the bound on its size."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(autouse=True)
 def _no_luck(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Run housekeeping and journal moves only when they are due."""
+    """Turn off random housekeeping."""
     monkeypatch.setattr(engine, "randrange", lambda _: 0)
 
 
@@ -39,7 +39,7 @@ def _store(path: Path) -> Iterator[SqliteStorage]:
 
 
 def rows(path: Path) -> int:
-    """The number of states in the file."""
+    """Return the number of states in the file."""
     outsider = OtherProgram(path)
     try:
         return outsider.ask("SELECT count(*) FROM state")  # type: ignore[no-any-return]  # a count
@@ -48,7 +48,7 @@ def rows(path: Path) -> int:
 
 
 def test_housekeeping_removes_expired_states(path: Path) -> None:
-    """Expired states are removed in batches up to a limit, and the others stay."""
+    """Housekeeping removes expired states in batches up to a limit, and no others."""
     clock = VirtualClock()
     with SqliteStorage(path, clock=clock) as store:
         for number in range(500):
@@ -66,7 +66,7 @@ def test_housekeeping_removes_expired_states(path: Path) -> None:
 
 
 def test_a_state_that_is_used_is_not_forgotten(path: Path) -> None:
-    """If a state's lifetime is extended, its removal hour moves along."""
+    """If a state is used again, its expiry time moves along."""
     clock = VirtualClock()
     with SqliteStorage(path, clock=clock) as store:
         store.execute(Put(0, "a", quiet=HOUR // 2))
@@ -81,7 +81,7 @@ def test_a_state_that_is_used_is_not_forgotten(path: Path) -> None:
 
 
 def test_a_state_that_is_used_costs_the_index_nothing(path: Path, store: SqliteStorage) -> None:
-    """Within the same expiry hour, a write changes only the state, not the index."""
+    """Within the same expiry hour, a write does not update the index."""
     statements: list[str] = []
     store.execute(Put(0, "a"))
     link = engine_of(store).idle[-1]
@@ -94,7 +94,7 @@ def test_a_state_that_is_used_costs_the_index_nothing(path: Path, store: SqliteS
 
 
 def test_a_file_does_not_grow_without_end(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Writers now and then remove expired states and move the journal."""
+    """Commands now and then remove expired states and shorten the write-ahead log."""
     monkeypatch.setattr(engine, "MAINTENANCE_INTERVAL", 50)
     clock = VirtualClock()
     with SqliteStorage(path, clock=clock) as store:
@@ -110,7 +110,7 @@ def test_a_file_does_not_grow_without_end(path: Path, monkeypatch: pytest.Monkey
 
 
 def test_failed_pruning_fails_no_command(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A failed housekeeping turn does not fail a command."""
+    """If housekeeping fails, the command that started it succeeds."""
     with SqliteStorage(path, timeout=0.01) as store:
         store.execute(Put("old", "a"))
         with OtherProgram(path):
@@ -120,7 +120,7 @@ def test_failed_pruning_fails_no_command(path: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_large_answers_fill_the_journal_sooner(store: SqliteStorage) -> None:
-    """Journal moves depend on the amount written."""
+    """A large write counts as several towards the next shortening of the write-ahead log."""
     store.execute(Put("old", "a"))
     engine_of(store).writes = 0
 
