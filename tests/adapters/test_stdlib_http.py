@@ -1,4 +1,4 @@
-"""HTTP/1.1 with the standard library, synchronously and asynchronously."""
+"""The HTTP/1.1 client on the standard library, synchronous and asynchronous."""
 
 from __future__ import annotations
 
@@ -38,78 +38,81 @@ if TYPE_CHECKING:
 
 @pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
 def test_conforms(check: kit.Check) -> None:
-    """The synchronous client keeps the contract of its port."""
+    """StdlibHttpClient passes the conformance kit."""
     check(StdlibHttpClient)
 
 
 @pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)
 def test_conforms_asynchronously(check: kit.AsyncCheck) -> None:
-    """The asynchronous client keeps the contract of its port."""
+    """AsyncStdlibHttpClient passes the conformance kit."""
     asyncio.run(check(AsyncStdlibHttpClient))
 
 
 @pytest.mark.parametrize("check", kit.ONE_CONNECTION_CHECKS, ids=name_of)
 def test_conforms_with_one_connection(check: kit.Check) -> None:
-    """Callers of a synchronous client with one connection use it one after another."""
+    """A synchronous HTTP client limited to one connection serves its callers one after another."""
     check(lambda: StdlibHttpClient(max_connections=1))
 
 
 @pytest.mark.parametrize("check", kit.ASYNC_ONE_CONNECTION_CHECKS, ids=name_of)
 def test_conforms_asynchronously_with_one_connection(check: kit.AsyncCheck) -> None:
-    """Callers of an asynchronous client with one connection use it one after another."""
+    """An asynchronous HTTP client limited to one connection serves its callers one after another.
+    """
     asyncio.run(check(lambda: AsyncStdlibHttpClient(max_connections=1)))
 
 
 @pytest.mark.parametrize("check", kit.TLS_CHECKS, ids=name_of)
 def test_conforms_with_tls(check: kit.TlsCheck) -> None:
-    """The synchronous client verifies servers."""
+    """The synchronous HTTP client verifies servers' certificates."""
     check(lambda context: StdlibHttpClient(ssl_context=context))
 
 
 @pytest.mark.parametrize("check", kit.ASYNC_TLS_CHECKS, ids=name_of)
 def test_conforms_asynchronously_with_tls(check: kit.AsyncTlsCheck) -> None:
-    """The asynchronous client verifies servers."""
+    """The asynchronous HTTP client verifies servers' certificates."""
     asyncio.run(check(lambda context: AsyncStdlibHttpClient(ssl_context=context)))
 
 
 @pytest.mark.parametrize("check", kit.TRUST_CHECKS, ids=name_of)
 def test_conforms_with_trust(check: kit.TrustCheck) -> None:
-    """The synchronous client uses its authorities and its client certificate."""
+    """The synchronous HTTP client uses the configured authorities and client certificate."""
     check(lambda tls: StdlibHttpClient(tls=tls))
 
 
 @pytest.mark.parametrize("check", kit.ASYNC_TRUST_CHECKS, ids=name_of)
 def test_conforms_asynchronously_with_trust(check: kit.AsyncTrustCheck) -> None:
-    """The asynchronous client uses its authorities and its client certificate."""
+    """The asynchronous HTTP client uses the configured authorities and client certificate."""
     asyncio.run(check(lambda tls: AsyncStdlibHttpClient(tls=tls)))
 
 
 @pytest.mark.parametrize("check", kit.GUARD_CHECKS, ids=name_of)
 def test_conforms_with_a_guard(check: kit.GuardCheck) -> None:
-    """The synchronous client connects only where its guard allows."""
+    """The synchronous HTTP client connects only to addresses that its guard allows."""
     check(lambda guard, tls: StdlibHttpClient(guard=guard, tls=tls))
 
 
 @pytest.mark.parametrize("check", kit.ASYNC_GUARD_CHECKS, ids=name_of)
 def test_conforms_asynchronously_with_a_guard(check: kit.AsyncGuardCheck) -> None:
-    """The asynchronous client connects only where its guard allows."""
+    """The asynchronous HTTP client connects only to addresses that its guard allows."""
     asyncio.run(check(lambda guard, tls: AsyncStdlibHttpClient(guard=guard, tls=tls)))
 
 
 @pytest.mark.parametrize("check", kit.PROXY_CHECKS, ids=name_of)
 def test_conforms_through_a_proxy(check: kit.ProxyCheck) -> None:
-    """The synchronous client sends through a proxy, and tells the proxy's failures apart."""
+    """The synchronous HTTP client sends through a proxy, and recognises the proxy's own failures.
+    """
     check(lambda proxy, tls: StdlibHttpClient(proxy=proxy, tls=tls))
 
 
 @pytest.mark.parametrize("check", kit.ASYNC_PROXY_CHECKS, ids=name_of)
 def test_conforms_asynchronously_through_a_proxy(check: kit.AsyncProxyCheck) -> None:
-    """The asynchronous client sends through a proxy, and tells the proxy's failures apart."""
+    """The asynchronous HTTP client sends through a proxy, and recognises the proxy's own failures.
+    """
     asyncio.run(check(lambda proxy, tls: AsyncStdlibHttpClient(proxy=proxy, tls=tls)))
 
 
 def test_key_without_its_password_is_refused(tmp_path: Path) -> None:
-    """An encrypted key without its password is refused instead of prompting."""
+    """An encrypted key without its password raises an error instead of asking on the terminal."""
     certificate, key = certificate_files(tmp_path)
     sealed_bytes = load_pem_private_key(key.read_bytes(), None).private_bytes(
         Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"word")
@@ -138,7 +141,7 @@ def test_key_without_its_password_is_refused(tmp_path: Path) -> None:
 
 @with_both_clients
 async def test_connection_is_reused(make: Make) -> None:
-    """A client sends successive requests over one connection, until one side closes it."""
+    """Successive requests use one connection until either side closes it."""
     async with lab(make) as (vendor, client):
         vendor.always(Behaviour(body=b"x" * 99_999))
         vendor.queue(Behaviour(body=b"x", framing="chunked"), Behaviour(204), Behaviour(500))
@@ -160,7 +163,7 @@ async def test_connection_is_reused(make: Make) -> None:
 async def test_connection_is_not_kept(
     make: Make, keep_alive: float, fields: dict[str, str]
 ) -> None:
-    """A connection is closed if `keep_alive` is 0, or the vendor is about to close it."""
+    """A connection is closed if `keep_alive` is 0 or the vendor announces a short keep-alive."""
     async with lab(partial(make, keep_alive=keep_alive)) as (vendor, client):
         vendor.always(Behaviour(204, fields))
         for _ in range(2):
@@ -209,7 +212,7 @@ async def test_reset_connection_is_replaced(make: Make) -> None:
 async def test_reset_at_the_first_byte_is_replaced(
     make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """If an idle connection turns out to be closed, the request is sent over a new one."""
+    """If the vendor closed an idle connection, the request is sent over a new one."""
     monkeypatch.setattr(SocketWire, "stale", lambda _: False)
     async with lab(make) as (vendor, client):
         vendor.queue(Behaviour(204, then="reset"), Behaviour(201))
@@ -224,7 +227,9 @@ async def test_reset_at_the_first_byte_is_replaced(
 async def test_late_close_may_have_been_processed(
     make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """If the vendor closes after a byte was sent, the request may have been processed."""
+    """If the vendor closes a reused connection after the request was sent, it may have been
+    processed.
+    """
     monkeypatch.setattr(SocketWire, "stale", lambda _: False)
     async with lab(make) as (vendor, client):
         vendor.queue(Behaviour(204, then="close"), Behaviour(201))
@@ -241,7 +246,7 @@ async def test_late_close_may_have_been_processed(
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @with_both_clients
 async def test_abandoned_response_frees_its_slot(make: Make) -> None:
-    """An abandoned response costs its connection, but no slot."""
+    """An abandoned response loses its connection, but frees its pool slot."""
     async with lab(partial(make, max_connections=1)) as (vendor, client):
         vendor.always(Behaviour(204))
         vendor.queue(Behaviour(body=b"x" * 9_999_999))
@@ -257,7 +262,7 @@ async def test_abandoned_response_frees_its_slot(make: Make) -> None:
 @pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_finalizer_waits_for_no_lock() -> None:
-    """A finalizer that runs while the pool is locked does not wait."""
+    """A response that is garbage-collected while the pool is locked does not wait for the lock."""
     with VendorServer() as vendor, StdlibHttpClient(max_connections=1) as client:
         vendor.always(Behaviour(204))
         vendor.queue(Behaviour(body=b"x" * 9_999_999))
@@ -271,7 +276,8 @@ def test_finalizer_waits_for_no_lock() -> None:
 
 @with_both_clients
 async def test_closed_client_is_refused(make: Make) -> None:
-    """A closed client raises an error for new calls; running exchanges may end."""
+    """A closed HTTP client refuses new calls; responses that are still being read may be finished.
+    """
     async with lab(make) as (vendor, client):
         vendor.queue(Behaviour(body=b"x" * 99_999))
         incoming = await client.open(GET, vendor.url, LONG)
@@ -289,7 +295,7 @@ async def test_closed_client_is_refused(make: Make) -> None:
 
 
 def test_with_closes() -> None:
-    """The synchronous client closes at the end of its block."""
+    """StdlibHttpClient closes its connections at the end of its `with` block."""
     with VendorServer() as vendor:
         vendor.always(Behaviour(204))
         with StdlibHttpClient() as client:
@@ -299,7 +305,7 @@ def test_with_closes() -> None:
 
 @in_loop
 async def test_async_with_closes() -> None:
-    """The asynchronous client closes at the end of its block."""
+    """AsyncStdlibHttpClient closes its connections at the end of its `async with` block."""
     with VendorServer() as vendor:
         vendor.always(Behaviour(204))
         async with AsyncStdlibHttpClient() as client:
@@ -309,7 +315,7 @@ async def test_async_with_closes() -> None:
 
 @with_both_clients
 async def test_pool_statistics(make: Make) -> None:
-    """Running exchanges, idle connections and waiting callers are counted."""
+    """Pool statistics count running exchanges, idle connections and waiting callers."""
 
     def pool_counts() -> tuple[int, int | None, int, int]:
         result = client.statistics()  # type: ignore[attr-defined]  # which the port has not
@@ -333,7 +339,7 @@ async def test_pool_statistics(make: Make) -> None:
 
 @with_both_clients
 async def test_expired_connections_are_not_counted_as_idle(make: Make) -> None:
-    """A connection that will not be reused is not counted as idle."""
+    """Pool statistics do not count an expired connection as idle."""
     async with lab(partial(make, keep_alive=0.02)) as (vendor, client):
         vendor.always(Behaviour(204))
         await client.send(GET, vendor.url, LONG)
@@ -343,7 +349,7 @@ async def test_expired_connections_are_not_counted_as_idle(make: Make) -> None:
 
 
 def test_connections_of_all_loops_are_counted() -> None:
-    """The statistics of a client include the connections of all event loops."""
+    """Pool statistics include the connections of all event loops."""
     with VendorServer() as vendor:
         vendor.always(Behaviour(204))
         client = AsyncStdlibHttpClient()
@@ -361,7 +367,8 @@ def test_connections_of_all_loops_are_counted() -> None:
 
 
 def test_sync_and_async_clients_match() -> None:
-    """Both clients have the same parameters, defaults and explanations."""
+    """The synchronous and asynchronous clients have the same parameters, defaults and docstrings.
+    """
     plain_signature, async_signature = (
         inspect.signature(kind) for kind in (StdlibHttpClient, AsyncStdlibHttpClient)
     )
@@ -376,7 +383,7 @@ def test_sync_and_async_clients_match() -> None:
 
 
 def test_unused_modules_are_not_loaded() -> None:
-    """A synchronous client without TLS loads neither ssl nor asyncio."""
+    """A StdlibHttpClient that uses no TLS loads neither ssl nor asyncio."""
     code = (
         "import sys, moorage.adapters.http.stdlib.client as http; http.StdlibHttpClient().close();"
         "print(sorted({'asyncio', 'ssl', 'http.client', 'logging'} & set(sys.modules)))"

@@ -1,4 +1,4 @@
-"""The standard library's HTTP client in event loops."""
+"""The asynchronous HTTP client on the standard library in event loops."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def slow_request(*chunks: bytes, error: Exception | None = None) -> Request:
 @pytest.mark.parametrize("chunks", [(), (b"one",)])
 @in_loop
 async def test_slow_source_times_out(chunks: tuple[bytes, ...]) -> None:
-    """A source that stalls ends with the total timeout; the error tells if anything was sent."""
+    """A request body that stalls ends at the total timeout; the error says if anything was sent."""
     async with lab(AsyncStdlibHttpClient) as (vendor, client):
         with pytest.raises(
             AttemptTimeout, match=r"did not receive (all of )?the request within"
@@ -56,7 +56,7 @@ async def test_slow_source_times_out(chunks: tuple[bytes, ...]) -> None:
 
 @in_loop
 async def test_source_without_timeout() -> None:
-    """Without a total timeout, the client waits for the body's source."""
+    """Without a total timeout, the client waits for the request body as long as it takes."""
     async with lab(AsyncStdlibHttpClient) as (vendor, client):
         with pytest.raises(ConnectionFailed, match="failed with LookupError") as excinfo:
             await client.send(slow_request(b"x", error=LookupError()), vendor.url, Timeouts())
@@ -66,7 +66,7 @@ async def test_source_without_timeout() -> None:
 
 @in_loop
 async def test_timeout_of_the_source_is_a_source_error() -> None:
-    """A TimeoutError of the source is not taken for the total timeout."""
+    """A TimeoutError raised by the request body is not taken for the total timeout."""
     async with lab(AsyncStdlibHttpClient) as (vendor, client):
         with pytest.raises(ConnectionFailed, match="failed with TimeoutError") as excinfo:
             await client.send(slow_request(error=TimeoutError()), vendor.url, LONG)
@@ -88,14 +88,14 @@ async def cancelled_soon(call: asyncio.Task[Any]) -> bool:
 
 @in_loop
 async def test_connecting_can_be_cancelled() -> None:
-    """A call that is cancelled while connecting leaves nothing open."""
+    """A call cancelled while it connects leaves no connection open."""
     async with lab(AsyncStdlibHttpClient, port="ignoring") as (vendor, client):
         assert await cancelled_soon(asyncio.ensure_future(client.send(GET, vendor.url, LONG)))
 
 
 @in_loop
 async def test_reading_can_be_cancelled() -> None:
-    """A cancelled read closes the connection, and the next read raises an error."""
+    """Cancelling a read closes the connection, and the next read raises an error."""
     async with lab(AsyncStdlibHttpClient) as (vendor, client):
         vendor.queue(Behaviour(body=b"ab", cut=1))
         incoming = await client.open(GET, vendor.url, LONG)
@@ -109,7 +109,7 @@ async def test_reading_can_be_cancelled() -> None:
 @pytest.mark.parametrize("freed_first", [False, True])
 @in_loop
 async def test_waiting_for_a_slot_can_be_cancelled(freed_first: bool) -> None:
-    """A caller that is cancelled in the queue, or just as its turn comes, holds no slot."""
+    """A call cancelled while it waits for a connection, or just as it gets one, holds no slot."""
     async with lab(lambda: AsyncStdlibHttpClient(max_connections=1)) as (vendor, client):
         vendor.always(Behaviour(204))
         vendor.queue(Behaviour(body=b"ab", cut=1))
@@ -130,7 +130,7 @@ async def test_waiting_for_a_slot_can_be_cancelled(freed_first: bool) -> None:
 
 
 def test_loops_one_after_another_each_connect() -> None:
-    """Each event loop makes its own connections, after another one was closed."""
+    """In each new event loop the client opens its own connections."""
     client = AsyncStdlibHttpClient()
     with VendorServer() as vendor:
         vendor.always(Behaviour(204))
@@ -169,7 +169,7 @@ def test_loops_side_by_side_each_connect() -> None:
 
 
 def test_late_name_resolution_is_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The result of a resolver after the end of its loop is ignored."""
+    """A name lookup that ends after its event loop closed is ignored."""
     answer, result = Event(), Event()
 
     def look_up(*_: object, flags: int = 0, **__: object) -> list[Any]:
@@ -197,7 +197,7 @@ def test_late_name_resolution_is_ignored(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def blind() -> asyncio.AbstractEventLoop:
-    """Return an event loop that cannot watch sockets, as the default one of Windows."""
+    """Return an event loop that cannot watch sockets, like Windows' default loop."""
 
     def unsupported(*_: object) -> None:
         raise NotImplementedError
@@ -222,7 +222,7 @@ WAITING = {
 def test_waits_where_loops_cannot_watch_sockets(
     check: kit.AsyncCheck, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In a loop that cannot watch sockets, threads wait for them, each for a short time."""
+    """In an event loop that cannot watch sockets, threads wait for them."""
     monkeypatch.setattr(_http_loops, "_THREAD_INTERVAL", 0.01)
     with asyncio.Runner(loop_factory=blind) as runner:
         runner.run(check(AsyncStdlibHttpClient))
@@ -230,7 +230,7 @@ def test_waits_where_loops_cannot_watch_sockets(
 
 @in_loop
 async def test_turn_is_signalled_or_late() -> None:
-    """A waiting caller either gets its turn in time or times out, never both."""
+    """A caller that has been given its turn does not time out, even with no time left."""
     turn = Loops().waiter()
     turn.call()
     turn.call()
@@ -239,7 +239,7 @@ async def test_turn_is_signalled_or_late() -> None:
 
 
 def test_client_works_in_loops_of_many_threads() -> None:
-    """Threads that run one event loop after another can share a client."""
+    """Threads that each run an event loop can share one client."""
     client = AsyncStdlibHttpClient()
     with VendorServer() as vendor, ThreadPoolExecutor(8) as threads:
         vendor.always(Behaviour(204))

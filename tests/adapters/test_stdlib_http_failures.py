@@ -1,4 +1,4 @@
-"""Network failures of the standard library's HTTP client, in both modes."""
+"""Network failures of the standard library's HTTP clients, in both modes."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ LARGE = bytes(16_000_000)
 )
 @with_both_clients
 async def test_invalid_urls_are_refused(make: Make, url: str) -> None:
-    """A URL that is not absolute is refused before anything is sent, and not shown."""
+    """A URL that is not absolute is refused before anything is sent; the error does not show it."""
     client = make()
     with pytest.raises(InvalidData, match="The URL") as excinfo:
         await client.send(GET, url, SOON)
@@ -78,7 +78,7 @@ async def test_invalid_urls_are_refused(make: Make, url: str) -> None:
 )
 @with_both_clients
 async def test_request_target_of_a_url(make: Make, rest: str, target: str, host: str) -> None:
-    """A missing path is sent as a slash, and a fragment is not sent."""
+    """A URL without a path is requested as `/`, and a fragment is not sent."""
     async with lab(make) as (vendor, client):
         vendor.always(Behaviour(204))
         await client.send(GET, f"HTTP://{vendor.url[7:]}{rest}", LONG)
@@ -104,7 +104,7 @@ async def test_request_target_of_a_url(make: Make, rest: str, target: str, host:
     ],
 )
 def test_invalid_setting_is_refused(kind: Callable[..., object], name: str, value: object) -> None:
-    """A client with an invalid setting is not created, and the error names the setting."""
+    """An invalid client setting is refused at construction, and the error names the setting."""
     with pytest.raises(ConfigurationError, match=name) as excinfo:
         kind(**{name: value})
 
@@ -113,7 +113,7 @@ def test_invalid_setting_is_refused(kind: Callable[..., object], name: str, valu
 
 @pytest.mark.parametrize("kind", [StdlibHttpClient, AsyncStdlibHttpClient])
 def test_tls_and_context_exclude_each_other(kind: Callable[..., object]) -> None:
-    """`tls` and `ssl_context` exclude each other."""
+    """Passing both `tls` and `ssl_context` is refused."""
     context = ssl.create_default_context()
     context.minimum_version = ssl.TLSVersion.TLSv1_2  # some builds of Python allow older ones
     with pytest.raises(ConfigurationError, match="both `tls` and `ssl_context`") as excinfo:
@@ -124,7 +124,7 @@ def test_tls_and_context_exclude_each_other(kind: Callable[..., object]) -> None
 
 @pytest.mark.parametrize("kind", [StdlibHttpClient, AsyncStdlibHttpClient])
 def test_unverified_client_warns_at_its_line(kind: Callable[..., object]) -> None:
-    """The warning points to the line that creates an unverified client."""
+    """The warning about an unverified client points to the line that creates it."""
     with pytest.warns(UserWarning, match=r"not verified \(a bench\)") as reports:
         kind(tls=Tls(unverified=DangerouslyUnverified("a bench")))
 
@@ -151,12 +151,12 @@ class Names:
 
 @pytest.fixture(name="names")
 def _names(monkeypatch: pytest.MonkeyPatch) -> Names:
-    """Run a test with a host name resolver that it controls."""
+    """Return a host name resolver whose answers the test sets."""
     return Names(monkeypatch)
 
 
 def addresses(*vendors: VendorServer) -> list[tuple[Any, ...]]:
-    """Return a resolver's result for a name that has the addresses of these servers."""
+    """Return the addresses of these servers as a resolver's answer."""
     return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (*vendor.address,)) for vendor in vendors]
 
 
@@ -165,7 +165,7 @@ def addresses(*vendors: VendorServer) -> list[tuple[Any, ...]]:
 async def test_every_address_is_tried_in_time(
     make: Make, names: Names, port: Literal["refusing", "ignoring"]
 ) -> None:
-    """An address that refuses, or does not respond, leaves time for the next."""
+    """If one address of a host refuses or does not respond, the next one is tried in time."""
     with VendorServer(port=port) as broken_server:
         async with lab(make) as (vendor, client):
             vendor.always(Behaviour(204))
@@ -178,7 +178,7 @@ async def test_every_address_is_tried_in_time(
 
 
 def fail_to_resolve() -> object:
-    """A resolver that does not have the name."""
+    """Raise the error of a resolver that does not know the name."""
     raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
 
@@ -190,7 +190,7 @@ def fail_to_resolve() -> object:
 async def test_name_without_address_is_not_reached(
     make: Make, names: Names, answer: object, words: str
 ) -> None:
-    """A name without addresses is a failed connection, and nothing was sent."""
+    """A host name without addresses raises ConnectionFailed, and nothing was sent."""
     names.known["vendor.example"] = answer
     client = make()
     with pytest.raises(ConnectionFailed, match=f"vendor.example:80 .*{words}") as excinfo:
@@ -202,7 +202,7 @@ async def test_name_without_address_is_not_reached(
 
 @with_both_clients
 async def test_lookup_ends_with_the_connect_timeout(make: Make, names: Names) -> None:
-    """Resolving a name ends with the connect timeout."""
+    """A name lookup that takes too long ends at the connect timeout."""
     answer = Event()
     names.known["vendor.example"] = lambda: answer.wait(20) and []
     client = make()
@@ -226,7 +226,7 @@ async def test_lookup_without_timeout(make: Make, names: Names) -> None:
 
 @with_both_clients
 async def test_ipv6_address_is_shown_in_brackets(make: Make) -> None:
-    """The error for an unreachable IPv6 address has it in brackets."""
+    """The error for an unreachable IPv6 address shows it in brackets."""
     client = make()
     with pytest.raises(ConnectionFailed, match=r"\[::1\]:9 could not be reached"):
         await client.send(GET, "http://[::1]:9/", LONG)
@@ -235,7 +235,7 @@ async def test_ipv6_address_is_shown_in_brackets(make: Make) -> None:
 
 @with_both_clients
 async def test_expired_total_timeout_sends_nothing(make: Make) -> None:
-    """A total timeout that ends before a slot is free sends nothing."""
+    """A total timeout that ends before the call gets a connection sends nothing."""
     async with lab(make) as (vendor, client):
         with pytest.raises(AttemptTimeout, match="within the total timeout") as excinfo:
             await client.send(GET, vendor.url, Timeouts(total=1e-9))
@@ -274,7 +274,7 @@ def body(*chunks: Any, length: int | None = None, error: BaseException | None = 
 async def test_source_that_fails_midway_may_have_been_processed(
     make: Make, request_: Request
 ) -> None:
-    """If the body's source fails midway, the request may have been processed."""
+    """If reading the request body fails midway, the request may have been processed."""
     async with lab(make) as (vendor, client):
         with pytest.raises(ConnectionFailed, match="did not receive all of the request") as excinfo:
             await client.send(request_, vendor.url, LONG)
@@ -287,7 +287,7 @@ async def test_source_that_fails_midway_may_have_been_processed(
 @pytest.mark.parametrize("request_", [body("one"), body(b"one", length=2), body(length=2)])
 @with_both_clients
 async def test_invalid_source_is_refused_before_sending(make: Make, request_: Request) -> None:
-    """A source that contradicts its announced length is refused before anything is sent."""
+    """A request body that contradicts its announced length is refused before anything is sent."""
     async with lab(make) as (vendor, client):
         with pytest.raises(InvalidData, match="The body's stream"):
             await client.send(request_, vendor.url, LONG)
@@ -300,7 +300,7 @@ async def test_invalid_source_is_refused_before_sending(make: Make, request_: Re
 )
 @with_both_clients
 async def test_early_response_is_read(make: Make, request_: Request) -> None:
-    """A response that comes before the whole body was sent is read."""
+    """A response that arrives before the whole request body was sent is returned."""
     early_behaviour = Behaviour(413, body=b"too much", reads="head", then="close")
     async with lab(make) as (vendor, client):
         for count in (1, 2):
@@ -312,7 +312,7 @@ async def test_early_response_is_read(make: Make, request_: Request) -> None:
 
 @with_both_clients
 async def test_partly_sent_request_may_have_been_processed(make: Make) -> None:
-    """A vendor that closes the connection during the request may have processed it."""
+    """If the vendor closes the connection during the request, it may have been processed."""
     async with lab(make) as (vendor, client):
         vendor.queue(Behaviour(raw=b"", reads="head", then="reset"))
         with pytest.raises(ConnectionFailed, match="did not take all of the request") as excinfo:
@@ -326,7 +326,7 @@ async def test_partly_sent_request_may_have_been_processed(make: Make) -> None:
 
 @with_both_clients
 async def test_body_in_memory_is_bounded(make: Make) -> None:
-    """A body above the limit raises an error with its status; a stream is unlimited."""
+    """A response body above `max_body` raises an error; reading as a stream has no limit."""
     async with lab(partial(make, max_body=99)) as (vendor, client):
         for behaviour in (
             Behaviour(body=bytes(100)),
@@ -348,7 +348,7 @@ async def test_body_in_memory_is_bounded(make: Make) -> None:
 
 @with_both_clients
 async def test_streamed_decompression_bomb_is_refused(make: Make) -> None:
-    """A stream that decompresses beyond the limit is refused."""
+    """A streamed response that decompresses beyond the limit is refused."""
     async with lab(partial(make, max_body=100_000)) as (vendor, client):
         vendor.respond(200, {"Content-Encoding": "gzip"}, gzip.compress(bytes(9_999_999)))
         incoming = await client.open(GET, vendor.url, LONG)
@@ -361,7 +361,7 @@ async def test_streamed_decompression_bomb_is_refused(make: Make) -> None:
 
 @with_both_clients
 async def test_partial_content_is_not_decompressed(make: Make) -> None:
-    """A range of a compressed file is returned unchanged."""
+    """Partial content (206) of a compressed file is returned without decompression."""
     part = gzip.compress(bytes(100))[5:9]
     async with lab(make) as (vendor, client):
         vendor.respond(206, {"Content-Encoding": "gzip"}, part)
@@ -371,7 +371,7 @@ async def test_partial_content_is_not_decompressed(make: Make) -> None:
 
 @with_both_clients
 async def test_header_limits(make: Make) -> None:
-    """The size and the number of header fields have separate limits."""
+    """`max_head` limits the size of response headers, and `max_fields` their number."""
     async with lab(partial(make, max_head=200, max_fields=3)) as (vendor, client):
         vendor.respond(200, {"A": "x" * 200})
         with pytest.raises(VendorFailed, match="a head of more than 200 bytes"):
@@ -397,7 +397,7 @@ async def test_header_limits(make: Make) -> None:
 async def test_errors_name_the_vendor_and_the_fault(
     make: Make, behaviour: Behaviour, words: str
 ) -> None:
-    """An error names the vendor and the problem."""
+    """The error for a failed exchange names the vendor's address and the fault."""
     async with lab(make) as (vendor, client):
         vendor.queue(behaviour)
         host, port = vendor.address
@@ -409,7 +409,7 @@ async def test_errors_name_the_vendor_and_the_fault(
 
 
 def test_interrupt_closes_the_connection() -> None:
-    """Ctrl-C passes, closes the connection and frees its slot."""
+    """Ctrl-C during a call raises KeyboardInterrupt, closes the connection and frees its slot."""
     with VendorServer() as vendor, StdlibHttpClient(max_connections=1) as client:
         vendor.queue(Behaviour(raw=b""), Behaviour(204))
         strike_during(

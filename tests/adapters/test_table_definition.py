@@ -1,4 +1,4 @@
-"""Tables that an earlier release created: missing columns and indexes are added, others refused."""
+"""Migration of tables that an earlier release created."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ OWNER = ("shop", None)
 
 
 class Database:
-    """A database, and a table prefix that no other test uses.
+    """A test database, and a table prefix that no other test uses.
 
     Args:
         kind: one of `KINDS`.
@@ -107,7 +107,7 @@ class Database:
 
 @pytest.fixture(params=KINDS)
 def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
-    """A database of each kind."""
+    """Yield a test database of each kind."""
     opened_database = Database(request.param, tmp_path)
     try:
         yield opened_database
@@ -117,7 +117,7 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Databas
 
 @pytest.fixture(params=SERVERS)
 def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
-    """Yield each database server with an empty database."""
+    """Yield an empty database on each kind of server."""
     opened_database = Database(request.param, tmp_path)
     try:
         yield opened_database
@@ -143,7 +143,7 @@ def subjects(log: Any) -> list[str | None]:
 
 
 def test_migration_adds_a_missing_column_of_the_log(database: Database) -> None:
-    """A migration adds a missing column to the log; existing rows have no value in it."""
+    """`migrate` adds a missing column to the log table, which is empty in existing rows."""
     log = database.log(create=True)
     write(log, entry(1, subject="a"))
     database.remove_column("log", "subject")
@@ -159,7 +159,7 @@ def test_migration_adds_a_missing_column_of_the_log(database: Database) -> None:
 
 
 def test_creating_store_adds_a_missing_column(database: Database) -> None:
-    """A store that creates its tables also adds columns missing in those of an earlier release."""
+    """A store opened with `create=True` adds columns that an older table lacks."""
     write(database.log(create=True), entry(1))
     database.remove_column("log", "subject")
     log = database.log(create=True)
@@ -170,7 +170,7 @@ def test_creating_store_adds_a_missing_column(database: Database) -> None:
 
 
 def test_migration_adds_a_missing_column_of_the_outbox(database: Database) -> None:
-    """Tables of entries are extended in the same way."""
+    """`migrate` adds a missing column and its index to the outbox table."""
     outbox = database.outbox(create=True)
     outbox.migrate()
     layout_before = database.columns("outbox"), database.indexes("outbox")
@@ -183,7 +183,7 @@ def test_migration_adds_a_missing_column_of_the_outbox(database: Database) -> No
 
 
 def test_migration_restores_a_missing_index(database: Database) -> None:
-    """An index that a release adds is created in an existing table."""
+    """`migrate` creates an index that an existing table lacks."""
     log = database.log()
     log.migrate()
     indexes = database.indexes("log")
@@ -201,7 +201,7 @@ def test_migration_restores_a_missing_index(database: Database) -> None:
 
 
 def test_repeated_migration_changes_nothing(database: Database) -> None:
-    """A complete table stays as it is, with its rows."""
+    """`migrate` does not change a complete table or its rows."""
     log = database.log()
     log.migrate()
     write(log, entry(1, subject="a"))
@@ -214,7 +214,7 @@ def test_repeated_migration_changes_nothing(database: Database) -> None:
 
 
 def test_missing_required_column_is_refused(database: Database) -> None:
-    """A table that lacks a required column is not one of moorage's, and stays unchanged."""
+    """A table without a required column is refused as not moorage's, and not changed."""
     database.run(f"CREATE TABLE {database.prefix}log (number BIGINT PRIMARY KEY, service TEXT)")
 
     with pytest.raises(ConfigurationError, match="has no column id, which existing rows need"):
@@ -223,7 +223,7 @@ def test_missing_required_column_is_refused(database: Database) -> None:
 
 
 def test_concurrent_migrations_add_a_column_once(database: Database) -> None:
-    """Several processes may migrate at the same time."""
+    """Several processes can migrate a table at the same time."""
     database.log().migrate()
     database.remove_column("log", "subject")
     logs = [database.log() for _ in range(4)]
@@ -240,7 +240,7 @@ def test_concurrent_migrations_add_a_column_once(database: Database) -> None:
 
 
 def test_migration_refuses_a_foreign_table_of_credentials(server: Database) -> None:
-    """A table of another program with the name of the credentials is refused."""
+    """A table of another program with the name of the credentials table is refused."""
     server.run(f"CREATE TABLE {server.prefix}credentials (id INT)")
     provider = SqlCredentialProvider(server.url, CIPHER, prefix=server.prefix)
 
@@ -250,7 +250,7 @@ def test_migration_refuses_a_foreign_table_of_credentials(server: Database) -> N
 
 
 def test_encrypted_table_gets_a_missing_column(server: Database) -> None:
-    """A nullable column is added to a table of tenants with rows."""
+    """A migration adds a nullable column to a table of encrypted tenants with rows."""
     tenants = SqlTenants(server.url, CIPHER, prefix=server.prefix)
     tenants.migrate()
     tenants.put("acme", {"mail": {}})
@@ -268,7 +268,7 @@ def test_encrypted_table_gets_a_missing_column(server: Database) -> None:
 def test_file_of_credentials_gets_a_missing_column(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A file of an earlier release is extended at its first use."""
+    """A credentials file of an earlier release gets its new column at the first use."""
     path = tmp_path / "credentials.db"
     SqliteCredentialProvider(path, CIPHER).rotate(*OWNER, Credentials.bearer("a"))
     columns = {"about": "BLOB PRIMARY KEY", "sealed": "BLOB NOT NULL", "changed_at": "INTEGER"}

@@ -1,4 +1,4 @@
-"""The integration log in a file, in PostgreSQL and in MariaDB, without a framework."""
+"""The integration log in a SQLite file, in PostgreSQL and in MariaDB."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ DRIVERS = {"postgresql": "postgresql+psycopg", "mariadb": "mariadb+pymysql"}
 
 
 class Lab:
-    """A database with a log table for this test.
+    """A database with a log table for one test alone.
 
     Args:
         kind: one of `KINDS`.
@@ -54,13 +54,13 @@ class Lab:
         self._opened: list[Any] = []
 
     def log(self, **options: Any) -> Any:
-        """A log without entries, which a thread writes within hundredths of a second."""
+        """Open the empty log, whose background thread writes within hundredths of a second."""
         own_log = self.another(**options)
         own_log.remove(LogQuery())
         return own_log
 
     def another(self, **options: Any) -> Any:
-        """Open the log again, with the entries that it already has."""
+        """Open the log again, with its existing entries."""
         fields = {"prefix": self.prefix, "create": True, "every": 0.01, "timeout": 30.0}
         own_log = open_log(self.url, **{**fields, **options})
         self._opened.append(own_log)
@@ -84,7 +84,7 @@ class Lab:
 
 @pytest.fixture(scope="module", params=KINDS)
 def lab(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    """A database of each kind."""
+    """Yield a log database of each kind."""
     value = Lab(request.param, tmp_path_factory.mktemp("log"))
     try:
         yield value
@@ -94,7 +94,7 @@ def lab(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 
 @pytest.fixture
 def file(tmp_path: Path) -> Iterator[Lab]:
-    """A file of a host's."""
+    """Yield a log in a SQLite file."""
     value = Lab("sqlite", tmp_path)
     try:
         yield value
@@ -112,13 +112,13 @@ def entry(number: int, **changes: Any) -> IntegrationLog:
 
 @pytest.mark.parametrize("check", integration_log_conformance.CHECKS, ids=name_of)
 def test_integration_log(check: integration_log_conformance.Check, lab: Lab) -> None:
-    """The log passes the conformance kit."""
+    """The integration log passes the conformance kit on each database."""
     check(lab.log)
 
 
 @pytest.mark.parametrize("check", integration_log_conformance.ASYNC_CHECKS, ids=name_of)
 def test_async_integration_log(check: integration_log_conformance.AsyncCheck, lab: Lab) -> None:
-    """The asynchronous log passes the conformance kit."""
+    """The asynchronous integration log passes the conformance kit on each database."""
     made_logs: list[Any] = []
 
     def factory() -> Any:
@@ -137,7 +137,7 @@ def test_async_integration_log(check: integration_log_conformance.AsyncCheck, la
 
 
 def test_pages_go_by_the_time_of_calls(lab: Lab) -> None:
-    """Entries that are written later may be of earlier calls, and pages go by the calls' time."""
+    """Pages of the log are ordered by the time of the calls, not by the time of writing."""
     log = lab.log(threads=False)
     late_entry, early_entry = entry(2), entry(1)
     same_time_entry = attrs.evolve(early_entry, id="same")
@@ -154,13 +154,14 @@ def test_pages_go_by_the_time_of_calls(lab: Lab) -> None:
 
 @pytest.mark.parametrize("cursor", ["7", "x.y", "9" * 30 + ".1", ""])
 def test_a_cursor_that_leads_nowhere_is_refused(cursor: str, file: Lab) -> None:
-    """A cursor that did not come from a page's `next` is refused."""
+    """A log query with an invalid page cursor is refused."""
     with pytest.raises(InvalidData, match="is not valid"):
         file.log().find(LogQuery(after=cursor))
 
 
 def test_texts_are_kept_as_far_as_a_database_can(lab: Lab) -> None:
-    """Long texts, NUL and lone surrogates cost no entry, and a query with them finds it."""
+    """A log entry with long text, NUL or lone surrogates is stored, and a query with them finds it.
+    """
     log = lab.log(threads=False)
     odd_tenant = "a\0b\ud800" + "x" * 300
     log.write(entry(0, tenant=odd_tenant, duration=1e-7))
@@ -171,7 +172,7 @@ def test_texts_are_kept_as_far_as_a_database_can(lab: Lab) -> None:
 
 
 def test_old_entries_are_removed_however_many(lab: Lab) -> None:
-    """Old entries are removed even if one transaction cannot remove them all."""
+    """Removing old log entries works for more entries than one transaction takes."""
     log = lab.log(threads=False)
     for number in range(1_003):
         log.write(entry(number))
@@ -182,7 +183,7 @@ def test_old_entries_are_removed_however_many(lab: Lab) -> None:
 
 
 def test_two_processes_write_one_log(lab: Lab) -> None:
-    """Entries written by another process are found."""
+    """Log entries written by another process are found."""
     log, second_log = lab.log(), lab.another()
     second_log.write(entry(1))
     second_log.close()
@@ -191,7 +192,7 @@ def test_two_processes_write_one_log(lab: Lab) -> None:
 
 
 def test_a_table_is_made_by_its_statements(lab: Lab) -> None:
-    """The statements of `ddl` name the table, and `migrate` may run again."""
+    """The statements of `ddl` create the log table, and `migrate` may run again."""
     kind = SqliteIntegrationLogger if lab.kind == "sqlite" else SqlIntegrationLogger
     twin_logger = (
         AsyncSqliteIntegrationLogger if lab.kind == "sqlite" else AsyncSqlIntegrationLogger
@@ -206,7 +207,7 @@ def test_a_table_is_made_by_its_statements(lab: Lab) -> None:
 
 
 def test_missing_table_error(lab: Lab) -> None:
-    """The error for a missing table says what to do."""
+    """The error for a missing log table names `migrate`."""
     lab.log().close()
     log = open_log(lab.url, prefix=f"{lab.prefix}none_", timeout=30.0)
     with pytest.raises(ConfigurationError, match="table") as excinfo:
@@ -217,7 +218,7 @@ def test_missing_table_error(lab: Lab) -> None:
 
 
 def test_missing_table_warning_of_the_thread(tmp_path: Path) -> None:
-    """The background thread warns if the table is missing."""
+    """The log's background thread warns if the table is missing, and keeps the entries."""
     log = open_log(f"sqlite:///{tmp_path}/log.db", threads=False)
     log.write(entry(1))
     with pytest.warns(RuntimeWarning, match="cannot be written: The file .* does not exist"):
@@ -229,7 +230,7 @@ def test_missing_table_warning_of_the_thread(tmp_path: Path) -> None:
 
 
 def test_an_asynchronous_log_is_used_as_a_context(tmp_path: Path) -> None:
-    """The context of an asynchronous log writes its queue at the end."""
+    """Leaving an asynchronous log's `async with` block writes the queued entries."""
     url = f"sqlite:///{tmp_path}/log.db"
 
     async def use() -> None:
@@ -248,7 +249,7 @@ def test_an_asynchronous_log_is_used_as_a_context(tmp_path: Path) -> None:
 
 
 def test_unreachable_server_is_reported(tmp_path: Path) -> None:
-    """A query of an unreachable server raises an error, and queued entries wait."""
+    """A log query on an unreachable server raises an error, and queued entries are kept."""
     log = open_log("postgresql://nobody@127.0.0.1:9/none", threads=False, timeout=2.0)
     log.write(entry(1))
     with pytest.raises(StorageUnavailable):
@@ -271,7 +272,7 @@ def test_unreachable_server_is_reported(tmp_path: Path) -> None:
     ],
 )
 def test_unstorable_entry_alone_is_lost(change: Any, file: Lab) -> None:
-    """An invalid entry is counted and reported, and does not block others."""
+    """A log entry that no database can store is counted and reported; the others are stored."""
     log = file.log(threads=False)
     for number in range(9):
         log.write(entry(number, **change) if number == 4 else entry(number))
@@ -282,7 +283,7 @@ def test_unstorable_entry_alone_is_lost(change: Any, file: Lab) -> None:
 
 
 def test_a_status_is_counted(file: Lab) -> None:
-    """A summary of failures alone has their number."""
+    """A summary of the log counts entries by status, also if there are only failures."""
     log = file.log(threads=False)
     log.write(entry(1, status=IntegrationStatus.FAILED))
 
@@ -299,7 +300,7 @@ def _process(lab: Lab, does: str) -> subprocess.Popen[bytes]:
 
 @pytest.mark.parametrize("does, expected", [("ends", 3), ("forks", 2)])
 def test_process_end_writes_the_queue(does: str, expected: int, lab: Lab) -> None:
-    """When a process ends, queued entries are written once."""
+    """When a process ends or forks, each queued log entry is written once."""
     log = lab.log()
     with _process(lab, does) as process:
         assert 0 == process.wait()
@@ -310,7 +311,7 @@ def test_process_end_writes_the_queue(does: str, expected: int, lab: Lab) -> Non
 
 
 def test_a_killed_process_loses_only_what_was_queued(lab: Lab) -> None:
-    """Entries written by the thread survive a kill; queued entries are lost."""
+    """If a process is killed, stored log entries remain, and queued ones are lost."""
     log = lab.log()
     with _process(lab, "waits") as process:
         assert process.stdout is not None
@@ -329,7 +330,7 @@ def test_a_killed_process_loses_only_what_was_queued(lab: Lab) -> None:
     ],
 )
 def test_termination_loses_nothing(does: str, code: int, expected: int, lab: Lab) -> None:
-    """SIGTERM ends a process as before, once the queue is stored or cannot be."""
+    """SIGTERM still ends the process, after the queued log entries were written if possible."""
     log = lab.log()
     with _process(lab, does) as process:
         assert process.stdout is not None
@@ -341,7 +342,8 @@ def test_termination_loses_nothing(does: str, code: int, expected: int, lab: Lab
 
 
 def test_full_disk_never_reaches_a_call(file: Lab) -> None:
-    """Calls succeed while the file cannot grow, and each lost entry is counted and reported."""
+    """While the log's file cannot grow, calls succeed, and lost entries are counted and reported.
+    """
     file.log()
     with _process(file, "fills_the_disk") as process:
         output, _ = process.communicate()
@@ -352,7 +354,8 @@ def test_full_disk_never_reaches_a_call(file: Lab) -> None:
 def test_a_connection_is_opened_where_no_thread_can_be_started(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """During interpreter shutdown no thread is started, and the queue is still written."""
+    """During interpreter shutdown, when no thread can start, queued log entries are still written.
+    """
 
     def refuse(_: threading.Thread) -> None:
         raise RuntimeError("can't create new thread at interpreter shutdown")

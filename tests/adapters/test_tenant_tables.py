@@ -1,4 +1,4 @@
-"""The tables of tenants as bytes."""
+"""Encoding of tenants' configuration tables as bytes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from moorage.packing import pack_tables, unpack_tables
 
 
 def test_secrets_become_texts() -> None:
-    """A `Secret` anywhere in the tables is written as its text."""
+    """A `Secret` anywhere in a tenant's tables is encoded as its plain text."""
     account = {"credentials": Secret("hunter2"), "webhook_secrets": [Secret("a"), "b"]}
     tables = {"vendors": {"stripe": {**account, "timeout": 5}}}
 
@@ -22,7 +22,8 @@ def test_secrets_become_texts() -> None:
 
 @pytest.mark.parametrize("tables", [7, [Secret("hunter2")], {"a": {1}}, {"a": float("nan")}])
 def test_unfit_tables_are_refused(tables: object) -> None:
-    """Tables that are no dict, or have values that JSON lacks, are refused without being shown."""
+    """Tables that are not a dict, or have values that JSON lacks, are refused without showing them.
+    """
     with pytest.raises(InvalidData) as excinfo:
         pack_tables(tables)
 

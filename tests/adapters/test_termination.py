@@ -1,4 +1,4 @@
-"""Work that is finished before SIGTERM ends a process."""
+"""Functions that run before SIGTERM ends the process."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(autouse=True)
 def _own_handlers() -> Iterator[None]:
-    """Restore the handler and the work of this process."""
+    """Restore this process's SIGTERM handler and registered functions after the test."""
     previous_handler, work = signal.getsignal(signal.SIGTERM), dict(termination._work)  # noqa: SLF001 - restored
     termination._work.clear()  # noqa: SLF001 - as above
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -27,7 +27,7 @@ def _own_handlers() -> Iterator[None]:
 
 
 def test_default_effect_is_replaced_once() -> None:
-    """A handler is installed where the signal has its default effect, and kept."""
+    """A SIGTERM handler is installed once, if the signal still has its default effect."""
     assert termination.before_termination(print)
     handler = signal.getsignal(signal.SIGTERM)
     assert not termination.before_termination(input)
@@ -36,14 +36,14 @@ def test_default_effect_is_replaced_once() -> None:
 
 @pytest.mark.parametrize("handler", [signal.SIG_IGN, signal.default_int_handler])
 def test_handler_of_the_host_stays(handler: Any) -> None:
-    """A host that handles or ignores the signal goes on doing so."""
+    """If the host handles or ignores SIGTERM, no handler is installed."""
     signal.signal(signal.SIGTERM, handler)
     assert not termination.before_termination(print)
     assert handler is signal.getsignal(signal.SIGTERM)
 
 
 def test_only_the_main_thread_installs_handlers() -> None:
-    """Only the main thread may install a handler."""
+    """A SIGTERM handler is installed only from the main thread."""
     installed: list[bool] = []
     thread = Thread(target=lambda: installed.append(termination.before_termination(print)))
     thread.start()
@@ -53,7 +53,7 @@ def test_only_the_main_thread_installs_handlers() -> None:
 
 
 def test_failed_work_does_not_prevent_other_work() -> None:
-    """All work is done, once each, even if some of it fails."""
+    """At SIGTERM each registered function is called once, even if others raise."""
     finished_works: list[str] = []
 
     def fail() -> None:

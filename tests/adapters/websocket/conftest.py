@@ -1,4 +1,4 @@
-"""A WebSocket server and connectors for the tests."""
+"""Fixtures: a WebSocket server and connectors."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Generator[Server]:
-    """A server that the tests of a module share, and leave running."""
+    """Yield a WebSocket server that the tests of a module share and must not kill."""
     running = Server(tmp_path_factory.mktemp("orders") / "effects")
     yield running
     running.kill()
@@ -22,7 +22,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Generator[Server]:
 
 @pytest.fixture
 def mortal(tmp_path_factory: pytest.TempPathFactory) -> Generator[Server]:
-    """A server that a test may kill."""
+    """Yield a WebSocket server that a test may kill."""
     running = Server(tmp_path_factory.mktemp("orders") / "effects")
     yield running
     running.kill()
@@ -30,7 +30,7 @@ def mortal(tmp_path_factory: pytest.TempPathFactory) -> Generator[Server]:
 
 @pytest.fixture(params=["sync", "async"])
 def lab(request: pytest.FixtureRequest) -> Generator[Lab]:
-    """Connectors of each mode."""
+    """Return a maker of connectors, in each mode."""
     made = Lab(request.param)
     yield made
     made.close()

@@ -1,4 +1,4 @@
-"""A WebSocket server in a process of its own, whose behaviour each request chooses by its method.
+"""A WebSocket server program for tests; each request's method chooses the server's behaviour.
 
 It prints its port. It speaks JSON-RPC 2.0, and counts the calls of `add` in the file of its second
 argument, so that a test sees what happened before the server was killed. Its first argument is the
@@ -23,13 +23,13 @@ TOKEN = "token-of-the-orders-4711"
 
 
 class Orders:
-    """The behaviours, by the names of methods."""
+    """The server's handlers: a request's method `x` calls `on_x`."""
 
     def __init__(self, effects: Path) -> None:
         self._effects = effects
 
     async def serve(self, connection: ServerConnection) -> None:
-        """Answer each request in a task of its own."""
+        """Answer each request of a connection in a separate task."""
         tasks = []
         with suppress(ConnectionClosed):
             async for message in connection:
@@ -39,7 +39,7 @@ class Orders:
             task.cancel()
 
     async def answer(self, connection: ServerConnection, request: dict[str, Any]) -> None:
-        """Behave as the method says."""
+        """Call the handler for the request's method, or reply with an error."""
         parameters = request.get("params", {})
         method = getattr(self, f"on_{request['method']}", None)
         if method is None:
@@ -57,23 +57,23 @@ class Orders:
             await connection.send(json.dumps({"jsonrpc": "2.0", "id": request["id"], **members}))
 
     async def on_echo(self, connection: ServerConnection, request: Any, parameters: Any) -> None:
-        """Return the parameters."""
+        """Reply with the request's parameters."""
         await self.reply(connection, request, result=parameters)
 
     async def on_header(self, connection: ServerConnection, request: Any, parameters: Any) -> None:
-        """Return a header of the opening."""
+        """Reply with a header and the path of the opening handshake."""
         sent = connection.request
         assert sent is not None
         value = sent.headers.get(parameters["name"]), sent.path
         await self.reply(connection, request, result=value)
 
     async def on_add(self, connection: ServerConnection, request: Any, parameters: Any) -> None:
-        """Have an effect, and never reply."""
+        """Record the id in the file of effects, without a reply."""
         with self._effects.open("a") as file:
             file.write(f"{parameters['id']}\n")
 
     async def on_record(self, connection: ServerConnection, request: Any, parameters: Any) -> None:
-        """Have an effect, and confirm it."""
+        """Record the id in the file of effects, and reply."""
         await self.on_add(connection, request, parameters)
         await self.reply(connection, request, result="recorded")
 
@@ -81,43 +81,43 @@ class Orders:
         """Never reply."""
 
     async def on_late(self, connection: ServerConnection, request: Any, parameters: Any) -> None:
-        """Reply after a while."""
+        """Reply after the requested number of seconds."""
         await asyncio.sleep(parameters["seconds"])
         await self.reply(connection, request, result="late")
 
     async def on_garbage(self, connection: ServerConnection, request: Any, parameters: Any) -> None:
-        """Send a message that is no JSON."""
+        """Send a message that is not JSON."""
         await connection.send("<html>")
 
     async def on_last(self, connection: ServerConnection, request: Any, parameters: Any) -> None:
-        """Send a reply and a message that is no JSON, in one packet."""
+        """Send a reply and a message that is not JSON, in one packet."""
         reply = {"jsonrpc": "2.0", "id": request["id"], "result": "last"}
         connection.protocol.send_text(json.dumps(reply).encode())
         connection.protocol.send_text(b"<html>")
         connection.transport.write(b"".join(connection.protocol.data_to_send()))
 
     async def on_frame(self, connection: ServerConnection, request: Any, parameters: Any) -> None:
-        """Send bytes that are no frame."""
+        """Send bytes that are not a WebSocket frame."""
         connection.transport.write(b"\xff" * 50)
 
     async def on_huge(self, connection: ServerConnection, request: Any, parameters: Any) -> None:
-        """Announce a message of a gigabyte."""
+        """Send the header of a message of one gigabyte."""
         connection.transport.write(b"\x82\x7f" + (2**30).to_bytes(8, "big") + b"x" * 1000)
 
     async def on_close(self, connection: ServerConnection, request: Any, parameters: Any) -> None:
-        """Close the connection with a code."""
+        """Close the connection with the requested code."""
         await connection.close(parameters["code"], parameters.get("reason", ""))
 
     async def on_abort(self, connection: ServerConnection, request: Any, parameters: Any) -> None:
-        """Cut the connection off."""
+        """Abort the connection without a close frame."""
         connection.transport.abort()
 
     async def on_freeze(self, connection: ServerConnection, request: Any, parameters: Any) -> None:
-        """Answer nothing any more, no ping either."""
+        """Stop reading, so that neither requests nor pings are answered."""
         connection.transport.pause_reading()
 
     async def on_watch(self, connection: ServerConnection, request: Any, parameters: Any) -> None:
-        """Send numbers after the mark, and cut the connection off after some of them."""
+        """Send the numbers after the mark; after `cut_after` of them, abort the connection."""
         await self.reply(connection, request, result="ok")
         begin = int(parameters.get("mark", 0)) + 1
         for number in range(begin, parameters["until"] + 1):
@@ -133,12 +133,12 @@ class Orders:
                 return
 
     async def on_count(self, connection: ServerConnection, request: Any, parameters: Any) -> None:
-        """Return the number of open connections."""
+        """Reply with the number of open connections."""
         await self.reply(connection, request, result=len(connection.server.connections))
 
 
 def authorised(connection: ServerConnection, request: Any) -> Any:
-    """Answer paths that begin with a status with that status, and refuse a wrong token."""
+    """Reply to `/status/N` with status N, and refuse a wrong token for `/secret`."""
     if request.path.startswith("/status/"):
         status = int(request.path.rpartition("/")[2])
         response = connection.respond(HTTPStatus(status), "no")

@@ -25,14 +25,14 @@ ASYNC_CHECKS = connector_conformance.ASYNC_CHECKS + connector_conformance.ASYNC_
 
 @pytest.fixture(scope="module", autouse=True)
 def _first_use(server: Server) -> None:
-    """Connect once, because the background event loop opens files for the whole process."""
+    """Connect once first, because the background event loop opens files for the whole process."""
     with WebSocketConnector(server.url) as connector:
         connector.open(30.0)
 
 
 @pytest.fixture
 def proxy(server: Server) -> Generator[TcpProxy]:
-    """The network between a connector and the server."""
+    """Yield a TCP proxy between the connector and the server."""
     with TcpProxy("127.0.0.1", server.port) as proxy:
         yield proxy
 
@@ -40,7 +40,7 @@ def proxy(server: Server) -> Generator[TcpProxy]:
 def subject(
     kind: Any, server: Server, network: TcpProxy | None
 ) -> connector_conformance.ConnectorSubject:
-    """Describe a connector of the server."""
+    """Return a description of the connector under test for the conformance kit."""
     port = server.port if network is None else network.address[1]
 
     def make(port: int = port, token: str = TOKEN) -> Any:
@@ -81,17 +81,17 @@ def subject(
 
 @pytest.mark.parametrize("check", CHECKS, ids=name_of)
 def test_synchronous_connector_passes(check: Any, server: Server, proxy: TcpProxy) -> None:
-    """The synchronous connector keeps every promise of connectors."""
+    """The synchronous WebSocket connector passes each check of the conformance kit."""
     check(subject(WebSocketConnector, server, proxy))
 
 
 @pytest.mark.parametrize("check", connector_conformance.FORK_CHECKS, ids=name_of)
 def test_forked_connector_passes(check: Any, server: Server) -> None:
-    """The synchronous connector survives a fork."""
+    """The synchronous WebSocket connector works in a forked child."""
     check(subject(WebSocketConnector, server, None))
 
 
 @pytest.mark.parametrize("check", ASYNC_CHECKS, ids=name_of)
 def test_asynchronous_connector_passes(check: Any, server: Server, proxy: TcpProxy) -> None:
-    """The asynchronous connector keeps every promise of connectors."""
+    """The asynchronous WebSocket connector passes each check of the conformance kit."""
     asyncio.run(check(subject(AsyncWebSocketConnector, server, proxy)))

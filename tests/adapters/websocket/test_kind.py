@@ -1,4 +1,4 @@
-"""WebSocket connectors in a configuration."""
+"""WebSocket connectors opened from a configuration."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 
 def configuration(server: Server, path: str, **settings: Any) -> dict[str, Any]:
-    """A configuration with one connector."""
+    """Return a configuration with one WebSocket connector."""
     table = {"kind": "websocket", "url": f"{server.url}{path}", **settings}
     return {"version": 1, "connectors": {"orders": table}}
 
 
 def test_configured_connector(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A connector is made of its settings, with a token from the environment."""
+    """A configured WebSocket connector uses its settings, with a token from the environment."""
     monkeypatch.setenv("ORDERS_TOKEN", TOKEN)
     settings = {"token": "secret://env/ORDERS_TOKEN", "heartbeat": 5.0}
     with moorage.open(configuration(server, "/secret", **settings)) as hub:
@@ -33,7 +33,7 @@ def test_configured_connector(server: Server, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_configured_asynchronous_connector(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An asynchronous hub has the asynchronous connector, with the token in the URL."""
+    """An asynchronous hub opens an asynchronous connector, with the token in the URL's query."""
     monkeypatch.setenv("ORDERS_TOKEN", TOKEN)
     settings = {"token": "secret://env/ORDERS_TOKEN", "token_parameter": "key"}
 
@@ -48,14 +48,14 @@ def test_configured_asynchronous_connector(server: Server, monkeypatch: pytest.M
 
 
 def test_wrong_settings() -> None:
-    """A setting of another name is refused with its path."""
+    """A misspelt setting of a WebSocket connector is refused with its path."""
     table = {"kind": "websocket", "url": "ws://a.example", "tokken": "x"}
     with pytest.raises(moorage.ConfigurationError, match=r"connectors\.orders"):
         moorage.open({"version": 1, "connectors": {"orders": table}})
 
 
 def test_authorities_and_subprotocol() -> None:
-    """The file of the authorities is read when the connector is made."""
+    """A missing file of authorities is reported when the connector is opened."""
     table = {"kind": "websocket", "url": "wss://a.example", "authorities": "missing.pem"}
     table["subprotocol"] = "orders.v1"
     with (

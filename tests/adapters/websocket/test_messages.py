@@ -1,4 +1,4 @@
-"""Messages of servers that confirm requests, end them without a reply, or close at once."""
+"""WebSocket servers that confirm requests, end them without a reply, or close at once."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
 
 class Confirming(JsonRpcMessages):
-    """A codec of a protocol that confirms requests, and ends them with a message of its own."""
+    """A codec for a protocol with separate messages for confirmation, reply and end."""
 
     def read(self, message: str | bytes, /) -> Arrival:
-        """Return the meaning of a message with the member `kind`."""
+        """Return the meaning of a message by its `kind`."""
         body = json.loads(message)
         identity, kind = str(body["id"]), body["kind"]
         if kind == "reply":
@@ -36,7 +36,7 @@ class Confirming(JsonRpcMessages):
 
 
 def confirm(message: str) -> list[str]:
-    """Confirm a request, and end it with the reply unless its method is `empty`."""
+    """Confirm a request, then send its reply (unless the method is `empty`) and its end."""
     request = json.loads(message)
     messages: list[dict[str, Any]] = [{"kind": "confirmation"}, {"kind": "end"}]
     if request["method"] != "empty":
@@ -45,7 +45,7 @@ def confirm(message: str) -> list[str]:
 
 
 def test_request_that_is_confirmed_before_its_reply(lab: Lab) -> None:
-    """A request waits for its reply after the confirmation, and the end comes too late for it."""
+    """A request that is confirmed first waits for its reply; the later end message is ignored."""
     with WebSocketServer(confirm) as server:
         connector = lab.connector(server.url, codec=Confirming())
         replies = [lab.request(connector, method) for method in ("first", "second")]
@@ -55,7 +55,7 @@ def test_request_that_is_confirmed_before_its_reply(lab: Lab) -> None:
 
 
 def test_request_that_ends_without_a_reply(lab: Lab) -> None:
-    """The error says that the request may have been carried out, and the connection goes on."""
+    """If a request ends without a reply, the error says so, and the connection stays usable."""
     with WebSocketServer(confirm) as server:
         connector = lab.connector(server.url, codec=Confirming())
         with pytest.raises(VendorFailed, match="without a reply") as excinfo:
@@ -68,14 +68,14 @@ def test_request_that_ends_without_a_reply(lab: Lab) -> None:
 
 
 def test_reply_right_before_the_end_of_the_connection(lab: Lab, server: Server) -> None:
-    """A reply counts although the next message ends the connection."""
+    """A reply is returned even if the connection ends with the next message."""
     connector = lab.connector(server.url)
 
     assert "last" == lab.change(connector, "last")
 
 
 def accept_and_close(listener: socket.socket) -> None:
-    """Accept a connection as a WebSocket server does, and close it in the same packet."""
+    """Accept a WebSocket connection, and close it in the same packet."""
     connection, _ = listener.accept()
     with connection:
         head = connection.recv(65_536).decode()
@@ -94,15 +94,16 @@ def accept_and_close(listener: socket.socket) -> None:
 
 
 class Greeting(JsonRpcMessages):
-    """A codec with a first message."""
+    """A codec that sends an opening message."""
 
     def opening(self) -> str:
-        """Return a notification."""
+        """Return a notification, which has no reply."""
         return '{"method": "hello"}'
 
 
 def test_connection_that_is_closed_with_its_acceptance(lab: Lab) -> None:
-    """Nothing was processed on a connection that the server closes before the first message."""
+    """If the server closes the connection at once, nothing was processed, and a retry is allowed.
+    """
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=accept_and_close, args=(listener,), daemon=True)
         thread.start()

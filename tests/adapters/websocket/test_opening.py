@@ -1,4 +1,4 @@
-"""Opening WebSocket connections: TLS, credentials, refusals, forks and the end."""
+"""Opening and closing WebSocket connections: TLS, credentials, refusals and forks."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def tls_server(tmp_path: Path) -> Generator[tuple[Server, Path]]:
-    """A server with TLS, and the file of its authority."""
+    """Yield a WebSocket server with TLS, and the file with its authority."""
     certificate, key = certificate_files(tmp_path)
     running = Server(tmp_path / "effects", str(certificate), str(key))
     yield running, certificate
@@ -51,7 +51,7 @@ def tls_server(tmp_path: Path) -> Generator[tuple[Server, Path]]:
 
 
 def test_tls(lab: Lab, tls_server: tuple[Server, Path]) -> None:
-    """A server is trusted if its authority is, and otherwise nothing is sent to it."""
+    """A WebSocket server whose certificate is not trusted gets no request."""
     server, authority = tls_server
     trusting = lab.connector(server.url, tls=Tls(authorities=str(authority)))
     assert {"a": 1} == lab.request(trusting, "echo", a=1)
@@ -65,7 +65,7 @@ def test_tls(lab: Lab, tls_server: tuple[Server, Path]) -> None:
 
 
 def test_headers_and_credentials(lab: Lab, server: Server) -> None:
-    """Headers and each usual credential are sent with the opening."""
+    """Configured headers and credentials are sent in the opening handshake."""
     header = lab.connector(server.url, headers={"X-Shop": "7"})
     bearer = lab.connector(server.url, credentials=Credentials.bearer(TOKEN))
     parameter = lab.connector(
@@ -78,7 +78,7 @@ def test_headers_and_credentials(lab: Lab, server: Server) -> None:
 
 
 class Provider:
-    """A provider whose first credential is refused."""
+    """A credential provider whose first token the server refuses."""
 
     def __init__(self, *, is_async: bool, renewed: str = TOKEN) -> None:
         self.calls: list[str] = []
@@ -86,12 +86,12 @@ class Provider:
         self._renewed = renewed
 
     def get(self, service: str, tenant: str | None, /) -> Any:
-        """Return an old token."""
+        """Return the old token."""
         self.calls.append(f"get {service} {tenant}")
         return self._of_mode(Credentials.bearer("old"))
 
     def refresh(self, service: str, tenant: str | None, stale: Any, /) -> Any:
-        """Return a new token."""
+        """Return the new token."""
         self.calls.append(f"refresh {stale.secret.reveal()}")
         return self._of_mode(Credentials.bearer(self._renewed))
 
@@ -103,7 +103,8 @@ class Provider:
 
 
 def test_refused_token_is_renewed_once(lab: Lab, server: Server) -> None:
-    """A provider renews a token that the server refused, and the connection is opened with it."""
+    """A token that the server refuses is renewed once, and the connection opens with the new one.
+    """
     provider = Provider(is_async=lab.mode == "async")
     connector = lab.connector(f"{server.url}/secret", provider=provider)
 
@@ -113,7 +114,8 @@ def test_refused_token_is_renewed_once(lab: Lab, server: Server) -> None:
 
 @pytest.mark.parametrize("renewed", ["old", "older"])
 def test_wrong_password(lab: Lab, server: Server, renewed: str) -> None:
-    """A credential that is refused for good is an error of its own, without the credential."""
+    """A credential refused even after renewal raises AuthenticationFailed, which does not show it.
+    """
     provider = Provider(is_async=lab.mode == "async", renewed=renewed)
     connectors = [
         lab.connector(f"{server.url}/secret", provider=provider),
@@ -128,7 +130,7 @@ def test_wrong_password(lab: Lab, server: Server, renewed: str) -> None:
 
 
 def _values_of_frames(error: BaseException) -> str:
-    """The values that the frames of moorage in a traceback hold."""
+    """Return the local values of moorage's frames in a traceback."""
     values, trace = [], error.__traceback__
     while trace is not None:
         if "/moorage/" in trace.tb_frame.f_code.co_filename:
@@ -148,7 +150,8 @@ def _values_of_frames(error: BaseException) -> str:
     ],
 )
 def test_refused_opening(lab: Lab, server: Server, status: int, kind: Any) -> None:
-    """A server that refuses the connection has processed nothing, and may ask for a pause."""
+    """If the server refuses the handshake, nothing was processed, and its Retry-After is reported.
+    """
     connector = lab.connector(f"{server.url}/status/{status}")
     with pytest.raises(kind, match=f"HTTP {status}") as excinfo:
         lab.change(connector, "echo")
@@ -159,7 +162,7 @@ def test_refused_opening(lab: Lab, server: Server, status: int, kind: Any) -> No
 
 
 def test_unknown_host(lab: Lab) -> None:
-    """An unknown host is a mistake that no retry repairs."""
+    """An unknown WebSocket host raises ConnectionFailed, which is not retryable."""
     connector = lab.connector("ws://nowhere.invalid")
     with pytest.raises(ConnectionFailed, match="is unknown") as excinfo:
         lab.request(connector, "echo")
@@ -168,7 +171,7 @@ def test_unknown_host(lab: Lab) -> None:
 
 
 class Listener:
-    """A TCP server that accepts connections, and answers with given bytes or never."""
+    """A TCP server that accepts connections, and answers with these bytes or never."""
 
     def __init__(self, answer: bytes | None) -> None:
         self._socket = socket.create_server(("127.0.0.1", 0))
@@ -176,7 +179,7 @@ class Listener:
         self.url = f"ws://127.0.0.1:{self._socket.getsockname()[1]}"
 
     def serve(self, number: int) -> None:
-        """Answer a number of connections."""
+        """Accept and answer this number of connections."""
         for _ in range(number):
             connection, _ = self._socket.accept()
             with connection:
@@ -184,7 +187,7 @@ class Listener:
                 connection.sendall(self._answer or b"")
 
     def cut(self) -> None:
-        """Accept a connection, cut it off and stop listening."""
+        """Accept one connection, cut it off and stop listening."""
         connection, _ = self._socket.accept()
         connection.close()
         self.close()
@@ -195,7 +198,7 @@ class Listener:
 
 
 def test_server_that_never_accepts(lab: Lab) -> None:
-    """A server that does not answer the opening costs no more than the time for it."""
+    """A server that never answers the handshake is given up after the connect timeout."""
     listener = Listener(None)
     connector = lab.connector(listener.url, connect_timeout=0.2)
     with pytest.raises(AttemptTimeout, match="did not accept a connection in time") as excinfo:
@@ -215,7 +218,7 @@ def test_server_that_never_accepts(lab: Lab) -> None:
     ],
 )
 def test_server_of_another_kind(lab: Lab, answer: bytes, message: str) -> None:
-    """A server that is none of WebSockets has processed nothing."""
+    """A server that does not speak WebSocket raises an error, and nothing was processed."""
     listener = Listener(answer)
     thread = threading.Thread(target=listener.serve, args=(1,), daemon=True)
     thread.start()
@@ -231,22 +234,23 @@ def test_server_of_another_kind(lab: Lab, answer: bytes, message: str) -> None:
 
 
 class Greeting(JsonRpcMessages):
-    """A codec whose first message the server does not accept."""
+    """A codec whose opening message the server never confirms."""
 
     def opening(self) -> Any:
-        """Return a request that has no reply."""
+        """Return a request that gets no reply."""
         return '{"method": "silent"}'
 
 
 def test_first_message_that_nobody_accepts(lab: Lab, server: Server) -> None:
-    """A connection that the server does not accept in time is closed."""
+    """If the server does not confirm the opening message in time, the call raises AttemptTimeout.
+    """
     connector = lab.connector(server.url, codec=Greeting(), connect_timeout=0.2)
     with pytest.raises(AttemptTimeout, match="in time"):
         lab.change(connector, "echo")
 
 
 def test_settings_that_contradict(lab: Lab) -> None:
-    """Wrong settings are refused when the connector is made or opened, without their secrets."""
+    """Contradictory WebSocket settings are refused without showing their secrets."""
     for url, settings, message in (
         ("https://a.example", {}, "none of a WebSocket server"),
         ("ws://a.example", {"tls": Tls()}, "has no TLS"),
@@ -260,7 +264,7 @@ def test_settings_that_contradict(lab: Lab) -> None:
 
 
 def test_missing_library(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without the library the error says how to install it."""
+    """Without websockets installed, the error names the extra to install."""
     uninstall(monkeypatch, "websockets", "websockets.", "moorage.adapters.websocket._")
     with pytest.raises(ConfigurationError, match="not installed") as excinfo:
         lab.connector("ws://a.example")
@@ -269,7 +273,7 @@ def test_missing_library(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_close_is_bounded(lab: Lab, server: Server) -> None:
-    """A server that does not answer the closing is not waited for."""
+    """Closing gives up after `close_timeout` if the server does not answer."""
     connector = lab.connector(server.url, close_timeout=0.2, heartbeat=None)
     payload = {"method": "freeze"}
     with pytest.raises(ConnectorError):
@@ -281,7 +285,7 @@ def test_close_is_bounded(lab: Lab, server: Server) -> None:
 
 
 def test_forked_child_opens_its_own_connection(server: Server) -> None:
-    """A child uses a connection of its own, and that of its parent goes on."""
+    """A forked child opens its own connection, and its parent's stays open."""
     connector = WebSocketConnector(server.url, reconnect=AT_ONCE)
     find = connector.request({"method": "echo", "params": [1]}, name="echo")
     manager = ConnectorManager([Service("orders")])
@@ -293,7 +297,7 @@ def test_forked_child_opens_its_own_connection(server: Server) -> None:
 
 
 def test_forked_child_has_no_waiting_callers() -> None:
-    """A caller of the parent that waits for the connection does not wait in the child."""
+    """In a forked child, no caller of the parent still waits for the connection."""
     listener = Listener(None)
     connector = WebSocketConnector(listener.url, connect_timeout=600.0)
 
@@ -312,7 +316,7 @@ def test_forked_child_has_no_waiting_callers() -> None:
 
 
 def test_connector_belongs_to_one_event_loop(server: Server) -> None:
-    """A second event loop is refused while the first one is open, and then begins anew."""
+    """An asynchronous WebSocket connector refuses a second open event loop."""
     connector = AsyncWebSocketConnector(server.url)
     first = asyncio.new_event_loop()
     first.run_until_complete(connector.open(30.0))
@@ -333,7 +337,7 @@ def test_connector_belongs_to_one_event_loop(server: Server) -> None:
 
 
 def test_cancelled_opening_leaves_nothing(server: Server) -> None:
-    """A caller that is cancelled while the connection is opened leaves no connection behind."""
+    """Cancelling a caller that opens the connection leaves no connection behind."""
 
     async def use() -> None:
         connector = AsyncWebSocketConnector(server.url, codec=Greeting())
@@ -349,7 +353,7 @@ def test_cancelled_opening_leaves_nothing(server: Server) -> None:
 
 
 def test_callers_share_the_opening(server: Server) -> None:
-    """Callers that arrive together wait for one connection, and close it together."""
+    """Callers that open a WebSocket connector at the same time share one connection."""
 
     async def use() -> int:
         async with AsyncWebSocketConnector(server.url) as connector:
@@ -363,7 +367,7 @@ def test_callers_share_the_opening(server: Server) -> None:
 
 
 def test_caller_waits_no_longer_than_its_time_for_the_opening_of_another() -> None:
-    """A caller with little time gives up while another one still opens the connection."""
+    """A caller with a short timeout gives up while another one is still connecting."""
     listener = Listener(None)
 
     async def use() -> int:
@@ -383,7 +387,7 @@ def test_caller_waits_no_longer_than_its_time_for_the_opening_of_another() -> No
 
 
 def test_connection_after_a_fork_in_the_same_event_loop(server: Server) -> None:
-    """A connector opens a connection of its own after a fork, in the same event loop too."""
+    """After a fork, the connector opens its own connection even in the same event loop."""
 
     async def use() -> tuple[int, int]:
         async with AsyncWebSocketConnector(server.url) as connector:
@@ -399,14 +403,14 @@ def test_connection_after_a_fork_in_the_same_event_loop(server: Server) -> None:
 
 
 class Welcome(JsonRpcMessages):
-    """A codec whose first message the server accepts, with a message to answer."""
+    """A codec whose opening message the server confirms, and which then sends a message."""
 
     def opening(self) -> Any:
-        """Return a request with a reply."""
+        """Return a request that gets a reply."""
         return '{"method": "echo", "id": 999}'
 
     def read(self, message: str | bytes, /) -> Any:
-        """Accept the connection, and answer the acceptance."""
+        """Recognise the confirmation, and answer it."""
         arrival = super().read(message)
         if arrival.id != "999":
             return arrival
@@ -416,7 +420,7 @@ class Welcome(JsonRpcMessages):
 
 
 def test_first_message_that_is_accepted(lab: Lab, mortal: Server) -> None:
-    """Requests follow once the server has accepted the first message, and messages get answers."""
+    """Requests are sent once the server has confirmed the opening message."""
     connector = lab.connector(mortal.url, codec=Welcome())
 
     assert {"a": 1} == lab.request(connector, "echo", a=1)
@@ -424,19 +428,19 @@ def test_first_message_that_is_accepted(lab: Lab, mortal: Server) -> None:
 
 
 class Rude(JsonRpcMessages):
-    """A codec that knows a code of the server."""
+    """A codec that converts the server's close code to an error."""
 
     def opening(self) -> Any:
         """Return a request after which the server closes the connection."""
         return '{"method": "close", "params": {"code": 4401}}'
 
     def closing_error(self, code: int, reason: str, /, *, was_sent: bool) -> Any:
-        """Return a refusal."""
+        """Return an AuthenticationFailed with the close code."""
         return AuthenticationFailed(f"The code is {code}.")
 
 
 def test_connection_that_ends_before_it_is_accepted(lab: Lab, server: Server) -> None:
-    """The code of a closed connection is the reason why it could not be opened."""
+    """If the server closes during the opening, the error is that of its close code."""
     connector = lab.connector(server.url, codec=Rude())
     with pytest.raises(AuthenticationFailed, match="The code is 4401"):
         lab.change(connector, "echo")

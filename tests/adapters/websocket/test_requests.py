@@ -1,4 +1,4 @@
-"""Requests over a WebSocket connection, with a server in another process."""
+"""Requests over a WebSocket connection to a server in another process."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 def test_replies_belong_to_their_requests(lab: Lab, server: Server) -> None:
-    """All requests share one connection, and each gets its own reply."""
+    """All requests share one WebSocket connection, and each gets its own reply."""
     connector = lab.connector(server.url)
     lab.finish(connector.open(30.0))
     results = [lab.request(connector, "echo", number=number) for number in range(20)]
@@ -48,7 +48,7 @@ def test_replies_belong_to_their_requests(lab: Lab, server: Server) -> None:
 
 
 def test_error_of_the_server(lab: Lab, server: Server) -> None:
-    """An error of JSON-RPC is the error of its request alone."""
+    """A JSON-RPC error fails its request only; the connection stays usable."""
     connector = lab.connector(server.url)
     with pytest.raises(InvalidRequest) as excinfo:
         lab.request(connector, "unknown")
@@ -76,7 +76,7 @@ def test_error_of_the_server(lab: Lab, server: Server) -> None:
 def test_lost_reply(
     lab: Lab, server: Server, method: str, parameters: Any, expected: tuple[type[Exception], str]
 ) -> None:
-    """A request whose connection ended before the reply may have been processed."""
+    """A request whose connection ends before the reply may have been processed."""
     kind, message = expected
     connector = lab.connector(server.url)
     with pytest.raises(kind, match=message) as excinfo:
@@ -89,7 +89,7 @@ def test_lost_reply(
 
 
 def test_requests_of_a_connection_that_ends(lab: Lab, server: Server) -> None:
-    """A request that changes nothing is repeated on a new connection."""
+    """A safe request whose connection is lost is retried on a new connection."""
     connector = lab.connector(server.url)
     with pytest.raises(ConnectionFailed):
         lab.request(connector, "abort")
@@ -98,7 +98,7 @@ def test_requests_of_a_connection_that_ends(lab: Lab, server: Server) -> None:
 
 
 def test_killed_server(lab: Lab, mortal: Server) -> None:
-    """The outcome of a change is unknown after the server was killed, and it happened once."""
+    """If the server is killed during a change, OutcomeUnknown is raised and no retry is made."""
     connector = lab.connector(mortal.url)
     lab.finish(connector.open(30.0))
 
@@ -121,7 +121,7 @@ def test_killed_server(lab: Lab, mortal: Server) -> None:
 
 
 def test_silent_server(lab: Lab, server: Server) -> None:
-    """A request without a reply ends at its deadline, and leaves the connection in order."""
+    """A request without a reply ends at its deadline, and the connection stays usable."""
     connector = lab.connector(server.url)
     lab.finish(connector.open(30.0))
     with pytest.raises((AttemptTimeout, DeadlineExceeded)) as excinfo:
@@ -136,7 +136,7 @@ def test_silent_server(lab: Lab, server: Server) -> None:
 
 
 def test_heartbeats_notice_a_dead_server(lab: Lab, server: Server) -> None:
-    """A server that answers no ping is given up, long before the deadline of the request."""
+    """A server that answers no pings is given up long before the request's deadline."""
     connector = lab.connector(server.url, heartbeat=0.2, close_timeout=0.2)
     with pytest.raises(ConnectionFailed, match=r"lost \(code 1011\)") as excinfo:
         lab.change(connector, "freeze")
@@ -148,7 +148,7 @@ def test_heartbeats_notice_a_dead_server(lab: Lab, server: Server) -> None:
 @pytest.mark.untraced
 @pytest.mark.untraced
 def test_ten_thousand_requests_leave_nothing(lab: Lab, mortal: Server) -> None:
-    """After 10,000 requests there is one connection and nothing that is remembered."""
+    """Ten thousand requests use one connection and leave no memory in use."""
     connector = lab.connector(mortal.url)
     for number in range(10_000):
         payload = {"method": "echo", "params": [number]}
@@ -159,7 +159,7 @@ def test_ten_thousand_requests_leave_nothing(lab: Lab, mortal: Server) -> None:
 
 
 def test_number_of_requests_is_bounded(lab: Lab, server: Server) -> None:
-    """A request beyond the bound is refused before it is sent."""
+    """A request beyond `max_pending` raises BulkheadFull, and is not sent."""
     connector = lab.connector(server.url, max_pending=1)
     subscription = lab.subscribe(connector, until=0)
     with pytest.raises(BulkheadFull, match="use the WebSocket connection already"):
@@ -170,7 +170,9 @@ def test_number_of_requests_is_bounded(lab: Lab, server: Server) -> None:
 
 
 def test_payload_that_cannot_be_written(lab: Lab, server: Server) -> None:
-    """A payload is refused when the operation is made, without its content."""
+    """An invalid request payload is refused when the operation is made, without showing its
+    content.
+    """
     connector = lab.connector(server.url)
     payloads: list[Any] = [{"params": []}, "echo", {"method": "echo", "params": {"a": {1}}}]
     for payload in payloads:
@@ -181,7 +183,7 @@ def test_payload_that_cannot_be_written(lab: Lab, server: Server) -> None:
 
 
 def test_health(lab: Lab, mortal: Server) -> None:
-    """Health is a value: healthy with the time of a ping, or the reason with what to do."""
+    """Health is healthy with the ping's duration, or unavailable with a remedy."""
     connector = lab.connector(mortal.url)
     healthy = lab.finish(connector.health(30.0))
     assert (HealthState.HEALTHY, True) == (healthy.state, healthy.seconds is not None)
@@ -194,7 +196,7 @@ def test_health(lab: Lab, mortal: Server) -> None:
 
 
 def test_silent_server_is_unhealthy(lab: Lab, server: Server) -> None:
-    """A server that answers no ping in time is out of order."""
+    """Health is unavailable if the server answers no ping in time."""
     connector = lab.connector(server.url, heartbeat=None, close_timeout=0.1)
     with pytest.raises((AttemptTimeout, DeadlineExceeded)):
         lab.change(connector, "freeze", options={"timeout": 0.2})
@@ -204,7 +206,7 @@ def test_silent_server_is_unhealthy(lab: Lab, server: Server) -> None:
 
 
 def test_named_operation(lab: Lab, server: Server) -> None:
-    """Any request can be run by name, with plain JSON."""
+    """A WebSocket request can be run by name, with plain JSON."""
     connector = lab.connector(server.url)
     operation = connector.operations["request"].operation(
         {"payload": {"method": "echo", "params": [1]}, "safe": True}
@@ -216,7 +218,7 @@ def test_named_operation(lab: Lab, server: Server) -> None:
 
 
 def test_closed_connector(lab: Lab, server: Server) -> None:
-    """A closed connector refuses requests, and may be closed again."""
+    """A closed WebSocket connector refuses requests, and may be closed again."""
     connector = lab.connector(server.url)
     lab.request(connector, "echo")
     lab.finish(connector.close())
@@ -226,7 +228,7 @@ def test_closed_connector(lab: Lab, server: Server) -> None:
 
 
 def test_lost_connection_is_opened_after_a_pause(lab: Lab, mortal: Server) -> None:
-    """While the pause lasts longer than the attempt may, a request is refused at once."""
+    """A request during a long reconnect delay fails at once, with the time to retry."""
     policy = ReconnectPolicy(first=1000.0, longest=1000.0)
     connector = lab.connector(mortal.url, reconnect=policy)
     mortal.kill()

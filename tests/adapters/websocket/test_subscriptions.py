@@ -1,4 +1,4 @@
-"""Subscriptions over a WebSocket connection that is lost, full or refused."""
+"""WebSocket subscriptions whose connection is lost, full or refused."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def test_messages_in_order(lab: Lab, server: Server) -> None:
-    """Messages arrive in order beside requests, until the subscription is closed."""
+    """Messages of a subscription arrive in order while the connection also serves requests."""
     connector = lab.connector(server.url)
     subscription = lab.subscribe(connector, until=100)
 
@@ -42,7 +42,7 @@ def test_messages_in_order(lab: Lab, server: Server) -> None:
 
 
 def test_blocks_and_loops(lab: Lab, server: Server) -> None:
-    """A block ends the subscription at its end, and a loop takes the messages."""
+    """A subscription can be read in a loop, and ends with its `with` block."""
     connector = lab.connector(server.url)
     payload = {"method": "watch", "params": {"until": 3}}
     operation = connector.subscribe(payload, name="orders.watch")
@@ -70,7 +70,8 @@ def test_blocks_and_loops(lab: Lab, server: Server) -> None:
 
 
 def test_lost_connection(lab: Lab, server: Server) -> None:
-    """After each lost connection the messages go on after the last mark, without gap or repeat."""
+    """After a lost connection, a subscription continues after its last mark without gap or repeat.
+    """
     connector = lab.connector(server.url)
     subscription = lab.subscribe(connector, until=30, cut_after=7)
 
@@ -79,7 +80,7 @@ def test_lost_connection(lab: Lab, server: Server) -> None:
 
 
 def test_server_that_restarts(lab: Lab, mortal: Server) -> None:
-    """A subscription outlives its server: it waits until the server is back."""
+    """A subscription waits for a restarted server and then continues."""
     connector = lab.connector(mortal.url)
     subscription = lab.subscribe(connector, until=1000, cut_after=5)
     assert [1, 2, 3, 4, 5] == lab.receive(subscription, 5)
@@ -93,7 +94,7 @@ def test_server_that_restarts(lab: Lab, mortal: Server) -> None:
 
 
 def test_server_that_stays_away(lab: Lab, mortal: Server) -> None:
-    """At the end of its patience a subscription raises the reason, and is over."""
+    """If the server stays away longer than `patience`, the subscription raises and ends."""
     policy = ReconnectPolicy(first=0.01, longest=0.01, patience=0.1)
     connector = lab.connector(mortal.url, reconnect=policy)
     subscription = lab.subscribe(connector, until=1)
@@ -106,7 +107,7 @@ def test_server_that_stays_away(lab: Lab, mortal: Server) -> None:
 
 
 def test_begin_after_a_mark(lab: Lab, server: Server) -> None:
-    """Another process begins after the mark that the first one stored."""
+    """A subscription can begin after a mark that another process stored."""
     connector = lab.connector(server.url)
     subscription = lab.subscribe(connector, {"after": "40"}, until=50)
 
@@ -115,7 +116,7 @@ def test_begin_after_a_mark(lab: Lab, server: Server) -> None:
 
 
 def test_messages_without_marks(lab: Lab, server: Server) -> None:
-    """A subscription without marks raises rather than lose messages, unless it may lose them."""
+    """A subscription without marks raises if its connection is lost, unless `gaps` is allowed."""
     connector = lab.connector(server.url)
     strict = lab.subscribe(connector, until=9, marks=False, cut_after=2)
     lenient = lab.subscribe(connector, {"gaps": True}, until=9, marks=False, cut_after=2)
@@ -128,7 +129,7 @@ def test_messages_without_marks(lab: Lab, server: Server) -> None:
 
 
 def test_mark_of_the_program(lab: Lab, server: Server) -> None:
-    """A function of the program finds the mark in a message."""
+    """A `mark_of` function can extract the mark from each message."""
     connector = lab.connector(server.url)
     options = {"mark_of": str}
     subscription = lab.subscribe(connector, options, until=9, marks=False, cut_after=4)
@@ -137,7 +138,7 @@ def test_mark_of_the_program(lab: Lab, server: Server) -> None:
 
 
 def test_slow_consumer(lab: Lab, server: Server) -> None:
-    """Messages that fill the buffer are asked for again later, and requests go on meanwhile."""
+    """A subscription with a full buffer continues later from its last mark; requests still work."""
     connector = lab.connector(server.url, buffer_bytes=50_000)
     subscription = lab.subscribe(connector, until=500, padding=1000)
     wait_until(
@@ -150,7 +151,7 @@ def test_slow_consumer(lab: Lab, server: Server) -> None:
 
 
 def test_slow_consumer_without_marks(lab: Lab, server: Server) -> None:
-    """Without marks a full buffer is an error, after the messages in it."""
+    """A subscription without marks raises if its buffer is full, after the buffered messages."""
     connector = lab.connector(server.url, buffer_bytes=50_000)
     subscription = lab.subscribe(connector, until=500, padding=1000, marks=False)
     wait_until(
@@ -162,7 +163,7 @@ def test_slow_consumer_without_marks(lab: Lab, server: Server) -> None:
 
 
 def test_refused_subscription(lab: Lab, server: Server) -> None:
-    """The refusal of the server is raised by the first message."""
+    """If the server refuses a subscription, reading its first message raises the error."""
     connector = lab.connector(server.url)
     payload = {"method": "nothing", "params": {}}
     subscription = lab.perform(connector.subscribe(payload, name="orders.watch"))
@@ -172,7 +173,7 @@ def test_refused_subscription(lab: Lab, server: Server) -> None:
 
 
 def test_closed_connector_ends_subscriptions(lab: Lab, server: Server) -> None:
-    """A subscription of a closed connector raises that, and does not connect again."""
+    """Closing the connector makes its subscriptions raise, and they do not reconnect."""
     connector = lab.connector(server.url)
     subscription = lab.subscribe(connector, until=1)
     assert [1] == lab.receive(subscription, 1)
@@ -183,7 +184,7 @@ def test_closed_connector_ends_subscriptions(lab: Lab, server: Server) -> None:
 
 
 def test_connection_with_a_message_of_another_protocol(lab: Lab, server: Server) -> None:
-    """A subscription ends with the error if the server sends what the codec cannot read."""
+    """A message that the codec cannot read ends the subscription with an error."""
     connector = lab.connector(server.url)
     subscription = lab.subscribe(connector, until=1)
     assert [1] == lab.receive(subscription, 1)
@@ -198,7 +199,7 @@ def test_connection_with_a_message_of_another_protocol(lab: Lab, server: Server)
 
 
 class Revocation:
-    """A provider whose token is revoked after its first use."""
+    """A credential provider whose token is revoked after its first use."""
 
     def __init__(self, *, is_async: bool) -> None:
         self._is_async = is_async
@@ -221,7 +222,7 @@ class Revocation:
 
 
 def test_token_that_is_revoked(lab: Lab, server: Server) -> None:
-    """A subscription ends with the refusal if it may not connect again."""
+    """If its token is revoked, a subscription ends with AuthenticationFailed when it reconnects."""
     provider = Revocation(is_async=lab.mode == "async")
     connector = lab.connector(f"{server.url}/secret", provider=provider)
     subscription = lab.subscribe(connector, until=9, cut_after=2)
@@ -234,7 +235,7 @@ def test_token_that_is_revoked(lab: Lab, server: Server) -> None:
 
 
 def test_server_learns_that_a_subscription_is_closed(lab: Lab, mortal: Server) -> None:
-    """A codec with a message for the end of a subscription sends it once."""
+    """Closing a subscription sends the codec's cancel message once."""
     codec = JsonRpcMessages(subscription_field="id", cancel_method="add")
     connector = lab.connector(mortal.url, codec=codec)
     payload = {"method": "silent"}
@@ -247,7 +248,7 @@ def test_server_learns_that_a_subscription_is_closed(lab: Lab, mortal: Server) -
 
 
 def test_server_that_reads_nothing(lab: Lab, server: Server) -> None:
-    """A subscription begins and ends in time although its messages cannot be sent."""
+    """A subscription can be closed in time even if the server reads nothing."""
     connector = lab.connector(
         server.url,
         codec=JsonRpcMessages(cancel_method="stop"),

@@ -1,4 +1,4 @@
-"""A WebSocket server in another process, and connectors of one mode."""
+"""A WebSocket server in another process, and connectors of either mode."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SCRIPT = Path(__file__).with_name("server_process.py")
 
 
 class Server:
-    """A server of the tests, which can be killed and started again at the same address."""
+    """A WebSocket server that can be killed and started again at the same address."""
 
     def __init__(self, effects: Path, *files: str) -> None:
         self.effects = effects
@@ -26,7 +26,7 @@ class Server:
         self.start()
 
     def start(self) -> None:
-        """Start the process, at the same port as before."""
+        """Start the server process, at the same port as before."""
         command = [sys.executable, str(_SCRIPT), str(self.port), str(self.effects), *self._files]
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         assert self._process.stdout is not None
@@ -34,23 +34,23 @@ class Server:
 
     @property
     def url(self) -> str:
-        """The address."""
+        """Return the server's URL."""
         return f"{'wss' if self._files else 'ws'}://127.0.0.1:{self.port}"
 
     def kill(self) -> None:
-        """End the process at once."""
+        """Kill the server process at once."""
         self._process.kill()
         self._process.wait()
         if self._process.stdout is not None:
             self._process.stdout.close()
 
     def added(self) -> list[str]:
-        """The ids whose effect has happened."""
+        """Return the ids that the server has recorded as effects."""
         return self.effects.read_text("utf-8").split() if self.effects.exists() else []
 
 
 class Lab:
-    """Connectors with a manager of one mode."""
+    """A maker of WebSocket connectors in one mode, with a manager."""
 
     def __init__(self, mode: str) -> None:
         self.mode = mode
@@ -62,14 +62,14 @@ class Lab:
         )
 
     def connector(self, url: str | Secret, **settings: Any) -> Any:
-        """A new connector of this mode."""
+        """Return a new connector of this mode."""
         kind: Any = WebSocketConnector if self.loop is None else AsyncWebSocketConnector
         connector = kind(url, **{"name": "orders", "reconnect": AT_ONCE, **settings})
         self.made.append(connector)
         return connector
 
     def finish(self, value: Any) -> Any:
-        """Return the value, which is awaited in an asynchronous lab."""
+        """Return the value; in the asynchronous mode, the result of awaiting it."""
         return value if self.loop is None else self.loop.run_until_complete(value)
 
     def perform(self, operation: Any, **options: Any) -> Any:
@@ -77,7 +77,7 @@ class Lab:
         return self.finish(self.manager.perform("orders", operation, **options))
 
     def request(self, connector: Any, method: str, **parameters: Any) -> Any:
-        """Perform a request that changes nothing."""
+        """Perform a safe request."""
         payload = {"method": method, "params": parameters}
         return self.perform(connector.request(payload, name=f"orders.{method}", safe=True))
 
@@ -93,12 +93,12 @@ class Lab:
         return self.perform(connector.subscribe(payload, name="orders.watch", **(options or {})))
 
     def session(self, connector: Any) -> Any:
-        """The open connection of a connector."""
+        """Return the open connection of a connector."""
         opening = connector.line.session(60.0)
         return connector.run(opening) if self.loop is None else self.finish(opening)
 
     def receive(self, subscription: Any, number: int) -> list[Any]:
-        """The next messages of a subscription."""
+        """Return the next messages of a subscription."""
         return [self.finish(subscription.receive(60.0)) for _ in range(number)]
 
     def close(self) -> None:
