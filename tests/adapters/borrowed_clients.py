@@ -1,5 +1,4 @@
-"""HTTP adapters for requests, httpx2, aiohttp and others, with their own client or a borrowed one.
-"""
+"""HTTP adapters for requests, httpx2, aiohttp and others, with an own client or a borrowed one."""
 
 from __future__ import annotations
 
@@ -90,9 +89,7 @@ def on_session(context: ssl.SSLContext | None = None) -> RequestsHttpClient:
 
 
 def on_async_client(context: ssl.SSLContext | None = None) -> AsyncHttpx2HttpClient:
-    """Return an HTTP client adapter on an asynchronous httpx2 client that the host's function
-    creates.
-    """
+    """Return an HTTP client adapter on an httpx2 AsyncClient that the host's function creates."""
     return AsyncHttpx2HttpClient(client=lambda: async_client(context))
 
 

@@ -89,9 +89,7 @@ class EntryLab:
         return store
 
     def driver(self) -> Any:
-        """Open a plain connection with the database driver, as an application without a framework
-        does.
-        """
+        """Open a plain driver connection, as an application without a framework does."""
         new_connection = self.engine.raw_connection()
         connection = new_connection.driver_connection
         new_connection.detach()

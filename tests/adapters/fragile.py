@@ -8,9 +8,7 @@ class Interruption(BaseException):
 
 
 class Fragile:
-    """A lock for one thread that raises an exception after a number of releases, like a signal
-    handler.
-    """
+    """A lock for one thread whose release raises, like a signal handler, after some releases."""
 
     def __init__(self) -> None:
         self.releases: int | None = None

@@ -148,8 +148,7 @@ class PoolLab:
         return loan, await self.begin(loan)
 
     async def queue(self, operation: str = "orders.read") -> tuple[Any, asyncio.Task[FakeLink]]:
-        """Start to borrow from an exhausted pool; return the context manager and the waiting task.
-        """
+        """Start to borrow from an exhausted pool; return the context manager and waiting task."""
         loan, count = self.loan(operation), self.pool.statistics().waiting
         task = asyncio.ensure_future(self.begin(loan))
         while self.pool.statistics().waiting == count:  # noqa: ASYNC110 - no event tells of it

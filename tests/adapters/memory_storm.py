@@ -47,8 +47,7 @@ class Look(Number):
 
 
 class Storm:
-    """A store under interruption, commands with various numbers of keys, and a count of violations.
-    """
+    """A store under interruption, commands with several keys, and a count of violations."""
 
     def __init__(self) -> None:
         self.store = MemoryStorage(max_entries=10**7)

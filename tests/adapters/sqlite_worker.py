@@ -77,8 +77,7 @@ def go_on(path: str) -> None:
 
 
 def tell_time(path: str, hours: float) -> None:
-    """Print the store's time and the system's time, under a wall clock that is wrong by some hours.
-    """
+    """Print the store's time and the system's time, under a wall clock that is hours wrong."""
     store = SqliteStorage(path, clock=Watch(hours))
     print(store.execute(Add("time"))[1], time.time_ns() // 1000)
 

@@ -68,9 +68,7 @@ def test_published_vectors(key: str, nonce: str, plain: str, extra: str, sealed:
 
 
 def test_format_is_stable(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The encrypted format has not changed since the first release: header, nonce, ciphertext and
-    tag.
-    """
+    """The encrypted format is unchanged since the first release: header, nonce, ciphertext, tag."""
     nonce = bytes(range(12))
     monkeypatch.setattr(os, "urandom", lambda size: nonce[:size])
     head = GOLDEN[:12]
@@ -127,8 +125,7 @@ def test_text_is_bound_to_its_place(tenant: str | None, service: str, name: str)
 
 
 def test_a_key_is_replaced_while_others_read() -> None:
-    """A new key encrypts while older keys still decrypt, and the key version of old data is known.
-    """
+    """A new key encrypts, older keys still decrypt, and data of an older key can be found."""
     ring = generate_keys(RING)
     newer_cipher = AesGcmCipher(ring)
     sealed_bytes = newer_cipher.seal(PLAIN_SECRET, PLACE)

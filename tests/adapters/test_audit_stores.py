@@ -243,8 +243,7 @@ def test_values_of_other_types_are_found(tmp_path: Path) -> None:
 
 
 def test_tables_are_created(tmp_path: Path) -> None:
-    """Audit tables are created with `create=True`, by `migrate`, or with the statements of `ddl`.
-    """
+    """Audit tables are created with `create=True`, by `migrate`, or by the output of `ddl`."""
     with SqliteAudit(tmp_path / "a.db") as store, pytest.raises(ConfigurationError):
         store.head()
     with SqliteAudit(tmp_path / "b.db", create=True) as store:
@@ -273,9 +272,7 @@ def _text(lab: AuditLab) -> list[bytes]:
 
 
 def test_crash_leaves_the_chain_whole(file: AuditLab) -> None:
-    """After a crash, the trail continues from records that were written but not yet in the head
-    file.
-    """
+    """After a crash, the trail continues from records that the head file does not yet name."""
     trail = filled(file)
     head = file.path.with_name(f"{file.path.name}.head")
     earlier_bytes = head.read_bytes()

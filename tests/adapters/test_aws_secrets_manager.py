@@ -47,9 +47,7 @@ class Aws(Face):
 
 @EITHER
 def test_keys_from_variables(awaited: bool) -> None:
-    """Access keys in environment variables, with their session token, are used without a metadata
-    request.
-    """
+    """Access keys and session token in environment variables need no metadata request."""
     with Aws(awaited=awaited) as aws:
         aws.lab.keys["ASIATEMP"] = (SECRET, "a-session")
         keys = {"AWS_ACCESS_KEY_ID": "ASIATEMP", "AWS_SECRET_ACCESS_KEY": SECRET}
@@ -78,9 +76,7 @@ def test_keys_of_a_container(awaited: bool, tmp_path: Path) -> None:
 
 
 def test_container_credentials_need_tls_or_a_local_url() -> None:
-    """Without TLS, container credentials are requested only from this machine or AWS's own
-    addresses.
-    """
+    """Without TLS, container credentials come only from this machine or AWS's own addresses."""
     with Aws(awaited=False) as aws:
         for container_url in ("http://evil.example/keys", "ftp://127.0.0.1/", "//169.254.170.3"):
             with pytest.raises(ConfigurationError, match="without TLS"):
@@ -89,8 +85,7 @@ def test_container_credentials_need_tls_or_a_local_url() -> None:
 
 
 class Elsewhere:
-    """An HTTP client that records request addresses and sends the requests to the fake AWS service.
-    """
+    """An HTTP client that records addresses and sends the requests to the fake AWS service."""
 
     def __init__(self, http: Any, lab: AwsLab) -> None:
         self._http, self._lab, self.urls = http, lab, list[str]()
@@ -139,8 +134,7 @@ def test_keys_of_an_instance(awaited: bool) -> None:
 
 @EITHER
 def test_an_instance_without_keys(awaited: bool) -> None:
-    """An instance without a role, disabled metadata and unreachable metadata have different errors.
-    """
+    """A missing role, disabled metadata and unreachable metadata have different errors."""
     with Aws(awaited=awaited) as aws:
         aws.lab.role = None
         with pytest.raises(ConfigurationError, match="has no role"):

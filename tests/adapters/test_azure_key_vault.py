@@ -99,8 +99,7 @@ def test_a_vault_that_names_no_directory(awaited: bool) -> None:
 
 @EITHER
 def test_a_secret_goes_to_its_authority_only(awaited: bool) -> None:
-    """The client secret is sent only to the configured authority, not to one that the vault names.
-    """
+    """The client secret is sent only to the configured authority, not where the vault says."""
     with Azure(awaited=awaited) as azure, AzureLab() as other_lab:
         azure.lab.directory = f"{other_lab.url}/our-directory"
         assert OLD == azure.get(azure.provider())

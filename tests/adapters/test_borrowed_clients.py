@@ -68,8 +68,7 @@ def each_client(test: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def each_borrowed(test: Callable[..., Any]) -> Callable[..., Any]:
-    """Parametrize a test with every adapter on a borrowed client; synchronous ones run in threads.
-    """
+    """Parametrize a test with every adapter on a borrowed client; synchronous ones in threads."""
     return _parametrized_test(SYNC_BORROWED, ASYNC_BORROWED, test)
 
 
@@ -206,8 +205,7 @@ async def test_closed_async_client_is_refused() -> None:
     ids=["httpx2", "async-httpx2", "requests"],
 )
 def test_unverified_client_is_refused(make: Callable[..., Any]) -> None:
-    """A borrowed client that does not verify certificates is refused, unless `tls` gives a reason.
-    """
+    """A borrowed client that does not verify certificates is refused, unless `tls` allows it."""
     with pytest.raises(ConfigurationError, match="does not verify") as excinfo:
         make()
     assert "DangerouslyUnverified" in (excinfo.value.remedy or "")
@@ -225,8 +223,7 @@ def unverified_session() -> requests.Session:
 
 @in_loop
 async def test_unverified_aiohttp_session_is_refused() -> None:
-    """An aiohttp session that does not verify certificates is refused, unless `tls` gives a reason.
-    """
+    """An aiohttp session that does not verify certificates is refused, unless `tls` allows it."""
     anybody_context = tls_pair()[1]
     anybody_context.check_hostname = False
     for trust in (False, anybody_context):
@@ -238,9 +235,7 @@ async def test_unverified_aiohttp_session_is_refused() -> None:
 
 
 def test_hidden_unverified_client_is_refused_when_connecting() -> None:
-    """A borrowed client that hides its missing certificate verification is refused when it
-    connects.
-    """
+    """A client that hides its missing certificate verification is refused when it connects."""
     server, _ = tls_pair()
     anybody_context = tls_pair()[1]
     anybody_context.check_hostname = False
@@ -554,9 +549,7 @@ def test_socks_proxy_is_transparent() -> None:
 
 
 def test_session_adapter_without_connections_is_refused() -> None:
-    """A borrowed session with a custom adapter without connections is refused by the adapter's
-    name.
-    """
+    """A borrowed session whose custom adapter has no connections is refused."""
 
     class Elsewhere(BaseAdapter):
         """A requests adapter that sends requests without urllib3's connections."""

@@ -48,8 +48,7 @@ def _collected(request: pytest.FixtureRequest) -> Generator[None, None, None]:
 def cases(
     kinds: dict[str, Callable[..., Any]], checks: Iterable[Callable[..., Any]]
 ) -> pytest.MarkDecorator:
-    """Parametrize a test by library and check, leaving out the checks that a library cannot pass.
-    """
+    """Parametrize a test by library and check, without the checks that a library cannot pass."""
     return pytest.mark.parametrize(
         "make, check",
         [
@@ -99,8 +98,7 @@ def test_conforms_with_one_connection(make: Callable[..., Any], check: kit.Check
 def test_conforms_asynchronously_with_one_connection(
     make: Callable[..., Any], check: kit.AsyncCheck
 ) -> None:
-    """An asynchronous HTTP client limited to one connection serves its callers one after another.
-    """
+    """An asynchronous HTTP client limited to one connection serves its callers in turn."""
     asyncio.run(check(partial(make, max_connections=1)))
 
 

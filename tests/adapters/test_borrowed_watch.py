@@ -17,8 +17,7 @@ PATIENCE = 20.0
 
 
 def test_timer_expires_in_another_thread() -> None:
-    """If a block exceeds its time limit, the watchdog calls the timer's function in another thread.
-    """
+    """If a block exceeds its time limit, the watchdog calls the timer's function in a thread."""
     watch, expired_event = Watchdog(), Event()
     with watch.limit(monotonic() + 0.01, expired_event.set) as timer:
         assert expired_event.wait(PATIENCE)

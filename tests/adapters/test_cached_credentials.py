@@ -120,9 +120,7 @@ def test_missing_credentials_are_not_cached(awaited: bool) -> None:
 
 @EITHER
 def test_has_uses_the_cache(awaited: bool) -> None:
-    """The cache answers `has` from a cached credential, and asks the provider once that has
-    expired.
-    """
+    """The cache answers `has` from a cached credential, and asks the provider once it expired."""
     face = Face(awaited=awaited, ttl=10)
     requests: list[object] = []
 

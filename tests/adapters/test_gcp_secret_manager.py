@@ -37,8 +37,7 @@ class Gcp(Face):
 
 @EITHER
 def test_the_machines_own_account(awaited: bool) -> None:
-    """GcpMetadata gets a token from the machine's metadata; a refusal raises AuthenticationFailed.
-    """
+    """GcpMetadata gets a token from the machine's metadata, or raises AuthenticationFailed."""
     with Gcp(awaited=awaited) as gcp:
         identity = GcpMetadata(gcp.lab.url)
         assert OLD == gcp.get(gcp.provider(gcp.lab.manager(identity=identity)))
@@ -58,9 +57,7 @@ def test_an_account_that_is_refused(awaited: bool) -> None:
 
 
 def test_an_account_from_its_file(tmp_path: Path) -> None:
-    """A service account is read from Google's JSON key file; other content is refused without being
-    shown.
-    """
+    """A service account is read from Google's key file; the error for other files hides them."""
     path = tmp_path / "account.json"
     fields = {"type": "service_account", "client_email": "us@x", "private_key": PEM}
     path.write_text(json.dumps({**fields, "private_key_id": "1", "token_uri": "https://t.example"}))
@@ -142,8 +139,7 @@ def test_missing_permission_to_create_is_named(awaited: bool) -> None:
 
 
 def test_default_address_and_service_account() -> None:
-    """The default endpoint is Google's, and the default identity is the machine's service account.
-    """
+    """The default endpoint is Google's; the default identity is the machine's service account."""
     manager = GcpSecretManager("our-project")
 
     assert "https://secretmanager.googleapis.com" == manager.endpoint

@@ -290,8 +290,7 @@ async def test_guard_with_a_proxy_is_refused(make: Make, options: dict[str, Any]
 
 
 def test_refused_destination_opens_no_circuit() -> None:
-    """A refused destination is not retried, and does not count as a failure of the circuit breaker.
-    """
+    """A refused destination is not retried, and does not count towards opening the circuit."""
     service = Service(
         "hooks", base_url="http://localhost:80", circuit=CircuitBreakerConfig(failures=1)
     )

@@ -171,8 +171,7 @@ def test_a_namespace(awaited: bool) -> None:
 
 @EITHER
 def test_another_mount_and_prefix(awaited: bool) -> None:
-    """The secrets engine may be mounted at any path; a wrong mount differs from a missing secret.
-    """
+    """The secrets engine may be mounted at any path; a wrong mount has its own error."""
     login = VaultAppRole("our-role", SECRET)
     with Vault(awaited=awaited) as vault:
         vault.lab.mount = "teams/our%20shop"

@@ -225,8 +225,7 @@ def test_a_process_ends_although_there_is_work() -> None:
 
 @pytest.mark.parametrize("error", [None, ValueError("broken")])
 def test_a_timer_works_while_it_is_wanted(error: Exception | None) -> None:
-    """The asynchronous heartbeat sets a timer in each event loop that needs it, until work is done.
-    """
+    """The asynchronous heartbeat sets a timer in each event loop until no work is left."""
     work = Work(3, error=error)
 
     async def main() -> None:

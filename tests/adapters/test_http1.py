@@ -81,8 +81,7 @@ def fields_of(request: Request) -> list[bytes]:
 
 
 def test_fields_of_the_request_are_unchanged() -> None:
-    """Request headers keep their case, order and repetition; defaults are added for missing ones.
-    """
+    """Request headers keep case, order and repetition; defaults are added for missing ones."""
     custom_headers = [
         ("X-b", "1"),
         ("x-A", "2"),
@@ -176,9 +175,7 @@ def test_field_that_contradicts_the_body_is_refused(
     ],
 )
 def test_end_of_the_body(answer: bytes, body: bytes, reusable: bool) -> None:
-    """The end of a response body is found by its framing, which decides if the connection is
-    reusable.
-    """
+    """The framing of a response ends its body, and decides if the connection is reusable."""
     head, received_bytes, is_finished, again = read([answer])
 
     assert (body, True, reusable) == (received_bytes, is_finished, again)
@@ -193,8 +190,7 @@ def test_response_to_head_has_no_body() -> None:
 
 
 def test_head_is_unchanged() -> None:
-    """A response's status, reason and headers keep their order, repetition and Latin-1 characters.
-    """
+    """A response's headers keep their order, repetition and Latin-1 characters."""
     answer = (
         b"HTTP/1.1 299 B\xe4 d\r\nX-b: 1\r\nSet-Cookie: a\r\nset-cookie:b \r\nEmpty:\r\n"
         b"Folded: one\r\n \t two\r\n\t\xa0three\r\nKeep-Alive: max=3, timeout=5\r\n\r\n"

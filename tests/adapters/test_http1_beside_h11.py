@@ -143,8 +143,7 @@ def responses(draw: st.DrawFn) -> bytes:
 
 
 def ours(response: bytes, method: str) -> Parsed | str:
-    """Return the response as moorage's reader parses it, or the reason why it refuses the response.
-    """
+    """Return the response as moorage's reader parses it, or the reason for its refusal."""
     reader = ResponseReader(LIMITS, to_head=method == "HEAD")
     try:
         reader.feed(response)
@@ -159,7 +158,7 @@ def ours(response: bytes, method: str) -> Parsed | str:
 
 
 def of_h11(response: bytes, method: str) -> Parsed | str:
-    """Return the response as h11 parses it, or the reason why it refuses the response."""
+    """Return the response as h11 parses it, or the reason for its refusal."""
     connection = h11.Connection(h11.CLIENT)
     connection.send(h11.Request(method=method, target="/", headers=[("Host", "vendor.example")]))
     connection.send(h11.EndOfMessage())

@@ -303,8 +303,7 @@ def test_tls_close_notify_is_the_end(
 def test_certificate_error_survives_a_closed_peer(
     pair: tuple[socket.socket, socket.socket],
 ) -> None:
-    """The error for a bad certificate gives the reason even if the peer has closed the connection.
-    """
+    """The error for a bad certificate has the reason even if the peer closed the connection."""
     server, _ = tls_pair()
     own_socket, foreign_socket = pair
     own_socket.setblocking(False)

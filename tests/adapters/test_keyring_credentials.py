@@ -103,9 +103,7 @@ def _usual() -> Iterator[Ring]:
 
 @EITHER
 def test_default_keyring_is_used(usual: Ring, awaited: bool) -> None:
-    """Passwords set with `keyring set` are read, and rotated credentials are written to the
-    keyring.
-    """
+    """Passwords from `keyring set` are read, and rotated credentials are stored in the keyring."""
     keyring.set_password("moorage", "services/shop", "old")
     provider = provider_of(None, awaited=awaited)
     assert OLD == ask(provider, "get", "shop", None)

@@ -62,9 +62,7 @@ async def test_waiting_callers_get_the_link_in_order_of_arrival(make: MakeLab) -
 
 @with_both_pools
 async def test_exhausted_pool_names_the_holders(make: MakeLab) -> None:
-    """The error for an exhausted pool names the operations that hold its connections, with
-    durations.
-    """
+    """The error for an exhausted pool names the operations that hold its connections."""
     lab = make(maximum=1)
     await lab.take("orders.report")
     lab.now = 42.0
@@ -104,8 +102,7 @@ async def test_caller_that_got_a_slot_too_late_opens_nothing(make: MakeLab) -> N
 
 @with_both_pools
 async def test_link_that_was_idle_for_long_is_tested(make: MakeLab) -> None:
-    """A connection that was idle for long is pinged before reuse; a recent one is reused at once.
-    """
+    """A connection that was idle for long is pinged before reuse; a recent one is not."""
     lab = make(validate_after=5.0, validation_timeout=2.0)
     loan, link = await lab.take()
     await lab.end(loan)
@@ -120,9 +117,7 @@ async def test_link_that_was_idle_for_long_is_tested(make: MakeLab) -> None:
 
 @with_both_pools
 async def test_pool_survives_a_restart_of_the_server(make: MakeLab) -> None:
-    """After a server restart, one caller meets a broken connection, and all others get working
-    ones.
-    """
+    """After a server restart, only one caller of the pool meets a broken connection."""
     lab = make(maximum=3)
     loans = [await lab.take() for _ in range(3)]
     for loan, _ in loans:
@@ -297,8 +292,7 @@ async def test_forked_child_begins_with_an_empty_pool(make: MakeLab) -> None:
 
 @with_both_pools
 async def test_fork_during_a_test_of_a_link(make: MakeLab) -> None:
-    """A child forked while its parent pinged a connection does not continue with that connection.
-    """
+    """A child forked during its parent's ping does not continue with that connection."""
 
     def fork() -> None:
         forking.start_afresh()  # as in a child

@@ -99,8 +99,7 @@ def texts(request: Request, *answers: Response, **settings: Any) -> tuple[str | 
     ],
 )
 def test_service_chooses_the_calls(content: LogContent | None, status: int, stored: bool) -> None:
-    """By default no request or response is logged; a service may log failures only, or every call.
-    """
+    """By default no request or response is logged; a service may log failures, or all calls."""
     request, response = texts(
         Request.post("/orders", json={"amount": 5}),
         Response(status, JSON, b'{"id": 1}'),
@@ -145,8 +144,7 @@ def test_nothing_is_kept_without_a_log() -> None:
 
 
 def test_size_of_a_waiting_entry() -> None:
-    """`size_of_texts` counts an entry's redacted texts and error message before they are rendered.
-    """
+    """`size_of_texts` counts an entry's request, response and error texts as they are stored."""
     sizes: list[int] = []
 
     class Log(MemoryIntegrationLogger):
@@ -190,9 +188,7 @@ def test_a_call_that_sends_nothing_has_no_content() -> None:
 
 
 def test_a_stream_is_stored_without_its_body() -> None:
-    """A streamed response is logged with status and headers; a failed one with the start of its
-    body.
-    """
+    """A streamed response is logged without body; a failed one with the start of its body."""
     for answer, expected in (
         (Response(200, JSON, b"{}"), "HTTP 200\ncontent-type: application/json"),
         (Response(404, JSON, b"{}"), "HTTP 404\ncontent-type: application/json\n\n{}"),

@@ -138,9 +138,7 @@ def test_header_without_a_trace(header: str) -> None:
 
 
 def test_trace_of_the_callers_context() -> None:
-    """Without an observer that makes spans, the log's trace id is that of the caller's current
-    span.
-    """
+    """Without an observer that makes spans, the log's trace id is that of the current span."""
     tracer = TracerProvider(shutdown_on_exit=False).get_tracer("host")
     with tracer.start_as_current_span("request") as span:
         item = log_entry_of(Request.get("/items/7", headers={"traceparent": PARENT}), Response(200))
@@ -184,8 +182,7 @@ def older_table(lab: Lab) -> None:
 
 
 def test_older_table_is_reported_and_migrated(lab: Lab) -> None:
-    """A log table without the newer columns raises an error that names `migrate`, which adds them.
-    """
+    """The error for a log table without newer columns names `migrate`, which adds them."""
     older_table(lab)
     log = lab.another(create=False, threads=False)
     log.write(entry(3))
@@ -284,7 +281,7 @@ def pages(filters: dict[str, Any]) -> list[LogQuery]:
 
 
 def test_no_page_is_sorted_or_scans_the_file(tmp_path: Path) -> None:
-    """In SQLite, each filtered page of the log is read in index order, without a sort or a scan."""
+    """In SQLite, each filtered page of the log is read in index order, without a sort."""
     path = tmp_path / "log.db"
     sql = LogSql("sqlite", "moorage_log", '"moorage_log"')
     with closing(sqlite3.connect(path)) as connection:
@@ -305,9 +302,7 @@ def test_no_page_is_sorted_or_scans_the_file(tmp_path: Path) -> None:
 
 
 def test_no_page_is_sorted_or_scans_the_table() -> None:
-    """In PostgreSQL, each filtered page of the log is read in index order, without a sort or a
-    scan.
-    """
+    """In PostgreSQL, each filtered page of the log is read in index order, without a sort."""
     url = sqlalchemy.make_url(postgres_url()).set(drivername=DRIVERS["postgresql"])
     prefix = f"lab{uuid4().hex[:8]}_"
     sql = LogSql("postgresql", f"{prefix}log", f'"{prefix}log"')

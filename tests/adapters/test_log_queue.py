@@ -1,6 +1,4 @@
-"""The integration log's queue: its limits, its background thread, and entries that cannot be
-stored.
-"""
+"""The integration log's queue: its limits, its thread, and entries that cannot be stored."""
 
 from __future__ import annotations
 
@@ -232,9 +230,7 @@ def test_refused_batch_waits_as_a_whole(number: int) -> None:
 
 @pytest.mark.parametrize("later, expected", [(1, (2, 3, 9)), (3, (9, 9, 9))])
 def test_newer_entries_take_the_room_of_a_batch(later: int, expected: tuple[int, ...]) -> None:
-    """Log entries that arrive while a batch fails push the batch's oldest entries out of a full
-    queue.
-    """
+    """Log entries that arrive while a batch fails replace its oldest ones in a full queue."""
 
     def insert(_: Sequence[IntegrationLog]) -> None:
         for _number in range(later):

@@ -34,8 +34,7 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def test_records_have_fields(caplog: pytest.LogCaptureFixture) -> None:
-    """LoggingObserver writes each event as a record with a message, a level and the event's fields.
-    """
+    """LoggingObserver writes each event as a record with message, level and the event's fields."""
     caplog.set_level(logging.DEBUG, "moorage")
     manager, _ = manager_of(LoggingObserver(), *ANSWERS)
 
@@ -91,8 +90,7 @@ def test_interrupted_call_is_no_error(caplog: pytest.LogCaptureFixture) -> None:
 
 
 def test_levels_and_fields() -> None:
-    """An opened circuit is logged as a warning, a needed consent as an error, a new token as info.
-    """
+    """An opened circuit is logged as a warning, a needed consent as an error."""
     opened_event = CircuitChanged(at=NOW, service="erp", circuit="erp", state=CircuitState.OPEN)
     closed_event = CircuitChanged(at=NOW, service="erp", state=CircuitState.CLOSED)
 
@@ -141,8 +139,7 @@ def test_structlog_writes_the_fields() -> None:
 
 @pytest.mark.parametrize("form", CREDENTIALS)
 def test_breadcrumbs_have_no_secrets(form: str) -> None:
-    """SentryObserver adds a breadcrumb for each event from INFO on, without credentials or paths.
-    """
+    """SentryObserver adds a breadcrumb for each event from INFO on, without secrets or paths."""
     manager, _ = manager_of(SentryObserver(), *ANSWERS, credentials=CREDENTIALS[form])
 
     with sentry_sdk.isolation_scope() as scope:

@@ -211,9 +211,7 @@ def test_missing_secret_is_named(face: Face) -> None:
 
 @LOGS_IN
 def test_one_login_serves_many(face: Face) -> None:
-    """One login to the secret manager serves many requests, and is renewed after 2/3 of its
-    lifetime.
-    """
+    """One login serves many requests, and is renewed after two thirds of its lifetime."""
     provider = face.provider()
     for _ in range(3):
         face.ask(provider.has, *OWNER)

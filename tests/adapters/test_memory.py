@@ -288,8 +288,7 @@ def test_new_state_with_a_lost_answer_stays(keys: str) -> None:
 
 @pytest.mark.parametrize("keys", ["a", "ab", "abc", "abcd"])
 def test_overwritten_state_is_not_undone(keys: str) -> None:
-    """An interrupted command's write is not undone if another command has changed the state since.
-    """
+    """An interrupted command's write is not undone if the state has changed since."""
     store = MemoryStorage()
     store.execute(Put("old", *keys))
 

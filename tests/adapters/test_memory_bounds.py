@@ -50,8 +50,7 @@ def test_keys_touched_once_do_not_stay() -> None:
 
 
 def test_a_new_state_sweeps_when_it_is_time() -> None:
-    """Half a minute after the last sweep of expired states, creating a state starts another sweep.
-    """
+    """Half a minute after the last sweep of expired states, a new state starts another sweep."""
     clock = Clock()
     store = MemoryStorage(clock)
     store.execute(Put("dust", "a", "b", quiet=1))

@@ -162,8 +162,7 @@ def test_a_manager_counts_its_calls(place: Lab) -> None:
 
 
 def test_old_windows_become_longer_ones(place: Lab) -> None:
-    """Metrics per minute are merged into hours and days without losing calls, and finally deleted.
-    """
+    """Metrics per minute are merged into hours and days without losing calls, later deleted."""
     first, second = place.metrics(), place.metrics()
     if place.kind == "memory":
         second = first
@@ -339,9 +338,7 @@ def test_background_thread_stores_and_ends() -> None:
 
 
 def test_figures_of_a_dead_database_wait() -> None:
-    """While the metrics database is unavailable, calls succeed; their metrics are stored later,
-    once.
-    """
+    """Metrics recorded while the database is unavailable are stored later, once."""
     table = Table()
     table.failure = StorageUnavailable("away", remedy="Start it.")
     recorder = table.recorder()
@@ -460,9 +457,7 @@ def test_process_end_stores_figures(does: str, expected: int, lab: Lab) -> None:
 
 
 def test_a_killed_process_loses_only_what_waited(lab: Lab) -> None:
-    """If a process is killed, its stored metrics remain and only those of the last seconds are
-    lost.
-    """
+    """If a process is killed, its stored metrics remain; those of the last seconds are lost."""
     metrics = lab.metrics()
     metrics.migrate()
     with _process(lab, "waits") as process:

@@ -13,9 +13,7 @@ from moorage.adapters.notices import give_notice
 
 
 def test_notice_is_a_warning_that_names_its_caller(caplog: pytest.LogCaptureFixture) -> None:
-    """If the program shows warnings, a notice is a warning that names its caller, and is not
-    logged.
-    """
+    """If the program shows warnings, a notice is a warning that names its caller."""
 
     def notice() -> None:
         give_notice("Something.", stacklevel=2)

@@ -109,9 +109,7 @@ def test_posts_without_a_loop_are_kept() -> None:
 
 
 def test_posts_of_an_ended_loop_continue_in_the_next() -> None:
-    """If an event loop ends, its posted commands continue in the next one without repetition or
-    loss.
-    """
+    """Posted commands of an ended event loop continue in the next one, none lost or repeated."""
 
     async def run(store: SlowStore) -> None:
         store.may.clear()

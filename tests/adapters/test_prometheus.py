@@ -141,9 +141,7 @@ def test_lost_entries_are_counted() -> None:
 
 @pytest.mark.untraced
 def test_urls_keys_and_tenants_add_no_series() -> None:
-    """Different paths, keys, ids and tenants create no extra series, in Prometheus and
-    OpenTelemetry.
-    """
+    """Different paths, keys, ids and tenants create no extra series of metrics."""
     registry, reader = CollectorRegistry(), InMemoryMetricReader()
     telemetry = OpenTelemetryObserver(
         meter_provider=MeterProvider([reader], shutdown_on_exit=False),

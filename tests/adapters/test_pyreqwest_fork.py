@@ -64,8 +64,7 @@ def as_in_a_child() -> Generator[None, None, None]:
 
 @with_both_clients
 async def test_fallback_to_the_standard_library(make: Make, vendor: VendorServer) -> None:
-    """In a forked process the pyreqwest client uses the standard library, from the first call on.
-    """
+    """In a forked process the pyreqwest client uses the standard library from the first call."""
     client = make(max_connections=7)
     with as_in_a_child():
         with pytest.warns(RuntimeWarning, match="was forked"):
@@ -161,8 +160,7 @@ def test_creating_a_client_does_not_load_pyreqwest() -> None:
 
 
 def test_forked_child_falls_back(vendor: VendorServer) -> None:
-    """A child of a process that used pyreqwest uses the standard library instead, and warns once.
-    """
+    """A child of a process that used pyreqwest uses the standard library, and warns once."""
     client = PyreqwestHttpClient(max_connections=7)
     client.send(GET, vendor.url, LONG)
 

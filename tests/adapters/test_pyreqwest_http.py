@@ -36,14 +36,13 @@ def test_conforms_asynchronously(check: kit.AsyncCheck) -> None:
 
 @pytest.mark.parametrize("check", kit.ONE_CONNECTION_CHECKS, ids=name_of)
 def test_conforms_with_one_connection(check: kit.Check) -> None:
-    """The synchronous pyreqwest client with one connection serves its callers one after another."""
+    """The synchronous pyreqwest client with one connection serves its callers in turn."""
     check(lambda: PyreqwestHttpClient(max_connections=1))
 
 
 @pytest.mark.parametrize("check", kit.ASYNC_ONE_CONNECTION_CHECKS, ids=name_of)
 def test_conforms_asynchronously_with_one_connection(check: kit.AsyncCheck) -> None:
-    """The asynchronous pyreqwest client with one connection serves its callers one after another.
-    """
+    """The asynchronous pyreqwest client with one connection serves its callers in turn."""
     asyncio.run(check(lambda: AsyncPyreqwestHttpClient(max_connections=1)))
 
 

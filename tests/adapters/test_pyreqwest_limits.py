@@ -467,9 +467,7 @@ async def test_statistics_count_exchanges(make: Make) -> None:
 
 @with_both_clients
 async def test_closed_idle_connection_is_replaced(make: Make) -> None:
-    """A request on a connection that the vendor closed is retried, or its error says it may have
-    arrived.
-    """
+    """A request on a closed connection is retried, or its error says it may have arrived."""
     request = Request.post("/", body=b"x")
     async with lab(make) as (vendor, client):
         vendor.always(Behaviour(204, then="close"))

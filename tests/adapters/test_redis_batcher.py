@@ -133,8 +133,7 @@ def test_grant_of_a_cancelled_caller_is_returned(*, late: bool) -> None:
 @LEAVING
 @pytest.mark.parametrize("reply", [GRANTED, UNREADABLE], ids=["granted", "unreadable"])
 def test_other_commands_of_cancelled_callers_return_nothing(reply: Any, *, late: bool) -> None:
-    """For a cancelled claim, or a cancelled caller with an unreadable reply, nothing is given back.
-    """
+    """A cancelled caller's claim, or an unreadable reply to it, gives no token back."""
     command = claim(new_key()) if reply is GRANTED else admission()
 
     assert [] == sent_after(command, lambda _: reply, late=late)
@@ -173,8 +172,7 @@ READ = b"\11"
 def looks_after(
     command: Command[Any], *, late: bool, error: type[Exception] | None = None
 ) -> tuple[int, int]:
-    """Return how often states were read for a cancelled caller, before and after its cancellation.
-    """
+    """Return how often states were read for a caller, before and after its cancellation."""
 
     def reply(call: ScriptCall) -> Any:
         if error is not None:
@@ -219,8 +217,7 @@ def test_other_decided_commands_of_cancelled_callers_return_nothing(
 
 @LEAVING
 def test_failed_decision_of_a_cancelled_caller_returns_nothing(*, late: bool) -> None:
-    """If the connection is lost during a cancelled caller's custom command, nothing is given back.
-    """
+    """If a cancelled caller's connection is lost, its custom command gives no token back."""
     timeout_error = wrong.TimeoutError
 
     assert (1, 0) == looks_after(Count(new_key()), late=late, error=timeout_error)

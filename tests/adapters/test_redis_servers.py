@@ -129,9 +129,7 @@ def server() -> Iterator[PrivateRedis]:
 
 
 def test_ready_client_keeps_its_address(mode: str, server: PrivateRedis) -> None:
-    """A store on a host's Redis client uses its address, database and password, and changes
-    nothing.
-    """
+    """A store on a host's Redis client uses its address and password, and does not change it."""
     options: Any = {"port": server.port, "db": 3, "decode_responses": True, "protocol": 3}
     client: Any = (redis if mode == "plain" else redis.asyncio).Redis(**options)
     with Face(mode, client, timeout=PATIENT, prefix="p:") as face:

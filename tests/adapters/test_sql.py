@@ -308,8 +308,7 @@ def test_duplicate_keys_are_one_key(sql_store: SqlStorage) -> None:
 
 
 def test_rows_that_others_hold_are_not_waited_for_for_ever(lab: Lab, sql_store: SqlStorage) -> None:
-    """A command that waits too long for locked rows fails with the reason; the store still works.
-    """
+    """A command that waits too long for locked rows fails; the store still works."""
     key, hasty_storage = a_key(), lab.plain(timeout=0.5)
     hasty_storage.execute(Append(1, key))
     with holding(lab, key), pytest.raises(StorageUnavailable, match="in time"):

@@ -37,9 +37,7 @@ def _program(lab: Lab, what: str, *arguments: str) -> subprocess.Popen[str]:
 def test_processes_and_threads_append_in_one_order(
     lab: Lab, sql_store: SqlStorage, many: int
 ) -> None:
-    """Concurrent appends by processes and threads on overlapping keys are neither lost nor
-    duplicated.
-    """
+    """Concurrent appends on overlapping keys are neither lost nor duplicated."""
     keys = [a_key() for _ in range(many)]
     programs = [_program(lab, "append", str(number), *keys) for number in range(PROCESSES)]
     history: list[Appended] = []

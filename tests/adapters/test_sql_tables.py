@@ -296,7 +296,7 @@ def test_tables_of_another_version_are_refused(lab: Lab, change: str, words: str
 
 
 def test_tables_that_are_dropped_in_use_are_made_again(lab: Lab) -> None:
-    """With `create=True`, tables that were dropped during use are created again."""
+    """With `create=True`, a store creates tables again that were dropped during use."""
     prefix = f"{lab.prefix}made_"
     store = lab.plain(prefix=prefix, create=True)
     try:
@@ -309,8 +309,7 @@ def test_tables_that_are_dropped_in_use_are_made_again(lab: Lab) -> None:
 
 
 def test_tables_that_are_dropped_in_use_are_made_again_awaited(lab: Lab) -> None:
-    """With `create=True`, an asynchronous store creates tables again that were dropped during use.
-    """
+    """With `create=True`, an asynchronous store creates tables again that were dropped."""
     prefix = f"{lab.prefix}amade_"
 
     async def use_dropped_tables() -> tuple[Any, ...]:

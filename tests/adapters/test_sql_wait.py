@@ -111,9 +111,7 @@ def _engine(runtime: OneLink) -> Engine:
 
 
 def test_a_server_whose_clock_stands_still_is_refused() -> None:
-    """A MySQL server with sysdate-is-now is refused, because its clock stands still in a
-    transaction.
-    """
+    """A MySQL server with sysdate-is-now is refused: it cannot show the time after a lock."""
     link = _link({"SELECT": ([(1, 0, 1)], 0)})
 
     with pytest.raises(Misfit, match="sysdate-is-now"):

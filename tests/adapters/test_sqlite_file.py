@@ -275,9 +275,7 @@ def test_a_migration_that_fails_changes_nothing(
 
 
 def test_foreign_file_is_refused(path: Path, store: SqliteStorage) -> None:
-    """A file that is not a database is refused and not changed; once it is moved, a new one is
-    created.
-    """
+    """A file that is not a database is refused and not changed."""
     path.write_bytes(b"Dear Sir or Madam, " * 1_000)
 
     with pytest.raises(StorageUnavailable, match="not a file of moorage") as excinfo:

@@ -153,8 +153,7 @@ def test_an_interruption_leaves_all_of_a_command_or_none(
 
 
 def test_signals_may_strike_anywhere(path: Path) -> None:
-    """A command interrupted by a signal takes effect completely or not at all, and frees the lock.
-    """
+    """A command interrupted by a signal takes effect completely or not at all."""
     program = subprocess.run(
         [sys.executable, "-m", "tests.adapters.sqlite_worker", "be_struck", str(path)],
         cwd=Path(__file__).parents[2],

@@ -50,14 +50,13 @@ def test_conforms_asynchronously(check: kit.AsyncCheck) -> None:
 
 @pytest.mark.parametrize("check", kit.ONE_CONNECTION_CHECKS, ids=name_of)
 def test_conforms_with_one_connection(check: kit.Check) -> None:
-    """A synchronous HTTP client limited to one connection serves its callers one after another."""
+    """A synchronous HTTP client limited to one connection serves its callers in turn."""
     check(lambda: StdlibHttpClient(max_connections=1))
 
 
 @pytest.mark.parametrize("check", kit.ASYNC_ONE_CONNECTION_CHECKS, ids=name_of)
 def test_conforms_asynchronously_with_one_connection(check: kit.AsyncCheck) -> None:
-    """An asynchronous HTTP client limited to one connection serves its callers one after another.
-    """
+    """An asynchronous HTTP client limited to one connection serves its callers in turn."""
     asyncio.run(check(lambda: AsyncStdlibHttpClient(max_connections=1)))
 
 
@@ -99,15 +98,13 @@ def test_conforms_asynchronously_with_a_guard(check: kit.AsyncGuardCheck) -> Non
 
 @pytest.mark.parametrize("check", kit.PROXY_CHECKS, ids=name_of)
 def test_conforms_through_a_proxy(check: kit.ProxyCheck) -> None:
-    """The synchronous HTTP client sends through a proxy, and recognises the proxy's own failures.
-    """
+    """The synchronous HTTP client sends through a proxy, and recognises the proxy's failures."""
     check(lambda proxy, tls: StdlibHttpClient(proxy=proxy, tls=tls))
 
 
 @pytest.mark.parametrize("check", kit.ASYNC_PROXY_CHECKS, ids=name_of)
 def test_conforms_asynchronously_through_a_proxy(check: kit.AsyncProxyCheck) -> None:
-    """The asynchronous HTTP client sends through a proxy, and recognises the proxy's own failures.
-    """
+    """The asynchronous HTTP client sends through a proxy, and recognises the proxy's failures."""
     asyncio.run(check(lambda proxy, tls: AsyncStdlibHttpClient(proxy=proxy, tls=tls)))
 
 
@@ -227,9 +224,7 @@ async def test_reset_at_the_first_byte_is_replaced(
 async def test_late_close_may_have_been_processed(
     make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """If the vendor closes a reused connection after the request was sent, it may have been
-    processed.
-    """
+    """If the vendor closes a reused connection after the request, it may have been processed."""
     monkeypatch.setattr(SocketWire, "stale", lambda _: False)
     async with lab(make) as (vendor, client):
         vendor.queue(Behaviour(204, then="close"), Behaviour(201))
@@ -276,8 +271,7 @@ def test_finalizer_waits_for_no_lock() -> None:
 
 @with_both_clients
 async def test_closed_client_is_refused(make: Make) -> None:
-    """A closed HTTP client refuses new calls; responses that are still being read may be finished.
-    """
+    """A closed HTTP client refuses new calls; open responses may be read to their end."""
     async with lab(make) as (vendor, client):
         vendor.queue(Behaviour(body=b"x" * 99_999))
         incoming = await client.open(GET, vendor.url, LONG)
@@ -367,8 +361,7 @@ def test_connections_of_all_loops_are_counted() -> None:
 
 
 def test_sync_and_async_clients_match() -> None:
-    """The synchronous and asynchronous clients have the same parameters, defaults and docstrings.
-    """
+    """Both clients have the same parameters, defaults and docstrings."""
     plain_signature, async_signature = (
         inspect.signature(kind) for kind in (StdlibHttpClient, AsyncStdlibHttpClient)
     )

@@ -160,8 +160,7 @@ def test_a_cursor_that_leads_nowhere_is_refused(cursor: str, file: Lab) -> None:
 
 
 def test_texts_are_kept_as_far_as_a_database_can(lab: Lab) -> None:
-    """A log entry with long text, NUL or lone surrogates is stored, and a query with them finds it.
-    """
+    """A log entry with long text, NUL or lone surrogates is stored and found by a query."""
     log = lab.log(threads=False)
     odd_tenant = "a\0b\ud800" + "x" * 300
     log.write(entry(0, tenant=odd_tenant, duration=1e-7))
@@ -342,8 +341,7 @@ def test_termination_loses_nothing(does: str, code: int, expected: int, lab: Lab
 
 
 def test_full_disk_never_reaches_a_call(file: Lab) -> None:
-    """While the log's file cannot grow, calls succeed, and lost entries are counted and reported.
-    """
+    """While the log's file cannot grow, calls succeed, and lost entries are counted."""
     file.log()
     with _process(file, "fills_the_disk") as process:
         output, _ = process.communicate()
@@ -354,8 +352,7 @@ def test_full_disk_never_reaches_a_call(file: Lab) -> None:
 def test_a_connection_is_opened_where_no_thread_can_be_started(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """During interpreter shutdown, when no thread can start, queued log entries are still written.
-    """
+    """During interpreter shutdown, when no thread can start, queued log entries are written."""
 
     def refuse(_: threading.Thread) -> None:
         raise RuntimeError("can't create new thread at interpreter shutdown")

@@ -24,9 +24,7 @@ if TYPE_CHECKING:
 
 
 def test_tables_that_are_missing(lab: EntryLab, tmp_path: Path) -> None:
-    """A store whose tables are missing raises an error that names `migrate()`; `create=True` adds
-    them.
-    """
+    """The error for missing tables names `migrate()`; with `create=True` the store creates them."""
     url = lab.url if lab.kind != "sqlite" else f"sqlite:///{tmp_path / 'new.db'}"
     with open_inbox(url, prefix="moorage_missing_") as store:
         with pytest.raises(ConfigurationError) as excinfo:
@@ -132,8 +130,7 @@ def test_wrong_path_creates_no_file(tmp_path: Path) -> None:
 
 
 def test_files_that_cannot_be(tmp_path: Path) -> None:
-    """A SQLite outbox reports an in-memory path, a missing directory and a locked file as errors.
-    """
+    """A SQLite outbox refuses an in-memory path, a missing directory and a locked file."""
     with pytest.raises(ConfigurationError, match="A database in memory"):
         SqliteOutbox(":memory:")
     with pytest.raises(StorageUnavailable, match="could not be used"):

@@ -51,9 +51,7 @@ def test_a_rollback_takes_the_entry_along(lab: EntryLab) -> None:
 @pytest.mark.parametrize("commits", [True, False])
 @pytest.mark.parametrize("of", ["connection", "session"])
 def test_sqlalchemy(lab: EntryLab, of: str, *, commits: bool) -> None:
-    """An entry added through a SQLAlchemy connection or session is committed or rolled back with
-    it.
-    """
+    """An entry added through a SQLAlchemy connection or session shares its commit or rollback."""
     store = lab.outbox()
     connection: Any = Session(lab.engine) if of == "session" else lab.engine.connect()
     with connection:
@@ -130,9 +128,7 @@ class AwaitedFile:
 
 
 def test_async_connection_to_a_file(file: EntryLab) -> None:
-    """An entry added through an asynchronous SQLite connection follows that connection's
-    transaction.
-    """
+    """An entry added through an asynchronous SQLite connection follows its commit or rollback."""
 
     async def run() -> None:
         store = await file.later_outbox()
@@ -248,8 +244,7 @@ def test_the_async_outbox_writes_in_a_transaction(server: EntryLab) -> None:
 
 
 def test_a_store_without_transactions() -> None:
-    """The error of a store without transaction support names the stores that support transactions.
-    """
+    """The error of a store without transaction support names the stores that have it."""
     with pytest.raises(ConfigurationError) as excinfo:
         Outbox(MemoryOutbox()).within(object())
     assert "SqliteOutbox or SqlOutbox" in str(excinfo.value.remedy)

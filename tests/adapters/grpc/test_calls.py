@@ -46,8 +46,7 @@ def test_a_call_returns_the_answer_and_passes_its_deadline_on(lab: Lab) -> None:
 
 
 def test_all_streams_carry_their_messages(lab: Lab) -> None:
-    """Unary, client-streaming, server-streaming and bidirectional calls carry all their messages.
-    """
+    """Unary, client-streaming, server-streaming and bidirectional calls carry all messages."""
     collected = lab.perform(lab.connector.call(COLLECT, [{"name": "a"}, {"name": "b"}]))
     counted = lab.answers(lab.perform(lab.connector.stream(COUNT, {"answers": 3})))
     chatted = lab.answers(lab.perform(lab.connector.stream(CHAT, [{"name": "c"}, {"name": "d"}])))
@@ -80,9 +79,7 @@ def test_all_streams_carry_their_messages(lab: Lab) -> None:
     ],
 )
 def test_a_status_becomes_an_error(lab: Lab, code: str, kind: type[Exception]) -> None:
-    """Each gRPC status code raises its moorage error; the server's text is not in the error
-    message.
-    """
+    """Each gRPC status code raises its moorage error, whose message omits the server's text."""
     with pytest.raises(kind) as caught:
         lab.call(do="fail", code=code, text="failed to connect to all addresses")
 
@@ -93,9 +90,7 @@ def test_a_status_becomes_an_error(lab: Lab, code: str, kind: type[Exception]) -
 
 
 def test_an_unknown_method_is_an_invalid_request(lab: Lab) -> None:
-    """A method that the server does not know raises InvalidRequest, and was certainly not
-    processed.
-    """
+    """A method that the server does not know raises InvalidRequest."""
     with pytest.raises(InvalidRequest, match="no such method"):
         lab.call(method("Nothing"))
 
@@ -130,8 +125,7 @@ def test_the_server_says_when_to_come_back(labs: Callable[..., Lab], server: Lab
 
 
 def test_a_silent_server_ends_with_the_deadline(lab: Lab) -> None:
-    """A call without an answer ends at its deadline, and its error says it may have been processed.
-    """
+    """A call without an answer ends at its deadline, and may have been processed."""
     with pytest.raises(DeadlineExceeded) as caught:
         lab.perform(lab.connector.call(ECHO, {"do": "sleep", "seconds": 30}), timeout=0.3)
     assert caught.value.may_have_been_processed
@@ -140,8 +134,7 @@ def test_a_silent_server_ends_with_the_deadline(lab: Lab) -> None:
 def test_a_server_that_dies_during_a_call_leaves_the_outcome_open(
     labs: Callable[..., Lab], servers: Callable[..., LabServer]
 ) -> None:
-    """A call whose server is killed may have been processed; the next call was certainly not sent.
-    """
+    """A call may have been processed if its server is killed; the next call was not sent."""
     lab = labs(servers().address)
     with pytest.raises(ConnectionFailed) as caught:
         lab.call(do="die")
@@ -177,8 +170,7 @@ def test_a_key_is_sent_where_the_service_honours_keys(
 def test_a_restarted_server_serves_the_next_call(
     labs: Callable[..., Lab], servers: Callable[..., LabServer]
 ) -> None:
-    """A gRPC connector reconnects to a restarted server, and its statistics count the connections.
-    """
+    """A gRPC connector reconnects to a restarted server, and counts its connections."""
     first = servers()
     lab = labs(first.address)
     lab.call()
@@ -211,9 +203,7 @@ def test_large_messages_are_typed_errors(labs: Callable[..., Lab], server: LabSe
 
 
 def test_messages_that_cannot_be_written_or_read(lab: Lab) -> None:
-    """A request that cannot be serialized is not sent; an answer that cannot be parsed is a
-    failure.
-    """
+    """A request that cannot be serialized is not sent; an unreadable answer is a failure."""
     with pytest.raises(InvalidData, match=r"Lab\.Echo cannot be written"):
         lab.perform(lab.connector.call(ECHO, {"name": object()}))
     with pytest.raises(VendorFailed, match="cannot be read as the type"):
@@ -245,9 +235,7 @@ def test_requests_that_fail_end_the_call(lab: Lab) -> None:
 
 
 def test_methods_are_used_as_they_are_declared(lab: Lab) -> None:
-    """`call` refuses streaming methods, `stream` refuses unary ones, and one-shot iterators are
-    refused.
-    """
+    """`call` refuses streaming methods, `stream` unary ones, and both refuse one-shot iterators."""
     with pytest.raises(InvalidData, match="answers with a stream"):
         lab.connector.call(COUNT, {})
     with pytest.raises(InvalidData, match="one answer"):
@@ -293,9 +281,7 @@ def test_close_waits_for_open_streams(lab: Lab) -> None:
 def test_health_is_what_the_server_says(
     labs: Callable[..., Lab], servers: Callable[..., LabServer]
 ) -> None:
-    """Health is unavailable if the server reports NOT_SERVING; a server without health service is
-    healthy.
-    """
+    """A server that reports NOT_SERVING is unavailable; one without health service is healthy."""
     lab = labs(servers().address)
     lab.run(lab.connector.open(5.0))
     assert lab.run(lab.connector.health(5.0)).is_healthy

@@ -29,8 +29,7 @@ def configuration(server: LabServer, **settings: Any) -> dict[str, Any]:
 
 
 def test_a_configuration_names_a_connector(server: LabServer, monkeypatch: Any) -> None:
-    """A configured connector of kind "grpc" is available to synchronous and asynchronous programs.
-    """
+    """A connector of kind "grpc" can be opened by synchronous and asynchronous programs."""
     monkeypatch.setenv("ORDERS_TOKEN", "token-4711")
     config = configuration(server, token="secret://env/ORDERS_TOKEN")
     with moorage.open(config) as hub:
@@ -69,9 +68,7 @@ def test_generated_classes_make_a_method(lab: Lab) -> None:
 
 
 def test_a_definition_says_what_may_be_repeated() -> None:
-    """A method's `idempotency_level` option in the descriptor sets whether it is safe or
-    repeatable.
-    """
+    """A method's `idempotency_level` in the descriptors sets whether it is safe or repeatable."""
     file = descriptor_pb2.FileDescriptorProto(name="shop.proto", package="shop", syntax="proto3")
     file.message_type.add(name="Order")
     service = file.service.add(name="Orders")

@@ -24,9 +24,7 @@ SECRET = "token-4711-very-secret"
 
 @pytest.fixture(scope="module", autouse=True)
 def _first_use(server: LabServer) -> None:
-    """Call a server in both modes first, because grpcio opens files for the whole process on first
-    use.
-    """
+    """Call a server in both modes first, because grpcio opens process-wide files on first use."""
     for mode in ("sync", "async"):
         lab = Lab(mode, server.address)
         lab.call()

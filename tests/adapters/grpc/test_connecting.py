@@ -111,9 +111,7 @@ def test_an_untrusted_server_gets_no_request(
 
 
 def test_certificates_that_cannot_be_read(labs: Callable[..., Lab], tmp_path: Path) -> None:
-    """A missing certificate file or a wrong key password is a configuration error without the
-    secret.
-    """
+    """A missing certificate file or wrong key password is an error that hides the password."""
     certificate, key = identity(tmp_path, "client")
     missing = Tls(certificate=str(certificate), key=str(tmp_path / "missing.key"))
     locked = Tls(certificate=str(certificate), key=str(key), password=Secret(TOKEN))
@@ -124,8 +122,7 @@ def test_certificates_that_cannot_be_read(labs: Callable[..., Lab], tmp_path: Pa
 
 
 def test_no_server_is_a_failure_before_anything_is_sent(labs: Callable[..., Lab]) -> None:
-    """A closed port and an unknown host have different errors, both certain that nothing was sent.
-    """
+    """A closed port and an unknown host have different errors; both say nothing was sent."""
     cases = {
         f"127.0.0.1:{free_port()}": ("Nothing accepts", True),
         "no-such-host.invalid:443": ("host of the gRPC service is unknown", False),
@@ -142,8 +139,7 @@ def test_no_server_is_a_failure_before_anything_is_sent(labs: Callable[..., Lab]
 
 
 def test_a_silent_port_ends_with_the_time_for_connecting(labs: Callable[..., Lab]) -> None:
-    """A port that never answers raises ConnectionFailed at the connect timeout; nothing was sent.
-    """
+    """A port that never answers raises ConnectionFailed at the connect timeout."""
     with closing(socket.socket()) as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
@@ -227,8 +223,7 @@ def test_refused_renewed_credentials_are_not_renewed_again_and_again(
 def test_a_renewed_call_may_fail_otherwise(
     labs: Callable[..., Lab], server: LabServer, mode: str
 ) -> None:
-    """After a credential renewal, the error of the second attempt is the one that the caller gets.
-    """
+    """If the attempt after a credential renewal fails, the caller gets that attempt's error."""
     tokens, renewals = provider(mode, "old", "new")
     lab = labs(server.address, credentials=tokens)
     name = f"stale-{id(lab)}"
@@ -295,9 +290,7 @@ def test_keepalive_and_options_reach_the_library(
 
 
 def test_an_event_loop_has_its_own_connector(server: LabServer) -> None:
-    """An asynchronous connector refuses a second running loop, and reconnects after its loop was
-    closed.
-    """
+    """An asynchronous connector refuses a second running event loop, but not one after another."""
 
     async def perform() -> Any:
         return await connector.call(ECHO, {"name": "bolt"}).perform(OperationAttempt(1, 5.0))
@@ -319,9 +312,7 @@ def test_an_event_loop_has_its_own_connector(server: LabServer) -> None:
 def test_a_forked_child_has_a_channel_of_its_own_or_a_typed_error(
     server: LabServer, support: str, result: str
 ) -> None:
-    """A forked child can make calls only if GRPC_ENABLE_FORK_SUPPORT is set; else it gets
-    LocalFailure.
-    """
+    """A forked child can make calls only with GRPC_ENABLE_FORK_SUPPORT; else LocalFailure."""
     program = [sys.executable, str(Path(__file__).with_name("forking.py")), server.address]
     environment = {
         **os.environ,
@@ -373,7 +364,7 @@ def test_a_connector_is_a_context(server: LabServer) -> None:
 
 
 def test_retries_belong_to_the_manager(labs: Callable[..., Lab], server: LabServer) -> None:
-    """grpcio sends each attempt once, however often the manager retries."""
+    """The grpcio library sends each attempt once, however often the manager retries."""
     policy = RetryPolicy(max_attempts=4, base_delay=0.0)
     lab = labs(server.address, service=Service("lab", timeout=20.0, retry=policy, circuit=None))
     name = f"once-{id(lab)}"

@@ -1,5 +1,4 @@
-"""Interceptors that protect calls of gRPC stubs, with errors that are both grpcio's and moorage's.
-"""
+"""Interceptors that protect calls of gRPC stubs, with errors of both grpcio and moorage."""
 
 from __future__ import annotations
 
@@ -221,7 +220,7 @@ def test_protections_hold_calls_back(stubs: Callable[..., Stubs]) -> None:
 
 
 def test_a_slow_server_ends_a_call_in_time(stubs: Callable[..., Stubs]) -> None:
-    """The timeout limits a unary call's answer and a stream's first answer."""
+    """The timeout limits a single answer, and a stream's first answer."""
     made = stubs()
     for call in (partial(made.call, ECHO), partial(made.answers, COUNT)):
         with pytest.raises(ConnectorError) as caught:

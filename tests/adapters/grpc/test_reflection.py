@@ -37,9 +37,7 @@ def descriptors() -> GrpcDescriptors:
 
 
 def test_a_server_lists_its_methods(lab: Lab) -> None:
-    """Reflection returns a server's methods, their request fields, and which of them may be
-    repeated.
-    """
+    """Reflection returns the methods, their request fields, and which of them may be repeated."""
     described: GrpcDescriptors = lab.perform(lab.connector.reflect())
 
     assert "shop.Orders" in described.services
@@ -51,8 +49,7 @@ def test_a_server_lists_its_methods(lab: Lab) -> None:
 
 
 def test_a_method_is_called_by_its_name(lab: Lab) -> None:
-    """A method called by name takes and returns plain JSON, by the types that the server describes.
-    """
+    """A method called by name takes and returns plain JSON, by the server's descriptors."""
     first = lab.connector.call_by_name("/shop.Orders/Get", ORDER)
     assert (False, False, "Orders.Get") == (first.safe, first.repeatable, first.name)
     assert FOUND == lab.perform(first)
@@ -86,8 +83,7 @@ def test_a_method_with_streams_is_not_called_by_name(
 def test_a_wrong_request_names_its_field(
     labs: Callable[..., Lab], server: LabServer, descriptors: GrpcDescriptors
 ) -> None:
-    """A request with a wrong field type is refused before sending; the error names only the field.
-    """
+    """The error for a wrong field type in a request names only the field; nothing is sent."""
     connector = labs(server.address, descriptors=descriptors).connector
     with pytest.raises(InvalidData, match=r"'colour'.*orderId, notes") as caught:
         connector.call_by_name(shop.GET, {"colour": "red-4711"})
@@ -111,9 +107,7 @@ def test_a_server_without_reflection_is_told_apart(
 
 
 def test_a_configured_connector_runs_methods_by_name(server: LabServer, tmp_path: Path) -> None:
-    """`moorage run` calls a gRPC method by its full name, with descriptors from a file or the
-    server.
-    """
+    """`moorage run` calls a gRPC method by name, with descriptors from a file or the server."""
     file = tmp_path / "shop.protoset"
     file.write_bytes(shop.descriptor_set())
     base = {"kind": "grpc", "address": server.address, "plaintext": True}

@@ -147,9 +147,7 @@ def test_descriptions_that_are_no_use_are_refused(
     files: Callable[[str], list[bytes]],
     problem: str,
 ) -> None:
-    """Unusable reflection answers raise an error that asks for a descriptor file, and requests
-    stop.
-    """
+    """The error for unusable reflection answers asks for a descriptor file."""
     server.answer(files)
     with pytest.raises(VendorFailed, match=f"{problem}.*`descriptors`"):
         reflected()
@@ -159,8 +157,7 @@ def test_descriptions_that_are_no_use_are_refused(
 def test_a_status_of_reflection_is_the_error(
     server: Reflection, reflected: Callable[[], GrpcDescriptors]
 ) -> None:
-    """UNIMPLEMENTED from reflection means the server has none; other codes raise their own error.
-    """
+    """UNIMPLEMENTED means that the server has no reflection; other codes raise their errors."""
     server.refuse("INVALID_ARGUMENT")
     with pytest.raises(InvalidRequest, match="considers the request invalid"):
         reflected()

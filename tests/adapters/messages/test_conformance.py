@@ -185,9 +185,7 @@ def server(request: pytest.FixtureRequest) -> Generator[Server]:
 
 
 async def checked(check: Any, server: Server, network: TcpProxy) -> None:
-    """Run a check on an asynchronous publisher after a first call has opened the HTTP client's
-    selector.
-    """
+    """Run an asynchronous check after a first call that opens the HTTP client's selector."""
     if server.is_http:
         publisher = server.settings(*server.address).async_publisher("connector")
         message = Message(b"first")

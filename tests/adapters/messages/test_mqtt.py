@@ -82,8 +82,7 @@ def test_batch_keeps_order_and_reports_each(
 def test_message_arrives_with_everything(
     mqtt: Callable[..., Lab], broker: PrivateMosquitto, subscriber: Subscriber
 ) -> None:
-    """A message's headers, key and id are sent as MQTT user properties, with its type and expiry.
-    """
+    """A message's headers, key and id are MQTT user properties; type and expiry are sent too."""
     lab = mqtt(broker.url, expiry=3600, retain=True)
     headers = [("trace-id", "7"), ("trace-id", "ü")]
     receipt = lab.publish("orders", Message.of_json([1], key="k", headers=headers, id="id-1"))
@@ -402,8 +401,7 @@ def test_cancelled_opening_leaves_no_connection() -> None:
 
 @IN_BOTH_VERSIONS
 def test_tls_is_verified(mqtt: Callable[..., Lab], tmp_path: Path, protocol: str) -> None:
-    """MQTT over TLS accepts only a certificate of the given authority, and shows the client's own.
-    """
+    """MQTT over TLS trusts only the given authority, and presents the client's certificate."""
     certificate, key = (str(file) for file in certificate_files(tmp_path))
     (tmp_path / "client").mkdir()
     client, client_key = (str(file) for file in certificate_files(tmp_path / "client"))
@@ -450,8 +448,7 @@ def test_settings_that_cannot_work(settings: dict[str, Any], path: str) -> None:
 
 
 def test_address_has_everything() -> None:
-    """An MQTT URL gives host, port, user and password; the password may also be a separate setting.
-    """
+    """An MQTT URL gives host, port, user and password; the password may be a setting instead."""
     address = Mqtt(url=Secret("mqtts://shop:p%40ss@mqtt.example")).address()
     assert (address.host, address.port, address.user) == ("mqtt.example", 8883, "shop")
     assert address.password == Secret("p@ss")

@@ -38,8 +38,7 @@ PUBLISH, RELEASE, PING = 0x30, 0x60, 0xC0
 
 
 def answering(*codes: int | None) -> Callable[[int, int], bytes]:
-    """Return an answer function that acknowledges QoS 1 messages with these reason codes in turn.
-    """
+    """Return an answer function that acknowledges QoS 1 messages with these reason codes."""
     rest = list(codes)
     return lambda kind, number: (
         acknowledgement(0x40, number, rest.pop(0)) if kind == PUBLISH else b""
@@ -75,9 +74,7 @@ def test_codes_of_success(mqtt: Callable[..., Lab], code: int | None) -> None:
 def test_codes_of_failure(
     mqtt: Callable[..., Lab], qos: int, code: int, kind: type[ConnectorError], words: str
 ) -> None:
-    """Each MQTT failure code has its own error; the message is not stored and the connection stays
-    open.
-    """
+    """Each MQTT failure code has its own error; nothing is stored and the connection stays open."""
     first = 0x40 if qos == 1 else 0x50
 
     def answer(_: int, number: int) -> bytes:
@@ -133,9 +130,7 @@ def test_receive_maximum_is_kept(mqtt: Callable[..., Lab], qos: int) -> None:
 
 
 def test_batch_that_is_interrupted_tells_what_was_sent() -> None:
-    """In an interrupted batch, acknowledged messages are stored, sent ones may be, the rest are
-    not.
-    """
+    """In an interrupted batch, messages are stored, possibly stored or certainly not stored."""
 
     def answer(_: int, number: int) -> bytes | None:
         if number == 1:
@@ -172,9 +167,7 @@ def test_batch_that_is_interrupted_tells_what_was_sent() -> None:
 def test_reason_with_which_the_broker_leaves(
     code: int | None, number: int, publication: Publication
 ) -> None:
-    """A broker's disconnect reason rules out storage only if it concerns the only message in
-    flight.
-    """
+    """A broker's disconnect reason rules out storage only if one single message was in flight."""
     end = b"\xe0\x00" if code is None else bytes([0xE0, 2, code, 0])
     with ScriptedBroker(answer=lambda *_: end) as broker:
         link = connect(Mqtt(url=Secret(broker.url)), 5.0)

@@ -447,8 +447,7 @@ def _kill_later(server: PrivateNats, proxy: LossyProxy) -> None:
 def test_cancelled_message_leaves_the_connection_to_others(
     private: PrivateNats, stream: str
 ) -> None:
-    """Cancelling a task that waits for a reply leaves the NATS connection usable for other tasks.
-    """
+    """Cancelling a task that waits for a reply leaves the NATS connection usable for others."""
 
     async def run() -> None:
         with LossyProxy("127.0.0.1", private.port) as proxy:
@@ -487,8 +486,7 @@ def test_cancelled_opening_raises_the_cancellation() -> None:
 
 
 def test_tls_is_verified(labs_of_nats: Callable[..., Lab], tmp_path: Path) -> None:
-    """NATS over TLS accepts only a certificate of the given authority, and shows the client's own.
-    """
+    """NATS over TLS trusts only the given authority, and presents the client's certificate."""
     certificate, key = (str(file) for file in certificate_files(tmp_path))
     tls = f'cert_file: "{certificate}", key_file: "{key}", ca_file: "{certificate}"'
     with PrivateNats(f"tls {{ {tls}, verify: true }}") as server:
@@ -510,7 +508,7 @@ PUBLIC = "UDXU4RCSJNZOIQHZNWXHXORDPRTGNJAHAHFRGZNEEJCPQTT2M7NLCNF4"
 
 
 def test_user_logs_in_with_a_key(labs_of_nats: Callable[..., Lab]) -> None:
-    """A publisher logs in to NATS with an nkey seed or with a token."""
+    """A publisher logs in to NATS with the seed of an NKey or with a token."""
     with PrivateNats(f"authorization {{ users: [{{ nkey: {PUBLIC} }}] }}") as server:
         lab = labs_of_nats(server.url, nkey=Secret(SEED), creates_streams=True)
         assert lab.publish("orders", Message(b"1"))

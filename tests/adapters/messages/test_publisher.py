@@ -78,9 +78,7 @@ def test_lost_acknowledgement_of_a_keyed_message_is_an_unknown_outcome(
 def test_message_with_an_id_is_repeated_where_the_broker_recognises_it(
     memory_lab: Callable[..., Lab],
 ) -> None:
-    """If the broker deduplicates by id, a message with an id is retried and reported as a
-    duplicate.
-    """
+    """A message with an id is retried if the broker deduplicates, and reported as a duplicate."""
     broker = MemoryBroker(deduplicates=True)
     lab = memory_lab(broker)
     broker.lose_acknowledgements()
@@ -309,8 +307,7 @@ def test_closed_publisher_publishes_nothing(memory_lab: Callable[..., Lab]) -> N
 
 
 def test_targets_name_the_place_and_the_size(rabbit: Callable[..., Lab]) -> None:
-    """The telemetry target of a message has its id and size; that of a batch has a message count.
-    """
+    """The telemetry target of a message has its id and size; that of a batch has a count."""
     lab = rabbit("amqp://mq.example:5673/", exchange="shop")
     single = lab.publisher.publish("orders", Message(b"12", id="7")).target
     batch = lab.publisher.publish_batch("orders", [Message(b"1"), Message(b"2")]).target

@@ -60,8 +60,7 @@ def private() -> Generator[PrivateRabbitMq]:
 
 
 def test_message_arrives_with_everything(rabbit: Callable[..., Lab], broker: Broker) -> None:
-    """A confirmed message is persistent in the queue, with its headers, key, id and content type.
-    """
+    """A confirmed message is persistent in the queue, with its headers, key, id and type."""
     lab = rabbit(broker.url)
     headers = {"trace-id": "7", "raw": b"\xff"}
     message = Message.of_json({"a": 1}, key="k", headers=headers, id="id-1")
@@ -81,9 +80,7 @@ def test_message_arrives_with_everything(rabbit: Callable[..., Lab], broker: Bro
 
 
 def test_exchange_routes_by_topic(rabbit: Callable[..., Lab], broker: Broker) -> None:
-    """With an exchange in the settings, the topic is the routing key; the receipt names the
-    exchange.
-    """
+    """With an `exchange` setting, the topic is the routing key; the receipt names the exchange."""
     exchange = f"{broker.queue}-exchange"
     broker.channel.exchange_declare(exchange, "topic")
     broker.channel.queue_bind(broker.queue, exchange, "orders.*")
@@ -369,9 +366,7 @@ def test_wrong_settings_are_refused(settings: dict[str, str], path: str) -> None
 
 
 def test_address_has_the_defaults_of_the_protocol() -> None:
-    """An AMQP URL without port, user or virtual host uses the defaults; the password may be
-    separate.
-    """
+    """An AMQP URL without port, user or virtual host uses the defaults of the protocol."""
     address = RabbitMq(url=Secret("amqps://host")).address()
     assert (address.host, address.port, address.user) == ("host", 5671, "guest")
     assert (address.path, address.password_text()) == ("/", "guest")

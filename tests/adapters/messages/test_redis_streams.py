@@ -152,8 +152,7 @@ def test_missing_stream_is_refused_if_that_is_wanted(
 def test_key_of_another_type_is_no_stream(
     streams: Callable[..., Lab], private: PrivateRedis, server: redis.Redis
 ) -> None:
-    """Publishing to a key that holds another Redis type is refused, and the connection stays open.
-    """
+    """Publishing to a key that holds another Redis type is refused."""
     server.set("orders", "1")
     lab = streams(private.url)
     with pytest.raises(InvalidRequest, match="nothing was stored"):
@@ -189,8 +188,7 @@ def test_replica_refuses_messages(
 def test_user_without_permission(
     streams: Callable[..., Lab], private: PrivateRedis, server: redis.Redis
 ) -> None:
-    """A user without permission for XADD gets AuthenticationFailed; one without INFO can publish.
-    """
+    """A user without permission for XADD is refused; one without INFO can publish."""
     client: Any = server
     client.execute_command("ACL", "SETUSER", "reader", "on", ">pw", "~*", "+ping")
     client.execute_command("ACL", "SETUSER", "writer", "on", ">pw", "~*", "+xadd", "+select")

@@ -124,8 +124,7 @@ class Administrator:
 
 
 class _Awaited:
-    """A synchronous transaction behind the asynchronous interface, so that tests are written once.
-    """
+    """A synchronous transaction behind the asynchronous interface, so tests are written once."""
 
     def __init__(self, transaction: Any) -> None:
         self._transaction = transaction

@@ -168,8 +168,7 @@ each_server = pytest.mark.parametrize("system", SERVERS)
 def test_connector_of_a_server(
     subject_of: Callable[[str, str], kit.ConnectorSubject], system: str, check: kit.Check
 ) -> None:
-    """The synchronous SQL connector passes the conformance kit with a real server behind a proxy.
-    """
+    """The synchronous SQL connector passes the conformance kit with a real server."""
     check(subject_of(system, "sync"))
 
 
@@ -178,8 +177,7 @@ def test_connector_of_a_server(
 def test_asynchronous_connector_of_a_server(
     subject_of: Callable[[str, str], kit.ConnectorSubject], system: str, check: kit.AsyncCheck
 ) -> None:
-    """The asynchronous SQL connector passes the conformance kit with a real server behind a proxy.
-    """
+    """The asynchronous SQL connector passes the conformance kit with a real server."""
     asyncio.run(check(subject_of(system, "async")))
 
 

@@ -169,8 +169,7 @@ def test_rows_are_written_together(labs: Callable[..., Lab], system: str) -> Non
 def test_exception_of_the_function_undoes_the_transaction(
     labs: Callable[..., Lab], system: str
 ) -> None:
-    """An exception of the transaction function is raised unchanged, and the transaction is undone.
-    """
+    """An exception of the transaction function is raised unchanged after a rollback."""
     lab = labs(system)
     failure = KeyError("a defect")
     ended: list[Any] = []
@@ -260,9 +259,7 @@ def test_change_cannot_be_streamed(labs: Callable[..., Lab], system: str) -> Non
 
 @each_server
 def test_server_ends_a_slow_statement(labs: Callable[..., Lab], system: str) -> None:
-    """The server cancels a slow statement before the call's deadline, and the connection stays
-    usable.
-    """
+    """The server cancels a slow statement before the call's deadline; the connection survives."""
     lab = labs(system, connections=1)
     session = lab.session()
     with pytest.raises((DeadlineExceeded, ConnectionFailed)) as excinfo:
@@ -418,8 +415,7 @@ def test_exhausted_pool_names_the_holders(labs: Callable[..., Lab], system: str)
 def test_ten_thousand_operations_reuse_their_connections(
     labs: Callable[..., Lab], system: str
 ) -> None:
-    """Ten thousand operations open no more connections than the pool allows, and leave none in use.
-    """
+    """Ten thousand operations open no more connections than the pool's maximum."""
     lab = labs(system, connections=2)
     one = lab.connector.query(Query("SELECT 1", name="one"))
     attempt = OperationAttempt(1, 30.0)
@@ -503,8 +499,7 @@ def test_wrong_password_is_refused(mode: str) -> None:
 
 @each_server
 def test_tls_that_the_server_does_not_offer_is_refused(mode: str, system: str) -> None:
-    """If TLS is required and the server offers none, the connection is refused and nothing is sent.
-    """
+    """If TLS is required and the server offers none, nothing is sent."""
     lab = Lab(system, mode, tls=Tls(authorities="/etc/ssl/certs/ca-certificates.crt"))
     with pytest.raises(ConnectionFailed, match="TLS") as excinfo:
         lab.query(LIST)

@@ -106,8 +106,7 @@ def test_pool_without_connections() -> None:
 
 
 def test_stream_that_cannot_be_opened(manager: ConnectorManager, connector: SqlConnector) -> None:
-    """Streaming from a missing table fails when the stream is opened; the connector stays usable.
-    """
+    """Streaming from a missing table fails at opening, and the connector stays usable."""
     with pytest.raises(ConnectorError):
         manager.perform("sql", connector.stream(MISSING))
 

@@ -215,9 +215,7 @@ def test_isolation_level_is_that_of_the_transaction(
 
 
 def test_connector_in_memory_is_closed_during_its_work() -> None:
-    """Closing a connector during a transaction on an in-memory database does not break the
-    transaction.
-    """
+    """Closing a connector during an in-memory transaction lets the transaction finish."""
     manager = ConnectorManager([Service("sql", retry=None)])
     connector = SqlConnector("sqlite://")
 

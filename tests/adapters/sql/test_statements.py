@@ -71,8 +71,7 @@ def test_usual_statements_are_accepted(text: str) -> None:
     ],
 )
 def test_values_in_a_text_are_refused(text: str, reason: str) -> None:
-    """A statement with a literal value, a comment or a second statement is refused and not quoted.
-    """
+    """A statement with a literal, a comment or a second statement is refused, and not quoted."""
     with pytest.raises(InvalidData, match=reason) as excinfo:
         read_sql(text)
 
@@ -192,9 +191,7 @@ def test_other_types_are_refused() -> None:
 
 
 def test_literals_are_accepted_wherever_they_stand() -> None:
-    """A string literal is accepted as a statement in a function, dict or loop, or over several
-    lines.
-    """
+    """A literal is accepted as a statement in a function, dict or loop, or over several lines."""
     table = {"find": Query("SELECT id FROM orders WHERE id = :id", name="find")}
     queries = [
         # A constant of the loop is a constant of the code that declares the statement.

@@ -102,8 +102,7 @@ class Greeting(JsonRpcMessages):
 
 
 def test_connection_that_is_closed_with_its_acceptance(lab: Lab) -> None:
-    """If the server closes the connection at once, nothing was processed, and a retry is allowed.
-    """
+    """If the server closes the connection at once, the call fails and may be retried."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=accept_and_close, args=(listener,), daemon=True)
         thread.start()

@@ -103,8 +103,7 @@ class Provider:
 
 
 def test_refused_token_is_renewed_once(lab: Lab, server: Server) -> None:
-    """A token that the server refuses is renewed once, and the connection opens with the new one.
-    """
+    """A token that the server refuses is renewed once, and the connection then opens."""
     provider = Provider(is_async=lab.mode == "async")
     connector = lab.connector(f"{server.url}/secret", provider=provider)
 
@@ -114,8 +113,7 @@ def test_refused_token_is_renewed_once(lab: Lab, server: Server) -> None:
 
 @pytest.mark.parametrize("renewed", ["old", "older"])
 def test_wrong_password(lab: Lab, server: Server, renewed: str) -> None:
-    """A credential refused even after renewal raises AuthenticationFailed, which does not show it.
-    """
+    """The error for a credential refused even after renewal does not show it."""
     provider = Provider(is_async=lab.mode == "async", renewed=renewed)
     connectors = [
         lab.connector(f"{server.url}/secret", provider=provider),
@@ -150,8 +148,7 @@ def _values_of_frames(error: BaseException) -> str:
     ],
 )
 def test_refused_opening(lab: Lab, server: Server, status: int, kind: Any) -> None:
-    """If the server refuses the handshake, nothing was processed, and its Retry-After is reported.
-    """
+    """If the server refuses the handshake, nothing was processed; Retry-After is reported."""
     connector = lab.connector(f"{server.url}/status/{status}")
     with pytest.raises(kind, match=f"HTTP {status}") as excinfo:
         lab.change(connector, "echo")
@@ -242,8 +239,7 @@ class Greeting(JsonRpcMessages):
 
 
 def test_first_message_that_nobody_accepts(lab: Lab, server: Server) -> None:
-    """If the server does not confirm the opening message in time, the call raises AttemptTimeout.
-    """
+    """If the server does not confirm the opening message, the call raises AttemptTimeout."""
     connector = lab.connector(server.url, codec=Greeting(), connect_timeout=0.2)
     with pytest.raises(AttemptTimeout, match="in time"):
         lab.change(connector, "echo")

@@ -170,9 +170,7 @@ def test_number_of_requests_is_bounded(lab: Lab, server: Server) -> None:
 
 
 def test_payload_that_cannot_be_written(lab: Lab, server: Server) -> None:
-    """An invalid request payload is refused when the operation is made, without showing its
-    content.
-    """
+    """The error for an invalid request payload does not show the payload."""
     connector = lab.connector(server.url)
     payloads: list[Any] = [{"params": []}, "echo", {"method": "echo", "params": {"a": {1}}}]
     for payload in payloads:

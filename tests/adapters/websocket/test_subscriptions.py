@@ -70,8 +70,7 @@ def test_blocks_and_loops(lab: Lab, server: Server) -> None:
 
 
 def test_lost_connection(lab: Lab, server: Server) -> None:
-    """After a lost connection, a subscription continues after its last mark without gap or repeat.
-    """
+    """After a lost connection, a subscription continues after its last mark without a gap."""
     connector = lab.connector(server.url)
     subscription = lab.subscribe(connector, until=30, cut_after=7)
 
