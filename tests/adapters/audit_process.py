@@ -13,9 +13,9 @@ def main(url: str, prefix: str, name: str, number: str) -> None:
 
     Args:
         url: the URL of the store.
-        prefix: the beginning of its tables' names.
-        name: the actor.
-        number: the number of records.
+        prefix: the prefix of the store's tables.
+        name: the actor that the records name.
+        number: the number of records to append.
     """
     options = {} if url.startswith("file:") else {"prefix": prefix, "timeout": 60.0}
     store = open_audit(url, **options)

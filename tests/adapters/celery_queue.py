@@ -1,7 +1,7 @@
 """A Celery application that uses folders as broker and result backend, without a server.
 
-`python -m tests.adapters.celery_queue HOME PATH...` asks the workers whose queue is in that folder
-to call a vendor at each of these paths, and prints a line of JSON with what became of that.
+`python -m tests.adapters.celery_queue HOME PATH...` submits a task for each path to the workers
+whose queue is in the folder HOME, and prints the outcomes as a line of JSON.
 """
 
 from __future__ import annotations

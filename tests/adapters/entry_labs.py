@@ -1,4 +1,4 @@
-"""Databases of a host that contain inbox and outbox: SQLite, PostgreSQL and MariaDB."""
+"""Test databases with inbox and outbox tables: SQLite, PostgreSQL and MariaDB."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class EntryLab:
 
     Args:
         kind: one of `KINDS`.
-        directory: where a file may be made.
+        directory: the directory of a SQLite file.
     """
 
     def __init__(self, kind: str, directory: Path) -> None:

@@ -1,4 +1,4 @@
-"""Test helper: runs a function in a forked child and returns its result."""
+"""Test helper that runs a function in a forked child and returns its result."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
-"""A lock that raises a signal when it is released."""
+"""A test lock that raises an exception when it is released."""
 
 from __future__ import annotations
 
 
 class Interruption(BaseException):
-    """The exception that a signal handler raises."""
+    """The exception that the test lock raises."""
 
 
 class Fragile:

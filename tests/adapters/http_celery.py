@@ -1,7 +1,7 @@
 """A Celery application whose HTTP client was created and used before its workers were forked.
 
-`MOORAGE_TEST_HOME` is the folder of their queue, and `MOORAGE_TEST_CLIENT` names the HTTP client of
-the manager, or none for the default.
+The environment variable `MOORAGE_TEST_HOME` is the folder of the queue, and `MOORAGE_TEST_CLIENT`
+names the manager's HTTP client; if it is empty, the default client is used.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A program that forks after using an HTTP client, and prints the results of all calls.
 
 `python -m tests.adapters.http_forking CLIENT URL` prints a line of JSON. The vendor at that URL
-answers every path but `/silent`.
+responds to every path except `/silent`.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def outcome(driven: Driven, url: str, path: str, timeouts: Timeouts) -> dict[str
 
 
 def calls(driven: Driven, url: str, who: str) -> list[dict[str, Any]]:
-    """Make a few calls, the last of them to a silent server."""
+    """Make a few HTTP calls, the last of them to a server that does not answer."""
     outcomes = [outcome(driven, url, f"/{who}/{turn}", PATIENT) for turn in range(CALLS)]
     return [*outcomes, outcome(driven, url, "/silent", Timeouts(total=SECONDS_BOUND))]
 
@@ -68,7 +68,7 @@ def pooled(number: int) -> list[dict[str, Any]]:
 
 
 def main(client: str, url: str) -> None:
-    """Fork while a thread is making calls, then let a pool of workers make calls."""
+    """Fork while a thread makes HTTP calls, then make calls in a process pool."""
     driver = Driven(client)
     _shared.update(driven=driver, url=url)
     calls_before = calls(driver, url, "before")

@@ -1,4 +1,4 @@
-"""The synchronous and the asynchronous standard client behind one asynchronous interface."""
+"""Both standard-library HTTP clients behind one asynchronous interface."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sends and receives large bodies with an HTTP client, and prints the memory it took.
+"""A program that streams large bodies with an HTTP client, and prints the memory used.
 
 `python -m tests.adapters.http_volume CLIENT URL BYTES` prints a line of JSON.
 """
@@ -23,7 +23,7 @@ PATIENT = Timeouts(total=600.0)
 def peak() -> int:
     """Return the largest amount of memory that the process has used so far, in bytes.
 
-    It is read here because what `getrusage` tells begins with the parent's.
+    The value is read here because that of `getrusage` starts from the parent process's peak.
     """
     status = Path("/proc/self/status").read_text(encoding="ascii")
     return int(status.partition("VmHWM:")[2].split()[0]) * 1024
@@ -36,7 +36,7 @@ def pieces(size: int) -> Iterator[bytes]:
 
 
 def main(client: str, url: str, size: int) -> None:
-    """Warm up, download, upload, and print the memory."""
+    """Warm up the client, download, upload, and print the memory used."""
     driver = Driven(client)
     warm = 16 * len(PIECE)
     for bytes_ in (warm, size):

@@ -1,4 +1,4 @@
-"""Tasks that are cancelled while a store executes their command."""
+"""Helpers for tasks that are cancelled while a store executes their command."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ async def waits_of_the_next(
 ) -> list[int]:
     """Return the waits, in microseconds, of the next caller of a limit of one call a second.
 
-    One call has gone before it, and one waiting caller was cancelled after so many turns of the
-    loop. Cancellations that came too late are left out.
+    Each wait is measured after one granted call and one waiting caller that was cancelled after a
+    number of event loop turns. Cancellations that came too late are left out.
     """
     wait_counts = []
     for count in turns:

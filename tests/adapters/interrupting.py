@@ -1,7 +1,7 @@
 """A program that interrupts callers of locks at random moments, and counts leaked slots.
 
-Run as a program: a signal that strikes inside a tool that traces us (such as one that measures
-coverage) would break that tool.
+Tests run this as a separate program, because a signal inside a tracing tool, such as one that
+measures coverage, would break that tool.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def crowd(locks: ThreadLocks) -> Generator[None]:
 
 
 def main(rounds: int) -> None:
-    """Print how often a caller was interrupted, and how many names are in use in the end."""
+    """Print the number of interruptions, and of lock names still in use at the end."""
     sys.setswitchinterval(0.000_005)
     places, timer = Places(), Alarm()
     locks = ThreadLocks(places)

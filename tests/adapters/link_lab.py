@@ -25,11 +25,11 @@ class LinkServer:
     """A fake server whose connections break when it restarts.
 
     Attributes:
-        opened: the links that were opened.
-        pings: the number of pings that it answered.
-        is_up: whether links can be opened.
-        on_ping: is called at each ping, if given.
-        on_connect: is called before each link is opened, if given.
+        opened: the connections that were opened.
+        pings: the number of pings that the server answered.
+        is_up: whether connections can be opened.
+        on_ping: a function called at each ping, if any.
+        on_connect: a function called before each connection is opened, if any.
     """
 
     def __init__(self) -> None:

@@ -1,6 +1,6 @@
-"""A process with an integration log that ends normally, forks, or is killed.
+"""A process with an integration log that then ends normally, forks, or is killed.
 
-Run with the log's URL, the prefix of its table, and what it does.
+The arguments are the log's URL, the prefix of its table, and the name of the function to run.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def ends(open_: Callable[..., Any]) -> None:
 
 
 def forks(open_: Callable[..., Any]) -> None:
-    """Queue an entry, and fork a child that queues an entry of its own."""
+    """Queue a log entry, and fork a child that queues another one."""
     log = open_(every=3_600.0)
     log.write(entry(0))
     child = os.fork()

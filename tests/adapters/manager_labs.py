@@ -1,7 +1,7 @@
 """Fake servers of four secret managers: Vault, AWS, Google Cloud and Azure.
 
-Each keeps its secrets in `secrets`, by name. A request that the vendor would not take is answered
-as the vendor would, and what is wrong with it is noted in `complaints`.
+Each server's `secrets` holds its secrets by name. A request that the real service would refuse is
+refused in the same way, and its fault is recorded in `complaints`.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class Lab:
 
     @property
     def url(self) -> str:
-        """The URL of the fake secret manager."""
+        """Return the URL of the fake secret manager."""
         return self.server.url
 
     def manager(self, **options: Any) -> Any:
@@ -88,7 +88,7 @@ class Lab:
         return token
 
     def revoke(self) -> None:
-        """Make every token invalid."""
+        """Revoke all issued tokens."""
         self.tokens.clear()
 
     def refuse(self, what: str, behaviour: Behaviour) -> Behaviour:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Clock:
-    """A wall clock and a monotonic clock that a test sets."""
+    """A fake wall clock and monotonic clock that a test sets."""
 
     def __init__(self) -> None:
         self.passed = 0
@@ -61,7 +61,7 @@ class Look(Put):
 
 
 def values(store: MemoryStorage, *keys: str) -> list[object]:
-    """The stored values of these keys."""
+    """Return the stored values of these keys."""
     return [state and state[2] for state in store.execute(Look(*keys))]
 
 

@@ -1,7 +1,7 @@
 """A program that interrupts store commands at random moments, and counts partial effects.
 
-Run as a program, told what to interrupt with: a signal that strikes inside a tool that traces us
-(such as one that measures coverage) would break that tool.
+The argument names the kind of interruption. Tests run this as a separate program, because a signal
+inside a tracing tool, such as one that measures coverage, would break that tool.
 """
 
 from __future__ import annotations
@@ -135,8 +135,8 @@ def finalisers(storm: Storm) -> None:
 def threads(storm: Storm) -> None:
     """Raise exceptions in another thread, as frameworks with request time limits do.
 
-    One blow at a time, and only while the worker says that it is braced: a second one would
-    strike where the first is being dealt with, and end the thread.
+    An exception is raised only while the worker is ready for it: a second one would be raised while
+    the first is being handled, and end the thread.
     """
     braced = is_over = False
 

@@ -1,6 +1,6 @@
 """A process that counts calls, then ends normally, forks, or is killed.
 
-Run with the URL of the metrics, the prefix of the table, and what it does.
+The arguments are the metrics' URL, the table's prefix, and the name of the function to run.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The synchronous and the asynchronous pyreqwest client behind one asynchronous interface."""
+"""Both pyreqwest HTTP clients behind one asynchronous interface."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ DAY = 86_400_000_000
 
 
 class Face:
-    """Calls an asynchronous store's methods synchronously."""
+    """A wrapper that calls an asynchronous store's methods synchronously."""
 
     def __init__(self, mode: str, where: object, **options: Any) -> None:
         self.store: Any
@@ -50,7 +50,7 @@ class Face:
         return str(self.store.node_of(command))
 
     def housekeep(self) -> int:
-        """Check the store's connection, and return the number of deleted states."""
+        """Run the store's housekeeping, and return the number of deleted states."""
         return self._result_of(self.store.housekeep())  # type: ignore[no-any-return]  # a number
 
     def close(self) -> None:

@@ -1,6 +1,6 @@
 """Compares the Redis script with the pure Python model on the same states, commands and times.
 
-`python -m tests.adapters.redis_twin 50000 7` compares so many commands, from that seed on.
+`python -m tests.adapters.redis_twin 50000 7` compares 50,000 commands, starting at seed 7.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ _LIMITS: Final = (
 
 
 class Redis:
-    """Runs the Redis script on given states at a given time."""
+    """A client that runs the Redis script on given states at a given time."""
 
     def __init__(self) -> None:
         self._client = redis.Redis.from_url(redis_url(), db=9)
@@ -79,7 +79,7 @@ class Redis:
     def run(
         self, command: Command[Any], states: dict[str, bytes], now: int
     ) -> tuple[Any, dict[str, bytes]]:
-        """Return the script's answer, and the states it stores."""
+        """Return the script's result, and the states that it stores."""
         call = self._script_calls.of(command)
         assert call is not None, command
         names = dict(zip(call.keys, command.keys, strict=True))
@@ -162,7 +162,7 @@ class Walk:
         )
 
     def step(self) -> Command[Any]:
-        """Advance the clock, expire or change some state, and draw a command at random."""
+        """Advance the clock, expire or change some states, and draw a random command."""
         chance = self.chance
         if self.follow and chance.random() < 0.8:
             self.now += chance.choice((0, 0, 1, 999))
@@ -381,7 +381,7 @@ class Walk:
 
 
 def pack_slots(slots: Any) -> bytes:
-    """Return the slots of a circuit's window in their stored form."""
+    """Return a circuit window's slots in their stored form."""
     from moorage.domain.resilience.circuit import _packed_slots  # noqa: PLC0415 - the model's own
 
     return _packed_slots(slots)
@@ -433,7 +433,7 @@ def _kind(answer: Any) -> object:
 
 
 def main() -> None:
-    """Compare the script with the model for this number of commands."""
+    """Compare the script with the model for this many commands, and print the result."""
     target, seed = int(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 0
     server, command_counts = Redis(), dict[str, int]()
     while sum(command_counts.values()) < target:

@@ -70,7 +70,7 @@ class Meddled(Append):
         self._meddle = [meddle]
 
     def apply(self, states: States, now: int) -> tuple[States, tuple[int, tuple[Any, ...]]]:
-        """Return the states and the answer, after another writer has changed the rows."""
+        """After another writer has changed the rows, return the states and the result."""
         if self._meddle:
             self._meddle.pop()()
         return super().apply(states, now)
@@ -140,7 +140,7 @@ class Lab:
             return list(result) if result.returns_rows else []
 
     def is_any_waiting(self) -> bool:
-        """Return whether any connection waits for a row of this test."""
+        """Return whether any connection waits for a row lock of this test."""
         if self.kind == "postgresql":
             return bool(
                 self.run(
@@ -193,7 +193,7 @@ class Lab:
         return int(connection.execute(sqlalchemy.text(text)).scalar_one())
 
     def close(self) -> None:
-        """Remove everything that the test stored."""
+        """Drop the test's tables and close its stores."""
         for store in self._open:
             store.close()
         for table in ("states", "meta"):
@@ -206,11 +206,11 @@ class Lab:
 class Proxy:
     """A proxy in front of the database server that sees all requests and can cut connections.
 
-    `sees(chunk)` is called with whatever a client sends, and answers what to do: None passes it on,
-    `"before"` cuts the connection instead, `"after"` passes it on, waits for the server's answer,
-    and cuts the connection in its place; `"never"` passes nothing on any more; `"trickle"` answers
-    with a message that comes byte by byte and never ends. One that is narrow
-    takes so little at a time that nobody can send much at once.
+    `sees(chunk)` is called with each chunk that a client sends, and returns the action: None
+    forwards the chunk; `"before"` cuts the connection instead; `"after"` forwards the chunk and
+    cuts the connection instead of returning the server's reply; `"never"` forwards nothing more;
+    `"trickle"` replies with an endless message, byte by byte. A narrow proxy has small buffers, so
+    that clients cannot send much at once.
     """
 
     def __init__(
@@ -297,7 +297,7 @@ def fail_once(word: bytes, what: str) -> Callable[[bytes], str | None]:
 
 
 def commits(kind: str) -> bytes:
-    """Return the bytes that a client sends only when it commits."""
+    """Return the bytes of a client's COMMIT request."""
     return b"moorage_commit\0" if kind == "postgresql" else b"; COMMIT"
 
 
@@ -313,7 +313,7 @@ def labs(kind: str) -> Generator[Lab]:
 
 @contextlib.contextmanager
 def holding(lab: Lab, *keys: str) -> Generator[sqlalchemy.Connection]:
-    """A context manager that locks the rows of keys in a transaction, and rolls it back."""
+    """Lock the rows of these keys in a transaction during the block."""
     with lab.engine.connect() as connection:
         for key in keys:
             results = connection.execute(

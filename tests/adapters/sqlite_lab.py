@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class DurablePut(Put):
-    """A command whose write must survive a crash."""
+    """A command that must be on disk before it returns."""
 
     durable = True
 
@@ -33,7 +33,7 @@ def engine_of(store: SqliteStorage) -> Engine:
 
 
 def claim(key: str = "claim") -> Claim:
-    """Return a claim of a key, as a service makes it."""
+    """Return a command that claims a key."""
     return Claim(key, fingerprint=b"f", owner=7, lease=DAY, ttl=DAY, target="vendor", remembered=0)
 
 
@@ -46,7 +46,7 @@ class OtherProgram:
         )
 
     def __enter__(self) -> Self:
-        """Lock the file for writing."""
+        """Lock the SQLite file for writing."""
         self.connection.execute("BEGIN IMMEDIATE")
         return self
 

@@ -87,7 +87,7 @@ class Struck(BaseException):
 
 
 def be_struck(path: str) -> None:
-    """Add while signals interrupt; print the number of interruptions and of remaining locks."""
+    """Add while signals interrupt; print the number of interruptions and of locks left."""
 
     def strike(*_: object) -> None:
         raise Struck

@@ -1,4 +1,4 @@
-"""AES-256-GCM: decryption returns the original bytes, or raises an error."""
+"""The AES-256-GCM cipher: decryption returns the original bytes or raises an error."""
 
 from __future__ import annotations
 
@@ -151,7 +151,7 @@ def test_keys_are_new_each_time() -> None:
 
 
 def test_different_first_keys_are_reported() -> None:
-    """The error distinguishes another host's key from damaged bytes."""
+    """Decrypting with another host's key has its own error, different from damaged bytes."""
     cipher, other_cipher = AesGcmCipher(generate_keys()), AesGcmCipher(generate_keys())
 
     with pytest.raises(ConfigurationError, match="than the one in the ring"):

@@ -94,7 +94,7 @@ class AuditLab:
         self.run(f"DELETE FROM {self.prefix}audit WHERE number = {number}")
 
     def close(self) -> None:
-        """Drop the tables."""
+        """Close the store and drop its tables."""
         self.store.close()
         if self.kind in _DRIVERS:
             self.run(*(f"DROP TABLE {self.prefix}{name}" for name in ("audit", "audit_head")))
@@ -193,7 +193,7 @@ def test_removal_is_found(lab: AuditLab, number: int, fault: Fault) -> None:
 
 
 def test_damaged_end_is_not_continued(lab: AuditLab) -> None:
-    """A trail whose last record is missing refuses new records, so that the gap stays visible."""
+    """An audit trail without its last record refuses new ones, so that the gap stays visible."""
     trail = filled(lab)
     lab.remove(7)
 
@@ -349,7 +349,7 @@ def test_spaces_and_types_are_found(file: AuditLab) -> None:
 
 
 def test_unreadable_head_is_refused(file: AuditLab) -> None:
-    """A head file with invalid content is refused, and the error names the file."""
+    """A head file of the audit trail with invalid content is refused by name."""
     trail = filled(file)
     head = file.path.with_name(f"{file.path.name}.head")
     for text in ("{", "[]", '{"other": 1}'):

@@ -25,7 +25,7 @@ FIRST, SECOND = Credentials.bearer("canary-first"), Credentials.bearer("canary-s
 
 
 class Uses:
-    """Audited credentials of one mode, and the records of their uses."""
+    """An audited credential provider of one mode, and the audit records that it writes."""
 
     def __init__(self, trail: AuditTrail, *, awaited: bool) -> None:
         self.trail = trail

@@ -215,7 +215,7 @@ def test_unverified_client_is_refused(make: Callable[..., Any]) -> None:
 
 
 def unverified_session() -> requests.Session:
-    """A session that does not verify certificates."""
+    """Return an aiohttp session that does not verify certificates."""
     new_session = requests.Session()
     new_session.verify = False
     return new_session
@@ -272,7 +272,7 @@ class _Careless(HTTPAdapter):
         return super().get_connection_with_tls_context(request, False, proxies, cert)
 
     def cert_verify(self, conn: object, url: object, verify: object, cert: object) -> None:
-        """Verify no certificate."""
+        """Do not verify any certificate."""
 
 
 def _careless() -> requests.Session:
@@ -484,7 +484,7 @@ async def test_write_timeout_is_for_each_piece(
 
 
 def test_sync_http2_client_is_refused() -> None:
-    """A synchronous HTTP/2 client is refused: its timeouts would end other calls' exchanges too."""
+    """A borrowed synchronous HTTP/2 client is refused, because calls share its connections."""
     with client() as value:
         pool: Any = value._transport._pool  # type: ignore[attr-defined]  # noqa: SLF001 - as below
         pool._http2 = True  # noqa: SLF001 - as it is with httpx2[http2], which is not installed

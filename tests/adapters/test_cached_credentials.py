@@ -161,7 +161,7 @@ def test_the_oldest_goes_first(awaited: bool) -> None:
 
 
 class UnavailableProvider:
-    """A provider that can fail on demand, and counts its calls."""
+    """A credential provider that fails on demand, and counts its calls."""
 
     def __init__(self, behind: Any) -> None:
         self._behind = behind

@@ -24,7 +24,7 @@ def test_system_clock_conforms(check: kit.Check) -> None:
 
 @pytest.mark.parametrize("check", kit.SLEEPER_CHECKS, ids=name_of)
 def test_thread_sleeper_conforms(check: kit.SleeperCheck) -> None:
-    """The thread sleeper passes the conformance kit."""
+    """ThreadSleeper passes the conformance kit."""
     check(lambda: (SystemClock(), ThreadSleeper()))
 
 

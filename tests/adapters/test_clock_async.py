@@ -18,7 +18,7 @@ Arguments = TypeVarTuple("Arguments")
 
 @pytest.mark.parametrize("check", kit.ASYNC_SLEEPER_CHECKS, ids=name_of)
 def test_conforms(check: kit.AsyncSleeperCheck) -> None:
-    """The asynchronous sleeper passes the conformance kit."""
+    """AsyncioSleeper passes the conformance kit."""
     asyncio.run(check(lambda: (SystemClock(), AsyncioSleeper())))
 
 

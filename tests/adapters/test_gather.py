@@ -81,7 +81,7 @@ def test_one_step_needs_no_thread() -> None:
 
 
 def test_no_thread_is_kept() -> None:
-    """The threads of concurrent steps end with the steps."""
+    """The threads that ran concurrent steps have ended when the result is returned."""
     joint_barrier = threading.Barrier(4)
 
     def meet() -> threading.Thread:

@@ -17,7 +17,7 @@ def test_conforms(check: kit.AsyncCheck) -> None:
 
 
 async def echo(item: int) -> int:
-    """Return the item after a moment."""
+    """Return the item after a short sleep."""
     return item
 
 

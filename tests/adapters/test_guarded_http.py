@@ -108,7 +108,7 @@ def _collected(request: pytest.FixtureRequest) -> Generator[None, None, None]:
 
 
 async def close_engine(engine: Engine) -> None:
-    """Close an engine."""
+    """Close an HTTP engine, and wait until a library's engine has closed its connections."""
     engine.close()
     if isinstance(engine, LibraryEngine):
         await engine.settle()

@@ -32,7 +32,7 @@ EARLY = b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n"
 def read(
     pieces: Iterable[bytes], *, to_head: bool = False, limits: Limits = LIMITS, ends: bool = True
 ) -> tuple[Head | None, bytes, bool, bool]:
-    """Return head, body, whether it is complete, and whether the connection is reusable."""
+    """Return a response's head and body, and whether it is complete and its connection reusable."""
     reader = ResponseReader(limits, to_head=to_head)
     body = b""
     for piece in pieces:
@@ -255,7 +255,7 @@ def test_head_is_unchanged() -> None:
     ],
 )
 def test_ambiguous_responses_are_refused(answer: bytes, words: str) -> None:
-    """A response that two parsers could read differently is refused."""
+    """An ambiguous response, which two parsers could read differently, is refused."""
     with pytest.raises(NotHttp, match=words) as excinfo:
         read([answer + b"\r\n"], ends=False)
 

@@ -1,7 +1,7 @@
 """The HTTP/1 response reader compared with h11's; each difference is listed with its reason.
 
-Responses are built of valid and of doubtful parts, and then a byte or two is changed. So most are
-close to valid, where readers differ.
+Responses are built from valid and doubtful parts, and then a byte or two is changed. Most of them
+are therefore almost valid, which is where readers differ.
 """
 
 from __future__ import annotations
@@ -182,9 +182,9 @@ def of_h11(response: bytes, method: str) -> Parsed | str:
 
 
 def _comparable(pairs: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Return header fields without differences that have no meaning.
+    """Return header fields in a form that ignores meaningless differences.
 
-    h11 drops repetitions of a length, and writes the coding in lower case.
+    The h11 reader drops a repeated Content-Length, and lowercases Transfer-Encoding.
     """
     fields: list[tuple[str, str]] = []
     lengths = 0

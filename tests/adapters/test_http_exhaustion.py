@@ -50,8 +50,8 @@ CLIENTS: dict[str, Callable[..., AsyncHttpClient]] = {
 def no_files_left() -> Generator[None]:
     """Prevent the process from opening further files or sockets during the block.
 
-    Garbage is not collected meanwhile: a socket that another test left behind would be closed, and
-    its number could be used.
+    Garbage collection is off during the block: it could close a socket that another test left open,
+    whose file number would then be free.
     """
     gc.disable()
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

@@ -41,7 +41,7 @@ class Flood(BaseHTTPRequestHandler):
             self.wfile.write(_PIECE)
 
     def do_PUT(self) -> None:
-        """Count the bytes that arrive."""
+        """Count the received bytes."""
         bytes_left = count = int(self.headers["Content-Length"])
         while bytes_left:
             bytes_left -= len(self.rfile.read(min(bytes_left, len(_PIECE))))

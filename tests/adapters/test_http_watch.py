@@ -191,7 +191,7 @@ async def test_reused_file_number_is_a_new_socket(pair: Pair) -> None:
 
 
 def test_watch_does_not_keep_its_loop_alive() -> None:
-    """A closed event loop is collected together with its watch."""
+    """A closed event loop is garbage-collected together with its socket watch."""
     loop = asyncio.new_event_loop()
     watch = watch_in(loop)
     assert isinstance(watch, EpollWatch)

@@ -163,7 +163,7 @@ def test_size_of_a_waiting_entry() -> None:
 
 
 def test_latest_attempt_is_stored() -> None:
-    """After a retry, the log entry has the last attempt's response, if there was one."""
+    """After a retry, the log has the response of the last attempt, if there was one."""
     retry = RetryPolicy(max_attempts=2, base_delay=0.0)
     _, response = texts(Request.get("/"), Response(503), Response(404), retry=retry)
     assert response == "HTTP 404"

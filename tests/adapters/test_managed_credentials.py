@@ -103,7 +103,7 @@ def test_async_conforms(check: kit.AsyncCheck, kind: str) -> None:
 
 
 def assert_no_secret_in(error: BaseException) -> None:
-    """Fail if a secret is in an error, in its causes, or in a traceback frame."""
+    """Fail if a secret is in an error, its causes or a traceback frame."""
     assert [] == [path for path, text in shown(error, "error") if SECRET in text]
 
 

@@ -41,7 +41,7 @@ class Lab:
 
     Args:
         kind: one of `KINDS`, or "memory".
-        directory: the folder for a file.
+        directory: the directory of a SQLite file.
     """
 
     def __init__(self, kind: str, directory: Path) -> None:

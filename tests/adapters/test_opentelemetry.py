@@ -65,7 +65,7 @@ READ = Request.get(f"/invoices/{CANARY}")
 
 
 class Telemetry:
-    """OpenTelemetry's SDK with exporters in memory, and an observer that uses it."""
+    """The OpenTelemetry SDK with in-memory exporters, and an observer that uses it."""
 
     def __init__(self, *, connector_names: bool = False, **options: Any) -> None:
         self.spans_out = InMemorySpanExporter()

@@ -25,7 +25,7 @@ CASES = int(os.environ.get("MOORAGE_TEST_REDIS_CASES", "3000"))
 
 @pytest.fixture(scope="module")
 def url() -> str:
-    """Return the URL of Redis."""
+    """Return the URL of the Redis server for tests."""
     return redis_url()
 
 

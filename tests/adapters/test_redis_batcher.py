@@ -36,7 +36,7 @@ class HeldConnection:
     """A fake Redis connection that replies only after the test releases it.
 
     Args:
-        reply: returns the reply to a call, or raises the error of the connection.
+        reply: a function that returns the reply to a call, or raises the connection's error.
     """
 
     def __init__(self, reply: Callable[[ScriptCall], Any]) -> None:

@@ -77,7 +77,7 @@ def one_token(key: str, burst: int = 1_000_000) -> Admission:
 
 
 def protected(name: str, **options: Any) -> Service:
-    """Return a service with all protections: circuit, limits, budget and cache."""
+    """Return a service with all protections: circuit, limits, retry budget and cache."""
     return Service(
         name,
         limits=RateLimitConfig.per_second(1_000, burst=1_000),

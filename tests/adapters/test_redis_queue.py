@@ -1,6 +1,6 @@
 """Callers that stop waiting for a rate limit in Redis, whose slots go to other callers.
 
-Verdicts are by the times that the store granted, so a slow machine changes none of them.
+The tests judge by the times that the store granted, so a slow machine does not fail them.
 """
 
 from __future__ import annotations

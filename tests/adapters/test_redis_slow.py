@@ -1,6 +1,6 @@
 """Slow or silent Redis servers: every command ends at its caller's deadline.
 
-The store's own timeout is longer than any test may take, so that whatever keeps to it hangs.
+The store's own timeout is so long that a command which ignores its caller's deadline would hang.
 """
 
 from __future__ import annotations

@@ -245,7 +245,7 @@ def test_store_without_timeouts_works() -> None:
     memory = MemoryStorage()
 
     class Untimed:
-        """An older store, whose methods take no timeout."""
+        """An older store whose methods take no timeout."""
 
         def execute(self, command: Command[Any], /) -> Any:
             """Run one command on its states, and return its result."""

@@ -385,7 +385,7 @@ def _shared(lab: Lab, store: SqlStorage, key: str) -> None:
 def test_a_far_trip_does_not_end_with_its_first_caller(
     lab: Lab, far_server: sqlalchemy.URL, *, threads: bool
 ) -> None:
-    """On a slow connection, a transaction outlives its first caller if threads are available."""
+    """On a slow connection, a transaction outlasts its first caller if threads are available."""
     store, key = lab.plain(far_server), a_key()
     store.execute(Append(0, key))
     _shared(lab, store, key)

@@ -213,7 +213,7 @@ class OneLink:
         self._link = link
 
     async def enter(self, *_: object) -> bool:
-        """Admit the caller."""
+        """Admit the caller at once."""
         return True
 
     def leave(self, *_: object) -> None:
@@ -245,12 +245,12 @@ class InterruptingRuntime(OneLink):
     blocks = False
 
     def start_detached(self, flow: Coroutine[Any, Any, None]) -> InterruptingRuntime:
-        """Run the batch later."""
+        """Keep the batch to run it later."""
         self._flow = flow
         return self
 
     def signal(self) -> Interruption:
-        """Return the signal of the caller."""
+        """Return the interrupting signal for the waiting caller."""
         return Interruption(lambda: run_now(self._flow))
 
 
@@ -279,7 +279,7 @@ class Interruption:
         self._run = run
 
     def open(self) -> None:
-        """Wake the caller, which has already left."""
+        """Do nothing, because the caller has already left."""
 
     async def wait(self, _: float) -> None:
         """Raise an interruption."""

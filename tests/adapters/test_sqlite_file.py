@@ -58,7 +58,7 @@ def test_file_is_private_to_its_owner(path: Path, store: SqliteStorage) -> None:
 
 
 def test_existing_file_keeps_its_permissions(path: Path, store: SqliteStorage) -> None:
-    """A file created beforehand for a group keeps its permissions."""
+    """A SQLite file that was created beforehand keeps its permissions."""
     path.touch(0o660)
     path.chmod(0o660)
     store.execute(Put(1, "a"))
@@ -86,7 +86,7 @@ def test_a_link_leads_to_the_file(tmp_path: Path) -> None:
 
 
 def test_relative_path_is_resolved_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A relative path is resolved once, at the start."""
+    """A relative SQLite path is resolved once, at construction."""
     monkeypatch.chdir(tmp_path)
     with SqliteStorage("state.db") as store:
         monkeypatch.chdir("/")
@@ -124,7 +124,7 @@ def test_a_directory_is_no_file(path: Path, store: SqliteStorage) -> None:
 
 
 def test_a_link_to_nothing_is_not_followed(path: Path, store: SqliteStorage) -> None:
-    """A broken symbolic link is refused."""
+    """A SQLite path that is a broken symbolic link is refused."""
     path.symlink_to(path.with_name("gone.db"))
 
     with pytest.raises(StorageUnavailable, match="cannot be opened"):

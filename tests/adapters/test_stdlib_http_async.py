@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 def slow_request(*chunks: bytes, error: Exception | None = None) -> Request:
-    """Return a request whose body yields these chunks, and then fails or never ends."""
+    """Return a request whose body yields these chunks, then fails or never ends."""
 
     async def source() -> AsyncIterator[bytes]:
         for chunk in chunks:

@@ -248,13 +248,13 @@ async def test_expired_total_timeout_sends_nothing(make: Make) -> None:
 
 
 def failing_source(error: BaseException, *chunks: object) -> Iterator[Any]:
-    """Return a source that yields these chunks and then fails."""
+    """Return a body source that yields these chunks and then fails."""
     yield from chunks
     raise error
 
 
 def body(*chunks: Any, length: int | None = None, error: BaseException | None = None) -> Request:
-    """Return a request whose body yields these chunks, and then may fail."""
+    """Return a request whose body yields these chunks, then may fail."""
     source = partial(iter, chunks) if error is None else partial(failing_source, error, *chunks)
     return Request.put("/", body=BodyStream.of(source, length=length))
 

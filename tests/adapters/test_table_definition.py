@@ -57,13 +57,13 @@ class Database:
         self._stores: list[Any] = []
 
     def log(self, **options: Any) -> Any:
-        """Return an integration log without a thread."""
+        """Open the integration log without a background thread."""
         return self._note_opened(
             open_log(self.url, prefix=self.prefix, threads=False, timeout=30.0, **options)
         )
 
     def outbox(self, **options: Any) -> Any:
-        """Return an outbox in the database."""
+        """Open the outbox in the database."""
         return self._note_opened(open_outbox(self.url, prefix=self.prefix, timeout=30.0, **options))
 
     def run(self, *statements: str) -> None:
@@ -87,7 +87,7 @@ class Database:
         return {column["name"] for column in inspected}
 
     def indexes(self, table: str) -> set[str]:
-        """Return the names of a table's indexes, without the name of the table."""
+        """Return the names of a table's indexes, without the table's name in them."""
         name = f"{self.prefix}{table}"
         inspected = sqlalchemy.inspect(self.engine).get_indexes(name)
         return {str(index["name"]).removeprefix(f"{name}_") for index in inspected}

@@ -43,7 +43,7 @@ class Lab:
 
     Args:
         kind: one of `KINDS`.
-        directory: where a file may be made.
+        directory: the directory of a SQLite file.
     """
 
     def __init__(self, kind: str, directory: Path) -> None:

@@ -29,25 +29,25 @@ DAY = timedelta(days=1)
 
 @pytest.mark.parametrize("check", inbox_conformance.CHECKS, ids=name_of)
 def test_inbox(check: inbox_conformance.Check, lab: EntryLab) -> None:
-    """The inbox passes the conformance kit."""
+    """SqliteInbox and SqlInbox pass the conformance kit."""
     check(lab.inbox)
 
 
 @pytest.mark.parametrize("check", outbox_conformance.CHECKS, ids=name_of)
 def test_outbox(check: outbox_conformance.Check, lab: EntryLab) -> None:
-    """The outbox passes the conformance kit."""
+    """SqliteOutbox and SqlOutbox pass the conformance kit."""
     check(lab.outbox)
 
 
 @pytest.mark.parametrize("check", inbox_conformance.ASYNC_CHECKS, ids=name_of)
 def test_async_inbox(check: inbox_conformance.AsyncCheck, lab: EntryLab) -> None:
-    """The asynchronous inbox passes the conformance kit."""
+    """The asynchronous inboxes pass the conformance kit."""
     asyncio.run(_check_store(check, lab, "later_inbox", lab.inbox))
 
 
 @pytest.mark.parametrize("check", outbox_conformance.ASYNC_CHECKS, ids=name_of)
 def test_async_outbox(check: outbox_conformance.AsyncCheck, lab: EntryLab) -> None:
-    """The asynchronous outbox passes the conformance kit."""
+    """The asynchronous outboxes pass the conformance kit."""
     asyncio.run(_check_store(check, lab, "later_outbox", lab.outbox))
 
 

@@ -98,7 +98,7 @@ def test_a_schema(lab: EntryLab) -> None:
 
 
 def test_servers_that_are_away() -> None:
-    """An unreachable database is reported as such, synchronously and asynchronously."""
+    """An unreachable database raises StorageUnavailable, synchronously and asynchronously."""
     url = "postgresql://nobody:secret@127.0.0.1:1/none"
     with SqlOutbox(url, timeout=0.2) as store:
         for act in (store.migrate, store.now):

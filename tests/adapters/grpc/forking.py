@@ -12,7 +12,7 @@ from tests.adapters.grpc.grpc_lab import ECHO
 
 
 def main(address: str) -> None:
-    """Print the result of the child and of the parent."""
+    """Print the results of calls in the child and in the parent."""
     connector = GrpcConnector(address, plaintext=True)
     operation = connector.call(ECHO, {"name": "bolt"})
 

@@ -1,8 +1,8 @@
-"""A gRPC server for the tests of the connector, in a process of its own.
+"""A gRPC server for the connector's tests, run as a separate process.
 
-It prints its port. Requests and answers are JSON; `do` of a request says what the server does. With
-a folder as its argument, which has `server.pem`, `server.key` and perhaps `client-ca.pem`, it
-speaks TLS. It has the service `shop.Orders` too, and reflection unless the environment says none.
+The server prints its port. Requests and answers are JSON; a request's `do` names the action. If the
+argument is a folder with `server.pem`, `server.key` and optionally `client-ca.pem`, the server uses
+TLS. It also serves `shop.Orders`, and reflection unless MOORAGE_LAB_NO_REFLECTION is set.
 """
 
 from __future__ import annotations

@@ -39,7 +39,7 @@ class Reflection:
     """A server that answers reflection requests as the test specifies.
 
     Attributes:
-        questions: the questions that arrived.
+        questions: the reflection requests received so far.
     """
 
     def __init__(self, server: GrpcServer) -> None:

@@ -16,8 +16,8 @@ class Lab:
 
     Args:
         mode: "sync" or "async".
-        make: makes the publisher; it gets True in the asynchronous mode.
-        settings: settings of the service.
+        make: a function that makes the publisher; its argument is True in the asynchronous mode.
+        settings: further settings of the service.
     """
 
     def __init__(self, mode: str, make: Callable[[bool], Any], **settings: Any) -> None:
@@ -43,7 +43,7 @@ class Lab:
         return self.perform(self.publisher.publish(topic, message), **options)
 
     def publish_batch(self, topic: str, messages: Any, **options: Any) -> Any:
-        """Publish messages."""
+        """Publish messages as a batch."""
         return self.perform(self.publisher.publish_batch(topic, messages), **options)
 
     def finish(self, value: Any) -> Any:

@@ -29,7 +29,7 @@ class Broker:
         self.channel.queue_declare(self.queue, durable=True, arguments=arguments)
 
     def reconnect(self) -> None:
-        """Open a new connection to the server."""
+        """Open a new connection to the RabbitMQ server."""
         self._connection = pika.BlockingConnection(pika.URLParameters(self.url))
         self.channel = self._connection.channel()
 
@@ -43,7 +43,7 @@ class Broker:
         return [item[1] for item in iter(self.take, None) if item is not None]
 
     def close(self) -> None:
-        """Delete the queue."""
+        """Delete the test's queue."""
         self.channel.queue_delete(self.queue)
         self._connection.close()
 

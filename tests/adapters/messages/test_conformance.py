@@ -1,6 +1,6 @@
 """Publishers to RabbitMQ, Redis Streams and Amazon SQS pass the conformance kit of connectors.
 
-A message to another queue takes the place of a read.
+Publishing to a second queue stands in for the read operation that the kit needs.
 """
 
 from __future__ import annotations
@@ -42,12 +42,12 @@ class Server:
     """A broker as the conformance kit needs it: address, settings, topics and message count.
 
     Attributes:
-        address: its host and port.
-        settings: makes the settings of a publisher to a host and port, with other ones.
-        count: returns how many messages of a text are in the queue.
-        topics: the topic of writes, and the topic that takes the place of reads.
-        refusals: wrong settings, each with its error and a word of it.
-        is_http: whether it is reached by HTTP.
+        address: the broker's host and port.
+        settings: a function that returns a publisher's settings for a host and port.
+        count: a function that returns the number of messages with this text in the queue.
+        topics: the topic of writes, and the topic that stands in for reads.
+        refusals: wrong settings, each with its error and a word of its message.
+        is_http: whether the broker is reached over HTTP.
     """
 
     address: tuple[str, int]

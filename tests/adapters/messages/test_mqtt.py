@@ -105,7 +105,7 @@ def test_message_arrives_with_everything(
 def test_message_without_extras_has_no_properties(
     mqtt: Callable[..., Lab], broker: PrivateMosquitto, subscriber: Subscriber
 ) -> None:
-    """A message of a payload alone is sent without properties, and is not retained."""
+    """A message with only a payload is sent without MQTT properties, and is not retained."""
     mqtt(broker.url).publish("orders", Message(b"1"))
     [message] = subscriber.messages()
     assert message.properties.isEmpty()
@@ -166,7 +166,7 @@ def test_longest_names_arrive(
 def test_large_messages_arrive(
     mqtt: Callable[..., Lab], broker: PrivateMosquitto, subscriber: Subscriber
 ) -> None:
-    """Messages that fill all buffers on their way arrive unchanged."""
+    """Messages larger than all buffers on the way arrive unchanged."""
     lab = mqtt(broker.url)
     payloads = [bytes([number]) * 3_000_000 for number in range(5)]
     results = lab.publish_batch("big", [Message(payload) for payload in payloads])

@@ -133,7 +133,7 @@ def test_ended_connection_sends_nothing(private: PrivateNats) -> None:
 
 
 def test_dropped_connection_counts_as_ended(private: PrivateNats) -> None:
-    """A connection counts as ended as soon as its socket is closed."""
+    """A NATS connection counts as ended as soon as its socket is closed."""
 
     async def run() -> None:
         link = await connect_nats_async(Nats(url=Secret(private.url)), 5.0)

@@ -1,4 +1,4 @@
-"""Fixtures of the tests of the MongoDB connector."""
+"""Fixtures for the tests of the MongoDB connector."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ if TYPE_CHECKING:
 
 @pytest.fixture(params=["sync", "async"])
 def mode(request: pytest.FixtureRequest) -> str:
-    """The mode of a connector."""
+    """Return the mode of the connector under test: "sync" or "async"."""
     value: str = request.param
     return value
 
 
 @pytest.fixture(scope="module")
 def server() -> Generator[PrivateMongo]:
-    """A server that no test kills."""
+    """Yield a shared MongoDB server; tests must not kill it."""
     with PrivateMongo() as server:
         yield server
 
 
 @pytest.fixture
 def labs(mode: str) -> Generator[Callable[..., Lab]]:
-    """Make connectors."""
+    """Return a function that makes connectors, which are closed after the test."""
     made: list[Lab] = []
 
     def make(url: str, **settings: Any) -> Lab:
@@ -43,5 +43,5 @@ def labs(mode: str) -> Generator[Callable[..., Lab]]:
 
 @pytest.fixture
 def lab(labs: Callable[..., Lab], server: PrivateMongo) -> Lab:
-    """A connector of a new database of the server that no test kills."""
+    """Return a connector to a new database of the shared MongoDB server."""
     return labs(server.url(database=Lab.new_name()))

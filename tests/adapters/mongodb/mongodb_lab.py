@@ -1,4 +1,4 @@
-"""Test helper: connectors of MongoDB in both modes, with their managers."""
+"""Test helper: MongoDB connectors of both modes, with their managers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SERVICE = Service("erp", timeout=20.0, retry=RetryPolicy(max_attempts=1), circui
 
 
 class Lab:
-    """A connector with a manager, of one mode; its calls return their results in both."""
+    """A MongoDB connector with its manager, in sync or async mode, called synchronously in both."""
 
     def __init__(self, mode: str, url: str, *, service: Service = SERVICE, **settings: Any) -> None:
         self.is_async = mode == "async"
@@ -26,11 +26,11 @@ class Lab:
 
     @staticmethod
     def new_name() -> str:
-        """Return a name of a database that nobody else uses."""
+        """Return a new database name."""
         return f"erp_{uuid4().hex[:8]}"
 
     def run(self, value: Any) -> Any:
-        """Return a value, or the result of what has to be awaited for it."""
+        """Return the value, or the result of running it if it is a coroutine."""
         return self.loop.run_until_complete(value) if self.loop else value
 
     def perform(self, operation: Any, **options: Any) -> Any:
@@ -38,11 +38,11 @@ class Lab:
         return self.run(self.manager.perform("erp", operation, **options))
 
     def do(self, method: str, *arguments: Any, **options: Any) -> Any:
-        """Perform an operation that a method of the connector makes."""
+        """Perform the operation that this method of the connector makes."""
         return self.perform(getattr(self.connector, method)(*arguments, **options))
 
     def by_name(self, name: str, **arguments: Any) -> Any:
-        """Perform an operation by its name, and return its result as plain JSON."""
+        """Perform an operation by name, and return its result as plain JSON."""
         named = self.connector.operations[name]
         return named.render(self.perform(named.operation(arguments)))
 
@@ -67,7 +67,7 @@ class Lab:
         return results
 
     def close(self) -> None:
-        """Close everything."""
+        """Close the connector, its manager and the event loop."""
         self.run(self.connector.close())
         self.run(self.manager.close())
         if self.loop:

@@ -1,4 +1,4 @@
-"""Connectors of MongoDB in a configuration, and their operations by name."""
+"""MongoDB connectors opened from a configuration, and their operations by name."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ WHERE = {"_id": {"$oid": "650000000000000000000001"}}
 
 
 def configuration(**settings: Any) -> dict[str, Any]:
-    """Return a configuration with one connector."""
+    """Return a configuration with one MongoDB connector."""
     return {"connectors": {"erp": {"kind": "mongodb", **settings}}}
 
 
 def test_a_configuration_names_a_connector(server: PrivateMongo, monkeypatch: Any) -> None:
-    """The kind "mongodb" makes connectors for both kinds of programs."""
+    """A connector of kind "mongodb" can be opened by synchronous and asynchronous programs."""
     monkeypatch.setenv("ERP_URL", server.url(database=Lab.new_name()))
     config = configuration(url="secret://env/ERP_URL", connections=2)
     with moorage.open(config) as hub:
@@ -58,7 +58,7 @@ def test_a_configuration_names_a_connector(server: PrivateMongo, monkeypatch: An
 
 
 def test_operations_by_name_take_and_return_json(lab: Lab) -> None:
-    """Types of MongoDB have their form of Extended JSON, and values stay values."""
+    """Operations by name take and return Extended JSON for MongoDB's own types."""
     document = {**WHERE, "at": {"$date": "2026-01-02T03:04:05Z"}, "tags": ["a"]}
     identity = lab.by_name("insert_one", collection="orders", document=document)
     assert WHERE["_id"] == identity
@@ -74,7 +74,7 @@ def test_operations_by_name_take_and_return_json(lab: Lab) -> None:
 def test_json_has_operators_only_if_the_configuration_says_so(
     labs: Callable[..., Lab], server: PrivateMongo
 ) -> None:
-    """Without `operators`, JSON from outside cannot change the meaning of a condition."""
+    """Without `operators=True`, JSON arguments cannot contain query operators such as `$in`."""
     where = {"total": {"$in": [{"$numberInt": "1"}, 2]}}
     careful, trusting = labs(server.url()), labs(server.url(), operators=True)
     with pytest.raises(InvalidData, match=r"begins with \$"):
@@ -96,7 +96,7 @@ def test_json_has_operators_only_if_the_configuration_says_so(
     ],
 )
 def test_wrong_arguments_are_named(lab: Lab, argument: str, value: Any) -> None:
-    """An argument of the wrong form is refused before anything is sent."""
+    """An argument of the wrong form is refused, and the error names it."""
     arguments = {"collection": "orders", "where": {}, argument: value}
     with pytest.raises(InvalidData) as excinfo:
         lab.connector.operations["find"].operation(arguments)
@@ -118,7 +118,7 @@ def test_wrong_arguments_are_named(lab: Lab, argument: str, value: Any) -> None:
 )
 @pytest.mark.parametrize("kind", [MongoConnector, AsyncMongoConnector])
 def test_wrong_settings_are_named(kind: Any, settings: dict[str, Any], path: str) -> None:
-    """Settings that the driver does not accept are refused before it connects."""
+    """Settings that pymongo does not accept are refused at construction."""
     settings = {"url": "mongodb://db.example/erp", **settings}
     with pytest.raises(ConfigurationError) as excinfo:
         kind(settings.pop("url"), **settings)
@@ -126,14 +126,14 @@ def test_wrong_settings_are_named(kind: Any, settings: dict[str, Any], path: str
 
 
 def test_files_for_tls_need_tls() -> None:
-    """A configuration with files for TLS that does not demand it is refused."""
+    """A configuration with TLS files but without TLS is refused."""
     config = configuration(url="mongodb://db.example/erp", tls_authorities="ca.pem")
     with pytest.raises(ConfigurationError, match="TLS is not demanded"):
         moorage.open(config)
 
 
 def test_places_of_servers() -> None:
-    """A connector knows the place of its only server."""
+    """Telemetry names the MongoDB server only if the URL has exactly one."""
     urls = {
         "mongodb://db.example/erp": ("db.example", None),
         "mongodb://db.example:27018/erp": ("db.example", 27018),
@@ -148,7 +148,7 @@ def test_places_of_servers() -> None:
 
 
 def test_the_library_is_named_if_it_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without pymongo, a connector says what to install."""
+    """Without pymongo installed, the error says what to install."""
     monkeypatch.setitem(sys.modules, "pymongo", None)
     with (
         moorage.open(configuration(url="mongodb://db.example/erp")) as hub,
@@ -158,7 +158,7 @@ def test_the_library_is_named_if_it_is_missing(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_a_forked_child_begins_anew(lab: Lab) -> None:
-    """In a child process the connector has a client and connections of its own."""
+    """A forked child has its own MongoDB client and connections."""
     lab.do("count", "orders", {})
     parents = lab.connector._client  # noqa: SLF001 - nothing else tells clients apart
     type(lab.connector)._start_afresh(lab.connector)  # noqa: SLF001 - as a fork does
@@ -169,7 +169,7 @@ def test_a_forked_child_begins_anew(lab: Lab) -> None:
 
 
 def test_exceptions_that_no_server_tells() -> None:
-    """Settings that do not fit, and failures of the protocol, become errors of moorage."""
+    """Pymongo's exceptions for wrong settings and protocol errors become moorage errors."""
     progress = Progress(has_effect=True, is_whole=True)
     assert isinstance(judge(SettingsError("no sessions"), progress, ""), InvalidRequest)
     progress.sent("insert")

@@ -35,7 +35,7 @@ def _proxy(server: PrivateMongo) -> Generator[TcpProxy]:
 def subject(
     kind: Any, server: PrivateMongo, proxy: TcpProxy | None
 ) -> connector_conformance.ConnectorSubject:
-    """Describe a connector of the server."""
+    """Return a description of the connector under test for the conformance kit."""
     port = server.port if proxy is None else proxy.address[1]
 
     def make(url: str = server.url(port), **settings: Any) -> Any:
@@ -75,7 +75,7 @@ def subject(
     "check", connector_conformance.CHECKS + connector_conformance.FORK_CHECKS, ids=name_of
 )
 def test_synchronous_connector(server: PrivateMongo, check: connector_conformance.Check) -> None:
-    """The synchronous connector passes the checks without faults."""
+    """The synchronous MongoDB connector passes the checks without network faults."""
     check(subject(MongoConnector, server, None))
 
 
@@ -83,7 +83,7 @@ def test_synchronous_connector(server: PrivateMongo, check: connector_conformanc
 def test_asynchronous_connector(
     server: PrivateMongo, check: connector_conformance.AsyncCheck
 ) -> None:
-    """The asynchronous connector passes the checks without faults."""
+    """The asynchronous MongoDB connector passes the checks without network faults."""
     asyncio.run(check(subject(AsyncMongoConnector, server, None)))
 
 
@@ -91,7 +91,7 @@ def test_asynchronous_connector(
 def test_synchronous_connector_on_a_faulty_network(
     server: PrivateMongo, proxy: TcpProxy, check: connector_conformance.Check
 ) -> None:
-    """The synchronous connector passes the checks of lost and silent servers."""
+    """The synchronous MongoDB connector passes the checks with lost and silent servers."""
     check(subject(MongoConnector, server, proxy))
 
 
@@ -99,5 +99,5 @@ def test_synchronous_connector_on_a_faulty_network(
 def test_asynchronous_connector_on_a_faulty_network(
     server: PrivateMongo, proxy: TcpProxy, check: connector_conformance.AsyncCheck
 ) -> None:
-    """The asynchronous connector passes the checks of lost and silent servers."""
+    """The asynchronous MongoDB connector passes the checks with lost and silent servers."""
     asyncio.run(check(subject(AsyncMongoConnector, server, proxy)))

@@ -1,4 +1,4 @@
-"""Operations on MongoDB: documents, aggregations, bulk writes, transactions and changes."""
+"""Operations on MongoDB: documents, aggregations, bulk writes, transactions, change streams."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ ORDERS = [{"_id": number, "total": number * 10, "status": "open"} for number in 
 
 
 def test_documents_are_written_and_read(lab: Lab) -> None:
-    """Documents are inserted, rest, counted, changed, replaced and deleted."""
+    """Documents can be inserted, found, counted, changed, replaced and deleted."""
     assert (1, 2, 3) == lab.do("insert_many", "orders", ORDERS)
     assert ORDERS[0] == lab.do("find_one", "orders", {"_id": 1})
     assert lab.do("find_one", "orders", {"_id": 9}) is None
@@ -60,7 +60,7 @@ def test_documents_are_written_and_read(lab: Lab) -> None:
 
 
 def test_a_document_gets_its_id_with_the_operation(lab: Lab) -> None:
-    """All attempts of an insert have the same id, and values keep their types."""
+    """All attempts of one insert operation use the same id, and values keep their types."""
     now = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
     operation = lab.connector.insert_one("orders", {"at": now, "total": Decimal128("1.10")})
     identity = lab.perform(operation)
@@ -73,7 +73,7 @@ def test_a_document_gets_its_id_with_the_operation(lab: Lab) -> None:
 
 
 def test_an_aggregation_reads_or_writes(lab: Lab) -> None:
-    """An aggregation is safe unless a stage writes."""
+    """An aggregation is safe to repeat unless one of its stages writes."""
     lab.do("insert_many", "orders", ORDERS)
     total = {"$group": {"_id": "$status", "total": MongoOperators({"$sum": "$total"})}}
     assert ({"_id": "open", "total": 60},) == lab.do("aggregate", "orders", [total])
@@ -84,7 +84,7 @@ def test_an_aggregation_reads_or_writes(lab: Lab) -> None:
 
 
 def test_a_bulk_write_has_several_steps(lab: Lab) -> None:
-    """A bulk write inserts, changes, replaces and deletes in one operation."""
+    """A bulk write can insert, change, replace and delete documents in one operation."""
     raise_total = {"$inc": {"total": 1}}
     steps = [
         MongoInsert({"_id": 1, "total": 1}),
@@ -101,7 +101,7 @@ def test_a_bulk_write_has_several_steps(lab: Lab) -> None:
 
 
 def test_a_refused_step_tells_what_was_done(lab: Lab) -> None:
-    """The error of several changes says how many of them were made."""
+    """The error of a failed bulk write says how many documents were changed before."""
     document = MongoInsert({"_id": 1})
     with pytest.raises(VendorRejected, match=r"1 document was changed before") as excinfo:
         lab.do("bulk_write", "orders", [document, document])
@@ -112,14 +112,14 @@ def test_a_refused_step_tells_what_was_done(lab: Lab) -> None:
 
 @pytest.mark.parametrize("method, field", [("insert_many", "documents"), ("bulk_write", "steps")])
 def test_nothing_to_do_is_refused(lab: Lab, method: str, field: str) -> None:
-    """A write without documents or steps is refused before it is sent."""
+    """An insert_many without documents or a bulk_write without steps is refused."""
     with pytest.raises(InvalidData) as excinfo:
         getattr(lab.connector, method)("orders", [])
     assert field == excinfo.value.field
 
 
 def test_a_transaction_happens_as_a_whole(lab: Lab) -> None:
-    """Operations in a transaction are committed together, or undone by an exception."""
+    """Operations in a transaction are committed together, or undone if one raises."""
     lab.do("insert_one", "orders", {"_id": 0})
     insert = lab.connector.insert_one("orders", {"_id": 1})
     count = lab.connector.count("orders", {})
@@ -132,7 +132,7 @@ def test_a_transaction_happens_as_a_whole(lab: Lab) -> None:
 
 
 def test_a_conflict_undoes_a_transaction(lab: Lab) -> None:
-    """A transaction that meets a change of another one is undone, and may be performed again."""
+    """A transaction that conflicts with another one is undone, and may be retried."""
     lab.do("insert_one", "orders", {"_id": 1, "total": 1})
     raise_total = lab.connector.update_one("orders", {"_id": 1}, {"$inc": {"total": 1}})
     later = lab.connector.find("orders", {})
@@ -156,7 +156,7 @@ def test_a_conflict_undoes_a_transaction(lab: Lab) -> None:
 def test_a_transaction_takes_operations_of_its_connector_only(
     lab: Lab, labs: Callable[..., Lab], server: PrivateMongo
 ) -> None:
-    """Other operations are refused, and so is a transaction that has ended."""
+    """A transaction refuses other connectors' operations, and any after its end."""
     other = labs(server.url()).connector.count("orders", {})
     for operation in (other, lab.connector.watch()):
         with pytest.raises(InvalidData) as excinfo:
@@ -173,7 +173,7 @@ def test_a_transaction_takes_operations_of_its_connector_only(
 
 
 def changes_of(lab: Lab, stream: Any, number: int) -> list[Any]:
-    """Return the next changes of a stream, and close it."""
+    """Return the next changes of a change stream, and close it."""
 
     async def read() -> list[Any]:
         async with stream:
@@ -186,7 +186,7 @@ def changes_of(lab: Lab, stream: Any, number: int) -> list[Any]:
 
 
 def test_changes_are_a_stream(lab: Lab) -> None:
-    """A stream reports changes, and another one goes on after a token."""
+    """A change stream reports changes, and a new stream can continue after a token."""
     lab.do("insert_one", "orders", {"_id": 0})
     stream = lab.do("watch", "orders", documents=True, wait=0.05)
     assert lab.run(stream.next_in_time()) is None
@@ -207,7 +207,7 @@ def test_changes_are_a_stream(lab: Lab) -> None:
 
 
 def test_a_stream_ends_with_its_collection(lab: Lab, server: PrivateMongo) -> None:
-    """After the collection is dropped, the stream has no further changes."""
+    """A change stream ends after its collection is dropped."""
     lab.do("insert_one", "orders", {"_id": 0})
     stream = lab.do("watch", "orders", stages=[{"$match": {"operationType": "invalidate"}}])
     with server.client() as client:
@@ -222,7 +222,7 @@ def test_a_stream_ends_with_its_collection(lab: Lab, server: PrivateMongo) -> No
 
 
 def test_iteration_waits_for_a_change(lab: Lab, server: PrivateMongo) -> None:
-    """Iteration goes on after answers without a change."""
+    """Iterating a change stream continues after server replies without a change."""
     lab.do("insert_one", "orders", {"_id": 0})
     stream = lab.do("watch", "orders", wait=0.01)
     answers: list[Any] = []
@@ -241,13 +241,13 @@ def test_iteration_waits_for_a_change(lab: Lab, server: PrivateMongo) -> None:
 
 
 def test_a_wrong_token_is_refused(lab: Lab) -> None:
-    """A stream cannot go on after a token that the server does not know."""
+    """A change stream after an unknown token is refused."""
     with pytest.raises(VendorRejected):
         lab.do("watch", "orders", after="no-token")
 
 
 def test_a_keyed_operation_has_one_effect(labs: Callable[..., Lab], server: PrivateMongo) -> None:
-    """A repeat of a key gets the stored result, with the types of MongoDB."""
+    """Repeating an idempotency key returns the stored result, with MongoDB's types."""
     lab = labs(server.url(database=Lab.new_name()))
     connector = lab.connector
     insert = connector.insert_one("orders", {"total": 1})
@@ -277,7 +277,7 @@ def _nothing(lab: Lab) -> Any:
 
 
 def test_reads_are_repeated_and_writes_are_not(lab: Lab) -> None:
-    """A read may be repeated, and a write only if its caller says so."""
+    """Reads may be repeated; a write may only with `repeatable=True`."""
     connector = lab.connector
     assert connector.find("orders", {}).repeatable
     writes = [
@@ -291,7 +291,7 @@ def test_reads_are_repeated_and_writes_are_not(lab: Lab) -> None:
 
 
 def test_an_operation_describes_itself(lab: Lab, server: PrivateMongo) -> None:
-    """Traces and logs see the collection and the number of documents, and no value."""
+    """Telemetry shows the collection and the number of documents, but no values."""
     operation = lab.connector.insert_many("orders", [{"_id": "secret"}] * 2)
     target = operation.target
     assert ("mongodb", "insert_many orders", "insert_many") == (
@@ -304,20 +304,20 @@ def test_an_operation_describes_itself(lab: Lab, server: PrivateMongo) -> None:
 
 
 def test_values_that_the_driver_cannot_send_are_named(lab: Lab) -> None:
-    """A value of a type that MongoDB does not have is refused, and nothing is sent."""
+    """A value that cannot be encoded as BSON is refused, and nothing is sent."""
     for value in ({1, 2}, 2**70, b"x" * 17_000_000):
         with pytest.raises(InvalidRequest, match="cannot send a value"):
             lab.do("insert_one", "orders", {"value": value})
 
 
 def test_names_that_the_server_refuses(lab: Lab) -> None:
-    """An unknown operator or stage is an invalid request."""
+    """An unknown query operator raises InvalidRequest."""
     with pytest.raises(InvalidRequest, match="does not accept"):
         lab.do("find", "orders", {"total": MongoOperators({"$greater": 1})})
 
 
 def test_closing_and_health(lab: Lab) -> None:
-    """A connector knows its server after a question for its health, and is used until closed."""
+    """A connector knows the server's version after a health check; once closed it refuses calls."""
     before: Any = lab.connector.versions
     assert before.server is None
     assert lab.run(lab.connector.health(20.0)).is_healthy
@@ -329,7 +329,7 @@ def test_closing_and_health(lab: Lab) -> None:
 
 
 def test_blocks_close_connectors(mode: str, server: PrivateMongo) -> None:
-    """A connector in a block is closed at its end."""
+    """A connector is closed at the end of its `with` block."""
     lab = Lab(mode, server.url())
 
     async def use() -> None:
@@ -346,7 +346,7 @@ def test_blocks_close_connectors(mode: str, server: PrivateMongo) -> None:
 
 
 def test_a_connector_belongs_to_an_event_loop(server: PrivateMongo) -> None:
-    """An asynchronous connector refuses another event loop."""
+    """An asynchronous MongoDB connector refuses a second event loop."""
     connector = AsyncMongoConnector(server.url())
     operation = connector.count("orders", {})
 
@@ -366,7 +366,7 @@ def test_a_connector_belongs_to_an_event_loop(server: PrivateMongo) -> None:
 
 
 def test_wrong_settings_are_refused(labs: Callable[..., Lab], server: PrivateMongo) -> None:
-    """A pool needs a connection, and a connector does not show its password."""
+    """A pool of zero connections is refused, and the `repr` does not show the password."""
     with pytest.raises(InvalidData) as excinfo:
         labs(server.url(), connections=0)
     assert "connections" == excinfo.value.field

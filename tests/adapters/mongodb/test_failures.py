@@ -1,4 +1,4 @@
-"""Failures of MongoDB: lost servers, refusals of the server, TLS, and full pools."""
+"""Failures of MongoDB: lost servers, error codes, TLS and full pools."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ THREE = Service("erp", timeout=20.0, retry=RetryPolicy(max_attempts=3), circuit=
 
 @contextmanager
 def failing(server: PrivateMongo, commands: list[str], times: int = 1, **data: Any) -> Any:
-    """Makes some commands fail at the server."""
+    """Make these commands fail at the server during the block."""
     with server.client() as client:
         mode = {"times": times}
         point = {"data": {"failCommands": commands, **data}, "mode": mode}
@@ -71,14 +71,14 @@ def _private() -> Generator[PrivateMongo]:
 def test_codes_of_the_server_are_errors(
     lab: Lab, server: PrivateMongo, code: int, kind: type[ConnectorError]
 ) -> None:
-    """Each code of the server becomes its error."""
+    """Each MongoDB error code raises its moorage error."""
     lab.do("insert_one", "orders", {})
     with failing(server, ["update"], errorCode=code), pytest.raises(kind):
         lab.do("update_one", "orders", {}, {"$set": {"a": 1}})
 
 
 def test_too_few_confirmations_leave_the_outcome_open(lab: Lab, server: PrivateMongo) -> None:
-    """A change that too few servers confirmed has been made."""
+    """A write that too few servers confirmed may have been processed."""
     for code, kind in ((100, ConnectionFailed), (64, AttemptTimeout)):
         concern = {"code": code, "errmsg": "waiting", "errInfo": {"wtimeout": code == 64}}
         operations = [
@@ -95,7 +95,7 @@ def test_too_few_confirmations_leave_the_outcome_open(lab: Lab, server: PrivateM
 
 
 def test_an_idempotency_key_stops_repeats(labs: Callable[..., Lab], server: PrivateMongo) -> None:
-    """A write whose answer is lost is never repeated, and its key says that it is unknown."""
+    """A write whose reply is lost is not retried, and its key raises OutcomeUnknown."""
     lab = labs(server.url(database=Lab.new_name()), service=THREE)
     lab.do("insert_one", "orders", {"_id": 0})
     insert = lab.connector.insert_one("orders", {"_id": 1})
@@ -109,7 +109,7 @@ def test_an_idempotency_key_stops_repeats(labs: Callable[..., Lab], server: Priv
 
 
 def test_a_read_is_repeated(labs: Callable[..., Lab], server: PrivateMongo) -> None:
-    """A read whose connection breaks is performed again by the manager."""
+    """A read whose connection breaks is retried."""
     lab = labs(server.url(database=Lab.new_name()), service=THREE)
     lab.do("insert_one", "orders", {"_id": 0})
     with failing(server, ["find"], times=2, closeConnection=True):
@@ -117,7 +117,7 @@ def test_a_read_is_repeated(labs: Callable[..., Lab], server: PrivateMongo) -> N
 
 
 def test_a_lost_commit_leaves_the_outcome_open(lab: Lab, server: PrivateMongo) -> None:
-    """A transaction whose commit gets no answer may have happened; before, it has not."""
+    """A transaction that loses its commit's reply may have happened; before that it has not."""
     lab.do("insert_one", "orders", {"_id": 0})
     insert = lab.connector.insert_one("orders", {"_id": 1})
     with (
@@ -135,7 +135,7 @@ def test_a_lost_commit_leaves_the_outcome_open(lab: Lab, server: PrivateMongo) -
 
 
 def test_certificates_are_verified(labs: Callable[..., Lab], tmp_path: Path) -> None:
-    """A server is trusted with its authority, and no operation is sent without trust."""
+    """A MongoDB server's certificate must be from the given authority; else nothing is sent."""
     certificate, key = certificate_files(tmp_path, "127.0.0.1")
     both = tmp_path / "both.pem"
     both.write_bytes(certificate.read_bytes() + key.read_bytes())
@@ -151,7 +151,7 @@ def test_certificates_are_verified(labs: Callable[..., Lab], tmp_path: Path) -> 
 
 
 def test_a_full_pool_names_itself(labs: Callable[..., Lab], server: PrivateMongo) -> None:
-    """A caller that gets no connection in time is told so, and sent nothing."""
+    """A caller that gets no connection in time fails, and nothing was sent."""
     with TcpProxy("127.0.0.1", server.port) as proxy:
         lab = labs(server.url(proxy.address[1]), connections=1)
         count = lab.connector.count("orders", {})
@@ -181,7 +181,7 @@ def test_a_full_pool_names_itself(labs: Callable[..., Lab], server: PrivateMongo
 
 
 def test_a_restarted_server_is_used_again(labs: Callable[..., Lab], private: PrivateMongo) -> None:
-    """While the server is down nothing is sent, and afterwards the connector goes on."""
+    """While MongoDB is down nothing is sent; after its restart the connector works again."""
     lab = labs(private.url())
     lab.do("insert_one", "orders", {})
     private.kill()
@@ -198,7 +198,7 @@ def test_a_restarted_server_is_used_again(labs: Callable[..., Lab], private: Pri
 def test_a_stream_of_changes_breaks_with_its_server(
     labs: Callable[..., Lab], private: PrivateMongo
 ) -> None:
-    """A stream whose server is gone raises an error, and another one goes on after its token."""
+    """A change stream whose server is lost raises; a new one continues after its token."""
     lab = labs(private.url())
     lab.do("insert_one", "orders", {"_id": 0})
     stream = lab.do("watch", "orders", wait=0.05)
@@ -213,7 +213,7 @@ def test_a_stream_of_changes_breaks_with_its_server(
 
 
 def test_a_closed_connector_ends_a_transaction(lab: Lab) -> None:
-    """Operations after the end of the connector are refused, also inside a transaction."""
+    """A closed MongoDB connector refuses operations, even inside an open transaction."""
     count = lab.connector.count("orders", {})
 
     def work(transaction: Any) -> None:

@@ -192,11 +192,11 @@ class Lab:
             return [row for row, _ in zip(rows, range(number), strict=False)]
 
     def query(self, statement: Any, **parameters: Any) -> Any:
-        """Perform a query."""
+        """Execute a query and return its rows."""
         return self.perform(self.connector.query(statement, **parameters))
 
     def execute(self, statement: Any, **parameters: Any) -> Any:
-        """Perform a command."""
+        """Execute a command and return its result."""
         return self.perform(self.connector.execute(statement, **parameters))
 
     def session(self) -> int:

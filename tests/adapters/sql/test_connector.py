@@ -375,7 +375,7 @@ def test_key_gives_one_row(labs: Callable[..., Lab], system: str) -> None:
 
 @each_server
 def test_broken_idle_connection_is_replaced(labs: Callable[..., Lab], system: str) -> None:
-    """With `check_idle`, a write succeeds although its idle connection was closed meanwhile."""
+    """With `check_idle=True`, a write succeeds even if its idle connection was closed."""
     lab = labs(system, connections=1, check_idle=True)
     administrator, session = Administrator(system), lab.session()
     ending = "SELECT pg_terminate_backend({})" if system == "postgresql" else "KILL {}"

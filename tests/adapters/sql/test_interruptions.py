@@ -230,7 +230,7 @@ def test_connector_in_memory_is_closed_during_its_work() -> None:
 
 
 def test_child_process_starts_with_an_empty_pool(tmp_path: Path) -> None:
-    """A forked child opens connections of its own, and leaves those of its parent open."""
+    """A forked child opens its own SQL connections, and leaves its parent's open."""
     manager = ConnectorManager([Service("sql", retry=None)])
     with SqlConnector(f"sqlite:///{tmp_path / 'orders.db'}") as connector:
         manager.perform("sql", connector.execute(CREATE))

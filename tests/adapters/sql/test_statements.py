@@ -183,7 +183,7 @@ class Text(str):
 
 
 def test_other_types_are_refused() -> None:
-    """Bytes, subclasses of str, and other objects are no statements."""
+    """Bytes, subclasses of str, and other objects are refused as SQL statements."""
     for statement in (b"SELECT 1", Text("SELECT 1"), 7, None, ORDERS):
         wrong: Any = statement
         with pytest.raises(InvalidData):
@@ -290,7 +290,7 @@ def test_statements_cannot_be_changed() -> None:
 
 
 def test_name_is_required() -> None:
-    """A statement needs a name, because events and errors show it."""
+    """A statement without a name is refused, because events and errors need the name."""
     with pytest.raises(InvalidData, match="no name"):
         Query("SELECT 1", name="")
 

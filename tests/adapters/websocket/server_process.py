@@ -1,8 +1,8 @@
 """A WebSocket server program for tests; each request's method chooses the server's behaviour.
 
-It prints its port. It speaks JSON-RPC 2.0, and counts the calls of `add` in the file of its second
-argument, so that a test sees what happened before the server was killed. Its first argument is the
-port, or 0 for any; further ones are the files of a certificate and its key.
+The server prints its port and speaks JSON-RPC 2.0. Its first argument is the port, or 0 for any.
+The second is a file in which calls of `add` are recorded, so that a test sees what happened before
+the server was killed. Further arguments are the files of a certificate and its key.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Orders:
     async def reply(
         self, connection: ServerConnection, request: dict[str, Any], **members: Any
     ) -> None:
-        """Send a response."""
+        """Send a response if the request has an id."""
         if "id" in request:
             await connection.send(json.dumps({"jsonrpc": "2.0", "id": request["id"], **members}))
 
