@@ -1,4 +1,4 @@
-"""Random walks of callers through token buckets, and what must hold on each."""
+"""Random walks of callers through rate-limit buckets, and the laws that hold on each walk."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ Act: TypeAlias = "tuple[str, int, int, int, bool]"
 
 
 def acts(name: str, number: st.SearchStrategy[int]) -> st.SearchStrategy[Act]:
-    """Draw an action of a random walk."""
+    """Return a strategy that draws one kind of action for a random walk."""
     return st.tuples(st.just(name), number, st.just(0), st.just(0), st.just(value=False))
 
 
@@ -103,7 +103,7 @@ three = st.tuples(rates, rates, rates)
 
 @attrs.define(eq=False)
 class Caller:
-    """A caller with a granted token, until it leaves or gives up."""
+    """A caller to whom a bucket has granted tokens, until it leaves or gives up."""
 
     number: int
     which: tuple[int, ...]
@@ -115,7 +115,7 @@ class Caller:
 
 
 class Walk:
-    """Up to three buckets with their queues, and the calls that each has admitted.
+    """Up to three token buckets with their queues, and the calls that each has admitted.
 
     `real` is time as it passes for callers; the store's clock may be stepped against it. The
     observer of a bucket counts only the time that the bucket believes has passed.
@@ -141,7 +141,7 @@ class Walk:
         self.late = 0
 
     def gates(self, which: tuple[int, ...]) -> Gates:
-        """Return the limits of these buckets."""
+        """Return the rate limits of these buckets."""
         return Gates(
             limits=[self.rules[index] for index in which],
             limit_keys=[str(index) for index in which],
@@ -153,7 +153,7 @@ class Walk:
         return tuple(index for index in every_index if bits >> index & 1) or every_index
 
     def ask(self, which: tuple[int, ...]) -> None:
-        """Note that these buckets are used now.
+        """Set the store's clock, and record that these buckets are used at this time.
 
         A bucket only knows of time that was written down.
         """
@@ -166,11 +166,11 @@ class Walk:
             self.seen[index] = max(seen_at, self.world.now)
 
     def time(self, index: int) -> int:
-        """Return the time by which a bucket decides; it never goes back."""
+        """Return the time by which a bucket decides, which never goes back."""
         return self.seen[index] + self.lost[index]
 
     def admit(self, bits: int, cost: int, within: int, *, ticketed: bool) -> None:
-        """Add a caller, which takes its place in the queue."""
+        """Add a caller to the queue of some buckets."""
         which = self.some_buckets(bits)
         cost = min(cost, *(self.rules[index].burst for index in which))
         self.ask(which)
@@ -199,7 +199,7 @@ class Walk:
             self.leave(caller)
 
     def refund(self, number: int) -> None:
-        """Have a waiting caller give up."""
+        """Let a waiting caller give up, and return its tokens."""
         if self.queue:
             caller = self.queue.pop(number % len(self.queue))
             self.ask(caller.which)
@@ -207,7 +207,7 @@ class Walk:
             self.check_levels()
 
     def pause(self, bits: int, span: int) -> None:
-        """Pause the bucket at the vendor's request."""
+        """Pause some buckets, as a vendor's `Retry-After` does."""
         which = self.some_buckets(bits)
         self.ask(which)
         for index in which:
@@ -223,7 +223,7 @@ class Walk:
         self.check_levels()
 
     def step(self, back: int) -> None:
-        """Set the store's clock back; every bucket reads the time before and after."""
+        """Set the store's clock back; each bucket reads the time before and after."""
         self.pause(7, 0)
         self.jolt(back)
         self.pause(7, 0)
@@ -233,7 +233,7 @@ class Walk:
         self.ahead -= back
 
     def advance(self, span: int) -> None:
-        """Advance the time; a caller whose turn comes leaves the queue, or waits again."""
+        """Advance the time; each caller whose grant is due leaves the queue, or waits again."""
         end_time = self.real + span
         while due_callers := [
             caller for caller in self.queue if caller.due + self.late <= end_time
@@ -253,7 +253,7 @@ class Walk:
         self.real = end_time
 
     def leave(self, caller: Caller) -> None:
-        """Record that a call leaves."""
+        """Record that an admitted call leaves."""
         for index in caller.which:
             self.left[index].append((self.time(index), caller.cost, caller.number))
             self.due[index].append((caller.since[index], caller.cost))
@@ -277,7 +277,7 @@ class Walk:
 
 
 def check_windows(rule: TokenBucket, grants: list[tuple[int, int]], slack: int = 0) -> None:
-    """Over every window of grants: granted ≤ burst + rate · t, to the last token."""
+    """Check that in each window of grants: granted ≤ burst + rate · t, to the last token."""
     sums = [0]
     for _, cost in grants:
         sums.append(sums[-1] + cost)
@@ -302,7 +302,7 @@ def run(state: Walk, walk: list[Act]) -> None:
 def walked(
     configured: tuple[tuple[float, float, int], ...], walk: list[Act], *, late: int = 0
 ) -> Walk:
-    """The state after a whole random walk."""
+    """Return the state after a whole random walk."""
     state = Walk(configured)
     state.late = late
     run(state, walk)

@@ -1,4 +1,4 @@
-"""Stored responses, and the moments and decisions of their cache."""
+"""Test helpers: stored responses, points in time, and decisions of the response cache."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ POLICY = CachePolicy()
 
 
 def moment_after(seconds: float) -> datetime:
-    """Return the moment after this number of seconds."""
+    """Return the date and time after this number of seconds."""
     return NOW + timedelta(seconds=seconds)
 
 
 def date(seconds: float) -> str:
-    """Write a moment from now as HTTP does."""
+    """Return the time after this number of seconds, as an HTTP date."""
     return format_datetime(moment_after(seconds), usegmt=True)
 
 
@@ -68,11 +68,11 @@ def decided(
     request: Request = GET,
     policy: CachePolicy = POLICY,
 ) -> Decision:
-    """The decision about a response with this `Cache-Control` after so many seconds."""
+    """Return the decision about a response with this `Cache-Control` after so many seconds."""
     headers = {"Cache-Control": directive} if directive else {}
     return decide(request.with_headers(headers), entry(control).later(after), policy)
 
 
 def expect_stale(*, meanwhile: bool = False, if_error: bool = False) -> Stale:
-    """Fail unless the cached answer must be revalidated."""
+    """Return the decision that a cached response must be revalidated."""
     return Stale(Headers({"If-None-Match": '"1"'}), meanwhile, if_error)

@@ -1,4 +1,4 @@
-"""A circuit breaker with short methods for tests."""
+"""A circuit breaker with short methods, for tests."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Line:
         self.tokens = 0
 
     def ask(self) -> tuple[Answer, int, Permit | None]:
-        """Ask for admission, with a token if one is needed."""
+        """Ask the circuit for admission, with a token if one is needed."""
         question = Admission(self.gates, within=0, lease=LEASE)
         answer, wait, permit, _ = self.world.execute(question)
         if answer is Answer.NEEDS_TOKEN:
@@ -42,7 +42,7 @@ class Line:
         return answer, wait, permit
 
     def enter(self) -> Permit:
-        """Ask for admission, which must be granted, and return the permit."""
+        """Get admission from the circuit, and return the permit."""
         answer, _, permit = self.ask()
         assert Answer.GO is answer
         assert permit is not None
@@ -51,11 +51,11 @@ class Line:
     def leave(
         self, permit: Permit, outcome: Outcome = Outcome.FAILED, reporter: str = "a"
     ) -> CircuitState | None:
-        """Report how a call has ended."""
+        """Report to the circuit how a call has ended."""
         return self.world.execute(Report(self.gates, permit, outcome, reporter))
 
     def call(self, outcome: Outcome = Outcome.FAILED, reporter: str = "a") -> CircuitState | None:
-        """A whole call; a success through a closed circuit is silent."""
+        """Make a whole call; a success through a closed circuit is not reported."""
         permit = self.enter()
         if outcome is Outcome.GOOD and not permit[2]:
             return None
@@ -66,7 +66,7 @@ class Line:
         self.world.now += round(span * SECOND)
 
     def set(self, mode: CircuitState) -> None:
-        """Set the circuit by hand."""
+        """Set the circuit's state by hand."""
         self.world.execute(SetCircuit(self.rule, "k", mode))
 
     @property

@@ -1,4 +1,4 @@
-"""Fixtures for every test of the domain."""
+"""Fixtures for all tests of the domain."""
 
 import re
 import sys

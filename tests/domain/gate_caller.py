@@ -1,4 +1,4 @@
-"""A caller of circuit, limits and budget, with short methods for tests."""
+"""A caller of circuit breaker, rate limits and retry budget, for tests."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def gates(
     *limits: RateLimitConfig,
     budget: RetryBudget | None = None,
 ) -> Gates:
-    """Return gates whose states have short, readable keys."""
+    """Return protections (circuit, limits, budget) whose states have short, readable keys."""
     return Gates(
         circuit=None if circuit is None else CircuitRule(circuit),
         circuit_key="circuit",
@@ -40,7 +40,7 @@ def gates(
 
 
 class Caller:
-    """A caller that asks for admission at some gates."""
+    """A caller that asks for admission at a circuit, limits and a budget."""
 
     def __init__(self, gates: Gates) -> None:
         self.gates = gates
@@ -48,12 +48,12 @@ class Caller:
         self.tokens = 0
 
     def ask(self, **details: Any) -> Admitted:
-        """Ask once for admission."""
+        """Ask once for admission, and return the answer."""
         details = {"within": 0, "lease": LEASE} | details
         return self.world.execute(Admission(self.gates, **details))
 
     def enter(self, **details: Any) -> tuple[int, Permit, tuple[Ticket, ...]]:
-        """Get admission, with a token if one is needed."""
+        """Get admission, with a ticket if the caller must wait."""
         answer, wait, permit, tickets = self.ask(**details)
         if answer is Answer.NEEDS_TOKEN:
             self.tokens += 1
@@ -63,11 +63,11 @@ class Caller:
         return wait, permit, tickets
 
     def fail(self, permit: Permit) -> None:
-        """Report that the call failed."""
+        """Report to the circuit that the call failed."""
         self.world.execute(Report(self.gates, permit, Outcome.FAILED, "a"))
 
     def confirm(self, tickets: tuple[Ticket, ...], permit: Permit | None) -> tuple[Answer, int]:
-        """Ask for admission again, after a wait."""
+        """Ask for admission again, after waiting."""
         return self.world.execute(Confirm(self.gates, tickets, permit))
 
     def refused_answer(self, **details: Any) -> tuple[Answer, int]:

@@ -1,4 +1,4 @@
-"""An idempotency key, with short methods for tests."""
+"""An idempotency key with short methods, for tests."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MEMORY = {"honours": 3 * HOUR, "forgetful": 40 * SECOND, "ignores": 0}
 
 
 def claim(owner: int, target: str = "honours", payload: bytes = b"one", **changes: Any) -> Claim:
-    """Return a claim of a key, as callers make it."""
+    """Return a command that claims an idempotency key."""
     details: dict[str, Any] = {"lease": LEASE, "ttl": TTL, "remembered": MEMORY.get(target, HOUR)}
     return Claim(KEY, fingerprint=payload, owner=owner, target=target, **(details | changes))
 
@@ -34,27 +34,27 @@ class Keyed:
         self.owner = 0
 
     def claim(self, target: str = "honours", payload: bytes = b"one", **changes: Any) -> Claimed:
-        """Claim the key."""
+        """Claim the idempotency key, and return the answer."""
         self.owner += 1
         return self.world.execute(claim(self.owner, target, payload, **changes))
 
     def mark(self, fence: int, target: str = "honours") -> bool:
-        """Mark the claim as sent, if that is possible."""
+        """Mark the current claim as sent, if that is possible."""
         question = Admission(Gates(), within=0, lease=0, claim=(KEY, fence, target))
         return self.world.execute(question)[0] is Answer.GO
 
     def claim_and_send(self, target: str = "honours", **changes: Any) -> int:
-        """Claim the key, and mark the claim as sent."""
+        """Claim the idempotency key, and mark the claim as sent."""
         claim_answer = self.claim(target, **changes)
         assert Verdict.RUN is claim_answer.verdict
         assert self.mark(claim_answer.fence, target)
         return claim_answer.fence
 
     def renew(self, fence: int, lease: int = LEASE) -> bool:
-        """Renew the lease of the claim, if that is possible."""
+        """Renew the lease of the current claim, if that is possible."""
         (mine,) = self.world.execute(Renew([(KEY, fence, TTL)], lease=lease))
         return mine
 
     def settle(self, command: Settle) -> Settled:
-        """Settle the key."""
+        """Settle the idempotency key with an outcome."""
         return self.world.execute(command)

@@ -1,4 +1,4 @@
-"""A test helper: one pool of numbered links, whose laws are checked after every decision."""
+"""A pool of numbered connections for tests, whose laws are checked after each decision."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class PoolWorld:
-    """A pool whose callers open numbered links, and whose clock a test sets.
+    """A connection pool whose callers open numbered connections, and whose clock a test sets.
 
     Attributes:
         arrivals: the callers that wait, in the order in which they came.
@@ -30,12 +30,12 @@ class PoolWorld:
         self._numbers = itertools.count(1)
 
     def ask(self, holder: object, operation: str = "orders.read") -> int | None:
-        """Ask for a link; return its number, or None if the holder waits or is to open one."""
+        """Ask for a connection; return its number, or None if the holder must wait or open one."""
         self._decide(link_pool.ask, holder, operation)
         return self.link_of(holder)
 
     def open(self, holder: object, draw: float = 0.0) -> int:
-        """Open a link for the holder's lease."""
+        """Open a connection for the holder's lease."""
         number = next(self._numbers)
         record = link_pool.new_link(self.config, self.now, number, draw)
         self._ends[number] = record.ends
@@ -43,30 +43,30 @@ class PoolWorld:
         return number
 
     def take(self, holder: object, operation: str = "orders.read") -> int:
-        """Ask for a link, and open one if there is none."""
+        """Ask for a connection, and open one if there is none."""
         return self.ask(holder, operation) or self.open(holder)
 
     def give(self, holder: object, *, reusable: bool = True) -> tuple[object, ...]:
-        """End the holder's lease or wait; return those that got leases by it."""
+        """End the holder's lease or wait; return the holders that got leases by it."""
         if holder in self.arrivals:
             self.arrivals.remove(holder)
         return self._decide(link_pool.give_back, holder, reusable).woken
 
     def lose(self, holder: object) -> int | None:
-        """Replace the holder's link, which is broken."""
+        """Replace the holder's broken connection."""
         self._decide(link_pool.lost, holder)
         return self.link_of(holder)
 
     def reserve(self, holder: object) -> bool:
-        """Take a slot to open a link of the minimum."""
+        """Reserve a slot for opening a connection of the minimum."""
         return self._decide(link_pool.reserve, holder, "pool.fill").lease is not None
 
     def sweep(self) -> None:
-        """Look for idle links that have ended."""
+        """Close the idle connections whose time is over."""
         self._decide(link_pool.sweep)
 
     def discard(self) -> None:
-        """Discard all links."""
+        """Discard all connections of the pool."""
         self._decide(link_pool.discard)
 
     def close(self) -> None:
@@ -75,18 +75,18 @@ class PoolWorld:
         self._decide(link_pool.close)
 
     def link_of(self, holder: object) -> int | None:
-        """Return the number of the link in the holder's lease."""
+        """Return the number of the connection that the holder has leased."""
         lease = self.state.leases.get(holder)
         return None if lease is None or lease.record is None else lease.record.link
 
     def tested(self, holder: object) -> bool:
-        """Return whether the holder's link is tested before it is used."""
+        """Return whether the holder's connection is tested before it is used."""
         record = self.state.leases[holder].record
         assert record is not None
         return link_pool.needs_test(self.state, self.config, self.now, record)
 
     def idle(self) -> list[int]:
-        """Return the numbers of the idle links, in their order."""
+        """Return the numbers of the idle connections, in their order."""
         return [record.link for record in self.state.idle]
 
     def _decide(self, decide: Callable[..., Any], *arguments: Any) -> Decision:

@@ -1,4 +1,4 @@
-"""A minimal store whose clock a test can set."""
+"""A minimal in-memory state store whose clock a test can set."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ NOON = 1_772_366_400_000_000
 
 
 class World:
-    """States under keys, and a clock: `now` is the store's time in microseconds."""
+    """A state store: `now` is its time in microseconds."""
 
     def __init__(self, now: int = NOON) -> None:
         self.now = now
         self.cells: dict[str, State] = {}
 
     def execute(self, command: Command[Answer]) -> Answer:
-        """Run a command; every number of a state must survive a store whose numbers are doubles."""
+        """Run a command; fail if a number of a state is too large for a double."""
         previous_states = tuple(map(self.cells.get, command.keys))
         next_states, answer = command.apply(previous_states, self.now)
         assert len(command.keys) == len(next_states)
@@ -51,7 +51,7 @@ def helpful(error: ConnectorError) -> bool:
 
 
 def numbers(value: object) -> list[int]:
-    """Every integer in a state, at any depth."""
+    """Return every integer in a state, at any depth."""
     if isinstance(value, int):
         return [value]
     if not isinstance(value, tuple):
@@ -62,7 +62,7 @@ def numbers(value: object) -> list[int]:
 def long_lists(
     choices: list[st.SearchStrategy[Item]], most: int = 80
 ) -> st.SearchStrategy[list[Item]]:
-    """Draw lists of items, all lengths being equally likely.
+    """Return a strategy that draws lists, with all lengths equally likely.
 
     Left to itself, Hypothesis prefers a handful of items, and every kind of them alike.
     """

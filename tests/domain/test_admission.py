@@ -1,4 +1,4 @@
-"""The admission of an attempt: all of its protections admit it, or it is refused."""
+"""Admission of an attempt: circuit, rate limits, budget and claim all admit it, or none."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ KEY = "claim"
 
 
 def test_refusal_by_one_limit_charges_no_other() -> None:
-    """A refusal by the last limit leaves circuit, budget and every other limit as they were."""
+    """If one rate limit refuses an attempt, circuit, budget and other limits are unchanged."""
     caller = Caller(gates(TRIPS, EASY, ONE, budget=RetryBudget()))
     caller.enter()
     assert (Answer.LIMITED, SECOND) == caller.refused_answer()
@@ -48,7 +48,7 @@ def test_open_circuit_takes_no_limit_token() -> None:
 
 
 def test_admitted_call_is_counted_and_takes_a_token() -> None:
-    """An admitted call is counted by the circuit and paid for at the limit."""
+    """An admitted call is counted by the circuit, and takes a token of the rate limit."""
     caller = Caller(gates(TRIPS, THREE))
     for _ in range(3):
         caller.enter()
@@ -58,7 +58,7 @@ def test_admitted_call_is_counted_and_takes_a_token() -> None:
 
 
 def test_circuit_does_not_count_limited_calls() -> None:
-    """A call that its limit refuses is not counted by the circuit."""
+    """A call that its rate limit refuses is not counted by the circuit."""
     caller = Caller(gates(TRIPS, ONE))
     caller.enter()
     assert (Answer.LIMITED, SECOND) == caller.refused_answer()
@@ -88,7 +88,7 @@ def test_queued_probe_is_leased_for_wait_and_attempt() -> None:
 
 
 def test_a_budget_counts_calls_and_spends_retries() -> None:
-    """First attempts earn retries, and an exhausted budget says when the next period begins."""
+    """First attempts earn retries; a spent retry budget says when the next period begins."""
     caller = Caller(gates(None, budget=RetryBudget(ratio=0.5, floor=0, period=10.0)))
     for _ in range(2):
         assert Answer.GO is caller.ask()[0]
@@ -118,7 +118,7 @@ def test_claim_is_marked_sent_only_if_admitted() -> None:
 
 
 def test_claim_without_other_gates() -> None:
-    """Without circuit, limits and budget the claim alone decides."""
+    """Without circuit, limits and budget, only the idempotency claim decides on admission."""
     caller = Caller(gates())
     claim = Claim(
         KEY, fingerprint=b"", owner=1, lease=LEASE, ttl=DAY, target="vendor", remembered=0
@@ -134,7 +134,7 @@ def test_no_gates_admit_everything() -> None:
 
 
 def test_keys_are_named_in_order() -> None:
-    """Every command names its keys in the order in which it reads its states."""
+    """Each command names its state keys in the order in which it reads the states."""
     every_gate = gates(TRIPS, ONE, EASY, budget=RetryBudget())
     question = Admission(every_gate, within=0, lease=0, claim=(KEY, 1, "vendor"))
     assert ("circuit", "limit0", "limit1", "budget", KEY) == question.keys
@@ -146,7 +146,7 @@ def test_keys_are_named_in_order() -> None:
 
 
 def test_only_idempotent_commands_are_repeated() -> None:
-    """Commands that take or report are sent once; reads and settings may be repeated."""
+    """Commands that take or report are sent once; those that read or set may be repeated."""
     every_gate = gates(TRIPS, ONE)
     rule = every_gate.circuit
     assert rule is not None
@@ -166,7 +166,7 @@ def test_only_idempotent_commands_are_repeated() -> None:
 
 
 def test_only_claim_marks_are_durable() -> None:
-    """Recent limit counts may be lost in a crash; the mark of a claim may not."""
+    """A crash may lose recent rate-limit counts, but not the sent mark of a claim."""
     every_gate = gates(TRIPS, ONE)
     rule = every_gate.circuit
     assert rule is not None
@@ -194,14 +194,14 @@ def test_only_claim_marks_are_durable() -> None:
 
 @pytest.mark.parametrize("cost", [0, -1, 4, True, 1.0])
 def test_impossible_cost_is_refused(cost: Any) -> None:
-    """A cost that a limit can never grant is refused instead of waiting for ever."""
+    """A cost that a rate limit can never grant is refused instead of waiting forever."""
     with pytest.raises(InvalidData) as excinfo:
         Admission(gates(None, EASY, THREE), within=0, lease=0, costs=(1, cost))
     assert "cost" == excinfo.value.field
 
 
 def test_each_limit_has_its_cost() -> None:
-    """Costs are given for all limits, or for none."""
+    """Costs are given for all rate limits, or for none."""
     caller = Caller(gates(None, THREE, RateLimitConfig.per_second(5)))
     assert Answer.GO is caller.ask(costs=(1, 5))[0]
     assert (Answer.LIMITED, 200_000) == caller.refused_answer(costs=(2, 1))
@@ -210,13 +210,13 @@ def test_each_limit_has_its_cost() -> None:
 
 
 def test_reports_need_a_circuit() -> None:
-    """A report without a circuit fails, since only a circuit gives permits."""
+    """A circuit report without a circuit fails, since only a circuit gives permits."""
     with pytest.raises(AssertionError, match="circuit breaker grants permits"):
         Report(gates(None, ONE), (1, 1, 0), Outcome.FAILED, "a")
 
 
 def test_quorum_counts_reporters() -> None:
-    """With a quorum of two, two failures from one process count as one."""
+    """For a circuit with a quorum of two, two failures from one process count as one."""
     caller = Caller(gates(CircuitBreakerConfig(failures=2, quorum=2)))
     permits = [caller.enter()[1] for _ in range(3)]
     changes = [

@@ -1,4 +1,4 @@
-"""The fast path of a decision gives the same answer as the full rule."""
+"""The fast path of an admission decides like the full rule."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ acts = [
 
 
 def ask_both_paths(admission: Admission, world: World) -> Admitted:
-    """Ask, checking that the fast path answers like the full rule."""
+    """Ask for admission, and check that the fast path decides like the full rule."""
     states = tuple(map(world.cells.get, admission.keys))
     assert admission.decide(states, world.now) == admission.apply(states, world.now)
     return world.execute(admission)
@@ -79,7 +79,7 @@ def ask_both_paths(admission: Admission, world: World) -> Admitted:
 @examples(300)
 @given(all_gates, long_lists(acts))
 def test_apply_agrees_with_decide(gates: Gates, walk: list[tuple[str, int, Any]]) -> None:
-    """In every reachable state, `apply` stores and answers exactly what `decide` does."""
+    """In every reachable state, an admission's `apply` stores and answers what `decide` does."""
     world = World()
     permits: list[Permit] = []
     for token, (name, number, detail) in enumerate(walk, start=1):
@@ -110,7 +110,7 @@ def test_apply_agrees_with_decide(gates: Gates, walk: list[tuple[str, int, Any]]
 def test_apply_agrees_with_decide_under_a_claim(
     gates: Gates, walk: list[tuple[str, int, Any]]
 ) -> None:
-    """Under a claim too, `apply` stores and answers exactly what `decide` does."""
+    """With a claim too, an admission's `apply` stores and answers what `decide` does."""
     world = World()
     fence = 0
     plain_admission = Admission(gates, within=0, lease=LEASE)
@@ -152,7 +152,7 @@ def test_apply_agrees_with_decide_under_a_claim(
 
 
 class FastPathBucket(TokenBucket):
-    """A bucket that supports only the fast path."""
+    """A token bucket that supports only the fast path."""
 
     present = earliest = grant = None  # type: ignore[assignment]  # what the test is about
 
@@ -164,7 +164,7 @@ class FastPathCircuit(CircuitRule):
 
 
 class FastPathBudget(BudgetRule):
-    """A budget that supports only the fast path."""
+    """A retry budget that supports only the fast path."""
 
     present = call = None  # type: ignore[assignment]  # what the test is about
 
@@ -177,7 +177,7 @@ class FastPathBudget(BudgetRule):
 def test_first_attempts_are_decided_in_one_step(
     circuits: int, limits: int, budgets: int, mode: CircuitState
 ) -> None:
-    """A first attempt without delay or refusal is always decided on the fast path."""
+    """A first attempt that is admitted at once is always decided on the fast path."""
     bucket: Any = FastPathBucket(1, SECOND, 3)
     simple = Gates(
         circuit=FastPathCircuit(CIRCUITS[0]) if circuits else None,
@@ -199,7 +199,7 @@ def test_first_attempts_are_decided_in_one_step(
 
 
 def test_refusal_in_one_step_updates_the_limits_clock() -> None:
-    """A refusal by an open circuit records the current time at the limit."""
+    """If an open circuit refuses an attempt, the rate limit's state still records the time."""
     caller = Caller(gates(TRIPS, THREE))
     _, permit, _ = caller.enter()
     caller.world.now += 3 * SECOND

@@ -1,4 +1,4 @@
-"""Callers that must wait for their admission: answers, grants, and giving up."""
+"""Callers that wait for a rate limit: their confirmation, their tickets, and giving up."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_setting_the_circuit_ends_no_probe() -> None:
 
 
 def test_shadow_circuit_refuses_no_waiter() -> None:
-    """A circuit in shadow mode that opened does not refuse waiting callers."""
+    """A circuit that opens in shadow mode does not refuse waiting callers."""
     caller = Caller(gates(CircuitBreakerConfig(failures=1, shadow=True), ONE))
     _, permit, _ = caller.enter()
     _, queue_permit, tickets = caller.enter(within=HOUR)
@@ -93,7 +93,7 @@ def test_paused_probe_keeps_its_lease() -> None:
 
 
 def test_pause_extends_only_the_queued_probes_lease() -> None:
-    """A pause makes the lease of the queued probe longer, and no other lease."""
+    """A pause extends the lease of the queued circuit probe, and no other lease."""
     config = CircuitBreakerConfig(failures=1, open_for=10.0, probes=2)
     caller = Caller(gates(config, EASY))
     _, permit, _ = caller.enter()
@@ -109,7 +109,7 @@ def test_pause_extends_only_the_queued_probes_lease() -> None:
 
 
 def test_late_probe_loses_its_lease() -> None:
-    """A probe that confirms after its lease is refused, since another may have replaced it."""
+    """A circuit probe that confirms after its lease is refused."""
     caller = Caller(gates(TRIPS, ONE))
     _, permit, _ = caller.enter()
     caller.fail(permit)
@@ -123,7 +123,7 @@ def test_late_probe_loses_its_lease() -> None:
 
 
 def test_waiter_without_a_circuit() -> None:
-    """Without a circuit a waiting caller only waits out the limits."""
+    """Without a circuit, a waiting caller only waits for the rate limits."""
     caller = Caller(gates(None, ONE, EASY))
     caller.ask()
     _, _, permit, tickets = caller.ask(within=HOUR)
@@ -133,7 +133,7 @@ def test_waiter_without_a_circuit() -> None:
 
 
 def test_waiter_without_a_permit() -> None:
-    """Without a permit the circuit is not checked again, and a plain permit writes nothing."""
+    """If a waiting caller confirms without a probe's permit, no state is written."""
     caller = Caller(gates(TRIPS, ONE, EASY))
     caller.ask()
     _, _, permit, tickets = caller.ask(within=HOUR)
@@ -143,7 +143,7 @@ def test_waiter_without_a_permit() -> None:
 
 
 def test_waiting_probe_writes_only_the_circuit() -> None:
-    """A probe that waits on writes only the circuit's state, however many limits there are."""
+    """If a queued probe confirms and must wait on, only the circuit's state is written."""
     caller = Caller(gates(TRIPS, ONE, EASY))
     _, permit, _ = caller.enter()
     caller.fail(permit)
@@ -162,7 +162,7 @@ def test_waiting_probe_writes_only_the_circuit() -> None:
 
 
 def test_giving_back_to_a_forgotten_limit_changes_nothing() -> None:
-    """Returning a grant to an expired limit changes nothing."""
+    """Returning a grant to an expired rate limit changes nothing."""
     caller = Caller(gates(None, ONE))
     caller.ask()
     tickets = caller.ask(within=HOUR)[3]
@@ -172,7 +172,7 @@ def test_giving_back_to_a_forgotten_limit_changes_nothing() -> None:
 
 
 def test_immediate_grant_can_be_given_back() -> None:
-    """With `ticketed`, even a grant without a wait has a ticket to give back."""
+    """With `ticketed`, a rate-limit grant without a wait can be returned too."""
     caller = Caller(gates(None, ONE))
     _, wait, _, tickets = caller.ask(ticketed=True)
     assert 0 == wait
@@ -182,7 +182,7 @@ def test_immediate_grant_can_be_given_back() -> None:
 
 
 def test_immediate_grant_has_no_ticket() -> None:
-    """A grant without a wait has no ticket; one with the shortest wait has."""
+    """A rate-limit grant has a ticket only if its caller must wait."""
     caller = Caller(gates(None, ONE, EASY))
     assert (Answer.GO, 0, None, ()) == caller.ask()
     caller.world.now += SECOND - 1
@@ -191,7 +191,7 @@ def test_immediate_grant_has_no_ticket() -> None:
 
 
 def test_giving_back_frees_one_grant() -> None:
-    """Giving back one grant leaves the others taken."""
+    """Returning one rate-limit grant leaves the others taken."""
     caller = Caller(gates(None, THREE))
     tickets = [caller.ask(ticketed=True)[3] for _ in range(3)]
     caller.world.execute(GiveBack(caller.gates, tickets[-1]))
@@ -200,7 +200,7 @@ def test_giving_back_frees_one_grant() -> None:
 
 
 def test_wait_includes_a_small_step_back() -> None:
-    """After the clock stepped back, the time it stands still is part of the wait."""
+    """After the store's clock stepped back, a grant's wait includes the step."""
     caller = Caller(gates(None, ONE, EASY))
     caller.ask()
     caller.world.now -= SECOND
@@ -236,7 +236,7 @@ def test_refusal_follows_a_clock_step_back(back: int) -> None:
 
 
 def test_refusals_note_the_time_now_and_then() -> None:
-    """A circuit that refuses for long stores the time occasionally, at most so often."""
+    """While an open circuit refuses callers, its state is rewritten only now and then."""
     caller = Caller(gates(TRIPS))
     _, permit, _ = caller.enter()
     caller.fail(permit)

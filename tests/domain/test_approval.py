@@ -1,4 +1,4 @@
-"""Proposals to close an operation: one at a time, each valid for a day."""
+"""Proposals to close an operation, which a second person confirms within a day."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ FIRST = Proposal("ann", done=True, receipt="pi_1", reason="It is on the vendor's
 
 
 def test_proposal_is_read_by_every_process() -> None:
-    """A stored proposal has its age, and no other key or tenant has it."""
+    """Every process can read a stored proposal and its age, under its own key and tenant only."""
     clock = VirtualClock()
     store = MemoryStorage(clock)
     store.execute(Propose(*SUBJECT, FIRST))
@@ -22,7 +22,7 @@ def test_proposal_is_read_by_every_process() -> None:
 
 
 def test_later_proposal_replaces_the_earlier_one() -> None:
-    """The second person must confirm the latest proposal."""
+    """A later proposal for the same operation replaces the earlier one."""
     store = MemoryStorage(VirtualClock())
     second = FIRST._replace(person="ben", done=False)
     store.execute(Propose(*SUBJECT, FIRST))
@@ -44,7 +44,7 @@ def test_proposal_is_withdrawn_and_expires() -> None:
 
 
 def test_expired_state_is_not_a_proposal() -> None:
-    """A store may keep an expired state for longer; it counts as no proposal."""
+    """A proposal that the store keeps beyond its lifetime counts as none."""
     command = Propose(*SUBJECT, FIRST)
     (state,), _ = command.apply((None,), 1_000)
     assert state is not None

@@ -1,4 +1,4 @@
-"""Operations, messages and servers of AsyncAPI descriptions, and what of them is refused."""
+"""Operations, messages and servers read from AsyncAPI descriptions."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from tests.support.asyncapi_samples import events
 
 @pytest.mark.parametrize("version", ["2.0.0", "2.6.0", "3.0.0", "3.1.0"])
 def test_supported_versions(version: str) -> None:
-    """Descriptions of these versions are read; without operations there are none."""
+    """AsyncAPI descriptions of the supported versions are read; operations may be missing."""
     assert ((), ()) == AsyncApi({"asyncapi": version}).mapped()
 
 
 @pytest.mark.parametrize("tree", [{"asyncapi": "1.2.0"}, {"openapi": "3.1.0"}, {"asyncapi": 3}, []])
 def test_other_descriptions_are_refused(tree: Any) -> None:
-    """Anything else is refused with the versions that are supported."""
+    """A description of another kind or version is refused with the supported AsyncAPI versions."""
     with pytest.raises(DescriptionRefused, match=r"2\.0 to 2\.6"):
         AsyncApi(tree)
 
 
 def test_both_versions_describe_the_same() -> None:
-    """`publish` of version 2 is what the application of version 3 receives."""
+    """AsyncAPI 2's `publish` is read like AsyncAPI 3's action `receive`."""
     message = {"name": "placed", "payload": {"type": "object"}}
     older = AsyncApi(
         {
@@ -83,7 +83,7 @@ def test_both_versions_describe_the_same() -> None:
 
 
 def test_fields_of_messages_come_from_traits_and_defaults() -> None:
-    """A message has what its traits say and it does not say itself."""
+    """An AsyncAPI message takes the fields that it lacks from its traits."""
     trait = {"headers": {"type": "object"}, "contentType": "text/plain", "name": "trait"}
     channels = {
         "a": {
@@ -117,7 +117,7 @@ def test_fields_of_messages_come_from_traits_and_defaults() -> None:
 
 
 def test_message_without_a_name_has_that_of_its_operation() -> None:
-    """The place of a message in a list, or in an operation, is not its name."""
+    """An AsyncAPI message without a name is named after its operation."""
     alternatives = [{"payload": {}}, {"messageId": "named"}]
     tree = {
         "asyncapi": "2.4.0",
@@ -134,7 +134,7 @@ def test_message_without_a_name_has_that_of_its_operation() -> None:
 
 @pytest.mark.parametrize("schema_format", ["application/schema+json;version=draft-07", None])
 def test_schema_with_its_language_beside_it(schema_format: str | None) -> None:
-    """Version 3 may name the language of a schema beside it."""
+    """An AsyncAPI 3 payload may be a schema with its format beside it."""
     payload = {"schemaFormat": schema_format, "schema": {"type": "string"}}
     channels = {"a": {"address": "a", "messages": {"one": {"payload": payload}}}}
     operations = {"take": {"action": "receive", "channel": {"$ref": "#/channels/a"}}}
@@ -170,7 +170,7 @@ def test_schema_with_its_language_beside_it(schema_format: str | None) -> None:
     ],
 )
 def test_what_cannot_be_mapped(operation: Any, channel: Any, place: str, problem: str) -> None:
-    """Each reason names its place, and other operations are mapped."""
+    """An AsyncAPI operation that cannot be mapped is reported with its place; others are mapped."""
     usual = {"action": "receive", "channel": {"$ref": "#/channels/a"}}
     broken = {**usual, **operation} if isinstance(operation, dict) else operation
     usual_channel = {"address": "a", "messages": {"one": {}}}
@@ -187,14 +187,14 @@ def test_what_cannot_be_mapped(operation: Any, channel: Any, place: str, problem
 
 
 def test_operation_of_version_2_without_a_message() -> None:
-    """An operation that has no message is refused."""
+    """An AsyncAPI 2 operation without a message is refused."""
     tree = {"asyncapi": "2.6.0", "channels": {"a": {"publish": {}}}}
     mapped, problems = AsyncApi(tree).mapped()
     assert ((), "#/channels/a/publish") == (mapped, problems[0].path)
 
 
 def test_operations_are_chosen_by_name() -> None:
-    """Only the named operations count; an unknown name is refused."""
+    """If AsyncAPI operations are chosen by name, an unknown name is refused."""
     channels = {"a": {"address": "a", "messages": {"one": {}}}}
     operations = {
         name: {"action": "send", "channel": {"$ref": "#/channels/a"}}
@@ -207,7 +207,7 @@ def test_operations_are_chosen_by_name() -> None:
 
 
 def test_servers_tell_the_kind_of_connector() -> None:
-    """The protocol of a server decides the kind; others have none."""
+    """An AsyncAPI server's protocol decides the kind of connector."""
     api = AsyncApi(
         events(
             servers={
@@ -227,6 +227,6 @@ def test_servers_tell_the_kind_of_connector() -> None:
 
 @pytest.mark.parametrize("title, name", [("Shop: Events!", "shop-events"), ("", "events")])
 def test_name_of_the_application(title: str, name: str) -> None:
-    """The title gives the name; without one there is a usual name."""
+    """An AsyncAPI description is named by its title, or by a default name."""
     api = AsyncApi(events(info={"title": title}))
     assert (title or "events", name) == (api.title, api.name)

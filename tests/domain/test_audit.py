@@ -1,4 +1,4 @@
-"""The chain of the audit trail, and the proof that it is complete."""
+"""The audit trail's chain of hashes, and the verification that it is complete."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ ACTS = st.builds(
 
 
 def act(number: int = 0, **changes: Any) -> Act:
-    """Return an action of the person Ada."""
+    """Return an audited act of the person Ada."""
     fields: dict[str, Any] = {
         "act": "circuit.open",
         "subject": f"service {number}",
@@ -60,7 +60,7 @@ def act(number: int = 0, **changes: Any) -> Act:
 
 
 def chain(size: int = 6, *, keys: KeyRing | None = KEYS) -> tuple[list[AuditRecord], AuditHead]:
-    """A chain of some acts, with a seal after each three records."""
+    """Return an audit chain of some acts, with a seal after each three records."""
     records, head = list[AuditRecord](), AuditHead()
     for number in range(size):
         added_records, head = extend(head, [act(number)], keys=keys, every=3)
@@ -69,20 +69,20 @@ def chain(size: int = 6, *, keys: KeyRing | None = KEYS) -> tuple[list[AuditReco
 
 
 def fault(records: list[AuditRecord], head: AuditHead | None, **options: Any) -> tuple[int, Fault]:
-    """The first broken link of a chain."""
+    """Return the first broken link of an audit chain."""
     finding = verify(records, head=head, **options).finding
     assert finding is not None
     return finding.number, finding.fault
 
 
 def rehashed(record: AuditRecord, **changes: Any) -> AuditRecord:
-    """Return a changed record with a matching hash."""
+    """Return a changed audit record with a matching hash."""
     changed_record = attrs.evolve(record, **changes)
     return attrs.evolve(changed_record, hash=hash_of(changed_record))
 
 
 def rewritten(records: list[AuditRecord], start: int) -> list[AuditRecord]:
-    """Return the records with new hashes from one position on."""
+    """Return the audit records with new hashes from one position on."""
     finished_records = records[:start]
     for record in records[start:]:
         previous_hash = finished_records[-1].hash if finished_records else GENESIS
@@ -104,7 +104,7 @@ def test_records_continue_each_other() -> None:
 
 
 def test_chain_is_sealed_from_time_to_time() -> None:
-    """A seal follows as soon as enough records have no seal, and only with keys."""
+    """A seal follows after enough audit records without one, if there are seal keys."""
     sealed_records, head = chain(5)
     unsealed_records, _ = chain(5, keys=None)
 
@@ -114,7 +114,7 @@ def test_chain_is_sealed_from_time_to_time() -> None:
 
 
 def test_values_of_credentials_are_masked() -> None:
-    """A record contains no value whose name may be that of a credential, at any depth."""
+    """An audit record masks each value whose name may be that of a credential."""
     recorded_act = act(
         before={"api_key": "canary", "path": "vendors.stripe.credentials"},
         after={"vendors": [{"stripe": {"password": "canary"}}], "rate": 5},
@@ -127,7 +127,7 @@ def test_values_of_credentials_are_masked() -> None:
 
 
 def test_texts_fit_into_columns() -> None:
-    """Long texts are shortened, and texts that no database can store are replaced."""
+    """Long texts in an audit record are shortened, and unstorable characters replaced."""
     recorded_act = act(
         act="a" * 200,
         subject="s" * 300,
@@ -147,7 +147,7 @@ def test_texts_fit_into_columns() -> None:
 
 
 def test_time_must_be_aware() -> None:
-    """A time without a time zone is refused."""
+    """An audit record's time without a time zone is refused."""
     with pytest.raises(InvalidData, match="aware datetime"):
         micros_of(datetime(2026, 1, 1))  # noqa: DTZ001 - that is the point
 
@@ -167,7 +167,7 @@ def test_time_must_be_aware() -> None:
     ],
 )
 def test_query(query: AuditQuery, *, matches: bool) -> None:
-    """A record matches if it meets every condition."""
+    """An audit record matches a query if it meets every condition."""
     (record,), _ = link(AuditHead(), [act()])
     assert matches is query.matches(record)
 
@@ -176,7 +176,7 @@ def test_query(query: AuditQuery, *, matches: bool) -> None:
 
 
 def test_whole_chain_is_verified() -> None:
-    """A whole chain has no finding, and its last seal is named."""
+    """A complete audit chain verifies without a finding, and its last seal is named."""
     records, head = chain()
     result = verify(records, head=head, keys=KEYS, anchor=AuditHead(4, records[3].hash))
 
@@ -186,7 +186,7 @@ def test_whole_chain_is_verified() -> None:
 
 
 def test_seals_of_other_keys_are_counted() -> None:
-    """A seal whose key is missing is not verified, and that is said."""
+    """Verification counts audit seals whose key is missing as unverified."""
     records, head = chain()
     reduced_verification = verify(records, head=head)
     newer_verification = verify(
@@ -206,7 +206,7 @@ def test_seals_of_other_keys_are_counted() -> None:
 
 
 def test_first_broken_link_is_named() -> None:
-    """Verification names the first damaged record, and the kind of damage."""
+    """Audit verification names the first damaged record, and the kind of damage."""
     records, head = chain()
     second = records[1]
     cases = {
@@ -225,7 +225,7 @@ def test_first_broken_link_is_named() -> None:
 
 
 def test_rewritten_records_are_found() -> None:
-    """Recomputed hashes are detected by the next record, by a seal, or by the head."""
+    """Recomputed hashes of audit records are found by the next record, a seal, or the head."""
     records, head = chain()
     altered_record = rehashed(records[1], actor="eve")
     rewriting = rewritten([records[0], altered_record, *records[2:]], 1)
@@ -237,7 +237,7 @@ def test_rewritten_records_are_found() -> None:
 
 
 def test_seal_cannot_be_replaced() -> None:
-    """A seal that became another act, or nonsense, is found although all hashes are right."""
+    """An audit seal that was replaced is found, although all hashes are right."""
     records, _ = chain()
     for change in ({"act": "note"}, {"after": "1:nonsense"}, {"after": None}):
         changed_records = rewritten([*records[:7], attrs.evolve(records[7], **change)], 7)
@@ -247,7 +247,7 @@ def test_seal_cannot_be_replaced() -> None:
 
 
 def test_anchor_finds_what_the_head_conceals() -> None:
-    """An anchor (a record's number and hash) reveals a cut even if the head was corrected."""
+    """An anchor (a record's number and hash) reveals removed audit records."""
     records, head = chain()
     shorter_head = AuditHead(3, records[2].hash, 0)
 
@@ -257,7 +257,7 @@ def test_anchor_finds_what_the_head_conceals() -> None:
 
 
 def test_records_beyond_the_head_were_inserted() -> None:
-    """A record after the one in the head does not belong to the chain."""
+    """An audit record after the chain's head is found as inserted."""
     records, head = chain()
     (added_record,), _ = link(head, [act(9)])
 
@@ -265,7 +265,7 @@ def test_records_beyond_the_head_were_inserted() -> None:
 
 
 def test_chain_may_grow_while_it_is_read() -> None:
-    """Records that are added during the verification count as valid."""
+    """Audit records that are added during the verification count as valid."""
     records, head = chain()
     (ninth,), longer_head = link(head, [act(9)])
     _, last = link(longer_head, [act(10)])
@@ -276,7 +276,7 @@ def test_chain_may_grow_while_it_is_read() -> None:
 
 
 def test_damage_at_the_end_is_refused() -> None:
-    """The error for a damaged trail says where it is and how to see what is missing."""
+    """The error for a damaged audit trail says where the damage is, and how to inspect it."""
     error = damaged("/var/audit.db", 7)
     assert isinstance(error, ConfigurationError)
     assert "record 7" in error.message
@@ -284,7 +284,7 @@ def test_damage_at_the_end_is_refused() -> None:
 
 
 def test_older_keys_verify_their_seals() -> None:
-    """After a key change, seals of the old and the new key are verified."""
+    """After a key change, audit seals of the old and the new key are verified."""
     records, head = chain()
     newer_ring = generate_keys(KEYS)
     sealing, head = seal(head, newer_ring, NOW)
@@ -310,7 +310,7 @@ CHANGES: dict[str, Any] = {
 @examples(400)
 @given(st.lists(ACTS, min_size=1, max_size=8), st.data())
 def test_any_single_alteration_is_found(acts: list[Act], data: st.DataObject) -> None:
-    """A changed value, a removed, repeated or moved row of any chain is found."""
+    """A changed value, or a removed, repeated or moved audit record is found."""
     records, head = extend(AuditHead(), acts, keys=KEYS, every=4)
     place = data.draw(st.integers(0, len(records) - 1))
     kind = data.draw(st.sampled_from(["change", "remove", "repeat", "move"]))
@@ -334,7 +334,7 @@ def test_any_single_alteration_is_found(acts: list[Act], data: st.DataObject) ->
 @examples(100)
 @given(st.lists(ACTS, min_size=1, max_size=8), st.data())
 def test_rewriting_before_a_seal_is_found(acts: list[Act], data: st.DataObject) -> None:
-    """If somebody changes a record and computes all later hashes again, the seal shows it."""
+    """If somebody changes an audit record and recomputes all later hashes, a seal shows it."""
     records, head = link(AuditHead(), acts)
     sealing, head = seal(head, KEYS, NOW)
     records.append(sealing)

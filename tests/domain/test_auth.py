@@ -1,4 +1,4 @@
-"""Credentials: checked early, shown never, put where the service looks for them."""
+"""Credentials on requests: they are checked early, never shown, and placed as configured."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_no_credentials_change_nothing() -> None:
 
 
 def test_signing_key_adds_only_a_signature() -> None:
-    """A signing key adds nothing but the signature, and that last."""
+    """A signing key adds only the signature to a request, after all other headers."""
     credentials = Credentials.signed(HMAC, HIDDEN_SECRET)
     assert signs(credentials)
     assert REQUEST is authorise(REQUEST, credentials)
@@ -110,7 +110,7 @@ def test_another_scheme_is_kept() -> None:
 
 @given(keys)
 def test_api_key_is_sent_in_the_named_place(key: str) -> None:
-    """An API key is sent in the named header or query parameter, replacing an earlier value."""
+    """An API key is sent in the named header or query parameter, and replaces its value."""
     assert key == authorise(REQUEST, Credentials.api_key(key)).headers["x-api-key"]
     assert key == authorise(REQUEST, Credentials.api_key(key, header="K")).headers["k"]
     sent_request = authorise(REQUEST, Credentials.api_key(key, query="api_key"))
@@ -121,7 +121,7 @@ def test_api_key_is_sent_in_the_named_place(key: str) -> None:
 
 @pytest.mark.parametrize("credentials", EVERY)
 def test_repr_and_pickle_hide_secrets(credentials: Credentials | OAuthCredentials) -> None:
-    """The repr shows neither a secret nor a user name, and credentials cannot be pickled."""
+    """The repr of credentials shows no secret or user name, and they cannot be pickled."""
     assert HIDDEN_SECRET not in repr(credentials)
     assert HIDDEN_SECRET not in repr(
         attrs.asdict(credentials, filter=attrs.filters.exclude(*UNSHOWN))
@@ -177,7 +177,7 @@ def test_repr_and_pickle_hide_secrets(credentials: Credentials | OAuthCredential
     ],
 )
 def test_unsendable_credentials_are_refused(make: Any, field: str) -> None:
-    """Credentials that no request can carry are refused when made, and not shown."""
+    """Credentials that no request can carry are refused when created, and not shown."""
     with pytest.raises(InvalidData) as excinfo:
         make()
     assert field == excinfo.value.field
@@ -188,7 +188,7 @@ def test_unsendable_credentials_are_refused(make: Any, field: str) -> None:
 
 
 def test_times_are_aware() -> None:
-    """A time of expiry is kept in UTC, and refused without a time zone."""
+    """A credential's expiry is kept in UTC, and refused without a time zone."""
     east = NOON.astimezone(timezone(timedelta(hours=2)))
     for credentials in (
         Credentials.bearer("t", expires_at=east),
@@ -208,7 +208,7 @@ def test_times_are_aware() -> None:
 
 @pytest.mark.parametrize("scope", ["b a  a", ["b", "a"], {"a", "b"}, ("a", "b")])
 def test_scope_is_sorted(scope: Any) -> None:
-    """Equal scopes are equal, whatever order they are written in."""
+    """Scopes with the same names are equal, in whatever order they are written."""
     assert ("a", "b") == OAuthCredentials(access_token="t", scope=scope).scope
 
 
@@ -219,7 +219,7 @@ def test_query_key_has_any_name() -> None:
 
 
 def test_long_token_type_is_shown_shortened() -> None:
-    """The error shows the first eighty letters of an invalid token type."""
+    """The error for an invalid token type shows its first eighty letters."""
     with pytest.raises(InvalidData) as excinfo:
         OAuthCredentials(access_token="t", token_type="?" * 200)
     assert f"'{'?' * 80}' is not a token type." == excinfo.value.message
@@ -239,7 +239,7 @@ def test_long_token_type_is_shown_shortened() -> None:
     ],
 )
 def test_error_names_missing_and_superfluous_fields(options: Any, why: str) -> None:
-    """The error tells a field that is missing from one that the method does not take."""
+    """The error for credentials tells a missing field from one that the method does not take."""
     with pytest.raises(InvalidData) as excinfo:
         Credentials(**options)
     assert f"The method {why}" == excinfo.value.message

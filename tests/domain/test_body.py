@@ -1,4 +1,4 @@
-"""Bodies: allowed types, and which can be sent twice."""
+"""Request bodies: allowed types, and which can be sent twice."""
 
 from __future__ import annotations
 
@@ -26,25 +26,25 @@ async def generate_async() -> AsyncIterator[bytes]:
 
 
 class AsyncFile:
-    """A file that is iterated by an event loop."""
+    """A file with an asynchronous iterator."""
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return generate_async()
 
     async def read(self, size: int) -> bytes:
-        """Fail, because the chunks are iterated and not read."""
+        """Raise an error, because the chunks must be iterated."""
         raise AssertionError
 
 
 def streamed(source: Any) -> BodyStream:
-    """Give the stream that a source becomes."""
+    """Return the stream for a body source."""
     stream = as_body(source)
     assert isinstance(stream, BodyStream)
     return stream
 
 
 def read(stream: BodyStream) -> list[bytes]:
-    """Read the chunks that need no event loop."""
+    """Return the chunks of a synchronous stream."""
     chunks = stream.open()
     assert isinstance(chunks, Iterator)
     return list(chunks)
@@ -83,7 +83,7 @@ def test_opener_functions_are_replayable(opener: Callable[[], Any]) -> None:
 
 @pytest.mark.parametrize("make", [generate_async, AsyncFile])
 def test_async_sources_give_async_chunks(make: Callable[[], Any]) -> None:
-    """An asynchronous source gives an asynchronous iterator of chunks."""
+    """An asynchronous body gives an asynchronous iterator of chunks."""
     chunks = streamed(make()).open()
     assert isinstance(chunks, AsyncIterator)
     with pytest.raises(StopIteration) as stopped_excinfo:
@@ -92,7 +92,7 @@ def test_async_sources_give_async_chunks(make: Callable[[], Any]) -> None:
 
 
 def test_files_are_read_in_pieces() -> None:
-    """A large file is never read into memory as a whole."""
+    """A large file as a body is never read into memory as a whole."""
     chunks = read(streamed(io.BytesIO(CONTENT)))
     assert CONTENT == b"".join(chunks)
     assert 1 < len(chunks)
@@ -100,7 +100,7 @@ def test_files_are_read_in_pieces() -> None:
 
 @pytest.mark.parametrize("source", ["text", {"a": 1}, [b"a"], 5, object(), (b"x",)])
 def test_unsendable_bodies_are_refused(source: Any) -> None:
-    """Text, JSON values and the like are refused, with a hint to the right parameter."""
+    """Text or JSON values as a body are refused, with a hint to the right parameter."""
     with pytest.raises(InvalidData) as excinfo:
         as_body(source)
     assert "body" == excinfo.value.field
@@ -110,7 +110,7 @@ def test_unsendable_bodies_are_refused(source: Any) -> None:
 
 @pytest.mark.parametrize("opened", ["text", b"bytes", 5])
 def test_opener_must_return_chunks(opened: Any) -> None:
-    """A function that returns no chunks is refused when the body is opened."""
+    """If a body function returns no chunks, opening the body raises an error."""
     with pytest.raises(InvalidData) as excinfo:
         streamed(lambda: opened).open()
     assert "body" == excinfo.value.field
@@ -118,7 +118,7 @@ def test_opener_must_return_chunks(opened: Any) -> None:
 
 
 def test_files_in_text_mode_are_refused() -> None:
-    """A file that gives str is refused at its first piece."""
+    """A file opened in text mode is refused as a body at its first chunk."""
     with pytest.raises(InvalidData) as excinfo:
         read(streamed(io.StringIO("x")))
     assert "body" == excinfo.value.field
@@ -126,7 +126,7 @@ def test_files_in_text_mode_are_refused() -> None:
 
 
 def test_streams_pass_through() -> None:
-    """A stream is passed on unchanged, even if empty, and its function is not printed."""
+    """An existing body stream is passed on unchanged, and its repr shows no function."""
     assert [0, 0] == [BodyStream.of(source, length=0).length for source in (generate, generate())]
     stream = BodyStream.of(generate, length=2)
     assert stream is as_body(stream)
@@ -135,7 +135,7 @@ def test_streams_pass_through() -> None:
 
 @pytest.mark.parametrize("length", [-1, True, 1.5, "2"])
 def test_a_length_is_a_count(length: Any) -> None:
-    """A length is a number of bytes or unknown."""
+    """A body's length is a number of bytes or unknown; other values are refused."""
     with pytest.raises(InvalidData) as excinfo:
         BodyStream.of(generate, length=length)
     assert "length" == excinfo.value.field

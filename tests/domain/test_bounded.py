@@ -14,7 +14,7 @@ def filled(most: int) -> Bounded[int, str]:
 
 
 def test_a_full_cache_drops_one_entry_for_each_new_one() -> None:
-    """The oldest entry is dropped first, then the newest of the others, alternately."""
+    """A full cache drops one entry for each new one: the oldest and the newest alternately."""
     cache = filled(5)
 
     assert [0, 10, 1, 12] == [cache.add(number, "new") for number in (10, 11, 12, 13)]
@@ -22,7 +22,7 @@ def test_a_full_cache_drops_one_entry_for_each_new_one() -> None:
 
 
 def test_a_replaced_entry_drops_no_other() -> None:
-    """Replacing an existing entry drops no other."""
+    """Replacing an entry of a full cache drops no other."""
     cache = filled(5)
 
     assert cache.add(3, "changed") is None
@@ -30,7 +30,7 @@ def test_a_replaced_entry_drops_no_other() -> None:
 
 
 def test_cyclic_use_just_above_the_bound_mostly_hits() -> None:
-    """Ten per cent more keys than entries, used in turn, are mostly found."""
+    """A cache used in turn with ten per cent more keys than entries mostly hits."""
     cache = filled(100)
     hits = 0
     for number in list(range(110)) * 50:

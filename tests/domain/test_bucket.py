@@ -1,4 +1,4 @@
-"""The token bucket: exact in every window, fair, and without wasted grants."""
+"""Token buckets: their grants are exact in every window, fair, and not wasted."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 def test_every_window_is_exact_and_promises_are_kept(
     configured: tuple[tuple[float, float, int], ...], walk: list[Act]
 ) -> None:
-    """In any window at most burst + rate · t is granted, none late and none in a pause."""
+    """In each window a token bucket grants at most burst + rate · t, none late or in a pause."""
     state = walked(configured, walk)
     for index, rule in enumerate(state.rules):
         departures = state.left[index]
@@ -61,7 +61,7 @@ def test_every_window_is_exact_and_promises_are_kept(
 def test_equal_callers_leave_in_order_of_arrival(
     configured: tuple[tuple[float, float, int], ...], walk: list[Act]
 ) -> None:
-    """If no caller gives up, callers of the same limits and costs leave in order of arrival."""
+    """Callers of the same limits and costs leave in order of arrival if nobody gives up."""
     state = walked(configured, walk)
     for departures in state.left.values():
         assert sorted(number for _, _, number in departures) == [
@@ -75,7 +75,7 @@ def test_equal_callers_leave_in_order_of_arrival(
 def test_one_bucket_is_exact_over_long_walks(
     configured: tuple[float, float, int], walk: list[Act]
 ) -> None:
-    """A single bucket stays within its limit over any random walk."""
+    """A single token bucket stays within its limit over any random walk."""
     state = walked((configured,), walk)
     check_windows(state.rules[0], sorted((time, cost) for time, cost, _ in state.left[0]))
 
@@ -98,7 +98,7 @@ def test_level_after_a_run_is_never_negative() -> None:
 def test_late_callers_add_no_more_than_their_delay(
     configured: tuple[tuple[float, float, int], ...], walk: list[Act], late: int
 ) -> None:
-    """Late callers shift the vendor's window by the largest delay at most.
+    """Late callers shift a rate limit's windows by their largest delay at most.
 
     Callers are late because they oversleep, because a clock steps under them, or because a pause
     of one of their limits does not hold the others up.
@@ -124,7 +124,7 @@ def test_late_callers_add_no_more_than_their_delay(
 def test_clock_step_back_adds_no_wait(
     configured: tuple[tuple[float, float, int], ...], walk: list[Act], bits: int, back: int
 ) -> None:
-    """A step back adds no wait, or for small steps just its own length."""
+    """After a clock step back, a bucket's callers wait no longer, or just a small step longer."""
     state = Walk(configured)
     run(state, walk)
     state.step(0)
@@ -156,7 +156,7 @@ def test_abandoned_queue_leaves_no_trace(
     idle: int,
     costs: list[tuple[int, int]],
 ) -> None:
-    """After the whole queue gave up, in any order, no caller waits longer than before."""
+    """After all callers in a bucket's queue gave up, no caller waits longer than before."""
     state = Walk(configured)
     for _ in range(gone):
         state.admit(7, 1, 0, ticketed=False)
@@ -223,7 +223,7 @@ def test_long_abandoned_queue_leaves_no_wait(order: str, burst: int) -> None:
 
 
 def test_freed_slot_serves_the_next_arrival() -> None:
-    """With a burst of one, the next arrival takes the time of a caller that gave up."""
+    """With a burst of one, the next arrival gets the slot of a caller that gave up."""
     world = World()
     gates = Gates(limits=[RateLimitConfig.per_second(1).rule], limit_keys=["k"])
     question = Admission(gates, within=FOREVER, lease=0)
@@ -296,7 +296,7 @@ def test_expired_bucket_decides_like_a_stored_one(
 
 
 def test_ticket_expires_with_its_bucket() -> None:
-    """A ticket of an expired bucket returns nothing to the new one."""
+    """A ticket of an expired bucket returns no tokens to the new one."""
     world = World()
     gates = Gates(limits=[RateLimitConfig.per_second(1).rule], limit_keys=["k"])
     question = Admission(gates, within=FOREVER, lease=0)
@@ -313,7 +313,7 @@ def test_ticket_expires_with_its_bucket() -> None:
 
 
 def test_ticket_of_an_expired_bucket_does_not_wait() -> None:
-    """A ticket from before a big step back does not wait for that step in a fresh bucket."""
+    """A ticket from before a big clock step back does not wait for that step in a new bucket."""
     world = World()
     gates = Gates(limits=[RateLimitConfig.per_second(1).rule], limit_keys=["k"])
     question = Admission(gates, within=FOREVER, lease=0)
@@ -336,7 +336,7 @@ def test_ticket_of_an_expired_bucket_does_not_wait() -> None:
     ],
 )
 def test_the_next_token_comes_on_time(config: RateLimitConfig, span: int) -> None:
-    """Tokens arrive to the microsecond, rounded up, at a million a second and one a day."""
+    """A token bucket's next token comes to the microsecond, at any rate."""
     world = World()
     question = Admission(
         Gates(limits=[config.rule], limit_keys=["k"]), within=0, lease=0, costs=(1,)
@@ -349,7 +349,7 @@ def test_the_next_token_comes_on_time(config: RateLimitConfig, span: int) -> Non
 
 
 def test_a_million_a_second_gives_a_million_a_second() -> None:
-    """Nothing is lost to rounding: one call in every microsecond is always granted."""
+    """At a million calls a second, a token bucket grants one call in every microsecond."""
     world = World()
     gates = Gates(limits=[RateLimitConfig.per_second(1_000_000, burst=1).rule], limit_keys=["k"])
     question = Admission(gates, within=0, lease=0)
@@ -361,7 +361,7 @@ def test_a_million_a_second_gives_a_million_a_second() -> None:
 
 
 def test_pause_delays_the_queue_and_drops_spare_tokens() -> None:
-    """A pause grants nothing, drops spare tokens and keeps the queue's order."""
+    """A pause of a token bucket grants nothing, drops spare tokens and keeps the queue's order."""
     world = World()
     gates = Gates(limits=[RateLimitConfig.per_second(1, burst=5).rule], limit_keys=["k"])
     question = Admission(gates, within=FOREVER, lease=0)
@@ -384,7 +384,7 @@ def test_pause_delays_the_queue_and_drops_spare_tokens() -> None:
 def test_pause_that_is_ended_by_hand_was_a_shorter_pause(
     queued: int, pause: int, after: int, before: int
 ) -> None:
-    """Ending a pause leaves the state that a pause of just that length would have left."""
+    """Ending a bucket's pause leaves the same state as a shorter pause."""
     rule = RateLimitConfig(2, 1.0, burst=3).rule
 
     def state_before(now: int) -> Any:
@@ -413,7 +413,7 @@ def test_pause_that_is_ended_by_hand_was_a_shorter_pause(
 
 
 def test_huge_pause_is_clamped() -> None:
-    """A pause of any length gives an exact, bounded state."""
+    """A pause of any length leaves a token bucket in an exact, bounded state."""
     world = World()
     gates = Gates(limits=[RateLimitConfig.per_second(1).rule], limit_keys=["k"])
     world.execute(Pause(gates, 10**30))
@@ -422,7 +422,7 @@ def test_huge_pause_is_clamped() -> None:
 
 
 def test_an_idle_bucket_is_small() -> None:
-    """A bucket without a queue takes at most 200 bytes beside its key."""
+    """A token bucket without a queue takes at most 200 bytes beside its key."""
     rule = RateLimitConfig.per_second(50, burst=100).rule
     state = None
     for number in range(5):

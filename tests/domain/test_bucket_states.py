@@ -1,4 +1,4 @@
-"""States and grants of a token bucket, to the last number."""
+"""The exact states of a token bucket after grants, refunds and pauses."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def rule() -> TokenBucket:
 
 
 def a_queue(rule: TokenBucket, costs: tuple[int, ...]) -> tuple[Bucket, list[Ticket]]:
-    """Return a bucket emptied at noon, and the tickets of callers that have waited since."""
+    """Return a bucket emptied at noon, and the tickets of callers that queue since then."""
     state = rule.present(rule.fast_grant(None, NOON, 3), NOON)
     tickets: list[Ticket] = []
     for cost in costs:
@@ -32,7 +32,7 @@ def a_queue(rule: TokenBucket, costs: tuple[int, ...]) -> tuple[Bucket, list[Tic
 
 
 def readable_state(state: State | None) -> list[object]:
-    """Return a state in seconds from noon and tokens."""
+    """Return a bucket's state in seconds from noon and in tokens."""
     assert state is not None
     _, _, at, level, _, frozen, shift, runs = state
     times = [(at - NOON) / SECOND, level / SECOND]
@@ -45,7 +45,7 @@ def readable_state(state: State | None) -> list[object]:
 
 
 def test_immediate_grants_store_time_and_level(rule: TokenBucket) -> None:
-    """While tokens last, the state contains the level and its time."""
+    """While tokens last, a bucket's state has its level and the time."""
     one = rule.fast_grant(None, NOON, 1)
     assert one is not None
     assert rule.fast_grant(one, NOON - 1, 1) is None
@@ -57,7 +57,7 @@ def test_immediate_grants_store_time_and_level(rule: TokenBucket) -> None:
 
 
 def test_a_queue_is_one_run(rule: TokenBucket) -> None:
-    """A queue in which no caller gave up is one run, whatever its length and costs."""
+    """A bucket's queue in which no caller gave up is one run, whatever its length."""
     queue, tickets = a_queue(rule, (1, 2, 1, 3))
     assert [0.0, 0.0, [1.0, 7.0]] == readable_state(queue)
     assert [1, 3, 4, 7] == [(ticket[1] - NOON) // SECOND for ticket in tickets]
@@ -71,7 +71,7 @@ def test_a_queue_is_one_run(rule: TokenBucket) -> None:
 
 
 def test_leaving_opens_a_gap_that_an_arrival_closes(rule: TokenBucket) -> None:
-    """A caller that gives up leaves a gap, and the next arrival closes it."""
+    """A caller that gives up leaves a gap in a bucket's queue, and the next arrival closes it."""
     whole_queue, tickets = a_queue(rule, (1, 1, 1, 1))
     cut_queue = rule.refund(whole_queue, tickets[1])
     assert [0.0, 0.0, [1.0, 1.0], [2.0, 4.0]] == readable_state(cut_queue)
@@ -87,7 +87,7 @@ def test_leaving_opens_a_gap_that_an_arrival_closes(rule: TokenBucket) -> None:
 
 
 def test_passed_gap_becomes_spare_tokens(rule: TokenBucket) -> None:
-    """The tokens of a passed gap are available, unless later callers in the queue need them."""
+    """The tokens of a passed gap are spare, unless later callers in the queue need them."""
     queue, tickets = a_queue(rule, (1,) * 8)
     queue = rule.refund(rule.refund(queue, tickets[1]), tickets[2])
     now = NOON + 4 * SECOND + 1
@@ -124,7 +124,7 @@ def test_late_refund_does_not_return_overflowed_tokens(rule: TokenBucket) -> Non
 
 
 def test_pause_moves_gaps_with_the_queue(rule: TokenBucket) -> None:
-    """A pause moves the queue with its gaps, and removes spare tokens."""
+    """A pause moves a bucket's queue with its gaps, and removes spare tokens."""
     idle_state = rule.fast_grant(None, NOON, 1)
     assert idle_state is not None
     assert idle_state is rule.drain(idle_state, 0)
@@ -150,7 +150,7 @@ def test_pause_moves_gaps_with_the_queue(rule: TokenBucket) -> None:
 
 
 def test_more_gaps_than_the_limit_are_merged(rule: TokenBucket) -> None:
-    """Beyond 300 runs two are merged, and their idle tokens come at the end."""
+    """Beyond 300 runs in a bucket's queue, two are merged."""
     size = 2 * RUNS + 20
     queue, tickets = a_queue(rule, (1,) * size)
     for ticket in tickets[1::2]:
@@ -168,7 +168,7 @@ def test_more_gaps_than_the_limit_are_merged(rule: TokenBucket) -> None:
 
 
 def test_burst_of_one_loses_the_farthest_gaps() -> None:
-    """If idle tokens have no room, the gap farthest ahead is closed."""
+    """If a bucket has no room for idle tokens, the gap farthest ahead is closed."""
     rule = TokenBucket(1, SECOND, 1)
     state = rule.present(rule.fast_grant(None, NOON, 1), NOON)
     tickets: list[Ticket] = []

@@ -1,4 +1,4 @@
-"""The retry budget: an outage adds at most a share of the calls to a vendor's load."""
+"""The retry budget, which limits the load that retries add during an outage."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ steps = st.tuples(st.just("advance"), st.integers(-2 * DAY, -1))
 def test_no_run_of_periods_retries_more_than_its_share(
     budget: RetryBudget, walk: list[tuple[str, int]]
 ) -> None:
-    """Retries ≤ ratio · calls + floor · periods over any run, with the calls of one before."""
+    """Over any periods, retries ≤ ratio · calls + floor · periods."""
     rule = BudgetRule(budget)
     ratio = Fraction(str(budget.ratio))
     now, state = NOON, rule.present(None, NOON)
@@ -73,7 +73,7 @@ def test_no_run_of_periods_retries_more_than_its_share(
 def test_expired_budget_decides_like_a_stored_one(
     budget: RetryBudget, walk: list[tuple[str, int]], idle: int
 ) -> None:
-    """After its time to live, a fresh budget decides exactly like the stored one."""
+    """After its time to live, a fresh retry budget decides exactly like the stored one."""
     rule = BudgetRule(budget)
     now = NOON
     response: Budget | None = None
@@ -103,7 +103,7 @@ def test_expired_budget_decides_like_a_stored_one(
 
 
 def test_unspent_retries_last_one_more_period() -> None:
-    """Unspent retries of a period may be used in the next, and not in the one after."""
+    """Unspent retries of a budget's period may be used in the next one, and no later."""
     rule = BudgetRule(RetryBudget(ratio=0.5, floor=0, period=1.0))
     state = rule.call(rule.call(rule.present(None, NOON)))
     early_state, late_state = (
@@ -115,7 +115,7 @@ def test_unspent_retries_last_one_more_period() -> None:
 
 
 def test_spent_retries_are_not_carried_over() -> None:
-    """A period that used all its retries leaves none to the next period."""
+    """A budget's period that used all its retries leaves none to the next."""
     rule = BudgetRule(RetryBudget(ratio=1, floor=1, period=1.0))
     state = rule.call(rule.present(None, NOON))
     for _ in range(2):
@@ -128,7 +128,7 @@ def test_spent_retries_are_not_carried_over() -> None:
 
 
 def test_a_budget_is_kept_for_two_periods() -> None:
-    """A state's time to live is its period and the next."""
+    """A retry budget's state is kept for its period and the next."""
     rule = BudgetRule(RetryBudget(period=10.0))
     assert 20 * SECOND == rule.present(None, NOON)[1]
 
@@ -142,7 +142,7 @@ def test_a_budget_is_kept_for_two_periods() -> None:
     ],
 )
 def test_invalid_settings_are_refused(path: str, value: Any) -> None:
-    """An invalid setting is refused, and the error names the field."""
+    """An invalid retry budget setting is refused, and the error names the field."""
     with pytest.raises(ConfigurationError) as excinfo:
         RetryBudget(**{path: value})
     assert path == excinfo.value.path
@@ -150,13 +150,13 @@ def test_invalid_settings_are_refused(path: str, value: Any) -> None:
 
 
 def test_valid_settings() -> None:
-    """The floor may be zero, and a period may be a timedelta."""
+    """A retry budget's floor may be zero, and its period may be a timedelta."""
     minute: Any = timedelta(minutes=1)
     assert (0, 60.0) == (RetryBudget(floor=0).floor, RetryBudget(period=minute).period)
 
 
 def test_the_floor_lets_a_quiet_service_retry() -> None:
-    """Without any calls each period allows as many retries as the floor."""
+    """Without any calls, a retry budget allows as many retries per period as its floor."""
     rule = BudgetRule(RetryBudget(ratio=0.1, floor=2))
     state = rule.present(None, NOON)
     for _ in range(2):
@@ -169,7 +169,7 @@ def test_the_floor_lets_a_quiet_service_retry() -> None:
 
 @pytest.mark.parametrize("back", [1, SMALL_STEP, SMALL_STEP + 1, DAY])
 def test_clock_step_back_changes_no_budget(back: int) -> None:
-    """A clock that steps back neither refills a budget nor keeps it empty for longer."""
+    """A clock step back neither refills a retry budget nor keeps it empty for longer."""
     rule = BudgetRule(RetryBudget(ratio=1, floor=0))
     state = rule.call(rule.present(None, NOON))
     spent_state = rule.retry(state)
@@ -181,12 +181,12 @@ def test_clock_step_back_changes_no_budget(back: int) -> None:
 
 
 def test_ratio_is_exact() -> None:
-    """A ratio of 0.29 allows 29 retries for 100 calls, not 28."""
+    """A retry budget's ratio of 0.29 allows 29 retries for 100 calls, not 28."""
     rule = BudgetRule(RetryBudget(ratio=0.29, floor=0))
     assert (29, 100) == (rule.parts, rule.whole)
 
 
 def test_attempt_of_a_forgotten_budget_is_not_taken_back() -> None:
-    """A budget that the store has forgotten counts no attempt, so nothing is written."""
+    """Uncounting an attempt of a retry budget that the store has forgotten writes nothing."""
     command = Uncount(BudgetRule(RetryBudget()), "budget:shop")
     assert ((None,), None) == command.apply((None,), NOON)

@@ -1,4 +1,4 @@
-"""The rules for using a stored response again."""
+"""The rules for reusing a stored HTTP response."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ from tests.domain.cache_world import (
     ],
 )
 def test_decisions(control: str, after: float, directive: str, expected: Decision) -> None:
-    """Response and request directives together decide on use, revalidation or a miss."""
+    """Cache directives of response and request decide on reuse, revalidation or a miss."""
     assert expected == decided(control, after, directive=directive)
 
 
@@ -106,7 +106,7 @@ def test_decisions(control: str, after: float, directive: str, expected: Decisio
 def test_policy_sets_stale_if_error(
     control: str, after: float, directive: str, expected: object
 ) -> None:
-    """Without a directive, the policy's `stale_if_error` applies."""
+    """Without a directive, the cache policy's `stale_if_error` applies."""
     decision = decided(control, after, directive=directive, policy=CachePolicy(stale_if_error=100))
     assert isinstance(decision, Stale)
     assert expected is decision.if_error
@@ -118,7 +118,7 @@ def test_no_entry_is_a_miss() -> None:
 
 
 def test_heads_are_answered_while_fresh_only() -> None:
-    """A HEAD is answered from a fresh GET response, and never revalidates it."""
+    """A HEAD request is answered from a fresh stored GET response, and never revalidates it."""
     cached_entry = entry("max-age=60, stale-if-error=100")
     assert Fresh() == decide(HEAD, cached_entry, POLICY)
     assert Miss() == decide(HEAD, cached_entry.later(61), POLICY)
@@ -135,7 +135,7 @@ def test_cached_response_has_its_age() -> None:
 
 
 def test_validators() -> None:
-    """A revalidation sends the stored ETag and modification date."""
+    """A cache revalidation sends the stored ETag and modification date."""
     cached_entry = entry("max-age=1", {"ETag": 'W/"1"', "Last-Modified": date(-60)}).later(2)
     decision = decide(GET, cached_entry, POLICY)
     expected = Headers({"If-None-Match": 'W/"1"', "If-Modified-Since": date(-60)})
@@ -173,7 +173,7 @@ def test_304_with_another_etag_confirms_nothing(
 
 
 def test_a_304_makes_the_answer_fresh_again() -> None:
-    """A 304 keeps the body, replaces headers sent anew, and resets the age."""
+    """A 304 keeps the stored body, replaces the headers it sends, and resets the age."""
     cached_entry = entry(
         "max-age=1", {"Content-Type": "text/plain", "X-Old": "1", "Age": "9"}
     ).later(100)
@@ -236,7 +236,7 @@ def test_a_304_without_a_date_was_made_just_now() -> None:
     ],
 )
 def test_vary_matches_request_headers(other: dict[str, str], alike: object) -> None:
-    """A response serves requests with the same values of its `Vary` headers."""
+    """A stored response serves requests with the same values of its `Vary` headers."""
     request = Request.get("/x", headers={"A": "1", "B": "2"})
     cached_entry = kept(request, Response(200, {"ETag": "1", "Vary": "a"}), WHO, NOW, POLICY)
     assert cached_entry is not None
@@ -246,7 +246,7 @@ def test_vary_matches_request_headers(other: dict[str, str], alike: object) -> N
 
 
 def test_the_newest_match_counts() -> None:
-    """Of several matching responses the one stored last is used."""
+    """Of several matching stored responses, the newest is used."""
     newer_entry, older_entry = entry("max-age=1"), entry("max-age=2")
     assert newer_entry == matching((newer_entry, older_entry), GET, WHO)
 
@@ -255,7 +255,7 @@ def test_the_newest_match_counts() -> None:
     "name", ["Authorization", "Cookie", "X-API-Key", "X-User-Token", "Accept", "accept-language"]
 )
 def test_credential_headers_separate_callers(name: str) -> None:
-    """Headers that may hold a credential, and those of `varies_by`, separate callers."""
+    """Callers whose credential headers or `varies_by` headers differ share no stored response."""
     asks = [
         asker(Request.get("/x", headers=headers), b"credential", POLICY)
         for headers in ({}, {name: "1"}, {name.lower(): "1"}, {name: "2"})
@@ -266,7 +266,7 @@ def test_credential_headers_separate_callers(name: str) -> None:
 
 
 def test_other_headers_do_not_separate_callers() -> None:
-    """A header without a credential separates callers only if the policy names it."""
+    """A header without a credential separates callers only if the cache policy names it."""
     policy = CachePolicy(varies_by="Stripe-Account")
     traced = GET.with_header("Traceparent", "1")
     account = GET.with_header("stripe-account", "1")
@@ -277,7 +277,7 @@ def test_other_headers_do_not_separate_callers() -> None:
 
 
 def test_keys_tell_service_tenant_and_url_apart() -> None:
-    """Services, tenants and URLs have different keys, and no key shows the URL."""
+    """Services, tenants and URLs have different cache keys, and no key shows the URL."""
     keys = {
         cache_key(service, tenant, url)
         for service in ("a", "b")
@@ -289,7 +289,7 @@ def test_keys_tell_service_tenant_and_url_apart() -> None:
 
 
 def test_keys_stay() -> None:
-    """A cache that processes of several versions share is found by all: keys are a format."""
+    """Cache keys are the same in every version, since processes share the cache."""
     request = Request.get("/x", headers=[("Accept", "a"), ("Authorization", "b"), ("X", "c")])
     assert (
         "{@acme:vat}:cache:6e95512efcddbfebc3c2cd9c16ff34b33c33b0d221b6da3ea3f9883f3da53eb2"
@@ -333,7 +333,7 @@ def test_region_base_url_loses_only_its_final_slash(home: str, other: str) -> No
 
 
 def test_url_must_belong_to_the_service() -> None:
-    """A service accepts its own URLs only; another origin is refused."""
+    """A URL of another origin has no place in a service's response cache."""
     one = Service("vat", base_url="https://vat.example/v1")
     request = Request.get("/x", query={"a": 1})
     assert "https://vat.example/v1/x?a=1" == named_url(one, request)
@@ -346,7 +346,7 @@ def test_url_must_belong_to_the_service() -> None:
 
 
 def sized(number: int, control: str = "max-age=60") -> CacheEntry:
-    """A response of about a thousand bytes."""
+    """Return a cached response of about a thousand bytes."""
     cached_entry = entry(control)
     body = b"%d" % number * 1000
     return attrs.evolve(
@@ -355,7 +355,7 @@ def sized(number: int, control: str = "max-age=60") -> CacheEntry:
 
 
 def test_oldest_variants_are_dropped_first() -> None:
-    """Beyond the maximum of entries or bytes, the oldest entry is dropped first."""
+    """Beyond the maximum of entries or bytes, a URL's oldest cached response is dropped."""
     one, two, three = sized(1), sized(2), sized(3)
     assert (one, two) == together(one, (two, three), CachePolicy(max_variants=2))
     assert (one, two) == together(one, (two, three), CachePolicy(max_bytes=one.size * 2))
@@ -364,7 +364,7 @@ def test_oldest_variants_are_dropped_first() -> None:
 
 
 def test_expired_variants_are_dropped() -> None:
-    """An entry past every use is dropped."""
+    """A cached response that can serve no request any more is dropped."""
     one, two = sized(1), sized(2)
     expired_entry = two.later(60 + POLICY.keep_stale)
     assert (one,) == together(one, (expired_entry,), POLICY)
@@ -386,7 +386,7 @@ def test_expired_variants_are_dropped() -> None:
     ],
 )
 def test_entry_time_to_live(fields: dict[str, str], policy: CachePolicy, expected: float) -> None:
-    """An entry is stored while it is fresh, may be served stale, or can be confirmed."""
+    """A cache entry is stored while it is fresh, may be served stale, or can be confirmed."""
     cached_entry = received(fields, policy=policy)
     assert cached_entry is not None
     assert expected == useful_for(cached_entry, policy)
@@ -400,7 +400,7 @@ def test_entry_time_to_live(fields: dict[str, str], policy: CachePolicy, expecte
     st.sampled_from([{}, {"Accept": "a"}, {"Accept": "a", "X": "1"}]),
 )
 def test_inquiry_matches_as_the_rule_does(entries: list[Any], headers: dict[str, str]) -> None:
-    """An inquiry that remembers its digests finds the entry that `matching` finds, each time."""
+    """A cache inquiry that remembers its digests finds the entry that `matching` finds."""
     request = Request.get("/x", headers=headers)
     stored_entries = tuple(
         CacheEntry(
@@ -418,7 +418,7 @@ def test_inquiry_matches_as_the_rule_does(entries: list[Any], headers: dict[str,
 
 
 def test_inquiry_matches_more_selections_than_it_remembers() -> None:
-    """An inquiry finds an entry behind many that depend on other headers, each time."""
+    """A cache inquiry finds an entry behind many that vary by other headers."""
     request = Request.get("/x", headers={"Accept": "a"})
     names = [(f"x-{number}",) for number in range(20)]
     others = [CacheEntry(Response(200), 1.0, 0, name, b"of another request") for name in names]

@@ -13,12 +13,12 @@ from tests.support.anew import run_anew
 
 
 def test_durations_may_be_timedeltas() -> None:
-    """Seconds may be given as a timedelta."""
+    """A cache policy's seconds may be given as a timedelta."""
     assert CachePolicy(keep_stale=60.0) == CachePolicy(keep_stale=timedelta(minutes=1))
 
 
 def test_headers_are_names_in_any_case() -> None:
-    """Headers that answers depend on may be one or several, in any order and case."""
+    """A cache policy's `varies_by` takes one or several headers, in any order and case."""
     assert ("a", "x-b") == CachePolicy(varies_by=["X-B", "A", "x-b"]).varies_by
     assert ("x-account",) == CachePolicy(varies_by="X-Account").varies_by
 
@@ -41,7 +41,7 @@ def test_headers_are_names_in_any_case() -> None:
     ],
 )
 def test_invalid_settings_are_refused(name: str, value: Any) -> None:
-    """An invalid setting is refused when the policy is made, and the error names it."""
+    """An invalid cache policy setting is refused, and the error names it."""
     for kind in (CachePolicy, run_anew(cache_policy).CachePolicy):
         with pytest.raises(ConfigurationError) as excinfo:
             kind(**{name: value})
@@ -49,7 +49,7 @@ def test_invalid_settings_are_refused(name: str, value: Any) -> None:
 
 
 def test_largest_settings_are_valid() -> None:
-    """The upper bound of each setting is itself valid."""
+    """The largest value of each cache policy setting is valid."""
     largest_settings: dict[str, Any] = {
         "heuristic": 1,
         "max_bytes": 32 << 20,

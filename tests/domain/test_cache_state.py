@@ -25,25 +25,25 @@ SECOND = 1_000_000
 
 
 def keep(world: World, content: bytes = b"kept", *, mark: int | None = None) -> bool:
-    """Store an answer for ten seconds."""
+    """Store a response for ten seconds."""
     known_mark = world.execute(Look("key")).mark if mark is None else mark
     return world.execute(Keep("key", known_mark, content, 10 * SECOND))
 
 
 def look(world: World) -> Looked:
-    """The result of looking up the key."""
+    """Return the result of looking up the cache key."""
     return world.execute(Look("key"))
 
 
 def test_empty_store() -> None:
-    """An unknown key has no entry, and looking it up writes nothing."""
+    """An unknown cache key has no entry, and looking it up writes nothing."""
     world = World()
     assert Looked(0) == look(world)
     assert {} == world.cells
 
 
 def test_entry_has_its_age_until_it_expires() -> None:
-    """A stored entry is returned with its age until it expires."""
+    """A cache entry is returned with its age until it expires."""
     world = World()
     assert keep(world)
     assert Looked(NOON, 0, b"kept") == look(world)
@@ -55,7 +55,7 @@ def test_entry_has_its_age_until_it_expires() -> None:
 
 
 def test_forgetting_leaves_a_mark() -> None:
-    """A forgotten key keeps its mark for longer than any response can be under way."""
+    """A forgotten cache key keeps its mark for longer than any response can be under way."""
     world = World()
     keep(world)
     first_mark = look(world).mark
@@ -72,7 +72,7 @@ def test_forgetting_leaves_a_mark() -> None:
 
 
 def test_only_the_latest_mark_may_replace() -> None:
-    """Only a writer with the latest mark replaces the entry."""
+    """Only a writer with the latest mark replaces a cache entry."""
     world = World()
     keep(world)
     first_mark = look(world).mark
@@ -83,7 +83,7 @@ def test_only_the_latest_mark_may_replace() -> None:
 
 
 def test_repeated_command_has_the_same_answer() -> None:
-    """A command repeated after a lost reply gets the same answer."""
+    """A cache command repeated after a lost reply gets the same answer."""
     world = World()
     command = Keep("key", 0, b"kept", 10 * SECOND)
     assert world.execute(command)
@@ -94,7 +94,7 @@ def test_repeated_command_has_the_same_answer() -> None:
 
 @pytest.mark.parametrize("back", [1, SECOND, 3_600 * SECOND])
 def test_clock_step_back(back: int) -> None:
-    """A small step back ages nothing; after a large one the entry is gone."""
+    """A small clock step back ages no cache entry; after a large one the entry is gone."""
     world = World()
     keep(world)
     world.now -= back
@@ -108,7 +108,7 @@ def test_clock_step_back(back: int) -> None:
 
 @given(st.lists(st.tuples(st.sampled_from("lkf"), st.integers(-5, 15)), max_size=50))
 def test_marks_are_never_reused(steps: list[tuple[str, int]]) -> None:
-    """An answer that was looked up before a change is not stored after the change."""
+    """A response that was requested before a cache change is not stored after the change."""
     world = World()
     mark, is_changed, marks = 0, False, set[int]()
     for step, seconds in steps:
@@ -142,7 +142,7 @@ ENTRY = CacheEntry(
 
 @pytest.mark.parametrize("count", [0, 1, 3])
 def test_answers_come_back(count: int) -> None:
-    """Cached answers are returned unchanged and in order."""
+    """Cached responses are returned unchanged and in order."""
     entries = tuple(attrs.evolve(ENTRY, age=float(number)) for number in range(count))
     assert entries == unpack_entries(pack_entries(entries))
 
@@ -170,14 +170,14 @@ def test_cached_flag_is_not_stored() -> None:
     ],
 )
 def test_foreign_entries_are_refused(values: tuple[object, ...]) -> None:
-    """Bytes of another kind or another release are refused with a clear message."""
+    """Cache entries of another kind or release are refused with a clear message."""
     with pytest.raises(InvalidData, match="another release may have written it"):
         unpack_entries(pack_values(values))
 
 
 @given(st.binary(max_size=200))
 def test_any_bytes_are_read_or_refused(packed: bytes) -> None:
-    """Any bytes are read as entries or refused with InvalidData."""
+    """Any bytes are read as cache entries or refused with InvalidData."""
     try:
         entries = unpack_entries(packed)
     except InvalidData:

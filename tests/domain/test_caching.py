@@ -1,4 +1,4 @@
-"""The rules for storing a response, and for its age."""
+"""The rules for storing a response in the cache, and for its age."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ from tests.domain.cache_world import (
     ],
 )
 def test_directives(value: str, expected: dict[str, str]) -> None:
-    """Directives are read in any case, quoted or not, and the first of several counts."""
+    """Cache directives are read in any case, quoted or not; the first of several counts."""
     assert expected == cache_control(Headers({"Cache-Control": value}))
 
 
@@ -58,7 +58,7 @@ def test_directives_of_several_fields() -> None:
 
 @given(st.text(st.characters(codec="latin-1", exclude_categories=["Cc"])))
 def test_no_directive_raises(value: str) -> None:
-    """Any header value leads to a decision, and none raises."""
+    """No `Cache-Control` value makes a cache decision raise an error."""
     cached_entry = received({"ETag": '"1"', "Cache-Control": value, "Expires": value, "Age": value})
     decide(GET.with_header("Cache-Control", value), cached_entry, POLICY)
 
@@ -75,7 +75,7 @@ def test_no_directive_raises(value: str) -> None:
     ],
 )
 def test_varying(vary: list[str], expected: tuple[str, ...] | None) -> None:
-    """The names are a set without case; with `*` no two requests match."""
+    """`Vary` gives a set of header names in lower case, or None for `*`."""
     assert expected == varies_by(Response(200, [("Vary", value) for value in vary]))
 
 
@@ -95,7 +95,7 @@ def test_varying(vary: list[str], expected: tuple[str, ...] | None) -> None:
     ],
 )
 def test_requests_that_bypass_the_cache(request_: Request, expected: object) -> None:
-    """Range, conditional and unsafe requests bypass the cache."""
+    """Requests that are unsafe, conditional or for a range bypass the cache."""
     assert expected is may_be_kept(request_)
 
 
@@ -164,7 +164,7 @@ def test_stale_if_error_makes_responses_storable() -> None:
 
 
 def test_large_answers_are_not_kept() -> None:
-    """A response that is larger than the policy allows is not stored; a smaller one is."""
+    """A response that is larger than the cache policy allows is not stored."""
     cached_entry = entry("max-age=60")
     size = cached_entry.size
 
@@ -174,7 +174,7 @@ def test_large_answers_are_not_kept() -> None:
 
 
 def test_sizes() -> None:
-    """The size of a cached answer includes its headers and a constant."""
+    """The size of a cached response includes its headers and a constant."""
     bare_entry = CacheEntry(Response(200), 0.0, 0.0, (), b"")
     assert 512 == bare_entry.size
     assert 576 == attrs.evolve(bare_entry, varies_by=("a",)).size
@@ -203,7 +203,7 @@ def test_headers_left_out_of_the_store() -> None:
 @pytest.mark.parametrize("control", ["max-age=60", "max-age=60, no-cache"])
 @pytest.mark.parametrize("name", ["X-Own", "XXXX"])
 def test_other_headers_are_stored(control: str, name: str) -> None:
-    """Any header that no directive names is stored."""
+    """Any response header that no directive names is stored."""
     assert "1" == entry(control, {name: "1"}).response.headers[name]
 
 
@@ -231,7 +231,7 @@ def test_other_headers_are_stored(control: str, name: str) -> None:
     ],
 )
 def test_lifetimes(fields: dict[str, str], expected: float) -> None:
-    """The lifetime is `max-age`, then `Expires`; a malformed value means expired."""
+    """A response's lifetime is `max-age`, then `Expires`; a malformed value means expired."""
     cached_entry = received({"ETag": '"1"'} | fields)
     assert cached_entry is not None
     assert expected == cached_entry.lifetime
@@ -253,7 +253,7 @@ def test_lifetimes(fields: dict[str, str], expected: float) -> None:
     ],
 )
 def test_heuristic_lifetimes(status: int, fields: dict[str, str], expected: float) -> None:
-    """With a heuristic, the lifetime is a share of the time since the last change."""
+    """With a heuristic, a response's lifetime is a share of the time since its last change."""
     policy = CachePolicy(heuristic=0.1, heuristic_limit=600)
     cached_entry = received(fields, status=status, policy=policy)
     assert cached_entry is not None
@@ -278,13 +278,13 @@ def test_heuristic_lifetimes(status: int, fields: dict[str, str], expected: floa
     ],
 )
 def test_age_on_arrival(fields: dict[str, str], elapsed: float, expected: float) -> None:
-    """Age counts from the service: by its clock, in other caches, and on the way."""
+    """A response's age counts its server's clock, other caches, and the way here."""
     assert expected == entry("max-age=60", fields, elapsed=elapsed).age
 
 
 @pytest.mark.parametrize("given_", [{}, {"Date": "today"}])
 def test_a_date_is_added(given_: dict[str, str]) -> None:
-    """An answer without a date was made when it arrived."""
+    """A stored response without a date gets the time of its arrival."""
     assert date(0) == entry("max-age=60", given_).response.headers["date"]
 
 
@@ -299,7 +299,7 @@ def test_responses_only_grow_older(first: float, more: float, lifetime: int) -> 
 
 @given(st.floats(-1e9, 0))
 def test_clock_step_back_makes_nothing_younger(back: float) -> None:
-    """A clock that steps back makes no response younger."""
+    """A clock step back makes no stored response younger."""
     made = entry("max-age=60", {"Age": "7"})
     assert made == made.later(back)
 
@@ -314,7 +314,7 @@ def test_clock_step_back_makes_nothing_younger(back: float) -> None:
 def test_no_answer_is_used_past_its_lifetime(
     lifetime: int, age: int, skew: int, elapsed: float, rested: float
 ) -> None:
-    """A response is fresh only if its lifetime exceeds its age by every clock."""
+    """A stored response is fresh only if its lifetime exceeds its age by every clock."""
     made = entry(f"max-age={lifetime}", {"Age": f"{age}", "Date": date(skew)}, elapsed=elapsed)
     if isinstance(decide(GET, made.later(rested), POLICY), Fresh):
         assert lifetime > age + elapsed + rested
@@ -323,7 +323,7 @@ def test_no_answer_is_used_past_its_lifetime(
 
 @given(st.integers(0, 100), st.integers(0, 100), st.integers(0, 100), st.integers(0, 100))
 def test_request_directives_only_restrict(age: int, lifetime: int, most: int, least: int) -> None:
-    """Request directives make fewer responses fresh, never more."""
+    """Cache directives of a request make fewer responses fresh, never more."""
     made = entry(f"max-age={lifetime}").later(age)
     strict = GET.with_header("Cache-Control", f"max-age={most}, min-fresh={least}")
     if isinstance(decide(strict, made, POLICY), Fresh):

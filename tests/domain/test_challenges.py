@@ -1,4 +1,4 @@
-"""Challenges of servers in `WWW-Authenticate`."""
+"""Parsing of `WWW-Authenticate` challenges."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ latin = st.text(st.characters(min_codepoint=32, max_codepoint=255, exclude_categ
 
 
 def read(*values: str) -> tuple[Challenge, ...]:
-    """Return the challenges in an answer with these header fields."""
+    """Return the challenges in these header fields."""
     return read_challenges(Headers([("WWW-Authenticate", value) for value in values]))
 
 
@@ -44,19 +44,19 @@ def read(*values: str) -> tuple[Challenge, ...]:
 def test_challenges_are_read_in_order(
     values: tuple[str, ...], challenges: tuple[Challenge, ...]
 ) -> None:
-    """Each scheme is returned with its parameters or its token."""
+    """Each challenge's scheme is returned with its parameters or its token, in order."""
     assert challenges == read(*values)
 
 
 def test_malformed_challenge_ends_the_reading() -> None:
-    """The challenges before a malformed one are returned."""
+    """Challenges before a malformed one are returned."""
     assert (Challenge("basic", {"realm": "x"}),) == read('Basic realm=x, "stray", Digest nonce=1')
     assert (Challenge("digest", {}),) == read('Digest "open')
 
 
 @given(latin)
 def test_any_value_can_be_read(value: str) -> None:
-    """No value of a server raises an error."""
+    """No `WWW-Authenticate` value makes parsing raise an error."""
     for challenge in read(value.strip()):
         assert challenge.scheme == challenge.scheme.lower()
     read_parameters(value)
@@ -64,7 +64,7 @@ def test_any_value_can_be_read(value: str) -> None:
 
 @given(st.dictionaries(st.from_regex(r"[a-z]{1,8}", fullmatch=True), latin, max_size=4))
 def test_quoted_values_are_read_as_they_were_written(parameters: dict[str, str]) -> None:
-    """Escaped quotes and backslashes in values do not end a parameter."""
+    """Escaped quotes and backslashes in a challenge's value do not end the parameter."""
     challenge_parameters = ", ".join(
         '{}="{}"'.format(name, text.replace("\\", "\\\\").replace('"', '\\"'))
         for name, text in parameters.items()
@@ -73,5 +73,5 @@ def test_quoted_values_are_read_as_they_were_written(parameters: dict[str, str])
 
 
 def test_very_long_value_is_cut() -> None:
-    """Only the first 16,384 characters of a header value are parsed."""
+    """Only the first 16,384 characters of a `WWW-Authenticate` value are parsed."""
     assert () == read("," * 16_384 + "Basic realm=x")

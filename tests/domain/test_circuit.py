@@ -21,7 +21,7 @@ from tests.domain.state_world import NOON
 
 
 def test_five_failures_in_a_minute_open_it_for_a_minute() -> None:
-    """With default settings the fifth failure within 60 s opens the circuit for 60 s."""
+    """By default the fifth failure within 60 s opens the circuit for 60 s."""
     line = Line(consecutive_failures=None)
     for _ in range(4):
         line.call()
@@ -39,7 +39,7 @@ def test_five_failures_in_a_minute_open_it_for_a_minute() -> None:
 
 @pytest.mark.parametrize("over, expected", [(0, None), (-1, OPEN)])
 def test_a_failure_counts_for_exactly_one_window(over: int, expected: CircuitState | None) -> None:
-    """A failure as old as the window no longer counts; one a microsecond younger does."""
+    """A failure as old as the circuit's window does not count; one a microsecond younger does."""
     line = Line(failures=2, consecutive_failures=None, window=10.0)
     line.call()
     line.world.now += 10 * SECOND + over
@@ -47,7 +47,9 @@ def test_a_failure_counts_for_exactly_one_window(over: int, expected: CircuitSta
 
 
 def test_failure_rate_needs_minimum_calls_in_its_window() -> None:
-    """Half of ten calls failing opens it, half of eight does not, and old calls do not count."""
+    """A failure rate needs its minimum of calls in the window: half of ten opens, half of eight
+    not.
+    """
     line = Line(
         failures=None, consecutive_failures=None, failure_rate=0.5, minimum_calls=10, window=10.0
     )
@@ -63,7 +65,7 @@ def test_failure_rate_needs_minimum_calls_in_its_window() -> None:
 
 @pytest.mark.parametrize("rate, calls, failures", [(0.07, 100, 7), (0.29, 100, 29), (1, 10, 10)])
 def test_failure_rate_is_exact(rate: float, calls: int, failures: int) -> None:
-    """A rate of seven per cent means seven of a hundred, without float errors."""
+    """A circuit's failure rate of seven per cent means seven of a hundred, without float errors."""
     line = Line(failures=None, consecutive_failures=None, failure_rate=rate, minimum_calls=calls)
     permits = [line.enter() for _ in range(calls)]
     changes = [line.leave(permit) for permit in permits[:failures]]
@@ -71,7 +73,7 @@ def test_failure_rate_is_exact(rate: float, calls: int, failures: int) -> None:
 
 
 def test_failures_of_calls_out_of_the_window_still_count() -> None:
-    """The rate is failures of the greater of calls and failures: slow failures are not lost."""
+    """A failure rate counts slow failures too, even if their calls have left the window."""
     line = Line(
         failures=None, consecutive_failures=None, failure_rate=0.5, minimum_calls=3, window=10.0
     )
@@ -81,7 +83,7 @@ def test_failures_of_calls_out_of_the_window_still_count() -> None:
 
 
 def test_slow_answers_open_it() -> None:
-    """Enough slow answers open a circuit although none failed."""
+    """Enough slow responses open a circuit even if none failed."""
     line = Line(slow_call=1.0, slow_call_rate=0.75, minimum_calls=4)
     line.call(Outcome.GOOD)
     assert [None, None, OPEN] == [line.call(Outcome.SLOW) for _ in range(3)]
@@ -90,7 +92,7 @@ def test_slow_answers_open_it() -> None:
 
 
 def test_slow_answers_of_calls_out_of_the_window_still_count() -> None:
-    """The rate is over the greatest of calls, failures and slow answers."""
+    """The slow-call rate is over the greatest of calls, failures and slow responses."""
     config: dict[str, Any] = {"failures": None, "consecutive_failures": None, "slow_call": 1.0}
     line = Line(**config, window=10.0, minimum_calls=3)
     calls = [line.enter() for _ in range(3)]
@@ -104,7 +106,7 @@ def test_slow_answers_of_calls_out_of_the_window_still_count() -> None:
 
 
 def test_late_failures_stay_in_the_window() -> None:
-    """Failures that end in a slot without calls are kept as long as others."""
+    """In a circuit, late failures are remembered as long as others."""
     line = Line(failures=None, failure_rate=0.9, window=10.0, minimum_calls=9)
     calls = [line.enter() for _ in range(2)]
     line.wait(5)
@@ -117,7 +119,7 @@ def test_late_failures_stay_in_the_window() -> None:
 
 
 def test_old_slots_leave_the_window() -> None:
-    """A call that ended a whole window ago is neither counted nor stored."""
+    """A call that ended a whole window ago is neither counted nor stored by the circuit."""
     line = Line(window=10.0)
     line.enter()
     line.wait(11)
@@ -134,7 +136,7 @@ def test_old_slots_leave_the_window() -> None:
 
 
 def test_a_window_of_calls_has_no_clock() -> None:
-    """Steps of the clock move no window that is counted in calls."""
+    """Clock steps do not change a circuit's window that is counted in calls."""
     line = Line(failures=None, failure_rate=0.5, minimum_calls=99, window_calls=20)
     line.call()
     for _ in range(19):
@@ -147,7 +149,7 @@ def test_a_window_of_calls_has_no_clock() -> None:
 
 
 def test_fast_path_serves_calls_of_the_current_slot() -> None:
-    """The fast path serves every call of the current slot, and no other."""
+    """A circuit's fast path serves each call of the current slot, and no other."""
     rule, now = CircuitRule(CircuitBreakerConfig()), NOON + 1
     state = rule.admit(rule.present(None, now), 0, LEASE)[0]
     ends = NOON + 6 * SECOND
@@ -166,7 +168,7 @@ def test_fast_path_serves_calls_of_the_current_slot() -> None:
 
 
 def test_an_open_circuit_refuses_at_once() -> None:
-    """The short path refuses while the time was noted lately, and thinks about all else."""
+    """An open circuit's fast path refuses only if its state was written a short time ago."""
     line = Line(failures=1)
     line.enter()
     cells = line.world.cells
@@ -186,7 +188,7 @@ def test_an_open_circuit_refuses_at_once() -> None:
 
 
 def test_the_last_calls_may_be_the_window() -> None:
-    """With `window_calls` the rate covers the last calls, for any duration."""
+    """With `window_calls` a circuit's rate covers the last calls, whenever they were."""
     line = Line(
         failures=None,
         consecutive_failures=None,
@@ -207,7 +209,7 @@ def test_the_last_calls_may_be_the_window() -> None:
 
 
 def test_a_window_of_calls_ends_with_its_slot() -> None:
-    """A failure leaves the window with the tenth of it that it was counted in."""
+    """A failure leaves a window of calls together with its slot, a tenth of the window."""
     line = Line(failures=None, failure_rate=0.5, window_calls=23)
     line.call()
     for _ in range(24):
@@ -236,7 +238,7 @@ def test_low_traffic_opens_it_too() -> None:
 
 
 def test_success_resets_consecutive_failures() -> None:
-    """One unreported success between failures resets the count of consecutive failures."""
+    """A success between failures resets the circuit's count of consecutive failures."""
     line = Line(failures=None, consecutive_failures=3)
     for _ in range(5):
         assert [None, None] == [line.call(), line.call()]
@@ -246,7 +248,7 @@ def test_success_resets_consecutive_failures() -> None:
 
 
 def test_consecutive_failures_count_in_order_of_admission() -> None:
-    """Consecutive failures are counted in order of admission, whatever order they end in."""
+    """A circuit counts consecutive failures in order of admission, not of their end."""
     line = Line(failures=None, consecutive_failures=4)
     first, second = line.enter(), line.enter()
     assert [None, None] == [line.leave(second), line.leave(first)]
@@ -257,7 +259,7 @@ def test_consecutive_failures_count_in_order_of_admission() -> None:
 
 
 def test_late_failures_join_neighbouring_runs() -> None:
-    """A late failure joins the runs of failures on both sides of it."""
+    """In a circuit, a late failure joins the runs of failures on both sides of it."""
     for order in ((2, 3, 4, 1), (3, 4, 1, 2), (4, 3, 2, 1), (1, 2, 4, 3), (1, 4, 2, 3)):
         line = Line(failures=None, consecutive_failures=4)
         calls = [line.enter() for _ in range(4)]
@@ -276,7 +278,7 @@ def test_a_cancelled_call_does_not_part_a_row() -> None:
 
 
 def test_a_row_ends_after_a_day() -> None:
-    """A failure a day after the last begins a new row."""
+    """If a circuit's last failure was a day ago, a new run of failures begins."""
     line = Line(failures=None, consecutive_failures=2)
     line.call()
     line.wait(86_400)
@@ -286,7 +288,7 @@ def test_a_row_ends_after_a_day() -> None:
 
 
 def test_cancelled_call_is_uncounted_in_its_slot() -> None:
-    """A cancelled call is removed from the slot in which it was counted."""
+    """A cancelled call is removed from the circuit's slot in which it was counted."""
     line = Line(
         failures=None, consecutive_failures=None, failure_rate=0.5, minimum_calls=2, window=10.0
     )
@@ -309,7 +311,7 @@ def test_cancelled_call_is_uncounted_in_its_slot() -> None:
 
 
 def test_cancelled_last_call_of_a_slot() -> None:
-    """The last call of a slot is removed from that slot and not from the next."""
+    """If the last call of a circuit's slot is cancelled, the next slot keeps its count."""
     line = Line(failures=None, failure_rate=0.5, window=10.0)
     calls = [line.enter() for _ in range(2)]
     line.wait(2)
@@ -330,7 +332,7 @@ def test_cancelled_last_call_of_a_slot() -> None:
 
 
 def test_repeated_cancellation_counts_once() -> None:
-    """A cancellation that is reported twice does not make the count negative."""
+    """A cancellation that is reported twice does not make a circuit's count negative."""
     line = Line(failures=None, failure_rate=0.5, window=10.0)
     line.enter()
     line.wait(20)
@@ -347,7 +349,7 @@ def test_repeated_cancellation_counts_once() -> None:
 
 
 def test_quorum_needs_recent_failures_from_several_reporters() -> None:
-    """With a quorum of two, one process alone never opens it; old failures do not count."""
+    """With a quorum of two, failures of one process alone never open the circuit."""
     line = Line(failures=2, consecutive_failures=None, window=10.0, quorum=2)
     assert [None] * 4 == [line.call(reporter="a") for _ in range(4)]
     line.wait(11)
@@ -359,7 +361,7 @@ def test_quorum_needs_recent_failures_from_several_reporters() -> None:
 
 
 def test_quorum_survives_a_clock_step_back() -> None:
-    """A reporter's failure counts for as long after a step back as before."""
+    """For a circuit's quorum, a failure counts for as long after a clock step back as before."""
     for back in (3 * SECOND, HOUR):
         for wait, expected in ((9, OPEN), (10, None)):
             line = Line(failures=2, consecutive_failures=None, window=10.0, quorum=2)
@@ -372,7 +374,7 @@ def test_quorum_survives_a_clock_step_back() -> None:
 
 @pytest.mark.parametrize("back", [3 * SECOND, HOUR])
 def test_old_failures_do_not_count_after_a_step_back(back: int) -> None:
-    """After a step back, one process alone does not reach a quorum with an expired failure."""
+    """After a clock step back, an expired failure does not count towards a circuit's quorum."""
     line = Line(failures=2, consecutive_failures=None, window=10.0, quorum=2)
     line.call(reporter="a")
     line.world.now -= back

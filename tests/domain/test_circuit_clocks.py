@@ -1,4 +1,4 @@
-"""The circuit breaker, rule by rule: clocks that step, settings, sizes, and the last corners."""
+"""The circuit breaker: clock steps, settings, and the size of its state."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.domain.state_world import helpful
 
 @pytest.mark.parametrize("back", [1, SMALL_STEP, SMALL_STEP + 1, HOUR, 400 * DAY])
 def test_clock_step_back_keeps_the_open_time(back: int) -> None:
-    """After a step back the circuit is open as long as before, or up to two seconds longer."""
+    """After a clock step back, a circuit is open as long as before, or up to 2 s longer."""
     line = Line(failures=1)
     line.call()
     for _ in range(20):
@@ -42,7 +42,7 @@ def test_clock_step_back_keeps_the_open_time(back: int) -> None:
 
 @pytest.mark.parametrize("ahead", [HOUR, 20 * HOUR])
 def test_clock_step_forward_only_ends_the_open_time(ahead: int) -> None:
-    """After a step forward the circuit probes early, and ignores late reports."""
+    """After a clock step forward, an open circuit probes early, and ignores late reports."""
     line = Line(failures=1)
     line.call()
     line.wait(60)
@@ -55,7 +55,7 @@ def test_clock_step_forward_only_ends_the_open_time(ahead: int) -> None:
 
 @pytest.mark.parametrize("back", [SMALL_STEP + 1, 3 * SECOND, HOUR])
 def test_window_survives_a_clock_step_back(back: int) -> None:
-    """Calls counted before a step back still count for their remaining time."""
+    """Calls that a circuit counted before a clock step back count for their remaining time."""
     line = Line(failures=None, failure_rate=0.5, minimum_calls=3, window=10.0)
     for outcome in (Outcome.FAILED, Outcome.GOOD, Outcome.NEUTRAL):
         line.call(outcome)
@@ -74,7 +74,7 @@ def test_window_survives_a_clock_step_back(back: int) -> None:
 
 @pytest.mark.parametrize("back", [3 * SECOND, HOUR])
 def test_lease_survives_a_clock_step_back(back: int) -> None:
-    """A lost probe's lease lasts as long after a step back as before."""
+    """A lost probe's lease lasts as long after a clock step back as before."""
     line = Line(failures=1, open_for=10.0)
     line.call()
     line.wait(10)
@@ -90,7 +90,7 @@ def test_lease_survives_a_clock_step_back(back: int) -> None:
 @pytest.mark.parametrize("back", [3 * SECOND, HOUR])
 @pytest.mark.parametrize("wait, expected", [(9, OPEN), (10, None)])
 def test_failures_move_with_their_clock(back: int, wait: int, expected: object) -> None:
-    """A failure is remembered for as long after a step back as before."""
+    """A circuit remembers a failure for as long after a clock step back as before."""
     line = Line(failures=2, consecutive_failures=None, window=10.0)
     line.call()
     line.world.now -= back
@@ -100,7 +100,7 @@ def test_failures_move_with_their_clock(back: int, wait: int, expected: object) 
 
 
 def test_a_slot_holds_any_number_of_calls() -> None:
-    """More calls in a slot than four bytes can count are as many as they can."""
+    """A circuit's slot counts up to 2^32 calls."""
     line = Line(failures=None, failure_rate=0.5)
     line.enter()
     seen_at, quiet_span, mode, gen, slot, _, base, record = line.world.cells["k"]
@@ -137,7 +137,7 @@ def test_a_slot_holds_any_number_of_calls() -> None:
     ],
 )
 def test_invalid_settings_are_refused(path: str, value: Any) -> None:
-    """An invalid setting is refused, and the error names the field."""
+    """An invalid circuit setting is refused, and the error names the field."""
     with pytest.raises(ConfigurationError) as excinfo:
         CircuitBreakerConfig(**{path: value})
     assert path == excinfo.value.path
@@ -157,14 +157,14 @@ def test_invalid_settings_are_refused(path: str, value: Any) -> None:
     ],
 )
 def test_boundary_settings_are_valid(path: str, values: tuple[Any, ...]) -> None:
-    """The smallest and largest valid values are accepted unchanged."""
+    """The smallest and largest circuit settings are accepted unchanged."""
     for value in values:
         assert value == getattr(CircuitBreakerConfig(**{path: value}), path)
         CircuitRule(CircuitBreakerConfig(**{path: value}))
 
 
 def test_circuit_without_opening_rule_is_refused() -> None:
-    """A circuit that nothing could open is refused."""
+    """A circuit that no rule could open is refused."""
     with pytest.raises(ConfigurationError) as excinfo:
         CircuitBreakerConfig(failures=None, consecutive_failures=None)
     assert "failures" == excinfo.value.path
@@ -174,7 +174,7 @@ def test_circuit_without_opening_rule_is_refused() -> None:
 
 
 def test_durations_may_be_timedeltas() -> None:
-    """A minute is sixty seconds."""
+    """A circuit's durations may be timedeltas."""
     minute: Any = timedelta(minutes=1)
     config = CircuitBreakerConfig(
         window=minute, open_for=minute, open_at_most=minute, slow_call=minute
@@ -183,7 +183,7 @@ def test_durations_may_be_timedeltas() -> None:
 
 
 def test_state_shape_depends_on_the_window() -> None:
-    """States whose slots differ in meaning have different shapes."""
+    """Circuit states whose slots differ in meaning have different shapes."""
     configs = [
         CircuitBreakerConfig(),
         CircuitBreakerConfig(window=30.0),
@@ -196,7 +196,8 @@ def test_state_shape_depends_on_the_window() -> None:
 
 @pytest.mark.parametrize("span, most", [(SECOND // 1_000, 260), (SECOND, 760)])
 def test_an_idle_circuit_is_small(span: int, most: int) -> None:
-    """A circuit takes some 250 bytes beside its key, and 500 more after a window of calls."""
+    """A circuit's state takes some 250 bytes beside its key, and 500 more with a window of calls.
+    """
     line = Line()
     for _ in range(300):
         line.world.now += span
@@ -216,7 +217,7 @@ def _size(value: object, seen: set[int]) -> int:
 
 
 def test_a_record_may_be_a_plain_tuple() -> None:
-    """A state from a store that holds only tuples works like the original."""
+    """A circuit state from a store that returns plain tuples works like the original."""
     line = Line(failures=2)
     line.call()
     state = line.world.cells["k"]
@@ -229,7 +230,7 @@ def test_a_record_may_be_a_plain_tuple() -> None:
 
 
 def test_a_window_of_calls_is_kept_for_a_day() -> None:
-    """A window counted in calls lasts for a window and a day after the last call."""
+    """A circuit's window of calls is kept for a day after the last call."""
     for wait, expected in ((59, 3), (60, 0)):
         line = Line(failures=None, failure_rate=0.5, window_calls=10, window=60.0)
         for _ in range(3):
@@ -240,7 +241,7 @@ def test_a_window_of_calls_is_kept_for_a_day() -> None:
 
 @pytest.mark.parametrize("outcome", [Outcome.FAILED, Outcome.SLOW])
 def test_the_smallest_share_is_one_in_a_million(outcome: Outcome) -> None:
-    """A smaller rate is treated as one in a million."""
+    """A circuit's rate below one in a million is treated as one in a million."""
     rates = {"failure_rate": 1e-7, "slow_call": 1.0, "slow_call_rate": 1e-7}
     for calls, expected in ((10**6 - 1, OPEN), (10**6, None)):
         line = Line(failures=None, consecutive_failures=None, minimum_calls=1, **rates)
@@ -251,7 +252,7 @@ def test_the_smallest_share_is_one_in_a_million(outcome: Outcome) -> None:
 
 
 def test_a_probe_that_answers_when_its_lease_ends_is_late() -> None:
-    """A lease lasts up to its end, and at its end another may already have it."""
+    """A circuit probe that ends exactly when its lease ends is too late."""
     for lead_time, expected in ((1, CLOSED), (0, None)):
         line = Line(failures=1, open_for=10.0)
         line.call()
@@ -275,7 +276,7 @@ def test_a_probe_that_answers_when_its_lease_ends_is_late() -> None:
 def test_call_window_remembers_failures_for_a_day(
     config: dict[str, Any], reporters: str, wait: int, expected: object
 ) -> None:
-    """With a window in calls, failures and their reporters expire after a day."""
+    """With a window of calls, a circuit's failures and their reporters expire after a day."""
     line = Line(failures=None, window_calls=10, **config)
     assert line.call(reporter=reporters[0]) is None
     line.world.now += wait
@@ -283,7 +284,7 @@ def test_call_window_remembers_failures_for_a_day(
 
 
 def test_quorum_in_a_time_window_needs_recent_failures() -> None:
-    """With a window in time, a quorum needs failures within it; with one in calls, a day."""
+    """A circuit's quorum counts failures in its time window, or of a day with a window of calls."""
     share: dict[str, Any] = {"failure_rate": 0.5, "minimum_calls": 1, "quorum": 2}
     for settings, expected in (({"window": 10.0}, None), ({"window_calls": 10}, OPEN)):
         line = Line(failures=None, consecutive_failures=None, **share, **settings)
@@ -293,7 +294,7 @@ def test_quorum_in_a_time_window_needs_recent_failures() -> None:
 
 
 def test_failures_expire_with_their_slot() -> None:
-    """Failures and slow answers expire together with their slot."""
+    """A circuit's failures and slow responses expire together with their slot."""
     line = Line(failures=None, failure_rate=0.9, slow_call=1.0, minimum_calls=9, window=10.0)
     line.call()
     line.call(Outcome.SLOW)
@@ -309,7 +310,7 @@ def test_failures_expire_with_their_slot() -> None:
 
 
 def test_waiter_of_an_open_circuit_learns_the_wait() -> None:
-    """A caller that queued before the opening gets the remaining open time as its wait."""
+    """A caller that queued before the circuit opened gets the remaining open time as its wait."""
     line = Line(failures=1, open_for=10.0)
     waiting, failing_permit = line.enter(), line.enter()
     line.leave(failing_permit)
@@ -328,7 +329,7 @@ def test_waiter_of_an_open_circuit_learns_the_wait() -> None:
 
 
 def test_the_smallest_window_is_one_call() -> None:
-    """With a window of one call, only the last call counts, and a failure for one more."""
+    """With a window of one call, a circuit counts the last call, and a failure once more."""
     line = Line(failures=None, failure_rate=1.0, window_calls=1, minimum_calls=2)
     line.call()
     for failures in (1, 0):

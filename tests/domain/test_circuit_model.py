@@ -1,4 +1,4 @@
-"""The circuit breaker beside a model that keeps every call."""
+"""The circuit breaker, compared with a model that stores every call."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class Slot:
 
 @attrs.define(eq=False)
 class Call:
-    """A call that runs or has ended."""
+    """A call of the circuit model that runs or has ended."""
 
     gen: int
     permit: Permit
@@ -103,7 +103,7 @@ class Model:
         self.begin()
 
     def begin(self) -> None:
-        """Begin a new generation of the circuit."""
+        """Begin a new generation of the model's circuit."""
         self.gen += 1
         self.calls: list[Call] = []
         self.failures: list[tuple[int, str]] = []
@@ -131,7 +131,7 @@ class Model:
     # --- the window -------------------------------------------------------------------------
 
     def position(self) -> int:
-        """The position of the window: in time, or in calls."""
+        """Return the position in the window: by time, or by calls."""
         return self.time if self.config.window_calls is None else self.total
 
     def slot(self) -> Slot:
@@ -143,7 +143,7 @@ class Model:
         return self.slots[-1]
 
     def sums(self) -> tuple[int, int, int]:
-        """Calls, failures and slow answers in the window."""
+        """Return the number of calls, failures and slow responses in the window."""
         slots = [slot for slot in self.slots if slot.end > self.position() - self.span]
         return (
             sum(slot.calls for slot in slots),
@@ -175,7 +175,7 @@ class Model:
         return [end for end in self.leases.values() if end > self.time]
 
     def ask(self, token: int) -> tuple[Answer, int]:
-        """The expected answer and wait of a call."""
+        """Return the answer and wait that the circuit should give a call."""
         if self.mode in (CLOSED, DISABLED):
             return Answer.GO, 0
         if self.mode is FORCED_OPEN:
@@ -187,7 +187,7 @@ class Model:
         return (Answer.GO, 0) if token else (Answer.NEEDS_TOKEN, 0)
 
     def enter(self, permit: Permit, lease: int) -> Call:
-        """Begin a call with this permit."""
+        """Begin a call with this permit in the model."""
         if self.mode is OPEN:
             self.mode, self.since = HALF_OPEN, self.time
             self.begin()
@@ -202,7 +202,7 @@ class Model:
         return call
 
     def leave(self, call: Call, outcome: Outcome, reporter: str) -> CircuitState | None:
-        """End a call with this outcome."""
+        """End a call with this outcome in the model."""
         is_held = self.leases.pop(call.permit[2], self.time) > self.time
         if call.gen != self.gen:
             return None
@@ -257,7 +257,7 @@ class Model:
         )
 
     def open_circuit(self) -> CircuitState:
-        """Open the circuit."""
+        """Open the model's circuit."""
         longest = max(self.config.open_for, self.config.open_at_most)
         lasts = min(longest, self.config.open_for * self.config.open_growth**self.streak)
         self.mode, self.since, self.until = OPEN, self.time, self.time + int(lasts * SECOND)
@@ -279,7 +279,7 @@ class Model:
         return CLOSED
 
     def force(self, mode: CircuitState) -> None:
-        """Set the circuit by hand."""
+        """Set the model's circuit by hand."""
         self.mode, self.streak, self.since, self.until = mode, 0, self.time, 0
         self.begin()
 
@@ -307,7 +307,7 @@ endings = st.tuples(
 
 
 class Machine(RuleBasedStateMachine):
-    """Random calls, clocks and operators on one circuit, compared with a simple model."""
+    """Random calls, clock steps and operators on one circuit, compared with the model."""
 
     @initialize(config=st.sampled_from(CONFIGS))
     def build(self, config: CircuitBreakerConfig) -> None:
@@ -335,7 +335,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule(lease=leases, again=st.booleans())
     def call(self, lease: int, again: bool) -> None:
-        """Make a call; a probe repeats its request up to three times."""
+        """Start a call; a probe repeats its request up to three times."""
         question = Admission(self.gates, within=0, lease=lease)
         self.judge()
         expected = self.model.ask(0)
@@ -358,7 +358,7 @@ class Machine(RuleBasedStateMachine):
     @precondition(lambda self: self.under_way)
     @rule(number=st.integers(0, 30), ending=endings)
     def end(self, number: int, ending: tuple[Outcome, str]) -> None:
-        """A call of any age ends; a success through a closed circuit is not reported."""
+        """End a call of any age; a success through a closed circuit is not reported."""
         outcome, reporter = ending
         call = self.under_way.pop(-1 - number % len(self.under_way))
         if outcome is Outcome.GOOD and not call.permit[2]:
@@ -388,7 +388,7 @@ class Machine(RuleBasedStateMachine):
         order=st.lists(st.tuples(st.integers(0, 30), endings), max_size=7),
     )
     def crowd(self, at_once: int, order: list[tuple[int, tuple[Outcome, str]]]) -> None:
-        """Many calls at once, which end in any order."""
+        """Start many calls at once, and end them in any order."""
         for _ in range(at_once):
             self.call(LEASE, again=False)
         for number, ending in order:
@@ -418,7 +418,7 @@ class Machine(RuleBasedStateMachine):
     @precondition(lambda self: self.model.mode is OPEN)
     @rule(early=st.integers(-1, 2 * SECOND), ending=endings)
     def probe(self, early: int, ending: tuple[Outcome, str]) -> None:
-        """A call at about the end of the open time."""
+        """Make a call at about the end of the open time."""
         self.judge()
         self.world.now += max(0, self.model.until - self.model.time - early)
         self.call(LEASE, again=False)
@@ -459,7 +459,7 @@ class Machine(RuleBasedStateMachine):
 
     @invariant()
     def reads_alike(self) -> None:
-        """The circuit's reported state is the model's."""
+        """The circuit's reported state equals the model's."""
         self.judge()
         actual = self.world.execute(ReadCircuit(self.rule, "k"))
         expected = self.model.read()
@@ -469,7 +469,7 @@ class Machine(RuleBasedStateMachine):
 
     @invariant()
     def never_too_many_probes(self) -> None:
-        """The leases of all generations together never exceed the number of probes."""
+        """The leases of all generations never exceed the number of allowed probes."""
         assert len(self.model.running_leases()) <= self.model.config.probes
 
 
@@ -481,7 +481,7 @@ TestCircuit.settings = settings(examples(150), stateful_step_count=60)
 
 
 def test_every_documented_transition_happens() -> None:
-    """Every transition of the table happens."""
+    """Each documented transition of the circuit happens in some run."""
     line = Line(failures=1)
     seen_states: list[tuple[CircuitState, CircuitState]] = []
     now = CLOSED

@@ -1,4 +1,4 @@
-"""Rules of the circuit breaker: open time, probes, generations, and setting it by hand."""
+"""The circuit breaker's open time, probes, generations, and setting it by hand."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.domain.state_world import NOON, helpful
 
 
 def test_open_time_grows_until_a_window_without_opening() -> None:
-    """Each opening lasts longer, up to the cap; a window without one resets the growth."""
+    """Each opening of a circuit lasts longer, up to a cap, until a window passes without one."""
     line = Line(failures=1, window=20.0, open_for=10.0, open_growth=3.0, open_at_most=50.0)
     line.call()
     times = []
@@ -38,7 +38,7 @@ def test_open_time_grows_until_a_window_without_opening() -> None:
 
 
 def test_growth_reset_survives_a_clock_step_back() -> None:
-    """A step back neither resets the growth nor delays its reset."""
+    """A clock step back neither resets the growth of a circuit's open time nor delays the reset."""
     line = Line(failures=1, window=20.0, open_for=10.0)
     line.call()
     line.wait(10)
@@ -58,7 +58,7 @@ def test_growth_reset_survives_a_clock_step_back() -> None:
 
 @pytest.mark.parametrize("growth, longest", [(1.01, 1.01**40), (100, 99.0), (100.0, 99.0), (1, 1)])
 def test_open_time_grows_to_the_cap(growth: float, longest: float) -> None:
-    """Slow growth reaches the cap, and fast growth does not overflow."""
+    """A circuit's open time grows to the cap, whether slowly or fast, without overflow."""
     line = Line(failures=1, open_for=1.0, open_growth=growth, open_at_most=99.0)
     line.call()
     openings = 40 if growth < 2 else 400
@@ -70,7 +70,7 @@ def test_open_time_grows_to_the_cap(growth: float, longest: float) -> None:
 
 
 def test_cap_below_the_open_time_is_ignored() -> None:
-    """The first opening lasts as long as configured, even with a lower cap."""
+    """A circuit's first opening lasts as configured, even if the cap is lower."""
     line = Line(failures=1, open_for=1_000.0)
     line.call()
     assert 1_000.0 == line.state.retry_after
@@ -105,7 +105,7 @@ def test_repeated_probe_request_counts_once() -> None:
 
 
 def test_circuit_closes_after_enough_successes() -> None:
-    """The circuit closes only after the configured number of successful probes."""
+    """A half-open circuit closes only after the configured number of successful probes."""
     line = Line(failures=1, successes=3)
     line.call()
     line.wait(60)
@@ -126,7 +126,7 @@ def test_lost_probe_frees_its_slot_when_its_lease_ends() -> None:
 
 
 def test_cancelled_probe_frees_its_slot_at_once() -> None:
-    """A cancelled probe is neutral, and the next may go at once."""
+    """A cancelled probe counts for nothing, and the next one may start at once."""
     line = Line(failures=1)
     line.call()
     line.wait(60)
@@ -136,7 +136,7 @@ def test_cancelled_probe_frees_its_slot_at_once() -> None:
 
 
 def test_leases_survive_mode_changes() -> None:
-    """A probe of an earlier opening still occupies a slot, and its outcome changes nothing."""
+    """A probe of an earlier opening occupies a slot until it ends, and its outcome is ignored."""
     line = Line(failures=1, probes=2, open_for=1.0, open_at_most=1.0)
     line.call()
     line.wait(1)
@@ -151,7 +151,7 @@ def test_leases_survive_mode_changes() -> None:
 
 
 def test_state_outlives_its_leases() -> None:
-    """A state's time to live is at least as long as its longest lease."""
+    """A circuit state's time to live is at least as long as its longest lease."""
     line = Line(failures=1, probes=2)
     line.call()
     line.wait(60)
@@ -168,7 +168,7 @@ def test_state_outlives_its_leases() -> None:
 
 
 def test_reset_circuit_expires_normally() -> None:
-    """After a reset the state expires as soon as calls under way can no longer report."""
+    """After a reset, a circuit's state expires once no running call can report any more."""
     line = Line(failures=1)
     line.call()
     line.set(CLOSED)
@@ -176,7 +176,7 @@ def test_reset_circuit_expires_normally() -> None:
 
 
 def test_every_generation_is_new() -> None:
-    """Each change of mode begins a generation that never was before."""
+    """Each change of a circuit's mode begins a generation with a new number."""
     line = Line(failures=1, open_for=1.0, open_at_most=1.0)
     gens = [line.enter()[0]]
     for _ in range(3):
@@ -193,7 +193,7 @@ def test_every_generation_is_new() -> None:
 
 
 def test_reports_of_an_earlier_generation_are_ignored() -> None:
-    """Failures of calls from before an opening do not count after it."""
+    """Failures of calls from before a circuit's opening do not count after it."""
     line = Line(failures=2, consecutive_failures=None)
     old_permits = [line.enter() for _ in range(6)]
     assert [None, OPEN] == [line.leave(permit) for permit in old_permits[:2]]
@@ -205,7 +205,7 @@ def test_reports_of_an_earlier_generation_are_ignored() -> None:
 
 
 def test_permit_of_an_expired_state_is_ignored() -> None:
-    """A permit from an expired state changes nothing in the new one."""
+    """A permit from an expired circuit state changes nothing in the new one."""
     line = Line(failures=1)
     old_permit = line.enter()
     line.wait(2 * 86_400)
@@ -216,7 +216,7 @@ def test_permit_of_an_expired_state_is_ignored() -> None:
 
 
 def test_a_call_may_take_an_hour_to_fail() -> None:
-    """A failure that takes an hour still counts if no other call came meanwhile."""
+    """A call that fails after an hour counts in the circuit if no other call came meanwhile."""
     line = Line(failures=1, window=1.0)
     permit = line.enter()
     line.wait(3_600)
@@ -249,7 +249,7 @@ def test_disabled_circuit_admits_everything() -> None:
 
 @pytest.mark.parametrize("mode", [OPEN, HALF_OPEN, "closed", None, 0])
 def test_only_manual_states_can_be_set(mode: Any) -> None:
-    """Only states that an operator can choose may be set."""
+    """Only circuit states meant for operators can be set by hand."""
     with pytest.raises(ConfigurationError) as excinfo:
         mode_to_force(mode)
     assert "state" == excinfo.value.path

@@ -1,4 +1,4 @@
-"""Responses are classified as success or as a particular error."""
+"""Classification of HTTP responses as a success or a particular error."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from moorage.errors import (
 
 
 def answer(body: Any, status: int = 400) -> Response:
-    """An answer in JSON."""
+    """Return a JSON response."""
     return Response(status, {"Content-Type": "application/json"}, json.dumps(body).encode())
 
 
@@ -56,7 +56,7 @@ def test_successes(status: int) -> None:
     ],
 )
 def test_failures(status: int, kind: type[ConnectorError], message: str) -> None:
-    """Every other status becomes one error, with the status and the response."""
+    """Each other status becomes one error, with the status and the response."""
     response = Response(status)
     error: Any = classify(response)
 
@@ -68,7 +68,7 @@ def test_failures(status: int, kind: type[ConnectorError], message: str) -> None
 
 
 def test_429_is_the_vendors_limit() -> None:
-    """A 429 becomes the vendor's rate limit, which is retryable."""
+    """A 429 becomes the vendor's rate-limit error, which is retryable."""
     error = classify(Response(429))
 
     assert isinstance(error, RateLimitExceeded)
@@ -76,7 +76,7 @@ def test_429_is_the_vendors_limit() -> None:
 
 
 def test_the_vendors_words_are_in_the_message() -> None:
-    """The vendor's code and message are in the error, separate from our own text."""
+    """An error has the vendor's code and message, separate from our own text."""
     error = classify(answer({"code": "E7", "message": "the amount is missing"}))
 
     assert isinstance(error, InvalidRequest)
@@ -115,7 +115,7 @@ def test_the_vendors_words_are_in_the_message() -> None:
 def test_vendor_code_and_message_are_found(
     body: Any, code: str | None, message: str | None
 ) -> None:
-    """Code and message are found in their usual places; values that are no text are ignored."""
+    """A vendor's code and message are found in their usual places if they are text."""
     assert (code, message) == vendor_words(answer(body))
 
 
@@ -126,16 +126,16 @@ def test_unreadable_answer_has_no_code_or_message(body: bytes) -> None:
 
 
 class Unread(bytes):
-    """A body that must not be read as a whole."""
+    """A body that raises if it is decoded as a whole."""
 
     def decode(self, *_: object, **__: object) -> str:
-        """Refuse to be decoded, which every parser begins with."""
+        """Raise an error, since every parser decodes the body first."""
         raise AssertionError
 
 
 @pytest.mark.parametrize("size", [65_537, 23_000_000])
 def test_very_long_answer_is_not_parsed(size: int) -> None:
-    """An answer of more than 64 KiB is not parsed for code and message."""
+    """A vendor's response of more than 64 KiB is not parsed for code and message."""
     body = Unread(b'{"message": "no", "more": "' + b"x" * size + b'"}')
 
     error = classify(Response(401, {"Content-Type": "application/json"}, body))
@@ -145,7 +145,7 @@ def test_very_long_answer_is_not_parsed(size: int) -> None:
 
 
 def test_message_is_found_in_64_kib() -> None:
-    """An answer of exactly 64 KiB is parsed for code and message."""
+    """A vendor's response of exactly 64 KiB is parsed for code and message."""
     body = b'{"message": "no", "more": ""}'
     body = body[:-2] + b"x" * (65_536 - len(body)) + body[-2:]
 
@@ -164,7 +164,7 @@ def test_words_are_redacted() -> None:
 
 
 def test_long_words_are_cut() -> None:
-    """A long vendor message is cut, and no masked value reappears in part."""
+    """A long vendor message is cut, without showing part of a masked value."""
     _, message = vendor_words(answer({"message": "x" * 295 + " 4242 4242 4242 4242"}))
 
     assert message is not None
@@ -184,7 +184,7 @@ def test_long_words_are_cut() -> None:
     )
 )
 def test_any_answer_becomes_an_error(body: Any) -> None:
-    """Any response body leads to an error whose code and message are texts or None."""
+    """Any response body gives an error whose code and message are texts or None."""
     error: Any = classify(answer(body, 500))
 
     assert VendorFailed is type(error)
@@ -192,7 +192,7 @@ def test_any_answer_becomes_an_error(body: Any) -> None:
 
 
 def test_keys_are_no_codes() -> None:
-    """An API key that a vendor echoes becomes neither its code nor its message."""
+    """An API key that a vendor repeats becomes neither the error's code nor its message."""
     key = "sk_live_" + "4eC39HqLyjWDarjtT1zdp7dc"
 
     assert (None, "bad key ***.") == vendor_words(
@@ -201,7 +201,7 @@ def test_keys_are_no_codes() -> None:
 
 
 def test_message_without_vendor_words() -> None:
-    """Without a vendor message the sentence ends with our own text."""
+    """Without a vendor message, the error's sentence is our own text."""
     error = classify(Response(400))
 
     assert error is not None

@@ -1,4 +1,4 @@
-"""States as bytes: exact, versioned, and read totally."""
+"""Encoding of stored states as bytes: exact, versioned, and read from any bytes."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ NUMBERS = st.lists(st.integers(-(2**63), 2**63 - 1), max_size=20)
 
 @given(NUMBERS, st.integers(0, 2**32))
 def test_state_round_trip(numbers: list[int], seed: int) -> None:
-    """Any state is read back with the same values and types."""
+    """Any state is read back from bytes with the same values and types."""
     chance = random.Random(seed)
     state = (*numbers, *(plain_value(chance) for _ in range(chance.randrange(4))))
     assert alike(unpack(pack(state)), state)
@@ -37,12 +37,12 @@ def test_state_round_trip(numbers: list[int], seed: int) -> None:
 
 @pytest.mark.parametrize("first", [True, None, "1", b"", 1.0, (1,)])
 def test_only_integers_are_numbers(first: object) -> None:
-    """A boolean is not packed as an integer."""
+    """A boolean in a state is read back as a boolean, not as an integer."""
     assert alike(unpack(pack((first, 1))), (first, 1))
 
 
 def test_packed_states_decide_like_tuples() -> None:
-    """Circuits, limits, budgets and claims decide from bytes as they do from tuples."""
+    """Circuits, limits, budgets and claims decide from decoded bytes as from tuples."""
     for seed in range(20):
         chance = random.Random(seed)
         walk = Walk(chance, "{codec:it}")
@@ -76,7 +76,7 @@ def test_common_states_are_small() -> None:
 
 
 def test_unchanged_bytes_are_reused() -> None:
-    """The unchanged rest of a circuit is copied from the bytes it was read from."""
+    """The unchanged part of a circuit's state is copied from its stored bytes."""
     rule = CircuitRule(CircuitBreakerConfig())
     first, _ = rule.record(rule.present(None, T0), (T0, 1, 0), Outcome.FAILED, "one")
     stored_bytes = pack(first)
@@ -96,7 +96,7 @@ def test_unchanged_bytes_are_reused() -> None:
 
 
 def test_changed_states_are_packed_anew() -> None:
-    """Bytes of a state with another shape or another rest are not reused."""
+    """The stored bytes of a state are not reused if its shape or content differs."""
     previous_state = (1, 2, "a", "b")
     stored_bytes = pack(previous_state)
     for later_state in (
@@ -110,7 +110,7 @@ def test_changed_states_are_packed_anew() -> None:
 
 
 def test_equal_items_of_other_types_are_not_shared() -> None:
-    """A tuple's bytes are reused only if it holds the very same items."""
+    """The stored bytes of a tuple are reused only if it holds the very same items."""
     previous_state = (1, ("a", 1))
     stored_bytes = pack(previous_state)
     other_items: list[object] = [("a", True), ("a",), ("a", 1, 1), "a", ["a", 1]]
@@ -121,21 +121,21 @@ def test_equal_items_of_other_types_are_not_shared() -> None:
 
 
 def test_mutable_answers_are_never_shared() -> None:
-    """Two readers of one answer never get the same list."""
+    """Two readers of one stored answer never share a list."""
     stored_bytes = pack((1, 2, 3, ["an answer"]))
     unpack(stored_bytes)[3].append("spoilt")
     assert unpack(stored_bytes)[3] == ["an answer"]
 
 
 def test_a_number_beyond_64_bits_is_refused() -> None:
-    """A number of more than 64 bits is refused instead of truncated."""
+    """A number of more than 64 bits in a state is refused instead of truncated."""
     with pytest.raises(InvalidData, match="exceeds 64 bits"):
         pack((2**63,))
 
 
 @given(st.binary(max_size=100))
 def test_any_bytes_are_a_state_or_storage_unavailable(stored: bytes) -> None:
-    """Any stored bytes are read, or raise StorageUnavailable."""
+    """Any stored bytes are read as a state, or raise StorageUnavailable."""
     try:
         unpack(stored)
     except StorageUnavailable:
@@ -146,7 +146,7 @@ def test_any_bytes_are_a_state_or_storage_unavailable(stored: bytes) -> None:
     "stored", [b"", b"\x01", b"\x01\x01", b"\x00\x00", b"\x01\xff", b"\x11\x00", b"{}"]
 )
 def test_foreign_bytes_are_refused(stored: bytes) -> None:
-    """Bytes that something else wrote are refused as unreadable."""
+    """Bytes that another program stored are refused as unreadable."""
     with pytest.raises(StorageUnavailable, match=r"cannot be read.* nothing else writes to"):
         unpack(stored)
 
@@ -161,14 +161,14 @@ def test_state_of_a_later_version_is_refused(version: int) -> None:
 
 
 def test_the_layout_stays() -> None:
-    """The encoding is stable: version, count, eight bytes per number, then the rest."""
+    """The encoding of a state is stable: version, count, eight bytes per number, the rest."""
     assert pack((1, -2)) == b"\x01\x02" + b"\x01" + b"\x00" * 7 + b"\xfe" + b"\xff" * 7
     assert pack((1, "a")) == b"\x01\x01" + b"\x01" + b"\x00" * 7 + b"\xa1a"
     assert pack((1,) * 17) == b"\x01\x10" + (b"\x01" + b"\x00" * 7) * 16 + b"\x01"
 
 
 def test_state_of_the_previous_version_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    """After an upgrade, the previous version's states are read, and new ones written."""
+    """States of the previous version are read after an upgrade, and written in the new one."""
     stored_bytes = pack((1, 2, "as it was"))
     monkeypatch.setattr(codec, "VERSION", VERSION + 1)
     monkeypatch.setitem(codec.READERS, VERSION + 1, codec.READERS[VERSION])

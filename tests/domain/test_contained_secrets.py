@@ -1,4 +1,4 @@
-"""The secrets in a value are found wherever they are."""
+"""Finding the secrets in nested values."""
 
 from __future__ import annotations
 

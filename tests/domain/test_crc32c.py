@@ -16,36 +16,36 @@ EDGES = (1_023, 1_024, 1_025, 1_694, 1_695, 6_777, 8_191, 13_554, 65_536, 100_00
 
 @given(st.binary(max_size=2_000))
 def test_agrees_with_the_bitwise_algorithm(data: bytes) -> None:
-    """The checksum is that of the bit-by-bit algorithm."""
+    """The CRC-32C of any data equals that of the bit-by-bit algorithm."""
     assert checksum(data) == crc32c(data)
 
 
 @pytest.mark.parametrize("size", EDGES)
 def test_long_data(size: int) -> None:
-    """Data long enough to be folded have the correct checksum."""
+    """Data long enough for the fast folding have the correct CRC-32C."""
     data = (bytes(range(251)) * (size // 251 + 1))[:size]
     assert checksum(data) == crc32c(data)
 
 
 @pytest.mark.parametrize("size", EDGES)
 def test_folded_data_are_short(size: int) -> None:
-    """Folding leaves at most the multiple's length and a byte for the table."""
+    """Folding leaves at most about 850 bytes for the table."""
     assert (6_777 + 8) // 8 >= len(_folded_bytes(bytes(size), 0xFFFFFFFF))
 
 
 @given(st.binary(max_size=1_500), st.binary(max_size=1_500))
 def test_piece_by_piece(first: bytes, second: bytes) -> None:
-    """More bytes go on from the checksum of those before."""
+    """A CRC-32C can be continued with further data."""
     assert crc32c(first + second) == crc32c(second, crc32c(first))
 
 
 def test_the_usual_text() -> None:
-    """The check value that catalogues of checksums give."""
+    """The CRC-32C of `123456789` is the published check value."""
     assert 0xE3069283 == crc32c(b"123456789")
 
 
 def test_table_rebuilt() -> None:
-    """A rebuilt table gives the same checksum for every byte."""
+    """A rebuilt CRC-32C table gives the same checksum for every byte."""
     made = run_anew(module).crc32c
     assert [checksum(bytes((byte,))) for byte in range(256)] == [
         made(bytes((byte,))) for byte in range(256)
@@ -53,7 +53,7 @@ def test_table_rebuilt() -> None:
 
 
 def test_folding_constant_is_a_multiple() -> None:
-    """The folding constant is a multiple of the polynomial."""
+    """The constant for folding is a multiple of the CRC-32C polynomial."""
     value = 1
     powers = {0: value}
     for power in range(1, 6_778):

@@ -1,4 +1,4 @@
-"""Credentials in the forms that people write, whose errors do not show them."""
+"""Credentials written as texts and tables, with errors that do not show them."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
     ],
 )
 def test_written_forms_are_read(written: object, expected: object) -> None:
-    """A text is a bearer token; a table has the fields of its credential."""
+    """Credentials given as text are a bearer token; a table has the fields of its method."""
     assert expected == read_credentials(written, "here")
 
 
@@ -171,7 +171,7 @@ def test_written_forms_are_read(written: object, expected: object) -> None:
     ],
 )
 def test_errors_do_not_show_the_credential(written: object, problem: str) -> None:
-    """The error says where and why, and no traceback frame holds the text that was read."""
+    """The error for written credentials says where and why, without the text in any traceback."""
     with pytest.raises(InvalidData, match=problem) as excinfo:
         read_credentials(written, "here")
 
@@ -185,7 +185,7 @@ def test_errors_do_not_show_the_credential(written: object, problem: str) -> Non
 
 @pytest.mark.parametrize("space", ["", " \n\t"])
 def test_a_table_may_stand_apart(space: str) -> None:
-    """White space around a JSON table is ignored."""
+    """White space around credentials in JSON is ignored."""
     text = Secret(f'{space}{{"secret": "a"}}{space}')
 
     assert Credentials.bearer("a") == read_credentials_text(text, "here")
@@ -193,12 +193,12 @@ def test_a_table_may_stand_apart(space: str) -> None:
 
 @given(KEPT)
 def test_json_round_trip(original: Kept) -> None:
-    """A credential written as JSON is read back unchanged."""
+    """Credentials written as JSON are read back unchanged."""
     assert original == read_credentials_text(write_credentials(original), "here")
 
 
 def test_unset_fields_are_left_out() -> None:
-    """Fields without a value are left out of the table."""
+    """Credentials without a value for a field have no such field in their table."""
     assert '{"method":"bearer","secret":"a"}' == write_credentials(Credentials.bearer("a")).reveal()
 
 
@@ -235,7 +235,7 @@ UNSIGNED = {
 
 @pytest.mark.parametrize("method", sorted(UNSIGNED))
 def test_unsigned_methods_round_trip(method: AuthMethod) -> None:
-    """A method that does not sign is written with its fields and read back unchanged."""
+    """Credentials of a method that does not sign are read back unchanged."""
     without_secret = {AuthMethod.NONE, AuthMethod.MTLS, AuthMethod.NEGOTIATE}
     secret = None if method in without_secret else "a"
     username = "u" if method in {AuthMethod.BASIC, AuthMethod.DIGEST} else None
@@ -259,7 +259,7 @@ def test_bound_token_round_trip() -> None:
 
 
 def test_binary_refresh_token_is_refused() -> None:
-    """A refresh token that is no text cannot be written."""
+    """Credentials whose refresh token is not text cannot be written."""
     with pytest.raises(InvalidData, match="no text"):
         write_credentials(OAuthCredentials(access_token="a", refresh_token=Secret(b"\xff")))
 
@@ -277,7 +277,7 @@ def test_binary_refresh_token_is_refused() -> None:
     ],
 )
 def test_unreadable_texts_are_refused(text: str | bytes, problem: str) -> None:
-    """A broken table, and a text that is not a token, are refused with the cause."""
+    """A broken table of credentials, and a text that is no token, are refused with the cause."""
     with pytest.raises(InvalidData, match=problem) as excinfo:
         read_credentials_text(Secret(text), "here")
     assert str(excinfo.value).startswith("here: ")

@@ -1,4 +1,4 @@
-"""Responses to Digest challenges, against the examples of RFC 7616 and RFC 2617."""
+"""Responses to HTTP Digest challenges, compared with the examples of the RFCs."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def respond(
 
 
 def challenged(*values: str) -> DigestChallenge | None:
-    """Return the challenge that a client chooses among these."""
+    """Return the challenge that a client chooses among these headers."""
     return digest_challenge(Headers([("WWW-Authenticate", value) for value in values]))
 
 
@@ -74,7 +74,7 @@ def challenged(*values: str) -> DigestChallenge | None:
     ],
 )
 def test_first_example_of_rfc_7616(algorithm: str | None, response: str) -> None:
-    """The response of section 3.9.1 is reproduced, with MD5 if the server named no algorithm."""
+    """Digest reproduces RFC 7616's section 3.9.1, with MD5 if no algorithm is named."""
     fields = respond(
         attrs.evolve(MUFASA, algorithm=algorithm),
         "Mufasa",
@@ -89,7 +89,7 @@ def test_first_example_of_rfc_7616(algorithm: str | None, response: str) -> None
 
 @pytest.mark.parametrize("hashed", [True, False])
 def test_second_example_of_rfc_7616(hashed: bool) -> None:
-    """The response of section 3.9.2 is reproduced, with the values of its erratum 4897."""
+    """Digest reproduces RFC 7616's section 3.9.2, with the values of its erratum 4897."""
     fields = respond(
         attrs.evolve(JASON, hashes_user=hashed),
         "J\u00e4s\u00f8n Doe",
@@ -108,7 +108,7 @@ def test_second_example_of_rfc_7616(hashed: bool) -> None:
 
 
 def test_example_of_rfc_2617() -> None:
-    """The response of the older standard's example is reproduced."""
+    """Digest reproduces the example of RFC 2617."""
     challenge = DigestChallenge(
         realm="testrealm@host.com", nonce="dcd98b7102dd2f0e8b11d0f600bfb0c093", qop="auth"
     )
@@ -117,7 +117,7 @@ def test_example_of_rfc_2617() -> None:
 
 
 def test_server_without_qop_gets_no_counter() -> None:
-    """A challenge without `qop` is responded to as before 1999, without counter and nonce."""
+    """A Digest challenge without `qop` gets a response without counter and client nonce."""
     fields = respond(DigestChallenge(realm="r", nonce="n"))
     secret, effect = md5("u:r:p"), md5("GET:/dir/index.html")
     assert md5(f"{secret}:n:{effect}") == fields["response"]
@@ -126,7 +126,7 @@ def test_server_without_qop_gets_no_counter() -> None:
 
 @pytest.mark.parametrize("qop", ["auth", None])
 def test_session_algorithm_covers_both_nonces(qop: str | None) -> None:
-    """With a `-sess` algorithm the nonces of both sides are part of the hashed secret."""
+    """With a `-sess` algorithm, Digest hashes the nonces of both sides into the secret."""
     fields = respond(DigestChallenge(realm="r", nonce="n", algorithm="MD5-sess", qop=qop), count=2)
     secret = md5(md5("u:r:p") + ":n:c")
     nonce_part = "n:00000002:c:auth" if qop else "n"
@@ -135,7 +135,7 @@ def test_session_algorithm_covers_both_nonces(qop: str | None) -> None:
 
 
 def test_body_is_hashed_if_the_server_requires_it() -> None:
-    """`auth-int` covers the body, the path and the query."""
+    """Digest's `auth-int` covers the body, the path and the query."""
     request = Request.post("/orders", body=b"paid")
     challenge = DigestChallenge(realm="r", nonce="n", qop="auth-int")
     url = "https://vendor.example/orders?a=1"
@@ -146,7 +146,7 @@ def test_body_is_hashed_if_the_server_requires_it() -> None:
 
 
 def test_streamed_body_cannot_be_hashed_before_it_is_sent() -> None:
-    """`auth-int` refuses a streamed body, and the error says what to pass instead."""
+    """Digest's `auth-int` refuses a streamed body, and says what to pass instead."""
     request = Request.post("/orders", body=BodyStream.of(iter([b"paid"])))
     challenge = DigestChallenge(realm="r", nonce="n", qop="auth-int")
     with pytest.raises(InvalidData, match="Give the body as bytes"):
@@ -154,13 +154,13 @@ def test_streamed_body_cannot_be_hashed_before_it_is_sent() -> None:
 
 
 def test_root_is_the_path_of_a_url_without_one() -> None:
-    """A URL without a path asks for the root."""
+    """Digest uses the path `/` for a URL without one."""
     challenge = DigestChallenge(realm="r", nonce="n")
     assert "/" == respond(challenge, url="https://vendor.example")["uri"]
 
 
 def test_text_of_the_server_is_repeated_exactly() -> None:
-    """Quotes, backslashes and letters outside ASCII in realm and nonce come back unchanged."""
+    """Quotes, backslashes and non-ASCII text in a Digest realm and nonce come back unchanged."""
     challenge = challenged('Digest realm="a \\"b\\" \\\\ \u00e9", nonce="n\\"1"')
     assert challenge is not None
     fields = respond(challenge)
@@ -170,7 +170,7 @@ def test_text_of_the_server_is_repeated_exactly() -> None:
 
 
 def test_strongest_algorithm_is_chosen() -> None:
-    """SHA-512-256 precedes SHA-256, which precedes MD5, in whichever order they are sent."""
+    """Of several Digest challenges, the one with the strongest hash is chosen."""
     values = [f'Digest realm="r", nonce="{a}", algorithm={a}' for a in ("MD5", "SHA-256")]
     strongest = 'Digest realm="r", nonce="s", algorithm=sha-512-256-SESS'
     for offered_challenges, algorithm in (
@@ -184,7 +184,7 @@ def test_strongest_algorithm_is_chosen() -> None:
 
 
 def test_algorithm_that_may_not_be_used_is_not_chosen() -> None:
-    """A challenge is skipped if its hash algorithm is not allowed."""
+    """A Digest challenge is skipped if its hash algorithm is not allowed."""
     headers = Headers({"WWW-Authenticate": "Digest realm=r, nonce=n, algorithm=SHA-256"})
     assert digest_challenge(headers, algorithms=["MD5"]) is None
     assert digest_challenge(headers, algorithms=["SHA-256"]) is not None
@@ -202,12 +202,12 @@ def test_algorithm_that_may_not_be_used_is_not_chosen() -> None:
     ],
 )
 def test_unanswerable_challenge_is_none(value: str) -> None:
-    """An incomplete challenge, or one with an unknown algorithm, is not answered."""
+    """An incomplete Digest challenge, or one with an unknown algorithm, is not answered."""
     assert challenged(value) is None
 
 
 def test_parts_of_a_challenge() -> None:
-    """All that a response needs is read, and `auth` is preferred to `auth-int`."""
+    """A Digest challenge's fields are read, and `auth` is preferred to `auth-int`."""
     challenge = challenged(
         'Digest realm="r", nonce="n", qop="auth-int, AUTH", opaque="o", stale=TRUE, userhash=true'
     )
@@ -221,7 +221,7 @@ def test_parts_of_a_challenge() -> None:
     [(None, None), ("", None), ('nextnonce="n2", qop=auth', "n2"), ('nextnonce=""', None)],
 )
 def test_next_nonce_of_an_answer(value: str | None, nonce: str | None) -> None:
-    """A server may give the nonce for the next request in a successful answer."""
+    """A successful response may carry the Digest nonce for the next request."""
     headers = Headers({} if value is None else {"Authentication-Info": value})
     assert nonce == next_nonce(headers)
 

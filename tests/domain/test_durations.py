@@ -1,4 +1,4 @@
-"""Durations, counts and shares: checked once, exact from then on."""
+"""Validation and conversion of durations, counts and shares."""
 
 from __future__ import annotations
 
@@ -36,19 +36,19 @@ NOT_NUMBERS: list[Any] = [None, "1", True, False, b"1", Decimal(1), Fraction(1),
 
 @given(st.floats(0, FOREVER / SECOND, exclude_min=True))
 def test_seconds_are_float_seconds(value: float) -> None:
-    """Any usable number of seconds is taken as it is."""
+    """A duration in seconds may be any usable number, and is kept unchanged."""
     assert value == seconds(value, "timeout")
 
 
 @given(st.timedeltas(timedelta(microseconds=1), timedelta(days=36_500)))
 def test_a_timedelta_is_exact(value: timedelta) -> None:
-    """A timedelta comes out to the microsecond."""
+    """A duration given as a timedelta is exact to the microsecond."""
     assert value // timedelta(microseconds=1) == micros(seconds(value, "timeout"))
 
 
 @pytest.mark.parametrize("value", NOT_NUMBERS)
 def test_non_numbers_are_refused(value: object) -> None:
-    """A value that is no number is refused, and the error names its field."""
+    """A duration that is no number is refused, and the error names its field."""
     with pytest.raises(ConfigurationError) as excinfo:
         seconds(value, "timeout", zero=True)  # type: ignore[arg-type]  # refused
     assert "timeout" == excinfo.value.path
@@ -67,12 +67,12 @@ def test_out_of_range_durations_are_refused(value: float) -> None:
 
 
 def test_a_hundred_years_are_usable() -> None:
-    """The longest duration is a hundred years."""
+    """The longest allowed duration is a hundred years."""
     assert FOREVER / SECOND == seconds(FOREVER // SECOND, "timeout")
 
 
 def test_zero_is_usable_only_where_it_is_allowed() -> None:
-    """Zero seconds are refused unless the field allows them."""
+    """A duration of zero is refused unless the field allows it."""
     assert 0.0 == seconds(0, "delay", zero=True)
     with pytest.raises(ConfigurationError, match="more than zero"):
         seconds(timedelta(0), "delay")
@@ -80,7 +80,7 @@ def test_zero_is_usable_only_where_it_is_allowed() -> None:
 
 @given(st.floats(0, FOREVER / SECOND))
 def test_no_wait_ends_early(value: float) -> None:
-    """Microseconds are rounded up, beyond a float's own error, and stay exact in any store."""
+    """Seconds are rounded up to whole microseconds, and stay exact in any store."""
     whole_micros = micros(value)
     assert value * SECOND * (1 - 1e-15) <= whole_micros <= value * SECOND + 1
     assert whole_micros < EXACT
@@ -90,7 +90,7 @@ def test_no_wait_ends_early(value: float) -> None:
 @given(st.integers(0, FOREVER))
 @example(2_199_420_583_474_667)
 def test_whole_microseconds_stay(whole: int) -> None:
-    """Microseconds that went through float seconds are as many as before."""
+    """Whole microseconds are unchanged after a conversion to float seconds and back."""
     assert whole == micros(whole / SECOND)
 
 
@@ -98,7 +98,7 @@ def test_whole_microseconds_stay(whole: int) -> None:
     "value, expected", [(0.1, 100_000), (0.3, 300_000), (1e-9, 1), (2.5e-6, 3), (86_400.0, DAY)]
 )
 def test_rounding_to_microseconds(value: float, expected: int) -> None:
-    """A float's rounding error adds no microsecond; the smallest wait is one."""
+    """A float's rounding error adds no microsecond; the smallest duration is one."""
     assert expected == micros(value)
 
 
@@ -112,7 +112,7 @@ def test_invalid_counts_are_refused(value: Any) -> None:
 
 
 def test_counts_have_bounds() -> None:
-    """A count is taken from `least` to `most`, both included."""
+    """A count's bounds, `least` and `most`, are both allowed."""
     assert [0, 3] == [count(0, "n", least=0), count(3, "n", most=3)]
     for value in (-1, 4):
         with pytest.raises(ConfigurationError, match="from 0 to 3"):
@@ -129,12 +129,12 @@ def test_invalid_shares_are_refused(value: Any) -> None:
 
 
 def test_shares_are_floats() -> None:
-    """A share may be written as the integer one."""
+    """A share may be written as the integer 1."""
     assert [0.25, 1.0] == [share(0.25, "r"), share(1, "r")]
 
 
 def test_validators_name_their_field() -> None:
-    """The validators of a field check as the functions do, and name that field."""
+    """A field's validator for durations, counts or shares names that field in its error."""
 
     @attrs.frozen
     class Config:

@@ -1,4 +1,4 @@
-"""Endpoints are found as if each of them were looked at in the order given."""
+"""The index of a service's endpoints finds the same one as a search in order."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def fits(endpoint: Endpoint, method: HttpMethod, path: str) -> bool:
 def test_index_agrees_with_a_linear_search(
     settings: list[tuple[HttpMethod | None, str | None]], method: HttpMethod, path: str
 ) -> None:
-    """The index finds the same endpoint as a search through all endpoints in order."""
+    """The endpoint index finds the same endpoint as a search through all in order."""
     endpoints = [
         Endpoint(f"e{number}", method, path) for number, (method, path) in enumerate(settings)
     ]
@@ -41,7 +41,7 @@ def test_index_agrees_with_a_linear_search(
 
 
 def test_a_path_of_many_parts_needs_no_deep_stack() -> None:
-    """A path of ten thousand parts, some in braces, is found like any other."""
+    """The endpoint index finds a path of ten thousand segments."""
     path = "/".join(["a", "{x}"] * 5_000)
     endpoint = Endpoint("deep", path=path)
 

@@ -1,4 +1,4 @@
-"""Stored entries and queries of entries: valid and invalid values."""
+"""Outbox and inbox entries, and queries of them: valid and invalid values."""
 
 from __future__ import annotations
 
@@ -60,14 +60,14 @@ def entry(**changes: Any) -> InboxEntry:
     ],
 )
 def test_unstorable_fields_are_refused(field: str, value: Any) -> None:
-    """Too long a name, or a time without a zone, is refused; the error names the field."""
+    """An entry with too long a name, or a time without a zone, is refused."""
     with pytest.raises(InvalidData) as excinfo:
         entry(**{field: value})
     assert field == excinfo.value.field
 
 
 def test_long_names_are_stored() -> None:
-    """A name of the longest allowed length is stored unchanged."""
+    """An entry's name of the longest allowed length is stored unchanged."""
     assert "x" * 255 == entry(target="x" * 255).target
 
 
@@ -86,22 +86,22 @@ def test_long_names_are_stored() -> None:
     ],
 )
 def test_query_time_bounds(fields: dict[str, Any], result: bool) -> None:
-    """A query includes its first moment and excludes its last."""
+    """A query of entries includes its start time and excludes its end time."""
     assert result is EntryQuery(**fields).matches(entry())
 
 
 def test_repr_hides_the_content() -> None:
-    """The content may be personal, so the repr leaves it out."""
+    """An entry's repr leaves out the content, which may be personal."""
     assert "INV-1" not in repr(entry(content=b"INV-1"))
 
 
 def test_error_text_is_storable() -> None:
-    """Letters that no database takes are replaced in a vendor's error text."""
+    """Characters that no database stores are replaced in an entry's error text."""
     assert told(InvalidData("a\0b\ud800")).startswith("InvalidData: a?b?")
 
 
 def test_any_text_can_name_a_lane() -> None:
-    """A name with half a surrogate pair has its own lane, named by a digest of its bytes."""
+    """A lane name with half a surrogate pair is replaced by a digest of its bytes."""
     assert b"crm/\xed\xa0\x80".hex() == lane_of("crm", "\ud800", digest=bytes.hex)
 
 
@@ -115,7 +115,7 @@ def test_long_lane_names_become_a_digest(length: int, stored: bool) -> None:
 
 
 def test_a_lane_has_a_number() -> None:
-    """Each lane of each store has a number of 32 bits, in every process and release the same."""
+    """Each lane has a 32-bit number, the same in every process and release."""
     numbers = [lane_number("outbox", lane) for lane in ("INV-1", "INV-2", "\ud800")]
 
     assert 873_120_062 == numbers[0]
@@ -125,7 +125,7 @@ def test_a_lane_has_a_number() -> None:
 
 @pytest.mark.parametrize("after", ["", "x", "-1", "٣", "9" * 19, "9" * 5000])
 def test_invalid_cursors_are_refused(after: str) -> None:
-    """A cursor that no page returned is refused."""
+    """An entry query with a cursor that no page returned is refused."""
     with pytest.raises(InvalidData, match="is not the `next` of a page"):
         _ = EntryQuery(after=after).before
     assert 7 == EntryQuery(after="7").before
@@ -133,13 +133,13 @@ def test_invalid_cursors_are_refused(after: str) -> None:
 
 
 def test_a_page_has_an_entry() -> None:
-    """A page without room is refused."""
+    """An entry query with a page size of zero is refused."""
     with pytest.raises(ConfigurationError, match="not an integer"):
         EntryQuery(limit=0)
 
 
 def test_page_has_a_cursor_only_if_more_follows() -> None:
-    """A page has a `next` cursor only if there are more entries."""
+    """A page of entries has a `next` cursor only if there are more entries."""
     entries = [entry(number=number) for number in (3, 2, 1)]
     page = EntryPage.of(entries, 2)
     assert (entries[:2], "2") == (list(page.items), page.next)
@@ -155,7 +155,7 @@ def _outcome(entry: Entry) -> tuple[EntryState, bool, str]:
 
 @pytest.mark.parametrize("kind", [InboxEntry, OutboxEntry])
 def test_ended_entries_have_time_error_and_hold(kind: type[Entry]) -> None:
-    """An ended entry has its time, its error, and whether later work must wait."""
+    """An ended entry has its time, its error, and whether it blocks its lane."""
     taken_entry = take(kind(id="e1", target="x", operation="y", added_at=NOW), NOW, 60.0, 3)
     failed_entry = kind(id="e2", target="x", operation="y", added_at=NOW, error="It broke.")
     worn_entry = kind(id="e3", target="x", operation="y", added_at=NOW, attempts=3)
@@ -181,7 +181,7 @@ def test_ended_entries_have_time_error_and_hold(kind: type[Entry]) -> None:
 
 @pytest.mark.parametrize("kind", [InboxEntry, OutboxEntry])
 def test_every_change_raises_the_fence(kind: type[Entry]) -> None:
-    """Every change raises the fencing token by one."""
+    """Every change of an entry raises its fencing token by one."""
     waiting = kind(id="e1", target="x", operation="y", added_at=NOW, fence=6)
     changed_entries: list[Entry] = [
         take(waiting, NOW, 60.0, 3),
@@ -196,7 +196,7 @@ def test_every_change_raises_the_fence(kind: type[Entry]) -> None:
 
 
 def test_replay_resets_the_entry() -> None:
-    """A replayed entry has not ended, has no attempts, and holds later work back again."""
+    """A replayed entry is open again, has no attempts, and blocks its lane."""
     repeated_entry = replay(drop(entry(attempts=2, lane="a"), NOW), LATER)
 
     assert (EntryState.WAITING, True, "") == _outcome(repeated_entry)
@@ -209,7 +209,7 @@ def test_replay_resets_the_entry() -> None:
 
 
 def test_lease_left() -> None:
-    """A lease ends with its last microsecond; an entry without a worker has none."""
+    """An entry's lease ends with its last microsecond; without a worker there is none."""
     taken_entry = take(entry(due=NOW), NOW, 60.0, 3)
     lease_end = NOW + timedelta(seconds=60)
     assert timedelta(microseconds=1) == lease_left(
@@ -233,7 +233,7 @@ def test_arrival_time_is_the_stores(due: datetime | None, expected: datetime) ->
 
 @pytest.mark.parametrize("wish, expected", [(None, 40.0), (30.0, 40.0), (120.0, 120.0)])
 def test_retry_after_raises_the_pause(wish: float | None, expected: float) -> None:
-    """An entry waits for the longer of the error's pause and the policy's delay."""
+    """A failed entry waits for the longer of the error's pause and the policy's delay."""
     policy = RetryPolicy(max_attempts=9, base_delay=10.0, max_delay=60.0, jitter=Jitter.NONE)
 
     assert timedelta(seconds=expected) == pause(policy, 3, wish, 0.5)
@@ -250,13 +250,13 @@ def test_retry_after_raises_the_pause(wish: float | None, expected: float) -> No
     ],
 )
 def test_longest_pause(error: Exception, most: float, expected: float) -> None:
-    """A vendor's pause is capped at an hour or the policy's maximum; a quota's at a month."""
+    """A vendor's pause of an entry is capped at an hour or the policy's maximum."""
     assert expected == longest_pause(RetryPolicy(max_retry_after=most), error)
 
 
 @pytest.mark.parametrize("longest, expected", [(60.0, 3_600.0), (86_400.0, 86_400.0)])
 def test_default_retry_delay(longest: float, expected: float) -> None:
-    """A wait up to an hour, or up to the policy's longest delay, is usual."""
+    """By default, an entry's wait up to an hour or the policy's longest delay counts as usual."""
     assert timedelta(seconds=expected) == usual_wait(RetryPolicy(max_delay=longest))
 
 
@@ -271,7 +271,7 @@ def test_default_retry_delay(longest: float, expected: float) -> None:
     ],
 )
 def test_query_for_long_waits(changes: dict[str, Any], result: bool) -> None:
-    """The query matches tried entries that wait beyond the time, not untried ones."""
+    """The query for long waits finds tried entries that wait beyond the time, not untried ones."""
     assert result is EntryQuery(waits_beyond=LATER).matches(entry(**changes))
 
 

@@ -1,4 +1,4 @@
-"""Every event is a frozen value."""
+"""Events, which observers receive, are frozen values."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_events_are_frozen_values(kind: type[Event]) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_attrs_and_pickle_accept_events(kind: type[Event]) -> None:
-    """Attrs reads the fields of an event, and a pickled, copied or evolved event is the same."""
+    """An event can be pickled, copied and evolved, and attrs reads its fields."""
     event = example(kind)
     values = attrs.asdict(event, recurse=False)
 
@@ -76,7 +76,7 @@ def test_attrs_and_pickle_accept_events(kind: type[Event]) -> None:
 
 
 def test_arguments_of_an_event_are_its_fields() -> None:
-    """An event refuses an unknown argument, needs those without a default, and loses no field."""
+    """An event refuses an unknown argument, and needs those without a default."""
     event_type: Any = CallRefused
     with pytest.raises(TypeError, match="CallRefused needs the argument 'retry_after'"):
         event_type(at=NOW, service="vat", error="Refused")
@@ -115,7 +115,7 @@ def test_events_take_keyword_arguments_only(kind: type[Event]) -> None:
 
 
 def test_all_event_classes_are_listed() -> None:
-    """The event classes are exactly these."""
+    """The list of event classes is complete."""
     assert {
         "Event",
         "CallStarted",

@@ -1,4 +1,4 @@
-"""Metrics about calls: outcomes, windows, roll-ups, and recording in one process."""
+"""Metrics about calls: outcomes, time windows, roll-ups, and recording in one process."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def row(minute: int = 0, service: str = "stripe", tenant: str = "", **changes: A
 
 
 def finished_call(second: float = 0, **changes: Any) -> CallFinished:
-    """The end of a call."""
+    """Return the event for the end of a call."""
     fields: dict[str, Any] = {
         "at": NOON + timedelta(seconds=second),
         "service": "stripe",
@@ -89,12 +89,12 @@ def finished_call(second: float = 0, **changes: Any) -> CallFinished:
     ],
 )
 def test_outcomes_of_calls(error: Any, flags: Any, expected: Outcome) -> None:
-    """The outcome of a call states what its caller knows about the effect."""
+    """A call's error decides the outcome under which metrics count it."""
     assert expected is outcome_of(error, flags)
 
 
 def test_rates_of_figures() -> None:
-    """Rejections count against success alone, and refusals not against the vendor."""
+    """Availability ignores calls that a vendor rejected; refusals do not count against it."""
     figures = Figures(
         success=90, rejected=2, failed=3, unknown=1, circuit_open=4, refused=5, aborted=7
     )
@@ -125,14 +125,14 @@ ROWS = [row(), row(1, tenant="acme"), row(61), row(61, "vat")]
     ],
 )
 def test_queries_add_up(options: Any, expected: Any) -> None:
-    """A query selects rows, and adds up those it does not distinguish."""
+    """A metrics query selects rows, and adds up those that it does not distinguish."""
     windows = grouped(ROWS, FiguresQuery(**options))
 
     assert expected == [(item.service, item.tenant, item.figures.calls) for item in windows]
 
 
 def test_windows_have_a_start_and_a_length() -> None:
-    """A window begins at a multiple of its length; one for the whole time covers the query."""
+    """A metrics window starts at a multiple of its length, or covers the whole query."""
     hours = grouped(ROWS, FiguresQuery(by=(), window=timedelta(hours=1)))
     (whole_figures,) = grouped(ROWS, FiguresQuery(by=()))
     (named_figures,) = grouped(
@@ -147,7 +147,7 @@ def test_windows_have_a_start_and_a_length() -> None:
 
 
 def test_a_rolled_up_window_says_its_length() -> None:
-    """The metrics of an hour and those of a minute are not confused."""
+    """A metrics window of an hour keeps its length in a query by minutes."""
     (window,) = grouped([row(seconds=HOUR)], FiguresQuery(window=60))
 
     assert HOUR == window.seconds
@@ -162,14 +162,14 @@ def test_a_rolled_up_window_says_its_length() -> None:
     ],
 )
 def test_wrong_queries_are_refused(options: Any) -> None:
-    """The error for an invalid query says what is wrong with it."""
+    """The error for an invalid metrics query says what is wrong with it."""
     with pytest.raises(InvalidData):
         FiguresQuery(**options)
 
 
 @given(st.lists(st.tuples(st.integers(0, 3_000), st.sampled_from("ab")), max_size=20))
 def test_roll_ups_lose_nothing(places: list[tuple[int, str]]) -> None:
-    """Hours made of minutes, and days made of hours, contain all calls."""
+    """Metrics of minutes add up exactly to hours, and hours to days."""
     rows = [row(minute, service) for minute, service in places]
     days = rolled_up(rolled_up(rows, HOUR), DAY)
     query = FiguresQuery(by="service", window=DAY)
@@ -191,7 +191,7 @@ def test_retention_grows_with_windows(options: Any) -> None:
 
 
 def calls_of(windows: Windows) -> dict[tuple[str, str, str], int]:
-    """The number of calls of each series."""
+    """Return the number of calls of each series."""
     calls: dict[tuple[str, str, str], int] = {}
     for window in windows.values():
         for key, tally in window.items():
@@ -200,7 +200,7 @@ def calls_of(windows: Windows) -> dict[tuple[str, str, str], int]:
 
 
 def test_calls_are_recorded_by_minute_and_series() -> None:
-    """Each event is counted in its minute and in its series."""
+    """Metrics count each event in its minute and series."""
     recording = Recording(10, 100)
     place: dict[str, Any] = {"service": "stripe", "operation": "payments.charge", "tenant": "acme"}
     recording.record(finished_call(1, **place))
@@ -228,7 +228,7 @@ def test_calls_are_recorded_by_minute_and_series() -> None:
 
 
 def test_late_events_are_recorded_like_others() -> None:
-    """An event whose fields are computed late counts as if it had been made at once."""
+    """Metrics count an event with lazily computed fields like any other."""
     identity = CallIdentity(5_000, NOON, lambda _: "id")
     plan = Plan(Service("stripe"), "acme", None)
     attempt: AttemptFacts = (
@@ -259,7 +259,7 @@ def test_late_events_are_recorded_like_others() -> None:
 
 @pytest.mark.untraced
 def test_a_hundred_thousand_tenants_are_few_series() -> None:
-    """Beyond the limit, further tenants and then operations are combined into one series."""
+    """Beyond a metrics limit, further tenants and then operations are combined."""
     recording = Recording(100, 10_000)
     for number in range(100_000):
         recording.record(finished_call(tenant=f"tenant-{number}", operation="charge"))
@@ -275,7 +275,7 @@ def test_a_hundred_thousand_tenants_are_few_series() -> None:
 
 
 def test_further_series_are_few() -> None:
-    """Above the limit, further tenants and operations share one series each."""
+    """Above a metrics limit, further tenants and operations share one series each."""
     recording = Recording(1, 100)
     for operation, tenant in (("a", "1"), ("a", "2"), ("a", "3"), ("b", "1"), ("c", "")):
         recording.record(finished_call(operation=operation, tenant=tenant))
@@ -288,7 +288,7 @@ def test_further_series_are_few() -> None:
 
 
 def test_series_of_later_minutes_are_the_same() -> None:
-    """A series stays separate or combined for a whole day."""
+    """A metrics series stays separate or combined for a whole day."""
     recording = Recording(1, 100)
     for second in (0, 70, 140):
         for tenant in ("a", "b"):
@@ -300,7 +300,7 @@ def test_series_of_later_minutes_are_the_same() -> None:
 
 
 def test_an_aborted_call_has_no_duration() -> None:
-    """A cancelled call counts its attempts, but not its duration."""
+    """Metrics count a cancelled call's attempts, but not its duration."""
     recording = Recording(1, 100)
     recording.record(finished_call(cancelled=True, attempts=2))
     (window,) = recording.take().values()
@@ -310,7 +310,7 @@ def test_an_aborted_call_has_no_duration() -> None:
 
 
 def test_another_day_has_series_of_its_own() -> None:
-    """The limit on series counts anew each day."""
+    """The limit on metrics series counts anew each day."""
     recording = Recording(1, 100)
     for second, tenant in ((0, "a"), (1, "b"), (DAY, "b"), (DAY + 1, "a")):
         recording.record(finished_call(second, tenant=tenant))
@@ -321,7 +321,7 @@ def test_another_day_has_series_of_its_own() -> None:
 
 
 def test_names_are_cut_before_they_are_counted() -> None:
-    """Names that a database would store alike are counted in one series."""
+    """Metrics of names that a database would store alike are counted in one series."""
     recording = Recording(10, 100)
     for end in ("x", "y"):
         recording.record(finished_call(tenant="a\0\ud800" + "n" * 300 + end))
@@ -330,7 +330,7 @@ def test_names_are_cut_before_they_are_counted() -> None:
 
 
 def test_figures_beyond_the_bound_are_counted_as_lost() -> None:
-    """Where nobody takes the figures, memory is bounded."""
+    """If metrics are never fetched, further ones are counted as lost, to bound the memory."""
     recording = Recording(10, 2)
     for minute in range(3):
         recording.record(finished_call(60 * minute, error="VendorFailed"))
@@ -349,7 +349,7 @@ def windows(minute: int, *services: str) -> Windows:
 
 
 def test_a_window_grows_until_it_is_closed() -> None:
-    """Metrics of a minute that are stored twice replace each other, until the minute is closed."""
+    """Metrics of an open minute that are stored twice replace each other."""
     unsettled = Unsettled(100)
     unsettled.add(windows(0, "a"))
     (first,) = unsettled.rows()
@@ -371,7 +371,7 @@ def test_a_window_grows_until_it_is_closed() -> None:
 
 
 def test_the_oldest_unstored_windows_are_lost() -> None:
-    """Unstored figures are dropped and counted beyond the limit, and after half a day."""
+    """Metrics that are not stored are dropped beyond the limit, and after half a day."""
     unsettled = Unsettled(3)
     unsettled.add(windows(0, "a", "b"))
     unsettled.add(windows(1, "a", "b"))

@@ -1,4 +1,4 @@
-"""Valid and invalid keys of files."""
+"""Valid and invalid keys of stored files."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from moorage.domain.values.file_entry import names_of
 
 
 def test_a_key_is_a_path() -> None:
-    """A key is a path of folders and a name, each of at most 255 bytes."""
+    """A file's key is a path of folders and a name, each of at most 255 bytes."""
     assert ["a", "b.c", "x" + "ü" * 127] == names_of("a/b.c/x" + "ü" * 127)
     assert [".moorages", ".moorage"] == names_of(".moorages/.moorage")
 
@@ -28,7 +28,7 @@ def test_a_key_is_a_path() -> None:
     ],
 )
 def test_invalid_keys_are_refused(key: str, why: str) -> None:
-    """The error says why the key is invalid, and gives an example."""
+    """The error for an invalid file key says why, and gives an example."""
     with pytest.raises(InvalidData, match=why) as excinfo:
         names_of(key)
     assert "key" == excinfo.value.field

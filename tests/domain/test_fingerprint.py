@@ -1,4 +1,4 @@
-"""The fingerprint that tells whether two requests are the same."""
+"""The fingerprint by which a repeated request is recognised."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def _shuffled(value: object) -> object:
 
 
 def _tagged(value: object) -> object:
-    """Distinguish values that Python considers equal: 1, 1.0 and True."""
+    """Return a value with its type, since Python considers 1, 1.0 and True equal."""
     if isinstance(value, dict):
         return {key: _tagged(item) for key, item in value.items()}
     if isinstance(value, list):
@@ -48,7 +48,7 @@ def _tagged(value: object) -> object:
 
 @given(values)
 def test_layout_and_key_order_do_not_matter(value: Any) -> None:
-    """A JSON body written in another order, with white space and escapes, is the same request."""
+    """JSON bodies that differ in key order, white space or escapes have the same fingerprint."""
     compact = json.dumps(value, separators=(",", ":"))
     airy = json.dumps(_shuffled(value), indent=2, ensure_ascii=False)
     assert _json(compact) == _json(airy)
@@ -56,7 +56,7 @@ def test_layout_and_key_order_do_not_matter(value: Any) -> None:
 
 @pytest.mark.parametrize("size, same", [(65_536, True), (65_537, False)])
 def test_long_json_is_compared_by_bytes(size: int, same: bool) -> None:
-    """JSON of up to 64 KiB is compared by its values, longer JSON by its bytes."""
+    """Fingerprints compare JSON of up to 64 KiB by its values, and longer JSON by its bytes."""
     airy = '{"a": "' + "x" * (size - 9) + '"}'
     compact = airy.replace(" ", "")
     assert size == len(airy)
@@ -86,12 +86,12 @@ def test_different_values_differ(one: Any, other: Any) -> None:
     ],
 )
 def test_different_requests_have_different_fingerprints(texts: list[str]) -> None:
-    """Numbers count digit by digit; repeated keys, nonsense and depth count byte by byte."""
+    """JSON that differs in number format, repeated keys or syntax has different fingerprints."""
     assert len(texts) == len({_json(text) for text in texts})
 
 
 def test_other_content_types_are_compared_by_bytes() -> None:
-    """A body without a JSON content type is compared by its bytes."""
+    """A body without a JSON content type has a fingerprint of its bytes."""
     prints = {
         fingerprint(Request.post("/x", body=body, headers={"Content-Type": "text/plain"}))
         for body in (b"{}", b"{ }")
@@ -113,13 +113,13 @@ def test_other_content_types_are_compared_by_bytes() -> None:
     ],
 )
 def test_every_part_counts(other: Any) -> None:
-    """Method, path, query and its order, type and body each make a difference."""
+    """A request's fingerprint covers method, path, query, content type and body."""
     request = Request.post("/x", query={"a": "1", "b": "2"}, body=b"y")
     assert fingerprint(request) != fingerprint(other)
 
 
 def test_other_headers_are_ignored() -> None:
-    """Credentials and correlation ids may differ between attempts of one request."""
+    """A request's fingerprint ignores credentials and correlation ids."""
     request = Request.get("/x")
     assert fingerprint(request) == fingerprint(request.with_header("Authorization", "z"))
     assert 32 == len(fingerprint(request))
@@ -141,13 +141,13 @@ def test_other_headers_are_ignored() -> None:
     ids=["raw", "json", "stream"],
 )
 def test_fingerprint_is_stable(body: dict[str, Any], digest: str) -> None:
-    """The stored digest does not change between processes or releases."""
+    """A request's fingerprint is the same in every process and release."""
     request = Request.post("/x", query={"a": 1}, **body)
     assert digest == fingerprint(request).hex()
 
 
 def test_streams_are_compared_by_length() -> None:
-    """Replayable streams are compared by length; others have no fingerprint."""
+    """A replayable stream's fingerprint covers its length; other streams have none."""
     by_length = {
         fingerprint(Request.put("/x", body=BodyStream.of(list, length=length)))
         for length in (1, 2, None)

@@ -55,7 +55,7 @@ PAYLOADS = (
 
 
 class Number(IntEnum):
-    """A number of a class derived from int."""
+    """An integer of a class derived from int."""
 
     ONE = 1
 
@@ -64,7 +64,7 @@ class Number(IntEnum):
 def test_requests_are_alike_by_bytes_exactly_where_they_are_by_digest(
     one: Request, other: Request
 ) -> None:
-    """Two requests are equal by their bytes or digests exactly if their digests are equal."""
+    """Comparing two requests by their bytes gives the same result as by their digests."""
     alike = fingerprint(one) == fingerprint(other)
     assert alike == (request_fingerprint(one) == request_fingerprint(other))
     assert alike == (request_fingerprint(one) == fingerprint(other))
@@ -73,14 +73,14 @@ def test_requests_are_alike_by_bytes_exactly_where_they_are_by_digest(
 
 @given(PAYLOADS, PAYLOADS)
 def test_payloads_are_alike_by_bytes_exactly_where_they_are_by_digest(one: Any, other: Any) -> None:
-    """Two payloads are equal by their bytes or digests exactly if their digests are equal."""
+    """Comparing two payloads by their bytes gives the same result as by their digests."""
     alike = payload_fingerprint(one) == payload_fingerprint(other)
     assert alike == (compared_payload(one) == compared_payload(other))
     assert alike == (compared_payload(one) == payload_fingerprint(other))
 
 
 def test_equal_bytes_are_not_digested() -> None:
-    """Nothing is computed if equal bytes show that two requests are the same."""
+    """If two requests have equal bytes, their digests are not computed."""
     calls: list[bytes] = []
 
     def digested(content: bytes) -> bytes:
@@ -100,7 +100,7 @@ def test_equal_bytes_are_not_digested() -> None:
 
 
 def test_long_content_is_not_kept() -> None:
-    """Content that is long, or cannot be compared by its bytes, is digested at once."""
+    """Long or streamed request content is digested at once, instead of being kept."""
     longest = Request.post("/a", body=b"x" * LONGEST_KEPT)
     assert isinstance(request_fingerprint(longest), Fingerprint)
     longer_request = Request.post("/a", body=b"x" * (LONGEST_KEPT + 1))
@@ -115,13 +115,13 @@ def test_long_content_is_not_kept() -> None:
 
 @pytest.mark.parametrize("payload", [{1: "a"}, {"a": {2}}, object(), bytearray(b"a")])
 def test_payloads_that_cannot_be_compared_are_refused_at_once(payload: object) -> None:
-    """A payload that has no fingerprint is refused by the first call, not by a later one."""
+    """A payload without a fingerprint is refused by the first call, not by a later one."""
     with pytest.raises(InvalidData, match="cannot be compared"):
         compared_payload(payload)
 
 
 def test_a_key_compares_the_bytes_of_requests() -> None:
-    """A repeat with other white space is replayed, and one with other content is a conflict."""
+    """Under one key, a repeat with other white space is replayed; other content is a conflict."""
     world = World()
 
     def claim(body: bytes) -> Claim:
@@ -145,7 +145,7 @@ def test_a_key_compares_the_bytes_of_requests() -> None:
 
 
 def nested(levels: int) -> list[Any]:
-    """A list in a list, and so on."""
+    """Return lists nested this many levels deep."""
     value: list[Any] = []
     for _ in range(levels - 1):
         value = [value]
@@ -165,12 +165,12 @@ def nested(levels: int) -> list[Any]:
     ],
 )
 def test_plain_values(value: object, plain: bool) -> None:
-    """Plain are values of exactly the plain types, up to a depth."""
+    """A value is plain if it has exactly the plain types, up to a depth."""
     assert plain == is_plain(value)
 
 
 def test_a_value_that_contains_itself_is_not_plain() -> None:
-    """A value that contains itself is not plain, and is copied all the same."""
+    """A value that contains itself is not plain, and is still copied."""
     value: list[Any] = [1]
     value.append(value)
     assert not is_plain(value)
@@ -181,12 +181,12 @@ def test_a_value_that_contains_itself_is_not_plain() -> None:
 
 @given(PAYLOADS)
 def test_copies_are_those_of_deepcopy(value: Any) -> None:
-    """A copy of a plain value equals the copy that `deepcopy` makes, types and order included."""
+    """A copy of a plain value equals that of `deepcopy`, types and order included."""
     assert repr(copy.deepcopy(value)) == repr(copying(copy.deepcopy)(value))
 
 
 def test_copies_share_what_the_value_shares() -> None:
-    """A part that is in two places of a value is in two places of its copy."""
+    """If one object occurs twice in a value, it occurs twice in the value's copy."""
     part = {"a": [1]}
     copied_list = copying(copy.deepcopy)([part, part])
     assert copied_list[0] is copied_list[1]

@@ -1,4 +1,4 @@
-"""Errors are stripped of traceback frames, which could hold secrets."""
+"""Removal of traceback frames, which could hold secrets, from errors."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def raised_error(error: E) -> E:
 
 
 def test_causes_contexts_and_groups_lose_their_frames() -> None:
-    """Causes, contexts and grouped errors lose their frames, even in a cycle."""
+    """Causes, contexts and grouped errors lose their traceback frames, even in a cycle."""
     error, cause, context, lower_error, member = (
         raised_error(ValueError(name)) for name in "abcde"
     )
@@ -43,7 +43,7 @@ def test_causes_contexts_and_groups_lose_their_frames() -> None:
 
 
 def test_cause_without_context_loses_its_frames() -> None:
-    """A cause loses its frames even if there is no context."""
+    """An error's cause loses its traceback frames even if there is no context."""
     error, cause = raised_error(ValueError()), raised_error(KeyError())
     error.__cause__ = cause
     bare(error)
@@ -51,7 +51,7 @@ def test_cause_without_context_loses_its_frames() -> None:
 
 
 def test_host_errors_keep_their_frames() -> None:
-    """An error that the host was handling, and its cause, keep their frames."""
+    """An error that the host was handling keeps its traceback frames, and so does its cause."""
     host, cause = ValueError(), raised_error(KeyError())
     host.__cause__ = cause
     try:
@@ -64,7 +64,7 @@ def test_host_errors_keep_their_frames() -> None:
 
 
 def test_guarded_class_leaves_no_frames() -> None:
-    """A refused value is in no frame of the error, and valid values still work."""
+    """A guarded class's error has no traceback frame with the refused value."""
 
     @careful
     @attrs.frozen
@@ -85,7 +85,7 @@ def test_guarded_class_leaves_no_frames() -> None:
 
 
 def test_unknown_and_missing_arguments_are_in_no_frame() -> None:
-    """Wrong arguments of a guarded function are in no frame of its error."""
+    """A guarded function's error has no traceback frame with wrong arguments."""
 
     @refusing
     def build(name: str, *, password: str) -> str:
@@ -104,7 +104,7 @@ def test_unknown_and_missing_arguments_are_in_no_frame() -> None:
 
 
 def test_errors_that_hold_their_value_become_invalid_data() -> None:
-    """A Python error that holds its value becomes InvalidData without a cause."""
+    """A Python error that contains the refused value becomes InvalidData without a cause."""
 
     @refusing
     def build(value: object) -> object:
@@ -123,7 +123,7 @@ def test_errors_that_hold_their_value_become_invalid_data() -> None:
 
 
 def test_an_asynchronous_function_is_guarded_alike() -> None:
-    """An asynchronous function's error hides values like a synchronous one's."""
+    """A guarded asynchronous function's error hides values like a synchronous one's."""
 
     @refusing
     async def build(value: str, *, password: str = "") -> str:
@@ -147,7 +147,7 @@ def test_unraised_error_is_named_by_its_class() -> None:
 
 
 def test_swapped_secrets_are_masked() -> None:
-    """A value that looks like a key, or was passed as one, is masked in the message."""
+    """A value that looks like a key, or was passed as one, is masked in the error's message."""
 
     @refusing
     def build(name: object, *, password: object = None, **others: object) -> None:

@@ -1,4 +1,4 @@
-"""Functions that users pass in."""
+"""Validation of functions that users pass in."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_synchronous_function_is_accepted() -> None:
 
 @pytest.mark.parametrize("value", [5, None, "hunter2"])
 def test_uncallable_values_are_refused(value: object) -> None:
-    """The error names the field and the type, and never the value."""
+    """The error for a value that is not callable names field and type, never the value."""
     with pytest.raises(ConfigurationError) as excinfo:
         check_plain(value, "encode")
 

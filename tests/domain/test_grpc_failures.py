@@ -1,4 +1,4 @@
-"""The meaning of gRPC status codes, and the details beside them."""
+"""The errors for gRPC status codes and their details."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CONNECTING, SENT = GrpcPhase.CONNECTING, GrpcPhase.SENT
 
 
 def message(number: int, content: bytes) -> bytes:
-    """Return a field that contains a short message."""
+    """Return a Protocol Buffers field with a short message."""
     return bytes([number << 3 | 2, len(content)]) + content
 
 
@@ -32,7 +32,7 @@ def detail(name: str, content: bytes) -> bytes:
 
 
 def test_details_are_read_from_the_trailing_metadata() -> None:
-    """The delay, the reason and the wrong fields of `google.rpc.Status` are known."""
+    """Delay, reason and invalid fields are read from a gRPC status's trailing metadata."""
     delay = duration_pb2.Duration(seconds=2, nanos=500_000_000)
     status = (
         b"\x08\x03"
@@ -67,13 +67,13 @@ def test_details_are_read_from_the_trailing_metadata() -> None:
 def test_malformed_details_hide_nothing(
     trailers: list[tuple[str, str | bytes]], details: GrpcDetails
 ) -> None:
-    """Details that cannot be read are left out; a pushback that is no number forbids retries."""
+    """Unreadable gRPC details are left out; a pushback that is no number forbids retries."""
     assert details == details_of(trailers)
 
 
 @given(st.text(max_size=200), st.sampled_from(["UNAVAILABLE", "UNKNOWN", "A_NEW_CODE"]))
 def test_words_of_a_server_prove_nothing(text: str, code: str) -> None:
-    """A call that was sent may have acted, whatever the text of its error says."""
+    """A gRPC call that was sent may have been processed, whatever its error's text says."""
     error = grpc_error(GrpcFault(code=code, message=f"failed to connect {text}"), SENT)
     assert getattr(error, "may_have_been_processed", True)
     assert not isinstance(error, VendorRejected)
@@ -81,7 +81,7 @@ def test_words_of_a_server_prove_nothing(text: str, code: str) -> None:
 
 @given(st.text(max_size=200), st.sampled_from(["UNAVAILABLE", "DEADLINE_EXCEEDED", "OTHER"]))
 def test_a_call_without_a_connection_was_not_sent(text: str, code: str) -> None:
-    """Whatever the library says, nothing was sent before there was a connection."""
+    """Before there is a connection, a gRPC call was not sent, whatever the library's text."""
     error = grpc_error(GrpcFault(code=code, message=text), CONNECTING)
     assert isinstance(error, ConnectionFailed)
     assert not error.may_have_been_processed
@@ -90,7 +90,7 @@ def test_a_call_without_a_connection_was_not_sent(text: str, code: str) -> None:
 
 
 def test_a_request_too_large_for_the_server_is_refused() -> None:
-    """The library's words tell which side refused a large message."""
+    """A gRPC request that is too large for the server is an InvalidRequest."""
     text = "SERVER: Received message larger than max (5 vs. 1)"
     error = grpc_error(GrpcFault(code="RESOURCE_EXHAUSTED", message=text), SENT)
     assert isinstance(error, InvalidRequest)
@@ -98,7 +98,7 @@ def test_a_request_too_large_for_the_server_is_refused() -> None:
 
 @given(st.binary(max_size=60))
 def test_any_bytes_are_read_or_refused(data: bytes) -> None:
-    """Bytes that are no message are refused with a ValueError, and with nothing else."""
+    """Bytes that are no Protocol Buffers message raise ValueError and nothing else."""
     try:
         list(message_fields(data))
         bytes_of(data, 1)
@@ -108,7 +108,7 @@ def test_any_bytes_are_read_or_refused(data: bytes) -> None:
 
 
 def test_each_type_of_field_is_read() -> None:
-    """Numbers, fixed sizes and bytes are read; groups and cut messages are refused."""
+    """Protocol Buffers numbers, fixed sizes and bytes are read; groups and cut fields are not."""
     data = b"\x08\x96\x01" + b"\x15\x01\x02\x03\x04" + b"\x19" + bytes(8) + text_field(4, "ab" * 99)
     assert [
         (1, 150),

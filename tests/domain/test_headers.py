@@ -1,4 +1,4 @@
-"""Headers: case-insensitive, with repeated values, and safe against line breaks."""
+"""HTTP headers: case-insensitive, with repeated values, and safe against line breaks."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ fields = st.lists(st.tuples(names, values))
 
 @given(fields)
 def test_pairs_are_preserved(pairs: list[tuple[str, str]]) -> None:
-    """Order, repetition and case of header fields are preserved."""
+    """Headers preserve the order, repetition and case of their fields."""
     assert tuple(pairs) == Headers(pairs).pairs
 
 
 @given(st.lists(st.tuples(names.map(str.lower), values)))
 def test_parsed_fields_equal_checked_fields(pairs: list[tuple[str, str]]) -> None:
-    """Fields from a parser make the same headers as checked fields."""
+    """Headers from a parser's fields equal headers from checked fields."""
     headers, entry = Headers(pairs), sound((name, f" {value}\t") for name, value in pairs)
 
     assert (headers.pairs, dict(headers)) == (entry.pairs, dict(entry))
@@ -39,7 +39,7 @@ def test_parsed_fields_equal_checked_fields(pairs: list[tuple[str, str]]) -> Non
 
 @given(fields, names)
 def test_any_case_finds_the_same_value(pairs: list[tuple[str, str]], name: str) -> None:
-    """A lookup ignores the name's case, and returns the first of several values."""
+    """A header lookup ignores the name's case, and returns the first of several values."""
     headers = Headers([*pairs, (name, "last")])
     first = next(value for entry, value in headers.pairs if entry.lower() == name.lower())
     for form in (name, name.upper(), name.lower()):
@@ -92,7 +92,7 @@ def test_changed_headers_equal_new_ones(
 def test_default_header_does_not_override(
     pairs: list[tuple[str, str]], name: str, value: Any
 ) -> None:
-    """`with_default` adds a value only where there is none."""
+    """`with_default` adds a header only where there is none of its name."""
     headers = Headers(pairs)
     expected = headers.get(name, value)
     assert expected == headers.with_default(name, value)[name]
@@ -103,7 +103,7 @@ def test_default_header_does_not_override(
 
 @given(fields)
 def test_header_names_compare_case_insensitively(pairs: list[tuple[str, str]]) -> None:
-    """Equal fields in another case are equal and have the same hash; so are copies."""
+    """Headers with equal fields in another case are equal and have the same hash."""
     headers = Headers(pairs)
     shouted = Headers([(name.upper(), value) for name, value in pairs])
     assert headers == shouted
@@ -125,7 +125,7 @@ def test_different_headers_hash_differently() -> None:
 
 
 def test_the_order_between_names_does_not_matter() -> None:
-    """Only the order of one name's values matters."""
+    """For equal headers, only the order of values of one name matters."""
     assert Headers({"A": "1", "B": "2"}) == Headers({"b": "2", "a": "1"})
     assert Headers([("A", "1"), ("A", "2")]) != Headers([("A", "2"), ("A", "1")])
     assert Headers([("A", "1"), ("A", "2")]) != Headers([("A", "1")])
@@ -133,7 +133,7 @@ def test_the_order_between_names_does_not_matter() -> None:
 
 
 def test_absent_names() -> None:
-    """A missing name gives the default, False or a KeyError."""
+    """A missing header gives the default, False or a KeyError."""
     headers = Headers({"A": "1"})
     assert headers.get("B") is None
     assert "x" == headers.get("B", "x")
@@ -162,13 +162,13 @@ def test_mention_ignores_values() -> None:
 
 
 def test_white_space_around_a_value_is_not_part_of_it() -> None:
-    """Spaces and tabs around a value are dropped, and kept inside it."""
+    """Spaces and tabs around a header value are dropped, and kept inside it."""
     assert "a \t b" == Headers({"A": " \ta \t b\t"})["a"]
 
 
 @given(st.characters(exclude_characters="\t") | st.sampled_from("\r\n\0\x7f"))
 def test_unsendable_letters_are_refused(letter: str) -> None:
-    """A value may hold printable Latin-1 and tabs only, so no line break splits a message."""
+    """A header value may contain printable Latin-1 and tabs only, so no line break."""
     sendable = " " <= letter <= "~" or "\x80" <= letter <= "\xff"
     if sendable:
         assert f"a{letter}b" == Headers({"A": f"a{letter}b"})["A"]
@@ -181,7 +181,7 @@ def test_unsendable_letters_are_refused(letter: str) -> None:
 
 @pytest.mark.parametrize("name", ["", "a b", "a:", "a\n", "ä", "a\r\nb: c", "a\0"])
 def test_names_are_tokens(name: str) -> None:
-    """A name with anything but token characters is refused."""
+    """A header name with anything but token characters is refused."""
     with pytest.raises(InvalidData) as excinfo:
         Headers({name: "x"})
     assert "headers" == excinfo.value.field
@@ -189,7 +189,7 @@ def test_names_are_tokens(name: str) -> None:
 
 @pytest.mark.parametrize("value", [5, None, b"x", ["x"]])
 def test_values_are_str(value: Any) -> None:
-    """A value of another type is refused, naming the header."""
+    """A header value that is not text is refused, naming the header."""
     with pytest.raises(InvalidData) as excinfo:
         Headers({"A": value})
     assert "headers.A" == excinfo.value.field
@@ -200,7 +200,7 @@ def test_values_are_str(value: Any) -> None:
     "given_", ["text", 5, [("a", "b", "c")], [5], [(5, "a")], {b"a": "b"}, b"x"]
 )
 def test_other_types_are_refused(given_: Any) -> None:
-    """Anything but a mapping or pairs of str raises InvalidData."""
+    """Headers made from anything but a mapping or pairs of str raise InvalidData."""
     with pytest.raises(InvalidData) as excinfo:
         Headers(given_)
     assert "headers" == excinfo.value.field
@@ -208,14 +208,14 @@ def test_other_types_are_refused(given_: Any) -> None:
 
 
 def test_the_repr_masks_credentials() -> None:
-    """A log shows the names of credentials and never their values."""
+    """The repr of headers shows the names of credentials but never their values."""
     headers = Headers([("Accept", "*/*"), ("Authorization", "Bearer x1"), ("Set-Cookie", "x2")])
     assert "<Headers Accept: */*, Authorization: ***, Set-Cookie: ***>" == repr(headers)
     assert "<Headers>" == repr(Headers())
 
 
 def test_headers_are_not_copied() -> None:
-    """Headers pass through unchanged, and empty headers are one shared value."""
+    """Headers are passed through without a copy, and empty headers are one shared value."""
     headers = Headers({"A": "1"})
     assert headers is as_headers(headers)
     assert as_headers(None) is as_headers({})
@@ -224,13 +224,13 @@ def test_headers_are_not_copied() -> None:
 
 
 def test_headers_are_immutable() -> None:
-    """Setting an attribute raises an error."""
+    """Setting an attribute of headers raises an error."""
     with pytest.raises(attrs.exceptions.FrozenInstanceError):
         Headers().pairs = ()  # type: ignore[misc]  # what the test is about
 
 
 def test_parsed_values_lose_only_spaces_and_tabs() -> None:
-    """Only spaces and tabs are stripped around a parsed value."""
+    """Only spaces and tabs are stripped around a parsed header value."""
     assert "\xa0v\x85" == sound([("a", " \t\xa0v\x85\t ")]).get("a")
 
 

@@ -1,4 +1,4 @@
-"""The judgement of errors about a service's health."""
+"""The effect of an error on a service's measured health."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ NOTHING_DONE = GOOD | {
 
 @pytest.mark.parametrize("name", KINDS)
 def test_every_error_has_an_outcome(name: str) -> None:
-    """Broken services count as failed, refusals as good, and our own limits as neutral."""
+    """For a service's health, its failures count, refusals are good, and our limits neutral."""
     expected = Outcome.NEUTRAL
     if name in FAILED:
         expected = Outcome.FAILED
@@ -75,7 +75,7 @@ def test_a_foreign_error_is_a_failure(error: Exception) -> None:
 
 
 class Misspelt(AttributeError):
-    """An exception class of the application for its own mistakes."""
+    """An application's own exception class."""
 
 
 @pytest.mark.parametrize(
@@ -104,19 +104,19 @@ def test_internal_errors_are_neutral(error: Exception) -> None:
 
 
 def test_vendor_limit_counts_as_good() -> None:
-    """A vendor's 429 shows that it is alive; our own limit is neutral."""
+    """For a service's health, a vendor's 429 counts as good, and our own limit as neutral."""
     assert Outcome.GOOD is health(RateLimitExceeded("x", by_vendor=True))
     assert Outcome.NEUTRAL is health(RateLimitExceeded("x"))
 
 
 @pytest.mark.parametrize("name", KINDS)
 def test_only_listed_errors_prove_no_effect(name: str) -> None:
-    """Every error but the listed ones leaves open whether the vendor acted."""
+    """Only the listed errors prove that the vendor did not act."""
     assert (name not in NOTHING_DONE) == may_have_acted(KINDS[name]("x"))
 
 
 @pytest.mark.parametrize("kind", [ConnectionFailed, AttemptTimeout, DeadlineExceeded])
 @pytest.mark.parametrize("processed", [True, False])
 def test_some_errors_know(kind: type[ConnectionFailed], processed: bool) -> None:
-    """A connection error and a deadline error state whether something may have happened."""
+    """A connection or deadline error states whether the request may have been processed."""
     assert processed == may_have_acted(kind("x", may_have_been_processed=processed))

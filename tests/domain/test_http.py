@@ -1,4 +1,4 @@
-"""Requests: how they are built, changed and shown."""
+"""HTTP requests: how they are built, changed and shown."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_safe_and_idempotent_methods(method: str, safe: object, idempotent: obje
 
 @pytest.mark.parametrize("method", ["get", "FETCH", "", None, 5])
 def test_unknown_methods_are_refused(method: str) -> None:
-    """A method must be one of seven, in capitals."""
+    """An HTTP method must be one of seven, in capitals."""
     with pytest.raises(InvalidData) as excinfo:
         Request(method, "/x")
     assert "method" == excinfo.value.field
@@ -42,14 +42,14 @@ def test_unknown_methods_are_refused(method: str) -> None:
 
 @pytest.mark.parametrize("name", ["get", "head", "options", "post", "put", "patch", "delete"])
 def test_each_method_has_a_constructor(name: str) -> None:
-    """The constructor named for a method builds that method, with query and headers."""
+    """A request has a constructor for each method, with query and headers."""
     request = getattr(Request, name)("/x", query={"a": 1}, headers={"B": "2"})
     assert Request(name.upper(), "/x", query=[("a", "1")], headers=[("B", "2")]) == request
 
 
 @pytest.mark.parametrize("name", ["post", "put", "patch", "delete"])
 def test_content_of_three_kinds(name: str) -> None:
-    """A body goes as it is; JSON and forms are encoded and labelled."""
+    """A request's body is sent as it is; JSON and forms are encoded and labelled."""
     build = getattr(Request, name)
     assert b"x" == build("/x", body=b"x").body
     assert Headers() == build("/x", body=b"x").headers
@@ -62,7 +62,7 @@ def test_content_of_three_kinds(name: str) -> None:
 
 
 def test_content_type_can_be_overridden() -> None:
-    """The content types for JSON and forms are only defaults."""
+    """A request's own content type overrides the default for JSON or a form."""
     request = Request.post("/x", json=[], headers={"content-type": "application/vnd.api+json"})
     assert (("content-type", "application/vnd.api+json"),) == request.headers.pairs
 
@@ -83,14 +83,14 @@ def test_content_type_can_be_overridden() -> None:
     ],
 )
 def test_invalid_content_is_refused(content: Any, field: str) -> None:
-    """Unsendable content raises an error that names the field."""
+    """Request content that cannot be sent raises an error that names the field."""
     with pytest.raises(InvalidData) as excinfo:
         Request.post("/x", **content)
     assert field == excinfo.value.field
 
 
 def test_changed_copies() -> None:
-    """Each method gives a changed copy and leaves the request alone."""
+    """Each method that changes a request returns a copy."""
     request = Request.get("/x", headers={"A": "1", "B": "2"})
     assert (("B", "2"), ("a", "3")) == request.with_header("a", "3").headers.pairs
     expected = (("B", "2"), ("a", "3"), ("a", "4"), ("C", "5"))
@@ -109,7 +109,7 @@ class Labelled(Request):
 
 
 def test_carrying_changes_only_headers() -> None:
-    """`carrying` changes the headers and nothing else, also for subclasses."""
+    """`carrying` changes only a request's headers, also for subclasses."""
     request = Request.put("/x", query={"a": 1}, body=b"y").evolve(idempotent=False)
     changed_request = request.carrying(Headers({"A": "1"}))
     assert attrs.evolve(request, headers={"A": "1"}) == changed_request
@@ -119,7 +119,7 @@ def test_carrying_changes_only_headers() -> None:
 
 
 def test_repeatable_and_replayable_requests() -> None:
-    """`idempotent` overrides the method; a body that streams once cannot be replayed."""
+    """A request's `idempotent` overrides its method; a one-time body cannot be replayed."""
     assert Request.post("/x").evolve(idempotent=True).repeatable
     assert not Request.get("/x").evolve(idempotent=False).repeatable
     assert Request.post("/x", body=b"x").replayable
@@ -142,12 +142,12 @@ def test_repeatable_and_replayable_requests() -> None:
     ],
 )
 def test_the_repr_shows_no_secret(request_: Request, expected: Any) -> None:
-    """A log shows method, path and harmless parameters: no headers, body or credentials."""
+    """A request's repr shows method, path and harmless parameters, but no credentials."""
     assert expected == repr(request_)
 
 
 def test_module_exports() -> None:
-    """Everything for HTTP messages is importable from one module."""
+    """Everything for HTTP messages can be imported from one module."""
     expected = {"Body", "BodyStream", "Headers", "HttpMethod", "Request", "Response", "Timeouts"}
     assert expected < set(http.__all__)
     assert all(hasattr(http, name) for name in http.__all__)
@@ -155,7 +155,7 @@ def test_module_exports() -> None:
 
 @pytest.mark.parametrize("wrong", [1, 0, "no", [], object()])
 def test_idempotent_must_be_a_bool(wrong: Any) -> None:
-    """A value other than a bool or None for `idempotent` is refused."""
+    """A request's `idempotent` must be a bool or None."""
     with pytest.raises(InvalidData) as excinfo:
         Request("POST", "/", idempotent=wrong)
 

@@ -1,4 +1,4 @@
-"""The three forms of an HTTP date."""
+"""Parsing of the three forms of an HTTP date."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
 def between(first: datetime, last: datetime) -> st.SearchStrategy[datetime]:
-    """Draw moments in whole seconds."""
+    """Return a strategy that draws times in whole seconds."""
     seconds = int((last - first).total_seconds())
     return st.integers(0, seconds).map(lambda after: first + timedelta(seconds=after))
 
@@ -25,7 +25,7 @@ moments = between(datetime(1000, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, tzinf
 
 @given(moments)
 def test_date_round_trip(moment: datetime) -> None:
-    """Dates in the preferred and in the asctime form are read back."""
+    """HTTP dates in the preferred and in the asctime form are read back."""
     assert format_datetime(moment, usegmt=True) == write_http_date(moment)
     assert moment == parse_http_date(format_datetime(moment, usegmt=True), NOW)
     assert moment == parse_http_date(moment.strftime("%a %b %e %H:%M:%S ") + f"{moment:%Y}", NOW)
@@ -33,7 +33,7 @@ def test_date_round_trip(moment: datetime) -> None:
 
 @given(between(datetime(1977, 1, 1, tzinfo=UTC), datetime(2075, 12, 31, tzinfo=UTC)))
 def test_two_digits_name_the_nearest_year(moment: datetime) -> None:
-    """A year of two digits is the one within fifty years of now."""
+    """A two-digit year in an HTTP date is the one within fifty years of now."""
     assert moment == parse_http_date(moment.strftime("%A, %d-%b-%y %H:%M:%S GMT"), NOW)
 
 
@@ -48,7 +48,7 @@ def test_two_digits_name_the_nearest_year(moment: datetime) -> None:
     ],
 )
 def test_examples(text: str, expected: datetime) -> None:
-    """The standard's own example in its three forms, another case, and a leap second."""
+    """RFC 9110's example date is read in all three forms and in another case."""
     assert expected == parse_http_date(text, NOW)
 
 
@@ -63,13 +63,13 @@ def test_examples(text: str, expected: datetime) -> None:
     ],
 )  # fmt: skip
 def test_invalid_dates_are_none(text: str) -> None:
-    """Any other text, or an impossible day, gives None."""
+    """A text that is no HTTP date, or an impossible day, gives None."""
     assert parse_http_date(text, NOW) is None
 
 
 @given(st.text(), st.integers(0, 8000))
 def test_parsing_never_raises(text: str, years: int) -> None:
-    """No text raises an error, whatever the current year is."""
+    """No text makes the parsing of an HTTP date raise an error."""
     now = NOW.replace(year=1) + timedelta(days=365 * years)
     parse_http_date(text, now)
     for day in ("29-Feb-00", "01-Jan-99", "31-Dec-50"):
@@ -86,7 +86,7 @@ def test_parsing_never_raises(text: str, years: int) -> None:
     ],
 )
 def test_fifty_years_are_the_bound(now: datetime, written: str, year: int) -> None:
-    """A moment just fifty years away is in this century; a second more, and it is in another."""
+    """A two-digit year fifty years ahead is in this century, and one later in the last."""
     moment = parse_http_date(written, now)
     assert moment is not None
     assert year == moment.year

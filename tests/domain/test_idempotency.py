@@ -1,4 +1,4 @@
-"""Idempotency: one effect per key, rule by rule."""
+"""Idempotency keys: one effect per key, rule by rule."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 def state_name(key: Keyed) -> str:
-    """The name of the key's state in the documented table."""
+    """Return the name of the key's state in the documented table."""
     entry = present(key.world.cells.get(KEY), key.world.now)
     if entry is None:
         return "absent"
@@ -41,7 +41,7 @@ def state_name(key: Keyed) -> str:
 
 
 def event(before: str, owner: int, target: str) -> str:
-    """The name of a claim in the documented table."""
+    """Return the name of a claim in the documented table."""
     if before in {"claimed", "sent"}:
         return "claim by its owner" if owner == 1 else "claim by another"
     if before == "unknown":
@@ -51,7 +51,7 @@ def event(before: str, owner: int, target: str) -> str:
 
 
 def test_claims_follow_the_table() -> None:
-    """Every row of the table happens, and no other transition does."""
+    """Each documented transition of an idempotency key happens, and no other."""
     seen_transitions: set[tuple[str, str, str, Verdict]] = set()
     prepare: list[Callable[[Keyed], object]] = [
         lambda key: key,
@@ -73,7 +73,7 @@ def test_claims_follow_the_table() -> None:
 
 @pytest.mark.parametrize("ending", ["none", "claimed", "sent", "unknown", "done", "free"])
 def test_another_payload_is_a_conflict_in_every_state(ending: str) -> None:
-    """A key used for one payload is refused for another, in every state."""
+    """An idempotency key used for one payload is refused for another, in every state."""
     key = Keyed()
     fence = key.claim().fence
     if ending in {"sent", "unknown", "done"}:
@@ -88,7 +88,7 @@ def test_another_payload_is_a_conflict_in_every_state(ending: str) -> None:
 
 
 def test_expired_unsent_claim_is_taken_over() -> None:
-    """A claim that expires before sending is taken over under a higher fencing token."""
+    """A claim that expires before its request is sent is taken over, with a new fencing token."""
     key = Keyed()
     first = key.claim()
     assert (Verdict.BUSY, 0, LEASE, None) == key.claim()
@@ -106,7 +106,7 @@ def test_expired_unsent_claim_is_taken_over() -> None:
 
 
 def test_repeated_claim_has_the_same_answer() -> None:
-    """A claim that its owner repeats gets the same answer and fencing token."""
+    """An owner that repeats its claim of a key gets the same answer and fencing token."""
     key = Keyed()
     first = key.claim()
     assert first == key.world.execute(claim(1))
@@ -119,7 +119,7 @@ def test_repeated_claim_has_the_same_answer() -> None:
 
 
 def test_refused_claims_rarely_write() -> None:
-    """A refused claim leaves the state alone, but records the time now and then."""
+    """A refused claim of a key changes nothing, but records the time now and then."""
     key = Keyed()
     fence = key.claim().fence
     state = key.world.cells[KEY]
@@ -147,7 +147,7 @@ def test_expired_claim_cannot_be_marked_sent() -> None:
 
 @pytest.mark.parametrize("target", ["ignores", "other"])
 def test_unknown_outcome_is_retried_only_at_vendors_that_honour_keys(target: str) -> None:
-    """An unknown outcome is retried at the same vendor only, and only if it honours keys."""
+    """After an unknown outcome, a key is retried only at a vendor that honours keys."""
     key = Keyed()
     key.claim_and_send()
     key.world.now += LEASE
@@ -171,7 +171,7 @@ def test_retry_ends_within_the_vendors_memory(over: int, verdict: Verdict) -> No
 
 
 def test_abandoned_sent_key_is_unknown_at_once() -> None:
-    """An abandoned sent key is unknown before its lease ends; a late answer still counts."""
+    """An abandoned key that was sent has an unknown outcome at once; a late answer counts."""
     key = Keyed()
     fence = key.claim_and_send("ignores")
     for _ in range(2):
@@ -183,7 +183,7 @@ def test_abandoned_sent_key_is_unknown_at_once() -> None:
 
 
 def test_abandoned_unsent_key_is_free() -> None:
-    """An abandoned unsent claim can be taken again at once."""
+    """An abandoned claim whose request was not sent frees the key at once."""
     key = Keyed()
     fence = key.claim().fence
     for _ in range(2):
@@ -193,7 +193,7 @@ def test_abandoned_unsent_key_is_free() -> None:
 
 
 def test_a_stored_answer_never_changes() -> None:
-    """A stored answer is the same for holders, repeats, operators and newcomers."""
+    """A key's stored answer is the same for holders, repeats, operators and new callers."""
     key = Keyed()
     fence = key.claim_and_send()
     for _ in range(2):
@@ -212,7 +212,7 @@ def test_a_stored_answer_never_changes() -> None:
     "done, verdict, answer", [(True, Verdict.REPLAY, "found"), (False, Verdict.RUN, None)]
 )
 def test_a_person_settles_an_unknown_key(done: bool, verdict: Verdict, answer: object) -> None:
-    """An unknown key is resolved with an answer or as never done; its holder sends no more."""
+    """A person can resolve an unknown key with an answer or as never done."""
     key = Keyed()
     resolve = Resolve(KEY, done=done, ttl=TTL, answer="found")
     assert not key.world.execute(resolve)
@@ -229,7 +229,7 @@ def test_a_person_settles_an_unknown_key(done: bool, verdict: Verdict, answer: o
 
 
 def test_withdrawing_a_claim() -> None:
-    """A caller that lost the answer to its claim withdraws that claim, and no other."""
+    """A caller that lost the answer to its claim can withdraw that claim only."""
     key = Keyed()
     key.world.execute(Withdraw(KEY, 1, ttl=TTL))
     key.claim()
@@ -246,7 +246,7 @@ def test_withdrawing_a_claim() -> None:
 
 
 def test_mark_sent_command() -> None:
-    """MarkSent makes the same mark as an admission, and only for the holder."""
+    """The command MarkSent marks a claim like an admission, and only for its holder."""
     key, other_key = Keyed(), Keyed()
     fence, other_fence = key.claim().fence, other_key.claim().fence
     assert key.world.execute(MarkSent(KEY, fence, "honours"))
@@ -263,7 +263,7 @@ def test_mark_sent_command() -> None:
 
 
 def test_retry_goes_to_the_last_target() -> None:
-    """Only a claim for the target that the key was last sent to may retry it."""
+    """Only a claim for the target that a key was last sent to may retry it."""
     key = Keyed()
     fence = key.claim("forgets").fence
     assert key.mark(fence, "forgets")
@@ -278,7 +278,7 @@ def test_retry_goes_to_the_last_target() -> None:
 
 
 def test_renewal_extends_the_lease() -> None:
-    """Each renewal extends the claim by one lease from the renewal."""
+    """Each renewal of a claim extends it by one lease from the renewal."""
     key = Keyed()
     fence = key.claim(lease=SHORT, term=LEASE).fence
     for _ in range(20):
@@ -290,7 +290,7 @@ def test_renewal_extends_the_lease() -> None:
 
 
 def test_a_renewal_never_shortens_a_lease() -> None:
-    """A claim that lasts longer than the renewal would make it lasts as long as before."""
+    """A renewal never shortens a claim's lease."""
     key = Keyed()
     fence = key.claim().fence
     assert key.renew(fence, SHORT)
@@ -311,7 +311,7 @@ def test_late_renewal_of_an_untaken_key(sent: bool) -> None:
 
 
 def test_a_claim_that_was_taken_over_is_not_renewed() -> None:
-    """A renewal by a former holder changes nothing."""
+    """If a claim was taken over, a renewal by its former holder changes nothing."""
     key = Keyed()
     fence = key.claim_and_send(lease=SHORT, term=LEASE)
     key.world.now += SHORT
@@ -333,7 +333,7 @@ def test_a_claim_that_has_ended_is_not_renewed(ending: Callable[..., Settle]) ->
 
 
 def test_several_claims_are_renewed_at_once() -> None:
-    """One command renews several claims, and returns for each whether it is still held."""
+    """One command can renew several claims, and returns for each whether it is still held."""
     key = Keyed()
     first, other_fence = (
         key.world.execute(
@@ -356,7 +356,7 @@ def test_several_claims_are_renewed_at_once() -> None:
 
 
 def test_a_claim_that_is_renewed_is_not_forgotten() -> None:
-    """A claim is kept while its holder renews it, even longer than an answer would be."""
+    """A claim is stored while its holder renews it, even longer than an answer would be."""
     key = Keyed()
     fence = key.claim(lease=SHORT, term=LEASE).fence
     for _ in range(3):
@@ -383,7 +383,7 @@ def test_first_answer_settles_a_taken_over_key() -> None:
 
 
 def test_late_answer_of_a_key_resolved_as_never_done_is_stored() -> None:
-    """The late answer is stored, and the new holder of the key can no longer send."""
+    """A late answer of a key resolved as never done is stored, and the new holder cannot send."""
     key = Keyed()
     fence = key.claim_and_send("ignores")
     key.world.now += LEASE
@@ -395,7 +395,7 @@ def test_late_answer_of_a_key_resolved_as_never_done_is_stored() -> None:
 
 
 def test_answer_for_an_expired_key_is_ignored() -> None:
-    """An answer from before the key expired does not settle its new use."""
+    """An answer from before a key expired does not settle the key's new use."""
     key = Keyed()
     fence = key.claim_and_send()
     key.world.now += LEASE + TTL
@@ -405,7 +405,7 @@ def test_answer_for_an_expired_key_is_ignored() -> None:
 
 
 def test_key_cannot_be_resolved_as_never_done_within_its_term() -> None:
-    """A sent request may arrive until its deadline, so "never done" is refused before it."""
+    """A key cannot be resolved as never done while its sent request may still arrive."""
     key = Keyed()
     key.claim_and_send("ignores", lease=SHORT, term=LEASE)
     never, done = (

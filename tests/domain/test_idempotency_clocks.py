@@ -14,7 +14,7 @@ from tests.domain.key_caller import KEY, LEASE, TTL, Keyed, claim
 
 @pytest.mark.parametrize("back", [1, SMALL_STEP, SMALL_STEP + 1, HOUR, 40 * DAY])
 def test_a_backward_step_neither_ends_nor_extends_a_lease(back: int) -> None:
-    """After a step back a lease lasts as long as before, or up to two seconds longer."""
+    """After a clock step back, a claim's lease lasts as long as before, or up to 2 s longer."""
     key = Keyed()
     fence = key.claim().fence
     key.world.now += 30 * SECOND
@@ -33,7 +33,7 @@ def test_a_backward_step_neither_ends_nor_extends_a_lease(back: int) -> None:
 def test_a_step_back_leaves_the_vendors_memory_as_it_is(
     back: int, over: int, verdict: Verdict
 ) -> None:
-    """A step back leaves the rest of a vendor's memory unchanged."""
+    """A clock step back leaves the remaining time of a vendor's memory of keys unchanged."""
     key = Keyed()
     key.claim_and_send()
     key.world.now -= back
@@ -43,7 +43,7 @@ def test_a_step_back_leaves_the_vendors_memory_as_it_is(
 
 
 def test_key_expires_after_its_time_to_live() -> None:
-    """After its time to live, an answer is not replayed and the key can be used again."""
+    """After its time to live, a key's answer is not replayed, and the key can be used again."""
     key = Keyed()
     key.settle(complete(KEY, key.claim_and_send(), "answer", ttl=TTL))
     key.world.now += TTL - 1
@@ -58,7 +58,7 @@ def test_key_expires_after_its_time_to_live() -> None:
 
 @pytest.mark.parametrize("back", [SMALL_STEP + 1, HOUR])
 def test_a_step_back_leaves_the_time_to_live_as_it_is(back: int) -> None:
-    """A step back leaves the rest of an answer's time to live unchanged."""
+    """A clock step back leaves the rest of an answer's time to live unchanged."""
     key = Keyed()
     key.settle(complete(KEY, key.claim_and_send(), "answer", ttl=TTL))
     key.world.now += HOUR
@@ -97,7 +97,7 @@ def test_refused_commands_record_the_clock(
     command: Any,
     away: int,
 ) -> None:
-    """A command that changes nothing still records a clock step, forward or back."""
+    """An idempotency command that changes nothing still records a clock step."""
     key = Keyed()
     key.claim()
     previous_state = key.world.cells[KEY]

@@ -13,7 +13,7 @@ from tests.domain.state_world import helpful
 
 @pytest.mark.parametrize("key", ["a", "INV-2041/1", "x" * 255, "with space", "~!"])
 def test_usable_keys(key: str) -> None:
-    """Any printable ASCII without a space at either end, up to 255 characters, is a key."""
+    """An idempotency key is 1 to 255 printable ASCII characters, without spaces around it."""
     assert key == checked_key(key)
 
 
@@ -21,7 +21,7 @@ def test_usable_keys(key: str) -> None:
     "key", [None, "", " ", " a", "a ", "x" * 256, "a\n", "a\0b", "é", "\x7f", 7, b"a", True]
 )
 def test_no_key_is_never_taken_for_no_protection(key: object) -> None:
-    """A key that is missing, empty, too long or not plain is a typed error."""
+    """An idempotency key that is missing, empty, too long or not plain text is refused."""
     with pytest.raises(InvalidData) as excinfo:
         checked_key(key)
     assert "idempotency_key" == excinfo.value.field
@@ -30,7 +30,7 @@ def test_no_key_is_never_taken_for_no_protection(key: object) -> None:
 
 @given(st.text(max_size=300))
 def test_a_key_fits_into_a_header(text: str) -> None:
-    """Every accepted key can be sent as a header unchanged."""
+    """Every valid idempotency key can be sent as a header unchanged."""
     fits = 0 < len(text) <= 255 and text.isascii() and text.isprintable() and text == text.strip()
     try:
         key = checked_key(text)

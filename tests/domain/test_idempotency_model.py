@@ -1,4 +1,4 @@
-"""Idempotency keys at vendors that honour keys, for a while or not at all."""
+"""Random use of an idempotency key at vendors that honour keys, compared with a model."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Holder:
 
 
 class Machine(RuleBasedStateMachine):
-    """A state machine of crashing callers, forgetful vendors, clock steps and operators.
+    """Random claims, crashes, clock steps and operators on one idempotency key.
 
     `real` is time as it passes for callers and vendors. Every vendor remembers keys a little longer
     than it says: by what the store's clock has lost.
@@ -71,7 +71,7 @@ class Machine(RuleBasedStateMachine):
         self.begin()
 
     def begin(self) -> None:
-        """Start with a key that is new or expired."""
+        """Begin with a key that is new or expired."""
         self.stage, self.owner, self.until, self.ends, self.sent_at = "absent", 0, 0, 0, 0
         self.payload = b""
         self.target = ""
@@ -106,7 +106,7 @@ class Machine(RuleBasedStateMachine):
         )
     )
     def wait(self, span: int) -> None:
-        """Time passes."""
+        """Advance the time by a few seconds."""
         self.real += span
         self.world.now += span
 
@@ -120,7 +120,7 @@ class Machine(RuleBasedStateMachine):
         seldom=st.integers(0, 2),
     )
     def step(self, back: int, seldom: int) -> None:
-        """The store's clock steps back."""
+        """Set the store's clock back."""
         if not seldom:
             self.world.now -= back
             self.lost += back
@@ -128,7 +128,7 @@ class Machine(RuleBasedStateMachine):
     # --- the key ----------------------------------------------------------------------------
 
     def state_name(self, time: int) -> str:
-        """The name of the key's state in the documented table."""
+        """Return the name of the key's state in the documented table."""
         if self.stage == "claimed" and time >= self.until:
             return "claimed, lapsed"
         return "unknown" if self.stage == "sent" and time >= self.until else self.stage
@@ -140,7 +140,7 @@ class Machine(RuleBasedStateMachine):
         again=st.booleans(),
     )
     def claim(self, payload: bytes, usual: bool, vendor: str, again: bool) -> None:
-        """A caller claims the key, and repeats the claim if the answer was lost."""
+        """Claim the key, and repeat the claim if the answer was lost."""
         self.owners += 1
         target = self.usual if usual else vendor
         command = claim(self.owners, target, payload, lease=SHORT, term=LEASE)
@@ -195,7 +195,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule()
     def claim_unheard(self) -> None:
-        """A caller claims the key and never receives the answer."""
+        """Claim the key, and never receive the answer."""
         holders = len(self.holders)
         self.claim(payload=b"one", usual=True, vendor="", again=False)
         del self.holders[holders:]
@@ -349,7 +349,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule()
     def resolve(self) -> None:
-        """A person looks the operation up at the vendor, and settles the key accordingly."""
+        """Look the operation up at the vendor as a person does, and settle the key accordingly."""
         time = self.judge()
         done = bool(self.effects)
         answer = self.effects[0] if done else None

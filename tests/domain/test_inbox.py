@@ -1,4 +1,4 @@
-"""Inbox entries: the name and the stored content of a webhook delivery."""
+"""Inbox entries: the id and the stored content of a webhook delivery."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NOW = datetime(2026, 3, 1, tzinfo=UTC)
 
 
 def event(**changes: Any) -> WebhookEvent:
-    """Return an event with only its required fields."""
+    """Return a webhook event with only its required fields."""
     default_options: dict[str, Any] = {
         "vendor": "stripe",
         "id": "evt_1",
@@ -34,7 +34,7 @@ def entry_of_delivery(
 
 
 def test_entry_of_a_delivery() -> None:
-    """A delivery's entry is due at once, with account, tenant, subject and lane."""
+    """A webhook delivery's inbox entry is due at once, with account, tenant and lane."""
     entry = entry_of_delivery(event(type="payment.captured"), tenant="acme")
     assert ("stripe", "acme", "ada", "a") == (
         entry.target,
@@ -55,12 +55,12 @@ def test_entry_of_a_delivery() -> None:
     ],
 )
 def test_operation_of_a_delivery(types: tuple[str, str], operation: str) -> None:
-    """The operation is our event type, else the vendor's, else a default, cut to length."""
+    """An inbox entry's operation is our event type, else the vendor's, else a default."""
     assert operation == entry_of_delivery(event(type=types[0], vendor_type=types[1])).operation
 
 
 def test_entry_id_of_a_delivery() -> None:
-    """A repeated delivery has the same entry id in every release; others differ."""
+    """A repeated webhook delivery has the same entry id in every release."""
     claimed_event = event(claim=("mark", 0))
     other_entries = [
         entry_of_delivery(claimed_event, tenant="acme"),
@@ -75,7 +75,7 @@ def test_entry_id_of_a_delivery() -> None:
 
 
 def test_entry_id_prefers_the_replay_guards_mark() -> None:
-    """Without a verified id the replay guard's mark names the delivery; without both, the id."""
+    """Without a verified id, a delivery's entry id is derived from the replay guard's mark."""
     assert (
         entry_of_delivery(event(claim=("mark", 0))).id
         == entry_of_delivery(event(id="evt_2", claim=("mark", 0))).id
@@ -91,7 +91,7 @@ def test_entry_id_prefers_the_replay_guards_mark() -> None:
 
 
 def test_events_round_trip() -> None:
-    """A delivery's events are read back as verified, with the entry's tenant."""
+    """The events of a webhook delivery are read back as verified, with the entry's tenant."""
     message = event(data={"a": 1}, time=NOW, covers=frozenset({"body"}), weak=True, body=b"{}")
     (returned_event,) = unpack_events(pack_events([message]), "acme")
     assert "acme" == returned_event.tenant
@@ -99,7 +99,7 @@ def test_events_round_trip() -> None:
 
 
 def test_foreign_content_is_refused() -> None:
-    """Content of another release or origin is refused with a remedy."""
+    """Inbox content of another release or origin is refused with a remedy."""
     for content in (b"", b"\x02\xc4\x00\x90", b"\x01\xc4\x00\x91\x90", b"\xff"):
         with pytest.raises(InvalidData, match="cannot be read") as excinfo:
             unpack_events(content, None)

@@ -1,4 +1,4 @@
-"""Instructions for installing optional parts."""
+"""Instructions for installing optional dependencies."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PAGES = sorted(
 
 
 def test_command_works_from_a_checkout() -> None:
-    """The message names a command that needs no package index, quoted for a shell."""
+    """The install hint for an extra is a command that works without a package index."""
     assert (
         "Run `pip install '.[postgresql]'` or `pip install '.[mysql]'` in a checkout of moorage."
         == install("postgresql", "mysql")

@@ -51,7 +51,7 @@ FINISHED = CallFinished(
 
 
 def finished_call(**fields: Any) -> CallFinished:
-    """The end of a call to Stripe."""
+    """Return the event for the end of a call to Stripe."""
     return attrs.evolve(FINISHED, **fields)
 
 
@@ -94,7 +94,7 @@ STATUS_OF = {
 
 @pytest.mark.parametrize("error", sorted({*tree(), *STATUS_OF, "KeyError"}))
 def test_every_error_has_its_status(error: str) -> None:
-    """Every class of error has a defined status in the log."""
+    """Each error class has a defined status in the integration log."""
     entry = entry_of(finished_call(error=error))
 
     assert entry is not None
@@ -117,7 +117,7 @@ def test_every_error_has_its_status(error: str) -> None:
 def test_status_of_replayed_and_cancelled_calls(
     fields: dict[str, Any], expected: IntegrationStatus
 ) -> None:
-    """Replayed, cached and cancelled calls have their own status."""
+    """Replayed, cached and cancelled calls have their own status in the integration log."""
     entry = entry_of(finished_call(**fields))
 
     assert entry is not None
@@ -125,7 +125,7 @@ def test_status_of_replayed_and_cancelled_calls(
 
 
 def test_entry_has_every_field_of_the_event() -> None:
-    """Every field of the event is in the log entry."""
+    """A log entry has every field of the event for the call's end."""
     event = finished_call(
         error="PaymentDeclined",
         status=402,
@@ -187,14 +187,14 @@ def test_only_the_end_of_a_call_is_an_entry() -> None:
     ],
 )
 def test_query_conditions_are_combined(query: dict[str, Any], *, expected: bool) -> None:
-    """An entry must meet every condition of a query; the end of the time span is excluded."""
+    """A log entry must meet every condition of a query, whose end time is excluded."""
     assert expected is LogQuery(**query).matches(ENTRY)
 
 
 @pytest.mark.parametrize("field", ["since", "until"])
 @pytest.mark.parametrize("time", [NOON.replace(tzinfo=None), "yesterday"])
 def test_times_know_their_zone(field: str, time: Any) -> None:
-    """A time without a zone is refused where it would be compared with others."""
+    """In the log, a time without a zone is refused where it would be compared."""
     with pytest.raises(InvalidData, match=f"{field} must be an aware"):
         LogQuery(**{field: time})
     with pytest.raises(InvalidData, match="started_at must be an aware"):
@@ -203,13 +203,13 @@ def test_times_know_their_zone(field: str, time: Any) -> None:
 
 @pytest.mark.parametrize("limit", [0, -1, True, 2.5])
 def test_a_page_has_room(limit: int) -> None:
-    """A page that could hold nothing is refused."""
+    """A log query with a page size of zero is refused."""
     with pytest.raises(ConfigurationError, match="limit"):
         LogQuery(limit=limit)
 
 
 def test_summary_of_no_entries() -> None:
-    """A summary without entries has neither rates nor durations."""
+    """A log summary without entries has neither rates nor durations."""
     summary = summarise([])
 
     assert (0, {}, None) == (summary.count, summary.by_status, summary.success_rate)
@@ -222,7 +222,7 @@ def test_summary_of_no_entries() -> None:
     )
 )
 def test_a_summary_counts_and_measures(calls: list[tuple[IntegrationStatus, float]]) -> None:
-    """A summary counts each status, treats replays as successes, and has real percentiles."""
+    """A log summary counts each status, and treats replays as successes."""
     entries = [attrs.evolve(ENTRY, status=status, duration=duration) for status, duration in calls]
     good_status = {
         IntegrationStatus.SUCCESS,
@@ -255,7 +255,7 @@ def test_a_summary_counts_and_measures(calls: list[tuple[IntegrationStatus, floa
 
 
 def test_percentiles_are_measured_durations() -> None:
-    """The percentiles of two hundred durations are the 100th, 190th and 198th."""
+    """A log summary's percentiles of 200 durations are the 100th, 190th and 198th."""
     entries = [attrs.evolve(ENTRY, duration=float(second)) for second in range(1, 201)]
     summary = summarise(reversed(entries))
 
@@ -282,7 +282,7 @@ class StrangeError(ConnectorError):
 def test_error_of_an_application_has_the_status_of_its_base(
     name: str, *, internal: bool, status: IntegrationStatus
 ) -> None:
-    """A refusal stays a refusal under another name."""
+    """An application's subclass of a refusal has the log status of a refusal."""
     entry = entry_of(finished_call(error=name, internal=internal))
 
     assert entry is not None

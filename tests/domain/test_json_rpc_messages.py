@@ -1,4 +1,4 @@
-"""The messages of JSON-RPC 2.0 on a connection."""
+"""Parsing and writing the messages of JSON-RPC 2.0."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ JSON = st.recursive(
 
 @given(st.integers(1, 10**9), st.text(min_size=1), st.dictionaries(st.text(), JSON, max_size=3))
 def test_request_and_its_response(number: int, method: str, parameters: Any) -> None:
-    """A request has its id, and the response with this id belongs to it."""
+    """A JSON-RPC request has an id, and the response with this id belongs to it."""
     request = json.loads(CODEC.request(str(number), {"method": method, "params": parameters}))
     response = {"jsonrpc": "2.0", "id": request["id"], "result": request["params"]}
     arrival = CODEC.read(json.dumps(response))
@@ -40,7 +40,7 @@ def test_request_and_its_response(number: int, method: str, parameters: Any) -> 
 
 
 def test_request_without_parameters() -> None:
-    """Params may be left out."""
+    """A JSON-RPC request may have no `params`."""
     assert {"jsonrpc": "2.0", "method": "list", "id": 1} == json.loads(
         CODEC.request("1", {"method": "list"})
     )
@@ -50,7 +50,7 @@ def test_request_without_parameters() -> None:
 
 
 def test_subscription_with_other_names() -> None:
-    """The names of the members, and a method that ends a subscription, can be chosen."""
+    """The member names of a JSON-RPC subscription, and its ending method, can be chosen."""
     codec = JsonRpcMessages(
         subscription_field="sub", mark_field="cursor", value_field="data", cancel_method="stop"
     )
@@ -70,13 +70,13 @@ def test_subscription_with_other_names() -> None:
 
 @pytest.mark.parametrize("message", ['{"method": "tick"}', '{"method": "tick", "params": [1]}'])
 def test_notification_for_nobody(message: str) -> None:
-    """A notification without the id of a subscription belongs to nobody."""
+    """A JSON-RPC notification without a subscription's id belongs to no subscription."""
     arrival = CODEC.read(message)
     assert (None, False) == (arrival.id, arrival.has_value)
 
 
 def test_errors() -> None:
-    """An error belongs to its request, or to nobody if the server could not read the id."""
+    """A JSON-RPC error belongs to its request, or to none if the server could not read the id."""
     arrival = CODEC.read('{"id": 5, "error": {"code": 7, "message": "no"}}')
     assert ("5", VendorRejected) == (arrival.id, type(arrival.error))
     assert CODEC.read('{"id": null, "error": {"code": -32700}}').id is None
@@ -84,14 +84,14 @@ def test_errors() -> None:
 
 @pytest.mark.parametrize("message", ["[]", "5", '{"id": 1}', "<html>", '{"id": 1, "error": 7}'])
 def test_message_that_is_none(message: str) -> None:
-    """A message of another kind is refused, since it may have been the reply to any request."""
+    """A message that is not JSON-RPC is refused, since it may reply to any request."""
     with pytest.raises((InvalidData, ValueError)):
         CODEC.read(message)
 
 
 @pytest.mark.parametrize("value", [{1}, float("inf"), "\ud800", {"a": object()}])
 def test_params_that_cannot_be_written(value: object) -> None:
-    """Params that JSON lacks are refused, and the error leads to no part of them."""
+    """JSON-RPC `params` that JSON cannot hold are refused, without showing them."""
     makers: list[Callable[[], str]] = [
         lambda: CODEC.request("1", {"method": "find", "params": [value]}),
         lambda: CODEC.subscription("1", {"method": "watch", "params": {"a": value}}, None),

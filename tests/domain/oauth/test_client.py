@@ -1,4 +1,4 @@
-"""An OAuth client's settings: which go together, and which are refused."""
+"""An OAuth client's settings: valid combinations, and those that are refused."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def client(**options: Any) -> OAuthClient:
 def test_authentication_follows_from_the_secret(
     options: dict[str, Any], expected: ClientAuthentication
 ) -> None:
-    """A client with a secret uses Basic and one without sends its id, unless set otherwise."""
+    """By default an OAuth client with a secret uses Basic, and one without sends only its id."""
     assert expected is client(**options).authentication
 
 
@@ -93,7 +93,7 @@ def test_authentication_follows_from_the_secret(
     ids=brief,
 )
 def test_impossible_settings_are_refused(options: dict[str, Any], path: str) -> None:
-    """An impossible setting is refused when a client is made; the error names the field."""
+    """An impossible OAuth client setting is refused, and the error names the field."""
     with pytest.raises(ConfigurationError) as excinfo:
         client(**options)
     assert path == excinfo.value.path
@@ -109,7 +109,7 @@ def test_impossible_settings_are_refused(options: dict[str, Any], path: str) -> 
 def test_error_says_if_a_secret_is_missing_or_superfluous(
     options: dict[str, Any], problem: str
 ) -> None:
-    """The error says whether the authentication lacks a secret or has one too many."""
+    """The error for an OAuth client says whether a secret is missing or superfluous."""
     with pytest.raises(ConfigurationError) as excinfo:
         client(**options)
     assert f"The authentication {problem}" == excinfo.value.message
@@ -150,7 +150,7 @@ def test_a_grant_must_be_a_known_grant() -> None:
 def test_signing_algorithm_follows_from_the_key(
     options: dict[str, Any], expected: JwtAlgorithm
 ) -> None:
-    """A shared secret signs with HS256 and a private key with RS256 by default."""
+    """By default an OAuth client signs with HS256 by a shared secret, or RS256 by a private key."""
     oauth_client = client(**options)
 
     assert oauth_client.signs
@@ -158,17 +158,17 @@ def test_signing_algorithm_follows_from_the_key(
 
 
 def test_the_longest_name_is_a_name() -> None:
-    """A client id has up to 255 characters."""
+    """An OAuth client id of 255 characters is valid."""
     assert "x" * 255 == client(client_id="x" * 255).client_id
 
 
 def test_a_scope_is_a_list() -> None:
-    """A scope may be a list or OAuth's space-separated text; the order is kept."""
+    """A scope may be a list or a space-separated text; its order is kept."""
     assert ("b", "a") == client(scope="b a").scope == client(scope=["b", "a"]).scope
 
 
 def test_a_client_shows_no_secret() -> None:
-    """A client's repr shows no key, its grant's included, and a client cannot be pickled."""
+    """An OAuth client's repr shows no key, its grant's included, and a client cannot be pickled."""
     grant = JwtBearer(JwtSigning(algorithm="HS256"), "key-of-grant")
     oauth_client = client(
         secret="hunter2", grant=grant, dpop_key=P256, parameters={"assertion_key": "tell-tale"}
@@ -193,7 +193,7 @@ def test_certificate_clients_use_the_mtls_endpoints() -> None:
 
 
 def test_grants_send_their_registered_type() -> None:
-    """Each grant sends its registered grant type and its own parameters."""
+    """Each OAuth grant sends its registered grant type and its own parameters."""
     grant_parameters = ClientCredentials().parameters(NOON, None)
     assert (("grant_type", "client_credentials"),) == grant_parameters
 
@@ -230,20 +230,20 @@ def test_exchange_sends_the_named_services_current_token() -> None:
 
 @pytest.mark.parametrize("subject", ["", None, 7, Secret("")], ids=repr)
 def test_an_exchange_of_nothing_is_refused(subject: Any) -> None:
-    """A token exchange needs to know whose token it is about."""
+    """A token exchange without a subject token or service is refused."""
     with pytest.raises(InvalidData) as excinfo:
         TokenExchange(subject=subject)
     assert "subject" == excinfo.value.field
 
 
 def test_a_grant_that_cannot_sign_is_refused() -> None:
-    """The key of a JWT-bearer grant must be one for its algorithm."""
+    """A JWT-bearer grant whose key does not suit its algorithm is refused."""
     with pytest.raises(InvalidData):
         JwtBearer(JwtSigning(algorithm="ES256", lifetime=timedelta(minutes=1)), "no key")
 
 
 def test_only_consent_needs_a_person() -> None:
-    """Every grant but consent can be requested without a person."""
+    """Every OAuth grant but consent can be requested without a user."""
     assert [False, True, True, True] == [
         kind.alone for kind in (Consent, ClientCredentials, JwtBearer, TokenExchange)
     ]

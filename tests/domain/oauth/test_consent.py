@@ -1,4 +1,4 @@
-"""The URL for a person's consent, and the callback with which they return."""
+"""The URL at which a user consents, and the callback that returns the authorisation code."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ BACK = "https://erp.example/callback"
 
 
 def client_of(**changes: Any) -> OAuthClient:
-    """A public client of a server that names itself."""
+    """Return a public OAuth client of a server that sends its issuer."""
     metadata: dict[str, Any] = {
         "token_endpoint": f"{ISSUER}/token",
         "issuer": ISSUER,
@@ -50,7 +50,7 @@ def client_of(**changes: Any) -> OAuthClient:
 def begun_consent(
     client: OAuthClient | None = None, **options: Any
 ) -> tuple[dict[str, str], PendingConsent]:
-    """The parameters of the consent URL, and the pending consent."""
+    """Return the parameters of a new consent URL, and the pending consent."""
     numbers = count(1)
     url, pending = begin(
         client or client_of(),
@@ -65,7 +65,7 @@ def begun_consent(
 
 
 def test_consent_url_has_client_redirect_scope_and_challenge() -> None:
-    """The URL asks for a code for this client and redirect URI, with an S256 challenge."""
+    """A consent URL asks for a code for client and redirect URI, with an S256 challenge."""
     parameters, pending = begun_consent(scope="read write")
     challenge = sha256(pending.code_verifier.reveal_bytes()).digest()
 
@@ -88,7 +88,7 @@ def test_consent_url_has_client_redirect_scope_and_challenge() -> None:
 
 
 def test_random_texts_are_independent() -> None:
-    """State, verifier and nonce differ, and each has 256 random bits."""
+    """State, code verifier and nonce of a consent differ, and each has 256 random bits."""
     draws: list[int] = []
 
     def draw() -> int:
@@ -105,7 +105,7 @@ def test_random_texts_are_independent() -> None:
 
 
 def test_client_scope_is_the_default() -> None:
-    """A call without a scope uses the client's scope; an empty scope sends none."""
+    """A consent without a scope uses the client's scope; an empty scope sends none."""
     client = OAuthClient(server=client_of().server, client_id="erp", scope="read")
 
     assert "read" == begun_consent(client)[0]["scope"]
@@ -114,7 +114,7 @@ def test_client_scope_is_the_default() -> None:
 
 
 def test_openid_has_a_nonce() -> None:
-    """A scope with openid sends a nonce; without openid there is none."""
+    """A consent URL has a nonce only if the scope contains openid."""
     parameters, pending = begun_consent(scope="openid email")
 
     assert pending.nonce is not None
@@ -123,7 +123,7 @@ def test_openid_has_a_nonce() -> None:
 
 
 def test_extra_parameters_are_merged() -> None:
-    """The call's parameters override the client's, and the endpoint's query is kept."""
+    """A consent's own parameters override the client's, and the endpoint's query is kept."""
     client = OAuthClient(
         server=client_of(authorization_endpoint=f"{ISSUER}/authorize?style=plain").server,
         client_id="erp",
@@ -142,7 +142,7 @@ def test_extra_parameters_are_merged() -> None:
 
 
 def test_dpop_clients_send_the_key_thumbprint() -> None:
-    """A client with a DPoP key sends its thumbprint (RFC 9449, section 10)."""
+    """A client with a DPoP key sends its thumbprint in the consent URL (RFC 9449, section 10)."""
     key = proof_key()
     proving = OAuthClient(server=client_of().server, client_id="erp", dpop_key=key)
     proof_token = proof(Secret(key), "GET", ISSUER, Occasion(NOW, "id-1")).reveal()
@@ -165,7 +165,7 @@ def test_reserved_parameters_are_refused(name: str) -> None:
     "uri", [BACK, "http://127.0.0.1:49152/callback", "http://[::1]:1/", "com.example.erp:/callback"]
 )
 def test_allowed_redirect_uris(uri: str) -> None:
-    """HTTPS, this machine, and an app's own scheme (RFC 8252)."""
+    """Redirect URIs may use HTTPS, localhost, or an app's own scheme (RFC 8252)."""
     assert uri == begun_consent(redirect_uri=uri)[0]["redirect_uri"]
 
 
@@ -183,13 +183,13 @@ def test_allowed_redirect_uris(uri: str) -> None:
     ],
 )
 def test_unsafe_redirect_uris_are_refused(uri: Any) -> None:
-    """A redirect URI at which others could read the code is refused."""
+    """A redirect URI at which others could read the authorisation code is refused."""
     with pytest.raises(ConfigurationError, match="redirect_uri"):
         begun_consent(redirect_uri=uri)
 
 
 def test_a_server_without_s256_is_refused() -> None:
-    """A server whose metadata exclude S256 is refused before the person is sent there."""
+    """A consent is not begun at a server whose metadata exclude S256."""
     with pytest.raises(UnsupportedByVendor, match="does not support PKCE") as excinfo:
         begun_consent(client_of(code_challenge_methods_supported=["plain"]))
     assert "a server that supports PKCE" in excinfo.value.remedy
@@ -198,7 +198,7 @@ def test_a_server_without_s256_is_refused() -> None:
 
 
 def test_a_server_without_an_endpoint_is_refused() -> None:
-    """A server without the needed endpoint is refused."""
+    """A consent is not begun at a server without an authorisation endpoint."""
     with pytest.raises(ConfigurationError, match="authorization_endpoint"):
         begun_consent(client_of(authorization_endpoint=None))
 
@@ -207,7 +207,7 @@ def test_a_server_without_an_endpoint_is_refused() -> None:
 
 
 def back(pending: PendingConsent, **changes: str | None) -> str:
-    """The query string with which a person returns."""
+    """Return the query string of a consent's callback."""
     parameters: dict[str, str | None] = {
         "code": "c0de",
         "state": pending.state.reveal(),
@@ -218,7 +218,7 @@ def back(pending: PendingConsent, **changes: str | None) -> str:
 
 
 def read(callback: Any, pending: PendingConsent, client: OAuthClient | None = None) -> Any:
-    """Return the result of reading a callback."""
+    """Return the result of reading a consent's callback."""
     return read_callback(callback, pending, client or client_of(), NOW)
 
 
@@ -235,7 +235,7 @@ def read(callback: Any, pending: PendingConsent, client: OAuthClient | None = No
     ],
 )
 def test_a_code_is_read(form: str) -> None:
-    """The code is found in a URL, in a path, and in a query alone."""
+    """The authorisation code is found in a callback URL, in a path, or in a query alone."""
     _, pending = begun_consent()
 
     assert Secret("c0de") == read(form.format(back(pending)), pending)
@@ -269,7 +269,7 @@ def test_callback_must_match_the_pending_consent(
 
 @pytest.mark.parametrize("twice", ["code=other", "state=other", "iss=x", "error=x&error=x", "a&a"])
 def test_repeated_parameters_are_refused(twice: str) -> None:
-    """Any callback parameter that occurs twice is refused (RFC 6749, section 3.1)."""
+    """A callback parameter that occurs twice is refused (RFC 6749, section 3.1)."""
     _, pending = begun_consent()
     refusal = read(f"{back(pending)}&{twice}", pending)
 
@@ -287,7 +287,7 @@ def test_unreadable_callbacks_are_refused(callback: Any) -> None:
 
 
 def test_callback_size_limits() -> None:
-    """A callback query may have 16 KiB and a hundred parameters, and no more."""
+    """A callback query may have up to 16 KiB and a hundred parameters."""
     _, pending = begun_consent()
     query = f"{back(pending)}&x="
     many_parameters = "&".join([back(pending), *(f"x{number}=" for number in range(97))])
@@ -299,7 +299,7 @@ def test_callback_size_limits() -> None:
 
 
 def test_issuer_may_be_missing_if_not_promised() -> None:
-    """Without a promised issuer parameter it may be missing, but must not name another server."""
+    """If a server does not promise `iss`, a callback may lack it, but not name another server."""
     client = client_of(authorization_response_iss_parameter_supported=False)
     _, pending = begun_consent(client)
 
@@ -328,7 +328,7 @@ def test_a_consent_belongs_to_its_client() -> None:
 
 
 def test_pending_consent_expires() -> None:
-    """A callback after the consent's lifetime is refused, and the person must begin again."""
+    """A callback after the consent's lifetime is refused, and the user must begin again."""
     _, pending = begun_consent()
     before_expiry, expiry = NOW + HOUR - timedelta(seconds=1), NOW + HOUR
 
@@ -353,7 +353,7 @@ def test_pending_consent_expires() -> None:
     ],
 )
 def test_errors_are_typed(error: str, kind: type[ConnectorError], *, later: bool) -> None:
-    """The server's error code decides the exception type, retryability and remedy."""
+    """The server's error code in a callback decides exception type, retryability and remedy."""
     _, pending = begun_consent()
     refusal = read(back(pending, code=None, error=error, error_description="so"), pending)
 
@@ -364,7 +364,7 @@ def test_errors_are_typed(error: str, kind: type[ConnectorError], *, later: bool
 
 
 def test_a_refusal_shows_no_secret() -> None:
-    """The error masks our own secrets, and shows only valid OAuth error names."""
+    """The error for a refused consent masks our secrets, and quotes only valid OAuth codes."""
     _, pending = begun_consent()
     description = f"<b>{pending.state.reveal()}</b>"
     refusal = read(back(pending, code=None, error="<x>", error_description=description), pending)
@@ -374,7 +374,7 @@ def test_a_refusal_shows_no_secret() -> None:
 
 
 def test_a_code_is_shown_with_its_verifier() -> None:
-    """The token request contains the code, the proof that it is ours, and the redirect URL."""
+    """A token request for a code contains code, code verifier and redirect URI."""
     _, pending = begun_consent()
 
     assert {

@@ -1,4 +1,4 @@
-"""The device flow: the code shown to a person, and the polling interval."""
+"""The OAuth device flow: the code shown to a user, and the polling interval."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ DEVICE_ANSWER: dict[str, Any] = {
 
 
 def answer(status: int = 200, **changes: Any) -> DeviceConsent | Refused:
-    """Return the parsed answer about a device code, with these members changed."""
+    """Return the parsed device authorisation response, with these members changed."""
     members = {
         name: value for name, value in (DEVICE_ANSWER | changes).items() if value is not None
     }
@@ -32,7 +32,7 @@ def answer(status: int = 200, **changes: Any) -> DeviceConsent | Refused:
 
 
 def test_a_code_is_read() -> None:
-    """A device answer has the user code, URLs, expiry and polling interval."""
+    """A device authorisation response gives user code, URLs, expiry and polling interval."""
     consent = answer()
 
     assert (
@@ -50,7 +50,7 @@ def test_a_code_is_read() -> None:
 
 
 def test_expiry_is_in_utc() -> None:
-    """The expiry is in UTC, whatever time zone the clock uses."""
+    """A device code's expiry is in UTC, whatever time zone the clock uses."""
     response_time = NOW.astimezone(timezone(timedelta(hours=9)))
     consent = read_device(Response(200, body=json.dumps(DEVICE_ANSWER).encode()), response_time)
 
@@ -60,7 +60,7 @@ def test_expiry_is_in_utc() -> None:
 
 @pytest.mark.parametrize("code", ["x", "x" * 64])
 def test_codes_are_short_and_long(code: str) -> None:
-    """User codes of any length are accepted."""
+    """Device user codes of any length are accepted."""
     consent = answer(user_code=code)
 
     assert isinstance(consent, DeviceConsent)
@@ -83,7 +83,7 @@ def test_codes_are_short_and_long(code: str) -> None:
     ],
 )
 def test_numbers_have_bounds(changes: dict[str, Any], expected: tuple[float, float]) -> None:
-    """A missing or invalid number becomes the default, and each number is clamped."""
+    """A missing or invalid number in a device response becomes the default; others are clamped."""
     consent = answer(**changes)
 
     assert isinstance(consent, DeviceConsent)
@@ -91,7 +91,7 @@ def test_numbers_have_bounds(changes: dict[str, Any], expected: tuple[float, flo
 
 
 def test_no_pause_is_without_end() -> None:
-    """A pause too large for a float is refused."""
+    """A device polling interval too large for a float is clamped to a day."""
     body = json.dumps(DEVICE_ANSWER | {"interval": "@"}).replace('"@"', "1e400").encode()
     consent = read_device(Response(200, body=body), NOW)
 
@@ -100,7 +100,7 @@ def test_no_pause_is_without_end() -> None:
 
 
 def test_an_older_name_is_known() -> None:
-    """The draft's name `verification_url` is accepted for the URL."""
+    """The draft's name `verification_url` is accepted in a device response."""
     consent = answer(verification_uri=None, verification_url="https://login.example/d")
 
     assert isinstance(consent, DeviceConsent)
@@ -124,7 +124,7 @@ def test_an_older_name_is_known() -> None:
     ],
 )
 def test_unsafe_answers_are_refused(changes: dict[str, Any]) -> None:
-    """A verification URL on another scheme, or a code with other characters, is refused."""
+    """A device response with an unsafe verification URL or odd code characters is refused."""
     refused_consent = answer(**changes)
 
     assert isinstance(refused_consent, Refused)
@@ -133,12 +133,12 @@ def test_unsafe_answers_are_refused(changes: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"null", b"<html>"])
 def test_unreadable_answers_are_refused(body: bytes) -> None:
-    """A body that is no device answer is refused."""
+    """A body that is no device authorisation response is refused."""
     assert isinstance(read_device(Response(200, body=body), NOW), Refused)
 
 
 def test_a_refusal_is_read() -> None:
-    """An OAuth error is read as a refusal, with any HTTP status."""
+    """An OAuth error in a device response is read as a refusal, with any HTTP status."""
     for status in (200, 400):
         refused_consent = answer(status, error="invalid_client")
         assert isinstance(refused_consent, Refused)
@@ -146,7 +146,7 @@ def test_a_refusal_is_read() -> None:
 
 
 def test_refusal_has_the_wait_and_masks_secrets() -> None:
-    """A `Retry-After` date becomes a wait in seconds, and secrets in the text are masked."""
+    """A device refusal has its `Retry-After` date in seconds, and masks secrets in its text."""
     refused_consent = read_device(
         Response(
             503,
@@ -171,7 +171,7 @@ def test_polling_parameters() -> None:
 
 
 def refused_request(why: Refusal, code: str, wait: float | None = None) -> Refused:
-    """Return a refusal of this kind."""
+    """Return a refused token request of this kind."""
     return Refused(why=why, code=code, wait=wait)
 
 
@@ -196,19 +196,19 @@ SLOWER = refused_request(Refusal.LATER, "slow_down")
     ],
 )
 def test_polling_pace(reply: Any, pace: Pace | None) -> None:
-    """Pending keeps the pace, slow_down adds 5 s, failures double it, other answers end it."""
+    """While polling, `slow_down` adds 5 s, failures double the pause, and other answers end it."""
     assert pace == Pace.at_first(5.0).after(reply)
 
 
 def test_short_pauses_double_too() -> None:
-    """If the server names no wait, a failure doubles even a short pause."""
+    """If the server names no wait while polling, a failure doubles even a short pause."""
     failing_error = refused_request(Refusal.LATER, "HTTP 503")
 
     assert Pace(0.25, 0.5) == Pace.at_first(0.25).after(failing_error)
 
 
 def test_polling_pace_over_time() -> None:
-    """Added seconds stay, doublings repeat, and both have an upper bound."""
+    """While polling, added seconds stay, doublings repeat, and both have an upper bound."""
     pace = Pace.at_first(5.0)
     pauses: list[float] = []
     for reply in (SLOWER, PENDING, SLOWER, AttemptTimeout("x"), AttemptTimeout("x"), PENDING):

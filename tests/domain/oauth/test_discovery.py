@@ -14,7 +14,7 @@ BODY = json.dumps({"issuer": ISSUER, "token_endpoint": f"{ISSUER}/token"}).encod
 
 
 def test_a_description_is_read() -> None:
-    """An answer with the issuer's own metadata is its server."""
+    """The metadata that an issuer serves about itself are read as an authorisation server."""
     server = read_metadata(ISSUER, Response(200, body=BODY))
 
     assert server is not None
@@ -31,12 +31,12 @@ def test_a_description_is_read() -> None:
     ],
 )
 def test_invalid_metadata_is_refused(response: Response) -> None:
-    """A redirect, or a page a site shows for any path, is not read as metadata."""
+    """A redirect, or a page that a site shows for any path, is not read as OAuth metadata."""
     assert read_metadata(ISSUER, response) is None
 
 
 def test_another_issuers_metadata_are_refused() -> None:
-    """Metadata that name another issuer are refused."""
+    """OAuth metadata that name another issuer are refused."""
     with pytest.raises(VendorFailed, match="name another issuer"):
         read_metadata("https://other.example", Response(200, body=BODY))
 
@@ -48,7 +48,7 @@ def test_another_issuers_metadata_are_refused() -> None:
 def test_missing_metadata_error_lists_urls_and_statuses(
     statuses: list[int], *, later: bool
 ) -> None:
-    """The error lists each URL with its status, and says whether to try again."""
+    """The error for missing metadata lists each URL with its status, and whether to retry."""
     error = undescribed(["https://one.example", "https://two.example"], statuses)
 
     assert (
@@ -60,7 +60,7 @@ def test_missing_metadata_error_lists_urls_and_statuses(
 
 
 def test_error_has_the_last_answers_status() -> None:
-    """The error's status is that of the last URL."""
+    """The error for missing metadata has the status of the last URL."""
     error = undescribed(
         ["https://one.example", "https://two.example", "https://x.example"], [1, 2, 3]
     )
@@ -69,7 +69,7 @@ def test_error_has_the_last_answers_status() -> None:
 
 
 def test_metadata_request() -> None:
-    """The metadata request is a GET that accepts JSON."""
+    """OAuth metadata are requested with a GET that accepts JSON."""
     request = metadata_request()
 
     assert ("GET", "/") == (request.method, request.path)

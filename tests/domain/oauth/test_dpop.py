@@ -1,4 +1,4 @@
-"""DPoP proofs: their claims, and how servers' answers about them are read."""
+"""DPoP proofs: their claims, and a server's response to them."""
 
 from __future__ import annotations
 
@@ -53,12 +53,12 @@ OCCASION = Occasion(NOON, "id-1")
 
 
 def key() -> Secret:
-    """Return the private key of these tests."""
+    """Return the DPoP private key of these tests."""
     return Secret(proof_key())
 
 
 def htu(url: str) -> object:
-    """Return the URL that a proof names."""
+    """Return the URL claim of a DPoP proof for this URL."""
     return verified_claims(proof(key(), "GET", url, OCCASION).reveal())["htu"]
 
 
@@ -66,7 +66,7 @@ def htu(url: str) -> object:
 
 
 def test_proof_matches_the_rfcs_example() -> None:
-    """A proof has the claims and header of RFC 9449's example."""
+    """A DPoP proof has the claims and header of RFC 9449's example."""
     rfc_token = jose.read(RFC_PROOF)
     jose.verify(rfc_token, jose.public_key(rfc_token.header["jwk"]))
     occasion = Occasion(datetime.fromtimestamp(1562262618, UTC), "e1j3V_bKic8-LAEB")
@@ -81,13 +81,13 @@ def test_proof_matches_the_rfcs_example() -> None:
 
 
 def test_thumbprint_matches_the_rfcs_example() -> None:
-    """The test's own JWK thumbprint agrees with RFC 9449's example."""
+    """The JWK thumbprint that these tests compute agrees with RFC 9449's example."""
     jwk = jose.read(RFC_PROOF).header["jwk"]
     assert "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I" == jose.thumbprint(jwk)
 
 
 def test_token_and_nonce_may_be_missing() -> None:
-    """A proof without a token or nonce omits the claims for them."""
+    """A DPoP proof without a token or nonce omits the claims for them."""
     claims = verified_claims(proof(key(), "POST", "https://as.example/token", OCCASION).reveal())
 
     assert {"jti", "htm", "htu", "iat"} == claims.keys()
@@ -119,13 +119,13 @@ def test_token_and_nonce_may_be_missing() -> None:
     ],
 )
 def test_url_claim_is_normalised(url: str, expected: str) -> None:
-    """The URL claim has no query, fragment or default port, and keeps the path as sent."""
+    """A DPoP proof's URL has no query, fragment or default port, and keeps the path as sent."""
     assert expected == htu(url)
 
 
 @given(st.text(st.characters(exclude_categories=["Cs", "Cc", "Z"])), st.text("a?#&=%é", max_size=9))
 def test_url_claim_is_the_url_sent(path: str, value: str) -> None:
-    """For any path and query, the claim is the URL sent up to the query, in ASCII."""
+    """For any path and query, a DPoP proof names the URL as sent, up to the query, in ASCII."""
     request = Request.get(f"/{path}", query={"q": value})
     url = join_url("https://api.example/v1", request)
 
@@ -136,7 +136,7 @@ def test_url_claim_is_the_url_sent(path: str, value: str) -> None:
 
 
 def test_long_urls_are_not_slow() -> None:
-    """A proof for a URL of megabytes takes seconds at most."""
+    """A DPoP proof for a URL of megabytes takes seconds at most."""
     url = f"https://api.example/{'a/' * 500_000}"
     start_time = time.process_time()
 
@@ -147,7 +147,7 @@ def test_long_urls_are_not_slow() -> None:
 
 @pytest.mark.parametrize("offset", [-12, 0, 9.5])
 def test_issued_at_is_in_epoch_seconds(offset: float) -> None:
-    """The issue time is in whole seconds since the epoch, whatever the clock's time zone."""
+    """A DPoP proof's issue time is in whole Unix seconds, whatever the clock's time zone."""
     moment = (NOON + timedelta(milliseconds=999)).astimezone(timezone(timedelta(hours=offset)))
 
     proof_secret = proof(key(), "GET", "https://api.example/", Occasion(moment, "id-1"))
@@ -156,7 +156,7 @@ def test_issued_at_is_in_epoch_seconds(offset: float) -> None:
 
 
 def test_signatures_are_always_64_bytes() -> None:
-    """Small numbers in a signature are padded to 32 bytes each."""
+    """Small numbers in an ECDSA signature are padded to 32 bytes each."""
     proofs = [proof(key(), "GET", "https://api.example/", OCCASION) for _ in range(500)]
     assert {64} == {len(jose.read(proof_secret.reveal()).signature) for proof_secret in proofs}
 
@@ -183,7 +183,7 @@ def _with_password() -> str:
     ids=["no PEM", "P-384", "secp256k1", "Ed25519", "RSA", "with a password"],
 )
 def test_only_p256_makes_proofs(wrong: str) -> None:
-    """A key of any other kind is refused by its field name, and never shown."""
+    """A DPoP key that is not on P-256 is refused by its field name, and never shown."""
     canaries = Canaries()
     canaries.plant("key", wrong.splitlines()[len(wrong.splitlines()) > 1])
     calls: dict[str, Callable[[], object]] = {
@@ -210,7 +210,7 @@ def test_only_p256_makes_proofs(wrong: str) -> None:
 
 
 def test_bound_token_is_sent_with_its_proof() -> None:
-    """A bound token uses the DPoP scheme, and replaces any proof set on the request."""
+    """A DPoP-bound token uses the DPoP scheme, and its proof replaces any on the request."""
     credentials = OAuthCredentials(access_token="t", dpop_key=proof_key())
     request = Request.post("/a", headers={"DPoP": "old", "Authorization": "old"})
     url = "https://api.example/a?b"
@@ -232,7 +232,7 @@ def test_bound_token_is_sent_with_its_proof() -> None:
 
 
 def test_unbound_token_has_no_proof() -> None:
-    """Without a key no proof is added, even if the token type is DPoP."""
+    """Without a DPoP key no proof is added, even if the token type is DPoP."""
     credentials = OAuthCredentials(access_token="t", token_type="DPoP")
     request = authorise(Request.get("/a"), credentials)
 
@@ -262,7 +262,7 @@ def test_unbound_token_has_no_proof() -> None:
     ],
 )
 def test_nonce_syntax(header: str | None, nonce: str | None) -> None:
-    """A nonce with white space, quotes, control characters or excessive length is ignored."""
+    """A DPoP nonce with white space, quotes, control characters or excessive length is ignored."""
     assert nonce == nonce_of(Headers({} if header is None else {"dpop-nonce": header}))
 
 
@@ -288,11 +288,11 @@ def test_nonce_syntax(header: str | None, nonce: str | None) -> None:
 def test_refused_proof_differs_from_refused_token(
     challenges: list[str], refusal: ProofRefusal | None
 ) -> None:
-    """The challenge's error code alone tells a refused proof from a refused token."""
+    """The error code of a 401 challenge tells a refused DPoP proof from a refused token."""
     assert refusal is refusal_of(Headers([("WWW-Authenticate", text) for text in challenges]))
 
 
 @pytest.mark.parametrize("refusal", ProofRefusal)
 def test_a_refusal_is_written_and_read(refusal: ProofRefusal) -> None:
-    """A challenge written for a refusal is read back as that refusal."""
+    """A challenge written for a refused DPoP proof is read back as that refusal."""
     assert refusal is refusal_of(Headers([challenge(refusal)]))

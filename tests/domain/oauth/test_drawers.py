@@ -1,4 +1,4 @@
-"""The storage names of tokens that a client can request again at any time."""
+"""The storage names of OAuth tokens that a client can request again at any time."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ SERVER = "https://auth.example/token"
 
 
 def test_storage_name_depends_on_all_but_the_secret() -> None:
-    """Every setting of a client but its password changes its storage name."""
+    """A token's storage name depends on every setting of its client but the password."""
     client = OAuthClient(server=SERVER, client_id="one", secret=Secret("a"))
     rotated_client = OAuthClient(server=SERVER, client_id="one", secret=Secret("b"))
     other_clients = [
@@ -26,12 +26,12 @@ def test_storage_name_depends_on_all_but_the_secret() -> None:
 
 
 def test_consent_has_no_storage_name() -> None:
-    """Tokens from a person's consent have no derived name: the caller names them."""
+    """Tokens from a user's consent have no derived storage name: the caller names them."""
     assert drawer_of(OAuthClient(server=SERVER, client_id="one", grant=Consent())) is None
 
 
 def test_storage_name_tells_clients_from_tenants() -> None:
-    """A storage name belongs to a tenant, or to a client and then to no tenant."""
+    """A token's storage name belongs to a tenant, or to a client without a tenant."""
     drawer = drawer_of(OAuthClient(server=SERVER, client_id="one", secret=Secret("a")))
 
     assert drawer is not None

@@ -1,4 +1,4 @@
-"""The moment at which a token is renewed."""
+"""The time at which an OAuth token is renewed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
 def token(life: float | None, *, issued: bool = True, ago: float = 0.0) -> OAuthCredentials:
-    """A token of so many seconds, issued so long ago."""
+    """Return an OAuth token with this lifetime, issued this long ago."""
     start_time = NOON - timedelta(seconds=ago)
     return OAuthCredentials(
         access_token="a",
@@ -44,17 +44,17 @@ def token(life: float | None, *, issued: bool = True, ago: float = 0.0) -> OAuth
 def test_a_token_is_renewed_before_its_end(
     life: float, ago: float, draw: float, fresh: float, works: float
 ) -> None:
-    """Renewal is due a minute, or a quarter of a short life, before expiry."""
+    """A token is due for renewal a minute, or a quarter of a short life, before its expiry."""
     assert pytest.approx((fresh, works)) == Ahead().span(token(life, ago=ago), NOON, draw)
 
 
 def test_token_without_issue_time_uses_the_full_minute() -> None:
-    """Without an issue time, renewal is due the full minute before expiry."""
+    """A token without an issue time is due for renewal a full minute before its expiry."""
     assert pytest.approx((-30.0, 20.0)) == Ahead().span(token(30, issued=False), NOON, 0.0)
 
 
 def test_token_without_expiry_stays_fresh() -> None:
-    """A token without an expiry is used until a server refuses it."""
+    """A token without an expiry is fresh until a server refuses it."""
     span = Ahead().span(token(None), NOON, 0.5)
 
     assert Span(math.inf, math.inf) == span
@@ -62,7 +62,7 @@ def test_token_without_expiry_stays_fresh() -> None:
 
 
 def test_leeway_holds_without_early_renewal() -> None:
-    """The leeway before expiry holds even if early renewal is off."""
+    """The leeway before a token's expiry holds even if early renewal is off."""
     assert pytest.approx((3590.0, 3590.0)) == Ahead(early=0).span(token(3600), NOON, 0.9)
 
 
@@ -93,7 +93,7 @@ def test_freshness_over_time(elapsed: float, expected: Freshness) -> None:
 def test_half_of_a_life_is_always_fresh(
     life: int, early: float, leeway: float, draw: float
 ) -> None:
-    """With any settings a token is fresh for half of its life and usable for longer."""
+    """With any renewal settings, a token is fresh for at least half of its life."""
     span = Ahead(early=early, leeway=leeway).span(token(life), NOON, draw)
 
     assert life * 0.6 <= span.fresh <= span.works <= life
@@ -102,14 +102,14 @@ def test_half_of_a_life_is_always_fresh(
 @pytest.mark.parametrize("name", ["early", "leeway"])
 @pytest.mark.parametrize("value", [-1, float("nan"), float("inf"), "soon"], ids=repr)
 def test_settings_are_durations(name: str, value: object) -> None:
-    """A setting that is no duration is refused, and the error names it."""
+    """A renewal setting that is no duration is refused, and the error names it."""
     with pytest.raises(ConfigurationError) as excinfo:
         Ahead(**{name: value})  # type: ignore[arg-type]  # which is what is refused
     assert name == excinfo.value.path
 
 
 def test_settings_may_be_timedeltas() -> None:
-    """A timedelta equals the same number of seconds."""
+    """A renewal setting may be a timedelta instead of seconds."""
     assert Ahead(early=60, leeway=10) == Ahead(
         early=timedelta(minutes=1),
         leeway=timedelta(seconds=10),

@@ -1,4 +1,4 @@
-"""Which id_tokens are for us, and of this consent."""
+"""Validation of the claims of OpenID ID tokens."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def problem(token: str | None, **changes: Any) -> str | None:
     ],
 )
 def test_valid_claims_have_no_problem(changes: dict[str, Any]) -> None:
-    """A current id_token from the issuer, for this client and nonce, has no problem."""
+    """A current ID token from the issuer, for this client and nonce, has no problem."""
     assert problem(id_token(CLAIMS | changes)) is None
 
 
@@ -76,24 +76,24 @@ def test_valid_claims_have_no_problem(changes: dict[str, Any]) -> None:
     ],
 )
 def test_each_wrong_claim_is_described(changes: dict[str, Any], words: str) -> None:
-    """Each wrong claim has its own description."""
+    """Each wrong claim of an ID token has its own description."""
     assert words in str(problem(id_token(CLAIMS | changes)))
 
 
 @pytest.mark.parametrize("text", ["", "a.b", "a.b.c.d", "a.!.c", "a.bm8.c", "a.é.c", id_token([])])
 def test_unreadable_id_tokens_are_refused(text: str) -> None:
-    """A text that is no id_token cannot be read."""
+    """A text that is no ID token is refused."""
     assert "cannot be read" == problem(text)
 
 
 def test_missing_id_token() -> None:
-    """A missing id_token is a problem only if a nonce was sent."""
+    """A missing ID token is a problem only if a nonce was sent."""
     assert "is missing" == problem(None)
     assert problem(None, nonce=None) is None
 
 
 def test_unknown_issuer_and_nonce_are_not_compared() -> None:
-    """Without an expected issuer or nonce the other claims are still checked."""
+    """Without an expected issuer or nonce, the other claims of an ID token are still checked."""
     foreign_token = id_token(CLAIMS | {"iss": "https://any.example", "nonce": "other"})
 
     assert problem(foreign_token, issuer=None, nonce=None) is None

@@ -1,4 +1,4 @@
-"""Pending consents, and the places in which they can be stored."""
+"""Pending OAuth consents, and how they are stored until the user returns."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_repr_shows_no_secret() -> None:
 
 
 def test_scope_may_be_one_text() -> None:
-    """A table's scope may be one space-separated text."""
+    """The scope in a pending consent's table may be one space-separated text."""
     assert ("a", "b") == PendingConsent.from_table({**LEAST_CONSENT.table(), "scope": "a b"}).scope
 
 
@@ -71,7 +71,7 @@ def test_scope_may_be_one_text() -> None:
     ],
 )
 def test_other_tables_are_refused(changes: dict[str, Any]) -> None:
-    """A table of something else is refused, and no traceback frame shows its secrets."""
+    """A table that is no pending consent is refused, without secrets in any traceback frame."""
     with pytest.raises(InvalidData) as excinfo:
         PendingConsent.from_table({**WHOLE_CONSENT.table(), **changes})
 
@@ -86,13 +86,13 @@ def test_other_tables_are_refused(changes: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("text", ["", "x", "äöü", "AAAA", None])
 def test_unsealed_text_is_refused(text: Any) -> None:
-    """A text that this key did not seal is refused."""
+    """A text that this key did not encrypt is refused as a pending consent."""
     with pytest.raises(InvalidData):
         PendingConsent.unsealed(text, AesGcmCipher(generate_keys()))
 
 
 def test_times_are_in_utc() -> None:
-    """An expiry in any time zone is read in UTC."""
+    """A pending consent's expiry in any time zone is read in UTC."""
     other_zone_end = ENDS.astimezone(timezone(timedelta(hours=2)))
     same_consent = PendingConsent.from_table(
         {**LEAST_CONSENT.table(), "expires_at": other_zone_end.isoformat()}

@@ -1,4 +1,4 @@
-"""The parameters of one renewal, the name of its claim, and the meaning of its failures."""
+"""One OAuth renewal: its request parameters, its claim key, and its errors."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ OWNER = ("crm", "acme")
 
 
 def test_consent_is_renewed_by_refresh_token() -> None:
-    """A consent is renewed with its refresh token only."""
+    """After a user's consent, a token is renewed by its refresh token only."""
     asking_client = client(grant=Consent(), scope="read")
 
     assert (("grant_type", "refresh_token"), ("refresh_token", "r-1")) == Question(
@@ -30,7 +30,7 @@ def test_consent_is_renewed_by_refresh_token() -> None:
 
 
 def test_other_grants_are_requested_again() -> None:
-    """A grant without a person asks for the scope again, and sends no refresh token."""
+    """A grant that needs no user requests its scope again, without a refresh token."""
     assert (("grant_type", "client_credentials"), ("scope", "read")) == Question(
         client(scope="read"), HELD_TOKENS
     ).parameters(OCCASION)
@@ -40,7 +40,7 @@ def test_other_grants_are_requested_again() -> None:
 
 
 def test_claim_key_depends_on_the_refresh_token() -> None:
-    """Two renewals of one refresh token share a claim key; all others differ."""
+    """Two renewals of one refresh token share a claim key; all other renewals differ."""
     asking_client = client(grant=Consent())
     other_credentials = OAuthCredentials(access_token="a", refresh_token="r-2")
     names = [
@@ -61,7 +61,7 @@ FIRST = "{@acme:crm}:oauth:4d17daad2d222ca7cb276323a2263a50:first"
 
 
 def test_claim_keys_are_stable_across_versions() -> None:
-    """Claim keys stay the same across versions, since stores hold them."""
+    """The claim key of a renewal is the same in all versions, since stores hold it."""
     asking_client = client(grant=Consent())
 
     first, second_key = (
@@ -72,7 +72,7 @@ def test_claim_keys_are_stable_across_versions() -> None:
 
 
 def test_claim_key_without_refresh_token_is_the_clients() -> None:
-    """Without a refresh token, all renewals of a client share a claim key."""
+    """Without a refresh token, all renewals of an OAuth client share a claim key."""
     assert claim_key(OWNER, client(), HELD_TOKENS, again=False) == claim_key(
         OWNER, client(), None, again=False
     )
@@ -96,7 +96,7 @@ def test_claim_key_without_refresh_token_is_the_clients() -> None:
     ids=repr,
 )
 def test_some_answers_are_lost(answer: Refused | ConnectorError, lost: bool) -> None:
-    """An answer after which a token may have been granted unseen counts as lost."""
+    """A token response that may hide a granted token counts as lost."""
     assert lost is is_lost(answer)
 
 
@@ -118,7 +118,7 @@ def test_some_answers_are_lost(answer: Refused | ConnectorError, lost: bool) -> 
     ],
 )
 def test_a_refusal_becomes_an_error(why: Refusal, retryable: bool, remedy: str) -> None:
-    """The error quotes the server, and says whether a later attempt may succeed."""
+    """The error for a refused renewal quotes the server, and says whether to try again later."""
     error, wait = failure("crm", Refused(why=why, code="c", said="d", wait=4.0))
 
     assert "The authorisation server refused a token (c: d)." == error.message
@@ -126,7 +126,7 @@ def test_a_refusal_becomes_an_error(why: Refusal, retryable: bool, remedy: str) 
 
 
 def test_unreachable_server_error() -> None:
-    """An unreachable server gives a retryable error with the cause and a remedy."""
+    """If the authorisation server is unreachable, a renewal's error is retryable."""
     error, wait = failure("crm", ConnectionFailed("It is away."))
 
     assert "The authorisation server cannot be reached: It is away." == error.message
@@ -135,7 +135,7 @@ def test_unreachable_server_error() -> None:
 
 
 def test_timeout_error() -> None:
-    """A timeout gives a retryable error with a remedy."""
+    """If a renewal times out, its error is retryable and has a remedy."""
     error = too_slow("crm")
 
     assert error.retryable

@@ -1,4 +1,4 @@
-"""Token revocation: which token is sent, and the meaning of the answers."""
+"""Token revocation: which token is sent, and the server's possible responses."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ NOW = datetime(2030, 1, 1, tzinfo=UTC)
 
 
 def test_refresh_token_is_revoked_first() -> None:
-    """The refresh token is revoked if there is one, otherwise the access token."""
+    """Revocation sends the refresh token if there is one, otherwise the access token."""
     both_tokens = OAuthCredentials(access_token="at", refresh_token="rt")
 
     assert (Secret("rt"), "refresh_token") == given_back(both_tokens)
@@ -35,7 +35,7 @@ def test_refresh_token_is_revoked_first() -> None:
 
 
 def read(status: int, body: bytes = b"", **headers: str) -> Refused | bool:
-    """Return the meaning of an answer to a revocation."""
+    """Return the outcome of a response to a token revocation."""
     header_fields = {name.replace("_", "-"): value for name, value in headers.items()}
     return read_revocation(
         Response(status, headers=header_fields, body=body), NOW, [Secret("rt-1")]
@@ -44,7 +44,7 @@ def read(status: int, body: bytes = b"", **headers: str) -> Refused | bool:
 
 @pytest.mark.parametrize("body", [b"", b"{}", b"OK", b"[]"])
 def test_success_ignores_the_body(body: bytes) -> None:
-    """A success status counts as success, with any body."""
+    """A revocation with a success status succeeded, whatever its body."""
     assert read(200, body) is True
 
 
@@ -65,7 +65,7 @@ def test_success_ignores_the_body(body: bytes) -> None:
 def test_refusals_are_typed(
     status: int, error: str | None, kind: type[Exception], remedy: str
 ) -> None:
-    """Each refusal says what to do, and whether another attempt may help."""
+    """The error for a refused revocation says what to do, and whether to try again."""
     body = b"" if error is None else json.dumps({"error": error}).encode()
     answer = read(status, body, Retry_After="30")
     assert isinstance(answer, Refused)
@@ -82,7 +82,7 @@ def test_refusals_are_typed(
 
 
 def test_the_time_of_a_wait_is_that_of_the_question() -> None:
-    """If the server names a retry time, the request is repeated at that time."""
+    """If a refused revocation names a retry time, the wait lasts until that time."""
     answer = read(503, Retry_After="Tue, 01 Jan 2030 00:00:45 GMT")
     assert isinstance(answer, Refused)
 
@@ -90,14 +90,14 @@ def test_the_time_of_a_wait_is_that_of_the_question() -> None:
 
 
 def test_connection_errors_pass_through() -> None:
-    """A connection error is returned unchanged."""
+    """A connection error during a revocation is returned unchanged."""
     error = ConnectionFailed("away.")
 
     assert (error, None) == not_revoked(error)
 
 
 def test_no_token_is_shown() -> None:
-    """A token that the server repeats in its answer is masked."""
+    """A revoked token that the server repeats in its response is masked."""
     body = json.dumps({"error": "invalid_request", "error_description": "no rt-1 here"}).encode()
     answer = read(400, body)
     assert isinstance(answer, Refused)

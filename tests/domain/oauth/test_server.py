@@ -1,4 +1,4 @@
-"""Authorisation server metadata and endpoints."""
+"""An authorisation server's metadata and endpoints."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ METADATA: dict[str, Any] = {
 
 
 def test_metadata_are_read() -> None:
-    """Known metadata members are read under their own names, and others are ignored."""
+    """Known members of OAuth metadata are read under their own names, and others ignored."""
     server = AuthorizationServer.from_metadata(ISSUER, METADATA)
 
     assert ISSUER == server.issuer
@@ -40,7 +40,7 @@ def test_metadata_are_read() -> None:
 
 
 def test_mtls_endpoints_are_for_certificates() -> None:
-    """Endpoint aliases for mTLS are used only by clients with a certificate."""
+    """A server's mTLS endpoint aliases are used only by clients with a certificate."""
     server = AuthorizationServer.from_metadata(ISSUER, METADATA)
 
     assert "https://mtls.login.example/token" == server.at("token_endpoint", with_certificate=True)
@@ -67,7 +67,7 @@ def test_mtls_endpoints_are_for_certificates() -> None:
     ids=repr,
 )
 def test_foreign_or_unsafe_metadata_are_refused(metadata: object) -> None:
-    """Metadata of another issuer, or with an unsafe endpoint, are refused as a whole."""
+    """OAuth metadata of another issuer, or with an unsafe endpoint, are refused as a whole."""
     with pytest.raises(VendorFailed, match=r"metadata") as excinfo:
         AuthorizationServer.from_metadata(ISSUER, metadata)
     assert "issuer exactly" in excinfo.value.remedy or "AuthorizationServer" in excinfo.value.remedy
@@ -75,7 +75,7 @@ def test_foreign_or_unsafe_metadata_are_refused(metadata: object) -> None:
 
 
 def test_missing_endpoint_is_named() -> None:
-    """The error names the endpoint that the server lacks."""
+    """The error for a missing OAuth endpoint names the endpoint."""
     server = AuthorizationServer(token_endpoint="https://login.example/token")
 
     with pytest.raises(ConfigurationError, match="device_authorization_endpoint") as excinfo:
@@ -95,7 +95,7 @@ def test_missing_endpoint_is_named() -> None:
     ],
 )
 def test_http_is_for_localhost_only(url: str) -> None:
-    """HTTPS is required except on this machine."""
+    """An authorisation server must use HTTPS, except on localhost."""
     assert url == checked_url(url, "token_endpoint")
 
 
@@ -117,7 +117,7 @@ def test_http_is_for_localhost_only(url: str) -> None:
     ids=repr,
 )
 def test_unsafe_urls_are_refused(url: object, problem: str) -> None:
-    """A URL that would send secrets in clear text is refused, and the error names the setting."""
+    """An authorisation server's URL without HTTPS is refused; the error names the setting."""
     with pytest.raises(ConfigurationError) as excinfo:
         checked_url(url, "token_endpoint")
     assert "token_endpoint" == excinfo.value.path
@@ -126,7 +126,7 @@ def test_unsafe_urls_are_refused(url: object, problem: str) -> None:
 
 
 def test_a_client_needs_only_a_token_endpoint() -> None:
-    """All the other endpoints may be left out, and none may be unsafe."""
+    """An authorisation server needs only a token endpoint; an unsafe issuer is refused."""
     AuthorizationServer(token_endpoint="https://login.example/token")
     with pytest.raises(ConfigurationError) as excinfo:
         AuthorizationServer(
@@ -162,11 +162,11 @@ def test_a_client_needs_only_a_token_endpoint() -> None:
     ],
 )
 def test_well_known_urls(issuer: str, expected: tuple[str, str]) -> None:
-    """OAuth puts its well-known path before an issuer's path, and OpenID after it."""
+    """OAuth puts its well-known path before an issuer's path, and OpenID puts its own after it."""
     assert expected == well_known(issuer)
 
 
 def test_http_issuer_is_refused() -> None:
-    """Metadata are not requested from an issuer over HTTP."""
+    """OAuth metadata are not requested from an issuer over HTTP."""
     with pytest.raises(ConfigurationError):
         well_known("http://login.example")

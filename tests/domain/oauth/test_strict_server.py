@@ -1,4 +1,4 @@
-"""Token requests, checked by a test server that follows the RFCs strictly."""
+"""OAuth token requests, checked by a test server that follows the RFCs strictly."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ PATIENT = Timeouts(total=30)
 
 
 def public(pem: str) -> Any:
-    """The public key that verifies the server's signatures."""
+    """Return the public key of a private key in PEM."""
     return load_pem_private_key(pem.encode(), None).public_key()
 
 
@@ -93,7 +93,7 @@ def members(answer: Response) -> dict[str, Any]:
 def test_every_client_authentication_is_accepted(
     registered: dict[str, Any], options: dict[str, Any]
 ) -> None:
-    """Each authentication method works twice in a row, with any characters in id and secret."""
+    """Each OAuth client authentication works twice, with any characters in id and secret."""
     with AuthorizationServer(Client(**registered)) as server:
         fields: dict[str, Any] = {"client_id": "erp", "scope": "read"} | options
         client = OAuthClient(server=server.token_url, **fields)
@@ -105,7 +105,7 @@ def test_every_client_authentication_is_accepted(
 
 @pytest.mark.parametrize("method", ["tls_client_auth", "self_signed_tls_client_auth"])
 def test_a_certificate_is_shown(tmp_path: Path, method: Method) -> None:
-    """A client with a registered certificate gets a token bound to that certificate."""
+    """An OAuth client with a registered certificate gets a token bound to that certificate."""
     lab = TlsLab(tmp_path)
     lab_certificates = lab.papers()
     registered_client = Client(method=method, thumbprint=lab_certificates.thumbprint)
@@ -122,7 +122,7 @@ def test_a_certificate_is_shown(tmp_path: Path, method: Method) -> None:
 
 
 def test_dpop_token_opens_the_resource() -> None:
-    """A proof with the requested nonce binds a token, and another proof opens the resource."""
+    """A DPoP proof with the demanded nonce binds a token, and a new proof opens the resource."""
     with AuthorizationServer(nonces=True) as server:
         client = OAuthClient(
             server=server.token_url, client_id="erp", secret="s3cr3t", dpop_key=P256
@@ -148,7 +148,7 @@ def test_dpop_token_opens_the_resource() -> None:
 
 
 def test_jwt_bearer_grant_is_accepted() -> None:
-    """A signed assertion is accepted as a grant, beside a client's name and secret."""
+    """A JWT-bearer grant is accepted from a client with a name and secret."""
     with AuthorizationServer() as server:
         server.trust("robot@example", public(RSA))
         signing = JwtSigning(
@@ -179,7 +179,7 @@ def test_jwt_client_with_jwt_grant() -> None:
 
 
 def test_tokens_are_exchanged() -> None:
-    """A token is exchanged for one with another audience."""
+    """A token can be exchanged for one with another audience."""
     with AuthorizationServer() as server:
         access, _ = server.seed(scope="read")
         client = OAuthClient(
@@ -196,7 +196,7 @@ def test_tokens_are_exchanged() -> None:
 
 @pytest.mark.parametrize("path", ["", "/tenant"])
 def test_server_metadata_are_read_from_both_urls(path: str) -> None:
-    """Metadata are read from both well-known URLs, unless they name another issuer."""
+    """OAuth metadata are read from both well-known URLs, unless they name another issuer."""
     with AuthorizationServer(issuer_path=path) as server, StdlibHttpClient() as http:
 
         def discovered() -> list[Server]:

@@ -1,4 +1,4 @@
-"""Reading the answers of a token endpoint."""
+"""Reading the responses of an OAuth token endpoint."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ HELD_TOKENS = OAuthCredentials(access_token="old", refresh_token="keep", scope="
 
 
 def answer(members: object, status: int = 200, **headers: str) -> Response:
-    """A JSON answer of the token endpoint."""
+    """Return a JSON response of the token endpoint."""
     header_fields = {name.replace("_", "-"): value for name, value in headers.items()}
     return Response(
         status, {"Content-Type": "application/json", **header_fields}, json.dumps(members).encode()
@@ -32,19 +32,19 @@ def answer(members: object, status: int = 200, **headers: str) -> Response:
 
 
 def read(members: object, status: int = 200, **headers: str) -> Granted | Refused:
-    """Return the result of an answer, for a client that has credentials."""
+    """Return the result of a token response, for a client that already has credentials."""
     return read_token(answer(members, status, **headers), CLIENT, NOON, held=HELD_TOKENS)
 
 
 def granted(**members: object) -> OAuthCredentials:
-    """The credentials that an answer with a token grants."""
+    """Return the credentials that a token response with these members grants."""
     result = read({"access_token": "new", **members})
     assert isinstance(result, Granted)
     return result.credentials
 
 
 def test_a_whole_answer_is_read() -> None:
-    """Token, refresh token, type, scope and expiry are read from the answer."""
+    """A token response gives token, refresh token, type, scope and expiry."""
     result = read(
         {
             "access_token": "new",
@@ -72,7 +72,7 @@ def test_a_whole_answer_is_read() -> None:
 
 
 def test_missing_members_keep_their_values() -> None:
-    """Missing members are unknown, or keep their previous values."""
+    """Missing members of a token response are unknown, or keep their previous values."""
     credentials = granted()
 
     assert "Bearer" == credentials.token_type
@@ -89,7 +89,7 @@ def test_missing_members_keep_their_values() -> None:
 
 @pytest.mark.parametrize("access", ["", "a\nb", None, 7, []], ids=repr)
 def test_an_answer_without_a_token_is_lost(access: object) -> None:
-    """A success without a token counts as lost."""
+    """A successful token response without a token counts as lost."""
     result = read({"access_token": access})
 
     assert isinstance(result, Refused)
@@ -98,7 +98,7 @@ def test_an_answer_without_a_token_is_lost(access: object) -> None:
 
 @pytest.mark.parametrize("empty", ["", " ", None, 7, [], False], ids=repr)
 def test_missing_refresh_token_keeps_the_old(empty: object) -> None:
-    """An empty or missing refresh token keeps the old one."""
+    """If a token response has no refresh token, the old refresh token is kept."""
     assert Secret("keep") == granted(refresh_token=empty).refresh_token
 
 
@@ -118,7 +118,7 @@ def test_missing_refresh_token_keeps_the_old(empty: object) -> None:
     ids=repr,
 )
 def test_lifetime_is_a_number_or_text(lifetime: object, seconds: float) -> None:
-    """A lifetime may be a number or a numeric text, and is ten years at most."""
+    """A token's lifetime may be a number or numeric text, and is at most ten years."""
     assert NOON + timedelta(seconds=seconds) == granted(expires_in=lifetime).expires_at
 
 
@@ -126,7 +126,7 @@ def test_lifetime_is_a_number_or_text(lifetime: object, seconds: float) -> None:
     "lifetime", [None, 0, -1, "", "soon", "-5", "1e5", "٣٦٠٠", True, [], {}, "9" * 400], ids=repr
 )
 def test_invalid_lifetime_is_unknown(lifetime: object) -> None:
-    """An invalid lifetime means an unknown expiry, neither "now" nor "never"."""
+    """An invalid token lifetime means an unknown expiry, neither "now" nor "never"."""
     assert granted(expires_in=lifetime).expires_at is None
 
 
@@ -136,7 +136,7 @@ def test_invalid_lifetime_is_unknown(lifetime: object) -> None:
     ids=repr,
 )
 def test_token_type_default_and_case(kind: object, expected: str) -> None:
-    """The token type may be missing or in any case."""
+    """The type in a token response may be missing or in any case."""
     assert expected == granted(token_type=kind).token_type
 
 
@@ -154,7 +154,7 @@ def test_a_bound_token_has_its_key(kind: str) -> None:
 
 @pytest.mark.parametrize("options", ["", "; charset=utf-8", "; charset=utf-8; profile=x"])
 def test_form_encoded_answers_are_read(options: str) -> None:
-    """A form-encoded answer is read like a JSON answer."""
+    """A form-encoded token response is read like a JSON response."""
     body = urlencode({"access_token": "a+b", "expires_in": "60", "scope": "x"}).encode()
     result = read_token(
         Response(200, {"Content-Type": f"application/x-www-form-urlencoded{options}"}, body),
@@ -208,7 +208,7 @@ def test_form_encoded_answers_are_read(options: str) -> None:
     ids=repr,
 )
 def test_refusals_are_classified(members: object, status: int, expected: Refusal) -> None:
-    """The error code decides before the status; an illegible 200 counts as lost."""
+    """A token error's code counts before its status; an unreadable 200 counts as lost."""
     result = read(members, status)
 
     assert isinstance(result, Refused)
@@ -216,7 +216,7 @@ def test_refusals_are_classified(members: object, status: int, expected: Refusal
 
 
 def test_unreadable_success_is_lost() -> None:
-    """An unreadable success counts as lost, since a token may have been granted."""
+    """An unreadable successful token response counts as lost, since a token may exist."""
     for body in (b"", b"<html>", b"\xff", b"{" * 100_000):
         result = read_token(Response(200, {}, body), CLIENT, NOON)
         assert isinstance(result, Refused)
@@ -224,7 +224,7 @@ def test_unreadable_success_is_lost() -> None:
 
 
 def test_requested_nonce_is_read() -> None:
-    """A refusal that asks for a DPoP nonce carries that nonce."""
+    """A token error that demands a DPoP nonce carries that nonce."""
     result = read({"error": "use_dpop_nonce"}, 400, DPoP_Nonce="show-me")
 
     assert isinstance(result, Refused)
@@ -253,7 +253,7 @@ def test_requested_nonce_is_read() -> None:
     ids=repr,
 )
 def test_a_refusal_is_quoted(members: object, code: str, words: str) -> None:
-    """The OAuth code and description are kept; an invalid code becomes the HTTP status."""
+    """A token error keeps the OAuth code and description; an invalid code becomes the status."""
     result = read(members, 400)
 
     assert isinstance(result, Refused)
@@ -261,7 +261,7 @@ def test_a_refusal_is_quoted(members: object, code: str, words: str) -> None:
 
 
 def test_retry_after_is_read() -> None:
-    """A `Retry-After` is read in seconds, by the server's own clock if it sends a date."""
+    """A token error's `Retry-After` is in seconds, by the server's own clock if it sends a date."""
     result = read({}, 503, Retry_After="17")
     dated = read(
         {},
@@ -279,7 +279,7 @@ def test_retry_after_is_read() -> None:
 
 
 def test_secrets_in_the_description_are_masked() -> None:
-    """A sent secret that the server repeats in its description is masked."""
+    """A sent secret that a token error repeats in its description is masked."""
     result = read_token(
         answer({"error": "invalid_grant", "error_description": "token r-77 is spent"}, 400),
         CLIENT,
@@ -310,7 +310,7 @@ def test_secrets_in_the_description_are_masked() -> None:
     st.sampled_from(["application/json", "application/x-www-form-urlencoded", "", "x" * 99]),
 )
 def test_every_answer_is_read(body: bytes, status: int, kind: str) -> None:
-    """No body, status or content type makes reading fail."""
+    """No body, status or content type of a token response makes reading fail."""
     result: Any = read_token(
         Response(status, {"Content-Type": kind}, body), CLIENT, NOON, held=HELD_TOKENS, hidden=[]
     )
@@ -318,10 +318,10 @@ def test_every_answer_is_read(body: bytes, status: int, kind: str) -> None:
 
 
 class Unread(bytes):
-    """A body that must not be read as a whole."""
+    """A body that raises if it is decoded as a whole."""
 
     def decode(self, *_: object, **__: object) -> str:
-        """Refuse to be decoded, which every parser begins with."""
+        """Raise an error, since every parser decodes the body first."""
         raise AssertionError
 
 
@@ -330,7 +330,7 @@ class Unread(bytes):
 )
 @pytest.mark.parametrize("kind", ["application/json", "application/x-www-form-urlencoded"])
 def test_oversized_answers_are_not_parsed(kind: str, status: int, why: Refusal) -> None:
-    """An answer of a megabyte is judged by its status alone."""
+    """A token response of a megabyte is judged by its status alone."""
     body = Unread(b'{"access_token": "' + b"x" * 1_048_576 + b'"}')
 
     result = read_token(Response(status, {"Content-Type": kind}, body), CLIENT, NOON)

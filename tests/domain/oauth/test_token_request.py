@@ -1,4 +1,4 @@
-"""Requests to the token endpoint."""
+"""Requests to an OAuth token endpoint."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ASKED_FIELDS = (("grant_type", "client_credentials"),)
 
 
 def form_of(request: Request) -> dict[str, str]:
-    """The form that a request sends; no name twice."""
+    """Return the form that a request sends, after checking that no name occurs twice."""
     body = request.body
     assert isinstance(body, bytes)
     pairs = parse_qsl(body.decode(), keep_blank_values=True, strict_parsing=True)
@@ -32,13 +32,13 @@ def form_of(request: Request) -> dict[str, str]:
 
 
 def part(token: str, number: int) -> Any:
-    """The header or the claims of a JWT."""
+    """Return the header or the claims of a JWT."""
     text = token.split(".")[number]
     return json.loads(urlsafe_b64decode(text + "=" * (-len(text) % 4)))
 
 
 def test_basic_is_form_encoded_first() -> None:
-    """Id and secret are encoded before they are joined, so that a colon in either is not lost."""
+    """Client id and secret are encoded before they are joined, so a colon in either is safe."""
     request, url = token_request(client(client_id="a:b é", secret="c:d+e %"), ASKED_FIELDS, NOON)
 
     assert TOKENS == url
@@ -66,7 +66,7 @@ def test_basic_is_form_encoded_first() -> None:
 def test_form_authentication_sends_no_header(
     options: dict[str, Any], expected: dict[str, str]
 ) -> None:
-    """Without Basic, the form names the client and no Authorization header is sent."""
+    """Without Basic, the token request's form names the client, and no header does."""
     request, _ = token_request(client(**options), ASKED_FIELDS, NOON)
 
     assert dict(ASKED_FIELDS) | expected == form_of(request)
@@ -74,7 +74,7 @@ def test_form_authentication_sends_no_header(
 
 
 def test_assertion_grant_needs_no_client_id() -> None:
-    """A JWT-bearer grant without a secret sends no client id beside the assertion."""
+    """A JWT-bearer request without a client secret sends no client id."""
     grant = JwtBearer(JwtSigning(algorithm="RS256", issuer="robot@example"), Secret(RSA))
     single_request, _ = token_request(client(grant=grant), ASKED_FIELDS, NOON)
     both, _ = token_request(
@@ -86,7 +86,7 @@ def test_assertion_grant_needs_no_client_id() -> None:
 
 
 def test_client_parameters_are_sent() -> None:
-    """The client's extra parameters are part of every token request."""
+    """An OAuth client's extra parameters are part of every token request."""
     oauth_client = client(parameters={"audience": "https://api.example", "resource": "a b"})
     request, _ = token_request(oauth_client, ASKED_FIELDS, NOON)
 
@@ -127,7 +127,7 @@ def test_client_assertion_claims(options: dict[str, Any], algorithm: str) -> Non
 
 
 def test_dpop_clients_send_a_proof() -> None:
-    """A client with a DPoP key sends a proof, with the server's nonce if there is one."""
+    """A client with a DPoP key sends a proof with its token request, and a known nonce."""
     oauth_client = client(dpop_key=P256)
     first, _ = token_request(oauth_client, ASKED_FIELDS, NOON)
     second, _ = token_request(oauth_client, ASKED_FIELDS, NOON, nonce="show-me")
@@ -145,7 +145,7 @@ def test_dpop_clients_send_a_proof() -> None:
 
 
 def test_other_endpoints_use_the_same_authentication() -> None:
-    """Other endpoints get the same client authentication, and no proof."""
+    """Other OAuth endpoints get the same client authentication, and no DPoP proof."""
     server = AuthorizationServer(
         token_endpoint=TOKENS, revocation_endpoint="https://login.example/revoke"
     )
@@ -161,7 +161,7 @@ def test_other_endpoints_use_the_same_authentication() -> None:
 
 
 def test_scope_parameter() -> None:
-    """The scope is sent space-separated, and left out if there is none."""
+    """A token request's scope is space-separated, and left out if there is none."""
     assert (("scope", "b a"),) == wanted_scope(client(scope=["b", "a"]))
     assert () == wanted_scope(client())
 
@@ -175,7 +175,7 @@ def test_request_repr_shows_no_secret() -> None:
 
 
 def test_hidden_secrets_of_a_renewal() -> None:
-    """A renewal hides the client's secret, the refresh token and the subject token."""
+    """A renewal lists the client's secret, refresh token and subject token as values to mask."""
     credentials = OAuthCredentials(access_token="a", refresh_token="r")
     question = Question(client(secret="s"), credentials, Secret("t"))
 

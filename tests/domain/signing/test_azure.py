@@ -1,4 +1,4 @@
-"""Shared Key of Azure Storage, compared with Azure's documentation."""
+"""Azure Storage's Shared Key signatures, compared with Azure's documentation."""
 
 from __future__ import annotations
 
@@ -35,18 +35,18 @@ def with_signature(request: Request, base: str = BASE) -> Request:
 
 
 def expected(text: str) -> str:
-    """The Authorization header for a text to sign."""
+    """Return the Authorization header for a text to sign."""
     digest = hmac.digest(b64decode(KEY.reveal()), text.encode(), "sha256")
     return f"SharedKey myaccount:{b64encode(digest).decode()}"
 
 
 def lines(method: str, fields: Mapping[int, str], *rest: str) -> str:
-    """Return the text to sign, line by line."""
+    """Return the lines of the text that Azure signs for a request."""
     return "\n".join([method, *(fields.get(place, "") for place in range(1, 12)), *rest])
 
 
 def test_documented_get() -> None:
-    """The documentation's example request gets the documented signature."""
+    """The example request in Azure's documentation gets the documented signature."""
     request = Request.get(
         "/mycontainer",
         query={"timeout": "20", "restype": "container", "comp": "metadata"},
@@ -70,7 +70,7 @@ def test_documented_get() -> None:
 
 
 def test_standard_fields_are_in_order() -> None:
-    """Standard fields are in Azure's order, and a length is signed only for a body."""
+    """Azure signs standard headers in its own order, and a length only for a body."""
     headers = {
         "Content-Encoding": "gzip",
         "Content-Language": "de",
@@ -93,7 +93,7 @@ def test_standard_fields_are_in_order() -> None:
 
 @pytest.mark.parametrize("length, length_field", [(3, "3"), (0, ""), (None, "")])
 def test_stream_length_is_signed(length: int | None, length_field: str) -> None:
-    """Only the length of a stream is signed, if it is known."""
+    """Of a streamed body Azure signs only the length, if it is known."""
     request = Request.put("/c/b", body=BodyStream.of(lambda: [b"abc"], length=length))
 
     text = lines("PUT", {3: length_field}, DATE, "/myaccount/c/b")
@@ -101,7 +101,7 @@ def test_stream_length_is_signed(length: int | None, length_field: str) -> None:
 
 
 def test_x_ms_fields_are_sorted_as_azure_sorts() -> None:
-    """Dashes are ignored in the order, and underscores precede letters and digits."""
+    """In Azure's order of `x-ms` headers, dashes are ignored, and `_` precedes other characters."""
     headers = [
         ("x-ms-meta-a1", "3"),
         ("x-ms-meta-ab", "4"),
@@ -127,7 +127,7 @@ def test_x_ms_fields_are_sorted_as_azure_sorts() -> None:
 
 
 def test_path_and_query_are_signed() -> None:
-    """The path is signed as sent, and query parameters are signed decoded."""
+    """Azure signs the path as sent, and query parameters decoded."""
     request = Request.get(
         "/c/a%20b+%C3%BC", query=[("Prefix", "a b+ü"), ("include", "tags"), ("include", "copy")]
     )
@@ -141,7 +141,7 @@ def test_path_and_query_are_signed() -> None:
 
 
 def test_a_parameter_without_a_value() -> None:
-    """An empty query parameter is signed with nothing after its name."""
+    """Azure signs an empty query parameter with nothing after its name."""
     request = Request.get("/c", query=[("marker", ""), ("comp", "list")])
     text = lines("GET", {}, DATE, "/myaccount/c", "comp:list", "marker:")
 
@@ -149,7 +149,7 @@ def test_a_parameter_without_a_value() -> None:
 
 
 def test_signing_again_replaces_the_signature() -> None:
-    """A request that is signed again has a new signature and no date of its own."""
+    """A request that is signed for Azure again has a new signature and no date of its own."""
     first_request = with_signature(Request.get("/c", headers={"Date": "long ago"}))
     later_occasion = Occasion(datetime(2015, 6, 27, tzinfo=UTC), "nonce")
 
@@ -163,7 +163,7 @@ def test_signing_again_replaces_the_signature() -> None:
 
 @pytest.mark.parametrize("key", ["", "no base64!", "YQ=", b"\xff\xfe"])
 def test_keys_must_be_base64(key: str | bytes) -> None:
-    """A key must be base64; an invalid one is refused and not shown."""
+    """An Azure key that is not Base64 is refused and not shown."""
     assert "azure_shared_key" == Credentials.signed(SIGNING, KEY).method
     with pytest.raises(InvalidData, match="not a key of a storage account") as excinfo:
         Credentials.signed(SIGNING, key)
@@ -172,6 +172,6 @@ def test_keys_must_be_base64(key: str | bytes) -> None:
 
 @pytest.mark.parametrize("account", ["", "ab", "Acme", "a/b", "a b", "https://acme"])
 def test_accounts(account: str) -> None:
-    """An account is named, not addressed."""
+    """An Azure account that is not a plain name is refused."""
     with pytest.raises(InvalidData, match="not a valid name of a storage account"):
         AzureSharedKey(account=account)

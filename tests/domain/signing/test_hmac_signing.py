@@ -1,4 +1,4 @@
-"""HMAC signatures, compared with vendors' examples, and refused inputs."""
+"""HMAC request signatures, compared with vendors' examples."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def _signed_request(
 
 
 def test_signs_as_duo_documents() -> None:
-    """Duo signs date, method, host, path and the form, with SHA-1 in hex."""
+    """HMAC signing reproduces Duo's example: date, method, host, path and form, with SHA-1."""
     duo = HmacSigning(
         signs="{header:date}\n{method}\n{host}\n{path}\n{body}",
         headers={"X-Signature": "{signature}"},
@@ -46,7 +46,7 @@ def test_signs_as_duo_documents() -> None:
 
 
 def test_signs_as_s3_once_did() -> None:
-    """The second version of AWS's signatures: SHA-1 in Base64, behind the name of the key."""
+    """HMAC signing reproduces AWS Signature Version 2: SHA-1 in Base64, behind the key's name."""
     old_signing = HmacSigning(
         signs="{method}\n\n\n{header:date}\n/awsexamplebucket1{path}",
         headers={"Authorization": "AWS {key_id}:{signature}"},
@@ -66,7 +66,7 @@ def test_signs_as_s3_once_did() -> None:
 
 
 def test_signs_as_binance_documents() -> None:
-    """Binance signs the query including its timestamp, and appends the signature."""
+    """HMAC signing reproduces Binance's example: the query is signed with its timestamp."""
     binance = HmacSigning(
         signs="{query}",
         headers={"X-MBX-APIKEY": "{key_id}"},
@@ -91,7 +91,7 @@ def test_signs_as_binance_documents() -> None:
 
 
 def test_signs_as_slack_documents() -> None:
-    """Slack signs a version, the time and the body."""
+    """HMAC signing reproduces Slack's example: version, time and body."""
     slack = HmacSigning(
         signs="v0:{timestamp}:{body}",
         headers={
@@ -117,7 +117,7 @@ def test_signs_as_slack_documents() -> None:
 
 
 def test_signs_with_sha_512() -> None:
-    """The second case of RFC 4231 comes out."""
+    """HMAC signing with SHA-512 reproduces the second test case of RFC 4231."""
     signing = HmacSigning(signs="{body}", headers={"S": "{signature}"}, algorithm="sha512")
     request = Request.post("/", body=b"what do ya want for nothing?")
     assert (
@@ -136,7 +136,7 @@ def test_signs_with_sha_512() -> None:
     ],
 )
 def test_placeholders_are_filled_from_the_request(signs: str, text: bytes) -> None:
-    """Every placeholder is filled with the request's value as sent."""
+    """Each placeholder of a signing template is filled with the request's value as sent."""
     signing = HmacSigning(
         signs=signs,
         headers={"X-Time": "{timestamp}", "S": "{signature}"},
@@ -154,7 +154,7 @@ def test_placeholders_are_filled_from_the_request(signs: str, text: bytes) -> No
 
 
 def test_added_query_parameter_is_in_the_signed_url() -> None:
-    """A parameter added to a URL without a query is part of the signed URL."""
+    """A parameter that signing adds to a URL without a query is part of the signed URL."""
     signing = HmacSigning(signs="{url}", headers={"S": "{signature}"}, query={"k": "{nonce}"})
     plain_signing = HmacSigning(signs="{body}", headers={"S": "{signature}"})
     text = Request.post("/", body=b"https://vendor.example/a/b?k=n-1")
@@ -173,7 +173,7 @@ def test_added_query_parameter_is_in_the_signed_url() -> None:
     ],
 )
 def test_writes_the_time(form: str, written: str) -> None:
-    """The time is written as the vendor reads it."""
+    """A signing timestamp is written in each configured form."""
     signing = HmacSigning(
         signs="", headers={"T": "{timestamp}", "S": "{signature}"}, timestamp=form
     )
@@ -202,7 +202,7 @@ def test_host_header_is_signed() -> None:
 def test_unsignable_requests_are_refused(
     signing: dict[str, Any], request_: Request, field: str
 ) -> None:
-    """A request that lacks a signed part, or has a part that signing adds, is refused."""
+    """A request that lacks a signed part, or already has one that signing adds, is refused."""
     with pytest.raises(InvalidData) as excinfo:
         _signed_request(
             HmacSigning(headers={"S": "{signature}"}, **signing), request_, "k", NOON, URL
@@ -234,7 +234,7 @@ def test_unsignable_requests_are_refused(
     ],
 )
 def test_impossible_templates_are_refused(options: dict[str, Any], field: str) -> None:
-    """A template that no request could fill is refused when it is made."""
+    """A signing template that no request could fill is refused when it is created."""
     with pytest.raises(InvalidData) as excinfo:
         HmacSigning(**options)
     assert field == excinfo.value.field
@@ -245,7 +245,7 @@ def test_impossible_templates_are_refused(options: dict[str, Any], field: str) -
     [("{", "''"), ("{nonce!r}", "'nonce!r'"), ("{" + "a" * 81 + "}", repr("a" * 80))],
 )
 def test_unknown_placeholder_is_shown_shortened(signs: str, excerpt: str) -> None:
-    """The error shows up to eighty letters of the placeholder, and how to name a header."""
+    """The error for an unknown signing placeholder shows up to eighty letters of it."""
     with pytest.raises(InvalidData) as excinfo:
         HmacSigning(signs=signs, headers={"S": "{signature}"})
     assert excinfo.value.message.startswith(f"{excerpt} is not a known place in a template")
@@ -253,7 +253,7 @@ def test_unknown_placeholder_is_shown_shortened(signs: str, excerpt: str) -> Non
 
 
 def test_only_empty_keys_are_refused() -> None:
-    """A key may have any length above zero, and any bytes."""
+    """A signing key may have any length above zero, and any bytes."""
     signing = HmacSigning(signs="", headers={"S": "{signature}"})
     signing.check_key(Secret(b"\xff"))
     with pytest.raises(InvalidData) as excinfo:
@@ -262,6 +262,6 @@ def test_only_empty_keys_are_refused() -> None:
 
 
 def test_repr_hides_the_key_id() -> None:
-    """The key id is not in the repr, since some vendors put a secret there."""
+    """A signing's repr does not show the key id, since some vendors put a secret there."""
     signing = HmacSigning(signs="", headers={"S": "{signature}"}, key_id="h1dden")
     assert "h1dden" not in repr(signing)

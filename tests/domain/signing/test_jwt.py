@@ -1,4 +1,4 @@
-"""Signed JWTs: the RFCs' examples, and refused settings."""
+"""Signed JWTs, compared with the RFCs' examples, and settings that are refused."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ EDWARDS = _pem(
 
 
 def test_signs_as_rfc_7515_does_with_hmac() -> None:
-    """The signature with HMAC equals that of RFC 7515's appendix A.1."""
+    """A JWT signed with HMAC equals that of RFC 7515's appendix A.1."""
     key = Secret(
         _bytes(
             "AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow"
@@ -86,7 +86,7 @@ def test_signs_as_rfc_7515_does_with_hmac() -> None:
 
 
 def test_signs_as_rfc_7515_does_with_rsa() -> None:
-    """The signature with RSA equals that of RFC 7515's appendix A.2."""
+    """A JWT signed with RSA equals that of RFC 7515's appendix A.2."""
     token = compact(JwtAlgorithm.RS256, RSA, b'{"alg":"RS256"}', CLAIMS)
     assert (
         f"eyJhbGciOiJSUzI1NiJ9.{ENCODED}"
@@ -98,7 +98,7 @@ def test_signs_as_rfc_7515_does_with_rsa() -> None:
 
 
 def test_ecdsa_example_of_rfc_7515() -> None:
-    """The signed text matches appendix A.3, and both random signatures verify."""
+    """An ECDSA-signed JWT has the signed text of RFC 7515's appendix A.3, and verifies."""
     token = compact(JwtAlgorithm.ES256, _pem(P256), b'{"alg":"ES256"}', CLAIMS).reveal()
     text, _, own_signature = token.rpartition(".")
     assert f"eyJhbGciOiJFUzI1NiJ9.{ENCODED}" == text
@@ -114,7 +114,7 @@ def test_ecdsa_example_of_rfc_7515() -> None:
 
 
 def test_signs_as_rfc_8037_does_with_ed25519() -> None:
-    """The signature with Ed25519 equals that of RFC 8037's appendix A.4."""
+    """A JWT signed with Ed25519 equals that of RFC 8037's appendix A.4."""
     token = compact(JwtAlgorithm.EDDSA, EDWARDS, b'{"alg":"EdDSA"}', b"Example of Ed25519 signing")
     assert (
         "eyJhbGciOiJFZERTQSJ9.RXhhbXBsZSBvZiBFZDI1NTE5IHNpZ25pbmc"
@@ -127,7 +127,7 @@ def _header_and_claims(token: str) -> list[dict[str, Any]]:
 
 
 def test_configured_claims_are_sent() -> None:
-    """A token has the configured claims, its issue time and its expiry."""
+    """A JWT has the configured claims, its issue time and its expiry."""
     signing = JwtSigning(
         algorithm="HS256",
         issuer="us",
@@ -157,7 +157,7 @@ def test_configured_claims_are_sent() -> None:
 
 
 def test_default_claims() -> None:
-    """A token without settings has only times and a number, and lasts five minutes."""
+    """A JWT without settings has only its times and id, and lasts five minutes."""
     token = JwtSigning(algorithm="HS256").token(Secret("x" * 32), NOON)
     assert [
         {"alg": "HS256", "typ": "JWT"},
@@ -166,13 +166,13 @@ def test_default_claims() -> None:
 
 
 def test_base64_padding_is_removed() -> None:
-    """Encoded parts lose their trailing equals signs and nothing else."""
+    """The Base64 parts of a JWT have no trailing equals signs."""
     token = compact(JwtAlgorithm.HS256, Secret("k"), b"abW", b"a").reveal()
     assert token.startswith("YWJX.YQ.")
 
 
 def test_shortest_lifetime_is_one_second() -> None:
-    """A lifetime of one second is allowed."""
+    """A JWT lifetime of one second is allowed."""
     signing = JwtSigning(algorithm="HS256", lifetime=timedelta(seconds=1))
     claims = _header_and_claims(signing.token(Secret("k"), NOON).reveal())[1]
     assert 1 == claims["exp"] - claims["iat"]
@@ -193,7 +193,7 @@ def test_shortest_lifetime_is_one_second() -> None:
     ],
 )
 def test_refuses_a_key_of_another_kind(algorithm: str, key: Secret, needed: str) -> None:
-    """An unsuitable key is refused when checked and when signing, and is not shown."""
+    """A key that does not suit the JWT's algorithm is refused, and not shown."""
     signing = JwtSigning(algorithm=algorithm)
     with pytest.raises(InvalidData) as excinfo:
         signing.check_key(key)
@@ -231,7 +231,7 @@ def test_a_key_is_looked_through_once() -> None:
     [("HS256", Secret("k")), ("RS256", RSA), ("ES256", _pem(P256)), ("EdDSA", EDWARDS)],
 )
 def test_takes_a_key_of_its_kind(algorithm: str, key: Secret) -> None:
-    """A sound key passes, and signs."""
+    """A key that suits the JWT's algorithm is accepted, and signs."""
     signing = JwtSigning(algorithm=algorithm)
     signing.check_key(key)
     assert 3 == len(signing.token(key, NOON).reveal().split("."))
@@ -248,7 +248,7 @@ def test_takes_a_key_of_its_kind(algorithm: str, key: Secret) -> None:
     ],
 )
 def test_invalid_claims_and_lifetimes_are_refused(changes: dict[str, Any], field: str) -> None:
-    """Claims that are not JSON or have settings of their own are refused, as are bad lifetimes."""
+    """JWT claims that are not JSON, reserved claims and bad lifetimes are refused."""
     options: dict[str, Any] = {"algorithm": "HS256"} | changes
     with pytest.raises(InvalidData) as excinfo:
         JwtSigning(**options)
@@ -257,13 +257,13 @@ def test_invalid_claims_and_lifetimes_are_refused(changes: dict[str, Any], field
 
 @pytest.mark.parametrize("name", ["iss", "sub", "aud", "iat", "exp", "jti"])
 def test_reserved_claims_are_refused(name: str) -> None:
-    """A claim that has a setting of its own cannot be an extra claim."""
+    """A JWT claim that has a setting of its own cannot be an extra claim."""
     with pytest.raises(InvalidData, match=f"The claims {name} have settings of their own"):
         JwtSigning(algorithm="HS256", claims={name: "x"})
 
 
 def test_repr_hides_claims() -> None:
-    """The repr does not contain the claims."""
+    """A JWT signing's repr does not show the claims."""
     signing = JwtSigning(algorithm="HS256", claims={"a": "h1dden"})
     assert "h1dden" not in repr(signing)
     assert hash(signing) == hash(JwtSigning(algorithm="HS256"))

@@ -1,4 +1,4 @@
-"""HTTP Message Signatures, compared with the examples of RFC 9421, and refused inputs."""
+"""HTTP Message Signatures, compared with the examples of RFC 9421."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def _based(signing: MessageSignature, request: Request, base: str = BASE) -> lis
 
 @pytest.mark.parametrize("case", RFC["cases"], ids=lambda case: str(case["label"]))
 def test_signs_as_the_rfc_does(case: dict[str, Any]) -> None:
-    """The signature base is the RFC's; deterministic signatures are equal, random ones verify."""
+    """HTTP message signatures reproduce the examples of RFC 9421; random ones verify."""
     signing = MessageSignature(
         components=case["components"],
         key_id=case["key"],
@@ -91,7 +91,7 @@ def test_signs_as_the_rfc_does(case: dict[str, Any]) -> None:
 
 
 def test_signature_is_of_the_base() -> None:
-    """The signature covers the signature base, for any components."""
+    """An HTTP message signature covers the signature base, for any components."""
     signing = _simple("@target-uri", "@query", "date")
     url, occasion = join_url(BASE, REQUEST), Occasion(AT, "n-1")
     expected = hmac.digest(b"k", signing.base(REQUEST, url, occasion), "sha256")
@@ -100,7 +100,7 @@ def test_signature_is_of_the_base() -> None:
 
 
 def test_signs_with_ecdsa() -> None:
-    """The RFC's key signs both numbers in 32 bytes each."""
+    """An ECDSA message signature has both numbers in 32 bytes each."""
     signing = _simple("@method", algorithm="ecdsa-p256-sha256")
     key, url, occasion = _key("test-key-ecc-p256"), f"{BASE}/", Occasion(AT, "n-1")
     signing.check_key(key)
@@ -118,7 +118,7 @@ def test_signs_with_ecdsa() -> None:
 
 
 def test_takes_the_parts_of_a_request() -> None:
-    """Every derived part has the value that section 2.2 gives it."""
+    """Each derived component of a message signature has the value of RFC 9421, section 2.2."""
     request = Request.get("/a%20b?x=1&y=%20%2a~é", headers={"X": "1"}).evolve(
         headers=[("X-A", "1"), ("x-a", "2, 3")]
     )
@@ -141,7 +141,7 @@ def test_takes_the_parts_of_a_request() -> None:
 
 
 def test_takes_parameters_as_the_rfc_does() -> None:
-    """The examples of section 2.2.8 come out."""
+    """Query parameters are signed as in RFC 9421's section 2.2.8."""
     request = Request.get(
         "/parameters?var=this%20is%20a%20big%0Amultiline%20value&bar=with+plus+whitespace"
         "&fa%C3%A7ade%22%3A%20=something"
@@ -155,7 +155,7 @@ def test_takes_parameters_as_the_rfc_does() -> None:
 
 
 def test_a_parameter_may_be_empty() -> None:
-    """A parameter without a value is signed as it is."""
+    """A query parameter without a value is part of the message signature as it is."""
     name = '@query-param;name="a"'
     for query in ("a=", "a"):
         assert ['"@query-param";name="a": '] == _based(_simple(name), Request.get(f"/?{query}"))[
@@ -164,7 +164,7 @@ def test_a_parameter_may_be_empty() -> None:
 
 
 def test_missing_path_and_query() -> None:
-    """A missing path is signed as `/`, and a missing query as `?`."""
+    """A message signature signs a missing path as `/`, and a missing query as `?`."""
     assert ['"@path": /', '"@query": ?', '"@request-target": /', '"@authority": me.example'] == (
         _based(
             _simple("@path", "@query", "@request-target", "@authority"),
@@ -174,7 +174,7 @@ def test_missing_path_and_query() -> None:
 
 
 def test_signature_parameters_are_in_order() -> None:
-    """The parameters are created, expires, keyid, alg, nonce and tag, in this order."""
+    """A message signature has created, expires, keyid, alg, nonce and tag, in this order."""
     signing = _simple(lifetime=timedelta(minutes=1), tag="t")
     (line,) = _based(signing, REQUEST)
     assert (
@@ -184,7 +184,7 @@ def test_signature_parameters_are_in_order() -> None:
 
 
 def test_missing_content_digest_is_added() -> None:
-    """A signed digest that is missing is computed from the body; a stream has none."""
+    """A signed Content-Digest that is missing is computed from the body, unless that streams."""
     signing = _simple("content-digest")
     plain_request = Request.post("/", body=b'{"hello": "world"}')
     signed_request = signing.sign(plain_request, BASE, Secret("k"), Occasion(AT, ""))
@@ -209,7 +209,7 @@ def test_missing_content_digest_is_added() -> None:
     ],
 )
 def test_missing_components_are_refused(component: str, request_: Request, field: str) -> None:
-    """A signed field must be present, and a signed parameter must occur once."""
+    """A message signature needs each signed field present, and each signed parameter once."""
     with pytest.raises(InvalidData) as excinfo:
         _based(_simple(component), request_)
     assert field == excinfo.value.field
@@ -231,14 +231,14 @@ def test_missing_components_are_refused(component: str, request_: Request, field
     ],
 )
 def test_invalid_components_are_refused(options: dict[str, Any], field: str) -> None:
-    """A component that no signature can name is refused when it is set."""
+    """A component that no message signature can name is refused when it is set."""
     with pytest.raises(InvalidData) as excinfo:
         _simple(*options["components"], **{k: v for k, v in options.items() if k != "components"})
     assert field == excinfo.value.field
 
 
 def test_names_may_have_every_letter_that_the_rfc_allows() -> None:
-    """Fields are tokens, labels are keys of structured fields, and parameters are quoted text."""
+    """Component, label and parameter names may have every character that RFC 9421 allows."""
     text = "".join(map(chr, range(32, 127))).replace('"', "").replace("\\", "")
     field = "!#$%&'*+-.^_`|~0189az"
     parameter = '@query-param;name="AZaz09*-._%2B+"'
@@ -257,7 +257,7 @@ def test_names_may_have_every_letter_that_the_rfc_allows() -> None:
 
 @pytest.mark.parametrize("options", [{"label": "A" * 81}, {"components": ["A" * 81]}])
 def test_invalid_component_is_shown_shortened(options: dict[str, Any]) -> None:
-    """The error shows eighty letters of the component, and lists the derived components."""
+    """The error for an invalid component shows eighty letters of it, and the valid ones."""
     with pytest.raises(InvalidData) as excinfo:
         _simple(
             *options.get("components", ()),
@@ -269,7 +269,7 @@ def test_invalid_component_is_shown_shortened(options: dict[str, Any]) -> None:
 
 
 def test_repr_hides_the_key_id() -> None:
-    """The key id is not in the repr, since some vendors put a secret there."""
+    """A message signing's repr does not show the key id, since some vendors put a secret there."""
     assert "h1dden" not in repr(_simple(key_id="h1dden"))
     with pytest.raises(InvalidData):
         _simple().check_key(Secret(""))

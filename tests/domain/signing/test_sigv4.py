@@ -1,4 +1,4 @@
-"""AWS Signature Version 4: against the suite that AWS publishes, and S3's documented examples."""
+"""AWS Signature Version 4, compared with AWS's published suite and S3's examples."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def _signature(request: Request) -> str:
 
 @pytest.mark.parametrize("case", VECTORS, ids=lambda case: str(case["name"]))
 def test_published_suite(case: dict[str, Any]) -> None:
-    """Every request of the published suite gets its signature, and its token if it has one."""
+    """Each request of AWS's suite gets the published signature, and its token if it has one."""
     signing, request, url = _suite(case)
     if case["hash_header"]:
         body = request.body
@@ -77,7 +77,7 @@ def test_published_suite(case: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("case", VECTORS, ids=lambda case: str(case["name"]))
 def test_signs_the_query_as_the_suite_does(case: dict[str, Any]) -> None:
-    """Every published request gets the published signature in its URL, the token with it."""
+    """Each request of AWS's suite gets the published presigned URL, with its token."""
     signing, request, url = _suite(case)
     signed_url = signing.presign(request, url, SUITE_KEY, SUITE_TIME, expires=3600)
     assert case["query_signature"] == signed_url.rpartition("&X-Amz-Signature=")[2]
@@ -116,7 +116,7 @@ def test_signs_the_query_as_the_suite_does(case: dict[str, Any]) -> None:
     ],
 )
 def test_signs_as_s3_documents(request_: Request, signature: str) -> None:
-    """S3's documented requests get the documented signatures, and the body's hash in a header."""
+    """S3's documented requests get the documented signatures, and a header with the body's hash."""
     signed_request = S3.sign(request_, join_url(S3_BASE, request_), S3_KEY, Occasion(S3_TIME, ""))
     assert signature == _signature(signed_request)
     assert isinstance(request_.body, bytes)
@@ -124,7 +124,7 @@ def test_signs_as_s3_documents(request_: Request, signature: str) -> None:
 
 
 def test_cached_key_signs_on_other_days() -> None:
-    """A key that has signed on one day signs on another like a fresh key."""
+    """An AWS key that has signed on one day signs correctly on another day."""
     request = Request.get("/?lifecycle")
     url = join_url(S3_BASE, request)
     used_secret = Secret(S3_KEY.reveal())
@@ -148,7 +148,7 @@ def test_documented_presigned_url() -> None:
 @pytest.mark.usefixtures("far_from_greenwich")
 @pytest.mark.parametrize("token", [None, "IQoJb3JpZ2luX2Vj"])
 def test_a_form_is_signed_by_its_policy(token: str | None) -> None:
-    """A form's policy holds the given conditions and the signing fields, and is signed."""
+    """A signed S3 upload form has a policy with the given conditions and the signing fields."""
     eastern = datetime(2013, 5, 24, 2, tzinfo=timezone(timedelta(hours=2)))
     signing = attrs.evolve(S3, session_token=token)
     fields = signing.sign_form([{"bucket": "b"}, ["eq", "$key", "ä"]], S3_KEY, eastern, expires=90)
@@ -177,7 +177,7 @@ def test_a_form_is_signed_by_its_policy(token: str | None) -> None:
 
 
 def test_signing_again_replaces_the_signature() -> None:
-    """Signing a signed request with another token leaves nothing of the first signature."""
+    """If a signed AWS request is signed with another token, the first signature is replaced."""
     once = AwsSigV4(access_key_id="A", region="r", service="s3", session_token="t1")
     request = Request.get("/a")
     url = join_url(S3_BASE, request)
@@ -187,7 +187,7 @@ def test_signing_again_replaces_the_signature() -> None:
 
 
 def test_streams_are_sent_to_s3_unsigned_and_refused_elsewhere() -> None:
-    """S3 accepts an unsigned stream; other services need the body's hash as a header."""
+    """S3 accepts an unsigned stream; other AWS services need the body's hash as a header."""
     request = Request.put("/a", body=BodyStream.of(lambda: [b"x"]))
     url = join_url(S3_BASE, request)
     occasion = Occasion(S3_TIME, "")
@@ -206,14 +206,14 @@ def test_streams_are_sent_to_s3_unsigned_and_refused_elsewhere() -> None:
 
 
 def test_paths_are_encoded_twice_except_for_s3() -> None:
-    """`%20` is signed as `%2520` for every service but S3, which decodes the path first."""
+    """AWS signs `%20` in a path as `%2520`, except S3, which decodes the path first."""
     signing = AwsSigV4(access_key_id="A", region="r", service="es")
     assert "/a%2520b/%253A/" == signing.canonical_path("/a%20b//./%3A/")
     assert "/a%20b//./%3A" == S3.canonical_path("/a%20b//./:")
 
 
 def test_dot_segments_are_resolved() -> None:
-    """Each `..` removes one path segment, and never goes above the root."""
+    """In a path signed for AWS, each `..` removes one segment, and never goes above the root."""
     signing = AwsSigV4(access_key_id="A", region="r", service="es")
     assert "/a/c" == signing.canonical_path("/a/b/../c")
     assert "/c" == signing.canonical_path("/a/../../c")
@@ -221,14 +221,14 @@ def test_dot_segments_are_resolved() -> None:
 
 @pytest.mark.usefixtures("far_from_greenwich")
 def test_time_is_signed_in_utc() -> None:
-    """A time in any time zone is signed in UTC."""
+    """The time of an AWS signature is in UTC."""
     for now in (SUITE_TIME, SUITE_TIME.astimezone(timezone(timedelta(hours=-5)))):
         signed_request = S3.sign(Request.get("/"), S3_BASE, S3_KEY, Occasion(now, ""))
         assert "20150830T123600Z" == signed_request.headers["x-amz-date"]
 
 
 def test_missing_session_token_is_not_added() -> None:
-    """Without a session token no token header is added, signed or not."""
+    """Without an AWS session token, no token header is added."""
     late_token_signing = attrs.evolve(S3, sign_session_token=False)
     for signing in (S3, late_token_signing):
         signed_request = signing.sign(Request.get("/"), S3_BASE, S3_KEY, Occasion(S3_TIME, ""))
@@ -236,7 +236,7 @@ def test_missing_session_token_is_not_added() -> None:
 
 
 def test_keys_with_stray_characters_are_refused() -> None:
-    """A secret access key with a stray line end is refused, and not shown."""
+    """An AWS secret key with a stray line end is refused, and not shown."""
     S3.check_key(S3_KEY)
     with pytest.raises(InvalidData) as excinfo:
         S3.check_key(Secret("h1dden\n"))
@@ -245,7 +245,7 @@ def test_keys_with_stray_characters_are_refused() -> None:
 
 
 def test_headers_that_proxies_change_are_not_signed() -> None:
-    """The user agent and hop-by-hop headers are not signed."""
+    """The user agent and hop-by-hop headers are not part of an AWS signature."""
     url = f"{S3_BASE}/"
     occasion = Occasion(S3_TIME, "")
     plain_request = S3.sign(Request.get("/"), url, S3_KEY, occasion)
@@ -272,7 +272,7 @@ def test_headers_that_proxies_change_are_not_signed() -> None:
     ],
 )
 def test_presigned_urls_ignore_headers_that_proxies_change(name: str) -> None:
-    """A presigned URL is the same with each of these headers as without it."""
+    """Headers that proxies change have no effect on a presigned AWS URL."""
     plain_text, named_header_url = (
         S3.presign(request, f"{S3_BASE}/", S3_KEY, S3_TIME, expires=60)
         for request in (Request.get("/"), Request.get("/", headers={name: "x"}))
@@ -301,7 +301,7 @@ def test_s3_like_services(service: str) -> None:
     ],
 )
 def test_host_is_normalised(url: str, target: tuple[str, ...]) -> None:
-    """The host is signed in lower case, with its port unless that is the scheme's default."""
+    """AWS signing uses the host in lower case, with its port unless that is the default."""
     assert target == Target.of(url)
 
 
@@ -315,7 +315,7 @@ def test_host_header_is_signed() -> None:
 
 @pytest.mark.parametrize("expires", [0, -1, 604_801])
 def test_presigned_url_lasts_a_week_at_most(expires: int) -> None:
-    """A presigned URL lasts from one second to seven days."""
+    """A presigned AWS URL is valid for one second to seven days."""
     with pytest.raises(InvalidData) as excinfo:
         S3.presign(Request.get("/"), S3_BASE, S3_KEY, S3_TIME, expires=expires)
     assert "expires" == excinfo.value.field
@@ -334,7 +334,7 @@ def test_presigned_url_lasts_a_week_at_most(expires: int) -> None:
     ],
 )
 def test_settings_with_stray_characters_are_refused(field: str, value: str) -> None:
-    """A name or token with stray characters is refused when it is set, and not shown."""
+    """An AWS region, service or token with stray characters is refused, and not shown."""
     options: dict[str, Any] = {"access_key_id": "A", "region": "r", "service": "s", field: value}
     with pytest.raises(InvalidData) as excinfo:
         AwsSigV4(**options)
@@ -343,7 +343,7 @@ def test_settings_with_stray_characters_are_refused(field: str, value: str) -> N
 
 
 def test_repr_and_tracebacks_hide_secrets() -> None:
-    """The repr has neither key id nor token, and no traceback frame shows the key."""
+    """An AWS signing's repr has neither key id nor token, and no traceback shows the key."""
     signing = AwsSigV4(access_key_id="h1dden", region="r", service="s", session_token="h1dden")
     assert "h1dden" not in repr(signing)
     assert hash(signing) is not None
