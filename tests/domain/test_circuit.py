@@ -47,9 +47,7 @@ def test_a_failure_counts_for_exactly_one_window(over: int, expected: CircuitSta
 
 
 def test_failure_rate_needs_minimum_calls_in_its_window() -> None:
-    """A failure rate needs its minimum of calls in the window: half of ten opens, half of eight
-    not.
-    """
+    """A circuit's failure rate counts only if its window has the minimum number of calls."""
     line = Line(
         failures=None, consecutive_failures=None, failure_rate=0.5, minimum_calls=10, window=10.0
     )

@@ -196,8 +196,7 @@ def test_state_shape_depends_on_the_window() -> None:
 
 @pytest.mark.parametrize("span, most", [(SECOND // 1_000, 260), (SECOND, 760)])
 def test_an_idle_circuit_is_small(span: int, most: int) -> None:
-    """A circuit's state takes some 250 bytes beside its key, and 500 more with a window of calls.
-    """
+    """A circuit's state takes some 250 bytes beside its key, and 500 more with a call window."""
     line = Line()
     for _ in range(300):
         line.world.now += span

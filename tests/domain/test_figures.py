@@ -94,7 +94,7 @@ def test_outcomes_of_calls(error: Any, flags: Any, expected: Outcome) -> None:
 
 
 def test_rates_of_figures() -> None:
-    """Availability ignores calls that a vendor rejected; refusals do not count against it."""
+    """A vendor's rejections lower only the success rate; our refusals do not lower availability."""
     figures = Figures(
         success=90, rejected=2, failed=3, unknown=1, circuit_open=4, refused=5, aborted=7
     )

@@ -1,4 +1,4 @@
-"""Descriptions and options of foreign filesystems."""
+"""Reading descriptions and options of fsspec filesystems."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
     ],
 )
 def test_times(fields: dict[str, Any], expected: datetime | None) -> None:
-    """The time of a file is read in every form that filesystems state it in."""
+    """A file's modification time is read in every form that filesystems use."""
     assert expected == read_description({"name": "a", **fields}).modified
 
 
 def test_description() -> None:
-    """A file has its last name; a stamp changes with size, time and version."""
+    """A file's description gives its name, type, size, and a stamp that changes with them."""
     fields = {"name": "/root/a%20b", "size": 3, "type": "file", "mtime": NOON}
     file = read_description(fields)
     assert ("a%20b", True, False, 3) == (file.name, file.is_file, file.is_folder, file.size)
@@ -49,7 +49,7 @@ def test_description() -> None:
 
 
 def test_paths() -> None:
-    """A key is below the root; over HTTP its name is quoted."""
+    """A file's key is a path below the root; over HTTP it is percent-encoded."""
     assert "/root/a b" == path_of("sftp", "/root", "a b")
     assert "/a" == path_of("sftp", "/", "a")
     assert "a" == path_of("webdav", "", "a")
@@ -57,7 +57,7 @@ def test_paths() -> None:
 
 
 def test_secrets_among_options() -> None:
-    """Secrets take their place among the options, which stay as they are."""
+    """Secrets are inserted into nested filesystem options at their dotted names."""
     options = {"client_kwargs": {"headers": {"X": "1"}}, "port": 22}
     secrets = {"client_kwargs.headers.Authorization": Secret("token"), "a.b": Secret("c")}
     assert {

@@ -1,4 +1,4 @@
-"""Writing JSON."""
+"""Reading and writing JSON text."""
 
 from __future__ import annotations
 
@@ -49,13 +49,13 @@ def test_json_is_read_in_every_encoding(value: Any, encoding: str, before: str, 
     ],
 )
 def test_other_text_is_not_read_as_json(body: bytes) -> None:
-    """Whatever is cut off, is followed by other text, or never was JSON is refused."""
+    """Text that is cut off, continues after the JSON, or is no JSON is refused."""
     with pytest.raises((ValueError, RecursionError)):
         decode_json(body)
 
 
 def test_json_is_compact_utf8() -> None:
-    """JSON is sent without white space, in unescaped UTF-8."""
+    """JSON is written without white space, in unescaped UTF-8."""
     assert '{"a":[1,"ü"]}'.encode() == encode_json({"a": [1, "ü"]})
 
 
@@ -76,7 +76,7 @@ def test_unencodable_values_are_refused(value: Any) -> None:
 
 
 def test_nan_is_not_json() -> None:
-    """The constants that Python's parser accepts beyond JSON are refused."""
+    """NaN and Infinity, which Python's parser accepts, are refused as JSON."""
     with pytest.raises(ValueError, match="NaN"):
         json.loads("[NaN]", parse_constant=refuse_constant)
 
@@ -85,7 +85,7 @@ def test_nan_is_not_json() -> None:
     "value, error", [(Decimal(1), "TypeError"), ("\ud800", "UnicodeEncodeError")]
 )
 def test_error_names_pythons_error_class(value: object, error: str) -> None:
-    """The error names Python's error class, and quotes nothing."""
+    """The error for invalid JSON names Python's error class, and quotes nothing."""
     with pytest.raises(InvalidData) as caught:
         encode_json(value)
     assert f"The value cannot be written as JSON ({error})." == caught.value.message

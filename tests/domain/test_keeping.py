@@ -1,4 +1,4 @@
-"""Credentials are packed into bytes and read back."""
+"""Credentials packed into bytes and read back."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ KEPT: st.SearchStrategy[Kept] = st.one_of(
 
 @given(KEPT)
 def test_credentials_round_trip(original: Kept) -> None:
-    """Credentials of either kind are read back with every field."""
+    """Packed credentials are read back with every field."""
     assert original == unpack_credentials(pack_credentials(original))
 
 
@@ -88,7 +88,7 @@ def test_credentials_round_trip(original: Kept) -> None:
     ],
 )
 def test_packed_format_is_stable(stored: Kept, packed: str) -> None:
-    """The bytes are those of the first release."""
+    """Credentials are packed into the same bytes as in the first release."""
     assert packed == pack_credentials(stored).hex()
     assert stored == unpack_credentials(bytes.fromhex(packed))
 
@@ -101,7 +101,7 @@ def test_binary_secret_round_trip() -> None:
 
 
 def test_times_are_stored_in_utc() -> None:
-    """A time of another zone or of a datetime subclass is stored in UTC."""
+    """Packed credentials store a time of any zone or datetime subclass in UTC."""
 
     class Moment(datetime):
         """A date class of another library."""
@@ -116,7 +116,7 @@ def test_times_are_stored_in_utc() -> None:
 
 @given(st.binary(max_size=100))
 def test_reading_is_total(packed: bytes) -> None:
-    """Any bytes are a credential or refused."""
+    """Any bytes are read as credentials or refused."""
     try:
         unpack_credentials(packed)
     except InvalidData as error:
@@ -125,7 +125,7 @@ def test_reading_is_total(packed: bytes) -> None:
 
 @given(KEPT, st.data())
 def test_truncated_bytes_are_refused(original: Kept, data: st.DataObject) -> None:
-    """Bytes that were cut off are refused."""
+    """Packed credentials that were cut off are refused."""
     packed_bytes = pack_credentials(original)
     with pytest.raises(InvalidData):
         unpack_credentials(packed_bytes[: data.draw(st.integers(0, len(packed_bytes) - 1))])
@@ -150,7 +150,7 @@ def test_truncated_bytes_are_refused(original: Kept, data: st.DataObject) -> Non
     ],
 )
 def test_errors_do_not_show_the_bytes(values: tuple[object, ...]) -> None:
-    """Neither the error nor a traceback frame shows what was read."""
+    """Neither the error nor a traceback frame shows the bytes of unreadable credentials."""
     with pytest.raises(InvalidData) as excinfo:
         unpack_credentials(pack_values(values))
 

@@ -1,4 +1,4 @@
-"""A claim together with its admission decides as the two commands after one another."""
+"""Claiming an idempotency key and admitting its attempt in one command."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ EVENTS = ["admit", "open", "close", "claim", "send", "free", "complete", "wait",
 
 
 def claim_and_ask(gates: Gates, *, owner: int = 9, payload: bytes = b"one") -> KeyAdmission:
-    """The command that claims the key and asks for an admission."""
+    """Return the command that claims the key and asks for admission."""
     question = Admission(gates, within=SECOND, lease=SECOND)
     return KeyAdmission(KEY, question, payload, owner, TERM, TTL, "honours")
 
@@ -96,7 +96,7 @@ def happen(key: Keyed, gates: Gates, event: str) -> None:
 def test_claim_with_admission_is_both_commands(
     gates: Gates, events: list[str], payload: bytes
 ) -> None:
-    """Claim and admission in one command act like both commands, or change nothing."""
+    """A claim with admission in one command acts like both commands, or changes nothing."""
     key = Keyed()
     for event in events:
         happen(key, gates, event)
@@ -116,7 +116,7 @@ def test_claim_with_admission_is_both_commands(
 
 @pytest.mark.parametrize("gates", GATES)
 def test_new_key_is_sent_at_once(gates: Gates) -> None:
-    """A new key is claimed and marked as sent, and its attempt is admitted."""
+    """In one command, a new key is claimed and marked as sent, and its attempt admitted."""
     key = Keyed()
 
     fence, admitted, _ = key.world.execute(claim_and_ask(gates))  # type: ignore[misc]  # not None
@@ -128,7 +128,7 @@ def test_new_key_is_sent_at_once(gates: Gates) -> None:
 
 
 def test_stored_answer_costs_nothing() -> None:
-    """A stored answer is returned even while the limit is exhausted and the circuit open."""
+    """A key's stored answer is returned even while the limit is used up and the circuit open."""
     key, gates = Keyed(), GATES[3]
     fence, _, _ = key.world.execute(claim_and_ask(gates))  # type: ignore[misc]  # not None
     key.settle(complete(KEY, fence, "answer", ttl=TTL))
@@ -143,7 +143,7 @@ def test_stored_answer_costs_nothing() -> None:
 
 @pytest.mark.parametrize("event", ["admit", "open"])
 def test_refused_attempt_claims_nothing(event: str) -> None:
-    """If the attempt has to wait or is refused, the key stays new."""
+    """If a new key's attempt must wait or is refused, the key is not claimed."""
     key, gates = Keyed(), GATES[3]
     for _ in range(2):
         happen(key, gates, event)
@@ -153,7 +153,7 @@ def test_refused_attempt_claims_nothing(event: str) -> None:
 
 
 def test_unsent_key_is_free_again() -> None:
-    """A caller that has sent nothing frees its own key, and no other caller's."""
+    """A caller that has sent nothing can free its own key, and no other caller's."""
     key = Keyed()
     key.world.execute(claim_and_ask(GATES[0], owner=9))
 
@@ -166,7 +166,7 @@ def test_unsent_key_is_free_again() -> None:
 
 
 def test_unreadable_states_are_named() -> None:
-    """A state that another release wrote is an error that names it."""
+    """The error for a state of another release names that state."""
     for position, name in enumerate(("circuit", "limit", KEY)):
         world = World()
         if name != KEY:

@@ -1,4 +1,4 @@
-"""Names of shared state: unique per owner, and on one node where needed."""
+"""The keys of shared states: one for each owner, and on one Redis node where needed."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ parts = st.tuples(names, names, st.none() | names, st.lists(names, max_size=3))
 def test_no_two_states_share_a_key(
     one: tuple[str, str, str | None, list[str]], other: tuple[str, str, str | None, list[str]]
 ) -> None:
-    """Keys are equal only if kind, service, tenant and parts are equal."""
+    """State keys are equal only if kind, service, tenant and parts are equal."""
     is_same = state_key(*one[:3], *one[3]) == state_key(*other[:3], *other[3])
     assert (one == other) is is_same
 
@@ -33,7 +33,7 @@ def test_no_two_states_share_a_key(
 def test_a_service_and_tenant_stay_on_one_node(
     service: str, tenant: str | None, states: list[tuple[str, list[str]]]
 ) -> None:
-    """All keys of one service and tenant share a hash tag, and are ASCII."""
+    """All state keys of one service and tenant share a hash tag, and are ASCII."""
     keys = [state_key(kind, service, tenant, *key_parts) for kind, key_parts in states]
     for first, second in pairwise(keys):
         assert _tag(first) == _tag(second)
@@ -41,20 +41,20 @@ def test_a_service_and_tenant_stay_on_one_node(
 
 
 def _tag(key: str) -> str:
-    """Return the part of a key that Redis hashes, between braces."""
+    """Return the part of a state key that Redis hashes, between braces."""
     tag = key[key.index("{") + 1 : key.index("}")]
     assert tag
     return tag
 
 
 def test_each_tenant_has_a_hash_tag() -> None:
-    """Tenants have different hash tags, and no tenant differs from the empty tenant."""
+    """Each tenant's state keys have their own hash tag, and so have those without a tenant."""
     keys = {state_key("k", "s", None), state_key("k", "s", ""), state_key("k", "s", "s")}
     assert 3 == len({_tag(key) for key in keys})
 
 
 def test_ordinary_names_are_readable() -> None:
-    """A key of ordinary names is readable."""
+    """A state key of ordinary names is readable."""
     assert "{@acme-fr:stripe}:limit:charges.new:0" == state_key(
         "limit", "stripe", "acme-fr", "charges.new", "0"
     )
@@ -63,13 +63,13 @@ def test_ordinary_names_are_readable() -> None:
 
 @pytest.mark.parametrize("name", ["a", "Größe 3", "x" * LONGEST, "a:b"])
 def test_printable_names_are_accepted(name: str) -> None:
-    """Any printable name is accepted."""
+    """A state key may contain any printable name."""
     assert name == checked_name(name, "tenant")
 
 
 @pytest.mark.parametrize("name", ["", "a\n", "\0", "\ud800", "x" * (LONGEST + 1), None, 3, b"a"])
 def test_invalid_names_are_refused(name: object) -> None:
-    """An empty, too long or unprintable name is refused by its field."""
+    """A state key's empty, too long or unprintable name is refused by its field."""
     with pytest.raises(InvalidData) as excinfo:
         checked_name(name, "tenant")
     assert "tenant" == excinfo.value.field

@@ -1,4 +1,4 @@
-"""Events and log entries whose fields are computed when they are read."""
+"""Events and log entries whose fields are computed when they are first read."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ PLAN = Plan(Service("stripe"), "acme", None)
 
 
 def late_events(numbers: count[int] | None = None) -> dict[type[Event], Event]:
-    """An event of each class that a call emits, with late fields."""
+    """Return an event of each class that a call emits, with lazily computed fields."""
     numbers = numbers or count(1)
     identity = CallIdentity(5_000, NOON, lambda _: f"id-{next(numbers)}")
     start: Facts = (identity, PLAN, 5_000)
@@ -88,7 +88,7 @@ def same_events() -> dict[type[Event], Event]:
 
 
 def copied(value: object) -> object:
-    """Return a value as another process receives it."""
+    """Return a value after pickling, as another process receives it."""
     return pickle.loads(pickle.dumps(value))  # noqa: S301 - what was pickled here
 
 
@@ -97,7 +97,7 @@ KINDS = list(same_events())
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_late_event_is_the_same_value(kind: type[Event]) -> None:
-    """An event with late fields equals, hashes, prints and pickles like an ordinary one."""
+    """A lazily computed event equals, hashes, prints and pickles like an ordinary one."""
     event, expected = late_events()[kind], same_events()[kind]
 
     assert expected == event
@@ -111,7 +111,7 @@ def test_late_event_is_the_same_value(kind: type[Event]) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_late_event_is_frozen(kind: type[Event]) -> None:
-    """No field of an event with late fields can be set, read or not."""
+    """No field of a lazily computed event can be set, whether it was read or not."""
     event = late_events()[kind]
     with pytest.raises(attrs.exceptions.FrozenInstanceError):
         event.service = "other"  # type: ignore[misc]  # what must not be
@@ -120,7 +120,7 @@ def test_late_event_is_frozen(kind: type[Event]) -> None:
 
 
 def test_all_readers_see_one_id() -> None:
-    """Threads that read the id of a call at once all get the same one, from any of its events."""
+    """Threads that read a call's id at the same time, from any of its events, get the same id."""
     for _ in range(50):
         events = [*late_events().values()] * 2
         start = Barrier(len(events))
@@ -140,7 +140,7 @@ def test_all_readers_see_one_id() -> None:
 
 
 def test_no_id_is_made_that_nobody_reads() -> None:
-    """Reading other fields of an event creates no id."""
+    """Reading other fields of a call's event creates no id."""
     numbers = count(1)
     event = late_events(numbers)[CallFinished]
 
@@ -149,7 +149,7 @@ def test_no_id_is_made_that_nobody_reads() -> None:
 
 
 def test_entry_is_computed_from_the_event() -> None:
-    """An entry with late fields equals an ordinary entry."""
+    """A lazily computed log entry equals an ordinary one."""
     entry = entry_of(late_events()[CallFinished])
 
     expected = IntegrationLog(

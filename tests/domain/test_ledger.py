@@ -1,4 +1,4 @@
-"""The ledger of a call, against a naive list of its attempts."""
+"""The ledger of a call's attempts, compared with a plain list of them."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ walks = st.lists(st.sampled_from(ACTS), max_size=40)
 
 
 class Naive:
-    """A list of all attempts, with everything known about each."""
+    """A plain list of all attempts, with everything known about each."""
 
     def __init__(self) -> None:
         self.attempts: list[dict[str, bool]] = [{}]
         self.taken_over = False
 
     def act(self, act: str) -> None:
-        """Note one action in the list."""
+        """Record one action in the list."""
         if act == TAKE_OVER:
             self.taken_over = True
             return
@@ -54,7 +54,7 @@ class Naive:
 
 
 def ledger_after(ledger: Ledger, act: str) -> Ledger:
-    """Return the ledger after one action."""
+    """Return the call's ledger after one action."""
     match act:
         case "begin":
             return ledger.begin()
@@ -69,7 +69,7 @@ def ledger_after(ledger: Ledger, act: str) -> Ledger:
 
 
 def facts(ledger: Ledger) -> tuple[int, bool, bool]:
-    """The facts of a ledger, in the form of the naive list."""
+    """Return the facts of a ledger, in the form of the plain list."""
     return ledger.attempts, ledger.acted, ledger.unsent
 
 
@@ -90,7 +90,7 @@ def check_laws(ledger: Ledger, act: str, then: Ledger) -> None:
 
 
 def test_every_short_walk_agrees_with_the_list() -> None:
-    """After each sequence of up to five acts, the ledger says what a list of all facts says."""
+    """After up to five actions, a call's ledger gives the same facts as a list of attempts."""
     for walk in itertools.product(ACTS, repeat=5):
         ledger, naive = BLANK, Naive()
         for act in walk:
@@ -102,7 +102,7 @@ def test_every_short_walk_agrees_with_the_list() -> None:
 
 @given(walks)
 def test_every_walk_agrees_with_the_list(walk: list[str]) -> None:
-    """After a sequence of any length, the ledger says what a list of all facts says."""
+    """After any actions, a call's ledger gives the same facts as a list of attempts."""
     ledger, naive = BLANK, Naive()
     for act in walk:
         previous_ledger, ledger = ledger, ledger_after(ledger, act)
@@ -123,7 +123,7 @@ RACES: Final = (
 
 @pytest.mark.parametrize("before", [(), (LEAVE,), (LEAVE, DISPROVE), (TAKE_OVER,)])
 def test_a_joined_ledger_is_as_unproven_as_its_least_proven_racer(before: tuple[str, ...]) -> None:
-    """Concurrent requests count as one attempt, which did nothing only if none did anything."""
+    """In a ledger, concurrent requests are one attempt, without effect only if all had none."""
     start = BLANK
     for act in (*before, BEGIN):
         start = ledger_after(start, act)
@@ -146,5 +146,5 @@ def test_a_joined_ledger_is_as_unproven_as_its_least_proven_racer(before: tuple[
 
 
 def test_joining_no_ledgers_changes_nothing() -> None:
-    """A ledger without racers stays the same."""
+    """Joining no ledgers of concurrent requests changes nothing."""
     assert BLANK.leave() == BLANK.leave().join([])

@@ -1,4 +1,4 @@
-"""The decisions of a pool: who gets which link, who waits, and which link ends."""
+"""The decisions of a connection pool: reuse, waiting, testing and closing."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.domain.link_pool_world import PoolWorld
 
 
 def test_returned_link_is_reused() -> None:
-    """The next caller gets the link that was returned, and no second one is opened."""
+    """A returned connection is reused by the next caller."""
     pool = PoolWorld()
     first = pool.take("a")
     pool.give("a")
@@ -26,7 +26,7 @@ def test_returned_link_is_reused() -> None:
 
 
 def test_most_recently_used_link_is_reused_first() -> None:
-    """The link that was used last is reused first, so that unneeded links stay idle and end."""
+    """The pool reuses the most recently used connection first, so unneeded ones expire."""
     pool = PoolWorld()
     _, second = pool.take("a"), pool.take("b")
     pool.give("a")
@@ -36,7 +36,7 @@ def test_most_recently_used_link_is_reused_first() -> None:
 
 
 def test_waiting_callers_get_links_in_order_of_arrival() -> None:
-    """A returned link goes to the first caller in the queue."""
+    """A returned connection goes to the first caller in the pool's queue."""
     pool = PoolWorld(maximum=1)
     link = pool.take("a")
     assert [None, None] == [pool.ask("b"), pool.ask("c")]
@@ -46,7 +46,7 @@ def test_waiting_callers_get_links_in_order_of_arrival() -> None:
 
 
 def test_slot_of_a_broken_link_goes_to_the_first_waiting_caller() -> None:
-    """The first caller in the queue opens a new link in place of a broken one."""
+    """The first caller in the pool's queue opens a new connection in place of a broken one."""
     pool = PoolWorld(maximum=1)
     link = pool.take("a")
     pool.ask("b")
@@ -58,7 +58,7 @@ def test_slot_of_a_broken_link_goes_to_the_first_waiting_caller() -> None:
 
 
 def test_caller_that_gives_up_leaves_the_queue() -> None:
-    """A caller whose time is over is passed over."""
+    """A caller that stopped waiting for a pooled connection is passed over."""
     pool = PoolWorld(maximum=1)
     pool.take("a")
     pool.ask("b")
@@ -69,7 +69,7 @@ def test_caller_that_gives_up_leaves_the_queue() -> None:
 
 
 def test_caller_that_gives_up_passes_on_what_it_got_meanwhile() -> None:
-    """A caller that got a link just when its time was over passes it to the next."""
+    """A caller that gets a connection just as it stops waiting passes it to the next one."""
     pool = PoolWorld(maximum=1)
     link = pool.take("a")
     pool.ask("b")
@@ -81,7 +81,7 @@ def test_caller_that_gives_up_passes_on_what_it_got_meanwhile() -> None:
 
 
 def test_ending_a_lease_twice_changes_nothing() -> None:
-    """A caller that was interrupted can end its lease again."""
+    """A caller that was interrupted can return its pooled connection twice without harm."""
     pool = PoolWorld()
     pool.take("a")
     pool.give("a")
@@ -92,7 +92,7 @@ def test_ending_a_lease_twice_changes_nothing() -> None:
 
 
 def test_link_is_not_reused_after_its_lifetime() -> None:
-    """An idle link whose lifetime is over is closed, and its caller opens another."""
+    """An idle connection is closed after its lifetime, and its caller opens another."""
     pool = PoolWorld(lifetime=100.0, idle_time=1e6)
     first = pool.take("a")
     pool.now = 99.0
@@ -106,7 +106,7 @@ def test_link_is_not_reused_after_its_lifetime() -> None:
 
 
 def test_link_in_use_ends_when_it_is_returned_after_its_lifetime() -> None:
-    """A link is closed after its lifetime, and never while somebody uses it."""
+    """A connection in use is closed when it is returned after its lifetime."""
     pool = PoolWorld(lifetime=100.0)
     link = pool.take("a")
     pool.now = 200.0
@@ -117,7 +117,7 @@ def test_link_in_use_ends_when_it_is_returned_after_its_lifetime() -> None:
 
 
 def test_lifetimes_differ_by_a_tenth() -> None:
-    """Links that were opened together do not all end together."""
+    """Connections that were opened together do not all end together."""
     pool = PoolWorld(lifetime=100.0)
     pool.ask("a")
     early = pool.open("a", draw=1.0)
@@ -131,7 +131,7 @@ def test_lifetimes_differ_by_a_tenth() -> None:
 
 
 def test_idle_links_end_down_to_the_minimum() -> None:
-    """Links that were idle for too long are closed, except for the minimum."""
+    """Connections that were idle for too long are closed, except for the minimum."""
     pool = PoolWorld(minimum=1, idle_time=60.0, lifetime=1e6)
     links = [pool.take(holder) for holder in "abc"]
     for holder in "abc":
@@ -147,7 +147,7 @@ def test_idle_links_end_down_to_the_minimum() -> None:
 
 
 def test_idle_links_end_while_others_are_in_use() -> None:
-    """Returning a link also closes links that have been idle for too long."""
+    """Returning a connection also closes those that have been idle for too long."""
     pool = PoolWorld(idle_time=60.0)
     idle, _ = pool.take("a"), pool.take("b")
     pool.give("a")
@@ -158,7 +158,7 @@ def test_idle_links_end_while_others_are_in_use() -> None:
 
 
 def test_lifetime_ends_links_of_the_minimum_too() -> None:
-    """The minimum protects links from being closed for idleness alone."""
+    """The minimum of a pool does not protect connections whose lifetime is over."""
     pool = PoolWorld(minimum=1, lifetime=100.0)
     link = pool.take("a")
     pool.give("a")
@@ -169,7 +169,7 @@ def test_lifetime_ends_links_of_the_minimum_too() -> None:
 
 
 def test_link_is_tested_after_it_was_idle_for_a_while() -> None:
-    """A link that was used a moment ago is not tested."""
+    """A pooled connection is tested only if it has been idle for a while."""
     pool = PoolWorld(validate_after=5.0)
     pool.take("a")
     pool.give("a")
@@ -184,7 +184,7 @@ def test_link_is_tested_after_it_was_idle_for_a_while() -> None:
 
 
 def test_one_broken_link_makes_the_others_suspect() -> None:
-    """After a restart of the server, links that were idle at the time are tested."""
+    """After one broken connection, those that were idle at the time are tested."""
     pool = PoolWorld()
     pool.take("a")
     pool.take("b")
@@ -202,7 +202,7 @@ def test_one_broken_link_makes_the_others_suspect() -> None:
 
 
 def test_link_that_failed_its_test_is_replaced_by_another_idle_one() -> None:
-    """The caller keeps its lease, and the statistics count only the link that it uses."""
+    """If an idle connection fails its test, the caller gets another idle one."""
     pool = PoolWorld()
     first, second = pool.take("a"), pool.take("b")
     pool.give("a")
@@ -218,7 +218,7 @@ def test_link_that_failed_its_test_is_replaced_by_another_idle_one() -> None:
 
 
 def test_minimum_is_reserved_before_anybody_asks() -> None:
-    """As many links are opened in advance as the minimum says."""
+    """A pool opens as many connections in advance as its minimum."""
     pool = PoolWorld(minimum=2)
     assert [True, True, False] == [pool.reserve(holder) for holder in "abc"]
     pool.open("a")
@@ -228,7 +228,7 @@ def test_minimum_is_reserved_before_anybody_asks() -> None:
 
 
 def test_discarded_links_are_closed_when_they_are_returned() -> None:
-    """All links of the time before are closed, and those opened since stay."""
+    """Discarding closes all pooled connections opened so far, those in use on their return."""
     pool = PoolWorld()
     idle, used = pool.take("a"), pool.take("b")
     pool.give("a")
@@ -243,7 +243,7 @@ def test_discarded_links_are_closed_when_they_are_returned() -> None:
 
 
 def test_closed_pool_lends_nothing() -> None:
-    """Closing wakes those who wait, and what is in use is closed when it is returned."""
+    """Closing a pool wakes waiting callers, and closes connections as they are returned."""
     pool = PoolWorld(maximum=1)
     link = pool.take("a")
     pool.ask("b")
@@ -260,7 +260,7 @@ def test_closed_pool_lends_nothing() -> None:
 
 
 def test_link_for_a_lease_that_is_gone_is_closed() -> None:
-    """A link that was opened too late, for example after a fork, is closed."""
+    """A connection that was opened for a lease that is gone, such as after a fork, is closed."""
     pool = PoolWorld()
     link = pool.open("nobody")
 
@@ -268,7 +268,7 @@ def test_link_for_a_lease_that_is_gone_is_closed() -> None:
 
 
 def test_exhaustion_names_who_holds_connections() -> None:
-    """The error lists the operations that hold connections, and for how long."""
+    """The error of an exhausted pool lists the operations that hold connections, and how long."""
     pool = PoolWorld(maximum=7, max_waiting=0)
     for number in range(7):
         pool.now = float(number)
@@ -286,7 +286,7 @@ def test_exhaustion_names_who_holds_connections() -> None:
 
 
 def test_exhaustion_of_a_small_pool_names_every_holder() -> None:
-    """A message with few holders names all of them, and nothing more."""
+    """The error of a small exhausted pool names every holder."""
     pool = PoolWorld(maximum=1, max_waiting=1)
     pool.take("a", "orders.report")
     pool.ask("b")
@@ -306,7 +306,7 @@ def test_exhaustion_of_a_small_pool_names_every_holder() -> None:
     ],
 )
 def test_impossible_sizes_are_refused(settings: dict[str, Any], path: str) -> None:
-    """A configuration error names the setting."""
+    """An impossible pool size is refused, and the error names the setting."""
     with pytest.raises(ConfigurationError) as excinfo:
         PoolConfig(**settings)
 
@@ -317,7 +317,7 @@ HOLDERS = st.integers(0, 6)
 
 
 class PoolMachine(RuleBasedStateMachine):
-    """Draws sequences of decisions; the world checks the laws after each of them."""
+    """Random decisions of a pool, whose laws are checked after each of them."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -328,7 +328,7 @@ class PoolMachine(RuleBasedStateMachine):
 
     @rule(holder=HOLDERS)
     def ask(self, holder: int) -> None:
-        """Ask for a link."""
+        """Ask for a connection."""
         pool = self.pool
         if holder in pool.state.leases or holder in pool.arrivals:
             return
@@ -343,7 +343,7 @@ class PoolMachine(RuleBasedStateMachine):
 
     @rule(holder=HOLDERS, draw=st.floats(0, 1))
     def open(self, holder: int, draw: float) -> None:
-        """Open a link for a lease that has none."""
+        """Open a connection for a lease that has none."""
         lease = self.pool.state.leases.get(holder)
         if lease is not None and lease.record is None:
             self.pool.open(holder, draw)
@@ -355,28 +355,28 @@ class PoolMachine(RuleBasedStateMachine):
 
     @rule(holder=HOLDERS)
     def lose(self, holder: int) -> None:
-        """Find that an idle link is broken."""
+        """Find an idle connection broken."""
         self.pool.lose(holder)
 
     @rule(holder=HOLDERS)
     def reserve(self, holder: int) -> None:
-        """Take a slot for the minimum."""
+        """Reserve a slot for a connection of the minimum."""
         if holder not in self.pool.state.leases and holder not in self.pool.arrivals:
             self.pool.reserve(holder)
 
     @rule(seconds=st.floats(0, 30))
     def wait(self, seconds: float) -> None:
-        """Move the clock on."""
+        """Advance the clock."""
         self.pool.now += seconds
 
     @rule()
     def sweep(self) -> None:
-        """Look for idle links that have ended."""
+        """Close idle connections whose time is over."""
         self.pool.sweep()
 
     @rule()
     def discard(self) -> None:
-        """Discard all links."""
+        """Discard all connections."""
         self.pool.discard()
 
     @precondition(lambda self: not self.closed and self.pool.now > 100)
@@ -388,7 +388,7 @@ class PoolMachine(RuleBasedStateMachine):
 
     @invariant()
     def idle_links_are_in_order_of_use(self) -> None:
-        """The link that was used least recently is the first."""
+        """The first idle connection is the least recently used one."""
         uses = [record.used for record in self.pool.state.idle]
         assert sorted(uses) == uses
 

@@ -1,4 +1,4 @@
-"""Messages, the rules of brokers for them, and the plain JSON that describes them."""
+"""Messages, brokers' rules for them, and their form as plain JSON."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ NOW = datetime(2031, 5, 6, tzinfo=UTC)
 
 
 def test_message_encodes_texts_and_survives_copies() -> None:
-    """A message has bytes whatever it was made of, and is the same after a copy and a pickle."""
+    """A message has bytes whatever it was made of, and survives copying and pickling."""
     message = Message("é", key="k", headers={"a": "1", "b": b"\xff"}, id="7", delay=1.5)
     assert (message.payload, message.key) == ("é".encode(), b"k")
     assert message.headers == (("a", "1"), ("b", b"\xff"))
@@ -66,7 +66,7 @@ def test_message_encodes_texts_and_survives_copies() -> None:
 
 
 def test_message_of_json_says_so() -> None:
-    """A JSON message has compact UTF-8 and its content type, which can be another one."""
+    """A message made from JSON has compact UTF-8 and a JSON content type."""
     assert Message.of_json({"a": "é"}) == Message('{"a":"é"}', content_type="application/json")
     other = Message.of_json([1], content_type="application/vnd.acme+json")
     assert other.content_type == "application/vnd.acme+json"
@@ -87,7 +87,7 @@ def test_message_of_json_says_so() -> None:
     ],
 )
 def test_message_refuses_wrong_fields(fields: dict[str, object], field: str) -> None:
-    """A wrong field is refused under its name."""
+    """A message with a wrong field is refused under the field's name."""
     with pytest.raises(InvalidData) as caught:
         Message(**fields)  # type: ignore[arg-type]  # the wrong types are the point
     assert caught.value.field == field
@@ -101,13 +101,13 @@ def test_topic_is_checked_for_its_form(topic: object) -> None:
 
 
 def test_topic_without_an_encoding_is_refused() -> None:
-    """A name that cannot be written as UTF-8 is refused, whatever the broker allows."""
+    """A topic that cannot be written as UTF-8 is refused, whatever the broker allows."""
     with pytest.raises(InvalidData, match="no topic of The test broker"):
         check_topic("\ud800", RULES)
 
 
 def test_topic_is_checked_for_its_length() -> None:
-    """A name is as long as its bytes in UTF-8."""
+    """A topic's length is that of its bytes in UTF-8."""
     rules = attrs.evolve(RULES, longest_name=4)
     check_topic("éé", rules)
     with pytest.raises(InvalidData, match="The topic has 5 bytes, and The test broker takes 4"):
@@ -133,14 +133,14 @@ def test_topic_is_checked_for_its_length() -> None:
     ],
 )
 def test_message_is_checked_before_it_is_sent(message: Message, field: str) -> None:
-    """A message that the broker cannot take is refused, with the field that is wrong."""
+    """A message that the broker cannot take is refused with the wrong field."""
     with pytest.raises(InvalidData) as caught:
         check_message(message, STRICT)
     assert caught.value.field == field
 
 
 def test_message_within_the_bounds_is_accepted() -> None:
-    """Bounds include their ends, and a broker without a bound takes everything but a delay."""
+    """A message at the broker's limits is accepted."""
     check_message(Message(b"x" * 20), STRICT)
     check_message(Message(b"", key="k", headers={"a": "1", "b": "2"}, delay=900), STRICT)
     check_message(Message(b"x", key=b"\xff", headers={"a b": b"\xff"}), RULES)
@@ -149,7 +149,7 @@ def test_message_within_the_bounds_is_accepted() -> None:
 
 
 def test_key_travels_as_header_where_there_are_no_keys() -> None:
-    """The key is a header at a broker without keys, as bytes if it is no text."""
+    """At a broker without message keys, the key is sent as a header."""
     message = Message(b"", key="k", headers={"a": "1"})
     assert headers_of(message, RULES) == (("a", "1"),)
     assert headers_of(message, STRICT) == (("a", "1"), (KEY_HEADER, "k"))
@@ -158,12 +158,12 @@ def test_key_travels_as_header_where_there_are_no_keys() -> None:
 
 
 def test_size_counts_payload_key_and_headers() -> None:
-    """The size of a message is that of all its parts, as UTF-8."""
+    """A message's size counts payload, key and headers, in UTF-8."""
     assert size_of(Message(b"12", key="é", headers={"é": "é", "b": b"1"})) == 2 + 2 + 4 + 2
 
 
 def test_deduplication_id_depends_on_key_and_position_alone() -> None:
-    """A message's own id comes first; otherwise a digest of the key and the position."""
+    """A message's deduplication id is its own id, or a digest of key and position."""
     message = Message(b"x")
     assert deduplication_id(Message(b"x", id="7"), "key") == "7"
     assert deduplication_id(message, None) is None
@@ -176,7 +176,7 @@ def test_deduplication_id_depends_on_key_and_position_alone() -> None:
 
 
 def test_outgoing_messages_have_ids_only_where_the_broker_uses_them() -> None:
-    """An idempotency key becomes an id only at a broker that recognises repeats."""
+    """An idempotency key becomes a message's id only at a broker that recognises repeats."""
     messages = (Message(b"1"), Message(b"2", id="7"))
     assert [item.id for item in outgoing("t", messages, RULES, "key")] == [None, "7"]
     ids = [item.id for item in outgoing("t", messages, STRICT, "key")]
@@ -184,7 +184,7 @@ def test_outgoing_messages_have_ids_only_where_the_broker_uses_them() -> None:
 
 
 def test_publishing_is_repeatable_with_ids_alone() -> None:
-    """Publishing twice is harmless only if each message has an id that the broker recognises."""
+    """Publishing may be repeated only if the broker recognises each message's id."""
     with_id, without = Message(b"", id="1"), Message(b"")
     assert is_repeatable([with_id], STRICT)
     assert not is_repeatable([with_id, without], STRICT)
@@ -197,7 +197,7 @@ def test_publishing_is_repeatable_with_ids_alone() -> None:
     most_bytes=st.integers(1, 60),
 )
 def test_batches_keep_order_and_bounds(sizes: list[int], most: int, most_bytes: int) -> None:
-    """Batches hold each message once and in order, and only a single one exceeds the bytes."""
+    """Batches have all messages in order; only a single message may exceed the byte limit."""
     rules = attrs.evolve(RULES, most_in_batch=most, most_bytes_in_batch=most_bytes)
     items = [OutgoingMessage("t", Message(b"x" * size)) for size in sizes]
     groups = list(batches(items, rules))
@@ -212,7 +212,7 @@ def test_batches_keep_order_and_bounds(sizes: list[int], most: int, most_bytes: 
 
 
 def test_message_of_plain_json() -> None:
-    """Plain JSON describes every field of a message."""
+    """Plain JSON can describe every field of a message."""
     assert message_of({"payload": "x", "key": "k", "id": "7"}) == Message(b"x", key="k", id="7")
     assert message_of({"json": [1], "headers": {"a": "1"}, "delay": 2}) == Message.of_json(
         [1], headers={"a": "1"}, delay=2
@@ -232,7 +232,7 @@ def test_message_of_plain_json() -> None:
     ],
 )
 def test_message_of_plain_json_refuses_the_rest(arguments: dict[str, object], field: str) -> None:
-    """Plain JSON that describes no message is refused with the name of its mistake."""
+    """Plain JSON that describes no message is refused with its mistake."""
     with pytest.raises(InvalidData) as caught:
         message_of(arguments)
     assert caught.value.field == field
@@ -240,13 +240,13 @@ def test_message_of_plain_json_refuses_the_rest(arguments: dict[str, object], fi
 
 @pytest.mark.parametrize("values", ["x", [1]])
 def test_messages_must_be_a_list_of_objects(values: object) -> None:
-    """A batch in plain JSON is a list of objects."""
+    """A batch of messages in plain JSON must be a list of objects."""
     with pytest.raises(InvalidData, match="list of objects"):
         messages_of(values)
 
 
 def test_receipts_and_results_as_plain_json() -> None:
-    """A receipt shows what the broker tells, and a result shows its receipt or its error."""
+    """As plain JSON, a receipt has the broker's fields, and a result its receipt or error."""
     receipt = PublishReceipt(broker="test", topic="t", at=NOW, offset=3, is_duplicate=True)
     plain = {
         "broker": "test",

@@ -1,4 +1,4 @@
-"""Money: nothing is lost, rounded or mixed up silently."""
+"""Amounts of money are never lost, rounded or mixed up silently."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ratios = st.lists(
 
 @given(minors, currencies)
 def test_minor_units_are_the_truth(minor: int, currency: str) -> None:
-    """Minor units, amount and text name the same money."""
+    """Minor units, amount and text give the same amount of money."""
     money = Money.from_minor(minor, currency)
     assert minor == money.minor
     assert money == Money(money.amount, currency) == Money(str(money.amount), currency)
@@ -53,7 +53,7 @@ def test_minor_units_are_the_truth(minor: int, currency: str) -> None:
     ],
 )
 def test_amounts(amount: Any, currency: str, expected: int) -> None:
-    """Each currency has its own number of decimals; zeros beyond them change nothing."""
+    """Each currency has its own number of decimals; zeros beyond them are accepted."""
     assert expected == Money(amount, currency).minor
 
 
@@ -67,14 +67,14 @@ def test_amounts(amount: Any, currency: str, expected: int) -> None:
     ],
 )  # fmt: skip
 def test_invalid_amounts_are_refused(amount: Any) -> None:
-    """Floats, NaN, too many decimals and huge numbers are refused."""
+    """Floats, NaN, too many decimals and huge numbers are refused as an amount of money."""
     with pytest.raises(InvalidData) as excinfo:
         Money(amount, "EUR")
     assert "amount" == excinfo.value.field
 
 
 def test_the_longest_and_the_largest() -> None:
-    """Sixty-four digits are read, and less than 10^24 minor units are an amount of money."""
+    """An amount of money may have 64 digits, and be below 10^24 minor units."""
     most = 10**24 - 1
     assert Money(1, "EUR") == Money("1." + "0" * 63, "EUR")
     assert (most, -most) == tuple(Money.from_minor(minor, "EUR").minor for minor in (most, -most))
@@ -84,7 +84,7 @@ def test_the_longest_and_the_largest() -> None:
 
 
 def test_invalid_amount_is_shown_shortened() -> None:
-    """The error shows the first eighty letters of the invalid amount."""
+    """The error for an invalid amount of money shows its first eighty characters."""
     with pytest.raises(InvalidData, match=r"^1\.5 is not an exact number"):
         Money(1.5, "EUR")  # type: ignore[arg-type]  # what the test is about
     with pytest.raises(InvalidData) as excinfo:
@@ -103,7 +103,7 @@ def test_invalid_currencies_are_refused(currency: Any) -> None:
 
 @pytest.mark.parametrize("minor", [1.0, "1", True, Decimal(1), None])
 def test_minor_units_must_be_an_int(minor: Any) -> None:
-    """Minor units must be an int."""
+    """An amount of money in minor units must be an int."""
     with pytest.raises(InvalidData) as excinfo:
         Money.from_minor(minor, "EUR")
     assert "minor" == excinfo.value.field
@@ -112,7 +112,7 @@ def test_minor_units_must_be_an_int(minor: Any) -> None:
 
 @given(minors, minors, st.integers(-1000, 1000), currencies)
 def test_arithmetic_is_that_of_minor_units(one: int, other: int, count: int, currency: str) -> None:
-    """Sums, differences, multiples and comparisons are exact in minor units."""
+    """Sums, differences, multiples and comparisons of money are exact in minor units."""
     remaining_amount, right = Money.from_minor(one, currency), Money.from_minor(other, currency)
     assert one + other == (remaining_amount + right).minor
     assert one - other == (remaining_amount - right).minor
@@ -142,7 +142,7 @@ def test_currencies_do_not_mix(name: str, other: Any) -> None:
 
 @given(monies, st.decimals(-1000, 1000, places=6), st.integers(1, 6))
 def test_no_decimal_context_matters(money: Money, factor: Decimal, precision: int) -> None:
-    """The host's decimal context has no effect on results."""
+    """The host's decimal context has no effect on amounts of money."""
     expected = money.times(factor, rounding=decimal.ROUND_HALF_EVEN)
     with decimal.localcontext() as context:
         context.prec = precision
@@ -164,7 +164,7 @@ def test_no_decimal_context_matters(money: Money, factor: Decimal, precision: in
     ],
 )
 def test_times_rounds_as_requested(factor: Any, rounding: str, expected: str) -> None:
-    """`times` rounds the product to minor units as the caller chooses."""
+    """`times` rounds an amount of money to minor units as the caller chooses."""
     assert Money(expected, "EUR") == Money(100, "EUR").times(factor, rounding=rounding)
 
 
@@ -179,7 +179,7 @@ def test_times_rounds_as_requested(factor: Any, rounding: str, expected: str) ->
     ],
 )
 def test_factors_are_exact(factor: Any, rounding: str, field: str) -> None:
-    """A float factor or an unknown rounding is refused, and so is a result beyond all money."""
+    """A float factor, an unknown rounding or a result beyond the limit is refused for money."""
     with pytest.raises(InvalidData) as excinfo:
         Money(1, "EUR").times(factor, rounding=rounding)
     assert field == excinfo.value.field
@@ -187,7 +187,7 @@ def test_factors_are_exact(factor: Any, rounding: str, field: str) -> None:
 
 @pytest.mark.parametrize("factor", [Decimal("1.5"), 1.5, True, Money(1, "EUR")])
 def test_the_operator_multiplies_by_int_only(factor: Any) -> None:
-    """The `*` operator takes integers only, since other factors may need rounding."""
+    """Money's `*` operator takes integers only, since other factors may need rounding."""
     with pytest.raises(InvalidData) as excinfo:
         _ = Money(1, "EUR") * factor
     assert "factor" == excinfo.value.field
@@ -196,7 +196,7 @@ def test_the_operator_multiplies_by_int_only(factor: Any) -> None:
 
 @given(monies, ratios)
 def test_allocating_loses_nothing(money: Money, weights: list[Any]) -> None:
-    """The parts add up, each within one minor unit of its share; a share of zero gets none."""
+    """Allocated amounts add up to the whole, each within one minor unit of its share."""
     parts = money.allocate(weights)
     assert money.minor == sum(part.minor for part in parts)
     assert len(weights) == len(parts)
@@ -208,7 +208,7 @@ def test_allocating_loses_nothing(money: Money, weights: list[Any]) -> None:
 
 
 def test_remaining_cents_go_to_the_largest_remainders() -> None:
-    """Remaining cents go to the parts that lose most by rounding, the first among equals."""
+    """When money is allocated, remaining cents go to the largest remainders, the first on ties."""
     assert (Money("33.34", "EUR"), Money("33.33", "EUR"), Money("33.33", "EUR")) == Money(
         100, "EUR"
     ).allocate([1, 1, 1])
@@ -218,20 +218,20 @@ def test_remaining_cents_go_to_the_largest_remainders() -> None:
 
 @pytest.mark.parametrize("weights", [[], [0], [1, -1], [2, -1], [0.5], [Decimal("NaN")], ["x"]])
 def test_invalid_ratios_are_refused(weights: Any) -> None:
-    """Ratios must be exact, not negative, and not all zero."""
+    """Ratios for allocating money must be exact, not negative, and not all zero."""
     with pytest.raises(InvalidData) as excinfo:
         Money(1, "EUR").allocate(weights)
     assert "ratios" == excinfo.value.field
 
 
 def test_money_is_immutable() -> None:
-    """Setting an attribute raises an error."""
+    """Setting an attribute of an amount of money raises an error."""
     with pytest.raises(attrs.exceptions.FrozenInstanceError):
         Money(1, "EUR").minor = 2  # type: ignore[misc]  # what the test is about
 
 
 def test_the_table() -> None:
-    """Exponents follow ISO 4217."""
+    """Currencies have the number of decimals of ISO 4217."""
     assert {0, 2, 3, 4} == set(EXPONENTS.values())
     assert (0, 2, 3, 4) == tuple(EXPONENTS[code] for code in ("JPY", "EUR", "BHD", "CLF"))
     assert all(len(code) == 3 and code.isupper() for code in EXPONENTS)

@@ -1,4 +1,4 @@
-"""The meaning of MongoDB's failures."""
+"""The errors for MongoDB's failures."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ TRANSIENT, UNKNOWN = "TransientTransactionError", "UnknownTransactionCommitResul
 def test_codes_have_a_meaning(
     code: int | None, kind: type[ConnectorError], whole: bool | None, part: bool | None
 ) -> None:
-    """Each code leads to its error, which knows whether a change may have been made."""
+    """Each MongoDB error code gives an error that says whether a change may have been made."""
     for is_whole, expected in ((True, whole), (False, part)):
         error = mongodb_error(MongoFault(code=code, is_whole=is_whole), MongoPhase.SENT)
         usual = ConnectionFailed if kind is TransactionConflict and not is_whole else kind
@@ -59,7 +59,7 @@ def test_codes_have_a_meaning(
 
 
 def test_labels_decide_about_transactions() -> None:
-    """A transient error undid the transaction; the result of a commit may be unknown."""
+    """A transient error undoes a MongoDB transaction; a commit's result may be unknown."""
     conflict = mongodb_error(MongoFault(code=50, labels=frozenset({TRANSIENT})), MongoPhase.SENT)
     assert isinstance(conflict, TransactionConflict)
     unknown = mongodb_error(MongoFault(code=64, labels=frozenset({UNKNOWN})), MongoPhase.SENT)
@@ -77,7 +77,7 @@ def test_labels_decide_about_transactions() -> None:
     ],
 )
 def test_servers_that_cannot_be_reached(words: str, message: str, retryable: bool) -> None:
-    """The words of the driver tell why no server can be reached; nothing was sent."""
+    """The driver's text tells why no MongoDB server can be reached; nothing was sent."""
     error = unreachable(words)
     assert message in error.message
     assert (False, retryable) == (error.may_have_been_processed, error.retryable)
@@ -85,7 +85,7 @@ def test_servers_that_cannot_be_reached(words: str, message: str, retryable: boo
 
 
 def test_partial_outcomes() -> None:
-    """A change that too few servers confirmed was made, and a refused step tells the others."""
+    """A MongoDB write that too few servers confirmed counts as possibly made."""
     assert AttemptTimeout is type(not_replicated(in_time=False))
     assert not_replicated(in_time=True).may_have_been_processed
     assert "0 documents were changed before" in partly_refused(0, None).message

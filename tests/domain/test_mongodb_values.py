@@ -1,4 +1,4 @@
-"""Conditions, changes and documents of MongoDB in which values are values."""
+"""Validation of MongoDB conditions, changes and documents against injected operators."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ INJECTED: Any = {"$ne": None}
     ],
 )
 def test_an_operator_in_a_value_is_refused(check: Callable[[Any], Any], value: Any) -> None:
-    """A name that begins with $ needs the mark of the program, at every depth."""
+    """A MongoDB name that begins with $ is refused at any depth, unless the program marks it."""
     with pytest.raises(InvalidData, match=r"begins with \$") as excinfo:
         check(value)
     assert "MongoOperators" in excinfo.value.remedy
@@ -52,7 +52,7 @@ def test_an_operator_in_a_value_is_refused(check: Callable[[Any], Any], value: A
     ],
 )
 def test_javascript_is_refused(check: Callable[[Any], Any], value: Any) -> None:
-    """An operator that runs JavaScript is refused even with the mark."""
+    """A MongoDB operator that runs JavaScript is refused even if the program marks it."""
     with pytest.raises(InvalidData, match="runs JavaScript"):
         check(value)
 
@@ -72,7 +72,7 @@ def test_javascript_is_refused(check: Callable[[Any], Any], value: Any) -> None:
     ],
 )
 def test_wrong_forms_are_refused(check: Callable[[Any], Any], value: Any, message: str) -> None:
-    """A condition, a change and stages have their form."""
+    """A MongoDB condition, change or pipeline of a wrong form is refused."""
     with pytest.raises(InvalidData, match=message):
         check(value)
 
@@ -87,7 +87,7 @@ def test_deep_values_are_refused() -> None:
 
 
 def test_marked_operators_pass() -> None:
-    """Operators of the program become plain mappings, and values stay as they are."""
+    """MongoDB operators that the program marks become plain mappings."""
     where = MongoOperators({"$or": [{"a": 1}, {"b": MongoOperators({"$gt": 2})}]})
     assert {"$or": [{"a": 1}, {"b": {"$gt": 2}}]} == condition_of(where)
     assert {"$inc": {"a": 1}} == change_of({"$inc": {"a": 1}})

@@ -1,4 +1,4 @@
-"""Forms with files, read back by a real parser."""
+"""Multipart forms with files, read back by the standard library's parser."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def unescaped(text: object) -> str | None:
 
 
 def body_bytes(request: Request) -> bytes:
-    """The bytes of a body that streams synchronously or asynchronously."""
+    """Return the bytes of a body that streams synchronously or asynchronously."""
     if isinstance(request.body, bytes):
         return request.body
     chunks = request.body.open()
@@ -54,7 +54,7 @@ def body_bytes(request: Request) -> bytes:
 
 
 def read(request: Request) -> list[tuple[str | None, str | None, str | None, bytes]]:
-    """Name, file name, type and content of each part, read by the standard library."""
+    """Return name, file name, type and content of each part, as the standard library reads them."""
     head = f"Content-Type: {request.headers['content-type']}\r\n\r\n".encode()
     message = message_from_bytes(head + body_bytes(request))
     parts = cast("list[Message]", message.get_payload())
@@ -86,7 +86,7 @@ def awaiting(*chunks: bytes) -> Callable[[], AsyncIterator[bytes]]:
 
 @pytest.mark.parametrize("method", [Request.post, Request.put, Request.patch])
 def test_a_form_takes_files_along(method: Callable[..., Request]) -> None:
-    """Fields come first and then files, each with its name, file name and type."""
+    """A multipart form has its fields first and then its files, each with name and type."""
     request = method(
         "/documents",
         form={"kind": "invoice", "tag": ["a", "ü"]},
@@ -105,7 +105,7 @@ def test_a_form_takes_files_along(method: Callable[..., Request]) -> None:
 
 
 def test_names_may_be_repeated() -> None:
-    """Several files of one name are sent in order."""
+    """Several files of one name in a form are sent in order."""
     files = [("page", FormFile("1", b"one")), ("page", FormFile("2", b"two"))]
 
     assert [("page", "1", b"one"), ("page", "2", b"two")] == [
@@ -120,7 +120,7 @@ def test_names_may_be_repeated() -> None:
 def test_form_round_trip(
     fields: list[tuple[str, str]], files: list[tuple[str, str, list[bytes]]]
 ) -> None:
-    """A parser finds exactly the given parts, for bytes and for streams."""
+    """A parser finds exactly the parts given to a multipart form, as bytes or streams."""
     fields = [(name, value.encode("utf-8", "replace").decode()) for name, value in fields]
     expected = [
         *((name, None, value.encode()) for name, value in fields),
@@ -142,7 +142,7 @@ def test_form_round_trip(
     "text", ['a"; filename="b', "a\\", 'a\\"', "a\r\nX: y", "a\r\n\r\nb", "a\n"]
 )
 def test_a_name_stays_a_name(text: str) -> None:
-    """Quotes, backslashes and line breaks in a name do not add fields."""
+    """Quotes, backslashes and line breaks in a form's names do not add fields."""
     request = Request.post("/", form={text: "v"}, files={text: FormFile(text, b"c")})
 
     assert [(text, None, None, b"v"), (text, text, "application/octet-stream", b"c")] == read(
@@ -172,7 +172,7 @@ def test_a_name_stays_a_name(text: str) -> None:
     ],
 )
 def test_invalid_forms_are_refused(make: Callable[[], object]) -> None:
-    """A name, type or file that cannot be sent is refused."""
+    """A form's name, content type or file that cannot be sent is refused."""
     with pytest.raises(InvalidData):
         make()
 
@@ -181,7 +181,7 @@ def test_invalid_forms_are_refused(make: Callable[[], object]) -> None:
 
 
 def test_form_length_needs_every_files_length() -> None:
-    """A form has a length only if every file has one."""
+    """A multipart form has a known length only if every file has one."""
     entry = FormFile("a", BodyStream.of(streaming(b"12", b"345"), length=5))
     unknown_file = FormFile("b", streaming(b"x"))
     request = Request.post("/", form={"a": "b"}, files={"known": entry})
@@ -194,7 +194,7 @@ def test_form_length_needs_every_files_length() -> None:
 
 
 def test_a_form_is_replayable_if_each_file_is() -> None:
-    """A function that opens a file can be called again; an open file is read once."""
+    """A multipart form can be sent again only if each file can be opened again."""
     repeated_request = Request.post("/", files={"a": FormFile("a", streaming(b"x"))})
     first_request = Request.post("/", files={"a": FormFile("a", io.BytesIO(b"x"))})
 
@@ -207,7 +207,7 @@ def test_a_form_is_replayable_if_each_file_is() -> None:
 
 
 def test_streams_of_both_modes_go_together() -> None:
-    """A form with one file that is awaited is awaited."""
+    """A form with one asynchronous file is streamed asynchronously."""
     files = {"a": FormFile("a", awaiting(b"one")), "b": FormFile("b", io.BytesIO(b"two"))}
 
     assert [b"one", b"two"] == [content for *_, content in read(Request.post("/", files=files))]
@@ -217,7 +217,7 @@ def test_streams_of_both_modes_go_together() -> None:
 
 
 def test_equal_forms_have_equal_fingerprints() -> None:
-    """Equal forms share a fingerprint; another content, name or order changes it."""
+    """Equal multipart forms share a fingerprint; another content, name or order changes it."""
 
     def form(content: bytes = b"x", filename: str = "a", name: str = "n", kind: str = "t") -> bytes:
         request = Request.post("/", form={"k": kind}, files={name: FormFile(filename, content)})
@@ -229,7 +229,7 @@ def test_equal_forms_have_equal_fingerprints() -> None:
 
 
 def test_fingerprint_depends_on_stream_length() -> None:
-    """A stream's length changes the fingerprint, and a stream differs from bytes."""
+    """A file stream's length changes a form's fingerprint, and a stream differs from bytes."""
 
     def form(content: Any) -> bytes:
         request = Request.post("/", files={"n": FormFile("a", content)})
@@ -243,7 +243,7 @@ def test_fingerprint_depends_on_stream_length() -> None:
 
 
 def test_boundary_depends_on_every_part() -> None:
-    """Another name or content of any part changes the boundary."""
+    """Another name or content of any part changes a multipart form's boundary."""
 
     def boundary(first: str, content: Any) -> str:
         files = {"n": FormFile("a", content)}
@@ -259,14 +259,14 @@ def test_boundary_depends_on_every_part() -> None:
 
 
 def test_invalid_content_type_is_refused() -> None:
-    """A file's content type that no header can hold is refused."""
+    """A form file's content type that no header can hold is refused."""
     with pytest.raises(InvalidData, match="the header 'Content-Type'"):
         FormFile("a", b"", "text/plain\r\nX: y")
 
 
 @given(cut=st.integers(0, 60), padding=st.binary(max_size=99))
 def test_stream_with_the_boundary_is_refused(cut: int, padding: bytes) -> None:
-    """A stream that contains the boundary is cut off, in whatever chunks it comes."""
+    """A file stream that contains the form's boundary is stopped."""
     boundary = Request.post("/", files={"n": FormFile("a", streaming())}).headers["content-type"]
     attack = b"\r\n--" + boundary.partition("boundary=")[2].encode() + b"\r\nContent-Disposition: x"
     whole_bytes = padding + attack
@@ -281,5 +281,5 @@ def test_stream_with_the_boundary_is_refused(cut: int, padding: bytes) -> None:
 
 
 def test_repr_hides_file_content() -> None:
-    """The repr of a file does not show its content."""
+    """The repr of a form's file does not show its content."""
     assert "h1dden" not in repr(FormFile("a", b"h1dden"))

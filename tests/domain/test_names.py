@@ -50,5 +50,5 @@ class Mocking:
     ],
 )
 def test_name_of_callables(function: Any, name: str) -> None:
-    """A function has its own name even if wrapped; other callables have their class's."""
+    """A function is shown by its own name, even if wrapped; other callables by their class."""
     assert name == name_of(function)

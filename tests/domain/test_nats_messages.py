@@ -1,4 +1,4 @@
-"""The meaning of what NATS JetStream replies, without a server."""
+"""Replies and settings of NATS JetStream, without a server."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ from moorage.domain.messages.sqs import RULES as SQS_RULES
 def test_meaning_of_a_reply(
     status: str | None, data: bytes, meaning: Stored | PublishFault
 ) -> None:
-    """A message is stored if a stream says where, and any other reply is a fault."""
+    """A NATS reply that names the stream means stored; any other reply is a failure."""
     assert meaning == acknowledgement(status, data)
 
 
@@ -55,18 +55,18 @@ def test_meaning_of_a_reply(
     ],
 )
 def test_meaning_of_a_refused_connection(text: str, fault: PublishFault) -> None:
-    """The words of the server tell a wrong user from a missing encryption."""
+    """The NATS server's text tells a wrong user from missing encryption."""
     assert fault is refusal(text)
 
 
 def test_denied_subject_is_read() -> None:
-    """An error of permission names the action and the subject; others name neither."""
+    """A NATS permission error gives the action and the subject; other errors give neither."""
     assert ("publish", "a.b") == denied('nats: permissions violation for publish to "a.b"')
     assert denied("nats: 'slow consumer'") is None
 
 
 def test_streams_of_similar_subjects_have_different_names() -> None:
-    """A subject that is no name of a stream gets one with a digest, which nothing else gets."""
+    """NATS streams made for similar subjects get different names, if needed with a digest."""
     names = {
         new_stream(subject, window=None, replicas=1)[0] for subject in ("a.b", "a_b", "a/b", "ä.b")
     }
@@ -76,20 +76,20 @@ def test_streams_of_similar_subjects_have_different_names() -> None:
 
 
 def test_window_is_in_seconds() -> None:
-    """A stream tells its window in nanoseconds, and may tell none."""
+    """A NATS stream's duplicate window is read in seconds, if it has one."""
     assert 1.5 == window_of({"config": {"duplicate_window": 1_500_000_000}})
     assert window_of({"config": {}}) is None
     assert window_of({}) is None
 
 
 def test_size_is_that_of_the_wire() -> None:
-    """A server counts the lines of the headers as they are sent."""
+    """A NATS message's size counts its header lines as they are sent."""
     assert 3 == wire_size(b"abc", {})
     assert len(b"NATS/1.0\r\na: \xc3\xa4\r\n\r\nabc") == wire_size(b"abc", {"a": "ä"})
 
 
 def test_broker_that_forgets_ids_gets_no_late_repeat() -> None:
-    """A message that may be stored is not repeated when its id may be forgotten."""
+    """A message that may be stored is not sent again once the broker may have forgotten its id."""
     check_repeat(RULES, 1e9)
     fifo = SQS_RULES.of("a.fifo")
     check_repeat(fifo, 299.0)

@@ -40,7 +40,7 @@ FAST = Objective(name="fast", latency=0.8, within=0.75)
 
 
 def test_a_budget_is_exact() -> None:
-    """One bad call of ten is within 90 %, and uses the whole budget."""
+    """One bad call of ten meets an objective of 90 %, and uses its whole error budget."""
     (month,) = compliance([AVAILABLE], [day(good=9, bad=1)])
     result = month.availability
 
@@ -52,7 +52,7 @@ def test_a_budget_is_exact() -> None:
 
 
 def test_months_are_reported_separately() -> None:
-    """Each month has a budget of its own, and the newest comes first."""
+    """Each month of an objective has its own budget, and the newest comes first."""
     days = [day(2, good=8, bad=2), day(0, good=20), day(1, good=9, bad=1), day(3, service="vat")]
     june, may = compliance([AVAILABLE], days)
 
@@ -68,7 +68,7 @@ def test_months_are_reported_separately() -> None:
 
 
 def test_slow_calls_use_the_budget_of_latency() -> None:
-    """Calls longer than the latency are bad, up to the share that may be."""
+    """Calls slower than an objective's latency count as bad, up to the allowed share."""
     (month,) = compliance([FAST], [day(good=3, slow=1)])
     (latency_report,) = compliance([FAST], [day(good=2, slow=1)])
 
@@ -113,13 +113,13 @@ def test_a_month_without_calls_that_count_is_neither_met_nor_missed() -> None:
     ],
 )
 def test_wrong_objectives_are_refused(options: Any, message: str) -> None:
-    """An objective says what is wrong with it."""
+    """The error for an invalid objective says what is wrong with it."""
     with pytest.raises(InvalidData, match=message):
         Objective(name="wrong", **options)
 
 
 def test_a_latency_is_a_duration() -> None:
-    """A latency is given in seconds or as a timedelta."""
+    """An objective's latency is given in seconds or as a timedelta."""
     assert 0.8 == Objective(name="x", latency=timedelta(milliseconds=800)).latency
     with pytest.raises(ConfigurationError):
         Objective(name="x", latency=-1.0)
@@ -129,7 +129,7 @@ def test_a_latency_is_a_duration() -> None:
 
 
 def test_rows_have_target_and_actual_value() -> None:
-    """Each target of a month is a row of text."""
+    """In an objectives report, each target of a month is a row of text."""
     both = Objective(name="both", tenant="acme", availability=0.9995, latency=0.8)
     rows = rows_of(compliance([both], [day(good=1_998, bad=1, slow=1)]))
     empty = rows_of(compliance([FAST], [day()]))
@@ -142,7 +142,7 @@ def test_rows_have_target_and_actual_value() -> None:
 
 
 def test_csv_has_no_formula() -> None:
-    """A spreadsheet computes nothing that a tenant's name contains."""
+    """A CSV report escapes tenant names that a spreadsheet would compute as formulas."""
     objective = Objective(name="=1+1", by="tenant", availability=0.9)
     days = [day(good=1, tenant="@SUM(1)"), day(bad=1, tenant="a,b"), day(tenant="-2")]
     header, *rows = csv.reader(io.StringIO(csv_of(compliance([objective], days))))
@@ -154,7 +154,7 @@ def test_csv_has_no_formula() -> None:
 
 
 class Page(HTMLParser):
-    """The tags, references and texts of a page."""
+    """A parser that collects a page's tags, links and texts."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -174,7 +174,7 @@ class Page(HTMLParser):
 
 
 def test_a_page_is_escaped_and_needs_nothing_else() -> None:
-    """The report's page escapes names, and needs no other file."""
+    """The objectives report's HTML page escapes names, and needs no other file."""
     objective = Objective(name="<script>alert(1)</script>", by="tenant", availability=0.9)
     days = [day(good=1, tenant='"><img src=x>'), day(bad=1, tenant="b&c")]
     page = Page(html_of(compliance([objective], days), made_at=MAY))

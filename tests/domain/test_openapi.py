@@ -1,4 +1,4 @@
-"""OpenAPI descriptions become services, or name each place that cannot be mapped."""
+"""OpenAPI descriptions become services, or each place that cannot be mapped is named."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ SCHEMES: dict[str, Any] = {
 
 
 def secured(*requirements: dict[str, Any], **paths: Any) -> dict[str, Any]:
-    """Return a description with these requirements and all kinds of schemes."""
+    """Return an OpenAPI description with these requirements and all kinds of security schemes."""
     return description(
         paths or {"/orders": {"get": operation("list")}},
         security=[*requirements],
@@ -53,14 +53,14 @@ def secured(*requirements: dict[str, Any], **paths: Any) -> dict[str, Any]:
 
 
 def problems_of(tree: dict[str, Any], **options: Any) -> dict[str, str]:
-    """Return the problems of a description by their pointers."""
+    """Return the problems of an OpenAPI description by their JSON pointers."""
     with pytest.raises(DescriptionRefused) as excinfo:
         Service.from_openapi(tree, **options)
     return {problem.path: problem.found for problem in excinfo.value.problems}
 
 
 def test_service_has_an_endpoint_for_each_operation() -> None:
-    """Base URL, methods and paths come from the description, and a literal path goes first."""
+    """A service has the base URL, methods and paths of its OpenAPI description."""
     service = Service.from_openapi(
         description(
             {
@@ -97,7 +97,7 @@ def test_service_has_an_endpoint_for_each_operation() -> None:
 
 
 def test_name_of_a_service_without_a_title() -> None:
-    """A title without letters gives a usable name, and another name can be chosen."""
+    """An OpenAPI title without letters gives a default name; another name can be chosen."""
     tree = description(info={"title": "…"})
     assert "api" == Service.from_openapi(tree).name
     assert "shop" == Service.from_openapi(tree, "shop").name
@@ -115,7 +115,7 @@ def test_name_of_a_service_without_a_title() -> None:
     ],
 )
 def test_other_versions_are_refused(tree: Any, pointer: str) -> None:
-    """Only versions 3.0 and 3.1 are read."""
+    """Only OpenAPI versions 3.0 and 3.1 are read."""
     assert [pointer] == [*problems_of(tree)]
 
 
@@ -137,7 +137,7 @@ SERVERS: list[Any] = [
     ],
 )
 def test_server_is_chosen(options: dict[str, Any], url: str) -> None:
-    """A server is chosen by position, URL or description, or replaced by another base URL."""
+    """An OpenAPI server is chosen by position, URL or description, or replaced by a base URL."""
     assert url == Service.from_openapi(description(servers=SERVERS), **options).base_url
 
 
@@ -164,7 +164,7 @@ def test_server_is_chosen(options: dict[str, Any], url: str) -> None:
 def test_server_that_cannot_be_a_base_url(
     servers: list[Any], options: dict[str, Any], pointer: str
 ) -> None:
-    """A missing choice or an impossible URL is refused with its place."""
+    """A missing or impossible OpenAPI server URL is refused with its place."""
     assert [pointer] == [*problems_of(description(servers=servers), **options)]
 
 
@@ -186,7 +186,7 @@ def test_server_that_cannot_be_a_base_url(
 def test_security_scheme_becomes_credentials(
     name: str, scheme: tuple[AuthMethod, str | None], value: Credentials
 ) -> None:
-    """Each supported scheme says how credentials are carried, and makes them of a secret."""
+    """Each supported OpenAPI security scheme decides how the secret is sent."""
     tree = secured({name: []})
     described = OpenApi(tree).security()
     assert described is not None
@@ -197,7 +197,7 @@ def test_security_scheme_becomes_credentials(
 
 
 def test_client_credentials_become_an_oauth_client() -> None:
-    """The token endpoint and the scopes come from the description, the secret from the caller."""
+    """OAuth token endpoint and scopes come from the OpenAPI description, the secret does not."""
     scheme = OpenApi(secured({"grant": []})).security()
     assert scheme is not None
     assert (("read", "write"), "/token") == (scheme.scopes, scheme.token_url)
@@ -223,14 +223,14 @@ def test_client_credentials_become_an_oauth_client() -> None:
     ],
 )
 def test_unsupported_security_is_refused(name: str, pointer: str) -> None:
-    """A scheme that is no way to authenticate is refused with its place."""
+    """An OpenAPI security scheme that is not supported is refused with its place."""
     place = f"#/components/securitySchemes/{name}{pointer}"
     assert [place] == [*problems_of(secured({name: []}))]
     assert [place] == [*problems_of(secured({"token": []}), security=name)]
 
 
 def test_security_that_most_operations_accept_is_chosen() -> None:
-    """Operations that need another scheme are refused, or left out if that is asked for."""
+    """Operations that need another OpenAPI security scheme are refused, or left out on request."""
     tree = secured(
         {"openid": []},
         {"token": []},
@@ -251,7 +251,7 @@ def test_security_that_most_operations_accept_is_chosen() -> None:
 
 
 def test_every_problem_is_named_at_once() -> None:
-    """Each operation that cannot be mapped is named by its JSON pointer."""
+    """Each OpenAPI operation that cannot be mapped is named by its JSON pointer."""
     tree = description(
         {
             "/a": {"get": operation("same"), "put": operation("same"), "trace": operation("trace")},
@@ -305,7 +305,7 @@ def test_every_problem_is_named_at_once() -> None:
 
 
 def test_text_of_many_problems_is_bounded() -> None:
-    """The text names a hundred places, and the error has them all, also when it was pickled."""
+    """The text of many OpenAPI problems names a hundred places; the error has them all."""
     tree = description({f"/{number}": {"trace": operation(f"t{number}")} for number in range(150)})
     with pytest.raises(DescriptionRefused) as excinfo:
         Service.from_openapi(tree)
@@ -322,7 +322,7 @@ def test_text_of_many_problems_is_bounded() -> None:
 
 
 def test_idempotency_key_of_the_description() -> None:
-    """The header is used if the memory of keys is known, and if every operation takes it."""
+    """An OpenAPI idempotency header is used if every operation takes it and its memory is known."""
     key = parameter("idempotency-key", "header")
     tree = description(
         {
@@ -354,7 +354,7 @@ def test_idempotency_key_of_the_description() -> None:
     ],
 )
 def test_timeouts_of_extensions(extension: dict[str, Any], seconds: float | None) -> None:
-    """Extensions with a time limit become the time-out of an endpoint or of the service."""
+    """OpenAPI extensions with a time limit become the timeout of an endpoint or service."""
     tree = description({"/orders": {"get": operation("list", **extension)}})
     endpoint = Service.from_openapi(tree).endpoints[0]
     expected = Service.from_openapi(description({"/orders": {"get": operation("list")}}))
@@ -365,7 +365,7 @@ def test_timeouts_of_extensions(extension: dict[str, Any], seconds: float | None
 
 
 def test_headers_about_limits_are_listed() -> None:
-    """The description tells which documented headers slow calls down."""
+    """The OpenAPI description tells which documented headers are about rate limits."""
     headers: dict[str, Any] = {
         name: {}
         for name in ("Retry-After", "X-RateLimit-Remaining", "X-Quota-Left", "Content-Language")
@@ -385,7 +385,7 @@ def test_headers_about_limits_are_listed() -> None:
 
 
 def test_headers_that_are_read() -> None:
-    """A header is read in every form of its value, and an invalid name is not read."""
+    """A documented OpenAPI header is read in each form of its value."""
     assert [True, True, False] == [
         is_read(name) for name in ("RateLimit", "RateLimit-Policy", "rate limit")
     ]
@@ -422,7 +422,7 @@ JSON = st.recursive(
     st.dictionaries(st.sampled_from(["servers", "paths", "security", "components", "info"]), JSON)
 )
 def test_any_description_is_mapped_or_refused(parts: dict[str, Any]) -> None:
-    """Whatever a description has, the result is a service or an error with places."""
+    """Any OpenAPI description gives a service or an error with places."""
     try:
         service = Service.from_openapi({**description(), **parts})
     except DescriptionRefused as error:

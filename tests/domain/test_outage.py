@@ -1,4 +1,4 @@
-"""Outages of a shared store: the fallback, and the probes of the store."""
+"""Outages of a shared store: its local fallback, and the probes of the store."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def outage_after(probes: int, draw: float) -> Outage:
 
 @pytest.mark.parametrize("probes, pause", [(0, 0.25), (1, 0.5), (2, 1), (3, 1), (40, 1)])
 def test_probe_intervals_grow(probes: int, pause: float) -> None:
-    """The probe interval doubles from a quarter of a second up to a second."""
+    """During a store outage, the probe interval grows from a quarter of a second to a second."""
     now = (5 + probes) * NANOS
     shortest, middle_outage, longest = (outage_after(probes, draw) for draw in (0.0, 0.5, 1.0))
 
@@ -83,12 +83,12 @@ def test_probe_intervals_grow(probes: int, pause: float) -> None:
 
 
 def test_slow_probe_delays_the_next() -> None:
-    """After a probe that took long, the next one is as much later."""
+    """After a slow probe of the store, the next one is as much later."""
     assert 7 * NANOS == noticed(None, GONE, 5 * NANOS, 1.0, took=2 * NANOS).until
 
 
 def test_outage_has_its_last_error_and_one_probe_slot() -> None:
-    """A new outage has its last error, and a separate slot for one probe."""
+    """A new store outage has its last error and a slot for one probe."""
     first = noticed(None, GONE, 0, 0.0)
     repeated_error = StorageUnavailable("still gone.")
     second = noticed(first, repeated_error, 1, 0.0)
@@ -99,7 +99,7 @@ def test_outage_has_its_last_error_and_one_probe_slot() -> None:
 
 
 def test_local_grants_are_marked() -> None:
-    """Permits and tickets granted in memory keep their values and are marked as local."""
+    """Permits and tickets granted without the store are marked as local."""
     answer, wait, permit, tickets = marked((Answer.GO, 7, PERMIT, (TICKET, TICKET)))
 
     assert (Answer.GO, 7, PERMIT, (TICKET, TICKET)) == (answer, wait, permit, tickets)
@@ -108,7 +108,7 @@ def test_local_grants_are_marked() -> None:
 
 
 def returning_commands(permit: Any, tickets: Any) -> list[Command[Any]]:
-    """Every command that a permit or tickets are brought back with."""
+    """Return every command that returns a permit or tickets."""
     return [
         Report(GATES, permit, Outcome.FAILED, "a"),
         GiveBack(GATES, tickets),
@@ -134,7 +134,7 @@ def test_commands_on_local_grants_stay_local() -> None:
 
 
 def test_only_limits_and_circuits_have_a_local_fallback() -> None:
-    """Commands that must be shared or survive a crash need the store."""
+    """Commands that must be shared or survive a crash have no fallback without the store."""
     request = Admission(GATES, within=0, lease=0)
     goes: list[Command[Any]] = [
         request,
@@ -154,7 +154,7 @@ def test_only_limits_and_circuits_have_a_local_fallback() -> None:
 
 
 def test_a_limit_may_refuse_to_go_on() -> None:
-    """An admission with a refusing limit needs the store; returning a grant does not."""
+    """An admission with a limit that refuses outages needs the store; a give-back does not."""
     gates = Gates(
         limits=[RateLimitConfig(1).rule] * 2, limit_keys=["a", "b"], shares=[Fraction(1), None]
     )
@@ -165,7 +165,7 @@ def test_a_limit_may_refuse_to_go_on() -> None:
 
 
 def granted(command: Command[Any], seconds: int, store: MemoryStorage, clock: VirtualClock) -> int:
-    """The number of calls that memory grants in this time, at twenty requests a second."""
+    """Return the number of calls granted without the store, at twenty requests a second."""
     count = 0
     for _ in range(20 * seconds):
         count += store.execute(alone(command))[0] is Answer.GO
@@ -185,7 +185,7 @@ def granted(command: Command[Any], seconds: int, store: MemoryStorage, clock: Vi
 def test_memory_grants_a_share_of_each_limit(
     config: RateLimitConfig, seconds: int, most: int
 ) -> None:
-    """In memory, rate, burst and quota are scaled by the share, to at least one call."""
+    """Without the store, a limit's rate, burst and quota are scaled by its share."""
     clock = VirtualClock()
     gates = Gates(limits=[config.rule], limit_keys=["k"], shares=[config.share])
     request = Admission(gates, within=0, lease=0)
@@ -194,7 +194,7 @@ def test_memory_grants_a_share_of_each_limit(
 
 
 def test_share_is_at_least_one_calls_cost() -> None:
-    """The share of a burst is never below one call's cost; the rate stays the share's."""
+    """Without the store, a share of a burst is never below one call's cost."""
     config = RateLimitConfig.per_second(8, burst=8, without_store=0.125)
     clock = VirtualClock()
     gates = Gates(limits=[config.rule], limit_keys=["k"], shares=[config.share])
@@ -207,7 +207,7 @@ def test_share_is_at_least_one_calls_cost() -> None:
 
 
 def test_share_commands_use_the_same_share() -> None:
-    """Confirm, give-back and pause act on the share that granted the ticket."""
+    """Confirm, give-back and pause act on the local share that granted the ticket."""
     config = RateLimitConfig.per_second(8, burst=8, without_store=0.125)
     gates = Gates(limits=[config.rule], limit_keys=["k"], shares=[config.share])
     share = gates.alone()
@@ -230,7 +230,7 @@ def test_share_commands_use_the_same_share() -> None:
 
 @pytest.mark.parametrize("value", ["refuse", 1, 1.0, 0.5, Fraction(1, 3)])
 def test_without_store_setting(value: Any) -> None:
-    """A number is the share, and "refuse" means none."""
+    """The setting `without_store` is a share, or "refuse" for none."""
     share = RateLimitConfig(1, without_store=value).share
 
     assert (None if value == "refuse" else Fraction(value)) == share
@@ -238,7 +238,7 @@ def test_without_store_setting(value: Any) -> None:
 
 @pytest.mark.parametrize("value", ["", "go on", 0, -1, 1.5, True, None, math.nan, []])
 def test_invalid_without_store_is_refused(value: Any) -> None:
-    """A value that is neither "refuse" nor a share is refused, with a remedy."""
+    """A `without_store` setting that is neither "refuse" nor a share is refused."""
     with pytest.raises(ConfigurationError, match=r'Give "refuse", or the share') as excinfo:
         RateLimitConfig(1, without_store=value)
 
@@ -246,7 +246,7 @@ def test_invalid_without_store_is_refused(value: Any) -> None:
 
 
 def test_claims_have_no_substitute() -> None:
-    """A claim has no local fallback, since its effect could happen twice."""
+    """An idempotency claim has no local fallback, since its effect could happen twice."""
     request = Admission(GATES, within=0, lease=0)
     marking = request.evolve(claim=("claim", 1, "vendor"))
 
@@ -258,7 +258,7 @@ def test_claims_have_no_substitute() -> None:
 
 
 def test_a_command_is_moved_to_other_keys() -> None:
-    """Moving a command changes its keys only, in a copy."""
+    """Moving a store command to other keys changes a copy's keys only."""
     request = Admission(GATES, within=3, lease=4)
     moved_command: Any = moved(request, {"one": substitute("one")})
 
@@ -273,7 +273,7 @@ def test_a_command_is_moved_to_other_keys() -> None:
 
 
 def test_patience_with_a_fallback() -> None:
-    """A command with a fallback waits three quarters of the time left, at most ten seconds."""
+    """A store command with a fallback waits three quarters of the time left, at most 10 s."""
     request = Admission(GATES, within=0, lease=0)
 
     assert [0.75, 10.0, None] == [
@@ -282,7 +282,7 @@ def test_patience_with_a_fallback() -> None:
 
 
 def test_patience_without_a_fallback() -> None:
-    """A command without a fallback waits for all the time left, at most a minute."""
+    """A store command without a fallback waits for all the time left, at most a minute."""
     claim = release("key", 1, ttl=SECOND)
 
     assert [1.0, 60.0, None] == [
@@ -308,7 +308,7 @@ def test_patience_without_a_fallback() -> None:
 def test_slow_store_is_not_down(
     waited: float, bound: float | None, silent: float | None, slow: bool
 ) -> None:
-    """A store that answers other calls is slow, not down, unless its caller waited too briefly."""
+    """A store that answers other calls is slow, not down, unless a caller waited too briefly."""
     nanos = None if silent is None else int(silent * NANOS)
 
     assert slow is is_slow(int(waited * NANOS), bound, nanos)

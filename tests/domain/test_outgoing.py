@@ -96,19 +96,19 @@ INSIDE = [
 
 @pytest.mark.parametrize("address", PUBLIC)
 def test_public_addresses_are_allowed(address: str) -> None:
-    """A public address is allowed."""
+    """The outgoing request guard allows public addresses."""
     assert None is GUARD.objection_to(address)
 
 
 @pytest.mark.parametrize("address", INSIDE)
 def test_internal_addresses_are_refused(address: str) -> None:
-    """Addresses of this machine, its network or its cloud are refused in every notation."""
+    """The guard refuses addresses of this machine, its network or its cloud in any notation."""
     assert GUARD.objection_to(address)
 
 
 @given(version_4)
 def test_allowed_ipv4_addresses_are_global(address: IPv4Address) -> None:
-    """Every allowed IPv4 address is global and not multicast, by Python's registry."""
+    """Each IPv4 address that the guard allows is global and not multicast."""
     if GUARD.objection_to(str(address)) is None:
         assert address.is_global
         assert not address.is_multicast
@@ -116,7 +116,7 @@ def test_allowed_ipv4_addresses_are_global(address: IPv4Address) -> None:
 
 @given(version_4)
 def test_refused_ipv4_addresses_are_special(address: IPv4Address) -> None:
-    """Every refused IPv4 address is special by Python's registry, or in a listed network."""
+    """Each IPv4 address that the guard refuses is special, or in a listed network."""
     if GUARD.objection_to(str(address)) is not None:
         lacking = ("168.63.129.16/32", "192.88.99.0/24", "192.0.0.0/24")
         assert (
@@ -128,7 +128,7 @@ def test_refused_ipv4_addresses_are_special(address: IPv4Address) -> None:
 
 @given(version_6)
 def test_allowed_ipv6_addresses_are_global(address: IPv6Address) -> None:
-    """Every allowed IPv6 address is global, or maps to a global IPv4 address."""
+    """Each IPv6 address that the guard allows is global, or maps to a global IPv4 address."""
     if GUARD.objection_to(str(address)) is None:
         intended = IPv4Address(int(address) & 0xFFFF_FFFF)
         disguised = address.ipv4_mapped is not None or int(address) >> 32 == 0x64FF9B << 64
@@ -138,7 +138,7 @@ def test_allowed_ipv6_addresses_are_global(address: IPv6Address) -> None:
 
 @given(version_4, st.sampled_from(["::ffff:{}", "64:ff9b::{}"]))
 def test_a_disguise_changes_nothing(address: IPv4Address, disguise: str) -> None:
-    """An IPv4 address is judged the same in every IPv6 notation."""
+    """The guard judges an IPv4 address the same in every IPv6 notation."""
     disguised = str(IPv6Address(disguise.format(address)))
 
     assert GUARD.objection_to(str(address)) == GUARD.objection_to(disguised)
@@ -146,7 +146,7 @@ def test_a_disguise_changes_nothing(address: IPv4Address, disguise: str) -> None
 
 @given(version_4)
 def test_allowed_networks_are_reachable(address: IPv4Address) -> None:
-    """A network named in the guard is allowed in any notation, and no other becomes so."""
+    """The guard allows a network named in its settings in any notation, and no other."""
     guard = OutgoingGuard(networks=["10.1.0.0/16", "::1"])
     inside = address in ip_network("10.1.0.0/16")
 
@@ -174,7 +174,7 @@ def test_allowed_networks_are_reachable(address: IPv4Address) -> None:
     ],
 )
 def test_an_address_in_disguise_is_not_even_looked_up(host: str) -> None:
-    """Numbers that only some programs take for an address are refused."""
+    """The guard refuses numbers that only some programs read as an address."""
     objection = GUARD.objection(host, 443, secure=True)
 
     assert (None if host == "127.0.0.1." else True) is (objection and True)
@@ -185,7 +185,7 @@ def test_an_address_in_disguise_is_not_even_looked_up(host: str) -> None:
     ["vendor.example", "VENDOR.example.", "8.8.8.8", "2606:4700::1111", "1.2.3.4.nip.example"],
 )
 def test_ordinary_hosts_are_allowed(host: str) -> None:
-    """An ordinary host name or well-formed address is allowed."""
+    """The guard allows ordinary host names and well-formed addresses."""
     assert None is GUARD.objection(host, 443, secure=True)
 
 
@@ -202,7 +202,7 @@ def test_ordinary_hosts_are_allowed(host: str) -> None:
     ],
 )
 def test_host_allow_list(host: str, fits: bool) -> None:
-    """With a list of hosts, only these and their subdomains are allowed."""
+    """With a list of hosts, the guard allows only these and their subdomains."""
     guard = OutgoingGuard(hosts=["hooks.example", ".partner.example", "Dotted.Example."])
 
     assert fits is (guard.objection(host, 443, secure=True) is None)
@@ -213,17 +213,17 @@ def test_host_allow_list(host: str, fits: bool) -> None:
     [(443, True, True), (80, False, True), (22, False, False), (6379, True, False)],
 )
 def test_only_web_ports_are_allowed(port: int, secure: bool, allowed: bool) -> None:
-    """Other ports than those of the web are refused."""
+    """By default the guard refuses ports other than those of the web."""
     assert allowed is (GUARD.objection("vendor.example", port, secure=secure) is None)
 
 
 def test_every_port_may_be_allowed() -> None:
-    """The first and the last port are ports."""
+    """The guard can allow any port, from the first to the last."""
     assert (1, 65_535) == OutgoingGuard(ports=[1, 65_535]).ports
 
 
 def test_a_guard_may_insist_on_tls() -> None:
-    """Without `plain_http`, requests in clear text are refused."""
+    """Without `plain_http`, the guard refuses requests in clear text."""
     guard = OutgoingGuard(plain_http=False, ports=8443)
 
     assert None is guard.objection("vendor.example", 8443, secure=True)
@@ -241,13 +241,13 @@ def test_a_guard_may_insist_on_tls() -> None:
     ],
 )
 def test_invalid_guard_settings_are_refused(options: dict[str, Any]) -> None:
-    """Settings that would guard nothing, or be misread, are refused."""
+    """Guard settings that would guard nothing, or be misread, are refused."""
     with pytest.raises(ConfigurationError):
         OutgoingGuard(**options)
 
 
 def test_single_network_or_host_is_accepted() -> None:
-    """A single text counts as a list of one."""
+    """A guard setting may be a single text instead of a list."""
     assert OutgoingGuard(networks="10.0.0.0/8", hosts="A.example") == OutgoingGuard(
         networks=["10.0.0.0/8"], hosts=["a.example"]
     )

@@ -1,4 +1,4 @@
-"""Plain values are packed into bytes and read back; other bytes raise ValueError."""
+"""Packing of plain values into bytes, and reading them back."""
 
 from __future__ import annotations
 
@@ -66,14 +66,14 @@ def is_same(one: Any, other: Any) -> bool:
 @pytest.mark.untraced
 @given(st.lists(VALUES).map(tuple))
 def test_values_round_trip(values: tuple[Any, ...]) -> None:
-    """Plain values are read back with the same values and types."""
+    """Packed values are read back with the same values and types."""
     assert is_same(unpack_values(pack_values(values)), values)
 
 
 @pytest.mark.untraced
 @pytest.mark.parametrize("value", EDGES, ids=lambda value: f"{type(value).__name__}-{value!r:.20}")
 def test_the_edges_of_every_encoding_come_back(value: object) -> None:
-    """Sizes around which the encoding changes survive."""
+    """Values at the size limits of each encoding are read back unchanged."""
     assert is_same(unpack_values(pack_values((value, 1))), (value, 1))
 
 
@@ -106,12 +106,12 @@ def test_the_edges_of_every_encoding_come_back(value: object) -> None:
     ],
 )
 def test_the_bytes_are_those_of_messagepack(value: object, packed: str) -> None:
-    """The bytes are valid MessagePack, which other readers understand."""
+    """Packed values are valid MessagePack, which other readers understand."""
     assert pack_values((value,)).hex() == packed
 
 
 def test_a_response_comes_back_whole() -> None:
-    """Repeated header fields, their order and their case survive."""
+    """A packed response is read back with repeated header fields, their order and case."""
     headers = [("set-cookie", "a=1"), ("Set-Cookie", "b=2")]
     answer = Response(201, headers, b"\x00\xff", reason="Created", url="https://v/1", elapsed=0.25)
     (returned_value,) = unpack_values(pack_values((answer,)))
@@ -120,7 +120,7 @@ def test_a_response_comes_back_whole() -> None:
 
 
 def test_a_named_tuple_is_a_tuple() -> None:
-    """Names of a tuple's items are not kept."""
+    """A packed named tuple is read back as a tuple."""
 
     class Point(NamedTuple):
         x: int
@@ -130,13 +130,13 @@ def test_a_named_tuple_is_a_tuple() -> None:
 
 @pytest.mark.parametrize("value", [object(), {1, 2}, 1j, [object()], {"a": object()}])
 def test_other_types_are_refused(value: object) -> None:
-    """The error names the unsupported type, at whatever depth."""
+    """The error for a value that cannot be packed names its type, at any depth."""
     with pytest.raises(InvalidData, match=r"A value of type (object|set|complex) cannot be stored"):
         pack_values((value,))
 
 
 def test_too_long_values_are_refused() -> None:
-    """A size beyond any MessagePack header is refused."""
+    """A value beyond MessagePack's size limits cannot be packed."""
     with pytest.raises(InvalidData, match="A value is too long to be stored") as excinfo:
         _sized(_BINARY, 1 << 32)
     assert "value" == excinfo.value.field
@@ -145,7 +145,7 @@ def test_too_long_values_are_refused() -> None:
 
 
 def test_endless_nesting_is_refused() -> None:
-    """A list that contains itself raises InvalidData."""
+    """Packing a list that contains itself raises InvalidData."""
     endless_list: list[object] = []
     endless_list.append(endless_list)
     with pytest.raises(InvalidData, match="nested too deeply"):
@@ -154,7 +154,7 @@ def test_endless_nesting_is_refused() -> None:
 
 @given(st.binary(max_size=60))
 def test_any_bytes_are_values_or_a_value_error(packed: bytes) -> None:
-    """Reading raises nothing else."""
+    """Reading any bytes gives values or raises ValueError."""
     try:
         unpack_values(packed)
     except ValueError:
@@ -164,7 +164,7 @@ def test_any_bytes_are_values_or_a_value_error(packed: bytes) -> None:
 @pytest.mark.untraced
 @given(st.lists(VALUES, min_size=1).map(tuple), st.data())
 def test_truncated_bytes_raise_an_error(values: tuple[Any, ...], data: st.DataObject) -> None:
-    """Truncated bytes raise ValueError or give the first values unchanged."""
+    """Packed values that were cut off raise ValueError or give the first values unchanged."""
     packed_bytes = pack_values(values)
     cut_bytes = packed_bytes[: data.draw(st.integers(0, len(packed_bytes) - 1))]
     try:
@@ -181,6 +181,6 @@ def test_truncated_bytes_raise_an_error(values: tuple[Any, ...], data: st.DataOb
      "91" * 5_000],
 )  # fmt: skip
 def test_garbage_is_a_value_error(packed: str) -> None:
-    """Codes without meaning, sizes without content and endless nesting are refused."""
+    """Packed values with unknown codes, missing content or endless nesting raise ValueError."""
     with pytest.raises(ValueError, match="no values"):
         unpack_values(bytes.fromhex(packed))

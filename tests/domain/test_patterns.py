@@ -1,4 +1,4 @@
-"""Regular expressions that are compiled when they are first used."""
+"""Regular expressions that are compiled at their first use."""
 
 import re
 
@@ -8,7 +8,7 @@ from moorage.domain.values.patterns import late_pattern
 
 
 def test_late_pattern_matches_as_a_compiled_one() -> None:
-    """It has the methods, the flags and the text of the compiled expression."""
+    """A lazily compiled pattern has the methods, flags and text of the compiled expression."""
     pattern, compiled_pattern = (
         late_pattern("a(b+)", re.IGNORECASE),
         re.compile("a(b+)", re.IGNORECASE),
@@ -23,7 +23,7 @@ def test_late_pattern_matches_as_a_compiled_one() -> None:
 
 
 def test_late_pattern_is_compiled_at_its_first_use() -> None:
-    """An invalid expression is an error when it is used, not when it is written down."""
+    """An invalid lazily compiled pattern raises at its first use, not when it is created."""
     pattern = late_pattern("(")
 
     with pytest.raises(re.error):

@@ -42,7 +42,7 @@ class Number(IntEnum):
 
 
 class UnprintableNumber(int):
-    """A number whose conversion fails with an error that quotes its value."""
+    """A number whose conversion to text fails with an error that quotes its value."""
 
     def __repr__(self) -> str:
         raise ValueError("hunter2")
@@ -50,7 +50,7 @@ class UnprintableNumber(int):
 
 @attrs.frozen
 class Item:
-    """A value."""
+    """A class with two fields."""
 
     sku: str
     count: int = 1
@@ -58,7 +58,7 @@ class Item:
 
 @attrs.frozen
 class Twin:
-    """Another class with the same appearance."""
+    """Another class with the same fields."""
 
     sku: str
     count: int = 1
@@ -117,7 +117,7 @@ DIFFERENT = [
 
 
 def test_different_payloads_have_different_fingerprints() -> None:
-    """1, 1.0, "1" and True differ, and so do other lookalikes."""
+    """Payloads that look alike, such as 1, 1.0, "1" and True, have different fingerprints."""
     for first, second in combinations(DIFFERENT, 2):
         assert payload_fingerprint(first) != payload_fingerprint(second), (first, second)
 
@@ -135,13 +135,13 @@ def test_different_payloads_have_different_fingerprints() -> None:
     ],
 )
 def test_equal_payloads_have_equal_fingerprints(one: Any, other: Any) -> None:
-    """Neither the order of keys nor the kind of a sequence matters."""
+    """A payload's fingerprint ignores the order of keys and the kind of a sequence."""
     assert payload_fingerprint(one) == payload_fingerprint(other)
     assert 32 == len(payload_fingerprint(one))
 
 
 def deep() -> list[Any]:
-    """A payload that is nested without end."""
+    """Return a list that contains itself."""
     payload: list[Any] = []
     payload.append(payload)
     return payload
@@ -205,14 +205,14 @@ class Shop:
     "payload, what", [([[1, Shop()], {}], "Shop"), ({"a": {7: 1}}, "key of type int")]
 )
 def test_error_names_the_incomparable_type(payload: Any, what: str) -> None:
-    """The error names the type that cannot be compared, at any depth."""
+    """The error for a payload without a fingerprint names the type, at any depth."""
     with pytest.raises(InvalidData, match=f"it holds a {what}"):
         payload_fingerprint(payload)
 
 
 @pytest.mark.parametrize("payload", [UnprintableNumber(), deep()], ids=["loud", "deep"])
 def test_other_errors_are_not_quoted(payload: Any) -> None:
-    """Other errors are not quoted, since they may show a value."""
+    """The error for a payload does not quote another error, which may show a value."""
     with pytest.raises(InvalidData) as excinfo:
         payload_fingerprint(payload)
 
@@ -220,7 +220,7 @@ def test_other_errors_are_not_quoted(payload: Any) -> None:
 
 
 def test_fingerprints_are_stable() -> None:
-    """Fingerprints are a stored format that new versions keep."""
+    """Payload fingerprints are a stored format that new versions keep."""
     payload = {"b": [1, 2.5, None, True], "a": b"\x01", "c": Money("1.00", "EUR")}
 
     assert (
@@ -232,7 +232,7 @@ def test_fingerprints_are_stable() -> None:
 def test_fingerprint_of_our_values_does_not_depend_on_their_module(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A class of moorage may move to another module; other classes are identified by module."""
+    """A moorage class may move to another module without changing its fingerprint."""
     own_amount, local_item = Money("1.00", "EUR"), Item("a")
     previous_chunks = [payload_fingerprint(value) for value in (own_amount, local_item)]
     monkeypatch.setattr(Money, "__module__", "moorage.elsewhere")

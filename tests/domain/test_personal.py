@@ -25,7 +25,7 @@ cards = st.from_regex(r"[2-6][0-9]{11,17}", fullmatch=True).map(luhn)
 
 @given(st.text())
 def test_a_mask_shows_half_at_most(text: str) -> None:
-    """Only texts of sixteen characters or more show their first and last four."""
+    """A masked text shows its first and last four characters only if it has at least sixteen."""
     masked_value = mask(text)
     if len(text) < 16:
         assert "***" == masked_value
@@ -37,7 +37,7 @@ def test_a_mask_shows_half_at_most(text: str) -> None:
     cards, st.sampled_from(["", "12 ", "(", "card:", "0001-"]), st.sampled_from(["", " 99", "."])
 )
 def test_cards_are_found_among_other_numbers(card: str, before: str, after: str) -> None:
-    """A card number is masked, whole or in groups, whatever surrounds it."""
+    """A card number in a text is masked, whole or in groups, whatever surrounds it."""
     grouped_card = " ".join(card[index : index + 4] for index in range(0, 12, 4)) + card[12:]
     for written_card in (card, grouped_card, grouped_card.replace(" ", "-")):
         assert f"{before}{mask(card)}{after}" == mask_personal(
@@ -47,7 +47,7 @@ def test_cards_are_found_among_other_numbers(card: str, before: str, after: str)
 
 @given(cards)
 def test_a_wrong_check_digit_is_no_card(card: str) -> None:
-    """A number with another check digit stays as it is."""
+    """A number with a wrong check digit is not masked as a card."""
     wrong_card = card[:-1] + str((int(card[-1]) + 1) % 10)
     assert wrong_card == mask_personal(wrong_card, [Personal.CARD])
 
@@ -73,7 +73,7 @@ def test_a_wrong_check_digit_is_no_card(card: str) -> None:
     ],
 )
 def test_each_kind_is_masked(text: str, expected: str) -> None:
-    """Cards, accounts, addresses and tokens do not stay in a text."""
+    """Cards, accounts, addresses and tokens are masked in a text."""
     assert expected == mask_personal(text, Personal)
 
 
@@ -99,7 +99,7 @@ def test_each_kind_is_masked(text: str, expected: str) -> None:
     ],
 )
 def test_other_text_stays(text: str) -> None:
-    """Text that only looks similar to personal data is left alone."""
+    """Text that only resembles personal data is not masked."""
     assert text == mask_personal(text, Personal)
 
 
@@ -127,12 +127,12 @@ def seconds(text: str) -> float:
 @pytest.mark.untraced
 @pytest.mark.parametrize("unit", UNITS)
 def test_hostile_text_takes_linear_time(unit: str) -> None:
-    """Eight times the text takes about eight times as long, not 64 times."""
+    """Masking an eight times longer hostile text takes about eight times as long, not 64."""
     assert seconds(unit * (2**17 // len(unit))) < 24 * seconds(unit * (2**14 // len(unit))) + 0.5
 
 
 @pytest.mark.untraced
 def test_a_megabyte_of_hostile_text_is_no_burden() -> None:
-    """A mixture of all that is hostile is done in a moment."""
+    """Masking a megabyte of mixed hostile text takes a moment."""
     mixture = "".join(start + unit * 100 for unit in UNITS for start in UNITS)
     assert seconds((mixture * 9)[: 2**20]) < 30

@@ -1,4 +1,4 @@
-"""A service's configuration, compiled for one tenant and endpoint."""
+"""The plan of a call: a service's configuration, compiled for one tenant and endpoint."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def test_an_endpoints_setting_comes_first(setting: str, value: Any) -> None:
 
 
 def test_times() -> None:
-    """The span, attempt timeout, lease and waiting time of a call come from the timeouts."""
+    """The timeouts of a service set a call's deadline, attempt timeout, lease and wait."""
     plan = planned(timeout=20)
     assert (20_000_000_000, 20.0) == (plan.span, plan.timeouts.total)
     assert 1e6 * (20 + MARGIN) == plan.question.lease
@@ -115,7 +115,7 @@ def test_times() -> None:
 
 
 def test_step_timeouts_hold_beside_the_attempt_timeout() -> None:
-    """Timeouts of single steps hold beside the attempt's timeout."""
+    """Timeouts of single steps apply in addition to the attempt's timeout."""
     steps = Timeouts(connect=3, write=5)
     plan = planned(attempt_timeout=8, timeouts=steps)
     assert Timeouts(connect=3, write=5, total=8) == plan.timeouts
@@ -137,7 +137,7 @@ def test_total_timeout_is_refused_in_steps(kind: type) -> None:
 
 
 def test_transforms_are_nested() -> None:
-    """A request goes through the service's transforms first, an answer through its last."""
+    """A request passes the service's transforms first, and a response passes them last."""
     a, b, c = (lambda message: message for _ in range(3))
     endpoint = Endpoint("x", request_transforms=[c], response_transforms=[c])
     plan = planned(endpoint, request_transforms=[a, b], response_transforms=[a, b])
@@ -149,7 +149,7 @@ def test_transforms_are_nested() -> None:
 
 
 def test_limits_add_up() -> None:
-    """An endpoint's limits apply in addition to its service's, and its cost is taken from all."""
+    """An endpoint's limits apply in addition to its service's; its cost is taken from all."""
     endpoint = Endpoint("x", limits=RateLimitConfig(5), cost=2)
     plan = planned(endpoint, limits=[RateLimitConfig(10), RateLimitConfig(100)])
 
@@ -180,7 +180,7 @@ def test_a_circuit_is_the_services_or_the_endpoints() -> None:
 
 
 def test_state_key_depends_on_the_shape() -> None:
-    """A setting that changes the shape of a state changes its key; others do not."""
+    """Only a setting that changes the shape of a state changes the state's key."""
     config, other_config = CircuitBreakerConfig(window=60), CircuitBreakerConfig(window=30)
     assert (
         planned(circuit=config).gates.circuit_key != planned(circuit=other_config).gates.circuit_key
@@ -196,7 +196,7 @@ def test_state_key_depends_on_the_shape() -> None:
 
 
 def test_slow_threshold_is_the_circuits() -> None:
-    """The circuit's settings decide when an answer is slow."""
+    """The circuit's settings decide when a response is slow."""
     assert planned().slow is None
     assert planned(circuit=CircuitBreakerConfig()).slow is None
     slow_plan = planned(circuit=CircuitBreakerConfig(slow_call=1.5))
@@ -212,12 +212,12 @@ def test_slow_threshold_is_the_circuits() -> None:
     ],
 )
 def test_plans_with_a_fast_path(options: dict[str, Any], easy: bool) -> None:
-    """A plan with a bulkhead can use the fast path for functions, one with a fallback cannot."""
+    """A plan with a bulkhead can use the fast path for functions; one with a fallback cannot."""
     assert easy is planned(**options).easy
 
 
 def test_keys_are_unique() -> None:
-    """No two services, tenants or purposes share a key."""
+    """No two services, tenants or purposes share a state key."""
     names: list[set[str]] = []
     for service in ("vat", "fx"):
         for tenant in (None, "vat", "acme"):
@@ -257,7 +257,7 @@ def test_idempotency_key_header() -> None:
 
 
 def test_default_headers_do_not_override() -> None:
-    """A service's headers are added only where the request has none of that name."""
+    """A service's headers are added only if the request has none of that name."""
     plan = planned(headers={"Accept": "text/csv", "User-Agent": "erp"})
     request = Request.get("/", headers={"accept": "*/*"})
 
@@ -282,7 +282,7 @@ def test_default_headers_do_not_override() -> None:
     ],
 )
 def test_plans_that_need_no_port(fields: dict[str, Any], plain: bool, dresses: bool) -> None:
-    """A request can be sent directly if it needs no ports and default classification."""
+    """A plan tells whether its requests need no ports and only the default classification."""
     options: dict[str, Any] = {"base_url": "https://x.example"} | fields
     plan = Plan(Service("vat", **options), None, None)
 
@@ -290,7 +290,7 @@ def test_plans_that_need_no_port(fields: dict[str, Any], plain: bool, dresses: b
 
 
 def test_plan_has_the_endpoints_name_and_idempotency() -> None:
-    """A plan has its endpoint's name, and whether it may be repeated."""
+    """A plan has its endpoint's name, and whether its request may be repeated."""
     plan = planned(Endpoint("search", idempotent=True), tenant="acme")
 
     assert ("search", True, "acme") == (plan.operation, plan.repeatable, plan.tenant)
@@ -332,7 +332,7 @@ def test_state_keys_are_stable() -> None:
 
 
 def test_plan_has_the_services_url_headers_and_classifier() -> None:
-    """Base URL, headers and classifier are those of the service."""
+    """A plan has the base URL, headers and classifier of its service."""
     judge: Any = len
     plan = planned(base_url="https://vat.example", headers={"X-A": "1"}, classify=judge)
 
@@ -344,7 +344,7 @@ def test_plan_has_the_services_url_headers_and_classifier() -> None:
 
 
 def test_target_is_the_services_name() -> None:
-    """The target stored in claims is the service's name."""
+    """The target that idempotency claims store is the service's name."""
     assert "vat" == Plan(BARE, None, None).target
 
 
@@ -364,7 +364,7 @@ def test_cache_wait_of_an_endpoint() -> None:
 
 
 def test_region_plans_share_tenant_and_endpoint() -> None:
-    """The plans of regions differ in the region only."""
+    """The plans of a service's regions share tenant, endpoint and timeouts."""
     slow_endpoint = Endpoint("slow", timeout=7.0)
     regions = [Region(name, f"https://{name}.example") for name in ("eu", "us")]
     plan = Plan(
@@ -378,7 +378,7 @@ def test_region_plans_share_tenant_and_endpoint() -> None:
 
 
 def facts(value: Any) -> Any:
-    """Return all fields of plans, gates and commands, to compare them."""
+    """Return all fields of plans, protections and commands, to compare them."""
     if isinstance(value, dict):
         return {name: facts(item) for name, item in value.items()}
     if isinstance(value, tuple):
@@ -403,7 +403,7 @@ def facts(value: Any) -> Any:
     ],
 )
 def test_plan_of_a_tenant_is_as_if_compiled(options: dict[str, Any], tenant: str) -> None:
-    """The plan made of one without a tenant has everything that a compiled one has."""
+    """A plan derived for a tenant equals one compiled for that tenant."""
     endpoint = Endpoint("pay", path="/pay", cost=2, circuit=CircuitBreakerConfig(failures=3))
     service = Service("the vat", endpoints=[endpoint], **options)
     for settings in (None, endpoint):
@@ -431,7 +431,7 @@ CREDENTIALS = st.sampled_from(
 def test_fixed_headers_are_defaults_and_credentials(
     of_request: Headers, of_service: Headers, credentials: Credentials | OAuthCredentials | None
 ) -> None:
-    """Headers that are made once are those that are made for each request, in the same order."""
+    """A plan's precomputed headers equal those computed for each request."""
     plan = planned(
         base_url="https://vat.example", headers=of_service.pairs, credentials=credentials
     )

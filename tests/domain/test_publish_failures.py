@@ -1,4 +1,4 @@
-"""The meaning of failures of a broker."""
+"""The errors for failures of a message broker."""
 
 from __future__ import annotations
 
@@ -59,13 +59,13 @@ MEANINGS = {
 
 
 def test_every_failure_has_its_meaning() -> None:
-    """The table above has every failure."""
+    """The test's table has every kind of broker failure."""
     assert set(PublishFault) == set(MEANINGS)
 
 
 @pytest.mark.parametrize("fault", PublishFault)
 def test_failure_becomes_error(fault: PublishFault) -> None:
-    """Each failure is one error, which says whether it may pass and the message may be stored."""
+    """Each broker failure is one error: is it retryable, and may the message be stored."""
     error = publish_error(fault, RULES, "orders", code="7")
     kind, retryable, publication = MEANINGS[fault]
     assert type(error) is kind
@@ -76,7 +76,7 @@ def test_failure_becomes_error(fault: PublishFault) -> None:
 
 
 def test_failure_names_the_topic_if_it_is_about_one() -> None:
-    """A failure that concerns a topic names it, with the broker's word for topics."""
+    """The error for a broker failure names the topic, with the broker's word for topics."""
     error = publish_error(PublishFault.TOPIC, RULES, "orders")
     assert error.message == "The test broker has no queue 'orders' to publish to."
     assert publish_error(PublishFault.TOPIC, RULES).message == (
@@ -93,12 +93,12 @@ def test_failure_names_the_topic_if_it_is_about_one() -> None:
     ],
 )
 def test_publication_of_a_result(result: Result[PublishReceipt], publication: Publication) -> None:
-    """A receipt is proof; an unknown exception proves nothing."""
+    """A receipt proves that a message was published; an unknown exception proves nothing."""
     assert publication_of(result) is publication
 
 
 def test_batch_fails_only_if_nothing_was_stored_for_certain() -> None:
-    """A batch has one error if no message has a receipt, and the most uncertain one comes first."""
+    """If no message of a batch has a receipt, the batch raises its most uncertain error."""
     refused = publish_error(PublishFault.REJECTED, RULES)
     lost = publish_error(PublishFault.LOST, RULES)
     assert batch_error([Result(RECEIPT), Result(error=lost)]) is None
@@ -107,7 +107,7 @@ def test_batch_fails_only_if_nothing_was_stored_for_certain() -> None:
 
 
 def test_interrupted_batch_says_what_may_be_stored() -> None:
-    """After an interruption the group under way may be stored, and the rest was not sent."""
+    """If publishing a batch is interrupted, the sent messages may be stored, and the rest not."""
     lost = publish_error(PublishFault.LOST, RULES)
     results = completed([Result(RECEIPT)], lost, RULES, sent=3, total=5)
     assert [publication_of(result) for result in results] == [
@@ -118,7 +118,7 @@ def test_interrupted_batch_says_what_may_be_stored() -> None:
 
 
 def test_batch_that_could_not_connect_has_one_reason() -> None:
-    """Without a connection every message has the error that prevented it."""
+    """If a broker cannot be reached, each message of a batch has that error."""
     refused = publish_error(PublishFault.REFUSED, RULES)
     results = completed([], refused, RULES, sent=0, total=2)
     assert [result.error for result in results] == [refused, refused]

@@ -1,4 +1,4 @@
-"""Parameters as pairs of text."""
+"""Encoding of URL query parameters."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ texts = st.text(st.characters(codec="utf-8"))
 
 
 class Mode(StrEnum):
-    """A str that is more than a str."""
+    """A subclass of str."""
 
     RED = "red"
 
 
 @given(st.lists(st.tuples(texts, texts)))
 def test_query_round_trip(pairs: list[tuple[str, str]]) -> None:
-    """Encoded pairs decode to the same pairs in order, and are ASCII."""
+    """Encoded query parameters decode to the same pairs in order, and are ASCII."""
     encoded_text = encode_pairs(as_pairs(pairs, "query"))
     assert pairs == parse_qsl(
         encoded_text, keep_blank_values=True, strict_parsing=bool(encoded_text)
@@ -46,7 +46,7 @@ def test_query_round_trip(pairs: list[tuple[str, str]]) -> None:
     ],
 )
 def test_values_become_text(given_: Any, expected: Any) -> None:
-    """None is dropped, a list repeats its name, booleans are written in lower case."""
+    """In a query, None is dropped, a list repeats its name, and booleans are in lower case."""
     actual = as_pairs(given_, "query")
     assert expected == actual
     assert {str} >= {type(text) for pair in actual for text in pair}
@@ -67,18 +67,18 @@ def test_values_become_text(given_: Any, expected: Any) -> None:
     ],
 )
 def test_ambiguous_values_are_refused(given_: Any, field: str) -> None:
-    """Floats, nested values and other shapes raise an error that names the parameter."""
+    """Floats, nested values and other shapes raise an error that names the query parameter."""
     with pytest.raises(InvalidData) as excinfo:
         as_pairs(given_, "query")
     assert field == excinfo.value.field
 
 
 def test_error_names_the_values_type() -> None:
-    """The error names the type of the invalid value."""
+    """The error for an invalid query value names its type."""
     with pytest.raises(InvalidData, match=r"in query\.a is of type float"):
         as_pairs({"a": 1.5}, "query")  # type: ignore[arg-type]  # what the test is about
 
 
 def test_a_space_is_percent_encoded() -> None:
-    """Only unreserved characters stay as they are, as signatures demand."""
+    """In a query, all but unreserved characters are percent-encoded, as signatures demand."""
     assert "a%20b=%2F%2B~c" == encode_pairs((("a b", "/+~c"),))

@@ -38,7 +38,7 @@ quotas = st.builds(CalendarQuota, st.integers(1, 12), monthly=st.booleans())
 
 
 class Naive:
-    """A naive quota that counts grants per calendar day or month."""
+    """A simple quota that counts grants per calendar day or month."""
 
     def __init__(self, rule: CalendarQuota) -> None:
         self.rule = rule
@@ -46,7 +46,7 @@ class Naive:
         self.frozen = 0
 
     def period(self, time: int) -> date:
-        """The first day of the period that `time` lies in."""
+        """Return the first day of the period that contains `time`."""
         day = (EPOCH + timedelta(microseconds=time)).date()
         return day.replace(day=1) if self.rule.monthly else day
 
@@ -87,7 +87,7 @@ class Naive:
 
 
 def test_the_calendar_is_the_calendar() -> None:
-    """Every day from 1970 to 2200 is in its year and month, with correct beginnings."""
+    """Each day from 1970 to 2200 is in its year and month, which begin on the right days."""
     for day in range(84_370):
         actual_date = date(1970, 1, 1) + timedelta(days=day)
         assert (actual_date.year, actual_date.month) == civil_month(day)
@@ -108,7 +108,7 @@ def test_the_calendar_is_the_calendar() -> None:
     ],
 )
 def test_a_quota_equals_the_naive_model(rule: CalendarQuota, start: int, walk: list[Act]) -> None:
-    """For any admissions, refunds and pauses, the answers are those of a model with dates."""
+    """For any admissions, refunds and pauses, a quota answers like a model with dates."""
     world, naive = World(start), Naive(rule)
     gates = Gates(limits=[rule], limit_keys=["k"])
     queue: list[tuple[int, int, tuple[Ticket, ...]]] = []
@@ -147,7 +147,7 @@ def test_a_quota_equals_the_naive_model(rule: CalendarQuota, start: int, walk: l
 def test_expired_quota_decides_like_a_stored_one(
     rule: CalendarQuota, start: int, walk: list[Act], idle: int
 ) -> None:
-    """Once `quiet` is over, a fresh state gives every answer that the kept one gives."""
+    """After its time to live, a fresh calendar quota decides exactly like the stored one."""
     stored_world, fresh_world = World(start), World()
     gates = Gates(limits=[rule], limit_keys=["k"])
     for turn in range(2):
@@ -173,7 +173,7 @@ def test_expired_quota_decides_like_a_stored_one(
 
 @pytest.mark.parametrize("back", [HOUR, 40 * DAY])
 def test_a_backward_step_neither_holds_nor_refills(back: int) -> None:
-    """After a step back of the clock, used quota counts in the period of the new time only."""
+    """After a clock step back, a used quota counts only in the period of the new time."""
     rule = RateLimitConfig.per_calendar_day(2).rule
     world = World()
     gates = Gates(limits=[rule], limit_keys=["k"])
@@ -188,7 +188,7 @@ def test_a_backward_step_neither_holds_nor_refills(back: int) -> None:
 
 
 def test_a_queued_grant_moves_with_the_clock() -> None:
-    """After a clock step back, a caller waiting for midnight waits no longer than before."""
+    """After a clock step back, a caller waiting for the quota's next day waits no longer."""
     rule = RateLimitConfig.per_calendar_day(1).rule
     world = World()
     gates = Gates(limits=[rule], limit_keys=["k"])
@@ -205,7 +205,7 @@ def test_a_queued_grant_moves_with_the_clock() -> None:
 
 
 def test_a_grant_is_given_back_across_a_step_of_the_clock() -> None:
-    """A grant can be returned after a step of the clock, before or after its own time."""
+    """A quota's grant can be returned after a clock step, before or after its own time."""
     rule = RateLimitConfig.per_calendar_day(1).rule
     world = World()
     gates = Gates(limits=[rule], limit_keys=["k"])
@@ -222,7 +222,7 @@ def test_a_grant_is_given_back_across_a_step_of_the_clock() -> None:
 
 
 def test_after_a_step_back_over_midnight_the_new_day_is_whole() -> None:
-    """Grants from just after midnight count for the day before, if the clock goes back."""
+    """If the clock steps back over midnight, the new day's quota is whole again."""
     rule = RateLimitConfig.per_calendar_day(5).rule
     world = World(NOON + DAY // 2 + HOUR)
     question = Admission(Gates(limits=[rule], limit_keys=["k"]), within=0, lease=0, costs=(5,))
@@ -235,7 +235,7 @@ def test_after_a_step_back_over_midnight_the_new_day_is_whole() -> None:
 
 
 def test_ended_pause_returns_no_quota() -> None:
-    """A pause does not return used quota."""
+    """Ending a quota's pause does not return used quota."""
     rule = CalendarQuota(3, monthly=False)
     state, _ = rule.grant(rule.present(None, NOON), 2, NOON, refundable=True)
     paused_state = rule.drain(rule.present(state, NOON), 5 * HOUR)
@@ -248,7 +248,7 @@ def test_ended_pause_returns_no_quota() -> None:
 
 
 def test_pause_over_a_period_end_keeps_queue_order() -> None:
-    """Callers queued for a skipped day go first after the pause, and count for that day."""
+    """Callers queued for a day that a pause skips go first after it, and count for that day."""
     rule = RateLimitConfig.per_calendar_day(2).rule
     world = World()
     gates = Gates(limits=[rule], limit_keys=["k"])
@@ -263,7 +263,7 @@ def test_pause_over_a_period_end_keeps_queue_order() -> None:
 
 
 def test_fast_path_serves_the_current_period() -> None:
-    """The fast path serves calls of the last grant's period, and no other."""
+    """A quota's fast path serves the period of the last grant, and no other."""
     rule = CalendarQuota(3, monthly=False)
     state, _ = rule.grant(rule.present(None, NOON), 1, NOON, refundable=False)
     assert rule.fast_grant(None, NOON, 1) is None
@@ -291,7 +291,7 @@ def test_fast_path_serves_the_current_period() -> None:
 
 
 def test_months_differ() -> None:
-    """A monthly quota waits for the first of the next month, over a leap day and a new year."""
+    """A monthly quota waits for the first day of the next month, also in leap years."""
     rule = RateLimitConfig.per_calendar_month(1).rule
     question = Admission(Gates(limits=[rule], limit_keys=["k"]), within=0, lease=0)
     for year, month, days in ((2028, 2, 29), (2100, 2, 28), (2026, 12, 31)):
@@ -303,7 +303,7 @@ def test_months_differ() -> None:
 
 
 def test_ticket_after_a_clock_step_back_keeps_its_wait() -> None:
-    """A caller that queues after a clock step waits by the clock as it is now."""
+    """A caller that queues for a quota after a clock step waits by the new time."""
     rule = CalendarQuota(1, monthly=False)
     used_state, _ = rule.grant(rule.present(None, NOON), 1, NOON, refundable=False)
     now = NOON - 3 * DAY
@@ -316,7 +316,7 @@ def test_ticket_after_a_clock_step_back_keeps_its_wait() -> None:
 
 
 def test_a_state_from_grant_to_grant() -> None:
-    """The exact states after grants, pauses and clock steps."""
+    """A calendar quota has these exact states after grants, pauses and clock steps."""
     rule, midnight = CalendarQuota(3, monthly=False), NOON + 12 * HOUR
     fresh_state = rule.present(None, NOON)
     assert (NOON, 0, NOON, 0, 0, 0, ()) == fresh_state
@@ -346,7 +346,7 @@ def test_a_state_from_grant_to_grant() -> None:
 
 
 def test_abandoned_queue_leaves_the_rest_of_each_day() -> None:
-    """After queued callers gave up, the rest of today and of each later day is available."""
+    """After queued callers gave up, the rest of each day's quota is available."""
     rule = RateLimitConfig.per_calendar_day(5).rule
     world = World()
     gates = Gates(limits=[rule], limit_keys=["k"])
@@ -366,7 +366,7 @@ def test_abandoned_queue_leaves_the_rest_of_each_day() -> None:
 
 
 def test_a_queue_of_months_keeps_a_hundred_days() -> None:
-    """Of a queue for more than a hundred days, the days before the last count as full."""
+    """If a quota's queue is longer than a hundred days, the days before the last are full."""
     rule = CalendarQuota(1, monthly=False)
     midnight = NOON + 12 * HOUR
     state, _ = rule.grant(rule.present(None, NOON), 1, NOON, refundable=False)
@@ -388,13 +388,13 @@ def test_a_queue_of_months_keeps_a_hundred_days() -> None:
 
 
 def test_a_month_begins_with_its_first_day() -> None:
-    """A quota of a month is used from its first midnight on to its last."""
+    """A monthly quota covers its month from the first midnight to the last."""
     rule, first = CalendarQuota(1, monthly=True), NOON - 12 * HOUR
     assert (first, first + 31 * DAY) == rule.period(NOON) == rule.period(first)
     assert (first - 28 * DAY, first) == rule.period(first - 1)
 
 
 def test_the_calendar_counts_in_integers() -> None:
-    """The calendar functions return plain integers, which a store holds exactly."""
+    """The quota's calendar functions return plain integers, which a store holds exactly."""
     for day in (0, 20_000, -1):
         assert {int} == {type(number) for number in (*civil_month(day), first_day(2026, 3))}

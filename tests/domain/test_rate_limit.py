@@ -50,12 +50,12 @@ def pace(config: RateLimitConfig) -> Fraction:
     ],
 )
 def test_rate_is_an_exact_ratio(config: RateLimitConfig, expected: Fraction, burst: int) -> None:
-    """The rate becomes the simplest ratio of integers for the given numbers."""
+    """A rate limit's numbers become the simplest ratio of integers."""
     assert (expected, burst) == (pace(config), config.burst)
 
 
 def test_every_period_has_its_short_form() -> None:
-    """Per second, minute, hour and day are periods of so many seconds, with a burst or without."""
+    """Rate limits per second, minute, hour and day have short forms, with or without a burst."""
     for build, per in (
         (RateLimitConfig.per_second, 1.0),
         (RateLimitConfig.per_minute, 60.0),
@@ -74,7 +74,7 @@ def test_every_period_has_its_short_form() -> None:
     st.integers(1, 10),
 )
 def test_any_rate_is_close_or_refused(rate: float, per: float, burst: int) -> None:
-    """A compiled rate is that of its numbers to eleven digits, and every number stays exact."""
+    """A compiled rate limit equals its numbers to eleven digits, and is stored exactly."""
     try:
         rule = RateLimitConfig(rate, per, burst).rule
     except ConfigurationError:
@@ -88,27 +88,27 @@ def test_any_rate_is_close_or_refused(rate: float, per: float, burst: int) -> No
 
 @pytest.mark.parametrize("rate", [0, -1, -0.5, math.nan, math.inf, -math.inf, 2**53, 10**400])
 def test_invalid_rates_are_refused(rate: float) -> None:
-    """A rate must be above zero, and a number that any store holds exactly."""
+    """A rate limit's rate must be above zero, and a number that any store holds exactly."""
     assert_refused("rate", rate)
     assert_refused("rate", rate, calendar=Calendar.DAY)
 
 
 @pytest.mark.parametrize("rate", [True, False, "10", "x", None, b"1", Decimal(1), 1j, [1]])
 def test_rates_of_other_types_are_refused(rate: Any) -> None:
-    """A rate that is no number is refused, even one that resembles a number."""
+    """A rate limit whose rate only resembles a number is refused."""
     assert_refused("rate", rate)
     assert_refused("rate", rate, calendar=Calendar.MONTH)
 
 
 @pytest.mark.parametrize("per", [0, -1, math.nan, math.inf, True, "1", None, 4e9, timedelta(0)])
 def test_invalid_periods_are_refused(per: Any) -> None:
-    """The period must be a valid duration."""
+    """A rate limit's period must be a valid duration."""
     assert_refused("per", 1, per)
 
 
 @pytest.mark.parametrize("burst", [0, -1, 1.0, True, "5", None, math.inf, 2**53 + 1, 10**400])
 def test_invalid_bursts_are_refused(burst: Any) -> None:
-    """The burst must be a count."""
+    """A rate limit's burst must be a whole number."""
     assert_refused("burst", 1, 1.0, burst)
 
 
@@ -125,7 +125,7 @@ def test_invalid_bursts_are_refused(burst: Any) -> None:
     ],
 )
 def test_inexact_numbers_are_refused(path: str, arguments: tuple[Any, ...]) -> None:
-    """Numbers too large for a store to hold exactly are refused."""
+    """Rate-limit numbers too large for a store to hold exactly are refused."""
     assert_refused(path, *arguments)
 
 
@@ -140,7 +140,7 @@ def test_inexact_numbers_are_refused(path: str, arguments: tuple[Any, ...]) -> N
     ],
 )
 def test_values_just_above_the_bounds_are_refused(path: str, arguments: tuple[Any, ...]) -> None:
-    """Numbers of a state stay below 2^53, and the wait for a full burst below a hundred years."""
+    """Rate-limit settings just above their bounds are refused."""
     assert_refused(path, *arguments)
 
 
@@ -155,7 +155,7 @@ def test_values_just_above_the_bounds_are_refused(path: str, arguments: tuple[An
     ],
 )
 def test_values_at_the_bounds_are_valid(arguments: tuple[Any, ...], shape: str) -> None:
-    """Values up to the bounds are valid, and stored as the simplest ratio."""
+    """Rate-limit settings at their bounds are valid."""
     assert shape == RateLimitConfig(*arguments).rule.shape
 
 
@@ -167,12 +167,12 @@ def test_a_calendar_quota_has_no_period_and_no_burst(path: str, changes: dict[st
 
 @pytest.mark.parametrize("calendar", ["week", "", 1, True])
 def test_invalid_calendars_are_refused(calendar: Any) -> None:
-    """The calendar must be a day or a month."""
+    """A quota's calendar must be a day or a month."""
     assert_refused("calendar", 10, calendar=calendar)
 
 
 def test_a_calendar_quota_is_whole() -> None:
-    """Half a call a month is refused; ten of anything that counts are ten."""
+    """A calendar quota must be a whole number of calls."""
     assert_refused("rate", 10.5, calendar=Calendar.MONTH)
     assert_refused("rate", 0.5, calendar=Calendar.MONTH)
     for config in (
@@ -188,7 +188,7 @@ def test_a_calendar_quota_is_whole() -> None:
 
 
 def assert_refused(path: str, *arguments: Any, **fields: Any) -> None:
-    """Fail unless the limit is refused with an error that names the field."""
+    """Fail unless the rate limit is refused with an error that names the field."""
     with pytest.raises(ConfigurationError) as excinfo:
         RateLimitConfig(*arguments, **fields)
     assert path == excinfo.value.path
@@ -196,7 +196,7 @@ def assert_refused(path: str, *arguments: Any, **fields: Any) -> None:
 
 
 def test_equal_configurations_hash_alike() -> None:
-    """Equal configurations are equal and have the same hash, although each has its own rule."""
+    """Equal rate limits are equal and have the same hash, although each has its own rule."""
     config, other_config = RateLimitConfig.per_second(5), RateLimitConfig.per_second(5)
     assert config == other_config
     assert 1 == len({config, other_config})
@@ -206,7 +206,7 @@ def test_equal_configurations_hash_alike() -> None:
 
 
 def test_state_shape_depends_on_the_rule() -> None:
-    """Limits whose states have different meanings have different shapes."""
+    """Rate limits whose states have different meanings have different shapes."""
     shapes = {
         config.rule.shape
         for config in (
@@ -224,7 +224,7 @@ def test_state_shape_depends_on_the_rule() -> None:
 
 @pytest.mark.parametrize("cost", [0, -1, 1.0, True, "1", None, 6, 10**9])
 def test_invalid_costs_are_refused(cost: Any) -> None:
-    """A cost must be a count, and no more than the burst."""
+    """A call's cost must be a whole number, and no more than the limit's burst."""
     config = RateLimitConfig.per_second(1, burst=5)
     with pytest.raises(InvalidData) as excinfo:
         config.check_cost(cost)
@@ -233,7 +233,7 @@ def test_invalid_costs_are_refused(cost: Any) -> None:
 
 
 def test_a_cost_up_to_the_burst_is_fine() -> None:
-    """The whole burst may be requested."""
+    """A call may cost the whole burst of a rate limit."""
     assert [1, 5] == [RateLimitConfig.per_second(1, burst=5).check_cost(cost) for cost in (1, 5)]
     assert 5 == checked_cost(RateLimitConfig.per_calendar_day(5).rule, 5)
 
@@ -257,7 +257,7 @@ limits = st.lists(
 def test_several_limits_wait_for_the_last_of_them(
     taken: list[tuple[RateLimitConfig, list[tuple[int, int]]]], cost: int, less: int
 ) -> None:
-    """The joint wait satisfies every limit by its own time, and is the shortest that does."""
+    """The joint wait for several limits satisfies each limit, and is the shortest that does."""
     rules: list[Rule] = []
     presents: list[State] = []
     for config, takes in taken:
@@ -285,7 +285,7 @@ def test_several_limits_wait_for_the_last_of_them(
 
 
 def test_refilled_limit_has_no_wait() -> None:
-    """A limit that has had time to refill has a wait of zero, never less."""
+    """A rate limit that has had time to refill has a wait of zero, never less."""
     for config in (RateLimitConfig.per_minute(7), RateLimitConfig.per_calendar_day(4)):
         state, _ = config.rule.grant(config.rule.present(None, NOON), 2, NOON, refundable=False)
         assert 0 == joint_wait([config.rule], [config.rule.present(state, NOON + 90 * SECOND)], [1])

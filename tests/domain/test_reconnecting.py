@@ -23,7 +23,7 @@ POLICY = ReconnectPolicy(first=1.0, longest=30.0)
     [(1, 0.0, 0.5), (1, 1.0, 1.0), (2, 1.0, 2.0), (5, 0.5, 12.0), (6, 1.0, 30.0), (10**6, 0.0, 15)],
 )
 def test_pause_doubles_up_to_a_limit(failures: int, draw: float, expected: float) -> None:
-    """The limit doubles with each failure, and chance draws between its half and itself."""
+    """The pause before reconnecting is drawn from a range that doubles with each failure."""
     assert expected == pause_after(POLICY, failures, draw)
 
 
@@ -33,7 +33,7 @@ def test_pause_doubles_up_to_a_limit(failures: int, draw: float, expected: float
 def test_pauses_have_bounds(
     first: float, more: float, failures: int, draw: float, now: float
 ) -> None:
-    """A pause is never negative nor longer than the largest, and is over at its end."""
+    """The pause before reconnecting is never negative or longer than the policy's maximum."""
     policy = ReconnectPolicy(first=first, longest=first + more)
     state = failed(ReconnectState(failures - 1), policy, now, draw)
 
@@ -46,6 +46,6 @@ def test_pauses_have_bounds(
     "wrong", [{"first": -1.0}, {"first": 9.0, "longest": 1.0}, {"patience": -1.0}]
 )
 def test_policy_that_contradicts_itself(wrong: dict[str, float]) -> None:
-    """A policy with negative pauses or in the wrong order is refused."""
+    """A reconnect policy with negative or contradictory pauses is refused."""
     with pytest.raises(InvalidData, match="reconnect policy"):
         ReconnectPolicy(**wrong)

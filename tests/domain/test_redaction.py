@@ -1,4 +1,4 @@
-"""Redaction hides sensitive values, and never raises."""
+"""Redaction hides sensitive values in texts and messages, and never raises."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_json_is_masked_at_any_depth(value: Any, indent: int | None, ascii_only:
 
 @given(values, st.integers(0, 200))
 def test_cutting_reveals_nothing(value: Any, limit: int) -> None:
-    """A short limit cuts the text, but never reveals a masked value."""
+    """A short limit cuts a masked text, but never reveals a masked value."""
     body = json.dumps(value).encode()
     shown_body = RULES.body(body, JSON, limit)
     assert HIDDEN not in shown_body
@@ -79,14 +79,14 @@ def test_cutting_reveals_nothing(value: Any, limit: int) -> None:
 
 @given(st.integers(0, 60))
 def test_a_cut_halves_no_card(limit: int) -> None:
-    """A number that the limit would cut in two is recognised all the same."""
+    """A card number that the limit would cut in two is still masked."""
     body = b"x" * 30 + b" 4111111111111111 " + b"y" * 3000
     assert "41111" not in RULES.body(body, "text/plain", limit)
 
 
 @given(st.dictionaries(sensitive, st.just(HIDDEN)), st.dictionaries(harmless, plain))
 def test_forms_are_masked(secrets: dict[str, str], fields: dict[str, str]) -> None:
-    """A form shows its harmless fields only."""
+    """A masked form shows its harmless fields only."""
     rules = Redaction(query_names=["ibans", "note"])
     assert HIDDEN not in rules.body(urlencode({**fields, **secrets}).encode(), FORM, 10**6)
 
@@ -141,26 +141,26 @@ def test_forms_are_masked(secrets: dict[str, str], fields: dict[str, str]) -> No
 def test_bodies_are_masked_by_content_type(
     body: bytes, content_type: str | None, expected: str
 ) -> None:
-    """Each content type is masked by its rules, even if malformed; binary is not shown."""
+    """Bodies are masked by their content type, even if malformed; binary is not shown."""
     assert expected == RULES.body(body, content_type, 1000)
 
 
 def test_long_text_is_cut() -> None:
-    """An ellipsis stands for what the limit cut off."""
+    """An ellipsis stands for the part of a long text that was cut off."""
     assert "x" * 10 + "…" == RULES.body(b"x" * 10_000, "text/plain", 10)
     assert "x" * 10 == RULES.body(b"x" * 10, "text/plain", 10)
 
 
 class Unread(bytes):
-    """A body that must not be read as a whole."""
+    """A body that raises if it is decoded as a whole."""
 
     def decode(self, *_: object, **__: object) -> str:
-        """Refuse to be decoded."""
+        """Raise an error, since the body must not be decoded."""
         raise AssertionError
 
 
 def test_only_the_shown_part_is_decoded() -> None:
-    """Showing the start of a long body decodes only that start."""
+    """To show the start of a long body, only that start is decoded."""
     assert "x" * 10 + "…" == RULES.body(Unread(b"x" * 10_000_000), "text/plain", 10)
 
 
@@ -177,12 +177,12 @@ def test_only_the_shown_part_is_decoded() -> None:
     ],
 )
 def test_urls(url: str, expected: str) -> None:
-    """A URL keeps its harmless parts, be it well-formed or not."""
+    """A masked URL keeps its harmless parts, even if it is malformed."""
     assert expected == RULES.query(url)
 
 
 def test_headers() -> None:
-    """Headers that hold credentials are masked whole, and others where they hold any."""
+    """Headers that hold credentials are masked whole, and others only where they hold any."""
     headers = Headers(
         [
             ("Accept", "*/*"),
@@ -212,7 +212,7 @@ def test_kinds_of_personal_data_can_be_chosen() -> None:
 
 @given(st.binary(), st.sampled_from([JSON, FORM, "text/plain", "text/xml", None, "a/b", "é;;="]))
 def test_nothing_raises(body: bytes, content_type: str | None) -> None:
-    """Invalid values of every kind are masked or described."""
+    """Redaction of invalid values of any kind raises no error."""
     RULES.body(body, content_type, 50)
     RULES.query(body.decode("latin-1"))
 
@@ -231,7 +231,7 @@ UNITS = [
 
 
 def seconds(text: str) -> float:
-    """Say how long showing a body and a URL takes."""
+    """Return the seconds that showing a body and a URL takes."""
     start = process_time()
     for content_type in (JSON, FORM, "text/plain"):
         RULES.body(text.encode(), content_type, 2**20)
@@ -242,13 +242,13 @@ def seconds(text: str) -> float:
 @pytest.mark.untraced
 @pytest.mark.parametrize("unit", UNITS)
 def test_hostile_text_takes_linear_time(unit: str) -> None:
-    """Eight times the text takes about eight times as long, where a square would take 64 times."""
+    """Masking an eight times longer hostile body takes about eight times as long, not 64."""
     assert seconds(unit * (2**17 // len(unit))) < 24 * seconds(unit * (2**14 // len(unit))) + 0.5
 
 
 @pytest.mark.untraced
 def test_a_megabyte_of_hostile_text_is_no_burden() -> None:
-    """A mixture of all that is hostile is done in a moment, nested 100,000 deep too."""
+    """A megabyte of mixed hostile text, nested 100,000 deep, is masked in a moment."""
     mixture = "".join(start + unit * 10 for unit in UNITS for start in UNITS)
     assert seconds((mixture * 30)[: 2**20]) < 60
     assert "[" * 100_000 == RULES.body(b"[" * 100_000, JSON, 2**20)
@@ -289,7 +289,7 @@ def test_ordinary_words_are_shown(message: str) -> None:
 @pytest.mark.untraced
 @pytest.mark.parametrize("piece", ["sk_live_", "rk_", "SG.", "a1", "xoxb-", "_", "AKIA."])
 def test_words_take_linear_time(piece: str) -> None:
-    """Hostile text takes linear time to mask."""
+    """Masking words in hostile text takes linear time."""
     start_time = process_time()
     Redaction().words(piece * 100_000, 10**6)
 
@@ -314,28 +314,28 @@ def test_masking_handles_nul_characters() -> None:
     ],
 )
 def test_values_of_sensitive_names_are_masked(text: str, expected: str) -> None:
-    """Every value of a sensitive name is masked, and the text around it is unchanged."""
+    """Each value of a sensitive name is masked, and the text around it is unchanged."""
     assert expected == RULES.text(text)
 
 
 def test_the_shortest_name_and_value() -> None:
-    """Names and values of one letter are masked."""
+    """Sensitive names and values of one letter are masked."""
     assert "a:***" == Redaction(body_keys=["a"]).text("a:b")
 
 
 def test_a_value_may_have_the_sign_of_a_pair_in_it() -> None:
-    """A parameter's value begins after the first sign, and is hidden whole."""
+    """A parameter's value is masked whole, even if it contains an equals sign."""
     assert "https://h/x?code=***&b=1=2" == RULES.query("https://h/x?code=a=b&b=1=2")
 
 
 def test_json_is_read_as_json() -> None:
-    """Escapes of JSON hide nothing, in a list as in an object."""
+    """Escapes in JSON hide no sensitive name, in lists and in objects."""
     assert ":1" == Redaction().body(b":1", JSON, 99)
     assert '["***"]' == Redaction().body(b'["jane\\u0040ex.example"]', JSON, 99)
 
 
 def test_a_cut_shows_as_much_as_it_may() -> None:
-    """Up to the limit harmless text is shown, and only the beginning of an unknown type."""
+    """Up to the limit, harmless text is shown; of an unknown type, only the beginning."""
     assert "x" * 100 + "…" == Redaction().body(b"x" * 1000, "text/plain", 100)
     assert f"<3 bytes of {'y' * 80}>" == Redaction().body(b"abc", "y" * 200, 100)
 
@@ -370,7 +370,7 @@ PATHS = Redaction(body_paths=["customer.name", "Items.sku", "id"])
     ],
 )
 def test_a_path_masks_one_place(body: str, expected: str) -> None:
-    """The value at a path is masked, through lists or not, and nothing else is."""
+    """The value at a configured path is masked, also within lists, and nothing else is."""
     assert expected == PATHS.body(body.encode(), JSON, 1000)
 
 
@@ -383,7 +383,7 @@ trees = st.recursive(
 
 
 def at_paths(value: Any, way: tuple[str, ...] = ()) -> Any:
-    """Return the masked value, computed differently from the code."""
+    """Return the value masked at the paths, computed differently from the code."""
     if isinstance(value, list):
         return [at_paths(item, way) for item in value]
     if isinstance(value, dict):
@@ -396,7 +396,7 @@ def at_paths(value: Any, way: tuple[str, ...] = ()) -> Any:
 
 @given(trees)
 def test_paths_are_followed_in_any_shape(value: Any) -> None:
-    """In any nesting of JSON, exactly the values at the path are masked."""
+    """In any nesting of JSON, exactly the values at the configured path are masked."""
     rules = Redaction(body_paths="customer.name", personal=())
     shown_body = rules.body(json.dumps(value).encode(), JSON, 10**6)
 
@@ -414,7 +414,7 @@ def test_custom_patterns_are_masked() -> None:
 
 
 def test_a_pattern_that_is_none_is_refused() -> None:
-    """A rule that would never mask anything is noticed when it is made."""
+    """A pattern that could never mask anything is refused when it is created."""
     with pytest.raises(ConfigurationError):
         Redaction(patterns="(")
 
@@ -422,7 +422,7 @@ def test_a_pattern_that_is_none_is_refused() -> None:
 @pytest.mark.untraced
 @pytest.mark.parametrize("unit", ['{"customer":', '{"a":[', '{"a":{"b":1},', "[{", '"a":', "}]"])
 def test_paths_take_linear_time(unit: str) -> None:
-    """A megabyte of hostile JSON takes no longer with paths than without, but for a factor."""
+    """A megabyte of hostile JSON takes linear time to mask, with paths or without."""
     body = (unit * (1_000_000 // len(unit))).encode()
     start_time = process_time()
     PATHS.body(body, JSON, 10**7)

@@ -1,4 +1,4 @@
-"""A final refusal is stored and returned again."""
+"""Storing a vendor's final refusal, and returning it again."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def declined() -> CardLost:
 
 
 def test_stored_refusal_is_restored_completely() -> None:
-    """Nothing that a caller can see is lost."""
+    """A stored refusal is restored with everything that a caller can see."""
     error = declined()
     returned_error = unpack_refusal(pack_refusal(error))
     assert type(returned_error) is CardLost
@@ -42,7 +42,7 @@ def test_stored_refusal_is_restored_completely() -> None:
 
 
 def test_the_vendors_whole_answer_is_not_kept() -> None:
-    """An answer may echo a secret."""
+    """A stored refusal does not contain the vendor's response, which may echo a secret."""
     packed_bytes = pack_refusal(declined())
     returned_error = unpack_refusal(packed_bytes)
     assert isinstance(returned_error, CardLost)
@@ -51,21 +51,21 @@ def test_the_vendors_whole_answer_is_not_kept() -> None:
 
 
 def test_each_unpacked_error_is_new() -> None:
-    """A note added to one unpacked error does not appear in another."""
+    """A note added to one restored refusal does not appear in another."""
     packed_bytes = pack_refusal(declined())
     unpack_refusal(packed_bytes).add_note("mine")
     assert unpack_refusal(packed_bytes).__notes__ == ["keep this"]
 
 
 def test_unknown_error_class_is_restored_as_its_base() -> None:
-    """An error class that this process lacks is restored as its nearest known base class."""
+    """A stored refusal of an unknown class is restored as its nearest known base class."""
     names, args, fields = unpack_values(pack_refusal(declined()))
     renamed_classes = ("shop.CardEaten", *names[1:])
     assert type(unpack_refusal(pack_values((renamed_classes, args, fields)))) is PaymentDeclined
 
 
 def test_unstorable_field_is_omitted() -> None:
-    """One field less is better than no answer."""
+    """A refusal's field that cannot be stored is left out."""
     error = VendorRejected("no.", status=400)
     error.socket = object()  # type: ignore[attr-defined]  # an attribute that cannot be stored
     returned_error = unpack_refusal(pack_refusal(error))
@@ -74,14 +74,14 @@ def test_unstorable_field_is_omitted() -> None:
 
 
 def test_unstorable_arguments_become_the_message() -> None:
-    """Arguments that cannot be stored are replaced by the message."""
+    """A refusal's arguments that cannot be stored are replaced by its message."""
     error = VendorRejected("no.")
     error.args = ("no.", object())
     assert unpack_refusal(pack_refusal(error)).args == ("no.",)
 
 
 def test_arguments_that_are_plain_values_stay() -> None:
-    """Arguments that can be stored are restored."""
+    """A refusal's arguments that can be stored are restored."""
     error = VendorRejected("no.")
     error.args = ("no.", 7)
     assert unpack_refusal(pack_refusal(error)).args == ("no.", 7)

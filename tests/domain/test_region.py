@@ -32,7 +32,7 @@ DRAWS = st.floats(0, 1, exclude_max=True)
 
 @st.composite
 def several(draw: st.DrawFn) -> list[Region]:
-    """Up to five regions of any weights and tiers."""
+    """Return a strategy that draws up to five regions of any weights and tiers."""
     return [
         Region(
             name,
@@ -46,7 +46,7 @@ def several(draw: st.DrawFn) -> list[Region]:
 
 @given(regions=several(), draw=DRAWS)
 def test_order_has_every_region_by_tier(regions: list[Region], draw: float) -> None:
-    """The order has every region once, and earlier tiers first."""
+    """The order of regions has each region once, and earlier tiers first."""
     order = in_order(regions, draw)
 
     assert set(regions) == set(order)
@@ -71,7 +71,7 @@ def test_possibly_processed_request_stays_in_its_region(
     acted: bool,
     movable: bool,
 ) -> None:
-    """A request that may have been processed, and must not be repeated, tries no other region."""
+    """A possibly processed request that must not be repeated tries no other region."""
     other_regions = elsewhere(regions, here, tried=tried, acted=acted, movable=movable, draw=draw)
 
     if acted and not movable:
@@ -98,19 +98,19 @@ def test_those_tried_come_again_when_all_were() -> None:
 
 
 def test_another_region_may_be_tried_by_default() -> None:
-    """By default nothing was done yet, and repeating the request is harmless."""
+    """By default another region may be tried, as if nothing had been done yet."""
     assert (US,) == elsewhere((EU, US), "eu", movable=False, draw=0.0)
     assert (US,) == elsewhere((EU, US), "eu", acted=True, draw=0.0)
 
 
 def test_shares_are_contiguous() -> None:
-    """A draw at the end of a share is the first of the next."""
+    """A draw at the boundary of two regions' shares selects the second."""
     assert [EU, US, US] == [in_order((EU, US), draw)[0] for draw in (0.499, 0.5, 0.999)]
 
 
 @given(weights=st.lists(st.integers(1, 20), min_size=2, max_size=5), seed=st.integers(0, 2**32))
 def test_first_region_follows_the_weights(weights: list[int], seed: int) -> None:
-    """Over many draws each region comes first as often as its share of the weights."""
+    """Over many draws, each region comes first as often as its share of the weights."""
     regions = [
         Region(name, f"https://{name}.example", weight=weight)
         for name, weight in zip(NAMES, weights, strict=False)
@@ -143,7 +143,7 @@ def test_equal_weights_make_every_order_equally_likely() -> None:
 
 @pytest.mark.parametrize("heavy", [0, 2])
 def test_second_region_is_evenly_distributed(heavy: int) -> None:
-    """After the region that most draws fall to, the others come as often as each other."""
+    """After the region with most weight, the others come second equally often."""
     names = NAMES[:3]
     regions = [
         Region(name, f"https://{name}.example", weight=8 if at == heavy else 1)
@@ -158,7 +158,7 @@ def test_second_region_is_evenly_distributed(heavy: int) -> None:
 
 
 def test_full_url_selects_its_region() -> None:
-    """An absolute URL belongs to the regions of its origin, and of these to those it is below."""
+    """An absolute URL selects the regions of its origin whose base path it is below."""
     inner_region = Region("inner", "https://eu.example/api/v2")
     marked_region = Region("marked", "https://eu.example/api/X/")
 
@@ -201,7 +201,7 @@ def test_invalid_regions_are_refused(changes: dict[str, Any], path: str) -> None
 
 
 def test_a_region_may_have_credentials_of_its_own() -> None:
-    """The credentials of a region are stored, and not shown."""
+    """A region may have its own credentials, which are not shown."""
     region = attrs.evolve(EU, credentials=Credentials.bearer("hunter2"))
 
     assert region.credentials == Credentials.bearer("hunter2")
@@ -209,7 +209,7 @@ def test_a_region_may_have_credentials_of_its_own() -> None:
 
 
 def test_service_has_a_base_url_or_regions() -> None:
-    """Regions have names, and replace the base URL."""
+    """Regions have unique names, and a service has either a base URL or regions."""
     assert (EU,) == Service("shop", regions=EU).regions
     with pytest.raises(ConfigurationError, match="both a base_url and regions") as excinfo:
         Service("shop", "https://shop.example", regions=(EU,))
@@ -224,7 +224,7 @@ def test_service_has_a_base_url_or_regions() -> None:
 
 
 def test_the_endpoint_of_a_url_is_found_below_its_region() -> None:
-    """An absolute URL belongs to the endpoint that its path below the region's base fits."""
+    """An absolute URL selects the endpoint that matches its path below the region's base."""
     service = Service(
         "shop", regions=(EU, US), endpoints=(Endpoint("items", path="/items", timeout=5),)
     )

@@ -1,4 +1,4 @@
-"""Which claims of a process are renewed next, and together with which others."""
+"""Which idempotency claims of a process are renewed next, and in which groups."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def held_claim(key: str = "k", *, until: int = NOW) -> Held:
 
 
 def test_a_claim_is_due_when_half_a_renewals_time_has_passed() -> None:
-    """A fresh claim waits for the next round, so a short call renews nothing."""
+    """A claim is renewed when half of its renewal time has passed, so short calls need none."""
     fresh = held_claim("fresh", until=NOW + LASTS)
     older_claim = held_claim("older", until=NOW + LASTS - RENEWAL * 1000 // 2)
     lapsed_claim = held_claim("lapsed", until=0)
@@ -25,7 +25,7 @@ def test_a_claim_is_due_when_half_a_renewals_time_has_passed() -> None:
 
 
 def test_one_renewal_may_fail_before_a_lease_ends() -> None:
-    """A claim that was not due in a round is due in the next, long before it lapses."""
+    """A claim that was not due for renewal in one round is due in the next, before it ends."""
     claim = held_claim(until=NOW + LASTS - RENEWAL * 1000 // 2 + 1)
     rounds = [NOW + number * RENEWAL * 1000 for number in (0, 1, 2)]
     assert [[], [[claim]], [[claim]]] == [due([claim], now, by_tag=False) for now in rounds]
@@ -34,13 +34,13 @@ def test_one_renewal_may_fail_before_a_lease_ends() -> None:
 
 
 def test_many_claims_are_renewed_by_few_commands() -> None:
-    """Ten thousand claims take fifty commands."""
+    """Ten thousand claims are renewed by fifty commands."""
     groups = due([held_claim(str(number)) for number in range(10_000)], NOW, by_tag=False)
     assert [TOGETHER] * 50 == list(map(len, groups))
 
 
 def test_keys_of_a_store_in_parts_go_by_their_tags() -> None:
-    """A store that distributes keys by tag is queried once per tag."""
+    """In a store that distributes keys by hash tag, claims are renewed once per tag."""
     claims = [
         held_claim(f"moorage:{{{tag}}}:{number}") for number in range(3) for tag in ("a", "b")
     ]
@@ -50,13 +50,13 @@ def test_keys_of_a_store_in_parts_go_by_their_tags() -> None:
 
 
 def test_of_two_holders_of_a_key_the_later_is_renewed() -> None:
-    """A key is renewed once, for its later holder; the earlier one has lost it."""
+    """If a key has two holders in a process, only the later one's claim is renewed."""
     earlier_claim, later_claim = held_claim(), held_claim()
     assert [[later_claim]] == due([earlier_claim, later_claim], NOW, by_tag=False)
 
 
 def test_a_group_that_failed_is_halved_down_to_one() -> None:
-    """A group that failed is halved until the claim that cannot be renewed is found."""
+    """A group of claims whose renewal failed is halved until the failing claim is found."""
     claims = [held_claim(str(number)) for number in range(5)]
     assert [claims[:2], claims[2:]] == halves(claims)
     assert [claims[:1], claims[1:2]] == halves(claims[:2])

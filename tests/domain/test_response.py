@@ -1,4 +1,4 @@
-"""The response of a service."""
+"""The HTTP response of a service."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from moorage.errors import InvalidData
 
 @given(st.integers(100, 999))
 def test_two_hundreds_are_success(status: int) -> None:
-    """Only 2xx statuses are ok."""
+    """A response is ok only with a 2xx status."""
     assert (status // 100 == 2) is Response(status).ok
 
 
 def test_text_is_decoded_as_declared() -> None:
-    """The body is text in the charset that the answer declares, or UTF-8."""
+    """A response's text is decoded by its declared charset, or UTF-8."""
     assert "ü" == Response(200, {"Content-Type": "text/plain; charset=latin-1"}, b"\xfc").text
     assert "ü" == Response(200, body="ü".encode()).text
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
 def test_json_is_read(encoding: str) -> None:
-    """JSON is read in any Unicode encoding."""
+    """A response's JSON is read in any Unicode encoding."""
     assert {"a": [1, "ü"]} == Response(200, body='{"a":[1,"ü"]}'.encode(encoding)).json()
 
 
@@ -34,7 +34,7 @@ def test_json_is_read(encoding: str) -> None:
     "body", [b"", b"<html>hidden</html>", b"[NaN]", b"\xff\xfe\xfd", b"[" * 100_000, b"1" * 10_000]
 )
 def test_invalid_json_raises_invalid_data(body: bytes) -> None:
-    """A body that is no JSON raises InvalidData, which does not contain the body."""
+    """A response body that is no JSON raises InvalidData, which does not show the body."""
     with pytest.raises(InvalidData) as excinfo:
         Response(502, body=body).json()
     assert "body" == excinfo.value.field
@@ -42,13 +42,13 @@ def test_invalid_json_raises_invalid_data(body: bytes) -> None:
 
 
 def test_the_repr_shows_no_content() -> None:
-    """A log shows status and size."""
+    """A response's repr shows status and size, and no content."""
     response = Response(201, {"Set-Cookie": "hidden"}, b"hidden", url="https://h/?key=hidden")
     assert "<Response 201 (6 bytes)>" == repr(response)
 
 
 def test_a_changed_copy() -> None:
-    """`evolve` changes what it names and nothing else."""
+    """`evolve` changes the named fields of a response and nothing else."""
     response = Response(200, {"A": "1"}, b"x", reason="OK", url="https://h/x", elapsed=0.5)
     replayed_response = response.evolve(replayed=True)
     assert replayed_response.replayed
@@ -69,14 +69,14 @@ def test_a_changed_copy() -> None:
     ],
 )
 def test_nonsense_is_refused(fields: dict[str, Any], field: str) -> None:
-    """A status has three digits, and a body is bytes."""
+    """A response's status must have three digits."""
     with pytest.raises(InvalidData) as excinfo:
         Response(**fields)
     assert field == excinfo.value.field
 
 
 def test_body_must_be_bytes() -> None:
-    """A body of another type is refused by its type, and not shown."""
+    """A response body that is not bytes is refused by its type, and not shown."""
     with pytest.raises(InvalidData, match="of type str is not bytes") as excinfo:
         Response(200, body="hidden")  # type: ignore[arg-type]  # what the test is about
     assert "hidden" not in str(excinfo.value)
@@ -88,7 +88,7 @@ class Answer(Response):
 
 @pytest.mark.parametrize("kind", [Response, Answer])
 def test_copies_for_a_replay_and_from_the_cache(kind: type[Response]) -> None:
-    """A copy for a replay or from the cache equals the result of `evolve`."""
+    """A response copied as replayed or cached equals the result of `evolve`."""
     answer = kind(201, {"A": "1"}, b"x", reason="Made", url="https://a.example", elapsed=1.5)
     headers = Headers({"Age": "7"})
 

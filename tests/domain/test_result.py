@@ -8,20 +8,20 @@ from moorage.domain.values.result import Result
 
 
 def test_a_value() -> None:
-    """A result with a value is fine, and gives it."""
+    """A batch item's result with a value is ok, and gives it."""
     result = Result(7)
 
     assert (True, 7, None, 7) == (result.ok, result.value, result.error, result.unwrap())
 
 
 def test_nothing_is_a_value() -> None:
-    """None is a valid value of an item."""
+    """None is a valid value of a batch item's result."""
     assert Result[None]().ok
     assert Result[None]().unwrap() is None
 
 
 def test_an_error() -> None:
-    """A result with an error is not successful, and raises the error when its value is read."""
+    """A batch item's result with an error is not ok, and raises it when its value is read."""
     error = OSError("gone")
     result: Result[int] = Result(error=error)
 
@@ -32,5 +32,5 @@ def test_an_error() -> None:
 
 
 def test_results_are_values() -> None:
-    """Two results that hold the same are equal."""
+    """Two results of batch items with the same content are equal."""
     assert Result(7) == Result(7) != Result(8)

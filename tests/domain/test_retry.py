@@ -1,4 +1,4 @@
-"""The decision whether to retry, and when."""
+"""The decision whether and when to retry a call."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ DELAYS = st.floats(0, 1e4)
 
 
 def decision_of(policy: RetryPolicy, error: Exception, **changes: Any) -> Again | Stop:
-    """The decision after a repeatable first attempt with plenty of time left."""
+    """Return the decision after a repeatable first attempt with plenty of time left."""
     details: dict[str, Any] = {
         "attempt": 1,
         "repeatable": True,
@@ -62,7 +62,7 @@ def delays(policy: RetryPolicy, count: int, draw: float = 0.5) -> list[float]:
 
 
 def test_presets() -> None:
-    """The presets have the documented values."""
+    """The retry policies with names have the documented values."""
     presets = [
         RetryPolicy.default(),
         RetryPolicy.aggressive(),
@@ -80,7 +80,7 @@ def test_presets() -> None:
 
 
 def test_durations_may_be_timedeltas() -> None:
-    """Delays are float seconds or a `timedelta`."""
+    """A retry policy's delays are seconds or a `timedelta`."""
     second = timedelta(seconds=1)
     policy = RetryPolicy(3, second, max_delay=3 * second, max_retry_after=9 * second)
 
@@ -88,7 +88,7 @@ def test_durations_may_be_timedeltas() -> None:
 
 
 def test_names_of_backoffs_and_jitters() -> None:
-    """Backoff and jitter may be given by their names."""
+    """A retry policy's backoff and jitter may be given by name."""
     policy = RetryPolicy(backoff="fibonacci", jitter="none")
 
     assert (Backoff.FIBONACCI, Jitter.NONE) == (policy.backoff, policy.jitter)
@@ -104,7 +104,7 @@ async def decide_later(_: Exception) -> bool:
 
 
 def test_growth_may_be_a_million() -> None:
-    """The growth factor of a delay may be at most a million."""
+    """The growth factor of a retry delay may be at most a million."""
     assert 1e6 == RetryPolicy(multiplier=1e6).multiplier
 
 
@@ -136,7 +136,7 @@ def test_growth_may_be_a_million() -> None:
     ],
 )
 def test_invalid_policies_are_refused(field: str, value: Any) -> None:
-    """An invalid setting is refused with its field and a remedy."""
+    """An invalid retry setting is refused with its field and a remedy."""
     with pytest.raises(ConfigurationError) as excinfo:
         RetryPolicy(**{field: value})
 
@@ -157,7 +157,7 @@ def test_invalid_policies_are_refused(field: str, value: Any) -> None:
     ],
 )
 def test_retry_on_selects_errors(rule: Any, retried: Exception | None, final: Exception) -> None:
-    """By default an error says whether it is retried; types or a predicate override that."""
+    """By default an error decides whether it is retried; `retry_on` overrides that."""
     policy = RetryPolicy(retry_on=rule)
 
     assert retried is None or policy.retries(retried)
@@ -169,7 +169,7 @@ def test_retry_on_selects_errors(rule: Any, retried: Exception | None, final: Ex
     "bug", [AssertionError, AttributeError, ImportError, NameError, NotImplementedError, TypeError]
 )
 def test_programming_errors_are_not_retried(bug: type[Exception]) -> None:
-    """An error in the program itself is not retried."""
+    """A programming error is not retried."""
     assert not RetryPolicy().retries(bug())
 
 
@@ -177,7 +177,7 @@ def test_programming_errors_are_not_retried(bug: type[Exception]) -> None:
 
 
 def test_max_attempts_is_all_attempts() -> None:
-    """With three attempts there is another after the second and none after the third."""
+    """With `max_attempts=3` there is a retry after the second attempt and none after the third."""
     policy = RetryPolicy(3)
 
     assert [True, True, False, False] == [
@@ -210,7 +210,7 @@ def test_only_repeatable_requests_are_retried() -> None:
 
 
 def test_retry_after_is_never_undercut() -> None:
-    """The longer one of the vendor's pause and our own is used."""
+    """Before a retry, the longer one of the vendor's pause and the policy's delay is used."""
     policy = RetryPolicy(base_delay=4, jitter=Jitter.NONE)
 
     assert [Again(4.0), Again(4.0), Again(7.0), Again(60.0)] == [
@@ -221,7 +221,7 @@ def test_retry_after_is_never_undercut() -> None:
 
 @pytest.mark.parametrize("reason", ["final", "unsafe", "attempts", "too_long"])
 def test_a_stop_carries_the_whole_pause(reason: Any) -> None:
-    """With any reason to stop, the decision contains the vendor's whole pause."""
+    """A decision not to retry contains the vendor's whole pause, whatever the reason."""
     reason_changes: dict[str, dict[str, Any]] = {
         "unsafe": {"repeatable": False},
         "attempts": {"attempt": 3},
@@ -233,7 +233,7 @@ def test_a_stop_carries_the_whole_pause(reason: Any) -> None:
 
 
 def test_a_pause_must_fit_the_deadline() -> None:
-    """A pause that would end at the deadline or later is not started, and is reported."""
+    """A retry whose delay would end at the deadline or later is not started."""
     policy = RetryPolicy(base_delay=2, jitter=Jitter.NONE)
 
     assert Stop("deadline", 2.0) == decision_of(policy, VendorFailed("x"), remaining=2.0)
@@ -269,7 +269,7 @@ def test_at_once_pauses_only_for_retry_after() -> None:
     ],
 )
 def test_delays_grow(backoff: Backoff, expected: list[float]) -> None:
-    """Without jitter each backoff grows by its rule, up to the cap."""
+    """Without jitter, each backoff grows by its rule, up to the cap."""
     policy = RetryPolicy(9, 2, 3, 20, backoff=backoff, jitter=Jitter.NONE)
 
     assert expected == delays(policy, 6)
@@ -285,7 +285,7 @@ def test_delays_grow(backoff: Backoff, expected: list[float]) -> None:
 def test_delays_never_shrink(
     backoff: Backoff, base: float, cap: float, factor: float, attempt: int
 ) -> None:
-    """A delay without jitter is no shorter than the one before, and never above its cap."""
+    """A retry delay without jitter is no shorter than the one before, and never above its cap."""
     policy = RetryPolicy(9, base, factor, cap, backoff=backoff, jitter=Jitter.NONE)
     first = delay(policy, attempt, previous=0, draw=0)
     second = delay(policy, attempt + 1, previous=0, draw=0)
@@ -308,7 +308,7 @@ def test_delays_never_shrink(
 def test_no_delay_is_above_its_cap(
     policy: RetryPolicy, attempt: int, previous: float, draw: float
 ) -> None:
-    """For any draw, a delay is between zero and the cap."""
+    """For any draw, a retry delay is between zero and the cap."""
     chosen_delay = delay(policy, attempt, previous=previous, draw=draw)
 
     assert 0 <= chosen_delay <= policy.max_delay * (1 + 1e-12)
@@ -319,7 +319,7 @@ def test_no_delay_is_above_its_cap(
     [(Jitter.NONE, 8, 8), (Jitter.FULL, 0, 8), (Jitter.EQUAL, 4, 8), (Jitter.QUARTER, 6, 10)],
 )
 def test_jitter_spreads(jitter: Jitter, lowest: float, highest: float) -> None:
-    """Each jitter spreads a delay evenly over its own span."""
+    """Each jitter spreads a retry delay evenly over its own range."""
     policy = RetryPolicy(9, 8, jitter=jitter, backoff=Backoff.FIXED)
     delays_by_draw = [delay(policy, 1, previous=0, draw=draw) for draw in (0, 0.25, 0.5, 0.75, 1)]
 
@@ -329,7 +329,7 @@ def test_jitter_spreads(jitter: Jitter, lowest: float, highest: float) -> None:
 @pytest.mark.parametrize("jitter", [Jitter.FULL, Jitter.EQUAL, Jitter.QUARTER])
 @pytest.mark.parametrize("backoff", Backoff)
 def test_jitter_still_spreads_at_the_cap(backoff: Backoff, jitter: Jitter) -> None:
-    """Of a thousand draws at the cap more than nine hundred differ, and none is above it."""
+    """Of a thousand retry delays at the cap with jitter, more than nine hundred differ."""
     policy = RetryPolicy(99, 1, max_delay=5, backoff=backoff, jitter=jitter)
     drawn_delays = {delay(policy, 50, previous=5, draw=number / 1000) for number in range(1000)}
 
@@ -338,7 +338,7 @@ def test_jitter_still_spreads_at_the_cap(backoff: Backoff, jitter: Jitter) -> No
 
 
 def test_decorrelated_delays_follow_each_other() -> None:
-    """Each is drawn between the base and three times the one before, within the cap."""
+    """A decorrelated delay is drawn between the base and three times the previous delay."""
     policy = RetryPolicy(9, 2, max_delay=30, backoff=Backoff.DECORRELATED, jitter=Jitter.NONE)
 
     assert [2, 2, 2, 2] == delays(policy, 4, draw=0)
@@ -348,14 +348,14 @@ def test_decorrelated_delays_follow_each_other() -> None:
 
 
 def test_growth_has_no_end() -> None:
-    """A delay past every number is the cap."""
+    """A retry delay too large for a float is the cap."""
     policy = RetryPolicy(9, 1, 1000, 30, jitter=Jitter.NONE)
 
     assert 30 == delay(policy, 10**6, previous=0, draw=0)
 
 
 def test_decorrelated_decisions_follow_each_other() -> None:
-    """With decorrelated backoff, each delay depends on the previous one."""
+    """With decorrelated backoff, a retry decision depends on the previous delay."""
     policy = RetryPolicy(9, 2, max_delay=30, backoff=Backoff.DECORRELATED)
 
     assert [Again(4.0), Again(8.5)] == [
@@ -377,7 +377,7 @@ def test_decorrelated_decisions_follow_each_other() -> None:
     ],
 )
 def test_wait_of_an_error(retry_at: datetime | None, wait: float | None) -> None:
-    """The wait is never negative and at most a hundred years."""
+    """The wait that an error asks for is never negative and at most a hundred years."""
     now = datetime(2030, 1, 1, tzinfo=UTC)
 
     assert wait == wait_of(VendorFailed("down", retry_at=retry_at), now)
@@ -392,7 +392,7 @@ def test_wait_of_an_error(retry_at: datetime | None, wait: float | None) -> None
     [(OSError, (OSError,)), ([OSError, ValueError], (OSError, ValueError)), ((), ())],
 )
 def test_error_types_may_be_one_or_many(given_: Any, kinds: Any) -> None:
-    """One type or any iterable of types becomes a tuple."""
+    """`retry_on` may be one error type or any iterable of them."""
     assert kinds == error_types(given_, "ignore")
 
 
@@ -406,7 +406,7 @@ def test_other_values_than_error_types_are_refused(given_: Any) -> None:
 
 
 def test_lists_the_names_that_are_known() -> None:
-    """A wrong name is refused with the right ones."""
+    """An unknown backoff or jitter is refused with the known names."""
     with pytest.raises(ConfigurationError) as excinfo:
         RetryPolicy(jitter="some")
     assert "Give one of none, full, equal, quarter." == excinfo.value.remedy

@@ -1,4 +1,4 @@
-"""`Retry-After` and rate limit headers."""
+"""Parsing of `Retry-After` and rate-limit headers."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ latin = st.text(st.characters(codec="latin-1", exclude_categories=["Cc"]))
 
 @given(st.integers(-(10**30), 10**8 - 1))
 def test_seconds_are_never_early(seconds: int) -> None:
-    """A number of seconds is waited for in full, and never below zero."""
+    """A `Retry-After` in seconds is waited for in full, and never below zero."""
     assert max(seconds, 0) == parse_retry_after(str(seconds), NOW)
 
 
 @given(st.integers(10**8, 10**30))
 def test_no_number_is_endless(number: int) -> None:
-    """A number that cannot be a span is a moment or a nonsense, and within a century."""
+    """Any number in `Retry-After` gives a wait between zero and a century."""
     wait = parse_retry_after(str(number), NOW)
 
     assert wait is not None
@@ -43,7 +43,7 @@ def test_no_number_is_endless(number: int) -> None:
 @pytest.mark.parametrize("name", ["Retry-After", "X-Retry-After"])
 @pytest.mark.parametrize("unit", [1, 10**3, 10**6, 10**9])
 def test_number_that_is_a_moment_is_the_time_until_then(name: str, unit: int) -> None:
-    """A Unix time in s, ms, µs or ns is read as a time, not as a duration of decades."""
+    """A Unix time in `Retry-After`, in s, ms, µs or ns, is read as a time, not as a duration."""
     assert 90.0 == retry_after(Headers({name: str(EPOCH * unit)}), NOW)
 
 
@@ -52,7 +52,7 @@ def test_number_that_is_a_moment_is_the_time_until_then(name: str, unit: int) ->
     "value, expected", [(str(EPOCH * 10**3), 90.0), ("90000", 90.0), (str(10**10), 10.0**7)]
 )
 def test_milliseconds_may_be_a_moment(name: str, value: str, expected: float) -> None:
-    """A field in milliseconds is read by the same rule."""
+    """A wait header in milliseconds may be a duration or a Unix time too."""
     assert expected == retry_after(Headers({name: value}), NOW)
 
 
@@ -60,14 +60,14 @@ def test_milliseconds_may_be_a_moment(name: str, value: str, expected: float) ->
     "wait, expected", [(None, None), (0.0, 0.0), (3599.5, 3599.5), (7200.0, 3600.0)]
 )
 def test_pause_is_an_hour_at_most(wait: float | None, expected: float | None) -> None:
-    """A pause is capped at an hour, unless a service allows more."""
+    """A vendor's pause is capped at an hour, unless a service allows more."""
     assert expected == capped(wait)
     assert wait == capped(wait, CENTURY)
 
 
 @given(st.integers(-(10**9), 10**9))
 def test_a_date_is_the_time_until_then(seconds: int) -> None:
-    """A future date is a wait; a past one is none."""
+    """A future date in `Retry-After` is a wait; a past one is none."""
     date = format_datetime(NOW + timedelta(seconds=seconds), usegmt=True)
     assert max(seconds, 0) == parse_retry_after(date, NOW)
 
@@ -96,13 +96,13 @@ def test_a_date_is_the_time_until_then(seconds: int) -> None:
     ],
 )
 def test_forms(value: str | None, expected: float | None) -> None:
-    """Both forms, and Shopify's decimals, are understood; anything else is None."""
+    """`Retry-After` may be seconds, a date or a decimal; anything else is None."""
     assert expected == parse_retry_after(value, NOW)
 
 
 @given(st.text())
 def test_no_text_is_an_error(text: str) -> None:
-    """Any header text gives a usable number or None."""
+    """Any `Retry-After` text gives a usable number or None."""
     wait = parse_retry_after(text, NOW)
     assert wait is None or 0 <= wait <= CENTURY
 
@@ -122,13 +122,13 @@ def test_no_text_is_an_error(text: str) -> None:
     ],
 )
 def test_the_longest_wait_counts(fields: dict[str, str], expected: float | None) -> None:
-    """Vendors' own fields are read too, and the longest wait is the answer."""
+    """Vendors' own wait headers are read too, and the longest wait counts."""
     assert expected == retry_after(Headers(fields), NOW)
 
 
 @given(st.integers(-(10**6), 10**6))
 def test_our_clock_does_not_matter(skew: int) -> None:
-    """If the vendor sends its own time, dates are measured against it instead of our clock."""
+    """A date in `Retry-After` is measured by the vendor's clock if the vendor sends its time."""
     skewed_time = NOW + timedelta(seconds=skew)
     later_date = format_datetime(LATER, usegmt=True)
     for date in (format_datetime(NOW, usegmt=True), f"{NOW:%A, %d-%b-%y %H:%M:%S} GMT"):
@@ -176,7 +176,7 @@ def test_our_clock_does_not_matter(skew: int) -> None:
     ],
 )
 def test_every_kind_of_reset(reset: str, expected: float | None) -> None:
-    """A reset may be a duration, a moment in any unit since 1970, or a date."""
+    """A rate limit's reset may be a duration, a Unix time in any unit, or a date."""
     hint = rate_hint(Headers({"X-RateLimit-Remaining": "1", "X-RateLimit-Reset": reset}), NOW)
     assert hint is not None
     assert expected is hint.reset_after or expected == pytest.approx(hint.reset_after, abs=1e-6)
@@ -272,7 +272,7 @@ def test_every_kind_of_reset(reset: str, expected: float | None) -> None:
     ],
 )
 def test_hints(fields: dict[str, str], expected: RateHint | None) -> None:
-    """The IETF's fields and vendors' families are understood; the nearest limit is the answer."""
+    """The IETF's and vendors' rate-limit headers are read; the limit nearest to zero counts."""
     assert expected == rate_hint(Headers(fields), NOW)
 
 
@@ -286,7 +286,7 @@ names = st.lists(
     lambda text: text.isascii() and text.isprintable()
 )))  # fmt: skip
 def test_no_field_is_an_error(fields: dict[str, str]) -> None:
-    """Any headers give a usable hint or None."""
+    """Any rate-limit headers give a usable hint or None."""
     hint = rate_hint(Headers(fields), NOW)
     if hint is not None:
         assert hint.reset_after is None or 0 <= hint.reset_after <= CENTURY

@@ -59,7 +59,7 @@ def test_pattern_allows_only_its_matches(address: str) -> None:
     "pattern", ["", "*", "a b", "+49x", "a@", "@b", "*.*.com", 5, "a@*", "ü" * 64]
 )
 def test_useless_patterns_are_refused(pattern: Any) -> None:
-    """A pattern that matches nothing or everything is refused with its position."""
+    """A recipient pattern that matches nothing or everything is refused with its position."""
     with pytest.raises(ConfigurationError) as excinfo:
         Safety(recipients=["example.com", pattern])
 
@@ -73,7 +73,7 @@ def test_invalid_domains_match_no_pattern(recipient: str) -> None:
 
 
 def test_refusal_does_not_show_recipients() -> None:
-    """A refusal gives the position of the recipient, not the address."""
+    """A refused recipient is named by position, not by address."""
     refused_error = Safety(recipients="example.com").refusal(["a@example.com", "b@else.example"])
 
     assert refused_error is not None
@@ -95,5 +95,5 @@ def test_refusal_does_not_show_recipients() -> None:
     ],
 )
 def test_credentials_suit_a_place(live: bool | None, mode: Mode | None, suits: bool) -> None:
-    """Live and test accounts are separated if the setting requires either."""
+    """A safety setting may require live accounts or test accounts."""
     assert suits is Safety(live=live).suits(mode)

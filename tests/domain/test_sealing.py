@@ -1,4 +1,4 @@
-"""Keys have versions, and sealed text names the version it needs."""
+"""Key rings for encryption, and the key version in encrypted text."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ NAMES = st.one_of(st.none(), st.text())
 
 
 def test_the_first_key_is_the_newest() -> None:
-    """A ring is read in its order, and written as it was read."""
+    """A key ring's first key is the newest; the ring is written in the order it was read."""
     ring = KeyRing.parse(f" 2 : {SECOND},\n1:{TEXT}\n")
 
     assert ((2, Secret(OTHER)), (1, Secret(RAW))) == ring.keys
@@ -33,7 +33,7 @@ def test_the_first_key_is_the_newest() -> None:
 
 
 def test_a_new_key_comes_first() -> None:
-    """A new key gets an unused version, and a key can be removed."""
+    """A new key of a ring gets an unused version and comes first; a key can be removed."""
     ring = KeyRing.parse(f"2:{TEXT},7:{SECOND}")
     longer_ring = ring.with_new(Secret(RAW[::-1]))
 
@@ -68,7 +68,7 @@ def test_a_new_key_comes_first() -> None:
     ],
 )
 def test_a_ring_that_cannot_be_used_is_refused(text: str, problem: str) -> None:
-    """The refusal says which key is wrong and how to write it, and shows none."""
+    """The error for an unusable key ring says which key is wrong, and shows none."""
     with pytest.raises(ConfigurationError) as excinfo:
         KeyRing.parse(text)
 
@@ -82,7 +82,7 @@ def test_a_ring_that_cannot_be_used_is_refused(text: str, problem: str) -> None:
 
 
 def test_a_ring_is_read_from_a_variable() -> None:
-    """The variable is MOORAGE_KEYS unless another is named, and nothing else is looked at."""
+    """A key ring is read from MOORAGE_KEYS, or from another variable that is named."""
     ring = KeyRing.parse(f"2:{SECOND},1:{TEXT}")
 
     assert ring == KeyRing.from_environment({"MOORAGE_KEYS": f"2:{SECOND},1:{TEXT}\n"})
@@ -101,7 +101,7 @@ def test_a_ring_is_read_from_a_variable() -> None:
     ],
 )
 def test_a_variable_that_holds_no_ring_is_named(environment: dict[str, str], problem: str) -> None:
-    """The refusal names the variable, says how to write it, and shows nothing else."""
+    """The error for a variable without a key ring names the variable, and shows nothing else."""
     environment = {**environment, "OTHER": "sk_live"}
     with pytest.raises(ConfigurationError) as excinfo:
         KeyRing.from_environment(environment)
@@ -128,19 +128,19 @@ def test_a_variable_that_holds_no_ring_is_named(environment: dict[str, str], pro
     ],
 )
 def test_only_keys_make_a_ring(keys: Any, problem: str) -> None:
-    """Values of other types are refused with a message."""
+    """A key ring of other values than keys is refused with a message."""
     with pytest.raises(ConfigurationError, match=problem):
         KeyRing(keys)
 
 
 def test_the_limits_of_versions() -> None:
-    """The first and the last version can be used."""
+    """The first and the last key version can be used."""
     assert 2**32 - 1 == KeyRing([(2**32 - 1, Secret(RAW))]).seals_with
     assert 1 == KeyRing([(1, Secret(RAW))]).seals_with
 
 
 def test_a_ring_does_not_show_itself() -> None:
-    """Neither `repr` nor pickle reveals a key."""
+    """Neither `repr` nor pickle reveals a key of the ring."""
     ring = KeyRing.parse(f"1:{TEXT}")
 
     assert "KeyRing(keys=((1, Secret('***')),))" == repr(ring)
@@ -152,12 +152,12 @@ def test_a_ring_does_not_show_itself() -> None:
 def test_contexts_are_encoded_unambiguously(
     one: tuple[str | None, str, str], other: tuple[str | None, str, str]
 ) -> None:
-    """Different contexts never have the same encoding."""
+    """Different encryption contexts never have the same encoding."""
     assert (one == other) == (about(*one) == about(*other))
 
 
 def test_neighbouring_names_are_separated() -> None:
-    """Moving text between neighbouring names changes the result, and None is not the empty text."""
+    """An encryption context encodes where one name ends and the next begins."""
     name_triples = [
         ("a", "bc", ""),
         ("ab", "c", ""),
@@ -170,7 +170,7 @@ def test_neighbouring_names_are_separated() -> None:
 
 
 def test_the_header_is_as_it_was() -> None:
-    """The encoding begins like that of earlier releases."""
+    """The header of encrypted text is the same as in earlier releases."""
     assert "6d726701" + "00000007" + "0224fa4c" == header(7, Secret(RAW)).hex()
 
 
@@ -178,7 +178,7 @@ WHOLE_HEADER = header(7, Secret(RAW)) + bytes(28)
 
 
 def test_sealed_text_names_its_key() -> None:
-    """The version is read without any key."""
+    """The key version of encrypted text is read without any key."""
     assert 7 == sealed_with(WHOLE_HEADER)
 
 
@@ -194,7 +194,7 @@ def test_sealed_text_names_its_key() -> None:
     ],
 )
 def test_what_is_not_sealed_is_refused(sealed: bytes, problem: str) -> None:
-    """Other bytes, other formats and what was cut off have no version."""
+    """Bytes that are not encrypted text, or were cut off, have no key version."""
     with pytest.raises(InvalidData, match=problem):
         sealed_with(sealed)
 
@@ -202,7 +202,7 @@ def test_what_is_not_sealed_is_refused(sealed: bytes, problem: str) -> None:
 
 
 def test_missing_key_differs_from_wrong_key() -> None:
-    """A missing key version and a key that differs between hosts have their own errors."""
+    """A missing key version and a key that differs between hosts have different errors."""
     missing_error, wrong_error = no_key_for(WHOLE_HEADER, (9, 8)), no_key_for(WHOLE_HEADER, (8, 7))
 
     assert isinstance(missing_error, ConfigurationError)

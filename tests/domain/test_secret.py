@@ -1,4 +1,4 @@
-"""A secret is shown only on explicit request."""
+"""A secret's value is shown only on explicit request."""
 
 from __future__ import annotations
 
@@ -48,12 +48,12 @@ class Holder:
 )
 @pytest.mark.parametrize("value", [VALUE, VALUE.encode()])
 def test_printing_does_not_show_the_secret(show: Callable[[Any], str], value: Any) -> None:
-    """Printing, formatting, listing attributes and dumping do not reveal the value."""
+    """Printing, formatting and dumping a secret do not reveal its value."""
     assert VALUE not in show(Secret(value))
 
 
 def test_a_traceback_with_locals_does_not_show_it() -> None:
-    """A crash reporter that walks frames and prints locals finds the mask."""
+    """A crash reporter that prints local variables shows only the secret's mask."""
 
     def use(secret: Secret) -> None:
         raise LookupError
@@ -67,7 +67,7 @@ def test_a_traceback_with_locals_does_not_show_it() -> None:
 
 @pytest.mark.parametrize("value", [VALUE + "\udc80", [VALUE], None])
 def test_invalid_secret_is_refused_without_its_value(value: Any) -> None:
-    """A refusal names the field, and no traceback frame holds the value."""
+    """The error for an invalid secret names the field, and no traceback frame has the value."""
     with pytest.raises(InvalidData) as excinfo:
         Secret(value)
     assert "secret" == excinfo.value.field
@@ -79,7 +79,7 @@ def test_invalid_secret_is_refused_without_its_value(value: Any) -> None:
 
 
 def test_a_binary_secret_has_no_text() -> None:
-    """Asking for the text of bytes that are not UTF-8 is a typed error that hides them."""
+    """Asking for the text of a secret that is not UTF-8 raises InvalidData, without the bytes."""
     secret = Secret(b"hidden\xff")
     with pytest.raises(InvalidData) as excinfo:
         secret.reveal()
@@ -90,7 +90,7 @@ def test_a_binary_secret_has_no_text() -> None:
 
 @given(st.text(st.characters(codec="utf-8")))
 def test_text_round_trip(text: str) -> None:
-    """Text and its UTF-8 bytes are two views of one secret."""
+    """A secret's text and its UTF-8 bytes are the same secret."""
     assert text == Secret(text).reveal() == Secret(text.encode()).reveal()
     assert text.encode() == Secret(text).reveal_bytes()
     assert Secret(text) == Secret(text.encode())
@@ -104,13 +104,13 @@ def test_equality_holds_between_secrets_only() -> None:
 
 
 def test_secret_is_not_hashable() -> None:
-    """Hashing is refused, so that no secret ends up as a key of a cache."""
+    """Hashing a secret is refused, so that no secret becomes a cache key."""
     with pytest.raises(TypeError):
         hash(Secret(VALUE))
 
 
 def test_secret_cannot_be_serialised() -> None:
-    """Pickling and JSON are refused; a copy is the secret itself."""
+    """A secret cannot be pickled or written as JSON; a copy is the secret itself."""
     secret = Secret(VALUE)
     with pytest.raises(InvalidData) as excinfo:
         pickle.dumps(secret)
@@ -122,7 +122,7 @@ def test_secret_cannot_be_serialised() -> None:
 
 
 def test_secret_is_immutable() -> None:
-    """Attributes can be neither set, added nor deleted, and there is no `__dict__`."""
+    """A secret's attributes can be neither set, added nor deleted."""
     secret = Secret(VALUE)
     with pytest.raises(attrs.exceptions.FrozenInstanceError):
         secret.value = "x"
@@ -133,7 +133,7 @@ def test_secret_is_immutable() -> None:
 
 
 def test_derived_keys_are_cached() -> None:
-    """A derived key is computed once per label, is itself a secret, and few are cached."""
+    """A key derived from a secret is computed once per label, and is itself a secret."""
     secret, chunks = Secret("k"), list[bytes]()
 
     def make(value: bytes) -> bytes:
@@ -150,7 +150,7 @@ def test_derived_keys_are_cached() -> None:
 
 
 def test_derived_key_cache_is_bounded() -> None:
-    """Sixteen derived values are cached; one more empties the cache except for that one."""
+    """A secret caches sixteen derived values; one more empties the cache except for that one."""
     secret, chunks = Secret("k"), list[bytes]()
 
     def make(value: bytes) -> bytes:

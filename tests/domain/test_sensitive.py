@@ -1,4 +1,4 @@
-"""Names that promise a credential."""
+"""Recognition of names and path segments that hold credentials."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from moorage.domain.secrets.sensitive import bot_tokens, is_sensitive, secret_se
     ],
 )  # fmt: skip
 def test_credentials_are_recognised(name: str) -> None:
-    """The names of vendors' credentials are recognised in any case."""
+    """Vendors' names for credentials are recognised in any case."""
     assert is_sensitive(name)
     assert is_sensitive(name.upper())
 
@@ -31,7 +31,7 @@ def test_credentials_are_recognised(name: str) -> None:
     ],
 )  # fmt: skip
 def test_other_names_are_left_alone(name: str) -> None:
-    """Names that merely look similar, and idempotency keys, are not credentials."""
+    """Names that merely resemble those of credentials, and idempotency keys, are harmless."""
     assert not is_sensitive(name)
 
 
@@ -48,12 +48,12 @@ def test_other_names_are_left_alone(name: str) -> None:
     ],
 )
 def test_a_segment_of_a_path_may_be_a_credential(path: str, secret: list[str]) -> None:
-    """A bot's token, a UUID, a long mixed text, and the segment after a telling name are masked."""
+    """Tokens, UUIDs and the segment after a telling name are masked in a URL's path."""
     assert secret == [*secret_segments(f"https://x.example{path}")]
 
 
 def test_a_bot_has_a_token_in_any_path() -> None:
-    """A bot's token is found with and without its prefix and number."""
+    """A bot's token in a URL's path is found with and without its prefix and number."""
     bot_name = "bot110201543:AAHdqTcv"
     assert [bot_name, bot_name[3:], bot_name[13:]] == [*bot_tokens(f"/{bot_name}/getMe")]
     assert [] == [*bot_tokens("/bot12:short/robots/bot")]

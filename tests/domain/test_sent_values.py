@@ -1,4 +1,4 @@
-"""The values that an attempt sent as credentials."""
+"""The credentials that an attempt sent, which are masked in its errors."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ OTHER = "q7Jd-second-F5sV1hB9-canary"
 
 
 def test_credential_is_masked_without_a_request() -> None:
-    """If no request was made, only the credential is masked."""
+    """If an attempt made no request, only its credential is masked."""
     assert f"no {MASK}" == Sent(Credentials.bearer(SECRET)).text(f"no {SECRET}")
     assert SECRET == Sent(None).text(SECRET)
 
 
 def test_repr_shows_no_sent_value() -> None:
-    """Neither printing nor pickling reveals the values."""
+    """The record of an attempt's credentials shows no value when printed or pickled."""
     sent_request = Sent(Credentials.bearer(SECRET))
     sent_request.text("used once")
 
@@ -45,14 +45,14 @@ def test_repr_shows_no_sent_value() -> None:
     ids=str,
 )
 def test_ordinary_values_are_not_masked(request_: Request) -> None:
-    """Values under ordinary names, streamed values and very long ones are not collected."""
+    """An attempt's values under ordinary names, streamed ones and long ones are not masked."""
     sent_request = Sent(Credentials.bearer(SECRET), request_, "https://x.example/")
 
     assert f"{MASK} {OTHER}" == sent_request.text(f"{SECRET} {OTHER}")
 
 
 def test_errors_of_configuration_are_ours() -> None:
-    """Configuration errors quote no vendor and stay unchanged; cyclic causes end."""
+    """Configuration errors quote no vendor and stay unmasked, even among an error's causes."""
     sent_request = Sent(Credentials.bearer(SECRET))
     own_error, foreign_error = ConfigurationError(SECRET), VendorFailed(SECRET)
     own_error.__cause__, foreign_error.__cause__ = foreign_error, own_error
@@ -80,7 +80,7 @@ def test_recorder_keeps_the_last_sixteen() -> None:
 
 
 def test_a_recorder_is_taught_the_same_values() -> None:
-    """A recorder gets the secrets, and the words to mask only as complete values."""
+    """A cassette recorder gets an attempt's secrets, and words to mask only as a whole."""
     taught: list[set[bytes]] = []
     request = Request.post("/", json={"token": OTHER})
     request = request.with_header("Content-Type", "application/json")

@@ -1,4 +1,4 @@
-"""A service as it is configured."""
+"""The settings of a service and its endpoints."""
 
 from __future__ import annotations
 
@@ -46,11 +46,11 @@ def named_field(error: ConnectorError) -> str | None:
 
 
 async def answer_later(*_: object) -> Any:
-    """Never awaited."""
+    """Do nothing; the function is never awaited."""
 
 
 def test_defaults() -> None:
-    """A service that was only named is protected by a circuit and retries, within 30 seconds."""
+    """By default a service has a circuit breaker and retries, within 30 seconds."""
     service = Service("vat")
 
     assert (30.0, None, RetryPolicy.default(), CircuitBreakerConfig()) == (
@@ -77,7 +77,7 @@ def test_defaults() -> None:
 
 
 def test_an_endpoint_inherits() -> None:
-    """An endpoint with only a name inherits every setting."""
+    """An endpoint with only a name inherits every setting of its service."""
     endpoint = Endpoint("rates")
 
     assert {"INHERIT"} == {
@@ -103,7 +103,7 @@ def test_an_endpoint_inherits() -> None:
 
 @pytest.mark.parametrize("kind", [Service, Endpoint])
 def test_single_items_and_iterables_are_accepted(kind: Any) -> None:
-    """Limits, endpoints and transforms may be given alone, in any iterable, or as None."""
+    """A service's limits, endpoints and transforms may be single, in an iterable, or None."""
     limit = RateLimitConfig(1)
 
     assert (limit,) == kind("x", limits=limit).limits == kind("x", limits=iter([limit])).limits
@@ -113,7 +113,7 @@ def test_single_items_and_iterables_are_accepted(kind: Any) -> None:
 
 
 class Steps:
-    """A function that is made of others."""
+    """A callable that can also be iterated."""
 
     def __iter__(self) -> Any:
         return iter([len, abs])
@@ -133,7 +133,7 @@ def test_callable_transform_is_used_as_one(kind: Any) -> None:
 
 @pytest.mark.parametrize("kind", [Service, Endpoint])
 def test_durations_may_be_timedeltas(kind: Any) -> None:
-    """A timeout is float seconds or a `timedelta`."""
+    """A service's timeout is in seconds or a `timedelta`."""
     second = timedelta(seconds=1)
     made = kind("x", timeout=2 * second, attempt_timeout=second)
 
@@ -141,7 +141,7 @@ def test_durations_may_be_timedeltas(kind: Any) -> None:
 
 
 def test_credentials_of_either_kind() -> None:
-    """A service accepts a fixed credential, and tokens that OAuth granted."""
+    """A service accepts fixed credentials and OAuth tokens."""
     granted_credentials = OAuthCredentials(access_token=Secret("t"))
 
     for credentials in (Credentials.bearer("t"), granted_credentials):
@@ -210,7 +210,7 @@ OF_ENDPOINTS: list[tuple[str, Any]] = [
     ],
 )
 def test_refuses_nonsense(kind: Any, field: str, value: Any) -> None:
-    """An invalid setting is refused by its field with a remedy, and not shown."""
+    """An invalid service setting is refused by its field with a remedy, and not shown."""
     with pytest.raises((ConfigurationError, InvalidData)) as excinfo:
         kind("x", **{field: value})
 
@@ -230,7 +230,7 @@ def test_refuses_nonsense(kind: Any, field: str, value: Any) -> None:
     ],
 )
 def test_each_of_several_is_checked(field: str, value: Any, problem: str | None) -> None:
-    """Each item of a series has the right type, and names are unique."""
+    """Each item of a service's limits, endpoints or regions must have the right type."""
     for kind in (Service, run_anew(service_module).Service):
         if problem is None:
             assert tuple(value) == getattr(kind("x", **{field: value}), field)
@@ -242,7 +242,7 @@ def test_each_of_several_is_checked(field: str, value: Any, problem: str | None)
 
 
 def test_endpoints_are_named_apart() -> None:
-    """Endpoint names are unique, and the error names the duplicate."""
+    """Endpoint names of a service are unique, and the error names the duplicate."""
     module_members = run_anew(service_module)
     with pytest.raises(ConfigurationError) as excinfo:
         module_members.Service("x", endpoints=[module_members.Endpoint(name) for name in "aba"])
@@ -258,7 +258,7 @@ def test_endpoints_are_named_apart() -> None:
 
 
 def test_names_the_type_that_is_not_the_one() -> None:
-    """The error about a value of a wrong type names that type and the right one."""
+    """The error for a service setting of a wrong type names that type and the right one."""
     with pytest.raises(ConfigurationError, match="The value is an int, not an Endpoint") as excinfo:
         Service("vat", endpoints=[7])
     assert "Give an Endpoint." == excinfo.value.remedy
@@ -267,7 +267,7 @@ def test_names_the_type_that_is_not_the_one() -> None:
 @pytest.mark.parametrize("kind, field", [(Service, "service"), (Endpoint, "endpoint")])
 @pytest.mark.parametrize("name", ["", None, 7, "a\nb", "x" * 513])
 def test_refuses_names_that_are_none(kind: Any, field: str, name: Any) -> None:
-    """A service and an endpoint have a printable name."""
+    """A service or endpoint without a printable name is refused."""
     with pytest.raises(InvalidData) as excinfo:
         kind(name)
 
@@ -275,7 +275,7 @@ def test_refuses_names_that_are_none(kind: Any, field: str, name: Any) -> None:
 
 
 def test_the_memory_of_keys_is_stated() -> None:
-    """A service that honours keys must state for how long; there is no default."""
+    """A service with an idempotency header must state how long the vendor remembers keys."""
     with pytest.raises(ConfigurationError) as excinfo:
         Service("vat", idempotency_header="Idempotency-Key")
 
@@ -284,7 +284,7 @@ def test_the_memory_of_keys_is_stated() -> None:
 
 @pytest.mark.parametrize("header", ["", "Idempotency Key", "X-Key:", "a\nb"])
 def test_refuses_headers_that_are_none(header: str) -> None:
-    """The header of a key is a header's name."""
+    """An idempotency header that is no header name is refused."""
     with pytest.raises(InvalidData) as excinfo:
         Service("vat", idempotency_header=header, idempotency_memory=60)
 
@@ -304,7 +304,7 @@ def test_refuses_headers_that_are_none(header: str) -> None:
 def test_refuses_counts_and_delays_that_are_none(
     kind: Any, options: dict[str, Any], field: str
 ) -> None:
-    """A bulkhead has places, a hedge has a delay."""
+    """A bulkhead without slots, or a hedge without a delay, is refused."""
     with pytest.raises(ConfigurationError) as excinfo:
         kind(**options)
 
@@ -312,7 +312,7 @@ def test_refuses_counts_and_delays_that_are_none(
 
 
 def test_a_bulkhead_may_have_no_queue() -> None:
-    """By default nobody waits; with a queue, up to the deadline."""
+    """By default no caller waits for a bulkhead; with a queue, it waits up to its deadline."""
     config = BulkheadConfig(3)
 
     assert (3, 0, None) == (config.max_concurrent, config.max_waiting, config.max_wait)
@@ -362,7 +362,7 @@ def test_everything_may_be_switched_off() -> None:
     ],
 )
 def test_endpoints_fit_paths(path: str | None, options: str, fits: bool) -> None:
-    """Paths are matched by segment; a segment in braces matches any, and the query is ignored."""
+    """Endpoint paths match by segment; one in braces matches any, and the query is ignored."""
     service = Service(
         "vat", base_url="https://vat.example/v1/", endpoints=Endpoint("rates", path=path)
     )
@@ -371,7 +371,7 @@ def test_endpoints_fit_paths(path: str | None, options: str, fits: bool) -> None
 
 
 def test_a_service_without_a_base_url_has_paths() -> None:
-    """For a service without a base URL, endpoints match the path of the full URL."""
+    """Without a base URL, a service's endpoints match the path of the full URL."""
     service = Service("vat", endpoints=Endpoint("rates", path="/rates"))
 
     assert service.endpoint(None, Request.get("https://vat.example/rates")) is not None
@@ -393,7 +393,7 @@ def test_the_first_that_fits() -> None:
 
 
 def test_an_unknown_endpoint_lists_the_known() -> None:
-    """The remedy for a wrong name is the right ones."""
+    """The error for an unknown endpoint lists the known ones."""
     service = Service("vat", endpoints=[Endpoint("a"), Endpoint("b")])
 
     with pytest.raises(InvalidData, match="'c'") as excinfo:
@@ -404,7 +404,7 @@ def test_an_unknown_endpoint_lists_the_known() -> None:
 
 
 def test_a_service_is_found_by_name() -> None:
-    """A known name gives its service; any other thing is refused with the known ones."""
+    """A service is found by name; the error for another name lists the known ones."""
     service = Service("vat")
 
     assert service is by_name({"vat": service}, "vat")
@@ -442,7 +442,7 @@ def test_a_copy_inherits_as_the_original_does(copied: Callable[[Any], Any]) -> N
 
 @pytest.mark.parametrize("base", ["/", "/v1", "/v1/", "/v/X", "/v/X/"])
 def test_endpoints_fit_below_every_base(base: str) -> None:
-    """An endpoint matches a full URL's path below the base path, with or without final slash."""
+    """An endpoint matches a full URL's path below the service's base path."""
     service = Service(
         "vat", base_url=f"https://vat.example{base}", endpoints=Endpoint("x", path="/x")
     )
@@ -452,14 +452,14 @@ def test_endpoints_fit_below_every_base(base: str) -> None:
 
 
 def test_classify_function_is_used_unchanged() -> None:
-    """A function that classifies responses is used unchanged."""
+    """A service's own classification function is used unchanged."""
     judge: Any = len
 
     assert judge is Service("vat", classify=judge).classify
 
 
 def test_only_an_endpoints_own_setting_is_checked() -> None:
-    """Inherited settings are not checked again; given ones are checked as given."""
+    """Settings that an endpoint inherits are not checked again."""
     validator_arguments: list[object] = []
     check = unless_inherited(lambda *arguments: validator_arguments.extend(arguments))
     endpoint, field = Endpoint("x"), attrs.fields(Endpoint).cost

@@ -1,4 +1,4 @@
-"""Sketches of durations: percentiles, merges, and bytes."""
+"""Sketches of durations, from which percentiles are computed."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def exact(ordered: list[float], percent: float) -> float:
 
 @pytest.mark.untraced
 def test_percentiles_of_a_million_durations() -> None:
-    """Percentiles are within one per cent, and eight recorders together equal one."""
+    """A sketch's percentiles are within one per cent, even if eight sketches are merged."""
     numbers = random.Random(7)
     durations = [numbers.lognormvariate(-2.5, 1.5) for _ in range(1_000_000)]
     whole_sketch = sketch_of(durations)
@@ -49,7 +49,7 @@ def test_percentiles_of_a_million_durations() -> None:
 
 @given(durations=DURATIONS, percent=st.sampled_from(PERCENTS))
 def test_percentiles_are_within_one_per_cent(durations: list[float], percent: float) -> None:
-    """Any percentile is close to the exact one; without durations there is none."""
+    """A sketch's percentile is close to the exact one; without durations there is none."""
     percentile = sketch_of(durations).percentile(percent)
     if durations:
         expected = exact(sorted(durations), percent)
@@ -60,7 +60,7 @@ def test_percentiles_are_within_one_per_cent(durations: list[float], percent: fl
 
 @given(first=ANY_DURATIONS, second=ANY_DURATIONS, third=ANY_DURATIONS)
 def test_merging_is_adding(first: list[float], second: list[float], third: list[float]) -> None:
-    """The order of merges changes nothing, whatever buckets become one."""
+    """The order in which sketches are merged changes nothing."""
     a, b, c = map(sketch_of, (first, second, third))
 
     assert sketch_of([*first, *second, *third]) == merged([a, b, c])
@@ -69,7 +69,7 @@ def test_merging_is_adding(first: list[float], second: list[float], third: list[
 
 @given(durations=ANY_DURATIONS)
 def test_sketches_return_from_bytes(durations: list[float]) -> None:
-    """A sketch that was written is read as it was."""
+    """A sketch written to bytes is read back unchanged."""
     sketch = sketch_of(durations)
 
     assert sketch == Sketch.from_bytes(sketch.to_bytes())
@@ -104,13 +104,13 @@ def test_garbage_is_no_sketch(data: bytes) -> None:
     ],
 )
 def test_damaged_bytes_are_refused(data: bytes) -> None:
-    """Bytes that were cut, extended or changed are not read as other durations."""
+    """Bytes of a sketch that were cut, extended or changed are refused."""
     with pytest.raises(InvalidData, match="not those of a sketch"):
         Sketch.from_bytes(data)
 
 
 def test_a_bucket_twice_is_refused() -> None:
-    """Each bucket is written once, in ascending order."""
+    """A sketch's bytes with a repeated bucket are refused."""
     data = bytearray(sketch_of([1.0, 2.0]).to_bytes())
     data[-2] = 0
 
@@ -119,7 +119,7 @@ def test_a_bucket_twice_is_refused() -> None:
 
 
 def test_buckets_are_bounded() -> None:
-    """Very short durations share a bucket with longer ones, and the long ones stay exact."""
+    """In a full sketch very short durations share a bucket, and long ones stay exact."""
     sketch = sketch_of([1.1**power * 1e-9 for power in range(440)])
 
     assert MAX_BUCKETS > sketch.buckets[-1][0] - sketch.buckets[0][0]
@@ -131,7 +131,7 @@ def test_buckets_are_bounded() -> None:
     "duration", [-1e-9, float("nan"), float("inf"), -float("inf"), 1e300, 2**70, "1", None, True]
 )
 def test_no_duration_is_refused(duration: Any) -> None:
-    """Only seconds from zero to a hundred years are durations."""
+    """A sketch takes durations from zero seconds to a hundred years."""
     recorder = SketchRecorder()
     with pytest.raises(InvalidData, match="is not a duration"):
         recorder.add(duration)
@@ -141,13 +141,13 @@ def test_no_duration_is_refused(duration: Any) -> None:
 
 @pytest.mark.parametrize("percent", [0, -1, 100.1, float("nan"), "95", True])
 def test_no_percentage_is_refused(percent: Any) -> None:
-    """A percentage is above 0 and up to 100."""
+    """A sketch's percentage must be above 0 and at most 100."""
     with pytest.raises(InvalidData, match="is not a percentage"):
         sketch_of([1.0]).percentile(percent)
 
 
 def test_zeros_are_durations() -> None:
-    """Durations of zero count, for percentiles, means and limits."""
+    """A sketch counts durations of zero for percentiles, means and limits."""
     sketch = sketch_of([0.0, 0.0, 4.0])
 
     assert [0.0, 4.0] == [sketch.percentile(50), sketch.percentile(100)]
@@ -157,14 +157,14 @@ def test_zeros_are_durations() -> None:
 
 
 def test_durations_within_a_limit_are_counted() -> None:
-    """The number within a limit is exact for durations that differ from it."""
+    """A sketch counts durations within a limit exactly, unless they are close to it."""
     sketch = sketch_of([0.1] * 7 + [0.9] * 2 + [3.0])
 
     assert [0, 7, 9, 10] == [sketch.number_within(limit) for limit in (0.05, 0.8, 2.0, 3.0)]
 
 
 def test_a_negative_measurement_is_zero() -> None:
-    """A clock that steps back costs no call its figures."""
+    """A sketch records a negative duration, after a clock step back, as zero."""
     recorder = SketchRecorder()
     recorder.add_nanoseconds(-5)
 

@@ -1,4 +1,4 @@
-"""The meaning of failures of a database."""
+"""The errors for failures of an SQL database."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ SECRET = "password 'hunter2'"
 def test_reported_failure_certainly_changed_nothing(
     system: str, code: str, kind: type[ConnectorError], retryable: bool
 ) -> None:
-    """A failure that the server reports has its class, and nothing happened, even after sending."""
+    """A failure that the SQL server reports certainly changed nothing, even after sending."""
     error = sql_error(SqlFault(system, code, SECRET), SqlPhase.SENT)
 
     assert (kind, retryable) == (type(error), error.retryable)
@@ -88,7 +88,7 @@ def test_reported_failure_certainly_changed_nothing(
 def test_lost_connection_leaves_only_sent_work_open(
     system: str, code: str | None, phase: SqlPhase
 ) -> None:
-    """After a lost connection only what needs no further COMMIT may have happened."""
+    """After a lost connection, only SQL that needs no further COMMIT may have taken effect."""
     error = sql_error(SqlFault(system, code), phase)
 
     assert isinstance(error, ConnectionFailed)
@@ -117,7 +117,7 @@ def test_lost_connection_leaves_only_sent_work_open(
 def test_failure_to_connect_names_its_cause(
     system: str, code: str | None, words: str, kind: type[ConnectorError], sentence: str
 ) -> None:
-    """A failure while connecting has the class of its cause, and nothing was sent."""
+    """A failure to connect to an SQL database is classed by its cause, and nothing was sent."""
     error = sql_error(SqlFault(system, code, f"{words} {SECRET}"), SqlPhase.CONNECTING)
 
     assert kind is type(error)
@@ -127,7 +127,7 @@ def test_failure_to_connect_names_its_cause(
 
 
 def test_constraint_is_named() -> None:
-    """The name of a violated constraint helps, and is neither a value nor a secret."""
+    """The SQL error for a violated constraint names the constraint."""
     error = sql_error(SqlFault("postgresql", "23505", SECRET, "orders_pkey"), SqlPhase.SENT)
 
     assert "(orders_pkey)" in error.message
@@ -135,16 +135,16 @@ def test_constraint_is_named() -> None:
 
 @pytest.mark.parametrize("seconds", [0.1, 0.5, 1.0, 7.25, 29.98, 30.0, 3600.0])
 def test_server_ends_a_statement_before_the_attempt(seconds: float) -> None:
-    """The server's limit ends 10 to 50 ms before the attempt, so that its report arrives."""
+    """The SQL server's time limit ends 10 to 50 ms before the attempt's."""
     assert 0.0099 <= seconds - server_time_limit(seconds) <= 0.0501
 
 
 def test_calls_of_one_timeout_share_the_servers_limit() -> None:
-    """Calls whose admission took up to 25 ms share a limit, so a connection is told once."""
+    """SQL calls whose admission took up to 25 ms share the server's time limit."""
     assert {server_time_limit(30.0)} == {server_time_limit(30.0 - ms / 1000) for ms in range(25)}
 
 
 @pytest.mark.parametrize("seconds", [-1.0, 0.0, 0.001, 0.02, 0.09])
 def test_short_limits_stay_positive(seconds: float) -> None:
-    """A limit of zero would mean none, so the least limit is one millisecond."""
+    """The SQL server's time limit is at least one millisecond, since zero would mean none."""
     assert 0.001 <= server_time_limit(seconds) <= max(0.001, seconds)

@@ -1,4 +1,4 @@
-"""The summaries of SQL statements."""
+"""Short summaries of SQL statements."""
 
 from __future__ import annotations
 
@@ -57,14 +57,14 @@ CASES = {
 
 @pytest.mark.parametrize("statement", CASES)
 def test_summary_has_commands_and_tables(statement: str) -> None:
-    """A summary has the commands and tables of a statement, and single ones on their own."""
+    """An SQL summary has a statement's commands and tables."""
     summary = summary_of(statement)
 
     assert CASES[statement] == (summary.text, summary.operation, summary.collection)
 
 
 def test_long_summary_ends_between_names() -> None:
-    """A summary has at most 255 characters, and its last name is whole."""
+    """An SQL summary has at most 255 characters, and its last name is whole."""
     tables = [f"table_{number:03}" for number in range(60)]
 
     text = summary_of(f"SELECT a FROM {', '.join(tables)}").text

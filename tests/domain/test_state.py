@@ -1,4 +1,4 @@
-"""The times in a state, and the store's clock."""
+"""The times in a stored state, and the store's clock."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Clock:
     """A rule whose state contains a time."""
 
     def present(self, state: State | None, now: int) -> State | None:
-        """Return the state with its time moved along."""
+        """Return the state with its time moved to now."""
         assert state is not None
         time, back = steady(state[0], now)
         return (time, state[1], state[2] - back)
@@ -37,7 +37,7 @@ class Clock:
 
 @given(times, times)
 def test_small_clock_step_back_is_ignored(seen: int, now: int) -> None:
-    """The time never goes back; states are moved only after large steps of the clock."""
+    """A state's time never goes back, except after a large clock step, which moves the state."""
     time, back = steady(seen, now)
     if now >= seen:
         assert (now, 0) == (time, back)
@@ -49,7 +49,7 @@ def test_small_clock_step_back_is_ignored(seen: int, now: int) -> None:
 
 @given(st.lists(st.none() | times, min_size=1, max_size=4), times)
 def test_unchanged_is_unchanged_but_for_the_time(seen: list[int | None], now: int) -> None:
-    """Unchanged states stay identical, except for an occasional update of their time."""
+    """A command that changes nothing keeps its states, or only updates their time."""
     states = tuple(None if time is None else (time, DAY, time + SECOND) for time in seen)
     later_states = unchanged([Clock()] * len(states), states, now)
     for old_state, new_values in zip(states, later_states, strict=True):
@@ -61,7 +61,7 @@ def test_unchanged_is_unchanged_but_for_the_time(seen: list[int | None], now: in
 
 
 def test_step_back_of_two_seconds_is_small() -> None:
-    """A state within two seconds of the clock stays unchanged, whatever happens to others."""
+    """A state within two seconds of the clock stays the same object."""
     rules = [Clock()] * 3
     for old in (NOON - SMALL_STEP, NOON + SMALL_STEP):
         states = ((old, DAY, 0), (NOON - HOUR, DAY, 0), (NOON + HOUR, DAY, HOUR))
@@ -71,17 +71,17 @@ def test_step_back_of_two_seconds_is_small() -> None:
 
 
 class Picky:
-    """A rule that reads only states with one more number."""
+    """A rule that reads only states of three numbers."""
 
     def present(self, state: State | None, now: int) -> State | None:
-        """Return the numbers of a state."""
+        """Return the state, after checking that it has three numbers."""
         if state is not None:
             _, _, _ = state
         return state
 
 
 def test_state_that_its_rule_cannot_read_is_named() -> None:
-    """The error names the first state of another layout, and no content of it."""
+    """The error for an unreadable state names its key, and shows no content."""
     good_state, unreadable_state = (NOON, DAY, 1), (NOON, DAY, "secret", 2)
     error = misread(
         ValueError(),
@@ -96,14 +96,14 @@ def test_state_that_its_rule_cannot_read_is_named() -> None:
 
 
 def test_error_of_a_command_whose_states_are_readable_stays_its_own() -> None:
-    """If all states are readable, a command's error is raised unchanged."""
+    """If all states of a command are readable, the command's own error is raised unchanged."""
     error = ValueError()
     assert error is misread(error, ("a",), [Picky()], ((NOON, DAY, 1),), NOON)
     assert error is misread(error, ("a",), (), (None,), NOON)
 
 
 def test_without_rules_what_is_stored_is_unreadable() -> None:
-    """A single state is named; of several, nobody knows which one it is."""
+    """If a command has no rules, only a single unreadable state is named in the error."""
     stored_state = (NOON, DAY)
     for keys, named_key in ((("a",), "a"), (("a", "b"), None)):
         error = misread(KeyError(), keys, (), (stored_state,) * len(keys), NOON)
@@ -112,7 +112,7 @@ def test_without_rules_what_is_stored_is_unreadable() -> None:
 
 
 def test_wrong_command_is_no_state_of_another_layout() -> None:
-    """Tickets for other limits than a command has are its caller's mistake."""
+    """Tickets for other limits than the command's raise the caller's error."""
     rule = RateLimitConfig.per_second(5).rule
     gates = Gates(limits=[rule], limit_keys=["limit"])
     state = rule.fast_grant(None, NOON, 1)
@@ -130,7 +130,7 @@ LIMIT: Final = RateLimitConfig.per_second(5).rule
 def test_admission_names_the_state_it_cannot_read(
     circuit: CircuitRule | None, limits: tuple[Any, ...]
 ) -> None:
-    """An admission names the single state that it cannot read."""
+    """The error of an admission with an unreadable state names that state."""
     names = [f"limit {number}" for number in range(len(limits))]
     gates = Gates(circuit=circuit, circuit_key="circuit", limits=limits, limit_keys=names)
     question = Admission(gates, within=0, lease=1, claim=None if gates.rules else ("claim", 1, ""))
@@ -155,7 +155,7 @@ LIMITS: Final = Gates(limits=(LIMIT, LIMIT), limit_keys=["a", "b"])
     ids=lambda command: type(command).__name__,
 )
 def test_command_names_the_state_it_cannot_read(command: Any) -> None:
-    """A pause, its end and a permanent record name the key of a state of another layout."""
+    """The error of a pause, or of its end, names the key of an unreadable state."""
     states = (None, (NOON, DAY, 0, "of another layout"))
     with pytest.raises(StateUnavailable, match="another layout") as excinfo:
         command.apply(states, NOON)

@@ -1,4 +1,4 @@
-"""Text that databases can store, and articles of class names."""
+"""Text that databases can store, and articles for class names in messages."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from moorage.domain.values.text import column_text, is_encodable, storable, with
 
 @given(st.text(st.characters(codec="utf-8")), st.characters(categories=["Cs"]))
 def test_only_surrogates_have_no_utf8_form(text: str, surrogate: str) -> None:
-    """Any text is encodable until it has a lone surrogate."""
+    """Only text with a lone surrogate cannot be encoded as UTF-8."""
     assert is_encodable(text)
     assert not is_encodable(text + surrogate)
 
 
 @given(st.text(st.characters()))
 def test_storable_text_has_no_surrogate_and_no_nul(text: str) -> None:
-    """Only lone surrogates and NUL characters are replaced, each by one question mark."""
+    """In storable text, only lone surrogates and NUL are replaced, each by a question mark."""
     storable_text = storable(text)
     assert len(text) == len(storable_text)
     assert is_encodable(storable_text)
@@ -31,7 +31,7 @@ def test_storable_text_has_no_surrogate_and_no_nul(text: str) -> None:
 
 @given(st.text(st.characters()))
 def test_text_of_a_column_is_escaped_and_cut(text: str) -> None:
-    """A column's text can be encoded, has no NUL, and is no longer than the column."""
+    """Text for a database column can be encoded, has no NUL, and fits the column."""
     stored_text = column_text(text, 20)
     assert is_encodable(stored_text)
     assert "\0" not in stored_text
@@ -46,5 +46,5 @@ def test_text_of_a_column_is_escaped_and_cut(text: str) -> None:
     ["an int", "an OSError", "an UnboundLocalError", "an HTTPError", "an SSLContext", "a str"],
 )
 def test_class_name_takes_the_article_of_its_sound(expected: str) -> None:
-    """A message about a wrong type reads as English."""
+    """In a message, a class name has the article "a" or "an" by its sound."""
     assert expected == with_article(expected.split()[1])

@@ -1,4 +1,4 @@
-"""Timeouts of one attempt."""
+"""Timeouts of the steps of one attempt."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ timeouts = st.builds(Timeouts, connect=bounds, read=bounds, write=bounds, pool=b
 
 @given(timeouts, st.floats(min_value=0, exclude_min=True, max_value=1e9))
 def test_steps_are_capped_by_the_remaining_time(given_: Timeouts, remaining: float) -> None:
-    """Each step's timeout is the smaller of its bound and the remaining time."""
+    """Each step's timeout is the smaller of its limit and the remaining time."""
     capped_timeouts = given_.within(remaining)
     for name, bound in attrs.asdict(given_).items():
         expected = remaining if bound is None else min(bound, remaining)
@@ -28,7 +28,7 @@ def test_steps_are_capped_by_the_remaining_time(given_: Timeouts, remaining: flo
 
 
 def test_a_timedelta_is_seconds() -> None:
-    """A timedelta is accepted in place of seconds."""
+    """A step's timeout may be a timedelta instead of seconds."""
     assert Timeouts(read=1.5, total=3) == Timeouts(
         read=timedelta(milliseconds=1500), total=timedelta(seconds=3)
     )
@@ -39,14 +39,14 @@ def test_a_timedelta_is_seconds() -> None:
     "bound", [0, -1, float("inf"), float("nan"), True, "5", timedelta(0), timedelta(-1)]
 )
 def test_only_positive_finite_durations(name: str, bound: Any) -> None:
-    """Anything else is refused by the name of the step."""
+    """A step's timeout that is not a positive finite duration is refused by its name."""
     with pytest.raises(ConfigurationError) as excinfo:
         Timeouts(**{name: bound})
     assert name == excinfo.value.path
 
 
 def test_remaining_time_must_be_positive() -> None:
-    """A remaining time of zero is refused by its name."""
+    """A remaining time of zero is refused."""
     with pytest.raises(ConfigurationError) as excinfo:
         Timeouts().within(0)
     assert "remaining" == excinfo.value.path

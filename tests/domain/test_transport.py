@@ -49,14 +49,14 @@ def test_tls_defaults() -> None:
     ],
 )
 def test_pem_text_or_path(given_: Any, stored: str | bytes) -> None:
-    """PEM text is used as it is, and any other text is the path of a file."""
+    """A certificate setting is PEM text, or else the path of a file."""
     assert stored == Tls(authorities=given_).authorities
     assert stored == Tls(certificate=given_).certificate
 
 
 @pytest.mark.parametrize("given_", [PEM, PEM.encode(), Secret(PEM)])
 def test_a_key_is_a_secret(given_: Any) -> None:
-    """A private key is not shown, whether given as text or bytes."""
+    """A private key in TLS settings is not shown, whether given as text or bytes."""
     tls = Tls(certificate="own.pem", key=given_)
 
     assert isinstance(tls.key, Secret)
@@ -65,7 +65,7 @@ def test_a_key_is_a_secret(given_: Any) -> None:
 
 
 def test_a_key_may_be_a_file() -> None:
-    """A key file's path is kept, and its password is a secret."""
+    """TLS settings keep a key file's path, and its password as a secret."""
     tls = Tls(certificate="own.pem", key=Path("/run/key.pem"), password=HIDDEN)
 
     assert "/run/key.pem" == tls.key
@@ -74,7 +74,7 @@ def test_a_key_may_be_a_file() -> None:
 
 
 def test_repr_hides_the_certificate() -> None:
-    """The repr does not show a certificate's text, which may include the key."""
+    """The repr of TLS settings does not show PEM text, which may include the key."""
     assert HIDDEN not in repr(Tls(certificate=PEM))
 
 
@@ -94,7 +94,7 @@ def test_repr_hides_the_certificate() -> None:
     ],
 )
 def test_invalid_pem_text_is_refused(fields: dict[str, Any], problem: str) -> None:
-    """Text that is neither a path nor PEM is refused, and not shown."""
+    """Text that is neither a path nor PEM is refused in TLS settings, and not shown."""
     with pytest.raises(ConfigurationError) as excinfo:
         Tls(**fields)
 
@@ -115,7 +115,7 @@ def test_invalid_pem_text_is_refused(fields: dict[str, Any], problem: str) -> No
     ],
 )
 def test_contradictory_tls_settings_are_refused(fields: dict[str, Any], path: str) -> None:
-    """A contradiction between settings is refused without being shown."""
+    """Contradictory TLS settings are refused without being shown."""
     with pytest.raises(ConfigurationError) as excinfo:
         Tls(**fields)
 
@@ -125,7 +125,7 @@ def test_contradictory_tls_settings_are_refused(fields: dict[str, Any], path: st
 
 @pytest.mark.parametrize("because", ["", " \n", None, True])
 def test_disabling_verification_needs_a_reason(because: Any) -> None:
-    """Verification cannot be disabled without a reason."""
+    """TLS verification cannot be disabled without a reason."""
     with pytest.raises(ConfigurationError, match="without a reason") as excinfo:
         DangerouslyUnverified(because)
 
@@ -134,12 +134,12 @@ def test_disabling_verification_needs_a_reason(because: Any) -> None:
 
 @pytest.mark.parametrize("version", [TlsVersion.V1_3, "1.3"])
 def test_a_version_may_be_written(version: Any) -> None:
-    """The lowest version may be a text, as configuration has it."""
+    """The lowest TLS version may be given as text."""
     assert TlsVersion.V1_3 is Tls(minimum=version).minimum
 
 
 def test_equal_tls_settings_hash_alike() -> None:
-    """Equal settings have equal hashes, although they hold secrets."""
+    """Equal TLS settings have equal hashes, although they hold secrets."""
     tls, other_tls = (Tls(certificate="own.pem", key=PEM, password="x") for _ in range(2))
 
     assert 1 == len({tls, other_tls})
@@ -164,7 +164,7 @@ def test_equal_tls_settings_hash_alike() -> None:
 def test_a_url_is_taken_apart(
     url: str, where: str, username: str | None, password: Secret | None
 ) -> None:
-    """The address of a URL is separated from its credentials."""
+    """A proxy's URL is separated into its address and its credentials."""
     proxy = as_proxy(url)
 
     assert proxy is not None
@@ -228,7 +228,7 @@ def test_proxy_url_with_credentials_is_refused() -> None:
 
 @pytest.mark.parametrize("username", ["a:b", ":"])
 def test_colon_in_proxy_user_name_is_refused(username: str) -> None:
-    """A user name with a colon is refused, since the proxy would split it there."""
+    """A proxy user name with a colon is refused, since the proxy would split it there."""
     with pytest.raises(ConfigurationError, match="colon") as excinfo:
         Proxy(url="http://proxy.example", username=username)
 
@@ -262,13 +262,13 @@ def test_colon_in_proxy_user_name_is_refused(username: str) -> None:
     ],
 )
 def test_some_hosts_are_reached_directly(bypass: Any, host: str, *, served: bool) -> None:
-    """A bypass by name covers subdomains; one by address or network compares values."""
+    """A proxy bypass by name covers subdomains; one by address or network compares values."""
     assert served is Proxy.at("http://proxy.example", bypass=bypass).serves(host)
 
 
 @pytest.mark.parametrize("bypass", ["http://vat.example", "vat.example:8080", "10.0.0.0/33", "a b"])
 def test_invalid_bypass_hosts_are_refused(bypass: str) -> None:
-    """A bypass entry that could never match is refused."""
+    """A proxy bypass entry that could never match is refused."""
     with pytest.raises(ConfigurationError, match="not a host") as excinfo:
         Proxy(url="http://proxy.example", bypass=bypass)
 
@@ -276,7 +276,7 @@ def test_invalid_bypass_hosts_are_refused(bypass: str) -> None:
 
 
 def test_proxy_none_stays_none() -> None:
-    """A proxy is itself, and none is none."""
+    """A proxy setting of None means no proxy."""
     proxy = Proxy(url="http://proxy.example")
 
     assert proxy is as_proxy(proxy)

@@ -1,4 +1,4 @@
-"""Answers that say success and cannot be read, or say neither success nor refusal."""
+"""Responses that are unreadable, or report neither success nor refusal."""
 
 from __future__ import annotations
 
@@ -44,10 +44,10 @@ def test_a_promise_of_json_is_checked(
 
 
 class Unread(bytes):
-    """A body that must not be read as a whole."""
+    """A body that raises if it is decoded as a whole."""
 
     def decode(self, *_: object, **__: object) -> str:
-        """Refuse to be decoded, which every parser begins with."""
+        """Raise an error, since every parser decodes the body first."""
         raise AssertionError
 
 
@@ -68,7 +68,7 @@ class Unread(bytes):
 def test_of_a_long_answer_only_the_ends_are_looked_at(
     first: bytes, last: bytes, stored: bool
 ) -> None:
-    """Only the ends of a long success are checked for JSON; it is not parsed."""
+    """Of a long JSON response, only the first and last bytes are checked."""
     body = Unread(first + b"x" * 65_536 + last)
 
     assert stored == keeps_promise(Request.post("/orders"), Response(200, JSON, body))
@@ -76,7 +76,7 @@ def test_of_a_long_answer_only_the_ends_are_looked_at(
 
 @pytest.mark.parametrize("raised", [InvalidData("no"), KeyError("secret")])
 def test_parser_errors_become_vendor_failed(raised: Exception) -> None:
-    """Any exception of a parser becomes VendorFailed, without its text."""
+    """An exception of a response parser becomes VendorFailed, without its text."""
     response = Response(200, JSON, b"{}")
 
     error = as_unreadable(raised, response)
@@ -87,20 +87,20 @@ def test_parser_errors_become_vendor_failed(raised: Exception) -> None:
 
 
 def test_connector_errors_of_a_parser_pass_through() -> None:
-    """A connector error that a parser raises is kept unchanged."""
+    """A connector error that a response parser raises is kept unchanged."""
     declined_error = PaymentDeclined("no")
 
     assert declined_error is as_unreadable(declined_error, Response(200))
 
 
 def test_error_names_the_missing_field() -> None:
-    """The error of an incomplete answer names the missing field."""
+    """The error for an incomplete response names the missing field."""
     assert "has no id" in str(unreadable(Response(200), "id"))
 
 
 @pytest.mark.parametrize("status", [100, 101, 102, 103, 199])
 def test_an_interim_answer_is_no_success(status: int) -> None:
-    """An interim response counts neither as success nor as refusal."""
+    """An interim (1xx) response counts neither as success nor as refusal."""
     assert not is_success(status)
     assert VendorFailed is type(classify(Response(status)))
 
@@ -118,11 +118,11 @@ def test_an_interim_answer_is_no_success(status: int) -> None:
     ],
 )
 def test_a_redirect_may_follow_an_effect(status: int, kind: type[Any]) -> None:
-    """After a request with an effect, only a redirect that keeps the method proves no effect."""
+    """After a redirected write, only a redirect that keeps the method proves no effect."""
     assert kind is type(classify(Response(status), safe=HttpMethod.POST.safe))
 
 
 def test_a_redirected_read_is_refused() -> None:
-    """A redirected read counts as unanswered, for every kind of redirect."""
+    """A redirected read is a VendorRejected error, and a 304 is none."""
     assert VendorRejected is type(classify(Response(302)))
     assert classify(Response(304)) is None

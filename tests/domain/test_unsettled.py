@@ -1,4 +1,4 @@
-"""The conclusions from looking up an effect with an unknown outcome."""
+"""The register of operations with an unknown outcome, and look-ups at the vendor."""
 
 from __future__ import annotations
 
@@ -43,12 +43,12 @@ SPAN, LISTED = 1_000_000, 5_000_000
 def test_nothing_found_proves_something_after_the_time_to_be_listed(
     searched: int | None, *, absent: bool
 ) -> None:
-    """A missing payment is proven only by a look-up after the vendor's listing time."""
+    """A payment is proven missing only by a look-up after the vendor's listing time."""
     assert absent is is_absent(searched, LISTED)
 
 
 class Effects:
-    """A register of unsettled operations, and the store's clock."""
+    """A register of operations with an unknown outcome, and the store's clock."""
 
     def __init__(self) -> None:
         self.clock = VirtualClock()
@@ -69,7 +69,7 @@ class Effects:
 
     @property
     def searched(self) -> int | None:
-        """The time that a look-up without a result has recorded."""
+        """Return the time that a look-up without a result has recorded."""
         (effect,) = self.execute(ReadEffects([NAME]))
         searched: int | None = (
             None if effect.last_question is None else effect.last_question.searched
@@ -82,7 +82,7 @@ class Effects:
 
 
 def test_idle_time_ends_when_the_look_up_begins() -> None:
-    """The idle time ends when the look-up begins; its own duration does not count."""
+    """An operation's idle time ends when its look-up begins."""
     effects = Effects()
     effects.register()
     effects.clock.advance(1)
@@ -99,7 +99,7 @@ def test_idle_time_ends_when_the_look_up_begins() -> None:
 
 
 def test_registering_again_discards_look_ups() -> None:
-    """Registering the effect again discards the results of earlier look-ups."""
+    """Registering an operation again discards the results of earlier look-ups."""
     effects = Effects()
     effects.register()
     effects.clock.advance(9)
@@ -112,14 +112,14 @@ def test_registering_again_discards_look_ups() -> None:
 
 
 def test_nothing_is_recorded_of_an_effect_that_is_not_open() -> None:
-    """An effect that was settled meanwhile stays so."""
+    """A look-up records nothing for an operation that was settled meanwhile."""
     effects = Effects()
     assert not effects.find_nothing(Reserved(ours=True, number=1))
     assert Reserved(ours=False) == effects.attend()
 
 
 def test_effect_is_forgotten_when_its_time_is_over() -> None:
-    """An effect that nobody settles is kept for a year, and is unknown before and after."""
+    """An operation that nobody settles is forgotten after a year."""
     effects = Effects()
     recall = Recall(*SUBJECT, fingerprint=b"x")
     assert Registered() == effects.execute(recall)
@@ -131,7 +131,7 @@ def test_effect_is_forgotten_when_its_time_is_over() -> None:
 
 
 def test_effect_is_removed_by_its_last_holder_only() -> None:
-    """An earlier holder removes an effect only if its outcome is certain, and nobody twice."""
+    """An earlier holder removes an operation only if its outcome is certain."""
     effects = Effects()
     effects.register()
     first = effects.attend().number
@@ -142,7 +142,7 @@ def test_effect_is_removed_by_its_last_holder_only() -> None:
 
 
 def test_questions_are_counted_and_the_latest_is_kept() -> None:
-    """The record tells when the vendor was last asked, how often, and what came of it."""
+    """The register records the last look-up's time and result, and the number of look-ups."""
     effects = Effects()
     effects.register()
     effects.clock.advance(9)
@@ -158,7 +158,7 @@ def test_questions_are_counted_and_the_latest_is_kept() -> None:
 
 
 def test_time_of_a_question_follows_a_clock_that_is_set_back() -> None:
-    """After the clock was set back, the age of a question grows again at once."""
+    """After the clock was set back, the age of the last look-up grows again at once."""
     effects = Effects()
     effects.register()
     effects.clock.advance(9)

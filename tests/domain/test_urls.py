@@ -1,4 +1,4 @@
-"""Building the URL to send from a base URL and a path."""
+"""Building a request's URL from a base URL and a path."""
 
 from __future__ import annotations
 
@@ -51,12 +51,12 @@ segments = st.text(st.characters(codec="utf-8", exclude_categories=["C", "Z"]), 
     ],
 )
 def test_paths_are_appended_to_the_base(base: str, path: Any, expected: Any) -> None:
-    """The path follows the base's path as text; an absolute URL replaces it on the same origin."""
+    """A request's path is appended to the base URL's path; an absolute URL replaces it."""
     assert expected == join_url(base, Request.get(path))
 
 
 def test_both_queries_are_sent() -> None:
-    """The path's own query comes first, then the request's."""
+    """A request's URL has the path's own query first, then the request's parameters."""
     request = Request.get("/x?a=1", query={"b": "ü &", "c": ["/", "+"]})
     assert "https://h/x?a=1&b=%C3%BC%20%26&c=%2F&c=%2B" == join_url("https://h", request)
 
@@ -76,7 +76,7 @@ def test_any_text_arrives(segment: str, query: list[tuple[str, str]]) -> None:
 
 @given(texts)
 def test_no_path_leads_to_another_host(text: str) -> None:
-    """Any path leads to the base URL's host or is refused."""
+    """A request's path leads to the base URL's host or is refused."""
     with suppress(InvalidData):
         url = join_url("https://h.example/v1", Request.get(text))
         assert "h.example" == urlsplit(url).netloc
@@ -96,7 +96,7 @@ def test_no_path_leads_to_another_host(text: str) -> None:
     ],
 )
 def test_another_origin_is_refused(url: Any) -> None:
-    """An absolute URL elsewhere would carry the service's credentials there."""
+    """A request to an absolute URL of another origin is refused."""
     with pytest.raises(InvalidData) as excinfo:
         join_url("https://h/v1", Request.get(url))
     assert "path" == excinfo.value.field
@@ -135,7 +135,7 @@ def test_invalid_paths_are_refused(path: Any) -> None:
     ],
 )  # fmt: skip
 def test_base_urls(url: Any) -> None:
-    """A scheme, a host, perhaps a port and a path make a base URL."""
+    """A base URL has a scheme, a host, and perhaps a port and a path."""
     assert url == validate_base_url(url)
 
 
@@ -168,7 +168,7 @@ def test_invalid_base_urls_are_refused(url: Any) -> None:
     ],
 )
 def test_base_url_errors_have_a_reason(url: Any, why: str) -> None:
-    """Each refusal of a base URL names its reason."""
+    """The error for a base URL says what is wrong with it."""
     with pytest.raises(InvalidData, match=f"The base URL {why}"):
         validate_base_url(url)
 
@@ -182,7 +182,7 @@ def test_base_url_errors_have_a_reason(url: Any, why: str) -> None:
     ],
 )
 def test_path_errors_have_a_reason(path: str, why: str) -> None:
-    """Each refusal of a path names its reason."""
+    """The error for a request's path says what is wrong with it."""
     with pytest.raises(InvalidData) as excinfo:
         Request.get(path)
     assert (f"The path {why}.", "path") == (excinfo.value.message, excinfo.value.field)

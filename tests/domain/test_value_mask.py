@@ -1,4 +1,4 @@
-"""A known secret is masked in every encoding."""
+"""Masking of known secrets in every encoding."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ SPELLINGS: dict[str, Callable[[str], str]] = {
 @pytest.mark.parametrize("spelling", SPELLINGS)
 @pytest.mark.parametrize("secret", [SECRET, PLAIN, PLAIN.upper() + "a", PLAIN * 12])
 def test_every_spelling_is_masked(secret: str, spelling: str) -> None:
-    """Nothing of a secret is left of it, and the words around it stay."""
+    """A secret is masked in every spelling, and the words around it stay."""
     echo = SPELLINGS[spelling](secret)
     shown_message = masked_text(f"Bad key <{echo}>, sorry.", value_mask([secret.encode()]))
 
@@ -94,14 +94,14 @@ def test_any_secret_is_masked_as_it_is(secret: str, spelling: str) -> None:
 
 
 def test_short_secrets() -> None:
-    """Up to three characters are not masked; up to seven only as whole words."""
+    """Secrets of up to three characters are not masked; those up to seven only as whole words."""
     mask = value_mask([b"abc", b"kite7"])
 
     assert "abc kite77 ***, (***) Kite7s" == masked_text("abc kite77 kite7, (KITE7) Kite7s", mask)
 
 
 def test_encoded_pairs_with_a_short_password() -> None:
-    """Base64 of a pair of user and password is found as a whole, however short the password is."""
+    """Base64 of user and password is masked as a whole, however short the password is."""
     pair = b"u:kite7"
 
     assert "got Basic *** here" == masked_text(
@@ -127,14 +127,14 @@ def test_short_fragments_of_a_secret_are_shown() -> None:
 
 
 def test_words_of_a_secret_stay_visible_elsewhere() -> None:
-    """A word that a secret begins or ends with stays where it stands for itself."""
+    """A word that a secret begins or ends with is not masked elsewhere."""
     mask = value_mask([b"TEST_9x2q_shipengine"])
 
     assert "shipengine said ***" == masked_text("shipengine said TEST_9x2q_ship", mask)
 
 
 def test_key_files_are_known_by_their_keys() -> None:
-    """In a key file or JSON document, only the key itself is masked."""
+    """Of a secret key file or JSON document, only the key itself is masked elsewhere."""
     key = "MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQ"
     armoured = f"-----BEGIN PRIVATE KEY-----\n{key[:26]}\n{key[26:]}\n-----END PRIVATE KEY-----\n"
     nested_key_file = {"type": "service_account", "list": [{"private_key": armoured}], "port": 1}
@@ -153,7 +153,7 @@ def test_masks_are_not_masked_again() -> None:
 
 
 def test_hostile_texts() -> None:
-    """A text that is made to be searched for long is masked like any other."""
+    """A text that is made to be slow to search is masked like any other."""
     mask = value_mask([b"ab" * 500, PLAIN.encode()])
     for text in (b"ab" * 8192, b"%" * 16_384, b"\\" * 16_384, b"&#" * 8192):
         assert mask(text + PLAIN.encode()).endswith(MASK.encode())

@@ -1,4 +1,4 @@
-"""A queue of waiting callers: a leaver frees its slot for the next, and no caller is late."""
+"""The queue of callers that wait for a rate limit: if one leaves, the next moves up."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def line_of(*dues: int, asleep: bool = True) -> Line:
 @examples(300)
 @given(acts)
 def test_callers_go_on_time_in_slots_of_their_own(walk: list[tuple[str, int]]) -> None:
-    """Each caller goes by its promised time, awake, in a slot of its own."""
+    """Each waiting caller goes by its promised time, in a slot of its own."""
     line, now, number = Line(), 0, 0
     promised_times: dict[int, int] = {}
     wakes: dict[int, tuple[int, bool]] = {}
@@ -97,7 +97,7 @@ def test_caller_sleeping_past_a_freed_slot_keeps_its_own() -> None:
 
 
 def test_first_caller_sleeps_until_its_slot() -> None:
-    """The first caller sleeps once; others wake in between to check for a freed slot.
+    """The first waiting caller sleeps once; others wake in between to check for a freed slot.
 
     Nobody wakes up for less than a hundredth of a second.
     """

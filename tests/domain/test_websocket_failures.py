@@ -20,7 +20,7 @@ from moorage.domain.resilience.health import may_have_acted
 
 @pytest.mark.parametrize("fault", OpeningFault)
 def test_failed_opening(fault: OpeningFault) -> None:
-    """Nothing was processed if the connection could not be opened."""
+    """If a WebSocket connection could not be opened, nothing was processed."""
     error = opening_error(fault)
 
     assert not may_have_acted(error)
@@ -29,7 +29,7 @@ def test_failed_opening(fault: OpeningFault) -> None:
 
 @given(st.integers(200, 599), st.none() | st.floats(0, 1000))
 def test_refused_opening(status: int, retry_after: float | None) -> None:
-    """No status of a refused opening leaves open whether something was processed."""
+    """If a server refuses a WebSocket connection, nothing was processed, whatever its status."""
     error = refused_opening(status, retry_after)
 
     assert not may_have_acted(error)
@@ -51,7 +51,7 @@ def test_refused_opening(status: int, retry_after: float | None) -> None:
     ],
 )
 def test_lost_reply(closure: Closure, kind: type[ConnectorError], retryable: bool) -> None:
-    """A request that was sent may have been processed, whatever ended its connection."""
+    """A request that was sent by WebSocket may have been processed if the connection was lost."""
     error = closing_error(closure, was_sent=True)
 
     assert (kind, retryable, True) == (type(error), error.retryable, may_have_acted(error))
@@ -59,7 +59,7 @@ def test_lost_reply(closure: Closure, kind: type[ConnectorError], retryable: boo
 
 @given(st.integers(1000, 4999))
 def test_request_that_was_not_sent(code: int) -> None:
-    """A request that was not sent was not processed, and may be sent on a new connection."""
+    """A WebSocket request that was not sent may be sent again on a new connection."""
     error = closing_error(Closure(code), was_sent=False)
 
     assert (False, True) == (may_have_acted(error), error.retryable)
