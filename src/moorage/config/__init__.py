@@ -48,7 +48,7 @@ _LATER: Final = {
 
 
 def __getattr__(name: str) -> Any:
-    """Import a name of `_LATER` on its first use."""
+    """Import a public name of this package when it is first used."""
     if name not in _LATER:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     export = getattr(import_module(f"{__name__}.{_LATER[name]}"), name)

@@ -53,7 +53,7 @@ class Accounts:
     def add(
         self, read: Mapping[str, Any], written: Mapping[str, Any], path: str, tenant: str | None
     ) -> None:
-        """Create the accounts of one tenant, or the shared ones.
+        """Create the accounts of one tenant, or those that all tenants share.
 
         Args:
             read: the tables after reading.
@@ -114,13 +114,13 @@ class Accounts:
         return frozenset(self._wrong) - self.accounts.keys() - self.doubtful.keys()
 
     def places(self) -> dict[str, str]:
-        """Return the path of each account's services, wrong accounts included, by service name."""
+        """Return the configuration path of each account's services by service name."""
         return self._wrong | places_of(self.accounts.values(), ())
 
     def lead(
         self, read: Mapping[str, Any], written: Mapping[str, Any], path: str, tenant: str | None
     ) -> None:
-        """Create the routes of one tenant, or the shared ones, after all accounts."""
+        """Create the routes of one tenant, or the shared routes, once all accounts exist."""
         for kind in CONTRACTS:
             kind_path = under(path, kind)
             is_listed = is_list(written.get(kind))
@@ -246,7 +246,7 @@ class Accounts:
 def services(
     tables: Mapping[str, Any], places: Mapping[str, str], report: Report
 ) -> tuple[tuple[Service, ...], tuple[Service, ...]]:
-    """Return the valid services, and those with a wrong setting, created without it.
+    """Return the valid services, and the invalid ones created without their wrong setting.
 
     Args:
         tables: the settings that could be read, by service name.

@@ -1,4 +1,4 @@
-"""Opens the ports that a configuration names, and checks that a hub can be made of its parts.
+"""Opens the stores and other parts that a configuration names, and checks that they make a hub.
 
 `moorage.open` and `moorage check` both use this module, so they refuse the same configurations. All
 problems, including those found while reading, go to one report.
@@ -77,7 +77,7 @@ class Assembled:
 def assemble(
     parts: Parts, passed: Mapping[str, Any], *, is_async: bool, complete: bool
 ) -> Assembled:
-    """Open the ports that a configuration names, and report why a hub cannot be made of it.
+    """Open the ports that a configuration names, and report the problems that prevent a hub.
 
     Opening reads nothing but files of certificates, and connects nowhere.
 
@@ -169,12 +169,12 @@ def _observers(configured: Configured) -> tuple[Observer, ...]:
 
 
 def _creating(url: str) -> dict[str, bool]:
-    """Return the options with which a missing table is created."""
+    """Return the options with which a store creates its missing table."""
     return {} if url == "memory:" else {"create": True}
 
 
 def _storage(storage: Callable[..., Any], url: str, *, named: bool) -> Any:
-    """Open the configured store, or the default file, which is prepared first."""
+    """Open the configured store, or the default file after preparing its folder."""
     if not named:
         prepare(url)
     return storage(url)
@@ -202,7 +202,7 @@ def _open_observers(
 
 
 def check_parts(parts: Parts, ports: Mapping[str, Any], *, complete: bool) -> None:
-    """Report the problems for which a hub with these ports would be refused or could not work.
+    """Report problems because of which a hub with these ports would be refused or would not work.
 
     Args:
         parts: the parts that could be read, and the report of the problems so far.
@@ -240,7 +240,7 @@ def check_parts(parts: Parts, ports: Mapping[str, Any], *, complete: bool) -> No
 
 
 def _has_figures(configured: Configured, ports: Mapping[str, Any], report: Report) -> bool:
-    """Return whether a hub with these ports has figures of calls, or a mistake hides them."""
+    """Return whether a hub with these ports has call figures, or may if a table is invalid."""
     return (
         configured.metrics is not None
         or not (report.clear("metrics") and report.clear("log"))
@@ -250,7 +250,7 @@ def _has_figures(configured: Configured, ports: Mapping[str, Any], report: Repor
 
 
 class _Checks:
-    """Checks services, and reports each problem at its path.
+    """Checks the services of a configuration, and reports each problem at its path.
 
     Args:
         parts: the parts of the configuration.
@@ -284,7 +284,7 @@ class _Checks:
                 self._check_credentials(service, place)
 
     def _check_unused_settings(self, account: Account, place: str) -> None:
-        """Report settings for requests of an account whose vendor receives none."""
+        """Report HTTP settings of an account whose vendor receives no HTTP requests."""
         for name in sorted(account.settings.keys() & _OF_REQUESTS):
             self._report.add(
                 f"{place}.{name}",
@@ -317,7 +317,7 @@ class _Checks:
             report.made(partial(Plan, service, None, None), place)
 
     def _check_destination(self, service: Service, place: str) -> None:
-        """Report a service whose every request the guard of the HTTP client would refuse."""
+        """Report a service whose requests would all be refused by the HTTP client's guard."""
         origin = None if service.base_url is None else origin_of(service.base_url)
         if self._guard is None or origin is None:
             return
@@ -368,7 +368,7 @@ class _Checks:
 
 
 def _check_webhooks(account: Account, report: Report) -> None:
-    """Report secrets that could not verify any webhook of the account."""
+    """Report webhook secrets of an account that could not verify any webhook."""
     place = f"{place_of(account)}.webhook_secrets"
     if not account.webhook_secrets or report.lacks(place):
         return
@@ -389,7 +389,7 @@ def _check_webhooks(account: Account, report: Report) -> None:
 
 
 def _check_choice(accounts: Iterable[Account], configured: Configured, report: Report) -> None:
-    """Report a kind that several shared accounts offer while no route chooses one."""
+    """Report each contract, such as email, that several shared accounts offer without a route."""
     for kind in CONTRACTS:
         names = [
             account.name

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def read_asyncapi(file: Path) -> AsyncApi:
-    """Return the description in a file.
+    """Return the AsyncAPI description in a file.
 
     Raises:
         ConfigurationError: the file cannot be read.

@@ -1,4 +1,4 @@
-"""Reads a configuration without opening any of its ports."""
+"""Reads a configuration without opening its stores and other ports."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class CipherSettings:
     keys: Secret = attrs.field(validator=_valid_keys)
 
     def open(self) -> Cipher:
-        """Return the cipher."""
+        """Return the cipher that encrypts with the configured keys."""
         from moorage.adapters.ciphers.aes_gcm import AesGcmCipher  # noqa: PLC0415 - loads OpenSSL
 
         return AesGcmCipher(KeyRing.parse(self.keys))
@@ -115,7 +115,7 @@ class CredentialsFrom:
     )
 
     def __attrs_post_init__(self) -> None:
-        """Refuse keys for a store that is not encrypted."""
+        """Refuse keys for a credential store that is not encrypted."""
         if self.keys is not None and self.url.begins_with("environment:", "file:"):
             raise ConfigurationError(
                 "There are keys, but this store is not encrypted.",
@@ -145,7 +145,7 @@ class AuditSettings:
     uses: bool = False
 
     def __attrs_post_init__(self) -> None:
-        """Refuse an interval of seals without the keys that make them."""
+        """Refuse an interval between seals if there are no keys to seal with."""
         default = attrs.fields(AuditSettings).seal_every.default
         if self.keys is None and self.seal_every != default:
             raise ConfigurationError(
@@ -279,7 +279,7 @@ class Parts:
 
     @property
     def service_names(self) -> tuple[str, ...]:
-        """The names of the tables of services, right or wrong."""
+        """The names of the configured services, including invalid ones."""
         tables = self.tree.get("services")
         return tuple(map(str, tables)) if is_object(tables) else ()
 
@@ -409,7 +409,7 @@ def _settings(
 
 
 def _owners(values: dict[str, Any], written: dict[str, Any]) -> Any:
-    """Yield the shared tables and each tenant's: as read, as written, their path and the tenant."""
+    """Yield the shared tables, then each tenant's, as read and as written, with path and tenant."""
     yield values, written, "", None
     source_tenants = written.get("tenants")
     for tenant, tables in values.get("tenants", {}).items():
@@ -430,7 +430,7 @@ def _open_provider(provider: Any, place: Place) -> Read:
 def followed(
     tree: dict[str, Any], variables: Mapping[str, str], folder: Path, report: Report
 ) -> dict[str, Any]:
-    """Return the configuration with its references replaced by what they refer to.
+    """Return the configuration with references to secrets and variables replaced by their values.
 
     Args:
         tree: the configuration.

@@ -36,14 +36,14 @@ _OWN_FIELDS: Final = {
 
 
 def _kind(name: str) -> ConnectorKind:
-    """Return a kind, whose modules only a configuration with connectors loads."""
+    """Return a connector kind by its name, and load its modules only now."""
     from moorage.wiring.installed_connectors import connector_kind  # noqa: PLC0415 - as above
 
     return connector_kind(name)
 
 
 def _kind_names() -> tuple[str, ...]:
-    """Return the names of all kinds."""
+    """Return the names of all connector kinds."""
     from moorage.wiring.installed_connectors import connector_kind_names  # noqa: PLC0415 - as above
 
     return connector_kind_names()
@@ -161,7 +161,7 @@ def services_of(
 
 
 def check_modes(connectors: Iterable[ConnectorSettings], report: Report, *, is_async: bool) -> None:
-    """Report enabled connectors whose kind the program cannot use."""
+    """Report enabled connectors whose kind does not work in a program of this mode."""
     mode, other = ("asynchronous", "synchronous") if is_async else ("synchronous", "asynchronous")
     for connector in connectors:
         description = connector.description
@@ -205,7 +205,7 @@ def _connector(
 
 
 def _opening_order(tables: Mapping[str, Any], report: Report) -> tuple[str, ...]:
-    """Return the names, each after those that it depends on.
+    """Return the names of connectors, each after the connectors that it depends on.
 
     Dependencies on connectors that are not there or disabled are reported, and circles too.
     """

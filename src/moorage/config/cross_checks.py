@@ -67,7 +67,7 @@ def _timeout_of(service: Service, endpoint: Endpoint) -> float:
 
 
 def _wait_settings(owner: Service | Endpoint) -> Iterator[tuple[str, float]]:
-    """Yield each duration that must not be longer than a call, by its setting."""
+    """Yield each setting's name and duration that must not exceed the timeout of a call."""
     wait_seconds: dict[str, float | None] = {"attempt_timeout": owner.attempt_timeout}
     if isinstance(owner, Service):
         wait_seconds["max_limit_wait"] = owner.max_limit_wait

@@ -33,7 +33,7 @@ _REMEDY: Final = (
 
 
 def default_url(variables: Mapping[str, str], environment: str | None) -> str:
-    """Return the URL of the file.
+    """Return the URL of the default store's file.
 
     Args:
         variables: the environment variables of the process.
@@ -53,7 +53,7 @@ def is_needed(accounts: Iterable[Account], services: Iterable[Service]) -> bool:
 
 
 def prepare(url: str) -> None:
-    """Create the folder of the file, accessible to this user only.
+    """Create the folder of the default store's file, accessible to this user only.
 
     Raises:
         ConfigurationError: the file cannot be created safely.

@@ -123,7 +123,7 @@ def open_hub(
 
 
 def check_ports(names: Iterable[object], path: str = "") -> None:
-    """Raise an error for a name that neither `open` nor `aopen` takes.
+    """Raise an error for an argument name that neither `open` nor `aopen` accepts.
 
     Args:
         names: the names that were passed.
@@ -203,7 +203,7 @@ def _reload(
     check_again: Callable[[Parts], None],
     source: Source,
 ) -> Offer:
-    """Return the new accounts, routes and services of a hub after a reload."""
+    """Read the configuration again, and return the hub's new accounts, routes and services."""
     parts = read_parts(source, environment)
     configured = parts.configured
     check_again(parts)

@@ -40,12 +40,12 @@ class Written:
 
     @property
     def folder(self) -> Path:
-        """The folder that relative paths in it start from."""
+        """The folder that relative paths in the configuration start from."""
         return Path.cwd() if self.file is None else self.file.parent
 
 
 def load(source: Source) -> Written:
-    """Return the content of a file or mapping.
+    """Return the content of a configuration file or mapping.
 
     Raises:
         ConfigurationError: it cannot be read, or is not a table.
@@ -110,7 +110,7 @@ def _constant(name: str) -> NoReturn:
 
 
 def unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Return the table of these pairs.
+    """Return the pairs of a JSON object as a dict; refuse a key that appears twice.
 
     Raises:
         Malformed: a key appears twice.

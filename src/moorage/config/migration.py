@@ -1,4 +1,4 @@
-"""Configurations of earlier versions, as they are written now.
+"""Converts configurations of earlier versions to the current version.
 
 A step is a function from a whole configuration to the same one in the next version. A setting
 that it cannot convert remains as it is, and is refused later.
@@ -75,7 +75,7 @@ def _version(tree: Mapping[str, Any]) -> int:
 
 
 def _from_0(tree: dict[str, Any]) -> dict[str, Any]:
-    """Convert accounts and routes, written like `Account` and `Route`, to vendors and kinds."""
+    """Convert `accounts` and `routes` of version 0 to tables of vendors and kinds."""
     other_settings = _without_keys(tree, "accounts", "routes")
     shared_tables: dict[str, Any] = {}
     accounts = tree.get("accounts")
@@ -107,7 +107,7 @@ def _vendor(account: Any) -> Any:
 
 
 def _is_route(route: Any) -> bool:
-    """Return whether a route can be converted."""
+    """Return whether a route of version 0 can be converted."""
     return (
         is_object(route)
         and isinstance(route.get("kind"), str)

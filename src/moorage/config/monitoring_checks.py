@@ -51,7 +51,7 @@ class KnownNames:
     other_tenants: bool = False
 
     def is_unknown(self, service: str) -> bool:
-        """Return whether no service can have this name."""
+        """Return True if no service can have this name."""
         if self.other_tenants and "." in service:
             # A tenant's account has the tenant's name before the first dot.
             return False
@@ -60,14 +60,14 @@ class KnownNames:
         return service not in self.services and not accounts & self.unreadable
 
     def pings(self, service: str) -> bool:
-        """Return whether a vendor names a harmless request to the service."""
+        """Return whether the vendor of a service defines a harmless request for probes."""
         return any(
             account.name == service and account.vendor.ping() is not None
             for account in self.accounts
         )
 
     def offers(self, kind: str, tenant: str | None) -> bool:
-        """Return whether an account for a contract may be open to a tenant."""
+        """Return whether an account may serve a contract, such as email, for a tenant."""
         if self.unreadable or (self.other_tenants and tenant is not None):
             return True
         return any(
@@ -139,7 +139,7 @@ def _tables(value: object, path: str) -> Iterator[tuple[str, Mapping[str, Any]]]
 
 
 def _texts(value: object) -> tuple[str, ...]:
-    """Return the texts of a list, or the single one in place of a list."""
+    """Return the texts of a list, or a single text, as a tuple."""
     values = value if is_list(value) else [value]
     return tuple(str(entry) for entry in values if isinstance(entry, str))
 
@@ -190,7 +190,7 @@ def _problems_of_webhook(path: str, channel: object, names: KnownNames) -> Itera
 def _check_channel(
     channel: Mapping[str, Any], path: str, names: KnownNames, report: Report
 ) -> None:
-    """Report a channel of email or SMS that no account could send."""
+    """Report an alert channel of email or SMS for which no account can send."""
     kind, tenant = channel.get("kind"), channel.get("tenant")
     owner = str(tenant) if isinstance(tenant, str) else None
     if kind in ("email", "sms") and not names.offers(str(kind), owner):
@@ -204,7 +204,7 @@ def _check_channel(
 
 
 def _check_figures(rules: Iterable[tuple[str, Mapping[str, Any]]], report: Report) -> None:
-    """Report rules that need figures of calls while nothing has any."""
+    """Report alert rules that need figures of calls if neither metrics nor a log provides them."""
     for path, rule in rules:
         when = rule.get("when")
         if when in FIGURES:

@@ -101,7 +101,7 @@ def about_fields(kind: type[Any]) -> dict[str, str]:
 
 
 def shape_of(kind: type[Any], written: object) -> Shape:
-    """Return the shape for the type of a field, as it is written in its class."""
+    """Return the shape of a field's accepted values, from its type annotation."""
     parts = [part for part in _parts(written) if part != _NONE]
     shapes = tuple(dict.fromkeys(_single_shape(kind, part) for part in parts))
     if len(shapes) == 1:

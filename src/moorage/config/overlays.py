@@ -158,7 +158,7 @@ def _normalized(name: object) -> str:
 def _merge(
     tree: dict[str, Any], overlay: dict[str, Any], path: str, origin: str, origins: dict[str, str]
 ) -> dict[str, Any]:
-    """Merge tables; any other value replaces the earlier one."""
+    """Merge the tables of an overlay into a configuration; other values replace earlier ones."""
     result = dict(tree)
     for name, value in overlay.items():
         base_value, value_path = result.get(name), under(path, key(name))

@@ -1,4 +1,4 @@
-"""Makes pipelines of their settings, in the event loop that they run in."""
+"""Builds pipelines from their settings, in the event loop that they run in."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def build_pipeline(
     storage: AsyncStateStorage | None,
     source: SourceConnector | None = None,
 ) -> Pipeline:
-    """Return a pipeline of its settings, with the connectors of a hub.
+    """Build a pipeline from its settings and the connectors of a hub.
 
     Args:
         settings: the settings.
@@ -93,7 +93,7 @@ def _dead_letters(settings: LetterTopic | LetterFile | None, hub: AsyncHub) -> D
 
 
 def _imported(name: str, path: str) -> Any:
-    """Return the object with a name such as shop.orders:store.
+    """Import and return the object with a name such as shop.orders:store.
 
     Raises:
         ConfigurationError: it cannot be imported, or is no function.

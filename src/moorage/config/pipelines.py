@@ -1,4 +1,4 @@
-"""The `[pipelines]` tables of a configuration: sources, sinks, and what happens between them."""
+"""The `[pipelines]` tables of a configuration: sources, transforms, sinks and dead letters."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ _DEFAULTS: Final = PipelineConfig()
 
 
 def _plain(value: Any) -> Any:
-    """Return a default as a configuration writes it."""
+    """Return a default value as a configuration would write it."""
     return getattr(value, "value", value)
 
 
@@ -203,7 +203,7 @@ def pipelines(
     connector_names: tuple[str, ...],
     report: Report,
 ) -> tuple[PipelineSettings, ...]:
-    """Return the pipelines whose settings are valid.
+    """Return the configured pipelines whose settings are valid.
 
     Args:
         tables: the settings that could be read, by name.
@@ -219,7 +219,7 @@ def pipelines(
 
 @attrs.frozen
 class _Reader:
-    """Reads pipelines, and reports each problem at its path."""
+    """Reads the tables of pipelines, and reports each problem at its path."""
 
     connectors: Mapping[str, ConnectorSettings]
     connector_names: tuple[str, ...]
@@ -275,11 +275,11 @@ class _Reader:
         return self.topic(TopicSettings, ObjectSettings, "function", table, path)
 
     def dead_letters(self, table: Any, path: str) -> Any:
-        """Return the place of dead letters that a table describes."""
+        """Return the store of dead letters that a table describes."""
         return self.topic(LetterTopic, LetterFile, "file", table, path)
 
     def topic(self, topic: type[Any], other: type[Any], name: str, table: Any, path: str) -> Any:
-        """Return a topic that a table describes, or something else without a connector."""
+        """Return the topic that a table describes, or `other` if it names no connector."""
         if "connector" not in table:
             return self.own(other, name, table, path)
         from moorage.adapters.messages.broker_settings import BrokerSettings  # noqa: PLC0415 - only some configurations have pipelines
@@ -294,7 +294,7 @@ class _Reader:
         return read_table(table_of(topic), table, path, self.report)
 
     def own(self, kind: type[Any], name: str, table: Any, path: str) -> Any:
-        """Return an end without a connector, which a setting names."""
+        """Return a source, sink or dead-letter store that a setting names without a connector."""
         if name in table:
             return read_table(table_of(kind), table, path, self.report)
         return self.report.add(
@@ -307,7 +307,7 @@ class _Reader:
         )
 
     def connector(self, table: Any, path: str) -> ConnectorSettings | None:
-        """Return the connector that a table names; None if it is wrong."""
+        """Return the connector that a pipeline's table names; None if it is invalid."""
         path, name = f"{path}.connector", table["connector"]
         if not isinstance(name, str):
             read(Text(), name, path, self.report)

@@ -68,7 +68,7 @@ class Report:
         return trial
 
     def lack(self, path: str) -> Secret:
-        """Return a placeholder for a secret that cannot be read and whose problem was reported.
+        """Return a placeholder for an unreadable secret whose problem was reported.
 
         The rest of the configuration is checked with the placeholder. The secret's real value is
         unknown, so no further problem is reported at this path, below it, or at a table around it.
@@ -80,7 +80,7 @@ class Report:
     def made(
         self, make: Callable[[], Made], path: str, fields: object = None, *, exact: bool = False
     ) -> Made | Wrong:
-        """Return the result of `make`.
+        """Call `make`, and return its result, or a placeholder after reporting its error.
 
         Each problem of an error is reported at the path, or at the field that it names.
 
@@ -118,7 +118,7 @@ class Report:
                             self.add(place, shown(problem.found, [value]), problem.remedy)
 
     def clear(self, path: str) -> bool:
-        """Return whether a path and those below it have no problem but unreadable secrets."""
+        """Return whether a path and those below it have no problems except unreadable secrets."""
         return not any(
             is_below(problem.path, path) and problem not in self._excused
             for problem in self.problems
@@ -132,7 +132,7 @@ class Report:
         )
 
     def refuse(self) -> None:
-        """Raise the problems, if there are any.
+        """Raise the reported problems as one error, if there are any.
 
         Raises:
             ConfigurationError: something is wrong.
@@ -149,7 +149,7 @@ def problems_of(error: ConnectorError) -> tuple[Problem, ...]:
 
 
 def _refusals(field: attrs.Attribute[Any], value: Any) -> tuple[Problem, ...]:
-    """Return the problems for which a field refuses a value; none if the field accepts it."""
+    """Return the problems that a class field finds in a value; none if the value is valid."""
     try:
         convert = cast("Callable[[Any], Any] | None", field.converter)
         if convert is not None:
@@ -186,7 +186,7 @@ def key(name: object) -> str:
 
 
 def quoted(text: str) -> str:
-    """Return a text as a message may show it; more than a word may be a secret."""
+    """Return a single word in quotes for a message; a longer text may be a secret and is hidden."""
     return repr(str(text)) if _WORD.fullmatch(text) else "this text"
 
 
@@ -206,7 +206,7 @@ def near(word: str, candidates: Iterable[str]) -> str | None:
 
 
 def shown(message: str, fields: object) -> str:
-    """Return a message without the texts of these fields that are more than a word.
+    """Hide field values of more than one word in a message, since they may be secret.
 
     Such a text may be a secret. The names that people choose may have digits too.
     """

@@ -60,7 +60,7 @@ def _report_cycle(cycle: list[str], needs: Mapping[str, Mapping[str, str]], repo
 
 
 def _without_cycles(cycle: list[str], dependencies: Mapping[str, set[str]]) -> dict[str, set[str]]:
-    """Return the dependencies without a cycle and the providers that need its members."""
+    """Return the dependencies without a cycle and without the providers that depend on it."""
     removed_names = set(cycle)
     while True:
         dependents = {

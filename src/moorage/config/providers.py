@@ -37,7 +37,7 @@ _LONGEST_FILE: Final = 65_536
 
 @attrs.frozen
 class Place:
-    """The surroundings of a provider when it is opened.
+    """The environment variables, folder and clean-up with which a provider of secrets is opened.
 
     Attributes:
         variables: the environment variables.
@@ -61,7 +61,7 @@ class Environment:
     prefix: str = ""
 
     def open(self, place: Place) -> Read:
-        """Return the reader of variables."""
+        """Return the function that reads secrets from environment variables."""
         variables = place.variables
 
         def read_stored(name: str) -> Secret | None:
@@ -82,7 +82,7 @@ class Files:
     folder: str = "."
 
     def open(self, place: Place) -> Read:
-        """Return the reader of files."""
+        """Return the function that reads secrets from files."""
         folder = place.folder / self.folder
 
         def read(name: str) -> Secret | None:
@@ -132,7 +132,7 @@ class Vault:
     timeout: float = 5.0
 
     def open(self, place: Place) -> Read:
-        """Return the reader of secrets in the engine."""
+        """Return the function that reads secrets from the Vault engine."""
         from moorage.adapters.secret_managers import hashicorp_vault as vault  # noqa: PLC0415 - if it is used
 
         manager = vault.HashiCorpVault(
@@ -187,7 +187,7 @@ class Aws:
     timeout: float = 5.0
 
     def open(self, place: Place) -> Read:
-        """Return the reader of secrets in the region."""
+        """Return the function that reads secrets from AWS Secrets Manager in the region."""
         from moorage.adapters.secret_managers import aws_identity as aws  # noqa: PLC0415 - if it is used
         from moorage.adapters.secret_managers.aws_secrets_manager import AwsSecretsManager  # noqa: PLC0415 - as above
 
@@ -230,7 +230,7 @@ class Gcp:
     timeout: float = 5.0
 
     def open(self, place: Place) -> Read:
-        """Return the reader of secrets in the project."""
+        """Return the function that reads secrets from Google's Secret Manager in the project."""
         from moorage.adapters.secret_managers import gcp_secret_manager as gcp  # noqa: PLC0415 - if it is used
 
         identity: Any = gcp.GcpMetadata()
@@ -265,7 +265,7 @@ class Azure:
     timeout: float = 5.0
 
     def open(self, place: Place) -> Read:
-        """Return the reader of secrets in the vault."""
+        """Return the function that reads secrets from the Azure key vault."""
         from moorage.adapters.secret_managers import azure_key_vault as azure  # noqa: PLC0415 - if it is used
 
         identity: Any = azure.AzureManagedIdentity(self.client_id)
@@ -297,7 +297,7 @@ class Keyring:
     application: str = "moorage"
 
     def open(self, _: Place) -> Read:
-        """Return the reader of passwords of this application."""
+        """Return the function that reads this application's passwords from the keyring."""
         try:
             from moorage.adapters.credentials.keyring import KeyringSecrets  # noqa: PLC0415 - of an extra
         except ImportError:
@@ -322,7 +322,7 @@ class Sealed:
     keys: Secret
 
     def open(self, place: Place) -> Read:
-        """Return the reader of encrypted credentials."""
+        """Return the function that reads encrypted credentials from the SQLite file."""
         from moorage.adapters.ciphers.aes_gcm import AesGcmCipher  # noqa: PLC0415 - if it is used
         from moorage.adapters.credentials.sqlite import SqliteCredentialProvider  # noqa: PLC0415 - as above
 
@@ -378,7 +378,7 @@ def _managed(manager: Any, timeout: float, place: Place) -> Read:
 
 
 def _field_or_credentials(content: Secret, field: str) -> Secret | Kept | None:
-    """Return a field of a JSON table, or the credentials in it.
+    """Return a field of a secret's JSON table, or the credentials in that table.
 
     Return the whole text if it is not a table.
 

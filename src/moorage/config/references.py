@@ -123,7 +123,7 @@ class References:
         return self._report.lack(path)
 
     def _look_up(self, text: str) -> Any:
-        """Return the secret of a reference, or a problem; an empty one is reported elsewhere."""
+        """Look up the secret of a `secret://` reference; return a problem if it cannot be read."""
         parts = _SECRET.fullmatch(text)
         if parts is None:
             return Problem(

@@ -64,7 +64,7 @@ _IN_OVERLAYS: Final = frozenset(CONFIGURATION.fields) - {"version", "$schema"}
 
 
 class _Writer:
-    """Writes schemas of shapes.
+    """Converts the shapes of settings to JSON Schemas.
 
     Args:
         definitions: collects the schemas of the tables that are referred to.
@@ -77,18 +77,18 @@ class _Writer:
         self._prefix = "" if whole else "part-of-"
 
     def of(self, shape: Shape) -> Schema:
-        """Return the schema of a shape."""
+        """Return the JSON Schema of a shape."""
         return _WRITERS[type(shape)](self, shape)
 
     def named_table(self, table: Table) -> Schema:
-        """Return a reference to the schema of a table."""
+        """Return a reference to the JSON Schema of a table."""
         definition = f"{self._prefix}{table.name}"
         if definition not in self._definitions:
             self._definitions[definition] = self.table(table)
         return {"$ref": f"#/$defs/{definition}"}
 
     def table(self, table: Table) -> Schema:
-        """Return the schema of a table."""
+        """Return the JSON Schema of a table."""
         schema: Schema = {
             "type": "object",
             "title": table.name,
@@ -100,7 +100,7 @@ class _Writer:
         return {**schema, "required": required_names} if required_names and self._whole else schema
 
     def field(self, field: Field) -> Schema:
-        """Return the schema of a field of a table."""
+        """Return the JSON Schema of a field of a table."""
         schema = self.of(field.shape)
         if field.nullable:
             schema = {"anyOf": [schema, {"type": "null"}]}

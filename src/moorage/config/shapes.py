@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 @attrs.frozen
 class Text:
-    """A text."""
+    """The shape of a text."""
 
 
 @attrs.frozen
 class SecretText:
-    """A secret text: it becomes a `Secret`, or a value made of one.
+    """The shape of a secret text, which becomes a `Secret` or a value made from one.
 
     Attributes:
         make: converts the secret, or the credentials if a credential store holds them.
@@ -36,39 +36,39 @@ class SecretText:
 
 @attrs.frozen
 class Address:
-    """A URL that may have a password in it."""
+    """The shape of a URL that may contain a password."""
 
 
 @attrs.frozen
 class Flag:
-    """A boolean."""
+    """The shape of a boolean."""
 
 
 @attrs.frozen
 class Number:
-    """A number, or an integer."""
+    """The shape of a number or an integer."""
 
     whole: bool = False
 
 
 @attrs.frozen
 class TimeOfDay:
-    """A time of day."""
+    """The shape of a time of day."""
 
 
 @attrs.frozen
 class Moment:
-    """A date with a time and a time zone."""
+    """The shape of a date with a time and a time zone."""
 
 
 @attrs.frozen
 class Function:
-    """The name of a function that an installed package provides."""
+    """The shape of the name of a function that an installed package provides."""
 
 
 @attrs.frozen
 class OneOf:
-    """A choice of words or numbers, each with the value that it stands for if that differs."""
+    """The shape of a choice among words or numbers, each of which may stand for another value."""
 
     choices: tuple[str | int, ...]
     meanings: tuple[Any, ...] = ()
@@ -76,33 +76,33 @@ class OneOf:
 
 @attrs.frozen
 class Either:
-    """A value that fits any of these shapes."""
+    """The shape of a value that fits any of several shapes."""
 
     shapes: tuple[Shape, ...]
 
 
 @attrs.frozen
 class Many:
-    """A single value of a shape, or a list of them."""
+    """The shape of a single value, or of a list of such values."""
 
     of: Shape
 
 
 @attrs.frozen
 class Named:
-    """A table whose names the user chooses, with values of one shape."""
+    """The shape of a table whose names the user chooses, with values of one shape."""
 
     of: Shape
 
 
 @attrs.frozen
 class Anything:
-    """Any value; its consumer validates it."""
+    """The shape of any value; the code that uses the value validates it."""
 
 
 @attrs.frozen
 class Field:
-    """A setting of a table.
+    """A setting of a table: its shape, description and default.
 
     Attributes:
         shape: the shape of its value.
@@ -121,7 +121,7 @@ class Field:
 
 @attrs.frozen
 class Table:
-    """A table of known settings.
+    """The shape of a table with known settings.
 
     Attributes:
         name: its name in messages, in a word or two.

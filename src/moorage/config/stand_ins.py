@@ -58,7 +58,7 @@ def stand_ins(
 
 
 def _choices(table: Table, name: str, read: Read) -> list[Any]:
-    """Return the trial values that are valid for a field."""
+    """Return the trial values that are valid for a field of a table."""
     shape, choices = table.fields[name].shape, list[Any]()
     for raw_value in (*_named_choices(shape), *_TRIAL_VALUES):
         trial = Report()

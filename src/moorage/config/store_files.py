@@ -37,7 +37,7 @@ def check_store_files(configured: Configured, passed: Container[str], report: Re
 
 
 def _check_alone(table: str, urls: Mapping[str, str | None], report: Report) -> None:
-    """Report the stores in the file of a store that refuses to share its file."""
+    """Report stores that use the same file as a store that must have its file alone."""
     file = _sqlite_file(urls[table])
     for other_table, url in urls.items():
         if other_table != table and file is not None and _sqlite_file(url) == file:
@@ -82,7 +82,7 @@ def _other_meaning(url: str, name: str) -> str:
 
 
 def _problem_of_read_file(file: Path) -> tuple[str, str] | None:
-    """Return why a file of credentials cannot be read, and the remedy."""
+    """Return why a credentials file cannot be read, and the remedy; None if it can."""
     if not file.exists():
         remedy = "Put the file of credentials there, or correct the path."
         return f"The file {file} does not exist.", remedy
@@ -92,7 +92,7 @@ def _problem_of_read_file(file: Path) -> tuple[str, str] | None:
 
 
 def _problem_of_written_file(file: Path) -> tuple[str, str] | None:
-    """Return why a store cannot keep its file there, and the remedy."""
+    """Return why a store cannot create or write its file, and the remedy; None if it can."""
     folder = file.parent
     if not folder.is_dir():
         remedy = "Create the directory; moorage creates the file in it."

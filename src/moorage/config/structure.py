@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
 
 class Filled(str):
-    """A text from an environment variable; it is parsed as its setting's type."""
+    """A text from an environment variable, which is parsed as the type of its setting."""
 
     __slots__ = ()
 
@@ -78,7 +78,7 @@ def read(shape: Shape, value: Any, path: str, report: Report) -> Any:
 
 
 def read_value(text: str) -> Any:
-    """Return a text as a value of TOML; the text itself if it is not one."""
+    """Parse a text as a TOML value; return the text itself if it is not one."""
     try:
         parsed_table = tomllib.loads(f"value = {text}")
     except (ValueError, RecursionError):
@@ -92,7 +92,7 @@ def expectation(shape: Shape) -> str:
 
 
 def read_table(table: Table, value: Any, path: str, report: Report) -> Any:
-    """Return the settings of a table, or the value that the table makes of them."""
+    """Read the settings of a table, and return them or the value created from them."""
     if not is_object(value):
         return _refuse_value(table, value, path, report)
     fields: dict[str, Any] = {}

@@ -33,7 +33,7 @@ class Reason(NamedTuple):
 
 
 class Malformed(ValueError):
-    """A text that our own checks refuse, with the reason."""
+    """Raised for a text that moorage's own checks refuse, with the reason."""
 
     def __init__(self, cause: str, remedy: str, *, allowed: bool = False) -> None:
         super().__init__(cause)
@@ -128,7 +128,7 @@ _JSON_REASONS: Final = {
 
 
 def reason_of(error: ValueError) -> Reason:
-    """Return the reason of an error that a parser has raised."""
+    """Return the cause and the remedy for an error of a TOML, JSON or YAML parser."""
     if isinstance(error, Malformed):
         return error.reason
     if isinstance(error, JSONDecodeError):

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 def read_tenant(
     tenant: str, tables: Mapping[str, Any], shared: Iterable[Account]
 ) -> tuple[tuple[Account, ...], tuple[Route, ...]]:
-    """Return the accounts and routes of a tenant.
+    """Return the accounts and routes in a tenant's tables.
 
     Args:
         tenant: the name of the tenant.

@@ -32,7 +32,7 @@ def write_toml(tree: Mapping[str, Any]) -> str:
 
 
 def masked(value: Any, name: str = "") -> Any:
-    """Return the value as it may be shown, with secrets and possible secrets masked.
+    """Return a value for display, with secrets and possible secrets masked.
 
     References to secrets remain.
     """
@@ -105,7 +105,7 @@ def _entry_lines(tree: Mapping[str, Any], path: tuple[str, ...]) -> Iterator[str
 
 
 def _has_heading(value: Any) -> bool:
-    """Return whether a value gets a heading: a table, or a list of tables."""
+    """Return whether a value is written under a TOML heading: a table, or a list of tables."""
     if is_object(value):
         return True
     return is_list(value) and bool(value) and all(is_object(entry) for entry in value)

@@ -21,7 +21,7 @@ from moorage.config.syntax import CORRECT, Malformed
 
 
 def read_yaml(text: str) -> Any:
-    """Return the only document of a text.
+    """Return the only document of a YAML text.
 
     Raises:
         Malformed: the text is not YAML, or uses a feature that a configuration must not use.
@@ -43,7 +43,7 @@ def read_yaml(text: str) -> Any:
 
 
 class _Fault(NamedTuple):
-    """A fault of a text: its line from 0, the cause and the remedy."""
+    """A fault in a YAML text: its line (counted from 0), the cause and the remedy."""
 
     line: int
     cause: str
@@ -119,7 +119,7 @@ def _syntax_fault(error: yaml.YAMLError) -> _Fault:
 
 
 def _unsupported(text: str, loader: Any) -> _Fault | None:
-    """Return the first feature of the text that YAML allows and a configuration does not allow."""
+    """Return the first YAML feature of the text that a configuration must not use."""
     yaml_module: Any = yaml
     for event in yaml_module.parse(text, loader):
         line = int(event.start_mark.line)
@@ -138,7 +138,7 @@ def _unsupported(text: str, loader: Any) -> _Fault | None:
 
 
 def _bad_node(node: Any) -> _Fault | None:
-    """Return the first key that is not a text or is repeated, or number that means another one."""
+    """Return the first invalid or repeated key, or misleading number, in a YAML node."""
     child_nodes: list[Any] = []
     if isinstance(node, yaml.MappingNode):
         seen_keys: set[str] = set()

@@ -30,7 +30,7 @@ _FLOAT: Final = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0
 
 
 class _Level:
-    """A table or list that is not closed yet.
+    """A YAML table or list that is still being read.
 
     Attributes:
         value: its dict or list.
@@ -49,7 +49,7 @@ class _Level:
 
 
 class _Builder:
-    """The values of one document, built from its events."""
+    """Builds the values of one YAML document from the parser's events."""
 
     def __init__(self) -> None:
         self.levels: list[_Level] = []
@@ -57,7 +57,7 @@ class _Builder:
         self.documents: list[Any] = []
 
     def take(self, event: Any) -> None:
-        """Add one event of the parser."""
+        """Add one event of the YAML parser."""
         line = int(event.start_mark.line)
         if isinstance(event, yaml.ScalarEvent):
             self._add_scalar(event, line)
@@ -122,7 +122,7 @@ class _Builder:
 
 
 def yaml_value(text: str) -> Any:
-    """Return the only document of a text.
+    """Return the only document of a YAML text.
 
     Raises:
         Malformed: the text is not YAML, or is nested or unfolded too far.

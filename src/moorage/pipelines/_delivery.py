@@ -76,7 +76,7 @@ class BatchDelivery:
     repeater: Repeater
 
     async def deliver(self, batch: Sequence[PendingRecord]) -> None:
-        """Process the records of a batch until each is settled.
+        """Transform and deliver a batch until each record is delivered, dropped or a dead letter.
 
         Raises:
             Stopping: the pipeline stops; the rest of the batch is not settled.
@@ -95,7 +95,7 @@ class BatchDelivery:
                 groups.extendleft(reversed(await self._try_group(group)))
 
     async def _transformed(self, pending: PendingRecord) -> _Item | None:
-        """Return the record for the sink; None if it is settled already."""
+        """Return the record that the transforms made; None if it was dropped or failed."""
         try:
             record = await self.repeater.run(lambda: self._apply_transforms(pending.record))
         except RecordAtFault as fault:
@@ -117,7 +117,7 @@ class BatchDelivery:
         return record
 
     async def _try_group(self, group: list[_Item]) -> list[list[_Item]]:
-        """Give records to the sink, and return the groups in which the rest is to be tried."""
+        """Send a group of records to the sink, and return the groups of records to try again."""
         try:
             results = await self.repeater.run(lambda: self._results(group))
         except RecordAtFault as fault:
@@ -129,7 +129,7 @@ class BatchDelivery:
         return [rest] if rest else []
 
     async def _results(self, group: list[_Item]) -> Sequence[Result[object]]:
-        """Return the results of the sink; raise the first error if nothing came of the attempt."""
+        """Return the sink's results for a group; raise the first error if all are temporary."""
         results = await self.sink.process_batch([item.record for item in group])
         if results is None:
             return [_SUCCESS] * len(group)
@@ -145,7 +145,7 @@ class BatchDelivery:
         return results
 
     async def _settle(self, group: list[_Item], results: Sequence[Result[object]]) -> list[_Item]:
-        """Settle records by their results, and return those that are to be tried again."""
+        """Mark records as done according to the sink's results, and return those to try again."""
         rest: list[_Item] = []
         for item, result in zip(group, results, strict=False):
             error = result.error
@@ -168,7 +168,7 @@ class BatchDelivery:
         return verdict(error, self.config.retry) is Verdict.RETRY
 
     async def _set_aside(self, pending: PendingRecord, error: Exception, attempts: int) -> None:
-        """Store the dead letter of a record, and settle it."""
+        """Store a record that cannot be processed as a dead letter, and mark the record as done."""
         numbers, store = self.numbers, self.dead_letters
         if store is None:
             raise error

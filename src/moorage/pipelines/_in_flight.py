@@ -37,12 +37,12 @@ class PendingRecord:
 
     @property
     def size(self) -> int:
-        """The bytes of its payload."""
+        """The size of the record's payload in bytes."""
         return len(self.record.payload)
 
     @property
     def is_open(self) -> bool:
-        """True if it is neither settled nor revoked."""
+        """True if the record is not done yet, and its partition has not been revoked."""
         return self.progress.is_open(self.place)
 
 
@@ -66,7 +66,7 @@ class RecordsInFlight:
         self._less = asyncio.Event()
 
     def admit(self, records: Iterable[SinkRecord]) -> list[PendingRecord]:
-        """Add records that the source delivered."""
+        """Add records that the source delivered, and return them as pending records."""
         return [self._admitted(record) for record in records]
 
     def _admitted(self, record: SinkRecord) -> PendingRecord:
@@ -80,7 +80,7 @@ class RecordsInFlight:
         return pending
 
     def begin(self, records: Iterable[PendingRecord]) -> list[PendingRecord]:
-        """Return the records that may be processed: those that are not revoked."""
+        """Mark records as begun and return them, without those whose partition has been revoked."""
         begun = [
             pending
             for pending in records
@@ -97,7 +97,7 @@ class RecordsInFlight:
             self._less.set()
 
     def take(self) -> list[SinkRecord]:
-        """Return what the source is to be told: the records that are done since the last time."""
+        """Remove and return the records that are done, so that the source can commit them."""
         taken: list[SinkRecord] = []
         for progress in self._partitions.values():
             done = progress.take()
@@ -115,7 +115,7 @@ class RecordsInFlight:
         ]
 
     async def room(self) -> PollLimits:
-        """Wait until there is room for more records, and return how much."""
+        """Wait until there is room for more records, and return how much room there is."""
         config = self._config
         while self._is_full():
             self._less.clear()
@@ -127,14 +127,14 @@ class RecordsInFlight:
         )
 
     def _is_full(self) -> bool:
-        """Return whether more than half of the room is taken, so that polls return many records."""
+        """Return whether more than half of the allowed records or bytes are in flight."""
         config = self._config
         return (
             self.records > config.records_in_flight // 2 or self.size > config.size_in_flight // 2
         )
 
     async def end_batches(self, partitions: Sequence[Partition], seconds: float) -> None:
-        """Begin nothing more of these partitions, and wait for what is begun, so long at most."""
+        """Begin no more records of revoked partitions, and wait a limited time for those begun."""
         self._revoking |= frozenset(partitions)
         try:
             async with asyncio.timeout(seconds):

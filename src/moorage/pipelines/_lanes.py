@@ -39,17 +39,17 @@ class Lane:
         return len(self._queue)
 
     def put(self, pending: PendingRecord) -> None:
-        """Add a record at the end of the queue."""
+        """Add a record at the end of the lane's queue."""
         self._queue.append(pending)
         self._changed.set()
 
     def complete(self) -> None:
-        """End the loop when the queue is empty, since nothing more is added."""
+        """End the lane's loop once its queue is empty, because no more records will be added."""
         self._is_complete = True
         self._changed.set()
 
     def stop(self) -> None:
-        """End the loop after the batch under way."""
+        """End the lane's loop after the batch that it is processing."""
         self._is_stopped = True
         self._changed.set()
 
@@ -82,7 +82,7 @@ class Lane:
     def _gathered(
         self, batch: list[PendingRecord], size: BatchSize
     ) -> tuple[list[PendingRecord], BatchSize]:
-        """Move records from the queue to a batch, as far as they belong to it."""
+        """Move records from the queue to a batch until the batch is full."""
         queue = self._queue
         while queue and size.takes(queue[0].size, self._limits):
             pending = queue.popleft()
@@ -103,7 +103,7 @@ class Lanes:
         self.lanes = [Lane(config, delivery) for _ in range(config.lanes)]
 
     def put(self, records: Iterable[PendingRecord]) -> None:
-        """Give each record to its lane."""
+        """Put each record into the queue of its lane."""
         for pending in records:
             self._lane(pending).put(pending)
 

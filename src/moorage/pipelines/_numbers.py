@@ -39,7 +39,7 @@ class PipelineNumbers:
         self.last_error = f"{type(error).__name__}: {error}"
 
     def statistics(self, in_flight: RecordsInFlight) -> PipelineStatistics:
-        """Return the numbers as a value."""
+        """Return the counters as a `PipelineStatistics`."""
         names = attrs.fields_dict(PipelineStatistics).keys() & attrs.fields_dict(type(self)).keys()
         return PipelineStatistics(
             **{name: getattr(self, name) for name in names},

@@ -1,4 +1,4 @@
-"""The repetition of what fails for a time, until it succeeds or the pipeline stops."""
+"""Repeats actions that fail temporarily, until they succeed or the pipeline stops."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _AFTER_RETRIES: Final = {
 
 
 class Stopping(Exception):
-    """The pipeline stops, so a failed attempt is not repeated."""
+    """Raised instead of another attempt, because the pipeline is stopping."""
 
 
 class RecordAtFault(Exception):
@@ -71,7 +71,7 @@ class Repeater:
     async def run(
         self, action: Callable[[], Awaitable[T]], *, failure: Exception | None = None
     ) -> T:
-        """Return the value of an action, and repeat it while its failure is temporary.
+        """Run an action, repeat it while its failure is temporary, and return its value.
 
         Args:
             action: the action.
@@ -96,7 +96,7 @@ class Repeater:
             error = None
 
     def _check(self, error: Exception, attempt: int) -> None:
-        """Raise unless the action is to be tried again."""
+        """Raise an error unless a failed action should be tried again."""
         self._numbers.count_failure(error)
         consequence = self._judge(error, self._policy)
         if consequence is Verdict.RETRY and attempt >= self._policy.max_attempts:
@@ -108,7 +108,7 @@ class Repeater:
         self._numbers.retried += 1
 
     def _wanted(self, error: Exception) -> float:
-        """Return the seconds that the error asks to wait, as far as the policy grants them."""
+        """Return the seconds that the error asks to wait, limited to the policy's maximum."""
         return min(wait_of(error, datetime.now(UTC)) or 0.0, self._policy.max_retry_after)
 
     async def _wait(self, seconds: float) -> None:

@@ -77,7 +77,7 @@ def _keyed(
     *,
     returns: Callable[[Any], Any] = lambda value: value,
 ) -> Callable[[Any], Any]:
-    """Return a function that calls an operation with a record or a batch, and a key of it."""
+    """Return a function that calls an operation with a record or batch and an idempotency key."""
     if is_async(operation):
 
         async def call(subject: Any) -> Any:
@@ -88,7 +88,7 @@ def _keyed(
 
 
 def _nothing(_: object) -> None:
-    """Say that the whole batch was processed."""
+    """Return None, which tells the pipeline that the whole batch was processed."""
 
 
 def idempotency_key(record: SinkRecord) -> str:

@@ -46,12 +46,12 @@ class StateCheckpoints:
         self._storage = storage
 
     async def begin(self, name: str, /) -> tuple[int, Mapping[str, Offset]]:
-        """Become the owner of a name, and return the epoch and the positions."""
+        """Take over a checkpoint by its name; return the new epoch and the stored positions."""
         command = BeginCheckpoint(checkpoint_key(name), token_hex(16))
         return await self._storage.execute(command, timeout=_TIMEOUT)
 
     async def advance(self, name: str, epoch: int, positions: Mapping[str, Offset], /) -> None:
-        """Store positions.
+        """Store the positions of a pipeline; raise an error if another process has taken it over.
 
         Raises:
             LocalFailure: a later owner began.
@@ -95,7 +95,7 @@ class PollingSource:
         self._fetched: list[SinkRecord] = []
 
     async def open(self, revoked: Revocation, /) -> None:
-        """Begin after the stored position."""
+        """Load the stored position, after which polling continues."""
         await revoked(None)
         self._fetched = []
         self._epoch, positions = await self._checkpoints.begin(self.name)
@@ -131,20 +131,20 @@ class PollingSource:
         return SinkRecord.from_source(record, self.name)
 
     async def commit(self, records: Sequence[SinkRecord], /) -> None:
-        """Store the position of the last record that is done."""
+        """Store the position of the last processed record."""
         offset = cast("Offset", records[-1].offset)
         await self._checkpoints.advance(self.name, self._epoch, {ONLY_PARTITION: offset})
 
     async def release(self, _: Sequence[SinkRecord], /) -> None:
-        """Do nothing: the records come again."""
+        """Do nothing, because records that are not committed are read again."""
 
     async def extend(self, _: Sequence[SinkRecord], /) -> None:
-        """Do nothing: no record is promised to anybody else."""
+        """Do nothing, because records of this source have no lease that could expire."""
 
     async def seek(self, _: Partition, offset: Offset, /) -> None:
-        """Continue after another position."""
+        """Store another position, and continue reading after it."""
         await self._checkpoints.advance(self.name, self._epoch, {ONLY_PARTITION: offset})
         self._position, self._fetched = offset, []
 
     async def close(self) -> None:
-        """Do nothing."""
+        """Do nothing, because there is nothing to close."""

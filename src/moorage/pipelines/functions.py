@@ -30,13 +30,13 @@ class _FunctionSink:
         self._call = function if is_async(function) else in_thread(function)
 
     async def open(self) -> None:
-        """Do nothing."""
+        """Do nothing, because there is nothing to open."""
 
     async def flush(self) -> None:
-        """Do nothing: what was processed is stored."""
+        """Do nothing, because processed records are already stored."""
 
     async def close(self) -> None:
-        """Do nothing."""
+        """Do nothing, because there is nothing to close."""
 
 
 class RecordSink(_FunctionSink):

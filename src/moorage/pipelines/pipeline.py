@@ -176,7 +176,7 @@ class Pipeline:
         return is_told and not cut
 
     async def _cancel_between_commits(self, tasks: Sequence[asyncio.Task[None]]) -> None:
-        """Cancel tasks, after the end of what one of them tells the source, if it comes soon."""
+        """Cancel tasks, but first wait a limited time for a commit in progress to end."""
         # A request that is cut off costs the connection, and the last commit needs it.
         with suppress(TimeoutError):
             async with asyncio.timeout(CLOSING):
@@ -188,7 +188,7 @@ class Pipeline:
         return asyncio.create_task(self._guarded(work))
 
     async def _guarded(self, work: Awaitable[object]) -> None:
-        """Await a loop, and stop the pipeline if it fails."""
+        """Await one of the pipeline's loops, and stop the pipeline if the loop fails."""
         try:
             await work
         except Stopping:
@@ -220,7 +220,7 @@ class Pipeline:
         self._numbers.state = PipelineState.RUNNING
 
     async def _revoked(self, partitions: Sequence[Partition] | None) -> None:
-        """Commit what is done of lost partitions, and forget the rest."""
+        """Commit the finished records of revoked partitions, and forget the others."""
         if partitions is not None:
             await self._in_flight.end_batches(partitions, self._config.drain)
             with suppress(ConnectorError):
@@ -234,7 +234,7 @@ class Pipeline:
             ]
 
     async def _commit_settled(self) -> None:
-        """Tell the source what is done, whenever something is."""
+        """Commit records at the source whenever some are done."""
         settled = self._in_flight.settled
         while True:
             await settled.wait()
@@ -251,7 +251,7 @@ class Pipeline:
                 self._uncommitted = []
 
     async def _commit_finally(self) -> bool:
-        """Tell the source what is done, and give the rest back; return whether that succeeded."""
+        """Commit finished records and release the others; return whether that succeeded."""
         try:
             async with asyncio.timeout(CLOSING):
                 await self._commit()
@@ -264,7 +264,7 @@ class Pipeline:
         return True
 
     async def _extend(self, seconds: float) -> None:
-        """Tell the source again and again which records are still under way."""
+        """Extend the source's lease on unfinished records, every `seconds` seconds."""
         while True:
             await asyncio.sleep(seconds)
             records = self._in_flight.open_records()

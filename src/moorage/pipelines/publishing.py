@@ -44,7 +44,7 @@ class PublishSink:
         """Do nothing: the publisher connects when it publishes."""
 
     async def process_batch(self, records: Sequence[SinkRecord], /) -> Sequence[Result[object]]:
-        """Publish the records at the front that have one topic, and return their results."""
+        """Publish the leading records that have the same topic, and return their results."""
         topic = self._topic_of(records[0])
         count = next(
             (n for n, record in enumerate(records) if self._topic_of(record) != topic),
@@ -107,7 +107,7 @@ class DeadLetterTopic:
 
 
 def message_of(record: SinkRecord) -> Message:
-    """Return a record as a message."""
+    """Convert a record to a message that can be published."""
     return Message(
         record.payload,
         key=record.key,

@@ -26,7 +26,7 @@ _TIMEOUT: Final = 5.0
 
 
 class SupervisedPipeline:
-    """A pipeline that runs whenever it is not paused.
+    """A pipeline that reports to a shared store, and runs whenever it is not paused there.
 
     A pause ends the run as `stop` does, and its end begins another. The pipeline goes on while the
     store cannot be reached, as it last heard.
@@ -86,7 +86,7 @@ class SupervisedPipeline:
         return PipelineReport(is_clean=is_clean, statistics=statistics)
 
     async def _run_once(self) -> PipelineReport:
-        """Run the pipeline until it ends, or until there is a pause."""
+        """Run the pipeline until it ends or is paused."""
         pipeline = self._pipeline = self._make()
         reporting = asyncio.create_task(self._keep_reporting(pipeline))
         try:
@@ -109,7 +109,7 @@ class SupervisedPipeline:
                 await self._stopping.wait()
 
     async def _report(self, statistics: PipelineStatistics) -> None:
-        """Store the numbers, and hear whether the pipeline is paused."""
+        """Store the pipeline's numbers, and check whether the pipeline is paused."""
         fields = {**attrs.asdict(statistics), "state": statistics.state.value}
         command = ReportWorker(self._key, self._worker, fields)
         with suppress(ConnectorError):

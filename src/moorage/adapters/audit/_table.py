@@ -90,13 +90,13 @@ class AuditSql:
 
     @property
     def insert(self) -> str:
-        """The statement that inserts a record."""
+        """The SQL statement that inserts an audit record."""
         marks = ", ".join("?" * len(_NAMES))
         return f"INSERT INTO {self.table} ({', '.join(_NAMES)}) VALUES ({marks})"  # noqa: S608 - quoted names; values are parameters
 
     @property
     def begin(self) -> str:
-        """The statement that inserts the head of an empty chain, or locks the existing head."""
+        """The SQL statement that creates the head of an empty audit chain, or locks the head."""
         insert = (
             f"INSERT INTO {self.heads} (id, number, hash, sealed) VALUES (1, 0, '{GENESIS}', 0)"  # noqa: S608 - quoted names, and a constant of ours
         )
@@ -106,22 +106,22 @@ class AuditSql:
         return f"{insert} ON CONFLICT DO NOTHING"
 
     def head(self, *, locked: bool) -> str:
-        """Return the query for the head of the chain."""
+        """Return the SQL query for the head of the audit chain."""
         lock = " FOR UPDATE" if locked and self.kind != "sqlite" else ""
         return f"SELECT number, hash, sealed FROM {self.heads} WHERE id = 1{lock}"  # noqa: S608 - a quoted name, and a constant of ours
 
     @property
     def advance(self) -> str:
-        """Changes the head."""
+        """The SQL statement that updates the head of the audit chain."""
         return f"UPDATE {self.heads} SET number = ?, hash = ?, sealed = ? WHERE id = 1"  # noqa: S608 - quoted names; values are parameters
 
     @property
     def last(self) -> str:
-        """The query of the last record."""
+        """The SQL query for the last audit record."""
         return f"SELECT number, hash FROM {self.table} ORDER BY number DESC LIMIT 1"  # noqa: S608 - quoted names; values are parameters
 
     def find(self, where: Sequence[str], order: str) -> str:
-        """Return the query for matching records."""
+        """Return the SQL query for matching audit records."""
         names = ", ".join(_NAMES)
         return f"SELECT {names} FROM {self.table}{all_of(where)} ORDER BY number {order} LIMIT ?"  # noqa: S608 - quoted names; values are parameters
 
@@ -164,12 +164,12 @@ class AuditTable:
         return records, head
 
     async def head(self, execute: Execute) -> AuditHead:
-        """Return the end of the chain."""
+        """Return the head of the audit chain, which identifies its last record."""
         (heads,) = await execute((self._sql.head(locked=False), ()))
         return AuditHead(*heads.rows[0]) if heads.rows else AuditHead()
 
     async def following(self, execute: Execute, number: int | None) -> list[AuditRecord]:
-        """Return some of the records after a number; None stands for the beginning of the chain."""
+        """Return a page of audit records after a number; None means the beginning of the chain."""
         last_number = _BEFORE_ALL if number is None else number
         (page_result,) = await execute(
             (self._sql.find(["number > ?"], "ASC"), (last_number, _PAGE))
@@ -191,7 +191,7 @@ def _row(record: AuditRecord) -> list[Value]:
 
 
 def _record(row: Sequence[Any]) -> AuditRecord:
-    """Return the record in a row of the table."""
+    """Convert a row of the table to an audit record."""
     number, at, act, subject, actor, reason, value_before, value_after, previous_hash, digest = row
     return AuditRecord(
         number=_integer(number),

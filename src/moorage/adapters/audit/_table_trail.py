@@ -28,7 +28,7 @@ class Run(Protocol):
 
 
 class TableTrail:
-    """The operations of an `AuditStorage` in tables."""
+    """The operations of an `AuditStorage` on database tables."""
 
     durable: Final = True
 
@@ -52,7 +52,7 @@ class TableTrail:
         return records
 
     def head(self) -> AuditHead:
-        """Return the end of the chain."""
+        """Return the head of the audit chain, which identifies its last record."""
         return self._run(self._table.head)
 
     def records(self) -> Iterator[AuditRecord]:

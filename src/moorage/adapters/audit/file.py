@@ -173,7 +173,7 @@ def line_of(record: AuditRecord) -> bytes:
 
 
 def record_of(line: bytes) -> AuditRecord:
-    """Return the record of a line; a changed line gives a record whose hash is wrong."""
+    """Parse an audit record from a line; a changed line gives a record whose hash is wrong."""
     try:
         fields = json.loads(line)
     except ValueError:

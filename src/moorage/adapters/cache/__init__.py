@@ -1,1 +1,1 @@
-"""Stores of cached answers."""
+"""Stores of cached responses."""

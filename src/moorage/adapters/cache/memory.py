@@ -80,11 +80,11 @@ class MemoryCache:
 
     @property
     def size(self) -> int:
-        """The approximate number of bytes that the entry occupies."""
+        """The approximate number of bytes that all cached entries occupy."""
         return self._size
 
     def look(self, key: str, /, timeout: float | None = None) -> Found:  # noqa: ARG002 - memory needs no waiting
-        """Return the answers that are stored under a key."""
+        """Return the responses that are cached under a key."""
         with self._lock:
             change, cached_answers = self._change, self._kept.get(key)
             if cached_answers is None or not cached_answers.entries:
@@ -106,7 +106,7 @@ class MemoryCache:
         /,
         timeout: float | None = None,  # noqa: ARG002 - memory needs no waiting
     ) -> bool:
-        """Store answers under a key, unless the key has changed since the look-up."""
+        """Cache responses under a key, unless the key has changed since the look-up."""
         size = _NAME + sum(entry.size for entry in entries)
         now = self._nanoseconds()
         with self._lock:
@@ -122,7 +122,7 @@ class MemoryCache:
             return True
 
     def forget(self, key: str, /, timeout: float | None = None) -> None:  # noqa: ARG002 - memory needs no waiting
-        """Remove the answers under a key, and leave a marker against late writers."""
+        """Remove the responses under a key, and keep late writers from storing outdated ones."""
         with self._lock:
             self._put(key, _TRACE)
 
@@ -135,7 +135,7 @@ class MemoryCache:
             self._lost = max(self._lost, self._take(next(iter(self._kept))))
 
     def _take(self, key: str) -> int:
-        """Remove the answers under a key; return the number of the change that had stored them."""
+        """Remove the responses under a key; return the number of the change that stored them."""
         removed_answers = self._kept.pop(key, None)
         if removed_answers is None:
             return 0
@@ -144,7 +144,7 @@ class MemoryCache:
 
 
 class AsyncMemoryCache:
-    """The asynchronous `MemoryCache`; `shared` is a cache whose entries it shares."""
+    """An asynchronous `MemoryCache`, which can share the entries of another cache."""
 
     def __init__(
         self,
@@ -159,7 +159,7 @@ class AsyncMemoryCache:
         self.shared = shared
 
     async def look(self, key: str, /, timeout: float | None = None) -> Found:  # noqa: ARG002 - memory needs no waiting
-        """Return the answers that are stored under a key."""
+        """Return the responses that are cached under a key."""
         return self.shared.look(key)
 
     async def keep(
@@ -171,9 +171,9 @@ class AsyncMemoryCache:
         /,
         timeout: float | None = None,  # noqa: ARG002 - memory needs no waiting
     ) -> bool:
-        """Store answers under a key, unless the key has changed since the look-up."""
+        """Cache responses under a key, unless the key has changed since the look-up."""
         return self.shared.keep(key, mark, entries, seconds)
 
     async def forget(self, key: str, /, timeout: float | None = None) -> None:  # noqa: ARG002 - memory needs no waiting
-        """Remove the answers under a key, and leave a marker against late writers."""
+        """Remove the responses under a key, and keep late writers from storing outdated ones."""
         self.shared.forget(key)

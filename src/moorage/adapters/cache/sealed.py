@@ -78,7 +78,7 @@ class SealedCache(_Sealing):
         super().__init__(storage, cipher)
 
     def look(self, key: str, /, timeout: float | None = None) -> Found:
-        """Return the answers stored under a key."""
+        """Return the responses that are cached under a key."""
         return self._unsealed(key, self._execute(Look(key), timeout))
 
     def keep(
@@ -95,7 +95,7 @@ class SealedCache(_Sealing):
         return was_stored
 
     def forget(self, key: str, /, timeout: float | None = None) -> None:
-        """Delete the answers under a key, and leave a marker against late writers."""
+        """Remove the responses under a key, and keep late writers from storing outdated ones."""
         self._execute(Forget(key), timeout)
 
 
@@ -114,7 +114,7 @@ class AsyncSealedCache(_Sealing):
         super().__init__(storage, cipher)
 
     async def look(self, key: str, /, timeout: float | None = None) -> Found:
-        """Return the answers stored under a key."""
+        """Return the responses that are cached under a key."""
         return self._unsealed(key, await self._execute(Look(key), timeout))
 
     async def keep(
@@ -131,5 +131,5 @@ class AsyncSealedCache(_Sealing):
         return was_stored
 
     async def forget(self, key: str, /, timeout: float | None = None) -> None:
-        """Delete the answers under a key, and leave a marker against late writers."""
+        """Remove the responses under a key, and keep late writers from storing outdated ones."""
         await self._execute(Forget(key), timeout)

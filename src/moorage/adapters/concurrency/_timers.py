@@ -32,7 +32,7 @@ class Bound:
         bucket.add(self)
 
     def end(self) -> bool:
-        """Remove the timeout; return whether it alone has cancelled the task."""
+        """Remove the timeout; return whether only this timeout has cancelled the task."""
         bucket = self._bucket
         if bucket is not None:
             self._bucket = None
@@ -43,7 +43,7 @@ class Bound:
 
 
 class _Wheel:
-    """The timeouts of one event loop, grouped by their durations."""
+    """The timeouts of one event loop, grouped by the time at which they expire."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
@@ -52,7 +52,7 @@ class _Wheel:
         self._timer: asyncio.TimerHandle | None = None
 
     def bucket(self, seconds: float) -> set[Bound]:
-        """Return the group of timeouts that last this number of seconds."""
+        """Return the group of timeouts that expire after this number of seconds."""
         tick = int((self.loop.time() + seconds) * _TICKS_PER_SECOND) + 1
         bucket = self._buckets.get(tick)
         if bucket is None:

@@ -37,7 +37,7 @@ class DaemonWorker:
         return asyncio.wrap_future(outcome)
 
     def end(self) -> None:
-        """End the thread after the functions that were given to it."""
+        """End the thread once all functions queued before are done."""
         self._jobs.put(None)
 
     def _work(self) -> None:

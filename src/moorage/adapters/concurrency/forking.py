@@ -45,19 +45,19 @@ def _listen() -> None:
 
 
 def stand_still() -> None:
-    """Pause every registered owner, as before a fork."""
+    """Pause every object that is registered with `around_fork`, as before a fork."""
     for owner, (pause, _) in list(_pausing.items()):
         pause(owner)
 
 
 def go_on() -> None:
-    """Resume every paused owner, as in the parent after a fork."""
+    """Resume every object that is registered with `around_fork`, as after a fork."""
     for owner, (_, go_on) in list(_pausing.items()):
         go_on(owner)
 
 
 def start_afresh() -> None:
-    """Restart every registered owner, as in a child that was just forked."""
+    """Restart every object that is registered with `in_child`, as in a newly forked child."""
     for owner, start in list(_owners.items()):
         start(owner)
 

@@ -1,4 +1,4 @@
-"""The run of a blocking function in a thread of its own, awaited by an event loop."""
+"""Runs a blocking function in a thread of its own, for an event loop that awaits it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Semaphores of threads, each found by its name."""
+"""Named semaphores for threads."""
 
 from __future__ import annotations
 

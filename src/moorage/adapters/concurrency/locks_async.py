@@ -1,4 +1,4 @@
-"""Semaphores of asyncio's tasks, each found by its name."""
+"""Named semaphores for asyncio tasks."""
 
 from __future__ import annotations
 

@@ -80,7 +80,7 @@ class Places:
         return {*self._taken, *self._queues}
 
     def enter(self, name: str, holder: object, places: int) -> bool:
-        """Take a slot if one is free and nobody waits for it; return True if the caller has one."""
+        """Take a semaphore's slot if one is free; return True if the caller has one."""
         held_slots, taken_counts, key = self._held, self._taken, id(holder)
         entry = (name, holder)
         is_inside = False
@@ -99,7 +99,7 @@ class Places:
         return is_inside
 
     def join(self, waiter: Waiter, places: int, queue: int) -> None:
-        """Take a slot, or join the queue, or do neither; `waiter.state` says which."""
+        """Take a semaphore's slot, or join its queue, or do neither; see `waiter.state`."""
         held_slots, taken_counts, queues, new_queue = (
             self._held,
             self._taken,
@@ -134,7 +134,7 @@ class Places:
             self.settle(name)
 
     def leave(self, waiter: Waiter) -> None:
-        """Leave the queue, or give back a slot that was granted in the meantime."""
+        """Leave the queue of a semaphore, or give back a slot that was granted in the meantime."""
         name, holder = waiter.held
         self.settle(name, holder, waiter)
 

@@ -36,7 +36,7 @@ def before_termination(work: Callable[[], object]) -> bool:
 
 
 def finish_all() -> None:
-    """Run all jobs in another thread, and wait for them a limited time.
+    """Run all registered jobs in another thread, and wait a limited time for them.
 
     The main thread may have been interrupted while it holds a lock that the work needs.
     """

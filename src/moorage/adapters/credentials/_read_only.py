@@ -18,14 +18,14 @@ class Source(ABC):
 
     @abstractmethod
     def find(self, service: str, tenant: str | None) -> Kept | None:
-        """Return the current credentials; None if there are none."""
+        """Return the current credentials of a service and tenant; None if there are none."""
 
     @abstractmethod
     def where(self, service: str, tenant: str | None) -> str:
-        """Return the place where the credentials are, for messages."""
+        """Return where the credentials of a service and tenant are stored, for messages."""
 
     def get(self, service: str, tenant: str | None) -> Any:
-        """Return the current credentials."""
+        """Return the current credentials of a service and tenant."""
         credentials = self.find(service, tenant)
         if credentials is None:
             raise CredentialNotFound(
@@ -36,7 +36,7 @@ class Source(ABC):
         return credentials
 
     def refresh(self, service: str, tenant: str | None, stale: Kept) -> Any:
-        """Return the credentials that replaced the stale ones."""
+        """Return the credentials that replaced stale ones; raise an error if none have."""
         credentials = self.get(service, tenant)
         if credentials != stale:
             return credentials
@@ -47,7 +47,7 @@ class Source(ABC):
         )
 
     def refuse(self, service: str, tenant: str | None) -> NoReturn:
-        """Raise an error, because these credentials cannot be written."""
+        """Raise an error, because credentials of this source cannot be written."""
         raise ConfigurationError(
             f"The provider cannot write to {self.where(service, tenant)}.",
             path="credentials",
@@ -69,7 +69,7 @@ class ReadOnlyProvider:
         return self._source.find(service, tenant) is not None
 
     def refresh(self, service: str, tenant: str | None, stale: Kept, /) -> Any:
-        """Return the credentials that replaced the stale ones."""
+        """Return the credentials that replaced stale ones; raise an error if none have."""
         return self._source.refresh(service, tenant, stale)
 
     def rotate(self, service: str, tenant: str | None, new: Kept, /) -> None:  # noqa: ARG002 - the port's
@@ -95,7 +95,7 @@ class AsyncReadOnlyProvider:
         return await self._run(self._source.find, service, tenant) is not None
 
     async def refresh(self, service: str, tenant: str | None, stale: Kept, /) -> Any:
-        """Return the credentials that replaced the stale ones."""
+        """Return the credentials that replaced stale ones; raise an error if none have."""
         return await self._run(self._source.refresh, service, tenant, stale)
 
     async def rotate(self, service: str, tenant: str | None, new: Kept, /) -> None:  # noqa: ARG002 - the port's

@@ -1,4 +1,4 @@
-"""The renewal of credentials that are kept in a store.
+"""Renews expired credentials that are kept in a store.
 
 One caller at a time renews a credential: the first starts a renewal, and the others wait until it
 ends. The renewal is registered atomically in a dictionary, so no lock is held while it runs.
@@ -59,7 +59,7 @@ class AsyncVault(Protocol):
 
 
 class _Renewal:
-    """A renewal in progress; it succeeds, fails, or is interrupted."""
+    """A renewal of credentials in progress; it succeeds, fails, or is interrupted."""
 
     def __init__(self) -> None:
         self.renewed = False

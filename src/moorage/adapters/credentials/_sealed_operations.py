@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class SealedOperations(Renewing):
-    """A synchronous credential provider; the operations of its table must never suspend."""
+    """A synchronous provider of encrypted credentials in a table that never suspends."""
 
     def __init__(self, rows: Rows, cipher: Cipher, renew: Renew | None) -> None:
         self._sealed = SealedVault(rows, cipher)

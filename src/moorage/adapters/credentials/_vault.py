@@ -37,7 +37,7 @@ class SealedVault:
         self._cipher = cipher
 
     async def get(self, owner: Owner) -> Any:
-        """Return the current credentials."""
+        """Return the current credentials of a service and tenant."""
         sealed_credentials = await self._rows.find(_key(owner))
         if sealed_credentials is None:
             raise missing(owner)
@@ -48,11 +48,11 @@ class SealedVault:
         return await self._rows.find(_key(owner)) is not None
 
     async def put(self, owner: Owner, new: Kept) -> None:
-        """Store new credentials."""
+        """Store new credentials of a service and tenant."""
         await self._rows.put(_key(owner), self._seal(owner, checked(new)))
 
     async def replace(self, owner: Owner, old: Kept, new: Kept) -> None:
-        """Store new credentials, unless the old ones have been replaced already."""
+        """Replace old credentials by new ones, unless another caller has replaced them already."""
         key = _key(owner)
         sealed_credentials = await self._rows.find(key)
         while sealed_credentials is not None and self._unsealed(owner, sealed_credentials) == old:

@@ -19,7 +19,7 @@ class PlainVault:
         self._vault = vault
 
     def get(self, owner: Owner) -> Any:
-        """Return the current credentials."""
+        """Return the current credentials of a service and tenant."""
         return run_now(self._vault.get(owner))
 
     def has(self, owner: Owner) -> bool:
@@ -27,11 +27,11 @@ class PlainVault:
         return run_now(self._vault.has(owner))
 
     def put(self, owner: Owner, new: Kept) -> None:
-        """Store new credentials."""
+        """Store new credentials of a service and tenant."""
         run_now(self._vault.put(owner, new))
 
     def replace(self, owner: Owner, old: Kept, new: Kept) -> None:
-        """Store new credentials, unless the old ones have been replaced already."""
+        """Replace old credentials by new ones, unless another caller has replaced them already."""
         run_now(self._vault.replace(owner, old, new))
 
 
@@ -42,7 +42,7 @@ class ThreadedVault:
         self._vault = PlainVault(vault)
 
     async def get(self, owner: Owner) -> Any:
-        """Return the current credentials."""
+        """Return the current credentials of a service and tenant."""
         return await asyncio.to_thread(self._vault.get, owner)
 
     async def has(self, owner: Owner) -> bool:
@@ -50,9 +50,9 @@ class ThreadedVault:
         return await asyncio.to_thread(self._vault.has, owner)
 
     async def put(self, owner: Owner, new: Kept) -> None:
-        """Store new credentials."""
+        """Store new credentials of a service and tenant."""
         await asyncio.to_thread(self._vault.put, owner, new)
 
     async def replace(self, owner: Owner, old: Kept, new: Kept) -> None:
-        """Store new credentials, unless the old ones have been replaced already."""
+        """Replace old credentials by new ones, unless another caller has replaced them already."""
         await asyncio.to_thread(self._vault.replace, owner, old, new)

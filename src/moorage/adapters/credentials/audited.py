@@ -37,7 +37,7 @@ class _Uses:
         self.owners: set[tuple[str, str | None]] = set()
 
     def add(self, owner: tuple[str, str | None]) -> None:
-        """Remember a service and tenant."""
+        """Remember that the credentials of this service and tenant have been used."""
         if len(self.owners) >= _MANY:
             self.owners.clear()
         self.owners.add(owner)

@@ -90,7 +90,7 @@ class _Cache:
         return credentials
 
     def remove(self, owner: tuple[str, str | None]) -> None:
-        """Remove credentials from the cache, and ignore those that are being requested."""
+        """Remove credentials from the cache, and do not cache those that are being requested."""
         with self._lock:
             self.removals += 1
             self.entries.pop(owner, None)
@@ -154,14 +154,14 @@ class CachedCredentials(_CachedProvider[CredentialProvider]):
         return self._cache.has((service, tenant)) or self._provider.has(service, tenant)
 
     def refresh(self, service: str, tenant: str | None, stale: Any, /) -> Any:
-        """Renew stale credentials at the provider, and cache the new ones."""
+        """Renew stale credentials at the provider, and remove the old ones from the cache."""
         try:
             return self._provider.refresh(service, tenant, stale)
         finally:
             self._cache.remove((service, tenant))
 
     def rotate(self, service: str, tenant: str | None, new: Any, /) -> None:
-        """Store new credentials at the provider, and cache them."""
+        """Store new credentials at the provider, and remove the old ones from the cache."""
         try:
             self._provider.rotate(service, tenant, new)
         finally:
@@ -196,14 +196,14 @@ class AsyncCachedCredentials(_CachedProvider[AsyncCredentialProvider]):
         return self._cache.has((service, tenant)) or await self._provider.has(service, tenant)
 
     async def refresh(self, service: str, tenant: str | None, stale: Any, /) -> Any:
-        """Renew stale credentials at the provider, and cache the new ones."""
+        """Renew stale credentials at the provider, and remove the old ones from the cache."""
         try:
             return await self._provider.refresh(service, tenant, stale)
         finally:
             self._cache.remove((service, tenant))
 
     async def rotate(self, service: str, tenant: str | None, new: Any, /) -> None:
-        """Store new credentials at the provider, and cache them."""
+        """Store new credentials at the provider, and remove the old ones from the cache."""
         try:
             await self._provider.rotate(service, tenant, new)
         finally:

@@ -109,7 +109,7 @@ class _Passwords:
         self._backend = backend
 
     async def get(self, owner: Owner) -> Any:
-        """Return the current credentials."""
+        """Return the current credentials of a service and tenant."""
         user = self._user(owner)
         content = None if user is None else self.read(user)
         if content is None:
@@ -122,7 +122,7 @@ class _Passwords:
         return user is not None and self.read(user) is not None
 
     async def put(self, owner: Owner, new: Kept) -> None:
-        """Store new credentials."""
+        """Store new credentials of a service and tenant."""
         user = self._user(owner)
         if user is None:
             raise ConfigurationError(
@@ -142,7 +142,7 @@ class _Passwords:
         raise failure
 
     async def replace(self, owner: Owner, old: Kept, new: Kept) -> None:
-        """Store new credentials, unless the old ones have been replaced already."""
+        """Replace old credentials by new ones, unless another caller has replaced them already."""
         if await self.get(owner) == old:
             await self.put(owner, new)
 

@@ -136,7 +136,7 @@ class _Secrets:
         self._names = dict(names)
 
     async def get(self, owner: Owner) -> Any:
-        """Return the current credentials."""
+        """Return the current credentials of a service and tenant."""
         name = self._name(owner)
         content = None if name is None else await self._read(owner, name)
         if content is None:
@@ -149,7 +149,7 @@ class _Secrets:
         return name is not None and await self._read(owner, name) is not None
 
     async def put(self, owner: Owner, new: Kept) -> None:
-        """Store new credentials."""
+        """Store new credentials of a service and tenant."""
         name = self._name(owner)
         if name is None:
             raise ConfigurationError(
@@ -166,7 +166,7 @@ class _Secrets:
         await self._named_errors(owner, self._session.do(write))
 
     async def replace(self, owner: Owner, old: Kept, new: Kept) -> None:
-        """Store new credentials, unless the old ones have been replaced already."""
+        """Replace old credentials by new ones, unless another caller has replaced them already."""
         if await self.get(owner) == old:
             await self.put(owner, new)
 
@@ -179,7 +179,7 @@ class _Secrets:
         return await self._named_errors(owner, self._session.do(read))
 
     async def _named_errors(self, owner: Owner, request: Coroutine[Any, Any, Answer]) -> Answer:
-        """Send a request for a service's secret; errors name the service."""
+        """Await a request for a service's secret; an error names the service."""
         try:
             return await request
         except ConnectorError as error:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class _Vault:
-    """The stored credentials, by service and tenant."""
+    """The credentials in memory, by service and tenant."""
 
     def __init__(self, credentials: Mapping[Owner, Kept]) -> None:
         self._credentials: dict[Owner, Kept] = {}
@@ -30,7 +30,7 @@ class _Vault:
         self._lock = Lock()
 
     def get(self, owner: Owner) -> Any:
-        """Return the current credentials."""
+        """Return the current credentials of a service and tenant."""
         credentials = self._credentials.get(owner)
         if credentials is None:
             raise missing(owner)
@@ -41,13 +41,13 @@ class _Vault:
         return owner in self._credentials
 
     def put(self, owner: Owner, new: Kept) -> None:
-        """Store new credentials."""
+        """Store new credentials of a service and tenant."""
         new = checked(new)
         with self._lock:
             self._credentials[owner] = new
 
     def replace(self, owner: Owner, old: Kept, new: Kept) -> None:
-        """Store new credentials, unless the old ones have been replaced already."""
+        """Replace old credentials by new ones, unless another caller has replaced them already."""
         credentials = self._credentials
         with self._lock:
             if credentials[owner] is old:
@@ -61,7 +61,7 @@ class _AsyncVault:
         self._vault = _Vault(credentials)
 
     async def get(self, owner: Owner) -> Any:
-        """Return the current credentials."""
+        """Return the current credentials of a service and tenant."""
         return self._vault.get(owner)
 
     async def has(self, owner: Owner) -> bool:
@@ -69,11 +69,11 @@ class _AsyncVault:
         return self._vault.has(owner)
 
     async def put(self, owner: Owner, new: Kept) -> None:
-        """Store new credentials."""
+        """Store new credentials of a service and tenant."""
         self._vault.put(owner, new)
 
     async def replace(self, owner: Owner, old: Kept, new: Kept) -> None:
-        """Store new credentials, unless the old ones have been replaced already."""
+        """Replace old credentials by new ones, unless another caller has replaced them already."""
         self._vault.replace(owner, old, new)
 
 

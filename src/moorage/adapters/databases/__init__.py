@@ -1,1 +1,1 @@
-"""Connections and transactions in databases, for all adapters that keep something there."""
+"""Connections to databases and transactions, for all adapters that store data there."""

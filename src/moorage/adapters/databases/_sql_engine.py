@@ -74,11 +74,11 @@ class Runtime(Protocol):
         ...
 
     async def enter(self, holder: object, places: int, timeout: float) -> bool:
-        """Take a slot; return False if none became free in time."""
+        """Take a connection slot; return False if none became free in time."""
         ...
 
     def leave(self, holder: object) -> None:
-        """Give back the holder's slot, if it has one."""
+        """Give back the holder's connection slot, if it has one."""
         ...
 
     async def connect(self) -> Link:
@@ -94,7 +94,7 @@ class Runtime(Protocol):
         ...
 
     def late_error(self, *, slow: bool) -> StorageUnavailable:
-        """Return the error for a connection that was not open in time."""
+        """Return the error for a connection that did not open in time."""
         ...
 
     async def sleep(self, seconds: float) -> None:
@@ -276,7 +276,7 @@ class Engine:
             self._return_link(pool, link)
 
     def pool(self) -> LinkPool:
-        """Return the connections that can be used in this thread or event loop."""
+        """Return the pool of connections that this thread or event loop can use."""
         if self._closed:
             raise StorageUnavailable(
                 "The SQL store is closed.",
@@ -386,6 +386,6 @@ class Engine:
     def unavailable(
         self, reason: str, remedy: str | None = None, *, slow: bool = False
     ) -> StorageUnavailable:
-        """Return the error of a failed command; `reason` is the end of its sentence."""
+        """Return the error for a failed database command; `reason` completes its message."""
         message = f"A command to {self._where} {reason}."
         return StorageUnavailable(message, remedy=remedy, slow=slow)

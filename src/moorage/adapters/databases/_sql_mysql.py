@@ -354,13 +354,13 @@ class _Duplicate(Exception):
 
 
 def _code(error: BaseException) -> int:
-    """Return the number of a driver's error; 0 if it has none, as for a lost connection."""
+    """Return the error number of a driver's exception; 0 if it has none."""
     code = error.args[0] if error.args and not isinstance(error, OSError) else 0
     return code if isinstance(code, int) else 0
 
 
 def _error_of(code: int) -> Exception:
-    """Return the error for a number of the server's; the transaction is rolled back already."""
+    """Return the exception for a server's error number; the transaction is rolled back already."""
     if code in _RETRYABLE:
         return NotDone(_RETRYABLE[code], slow=True)
     if code in _NOT_RETRYABLE:

@@ -60,7 +60,7 @@ class Opening:
         self._error: BaseException | None = None
 
     async def run(self, connected: Callable[[Opening], Coroutine[Any, Any, Link]]) -> None:
-        """Open the connection."""
+        """Open the connection for the waiting caller; if nobody waits, hand it to the pool."""
         link: Link | None = None
         error: BaseException | None = None
         try:
@@ -79,7 +79,7 @@ class Opening:
         return monotonic() - self._began > _HANGS_AFTER
 
     def claim(self) -> bool:
-        """Wait in place of a caller that left; return False if the opening has ended."""
+        """Become the caller that waits for this connection; return False if it has ended."""
         with self._lock:
             self._has_waiter = not self._ended
             return self._has_waiter
@@ -143,7 +143,7 @@ class LinkPool:
         self.detached: set[object] = set()
 
     def take(self) -> Link | None:
-        """Return the idle connection that was used last."""
+        """Return the most recently used idle connection; None if there is none."""
         try:
             return self.idle.pop()
         except IndexError:

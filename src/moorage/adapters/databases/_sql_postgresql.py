@@ -409,7 +409,7 @@ def _rows(result: PGresult) -> tuple[list[Row], int]:
 
 
 def _error_of(failure: PGresult) -> NotDone | NoTable | Denied | Misfit:
-    """Return the error for a failed result; the server has rolled back the transaction."""
+    """Return the error for a failed result; PostgreSQL has rolled back the transaction."""
     code = failure.error_field(_CODE) or b""
     if code in _RETRYABLE:
         return NotDone(_RETRYABLE[code], slow=True)

@@ -83,7 +83,7 @@ class Tables:
         connection.execute(text(self.stamping(connection.dialect)))
 
     def loosen(self, connection: Connection) -> None:
-        """Have the database leave free space on the pages of `states`, where that helps."""
+        """Make the database leave free space on the pages of the states table, where that helps."""
         for statement in self.loosening(connection.dialect):
             connection.execute(text(statement))
 

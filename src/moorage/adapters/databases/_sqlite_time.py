@@ -33,7 +33,7 @@ def boot_id() -> str | None:
 
 
 def origin(run: Run, boot: str, clock: Clock) -> int:
-    """Return the origin to add to the boot clock, which the first process has stored."""
+    """Return the value to add to the boot clock, which the first process has stored in the file."""
     row = run(_ORIGIN, (boot,)).fetchone()
     if row is None:
         run("BEGIN IMMEDIATE")

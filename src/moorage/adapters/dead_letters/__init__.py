@@ -1,1 +1,1 @@
-"""Places for records that a pipeline could not process."""
+"""Stores of records that a pipeline could not process."""

@@ -49,7 +49,7 @@ class DeadLetterFile:
         await asyncio.to_thread(self._append, line_of(letter, token_hex(8)))
 
     def letters(self) -> list[tuple[str, DeadLetter]]:
-        """Return the letters with their ids, the oldest first.
+        """Return all dead letters with their ids, the oldest first.
 
         Raises:
             StorageUnavailable: the file cannot be read.
@@ -59,7 +59,7 @@ class DeadLetterFile:
         return [entry for line in lines if (entry := letter_of(line)) is not None]
 
     def drop(self, ids: Iterable[str]) -> None:
-        """Remove the letters with these ids.
+        """Remove the dead letters with these ids from the file.
 
         Raises:
             StorageUnavailable: the file cannot be written.
@@ -99,7 +99,7 @@ class DeadLetterFile:
                     return
 
     def _is_current(self, status: os.stat_result) -> bool:
-        """Return whether the path still leads to an opened file."""
+        """Return whether an opened file is still the one at the path."""
         try:
             return samestat(self._path.stat(), status)
         except FileNotFoundError:
@@ -136,7 +136,7 @@ class DeadLetterSource:
         self._ids: dict[int, str] = {}
 
     async def open(self, _: Revocation, /) -> None:
-        """Read the letters."""
+        """Read the dead letters from the file."""
         letters = [
             (name, letter.record)
             for name, letter in self._file.letters()
@@ -152,18 +152,18 @@ class DeadLetterSource:
         return records or None
 
     async def commit(self, records: Sequence[SinkRecord], /) -> None:
-        """Remove the letters of records."""
+        """Remove the dead letters whose records have been processed."""
         done = [self._ids[id(record)] for record in records]
         await asyncio.to_thread(self._file.drop, done)
 
     async def release(self, _: Sequence[SinkRecord], /) -> None:
-        """Do nothing: the letters stay in the file."""
+        """Do nothing, because the dead letters stay in the file."""
 
     async def extend(self, _: Sequence[SinkRecord], /) -> None:
-        """Do nothing: no letter is promised to anybody else."""
+        """Do nothing, because dead letters have no lease that could expire."""
 
     async def seek(self, _: Partition, __: Offset, /) -> None:
-        """Refuse: letters are read once.
+        """Raise an error, because dead letters have no positions.
 
         Raises:
             UnsupportedByVendor: always.

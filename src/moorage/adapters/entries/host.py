@@ -50,7 +50,7 @@ class _HostEntries(EntryOperations[E]):
         mark: str | None = None,
         skips_locked: Callable[[], bool] | None = None,
     ) -> None:
-        """Set the tables, and the functions that provide connections to them.
+        """Set the tables of the store, and the functions that lend connections to them.
 
         Args:
             database: `sqlite`, `postgresql`, `mysql` or `mariadb`.

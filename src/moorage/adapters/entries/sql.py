@@ -114,7 +114,7 @@ class _SqlEntries(_Entries[E], HostEntryOperations[E], SyncSqlTables[EntrySql]):
         schema: str | None = None,
         create: bool = False,
     ) -> None:
-        """Set the tables and the database.
+        """Open the store in tables of a database.
 
         Args:
             url: `postgresql://…`, `mariadb://…` or `mysql://…`, or an engine of SQLAlchemy with the
@@ -159,7 +159,7 @@ class _AsyncSqlEntries(_Entries[E], AsyncHostEntryOperations[E], AsyncSqlTables[
         schema: str | None = None,
         create: bool = False,
     ) -> None:
-        """Set the tables and the database.
+        """Open the store in tables of a database.
 
         Args:
             url: `postgresql://…`, `mariadb://…` or `mysql://…`, or an `AsyncEngine` of SQLAlchemy

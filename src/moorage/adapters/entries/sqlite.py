@@ -100,7 +100,7 @@ class _Entries(SqliteTables, HostEntryOperations[E]):
         create: bool = False,
         clock: Clock | None = None,
     ) -> None:
-        """Set the tables and the file.
+        """Open the store in tables of a SQLite file.
 
         Args:
             path: the path of the file.
@@ -147,7 +147,7 @@ class _AsyncEntries(AsyncClosing, AsyncHostEntryOperations[E]):
         create: bool = False,
         clock: Clock | None = None,
     ) -> None:
-        """Set the tables and the file; the arguments are those of the synchronous store."""
+        """Open the store in tables of a SQLite file, with the synchronous store's arguments."""
         self._store: _Entries[E] = self._sync_class(
             path, timeout=timeout, prefix=prefix, create=create, clock=clock
         )

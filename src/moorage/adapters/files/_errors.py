@@ -39,7 +39,7 @@ def folder_in_place(code: str) -> InvalidRequest:
 
 
 def mapped(verb: Callable[P, R]) -> Callable[P, R]:
-    """Return an operation that raises errors of moorage, without paths in their messages."""
+    """Wrap an operation so that it raises errors of moorage, without paths in their messages."""
 
     @wraps(verb)
     def run_guarded(*args: P.args, **kwargs: P.kwargs) -> R:

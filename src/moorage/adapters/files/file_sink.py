@@ -87,7 +87,7 @@ class FileSink:
         self._begun = 0.0
 
     async def open(self) -> None:
-        """Complete the files that a process left behind.
+        """Complete the files that an earlier process left unfinished.
 
         Raises:
             ConfigurationError: the folder does not exist.
@@ -103,7 +103,7 @@ class FileSink:
     async def process_batch(
         self, records: Sequence[SinkRecord], /
     ) -> Sequence[Result[object]] | None:
-        """Write the records before the first that has no line, and return that one's error."""
+        """Write the records before the first that cannot become a line, and return its error."""
         lines: list[bytes] = []
         problem: Exception | None = None
         for record in records:
@@ -123,7 +123,7 @@ class FileSink:
         await self._in_thread(self._flush)
 
     async def close(self) -> None:
-        """Complete the file."""
+        """Complete the current file."""
         await self._in_thread(self._complete)
 
     async def _in_thread(self, work: Callable[[], None]) -> None:
@@ -174,7 +174,7 @@ class FileSink:
             self._complete()
 
     def _discard(self, file: BinaryIO, end: int) -> None:
-        """Remove what a failed write left behind, also from the buffer."""
+        """Remove the bytes of a failed write from the file and its buffer."""
         with suppress(OSError):
             file.close()
         os.truncate(self._path, end)
@@ -205,7 +205,7 @@ class FileSink:
             sync_folder(self._folder)
 
     def _recover(self) -> None:
-        """Complete files of a process that died, without a last line that it did not finish."""
+        """Complete the files of a process that died, without an unfinished last line."""
         for path in self._folder.glob(f"{self._name}-*.{self._format}{_PART}"):
             if self._file is not None and path == self._path:
                 continue

@@ -28,7 +28,7 @@ _MOST_IDLE: Final = 8
 
 
 class Connection:
-    """An open filesystem, and the part of it where the files are.
+    """An open filesystem of fsspec, and the folder in it that has the files.
 
     Attributes:
         filesystem: the filesystem of fsspec.
@@ -125,7 +125,7 @@ def _quoted_url(join_url: Callable[..., Any], path: str, *arguments: Any, **name
 
 
 def _close_filesystem(filesystem: object) -> None:
-    """Close the clients that filesystems of fsspec have; fsspec itself has no way to."""
+    """Close the clients of a filesystem, because fsspec itself has no method for that."""
     client = getattr(filesystem, "client", None)
     for resource in (getattr(filesystem, "ftp", None), client, getattr(client, "http", None)):
         end = getattr(resource, "close", None)

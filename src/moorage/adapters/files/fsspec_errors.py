@@ -60,7 +60,7 @@ def opening_error(error: Exception) -> ConnectorError:
 
 
 def judged(error: Exception, *, changed: bool) -> ConnectorError:
-    """Return the error of moorage for an error of a filesystem.
+    """Convert an exception of a filesystem to an error of moorage.
 
     Args:
         error: error that the filesystem raised.
@@ -98,7 +98,7 @@ def judged(error: Exception, *, changed: bool) -> ConnectorError:
 
 
 def _status_of(error: Exception, names: set[str]) -> int | None:
-    """The status of a server's answer, if the error is one."""
+    """Return the status code of a server's reply in an error; None if there is none."""
     if names & {"error_perm", "error_temp"}:
         match = _FTP_CODE.match(str(error))
         return int(match[0]) if match else None

@@ -40,7 +40,7 @@ Metadata: TypeAlias = "Mapping[str, Any]"
 
 @attrs.frozen
 class FoundFile:
-    """A file that is being read, piece by piece.
+    """A file that is being read in pieces.
 
     Attributes:
         entry: its metadata.
@@ -53,7 +53,7 @@ class FoundFile:
 
 
 class FsspecFolder:
-    """Files below a folder, for one operation over one connection.
+    """The files below a folder of a filesystem of fsspec, for one operation.
 
     Args:
         connection: the connection.
@@ -223,7 +223,7 @@ class FsspecFolder:
                 file.write(piece)
 
     def _rename(self, path: str, target: str) -> None:
-        """Give a file another name, in one step where the filesystem has such a step."""
+        """Rename a file, in one step where the filesystem supports that."""
         fsspec: Any = import_module("fsspec")  # an optional dependency without types
         move = getattr(getattr(self._filesystem, "client", None), "move", None)
         if move is not None:  # WebDAV's own, where `mv` copies
@@ -239,7 +239,7 @@ class FsspecFolder:
                 self._filesystem.mv(path, target)
 
     def _make_folder(self, path: str) -> None:
-        """Make a folder and those above it, unless they exist; refuse a file in their place."""
+        """Create a folder and its parents, unless they exist; refuse a file in their place."""
         if self._connection.protocol in HTTP or path in {"", "/"}:
             return
         folder = self._look_up(path)
@@ -313,7 +313,7 @@ class FsspecFolder:
                 )
 
     def _read_json(self, path: str) -> dict[str, Any] | None:
-        """The content of a JSON file; None if it is missing or incomplete."""
+        """Return the content of a JSON file; None if it is missing or incomplete."""
         try:
             content: dict[str, Any] = json.loads(self._filesystem.cat_file(path))
         except (FileNotFoundError, NotADirectoryError, ValueError):
@@ -333,7 +333,7 @@ class FsspecFolder:
     # --- paths -------------------------------------------------------------
 
     def _path(self, key: str) -> str:
-        """The path of a key's file or folder; of the root for no key."""
+        """Return the path of the file or folder of a key; the root folder for an empty key."""
         root = self._connection.root
         if not key:
             return root

@@ -35,7 +35,7 @@ class FsspecTransport:
         self._connections = Connections(options)
 
     def within(self, seconds: float) -> _Limited:
-        """Return the operations, each of which may take some seconds."""
+        """Return the operations of this transport with a time limit for each, in seconds."""
         return _Limited(self._connections, seconds)
 
     def __getattr__(self, verb: str) -> Callable[..., Any]:
@@ -73,7 +73,7 @@ class AsyncFsspecTransport:
 
 
 class _Limited:
-    """The operations of a transport with a limit of time."""
+    """The operations of a transport with a time limit for each."""
 
     def __init__(self, connections: Connections, seconds: float) -> None:
         self._connections = connections
@@ -84,7 +84,7 @@ class _Limited:
 
 
 class _Job:
-    """One operation in a thread.
+    """One file operation that runs in a thread.
 
     Attributes:
         future: result or error of the operation.
@@ -102,7 +102,7 @@ class _Job:
 
     @property
     def changed(self) -> bool:
-        """True if the operation may have changed something visible."""
+        """True if the operation may have changed a visible file."""
         return self._folder is not None and self._folder.changed
 
     def give_up(self) -> None:
@@ -147,7 +147,7 @@ class _Job:
 
 
 def _wait(connections: Connections, seconds: float | None, verb: str, *arguments: Any) -> Any:
-    """Perform an operation, and wait for its result."""
+    """Run a file operation, and wait a limited time for its result."""
     job = _Job(connections, verb, arguments)
     failure: ConnectorError
     try:

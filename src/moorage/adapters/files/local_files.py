@@ -1,4 +1,4 @@
-"""A folder of files as a storage vendor.
+"""A local folder of files as a storage vendor.
 
 A file gets its name when it is completely on disk. The metadata of files is in a separate folder,
 and only valid for the exact version of a file. Symbolic links are not followed. All changes hold
@@ -40,7 +40,7 @@ Metadata: TypeAlias = "Mapping[str, Any]"
 
 
 class OpenFile:
-    """A file that is being read; a file that replaces it meanwhile makes no difference."""
+    """A file open for reading, whose content stays the same even if the file is replaced."""
 
     def __init__(self, file: Any, entry: FileEntry) -> None:
         self._file = file
@@ -58,7 +58,7 @@ class OpenFile:
 
 
 class LocalFolder:
-    """Files below a folder.
+    """Files below a local folder.
 
     Args:
         options: the settings, with the folder `root`, which is created if necessary.

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class _Position(NamedTuple):
-    """The place in a series of files that replaced each other.
+    """A position in a series of files that replaced each other, such as rotated logs.
 
     Attributes:
         generation: the number of files before this one.
@@ -176,7 +176,7 @@ class RecordFile:
             size *= 2
 
     def _end(self, data: bytes) -> int:
-        """Return where the last complete record ends."""
+        """Return the offset behind the last complete record in some bytes."""
         if not self._is_csv:
             return data.rfind(b"\n") + 1
         return sum(len(line) for line in self._split(data) if line.endswith(b"\n"))
@@ -200,7 +200,7 @@ def _rows(data: bytes) -> list[list[str]]:
 
 
 def _record(line: bytes, columns: list[str], offset: str) -> SourceRecord:
-    """Return a line as a record; one of CSV that is not a row is left as it is."""
+    """Convert a line to a record; a CSV line that is not a valid row is kept as it is."""
     if not columns:
         return SourceRecord(line.rstrip(b"\r\n"), content_type="application/json", offset=offset)
     rows = _rows(line)
@@ -227,7 +227,7 @@ def _read_position(position: Offset) -> _Position:
 
 
 def checked_format(file_format: str) -> str:
-    """Return a format of files of records.
+    """Return the format of a file of records if it is known; otherwise raise an error.
 
     Raises:
         ConfigurationError: there is no such format.

@@ -52,7 +52,7 @@ class GraphQLSchema:
 
     @classmethod
     def from_introspection(cls, result: Mapping[str, Any]) -> Self:
-        """Return the schema that a service answered to the query of an introspection.
+        """Return the schema from a service's result of an introspection query.
 
         Args:
             result: the answer, or its member "data".
@@ -85,7 +85,7 @@ class GraphQLSchema:
         return cls(lambda library: library.build_schema(text), file.name)
 
     def check(self, document: str, /) -> None:
-        """Do nothing if the document fits the schema.
+        """Raise an error unless a GraphQL document matches the schema.
 
         Raises:
             InvalidData: the service would refuse the document. The message has the line and the
@@ -117,7 +117,7 @@ def _graphql_core() -> Any:
 
 
 def _introspected(library: Any, result: object) -> Any:
-    """Return the schema of an introspection, with or without the answer around it."""
+    """Build the schema from an introspection result, with or without its `data` envelope."""
     data = result.get("data", result) if is_object(result) else None
     if not is_object(data):
         raise ValueError("it is no object with the member __schema.")
@@ -125,7 +125,7 @@ def _introspected(library: Any, result: object) -> Any:
 
 
 def _mismatch(problems: Sequence[Any]) -> InvalidData:
-    """Return the error for a document that does not fit, with its first problems."""
+    """Return the error for a GraphQL document that does not match the schema."""
     descriptions = [
         f"Line {problem.locations[0].line}, column {problem.locations[0].column}: {problem.message}"
         for problem in problems[:_MOST_PROBLEMS]

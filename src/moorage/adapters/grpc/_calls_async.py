@@ -54,13 +54,13 @@ def _is_async(requests: Any) -> bool:
 
 
 def is_cancelled() -> bool:
-    """Return whether somebody cancels the running task, and not only its call."""
+    """Return whether the running task itself is being cancelled, not only its gRPC call."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
 
 
 class Requests:
-    """The bytes of the requests of a call that sends a stream of them.
+    """The serialized requests of a call that sends a stream of requests.
 
     Attributes:
         failure: the exception that ended the stream before its time, if there was one.
@@ -93,7 +93,7 @@ class Messages:
         self._messages = aiter(call)
 
     async def following(self, seconds: float | None) -> Any:
-        """Return the next message.
+        """Return the next message of the stream.
 
         Raises:
             StopAsyncIteration: the stream has ended.
@@ -103,13 +103,13 @@ class Messages:
             return await anext(self._messages)
 
     def close(self) -> None:
-        """End the call."""
+        """End the gRPC call."""
         self._call.cancel()
 
 
 async def with_metadata(
     send: Any, request: Any, timeout: float, metadata: Any
 ) -> tuple[bytes, Any, Any]:
-    """Return the answer of a call, and its initial and trailing metadata."""
+    """Make a call, and return its answer with the initial and trailing metadata."""
     call = send(request, timeout=timeout, metadata=metadata)
     return await call, await call.initial_metadata(), await call.trailing_metadata()

@@ -48,12 +48,12 @@ def state_of(channel: Any) -> str:
 
 
 def is_cancelled() -> bool:
-    """Return False: nobody cancels a synchronous call from outside."""
+    """Return False, because a synchronous call is never cancelled from outside."""
     return False
 
 
 class Requests:
-    """The bytes of the requests of a call that sends a stream of them.
+    """The serialized requests of a call that sends a stream of requests.
 
     Attributes:
         failure: the exception that ended the stream before its time, if there was one.
@@ -88,7 +88,7 @@ class Messages:
         self._patience: float | None = None
 
     def following(self, seconds: float) -> Any:
-        """Return the next message.
+        """Return the next message of the stream.
 
         Raises:
             StopIteration: the stream has ended.
@@ -108,7 +108,7 @@ class Messages:
             self._until = inf
 
     def close(self) -> None:
-        """End the call."""
+        """End the gRPC call."""
         self._ended.set()
         self._call.cancel()
 
@@ -122,6 +122,6 @@ class Messages:
 
 
 def with_metadata(send: Any, request: Any, timeout: float, metadata: Any) -> tuple[bytes, Any, Any]:
-    """Return the answer of a call, and its initial and trailing metadata."""
+    """Make a call, and return its answer with the initial and trailing metadata."""
     data, call = send.with_call(request, timeout=timeout, metadata=metadata)
     return data, call.initial_metadata(), call.trailing_metadata()

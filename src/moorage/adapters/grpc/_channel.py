@@ -1,4 +1,4 @@
-"""Channels of grpcio: their options, their TLS, and what a fork leaves of them."""
+"""Channels of grpcio: their options, their TLS settings, and their use after a fork."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ class ChannelSettings:
             return host == "localhost"
 
     def arguments(self) -> list[tuple[str, Any]]:
-        """Return the options for grpcio."""
+        """Return the channel options for grpcio."""
         options: dict[str, Any] = {
             # The manager repeats calls; a library that does so too would multiply them.
             "grpc.enable_retries": 0,
@@ -116,7 +116,7 @@ class ChannelSettings:
         return list(options.items())
 
     def new_channel(self, kind: Any) -> Any:
-        """Return a channel.
+        """Return a new channel with these settings; `kind` is the module `grpc` or `grpc.aio`.
 
         Args:
             kind: the module that makes it: `grpc` or `grpc.aio`.
@@ -138,7 +138,7 @@ def begin_use() -> None:
 
 
 def check_forks(processes: frozenset[int] | set[int], support: str) -> None:
-    """Refuse the use of grpcio in a process that was forked from another one with it.
+    """Refuse to use grpcio in a process that was forked from one that has used it.
 
     Args:
         processes: the ids of this process and its ancestors that have used grpcio.

@@ -40,7 +40,7 @@ class MethodFacts:
 def method_facts(
     safe: Iterable[str], repeatable: Iterable[str], definitions: Iterable[Any]
 ) -> MethodFacts:
-    """Return the facts about methods.
+    """Return which methods are safe or repeatable, from their paths and protobuf definitions.
 
     Args:
         safe: the methods that change nothing, such as "/shop.Orders/Get".
@@ -61,7 +61,7 @@ def method_facts(
 
 
 class InterceptedCall:
-    """The traits of an operation that is a call of a stub."""
+    """The base of operations that are calls of a generated stub."""
 
     system = "grpc"
 
@@ -89,7 +89,7 @@ class InterceptedCall:
 
 
 def converted(error: Exception, *, is_async: bool) -> Exception:
-    """Return the error for an exception that ended a stream of answers."""
+    """Convert an exception that ended a stream of answers to an error of moorage."""
     failure = judged(error)
     if failure is None:
         return error

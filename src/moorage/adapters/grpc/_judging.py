@@ -1,4 +1,4 @@
-"""The facts about exceptions of grpcio."""
+"""Converts exceptions of grpcio to errors of moorage."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def fault_of(error: Any) -> GrpcFault:
-    """Return the facts about an exception of a call."""
+    """Return the status code, message and details of a failed gRPC call."""
     return GrpcFault(
         code=error.code().name,
         message=error.details() or "",
@@ -30,7 +30,7 @@ def fault_of(error: Any) -> GrpcFault:
 
 
 def judged(error: Exception) -> ConnectorError | None:
-    """Return the error for an exception of a call that was sent; None for any other exception."""
+    """Return the error of moorage for an exception of a call that was sent; None for any other."""
     if isinstance(error, ConnectorError):
         return error
     if isinstance(error, TimeoutError):
@@ -46,7 +46,7 @@ def is_of_code(error: Exception, code: str) -> bool:
 
 
 def without_secret(error: Exception, secret: str) -> Exception:
-    """Return the error of ours for an exception, whose message does not repeat a secret."""
+    """Convert an exception to an error of moorage whose message does not contain a secret."""
     failure = judged(error)
     if failure is None:
         return error
@@ -60,7 +60,7 @@ def without_secret(error: Exception, secret: str) -> Exception:
 
 
 def answer_of(method: GrpcMethod[Any, Any], data: bytes) -> Any:
-    """Return the answer in some bytes.
+    """Deserialize the answer of a method.
 
     Raises:
         VendorFailed: the bytes are no message of the method's type.

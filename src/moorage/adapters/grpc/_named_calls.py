@@ -34,7 +34,7 @@ def named_operations(connector: AnyGrpcConnector) -> Mapping[str, NamedOperation
 
 
 class _Operations(Mapping[str, NamedOperation]):
-    """The operations "methods" and "call", and the methods that are known.
+    """The named operations "methods" and "call" of a gRPC connector.
 
     Without descriptions, each full name of a method is an operation: only the server knows which
     methods there are, and it is asked when the operation is performed.

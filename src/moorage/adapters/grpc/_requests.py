@@ -32,7 +32,7 @@ _HEADERS_OF_HTTP: Final = frozenset({"content-type", "te", "user-agent", "host",
 
 @attrs.frozen(kw_only=True)
 class PreparedCall:
-    """A call that an operation makes.
+    """A prepared gRPC call: its method, request and metadata.
 
     Attributes:
         method: the method.
@@ -50,7 +50,7 @@ class PreparedCall:
 
 
 def serialized(method: GrpcMethod[Any, Any], limit: int, request: Any) -> bytes:
-    """Return the bytes of a request.
+    """Serialize a request, and refuse one that is too large.
 
     Raises:
         InvalidData: the request is no message of the method's type.
@@ -75,7 +75,7 @@ def serialized(method: GrpcMethod[Any, Any], limit: int, request: Any) -> bytes:
 
 
 def interrupted() -> LocalFailure:
-    """Return the error that ends a call whose requests end before their time."""
+    """Return the error for a call whose stream of requests failed before its end."""
     return LocalFailure(
         "The stream of requests failed before its end.",
         may_have_been_processed=True,
@@ -84,7 +84,7 @@ def interrupted() -> LocalFailure:
 
 
 def metadata_of(values: Metadata) -> Pairs:
-    """Return metadata for grpcio.
+    """Check metadata, and return it as pairs for grpcio.
 
     Raises:
         InvalidData: a name or a value cannot be sent.
@@ -126,7 +126,7 @@ def received_metadata(pairs: Iterable[Any] | None) -> Pairs:
 def authorization_of(
     credentials: Credentials | OAuthCredentials,
 ) -> Authorization:
-    """Return the metadata that carry credentials, and the secret in them to hide in messages.
+    """Return the metadata that carries credentials, and the secret in it that messages must hide.
 
     Raises:
         ConfigurationError: credentials of this kind cannot be sent as metadata.

@@ -326,7 +326,7 @@ class AsyncGrpcConnector:
         )
 
     async def close(self) -> None:
-        """Close the connection; one that calls use is closed at the end of the last of them."""
+        """Close the connection, or let the last active call close it."""
         self._is_closed = True
         if not self._holders:
             await self._close_channel()
@@ -356,7 +356,7 @@ class AsyncGrpcConnector:
             del failure
 
     async def leave(self, holder: object) -> None:
-        """Record the end of a call; the last one closes a connection that is no longer wanted."""
+        """Record the end of a call; the last one closes the connection of a closed connector."""
         self._holders.pop(holder, None)
         if self._is_closed and not self._holders:
             await self._close_channel()
@@ -385,7 +385,7 @@ class AsyncGrpcConnector:
     async def _outcome(
         self, call: PreparedCall, attempt: OperationAttempt, holder: object
     ) -> tuple[Any, Exception | None]:
-        """Return the result of an attempt, or its error without the frames that know secrets."""
+        """Return the result of an attempt, or its error without frames that hold secrets."""
         try:
             return await self._authorized(call, attempt, holder), None
         except Exception as error:  # noqa: BLE001 - raised again by the caller
@@ -517,7 +517,7 @@ class AsyncGrpcConnector:
         return channel
 
     async def _connect(self, channel: Any, timeout: float, is_doubted: bool) -> None:  # noqa: FBT001 - private
-        """Connect with a question for the server's health, which changes nothing.
+        """Connect by sending a health check, which changes nothing on the server.
 
         Args:
             channel: the channel.
@@ -536,7 +536,7 @@ class AsyncGrpcConnector:
             raise grpc_error(fault, GrpcPhase.CONNECTING)
 
     async def _problem(self, timeout: float) -> tuple[str, str] | None:
-        """Return what the server says is wrong with it, and a remedy."""
+        """Return the health problem that the server reports and a remedy; None if healthy."""
         try:
             answer = await self.attempt(_ASK_HEALTH, OperationAttempt(1, timeout))
             status = number_of(answer, 1)
@@ -568,7 +568,7 @@ class AsyncGrpcConnector:
         return credentials, authorization
 
     def _may_renew(self, failure: Exception, tenant: str | None) -> bool:
-        """Return whether renewed credentials can help."""
+        """Return whether a failed call may be repeated with renewed credentials."""
         allowed_from = self._renewal_refused.get(tenant, -inf) + _REFUSED_FOR
         return is_of_code(failure, "UNAUTHENTICATED") and allowed_from < monotonic()
 

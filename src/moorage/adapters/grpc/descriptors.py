@@ -41,7 +41,7 @@ class GrpcDescriptors:
     """
 
     def __init__(self, files: Mapping[str, bytes], services: tuple[str, ...] | None = None) -> None:
-        """Read files.
+        """Read the services from serialized file descriptors.
 
         Args:
             files: `FileDescriptorProto` messages as bytes, by the names of the files.
@@ -125,7 +125,7 @@ class GrpcDescriptors:
 
 
 def _pool(files: Mapping[str, bytes]) -> tuple[Any, tuple[str, ...]]:
-    """Return a pool with some files, and the names of their services."""
+    """Return a pool with these descriptor files, and the names of their services."""
     from google.protobuf.descriptor_pb2 import FileDescriptorProto  # noqa: PLC0415 - loads protobuf
     from google.protobuf.descriptor_pool import DescriptorPool  # noqa: PLC0415 - as above
 
@@ -161,7 +161,7 @@ def _pool(files: Mapping[str, bytes]) -> tuple[Any, tuple[str, ...]]:
 
 
 def _add_common(files: dict[str, bytes]) -> None:
-    """Add the common files that some files import, directly or not."""
+    """Add the common protobuf files that other files import, directly or indirectly."""
     while True:
         names = [name for name in missing_imports(files, ()) if name in COMMON_FILES]
         if not names:

@@ -174,7 +174,7 @@ def _each(first: list[Any], messages: Messages, patience: float) -> Iterator[Any
 
 
 class _ProtectedAnswers:
-    """The answers of a call, whose failures are errors of moorage; else it is grpcio's call."""
+    """A stream of answers that behaves like grpcio's call, but raises errors of moorage."""
 
     def __init__(self, call: Any, answers: Iterator[Any], messages: Messages) -> None:
         self._call = call

@@ -55,11 +55,11 @@ class GrpcOperation(Generic[A]):
         self.system = "grpc"
 
     def perform(self, attempt: OperationAttempt, /) -> A:
-        """Make one attempt."""
+        """Make one attempt of the operation."""
         return cast("A", self._connector.attempt(self.prepared, attempt))
 
     def judge(self, error: Exception, /) -> ConnectorError | None:
-        """Convert an exception of grpcio; `perform` has converted those that it saw."""
+        """Convert an exception of grpcio to an error of moorage."""
         return judged(error)
 
     def pack_result(self, result: A, /) -> object:
@@ -75,7 +75,7 @@ class GrpcOperation(Generic[A]):
 
 
 class GrpcReflection:
-    """The question for the services and methods of a server, by reflection."""
+    """An operation that asks a server by reflection for its services and methods."""
 
     __slots__ = ("_connector",)
 
@@ -87,14 +87,14 @@ class GrpcReflection:
         self._connector = connector
 
     def perform(self, attempt: OperationAttempt, /) -> GrpcDescriptors:
-        """Ask the server."""
+        """Ask the server for its services and methods."""
         descriptors = _reflected(self._connector, attempt)
         if self._connector.descriptors is None or self._connector.is_reflected:
             self._connector.descriptors, self._connector.is_reflected = descriptors, True
         return descriptors
 
     def judge(self, error: Exception, /) -> ConnectorError | None:
-        """Convert an exception of grpcio."""
+        """Convert an exception of grpcio to an error of moorage."""
         return judged(error)
 
     def __repr__(self) -> str:
@@ -131,7 +131,7 @@ class GrpcNamedCall:
             self.safe, self.repeatable = known_method.safe, known_method.repeatable
 
     def perform(self, attempt: OperationAttempt, /) -> Any:
-        """Make one attempt, with a question for the descriptions if they are not known."""
+        """Make one attempt of the call; ask the server for unknown descriptions first."""
         until = monotonic() + attempt.timeout
         descriptors = self._connector.descriptors
         if descriptors is None:
@@ -143,7 +143,7 @@ class GrpcNamedCall:
         return self._connector.attempt(prepared, rest)
 
     def judge(self, error: Exception, /) -> ConnectorError | None:
-        """Convert an exception of grpcio."""
+        """Convert an exception of grpcio to an error of moorage."""
         return judged(error)
 
     def __repr__(self) -> str:
@@ -161,7 +161,7 @@ class GrpcNamedCall:
 
 
 def _reflected(connector: GrpcConnector, attempt: OperationAttempt) -> GrpcDescriptors:
-    """Return the descriptions that the server gives, in the time of an attempt."""
+    """Return the descriptions that the server gives by reflection, within an attempt's time."""
     until = monotonic() + attempt.timeout
     for path in PATHS:
         method = GrpcMethod[bytes, bytes](path=path, serialize=bytes, deserialize=bytes, safe=True)
@@ -215,7 +215,7 @@ def _answers(
     attempt: OperationAttempt,
     until: float,
 ) -> list[bytes]:
-    """Return the answers to some questions.
+    """Send questions of the reflection protocol, and return the server's answers.
 
     The method of reflection has streams, and one with one message looks the same to the server. For
     a stream of requests, grpc.aio may report INTERNAL in place of the status that the server sent.

@@ -73,15 +73,15 @@ class _StatusOfCall:
         return grpc.StatusCode[self._status().code]
 
     def details(self) -> str:
-        """Return the words of the server, or those of the error."""
+        """Return the server's error message, or that of the error itself."""
         return self._status().details
 
     def initial_metadata(self) -> Pairs:
-        """Return the metadata before the answer."""
+        """Return the metadata that the server sent before its answer."""
         return self._status().initial
 
     def trailing_metadata(self) -> Pairs:
-        """Return the metadata after the answer."""
+        """Return the metadata that the server sent after its answer."""
         return self._status().trailing
 
     def debug_error_string(self) -> str:
@@ -108,7 +108,7 @@ _KINDS: Final[dict[tuple[type[ConnectorError], bool], type[Any]]] = {}
 
 
 def _kind(base: type[ConnectorError], *, is_async: bool) -> type[Any]:
-    """Return the class of errors that are of a class of moorage and of one of grpcio."""
+    """Return the exception class that derives from a moorage error and from one of grpcio."""
     kind = _KINDS.get((base, is_async))
     if kind is None:
         foreign: type[Exception] = grpc.aio.AioRpcError if is_async else grpc.RpcError
@@ -131,7 +131,7 @@ def _rebuilt(
 
 
 def remember_status(failure: ConnectorError, error: Any) -> ConnectorError:
-    """Return an error of moorage that knows the status of the call which it stands for."""
+    """Store the gRPC status of a failed call in the error of moorage that stands for it."""
     vars(failure)[_STATUS] = _Status(
         error.code().name,
         error.details() or "",
@@ -142,7 +142,7 @@ def remember_status(failure: ConnectorError, error: Any) -> ConnectorError:
 
 
 def rpc_error(error: ConnectorError, *, is_async: bool) -> Any:
-    """Return the error as one of its class that is an exception of grpcio too.
+    """Return the error as an instance of a class that is an exception of grpcio too.
 
     Args:
         error: the error of moorage.

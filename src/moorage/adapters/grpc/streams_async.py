@@ -79,7 +79,7 @@ class AsyncGrpcStream(Generic[A]):
         raise bare(failure)
 
     async def close(self) -> None:
-        """End the call."""
+        """End the gRPC call."""
         self._is_ended = True
         self._first.clear()
         self._messages.close()

@@ -70,7 +70,7 @@ class AsyncHttpConnector:
 
     @property
     def versions(self) -> ConnectorVersions:
-        """The versions, none of which is known."""
+        """The versions of library and server, none of which is known."""
         return ConnectorVersions()
 
     def statistics(self) -> PoolStatistics | None:
@@ -78,7 +78,7 @@ class AsyncHttpConnector:
         return None
 
     async def open(self, timeout: float = 5.0, /) -> None:
-        """Ask the service, so that a wrong configuration is noticed now.
+        """Check that the service answers, so that a wrong configuration is noticed now.
 
         Raises:
             ConnectorError: the service did not answer as expected.
@@ -95,7 +95,7 @@ class AsyncHttpConnector:
             )
 
     async def _ask(self, timeout: float) -> None:
-        """Perform the operation that shows if the service answers."""
+        """Perform the operation that checks whether the service answers."""
         await self._performer.perform(self.service, cast("Any", self._ping), timeout=timeout)
 
     async def health(self, timeout: float = 5.0, /) -> ConnectorHealth:
@@ -120,7 +120,7 @@ class AsyncHttpConnector:
         )
 
     async def close(self) -> None:
-        """Mark the connector as closed; the connections are the manager's."""
+        """Mark the connector as closed; its connections belong to the manager."""
         self._is_closed = True
 
     async def __aenter__(self) -> Self:

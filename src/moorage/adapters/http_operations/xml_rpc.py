@@ -56,7 +56,7 @@ class XmlRpcSettings:
     password: Secret | None = attrs.field(default=None, repr=False)
 
     def __attrs_post_init__(self) -> None:
-        """Refuse an account of Odoo that is not whole."""
+        """Refuse an incomplete Odoo account: database, user id and password belong together."""
         fields = {"database": self.database, "user_id": self.user_id, "password": self.password}
         missing = [name for name, value in fields.items() if value is None]
         if missing and len(missing) < len(fields):

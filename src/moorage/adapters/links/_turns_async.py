@@ -1,4 +1,4 @@
-"""Waits of tasks for their turns, and the event loop that a pool belongs to."""
+"""Lets tasks wait for a connection, and binds a pool to its event loop."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Scope:
 
 
 class Turn:
-    """The turn of a task: `wait` ends with `call`, or after some time."""
+    """The turn of a task in a queue: `wait` ends when `call` is called, or after some time."""
 
     __slots__ = ("_is_called", "_signal")
 
@@ -51,7 +51,7 @@ class Turn:
         self._is_called = False
 
     async def wait(self, seconds: float) -> None:
-        """Suspend the task until it is called, at most this number of seconds."""
+        """Suspend the task until its turn comes, at most this number of seconds."""
         if self._is_called:
             return
         loop = asyncio.get_running_loop()

@@ -1,4 +1,4 @@
-"""Waits of threads for their turns."""
+"""Lets threads wait for a connection."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Scope:
 
 
 class Turn:
-    """The turn of a thread: `wait` ends with `call`, or after some time."""
+    """The turn of a thread in a queue: `wait` ends when `call` is called, or after some time."""
 
     __slots__ = ("_lock",)
 
@@ -26,7 +26,7 @@ class Turn:
         self._lock.acquire()
 
     def wait(self, seconds: float) -> None:
-        """Block the thread until it is called, at most this number of seconds."""
+        """Block the thread until its turn comes, at most this number of seconds."""
         self._lock.acquire(timeout=max(0.0, min(seconds, TIMEOUT_MAX)))
 
     def call(self) -> None:

@@ -117,7 +117,7 @@ class AsyncLinkPool(Generic[L]):
         self._decide(link_pool.close)
 
     async def lend(self, loan: AsyncLinkLoan[L]) -> L:
-        """Return a link for a loan, which must end it even if this fails."""
+        """Return a link for a loan, for which `end` must be called even if this fails."""
         self._scope.enter(self._forget)
         until = self._now() + loan.timeout
         lease = self._decide(link_pool.ask, loan, loan.operation).lease
@@ -138,11 +138,11 @@ class AsyncLinkPool(Generic[L]):
         return await self._opened(loan, until)
 
     def end(self, loan: AsyncLinkLoan[L], *, reusable: bool) -> None:
-        """End a loan, or its wait; its link is used again if that is possible."""
+        """End a loan or its wait, and keep the link for the next caller if that is possible."""
         self._decide(link_pool.give_back, loan, reusable)
 
     async def _wait(self, loan: AsyncLinkLoan[L], until: float) -> Lease:
-        """Wait for a lease."""
+        """Wait until the pool grants a lease to a loan."""
         seconds = until - self._now()
         if self._config.max_wait is not None:
             seconds = min(seconds, self._config.max_wait)
@@ -191,7 +191,7 @@ class AsyncLinkPool(Generic[L]):
     def _decide(
         self, decide: Callable[..., tuple[LinkPoolState, Decision]], *arguments: Any
     ) -> Decision:
-        """Make a decision, and carry it out."""
+        """Compute a decision from the pool's state, and carry it out."""
         while True:
             state = self._state
             changed, decision = decide(state, self._config, self._now(), *arguments)
@@ -240,7 +240,7 @@ class AsyncLinkPool(Generic[L]):
 
 
 class AsyncLinkLoan(Generic[L]):
-    """A link for the time of a block.
+    """A context manager that lends a link of the pool.
 
     Attributes:
         operation: the name of the operation that it is for.

@@ -107,7 +107,7 @@ class AsyncSharedLink(Generic[L]):
         )
 
     async def close(self) -> None:
-        """Lend nothing any more, and close the link: at once, or when its last user returns it."""
+        """Close the shared link at once or when its last user returns it; lend it no more."""
         self._is_closed = True
         record = self._record
         if record is None:
@@ -118,7 +118,7 @@ class AsyncSharedLink(Generic[L]):
         self._retire(record)
 
     async def lend(self, loan: AsyncSharedLoan[L]) -> _Record[L]:
-        """Return the link for a loan, with one more user."""
+        """Return the open link for a loan, and count one more user."""
         self._scope.enter(self._forget)
         record = self._taken()
         if record is not None:
@@ -157,7 +157,7 @@ class AsyncSharedLink(Generic[L]):
             _close(record)
 
     def _taken(self) -> _Record[L] | None:
-        """Return the open link with one more user; None if there is none."""
+        """Return the open link and count one more user; None if there is no open link."""
         if self._is_closed:
             raise link_pool.closed_error()
         with self._section:
@@ -213,7 +213,7 @@ class AsyncSharedLink(Generic[L]):
 
 
 class AsyncSharedLoan(Generic[L]):
-    """The shared link for the time of a block.
+    """A context manager that lends the shared link.
 
     Attributes:
         operation: the name of the operation that it is for.

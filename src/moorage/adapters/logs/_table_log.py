@@ -82,7 +82,7 @@ class TableLog:
         self._queue.flush()
 
     def after_request(self) -> None:
-        """Store the queued entries, unless a thread stores them."""
+        """Store the queued entries, unless a background thread does that."""
         self._queue.after_request()
 
     def find(self, query: LogQuery, /) -> LogPage:

@@ -149,7 +149,7 @@ class LogQueue:
                         self._bytes -= _bytes_of(batch)
 
     def after_request(self) -> None:
-        """Store the queued entries, unless a thread stores them."""
+        """Store the queued entries, unless a background thread does that."""
         if not self._threads and self._waiting:
             self._write()
 

@@ -1,1 +1,1 @@
-"""Connectors that publish messages to brokers, one broker a module."""
+"""Connectors that publish messages to brokers, with one module for each broker."""

@@ -1,4 +1,4 @@
-"""The health of a broker, as a value."""
+"""Describes the health of a message broker."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def health_of(
     error: Exception | None = None,
     concern: tuple[str, str] | None = None,
 ) -> ConnectorHealth:
-    """Return the health of a broker.
+    """Return the health of a message broker as a `ConnectorHealth`.
 
     Args:
         name: the name of the connector.

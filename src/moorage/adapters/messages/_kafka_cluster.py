@@ -34,7 +34,7 @@ SILENT.disabled = True
 
 
 class ClusterWatch:
-    """The errors that a client reported, and the wait for its cluster.
+    """Records the errors that a Kafka client reports, and waits for its cluster.
 
     Args:
         serve: makes the client call the functions that it reports to.
@@ -47,7 +47,7 @@ class ClusterWatch:
         self._is_open = is_open
 
     def note(self, error: Any) -> None:
-        """Take an error that the client reports."""
+        """Record an error that the client reports."""
         del self._events[:-_MOST_EVENTS]
         self._events.append((error.name(), error.str()))
 
@@ -73,7 +73,7 @@ class ClusterWatch:
 
 
 def options_error() -> ConfigurationError:
-    """Return the error for settings that librdkafka refuses; its own text may quote them."""
+    """Return the error for settings that librdkafka refuses, without quoting their values."""
     return ConfigurationError(
         "The settings of the connector are refused by librdkafka.",
         path="options",

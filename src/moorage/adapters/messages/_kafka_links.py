@@ -26,14 +26,14 @@ R = TypeVar("R")
 
 
 class _KafkaLink:
-    """The part of a link that both modes share."""
+    """The code that synchronous and asynchronous links to Kafka share."""
 
     def __init__(self, producer: KafkaProducer) -> None:
         self._producer = producer
 
     @property
     def version(self) -> str | None:
-        """The id of the cluster, which is all that it tells about itself."""
+        """The id of the Kafka cluster, which does not report a version."""
         return self._producer.version
 
     def is_connected(self) -> bool:
@@ -41,16 +41,16 @@ class _KafkaLink:
         return self._producer.is_connected()
 
     def concern(self) -> tuple[str, str] | None:
-        """Return None: a cluster that answers reports no trouble of its own."""
+        """Return None, because a Kafka cluster that answers reports no problems."""
         return None
 
     def close(self) -> None:
-        """Give up what is not acknowledged, and end the producer without waiting for it."""
+        """Give up unacknowledged messages, and close the producer without waiting."""
         self._producer.close()
 
 
 class KafkaLink(_KafkaLink):
-    """A producer of a synchronous program."""
+    """A link with the Kafka producer of a synchronous program."""
 
     def ping(self, timeout: float, /) -> None:
         """Ask the cluster for the metadata of one topic."""
@@ -67,12 +67,12 @@ class KafkaLink(_KafkaLink):
         return self._producer.publish(items, timeout)
 
     def leave(self, timeout: float, /) -> None:  # noqa: ARG002 - nothing is left to be sent
-        """End the producer, whose messages are all acknowledged or given up."""
+        """Close the producer, whose messages are all acknowledged or given up."""
         self.close()
 
 
 class AsyncKafkaLink(_KafkaLink):
-    """A producer of an asynchronous program, and the thread that waits for it."""
+    """A link with the Kafka producer of an asynchronous program, and its thread."""
 
     def __init__(self, producer: KafkaProducer, thread: ThreadPoolExecutor) -> None:
         super().__init__(producer)
@@ -94,16 +94,16 @@ class AsyncKafkaLink(_KafkaLink):
         return await self._aside(partial(self._producer.publish, items, timeout))
 
     async def leave(self, timeout: float, /) -> None:  # noqa: ARG002 - nothing is left to be sent
-        """End the producer, whose messages are all acknowledged or given up."""
+        """Close the producer, whose messages are all acknowledged or given up."""
         self.close()
 
     def close(self) -> None:
-        """Give up what is not acknowledged, and end the producer without waiting for it."""
+        """Give up unacknowledged messages, and close the producer without waiting."""
         super().close()
         self._thread.shutdown(wait=False)
 
     async def _aside(self, step: Callable[[], R]) -> R:
-        """Run a step in the thread; if the caller is cancelled, its messages are given up."""
+        """Run a blocking step in the link's thread; a cancelled caller's messages are given up."""
         try:
             return await asyncio.get_running_loop().run_in_executor(self._thread, step)
         except asyncio.CancelledError:
@@ -112,7 +112,7 @@ class AsyncKafkaLink(_KafkaLink):
 
 
 def connect_kafka(settings: Mapping[str, Any], timeout: float) -> KafkaLink:
-    """Return a link to a cluster that answered in time."""
+    """Return a link to a Kafka cluster that answered in time."""
     link = KafkaLink(_producer(settings))
     try:
         link.ping(timeout)
@@ -123,7 +123,7 @@ def connect_kafka(settings: Mapping[str, Any], timeout: float) -> KafkaLink:
 
 
 async def connect_kafka_async(settings: Mapping[str, Any], timeout: float) -> AsyncKafkaLink:
-    """Return a link to a cluster that answered in time."""
+    """Return a link to a Kafka cluster that answered in time."""
     thread = ThreadPoolExecutor(1, thread_name_prefix="moorage-kafka")
     link = AsyncKafkaLink(_producer(settings), thread)
     try:

@@ -35,7 +35,7 @@ R = TypeVar("R")
 
 
 class KafkaProducer:
-    """A producer, as synchronous and asynchronous links share it.
+    """A Kafka producer that synchronous and asynchronous links use.
 
     Args:
         settings: the configuration of librdkafka.
@@ -69,7 +69,7 @@ class KafkaProducer:
         return self._used(partial(self._published, items), monotonic() + timeout)
 
     def close(self) -> None:
-        """Give up what is not acknowledged, and end the producer without waiting for it."""
+        """Give up unacknowledged messages, and close the producer without waiting."""
         with self._section:
             self._is_open = False
             is_used = self._is_used
@@ -151,7 +151,7 @@ class KafkaProducer:
         ]
 
     def _give_up(self, results: list[Result[PublishReceipt] | None]) -> None:
-        """Purge all messages that are not acknowledged, and use the producer no more."""
+        """Purge all unacknowledged messages, and stop using the producer."""
         with self._section:
             self._is_open = False
         self._producer.purge()
@@ -160,7 +160,7 @@ class KafkaProducer:
             self._poll(STEP)
 
     def _poll(self, seconds: float) -> None:
-        """Wait for reports; after a fatal error, use the producer no more."""
+        """Wait for delivery reports; after a fatal error, stop using the producer."""
         try:
             self._producer.poll(seconds)
         except (KafkaException, SystemError):
@@ -186,7 +186,7 @@ class KafkaProducer:
         error: Any,
         message: Any,
     ) -> None:
-        """Take librdkafka's report of one message."""
+        """Store librdkafka's delivery report as the result of one message."""
         if error is None:
             results[position] = Result(
                 PublishReceipt(

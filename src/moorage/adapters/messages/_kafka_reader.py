@@ -1,4 +1,4 @@
-"""A consumer of librdkafka, as a source uses it from a thread.
+"""A Kafka consumer that a source uses from a thread.
 
 The methods of a consumer wait for each other, also if one of them waits for a message or for what a
 rebalance needs. So all of them are called by one thread.
@@ -47,7 +47,7 @@ _HARMLESS: Final = frozenset({"_MAX_POLL_EXCEEDED", "_PARTITION_EOF"})
 
 
 class KafkaReader:
-    """A consumer of librdkafka.
+    """A Kafka consumer of librdkafka.
 
     Its methods block and belong to one thread, except `store` and `stop`, which do not.
 
@@ -88,7 +88,7 @@ class KafkaReader:
         raise options_error()
 
     def join(self) -> None:
-        """Join the group, after the cluster answered and has all topics that are named."""
+        """Join the consumer group, after checking that the cluster has all named topics."""
         until = monotonic() + self._patience
         self._cluster.metadata(self._consumer, KNOWN_TOPIC, until)
         for topic in self._topics:
@@ -107,7 +107,7 @@ class KafkaReader:
         )
 
     def read(self, count: int, wait: float) -> list[SinkRecord]:
-        """Return records as soon as there are any; none after some seconds."""
+        """Return records as soon as there are any; an empty list after `wait` seconds."""
         if self._is_paused:
             self._consumer.resume(self._consumer.assignment())
             self._is_paused = False
@@ -123,12 +123,12 @@ class KafkaReader:
         return self._buffer
 
     def take(self) -> list[SinkRecord]:
-        """Return the records that were read, and forget them."""
+        """Return the records that were read, and clear the buffer."""
         records, self._buffer = self._buffer, []
         return records
 
     def serve(self) -> None:
-        """Stay in the group without reading, while there is no room for records."""
+        """Stay in the consumer group without reading, while there is no room for records."""
         self._consumer.pause(self._consumer.assignment())
         self._is_paused = True
         self._poll(0.0)
@@ -151,13 +151,13 @@ class KafkaReader:
                 self._failure = reading_error(error.name(), message.topic())
 
     def _note(self, error: Any) -> None:
-        """Take an error that the consumer reports."""
+        """Record an error that the consumer reports."""
         self._cluster.note(error)
         if error.name() == ALL_DOWN:
             self._is_down = True
 
     def _check(self) -> None:
-        """Raise a failure, unless there are records that were read before it."""
+        """Raise a recorded failure, unless records that were read before it are left."""
         if self._buffer:
             return
         if self._failure is not None:
@@ -202,12 +202,12 @@ class KafkaReader:
         self._buffer = [record for record in self._buffer if record.place not in gone]
 
     def store(self, positions: Mapping[Partition, int]) -> None:
-        """Have the positions of partitions that are held committed soon, without waiting."""
+        """Queue the positions of assigned partitions for the next commit, without waiting."""
         for place, position in positions.items():
             self._done.put((place, position))
 
     def _store_done(self) -> None:
-        """Hand over to librdkafka what was stored; it belongs to this thread alone."""
+        """Pass the queued positions to librdkafka; only the consumer's thread may call this."""
         done: dict[Partition, int] = {}
         while not self._done.empty():
             place, position = self._done.get()
@@ -220,12 +220,12 @@ class KafkaReader:
             self._consumer.store_offsets(offsets=offsets)
 
     def _note_commit(self, error: Any, _: Any) -> None:
-        """Take the report of a commit; one that failed for a time is made again."""
+        """Remember the final failure of a commit; a temporary failure is retried."""
         if error is not None and is_final(error.name()):
             self._failure = reading_error(error.name())
 
     def seek(self, place: Partition, position: int) -> None:
-        """Continue at a position, now or as soon as the partition is assigned."""
+        """Continue reading a partition at a position, now or as soon as it is assigned."""
         self._forget([place])
         if place not in self._held:
             self._positions[place] = position
@@ -233,18 +233,18 @@ class KafkaReader:
         _attempt(partial(self._consumer.seek, _position(place, position)))
 
     def stop(self) -> None:
-        """End what waits, in whatever thread it does."""
+        """End all waits of the reader, in any thread."""
         self.is_stopped = True
 
     def close(self) -> None:
-        """Commit what is stored, and leave the group."""
+        """Commit the stored positions, and leave the consumer group."""
         self.stop()
         self._store_done()
         self._consumer.close()
 
 
 def _attempt(step: Callable[[], object]) -> None:
-    """Run a step, and raise its error as one of moorage."""
+    """Run a function, and convert an exception of librdkafka to an error of moorage."""
     try:
         step()
     except KafkaException as error:
@@ -264,7 +264,7 @@ def _position(place: Partition, position: int) -> Any:
 
 
 def record_of(message: Any) -> SinkRecord:
-    """Return a message as a record."""
+    """Convert a Kafka message to a record."""
     kind, milliseconds = message.timestamp()
     try:
         headers = message.headers() or ()

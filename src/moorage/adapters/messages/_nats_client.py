@@ -22,7 +22,7 @@ _HUNG_UP: Final = getattr(select, "POLLRDHUP", select.POLLHUP)
 
 
 class NatsClient(Client):
-    """A client for one connection.
+    """A NATS client for one connection.
 
     Args:
         insists_on_tls: whether a server that does not ask for TLS is asked for it all the same.
@@ -46,7 +46,7 @@ class NatsClient(Client):
         )
 
     def has_hung_up(self) -> bool:
-        """Return whether the server has ended the connection, also if nobody has read that yet."""
+        """Return whether the server has ended the connection, even if nobody has read that yet."""
         transport = self._raw_transport()
         connected = None if transport is None else transport.get_extra_info("socket")
         if connected is None or connected.fileno() < 0:

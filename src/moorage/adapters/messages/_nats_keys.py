@@ -26,7 +26,7 @@ _NKEY: Final = re.compile(r"-+BEGIN USER NKEY SEED-+\s+(\S+)")
 
 @attrs.frozen
 class NatsKey:
-    """The key of a user.
+    """The key of a NATS user.
 
     Attributes:
         public: the public key, as a server's configuration has it.
@@ -42,7 +42,7 @@ class NatsKey:
 
 
 def nats_key(seed: Secret, path: str = "nkey") -> NatsKey:
-    """Return the key of a user's seed.
+    """Return the key of a NATS user from its seed.
 
     Args:
         seed: the seed, such as SU….

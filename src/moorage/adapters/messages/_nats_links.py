@@ -67,7 +67,7 @@ async def connect_nats_async(settings: Nats, timeout: float) -> AsyncNatsLink:
 
 
 def connect_nats(settings: Nats, timeout: float) -> NatsLink:
-    """Return a connection of a synchronous program."""
+    """Return a connection to NATS for a synchronous program."""
     return NatsLink(_BACKGROUND.run(connect_nats_async(settings, timeout)))
 
 
@@ -173,7 +173,7 @@ class AsyncNatsLink:
         return client.is_connected and not self._is_stuck and not client.has_hung_up()
 
     async def ping(self, timeout: float) -> None:
-        """Ask for a sign of life, and for how long the streams remember ids."""
+        """Check that the server answers, and how long the streams remember message ids."""
         until = monotonic() + timeout
         flush = asyncio.ensure_future(self._client.flush(max(timeout, 0.001)))  # type: ignore[arg-type]  # asyncio takes it
         try:
@@ -191,7 +191,7 @@ class AsyncNatsLink:
             await self._read_window(stream, until)
 
     def concern(self) -> tuple[str, str] | None:
-        """Return the stream that remembers ids for a shorter time than the settings say."""
+        """Return the problem of a stream that remembers message ids for too short a time."""
         promised = self._settings.duplicate_window or 0.0
         for stream, window in self._windows.items():
             if window is not None and window < promised:
@@ -396,11 +396,11 @@ class NatsLink:
         return self._link.is_connected()
 
     def ping(self, timeout: float) -> None:
-        """Ask for a sign of life, and for how long the streams remember ids."""
+        """Check that the server answers, and how long the streams remember message ids."""
         _BACKGROUND.run(self._link.ping(timeout))
 
     def concern(self) -> tuple[str, str] | None:
-        """Return the stream that remembers ids for a shorter time than the settings say."""
+        """Return the problem of a stream that remembers message ids for too short a time."""
         return self._link.concern()
 
     def publish(self, item: OutgoingMessage, timeout: float) -> PublishReceipt:

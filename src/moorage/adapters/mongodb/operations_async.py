@@ -64,7 +64,7 @@ class AsyncMongoOperation(Generic[R]):
         self.system = "mongodb"
 
     async def perform(self, attempt: OperationAttempt, /) -> R:
-        """Make one attempt."""
+        """Make one attempt of the operation."""
         # A transaction changes nothing before its commit, which is known by its name.
         progress = Progress(has_effect=self.is_plain and not self.safe, is_whole=self.is_whole)
         return await self.connector.attempt(

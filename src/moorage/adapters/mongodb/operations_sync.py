@@ -64,7 +64,7 @@ class MongoOperation(Generic[R]):
         self.system = "mongodb"
 
     def perform(self, attempt: OperationAttempt, /) -> R:
-        """Make one attempt."""
+        """Make one attempt of the operation."""
         # A transaction changes nothing before its commit, which is known by its name.
         progress = Progress(has_effect=self.is_plain and not self.safe, is_whole=self.is_whole)
         return self.connector.attempt(

@@ -92,7 +92,7 @@ class SqlCheckpoints:
         await self._access.execute(_CREATE)
 
     async def begin(self, name: str, /) -> tuple[int, Mapping[str, Offset]]:
-        """Become the owner of a name, and return the epoch and the positions."""
+        """Take over a checkpoint by its name; return the new epoch and the stored positions."""
         name = checked_name(name, "name")
         claim = _CLAIM_MYSQL if self._access.system == "mysql" else _CLAIM
 

@@ -102,7 +102,7 @@ class SqlOperation(_Described, Generic[R]):
     __slots__ = ()
 
     def perform(self, attempt: OperationAttempt, /) -> R:
-        """Make one attempt."""
+        """Make one attempt of the operation."""
         self.check_time(attempt)
         return self._connector.attempt(self.name, attempt.timeout, self._work)  # type: ignore[no-any-return, attr-defined]  # the work's
 
@@ -113,7 +113,7 @@ class AsyncSqlOperation(_Described, Generic[R]):
     __slots__ = ()
 
     async def perform(self, attempt: OperationAttempt, /) -> R:
-        """Make one attempt."""
+        """Make one attempt of the operation."""
         self.check_time(attempt)
         return await self._connector.attempt(self.name, attempt.timeout, self._work)  # type: ignore[no-any-return, attr-defined]  # the work's
 

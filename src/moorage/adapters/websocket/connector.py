@@ -77,7 +77,7 @@ class WebSocketOperation(_Described):
     __slots__ = ()
 
     def perform(self, attempt: OperationAttempt, /) -> Any:
-        """Make one attempt."""
+        """Make one attempt of the operation."""
         result = self._connector.run(self._work.attempt(attempt.timeout))
         return self._connector.synchronous(result)
 
@@ -88,7 +88,7 @@ class AsyncWebSocketOperation(_Described):
     __slots__ = ()
 
     async def perform(self, attempt: OperationAttempt, /) -> Any:
-        """Make one attempt."""
+        """Make one attempt of the operation."""
         return await self._work.attempt(attempt.timeout)
 
 

@@ -1,4 +1,4 @@
-"""Exchanges with aiohttp, and the meanings of its exceptions."""
+"""Sends requests with aiohttp, and interprets its exceptions."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ _AUTOMATIC: Final = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
 
 
 class _DoNotRetry(Exception):
-    """An exception class on which aiohttp does not send the request again."""
+    """An exception after which aiohttp does not send the request again."""
 
     def __init__(self, error: Exception) -> None:
         super().__init__()
@@ -54,7 +54,7 @@ class _DoNotRetry(Exception):
 
 @attrs.frozen
 class AuthenticatedProxy:
-    """A proxy, with the header fields that authenticate the client there."""
+    """A proxy URL with the header fields that authenticate the client at the proxy."""
 
     url: URL
     introduction: tuple[tuple[str, str], ...] = attrs.field(repr=False)
@@ -89,7 +89,7 @@ class AiohttpExchange(LoopLibraryExchange):
         return next(MEANINGS[kind] for kind in type(error).__mro__ if kind in MEANINGS)
 
     async def send_request(self) -> bytes:
-        """Send the request."""
+        """Send the request, and return the encoded head of the response."""
         method, target, fields = self.outgoing.parts()
         origin, timeouts, end_time = (
             self.outgoing.origin,

@@ -79,7 +79,7 @@ class LibraryExchangePool(ExchangePool):
 
 
 class LibraryExchangeEngine(LibraryEngine):
-    """Performs exchanges with a library that performs whole exchanges.
+    """Sends requests through a library that handles each request and its response as a whole.
 
     Args:
         network: the way to wait: blocking, or in an event loop.

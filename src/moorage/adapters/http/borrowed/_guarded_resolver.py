@@ -1,4 +1,4 @@
-"""A resolver for other libraries: it keeps a time limit and the guard's rules."""
+"""Resolves host names for other libraries, within a time limit and the guard's rules."""
 
 from __future__ import annotations
 

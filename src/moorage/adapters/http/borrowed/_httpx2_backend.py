@@ -27,7 +27,7 @@ _Stream = TypeVar("_Stream")
 
 
 class ResolvingBackend(httpcore2.NetworkBackend):
-    """Makes the connections of the synchronous client.
+    """Opens the TCP connections of the synchronous httpx2 client.
 
     Args:
         backend: the backend that makes the connections.
@@ -56,7 +56,7 @@ class ResolvingBackend(httpcore2.NetworkBackend):
 
 
 class AsyncGuardedBackend(httpcore2.AsyncNetworkBackend):
-    """Makes the connections of the asynchronous client.
+    """Opens the TCP connections of the asynchronous httpx2 client.
 
     Args:
         backend: the backend that makes the connections.

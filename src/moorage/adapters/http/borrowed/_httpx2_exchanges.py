@@ -62,7 +62,7 @@ class _Body(httpx2.SyncByteStream, httpx2.AsyncByteStream):
 
 
 class _Httpx2Exchange(LibraryExchange):
-    """The code that the synchronous and the asynchronous exchange share.
+    """The code that synchronous and asynchronous exchanges with httpx2 share.
 
     Args:
         outgoing: the request to send.
@@ -187,7 +187,7 @@ class SyncHttpx2Exchange(_Httpx2Exchange, SyncLibraryExchange):
         self._duplicate: socket.socket | None = None
 
     async def send_request(self) -> bytes:
-        """Send the request."""
+        """Send the request, and return the encoded head of the response."""
         try:
             response = self._transport.handle_request(self._request())
         finally:
@@ -255,7 +255,7 @@ class AsyncHttpx2Exchange(_Httpx2Exchange, LoopLibraryExchange):
         self._transport = transport
 
     async def send_request(self) -> bytes:
-        """Send the request."""
+        """Send the request, and return the encoded head of the response."""
         response = await self._transport.handle_async_request(self._request())
         self._pieces = aiter(response.stream)  # type: ignore[arg-type]  # it is of the same kind
         return self._begin(response)

@@ -231,11 +231,11 @@ class LibraryExchange(ABC):
 
     @abstractmethod
     def bound(self, until: float) -> None:
-        """Change the deadline of the call of `run_until` in progress."""
+        """Change the deadline of the `run_until` call in progress."""
 
     @abstractmethod
     def hang_up(self) -> None:
-        """Wake the waiting caller with an error."""
+        """Interrupt the waiting caller with an error."""
 
     @abstractmethod
     def close(self) -> None:
@@ -257,7 +257,7 @@ class LibraryExchange(ABC):
         return True
 
     async def send(self, data: bytes | memoryview, until: float) -> None:
-        """Send the request that the library was given, instead of these bytes."""
+        """Send the request through the library, which has it already, and ignore these bytes."""
         del data
         self._head = await self._translated(until, self.send_request())
 
@@ -338,7 +338,7 @@ class LibraryExchange(ABC):
 
 
 class SyncLibraryExchange(LibraryExchange):
-    """An exchange that blocks a thread."""
+    """An exchange through a library, which blocks a thread while it waits."""
 
     _hung_up = False
 
@@ -368,7 +368,7 @@ class SyncLibraryExchange(LibraryExchange):
 
 
 class LoopLibraryExchange(LibraryExchange):
-    """An exchange that suspends a task.
+    """An exchange through a library, which suspends a task while it waits.
 
     Attributes:
         closing_tasks: the tasks that finish exchanges, later including this one.
@@ -392,14 +392,14 @@ class LoopLibraryExchange(LibraryExchange):
         raise CutOff if self._hung_up else TimeIsUp
 
     def bound(self, until: float) -> None:
-        """Change the deadline of the call of `run_until` in progress."""
+        """Change the deadline of the `run_until` call in progress."""
         if (  # pragma: no branch - it may have expired just now
             self._timeout is not None and not self._timeout.expired()
         ):
             self._timeout.reschedule(_loop_time(until))
 
     def hang_up(self) -> None:
-        """Wake the waiting caller with an error."""
+        """Interrupt the waiting caller with an error."""
         self._hung_up = True
         self.bound(-inf)
 
@@ -431,7 +431,7 @@ def seconds_left(timeout: float | None, until: float) -> float | None:
 
 
 def reason_for(error: BaseException | None) -> str:
-    """Return the message of the system's error that caused the library's error."""
+    """Return the message of the operating system's error that caused a library's error."""
     for failure in _system_errors(error):
         message = getattr(failure, "verify_message", None) or failure.strerror
         if message:
@@ -440,7 +440,7 @@ def reason_for(error: BaseException | None) -> str:
 
 
 def system_error(error: BaseException) -> OSError:
-    """Return the system's error that caused the library's error."""
+    """Return the operating system's error that caused a library's error."""
     reason = reason_for(error)
     number = next((failure.errno for failure in _system_errors(error)), None)
     return OSError(reason) if number is None else OSError(number, reason)

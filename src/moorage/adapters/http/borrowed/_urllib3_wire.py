@@ -240,7 +240,7 @@ class Urllib3Wire:
         return data
 
     def glance(self) -> bytes | None:
-        """Return the bytes that have arrived; b"" at the end, None if there are none."""
+        """Return the bytes that have arrived; b"" at the end, None if none have arrived."""
         self._sock.settimeout(0)
         try:
             data: bytes = self._sock.recv(_READ_SIZE)

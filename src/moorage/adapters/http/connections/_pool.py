@@ -74,7 +74,7 @@ class Pool:
         await waiter.wait(until)
 
     def claim(self, origin: Origin, holder: object) -> bool:
-        """Take a slot if one is free now."""
+        """Take a connection slot of an origin if one is free now."""
         with self._lock:
             origin_pool = self._origin_pools.get(origin)
             if origin_pool is None:

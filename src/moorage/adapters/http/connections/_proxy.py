@@ -56,7 +56,7 @@ class Gateway:
         return self._serves(origin.host)
 
     def introduction(self) -> str:
-        """Return the header line that authenticates at the proxy; keep it in no variable."""
+        """Return the secret header line that authenticates at the proxy; never store it."""
         return "" if self._authorization is None else self._authorization.reveal()
 
     async def connect(
@@ -142,7 +142,7 @@ def _authorization(proxy: Proxy) -> Secret | None:
 
 
 def basic(proxy: Proxy) -> str:
-    """Return user name and password in base64; keep the result in no variable."""
+    """Return the proxy's user name and password in base64; never store this secret."""
     name = (proxy.username or "").encode()
     word = b"" if proxy.password is None else proxy.password.reveal_bytes()
     return b64encode(name + b":" + word).decode("ascii")

@@ -30,7 +30,7 @@ def allowed_addresses(
 
 
 def check_host(guard: OutgoingGuard, origin: Origin) -> None:
-    """Refuse a host that must not be resolved.
+    """Refuse a host whose name the guard does not allow to be resolved.
 
     Raises:
         DestinationRefused: the host is not allowed.
@@ -56,7 +56,7 @@ def numeric(host: str, port: int) -> list[Address]:
 
 
 class Lookup(Thread):
-    """Resolves a host name in a thread, which the caller leaves behind if it takes too long.
+    """Resolves a host name in a thread, so that the caller can give up waiting for it.
 
     `finished` is called in that thread when `addresses` can return.
     """

@@ -74,7 +74,7 @@ def _check_guard(settings: PoolSettings, _: object, value: OutgoingGuard | None)
 
 
 def _with_arguments(text: str, inherited: str) -> str:
-    """Return a docstring with the inherited arguments before its own ones."""
+    """Return a docstring with the arguments of a base class inserted before its own."""
     text, arguments = inspect.cleandoc(text), _ARGUMENTS.search(inspect.cleandoc(inherited))
     assert arguments is not None  # noqa: S101 - each class of settings explains its arguments
     lines = arguments["lines"].rstrip("\n")

@@ -75,7 +75,7 @@ class TlsWire:
 
     @property
     def written(self) -> int:
-        """The number of encrypted bytes that the system has taken for sending."""
+        """The number of encrypted bytes that were handed to the system for sending."""
         return self._wire.written
 
     async def handshake(self, until: float) -> None:

@@ -29,7 +29,7 @@ _CERTIFICATES: Final = re.compile(
 
 
 def context_for(tls: Tls) -> ssl.SSLContext:
-    """Return the TLS settings of a client as an `SSLContext`.
+    """Return an `SSLContext` for the TLS settings of a client.
 
     Raises:
         ConfigurationError: a file cannot be read, or is not what it should be.
@@ -95,7 +95,7 @@ def _carry(
     key: Secret | str | None,
     password: Secret | None,
 ) -> None:
-    """Load the client certificate into the context; servers get it if they ask for it.
+    """Load the client certificate and its key into the TLS context.
 
     OpenSSL reads files only. A key that is in no file is written to a temporary one, encrypted with
     a random password.

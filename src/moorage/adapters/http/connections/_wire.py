@@ -68,7 +68,7 @@ def exhausted(peer: str, reason: str) -> LocalFailure:
 
 
 class Waiter(Protocol):
-    """Waits until another thread or task calls its method `call`."""
+    """An object that waits until another thread or task calls its method `call`."""
 
     async def wait(self, until: float) -> None: ...
 
@@ -98,7 +98,7 @@ class Network(Protocol):
 
 
 class Wire(Protocol):
-    """The interface of a connection.
+    """The interface of a connection that sends and receives bytes.
 
     `written` counts the bytes that the system accepted, whether or not they arrived. `receive`
     returns b"" at the end. `glance` returns the bytes that have arrived, b"" at the end, or None
@@ -160,7 +160,7 @@ class SocketWire:
                 self._expects_bytes = True
 
     def glance(self) -> bytes | None:
-        """Return the bytes that have arrived; b"" at the end, None if there are none."""
+        """Return the bytes that have arrived; b"" at the end, None if none have arrived."""
         try:
             return self._sock.recv(_READ_SIZE)
         except BlockingIOError:

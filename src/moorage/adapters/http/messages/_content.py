@@ -133,7 +133,7 @@ class SingleDecompressor:
         return self._decompress(data)
 
     def _next_member(self) -> bool:
-        """Begin anew if another gzip member follows the one that has ended."""
+        """Continue with the next gzip member, if another one follows the one that has ended."""
         self._pending = self._pending.lstrip(b"\0")
         if not self._pending:
             return False

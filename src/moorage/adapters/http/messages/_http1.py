@@ -217,7 +217,7 @@ class ResponseReader:
 
     @property
     def silent(self) -> bool:
-        """True if not a single byte has arrived."""
+        """True if no byte of the response has arrived."""
         return self.head is None and not self._buffer and not self._interim_bytes
 
     @property

@@ -1,4 +1,4 @@
-"""The meanings of pyreqwest's exceptions, which their classes alone do not tell.
+"""Interprets pyreqwest's exceptions, whose classes alone do not say enough.
 
 | the causes of the exception | raised | may have been processed |
 |---|---|---|

@@ -296,7 +296,7 @@ class PyreqwestExchange(ExchangeBase):
         self._release()
 
     def _release(self) -> None:
-        """Give up the response and the slot; a second call does nothing."""
+        """Give up the response, and free the connection slot; a second call does nothing."""
         self._abandoned = True
         outgoing_request, self._outgoing = self._outgoing, None
         if outgoing_request is not None and self._reader is not None:

@@ -37,7 +37,7 @@ class StepTimeouts:
         self._total = timedelta(seconds=total or 0)
 
     def remaining(self, seconds: float) -> timedelta:
-        """Return the seconds that are left for pyreqwest."""
+        """Return the time left for pyreqwest: at least a minimum, at most the total timeout."""
         if seconds + _MIN_SECONDS > self._total.total_seconds():
             return self._total
         return timedelta(seconds=max(seconds, _MIN_SECONDS))

@@ -51,7 +51,7 @@ class ClientOfEngine(ABC):
 
 
 class SyncClient(ClientOfEngine):
-    """A synchronous client."""
+    """The base of synchronous HTTP clients."""
 
     def send(self, request: Request, url: str, timeouts: Timeouts, /) -> Response:
         """Send a request and read its whole response."""
@@ -78,7 +78,7 @@ class SyncClient(ClientOfEngine):
 
 
 class AsyncClient(ClientOfEngine):
-    """An asynchronous client."""
+    """The base of asynchronous HTTP clients."""
 
     async def send(self, request: Request, url: str, timeouts: Timeouts, /) -> Response:
         """Send a request and read its whole response."""
@@ -117,12 +117,12 @@ class _Incoming:
 
     @property
     def status(self) -> int:
-        """The status code."""
+        """The status code of the response."""
         return self._exchange.status
 
     @property
     def headers(self) -> Headers:
-        """The header fields."""
+        """The header fields of the response."""
         return self._exchange.headers
 
     def close(self) -> None:

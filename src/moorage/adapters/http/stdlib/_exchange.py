@@ -49,7 +49,7 @@ _PIECE_SIZE: Final = 65_536
 
 
 class Exchange(ExchangeBase):
-    """A request that is being sent, then its response that is being read."""
+    """One HTTP exchange: a request that is being sent, then its response that is being read."""
 
     __slots__ = (
         "_aborted",
@@ -92,7 +92,7 @@ class Exchange(ExchangeBase):
 
     @property
     def head(self) -> Head:
-        """The bytes of a response before its body."""
+        """The head of the response: its status and header fields."""
         head = self._reader.head
         if head is None:  # pragma: no cover - an exchange is returned once it has a head
             raise RuntimeError("The response has not arrived yet.")
@@ -100,7 +100,7 @@ class Exchange(ExchangeBase):
 
     @property
     def status(self) -> int:  # type: ignore[override]  # nobody sets it
-        """The status code."""
+        """The status code of the response."""
         return self.head.status
 
     @property

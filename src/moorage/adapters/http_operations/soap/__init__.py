@@ -1,4 +1,4 @@
-"""SOAP services: their WSDL is read, and their envelopes are made, by zeep.
+"""SOAP services: zeep reads their WSDL and builds their envelopes.
 
 zeep opens no connection here. Documents are loaded by moorage, and requests are operations that a
 manager performs.

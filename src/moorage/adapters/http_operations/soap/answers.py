@@ -29,7 +29,7 @@ _MOST_SUBCODES: Final = 10
 
 
 def envelope_of(response: Response) -> Any:
-    """Return the envelope in an answer.
+    """Return the SOAP envelope in an HTTP response.
 
     Raises:
         VendorFailed: the answer has attachments, or is no envelope.
@@ -43,13 +43,13 @@ def envelope_of(response: Response) -> Any:
 
 
 def fault_of(response: Response) -> SoapFault | None:
-    """Return the fault in an answer; None if there is none."""
+    """Return the SOAP fault in an HTTP response; None if there is none."""
     envelope = _envelope(response)
     return None if envelope is None else fault_in(envelope)
 
 
 def fault_in(envelope: Any) -> SoapFault | None:
-    """Return the fault in an envelope; None if there is none."""
+    """Return the fault in a SOAP envelope; None if there is none."""
     space = envelope.tag[1:].partition("}")[0]
     fault = envelope.find(f"{{{space}}}Body/{{{space}}}Fault")
     if fault is None:
@@ -58,7 +58,7 @@ def fault_in(envelope: Any) -> SoapFault | None:
 
 
 def check_references(envelope: Any, response: Response) -> None:
-    """Refuse an answer whose references would multiply it, or never end.
+    """Refuse a SOAP answer whose internal references would expand it hugely or endlessly.
 
     In the RPC style an element may refer to another one, which zeep puts in its place.
 
@@ -91,7 +91,7 @@ def check_references(envelope: Any, response: Response) -> None:
 
 
 def plain(value: Any) -> Any:
-    """Return zeep's value as dictionaries, lists and single values of Python."""
+    """Convert a value of zeep to dictionaries, lists and plain Python values."""
     items: Any = value
     if isinstance(value, (zeep("xsd.valueobjects").CompoundValue, Mapping)):
         return {name: plain(items[name]) for name in items}
@@ -105,7 +105,7 @@ def plain(value: Any) -> Any:
 
 
 def rendered(value: Any) -> Any:
-    """Return a result as plain JSON: times in ISO's form, decimal numbers as texts."""
+    """Return a SOAP result as plain JSON: times in ISO 8601, decimal numbers as texts."""
     if isinstance(value, Mapping):
         return {name: rendered(item) for name, item in cast("Mapping[str, Any]", value).items()}
     if is_list(value):
@@ -122,7 +122,7 @@ def rendered(value: Any) -> Any:
 
 
 def element_value(element: Any, depth: int = 0) -> Any:
-    """Return an element without a known type as texts, dictionaries and lists."""
+    """Convert an XML element of unknown type to texts, dictionaries and lists."""
     children = [child for child in element if isinstance(child.tag, str)]
     if not children or depth > _DEEPEST:
         return element.text or ""
@@ -148,7 +148,7 @@ def _envelope(response: Response) -> Any:
 
 
 def _old_fault(fault: Any) -> SoapFault:
-    """Return a fault of SOAP 1.1, whose children some services qualify although they must not."""
+    """Parse a SOAP 1.1 fault, even if a service wrongly puts its children into a namespace."""
     parts = {_local(child.tag): child for child in fault if isinstance(child.tag, str)}
     codes = _local(_text(parts.get("faultcode"))).split(".")
     detail = parts.get("detail")
@@ -162,7 +162,7 @@ def _old_fault(fault: Any) -> SoapFault:
 
 
 def _new_fault(fault: Any, space: str) -> SoapFault:
-    """Return a fault of SOAP 1.2."""
+    """Parse a SOAP 1.2 fault."""
     code = fault.find(f"{space}Code")
     codes: list[str] = []
     while code is not None and len(codes) < _MOST_SUBCODES:
@@ -191,7 +191,7 @@ def _local(name: str) -> str:
 
 
 def _with_plain_zone(value: Any) -> Any:
-    """Return a time whose zone is one of Python and not of a library."""
+    """Return a time with a time zone of Python instead of one of a library."""
     offset = value.utcoffset()
     return value if offset is None else value.replace(tzinfo=timezone(offset))
 

@@ -28,7 +28,7 @@ _DEEPEST: Final = 60
 
 
 class _UnfitError(ValueError):
-    """A value is none of its type; its text says what it should be."""
+    """Raised if an argument does not fit its type; the text describes the problem."""
 
 
 def arguments_for(kind: Any, arguments: Mapping[str, Any]) -> dict[str, Any]:
@@ -45,7 +45,7 @@ def arguments_for(kind: Any, arguments: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def only_argument(element: Any, arguments: Mapping[str, Any]) -> Any:
-    """Return the argument of an operation whose body is a single value.
+    """Return the only argument of an operation whose body is a single value.
 
     Raises:
         InvalidData: it is missing or wrong, or there are others.
@@ -59,7 +59,7 @@ def only_argument(element: Any, arguments: Mapping[str, Any]) -> Any:
 
 
 def secrets_in(value: Any) -> Iterator[Secret]:
-    """Yield the secrets among values."""
+    """Yield the secrets in a value, also in nested ones."""
     if isinstance(value, Secret):
         yield value
     elif isinstance(value, Mapping):
@@ -71,12 +71,12 @@ def secrets_in(value: Any) -> Iterator[Secret]:
 
 
 def members_of(kind: Any) -> dict[str, Any]:
-    """Return the elements and attributes of zeep's type by name."""
+    """Return the elements and attributes of a zeep type by name."""
     return {**dict(getattr(kind, "elements", ())), **dict(getattr(kind, "attributes", ()))}
 
 
 def wrong(path: str, problem: str) -> InvalidData:
-    """Return the error for an argument at a path."""
+    """Return the error for an invalid argument of a SOAP operation."""
     return InvalidData(
         f"The argument {path} {problem}.",
         field=path,
@@ -85,7 +85,7 @@ def wrong(path: str, problem: str) -> InvalidData:
 
 
 def _members(kind: Any, values: Mapping[str, Any], path: tuple[str, ...]) -> Any:
-    """Return a mapping as the values of a complex type."""
+    """Convert a mapping to the values of a complex type for zeep."""
     members = members_of(kind)
     # zeep makes up such names for wildcards and repeated groups.
     is_open = not hasattr(kind, "elements") or any(name.startswith("_") for name in members)
@@ -128,12 +128,12 @@ def _value(kind: Any, value: Any, path: tuple[str, ...], *, many: bool) -> Any:
 
 
 def _has_items(value: Any, *, many: bool) -> bool:
-    """Return whether a value has items where a single one is expected."""
+    """Return whether a value is a mapping or list where a single value is expected."""
     return isinstance(value, Mapping) or (not many and isinstance(value, (list, tuple)))
 
 
 def _single(kind: Any, value: Any) -> Any:
-    """Return a single value as zeep writes it.
+    """Convert a single value to the form that zeep writes.
 
     Raises:
         _UnfitError: it is none of its type.
@@ -186,7 +186,7 @@ def _float(value: Any) -> Any:
 
 
 def _moment(kind: type[Any], excluded: type[Any] | None = None) -> Callable[[Any], Any]:
-    """Return the writer of a date or a time, which may be an ISO text too."""
+    """Return a function that converts a date or time, or an ISO text of one, for zeep."""
 
     def write(value: Any) -> Any:
         if isinstance(value, kind) and (excluded is None or not isinstance(value, excluded)):

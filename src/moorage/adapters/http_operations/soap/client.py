@@ -71,7 +71,7 @@ class Soap:
     _port: WsdlPort = attrs.field(init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
-        """Refuse names that the WSDL does not have."""
+        """Refuse names of operations that the WSDL does not contain."""
         port = self.wsdl.port(self.wsdl_service, self.port)
         object.__setattr__(self, "_port", port)
         for field, names in (("safe", self.safe), ("repeatable", self.repeatable)):
@@ -87,7 +87,7 @@ class Soap:
         }
 
     def with_headers(self, **headers: Any) -> Soap:
-        """Return the same service, whose requests carry SOAP headers that the WSDL declares."""
+        """Return a copy of this service whose requests carry SOAP headers of the WSDL."""
         return attrs.evolve(self, headers=headers)
 
     def operation(self, name: str, /, **arguments: Any) -> HttpOperation[Any]:
@@ -126,7 +126,7 @@ class Soap:
 
     @staticmethod
     def fault(error: ConnectorError) -> SoapFault | None:
-        """Return the fault in the answer that an error has; None if there is none.
+        """Return the SOAP fault in the response of an error; None if there is none.
 
         It has the detail of the fault, in which the secrets of the request are masked.
         """
@@ -175,7 +175,7 @@ class Soap:
         }
 
     def _envelope(self, described: Any, arguments: Mapping[str, Any]) -> bytes:
-        """Return the request.
+        """Build the SOAP envelope of a request.
 
         Raises:
             InvalidData: an argument is wrong.
@@ -206,7 +206,7 @@ class Soap:
         return text
 
     def _broken_rule(self, envelope: Any) -> tuple[str, str] | None:
-        """Return the path of an argument that breaks the schema, and how; None for none."""
+        """Return the path of an argument that breaks the schema, and the reason; else None."""
         validator = self.wsdl.validator
         if validator is None or not len(envelope[-1]):
             return None
@@ -222,7 +222,7 @@ def _is_compound(body: Any) -> bool:
 
 
 def _problem(error: Exception) -> tuple[str, str]:
-    """Return the path of an argument that zeep refuses, and what is wrong with it.
+    """Return the path of an argument that zeep refuses, and the problem.
 
     The text of zeep's error may hold the value, so only its kind is told.
     """
@@ -234,7 +234,7 @@ def _problem(error: Exception) -> tuple[str, str]:
 
 
 def _read(described: Any, wsdl: Wsdl, response: Response) -> Any:
-    """Return the result of an answer.
+    """Return the result in the response to a SOAP operation.
 
     Raises:
         VendorFailed: the answer is not as the WSDL has it.
@@ -264,7 +264,7 @@ def _read(described: Any, wsdl: Wsdl, response: Response) -> Any:
 
 
 def _is_expected(described: Any, body: Any) -> bool:
-    """Return whether the first element of a body is the declared one.
+    """Return whether the first element of a SOAP body is the one that the WSDL declares.
 
     zeep does not look at its name. In the RPC style the name is not declared.
     """

@@ -63,6 +63,6 @@ class AsyncSoapConnector(AsyncHttpConnector):
         return client
 
     async def _ask(self, timeout: float) -> None:
-        """Load the WSDL, and perform the operation that shows if the service answers."""
+        """Load the WSDL, and perform the operation that checks whether the service answers."""
         await self.soap(timeout)
         await super()._ask(timeout)

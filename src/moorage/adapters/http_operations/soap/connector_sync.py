@@ -63,6 +63,6 @@ class SoapConnector(HttpConnector):
         return client
 
     def _ask(self, timeout: float) -> None:
-        """Load the WSDL, and perform the operation that shows if the service answers."""
+        """Load the WSDL, and perform the operation that checks whether the service answers."""
         self.soap(timeout)
         super()._ask(timeout)

@@ -83,7 +83,7 @@ class Documents:
         return None
 
     def add(self, url: str, content: bytes) -> None:
-        """Add a document, and remember those that it refers to and that may be loaded.
+        """Add a document, and queue those documents that it imports and that may be loaded.
 
         Raises:
             ConfigurationError: it is not XML, or there are too many documents.
@@ -142,7 +142,7 @@ def file_url(path: str | PurePath) -> str:
 
 
 def file_content(url: str, root: str) -> bytes:
-    """Return the content of a file of a WSDL.
+    """Return the content of a file that belongs to a WSDL.
 
     Raises:
         ConfigurationError: the file cannot be read, or a symbolic link leads out of the folder.
@@ -162,7 +162,7 @@ def file_content(url: str, root: str) -> bytes:
 
 
 def _locations(element: Any) -> Iterator[str]:
-    """Yield the locations to which a document refers, as it writes them."""
+    """Yield the locations of other documents that a document refers to."""
     for item in element.iter(*(f"{{{space}}}*" for space in (WSDL, *_SCHEMAS))):
         space, _, name = item.tag[1:].partition("}")
         attribute = "location" if space == WSDL else "schemaLocation"

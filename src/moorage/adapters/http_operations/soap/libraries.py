@@ -7,10 +7,10 @@ from typing import Any
 
 
 def etree() -> Any:
-    """Return lxml's module for trees."""
+    """Return the module `lxml.etree`."""
     return import_module("lxml.etree")
 
 
 def zeep(name: str) -> Any:
-    """Return a module of zeep."""
+    """Return a module of the package zeep."""
     return import_module(f"zeep.{name}")

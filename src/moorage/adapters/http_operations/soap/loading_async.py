@@ -1,4 +1,4 @@
-"""Loads the WSDL of a connector, which may be a path of the service or a file."""
+"""Loads the WSDL of a connector from a path of the service or from a file."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 async def load_async(
     performer: AsyncPerformer, service: str, settings: SoapSettings, timeout: float
 ) -> Wsdl:
-    """Return the WSDL, which a thread reads."""
+    """Load the WSDL from a file or from the service, and parse it in a thread."""
     if settings.wsdl_file is not None:
         read = partial(Wsdl.from_file, settings.wsdl_file, copies=settings.copies)
         return await asyncio.to_thread(read)

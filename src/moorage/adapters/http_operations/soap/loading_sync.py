@@ -1,4 +1,4 @@
-"""Loads the WSDL of a connector, which may be a path of the service or a file."""
+"""Loads the WSDL of a connector from a path of the service or from a file."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def load_sync(performer: Performer, service: str, settings: SoapSettings, timeout: float) -> Wsdl:
-    """Return the WSDL."""
+    """Load the WSDL from a file or from the service."""
     if settings.wsdl_file is not None:
         return Wsdl.from_file(settings.wsdl_file, copies=settings.copies)
     return Wsdl.fetch(performer, service, settings.wsdl, copies=settings.copies, timeout=timeout)

@@ -34,7 +34,7 @@ def named_operations(client: Soap) -> Iterator[NamedOperation]:
 
 
 def ping_of(client: Soap, settings: SoapSettings) -> HttpOperation[Any]:
-    """Return the operation that shows if the service answers."""
+    """Return the operation that checks whether the service answers."""
     if settings.ping is None:
         return wsdl_request(settings.wsdl)
     return attrs.evolve(client.operation(settings.ping), name="ping")

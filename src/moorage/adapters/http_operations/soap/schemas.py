@@ -1,4 +1,4 @@
-"""The schemas of a WSDL as one validator, which knows facets that zeep does not check."""
+"""The schemas of a WSDL as one validator, which checks rules that zeep does not check."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Validator:
         self._lock = Lock()
 
     def problem(self, element: Any, *, only_values: bool = False) -> tuple[str, str] | None:
-        """Return the path of the first error, and the rule that is broken; None for no error.
+        """Return the path of the first error in an element and the broken rule; else None.
 
         Args:
             element: the element to check, which must be declared by a schema.
@@ -135,7 +135,7 @@ class _Sources:
 
 
 def _is_huge(element: Any) -> bool:
-    """Return whether a declaration repeats something very often."""
+    """Return whether a declaration allows a very large number of repetitions."""
     times = (element.get("minOccurs"), element.get("maxOccurs"))
     return any(len(item) > 9 or int(item) > _MOST_TIMES for item in times if _is_number(item))
 
@@ -145,7 +145,7 @@ def _is_number(text: str | None) -> bool:
 
 
 def _resolver(texts: Mapping[str, bytes]) -> Any:
-    """Return the object that lxml asks for documents: it knows these texts, and nothing else."""
+    """Return a resolver for lxml that knows only these texts."""
 
     def resolve(resolver: Any, url: str, _: object, context: Any) -> Any:
         return resolver.resolve_string(texts.get(url, b""), context)
@@ -154,6 +154,6 @@ def _resolver(texts: Mapping[str, bytes]) -> Any:
 
 
 def _path(path: str | None) -> str:
-    """Return the names of a path such as /*/*[2]/ns0:symbol, without prefixes."""
+    """Convert an XPath such as /*/*[2]/ns0:symbol to names without prefixes, joined by dots."""
     names = [part.partition("[")[0].rpartition(":")[2] for part in (path or "").split("/")]
     return ".".join(name for name in names if name not in {"", "*"})

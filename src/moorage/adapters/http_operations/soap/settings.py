@@ -61,11 +61,11 @@ class SoapSettings:
     ping: str | None = None
 
     def __attrs_post_init__(self) -> None:
-        """Refuse a token that is not whole."""
+        """Refuse incomplete settings of the WS-Security token."""
         self.security()
 
     def security(self) -> SoapSecurity | None:
-        """Return the WS-Security header; None for none."""
+        """Return the settings of the WS-Security header; None if there are none."""
         valid_for = None if self.valid_for is None else timedelta(seconds=self.valid_for)
         security = SoapSecurity(
             username=self.username,
@@ -76,7 +76,7 @@ class SoapSettings:
         return None if self.username is None and valid_for is None else security
 
     def client(self, wsdl: Wsdl) -> Soap:
-        """Return the object that makes operations of a WSDL."""
+        """Return the client that makes operations from a WSDL."""
         from moorage.adapters.http_operations.soap.client import Soap  # noqa: PLC0415 - few programs have one
 
         return Soap(

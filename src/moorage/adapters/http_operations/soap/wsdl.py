@@ -146,7 +146,7 @@ class Wsdl:
         return await to_thread(cls, documents)
 
     def port(self, service: str | None = None, name: str | None = None) -> WsdlPort:
-        """Return a port; by default the first one.
+        """Return a port of the WSDL, by default the first one.
 
         Args:
             service: the name of the port's service in the WSDL; needed if there are several.
@@ -183,7 +183,7 @@ class Wsdl:
 
 
 def wsdl_request(path: str) -> HttpOperation[Response]:
-    """Return the operation that loads a document."""
+    """Return the operation that loads a WSDL document from the service."""
     headers = {"Accept": "text/xml, application/wsdl+xml, application/xml"}
     return HttpOperation(
         name="wsdl", request=Request.get(path, headers=headers), read=_whole, system="soap"
@@ -191,7 +191,7 @@ def wsdl_request(path: str) -> HttpOperation[Response]:
 
 
 def require_zeep() -> None:
-    """Refuse to work without zeep.
+    """Raise an error if zeep is not installed.
 
     Raises:
         ConfigurationError: zeep is not installed.
@@ -207,7 +207,7 @@ def _whole(response: Response) -> Response:
 
 
 def _as_any(operation: Any) -> Any:
-    """Return the operation for a performer, whose protocol knows operations of connectors only."""
+    """Return the operation unchanged, with a type that performers accept."""
     return operation
 
 
@@ -225,7 +225,7 @@ def _copies(copies: Mapping[str, str | PurePath] | None) -> dict[str, bytes]:
 
 
 class _NoTransport:
-    """Gives zeep the documents that were loaded before, and opens no connection."""
+    """A transport for zeep that returns documents loaded before, and opens no connection."""
 
     def __init__(self, documents: Documents) -> None:
         bindings = zeep("wsdl.bindings")
@@ -234,7 +234,7 @@ class _NoTransport:
 
 
 def _ports(documents: Documents) -> tuple[WsdlPort, ...]:
-    """Return the ports that zeep finds.
+    """Return the ports that zeep finds in the documents of a WSDL.
 
     Raises:
         ConfigurationError: zeep cannot read the WSDL.

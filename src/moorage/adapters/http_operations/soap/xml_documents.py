@@ -12,11 +12,11 @@ LARGEST: Final = 64 * 1024 * 1024
 
 
 class NotXmlError(ValueError):
-    """The text is not XML, has a document type, or is too large or too deep."""
+    """Raised if a text is not XML, has a document type, or is too large or too deep."""
 
 
 def parsed(body: bytes) -> Any:
-    """Return the root element of a document.
+    """Parse an XML document safely, and return its root element.
 
     A document type is refused before lxml sees the text, so no entity is ever defined.
 
