@@ -312,7 +312,7 @@ def test_forked_child_does_not_wait_for_locks() -> None:
 
 @pytest.mark.parametrize("step", [timedelta(hours=-1), timedelta(hours=1)])
 def test_steps_of_the_wall_clock_change_nothing(step: timedelta) -> None:
-    """Setting the wall clock by an hour changes no circuit, rate limit or idempotency claim."""
+    """Moving the wall clock by an hour changes no circuit, rate limit or idempotency claim."""
     outcomes: list[object] = []
     for stepped_duration in (timedelta(0), step):
         clock = Clock()

@@ -130,7 +130,7 @@ class PlacesMachine(RuleBasedStateMachine):
 
     @invariant()
     def all_stand_as_the_model_says(self) -> None:
-        """The callers with slots and in the queue are those of the model."""
+        """Check that the callers with slots and those in the queue are the same as in the model."""
         for name, room in self.rooms.items():
             assert {WAITING} >= {waiter.state for waiter in room.line}
             assert {INSIDE} >= {waiter.state for waiter in room.inside}

@@ -236,7 +236,7 @@ class OneLink:
         return StorageUnavailable("late.", slow=slow)
 
     def scope(self) -> None:
-        """Return one fixed scope."""
+        """Return the same scope for every caller."""
 
 
 class InterruptingRuntime(OneLink):

@@ -220,7 +220,7 @@ def test_missing_boot_id_uses_the_wall_clock(path: Path, monkeypatch: pytest.Mon
 
 @pytest.mark.parametrize("step", [timedelta(hours=-1), timedelta(hours=1)])
 def test_steps_of_the_wall_clock_change_nothing(step: timedelta, tmp_path: Path) -> None:
-    """Setting the wall clock by an hour opens no circuit and refills no rate limit."""
+    """Moving the wall clock by an hour opens no circuit and refills no rate limit."""
     outcomes: list[list[Any]] = []
     for number, stepped_duration in enumerate((timedelta(0), step)):
         clock = VirtualClock()
