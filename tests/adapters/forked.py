@@ -15,7 +15,7 @@ def in_a_child(ask: Callable[[], object]) -> Any:
     """Run a function in a forked child process and return its result."""
     reading, writing = os.pipe()
     with warnings.catch_warnings():
-        # Newer Pythons warn of other threads, such as those of a tool that runs tests in parallel.
+        # Newer Pythons warn of a fork beside other threads, such as those of a test runner.
         warnings.simplefilter("ignore", DeprecationWarning)
         child = os.fork()
     if not child:  # pragma: no cover - runs in the child, which coverage does not see

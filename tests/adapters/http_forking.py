@@ -80,7 +80,7 @@ def main(client: str, url: str) -> None:
 
     thread = Thread(target=hammer)
     thread.start()
-    warnings.simplefilter("ignore", DeprecationWarning)  # 3.12 minds threads
+    warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12 warns of threads
     pipes = [forked(driver, url, f"child-{number}") for number in range(CHILDREN)]
     children = [json.loads(b"".join(os.fdopen(pipe, "rb"))) for pipe in pipes]
     stop.set()

@@ -72,7 +72,7 @@ def main(rounds: int) -> None:
             holder, is_inside = object(), False
             try:
                 signal.setitimer(signal.ITIMER_REAL, random.uniform(1e-6, 3e-4))
-                # No signal is handled between a plain assignment and the one that follows it.
+                # Python handles no signal between two plain assignments.
                 timer.armed = True
                 is_inside = locks.acquire("a", holder, places=2, queue=9, timeout=0.001)
                 timer.armed = False

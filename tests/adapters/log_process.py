@@ -100,7 +100,7 @@ def fills_the_disk(open_: Callable[..., Any]) -> None:
                 log.flush()
             except StorageUnavailable:
                 refused_writes += 1
-        clock.advance(1.0)  # losses are told once a second
+        clock.advance(1.0)  # lost entries are reported once a second
         manager.run("v", lambda: 1)
     counts = (
         succeeded_calls,

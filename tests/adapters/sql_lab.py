@@ -105,7 +105,7 @@ class Lab:
             url.set(drivername=_DRIVERS[kind]), poolclass=NullPool
         )
         self._open: list[SqlStorage] = []
-        # Something that tells the store's connections from all others.
+        # A mark that distinguishes the store's connections from all others.
         if kind == "postgresql":
             url = url.update_query_dict({"application_name": self.prefix})
         else:
@@ -162,7 +162,7 @@ class Lab:
         end = time.monotonic() + PATIENCE
         while not self.is_any_waiting():
             assert time.monotonic() < end, "nobody waits"
-            # InnoDB shows the same transactions again to whoever looks within 0.1 s of a look.
+            # InnoDB refreshes its list of transactions at most every 0.1 s.
             time.sleep(0.15 if self.kind == "mariadb" else 0.005)
 
     def backends(self) -> list[int]:
@@ -179,7 +179,7 @@ class Lab:
         word = "SELECT pg_terminate_backend(:n)" if self.kind == "postgresql" else "KILL :n"
         backends = self.backends()
         for number in backends:
-            with contextlib.suppress(SQLAlchemyError):  # it is gone already
+            with contextlib.suppress(SQLAlchemyError):  # the connection has ended already
                 self.run(word, n=number)
         return len(backends)
 

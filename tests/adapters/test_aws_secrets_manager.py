@@ -110,7 +110,7 @@ def test_default_address_and_credentials() -> None:
             {},
         ):
             manager = aws.lab.manager(identity=AwsEnvironment(value), endpoint="https://x.invalid")
-            # Requests to AWS itself are now signed wrongly.
+            # From here on the signatures are wrong for AWS itself.
             with pytest.raises(ConnectorError):
                 aws.get(aws.provider(manager, http=elsewhere_client))
         requests = [url for url in elsewhere_client.urls if "x.invalid" not in url]

@@ -84,7 +84,7 @@ def _parametrized_test(
     return pytest.mark.parametrize("make", client_makers.values(), ids=client_makers)(run)  # type: ignore[no-any-return]  # it is `run`
 
 
-# --- yours -------------------------------------------------------------------
+# --- the host's client -------------------------------------------------------
 
 
 def test_borrowed_httpx2_client_is_not_changed() -> None:
@@ -192,7 +192,7 @@ async def test_closed_async_client_is_refused() -> None:
         await each_one.close()
 
 
-# --- whom they trust ---------------------------------------------------------
+# --- certificate verification ------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -310,7 +310,7 @@ def test_settings_beside_a_borrowed_client_are_refused(
     assert path == excinfo.value.path
 
 
-# --- where they belong -------------------------------------------------------
+# --- forks and event loops ---------------------------------------------------
 
 
 @sync_borrowed
@@ -394,7 +394,7 @@ def test_connections_are_new_after_a_fork(make: Callable[..., Any]) -> None:
         assert 204 == client.send(GET, vendor.url, LONG).status
 
 
-# --- what is kept ------------------------------------------------------------
+# --- connections -------------------------------------------------------------
 
 
 @each_client
@@ -439,7 +439,7 @@ async def test_pool_statistics(make: Callable[..., AsyncHttpClient]) -> None:
         incoming.close()
 
 
-# --- what goes wrong ---------------------------------------------------------
+# --- errors ------------------------------------------------------------------
 
 
 @each_client
@@ -480,7 +480,7 @@ async def test_write_timeout_is_for_each_piece(
         assert 2_000_000 == len(vendor.requests[0].body)
 
 
-# --- of httpx2 ---------------------------------------------------------------
+# --- httpx2 ------------------------------------------------------------------
 
 
 def test_sync_http2_client_is_refused() -> None:
@@ -520,7 +520,7 @@ def test_custom_transports_work() -> None:
     value.close()
 
 
-# --- of requests -------------------------------------------------------------
+# --- requests ----------------------------------------------------------------
 
 
 def test_session_uses_its_environment_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -576,7 +576,7 @@ def test_full_blocking_pool_is_waited_for() -> None:
         incoming.close()
 
 
-# --- of aiohttp --------------------------------------------------------------
+# --- aiohttp -----------------------------------------------------------------
 
 
 @in_loop

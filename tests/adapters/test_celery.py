@@ -60,7 +60,7 @@ def celery(client: str, vendor: VendorServer, home: Path) -> Generator[None]:
         try:
             yield
         finally:
-            os.killpg(worker.pid, signal.SIGKILL)  # a warm end takes seconds
+            os.killpg(worker.pid, signal.SIGKILL)  # a warm shutdown takes seconds
 
 
 def outcomes_of(home: Path, *paths: str) -> list[dict[str, Any]]:

@@ -63,7 +63,7 @@ def chunked(*chunks: bytes, trailers: bytes = b"") -> bytes:
     return framed_bytes + b"0\r\n" + trailers + b"\r\n"
 
 
-# --- what a request looks like -----------------------------------------------
+# --- encoding of requests ----------------------------------------------------
 
 
 def test_get_has_no_framing() -> None:
@@ -145,7 +145,7 @@ def test_field_that_contradicts_the_body_is_refused(
     assert excinfo.value.field in {"headers.Content-Length", "headers.Transfer-Encoding"}
 
 
-# --- how an answer is read ---------------------------------------------------
+# --- parsing of responses ----------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -331,7 +331,7 @@ def test_silent_until_the_first_byte() -> None:
     assert not reader.silent
 
 
-# --- however it is cut -------------------------------------------------------
+# --- responses in pieces -----------------------------------------------------
 
 names = st.sampled_from(["A", "b-C", "X_1", "connection", "Keep-Alive"])
 values = st.text(st.sampled_from("ab \t,=;1é"), max_size=12)

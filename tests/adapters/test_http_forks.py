@@ -123,7 +123,7 @@ def test_workers_of_a_preforking_server_work(client: str, tmp_path: Path) -> Non
                 return result
 
             with ThreadPoolExecutor(8) as threads:
-                # Whoever waits for somebody silent leaves the rest to the other worker.
+                # While one worker waits for a silent vendor, the other one serves the rest.
                 paths = ["/silent"] * 4 + [f"/{number}" for number in range(40)]
                 history = list(threads.map(ask, paths))
         preloaded, *others = vendor.requests

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 HIDDEN_PASSWORD = "h1dden"
 
 
-# --- what is asked of it -----------------------------------------------------
+# --- requests through a proxy ------------------------------------------------
 
 
 @with_both_clients
@@ -131,7 +131,7 @@ async def test_client_certificate_is_not_shown_to_the_proxy(make: Make, tmp_path
         assert [] == proxy.requests
 
 
-# --- what it refuses ---------------------------------------------------------
+# --- errors of a proxy -------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -229,7 +229,7 @@ async def test_invalid_proxy_is_refused(make: Make, value: str) -> None:
         make(proxy=value)
 
 
-# --- what the environment says -----------------------------------------------
+# --- environment variables ---------------------------------------------------
 
 
 @pytest.mark.parametrize(

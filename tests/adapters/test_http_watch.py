@@ -175,7 +175,7 @@ async def test_reused_file_number_is_a_new_socket(pair: Pair) -> None:
     with pytest.raises(TimeIsUp):
         await watch.ready(loop, own_socket, monotonic() + SOON, watch.readable)
     number = own_socket.detach()
-    copied_socket = os.dup(number)  # as in a child that was forked meanwhile
+    copied_socket = os.dup(number)  # as in a child that was forked in between
     mine, other_socket = socket.socketpair()
     with mine, other_socket:
         os.dup2(mine.fileno(), number)

@@ -375,7 +375,7 @@ def test_decision_is_made_again_when_another_caller_was_faster() -> None:
 
     def now() -> float:
         if moments:
-            moments.pop()()  # another caller, in the middle of this one's decision
+            moments.pop()()  # another caller, while this one is deciding
         return 0.0
 
     pool = LinkPool(server.connect, PoolConfig(maximum=2), now=now)

@@ -84,7 +84,7 @@ def texts(request: Request, *answers: Response, **settings: Any) -> tuple[str | 
     return item.request, item.response
 
 
-# --- choice -----------------------------------------------------------------------------
+# --- selection of calls -----------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -224,7 +224,7 @@ def test_hedged_reads_store_the_answer_that_won() -> None:
     assert "HTTP 200\ncontent-type: application/json\n\n[1]" == item.response
 
 
-# --- bounds -----------------------------------------------------------------------------
+# --- length limits ----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("text", ["x", "é", "😀"])

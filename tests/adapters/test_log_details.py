@@ -76,7 +76,7 @@ def log_entry_of(request: Request, answer: Response, *observers: Any) -> Integra
     return item
 
 
-# --- calls ------------------------------------------------------------------------------
+# --- fields of an entry -----------------------------------------------------------------
 
 
 def test_entry_shows_method_and_route_of_the_request() -> None:
@@ -228,7 +228,7 @@ def test_entries_are_inserted_by_few_different_statements(number: int, sizes: li
     ] == [value for _, values in statements for value in values]
 
 
-# --- plans of queries -------------------------------------------------------------------
+# --- query plans ------------------------------------------------------------------------
 
 FILL = """
 INSERT INTO {table}
@@ -307,7 +307,7 @@ def test_no_page_is_sorted_or_scans_the_table() -> None:
     prefix = f"lab{uuid4().hex[:8]}_"
     sql = LogSql("postgresql", f"{prefix}log", f'"{prefix}log"')
     engine = sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool)
-    with engine.connect() as connection:  # whose end rolls everything back
+    with engine.connect() as connection:  # closing it rolls everything back
         for statement in SqlIntegrationLogger.ddl("postgresql", prefix=prefix).split(";\n"):
             if statement:
                 connection.exec_driver_sql(statement)

@@ -114,7 +114,7 @@ def test_long_texts_beyond_the_bound_are_lost_counted_and_told() -> None:
     queue.flush()
     assert (3, 1, ids(3, 4, 5)) == (queue.lost, len(reports), table.ids)
 
-    for number in range(6, 9):  # what was stored takes no room
+    for number in range(6, 9):  # stored entries free their bytes
         queue.write(short_entry(number, request=LONG))
     queue.flush()
     assert (3, ids(3, 4, 5, 6, 7, 8)) == (queue.lost, table.ids)

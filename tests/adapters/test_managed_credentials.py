@@ -289,7 +289,7 @@ def test_failed_login_renewal_keeps_the_valid_token(face: Face) -> None:
     assert OLD == face.ask(provider.get, *OWNER)
     assert 2 == len(face.lab.server.requests) - count
     assert OLD == face.ask(provider.get, *OWNER)
-    assert 3 == len(face.lab.server.requests) - count  # it is not tried with every call
+    assert 3 == len(face.lab.server.requests) - count  # a renewal is not attempted at every call
     face.clock.advance(5)
     assert OLD == face.ask(provider.get, *OWNER)
     assert 5 == len(face.lab.server.requests) - count

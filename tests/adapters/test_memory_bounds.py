@@ -271,7 +271,7 @@ def test_a_sweep_takes_nothing_that_was_written_meanwhile(another: str | None) -
 )
 def test_an_idle_key_weighs_little(service: Service, most: int) -> None:
     """An idle rate limit or circuit takes little memory, including its key."""
-    number = 5_500  # a little more than fits a table, so that it has just grown
+    number = 5_500  # slightly more than a dict's size step, so that it has just grown
     store = MemoryStorage()
     gates = _touched(store, "first", service).gates
 

@@ -214,7 +214,7 @@ def test_fresh_renewal_is_not_repeated() -> None:
     async_provider = AsyncMemoryCredentialProvider({OWNER: OLD})
 
     def rotate() -> None:
-        with suppress(StopIteration):  # it never suspends
+        with suppress(StopIteration):  # the coroutine never suspends
             async_provider.rotate(*OWNER, NEW).send(None)
 
     stale_credentials: Any = Overtaken(lambda: plain_provider.rotate(*OWNER, NEW))

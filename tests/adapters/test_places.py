@@ -19,7 +19,7 @@ from moorage.adapters.concurrency.forking import start_afresh
 from moorage.adapters.concurrency.places import INSIDE, OUTSIDE, WAITING, Places, Waiter
 from tests.adapters.fragile import Fragile, Interruption
 
-# The bytecodes allowed in a section: none that calls, loops, or makes a container.
+# The syntax nodes allowed in a locked block: none that calls, loops or makes a container.
 HARMLESS = (
     *(ast.If, ast.IfExp, ast.Assign, ast.AugAssign, ast.AnnAssign, ast.Delete, ast.Pass),
     *(ast.Name, ast.Attribute, ast.Subscript, ast.Constant, ast.expr_context),

@@ -131,7 +131,7 @@ class Http2Server:
             assert PREFACE == file.read(len(PREFACE))
             sock.sendall(frame(SETTINGS, 0, 0, b""))
             for number in (1, 2):
-                # All are asked before any is answered: they share the connection.
+                # All requests arrive before the first response, so they share the connection.
                 requests: list[int] = []
                 while len(requests) < number:
                     kind, stream = read_frame(file)

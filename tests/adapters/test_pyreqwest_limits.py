@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 LARGE = bytes(16_000_000)
 
 
-# --- answers that could end in more than one place ---------------------------------------
+# --- ambiguous responses -----------------------------------------------------------------
 
 CHUNKS = b"\r\n2\r\nok\r\n0\r\n\r\n"
 
@@ -81,7 +81,7 @@ async def test_lengths_without_a_body_are_ignored(make: Make, method: str) -> No
         assert b"" == (await client.send(Request(method, "/"), vendor.url, LONG)).body
 
 
-# --- what cannot be sent as it is --------------------------------------------
+# --- requests that pyreqwest would change ------------------------------------
 
 
 @pytest.mark.parametrize("target", ["/a/../b", "/?q='x'", "/{id}", "/a\\b", "/a|b?c<d>"])
@@ -177,7 +177,7 @@ async def test_explicit_content_length(make: Make) -> None:
     assert b"four" == received_webhook.body
 
 
-# --- what is bounded here ----------------------------------------------------
+# --- limits and timeouts -----------------------------------------------------
 
 
 @pytest.mark.parametrize("coded", [False, True])
@@ -274,7 +274,7 @@ async def test_early_response_ends_sending(make: Make) -> None:
         assert 413 == (await client.send(request, vendor.url, timeouts)).status
 
 
-# --- sources -----------------------------------------------------------------
+# --- request bodies ----------------------------------------------------------
 
 
 def failing_body(error: Exception) -> BodyStream:
@@ -361,7 +361,7 @@ def _is_interrupted(client: PyreqwestHttpClient, request: Request, url: str) -> 
     return False
 
 
-# --- leaving -----------------------------------------------------------------
+# --- cancelling and closing --------------------------------------------------
 
 
 @in_loop
@@ -535,7 +535,7 @@ async def test_async_with_closes() -> None:
         await asyncio.to_thread(vendor.wait_for_closed)
 
 
-# --- what stands behind it ---------------------------------------------------
+# --- inner clients -----------------------------------------------------------
 
 
 @with_both_clients

@@ -37,7 +37,7 @@ def script(url: str) -> Iterator[Redis]:
     server.close()
 
 
-# --- the contract ----------------------------------------------------------------
+# --- conformance -----------------------------------------------------------------
 
 
 @pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
@@ -66,7 +66,7 @@ def test_conforms_awaited_in_time(check: Callable[..., Any], url: str) -> None:
     asyncio.run(check(lambda: (AsyncRedisStorage(url, timeout=PATIENT), time.sleep)))
 
 
-# --- the script is the model's twin -----------------------------------------------
+# --- the script compared with the model -------------------------------------------
 
 
 @pytest.mark.parametrize("part", range(10))

@@ -105,7 +105,7 @@ async def abandon(
 LEAVING = pytest.mark.parametrize("late", [False, True], ids=["in flight", "with the reply"])
 
 
-# --- commands of the script ------------------------------------------------------
+# --- commands that the script runs -----------------------------------------------
 
 
 def sent_after(command: Command[Any], reply: Callable[[ScriptCall], Any], *, late: bool) -> Any:
@@ -157,13 +157,13 @@ def test_reply_in_the_iteration_of_its_deadline_is_kept() -> None:
         batcher = batcher_on(connection)
         connection.released.set()
         call = ScriptCall((b"k",), b"", lambda answer: answer, once=True)
-        # The second caller gives the batch its time: the first one alone has none.
+        # The batch gets its timeout from the second caller, since the first one has none.
         return [*await asyncio.gather(batcher.send(call, 0.0), batcher.send(call, PATIENT))]
 
     assert ["reply", "reply"] == asyncio.run(story())
 
 
-# --- commands that are decided here ----------------------------------------------
+# --- commands that Python runs ---------------------------------------------------
 
 
 READ = b"\11"
@@ -235,7 +235,7 @@ def test_caller_cancelled_before_its_command_is_sent_sends_nothing() -> None:
             asyncio.ensure_future(batcher.send(call)),
             asyncio.ensure_future(batcher.swap(Count(new_key()))),
         ]
-        await asyncio.sleep(0)  # both have joined their queues, which are served after this
+        await asyncio.sleep(0)  # both commands are queued, and are sent after this turn
         for task in tasks:
             task.cancel()
         await asyncio.wait(tasks)

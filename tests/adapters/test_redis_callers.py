@@ -73,7 +73,7 @@ def one_token(key: str, burst: int = 1_000_000) -> Admission:
     return Admission(gates, within=0, lease=1)
 
 
-# --- what it costs -----------------------------------------------------------------
+# --- round trips -------------------------------------------------------------------
 
 
 def protected(name: str, **options: Any) -> Service:
@@ -231,7 +231,7 @@ def test_grant_of_a_task_cancelled_in_flight_is_given_back(server: PrivateRedis)
                     await asyncio.sleep(0)
                 task.cancel()
                 await asyncio.wait([task])
-                # The answer to this comes after that to the one that was cancelled.
+                # The reply to this command comes after that to the cancelled one.
                 await store.execute(Count(new_key()))
                 wait = (await store.execute(question))[1]
                 if task.cancelled():
@@ -357,7 +357,7 @@ def test_forked_child_has_its_own_connections(mode: str, server: PrivateRedis) -
         assert 42 == face.execute(count)
 
 
-# --- others who are faster -----------------------------------------------------------
+# --- concurrent writers --------------------------------------------------------------
 
 
 class Overtaken(Count):
@@ -386,7 +386,7 @@ def test_overtaken_command_decides_again(mode: str, server: PrivateRedis) -> Non
 def test_endlessly_overtaken_command_gives_up(mode: str, server: PrivateRedis) -> None:
     """A command whose state is changed at each attempt raises an error at its timeout."""
     message = "did not answer in time"
-    for timeout in (0.05, 0.5, 5):  # on a busy machine a short time is too short for an answer
+    for timeout in (0.05, 0.5, 5):  # on a busy machine a short timeout may pass before any reply
         if "did not answer in time" in message:
             with Face(mode, server.url, timeout=timeout) as face:
                 with pytest.raises(StorageUnavailable) as excinfo:

@@ -292,7 +292,7 @@ def test_connections_in_use_close_after_their_command(server: PrivateRedis) -> N
         wait_until(lambda: not is_held(), "closed connection")
 
 
-# --- what lies in Redis ------------------------------------------------------------
+# --- stored values -----------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -390,7 +390,7 @@ def test_unstorable_value_is_the_callers_error(mode: str, server: PrivateRedis) 
         assert (None,) == face.execute(read(key))[1]
 
 
-# --- what Redis refuses -------------------------------------------------------------
+# --- refusals by Redis --------------------------------------------------------------
 
 
 def test_a_full_server_takes_nothing_new(mode: str, server: PrivateRedis) -> None:

@@ -194,7 +194,7 @@ def test_tasks_cancelled_in_masses_leave_the_limit_to_others(server: PrivateRedi
         async with AsyncRedisStorage(server.url, timeout=PATIENT) as redis:
             chance, store, sleeper = Random(3), AsyncNotedStore(redis), AsyncAsleep()
             limiter = RateLimiter(LIMITS, name=new_key(), storage=store, async_sleeper=sleeper)
-            await redis.housekeep()  # it is connected from here on
+            await redis.housekeep()  # the store is connected from here on
             tasks = [asyncio.ensure_future(limiter.aacquire()) for _ in range(CALLERS)]
             for _ in range(3):
                 await asyncio.sleep(0)
@@ -329,5 +329,5 @@ def test_cancelled_claim_gives_nothing_back(server: PrivateRedis) -> None:
                 verdicts.add((await store.execute(claim(key))).verdict)
         return verdicts
 
-    # It is the same owner's, whether the first one arrived or not.
+    # The claim belongs to the same owner whether the first one arrived or not.
     assert {Verdict.RUN} == asyncio.run(verdicts_of_claims())

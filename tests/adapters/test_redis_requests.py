@@ -18,7 +18,7 @@ from moorage.adapters.state._redis_wire import (
     with_script,
 )
 
-# Bytes that could be taken for a part of the protocol.
+# Bytes that could be mistaken for parts of the Redis protocol.
 BINARY = st.binary(max_size=40) | st.lists(
     st.sampled_from((b"\r\n", b"$", b"*", b"-1", b"0", b"EVALSHA", DIGEST, b"\0", b"\xff", b"+OK")),
     max_size=6,

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from moorage.adapters.state.sql import SqlStorage
 
 
-# --- the contract ----------------------------------------------------------------
+# --- conformance -----------------------------------------------------------------
 
 
 @pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
@@ -85,12 +85,12 @@ def test_grant_of_a_task_cancelled_in_flight_is_given_back(lab: Lab) -> None:
             return await waits_of_the_next(store, range(0, 300, 5))
 
     results = asyncio.run(waits_of_cancelled())
-    assert results  # some were cancelled in time, however fast this machine is
-    # A server that is slow for a moment may not hear that a place is given back.
+    assert results  # some tasks were cancelled in time, however fast this machine is
+    # A server that is slow for a moment may miss that a slot was given back.
     assert sorted(results)[len(results) // 2] <= SECOND
 
 
-# --- what it costs ---------------------------------------------------------------
+# --- number of statements --------------------------------------------------------
 
 
 class Recorder:
@@ -257,7 +257,7 @@ def test_an_asynchronous_engine_serves_as_well(lab: Lab) -> None:
     assert ((1,),) == asyncio.run(use_engine())
 
 
-# --- what others do meanwhile -----------------------------------------------------
+# --- concurrent writers -----------------------------------------------------------
 
 
 def test_overtaken_insert_decides_again(sql_store: SqlStorage) -> None:
@@ -345,7 +345,7 @@ def test_the_victim_of_a_deadlock_tries_again(lab: Lab, sql_store: SqlStorage) -
     own_thread = threading.Thread(target=sql_store.execute, args=(Append(2, *keys),))
     with lab.engine.connect() as connection:
         if lab.kind == "postgresql":
-            # The other one is the victim: it waits first.
+            # The other transaction is the victim, because it waits first.
             connection.execute(sqlalchemy.text("SET deadlock_timeout = '1min'"))
         for step in (order[1], "wait", order[0]):
             if step == "wait":

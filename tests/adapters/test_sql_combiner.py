@@ -251,7 +251,7 @@ def test_other_rows_wait_for_the_next_trip(lab: Lab, *, threads: bool) -> None:
             callers.append(Caller(store, Append(3, key, durable=True)))
             _until_waiting(store, 3)
             if not threads:
-                threading.stack_size(1 << 46)  # more than any system gives a thread
+                threading.stack_size(1 << 46)  # a larger stack than any system gives a thread
         for caller in callers:
             caller.join()
     finally:

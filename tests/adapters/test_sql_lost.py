@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     import sqlalchemy
 
 
-# --- connections that are lost ----------------------------------------------------
+# --- lost connections -------------------------------------------------------------
 
 
 def test_a_stale_connection_is_replaced(lab: Lab) -> None:
@@ -187,7 +187,7 @@ def test_posting_to_a_server_that_is_not_there_raises_nothing() -> None:
         store.execute(Look("a"))
 
 
-# --- posts -----------------------------------------------------------------------
+# --- posted commands -------------------------------------------------------------
 
 
 def test_posts_during_a_command_wait_for_its_end(sql_store: SqlStorage) -> None:
@@ -232,7 +232,7 @@ def test_only_repeatable_posts_survive_an_outage(
     assert (appended,) == values(sql_store, key)
 
 
-# --- forks, loops and ends --------------------------------------------------------
+# --- forks, event loops and closing -----------------------------------------------
 
 
 def test_a_forked_child_has_connections_of_its_own(lab: Lab) -> None:
@@ -369,7 +369,7 @@ def test_wait_for_a_connection_is_bounded(lab: Lab) -> None:
         reports.append(True)
 
     reports: list[bool] = []
-    with contextlib.suppress(StorageUnavailable):  # its own time may be over by then
+    with contextlib.suppress(StorageUnavailable):  # the command itself may time out
         store.execute(Meddled(meanwhile, 1, a_key()))
 
     assert [True] == reports

@@ -158,7 +158,7 @@ def test_server_slow_in_the_session_setup_is_not_down(lab: Lab) -> None:
     assert excinfo.value.slow
 
 
-# --- the connections that are being opened ------------------------------------------
+# --- connection attempts ------------------------------------------------------------
 
 
 class Door:
@@ -301,7 +301,7 @@ def test_a_reply_that_trickles_ends_by_the_deadline(lab: Lab, mode: str) -> None
 def test_a_connection_is_opened_where_no_thread_can_be_started(lab: Lab) -> None:
     """A process that cannot start threads can still open a database connection."""
     store, key = lab.plain(), a_key()
-    size = threading.stack_size(1 << 46)  # more than any system gives a thread
+    size = threading.stack_size(1 << 46)  # a larger stack than any system gives a thread
     try:
         with pytest.raises(RuntimeError):
             threading.Thread(target=int).start()

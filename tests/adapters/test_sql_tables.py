@@ -29,7 +29,7 @@ from tests.adapters.sql_lab import (
 if TYPE_CHECKING:
     from moorage.domain.state.commands import States
 
-# --- forgetting ------------------------------------------------------------------
+# --- expired rows ----------------------------------------------------------------
 
 
 def _expire(lab: Lab, *keys: str) -> None:
@@ -412,7 +412,7 @@ def test_server_refusals_have_their_code(lab: Lab, code: int) -> None:
     _refuse(lab, f"{prefix}states", number)
     try:
         with pytest.raises(StorageUnavailable, match=words if code else f"refused with .*{number}"):
-            # A temporary error is retried until the time is over.
+            # A temporary error is retried until the timeout.
             lab.plain(prefix=prefix, timeout=0.2 if code else PATIENCE).execute(Append(2, "a"))
         assert ((1,),) == values(store, "a")
     finally:
@@ -508,7 +508,7 @@ def test_foreign_rows_are_refused(lab: Lab, sql_store: SqlStorage) -> None:
         assert key == excinfo.value.key
 
 
-# --- what is given ---------------------------------------------------------------
+# --- invalid arguments -----------------------------------------------------------
 
 
 @pytest.mark.parametrize(

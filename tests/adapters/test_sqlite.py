@@ -49,7 +49,7 @@ def _store(path: Path) -> Iterator[SqliteStorage]:
         yield store
 
 
-# --- the contract ----------------------------------------------------------------
+# --- conformance -----------------------------------------------------------------
 
 
 @pytest.fixture(name="stores")

@@ -42,7 +42,7 @@ def forget_when(store: SqliteStorage) -> None:
     engine_of(store)._checked_at = 0  # noqa: SLF001 - it looks ten times a second
 
 
-# --- making it -------------------------------------------------------------------
+# --- creating the file -----------------------------------------------------------
 
 
 def test_file_is_private_to_its_owner(path: Path, store: SqliteStorage) -> None:
@@ -196,14 +196,14 @@ def test_empty_file_is_initialised(path: Path, store: SqliteStorage) -> None:
 
 def test_a_file_system_that_cannot_be_shared_is_refused() -> None:
     """A file system without shared memory is refused for SQLite's write-ahead log."""
-    cursor = sqlite3.connect(":memory:").cursor()  # which has none either
+    cursor = sqlite3.connect(":memory:").cursor()  # which has no shared memory either
 
     with pytest.raises(ConfigurationError, match="shared between processes"):
         files.StateFile("state.db")._enable_wal(cursor.execute)  # noqa: SLF001 - no such disk is here
     cursor.connection.close()
 
 
-# --- what is not ours ------------------------------------------------------------
+# --- files of other programs -----------------------------------------------------
 
 
 def test_another_programs_database_is_left_alone(path: Path, store: SqliteStorage) -> None:
@@ -271,7 +271,7 @@ def test_a_migration_that_fails_changes_nothing(
         assert ["old"] == values(store, "a")
 
 
-# --- what is broken --------------------------------------------------------------
+# --- damaged files ---------------------------------------------------------------
 
 
 def test_foreign_file_is_refused(path: Path, store: SqliteStorage) -> None:
@@ -374,7 +374,7 @@ def test_write_cut_off_anywhere_leaves_nothing(path: Path) -> None:
     assert "ok" == OtherProgram(path).ask("PRAGMA integrity_check")
 
 
-# --- what goes away while it is open ---------------------------------------------
+# --- files that vanish while they are open ---------------------------------------
 
 
 @pytest.mark.parametrize("which", ["all", "file"])

@@ -127,7 +127,7 @@ def test_one_flush_serves_all_waiting_commands(
     while values(store, *[f"k{n}" for n in range(1, 9)]) != [*range(1, 9)]:
         time.sleep(0.001)
     tickets = engine_of(store).flush.ticket.__self__  # type: ignore[attr-defined]  # of a bound method
-    while "count(11)" != repr(tickets):  # until all of them wait
+    while "count(11)" != repr(tickets):  # until all commands wait for the next flush
         time.sleep(0.001)
     may.set()
     for thread in (first, *other_threads):

@@ -42,7 +42,7 @@ def _store(path: Path) -> Iterator[SqliteStorage]:
         yield store
 
 
-# --- whoever else holds the lock -------------------------------------------------
+# --- locks of other processes ----------------------------------------------------
 
 
 def test_command_waits_for_a_held_lock(path: Path, store: SqliteStorage) -> None:
@@ -148,7 +148,7 @@ def test_an_interruption_leaves_all_of_a_command_or_none(
             store.execute(InterruptedPut("new", "a", "b"))
 
     with OtherProgram(path):
-        pass  # nobody holds the lock
+        pass  # no other program holds the lock
     assert ["old", None] == values(store, "a", "b")
 
 

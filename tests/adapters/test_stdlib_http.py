@@ -33,7 +33,7 @@ from tests.adapters.http_modes import GET, LONG, POST, Make, in_loop, with_both_
 if TYPE_CHECKING:
     from pathlib import Path
 
-# --- the kit -----------------------------------------------------------------
+# --- conformance -------------------------------------------------------------
 
 
 @pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
@@ -126,14 +126,14 @@ def test_key_without_its_password_is_refused(tmp_path: Path) -> None:
         capture_output=True,
         check=True,
         input="word\n",
-        start_new_session=True,  # without a terminal the input is where it would be asked
+        start_new_session=True,  # without a terminal, a prompt would read from standard input
         text=True,
     )
 
     assert "tls.certificate" == output.stdout.strip()
 
 
-# --- what is kept open -------------------------------------------------------
+# --- open connections --------------------------------------------------------
 
 
 @with_both_clients
@@ -357,7 +357,7 @@ def test_connections_of_all_loops_are_counted() -> None:
         assert 0 == client.statistics().idle
 
 
-# --- as one ------------------------------------------------------------------
+# --- both clients ------------------------------------------------------------
 
 
 def test_sync_and_async_clients_match() -> None:

@@ -126,7 +126,7 @@ async def test_waiting_for_a_slot_can_be_cancelled(freed_first: bool) -> None:
         assert 204 == (await client.send(GET, vendor.url, Timeouts(pool=0.1))).status
 
 
-# --- several loops -----------------------------------------------------------
+# --- several event loops -----------------------------------------------------
 
 
 def test_loops_one_after_another_each_connect() -> None:
@@ -193,7 +193,7 @@ def test_late_name_resolution_is_ignored(monkeypatch: pytest.MonkeyPatch) -> Non
     assert result.is_set()
 
 
-# --- other loops -------------------------------------------------------------
+# --- event loops that cannot watch sockets -----------------------------------
 
 
 def blind() -> asyncio.AbstractEventLoop:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 LARGE = bytes(16_000_000)
 
 
-# --- what cannot be asked for ------------------------------------------------
+# --- invalid requests and settings -------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -131,7 +131,7 @@ def test_unverified_client_warns_at_its_line(kind: Callable[..., object]) -> Non
     assert [__file__] == [warning.filename for warning in reports]
 
 
-# --- where it leads ----------------------------------------------------------
+# --- name resolution ---------------------------------------------------------
 
 
 class Names:
@@ -244,7 +244,7 @@ async def test_expired_total_timeout_sends_nothing(make: Make) -> None:
         assert 0 == vendor.connections
 
 
-# --- on the way there --------------------------------------------------------
+# --- sending requests --------------------------------------------------------
 
 
 def failing_source(error: BaseException, *chunks: object) -> Iterator[Any]:
@@ -321,7 +321,7 @@ async def test_partly_sent_request_may_have_been_processed(make: Make) -> None:
     assert excinfo.value.may_have_been_processed
 
 
-# --- on the way back ---------------------------------------------------------
+# --- receiving responses -----------------------------------------------------
 
 
 @with_both_clients
@@ -405,7 +405,7 @@ async def test_errors_name_the_vendor_and_the_fault(
             await client.send(GET, vendor.url, SOON)
 
 
-# --- only when blocking ------------------------------------------------------
+# --- the synchronous client only ---------------------------------------------
 
 
 def test_interrupt_closes_the_connection() -> None:

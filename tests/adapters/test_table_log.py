@@ -107,7 +107,7 @@ def entry(number: int, **changes: Any) -> IntegrationLog:
     return attrs.evolve(integration_log_conformance.entry(number), **changes)
 
 
-# --- the contract -----------------------------------------------------------------------
+# --- conformance ------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("check", integration_log_conformance.CHECKS, ids=name_of)

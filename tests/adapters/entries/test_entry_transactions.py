@@ -171,10 +171,10 @@ def test_a_repeat_that_the_hosts_snapshot_does_not_show(server: EntryLab) -> Non
     with Session(server.engine) as session:
         connection = session.connection()
         if server.kind == "mariadb":
-            # From 11.6 on it would refuse the transaction, which the host then repeats.
+            # MariaDB 11.6 and later would refuse the transaction, and the host would retry it.
             old_text = "/*M!110602 , innodb_snapshot_isolation = OFF */"
             connection.exec_driver_sql(f"SET SESSION sql_warnings = OFF {old_text}")
-        connection.exec_driver_sql(f"SELECT id FROM {server.prefix}outbox")  # the snapshot
+        connection.exec_driver_sql(f"SELECT id FROM {server.prefix}outbox")  # begins the snapshot
         first = store.add(entry("a"))
         assert store.within(session).add(entry("a", lane="other")) == first
 

@@ -172,8 +172,8 @@ def amazon_sqs() -> Generator[Server]:
         )
 
 
-# HTTP servers say nothing before the request, so a connection that is accepted and cut leaves open
-# whether the request arrived.
+# HTTP servers send nothing before the request, so after a connection is accepted and cut, the
+# request may or may not have arrived.
 OPEN_OVER_HTTP = "refused_connection_did_nothing"
 BROKERS = {"rabbitmq": rabbitmq, "redis-streams": redis_streams, "sqs": amazon_sqs}
 

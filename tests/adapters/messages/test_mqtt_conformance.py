@@ -93,7 +93,7 @@ def test_asynchronous_connector(check: kit.AsyncCheck, protocol: str, setting: S
     """The asynchronous MQTT connector passes each check of the conformance kit."""
 
     async def run() -> None:
-        # An event loop has one descriptor for all its sockets, which is not the connector's.
+        # An event loop's selector has a file descriptor that does not belong to the connector.
         watch_in(asyncio.get_running_loop())
         await check(setting.subject(protocol, is_async=True))
 

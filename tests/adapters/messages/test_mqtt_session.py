@@ -240,7 +240,7 @@ def test_broker_that_is_slow_is_asked_for_a_sign_of_life(mqtt: Callable[..., Lab
             return b""
         return b"\xd0\x00" + acknowledgement(0x40, waiting.pop())
 
-    # The broker wants a sign of life each second.
+    # The broker demands a keepalive of one second.
     with ScriptedBroker(connack(properties=b"\x13\x00\x01"), answer=answer) as broker:
         assert mqtt(broker.url).publish("orders", Message(b"1"))
 

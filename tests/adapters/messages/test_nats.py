@@ -320,7 +320,7 @@ class _hanging_up:  # noqa: N801 - a context manager
         wait_until(lambda: self._proxy.received > 0, "sending the message")
         self._proxy.mute_at = None
         self._proxy.hang_up()
-        # A reply that is on its way is lost too.
+        # A reply that is already being delivered is lost too.
         wait_until(lambda: self._proxy.ended > self._ended, "the end of the connection")
         self._proxy.is_mute = False
 

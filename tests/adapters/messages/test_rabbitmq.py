@@ -236,7 +236,7 @@ def test_silence_after_the_message_ends_with_the_attempt(
         assert publication_of(Result(error=caught.value)) is Publication.POSSIBLE
         proxy.is_mute = False
         proxy.hang_up()
-        lab.finish(lab.publisher.health(2.0))  # in which an event loop notices the end
+        lab.finish(lab.publisher.health(2.0))  # an event loop notices the loss here
         assert lab.publish(broker.queue, Message(b"4"))
     assert broker.payloads()[0] == b"1"
 

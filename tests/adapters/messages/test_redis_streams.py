@@ -357,7 +357,7 @@ def test_cancelled_opening_leaves_no_connection() -> None:
             accepted[0].close()
 
     asyncio.run(run())
-    # asyncio loses a socket that it connected in the moment of the cancellation.
+    # If the cancellation comes just as asyncio has connected a socket, asyncio leaks that socket.
     gc.collect()
 
 

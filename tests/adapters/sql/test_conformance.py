@@ -130,7 +130,7 @@ def server_subject(database: Database, proxy: TcpProxy, mode: str) -> kit.Connec
         ),
     }
     if database.system == "mariadb":
-        # PostgreSQL's servers of tests let everybody in without a password.
+        # The PostgreSQL test server accepts everybody without a password.
         refusals["wrong password"] = kit.Refusal(
             make=made(database.url(*direct), password=Secret("guess-4711")),
             error=AuthenticationFailed,

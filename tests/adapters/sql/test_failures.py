@@ -272,7 +272,7 @@ def test_stream_that_fails_between_its_rows(
     ):
         rows.extend(stream)
 
-    # The driver may compute a row before the one before it is read.
+    # The driver may compute a row before the previous one is read.
     assert rows
     assert [(3,), (2,), (1,)][: len(rows)] == rows
     assert [] == list(stream)

@@ -194,7 +194,7 @@ def test_literals_are_accepted_wherever_they_stand() -> None:
     """A literal is accepted as a statement in a function, dict or loop, or over several lines."""
     table = {"find": Query("SELECT id FROM orders WHERE id = :id", name="find")}
     queries = [
-        # A constant of the loop is a constant of the code that declares the statement.
+        # The strings in the loop are constants of this function's code.
         Query(text, name="loop")
         for text in ("SELECT id FROM orders", "SELECT total FROM orders")
     ]

@@ -106,6 +106,6 @@ class Lab:
         for connector in self.made:
             self.finish(connector.close())
         if self.loop is not None:
-            for _ in range(10):  # connections that were cut off end in the next rounds of the loop
+            for _ in range(10):  # aborted connections end in the next turns of the event loop
                 self.loop.run_until_complete(asyncio.sleep(0))
             self.loop.close()
