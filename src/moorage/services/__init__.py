@@ -1,4 +1,4 @@
-"""Flows: the order of the steps of each operation, written once for both sync and async.
+"""The steps of every operation of a hub, written once for synchronous and asynchronous use.
 
 A flow is an `async def` that awaits only other flows and ports, which it reaches through a `Core`.
 A flow makes no decisions: decisions are pure functions in `domain`. It does not use a clock,

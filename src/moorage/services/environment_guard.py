@@ -1,4 +1,4 @@
-"""The environment guard, which notices a copied database that belongs elsewhere.
+"""The environment guard, which notices a database that was copied from another environment.
 
 Laws:
 
@@ -30,7 +30,7 @@ _RESTS: Final = 9
 
 
 class EnvironmentGuard:
-    """Stops calls in every environment, such as a test system, that does not own the store.
+    """Stops calls in an environment, such as a test system, that does not own the store.
 
     Args:
         core: the ports.
@@ -47,7 +47,7 @@ class EnvironmentGuard:
         self._rests_until = 0
 
     async def check(self, timeout: float | None = None) -> None:
-        """Check that the store belongs to this environment; once it does, do not check again.
+        """Check that the store belongs to this environment, until one check has succeeded.
 
         Args:
             timeout: seconds for the store to answer; without an answer the owner counts as unknown.
@@ -83,7 +83,7 @@ class EnvironmentGuard:
         return await self._read(_OWNER, None)
 
     async def refusal(self) -> CopiedStore | None:
-        """The error with which calls would be refused, if they would be; nothing is written.
+        """Return the error with which calls are refused here; None if they are allowed.
 
         Raises:
             StorageUnavailable: the store is unreachable.
@@ -120,7 +120,7 @@ class EnvironmentGuard:
         return await self._core.execute(write, self._seconds_left(until))  # type: ignore[no-any-return]  # the stored name
 
     def _seconds_left(self, until: int | None) -> float | None:
-        """Return the seconds until a time of the local clock; None if there is no such time.
+        """Return the seconds until a time of the local clock; None if no time is given.
 
         Raises:
             StorageUnavailable: no time is left.

@@ -1,4 +1,4 @@
-"""The data about one person or tenant: find, export and erase it in all stores."""
+"""Finding, exporting and erasing the data about one person or tenant in all stores."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _SIMPLE: Final = (str, int, float, type(None))
 
 @attrs.frozen(kw_only=True)
 class Kept:
-    """The data that is stored about one person or tenant, newest first.
+    """The stored data about one person or tenant, newest first.
 
     Attributes:
         log: calls about them.
@@ -42,7 +42,7 @@ class Kept:
 
 @attrs.frozen(kw_only=True)
 class Erased:
-    """The number of entries that were erased from each store."""
+    """The numbers of entries that were erased, by store."""
 
     log: int = 0
     inbox: int = 0
@@ -52,7 +52,7 @@ class Erased:
 
 @attrs.frozen(kw_only=True)
 class Place:
-    """A store to search for a person's data, with its operations as async functions.
+    """A store to search for a person's data.
 
     Attributes:
         find, remove: operations of the store.
@@ -68,7 +68,7 @@ class Place:
 
 @attrs.frozen(kw_only=True)
 class Vault:
-    """A store of credentials, with its operations as async functions.
+    """A store of credentials to search for a tenant's credentials.
 
     Attributes:
         owners: lists the owners of credentials.
@@ -175,7 +175,7 @@ def _subject_fields(place: Place, entry: Any) -> dict[str, Any]:
 
 
 def _plain_value(value: Any) -> Any:
-    """Convert a value to JSON values, or to readable text where JSON has no such value."""
+    """Convert a value to JSON, and to readable text where JSON has no such type."""
     if is_object(value):
         return {_name(name): _plain_value(item) for name, item in value.items()}
     if isinstance(value, (list, tuple)):
@@ -186,7 +186,7 @@ def _plain_value(value: Any) -> Any:
 
 
 def _name(name: Any) -> Any:
-    """Convert a key of a mapping to text, the only type of key in JSON."""
+    """Convert a mapping's key to a type that JSON allows for keys."""
     json_name = _plain_value(name)
     return (
         json_name if isinstance(json_name, _SIMPLE) else json.dumps(json_name, ensure_ascii=False)

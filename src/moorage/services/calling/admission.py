@@ -1,4 +1,4 @@
-"""The admission of an attempt by the limits and the circuit, where the caller has to wait."""
+"""Waiting until rate limits and the circuit breaker admit an attempt of a call."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ _REFUSALS: Final[tuple[tuple[type[ConnectorError], str], ...]] = (
 async def be_admitted(
     core: Core, call: Call, question: Admission, first: Admitted
 ) -> Permit | None:
-    """Wait until the attempt may be sent, and return its permit; raise if it is refused.
+    """Wait until an attempt may be sent, and return its permit; raise an error if it is refused.
 
     `first` is the answer to the first question. The caller that holds `first` gives it back if this
     function raises, because an interruption may come before the function's first line.
@@ -96,12 +96,12 @@ async def _turn(core: Core, call: Call, question: Admission, admitted: Admitted)
 
 
 def lease_of(token: int) -> Permit:
-    """Return the permit of a circuit's probe, made from the probe's token."""
+    """Return the circuit breaker's permit for a probe, made from the probe's token."""
     return (0, 0, token)
 
 
 def withdraw(core: Core, gates: Gates, admitted: Admitted) -> None:
-    """Give back the grants of an admission that will not be used; this never waits."""
+    """Give back the rate-limit grants of an attempt that will not be sent; never wait."""
     answer, wait, permit, tickets = admitted
     if tickets:
         admitted = (answer, wait, permit, core.waiters.leave(tickets))
@@ -110,7 +110,7 @@ def withdraw(core: Core, gates: Gates, admitted: Admitted) -> None:
 
 
 def refusal(core: Core, call: Call, answer: Answer, wait: int) -> ConnectorError:
-    """Return the error of a refused attempt, with its time to retry, and notify the observers."""
+    """Return the error of a refused attempt, with its time to retry, and emit the event for it."""
     error = why_not(core, call.plan, answer, wait)
     if core.observers and not (call.undecided and answer is Answer.CIRCUIT_OPEN):
         call.emit(core, CallRefused, error=type(error).__name__, retry_after=wait / SECOND)
@@ -118,7 +118,7 @@ def refusal(core: Core, call: Call, answer: Answer, wait: int) -> ConnectorError
 
 
 def why_not(core: Core, plan: Plan, answer: Answer, wait: int) -> ConnectorError:
-    """Return the error of a refused attempt, with its time to retry."""
+    """Return the error of an attempt refused by a limit or the circuit, with its time to retry."""
     kind, message = _REFUSALS[answer]
     if answer is Answer.CIRCUIT_OPEN and wait >= FOREVER:
         return CircuitBreakerOpen(

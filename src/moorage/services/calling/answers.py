@@ -19,7 +19,7 @@ _SEALED: Final = "sealed"
 
 
 def sealed(cipher: Cipher | None, plan: Plan, key: str, answer: Answer) -> Answer:
-    """Return an answer in its stored form, encrypted if the manager has a cipher.
+    """Return an answer as it is stored for an idempotency key, encrypted if there is a cipher.
 
     Raises:
         InvalidData: there is a cipher, and the answer does not consist of plain values.
@@ -30,7 +30,7 @@ def sealed(cipher: Cipher | None, plan: Plan, key: str, answer: Answer) -> Answe
 
 
 def opened(cipher: Cipher | None, plan: Plan, key: str, stored: Answer) -> Answer:
-    """Decode a stored answer, which may be encrypted.
+    """Decode the answer that is stored for an idempotency key, and decrypt it if necessary.
 
     Raises:
         ConnectorError: it is encrypted, and cannot be decrypted here.

@@ -1,4 +1,4 @@
-"""The result of one attempt."""
+"""The result of one attempt to send a request."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from moorage.domain.values.named_tuples import new_tuple
 
 
 class AttemptResult(NamedTuple):
-    """The result of one attempt, which the result of the next attempt replaces.
+    """The value or error of one attempt of a call, and the pause that the vendor asked for.
 
     Attributes:
         value: value of a success.
@@ -29,5 +29,5 @@ class AttemptResult(NamedTuple):
 
 
 def succeeded(value: Any, pause: float | None) -> AttemptResult:
-    """Return the result of a successful attempt, four times faster than the constructor does."""
+    """Return the result of a successful attempt, faster than the constructor does."""
     return new_tuple(AttemptResult, (value, None, pause, False, False, 0))

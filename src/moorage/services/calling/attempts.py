@@ -48,7 +48,7 @@ AttemptStep: TypeAlias = "Callable[[Call], Awaitable[AttemptResult]]"
 
 
 async def attempt(core: Core, call: Call, step: AttemptStep) -> Ending:
-    """Run `step` as often as the call's plan allows, and return the result of the call."""
+    """Run `step` as often as the call's plan allows, and return the call's value or error."""
     hurried = call.hurried or call.claim is not None
     if hurried and call.remaining(core) <= 0:
         return None, call.out_of_time()
@@ -70,7 +70,7 @@ async def follow(  # noqa: PLR0917 - the facts of an attempt
     step: AttemptStep,
     since: int | None = None,
 ) -> Ending:
-    """Continue after a failed first attempt that the fast path made.
+    """Retry a call whose first attempt was made by the fast path and failed.
 
     `since` is a signature from before the attempt, for `Call.weigh`.
     """
@@ -84,7 +84,7 @@ async def follow(  # noqa: PLR0917 - the facts of an attempt
 
 
 async def again(core: Core, call: Call, step: AttemptStep, result: AttemptResult) -> Ending:
-    """Continue after the result of the first attempt, as long as a retry can help."""
+    """Retry a call after its first attempt, as long as a retry can help."""
     policy = call.plan.retry if call.replayable else ONCE
     tries = 1
     delay = pause = waited = 0.0
@@ -136,7 +136,7 @@ async def again(core: Core, call: Call, step: AttemptStep, result: AttemptResult
 
 
 def _final_error(core: Core, call: Call, error: Exception, retry_after: float | None) -> Exception:
-    """Return the error of a call that will not be retried, with the time of a possible retry."""
+    """Return the error of a call that is not retried, with the time at which a retry may help."""
     if retry_after is not None and isinstance(error, ConnectorError):
         error.retry_at = core.utc() + timedelta(seconds=retry_after)
     if isinstance(error, AttemptTimeout) and call.remaining(core) <= 0:
@@ -270,7 +270,7 @@ def sizes_of(request: Request | None) -> tuple[HttpMethod | None, int | None]:
 
 
 def _give_back(core: Core, call: Call, permit: Permit | None, outcome: Outcome) -> None:
-    """Give back everything that an interrupted attempt holds, such as its permit.
+    """Give back the permit and the grants that an interrupted attempt holds.
 
     The outcome of a probe counts once, however often it is reported, so a known outcome is reported
     again. The outcome of another attempt may be counted already, and is not reported again.
@@ -285,7 +285,7 @@ def _give_back(core: Core, call: Call, permit: Permit | None, outcome: Outcome) 
 async def _admit_in_time(
     core: Core, call: Call, question: Admission, first: Admitted
 ) -> Permit | None:
-    """Return the permit of an attempt, if the deadline has not passed while waiting for it."""
+    """Wait for the permit of an attempt; raise an error if the deadline passes first."""
     permit = await be_admitted(core, call, question, first)
     if call.remaining(core) > 0:
         return permit
@@ -297,7 +297,7 @@ async def _admit_in_time(
 async def _under_claim(
     core: Core, call: Call, claim: Held, permit: Permit | None, admitted: Admitted
 ) -> None:
-    """Check that this caller still holds the key's claim, and mark the claim as sent."""
+    """Check that this caller still holds the idempotency key's claim, and mark it as sent."""
     may_leave = False
     try:
         # A caller that had to wait may have been paused, or cut off from the store.
@@ -411,7 +411,7 @@ def _pauses_all_regions(call: Call, error: Exception | None) -> bool:
 
 
 async def _keep_pause(core: Core, call: Call, pause: float) -> None:
-    """Store the pause that the vendor asked for, so that all callers wait for its end."""
+    """Store the pause that the vendor asked for, so that all processes wait until it ends."""
     try:
         await core.execute(Pause(call.plan.gates, micros(pause)), call.afterwards(core))
     except StorageUnavailable:

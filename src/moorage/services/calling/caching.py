@@ -1,4 +1,4 @@
-"""Caching of HTTP answers around the attempts of a call.
+"""Caching of HTTP answers: look an answer up before the attempts, and store it after them.
 
 Laws:
 
@@ -112,7 +112,7 @@ class CacheLookup:
 
 
 class Cached(Exchange):
-    """The step of a call whose answer may be cached; it runs the attempts if they are needed."""
+    """The step of a call whose answer may be cached: it sends the request only if necessary."""
 
     __slots__ = (
         "_arrival",
@@ -137,7 +137,7 @@ class Cached(Exchange):
         self._arrival: tuple[Request, Response, datetime] | None = None
 
     async def around(self, call: Call, attempts: Callable[[], Flow[Ending]]) -> Ending:
-        """Return the cached answer, or make the attempts and store their answer."""
+        """Return the cached answer, or make the attempts and store the answer."""
         lookup = await self._look(call)
         entry = None if lookup is None else lookup.entry
         if lookup is not None and entry is not None and isinstance(lookup.decision, Fresh):
@@ -156,7 +156,7 @@ class Cached(Exchange):
         return await attempts() if lookup is None else await self._ask(call, lookup, attempts)
 
     async def send(self, call: Call) -> Response | AttemptResult:
-        """Return the stored answer, or send the request and return the confirmed or new answer."""
+        """Return the stored answer, or send the request, which may confirm the stored answer."""
         call.cached = self._stored_answer is not None
         if self._stored_answer is not None:
             call.status = self._stored_answer.status
@@ -183,7 +183,7 @@ class Cached(Exchange):
         return confirmed.evolve(cached=True)
 
     async def _look(self, call: Call) -> CacheLookup | None:
-        """Look up the call in the cache; None if it must not be answered from there."""
+        """Look up a call's request in the cache; None if it must not be answered from there."""
         if not may_be_kept(self._request):
             return None
         core = self._core
@@ -212,7 +212,7 @@ class Cached(Exchange):
         )
 
     def _inquiry(self, request: Request) -> Inquiry:
-        """Return the lookup of a request in the cache.
+        """Return the parts of a request that the cache compares: its key, caller and headers.
 
         The lookup is remembered, unless the credential may change or is in the request itself.
         """
@@ -241,7 +241,7 @@ class Cached(Exchange):
         return asker(request, fingerprint_of(credentials), self._policy)
 
     async def _answer_from_cache(self, call: Call, entry: CacheEntry) -> Ending:
-        """Answer with a stored entry."""
+        """Return a stored answer as the call's result."""
         core = self._core
         if core.observers:
             stale = entry.age >= entry.lifetime
@@ -254,7 +254,7 @@ class Cached(Exchange):
         return result.value, result.error
 
     def _speaks_for_itself(self, call: Call, response: Response) -> bool:
-        """Return whether a stored answer is a success that no function of the service changes."""
+        """Return whether a stored answer is a success that no hook of the service processes."""
         plan = self._plan
         return (
             response.status < _REDIRECTION
@@ -271,7 +271,7 @@ class Cached(Exchange):
         entry: CacheEntry,
         attempts: Callable[[], Flow[Ending]],
     ) -> Ending:
-        """Answer with the stored entry if another caller is refreshing it at the moment.
+        """Return the stored answer if another caller is refreshing it already; else refresh it.
 
         If nobody else is, revalidate it.
         """
@@ -287,7 +287,7 @@ class Cached(Exchange):
     async def _ask(
         self, call: Call, lookup: CacheLookup, attempts: Callable[[], Flow[Ending]]
     ) -> Ending:
-        """Send the request; after a failure return the stored answer, if the policy allows that."""
+        """Send the request; if that fails, return the stored answer if the policy allows it."""
         core = self._core
         if core.observers:
             call.emit(core, CacheMissed, stale=lookup.entry is not None)
@@ -309,7 +309,7 @@ class Cached(Exchange):
         return value, error
 
     def _conditional(self, lookup: CacheLookup, request: Request) -> Request:
-        """Return the request with conditional headers, if it is the request that was looked up.
+        """Return the request with conditional headers, so that it can confirm a stored answer.
 
         This is the last of the transforms.
         """
@@ -356,7 +356,7 @@ class Cached(Exchange):
 
 
 class Changing:
-    """The step of a call that may change cached answers, because it writes."""
+    """The step of a writing call: it removes the cached answers that may be outdated."""
 
     def __init__(self, core: Core, call: Call, step: Exchange) -> None:
         self._cache: GuardedCache = core.cache
@@ -365,7 +365,7 @@ class Changing:
         step.transforms = (*step.transforms, self._note)
 
     async def around(self, call: Call, attempts: Callable[[], Flow[Ending]]) -> Ending:
-        """Make the attempts, then remove the stored answers that may be outdated."""
+        """Make the attempts, then remove the cached answers that may now be outdated."""
         value, error = await attempts()
         if self._sent is not None and (error is None or call.acted):
             for key in self._changed_keys(self._sent, None if value is None else value.headers):
@@ -377,7 +377,7 @@ class Changing:
         return request
 
     def _changed_keys(self, request: Request, headers: Headers | None) -> list[str]:
-        """Return the cache keys of the URL that was written, and of URLs that its answer names."""
+        """Return the cache keys of the written URL and of URLs in the answer's headers."""
         keys = [_key(self._plan, request)]
         url = named_url(self._plan.service, request)
         for name in _NAMED_BY:
@@ -406,7 +406,7 @@ def _key(plan: Plan, request: Request) -> str:
 
 
 def _needs_provider(service: Service) -> bool:
-    """Return whether an attempt may ask the credential provider."""
+    """Return whether an attempt may have to read credentials from the credential provider."""
     if not service.needs_credentials or service.credentials is not None:
         return False
     return None in [region.credentials for region in service.regions] or not service.regions

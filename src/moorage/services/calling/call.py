@@ -1,4 +1,4 @@
-"""The state of one call in progress, which its steps share."""
+"""The state of one call in progress, which all steps of the call share."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class AroundAttempts(Protocol):
     async def around(
         self, call: Call, attempts: Callable[[], Coroutine[Any, Any, Ending]]
     ) -> Ending:
-        """Run the attempts or replace them, and return the result of the call."""
+        """Run the attempts, or answer without them, and return the call's value or error."""
         ...
 
 
@@ -140,7 +140,7 @@ class Call:
 
     @property
     def ledger(self) -> Ledger:
-        """The record of effects that attempts may have had; read it only."""
+        """The record of the effects that the call's attempts may have had at the vendor."""
         return self._ledger
 
     @property
@@ -150,7 +150,7 @@ class Call:
 
     @property
     def acted(self) -> bool:
-        """True if an attempt may have been processed, without a proof that it was not."""
+        """True if the vendor may have processed an attempt, with no proof of the opposite."""
         return self._ledger.acted
 
     @property
@@ -164,20 +164,20 @@ class Call:
         return self._ledger.unsent
 
     def begin_attempt(self) -> None:
-        """Begin an attempt, which may still fail before it is sent."""
+        """Record that an attempt begins, which may still fail before it is sent."""
         self._ledger = self._ledger.begin()
 
     def leave(self) -> None:
-        """Mark the attempt as sent: from now on it may be processed."""
+        """Record that the attempt was sent: from now on the vendor may process it."""
         self._ledger = self._ledger.leave()
         self.written_by = 0
 
     def disprove(self) -> None:
-        """Record a proof that the latest attempt had no effect."""
+        """Record a proof that the latest attempt had no effect at the vendor."""
         self._ledger = self._ledger.disprove()
 
     def weigh(self, error: Exception, since: int | None = None) -> None:
-        """Record whether an error proves that the attempt had no effect.
+        """Record it if an error proves that the latest attempt had no effect at the vendor.
 
         An error of another call can arrive through a user's function. It proves nothing about this
         attempt: `since` is a signature from before the function began, and errors signed later are
@@ -188,7 +188,7 @@ class Call:
             self._ledger = self._ledger.disprove(unsent=is_unsent(error))
 
     def take_over(self) -> None:
-        """Record that an earlier holder of the key may have sent the request before this call."""
+        """Record that an earlier holder of the idempotency key may have sent the request."""
         self._ledger = self._ledger.take_over()
 
     def racer(self, hedge: int = 0) -> Call:
@@ -211,19 +211,19 @@ class Call:
         self._ledger = self._ledger.join([racer.ledger for racer in racers])
 
     def send(self, sent: Sent) -> None:
-        """Record the credential that an attempt sends."""
+        """Record the credential that the current attempt sends."""
         self.sent = sent
         if self.witness is not None:
             self.witness.append(sent)
 
     def cleared(self, response: Response) -> Response:
-        """Return the answer; if it is a failure, mask the sent credential in it."""
+        """Return the answer; in a failure's answer, mask the credential that was sent."""
         if self.sent is None or is_success(response.status):
             return response
         return self.sent.response(response)
 
     def mask(self, error: Exception | None) -> None:
-        """Mask the secrets of the account in an error of the latest attempt.
+        """Mask the account's secrets in an error of the latest attempt.
 
         An attempt that sent nothing may have failed at an authorisation server, which knows secrets
         too.
@@ -237,11 +237,11 @@ class Call:
             Sent(None, redaction=redaction).error(error)
 
     def remaining(self, core: Core) -> int:
-        """Return the nanoseconds until the deadline; negative after it."""
+        """Return the nanoseconds until the call's deadline; negative after it."""
         return self.deadline - core.nanoseconds()
 
     def left(self, core: Core) -> float:
-        """Return the seconds until the deadline, for a step that is going to wait.
+        """Return the seconds until the call's deadline; raise an error if it has passed.
 
         Raises:
             DeadlineExceeded: the deadline has passed.
@@ -252,7 +252,7 @@ class Call:
         return time_left / 1e9
 
     def afterwards(self, core: Core) -> float:
-        """Return the seconds allowed for recording how the attempt or the call ended.
+        """Return the seconds that may still be spent on recording the end of the attempt or call.
 
         The end is recorded even after the deadline, since the attempt did happen; then all records
         together get only a moment.
@@ -279,7 +279,7 @@ class Call:
         return error
 
     def event_fields(self, core: Core) -> dict[str, Any]:
-        """Return the fields that every event of this call has."""
+        """Return the fields that all events of this call share."""
         identity, contract = self.identify(core), self.contract
         return {
             "at": identity.moment(core.nanoseconds()),
@@ -294,7 +294,7 @@ class Call:
         }
 
     def emit(self, core: Core, kind: type[Event], **fields: Any) -> None:
-        """Notify the observers of an event of this call."""
+        """Emit an event of this call to the observers."""
         event = kind(**self.event_fields(core), **fields)
         assign_facts(event, (self.identify(core), self.plan, core.nanoseconds()))
         core.tell(event)
@@ -315,7 +315,7 @@ class Call:
             identity.idempotency_key = key
 
     def sign(self, core: Core, error: ConnectorError) -> None:
-        """Add the call's service, operation and id to the error that ended it."""
+        """Add the service, the operation and the call's id to the error that ended the call."""
         # Not part of the error's message, so these are no attributes of its interface.
         vars(error).update(_signature=next(signatures), _acted=self.acted)
         error.service = error.service or self.plan.service.name
@@ -381,7 +381,7 @@ def _id_of(identity: CallIdentity) -> str:
 
 
 def _message_of(error: Exception) -> str | None:
-    """Return the message of an error of moorage, with the vendor's message.
+    """Return the message of a moorage error, together with the vendor's message.
 
     A host's error may hold anything.
     """
@@ -397,7 +397,7 @@ def cut_off() -> AttemptTimeout:
 
 
 def value_of(ending: Ending) -> Any:
-    """Return the value of a call's result, or raise its error.
+    """Return the value that a call ended with, or raise its error.
 
     It is not a coroutine, so that any exception can pass.
     """

@@ -1,4 +1,4 @@
-"""One HTTP exchange: authentication, sending, and judging the answer."""
+"""One HTTP exchange: authenticate the request, send it, and judge the answer."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ class Exchange:
     def __init__(
         self, core: Core, call: Call, request: Request, arrived: Arrived | None = None
     ) -> None:
-        """Prepare a request.
+        """Prepare the exchange of one request.
 
         `arrived` is the result of a first attempt, if one was made. `transforms` are applied to the
         request before each attempt.
@@ -136,7 +136,7 @@ class Exchange:
         return result
 
     async def send(self, call: Call) -> Response | AttemptResult:
-        """Send the request, and return the answer whatever its status.
+        """Send the request, and return the answer with any status, or the failed attempt.
 
         Return the attempt's result if no answer can be used.
         """
@@ -170,7 +170,7 @@ class Exchange:
         return call.cleared(response)
 
     def read_challenge(self, call: Call, status: int, headers: Headers) -> AttemptResult | None:
-        """Remember the nonces that the server's answer demands for the next requests.
+        """Remember the nonce or challenge in an answer that the next requests must include.
 
         These are proofs of possession (RFC 9449, section 9) and Digest (RFC 7616). A request
         without the server's nonce proves that nothing was done, and does not discredit the
@@ -215,7 +215,7 @@ class Exchange:
         return refusal_of(headers)
 
     def note_no_answer(self, call: Call, error: ConnectorError) -> None:
-        """Record that no answer arrived, and how the request failed."""
+        """Record that a request failed with this error before an answer arrived."""
         self._challenged = False
         call.weigh(error)
 
@@ -317,7 +317,7 @@ class Exchange:
         return result
 
     def _judge(self, call: Call, response: Response) -> AttemptResult:
-        """Return the result that an answer means, and the pause that the vendor asks for."""
+        """Return the result that an answer stands for, and the pause that the vendor asks for."""
         plan = call.plan
         classify_hook, operation = plan.classify, call.http_operation
         error = None
@@ -350,7 +350,7 @@ class Exchange:
         return AttemptResult(error=error, pause=capped(wait, plan.service.max_pause))
 
     def _replace(self, call: Call, operation: HttpOperation[Any], error: ConnectorError) -> bool:
-        """Send the operation's other request after this error; return False if it has none."""
+        """Replace the request's body as the operation says; False if it has no other body."""
         replacement = None if self._replaced else operation.replacement(error)
         if replacement is None:
             return False
@@ -360,7 +360,7 @@ class Exchange:
         return True
 
     def _unreadable(self, call: Call, response: Response) -> ConnectorError | None:
-        """Return the error if a successful answer cannot be read, which counts as a lost answer.
+        """Return an error if a successful answer cannot be parsed, so that its content is lost.
 
         If the request may be repeated, so may the call.
         """
@@ -406,7 +406,7 @@ class Exchange:
         )
 
     async def _in_time(self, call: Call, pending: Awaitable[Any]) -> Any:
-        """Await a result, but only until the call's deadline.
+        """Await a result until the call's deadline at the latest.
 
         Synchronous waits cannot be interrupted.
         """
@@ -441,7 +441,7 @@ class Exchange:
     async def _renewed_by_one(
         self, call: Call, stale: Any
     ) -> Credentials | OAuthCredentials | None:
-        """Return the credential that replaces `stale`, renewed once by one caller at a time.
+        """Renew the credential `stale`, unless another caller does it already; return the new one.
 
         Return None if the credential was renewed a short time ago and the service has accepted none
         since.
@@ -469,7 +469,7 @@ class Exchange:
 
 
 class LateExchange:
-    """An exchange that is prepared when its first attempt begins, not for a replayed answer.
+    """An HTTP exchange that is prepared when its first attempt begins.
 
     It is used only if making the exchange cannot fail, so that a mistake in a request is always
     found before its key is claimed.
@@ -519,7 +519,7 @@ def _secrets_of(operation: HttpOperation[Any] | None) -> tuple[Secret, ...]:
 
 
 def _completed(operation: HttpOperation[Any] | None, request: Request, core: Core) -> Request:
-    """Return the request with the body that this attempt sends.
+    """Return the request with the body that this attempt sends, which may differ per attempt.
 
     Raises:
         ConfigurationError: a transform has replaced the body with a stream.
@@ -543,7 +543,7 @@ def _reset(headers: Headers, core: Core) -> float | None:
 
 
 def _error_of(verdict: object, hook: object, path: str) -> ConnectorError | None:
-    """Return the error that a hook found in an answer; None if it found none.
+    """Return the error that a service's hook found in an answer; None if it found none.
 
     Raises:
         ConfigurationError: the hook returned something else.
@@ -560,7 +560,7 @@ def _error_of(verdict: object, hook: object, path: str) -> ConnectorError | None
 def _error_in(
     operation: HttpOperation[Any], response: Response, error: ConnectorError | None
 ) -> ConnectorError | None:
-    """Return the error that an operation finds in an answer, or else that of the status."""
+    """Return the error that an operation finds in an answer, or else the status code's error."""
     if error is None:
         return _error_of(operation.refusal(response), operation.refusal, "refusal")
     return _error_of(operation.failure(response), operation.failure, "failure") or error

@@ -1,4 +1,4 @@
-"""The steps of calls whose first attempt is made by the fast path."""
+"""The steps that start, continue and end the calls of the fast path."""
 
 from __future__ import annotations
 
@@ -46,14 +46,14 @@ CallOptions: TypeAlias = "tuple[float | None, str | None, str | None]"
 
 
 class FastPathSteps(CallLifecycle):
-    """Starts, continues and ends the calls whose first attempt the fast path makes."""
+    """Starts, continues and ends calls whose first attempt is made by the fast path."""
 
     def __init__(self, core: Core, services: Iterable[Service]) -> None:
         super().__init__(core, services)
         self._keys = KeyProtection(core)
 
     def begin(self, plan: Plan, options: CallOptions, key: object = None) -> Call:
-        """Return the state of a call that the fast path tracks, at its start."""
+        """Return the state of a new call of the fast path."""
         timeout, request_id, subject = options
         core = self.core
         if timeout is None and request_id is None and subject is None:
@@ -72,7 +72,7 @@ class FastPathSteps(CallLifecycle):
         return call
 
     def begin_operation(self, plan: Plan, operation: OperationTraits) -> Call:
-        """Return the state of an operation's call, which nobody observes."""
+        """Return the state of a new operation's call that has no observers."""
         call = Call(plan, self.core.nanoseconds(), plan.span)
         call.contract = ContractCall(operation.name, operation.system, plan.service.name)
         call.repeatable = operation.repeatable
@@ -81,7 +81,7 @@ class FastPathSteps(CallLifecycle):
     def begin_request(
         self, plan: Plan, request: Request, key: str, options: CallOptions
     ) -> tuple[Call, Once]:
-        """Return the state of a request's call and the protection of its key."""
+        """Return the state of a request's call, and the protection by its idempotency key."""
         call = self.begin(plan, options, key)
         call.request = request
         call.repeatable = is_repeatable(plan, request)
@@ -103,7 +103,7 @@ class FastPathSteps(CallLifecycle):
     def begin_function(
         self, plan: Plan, payload: object, key: str, options: CallOptions
     ) -> tuple[Call, Once]:
-        """Return the state of a function's call and the protection of its key."""
+        """Return the state of a function's call, and the protection by its idempotency key."""
         call = self.begin(plan, options, key)
         call.open_ended = call.deadline - call.started > plan.span
         try:
@@ -114,7 +114,7 @@ class FastPathSteps(CallLifecycle):
             raise
 
     async def go_on(self, call: Call, grants: list[Admitted], step: AttemptStep) -> Ending:
-        """Continue a call whose first attempt has to wait for its admission, or was refused."""
+        """Continue a call whose first attempt was refused or has to wait for a limit."""
         core = self.core
         if call.hurried and grants and (grants[0][0] or grants[0][1]):
             # It was asked for a grant at once, so there is nothing to give back.
@@ -135,7 +135,7 @@ class FastPathSteps(CallLifecycle):
     async def go_on_sending(
         self, call: Call, grants: list[Admitted], request: Request, arrived: Arrived | None = None
     ) -> Ending:
-        """Continue a request's call; `arrived` is the result of its first attempt, if any."""
+        """Continue a request's call; `arrived` is the answer to its first attempt, if any."""
         call.repeatable = is_repeatable(call.plan, request)
         return await self.go_on(call, grants, Exchange(self.core, call, request, arrived))
 
@@ -147,7 +147,7 @@ class FastPathSteps(CallLifecycle):
         step: AttemptStep,
         since: int | None = None,
     ) -> Ending:
-        """Continue a call after the fast path made its first attempt and that failed.
+        """Continue a call whose first attempt was made by the fast path and failed.
 
         `since` is a signature from before the attempt, for `Call.weigh`.
         """
@@ -162,17 +162,17 @@ class FastPathSteps(CallLifecycle):
             raise
 
     async def finish(self, call: Call, step: AttemptStep) -> Ending:
-        """Make all attempts of a call that the fast path began and cannot finish."""
+        """Make all attempts of a call that the fast path started and cannot finish."""
         return await self._finish(call, None, step)
 
     async def finish_under_key(self, call: Call, protection: Once, step: AttemptStep) -> Ending:
-        """Claim the key of a call, and make all attempts."""
+        """Claim the idempotency key of a call, and make all attempts."""
         return await self._finish(call, protection, step)
 
     async def go_on_under(
         self, call: Call, protection: Once, claim: Held, grants: list[Admitted], step: AttemptStep
     ) -> Ending:
-        """Continue a call whose key was claimed and first attempt admitted by one command."""
+        """Continue a call after one command claimed its key and admitted its first attempt."""
         core = self.core
 
         async def attempts() -> Ending:
@@ -193,16 +193,16 @@ class FastPathSteps(CallLifecycle):
             raise
 
     async def complete(self, call: Call, protection: Once, claim: Held, value: object) -> Ending:
-        """Store the value of a call that succeeded on the fast path, and end the call."""
+        """Store the value of a successful call under its idempotency key, and end the call."""
         ending = await completed(self.core, call, protection, claim, value)
         return ending if ending[1] is None else self._end_of_call(call, *ending)
 
     def replay(self, call: Call, protection: Once, stored: Any) -> Ending:
-        """Return the answer that an earlier call with the same key has stored."""
+        """Return the answer that an earlier call with the same idempotency key has stored."""
         return self._end_of_call(call, *replayed(self.core, call, protection, stored))
 
     def give_up(self, call: Call, protection: Once, owner: int, claim: Held | None) -> None:
-        """Release the claimed key of a fast-path call that was interrupted."""
+        """Release the idempotency key of a fast-path call that was interrupted."""
         if claim is None:
             from moorage.domain.resilience.key_admission import (  # noqa: PLC0415 - few programs use keys
                 WithdrawUnsent,
@@ -214,7 +214,7 @@ class FastPathSteps(CallLifecycle):
             self.core.post(given_up(call, claim))
 
     async def finish_sending(self, call: Call, request: Request) -> Ending:
-        """Make all attempts to send a request that the fast path began and cannot finish."""
+        """Make all attempts to send a request that the fast path started and cannot finish."""
         call.repeatable = is_repeatable(call.plan, request)
         return await self._finish(call, None, Exchange(self.core, call, request))
 
@@ -223,7 +223,7 @@ class FastPathSteps(CallLifecycle):
         begin_attempt(self.core, call)
 
     def sending(self, call: Call, outgoing: Request) -> Request:
-        """Notify the observers that an attempt begins, and add their headers to the request."""
+        """Notify the observers of an attempt, and add their tracing headers to the request."""
         begin_attempt(self.core, call)
         traced = self.core.traced
         if traced is None or call.beginning is None:
@@ -297,12 +297,12 @@ class FastPathSteps(CallLifecycle):
             core.tell(attempt, end)
 
     def hand_back(self, plan: Plan, grants: list[Admitted]) -> None:
-        """Give back the grants of a fast-path call that was interrupted before it was sent."""
+        """Give back the rate-limit grants of a fast-path call interrupted before sending."""
         for admitted in grants:
             withdraw(self.core, plan.gates, admitted)
 
     def give_back(self, plan: Plan, permit: Permit | None) -> None:
-        """Give back the permit of a fast-path call that was interrupted."""
+        """Give back the circuit breaker's permit of a fast-path call that was interrupted."""
         if permit is not None:
             core = self.core
             core.post(Report(plan.gates, permit, Outcome.NEUTRAL, core.reporter()))
@@ -312,7 +312,7 @@ class FastPathSteps(CallLifecycle):
         self._end_of_call(call, None, error)
 
     def refused(self, plan: Plan, began: int, admitted: Admitted) -> ConnectorError:
-        """Return the error of a fast-path call that was not admitted."""
+        """Return the error of a fast-path call that a limit or the circuit refused."""
         core = self.core
         error = why_not(core, plan, admitted[0], admitted[1])
         if core.late_id is None:

@@ -114,7 +114,7 @@ class GuardedCache:
         return answer
 
     def _leave(self, outage: Outage | None) -> None:
-        """Give up the turn to probe the unreachable cache, so that another caller can take it."""
+        """End this caller's probe of the unreachable cache, so that another caller can probe it."""
         if outage is not None:
             outage.turn.append(None)
 

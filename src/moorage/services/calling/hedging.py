@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 
 class _Try(NamedTuple):
-    """A request of several concurrent ones, and its result."""
+    """A single request of a hedged read, and its result."""
 
     call: Call
     result: AttemptResult
 
 
 class Hedged:
-    """A step that runs its inner step once more each time no answer arrives within the delay.
+    """Repeats its inner step concurrently each time no answer arrives within the delay.
 
     Each extra request is admitted and recorded like an attempt, but never waits for admission. The
     concurrent requests share no state, because a losing one may continue for a while.
@@ -38,7 +38,7 @@ class Hedged:
         self._inner = inner
 
     async def __call__(self, call: Call) -> AttemptResult:
-        """Return the first successful answer; if there is none, the result of the first request."""
+        """Return the first successful answer; if all requests fail, the result of the first one."""
         lead = call.racer()
         extras = [call.racer(number) for number in range(1, self._config.max_extra + 1)]
         of_lead: list[AttemptResult] = []

@@ -65,7 +65,7 @@ _UNCLAIMED: Final = (IdempotencyConflict, IdempotencyInProgress, OutcomeUnknown)
 
 @attrs.frozen(kw_only=True)
 class KeyRules:
-    """The rules for all keys that are used in the same way, which is worked out once.
+    """The rules for all idempotency keys of one service and use, such as their lifetime.
 
     Attributes:
         target: vendor and account that the key is sent to.
@@ -93,7 +93,7 @@ class KeyRules:
 
 
 class Once(NamedTuple):
-    """The protection of one idempotency key.
+    """The protection of one call by an idempotency key.
 
     Attributes:
         key: the key as the caller gave it.
@@ -111,18 +111,18 @@ class Once(NamedTuple):
 
     @property
     def lookup(self) -> str:
-        """Description of the payment or object to look up when the outcome is unknown."""
+        """The payment or object to look up at the vendor if the outcome is unknown."""
         return self.rules.lookup(self.key)
 
 
 class NotSentError(ConnectorError):
-    """Raised instead of sending, because this caller may only continue an earlier call."""
+    """Raised instead of sending a request that only an earlier call may have begun."""
 
 
 async def act_once(
     core: Core, call: Call, once: Once, act: Callable[[], Awaitable[Ending]]
 ) -> Ending:
-    """Claim the key and act, or return the answer that an earlier call stored for the key.
+    """Claim the key and run `act`, or return the answer that an earlier call has stored.
 
     Raises:
         IdempotencyConflict, IdempotencyInProgress, OutcomeUnknown: as the key's state demands.
@@ -150,7 +150,7 @@ async def act_once(
 async def act_under(
     core: Core, call: Call, once: Once, claim: Held, act: Callable[[], Awaitable[Ending]]
 ) -> Ending:
-    """Act while holding a key's claim, and store the outcome under the key.
+    """Run `act` while holding the key's claim, and store the result under the key.
 
     The caller that made the claim gives it up if this function raises, because an interruption may
     come before the function's first line.
@@ -175,7 +175,7 @@ async def act_under(
 
 
 def claim_at_once(core: Core, call: Call, once: Once, owner: int) -> KeyAdmitted | None:
-    """Claim a key and admit the first attempt under it, in a store that answers at once.
+    """Claim a key and admit the first attempt with one command, in a store that never waits.
 
     Return None if it takes more than this one command, or if the flow has to find out the error.
     """
@@ -193,7 +193,7 @@ def claim_at_once(core: Core, call: Call, once: Once, owner: int) -> KeyAdmitted
 
 @cache
 def _key_admission() -> type[KeyAdmission]:
-    """Return the command that `claim_at_once` sends.
+    """Return the class of the command that `claim_at_once` sends; it is imported on first use.
 
     It is imported late, because few programs use keys.
     """
@@ -205,7 +205,7 @@ def _key_admission() -> type[KeyAdmission]:
 
 
 def held(call: Call, once: Once, fence: int) -> Held:
-    """Return a claim that one command made at once; it lasts until the call's deadline."""
+    """Return a claim that lasts until the call's deadline without being renewed."""
     return Held(once.at, fence, ttl=once.rules.ttl, until=call.deadline)
 
 
@@ -230,7 +230,7 @@ def _unanswered(call: Call, once: Once, error: Exception) -> Exception:
 
 
 def given_up(call: Call, claim: Held) -> Settle:
-    """Return the command that ends a claim whose request got no answer.
+    """Return the command that ends the claim of a request that got no answer.
 
     The key becomes free if certainly nothing was done, and unknown otherwise.
     """
@@ -278,7 +278,7 @@ async def _claim(core: Core, call: Call, once: Once, owner: int) -> tuple[Claime
 
 
 async def _ask(core: Core, call: Call, once: Once, owner: int) -> tuple[Claimed, int]:
-    """Claim the key; if it may have been sent to several regions, claim it for each in turn.
+    """Claim the key; if it may have been used in several regions, try each region's claim.
 
     Return the claim, and the end of its lease in nanoseconds of the local clock.
     """
@@ -301,7 +301,7 @@ async def _ask(core: Core, call: Call, once: Once, owner: int) -> tuple[Claimed,
 
 
 def _claim_of(core: Core, call: Call, once: Once, owner: int, target: str) -> Claim:
-    """Return the command that claims a key until the end of the call."""
+    """Return the command that claims an idempotency key until the end of the call."""
     rules = once.rules
     # Rounded up, so that no claim ends before its holder.
     term = -(-max(0, call.remaining(core)) // 1000) + _MARGIN
@@ -318,7 +318,7 @@ def _claim_of(core: Core, call: Call, once: Once, owner: int, target: str) -> Cl
 
 
 def _in_progress(core: Core, wait: int) -> IdempotencyInProgress:
-    """Return the error for a key that another caller holds, for `wait` microseconds at most."""
+    """Return the error for a key that another caller holds for at most `wait` microseconds."""
     return IdempotencyInProgress(
         "Another caller is working on this key.",
         retry_at=core.utc() + timedelta(seconds=wait / SECOND),
@@ -356,7 +356,7 @@ def replayed(core: Core, call: Call, once: Once, stored: Any) -> Ending:
 
 
 async def completed(core: Core, call: Call, once: Once, claim: Held, value: Any) -> Ending:
-    """Store a success under its key, and return the result of the call."""
+    """Store the successful answer under its key, and return the result of the call."""
     try:
         answer = ("value", once.rules.encode(value))
     except Exception as error:  # noqa: BLE001 - whatever a user's value raises when it is copied
@@ -369,7 +369,7 @@ async def completed(core: Core, call: Call, once: Once, claim: Held, value: Any)
 
 
 def settled_at_once(core: Core, once: Once, claim: Held, response: Response) -> bool:
-    """Store a response under its claim, if the store answers at once; return whether it did.
+    """Store a response under its key in a store that never waits; return True if it is stored.
 
     If it did not, the flow stores the response, or finds out why that is impossible.
     """
@@ -390,7 +390,7 @@ def settled_at_once(core: Core, once: Once, claim: Held, response: Response) -> 
 async def _keep_refusal(
     core: Core, call: Call, once: Once, claim: Held, error: ConnectorError
 ) -> Ending:
-    """Store a final refusal as the answer of the key, so that it is replayed."""
+    """Store a vendor's final refusal under the key, so that repeats get the same refusal."""
     call.sign(core, error)
     vars(error).update(_final=True)
     settled = await _store_answer(core, call, once, claim, ("error", pack_refusal(error)))
@@ -442,7 +442,7 @@ async def _settle(core: Core, call: Call, command: Settle) -> Settled:
 def _settle_at_once(
     core: Core, call: Call, command: Settle, ask: Callable[[Settle, float | None], Any]
 ) -> Settled:
-    """End a claim as `_settle` does, in a store that never makes its callers wait."""
+    """End a claim in a store that never makes its callers wait."""
     try:
         return ask(command, call.afterwards(core))  # type: ignore[no-any-return]  # as Settle says
     except BaseException:

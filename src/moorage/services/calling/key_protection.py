@@ -1,4 +1,4 @@
-"""The protection of calls by idempotency keys: who may repeat them, and how answers are stored."""
+"""Protection of calls by idempotency keys: which repeats are allowed, how answers are stored."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class KeyProtection:
-    """Prepares the protection of keys for one manager, with rules for each service and use."""
+    """Prepares the idempotency protection of calls for one manager."""
 
     def __init__(self, core: Core) -> None:
         self._core = core
@@ -40,7 +40,7 @@ class KeyProtection:
         repeatable: bool = False,
         operation: OperationTraits | None = None,
     ) -> Once:
-        """Return the protection of a key for a call; the key makes the call repeatable.
+        """Return the protection of a call by a key, which makes the call safe to repeat.
 
         Args:
             call: the call.
@@ -71,7 +71,7 @@ class KeyProtection:
     def _rules_of(
         self, service: Service, use: KeyUse, *, response: bool, repeatable: bool
     ) -> KeyRules:
-        """Return the rules for the keys of one kind of calls, creating them at the first use."""
+        """Return the rules for the keys of one kind of call, creating them at the first use."""
         kind = (service.name, use.repeats, response, repeatable)
         rules = self._rules.get(kind)
         if rules is None:

@@ -1,4 +1,4 @@
-"""The beginning and the end of every call: its plan, key, slot, fallback and events."""
+"""The beginning and the end of every call: plan, idempotency key, slot, fallback, events."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class CallLifecycle(ManualOperations):
         timeout: float | None,
         request: Any = None,
     ) -> int | None:
-        """Check before the first call that the store belongs to this environment.
+        """Check before the first call that the shared store belongs to this environment.
 
         The store may use half of the call's time for this check. The other half is for the call
         itself, which continues even if the store does not answer.
@@ -133,7 +133,7 @@ class CallLifecycle(ManualOperations):
         subject: str | None,
         key: object = None,
     ) -> None:
-        """Identify a call, and notify the observers of its start."""
+        """Give a call its id, and notify the observers that it started."""
         core = self.core
         if subject is not None:
             call.subject = subject
@@ -152,7 +152,7 @@ class CallLifecycle(ManualOperations):
                 core.tell(event)
 
     async def _finish(self, call: Call, once: Once | None, step: AttemptStep) -> Ending:
-        """Run the attempts of a planned call under its key, and notify the observers of the end."""
+        """Run the attempts of a call, protected by its key, and notify the observers of its end."""
         core, plan = self.core, call.plan
         try:
             try:
@@ -203,7 +203,7 @@ class CallLifecycle(ManualOperations):
         return value, error
 
     def broken_off(self, call: Call | None, error: BaseException) -> None:
-        """Notify the observers that a call was interrupted, unless its end was reported before."""
+        """Notify the observers that a call was interrupted, unless they know its end already."""
         if call is None or call.ended or not self.core.observers:
             return
         call.ended = True
@@ -219,7 +219,7 @@ class CallLifecycle(ManualOperations):
         return call.cache.around(call, lambda: self._in_turn(call, step))
 
     def _in_turn(self, call: Call, step: AttemptStep) -> Flow[Ending]:
-        """Run the attempts, in a slot of the bulkhead if the service has a bulkhead."""
+        """Run the attempts; if the service has a bulkhead, wait for one of its slots first."""
         bulkhead = call.plan.bulkhead
         if bulkhead is None:
             return attempt(self.core, call, step)

@@ -1,4 +1,4 @@
-"""Manual operations: reading and setting circuits, resetting limits, and settling keys."""
+"""Manual operations of a manager: set circuits, reset limits, settle idempotency keys."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _CIRCUIT_ACTS: Final = {
 
 @attrs.frozen(kw_only=True)
 class ManualAct:
-    """An action that a person takes by hand, as the audit trail records it.
+    """A person's manual action, as the audit trail records it.
 
     Attributes:
         act: the name of the act, such as "circuit.open".
@@ -59,7 +59,7 @@ class ManualAct:
 
 
 async def recorded(core: Core, act: ManualAct, perform: Callable[[], Awaitable[R]]) -> R:
-    """Record an action in the audit trail, carry it out, and record a failure too.
+    """Record an action in the audit trail, and carry it out; record it too if it fails.
 
     Raises:
         ConnectorError: the act could not be recorded, and was not done.
@@ -160,7 +160,7 @@ class ManualOperations:
         actor: str | None = None,
         reason: str = "",
     ) -> float:
-        """End the pause of a service's limits that a vendor's answer caused.
+        """End the pause of a service's rate limits that a vendor's answer caused.
 
         Granted calls stay granted, and no tokens are returned.
 
@@ -207,7 +207,7 @@ class ManualOperations:
         actor: str | None = None,
         reason: str = "",
     ) -> bool:
-        """Settle a key whose outcome is unknown, after you have looked it up at the vendor.
+        """Settle an idempotency key whose outcome you have looked up at the vendor.
 
         Args:
             service: service that was called under the key.
@@ -273,7 +273,7 @@ class ManualOperations:
 
 
 def _subject(kind: str, *parts: str | None) -> str:
-    """Return the name under which the audit trail lists a thing, such as "circuit of vat/acme"."""
+    """Return the audit trail's name for an object, such as "circuit of vat/acme"."""
     return f"{kind} {'/'.join(part for part in parts if part)}"
 
 

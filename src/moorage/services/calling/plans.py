@@ -65,7 +65,7 @@ class Plans:
     def sendable(
         self, service: str, tenant: str | None, endpoint: str | None, request: Request
     ) -> Plan | None:
-        """Return the plan of a request that the fast path may send.
+        """Return the plan of a request if the fast path may send it; otherwise None.
 
         Return None if the flow must decide.
         """
@@ -80,7 +80,7 @@ class Plans:
         return plan
 
     def routed(self, service: str, tenant: str | None, request: Request) -> Plan | None:
-        """Return the plan of a fast-path request, found by its method and path.
+        """Return the fast-path plan of a request whose endpoint follows from its method and path.
 
         Return None if the service has no endpoints, or the flow must decide.
         """
@@ -101,7 +101,7 @@ class Plans:
         return plan
 
     def endpoint_named(self, service: str, name: str) -> str | None:
-        """Return the name if an endpoint of the service has it; otherwise None."""
+        """Return the name if the service has an endpoint of this name; otherwise None."""
         return name if by_name(self.services, service).has_endpoint(name) else None
 
     def find(
@@ -111,7 +111,7 @@ class Plans:
         endpoint: str | None,
         request: Request | None = None,
     ) -> Plan:
-        """Return the plan of a call: for the named endpoint, or for the first matching one."""
+        """Return the plan of a call: for the named endpoint, or the first that matches."""
         settings = by_name(self.services, service)
         endpoint_settings = None
         if endpoint is not None or settings.endpoints:
@@ -153,7 +153,7 @@ class Plans:
     def name(
         self, error: ConnectorError, service: object, endpoint: object, request_id: object
     ) -> None:
-        """Add the service, the operation and the id of the call to an error, where known."""
+        """Add the names of service and operation, and the call's id, to an error."""
         if isinstance(service, str):
             error.service = service
         if isinstance(endpoint, str):

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class Route:
-    """The regions that one call may use, and those that it has tried.
+    """The regions that one call may use, and those that the call has tried.
 
     Attributes:
         whole: plan of the service without a region.
@@ -42,7 +42,7 @@ class Route:
         self._busy: dict[str, int] = {}
 
     def plans_by_target(self) -> dict[str, Plan]:
-        """The plans of the regions that a key may have been sent to, by their names in claims.
+        """The plans of the regions to which a key's request may have gone, by name.
 
         Empty if it does not matter which region is used.
         """
@@ -54,7 +54,7 @@ class Route:
     async def first(
         self, core: Core, call: Call, step: AttemptStep, *, on_fast_path: bool
     ) -> AttemptResult:
-        """Make the first attempt, in the preferred region whose circuit admits it."""
+        """Make the first attempt, in the preferred region that admits it."""
         # A key that was sent before stays in its region.
         plans = self._other_plans(core, call) or (call.plan,)
         ask = _as_planned if on_fast_path else _as_it_stands
@@ -87,7 +87,7 @@ class Route:
         )
 
     async def beside(self, core: Core, call: Call, number: int, step: AttemptStep) -> AttemptResult:
-        """Make attempt `number` of several concurrent ones, preferably in a region of its own."""
+        """Make one of several concurrent attempts, each in a different region if possible."""
         own_plan = call.plan
         other_plans = self._other_plans(core, call, acted=True)
         turn = number % len(other_plans) if other_plans else 0
@@ -102,7 +102,7 @@ class Route:
         ask: Callable[[Core, Call], Admission | None],
         step: AttemptStep,
     ) -> AttemptResult:
-        """Make the attempt in the first region that admits it; else return the shortest refusal."""
+        """Make the attempt in the first region that admits it; else return the soonest refusal."""
         refusals: list[ConnectorError] = []
         # A refusal by one circuit does not end the call.
         call.undecided = True
@@ -135,7 +135,7 @@ class Route:
 
 @attrs.frozen
 class Away:
-    """The other regions in which a call may continue after a failed attempt.
+    """The regions in which a call may continue after a failed attempt.
 
     Attributes:
         plans: plans of the regions to try, in order.
@@ -160,7 +160,7 @@ class Away:
 
 
 def _kept_out(result: AttemptResult) -> bool:
-    """Return whether the circuits of all regions refused the attempt."""
+    """Return whether an attempt was refused because all regions' circuits are open."""
     return result.refused and isinstance(result.error, CircuitBreakerOpen)
 
 
@@ -169,7 +169,7 @@ def _name(call: Call) -> str:
 
 
 def _end_of_refusal(error: Exception | None) -> int:
-    """Return when a refusal ends, by the local clock; a circuit opened by hand has no end."""
+    """Return the local-clock time when a refusal ends; far ahead for a circuit opened by hand."""
     due_times = error.due if isinstance(error, ConnectorError) else None
     return due_times[1] if isinstance(due_times, tuple) else FOREVER * 1000
 

@@ -1,4 +1,4 @@
-"""Rehearsals: a request is reported instead of sent."""
+"""Dry runs: report a request instead of sending it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def rehearsed(
     tenant: str | None = None,
     request_id: str | None = None,
 ) -> DryRun:
-    """Tell the observers which request a rehearsal held back, and return the error for its caller.
+    """Emit the event of a request that a dry run held back, and return the error for its caller.
 
     Args:
         core: the ports.

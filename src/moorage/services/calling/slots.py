@@ -1,4 +1,4 @@
-"""The slots of a bulkhead: how many calls may be in progress at a time."""
+"""The slots of a bulkhead, which limits how many calls are in progress at a time."""
 
 from __future__ import annotations
 

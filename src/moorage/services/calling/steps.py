@@ -1,4 +1,4 @@
-"""The steps of a call, in order.
+"""The methods of a manager that call services, with the steps of each in order.
 
 1. Find the service, tenant and endpoint, and their compiled plan; start the deadline.
 2. Claim the idempotency key: replay a finished answer, refuse a conflict, wait for one in progress.
@@ -132,7 +132,7 @@ class Calling(FastPathSteps):
     async def exchange(
         self, service: str, operation: HttpOperation[R], payload: object, options: dict[str, Any]
     ) -> R:
-        """Send the request of an operation as `call` does, and return what its answer says.
+        """Send the request of an HTTP operation, and return the parsed answer.
 
         Raises:
             InvalidData: there is a payload, although a repeated key is compared with the request.
@@ -253,7 +253,7 @@ class Calling(FastPathSteps):
         return value_of(self._end_of_call(call, None, bare(refusal)))  # type: ignore[no-any-return]  # it is raised
 
     async def _streamed(self, call: Call, streaming: Streaming) -> Stream:
-        """Return a stream whose observers are set; if that fails, release its slots and raise."""
+        """Return an observed stream; if that fails, release its slots and raise the error."""
         try:
             stream: Stream = value_of(await self._finish(call, None, streaming))
             stream.handed_over = True
@@ -278,7 +278,7 @@ class Calling(FastPathSteps):
         operation: OperationTraits | None = None,
         on_finished: Callable[[Call], object] = lambda _: None,
     ) -> Ending:
-        """Run a function or an operation with all protections, and return its result.
+        """Run a function or an operation with all protections, and return its value or error.
 
         `step` makes one attempt, and `on_finished` receives the finished call.
         """
@@ -323,7 +323,7 @@ class Calling(FastPathSteps):
         return ending
 
     def rehearsing(self) -> Calling:
-        """Return a copy of this object that only reports requests with an effect."""
+        """Return a copy of these calls for dry runs, which only reports changing requests."""
         flows = copy(self)
         flows.single = None
         flows._rehearses = True  # noqa: SLF001 - of our own kind
@@ -336,7 +336,7 @@ class Calling(FastPathSteps):
         use: KeyUse = AS_USUAL,
         contract: ContractCall | None = None,
     ) -> Self:
-        """Return a copy of this object that parses each answer with a function of the contract.
+        """Return a copy of these calls that parses each answer with the given function.
 
         `parse` reads a successful answer. If it cannot read an answer, the attempt has failed with
         an unknown outcome, and the answer is not stored under the key. `witness` records the
@@ -353,7 +353,7 @@ class Calling(FastPathSteps):
 
     @property
     def rehearses(self) -> bool:
-        """True if requests with an effect are only reported."""
+        """True if this is a dry run, which sends no request that changes something."""
         return self._rehearses
 
     def _check(
@@ -363,7 +363,7 @@ class Calling(FastPathSteps):
         key: str | None,
         operation: OperationTraits | None = None,
     ) -> None:
-        """In a rehearsal, stop before sending a request that has a key or is not safe."""
+        """In a dry run, stop before sending a request that has a key or an effect."""
         if not self._rehearses:
             return
         is_safe = request.method.safe if request is not None else True
@@ -390,7 +390,7 @@ class Calling(FastPathSteps):
         request: Request,
         compare: Callable[[Request], bytes | Fingerprint],
     ) -> bytes | Fingerprint:
-        """Return the fingerprint of a request whose body is too large to hash in the event loop."""
+        """Return the fingerprint of a large request, which is hashed outside the event loop."""
         try:
             return await self.core.aside(lambda: compare(request))  # type: ignore[no-any-return]  # as computed
         except BaseException as error:
@@ -405,7 +405,7 @@ class Calling(FastPathSteps):
         code: bytes | Fingerprint | None,
         use: KeyUse,
     ) -> tuple[Once | None, AttemptStep]:
-        """Return the step that sends a request, and the protection of its key if it has one."""
+        """Return the step that sends a request, and the protection by its key, if it has one."""
         plan = call.plan
         call.repeatable = is_repeatable(plan, request)
         protection = None

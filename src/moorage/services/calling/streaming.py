@@ -27,7 +27,7 @@ _ERROR_BODY = 65_536
 
 
 class Streaming(Exchange):
-    """The step that sends a request and returns the body of the answer as a stream."""
+    """The step that sends a request and returns the answer's body as a stream."""
 
     __slots__ = ("_at", "_call", "_opened")
 
@@ -40,7 +40,7 @@ class Streaming(Exchange):
         call.hurried = call.open_ended = True
 
     async def __call__(self, call: Call) -> AttemptResult:
-        """Send the request and return the stream; a failure's body is read and judged here."""
+        """Send the request and return the stream; the body of a failure is read at once."""
         core = self._core
         incoming = None
         try:
@@ -76,7 +76,7 @@ class Streaming(Exchange):
         return AttemptResult(error=failure)
 
     async def _open(self, call: Call) -> tuple[AsyncIncoming, None] | tuple[None, ConnectorError]:
-        """Return the answer once its headers have arrived, or the error if none arrived."""
+        """Return the answer when its headers arrive, or the error if no answer arrives."""
         core, base = self._core, call.plan.base_url or ""
         (request, url, attempt), plain = await self.prepare(call)
         self._at = url if plain is None else join_url(base, plain)
@@ -97,7 +97,7 @@ class Streaming(Exchange):
             del request, url
 
     def let_go(self) -> None:
-        """Give back the permit and the slot of a stream that will not start."""
+        """Give back the permit and the bulkhead slot of a stream that will not start."""
         if self._opened is not None:
             self._opened.settle()
         elif self._call.plan.bulkhead is not None:
@@ -105,7 +105,7 @@ class Streaming(Exchange):
 
 
 class Stream:
-    """An answer whose body has not been read yet.
+    """An answer whose body the caller reads in pieces.
 
     Its permit and its bulkhead slot are held until the stream ends. The observers are notified of
     the end if `handed_over` is set, which is done when the caller receives the stream.
@@ -129,7 +129,7 @@ class Stream:
         return self._incoming.headers
 
     async def read(self) -> bytes:
-        """Read the next piece of the body; b"" at its end."""
+        """Read the next piece of the answer's body; return b"" at the end."""
         if self._settled:
             return b""
         call, core = self._call, self._core
@@ -162,7 +162,7 @@ class Stream:
             del failure
 
     def settle(self) -> None:
-        """Close the stream, and give back its permit and slot.
+        """Close the stream, and give back its permit and bulkhead slot.
 
         Closing again does nothing. If it is closed before the last byte, the circuit counts neither
         a success nor a failure.

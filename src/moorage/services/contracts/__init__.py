@@ -1,1 +1,1 @@
-"""The operations of each contract, and the choice of the account."""
+"""The operations of each contract, such as payments, and the choice of the vendor's account."""

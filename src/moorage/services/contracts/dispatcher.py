@@ -1,4 +1,4 @@
-"""Sends each operation of a contract to an account, or to the next account if that fails."""
+"""Sends each operation to an account, and to the next account if the first is unavailable."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ _NO_VALUES: Final = frozenset({"extra", "source"})
 
 
 def nothing_done(error: ConnectorError, wire: VendorWire) -> bool:
-    """Return whether the vendor certainly did nothing, so that another vendor may be asked."""
+    """Return whether the vendor certainly did nothing, so that another account may be tried."""
     return (
         (isinstance(error, _ELSEWHERE) or _gives_no_token(error))
         and not isinstance(error, DestinationRefused)
@@ -71,7 +71,7 @@ def nothing_done(error: ConnectorError, wire: VendorWire) -> bool:
 
 
 def refuses_value(error: ConnectorError, wire: VendorWire) -> bool:
-    """Return whether this vendor's code refused an argument before anything was sent.
+    """Return whether the vendor's adapter refused an argument before anything was sent.
 
     Another vendor may accept the argument. Two kinds of refusals do not count: a wrong option of a
     single vendor, which is the caller's mistake, and a source that was already read.
@@ -82,13 +82,13 @@ def refuses_value(error: ConnectorError, wire: VendorWire) -> bool:
 
 
 def _gives_no_token(error: ConnectorError) -> bool:
-    """Return whether the vendor's authorisation server is failing, so that no token can be got."""
+    """Return whether an error means that the authorisation server is failing temporarily."""
     return isinstance(error, CredentialRefreshFailed) and error.retryable
 
 
 @attrs.frozen(kw_only=True)
 class Dispatcher:
-    """Sends the operations of contracts to accounts at vendors.
+    """Sends operations, such as a payment, to accounts at vendors.
 
     Attributes:
         calling: makes the calls.
@@ -107,7 +107,7 @@ class Dispatcher:
     safety: Safety = attrs.field(factory=Safety)
 
     def about(self, subject: str) -> Dispatcher:
-        """Return a dispatcher whose operations are recorded as data about this person."""
+        """Return a dispatcher whose calls are recorded as data about this person."""
         return attrs.evolve(self, subject=subject)
 
     async def execute(
@@ -118,7 +118,7 @@ class Dispatcher:
         key: str | None = None,
         timeout: float | None = None,
     ) -> R:
-        """Execute an operation at the routed account, or at the next one if the first did nothing.
+        """Execute an operation at the account that routing chooses, or at the next if that fails.
 
         With a key, the effect only ever happens at one account.
 
@@ -168,7 +168,7 @@ class Dispatcher:
         operation: str | None = None,
         key: str | None = None,
     ) -> VendorWire:
-        """Return a wire to an account for one operation; in a rehearsal the wire sends nothing."""
+        """Return the access to an account for one operation; in a dry run it sends nothing."""
         return VendorWire(
             self.calling,
             account,
@@ -184,7 +184,7 @@ class Dispatcher:
         )
 
     def rehearses(self, operation: RoutingRequest) -> bool:
-        """Return whether the operation has an effect and is only rehearsed."""
+        """Return whether the operation has an effect, so that a dry run only reports it."""
         return self.safety.dry_run and has_effect(operation)
 
     def _wire(
@@ -217,7 +217,7 @@ class Dispatcher:
         ownership: KeyOwnership | None = None,
         key: str | None = None,
     ) -> R:
-        """Execute an operation at the first account that accepts it, in order.
+        """Execute an operation at the first of several accounts that accepts it.
 
         The next account is tried only if the previous one did nothing. If the last account refuses
         an argument that an unavailable account had accepted, the error is that of the unavailable
@@ -290,7 +290,7 @@ class Dispatcher:
         vendor: Vendor,
         *refs: Ref,
     ) -> R:
-        """Execute an operation at one account, and name both in errors that name none.
+        """Execute an operation at one account, and name account and vendor in the errors.
 
         If an earlier step may have had an effect, the error never claims that nothing was done.
         """
@@ -347,6 +347,6 @@ class Dispatcher:
 
 
 async def _move(ownership: KeyOwnership | None, account: Account) -> None:
-    """Record that the effect of a key moves to the next account, before anything is sent there."""
+    """Record the next account as the owner of a key's effect, before anything is sent there."""
     if ownership is not None:
         await ownership.move(account.name)

@@ -1,4 +1,4 @@
-"""The email operations that need more code than sending one request."""
+"""The email operations that need more than one request."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The execution of declared operations at the vendor that the configuration names."""
+"""Execution of a contract's declared operations at the configured vendor."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Flows(Contract):
-    """The operations of a contract for one tenant.
+    """The operations of one contract for one tenant.
 
     A subclass gets a method for each declared operation.
 
@@ -34,7 +34,7 @@ class Flows(Contract):
         self._tenant = tenant
 
     def __init_subclass__(cls) -> None:
-        """Create a method for each operation that the contract declares."""
+        """Create a method for each operation that the subclass's contract declares."""
         super().__init_subclass__()
         for operation in cls.operations().values():
             make = cls._page_flow if operation.target is Target.PAGE else cls._flow
@@ -42,7 +42,7 @@ class Flows(Contract):
 
     @classmethod
     def _flow(cls, operation: ContractOperation) -> Callable[..., Coroutine[Any, Any, Any]]:
-        """Return the method that executes an operation.
+        """Return a method that executes this operation of a contract.
 
         Everything that no call changes is prepared.
         """
@@ -94,7 +94,7 @@ class Flows(Contract):
 
     @classmethod
     def _page_flow(cls, operation: ContractOperation) -> Callable[..., Coroutine[Any, Any, Any]]:
-        """Return a method that gets one page of a list, from the account that holds the list."""
+        """Return a method that gets one page of a list from the account that holds it."""
 
         @wraps(operation.plan)
         async def flow(self: Flows, /, *values: Any, **options: Any) -> Any:
@@ -118,7 +118,7 @@ class Flows(Contract):
         return flow
 
     def _placeholder(self, account: str) -> Ref:
-        """Return a placeholder reference that names only an account."""
+        """Return a reference that names only an account and no object."""
         configured = self._dispatcher.directory.accounts.get(account)
         if configured is None:
             raise InvalidData(
@@ -135,7 +135,7 @@ class Flows(Contract):
         country: str | None = None,
         currency: str | None = None,
     ) -> RoutingRequest:
-        """Return the properties of an operation by which the configuration chooses its account."""
+        """Return the properties of an operation from which routing chooses an account."""
         return shared_request(
             self.kind, operation, self._tenant, frozenset(needs), country, currency
         )

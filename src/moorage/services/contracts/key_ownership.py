@@ -1,4 +1,4 @@
-"""Ownership of an idempotency key: the one account at which the key's effect happens.
+"""Ownership of an idempotency key: only one account may carry out the key's operation.
 
 Laws:
 
@@ -34,7 +34,7 @@ _SAME_FINGERPRINT: Final = digest([])
 
 
 class KeyOwnership:
-    """The record of the account that owns one key, for one contract and tenant.
+    """The stored record of the account that owns one idempotency key.
 
     Args:
         core: the ports.
@@ -65,7 +65,7 @@ class KeyOwnership:
         self._moves = 0
 
     async def recorded(self, first: str, *, movable: bool) -> tuple[str, bool]:
-        """Return the account that owns the key, and True if another account may still take over.
+        """Return the account that owns the key, and True if another account may take it over.
 
         A new key is given to `first`. A caller that may move the key holds the turn.
 
@@ -86,7 +86,7 @@ class KeyOwnership:
         return account, True
 
     async def move(self, account: str) -> None:
-        """Record that another account owns the key from now on.
+        """Record that another account owns the idempotency key from now on.
 
         Raises:
             IdempotencyInProgress: another caller may be working at the previous account.
@@ -114,7 +114,7 @@ class KeyOwnership:
         )
 
     def give_back(self) -> None:
-        """Release this key's turn, so that the next caller that waits for it goes on.
+        """Release the claim on this key's record, so that the next waiting caller continues.
 
         If an earlier holder may still be working, the turn is left to expire, so that this stays
         known.
@@ -126,7 +126,7 @@ class KeyOwnership:
                 self._core.post(release(claim.key, claim.fence, ttl=self._ttl))
 
     async def _record_first(self, number: int, account: str, *, movable: bool) -> tuple[str, bool]:
-        """Record the first owner of the key, under this number, unless an owner is recorded.
+        """Store the first owner of the key under this number, unless an owner is already stored.
 
         Return the recorded account.
         """
@@ -152,7 +152,7 @@ class KeyOwnership:
         return account
 
     async def _claim_key(self, recorded_at: str) -> tuple[Claimed, int]:
-        """Claim the right to record, waiting for another caller; or return the recorded value.
+        """Claim the right to record the key's owner, or return the owner that is already recorded.
 
         Also returns the end of the claim, in nanoseconds of the local clock.
         """
@@ -186,7 +186,7 @@ class KeyOwnership:
             pause = min(2 * pause, _SLOWEST_LOOK)
 
     def _seconds_left(self) -> float:
-        """Return the seconds until the caller's deadline, as the limit for a store's answer.
+        """Return the seconds until the caller's deadline, as the time limit for the store.
 
         If none is left, the store gets a moment.
         """

@@ -1,4 +1,4 @@
-"""The live configuration of a hub: each call uses the dispatcher that is current at its start."""
+"""The current configuration of a hub, and its replacement by a reload."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FindDispatcher: TypeAlias = "Callable[[str | None], Coroutine[Any, Any, Dispatch
 
 
 class LiveConfiguration:
-    """The current dispatcher of a hub, which a reload of the configuration replaces.
+    """The current dispatcher of a hub, which is replaced when the configuration is reloaded.
 
     A call uses one dispatcher from its first step to its last.
 
@@ -36,7 +36,7 @@ class LiveConfiguration:
         self.tenants: TenantDispatchers | None = None
 
     def account(self, name: str) -> Account | None:
-        """The account of this name if it is in memory; nothing is looked up."""
+        """Return the account of this name from memory; None if its tenant is not cached."""
         tenant_dispatcher = None if self.tenants is None else self.tenants.cached(_tenant_of(name))
         tenant_account = (
             None if tenant_dispatcher is None else tenant_dispatcher.directory.accounts.get(name)
@@ -44,7 +44,7 @@ class LiveConfiguration:
         return tenant_account or self.dispatcher.directory.accounts.get(name)
 
     async def find_account(self, name: str) -> Account | None:
-        """Return the account of this name; if necessary, look up its tenant first."""
+        """Return the account of this name; if necessary, look up the tenant in its name."""
         general, tenant = self.dispatcher, _tenant_of(name)
         general_account = general.directory.accounts.get(name)
         if (
@@ -58,7 +58,7 @@ class LiveConfiguration:
         return tenant_account or general_account
 
     def about(self, subject: str | None) -> FindDispatcher:
-        """Return a function that finds a tenant's current dispatcher, for one person's data."""
+        """Return a function that finds a tenant's dispatcher for calls about this person."""
         if subject is None:
             return self.dispatcher_of
         checked_name(subject, "subject")
@@ -76,12 +76,12 @@ class LiveConfiguration:
 
 
 def _tenant_of(account: str) -> str:
-    """Return the tenant in an account's name, such as `acme` in `acme.stripe`; None if none."""
+    """Return the tenant in an account's name, such as `acme` in `acme.stripe`."""
     return account.rpartition(".")[0]
 
 
 class CurrentOperations(Generic[F]):
-    """The operations of a contract for one tenant, which follow reloads of the configuration.
+    """The operations of a contract for one tenant, which use the latest configuration.
 
     Args:
         flows: makes the operations, for a dispatcher and a tenant.
@@ -106,6 +106,6 @@ class CurrentOperations(Generic[F]):
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> R:
-        """Run a flow with the dispatcher that is current now."""
+        """Execute an operation with the dispatcher that is current now."""
         tenant = self._tenant
         return await flow(self._flows(await self._find_dispatcher(tenant), tenant), *args, **kwargs)

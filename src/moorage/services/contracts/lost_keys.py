@@ -1,4 +1,4 @@
-"""The conditions for closing a payment without the keys that sealed its request or its answer."""
+"""Conditions for closing a payment whose stored request or answer cannot be decrypted."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from moorage.errors import InvalidData
 
 
 def check_reason(reason: str) -> None:
-    """Refuse to close a payment without its evidence unless a person says why.
+    """Raise an error if no reason is given for closing a payment without its evidence.
 
     Raises:
         InvalidData: the reason is empty.
@@ -22,7 +22,7 @@ def check_reason(reason: str) -> None:
 
 
 def readable_here(operation: str) -> InvalidData:
-    """Return the error for a payment whose keys are said to be lost although they are here."""
+    """Return the error for closing a payment as unreadable although it can be read here."""
     return InvalidData(
         f"What is stored about this {operation} can be read here, so that its keys are not lost.",
         field="keys_lost",

@@ -1,4 +1,4 @@
-"""One payment operation whose outcome is unknown, and what can settle it."""
+"""A payment operation whose outcome is unknown, and the ways to settle it."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class OpenEffect:
         self.since = self._now - timedelta(microseconds=opened.age)
 
     def report(self, dispatcher: Dispatcher | None) -> UnsettledPayment:
-        """Return the operation as users see it."""
+        """Return the unsettled operation as the hub's users see it."""
         record, first_value = self.record, None
         if record.request is not None:
             first_value = record.request.values[0]
@@ -97,7 +97,7 @@ class OpenEffect:
 
     @property
     def is_charge(self) -> bool:
-        """True if the operation begins a payment, which a vendor may list."""
+        """True if the operation starts a payment, so that the vendor's list may contain it."""
         request = self.record.request
         return request is not None and isinstance(request.values[0], Charge)
 
@@ -128,7 +128,7 @@ class OpenEffect:
             ) from None
 
     def loses_request(self, *, done: bool, reason: str) -> bool:
-        """Return whether closing the operation without keys loses its stored request.
+        """Return whether closing the operation without its keys loses the stored request.
 
         Raises:
             InvalidData: there is no reason, or the operation was done and its request is readable.
@@ -140,12 +140,12 @@ class OpenEffect:
         return is_lost
 
     def accounts(self, dispatcher: Dispatcher) -> list[Account]:
-        """Return the configured accounts that the request may have gone to."""
+        """Return those accounts, still configured, that may have received the request."""
         configured = dispatcher.directory.accounts
         return [configured[name] for name in self.record.accounts if name in configured]
 
     def step(self, dispatcher: Dispatcher | None) -> NextStep:
-        """Return the step that the settling job can take, once the caller's deadline is over."""
+        """Return the next step by which the settling job can find out the outcome."""
         if self.record.unreadable is not None:
             return NextStep.CIPHER
         accounts = [] if dispatcher is None else self.accounts(dispatcher)

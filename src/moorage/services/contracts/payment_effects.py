@@ -1,4 +1,4 @@
-"""The register of payments that were sent and whose outcome is not yet known."""
+"""The register of money movements that were sent and whose outcome is not yet known."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ _LEAST: Final = 0.001
 
 
 class Request(NamedTuple):
-    """An operation that moves money, with its name in the contract, values and options."""
+    """The request of an operation that moves money: its name, values and options."""
 
     operation: str
     values: tuple[Any, ...]
@@ -55,7 +55,7 @@ class Request(NamedTuple):
 
 
 class EffectRecord(NamedTuple):
-    """The content of the register's record of one operation that moves money.
+    """The stored record of one operation that moves money.
 
     Attributes:
         tenant, key, operation, accounts: the operation, and the accounts that it may go to.
@@ -72,7 +72,7 @@ class EffectRecord(NamedTuple):
 
 
 class PaymentEffects:
-    """Registers each operation of one tenant that moves money, until its outcome is known.
+    """The register of one tenant's money movements whose outcome is not yet known.
 
     Args:
         dispatcher: dispatcher with the store and the accounts.
@@ -99,7 +99,7 @@ class PaymentEffects:
         key: str,
         timeout: float | None,
     ) -> R:
-        """Execute an operation that moves money, registered until its outcome is known.
+        """Execute an operation that moves money; keep it registered until its outcome is known.
 
         Args:
             request: the operation.
@@ -131,7 +131,7 @@ class PaymentEffects:
         return await self._acting(act(operation, timeout), key, registration)
 
     async def _acting(self, acting: Awaitable[R], key: str, registered: Registered) -> R:
-        """Execute the operation, and remove it from the register if its outcome is then known."""
+        """Execute a registered operation; unregister it once its outcome is known."""
         try:
             receipt = await acting
         except NotSentError:
@@ -150,7 +150,7 @@ class PaymentEffects:
         return receipt
 
     async def decide(self, key: str, *, done: bool, answer: Any = None) -> Decision:
-        """Store the outcome of a registered operation, after a look-up or a person's decision.
+        """Store the outcome of a registered operation, as a look-up or a person determined it.
 
         Args:
             key: idempotency key of the effect.
@@ -213,7 +213,7 @@ class PaymentEffects:
 
 
 def effect_record(core: Core, what: Any) -> EffectRecord:
-    """Return the register's record of an operation whose outcome is unknown."""
+    """Decode the register's record of an operation whose outcome is unknown."""
     tenant, key, operation, accounts, content = what
     record = EffectRecord(tenant, key, operation, accounts)
     try:
@@ -228,12 +228,12 @@ def effect_record(core: Core, what: Any) -> EffectRecord:
 
 
 def is_refused(error: ConnectorError) -> bool:
-    """Return whether an error is final: the vendor did nothing, and a repeat changes nothing."""
+    """Return whether an error is final: the vendor did nothing, and a repeat fails again."""
     return error.replayed or "_final" in vars(error)
 
 
 def _did_nothing(error: ConnectorError) -> bool:
-    """Return whether an error proves that its call had no effect.
+    """Return whether an error proves that the payment call had no effect.
 
     A conflict proves it, because it concerns another payload.
     """
@@ -242,7 +242,7 @@ def _did_nothing(error: ConnectorError) -> bool:
 
 
 def _sent_nothing(error: ConnectorError) -> bool:
-    """Return whether nothing was sent because another caller has the key, or it is too old."""
+    """Return whether nothing was sent because another call holds the key, or the key is old."""
     is_held_back = isinstance(error, (IdempotencyInProgress, OutcomeUnknown))
     return is_held_back and not error.attempts
 
@@ -261,7 +261,7 @@ def _forgotten(key: str, accounts: tuple[Account, ...]) -> OutcomeUnknown:
 
 
 def _fingerprint(request: Request) -> bytes:
-    """Return the digest that identifies equal requests; it is the same in all releases."""
+    """Return a digest that is equal for equal requests, in all releases of moorage."""
     first, *other_arguments = request.values
     parts: list[object] = [request.operation]
     if isinstance(first, Charge):
@@ -296,6 +296,6 @@ def _binding_of(tenant: str | None, key: str) -> bytes:
 
 
 def ref_of(request: Request) -> Ref | None:
-    """Return the payment that a request changes; None if the request creates one."""
+    """Return the payment that a request refers to; None if the request creates a payment."""
     first = request.values[0]
     return first if isinstance(first, Ref) else None

@@ -1,4 +1,4 @@
-"""The receipt of a payment operation that a person has closed as done."""
+"""The receipt of a payment operation that a person has closed as carried out."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ RECEIPTS: Final[dict[str, type[Capture | Refund | Void]]] = {
 
 
 def why_not_found(record: EffectRecord, kind: type[Payment | Capture | Refund | Void]) -> str:
-    """Return the reason that the receipt of an operation cannot be looked for."""
+    """Return the reason that an operation's receipt cannot be looked up at the vendor."""
     if record.unreadable is not None:
         return (
             f"The stored request of this {record.operation} cannot be read, so that its receipt"
@@ -51,7 +51,7 @@ def why_not_found(record: EffectRecord, kind: type[Payment | Capture | Refund | 
 
 
 def receipt_ref(effect: OpenEffect, accounts: list[Account], receipt: Ref | str) -> Ref:
-    """Return the reference of a payment; a person may have entered only the vendor's id."""
+    """Return the reference of a payment from a full reference or only the vendor's id."""
     names = {account.name for account in accounts}
     if isinstance(receipt, str) and receipt.count(":") < 2:
         request = effect.record.request
@@ -72,7 +72,7 @@ def receipt_ref(effect: OpenEffect, accounts: list[Account], receipt: Ref | str)
 async def receipt_of(
     effect: OpenEffect, flows: PaymentsFlows, account: Account, ref: Ref
 ) -> Payment | Capture | Refund | Void:
-    """Return the receipt of a payment, read from the vendor or made from the known fields."""
+    """Return the receipt of a payment operation, read from the vendor or from known fields."""
     operation, capabilities = effect.record.operation, account.vendor.capabilities
     report = effect.report(None)
     parent = report.payment
@@ -103,7 +103,7 @@ def _ref_at(at: Ref, id: str, /, **related: str | None) -> Ref:
 
 
 def _check_same(payment: Payment, amount: Money | None, reference: str | None) -> None:
-    """Refuse a payment whose amount or reference differs from the request's."""
+    """Raise an error if a payment's amount or reference differs from the request's."""
     for field, expected, actual in (
         ("amount", amount, payment.amount),
         ("reference", reference, payment.reference),

@@ -124,7 +124,7 @@ class PaymentsFlows(Flows, PaymentsContract):
         return flow
 
     async def follow_up(self, event: PaymentEvent, *, timeout: float | None = None) -> PaymentEvent:
-        """Return an event with all fields; if it only names a payment, get that from the vendor.
+        """Return a payment event with all fields, fetched from the vendor if they are missing.
 
         Only the id is read from such a hint, so a forged one can only cause a look-up of the truth.
 
@@ -144,7 +144,7 @@ class PaymentsFlows(Flows, PaymentsContract):
         timeout: float | None = None,
         at_once: int = 8,
     ) -> list[Result[Payment]]:
-        """Get the current state of several payments; return the results in their order.
+        """Get the current state of several payments, and return the results in order.
 
         Args:
             payments: references of payments, and `Unsettled` for payments without one: these are
@@ -214,7 +214,7 @@ class PaymentsFlows(Flows, PaymentsContract):
     async def _look_up(
         self, lost: Unsettled, unknown: ConnectorError, timeout: float | None
     ) -> Payment:
-        """Search the vendor's payments for one with the reference and amount of a lost request.
+        """Find the vendor's payment with the reference and amount of a request that got no answer.
 
         A match settles its key. No match proves nothing, because the vendor may not list the
         payment yet; and several matches are ambiguous.
@@ -254,7 +254,7 @@ class PaymentsFlows(Flows, PaymentsContract):
                 return matches
 
     async def _sent_since(self, lost: Unsettled) -> datetime | None:
-        """Return the time of a lost payment's first request, from the caller or the register."""
+        """Return the time when a lost payment's request was first sent; None if it is unknown."""
         if lost.since is not None:
             return lost.since
         core = self._dispatcher.calling.core
@@ -269,7 +269,7 @@ def _is_same(payment: Payment, charge: Charge) -> bool:
 
 
 def _required_key(key: str | None) -> str:
-    """Return the key; a missing one is refused, because a repeat could move money twice."""
+    """Return the idempotency key; raise an error if it is missing, since money could move twice."""
     if key is None:
         raise InvalidData(
             "An operation that moves money requires an idempotency key.",
@@ -280,7 +280,7 @@ def _required_key(key: str | None) -> str:
 
 
 async def _refused_alike(step: Awaitable[R]) -> R:
-    """Await an operation on a payment; give refusals the same type for all vendors.
+    """Await a payment operation, and raise every refusal as a `VendorRejected` error.
 
     The arguments were checked before, so a refusal as "invalid" concerns the payment's state, or an
     amount that it does not have.

@@ -1,4 +1,4 @@
-"""The shipping operations that need more code than one request."""
+"""The shipping operations that need more than one request."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class ShippingFlows(Flows, ShippingContract):
         idempotency_key: str | None = None,
         timeout: float | None = None,
     ) -> RateResult:
-        """Get the carriers' rates for a shipment; nothing is bought.
+        """Get the carriers' rates for a shipment without buying one.
 
         Args:
             request: the shipment.
@@ -104,7 +104,7 @@ class ShippingFlows(Flows, ShippingContract):
         timeout: float | None = None,
         at_once: int = 4,
     ) -> list[Result[Shipment]]:
-        """Buy many shipments; return their results in order.
+        """Buy many shipments, and return the results in order.
 
         Each has a key of its own, derived from the batch's key and its position: a repeat after an
         interruption buys only the missing shipments.

@@ -1,4 +1,4 @@
-"""The file operations that need more code than one request."""
+"""The file-storage operations that need more than one request."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ class StorageFlows(Flows, StorageContract):
         older_than: timedelta | None = None,
         timeout: float | None = None,
     ) -> list[Upload]:
-        """List the uploads that were started, and neither completed nor aborted.
+        """List the uploads that were started, but neither completed nor aborted.
 
         Args:
             prefix: prefix of their keys.
@@ -347,7 +347,7 @@ class StorageFlows(Flows, StorageContract):
         *,
         uploaded_parts: Sequence[Part] | None = None,
     ) -> ObjectInfo:
-        """Send the parts of an upload, except those that a resumed upload already has."""
+        """Send the parts of an upload, except those that were sent before it was resumed."""
         if isinstance(vendor, TakesInOrder):
             return await vendor.send(wire, upload, pieces, resumed=uploaded_parts is not None)
         core = self._dispatcher.calling.core
@@ -367,7 +367,7 @@ class StorageFlows(Flows, StorageContract):
         *,
         effect: bool | None = None,
     ) -> R:
-        """Execute an operation on an object, at its own account or the one of the configuration."""
+        """Execute an operation at the account of the object's reference or the configured one."""
         operation = attrs.evolve(self._request(verb, needs), effect=effect)
         if isinstance(key, Ref):
 
@@ -384,7 +384,7 @@ class StorageFlows(Flows, StorageContract):
 
 
 def _upload(ref: Ref) -> Upload:
-    """Return the upload that a reference describes."""
+    """Return the unfinished upload that a reference names."""
     upload_id = ref.other(_UPLOAD)
     if upload_id is None:
         raise InvalidData(

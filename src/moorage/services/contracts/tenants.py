@@ -1,4 +1,4 @@
-"""Dispatchers of tenants, made from configuration that is read from the host's source.
+"""Dispatchers of tenants whose configuration the host application provides.
 
 Laws:
 
@@ -85,7 +85,7 @@ class TenantDispatchers:
         return dispatcher
 
     async def serving(self, base: Dispatcher, tenant: str) -> Dispatcher | None:
-        """Return the dispatcher of the tenant in a webhook's URL; None if the tenant is unknown.
+        """Return the dispatcher for a tenant named in a webhook's URL; None if it is unknown.
 
         Anybody can invent names at a webhook endpoint. So an unknown tenant is not cached, because
         it could replace a real one in the cache.

@@ -76,10 +76,10 @@ _Result: TypeAlias = "tuple[Inconclusive, ConnectorError | None]"
 
 
 class _Settling(PaymentsFlows):
-    """The payment operations with which one lost payment is looked up."""
+    """The payment operations that look up one payment whose outcome is unknown."""
 
     async def look_up(self, lost: Unsettled, unknown: ConnectorError) -> Payment:
-        """Find the payment that a lost request created, and store the outcome under its key."""
+        """Find the payment that a lost request created, and store it under the idempotency key."""
         return await self._look_up(lost, unknown, None)
 
 
@@ -103,7 +103,7 @@ class UnsettledFlows:
         ]
 
     async def settle(self, *, limit: int = 100) -> list[SettledPayment]:
-        """Settle up to `limit` operations, oldest first, where the vendor can tell the outcome."""
+        """Settle up to `limit` operations, oldest first, by asking their vendors."""
         limit, settled_payments = count(limit, "limit"), list[SettledPayment]()
         for effect in await self._read():
             if not limit:
@@ -199,7 +199,7 @@ class UnsettledFlows:
         return effect.report(dispatcher)
 
     async def closed(self, effects: Iterable[tuple[str | None, str]]) -> list[bool]:
-        """Return for each operation, named by tenant and key, whether it is settled.
+        """Return for each tenant and idempotency key whether its operation is settled.
 
         Args:
             effects: the operations, at most some hundreds.
@@ -210,7 +210,7 @@ class UnsettledFlows:
         return [name not in unsettled_names for name in names]
 
     async def stored(self, tenant: str | None, key: str, request: Request) -> Result[Any] | None:
-        """Return the stored outcome of an operation without sending anything.
+        """Return the outcome stored for an operation; None if there is none. Send nothing.
 
         Return None if there is none.
 
@@ -260,7 +260,7 @@ class UnsettledFlows:
     async def _settle_one(
         self, effect: OpenEffect, dispatcher: Dispatcher, step: NextStep, reserved: Reserved
     ) -> SettledPayment | None:
-        """Settle an operation and return its outcome.
+        """Look up one operation at its vendors, settle it, and return the outcome.
 
         If the vendor does not tell it, record why, and return None.
         """
@@ -296,7 +296,7 @@ class UnsettledFlows:
     async def _record(
         self, effect: OpenEffect, reserved: Reserved, results: Iterable[_Result]
     ) -> None:
-        """Record why asking all accounts did not settle an operation: the most doubtful reason."""
+        """Record the most doubtful reason for which no account could settle an operation."""
         by_reason = dict(results)
         reason = next(reason for reason in _BY_DOUBT if reason in by_reason)
         error = by_reason[reason]
@@ -312,7 +312,7 @@ class UnsettledFlows:
     async def _look_up(
         self, effect: OpenEffect, flows: _Settling, unknown: ConnectorError
     ) -> Payment:
-        """Find the payment that has our reference, and store it as the outcome of the key."""
+        """Find the payment that has the request's reference, and store it under the key."""
         record = effect.record
         charge = None if record.request is None else record.request.values[0]
         if not isinstance(charge, Charge):
@@ -326,7 +326,7 @@ class UnsettledFlows:
         return await flows.look_up(lost_payment, unknown)
 
     async def _is_refused(self, effect: OpenEffect, dispatcher: Dispatcher) -> bool:
-        """Return whether the answer stored for the key proves that the payment was not made.
+        """Return whether the refusal stored for the key proves that no payment was made.
 
         Raises:
             InvalidData: it says that it was done.
@@ -351,7 +351,7 @@ class UnsettledFlows:
     async def _stored_refusal(
         self, effect: OpenEffect, dispatcher: Dispatcher, *, keys_lost: bool
     ) -> bool | None:
-        """Return what `_is_refused` does; None if the keys of the stored answer are lost.
+        """Return whether the stored answer is a refusal; None if it cannot be decrypted.
 
         Raises:
             InvalidData: the keys are said to be lost, and all that is stored can be read here.
@@ -424,7 +424,7 @@ def _act(
 def _result_of(
     effect: OpenEffect, dispatcher: Dispatcher, unknown: ConnectorError, error: ConnectorError
 ) -> _Result:
-    """Return why a look-up at one account did not settle an operation, and the error to report.
+    """Return the reason that a look-up at one account was inconclusive, and its error.
 
     Args:
         effect: the operation.
@@ -442,7 +442,7 @@ def _result_of(
 
 
 def _is_final(error: ConnectorError) -> bool:
-    """Return whether an error shows that looking again cannot help.
+    """Return whether an error shows that repeating the look-up cannot help.
 
     This is so, for example, if the account may not list payments.
     """
@@ -450,7 +450,7 @@ def _is_final(error: ConnectorError) -> bool:
 
 
 async def _repeat(effect: OpenEffect, dispatcher: Dispatcher, reach: Reach) -> Any:
-    """Repeat an operation under its key, as far as `reach` allows: look up, or send again."""
+    """Repeat an operation under its idempotency key, to look it up or to send it again."""
     request, record = effect.record.request, effect.record
     assert request is not None  # noqa: S101 - for the type checker: nothing unreadable gets here
     return await _call_again(dispatcher, record.tenant, record.key, request, reach)

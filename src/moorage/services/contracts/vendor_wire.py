@@ -1,4 +1,4 @@
-"""The access that one operation has to its account's services, with one deadline."""
+"""The access of one operation to the services of its account, with one deadline."""
 
 from __future__ import annotations
 
@@ -95,12 +95,12 @@ class VendorWire:
         """True once a step may have changed something at the vendor."""
 
     def ref(self, id: str, /, **related: str | None) -> Ref:
-        """Return a reference to an object at this account, by the vendor's id."""
+        """Return a reference to an object at this account, made from the vendor's id."""
         nonempty = {name: value for name, value in related.items() if value}
         return Ref(self.vendor, self.account, id, nonempty)
 
     def now(self) -> datetime:
-        """The current time, as an aware datetime in UTC."""
+        """Return the current time, as an aware datetime in UTC."""
         return self._core.utc()
 
     def new_id(self) -> str:
@@ -108,7 +108,7 @@ class VendorWire:
         return self._core.new_id()
 
     async def credentials(self, to: str = "") -> Credentials | OAuthCredentials:
-        """Return the account's credentials, to sign text that is not sent now, such as a URL."""
+        """Return the account's credentials, for signing a text such as a URL."""
         name = service_name(self.account, to)
         credentials = self._calling.plans.services[name].credentials
         if credentials is None:
@@ -169,7 +169,7 @@ class VendorWire:
         )
 
     def masked(self, outcome: R) -> R:
-        """Mask the sent credential in an error, or in a list of results."""
+        """Mask the credential that was sent in an error, or in each error of a list of results."""
         if not self._sent:
             return outcome
         results: object = outcome
@@ -185,7 +185,7 @@ class VendorWire:
     async def act(
         self, verb: str, /, *arguments: Any, key: str | None = None, payload: object = None
     ) -> Any:
-        """Execute an operation of the vendor's own transport."""
+        """Execute an action of the vendor's own transport, such as a database driver."""
         if self._transport is None:
             raise ConfigurationError(
                 f"{self.vendor} has no transport here.",
@@ -222,16 +222,16 @@ class VendorWire:
 
     @property
     def replayed(self) -> bool:
-        """True if each step with a key got the stored answer of an earlier call."""
+        """True if every step with an idempotency key got the stored answer of an earlier call."""
         return bool(self._replays) and all(self._replays)
 
     def _next_use(self) -> KeyUse:
-        """Return the next step's use of the key; an operation once begun is completed."""
+        """Return how the next step uses the idempotency key; a begun operation is completed."""
         begun = self._use.reach is Reach.AGAIN and self._replays
         return attrs.evolve(self._use, reach=Reach.FRESH) if begun else self._use
 
     def rehearse(self, request: str) -> None:
-        """Stop a rehearsal here, before anything is sent, and report the request.
+        """In a dry run, stop before anything is sent, and report the request.
 
         Raises:
             DryRun: this is a rehearsal.

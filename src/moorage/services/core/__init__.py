@@ -1,1 +1,1 @@
-"""The ports that flows use, and the code that all flows share."""
+"""The ports that all operations use, and the code that they share."""

@@ -1,4 +1,4 @@
-"""The ports that flows use: each is an async function, or a plain function if it never waits."""
+"""The ports of a manager: async functions, or ordinary functions where nothing waits."""
 
 from __future__ import annotations
 
@@ -45,15 +45,15 @@ def seconds_left(core: Core, until: int) -> float:
 
 
 def _tell_nobody(event: Event, then: Event | None = None, /) -> None:
-    """Ignore an event, because the manager has no observers."""
+    """Ignore an event; used if the manager has no observers."""
 
 
 def _ignore_pools(pools: PoolSource, /) -> None:
-    """Ignore a source of numbers, because nobody observes connection pools."""
+    """Ignore a source of pool metrics; used if nobody observes connection pools."""
 
 
 async def _in_place(work: Callable[[], R]) -> R:
-    """Run a computation directly, where no event loop has to go on meanwhile."""
+    """Run a computation directly; used where there is no event loop to keep free."""
     return work()
 
 
@@ -138,7 +138,7 @@ class Core:
 
     @property
     def observes_successes(self) -> bool:
-        """True if a call needs a state for its observers even if it succeeds.
+        """True if an observer needs the state of every call, even of a successful one.
 
         Where a store makes callers wait, the start of an attempt is not the start of its call.
         """
@@ -148,7 +148,7 @@ class Core:
 
     @property
     def claims_at_once(self) -> bool:
-        """True if one command of the store can claim a key and admit an attempt without a wait.
+        """True if the store can claim a key and admit an attempt in one command without waiting.
 
         A store whose claims are renewed outlives this process.
         """
@@ -163,7 +163,7 @@ class Core:
         return self.identity(started, self.moment(started))
 
     def id_of(self, started: int) -> str:
-        """Return the id of a call that started at this time and has no identity yet."""
+        """Return the id of a call that started at this time and has no id yet."""
         return self.identify(started).request_id
 
     def identity(

@@ -1,4 +1,4 @@
-"""The Digest challenges of servers, which the next requests have to answer."""
+"""The Digest authentication challenges of servers, to be answered by the next requests."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class DigestChallenges:
         return (challenge, number) if number <= self._last_count else None
 
     def learn(self, base_url: str, status: int, headers: Headers) -> bool | None:
-        """Remember the challenge in an answer, or the nonce that it announces for next time.
+        """Remember the Digest challenge in an answer, or the nonce for the next request.
 
         Returns:
             None if the answer does not refuse the request with a challenge that can be responded

@@ -1,4 +1,4 @@
-"""Errors of moorage for the exceptions that a host's adapter raised.
+"""Errors of moorage that replace unexpected exceptions of a host's adapter.
 
 A foreign exception may contain a secret, such as a URL, a header or a connection string. So only
 its class and the place in the adapter are reported, and it is not kept as a cause.
@@ -60,7 +60,7 @@ def no_credentials(error: Exception) -> CredentialNotFound:
 
 
 def no_token(error: Exception) -> CredentialNotFound:
-    """Return the error for an exception of a negotiator."""
+    """Return the error for an exception of a negotiator of Kerberos or NTLM tokens."""
     return CredentialNotFound(
         f"The negotiator raised {named(error)}.",
         remedy="Check that it has an identity; the negotiator must raise only CredentialNotFound.",

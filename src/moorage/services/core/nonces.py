@@ -1,4 +1,4 @@
-"""Nonces that servers demand in proofs that a client possesses its key."""
+"""The nonces that servers demand in clients' proofs of key possession."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _MANY: Final = 1_000
 
 
 class Nonces:
-    """The newest nonce of each server.
+    """The newest nonce that each server demands.
 
     A server that refuses a proof for a missing or old nonce sends a new one, so a forgotten nonce
     costs only one request.

@@ -1,4 +1,4 @@
-"""The state of a store that may be unreachable, and the choice of the caller that probes it."""
+"""The outage of an unreachable store, and the choice of the one caller that probes it."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class OutageProbe:
         self.answered: int | None = None
 
     def may_look(self, outage: Outage) -> bool:
-        """Take the turn to probe the store; return False if it is not this caller's to probe."""
+        """Take the right to probe the store; return False if another caller has it."""
         if self._core.nanoseconds() < outage.until:
             return False
         try:
@@ -50,7 +50,7 @@ class OutageProbe:
         return is_slow(now - began, bound, silent)
 
     def lost(self, before: Outage | None, error: StorageUnavailable, began: int) -> None:
-        """Record that the store did not answer a caller that began with the outage `before`."""
+        """Record that the store did not answer a caller, so that its outage begins or goes on."""
         core, current = self._core, self.outage
         if current is not None and current is not before:
             # Another caller noticed the outage first.
@@ -70,7 +70,7 @@ class OutageProbe:
             )
 
     def found(self, outage: Outage) -> None:
-        """Record that the store answered a caller that knew of this outage."""
+        """Record that the store answered a probe, so that its outage is over."""
         if outage is not self.outage:
             return
         core = self._core

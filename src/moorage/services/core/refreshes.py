@@ -1,4 +1,4 @@
-"""A limit on renewals for a service that refuses renewed credentials as well."""
+"""A limit on credential renewals for a service that also refuses renewed credentials."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _NO_REFRESHES: Final = Refreshes()
 
 
 class UnprovenRefreshes:
-    """The renewals of each service and tenant since its credential was last accepted.
+    """The renewals of each service's credential since it was last accepted.
 
     A forgotten entry costs one renewal.
     """
@@ -26,7 +26,7 @@ class UnprovenRefreshes:
         return now >= self._known.get(key, _NO_REFRESHES).due
 
     def renewed(self, key: str, now: int) -> None:
-        """Record a renewal of the credential."""
+        """Record that the credential was renewed."""
         previous_numbers = self._known.get(key, _NO_REFRESHES)
         if len(self._known) >= _MANY:
             self._known.clear()

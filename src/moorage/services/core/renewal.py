@@ -47,19 +47,19 @@ H = TypeVar("H", Held, HeldEntry)
 
 
 class Heartbeat(Protocol):
-    """Runs a round of renewals every `RENEWAL` seconds, as long as there are leases."""
+    """Renews leases every `RENEWAL` seconds, as long as there are any."""
 
     def able(self) -> bool:
-        """True if this process can run rounds of renewals, for example in a thread."""
+        """True if this process can renew leases in the background, for example in a thread."""
         ...
 
     def wake(self) -> None:
-        """Start the rounds of renewals, unless they are running."""
+        """Start renewing leases in the background, unless that is running already."""
         ...
 
 
 class _Rounds(ABC, Generic[H]):
-    """The leases of this process in one store, and the rounds that renew them.
+    """The leases of this process in one store, and their renewal in rounds.
 
     Args:
         nanoseconds: local clock.
@@ -97,7 +97,7 @@ class _Rounds(ABC, Generic[H]):
                     groups += halves(group)
 
     def disown(self) -> None:
-        """Stop renewing all leases, as in a forked child: they belong to its parent."""
+        """Stop renewing all leases in a forked child: they belong to its parent process."""
         self._held.clear()
 
     def _all_claims(self) -> list[H]:
@@ -106,15 +106,15 @@ class _Rounds(ABC, Generic[H]):
 
     @abstractmethod
     def _groups(self, now: int) -> list[list[H]]:
-        """Return the leases to renew now, in groups; the last group is renewed first."""
+        """Return the leases that are due now, in groups; the last group is renewed first."""
 
     @abstractmethod
     async def _renew(self, group: Iterable[H], timeout: float | None) -> None:
-        """Renew a group of leases; drop those that another process has taken by now."""
+        """Renew a group of leases; drop those that another process has taken."""
 
 
 class Renewals(_Rounds[Held]):
-    """The claims of this process in one store.
+    """The idempotency-key claims of this process in one store, and their renewal.
 
     Args:
         execute: runs a command in that store.
@@ -145,7 +145,7 @@ class Renewals(_Rounds[Held]):
         return LEASE if self._heartbeat.able() else term
 
     async def holds(self, held: Held, timeout: float | None) -> bool:
-        """Return whether this process still holds a claim; read the store if its renewal is late.
+        """Return whether this process holds a claim; ask the store if its renewal is overdue.
 
         Args:
             held: the claim.
@@ -159,7 +159,7 @@ class Renewals(_Rounds[Held]):
         return not held.lost
 
     def disown(self) -> None:
-        """Stop renewing all claims, as in a forked child: they belong to its parent."""
+        """Stop renewing all claims in a forked child: they belong to its parent process."""
         for claim in self._all_claims():
             claim.until, claim.lost = 0, True
         super().disown()
@@ -180,7 +180,7 @@ class Renewals(_Rounds[Held]):
 
 
 class EntryRenewals(_Rounds[HeldEntry]):
-    """The entries of one store that this process is working on.
+    """The leases of the stored entries that this process works on.
 
     Args:
         shelf: the store.
@@ -214,7 +214,7 @@ class EntryRenewals(_Rounds[HeldEntry]):
         return held_entry
 
     async def holds(self, held: HeldEntry, timeout: float | None = None) -> bool:
-        """Return whether the worker still holds an entry; read the store if its renewal is late.
+        """Return whether the worker holds an entry; ask the store if its renewal is overdue.
 
         Args:
             held: the entry.
@@ -260,7 +260,7 @@ class EntryRenewals(_Rounds[HeldEntry]):
 
 
 class Unrenewed:
-    """The replacement of `Renewals` for a store whose claims end when the process does.
+    """A replacement of `Renewals` for a store whose claims end with the process.
 
     Attributes:
         renews: False, since a claim is held for as long as its holder may work.

@@ -1,4 +1,4 @@
-"""Queues of callers in this process that wait for a limit; if one leaves, others move up."""
+"""Queues of this process's callers that wait for a rate limit."""
 
 from __future__ import annotations
 
@@ -56,20 +56,20 @@ class Waiters:
         self.start_afresh()
 
     def start_afresh(self) -> None:
-        """Forget all waiting callers, as in a forked child: they wait in its parent."""
+        """Forget all waiting callers in a forked child: they wait in its parent process."""
         self._lock = self._make()
         self._lines: dict[_Key, Line] = {}
         self._waiters: dict[int, Waiter] = {}
 
     def join(self, question: Admission, granted: tuple[Ticket, ...], due: int) -> Waiter:
-        """Join the queue with granted tickets, which may be used from a time of the local clock."""
+        """Join the queue with tickets that may be used from a given time of the local clock."""
         key = (question.gates, question.costs, type(granted[0]))
         waiter = self._waiters[id(granted)] = Waiter(key, granted, due)
         self._add(waiter)
         return waiter
 
     def rejoin(self, waiter: Waiter, due: int) -> None:
-        """Join the queue again, because a pause has postponed this caller's turn."""
+        """Join the queue again after a pause of the limit has postponed this caller's turn."""
         waiter.turn = (due, waiter.number, waiter.turn[2])
         self._add(waiter)
 
@@ -81,18 +81,18 @@ class Waiters:
         return nap, is_due
 
     def take(self, waiter: Waiter) -> tuple[Ticket, ...]:
-        """Return the tickets with which a caller goes ahead, now that its turn has come."""
+        """Return the tickets of a caller whose turn has come, and remove it from the queue."""
         with self._lock:
             line, waiter.turn = self._lines[waiter.key].taken(waiter.number)
             self._put(waiter.key, line)
         return waiter.turn[2]
 
     def go(self, granted: tuple[Ticket, ...]) -> None:
-        """Forget a caller that has gone ahead; its first tickets identify it."""
+        """Forget a caller that has been admitted, identified by its first tickets."""
         self._waiters.pop(id(granted), None)
 
     def leave(self, granted: tuple[Ticket, ...]) -> tuple[Ticket, ...]:
-        """Return the tickets to give back for a caller that gives up, named by its first ones."""
+        """Remove a caller that gives up, and return the tickets that it must give back."""
         waiter = self._waiters.pop(id(granted), None)
         if waiter is None:
             return granted
@@ -117,7 +117,7 @@ class Waiters:
 
 
 async def come_up(core: Core, waiter: Waiter) -> tuple[Ticket, ...]:
-    """Wait until it is a caller's turn, and return its tickets."""
+    """Wait until it is a caller's turn in the queue, and return its tickets."""
     is_due = False
     while not is_due:
         nap, is_due = core.waiters.rest(waiter, core.nanoseconds())

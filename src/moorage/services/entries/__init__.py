@@ -1,1 +1,1 @@
-"""The flows of the inbox of webhooks and the outbox of calls."""
+"""The operations of the webhook inbox and of the outbox of calls."""

@@ -1,4 +1,4 @@
-"""Receiving webhooks in two steps: a view stores each one, and a worker handles it later."""
+"""The webhook inbox: a web view stores each webhook, and a worker handles it later."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ Verify: TypeAlias = "Callable[[str, dict[str, Any]], Flow[tuple[WebhookEvent, ..
 
 @attrs.frozen(kw_only=True)
 class Handled(Round[InboxEntry]):
-    """The results of handling several webhooks."""
+    """The results of handling several webhooks from the inbox."""
 
 
 def again(_: Exception) -> Fate:
-    """Return True: an error of a handler is always retried, because it is the host's own code."""
+    """Return the decision to retry, for every error of a webhook handler."""
     return Fate.AGAIN
 
 
@@ -116,7 +116,7 @@ class InboxFlows(Keeping[InboxEntry]):
         tenant: str | None = None,
         timeout: float | timedelta | None = None,
     ) -> InboxEntry:
-        """Verify and store a webhook; return its entry, or the existing entry of a repeat.
+        """Verify and store a webhook; return its entry, or the first one's if it is a repeat.
 
         Answer 2xx once this returns. If `reply` returns a text, answer with it: the delivery was a
         question about the endpoint, and was not stored.
@@ -168,7 +168,7 @@ class InboxFlows(Keeping[InboxEntry]):
         tenant: str | None = None,
         timeout: float | timedelta | None = None,
     ) -> WebhookReply:
-        """Receive a webhook for a web view; return the HTTP answer, for errors too."""
+        """Receive a webhook in a web view, and return the HTTP answer, even after an error."""
         try:
             entry = await self.receive(
                 account,
@@ -238,7 +238,7 @@ class InboxFlows(Keeping[InboxEntry]):
     def _lane_and_subject(
         self, account: str, events: Sequence[WebhookEvent]
     ) -> tuple[str | None, str | None]:
-        """Return the lane and the person of a webhook, as far as they are known on arrival.
+        """Return the ordering lane of a webhook, and the person it is about, if they are known.
 
         A delivery is stored in any case, even if its content cannot be understood.
         """

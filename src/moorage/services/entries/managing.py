@@ -1,4 +1,4 @@
-"""Managing the entries of a store by hand: finding, counting, removing, replaying, cancelling."""
+"""Manual operations on a store's entries, such as to find, remove, replay or cancel them."""
 
 from __future__ import annotations
 
@@ -37,20 +37,20 @@ _MOST_COUNTED: Final = 100
 
 
 class Managing(Pausing[E]):
-    """The entries of one store, and the operations of a person on them."""
+    """The manual operations on the entries of an inbox or an outbox."""
 
     _retry: RetryPolicy
 
     async def find(self, query: EntryQuery) -> EntryPage[E]:
-        """Find one page of matching entries, newest first."""
+        """Find one page of the entries that match a query, newest first."""
         return await self.store.find(query)
 
     async def remove(self, query: EntryQuery) -> int:
-        """Remove all matching entries, whatever their state; return their number."""
+        """Remove all entries that match a query, in any state; return their number."""
         return await self.store.remove(query)
 
     async def stuck(self, *, limit: int = 100, after: str | None = None) -> EntryPage[E]:
-        """Find the entries that need a person, newest first.
+        """Find the entries that need a person's decision, newest first.
 
         These are the unknown and dead entries, and those that have waited for another try unusually
         long: longer than an hour, and than the longest delay of `retry`.
@@ -70,7 +70,7 @@ class Managing(Pausing[E]):
         return EntryPage(items=items, next=str(items[-1].number) if goes_on else None)
 
     async def backlog(self) -> Backlog:
-        """Count the entries that need a person, and measure for how long entries have been due.
+        """Count the entries that need a person, and measure how long the oldest has been due.
 
         At most 100 entries of each kind are counted.
         """
@@ -126,7 +126,7 @@ class Managing(Pausing[E]):
         return await self._change_entry(id, "replay", replay, actor, reason)
 
     async def drop(self, id: str, *, actor: str | None = None, reason: str = "") -> E:
-        """Cancel an entry.
+        """Cancel an entry, so that no worker processes it.
 
         Args:
             id: id of the entry.
@@ -184,7 +184,7 @@ class Managing(Pausing[E]):
 
 
 def _cancelled(entry: E, now: datetime) -> E:
-    """Return the entry as a person cancelled it."""
+    """Return the entry in its cancelled state."""
     if entry.state is EntryState.DONE:
         raise InvalidData(
             f"The entry {entry.id} is done, so that it cannot be cancelled.",

@@ -49,7 +49,7 @@ Call: TypeAlias = "Callable[[OutboxEntry, tuple[Any, ...], dict[str, Any]], Awai
 
 @attrs.define
 class _Look:
-    """A worker's position in the list of calls whose outcome is unknown.
+    """A worker's position in the list of outbox calls whose outcome is unknown.
 
     Attributes:
         after: the position at which the next page begins.
@@ -62,7 +62,7 @@ class _Look:
     known: set[tuple[str, int]] = attrs.field(factory=set)
 
     def wants(self, entry: OutboxEntry) -> bool:
-        """Return whether it is time to look up the outcome of this call."""
+        """Return whether the outcome of this call is to be looked up in this round."""
         if entry.state is not EntryState.UNKNOWN:
             return False
         name = (entry.id, entry.fence)
@@ -84,11 +84,11 @@ class _Look:
 
 @attrs.frozen(kw_only=True)
 class Delivered(Round[OutboxEntry]):
-    """The results of the calls that were made; `worked` holds the vendors' answers."""
+    """The results of the outbox calls that were made; `worked` holds the vendors' answers."""
 
 
 class OutboxFlows(Keeping[OutboxEntry]):
-    """The operations of an outbox.
+    """The operations of an outbox of calls.
 
     Args:
         core: the clock and chance, and the cipher that seals contents.
@@ -141,7 +141,7 @@ class OutboxFlows(Keeping[OutboxEntry]):
         store_timeout: float | timedelta | None = None,
         **options: Any,
     ) -> OutboxEntry:
-        """Store a call of a contract; it is made after the surrounding transaction is committed.
+        """Store a contract's operation, to be executed after the surrounding transaction commits.
 
         Nothing is asked of a vendor here. That the call could be made is checked at once, as far
         as that can be told without one.
@@ -195,7 +195,7 @@ class OutboxFlows(Keeping[OutboxEntry]):
         priority: int = 0,
         store_timeout: float | timedelta | None = None,
     ) -> OutboxEntry:
-        """Store a request to a service; it is sent after the surrounding transaction is committed.
+        """Store a request to a service, to be sent after the surrounding transaction commits.
 
         Args:
             service: the name of the service.
@@ -258,7 +258,7 @@ class OutboxFlows(Keeping[OutboxEntry]):
             return await flows.store.add(traced(closed_entry, trace))
 
     async def cancel(self, key: str, *, tenant: str | None = None) -> bool:
-        """Cancel the stored call under a key, unless it has begun; return whether it was cancelled.
+        """Cancel the stored call under a key; return False if it has already begun.
 
         It is not if the call was made, is being made, or may have been made. What was committed
         and not begun is never made afterwards, unless somebody replays it.
@@ -303,7 +303,7 @@ class OutboxFlows(Keeping[OutboxEntry]):
         stop: Stop | None = None,
         timeout: float | timedelta | None = None,
     ) -> Delivered:
-        """Make up to `limit` calls that are due, one after another.
+        """Make up to `limit` due calls, one after another.
 
         If there are fewer, calls that move money and were in doubt are settled as well, as far as
         their outcome is known by now.
@@ -342,7 +342,7 @@ class OutboxFlows(Keeping[OutboxEntry]):
         limit: int,
         stop: Stop | None,
     ) -> None:
-        """Settle the calls with an unknown outcome for which an outcome is stored by now.
+        """Settle the outbox calls of unknown outcome whose outcome has been stored since.
 
         Nothing is sent for them. Each round looks at another page of what is stuck.
         """
@@ -381,7 +381,7 @@ class OutboxFlows(Keeping[OutboxEntry]):
         )
 
     def made_of(self, entry: OutboxEntry) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """Return the values and the options that a stored call is made with."""
+        """Return the arguments of a stored call: its values and its options."""
         values, options = unpack(self.opened(entry))
         return values, options
 
@@ -405,7 +405,7 @@ def _check_request(request: object) -> None:
 
 
 def _failure(answer: object) -> Exception | None:
-    """Return the failure that decides what happens to a batch; None if nothing failed."""
+    """Return the error that decides how an outbox entry continues; None if nothing failed."""
     errors = (
         [result.error for result in answer if isinstance(result, Result)] if is_list(answer) else []
     )

@@ -1,4 +1,4 @@
-"""Pauses of entries: an operator stops workers from taking them, and lets them go on."""
+"""Pauses of entries: an operator stops workers from taking them, and resumes them later."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _PAUSES: Final = EntryQuery(states={EntryState.PAUSED})
 
 
 class Pausing(Generic[E]):
-    """The pauses of one store of entries, and the operations on them."""
+    """The pauses of an inbox's or outbox's entries, and the operations on them."""
 
     core: Core
     store: EntryStore[E]
@@ -111,7 +111,7 @@ class Pausing(Generic[E]):
         return bool(entries)
 
     async def pauses(self) -> tuple[Pause, ...]:
-        """The pauses in force, newest first."""
+        """Return the pauses in force, newest first."""
         return tuple(map(pause_of, await self._current_pauses()))
 
     async def _current_pauses(self) -> list[E]:

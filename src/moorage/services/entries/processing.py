@@ -63,7 +63,7 @@ _SEALED: Final = b"\1"
 
 @attrs.define
 class _Pace:
-    """The number of entries that a worker takes at once, adapted to their duration.
+    """The number of entries that a worker takes at once, adapted to how long they take.
 
     Attributes:
         batch: number of entries to take together next.
@@ -74,7 +74,7 @@ class _Pace:
 
 @attrs.frozen(kw_only=True)
 class Worked(Generic[E]):
-    """The result of working on one entry.
+    """The result of processing one entry.
 
     Attributes:
         entry: the entry as stored; if another worker has taken it, as it would have been stored.
@@ -89,7 +89,7 @@ class Worked(Generic[E]):
 
 @attrs.frozen(kw_only=True)
 class Round(Generic[E]):
-    """The results of working on several entries.
+    """The results of processing several entries.
 
     Attributes:
         worked: results, in the order in which the entries were taken.
@@ -105,7 +105,7 @@ class Round(Generic[E]):
 
     @property
     def done(self) -> int:
-        """The number of entries whose work is done."""
+        """The number of entries that are done."""
         return self._count(EntryState.DONE)
 
     @property
@@ -115,17 +115,17 @@ class Round(Generic[E]):
 
     @property
     def dead(self) -> int:
-        """The number of entries that were given up."""
+        """The number of entries that were given up after too many attempts."""
         return self._count(EntryState.DEAD)
 
     @property
     def unknown(self) -> int:
-        """The number of entries that may have been done, so that a person has to check them."""
+        """The number of entries with an unknown outcome, which a person has to check."""
         return self._count(EntryState.UNKNOWN)
 
 
 class PartlyDoneError(Exception):
-    """Raised by the work of an entry that is partly done and refused for the rest.
+    """Raised if an entry's work was partly done and partly refused.
 
     Args:
         error: error of the rest.
@@ -138,7 +138,7 @@ class PartlyDoneError(Exception):
 
 @attrs.frozen
 class _Result(Generic[E]):
-    """The result of one entry's work, before it is written to the store.
+    """The result of one entry's work, not yet written to the store.
 
     Attributes:
         entry: the entry as it was taken.
@@ -156,7 +156,7 @@ class _Result(Generic[E]):
 
 
 class _Batch(Generic[E]):
-    """Entries that a worker took from the store together.
+    """The entries that a worker took from the store together.
 
     Args:
         taken: the entries.
@@ -173,7 +173,7 @@ class _Batch(Generic[E]):
         self._begun: set[str] = set()
 
     def ended(self, result: _Result[E]) -> None:
-        """Add the result of an entry, to be written to the store."""
+        """Add an entry's result, which is yet to be written to the store."""
         self._begun.add(result.entry.id)
         self.results.append(result)
 
@@ -183,7 +183,7 @@ class _Batch(Generic[E]):
         self.worked.append(worked)
 
     def lost(self, entry: E) -> None:
-        """Drop an entry that another worker has taken."""
+        """Drop an entry that another worker has taken from this one."""
         self._begun.add(entry.id)
 
     def left(self) -> list[E]:
@@ -195,12 +195,12 @@ class Stop(Protocol):
     """An event that stops a worker, such as `threading.Event`."""
 
     def is_set(self) -> bool:
-        """True once the worker is to stop."""
+        """Return True once the worker must stop."""
         ...
 
 
 class Keeping(Managing[E]):
-    """The entries of one store, and the operations on them.
+    """The entries of an inbox or an outbox, and the processing of them.
 
     Args:
         core: clock, randomness, and the cipher of contents.
@@ -237,7 +237,7 @@ class Keeping(Managing[E]):
         self._until: int | None = None
 
     def _in_time(self, timeout: float | timedelta | None, field: str = "timeout") -> Self:
-        """Return the same operations for a caller with a time limit, which the store observes."""
+        """Return these operations with a time limit, which also applies to the store."""
         span = maybe_seconds(timeout, field)
         if span is None:
             return self
@@ -252,7 +252,7 @@ class Keeping(Managing[E]):
         return None if self._until is None else seconds_left(self.core, self._until)
 
     def _ends(self, stop: Stop | None) -> bool:
-        """Return whether the worker shall begin no further entry."""
+        """Return whether the worker must not begin another entry."""
         is_late = self._until is not None and self.core.nanoseconds() >= self._until
         return is_late or (stop is not None and stop.is_set())
 
@@ -264,7 +264,7 @@ class Keeping(Managing[E]):
         ids: Iterable[str] | None = None,
         stop: Stop | None = None,
     ) -> list[Worked[E]]:
-        """Take up to `limit` due entries, and do their work one after another.
+        """Take up to `limit` due entries, and process them one after another.
 
         Args:
             work: function that processes an entry.
@@ -303,7 +303,7 @@ class Keeping(Managing[E]):
         utc: Callable[[], datetime],
         stops: Callable[[], bool],
     ) -> list[Worked[E]]:
-        """Take several entries, work on them one after another, and write their results together.
+        """Take several entries, process them in turn, and write their results together.
 
         Results wait for others only while the work is fast: after slow work they are written at
             once.
@@ -340,7 +340,7 @@ class Keeping(Managing[E]):
     async def _write(
         self, batch: _Batch[E], leases: dict[str, HeldEntry], *, ends: bool = False
     ) -> None:
-        """Write the results of a batch; at its end, release the entries that were not begun."""
+        """Write the results of a batch; when it ends, release the entries that were not begun."""
         assert self.store.settle is not None  # noqa: S101 - for the type checker
         unstarted_entries = batch.left() if ends else []
         try:
@@ -388,7 +388,7 @@ class Keeping(Managing[E]):
     async def _process_one(
         self, entry: E, lease: float, work: Work[E], utc: Callable[[], datetime]
     ) -> list[Worked[E]]:
-        """Do the work of a due entry, unless another worker has taken it."""
+        """Process a due entry, unless another worker has taken it."""
         now = await self.store.now()
         if await self._is_held(entry, now):
             return []
@@ -398,7 +398,7 @@ class Keeping(Managing[E]):
         return [await self._work_with_lease(claimed_entry, lease, work, utc)]
 
     async def _is_held(self, offered: E, now: datetime) -> bool:
-        """Return whether a worker has renewed its lease on an entry since the entry was read."""
+        """Return whether a worker has renewed its lease on an entry since it was read."""
         if offered.state is not EntryState.CLAIMED:
             return False
         page = await self.store.find(EntryQuery(id=offered.id, limit=1))
@@ -407,7 +407,7 @@ class Keeping(Managing[E]):
     async def _work_with_lease(
         self, taken: E, lease: float, work: Work[E], utc: Callable[[], datetime]
     ) -> Worked[E]:
-        """Do the work of an entry, renewing its lease until the result is written."""
+        """Process an entry, renewing its lease until the result is written."""
         if taken.state is EntryState.DEAD:
             return Worked(entry=taken)
         lease_of_entry = self._renewals.hold(taken, lease)
@@ -424,7 +424,7 @@ class Keeping(Managing[E]):
         return Worked(entry=new_entry, answer=result.answer, error=result.error)
 
     async def _result(self, taken: E, work: Work[E], utc: Callable[[], datetime]) -> _Result[E]:
-        """Do the work of an entry, and return its result."""
+        """Run an entry's work, and return its result."""
         try:
             with self._tracing.processing(self._name, taken):
                 return _Result(taken, answer=await work(taken))
@@ -438,7 +438,7 @@ class Keeping(Managing[E]):
         return _Result(taken, error=error, fate=fate, requested_wait=requested_wait)
 
     async def _overwrite_uncertain(self, result: _Result[E]) -> None:
-        """Write a certain result over the uncertain one of the worker that took the entry over."""
+        """Write a certain result over the uncertain one that another worker wrote meanwhile."""
         if result.error is not None and result.fate is not Fate.SPENT:
             return
         page = await self.store.find(EntryQuery(id=result.entry.id, limit=1))
@@ -468,7 +468,7 @@ class Keeping(Managing[E]):
         )
 
     def _entry_after(self, result: _Result[E], now: datetime) -> E:
-        """Return the entry as it is stored after its result."""
+        """Return the entry in the state that its result leads to."""
         taken, error, fate = result.entry, result.error, result.fate
         if error is None:
             return finish(taken, now)

@@ -1,4 +1,4 @@
-"""The operations of a store of entries, as flows use them."""
+"""The operations of an inbox's or outbox's store, as moorage's own code uses them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ E = TypeVar("E", bound=Entry)
 
 @attrs.frozen(kw_only=True)
 class EntryStore(Generic[E]):
-    """The operations of a store of entries, each awaited.
+    """The operations of a store of entries, as async functions.
 
     A store that takes several entries at once has `claim` and `settle` too. `bounded` makes the
     same operations for a caller with a deadline, if the store accepts a time limit.
@@ -38,12 +38,12 @@ class EntryStore(Generic[E]):
     bounded: Callable[[Callable[[], float]], EntryStore[E]] | None = None
 
     def within(self, left: Callable[[], float]) -> EntryStore[E]:
-        """The same operations, limited to the seconds that `left` returns at each use."""
+        """Return the same operations, limited to the seconds that `left` returns at each use."""
         return self if self.bounded is None else self.bounded(left)
 
 
 def lost(error: Exception) -> StorageUnavailable:
-    """The error for an exception of a store of entries; the fate of the command is unknown."""
+    """Return the error for an exception of a store; the command may have been carried out."""
     return StorageUnavailable(
         f"The store of entries raised {type(error).__name__}.",
         remedy="Check that the store is up; its adapter must raise StorageUnavailable only.",

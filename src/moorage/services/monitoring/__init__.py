@@ -1,1 +1,1 @@
-"""Flows that read the shared state of services and probe them."""
+"""Operations that read the shared state of services and probe their health."""

@@ -1,4 +1,4 @@
-"""The flows that read a hub's health from its stores, and probe its vendors."""
+"""Operations that read a hub's health from its stores, and probe its vendors."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ _ABSENT: Final = Written(state_key("health", "moorage", None, "check"))
 
 @attrs.frozen(kw_only=True)
 class HealthSources:
-    """The parts of an application from which its health is read.
+    """The objects of an application from which its health is read.
 
     Attributes:
         calling: returns the flows that calls go through now.
@@ -104,7 +104,7 @@ class HealthFlows:
         return health if health.state is not HealthState.UNKNOWN else await self.check()
 
     def idle(self) -> float:
-        """Seconds until the next probe is due; infinite without probes."""
+        """Return the seconds until the next probe is due; infinite if there are no probes."""
         now = self._now()
         return min((max(0.0, state.due - now) for state in self._states.values()), default=inf)
 
@@ -134,7 +134,7 @@ class HealthFlows:
         return None if probe.function is not None else probe.request or ping
 
     async def check(self) -> Health:
-        """Read everything that health depends on, and return the health.
+        """Read the state of stores, services and tokens, and return the resulting health.
 
         It is stored as `health`, which others can read without waiting.
         """
@@ -171,7 +171,7 @@ class HealthFlows:
         return self.health
 
     async def probe(self, *, everything: bool = False) -> tuple[str, ...]:
-        """Make the probes that are due, all at once; return the names of their services.
+        """Send the probes that are due, concurrently; return the names of the probed services.
 
         Args:
             everything: make all probes, due or not.
@@ -184,7 +184,7 @@ class HealthFlows:
         return tuple(probe.service for probe in probes)
 
     async def refresh(self) -> None:
-        """Make the probes that are due and check the health; a failure makes it unknown."""
+        """Send the due probes and assess the health, which becomes unknown if that fails."""
         try:
             await self.probe()
             await self.check()

@@ -1,4 +1,4 @@
-"""The calls of active probes, which test whether a vendor answers."""
+"""The calls of health probes, which test whether a vendor answers."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ async def make_probe(
     step: Callable[[Callable[[], object]], AttemptStep],
     tenant: str | None,
 ) -> Exception | None:
-    """Make one probe; return the error that it ended with, or None.
+    """Send one health probe; return the error that it ended with, or None.
 
     Args:
         calling: the flows that calls go through now.

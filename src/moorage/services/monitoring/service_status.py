@@ -1,4 +1,4 @@
-"""The circuits, limits and retry budgets of every service, read without changing them."""
+"""The state of every service's circuits, rate limits and retry budgets, without changing it."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ class ReadLimits:
     def apply(
         self, states: States, now: int, /
     ) -> tuple[States, tuple[tuple[LimitStatus, ...], BudgetStatus | None]]:
-        """Return the limits, and the retry budget if there is one."""
+        """Return the state of each rate limit, and of the retry budget if there is one."""
         limits: list[LimitStatus] = []
         for rule, state, name in zip(self._limits, states, self._names, strict=False):
             limit_state = rule.present(state, now)
@@ -112,7 +112,7 @@ class ReadLimits:
 def plans_of(
     operations: ManualOperations, tenant: str | None, services: tuple[str, ...] | None = None
 ) -> Iterator[Plan]:
-    """Yield the plan of each service; for a service with regions, the plan of each region.
+    """Yield the plan of each service, or one plan per region if a service has regions.
 
     Args:
         operations: the flows that calls go through.

@@ -1,1 +1,1 @@
-"""OAuth flows: consent, discovery, renewal and revocation of tokens."""
+"""OAuth operations: consent, discovery, renewal and revocation of tokens."""

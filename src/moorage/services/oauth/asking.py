@@ -30,7 +30,7 @@ _SECOND: Final = 10**9
 
 @attrs.frozen(kw_only=True)
 class Patience:
-    """The number of tries, and the time limits of one request and of all requests together."""
+    """The number of tries and the time limits of requests to an authorisation server."""
 
     retry: RetryPolicy
     request: float
@@ -69,7 +69,7 @@ class Asking:
         self._nonce: str | None = None
 
     async def answer(self, inquiry: Inquiry, until: int | None = None) -> Any:
-        """Return the final answer, a refusal, or the error if no answer came."""
+        """Send a request, with retries; return the answer, or the error if there is none."""
         core, patience, attempts, delay, is_renewed = self._core, self._patience, 0, 0.0, False
         if until is None:
             until = core.nanoseconds() + int(patience.whole * _SECOND)
@@ -98,7 +98,7 @@ class Asking:
             await core.sleep(delay)
 
     async def _send_inquiry(self, inquiry: Inquiry, until: int) -> Any:
-        """Send one request, and return its result."""
+        """Send a request to the authorisation server once, and return the answer or the error."""
         core, client = self._core, self._client
         time_left = (until - core.nanoseconds()) / _SECOND
         if time_left <= 0:

@@ -1,4 +1,4 @@
-"""The flows in which a person consents to first tokens, and revokes them.
+"""The operations by which a person consents to first tokens, and revokes them.
 
 Laws:
 
@@ -41,7 +41,7 @@ _START_AGAIN: Final = "Let the person start again."
 
 
 class Consenting:
-    """The operations by which a person consents to tokens.
+    """The operations by which a person grants an application OAuth tokens.
 
     Args:
         core: the ports.
@@ -55,7 +55,7 @@ class Consenting:
         self._patience = patience
 
     async def finish(self, code: Secret | ConnectorError, pending: PendingConsent) -> Granted:
-        """Exchange the code that a person has brought back for tokens."""
+        """Exchange the authorisation code that a person has brought back for tokens."""
         if isinstance(code, ConnectorError):
             raise code
         client = attrs.evolve(self._client, scope=pending.scope)
@@ -76,7 +76,7 @@ class Consenting:
         return self._checked_grant(answer, pending.issuer, pending.nonce)
 
     async def begin_device(self, client: OAuthClient) -> DeviceConsent:
-        """Request a code that a person enters on another device."""
+        """Request a device code, which a person enters on another device."""
         hidden = _secrets_of(client)
         answer = await Asking(self._core, client, self._patience).answer(
             Inquiry(
@@ -128,7 +128,7 @@ class Consenting:
         await revoked(self._core, self._client, self._patience, credentials, None)
 
     def _ends(self, moment: datetime) -> int:
-        """Return a moment as a time of the local clock."""
+        """Convert a point in time to the local clock's nanoseconds."""
         core = self._core
         return core.nanoseconds() + int((moment - core.utc()).total_seconds() * _SECOND)
 
@@ -192,5 +192,5 @@ async def revoked(
 
 
 def _secrets_of(client: OAuthClient, *secrets: Secret) -> tuple[Secret, ...]:
-    """Return the client's secrets, to mask them in errors where the server repeats them."""
+    """Return the client's secrets, to mask them in errors that may repeat them."""
     return secrets if client.secret is None else (client.secret, *secrets)

@@ -1,4 +1,4 @@
-"""The renewal of one OAuth token, with a claim that keeps other processes from renewing it.
+"""The renewal of an OAuth token by one process at a time.
 
 Laws:
 
@@ -80,7 +80,7 @@ _BRIEFLY: Final = 3_600 * 10**6
 
 @attrs.frozen
 class Vault:
-    """The operations of a store of credentials."""
+    """The operations of a credential store that a token renewal needs."""
 
     get: Callable[[str, str | None], Flow[Any]]
     has: Callable[[str, str | None], Flow[bool]]
@@ -90,7 +90,7 @@ class Vault:
 
 @attrs.frozen(kw_only=True)
 class Pace:
-    """The time limits of a renewal, in seconds.
+    """The time limits of a token renewal, in seconds.
 
     `request` is for one request, `renewal` for all requests of one holder, `patience` for waiting
     for another holder. A value read from the vault is trusted for `believed`.
@@ -105,7 +105,7 @@ class Pace:
 
 
 class _RenewalClaim(NamedTuple):
-    """A claim that this process holds: its end, and whether it is the second for its token."""
+    """A claim on a token's renewal that this process holds."""
 
     claim: Held
     until: int
@@ -113,17 +113,17 @@ class _RenewalClaim(NamedTuple):
 
 
 class _Wait(NamedTuple):
-    """The number of seconds for which another process may hold the claim."""
+    """The seconds for which another process may hold the claim on a token's renewal."""
 
     seconds: float
 
 
 class _AnswerLostError(Exception):
-    """Raised if the answer was lost, so that nobody knows whether a token was granted."""
+    """Raised if the server's answer was lost, so that a token may or may not be granted."""
 
 
 class Renewal:
-    """Renews tokens, each by one process at a time.
+    """Renews OAuth tokens; each token is renewed by one process at a time.
 
     Args:
         core: the ports.
@@ -144,7 +144,7 @@ class Renewal:
         self._unrotated: dict[Owner, Secret] = {}
 
     async def stored(self, owner: Owner) -> Any:
-        """Return the token in the credential store, after writing one that is still in memory."""
+        """Return an owner's token from the credential store, after storing one still in memory."""
         token = await self._vault.get(*owner)
         waiting = self.unstored.get(owner)
         if waiting is None:
@@ -164,7 +164,7 @@ class Renewal:
         *,
         patience: float | None,
     ) -> Any:
-        """Renew a token, or return the one that another process has stored meanwhile.
+        """Renew a token, or return the one that another process has stored in the meantime.
 
         None if another process is renewing it, and the caller has no time to wait.
         """
@@ -208,7 +208,7 @@ class Renewal:
         *,
         again: bool,
     ) -> _RenewalClaim | _Wait | None:
-        """Return a held claim, the time for which another has it, or None if that is unknown.
+        """Claim the renewal of a token; return the claim, or the time that another process has it.
 
         The store may take until `patience`, in nanoseconds of the local clock.
         """
@@ -257,7 +257,7 @@ class Renewal:
         stale: OAuthCredentials | None,
         claimed: _RenewalClaim,
     ) -> OAuthCredentials:
-        """Under a claim, read the stored token again, request a new one, and store it."""
+        """Read the stored token again, request a new one and store it, while holding the claim."""
         core, began, alone = self._core, self._core.nanoseconds(), client.grant.alone
         refresh_token = None if stale is None else stale.refresh_token
         repeatable = alone or (
@@ -310,7 +310,7 @@ class Renewal:
     async def _question(
         self, owner: Owner, client: OAuthClient, stale: OAuthCredentials | None
     ) -> Question:
-        """Return the token request to send."""
+        """Return the token request to send to the authorisation server."""
         grant, subject = client.grant, None
         if isinstance(grant, Consent) and (stale is None or stale.refresh_token is None):
             raise self._consent_error(owner, "there is no refresh token")
@@ -330,7 +330,7 @@ class Renewal:
     async def _answer(
         self, question: Question, claimed: _RenewalClaim, *, repeatable: bool
     ) -> tuple[Granted | Refused | ConnectorError, int]:
-        """Return the token endpoint's final answer, and the number of requests that it took."""
+        """Return the token endpoint's final answer, and the number of requests it took."""
         core, attempts, tries, delay, challenged = self._core, 0, 0, 0.0, False
         while True:
             attempts += 1
@@ -367,7 +367,7 @@ class Renewal:
             await core.sleep(delay)
 
     async def _send(self, question: Question) -> Any:
-        """Send the token request; return the answer, or the error if there was none."""
+        """Send a token request once; return the answer, or the error if there was none."""
         core = self._core
         occasion = Occasion(core.utc(), core.new_id())
         parameters = question.parameters(occasion)
@@ -387,7 +387,7 @@ class Renewal:
     async def _keep(
         self, owner: Owner, question: Question, new: OAuthCredentials, claimed: _RenewalClaim
     ) -> None:
-        """Store the granted token, then release the claim."""
+        """Store a new token, trying repeatedly, then release the claim on its renewal."""
         core, pause, stale = self._core, _SOONEST, question.held
         while (failed := await self._store(owner, new)) is not None:
             if core.nanoseconds() + pause * _SECOND > claimed.until:
@@ -409,7 +409,7 @@ class Renewal:
             await core.execute(resolve, seconds_left(core, claimed.until))
 
     async def _release(self, claimed: _RenewalClaim) -> None:
-        """Release the claim, so that the next process can claim at once."""
+        """Release the claim on a renewal, so that another process can renew at once."""
         await self._core.execute(
             release(claimed.claim.key, claimed.claim.fence, ttl=_BRIEFLY),
             seconds_left(self._core, claimed.until),
@@ -445,7 +445,7 @@ class Renewal:
 
 
 def _rotated_credentials(stale: OAuthCredentials | None, answer: Any) -> OAuthCredentials | None:
-    """Return the held token with the new refresh token of an answer that lacks the rest."""
+    """Return the old token with the new refresh token in a refusal; None if it has none."""
     refresh_token = answer.refresh_token if isinstance(answer, Refused) else None
     if stale is None or refresh_token is None or refresh_token == stale.refresh_token:
         return None

@@ -1,4 +1,4 @@
-"""Revocation of stored tokens, with a claim that keeps other processes from renewing them.
+"""Revocation of stored tokens, while no other process can renew them.
 
 Laws:
 
@@ -69,7 +69,7 @@ class Revocation:
         self._stored = stored
 
     async def revoked(self, owner: Owner, client: OAuthClient) -> None:
-        """Revoke the stored token of an owner."""
+        """Revoke an owner's stored token, and remove it from the store."""
         core, pace = self._core, self._pace
         client.at("revocation_endpoint")
         token, claim = await self._token_and_claim(owner, client)
@@ -111,7 +111,7 @@ class Revocation:
             pause = min(2 * pause, _LATEST)
 
     async def _settle(self, command: Settle, until: int) -> None:
-        """Record in the store that a claim has ended."""
+        """Record in the store that the claim on a token has ended."""
         await self._core.execute(command, seconds_left(self._core, until))
 
     async def _claim(

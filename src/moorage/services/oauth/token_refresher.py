@@ -1,4 +1,4 @@
-"""OAuth tokens: one renewal serves all callers, in every thread, task and process.
+"""OAuth tokens, each renewed once for all threads, tasks and processes that need it.
 
 Laws:
 
@@ -44,7 +44,7 @@ _AGAIN_AFTER: Final = 5.0
 
 
 class CachedToken:
-    """An owner's token in memory, with its validity by the local clock."""
+    """An owner's OAuth token in memory, with its validity by the local clock."""
 
     __slots__ = ("_again_at", "_read_at", "_span", "credentials", "look_at")
 
@@ -58,12 +58,12 @@ class CachedToken:
         self.confirm(now, believed)
 
     def confirm(self, now: int, believed: float) -> None:
-        """Note that the credential store still has this token; it is not read again for a while."""
+        """Record that the store still has this token, which is not read again for a while."""
         fresh = self._read_at + self._span.fresh * _SECOND
         self.look_at = min(max(fresh, self._again_at), now + believed * _SECOND)
 
     def put_off(self, until: int) -> None:
-        """Use the token unchanged until `until`, because renewing or reading it has just failed."""
+        """Use the token unchanged until a given time, since renewing or reading it failed."""
         self._again_at = until
         self.look_at = min(until, self._read_at + self._span.works * _SECOND)
 
@@ -75,7 +75,7 @@ class CachedToken:
 
 
 class Refreshing:
-    """The operations of a token refresher.
+    """The operations of a token refresher: get, refresh, store and revoke OAuth tokens.
 
     Args:
         core: the ports.
@@ -131,7 +131,7 @@ class Refreshing:
         return await self._run_apart(self._renew_or_wait(owner, client, token))
 
     async def refresh(self, service: str, tenant: str | None, stale: Any) -> Any:
-        """Return the credential that replaces one that the service has refused."""
+        """Return a new credential in place of one that the service has refused."""
         owner, client = (service, tenant), self._clients(service, tenant)
         if client is None or not isinstance(stale, OAuthCredentials):
             return await self._vault.refresh(service, tenant, stale)
@@ -144,7 +144,7 @@ class Refreshing:
         )
 
     async def has(self, service: str, tenant: str | None) -> bool:
-        """Return whether there is a credential, or one can be requested without a person."""
+        """Return whether a credential is stored or can be requested without a person."""
         client = self._clients(service, tenant)
         return (client is not None and client.grant.alone) or await self._vault.has(service, tenant)
 
@@ -170,7 +170,7 @@ class Refreshing:
             self._failed.pop(owner, None)
 
     async def _read(self, owner: Owner, client: OAuthClient) -> Any:
-        """Return the stored token; None if there is none and it can be had without a person."""
+        """Return the stored token; None if a new one can be requested without a person."""
         try:
             return await self._renewal.stored(owner)
         except CredentialNotFound:
@@ -179,7 +179,7 @@ class Refreshing:
             return None
 
     def _still_valid(self, owner: Owner, error: StorageUnavailable) -> OAuthCredentials:
-        """Return the token in memory if it is still valid, because the store is unreachable."""
+        """Return the still valid token in memory, because the credential store cannot be read."""
         cached, now = self._cached.get(owner), self._core.nanoseconds()
         if cached is None or cached.freshness(now) is Freshness.PAST:
             raise error
@@ -197,7 +197,7 @@ class Refreshing:
         return cached
 
     async def _renewed_ahead(self, owner: Owner, client: OAuthClient, cached: CachedToken) -> Any:
-        """Renew a token before it expires, unless another caller does; if that fails, use it."""
+        """Renew a token before it expires; return the old one if that is not possible now."""
         core, lock_holder, stale_credentials = self._core, object(), cached.credentials
         lock = state_key("oauth", *owner)
         try:
@@ -244,7 +244,7 @@ class Refreshing:
             core.release(lock, holder)
 
     def _raise_again(self, owner: Owner, before: int) -> None:
-        """Raise again the error of a renewal that failed since `before` or must wait."""
+        """Raise the error of an earlier renewal, if it is recent or no retry is allowed yet."""
         number, error = self._failed.get(owner, (0, None))
         if error is None:
             return

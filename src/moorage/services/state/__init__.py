@@ -1,1 +1,1 @@
-"""The flows of shared state for the time when its store, or a part of it, is unavailable."""
+"""The operations on shared state while its store, or a node of it, is unavailable."""

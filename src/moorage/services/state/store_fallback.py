@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class StoreFallback:
-    """Runs commands in a store; while the store is unavailable, in a fallback where possible.
+    """Runs commands in a store, or in a fallback while the store is unavailable.
 
     Args:
         core: reaches the store.
@@ -46,7 +46,7 @@ class StoreFallback:
         self._substitutes = Substitutes(core, name)
 
     async def execute(self, command: Command[Any], timeout: float | None) -> Any:
-        """Run a command in the store or in its fallback, within the time its caller has left."""
+        """Run a command in the store or its fallback, within the caller's time limit."""
         if is_local(command):
             return self._local(alone(command))
         while True:
@@ -71,7 +71,7 @@ class StoreFallback:
             self._core.post(self._usable(command))
 
     async def _execute(self, command: Command[Any], timeout: float | None) -> Any:
-        """Run a command whose states can be read, as far as this process knows."""
+        """Run a command in the store or its fallback, depending on the store's last answers."""
         probe = self._probe(command)
         outage = probe.outage
         turn = outage is None or probe.may_look(outage)
@@ -88,7 +88,7 @@ class StoreFallback:
         *,
         turn: bool,
     ) -> Any:
-        """Send the command to the store, although the store may be unreachable."""
+        """Send a command to the store even if the store was unreachable before."""
         start_time = self._core.nanoseconds()
         try:
             answer = await self._core.execute(command, timeout)
@@ -113,7 +113,7 @@ class StoreFallback:
         return answer
 
     def _leave(self, outage: Outage | None, *, turn: bool) -> None:
-        """Give up the turn to probe the store, so that another caller can take it."""
+        """End this caller's probe of the store, so that another caller can probe it."""
         if turn and outage is not None:
             outage.turn.append(None)
 
@@ -126,7 +126,7 @@ class StoreFallback:
         return probe
 
     def _record_answer(self, probe: OutageProbe, outage: Outage | None) -> None:
-        """Record that a node answered, and thus that the store is reachable."""
+        """Record that a node of the store answered, and thus that the store is reachable."""
         probe.answered = self._core.nanoseconds()
         if outage is not None:
             probe.found(outage)
@@ -135,11 +135,11 @@ class StoreFallback:
             whole_probe.found(whole_probe.outage)
 
     def _usable(self, command: Command[Any]) -> Command[Any]:
-        """Return the command with substitutes for the states that cannot be read."""
+        """Return the command with substitutes for stored states that this process cannot read."""
         return self._substitutes.applied(command) if self._substitutes.until else command
 
     def _release_probe(self, command: Command[Any]) -> None:
-        """Give back a probe's slot, which the store may have granted before it failed."""
+        """Release the slot of a circuit probe, which a failed store may have granted."""
         core = self._core
         if isinstance(command, Admission) and command.token:
             lease = lease_of(command.token)

@@ -18,7 +18,7 @@ _MOST_KEYS: Final = 1_000
 
 
 class Substitutes:
-    """The states of one store that cannot be read, for example since a newer release wrote them.
+    """The unreadable states of one store, and the substitutes used for them.
 
     Every few seconds a command is tried on the original state, which may be usable again.
 
@@ -36,7 +36,7 @@ class Substitutes:
         self.until: Bounded[str, int] = Bounded(_MOST_KEYS)
 
     def applied(self, command: Command[Any]) -> Command[Any]:
-        """Return the command with substitutes for the states that cannot be read."""
+        """Return the command with substitutes for its unreadable states."""
         now = self._core.nanoseconds()
         keys = {key: substitute(key) for key in command.keys if self.until.get(key, 0) > now}
         usable_keys = {
@@ -73,6 +73,6 @@ class Substitutes:
         return True
 
     def used(self, command: Command[Any]) -> None:
-        """Record that the states of a command could be read."""
+        """Record that the stored states of a command could be read again."""
         for key in command.keys:
             self.until.pop(key, None)

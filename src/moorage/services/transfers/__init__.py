@@ -1,1 +1,1 @@
-"""The flows of uploads and downloads."""
+"""Uploads and downloads of objects in parts or as streams."""

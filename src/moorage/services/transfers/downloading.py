@@ -57,12 +57,12 @@ class Downloading:
 
     @property
     def info(self) -> ObjectInfo:
-        """Properties of the object."""
+        """The properties of the downloaded object."""
         return self._opened.info
 
     @property
     def start(self) -> int:
-        """Position of the first arriving byte in the object."""
+        """The position of the first downloaded byte within the object."""
         return self._first
 
     @property
@@ -72,11 +72,11 @@ class Downloading:
 
     @property
     def modified(self) -> bool:
-        """False if the object is the same as the caller's copy, so that no bytes are sent."""
+        """False if the caller's copy of the object is current, so that no bytes are sent."""
         return self._opened.modified
 
     async def read(self) -> bytes:
-        """Read the next bytes; b"" at the end."""
+        """Read the next bytes of the object; return b"" at the end."""
         while not self._over:
             error: ConnectorError
             try:
@@ -95,7 +95,7 @@ class Downloading:
         return b""
 
     def settle(self) -> None:
-        """Close the download early, and drop the remaining bytes."""
+        """End the download early, and drop the remaining bytes."""
         self._over = True
         self._opened.arriving.settle()
 
@@ -122,7 +122,7 @@ class Downloading:
         return b""
 
     async def _go_on(self, error: ConnectorError) -> None:
-        """Request the missing bytes again, of the same version of the object."""
+        """Continue a broken download with the missing bytes of the same object version."""
         self._opened.arriving.settle()
         self._idle += 1
         if not self._resumes or self._length is None or self._idle > _IN_A_ROW:

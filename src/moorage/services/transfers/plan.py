@@ -46,13 +46,13 @@ class UploadPlan:
         self._size = part_size(total, requested_size)
 
     def size(self, *existing_sizes: int) -> int:
-        """The size of a part; a resumed upload keeps the size of its existing parts."""
+        """Return the size of a part; a resumed upload keeps the size of its existing parts."""
         return (
             self._size if self._requested_size is not None else max(self._size, *existing_sizes, 0)
         )
 
     def pieces(self, core: Core, size: int) -> Pieces:
-        """Open the source at its beginning, and return its parts."""
+        """Open the upload's source at its beginning, and return the parts to read from it."""
         if not self._sources:
             raise InvalidData(
                 "The source has been read, and cannot be read again for another account.",

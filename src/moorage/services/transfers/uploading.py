@@ -73,11 +73,11 @@ class Pieces:
         self._ended = False
 
     def put_back(self, *parts: bytes) -> None:
-        """Put these parts back at the front of the queue, to be sent again."""
+        """Put these parts of the upload back at the front of the queue, to send them again."""
         self._begun.extend(parts)
 
     async def next(self) -> bytes:
-        """Read the next part; return b"" at the end.
+        """Read the next part of the upload; return b"" at the end.
 
         Raises:
             InvalidData: the source does not have the expected length or checksum.
@@ -98,7 +98,7 @@ class Pieces:
         return part
 
     def close(self) -> None:
-        """Close the source, unless the caller opened it."""
+        """Close the upload's source, unless the caller opened it."""
         if self._ours and hasattr(self._opened, "close"):
             self._opened.close()
 
@@ -108,7 +108,7 @@ class Pieces:
         return _reading_function(await self._core.settle(source()) if self._ours else source)
 
     async def _gather_bytes(self) -> bytes:
-        """Read the bytes of one part, or fewer at the end."""
+        """Read the bytes of one part, or fewer at the end of the source."""
         pieces, size = [self._left], len(self._left)
         self._left = b""
         while size < self._size:
@@ -124,7 +124,7 @@ class Pieces:
         return whole_bytes
 
     async def _piece(self, size: int) -> bytes:
-        """Read up to `size` bytes; return b"" at the end."""
+        """Read up to `size` bytes from the source; return b"" at the end."""
         source = self._opened
         while True:
             if isinstance(source, Readable):
@@ -156,12 +156,12 @@ class Pieces:
 
 
 def is_opener(source: object) -> bool:
-    """Return whether a source is a function that opens the content, which may be called again."""
+    """Return whether an upload's source is a function that opens the content each time."""
     return callable(source) and not isinstance(source, (Readable, Iterator))
 
 
 def _reading_function(opened: Any) -> Any:
-    """Return the function that reads bytes from an opened source."""
+    """Return a function or reader that returns the bytes of an opened source."""
     if _is_bytes(opened):
         return _Sliced(memoryview(opened))
     if isinstance(opened, Readable):
@@ -178,7 +178,7 @@ def _reading_function(opened: Any) -> Any:
 
 
 class _Sliced:
-    """Bytes in memory that are read in pieces, as from a file."""
+    """Bytes in memory that can be read piece by piece, like a file."""
 
     def __init__(self, data: memoryview) -> None:
         self._data = data.cast("B")
@@ -205,7 +205,7 @@ def _check_chunk(piece: Any) -> bytes:
 
 
 class Uploading:
-    """The parts of one upload, sent by several workers that read in turn.
+    """Sends the parts of one upload with several workers, which read the source in turn.
 
     Args:
         core: the ports.
@@ -238,7 +238,7 @@ class Uploading:
         self._error: Exception | None = None
 
     async def all(self, at_once: int) -> list[Part]:
-        """Send every part of the upload; return all parts that the vendor has, in order."""
+        """Send the remaining parts of the upload; return all uploaded parts in order."""
         await self._core.every([self._work] * at_once, at_once=at_once)
         if self._error is not None:
             raise self._error
@@ -252,7 +252,7 @@ class Uploading:
             self._error = self._error or error
 
     async def _one(self) -> bool:
-        """Send the next part; return False if there was none."""
+        """Send the next part of the upload; return False if there is none."""
         # Only this frame refers to the part, so reading the next one begins without it.
         number, data = await self._take()
         if not data:

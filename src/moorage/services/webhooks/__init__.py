@@ -1,1 +1,1 @@
-"""The flow that verifies webhooks."""
+"""The verification of webhooks."""

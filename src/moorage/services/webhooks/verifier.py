@@ -1,4 +1,4 @@
-"""The verification of webhooks: find the keys, check the signature, and refuse repeats.
+"""Verification of webhooks: find the keys, check the signature, and refuse repeats.
 
 Laws:
 
@@ -55,7 +55,7 @@ _FINGERPRINT: Final = b"webhook"
 
 @attrs.frozen(kw_only=True)
 class Endpoint:
-    """The settings of one endpoint: its scheme, its tolerance, and how long it knows a webhook.
+    """The settings of one webhook endpoint, such as its signature scheme.
 
     `lease` and `ttl` are in microseconds.
     """
@@ -96,7 +96,7 @@ class Receiving:
     def quickly(
         self, headers: HeaderFields, body: bytes, tenant: str | None
     ) -> tuple[WebhookEvent] | None:
-        """Return the event of a genuine, fresh webhook; None if the full verifier must decide."""
+        """Verify a webhook on the fast path; return None if only the full verifier can decide."""
         try:
             accept = self._quick[tenant]
         except KeyError:
@@ -109,7 +109,7 @@ class Receiving:
         return (event_later(self._reader, signed_values, body, tenant),)
 
     def _prepared(self, tenant: str | None) -> Quick | None:
-        """Return this tenant's prepared fast path, if its secrets are known without waiting."""
+        """Return a tenant's prepared fast path, if its secrets are known without waiting."""
         endpoint = self._endpoint
         secrets = () if self._fixed is None else self._fixed(tenant)
         if not secrets:
@@ -128,7 +128,7 @@ class Receiving:
         tenant: str | None,
         tried: bool = False,
     ) -> tuple[WebhookEvent, ...]:
-        """Return the events of a webhook, after checking that it is genuine, fresh and new."""
+        """Verify that a webhook is genuine, fresh and new; return its events."""
         endpoint = self._endpoint
         if url is not None and endpoint.origin is not None:
             url = _moved_url(url, endpoint.origin)
@@ -298,7 +298,7 @@ class Receiving:
         return release(key, fence, ttl=self._endpoint.ttl)
 
     async def settle(self, events: WebhookEvent | Iterable[WebhookEvent], *, done: bool) -> None:
-        """Mark these events as handled, or let their webhook be delivered again."""
+        """Mark a webhook's events as handled, or allow the vendor to deliver them again."""
         several_events = (events,) if isinstance(events, WebhookEvent) else events
         core = self._core
         deadline = core.nanoseconds() + _PATIENCE
@@ -309,14 +309,14 @@ class Receiving:
                 )
 
     async def confirm(self, event: WebhookEvent) -> bool:
-        """Follow the link that confirms a subscription; return False if there is none."""
+        """Request the link that confirms a webhook subscription; return False if there is none."""
         if event.confirm is None:
             return False
         await self._fetched(event.confirm)
         return True
 
     def received(self, events: tuple[WebhookEvent, ...], tenant: str | None) -> None:
-        """Notify the observers that these events were accepted."""
+        """Notify the observers that a webhook's events were accepted."""
         self._tell(WebhookReceived, tenant, events=len(events))
 
     def _tell(self, kind: type[Any], tenant: str | None, **fields: Any) -> None:
@@ -336,7 +336,7 @@ class Receiving:
 def keys_for(
     scheme: WebhookScheme, secrets: Iterable[Secret], key_id: str | None = None
 ) -> list[Key]:
-    """Return the keys that can check a signature, made from these secrets.
+    """Return the keys that these secrets contain for checking a webhook's signature.
 
     Raises:
         ConfigurationError: a secret is malformed.
@@ -369,7 +369,7 @@ def _is_equal(cached: Sequence[Secret], current: Sequence[Secret]) -> bool:
 
 
 def _moved_url(url: str, origin: str) -> str:
-    """Return the URL to which the vendor sent a webhook, if a proxy changed scheme and host."""
+    """Return a webhook's URL with the origin that the vendor used, before a proxy changed it."""
     path_and_query = re.sub(r"\A(?:[^/?#]*//[^/?#]*)?", "", url)
     return origin + path_and_query
 
