@@ -1,4 +1,4 @@
-"""Checks of connectors by tasks."""
+"""Health checks of several connectors in concurrent tasks."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _GRACE: Final = 0.05
 
 
 async def every_async(steps: Sequence[Callable[[], Awaitable[R]]]) -> list[R]:
-    """Run several steps at once, and return their results in order."""
+    """Run several steps concurrently, and return their results in order."""
     return await AsyncioGather().every(steps, at_once=_AT_ONCE)
 
 
 async def bounded_async(
     health: Callable[[float], Awaitable[ConnectorHealth]], seconds: float
 ) -> ConnectorHealth:
-    """Return the health of a connector; cancel its check if it takes longer than it may.
+    """Return the health of a connector; cancel the check if it exceeds its time limit.
 
     Raises:
         TimeoutError: it took longer.

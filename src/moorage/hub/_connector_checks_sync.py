@@ -1,4 +1,4 @@
-"""Checks of connectors by threads."""
+"""Health checks of several connectors in concurrent threads."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _AT_ONCE: Final = 32
 
 
 def every_sync(steps: Sequence[Callable[[], R]]) -> list[R]:
-    """Run several steps at once, and return their results in order."""
+    """Run several steps in concurrent threads, and return their results in order."""
     return ThreadGather().every(steps, at_once=_AT_ONCE)
 
 
 def bounded_sync(health: Callable[[float], ConnectorHealth], seconds: float) -> ConnectorHealth:
-    """Return the health of a connector, which keeps to the time itself."""
+    """Return the health of a connector, whose check observes the time limit itself."""
     return health(seconds)

@@ -1,4 +1,4 @@
-"""Channels of alerts: standard logging, webhooks, email, text messages and functions."""
+"""Channels of alert notifications: logging, webhooks, email, text messages and functions."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _LONGEST_SMS: Final = 300
 
 
 def open_channel(hub: Hub | AsyncHub, settings: ChannelSettings) -> Channel:
-    """Return the channel of these settings.
+    """Return the notification channel that these settings describe.
 
     Raises:
         ConfigurationError: the hub cannot reach it.
@@ -54,7 +54,7 @@ def open_channel(hub: Hub | AsyncHub, settings: ChannelSettings) -> Channel:
 
 
 def check_recipients(settings: ChannelSettings) -> None:
-    """Check the recipients of a channel of email or SMS.
+    """Check the recipients of an email or SMS channel.
 
     Raises:
         ConfigurationError: a recipient is neither an email address nor a telephone number.
@@ -75,7 +75,7 @@ def check_recipients(settings: ChannelSettings) -> None:
 
 
 def check_secrets(settings: ChannelSettings) -> None:
-    """Check the secrets that sign the notifications of a channel of webhooks.
+    """Check the secrets with which a webhook channel signs notifications.
 
     Raises:
         ConfigurationError: a secret is too weak, or not in the form of Standard Webhooks.
@@ -85,7 +85,7 @@ def check_secrets(settings: ChannelSettings) -> None:
 
 
 async def finished(answer: Any) -> Any:
-    """The answer of a function of a program or a hub, awaited if it is asynchronous."""
+    """Return a function's result, after awaiting it if it is awaitable."""
     return await answer if isawaitable(answer) else answer
 
 
@@ -121,7 +121,7 @@ class WebhookChannel:
     settings: ChannelSettings
 
     def __attrs_post_init__(self) -> None:
-        """Refuse a service that the hub does not have, and one that cannot receive it."""
+        """Check that the hub has the channel's service, and that it can receive notifications."""
         services = self.hub.manager.flows.plans.services
         service = services.get(self.settings.service or "")
         if service is None:
@@ -138,7 +138,7 @@ class WebhookChannel:
         check_secrets(self.settings)
 
     async def __call__(self, delivery: AlertDelivery) -> None:
-        """Send a notification."""
+        """Send a notification as a signed or unsigned webhook."""
         settings, manager = self.settings, self.hub.manager
         body = json.dumps({"id": delivery.id, **delivery.notification.as_dict()}).encode()
         headers = {"Content-Type": "application/json"}
@@ -163,11 +163,11 @@ class EmailChannel:
     settings: ChannelSettings
 
     def __attrs_post_init__(self) -> None:
-        """Refuse a recipient that is no email address."""
+        """Check that every recipient is an email address."""
         check_recipients(self.settings)
 
     async def __call__(self, delivery: AlertDelivery) -> None:
-        """Send a notification."""
+        """Send a notification as an email message."""
         notification, settings = delivery.notification, self.settings
         message = EmailMessage(to=settings.to, subject=notification.subject, text=notification.text)
         sending = self.hub.email(settings.tenant).send_transactional(
@@ -189,11 +189,11 @@ class SmsChannel:
     settings: ChannelSettings
 
     def __attrs_post_init__(self) -> None:
-        """Refuse a recipient that is no telephone number."""
+        """Check that every recipient is a telephone number."""
         check_recipients(self.settings)
 
     async def __call__(self, delivery: AlertDelivery) -> None:
-        """Send a notification to each recipient."""
+        """Send a notification as a text message to each recipient."""
         notification, settings = delivery.notification, self.settings
         text = f"{notification.subject}\n{notification.text}"[:_LONGEST_SMS]
         for number, recipient in enumerate(settings.to):

@@ -1,4 +1,4 @@
-"""The flows of an alert runner, written once for synchronous and asynchronous hubs."""
+"""The work of an alert runner, written once for synchronous and asynchronous hubs."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ _PATIENCE: Final = 2.0
 
 @attrs.frozen(kw_only=True)
 class AlertRound:
-    """The result of one evaluation.
+    """The result of one evaluation of all alert rules.
 
     Attributes:
         evaluated: false if another process evaluates at present.
@@ -67,7 +67,7 @@ class AlertRound:
 
 
 class AlertFlows:
-    """Measures rules, evaluates them, and sends notifications.
+    """Measures and evaluates alert rules, and sends notifications.
 
     Attributes:
         rules: the rules.
@@ -100,7 +100,7 @@ class AlertFlows:
         self._local: State | None = None
 
     async def measure(self) -> dict[str, tuple[Measurement, ...]]:
-        """Measure all rules; a rule that could not be measured is missing."""
+        """Measure all alert rules; a rule that could not be measured is missing in the result."""
         measurements: dict[str, tuple[Measurement, ...]] = {}
         health = None
         for rule in self.rules:
@@ -117,7 +117,7 @@ class AlertFlows:
         return measurements
 
     async def check(self) -> list[tuple[AlertRule, Measurement, bool]]:
-        """Measure all rules without telling anybody; return if each is active."""
+        """Measure all alert rules and return which are active, without sending notifications."""
         measurements = await self.measure()
         return [
             (rule, measurement, rule.is_active(measurement.value, firing=False))
@@ -126,7 +126,7 @@ class AlertFlows:
         ]
 
     async def evaluate(self) -> AlertRound:
-        """Measure and evaluate all rules once, and send what is to be told."""
+        """Measure and evaluate all alert rules once, and send the notifications that are due."""
         measurements = await self.measure()
         command = EvaluateAlerts(
             self.rules,
@@ -157,7 +157,7 @@ class AlertFlows:
         rule: str | None = None,
         subject: str | None = None,
     ) -> Silence:
-        """Tell nobody of some alerts for a while.
+        """Silence some alerts for a while: no notifications are sent about them.
 
         Args:
             duration: seconds, or a timedelta.
@@ -182,12 +182,12 @@ class AlertFlows:
         return silence
 
     async def book(self) -> AlertBook:
-        """Read the active alerts, the silences, and the notifications that were not sent yet."""
+        """Read the active alerts, the silences and the notifications that wait to be sent."""
         book: AlertBook = await self._execute(ReadAlerts())
         return book
 
     async def _deliver(self, delivery: AlertDelivery) -> str | None:
-        """Send a notification; return the name of the error's class, or None."""
+        """Send a notification; return the class name of the error if that fails, else None."""
         channel = self.channels.get(delivery.channel)
         if channel is None:
             # A configuration without the channel has replaced the one that it was for.
@@ -206,7 +206,7 @@ class AlertFlows:
         return None
 
     async def _execute(self, command: Command[Any]) -> Any:
-        """Execute a command in the store, or in this process's memory if it is unreachable."""
+        """Run a command in the store, or in this process's memory if the store is unreachable."""
         try:
             answer = await self._core.execute(command, _PATIENCE)
         except StorageUnavailable:
@@ -216,7 +216,7 @@ class AlertFlows:
 
 
 def figures_of(hub: Hub | AsyncHub, rules: tuple[AlertRule, ...]) -> Figures:
-    """The figures of the metrics of a hub, or else of its integration log.
+    """Return the function that reads figures for alert rules, from metrics or else from the log.
 
     Raises:
         ConfigurationError: a rule needs figures, and the hub has neither.
@@ -244,7 +244,7 @@ def figures_of(hub: Hub | AsyncHub, rules: tuple[AlertRule, ...]) -> Figures:
 async def _from_metrics(
     metrics: Any, utc: Callable[[], datetime], query: FigureQuery
 ) -> CallFigures:
-    """Figures of whole minutes, over all processes."""
+    """Return the figures of calls of all processes, in whole minutes, from the metrics."""
     windows = await finished(
         metrics.figures(
             FiguresQuery(
@@ -269,7 +269,7 @@ async def _from_metrics(
 
 
 async def _from_log(log: Any, utc: Callable[[], datetime], query: FigureQuery) -> CallFigures:
-    """Figures of the entries of an integration log."""
+    """Return the figures of calls from the entries of an integration log."""
     summary = await finished(
         log.summarise(
             LogQuery(

@@ -1,4 +1,4 @@
-"""Evaluates alert rules and sends notifications, in one process at a time."""
+"""Evaluation of alert rules and notifications, by one process at a time."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ class AlertRunner:
         self._flows = AlertFlows(hub, settings, channels or {}, figures, lift(monitor.recent))
 
     def run(self, stop: Event, *, tell: Callable[[AlertRound], object] = lambda _: None) -> None:
-        """Evaluate at intervals until `stop` is set.
+        """Evaluate the alert rules at intervals until `stop` is set.
 
         Args:
             stop: ends it.

@@ -1,4 +1,4 @@
-"""The audit trail of an application: records acts, seals and verifies their chain."""
+"""The audit trail of an application, a chain of records that can be sealed and verified."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ SEAL_EVERY: Final = 100
 
 
 def system_user() -> str:
-    """Return the name of the user of the operating system that runs this process."""
+    """Return the name of the operating system's user that runs this process."""
     try:
         return getpass.getuser()
     except (ImportError, KeyError, OSError):  # a container may have a number without a name
@@ -64,7 +64,7 @@ def system_user() -> str:
 
 @careful
 class AuditTrail:
-    """Records acts by hand in a chain of hashes.
+    """Records people's manual actions in a chain of hashes.
 
     Safe to share between threads, and between processes that share the store.
 
@@ -107,7 +107,7 @@ class AuditTrail:
         before: Mapping[str, Any] | None = None,
         after: Mapping[str, Any] | None = None,
     ) -> AuditRecord | None:
-        """Record an act; do so before the act is done.
+        """Record a manual action; call this before the action is carried out.
 
         Args:
             act: the name of the act, such as "circuit.open".
@@ -145,7 +145,7 @@ class AuditTrail:
         return None
 
     def seal(self) -> AuditRecord:
-        """Seal the chain with the first key, and return the seal.
+        """Seal the audit trail with the first key, and return the seal's record.
 
         Note its number and hash elsewhere: `verify` finds records that were cut off with them.
 
@@ -169,7 +169,7 @@ class AuditTrail:
         return self._storage.append(build)[0]
 
     def verify(self, *, anchor: AuditHead | None = None) -> Verification:
-        """Verify the whole chain, and find the first broken link.
+        """Verify the whole chain of audit records, and find the first broken link.
 
         Args:
             anchor: the number and hash of a record that were noted elsewhere.
@@ -184,21 +184,21 @@ class AuditTrail:
         )
 
     def find(self, query: AuditQuery | None = None) -> AuditPage:
-        """Find one page of matching records, newest first."""
+        """Find one page of the audit records that match a query, newest first."""
         return self._storage.find(AuditQuery() if query is None else query)
 
     def close(self) -> None:
-        """Close the connections of the store."""
+        """Close the connections of the audit trail's store."""
         self._storage.close()
 
     async def aclose(self) -> None:
-        """Close the connections of the store, for an asynchronous hub."""
+        """Close the connections of the audit trail's store, for an asynchronous hub."""
         self.close()
 
 
 @with_arguments_of(AuditTrail)
 class AsyncAuditTrail:
-    """The asynchronous `AuditTrail`; threads wait for the store."""
+    """The asynchronous `AuditTrail`, which waits for the store in threads."""
 
     @refusing
     def __init__(
@@ -252,7 +252,7 @@ class AsyncAuditTrail:
 
 
 def _refusal(act: Act, error: ConnectorError) -> ConnectorError:
-    """The error for an act that could not be recorded."""
+    """Return the error for an action that was refused because it could not be recorded."""
     message = (
         f"{act.act} of {act.subject} was refused, because it could not be recorded in the audit"
         f" trail: {error.message}"

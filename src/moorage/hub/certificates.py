@@ -1,4 +1,4 @@
-"""Reads the ends of certificates."""
+"""The expiry dates of certificates in PEM files."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def certificate_expiries(certificate: str | bytes | Path, name: str) -> tuple[Expiry, ...]:
-    """Return the end of the first certificate in a PEM file to expire, as a tuple of one.
+    """Return the expiry of the certificate in a PEM file that expires first, as a tuple of one.
 
     Args:
         certificate: the path of the file, or its content.

@@ -1,4 +1,4 @@
-"""Copies of a database, which a person allows to send or makes harmless.
+"""Copied databases: allow an environment to use its copy, or remove the copy's pending work.
 
 A store records the environment that used it first as its owner. In another environment nothing is
 sent until `rearm` allows it. `neutralize` deletes from a copy everything that could cause calls.
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def rearm(storage: StateStorage, environment_id: str) -> str | None:
-    """Allow an environment to send with a store that another environment owns.
+    """Allow an environment to make calls with a store that another environment owns.
 
     Args:
         storage: the store of shared state.
@@ -40,7 +40,7 @@ async def arearm(storage: AsyncStateStorage, environment_id: str) -> str | None:
 
 
 def owner(storage: StateStorage) -> str | None:
-    """Return the environment that used a store first, if one with a name did."""
+    """Return the name of the environment that used a store first, if it had a name."""
     return run_now(EnvironmentGuard(sync_core(Ports(state=storage)).core, None).owner())
 
 
@@ -50,7 +50,7 @@ async def aowner(storage: AsyncStateStorage) -> str | None:
 
 
 def neutralize(*stores: Any) -> int:
-    """Delete from the stores of a copy everything that could cause calls.
+    """Delete from a copied database's stores everything that could cause calls to vendors.
 
     Idempotency keys stay, so that no effect happens a second time.
 

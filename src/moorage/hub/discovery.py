@@ -1,4 +1,4 @@
-"""Discovery of authorisation servers by their issuer."""
+"""Discovery of authorisation servers from the URL of their issuer."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _TIMEOUT: Final = 10.0
 def discover(
     issuer: str, *, http: HttpClient | None = None, timeout: float | timedelta = _TIMEOUT
 ) -> AuthorizationServer:
-    """The authorisation server of an issuer, as it describes itself (RFC 8414, OpenID Connect).
+    """Fetch the metadata of an issuer's authorisation server (RFC 8414, OpenID Connect).
 
     Each call sends requests; keep the result as long as the client that you make with it.
 

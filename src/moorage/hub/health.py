@@ -1,4 +1,4 @@
-"""Monitors of the health of a hub: they read its stores, probe its services, and keep the result.
+"""Monitors that assess the health of a hub from its stores and by probing its services.
 
 Nothing happens on its own: call `check`, or enter the monitor, and a thread (in an asynchronous
 program, a task) checks and probes until you leave.
@@ -68,7 +68,7 @@ _MISSED: Final = 3
 
 
 class _Monitor:
-    """The common part of both monitors, which never waits."""
+    """The code that both health monitors share, which never waits."""
 
     _flows: HealthFlows
     _every: float
@@ -112,7 +112,7 @@ class _Monitor:
 
     @property
     def health(self) -> Health:
-        """The health at the last check, without reading anything.
+        """Return the health at the last check, without reading anything.
 
         It is unknown before the first check, and when checks have stopped.
         """
@@ -124,7 +124,7 @@ class _Monitor:
 
 
 def _signals_of(manager: Any) -> HealthSignals:
-    """The signals among the observers of a manager; without any, none that ever hear anything."""
+    """Return the manager's observer of health signals; an unused one if it has none."""
     observers = manager._ports.observers  # noqa: SLF001 - a part of the same package
     return next(
         (observer for observer in observers if isinstance(observer, HealthSignals)),
@@ -133,7 +133,7 @@ def _signals_of(manager: Any) -> HealthSignals:
 
 
 def _ping(hub: Hub | AsyncHub | None, service: str) -> Request | None:
-    """The harmless request of the vendor whose account has the name of the service."""
+    """Return the harmless request with which an account's vendor can be probed, if any."""
     if hub is None:
         return None
     try:
@@ -143,7 +143,7 @@ def _ping(hub: Hub | AsyncHub | None, service: str) -> Request | None:
 
 
 class HealthMonitor(_Monitor):
-    """The health of a hub: read from its stores and assessed, with a reason for each trouble.
+    """Assesses the health of a hub from its stores, with a reason for each problem.
 
     Enter it, and a thread checks and probes until you leave; or call `check` yourself.
 
@@ -198,7 +198,7 @@ class HealthMonitor(_Monitor):
         thread.start()
 
     def _begin_anew(self) -> None:  # pragma: no cover - runs in forked children
-        """Check from a child as well, where the parent's thread is not."""
+        """Restart the monitor's thread in a forked child process."""
         if self._threads:
             self._begin()
 
@@ -210,7 +210,7 @@ class HealthMonitor(_Monitor):
 
 @with_arguments_of(HealthMonitor)
 class AsyncHealthMonitor(_Monitor):
-    """The asynchronous `HealthMonitor`, with a task in place of a thread."""
+    """The asynchronous `HealthMonitor`, which runs in a task instead of a thread."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""Liveness and readiness as small WSGI and ASGI applications."""
+"""Liveness, readiness and health pages as small WSGI and ASGI applications."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class HealthApp:
     def __call__(
         self, environ: dict[str, Any], start_response: Callable[..., Any]
     ) -> Iterable[bytes]:
-        """Answer a request."""
+        """Answer a request for one of the health pages."""
         answer = health_answer(
             environ.get("REQUEST_METHOD", "GET"), environ.get("PATH_INFO", ""), self._read
         )
@@ -54,7 +54,7 @@ class AsyncHealthApp:
         receive: Callable[[], Awaitable[dict[str, Any]]],
         send: Callable[[dict[str, Any]], Awaitable[None]],
     ) -> None:
-        """Answer a request, or the start and the end of the server."""
+        """Answer a request for a health page, or the server's start-up and shutdown messages."""
         if scope["type"] == "lifespan":
             for event in ("startup", "shutdown"):
                 await receive()

@@ -1,4 +1,4 @@
-"""Hubs, synchronous and asynchronous: every configured vendor behind the contracts."""
+"""Synchronous and asynchronous hubs: all configured vendors, behind common contracts."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def _step(function: Callable[[], Any], _: Core) -> AttemptStep:
 
 @careful
 class Hub(ContractMethods, HubBase):
-    """The contracts over configured accounts.
+    """The operations of all contracts, at the accounts that are configured.
 
     Safe to share between threads.
 
@@ -79,7 +79,7 @@ class Hub(ContractMethods, HubBase):
 
     @property
     def connectors(self) -> Connectors:
-        """The connectors of systems that are not HTTP APIs, by name."""
+        """Return the connectors of systems that are not HTTP APIs, by name."""
         with self._reloading:
             if self._connectors is None:
                 from moorage.hub.connectors_sync import Connectors  # noqa: PLC0415 - few need them
@@ -100,7 +100,7 @@ class Hub(ContractMethods, HubBase):
         return run_now(self.unsettled.unsettled())
 
     def settle_payments(self, *, limit: int = 100) -> list[SettledPayment]:
-        """Settle up to `limit` operations, oldest first, if the vendors can tell their outcome.
+        """Settle up to `limit` operations, oldest first, by asking their vendors for the outcome.
 
         Each is settled as its vendor states: asked again under its key, repeated, or looked for by
         its reference. What stays unknown is looked at again later and later, and several
@@ -122,7 +122,7 @@ class Hub(ContractMethods, HubBase):
         actor: str | None = None,
         reason: str = "",
     ) -> SettledPayment | None:
-        """Ask the vendor about one operation now, and settle it if the vendor can tell.
+        """Ask the vendor about one payment operation now, and settle it if the outcome is known.
 
         This does for one operation what `settle_payments` does, without waiting for its turn.
 
@@ -156,7 +156,7 @@ class Hub(ContractMethods, HubBase):
         actor: str | None = None,
         reason: str = "",
     ) -> UnsettledPayment:
-        """Close an operation whose outcome you have looked up at the vendor.
+        """Close a payment operation whose outcome you have looked up at the vendor.
 
         Args:
             idempotency_key: its key.
@@ -224,7 +224,7 @@ class Hub(ContractMethods, HubBase):
         return reload_event
 
     def find_account(self, name: str) -> Account | None:
-        """The account of this name as it is now, or None if there is no such account.
+        """Return the current account of this name; None if there is no such account.
 
         For an account of a tenant that is looked up, such as `acme.stripe` of `acme`, it asks what
         the tenant has, whether or not this process has called that tenant before. Use it where
@@ -240,7 +240,7 @@ class Hub(ContractMethods, HubBase):
         return run_now(self._live.find_account(name))
 
     def look_up(self, tenant: str) -> None:
-        """Look up the accounts of a tenant, so that `account`, `webhooks` and `events` find them.
+        """Look up a tenant's accounts, so that `account`, `webhooks` and `events` find them.
 
         Operations do so by themselves. Without tenants that are looked up there is nothing to do.
 
@@ -256,7 +256,7 @@ class Hub(ContractMethods, HubBase):
     def watch(
         self, every: float | timedelta | None = 1.0, *, signals: Iterable[Signals] = ()
     ) -> Watch:
-        """A watch that reloads the configuration when its file changes.
+        """Return a watch that reloads the configuration when its file changes.
 
         Nothing happens on its own: call its `look` where it suits you, or enter it, and a thread
         (in an asynchronous hub, a task) does so until you leave. A file that is wrong changes
@@ -278,7 +278,7 @@ class Hub(ContractMethods, HubBase):
         return super()._known_account(name) or run_now(self._live.find_account(name))
 
     def close(self) -> None:
-        """Close the connections that the hub opened."""
+        """Close the connections that the hub opened itself."""
         if self._connectors is not None:
             self._connectors.close()
         self.manager.close()
@@ -303,7 +303,7 @@ class Hub(ContractMethods, HubBase):
 @careful
 @with_arguments_of(Hub)
 class AsyncHub(AsyncContractMethods, HubBase):
-    """The contracts over configured accounts; its methods are those of `Hub`.
+    """The asynchronous `Hub`, with the same methods.
 
     Safe to share between tasks.
     """
@@ -318,7 +318,7 @@ class AsyncHub(AsyncContractMethods, HubBase):
 
     @property
     def connectors(self) -> AsyncConnectors:
-        """The connectors of systems that are not HTTP APIs, by name."""
+        """Return the connectors of systems that are not HTTP APIs, by name."""
         with self._reloading:
             if self._connectors is None:
                 from moorage.hub.connectors_async import AsyncConnectors  # noqa: PLC0415 - few need them
@@ -403,7 +403,7 @@ class AsyncHub(AsyncContractMethods, HubBase):
         return AsyncWatch(self._origin, self.reload, self._failed, every, signals)
 
     async def close(self) -> None:
-        """Close the connections that the hub opened."""
+        """Close the connections that the hub opened itself."""
         if self._connectors is not None:
             await self._connectors.close()
         await self.manager.close()

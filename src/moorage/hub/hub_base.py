@@ -1,4 +1,4 @@
-"""The common part of both hubs, which never waits: accounts, their webhooks, and reloading."""
+"""The code that both hubs share: accounts, their webhooks, and reloading."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
 
 class HubBase:
-    """The common part of both hubs, which never waits: accounts, their webhooks, and reloading."""
+    """The methods that both hubs share, which never wait: accounts, webhooks, reloading."""
 
     _classes: ClassVar[HubClasses]
     health_settings: HealthSettings | None = None
@@ -107,7 +107,7 @@ class HubBase:
         return self
 
     def asks(self, tenants: Any, read: ReadTenant, *, every: float | timedelta = 5.0) -> Self:
-        """Make the hub read the accounts of tenants from a source, again at intervals while in use.
+        """Make the hub look up tenants' accounts in a source, again at intervals while in use.
 
         Args:
             tenants: the port that looks them up: `Tenants`, or `AsyncTenants` for an
@@ -135,7 +135,7 @@ class HubBase:
         return self
 
     def _record(self, changes: Changes, actor: str | None, reason: str) -> None:
-        """Record the paths that a reload changes, before it changes them."""
+        """Record in the audit trail which paths a reload is going to change."""
         paths = {name: list(paths) for name, paths in changes._asdict().items() if paths}
         if self._audit is not None and paths:
             self._audit.record(
@@ -143,7 +143,7 @@ class HubBase:
             )
 
     def _read_anew(self, source: Source | Offer | None, actor: str | None, reason: str) -> Reloaded:
-        """Read the configuration, and have calls that begin from now on go by it."""
+        """Read the configuration, and use it for all calls that begin from now on."""
         with self._reloading:
             origin = self._origin
             if isinstance(source, Offer):
@@ -178,12 +178,12 @@ class HubBase:
 
     @property
     def audit(self) -> AuditTrail | None:
-        """The trail that records acts by hand; None if there is none."""
+        """Return the audit trail that records manual actions; None if there is none."""
         return self._audit
 
     @property
     def metrics(self) -> Any:
-        """The figures about calls: the observer that has some, or None."""
+        """Return the observer that collects metrics of calls; None if there is none."""
         ports: Any = self.manager._ports  # noqa: SLF001 - a part of the same package
         return next((item for item in ports.observers if hasattr(item, "figures")), None)
 
@@ -194,7 +194,7 @@ class HubBase:
 
     @property
     def unsettled(self) -> UnsettledFlows:
-        """The register of payments with an unknown outcome, for an outbox."""
+        """Return the operations on payments with an unknown outcome, which an outbox uses."""
         from moorage.services.contracts.unsettled_payments import (  # noqa: PLC0415 - slow to load
             UnsettledFlows,
         )
@@ -206,7 +206,7 @@ class HubBase:
         return self._live.dispatcher.directory
 
     def account(self, name: str) -> Account:
-        """The account of this name.
+        """Return the account of this name.
 
         Where tenants are looked up, a synchronous hub looks up the tenant of an account that it
         does not know yet. An asynchronous hub cannot do so here: await `find_account` first.
@@ -234,7 +234,7 @@ class HubBase:
         country: str | None = None,
         currency: str | None = None,
     ) -> tuple[Account, ...]:
-        """The accounts that operations of a contract go to now, the first before the others.
+        """Return the accounts to which a contract's operations go now, the preferred one first.
 
         What a page shows may depend on it, such as the form of the vendor who takes payments.
 
@@ -281,7 +281,7 @@ class HubBase:
         return WebhookVerifier(name=account, **{**account_options, **options})
 
     def events(self, account: str, webhook: WebhookEvent) -> tuple[Any, ...]:
-        """The events of the contracts that a verified webhook reports."""
+        """Return the contracts' events, such as payment events, that a verified webhook reports."""
         configured = self.account(account)
         return configured.vendor.events(webhook, partial(_ref, configured))
 

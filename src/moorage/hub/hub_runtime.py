@@ -1,4 +1,4 @@
-"""The objects behind a hub: its manager, and a dispatcher that is remade with the configuration.
+"""The objects behind a hub: its manager, and the dispatcher of the current configuration.
 
 The manager, its ports and the token refresher live as long as the hub. Each configuration becomes
 a dispatcher: flows over its services, the directory of its accounts, and their transports.
@@ -34,7 +34,7 @@ _OF_TOKENS: Final = ("http", "observers", "clock", "sleeper", "randomness", "loc
 
 
 class HubClasses(NamedTuple):
-    """The classes and names of a synchronous or an asynchronous hub.
+    """The classes and names that differ between synchronous and asynchronous hubs.
 
     Attributes:
         manager: class of the manager.
@@ -96,7 +96,7 @@ class HubRuntime:
         self._making = threading.Lock()
 
     def dispatcher(self, offer: Offer, before: Dispatcher | None = None) -> Dispatcher:
-        """Make a dispatcher for a configuration; it is checked, and not in use yet.
+        """Check a configuration, and make a dispatcher for it that is not in use yet.
 
         Args:
             offer: the configuration.
@@ -142,7 +142,7 @@ class HubRuntime:
         return dispatcher
 
     def own_transports(self) -> tuple[Any, ...]:
-        """The transports to close with the hub, without those of the application."""
+        """Return the transports to close with the hub, without those of the application."""
         return tuple(self._own_transports.values())
 
     def dispatcher_of_tenant(
@@ -180,7 +180,7 @@ class HubRuntime:
         return self.dispatcher(offer, base)
 
     def _tokens(self, clients: Mapping[str, OAuthClient]) -> Any:
-        """The credential provider of accounts with tokens; None without such accounts."""
+        """Return the credential provider of accounts that use OAuth; None without such accounts."""
         if not clients:
             return None
         refresher, provider = self._oauth_classes()
@@ -194,7 +194,7 @@ class HubRuntime:
         return provider(self.refresher, clients, self._ports.get("credentials"))
 
     def _oauth_classes(self) -> tuple[Any, Any]:
-        """The classes of the token refresher and of the credential provider over it."""
+        """Return the classes of the token refresher and of its credential provider."""
         from moorage.parts import oauth_token_refresher as oauth  # noqa: PLC0415 - slow to load
         from moorage.wiring import account_tokens as tokens  # noqa: PLC0415 - the same
 
@@ -207,7 +207,7 @@ class HubRuntime:
 
 
 def _routes_of(routes: Iterable[Route], accounts: Mapping[str, Account]) -> Iterable[Route]:
-    """The given routes, reduced to those of these accounts."""
+    """Yield the routes that lead to any of these accounts, without their other accounts."""
     for route in routes:
         names = tuple(name for name in route.accounts if name in accounts)
         if names:
@@ -217,7 +217,7 @@ def _routes_of(routes: Iterable[Route], accounts: Mapping[str, Account]) -> Iter
 def _unchanged_transports(
     accounts: Mapping[str, Account], before: Dispatcher | None
 ) -> dict[str, Any]:
-    """The transports that accounts keep, because their vendor is the same as before."""
+    """Return the transports that a reload keeps, because their accounts' vendors are unchanged."""
     if before is None:
         return {}
     old_accounts = before.directory.accounts

@@ -1,4 +1,4 @@
-"""The inbox: webhooks that are stored first and handled later."""
+"""The webhook inbox, which stores webhooks first and runs their handlers later."""
 
 from __future__ import annotations
 
@@ -51,14 +51,14 @@ _RETRY: Final = RetryPolicy(max_attempts=12, base_delay=5.0, max_delay=3_600.0)
 
 
 class _Verifiers:
-    """A verifier for each account, replaced when the account changes."""
+    """Webhook verifiers by account, each replaced when its account changes."""
 
     def __init__(self, hub: Hub | AsyncHub) -> None:
         self._hub = hub
         self._cached: dict[str, tuple[object, WebhookVerifier]] = {}
 
     def senders(self, **flows: Callable[..., Any]) -> Senders:
-        """Return the hub's senders, with the flows that may wait."""
+        """Return the functions that verify webhooks for the accounts of the hub."""
         return Senders(
             **flows,
             owner=partial(_owner, self._hub),
@@ -67,7 +67,7 @@ class _Verifiers:
         )
 
     def of(self, account: str) -> WebhookVerifier:
-        """The verifier of an account; the store of the inbox guards against repeats."""
+        """Return an account's webhook verifier without a replay guard, as the inbox has one."""
         configured = self._hub.account(account)
         cache_entry = self._cached.get(account)
         if cache_entry is None or cache_entry[0] is not configured:
@@ -76,7 +76,7 @@ class _Verifiers:
         return cache_entry[1]
 
     def verify(self, account: str, delivery: dict[str, Any]) -> tuple[WebhookEvent, ...]:
-        """The events of a delivery to an account, verified."""
+        """Verify a webhook that was delivered to an account, and return its events."""
         return self.of(account).verify(**delivery)
 
     async def averify(self, account: str, delivery: dict[str, Any]) -> tuple[WebhookEvent, ...]:
@@ -84,7 +84,7 @@ class _Verifiers:
         return await self.of(account).averify(**delivery)
 
     def confirm(self, account: str, event: WebhookEvent) -> bool:
-        """Confirm an event with the vendor of an account."""
+        """Confirm a webhook subscription with the vendor of an account."""
         return self.of(account).confirm(event)
 
     async def aconfirm(self, account: str, event: WebhookEvent) -> bool:
@@ -93,12 +93,12 @@ class _Verifiers:
 
 
 class _Inbox:
-    """The common part of both inboxes, which never waits: handlers and contents of deliveries."""
+    """The code that both inboxes share, which never waits."""
 
     _flows: InboxFlows
 
     def on(self, kind: type | str) -> Callable[[F], F]:
-        """Register a handler: a function of an event and its entry.
+        """Register a handler: a function that receives a webhook's event and its entry.
 
         Args:
             kind: what it handles: the name of a contract, such as "payments", for its events, or
@@ -120,16 +120,16 @@ class _Inbox:
         return register
 
     def reply(self, entry: InboxEntry) -> WebhookReply:
-        """The reply to the sender of a webhook that `receive` returned."""
+        """Return the HTTP reply to the sender of a webhook that `receive` returned."""
         return self._flows.reply(entry)
 
     def webhooks(self, entry: InboxEntry) -> tuple[WebhookEvent, ...]:
-        """The verified webhooks of this delivery."""
+        """Return the verified events of a stored webhook."""
         return self._flows.webhooks(entry)
 
 
 class WebhookInbox(_Inbox):
-    """Stores each webhook before any handler runs, and runs handlers until one succeeds.
+    """Stores each webhook before any handler runs, and runs its handlers until they succeed.
 
     Handlers run at least once for each webhook. Those about one thing, such as one payment, are
     handled in the order in which they came.
@@ -238,13 +238,13 @@ class AsyncWebhookInbox(_Inbox):
 
 
 def _events() -> dict[str, type]:
-    """The class of events that each kind of handler gets."""
+    """Return the class of events that each kind of handler receives."""
     of_contracts = ((kind, contract(kind).event) for kind in sorted(CONTRACTS))
     return {kind: event for kind, event in of_contracts if event} | {"webhook": WebhookEvent}
 
 
 def _owner(hub: Hub | AsyncHub, name: str, tenant: str | None) -> str | None:
-    """The tenant that a webhook of this account belongs to."""
+    """Return the tenant to which a webhook of this account belongs."""
     account = hub.account(name)
     if tenant is None and account.tenants is not None and len(account.tenants) == 1:
         return next(iter(account.tenants))

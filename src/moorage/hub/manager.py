@@ -1,4 +1,4 @@
-"""Connector managers, synchronous and asynchronous."""
+"""Synchronous and asynchronous connector managers."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class AsyncManagerOptions(AsyncPortOptions, total=False):
 
 
 class _Manager:
-    """The common part of both managers, which never waits: services and their flows."""
+    """The code that both managers share, which never waits: services and their calls."""
 
     _wired: WiredCore
     _flows: Calling
@@ -97,7 +97,7 @@ class _Manager:
         report_unverified_tls(self._wired)
 
     def use_environment_guard(self, guard: EnvironmentGuard) -> None:
-        """Make an environment guard check the calls of flows that are prepared from now on.
+        """Make an environment guard check all calls that are prepared from now on.
 
         Args:
             guard: knows whether they may leave.
@@ -105,7 +105,7 @@ class _Manager:
         self._environment_guard = guard
 
     def reload(self, services: Iterable[Service]) -> None:
-        """Call these services from now on, in place of those before.
+        """Use these services from now on, in place of the earlier ones.
 
         What is under way ends as it began. Circuits, limits, budgets, keys, caches and connections
         go on: a service keeps what it knows as long as it keeps its name.
@@ -122,7 +122,7 @@ class _Manager:
         credentials: Any = None,
         places: Mapping[str, str] | None = None,
     ) -> Calling:
-        """Return flows over other services, checked and not in use yet.
+        """Return the calls of other services: checked, but not in use yet.
 
         Args:
             services: everything that may be called.
@@ -142,7 +142,7 @@ class _Manager:
         return flows
 
     def use(self, flows: Calling, *, dry_run: bool = False) -> None:
-        """Make every call from now on use these flows, which were prepared by this manager.
+        """Use the given calls, prepared by this manager, for everything that begins from now on.
 
         Args:
             flows: they.
@@ -161,7 +161,7 @@ class _Manager:
         self._flows = flows
 
     def _send_one(self, flows: Calling) -> Single:
-        """A function that sends one request of many by the fast path."""
+        """Return a function that sends one of many requests on the fast path."""
         if self._wired.waits:
             return functools.partial(fast_path_async.send_one, flows, self._send)
         return lift(functools.partial(fast_path_sync.send_one, flows, self._send))
@@ -182,7 +182,7 @@ class _Manager:
 
     @property
     def flows(self) -> Calling:
-        """The flows that the methods run now."""
+        """Return the calls that the manager's methods use now."""
         return self._flows
 
 
@@ -212,7 +212,7 @@ def _streamed_async(
 
 @careful
 class ConnectorManager(_Manager):
-    """Calls services through their protections.
+    """Calls services with all protections: limits, circuits, retries, idempotency keys.
 
     Safe to share between threads. Every port that is not given has an embedded default; `state`
     decides who shares circuits, limits and keys: by default this manager alone.
@@ -310,7 +310,7 @@ class ConnectorManager(_Manager):
         request_id: str | None = None,
         subject: str | None = None,
     ) -> R:
-        """Call `function` under the protections of a service.
+        """Call `function` with a service's protections.
 
         Args:
             service: the name of a configured service.
@@ -382,7 +382,7 @@ class ConnectorManager(_Manager):
         request_id: str | None = None,
         subject: str | None = None,
     ) -> R:
-        """Perform an operation on a foreign system under the protections of a service.
+        """Perform an operation on a foreign system with a service's protections.
 
         An operation that is not repeatable is repeated only if it certainly did not happen, or
         under an idempotency key that the foreign system honours.
@@ -477,7 +477,7 @@ class ConnectorManager(_Manager):
 @careful
 @with_arguments_of(ConnectorManager)
 class AsyncConnectorManager(_Manager):
-    """Calls services through their protections; its methods are those of `ConnectorManager`.
+    """The asynchronous `ConnectorManager`, with the same methods.
 
     Safe to share between tasks. Its ports are asynchronous.
     """

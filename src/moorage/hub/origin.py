@@ -1,4 +1,4 @@
-"""The origin of a hub's configuration."""
+"""The source of a hub's configuration, such as a file, for reading it again."""
 
 from __future__ import annotations
 
@@ -31,5 +31,5 @@ class Origin:
 
     @property
     def source(self) -> Source:
-        """The file, or the mapping."""
+        """Return the configuration's file or mapping."""
         return self._source()

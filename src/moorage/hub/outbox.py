@@ -1,4 +1,4 @@
-"""The outbox: calls that are stored in the application's transaction and made after its commit."""
+"""The outbox: calls that are stored in a transaction and made after its commit."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ _KEY: Final = "idempotency_key"
 
 
 class _Outbox:
-    """The common part of both outboxes, which never waits: flows and values of stored calls."""
+    """The code that both outboxes share, which never waits."""
 
     _flows: OutboxFlows
     _storage: Any
@@ -91,7 +91,7 @@ class _Outbox:
         )
 
     def within(self, connection: Any, /) -> Self:
-        """Return this outbox with a `put` that writes in the open transaction of your connection.
+        """Return this outbox with a `put` that writes in your connection's open transaction.
 
         Args:
             connection: what `within` of the store takes, such as a DB-API connection or a session
@@ -113,7 +113,7 @@ class _Outbox:
         return outbox
 
     def audited_by(self, trail: AuditTrail | None) -> Self:
-        """Return this outbox, whose acts by hand are recorded in a trail.
+        """Return this outbox with an audit trail that records manual actions on it.
 
         Args:
             trail: the trail, such as `hub.audit`. An outbox that has a trail already keeps it.
@@ -132,12 +132,12 @@ class _Outbox:
         return self._flows.deliver(call, hub.unsettled, utc=_clock_of(hub), **options)
 
     def made_of(self, entry: OutboxEntry) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """The values and options that a call was stored with."""
+        """Return the values and options with which a call was stored."""
         return self._flows.made_of(entry)
 
 
 class Outbox(_Outbox):
-    """Stores calls in the host's own transaction, and makes them after it is committed.
+    """Stores calls in the host's own transaction, and makes them after its commit.
 
     Each call is made at least once, under a key of its own, so that it has its effect once.
 
@@ -194,7 +194,7 @@ class Outbox(_Outbox):
         stop: Stop | None = None,
         timeout: float | timedelta | None = None,
     ) -> Delivered:
-        """Make up to `limit` calls that are due, one after another; return the result of each.
+        """Make up to `limit` calls that are due, one after another; return their results.
 
         If there are fewer, calls that move money and ended `unknown` are settled as well, once
         their outcome is known: by `settle_payments`, by a person, or by another worker. Nothing is
@@ -288,14 +288,14 @@ def _core(
 
 
 def _clock_of(hub: Hub | AsyncHub) -> Callable[[], datetime]:
-    """The clock from which errors of a hub compute `retry_at`."""
+    """Return the clock by which the errors of a hub compute `retry_at`."""
     return hub.manager.flows.core.utc
 
 
 def _call(
     hub: Hub | AsyncHub, entry: OutboxEntry, values: tuple[Any, ...], options: dict[str, Any]
 ) -> Any:
-    """Execute an entry; returns an awaitable if the hub is asynchronous."""
+    """Make the stored call of an entry; return an awaitable if the hub is asynchronous."""
     if entry.verb == REQUEST:
         return hub.manager.call(
             *values,
@@ -315,11 +315,11 @@ def _call(
 
 
 class _ReachedError(Exception):
-    """A call has passed all checks, and would be handed to a vendor now."""
+    """Raised in place of sending a call that has passed all checks."""
 
 
 class _NoDispatcher:
-    """The dispatcher of an outbox without a hub; it refuses every call."""
+    """A stand-in for a dispatcher, with which an outbox checks calls without sending them."""
 
     def __getattr__(self, name: str) -> NoReturn:
         raise _ReachedError(name)
@@ -330,7 +330,7 @@ async def _no_dispatcher(_: str | None) -> Any:
 
 
 def _check(contract: str, verb: str, values: tuple[Any, ...], options: dict[str, Any]) -> None:
-    """Check a call as far as possible without a vendor."""
+    """Check a call to be stored, as far as that is possible without a vendor."""
     if contract not in CONTRACTS:
         raise InvalidData(
             f"There is no contract {contract!r}.",
@@ -362,7 +362,7 @@ def _check(contract: str, verb: str, values: tuple[Any, ...], options: dict[str,
 
 
 def _is_of(error: AttributeError | TypeError, values: Sequence[Any]) -> bool:
-    """Return whether an error is about the values of a call, and not a defect of moorage."""
+    """Return whether an error is caused by a call's arguments, and not by a defect of moorage."""
     if isinstance(error, AttributeError):
         sequences: list[Any] = [value for value in values if isinstance(value, (list, tuple))]
         elements = [argument for value in sequences for argument in value]
@@ -374,7 +374,7 @@ def _is_of(error: AttributeError | TypeError, values: Sequence[Any]) -> bool:
 def _refusal(
     method: Any, values: tuple[Any, ...], options: dict[str, Any]
 ) -> ConnectorError | None:
-    """The reason that a call cannot be made; None if it can be."""
+    """Return the reason that a call cannot be made; None if it can be made."""
     try:
         inspect.signature(method).bind(*values, **options)
     except TypeError:

@@ -1,4 +1,4 @@
-"""Webhooks as web servers and frameworks hand them over: the raw body, bounded before it is read.
+"""Webhooks from WSGI, ASGI and web frameworks: the raw body, limited before it is read.
 
 Each function returns what `WebhookVerifier.verify` takes, so that `verifier.verify(**from_wsgi(…))`
 reads as it works. Nothing of a framework is imported: requests are known by what they offer. A body
@@ -29,7 +29,7 @@ _SAFE: Final = "/:@!$&'()*+,;=~-._"
 
 
 class ReceivedWebhook(TypedDict):
-    """The arguments of `WebhookVerifier.verify`."""
+    """The arguments of `WebhookVerifier.verify`, taken from one HTTP request."""
 
     headers: list[tuple[str, str]]
     body: bytes
@@ -38,7 +38,7 @@ class ReceivedWebhook(TypedDict):
 
 
 def from_wsgi(environ: Mapping[str, Any], *, limit: int = LIMIT) -> ReceivedWebhook:
-    """Return the webhook in a WSGI environment whose input has not been read.
+    """Return the webhook in a WSGI environment whose input has not been read yet.
 
     Raises:
         WebhookRejected: the body is larger than the limit, or was cut off; or it has no length, and
@@ -74,7 +74,7 @@ async def from_asgi(
     *,
     limit: int = LIMIT,
 ) -> ReceivedWebhook:
-    """Return the webhook in an ASGI scope whose messages have not been received.
+    """Return the webhook in an ASGI request whose body has not been received yet.
 
     If somebody has, this waits for what does not come again; `from_starlette` knows that.
 
@@ -112,7 +112,7 @@ async def from_asgi(
 
 
 async def from_starlette(request: Any, *, limit: int = LIMIT) -> ReceivedWebhook:
-    """A webhook out of a request of Starlette or FastAPI, before `request.form()` was awaited.
+    """Return the webhook in a request of Starlette or FastAPI; call it before `request.form()`.
 
     If somebody awaited `request.body()` before, nothing is lost.
 
@@ -137,7 +137,7 @@ async def from_starlette(request: Any, *, limit: int = LIMIT) -> ReceivedWebhook
 
 
 def from_django(request: Any, *, limit: int = LIMIT) -> ReceivedWebhook:
-    """A webhook out of a request of Django, before `request.POST` was looked at.
+    """Return the webhook in a request of Django; call it before `request.POST` is used.
 
     Raises:
         WebhookRejected: the body is larger than the limit, or was cut off; or it has no length, and
@@ -160,7 +160,7 @@ def from_django(request: Any, *, limit: int = LIMIT) -> ReceivedWebhook:
 
 
 def from_flask(request: Any, *, limit: int = LIMIT) -> ReceivedWebhook:
-    """A webhook out of a request of Flask, before `request.form` was looked at.
+    """Return the webhook in a request of Flask; call it before `request.form` is used.
 
     Raises:
         WebhookRejected: the body is larger than the limit, or was cut off; or it has no length, and
@@ -196,14 +196,14 @@ def from_flask(request: Any, *, limit: int = LIMIT) -> ReceivedWebhook:
 
 
 def _buffer(request: Any, limit: int) -> None:
-    """Read a body of unknown length up to the limit, and put it back."""
+    """Read a request's body of unknown length up to the limit, and put it back."""
     body = _read_body(request.stream, limit + 1)
     if body:
         request.stream = BytesIO(_bounded(body, limit))
 
 
 def _framework_value(take: Callable[[], Any]) -> Any:
-    """Return a value from a framework; its errors become those of moorage."""
+    """Return a value from a web framework, with its exceptions replaced by moorage's errors."""
     try:
         return take()
     except Exception as error:  # noqa: BLE001 - told apart by what a framework calls it
@@ -212,7 +212,7 @@ def _framework_value(take: Callable[[], Any]) -> Any:
 
 
 def _failure(error: Exception) -> ConnectorError:
-    """The error of moorage for one that a framework raised."""
+    """Return the moorage error for an exception of a web framework."""
     kind = type(error).__name__
     if isinstance(error, ConnectorError):
         return error
@@ -240,7 +240,7 @@ def _read_body(source: Any, size: int) -> bytes:
 
 
 def _size(text: object, limit: int) -> int | None:
-    """The length that a request says it has; None if it says none."""
+    """Return the content length that a request states; None if it states none."""
     if text is None or text == "":
         return None
     digits = str(text)
@@ -264,7 +264,7 @@ def _bounded(body: bytes, limit: int) -> bytes:
 
 
 def _endpoint_name(environ: Mapping[str, Any]) -> str:
-    """The path as it was sent, as far as WSGI preserves it."""
+    """Return the request's path as it was sent, as far as WSGI preserves it."""
     path = f"{environ.get('SCRIPT_NAME', '')}{environ.get('PATH_INFO', '')}"
     return quote(path.encode("latin-1"), safe=_SAFE)
 

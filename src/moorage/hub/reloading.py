@@ -1,4 +1,4 @@
-"""Reloads a hub when its configuration file changes or a signal arrives."""
+"""Reloading of a hub when its configuration file changes or a signal arrives."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ R = TypeVar("R")
 
 
 async def beside(work: Callable[[], R]) -> R:
-    """Run a synchronous function, in a thread if an event loop must not wait for it."""
+    """Run a synchronous function; use a thread if an event loop is running."""
     try:
         asyncio.get_running_loop()
     except RuntimeError:  # some other library's loop
@@ -55,7 +55,7 @@ def _handler_not_restorable(number: signal.Signals) -> ConfigurationError:
 
 
 class _Watch:
-    """The file of a configuration, and its content at the last look."""
+    """A watched configuration file, with a digest of its content at the last look."""
 
     def __init__(
         self,
@@ -77,31 +77,31 @@ class _Watch:
         self._read = self._seen = self._content()
 
     def _check_signals(self) -> None:
-        """Refuse signals whose present handlers could not be restored."""
+        """Refuse signals whose current handlers could not be restored afterwards."""
         for number in self._signals:
             if signal.getsignal(number) is None:
                 raise _handler_not_restorable(number)
 
     def _content(self) -> bytes | None:
-        """A digest of the file's content; None if it cannot be read."""
+        """Return a digest of the configuration file's content; None if it cannot be read."""
         try:
             return sha256(self._path.read_bytes()).digest()
         except OSError:
             return None
 
     def _is_new(self) -> bool:
-        """Return whether the content differs from that at the last call."""
+        """Return whether the configuration file has changed since the last call."""
         previous_bytes, self._read = self._read, self._content()
         return previous_bytes != self._read
 
     def _is_still(self) -> bool:
-        """Return whether the content equals that of the last call, so that nobody is writing it."""
+        """Return whether the file is unchanged since the last call, so nobody is writing it."""
         last_content, self._seen = self._seen, self._content()
         return last_content == self._seen
 
 
 class Watch(_Watch):
-    """Reloads a hub's configuration when its file changes, as `Hub.watch` describes."""
+    """Reloads a hub's configuration when its file changes; see `Hub.watch`."""
 
     def __init__(
         self,
@@ -118,7 +118,7 @@ class Watch(_Watch):
         self._before: dict[signal.Signals, Any] = {}
 
     def look(self, *, anyway: bool = False) -> Reloaded | None:
-        """Read the configuration again if its file has changed since the last look.
+        """Reload the configuration if its file has changed since the last look.
 
         Args:
             anyway: read it even if the file has not changed.
@@ -171,7 +171,7 @@ class Watch(_Watch):
         thread.start()
 
     def _start_anew(self) -> None:  # pragma: no cover - runs in forked children
-        """Look from a child as well, where the parent's thread is not."""
+        """Restart the watching thread in a forked child process."""
         if self._threads:
             self._start()
 
@@ -191,7 +191,7 @@ class Watch(_Watch):
 
 
 class AsyncWatch(_Watch):
-    """The asynchronous `Watch`, with a task in place of a thread."""
+    """The asynchronous `Watch`, which runs in a task instead of a thread."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""The circuits, limits and retry budgets of every service, read without changing them."""
+"""The state of every service's circuits, rate limits and retry budgets."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["BudgetStatus", "LimitStatus", "ServiceStatus", "service_statuses"]
 def service_statuses(
     hub: Hub, tenant: str | None = None, services: tuple[str, ...] | None = None
 ) -> list[ServiceStatus]:
-    """Return the status of each service, with one for each region.
+    """Return the status of each service, one per region if it has regions.
 
     Args:
         hub: the hub of the services.

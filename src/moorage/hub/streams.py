@@ -1,4 +1,4 @@
-"""Streamed answers, synchronous and asynchronous."""
+"""HTTP answers whose body is read as a stream, synchronous and asynchronous."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ if TYPE_CHECKING:
 
 
 class _Answer:
-    """The common part of both streamed answers, which never waits: head and end."""
+    """The code that both streamed answers share, which never waits."""
 
     def __init__(self, stream: Stream) -> None:
         self._stream = stream
 
     @property
     def status(self) -> int:
-        """The status of the answer."""
+        """The HTTP status of the answer."""
         return self._stream.status
 
     @property
     def headers(self) -> Headers:
-        """The fields of the answer."""
+        """The HTTP headers of the answer."""
         return self._stream.headers
 
     def settle(self) -> None:
-        """End the stream now; before its last byte that is neutral for the circuit."""
+        """End the stream now; if bytes are missing, the circuit counts neither outcome."""
         self._stream.settle()
 
     def __del__(self) -> None:
@@ -38,10 +38,10 @@ class _Answer:
 
 
 class StreamedAnswer(_Answer):
-    """An answer whose body is read by iterating over it."""
+    """An HTTP answer whose body is read by iterating over it."""
 
     def read(self) -> bytes:
-        """The next piece of the body; b"" at its end."""
+        """Return the next piece of the body; b"" at the end."""
         return run_now(self._stream.read())
 
     def __iter__(self) -> Self:
@@ -66,10 +66,10 @@ class StreamedAnswer(_Answer):
 
 
 class AsyncStreamedAnswer(_Answer):
-    """An asynchronous answer whose body is read by iterating over it."""
+    """An asynchronous HTTP answer whose body is read by iterating over it."""
 
     async def read(self) -> bytes:
-        """The next piece of the body; b"" at its end."""
+        """Return the next piece of the body; b"" at the end."""
         return await self._stream.read()
 
     def __aiter__(self) -> Self:

@@ -1,4 +1,4 @@
-"""The stored data about a person: found, exported and erased."""
+"""Finding, exporting and erasing the stored data about a person."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A worker: repeats all due work until it has to stop.
+"""A worker that repeats all due work until it is told to stop.
 
 What it has begun when it is told, it ends first, and takes nothing more.
 """
@@ -81,7 +81,7 @@ def at_times(
     *,
     clock: Callable[[], float] = time.monotonic,
 ) -> Callable[[], S | tuple[()]]:
-    """A step for `work` that is taken at once, and again whenever the pause is over.
+    """Return a step for `work` that runs at once, and again each time the pause is over.
 
     Args:
         step: what is to be done, such as `hub.settle_payments`.
@@ -102,7 +102,7 @@ def at_times(
 
 
 def _without_signals(idle: Callable[[float], object]) -> Callable[[float], object]:
-    """A wait that ignores an unavailable store, which the next step reports."""
+    """Return a wait function that ignores an unavailable store, which the next step reports."""
 
     def wait(seconds: float) -> None:
         with suppress(StorageUnavailable):
@@ -112,28 +112,28 @@ def _without_signals(idle: Callable[[float], object]) -> Callable[[float], objec
 
 
 class _StopEvent(Event):
-    """An event that a signal may set: others would wait for whom the signal interrupts."""
+    """An event that a signal handler can set without a deadlock."""
 
     def __init__(self) -> None:
         super().__init__()
         self._words: SimpleQueue[None] = SimpleQueue()
 
     def is_set(self) -> bool:
-        """Return whether it is set."""
+        """Return whether the event is set."""
         return not self._words.empty()
 
     def set(self) -> None:
-        """Set it."""
+        """Set the event."""
         self._words.put(None)
 
     def clear(self) -> None:
-        """Take it back."""
+        """Reset the event."""
         with suppress(Empty):
             while True:
                 self._words.get_nowait()
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait until it is set, or until the seconds have passed; return whether it is set."""
+        """Wait until the event is set or the seconds have passed; return whether it is set."""
         try:
             self._words.get(timeout=timeout)
         except Empty:
@@ -144,7 +144,7 @@ class _StopEvent(Event):
 
 @contextmanager
 def stopping() -> Generator[Event]:
-    """An event that is set when this process receives SIGTERM or Ctrl-C.
+    """Yield an event that is set when this process receives SIGTERM or Ctrl-C.
 
     Only the main thread may ask for it; at the end signals mean what they meant before.
 

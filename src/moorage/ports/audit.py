@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class AuditStorage(Protocol):
-    """Keeps the records of an audit trail, and never changes or removes one.
+    """Stores the records of an audit trail, and never changes or removes one.
 
     `append` reads the end of the chain, has `build` make records from it, and writes these records
     with the new end, all in one step. So each of several processes that append at once continues
@@ -44,7 +44,7 @@ class AuditStorage(Protocol):
 
 
 class AuditTrail(Protocol):
-    """Records each action that a person takes by hand before the action is carried out.
+    """Records each manual action of a person before the action is carried out.
 
     `record` raises a `ConnectorError` if an act could not be recorded and must therefore not be
     done. Without an actor, the actor is the user of the operating system. The method is synchronous

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 class Clock(Protocol):
-    """The time of day and a monotonic time; neither method blocks.
+    """Returns the time of day and a monotonic time; neither method blocks.
 
     `nanoseconds` measures durations: it never goes back, continues while the machine sleeps if the
     system supports that, and means nothing outside this process. `utc` is the wall clock (aware,
@@ -22,7 +22,7 @@ class Clock(Protocol):
 
 
 class Sleeper(Protocol):
-    """Sleeps at least as long as requested; an interruption ends the sleep."""
+    """Sleeps at least as long as requested, unless it is interrupted."""
 
     def sleep(self, seconds: float, /) -> None: ...
 

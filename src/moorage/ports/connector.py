@@ -1,4 +1,4 @@
-"""Connectors: the connections to one foreign system, with a lifecycle."""
+"""Connectors: objects that connect to one foreign system, with a life cycle."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 
 class DescribedConnector(Protocol):
-    """The part of a connector that synchronous and asynchronous programs share.
+    """The attributes that synchronous and asynchronous connectors share.
 
     `name` is the connector's own name, such as "erp", and `kind` the name of its kind, such as
     "sql". `service` is the service whose protections apply to its operations; usually it has the
@@ -48,7 +48,7 @@ class DescribedConnector(Protocol):
 
 
 class Connector(DescribedConnector, Protocol):
-    """A connector of a synchronous program.
+    """A synchronous connector to a foreign system.
 
     `open` prepares it within `timeout` seconds, usually with the first connection, and raises an
     error of moorage if that fails; then it may be called again. A connector that is used before it
@@ -118,7 +118,7 @@ class AsyncPerformer(Protocol):
 
 @attrs.frozen(kw_only=True)
 class KindSource:
-    """The source of pipelines that a kind of connectors offers.
+    """The source of pipelines that connectors of one kind can offer.
 
     Attributes:
         options: the class of its options, made with attrs. Each field is a setting of
@@ -133,7 +133,7 @@ class KindSource:
 
 @attrs.frozen(kw_only=True)
 class ConnectorKind:
-    """A kind of connectors, which a package declares under the entry points `moorage.connectors`.
+    """A kind of connector, which a package declares under the entry point `moorage.connectors`.
 
     Attributes:
         name: the name of the kind, as a configuration writes it.

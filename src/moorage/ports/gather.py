@@ -1,4 +1,4 @@
-"""Concurrent execution of several steps."""
+"""Running several steps concurrently."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The log with one entry per call."""
+"""The integration log, with one entry per call."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Links: connections to a foreign system, which a pool lends."""
+"""Links: connections to a foreign system, which a connection pool lends."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Protocol
 
 
 class Link(Protocol):
-    """One connection, for one caller at a time.
+    """One connection to a foreign system, for one caller at a time.
 
     A pool opens links with a function `connect(timeout)`. It returns a link within that number of
     seconds, or raises an error of moorage and leaves no connection behind.
@@ -34,7 +34,7 @@ class Link(Protocol):
 
 
 class AsyncLink(Protocol):
-    """The asynchronous `Link`: `connect` and `ping` are awaited, and the others are synchronous.
+    """The asynchronous `Link`: `connect` and `ping` are awaited, its other methods are not.
 
     A `connect` that is cancelled leaves no connection behind.
 
@@ -52,7 +52,7 @@ class AsyncLink(Protocol):
 
 
 class LeavingLink(Link, Protocol):
-    """A link that many callers share, and that can end its connection in good order.
+    """A connection that many callers share, and that can finish their requests before it closes.
 
     `leave` does so within `timeout` seconds, after what was sent has arrived; `close` follows.
     """

@@ -1,4 +1,4 @@
-"""Codecs of the messages on a connection that many requests and subscriptions share."""
+"""Codecs for messages on a connection that many requests and subscriptions share."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 class MessageCodec(Protocol):
-    """Writes and reads the messages of a protocol; it is pure, and knows no connection.
+    """Encodes and decodes the messages of a protocol, without a connection of its own.
 
     `subprotocols` are the names that the client offers, in order; empty to offer none.
 

@@ -1,4 +1,4 @@
-"""The source of tokens for the authentication scheme Negotiate."""
+"""The source of tokens for the HTTP authentication scheme Negotiate, such as Kerberos."""
 
 from __future__ import annotations
 

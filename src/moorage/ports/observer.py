@@ -1,4 +1,4 @@
-"""The interface of observers, which receive events."""
+"""The interface of observers, which receive the events of a manager."""
 
 from __future__ import annotations
 

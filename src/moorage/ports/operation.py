@@ -36,7 +36,7 @@ class OperationTraits(Protocol):
 
 
 class StorableResults(Protocol[T]):
-    """The optional part of an operation whose results are values of a class of their own.
+    """The methods of an operation whose results, instances of its own class, can be stored.
 
     An answer under an idempotency key is stored, and a store that outlives the process takes plain
     values only. `pack_result` returns a result as plain values: None, numbers, texts, bytes, times,
@@ -51,7 +51,7 @@ class StorableResults(Protocol[T]):
 
 
 class DescribedOperation(OperationTraits, Protocol):
-    """The part of an operation that synchronous and asynchronous programs share.
+    """The attributes that synchronous and asynchronous operations share.
 
     `judge` converts an exception of `perform` to an error of this package. Every exception of the
     foreign library needs one, because the text of a foreign exception may contain a secret. If the
@@ -74,6 +74,6 @@ class Operation(DescribedOperation, Protocol[T_co]):
 
 
 class AsyncOperation(DescribedOperation, Protocol[T_co]):
-    """The asynchronous `Operation`; an attempt that takes too long is cancelled."""
+    """The asynchronous `Operation`; an attempt that exceeds its time limit is cancelled."""
 
     async def perform(self, attempt: OperationAttempt, /) -> T_co: ...

@@ -1,4 +1,4 @@
-"""The ends of a pipeline: sources of records, sinks for them, and places for dead letters."""
+"""The interfaces at the ends of a pipeline: sources, sinks, and stores of dead letters."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class PollLimits(NamedTuple):
-    """The bounds of one poll.
+    """The limits of one poll of a source, such as the number of records.
 
     Attributes:
         records: the largest number of records to return.
@@ -61,45 +61,45 @@ class SourceConnector(Protocol):
 
     @property
     def commits(self) -> Literal["each", "prefix"]:
-        """The records that the source is told of."""
+        """The kind of commit that the source supports: of each record, or of all up to one."""
         ...
 
     @property
     def extend_every(self) -> float | None:
-        """The seconds between two calls of `extend`; None for no calls."""
+        """The seconds between two calls of `extend`; None if it is never called."""
         ...
 
     async def open(self, revoked: Revocation, /) -> None:
-        """Connect, and begin after what is committed."""
+        """Connect, and begin after the last committed record."""
         ...
 
     async def poll(self, limits: PollLimits, /) -> Sequence[SinkRecord] | None:
-        """Return the next records."""
+        """Return the next records of the source."""
         ...
 
     async def commit(self, records: Sequence[SinkRecord], /) -> None:
-        """Record that records are done."""
+        """Record in the source that these records are processed."""
         ...
 
     async def release(self, records: Sequence[SinkRecord], /) -> None:
-        """Give records back."""
+        """Give these records back to the source, so that it delivers them again."""
         ...
 
     async def extend(self, records: Sequence[SinkRecord], /) -> None:
-        """Record that records are still being processed."""
+        """Tell the source that these records are still being processed."""
         ...
 
     async def seek(self, partition: Partition, offset: Offset, /) -> None:
-        """Continue after another position."""
+        """Continue reading a partition after another position."""
         ...
 
     async def close(self) -> None:
-        """End everything."""
+        """Close the source and its connections."""
         ...
 
 
 class SinkConnector(Protocol):
-    """A sink for records, such as a database, an API or another broker.
+    """A sink of records, such as a database, an API or another broker.
 
     `process_batch` processes records in their order, and returns one result for each. It returns
     None if it processed all of them, and fewer results if it did not try the rest. An exception
@@ -118,7 +118,7 @@ class SinkConnector(Protocol):
     """
 
     async def open(self) -> None:
-        """Prepare the sink."""
+        """Prepare the sink, for example by connecting."""
         ...
 
     async def process_batch(
@@ -128,16 +128,16 @@ class SinkConnector(Protocol):
         ...
 
     async def flush(self) -> None:
-        """Return when everything that was processed is stored."""
+        """Wait until everything that was processed is stored."""
         ...
 
     async def close(self) -> None:
-        """End everything."""
+        """Close the sink and its connections."""
         ...
 
 
 class DeadLetters(Protocol):
-    """A place for records that could not be processed.
+    """A store for records that could not be processed.
 
     `add` returns when the record is stored, so that it survives a crash; then the source is told
     that the record is done. A record may be added again after a crash.
@@ -149,7 +149,7 @@ class DeadLetters(Protocol):
 
 
 class CheckpointStore(Protocol):
-    """Keeps the positions of sources that keep none of their own.
+    """Stores the positions of sources that do not store positions themselves.
 
     `begin` makes the caller the owner of a name, and returns its epoch, which is greater than that
     of every owner before it, and the positions by partition. `advance` stores the positions, all or
@@ -158,9 +158,9 @@ class CheckpointStore(Protocol):
     """
 
     async def begin(self, name: str, /) -> tuple[int, Mapping[str, Offset]]:
-        """Become the owner of a name, and return the epoch and the positions."""
+        """Become the owner of a pipeline's name; return the epoch and the stored positions."""
         ...
 
     async def advance(self, name: str, epoch: int, positions: Mapping[str, Offset], /) -> None:
-        """Store positions."""
+        """Store the positions up to which records are processed."""
         ...

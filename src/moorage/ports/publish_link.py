@@ -18,7 +18,7 @@ L_co = TypeVar("L_co", covariant=True)
 
 
 class PublishLink(Link, Protocol):
-    """A connection to a broker.
+    """A connection to a message broker.
 
     `publish` sends one message, and returns when the broker has stored it. It ends within `timeout`
     seconds, and never repeats anything itself.
@@ -55,7 +55,7 @@ class AsyncPublishLink(AsyncLink, Protocol):
 
 
 class LinkSource(Protocol[L_co]):
-    """Lends links: a `LinkPool`, or a `SharedLink`."""
+    """Lends connections to a broker: a `LinkPool` or a `SharedLink`."""
 
     def link(self, operation: str, timeout: float) -> AbstractContextManager[L_co, Any]: ...
 
@@ -67,7 +67,7 @@ class LinkSource(Protocol[L_co]):
 
 
 class AsyncLinkSource(Protocol[L_co]):
-    """The asynchronous `LinkSource`: an `AsyncLinkPool`, or an `AsyncSharedLink`."""
+    """The asynchronous `LinkSource`: an `AsyncLinkPool` or an `AsyncSharedLink`."""
 
     def link(self, operation: str, timeout: float) -> AbstractAsyncContextManager[L_co, Any]: ...
 
