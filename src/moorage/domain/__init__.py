@@ -1,4 +1,4 @@
-"""The domain: values, and decisions that are pure functions of them.
+"""The domain: values, and pure functions that make moorage's decisions.
 
 This package has the immutable values that describe a call, and the functions that decide about it:
 `(state, input, now) -> (state, answer)`. The functions use no clock, randomness, thread, event

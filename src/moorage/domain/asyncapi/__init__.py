@@ -1,1 +1,1 @@
-"""AsyncAPI descriptions: channels, operations and messages of a described application."""
+"""AsyncAPI descriptions: the channels, operations and messages of an application."""

@@ -1,4 +1,4 @@
-"""A described application as a value: its operations, messages and servers."""
+"""An AsyncAPI description as a value: its operations, messages and servers."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _KINDS: Final = {
 
 @attrs.frozen
 class DescribedServer:
-    """A broker of a described application.
+    """A message broker that an AsyncAPI description names as a server.
 
     Attributes:
         name: its name in the description.
@@ -68,7 +68,7 @@ class AsyncApi:
     version: int = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        """Refuse what is not an AsyncAPI description of a supported version."""
+        """Check that the document is an AsyncAPI description of a supported version."""
         version = self.tree.get("asyncapi") if is_object(self.tree) else None
         if not isinstance(version, str) or _VERSION.fullmatch(version) is None:
             problem = Problem(
@@ -82,17 +82,17 @@ class AsyncApi:
 
     @property
     def title(self) -> str:
-        """The title of the application."""
+        """The title of the described application."""
         return self.document.root.child("info").text("title") or "events"
 
     @property
     def name(self) -> str:
-        """The title as a name: small letters, digits and hyphens."""
+        """The application's title as a name of small letters, digits and hyphens."""
         return _NOT_IN_NAMES.sub("-", self.title.lower()).strip("-")[:100] or "events"
 
     @property
     def servers(self) -> tuple[DescribedServer, ...]:
-        """The brokers of the application."""
+        """The message brokers of the described application."""
         return tuple(
             _server(name, self.document.resolved(node))
             for name, node in self.document.root.child("servers").children()
@@ -101,7 +101,7 @@ class AsyncApi:
     def mapped(
         self, operations: Collection[str] | None = None
     ) -> tuple[tuple[ChannelOperation, ...], tuple[Problem, ...]]:
-        """Return the operations that can be mapped, and the problems of those that cannot.
+        """Return the operations that moorage can call, and the problems of those that it cannot.
 
         Args:
             operations: the names of the operations that matter; by default all.

@@ -1,4 +1,4 @@
-"""The messages of an AsyncAPI description: names, types of content, and schemas."""
+"""The messages of an AsyncAPI description: names, content types and schemas."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _NAMES: Final = "name", "messageId", "title"
 
 @attrs.frozen(kw_only=True)
 class ChannelMessage:
-    """A message of a channel.
+    """A message that a channel of an AsyncAPI description carries.
 
     Attributes:
         name: its name; without one, that of its operation.
@@ -46,7 +46,7 @@ class ChannelMessage:
 def channel_message(
     document: Document, node: Node, operation: str, usual_type: str | None
 ) -> ChannelMessage:
-    """Return a message of an operation.
+    """Return a message of an AsyncAPI operation, read from its node.
 
     Args:
         document: the description.
@@ -77,7 +77,7 @@ def channel_message(
 
 
 def _with_traits(document: Document, message: Node) -> Node:
-    """Return a message with the fields of its traits that it has not itself."""
+    """Return a message with the additional fields of its AsyncAPI traits."""
     fields: dict[str, Any] = dict(cast("Mapping[str, Any]", message.value))
     for item in message.child("traits").items():
         trait = document.resolved(item)
@@ -87,7 +87,7 @@ def _with_traits(document: Document, message: Node) -> Node:
 
 
 def _payload(document: Document, message: Node) -> Node:
-    """Return the schema of a payload.
+    """Return the schema of a message's payload.
 
     Raises:
         Unmapped: the schema is of a language that is not supported, such as Avro.

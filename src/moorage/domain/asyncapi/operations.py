@@ -29,7 +29,7 @@ _ACTIONS: Final[Mapping[str, Action]] = {"publish": "receive", "subscribe": "sen
 
 @attrs.frozen(kw_only=True)
 class ChannelOperation:
-    """An action of the described application on the messages of a channel.
+    """An operation of an AsyncAPI description: sending or receiving a channel's messages.
 
     Attributes:
         name: its name.
@@ -51,7 +51,7 @@ class ChannelOperation:
 
 
 class OperationNode(NamedTuple):
-    """An operation that is not mapped yet.
+    """An operation of an AsyncAPI description, as its unread node in the document.
 
     Attributes:
         name: its name.
@@ -67,7 +67,7 @@ class OperationNode(NamedTuple):
 
 
 def operation_nodes(document: Document, version: int) -> Iterator[OperationNode]:
-    """Yield the operations of a description of version 2 or 3, in its order."""
+    """Yield the operations of an AsyncAPI 2 or 3 description, in the document's order."""
     if version == 3:
         for name, node in document.root.child("operations").children():
             action = node.text("action")
@@ -86,7 +86,7 @@ def operation_nodes(document: Document, version: int) -> Iterator[OperationNode]
 
 
 def channel_operation(document: Document, version: int, item: OperationNode) -> ChannelOperation:
-    """Return an operation with its channel and its messages.
+    """Return an AsyncAPI operation with its channel and its messages.
 
     Raises:
         Unmapped: a part of the operation cannot be mapped.
@@ -142,7 +142,7 @@ def _checked_address(address: str | None, channel: Node) -> str:
 def _choices(
     document: Document, channel: Node, address: str
 ) -> Iterator[tuple[str, tuple[str, ...] | None]]:
-    """Yield the parameters of an address, and the values that each may have."""
+    """Yield the parameters of a channel's address, each with the values it may have."""
     for name in dict.fromkeys(_PLACEHOLDER.findall(address)):
         parameter = channel.child("parameters").child(name)
         if parameter.value is None:
@@ -175,7 +175,7 @@ def _messages(
 
 
 def _listed(node: Node, channel: Node) -> Iterator[Node]:
-    """Yield the messages of an operation of version 3: by default all of its channel."""
+    """Yield the messages of an AsyncAPI 3 operation; by default all of its channel."""
     if node.child("messages").value is None:
         yield from (message for _, message in channel.child("messages").children())
     else:
@@ -183,7 +183,7 @@ def _listed(node: Node, channel: Node) -> Iterator[Node]:
 
 
 def _joined(document: Document, node: Node) -> Iterator[Node]:
-    """Yield the message of an operation of version 2, or its alternatives."""
+    """Yield the message of an AsyncAPI 2 operation, or its alternatives."""
     message = node.child("message")
     if message.value is None:
         return

@@ -1,4 +1,4 @@
-"""Credentials in the form that people write in files, environment variables and secret managers.
+"""Credentials as people write them in files, environment variables and secret managers.
 
 A credential is a table with the fields of `Credentials`, or with those of `OAuthCredentials` if it
 has an `access_token`; or it is a text, which is a bearer token. A table without a `method` is a
@@ -41,7 +41,7 @@ _REMEDY: Final = (
 
 
 def read_credentials(written: object, place: str) -> Kept:
-    """Return the credentials that a person wrote, such as a table in a configuration file.
+    """Return the credentials that a person wrote, for example as a table in a file.
 
     Raises:
         InvalidData: the value is not a credential.
@@ -66,12 +66,12 @@ def read_credentials_text(text: Secret, place: str) -> Kept:
 
 
 def is_credential(table: Mapping[str, Any]) -> bool:
-    """Return whether a table describes one credential: then it names a method."""
+    """Return whether a table describes one credential, which it does if it names a method."""
     return "method" in table or _OAUTH in table
 
 
 def write_credentials(credentials: Kept) -> Secret:
-    """Return credentials as a table in JSON, which `read_credentials_text` reads."""
+    """Return credentials as JSON text, which `read_credentials_text` can read."""
     return Secret(encode_json(_table(credentials)).decode())
 
 
@@ -84,7 +84,7 @@ def _read_text(text: Secret) -> tuple[Kept | None, str, str]:
 
 
 def _parse_text(text: Secret) -> tuple[object, str, str]:
-    """Return a table if the text is a JSON object, else the text itself; it never raises.
+    """Parse a text as a JSON object, if it is one; otherwise return the text. Never raise.
 
     If the text is neither, return None, with the problem and its remedy.
     """
@@ -115,7 +115,7 @@ def _parse_text(text: Secret) -> tuple[object, str, str]:
 
 
 def _read_credentials(written: object) -> tuple[Kept | None, str, str]:
-    """Return the credentials, or None with the problem and its remedy; never raise."""
+    """Return the credentials in a value, or None with the problem and its remedy; never raise."""
     problem, remedy = "It is neither a text nor a table.", _REMEDY
     try:
         if isinstance(written, str):
@@ -157,7 +157,7 @@ def _credentials_of(table: Mapping[Any, Any]) -> tuple[Kept | None, str]:
 
 
 def _sign(fields: dict[str, Any]) -> str:
-    """Replace the table `signing` by the object that it describes; return any problem."""
+    """Replace the field `signing` by the object that it describes; return the problem, if any."""
     kind, table = SIGNINGS.get(fields["method"]), dict(fields["signing"])
     if kind is None:
         return f"It has a table signing, and its method is none of {', '.join(SIGNINGS)}."
@@ -192,7 +192,7 @@ def _decode_bytes(text: str | Secret) -> bytes:
 
 
 def _table(value: Kept | attrs.AttrsInstance) -> dict[str, Any]:
-    """Return the fields of a credential that differ from their defaults, and its method."""
+    """Return a credential's method, and those of its fields that differ from their defaults."""
     table: dict[str, Any] = {}
     for field in attrs.fields(type(value)):
         setting = getattr(value, field.name)

@@ -1,4 +1,4 @@
-"""HTTP Digest (RFC 7616): each request proves knowledge of a password without sending it."""
+"""HTTP Digest authentication (RFC 7616), which proves a password without sending it."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _QUOTABLE: Final = re.compile(r"[ -~]*")
 
 @attrs.frozen(kw_only=True)
 class DigestChallenge:
-    """The part of a server's Digest challenge that a client needs to respond to it.
+    """The parameters of a server's Digest challenge that a client needs for its response.
 
     Attributes:
         realm: the server's name for the area that the password is valid in.
@@ -79,7 +79,7 @@ def digest_challenge(
 
 
 def next_nonce(headers: Headers) -> str | None:
-    """Return the nonce that the server of an answer sets for the next request, if any."""
+    """Return the nonce that an answer announces for the next request, if any."""
     nonce = read_parameters(headers.get("authentication-info", "")).get("nextnonce")
     return nonce or None
 
@@ -95,7 +95,7 @@ def digest_response(
     count: int,
     client_nonce: str,
 ) -> str:
-    """Return the value of `Authorization` that responds to a challenge for one request.
+    """Return the `Authorization` header that responds to a Digest challenge for one request.
 
     Args:
         username: the user name.

@@ -1,4 +1,4 @@
-"""The credential codec: credentials as bytes, which are encrypted before they are stored.
+"""The conversion of credentials to bytes, which are encrypted before they are stored.
 
 Unpacking gives back equal credentials of the same class. Unpacking any other bytes raises
 `InvalidData`. No stack frame of an error raised here holds a secret.
@@ -33,7 +33,7 @@ _GRANTED: Final = 3
 
 
 def pack_credentials(credentials: Kept) -> bytes:
-    """Return credentials as bytes. The bytes are not encrypted, so seal them at once."""
+    """Return credentials as bytes, which the caller must encrypt before storing them."""
     if isinstance(credentials, OAuthCredentials):
         late_pair = (_time(credentials.issued_at), _bytes(credentials.dpop_key))
         return pack_values(
@@ -75,7 +75,7 @@ def fingerprint_of(credentials: Iterable[Kept | None]) -> bytes:
 
 
 def unpack_credentials(packed: bytes) -> Kept:
-    """Return the credentials that `pack_credentials` packed.
+    """Return the credentials in bytes that `pack_credentials` returned.
 
     Raises:
         InvalidData: the bytes are not packed credentials.

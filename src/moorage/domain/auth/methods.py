@@ -122,7 +122,7 @@ class Credentials:
     expires_at: datetime | None = attrs.field(default=None, converter=_in_utc)
 
     def __attrs_post_init__(self) -> None:
-        """Refuse credentials that cannot be sent, at once and not at the first call."""
+        """Check that the credentials can be sent, before the first call uses them."""
         _check(self)
 
     @classmethod
@@ -203,7 +203,7 @@ class Credentials:
 
     @classmethod
     def mtls(cls) -> Credentials:
-        """Return credentials that stand for the TLS client certificate of the HTTP client."""
+        """Return credentials for a service that uses the HTTP client's TLS certificate."""
         return cls(method=AuthMethod.MTLS)
 
     @classmethod
@@ -237,7 +237,7 @@ class OAuthCredentials:
     dpop_key: Secret | None = attrs.field(default=None, converter=_secret, hash=False)
 
     def __attrs_post_init__(self) -> None:
-        """Refuse tokens that cannot be sent, at once and not at the first call."""
+        """Check that the tokens can be sent, before the first call uses them."""
         check_sendable(self.access_token, "access_token")
         _check_scheme_word(self.access_token, "access_token")
         if self.dpop_key is not None:
@@ -273,7 +273,7 @@ def authorise(request: Request, credentials: Credentials | OAuthCredentials) -> 
 
 
 def signs(credentials: Credentials | OAuthCredentials) -> bool:
-    """Return whether requests with these credentials are signed, or carry a proof of possession."""
+    """Return whether credentials sign each request, or add a proof of possession to it."""
     if isinstance(credentials, OAuthCredentials):
         return credentials.dpop_key is not None
     return credentials.signing is not None
@@ -285,7 +285,7 @@ def proves(credentials: Credentials | OAuthCredentials | None) -> bool:
 
 
 def responds(credentials: Credentials | OAuthCredentials | None) -> bool:
-    """Return whether requests with these credentials answer the server's Digest challenge."""
+    """Return whether credentials answer the server's HTTP Digest challenge."""
     return isinstance(credentials, Credentials) and credentials.method is AuthMethod.DIGEST
 
 
@@ -295,7 +295,7 @@ def negotiates(credentials: Credentials | OAuthCredentials | None) -> bool:
 
 
 def needs_flow(credentials: Credentials | OAuthCredentials) -> bool:
-    """Return whether these credentials need more than one header that never changes."""
+    """Return whether credentials need more than one constant header, such as a signature."""
     return signs(credentials) or (
         isinstance(credentials, Credentials) and credentials.method in _WITH_STEPS
     )
@@ -314,7 +314,7 @@ def sign(
     *,
     nonce: str | None = None,
 ) -> Request:
-    """Return the request with its signature or proof, if these credentials make one.
+    """Return the request with the signature or proof of possession that its credentials make.
 
     This is the last step before a request is sent, repeated for every attempt, because signatures
     expire. It may add to the query. `nonce` is the value that the server wants to see in a proof.
@@ -340,7 +340,7 @@ def respond(
     challenge: tuple[DigestChallenge, int] | None,
     client_nonce: str,
 ) -> Request:
-    """Return the request with a response to the server's newest challenge.
+    """Return the request with its response to the server's newest Digest challenge.
 
     Args:
         request: the request, in all else as it is sent.
@@ -433,7 +433,7 @@ def _check_secret(method: AuthMethod, secret: Secret) -> None:
 
 
 def _check_scheme_word(token: Secret, field: str) -> None:
-    """Refuse a token after the word that an Authorization header has before it."""
+    """Refuse a token that begins with a word such as "Bearer", which moorage adds itself."""
     for word in _SCHEME_WORDS:
         if token.begins_with(f"{word} ", f"{word.lower()} ", f"{word.upper()} "):
             is_added = word in {"Bearer", "DPoP"}

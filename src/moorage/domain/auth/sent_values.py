@@ -1,4 +1,4 @@
-"""The secrets that a vendor may repeat, collected in order to mask them in its answer.
+"""The secrets of a request, collected in order to mask them where the vendor repeats them.
 
 They are the credential of the attempt, every value of the request whose name suggests a credential,
 the values that the service's `Redaction` names, and the other secrets of the account. They are
@@ -61,7 +61,7 @@ Learner: TypeAlias = "Callable[[Sequence[bytes], Sequence[bytes]], None]"
 
 
 class SensitiveNames:
-    """Decides whether a name suggests that its value is a credential.
+    """Decides by the name of a field whether its value is masked as a credential.
 
     General rules apply, and those of one service.
     """
@@ -74,15 +74,15 @@ class SensitiveNames:
         self._paths = rules.body_paths
 
     def hide(self, name: str) -> bool:
-        """Return whether a value of this name looks like a credential and is masked."""
+        """Return whether the value of a field of this name is masked as a credential."""
         return is_sensitive(name) or name.lower() in self._names
 
     def hide_at(self, path: tuple[str, ...]) -> bool:
-        """Return whether the value at a path in JSON is masked, judged by its name."""
+        """Return whether the value at a JSON path is masked as a credential."""
         return path in self._paths
 
     def in_head(self, url: str, headers: Headers) -> Iterator[str]:
-        """Yield the credentials that a URL and headers contain."""
+        """Yield the credentials in a URL and in headers."""
         address = urlsplit(url)
         for part in address.netloc.rpartition("@")[0].split(":"):
             yield unquote(part)
@@ -93,7 +93,7 @@ class SensitiveNames:
                 yield from _in_field(value)
 
     def in_body(self, body: bytes, content_type: str) -> Iterator[str]:
-        """Yield the credentials that a body contains: a form, JSON, XML or a multipart body."""
+        """Yield the credentials in a body: a form, JSON, XML or a multipart body."""
         text = body.decode("utf-8", "replace")
         if essence(content_type) == _FORM:
             yield from self._in_pairs(text)
@@ -138,7 +138,7 @@ class SensitiveNames:
 
 
 def edge_of(content_type: str) -> bytes:
-    """Return the delimiter between the parts of a multipart body."""
+    """Return the delimiter between the parts of a multipart body, from its content type."""
     match = _BOUNDARY.search(content_type)
     return b"--" + (match[1].strip().encode() if match else b"")
 
@@ -150,7 +150,7 @@ def part_name(head: bytes) -> str:
 
 
 class Sent:
-    """The credentials that one attempt sent; the `repr` hides them, and it cannot be pickled."""
+    """The credentials that one attempt sent; hidden in the `repr`, and never pickled."""
 
     __slots__ = ("_mask", "_values")
 
@@ -179,7 +179,7 @@ class Sent:
         self._mask = _mask_of(values)
 
     def teach(self, learn: Learner) -> None:
-        """Tell a recorder of requests which credentials to leave out of its recording."""
+        """Tell a recorder of requests which credentials it must not record."""
         learn(*self._values())
 
     def response(self, response: Response) -> Response:
@@ -231,7 +231,7 @@ def witness() -> Witness:
 
 
 def _mask_of(values: Callable[[], Values]) -> Callable[[], Masker]:
-    """Return a function that masks these values; it prepares the mask when it is first called."""
+    """Return a function that masks these values, prepared at its first use."""
     masker: Masker | None = None
 
     def mask() -> Masker:
@@ -264,7 +264,7 @@ def _values_of(
 
 
 def _values_in(secret: Secret) -> Iterable[bytes]:
-    """Yield the value of a secret; of a URL the parts that may be secret, and not its host."""
+    """Yield a secret's value, or the confidential parts of a URL without its host."""
     value = secret.reveal_bytes()
     if b"://" not in value[:_LONGEST_SCHEME]:
         return (value,)
@@ -275,7 +275,7 @@ def _values_in(secret: Secret) -> Iterable[bytes]:
 
 
 def telling(values: Iterable[str]) -> Iterator[bytes]:
-    """Yield the values that cannot appear in a text by chance, so that each match is masked."""
+    """Yield the values long enough that a match in a text cannot be chance."""
     for value in map(str.strip, values):
         if is_telling(value):
             yield value.encode("utf-8", "replace")
@@ -307,7 +307,7 @@ def credential_values(
 
 
 def _in_field(value: str) -> Iterator[str]:
-    """Yield the value of a header, and each part of it that may be a credential."""
+    """Yield the value of a header, and each part that may be a credential."""
     yield value
     for pair in value.split(";"):
         yield pair.partition("=")[2]
@@ -327,7 +327,7 @@ def _user_and_password(encoded: str) -> Iterator[str]:
 
 
 def json_again(masked: bytes) -> bytes:
-    """Return masked JSON that is still valid: a masked number becomes a string."""
+    """Return masked JSON as valid JSON: a masked number becomes a string."""
     return _JSON_TOKEN.sub(lambda match: _quoted(match[0]), masked)
 
 

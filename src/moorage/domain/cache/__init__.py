@@ -1,1 +1,1 @@
-"""The rules for reusing HTTP answers."""
+"""Rules for storing HTTP answers in a cache and reusing them."""

@@ -1,4 +1,4 @@
-"""The rules of RFC 9111 and RFC 5861 for reusing an answer in a client's own cache.
+"""The rules of RFC 9111 and RFC 5861 for reusing an answer in a client's cache.
 
 A cache keeps several answers for one URL of a service and a tenant. They differ in `selected_by`: a
 digest of the caller (the credential, and every header that may carry one) and of the request
@@ -71,7 +71,7 @@ _FIELD: Final = 64
 
 @attrs.frozen
 class CacheEntry:
-    """A cached answer.
+    """An HTTP answer in the cache, with its age and lifetime.
 
     Attributes:
         response: the answer, without the fields that must not be reused.
@@ -88,13 +88,13 @@ class CacheEntry:
     selected_by: bytes
 
     def later(self, seconds: float) -> CacheEntry:
-        """Return the entry with its age increased by `seconds`."""
+        """Return the cache entry with its age increased by `seconds`."""
         age = self.age + max(0.0, seconds)
         return CacheEntry(self.response, self.lifetime, age, self.varies_by, self.selected_by)
 
     @property
     def size(self) -> int:
-        """The approximate size in bytes."""
+        """The approximate size of a cache entry in bytes."""
         headers = self.response.headers.pairs
         return (
             len(self.response.body)
@@ -108,7 +108,7 @@ Entries: TypeAlias = "tuple[CacheEntry, ...]"
 
 
 class Found(NamedTuple):
-    """The result of a look-up in a cache: the entries under one key.
+    """The result of a cache lookup: the stored answers under one key.
 
     Attributes:
         mark: identifies the content that was read, so that an answer is stored only if nothing has
@@ -124,7 +124,7 @@ class Found(NamedTuple):
 
 @attrs.frozen
 class Fresh:
-    """The decision to answer with the cached answer, because it is fresh."""
+    """The decision to return the cached answer, because it is fresh."""
 
 
 _SERVE_FRESH: Final = Fresh()
@@ -132,7 +132,7 @@ _SERVE_FRESH: Final = Fresh()
 
 @attrs.frozen
 class Stale:
-    """The decision to ask the service, with conditional headers that may confirm the cached answer.
+    """The decision to ask the service to confirm the cached answer.
 
     Attributes:
         validators: conditional headers for the request; without any the request is sent unchanged.
@@ -157,7 +157,7 @@ Decision: TypeAlias = Fresh | Stale | Miss
 
 
 def cache_control(headers: Headers) -> Mapping[str, str]:
-    """Read `Cache-Control`; the first of repeated directives counts."""
+    """Parse the `Cache-Control` headers; the first of repeated directives counts."""
     values = headers.get_all("cache-control")
     if not values:
         return _NO_DIRECTIVES
@@ -179,7 +179,7 @@ def varies_by(response: Response) -> tuple[str, ...] | None:
 
 
 def named_url(service: Service, request: Request) -> str:
-    """Return the URL that names the resource: the same in every region of a service.
+    """Return a URL for the cache that is the same in every region of a service.
 
     Raises:
         InvalidData: the request is for a URL of another service.
@@ -196,7 +196,7 @@ def named_url(service: Service, request: Request) -> str:
 
 
 def cache_key(service: str, tenant: str | None, url: str) -> str:
-    """Return the key of the answers for a URL. The key does not reveal the URL."""
+    """Return the cache key of a URL, which does not reveal the URL."""
     return state_key("cache", service, tenant, digest([url.encode()]).hex())
 
 
@@ -220,7 +220,7 @@ def selector(request: Request, who: bytes, names: Iterable[str]) -> bytes:
 
 
 def matching(entries: Entries, request: Request, who: bytes) -> CacheEntry | None:
-    """Return the newest answer that the same caller got for a request like this one."""
+    """Return the newest cached answer that fits the request and its caller."""
     for entry in entries:
         if entry.selected_by == selector(request, who, entry.varies_by):
             return entry
@@ -228,7 +228,7 @@ def matching(entries: Entries, request: Request, who: bytes) -> CacheEntry | Non
 
 
 class Inquiry:
-    """The look-up of one request in the cache; it computes each digest of the request once.
+    """The cache lookup of one request, which computes each digest once.
 
     Attributes:
         key: the key of the answers for its URL.
@@ -277,7 +277,7 @@ def may_be_kept(request: Request) -> bool:
 def kept(
     request: Request, response: Response, who: bytes, received_at: datetime, policy: CachePolicy
 ) -> CacheEntry | None:
-    """Return the answer to a GET in the form to store, or None if it must not be stored."""
+    """Return the answer to a GET as a cache entry; None if it must not be stored."""
     names = varies_by(response)
     if names is None or not _storable(response, policy):
         return None
@@ -299,7 +299,7 @@ def kept(
 
 
 def together(new: CacheEntry | None, others: Sequence[CacheEntry], policy: CachePolicy) -> Entries:
-    """Return the answers to store for a URL: the new one, and as many others as fit.
+    """Return the cache entries to store for a URL: the new one, and as many others as fit.
 
     A stale answer is dropped once it can neither be revalidated nor be used in case of an error.
     """
@@ -313,7 +313,7 @@ def together(new: CacheEntry | None, others: Sequence[CacheEntry], policy: Cache
 
 
 def useful_for(entry: CacheEntry, policy: CachePolicy) -> float:
-    """Return the number of seconds for which an answer may still be used, fresh or stale."""
+    """Return the seconds for which a cached answer may still be used, fresh or stale."""
     directives = cache_control(entry.response.headers)
     graces = [_delta(directives.get(grace, "")) for grace in _LIFETIMES[1:]]
     if "stale-if-error" not in directives:
@@ -324,7 +324,7 @@ def useful_for(entry: CacheEntry, policy: CachePolicy) -> float:
 
 
 def refreshed(entry: CacheEntry, not_modified: Response) -> Response:
-    """Return the cached answer updated by a 304: its body with the new header fields."""
+    """Return the cached answer with the new headers of a 304 answer."""
     dropped_names = _HOP_BY_HOP | _OF_THE_BODY | _listed_names(not_modified.headers, "connection")
     new_headers = Headers(
         [pair for pair in not_modified.headers.pairs if pair[0].lower() not in dropped_names]
@@ -340,7 +340,7 @@ def refreshed(entry: CacheEntry, not_modified: Response) -> Response:
 
 
 def confirms(entry: CacheEntry, not_modified: Response) -> bool:
-    """Return whether a 304 confirms the cached answer: it names the same version, or none."""
+    """Return whether a 304 answer confirms the cached one: it names the same version, or none."""
     validators, named_version = (
         response.headers.get("etag", "").removeprefix("W/")
         for response in (entry.response, not_modified)
@@ -349,7 +349,7 @@ def confirms(entry: CacheEntry, not_modified: Response) -> bool:
 
 
 def given(entry: CacheEntry, request: Request) -> Response:
-    """Return a cached answer as its caller receives it, with an `Age` header."""
+    """Return a cached answer as the caller receives it, with an `Age` header."""
     headers = entry.response.headers.with_header("Age", f"{int(entry.age)}")
     body = b"" if request.method is HttpMethod.HEAD else entry.response.body
     return entry.response.as_cached(headers, body)
@@ -359,7 +359,7 @@ def given(entry: CacheEntry, request: Request) -> Response:
 
 
 def decide(request: Request, entry: CacheEntry | None, policy: CachePolicy) -> Decision:
-    """Return how to use the cached answer, within the limits that the request sets."""
+    """Decide how to use a cached answer, within the limits that the request sets."""
     if entry is None:
         return Miss()
     request_directives = cache_control(request.headers)
@@ -413,7 +413,7 @@ def _storable(response: Response, policy: CachePolicy) -> bool:
 
 
 def _lasting(headers: Headers) -> Headers:
-    """Return the headers of an answer that a cache may store.
+    """Return those headers of an answer that a cache may store.
 
     Fields of the connection, and fields that `no-cache` names, may not.
     """
@@ -423,7 +423,7 @@ def _lasting(headers: Headers) -> Headers:
 
 
 def _listed_names(headers: Headers, name: str) -> set[str]:
-    """Return the header names that the value of this header lists, in lower case."""
+    """Return the header names that another header lists, in lower case."""
     return _names(",".join(headers.get_all(name)))
 
 
@@ -453,7 +453,7 @@ def _validators(response: Response) -> Headers:
 
 
 def _bears(left: float, usual: float, directive: str, *control: Mapping[str, str]) -> bool:
-    """Return whether a grace period lets an answer be used with `left` seconds of freshness."""
+    """Return whether a stale answer is still within its grace period."""
     grace = max(usual, *(_delta(directives.get(directive, "")) for directives in control))
     return grace > 0 and left + grace > 0
 

@@ -1,4 +1,4 @@
-"""Cached answers in a store of shared state: their stored form, and the commands that change it.
+"""The stored form of cached answers, and the commands that read and change it.
 
 Laws:
 
@@ -36,7 +36,7 @@ _FORMAT: Final = 1
 
 
 class Looked(NamedTuple):
-    """The result of `Look`: a stored answer, its mark, and its age in microseconds."""
+    """The result of `Look`: cached answers, their version mark, and their age in microseconds."""
 
     mark: int
     rested: int = 0
@@ -55,7 +55,7 @@ class Look:
 
     @reading
     def apply(self, states: States, now: int) -> tuple[States, Looked]:
-        """Return the cached answers under the key, without changing anything."""
+        """Return the cached answers under the key, without changing them."""
         entry = _present_values(states[0], now)
         if entry is None:
             return states, Looked(0)
@@ -64,7 +64,7 @@ class Look:
 
 
 class Keep:
-    """The command that stores cached answers if the entry still has this mark."""
+    """The command that stores cached answers if the stored version mark is unchanged."""
 
     __slots__ = ("content", "keys", "mark", "quiet")
     once = False
@@ -87,7 +87,7 @@ class Keep:
 
 
 class Forget:
-    """The command that removes cached answers, and leaves a marker against late writers."""
+    """The command that removes cached answers, and lets older writes under the key fail."""
 
     __slots__ = ("keys",)
     once = False
@@ -98,12 +98,12 @@ class Forget:
 
     @reading
     def apply(self, states: States, now: int) -> tuple[States, None]:
-        """Return the marker that replaces the cached answers, whether or not there were any."""
+        """Return the marker that replaces the cached answers, even if there were none."""
         return ((now, _TRACE, _next_mark(states[0], now), None),), None
 
 
 def _present_values(state: State | None, now: int) -> tuple[int, int, int, bytes | None] | None:
-    """Return the age of a stored answer in microseconds and its fields; None if it expired."""
+    """Return the age and the fields of stored answers; None if they have expired."""
     if state is None:
         return None
     state_time, quiet, mark, content = state
@@ -117,12 +117,12 @@ def _next_mark(state: State | None, now: int) -> int:
 
 
 def pack_entries(entries: Entries) -> bytes:
-    """Return the answers as bytes. The bytes are not encrypted, so seal them at once."""
+    """Return cached answers as bytes, which the caller must encrypt before storing them."""
     return pack_values((_FORMAT, *(attrs.astuple(entry, recurse=False) for entry in entries)))
 
 
 def unpack_entries(packed: bytes) -> Entries:
-    """Return the answers that `pack_entries` packed.
+    """Return the cached answers in bytes that `pack_entries` returned.
 
     Raises:
         InvalidData: the bytes are not packed answers.

@@ -1,1 +1,1 @@
-"""Connectors of systems that are not HTTP APIs: their health, and the decisions of their pools."""
+"""Connectors of systems that are not HTTP APIs: their health and connection pools."""

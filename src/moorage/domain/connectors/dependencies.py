@@ -1,4 +1,4 @@
-"""The order in which connectors are opened: each after those that it depends on."""
+"""The order in which connectors open: each one after those on which it depends."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def opening_order(dependencies: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
-    """Return the names, each after those that it depends on; they are closed in reverse.
+    """Return connectors in their opening order; they are closed in reverse order.
 
     Dependencies that are not among the names are ignored. There must be no cycle.
     """
@@ -22,7 +22,7 @@ def opening_order(dependencies: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
 
 
 def cycle_of(dependencies: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
-    """Return a chain of names that depend on each other, the first one again at its end.
+    """Return a cycle of connectors that depend on each other; an empty tuple if there is none.
 
     Return an empty chain if there is none.
     """

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @attrs.frozen(kw_only=True)
 class ConnectorDescription:
-    """A connector in a registry, without its connections.
+    """The description of a registered connector, made without connecting.
 
     Attributes:
         name: the name of the connector.

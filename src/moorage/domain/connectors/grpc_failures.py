@@ -1,4 +1,4 @@
-"""The meaning of gRPC status codes: which error each stands for, and if the call may have acted.
+"""The meaning of gRPC status codes: the error, and whether the call may have been processed.
 
 A status proves little about the request. Proxies answer with UNAVAILABLE too, and its text may be
 one that the server received from another server. So a call counts as unsent only if this side knows
@@ -29,7 +29,7 @@ _LONGEST_MESSAGE: Final = 500
 
 
 class GrpcPhase(Enum):
-    """The progress of a call.
+    """The progress of a gRPC call.
 
     Attributes:
         CONNECTING: there was no connection yet, so the request was not sent.
@@ -42,7 +42,7 @@ class GrpcPhase(Enum):
 
 @attrs.frozen(kw_only=True)
 class GrpcFault:
-    """The facts about a failed call.
+    """The facts about a failed gRPC call.
 
     Attributes:
         code: the name of the status code, such as "UNAVAILABLE".
@@ -119,7 +119,7 @@ _BROKEN: Final = {
 
 
 def grpc_error(fault: GrpcFault, phase: GrpcPhase) -> ConnectorError:
-    """Return the error for a failed call."""
+    """Return the error for a failed gRPC call."""
     error = _error(fault, phase)
     details = fault.details
     if details.retry_after is not None:
@@ -234,14 +234,14 @@ def _not_connected(fault: GrpcFault) -> ConnectionFailed:
 
 
 def closed() -> LocalFailure:
-    """Return the error for a call on a connector that was closed before it was sent."""
+    """Return the error for a call on a closed connector; the call was not sent."""
     return LocalFailure(
         "The connector is closed.", remedy="Perform operations before it is closed."
     )
 
 
 def request_too_large(size: int, limit: int) -> InvalidRequest:
-    """Return the error for a request that exceeds this side's own limit; it is not sent."""
+    """Return the error for a request above the connector's own size limit; it is not sent."""
     return InvalidRequest(
         f"The request has {size} bytes, and the connector sends at most {limit}.",
         remedy="Send less, or raise `max_request_bytes`.",
@@ -249,7 +249,7 @@ def request_too_large(size: int, limit: int) -> InvalidRequest:
 
 
 def unreadable_answer(method: str) -> VendorFailed:
-    """Return the error for an answer that is no message of the expected type."""
+    """Return the error for an answer that is not a message of the expected type."""
     return VendorFailed(
         f"The answer of {method} cannot be read as the type that the method declares.",
         remedy="Check that the program and the server use the same definition of the method.",

@@ -1,4 +1,4 @@
-"""The questions and answers of gRPC server reflection, and the order of the files that it gives.
+"""Requests and answers of gRPC server reflection, and the order of the described files.
 
 Laws:
 
@@ -35,17 +35,17 @@ _NOT_FOUND: Final = 5
 
 
 def question_of_symbol(name: str) -> bytes:
-    """Return the question for the file that defines a service or a message."""
+    """Return the reflection request for the file that defines a service or a message."""
     return text_field(4, name)
 
 
 def question_of_file(name: str) -> bytes:
-    """Return the question for a file."""
+    """Return the reflection request for a file of a given name."""
     return text_field(3, name)
 
 
 def services_of(answer: bytes) -> tuple[str, ...]:
-    """Return the full names of the services in an answer to `LIST_SERVICES`.
+    """Return the full names of the services in the answer to a `LIST_SERVICES` request.
 
     Raises:
         VendorFailed: the answer cannot be read.
@@ -65,7 +65,7 @@ def services_of(answer: bytes) -> tuple[str, ...]:
 
 
 def files_of(answer: bytes) -> dict[str, bytes]:
-    """Return the files in an answer, by name: each is a `FileDescriptorProto`.
+    """Return the files in a reflection answer, by name; each is a `FileDescriptorProto`.
 
     An answer that the server does not know the file or the symbol has none.
 
@@ -95,7 +95,7 @@ def files_of_set(descriptor_set: bytes) -> dict[str, bytes]:
 
 
 def name_of(file: bytes) -> str:
-    """Return the name of a file, such as "shop/orders.proto".
+    """Return the name of a protobuf file, such as "shop/orders.proto".
 
     Raises:
         ValueError: the bytes are no `FileDescriptorProto`.
@@ -107,7 +107,7 @@ def name_of(file: bytes) -> str:
 
 
 def imports_of(file: bytes) -> tuple[str, ...]:
-    """Return the names of the files that a file imports.
+    """Return the names of the files that a protobuf file imports.
 
     Raises:
         ValueError: the bytes are no `FileDescriptorProto`.
@@ -116,7 +116,7 @@ def imports_of(file: bytes) -> tuple[str, ...]:
 
 
 def missing_imports(files: Mapping[str, bytes], others: Collection[str]) -> tuple[str, ...]:
-    """Return the names of the files that others import, and that are in neither of both.
+    """Return the names of imported files that neither of two sets of files contains.
 
     Raises:
         VendorFailed: a file cannot be read, or the files are too many or too large.
@@ -131,7 +131,7 @@ def missing_imports(files: Mapping[str, bytes], others: Collection[str]) -> tupl
 
 
 def in_order(files: Mapping[str, bytes]) -> tuple[bytes, ...]:
-    """Return files so that each stands after those that it imports; others count as known.
+    """Return files in an order in which each follows the files that it imports.
 
     Raises:
         ValueError: files import each other, or cannot be read.
@@ -149,7 +149,7 @@ def in_order(files: Mapping[str, bytes]) -> tuple[bytes, ...]:
 
 
 def unreadable() -> VendorFailed:
-    """Return the error for descriptions that cannot be read."""
+    """Return the error for gRPC descriptions that cannot be read."""
     return VendorFailed(
         "The gRPC service describes its methods in a form that cannot be read.",
         remedy="Give `descriptors`, a file that protoc has written.",
@@ -158,7 +158,7 @@ def unreadable() -> VendorFailed:
 
 
 def incomplete(names: Iterable[str]) -> VendorFailed:
-    """Return the error for descriptions that lack imported files."""
+    """Return the error for gRPC descriptions that lack imported files."""
     return VendorFailed(
         "The gRPC service does not give the imported file"
         f" {', '.join(name[:80] for name in names)[:300]!r}.",
@@ -168,7 +168,7 @@ def incomplete(names: Iterable[str]) -> VendorFailed:
 
 
 def no_reflection() -> InvalidRequest:
-    """Return the error for a server without reflection."""
+    """Return the error for a gRPC server without reflection."""
     return InvalidRequest(
         "The gRPC service does not describe its methods: it has no reflection.",
         remedy="Switch reflection on at the server, or give `descriptors`, a file that protoc has"
@@ -177,7 +177,7 @@ def no_reflection() -> InvalidRequest:
 
 
 def _check_error(answer: bytes) -> bool:
-    """Return whether an answer is one, and not that something is unknown."""
+    """Return False if a reflection answer says that the name is unknown; raise for other errors."""
     for error in bytes_of(answer, _ERROR):
         if number_of(error, 1) == _NOT_FOUND:
             return False

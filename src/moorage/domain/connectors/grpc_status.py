@@ -1,4 +1,4 @@
-"""The details that a gRPC server adds to an error: `google.rpc.Status` and the pushback."""
+"""The details that a gRPC server adds to an error: `google.rpc.Status` and retry pushback."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _LARGEST: Final = 65_536
 
 @attrs.frozen(kw_only=True)
 class GrpcDetails:
-    """The details of an error that a server sent beside its status code.
+    """The details of a gRPC error that a server sent in addition to its status code.
 
     Attributes:
         retry_after: the seconds after which a retry makes sense, if the server named them.
@@ -42,7 +42,7 @@ class GrpcDetails:
 
 
 def details_of(metadata: Iterable[tuple[str, str | bytes]]) -> GrpcDetails:
-    """Return the details in the trailing metadata of a failed call.
+    """Return the error details in the trailing metadata of a failed gRPC call.
 
     What cannot be read is left out: details that are malformed must not hide the error itself.
     """

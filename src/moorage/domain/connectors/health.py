@@ -1,4 +1,4 @@
-"""The health of a connector, and the versions of what it is made of."""
+"""The health of a connector, and the versions of its library and server."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class ConnectorVersions:
 
 @attrs.frozen(kw_only=True)
 class ConnectorHealth:
-    """The health of a connector, as it was at one moment.
+    """The health of a connector at one moment.
 
     Attributes:
         connector: the name of the connector.

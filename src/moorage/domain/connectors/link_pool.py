@@ -1,4 +1,4 @@
-"""The decisions of a pool of links, which are connections to one foreign system.
+"""The decisions of a connection pool, as pure functions of its state.
 
 A caller asks for a link under an operation's name, and gets a *lease*: a slot of the pool, with a
 link in it or without one yet. A caller without a link opens one. All functions are pure: they take
@@ -43,7 +43,7 @@ def _is_number(_: object, attribute: attrs.Attribute[Any], value: int) -> None:
 
 @attrs.frozen(kw_only=True)
 class PoolConfig:
-    """The size of a connection pool, and the lives of its connections.
+    """The size of a connection pool, and the lifetimes of its connections.
 
     Attributes:
         minimum: the number of connections that are opened with the pool, and that stay open however
@@ -70,7 +70,7 @@ class PoolConfig:
     validation_timeout: float = attrs.field(default=5.0, converter=plain, validator=is_seconds)
 
     def __attrs_post_init__(self) -> None:
-        """Refuse a minimum above the maximum."""
+        """Check that the minimum does not exceed the maximum."""
         if self.minimum > self.maximum:
             raise ConfigurationError(
                 f"The pool keeps at least {self.minimum} connections, and at most {self.maximum}.",
@@ -80,12 +80,12 @@ class PoolConfig:
 
     @property
     def sweep_every(self) -> float:
-        """The seconds between two searches for idle links that have ended."""
+        """The seconds between two searches for expired idle connections."""
         return min(self.lifetime, self.idle_time) / _SWEEPS
 
 
 class OpenLink(NamedTuple):
-    """A link that is open, as far as the pool knows.
+    """An open connection in a pool, with the times at which it ends and was last used.
 
     Attributes:
         link: the link itself.
@@ -101,7 +101,7 @@ class OpenLink(NamedTuple):
 
 
 class Lease(NamedTuple):
-    """A slot of the pool that a caller has.
+    """A slot of a connection pool that a caller holds.
 
     Attributes:
         operation: the name of the operation that it is for.
@@ -115,7 +115,7 @@ class Lease(NamedTuple):
 
 
 class LinkPoolState(NamedTuple):
-    """The state of a pool.
+    """The state of a connection pool.
 
     Attributes:
         idle: the links that nobody uses; the last one was used most recently.
@@ -140,7 +140,7 @@ class LinkPoolState(NamedTuple):
 
 
 class Decision(NamedTuple):
-    """The consequences of a decision.
+    """The consequences of a pool's decision: the lease, callers to wake, connections to close.
 
     Attributes:
         lease: the lease of the caller; None if it has none.
@@ -159,7 +159,7 @@ NOTHING: Final = Decision()
 def ask(
     state: LinkPoolState, config: PoolConfig, now: float, holder: object, operation: str
 ) -> tuple[LinkPoolState, Decision]:
-    """Give the holder a lease, or let it wait.
+    """Give a caller a connection of the pool, or put it into the queue.
 
     Raises:
         LocalFailure: the pool is closed.
@@ -185,7 +185,7 @@ def ask(
 def reserve(
     state: LinkPoolState, config: PoolConfig, now: float, holder: object, operation: str
 ) -> tuple[LinkPoolState, Decision]:
-    """Give the holder a lease without a link, if there are fewer links than the minimum."""
+    """Give the caller a slot for a new connection, if there are fewer than the minimum."""
     if state.closed or len(state.leases) + len(state.idle) >= config.minimum:
         return state, NOTHING
     lease = new_tuple(Lease, (operation, now, None))
@@ -193,7 +193,7 @@ def reserve(
 
 
 def new_link(config: PoolConfig, now: float, link: Any, draw: float) -> OpenLink:
-    """Return a link that was opened just now.
+    """Return the record of a connection that was opened just now.
 
     Args:
         config: the configuration of the pool.
@@ -207,7 +207,7 @@ def new_link(config: PoolConfig, now: float, link: Any, draw: float) -> OpenLink
 def opened(
     state: LinkPoolState, config: PoolConfig, now: float, holder: object, record: OpenLink
 ) -> tuple[LinkPoolState, Decision]:
-    """Put a new link into the holder's lease; retire it if the holder has no lease any more."""
+    """Put a new connection into the caller's slot; retire it if the caller has gone."""
     del config, now
     lease = state.leases.get(holder)
     if lease is None:
@@ -217,14 +217,14 @@ def opened(
 
 
 def needs_test(state: LinkPoolState, config: PoolConfig, now: float, record: OpenLink) -> bool:
-    """Return whether the server may have dropped an idle link, so that it is tested first."""
+    """Return whether a connection must be tested first, as the server may have dropped it."""
     return record.used <= state.suspect or now - record.used >= config.validate_after
 
 
 def lost(
     state: LinkPoolState, config: PoolConfig, now: float, holder: object
 ) -> tuple[LinkPoolState, Decision]:
-    """Replace the holder's link, which is broken, with another idle one, or with none.
+    """Replace the caller's broken connection by another idle one, if there is any.
 
     Every other idle link is tested before it is used, because the server may have restarted.
     """
@@ -247,7 +247,7 @@ def give_back(
     holder: object,
     reusable: bool,  # noqa: FBT001 - every decision takes its arguments by position
 ) -> tuple[LinkPoolState, Decision]:
-    """End the holder's lease, or its wait, and pass its link or its slot on.
+    """End the caller's use or wait, and pass its connection or its slot on to the next.
 
     Does nothing if the holder has neither. So a caller that was interrupted can end its lease
     again.
@@ -309,13 +309,13 @@ def give_back(
 
 
 def sweep(state: LinkPoolState, config: PoolConfig, now: float) -> tuple[LinkPoolState, Decision]:
-    """Retire idle links that were idle too long or have reached their lifetime."""
+    """Retire the connections that were idle too long or have reached their lifetime."""
     state, retired = _swept(state, config, now)
     return state, Decision(None, (), retired)
 
 
 def discard(state: LinkPoolState, config: PoolConfig, now: float) -> tuple[LinkPoolState, Decision]:
-    """Retire all links: idle ones now, and the others when they are returned."""
+    """Retire all connections: idle ones now, others when they are returned."""
     del config, now
     retired = tuple(record.link for record in state.idle)
     changed = state._replace(idle=(), generation=state.generation + 1)
@@ -323,14 +323,14 @@ def discard(state: LinkPoolState, config: PoolConfig, now: float) -> tuple[LinkP
 
 
 def close(state: LinkPoolState, config: PoolConfig, now: float) -> tuple[LinkPoolState, Decision]:
-    """Hand out nothing any more, and wake everybody who waits."""
+    """Close the pool: lend nothing any more, and wake all waiting callers."""
     state, decision = discard(state, config, now)
     woken = tuple(holder for holder, _ in state.waiting)
     return state._replace(waiting=(), closed=True), decision._replace(woken=woken)
 
 
 def statistics(state: LinkPoolState, config: PoolConfig) -> PoolStatistics:
-    """Return the numbers of the pool."""
+    """Return the statistics of the pool."""
     return PoolStatistics(
         created=state.created,
         reused=state.reused,
@@ -342,7 +342,7 @@ def statistics(state: LinkPoolState, config: PoolConfig) -> PoolStatistics:
 
 
 def holders(state: LinkPoolState, now: float) -> tuple[PoolHolder, ...]:
-    """Return the operations that have a connection, the longest first."""
+    """Return the operations that hold a connection, the longest first."""
     return tuple(
         PoolHolder(lease.operation, max(0.0, now - lease.since))
         for lease in sorted(state.leases.values(), key=lambda lease: lease.since)
@@ -364,19 +364,19 @@ def exhausted(state: LinkPoolState, config: PoolConfig, now: float) -> PoolExhau
 
 
 def closed_error() -> LocalFailure:
-    """Return the error for a caller that asks a closed pool."""
+    """Return the error for a caller that uses a closed pool."""
     return LocalFailure("The connection pool is closed.", remedy="Use it before it is closed.")
 
 
 def _leased(state: LinkPoolState, holder: object, lease: Lease) -> LinkPoolState:
-    """Return the state in which the holder has this lease."""
+    """Return the pool's state after giving the caller this slot."""
     return state._replace(leases={**state.leases, holder: lease})
 
 
 def _lend_idle(
     state: LinkPoolState, now: float, holder: object, slot: Lease, retired: tuple[Any, ...]
 ) -> tuple[LinkPoolState, Decision]:
-    """Put the idle link that was used most recently into a slot, if its lifetime is not over."""
+    """Lend the most recently used idle connection, if its lifetime is not over."""
     *others, record = state.idle
     if record.ends > now:
         reused, lease = state.reused + 1, new_tuple(Lease, (slot.operation, slot.since, record))
@@ -402,7 +402,7 @@ def _lend_idle(
 def _swept(
     state: LinkPoolState, config: PoolConfig, now: float
 ) -> tuple[LinkPoolState, tuple[Any, ...]]:
-    """Return the state without the idle links that have ended, and those links.
+    """Return the pool's state without expired idle connections, and those connections.
 
     As many links as the minimum stay, unless their lifetime is over.
     """

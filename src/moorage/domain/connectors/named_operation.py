@@ -1,4 +1,4 @@
-"""Operations that a connector offers by name, with arguments of plain JSON."""
+"""Operations that a connector offers by name, with JSON arguments."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class NamedOperation:
     render: Callable[[Any], Any] = _unchanged
 
     def operation(self, arguments: Mapping[str, Any]) -> Any:
-        """Return the operation with these arguments.
+        """Return the operation with these arguments filled in.
 
         Raises:
             InvalidData: an argument is unknown, missing or wrong.

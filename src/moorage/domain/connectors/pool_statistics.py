@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @attrs.frozen(kw_only=True)
 class PoolStatistics:
-    """The numbers of a connection pool, as they were at one moment.
+    """The statistics of a connection pool at one moment.
 
     Attributes:
         created: the number of connections that were opened since the pool began.
@@ -37,14 +37,14 @@ class PoolStatistics:
 
     @property
     def reuse(self) -> float:
-        """The share of callers that got an open connection, from 0 to 1; 1 if nobody asked."""
+        """The share of callers that got an open connection, from 0 to 1; 1 if there were none."""
         handed_out = self.created + self.reused
         return self.reused / handed_out if handed_out else 1.0
 
 
 @attrs.frozen
 class ConnectorPool:
-    """The connection pool of a connector, as it was at one moment.
+    """The name and statistics of a connector's connection pool at one moment.
 
     Attributes:
         connector: the name of the connector.
@@ -58,8 +58,8 @@ class ConnectorPool:
 
 
 class PoolSource(Protocol):
-    """An object that knows connection pools, such as the connectors of a hub."""
+    """An object that can list connection pools, such as the connectors of a hub."""
 
     def pools(self) -> Sequence[ConnectorPool]:
-        """Return the pools of all connectors that were used, without waiting."""
+        """Return the connection pools of all connectors that were used, without waiting."""
         ...

@@ -1,4 +1,4 @@
-"""A reader of protobuf messages whose definition is known beforehand, without generated classes.
+"""A reader of protobuf messages of known structure that needs no generated classes.
 
 It serves the few messages of gRPC itself: health, reflection, and the details of an error.
 """
@@ -19,7 +19,7 @@ _LONGEST_VARINT: Final = 10
 
 
 def message_fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
-    """Yield the number and the value of each field: an integer, or the bytes of anything else.
+    """Yield the number and value of each protobuf field: an integer, or the raw bytes.
 
     Raises:
         ValueError: the bytes are no protobuf message.
@@ -46,7 +46,7 @@ def message_fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
 
 
 def bytes_of(message: bytes, number: int) -> list[bytes]:
-    """Return the values of a repeated field whose values are bytes, texts or messages."""
+    """Return the values of a repeated protobuf field of bytes, text or messages."""
     return [
         value
         for field, value in message_fields(message)
@@ -55,7 +55,7 @@ def bytes_of(message: bytes, number: int) -> list[bytes]:
 
 
 def number_of(message: bytes, number: int) -> int:
-    """Return the last value of a field of a signed integer or an enumeration; 0 if it is absent."""
+    """Return the last value of an integer or enumeration field; 0 if it is absent."""
     result = 0
     for field, value in message_fields(message):
         if field == number and isinstance(value, int):
@@ -64,7 +64,7 @@ def number_of(message: bytes, number: int) -> int:
 
 
 def text_field(number: int, text: str) -> bytes:
-    """Return the bytes of a field with a text."""
+    """Return the bytes of a protobuf field that contains a text."""
     value = text.encode()
     return _as_varint(number << 3 | _BYTES) + _as_varint(len(value)) + value
 

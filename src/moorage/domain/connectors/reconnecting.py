@@ -1,4 +1,4 @@
-"""The pauses before a lost connection is opened again."""
+"""The pauses between attempts to reopen a lost connection."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _LARGEST_EXPONENT: Final = 60
 
 @attrs.frozen(kw_only=True)
 class ReconnectPolicy:
-    """The pauses between attempts to open a connection again.
+    """The lengths of the pauses between attempts to reopen a connection.
 
     Each pause is drawn between half of a limit and the limit, which doubles with each failure. So
     the clients of a server that restarts do not come back at the same moment.
@@ -39,7 +39,7 @@ class ReconnectPolicy:
 
 @attrs.frozen
 class ReconnectState:
-    """The failures to open a connection since the last success.
+    """The number of failures to open a connection since the last success, and the next time.
 
     Attributes:
         failures: the number of failures in a row.
@@ -51,7 +51,7 @@ class ReconnectState:
 
 
 def pause_after(policy: ReconnectPolicy, failures: int, draw: float) -> float:
-    """Return the seconds to wait after a number of failures in a row.
+    """Return the seconds to wait after a number of consecutive failures.
 
     Args:
         policy: the limits of the pauses.
@@ -71,5 +71,5 @@ def failed(
 
 
 def wait_before(state: ReconnectState, now: float) -> float:
-    """Return the seconds to wait before the next attempt; 0 if it may be made at once."""
+    """Return the seconds to wait before the next attempt to connect; 0 if none."""
     return max(0.0, state.not_before - now)

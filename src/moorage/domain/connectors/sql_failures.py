@@ -1,4 +1,4 @@
-"""The meaning of a database's failures: which error of ours, and whether the work may be done.
+"""The meaning of a database's errors: the moorage error, and whether the work may be done.
 
 Laws:
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 class SqlPhase(Enum):
-    """The progress of an operation on a database.
+    """The progress of a database operation when it failed.
 
     `CONNECTING`: nothing was sent. `UNDONE`: what was sent has no effect without a COMMIT that was
     not sent. `SENT`: what was sent may have its effect although no answer came.
@@ -45,7 +45,7 @@ class SqlPhase(Enum):
 
 @attrs.frozen
 class SqlFault:
-    """The facts about an exception of a driver.
+    """The facts about an exception of a database driver.
 
     Attributes:
         system: "postgresql", "mysql" or "sqlite".
@@ -281,7 +281,7 @@ def sql_error(fault: SqlFault, phase: SqlPhase) -> ConnectorError:
 
 
 def connection_lost(phase: SqlPhase) -> ConnectionFailed:
-    """Return the error for a connection that ended."""
+    """Return the error for a database connection that was lost."""
     return ConnectionFailed(
         "The connection to the database was lost.",
         may_have_been_processed=phase is SqlPhase.SENT,
