@@ -319,7 +319,7 @@ def _coded(system: str, code: str) -> _Meaning | None:
 
 
 def server_time_limit(seconds: float) -> float:
-    """Return the time limit in seconds that the server gets for the statements of an attempt.
+    """Return the time limit in seconds that the database server gets for an attempt's statements.
 
     It ends 10 to 50 milliseconds before the attempt, so that the server's own report arrives: only
     that proves that nothing happened. It is a multiple of 40 milliseconds, so that calls with the

@@ -1,4 +1,4 @@
-"""The summary of a SQL statement: its commands and tables, without anything else.
+"""The summary of a SQL statement: only its commands and tables.
 
 OpenTelemetry's conventions for databases group spans by it. It is read from tokens without a
 grammar of SQL, so an unusual statement may get a shorter summary, but never one with a value.
@@ -29,7 +29,7 @@ _LONGEST: Final = 255
 
 @attrs.frozen
 class SqlSummary:
-    """The commands and tables of a statement.
+    """The commands and tables of a SQL statement.
 
     Attributes:
         text: them in the order of the statement, such as "INSERT orders SELECT carts".
@@ -43,7 +43,7 @@ class SqlSummary:
 
 
 def summary_of(statement: str) -> SqlSummary:
-    """Return the summary of a statement."""
+    """Return the commands and tables of a SQL statement."""
     tokens = [token for token in sql_tokens(statement) if token.kind != "comment"]
     parts = list(_parts(tokens))
     if not any(is_command for is_command, _ in parts) and tokens:
@@ -63,7 +63,7 @@ def summary_of(statement: str) -> SqlSummary:
 
 
 def _parts(tokens: Sequence[SqlToken]) -> Iterator[tuple[bool, str]]:
-    """Yield the commands, each with True, and the tables, each with False."""
+    """Yield a statement's commands, each with True, and its tables, each with False."""
     own_names = _names_of_with(tokens)
     in_query = [True]
     in_list = False
@@ -103,7 +103,7 @@ def _is_command(tokens: Sequence[SqlToken], number: int, before: str) -> bool:
 def _named(
     tokens: Sequence[SqlToken], number: int, own_names: frozenset[str]
 ) -> Iterator[tuple[bool, str]]:
-    """Yield the name that begins at a token, with its schema; nothing if there is none."""
+    """Yield the table name that begins at a token, with its schema; nothing if there is none."""
     while number < len(tokens) and tokens[number].word in _BETWEEN:
         number += 1
     if number >= len(tokens) or tokens[number].kind not in {"word", "identifier"}:

@@ -1,4 +1,4 @@
-"""The rules for the text of a SQL statement: values are parameters, never part of the text.
+"""Rules for the text of a SQL statement: values must be parameters, not part of the text.
 
 A text is read into tokens without a grammar of SQL, so the rules hold for every database:
 
@@ -99,7 +99,7 @@ class SqlText:
 
 @attrs.frozen
 class SqlToken:
-    """A word, a name, a parameter or a sign of a statement.
+    """A lexical token of a SQL statement: a word, a name, a parameter or a symbol.
 
     Attributes:
         kind: its kind, such as "word" or "bind".
@@ -113,7 +113,7 @@ class SqlToken:
 
     @property
     def word(self) -> str:
-        """Return the keyword or name in capitals; an empty text for another token."""
+        """The token's keyword or name in capitals; an empty text for any other token."""
         return self.text.upper() if self.kind == "word" else ""
 
 
@@ -166,7 +166,7 @@ def read_sql(text: object) -> SqlText:
 
 
 def sql_tokens(text: str) -> list[SqlToken]:
-    """Return the tokens of a text, whatever they are."""
+    """Return the lexical tokens of a SQL text, without checking them."""
     return [
         SqlToken(match.lastgroup or "other", match[match.lastgroup or 0], match.start())
         for match in _TOKEN.finditer(text)
@@ -184,7 +184,7 @@ def _reads(tokens: Sequence[SqlToken]) -> bool:
 
 
 def _begins_list(tokens: Sequence[SqlToken], number: int) -> bool:
-    """Return whether the parameter is alone after IN, in parentheses or not."""
+    """Return whether a parameter is the only item after IN, in parentheses or not."""
     before = tokens[number - 1] if number else None
     if before is None:
         return False
@@ -195,7 +195,7 @@ def _begins_list(tokens: Sequence[SqlToken], number: int) -> bool:
 
 
 def _refuse_numbers(tokens: Sequence[SqlToken]) -> None:
-    """Refuse a number in a place where a parameter belongs."""
+    """Refuse a literal number in a SQL text where a parameter belongs."""
     lists: list[bool] = []
     for number, token in enumerate(tokens):
         before = tokens[number - 1] if number else None
@@ -219,7 +219,7 @@ def _refuse_numbers(tokens: Sequence[SqlToken]) -> None:
 
 
 def _continues_values(tokens: Sequence[SqlToken], number: int) -> bool:
-    """Return whether the parenthesis begins a further row of VALUES."""
+    """Return whether a parenthesis begins another row of VALUES."""
     depth = 0
     for token in reversed(tokens[:number]):
         depth += (token.text == ")") - (token.text == "(")
@@ -229,7 +229,7 @@ def _continues_values(tokens: Sequence[SqlToken], number: int) -> bool:
 
 
 def _is_compared(tokens: Sequence[SqlToken], number: int) -> bool:
-    """Return whether the number is an operand of a comparison, or follows a word of conditions."""
+    """Return whether a number is an operand of a comparison or of a condition."""
     first = number - 1
     while first >= 0 and tokens[first].text in {"+", "-", "("}:
         first -= 1

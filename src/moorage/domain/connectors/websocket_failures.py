@@ -1,4 +1,4 @@
-"""The errors that failures of a WebSocket connection stand for."""
+"""The errors that stand for failures of a WebSocket connection."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _LONGEST_REASON: Final = 123
 
 
 class OpeningFault(Enum):
-    """The step of opening a connection that failed."""
+    """The reason that a WebSocket connection could not be opened."""
 
     HOST = "host"
     REFUSED = "refused"
@@ -37,7 +37,7 @@ class OpeningFault(Enum):
 
 @attrs.frozen
 class Closure:
-    """The end of a connection.
+    """The end of a WebSocket connection, with its code.
 
     Attributes:
         code: the code of the server, or that of the client if it ended the connection; 1006 if the
@@ -77,7 +77,7 @@ _FAULTS: Final[dict[OpeningFault, tuple[str, str, bool]]] = {
 
 
 def opening_error(fault: OpeningFault) -> ConnectionFailed:
-    """Return the error for a connection that could not be opened."""
+    """Return the error for a WebSocket connection that could not be opened."""
     if fault is OpeningFault.TIMEOUT:
         return AttemptTimeout(
             "The WebSocket server did not accept a connection in time.",
@@ -91,7 +91,7 @@ def opening_error(fault: OpeningFault) -> ConnectionFailed:
 
 
 def refused_opening(status: int, retry_after: float | None) -> ConnectorError:
-    """Return the error for a server that answered the opening with another status than 101.
+    """Return the error for a WebSocket server that answered with another status than 101.
 
     Args:
         status: the status of HTTP.
@@ -127,7 +127,7 @@ def refused_opening(status: int, retry_after: float | None) -> ConnectorError:
 
 
 def closing_error(closure: Closure, *, was_sent: bool) -> ConnectorError:
-    """Return the error of a request or subscription whose connection ended.
+    """Return the error of a request or subscription whose WebSocket connection ended.
 
     Args:
         closure: the end of the connection.
@@ -160,7 +160,7 @@ def closing_error(closure: Closure, *, was_sent: bool) -> ConnectorError:
 
 
 def reply_timeout(*, was_sent: bool) -> AttemptTimeout:
-    """Return the error for a request without a reply in time."""
+    """Return the error for a WebSocket request that got no reply in time."""
     return AttemptTimeout(
         "The WebSocket server did not reply in time."
         if was_sent

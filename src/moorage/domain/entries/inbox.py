@@ -48,7 +48,7 @@ def entry_of(
     lane: str | None,
     now: datetime,
 ) -> InboxEntry:
-    """Return a new inbox entry for a webhook; its content is added later.
+    """Return a new inbox entry for a webhook, still without its content.
 
     Its id is derived from the account, the tenant and the delivery's own id, so a repeated delivery
     gets the same id.
@@ -94,7 +94,7 @@ def pack_events(events: Sequence[WebhookEvent]) -> bytes:
 
 
 def unpack_events(content: bytes, tenant: str | None) -> tuple[WebhookEvent, ...]:
-    """Return the events that `pack_events` packed.
+    """Return the webhook's events in bytes that `pack_events` returned.
 
     Raises:
         InvalidData: the bytes are not packed events.

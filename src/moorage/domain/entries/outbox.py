@@ -27,12 +27,12 @@ class OutboxEntry(Entry):
 
     @property
     def contract(self) -> str:
-        """The contract, or the service, to call."""
+        """The contract or service of the stored call."""
         return self.target
 
     @property
     def verb(self) -> str:
-        """The operation to call."""
+        """The operation of the stored call."""
         return self.operation
 
     @property
@@ -42,7 +42,7 @@ class OutboxEntry(Entry):
 
 
 def fate_of(error: Exception) -> Fate:
-    """Return whether the entry of a call that ended with this error is tried again, or ends.
+    """Return whether a stored call that failed with this error is tried again or ends.
 
     A call that may have been done is not repeated, and a final refusal is given up at once. After
     any other error the call is tried again. This includes missing credentials and a wrong

@@ -56,7 +56,7 @@ _LONG_BATCH: Final = 0.1
 
 
 class EntryState(StrEnum):
-    """The state of an entry, from waiting to done or given up.
+    """The state of an inbox or outbox entry, from waiting to done or given up.
 
     The work of an `UNKNOWN` entry may have been done at a vendor and must not be repeated blindly.
     `DEAD` work failed for good. `DROPPED` work was cancelled by a person. A `PAUSED` entry is no
@@ -73,7 +73,7 @@ class EntryState(StrEnum):
 
 
 class Fate(StrEnum):
-    """The fate of an entry whose work raised an error: it is tried again, or ends.
+    """The consequence of an error for an entry: it is tried again, or ends.
 
     `AGAIN`: try again later. `NEVER`: give up. `SPENT`: give up, because the vendor refused the
     idempotency key for good, so that a new try needs a new key. `DOUBT`: the work may have been
@@ -106,7 +106,7 @@ def _aware(_: object, attribute: attrs.Attribute[Any], value: datetime | None) -
 
 
 def is_short(value: object) -> TypeGuard[str]:
-    """Return whether a value is a text that fits into a column of an entry."""
+    """Return whether a value is a text short enough for a column of the entries' table."""
     return isinstance(value, str) and 0 < len(value) <= _LONGEST
 
 
@@ -139,7 +139,7 @@ def _check_number(_: object, attribute: attrs.Attribute[Any], value: object) -> 
 
 @attrs.frozen(kw_only=True)
 class Entry:
-    """A unit of work in the form in which a store keeps it; each attribute is a plain value.
+    """A unit of work as a store keeps it, in plain values.
 
     Attributes:
         id: the unique name of the entry in its store: at most 64 characters of ASCII.
@@ -190,7 +190,7 @@ class Entry:
 
     @property
     def trace(self) -> TraceContext | None:
-        """The trace span in which the entry was added; None if there was none."""
+        """The trace context in which the entry was added; None if there was none."""
         if self.traceparent is None:
             return None
         return TraceContext(self.traceparent, self.tracestate)
@@ -206,7 +206,7 @@ def _states(value: Iterable[EntryState | str]) -> frozenset[EntryState]:
 
 @attrs.frozen(kw_only=True)
 class EntryQuery:
-    """A filter for entries: an entry matches if it meets every condition given.
+    """A filter for entries: an entry matches if it meets all given conditions.
 
     Attributes:
         id, target, operation, tenant, subject, lane: the exact value.
@@ -233,7 +233,7 @@ class EntryQuery:
     after: str | None = None
 
     def matches(self, entry: Entry) -> bool:
-        """Return whether an entry meets the conditions of the query, on whatever page it is."""
+        """Return whether an entry meets the query's conditions, on any page."""
         return (
             all(
                 value is None or value == getattr(entry, name)
@@ -266,7 +266,7 @@ class EntryQuery:
 
     @property
     def before(self) -> int | None:
-        """The entry number after which the page begins; it holds entries with lower numbers.
+        """The number below which the page's entries are; None for the first page.
 
         It is None without `after`.
 
@@ -296,7 +296,7 @@ class EntryPage(Generic[E]):
 
     @staticmethod
     def of(entries: Iterable[F], limit: int) -> EntryPage[F]:
-        """Return the page that holds the first of these entries.
+        """Return a page with the first `limit` of these entries.
 
         More than `limit` of them mean another page.
 
@@ -314,14 +314,14 @@ class EntryPage(Generic[E]):
 
 
 def traced(entry: E, trace: TraceContext | None) -> E:
-    """Return the entry with the trace span in which it is added."""
+    """Return the entry with the trace context in which it is added."""
     if trace is None:
         return entry
     return attrs.evolve(entry, traceparent=trace.traceparent, tracestate=trace.tracestate)
 
 
 def arrive(entry: E, now: datetime) -> E:
-    """Return the entry as a store adds it: added now, and due now unless it has a later time.
+    """Return the entry as a store adds it: due now, unless it has a later time.
 
     A pause is never due.
     """
@@ -357,7 +357,7 @@ def take(entry: E, now: datetime, lease: float, most: int) -> E:
 
 
 def next_batch(size: int, count: int, seconds: float) -> int:
-    """Return how many entries a worker takes together next time, from how long the last took.
+    """Return the number of entries to take next time, given how long the last ones took.
 
     The number grows only while the work is quick. So a slow call makes few others wait, and few
     results are lost if a process dies.
@@ -373,7 +373,7 @@ def next_batch(size: int, count: int, seconds: float) -> int:
 
 
 def give_back(entry: E, now: datetime) -> E:
-    """Return the entry as its worker releases it before beginning, so that others may take it."""
+    """Return the entry as a worker releases it without having begun it."""
     return attrs.evolve(
         entry,
         state=EntryState.WAITING,
@@ -389,24 +389,24 @@ def renew(entry: E, now: datetime, lease: float) -> E:
 
 
 def finish(entry: E, now: datetime) -> E:
-    """Return the entry as it is after its work was done."""
+    """Return the entry in the state after its work was done."""
     return _settled_entry(entry, EntryState.DONE, now, holds=False, error="")
 
 
 def postpone(entry: E, due: datetime, error: str) -> E:
-    """Return the entry as it waits for its next attempt."""
+    """Return the entry in the state in which it waits for its next attempt."""
     return attrs.evolve(
         entry, state=EntryState.WAITING, due=due, fence=entry.fence + 1, error=error
     )
 
 
 def doubt(entry: E, now: datetime, error: str) -> E:
-    """Return the entry marked as having an unknown outcome, which a person must look up."""
+    """Return the entry with an unknown outcome, which a person must look up."""
     return _settled_entry(entry, EntryState.UNKNOWN, now, holds=True, error=error)
 
 
 def give_up(entry: E, now: datetime, error: str, *, spent: bool = False) -> E:
-    """Return the entry marked as given up: no further attempt follows.
+    """Return the entry as given up, so that no further attempt follows.
 
     `spent` if the vendor refused its idempotency key for good.
     """
@@ -416,7 +416,7 @@ def give_up(entry: E, now: datetime, error: str, *, spent: bool = False) -> E:
 
 
 def drop(entry: E, now: datetime) -> E:
-    """Return the entry as it is after a person cancelled it."""
+    """Return the entry as cancelled by a person."""
     return _settled_entry(entry, EntryState.DROPPED, now, holds=False, error=entry.error)
 
 
@@ -434,7 +434,7 @@ def replay(entry: E, now: datetime) -> E:
 
 
 def lease_left(entry: Entry, now: datetime) -> timedelta:
-    """Return the time until the current worker's lease ends; zero if no worker has the entry."""
+    """Return the time until the current worker's lease on an entry ends; zero without a worker."""
     if entry.state is not EntryState.CLAIMED or entry.due is None:
         return timedelta()
     return max(timedelta(), entry.due - now)
@@ -452,7 +452,7 @@ def longest_pause(policy: RetryPolicy, error: Exception) -> float:
 
 
 def pause(policy: RetryPolicy, attempts: int, wish: float | None, draw: float) -> timedelta:
-    """Return the seconds until the next attempt to process an entry.
+    """Return the pause until the next attempt to process an entry.
 
     Args:
         policy: the retry policy.
@@ -465,7 +465,7 @@ def pause(policy: RetryPolicy, attempts: int, wish: float | None, draw: float) -
 
 
 def usual_wait(policy: RetryPolicy) -> timedelta:
-    """Return the longest wait between attempts that is normal, so that nobody need look at it."""
+    """Return the longest normal wait between attempts; a longer one needs a person's attention."""
     return timedelta(seconds=max(LONGEST_PAUSE, policy.max_delay))
 
 
@@ -481,7 +481,7 @@ def told(error: Exception) -> str:
 
 
 def lane_of(*parts: str | None, digest: Callable[[bytes], str]) -> str:
-    """Return the name of a lane, or a digest of the name if stores cannot hold it."""
+    """Return the name of an ordering lane, or its digest if stores cannot hold the name."""
     name = "/".join(part or "" for part in parts)
     if len(name) <= _LONGEST and storable(name) == name:
         return name

@@ -1,4 +1,4 @@
-"""The leases of claims and entries, and the choice of those that are due for renewal now."""
+"""The leases of claims and entries, and the choice of those to renew now."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ H = TypeVar("H")
 
 
 class Held:
-    """A claim of an idempotency key that this process holds.
+    """A claim on an idempotency key that this process holds.
 
     Attributes:
         key, fence: the key and fencing number of the claim.
@@ -63,7 +63,7 @@ class Held:
 
 
 class HeldEntry:
-    """An entry that a worker of this process is working on.
+    """The lease of an entry that this process works on.
 
     Attributes:
         entry: the entry as it was taken.
@@ -80,7 +80,7 @@ class HeldEntry:
 
 
 def entry_lease(value: float | timedelta | None) -> float | None:
-    """Return the seconds of a lease that can be renewed in time; None if no lease is given.
+    """Return a lease's seconds, after checking that it can be renewed in time; None stays None.
 
     Raises:
         ConfigurationError: the value is no duration, or too short.
@@ -106,7 +106,7 @@ def entries_due(entries: Iterable[HeldEntry], now: int) -> list[HeldEntry]:
 
 
 def due(claims: Iterable[Held], now: int, *, by_tag: bool) -> list[list[Held]]:
-    """Return the claims that are due for renewal, grouped so that one command renews a group.
+    """Return the claims to renew now, in groups that one command renews together.
 
     With `by_tag`, all keys of a group have the same tag, the part of a key in braces. Some stores
     choose the node of a key by its tag.
@@ -121,7 +121,7 @@ def due(claims: Iterable[Held], now: int, *, by_tag: bool) -> list[list[Held]]:
 
 
 def halves(group: list[H]) -> list[list[H]]:
-    """Return the two halves of a group of leases that could not be renewed together.
+    """Return the two halves of a group of leases, for renewing them separately.
 
     A single claim may have caused the failure.
     """

@@ -1,1 +1,1 @@
-"""GraphQL: documents, the requests that send them, and what their answers mean."""
+"""GraphQL documents, the requests that send them, and the meaning of their answers."""

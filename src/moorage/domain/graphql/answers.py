@@ -1,4 +1,4 @@
-"""The answers of GraphQL services: results, problems of single fields, and refusals."""
+"""The answers of GraphQL services: results, problems of fields, and errors."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ _REFUSED: Final = {
 
 @attrs.frozen
 class GraphQLProblem:
-    """A problem that a service reports, usually about one field of the result.
+    """A problem that a GraphQL service reports, usually about one field of the result.
 
     Attributes:
         message: the service's own description.
@@ -100,7 +100,7 @@ class GraphQLProblem:
 
 @attrs.frozen
 class GraphQLPage:
-    """One page of a connection, as Relay defines it.
+    """One page of a GraphQL connection, as Relay defines it.
 
     Attributes:
         nodes: the objects of the page.
@@ -113,7 +113,7 @@ class GraphQLPage:
     def next_variables(
         self, variables: Mapping[str, Any], cursor: str = "after"
     ) -> dict[str, Any] | None:
-        """Return the variables of the query for the next page; None if this is the last page.
+        """Return the variables that query the next page; None if this is the last page.
 
         Args:
             variables: the variables of the query for this page.
@@ -136,7 +136,7 @@ class GraphQLPage:
 
 @attrs.frozen
 class GraphQLAnswer:
-    """The result of an operation, which may lack single fields.
+    """The result of a GraphQL operation, in which fields may be missing because of problems.
 
     Attributes:
         data: the result. A field that the service could not compute is None.
@@ -151,7 +151,7 @@ class GraphQLAnswer:
     replayed: bool = False
 
     def whole_data(self) -> Mapping[str, Any]:
-        """Return the data of an answer without problems.
+        """Return the answer's data; raise an error if the service reported any problem.
 
         Raises:
             VendorRejected: the service reported a problem, so that the data may lack fields.
@@ -161,7 +161,7 @@ class GraphQLAnswer:
         return self.data
 
     def page(self, at: str) -> GraphQLPage:
-        """Return the page of the connection at a path of the data, such as "shop.orders".
+        """Return the page of the GraphQL connection at a path of the data, such as "shop.orders".
 
         Raises:
             InvalidData: at the path is no connection with `pageInfo`, and `nodes` or `edges`.
@@ -189,7 +189,7 @@ class GraphQLAnswer:
 
 
 def read_answer(response: Response) -> GraphQLAnswer:
-    """Return the result in a successful answer.
+    """Return the GraphQL result in a successful HTTP answer.
 
     Raises:
         VendorFailed: the answer is not one of GraphQL.
@@ -204,7 +204,7 @@ def read_answer(response: Response) -> GraphQLAnswer:
 
 
 def read_message(body: object) -> GraphQLAnswer | ConnectorError:
-    """Return the result that a message of a subscription has, or the error that it reports."""
+    """Return the GraphQL result in a subscription's message, or the error that it reports."""
     members = _object(body)
     problems, data = _problems_of(members), members.get("data")
     if is_object(data) and (not problems or _has_result(data)):
@@ -219,7 +219,7 @@ def read_message(body: object) -> GraphQLAnswer | ConnectorError:
 
 
 def refusal_of(response: Response) -> ConnectorError | None:
-    """Return the error of an answer that has no result; None for a result, also a partial one."""
+    """Return the error of a GraphQL answer without a result; None if it has any result."""
     body = _body_of(response)
     problems = _problems_of(body)
     if not problems or _has_result(body.get("data")):
@@ -228,7 +228,7 @@ def refusal_of(response: Response) -> ConnectorError | None:
 
 
 def refusal_of_mutation(response: Response) -> ConnectorError | None:
-    """Return the error of an answer to a mutation that has no result.
+    """Return the error of a GraphQL mutation's answer that has no result.
 
     A problem without a code whose answer has the member `data` arose while the mutation was
     executed. It proves nothing, so the error leaves open whether the mutation happened.
@@ -240,7 +240,7 @@ def refusal_of_mutation(response: Response) -> ConnectorError | None:
 
 
 def failure_of(response: Response) -> ConnectorError | None:
-    """Return the error of an answer with the status of a failure; None if it is not of GraphQL.
+    """Return the GraphQL error in an answer with a failure's status; None if it has none.
 
     A code decides where it is a usual one, and otherwise the status does. After a status from 500
     on, no code proves that a mutation did not happen, except that of a limit or a credential.
@@ -288,7 +288,7 @@ def _refusal_of(
     *,
     by_code: bool = True,
 ) -> ConnectorError:
-    """Return the error that problems stand for: that of the first one with a usual code.
+    """Return the error that GraphQL problems stand for: the first one with a usual code decides.
 
     Args:
         problems: the problems, of which there is one at least.
@@ -318,12 +318,12 @@ def _kind_of(problem: GraphQLProblem) -> type[ConnectorError] | None:
 
 
 def _looked_up(problem: GraphQLProblem) -> str:
-    """Return the code of a problem in the spelling of the tables."""
+    """Return a GraphQL problem's code in the spelling of the error tables."""
     return (problem.code or "").upper().replace("-", "_")
 
 
 def _pause_of(extensions: Mapping[str, Any], response: Response | None) -> float | None:
-    """Return the seconds after which the service has room again, if its answer tells them."""
+    """Return the seconds until the GraphQL service has capacity again, if its answer says so."""
     after = extensions.get("retryAfter")
     if isinstance(after, (int, float)) and not isinstance(after, bool) and after >= 0:
         return float(after)
@@ -373,7 +373,7 @@ def _problem(error: Mapping[str, Any]) -> GraphQLProblem:
 
 
 def _has_result(data: object) -> bool:
-    """Return whether some field at the top of the data has a value."""
+    """Return whether any top-level field of the GraphQL data has a value."""
     return is_object(data) and any(value is not None for value in data.values())
 
 

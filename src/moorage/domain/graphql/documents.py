@@ -1,4 +1,4 @@
-"""The documents of GraphQL, read far enough to know which operations are in them."""
+"""GraphQL documents, parsed only as far as is needed to know their operations."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _CLOSING: Final = frozenset("})]")
 
 @attrs.frozen
 class GraphQLDocument:
-    """A document with exactly one operation.
+    """A GraphQL document with exactly one operation.
 
     Attributes:
         text: the document. Values belong in variables, never in the text.
@@ -42,7 +42,7 @@ class GraphQLDocument:
 
 
 def read_document(text: object) -> GraphQLDocument:
-    """Return a document of one operation, with any number of fragments.
+    """Parse a GraphQL document of one operation and any number of fragments.
 
     Raises:
         InvalidData: the text is no document, or has no operation or several.
@@ -68,7 +68,7 @@ def read_document(text: object) -> GraphQLDocument:
 
 
 def _definitions(lexemes: list[str]) -> Iterator[tuple[str, str]]:
-    """Yield the first two lexical tokens of each definition of a document."""
+    """Yield the first two lexical tokens of each definition of a GraphQL document."""
     depth = 0
     at_start = True
     for lexeme, following in pairwise([*lexemes, ""]):
@@ -85,7 +85,7 @@ def _definitions(lexemes: list[str]) -> Iterator[tuple[str, str]]:
 
 
 def _lexemes(text: str) -> Iterator[str]:
-    """Yield the lexical tokens of a text; strings as an empty string in quotes."""
+    """Yield the lexical tokens of a GraphQL text; strings are replaced by empty ones."""
     position = 0
     while position < len(text):
         match = _LEXEME.match(text, position)

@@ -1,4 +1,4 @@
-"""Persisted documents: a request names its document by a hash or an id instead of its text."""
+"""Persisted GraphQL documents: a request sends a hash or an id instead of the text."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _DOCUMENT_ID: Final = "documentId"
 
 @attrs.frozen
 class PersistedDocuments:
-    """The way that requests name documents that the service has; see its two constructors.
+    """The way in which requests name persisted documents; see its two constructors.
 
     Attributes:
         is_automatic: True if the service learns a document from the first request that has its
@@ -36,7 +36,7 @@ class PersistedDocuments:
 
     @classmethod
     def automatic(cls) -> Self:
-        """Return the way of automatic persisted queries.
+        """Return the setting for automatic persisted queries.
 
         A request has the SHA-256 of its document. If the service does not know it, the same attempt
         sends the text too.
@@ -45,7 +45,7 @@ class PersistedDocuments:
 
     @classmethod
     def registered(cls, ids: Mapping[str, str] | None = None, *, field: str = _DOCUMENT_ID) -> Self:
-        """Return the way of documents that were registered before; no text is ever sent.
+        """Return the setting for documents that were registered before; no text is ever sent.
 
         Args:
             ids: the ids by the names of operations, as the tool wrote them that registered the
@@ -55,7 +55,7 @@ class PersistedDocuments:
         return cls(is_automatic=False, ids=dict(ids or {}), field=field)
 
     def members(self, document: GraphQLDocument) -> dict[str, Any]:
-        """Return the members of a request that name a document."""
+        """Return the fields of a GraphQL request that name a persisted document."""
         code = sha256(document.text.encode()).hexdigest()
         if self.is_automatic:
             return {"extensions": {"persistedQuery": {"version": 1, "sha256Hash": code}}}

@@ -1,4 +1,4 @@
-"""The operations of one GraphQL service, as requests of its HTTP API."""
+"""The operations of one GraphQL service, sent as HTTP requests."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _document: Final = lru_cache(_KEPT_DOCUMENTS)(read_document)
 
 
 class DocumentCheck(Protocol):
-    """Compares documents with the schema of a service: a `GraphQLSchema`.
+    """Checks documents against the schema of a GraphQL service: a `GraphQLSchema`.
 
     `check` raises `InvalidData` if the service would refuse the document. It is called whenever an
     operation is made, so it remembers the documents that it has accepted.
@@ -48,7 +48,7 @@ class DocumentCheck(Protocol):
 
 @attrs.frozen
 class GraphQL:
-    """Makes operations of a GraphQL service, which `manager.perform` performs.
+    """Makes the operations of a GraphQL service, which `manager.perform` performs.
 
     The text of a document must be a constant of the program: type checkers accept nothing else.
     Whatever varies is a variable.
@@ -71,7 +71,7 @@ class GraphQL:
         *,
         name: str | None = None,
     ) -> HttpOperation[GraphQLAnswer]:
-        """Return an operation that asks for data; it changes nothing, and may be repeated.
+        """Return an operation for a GraphQL query, which changes nothing and may be repeated.
 
         Args:
             document: a document with one query.
@@ -91,7 +91,7 @@ class GraphQL:
         *,
         name: str | None = None,
     ) -> HttpOperation[GraphQLAnswer]:
-        """Return an operation that sends a mutation, which changes data of the service.
+        """Return an operation for a GraphQL mutation, which changes data of the service.
 
         If its answer is lost, it is repeated only under an idempotency key that the service
         honours.
@@ -114,7 +114,7 @@ class GraphQL:
         *,
         cursor: str | None = None,
     ) -> GraphQLSubscription:
-        """Return a subscription, which a WebSocket connector with `GraphQLMessages` begins.
+        """Return a GraphQL subscription, to be started by a WebSocket connector.
 
         Args:
             document: a document with one subscription.
@@ -129,7 +129,7 @@ class GraphQL:
         return GraphQLSubscription(checked_document, dict(variables or {}), cursor)
 
     def _checked(self, kind: str, text: LiteralString) -> GraphQLDocument:
-        """Return a document of this kind that fits the schema, if there is one."""
+        """Return a parsed document of this kind that fits the schema, if there is one."""
         document = _document(text)
         if document.kind != kind:
             raise InvalidData(
@@ -154,7 +154,7 @@ class GraphQL:
         request = self._request({**body, **self._reference(document)}, idempotent=is_query)
 
         def with_text(error: ConnectorError) -> Request | None:
-            """Return the request with the text, for a service that does not know its hash."""
+            """Return the request with the document's text, for services that lack its hash."""
             if not (is_automatic and is_unknown_document(error)):
                 return None
             whole_body = {**body, **self._reference(document), "query": document.text}
@@ -173,7 +173,7 @@ class GraphQL:
         )
 
     def _reference(self, document: GraphQLDocument) -> dict[str, Any]:
-        """Return the members of a request that tell the document: its text, or a name for it."""
+        """Return the fields of a request that contain the document's text or its persisted name."""
         persisted = self.persisted
         return {"query": document.text} if persisted is None else persisted.members(document)
 

@@ -1,4 +1,4 @@
-"""Subscriptions of GraphQL over a WebSocket, in the protocol graphql-transport-ws."""
+"""GraphQL subscriptions over a WebSocket, in the protocol graphql-transport-ws."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _REASONS: Final[dict[int, tuple[type[ConnectorError], str]]] = {
 
 @attrs.frozen
 class GraphQLSubscription:
-    """A subscription, which `GraphQL.subscription` makes and a WebSocket connector begins.
+    """A GraphQL subscription, made by `GraphQL.subscription` and started by a WebSocket connector.
 
     Attributes:
         document: the document.
@@ -55,7 +55,7 @@ class GraphQLSubscription:
     cursor: str | None
 
     def payload(self, mark: str | None) -> dict[str, Any]:
-        """Return the payload of the message that begins it, after a mark if there is one."""
+        """Return the payload of the message that starts it, after a mark if one is given."""
         added = {} if mark is None or self.cursor is None else {self.cursor: mark}
         payload: dict[str, Any] = {
             "query": self.document.text,
@@ -68,7 +68,7 @@ class GraphQLSubscription:
 @careful
 @attrs.frozen
 class GraphQLMessages:
-    """The codec of graphql-transport-ws for a WebSocket connector.
+    """The codec of the protocol graphql-transport-ws for a WebSocket connector.
 
     Attributes:
         parameters: the payload of `connection_init`, such as a token. A value may be a `Secret`.
@@ -81,11 +81,11 @@ class GraphQLMessages:
 
     @property
     def subprotocols(self) -> tuple[str, ...]:
-        """The name of the protocol."""
+        """The name of the WebSocket subprotocol."""
         return ("graphql-transport-ws",)
 
     def opening(self) -> str:
-        """Return the message `connection_init`, which the server acknowledges."""
+        """Return the message `connection_init`, which opens the protocol's session."""
         revealed = {
             name: value.reveal() if isinstance(value, Secret) else value
             for name, value in self.parameters.items()
@@ -93,7 +93,7 @@ class GraphQLMessages:
         return json_message({"type": "connection_init", "payload": revealed}, "parameters")
 
     def request(self, _identity: str, _payload: Any, /) -> str:
-        """Refuse a request, which belongs to HTTP."""
+        """Refuse to send a query or mutation over the WebSocket: HTTP is used for them."""
         raise InvalidData(
             "Queries and mutations are not sent over a WebSocket.",
             field="payload",
@@ -101,7 +101,7 @@ class GraphQLMessages:
         )
 
     def subscription(self, identity: str, payload: Any, mark: str | None, /) -> str:
-        """Return the message that begins a subscription."""
+        """Return the message that starts a GraphQL subscription."""
         if not isinstance(payload, GraphQLSubscription):
             raise InvalidData(
                 "The payload is no subscription of GraphQL.",
@@ -113,11 +113,11 @@ class GraphQLMessages:
         )
 
     def cancellation(self, identity: str, /) -> str:
-        """Return the message that ends a subscription."""
+        """Return the message that ends a GraphQL subscription."""
         return json.dumps({"id": identity, "type": "complete"})
 
     def read(self, message: str | bytes, /) -> Arrival:
-        """Return the meaning of a message."""
+        """Parse a message that the server sent."""
         body = json.loads(message)
         kind = body.get("type") if is_object(body) else None
         if kind == "connection_ack":
@@ -142,7 +142,7 @@ class GraphQLMessages:
         return Arrival(id=identity, value=result)
 
     def closing_error(self, code: int, _reason: str, /, *, was_sent: bool) -> ConnectorError | None:
-        """Return the error that a code of the protocol stands for."""
+        """Return the error that a close code of the protocol stands for."""
         if was_sent or code not in _REASONS:
             return None
         kind, message = _REASONS[code]

@@ -1,4 +1,4 @@
-"""The body of a request: bytes, or a stream, which some sources can open again."""
+"""The body of a request: bytes or a stream, which may be possible to open again."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from moorage.errors import InvalidData
 
 @runtime_checkable
 class Readable(Protocol):
-    """A binary file, or another object that has the `read` method of one."""
+    """A binary file, or another object with such a `read` method."""
 
     def read(self, size: int, /) -> bytes:
-        """Return up to `size` bytes; no bytes at the end of the file."""
+        """Return up to `size` bytes of the file; b"" at its end."""
         ...
 
 
@@ -48,7 +48,7 @@ def _is_count(_: BodyStream, __: object, value: Any) -> None:
 
 @attrs.frozen
 class BodyStream:
-    """A body that is read while it is being sent.
+    """A request body that is read while it is sent.
 
     Attributes:
         open: a function that gives the chunks from the first byte. If the body is not replayable, a
@@ -63,7 +63,7 @@ class BodyStream:
 
     @classmethod
     def of(cls, source: Source | Opener, *, length: int | None = None) -> BodyStream:
-        """Return a stream from a function that opens the body, or from an open source.
+        """Return a body stream from an open source, or from a function that opens one.
 
         A function makes the stream replayable. An open source is an iterator, a generator or a
         binary file, synchronous or asynchronous; it can be read only once.
@@ -76,7 +76,7 @@ class BodyStream:
 
 
 def as_body(source: BodyInput) -> Body:
-    """Return the body that a user passed in, in a form that HTTP clients can send."""
+    """Return a request body in a form that HTTP clients can send."""
     if isinstance(source, (bytes, BodyStream)):
         return source
     if source is None:

@@ -1,4 +1,4 @@
-"""Reads the challenges of a server in `WWW-Authenticate` (RFC 9110, section 11.6.1)."""
+"""A parser of the challenges in `WWW-Authenticate` headers (RFC 9110, section 11.6.1)."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ LONGEST: Final = 16_384
 
 
 class Challenge(NamedTuple):
-    """One challenge in a server's answer, such as `Digest realm="shop"`.
+    """An authentication challenge in a server's answer, such as `Digest realm="shop"`.
 
     Attributes:
         scheme: the name of the authentication scheme, in lower case.
@@ -39,7 +39,7 @@ class Challenge(NamedTuple):
 
 
 def read_challenges(headers: Headers) -> tuple[Challenge, ...]:
-    """Return the challenges of an answer in their order, up to the first malformed one."""
+    """Return the authentication challenges of an answer, up to the first malformed one."""
     return tuple(
         challenge
         for value in headers.get_all("www-authenticate")
@@ -48,7 +48,7 @@ def read_challenges(headers: Headers) -> tuple[Challenge, ...]:
 
 
 def read_parameters(value: str) -> dict[str, str]:
-    """Return the parameters of a header field, up to the first invalid parameter."""
+    """Return the parameters in a header value, up to the first invalid one."""
     parameters, _ = _parameters(value[:LONGEST], 0)
     return parameters
 
@@ -69,7 +69,7 @@ def _challenges(value: str) -> Iterator[Challenge]:
 
 
 def _parameters(value: str, position: int) -> tuple[dict[str, str], int]:
-    """Return the parameters from this position on, and the position behind them.
+    """Return the parameters that begin at a position, and the position after them.
 
     The first value of a repeated parameter counts.
     """

@@ -1,4 +1,4 @@
-"""Dates in the formats of HTTP."""
+"""Dates in the formats that HTTP headers use."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _LEAP_SECOND = 60
 
 
 def parse_http_date(text: str, now: datetime) -> datetime | None:
-    """Return the time in one of RFC 9110's three forms, or None for anything else.
+    """Parse a date in one of RFC 9110's three formats; None for any other text.
 
     The day of the week is not checked. A two-digit year that seems to lie more than 50 years ahead
     of `now` is taken for the past year with the same digits.
@@ -36,7 +36,7 @@ def parse_http_date(text: str, now: datetime) -> datetime | None:
 
 
 def write_http_date(moment: datetime) -> str:
-    """Return a time in the form that RFC 9110 prefers, whatever the locale is."""
+    """Return a date in the format that RFC 9110 prefers, independent of the locale."""
     moment = moment.astimezone(UTC)
     day, month = _DAYS[moment.weekday()], _MONTHS[moment.month - 1].title()
     return f"{day}, {moment:%d} {month} {moment.year:04} {moment:%H:%M:%S} GMT"

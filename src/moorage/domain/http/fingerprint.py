@@ -1,4 +1,4 @@
-"""A digest of a request, by which a repetition of the request is recognised."""
+"""A digest of a request, which shows whether another request is its repetition."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def fingerprint(request: Request) -> bytes:
 
 
 def digest(parts: Iterable[bytes]) -> bytes:
-    """Return one SHA-256 digest of several parts, so that no two lists of parts have the same.
+    """Return one SHA-256 digest for a list of parts, so that different lists differ.
 
     Each part is hashed with its length, so that different lists of parts never look alike.
     """
@@ -51,7 +51,7 @@ def digest(parts: Iterable[bytes]) -> bytes:
 
 
 def request_fingerprint(request: Request) -> bytes | Fingerprint:
-    """Return a fingerprint of a request, whose digest is computed only if it is needed.
+    """Return the fingerprint of a request, whose digest is computed only when needed.
 
     Raises:
         InvalidData: as `fingerprint` does.
@@ -104,12 +104,12 @@ def _content(body: bytes | BodyStream, content_type: str | None) -> tuple[bytes,
 
 
 def _canonical(body: bytes) -> bytes:
-    """Return JSON with sorted keys and without white space; numbers keep their notation."""
+    """Return a JSON body with sorted keys and no white space; numbers keep their notation."""
     return _canonical_body(body) or _canonical_text(_parse_body(body)).encode()
 
 
 def _canonical_body(body: bytes) -> bytes | None:
-    """Return the body as canonical JSON, if Python writes it back unchanged; otherwise None.
+    """Return the body as canonical JSON if Python encodes it unchanged; otherwise None.
 
     If the written text equals the body, no number was rounded and no repeated key was lost.
     """
@@ -124,7 +124,7 @@ def _canonical_body(body: bytes) -> bytes | None:
 
 
 class _Digits(str):
-    """A JSON number with the digits with which the body wrote it."""
+    """A JSON number, with its digits as the body has them."""
 
     __slots__ = ()
 

@@ -90,7 +90,7 @@ def _value(name: str, value: object) -> str:
 
 @attrs.frozen(init=False, repr=False, eq=False)
 class Headers(Mapping[str, str]):
-    """A mapping of names to their first value; `get_all` and `pairs` also return repeated values.
+    """A mapping of header names to first values; `get_all` and `pairs` return all values.
 
     Lookups ignore case; the order and the case of names are preserved. Two objects are equal if
     each name has the same values in the same order; the order of different names does not count.
@@ -136,11 +136,11 @@ class Headers(Mapping[str, str]):
     @overload
     def get(self, name: str, /, default: str | _Default) -> str | _Default: ...
     def get(self, name: str, /, default: object = None) -> object:
-        """Return the first value of this name."""
+        """Return the first value of the header of this name."""
         return self._first.get(name.lower(), default)
 
     def get_all(self, name: str) -> tuple[str, ...]:
-        """Return every value of this name, in order."""
+        """Return every value of the header of this name, in order."""
         folded = name.lower()
         if folded not in self._first:
             return ()
@@ -149,7 +149,7 @@ class Headers(Mapping[str, str]):
         return tuple(value for field, value in self.pairs if field.lower() == folded)
 
     def has_any(self, names: frozenset[str]) -> bool:
-        """Return whether any of these lower-case names is among the fields."""
+        """Return whether any of these lower-case names is among the headers."""
         return not self._first.keys().isdisjoint(names)
 
     def mention(self, text: str) -> bool:
@@ -157,18 +157,18 @@ class Headers(Mapping[str, str]):
         return text in "\n".join(self._first)
 
     def with_header(self, name: str, value: str) -> Headers:
-        """Return headers in which this name has this value only."""
+        """Return headers in which the header of this name has only this value."""
         folded, checked_value = _lower_name(name), _value(name, value)
         remaining_headers = self.without(name) if folded in self._first else self
         first_values = {**remaining_headers._first, folded: checked_value}  # noqa: SLF001 - one of us
         return _checked_headers((*remaining_headers.pairs, (name, checked_value)), first_values)
 
     def with_default(self, name: str, value: str) -> Headers:
-        """Return headers in which this name has this value, unless it had one."""
+        """Return headers in which this name has this value, unless it has one already."""
         return self if name in self else self.with_header(name, value)
 
     def joined(self, others: Headers) -> Headers | None:
-        """Return these fields followed by the others; None if they have a name in common."""
+        """Return these headers followed by others; None if they have a name in common."""
         if not self._first:
             return others
         if not self._first.keys().isdisjoint(others._first):
@@ -205,7 +205,7 @@ class Headers(Mapping[str, str]):
 
 
 def _checked_headers(pairs: tuple[tuple[str, str], ...], first: dict[str, str]) -> Headers:
-    """Return headers made of fields that were validated before."""
+    """Return headers made of fields that are already validated."""
     headers = object.__new__(Headers)
     _set_pairs(headers, pairs)
     _set_first(headers, first)
@@ -216,13 +216,13 @@ _set_pairs, _set_first = (vars(Headers)[field.name].__set__ for field in attrs.f
 
 
 def sound(fields: Iterable[tuple[str, str]]) -> Headers:
-    """Return headers made of lower-case fields that an HTTP parser has already validated."""
+    """Return headers made of lower-case fields that an HTTP parser has validated."""
     pairs = tuple([(name, value.strip(" \t")) for name, value in fields])
     return _checked_headers(pairs, dict(reversed(pairs)))
 
 
 def as_headers(fields: HeadersInput | None) -> Headers:
-    """Return the fields as `Headers`; no fields for None."""
+    """Return header fields as `Headers`; for None, headers without fields."""
     if isinstance(fields, Headers):
         return fields
     return Headers(fields) if fields else _NO_HEADERS

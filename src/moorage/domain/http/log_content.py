@@ -1,4 +1,4 @@
-"""The setting that says which requests and responses the integration log stores."""
+"""The setting for which requests and responses the integration log stores."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The interpretation of a `Content-Type`: its essence, its charset, and whether it is JSON."""
+"""The parsed `Content-Type` header: the media type, its charset, and whether it is JSON."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ _NOT_CHARSETS = frozenset({"idna", "punycode", "unicode-escape", "raw-unicode-es
 
 
 def essence(content_type: str | None) -> str:
-    """Return `type/subtype` in lower case, without parameters; empty when there is none."""
+    """Return the media type in lower case, without parameters; empty if there is none."""
     return content_type.partition(";")[0].strip().lower() if content_type else ""
 
 
 @lru_cache(maxsize=256)
 def is_json(content_type: str | None) -> bool:
-    """Return whether this is JSON, by its own name or by the `+json` suffix."""
+    """Return whether a content type is JSON, by its name or its suffix `+json`."""
     kind = essence(content_type)
     return kind in {"application/json", "text/json"} or kind.endswith("+json")
 

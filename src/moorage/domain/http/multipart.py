@@ -1,4 +1,4 @@
-"""Forms with files (RFC 7578): bytes if every file is in memory, otherwise a stream.
+"""Multipart forms with files (RFC 7578), as bytes or as a stream.
 
 The boundary is a digest of the form itself. So a repeat is the same request, its length is known
 beforehand, and no randomness is needed. Bytes in memory cannot contain the boundary, because it is
@@ -40,7 +40,7 @@ def _check_type(_: object, __: object, value: str) -> None:
 
 @attrs.frozen
 class FormFile:
-    """A file that is sent as one part of a form.
+    """A file that is sent as a part of a multipart form.
 
     Attributes:
         filename: the file's name in the form.
@@ -54,7 +54,7 @@ class FormFile:
 
 
 def multipart(form: Pairs, files: FilesInput) -> tuple[str, Body]:
-    """Return the `Content-Type` and body of a form with these fields and files.
+    """Return the `Content-Type` and the body of a multipart form with these fields and files.
 
     Raises:
         InvalidData: a field or file has an invalid name or content.
@@ -110,7 +110,7 @@ def _file_head(name: str, file: FormFile) -> bytes:
 
 
 def _escaped(text: str, field: str) -> str:
-    """Return the text escaped for use between quotes, as browsers escape it."""
+    """Return the text escaped for use in quotes, as browsers do it."""
     _check_text(text, field)
     return text.translate(_ESCAPES)
 
@@ -133,7 +133,7 @@ def _boundary(parts: Iterable[tuple[bytes, Body]]) -> str:
 
 
 def _join_segments(segments: list[Body]) -> Body:
-    """Return the segments of a form as bytes if all of them are bytes, otherwise as a stream."""
+    """Return the segments of a form as bytes if all of them are bytes, else as a stream."""
     if not any(isinstance(segment, BodyStream) for segment in segments):
         return b"".join(cast("list[bytes]", segments))
     lengths = [
@@ -185,7 +185,7 @@ async def _async_stream(opened: list[bytes | tuple[Chunks, _Watch]]) -> AsyncIte
 
 
 class _Watch:
-    """A filter over a stream's chunks that fails if the form's boundary appears in them."""
+    """A check of a stream's chunks, which fails if they contain the form's boundary."""
 
     __slots__ = ("_delimiter", "_tail")
 
@@ -194,7 +194,7 @@ class _Watch:
         self._tail = b""
 
     def __call__(self, chunk: bytes) -> bytes:
-        """Return the chunk unchanged; raise if the boundary appears in it.
+        """Return the chunk unchanged; raise an error if it contains the form's boundary.
 
         Raises:
             InvalidData: the chunk, after those before it, contains the boundary.

@@ -1,4 +1,4 @@
-"""The guard for requests to URLs that other people choose, such as addresses of webhooks.
+"""A guard for requests to URLs that other people choose, such as webhook addresses.
 
 Such a URL can lead to this machine, to its network, or to the credentials service of a cloud. The
 guard decides by the IP address that the connection goes to, not by the text of the URL. So a host
@@ -119,7 +119,7 @@ def _are_ports(_: object, attribute: attrs.Attribute[Any], value: tuple[object, 
 
 @attrs.frozen(kw_only=True)
 class OutgoingGuard:
-    """The destinations that requests to URLs from other people may have.
+    """The destinations allowed for requests to URLs that other people choose.
 
     Attributes:
         hosts: the only hosts allowed; a name with a leading dot stands for all names below it.
@@ -135,7 +135,7 @@ class OutgoingGuard:
     plain_http: bool = True
 
     def objection(self, host: str, port: int, *, secure: bool) -> str | None:
-        """Return the reason that this host must not be contacted, as the end of a sentence.
+        """Return the reason that a host must not be contacted, as the end of a sentence.
 
         Return None if it may be contacted.
         """
@@ -154,7 +154,7 @@ class OutgoingGuard:
         return None
 
     def objection_to(self, address: str) -> str | None:
-        """Return the reason that this address must not be contacted, as the end of a sentence.
+        """Return the reason that an IP address must not be contacted, as the end of a sentence.
 
         Return None if it may be contacted.
         """
@@ -180,14 +180,14 @@ def _is_named(host: str, name: str) -> bool:
 
 
 def _meant_address(address: Address) -> Address:
-    """Return the IPv4 address inside an IPv6 address, otherwise the address itself."""
+    """Return the IPv4 address inside an IPv6 address, or else the address itself."""
     if isinstance(address, IPv6Address) and any(address in network for network in _MAPPED_NETWORKS):
         return IPv4Address(int(address) & 0xFFFF_FFFF)
     return address
 
 
 def _special_address_kind(address: Address) -> str | None:
-    """Return the special kind of an address, such as loopback; None for a public address."""
+    """Return the special kind of an address, such as loopback; None for a public one."""
     if isinstance(address, IPv4Address):
         return next((what for network, what in _INTERNAL_NETWORKS if address in network), None)
     if address.is_loopback:

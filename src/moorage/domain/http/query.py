@@ -16,7 +16,7 @@ Pairs: TypeAlias = tuple[tuple[str, str], ...]
 
 
 def as_pairs(written: PairsInput | None, field: str) -> Pairs:
-    """Return parameters as pairs of text.
+    """Return query parameters or form fields as pairs of text.
 
     None is dropped, a list repeats its name, and booleans become `true` and `false`.
     """
@@ -63,7 +63,7 @@ def _text(value: object, field: str) -> str:
 
 
 def encode_pairs(pairs: Pairs) -> str:
-    """Percent-encode everything but RFC 3986's unreserved characters; a space is `%20`."""
+    """Percent-encode pairs, except for RFC 3986's unreserved characters; a space is `%20`."""
     return "&".join(f"{_quoted_text(name)}={_quoted_text(value)}" for name, value in pairs)
 
 

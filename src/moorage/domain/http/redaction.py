@@ -1,4 +1,4 @@
-"""Redaction: the secrets in requests and answers are masked before anybody sees them.
+"""Redaction: secrets in requests and answers are masked before anybody sees them.
 
 A value is masked for its name, such as `client_secret`, or for its content, such as a card number.
 Names are found in headers, queries, forms, JSON, XML and plain text. No function here raises or
@@ -105,7 +105,7 @@ def _kinds(personal: Iterable[Personal | str]) -> tuple[Personal, ...]:
 @careful
 @attrs.frozen(kw_only=True)
 class Redaction:
-    """The names whose values a service wants masked, besides those that suggest a credential.
+    """The names of fields that a service wants masked, in addition to the usual ones.
 
     Attributes:
         header_names: headers.
@@ -130,7 +130,7 @@ class Redaction:
     secrets: tuple[Secret, ...] = attrs.field(default=(), converter=as_secrets, hash=False)
 
     def headers(self, headers: Headers) -> Headers:
-        """Return headers with their secrets masked."""
+        """Return headers with the secrets in them masked."""
         return Headers(
             [
                 (name, MASK if _is_hidden(name, self.header_names) else self._prose(value))
@@ -139,14 +139,14 @@ class Redaction:
         )
 
     def query(self, url: str) -> str:
-        """Return a URL with its secrets masked: user and password, path, query and fragment."""
+        """Return a URL with its secrets masked: user, password, path, query and fragment."""
         address, *parts = re.split(r"([?#])", url)
         masked_parts = [self._prose(_USER_INFO.sub(f"{MASK}@", address))]
         masked_parts += [self._form(part) for part in parts]
         return "".join(masked_parts)
 
     def body(self, body: bytes, content_type: str | None, limit: int) -> str:
-        """Return the first `limit` characters of a body, with its secrets masked.
+        """Return the first `limit` characters of a body with its secrets masked.
 
         An ellipsis stands for the rest. A body that is not text is described by its size and type.
         """
@@ -163,14 +163,14 @@ class Redaction:
         return _cut(decoded(window, content_type).replace("\0", ""), limit, redact)
 
     def text(self, text: str) -> str:
-        """Return plain text with its secrets masked, also inside JSON."""
+        """Return a text with its secrets masked, also in JSON that it contains."""
         begins = _JSON_BEGINS.search(text)
         if begins is None:
             return self._prose(text)
         return self._prose(text[: begins.start()]) + self._json(text[begins.start() :])
 
     def words(self, text: str, limit: int) -> str:
-        """Return a vendor's message with its secrets masked, also keys and long tokens."""
+        """Return a vendor's message with secrets, keys and long tokens masked."""
         return _cut(text.replace("\0", ""), limit, lambda part: self.text(_without_keys(part)))
 
     def _prose(self, text: str) -> str:
@@ -233,7 +233,7 @@ class Redaction:
 
 
 class _Way:
-    """The keys that lead to the current token of a JSON text.
+    """The path of keys to the current token of a JSON text.
 
     Attributes:
         leads_there: whether the next value is at the end of a path.
@@ -248,7 +248,7 @@ class _Way:
         self.leads_there = False
 
     def go(self, piece: str, name: str) -> None:
-        """Advance to the next token of the JSON text; `name` is the key before the token."""
+        """Move on to the next token of the JSON text; `name` is the key before it."""
         if not self._paths:
             return
         self.leads_there = False
@@ -285,7 +285,7 @@ def _is_hidden(name: str, names: frozenset[str]) -> bool:
 
 
 def _decoded_text(piece: str) -> str:
-    """Return the text of a JSON string, decoded; return any other token unchanged."""
+    """Return the text of a JSON string; return any other token unchanged."""
     if piece[0] != '"':
         return piece
     try:

@@ -92,7 +92,7 @@ def _query(parameters: PairsInput | None) -> Pairs:
 
 @attrs.frozen(repr=False)
 class Request:
-    """A request to a service, without the service's address.
+    """A request to a service, without the service's base URL.
 
     Attributes:
         method: the HTTP method.
@@ -259,7 +259,7 @@ class Request:
         return self.carrying(Headers([*pairs, *added_headers.pairs]))
 
     def carrying(self, headers: Headers) -> Request:
-        """Return this request with other headers instead of its own."""
+        """Return this request with other headers in place of its own."""
         # Whatever is authorised or signed comes through here: what was checked once is copied.
         if type(self) is not Request:
             return attrs.evolve(self, headers=headers)

@@ -62,12 +62,12 @@ class Response:
         return 200 <= self.status < 300
 
     def header(self, name: str) -> str | None:
-        """Return the first value of a header."""
+        """Return the first value of the header of this name."""
         return self.headers.get(name)
 
     @property
     def text(self) -> str:
-        """The body in its declared charset, else UTF-8; undecodable bytes show as U+FFFD."""
+        """The body as text in its charset, by default UTF-8; bad bytes become U+FFFD."""
         return decoded(self.body, self.header("content-type"))
 
     def json(self) -> Any:
@@ -88,7 +88,7 @@ class Response:
         )
 
     def as_replayed(self) -> Response:
-        """Return this response marked as the stored answer of an earlier call with the same key."""
+        """Return this response marked as the stored answer of an earlier call with the key."""
         if type(self) is not Response:
             return attrs.evolve(self, replayed=True)
         response = self._copied()
@@ -96,7 +96,7 @@ class Response:
         return response
 
     def as_cached(self, headers: Headers, body: bytes) -> Response:
-        """Return this response as the cache answers with it, with these headers and this body."""
+        """Return this response as the cache answers with it, with the given headers and body."""
         if type(self) is not Response:
             return attrs.evolve(self, headers=headers, body=body, cached=True)
         new_response = self._copied()
@@ -106,7 +106,7 @@ class Response:
         return new_response
 
     def _copied(self) -> Response:
-        """Return a copy whose fields may be changed before anybody else has it."""
+        """Return a copy whose fields may be changed, because nothing else refers to it."""
         copied_response = object.__new__(Response)
         _set_status(copied_response, self.status)
         _set_headers(copied_response, self.headers)

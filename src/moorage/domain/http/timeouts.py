@@ -51,7 +51,7 @@ class Timeouts:
     )
 
     def within(self, remaining: float) -> Timeouts:
-        """Return these limits, none of them longer than the remaining time."""
+        """Return these time limits, none of them longer than the remaining time."""
         if not 0 < remaining < _LONG:
             seconds(remaining, "remaining")
         capped = object.__new__(Timeouts)

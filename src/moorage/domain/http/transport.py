@@ -1,4 +1,4 @@
-"""Settings of connections (TLS, proxy, pool) that every HTTP adapter understands."""
+"""Settings of connections (TLS, proxy, pool) that all HTTP adapters understand."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _LAST_PORT: Final = 65_535
 
 
 class TlsVersion(StrEnum):
-    """The lowest TLS version that a client accepts; at least 1.2."""
+    """The lowest TLS version that a client accepts, at least TLS 1.2."""
 
     V1_2 = "1.2"
     V1_3 = "1.3"
@@ -124,7 +124,7 @@ class DangerouslyUnverified:
 @careful
 @attrs.frozen(kw_only=True)
 class Tls:
-    """The trusted authorities and the client certificate. Its `repr` shows no key.
+    """The certificate authorities to trust and the client certificate; the `repr` shows no key.
 
     Attributes:
         authorities: a PEM file, or its content, with the certificates to trust instead of the
@@ -148,7 +148,7 @@ class Tls:
     )
 
     def __attrs_post_init__(self) -> None:
-        """Refuse settings that contradict each other."""
+        """Check that the TLS settings do not contradict each other."""
         problems = list[Problem]()
         if self.certificate is None and (self.key is not None or self.password is not None):
             problems.append(
@@ -288,13 +288,13 @@ class Proxy:
 
 
 def as_proxy(value: Proxy | Secret | str | None) -> Proxy | None:
-    """Return the proxy of a URL; a `Proxy` and None stay as they are."""
+    """Return the proxy that a URL names; a `Proxy` or None is returned unchanged."""
     return value if value is None or isinstance(value, Proxy) else Proxy.at(value)
 
 
 @attrs.frozen(kw_only=True)
 class HttpPoolStatistics:
-    """The number of used and free connections of a client's pool, for metrics.
+    """The numbers of used and free connections in a client's pool, for metrics.
 
     Attributes:
         active: the number of exchanges under way.

@@ -1,4 +1,4 @@
-"""URLs: joining a service's base URL and a request's path.
+"""URLs, and the joining of a service's base URL with a request's path.
 
 The path is appended to the base's own path as text: `..` and doubled slashes are kept as they are,
 because some vendors give them a meaning, so a path built from foreign input should have its
@@ -46,7 +46,7 @@ _LONGEST_LABEL = 63
 
 
 def validate_base_url(url: str) -> str:
-    """Return the URL if it can be the base URL of a service; raise otherwise."""
+    """Return the URL if it can be a service's base URL; otherwise raise an error."""
     if not _is_sendable(url):
         raise _bad_base("is not a str, or has white space or a control character in it")
     if "@" in url.partition("://")[2].partition("/")[0]:
@@ -64,7 +64,7 @@ def validate_base_url(url: str) -> str:
 
 
 def validate_private_url(url: str) -> str:
-    """Return a base URL to which secrets may be sent: with TLS, or on this machine."""
+    """Return a base URL that is safe for secrets: with TLS, or on this machine."""
     if leaves_in_clear(validate_base_url(url)):
         raise InvalidData(
             "The URL has no TLS, so secrets would cross the network in clear.",
@@ -75,7 +75,7 @@ def validate_private_url(url: str) -> str:
 
 
 def is_host(host: str) -> bool:
-    """Return whether a text can be the name or the address of a host, as far as its form says.
+    """Return whether a text has the form of a host name or an IP address.
 
     An IPv6 address may be in brackets.
     """
@@ -90,7 +90,7 @@ def is_host(host: str) -> bool:
 
 
 def validate_path(path: str) -> str:
-    """Return the path or absolute URL of a request, after checking that it is valid in a URL."""
+    """Return a request's path or absolute URL, after checking that it is valid."""
     if not _is_sendable(path):
         raise _bad_path("is not a str, or has white space or a control character in it")
     if is_absolute(path):
@@ -104,12 +104,12 @@ def validate_path(path: str) -> str:
 
 
 def is_absolute(path: str) -> bool:
-    """Return whether this is a URL rather than a path."""
+    """Return whether a request's path is an absolute URL."""
     return "://" in path and _ABSOLUTE.match(path) is not None
 
 
 def origin_of(url: str) -> Origin | None:
-    """Return scheme, host and port of a URL, if it has them."""
+    """Return the scheme, host and port of a URL; None if it lacks them."""
     split_url = _split_origin(url)
     return None if split_url is None else split_url[0]
 
@@ -135,7 +135,7 @@ def leaves_in_clear(url: str) -> bool:
 
 
 def join_url(base_url: str, request: Request) -> str:
-    """Return the URL to send a request to: the base URL, the request's path, and both queries.
+    """Return the URL of a request: base URL, path, and the queries of both.
 
     An absolute URL, such as a vendor's link to the next page, must have the base's origin, and
     replaces the base's path. A fragment is dropped.
@@ -172,7 +172,7 @@ def join_url(base_url: str, request: Request) -> str:
 
 
 def _same_origin(base_url: str, url: str) -> tuple[str, str] | None:
-    """Return the scheme and host of the base URL and the rest of a URL on the same server."""
+    """Return the origin of the base URL and the rest of a URL, if both have the same origin."""
     own_pair, foreign_pair = _split_origin(base_url), _split_origin(url)
     if own_pair is None or foreign_pair is None or own_pair[0] != foreign_pair[0]:
         return None
@@ -180,7 +180,7 @@ def _same_origin(base_url: str, url: str) -> tuple[str, str] | None:
 
 
 def _split_origin(url: str) -> tuple[Origin, str] | None:
-    """Return (scheme, host, port), and the rest of the URL as it was written."""
+    """Split a URL into its origin (scheme, host, port) and the rest of its text."""
     match = _ORIGIN.fullmatch(url)
     if match is None:
         return None
