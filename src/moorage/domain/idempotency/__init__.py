@@ -1,1 +1,1 @@
-"""Idempotency keys, each of which has at most one effect."""
+"""Idempotency keys: each allows at most one effect."""

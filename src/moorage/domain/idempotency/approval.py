@@ -1,4 +1,4 @@
-"""A proposal to close an operation whose outcome is unknown, which a second person confirms.
+"""Approval by two people: the first proposes an outcome, the second confirms it.
 
 The proposal is kept beside the register of open effects, so that every process sees it. Its laws:
 
@@ -26,7 +26,7 @@ _GONE_TTL: Final = 1
 
 
 class Proposal(NamedTuple):
-    """The outcome that a first person proposes for an operation whose outcome is unknown.
+    """The outcome that a first person proposes for an operation of unknown outcome.
 
     Attributes:
         person: name of the first person.
@@ -49,7 +49,7 @@ def _name(contract: str, tenant: str | None, key: str) -> str:
 
 
 class Propose:
-    """The command that stores a proposal in place of an earlier one; None withdraws it."""
+    """The command that stores a proposal in place of an earlier one, or withdraws it."""
 
     __slots__ = ("keys", "proposal")
     once = False
@@ -63,7 +63,7 @@ class Propose:
 
     @reading
     def apply(self, states: States, now: int) -> tuple[States, None]:
-        """Return the state with the new proposal, or without one."""
+        """Return the state with the new proposal, or with no proposal."""
         if self.proposal is None:
             (state,) = states
             return (None if state is None else (now, _GONE_TTL, *state[2:]),), None
@@ -71,7 +71,7 @@ class Propose:
 
 
 class ReadProposal:
-    """The command that reads the proposal for an operation."""
+    """The command that reads the proposed outcome of an operation."""
 
     __slots__ = ("keys",)
     once = False
@@ -82,7 +82,7 @@ class ReadProposal:
 
     @reading
     def apply(self, states: States, now: int) -> tuple[States, Proposal | None]:
-        """Return the proposal; None if there is none or it has expired."""
+        """Return the stored proposal; None if there is none or it has expired."""
         (state,) = states
         if state is None:
             return states, None

@@ -1,4 +1,4 @@
-"""The rules for idempotency keys: a caller claims a key, acts, and stores the answer.
+"""Rules for idempotency keys: a caller claims a key, acts, and stores the answer.
 
 Laws:
 
@@ -58,7 +58,7 @@ Entry: TypeAlias = "tuple[int, int, int, bytes | Fingerprint, int, int, int, int
 
 
 class Verdict(Enum):
-    """The answer to a caller that claims an idempotency key; with `RUN` it may send its request."""
+    """The store's decision about a claim of a key; `RUN` permits the caller to send its request."""
 
     RUN = "run"
     ASK_AGAIN = "ask_again"
@@ -69,7 +69,7 @@ class Verdict(Enum):
 
 
 class Reach(Enum):
-    """The limit of what a caller may do: send the request, repeat it, or only look it up."""
+    """The limit of what a call may do: send the request, send it again, or only look it up."""
 
     FRESH = "fresh"
     """It sends the request, whether or not it was sent before."""
@@ -81,7 +81,7 @@ class Reach(Enum):
 
 @attrs.frozen(kw_only=True)
 class KeyUse:
-    """The way in which one call uses its key.
+    """The way in which one call uses its idempotency key.
 
     Attributes:
         round: the number of times that the effect of the key was settled as never done; each round
@@ -115,7 +115,7 @@ TABLE: Final = (
 
 
 class Claimed(NamedTuple):
-    """The answer to a claim: the decision, and what it depends on.
+    """The store's answer to a claim of a key: the decision and its reasons.
 
     Attributes:
         verdict: the decision.
@@ -133,7 +133,7 @@ class Claimed(NamedTuple):
 
 
 class Settled(NamedTuple):
-    """The answer to a settlement: whether the caller still held the claim, and the key's state."""
+    """The store's answer to a settlement: whether the claim was held, and the key's state."""
 
     held: bool
     done: bool = False
@@ -144,7 +144,7 @@ _STILL_HELD: Final = Settled(held=True)
 
 
 class Claim:
-    """The command that claims a key for one caller, whose random number is `owner`.
+    """The command that claims an idempotency key for one caller, named by a random number.
 
     `lease` is the time that the claim lasts without a renewal, and `term` the longest time that its
     holder may be at work, by default the lease. `remembered` is the time for which the target
@@ -178,7 +178,7 @@ class Claim:
 
     @reading
     def apply(self, states: States, now: int) -> tuple[States, Claimed]:
-        """Return the new state of the key and the decision, according to `TABLE`."""
+        """Return the key's new state and the decision about the claim, according to `TABLE`."""
         entry = present(states[0], now)
         if entry is None:
             return self._taken_states(now, now), new_tuple(Claimed, (Verdict.RUN, now, 0, None))
@@ -251,7 +251,7 @@ class Renew:
 
     @reading
     def apply(self, states: States, now: int) -> tuple[States, tuple[bool, ...]]:
-        """Return for each claim whether its holder still has it, even if the lease had expired."""
+        """Return for each claim whether its holder still has it, even after the lease's end."""
         new_states: list[State | None] = []
         mine: list[bool] = []
         for state, (_, fence, ttl) in zip(states, self.held, strict=True):
@@ -286,7 +286,7 @@ def _renewed_entry(entry: Entry, fence: int, lease: int, ttl: int) -> Entry | No
 
 
 class Settle:
-    """The command that ends a claim, if `fence` is still the claim's fencing number.
+    """The command that ends a claim, if the claim still has the fencing number `fence`.
 
     An answer settles the key also under an older number, because the effect did happen.
     """
@@ -306,7 +306,7 @@ class Settle:
 
     @reading
     def apply(self, states: States, now: int) -> tuple[States, Settled]:
-        """Return the state after the settlement, and how the key is settled now."""
+        """Return the state after the settlement, and the key's state of settlement."""
         entry = present(states[0], now)
         if entry is None:
             return states, Settled(held=False)
@@ -321,12 +321,12 @@ class Settle:
 
 
 def complete(key: str, fence: int, answer: object, *, ttl: int) -> Settle:
-    """Return the command that stores the answer of a claim and settles its key."""
+    """Return the command that stores a claim's answer and settles its key."""
     return Settle(key, fence, DONE, ttl=ttl, answer=answer)
 
 
 def release(key: str, fence: int, *, ttl: int) -> Settle:
-    """Return the command that frees a key, because its claim certainly had no effect.
+    """Return the command that frees a key because its claim certainly had no effect.
 
     A holder whose verdict was `ASK_AGAIN` must not use it, because the holder before it may have
     acted.
@@ -335,7 +335,7 @@ def release(key: str, fence: int, *, ttl: int) -> Settle:
 
 
 def abandon(key: str, fence: int, *, ttl: int) -> Settle:
-    """Return the command that ends a claim and marks its key's outcome as unknown.
+    """Return the command that ends a claim and marks its outcome as unknown.
 
     The key becomes unknown if its request was sent, and free otherwise.
     """
@@ -343,7 +343,7 @@ def abandon(key: str, fence: int, *, ttl: int) -> Settle:
 
 
 class Record:
-    """The command that writes a permanent record, if the caller still holds the claim.
+    """The command that writes a permanent record if the caller still holds the claim.
 
     An existing record under the key stays.
     """
@@ -368,7 +368,7 @@ class Record:
 
     @reading
     def apply(self, states: States, now: int) -> tuple[States, bool]:
-        """Return True if the caller holds the claim, and its record is the one stored now."""
+        """Return True if the caller holds the claim and its record is the stored one."""
         claim, entry = (present(state, now) for state in states)
         if claim is None or claim[4] != self.fence or claim[2] not in (CLAIMED, SENT):
             return unchanged(CLAIMS * 2, states, now), False
@@ -379,7 +379,7 @@ class Record:
 
 
 class Withdraw:
-    """The command that withdraws a claim if the store made it, after its answer was lost."""
+    """The command that withdraws a claim of a caller that did not get the store's answer."""
 
     __slots__ = ("keys", "owner", "ttl")
     once = False
@@ -392,7 +392,7 @@ class Withdraw:
 
     @reading
     def apply(self, states: States, now: int) -> tuple[States, None]:
-        """Return the state without this owner's claim; another owner's claim stays."""
+        """Return the state without this owner's claim; claims of other owners stay."""
         entry = present(states[0], now)
         if entry is None:
             return states, None
@@ -402,7 +402,7 @@ class Withdraw:
 
 
 class MarkSent:
-    """The command that marks a claim as sent, for claims that have a store of their own."""
+    """The command that marks a claim as sent, for claims in a store of their own."""
 
     __slots__ = ("fence", "keys", "target")
     once = False
@@ -415,7 +415,7 @@ class MarkSent:
 
     @reading
     def apply(self, states: States, now: int) -> tuple[States, bool]:
-        """Return True if the holder still has the claim, so that the request may be sent."""
+        """Return True if the caller still holds the claim, so that it may send the request."""
         sent_claim = mark_sent(present(states[0], now), self.fence, self.target)
         return (
             (unchanged(CLAIMS, states, now), False) if sent_claim is None else ((sent_claim,), True)
@@ -423,7 +423,7 @@ class MarkSent:
 
 
 class Resolve:
-    """The command that settles a key after a look-up: with an answer, or as never done.
+    """The command that settles a key after a look-up, as answered or as never carried out.
 
     It settles the key as never done only if no request under the key can still be under way.
     """
@@ -440,7 +440,7 @@ class Resolve:
 
     @reading
     def apply(self, states: States, now: int) -> tuple[States, bool]:
-        """Return True if the key had an unknown outcome, which is settled now."""
+        """Return True if the key had an unknown outcome and is settled now."""
         entry = present(states[0], now)
         if entry is None:
             return states, False
@@ -452,7 +452,7 @@ class Resolve:
 
 
 class Written:
-    """The command that reads a key's permanent record, without claiming the key."""
+    """The command that reads a key's permanent record without claiming the key."""
 
     __slots__ = ("keys",)
     once = False
@@ -469,7 +469,7 @@ class Written:
 
 
 class WriteOnce:
-    """The command that writes a permanent record unless one exists.
+    """The command that writes a permanent record if there is none yet.
 
     The first writer's record stays.
 
@@ -488,7 +488,7 @@ class WriteOnce:
 
     @reading
     def apply(self, states: States, now: int) -> tuple[States, Any]:
-        """Return the record that is stored after the command: this one, or an earlier one."""
+        """Return the record stored now: the command's own, or an earlier one."""
         entry = present(states[0], now)
         if entry is not None and entry[2] == DONE:
             return states, entry[10]
@@ -510,7 +510,7 @@ class WriteOnce:
 
 
 def _ended_entry(entry: Entry, fence: int, stage: int, ttl: int, answer: object) -> Entry:
-    """Return the state of a key after its claim ended."""
+    """Return the state of a key after its claim has ended."""
     state_time, _, old_stage, fingerprint, _, _, _, _, sent_at, target, _ = entry
     stage = FREE if stage == SENT != old_stage else stage
     return (
@@ -529,7 +529,7 @@ def _ended_entry(entry: Entry, fence: int, stage: int, ttl: int, answer: object)
 
 
 def mark_sent(entry: Entry | None, fence: int, target: str) -> Entry | None:
-    """Return the claim marked as sent to `target`; None if the caller has lost the claim.
+    """Return the claim marked as sent to `target`; None if the caller has lost it.
 
     A holder may send to another target than before only if nothing was done at the first target.
     """
@@ -555,7 +555,7 @@ def mark_sent(entry: Entry | None, fence: int, target: str) -> Entry | None:
 
 
 def present(state: State | None, now: int) -> Entry | None:
-    """Return the state as of now; None if it has expired.
+    """Return the state of a key at the present time; None if it has expired.
 
     If the clock stepped back, all times in the state are moved back with it.
     """
@@ -583,7 +583,7 @@ def present(state: State | None, now: int) -> Entry | None:
 
 
 class Claims:
-    """The rule that reads the state of a claim, and shifts its times if the clock went back."""
+    """The rule by which commands read the state of a claim."""
 
     present = staticmethod(present)
 
@@ -592,7 +592,7 @@ CLAIMS: Final[tuple[Claims, ...]] = (Claims(),)
 
 
 def checked_key(value: object) -> str:
-    """Return `value` if it is a valid idempotency key; None is refused too."""
+    """Return a valid idempotency key; raise an error for anything else, including None."""
     if isinstance(value, str) and _KEY.fullmatch(value):
         return value
     raise InvalidData(

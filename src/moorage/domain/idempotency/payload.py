@@ -1,4 +1,4 @@
-"""A digest of the arguments of an idempotent function, to compare later calls with the first."""
+"""A digest of an idempotent function's arguments, which later calls are compared with."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ _FORMAT: Final = 2
 
 
 class _UnknownError(TypeError):
-    """Raised for a value in the payload that cannot be compared; it names the value's type."""
+    """Raised for a value in a payload that cannot be compared; names the value's type."""
 
 
 def payload_fingerprint(payload: object) -> bytes:
-    """Return a digest that is equal only for equal payloads: 1, 1.0, "1" and True all differ.
+    """Return a digest of a payload, in which 1, 1.0, "1" and True all differ.
 
     Mappings are compared without regard to the order of their keys.
     """
@@ -39,7 +39,7 @@ def payload_fingerprint(payload: object) -> bytes:
 
 
 def compared_payload(payload: object) -> bytes | Fingerprint:
-    """Return a payload's fingerprint, whose digest is computed only if it is needed.
+    """Return the fingerprint of a payload, whose digest is computed only when needed.
 
     Raises:
         InvalidData: as `payload_fingerprint` does.
@@ -56,7 +56,7 @@ def _digested(content: bytes) -> bytes:
 
 
 def _plain_value(value: object) -> object:
-    """Return a value in a form that JSON can hold, in which values of different types differ."""
+    """Return a value in JSON's types, such that values of different types differ."""
     if isinstance(value, bytes):
         return ["bytes", value.hex()]
     if isinstance(value, dict):
@@ -75,7 +75,7 @@ def _plain_value(value: object) -> object:
 
 
 def _type_name(kind: type) -> str:
-    """Return the name of a type, which stays the same if a class of moorage moves."""
+    """Return a type's name, which stays the same if a class of moorage moves."""
     package = kind.__module__
     if package.startswith("moorage."):
         package = "moorage"

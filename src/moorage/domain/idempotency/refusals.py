@@ -1,4 +1,4 @@
-"""The stored form of a final refusal, so that a repeat of its key gets the same error."""
+"""The stored form of a final refusal, so that a repeat with its key gets the same error."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _LEFT_OUT = ("_acted", "_final", "_signature", "response")
 
 
 def pack_refusal(error: ConnectorError) -> bytes:
-    """Return the parts of an error to store: its classes' names, its arguments and its fields.
+    """Pack an error for the store: its classes' names, its arguments and its fields.
 
     The vendor's whole answer is not stored, nor are fields of a host's own classes that hold other
     than plain values.
@@ -29,7 +29,7 @@ def pack_refusal(error: ConnectorError) -> bytes:
 
 
 def unpack_refusal(packed: bytes) -> ConnectorError:
-    """Return the stored error, as the most specific of its classes that can be imported here."""
+    """Return the stored error as its most specific class that can be imported here."""
     names, args, fields = unpack_values(packed)
     classes = {_name(kind): kind for kind in _tree(ConnectorError)}
     kind = next(classes[name] for name in names if name in classes)

@@ -1,4 +1,4 @@
-"""The register of operations whose outcome is unknown, which all processes share.
+"""The register of operations with an unknown outcome, which all processes share.
 
 An effect is registered before its first request leaves, and removed as soon as its outcome is
 known. An effect that remains belongs to a process that is still at work, has died, or lost the
@@ -51,7 +51,7 @@ Effect: TypeAlias = "tuple[int, int, int, int, int, int, int, int, bytes, Any, A
 
 
 def effect_name(contract: str, tenant: str | None, key: str) -> str:
-    """Return the key under which the register stores one operation."""
+    """Return the key under which the register stores an operation."""
     tenant_suffix = "" if tenant is None else f"@{tenant}"
     return state_key("unsettled", contract, None, "effect", tenant_suffix, key)
 
@@ -71,7 +71,7 @@ def _account_names(contract: str, tenant: str | None, key: str) -> tuple[str, st
 
 
 class Registered(NamedTuple):
-    """The answer to a registration: the number of the operation's record, and its content.
+    """The answer to a registration: the number and the content of the operation's record.
 
     Attributes:
         number: the number to remove the effect with; 0 if another payload has the key.
@@ -95,7 +95,7 @@ class Registered(NamedTuple):
 
 
 class Register:
-    """The command that registers an operation, which a caller works on for `span` microseconds.
+    """The command that registers an operation that takes up to `span` microseconds.
 
     The claims of the effect's key exist for at least `memory` microseconds; an effect that stayed
     open longer is not requested again. `what` describes the request, so that a process that finds
@@ -125,7 +125,7 @@ class Register:
 
     @reading
     def apply(self, states: States, now: int) -> tuple[States, Registered]:
-        """Return the register with the operation added.
+        """Return the register with this operation added.
 
         Nothing changes if the effect is settled, or if its key belongs to another payload.
         """
@@ -158,7 +158,7 @@ class Register:
 
 
 class Recall:
-    """The command that reads an operation's record, for a caller that sends nothing."""
+    """The command that reads an operation's record for a caller that sends nothing."""
 
     __slots__ = ("fingerprint", "keys")
     once = False
@@ -170,7 +170,7 @@ class Recall:
 
     @reading
     def apply(self, states: States, now: int) -> tuple[States, Registered]:
-        """Return the operation's record; its number is 0 unless it is open with this payload."""
+        """Return the operation's record; the number is 0 if it is not open with this payload."""
         effect = _effect(states[0], now)
         if effect is None:
             return states, Registered()
@@ -183,7 +183,7 @@ class Recall:
 
 
 class Withhold:
-    """The command by which a caller that sent nothing ends its time for an operation.
+    """The command by which a caller that sent nothing gives up its time for an operation.
 
     Other holders keep their time. Without this command, repeats that send nothing would keep
     everybody else from settling the effect. Only the last holder may use it, because that one knows
@@ -203,7 +203,7 @@ class Withhold:
 
     @reading
     def apply(self, states: States, now: int) -> tuple[States, bool]:
-        """Return True if the caller was the last one; its time for the operation is over now."""
+        """Return True if this caller was the last holder, whose time for the operation ends now."""
         effect = _effect(states[0], now)
         if effect is None or effect[2] != OPEN or effect[3] != self.number:
             return states, False
@@ -213,7 +213,7 @@ class Withhold:
 
 
 class Strike:
-    """The command that removes an operation from the register, since its outcome is known.
+    """The command that removes an operation with a known outcome from the register.
 
     If the outcome is not `certain` for all callers, only the caller that registered the effect last
     may remove it.
@@ -232,7 +232,7 @@ class Strike:
 
     @reading
     def apply(self, states: States, now: int) -> tuple[States, bool]:
-        """Return True if the operation was open and is removed now."""
+        """Return True if the operation was open, and has been removed."""
         effect = _effect(states[0], now)
         if effect is None or effect[2] != OPEN or not (self.certain or effect[3] == self.number):
             return states, False
@@ -240,14 +240,14 @@ class Strike:
 
 
 class Decision(NamedTuple):
-    """The result of settling an operation; if that failed, try again in `wait` microseconds."""
+    """The result of settling an operation; if it failed, try again in `wait` microseconds."""
 
     settled: bool
     wait: int = 0
 
 
 class Decide:
-    """The command that settles an open operation after a look-up.
+    """The command that settles an operation after its outcome was looked up.
 
     It settles an effect as never done only once the time of its last holder is over.
     """
@@ -265,7 +265,7 @@ class Decide:
 
     @reading
     def apply(self, states: States, now: int) -> tuple[States, Decision]:
-        """Return the settled operation, and the list of open operations without it."""
+        """Return the settled operation's state, and the list of open operations without it."""
         effect = _effect(states[0], now)
         if effect is None or effect[2] != OPEN:
             return states, Decision(settled=False)
@@ -279,7 +279,7 @@ class Decide:
 
 
 class Reserved(NamedTuple):
-    """The answer to a caller that wants to look up an operation: whether it may.
+    """The answer to a caller that wants to look up an operation's outcome: yes or no.
 
     Attributes:
         ours: whether this caller may look the effect up now.
@@ -293,7 +293,7 @@ class Reserved(NamedTuple):
 
 
 class Attend:
-    """The command that reserves an open operation, so that one caller looks it up.
+    """The command that reserves an operation, so that only one caller looks it up.
 
     The reservation lasts `pause` microseconds. With `early`, the effect is reserved even if its
     next look-up is not due yet, because a person asks for this look-up.
@@ -310,7 +310,7 @@ class Attend:
 
     @reading
     def apply(self, states: States, now: int) -> tuple[States, Reserved]:
-        """Return the operation reserved for this caller, if it is open and due."""
+        """Reserve the operation for this caller, if it is open and due for a look-up."""
         effect = _effect(states[0], now)
         if effect is None or effect[2] != OPEN or now < (effect[5] if self.early else effect[6]):
             return states, Reserved(ours=False)
@@ -319,7 +319,7 @@ class Attend:
 
 
 class Question(NamedTuple):
-    """The latest question to the vendor that did not settle an operation.
+    """The latest look-up at the vendor that did not settle an operation.
 
     Attributes:
         ago: microseconds since the latest question.
@@ -337,7 +337,7 @@ class Question(NamedTuple):
 
 
 class NotSettled:
-    """The command that records that asking the vendor did not settle an operation.
+    """The command that records that a look-up at the vendor did not settle an operation.
 
     With `absent`, a look-up found nothing. `reserved` is the answer of the `Attend` with which the
     question began: the absence counts only if the effect was not registered again since then,
@@ -365,7 +365,7 @@ class NotSettled:
 
     @reading
     def apply(self, states: States, now: int) -> tuple[States, bool]:
-        """Return True if the result of the question was recorded."""
+        """Return True if the look-up's result was recorded."""
         effect = _effect(states[0], now)
         if effect is None or effect[2] != OPEN:
             return states, False
@@ -377,7 +377,7 @@ class NotSettled:
 
 
 def is_absent(searched: int | None, listed_within: int) -> bool:
-    """Return whether the vendor's list, complete by now, proves that nothing was done.
+    """Return whether the vendor's complete list proves that the operation was not carried out.
 
     Args:
         searched: microseconds from the end of its last holder's time to the beginning of the latest
@@ -388,7 +388,7 @@ def is_absent(searched: int | None, listed_within: int) -> bool:
 
 
 class ReadShards:
-    """The command that reads the names of the open effects of a contract."""
+    """The command that reads the names of a contract's open operations."""
 
     __slots__ = ("keys",)
     once = False
@@ -399,12 +399,12 @@ class ReadShards:
 
     @reading
     def apply(self, states: States, _: int) -> tuple[States, tuple[str, ...]]:
-        """Return the names of the open operations, in any order."""
+        """Return the names of the open operations in any order."""
         return states, tuple(name for state in states if state for name in state[2])
 
 
 class Open(NamedTuple):
-    """An open operation in the register; all times are in microseconds.
+    """An operation of unknown outcome in the register; all times are in microseconds.
 
     Attributes:
         name: the key of its state.
@@ -425,7 +425,7 @@ class Open(NamedTuple):
 
 
 class ReadEffects:
-    """The command that reads a contract's open operations of these names."""
+    """The command that reads a contract's open operations with these names."""
 
     __slots__ = ("keys",)
     once = False
@@ -436,7 +436,7 @@ class ReadEffects:
 
     @reading
     def apply(self, states: States, now: int) -> tuple[States, tuple[Open, ...]]:
-        """Return the open operations, in the order of their names."""
+        """Return the open operations in the order of their names."""
         effects: list[Open] = []
         for name, state in zip(self.keys, states, strict=True):
             effect = _effect(state, now)
@@ -458,7 +458,7 @@ def _question(answer: Any, now: int) -> Question | None:
 def _close_effect(
     effect: Effect, listed: State | None, now: int, name: str, *, turn: int
 ) -> States:
-    """Return the state of an operation that is settled and no longer open.
+    """Return the state of an operation that was settled, and the list without it.
 
     It keeps only the number of the round.
     """
@@ -479,7 +479,7 @@ def _unlisted(state: State | None, now: int, name: str) -> State:
 
 
 def _effect(state: State | None, now: int) -> Effect | None:
-    """Return the state as of now; None if it has expired.
+    """Return the state of an operation at the present time; None if it has expired.
 
     If the clock stepped back, all times in the state are moved back with it.
     """

@@ -1,1 +1,1 @@
-"""Messages for brokers: their values, the rules of each broker, and the meaning of its failures."""
+"""Messages for brokers: their values, each broker's rules, and the meaning of failures."""

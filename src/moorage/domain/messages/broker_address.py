@@ -1,4 +1,4 @@
-"""The address of a broker, as its URL and the settings beside it name it."""
+"""The address of a message broker, from its URL and further settings."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _ANY_PATH: Final = late_pattern(r".*")
 
 @attrs.frozen(kw_only=True)
 class BrokerAddress:
-    """The address of a broker, with everything that a connection needs.
+    """The address of a message broker, with all settings for a connection.
 
     Attributes:
         host: the name or the address of the host.
@@ -40,13 +40,13 @@ class BrokerAddress:
     tls: Tls | None = None
 
     def password_text(self) -> str:
-        """Return the password as a text, which is empty if there is none."""
+        """Return the broker's password as text; empty if there is none."""
         return "" if self.password is None else self.password.reveal()
 
 
 @attrs.frozen(kw_only=True)
 class AddressForm:
-    """The form of the URLs of one broker.
+    """The form of the URLs of one kind of broker.
 
     Attributes:
         title: the name of the broker in sentences.
@@ -65,7 +65,7 @@ class AddressForm:
     def address(
         self, url: str, *, password: Secret | None = None, tls: Tls = _NO_TLS
     ) -> BrokerAddress:
-        """Return the address that a URL names.
+        """Return the broker's address that a URL names.
 
         Args:
             url: the URL, which may contain a user and a password.

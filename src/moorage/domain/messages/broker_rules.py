@@ -1,4 +1,4 @@
-"""The bounds of a broker on messages, and what follows from them before anything is sent.
+"""The limits of brokers on messages, and the checks before a message is sent.
 
 Laws:
 
@@ -39,7 +39,7 @@ ONE_LINE: Final = late_pattern(r"[^\r\n\0]*")
 
 @attrs.frozen(kw_only=True)
 class BrokerRules:
-    """The rules of one broker for messages.
+    """The rules of one broker for the messages that it accepts.
 
     Attributes:
         system: the kind of the broker, such as "rabbitmq".
@@ -96,7 +96,7 @@ class BrokerRules:
     special: Mapping[str, BrokerRules] = attrs.field(factory=dict[str, "BrokerRules"])
 
     def of(self, topic: object) -> BrokerRules:
-        """Return the rules for a topic: special ones if its name ends like theirs."""
+        """Return the rules for a topic, which may be special because of its name's ending."""
         for ending, rules in self.special.items():
             if isinstance(topic, str) and topic.endswith(ending):
                 return rules
@@ -104,7 +104,7 @@ class BrokerRules:
 
 
 def size_of(message: Message) -> int:
-    """Return the bytes of a message: its payload, its key and its headers."""
+    """Return the size of a message in bytes: payload, key and headers."""
     size = len(message.payload)
     if message.key is not None:
         size += len(message.key)
@@ -114,7 +114,7 @@ def size_of(message: Message) -> int:
 
 
 def check_topic(topic: object, rules: BrokerRules) -> None:
-    """Refuse a name that nothing can be published to.
+    """Refuse a topic name that the broker does not allow.
 
     Raises:
         InvalidData: it is empty, or no such name.
@@ -134,7 +134,7 @@ def check_topic(topic: object, rules: BrokerRules) -> None:
 
 
 def check_message(message: Message, rules: BrokerRules) -> None:
-    """Refuse a message that the broker cannot take.
+    """Refuse a message that the broker cannot accept.
 
     Raises:
         InvalidData: it is too large, or has a header, a key or a delay that the broker cannot have.
@@ -166,7 +166,7 @@ def check_message(message: Message, rules: BrokerRules) -> None:
 
 
 def _check_length(field: str, text: str, rules: BrokerRules) -> None:
-    """Refuse a name that is too long for the broker."""
+    """Refuse a name that exceeds the broker's maximum length."""
     if rules.longest_name is not None and len(text.encode()) > rules.longest_name:
         raise InvalidData(
             f"The {field.replace('_', ' ')} has {len(text.encode())} bytes, and {rules.title} takes"
@@ -177,7 +177,7 @@ def _check_length(field: str, text: str, rules: BrokerRules) -> None:
 
 
 def _check_bareness(message: Message, rules: BrokerRules) -> None:
-    """Refuse what travels in headers at other brokers."""
+    """Refuse headers, key and id of a message if the broker has no place for them."""
     key = None if rules.has_keys else message.key
     for field, value in (("headers", message.headers), ("key", key), ("id", message.id)):
         if value:
@@ -189,7 +189,7 @@ def _check_bareness(message: Message, rules: BrokerRules) -> None:
 
 
 def _check_key(key: bytes, rules: BrokerRules) -> None:
-    """Refuse a key that cannot travel in a header of text."""
+    """Refuse a key that cannot be sent as the text of a header."""
     text = key.decode("utf-8", "replace")
     if text.encode() != key or rules.header_value.fullmatch(text) is None:
         raise InvalidData(
@@ -248,7 +248,7 @@ def _check_headers(message: Message, rules: BrokerRules) -> None:
 
 
 def headers_of(message: Message, rules: BrokerRules) -> tuple[tuple[str, str | bytes], ...]:
-    """Return the headers to send, with the key if the broker has no other place for it."""
+    """Return the headers to send; they include the key if the broker has no field for it."""
     if message.key is None or rules.has_keys:
         return message.headers
     try:
@@ -259,7 +259,7 @@ def headers_of(message: Message, rules: BrokerRules) -> tuple[tuple[str, str | b
 
 
 def deduplication_id(message: Message, key: str | None, position: int = 0) -> str | None:
-    """Return the id by which a broker recognises a repeat.
+    """Return the id by which the broker recognises a repeated message.
 
     Args:
         message: the message; its own id comes first.
@@ -273,7 +273,7 @@ def deduplication_id(message: Message, key: str | None, position: int = 0) -> st
 
 
 def is_repeatable(messages: Sequence[Message], rules: BrokerRules) -> bool:
-    """Return whether publishing the messages twice has the effect of publishing them once."""
+    """Return whether publishing the messages twice has the same effect as once."""
     return rules.deduplicates and all(message.id is not None for message in messages)
 
 
@@ -284,7 +284,7 @@ def outgoing(
     key: str | None,
     trace_headers: Sequence[tuple[str, str]] = (),
 ) -> tuple[OutgoingMessage, ...]:
-    """Return checked messages with the ids by which the broker recognises repeats.
+    """Check messages, and return them with the ids by which the broker recognises repeats.
 
     Each message also gets the headers of the trace that it belongs to.
     """
@@ -302,7 +302,7 @@ def outgoing(
 def traced(
     message: Message, rules: BrokerRules, trace_headers: Sequence[tuple[str, str]]
 ) -> Message:
-    """Return a message with trace headers.
+    """Return a message with those trace headers that it does not have yet.
 
     A header that it has already is not replaced. If the message would break a rule of the broker
     with them, it goes without.
@@ -324,7 +324,7 @@ def batches(
     rules: BrokerRules,
     size: Callable[[Message], int] = size_of,
 ) -> Iterator[Sequence[OutgoingMessage]]:
-    """Split messages into batches that the broker takes at once.
+    """Split messages into batches of a size that the broker accepts.
 
     Args:
         messages: the messages.

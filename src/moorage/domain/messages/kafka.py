@@ -1,4 +1,4 @@
-"""The rules of Kafka for messages, and the meaning of its error codes.
+"""Kafka's rules for messages, and the meaning of its error codes.
 
 Laws:
 
@@ -118,17 +118,17 @@ _OF_TRANSPORT: Final = (
 
 
 def delivery_fault(name: str) -> PublishFault:
-    """Return the fault that the name of an error code of a message stands for."""
+    """Return the fault that Kafka's error code for a message stands for."""
     return _FAULTS.get(name, PublishFault.LOST)
 
 
 def is_final(name: str) -> bool:
-    """Return whether an error code of a consumer stands for a failure that no repetition helps."""
+    """Return whether a Kafka consumer's error is final, so that no retry helps."""
     return name in _READING_FAULTS
 
 
 def reading_error(name: str, topic: str | None = None) -> ConnectorError:
-    """Return the error for the name of an error code of a consumer.
+    """Return the moorage error for a Kafka consumer's error code.
 
     Args:
         name: the name.
@@ -151,7 +151,7 @@ def reading_error(name: str, topic: str | None = None) -> ConnectorError:
 
 
 def connecting_fault(events: Sequence[tuple[str, str]]) -> PublishFault:
-    """Return the reason why no broker could be reached.
+    """Return the reason that no Kafka broker could be reached.
 
     Args:
         events: the names and the texts of the errors that the client reported. The texts are
@@ -168,7 +168,7 @@ def connecting_fault(events: Sequence[tuple[str, str]]) -> PublishFault:
 
 
 def headers_to_send(item: OutgoingMessage) -> list[tuple[str, str | bytes | None]]:
-    """Return the headers of a message, with its content type and its id."""
+    """Return the Kafka headers of a message, including its content type and id."""
     message = item.message
     headers: list[tuple[str, str | bytes | None]] = list(message.headers)
     if message.content_type is not None:
@@ -181,7 +181,7 @@ def headers_to_send(item: OutgoingMessage) -> list[tuple[str, str | bytes | None
 def record_fields(
     value: bytes | None, key: bytes | None, headers: Sequence[tuple[str, bytes | None]]
 ) -> dict[str, Any]:
-    """Return the fields of the record that a message of a topic holds.
+    """Return the fields of a pipeline record, read from a Kafka message.
 
     Args:
         value: the content; None for a message that deletes its key.

@@ -1,4 +1,4 @@
-"""A message for a broker, and the receipt for one that the broker has taken."""
+"""A message for a broker, and the receipt that confirms its storage."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ JSON: Final = "application/json"
 
 
 def payload_bytes(value: object) -> bytes:
-    """Return a payload as bytes; the converter of a field."""
+    """Convert a message's payload to bytes."""
     if isinstance(value, str) and is_encodable(value):
         return value.encode()
     if isinstance(value, bytes):
@@ -40,7 +40,7 @@ def payload_bytes(value: object) -> bytes:
 
 
 def key_bytes(value: object) -> bytes | None:
-    """Return a key as bytes; the converter of a field."""
+    """Convert a message's key to bytes."""
     if value is None or (isinstance(value, bytes) and value):
         return value
     if isinstance(value, str) and value and is_encodable(value):
@@ -53,7 +53,7 @@ def key_bytes(value: object) -> bytes | None:
 
 
 def header_pairs(value: object) -> tuple[tuple[str, str | bytes], ...]:
-    """Return headers as pairs; the converter of a field."""
+    """Convert a message's headers to pairs."""
     pairs = cast("Mapping[str, Any]", value).items() if isinstance(value, Mapping) else value
     headers = tuple(cast("Iterable[tuple[Any, Any]]", pairs))
     for name, content in headers:
@@ -86,7 +86,7 @@ def _is_text(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
 @careful
 @attrs.frozen
 class Message:
-    """A message to publish.
+    """A message to publish to a broker.
 
     Attributes:
         payload: the content as bytes. A text is encoded as UTF-8.
@@ -116,7 +116,7 @@ class Message:
 
     @classmethod
     def of_json(cls, value: object, **fields: Any) -> Self:
-        """Return a message whose payload is a value as JSON.
+        """Return a message whose payload is a value encoded as JSON.
 
         Args:
             value: built of dict, list, str, int, float, bool and None.
@@ -141,7 +141,7 @@ class OutgoingMessage(NamedTuple):
 
 @attrs.frozen(kw_only=True)
 class PublishReceipt:
-    """The acknowledgement of a broker that it has stored a message.
+    """A broker's confirmation that it has stored a message.
 
     Attributes:
         broker: the kind of the broker, such as "kafka".

@@ -1,4 +1,4 @@
-"""Messages of MQTT, and the meaning of the codes with which its brokers answer.
+"""MQTT messages, and the meaning of the reason codes of MQTT brokers.
 
 Laws:
 
@@ -43,7 +43,7 @@ _CONTROLS: Final = r"\x00-\x1f\x7f-\x9f\ufdd0-\ufdef\ufffe\uffff" + "".join(
 
 
 class MqttVersion(Enum):
-    """A version of the protocol."""
+    """A version of the MQTT protocol."""
 
     V5 = "5"
     V311 = "3.1.1"
@@ -71,7 +71,7 @@ RULES_311: Final = attrs.evolve(RULES, title="MQTT 3.1.1", has_headers=False)
 
 @attrs.frozen(kw_only=True)
 class MqttLimits:
-    """The limits that a broker names when it accepts a connection.
+    """The limits that an MQTT broker announces when it accepts a connection.
 
     Attributes:
         in_flight: the number of messages without acknowledgement at most.
@@ -89,7 +89,7 @@ class MqttLimits:
     keepalive: int | None = None
 
     def refusal(self, *, qos: int, retain: bool) -> ConfigurationError | None:
-        """Return the error for settings that the broker does not support; None if it does."""
+        """Return the error for settings that the broker does not support; otherwise None."""
         if qos > self.highest_qos:
             return ConfigurationError(
                 f"The broker supports no QoS above {self.highest_qos}.",
@@ -106,7 +106,7 @@ class MqttLimits:
 
 
 def user_properties(item: OutgoingMessage) -> list[tuple[str, str]]:
-    """Return the user properties of a message: its headers, its key and its id."""
+    """Return the MQTT user properties of a message: its headers, key and id."""
     properties = [(name, str(value)) for name, value in headers_of(item.message, RULES)]
     if item.id is not None:
         properties.append((MESSAGE_ID, item.id))
@@ -153,17 +153,17 @@ _OTHER_SERVER: Final = frozenset({0x9C, 0x9D})
 
 
 def is_failure(code: int) -> bool:
-    """Return whether a code of an acknowledgement means that the message was not taken."""
+    """Return whether a code in an MQTT acknowledgement means that the message was refused."""
     return code >= _FIRST_FAILURE
 
 
 def publish_fault(code: int) -> PublishFault:
-    """Return the meaning of a code of failure in the acknowledgement of a message."""
+    """Return the fault that a code in an MQTT acknowledgement stands for."""
     return _PUBLISH_FAULTS.get(code, PublishFault.REJECTED)
 
 
 def ending_fault(code: int | None, unacknowledged: int) -> PublishFault:
-    """Return the meaning of the end of a connection for the messages that were under way.
+    """Return the fault of unacknowledged messages when an MQTT connection ends.
 
     Args:
         code: the code with which the broker ended the connection; None if it gave none.
@@ -175,7 +175,7 @@ def ending_fault(code: int | None, unacknowledged: int) -> PublishFault:
 
 
 def connect_error(code: int, version: MqttVersion) -> ConnectorError:
-    """Return the error for a code with which a broker refuses a connection.
+    """Return the error for a code with which an MQTT broker refuses a connection.
 
     Args:
         code: the code.

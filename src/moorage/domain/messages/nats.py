@@ -80,7 +80,7 @@ _CODES: Final = {
 
 
 class Stored(NamedTuple):
-    """The acknowledgement of a stream.
+    """The acknowledgement by a JetStream stream that it has stored a message.
 
     Attributes:
         stream: the name of the stream.
@@ -94,7 +94,7 @@ class Stored(NamedTuple):
 
 
 def headers_to_send(item: OutgoingMessage, stream: str | None) -> dict[str, str]:
-    """Return the headers of a message, with its id, its type, its key and the expected stream."""
+    """Return a NATS message's headers, with its id, type, key and expected stream."""
     pairs = headers_of(item.message, RULES)
     headers = {name: value if isinstance(value, str) else value.decode() for name, value in pairs}
     if item.message.content_type is not None:
@@ -107,7 +107,7 @@ def headers_to_send(item: OutgoingMessage, stream: str | None) -> dict[str, str]
 
 
 def wire_size(payload: bytes, headers: dict[str, str]) -> int:
-    """Return the bytes that a server counts for a message."""
+    """Return the size in bytes that a NATS server counts for a message."""
     if not headers:
         return len(payload)
     lines = (len(name.encode()) + len(value.encode()) + 4 for name, value in headers.items())
@@ -115,7 +115,7 @@ def wire_size(payload: bytes, headers: dict[str, str]) -> int:
 
 
 def acknowledgement(status: str | None, data: bytes) -> Stored | PublishFault:
-    """Return the meaning of what came back for a message.
+    """Return the acknowledgement in the server's reply to a message, or the fault.
 
     Args:
         status: the status among the headers, with which the server itself answers.
@@ -133,7 +133,7 @@ def acknowledgement(status: str | None, data: bytes) -> Stored | PublishFault:
 
 
 def read_reply(data: bytes) -> dict[str, Any] | PublishFault:
-    """Return a reply of JetStream as an object, or the meaning of the error in it."""
+    """Return a JetStream reply as an object, or the fault that it reports."""
     try:
         reply: Any = loads(data)
     except ValueError:
@@ -148,7 +148,7 @@ def read_reply(data: bytes) -> dict[str, Any] | PublishFault:
 
 
 def denied(text: str) -> tuple[str, str] | None:
-    """Return what a server does not permit: "publish" or "subscription", and the subject.
+    """Return the operation and the subject that a NATS server does not permit, if any.
 
     Args:
         text: the error of the server, in lower case.
@@ -158,7 +158,7 @@ def denied(text: str) -> tuple[str, str] | None:
 
 
 def refusal(text: str) -> PublishFault:
-    """Return the meaning of an error with which a server refuses a connection."""
+    """Return the fault for an error with which a NATS server refuses a connection."""
     words = text.lower()
     if "authorization" in words or "authentication" in words or "credentials" in words:
         return PublishFault.PASSWORD
@@ -168,7 +168,7 @@ def refusal(text: str) -> PublishFault:
 
 
 def new_stream(subject: str, *, window: float | None, replicas: int) -> tuple[str, dict[str, Any]]:
-    """Return the name and the configuration of a stream that takes one subject.
+    """Return the name and the configuration of a new stream for one subject.
 
     Args:
         subject: the subject.
@@ -191,7 +191,7 @@ def new_stream(subject: str, *, window: float | None, replicas: int) -> tuple[st
 
 
 def window_of(info: dict[str, Any]) -> float | None:
-    """Return the seconds for which a stream remembers ids, of the description of the stream."""
+    """Return the seconds for which a stream remembers message ids, from its description."""
     config: Any = info.get("config")
     window = config.get("duplicate_window") if is_object(config) else None
     return window / _NANOSECONDS if isinstance(window, int) else None

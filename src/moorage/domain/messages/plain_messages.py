@@ -1,4 +1,4 @@
-"""Messages and receipts as plain JSON, for operations that are performed by name."""
+"""Messages and receipts as plain JSON, for operations that are run by name."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ MESSAGE: Final = {
 
 
 def message_of(arguments: Mapping[str, Any]) -> Message:
-    """Return the message that plain JSON describes; `MESSAGE` has the names.
+    """Return the message that a JSON object describes; `MESSAGE` lists its fields.
 
     Raises:
         InvalidData: a value is missing or wrong.
@@ -67,7 +67,7 @@ def message_of(arguments: Mapping[str, Any]) -> Message:
 
 
 def messages_of(values: object) -> tuple[Message, ...]:
-    """Return the messages that a list of plain JSON describes.
+    """Return the messages that a list of JSON objects describes.
 
     Raises:
         InvalidData: it is no list of messages.
@@ -82,7 +82,7 @@ def messages_of(values: object) -> tuple[Message, ...]:
 
 
 def plain_receipt(receipt: PublishReceipt) -> dict[str, Any]:
-    """Return a receipt as plain JSON, without the fields that the broker does not tell."""
+    """Return a publish receipt as JSON, without the fields that the broker leaves out."""
     fields = {
         "broker": receipt.broker,
         "topic": receipt.topic,
@@ -97,7 +97,7 @@ def plain_receipt(receipt: PublishReceipt) -> dict[str, Any]:
 
 
 def plain_results(results: Iterable[Result[PublishReceipt]]) -> list[dict[str, Any]]:
-    """Return the results of a batch as plain JSON."""
+    """Return the results of a published batch as JSON."""
     return [
         plain_receipt(result.unwrap())
         if result.error is None

@@ -1,4 +1,4 @@
-"""The meaning of a broker's failures: which error of ours, and whether the message may be stored.
+"""The meaning of a broker's failures: the moorage error, and whether the message was stored.
 
 Laws:
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 
 class Publication(Enum):
-    """The state of a message after an attempt to publish it.
+    """The possible storage of a message after an attempt to publish it.
 
     `CERTAIN`: the broker has stored it. `POSSIBLE`: it may be stored. `NONE`: it was not stored.
     """
@@ -45,7 +45,7 @@ class Publication(Enum):
 
 
 class PublishFault(Enum):
-    """A failure of a broker, as its client library reports it."""
+    """A failure to publish to a broker, as its client library reports it."""
 
     HOST = "host"
     REFUSED = "refused"
@@ -176,7 +176,7 @@ _NO_REPEAT: Final = frozenset({PublishFault.HOST, PublishFault.TLS})
 def publish_error(
     fault: PublishFault, rules: BrokerRules, topic: str | None = None, *, code: str | None = None
 ) -> ConnectorError:
-    """Return the error for a failure of a broker.
+    """Return the moorage error for a failure to publish.
 
     Args:
         fault: the failure.
@@ -208,7 +208,7 @@ def publish_error(
 
 
 def check_repeat(rules: BrokerRules, seconds: float) -> None:
-    """Refuse to repeat a message that may be stored, if the broker may have forgotten its id.
+    """Refuse to repeat a possibly stored message if the broker may have forgotten its id.
 
     Args:
         rules: the rules of the broker.
@@ -227,7 +227,7 @@ def check_repeat(rules: BrokerRules, seconds: float) -> None:
 
 
 def publication_of(result: Result[PublishReceipt]) -> Publication:
-    """Return the state of a message by its result."""
+    """Return whether a message is stored, judging by the result of publishing it."""
     if result.error is None:
         return Publication.CERTAIN
     return Publication.POSSIBLE if may_have_acted(result.error) else Publication.NONE
@@ -241,7 +241,7 @@ def completed(
     sent: int,
     total: int,
 ) -> list[Result[PublishReceipt]]:
-    """Return the results of a batch whose sending was interrupted.
+    """Return the results of a batch whose publication was interrupted.
 
     Args:
         results: the results of the groups before the interruption.
@@ -259,7 +259,7 @@ def completed(
 
 
 def batch_error(results: Sequence[Result[PublishReceipt]]) -> Exception | None:
-    """Return the error of a batch of which no message was stored for certain; None otherwise.
+    """Return the error of a batch of which no message was stored; None otherwise.
 
     If one of its messages may be stored, the error is that message's.
     """

@@ -1,4 +1,4 @@
-"""Messages of RabbitMQ as records, and the meaning of its refusals for a source."""
+"""RabbitMQ messages as pipeline records, and the meaning of its errors for a source."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ STREAM_OFFSET: Final = "x-stream-offset"
 def attributes_and_key(
     headers: Mapping[str, Any],
 ) -> tuple[list[tuple[str, str | bytes]], str | bytes | None]:
-    """Return the attributes and the key of the record that a message with these headers is.
+    """Return the attributes and the key of a record, from a RabbitMQ message's headers.
 
     A header that is neither a text nor bytes becomes JSON, such as those that RabbitMQ adds to dead
     letters.
@@ -51,7 +51,7 @@ def _text(value: object) -> str | bytes:
 
 
 def deliveries(headers: Mapping[str, Any], *, was_delivered: bool) -> int:
-    """Return how often a message was delivered, this time included, as far as the broker tells."""
+    """Return the number of a message's deliveries, including this one, as far as it is known."""
     count = headers.get(DELIVERY_COUNT)
     if isinstance(count, int):
         return count + 1
@@ -59,7 +59,7 @@ def deliveries(headers: Mapping[str, Any], *, was_delivered: bool) -> int:
 
 
 def reading_error(fault: PublishFault, text: str, queue: str | None) -> ConnectorError:
-    """Return the error for a refusal of RabbitMQ that concerns a source.
+    """Return the error for a refusal by RabbitMQ that concerns a source.
 
     Args:
         fault: the meaning of the code of the refusal.
@@ -93,7 +93,7 @@ def reading_error(fault: PublishFault, text: str, queue: str | None) -> Connecto
 
 
 def stream_error(queue: str) -> ConnectorError:
-    """Return the error for a stream, whose position RabbitMQ does not keep."""
+    """Return the error for a RabbitMQ stream, which stores no position for a source."""
     return ConfigurationError(
         f"{queue!r} is a stream of RabbitMQ, which does not keep the position of a source.",
         path="queues",
@@ -102,7 +102,7 @@ def stream_error(queue: str) -> ConnectorError:
 
 
 def cancelled_error() -> ConnectorError:
-    """Return the error for a queue that RabbitMQ no longer delivers from."""
+    """Return the error for a queue from which RabbitMQ stopped delivering."""
     return ConnectionFailed(
         "RabbitMQ ended the delivery from a queue, which was deleted or lost its node.",
         remedy="The pipeline opens the queues again.",

@@ -1,4 +1,4 @@
-"""The meaning of a broker's failures for a source that reads from it."""
+"""The meaning of a broker's failures for a source that reads from the broker."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _LOST: Final = frozenset({PublishFault.LOST, PublishFault.TIMEOUT, PublishFault.
 def read_error(
     fault: PublishFault, rules: BrokerRules, topic: str | None = None, *, code: str | None = None
 ) -> ConnectorError:
-    """Return the error for a failure of a broker that concerns a source.
+    """Return the moorage error for a broker's failure that concerns a source.
 
     Args:
         fault: the failure.

@@ -1,4 +1,4 @@
-"""Messages as entries of a stream of Redis, and the meaning of its errors.
+"""Messages as entries of a Redis stream, and the meaning of Redis errors.
 
 Laws:
 
@@ -58,7 +58,7 @@ def command_of(
     creates_streams: bool,
     longest_stream: int | None,
 ) -> list[str | bytes]:
-    """Return the words of the command that adds a message to a stream.
+    """Return the Redis command that adds a message to a stream, as a list of words.
 
     Args:
         item: the message.
@@ -82,7 +82,7 @@ def command_of(
 
 
 def record_fields(words: Sequence[bytes]) -> dict[str, Any]:
-    """Return the fields of the record that an entry of a stream holds.
+    """Return the fields of a pipeline record, read from an entry of a Redis stream.
 
     All fields of an entry that another program made are attributes, and its payload is empty.
 
@@ -108,7 +108,7 @@ def record_fields(words: Sequence[bytes]) -> dict[str, Any]:
 
 
 def time_of(entry: str) -> datetime | None:
-    """Return the time in the id that Redis gave to an entry; None for an id that has none."""
+    """Return the time in a Redis stream entry's id; None if the id has none."""
     milliseconds = int(entry.partition("-")[0])
     try:
         return datetime.fromtimestamp(milliseconds / 1000, UTC)
@@ -117,7 +117,7 @@ def time_of(entry: str) -> datetime | None:
 
 
 def refusal(classes: Iterable[str], text: str) -> PublishFault:
-    """Return the meaning of a reply that refuses a command.
+    """Return the fault that an error reply of Redis stands for.
 
     Args:
         classes: the names of the exception's class and of those it inherits from.
@@ -130,6 +130,6 @@ def refusal(classes: Iterable[str], text: str) -> PublishFault:
 
 
 def server_facts(report: str) -> dict[str, str]:
-    """Return the facts of the report that a Redis server gives of itself."""
+    """Return the facts in the report that a Redis server gives about itself."""
     pairs = (line.split(":", 1) for line in report.splitlines() if ":" in line)
     return {name: value.strip() for name, value in pairs}

@@ -1,4 +1,4 @@
-"""The JSON protocol of Amazon SQS: the entries of a request, and the meaning of its answers.
+"""The JSON protocol of Amazon SQS: entries of requests, and the meaning of answers.
 
 Laws:
 
@@ -72,12 +72,12 @@ RULES: Final = attrs.evolve(_rules_of(is_fifo=False), special={FIFO: _rules_of(i
 
 
 def is_fifo(queue: str) -> bool:
-    """Return whether a queue keeps its messages in order, which its name tells."""
+    """Return whether a queue is FIFO, which the ending of its name shows."""
     return queue.endswith(FIFO)
 
 
 def attributes_of(message: Message) -> dict[str, dict[str, str]]:
-    """Return the message attributes, as the protocol has them."""
+    """Return a message's attributes in the form of the SQS protocol."""
     attributes = {
         name: (
             {"DataType": "String", "StringValue": value}
@@ -92,7 +92,7 @@ def attributes_of(message: Message) -> dict[str, dict[str, str]]:
 
 
 def check_for_queue(message: Message, queue: str) -> None:
-    """Refuse a message that a queue cannot take although its size and its headers are right.
+    """Refuse a message whose content this SQS queue cannot accept.
 
     Raises:
         InvalidData: its payload is no text, its key no message group, or it lacks a key.
@@ -126,7 +126,7 @@ def check_for_queue(message: Message, queue: str) -> None:
 
 
 def entry_of(item: OutgoingMessage) -> dict[str, Any]:
-    """Return the fields that describe a message in a request."""
+    """Return the fields that describe a message in an SQS request."""
     message = item.message
     fields: dict[str, Any] = {"MessageBody": message.payload.decode()}
     attributes = attributes_of(message)
@@ -142,17 +142,17 @@ def entry_of(item: OutgoingMessage) -> dict[str, Any]:
 
 
 def batch_entries(items: Sequence[OutgoingMessage]) -> list[dict[str, Any]]:
-    """Return the entries of a batch; the id of each is its position."""
+    """Return the entries of a batch; each one's id is its position."""
     return [{"Id": str(position), **entry_of(item)} for position, item in enumerate(items)]
 
 
 def digest_of_body(payload: bytes) -> str:
-    """Return the digest of a message's text that an answer has to contain."""
+    """Return the digest of a message's body that the SQS answer must contain."""
     return hashlib.md5(payload, usedforsecurity=False).hexdigest()
 
 
 def digest_of_attributes(attributes: Mapping[str, Mapping[str, str]]) -> str:
-    """Return the digest of message attributes that an answer has to contain."""
+    """Return the digest of message attributes that the SQS answer must contain."""
     content = bytearray()
     for name in sorted(attributes):
         attribute = attributes[name]
@@ -171,7 +171,7 @@ def _with_length(value: bytes) -> bytes:
 def result_of(
     item: OutgoingMessage, answer: Mapping[str, Any], at: datetime
 ) -> Result[PublishReceipt]:
-    """Return the receipt in an answer; an error if the answer is that of another message."""
+    """Return the receipt in an SQS answer; an error if it belongs to another message."""
     message, id_ = item.message, answer.get("MessageId")
     attributes = attributes_of(message)
     expected = {"MD5OfMessageBody": digest_of_body(message.payload)}
@@ -202,7 +202,7 @@ def result_of(
 def batch_results(
     items: Sequence[OutgoingMessage], answer: Mapping[str, Any], at: datetime
 ) -> tuple[Result[PublishReceipt], ...]:
-    """Return a result for each message of a batch.
+    """Return a result for each message of an SQS batch.
 
     A message that the answer does not mention may be stored.
     """
@@ -285,7 +285,7 @@ _TOO_LARGE: Final = "shorter than"
 
 
 def refusal_of(code: str, words: str, queue: str, *, status: int) -> ConnectorError:
-    """Return the error that a code of SQS stands for.
+    """Return the moorage error for an error code of SQS.
 
     Args:
         code: the code, with or without its namespace.

@@ -1,4 +1,4 @@
-"""The stored form of what a publication returned, for repeats of its idempotency key."""
+"""The stored form of publish results, for repeats of their idempotency key."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 
 def pack_receipt(receipt: PublishReceipt) -> dict[str, Any]:
-    """Return a receipt as plain values."""
+    """Return a publish receipt as plain values."""
     return attrs.asdict(receipt)
 
 
 def unpack_receipt(stored: Any) -> PublishReceipt:
-    """Return the receipt of these plain values.
+    """Return the publish receipt in plain values that `pack_receipt` returned.
 
     Raises:
         TypeError: they are not those of a receipt.
@@ -30,7 +30,7 @@ def unpack_receipt(stored: Any) -> PublishReceipt:
 
 
 def pack_results(results: Iterable[Result[PublishReceipt]]) -> tuple[Any, ...]:
-    """Return the results of a batch as plain values."""
+    """Return the results of a published batch as plain values."""
     return tuple(
         pack_receipt(result.unwrap()) if result.error is None else pack_error(result.error)
         for result in results
@@ -38,7 +38,7 @@ def pack_results(results: Iterable[Result[PublishReceipt]]) -> tuple[Any, ...]:
 
 
 def unpack_results(stored: Any) -> tuple[Result[PublishReceipt], ...]:
-    """Return the results of a batch of these plain values.
+    """Return the results of a published batch from the plain values of `pack_results`.
 
     Raises:
         TypeError, ValueError: they are not those of a batch.
@@ -52,7 +52,7 @@ def unpack_results(stored: Any) -> tuple[Result[PublishReceipt], ...]:
 
 
 def pack_error(error: Exception) -> bytes:
-    """Return the error of one message; only the class of a foreign error is stored."""
+    """Pack one message's error for the store; of a foreign error only the class is stored."""
     if not isinstance(error, ConnectorError):
         error = VendorFailed(f"The client library raised {type(error).__name__}.")
     return pack_refusal(error)
