@@ -1,4 +1,4 @@
-"""Decisions about the state of integrations: health and active probes.
+"""Decisions about the state of integrations: health, probes and alerts.
 
 Everything here is a value or a pure function of values; times come in as parameters.
 """

@@ -1,4 +1,4 @@
-"""The alerts, silences and pending notifications that all processes share.
+"""The alerts, silences and pending notifications, which all processes share.
 
 A state is `(seen, quiet, until, owner, text)`. The process with the random number `owner` evaluates
 alone until the store's time `until`; `text` is the rest as JSON. One command both decides and
@@ -61,7 +61,7 @@ class AlertDelivery:
 
 @attrs.frozen(kw_only=True)
 class AlertBook:
-    """The state of alerting: alerts, silences, and notifications not yet sent.
+    """The state of alerting: alerts, silences, and pending notifications.
 
     Attributes:
         alerts: the alerts that are active.
@@ -78,7 +78,7 @@ EMPTY: Final = AlertBook()
 
 
 class EvaluateAlerts:
-    """The command that evaluates all rules, unless another process does.
+    """The command that evaluates all alert rules, unless another process does it.
 
     Its answer is the deliveries to make now; None if another process is evaluating.
     """
@@ -129,7 +129,7 @@ class EvaluateAlerts:
 
 
 class SettleDeliveries:
-    """The command that records how deliveries ended."""
+    """The command that records which notifications were sent and which failed."""
 
     once = False
     durable = False
@@ -162,7 +162,7 @@ class SettleDeliveries:
 
 
 class AddSilence:
-    """The command that adds a silence."""
+    """The command that adds a silence of alerts."""
 
     once = True
     durable = False
@@ -174,14 +174,14 @@ class AddSilence:
 
     @reading
     def apply(self, states: States, now: int, /) -> tuple[States, None]:
-        """Return the state with the silence added."""
+        """Return the state with the new silence added."""
         state_time, end_time, owner, book = _present_values(states[0], now)
         new_book = attrs.evolve(book, silences=(*book.silences, self._silence))
         return (_stored_book(new_book, state_time, end_time, owner),), None
 
 
 class ReadAlerts:
-    """The command that reads alerts, silences and pending notifications."""
+    """The command that reads the alerts, silences and pending notifications."""
 
     once = False
     durable = False
@@ -212,7 +212,7 @@ def _stored_book(book: AlertBook, seen: int, until: int, owner: int) -> Stored:
 
 
 def _id_of(notification: Notification, channel: str) -> str:
-    """Return an id that every process derives alike, so that no notification is added twice."""
+    """Return a notification's id, equal in all processes, so that none is added twice."""
     content = json.dumps([channel, notification.as_dict()]).encode()
     return sha256(content).hexdigest()[:32]
 

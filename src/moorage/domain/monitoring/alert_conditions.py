@@ -1,4 +1,4 @@
-"""Finds alert rules that never fire or never stop firing, and settings that change nothing."""
+"""A search for alert rules that never fire or never end, and for useless settings."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _USERS: Final[Mapping[str, tuple[str, ...]]] = {
 
 
 class Condition(NamedTuple):
-    """The condition of an alert rule.
+    """The condition under which an alert rule fires.
 
     Attributes:
         when: the figure or the reason of health that is watched.
@@ -51,7 +51,7 @@ class Condition(NamedTuple):
 
 
 class Contradiction(NamedTuple):
-    """A setting of a condition that cannot work as it is.
+    """A setting that cannot work in the condition of an alert rule.
 
     Attributes:
         setting: the name of the setting.
@@ -65,7 +65,7 @@ class Contradiction(NamedTuple):
 
 
 def contradictions(condition: Condition) -> Iterator[Contradiction]:
-    """Yield each contradiction in a condition."""
+    """Yield each contradiction in the condition of an alert rule."""
     when = condition.when
     if when == _ABSENCE:
         yield from _thresholds_of_absence(condition)
@@ -121,7 +121,7 @@ def _contradicting_thresholds(condition: Condition) -> Iterator[Contradiction]:
 
 
 def _impossible_thresholds(condition: Condition) -> Iterator[Contradiction]:
-    """Yield each threshold that no value of a figure passes, or that every value passes."""
+    """Yield each threshold that no value or every value of a figure passes."""
     when, upper, lower, clear = condition.when, condition.above, condition.below, condition.clear
     if when not in FIGURES:
         return

@@ -1,4 +1,4 @@
-"""Measurements of alert rules, from figures of calls and from health."""
+"""Measurements for alert rules, from figures of calls and from health."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _LATENCIES: Final = ("p50", "p95", "p99")
 
 @attrs.frozen(kw_only=True)
 class FigureQuery:
-    """The choice of the calls whose figures an alert rule watches.
+    """The calls whose figures an alert rule watches.
 
     Attributes:
         service, operation, tenant: the exact value.
@@ -33,7 +33,7 @@ class FigureQuery:
 
 @attrs.frozen(kw_only=True)
 class CallFigures:
-    """The figures of the chosen calls.
+    """The figures of a selection of calls, such as the number of failures.
 
     Attributes:
         calls: the number of calls.

@@ -1,4 +1,4 @@
-"""The alert settings of a configuration."""
+"""The alert settings of a hub's configuration."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def _is_path(_: object, __: object, value: str) -> None:
 
 @attrs.frozen(kw_only=True)
 class ChannelSettings:
-    """A channel that notifications go to.
+    """A channel to which alert notifications are sent.
 
     Attributes:
         kind: The kind: `logging`, `webhook`, `email`, `sms` or `function`.
@@ -73,7 +73,7 @@ class ChannelSettings:
     function: Callable[..., Any] | None = None
 
     def __attrs_post_init__(self) -> None:
-        """Refuse an unknown kind, a channel without a destination, and settings of another kind."""
+        """Check the channel's kind and destination, and that no setting is of another kind."""
         if self.kind not in KINDS:
             raise ConfigurationError(
                 f"There is no kind {self.kind!r} of channels.",
@@ -85,7 +85,7 @@ class ChannelSettings:
             raise ConfigurationError.of(problems)
 
     def _problems(self) -> Iterator[Problem]:
-        """Yield a problem for a missing destination, and for each setting of another kind."""
+        """Yield a problem for a missing destination and for each setting of another kind."""
         needed_field = _NEEDED_SETTINGS.get(self.kind)
         if needed_field is not None and not getattr(self, needed_field):
             yield Problem(
@@ -105,7 +105,7 @@ class ChannelSettings:
 
 
 def webhook_problem(service: Service, path: str) -> Problem | None:
-    """Return the reason why notifications cannot be sent to a service; None if they can.
+    """Return the reason that notifications cannot be sent to a service; None if they can.
 
     The path of the problem is the setting of the channel that is wrong.
 
@@ -124,7 +124,7 @@ def webhook_problem(service: Service, path: str) -> Problem | None:
 
 @attrs.frozen(kw_only=True)
 class AlertSettings:
-    """The alert rules, and the channels that their notifications go to.
+    """The alert rules, and the channels for their notifications.
 
     Attributes:
         rules: The rules, each with a name of its own.
@@ -137,7 +137,7 @@ class AlertSettings:
     every: float = attrs.field(default=30.0, converter=plain, validator=is_seconds)
 
     def __attrs_post_init__(self) -> None:
-        """Refuse two rules with one name, and channels that do not exist."""
+        """Check that rule names are unique, and that all named channels exist."""
         rules = [(f"rules[{number}]", rule) for number, rule in enumerate(self.rules)]
         problems = [
             *repeated_rules((path, rule.name) for path, rule in rules),
@@ -150,7 +150,7 @@ class AlertSettings:
 
 
 def repeated_rules(rules: Iterable[tuple[str, object]]) -> Iterator[Problem]:
-    """Yield a problem for each rule whose name an earlier one has.
+    """Yield a problem for each alert rule that has the name of an earlier rule.
 
     Args:
         rules: the path and the name of each rule.
@@ -166,7 +166,7 @@ def repeated_rules(rules: Iterable[tuple[str, object]]) -> Iterator[Problem]:
 def unknown_channels(
     rules: Iterable[tuple[str, object, Iterable[str]]], channels: Collection[str]
 ) -> Iterator[Problem]:
-    """Yield a problem for each channel that a rule names and that does not exist.
+    """Yield a problem for each unknown channel that an alert rule names.
 
     Args:
         rules: the path, the name and the channels of each rule.

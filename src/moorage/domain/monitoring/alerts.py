@@ -1,4 +1,4 @@
-"""Alert rules, and the step that decides which notifications follow from measurements.
+"""Alert rules, and the decision which notifications follow from measurements.
 
 Laws of `step`:
 
@@ -78,7 +78,7 @@ def _is_objective(_: object, attribute: attrs.Attribute[Any], value: float) -> N
 
 @attrs.frozen(kw_only=True)
 class AlertRule:
-    """The condition of an alert.
+    """A rule that fires an alert if its condition holds.
 
     Attributes:
         name: The name of the rule.
@@ -176,7 +176,7 @@ class Measurement:
 
 @attrs.frozen(kw_only=True)
 class Silence:
-    """A time during which no notifications are sent for some alerts.
+    """A period during which no notifications about some alerts are sent.
 
     Attributes:
         until: its end (aware).
@@ -198,7 +198,7 @@ class Silence:
 
 
 class Stage(StrEnum):
-    """The progress of an alert, from its first measurement to its recovery."""
+    """The progress of an alert from its first measurement to its end."""
 
     PENDING = "pending"
     FIRING = "firing"
@@ -207,7 +207,7 @@ class Stage(StrEnum):
 
 @attrs.frozen(kw_only=True)
 class Alert:
-    """An alert that is active, or whose recovery has not been sent yet.
+    """An alert that is active, or whose end has not been reported yet.
 
     Attributes:
         rule: the name of its rule.
@@ -229,7 +229,7 @@ class Alert:
 
 
 class Change(StrEnum):
-    """The kind of change that a notice reports, such as a recovery."""
+    """The kind of change that an alert notice reports, such as a recovery."""
 
     FIRING = "firing"
     STILL_FIRING = "still_firing"
@@ -238,7 +238,7 @@ class Change(StrEnum):
 
 @attrs.frozen(kw_only=True)
 class AlertNotice:
-    """A change of one alert.
+    """A notice about the change of one alert.
 
     Attributes:
         rule: the name of its rule.
@@ -259,7 +259,7 @@ class AlertNotice:
 
 @attrs.frozen(kw_only=True)
 class Notification:
-    """A message about all alerts of one group.
+    """A message about all changed alerts of one group.
 
     Attributes:
         group: the name of the group.
@@ -275,7 +275,7 @@ class Notification:
 
     @property
     def subject(self) -> str:
-        """The message as one line."""
+        """The notification as one line."""
         worst_level = "recovered"
         if any(notice.change is not Change.RECOVERED for notice in self.notices):
             critical = any(notice.severity is Severity.CRITICAL for notice in self.notices)
@@ -286,7 +286,7 @@ class Notification:
 
     @property
     def text(self) -> str:
-        """The whole message, with a line for each notice."""
+        """The whole notification, with a line for each notice."""
         return "\n".join(
             f"{notice.change.value.replace('_', ' ')}: {notice.rule}, {notice.subject}, since"
             f" {notice.since:%Y-%m-%d %H:%M:%S} UTC. {notice.text}"
@@ -294,7 +294,7 @@ class Notification:
         )
 
     def as_dict(self) -> dict[str, Any]:
-        """The message as plain values, for JSON."""
+        """The notification as plain values, for JSON."""
         return {
             "group": self.group,
             "at": self.at.isoformat(),
@@ -320,7 +320,7 @@ def step(
     silences: Iterable[Silence],
     now: datetime,
 ) -> tuple[tuple[Alert, ...], tuple[Notification, ...]]:
-    """Return the alerts after new measurements, and the notifications to send.
+    """Return the alerts after new measurements, and the notifications to send about them.
 
     Args:
         rules: the rules. Alerts of rules that are gone are dropped.

@@ -23,7 +23,7 @@ _FORTNIGHT: Final = 14 * 86_400.0
 
 
 class HealthState(StrEnum):
-    """The health of a part, or of everything together.
+    """The health of a part of the hub, or of the whole hub.
 
     A degraded part works with restrictions, or is about to stop. `UNKNOWN` means that nothing
     could be read, or that nothing observes the part.
@@ -75,7 +75,7 @@ SERVICE_CONCERNS: Final = frozenset(
 
 @attrs.frozen
 class HealthReason:
-    """A reason why a part is not healthy.
+    """A reason why a service, store or queue is not healthy.
 
     Attributes:
         part: the service, store or queue that it is about.
@@ -113,7 +113,7 @@ class ServiceHealth:
 
 @attrs.frozen(kw_only=True)
 class Health:
-    """The health of services, stores and queues together, at one moment.
+    """The health of a hub's services, stores and queues at one moment.
 
     Attributes:
         at: the moment.
@@ -173,7 +173,7 @@ def _names(value: str | Iterable[str]) -> tuple[str, ...]:
 
 @attrs.frozen(kw_only=True)
 class HealthPolicy:
-    """The rules by which health is assessed.
+    """The rules by which a hub's health is assessed.
 
     Attributes:
         required: The services, queues and stores without which nothing works. If one of them is
@@ -197,7 +197,7 @@ class HealthPolicy:
 
 @attrs.frozen(kw_only=True)
 class ProbeReading:
-    """The last result of a probe.
+    """The last result of a health probe.
 
     Attributes:
         error: the error, as a sentence; None after a success.
@@ -212,7 +212,7 @@ class ProbeReading:
 
 @attrs.frozen(kw_only=True)
 class TokenReading:
-    """A token that could not be renewed.
+    """An OAuth token that could not be renewed, for the assessment of health.
 
     Attributes:
         consent: true if a person must authorise the application again.
@@ -225,7 +225,7 @@ class TokenReading:
 
 @attrs.frozen(kw_only=True)
 class ServiceReading:
-    """The shared state of a service, or of one of its regions.
+    """The shared state of a service or of one of its regions, for the assessment of health.
 
     Attributes:
         service: the name of the service.
@@ -256,7 +256,7 @@ class ServiceReading:
 
 @attrs.frozen(kw_only=True)
 class Backlog:
-    """The entries of an inbox or outbox that wait too long or need a person.
+    """The entries of an inbox or outbox that wait too long or need a person's decision.
 
     Attributes:
         dead: the number of entries that were given up.
@@ -297,7 +297,7 @@ class Expiry:
 
 @attrs.frozen(kw_only=True)
 class Readings:
-    """Everything that was read to assess the health of a hub.
+    """Everything that was read for the assessment of a hub's health.
 
     Attributes:
         services: the state of each service.
@@ -330,7 +330,7 @@ _UNAVAILABLE: Final = HealthState.UNAVAILABLE
 
 
 def assess(readings: Readings, now: datetime, policy: HealthPolicy) -> Health:
-    """Return the health that follows from readings.
+    """Return the health of a hub that follows from the readings.
 
     A part that is unavailable makes the whole degraded. It makes the whole unavailable only if the
     policy requires it, or if all services are unavailable.
@@ -369,7 +369,7 @@ def as_of(health: Health, now: datetime, longest_age: float) -> Health:
 
 
 def unreadable(error: Exception, now: datetime) -> Health:
-    """Return the health after a check that failed."""
+    """Return the health after a check that failed: unknown, with the error as the reason."""
     # The text of a foreign exception may hold a secret.
     text = error.message if isinstance(error, ConnectorError) else f"{type(error).__name__}."
     reason = HealthReason(

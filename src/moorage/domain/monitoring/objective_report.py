@@ -31,7 +31,7 @@ _STYLE: Final = (
 
 
 def rows_of(months: Iterable[ObjectiveMonth]) -> list[tuple[str, ...]]:
-    """Return a row of text for each objective's target in each month."""
+    """Return a row of texts for each objective and month."""
     rows: list[tuple[str, ...]] = []
     for month in months:
         objective = month.objective
@@ -45,7 +45,7 @@ def rows_of(months: Iterable[ObjectiveMonth]) -> list[tuple[str, ...]]:
 
 
 def csv_of(months: Iterable[ObjectiveMonth]) -> str:
-    """Return the report as CSV; no cell looks like a formula to a spreadsheet."""
+    """Return the report as CSV; no cell can act as a formula in a spreadsheet."""
     output = io.StringIO()
     writer = csv.writer(output)
     writer.writerow(COLUMNS)
@@ -54,7 +54,7 @@ def csv_of(months: Iterable[ObjectiveMonth]) -> str:
 
 
 def html_of(months: Iterable[ObjectiveMonth], *, made_at: datetime) -> str:
-    """Return the report as one page of HTML, which needs no other file."""
+    """Return the report as an HTML page that needs no other file."""
     rows = rows_of(months)
     body = "".join(_html_row(row) for row in rows)
     if not rows:

@@ -99,7 +99,7 @@ class Objective:
 
 
 def repeated_objectives(objectives: Iterable[tuple[str, object]]) -> Iterator[Problem]:
-    """Yield a problem for each objective whose name an earlier one has.
+    """Yield a problem for each service-level objective with the name of an earlier one.
 
     Args:
         objectives: the path and the name of each objective.
@@ -149,7 +149,7 @@ class Compliance:
 
     @property
     def burn(self) -> float | None:
-        """The part of the budget that the last day's rate of failures uses up; 1 is all of it.
+        """The part of the error budget that the last day's failures would use up; 1 is all of it.
 
         None if there are no calls.
         """
@@ -165,7 +165,7 @@ class Compliance:
 
 @attrs.frozen(kw_only=True)
 class ObjectiveMonth:
-    """One month of an objective: how many calls met its targets.
+    """A service-level objective in one month, with the numbers of calls that met its targets.
 
     Attributes:
         objective: the objective.
@@ -194,7 +194,7 @@ class ObjectiveMonth:
 
 
 def first_month(now: datetime, months: int) -> datetime:
-    """Return the start of the earliest of this many months, the current one included."""
+    """Return the start of the first of this many months, of which the current is the last."""
     number = max(now.year * 12 + now.month - months, 1970 * 12)
     return datetime(number // 12, number % 12 + 1, 1, tzinfo=UTC)
 
@@ -202,7 +202,7 @@ def first_month(now: datetime, months: int) -> datetime:
 def compliance(
     objectives: Iterable[Objective], days: Iterable[WindowFigures]
 ) -> tuple[ObjectiveMonth, ...]:
-    """Return the compliance with each objective, month by month, the newest month first.
+    """Return the compliance with each objective for each month, newest month first.
 
     Args:
         objectives: the objectives.
@@ -264,6 +264,6 @@ def _month(
 
 
 def _count_slow(figures: Figures, limit: float) -> tuple[int, int]:
-    """Return the number of calls whose duration is known, and of those slower than the limit."""
+    """Return the numbers of calls with a known duration, and of those above the limit."""
     measured_calls = figures.durations.count
     return measured_calls, measured_calls - figures.durations.number_within(limit)

@@ -1,4 +1,4 @@
-"""Active probes: harmless calls on a schedule that find out if a service works.
+"""Health probes: harmless scheduled calls that find out whether a service works.
 
 Times are seconds of a clock that never steps back, passed in by the caller.
 """
@@ -61,7 +61,7 @@ def _is_share(_: object, __: object, value: float) -> None:
 
 @attrs.frozen(kw_only=True)
 class Probe:
-    """A harmless call of a service, which is repeated at intervals.
+    """A harmless call to a service, repeated at intervals to test whether it works.
 
     A probe counts against the rate limits of its service, because the vendor counts it too, but
     never waits for them: it is left out if a limit is used up. It is not repeated.
@@ -138,7 +138,7 @@ def probe_problem(
 
 
 def foreign_address(service: Service, path: str, setting: str) -> Problem | None:
-    """Return a problem if the address of a request belongs to another server than the service.
+    """Return a problem if a probe's URL belongs to another server than the service's.
 
     Args:
         service: the service.
@@ -157,7 +157,7 @@ def foreign_address(service: Service, path: str, setting: str) -> Problem | None
 
 @attrs.frozen
 class ProbeState:
-    """The last result of a probe, and the time at which it is made next.
+    """The last result of a health probe, and the time of the next one.
 
     Attributes:
         due: the time of the next probe.
@@ -173,7 +173,7 @@ class ProbeState:
 
 
 def first(probe: Probe, now: float, draw: float) -> ProbeState:
-    """Return the state of a probe that has never been made; it is due within its jitter.
+    """Return the state of a new health probe, which is due within its jitter.
 
     Args:
         probe: the probe.
@@ -184,14 +184,14 @@ def first(probe: Probe, now: float, draw: float) -> ProbeState:
 
 
 def due(probes: Sequence[Probe], states: Mapping[str, ProbeState], now: float) -> tuple[Probe, ...]:
-    """Return the probes that are due."""
+    """Return the health probes that are due now."""
     return tuple(probe for probe in probes if states[probe.service].due <= now)
 
 
 def after(
     probe: Probe, state: ProbeState, error: Exception | None, now: float, draw: float
 ) -> ProbeState:
-    """Return the state after a probe has ended.
+    """Return the state of a health probe after it has ended.
 
     Args:
         probe: the probe.
@@ -211,7 +211,7 @@ def after(
 
 
 def failure_of(error: Exception) -> str | None:
-    """Return the failure of a service as a sentence; None if the error is not about the service."""
+    """Return the service's failure as a sentence; None if the error is not the service's."""
     if isinstance(error, RateLimitExceeded):
         return None
     is_failed = health(error) is Outcome.FAILED

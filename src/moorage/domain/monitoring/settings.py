@@ -1,4 +1,4 @@
-"""The health settings of a configuration."""
+"""The health settings of a hub's configuration."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def _expiries(value: Iterable[Expiry]) -> tuple[Expiry, ...]:
 
 
 def repeated_probes(probes: Iterable[tuple[str, object]]) -> Iterator[Problem]:
-    """Yield a problem for each probe of a service that has an earlier probe.
+    """Yield a problem for each health probe whose service has an earlier one.
 
     Args:
         probes: the path and the service of each probe.
@@ -47,7 +47,7 @@ def _are_apart(_: object, __: object, value: tuple[Probe, ...]) -> None:
 
 @attrs.frozen(kw_only=True)
 class HealthSettings:
-    """The settings for health: its rules, the probes, and the certificates that expire.
+    """The settings for health: its rules, the probes, and the certificates to watch.
 
     Attributes:
         policy: the rules of the assessment.

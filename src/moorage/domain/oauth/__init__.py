@@ -1,4 +1,4 @@
-"""OAuth 2 as pure functions: clients, requests for tokens, and the parsing of answers.
+"""OAuth 2 as pure functions: clients, token requests, and the parsing of answers.
 
 Nothing here sends or waits. `server` and `client` describe the two sides. `grants` has the ways to
 get a first token. `token_request` and `token_answer` are the request for a token and its answer.

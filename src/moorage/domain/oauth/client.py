@@ -152,7 +152,7 @@ class OAuthClient:
     dpop_key: Secret | None = attrs.field(default=None, converter=_secret, hash=False)
 
     def __attrs_post_init__(self) -> None:
-        """Refuse settings that cannot work, at once and not at the first request."""
+        """Check that the settings can work, before the first request uses them."""
         if (self.secret is None) != (self.authentication in _WITHOUT_SECRET):
             raise ConfigurationError(
                 f"The authentication {self.authentication} "
@@ -182,7 +182,7 @@ class OAuthClient:
 
     @property
     def signs(self) -> bool:
-        """True if the client authenticates by a signed assertion."""
+        """True if the client authenticates with a signed assertion."""
         return self.authentication in {
             ClientAuthentication.SECRET_JWT,
             ClientAuthentication.PRIVATE_KEY_JWT,
@@ -190,7 +190,7 @@ class OAuthClient:
 
     @property
     def signed_by(self) -> JwtAlgorithm:
-        """The algorithm that signs the client's assertions."""
+        """The algorithm with which the client's assertions are signed."""
         if self.algorithm is not None:
             return self.algorithm
         is_shared = self.authentication is ClientAuthentication.SECRET_JWT

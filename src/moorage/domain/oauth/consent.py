@@ -1,4 +1,4 @@
-"""Consent in a browser: the URL for the person, and the validation of their return.
+"""Consent in a browser: the URL for the person, and the validation of the callback.
 
 Laws:
 
@@ -74,7 +74,7 @@ def begin(
     scope: Iterable[str] | str | None = None,
     parameters: Mapping[str, str] | None = None,
 ) -> tuple[str, PendingConsent]:
-    """Return the URL to send a person to, and the state to store until the person returns.
+    """Return the URL for the person's browser, and the state to store until the callback.
 
     Args:
         client: the client that asks for consent.
@@ -120,7 +120,7 @@ def begin(
 def read_callback(
     callback: str, pending: PendingConsent, client: OAuthClient, now: datetime
 ) -> Secret | ConnectorError:
-    """Return the code in the callback; raise the error that the callback reports.
+    """Return the authorisation code in the callback, or the error that the callback reports.
 
     Args:
         callback: the URL to which the person returned, or its query, or a posted form.

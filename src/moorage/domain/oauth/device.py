@@ -1,4 +1,4 @@
-"""Consent on another device (RFC 8628): a person types in a code, and the program polls for it.
+"""Consent on another device (RFC 8628): a person enters a code, and the program polls.
 
 Laws:
 
@@ -66,7 +66,7 @@ class DeviceConsent:
 def read_device(
     response: Response, asked_at: datetime, hidden: Iterable[Secret] = ()
 ) -> DeviceConsent | Refused:
-    """Return the consent in an answer of the device authorisation endpoint, or its refusal."""
+    """Return the device consent in an answer, or the server's refusal."""
     refusal = read_refusal(response, asked_at, hidden)
     if refusal is not None:
         return refusal
@@ -113,7 +113,7 @@ def polling(code: Secret) -> Parameters:
 
 @attrs.frozen
 class Pace:
-    """The pauses between requests that poll for a person's decision.
+    """The pauses between the requests that poll for a person's decision.
 
     Attributes:
         interval: the seconds that the server wants between two polls.
@@ -125,14 +125,14 @@ class Pace:
 
     @classmethod
     def at_first(cls, interval: float) -> Pace:
-        """Return the pauses to begin with, from the interval that the server asks for.
+        """Return the first pauses, from the polling interval that the server demands.
 
         It waits, since a person needs a while in any case.
         """
         return cls(interval, interval)
 
     def after(self, answer: Refused | ConnectorError) -> Pace | None:
-        """Return the pauses after an answer that had no token.
+        """Return the pauses after an answer without a token.
 
         Return None if no further poll can bring a token.
         """

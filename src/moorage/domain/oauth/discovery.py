@@ -20,7 +20,7 @@ _BUSY_STATUSES: Final = frozenset({408, 425, 429})
 
 
 def metadata_request() -> Request:
-    """Return the request to send to each URL where the metadata may be."""
+    """Return the request that is sent to each URL where metadata may be."""
     return Request.get("/", headers={"Accept": "application/json"})
 
 

@@ -1,4 +1,4 @@
-"""The names under which tokens are stored, if a new configuration may change their client.
+"""The names under which OAuth tokens are stored, if a configuration may change their client.
 
 The name is used in place of a tenant. So a client never uses the tokens of an earlier client with
 the same service name, for example after the configuration was reloaded.
@@ -18,7 +18,7 @@ _DRAWER: Final = "client "
 
 
 def drawer_of(client: OAuthClient) -> str | None:
-    """Return the name, in place of a tenant, under which the tokens of this client are stored.
+    """Return the name, in place of a tenant's, under which this client's tokens are stored.
 
     Return None if a person gave consent or another token is exchanged. Such tokens are stored under
     the service's name alone.
@@ -31,5 +31,5 @@ def drawer_of(client: OAuthClient) -> str | None:
 
 
 def tenant_of(drawer: str | None) -> str | None:
-    """Return the tenant whose tokens are stored under this name, if the name is a tenant's."""
+    """Return the tenant whose tokens are stored under this name; None if it is not a tenant's."""
     return None if drawer is not None and drawer.startswith(_DRAWER) else drawer

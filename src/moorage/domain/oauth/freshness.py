@@ -1,4 +1,4 @@
-"""The time to renew a token: before it expires, and not in all processes at once."""
+"""The time to renew a token: before it expires, and not at once in all processes."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ class Freshness(Enum):
 
 
 class Span(NamedTuple):
-    """The seconds for which a token needs no renewal, and the seconds for which it works."""
+    """The seconds for which a token needs no renewal, and those for which it is valid."""
 
     fresh: float
     works: float
 
     def after(self, elapsed: float) -> Freshness:
-        """Return whether the token is fresh, due or expired after this many seconds."""
+        """Return whether the token is fresh, due for renewal or expired after these seconds."""
         if elapsed < self.fresh:
             return Freshness.FRESH
         return Freshness.DUE if elapsed < self.works else Freshness.PAST
@@ -59,7 +59,7 @@ class Ahead:
     leeway: float = attrs.field(default=10.0, converter=plain, validator=_check_margin)
 
     def span(self, credentials: OAuthCredentials, now: datetime, draw: float) -> Span:
-        """Return for how long these credentials need no renewal, and for how long they work.
+        """Return for how long credentials need no renewal, and for how long they are valid.
 
         `draw` in [0, 1) spreads the renewals of processes.
         """

@@ -1,4 +1,4 @@
-"""The OAuth grants: the ways of getting a first token, with their request parameters.
+"""The OAuth grants: the ways to get a first token, and their request parameters.
 
 A client can repeat a grant that needs no person at any time. Consent comes from a person and leads
 to a refresh token; when that token is lost, the person must be asked again.
@@ -29,26 +29,26 @@ _JWT_BEARER: Final = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 
 @attrs.frozen
 class Consent:
-    """The grant by a person's consent; each refresh token then leads to the next token."""
+    """The grant by a person's consent, after which refresh tokens are used."""
 
     alone: ClassVar = False
 
 
 @attrs.frozen
 class ClientCredentials:
-    """The grant of tokens to the client itself, without a person."""
+    """The grant of tokens to the client itself (client credentials), without a person."""
 
     alone: ClassVar = True
 
     def parameters(self, _: Occasion, __: Secret | None) -> Parameters:
-        """Return the parameters of the token request."""
+        """Return the parameters of a client-credentials token request."""
         return (("grant_type", "client_credentials"),)
 
 
 @careful
 @attrs.frozen
 class JwtBearer:
-    """A grant for a token that the client has signed and that names a user (RFC 7523).
+    """The grant for a token that names a user and is signed by the client (RFC 7523).
 
     Attributes:
         signing: the issuer, subject, audience and lifetime of the token.
@@ -61,11 +61,11 @@ class JwtBearer:
     key: Secret = attrs.field(converter=as_secret, hash=False)
 
     def __attrs_post_init__(self) -> None:
-        """Refuse a key that does not fit the algorithm."""
+        """Check that the key fits the signing algorithm."""
         self.signing.check_key(self.key)
 
     def parameters(self, occasion: Occasion, _: Secret | None) -> Parameters:
-        """Return the parameters of the token request, with a newly signed token each time."""
+        """Return the parameters of a token request, with a newly signed token."""
         # Who asks may sign as the same issuer, in the same request, and no number comes twice.
         occasion = occasion._replace(nonce=f"{occasion.nonce}-grant")
         assertion = self.signing.token(self.key, occasion)
@@ -75,7 +75,7 @@ class JwtBearer:
 @careful
 @attrs.frozen(kw_only=True)
 class TokenExchange:
-    """A grant that exchanges a token of the client for another one (RFC 8693).
+    """The grant that exchanges one of the client's tokens for another token (RFC 8693).
 
     Attributes:
         subject: the token to exchange: the name of another service, whose current access token is
@@ -97,7 +97,7 @@ class TokenExchange:
     requested_token_type: str | None = None
 
     def __attrs_post_init__(self) -> None:
-        """Refuse an exchange without a subject."""
+        """Check that the token exchange has a subject token."""
         if not isinstance(self.subject, (Secret, str)) or not self.subject:  # pyright: ignore[reportUnnecessaryIsInstance]  # callers may have no type checker
             raise InvalidData(
                 "The token exchange has no subject token.",
@@ -107,7 +107,7 @@ class TokenExchange:
             )
 
     def parameters(self, _: Occasion, subject: Secret | None) -> Parameters:
-        """Return the parameters of the token request.
+        """Return the parameters of a token-exchange request.
 
         `subject` is the token of the service named as subject.
         """
@@ -133,5 +133,5 @@ def refreshing(token: Secret) -> Parameters:
 
 
 def extra_parameters(parameters: Mapping[str, str]) -> Parameters:
-    """Return the extra parameters that every token request has, such as an audience."""
+    """Return the configured parameters of every token request, such as an audience."""
     return tuple((str(name), str(value)) for name, value in parameters.items())

@@ -1,4 +1,4 @@
-"""The state of a person's consent, from leaving for the authorisation server until the return."""
+"""The state of a person's consent, stored until the return from the authorisation server."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ _BINDING: Final = about(None, "oauth", "pending consent")
 
 
 class _Cipher(Protocol):
-    """The methods of the port `Cipher` that this module uses."""
+    """The methods of the `Cipher` port that this module uses."""
 
     def seal(self, plain: bytes, about: bytes, /) -> bytes:
-        """Encrypt bytes, bound to the context `about`."""
+        """Encrypt bytes, bound to the context in `about`."""
         ...
 
     def open(self, sealed: bytes, about: bytes, /) -> bytes:
-        """Decrypt bytes that were encrypted with the same `about`."""
+        """Decrypt bytes that were encrypted with the same context."""
         ...
 
 
@@ -58,7 +58,7 @@ def _moment(value: datetime | str) -> datetime:
 @careful
 @attrs.frozen(kw_only=True)
 class PendingConsent:
-    """The data of a person's consent while the person is at the authorisation server.
+    """The data of a consent, stored while the person is at the authorisation server.
 
     Store it where only that person's session finds it: the text of `sealed`, for instance in a
     cookie, or the values of `table` in a session on the server.
@@ -86,7 +86,7 @@ class PendingConsent:
     expires_at: datetime = attrs.field(converter=_moment)
 
     def table(self) -> dict[str, Any]:
-        """Return the consent's values as plain text for JSON, including its secrets."""
+        """Return the pending consent as JSON values, including its secrets in plain text."""
         return {
             field.name: _stored_value(value)
             for field in attrs.fields(type(self))
@@ -96,7 +96,7 @@ class PendingConsent:
     @classmethod
     @refusing
     def from_table(cls, table: Mapping[str, Any]) -> PendingConsent:
-        """Return the consent from the values of `table`.
+        """Return the pending consent in the values that `table` returned.
 
         Raises:
             InvalidData: the values are not from `table`.
@@ -109,12 +109,12 @@ class PendingConsent:
         raise _unusable("table")
 
     def sealed(self, cipher: _Cipher) -> str:
-        """Return the consent as encrypted text, fit for a cookie."""
+        """Return the pending consent as encrypted text, fit for a cookie."""
         return urlsafe_b64encode(cipher.seal(encode_json(self.table()), _BINDING)).decode()
 
     @classmethod
     def unsealed(cls, text: str, cipher: _Cipher) -> PendingConsent:
-        """Return the consent from the text of `sealed`.
+        """Return the pending consent in the text that `sealed` returned.
 
         Raises:
             InvalidData: the text is not from `sealed`, or was changed.

@@ -29,7 +29,7 @@ REMEMBERED: Final = 30 * 86_400 * 10**6
 
 @attrs.frozen
 class Question:
-    """The data for one token request: the client, its current credentials, and its grant.
+    """The data for one token request: the client, its credentials, and the subject token.
 
     Attributes:
         client: the client that requests the token.
@@ -42,7 +42,7 @@ class Question:
     subject: Secret | None = None
 
     def parameters(self, occasion: Occasion) -> Parameters:
-        """Return the parameters of one token request; each request has others."""
+        """Return the parameters of one token request, which differ from request to request."""
         grant, held_credentials = self.client.grant, self.held
         if not isinstance(grant, Consent):
             parameters = grant.parameters(occasion, self.subject)
@@ -54,7 +54,7 @@ class Question:
         )
 
     def hidden(self) -> list[Secret]:
-        """Return the secrets that the request contains, so that errors can mask them."""
+        """Return the secrets in the request, which errors must mask."""
         refresh = None if self.held is None else self.held.refresh_token
         return [item for item in (self.client.secret, refresh, self.subject) if item is not None]
 
@@ -66,7 +66,7 @@ def claim_key(
     *,
     again: bool,
 ) -> str:
-    """Return the key of the claim under which one process renews this token.
+    """Return the key of the claim under which one process at a time renews this token.
 
     The first use of a refresh token and its repetition have different keys.
     """
@@ -86,7 +86,7 @@ def is_lost(answer: Refused | ConnectorError) -> bool:
 def failure(
     service: str | None, answer: Refused | ConnectorError
 ) -> tuple[CredentialRefreshFailed, float | None]:
-    """Return the error for an answer without a token, and the time of the next attempt."""
+    """Return the error for a renewal without a token, and the time of the next attempt."""
     if isinstance(answer, ConnectorError):
         failed_error = CredentialRefreshFailed(
             f"The authorisation server cannot be reached: {answer.message}",

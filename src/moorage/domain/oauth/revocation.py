@@ -1,4 +1,4 @@
-"""Revocation of a token (RFC 7009): the request, and the meaning of a refusal."""
+"""Revocation of a token (RFC 7009): the request, and the meaning of the answer."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _LONG_AGO: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def ended(credentials: OAuthCredentials) -> OAuthCredentials:
-    """Return the credentials marked as expired, so that no caller uses them any more."""
+    """Return the credentials marked as expired, so that no caller uses them again."""
     return attrs.evolve(credentials, expires_at=_LONG_AGO)
 
 
@@ -45,7 +45,7 @@ def no_client(service: str) -> ConfigurationError:
 
 
 def given_back(credentials: OAuthCredentials) -> tuple[Secret, str]:
-    """Return the token to revoke so that the whole grant ends, and the token's type."""
+    """Return the token whose revocation ends the whole grant, and the token's type."""
     if credentials.refresh_token is not None:
         return credentials.refresh_token, "refresh_token"
     return credentials.access_token, "access_token"
@@ -59,7 +59,7 @@ def revoking(token: Secret, kind: str) -> Parameters:
 def read_revocation(
     response: Response, asked_at: datetime, hidden: Iterable[Secret]
 ) -> Refused | bool:
-    """Return True if the token is revoked or unknown, or else the reason that it is still valid."""
+    """Return True if the token is revoked or unknown, or else the server's refusal."""
     return read_refusal(response, asked_at, hidden) or True
 
 

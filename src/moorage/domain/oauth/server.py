@@ -21,7 +21,7 @@ _OPENID: Final = "/.well-known/openid-configuration"
 
 
 def checked_url(url: object, path: str) -> str:
-    """Return `url` if it is safe for tokens: HTTPS, or this machine itself.
+    """Return a URL if it is safe for tokens: with HTTPS, or on this machine.
 
     Raises:
         ConfigurationError: tokens may not be sent to it.
@@ -121,7 +121,7 @@ class AuthorizationServer:
         )
 
     def at(self, endpoint: str, *, with_certificate: bool = False) -> str:
-        """Return the URL of an endpoint.
+        """Return the URL of one of the server's endpoints.
 
         With a certificate, return the URL for certificates if there is one.
         """

@@ -1,4 +1,4 @@
-"""Parses an authorisation server's answer: a token, or the reason that there is none.
+"""The parsing of an authorisation server's answer: a token, or a refusal.
 
 Answers of servers vary: `expires_in` is a text or missing, `token_type` has any case, an error has
 status 200, or a refresh token is empty. A missing lifetime means an unknown one, never zero and
@@ -56,7 +56,7 @@ _BUSY_STATUSES: Final = frozenset({408, 425, 429})
 
 
 class Refusal(Enum):
-    """The kinds of refusals of a token request.
+    """The kinds of refusal of a token request.
 
     GONE: the grant has ended, and a person must give consent again. LATER: the server does not work
     just now. NONCE: the DPoP proof must contain the nonce that the server sent. PENDING: the person
@@ -74,7 +74,7 @@ class Refusal(Enum):
 
 @attrs.frozen(kw_only=True)
 class Refused:
-    """The refusal of a token request, with the server's description if that may be shown.
+    """The refusal of a token request, with the server's description if it may be shown.
 
     Attributes:
         why: the kind of reason.
@@ -104,7 +104,7 @@ class Refused:
 @careful
 @attrs.frozen(kw_only=True)
 class Granted:
-    """A granted token, with the values that came in the same answer.
+    """A granted token, with the other values in the same answer.
 
     Attributes:
         credentials: the access token, the refresh token and their expiry.
@@ -123,7 +123,7 @@ def read_token(
     held: OAuthCredentials | None = None,
     hidden: Iterable[Secret] = (),
 ) -> Granted | Refused:
-    """Return the token in an answer of the token endpoint, or the reason that there is none.
+    """Return the token in an answer of the token endpoint, or the refusal.
 
     Args:
         response: the answer.
@@ -148,7 +148,7 @@ def read_token(
 def read_refusal(
     response: Response, asked_at: datetime, hidden: Iterable[Secret] = ()
 ) -> Refused | None:
-    """Return the refusal in an answer of another endpoint than the token endpoint, if any."""
+    """Return the refusal in an answer of any endpoint but the token endpoint, if there is one."""
     members = _members(response) or {}
     if is_success(response.status) and "error" not in members:
         return None
@@ -171,7 +171,7 @@ def _members(response: Response) -> Mapping[str, Any] | None:
 def refused(
     response: Response, members: Mapping[str, Any], asked_at: datetime, hidden: Iterable[Secret]
 ) -> Refused:
-    """Return the refusal in an answer whose JSON has these members and no token."""
+    """Return the refusal in an answer with these JSON fields and no token."""
     status = response.status
     code, description = (
         _printable_text(members.get("error"), hidden),
@@ -242,12 +242,12 @@ def _is_bound(kind: object) -> bool:
 
 
 def _requested_scope(client: OAuthClient, held: OAuthCredentials | None) -> tuple[str, ...]:
-    """Return the requested scope; the server granted it unless it says otherwise."""
+    """Return the scope that was requested, which holds unless the server names another."""
     return held.scope if held is not None and held.scope else client.scope
 
 
 def _lifetime(value: object) -> float | None:
-    """Return the lifetime of a token in seconds, if the answer has it; None for zero and less."""
+    """Return a token's lifetime in seconds; None if it is missing or not positive."""
     if isinstance(value, str) and _NUMBER.fullmatch(value.strip()):
         value = float(value)
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0:

@@ -30,7 +30,7 @@ def token_request(
     endpoint: str = "token_endpoint",
     nonce: str | None = None,
 ) -> tuple[Request, str]:
-    """Return the request with these parameters from this client, and its URL.
+    """Return an authenticated client's request with these parameters, and its URL.
 
     `occasion` belongs to this one request, since no assertion or proof is ever sent twice. `nonce`
     is the value that the server requires in a proof.
@@ -65,7 +65,7 @@ def token_request(
 
 
 def _has_assertion(client: OAuthClient) -> bool:
-    """Return whether the assertion of the grant also proves who the client is (RFC 7521, 4.1)."""
+    """Return whether the grant's assertion also authenticates the client (RFC 7521, 4.1)."""
     return client.authentication is ClientAuthentication.NONE and isinstance(
         client.grant, JwtBearer
     )

@@ -1,1 +1,1 @@
-"""Events of calls, figures about calls, the integration log and the audit trail."""
+"""Events of calls, metrics of calls, the integration log and the audit trail."""

@@ -78,7 +78,7 @@ def _reason(value: object) -> str:
 
 
 def _values(value: Mapping[str, Any] | str | None) -> str | None:
-    """Return the values before or after an action as JSON, without possible credentials."""
+    """Return the values before or after an action as JSON, with credentials masked."""
     if value is None:
         return None
     if isinstance(value, str):
@@ -90,7 +90,7 @@ def _values(value: Mapping[str, Any] | str | None) -> str | None:
 
 
 def masked(value: Any) -> Any:
-    """Return plain values with a mask in place of each one whose name suggests a credential."""
+    """Return plain values in which those that may be credentials are masked, judged by name."""
     if is_object(value):
         return {
             str(name): MASK if is_sensitive(str(name)) else masked(item)
@@ -103,7 +103,7 @@ def masked(value: Any) -> Any:
 
 @attrs.frozen(kw_only=True)
 class Act:
-    """An action by hand that the audit trail records.
+    """A manual action of a person that the audit trail records.
 
     Texts are shortened to what every store has room for.
 
@@ -128,7 +128,7 @@ class Act:
 
 @attrs.frozen(kw_only=True)
 class AuditRecord:
-    """One record of the audit trail, as a store keeps it.
+    """A record of the audit trail as a store keeps it.
 
     Attributes:
         number: its position, from 1.
@@ -151,13 +151,13 @@ class AuditRecord:
 
     @property
     def time(self) -> datetime:
-        """The time of the recorded action."""
+        """The time of the recorded action, as an aware datetime."""
         return _EPOCH + self.at * _MICROSECOND
 
 
 @attrs.frozen
 class AuditHead:
-    """The latest link of the audit trail's chain: its number and hash.
+    """The number and hash of the latest record in the audit trail's chain.
 
     Attributes:
         number: the number of the last record; 0 if there is none.
@@ -172,7 +172,7 @@ class AuditHead:
 
 @attrs.frozen(kw_only=True)
 class AuditQuery:
-    """A filter for records of the audit trail: a record must meet every condition.
+    """A filter for audit records: a record must meet every condition.
 
     Attributes:
         act: the exact act, or the beginning of several that ends with a dot, such as "circuit.".
@@ -191,7 +191,7 @@ class AuditQuery:
     after: int | None = None
 
     def matches(self, record: AuditRecord) -> bool:
-        """Return whether a record meets the conditions, on whatever page it is."""
+        """Return whether an audit record meets the query's conditions, on any page."""
         return (
             (self.act is None or record.act == self.act or self._begins(record.act))
             and (self.subject is None or record.subject == self.subject)
@@ -213,7 +213,7 @@ class AuditPage:
 
 
 def micros_of(moment: datetime) -> int:
-    """Return the microseconds from 1970 to a moment.
+    """Return the microseconds from 1970 to a point in time.
 
     Raises:
         InvalidData: the moment has no time zone.
@@ -231,7 +231,7 @@ def micros_of(moment: datetime) -> int:
 
 
 def canonical(record: AuditRecord) -> bytes:
-    """Return the bytes that the hash of a record covers: a JSON array of its fields, in ASCII."""
+    """Return the bytes that an audit record's hash covers: a JSON array of its fields."""
     fields = (
         _FORMAT,
         record.number,
@@ -248,14 +248,14 @@ def canonical(record: AuditRecord) -> bytes:
 
 
 def hash_of(record: AuditRecord) -> str:
-    """Return the hash that a record must have."""
+    """Return the hash that an audit record must have."""
     from hashlib import sha256  # noqa: PLC0415 - loads OpenSSL
 
     return sha256(canonical(record)).hexdigest()
 
 
 def link(head: AuditHead, acts: Sequence[Act]) -> tuple[list[AuditRecord], AuditHead]:
-    """Return these actions as records that continue a chain, and the new end of the chain."""
+    """Return actions as records that continue the chain, and the new end of the chain."""
     records: list[AuditRecord] = []
     for act in acts:
         record = _link_record(head, act)
@@ -265,7 +265,7 @@ def link(head: AuditHead, acts: Sequence[Act]) -> tuple[list[AuditRecord], Audit
 
 
 def seal(head: AuditHead, keys: KeyRing, at: datetime) -> tuple[AuditRecord, AuditHead]:
-    """Return a record that seals the chain with a key, and the new end of the chain."""
+    """Return a record that seals the audit chain with a key, and the chain's new end."""
     version, _ = keys.keys[0]
     text = f"{version}:{_mac(keys, version, head.number + 1, head.hash)}"
     act = Act(act=SEAL, subject=f"records 1 to {head.number}", actor=SEALER, at=at, after=text)
@@ -290,7 +290,7 @@ def _link_record(head: AuditHead, act: Act) -> AuditRecord:
 
 
 def _mac(keys: KeyRing, version: int, number: int, previous: str) -> str | None:
-    """Return the HMAC of a seal with this number and previous hash; None without its key."""
+    """Return the HMAC of a seal with this number and previous hash; None without the key."""
     from hmac import digest  # noqa: PLC0415 - loads OpenSSL
 
     for key_version, key in keys.keys:
@@ -303,7 +303,7 @@ def _mac(keys: KeyRing, version: int, number: int, previous: str) -> str | None:
 def extend(
     head: AuditHead, acts: Sequence[Act], *, keys: KeyRing | None, every: int
 ) -> tuple[list[AuditRecord], AuditHead]:
-    """Return these actions as records, with a seal if one is due, and the chain's new end.
+    """Return actions as audit records, with a seal if one is due, and the chain's new end.
 
     Args:
         head: the end of the chain.
@@ -359,7 +359,7 @@ class Finding:
 
 @attrs.frozen(kw_only=True)
 class Verification:
-    """The result of verifying an audit trail.
+    """The result of verifying the audit trail.
 
     Attributes:
         records: the number of records that are in order.
@@ -425,7 +425,7 @@ def verify(
 
 
 class _Chain:
-    """The verified beginning of an audit trail."""
+    """The part of an audit trail that has been verified so far."""
 
     def __init__(self, keys: KeyRing | None, anchor: AuditHead | None) -> None:
         self._keys = keys
@@ -434,7 +434,7 @@ class _Chain:
         self.unverified = 0
 
     def add(self, record: AuditRecord, following: Iterator[AuditRecord]) -> Finding | None:
-        """Verify the next record of the trail, and return what is wrong with it, if anything."""
+        """Verify the next record of the audit trail; return the problem with it, if any."""
         number = self.head.number + 1
         if hash_of(record) != record.hash:
             return Finding(
@@ -467,7 +467,7 @@ class _Chain:
         return None
 
     def _verdict(self, record: AuditRecord) -> bool | None:
-        """Return whether a seal is genuine; None if its key is missing."""
+        """Return whether a seal is genuine; None if the key for it is missing."""
         from hmac import compare_digest  # noqa: PLC0415 - loads OpenSSL
 
         match = _SEAL_TEXT.fullmatch(record.after or "")
@@ -534,7 +534,7 @@ def _records_after_seal(end: AuditHead, anchor: AuditHead | None) -> Finding | N
 def _missing_seal_finding(
     chain: _Chain, head: AuditHead | None, keys: KeyRing | None
 ) -> Finding | None:
-    """Return a finding if the seal that the head names is missing from the trail."""
+    """Return a finding if the newest seal according to the head is missing in the trail."""
     if keys is None or head is None or chain.unverified or head.sealed <= chain.head.sealed:
         return None
     return Finding(head.sealed, Fault.ALTERED, f"Record {head.sealed} was altered: it was a seal.")

@@ -1,4 +1,4 @@
-"""The redacted request and response of a call, which the integration log stores on request.
+"""The redacted request and response of a call, for the integration log.
 
 Every value goes through the rules of the service's `Redaction`, and through the mask of the
 credentials that were sent. Values of headers are shown only for headers on a list of harmless ones.
@@ -88,15 +88,15 @@ class CallContent:
         raise TypeError("The content of a call cannot be pickled.")
 
     def includes(self, *, failed: bool) -> bool:
-        """Return whether the content of a successful or failed call is stored."""
+        """Return whether the log stores the content of a successful or failed call."""
         return self._rules.includes(failed=failed)
 
     def receive(self, response: Response) -> None:
-        """Add the response; the body of a streamed response is not available here."""
+        """Add the response of the call, without the body of a streamed response."""
         self._response = response
 
     def redact(self) -> None:
-        """Redact the request and the response to texts, and drop the originals."""
+        """Turn the request and the response into redacted texts, and drop the originals."""
         if self._originals is None:
             return
         (request, base_url, sent), response = self._originals, self._response
@@ -139,12 +139,12 @@ class CallContent:
 
 
 def _is_readable(body: bytes, content_type: str | None) -> bool:
-    """Return whether the beginning of a body is text in its charset, and not compressed."""
+    """Return whether a body seems to be readable text, and not compressed."""
     text = decoded(body[:_SAMPLE], content_type)
     return "\0" not in text and "\ufffd" not in text[:-_LONGEST_CHARACTER]
 
 
 def _cut(text: str, limit: int) -> tuple[str, bool]:
-    """Return the text cut to a number of bytes, and whether anything was cut off."""
+    """Return a text cut to a number of bytes, and True if anything was cut off."""
     encoded = text.encode("utf-8", "backslashreplace")
     return encoded[:limit].decode("utf-8", "ignore"), len(encoded) > limit

@@ -1,4 +1,4 @@
-"""The events of a call and of its attempts, which are the most frequent ones.
+"""The events of calls and attempts, which are the most frequent events.
 
 They are made for every call while somebody listens, and most of their fields are never read. So
 each is made from a tuple of facts, and computes a field when the field is first read.
@@ -131,17 +131,17 @@ class CalledPlan(Protocol):
 
     @property
     def service(self) -> Any:
-        """The service that is called, which has a `name`."""
+        """The called service, an object with a `name`."""
         ...
 
     @property
     def operation(self) -> str | None:
-        """The name of the operation, if the call names one."""
+        """The name of the operation, if the call has one."""
         ...
 
     @property
     def tenant(self) -> str | None:
-        """The tenant of the call, if it has one."""
+        """The tenant of the call, if any."""
         ...
 
     @property
@@ -156,7 +156,7 @@ class CalledPlan(Protocol):
 
     @property
     def route(self) -> str | None:
-        """The path of the endpoint, if it has one."""
+        """The path of the endpoint, if any."""
         ...
 
 
@@ -237,7 +237,7 @@ def operation_of(identity: CallIdentity, plan: CalledPlan) -> str | None:
 
 
 def target_of(identity: CallIdentity) -> OperationTarget | None:
-    """Return the part of a database or a broker that a call concerns, if it says so."""
+    """Return the part of a database or broker that a call concerns, if its operation names one."""
     contract = identity.contract
     return None if contract is None else contract.target
 
@@ -248,26 +248,26 @@ def method_name(method: HttpMethod | None) -> str | None:
 
 
 def ending_of(event: CallFinished) -> tuple[str | None, bool]:
-    """Return the class of the error that ended a call, and whether the call was cancelled."""
+    """Return the error class with which a call ended, and True if it was cancelled."""
     # Reading a field takes longer than reading the facts that it is computed from.
     facts: CallFacts | None = facts_of(event)
     return (event.error, event.cancelled) if facts is None else (facts[4], facts[11])
 
 
 def error_text(plan: CalledPlan, message: str | None) -> str | None:
-    """Return the message of the error that ended a call, without secrets; None without one."""
+    """Return the message of the error that ended a call, without secrets; None if there is none."""
     if message is None:
         return None
     return (plan.service.redaction or _USUAL_REDACTION).words(message, LONGEST_MESSAGE)
 
 
 def span_of(identity: CallIdentity, hedge: int) -> str | None:
-    """Return the id of the span of a call's latest attempt with this number of the hedge."""
+    """Return the span id of a call's latest attempt with this hedge number."""
     return None if identity.span_ids is None else identity.span_ids.get(hedge)
 
 
 def trace_of(identity: CallIdentity, traceparent: str | None) -> str | None:
-    """Return the id of the trace that a call belongs to, from an observer or from its request."""
+    """Return the id of the call's trace, from an observer or from its request."""
     if identity.trace_id is not None or traceparent is None:
         return identity.trace_id
     match = _TRACEPARENT.fullmatch(traceparent.strip())

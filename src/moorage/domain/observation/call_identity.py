@@ -1,4 +1,4 @@
-"""The facts that all events of one call share: its identity, its contract and its outcome."""
+"""The facts that all events of one call share, such as its id and its contract."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class CallOutcome(enum.Enum):
-    """The outcome of a call or an attempt at the vendor, as far as it is known.
+    """The known effect of a call or an attempt at the vendor.
 
     `NOTHING`: the vendor certainly did nothing for it, for example because nothing was sent.
     `DONE`: the vendor answered that it did the work. `UNKNOWN`: the vendor may have done the work,
@@ -34,7 +34,7 @@ class CallOutcome(enum.Enum):
 
 @attrs.frozen
 class ContractCall:
-    """The operation of a contract that a call belongs to.
+    """The contract's operation for which a call is made.
 
     Attributes:
         operation: the contract and its operation, such as "payments.charge".
@@ -88,7 +88,7 @@ class CallIdentity:
 
     @property
     def request_id(self) -> str:
-        """The id of the request, the same for every reader in any thread."""
+        """The call's correlation id, created when it is first read."""
         existing_id: str | None = self.__dict__.get("id")
         if existing_id is not None:
             return existing_id
@@ -104,5 +104,5 @@ class CallIdentity:
         self.__dict__["id"] = request_id
 
     def moment(self, nanoseconds: int) -> datetime:
-        """Return the wall-clock time at which the local clock has the value `nanoseconds`."""
+        """Return the wall-clock time of a local-clock time in nanoseconds."""
         return self.started_at + timedelta(0, 0, (nanoseconds - self.started) // 1000)

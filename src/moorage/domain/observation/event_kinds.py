@@ -1,4 +1,4 @@
-"""The metaclass of events: it turns the annotated names of a class into fields.
+"""The metaclass of events, which turns the annotated names of a class into fields.
 
 There are more than thirty kinds of events, and most programs meet five of them. attrs would write
 and compile an initialiser for each kind when moorage is imported; this class generates no code.
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 else:
 
     def frozen(**_: object) -> Any:
-        """Return a decorator that only marks a class of events as frozen for type checkers."""
+        """Return a decorator that marks an event class as frozen, for type checkers only."""
         return _unchanged
 
 
@@ -41,7 +41,7 @@ class EventKind(type):
     field_defaults: Mapping[str, object]
 
     def __new__(cls, name: str, bases: tuple[type, ...], namespace: dict[str, Any]) -> EventKind:
-        """Create a class of events from the body of its definition."""
+        """Create an event class from the body of its definition."""
         names = tuple(namespace.get("__annotations__", ()))
         defaults = {field: namespace.pop(field, attrs.NOTHING) for field in names}
         namespace["__slots__"] = (*namespace.get("__slots__", ()), *names)
@@ -51,7 +51,7 @@ class EventKind(type):
 
     @property
     def __attrs_attrs__(cls) -> tuple[attrs.Attribute[Any], ...]:
-        """The fields of the event, in the form that attrs uses for its own classes."""
+        """The fields of an event, in the form in which attrs stores them."""
         return _attrs_fields(cls)
 
 

@@ -1,4 +1,4 @@
-"""Events: immutable values by which observers learn what happens to calls.
+"""Events: immutable values that tell observers what happens to calls.
 
 No event holds a secret, a body or the value of a header. Events show only the method and path of a
 request.
@@ -26,7 +26,7 @@ _set_field: Final = object.__setattr__
 
 @frozen(kw_only=True)
 class Event(LateFields, metaclass=EventKind):
-    """An event in the life of a call.
+    """The base class of events, which report what happens to calls.
 
     Attributes:
         at: the time by the local clock (aware, UTC).
@@ -70,7 +70,7 @@ class Event(LateFields, metaclass=EventKind):
             raise attrs.exceptions.FrozenInstanceError
 
     def __eq__(self, other: object) -> bool:
-        """Return whether an event has the same class and the same values."""
+        """Return whether another event has the same class and the same values."""
         if type(other) is not type(self):
             return NotImplemented
         return self._values() == other._values()
@@ -224,7 +224,7 @@ class CacheRevalidated(Event):
 
 @frozen(kw_only=True)
 class CacheSkipped(Event):
-    """A call continued without the cache, which failed with the error named `error`."""
+    """A call continued without the cache, which failed with the error class `error`."""
 
     error: str
 
@@ -254,7 +254,7 @@ class StorageRecovered(Event):
 
 @frozen(kw_only=True)
 class StateSubstituted(Event):
-    """A stored state cannot be read, for example since a newer release wrote it.
+    """A stored state cannot be read, for example because a newer release wrote it.
 
     Limits and circuits go on with a substitute state in the same store; a call with an idempotency
     key is refused if the state is the one of its key. The event is emitted once for each `key`;
@@ -343,7 +343,7 @@ class LogEntriesLost(Event):
 
 @frozen(kw_only=True)
 class ConnectorChecked(Event):
-    """A connector was asked for its health.
+    """A connector's health was checked.
 
     `state` is "healthy", "degraded" or "unavailable". `text` says what is the matter if it is not
     healthy; `duration` is the time that the server took to answer, if it did.

@@ -1,4 +1,4 @@
-"""Metrics about calls: counts by outcome, and durations, for each series and time window.
+"""Metrics of calls: counts by outcome and durations, by series and time window.
 
 A series is the calls of one service, operation and tenant. Each process counts its own calls. A
 reader adds up the figures of several processes, series or windows.
@@ -94,7 +94,7 @@ def outcome_of(error: str | None, flags: tuple[bool, bool, bool, bool, bool]) ->
 
 @attrs.frozen(kw_only=True)
 class Figures:
-    """The counts and durations of a number of calls.
+    """The counts and durations of some calls.
 
     Attributes:
         success, rejected, failed, unknown, circuit_open, refused, aborted: the number of calls with
@@ -126,23 +126,23 @@ class Figures:
 
     @property
     def bad(self) -> int:
-        """The number of calls that count against the vendor's availability."""
+        """The number of calls that reduce the vendor's availability."""
         return self.failed + self.unknown + self.circuit_open
 
     @property
     def valid(self) -> int:
-        """The number of calls that say something about the vendor's availability."""
+        """The number of calls from which the vendor's availability is computed."""
         return self.success + self.rejected + self.bad
 
     @property
     def success_rate(self) -> float | None:
-        """The share of successful calls, not counting aborted ones; None if no call is counted."""
+        """The share of successful calls among all but the aborted ones; None if there are none."""
         calls = self.calls - self.aborted
         return self.success / calls if calls else None
 
     @property
     def availability(self) -> float | None:
-        """The share of calls that the vendor answered, with a success or a rejection.
+        """The share of calls that the vendor answered with a success or a rejection.
 
         Calls that were refused or aborted on this side do not count; None if no other call is left.
         """
@@ -155,7 +155,7 @@ COUNTS: Final = tuple(field.name for field in attrs.fields(Figures) if field.nam
 
 
 class Tally:
-    """The counts and durations of calls so far; one thread at a time adds calls."""
+    """Adds up the counts and durations of calls, for one thread at a time."""
 
     __slots__ = (*COUNTS, "durations")
 
@@ -176,7 +176,7 @@ class Tally:
         return sum(getattr(self, outcome.value) for outcome in Outcome)
 
     def add(self, outcome: Outcome, attempts: int, nanoseconds: int) -> None:
-        """Count a call that ended after so many nanoseconds."""
+        """Count a call with its outcome, its attempts and its duration in nanoseconds."""
         name = outcome.value
         setattr(self, name, getattr(self, name) + 1)
         if attempts:
@@ -198,7 +198,7 @@ class Tally:
 
 
 def added(figures: Iterable[Figures]) -> Figures:
-    """Return the sum of several sets of counts and durations."""
+    """Return the sum of several sets of call counts and durations."""
     tally = Tally()
     for item in figures:
         tally.merge(item)
@@ -207,7 +207,7 @@ def added(figures: Iterable[Figures]) -> Figures:
 
 @attrs.frozen(kw_only=True)
 class WindowFigures:
-    """The counts and durations of one series in one window of time.
+    """The counts and durations of one series of calls in one time window.
 
     Attributes:
         start: the start of the window (aware, UTC).
@@ -266,7 +266,7 @@ def _dimensions(value: Collection[str]) -> tuple[str, ...]:
 
 @attrs.frozen(kw_only=True)
 class FiguresQuery:
-    """A query for metrics: every condition must hold.
+    """A query for metrics of calls: every condition must hold.
 
     Attributes:
         service, operation, tenant: only this series; "" is calls without one.
@@ -307,7 +307,7 @@ class Grouping:
         self._last: datetime | None = None
 
     def add(self, rows: Iterable[WindowFigures]) -> None:
-        """Add stored rows to the groups they belong to."""
+        """Add stored rows of metrics to their groups."""
         query = self._query
         for row in rows:
             series = tuple(getattr(row, name) if name in query.by else None for name in DIMENSIONS)
@@ -355,12 +355,12 @@ def grouped(rows: Iterable[WindowFigures], query: FiguresQuery) -> tuple[WindowF
 
 
 def label(text: str) -> str:
-    """Return the name of a service, operation or tenant in a form that any database accepts."""
+    """Return the name of a service, operation or tenant in a form for database columns."""
     return column_text(text, LABEL_LENGTH)
 
 
 def floor(time: datetime, length: int) -> datetime:
-    """Return the start of the window of `length` seconds that contains a time.
+    """Return the start of the time window of `length` seconds that contains a time.
 
     Windows count from 1970, UTC.
     """
@@ -370,7 +370,7 @@ def floor(time: datetime, length: int) -> datetime:
 
 @attrs.frozen(kw_only=True)
 class Retention:
-    """For how many seconds metrics are kept in windows of each length.
+    """The seconds for which metrics are kept in windows of each length.
 
     Attributes:
         minutes: for how long windows of a minute stay, before they become windows of an hour.
@@ -391,7 +391,7 @@ class Retention:
             )
 
     def rolls(self, now: datetime) -> tuple[tuple[int, int, datetime], ...]:
-        """Return which old windows have to be merged into longer ones now.
+        """Return the old windows that are now to be merged into longer ones.
 
         Windows of the old length that begin before the time are to be added up.
 
@@ -412,5 +412,5 @@ class Retention:
 
 
 def rolled_up(rows: Iterable[WindowFigures], step: int) -> tuple[WindowFigures, ...]:
-    """Return the same metrics, merged into windows of `step` seconds."""
+    """Return metrics merged into windows of `step` seconds."""
     return grouped(rows, FiguresQuery(window=step))

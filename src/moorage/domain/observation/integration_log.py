@@ -1,4 +1,4 @@
-"""The integration log: one entry per call, and the filters and statistics over many."""
+"""The integration log: an entry for each call, with filters and statistics."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 class IntegrationStatus(Enum):
-    """The outcome of a call, as the integration log shows it.
+    """The outcome of a call as the integration log names it.
 
     `INTERNAL` is an error of this program or its machine; it says nothing about the service.
     """
@@ -92,7 +92,7 @@ def _aware(_: object, attribute: attrs.Attribute[Any], value: datetime | None) -
 
 @attrs.frozen(kw_only=True)
 class IntegrationLog(LateFields):
-    """The log entry of one call.
+    """The integration log's entry of one call.
 
     Attributes:
         id: the correlation id of the call.
@@ -173,7 +173,7 @@ SCAN_LIMIT: Final = 50_000
 
 @attrs.frozen(kw_only=True)
 class LogQuery:
-    """A filter for log entries: every condition given must match.
+    """A filter for log entries: an entry must meet every condition that is given.
 
     Attributes:
         service, operation, tenant, region, subject, vendor, account: the values of these fields.
@@ -210,7 +210,7 @@ class LogQuery:
     )
 
     def matches(self, entry: IntegrationLog) -> bool:
-        """Return whether an entry matches; `until` is excluded."""
+        """Return whether a log entry meets the conditions; the time `until` is excluded."""
         return (
             all(
                 getattr(self, name) is None or getattr(self, name) == getattr(entry, name)
@@ -228,7 +228,7 @@ class LogQuery:
 
 @attrs.frozen(kw_only=True)
 class LogPage:
-    """A page of log entries, newest first; `next` leads to the next page, None on the last.
+    """A page of log entries, newest first; `next` leads to the next page, if any.
 
     A log looks through a limited number of entries for one page. A page that ends there may have
     fewer entries than the query's limit, or none, and `next` continues after them.
@@ -248,7 +248,7 @@ class LogPage:
 
 @attrs.frozen(kw_only=True)
 class LogSummary:
-    """Counts and durations of many entries; the durations are percentiles in seconds."""
+    """The counts and the percentiles of duration of many log entries."""
 
     count: int
     by_status: Mapping[IntegrationStatus, int]
@@ -258,7 +258,7 @@ class LogSummary:
 
     @property
     def success_rate(self) -> float | None:
-        """The share of successful calls among those whose outcome depends on the service.
+        """The share of successful calls among those that depend on the service.
 
         Cancelled calls and errors of this program do not count; None if no other call is left.
         """
@@ -269,7 +269,7 @@ class LogSummary:
 
 
 def summarise(entries: Iterable[IntegrationLog]) -> LogSummary:
-    """Count entries and measure their durations."""
+    """Count log entries by status, and compute percentiles of their durations."""
     by_status: dict[IntegrationStatus, int] = {}
     durations: list[float] = []
     for entry in entries:
@@ -286,7 +286,7 @@ def summarise(entries: Iterable[IntegrationLog]) -> LogSummary:
 
 
 def entry_of(event: Event) -> IntegrationLog | None:
-    """Return the log entry for an event that ends a call; None for any other event.
+    """Return the log entry for the end of a call; None for any other event.
 
     The fields of the entry are computed when they are first read, for example by the thread that
     stores the entry.
@@ -322,7 +322,7 @@ def entry_of(event: Event) -> IntegrationLog | None:
 
 
 def size_of_texts(entry: IntegrationLog) -> int:
-    """The bytes of memory that the long texts of an entry take: its request, response and error.
+    """Return the bytes that an entry's long texts take: request, response and error.
 
     All other fields are short. Nothing is computed for it that the entry has not computed yet.
     """
@@ -339,7 +339,7 @@ def size_of_texts(entry: IntegrationLog) -> int:
 
 
 def field_values(entry: IntegrationLog) -> tuple[object, ...]:
-    """Return the values of an entry's fields in order, without keeping those it computes."""
+    """Return the values of a log entry's fields in order, without storing computed ones."""
     facts: CallFacts | None = facts_of(entry)
     return _stored_values(entry) if facts is None else _computed_values(facts)
 
@@ -375,7 +375,7 @@ def _computed_values(facts: CallFacts) -> tuple[object, ...]:
 
 
 def status_of(error: str | None, flags: tuple[bool, bool, bool, bool, bool]) -> IntegrationStatus:
-    """Return the status of a call, from its error and the flags of `CallFinished` in order."""
+    """Return the status of a call from its error and from the flags of `CallFinished`."""
     is_replayed, cached, fallback, is_cancelled, internal = flags
     if is_cancelled:
         return IntegrationStatus.CANCELLED
@@ -390,7 +390,7 @@ def status_of(error: str | None, flags: tuple[bool, bool, bool, bool, bool]) -> 
 
 
 def _status_of_base(name: str) -> IntegrationStatus | None:
-    """Return the status for an error of this class, from the error class it derives from."""
+    """Return the status for an error class, as its nearest known base class has it."""
     kinds: list[type[ConnectorError]] = [ConnectorError]
     while kinds:
         kind = kinds.pop()
@@ -402,5 +402,5 @@ def _status_of_base(name: str) -> IntegrationStatus | None:
 
 
 def _percentile(ordered: list[float], percent: int) -> float | None:
-    """Return the smallest value that at least `percent` of all values do not exceed."""
+    """Return the smallest value that is at least as large as `percent` of all values."""
     return ordered[-(-len(ordered) * percent // 100) - 1] if ordered else None

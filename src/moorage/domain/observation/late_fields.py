@@ -1,4 +1,4 @@
-"""Objects whose fields are computed when they are first read."""
+"""Objects that compute their fields when these are first read."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ V = TypeVar("V", bound="LateFields")
 
 
 class LateFields:
-    """The base of objects whose fields may be computed later, from stored facts.
+    """The base class of objects that may compute their fields later from stored facts.
 
     Most events are never read as a whole, and many are not read at all. So a value made by `late`
     holds only its facts, and computes each field when the field is first read. To a reader it
@@ -42,7 +42,7 @@ set_facts: Final = vars(LateFields)["_facts"].__set__
 
 
 def late(kind: type[V], facts: object) -> V:
-    """Return an object whose fields are computed from `facts` when they are first read.
+    """Return an object that computes its fields from `facts` when these are first read.
 
     Args:
         kind: its class.
@@ -54,10 +54,10 @@ def late(kind: type[V], facts: object) -> V:
 
 
 def assign_facts(value: LateFields, facts: object) -> None:
-    """Store the facts of an object that its constructor made."""
+    """Store the facts of an object that its constructor created."""
     set_facts(value, facts)
 
 
 def facts_of(value: LateFields) -> Any:
-    """Return the facts that an object was made from; None if its constructor made it."""
+    """Return the facts from which an object computes its fields; None if it has none."""
     return getattr(value, "_facts", None)

@@ -1,4 +1,4 @@
-"""The pages of an integration log; one page reads a limited number of entries.
+"""The pages of an integration log, for each of which a limited number of entries is read.
 
 A log answers a query about one of its indexed fields, and an interval, by an index. For any other
 query it looks through the entries that one indexed field and the interval choose: its window. These
@@ -32,14 +32,14 @@ _FIRST_PART: Final = 50
 
 
 def window_of(query: LogQuery) -> LogQuery:
-    """Return the query reduced to the conditions that one index can answer."""
+    """Return the query with only those conditions that one database index can answer."""
     lead_field = next((name for name in INDEXED_FIELDS if getattr(query, name) is not None), None)
     cleared_fields: dict[str, Any] = dict.fromkeys({*EQUAL_FIELDS, "status", "text"} - {lead_field})
     return attrs.evolve(query, **cleared_fields)
 
 
 def page_of(query: LogQuery, entries: Iterable[tuple[str, IntegrationLog]]) -> LogPage:
-    """Return the page that holds the first of these entries.
+    """Return the page that contains the first matching entries.
 
     Args:
         query: the query; its `after` is not read.
@@ -64,18 +64,18 @@ def page_of(query: LogQuery, entries: Iterable[tuple[str, IntegrationLog]]) -> L
 
 
 class LogRows(Protocol):
-    """The rows of an integration log in a database, as pages are read from them.
+    """The rows of an integration log in a database, from which pages are read.
 
     Positions are counted from 1, after the query's `after`. A page includes the entry of the cursor
     that it goes down to. Its `window` tells which index is to be used.
     """
 
     async def at(self, window: LogQuery, position: int, /) -> tuple[str, datetime] | None:
-        """Return the cursor and the start time of the entry at a position of the window."""
+        """Return the cursor and start time of the entry at a position of the query's result."""
         ...
 
     async def page(self, query: LogQuery, window: LogQuery, last: str | None, /) -> LogPage:
-        """Return the matching entries of one page, down to the entry that a cursor names."""
+        """Return the matching entries of one page, down to the entry of a cursor."""
         ...
 
 

@@ -1,4 +1,4 @@
-"""The part of a database or a broker that an operation concerns, as traces and metrics name it."""
+"""The part of a database or broker that an operation concerns, for traces and metrics."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ class DatabaseTarget:
     batch_size: int | None = None
 
     def __str__(self) -> str:
-        """Return a short name with few different values."""
+        """Return a short name of the database operation, with few different values."""
         return self.summary or self.operation or self.namespace or self.system
 
 
 @attrs.frozen(kw_only=True)
 class MessageTarget:
-    """The place at a broker that messages are published to.
+    """The destination at a broker to which messages are published.
 
     Attributes:
         system: the kind of the broker, such as "rabbitmq".
@@ -64,7 +64,7 @@ class MessageTarget:
     size: int | None = None
 
     def __str__(self) -> str:
-        """Return a short name with few different values."""
+        """Return a short name of the broker operation, with few different values."""
         return f"{self.operation} {self.destination}"
 
 

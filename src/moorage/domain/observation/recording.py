@@ -1,4 +1,4 @@
-"""The metrics that one process records; the number of series is limited."""
+"""The metrics that one process records, in a limited number of series."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Windows: TypeAlias = "dict[int, dict[Key, Tally]]"
 
 
 class Series:
-    """Limits the number of series of metrics in a day.
+    """A limit on the number of metric series in a day.
 
     The first `limit` series of a day have figures of their own. Calls of further tenants are
     counted under the tenant "other" of their service and operation; there may be a tenth as many of
@@ -46,7 +46,7 @@ class Series:
         self._shared: set[Key] = set()
 
     def admit(self, key: Key, minute: int) -> Key:
-        """Return the series to count a call in, which is a general one above the limit."""
+        """Return the series in which a call is counted; a general one above the limit."""
         day = minute // DAY
         if day != self._day:
             self._day = day
@@ -66,7 +66,7 @@ class Series:
 
 
 class Recording:
-    """The metrics that a process has recorded since the last `take`, for one thread at a time.
+    """The metrics recorded since the last `take`, for one thread at a time.
 
     Args:
         max_series: the maximum number of series in a day that are not added up with others.
@@ -87,12 +87,12 @@ class Recording:
         self.windows: Windows = {}
 
     def take(self) -> Windows:
-        """Return the recorded metrics, and begin again with none."""
+        """Return the recorded metrics, and start again without any."""
         windows, self.windows, self._rows = self.windows, {}, 0
         return windows
 
     def record(self, event: Event) -> None:
-        """Count an event, if its class is in `hears`."""
+        """Count an event in the metrics, if its class is in `hears`."""
         if isinstance(event, CallFinished):
             self._add_call(event)
         elif isinstance(event, AttemptFinished):
@@ -142,7 +142,7 @@ class Recording:
     def _tally(
         self, time: float, service: str, operation: str | None, tenant: str | None
     ) -> Tally | None:
-        """Return the counts of a series for the minute that contains a time.
+        """Return the counts of a series in the minute that contains a time.
 
         Return None if there is no room for them.
         """
@@ -162,7 +162,7 @@ class Recording:
 
 
 class Unsettled:
-    """The metrics of a process that are not stored yet, or may still change.
+    """The metrics of a process that are not stored yet or may still change.
 
     Figures that grow are stored again as a whole, so it does no harm to write them twice. Each part
     of a window has a number. Figures of a window that arrive after its part was closed become
@@ -188,11 +188,11 @@ class Unsettled:
 
     @property
     def newest(self) -> int | None:
-        """The start of the newest minute with metrics; None if there are none."""
+        """The start of the newest minute that has metrics; None if there is none."""
         return max(self._windows, default=None)
 
     def add(self, windows: Windows) -> None:
-        """Add metrics that were taken from a recording."""
+        """Add metrics that `Recording.take` returned."""
         for minute, window in windows.items():
             if minute not in self._windows:
                 self._parts += 1
@@ -207,7 +207,7 @@ class Unsettled:
         self._shorten()
 
     def rows(self) -> list[tuple[int, int, Key]]:
-        """Return the minute, the part and the series of all metrics to store."""
+        """Return the minute, the part number and the series of all metrics to store."""
         return [
             (minute, self._windows[minute][0], key)
             for minute, keys in sorted(self._unstored.items())
@@ -215,11 +215,11 @@ class Unsettled:
         ]
 
     def tally(self, minute: int, key: Key) -> Tally:
-        """Return the counts of a series in this minute."""
+        """Return the counts of a series in a minute."""
         return self._windows[minute][1][key]
 
     def stored(self, rows: list[tuple[int, int, Key]]) -> None:
-        """Note that these rows have been stored, and close the windows before the last minute."""
+        """Record that these rows are stored, and close the windows before the last minute."""
         newest = self.newest
         for minute, _, key in rows:
             keys = self._unstored[minute]
@@ -231,7 +231,7 @@ class Unsettled:
                 del self._windows[minute]
 
     def _shorten(self) -> None:
-        """Drop the oldest metrics if there are too many of them, or they are too old to store."""
+        """Drop the oldest metrics if they are too many or too old to store."""
         newest = self.newest
         number = sum(len(tallies) for _, tallies in self._windows.values())
         for minute in sorted(self._windows):

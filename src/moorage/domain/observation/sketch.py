@@ -1,4 +1,4 @@
-"""Sketches of durations: percentiles of any number of durations from a few hundred counters.
+"""Sketches of durations, which estimate percentiles from a few hundred counters.
 
 A duration is counted in the bucket of its logarithm. The buckets are so narrow that the middle of
 one differs from each duration in it by at most one per cent. The laws:
@@ -43,7 +43,7 @@ _MAX_VARINT: Final = 10
 
 @attrs.frozen
 class Sketch:
-    """The distribution of many durations in buckets.
+    """The distribution of durations, counted in buckets.
 
     Attributes:
         zeros: the number of durations of zero nanoseconds.
@@ -65,12 +65,12 @@ class Sketch:
 
     @property
     def mean(self) -> float | None:
-        """The mean of the durations in seconds; None without any."""
+        """The mean duration in seconds; None if there are no durations."""
         count = self.count
         return self.total / count / 1e9 if count else None
 
     def percentile(self, percent: float) -> float | None:
-        """Return the smallest duration in seconds that at least `percent` of all do not exceed.
+        """Return the smallest duration in seconds that is at least as long as `percent` of all.
 
         Return None if there are no durations.
 
@@ -97,7 +97,7 @@ class Sketch:
         return min(max(middle, self.shortest), self.longest) / 1e9
 
     def number_within(self, duration: float) -> int:
-        """Return the number of durations that are no longer than `duration` seconds.
+        """Return the number of durations of at most `duration` seconds.
 
         Durations that differ from it by less than two per cent may be counted on either side.
         """
@@ -110,7 +110,7 @@ class Sketch:
         )
 
     def to_bytes(self) -> bytes:
-        """Return the sketch as bytes, about two for each bucket."""
+        """Return the sketch as bytes, about two per bucket."""
         numbers = [self.zeros, self.total, self.shortest, self.longest, len(self.buckets)]
         previous = 0
         for index, count in self.buckets:
@@ -120,7 +120,7 @@ class Sketch:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Sketch:
-        """Return the sketch that `to_bytes` has written.
+        """Return the sketch in bytes that `to_bytes` returned.
 
         Raises:
             InvalidData: the bytes are not those of a sketch.
@@ -138,7 +138,7 @@ class Sketch:
 
 
 def _is_consistent(sketch: Sketch) -> bool:
-    """Return whether the parts of a decoded sketch fit together."""
+    """Return whether the fields of a decoded sketch are consistent."""
     if not sketch.buckets:
         return sketch.total == sketch.shortest == sketch.longest == 0
     if not sketch.shortest <= sketch.longest <= _LONGEST or not sketch.longest:
@@ -148,7 +148,7 @@ def _is_consistent(sketch: Sketch) -> bool:
 
 
 class SketchRecorder:
-    """Counts durations one after another into a `Sketch`, in one thread at a time."""
+    """Counts durations into a `Sketch`, one at a time and in one thread at a time."""
 
     __slots__ = ("_buckets", "_floor", "_longest", "_shortest", "_top", "_total", "_zeros")
 
@@ -186,7 +186,7 @@ class SketchRecorder:
             self._count(index, 1)
 
     def merge(self, sketch: Sketch) -> None:
-        """Count all durations of a sketch."""
+        """Add the durations of another sketch."""
         if not sketch.zeros and not sketch.buckets:
             return
         self._zeros += sketch.zeros
@@ -198,14 +198,14 @@ class SketchRecorder:
             self._count(index, count)
 
     def freeze(self) -> Sketch:
-        """Return the sketch of all durations of several sketches."""
+        """Return the sketch of all durations that were counted."""
         if not self._zeros and not self._buckets:
             return Sketch()
         buckets = tuple(sorted(self._buckets.items()))
         return Sketch(self._zeros, buckets, self._total, self._shortest, self._longest)
 
     def _count(self, index: int, count: int) -> None:
-        """Add to a bucket's counter; merge buckets that are too far below the highest one."""
+        """Increase a bucket's counter; merge buckets that are too far below the highest one."""
         buckets = self._buckets
         if index > self._top:
             self._top = index
@@ -217,7 +217,7 @@ class SketchRecorder:
 
 
 def merged(sketches: Iterable[Sketch]) -> Sketch:
-    """Return the sketch of all durations of several sketches."""
+    """Return one sketch of the durations in several sketches."""
     recorder = SketchRecorder()
     for sketch in sketches:
         recorder.merge(sketch)
@@ -256,7 +256,7 @@ def _unreadable_error() -> InvalidData:
 
 
 def _varint(number: int) -> bytes:
-    """Return a number as groups of seven bits, the lowest group first."""
+    """Encode a number as groups of seven bits, the lowest group first."""
     groups = bytearray()
     while number >= 0x80:
         groups.append(number & 0x7F | 0x80)
@@ -266,7 +266,7 @@ def _varint(number: int) -> bytes:
 
 
 def _numbers(data: bytes) -> list[int]:
-    """Return the numbers that were written by `_varint`."""
+    """Decode the numbers that `_varint` encoded."""
     numbers: list[int] = []
     number = shift = 0
     for byte in data:
