@@ -1,1 +1,1 @@
-"""OData v4: filters, requests, answers and batches, as values."""
+"""OData v4: filters, requests, answers and batches."""

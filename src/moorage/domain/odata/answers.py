@@ -27,7 +27,7 @@ _NO_CONTENT: Final = 204
 
 @attrs.frozen
 class ODataEntity:
-    """An entity in an answer.
+    """An entity in the answer of an OData service.
 
     Attributes:
         data: its properties; empty if the service answered without content.
@@ -44,7 +44,7 @@ class ODataEntity:
 
 @attrs.frozen
 class ODataPage:
-    """One page of a query's result.
+    """A page of the entities that an OData query returns.
 
     Attributes:
         items: the entities of the page, each as the service wrote it.
@@ -61,7 +61,7 @@ class ODataPage:
     url: str | None = attrs.field(default=None, repr=False)
 
     def next_path(self) -> str:
-        """Return the path of the next page.
+        """Return the path of the next page of the query's result.
 
         Raises:
             VendorFailed: the link leads to another host, which must not get the credentials, or to
@@ -111,7 +111,7 @@ class ODataProblem:
 
     @classmethod
     def of(cls, error: ConnectorError) -> ODataProblem | None:
-        """Return the problem in the answer that an error has; None if there is none."""
+        """Return the OData problem in the response of an error; None if it has none."""
         response: Response | None = getattr(error, "response", None)
         problem = None if response is None else _error_in(response)
         return None if problem is None else _problem(problem)
@@ -160,7 +160,7 @@ def read_entity(response: Response) -> ODataEntity:
 
 
 def read_value(response: Response) -> Any:
-    """Return the result of an action or a function; None if the answer has no content.
+    """Return the result of an OData action or function; None if the answer has no content.
 
     A collection or a primitive value is returned without the object around it.
 
@@ -175,7 +175,7 @@ def read_value(response: Response) -> Any:
 
 
 def read_count(response: Response) -> int:
-    """Return the number in the answer to `$count`.
+    """Return the number of entities in the answer to an OData `$count` request.
 
     Raises:
         VendorFailed: the answer is no number.
@@ -187,11 +187,11 @@ def read_count(response: Response) -> int:
 
 
 def read_nothing(_: Response) -> None:
-    """Return None, for an answer whose content means nothing."""
+    """Return None; used for operations whose answer has no result."""
 
 
 def refusal_of(response: Response) -> ConnectorError | None:
-    """Return the error that a service met after it had begun a successful answer."""
+    """Return the error that an OData service added to an answer that began as a success."""
     problem = _error_in(response)
     if problem is None:
         return None
@@ -206,7 +206,7 @@ def refusal_of(response: Response) -> ConnectorError | None:
 
 
 def failure_of(response: Response) -> ConnectorError | None:
-    """Return the error of an answer about an entity's version; None if the status alone decides."""
+    """Return the error of an answer that refuses the entity's version; None for other answers."""
     if response.status not in {_CHANGED, _NEEDS_ETAG}:
         return None
     described = _problem(_error_in(response) or {})
@@ -230,7 +230,7 @@ def failure_of(response: Response) -> ConnectorError | None:
 
 
 def error_in_batch(response: Response, *, safe: bool) -> ConnectorError | None:
-    """Return the error of one answer within a batch; None for a success."""
+    """Return the error of one operation's answer within a batch; None for a success."""
     error = classify(response, safe=safe)
     if error is None:
         return refusal_of(response)
@@ -238,7 +238,7 @@ def error_in_batch(response: Response, *, safe: bool) -> ConnectorError | None:
 
 
 def _joined(url: str | None, link: str) -> str | None:
-    """Return a link as a URL, or as a path if its page has no URL; None if it is neither."""
+    """Return a next-page link as a URL, or as a path if its page has no URL; None if invalid."""
     try:
         joined_url = link if url is None else urljoin(url, link)
     except ValueError:

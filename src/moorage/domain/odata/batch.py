@@ -1,4 +1,4 @@
-"""Batches in the format multipart/mixed, which every service of OData v4 understands.
+"""OData batches in the format multipart/mixed, which every OData v4 service supports.
 
 The JSON format of OData 4.01 is not written: Microsoft Dataverse and SAP Gateway refuse it.
 """
@@ -35,7 +35,7 @@ _LONGEST_HEAD: Final = 65_536
 
 @attrs.frozen
 class BatchContent:
-    """The content of a batch, and the way to read its answer.
+    """The content of an OData batch, and the parsing of its answer.
 
     Attributes:
         body: the content.
@@ -51,7 +51,7 @@ class BatchContent:
     )
 
     def read(self, response: Response) -> tuple[Result[Any], ...]:
-        """Return one result per operation.
+        """Return the result of each operation in the batch.
 
         Raises:
             VendorFailed: the answer is not one of a batch, or lacks parts of a change set.
@@ -77,7 +77,7 @@ class BatchContent:
 def batch_of(
     entries: Sequence[HttpOperation[Any] | Sequence[HttpOperation[Any]]], path: str
 ) -> BatchContent:
-    """Return the content of a batch; `path` is that of the service, which no part repeats."""
+    """Return the content of an OData batch; `path` is the service's, which the parts omit."""
     groups = tuple(_group(entry) for entry in entries)
     operations = [
         item for group in groups for item in (group if isinstance(group, tuple) else (group,))
@@ -171,7 +171,7 @@ def _multipart(parts: list[bytes], boundary: str) -> bytes:
 def _of_change_set(
     group: tuple[HttpOperation[Any], ...], response: Response, head: dict[str, str], body: bytes
 ) -> list[Result[Any]]:
-    """Return the results of a change set: all succeeded, or all failed for the same reason."""
+    """Return the results of an OData change set, whose operations all succeed or all fail."""
     if not head.get("content-type", "").lower().startswith("multipart/"):
         inner = _inner(response, body)
         error = error_in_batch(inner, safe=False) or unreadable(inner, "answer per operation")
@@ -223,7 +223,7 @@ def _parts(
 
 
 def _inner(response: Response, body: bytes) -> Response:
-    """Return the HTTP response in a part of type application/http."""
+    """Return the HTTP response that a batch part of type application/http contains."""
     line, _, rest = body.partition(_LINE)
     match = _STATUS.fullmatch(line)
     if match is None:
@@ -233,7 +233,7 @@ def _inner(response: Response, body: bytes) -> Response:
 
 
 def _head_and_body(response: Response, piece: bytes) -> tuple[dict[str, str], bytes]:
-    """Return the headers of a part, by lower-case names, and its content."""
+    """Return the headers, by lower-case name, and the content of a part of a batch."""
     if not piece.startswith(_LINE):
         raise _not_a_batch(response)
     head, separator, body = piece.partition(_LINE * 2)

@@ -1,4 +1,4 @@
-"""Conditions for `$filter`, built of names and values.
+"""Conditions for OData's `$filter`, built from property names and values.
 
     odata_field("Name").eq("O'Brien") & odata_field("Price").gt(3)
 
@@ -28,7 +28,7 @@ TEXT_FUNCTIONS: Final = ("contains", "startswith", "endswith")
 
 @attrs.frozen
 class ODataFilter:
-    """A condition. `&`, `|` and `~` make conditions of conditions.
+    """An OData filter condition; `&`, `|` and `~` combine conditions.
 
     Attributes:
         text: the condition in OData's language; made by `odata_field`, never by hand.
@@ -48,7 +48,7 @@ class ODataFilter:
 
 @attrs.frozen
 class ODataField:
-    """A property that conditions compare; `odata_field` makes it.
+    """An OData property with methods that make filter conditions.
 
     Attributes:
         path: the name, or names separated by slashes, such as "Customer/Name".
@@ -112,7 +112,7 @@ class ODataField:
         return ODataFilter(" or ".join(conditions))
 
     def any(self, condition: Callable[[Callable[[str], ODataField]], ODataFilter]) -> ODataFilter:
-        """Return the condition that some element of the collection fulfils a condition.
+        """Return the condition that some element of the collection meets a condition.
 
         Args:
             condition: makes the condition; it gets a function that returns a property of the
@@ -121,7 +121,7 @@ class ODataField:
         return self._lambda("any", condition)
 
     def all(self, condition: Callable[[Callable[[str], ODataField]], ODataFilter]) -> ODataFilter:
-        """Return the condition that every element of the collection fulfils a condition.
+        """Return the condition that every element of the collection meets a condition.
 
         Args:
             condition: makes the condition, as that of `any`.
@@ -129,7 +129,7 @@ class ODataField:
         return self._lambda("all", condition)
 
     def compare(self, operator: str, value: ODataValue) -> ODataFilter:
-        """Return the condition of an operator that is chosen by its name.
+        """Return the condition with a comparison operator that is given by name.
 
         Args:
             operator: one of eq, ne, gt, ge, lt, le, contains, startswith and endswith.
@@ -160,7 +160,7 @@ class ODataField:
 
 
 def odata_field(path: str) -> ODataField:
-    """Return a property, of which conditions are made.
+    """Return an OData property from which filter conditions are made.
 
     Args:
         path: the name of the property, or names separated by slashes, such as "Customer/Name".

@@ -1,4 +1,4 @@
-"""Values, names and keys as the URLs of OData v4 write them."""
+"""Values, names and keys in the notation of OData v4 URLs."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _DAY: Final = 86_400
 
 @attrs.frozen
 class ODataEnum:
-    """A member of an enumeration, which OData writes with the name of its type.
+    """A member of an OData enumeration, which is written with its type's name.
 
     Attributes:
         type_name: the qualified name of the type, such as "Sales.Status".
@@ -39,7 +39,7 @@ class ODataEnum:
     member: str = attrs.field()
 
     def __attrs_post_init__(self) -> None:
-        """Refuse names that could contain anything else."""
+        """Check that the names of type and member have only valid characters."""
         checked_name(self.type_name, "type_name")
         if not isinstance(self.member, str) or not _MEMBERS.fullmatch(self.member):
             raise InvalidData(
@@ -71,7 +71,7 @@ ODataKey: TypeAlias = ODataValue | Mapping[str, ODataValue]
 
 
 def literal(value: object, field: str = "value") -> str:
-    """Return a value as an OData literal. A text is quoted, so it can be nothing but a text.
+    """Return a value as an OData literal; texts are quoted, so that they cannot break out.
 
     Raises:
         InvalidData: OData has no literal for the value.
@@ -100,7 +100,7 @@ def literal(value: object, field: str = "value") -> str:
 
 
 def key_path(key: object) -> str:
-    """Return a key in parentheses, percent-encoded, as it follows the name of an entity set.
+    """Return an entity's key in parentheses, percent-encoded, as it follows the entity set.
 
     Raises:
         InvalidData: the key is empty, or has a value that OData cannot write.
@@ -116,7 +116,7 @@ def key_path(key: object) -> str:
 
 
 def arguments(values: Mapping[str, Any], field: str) -> str:
-    """Return names with their values, percent-encoded and separated by commas."""
+    """Return named arguments, percent-encoded and separated by commas."""
     return ",".join(
         f"{quote(checked_name(name, field))}={_escaped(literal(value, f'{field}.{name}'))}"
         for name, value in values.items()
@@ -124,14 +124,14 @@ def arguments(values: Mapping[str, Any], field: str) -> str:
 
 
 def checked_name(name: object, field: str) -> str:
-    """Return the name of a property, type, action or function, after checking its characters."""
+    """Return an OData name after checking that it has valid characters."""
     if isinstance(name, str) and _NAME.fullmatch(name):
         return name
     raise _bad_name(field)
 
 
 def checked_path(path: object, field: str) -> str:
-    """Return names that are separated by slashes, such as "Customer/Name"."""
+    """Return OData names joined by slashes, such as "Customer/Name", after checking them."""
     if isinstance(path, str) and _PATH.fullmatch(path):
         return path
     raise _bad_name(field)
@@ -193,5 +193,5 @@ def _duration(value: timedelta) -> str:
 
 
 def _escaped(text: str) -> str:
-    """Return a literal as part of a path: only its quotes are left as they are."""
+    """Return an OData literal percent-encoded for a path, except for its quotes."""
     return quote(text, safe="'")

@@ -1,4 +1,4 @@
-"""The operations of an OData service that can be run by name, with arguments of plain JSON."""
+"""The operations of an OData service that can be run by name, with JSON arguments."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ _BOUND: Final = {
 
 
 def named_operations(client: OData) -> tuple[NamedOperation, ...]:
-    """Return the operations that can be run by name."""
+    """Return the operations of an OData service that can be run by name."""
     return (
         NamedOperation(
             name="query",
@@ -189,7 +189,7 @@ def _condition(item: object) -> ODataFilter:
 
 
 def _value(value: Any) -> Any:
-    """Return a value of JSON as a value of OData; properties of a key stay an object."""
+    """Convert a JSON argument to an OData value, such as a date or a key's properties."""
     if not is_object(value):
         return value
     kind = next(iter(value)) if len(value) == 1 else ""

@@ -47,7 +47,7 @@ _LARGEST_NUMBER: Final = 2**31
 
 @attrs.frozen(kw_only=True)
 class ODataQuery:
-    """The options of a query: which entities, which of their properties, and in which order.
+    """The options of an OData query: entities, their properties and their order.
 
     Attributes:
         select: the names of the properties to return; by default all.
@@ -68,7 +68,7 @@ class ODataQuery:
     count: bool = False
 
     def options(self) -> list[tuple[str, str]]:
-        """Return the options of the URL.
+        """Return the query's options as parameters of a URL.
 
         Raises:
             InvalidData: a name is none of OData, or a number is negative.
@@ -92,7 +92,7 @@ class ODataQuery:
 
 @attrs.frozen
 class ODataExpand:
-    """Related entities that a query returns along with each entity.
+    """Related entities that an OData query returns with each entity.
 
     Attributes:
         name: the name of the navigation property.
@@ -105,7 +105,7 @@ class ODataExpand:
 
 @attrs.frozen
 class OData:
-    """Makes operations of an OData v4 service, which `manager.perform` performs.
+    """Makes the operations of an OData v4 service, which `manager.perform` performs.
 
     Names come from your program; a value can become nothing but a value. What changes something is
     repeated after a failure only under an idempotency key that the service honours.
@@ -157,7 +157,7 @@ class OData:
     def count(
         self, entity_set: str, condition: ODataFilter | None = None, *, name: str | None = None
     ) -> HttpOperation[int]:
-        """Return the operation that counts entities.
+        """Return the operation that counts the entities of a set.
 
         Args:
             entity_set: the name of the entity set.
@@ -375,7 +375,7 @@ def _operation(name: str, request: Request, read: Callable[[Response], R]) -> Ht
 
 
 def _write(method: str, path: str, headers: Mapping[str, str], data: object = None) -> Request:
-    """Return a request that is repeated only under a key that the service honours."""
+    """Return a request that changes data; it is repeated only under an idempotency key."""
     fields, body = headers, b""
     if data is not None:
         fields = {**headers, "Content-Type": "application/json"}
@@ -384,7 +384,7 @@ def _write(method: str, path: str, headers: Mapping[str, str], data: object = No
 
 
 def _question(query: ODataQuery | None) -> str:
-    """Return the options as the query of a URL; their names begin with a plain dollar sign."""
+    """Return the OData options as a URL's query, with unencoded dollar signs."""
     options = [] if query is None else query.options()
     pairs = "&".join(f"{name}={quote(value, safe='')}" for name, value in options)
     return f"?{pairs}" if pairs else ""

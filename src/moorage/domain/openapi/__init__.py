@@ -1,1 +1,1 @@
-"""OpenAPI descriptions: reading them as values, and mapping them to a service."""
+"""OpenAPI descriptions: parsing them, and mapping them to services."""

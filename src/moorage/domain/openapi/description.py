@@ -1,4 +1,4 @@
-"""A described API as a value, and the service that it describes."""
+"""An OpenAPI description, and the service that it describes."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class OpenApi:
     operations: tuple[ApiOperation, ...] = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        """Refuse what is not an OpenAPI description of a supported version."""
+        """Check that the document is an OpenAPI description of a supported version."""
         if not is_object(self.tree):
             problem = Problem(
                 "#", "The description is not an object.", "Give a parsed description."
@@ -70,22 +70,22 @@ class OpenApi:
 
     @property
     def document(self) -> Document:
-        """The description with resolvable references."""
+        """The OpenAPI document, whose references can be resolved."""
         return self._document
 
     @property
     def title(self) -> str:
-        """The title of the API."""
+        """The title of the described API."""
         return self._document.root.child("info").text("title") or "api"
 
     @property
     def name(self) -> str:
-        """The title as a name for a service: small letters, digits and hyphens."""
+        """The API's title as a service name of small letters, digits and hyphens."""
         return _NOT_IN_NAMES.sub("-", self.title.lower()).strip("-")[:100] or "api"
 
     @property
     def limit_headers(self) -> dict[str, bool]:
-        """The documented headers about rate limits and pauses; False if calls ignore a header."""
+        """The described response headers about rate limits; False for headers that calls ignore."""
         names = {
             name: None
             for operation in self.operations
@@ -94,7 +94,7 @@ class OpenApi:
         return {name: is_read(name) for name in names}
 
     def scheme(self, name: str) -> SecurityScheme:
-        """Return a security scheme by its name.
+        """Return the security scheme with this name.
 
         Raises:
             DescriptionRefused: there is none, or no way to authenticate like this.
@@ -143,7 +143,7 @@ class OpenApi:
         operations: Collection[str] | None = None,
         skip_unmapped: bool = False,
     ) -> tuple[tuple[ApiOperation, ...], tuple[Problem, ...]]:
-        """Return the operations that can be mapped, and the problems of those that cannot.
+        """Return the operations that can become endpoints, and the problems of the others.
 
         Args:
             security: the scheme of all requests; None if they carry no credentials.
@@ -187,7 +187,7 @@ class OpenApi:
         skip_unmapped: bool = False,
         idempotency_memory: float | None = None,
     ) -> Service:
-        """Return the service that is described, with an endpoint for each operation.
+        """Return the described service, with an endpoint for each operation.
 
         See `Service.from_openapi`.
         """
@@ -227,7 +227,7 @@ class OpenApi:
 
 
 def _specificity(operation: ApiOperation) -> list[bool]:
-    """Return a sort key by which a path comes before those whose placeholders match it too."""
+    """Return a sort key that puts a path before those whose placeholders match it too."""
     return ["{" in part for part in operation.path.split("/")]
 
 
@@ -262,7 +262,7 @@ def _key_of(operation: ApiOperation) -> Node | None:
 
 
 def _key_problems(operations: Sequence[ApiOperation], memory: float | None) -> list[Problem]:
-    """Return the problems of a service's idempotency keys.
+    """Return the problems with the idempotency keys of a described service.
 
     The header belongs to the whole service, and a repeat with a key that an operation ignores acts
     twice.

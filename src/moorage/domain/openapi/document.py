@@ -1,4 +1,4 @@
-"""An OpenAPI description as a parsed value: JSON pointers, and local references.
+"""A parsed OpenAPI or AsyncAPI document, with JSON pointers and local references.
 
 A description is untrusted. Only the parts that are mapped are visited, a chain of references has a
 largest length, and a reference never leads out of the description.
@@ -21,7 +21,7 @@ _REFERENCE: Final = "$ref"
 
 
 class Node(NamedTuple):
-    """A part of a description.
+    """A node of an API description: a value and its JSON pointer.
 
     Attributes:
         value: the value as JSON has it.
@@ -32,32 +32,32 @@ class Node(NamedTuple):
     pointer: str
 
     def child(self, name: str | int) -> Node:
-        """Return a part of this object or list; its value is None if there is none."""
+        """Return a child of this object or list; its value is None if it does not exist."""
         pointer = below(self.pointer, name)
         if isinstance(name, int):
             return Node(self.value[name], pointer)
         return Node(self.value.get(name) if is_object(self.value) else None, pointer)
 
     def children(self) -> Iterator[tuple[str, Node]]:
-        """Yield the parts of an object with their names, and nothing for any other value."""
+        """Yield an object's children with their names; nothing for any other value."""
         if is_object(self.value):
             for name in self.value:
                 yield str(name), self.child(name)
 
     def items(self) -> Iterator[Node]:
-        """Yield the items of a list, and nothing for any other value."""
+        """Yield the items of a list; nothing for any other value."""
         if is_list(self.value):
             for position in range(len(self.value)):
                 yield self.child(position)
 
     def text(self, name: str) -> str | None:
-        """Return the text of this name in an object; None if there is none."""
+        """Return the text under this name in an object; None if there is none."""
         value = self.child(name).value
         return value if isinstance(value, str) else None
 
 
 class Unmapped(Exception):
-    """A part of a description that cannot be mapped."""
+    """Raised for a part of an API description that cannot be mapped to a service."""
 
     def __init__(self, problem: Problem) -> None:
         super().__init__(problem.found)
@@ -65,7 +65,7 @@ class Unmapped(Exception):
 
 
 class Document:
-    """A description whose local references can be resolved.
+    """A parsed API description whose local references can be resolved.
 
     Attributes:
         root: the whole description.
@@ -77,7 +77,7 @@ class Document:
         self.root = Node(tree, "#")
 
     def resolved(self, node: Node) -> Node:
-        """Return a part, or the part that it refers to.
+        """Return a node, or the node that its reference leads to.
 
         Raises:
             Unmapped: the reference leads to another file, to nothing, or in a circle.
@@ -119,7 +119,7 @@ class Document:
 
 
 def reference_of(node: Node) -> str | None:
-    """Return the reference that stands in the place of a part, if there is one."""
+    """Return the JSON reference (`$ref`) that a node contains instead of a value, if any."""
     if not is_object(node.value):
         return None
     reference = node.value.get(_REFERENCE)
@@ -127,10 +127,10 @@ def reference_of(node: Node) -> str | None:
 
 
 def below(pointer: str, name: str | int) -> str:
-    """Return the JSON pointer of a part of the value at another pointer."""
+    """Return the JSON pointer of a child of the value at this pointer."""
     return f"{pointer}/{str(name).replace('~', '~0').replace('/', '~1')}"
 
 
 def refusal(pointer: str, problem: str, remedy: str) -> Unmapped:
-    """Return the exception for a part that cannot be mapped."""
+    """Return the exception for a part of a description that cannot be mapped."""
     return Unmapped(Problem(pointer, problem, remedy))

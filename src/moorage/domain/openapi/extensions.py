@@ -1,4 +1,4 @@
-"""Extensions and headers that tell how long an operation takes, and how often it may be called."""
+"""Extensions and headers of OpenAPI that state time limits and rate limits."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _TIMEOUTS: Final = (
 
 
 def timeout_of(node: Node) -> float | None:
-    """Return the seconds that an extension of an operation or a description allows, if any do."""
+    """Return the time limit in seconds that an OpenAPI extension states; None if none does."""
     for names, unit in _TIMEOUTS:
         part = node
         for name in names:
@@ -42,7 +42,7 @@ def timeout_of(node: Node) -> float | None:
 
 
 def limit_headers(document: Document, operation: Node) -> Iterator[str]:
-    """Yield the documented response headers that look like those of a rate limit or a pause."""
+    """Yield the described response headers whose names suggest a rate limit or a pause."""
     for _, item in operation.child("responses").children():
         try:
             response = document.resolved(item)
@@ -54,7 +54,7 @@ def limit_headers(document: Document, operation: Node) -> Iterator[str]:
 
 
 def is_read(header: str) -> bool:
-    """Return whether calls slow down by what a response says in this header."""
+    """Return whether moorage reads this response header in order to slow down calls."""
     if header.lower() == _POLICY:
         return True
     try:

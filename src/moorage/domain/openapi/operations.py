@@ -1,4 +1,4 @@
-"""The operations of a description: their methods, paths, parameters and security."""
+"""The operations of an OpenAPI description: methods, paths, parameters and security."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _LEAVE_OUT: Final = "Leave the operation out."
 
 @attrs.frozen(kw_only=True)
 class Parameter:
-    """A parameter of an operation.
+    """A parameter of an OpenAPI operation.
 
     Attributes:
         name: its name.
@@ -45,7 +45,7 @@ class Parameter:
 
 @attrs.frozen(kw_only=True)
 class ApiOperation:
-    """An operation of a described service.
+    """An operation of a service that OpenAPI describes.
 
     Attributes:
         name: the operationId; without one, the method and the path.
@@ -67,17 +67,17 @@ class ApiOperation:
 
     @property
     def is_whole(self) -> bool:
-        """True if every placeholder of the path fills a whole segment."""
+        """True if each placeholder of the path fills a whole path segment."""
         return all(_PLACEHOLDER.fullmatch(part) or "{" not in part for part in self.path.split("/"))
 
 
 def placeholders(path: str) -> list[str]:
-    """Return the names in braces of a path, in order."""
+    """Return the names in braces in a path, in order."""
     return _PLACEHOLDER.findall(path)
 
 
 def api_operations(document: Document) -> Iterator[ApiOperation]:
-    """Yield the operations of a description, in its order, each with its problems."""
+    """Yield the operations of an OpenAPI description in order, each with its problems."""
     counts: dict[str, int] = {}
     all_operations = [*_operations(document)]
     for operation in all_operations:

@@ -1,4 +1,4 @@
-"""The security schemes of a described service, as ways to authenticate, without secrets."""
+"""The security schemes of an OpenAPI description, as authentication methods without secrets."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _API_KEYS: Final = {
 
 @attrs.frozen(kw_only=True)
 class SecurityScheme:
-    """A way to authenticate at a described service. It has no secret.
+    """An authentication method of an OpenAPI description, without the secret.
 
     Attributes:
         name: the name in the description.
@@ -53,7 +53,7 @@ class SecurityScheme:
     def credentials(
         self, secret: Secret | str | None = None, *, username: str | None = None
     ) -> Credentials:
-        """Return credentials of this scheme.
+        """Return credentials for this security scheme, made from a secret.
 
         Args:
             secret: the password, token or key; TLS certificates and Kerberos need none.
@@ -81,7 +81,7 @@ class SecurityScheme:
         scope: tuple[str, ...] = (),
         base_url: str | None = None,
     ) -> OAuthClient:
-        """Return the client that gets tokens for this scheme.
+        """Return the OAuth client that gets tokens for this security scheme.
 
         Args:
             client_id: the id under which the application is registered.
@@ -103,7 +103,7 @@ class SecurityScheme:
 
 
 def security_scheme(document: Document, name: str) -> SecurityScheme:
-    """Return the scheme of this name.
+    """Return the security scheme with this name.
 
     Raises:
         Unmapped: there is no such scheme, or no way to authenticate like this.
@@ -170,7 +170,7 @@ def _oauth_scheme(name: str, node: Node) -> SecurityScheme:
 
 
 def alternatives(requirement: Node) -> tuple[frozenset[str], ...] | None:
-    """Return the alternatives of a requirement, each as a set of names; None if it is malformed."""
+    """Return a requirement's alternative sets of security schemes; None if it is malformed."""
     if requirement.value is None:
         return (frozenset(),)
     names = [

@@ -1,4 +1,4 @@
-"""The base URL of a described service: the choice of a server, and its variables."""
+"""The base URL of a service that OpenAPI describes, chosen from its servers."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def base_url(root: Node, choice: int | str | None, variables: Mapping[str, str])
 
 
 def same_servers(servers: Node, root: Node) -> bool:
-    """Return whether an operation has no servers of its own, or those of the description."""
+    """Return whether an operation uses the servers of the whole description."""
     return servers.value is None or servers.value == root.child("servers").value
 
 

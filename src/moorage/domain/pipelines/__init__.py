@@ -1,4 +1,4 @@
-"""The values and decisions of pipelines, which carry records from a source to a sink.
+"""The values and decisions of pipelines, which move records from a source to a sink.
 
 Nothing in this folder knows a clock, a task or a broker: times come in as numbers.
 """

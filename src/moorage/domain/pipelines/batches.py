@@ -1,4 +1,4 @@
-"""Decisions about batches: where one ends, and how the bad records of a failed one are found."""
+"""Decisions about batches: where a batch ends, and how to find its bad records."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ R = TypeVar("R")
 
 @attrs.frozen(kw_only=True)
 class BatchLimits:
-    """The size of the batches that a sink receives.
+    """The largest size of the batches that a sink receives.
 
     Attributes:
         records: the largest number of records in a batch.
@@ -33,7 +33,7 @@ class BatchLimits:
 
 
 class BatchSize(NamedTuple):
-    """The size of an incomplete batch.
+    """The size of a batch that is not complete yet.
 
     Attributes:
         records: the number of records.
@@ -44,22 +44,22 @@ class BatchSize(NamedTuple):
     size: int = 0
 
     def takes(self, size: int, limits: BatchLimits) -> bool:
-        """Return whether a record of a size still belongs to the batch."""
+        """Return whether a record of this size fits into the batch."""
         if not self.records:
             return True
         return self.records < limits.records and self.size + size <= limits.size
 
     def is_full(self, limits: BatchLimits) -> bool:
-        """Return whether no further record can belong to the batch."""
+        """Return whether the batch can take no further record."""
         return self.records >= limits.records or self.size >= limits.size
 
     def plus(self, size: int) -> BatchSize:
-        """Return the size with one more record."""
+        """Return the batch's size with one more record."""
         return BatchSize(self.records + 1, self.size + size)
 
 
 def halves(batch: Sequence[R]) -> tuple[Sequence[R], Sequence[R]]:
-    """Return the two halves of a failed batch of at least two records.
+    """Split a failed batch of at least two records into two halves, to find its bad records.
 
     Of n records with k bad ones, halving finds all bad ones in at most 1 + 2k⌈log₂(n/k)⌉ + 2k
     calls, the first included, and every good record is processed once.
@@ -69,7 +69,7 @@ def halves(batch: Sequence[R]) -> tuple[Sequence[R], Sequence[R]]:
 
 
 def lane_of(key: bytes, lanes: int) -> int:
-    """Return the lane of a key, the same in every process.
+    """Return the number of a key's lane, which is the same in every process.
 
     Records with the same key share a lane, which processes them one after the other.
     """

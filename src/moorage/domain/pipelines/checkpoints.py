@@ -1,4 +1,4 @@
-"""Checkpoints: the stored positions of a source that keeps none of its own.
+"""Checkpoints: stored positions for sources that store no positions themselves.
 
 Laws:
 
@@ -29,7 +29,7 @@ ONLY_PARTITION: Final = "0"
 
 
 class Ownership(NamedTuple):
-    """The right to store the positions of a name.
+    """The right to store the positions of a checkpoint, with the positions stored so far.
 
     Attributes:
         epoch: the number of owners before this one, and this one.
@@ -41,17 +41,17 @@ class Ownership(NamedTuple):
 
 
 def checkpoint_key(name: str) -> str:
-    """Return the key under which the positions of a name are stored."""
+    """Return the state key under which a checkpoint's positions are stored."""
     return state_key("checkpoint", checked_name(name, "name"), None)
 
 
 def partition_name(partition: int | str | None) -> str:
-    """Return the name of a partition in a checkpoint."""
+    """Return the name of a partition within a checkpoint."""
     return ONLY_PARTITION if partition is None else str(partition)
 
 
 def is_after(offset: Offset | None, position: Offset | None) -> bool:
-    """Return whether a record is after a stored position; None is the beginning.
+    """Return whether a record comes after a stored position; None is the beginning.
 
     Raises:
         LocalFailure: the offset is of another type than the position, or there is none.
@@ -68,7 +68,7 @@ def is_after(offset: Offset | None, position: Offset | None) -> bool:
 
 
 def taken_over(name: str) -> LocalFailure:
-    """Return the error of an owner that is no longer the last."""
+    """Return the error for a worker whose checkpoint another worker has taken over."""
     return LocalFailure(
         f"Another worker has taken over the checkpoint {name!r}.",
         remedy="Run one worker per name, and give each pipeline its own name.",
@@ -77,7 +77,7 @@ def taken_over(name: str) -> LocalFailure:
 
 @attrs.frozen
 class BeginCheckpoint:
-    """Makes the caller the owner of a checkpoint; the answer is its `Ownership`.
+    """The command that makes a worker the owner of a checkpoint, and returns its `Ownership`.
 
     Attributes:
         key: the key of the checkpoint.
@@ -91,11 +91,11 @@ class BeginCheckpoint:
 
     @property
     def keys(self) -> tuple[str, ...]:
-        """The key of the checkpoint."""
+        """The state key of the checkpoint."""
         return (self.key,)
 
     def apply(self, states: States, now: int, /) -> tuple[States, Ownership]:
-        """Return the state with the new owner, and what that owner begins with."""
+        """Return the state with the new owner, and the positions where it starts."""
         [state] = states
         _, _, epoch, owner, text = state or (0, 0, 0, "", "{}")
         if owner != self.owner:
@@ -105,7 +105,7 @@ class BeginCheckpoint:
 
 @attrs.frozen
 class AdvanceCheckpoint:
-    """Stores positions; the answer is False if a later owner has begun.
+    """The command that stores positions; it returns False if there is a newer owner.
 
     Attributes:
         key: the key of the checkpoint.
@@ -121,11 +121,11 @@ class AdvanceCheckpoint:
 
     @property
     def keys(self) -> tuple[str, ...]:
-        """The key of the checkpoint."""
+        """The state key of the checkpoint."""
         return (self.key,)
 
     def apply(self, states: States, now: int, /) -> tuple[States, bool]:
-        """Return the state with the new positions, if they come from the owner."""
+        """Return the state with the new positions, if they come from the current owner."""
         [state] = states
         if state is None or state[2] != self.epoch:
             return states, False
@@ -136,7 +136,7 @@ class AdvanceCheckpoint:
 
 @attrs.frozen
 class ResetCheckpoint:
-    """Replaces all positions; the owner loses the name, and stores nothing more.
+    """The command that replaces a checkpoint's positions and ends its ownership.
 
     Attributes:
         key: the key of the checkpoint.
@@ -150,7 +150,7 @@ class ResetCheckpoint:
 
     @property
     def keys(self) -> tuple[str, ...]:
-        """The key of the checkpoint."""
+        """The state key of the checkpoint."""
         return (self.key,)
 
     def apply(self, states: States, now: int, /) -> tuple[States, None]:

@@ -1,4 +1,4 @@
-"""The pauses and the workers' reports of a pipeline in a shared store.
+"""The pause of a pipeline and its workers' reports, in a shared store.
 
 Laws:
 
@@ -31,7 +31,7 @@ _MOST: Final = 20
 
 
 class WorkerReport(NamedTuple):
-    """The last report of one worker of a pipeline.
+    """The latest report of a pipeline's worker.
 
     Attributes:
         worker: the name of the worker.
@@ -45,7 +45,7 @@ class WorkerReport(NamedTuple):
 
 
 class PipelineStatus(NamedTuple):
-    """The status of a pipeline.
+    """The status of a pipeline: its pause and its workers.
 
     Attributes:
         paused: the reason of its pause; None if it is not paused.
@@ -57,13 +57,13 @@ class PipelineStatus(NamedTuple):
 
 
 def control_key(name: str) -> str:
-    """Return the key under which the pause and the reports of a pipeline are stored."""
+    """Return the state key of a pipeline's pause and reports."""
     return state_key("pipeline", checked_name(name, "name"), None)
 
 
 @attrs.frozen
 class _Control:
-    """The base of commands on the pause and the reports of one pipeline.
+    """The base class of commands on a pipeline's pause and reports.
 
     Attributes:
         key: the key of the pipeline.
@@ -75,13 +75,13 @@ class _Control:
 
     @property
     def keys(self) -> tuple[str, ...]:
-        """The key of the pipeline."""
+        """The state key of the pipeline."""
         return (self.key,)
 
 
 @attrs.frozen
 class ReportWorker(_Control):
-    """Stores the report of a worker; the answer is whether the pipeline is paused.
+    """The command that stores a worker's report, and returns True if the pipeline is paused.
 
     Attributes:
         worker: the name of the worker.
@@ -92,7 +92,7 @@ class ReportWorker(_Control):
     fields: Mapping[str, Any]
 
     def apply(self, states: States, now: int, /) -> tuple[States, bool]:
-        """Return the state with the report, without old ones."""
+        """Return the state with this report, and without old reports."""
         paused, reports = _read(states[0])
         reports[self.worker] = [now, dict(self.fields)]
         newest = sorted(reports.items(), key=lambda item: item[1][0], reverse=True)[:_MOST]
@@ -102,7 +102,7 @@ class ReportWorker(_Control):
 
 @attrs.frozen
 class PausePipeline(_Control):
-    """Pauses a pipeline or ends its pause; the answer is whether it was paused before.
+    """The command that pauses or resumes a pipeline; returns True if it was paused before.
 
     Attributes:
         reason: the reason of the pause; None to end it.
@@ -113,17 +113,17 @@ class PausePipeline(_Control):
     durable = True
 
     def apply(self, states: States, now: int, /) -> tuple[States, bool]:
-        """Return the state with the pause, or without it."""
+        """Return the state with the pause, or without one."""
         paused, reports = _read(states[0])
         return (_written(now, self.reason, reports),), paused is not None
 
 
 @attrs.frozen
 class ReadPipeline(_Control):
-    """Reads the pause and the reports of a pipeline; the answer is its `PipelineStatus`."""
+    """The command that reads a pipeline's pause and reports, as a `PipelineStatus`."""
 
     def apply(self, states: States, now: int, /) -> tuple[States, PipelineStatus]:
-        """Return the state as it is, and what is in it."""
+        """Return the unchanged state, and the pipeline's status in it."""
         paused, reports = _read(states[0])
         workers = (
             WorkerReport(worker, max(0, now - at) / _SECOND, fields)
@@ -134,7 +134,7 @@ class ReadPipeline(_Control):
 
 
 def _read(state: State | None) -> tuple[str | None, dict[str, Any]]:
-    """Return the reason of the pause, and the reports by worker: their time and their fields."""
+    """Return the reason of a pipeline's pause, and the time and fields of each report."""
     if state is None:
         return None, {}
     paused, reports = json.loads(state[2])

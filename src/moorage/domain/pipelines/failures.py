@@ -1,4 +1,4 @@
-"""The consequence of a failure in a pipeline: a repetition, a dead letter, or its end."""
+"""The consequence of a failure in a pipeline: a retry, a dead letter, or the end."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class Verdict(Enum):
-    """The consequence of a failure."""
+    """The consequence of a failure in a pipeline."""
 
     RETRY = "retry"
     """The same records may succeed later."""
@@ -25,7 +25,7 @@ class Verdict(Enum):
 
 
 class Exhausted(Enum):
-    """The consequence of a failure that lasts longer than the retries."""
+    """The consequence of a failure that outlasts all retries."""
 
     STOP = "stop"
     """The pipeline stops. The record is delivered again when it runs again."""
@@ -51,7 +51,7 @@ each record; a pipeline stops after many dead letters in a row."""
 
 
 def verdict(error: Exception, policy: RetryPolicy) -> Verdict:
-    """Return the consequence of an error of a transform or of a sink.
+    """Decide what follows from an error of a pipeline's transform or sink.
 
     An error about a value and a refusal of the vendor are the record's fault. What the policy
     retries is temporary. All else, such as a wrong password, is neither.
@@ -63,5 +63,5 @@ def verdict(error: Exception, policy: RetryPolicy) -> Verdict:
 
 
 def source_verdict(error: Exception, policy: RetryPolicy) -> Verdict:
-    """Return the consequence of an error of a source, for which no record is at fault."""
+    """Decide what follows from an error of a pipeline's source: a retry or the end."""
     return Verdict.RETRY if policy.retries(error) else Verdict.STOP

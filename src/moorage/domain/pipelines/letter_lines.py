@@ -1,4 +1,4 @@
-"""Dead letters as lines of JSON, from which the original record can be made again."""
+"""Dead letters as lines of JSON, from which the original records can be restored."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _PLAIN: Final = (
 
 
 def line_of(letter: DeadLetter, id: str) -> bytes:
-    """Return a dead letter as a line; `id` names it among the lines of its file."""
+    """Return a dead letter as a line of JSON; `id` identifies it within its file."""
     record = letter.record
     document = {
         "letter": id,
@@ -47,7 +47,7 @@ def line_of(letter: DeadLetter, id: str) -> bytes:
 
 
 def letter_of(line: bytes) -> tuple[str, DeadLetter] | None:
-    """Return the id and the dead letter of a line; None for a line that is not one.
+    """Return the id and the dead letter in a line; None if the line contains none.
 
     Such a line was torn by a crash: the record of its letter was not settled, and is delivered
     again.
@@ -76,7 +76,7 @@ def letter_of(line: bytes) -> tuple[str, DeadLetter] | None:
 
 
 def lines_without(lines: Sequence[bytes], ids: frozenset[str]) -> list[bytes]:
-    """Return the lines whose letters have other ids, and those that are no letters."""
+    """Return the lines whose dead letters have other ids, and those without a dead letter."""
     return [line for line in lines if (entry := letter_of(line)) is None or entry[0] not in ids]
 
 

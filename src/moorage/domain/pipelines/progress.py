@@ -1,4 +1,4 @@
-"""The progress through one partition: which records may be committed.
+"""The progress in one partition of a source: the records that may be committed.
 
 Laws:
 
@@ -16,7 +16,7 @@ R = TypeVar("R")
 
 
 class Place(NamedTuple):
-    """The place of a record among those that its partition admitted.
+    """The position of a record among those that its partition admitted.
 
     Attributes:
         generation: the number of resets before the record was admitted.
@@ -28,7 +28,7 @@ class Place(NamedTuple):
 
 
 class PartitionProgress(Generic[R]):
-    """The records of one partition that are under way, and those that may be committed.
+    """The records of one partition in process, and those that may be committed.
 
     It is deterministic and knows no time. It belongs to one event loop.
 
@@ -47,12 +47,12 @@ class PartitionProgress(Generic[R]):
 
     @property
     def held(self) -> int:
-        """The number of records that are not taken yet."""
+        """The number of admitted records that `take` has not returned yet."""
         return len(self._open) + len(self._settled)
 
     @property
     def open_records(self) -> list[R]:
-        """The records that are not settled, in their order."""
+        """The records that are not processed yet, in order."""
         return list(self._open.values())
 
     def admit(self, record: R) -> Place:
@@ -63,24 +63,24 @@ class PartitionProgress(Generic[R]):
         return place
 
     def is_open(self, place: Place) -> bool:
-        """Return whether the record at a place is neither settled nor forgotten."""
+        """Return whether the record at a position still has to be processed."""
         return place.generation == self._generation and place.number in self._open
 
     def settle(self, place: Place) -> bool:
-        """Record that the record at a place is done; return False if it is not open."""
+        """Record that the record at a position is processed; return False if it was not open."""
         if not self.is_open(place):
             return False
         self._settled[place.number] = self._open.pop(place.number)
         return True
 
     def take(self) -> list[R]:
-        """Remove the records that may be committed, and return them in their order."""
+        """Remove the records that may be committed now, and return them in order."""
         first_open = next(iter(self._open), _NEVER) if self._is_prefix else _NEVER
         numbers = sorted(number for number in self._settled if number < first_open)
         return [self._settled.pop(number) for number in numbers]
 
     def reset(self) -> list[R]:
-        """Forget all records, and return them: the source delivers them again.
+        """Remove and return all records, because the source will deliver them again.
 
         The partition was revoked, or its deliveries are void.
         """

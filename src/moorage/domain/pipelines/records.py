@@ -1,4 +1,4 @@
-"""Records, as a source reads them and as a sink receives them."""
+"""Records as a pipeline's source reads them and its sink receives them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Partition: TypeAlias = "tuple[str, int | str | None]"
 @careful
 @attrs.frozen
 class SourceRecord:
-    """A record that a source has read from the outside world.
+    """A record that a source has read from outside the pipeline.
 
     Attributes:
         payload: the content as bytes. A text is encoded as UTF-8.
@@ -56,7 +56,7 @@ class SourceRecord:
 
     @classmethod
     def of_json(cls, value: object, **fields: Any) -> Self:
-        """Return a record whose payload is a value as JSON.
+        """Return a record whose payload is a value encoded as JSON.
 
         Args:
             value: built of dict, list, str, int, float, bool and None.
@@ -67,7 +67,7 @@ class SourceRecord:
 
     @property
     def text(self) -> str:
-        """The payload as a text.
+        """Return the payload decoded as UTF-8 text.
 
         Raises:
             InvalidData: the payload is not UTF-8.
@@ -82,7 +82,7 @@ class SourceRecord:
             ) from None
 
     def json(self) -> Any:
-        """Return the value that the payload describes as JSON.
+        """Return the payload decoded as JSON.
 
         Raises:
             InvalidData: the payload is not JSON.
@@ -97,7 +97,7 @@ class SourceRecord:
             ) from None
 
     def values_of(self, name: str) -> Iterator[str | bytes]:
-        """Return the values of the attributes with a name, in their order."""
+        """Return the values of the attributes with this name, in order."""
         return (value for attribute, value in self.attributes if attribute == name)
 
 
@@ -121,18 +121,18 @@ class SinkRecord(SourceRecord):
 
     @classmethod
     def from_source(cls, record: SourceRecord, topic: str) -> Self:
-        """Return a record as it was read from a topic."""
+        """Return a sink record with the fields of a source's record and a topic."""
         fields = {field.name: getattr(record, field.name) for field in attrs.fields(SourceRecord)}
         return cls(**fields, topic=topic)
 
     @property
     def place(self) -> Partition:
-        """The topic and the partition of the record."""
+        """The topic and the partition that the record comes from."""
         return self.topic, self.partition
 
     @property
     def identity(self) -> str:
-        """The id of the record, or else a text of its topic, partition and offset.
+        """The id of the record, or else a text made of its topic, partition and offset.
 
         It is the same each time when the record is delivered, so that a sink can recognise repeats.
         """

@@ -1,4 +1,4 @@
-"""The settings of a pipeline, its numbers, and a record that it could not process."""
+"""The settings of a pipeline, its statistics, and its dead letters."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Order(Enum):
-    """Which records are processed one after the other."""
+    """The records that a pipeline processes one after another: by key, or by partition."""
 
     KEY = "key"
     """Those with the same key; records without a key may be processed at the same time."""
@@ -105,7 +105,7 @@ class PipelineState(Enum):
 
 @attrs.frozen(kw_only=True)
 class PipelineStatistics:
-    """The numbers of a pipeline since it was made.
+    """The counts of a pipeline's records and failures since the pipeline was created.
 
     Attributes:
         state: the state.
@@ -140,7 +140,7 @@ class PipelineStatistics:
 
 @attrs.frozen(kw_only=True)
 class PipelineReport:
-    """The end of a pipeline's run.
+    """The report on how a pipeline's run ended.
 
     Attributes:
         is_clean: True if each batch under way ended in time. Otherwise some were cut off; their
