@@ -1,4 +1,4 @@
-"""The admission of an attempt: circuit, limits, retry budget and claim decide together.
+"""The admission of an attempt, decided by circuit, limits, retry budget and claim together.
 
 All of them decide together. An attempt that a limit refuses takes no probe lease, and an attempt
 that the circuit refuses takes no token. One admission command per plan serves every call; only a
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 class Answer(IntEnum):
-    """The result of a request for admission."""
+    """The decision about the admission of an attempt."""
 
     GO = 0
     NEEDS_TOKEN = 1
@@ -53,7 +53,7 @@ AT_ONCE: Final[Admitted] = (GO, 0, None, ())
 
 
 class Gates:
-    """The protections of a call in compiled form, with the keys of their stored states.
+    """The compiled protections of a call, with the keys of their stored states.
 
     The order of keys is: circuit, limits, budget. `shares` has, for each limit, the part of it that
     a process may grant by itself while the shared store is away; None means nothing. Without
@@ -98,7 +98,7 @@ class Gates:
         )
 
     def moved(self, old: str, new: str) -> Gates:
-        """Return the same protections for other states, whose keys begin with `new`."""
+        """Return the same protections with stored states whose keys begin with `new`."""
         value: Gates = object.__new__(Gates)
         value._alone = {}
         value.shares = self.shares
@@ -112,7 +112,7 @@ class Gates:
         return value
 
     def alone(self, costs: tuple[int, ...] | None = None) -> Gates:
-        """Return the protections that one process applies by itself while the store is down.
+        """Return the protections that one process applies alone while the store is down.
 
         A call that costs more than the burst of a share is still granted, at its full cost.
         """
@@ -205,7 +205,7 @@ class Admission:
         return Admission(changes.pop("gates", self.gates), **(details | changes))
 
     def through(self, gates: Gates) -> Admission:
-        """Return the same first question for other protections that have the same rules."""
+        """Return the same admission command with protections that have the same rules."""
         admission: Admission = object.__new__(type(self))
         admission.gates = gates
         admission.within = self.within
@@ -226,7 +226,7 @@ class Admission:
     def under_claim(
         self, claim: tuple[str, int, str], *, within: int, lease: int, retry: bool
     ) -> Admission:
-        """Return the same question for an attempt that is made while holding a key's claim.
+        """Return the same admission command for an attempt made while holding a key's claim.
 
         It does the same as `evolve`, five times as fast.
         """
@@ -244,7 +244,7 @@ class Admission:
         return new_admission
 
     def apply(self, states: States, now: int) -> tuple[States, Admitted]:
-        """Return the new states, and the admission or the refusal with its reason and wait."""
+        """Return the new states, and the permit or the refusal with its reason and wait."""
         try:
             fast_grant = self._granted_under_claim(states, now) if self.claim else None
             return self.decide(states, now) if fast_grant is None else fast_grant
@@ -253,7 +253,7 @@ class Admission:
         raise failure
 
     def _granted_under_claim(self, states: States, now: int) -> tuple[States, Admitted] | None:
-        """Return the answer for an attempt under a claim; None if the full rule must decide."""
+        """Admit an attempt that holds a claim, by a fast rule; None if `decide` has to do it."""
         gates, claim = self.gates, self.claim
         limits, circuit = gates.limits, gates.circuit
         if claim is None or gates.budget is not None or len(limits) > 1 or self.ticketed:
@@ -275,7 +275,7 @@ class Admission:
         return (circuit_state, *new_states), (GO, 0, (circuit_state[3], circuit_state[5], 0), ())
 
     def decide(self, states: States, now: int) -> tuple[States, Admitted]:
-        """Return the answer of the full rule; the fast path in `apply` gives the same answers."""
+        """Return the full rule's answer, to which that of the fast path in `apply` is equal."""
         gates = self.gates
         first = 1 if gates.circuit else 0
         rest = first + len(gates.limits)
@@ -339,7 +339,7 @@ class Admission:
 
     @property
     def rules(self) -> tuple[Moves, ...]:
-        """Return the rules by which the command reads its states, in the order of their keys."""
+        """The rules by which the command reads its states, in the order of the keys."""
         return (*self.gates.rules, *idempotency.CLAIMS) if self.claim else self.gates.rules
 
     def _misread(self, error: Exception, states: States, now: int) -> Exception:
@@ -405,7 +405,7 @@ class _UsualAdmission(Admission):
 
 
 class _SeveralAdmission(Admission):
-    """The question of a first attempt that has several limits, or a retry budget."""
+    """The admission of a first attempt with several limits or with a retry budget."""
 
     __slots__ = ()
 

@@ -63,7 +63,7 @@ Place: TypeAlias = "tuple[int, int, int, int, int, bool, bool]"
 
 
 class TokenBucket:
-    """A limit that grants `n` tokens per `price` microseconds, and at most `burst` at once."""
+    """A rate limit of `n` tokens per `price` microseconds, with at most `burst` at once."""
 
     __slots__ = ("burst", "n", "price", "refill", "room")
 
@@ -76,16 +76,16 @@ class TokenBucket:
 
     @property
     def shape(self) -> str:
-        """A text that is equal for two buckets exactly if they can read each other's states."""
+        """A text that is equal for two buckets exactly if they can read each other's state."""
         return f"{self.n}-{self.price}-{self.burst}"
 
     def part(self, share: Fraction, least: int) -> TokenBucket:
-        """Return a limit with this share of the rate, and with a burst of at least `least`."""
+        """Return a limit with a share of the rate, and with a burst of at least `least`."""
         pace = Fraction(self.n, self.price) * share
         return TokenBucket(pace.numerator, pace.denominator, max(least, int(self.burst * share)))
 
     def fast_grant(self, state: State | None, now: int, cost: int) -> Bucket | None:
-        """Return the state after an immediate grant; None if the full rule must decide."""
+        """Return the state after an immediate grant; None if the full rule has to decide."""
         if state is None:
             return (now, self.refill, now, self.room - cost * self.price, now, 0, 0, ())
         state_time, _, at, level, life, frozen_until, shift, runs = state
@@ -100,7 +100,7 @@ class TokenBucket:
         return (now, self.refill, now, level, life, frozen_until, shift, ())
 
     def present(self, state: State | None, now: int) -> Bucket:
-        """Return the state as of now.
+        """Return the bucket's state at the present time.
 
         If the clock stepped back, all times in the state are moved back with it.
         """
@@ -121,7 +121,7 @@ class TokenBucket:
     def grant(
         self, bucket: Bucket, cost: int, at: int, *, refundable: bool
     ) -> tuple[Bucket, Ticket]:
-        """Return the state after `cost` tokens are taken at the time `at`, and the ticket.
+        """Return the state after taking `cost` tokens at the time `at`, and the ticket for them.
 
         `at` is a time that `earliest` returned. Only a `refundable` grant stays in the queue, so
         that its tokens can be given back.
@@ -157,7 +157,7 @@ class TokenBucket:
         return (state_time, quiet, first, level, life, frozen, shift, runs), ticket
 
     def refund(self, bucket: Bucket, ticket: Ticket) -> Bucket:
-        """Return the state after a grant's tokens and its place in the queue are given back."""
+        """Return the state after a grant's tokens and its place in the queue were given back."""
         state_time, quiet, at, level, life, frozen, shift, runs = bucket
         number, time, cost, shifted, *where = ticket
         tokens = cost * self.price
@@ -183,7 +183,7 @@ class TokenBucket:
         return (state_time, quiet, at, level, life, frozen, shift, runs)
 
     def drain(self, bucket: Bucket, pause: int) -> Bucket:
-        """Return the state after a pause of `pause` microseconds begins.
+        """Return the state at the beginning of a pause of `pause` microseconds.
 
         Queued grants are delayed, and spare tokens are lost.
         """
@@ -206,11 +206,11 @@ class TokenBucket:
         return (state_time, quiet, at, level, life, end_time, shift, runs)
 
     def paused(self, bucket: Bucket) -> int:
-        """Return the microseconds until the current pause ends; 0 without a pause."""
+        """Return the microseconds until the limit's current pause ends; 0 without a pause."""
         return max(0, bucket[5] - bucket[0])
 
     def resume(self, bucket: Bucket) -> Bucket:
-        """Return the state after a pause ends now.
+        """Return the state after the limit's pause was ended.
 
         Queued grants move forward, and no token is added.
         """
@@ -262,7 +262,7 @@ class TokenBucket:
         return time, len(runs), time, had, spare, full, False
 
     def _enough(self, since: int, level: int, tokens: int, at: int) -> tuple[int, int, bool]:
-        """Return when there are enough tokens, how many there are then, and if some overflowed."""
+        """Return the time with enough tokens, their number then, and True if some overflowed."""
         at = max(at, since)
         had = level + (at - since) * self.n
         if had < tokens:
@@ -271,7 +271,7 @@ class TokenBucket:
         return at, min(self.room, had), had > self.room
 
     def _needed_levels(self, runs: Runs) -> list[int]:
-        """Return for each run of grants the number of tokens that must be left at its start."""
+        """Return for each run of grants the tokens that must be left at its start."""
         needs: list[int] = []
         need = later = 0
         for begin, before, end, after, _, lowest, _, _, idle in reversed(runs):
@@ -285,7 +285,7 @@ class TokenBucket:
     def _without_past(
         self, since: int, level: int, runs: Runs, shift: int, seen: int
     ) -> tuple[int, int, Runs]:
-        """Return the tokens left after all finished runs, the time, and the remaining runs."""
+        """Return the remaining tokens, their time and the remaining runs after finished runs."""
         past_runs = self._past(runs, seen - shift)
         for begin, before, end, after, highest, _, spent, _, idle in runs[:past_runs]:
             spare = min(self.room, level + (begin + shift - since) * self.n) - before
@@ -294,7 +294,7 @@ class TokenBucket:
         return since, level, self._bounded(runs[past_runs:])
 
     def _past(self, runs: Runs, now: int) -> int:
-        """Return how many runs of grants had ended at the time `now`."""
+        """Return the number of runs of grants that ended before `now`."""
         # Not a generator: an interruption that falls where one is closed would be swallowed.
         for count, run in enumerate(runs):
             if run[2] >= now:
@@ -308,7 +308,7 @@ class TokenBucket:
     def _without_grant(
         self, run: Run, point: _Point, previous: _Point, cost: int, *, due: bool
     ) -> Runs:
-        """Return what is left of a run of grants without one grant."""
+        """Return a run of grants without one grant, as up to two runs."""
         begin, start, end, final, highest, lowest, spent, live, idle = run
         first = not _is_before((begin, start), previous)
         last = (end, final) == point
@@ -325,7 +325,7 @@ class TokenBucket:
         return (later_run,) if first else (earlier_run,) if last else (earlier_run, later_run)
 
     def _joined_run(self, one: Run, other: Run) -> Run:
-        """Return two runs of grants, and the time between them, as one run."""
+        """Return two runs of grants and the time between them as one run."""
         begin, before, end, after, highest, lowest, spent, live, idle = one
         start, level, last, left, peak, valley, more, alive, unused = other
         gap = after + (start - end) * self.n - level
@@ -336,7 +336,7 @@ class TokenBucket:
         return (begin, before, last, left, highest, lowest, spent + more, live, idle)
 
     def _live(self, run: Run) -> int:
-        """Return the number of tokens that the grants of a run have taken."""
+        """Return the number of tokens taken by the grants of a run."""
         begin, before, end, after, _, _, _, live, _ = run
         return live or (before - after + (end - begin) * self.n) // self.price
 
@@ -361,7 +361,7 @@ def _is_before(one: _Point, other: _Point) -> bool:
 
 
 def _taken_from(run: Run, tokens: int) -> Run:
-    """Return the run of grants after `tokens` of its spare tokens are taken.
+    """Return a run of grants after `tokens` of its spare tokens were taken.
 
     The tokens are missing from the beginning of the run on. Until now they took up room in the
     bucket.

@@ -1,4 +1,4 @@
-"""The retry budget: retries stay below a share of all calls, counted for all processes.
+"""The retry budget: retries of all processes stay below a share of all calls.
 
 Law: over any run of periods, retries ≤ ratio · calls + floor · periods, where the calls of the
 period before the run count too: an unused allowance of one period may still be used in the next. So
@@ -31,7 +31,7 @@ def _is_floor(_: object, attribute: attrs.Attribute[Any], value: int) -> None:
 
 @attrs.frozen(kw_only=True)
 class RetryBudget:
-    """The share of calls that may be retries, for all callers of a service together.
+    """The share of calls that may be retries, for all callers of a service.
 
     Attributes:
         ratio: retries per call, to six digits.
@@ -58,7 +58,7 @@ class BudgetRule:
         self.period = micros(budget.period)
 
     def present(self, state: State | None, now: int) -> Budget:
-        """Return the state as of now, in the current period."""
+        """Return the budget's state in the current period."""
         if state is None:
             return (now, 2 * self.period, now // self.period, 0, 0, 0)
         state_time, keep_for, period, calls, retries, carry = state
@@ -70,7 +70,7 @@ class BudgetRule:
         return (time, keep_for, current, calls, retries, carry)
 
     def fast_call(self, state: State | None, now: int) -> Budget | None:
-        """Return the budget with a first attempt counted; None if the period has changed."""
+        """Return the budget after counting a first attempt; None if the period has changed."""
         if state is None:
             return None
         state_time, quiet, period, calls, retries, carry = state
@@ -79,17 +79,17 @@ class BudgetRule:
         return (now, quiet, period, calls + 1, retries, carry)
 
     def call(self, budget: Budget) -> Budget:
-        """Return the budget with one more first attempt."""
+        """Return the budget after counting one more first attempt."""
         state_time, quiet, period, calls, retries, carry = budget
         return (state_time, quiet, period, calls + 1, retries, carry)
 
     def uncall(self, budget: Budget) -> Budget:
-        """Return the budget without a first attempt of this period, which proved nothing."""
+        """Return the budget with one first attempt of this period fewer."""
         state_time, quiet, period, calls, retries, carry = budget
         return (state_time, quiet, period, max(0, calls - 1), retries, carry)
 
     def retry(self, budget: Budget) -> Budget | None:
-        """Return the budget with one more retry; None if no retry is left."""
+        """Return the budget after counting one more retry; None if no retry is allowed."""
         state_time, quiet, period, calls, retries, carry = budget
         allowed_parts = self.floor * self.whole + carry + calls * self.parts
         if (retries + 1) * self.whole > allowed_parts:
@@ -97,5 +97,5 @@ class BudgetRule:
         return (state_time, quiet, period, calls, retries + 1, carry)
 
     def left_for(self, budget: Budget) -> int:
-        """Return the microseconds until the next period begins."""
+        """Return the microseconds until the budget's next period begins."""
         return (budget[2] + 1) * self.period - budget[0]

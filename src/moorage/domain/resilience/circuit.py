@@ -1,4 +1,4 @@
-"""The circuit breaker: one state machine, shared by all callers of a service.
+"""The circuit breaker, a state machine that all callers of a service share.
 
 Laws:
 
@@ -69,7 +69,7 @@ MOST_STEPS: Final = 150
 
 
 class CircuitState(Enum):
-    """The mode of a circuit."""
+    """The mode of a circuit breaker."""
 
     CLOSED = "closed"
     OPEN = "open"
@@ -92,7 +92,7 @@ TRANSITIONS: Final = (
 
 
 class Outcome(Enum):
-    """The end of an admitted call, as a circuit counts it."""
+    """The result of an admitted call, as the circuit breaker counts it."""
 
     GOOD = "good"
     FAILED = "failed"
@@ -101,7 +101,7 @@ class Outcome(Enum):
 
 
 class Record(NamedTuple):
-    """The part of a circuit's state that changes only after failures.
+    """The part of a circuit breaker's state that changes only after failures.
 
     Attributes:
         fails, slow, cancelled: failures, slow answers and cancelled calls in the current slot.
@@ -156,7 +156,7 @@ def _is_growth(_: object, attribute: attrs.Attribute[Any], value: float) -> None
 
 @attrs.frozen(kw_only=True)
 class CircuitBreakerConfig:
-    """The rules by which a circuit opens and closes; any of them may be disabled by None.
+    """The rules by which a circuit opens and closes; each can be disabled with None.
 
     Attributes:
         failures: the number of failures within `window` that opens it.
@@ -214,7 +214,7 @@ class CircuitBreakerConfig:
 
 @attrs.frozen(kw_only=True)
 class CircuitBreakerState:
-    """A snapshot of a circuit, for people and for metrics.
+    """A snapshot of a circuit breaker, for people and metrics.
 
     `calls`, `failures` and `slow_calls` are counts in the window; `retry_after` is the number of
     seconds until an open circuit lets a probe through.
@@ -231,7 +231,7 @@ class CircuitBreakerState:
 
 
 def mode_to_force(state: CircuitState) -> int:
-    """Return the mode that a person may set: closed (a reset), forced open, or disabled."""
+    """Return the mode that a person sets: closed (a reset), forced open, or disabled."""
     if state not in (CircuitState.CLOSED, CircuitState.FORCED_OPEN, CircuitState.DISABLED):
         raise ConfigurationError(
             f"{state!r} is not a state that can be set by hand.",
@@ -275,7 +275,7 @@ class CircuitRule:
 
     @property
     def shape(self) -> str:
-        """A text that is equal for two circuits exactly if they can read each other's states."""
+        """A text that is equal for two circuits exactly if they can read each other's state."""
         return f"{self.width}{'us' if self.timed else 'calls'}"
 
     def fast_admit(self, state: State | None, now: int) -> Circuit | None:
@@ -300,7 +300,7 @@ class CircuitRule:
         return FOREVER if state[2] == FORCED_OPEN else 0
 
     def present(self, state: State | None, now: int) -> Circuit:
-        """Return the state as of now, with its window advanced.
+        """Return the circuit's state at the present time, with its window advanced.
 
         If the clock stepped back, all times in the state are moved back with it.
         """
@@ -321,7 +321,7 @@ class CircuitRule:
     def admit(
         self, circuit: Circuit, token: int, lease: int
     ) -> tuple[Circuit, Permit | None, int, bool]:
-        """Return whether a call is admitted, with its permit or the time that it must wait.
+        """Return the admission of a call: its permit, or the time that it must wait.
 
         A call that may become a probe must ask again with a token of its own.
         """
@@ -351,7 +351,7 @@ class CircuitRule:
         return circuit, (gen, 0, token), 0, False
 
     def confirm(self, circuit: Circuit, permit: Permit, wait: int) -> tuple[Circuit, int]:
-        """Return whether a call may still go after its wait, and how long it must wait otherwise.
+        """Return whether a call may be sent after its wait, or how long it must still wait.
 
         The wait is 0 if the call may go. The lease of a probe that must wait again is extended by
         `wait`.
@@ -374,7 +374,7 @@ class CircuitRule:
     def record(
         self, circuit: Circuit, permit: Permit, outcome: Outcome, reporter: str
     ) -> tuple[Circuit, CircuitState | None]:
-        """Return the state after a call has ended, and the circuit's new mode if that changed."""
+        """Return the circuit after a call has ended, and its new mode if that changed."""
         state_time, quiet, mode, gen, slot, total, base, record = circuit
         token = permit[2]
         is_held = False
@@ -396,14 +396,14 @@ class CircuitRule:
         return circuit, None
 
     def force(self, circuit: Circuit, mode: int) -> Circuit:
-        """Return the circuit as a person sets it: open, disabled or reset."""
+        """Return the circuit as a person has set it: forced open, disabled or reset."""
         state_time, _, _, gen, slot, total, _, record = circuit
         record = QUIET_RECORD._replace(leases=record.leases)
         quiet = _outlasting(self.quiet if mode == CLOSED else FOREVER, state_time, record)
         return (state_time, quiet, mode, gen + 1, slot, total, total, record)
 
     def lasting(self, streak: int) -> int:
-        """Return for how many microseconds the circuit opens after `streak` openings in a row."""
+        """Return the microseconds for which the circuit opens after `streak` openings in a row."""
         growth = self.config.open_growth ** min(streak, MOST_STEPS)
         return int(min(self.longest, self.open_for * growth))
 
@@ -418,7 +418,7 @@ class CircuitRule:
         return FOREVER if mode == FORCED_OPEN else 0
 
     def read(self, circuit: Circuit) -> CircuitBreakerState:
-        """Return a snapshot of the circuit, in names and seconds for people."""
+        """Return a snapshot of the circuit, with names and seconds for people."""
         state_time, _, mode, _, _, total, _, record = circuit
         calls, fails, slow = self._window(circuit)
         rows = _recent_failures(record, state_time)
@@ -436,7 +436,7 @@ class CircuitRule:
     def _with_failure(
         self, circuit: Circuit, number: int, outcome: Outcome, reporter: str
     ) -> tuple[Circuit, CircuitState | None]:
-        """Return a closed circuit after a failure or a slow answer, and its new mode if any."""
+        """Return a closed circuit after a failure or slow answer, and its new mode if it opens."""
         state_time, quiet, _, gen, slot, total, base, record = circuit
         config = self.config
         if state_time - record.since >= self.within:
@@ -476,7 +476,7 @@ class CircuitRule:
         return circuit, None
 
     def _has_too_many_failures(self, circuit: Circuit) -> bool:
-        """Return whether a failure opens the circuit."""
+        """Return whether the counted failures open the circuit."""
         state_time, _, _, _, _, _, _, record = circuit
         config = self.config
         is_recent = len(record.who) >= config.quorum
@@ -494,7 +494,7 @@ class CircuitRule:
         return calls >= config.minimum_calls and fails * _MILLION >= self.failure_share * calls
 
     def _has_too_many_slow_calls(self, circuit: Circuit) -> bool:
-        """Return whether a slow answer opens the circuit."""
+        """Return whether the counted slow answers open the circuit."""
         calls, fails, slow = self._window(circuit)
         calls = max(calls, fails, slow)
         return calls >= self.config.minimum_calls and slow * _MILLION >= self.slow_share * calls
@@ -502,7 +502,7 @@ class CircuitRule:
     def _with_probe(
         self, circuit: Circuit, outcome: Outcome
     ) -> tuple[Circuit, CircuitState | None]:
-        """Return the state after a probe ended, and the new mode if that changed."""
+        """Return the circuit after a probe has ended, and its new mode if that changed."""
         state_time, quiet, mode, gen, slot, total, base, record = circuit
         if outcome is Outcome.NEUTRAL:
             return circuit, None
@@ -527,7 +527,7 @@ class CircuitRule:
         return (state_time, quiet, OPEN, gen + 1, slot, total, total, record)
 
     def _uncounted(self, circuit: Circuit, number: int) -> Circuit:
-        """Return the circuit without the count of a call that was cancelled."""
+        """Return the circuit without counting a call that was cancelled."""
         state_time, quiet, mode, gen, slot, total, base, record = circuit
         if number > base:
             record = record._replace(cancelled=min(record.cancelled + 1, total - base))
@@ -548,7 +548,7 @@ class CircuitRule:
         return at - at % self.width + self.width
 
     def _rolled(self, slot: tuple[int, int, int], record: Record, at: int) -> Record:
-        """Return the counts with a finished slot added to the past ones, and old slots dropped."""
+        """Return the counts with the current slot moved to the past slots, without old slots."""
         end, base, calls = slot
         calls = min(calls - record.cancelled, _LARGEST_COUNT)
         slots = [entry for entry in _slots(record.past) if entry[0] > at - self.span]
@@ -560,7 +560,7 @@ class CircuitRule:
         return record._replace(fails=0, slow=0, cancelled=0, past=past_bytes)
 
     def _moved(self, slot: int, record: Record, back: int) -> tuple[int, Record]:
-        """Return the slot and the record with all their times moved back by `back` microseconds."""
+        """Return a slot and a record with all times moved back by `back` microseconds."""
         in_slots = back if self.timed else 0
         return slot - in_slots, record._replace(
             times=tuple(time - back for time in record.times),
@@ -572,7 +572,7 @@ class CircuitRule:
         )
 
     def _window(self, circuit: Circuit) -> tuple[int, int, int]:
-        """Return the numbers of calls, failures and slow answers that the circuit counts now."""
+        """Return the calls, failures and slow answers that the circuit counts at present."""
         state_time, _, _, _, _, total, base, record = circuit
         window_start = (state_time if self.timed else total) - self.span
         calls, fails, slow = total - base - record.cancelled, record.fails, record.slow
@@ -591,19 +591,19 @@ def _packed_slots(slots: Iterable[tuple[Any, ...]]) -> bytes:
 
 
 def _outlasting(quiet: int, seen: int, record: Record) -> int:
-    """Return the microseconds for which a state is stored, at least until its last lease ends."""
+    """Return the microseconds for which to store a state, at least until its last lease ends."""
     return max((quiet, *(end - seen for _, end, _ in record.leases)))
 
 
 def _recent_failures(record: Record, seen: int) -> tuple[tuple[int, int, int], ...]:
-    """Return the number of failures in a row; 0 if the last one was over a day ago."""
+    """Return the rows of consecutive failures; none if the last failure is over a day old."""
     return record.rows if record.times and seen - record.times[-1] < DAY else ()
 
 
 def _in_a_row(
     rows: tuple[tuple[int, int, int], ...], number: int, *, failed: int
 ) -> tuple[tuple[int, int, int], ...]:
-    """Return the rows of consecutive failures after one more failure, which may join two."""
+    """Return the rows of consecutive failures after one more failure."""
     first_number = last_number = number
     other_numbers: list[tuple[int, int, int]] = []
     for row in rows:

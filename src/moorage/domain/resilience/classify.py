@@ -1,4 +1,4 @@
-"""The classification of an answer: as a success, or as the error that it stands for."""
+"""The classification of an HTTP answer as a success, or as the error it stands for."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def is_success(status: int) -> bool:
 def classify(
     response: Response, redaction: Redaction = _USUAL, *, safe: bool = True, keyed: bool = False
 ) -> ConnectorError | None:
-    """Return the error that an answer's status stands for; None for a success.
+    """Return the error that an answer's HTTP status stands for; None for a success.
 
     Args:
         response: the answer.
@@ -101,7 +101,7 @@ def classify(
 
 
 def keeps_promise(request: Request, response: Response) -> bool:
-    """Return whether a body is JSON, if its answer or the request says that it must be.
+    """Return whether an answer's body is JSON where its headers or the request require that.
 
     An empty body passes. In a body of more than 64 KiB only the two ends are checked.
     """
@@ -121,7 +121,7 @@ def keeps_promise(request: Request, response: Response) -> bool:
 
 
 def _ends_as_json(body: bytes) -> bool:
-    """Return whether the beginning and the end of a long body look like JSON."""
+    """Return whether a long body looks like JSON, from its beginning and end."""
     first_byte = body[:_END].lstrip(_BLANK)[:1]
     last_bytes = body[-_END:].rstrip(_BLANK)[-1:]
     return first_byte + last_bytes in _ENDS

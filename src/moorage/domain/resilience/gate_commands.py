@@ -1,4 +1,4 @@
-"""Commands on the states of a call's protections, except the admission of an attempt.
+"""The commands on the states of a call's protections, except for the admission command.
 
 A caller confirms or gives back what an admission granted, and reports how the attempt ended.
 Vendors and operators pause and resume limits, and operators set circuits.
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class Confirm:
-    """The command that a caller sends after its wait, because a pause may have begun."""
+    """The command of a caller after its wait, which finds out whether it may be sent now."""
 
     __slots__ = ("gates", "keys", "permit", "rules", "tickets")
     once = False
@@ -42,7 +42,7 @@ class Confirm:
 
     @reading
     def apply(self, states: States, now: int) -> tuple[States, tuple[Answer, int]]:
-        """Return how long the caller must still wait, or that the circuit is open."""
+        """Return the microseconds that the caller must still wait, or that the circuit is open."""
         gates = self.gates
         unchanged_states = unchanged(self.rules, states, now)
         wait = 0
@@ -62,7 +62,7 @@ class Confirm:
 
 
 class GiveBack:
-    """The command by which a caller that gives up returns its tokens and leaves the queue."""
+    """The command by which a caller that gives up returns its tokens and its turn."""
 
     __slots__ = ("gates", "keys", "tickets")
     once = True
@@ -75,12 +75,12 @@ class GiveBack:
 
     @property
     def rules(self) -> tuple[Rule, ...]:
-        """The rules of the limits, which read the states."""
+        """The rules of the rate limits, which read the states."""
         return self.gates.limits
 
     @reading
     def apply(self, states: States, now: int) -> tuple[States, None]:
-        """Return the states after the tokens of every ticket were given back."""
+        """Return the states after all tickets' tokens were given back."""
         rules = zip(self.gates.limits, states, self.tickets, strict=True)
         return tuple(
             state if state is None else rule.refund(rule.present(state, now), ticket)
@@ -89,7 +89,7 @@ class GiveBack:
 
 
 def unused(gates: Gates, admitted: Admitted, reporter: str = "") -> tuple[Report | GiveBack, ...]:
-    """Return the commands that give back what an admission granted and nobody uses."""
+    """Return the commands that give back an unused admission's permit and tickets."""
     _, _, permit, tickets = admitted
     return (
         *((Report(gates, permit, Outcome.NEUTRAL, reporter),) if permit is not None else ()),
@@ -98,12 +98,12 @@ def unused(gates: Gates, admitted: Admitted, reporter: str = "") -> tuple[Report
 
 
 def unclaimed(command: Command[Any], answer: Any) -> tuple[Report | GiveBack, ...]:
-    """Return the commands that give back what a command granted to a caller that has left."""
+    """Return the commands that give back a command's grants if its caller has left."""
     return unused(command.gates, answer) if isinstance(command, Admission) else ()
 
 
 class Pause:
-    """The command that stops all calls of a service for `pause` microseconds, as a vendor asked."""
+    """The command that pauses all calls of a service for `pause` microseconds."""
 
     __slots__ = ("gates", "keys", "pause")
     once = True
@@ -116,12 +116,12 @@ class Pause:
 
     @property
     def rules(self) -> tuple[Rule, ...]:
-        """The rules of the limits, which read the states."""
+        """The rules of the rate limits, which read the states."""
         return self.gates.limits
 
     @reading
     def apply(self, states: States, now: int) -> tuple[States, None]:
-        """Return the states with every limit paused."""
+        """Return the states with all rate limits paused."""
         return tuple(
             rule.drain(rule.present(state, now), self.pause)
             for rule, state in zip(self.gates.limits, states, strict=True)
@@ -129,7 +129,7 @@ class Pause:
 
 
 class Resume:
-    """The command by which an operator ends a pause that a vendor asked for."""
+    """The command by which an operator ends the pause of a service."""
 
     __slots__ = ("gates", "keys")
     once = False
@@ -141,12 +141,12 @@ class Resume:
 
     @property
     def rules(self) -> tuple[Rule, ...]:
-        """The rules of the limits, which read the states."""
+        """The rules of the rate limits, which read the states."""
         return self.gates.limits
 
     @reading
     def apply(self, states: States, now: int) -> tuple[States, int]:
-        """Return the states, and the microseconds left of the longest pause; 0 without a pause."""
+        """Return the states without pauses, and the microseconds that the longest had left."""
         limits = self.gates.limits
         presents = [rule.present(state, now) for rule, state in zip(limits, states, strict=True)]
         remaining_pause = max(
@@ -159,7 +159,7 @@ class Resume:
 
 
 class Report:
-    """The command that reports to the circuit how a call ended.
+    """The command that reports the result of a call to the circuit.
 
     A probe's outcome counts once, however often it is reported. Any other outcome counts each time.
     """
@@ -179,7 +179,7 @@ class Report:
 
     @reading
     def apply(self, states: States, now: int) -> tuple[States, CircuitState | None]:
-        """Return the new state of the circuit, and its new mode if that changed."""
+        """Return the circuit after the report, and its new mode if that changed."""
         circuit, new_mode = self.rule.record(
             self.rule.present(states[0], now), self.permit, self.outcome, self.reporter
         )
@@ -187,7 +187,7 @@ class Report:
 
 
 class Uncount:
-    """The command that removes a first attempt from the retry budget's count."""
+    """The command that removes a first attempt from the count of the retry budget."""
 
     __slots__ = ("_rule", "keys")
     once = True
@@ -199,7 +199,7 @@ class Uncount:
 
     @reading
     def apply(self, states: States, now: int) -> tuple[States, None]:
-        """Return the budget without the attempt; an expired state stays as it is."""
+        """Return the retry budget without the attempt; an expired state stays as it is."""
         (state,) = states
         if state is None:
             return states, None
@@ -207,7 +207,7 @@ class Uncount:
 
 
 class SetCircuit:
-    """The command by which a person forces a circuit open, disables it, or resets it."""
+    """The command with which a person forces a circuit open, disables it, or resets it."""
 
     __slots__ = ("_rule", "keys", "mode")
     once = False
@@ -220,7 +220,7 @@ class SetCircuit:
 
     @reading
     def apply(self, states: States, now: int) -> tuple[States, None]:
-        """Return the circuit in the new mode."""
+        """Return the circuit in the mode that the person has set."""
         return (self._rule.force(self._rule.present(states[0], now), self.mode),), None
 
 
@@ -237,6 +237,6 @@ class ReadCircuit:
 
     @reading
     def apply(self, states: States, now: int) -> tuple[States, CircuitBreakerState]:
-        """Return a snapshot of the circuit, in names and seconds for people."""
+        """Return a snapshot of the circuit, with names and seconds for people."""
         unchanged_states = unchanged((self._rule,), states, now)
         return unchanged_states, self._rule.read(self._rule.present(states[0], now))

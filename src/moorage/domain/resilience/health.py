@@ -1,4 +1,4 @@
-"""Which errors show that the called service is in bad health."""
+"""The errors that show that the called service is in bad health."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ _EXHAUSTED: Final = frozenset(
 
 
 def is_exhaustion(error: BaseException) -> bool:
-    """Return whether an error means that this machine lacks memory, files, sockets or ports."""
+    """Return whether an error means that this machine has run out of memory, files or sockets."""
     return isinstance(error, OSError) and error.errno in _EXHAUSTED
 
 
@@ -103,7 +103,7 @@ def health(error: Exception) -> Outcome:
 
 
 def may_have_acted(error: Exception) -> bool:
-    """Return whether the service may have done the work although the call ended in `error`.
+    """Return whether the service may have processed the call although it ended in `error`.
 
     A refusal proves that nothing was done. An error of an unknown kind proves nothing.
     """

@@ -62,7 +62,7 @@ class KeyAdmission:
         self.target = target
 
     def apply(self, states: States, now: int) -> tuple[States, KeyAdmitted | None]:
-        """Return the states with claim and admission; None if either is impossible now."""
+        """Return the states with claim and admission; no admission if either is impossible now."""
         gate_states, claim_state = states[:-1], states[-1]
         if claim_state is not None:
             return self._repeated_answer(gate_states, claim_state, now)
@@ -76,7 +76,7 @@ class KeyAdmission:
     def _repeated_answer(
         self, gate_states: States, claim_state: State, now: int
     ) -> tuple[States, KeyAdmitted | None]:
-        """Return the stored answer of a key; None if the slower flow must decide."""
+        """Return the answer that is stored for the key; None if the ordinary steps must decide."""
         try:
             entry = present(claim_state, now)
             if entry is None or entry[2] != DONE or entry[3] != self.fingerprint:
@@ -90,7 +90,7 @@ class KeyAdmission:
 
 
 class WithdrawUnsent(Withdraw):
-    """The command that frees a key after the answer to a `KeyAdmission` was lost.
+    """The command that frees a key if the answer to its `KeyAdmission` was lost.
 
     Its caller, `owner`, has sent nothing, although the claim may be marked as sent.
     """

@@ -1,4 +1,4 @@
-"""The ledger of a call: the effects that its attempts may have had at the vendor.
+"""The ledger of a call: the effects that the call's attempts may have had at the vendor.
 
 The ledger decides whether a request may be sent elsewhere, whether a key is free again, and whether
 an error says that nothing was done. Its laws:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class AttemptEffect(enum.IntEnum):
-    """The effect that the current attempt may have had at the vendor: none, some or any."""
+    """The effect that the current attempt may have had at the vendor, from none to possible."""
 
     NOT_LEFT = 0
     """It has not left."""
@@ -33,7 +33,7 @@ class AttemptEffect(enum.IntEnum):
 
 
 class Ledger(NamedTuple):
-    """An immutable record of effects that attempts may have had.
+    """An immutable record of the effects that attempts may have had at the vendor.
 
     Attributes:
         attempts: number of attempts that left for the vendor.
@@ -47,7 +47,7 @@ class Ledger(NamedTuple):
 
     @property
     def acted(self) -> bool:
-        """True if an attempt may have been processed, without a proof of the contrary."""
+        """True if the vendor may have processed an attempt, with no proof of the opposite."""
         return self.earlier or self.current is AttemptEffect.POSSIBLE
 
     @property
@@ -56,7 +56,7 @@ class Ledger(NamedTuple):
         return self.current <= AttemptEffect.UNSENT
 
     def begin(self) -> Ledger:
-        """Return the ledger with one more attempt, which is not sent yet."""
+        """Return the ledger with one more attempt, which has not been sent yet."""
         if self.current is AttemptEffect.NOT_LEFT:
             return self
         return Ledger(self.attempts, self.acted, AttemptEffect.NOT_LEFT)
@@ -68,18 +68,18 @@ class Ledger(NamedTuple):
         return Ledger(self.attempts + 1, self.acted, AttemptEffect.POSSIBLE)
 
     def disprove(self, *, unsent: bool = False) -> Ledger:
-        """Return the ledger with a proof that the attempt had no effect, or did not arrive."""
+        """Return the ledger with a proof that the attempt had no effect or did not arrive."""
         proven = AttemptEffect.UNSENT if unsent else AttemptEffect.DISPROVED
         if self.current <= proven:
             return self
         return Ledger(self.attempts, self.earlier, proven)
 
     def take_over(self) -> Ledger:
-        """Return the ledger after taking over a key whose earlier request may have an effect."""
+        """Return the ledger after taking over a key whose request may have had an effect."""
         return Ledger(self.attempts, True, self.current)
 
     def join(self, racers: Iterable[Ledger]) -> Ledger:
-        """Return the ledger of concurrent attempts, joined as if they were one attempt.
+        """Return the ledger of concurrent attempts, counted as one attempt.
 
         If any of them may have been processed, so may the joined attempt.
         """

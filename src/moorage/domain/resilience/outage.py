@@ -1,4 +1,4 @@
-"""The fallback while a shared store, one of its nodes, or one stored state is unavailable.
+"""The replacement of a shared store while the store, a node or a state is unavailable.
 
 Limits and circuits continue in the memory of each process, because an outage of our own store must
 not stop the calls to every vendor. A limit may be configured otherwise: its calls are refused, or
@@ -44,7 +44,7 @@ _NEARLY: Final = 0.9
 
 @attrs.define(eq=False)
 class Outage:
-    """An outage of a store, or of a node of it.
+    """An outage of a shared store or of one of its nodes.
 
     Attributes:
         error: the last error of the store.
@@ -64,7 +64,7 @@ class Outage:
 def noticed(
     before: Outage | None, error: StorageUnavailable, now: int, draw: float, *, took: int = 0
 ) -> Outage:
-    """Return the outage after the store did not answer, for the first time or again.
+    """Return the outage after the store has not answered, for the first time or again.
 
     `took` is the time in nanoseconds that the caller waited for the store. The next probe begins no
     sooner than after the same time again.
@@ -88,7 +88,7 @@ def patience(command: Command[Any], timeout: float | None) -> float | None:
 
 
 def is_slow(waited: int, bound: float | None, silent: int | None) -> bool:
-    """Return whether a store that did not answer in time is slow, and not unreachable.
+    """Return whether a store that did not answer in time is only slow, not unreachable.
 
     A slow store has recently answered another caller. `waited` is the time that this caller waited,
     and `silent` the time since the last answer, both in nanoseconds; `silent` is None if there was
@@ -101,19 +101,19 @@ def is_slow(waited: int, bound: float | None, silent: int | None) -> bool:
 
 
 class Local(tuple[Any, ...]):
-    """A permit or ticket that was granted in the memory of this process."""
+    """A permit or ticket that this process granted without the store."""
 
     __slots__ = ()
 
 
 def marked(admitted: Admitted) -> Admitted:
-    """Return a grant whose permits and tickets are marked as given in this process."""
+    """Return an admission whose permit and tickets are marked as granted by this process."""
     answer, wait, permit, tickets = admitted
     return answer, wait, None if permit is None else Local(permit), tuple(map(Local, tickets))
 
 
 def is_local(command: Command[Any]) -> bool:
-    """Return whether a command is about a permit or ticket granted in memory."""
+    """Return whether a command is about a permit or ticket that this process granted."""
     match command:
         case Report():
             return type(command.permit) is Local
@@ -136,7 +136,7 @@ def goes_on(command: Command[Any]) -> bool:
 
 
 def alone(command: Command[Any]) -> Command[Any]:
-    """Return the command for this process alone, with its share of every limit."""
+    """Return the command with this process's share of every limit, for use without the store."""
     match command:
         case Admission():
             gates = command.gates.alone(command.costs)
@@ -152,12 +152,12 @@ def alone(command: Command[Any]) -> Command[Any]:
 
 
 def substitute(key: str) -> str:
-    """Return the key of the state that replaces one that this release cannot read."""
+    """Return the key of the state that replaces an unreadable one."""
     return f"{key}:instead-{VERSION}"
 
 
 def has_substitute(command: Command[Any], key: str) -> bool:
-    """Return whether a command can use a replacement for the state under `key`.
+    """Return whether a command can use a replacement for the unreadable state under `key`.
 
     A claim may not: an effect that was done under one key would be done again under the other one.
     """
@@ -167,7 +167,7 @@ def has_substitute(command: Command[Any], key: str) -> bool:
 
 
 def moved(command: Command[Any], substitutes: Mapping[str, str]) -> Command[Any]:
-    """Return the command for other keys, such as those of replacements."""
+    """Return the command with other keys, such as those of replacement states."""
     copied_command: Any = copy(command)
     copied_command.keys = tuple(substitutes.get(key, key) for key in command.keys)
     return copied_command  # type: ignore[no-any-return]  # a copy of it

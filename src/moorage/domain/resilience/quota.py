@@ -1,4 +1,4 @@
-"""A quota that starts anew with each calendar day or month, UTC.
+"""A quota that is renewed with each calendar day or month, in UTC.
 
 Law: in every period at most `burst` is granted, each grant counted in the period of its time.
 (Callers that queue for a later period keep their grants if a vendor's pause passes its end: they go
@@ -37,7 +37,7 @@ _DECEMBER: Final = 12
 
 
 def civil_month(day: int) -> tuple[int, int]:
-    """Return year and month (1 to 12) of a day counted from 1970-01-01."""
+    """Return the year and the month (1 to 12) of a day, counted from 1970-01-01."""
     era, of_era = divmod(day + _MARCH_OF_YEAR_0, 146_097)
     year = (of_era - of_era // 1_460 + of_era // 36_524 - of_era // 146_096) // 365
     of_year = of_era - (365 * year + year // 4 - year // 100)
@@ -66,15 +66,15 @@ class CalendarQuota:
 
     @property
     def shape(self) -> str:
-        """A text that is equal for two quotas exactly if they can read each other's states."""
+        """A text that is equal for two quotas exactly if they can read each other's state."""
         return f"{'month' if self.monthly else 'day'}-{self.burst}"
 
     def part(self, share: Fraction, least: int) -> CalendarQuota:
-        """Return a quota with this share of the calls, but at least `least`."""
+        """Return a quota with a share of the calls, but at least `least`."""
         return CalendarQuota(max(least, int(self.burst * share)), monthly=self.monthly)
 
     def period(self, at: int) -> tuple[int, int]:
-        """Return the beginning and end of the period that contains `at`."""
+        """Return the beginning and the end of the calendar period that contains `at`."""
         day = at // DAY
         if not self.monthly:
             return day * DAY, (day + 1) * DAY
@@ -83,7 +83,7 @@ class CalendarQuota:
         return first_day(year, month) * DAY, first_day(*later_numbers) * DAY
 
     def fast_grant(self, state: State | None, now: int, cost: int) -> Quota | None:
-        """The state after a grant in the current period; None if the fast path does not apply."""
+        """Return the state after an immediate grant; None if the full rule has to decide."""
         if state is None:
             return None
         state_time, keep_for, at, used_calls, frozen_until, shift, later_counts = state
@@ -102,7 +102,7 @@ class CalendarQuota:
         return (now, state_end - now, now, used_calls, frozen_until, shift, ())
 
     def present(self, state: State | None, now: int) -> Quota:
-        """Return the state as of now.
+        """Return the quota's state at the present time.
 
         If the clock stepped back, all times in the state are moved back with it.
         """
@@ -151,7 +151,7 @@ class CalendarQuota:
         return (state_time, quiet, since, used_calls, frozen, shift, later), (0, at, cost, shift)
 
     def refund(self, quota: Quota, ticket: Ticket) -> Quota:
-        """Return the quota without the calls of this grant."""
+        """Return the quota after giving back the calls of a grant."""
         state_time, _, at, used_calls, frozen, shift, later = quota
         due_time = ticket[1] + shift - ticket[3]
         begin = self.period(due_time)[0]
@@ -171,7 +171,7 @@ class CalendarQuota:
         return (state_time, quiet, at, used_calls, frozen, shift, later)
 
     def drain(self, quota: Quota, pause: int) -> Quota:
-        """Return the state after a pause of `pause` microseconds begins.
+        """Return the state at the beginning of a pause of `pause` microseconds.
 
         Queued calls keep their grants.
         """
@@ -182,11 +182,11 @@ class CalendarQuota:
         return (state_time, quiet, at, used_calls, frozen, shift, later)
 
     def paused(self, quota: Quota) -> int:
-        """Return the microseconds until the current pause ends; 0 without a pause."""
+        """Return the microseconds until the quota's current pause ends; 0 without a pause."""
         return max(0, quota[4] - quota[0])
 
     def resume(self, quota: Quota) -> Quota:
-        """Return the state after a pause ends now; counted calls stay counted."""
+        """Return the state after the pause was ended; counted calls stay counted."""
         state_time, _, at, used_calls, _, shift, later = quota
         if not self.paused(quota):
             return quota
@@ -206,7 +206,7 @@ class CalendarQuota:
         return max(0, ticket[1] + moved - quota[0], quota[4] - quota[0])
 
     def _quiet_time(self, seen: int, at: int, frozen: int, later: Later) -> int:
-        """Return the microseconds for which a state is stored after its last period."""
+        """Return the microseconds for which to store a state, until its last period ends."""
         return max(self.period(later[-1][0] if later else at)[1], frozen) - seen
 
     def _used_calls(self, quota: Quota, at: int) -> int:
@@ -214,7 +214,7 @@ class CalendarQuota:
         return quota[3] if begin <= quota[2] else self._later_calls(quota[6], begin)
 
     def _later_calls(self, later: Later, begin: int) -> int:
-        """Return the number of calls that are counted in the later period beginning at `begin`."""
+        """Return the number of calls counted in the later period that begins at `begin`."""
         for start_time, used_calls in later:
             if start_time == begin:
                 return used_calls
@@ -229,7 +229,7 @@ class CalendarQuota:
         return tuple(counts.items())
 
     def _with_grant(self, since: int, later: Later, begin: int, cost: int) -> Later:
-        """Return the counts of later periods with one more grant."""
+        """Return the counts of later periods after one more grant."""
         if later and begin <= later[-1][0]:
             return tuple(
                 (start_time, used_calls + cost * (start_time == begin))

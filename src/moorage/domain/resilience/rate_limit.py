@@ -1,4 +1,4 @@
-"""The configuration of rate limits, and the decision of several limits together.
+"""The configuration of rate limits, and the joint decision of several limits.
 
 A limit is a rule over one state, and every rule has the same functions:
 
@@ -47,7 +47,7 @@ REFUSE: Final = "refuse"
 
 
 class Rule(Protocol):
-    """The functions of a compiled limit, which the docstring of this module describes."""
+    """The functions of a compiled rate limit, which this module's docstring describes."""
 
     # ruff: noqa: D102 - said at the top of this file; a present is the rule's own
 
@@ -70,7 +70,7 @@ class Rule(Protocol):
 
 
 class Calendar(Enum):
-    """The calendar periods of a quota (UTC)."""
+    """The calendar periods of a quota, in UTC."""
 
     DAY = "day"
     MONTH = "month"
@@ -118,7 +118,7 @@ def _is_share_or_refuse(_: object, attribute: attrs.Attribute[Any], value: objec
 
 @attrs.frozen
 class RateLimitConfig:
-    """A limit of `burst` calls at once, and of `rate` calls per `per` seconds over time.
+    """A rate limit: `burst` calls at once, and `rate` calls per `per` seconds over time.
 
     It is exact: over every span of t seconds, granted ≤ burst + rate · t / per. With `calendar`, at
     most `rate` calls per calendar day or month instead, all of which may be used at once.
@@ -201,16 +201,16 @@ class RateLimitConfig:
 
     @property
     def share(self) -> Fraction | None:
-        """The share of the limit that a process may use while the store is down; None for none."""
+        """The share of the limit for one process while the store is down; None for no share."""
         return None if isinstance(self.without_store, str) else _meant_fraction(self.without_store)
 
     def check_cost(self, cost: int) -> int:
-        """Return `cost`, or raise if the limit can never grant so much."""
+        """Return a call's cost; raise an error if the limit can never grant so many tokens."""
         return checked_cost(self.rule, cost)
 
 
 def checked_cost(rule: Rule, cost: int) -> int:
-    """Return `cost`, or raise if `rule` can never grant so much."""
+    """Return a call's cost; raise an error if the limit can never grant so many tokens."""
     if isinstance(cost, bool) or not isinstance(cost, int) or cost < 1:
         raise InvalidData(
             f"{cost!r} is not a cost.", field="cost", remedy="Give an integer of 1 or more."
@@ -225,7 +225,7 @@ def checked_cost(rule: Rule, cost: int) -> int:
 
 
 def joint_wait(rules: Sequence[Rule], presents: Sequence[State], costs: Sequence[int]) -> int:
-    """Return the microseconds until all limits can grant their tokens; 0 if they can now.
+    """Return the microseconds until all rate limits can grant their tokens; 0 if now.
 
     A limit that can grant at one time may be unable to at a later time, because a gap in its queue
     has ended. So the limits are asked in turn until one time suits all of them.

@@ -1,4 +1,4 @@
-"""The delay before another renewal of a credential that the service keeps refusing."""
+"""The pause before the next renewal of a credential that the service refuses repeatedly."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Refreshes(NamedTuple):
     due: int = 0
 
     def again(self, now: int) -> Refreshes:
-        """Return the count after one more renewal.
+        """Return the number of renewals after one more.
 
         The next renewal is allowed after 5 seconds, then 10, and so on up to 5 minutes.
         """

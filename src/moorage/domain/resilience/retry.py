@@ -1,4 +1,4 @@
-"""The decision whether to retry, and how long to wait before the retry.
+"""The decision whether to retry a call, and how long to wait first.
 
 Laws:
 
@@ -101,7 +101,7 @@ def _is_error(kind: object) -> bool:
 
 
 def error_types(value: Any, field: str) -> tuple[type[Exception], ...]:
-    """Return one type of exception, or several, as a tuple."""
+    """Return one exception type or several as a tuple."""
     try:
         kinds = tuple(value)
     except TypeError:
@@ -166,7 +166,7 @@ class RetryPolicy:
         return cls(max_attempts=1)
 
     def retries(self, error: Exception) -> bool:
-        """Return whether this error can ever lead to a retry under the policy."""
+        """Return whether the policy ever allows a retry after this error."""
         rule = self.retry_on
         if rule is None:
             if isinstance(error, ConnectorError):
@@ -179,14 +179,14 @@ class RetryPolicy:
 
 @attrs.frozen
 class Again:
-    """The decision to try once more after `delay` seconds."""
+    """The decision to make another attempt after `delay` seconds."""
 
     delay: float
 
 
 @attrs.frozen
 class Stop:
-    """The decision not to retry; `retry_after` is when another call may succeed, if known."""
+    """The decision not to retry; `retry_after` says when another call may succeed."""
 
     reason: Literal["final", "attempts", "unsafe", "too_long", "deadline"]
     retry_after: float | None = None
@@ -227,7 +227,7 @@ def decide(
 
 
 def delay(policy: RetryPolicy, attempt: int, *, previous: float, draw: float) -> float:
-    """Return the seconds between attempt number `attempt` and the next."""
+    """Return the seconds between attempt number `attempt` and the next one."""
     cap = policy.max_delay
     if policy.backoff is Backoff.DECORRELATED:
         shortest = min(policy.base_delay, cap)
@@ -248,7 +248,7 @@ def wait_of(error: Exception, now: datetime) -> float | None:
 
 
 def is_unsent(error: Exception) -> bool:
-    """Return whether the vendor certainly received nothing of the request."""
+    """Return whether the vendor certainly received nothing of the failed request."""
     return isinstance(error, ConnectionFailed) and not error.may_have_been_processed
 
 

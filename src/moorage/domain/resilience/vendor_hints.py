@@ -1,4 +1,4 @@
-"""Parses the headers in which a vendor says when to come back, and how many calls are left.
+"""Parsing of the headers in which a vendor states when to retry and how many calls remain.
 
 The headers are untrusted text: a hint that cannot be parsed is None, never an error, and no wait is
 longer than a hundred years. Times are compared with the vendor's own `Date` if it sends one, so
@@ -58,7 +58,7 @@ class RateHint:
 
 
 def parse_retry_after(value: str | None, now: datetime) -> float | None:
-    """Return the seconds that a `Retry-After` asks to wait: 0.0 if its time has passed.
+    """Return the seconds that a `Retry-After` value demands; 0.0 if its time has passed.
 
     Besides whole seconds and the three forms of an HTTP date it may be a decimal fraction, which
     Shopify sends though RFC 9110 does not allow it, or a Unix timestamp.
@@ -74,7 +74,7 @@ def parse_retry_after(value: str | None, now: datetime) -> float | None:
 
 
 def retry_after(headers: Headers, now: datetime) -> float | None:
-    """Return the longest wait that any header of an answer asks for."""
+    """Return the longest wait in seconds that any header of an answer demands."""
     now = _vendors_now(headers, now)
     waiting_numbers = [parse_retry_after(headers.get(name), now) for name in _SECONDS_FIELDS]
     for name in _MILLISECONDS_FIELDS:
@@ -88,12 +88,12 @@ def capped(wait: float, longest: float = ...) -> float: ...
 @overload
 def capped(wait: float | None, longest: float = ...) -> float | None: ...
 def capped(wait: float | None, longest: float = LONGEST_PAUSE) -> float | None:
-    """Return the pause that callers observe after a vendor asked for one, with an upper limit."""
+    """Return the pause that a vendor asked for, limited to `longest` seconds."""
     return None if wait is None else min(wait, longest)
 
 
 def rate_hint(headers: Headers, now: datetime) -> RateHint | None:
-    """Return what an answer says about the rate limit that is closest to being reached.
+    """Return the rate limit in an answer's headers that is closest to being reached.
 
     Supported are the IETF's `RateLimit` and `RateLimit-Policy` in both notations of its drafts, and
     every family of headers named `…RateLimit-…` with a `Limit`, `Remaining` and `Reset`, with or
@@ -133,7 +133,7 @@ def _ietf(headers: Headers) -> Iterator[RateHint]:
 
 
 def _items(headers: Headers, name: str) -> Iterator[tuple[str, dict[str, str]]]:
-    """Yield the items of a header's list, each with its parameters.
+    """Yield the items of a header that is a list, each with its parameters.
 
     Commas inside quotes are not expected.
     """

@@ -1,1 +1,1 @@
-"""The type of secrets, and the removal of secrets from texts."""
+"""The type `Secret`, and the removal of secrets from texts and errors."""

@@ -1,4 +1,4 @@
-"""Finds the secrets in values, such as the options of an account."""
+"""A search for the secrets in a value, such as an account's options."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def secrets_in(value: object) -> Iterator[Secret]:
-    """Yield the secrets in a value: itself, its items, and the fields of an attrs class.
+    """Yield the secrets in a value: itself, its items, and the fields of an attrs object.
 
     A value that contains itself is searched without end; configurations never do.
     """

@@ -1,4 +1,4 @@
-"""Traceback scrubbing: errors without the stack frames that they were raised in.
+"""Traceback scrubbing: errors without stack frames, whose variables may hold secrets.
 
 Error trackers and debug pages show the local variables of every frame of a traceback, and of every
 error in its chain. Below a port these variables are headers, URLs with queries, bodies and
@@ -39,7 +39,7 @@ _PASSWORD: Final = late_pattern(r"(?<=://)[^/?#]*(?=@)")
 
 
 def bare(error: E) -> E:
-    """Remove the stack frames from an error and from every error in its chain.
+    """Remove the stack frames from an error and from all errors in its chain.
 
     Call it outside of the `except` block that caught the error: then an error that the host was
     already handling keeps its frames.
@@ -109,7 +109,7 @@ def careful(kind: type[K]) -> type[K]:
 def _scrubbed_error(
     error: Exception, build: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
 ) -> Exception:
-    """Return an error without stack frames and without the secrets among the arguments."""
+    """Return an error without stack frames and without the function's secret arguments."""
     if isinstance(error, (AttributeError, LookupError, ValueError)):
         error = InvalidData(
             f"{build.__qualname__.removesuffix('.__init__')} was given a value that it cannot have"
@@ -141,7 +141,7 @@ def _scrubbed_error(
 def _secret_texts(
     build: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
 ) -> Iterator[str]:
-    """Yield the texts among the arguments that are secret, or look secret."""
+    """Yield the texts among a function's arguments that are secret or look secret."""
     names = [*signature(build).parameters]
     arguments = [*zip_longest(names[: len(args)], args, fillvalue=""), *kwargs.items()]
     pending_arguments: list[tuple[bool, object, int]] = [
@@ -171,7 +171,7 @@ def _secret_texts(
 
 
 def named(error: BaseException) -> str:
-    """Return an error's class and the place where it was raised, without its message."""
+    """Return an error's class and the place where it was raised, but not its message."""
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next

@@ -36,7 +36,7 @@ class Personal(StrEnum):
 
 
 def mask(text: str) -> str:
-    """Return a text masked except for its first and last four characters.
+    """Mask a text except for its first and last four characters.
 
     A short one is masked whole.
     """
@@ -44,7 +44,7 @@ def mask(text: str) -> str:
 
 
 def mask_personal(text: str, kinds: Iterable[Personal]) -> str:
-    """Return a text with all data of these kinds masked.
+    """Return a text in which all personal data of these kinds is masked.
 
     Long card and account numbers keep their first and last characters.
     """
@@ -71,7 +71,7 @@ def _is_iban(account: str) -> bool:
 
 
 def _mask_numbers(groups: str, begins: re.Pattern[str], is_valid: Callable[[str], bool]) -> str:
-    """Mask each longest sequence of number groups that is valid once its gaps are removed."""
+    """Mask each longest run of number groups that is valid without its gaps."""
     parts = _GAP.split(groups)
     masked_parts: list[str] = []
     first = 0

@@ -25,7 +25,7 @@ _SENDABLE = re.compile(r"[!-~](?:[ -~]*[!-~])?")
 
 @final
 class Secret:
-    """A password, key or token that does not show itself.
+    """A password, key or token that hides its value in its `repr`.
 
     Two secrets are compared in constant time; a secret never equals another type. It cannot be
     hashed, pickled or written as JSON, and a copy of it is the same object. It is true unless it is
@@ -47,7 +47,7 @@ class Secret:
         )
 
     def reveal(self) -> str:
-        """Return the secret as text.
+        """Return the value of the secret as text.
 
         Call this only where it is sent, and store it in no variable.
         """
@@ -66,16 +66,16 @@ class Secret:
         )
 
     def reveal_bytes(self) -> bytes:
-        """Return the secret as bytes, text in UTF-8. Call this only where the secret is used."""
+        """Return the value of the secret as bytes; call this only where it is used."""
         value = self._value()
         return value.encode() if isinstance(value, str) else value
 
     def begins_with(self, *beginnings: str) -> bool:
-        """Return whether the secret begins with one of these prefixes, revealing nothing else."""
+        """Return whether the secret begins with any of these prefixes."""
         return self.reveal_bytes().startswith(tuple(item.encode() for item in beginnings))
 
     def derive(self, label: str, make: Callable[[bytes], bytes]) -> Secret:
-        """Return a key that `make` derives from this secret's bytes, cached under the label.
+        """Return a key that `make` derives from the secret, cached under the label.
 
         So a key that is valid for a day is derived once a day. The last few are cached.
         """
@@ -155,7 +155,7 @@ def as_secrets(values: Secret | str | Iterable[Secret | str]) -> tuple[Secret, .
 
 
 def check_sendable(secret: Secret, field: str) -> None:
-    """Raise an error if the secret has characters that no header can carry."""
+    """Raise an error if the secret has characters that no HTTP header can carry."""
     if _SENDABLE.fullmatch(secret.reveal()) is None:
         raise InvalidData(
             "The secret is empty, begins or ends with white space, or has a line break or a"

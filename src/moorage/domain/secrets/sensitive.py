@@ -1,4 +1,4 @@
-"""The names of headers, parameters and keys whose values are likely to be credentials."""
+"""Names of headers, parameters and keys whose values are likely to be credentials."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _SEGMENT: Final = late_pattern(
 
 
 def is_sensitive(name: str) -> bool:
-    """Return whether a header, parameter or JSON key of this name is likely to hold a credential.
+    """Return whether the value of a header, parameter or key of this name is likely a credential.
 
     In doubt, the answer is yes. An idempotency key is not a credential, because people look for it
     in logs.
@@ -44,7 +44,7 @@ def is_sensitive(name: str) -> bool:
 
 
 def is_secret_segment(segment: str, before: str = "") -> bool:
-    """Return whether a segment of a service's path is likely to be a credential.
+    """Return whether a segment of a URL's path is likely to be a credential.
 
     Args:
         segment: the segment as it appears in the URL.
@@ -61,7 +61,7 @@ def is_secret_segment(segment: str, before: str = "") -> bool:
 
 
 def secret_segments(base_url: str) -> Iterator[str]:
-    """Yield the credentials that are segments of a service's URL."""
+    """Yield the credentials in the path of a service's URL."""
     segments = urlsplit(base_url).path.split("/")
     for previous_segment, segment in pairwise(segments):
         if is_secret_segment(segment, previous_segment):
@@ -69,7 +69,7 @@ def secret_segments(base_url: str) -> Iterator[str]:
 
 
 def bot_tokens(path: str) -> Iterator[str]:
-    """Yield the bot tokens in a path, and the secret parts of them."""
+    """Yield the bot tokens in a URL's path, and their secret parts."""
     for segment in unquote(path).split("/"):
         if match := _BOT.fullmatch(segment):
             yield from (match[0], match[1], match[2])

@@ -1,4 +1,4 @@
-"""Masking by value: finds known secrets in foreign text, in whatever encoding.
+"""Masking by value: known secrets are found in any text, in whatever encoding.
 
 A vendor may echo a secret unchanged, percent-encoded once or twice, with escapes of JSON, XML or
 HTML, in Base64 at any offset of a longer text, in hexadecimal digits, in other capitals, broken
@@ -58,7 +58,7 @@ def _unchanged_value(value: Any) -> Any:
 
 
 class _Needle(NamedTuple):
-    """A secret in one encoding and in lower case, as it is searched for.
+    """A secret in one encoding and in lower case, for which a text is searched.
 
     `partly`: a long part of the encoding is enough. `encoded`: it is Base64 or hexadecimal, so
     adjoining characters belong to it.
@@ -70,7 +70,7 @@ class _Needle(NamedTuple):
 
 
 class _View(NamedTuple):
-    """A text after some decoding, in lower case, in which secrets are searched for.
+    """A text in lower case after some decoding steps, which is searched for secrets.
 
     `starts[n]` and `ends[n]` are the positions of the text's n-th byte in the original. `joined`:
     white space was removed, so neighbouring characters need not belong together.
@@ -83,7 +83,7 @@ class _View(NamedTuple):
 
 
 def value_mask(secrets: Iterable[bytes], words: Iterable[bytes] = ()) -> Masker:
-    """Return a function that masks secrets in a text.
+    """Return a function that masks these secrets in a text.
 
     Args:
         secrets: masked in every encoding, and also if only a long part of a secret appears.
@@ -105,14 +105,14 @@ def value_mask(secrets: Iterable[bytes], words: Iterable[bytes] = ()) -> Masker:
 
 
 def masked_text(text: str, mask: Masker) -> str:
-    """Return a text in which a mask function has hidden the secrets."""
+    """Return a text in which a mask function has masked the secrets."""
     encoded = text.encode("utf-8", "surrogatepass")
     masked_bytes = mask(encoded)
     return text if masked_bytes == encoded else masked_bytes.decode("utf-8", "ignore")
 
 
 def is_telling(value: str) -> bool:
-    """Return whether a value is so distinctive that it never appears in a text by chance."""
+    """Return whether a value is so distinctive that it never occurs in a text by chance."""
     return (
         len(value) >= _SHORTEST_WORD
         and "://" not in value
@@ -125,7 +125,7 @@ _SEQUENCES: Final[frozenset[Callable[..., Any]]] = frozenset({list, tuple, set, 
 
 
 def masked_value(value: Any, mask: Masker, other: Callable[[Any], Any] = _unchanged_value) -> Any:
-    """Return a value with its texts masked, in containers too; `other` converts other types."""
+    """Return a value with all its texts masked; `other` converts values of other types."""
     if isinstance(value, str):
         return masked_text(value, mask)
     if isinstance(value, bytes):
@@ -151,14 +151,14 @@ def mask_error(
     *,
     except_for: Container[str] = (),
 ) -> None:
-    """Mask an error's message and its fields, except for the fields named in `except_for`."""
+    """Mask an error's message and fields, except the fields in `except_for`."""
     error.args = masked_value(error.args, mask, other)
     fields = vars(error)
     fields.update({n: masked_value(fields[n], mask, other) for n in fields if n not in except_for})
 
 
 def _parts(secret: bytes) -> Iterator[bytes]:
-    """Yield the parts of a secret that are secret by themselves.
+    """Yield the parts of a secret that are secrets themselves, such as the values in JSON.
 
     The armour of a key file and the names in a JSON document are left out.
     """
@@ -190,7 +190,7 @@ def _values(document: bytes) -> Iterator[bytes]:
 
 
 def _needles(secret: bytes) -> Iterator[_Needle]:
-    """Yield the encodings of a secret that have to be searched for separately."""
+    """Yield the encodings of a secret for which a text is searched."""
     size = len(secret)
     if size < SHORTEST:
         return
@@ -228,7 +228,7 @@ def _masked(text: bytes, needles: Iterable[_Needle]) -> bytes:
 
 
 def _views(text: bytes) -> Iterator[_View]:
-    """Yield the text, the text after each step of decoding, and the text without white space."""
+    """Yield the text, each of its decoded forms, and the text without white space."""
     view = _View(text.lower(), range(len(text)), range(1, len(text) + 1))
     yield view
     for _ in range(_STEPS):
@@ -245,7 +245,7 @@ def _views(text: bytes) -> Iterator[_View]:
 def _rewritten(
     view: _View, pattern: re.Pattern[bytes], replace: Callable[[bytes], bytes]
 ) -> _View | None:
-    """Return the text with each match of a pattern replaced; None if nothing matches."""
+    """Return the text with each match of a pattern replaced; None if there is no match."""
     text = bytearray()
     starts: list[int] = []
     ends: list[int] = []
@@ -290,7 +290,7 @@ def _character(escape: bytes) -> bytes:
 
 
 def _hits(text: bytes, needle: _Needle) -> Iterator[tuple[int, int]]:
-    """Yield the positions of a secret in a text, or of a long enough part of it."""
+    """Yield the positions in a text of a secret, or of a long enough part of it."""
     spelling = needle.text
     if not needle.partly:
         start = text.find(spelling)
@@ -325,7 +325,7 @@ def _is_word(text: bytes, start: int, end: int) -> bool:
 
 
 def _widened_span(text: bytes, start: int, end: int) -> tuple[int, int]:
-    """Return the position of the whole encoded text that contains a secret."""
+    """Return the position of the whole Base64 text that contains a secret."""
     first, last = max(0, start - _CONTEXT_BYTES), min(len(text), end + _CONTEXT_BYTES)
     while start > first and text[start - 1] in _BASE64:
         start -= 1
