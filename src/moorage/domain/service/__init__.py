@@ -1,1 +1,1 @@
-"""The configuration of a service, and the plan of a call."""
+"""The configuration of a service, and the plans of calls to it."""

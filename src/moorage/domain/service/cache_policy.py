@@ -1,4 +1,4 @@
-"""The rules for caching the answers of a service that say nothing about caching."""
+"""The cache policy of a service whose answers do not state how to cache them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An index by which the endpoint of a request is found without comparing all endpoints."""
+"""An index that finds a request's endpoint without comparing all endpoints."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class _Node:
-    """A node of the index: the endpoints whose paths begin alike.
+    """A node of the endpoint index: the endpoints whose paths begin alike.
 
     Attributes:
         first: the position of the first of them in the service's list.
@@ -65,11 +65,11 @@ class EndpointIndex:
         node.ends.setdefault(method, position)
 
     def named(self, name: object) -> Endpoint | None:
-        """Return the endpoint of that name, if there is one."""
+        """Return the endpoint of this name; None if there is none."""
         return self._by_name.get(name) if isinstance(name, str) else None
 
     def first(self, method: HttpMethod, path: str) -> Endpoint | None:
-        """Return the first endpoint, in the service's order, that matches this method and path.
+        """Return the service's first endpoint that matches a method and a path.
 
         An endpoint matches if it has the request's method or none, and a path of as many segments,
         each either equal to the request's or, in braces, matching any segment that is not empty.

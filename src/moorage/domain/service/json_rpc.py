@@ -1,4 +1,4 @@
-"""Calls of JSON-RPC 2.0 services, such as Odoo, as requests of their HTTP API."""
+"""Calls to JSON-RPC 2.0 services, such as Odoo, as HTTP requests."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _NOT_ALLOWED: Final = frozenset({"AccessDenied", "AccessError", "SessionExpiredE
 
 @attrs.frozen
 class JsonRpc:
-    """Makes calls of a JSON-RPC 2.0 service, which `manager.perform` performs.
+    """Makes calls to a JSON-RPC 2.0 service, which `manager.perform` performs.
 
     Attributes:
         path: the path of the API below the service's base URL.
@@ -54,7 +54,7 @@ class JsonRpc:
         safe: bool = False,
         repeatable: bool | None = None,
     ) -> HttpOperation[Any]:
-        """Return a call of a method; performing it returns the method's result.
+        """Return an operation that calls a method and returns the method's result.
 
         Args:
             method: the name of the method.
@@ -78,7 +78,7 @@ class JsonRpc:
 
 
 def read_result(response: Response) -> Any:
-    """Return the result in a successful answer.
+    """Return the result in a successful JSON-RPC answer.
 
     Raises:
         VendorFailed: the answer is not one of JSON-RPC, or belongs to another call.
@@ -90,7 +90,7 @@ def read_result(response: Response) -> Any:
 
 
 def refusal_of(response: Response) -> ConnectorError | None:
-    """Return the error that an answer reports; None if it reports none."""
+    """Return the error that a JSON-RPC answer reports; None if it reports none."""
     problem = _body_of(response).get("error")
     if problem is None:
         return None
@@ -100,7 +100,7 @@ def refusal_of(response: Response) -> ConnectorError | None:
 
 
 def error_of(problem: Mapping[str, Any], **details: Any) -> ConnectorError:
-    """Return the error that the member `error` of an answer stands for.
+    """Return the moorage error for the `error` object of a JSON-RPC answer.
 
     Args:
         problem: the member.
@@ -122,7 +122,7 @@ def error_of(problem: Mapping[str, Any], **details: Any) -> ConnectorError:
 def _kind_of(
     code: object, exception: str
 ) -> type[AuthenticationFailed | VendorFailed | VendorRejected]:
-    """Return the class of error that a code, and the name of an exception at Odoo, stand for."""
+    """Return the error class for a JSON-RPC code and for an exception name of Odoo."""
     if exception.rpartition(".")[2] in _NOT_ALLOWED:
         return AuthenticationFailed
     if code == _INTERNAL_ERROR or code in _FAILED:

@@ -22,7 +22,7 @@ _VERSION: Final = "2.0"
 
 @attrs.frozen(kw_only=True)
 class JsonRpcMessages:
-    """The codec of JSON-RPC 2.0: a payload is an object with `method` and, if needed, `params`.
+    """The codec of JSON-RPC 2.0; a payload is an object with `method` and perhaps `params`.
 
     A subscription is a request whose `params` get its id. The server then sends notifications whose
     `params` have the same id, and usually a mark. After a lost connection the request is sent
@@ -45,15 +45,15 @@ class JsonRpcMessages:
     subprotocols: tuple[str, ...] = ()
 
     def opening(self) -> str | None:
-        """Return None: a connection is ready at once."""
+        """Return None: a JSON-RPC connection needs no opening message."""
         return None
 
     def request(self, identity: str, payload: Any, /) -> str:
-        """Return a request with an id."""
+        """Return a JSON-RPC request with an id."""
         return json_message({**_call(payload), "id": int(identity)}, "payload")
 
     def subscription(self, identity: str, payload: Any, mark: str | None, /) -> str:
-        """Return the request that begins a subscription, after a mark if there is one."""
+        """Return the request that starts a subscription, after a mark if one is given."""
         call = _call(payload)
         parameters = call.get("params", {})
         if not is_object(parameters):
@@ -77,7 +77,7 @@ class JsonRpcMessages:
         return json_message(body, "id")
 
     def read(self, message: str | bytes, /) -> Arrival:
-        """Return the meaning of a response or a notification; another notification is ignored."""
+        """Parse a response or a subscription's notification; ignore other notifications."""
         body = json.loads(message)
         if not is_object(body):
             raise _not_json_rpc("is no object")
@@ -103,7 +103,7 @@ class JsonRpcMessages:
         *,
         was_sent: bool,  # noqa: ARG002 - a parameter of the interface
     ) -> ConnectorError | None:
-        """Return None: JSON-RPC gives no code of a closed connection a meaning."""
+        """Return None: JSON-RPC defines no codes for closed connections."""
         return None
 
     def _notification(self, body: Mapping[str, Any]) -> Arrival:
@@ -127,7 +127,7 @@ def _not_json_rpc(problem: str) -> InvalidData:
 
 
 def _call(payload: Any) -> dict[str, Any]:
-    """Return the members of a request, without its id."""
+    """Return the fields of a JSON-RPC request, without its id."""
     method = payload.get("method") if is_object(payload) else None
     parameters = payload.get("params") if is_object(payload) else None
     if not isinstance(method, str) or not (

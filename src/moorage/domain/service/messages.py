@@ -1,4 +1,4 @@
-"""Messages of one connection that many requests and subscriptions share."""
+"""Messages on a connection that many requests and subscriptions share."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @attrs.frozen(kw_only=True)
 class Arrival:
-    """The meaning of a message that arrived on a connection.
+    """A message that arrived on a connection, in parsed form.
 
     Attributes:
         id: the id of the request or the subscription that it belongs to; None if it belongs to the
@@ -47,7 +47,7 @@ class Arrival:
 
 
 def json_message(body: Mapping[str, Any], field: str) -> str:
-    """Return a message as JSON.
+    """Encode a message as JSON.
 
     Args:
         body: the members of the message.

@@ -1,4 +1,4 @@
-"""Operations of foreign systems: the facts of one attempt, and HTTP requests as operations."""
+"""Operations on foreign systems: the facts of one attempt, and HTTP operations."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 @attrs.frozen
 class OperationAttempt:
-    """The values that one attempt of an operation needs, such as its time limit.
+    """The values that one attempt of an operation is given, such as its time limit.
 
     Attributes:
         number: the number of the attempt, beginning with 1.
@@ -41,22 +41,22 @@ class OperationAttempt:
 
 
 def _nothing_refused(_: Response) -> None:
-    """Find no error in an answer besides the one that its status stands for."""
+    """Return no error; used if only the status of an answer decides."""
 
 
 def _nothing_replaced(_: ConnectorError) -> None:
-    """Find no other request to send."""
+    """Return no replacement request; used if the request is never changed after an error."""
 
 
 def _safe_by_method(operation: HttpOperation[Any]) -> bool:
-    """Return whether the method of the request changes nothing."""
+    """Return whether the request's HTTP method changes nothing at the server."""
     return operation.request.method.safe
 
 
 @careful
 @attrs.frozen(kw_only=True)
 class HttpOperation(Generic[T]):
-    """An operation that is one HTTP request, such as a call of a GraphQL or JSON-RPC service.
+    """An operation that is one HTTP request, such as a GraphQL or JSON-RPC call.
 
     Attributes:
         name: the name in events, errors and logs, such as "orders.list". An endpoint of the service
@@ -99,5 +99,5 @@ class HttpOperation(Generic[T]):
 
     @property
     def repeatable(self) -> bool:
-        """True if sending the request twice has the effect of sending it once."""
+        """True if sending the request twice has the same effect as sending it once."""
         return self.request.repeatable

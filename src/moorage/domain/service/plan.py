@@ -1,4 +1,4 @@
-"""The plan of calls: a service's settings, compiled for one tenant and endpoint.
+"""The plan of calls: a service's settings compiled for one tenant and endpoint.
 
 A protection that is not configured costs nothing: a plan without limits, circuit and budget has no
 admission at all.
@@ -47,7 +47,7 @@ def _setting(service: Service, endpoint: Endpoint | None, name: str) -> Any:
 
 
 class Plan:
-    """The compiled settings for calls to one operation of one tenant. Immutable once built.
+    """The compiled settings for calls of one tenant to one endpoint; never changed once built.
 
     Attributes:
         span, seconds: the time for a whole call, in nanoseconds and in seconds.
@@ -216,7 +216,7 @@ class Plan:
         )
 
     def for_tenant(self, tenant: str) -> Plan:
-        """Return the plan of a tenant, derived from this plan, which belongs to no tenant."""
+        """Return a tenant's plan, derived from this plan, which belongs to no tenant."""
         new_plan: Plan = object.__new__(Plan)
         for share, get in _SHARED:
             share(new_plan, get(self))
@@ -236,7 +236,7 @@ class Plan:
         return new_plan
 
     def claim_key(self, key: str, turn: int = 0) -> str:
-        """Return the key under which the store keeps the claim of an idempotency key.
+        """Return the state key for the claim of an idempotency key.
 
         Each round of its effect has its own.
         """
@@ -310,7 +310,7 @@ def _gates_of(
 
 
 def circuit_name(plan: Plan) -> str:
-    """Return the name of a plan's circuit in events, made of its service, region and endpoint."""
+    """Return a circuit's name for events, made of service, region and endpoint."""
     name = plan.service.name if plan.region is None else f"{plan.service.name}@{plan.region}"
     has_own_circuit = any(
         endpoint.name == plan.operation and endpoint.circuit is not INHERIT
@@ -320,12 +320,12 @@ def circuit_name(plan: Plan) -> str:
 
 
 def is_repeatable(plan: Plan, request: Request) -> bool:
-    """Return whether sending a request twice has the effect of sending it once."""
+    """Return whether sending a request twice has the same effect as sending it once."""
     return request.repeatable if plan.repeatable is None else plan.repeatable
 
 
 def with_defaults(request: Request, plan: Plan) -> Request:
-    """Return the request with the service's default headers, unless it sets them itself."""
+    """Return the request with the service's default headers where it sets none itself."""
     headers = request.headers
     for name, value in plan.headers.pairs:
         headers = headers.with_default(name, value)
@@ -346,7 +346,7 @@ def with_fixed_headers(request: Request, plan: Plan) -> Request:
 
 
 def with_idempotency_key(request: Request, plan: Plan, key: str | None) -> Request:
-    """Return the request with the idempotency key in the vendor's header."""
+    """Return the request with the idempotency key in the header that the vendor reads."""
     name = plan.service.idempotency_header
     if key is None or name is None:
         return request

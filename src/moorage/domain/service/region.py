@@ -1,4 +1,4 @@
-"""The regions of a service, and the order in which an attempt tries them.
+"""The regions of a service, and the order in which attempts try them.
 
 Laws:
 
@@ -78,7 +78,7 @@ def elsewhere(
     movable: bool = True,
     draw: float,
 ) -> tuple[Region, ...]:
-    """Return the other regions to try, best first; all regions if no attempt was made.
+    """Return the other regions to try, best first; all regions before the first attempt.
 
     `acted` means that an attempt may have been processed `here`; `movable`, that repeating it in
     another region is harmless; `draw` is a random number in [0, 1).
@@ -91,7 +91,7 @@ def elsewhere(
 
 
 def in_order(regions: Sequence[Region], draw: float) -> tuple[Region, ...]:
-    """Return the regions by tier, and within a tier in a random order by weight."""
+    """Return the regions by tier, and in random order by weight within a tier."""
     remaining_regions = sorted(regions, key=lambda region: region.tier)
     order: list[Region] = []
     while remaining_regions:
@@ -115,7 +115,7 @@ def _draw_region(regions: Sequence[Region], draw: float) -> tuple[Region, float]
 
 
 def belonging(regions: Sequence[Region], path: str) -> Sequence[Region]:
-    """Return the regions that may receive a request to this path.
+    """Return the regions that a request to this path or URL may go to.
 
     A path may go to all regions; an absolute URL goes to the region that it belongs to.
 

@@ -1,4 +1,4 @@
-"""Safety settings that keep tests from reaching the real world.
+"""Safety settings that keep tests from having real effects.
 
 In a *dry run*, no request is sent that changes anything. A list of recipients limits who receives
 messages. Credentials have a mode, because a vendor's live credentials do not belong in a test, nor
@@ -26,7 +26,7 @@ _PERSON: Final = late_pattern(r"(?:\*|[^\s@*]+)@[^\s@*]+")
 
 
 class Mode(StrEnum):
-    """The kind of system, live or test, that a vendor's credentials belong to."""
+    """The kind of system, live or test, that credentials belong to."""
 
     LIVE = "live"
     TEST = "test"
@@ -58,7 +58,7 @@ def _is_pattern(pattern: object) -> bool:
 
 @attrs.frozen(kw_only=True)
 class Safety:
-    """The limits on what this process may do at vendors.
+    """The limits on the effects that this process may have at vendors.
 
     Attributes:
         dry_run: whether no request that changes anything is sent.
@@ -71,7 +71,7 @@ class Safety:
     live: bool | None = None
 
     def allows(self, recipient: str) -> bool:
-        """Return whether messages may be sent to this address or number."""
+        """Return whether messages may be sent to this address or telephone number."""
         if not self.recipients:
             return True
         if not _is_foldable(recipient):
@@ -80,7 +80,7 @@ class Safety:
         return any(_fits(normal_address, pattern) for pattern in self.recipients)
 
     def refusal(self, recipients: Iterable[str]) -> RecipientRefused | None:
-        """Return the error for a message to these recipients, if one of them is not allowed.
+        """Return the error for a message to these recipients if any of them is not allowed.
 
         The error does not name the recipient.
         """
@@ -113,7 +113,7 @@ def _normal_address(text: str) -> str:
 
 
 def _is_foldable(text: str) -> bool:
-    """Return whether the domain of an address can be converted to ASCII."""
+    """Return whether the domain of an email address can be converted to ASCII."""
     try:
         _normal_address(text)
     except UnicodeError:

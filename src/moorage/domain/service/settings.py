@@ -51,7 +51,7 @@ _PLACEHOLDER: Final = re.compile(r"\{[^{}]+\}")
 
 
 class _Inherit:
-    """The value of an endpoint's setting that is taken from its service."""
+    """The value of an endpoint's setting that is inherited from its service."""
 
     def __repr__(self) -> str:
         return "INHERIT"
@@ -65,7 +65,7 @@ INHERIT: Final[Any] = _Inherit()
 
 
 def unless_inherited(check: Validator) -> Validator:
-    """Return a validator that accepts INHERIT, and passes other values to `check`."""
+    """Return a validator that accepts INHERIT and checks other values with `check`."""
 
     def validator(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
         if value is not INHERIT:
@@ -101,7 +101,7 @@ def _is_plain(_: object, attribute: attrs.Attribute[Any], value: object) -> None
 
 
 def _as_tuple(value: Any) -> tuple[Any, ...]:
-    """Return a value, or several values, as a tuple."""
+    """Return a single value or several values as a tuple."""
     if callable(value):
         return (value,)
     try:
@@ -133,7 +133,7 @@ def _are_limits(
 
 @attrs.frozen
 class BulkheadConfig:
-    """A limit on concurrent calls, and on the callers that wait for one of them to end.
+    """A limit on concurrent calls and on the callers that wait for a slot.
 
     Attributes:
         max_concurrent: the number of calls that may be under way at once.
@@ -149,7 +149,7 @@ class BulkheadConfig:
     )
 
     def __attrs_post_init__(self) -> None:
-        """Refuse a longest wait where nobody may wait."""
+        """Refuse a maximum wait for a bulkhead at which no caller may wait."""
         if self.max_wait is not None and not self.max_waiting:
             raise ConfigurationError(
                 "There is a longest wait, but no caller may wait.",
@@ -160,7 +160,7 @@ class BulkheadConfig:
 
 @attrs.frozen
 class HedgeConfig:
-    """The settings of hedging: a read is sent again if its answer takes too long.
+    """The settings of hedging: a read is sent again if the answer takes too long.
 
     Attributes:
         delay: the seconds without an answer before it is sent again.
@@ -201,7 +201,7 @@ def _is_template(_: object, attribute: attrs.Attribute[Any], value: str) -> None
 
 
 def _is_half(part: str) -> bool:
-    """Return whether a path segment has braces in any other way than around a whole name."""
+    """Return whether a path segment has braces in another way than around its whole text."""
     return ("{" in part or "}" in part) and _PLACEHOLDER.fullmatch(part) is None
 
 
@@ -330,7 +330,7 @@ def _are_named_apart(kind: type[Endpoint | Region], called: str) -> Validator:
 @careful
 @attrs.frozen
 class Service:
-    """A service that is called: its address, and the protections of calls to it.
+    """The address of a service, and the protections of calls to it.
 
     Attributes:
         name: the name by which calls choose it.
@@ -502,7 +502,7 @@ class Service:
         skip_unmapped: bool = False,
         idempotency_memory: float | None = None,
     ) -> Service:
-        """Return the service that an OpenAPI description of version 3.0 or 3.1 describes.
+        """Return the service that an OpenAPI 3.0 or 3.1 description describes.
 
         It has an endpoint for each operation, under the name of its operationId. It has no
         credentials: give it some with `attrs.evolve`, or let a credential provider supply them.
@@ -539,12 +539,12 @@ class Service:
 
     @property
     def recognises_keys(self) -> bool:
-        """True if the vendor performs a repeated key only once."""
+        """True if the vendor carries out a request with a repeated key only once."""
         has_header = self.idempotency_header is not None
         return has_header if self.honours_keys is None else self.honours_keys
 
     def __attrs_post_init__(self) -> None:
-        """Refuse settings that contradict each other."""
+        """Check that the service's settings do not contradict each other."""
         if self.idempotency_header is not None and self.honours_keys is False:
             raise ConfigurationError(
                 f"Service {self.name!r} has an idempotency_header, but does not honour keys.",
@@ -575,7 +575,7 @@ class Service:
         object.__setattr__(self, "_index", EndpointIndex(self.endpoints))
 
     def endpoint(self, name: str | None, request: Request | None) -> Endpoint | None:
-        """Return the endpoint that a call belongs to, if any."""
+        """Return the endpoint to which a call belongs, if any."""
         if name is not None:
             endpoint = self._index.named(name)
             if endpoint is not None:
@@ -595,11 +595,11 @@ class Service:
 
     @property
     def endpoint_cache(self) -> CachePolicy | None:
-        """The cache policy of the first endpoint that has one of its own."""
+        """The cache policy of the first endpoint that has its own."""
         return self._index.cache
 
     def _path_below(self, path: str) -> str:
-        """Return the path of a request below the base URL."""
+        """Return a request's path relative to the base URL, without its query."""
         if is_absolute(path):
             base = belonging(self.regions, path)[0].base_url if self.regions else self.base_url
             path = urlsplit(path).path.removeprefix(urlsplit(base or "").path.rstrip("/"))
@@ -607,7 +607,7 @@ class Service:
 
 
 def by_name(services: Mapping[str, Service], name: object) -> Service:
-    """Return the service with this name."""
+    """Return the service with this name; raise an error if there is none."""
     try:
         return services[name]  # type: ignore[index]  # anything else is not found
     except (KeyError, TypeError):

@@ -1,4 +1,4 @@
-"""Calls of XML-RPC services, such as Odoo, as requests of their HTTP API."""
+"""Calls to XML-RPC services, such as Odoo, as HTTP requests."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _NOT_UNDERSTOOD: Final = range(-32_702, -32_599)
 
 @attrs.frozen
 class XmlRpc:
-    """Makes calls of an XML-RPC service, which `manager.perform` performs.
+    """Makes calls to an XML-RPC service, which `manager.perform` performs.
 
     Attributes:
         path: the path of the API below the service's base URL.
@@ -51,7 +51,7 @@ class XmlRpc:
         safe: bool = False,
         repeatable: bool | None = None,
     ) -> HttpOperation[Any]:
-        """Return a call of a method; performing it returns the method's result.
+        """Return an operation that calls a method and returns the method's result.
 
         A `datetime` with a time zone is sent in UTC, because XML-RPC has no zones; one in the
         result has no zone unless the service wrote it. A `Secret` is sent as its text.
@@ -79,7 +79,7 @@ class XmlRpc:
         )
 
     def ping(self, method: str = "system.listMethods") -> HttpOperation[None]:
-        """Return a call that shows if the service answers; any answer of XML-RPC will do.
+        """Return an operation that tests whether the service gives any XML-RPC answer.
 
         Args:
             method: the name of a method that changes nothing.
@@ -89,7 +89,7 @@ class XmlRpc:
 
 
 def read_result(response: Response) -> Any:
-    """Return the result in a successful answer.
+    """Return the result in a successful XML-RPC answer.
 
     Raises:
         VendorFailed: the answer is not one of XML-RPC.
@@ -101,7 +101,7 @@ def read_result(response: Response) -> Any:
 
 
 def refusal_of(response: Response) -> ConnectorError | None:
-    """Return the error that a fault stands for; None for a result."""
+    """Return the error that an XML-RPC fault stands for; None if the answer is a result."""
     is_fault, value = _answer_of(response)
     if not is_fault:
         return None
@@ -131,7 +131,7 @@ def _kind_of(code: object) -> type[AuthenticationFailed | VendorFailed | VendorR
 
 
 def _message(text: str) -> str:
-    """Return the text of a fault; of a traceback, which may show parameters, only its last line."""
+    """Return the text of a fault; of a traceback only the last line, as others may show secrets."""
     lines = text.strip().splitlines()
     if lines and lines[0].startswith("Traceback"):
         return lines[-1][:_LONGEST_MESSAGE]
@@ -151,4 +151,4 @@ def _read_any(response: Response) -> None:
 
 
 def _refuse_nothing(_: Response) -> None:
-    """Find no error: a fault is an answer too."""
+    """Return no error, even for a fault: any answer shows that the service works."""

@@ -1,4 +1,4 @@
-"""Values of XML-RPC as text, and safe parsing of answers: no entities, bounded size and depth."""
+"""XML-RPC values as text, and safe parsing: no entities, limited size and depth."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _SHORT: Final = range(-(2**31), 2**31)
 
 
 class NotXmlRpcError(ValueError):
-    """The text is not XML-RPC, or uses a refused feature of XML."""
+    """Raised if a text is not XML-RPC, or uses a feature of XML that is refused."""
 
 
 class _Element:
@@ -50,14 +50,14 @@ class _Element:
         return "".join(self.texts)
 
     def only(self, name: str) -> _Element:
-        """Return the only child, which has this name."""
+        """Return the only child element, after checking its name."""
         if len(self.children) != 1 or self.children[0].name != name:
             raise NotXmlRpcError
         return self.children[0]
 
 
 def method_call(method: str, parameters: Sequence[Any]) -> bytes:
-    """Return the body of a call.
+    """Return the body of an XML-RPC method call.
 
     Raises:
         InvalidData: a parameter has no form in XML-RPC.
@@ -74,7 +74,7 @@ def method_call(method: str, parameters: Sequence[Any]) -> bytes:
 
 
 def method_response(body: bytes) -> tuple[bool, Any]:
-    """Return whether an answer is a fault, and its value.
+    """Return True if an XML-RPC answer is a fault, and the answer's value.
 
     Raises:
         NotXmlRpcError: the answer is not one of XML-RPC, has a DTD, or is too large or too deep.

@@ -52,7 +52,7 @@ def _is_account(_: object, __: object, value: str) -> None:
 @careful
 @attrs.frozen(kw_only=True)
 class AzureSharedKey:
-    """Signs requests to Azure Storage with one of the account's two keys, in base64.
+    """Signs requests to Azure Storage with a base64 key of the storage account.
 
     Attributes:
         account: the name of the storage account.
@@ -67,7 +67,7 @@ class AzureSharedKey:
         _decoded_key(key)
 
     def sign(self, request: Request, url: str, key: Secret, occasion: Occasion) -> Request:
-        """Return the request with the signature in its headers, which replaces any earlier one."""
+        """Return the request with a new signature in its headers."""
         headers = request.headers.without("date").with_header(
             "x-ms-date", write_http_date(occasion.now)
         )
@@ -87,7 +87,7 @@ class AzureSharedKey:
         )
 
     def signature(self, key: Secret, text: str) -> str:
-        """Return the signature of a text, in the form for URLs and headers."""
+        """Return the signature of a text in base64."""
         import hmac  # noqa: PLC0415 - loads OpenSSL
 
         decoded_secret = key.derive("azure", lambda _: _decoded_key(key))
@@ -111,7 +111,7 @@ def _decoded_key(key: Secret) -> bytes:
 
 
 def _fields(request: Request, headers: Headers) -> list[str]:
-    """Return the headers that Azure signs, each on a line of its own, in Azure's order.
+    """Return the values of the headers that Azure signs, in Azure's order.
 
     An empty body has no length.
     """
@@ -135,7 +135,7 @@ def _sorted_as(name: str) -> tuple[str, str]:
 
 
 def _parameters(query: str) -> list[str]:
-    """Return the query parameters, decoded."""
+    """Return the decoded query parameters as Azure signs them."""
     values: dict[str, list[str]] = {}
     for name, value in parse_qsl(query, keep_blank_values=True):
         values.setdefault(name.lower(), []).append(value)

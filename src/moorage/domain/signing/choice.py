@@ -1,4 +1,4 @@
-"""The members of an enumeration, which users choose by name."""
+"""Members of enumerations that users choose by name."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Choice = TypeVar("Choice", bound=StrEnum)
 
 
 def choose(kind: type[Choice], value: str, field: str) -> Choice:
-    """Return the member of an enumeration that has this name."""
+    """Return the member of an enumeration with this name."""
     try:
         return kind(value)
     except ValueError:

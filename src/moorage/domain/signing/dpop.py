@@ -1,4 +1,4 @@
-"""Proof of possession (DPoP): a token that only the holder of a key can use (RFC 9449)."""
+"""Proof of possession (DPoP, RFC 9449): a token that works only together with a private key."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def proof(
     token: Secret | None = None,
     nonce: str | None = None,
 ) -> Secret:
-    """Return a proof that the sender of one request holds this private key.
+    """Return a proof for one request that the sender holds this private key.
 
     Args:
         key: the private key, P-256 in PEM.
@@ -55,7 +55,7 @@ def proof(
 
 
 def check_proof_key(key: Secret) -> None:
-    """Refuse a key that cannot make proofs."""
+    """Refuse a key that cannot sign proofs of possession."""
     try:
         _header(key)
     except InvalidData:
@@ -76,7 +76,7 @@ def thumbprint(key: Secret) -> str:
 
 
 def _header(key: Secret) -> Secret:
-    """Return the header of every proof with this key, which contains the public half."""
+    """Return the header of all proofs by this key, which contains the public key."""
     return key.derive("dpop header", lambda _: _json_bytes(*map(_encode_base64, public_point(key))))
 
 

@@ -1,4 +1,4 @@
-"""HMAC signatures in vendors' own formats, described as data."""
+"""HMAC signatures in the formats of vendors, which are described by data."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def _timestamp(value: TimestampForm | str) -> TimestampForm:
 @careful
 @attrs.frozen(kw_only=True)
 class HmacSigning:
-    r"""Signs requests with an HMAC.
+    r"""Signs requests with an HMAC in a format that templates describe.
 
     Templates say which text is signed and where the signature goes.
 
@@ -133,14 +133,14 @@ class HmacSigning:
             )
 
     def check_key(self, key: Secret) -> None:
-        """Refuse an empty key; any other key may be valid."""
+        """Refuse an empty key."""
         if not key:
             raise InvalidData(
                 "The key is empty.", field="secret", remedy="Give the key that the vendor issued."
             )
 
     def sign(self, request: Request, url: str, key: Secret, occasion: Occasion) -> Request:
-        """Return the request with the signature added."""
+        """Return the request with the HMAC signature added."""
         now = occasion.now.astimezone(UTC)
         values = {
             "key_id": self.key_id,
@@ -158,7 +158,7 @@ class HmacSigning:
         return filler.request
 
     def digest(self, content: bytes) -> str:
-        """Return the encoded hash of a body."""
+        """Return the encoded hash of a request's body."""
         from hashlib import new  # noqa: PLC0415 - loads OpenSSL
 
         return self._encoded_text(new(self.algorithm, content).digest())
@@ -184,7 +184,7 @@ class HmacSigning:
 
 
 class _Filler:
-    """Replaces the placeholders of signature templates by the values of one request."""
+    """Replaces the placeholders in signature templates with the values of one request."""
 
     def __init__(
         self, signing: HmacSigning, request: Request, url: str, values: dict[str, str]
@@ -201,7 +201,7 @@ class _Filler:
             self._url += ("&" if "?" in self._url else "?") + encode_pairs(query)
 
     def fill(self, template: str) -> bytes:
-        """Return a template with its placeholders replaced by their values."""
+        """Return a template with its placeholders replaced by values."""
         whole_bytes = b""
         for literal, name, spec in _placeholder_names(template):
             whole_bytes += literal.encode() + (b"" if name is None else self._value(name, spec))

@@ -1,4 +1,4 @@
-"""JSON Web Tokens that this package signs (RFC 7515, 7519), for bearer tokens and assertions."""
+"""JSON Web Tokens signed by moorage (RFC 7515, 7519), for bearer tokens and assertions."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class JwtAlgorithm(StrEnum):
-    """The algorithms that sign tokens."""
+    """The algorithms for signing JSON Web Tokens."""
 
     HS256 = "HS256"
     RS256 = "RS256"
@@ -43,14 +43,14 @@ _OURS = frozenset({"iss", "sub", "aud", "iat", "exp", "jti"})
 
 
 def compact(algorithm: JwtAlgorithm, key: Secret, header: bytes, payload: bytes) -> Secret:
-    """Return a payload signed in RFC 7515's compact form, with the given header."""
+    """Return a signed payload in the compact form of RFC 7515."""
     text = f"{_encode_base64(header)}.{_encode_base64(payload)}"
     signature = sign_bytes(_ALGORITHMS[algorithm], key, text.encode())
     return Secret(f"{text}.{_encode_base64(signature)}")
 
 
 def check_jwt_key(algorithm: JwtAlgorithm, key: Secret) -> None:
-    """Refuse a key that does not fit the algorithm."""
+    """Check that a key fits the signing algorithm of the token."""
     check_key(_ALGORITHMS[algorithm], key)
 
 
@@ -84,7 +84,7 @@ def _algorithm(value: JwtAlgorithm | str) -> JwtAlgorithm:
 @careful
 @attrs.frozen(kw_only=True)
 class JwtSigning:
-    """Signs requests with a JSON Web Token as bearer token, made anew for every attempt.
+    """Signs each attempt with a new JSON Web Token as the bearer token.
 
     Attributes:
         algorithm: the algorithm. HS256 needs a shared secret, the others a private key in PEM.
@@ -113,7 +113,7 @@ class JwtSigning:
     )
 
     def check_key(self, key: Secret) -> None:
-        """Refuse a key that does not fit the algorithm."""
+        """Check that a key fits the signing algorithm."""
         check_jwt_key(self.algorithm, key)
 
     def sign(self, request: Request, _: str, key: Secret, occasion: Occasion) -> Request:
@@ -121,7 +121,7 @@ class JwtSigning:
         return request.with_header("Authorization", f"Bearer {self.token(key, occasion).reveal()}")
 
     def token(self, key: Secret, occasion: Occasion) -> Secret:
-        """Return a token, which is also the assertion of a JWT-bearer grant."""
+        """Return a signed token, which can also be the assertion of a JWT-bearer grant."""
         header = {"alg": self.algorithm, "typ": "JWT", "kid": self.key_id}
         claims = {
             "iss": self.issuer,

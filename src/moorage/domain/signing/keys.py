@@ -1,4 +1,4 @@
-"""Signing bytes with a key, by standard algorithms."""
+"""Signatures of bytes with a key, by standard algorithms."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class SignatureAlgorithm(StrEnum):
 
 
 def check_key(algorithm: SignatureAlgorithm, key: Secret) -> None:
-    """Refuse a key that is damaged, has a password, or belongs to another algorithm."""
+    """Refuse a key that is damaged, encrypted, or for another algorithm."""
     if algorithm is SignatureAlgorithm.HMAC_SHA256:
         if key:
             return
@@ -36,7 +36,7 @@ def check_key(algorithm: SignatureAlgorithm, key: Secret) -> None:
 
 
 def sign_bytes(algorithm: SignatureAlgorithm, key: Secret, content: bytes) -> bytes:
-    """Return the signature; an ECDSA signature is two numbers of 32 bytes each."""
+    """Return the signature of bytes; for ECDSA, two numbers of 32 bytes each."""
     if algorithm is SignatureAlgorithm.HMAC_SHA256:
         from hmac import digest  # noqa: PLC0415 - loads OpenSSL
 
@@ -49,7 +49,7 @@ def sign_bytes(algorithm: SignatureAlgorithm, key: Secret, content: bytes) -> by
 
 
 def public_point(key: Secret) -> tuple[bytes, bytes]:
-    """Return the public half of a P-256 key: both coordinates, with 32 bytes each."""
+    """Return the public part of a P-256 key: its two coordinates of 32 bytes each."""
     from cryptography.hazmat.primitives.asymmetric.ec import (  # noqa: PLC0415 - loads OpenSSL
         EllipticCurvePrivateKey,
     )
@@ -62,7 +62,7 @@ def public_point(key: Secret) -> tuple[bytes, bytes]:
 
 
 def _private_key(key: Secret, *, checked: bool) -> PrivateKeyTypes | None:
-    """Return the key if it is valid.
+    """Return the private key in PEM text; None if it is not valid.
 
     Checking an RSA key takes a hundred times as long as signing with it.
     """

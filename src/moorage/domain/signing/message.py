@@ -1,4 +1,4 @@
-"""HTTP Message Signatures of requests (RFC 9421)."""
+"""Signatures of requests by HTTP Message Signatures (RFC 9421)."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def _algorithm(value: SignatureAlgorithm | str) -> SignatureAlgorithm:
 @careful
 @attrs.frozen(kw_only=True)
 class MessageSignature:
-    """Signs components of a request as defined by RFC 9421.
+    """Signs components of a request by HTTP Message Signatures (RFC 9421).
 
     If `content-digest` is signed and the request has none, it is computed from the body.
 
@@ -98,11 +98,11 @@ class MessageSignature:
     with_algorithm: bool = True
 
     def check_key(self, key: Secret) -> None:
-        """Refuse a key that does not fit the algorithm."""
+        """Check that a key fits the signing algorithm."""
         check_key(self.algorithm, key)
 
     def sign(self, request: Request, url: str, key: Secret, occasion: Occasion) -> Request:
-        """Return the request with the signature in its headers."""
+        """Return the request with its signature in the headers."""
         if _DIGEST in self.components and _DIGEST not in request.headers:
             request = request.with_header("Content-Digest", _digest(request))
         parameters = self._parameters(occasion)
@@ -116,7 +116,7 @@ class MessageSignature:
         )
 
     def base(self, request: Request, url: str, occasion: Occasion) -> bytes:
-        """Return the RFC's signature base, for a comparison with a vendor's."""
+        """Return RFC 9421's signature base of a request, to compare with a vendor's."""
         return self._base(request, Target.of(url), url, self._parameters(occasion))
 
     def _base(self, request: Request, target: Target, url: str, parameters: str) -> bytes:
@@ -188,7 +188,7 @@ def _parameter(parameter: str, query: str) -> str:
 
 
 def _percent_encoded(text: str) -> str:
-    """Return the text percent-encoded as the RFC requires: %20 is a space, unlike in forms."""
+    """Percent-encode a text as RFC 9421 requires, with %20 for a space."""
     return quote_plus(text, safe="*").replace("+", "%20").replace("~", "%7E")
 
 

@@ -1,4 +1,4 @@
-"""The inputs of a signature besides the request: time, nonce and target."""
+"""The inputs of a signature other than the request: time, nonce and target."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Occasion(NamedTuple):
 
 
 class Target(NamedTuple):
-    """The parts of a URL that are signed: the `Host` header, the path and the query."""
+    """The parts of a URL that signatures cover: the `Host` header, the path and the query."""
 
     scheme: str
     host: str
@@ -29,7 +29,7 @@ class Target(NamedTuple):
 
     @classmethod
     def of(cls, url: str) -> Self:
-        """Return the parts of a URL made by `join_url`."""
+        """Return the signed parts of a URL that `join_url` made."""
         parts = urlsplit(url)
         host = parts.netloc.lower()
         name, _, port = host.rpartition(":")

@@ -1,4 +1,4 @@
-"""The answers in which servers refuse a proof of possession, or demand a nonce (RFC 9449)."""
+"""The answers with which servers refuse a proof of possession or demand a nonce (RFC 9449)."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ _CHALLENGE: Final = late_pattern(
 
 
 class ProofRefusal(Enum):
-    """The reason for refusing a proof of possession, which says nothing about the token."""
+    """The reason for which a server refuses a proof of possession, but not the token."""
 
     NONCE = "use_dpop_nonce"
     INVALID = "invalid_dpop_proof"
 
 
 def nonce_of(headers: Headers) -> str | None:
-    """Return the nonce that an answer demands for the next proof, if it is valid."""
+    """Return the nonce that an answer demands for the next proof, if it is a valid one."""
     nonce = headers.get("dpop-nonce")
     return nonce if nonce is not None and _NONCE.fullmatch(nonce) else None
 
@@ -41,5 +41,5 @@ def refusal_of(headers: Headers) -> ProofRefusal | None:
 
 
 def challenge(refusal: ProofRefusal) -> tuple[str, str]:
-    """Return the header by which a server refuses a proof for this reason."""
+    """Return the header with which a server refuses a proof for this reason."""
     return "WWW-Authenticate", f'DPoP error="{refusal.value}"'

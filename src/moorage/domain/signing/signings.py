@@ -1,4 +1,4 @@
-"""The ways to sign requests."""
+"""The signing methods for requests, by name."""
 
 from __future__ import annotations
 

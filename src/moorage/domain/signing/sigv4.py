@@ -78,7 +78,7 @@ def _not_s3(signing: AwsSigV4) -> bool:
 @careful
 @attrs.frozen(kw_only=True)
 class AwsSigV4:
-    """Signs requests for AWS; the key is the secret access key.
+    """Signs requests for AWS with a secret access key.
 
     Attributes:
         access_key_id: the id of the key. The `repr` does not show it.
@@ -103,7 +103,7 @@ class AwsSigV4:
     encode_path_twice: bool = attrs.field(default=attrs.Factory(_not_s3, takes_self=True))
 
     def __attrs_post_init__(self) -> None:
-        """Refuse a token that no header can carry, and a temporary key without its token."""
+        """Check that headers can carry the session token, and that temporary keys have one."""
         if self.session_token is not None:
             check_sendable(self.session_token, "session_token")
         elif self.access_key_id.startswith(_TEMPORARY):
@@ -114,11 +114,11 @@ class AwsSigV4:
             )
 
     def check_key(self, key: Secret) -> None:
-        """Refuse a secret that is not a secret access key."""
+        """Refuse a secret that cannot be a secret access key."""
         check_sendable(key, "secret")
 
     def sign(self, request: Request, url: str, key: Secret, occasion: Occasion) -> Request:
-        """Return the request with the signature in its headers, which replaces any earlier one."""
+        """Return the request with a new signature in its headers."""
         stamp = _stamp(occasion.now)
         scope = self._scope(stamp)
         headers = request.headers.without(*_OWN_HEADERS)
@@ -146,7 +146,7 @@ class AwsSigV4:
     def presign(
         self, request: Request, url: str, key: Secret, now: datetime, *, expires: int
     ) -> str:
-        """Return the URL with the signature in its query, valid for `expires` seconds.
+        """Return a URL with the signature in its query, valid for `expires` seconds.
 
         Its user must send the request's method and headers. For S3 the body may be anything.
         """
@@ -181,7 +181,7 @@ class AwsSigV4:
     def sign_form(
         self, conditions: Iterable[object], key: Secret, now: datetime, *, expires: int
     ) -> tuple[tuple[str, str], ...]:
-        """Return the fields of a form with which a browser may upload an object.
+        """Return the fields of a form with which a browser can upload an object.
 
         A condition is a pair as a dict, or a list of an operator and its operands, in S3's own
         format. Conditions and fields that name the signer are added.
@@ -221,7 +221,7 @@ class AwsSigV4:
         return f"{method}\n{path}\n{query}\n{lines}\n{names}\n{payload}"
 
     def canonical_path(self, path: str) -> str:
-        """Return the path in the form that is signed, from the path that is sent."""
+        """Return the path in the form that is signed."""
         if self.normalise_path:
             path = _normal_path(path)
         return quote(path if self.encode_path_twice else unquote_to_bytes(path), safe="/~")
@@ -236,7 +236,7 @@ class AwsSigV4:
         return hmac.digest(signing_key.reveal_bytes(), text, "sha256").hex()
 
     def _own_key(self, day: str, secret: bytes) -> bytes:
-        """Return the key that signs on one day, for one region and service."""
+        """Return the key that signs requests of one day, region and service."""
         from hmac import digest  # noqa: PLC0415 - loads OpenSSL
 
         key = b"AWS4" + secret
@@ -246,7 +246,7 @@ class AwsSigV4:
 
 
 def _text(stamp: str, scope: str, canonical: str) -> bytes:
-    """Return the text that is signed, from a request in canonical form."""
+    """Return the text to sign for a request in canonical form."""
     import hashlib  # noqa: PLC0415 - loads OpenSSL
 
     # The bytes that are sent: field values are Latin-1, and all else is ASCII.
@@ -263,7 +263,7 @@ def _stamp(now: datetime) -> str:
 
 
 def _fields(headers: Headers, target: Target) -> tuple[str, str]:
-    """Return the names of the signed headers, and their lines in the signed text."""
+    """Return the names of the signed headers, and their lines in the canonical request."""
     values: dict[str, list[str]] = {}
     for name, value in headers.pairs:
         lower_name = name.lower()

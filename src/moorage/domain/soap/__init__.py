@@ -1,1 +1,1 @@
-"""SOAP: locations of documents, WS-Security headers and the meaning of faults, as values."""
+"""SOAP: locations of WSDL documents, WS-Security headers, and the meaning of faults."""

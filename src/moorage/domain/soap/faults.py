@@ -1,4 +1,4 @@
-"""The errors that faults of SOAP services stand for."""
+"""The errors that SOAP faults stand for."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _TOO_MANY: Final = 429
 
 @attrs.frozen(kw_only=True)
 class SoapFault:
-    """The fault that a SOAP service describes in its answer.
+    """The fault in the answer of a SOAP service.
 
     Attributes:
         code: the code, such as "Client" or "Receiver", without its prefix.
@@ -53,7 +53,7 @@ class SoapFault:
 
 
 def error_of(fault: SoapFault, response: Response) -> ConnectorError:
-    """Return the error that a fault stands for.
+    """Return the moorage error that a SOAP fault stands for.
 
     The status decides if it tells more than the code does: that the credential is refused, or that
     there are too many requests.

@@ -1,4 +1,4 @@
-"""The locations from which the documents of a WSDL may be loaded."""
+"""The locations from which a WSDL's documents may be loaded."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _WEB: Final = frozenset({"http", "https"})
 
 
 def located(base: str, location: str) -> str:
-    """Return the URL that a document at a URL refers to; of a location that is none, its text."""
+    """Return the URL to which a document refers; an invalid location stays as it is."""
     try:
         return urldefrag(urljoin(base, location)).url
     except ValueError:
@@ -19,7 +19,7 @@ def located(base: str, location: str) -> str:
 
 
 def may_load(root: str, url: str) -> bool:
-    """Return whether a document of a WSDL may be loaded.
+    """Return whether a document to which a WSDL refers may be loaded.
 
     From the web it must have the origin of the WSDL; a file must be in the folder of the WSDL or
     below it, and no document from the web leads to a file.
@@ -36,7 +36,7 @@ def may_load(root: str, url: str) -> bool:
 
 
 def with_tls(address: str, root: str) -> str:
-    """Return the address of a port, with https if the WSDL came from the same host by https.
+    """Return a port's address, with https if the WSDL came from the same host by https.
 
     Behind a proxy that ends TLS, many services write http into their own addresses.
     """

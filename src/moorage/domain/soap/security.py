@@ -38,7 +38,7 @@ def _password(value: Secret | str | None) -> Secret | None:
 @careful
 @attrs.frozen(kw_only=True)
 class SoapSecurity:
-    """The WS-Security header that each attempt of a request carries.
+    """The WS-Security header that each attempt of a SOAP request carries.
 
     Attributes:
         username: the user name of a user name token; None to send no token.
@@ -56,7 +56,7 @@ class SoapSecurity:
     valid_for: timedelta | None = None
 
     def __attrs_post_init__(self) -> None:
-        """Refuse a token that is not whole, or that XML cannot carry."""
+        """Refuse an incomplete token, and one that XML cannot contain."""
         if (self.username is None) is not (self.password is None):
             missing = "username" if self.username is None else "password"
             raise InvalidData(
@@ -87,11 +87,11 @@ class SoapSecurity:
 
     @property
     def secrets(self) -> tuple[Secret, ...]:
-        """The values to mask where a service repeats them."""
+        """The secrets to mask where the service repeats them."""
         return () if self.password is None else (self.password,)
 
     def body(self, body: bytes, occasion: Occasion) -> bytes:
-        """Return an envelope with this header, as one attempt sends it."""
+        """Return a SOAP envelope with the WS-Security header of one attempt."""
         header = self._header(occasion).encode()
         before, end, after = body.partition(_HEADER_END)
         if end:
@@ -133,5 +133,5 @@ class SoapSecurity:
 
 
 def _written(moment: datetime) -> str:
-    """Return a time in UTC with milliseconds, as most services expect it."""
+    """Return a time in UTC with milliseconds, as most SOAP services expect it."""
     return moment.replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"

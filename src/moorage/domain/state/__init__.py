@@ -1,1 +1,1 @@
-"""The shared state of protections: commands, stored bytes, keys and encryption."""
+"""Shared state of protections: commands, stored bytes, keys and encryption."""

@@ -1,4 +1,4 @@
-"""The stored form of states: one versioned layout of bytes, which keeps every type.
+"""The stored form of states: a versioned layout of bytes that preserves all types.
 
     version    1 byte
     count      1 byte: how many integers the state begins with, at most 16
@@ -36,7 +36,7 @@ _RULED: Final = 6
 
 
 def pack(state: State, before: State | None = None, stored: bytes = b"") -> bytes:
-    """Return the bytes of a state.
+    """Encode a state as bytes.
 
     Parts that equal those of `before`, which is stored as `stored`, are reused.
 
@@ -81,7 +81,7 @@ def _is_identical(new: object, old: object) -> bool:
 
 
 def unpack(stored: bytes, key: str | None = None) -> State:
-    """Return the state that these bytes contain, which were stored under `key`.
+    """Decode the state in bytes that were stored under `key`.
 
     Raises:
         StateUnavailable: the bytes are not a state, or its version is unknown to this release.
@@ -111,7 +111,7 @@ READERS: Final[dict[int, Callable[[bytes, int], tuple[Any, ...]]]] = {VERSION: _
 
 
 def _unreadable_error(stored: bytes, key: str | None) -> StateUnavailable:
-    """Return the error for bytes that are not a state; it does not show their content."""
+    """Return the error for bytes that are not a state, without showing their content."""
     if stored and VERSION < stored[0] <= _MOST_INTEGERS:
         return StateUnavailable(
             f"A stored state has version {stored[0]}, and this release reads up to version"

@@ -1,4 +1,4 @@
-"""The commands that read and change shared state, and what they have in common.
+"""The commands that read and change shared state, and the code that they share.
 
 A state is a plain tuple of plain values. Its first item, `seen`, is the store's time of the last
 write. Its second, `quiet`, is its time to live: after so many microseconds since `seen` a store may
@@ -38,7 +38,7 @@ EXACT: Final = 2**53
 
 
 class Command(Protocol[Answer_co]):
-    """A command that a store carries out on states; it is frozen and can be repeated."""
+    """A command that a store carries out on states; it is immutable and can be repeated."""
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -64,7 +64,7 @@ class Command(Protocol[Answer_co]):
         ...
 
     def apply(self, states: States, now: int, /) -> tuple[States, Answer_co]:
-        """Return the states to store, in the order of `keys`, and the answer.
+        """Return the states to store, in the order of `keys`, and the command's answer.
 
         A state that is returned as the same object need not be written.
         """
@@ -72,10 +72,10 @@ class Command(Protocol[Answer_co]):
 
 
 class Moves(Protocol):
-    """A rule that can shift all times of a state, because the clock was set back."""
+    """A rule that can move all times of a state back, because the clock was set back."""
 
     def present(self, state: State | None, now: int, /) -> State | None:
-        """Return the state as of now; if the clock stepped back, its times are moved back too."""
+        """Return the state at the present time, with its times moved back if the clock was."""
         ...
 
 
@@ -86,7 +86,7 @@ MISREAD: Final = (ArithmeticError, AttributeError, LookupError, TypeError, Value
 def misread(
     error: Exception, keys: Sequence[str], rules: Sequence[Moves], states: States, now: int
 ) -> Exception:
-    """Return the error for a command that met a state it cannot read.
+    """Return the error for a command that found a state which it cannot read.
 
     If no state is unreadable, the given error is returned. Without `rules`, every stored state
     counts as unreadable.
@@ -123,7 +123,7 @@ def _reads(rule: Moves, state: State | None, now: int) -> bool:
 
 
 def reading(apply: Callable[[Any, States, int], Answer]) -> Callable[[Any, States, int], Answer]:
-    """Return `apply` of a command, changed to raise `StateUnavailable` for unreadable states.
+    """Return a command's `apply` that raises `StateUnavailable` for unreadable states.
 
     The command's `rules` read its states, in the order of its keys. Commands of the fast path do
     the same without another call.
@@ -142,7 +142,7 @@ def reading(apply: Callable[[Any, States, int], Answer]) -> Callable[[Any, State
 
 
 def unchanged(rules: Sequence[Moves], states: States, now: int) -> States:
-    """Return the states as a command that changes nothing stores them.
+    """Return the states in the form in which a command stores them without changing them.
 
     Without an update, a state that is only read while calls are refused would not notice that the
     clock stepped back, and would count every wait from its last change. A state that has expired
@@ -158,7 +158,7 @@ def unchanged(rules: Sequence[Moves], states: States, now: int) -> States:
 
 
 def steady(seen: int, now: int) -> tuple[int, int]:
-    """Return the time at which to read a state, and how far its later times are moved back."""
+    """Return the time at which to read a state, and how far its later times move back."""
     if now >= seen:
         return now, 0
     if seen - now <= SMALL_STEP:

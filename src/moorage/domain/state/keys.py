@@ -1,4 +1,4 @@
-"""The keys of shared state, which are different for all tenants, services and parts."""
+"""The keys of shared state, which differ for all tenants, services and parts."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def _quoted(name: str) -> str:
 
 
 def state_key(kind: str, service: str, tenant: str | None, *more: str) -> str:
-    """Return the key under which the state of a service and tenant is stored.
+    """Return the key under which the state of a service and a tenant is stored.
 
     All keys of one service and tenant have the same part in braces. So a clustered store keeps them
     on one node, and one command may use several of them.
@@ -39,25 +39,25 @@ def state_key(kind: str, service: str, tenant: str | None, *more: str) -> str:
 
 
 def home_of(service: str, tenant: str | None) -> str:
-    """Return the beginning that all keys of a service and tenant share, in braces."""
+    """Return the prefix, in braces, of all state keys of a service and a tenant."""
     return f"{{{'' if tenant is None else '@' + _quoted(tenant)}:{_quoted(service)}}}"
 
 
 def longer_key(beginning: str, *more: str) -> str:
-    """Return the key of another state of the same kind, service and tenant."""
+    """Return a longer state key of the same kind, service and tenant."""
     if len(more) == 1:
         return f"{beginning}:{_quoted(more[0])}"
     return ":".join((beginning, *map(_quoted, more)))
 
 
 def class_of(key: str) -> str:
-    """Return the class of state that is stored under a key, one of `CLASSES`."""
+    """Return the class of state under a key, a member of `CLASSES`."""
     kind = key.partition("}:")[2].partition(":")[0]
     return kind if kind in GUARDS or kind in _CLAIMS else "other"
 
 
 def checked_name(value: object, field: str) -> str:
-    """Return `value` after checking that it is a valid name of a service, tenant or part."""
+    """Return a valid name of a service, tenant or part; raise an error for any other value."""
     if not isinstance(value, str) or not value or not value.isprintable() or len(value) > LONGEST:
         raise InvalidData(
             f"{field} must be a printable text of 1 to {LONGEST} characters.",

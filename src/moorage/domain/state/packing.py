@@ -53,7 +53,7 @@ _BROKEN: Final = (
 
 
 def pack_values(values: tuple[Any, ...]) -> bytes:
-    """Return values as bytes, one after another.
+    """Encode several values as bytes.
 
     Raises:
         InvalidData: a value has a type that cannot be packed.
@@ -69,7 +69,7 @@ def pack_values(values: tuple[Any, ...]) -> bytes:
 
 
 def unpack_values(packed: bytes) -> tuple[Any, ...]:
-    """Return the values that `pack_values` packed.
+    """Decode the values in bytes that `pack_values` returned.
 
     Raises:
         ValueError: the bytes are not packed values.

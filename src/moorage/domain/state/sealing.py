@@ -1,4 +1,4 @@
-"""The format of encrypted texts: a header with the version of the key, and the key ring.
+"""The format of encrypted texts, with the key's version, and the key ring.
 
 1. A sealed text begins with a header: a marker of this package, the format, the version of the key,
    and a check value of the key. So an error can say why a text cannot be opened: another program or
@@ -52,7 +52,7 @@ def _pairs(keys: Iterable[tuple[int, Secret]]) -> tuple[tuple[int, Secret], ...]
 @careful
 @attrs.frozen
 class KeyRing:
-    """Encryption keys by version: the first one encrypts, all of them decrypt.
+    """Encryption keys by version: the first key encrypts, and all keys decrypt.
 
     Attributes:
         keys: pairs of a version, from 1 to 2^32 - 1, and a key of 32 bytes.
@@ -61,7 +61,7 @@ class KeyRing:
     keys: tuple[tuple[int, Secret], ...] = attrs.field(converter=_pairs, hash=False)
 
     def __attrs_post_init__(self) -> None:
-        """Refuse keys that cannot encrypt, such as one of a wrong length."""
+        """Check that the keys can encrypt, for example that they have the right length."""
         if not self.keys:
             raise _unusable("There is no key in the ring.", _MAKE)
         versions = [version for version, _ in self.keys]
@@ -78,7 +78,7 @@ class KeyRing:
     @classmethod
     @refusing
     def parse(cls, text: Secret | str) -> KeyRing:
-        """Return the ring in the format of `text`; space around keys and versions is ignored."""
+        """Parse a key ring in the format of `text`, ignoring white space."""
         if isinstance(text, str) and not is_encodable(text):
             del text
             raise _unusable("The ring is not valid Unicode.", _SHAPE)
@@ -93,7 +93,7 @@ class KeyRing:
     def from_environment(
         cls, environment: Mapping[str, str], variable: str = "MOORAGE_KEYS"
     ) -> KeyRing:
-        """Return the key ring in an environment variable; an error names the variable."""
+        """Return the key ring in an environment variable; errors name the variable."""
         text, problem = _variable(environment, variable)
         # It holds all the other secrets, too.
         del environment
@@ -123,17 +123,17 @@ class KeyRing:
         return KeyRing(((highest + 1, key), *self.keys))
 
     def without(self, version: int) -> KeyRing:
-        """Return a ring without one key; texts encrypted with that key can no longer be read."""
+        """Return a ring without this key; texts that it encrypted can no longer be decrypted."""
         return KeyRing(pair for pair in self.keys if pair[0] != version)
 
 
 def about(tenant: str | None, service: str, name: str) -> bytes:
-    """Return the context that an encrypted text is bound to, as unambiguous bytes."""
+    """Return the context to which an encrypted text is bound, as unambiguous bytes."""
     return pack_values((tenant, service, name))
 
 
 def header(version: int, key: Secret) -> bytes:
-    """Return the bytes with which every text encrypted by this key begins."""
+    """Return the bytes with which each text encrypted by this key begins."""
     from hmac import digest  # noqa: PLC0415 - loads OpenSSL, which importing moorage must not
 
     mark = digest(key.reveal_bytes(), b"moorage: which key this is", "sha256")[:_MARK_BYTES]
@@ -141,7 +141,7 @@ def header(version: int, key: Secret) -> bytes:
 
 
 def sealed_with(sealed: bytes) -> int:
-    """Return the version of the key in an encrypted text's header, without verifying it.
+    """Return the key version in an encrypted text's header, without verifying it.
 
     Raises:
         InvalidData: the text was not sealed by moorage, or was cut off.
@@ -163,7 +163,7 @@ def sealed_with(sealed: bytes) -> int:
 
 
 def no_key_for(sealed: bytes, versions: tuple[int, ...]) -> ConnectorError:
-    """Return the error for a text whose key is missing; `versions` are those of the ring."""
+    """Return the error for an encrypted text whose key is not in the ring."""
     try:
         version = sealed_with(sealed)
     except InvalidData as refusal:
@@ -186,7 +186,7 @@ def no_key_for(sealed: bytes, versions: tuple[int, ...]) -> ConnectorError:
 
 
 def unsealed(what: str, remedy: str) -> InvalidData:
-    """Return the error for a text that was damaged or not encrypted with this key."""
+    """Return the error for an encrypted text that is damaged or belongs to another key."""
     return InvalidData(what, field="sealed", remedy=remedy)
 
 

@@ -1,4 +1,4 @@
-"""The tables of a tenant as bytes, which are sealed at once."""
+"""A tenant's configuration tables as bytes, which are encrypted before they are stored."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def pack_tables(tables: object) -> bytes:
-    """Return the tables of a tenant as bytes; secrets become texts.
+    """Encode a tenant's configuration tables, with secrets as plain text.
 
     Raises:
         InvalidData: the tables are no dict, or a value cannot be written as JSON.
@@ -30,12 +30,12 @@ def pack_tables(tables: object) -> bytes:
 
 
 def unpack_tables(data: bytes) -> Mapping[str, Any]:
-    """Return the tables of a tenant from their bytes."""
+    """Decode a tenant's configuration tables."""
     return cast("Mapping[str, Any]", json.loads(data))
 
 
 def _revealed(value: Any) -> Any:
-    """Return a value with the texts of its secrets."""
+    """Return a value with its secrets as plain text."""
     if isinstance(value, Secret):
         return value.reveal()
     if is_object(value):

@@ -1,4 +1,4 @@
-"""A dictionary of limited size, which drops an entry for each new one once it is full."""
+"""A dictionary of limited size, which drops an entry for each new one when it is full."""
 
 from __future__ import annotations
 

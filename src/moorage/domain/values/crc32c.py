@@ -32,7 +32,7 @@ _TABLE: Final = tuple(map(_of_byte, range(256)))
 
 
 def crc32c(data: bytes, value: int = 0) -> int:
-    """Return the CRC-32C of bytes that follow other bytes with the checksum `value`."""
+    """Return the CRC-32C of bytes that continue data with the checksum `value`."""
     state = value ^ _ONES
     if len(data) > _SHORT:
         data, state = _folded_bytes(data, state), 0
@@ -42,7 +42,7 @@ def crc32c(data: bytes, value: int = 0) -> int:
 
 
 def _folded_bytes(data: bytes, state: int) -> bytes:
-    """Return fewer bytes with the same remainder; the state is added to the first of them."""
+    """Return a shorter sequence of bytes with the same CRC remainder, including the state."""
     bits, size = int.from_bytes(data, "little") ^ state, 8 * len(data)
     for power in range((size // _LONG).bit_length() - 1, -1, -1):
         near, middle, far = (place << power for place in _PLACES)

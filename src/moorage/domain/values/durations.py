@@ -27,7 +27,7 @@ _HUNDRED_YEARS: Final = FOREVER // SECOND
 
 
 def seconds(value: float | timedelta, field: str, *, zero: bool = False) -> float:
-    """Return `value` as finite float seconds, above zero unless `zero` allows zero."""
+    """Return a value as finite float seconds, above zero unless `zero` allows zero."""
     if type(value) is float and 0.0 < value <= _HUNDRED_YEARS:
         return value  # a timeout of each call is checked
     value = plain(value)
@@ -46,12 +46,12 @@ def seconds(value: float | timedelta, field: str, *, zero: bool = False) -> floa
 
 
 def maybe_seconds(value: float | timedelta | None, field: str) -> float | None:
-    """Return `value` converted like `seconds`; None stays None."""
+    """Return a value as seconds, like `seconds`; None stays None."""
     return None if value is None else seconds(value, field)
 
 
 def bounded(patience: float, timeout: float | None) -> float:
-    """Return the seconds to wait: until the caller's deadline, or `patience` without one.
+    """Return the seconds to wait: the caller's `timeout`, or `patience` without one.
 
     So a slow store gets as much time as the caller has.
     """
@@ -65,7 +65,7 @@ def micros(value: float) -> int:
 
 
 def count(value: int, field: str, *, least: int = 1, most: int = 10**9) -> int:
-    """Return `value` as an integer from `least` to `most`; raise otherwise."""
+    """Return an integer from `least` to `most`; raise an error for any other value."""
     if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
         raise ConfigurationError(
             f"{value!r} is not an integer in the allowed range.",
@@ -76,7 +76,7 @@ def count(value: int, field: str, *, least: int = 1, most: int = 10**9) -> int:
 
 
 def share(value: float, field: str) -> float:
-    """Return `value` as a share above zero and up to one; raise otherwise."""
+    """Return a share above zero and up to one; raise an error for any other value."""
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= 1:
         raise ConfigurationError(
             f"{value!r} is not a share.",
@@ -95,27 +95,27 @@ def plain(value: float | timedelta) -> float:
 
 
 def is_seconds(_: object, attribute: attrs.Attribute[Any], value: float) -> None:
-    """The validator of fields that hold seconds, which must be above zero."""
+    """Check that a field holds seconds above zero."""
     seconds(value, attribute.name)
 
 
 def is_wait(_: object, attribute: attrs.Attribute[Any], value: float) -> None:
-    """The validator of fields that hold seconds, which may be zero."""
+    """Check that a field holds seconds, which may be zero."""
     seconds(value, attribute.name, zero=True)
 
 
 def is_count(_: object, attribute: attrs.Attribute[Any], value: int) -> None:
-    """The validator of fields that hold a count."""
+    """Check that a field holds a count."""
     count(value, attribute.name)
 
 
 def is_share(_: object, attribute: attrs.Attribute[Any], value: float) -> None:
-    """The validator of fields that hold a share."""
+    """Check that a field holds a share."""
     share(value, attribute.name)
 
 
 def if_given(check: Validator) -> Validator:
-    """Return a validator that accepts None, and passes other values to `check`."""
+    """Return a validator that accepts None and checks other values with `check`."""
 
     def validator(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
         if value is not None:

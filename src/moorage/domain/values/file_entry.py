@@ -20,7 +20,7 @@ _LONGEST_NAME: Final = 255
 
 @attrs.frozen(kw_only=True)
 class FileEntry:
-    """The metadata of a file.
+    """The metadata of a file in a folder that serves as storage.
 
     Attributes:
         key: its path below the folder.
@@ -38,7 +38,7 @@ class FileEntry:
 
 
 def names_of(key: str) -> list[str]:
-    """Return the folder names and the file name in a key, all of them safe to use.
+    """Return the folder names and the file name in an object's key, if all are safe.
 
     Raises:
         InvalidData: the key is not a valid file name, or is reserved.

@@ -1,4 +1,4 @@
-"""Fingerprints of requests and payloads, whose digest is computed only if it is needed."""
+"""Fingerprints of requests and payloads, whose digest is computed only when needed."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ LONGEST_KEPT: Final = 4_096
 
 
 def digest_of(fingerprint: bytes | Fingerprint) -> bytes:
-    """Return the digest of a fingerprint, which is what stores and other processes see."""
+    """Return a fingerprint's digest, which stores and other processes see."""
     return fingerprint if isinstance(fingerprint, bytes) else fingerprint.digest()
 
 
 class Fingerprint:
-    """A fingerprint that computes its digest only if the bytes of two contents differ.
+    """A fingerprint that computes its digest only if two contents differ.
 
     A repeat usually has the same bytes as the first request; then nothing has to be parsed. A
     fingerprint equals another fingerprint, or a digest in bytes, if and only if their digests are

@@ -1,4 +1,4 @@
-"""Checks of functions that users pass in, to refuse unsuitable ones before their first use."""
+"""Checks of functions that users pass in, made before their first use."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def not_callable(value: object, field: str) -> ConfigurationError:
-    """Return the error for a value that should be a function and cannot be called."""
+    """Return the error for a value that should be a function and is not callable."""
     # The value itself is not shown: it may be a credential in the wrong place.
     return ConfigurationError(
         f"The value is {with_article(type(value).__name__)}, which cannot be called.",
@@ -30,7 +30,7 @@ def check_callable(value: object, field: str) -> None:
 
 
 def check_plain(value: object, field: str) -> None:
-    """Refuse a value that cannot be called, and a function that is asynchronous."""
+    """Refuse a value that is not callable, and an asynchronous function."""
     check_callable(value, field)
     if iscoroutinefunction(value):
         raise ConfigurationError(
@@ -41,7 +41,7 @@ def check_plain(value: object, field: str) -> None:
 
 
 def timed(verb: Callable[..., Any], arguments: int) -> Callable[..., Any]:
-    """Return a port's method in a form that accepts a `timeout`, even if the method ignores it."""
+    """Return a port's method that accepts a `timeout`, even if the original ignores it."""
     try:
         signature(verb).bind(*(None,) * (arguments + 1))
     except TypeError:

@@ -1,4 +1,4 @@
-"""The command that installs an optional part of this package."""
+"""The command that installs an optional part of moorage."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ __all__ = ("install",)
 
 
 def install(*extras: str) -> str:
-    """Return the sentence that tells a user to install one of these extras.
+    """Return the sentence that tells a user to install these extras.
 
     The package is on no package index yet, so the command is one for a checkout.
 

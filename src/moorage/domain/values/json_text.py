@@ -1,4 +1,4 @@
-"""The dialect of JSON that this package writes and reads: compact, UTF-8, without NaN."""
+"""The JSON that moorage writes and reads: compact, in UTF-8, without NaN."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ LARGEST_PARSED: Final = 65_536
 
 
 def encode_json(value: object) -> bytes:
-    """Write a value as compact UTF-8."""
+    """Encode a value as compact JSON in UTF-8."""
     try:
         text = dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
         return text.encode()
@@ -26,7 +26,7 @@ def encode_json(value: object) -> bytes:
 
 
 def decode_json(body: bytes) -> Any:
-    """Read a value from the bytes of a body, in any encoding that JSON allows.
+    """Decode a JSON body in any encoding that JSON allows.
 
     Raises:
         ValueError: it is not JSON.
@@ -53,7 +53,7 @@ def is_object(value: object) -> TypeGuard[dict[str, Any]]:
 
 
 def refuse_constant(name: str) -> NoReturn:
-    """Refuse NaN and the infinities, which Python's parser accepts as JSON."""
+    """Refuse NaN and infinity, which Python's JSON parser would accept."""
     raise ValueError(name)
 
 

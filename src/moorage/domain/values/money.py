@@ -63,7 +63,7 @@ _ROUNDINGS = frozenset(
 @final
 @attrs.frozen(init=False, repr=False)
 class Money:
-    """An amount in a currency, positive or negative.
+    """An amount of money in a currency, positive or negative.
 
     Two are equal when amount and currency are; they can be added, subtracted and compared only in
     the same currency.
@@ -90,7 +90,7 @@ class Money:
 
     @classmethod
     def from_minor(cls, minor: int, currency: str) -> Money:
-        """Create an amount from minor units, the form that most vendors use."""
+        """Create an amount from minor units such as cents, the form that most vendors use."""
         _exponent(currency)
         if type(minor) is not int:
             raise InvalidData(
@@ -119,7 +119,7 @@ class Money:
         return Decimal(f"{self.minor}E-{EXPONENTS[self.currency]}")
 
     def times(self, factor: Decimal | int, *, rounding: str) -> Money:
-        """Multiply, and round to minor units in one of the `decimal` module's ways."""
+        """Multiply the amount, and round it to minor units with a mode of the `decimal` module."""
         if rounding not in _ROUNDINGS:
             raise InvalidData(
                 f"{rounding!r} is not a rounding mode.",
@@ -131,7 +131,7 @@ class Money:
         return Money.from_minor(int(product), self.currency)
 
     def allocate(self, ratios: Iterable[Decimal | int]) -> tuple[Money, ...]:
-        """Split an amount in proportion to the ratios, without losing a minor unit.
+        """Split the amount in proportion to the ratios, without losing a minor unit.
 
         The units that remain after rounding down go, one each, to the parts with the largest
         remainders. Equal remainders are served in the order of the parts.
@@ -210,7 +210,7 @@ _EXACT = decimal.Context(prec=4 * _WIDEST, traps=[decimal.Inexact, decimal.Inval
 
 
 def _exact_decimal(value: object, field: str = "amount") -> Decimal:
-    """Return a finite number with a limited number of digits; floats are refused."""
+    """Return a finite decimal number with a limited number of digits; refuse floats."""
     number: Decimal | None = None
     if isinstance(value, Decimal):
         number = value

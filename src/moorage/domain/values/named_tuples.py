@@ -1,4 +1,4 @@
-"""A faster way to create named tuples than their own constructors."""
+"""A way to create named tuples that is faster than their constructors."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ T = TypeVar("T", bound=tuple[object, ...])
 
 
 class NamedTupleMaker(Protocol):
-    """The type of the function that creates a named tuple from all its values."""
+    """The type of a function that creates a named tuple from all its values."""
 
     def __call__(self, kind: type[T], values: tuple[object, ...], /) -> T:
-        """Return a named tuple of these values, without defaults and without checks."""
+        """Return a named tuple of these values, without defaults or checks."""
         ...
 
 

@@ -1,4 +1,4 @@
-"""Names: of functions for messages, of an account's services, and names that occur twice."""
+"""Names of functions and of accounts' services, and the search for repeated names."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ def name_of(function: object) -> str:
 
 
 def service_name(account: str, to: str) -> str:
-    """Return the full name of an account's service, such as the second one of an account."""
+    """Return the full name of an account's service, made of both their names."""
     return f"{account}.{to}" if to else account
 
 
 def repeats(names: Iterable[tuple[str, object]]) -> Iterator[tuple[str, str]]:
-    """Yield each path whose name an earlier entry of the list has already, with that name.
+    """Yield the path and the name of each list entry whose name an earlier entry has.
 
     Args:
         names: the path and the name of each entry; what is not a text is ignored.

@@ -1,4 +1,4 @@
-"""Regular expressions that are compiled when they are first used."""
+"""Regular expressions that are compiled at their first use."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import AnyStr, cast
 
 
 class _LatePattern:
-    """A pattern that is compiled when it is first used."""
+    """A regular expression that is compiled at its first use."""
 
     def __init__(self, text: str | bytes, flags: int) -> None:
         self._text = text
@@ -20,7 +20,7 @@ class _LatePattern:
 
 
 def late_pattern(text: AnyStr, flags: int = 0) -> re.Pattern[AnyStr]:
-    """Return a pattern with the methods of a compiled one, which is compiled at its first use.
+    """Return a regular expression that is compiled at its first use.
 
     It is meant for expressions that take long to compile and that most programs never use. An
     invalid expression raises `re.error` at its first use.

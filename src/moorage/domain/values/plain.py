@@ -43,7 +43,7 @@ def _holds_plain(value: object, levels: int) -> bool:
 
 
 def copying(copy: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """Return a function that copies plain values itself, and passes all others to `copy`.
+    """Return a function that copies plain values fast, and others with `copy`.
 
     If a part appears in several places of the value, the copy also shares one copy of that part.
     """

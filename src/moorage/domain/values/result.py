@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 @attrs.frozen
 class Result(Generic[T]):
-    """A value, or the error of a failed item; a batch has one result per item, in the items' order.
+    """The value or the error of one item in a batch.
 
     Attributes:
         value: the value; None if the item failed.
@@ -27,7 +27,7 @@ class Result(Generic[T]):
         return self.error is None
 
     def unwrap(self) -> T:
-        """Return the value, or raise the error."""
+        """Return the item's value, or raise its error."""
         if self.error is not None:
             raise self.error
         return self.value  # type: ignore[return-value]  # None only if T allows it

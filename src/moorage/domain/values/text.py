@@ -1,4 +1,4 @@
-"""Checks of text that databases can store, and the article before a word."""
+"""Checks and conversions of text for databases, and the article before a word."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ def is_encodable(text: str) -> bool:
 
 
 def storable(text: str) -> str:
-    """Return the text with question marks in place of lone surrogates and NUL characters."""
+    """Return the text with question marks for lone surrogates and NUL characters."""
     return text.encode(errors="replace").decode().replace("\0", "?")
 
 
 def column_text(text: str, length: int) -> str:
-    """Return the text as a column of any database accepts it: encodable, and not too long.
+    """Return the text in a form for any database's columns: encodable and not too long.
 
     Lone surrogates and NUL characters become escape sequences.
     """

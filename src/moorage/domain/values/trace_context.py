@@ -1,4 +1,4 @@
-"""The position of work in a distributed trace, as the texts of W3C Trace Context."""
+"""The position of work in a distributed trace (W3C Trace Context)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LONGEST_STATE: Final = 512
 
 @attrs.frozen
 class TraceContext:
-    """The span that caused some work.
+    """The trace span that caused some work.
 
     Attributes:
         traceparent: the ids of the trace and of the span.
@@ -30,7 +30,7 @@ class TraceContext:
 
     @classmethod
     def of(cls, headers: Mapping[str, str]) -> TraceContext | None:
-        """Return the context in headers with names in lower case; None without a usable one.
+        """Return the trace context in headers with lower-case names; None without a usable one.
 
         A `tracestate` that is too long is left out, as the standard allows.
         """
@@ -41,6 +41,6 @@ class TraceContext:
         return cls(parent, None if state is None or len(state) > LONGEST_STATE else state)
 
     def headers(self) -> dict[str, str]:
-        """Return the context as headers with names in lower case."""
+        """Return the trace context as headers with lower-case names."""
         state = {} if self.tracestate is None else {"tracestate": self.tracestate}
         return {"traceparent": self.traceparent, **state}

@@ -27,7 +27,7 @@ Check: TypeAlias = Callable[[bytes, Sequence[str]], bool]
 
 
 class WebhookAlgorithm(StrEnum):
-    """The algorithms of webhook signatures; legacy ones for vendors that offer nothing better."""
+    """The algorithms of webhook signatures; legacy ones only for vendors without a better one."""
 
     HMAC_SHA1_LEGACY = "hmac-sha1"
     HMAC_SHA256 = "hmac-sha256"
@@ -48,7 +48,7 @@ class WebhookAlgorithm(StrEnum):
 
 
 class WebhookEncoding(StrEnum):
-    """The encodings of signatures."""
+    """The encodings of webhook signatures."""
 
     HEX = "hex"
     HEX_ANY_CASE = "hex-any-case"
@@ -95,7 +95,7 @@ def checker(
     form: SecretForm = SecretForm.TEXT,
     prefix: str = "",
 ) -> Check:
-    """Return a function that checks whether a signature was made with this secret.
+    """Return a function that checks whether this secret made a signature.
 
     Raises:
         ConfigurationError: the secret is empty, white space, or no key for this algorithm.
@@ -158,7 +158,7 @@ def _hmac_key(secret: Secret, form: SecretForm, prefix: str) -> bytes | None:
 
 
 def _is_stray(value: bytes) -> bool:
-    """Return whether a text has white space around it, as after careless copying."""
+    """Return whether a secret has white space around it, as after careless copying."""
     try:
         return _STRAY.fullmatch(value.decode()) is not None
     except UnicodeDecodeError:
@@ -166,7 +166,7 @@ def _is_stray(value: bytes) -> bool:
 
 
 def _pad_signature(text: str) -> bytes:
-    """Return the bytes of Base64 text whose padding may be missing."""
+    """Decode Base64 text whose padding may be missing."""
     return a2b_base64(text + "=" * (-len(text) % 4), strict_mode=True)
 
 
@@ -189,7 +189,7 @@ def _hmac_check(key: bytes, name: str, encoding: WebhookEncoding) -> Check:
 
 
 def _in_one_case(encoding: WebhookEncoding, signature: str) -> str:
-    """Return a hexadecimal signature in lower case, unless it mixes capitals and small letters."""
+    """Return a hexadecimal signature in lower case, unless it is in mixed case."""
     capital = encoding is WebhookEncoding.HEX_ANY_CASE and signature.isupper()
     return signature.lower() if capital else signature
 
@@ -271,7 +271,7 @@ def key_check(
 
 
 def decoded_as(encoding: WebhookEncoding, text: str) -> bytes | None:
-    """Return the bytes of a signature; None if the text is not their canonical encoding."""
+    """Decode a signature; None if the text is not its canonical encoding."""
     try:
         encoded_bytes = _in_one_case(encoding, text).encode("ascii")
         if encoding in {WebhookEncoding.HEX, WebhookEncoding.HEX_ANY_CASE}:
@@ -292,7 +292,7 @@ _URL_UNSAFE: Final = bytes.maketrans(b"-_", b"+/")
 
 
 def _jwt_check(algorithm: WebhookAlgorithm, secret: Secret) -> Check | None:
-    """Return a function that checks the signature of a JSON Web Token made with this secret."""
+    """Return a function that checks the signatures of JSON Web Tokens with this secret."""
     if algorithm is _A.HMAC_SHA256:
         key = hmac_key(secret, SecretForm.TEXT)
         if key is None or key.lstrip()[:1] in (b"{", b"-"):

@@ -1,4 +1,4 @@
-"""The values that the settings of a webhook scheme may have."""
+"""The values that the settings of a webhook signature scheme may have."""
 
 from __future__ import annotations
 
@@ -66,17 +66,17 @@ def _choice_of(kind: type[Choice], value: str, field: str) -> Choice:
 
 
 def as_algorithm(value: WebhookAlgorithm | str) -> WebhookAlgorithm:
-    """Return the algorithm of this name."""
+    """Return the webhook signature algorithm of this name."""
     return _choice_of(WebhookAlgorithm, value, "algorithm")
 
 
 def as_encoding(value: WebhookEncoding | str) -> WebhookEncoding:
-    """Return the encoding of this name."""
+    """Return the signature encoding of this name."""
     return _choice_of(WebhookEncoding, value, "encoding")
 
 
 def as_secret_form(value: SecretForm | str) -> SecretForm:
-    """Return the form of a secret with this name."""
+    """Return the secret form of this name."""
     return _choice_of(SecretForm, value, "secret_form")
 
 
@@ -91,12 +91,12 @@ def as_body_form(value: BodyForm | str) -> BodyForm:
 
 
 def as_handshake(value: Handshake | str | None) -> Handshake | None:
-    """Return the handshake of this name."""
+    """Return the handshake of this name; None stays None."""
     return None if value is None else _choice_of(Handshake, value, "handshake")
 
 
 def as_template(value: Place) -> Template:
-    """Return the compiled template of this text."""
+    """Return a template compiled from this text."""
     if isinstance(value, Template):
         return value
     if isinstance(value, str):
@@ -109,7 +109,7 @@ def as_template(value: Place) -> Template:
 
 
 def as_place(value: Place | None) -> Template | None:
-    """Return the compiled template of this text; None stays None."""
+    """Return a template compiled from this text; None stays None."""
     return None if value is None else as_template(value)
 
 
@@ -126,14 +126,14 @@ def as_names(value: str | Iterable[str]) -> tuple[str, ...]:
 
 
 def as_types(value: PairsGiven) -> tuple[tuple[str, str], ...]:
-    """Return the mapping or list as pairs of texts."""
+    """Return a mapping or a list as pairs of texts."""
     return tuple(cast("Iterable[tuple[str, str]]", _items(value)))
 
 
 def as_requires(
     value: Mapping[str, str] | Iterable[tuple[Place, str]],
 ) -> tuple[tuple[Template, str], ...]:
-    """Return pairs of a compiled template and the text that it must yield."""
+    """Return pairs of a compiled template and the text to which it must evaluate."""
     pairs = cast("Iterable[tuple[Place, str]]", _items(value))
     return tuple((as_template(place), text) for place, text in pairs)
 
@@ -143,7 +143,7 @@ def _items(value: object) -> object:
 
 
 def as_tolerance(value: float | timedelta | None) -> float | None:
-    """Return the tolerance in seconds, or None."""
+    """Return the tolerance in seconds; None stays None."""
     return None if value is None else seconds(value, "tolerance")
 
 

@@ -1,4 +1,4 @@
-"""A webhook request as it arrived, parsed only as far as needed, and only once.
+"""A webhook request as it arrived, of which each part is parsed at most once.
 
 Laws:
 
@@ -54,11 +54,11 @@ class Delivery:
         self._query: dict[str, list[str]] | None = None
 
     def lines(self, name: str) -> list[str]:
-        """Return every value of a header, each of them once."""
+        """Return every value of a header."""
         return self._headers.get(name, [])
 
     def header(self, name: str) -> str | None:
-        """Return the only value of a header; None if it is missing."""
+        """Return a header's only value; None if it is missing."""
         return _single_header(self._headers.get(name), name)
 
     def json(self) -> Any:
@@ -77,7 +77,7 @@ class Delivery:
         return self._form
 
     def query(self) -> dict[str, list[str]]:
-        """Return the parameters of the URL."""
+        """Return the parameters in the query of the URL."""
         if self._query is None:
             with suppress(ValueError):
                 self._query = _fields(self.address().partition("?")[2].partition("#")[0])
@@ -102,7 +102,7 @@ class Delivery:
         return bool(self.body) and self.body[:64].lstrip()[:1] not in (b"{", b"[")
 
     def address(self) -> str:
-        """Return the URL that the webhook was sent to."""
+        """Return the URL to which the webhook was sent."""
         if isinstance(self.url, str):
             return self.url
         raise InvalidData(
@@ -119,7 +119,7 @@ _TRACE: Final[frozenset[str | bytes]] = frozenset(
 
 
 def trace_of(headers: HeaderFields) -> TraceContext | None:
-    """Return the trace span that a webhook's sender names; None if it names none or several."""
+    """Return the trace context in a webhook's headers; None if there is none or several."""
     lines = _signature_headers(headers, _TRACE)
     if len(lines.get("traceparent", ())) != 1:
         return None
@@ -132,7 +132,7 @@ def trace_of(headers: HeaderFields) -> TraceContext | None:
 
 
 def json_of(body: bytes) -> Any:
-    """Parse these bytes as JSON.
+    """Parse the bytes of a webhook's body as JSON.
 
     Raises:
         WebhookRejected: they are not JSON.

@@ -18,7 +18,7 @@ _LONGEST: Final = 40
 
 
 class _ReadLater:
-    """An object whose fields are parsed when they are first used."""
+    """The base class of objects whose fields are parsed at their first use."""
 
     __slots__ = ("_later",)
 
@@ -41,7 +41,7 @@ class _ReadLater:
 
 @attrs.frozen(kw_only=True)
 class WebhookEvent(_ReadLater):
-    """An event that a vendor reports. Its `repr` does not show its data, which may be personal.
+    """An event that a vendor reports. The `repr` hides its data, which may be personal.
 
     Without a replay guard, fields that verification did not need are parsed at their first use. A
     body that cannot be parsed then raises `WebhookRejected`.
@@ -96,21 +96,21 @@ _set_later: Final = vars(_ReadLater)["_later"].__set__
 
 
 class Reader(Protocol):
-    """Parses a webhook's event or payload from verified headers and a verified body."""
+    """A parser of webhooks whose headers and body are verified already."""
 
     def payload(self, values: dict[str, str], body: bytes) -> Any:
-        """Return the payload of the webhook."""
+        """Return the payload of the verified webhook."""
         ...
 
     def event(self, values: dict[str, str], body: bytes, tenant: str | None) -> WebhookEvent:
-        """Return the webhook's payload as one event."""
+        """Return the verified webhook as one event."""
         ...
 
 
 def event_later(
     reader: Reader, values: dict[str, str], body: bytes, tenant: str | None
 ) -> WebhookEvent:
-    """Return an event that is parsed at its first use, and raises then if parsing fails."""
+    """Return an event that is parsed at its first use, which may raise an error then."""
     event = _new_event(WebhookEvent)
     _set_later(event, (reader, values, body, tenant))
     return event
@@ -122,7 +122,7 @@ def claim_event(event: WebhookEvent, claim: tuple[str, int]) -> None:
 
 
 def read_time(text: str | None, form: TimeForm) -> datetime | None:
-    """Return the time that a text stands for in the vendor's format; None if it is none."""
+    """Return the time in a text in the vendor's format; None if there is none."""
     if text is None or len(text) > _LONGEST:
         return None
     try:

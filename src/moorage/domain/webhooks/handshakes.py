@@ -1,4 +1,4 @@
-"""Handshakes: questions that vendors ask an endpoint before they send events, and the answers.
+"""Handshakes: requests by which vendors check an endpoint, and the answers to them.
 
 A challenge is echoed only if it is a plain word. So nobody can make us sign or repeat a webhook, a
 page or a header.
@@ -50,7 +50,7 @@ def answer_to_question(
     payload: object,
     secrets: Sequence[Secret],
 ) -> WebhookReply | None:
-    """Return the answer to a signed check of the endpoint; None for a webhook with events."""
+    """Return the answer to a signed endpoint check; None for a webhook with events."""
     if handshake is None or not isinstance(payload, dict):
         return None
     members = cast("dict[str, Any]", payload)
@@ -64,7 +64,7 @@ def answer_to_question(
 
 
 def confirmation(handshake: Handshake | None, payload: object) -> str | None:
-    """Return the link in a webhook that confirms a subscription.
+    """Return the link in a webhook that confirms its subscription; None without one.
 
     Return None if the payload asks for no confirmation.
     """

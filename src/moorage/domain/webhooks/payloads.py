@@ -23,7 +23,7 @@ _SAID: Final = {
 
 
 def payload_of(scheme: WebhookScheme, delivery: Delivery) -> Any:
-    """Return the body, parsed in the scheme's format."""
+    """Return the webhook's body, parsed in the scheme's format."""
     if scheme.body is BodyForm.RAW:
         return None
     if scheme.body is BodyForm.ENCLOSED_XML:

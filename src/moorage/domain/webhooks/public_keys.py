@@ -46,7 +46,7 @@ _NO_KEY: Final = (
 
 
 def read_key(value: bytes) -> PublicKey | None:
-    """Return the public key in this text; None if there is none."""
+    """Return the public key in a text; None if there is none."""
     try:
         key = _read_key(value.strip())
     except _NO_KEY:
@@ -103,7 +103,7 @@ def key_id_of(value: bytes) -> str | None:
 
 
 def verifier(algorithm: WebhookAlgorithm, key: PublicKey) -> Verify | None:
-    """Return a function that checks signatures with this key; None for another type of key."""
+    """Return a function that verifies signatures with this key; None for another key type."""
     if isinstance(key, ed25519.Ed25519PublicKey):
         return _guarded_verification(key.verify) if algorithm is WebhookAlgorithm.ED25519 else None
     if isinstance(key, ec.EllipticCurvePublicKey):
@@ -131,7 +131,7 @@ _RSA: Final[dict[WebhookAlgorithm, tuple[Any, Any]]] = {
 
 
 def joined_verifier(algorithm: WebhookAlgorithm, key: PublicKey) -> Verify | None:
-    """Return a function that checks signatures of JSON Web Tokens with this key."""
+    """Return a function that verifies the signatures of JSON Web Tokens with this key."""
     verify = verifier(algorithm, key)
     if verify is None or algorithm is not WebhookAlgorithm.ECDSA_P256_SHA256:
         return verify
@@ -157,7 +157,7 @@ def _guarded_verification(verify: Callable[[bytes, bytes], None]) -> Verify:
 
 
 def certified_key(value: bytes, now: datetime) -> PublicKey | None:
-    """Return the public key of the first certificate in a text, if that is valid now."""
+    """Return the public key of the first certificate in a text, if it is valid now."""
     try:
         certificate = x509.load_pem_x509_certificate(value)
         begins, end_time = _valid(certificate)
@@ -168,7 +168,7 @@ def certified_key(value: bytes, now: datetime) -> PublicKey | None:
 
 
 def fingerprint(value: str, now: datetime) -> str | None:
-    """Return the SHA-256 of a client's certificate, if it is valid now.
+    """Return the SHA-256 fingerprint of a client's certificate, if it is valid now.
 
     The certificate is in the form of RFC 9440, in PEM, or in escaped PEM.
     """

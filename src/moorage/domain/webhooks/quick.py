@@ -1,4 +1,4 @@
-"""The fast path of webhook verification, for HMACs over the body and a few headers.
+"""The fast path of webhook verification, for HMACs of the body and a few headers.
 
 Laws:
 
@@ -40,11 +40,11 @@ _OUTER: Final = bytes(number ^ 0x5C for number in range(256))
 
 
 class _UnusualError(ValueError):
-    """Raised for an unusual webhook, about which the full verifier has to decide."""
+    """Raised for an unusual webhook, which only the full verifier can judge."""
 
 
 class _Plan(NamedTuple):
-    """The settings of a scheme, as the fast path uses them."""
+    """The settings of a webhook scheme in the form that the fast path needs."""
 
     place: str
     mark: str
@@ -127,7 +127,7 @@ def _is_unusual(scheme: WebhookScheme) -> bool:
 
 
 def _key(template: Template) -> str | None:
-    """Return the header's name in a template that is one header; otherwise None."""
+    """Return a header's name if the template is only that header; otherwise None."""
     pieces = template.pieces
     if len(pieces) != 1 or isinstance(pieces[0], bytes):
         return None
@@ -154,7 +154,7 @@ def _split_template(template: Template) -> tuple[str, str] | None:
 
 
 def _looked_at(headers: Any, names: frozenset[str | bytes]) -> dict[str, str]:
-    """Return the values of these headers; fail unless each occurs exactly once."""
+    """Return the values of these headers, each of which must occur exactly once."""
     pairs: Any = headers
     if type(headers) is dict:
         pairs = pairs.items()
@@ -177,7 +177,7 @@ def _unix_seconds(text: str) -> int:
 
 
 def _picker(plan: _Plan, separator: str, prefix: str) -> Callable[[dict[str, str]], list[str]]:
-    """Return a function that reads the signatures out of a header's value."""
+    """Return a function that reads the signatures from a header's value."""
     place, prefix_length = plan.place, len(prefix)
     if not separator:
 
@@ -211,7 +211,7 @@ def _picker(plan: _Plan, separator: str, prefix: str) -> Callable[[dict[str, str
 def _prover(
     plan: _Plan, states: list[tuple[Any, Any]], write: Callable[[Any], str]
 ) -> Callable[[dict[str, str], bytes, list[str]], bool]:
-    """Return a function that checks whether a key made any of the signatures."""
+    """Return a function that checks whether a key made any of a webhook's signatures."""
     from hmac import compare_digest  # noqa: PLC0415 - loads OpenSSL
 
     head_template, tail_template = plan.before, plan.after
@@ -237,7 +237,7 @@ def _prover(
 
 
 def _states(key: bytes, name: str) -> tuple[Any, Any]:
-    """Return the two hash states with which every HMAC by this key begins (RFC 2104)."""
+    """Return the two hash states with which every HMAC of this key begins (RFC 2104)."""
     from hashlib import new  # noqa: PLC0415 - loads OpenSSL
 
     size = new(name).block_size

@@ -37,5 +37,5 @@ class WebhookReason(StrEnum):
 
 
 def rejected(reason: WebhookReason, message: str, *, remedy: str | None = None) -> WebhookRejected:
-    """Return the error for this reason."""
+    """Return the error for rejecting a webhook for this reason."""
     return WebhookRejected(message, reason=reason.value, remedy=remedy)

@@ -57,7 +57,7 @@ def _name(value: str) -> str:
 @careful
 @attrs.frozen(kw_only=True)
 class WebhookScheme:
-    """A vendor's signature scheme for webhooks, and the places of an event's id, type and time.
+    """A vendor's signature scheme for webhooks, and the places of event id, type and time.
 
     Most fields are templates: texts with the places `{body}`, `{body_sha256}`, `{body_crc32}`,
     `{url}`, `{method}`, `{sorted_form}`; with an argument `{header:…}`, `{query:…}`, `{form:…}`,
@@ -148,7 +148,7 @@ class WebhookScheme:
     """True if something is read from the body before its signature is known to be good."""
 
     def __attrs_post_init__(self) -> None:
-        """Derive the headers to read and the covered parts, and refuse an unsafe scheme."""
+        """Compile the scheme, and refuse it if it is unsafe."""
         places = self._places()
         names = _arguments(places, "header") | {name.lower() for name in self.older}
         object.__setattr__(self, "headers", names | {name.encode() for name in names})
@@ -162,7 +162,7 @@ class WebhookScheme:
 
     @classmethod
     def from_table(cls, table: Mapping[str, Any], *, path: str = "scheme") -> Self:
-        """Return the scheme that a plain table describes, such as a table of TOML or JSON.
+        """Return the scheme in a table of plain values, such as TOML or JSON.
 
         The table has the fields above by their names. A field with several values takes one text or
         a list, and a field with pairs takes a table: `types` and `requires`.
@@ -177,7 +177,7 @@ class WebhookScheme:
         return made_from(cls, table, path)
 
     def to_table(self) -> dict[str, Any]:
-        """Return the table from which `from_table` reads this scheme, without default values."""
+        """Return the scheme as a table of plain values, without default values."""
         return written(self)
 
     def _vouches_for(self, template: Template) -> bool:

@@ -40,7 +40,7 @@ class WebhookSigner:
     secrets: tuple[Secret, ...] = attrs.field(converter=as_secrets)
 
     def __attrs_post_init__(self) -> None:
-        """Refuse secrets that are too weak or malformed."""
+        """Refuse a signer's secrets if they are weak or malformed."""
         if not self.secrets or None in [_key(secret) for secret in self.secrets]:
             raise ConfigurationError(
                 "A subscriber's secret is missing, too short, or not in the form of Standard"
@@ -50,7 +50,7 @@ class WebhookSigner:
             )
 
     def sign(self, body: bytes, *, id: str, at: datetime) -> Headers:
-        """Return the headers to send with the body.
+        """Return the headers to send with a webhook's body.
 
         Args:
             body: exactly the bytes that are sent.

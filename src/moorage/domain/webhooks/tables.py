@@ -1,4 +1,4 @@
-"""Reads and writes webhook schemes as plain tables, such as those of TOML and JSON.
+"""Conversion of webhook schemes from and to plain tables, as in TOML or JSON.
 
 A table has the fields of a scheme by their names. A text stays a text; a field with several values
 takes a text or a list; pairs are a table. An invalid value is refused with the path to it.
@@ -28,7 +28,7 @@ _NUMBERS: Final = frozenset({"tolerance"})
 
 
 def made_from(kind: type[Made], table: Any, path: str) -> Made:
-    """Return the scheme that this table describes.
+    """Return the object that a plain table describes.
 
     Raises:
         ConfigurationError: the table is not a scheme; `path` names the wrong value.
@@ -106,7 +106,7 @@ def _table_error(value: object, expected: str, path: str) -> ConfigurationError:
 
 
 def _converted(convert: Callable[[Any], Made], value: object, path: str) -> Made:
-    """Return the converted value; an error names the path of the value."""
+    """Convert a setting; an error names its path."""
     try:
         return convert(value)
     except ConnectorError as error:
@@ -119,7 +119,7 @@ def _path_of_key(path: str, key: str) -> str:
 
 
 def written(scheme: Any) -> dict[str, Any]:
-    """Return the table of a scheme: the values that are not defaults, in the fields' order."""
+    """Return a scheme as a plain table, without the fields that have default values."""
     kind = cast("Any", type(scheme))
     return {
         field.name: _plain_value(field.name, value)

@@ -1,4 +1,4 @@
-"""Templates for signed texts and the fields of events, filled in from a delivery.
+"""Templates of signed texts and event fields, filled with values from a webhook.
 
 A place is `{name}` or `{name:argument}`; one that ends in `?` may be missing, and is then empty.
 Templates are compiled once, to a list of literals and functions.
@@ -24,7 +24,7 @@ MOST_SIGNATURES: Final = 32
 
 
 class Scene(NamedTuple):
-    """The values that a template is filled with: a webhook, and one item of its batch."""
+    """The values with which a template is filled: a webhook, and one item of its batch."""
 
     delivery: Delivery
     item: Any
@@ -33,7 +33,7 @@ class Scene(NamedTuple):
     """The parts of the signature's text, such as `t=…` and `v1=…`."""
 
     def of(self, item: Any) -> Scene:
-        """Return the same values for another item of the batch."""
+        """Return the same values with another item of the batch."""
         return Scene(self.delivery, item, self.parameters, self.marks)
 
 
@@ -98,7 +98,7 @@ _JOINTS: Final = {ord("&"): "_", ord("="): "_"}
 
 
 def _pairs(scene: Scene, besides: str) -> str:
-    """Return all form fields but the signature as Vonage signs them: sorted `&name=value`."""
+    """Return the sorted form fields as Vonage signs them, without the signature."""
     if not isinstance(scene.item, dict):
         raise rejected(WebhookReason.MALFORMED, "The webhook's body has no fields.")
     fields = cast("dict[str, Any]", scene.item)
@@ -140,7 +140,7 @@ def _without_query(address: str) -> str:
 
 
 def _sorted_address(scene: Scene, _: str) -> str:
-    """Return the URL as Plivo signs it: its parameters decoded and sorted, and a dot at the end."""
+    """Return the URL as Plivo signs it: with decoded, sorted parameters and a dot at the end."""
     query = scene.delivery.query()
     pairs = [f"{name}={value}" for name in sorted(query) for value in sorted(query[name])]
     return f"{_without_query(scene.delivery.address())}?{'&'.join(pairs)}{'.' if pairs else ''}"
@@ -200,7 +200,7 @@ _WORDS: Final = {
 
 
 class Template:
-    """A compiled template; two templates are equal if their texts are equal."""
+    """A compiled template; templates with equal texts are equal."""
 
     __slots__ = ("_one", "_pieces", "places", "text")
 
@@ -223,7 +223,7 @@ class Template:
 
     @property
     def pieces(self) -> list[bytes | tuple[str, str, bool]]:
-        """Return the template's literal texts and placeholders."""
+        """Return the template's texts and placeholders, in order."""
         return [
             piece if isinstance(piece, bytes) else (piece[2].partition(":")[0], piece[1], piece[3])
             for piece in self._pieces
@@ -231,7 +231,7 @@ class Template:
 
     @property
     def words(self) -> str:
-        """The placeholders in words for a reader, such as "the header Stripe-Signature"."""
+        """The placeholders in words for people, such as "the header Stripe-Signature"."""
         values: list[str] = []
         for place in self.places:
             kind, _, argument = place.partition(":")
@@ -240,7 +240,7 @@ class Template:
         return " and ".join(values) or f"the text {self.text}"
 
     def fill(self, scene: Scene) -> bytes:
-        """Return the bytes of the template with every placeholder filled in."""
+        """Return the template's bytes with all placeholders filled in."""
         return b"".join(
             [
                 piece if piece.__class__ is bytes else _bytes(_fill_template(piece, scene))  # type: ignore[arg-type]  # it is the other kind
@@ -249,7 +249,7 @@ class Template:
         )
 
     def read(self, scene: Scene) -> str | None:
-        """Return the text that the template yields; None if all its placeholders are missing."""
+        """Return the text of the filled template; None if all placeholders are missing."""
         if self._one is not None:
             value = self._one[0](scene, self._one[1])
             return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
@@ -335,7 +335,7 @@ def nearest(written: object, names: Iterable[str]) -> str:
 
 
 def covered(places: tuple[str, ...]) -> set[str]:
-    """Return the parts of a webhook that a signature over these places covers."""
+    """Return the parts of a webhook that a signature covers."""
     names: set[str] = set()
     for place in places:
         kind, _, argument = place.partition(":")
@@ -344,7 +344,7 @@ def covered(places: tuple[str, ...]) -> set[str]:
 
 
 def at_path(item: Any, path: str) -> Any:
-    """Return the value at a dotted path in JSON; None if there is none."""
+    """Return the value at a dotted path in JSON data; None if there is none."""
     for step in path.split("."):
         if not isinstance(item, dict):
             return None
@@ -353,7 +353,7 @@ def at_path(item: Any, path: str) -> Any:
 
 
 def as_text(value: object) -> str | None:
-    """Return a plain value of JSON as text; None for anything else."""
+    """Return a JSON scalar as text; None for anything else."""
     if isinstance(value, str):
         return value
     if isinstance(value, bool):
@@ -364,7 +364,7 @@ def as_text(value: object) -> str | None:
 
 
 def ported(address: str, *, written: bool) -> str:
-    """Return the URL with its port written out, or without a port."""
+    """Return the URL with its port, or without any port."""
     origin, address_rest = cast("re.Match[str]", _ORIGIN.match(address)).groups()
     host, port = cast("re.Match[str]", _PORT.fullmatch(origin)).groups()
     if not written:

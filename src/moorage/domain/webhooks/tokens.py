@@ -1,4 +1,4 @@
-"""Webhooks that are signed as JSON Web Tokens; only `decide` may trust their claims."""
+"""Webhooks that are signed as JSON Web Tokens, whose claims are trusted only after `decide`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _LONGEST: Final = 16_384
 
 
 class Token(NamedTuple):
-    """The parts of a token: the signed text, the signature, and the claims."""
+    """The parts of a JSON Web Token: the signed text, the signature and the claims."""
 
     content: bytes
     signature: str
@@ -21,7 +21,7 @@ class Token(NamedTuple):
 
 
 def read_token(text: str, algorithm: WebhookAlgorithm) -> Token:
-    """Return the parts of a token that must be signed with this one algorithm."""
+    """Parse a JSON Web Token that must be signed with this algorithm."""
     parts = text.removeprefix("Bearer ").split(".")
     if len(parts) != 3 or len(text) > _LONGEST or not text.isascii():
         raise rejected(WebhookReason.MALFORMED, "The token does not have three parts.")

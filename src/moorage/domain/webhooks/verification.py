@@ -1,4 +1,4 @@
-"""The full verification of webhooks: whether to accept one, and which events it has.
+"""The full verification of webhooks: the decision to accept one, and its events.
 
 Laws:
 
@@ -41,7 +41,7 @@ _CLOCKS_DIFFER: Final = 60.0
 
 
 class Examined(NamedTuple):
-    """The values that a webhook claims, before anything has verified them."""
+    """The values that a webhook claims and that are not verified yet."""
 
     scene: Scene
     parts: list[tuple[Any, list[str]]]
@@ -52,7 +52,7 @@ class Examined(NamedTuple):
 
 
 class Key(NamedTuple):
-    """A secret or a public key, in the form that signatures are checked with."""
+    """A secret or public key in the form for checking signatures."""
 
     check: Check
     secret: Secret | None = None
@@ -65,7 +65,7 @@ def examine(
     now: datetime,
     tolerance: float | None,
 ) -> Examined:
-    """Return the values of a webhook that the scheme needs, not verified yet.
+    """Return the unverified values of a webhook that its scheme needs.
 
     A delivery that no key could verify is refused.
     """
@@ -187,7 +187,7 @@ def _check_time(
 
 
 def acceptable_for(tolerance: float | None) -> float:
-    """Return the seconds for which a webhook's signed time is accepted; 0.0 without a limit.
+    """Return the seconds for which a webhook's signed time is acceptable; 0.0 for no limit.
 
     A delivery from the future is accepted from `tolerance` seconds before its time on, and until
     `tolerance` seconds after it. Small differences between clocks are allowed for.
@@ -216,7 +216,7 @@ def _check_span(claims: Mapping[str, Any], now: datetime, tolerance: float) -> N
 def decide(
     scheme: WebhookScheme, examined: Examined, keys: Sequence[Key], tenant: str | None = None
 ) -> tuple[WebhookEvent, ...]:
-    """Return the events of a webhook, if one of these keys signed every part.
+    """Return a webhook's events if any of these keys signed all its parts; else raise an error.
 
     Raises:
         WebhookRejected: no key made it, or the signed text cannot be read.
@@ -242,14 +242,14 @@ def decide(
 
 
 class _Marks:
-    """Computes identities for events without an id, so that replays are recognised."""
+    """Computes ids for events without one, so that replays of them are recognised."""
 
     def __init__(self, contents: list[bytes]) -> None:
         self._contents = contents
         self._digests: dict[int, str] = {}
 
     def of(self, number: int) -> Callable[[], str]:
-        """Return a function that returns the identity of the item with this number."""
+        """Return a function that returns the id of the batch item with this number."""
         part = min(number, len(self._contents) - 1)
 
         def mark() -> str:
@@ -269,7 +269,7 @@ def _matched_signature(
     signatures: Sequence[str],
     keys: Sequence[Key],
 ) -> tuple[bytes, Secret | None]:
-    """Return the text that was signed, and the secret that signed it."""
+    """Return the signed text, and the secret that signed it."""
     if token is not None:
         contents = [token.content]
     elif scheme.algorithm in PLAIN:
@@ -305,7 +305,7 @@ def _check_digest(place: Template, scene: Scene) -> None:
 
 
 class Reader:
-    """Parses a webhook that the fast path has accepted, when it is first used."""
+    """A parser for webhooks that the fast path has accepted, used at their first use."""
 
     def __init__(self, scheme: WebhookScheme, parameters: Mapping[str, str], name: str) -> None:
         self._scheme = scheme
@@ -313,7 +313,7 @@ class Reader:
         self._name = name
 
     def payload(self, values: dict[str, str], body: bytes) -> Any:
-        """Return the payload of the webhook, without reading the other fields."""
+        """Return the webhook's payload without parsing the other fields."""
         try:
             if self._scheme.body is BodyForm.JSON:
                 return json_of(body)

@@ -1,4 +1,4 @@
-"""The webhook schemes of vendors, as data: a table per file, and a registry of all of them."""
+"""The webhook schemes of vendors as data, one table per file, with a registry."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PRESETS: Final[dict[str, WebhookScheme]] = {
 
 
 def preset(name: str) -> WebhookScheme:
-    """Return the webhook scheme of this name.
+    """Return a vendor's webhook scheme by its name.
 
     Raises:
         ConfigurationError: there is no such preset.

@@ -1,4 +1,4 @@
-"""The webhook schemes that belong to no vendor, such as Standard Webhooks."""
+"""The webhook schemes of no single vendor, such as Standard Webhooks."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from moorage.domain.webhooks.scheme import WebhookScheme
 
 
 def standard(name: str, headers: str = "webhook", **fields: object) -> WebhookScheme:
-    """Return the scheme of Standard Webhooks, with this prefix of header names."""
+    """Return the scheme of Standard Webhooks with another prefix of header names."""
     shared_options: dict[str, object] = {
         "name": name,
         "signature": f"{{header:{headers}-signature}}",
