@@ -1,4 +1,4 @@
-"""Charges that must happen once, and points at which a caller dies."""
+"""Helpers for tests of idempotency keys: a payment vendor, charges, and crashes of the caller."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ OTHER = Request.post("/charges", json={"amount": "99.90"})
 
 
 def bank(**options: object) -> Service:
-    """A vendor without idempotency keys and without further protection."""
+    """A service named "bank" whose vendor supports no idempotency keys."""
     value = {"base_url": "https://bank.example", "circuit": None, "retry": None} | options
     return Service("bank", **value)  # type: ignore[arg-type]  # as each test says
 
 
 def key_aware_bank(**options: object) -> Service:
-    """A vendor that honours idempotency keys."""
+    """A service named "bank" whose vendor honours idempotency keys for a day."""
     keys = {"idempotency_header": "Idempotency-Key", "idempotency_memory": 86_400}
     return bank(**(keys | options))
 
@@ -36,14 +36,14 @@ def key_aware_bank(**options: object) -> Service:
 async def charge(
     manager: AwaitedManager, request: Request = POST, key: str = "k", **options: Any
 ) -> Any:
-    """Charge once for the key."""
+    """Call the bank once with this idempotency key."""
     return await manager.call("bank", request, idempotency_key=key, **options)
 
 
 async def crash(
     world: World, manager: AwaitedManager, *, sent: bool, request: Request = POST
 ) -> None:
-    """Kill a caller before or after its request was sent, without any clean-up."""
+    """Simulate a process that dies before or after its request is sent, without any clean-up."""
     world.store.is_deaf = True
     if sent:
         world.vendor.answers(Interruption())
@@ -58,5 +58,5 @@ async def crash(
 
 
 def over_one_store(world: World, *services: Service, **ports: Any) -> AwaitedManager:
-    """A manager over a store that counts its commands, in every mode."""
+    """Return a manager whose store records its commands, in the mode of the test's world."""
     return world.watched(*services, state=world.of_mode(world.store), **ports)

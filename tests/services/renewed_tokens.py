@@ -1,4 +1,4 @@
-"""A service with a path, and a provider that renews its tokens."""
+"""Helpers for tests of token renewal: a service, and a provider that renews its tokens."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ if TYPE_CHECKING:
 
 
 def vat(**options: object) -> Service:
-    """A service without settings other than those of a test."""
+    """Return a service named "vat" that has only the given settings."""
     value = {"base_url": "https://vat.example/v1", "circuit": None, "retry": None} | options
     return Service("vat", **value)  # type: ignore[arg-type]  # as each test says
 
 
 class Provider:
-    """Renews bearer tokens: `token-1` after `token-0`, and so on."""
+    """A credential provider that renews bearer tokens: `token-1` after `token-0`, and so on."""
 
     def __init__(self, world: World) -> None:
         self._world = world
@@ -32,14 +32,14 @@ class Provider:
         return Credentials.bearer(f"token-{self.number}") if self.given is None else self.given
 
     async def get(self, service: str, tenant: str | None, /) -> Any:
-        """Return the current credentials."""
+        """Return the current token, or raise the configured error."""
         self.asked.append((service, tenant))
         if isinstance(self.given, Exception):
             raise self.given
         return self._current()
 
     async def refresh(self, service: str, tenant: str | None, stale: Credentials, /) -> Any:
-        """Renew the current credentials."""
+        """Record the refused token and return the next one."""
         assert (service, tenant) in self.asked
         assert stale.secret is not None
         self.refreshed.append(stale.secret.reveal())

@@ -32,13 +32,13 @@ from tests.support.virtual_ports import START
 
 
 def sent_at(world: World) -> list[float]:
-    """Return the times at which requests reached the vendor."""
+    """Return the times at which requests reached the vendor, in seconds."""
     return [requests.at for requests in world.vendor.requests]
 
 
 @sync_and_async
 async def test_callers_wait_for_their_turn(world: World) -> None:
-    """Past the burst, calls go at the rate of the limit."""
+    """Once a rate limit's burst is used up, calls are sent at the rate of the limit."""
     manager = world.manager(vat(limits=RateLimitConfig(2, burst=1)))
 
     for _ in range(4):
@@ -80,7 +80,7 @@ async def test_too_long_wait_is_refused_at_once(world: World, bound: str) -> Non
 async def test_slot_after_the_deadline_is_refused(
     world: World, timeout: float, slept: list[float]
 ) -> None:
-    """A call whose slot lies after its deadline does not wait at all."""
+    """A call whose next free slot lies after its deadline is refused without waiting."""
     manager = world.manager(vat(limits=RateLimitConfig(1, per=10), timeout=timeout))
     await manager.call("vat", GET)
 
@@ -104,7 +104,7 @@ async def test_limit_waits_are_reported(world: World) -> None:
 
 @sync_and_async
 async def test_refusal_without_a_grant_releases_nothing(world: World) -> None:
-    """A refused call that holds no grant sends no release to the store."""
+    """A call refused by the rate limit sends no release command to the store."""
     service = vat(limits=RateLimitConfig(1), circuit=OPENS_AT_ONCE, max_limit_wait=0)
     manager = world.manager(service)
     await manager.call("vat", GET)
@@ -117,7 +117,7 @@ async def test_refusal_without_a_grant_releases_nothing(world: World) -> None:
 
 @sync_and_async
 async def test_limit_refusal_is_not_retried(world: World) -> None:
-    """A refusal by our own limit is not retried; retries are for failures of vendors."""
+    """A call that the service's own rate limit refuses is not retried."""
     service = vat(limits=RateLimitConfig(1), max_limit_wait=0, retry=RetryPolicy(3, 0))
     manager = world.manager(service)
     await manager.call("vat", GET)
@@ -147,7 +147,7 @@ async def test_service_and_endpoint_limits_are_taken_together(world: World) -> N
 
 @sync_and_async
 async def test_cost_of_an_endpoint(world: World) -> None:
-    """An endpoint's cost is taken from every limit."""
+    """An endpoint's cost is taken from both the service's and the endpoint's limit."""
     bulk = Endpoint("bulk", cost=3)
     manager = world.manager(vat(limits=RateLimitConfig(1, burst=3), endpoints=bulk))
 
@@ -172,7 +172,7 @@ async def test_tenants_have_separate_limits(world: World) -> None:
 @pytest.mark.parametrize("status", [429, 503])
 @sync_and_async
 async def test_retry_after_pauses_all_callers(world: World, status: int) -> None:
-    """After a `Retry-After` no caller's request leaves before the time is over."""
+    """After a response with `Retry-After`, no caller's request is sent before that time is over."""
     world.vendor.answers(Response(status, {"Retry-After": "20"}))
     manager = world.manager(vat(limits=RateLimitConfig(100)))
     second_manager = world.manager(vat(limits=RateLimitConfig(100)))
@@ -234,7 +234,7 @@ async def test_pause_extends_running_waits(world: World) -> None:
 
 @sync_and_async
 async def test_pause_past_the_deadline_ends_a_wait(world: World) -> None:
-    """A call whose slot moves past its deadline is refused, and its slot becomes free."""
+    """If a pause moves a waiting call past its deadline, the call is refused and frees its slot."""
     manager = world.manager(vat(limits=RateLimitConfig(1), timeout=5))
     await manager.call("vat", GET)
 
@@ -262,7 +262,7 @@ async def test_pause_past_the_deadline_ends_a_wait(world: World) -> None:
 async def test_refusal_names_service_and_endpoint(
     world: World, answer: Answer, wait: int, kind: type[Exception], endpoint: str | None
 ) -> None:
-    """A refusal names its service and endpoint by itself, wherever it is raised."""
+    """The error of a refused call names its service and endpoint."""
     flows = world.manager(vat(endpoints=Endpoint("slow"))).manager._flows
     plan = flows.plans.find("vat", None, endpoint)
 
@@ -273,7 +273,7 @@ async def test_refusal_names_service_and_endpoint(
 
 @sync_and_async
 async def test_pause_raises_a_rate_limit_error(world: World) -> None:
-    """After any vendor pause the error is of the rate limit, not of the circuit."""
+    """After a vendor's pause, the error is RateLimitExceeded and not CircuitBreakerOpen."""
     manager = world.manager(vat(limits=RateLimitConfig(1, per=60), retry=None))
     world.vendor.answers(Response(429, headers={"Retry-After": "9" * 20}))
 
@@ -301,7 +301,7 @@ ABSURD = [
 async def test_long_pause_is_capped_for_every_caller(
     world: World, headers: dict[str, str], longest: float, seconds: int
 ) -> None:
-    """A vendor's pause is capped at the service's maximum, for every manager."""
+    """A pause that a vendor asks for is capped at the service's maximum for every manager."""
     service = vat(limits=RateLimitConfig(100), retry=None, max_pause=longest, timeout=10)
     world.vendor.answers(Response(429, headers))
     manager, second_manager = world.manager(service), world.manager(service)
@@ -352,7 +352,7 @@ async def test_reset_without_limits(world: World) -> None:
 
 @sync_and_async
 async def test_absurd_reset_after_a_success_is_capped(world: World) -> None:
-    """An allowance that resets in the next century pauses calls for an hour only."""
+    """If a vendor reports a reset time in the next century, calls pause for only an hour."""
     spent_response = Response(200, {"RateLimit-Remaining": "0", "RateLimit-Reset": "3000000000"})
     world.vendor.answers(spent_response)
     manager = world.manager(vat(limits=RateLimitConfig(100), timeout=10))

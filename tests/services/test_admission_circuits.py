@@ -1,4 +1,4 @@
-"""Circuits at admission: when they open, whom they affect, and setting them by hand."""
+"""Circuit breakers when calls are admitted: opening, their scope, and setting them by hand."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from tests.support.virtual_tasks import Interruption
 
 @sync_and_async
 async def test_circuit_opens_after_failures(world: World) -> None:
-    """After enough failures the circuit refuses calls, and the error has the time to retry."""
+    """After enough failures the circuit refuses calls, and the error says when to retry."""
     manager = world.manager(vat(circuit=CircuitBreakerConfig(failures=3, open_for=30)))
     await fail(world, manager, 3)
 
@@ -51,7 +51,7 @@ async def test_circuit_opens_after_failures(world: World) -> None:
 
 @sync_and_async
 async def test_circuit_opens_between_attempts(world: World) -> None:
-    """A retry that the open circuit refuses raises an error with the failure as its cause."""
+    """If the circuit opens between attempts, the call's error has the failure as its cause."""
     world.vendor.otherwise = 503
     policy = RetryPolicy(5, 1.0, jitter=Jitter.NONE)
     service = vat(circuit=CircuitBreakerConfig(failures=2, open_for=30), retry=policy)
@@ -69,7 +69,7 @@ async def test_circuit_opens_between_attempts(world: World) -> None:
 @pytest.mark.parametrize("shadow", [False, True])
 @sync_and_async
 async def test_retry_after_the_open_time_is_a_probe(world: World, shadow: bool) -> None:
-    """A retry after the open time is a probe; a circuit in shadow mode refuses no retry."""
+    """A retry after the circuit's open time is a probe; in shadow mode no retry is refused."""
     world.vendor.answers(503)
     policy = RetryPolicy(2, 5.0, jitter=Jitter.NONE)
     circuit = CircuitBreakerConfig(failures=1, open_for=60 if shadow else 5, shadow=shadow)
@@ -94,7 +94,7 @@ async def test_quorum_counts_managers(world: World) -> None:
 
 @sync_and_async
 async def test_refusals_do_not_open_the_circuit(world: World) -> None:
-    """A vendor's refusal proves that it works, so it does not open the circuit."""
+    """A request that the vendor refuses does not open the circuit."""
     world.vendor.otherwise = 404
     manager = world.manager(vat(circuit=OPENS_AT_ONCE))
 
@@ -107,7 +107,7 @@ async def test_refusals_do_not_open_the_circuit(world: World) -> None:
 
 @sync_and_async
 async def test_timeouts_open_the_circuit(world: World) -> None:
-    """No response within the deadline counts as a failure."""
+    """A call without a response within its deadline counts as a failure for the circuit."""
     world.vendor.otherwise = world.never_answer()
     manager = world.manager(vat(circuit=OPENS_AT_ONCE))
 
@@ -119,7 +119,7 @@ async def test_timeouts_open_the_circuit(world: World) -> None:
 
 @sync_and_async
 async def test_interrupted_report_counts_a_failure_once(world: World) -> None:
-    """A caller interrupted while reporting a failure does not report it twice."""
+    """If a caller is interrupted while reporting a failure, the circuit counts it once."""
     circuit = CircuitBreakerConfig(failures=2)
     manager = world.manager(vat(circuit=circuit), state=world.of_mode(world.store))
     world.vendor.answers(503)
@@ -150,7 +150,7 @@ async def test_endpoints_may_have_separate_circuits(world: World) -> None:
 
 @sync_and_async
 async def test_endpoint_is_matched_per_request(world: World) -> None:
-    """A request without an endpoint does not affect how the next one is matched."""
+    """A request without an endpoint does not affect the endpoint that the next request matches."""
     slow_endpoint = Endpoint("slow", path="/slow", timeout=7.0)
     manager = world.manager(vat(circuit=None, retry=None, endpoints=slow_endpoint, timeout=3.0))
     for path in ("/rates", "/slow", "/rates"):
@@ -174,7 +174,7 @@ async def test_slow_responses_open_the_circuit(world: World) -> None:
 
 @sync_and_async
 async def test_slow_functions_open_the_circuit(world: World) -> None:
-    """A function that takes too long counts like a slow response, also if it fails."""
+    """The circuit counts a function that takes too long as slow, also if the function fails."""
     circuit = CircuitBreakerConfig(slow_call=1, minimum_calls=2, slow_call_rate=1.0)
     manager = world.manager(vat(circuit=circuit))
 
@@ -200,7 +200,7 @@ async def test_shadow_circuit_refuses_nothing(world: World) -> None:
 
 @sync_and_async
 async def test_circuit_can_be_set_by_hand(world: World) -> None:
-    """A circuit can be forced open, disabled and reset by hand, with an event for each."""
+    """A circuit can be forced open, disabled and reset by hand; observers get an event for each."""
     manager = world.watched(vat(circuit=OPENS_AT_ONCE))
 
     await manager.set_circuit("vat", CircuitState.FORCED_OPEN)
@@ -238,7 +238,7 @@ async def test_half_open_cannot_be_set_by_hand(world: World) -> None:
 
 @sync_and_async
 async def test_reading_a_missing_circuit(world: World) -> None:
-    """Reading the circuit of a service without one raises an error with a remedy."""
+    """Reading the circuit of a service that has none raises an error that says how to add one."""
     manager = world.manager(vat())
 
     for request in (manager.circuit_state("vat"), manager.set_circuit("vat", CircuitState.CLOSED)):
@@ -251,7 +251,7 @@ async def test_reading_a_missing_circuit(world: World) -> None:
 
 @sync_and_async
 async def test_tenants_have_separate_circuits(world: World) -> None:
-    """Failures of one tenant's credentials refuse no other tenant's calls."""
+    """Failures of one tenant's calls do not open the circuit of other tenants."""
     manager = world.manager(vat(circuit=OPENS_AT_ONCE))
     world.vendor.answers(503)
     with pytest.raises(VendorFailed):
@@ -264,7 +264,7 @@ async def test_tenants_have_separate_circuits(world: World) -> None:
 
 @sync_and_async
 async def test_set_circuit_changes_one_circuit(world: World) -> None:
-    """Setting a circuit changes only the circuit of one tenant and endpoint."""
+    """Setting a circuit by hand changes only the circuit of the given tenant and endpoint."""
     slow_endpoint = Endpoint("slow", circuit=OPENS_AT_ONCE)
     manager = world.watched(vat(circuit=OPENS_AT_ONCE, endpoints=slow_endpoint))
 

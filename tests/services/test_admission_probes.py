@@ -1,4 +1,4 @@
-"""Admission of calls: the probes of a half-open circuit, and their slots."""
+"""Probes of a half-open circuit at admission, and the slots that they hold."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.support.virtual_tasks import Interruption
 
 @sync_and_async
 async def test_probe_lease_lasts_one_attempt(world: World) -> None:
-    """A probe's lease ends with its attempt's time limit, even if its call goes on."""
+    """A probe holds its slot for one attempt's time limit, even if its call goes on."""
     gate = world.gate()
     manager = world.manager(vat(circuit=OPENS_AT_ONCE, attempt_timeout=5))
     await fail(world, manager)
@@ -102,7 +102,7 @@ async def test_probes_are_limited(world: World) -> None:
 
 @sync_and_async
 async def test_interrupted_probe_frees_its_slot(world: World) -> None:
-    """A probe whose caller is interrupted counts as neutral, and the next call may probe."""
+    """An interrupted probe counts neither as success nor failure, and the next call may probe."""
     manager = world.manager(vat(circuit=OPENS_AT_ONCE))
     await fail(world, manager)
     world.clock.advance(10)
@@ -118,7 +118,7 @@ async def test_interrupted_probe_frees_its_slot(world: World) -> None:
 
 @sync_and_async
 async def test_lost_probe_grant_is_freed(world: World) -> None:
-    """If the store's answer to a probe was lost, its slot is freed again."""
+    """If the store's reply that admits a probe is lost, the probe's slot is freed again."""
     manager = world.manager(vat(circuit=OPENS_AT_ONCE), state=world.of_mode(world.store))
     await fail(world, manager)
     world.clock.advance(10)
@@ -133,7 +133,7 @@ async def test_lost_probe_grant_is_freed(world: World) -> None:
 
 @sync_and_async
 async def test_unreadable_probe_grant_is_freed(world: World) -> None:
-    """If the store adapter cannot read the grant of a probe, its slot is freed again."""
+    """If the store adapter cannot read the reply that admits a probe, the slot is freed again."""
     manager = world.manager(vat(circuit=OPENS_AT_ONCE), state=world.of_mode(world.store))
     await fail(world, manager)
     world.clock.advance(10)
@@ -148,7 +148,7 @@ async def test_unreadable_probe_grant_is_freed(world: World) -> None:
 
 @sync_and_async
 async def test_probe_outcome_counts_despite_a_late_interruption(world: World) -> None:
-    """A probe's outcome counts even if its caller is interrupted while reporting it."""
+    """A probe's outcome counts even if its caller is interrupted while reporting the outcome."""
     manager = world.manager(vat(circuit=OPENS_AT_ONCE), state=world.of_mode(world.store))
     await fail(world, manager)
     world.clock.advance(10)
@@ -184,7 +184,7 @@ async def test_credential_refusal_does_not_close_a_half_open_circuit(world: Worl
     service = vat(circuit=OPENS_AT_ONCE, needs_credentials=True)
 
     class Refusing:
-        """Knows credentials that it does not give."""
+        """A credential provider that refuses access to the credentials it has."""
 
         async def get(self, *_: object) -> object:
             raise AuthenticationFailed("the vault refused us.", status=403)
@@ -201,7 +201,7 @@ async def test_credential_refusal_does_not_close_a_half_open_circuit(world: Worl
 
 @sync_and_async
 async def test_outcome_of_an_earlier_generation_is_ignored(world: World) -> None:
-    """The outcome of a call from an earlier circuit generation is not counted."""
+    """The outcome of a call that began before the circuit last changed its state is not counted."""
     gate = world.gate()
     manager = world.manager(vat(circuit=OPENS_AT_ONCE))
     world.vendor.answers(gate.answering(503))
@@ -224,7 +224,7 @@ async def test_outcome_of_an_earlier_generation_is_ignored(world: World) -> None
 
 @sync_and_async
 async def test_probe_past_its_deadline_frees_its_slot(world: World) -> None:
-    """A probe that waited for a limit past its deadline is not sent and frees its slot."""
+    """A probe that waits for a rate limit past its deadline is not sent and frees its slot."""
     service = vat(circuit=OPENS_AT_ONCE, limits=RateLimitConfig(1, per=20), timeout=30)
     manager = world.manager(service)
     await fail(world, manager)
@@ -243,7 +243,7 @@ async def test_probe_past_its_deadline_frees_its_slot(world: World) -> None:
 
 @sync_and_async
 async def test_probe_lease_of_a_function_follows_its_timeout(world: World) -> None:
-    """A function with a longer timeout than its service holds its probe slot that long."""
+    """A probe that runs a function with a longer timeout than its service holds its slot longer."""
     gate = world.gate()
     manager = world.manager(vat(circuit=OPENS_AT_ONCE))
     await fail(world, manager)

@@ -1,4 +1,4 @@
-"""Attempts of a call: their number, their pace, and their time."""
+"""Attempts of a call: their number, the pauses between them, and their time limits."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ STEADY = RetryPolicy(3, 1.0, jitter=Jitter.NONE)
 
 
 def vat(**options: object) -> Service:
-    """A service with retries only, unless a test gives more."""
+    """Return a service that only retries, unless a test passes other settings."""
     value = {"base_url": "https://vat.example", "circuit": None, "retry": STEADY} | options
     return Service("vat", **value)  # type: ignore[arg-type]  # as each test says
 
@@ -68,7 +68,7 @@ async def test_max_attempts_includes_the_first(world: World, attempts: int) -> N
 
 @sync_and_async
 async def test_functions_are_retried(world: World) -> None:
-    """A function is called once per attempt, and its last error is raised unchanged."""
+    """A function is called once per attempt, and the last attempt's error is raised unchanged."""
     errors = [OSError(number) for number in range(3)]
     remaining_errors = iter(errors)
 
@@ -84,7 +84,7 @@ async def test_functions_are_retried(world: World) -> None:
 
 @sync_and_async
 async def test_success_ends_retries(world: World) -> None:
-    """After a success there is no further attempt."""
+    """After a successful attempt no further attempt is made."""
     world.vendor.answers(503, Response(200, body=b"ok"), 500)
 
     response = await world.manager(vat()).call("vat", GET)
@@ -109,7 +109,7 @@ async def test_callers_share_a_policy(world: World) -> None:
 
 @sync_and_async
 async def test_backoff_gets_the_previous_delay(world: World) -> None:
-    """A backoff that depends on the previous delay receives it."""
+    """A backoff function that depends on the previous delay receives that delay."""
     world.vendor.otherwise = 503
     policy = RetryPolicy(4, 2.0, backoff=Backoff.DECORRELATED)
 
@@ -123,7 +123,7 @@ async def test_backoff_gets_the_previous_delay(world: World) -> None:
 @pytest.mark.parametrize("form", ["seconds", "date"])
 @sync_and_async
 async def test_retry_after_is_respected(world: World, form: str) -> None:
-    """The next attempt comes when `Retry-After` allows it in either form, never before."""
+    """`Retry-After`, as seconds or as a date, delays the next attempt until that time."""
     value = "7" if form == "seconds" else format_datetime(START + timedelta(seconds=7), usegmt=True)
     world.vendor.answers(Response(503, {"Retry-After": value}))
 
@@ -144,7 +144,7 @@ async def test_retry_after_is_not_shortened_by_a_longer_backoff(world: World) ->
 
 @sync_and_async
 async def test_retry_after_above_the_cap_ends_the_call(world: World) -> None:
-    """A pause longer than the policy accepts ends the call, and the error has its length."""
+    """A `Retry-After` above the policy's maximum ends the call, and the error has its length."""
     world.vendor.otherwise = Response(429, {"Retry-After": "3600"})
 
     with pytest.raises(RateLimitExceeded) as excinfo:
@@ -156,7 +156,7 @@ async def test_retry_after_above_the_cap_ends_the_call(world: World) -> None:
 
 @sync_and_async
 async def test_last_error_has_retry_after(world: World) -> None:
-    """When all attempts are used up, the error still carries the vendor's pause."""
+    """When all attempts are used up, the error still has the vendor's `Retry-After`."""
     world.vendor.otherwise = Response(503, {"Retry-After": "5"})
 
     with pytest.raises(VendorFailed) as excinfo:
@@ -167,7 +167,7 @@ async def test_last_error_has_retry_after(world: World) -> None:
 
 @sync_and_async
 async def test_reset_time_works_like_retry_after(world: World) -> None:
-    """A 429 that only says when its window ends is retried then."""
+    """A 429 with only the reset time of its rate limit is retried at that time."""
     limit_headers = {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "12"}
     world.vendor.answers(Response(429, limit_headers))
 
@@ -179,7 +179,7 @@ async def test_reset_time_works_like_retry_after(world: World) -> None:
 @pytest.mark.parametrize("after, slept", [(20, [20.0]), (0.5, [0.5]), (-5, [])])
 @sync_and_async
 async def test_retry_at_of_a_function_error(world: World, after: float, slept: list[float]) -> None:
-    """A function's error with a `retry_at` is not retried before that time."""
+    """If a function raises an error with `retry_at`, it is not called again before that time."""
     errors = [RateLimitExceeded("inner", retry_at=START + timedelta(seconds=after))]
 
     async def work() -> str:
@@ -216,7 +216,7 @@ async def test_unsent_post_is_repeated(world: World) -> None:
 async def test_post_on_a_broken_connection_is_not_repeated(
     world: World, error: ConnectionFailed
 ) -> None:
-    """A connection that broke after a POST was sent does not prove that it was not processed."""
+    """A POST whose connection breaks after it was sent is not sent again."""
     world.vendor.answers(error)
 
     with pytest.raises(type(error)):
@@ -227,7 +227,7 @@ async def test_post_on_a_broken_connection_is_not_repeated(
 
 @sync_and_async
 async def test_fast_path_repeats_only_unsent_posts(world: World) -> None:
-    """On the fast path, too, a POST is repeated only if it was not sent."""
+    """On the fast path a POST is repeated only if it was not sent."""
     manager = world.manager(vat())
     await manager.call("vat", GET)
     cut_off = ConnectionFailed("cut off")
@@ -244,7 +244,7 @@ async def test_fast_path_repeats_only_unsent_posts(world: World) -> None:
 @pytest.mark.parametrize("memory", [0.5, 86_400])
 @sync_and_async
 async def test_honoured_key_makes_a_post_repeatable(world: World, memory: float) -> None:
-    """A POST with a key that the vendor honours is repeated, each time under the same key."""
+    """A POST with an idempotency key that the vendor honours is repeated with the same key."""
     world.vendor.answers(503, AttemptTimeout("late"))
     service = vat(idempotency_header="Idempotency-Key", idempotency_memory=memory)
     manager = world.manager(service)
@@ -259,7 +259,7 @@ async def test_honoured_key_makes_a_post_repeatable(world: World, memory: float)
 
 @sync_and_async
 async def test_key_unknown_to_the_vendor_makes_nothing_repeatable(world: World) -> None:
-    """A key that the vendor does not receive does not make a request repeatable."""
+    """An idempotency key that the vendor does not receive does not make a request repeatable."""
     world.vendor.otherwise = 503
 
     with pytest.raises(Exception, match="lost"):
@@ -285,13 +285,13 @@ async def test_declared_idempotent_requests_are_repeated(world: World, declared:
 
 
 def single_use_chunks() -> Iterator[bytes]:
-    """Return a body that can be read once."""
+    """Yield the only chunk of a body that can be read once."""
     yield b"all of it"
 
 
 @sync_and_async
 async def test_single_use_body_is_refused_with_retries(world: World) -> None:
-    """A body that cannot be sent again is refused at once if retries are possible."""
+    """A call with a single-use body is refused at once if the service retries."""
     request = Request.put("/files/1", body=single_use_chunks())
 
     with pytest.raises(InvalidData) as excinfo:
@@ -303,7 +303,7 @@ async def test_single_use_body_is_refused_with_retries(world: World) -> None:
 @pytest.mark.parametrize("retry", [None, STEADY])
 @sync_and_async
 async def test_single_use_body_is_sent_once(world: World, retry: RetryPolicy | None) -> None:
-    """Without retries a single-use body is sent, and never again."""
+    """Without retries a request with a single-use body is sent exactly once."""
     world.vendor.otherwise = UNSENT
     request = Request.post("/files", body=single_use_chunks())
 
@@ -315,7 +315,7 @@ async def test_single_use_body_is_sent_once(world: World, retry: RetryPolicy | N
 
 @sync_and_async
 async def test_reopenable_body_is_repeated(world: World) -> None:
-    """A body that is given as a function is opened again for each attempt."""
+    """A body that is passed as a function is opened again for each attempt."""
     world.vendor.answers(503)
     request = Request.put("/files/1", body=BodyStream.of(single_use_chunks))
 
@@ -324,7 +324,7 @@ async def test_reopenable_body_is_repeated(world: World) -> None:
 
 @sync_and_async
 async def test_retry_budget(world: World) -> None:
-    """Retries stay within the budget over all calls, and the error names the budget."""
+    """All calls of a service share its retry budget, and the error of a refused retry names it."""
     world.vendor.otherwise = 503
     budget = RetryBudget(ratio=0.1, floor=2, period=60)
     manager = world.manager(vat(retry=RetryPolicy(3, 0), retry_budget=budget))
@@ -342,7 +342,7 @@ async def test_retry_budget(world: World) -> None:
 
 @sync_and_async
 async def test_first_attempt_takes_no_budget(world: World) -> None:
-    """A first attempt takes nothing from the retry budget, also with its own timeout."""
+    """A first attempt takes nothing from the retry budget, also in a call with its own timeout."""
     manager = world.manager(vat(retry_budget=RetryBudget(ratio=0.1, floor=1, period=60)))
 
     for _ in range(3):
@@ -405,7 +405,7 @@ async def test_attempt_timeout_is_capped_by_the_deadline(world: World) -> None:
 
 @sync_and_async
 async def test_deadline_error_tells_if_the_request_was_sent(world: World) -> None:
-    """The deadline's error says whether the request may have been processed."""
+    """The error of a passed deadline says whether the request may have been processed."""
     world.vendor.otherwise = world.never_answer()
 
     with pytest.raises(DeadlineExceeded, match="deadline of 10 s") as excinfo:
@@ -423,7 +423,7 @@ async def test_deadline_error_tells_if_the_request_was_sent(world: World) -> Non
 async def test_attempt_timeout_and_deadline_have_different_errors(
     world: World, custom: float, error: type[ConnectorError]
 ) -> None:
-    """The error tells an attempt's timeout from the call's deadline."""
+    """The timeout of an attempt and the deadline of the call raise different errors."""
     world.vendor.otherwise = world.never_answer()
 
     with pytest.raises(error):
@@ -432,7 +432,7 @@ async def test_attempt_timeout_and_deadline_have_different_errors(
 
 @sync_and_async
 async def test_retry_uses_the_last_nanosecond(world: World) -> None:
-    """A retry is made if its pause leaves any time at all."""
+    """A retry is made if its pause leaves at least a nanosecond before the deadline."""
     world.vendor.answers(503)
 
     assert 200 == (await world.manager(vat()).call("vat", GET, timeout=1.000000001)).status
@@ -440,7 +440,7 @@ async def test_retry_uses_the_last_nanosecond(world: World) -> None:
 
 @sync_and_async
 async def test_attempt_timeout_leaves_time_for_a_retry(world: World) -> None:
-    """An attempt's own timeout leaves time for the next attempt."""
+    """If an attempt is stopped by its own timeout, the call makes another attempt."""
     world.vendor.answers(world.never_answer())
 
     assert 200 == (await world.manager(vat(attempt_timeout=2)).call("vat", GET)).status
@@ -450,7 +450,7 @@ async def test_attempt_timeout_leaves_time_for_a_retry(world: World) -> None:
 @pytest.mark.parametrize("late", [29, 30])
 @sync_and_async
 async def test_pause_past_the_deadline_ends_the_call(world: World, late: float) -> None:
-    """A pause that ends at the deadline or later is followed by no attempt."""
+    """No attempt follows a pause that would end at the deadline or later."""
     world.vendor.otherwise = 503
 
     async def oversleep() -> None:
@@ -466,7 +466,7 @@ async def test_pause_past_the_deadline_ends_the_call(world: World, late: float) 
 
 @sync_and_async
 async def test_deadline_covers_waits_attempts_and_pauses(world: World) -> None:
-    """Waits for limits, attempts and pauses share one deadline, and errors come before it."""
+    """Limit waits, attempts and pauses share one deadline, and the error comes no later."""
     world.vendor.otherwise = world.answer_after(1.5, 503)
     limits = RateLimitConfig(1, per=4)
     manager = world.manager(vat(limits=limits, retry=RetryPolicy(9, 1.0, jitter=Jitter.NONE)))
@@ -491,7 +491,7 @@ async def test_final_errors_are_not_retried(world: World) -> None:
 
 @sync_and_async
 async def test_programming_errors_are_not_retried(world: World) -> None:
-    """A TypeError of the function itself is raised at once."""
+    """A TypeError that the called function raises is not retried."""
     calls: list[int] = []
 
     async def mistaken() -> None:
@@ -517,10 +517,10 @@ async def test_response_survives_a_failing_store(world: World, answer: object) -
 
 
 class FullStore(MemoryStorage):
-    """A store that admits calls and has no room for their outcomes."""
+    """A store that admits calls, but raises StorageUnavailable when their outcome is recorded."""
 
     def execute(self, command: Any, /, timeout: float | None = None) -> Any:
-        """Refuse reports and pauses."""
+        """Raise StorageUnavailable for reports and pauses; execute other commands."""
         if isinstance(command, (Report, Pause)):
             raise StorageUnavailable("the store is full.")
         return super().execute(command, timeout)
@@ -541,7 +541,7 @@ async def test_response_survives_a_full_store(world: World, answer: object) -> N
 
 @sync_and_async
 async def test_401_without_renewal_is_not_retried(world: World) -> None:
-    """A 401 whose credential cannot be renewed ends the call at once."""
+    """A 401 ends the call at once if its credential cannot be renewed."""
     world.vendor.otherwise = 401
 
     with pytest.raises(AuthenticationFailed):
@@ -553,7 +553,7 @@ async def test_401_without_renewal_is_not_retried(world: World) -> None:
 @pytest.mark.parametrize("late", [-0.000000001, 0, 3])
 @sync_and_async
 async def test_no_attempt_begins_after_the_deadline(world: World, late: float) -> None:
-    """A caller that waited for a limit past its deadline does not call its function."""
+    """If the wait for a rate limit passes the deadline, the function is not called."""
     service = vat(limits=RateLimitConfig(1), circuit=CircuitBreakerConfig(), timeout=3)
     manager = world.manager(service)
     calls: list[int] = []

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
 @sync_and_async
 async def test_fresh_response_is_reused(world: World) -> None:
-    """A fresh cached response is returned with its age and a mark."""
+    """A fresh cached response is returned marked as cached, with its age."""
     world.vendor.answers(FRESH_RESPONSE)
     manager = world.watched(vat())
 
@@ -99,7 +99,7 @@ async def test_caching_is_opt_in(world: World) -> None:
 
 @sync_and_async
 async def test_cache_hit_needs_no_admission(world: World) -> None:
-    """A cache hit takes no token or slot, and is returned even if the circuit is open."""
+    """A cache hit takes no token and no bulkhead slot, and is returned despite an open circuit."""
     world.vendor.answers(FRESH_RESPONSE, 503)
     service = vat(
         limits=RateLimitConfig(1, burst=2),
@@ -182,7 +182,7 @@ async def test_classified_failures_are_not_cached(world: World) -> None:
 
 @sync_and_async
 async def test_last_attempts_response_is_cached(world: World) -> None:
-    """Of several attempts, the response that counted is cached."""
+    """If a call makes several attempts, the response of the successful one is cached."""
     world.vendor.answers(Response(503, {"Cache-Control": "max-age=60"}, b"no"), FRESH_RESPONSE)
     manager = world.manager(vat(retry=RetryPolicy(2, 0)))
 
@@ -219,7 +219,7 @@ async def test_other_requests_bypass_the_cache(world: World, request_: Request) 
 
 @sync_and_async
 async def test_conditional_request_gets_its_304(world: World) -> None:
-    """A request with its own condition gets the vendor's 304."""
+    """A caller's own conditional request is sent, and gets the vendor's 304."""
     world.vendor.answers(FRESH_RESPONSE, 304)
     manager = world.manager(vat())
     await manager.call("vat", GET)
@@ -231,7 +231,7 @@ async def test_conditional_request_gets_its_304(world: World) -> None:
 
 @sync_and_async
 async def test_head_is_answered_by_a_fresh_get(world: World) -> None:
-    """A HEAD gets the headers of a fresh GET; its own response is not cached."""
+    """A HEAD gets the headers of a fresh cached GET; a response to a HEAD is not cached."""
     world.vendor.answers(FRESH_RESPONSE, NEWER.evolve(body=b""), 304)
     manager = world.manager(vat())
     await manager.call("vat", GET)
@@ -273,7 +273,7 @@ async def test_streams_bypass_the_cache(world: World) -> None:
 )
 @sync_and_async
 async def test_only_if_cached_never_calls_the_vendor(world: World, request_: Request) -> None:
-    """`only-if-cached` never calls the vendor, and raises NotCached without a match."""
+    """`only-if-cached` never calls the vendor, and raises NotCached if no response is cached."""
     control = ", ".join(["only-if-cached", *request_.headers.get_all("cache-control")])
     manager = world.watched(vat())
 
@@ -309,7 +309,7 @@ async def test_only_if_cached_serves_stale_where_allowed(world: World) -> None:
 
 @sync_and_async
 async def test_hedged_response_is_cached(world: World) -> None:
-    """Of a hedged read, the first response is cached."""
+    """A hedged read caches the response that arrives first."""
     world.vendor.answers(FRESH_RESPONSE)
     manager = world.manager(vat(hedge=HedgeConfig(5.0)))
 
@@ -321,7 +321,7 @@ async def test_hedged_response_is_cached(world: World) -> None:
 @pytest.mark.parametrize("took, cached", [(2.0, True), (120.0, True), (120.5, False)])
 @sync_and_async
 async def test_slow_responses_are_not_cached(world: World, took: float, cached: bool) -> None:
-    """A response that took two minutes is not cached, since changes may have been missed."""
+    """A response that took two minutes is not cached, since it may already be outdated."""
 
     async def slowly(_: SentRequest) -> Response:
         world.clock.advance(took)
@@ -335,7 +335,7 @@ async def test_slow_responses_are_not_cached(world: World, took: float, cached: 
 
 
 def test_late_hedge_uses_the_same_transforms() -> None:
-    """A hedge that begins after its call has ended still applies the same transforms."""
+    """A hedged request that is sent after its call has ended is still changed by the transforms."""
     world = World(PLAIN)
     winning_gate, losing_gate = world.gate(), world.gate()
     requests: list[Admission] = []
@@ -372,7 +372,7 @@ def test_late_hedge_uses_the_same_transforms() -> None:
 
 @sync_and_async
 async def test_calls_leave_no_cycles(world: World) -> None:
-    """A call leaves no reference cycles behind."""
+    """A call of a cached service leaves no reference cycles behind."""
     world.vendor.otherwise = FRESH_RESPONSE
     manager = world.manager(vat())
 

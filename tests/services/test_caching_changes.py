@@ -45,7 +45,7 @@ from tests.support.modes import World, sync_and_async
 async def test_write_removes_the_cached_response(
     world: World, request_: Request, status: int
 ) -> None:
-    """A write that happened, or may have happened, removes the cached response of its URL."""
+    """A write that succeeded or may have succeeded removes the cached response of its URL."""
     world.vendor.answers(FRESH_RESPONSE, status, NEWER)
     manager = world.manager(vat(classify=None))
     await manager.call("vat", GET)
@@ -60,7 +60,7 @@ async def test_write_removes_the_cached_response(
 
 @sync_and_async
 async def test_write_removes_urls_that_its_response_names(world: World) -> None:
-    """A write removes cached responses of URLs of the same origin that its response names."""
+    """A write also removes cached responses of same-origin URLs that its response headers name."""
     location_headers = {
         "Location": "rates/7",
         "Content-Location": "https://vat.example/v1/rates/8",
@@ -80,7 +80,7 @@ async def test_write_removes_urls_that_its_response_names(world: World) -> None:
 
 @sync_and_async
 async def test_write_removes_its_content_location(world: World) -> None:
-    """A write's `Content-Location` alone removes that URL's cached response."""
+    """A write whose response has only `Content-Location` removes that URL's cached response."""
     world.vendor.otherwise = FRESH_RESPONSE
     manager = world.manager(vat())
     await manager.call("vat", Request.get("/rates/8"))
@@ -109,7 +109,7 @@ async def test_reading_stream_keeps_the_cache(world: World) -> None:
 )
 @sync_and_async
 async def test_write_keeps_foreign_urls(world: World, named: str) -> None:
-    """A write removes no cached URL of another origin that its response names."""
+    """A write removes no cached response of another origin, even if its response names the URL."""
     cache = Cupboard(world)
     world.vendor.answers(Response(201, {"Location": named}))
 
@@ -131,7 +131,7 @@ async def test_write_keeps_foreign_urls(world: World, named: str) -> None:
 async def test_possible_write_removes_the_cached_response(
     world: World, answer: Any, forgets: object
 ) -> None:
-    """A lost response of a write removes the cached response; a refusal does not."""
+    """A write whose response is lost removes the cached response; a refused write does not."""
     world.vendor.answers(FRESH_RESPONSE, answer, NEWER)
     manager = world.manager(vat())
     await manager.call("vat", GET)
@@ -144,7 +144,7 @@ async def test_possible_write_removes_the_cached_response(
 
 @sync_and_async
 async def test_any_write_removes_the_cached_response(world: World) -> None:
-    """Writes invalidate also as a stream, with a hedge, or at an endpoint without a cache."""
+    """Streamed and hedged writes, and writes to an uncached endpoint, remove cached responses."""
     read = Endpoint("read", "GET", "/rates", cache=CachePolicy(max_wait=9))
     write = Endpoint("write", "PUT", "/rates", idempotent=True)
     world.vendor.otherwise = FRESH_RESPONSE
@@ -187,7 +187,7 @@ async def test_unsent_write_keeps_the_cache(world: World) -> None:
 
 @sync_and_async
 async def test_refused_repeat_of_a_possible_write(world: World) -> None:
-    """A repeat of a possible write that is refused raises the reason of the refusal."""
+    """If the repeat of a write with an unknown outcome is refused, that refusal is raised."""
     world.vendor.answers(ConnectionFailed("cut off"))
     service = vat(
         idempotency_header="Idempotency-Key",
@@ -205,7 +205,7 @@ async def test_refused_repeat_of_a_possible_write(world: World) -> None:
 
 @sync_and_async
 async def test_read_overtaken_by_a_write_is_not_cached(world: World) -> None:
-    """A response in flight during a write may predate it, so it is not cached."""
+    """A response to a read that was in flight during a write is not cached."""
     gate = world.gate()
     world.vendor.answers(gate.answering(FRESH_RESPONSE), 204, NEWER)
     manager = world.manager(vat())
@@ -221,7 +221,7 @@ async def test_read_overtaken_by_a_write_is_not_cached(world: World) -> None:
 
 @sync_and_async
 async def test_responses_slower_than_the_marks_are_not_cached(world: World) -> None:
-    """A response slower than the lifetime of the marks of writes is not cached."""
+    """A response that takes longer than the cache remembers writes is not cached."""
     world.vendor.otherwise = world.answer_after(121, FRESH_RESPONSE)
     manager = world.manager(vat(timeout=200))
 
@@ -231,7 +231,7 @@ async def test_responses_slower_than_the_marks_are_not_cached(world: World) -> N
 
 @sync_and_async
 async def test_replayed_key_bypasses_the_cache(world: World) -> None:
-    """A repeated key gets its stored response, and invalidates nothing again."""
+    """A repeated idempotency key gets the stored response and invalidates nothing again."""
     world.vendor.answers(201, FRESH_RESPONSE)
     manager = world.manager(vat(idempotency_header="Idempotency-Key", idempotency_memory=86_400))
     post = Request.post("/rates", json={})

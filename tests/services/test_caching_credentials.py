@@ -42,7 +42,7 @@ HMAC = HmacSigning(signs="{url}", headers={"S": "{signature}"})
 
 
 def whoami(one: SentRequest) -> Any:
-    """Answer with the caller's credentials."""
+    """Make a vendor that answers with the name of the caller's credentials."""
     person_name = one.header("authorization") or one.url.partition("?")[2] or "nobody"
 
     async def answer(_: SentRequest) -> Response:
@@ -53,7 +53,7 @@ def whoami(one: SentRequest) -> Any:
 
 @sync_and_async
 async def test_tenants_share_no_cached_responses(world: World) -> None:
-    """No tenant gets another's cached response, even with the same credential."""
+    """A tenant never gets another tenant's cached response, even with the same credential."""
     world.vendor.otherwise = answering(whoami)
     provider = world.of_mode(Provider(world))
     custom_service = vat(needs_credentials=True)
@@ -100,7 +100,7 @@ async def test_services_share_no_cached_responses(world: World) -> None:
 async def test_credentials_share_no_cached_responses(
     world: World, one: Credentials, other: Credentials | None
 ) -> None:
-    """Over one cache, one credential's response is never returned to another."""
+    """Services that share a cache never return a response that another credential got."""
     world.vendor.answers(FRESH_RESPONSE, NEWER)
     cache = world.of_mode(Cupboard(world))
     managers = [
@@ -116,7 +116,7 @@ async def test_credentials_share_no_cached_responses(
 @pytest.mark.parametrize("name", ["Authorization", "Cookie", "X-Session"])
 @sync_and_async
 async def test_credentials_in_headers_share_no_cached_responses(world: World, name: str) -> None:
-    """A credential in a header counts as one, whether caller or transform set it."""
+    """A credential in a header separates cached responses, also if a transform set the header."""
     world.vendor.answers(FRESH_RESPONSE, NEWER)
     user = ["a"]
     manager = world.manager(
@@ -147,7 +147,7 @@ async def test_renewed_credential_has_its_own_cache(world: World) -> None:
 
 @sync_and_async
 async def test_renewal_during_a_revalidation(world: World) -> None:
-    """A validator of an old credential is not sent with a new one; the response is not cached."""
+    """After a renewal, the old credential's validator is not sent, nor the response cached."""
     provider = Provider(world)
     manager = world.manager(vat(needs_credentials=True), credentials=world.of_mode(provider))
     world.vendor.answers(FRESH_RESPONSE)
@@ -167,7 +167,7 @@ async def test_renewal_during_a_revalidation(world: World) -> None:
 
 @sync_and_async
 async def test_response_to_a_stale_credential_is_not_cached(world: World) -> None:
-    """A response that proved a credential stale is not cached once another is in use."""
+    """A response with which a credential was renewed meanwhile is not cached."""
 
     def refuse_response(_: Request, response: Response) -> Any:
         return AuthenticationFailed("stale.", status=401) if response.body == b"first" else None
@@ -207,7 +207,7 @@ async def test_hook_may_refuse_a_cached_response(world: World) -> None:
 
 @sync_and_async
 async def test_own_credentials_need_no_provider(world: World) -> None:
-    """A service with its own credentials uses the cache without the provider."""
+    """A service with its own credentials uses the cache without calling the credential provider."""
     provider = Provider(world)
     provider.missing = True
     world.vendor.answers(FRESH_RESPONSE)
@@ -250,7 +250,7 @@ async def test_transform_that_changes_the_request(world: World) -> None:
 
 @sync_and_async
 async def test_transform_that_makes_a_request_bypass_the_cache(world: World) -> None:
-    """A request that a transform makes uncacheable bypasses the cache."""
+    """A request that a transform makes uncacheable is sent without using the cache."""
     header = iter(["X", "X", "Range", "Range", "X", "X", "Range", "X", "Range"])
     world.vendor.otherwise = FRESH_RESPONSE.evolve(headers={"Cache-Control": "max-age=60"})
     manager = world.manager(
@@ -267,7 +267,7 @@ async def test_transform_that_makes_a_request_bypass_the_cache(world: World) -> 
 
 @sync_and_async
 async def test_transform_errors_are_raised_as_without_a_cache(world: World) -> None:
-    """A failing transform raises the same error with and without a cache."""
+    """A failing transform raises the same error whether or not the service is cached."""
 
     def wrong(request: Request) -> Any:
         return None
@@ -284,7 +284,7 @@ async def test_transform_errors_are_raised_as_without_a_cache(world: World) -> N
 
 @sync_and_async
 async def test_variants_are_cached_separately(world: World) -> None:
-    """Variants of a response are cached side by side, each for its own requests."""
+    """Responses with `Vary` are cached side by side, each for the requests that match it."""
 
     async def by_language(one: SentRequest) -> Response:
         language = one.header("content-language") or "none"
@@ -308,7 +308,7 @@ async def test_variants_are_cached_separately(world: World) -> None:
 
 @sync_and_async
 async def test_variants_age_independently_of_use(world: World) -> None:
-    """A cached variant ages whether it is requested or not."""
+    """A cached variant gets older whether or not it is requested."""
     vary = {"Cache-Control": "max-age=60", "Vary": "Content-Language"}
     answer = Response(200, vary)
     world.vendor.answers(answer, world.answer_after(25, answer), answer)
@@ -324,7 +324,7 @@ async def test_variants_age_independently_of_use(world: World) -> None:
 
 @sync_and_async
 async def test_validators_match_the_sent_request(world: World) -> None:
-    """Validators are sent only with a request that the cached response was for."""
+    """A validator is sent only with a request that matches the cached response's `Vary` headers."""
     language = iter(["de", "de", "de", "fr", "de"])
     vary = {"Cache-Control": "max-age=60", "ETag": '"1"', "Vary": "Content-Language"}
     world.vendor.otherwise = FRESH_RESPONSE.evolve(headers=vary)
@@ -347,7 +347,7 @@ REGIONS = (
 
 @sync_and_async
 async def test_regions_share_the_cache(world: World) -> None:
-    """A response from one region is used for all regions of the service."""
+    """A response cached from one region is used for all regions of the service."""
     world.vendor.answers(ConnectionFailed("away"), FRESH_RESPONSE, 204)
     manager = world.manager(
         vat(base_url=None, regions=REGIONS, retry=RetryPolicy(2, 0), needs_credentials=True),
@@ -392,7 +392,7 @@ async def test_foreign_urls_are_refused(world: World) -> None:
 
 @sync_and_async
 async def test_credentials_of_requests_are_not_remembered(world: World) -> None:
-    """Digests of a request are remembered, unless it has a credential in its headers."""
+    """The cache remembers digests of requests that have no credential in their headers."""
     world.vendor.otherwise = answering(whoami)
     manager = world.manager(vat())
     inquiries = manager.manager.flows.core.cache.inquiries

@@ -23,7 +23,7 @@ def test_interrupted_read_releases_the_cache(
     error: type[BaseException],
     away: bool,
 ) -> None:
-    """An interrupted read holds no slot, and not the probe of a failed cache."""
+    """An interrupted read releases its bulkhead slot, and the probe of an unavailable cache."""
 
     def scene(world: World) -> tuple[AwaitedManager, Any]:
         cache = Cupboard(world)
@@ -51,7 +51,7 @@ def test_interrupted_read_releases_the_cache(
 
 @in_every_mode
 def test_interrupted_write_releases_the_cache(mode: str, error: type[BaseException]) -> None:
-    """An interrupted write holds no slot, before it is sent or while it invalidates."""
+    """A write that is interrupted before sending or while it invalidates releases its slot."""
 
     def scene(world: World) -> tuple[AwaitedManager, Any]:
         manager = world.manager(vat(), cache=world.of_mode(Cupboard(world)))

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 @sync_and_async
 async def test_outage_without_observers(world: World) -> None:
-    """A cache outage is handled without observers too."""
+    """An unavailable cache fails no call when the manager has no observers."""
     cache = Cupboard(world)
     cache.fails = StorageUnavailable("the cache is away.")
     manager = world.manager(vat(), cache=world.of_mode(cache))
@@ -52,7 +52,7 @@ async def test_outage_without_observers(world: World) -> None:
 
 @sync_and_async
 async def test_calls_go_on_without_the_cache(world: World) -> None:
-    """A failed cache fails no call; it is skipped for a while and then probed."""
+    """An unavailable cache fails no call; it is skipped for a while and then probed."""
     cache = Cupboard(world)
     world.vendor.otherwise = FRESH_RESPONSE
     manager = world.watched(vat(), cache=world.of_mode(cache))
@@ -108,7 +108,7 @@ async def test_cache_errors_do_not_reach_the_caller(world: World) -> None:
 
 @sync_and_async
 async def test_refused_entry_is_not_an_outage(world: World) -> None:
-    """A cache that refuses one entry does not count as unavailable."""
+    """If the cache refuses to store one entry, it does not count as unavailable."""
     cache = Cupboard(world)
     cache.fails = InvalidData("this cannot be kept.")
     manager = world.watched(vat(), cache=world.of_mode(cache))
@@ -122,7 +122,7 @@ async def test_refused_entry_is_not_an_outage(world: World) -> None:
 
 @sync_and_async
 async def test_slow_cache_is_skipped_for_a_while(world: World) -> None:
-    """A late answer of the cache is used, but the next calls skip the cache."""
+    """A response that the cache returns too late is used, but the next calls skip the cache."""
     cache = Cupboard(world)
     world.vendor.otherwise = FRESH_RESPONSE
     manager = world.watched(vat(), cache=world.of_mode(cache))
@@ -141,7 +141,7 @@ async def test_slow_cache_is_skipped_for_a_while(world: World) -> None:
 
 
 def test_cache_at_its_time_limit_is_not_late() -> None:
-    """A cache that takes exactly its time limit is in time, and late a moment later."""
+    """A cache answer that takes exactly its time limit is still in time."""
     world = World(PLAIN)
     cache = Cupboard(world)
     world.vendor.otherwise = FRESH_RESPONSE
@@ -158,7 +158,7 @@ def test_cache_at_its_time_limit_is_not_late() -> None:
 
 @sync_and_async
 async def test_cache_look_up_counts_towards_the_deadline(world: World) -> None:
-    """Time spent in the cache is missing from the wait for a limit."""
+    """Time spent in the cache reduces the time that a call may wait for a rate limit."""
     cache = Cupboard(world)
     cache.slow = 0.5
     service = vat(
@@ -205,7 +205,7 @@ async def test_uncached_service_does_not_use_the_cache(world: World) -> None:
 
 @sync_and_async
 async def test_failed_invalidation_is_reported(world: World) -> None:
-    """A write succeeds although the cache is down, and observers are told."""
+    """A write succeeds although the cache is unavailable, and observers get an event."""
     cache = Cupboard(world)
     cache.fails = StorageUnavailable("away.")
     manager = world.watched(vat(), cache=world.of_mode(cache))
@@ -217,7 +217,7 @@ async def test_failed_invalidation_is_reported(world: World) -> None:
 
 @sync_and_async
 async def test_unreadable_entries_are_replaced(world: World) -> None:
-    """A damaged entry, or one encrypted with a missing key, is reported and replaced."""
+    """A damaged cache entry, or one whose encryption key is missing, is reported and replaced."""
     cache = Cupboard(world)
     world.vendor.otherwise = FRESH_RESPONSE
     manager = world.watched(vat(), cache=world.of_mode(cache))
@@ -234,7 +234,7 @@ async def test_unreadable_entries_are_replaced(world: World) -> None:
 
 @sync_and_async
 async def test_interrupted_probe_leaves_the_probe_to_others(world: World) -> None:
-    """An interrupted probe of the cache leaves the probe to the next caller."""
+    """If a caller is interrupted while probing the cache, the next caller probes it."""
     cache = Cupboard(world)
     cache.fails = StorageUnavailable("away.")
     manager = world.manager(vat(), cache=world.of_mode(cache))
@@ -252,7 +252,7 @@ async def test_interrupted_probe_leaves_the_probe_to_others(world: World) -> Non
 
 
 class HangingCache(Cupboard):
-    """A cache that does not answer while it hangs."""
+    """A cache that blocks each call while a test makes it hang."""
 
     hangs = True
 
@@ -284,7 +284,7 @@ def test_hanging_cache_is_abandoned(
 
 
 class SlowCache(Cupboard):
-    """A cache that answers half a second later once it is slow."""
+    """A cache whose answers a test can delay by half a second."""
 
     late = False
 
@@ -295,7 +295,7 @@ class SlowCache(Cupboard):
 
 
 def test_cache_wait_ends_at_the_deadline() -> None:
-    """The cache is not waited for after the call's deadline."""
+    """A call does not wait for the cache beyond its own deadline."""
     world = World("awaited")
     cache = SlowCache(world)
     world.vendor.otherwise = FRESH_RESPONSE
@@ -309,7 +309,7 @@ def test_cache_wait_ends_at_the_deadline() -> None:
 
 
 def test_call_without_time_leaves_the_probe_to_others() -> None:
-    """A call without time to probe the cache leaves the probe to the next caller."""
+    """A call with too little time to probe the cache leaves the probe to the next caller."""
     world = World("awaited")
     cache = HangingCache(world)
     cache.hangs = False

@@ -1,4 +1,4 @@
-"""Stale cached responses: revalidated, replaced, or returned instead of an error."""
+"""Stale cached responses: confirmed with the vendor, replaced, or returned instead of an error."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from tests.support.virtual_tasks import Interruption
 
 @sync_and_async
 async def test_stale_response_is_revalidated(world: World) -> None:
-    """A stale response is revalidated at the vendor, and a 304 makes it fresh again."""
+    """A stale response is revalidated with the vendor, and a 304 makes it fresh again."""
     modified_date = "Sun, 01 Feb 2026 12:00:00 GMT"
     world.vendor.answers(
         FRESH_RESPONSE.evolve(
@@ -85,7 +85,7 @@ async def test_stale_response_is_revalidated(world: World) -> None:
 async def test_final_event_describes_the_last_attempt(
     world: World, hedge: HedgeConfig | None
 ) -> None:
-    """The final event says whether the last attempt's response came from the cache."""
+    """The last event of a call says whether the response came from the cache."""
     world.vendor.answers(FRESH_RESPONSE, Response(304), Response(304), 200)
     refuses = [False, False, True, False]
 
@@ -103,7 +103,7 @@ async def test_final_event_describes_the_last_attempt(
 
 @sync_and_async
 async def test_changed_response_replaces_the_cached_one(world: World) -> None:
-    """If the vendor sends a new response, it is returned and cached."""
+    """If the vendor answers a revalidation with a new response, that one is returned and cached."""
     world.vendor.answers(FRESH_RESPONSE, NEWER)
     manager = world.manager(vat())
     await manager.call("vat", GET)
@@ -130,7 +130,7 @@ async def test_changed_response_replaces_the_cached_one(world: World) -> None:
 )
 @sync_and_async
 async def test_uncacheable_response_removes_the_old_one(world: World, second: Response) -> None:
-    """A response that must not be cached still replaces the cached one."""
+    """A response that must not be cached removes the stale response it replaces."""
     world.vendor.answers(FRESH_RESPONSE, second, 503)
     manager = world.manager(vat(cache=CachePolicy(stale_if_error=0)))
     await manager.call("vat", GET)
@@ -145,7 +145,7 @@ async def test_uncacheable_response_removes_the_old_one(world: World, second: Re
 
 @sync_and_async
 async def test_useless_responses_are_not_cached(world: World) -> None:
-    """A response that is stale at once and cannot be confirmed is not cached."""
+    """A response without a lifetime and without a validator is not cached."""
     cache = Cupboard(world)
     world.vendor.otherwise = Response(200, {"Cache-Control": "max-age=0"})
     manager = world.manager(vat(), cache=world.of_mode(cache))
@@ -157,7 +157,7 @@ async def test_useless_responses_are_not_cached(world: World) -> None:
 
 @sync_and_async
 async def test_uncacheable_variant_leaves_others_unchanged(world: World) -> None:
-    """A response that is not cached leaves those of other requests unchanged."""
+    """A response that is not cached leaves cached responses of other requests unchanged."""
     cache = Cupboard(world)
     vary = {"Cache-Control": "max-age=60", "Vary": "Content-Language"}
     world.vendor.answers(Response(200, vary), Response(200, {"Cache-Control": "no-store"}))
@@ -185,7 +185,7 @@ async def test_304_with_no_store_removes_the_response(world: World) -> None:
 
 @sync_and_async
 async def test_304_for_another_version_is_repeated(world: World) -> None:
-    """After a 304 with an unknown version, the request is repeated without a condition."""
+    """A 304 for a version that is not cached makes the call repeat its request unconditionally."""
     world.vendor.answers(FRESH_RESPONSE, Response(304, {"ETag": '"9"'}), NEWER)
     manager = world.manager(vat())
     await manager.call("vat", GET)
@@ -199,7 +199,7 @@ async def test_304_for_another_version_is_repeated(world: World) -> None:
 
 @sync_and_async
 async def test_304_for_another_version_that_cannot_be_repeated(world: World) -> None:
-    """If the repeat after a mismatched 304 is refused, the error has the vendor's answer."""
+    """If the request repeated after a mismatched 304 is refused, that refusal is raised."""
     world.vendor.answers(FRESH_RESPONSE, Response(304, {"ETag": '"9"'}))
     service = vat(limits=RateLimitConfig(2, per=timedelta(days=1)), max_limit_wait=0)
     manager = world.manager(service)
@@ -217,7 +217,7 @@ async def test_304_for_another_version_that_cannot_be_repeated(world: World) -> 
 
 @sync_and_async
 async def test_unexpected_304_is_returned(world: World) -> None:
-    """A 304 to an unconditional request is returned, and not cached."""
+    """A 304 to an unconditional request is returned to the caller, and not cached."""
     world.vendor.answers(304, FRESH_RESPONSE)
     manager = world.manager(vat())
 
@@ -226,7 +226,7 @@ async def test_unexpected_304_is_returned(world: World) -> None:
 
 @sync_and_async
 async def test_stale_response_replaces_an_error(world: World) -> None:
-    """If service, request or policy allow it, a stale response replaces an error."""
+    """If service, request or policy allow it, a stale response is returned instead of an error."""
     world.vendor.answers(FRESH_RESPONSE)
     world.vendor.otherwise = 503
     manager = world.watched(vat(cache=CachePolicy(stale_if_error=100)))
@@ -267,7 +267,7 @@ async def test_stale_response_replaces_an_error(world: World) -> None:
 async def test_stale_response_replaces_failures_only(
     world: World, answer: Any, stands_in: object
 ) -> None:
-    """A stale response replaces an unreachable or failing service, and no other answer."""
+    """A stale response is returned if the vendor cannot be reached or fails, not if it refuses."""
     control = "max-age=60, stale-if-error=600"
     world.vendor.answers(FRESH_RESPONSE.evolve(headers={"Cache-Control": control}), answer)
     manager = world.manager(vat())
@@ -284,7 +284,7 @@ async def test_stale_response_replaces_failures_only(
 
 @sync_and_async
 async def test_stale_response_replaces_our_own_refusals(world: World) -> None:
-    """A stale response replaces refusals by circuit, limit, deadline and bulkhead."""
+    """A stale response is returned if the circuit, a limit, the deadline or the bulkhead refuse."""
     world.vendor.answers(FRESH_RESPONSE)
     service = vat(
         cache=CachePolicy(stale_if_error=100),
@@ -302,7 +302,7 @@ async def test_stale_response_replaces_our_own_refusals(world: World) -> None:
 
 @sync_and_async
 async def test_stale_period_is_checked_at_the_end_of_the_call(world: World) -> None:
-    """The stale period is checked when the response is needed, not when the call began."""
+    """The stale period is measured when the response is needed, not when the call began."""
     world.vendor.answers(FRESH_RESPONSE, world.answer_after(25, 503), world.answer_after(25, 503))
     manager = world.manager(vat(cache=CachePolicy(stale_if_error=100)))
     await manager.call("vat", GET)
@@ -317,7 +317,7 @@ async def test_stale_period_is_checked_at_the_end_of_the_call(world: World) -> N
 
 @sync_and_async
 async def test_stale_response_precedes_the_fallback(world: World) -> None:
-    """The fallback is used only if there is no stale response."""
+    """A service's fallback is used only if there is no stale response."""
     world.vendor.answers(FRESH_RESPONSE)
     world.vendor.otherwise = 503
     service = vat(
@@ -333,7 +333,7 @@ async def test_stale_response_precedes_the_fallback(world: World) -> None:
 
 @sync_and_async
 async def test_one_caller_revalidates(world: World) -> None:
-    """One caller revalidates, and others get the stale response if the vendor allows that."""
+    """While one caller revalidates, others get the stale response if the vendor allows that."""
     gate = world.gate()
     world.vendor.answers(
         FRESH_RESPONSE.evolve(headers={"Cache-Control": "max-age=60, stale-while-revalidate=60"}),
@@ -386,7 +386,7 @@ async def test_revalidations_are_independent(world: World) -> None:
 
 @sync_and_async
 async def test_failed_revalidation_frees_its_slot(world: World) -> None:
-    """A revalidation that fails or is interrupted leaves the next caller to try."""
+    """If a revalidation fails or is interrupted, the next caller revalidates."""
     control = "max-age=60, stale-while-revalidate=600"
     world.vendor.answers(
         FRESH_RESPONSE.evolve(headers={"Cache-Control": control}), 501, Interruption(), NEWER

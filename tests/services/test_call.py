@@ -1,4 +1,4 @@
-"""Time limits of a call and its core."""
+"""The state of one call: its time limits, and the record of possible effects."""
 
 # ruff: noqa: SLF001 - a look inside
 
@@ -32,7 +32,7 @@ LEDGER = Path("domain/resilience/ledger.py")
 )
 @sync_and_async
 async def test_attempt_time_limit(world: World, custom: float | None, bound: float) -> None:
-    """An attempt takes at most its configured time and the rest of the call's time."""
+    """An attempt may take its configured time, but no longer than the rest of the call's time."""
     flows = world.manager(Service("vat", attempt_timeout=custom)).manager._flows
     plan = flows.plans.find("vat", None, None)
     call = Call(plan, flows.core.nanoseconds(), plan.span)
@@ -47,14 +47,14 @@ async def test_attempt_time_limit(world: World, custom: float | None, bound: flo
 @pytest.mark.parametrize("after, microseconds", [(0, 0), (1, 1), (400, 1), (1000, 1), (-1500, -1)])
 @sync_and_async
 async def test_wall_time_is_rounded_up(world: World, after: int, microseconds: int) -> None:
-    """Nanoseconds of the monotonic clock are rounded up to microseconds of wall time."""
+    """A time in nanoseconds of the monotonic clock is rounded up to microseconds of wall time."""
     core = world.manager().manager._flows.core
 
     assert START + timedelta(microseconds=microseconds) == core.moment(core.nanoseconds() + after)
 
 
 def under_way() -> Call:
-    """A call that has left."""
+    """Return a call whose first request has been sent."""
     call = Call(Plan(Service("vat"), None, None), 0, 1)
     call.begin_attempt()
     call.leave()
@@ -63,13 +63,13 @@ def under_way() -> Call:
 
 @pytest.mark.parametrize("name", ["ledger", "attempts", "acted", "unsent"])
 def test_facts_of_a_call_cannot_be_set(name: str) -> None:
-    """The ledger of a call changes by its own methods alone."""
+    """The recorded facts of a call cannot be set from outside."""
     with pytest.raises(AttributeError):
         setattr(under_way(), name, 0)
 
 
 def test_one_module_writes_the_ledger() -> None:
-    """Only a call's methods replace its ledger, and only the ledger's transitions make one."""
+    """Only the module of calls replaces a call's ledger, and only one module creates ledgers."""
     source = Path(moorage.__file__).parent
     uses, makers = set(), set()
     for path in source.rglob("*.py"):
@@ -86,7 +86,7 @@ def test_one_module_writes_the_ledger() -> None:
 
 
 def test_errors_state_possible_effects_correctly() -> None:
-    """A refused connection proves that nothing was sent, a refusal that nothing was done."""
+    """After a refused connection or a refusal, the call's ledger says that nothing was done."""
     unsent_call, refused_call, lost_call = under_way(), under_way(), under_way()
 
     unsent_call.weigh(ConnectionFailed("no route", may_have_been_processed=False))
@@ -99,7 +99,7 @@ def test_errors_state_possible_effects_correctly() -> None:
 
 
 def test_a_racer_starts_with_the_facts_of_its_call() -> None:
-    """A concurrent request knows what earlier attempts may have done, and its call learns more."""
+    """A hedge starts with the effects of earlier attempts, and adds its own to the call."""
     call = under_way()
     call.begin_attempt()
     first, second = call.racer(), call.racer()
@@ -114,7 +114,7 @@ def test_a_racer_starts_with_the_facts_of_its_call() -> None:
 
 
 def test_a_new_call_has_done_nothing() -> None:
-    """A call that has not begun an attempt has an empty ledger."""
+    """A call that has sent nothing has an empty ledger."""
     call = Call(Plan(Service("vat"), None, None), 0, 1)
     call.begin_attempt()
 

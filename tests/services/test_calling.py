@@ -40,7 +40,7 @@ from tests.support.virtual_tasks import Interruption
 
 @sync_and_async
 async def test_bulkhead_limits_concurrent_calls(world: World) -> None:
-    """Calls beyond the bulkhead's limit are refused, with an event."""
+    """Calls beyond the bulkhead's limit are refused, and observers get an event."""
     gates = [world.gate(), world.gate()]
     world.vendor.answers(*(gate.answering(200) for gate in gates))
     manager = world.watched(vat(bulkhead=BulkheadConfig(2)))
@@ -107,7 +107,7 @@ async def test_bulkhead_queue(world: World) -> None:
 async def test_bulkhead_queue_time_limit(
     world: World, timeout: float, max_wait: float | None, error: type[ConnectorError]
 ) -> None:
-    """A call leaves the bulkhead's queue at its maximum wait or its deadline."""
+    """A call leaves the bulkhead's queue after its maximum wait or at its deadline."""
     config = BulkheadConfig(1, max_waiting=9, max_wait=max_wait)
     manager = world.manager(vat(bulkhead=config, timeout=timeout))
     key = manager.manager._flows.plans.find("vat", None, None).bulkhead_key
@@ -123,7 +123,7 @@ async def test_bulkhead_queue_time_limit(
 
 @sync_and_async
 async def test_queue_time_counts_towards_the_deadline(world: World) -> None:
-    """Time spent in the bulkhead's queue shortens the possible wait for a limit.
+    """Time spent in the bulkhead's queue shortens the time that a call may wait for a rate limit.
 
     A call takes no slot of a limit that it could not wait for.
     """
@@ -156,7 +156,7 @@ async def test_queue_time_counts_towards_the_deadline(world: World) -> None:
 
 @sync_and_async
 async def test_bulkhead_slot_is_always_released(world: World) -> None:
-    """An error, an interruption and a success all release the bulkhead's slot."""
+    """A call that fails, is interrupted or succeeds releases its bulkhead slot."""
     world.vendor.answers(503, Interruption(), 200)
     manager = world.manager(vat(bulkhead=BulkheadConfig(1)))
 
@@ -174,7 +174,7 @@ async def test_bulkhead_slot_is_always_released(world: World) -> None:
 
 @sync_and_async
 async def test_fallback_replaces_a_failure(world: World) -> None:
-    """After the final failure of a call, its fallback's value is returned, with an event."""
+    """If a call finally fails, its fallback's value is returned, and observers get an event."""
     world.vendor.otherwise = 503
     manager = world.watched(vat(fallback=lambda error: f"instead of {error.status}"))
 
@@ -202,7 +202,7 @@ async def test_fallback_may_be_asynchronous(world: World) -> None:
 
 @sync_and_async
 async def test_fallback_of_an_endpoint(world: World) -> None:
-    """An endpoint's fallback replaces the service's fallback; None disables it."""
+    """An endpoint's fallback replaces the service's fallback; None means no fallback."""
     world.vendor.otherwise = 503
     service = vat(
         fallback=lambda _: "service's",
@@ -218,7 +218,7 @@ async def test_fallback_of_an_endpoint(world: World) -> None:
 
 @sync_and_async
 async def test_fallback_replaces_an_open_circuit(world: World) -> None:
-    """The fallback also answers calls that an open circuit refuses."""
+    """If the circuit is open, a call returns its fallback's value."""
     manager = world.manager(vat(circuit=CircuitBreakerConfig(), fallback=lambda _: "instead"))
     await manager.set_circuit("vat", CircuitState.FORCED_OPEN)
 
@@ -227,7 +227,7 @@ async def test_fallback_replaces_an_open_circuit(world: World) -> None:
 
 @sync_and_async
 async def test_fallback_hides_no_unknown_outcome(world: World) -> None:
-    """No fallback replaces an unknown outcome, a key conflict or a programming error."""
+    """A fallback is not used for an unknown outcome, a key conflict or a programming error."""
     world.vendor.answers(503)
     manager = world.manager(vat(fallback=lambda _: "instead"))
 
@@ -257,7 +257,7 @@ async def test_fallback_ignores_foreign_exceptions(world: World) -> None:
 
 @sync_and_async
 async def test_each_item_has_its_own_result(world: World) -> None:
-    """Results come in the order of the requests, and none raises for another."""
+    """A batch returns its results in request order, and one error does not stop the others."""
 
     async def by_path(sent: Any) -> int:
         return 200 if sent.path in {"/0", "/2"} else 422
@@ -274,7 +274,7 @@ async def test_each_item_has_its_own_result(world: World) -> None:
 
 @sync_and_async
 async def test_errors_become_results_of_a_batch(world: World) -> None:
-    """Invalid requests and transform errors become results of a batch."""
+    """An invalid request or a failing transform becomes the result of its item in the batch."""
 
     def fail_on_bad_path(request: Request) -> Request:
         if request.path == "/bad":
@@ -290,7 +290,7 @@ async def test_errors_become_results_of_a_batch(world: World) -> None:
 
 @sync_and_async
 async def test_batch_options_apply_to_every_item(world: World) -> None:
-    """Tenant, endpoint and timeout of a batch apply to every item."""
+    """The tenant, endpoint and timeout passed to a batch apply to each of its items."""
     service = vat(endpoints=Endpoint("slow", limits=RateLimitConfig(1, per=9)))
     manager = world.watched(service)
 
@@ -306,7 +306,7 @@ async def test_batch_options_apply_to_every_item(world: World) -> None:
 
 @sync_and_async
 async def test_invalid_tenant_becomes_a_result_of_a_batch(world: World) -> None:
-    """A tenant that is not text is refused for each item of a batch, even if unhashable."""
+    """A batch with a tenant that is not a string is refused for each item, even if unhashable."""
     wrong_tenant: Any = ["acme"]
 
     results = await world.manager(vat()).call_many("vat", [GET, GET], tenant=wrong_tenant)
@@ -316,7 +316,7 @@ async def test_invalid_tenant_becomes_a_result_of_a_batch(world: World) -> None:
 
 @sync_and_async
 async def test_address_outside_of_all_regions_is_refused(world: World) -> None:
-    """A full URL that belongs to no region of a service with endpoints is refused as a request."""
+    """With endpoints and regions, a request to a URL outside all regions raises InvalidData."""
     regions = (Region("eu", "https://eu.example"), Region("us", "https://us.example", tier=2))
     manager = world.manager(
         vat(base_url=None, regions=regions, endpoints=Endpoint("rates", path="/rates"))
@@ -339,7 +339,7 @@ async def test_batch_concurrency_defaults_to_eight(world: World) -> None:
 
 @sync_and_async
 async def test_batch_with_keys(world: World) -> None:
-    """Each request of a batch has its own key, so a repeated batch repeats no effect."""
+    """Each request of a batch has its own key, so a repeated batch sends nothing again."""
     manager = world.manager(vat())
 
     await manager.call_many("vat", [POST, POST], idempotency_keys=["a", "b"])
@@ -351,7 +351,7 @@ async def test_batch_with_keys(world: World) -> None:
 
 @sync_and_async
 async def test_batch_needs_one_key_per_request(world: World) -> None:
-    """A batch needs as many keys as requests, and a concurrency of at least one."""
+    """A batch needs one key per request and a concurrency of at least one."""
     manager = world.manager(vat())
 
     with pytest.raises(InvalidData) as excinfo:
@@ -377,7 +377,7 @@ async def test_batch_needs_one_key_per_request(world: World) -> None:
 async def test_batch_arguments_must_be_sequences(
     world: World, options: dict[str, Any], field: str, kind: str
 ) -> None:
-    """Arguments other than a sequence of requests or keys are refused by name."""
+    """A batch refuses requests or keys that are not a sequence, and names the wrong argument."""
     with pytest.raises(InvalidData) as excinfo:
         await world.manager(vat()).call_many("vat", **options)
 

@@ -1,4 +1,4 @@
-"""The events that observers receive of a call."""
+"""The events that observers receive about a call."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from tests.support.virtual_tasks import Interruption
 
 
 def summaries(events: list[Event]) -> list[str]:
-    """Return a short form of each event."""
+    """Return each event as a short text: its class, attempt, error and status."""
     return [
         " ".join(
             str(part)
@@ -49,7 +49,7 @@ def summaries(events: list[Event]) -> list[str]:
 
 @sync_and_async
 async def test_events_of_a_success(world: World) -> None:
-    """A success emits a start, an attempt and an end, all of one call."""
+    """A successful call emits a start, an attempt and an end event with the same call id."""
     manager = world.watched(vat(circuit=CircuitBreakerConfig()))
 
     await manager.call("vat", GET, tenant="acme")
@@ -68,7 +68,7 @@ async def test_events_of_a_success(world: World) -> None:
 
 @sync_and_async
 async def test_events_of_a_retry(world: World) -> None:
-    """A retry emits the failed attempt, the pause and the circuit's change."""
+    """A retried call emits the failed attempt, the pause and the change of the circuit."""
     world.vendor.answers(world.answer_after(2.0, Response(503, {"Retry-After": "3"})))
     service = vat(
         circuit=CircuitBreakerConfig(failures=1, shadow=True),
@@ -101,7 +101,7 @@ async def test_events_of_a_retry(world: World) -> None:
 
 @sync_and_async
 async def test_events_of_a_refusal(world: World) -> None:
-    """A refused call emits the reason, and no attempt."""
+    """A refused call emits an event with the reason, and none of an attempt."""
     manager = world.watched(vat(limits=RateLimitConfig(1, per=60), max_limit_wait=0))
     await manager.call("vat", GET)
     world.events.clear()
@@ -120,7 +120,7 @@ async def test_events_of_a_refusal(world: World) -> None:
 
 @sync_and_async
 async def test_events_of_a_replay(world: World) -> None:
-    """A repeated key emits a replay, and no attempt."""
+    """A call with a repeated idempotency key emits a replay event, and none of an attempt."""
     manager = world.watched(vat())
     await manager.call("vat", POST, idempotency_key="k")
     world.events.clear()
@@ -140,7 +140,7 @@ async def test_events_of_a_replay(world: World) -> None:
 @pytest.mark.parametrize("took, slow", [(1.0, False), (1.001, True)])
 @sync_and_async
 async def test_slow_attempt_is_reported(world: World, took: float, slow: bool) -> None:
-    """The event of an attempt says whether it was slow by the circuit's settings."""
+    """The event of an attempt says whether the attempt was slow by the circuit's settings."""
     world.vendor.answers(world.answer_after(took, 200))
     manager = world.watched(vat(circuit=CircuitBreakerConfig(slow_call=1)))
 
@@ -185,7 +185,7 @@ async def test_failing_observer_is_isolated(world: World) -> None:
 
 @sync_and_async
 async def test_log_gets_one_entry_per_call(world: World) -> None:
-    """The integration log is an observer that records how each call ended."""
+    """The integration log is an observer that records the result of each call."""
     entries: list[Any] = []
 
     class Log:
@@ -204,7 +204,7 @@ async def test_log_gets_one_entry_per_call(world: World) -> None:
 
 @sync_and_async
 async def test_final_event_has_status_and_code(world: World) -> None:
-    """The final event has the vendor's code and the last status."""
+    """The last event of a call has the vendor's error code and the last status."""
     world.vendor.answers(Response(422, {"Content-Type": "application/json"}, b'{"code": "E1"}'))
     manager = world.watched(vat())
 
@@ -223,7 +223,7 @@ async def test_final_event_has_status_and_code(world: World) -> None:
 @pytest.mark.parametrize("healthy", [True, False])
 @sync_and_async
 async def test_function_that_becomes_asynchronous_is_refused(world: World, healthy: bool) -> None:
-    """A function that returns an awaitable only at its second attempt is refused then."""
+    """If a function first returns an awaitable at its second attempt, the call is refused then."""
     service = vat(limits=RateLimitConfig(1), retry=RetryPolicy(2, 0))
     manager = world.manager(service)
     await manager.run("vat", world.do_nothing)
@@ -248,7 +248,7 @@ async def test_function_that_becomes_asynchronous_is_refused(world: World, healt
 
 @sync_and_async
 async def test_interrupted_function_uses_its_token(world: World) -> None:
-    """An interrupted function behind a limit without a circuit has used its token."""
+    """An interrupted function of a service with a limit and no circuit still uses a token."""
     manager = world.manager(vat(limits=RateLimitConfig(1)))
 
     async def act() -> None:
@@ -265,7 +265,7 @@ async def test_interrupted_function_uses_its_token(world: World) -> None:
 
 @sync_and_async
 async def test_unstorable_result_without_observers(world: World) -> None:
-    """Without observers, an unstorable result is reported to repeats only."""
+    """Without observers, only callers that repeat the key learn that its result was not stored."""
     manager = world.manager(vat())
 
     async def act() -> object:

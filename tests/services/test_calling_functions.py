@@ -1,4 +1,4 @@
-"""Calls of functions instead of requests."""
+"""Calls of Python functions through a manager, instead of HTTP requests."""
 
 # ruff: noqa: SLF001 - values of any kind, and a look inside
 
@@ -38,7 +38,7 @@ from tests.support.virtual_tasks import Interruption
 @pytest.mark.parametrize("timeout, lease", [(None, 10), (30, 10), (100, 105)])
 @sync_and_async
 async def test_probe_lease_of_a_function(world: World, timeout: float | None, lease: float) -> None:
-    """A function's probe holds its slot for an attempt, or for its caller's longer timeout."""
+    """A function that probes the circuit holds the slot for an attempt, or for a longer timeout."""
     circuit = CircuitBreakerConfig(failures=1, open_for=10)
     manager = world.manager(vat(circuit=circuit, attempt_timeout=5))
     with pytest.raises(OSError):  # noqa: PT011 - the very one
@@ -62,7 +62,7 @@ async def test_probe_lease_of_a_function(world: World, timeout: float | None, le
 
 @sync_and_async
 async def test_unused_fast_path_grant_is_given_back(world: World) -> None:
-    """An unused grant of the fast path becomes available to the next caller."""
+    """A rate-limit token that the fast path did not use becomes available to the next caller."""
     service = vat(limits=RateLimitConfig(1), circuit=CircuitBreakerConfig())
     manager = world.manager(service)
     flows = manager.manager._flows
@@ -78,7 +78,7 @@ async def test_unused_fast_path_grant_is_given_back(world: World) -> None:
 
 @sync_and_async
 async def test_fifty_functions_run_concurrently(world: World) -> None:
-    """No lock is held while a function runs: fifty functions of one service run at once."""
+    """Fifty functions of one service can run at the same time."""
     manager = world.manager(vat(circuit=CircuitBreakerConfig(), limits=RateLimitConfig(1000)))
     await manager.run("vat", world.do_nothing)
     running_functions: list[int] = []
@@ -107,7 +107,7 @@ async def test_decorated_function(world: World) -> None:
     remaining_errors = [OSError()]
 
     async def add(one: int, *, two: int) -> int:
-        """Add."""
+        """Return the sum, or raise the next prepared error."""
         for error in remaining_errors:
             remaining_errors.remove(error)
             raise error
@@ -123,7 +123,7 @@ async def test_decorated_function(world: World) -> None:
 
 @sync_and_async
 async def test_generators_are_refused(world: World) -> None:
-    """A generator's body would run unprotected, so it is refused by name."""
+    """A generator function is refused by name, because its body would run unprotected."""
 
     def lines() -> Any:
         yield 1
@@ -161,13 +161,13 @@ async def test_function_of_the_wrong_mode_is_refused(world: World) -> None:
 
 @sync_and_async
 async def test_full_store_error_on_the_fast_path(world: World) -> None:
-    """On the fast path, too, the error of a full store names the call."""
+    """On the fast path, the error of a full store names the service and the call."""
 
     class FullStore(MemoryStorage):
-        """A store with room for the states of one tenant only."""
+        """A store that raises StorageUnavailable for any tenant but the first."""
 
         def execute(self, command: Any, /, timeout: float | None = None) -> Any:
-            """Refuse a second tenant."""
+            """Raise StorageUnavailable for the second tenant."""
             if "@acme" in command.keys[0]:
                 raise StorageUnavailable("the store is full.")
             return super().execute(command, timeout)
@@ -186,7 +186,7 @@ async def test_full_store_error_on_the_fast_path(world: World) -> None:
 @pytest.mark.filterwarnings("ignore:The store in memory holds:RuntimeWarning")
 @sync_and_async
 async def test_full_key_store_stops_only_keyed_calls(world: World) -> None:
-    """A new tenant's call without a key is made while the store accepts no more keys."""
+    """If the store accepts no more keys, a new tenant's call without a key still succeeds."""
     shared_storage = MemoryStorage(world.clock, max_entries=5)
     state = AsyncMemoryStorage(shared_storage) if world.is_awaited else shared_storage
     service = vat(circuit=CircuitBreakerConfig(), limits=RateLimitConfig.per_day(1))
@@ -205,7 +205,7 @@ async def test_full_key_store_stops_only_keyed_calls(world: World) -> None:
 @pytest.mark.untraced
 @sync_and_async
 async def test_plans_of_many_tenants_are_evicted(world: World) -> None:
-    """Cached plans of tenants that call once are evicted and rebuilt when needed."""
+    """Cached call plans of tenants are evicted when there are many, and rebuilt when needed."""
     manager = world.manager(vat())
     for number in range(16_385):
         await manager.run("vat", world.do_nothing, tenant=f"t{number}")
@@ -218,7 +218,7 @@ async def test_plans_of_many_tenants_are_evicted(world: World) -> None:
 
 @sync_and_async
 async def test_one_tenant_too_many_costs_one_plan(world: World) -> None:
-    """When the cache is full, each new tenant evicts exactly one entry."""
+    """When the cache of call plans is full, each new tenant evicts exactly one plan."""
     manager = world.manager(vat())
     plans = manager.manager._flows.plans
     first_plans = [plans.find("vat", f"t{number}", None) for number in range(16_384)]
@@ -232,7 +232,7 @@ async def test_one_tenant_too_many_costs_one_plan(world: World) -> None:
 @pytest.mark.parametrize("watched", [True, False])
 @sync_and_async
 async def test_plan_is_reused(world: World, watched: bool) -> None:
-    """The plan of a call is built once and used by every later call."""
+    """The plan of a call is built once and used by all later calls."""
     manager = world.watched(vat()) if watched else world.manager(vat())
     plans = manager.manager._flows.plans
 
@@ -243,7 +243,7 @@ async def test_plan_is_reused(world: World, watched: bool) -> None:
 
 
 def test_locks_that_cannot_tell_at_once_are_asked_by_the_flow() -> None:
-    """Locks of the host that only have the verbs of their port serve a bulkhead too."""
+    """A host's locks that have only `acquire` and `release` serve a bulkhead too."""
 
     class Locks:
         def __init__(self) -> None:
@@ -270,7 +270,7 @@ class FailingFunction:
         self.calls = 0
 
     async def __call__(self) -> int:
-        """Fail, or count."""
+        """Raise the next error, or return the number of calls so far."""
         self.calls += 1
         if self._errors:
             raise self._errors.pop(0)
@@ -279,7 +279,7 @@ class FailingFunction:
 
 @sync_and_async
 async def test_fast_path_function_failures_count(world: World) -> None:
-    """On the fast path, failures open the circuit and are counted once each."""
+    """On the fast path, each failure of a function counts once, and failures open the circuit."""
     manager = world.manager(vat(circuit=CircuitBreakerConfig(failures=3)))
     await manager.run("vat", world.do_nothing)
 
@@ -295,7 +295,7 @@ async def test_fast_path_function_failures_count(world: World) -> None:
 
 @sync_and_async
 async def test_fast_path_function_refusals_do_not_count(world: World) -> None:
-    """On the fast path, a refusal is not counted as a failure, and a neutral result not at all."""
+    """On the fast path, InvalidRequest counts as a call and no failure, BulkheadFull as neither."""
     manager = world.manager(vat(circuit=CircuitBreakerConfig(failures=1)))
     await manager.run("vat", world.do_nothing)
 
@@ -315,7 +315,7 @@ async def test_fast_path_function_refusals_do_not_count(world: World) -> None:
 async def test_internal_error_is_neutral_for_the_circuit(
     world: World, error: Exception, observed: bool
 ) -> None:
-    """A programming error of the host neither opens a circuit nor counts as a call."""
+    """A TypeError, MemoryError or lack of file handles counts neither as failure nor as call."""
     circuit = CircuitBreakerConfig(failures=1, consecutive_failures=1)
     event_handlers = [world.events.append] if observed else []
     manager = world.manager(vat(circuit=circuit, retry=None), observers=event_handlers)
@@ -331,7 +331,7 @@ async def test_internal_error_is_neutral_for_the_circuit(
 
 @sync_and_async
 async def test_fast_path_function_is_retried(world: World) -> None:
-    """On the fast path, a function is retried by the policy and returns its value."""
+    """On the fast path, a failing function is retried by the policy and its value is returned."""
     manager = world.manager(vat(retry=RetryPolicy(3, 1.0, jitter=Jitter.NONE)))
     await manager.run("vat", world.do_nothing)
 
@@ -345,7 +345,7 @@ async def test_fast_path_function_is_retried(world: World) -> None:
 
 @sync_and_async
 async def test_function_runs_after_a_wait(world: World) -> None:
-    """A function that waits for a limit first is then called, and retried."""
+    """A function that had to wait for a rate limit is then called, and retried if it fails."""
     manager = world.manager(vat(limits=RateLimitConfig(1), retry=RetryPolicy(2, 0)))
     await manager.run("vat", world.do_nothing)
 
@@ -360,7 +360,7 @@ async def test_late_function_error_tells_if_it_acted(
     error: Exception,
     processed: bool,
 ) -> None:
-    """If a pause overran the deadline, the error says whether the function may have acted."""
+    """If a pause overruns the deadline, the error says whether the function may have acted."""
     manager = world.manager(vat(retry=RetryPolicy(2, 1)))
     await manager.run("vat", world.do_nothing)
 
@@ -377,7 +377,7 @@ async def test_late_function_error_tells_if_it_acted(
 
 @sync_and_async
 async def test_interrupted_function_frees_its_probe(world: World) -> None:
-    """An interrupted probe counts as neutral, and the next one may be sent at once."""
+    """An interrupted probe is neutral for the circuit, and the next probe may be sent at once."""
     memory = MemoryStorage(world.clock)
     state = AsyncMemoryStorage(memory) if world.is_awaited else memory
     manager = world.manager(vat(circuit=OPENS_AT_ONCE), state=state)
@@ -396,7 +396,7 @@ async def test_interrupted_function_frees_its_probe(world: World) -> None:
 
 @sync_and_async
 async def test_interrupted_function_is_neutral(world: World) -> None:
-    """With a closed circuit an interrupted call counts neither as failure nor as success."""
+    """With a closed circuit, an interrupted call counts neither as failure nor as success."""
     memory = MemoryStorage(world.clock)
     state = AsyncMemoryStorage(memory) if world.is_awaited else memory
     manager = world.manager(vat(circuit=OPENS_AT_ONCE), state=state)

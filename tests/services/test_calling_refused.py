@@ -78,7 +78,7 @@ async def test_wrong_arguments_are_named(
 @pytest.mark.parametrize("subject", [7, "", "a\nb", "\ud800"])
 @sync_and_async
 async def test_wrong_subject_is_refused_by_every_call(world: World, subject: Any) -> None:
-    """The subject is checked on the fast path as well."""
+    """The fast path, too, refuses an invalid `subject` argument."""
     manager = world.manager(vat(circuit=None, retry=None))
     for _ in range(3):
         await manager.call("vat", GET)
@@ -91,7 +91,7 @@ async def test_wrong_subject_is_refused_by_every_call(world: World, subject: Any
 
 @sync_and_async
 async def test_refused_call_keeps_its_correlation_id(world: World) -> None:
-    """An error before the start of a call carries the given correlation id."""
+    """An error raised before a call starts has the caller's correlation id."""
     with pytest.raises(ConfigurationError) as excinfo:
         await world.manager(vat()).call("vat", GET, timeout=-1, request_id="mine")
 
@@ -123,7 +123,7 @@ async def test_unknown_service_lists_the_known_ones(world: World) -> None:
 
 @sync_and_async
 async def test_duplicate_and_invalid_services_are_refused(world: World) -> None:
-    """Two services with one name, and values that are not a Service, are refused."""
+    """A manager refuses two services with one name, and values that are not a Service."""
     with pytest.raises(ConfigurationError, match="'vat'") as repeated_excinfo:
         world.manager(vat(), vat())
     with pytest.raises(ConfigurationError, match="must be a Service, not a str") as no_service:
@@ -138,7 +138,7 @@ async def test_duplicate_and_invalid_services_are_refused(world: World) -> None:
 
 @sync_and_async
 async def test_unknown_endpoint_is_refused(world: World) -> None:
-    """A named endpoint must exist, also in a service without endpoints."""
+    """A call with an unknown endpoint name is refused, also by a service without endpoints."""
     with pytest.raises(InvalidData) as excinfo:
         await world.manager(vat()).call("vat", GET, endpoint="rates")
 
@@ -157,7 +157,7 @@ async def test_cost_above_the_burst_is_refused(world: World) -> None:
 
 @sync_and_async
 async def test_errors_name_their_call(world: World) -> None:
-    """Every error names its call, its service, the number of attempts and a remedy."""
+    """Every error has its call id, service, number of attempts and a remedy."""
     world.vendor.otherwise = 503
     service = vat(endpoints=Endpoint("rates", path="/rates"), retry=RetryPolicy(2, 0))
 
@@ -177,7 +177,7 @@ async def test_errors_name_their_call(world: World) -> None:
 
 @sync_and_async
 async def test_error_of_a_nested_call_keeps_its_service(world: World) -> None:
-    """If a function calls another service, an error of that service keeps its name."""
+    """If a function calls another service, an error of that service keeps that service's name."""
     world.vendor.otherwise = 503
     manager = world.manager(vat(), Service("outer", retry=None))
 

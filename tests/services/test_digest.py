@@ -1,4 +1,4 @@
-"""Calls to services with Digest: a challenge, then a response with each request."""
+"""Calls to services with HTTP Digest: a challenge, then a digest response with each request."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ USER = Credentials.digest("erp", "secret-0")
 
 
 def gate(**options: object) -> Service:
-    """A service with these options and a password."""
+    """Return a service with a user name and password, and the given options."""
     fields: dict[str, object] = {
         "base_url": "https://gate.example/v1",
         "circuit": None,
@@ -45,7 +45,7 @@ def gate(**options: object) -> Service:
 
 
 def challenge(nonce: str, *, more: str = "") -> Response:
-    """The answer of a server that refuses a request with a challenge."""
+    """Return a 401 response with a Digest challenge."""
     value = f'Digest realm="gate", nonce="{nonce}", qop="auth", algorithm=SHA-256{more}'
     return Response(401, Headers({"WWW-Authenticate": value}))
 
@@ -56,7 +56,7 @@ def fields(sent: SentRequest) -> dict[str, str]:
 
 
 def uses(world: World) -> list[tuple[str, str] | None]:
-    """The nonce and the count of each request, in order."""
+    """Return the nonce and the count that each request used, in order."""
     requests = map(fields, world.vendor.requests)
     return [(part["nonce"], part["nc"].lstrip("0")) if part else None for part in requests]
 
@@ -101,7 +101,7 @@ async def test_challenge_is_responded_to_at_once(world: World) -> None:
 
 @sync_and_async
 async def test_later_requests_use_the_same_nonce(world: World) -> None:
-    """Each later request counts up, and no further challenge is needed."""
+    """Each later request uses the nonce with the next count, and needs no further challenge."""
     world.vendor.answers(challenge("n-1"), 200, 200)
     manager = world.manager(gate())
 
@@ -115,7 +115,7 @@ async def test_later_requests_use_the_same_nonce(world: World) -> None:
 @pytest.mark.parametrize("refusal", [challenge("n-2"), challenge("n-1", more=", stale=true")])
 @sync_and_async
 async def test_expired_nonce_is_replaced(world: World, refusal: Response) -> None:
-    """A new nonce, or one that the server calls stale, is used from its first count on."""
+    """After a new or stale nonce, requests count from one again."""
     world.vendor.answers(challenge("n-1"), 200, refusal, 200)
     manager = world.manager(gate(limits=RateLimitConfig.per_second(9)))
 
@@ -128,7 +128,7 @@ async def test_expired_nonce_is_replaced(world: World, refusal: Response) -> Non
 
 @sync_and_async
 async def test_next_nonce_of_a_success_is_used(world: World) -> None:
-    """A server may name the next nonce in a successful answer."""
+    """A successful response may name the nonce for the next request."""
     info = Headers({"Authentication-Info": 'nextnonce="n-2"'})
     world.vendor.answers(challenge("n-1"), Response(200, info), 200)
     manager = world.manager(gate())
@@ -141,7 +141,7 @@ async def test_next_nonce_of_a_success_is_used(world: World) -> None:
 
 @sync_and_async
 async def test_wrong_password_is_refused_after_one_response(world: World) -> None:
-    """A second refusal in a row is the answer: the password is wrong, and is not tried again."""
+    """After two 401s in a row the password counts as wrong, and the call ends."""
     world.vendor.answers(challenge("n-1"), challenge("n-2"))
     manager = world.manager(gate(retry=RetryPolicy(5, 0)))
 
@@ -159,7 +159,7 @@ async def test_wrong_password_is_refused_after_one_response(world: World) -> Non
 
 @sync_and_async
 async def test_refused_known_nonce_is_a_wrong_password(world: World) -> None:
-    """A refusal of the nonce that was just used, and is not stale, is not responded to again."""
+    """A 401 for the nonce that was just used, and is not stale, ends the call."""
     world.vendor.answers(challenge("n-1"), 200, challenge("n-1"))
     manager = world.manager(gate())
     await manager.call("gate", GET)
@@ -197,7 +197,7 @@ async def test_challenge_of_another_scheme_is_a_refusal(world: World) -> None:
 
 @sync_and_async
 async def test_credentials_of_the_request_are_not_sent(world: World) -> None:
-    """A header that the caller set is not sent beside the password of the service."""
+    """An Authorization header from the caller replaces the service's password."""
     world.vendor.answers(challenge("n-1"), 200)
     request = Request.get("/plates", headers={"Authorization": "Basic stray"})
 
@@ -224,13 +224,13 @@ async def test_write_is_repeated_after_a_challenge(world: World) -> None:
 
 
 def body() -> Iterator[bytes]:
-    """A body that can be read only once."""
+    """Yield the only chunk of a body that can be read once."""
     yield b"plates"
 
 
 @sync_and_async
 async def test_single_use_body_is_sent_with_the_next_call(world: World) -> None:
-    """The call with a body that is gone fails; the next call uses the challenge."""
+    """A call with a single-use body fails at the challenge; the next call uses the nonce."""
     world.vendor.answers(challenge("n-1"), 200)
     manager = world.manager(gate())
 
@@ -244,7 +244,7 @@ async def test_single_use_body_is_sent_with_the_next_call(world: World) -> None:
 
 @sync_and_async
 async def test_streamed_answer_follows_a_challenge(world: World) -> None:
-    """A request for a streamed answer responds to a challenge too."""
+    """A streamed request is repeated with a digest response after a challenge, too."""
     refusal = Arriving(401, challenge("n-1").headers, b"")
     world.vendor.answers(refusal, Arriving(200, {}, b"all"))
 
@@ -255,7 +255,7 @@ async def test_streamed_answer_follows_a_challenge(world: World) -> None:
 
 
 def test_counter_that_is_used_up_asks_for_a_new_challenge() -> None:
-    """After the last count of a nonce the next request is sent without a response."""
+    """After the last possible count of a nonce, the next request has no digest response."""
     challenges = DigestChallenges(last_count=1)
     assert challenges.learn("https://gate.example", 401, challenge("n-1").headers)
     assert (1, None) == (

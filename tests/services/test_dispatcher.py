@@ -1,4 +1,4 @@
-"""The dispatcher, which chooses the account for an operation, and the next one."""
+"""The dispatcher, which chooses the account for an operation and fails over to the next one."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ TTL = {"one": 3600, "two": 7200}
 
 
 def account(name: str) -> Any:
-    """An account of a separate vendor."""
+    """Return a fake account that has a vendor of its own."""
     vendor = SimpleNamespace(name=f"{name}'s", transport=None, unknown_outcomes={})
     return SimpleNamespace(name=name, vendor=vendor)
 
 
 class Hub(RecordingPorts):
-    """Accounts, and a dispatcher that hands operations to them."""
+    """A fake hub: accounts, and a dispatcher that runs operations on them."""
 
     def __init__(self, *names: str) -> None:
         super().__init__()
@@ -60,40 +60,40 @@ class Hub(RecordingPorts):
         )
 
     def choose(self, request: Any) -> tuple[Any, ...]:
-        """Return all accounts."""
+        """Return all accounts, in their order."""
         assert ASKED_OPERATION is request
         return tuple(self.accounts.values())
 
     def find(self, ref: Any, request: Any) -> tuple[Any, Any]:
-        """The second."""
+        """Return account "two" as the owner of the resource."""
         assert ASKED_OPERATION is request
         return self.accounts["two"], ref
 
     @property
     def plans(self) -> Any:
-        """The services of the accounts."""
+        """Return a fake service with timeout and key lifetime for each account."""
         services = {
             name: SimpleNamespace(timeout=30.0, idempotency_ttl=TTL[name]) for name in self.accounts
         }
         return SimpleNamespace(services=services)
 
     async def execute(self, command: Any, /, timeout: float | None = None) -> Any:
-        """Do it."""
+        """Record claims, and execute the command in the memory store."""
         if isinstance(command, Claim):
             self.claims.append(command)
         return self.memory.execute(command, timeout)
 
     def post(self, command: Any) -> None:
-        """Do it."""
+        """Post the command to the memory store."""
         self.memory.post(command)
 
     def token(self) -> int:
-        """Another one each time."""
+        """Return a new number each time."""
         self._tokens += 1
         return self._tokens
 
     def fraction(self) -> float:
-        """A draw that can be foreseen."""
+        """Return a fixed number instead of a random one."""
         return 0.5
 
     def tell(self, event: Any) -> None:
@@ -101,7 +101,7 @@ class Hub(RecordingPorts):
         self.events.append(event)
 
     async def deed(self, vendor: Any, wire: Any, *results: Any) -> tuple[Any, ...]:
-        """Send a request, and fail if it is told to."""
+        """Send a request, record the account, and raise its configured error if any."""
         await wire.send(GET)
         self.asked.append(wire.account)
         if wire.account in self.fails:
@@ -109,23 +109,23 @@ class Hub(RecordingPorts):
         return (vendor.name, *results)
 
     def ask(self, **options: Any) -> Any:
-        """Execute the operation."""
+        """Run the fake operation through the dispatcher."""
         return run_plain(self.desk.execute(ASKED_OPERATION, self.deed, **options))
 
     def bounds(self) -> list[tuple[Any, Any]]:
-        """The tenant and the time limit of each request that was sent."""
+        """Return the tenant and the timeout of each request that was sent."""
         return [(result[-1]["tenant"], result[-1]["timeout"]) for result in self.told]
 
 
 def harmless() -> ConnectorError:
-    """An error after which it is certain that nothing was done."""
+    """Return an error that proves that nothing was done."""
     error = ConnectionFailed("It is away.", may_have_been_processed=False)
     vars(error).update(_acted=False)
     return error
 
 
 def test_only_harmless_errors_move_on() -> None:
-    """The next account is tried only if the first one certainly did nothing."""
+    """The dispatcher fails over only after an error that proves that nothing was done."""
     wire: Any = SimpleNamespace(acted=False)
     assert nothing_done(harmless(), wire)
     assert not nothing_done(ConnectionFailed("It is away."), wire)
@@ -134,7 +134,7 @@ def test_only_harmless_errors_move_on() -> None:
 
 @pytest.mark.parametrize("key", [None, "k"])
 def test_error_after_a_step_that_acted(key: str | None) -> None:
-    """After a step with an effect no other account is tried, and the error says so."""
+    """After a request with an effect the dispatcher tries no other account."""
     office = Hub("one", "two")
 
     async def order(_: Any, wire: Any) -> None:
@@ -151,7 +151,7 @@ def test_error_after_a_step_that_acted(key: str | None) -> None:
 def test_next_account_is_tried_after_a_harmless_error(
     timeout: float | None, sent: float | None
 ) -> None:
-    """After a harmless error the next account is tried with the same timeout, and reported."""
+    """After a harmless error the next account gets the same timeout, and observers get an event."""
     office = Hub("one", "two")
     error = harmless()
     error.request_id = "r-1"
@@ -178,7 +178,7 @@ def test_next_account_is_tried_after_a_harmless_error(
 
 
 def test_transport_is_that_of_its_account() -> None:
-    """A verb is made a step as the face makes them, of the account's own transport."""
+    """An operation can call a method of its own account's transport."""
     office = Hub("one")
     transport = SimpleNamespace(shout=lambda: "shouted")
 
@@ -200,7 +200,7 @@ def test_transport_is_that_of_its_account() -> None:
 
 
 def test_errors_name_their_account() -> None:
-    """An error has the account's name and the operation's, unless it has others already."""
+    """An error gets the name of the account and operation, unless it already names others."""
     office = Hub("one", "two")
     office.fails["one"] = ConnectionFailed("It is away.")
     with pytest.raises(ConnectionFailed) as excinfo:
@@ -221,7 +221,7 @@ def test_errors_name_their_account() -> None:
 
 @pytest.mark.parametrize("timeout, sent", [(None, 30.0), (7.0, 7.0)])
 def test_key_stays_where_its_effect_is(timeout: float | None, sent: float) -> None:
-    """A key moves to another account at most until its effect is done."""
+    """An idempotency key moves to another account only until its effect is done."""
     office = Hub("one", "two")
     office.fails["one"] = harmless()
     assert ("two's",) == office.ask(key="k", timeout=timeout)
@@ -237,7 +237,7 @@ def test_key_stays_where_its_effect_is(timeout: float | None, sent: float) -> No
 
 
 def test_key_that_may_have_done_something_stays() -> None:
-    """If an effect is possible, the same account is called again."""
+    """If a request may have had an effect, a repeat of the key uses the same account."""
     office = Hub("one", "two")
     office.fails["one"] = ConnectionFailed("It is away.")
     for _ in range(2):
@@ -249,7 +249,7 @@ def test_key_that_may_have_done_something_stays() -> None:
 
 
 def test_account_that_is_gone_is_not_replaced() -> None:
-    """A key of an account that is not configured any more is used nowhere else."""
+    """The key of an account that was removed from the configuration is used at no other account."""
     office = Hub("one")
     office.ask(key="k")
     office.accounts = office.desk.directory.accounts = {"two": account("two")}
@@ -265,7 +265,7 @@ def test_account_that_is_gone_is_not_replaced() -> None:
     "options, sent", [({}, None), ({"timeout": 7.0}, 7.0), ({"key": "k"}, 30.0)]
 )
 def test_operation_on_a_resource_uses_its_account(options: Any, sent: float | None) -> None:
-    """An operation on an existing resource goes to its account, which the error names."""
+    """An operation on an existing resource uses that resource's account, which the error names."""
     office = Hub("one", "two")
     assert ("two's", "ref") == run_plain(
         office.desk.execute_at("ref", ASKED_OPERATION, office.deed, **options)
@@ -279,7 +279,7 @@ def test_operation_on_a_resource_uses_its_account(options: Any, sent: float | No
 
 
 def test_key_of_the_only_account_never_moves() -> None:
-    """If there was only one account, the key stays there, even if more are added."""
+    """A key used when only one account existed stays there, even after more are added."""
     office = Hub("one")
     office.ask(key="k")
     assert 1 == len(office.claims)
@@ -293,7 +293,7 @@ def test_key_of_the_only_account_never_moves() -> None:
 
 
 def test_key_never_moves_back() -> None:
-    """The last account tried for a key stays the first one for later calls."""
+    """A key keeps the last account that was tried for it, also in later calls."""
     office = Hub("one", "two")
     office.fails = {"one": harmless(), "two": harmless()}
     for _ in range(2):

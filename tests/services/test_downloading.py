@@ -30,7 +30,7 @@ WIRE: Any = "wire"
 
 
 class ScriptedBody:
-    """A body that returns these pieces in turn, raises those that are errors, then ends."""
+    """A response body that returns or raises the given items in turn, then ends."""
 
     status = 200
     headers = Headers()
@@ -52,14 +52,14 @@ class ScriptedBody:
 
 
 class Vendor:
-    """Returns the given bodies in turn, and records the requests for them."""
+    """A fake vendor that returns the given bodies in turn, and records the requests for them."""
 
     def __init__(self, *answers: Opened | Exception) -> None:
         self._answers = deque(answers)
         self.asked: list[tuple[Any, str, GetOptions]] = []
 
     async def open(self, wire: Any, key: str, options: GetOptions) -> Opened:
-        """Return the next body."""
+        """Return the next body, or raise the next error."""
         self.asked.append((wire, key, options))
         answer = self._answers.popleft()
         if isinstance(answer, Exception):
@@ -70,7 +70,7 @@ class Vendor:
 def some_bytes(
     start: int, *pieces: bytes | Exception, length: int | None = None, info: ObjectInfo = INFO
 ) -> Opened:
-    """The bytes of the object from this offset; by default to its end."""
+    """Return the object's bytes from this offset, by default to its end."""
     return Opened(
         info=info,
         start=start,
@@ -92,7 +92,7 @@ def download_of(
 
 
 def read_all(download: Downloading) -> bytes:
-    """Read the download to its end."""
+    """Read the download to its end and return all bytes."""
     whole_bytes = b""
     while piece := run_plain(download.read()):
         whole_bytes += piece
@@ -122,7 +122,7 @@ def test_broken_download_is_resumed() -> None:
 
 @pytest.mark.parametrize("came", [0, 1])
 def test_download_gives_up_after_three_empty_retries(came: int) -> None:
-    """Three retries without a byte end the download."""
+    """A download fails after three retries in a row that bring no byte."""
     empty_answers = [
         some_bytes(came, CUT_LINE),
         some_bytes(came, CUT_LINE),
@@ -151,7 +151,7 @@ def test_progress_resets_the_retries() -> None:
     ids=["no ranges", "no etag", "no length"],
 )
 def test_unresumable_download_fails(changes: dict[str, Any], *, resumes: bool) -> None:
-    """A download is not resumed if the rest may be of another object."""
+    """A broken download is not resumed if the object may have changed meanwhile."""
     first = attrs.evolve(some_bytes(0, DATA[:1], CUT_LINE, DATA), **changes)
     download, vendor = download_of(first, resumes=resumes)
 
@@ -175,7 +175,7 @@ def test_refused_resumption() -> None:
 
 
 def test_wrong_range_is_not_used() -> None:
-    """A response with another range is not used, and is closed."""
+    """A response with another range than requested is closed and not used."""
     others = some_bytes(0, DATA)
     download, _ = download_of(some_bytes(0, DATA[:1], CUT_LINE), others)
 
@@ -194,7 +194,7 @@ def test_wrong_range_is_not_used() -> None:
     ids=["more", "others"],
 )
 def test_excess_or_foreign_bytes_fail(opened: Callable[[], Opened], result: str) -> None:
-    """More bytes than expected, or other ones, raise an error that says to discard them."""
+    """Too many bytes or a wrong checksum raise an error that says to discard the data."""
     first = opened()
     download, vendor = download_of(first)
 
@@ -206,7 +206,7 @@ def test_excess_or_foreign_bytes_fail(opened: Callable[[], Opened], result: str)
 
 
 def test_short_download_is_a_broken_connection() -> None:
-    """Fewer bytes than expected are a broken connection, never the end."""
+    """A download that ends early raises an error instead of returning too few bytes."""
     download, _ = download_of(some_bytes(0, DATA[:1]), resumes=False)
 
     with pytest.raises(ConnectionFailed, match="connection broke"):

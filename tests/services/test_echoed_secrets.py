@@ -1,4 +1,4 @@
-"""Credentials that a vendor echoes are masked in errors."""
+"""Secrets that a vendor repeats in its responses are masked in errors."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ KINDS: dict[str, Any] = {
 
 
 def shapes(secret: str) -> Iterator[str]:
-    """Ways in which a vendor echoes a secret."""
+    """Yield the notations in which a vendor may repeat a secret."""
     yield from (secret, secret.lower(), quote(secret, safe=""), f"Bearer {secret}")
     yield base64.b64encode(secret.encode()).decode()
     yield base64.b64encode(f"me:{secret}".encode()).decode()
@@ -76,7 +76,7 @@ def shapes(secret: str) -> Iterator[str]:
 
 
 def traces(error: ConnectorError) -> str:
-    """Return everything that an error shows."""
+    """Return everything that printing, pickling or inspecting an error shows."""
     reports = [
         str(error),
         repr(error),
@@ -91,7 +91,7 @@ def traces(error: ConnectorError) -> str:
 
 
 def echoing(echo: str, status: int) -> Response:
-    """A response that repeats its request in all places."""
+    """Return an error response that repeats the request's secret in its body and headers."""
     table = {"error": {"code": "bad_key", "message": f"No such key: {echo}"}, "more": [echo]}
     fields = {"Location": f"https://x.example/?k={quote(echo)}", "X-Echo": echo}
     fields["Content-Type"] = "application/json"
@@ -159,7 +159,7 @@ async def test_echoed_request_secrets_are_masked(world: World, request_: Request
 
 
 def find_decline(_: Request, response: Response) -> PaymentDeclined | None:
-    """A vendor that answers a refusal with status 200."""
+    """A classifier for a vendor that reports a declined payment with status 200."""
     if response.status != 200:
         return None
     words = response.text[:300]
@@ -173,7 +173,7 @@ def find_decline(_: Request, response: Response) -> PaymentDeclined | None:
 
 @sync_and_async
 async def test_echoes_in_classified_errors_are_masked(world: World) -> None:
-    """Errors that a classifier makes of any response are masked in all their fields."""
+    """Errors that a classifier creates are masked in all their fields."""
     manager = world.manager(vat(credentials=KINDS["bearer"], classify=find_decline))
     world.vendor.answers(echoing(SECRET, 200))
     with pytest.raises(PaymentDeclined) as excinfo:
@@ -185,7 +185,7 @@ async def test_echoes_in_classified_errors_are_masked(world: World) -> None:
 
 @sync_and_async
 async def test_secrets_in_adapter_errors_are_masked(world: World) -> None:
-    """A secret in the error text of an HTTP client is masked too."""
+    """A secret in the text of an HTTP client's error is masked."""
     manager = world.manager(vat(credentials=KINDS["bearer"]))
     for _ in range(2):
         world.vendor.answers(ConnectionFailed(f"cut off after {SECRET}."))
@@ -217,7 +217,7 @@ async def test_echoed_tokens_in_urls_are_masked(world: World, easy: bool) -> Non
 
 @sync_and_async
 async def test_echoes_in_refused_streams_are_masked(world: World) -> None:
-    """The error of a stream that is refused at its headers is masked."""
+    """The error of a streamed request that is refused at its headers is masked."""
     manager = world.manager(vat(credentials=KINDS["bearer"]))
     for answer in (echoing(SECRET, 403), ConnectionFailed(f"no {SECRET}.")):
         world.vendor.answers(answer)
@@ -230,7 +230,7 @@ async def test_echoes_in_refused_streams_are_masked(world: World) -> None:
 
 @sync_and_async
 async def test_echoes_in_broken_streams_are_masked(world: World) -> None:
-    """The error of a broken body shows no secret to its reader or to observers."""
+    """The error of a broken response body shows no secret to its reader or to observers."""
     manager = world.watched(vat(credentials=KINDS["bearer"]))
     broken_error = ConnectionFailed(f"cut off after {SECRET}.")
     broken_error.__cause__ = VendorFailed(f"no {SECRET}.", vendor_message=SECRET)
@@ -248,7 +248,7 @@ async def test_echoes_in_broken_streams_are_masked(world: World) -> None:
 
 @sync_and_async
 async def test_echoes_after_retries_are_masked(world: World) -> None:
-    """The error of the last of several attempts is masked like that of the first."""
+    """After several attempts, the last error is masked like a first one."""
     manager = world.manager(vat(credentials=KINDS["bearer"], retry=RetryPolicy(3, 0)))
     world.vendor.answers(*[echoing(SECRET, 503)] * 3)
     with pytest.raises(ConnectorError) as excinfo:
@@ -259,7 +259,7 @@ async def test_echoes_after_retries_are_masked(world: World) -> None:
 
 @sync_and_async
 async def test_masked_json_is_still_json(world: World) -> None:
-    """A masked number becomes a text, so the JSON stays valid."""
+    """A masked number in JSON becomes a string, so the JSON stays valid."""
     manager = world.manager(vat(credentials=Credentials.bearer("4711081547110815")))
     body = b'{"message": "no", "key": 4711081547110815, "list": [4711081547110815]}'
     world.vendor.answers(Response(400, {"Content-Type": "application/json"}, body))
@@ -272,7 +272,7 @@ async def test_masked_json_is_still_json(world: World) -> None:
 
 @sync_and_async
 async def test_long_error_bodies_are_truncated(world: World) -> None:
-    """Only the start of an error body is kept, without half a secret at its end."""
+    """An error keeps only the start of a long body, without half a secret at its end."""
     manager = world.manager(vat(credentials=KINDS["bearer"]))
     body = b" " * (LARGEST_BODY - 5) + SECRET.encode() + b" " * 9000
     world.vendor.answers(Response(400, {}, body))

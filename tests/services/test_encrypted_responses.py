@@ -1,4 +1,4 @@
-"""Stored responses of idempotency keys are encrypted if there is a cipher."""
+"""The stored responses of idempotency keys are encrypted if a cipher is configured."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ SECRET_ANSWER = Response(200, {"X-Token": "told-token"}, b"told-body")
 
 
 def stored_text(world: World) -> str:
-    """Return everything that was written to the store, as a reader of the store sees it."""
+    """Return everything that was written to the store, as text."""
     return repr([getattr(command, "answer", None) for command in world.store.commands])
 
 
 @sync_and_async
 async def test_encrypted_response_is_replayed(world: World) -> None:
-    """A repeat gets the response, while a reader of the store cannot read it."""
+    """A repeated key replays its encrypted response, which cannot be read in the store."""
     world.vendor.answers(SECRET_ANSWER)
     manager = world.manager(BANK, state=world.of_mode(world.store), cipher=CIPHER)
 
@@ -38,7 +38,7 @@ async def test_encrypted_response_is_replayed(world: World) -> None:
 
 @sync_and_async
 async def test_encrypted_refusal_is_replayed(world: World) -> None:
-    """A repeat gets the final refusal, while a reader of the store cannot read it."""
+    """A repeated key replays its encrypted refusal, which cannot be read in the store."""
     world.vendor.answers(Response(400, {}, b'{"code": "told-code"}'))
     manager = world.manager(BANK, state=world.of_mode(world.store), cipher=CIPHER)
 
@@ -51,7 +51,7 @@ async def test_encrypted_refusal_is_replayed(world: World) -> None:
 
 @sync_and_async
 async def test_unencrypted_answers_are_replayed_after_adding_a_cipher(world: World) -> None:
-    """Answers stored before a cipher was configured are still replayed."""
+    """Responses stored before a cipher was configured are still replayed."""
     world.vendor.answers(SECRET_ANSWER)
     await world.manager(BANK).call("bank", PAY, idempotency_key="k")
 
@@ -65,7 +65,7 @@ async def test_unencrypted_answers_are_replayed_after_adding_a_cipher(world: Wor
 @pytest.mark.parametrize("cipher", [None, AesGcmCipher(generate_keys())], ids=["none", "another"])
 @sync_and_async
 async def test_unreadable_answer_is_not_repeated(world: World, cipher: AesGcmCipher | None) -> None:
-    """A process without the encryption key raises an error, and does not call the vendor again."""
+    """Without the encryption key, a repeated call raises an error and sends nothing."""
     world.vendor.answers(SECRET_ANSWER)
     await world.manager(BANK, cipher=CIPHER).call("bank", PAY, idempotency_key="k")
 

@@ -1,4 +1,4 @@
-"""One HTTP exchange: its URL, and the interpretation of its response."""
+"""One HTTP exchange: the URL of its request, and the interpretation of its response."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from tests.support.modes import World, sync_and_async
 
 @sync_and_async
 async def test_url_joins_service_and_request(world: World) -> None:
-    """A request's path and query follow the service's base URL."""
+    """The URL of a request is the service's base URL with the request's path and query."""
     await world.manager(vat()).call("vat", Request.get("/rates", query={"country": "DE"}))
 
     assert ["https://vat.example/v1/rates?country=DE"] == [s.url for s in world.vendor.requests]
@@ -42,7 +42,7 @@ async def test_url_joins_service_and_request(world: World) -> None:
 
 @sync_and_async
 async def test_default_headers_fill_gaps(world: World) -> None:
-    """A service's headers are sent unless the request has its own."""
+    """A service's headers are sent unless the request has headers of the same name."""
     service = vat(headers={"Accept": "application/json", "X-App": "erp"})
 
     await world.manager(service).call("vat", Request.get("/", headers={"accept": "text/csv"}))
@@ -52,7 +52,7 @@ async def test_default_headers_fill_gaps(world: World) -> None:
 
 @sync_and_async
 async def test_missing_base_url_error(world: World) -> None:
-    """A service without a base URL cannot send requests."""
+    """A service without a base URL refuses requests."""
     with pytest.raises(ConfigurationError) as excinfo:
         await world.manager(Service("vat")).call("vat", GET)
 
@@ -105,7 +105,7 @@ async def test_foreign_origin_takes_no_token(world: World) -> None:
 async def test_status_codes_have_error_classes(
     world: World, status: int, kind: type[Exception]
 ) -> None:
-    """Every failing status raises one class, with the status and the whole response."""
+    """Each failing status raises its own error class, with the status and the whole response."""
     world.vendor.answers(status)
 
     with pytest.raises(kind) as excinfo:
@@ -116,7 +116,7 @@ async def test_status_codes_have_error_classes(
 
 @sync_and_async
 async def test_redirects_are_not_followed(world: World) -> None:
-    """A redirect is refused, so that no credential goes elsewhere."""
+    """A redirect raises an error and is not followed, so no credential reaches another host."""
     world.vendor.answers(Response(307, {"Location": "https://evil.example/"}))
 
     with pytest.raises(VendorRejected, match="redirect"):
@@ -126,14 +126,14 @@ async def test_redirects_are_not_followed(world: World) -> None:
 
 
 def declined(request: Request, response: Response) -> PaymentDeclined | None:
-    """A vendor that answers a refusal with status 200."""
+    """A classifier for a vendor that reports a declined payment with status 200."""
     assert "/rates" == request.path
     return PaymentDeclined("no", vendor_code="51") if b"no" in response.body else None
 
 
 @sync_and_async
 async def test_classifier_precedes_the_status(world: World) -> None:
-    """A service's classifier runs first, and may see a failure in a 200."""
+    """A service's classifier runs before the status is judged, and may find an error in a 200."""
     world.vendor.answers(Response(200, body=b"no"), Response(404, body=b"no"), 404, 200)
     manager = world.manager(vat(classify=declined))
 
@@ -145,7 +145,7 @@ async def test_classifier_precedes_the_status(world: World) -> None:
 
 @sync_and_async
 async def test_classifier_with_a_wrong_result(world: World) -> None:
-    """A classifier that returns anything but an error of moorage is named."""
+    """If a classifier returns something other than an error of moorage, the error names it."""
 
     def agree(*_: object) -> Any:
         return True
@@ -159,7 +159,7 @@ async def test_classifier_with_a_wrong_result(world: World) -> None:
 
 @sync_and_async
 async def test_classifier_gets_no_credential(world: World) -> None:
-    """A classifier gets the request without credentials."""
+    """A classifier gets the request without its credentials."""
     seen_requests: list[Request] = []
 
     def look(request: Request, _: Response) -> None:
@@ -172,7 +172,7 @@ async def test_classifier_gets_no_credential(world: World) -> None:
 
 @sync_and_async
 async def test_foreign_http_errors_become_connection_failed(world: World) -> None:
-    """An unexpected exception of an HTTP client becomes ConnectionFailed, unquoted."""
+    """An unexpected exception of an HTTP client becomes ConnectionFailed, without its text."""
     world.vendor.otherwise = ValueError("https://vat.example/?key=hunter2")
 
     with pytest.raises(ConnectionFailed, match="ValueError") as excinfo:
@@ -185,7 +185,7 @@ async def test_foreign_http_errors_become_connection_failed(world: World) -> Non
 
 @sync_and_async
 async def test_attempt_event_has_its_own_status(world: World) -> None:
-    """The event of an attempt without a response has no status of an earlier attempt."""
+    """An attempt without a response has no status in its event, even after one with a status."""
     world.vendor.answers(503, AttemptTimeout("late"), 200)
     manager = world.watched(vat(retry=RetryPolicy(3, 0)))
 
@@ -223,7 +223,7 @@ ENDPOINTS = (
 async def test_endpoint_of_a_request(
     world: World, request_: Request, name: str | None, timeout: float
 ) -> None:
-    """A request belongs to its named endpoint, or to the first that matches its method and path."""
+    """A request uses its named endpoint, or the first one that matches its method and path."""
     await world.manager(vat(endpoints=ENDPOINTS)).call("vat", request_, endpoint=name)
 
     assert [timeout] == [requests.timeouts.total for requests in world.vendor.requests]
@@ -231,7 +231,7 @@ async def test_endpoint_of_a_request(
 
 @sync_and_async
 async def test_functions_have_no_matched_endpoint(world: World) -> None:
-    """The endpoint matched by a request's path does not apply to later functions."""
+    """The endpoint that matched an earlier request's path does not apply to a later function."""
     service = vat(endpoints=Endpoint("rates", path="/rates", retry=RetryPolicy(5, 0)))
     manager = world.manager(service)
     await manager.call("vat", GET)

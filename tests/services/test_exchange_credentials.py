@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 async def test_credentials_are_applied_to_the_request(
     world: World, credentials: Credentials, headers: dict[str, str], query: str
 ) -> None:
-    """A service's own credentials are applied to the request, and no result shows them."""
+    """A service's own credentials are sent with the request, but not shown in the response URL."""
 
     async def answer_with_url(sent: SentRequest) -> Response:
         return Response(200, url=sent.url)
@@ -66,7 +66,7 @@ async def test_credentials_are_applied_to_the_request(
 
 @sync_and_async
 async def test_provider_gets_the_tenant(world: World) -> None:
-    """A service that needs credentials gets those of the tenant, once per call."""
+    """A service without its own credentials gets the tenant's from the provider, once per call."""
     provider = Provider(world)
     world.vendor.answers(503)
     service = vat(needs_credentials=True, retry=RetryPolicy(2, 0))
@@ -80,7 +80,7 @@ async def test_provider_gets_the_tenant(world: World) -> None:
 
 @sync_and_async
 async def test_every_attempt_is_signed_anew(world: World) -> None:
-    """Each attempt is signed last, after the transforms and with its own time."""
+    """Each attempt is signed anew with its own time, after all transforms."""
     signing = HmacSigning(
         signs="{method} {url} {header:x-late}",
         headers={"X-Time": "{timestamp}", "X-Nonce": "{nonce}"},
@@ -124,7 +124,7 @@ async def test_every_attempt_is_signed_anew(world: World) -> None:
 )
 @sync_and_async
 async def test_all_signing_methods(world: World, signing: Any, header: str, begins: str) -> None:
-    """A request is signed by every kind of signing credentials."""
+    """A request can be signed by each kind of signing credentials."""
     await world.manager(vat(credentials=Credentials.signed(signing, "k"))).call("vat", GET)
 
     (requests,) = world.vendor.requests
@@ -133,7 +133,7 @@ async def test_all_signing_methods(world: World, signing: Any, header: str, begi
 
 @sync_and_async
 async def test_unsignable_request_is_not_sent(world: World) -> None:
-    """A request that lacks a signed part is refused, without showing the key."""
+    """A request without a part that must be signed is refused, and the error hides the key."""
     signing = HmacSigning(signs="{header:x-a}", headers={"S": "{signature}"})
     service = vat(credentials=Credentials.signed(signing, "h1dden"))
 
@@ -172,7 +172,7 @@ async def test_missing_provider_error(world: World) -> None:
 async def test_foreign_provider_errors_become_credential_not_found(
     world: World, value: object
 ) -> None:
-    """An unexpected error or value of a provider becomes CredentialNotFound, unquoted."""
+    """A provider's unexpected error or value becomes CredentialNotFound, without its text."""
     provider = Provider(world)
     provider.given = value if value is not None else 0
     service = vat(needs_credentials=True)
@@ -204,7 +204,7 @@ async def test_call_without_credential_is_retried(world: World) -> None:
 
 @sync_and_async
 async def test_open_circuit_asks_no_provider(world: World) -> None:
-    """A call that the circuit refuses does not use the credential provider."""
+    """A call that the circuit refuses does not ask the credential provider."""
     provider = Provider(world)
     service = vat(needs_credentials=True, circuit=CircuitBreakerConfig())
     manager = world.manager(service, credentials=world.of_mode(provider))

@@ -1,4 +1,4 @@
-"""A refused credential is renewed once, within the call's time."""
+"""Renewal of refused credentials: once per call, and within the call's deadline."""
 
 # ruff: noqa: SLF001 - a look inside
 
@@ -45,7 +45,7 @@ async def test_refused_credential_is_renewed_once(world: World) -> None:
 
 @sync_and_async
 async def test_credential_is_never_renewed_twice(world: World) -> None:
-    """A second 401 is the final response."""
+    """A second 401 after a renewal is the final response."""
     provider = Provider(world)
     world.vendor.otherwise = 401
     service = vat(needs_credentials=True, retry=RetryPolicy(5, 0))
@@ -59,7 +59,7 @@ async def test_credential_is_never_renewed_twice(world: World) -> None:
 
 @sync_and_async
 async def test_renewal_uses_no_attempt(world: World) -> None:
-    """The request after a renewal belongs to the same attempt."""
+    """The request that is repeated after a renewal does not count as another attempt."""
     provider = Provider(world)
     world.vendor.answers(401)
     world.vendor.otherwise = 503
@@ -73,7 +73,7 @@ async def test_renewal_uses_no_attempt(world: World) -> None:
 
 @sync_and_async
 async def test_403_renews_nothing(world: World) -> None:
-    """A 403 concerns permissions, not the credential, so nothing is renewed."""
+    """A 403 renews no credential, because it concerns permissions."""
     provider = Provider(world)
     world.vendor.otherwise = 403
     service = vat(needs_credentials=True)
@@ -117,7 +117,7 @@ async def test_concurrent_callers_renew_once(world: World) -> None:
 @pytest.mark.parametrize("error", [CredentialRefreshFailed("gone"), KeyError("vault")])
 @sync_and_async
 async def test_failed_renewal_error(world: World, error: Exception) -> None:
-    """A failed renewal raises its own error, with the refusal as its cause."""
+    """If a renewal fails, its own error is raised, with the vendor's refusal as the cause."""
     provider = Provider(world)
     provider.fails = error
     world.vendor.otherwise = 401
@@ -131,7 +131,7 @@ async def test_failed_renewal_error(world: World, error: Exception) -> None:
 
 @sync_and_async
 async def test_renewal_time_counts_towards_the_deadline(world: World) -> None:
-    """A renewal counts towards the call's deadline, and nothing is sent after it."""
+    """The time of a renewal counts towards the deadline, after which nothing is sent."""
     provider = Provider(world)
     provider.slow = 60
     world.vendor.otherwise = 401
@@ -170,13 +170,13 @@ async def test_waiting_for_a_renewal_ends_with_the_deadline(
 
 
 def single_use_chunks() -> Iterator[bytes]:
-    """Return a body that can be read once."""
+    """Yield the only chunk of a body that can be read once."""
     yield b"all of it"
 
 
 @sync_and_async
 async def test_single_use_body_is_not_resent_after_a_renewal(world: World) -> None:
-    """A single-use body cannot be sent again, and the new credential is kept for later."""
+    """A request with a single-use body is not repeated, but the new credential is kept."""
     provider = Provider(world)
     world.vendor.answers(401)
     manager = world.manager(vat(needs_credentials=True), credentials=world.of_mode(provider))
@@ -189,7 +189,7 @@ async def test_single_use_body_is_not_resent_after_a_renewal(world: World) -> No
 
 @sync_and_async
 async def test_useless_renewals_become_rare(world: World) -> None:
-    """A service that refuses renewed credentials too causes fewer and fewer renewals."""
+    """A service that also refuses renewed credentials makes the pauses between renewals longer."""
     provider = Provider(world)
     world.vendor.otherwise = 401
     manager = world.manager(vat(needs_credentials=True), credentials=world.of_mode(provider))
@@ -208,7 +208,7 @@ async def test_useless_renewals_become_rare(world: World) -> None:
 
 @sync_and_async
 async def test_accepted_credential_resets_the_renewal_delay(world: World) -> None:
-    """After an accepted credential, the next refusal is followed by a renewal at once."""
+    """After an accepted credential, the next refusal causes a renewal without a pause."""
     provider = Provider(world)
     manager = world.manager(vat(needs_credentials=True), credentials=world.of_mode(provider))
     for _ in range(3):
@@ -220,7 +220,7 @@ async def test_accepted_credential_resets_the_renewal_delay(world: World) -> Non
 
 @sync_and_async
 async def test_new_credential_is_used_during_the_renewal_delay(world: World) -> None:
-    """While renewals are delayed, a new credential from elsewhere is used at once."""
+    """While renewals are paused, a new credential from the provider is used at once."""
     provider = Provider(world)
     manager = world.manager(vat(needs_credentials=True), credentials=world.of_mode(provider))
     world.vendor.answers(401, 401)

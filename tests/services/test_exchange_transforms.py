@@ -48,7 +48,7 @@ async def test_request_transforms_run_in_order(world: World) -> None:
 
 @sync_and_async
 async def test_transform_may_change_the_url(world: World) -> None:
-    """The URL is that of the transformed request."""
+    """A request is sent to the URL that the transforms have set."""
     service = vat(request_transforms=lambda request: request.evolve(path="/v2" + request.path))
 
     await world.manager(service).call("vat", GET)
@@ -60,7 +60,7 @@ async def test_transform_may_change_the_url(world: World) -> None:
 
 @sync_and_async
 async def test_response_transforms_run_in_reverse(world: World) -> None:
-    """Response transforms of the endpoint run first, then the service's."""
+    """An endpoint's response transforms run before the service's."""
 
     def add(letter: bytes) -> Any:
         return lambda response: response.evolve(body=response.body + letter)
@@ -111,14 +111,14 @@ async def test_transform_that_returns_an_awaitable(world: World) -> None:
 
 
 def _count(_: object) -> int:
-    """Count the call, and return a request that is not sent."""
+    """A wrong transform, which returns a number."""
     return 7
 
 
 @pytest.mark.parametrize("kind", ["request_transforms", "response_transforms"])
 @sync_and_async
 async def test_transform_with_a_wrong_result_is_named(world: World, kind: str) -> None:
-    """A transform that returns another type is named, with its place in the configuration."""
+    """The error for a transform that returns a wrong type names its configuration field."""
     description = kind.partition("_")[0]
     with pytest.raises(ConfigurationError) as excinfo:
         await world.manager(vat(**{kind: _count})).call("vat", GET)
@@ -155,7 +155,7 @@ async def test_transform_errors_pass_through(world: World) -> None:
 
 @sync_and_async
 async def test_asynchronous_hooks_are_bounded_by_the_deadline(world: World) -> None:
-    """Asynchronous transforms and providers are bounded by the rest of the deadline."""
+    """Asynchronous transforms and providers are stopped at the call's deadline."""
     bounds: list[float] = []
 
     async def wait_within(pending: Any, seconds: float) -> Any:
@@ -176,7 +176,7 @@ async def test_asynchronous_hooks_are_bounded_by_the_deadline(world: World) -> N
 
 @sync_and_async
 async def test_transform_that_uses_up_the_time(world: World) -> None:
-    """If a transform uses up the call's time, nothing is sent."""
+    """If a transform uses up the call's time, no request is sent."""
 
     def dawdle(request: Request) -> Request:
         world.clock.advance(30)

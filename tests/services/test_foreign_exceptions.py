@@ -1,4 +1,4 @@
-"""Exceptions of other code become errors of moorage."""
+"""Exceptions of other libraries become errors of moorage."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ KINDS: list[tuple[Any, type[ConnectorError], str]] = [
 
 
 def fail() -> None:
-    """Raise an exception that may hold a secret."""
+    """Raise an exception whose text contains a secret."""
     raise ValueError("hunter2")
 
 
 @pytest.mark.parametrize("make, kind, who", KINDS)
 def test_error_names_class_and_location(make: Any, kind: type[ConnectorError], who: str) -> None:
-    """The error names the exception's class and location, and quotes none of its text."""
+    """The error names the other exception's class and location, but contains none of its text."""
     with pytest.raises(ValueError, match="hunter2") as excinfo:
         fail()
 
@@ -54,5 +54,5 @@ def test_error_names_class_and_location(make: Any, kind: type[ConnectorError], w
 
 
 def test_exception_without_a_traceback() -> None:
-    """Of an exception without a traceback only the class is named."""
+    """For an exception without a traceback, the error names only its class."""
     assert "raised KeyError." in http_broke(KeyError()).message

@@ -29,7 +29,7 @@ HEDGE = HedgeConfig(0.1)
 
 
 def vat(**options: object) -> Service:
-    """A service with hedged reads."""
+    """Return a service that hedges its reads."""
     fields = {"base_url": "https://vat.example", "circuit": None, "retry": None, "hedge": HEDGE}
     return Service("vat", **fields | options)  # type: ignore[arg-type]  # as each test says
 
@@ -37,7 +37,7 @@ def vat(**options: object) -> Service:
 async def race(
     world: World, manager: AwaitedManager, request: Request = GET, **options: Any
 ) -> Any:
-    """Call while the first request is held back until a hedge is sent; return its gate too."""
+    """Start a call whose first request waits at a gate until a hedge is sent; return both."""
     gate = world.gate()
     world.vendor.answers(gate.answering(options.pop("first", Response(200, body=b"first"))))
 
@@ -69,7 +69,7 @@ async def test_first_successful_response_wins(world: World) -> None:
 
 @sync_and_async
 async def test_hedges_share_the_deadline(world: World) -> None:
-    """A hedge gets the rest of the call's time, and not more."""
+    """A hedge gets only the rest of the call's time."""
     world.vendor.answers(503)
 
     await world.manager(vat()).call("vat", GET, timeout=2)
@@ -87,7 +87,7 @@ async def test_quick_response_is_not_hedged(world: World) -> None:
 
 @sync_and_async
 async def test_failed_request_is_hedged_at_once(world: World) -> None:
-    """If the first request fails, the next one is sent at once and may win."""
+    """If the first request fails, the next one is sent at once and its response can be used."""
     world.vendor.answers(503)
 
     assert 200 == (await world.manager(vat()).call("vat", GET)).status
@@ -95,7 +95,7 @@ async def test_failed_request_is_hedged_at_once(world: World) -> None:
 
 @sync_and_async
 async def test_losing_request_is_cancelled(world: World) -> None:
-    """An asynchronous losing request is cancelled; a losing thread ends by itself."""
+    """When a hedged request loses, its task is cancelled; a thread runs to its end."""
     manager = world.manager(vat())
     started_call, gate = await race(world, manager)
     await started_call.result()
@@ -112,7 +112,7 @@ async def test_losing_request_is_cancelled(world: World) -> None:
 
 @sync_and_async
 async def test_first_error_is_raised(world: World) -> None:
-    """If no request succeeds, the first one's error is raised, with all attempts counted."""
+    """If every hedged request fails, the first error is raised, with the number of all attempts."""
     world.vendor.answers(Response(503, {"Retry-After": "9"}), 500, 502)
     manager = world.manager(vat(hedge=HedgeConfig(0.1, max_extra=2)))
 
@@ -126,7 +126,7 @@ async def test_first_error_is_raised(world: World) -> None:
 @pytest.mark.parametrize("rate", [1, 1_000_000])
 @sync_and_async
 async def test_hedges_are_admitted(world: World, rate: int) -> None:
-    """A hedge takes a token like any attempt, but never waits for one."""
+    """A hedge takes a rate-limit token like any attempt, but never waits for one."""
     world.vendor.answers(503)
     manager = world.manager(vat(limits=RateLimitConfig(rate, burst=1)))
 
@@ -138,7 +138,7 @@ async def test_hedges_are_admitted(world: World, rate: int) -> None:
 
 @sync_and_async
 async def test_hedges_are_recorded(world: World) -> None:
-    """A failed hedge counts against the vendor like any attempt."""
+    """A failed hedge counts in the circuit like any failed attempt."""
     world.vendor.answers(503, 503)
     circuit = CircuitBreakerConfig(failures=2)
     manager = world.watched(vat(circuit=circuit))
@@ -179,7 +179,7 @@ async def test_hedged_calls_are_retried(world: World) -> None:
 
 @sync_and_async
 async def test_hedges_share_one_renewal(world: World) -> None:
-    """Concurrent requests share one renewal, and one of them is enough to cause it."""
+    """If hedged requests are refused with 401 at the same time, the credential is renewed once."""
     renewals: list[int] = []
 
     class Provider:
@@ -207,7 +207,7 @@ async def test_hedges_share_one_renewal(world: World) -> None:
 
 @sync_and_async
 async def test_attempt_is_repeated_after_a_renewal(world: World) -> None:
-    """If all hedges were refused and one renewed the credential, the attempt is repeated."""
+    """If every hedge is refused and one renewed the credential, the attempt is repeated."""
 
     class Provider:
         def __init__(self) -> None:
@@ -249,7 +249,7 @@ async def test_attempt_is_repeated_after_a_renewal(world: World) -> None:
 )
 @sync_and_async
 async def test_only_reads_are_hedged(world: World, request_: Request, hedged: bool) -> None:
-    """A write is never in flight twice at once, unless it is declared idempotent."""
+    """A write is hedged only if it is declared idempotent."""
     world.vendor.answers(503)
     service = vat(endpoints=Endpoint("search", path="/search", idempotent=True))
 
@@ -284,7 +284,7 @@ async def test_hedging_of_an_endpoint(world: World) -> None:
 
 @sync_and_async
 async def test_late_loser_is_ignored(world: World) -> None:
-    """The later outcome of the losing request does not affect the call."""
+    """The late outcome of the slower hedged request does not affect the call."""
     manager = world.watched(vat())
     started_call, gate = await race(world, manager, first=Response(429, {"Retry-After": "60"}))
     response = await started_call.result()
@@ -298,7 +298,7 @@ async def test_late_loser_is_ignored(world: World) -> None:
 
 @sync_and_async
 async def test_refused_hedges_did_nothing(world: World) -> None:
-    """If the vendor refused every hedged request, the error proves that nothing was done."""
+    """If the vendor refused all hedged requests, the error says that nothing was done."""
     world.vendor.answers(Response(403), Response(403))
 
     with pytest.raises(AuthenticationFailed) as excinfo:
@@ -310,7 +310,7 @@ async def test_refused_hedges_did_nothing(world: World) -> None:
 
 @sync_and_async
 async def test_one_lost_hedge_may_have_acted(world: World) -> None:
-    """If one hedged request may have been processed, the error does not claim the opposite."""
+    """If one hedged request may have been processed, the error says so."""
     world.vendor.answers(Response(403), Response(503))
 
     with pytest.raises(ConnectorError) as excinfo:

@@ -1,4 +1,4 @@
-"""Exceptions of a user's hooks are reported as such, and never prove that nothing was sent."""
+"""Exceptions of a user's hooks are raised as they are, and never prove that nothing was sent."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ SOON = RetryPolicy(3, 0)
 
 
 def pay(**options: Any) -> Service:
-    """A service for a call with an effect."""
+    """Return a payment service, whose calls have an effect."""
     fields: dict[str, Any] = {"base_url": "https://pay.example", "circuit": None, "retry": SOON}
     return Service("pay", **(fields | options))
 
 
 def other_calls_error() -> ConnectionFailed:
-    """The error of a nested call that was never sent."""
+    """Return the error of a nested call whose request was not sent."""
     return ConnectionFailed("refused", may_have_been_processed=False)
 
 
 def raising(make: Callable[[], Exception]) -> Callable[..., Any]:
-    """Return a hook that raises."""
+    """Return a hook that raises this error."""
 
     def hook(*_: object) -> Any:
         raise make()
@@ -54,7 +54,7 @@ def raising(make: Callable[[], Exception]) -> Callable[..., Any]:
 async def test_failing_response_transform_repeats_no_effect(
     world: World, make: Callable[[], Exception]
 ) -> None:
-    """An error of a response transform does not cause a POST to be repeated."""
+    """If a response transform raises, the POST is not repeated."""
     manager = world.manager(pay(response_transforms=raising(make)))
 
     with pytest.raises(type(make())):
@@ -74,7 +74,7 @@ async def test_failing_response_transform_repeats_no_effect(
 )
 @sync_and_async
 async def test_failing_hook_leaves_the_key_unknown(world: World, hook: dict[str, Any]) -> None:
-    """A hook that fails after the response leaves the key unknown, never free."""
+    """If a hook fails after the response, the outcome of the idempotency key is unknown."""
     manager = world.manager(pay(**hook))
 
     for _ in range(2):
@@ -86,7 +86,7 @@ async def test_failing_hook_leaves_the_key_unknown(world: World, hook: dict[str,
 
 @sync_and_async
 async def test_error_of_a_nested_call_proves_nothing(world: World) -> None:
-    """A function that acted and then failed in a nested call counts as having acted."""
+    """If a function acts and then a call inside it fails, its key's outcome is unknown."""
     world.vendor.otherwise = other_calls_error()
     manager = world.manager(pay(), Service("other", "https://other.example", retry=None))
     effects: list[int] = []
@@ -104,7 +104,7 @@ async def test_error_of_a_nested_call_proves_nothing(world: World) -> None:
 
 @sync_and_async
 async def test_function_may_prove_that_nothing_was_sent(world: World) -> None:
-    """A function that raises proof that nothing was sent is retried, with a key too."""
+    """A function whose error proves that nothing was sent is retried, with a key too."""
     manager = world.manager(pay())
     errors: list[Exception] = [other_calls_error(), other_calls_error()]
 
@@ -118,7 +118,7 @@ async def test_function_may_prove_that_nothing_was_sent(world: World) -> None:
 
 @sync_and_async
 async def test_failing_fallback_keeps_the_first_error(world: World) -> None:
-    """The error of a failing fallback has the call's error as its cause, also in events."""
+    """If a fallback fails, its error has the call's error as its cause, also in events."""
     world.vendor.otherwise = 503
     manager = world.watched(pay(retry=None, fallback=raising(ZeroDivisionError)))
 
@@ -132,7 +132,7 @@ async def test_failing_fallback_keeps_the_first_error(world: World) -> None:
 
 @sync_and_async
 async def test_text_is_not_a_sequence_of_keys(world: World) -> None:
-    """A text is refused as a batch's keys, and an unknown service is named at once."""
+    """A string is refused as a batch's keys, and an unknown service is named at once."""
     manager = world.manager(pay())
 
     with pytest.raises(InvalidData, match="idempotency_keys"):

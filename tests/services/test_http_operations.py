@@ -1,4 +1,4 @@
-"""HTTP requests as operations: what their answers mean decides like a status does."""
+"""HTTP operations, whose response bodies decide about retries and circuits like a status does."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ URL = "https://erp.example"
 
 
 def refusal_of(response: Response) -> ConnectorError | None:
-    """The error that an answer of this test's vendor stands for."""
+    """Return the error that a response body of this test's vendor reports, if any."""
     errors: dict[str, Callable[[], ConnectorError]] = {
         "busy": lambda: VendorFailed("The vendor is busy.", retryable=True),
         "throttled": lambda: RateLimitExceeded("The vendor throttles.", by_vendor=True),
@@ -48,14 +48,14 @@ def refusal_of(response: Response) -> ConnectorError | None:
 
 
 def total_of(response: Response) -> int:
-    """The result of a successful answer."""
+    """Return the total from a successful response."""
     total = response.json()["total"]
     assert isinstance(total, int)
     return total
 
 
 def operation(**changes: Any) -> HttpOperation[int]:
-    """An operation that changes something, unless its request says otherwise."""
+    """Return an operation that writes, unless the options change that."""
     settings: dict[str, Any] = {
         "name": "orders.add",
         "request": Request.post("/rpc", json={"method": "add"}),
@@ -68,25 +68,25 @@ def operation(**changes: Any) -> HttpOperation[int]:
 
 
 def question(**changes: Any) -> HttpOperation[int]:
-    """An operation that changes nothing, although its method is POST."""
+    """Return an operation that only reads, although its method is POST."""
     request = Request.post("/rpc", json={"method": "ask"}).evolve(idempotent=True)
     return operation(name="orders.total", request=request, safe=True, **changes)
 
 
 def erp(**options: Any) -> Service:
-    """A service with retries."""
+    """Return a service with retries and the given options."""
     settings: dict[str, Any] = {"base_url": URL, "retry": RetryPolicy(3, 0), **options}
     return Service("erp", **settings)
 
 
 def answer(**body: Any) -> Response:
-    """A successful answer with this body."""
+    """Return a successful response with this JSON body."""
     return Response(200, body=json.dumps(body).encode())
 
 
 @sync_and_async
 async def test_result_is_what_the_answer_says(world: World) -> None:
-    """The result is read from the answer, and events name the operation and the system."""
+    """An operation returns the value read from the response; events have its name and system."""
     world.vendor.answers(answer(total=7))
     manager = world.watched(erp())
 
@@ -99,7 +99,7 @@ async def test_result_is_what_the_answer_says(world: World) -> None:
 @pytest.mark.parametrize("word", ["busy", "throttled", "no"])
 @sync_and_async
 async def test_refusal_in_a_successful_answer(world: World, word: str) -> None:
-    """An answer that refuses in its body counts like one that refuses by its status."""
+    """An error in a response body has the same effect as an error status."""
     world.vendor.answers(*[answer(error=word)] * 3)
     manager = world.manager(erp())
     with pytest.raises(ConnectorError) as excinfo:
@@ -113,7 +113,7 @@ async def test_refusal_in_a_successful_answer(world: World, word: str) -> None:
 @pytest.mark.parametrize("word", ["busy", "throttled"])
 @sync_and_async
 async def test_question_is_repeated(world: World, word: str) -> None:
-    """A harmless question is repeated after a failure in the body of its answer."""
+    """A safe operation is retried after a failure in the response body."""
     world.vendor.answers(answer(error=word), answer(total=2))
 
     assert 2 == await world.manager(erp()).perform("erp", question())
@@ -121,7 +121,7 @@ async def test_question_is_repeated(world: World, word: str) -> None:
 
 @sync_and_async
 async def test_pause_that_a_body_asks_for(world: World) -> None:
-    """The pause that the body of an answer asks for is kept like that of a header."""
+    """A pause that the response body asks for is respected like a `Retry-After` header."""
     world.vendor.answers(answer(error="throttled"), answer(total=2))
 
     def pause(response: Response) -> ConnectorError | None:
@@ -136,7 +136,7 @@ async def test_pause_that_a_body_asks_for(world: World) -> None:
 
 @sync_and_async
 async def test_failures_in_bodies_open_the_circuit(world: World) -> None:
-    """The circuit counts what the bodies of the answers say, not their status."""
+    """The circuit counts errors in the response bodies, whatever the status."""
     world.vendor.answers(*[answer(error="busy")] * 30)
     manager = world.manager(erp(retry=None))
     for _ in range(30):
@@ -150,7 +150,7 @@ async def test_failures_in_bodies_open_the_circuit(world: World) -> None:
 @pytest.mark.parametrize("word, unknown", [("busy", True), ("no", False)])
 @sync_and_async
 async def test_key_of_a_refused_operation(world: World, word: str, unknown: bool) -> None:
-    """A refusal proves that a keyed operation did nothing; a failure leaves its outcome open."""
+    """A keyed operation's refusal is raised as it is; after a failure the outcome is unknown."""
     world.vendor.answers(answer(error=word), answer(total=3))
     manager = world.manager(erp())
     with pytest.raises(OutcomeUnknown if unknown else VendorRejected):
@@ -161,7 +161,7 @@ async def test_key_of_a_refused_operation(world: World, word: str, unknown: bool
 
 @sync_and_async
 async def test_repeated_key_has_one_effect(world: World) -> None:
-    """A repeated key returns the first result, and sends nothing."""
+    """A repeated key of an HTTP operation returns the first result and sends nothing."""
     world.vendor.answers(answer(total=3))
     manager = world.manager(erp())
     results = [
@@ -174,7 +174,7 @@ async def test_repeated_key_has_one_effect(world: World) -> None:
 
 @sync_and_async
 async def test_answer_that_cannot_be_read(world: World) -> None:
-    """An answer from which nothing can be read counts as lost, and is not stored under a key."""
+    """A response that cannot be read counts as lost, and is not stored under its key."""
     world.vendor.answers(answer(unexpected=1))
     manager = world.manager(erp())
     with pytest.raises(OutcomeUnknown):
@@ -183,7 +183,7 @@ async def test_answer_that_cannot_be_read(world: World) -> None:
 
 @sync_and_async
 async def test_hedged_question_reads_every_answer(world: World) -> None:
-    """A hedged operation judges the answer of each of its requests."""
+    """A hedged operation judges the response to each of its requests."""
     world.vendor.answers(*[answer(error="no")] * 2)
     manager = world.manager(erp(hedge=HedgeConfig(0.01)))
     with pytest.raises(VendorRejected):
@@ -192,7 +192,7 @@ async def test_hedged_question_reads_every_answer(world: World) -> None:
 
 @sync_and_async
 async def test_operation_in_a_region(world: World) -> None:
-    """An HTTP operation goes to the region that its service chooses."""
+    """An HTTP operation is sent to the region that its service chooses."""
     world.vendor.answers(answer(total=1))
     manager = world.manager(erp(base_url=None, regions=[Region("eu", "https://eu.example")]))
 
@@ -202,7 +202,7 @@ async def test_operation_in_a_region(world: World) -> None:
 
 @sync_and_async
 async def test_endpoint_with_the_name_of_the_operation_applies(world: World) -> None:
-    """The endpoint with the operation's name applies, whatever the path of the request is."""
+    """The endpoint with the operation's name applies, whatever the request's path."""
     world.vendor.answers(*[answer(total=1)] * 2)
     endpoints = [Endpoint("orders.add", limits=[RateLimitConfig(1)])]
     manager = world.manager(erp(endpoints=endpoints))
@@ -215,7 +215,7 @@ async def test_endpoint_with_the_name_of_the_operation_applies(world: World) -> 
 @pytest.mark.parametrize("safe", [True, False])
 @sync_and_async
 async def test_rehearsal_sends_only_safe_operations(world: World, safe: bool) -> None:
-    """A rehearsal asks questions, and holds back what changes something."""
+    """A rehearsal (`dry_run`) sends safe operations and no others."""
     world.vendor.answers(answer(total=1))
     manager = world.manager(erp(), dry_run=True)
     if safe:
@@ -228,7 +228,7 @@ async def test_rehearsal_sends_only_safe_operations(world: World, safe: bool) ->
 
 @sync_and_async
 async def test_payload_of_an_http_operation(world: World) -> None:
-    """A payload is refused, because a repeated key is compared with the request."""
+    """A payload for an HTTP operation is refused; a repeated key is compared by its request."""
     manager = world.manager(erp())
     with pytest.raises(InvalidData) as excinfo:
         await manager.perform("erp", operation(), idempotency_key="k", payload={"a": 1})
@@ -238,7 +238,7 @@ async def test_payload_of_an_http_operation(world: World) -> None:
 
 @sync_and_async
 async def test_hook_that_returns_no_error(world: World) -> None:
-    """A refusal that is no error of moorage is the operation's mistake, and says so."""
+    """A `refusal` hook that returns no error of moorage raises ConfigurationError."""
     world.vendor.answers(answer(total=1))
     manager = world.manager(erp())
     with pytest.raises(ConfigurationError, match="refusal"):
@@ -246,7 +246,7 @@ async def test_hook_that_returns_no_error(world: World) -> None:
 
 
 def test_safety_follows_the_method() -> None:
-    """An operation is safe if its method is, unless it says otherwise."""
+    """An operation is safe if its HTTP method is, unless it declares otherwise."""
     get = operation(request=Request.get("/orders"))
     assert (True, True) == (get.safe, get.repeatable)
     assert (False, False) == (operation().safe, operation().repeatable)

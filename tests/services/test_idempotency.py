@@ -1,4 +1,4 @@
-"""The whole pipeline has one effect per idempotency key."""
+"""Calls with an idempotency key have one effect, through the whole pipeline."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 @sync_and_async
 async def test_repeat_gets_the_stored_response(world: World) -> None:
-    """A repeated key gets the first response, marked as replayed, and nothing is sent."""
+    """A repeated key gets the first response, marked as replayed, without another request."""
     world.vendor.answers(Response(201, body=b"charged"))
     manager = world.manager(bank())
 
@@ -56,7 +56,7 @@ async def test_repeat_gets_the_stored_response(world: World) -> None:
 
 @sync_and_async
 async def test_function_result_is_copied(world: World) -> None:
-    """A repeat gets a copy of the function's result, unaffected by changes to the original."""
+    """A repeated key gets a copy of the function's result, which later changes do not affect."""
     manager = world.manager(bank())
     calls: list[int] = []
 
@@ -74,7 +74,7 @@ async def test_function_result_is_copied(world: World) -> None:
 
 @sync_and_async
 async def test_stored_response_expires(world: World) -> None:
-    """A response is replayed until its time to live is over; then the key is new."""
+    """A response is replayed during the key's time to live; after that the key counts as new."""
     manager = world.manager(bank(idempotency_ttl=100))
     await charge(manager)
 
@@ -93,7 +93,7 @@ def decline(_: Request, __: Response) -> PaymentDeclined:
 
 @sync_and_async
 async def test_refusal_is_replayed(world: World) -> None:
-    """A repeat raises the same final refusal, marked as replayed, and nothing is sent."""
+    """A repeated key raises the same final refusal, marked as replayed, and sends nothing."""
     manager = world.manager(bank(classify=decline))
     refusals = []
 
@@ -114,7 +114,7 @@ async def test_refusal_is_replayed(world: World) -> None:
 
 @sync_and_async
 async def test_key_is_free_after_a_harmless_error(world: World) -> None:
-    """After an error that proves that nothing was done, the key is free again."""
+    """After an error that proves that nothing was done, the key can be used again."""
     unsent_error = ConnectionFailed("refused", may_have_been_processed=False)
     world.vendor.answers(unsent_error, 401, 429)
     manager = world.manager(bank())
@@ -129,7 +129,7 @@ async def test_key_is_free_after_a_harmless_error(world: World) -> None:
 
 @sync_and_async
 async def test_key_is_free_after_our_own_refusal(world: World) -> None:
-    """A call that our own limit refused leaves its key free."""
+    """If the service's own rate limit refuses a call, its key stays free."""
     manager = world.manager(bank(limits=RateLimitConfig(1, per=60), max_limit_wait=0))
     await charge(manager, key="first")
 
@@ -146,7 +146,7 @@ async def test_key_is_free_after_our_own_refusal(world: World) -> None:
 @pytest.mark.parametrize("state", ["done", "refused", "free", "unknown", "in progress"])
 @sync_and_async
 async def test_another_payload_is_a_conflict_in_every_state(world: World, state: str) -> None:
-    """The same key with another payload is refused in every state of the key."""
+    """A key that is used with another payload is refused, whatever its first call's outcome."""
     gate = world.gate()
     answers: dict[str, Any] = {
         "done": 200,
@@ -180,7 +180,7 @@ async def test_another_payload_is_a_conflict_in_every_state(world: World, state:
 @pytest.mark.parametrize("other", [1.0, True, "1", None, [1], {"1": 1}])
 @sync_and_async
 async def test_payloads_that_look_alike_differ(world: World, other: object) -> None:
-    """1, 1.0, "1" and True are different payloads."""
+    """The payloads 1, 1.0, "1" and True count as different."""
     manager = world.manager(bank())
     await manager.run("bank", world.do_nothing, idempotency_key="k", payload=1)
 
@@ -190,7 +190,7 @@ async def test_payloads_that_look_alike_differ(world: World, other: object) -> N
 
 @sync_and_async
 async def test_requests_and_functions_share_keys(world: World) -> None:
-    """A key identifies one effect of a service, be it a request or a function."""
+    """A request and a function of one service cannot share an idempotency key."""
     manager = world.manager(bank())
     await charge(manager)
 
@@ -200,7 +200,7 @@ async def test_requests_and_functions_share_keys(world: World) -> None:
 
 @sync_and_async
 async def test_tenants_have_separate_keys(world: World) -> None:
-    """The same key of two tenants is two keys."""
+    """Two tenants can use the same key for separate calls."""
     manager = world.manager(bank())
 
     for tenant in (None, "a", "b"):
@@ -213,7 +213,7 @@ async def test_tenants_have_separate_keys(world: World) -> None:
 @pytest.mark.parametrize("way", ["call", "run", "call_many", "resolve_key"])
 @sync_and_async
 async def test_invalid_keys_are_refused(world: World, way: str, key: Any) -> None:
-    """An invalid key raises an error, instead of running without protection."""
+    """An invalid idempotency key raises an error, and the call is not made."""
     manager = world.manager(bank())
     ways: dict[str, Callable[[], Any]] = {
         "call": lambda: charge(manager, key=key),
@@ -238,7 +238,7 @@ async def _only_result(results: Any) -> Any:
 
 @sync_and_async
 async def test_none_among_keys_is_refused(world: World) -> None:
-    """None is refused as a key of a batch."""
+    """A batch refuses None as one of its keys."""
     results = await world.manager(bank()).call_many(
         "bank", [POST, POST], idempotency_keys=["a", None]
     )
@@ -249,7 +249,7 @@ async def test_none_among_keys_is_refused(world: World) -> None:
 
 @sync_and_async
 async def test_payload_without_a_fingerprint_is_refused(world: World) -> None:
-    """A payload without a fingerprint is refused before the function is called."""
+    """A payload that cannot be fingerprinted is refused before the function is called."""
     manager = world.watched(bank())
 
     with pytest.raises(InvalidData) as excinfo:
@@ -264,7 +264,7 @@ async def test_payload_without_a_fingerprint_is_refused(world: World) -> None:
 
 @sync_and_async
 async def test_repeat_waits_for_the_first_caller(world: World) -> None:
-    """A repeat waits while the first caller acts, and gets its response."""
+    """A repeat of a key waits while the first call is running, and gets its response."""
     gate = world.gate()
     world.vendor.answers(gate.answering(Response(201, body=b"charged")))
     manager = world.manager(bank())
@@ -295,7 +295,7 @@ async def test_repeat_waits_for_the_first_caller(world: World) -> None:
 
 @sync_and_async
 async def test_waiting_repeat_ends_at_its_deadline(world: World) -> None:
-    """A repeat at its deadline learns until when the first caller may still act.
+    """If a repeat reaches its deadline, its error says how long the first call may still run.
 
     It does not wait for a next look at the store that would come at its deadline.
     """
@@ -325,7 +325,7 @@ async def test_waiting_repeat_ends_at_its_deadline(world: World) -> None:
 @pytest.mark.parametrize("late, calls", [(-0.000000001, 1), (0, 0), (3, 0)])
 @sync_and_async
 async def test_repeat_past_its_deadline_does_not_run(world: World, late: float, calls: int) -> None:
-    """A repeat that gets the key after its deadline does nothing, and frees the key."""
+    """A repeat that gets the key only after its own deadline sends nothing and frees the key."""
     gate = world.gate()
     manager = over_one_store(world, bank())
     effects: list[int] = []
@@ -359,7 +359,7 @@ async def test_repeat_past_its_deadline_does_not_run(world: World, late: float, 
 
 @sync_and_async
 async def test_concurrent_repeats_act_once(world: World) -> None:
-    """Any number of concurrent callers with one key cause one effect."""
+    """Many concurrent calls with one key have one effect."""
     # Waiting threads move the virtual time on while the first one is still at work.
     manager = world.manager(bank(limits=RateLimitConfig(1000), timeout=10_000_000))
     calls: list[int] = []

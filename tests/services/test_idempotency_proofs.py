@@ -1,4 +1,4 @@
-"""Proofs that a request had no effect, and their use for idempotency keys."""
+"""Errors that prove that a request had no effect, and how they free idempotency keys."""
 
 # ruff: noqa: SLF001 - a look inside
 
@@ -26,7 +26,7 @@ from tests.support.modes import AwaitedManager, World, sync_and_async
 
 
 async def under_a_key(manager: AwaitedManager, *errors: Exception, **options: Any) -> None:
-    """Fail with these errors under a key; a KeyError proves that nothing was done."""
+    """Make a call with a key whose attempts raise these errors; KeyError means nothing was done."""
     core, plans = manager.manager._flows.core, manager.manager._flows.plans
     plan = plans.find("bank", None, None)
     call = Call(plan, core.nanoseconds(), plan.span)
@@ -52,7 +52,7 @@ async def under_a_key(manager: AwaitedManager, *errors: Exception, **options: An
 
 @sync_and_async
 async def test_some_errors_prove_that_nothing_was_done(world: World) -> None:
-    """An error that proves it frees the key; any other leaves the key unknown."""
+    """An error that proves that nothing was done frees the key; after another it is unknown."""
     manager = over_one_store(world, bank())
 
     for _ in range(2):
@@ -66,7 +66,7 @@ async def test_some_errors_prove_that_nothing_was_done(world: World) -> None:
 
 @sync_and_async
 async def test_nothing_proves_what_an_earlier_attempt_did(world: World) -> None:
-    """The error of a retry proves nothing about the attempt before it."""
+    """The error of a retry does not prove that the attempt before it did nothing."""
     manager = over_one_store(world, bank(retry=RetryPolicy(2, 0)))
 
     with pytest.raises(KeyError):
@@ -77,7 +77,7 @@ async def test_nothing_proves_what_an_earlier_attempt_did(world: World) -> None:
 
 @sync_and_async
 async def test_another_target_does_not_know_the_key(world: World) -> None:
-    """A request sent to one account of a vendor is not retried at another."""
+    """A key with an unknown outcome at one account of a vendor is not repeated at another."""
     manager = over_one_store(world, bank())
 
     with pytest.raises(OSError):  # noqa: PT011 - the very one
@@ -88,7 +88,7 @@ async def test_another_target_does_not_know_the_key(world: World) -> None:
 
 @sync_and_async
 async def test_nothing_proves_what_an_earlier_holder_did(world: World) -> None:
-    """The error of a retry proves nothing about the earlier holder."""
+    """An error of a repeated call does not prove that the earlier call did nothing."""
     manager = over_one_store(world, bank())
 
     with pytest.raises(OSError):  # noqa: PT011 - the very one

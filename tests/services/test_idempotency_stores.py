@@ -1,4 +1,4 @@
-"""Idempotency keys with results that cannot be stored, failing stores, and the sent mark."""
+"""Idempotency keys with results that cannot be stored, and with stores that fail."""
 
 # ruff: noqa: SLF001 - a look inside
 
@@ -33,7 +33,7 @@ from tests.support.modes import World, sync_and_async
 
 @sync_and_async
 async def test_uncopyable_result_is_returned_once(world: World) -> None:
-    """The first caller gets the result; a repeat learns that the effect happened."""
+    """If a result cannot be stored, a repeated call raises an error and acts no second time."""
     manager = world.watched(bank())
     lock = threading.Lock()
 
@@ -53,7 +53,7 @@ async def test_uncopyable_result_is_returned_once(world: World) -> None:
 
 
 class CopyableOnce:
-    """A value that can be copied once."""
+    """A value whose copies succeed or raise as the test says."""
 
     def __init__(self, *copies: Exception | None) -> None:
         self._copies = list(copies)
@@ -68,7 +68,7 @@ class CopyableOnce:
 @pytest.mark.parametrize("error", [KeyError("hunter2"), InvalidData("unreadable")])
 @sync_and_async
 async def test_unreadable_stored_answer_raises_an_error(world: World, error: Exception) -> None:
-    """A stored answer that cannot be read raises an error that does not quote it."""
+    """A stored result that cannot be read raises an error that does not quote the result."""
     answer = CopyableOnce(None, error)
     manager = world.manager(bank())
 
@@ -92,7 +92,7 @@ async def test_unreadable_stored_answer_raises_an_error(world: World, error: Exc
 
 @sync_and_async
 async def test_unclaimed_key_sends_nothing(world: World) -> None:
-    """If a key cannot be claimed, nothing is sent, and the claim is withdrawn."""
+    """If the store fails while a key is claimed, nothing is sent, and the claim is withdrawn."""
     manager = over_one_store(world, bank())
     world.store.fails_at[1] = StorageUnavailable("away")
 
@@ -105,7 +105,7 @@ async def test_unclaimed_key_sends_nothing(world: World) -> None:
 
 @sync_and_async
 async def test_unmarked_key_sends_nothing(world: World) -> None:
-    """If the sent mark cannot be written, nothing is sent, and the key stays free."""
+    """If the store cannot mark a key as sent, nothing is sent, and the key stays free."""
     manager = over_one_store(world, bank())
     world.store.fails_at[2] = StorageUnavailable("away")
 
@@ -118,7 +118,7 @@ async def test_unmarked_key_sends_nothing(world: World) -> None:
 
 @sync_and_async
 async def test_unstorable_response_is_returned(world: World) -> None:
-    """If the response cannot be stored, the caller still gets it, with an event."""
+    """If a response cannot be stored, the caller still gets it, and observers get an event."""
     manager = over_one_store(world, bank())
     world.store.is_deaf = True
     world.store.fails_at[3] = StorageUnavailable("away")
@@ -145,7 +145,7 @@ async def test_unstorable_response_is_returned(world: World) -> None:
 async def test_refused_response_is_returned(
     world: World, refusals: int, then: type[ConnectorError]
 ) -> None:
-    """If the store refuses the response, the caller gets it, and a repeat learns of the effect."""
+    """If the store refuses to save a response, the caller gets it, and a repeat raises an error."""
     manager = over_one_store(world, bank())
     world.store.is_deaf = True
     for trip in range(3, 3 + refusals):
@@ -165,7 +165,7 @@ async def test_refused_response_is_returned(
 
 @sync_and_async
 async def test_response_is_stored_again(world: World) -> None:
-    """A response whose storing failed is posted to the store once more."""
+    """If storing a response fails, it is posted to the store a second time."""
     manager = over_one_store(world, bank())
     world.store.fails_at[3] = StorageUnavailable("away")
 
@@ -176,7 +176,7 @@ async def test_response_is_stored_again(world: World) -> None:
 
 @sync_and_async
 async def test_unstorable_refusal_is_raised(world: World) -> None:
-    """If a refusal cannot be stored, it is still raised."""
+    """A refusal that cannot be stored is still raised."""
     world.vendor.otherwise = 422
     manager = over_one_store(world, bank())
     world.store.fails_at[3] = StorageUnavailable("away")
@@ -187,7 +187,7 @@ async def test_unstorable_refusal_is_raised(world: World) -> None:
 
 @sync_and_async
 async def test_error_survives_a_failed_release(world: World) -> None:
-    """If a key cannot be freed, the call's own error is raised."""
+    """If the store fails while a key is freed, the call's own error is raised."""
     world.vendor.otherwise = 401
     manager = over_one_store(world, bank())
     world.store.fails_at[3] = StorageUnavailable("away")
@@ -198,7 +198,7 @@ async def test_error_survives_a_failed_release(world: World) -> None:
 
 @sync_and_async
 async def test_foreign_store_errors_become_storage_unavailable(world: World) -> None:
-    """An unexpected exception of a store becomes StorageUnavailable, unquoted."""
+    """An unexpected exception of a store becomes StorageUnavailable, without its text."""
     manager = over_one_store(world, bank())
     world.store.fails_at[1] = ValueError("redis://:hunter2@host")
 
@@ -211,7 +211,7 @@ async def test_foreign_store_errors_become_storage_unavailable(world: World) -> 
 
 @sync_and_async
 async def test_failing_post_hides_no_error(world: World) -> None:
-    """A `post` that raises, which it must not, hides no error of the call."""
+    """If the store's `post` raises, which is not allowed, the call still raises its own error."""
     manager = over_one_store(world, bank())
     world.store.post_fails = ValueError("closed")
     world.store.fails_at[1] = StorageUnavailable("away")
@@ -228,7 +228,7 @@ async def test_failing_post_hides_no_error(world: World) -> None:
 async def test_claim_is_marked_without_other_protection(
     world: World, circuit: CircuitBreakerConfig | None
 ) -> None:
-    """A claim is marked as sent before the request leaves, even without other protections."""
+    """A key is marked as sent before its request is sent, also without a circuit."""
     manager = over_one_store(world, bank(circuit=circuit))
     stages: list[int] = []
 
@@ -245,13 +245,13 @@ async def test_claim_is_marked_without_other_protection(
 
 
 def leases(world: World) -> list[int]:
-    """Return the lengths of the claims in microseconds."""
+    """Return the leases of all claims, in microseconds."""
     return [command.lease for command in world.store.commands if isinstance(command, Claim)]
 
 
 @sync_and_async
 async def test_lease_covers_the_deadline(world: World) -> None:
-    """The lease is the rest of the call's deadline and five seconds."""
+    """A claim's lease is the rest of the call's deadline plus five seconds."""
     manager = over_one_store(world, bank())
 
     await charge(manager, timeout=100_000)
@@ -261,7 +261,7 @@ async def test_lease_covers_the_deadline(world: World) -> None:
 
 @sync_and_async
 async def test_repeat_past_its_deadline_claims_nothing(world: World) -> None:
-    """A repeat that wakes up after its deadline does not use the store again."""
+    """A repeated call that wakes up after its deadline sends no more commands to the store."""
     gate = world.gate()
     world.vendor.answers(gate.answering(200))
     manager = over_one_store(world, bank())

@@ -1,4 +1,4 @@
-"""Idempotency keys after dead holders and lost responses, and resolving them by hand."""
+"""Idempotency keys after crashes and lost responses, and resolving keys by hand."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ from tests.support.virtual_ports import Clock
 
 @sync_and_async
 async def test_crash_before_sending_frees_the_key(world: World) -> None:
-    """The key of a caller that died before sending is free after its lease."""
+    """If a caller dies before sending, its key is free once the claim's lease has ended."""
     manager = over_one_store(world, bank())
     await crash(world, manager, sent=False)
 
@@ -56,7 +56,7 @@ async def test_crash_before_sending_frees_the_key(world: World) -> None:
 
 @sync_and_async
 async def test_crash_after_sending_is_unknown(world: World) -> None:
-    """A request that was sent before a crash is not repeated at a vendor without keys."""
+    """At a vendor without keys, a request that was sent before a crash is not repeated."""
     manager = over_one_store(world, bank())
     await crash(world, manager, sent=True)
     world.clock.advance(LEASE)
@@ -74,7 +74,7 @@ async def test_crash_after_sending_is_unknown(world: World) -> None:
 
 @sync_and_async
 async def test_crash_is_repaired_at_a_vendor_that_honours_keys(world: World) -> None:
-    """A request sent before a crash is repeated with the same key and bytes."""
+    """At a vendor that honours keys, a request sent before a crash is repeated unchanged."""
     manager = over_one_store(world, key_aware_bank())
     await crash(world, manager, sent=True)
     world.clock.advance(LEASE)
@@ -87,7 +87,7 @@ async def test_crash_is_repaired_at_a_vendor_that_honours_keys(world: World) -> 
 
 @sync_and_async
 async def test_no_repeat_after_the_vendor_forgets_keys(world: World) -> None:
-    """A request is not repeated after the vendor may have forgotten its key."""
+    """A request is not repeated once the vendor may have forgotten its key."""
     manager = over_one_store(world, key_aware_bank(idempotency_memory=100))
     await crash(world, manager, sent=True)
     world.clock.advance(100 - LEASE + 1)
@@ -100,7 +100,7 @@ async def test_no_repeat_after_the_vendor_forgets_keys(world: World) -> None:
 
 @sync_and_async
 async def test_late_holder_gets_the_stored_answer(world: World) -> None:
-    """A holder past its lease cannot overwrite its successor's answer."""
+    """A caller whose lease has ended cannot overwrite the answer of the caller that took over."""
     gate = world.gate()
     world.vendor.answers(gate.answering(Response(200, body=b"late")), Response(200, body=b"kept"))
     manager = over_one_store(world, key_aware_bank())
@@ -121,7 +121,7 @@ async def test_late_holder_gets_the_stored_answer(world: World) -> None:
 
 @sync_and_async
 async def test_late_holders_answer_is_used_by_its_successor(world: World) -> None:
-    """A holder past its lease has its answer, and its successor gets the same one."""
+    """If a caller's lease ends, the caller that took over its key gets the first one's response."""
     gates = [world.gate(), world.gate()]
     world.vendor.answers(*(gate.answering(200) for gate in gates))
     manager = over_one_store(world, key_aware_bank())
@@ -149,7 +149,7 @@ async def test_late_holders_answer_is_used_by_its_successor(world: World) -> Non
 
 @sync_and_async
 async def test_late_refusal_gives_way_to_the_stored_answer(world: World) -> None:
-    """A refusal that comes after another holder's answer is not the key's answer."""
+    """A late refusal does not replace the response that another caller stored under the key."""
     gate = world.gate()
     world.vendor.answers(gate.answering(422), Response(200, body=b"kept"))
     manager = over_one_store(world, key_aware_bank())
@@ -168,7 +168,7 @@ async def test_late_refusal_gives_way_to_the_stored_answer(world: World) -> None
 
 @sync_and_async
 async def test_late_holder_without_successor_completes(world: World) -> None:
-    """A holder past its lease stores its answer if no other caller took the key over."""
+    """A caller whose lease has ended stores its response if nobody took over the key."""
     gate = world.gate()
     world.vendor.answers(gate.answering(Response(200, body=b"late")))
     manager = over_one_store(world, bank())
@@ -189,7 +189,7 @@ async def test_late_holder_without_successor_completes(world: World) -> None:
 
 @sync_and_async
 async def test_expired_claim_sends_nothing(world: World) -> None:
-    """A caller whose claim expired before sending leaves the key to others."""
+    """A caller whose claim expires before sending sends nothing, and others may use the key."""
     clock = Clock(0)
     world.store.memory = MemoryStorage(clock)
     gate = world.gate()
@@ -219,7 +219,7 @@ async def test_expired_claim_sends_nothing(world: World) -> None:
 
 @sync_and_async
 async def test_missing_credential_leaves_the_key_free(world: World) -> None:
-    """A call that found no credential sent nothing, so its key may be used again."""
+    """A call that finds no credential sends nothing, so its key can be used again."""
     service = bank(needs_credentials=True)
     with pytest.raises(CredentialNotFound):
         await charge(over_one_store(world, service))
@@ -233,7 +233,7 @@ async def test_missing_credential_leaves_the_key_free(world: World) -> None:
 @pytest.mark.parametrize("answer", [503, AttemptTimeout("late"), ConnectionFailed("cut off")])
 @sync_and_async
 async def test_lost_response_is_unknown(world: World, answer: Any) -> None:
-    """The key of a sent request without a response is neither done nor free."""
+    """If a request was sent and its response lost, its key is neither done nor free."""
     world.vendor.answers(answer)
     manager = world.manager(bank())
 
@@ -249,7 +249,7 @@ async def test_lost_response_is_unknown(world: World, answer: Any) -> None:
 
 @sync_and_async
 async def test_vendor_that_honours_keys_is_asked_again(world: World) -> None:
-    """At a vendor that honours keys the vendor's error is raised, and a repeat asks again."""
+    """If the vendor honours keys, its error is raised, and a repeat is sent to it again."""
     world.vendor.answers(503)
     manager = world.manager(key_aware_bank())
 
@@ -262,7 +262,7 @@ async def test_vendor_that_honours_keys_is_asked_again(world: World) -> None:
 
 @sync_and_async
 async def test_foreign_error_leaves_the_key_unknown(world: World) -> None:
-    """A function's foreign error is raised unchanged, and leaves the key unknown."""
+    """An unexpected exception of a function is raised unchanged, and leaves its key unknown."""
     manager = world.manager(bank())
     calls: list[int] = []
 
@@ -302,7 +302,7 @@ async def test_response_transform_error_frees_no_key(world: World) -> None:
 
 @sync_and_async
 async def test_foreign_transform_error_frees_no_key(world: World) -> None:
-    """Any exception of a response transform leaves the key unknown."""
+    """A response transform that raises leaves the key unknown, whatever the exception."""
 
     def parse(_: Response) -> Response:
         raise KeyError("id")
@@ -329,7 +329,7 @@ async def test_conflict_of_a_repeat_is_not_final(world: World) -> None:
 
 @sync_and_async
 async def test_refusal_of_a_keyed_repeat_is_final(world: World) -> None:
-    """A vendor that honours keys answers a repeat with the first attempt's response."""
+    """A vendor that honours keys answers a repeat with its response to the first attempt."""
     world.vendor.answers(AttemptTimeout("late"), 422)
     manager = world.manager(key_aware_bank(retry=RetryPolicy(2, 0)))
 
@@ -342,7 +342,7 @@ async def test_refusal_of_a_keyed_repeat_is_final(world: World) -> None:
 
 @sync_and_async
 async def test_refusal_of_an_unkeyed_repeat_is_not_final(world: World) -> None:
-    """A refused repeat of a PUT does not prove that the first attempt did nothing."""
+    """If the repeat of a PUT is refused, the first attempt may still have had its effect."""
     world.vendor.answers(AttemptTimeout("late"), 412)
     manager = world.manager(bank(retry=RetryPolicy(2, 0)))
     put = Request.put("/orders/7", json={"n": 1})
@@ -356,7 +356,7 @@ async def test_refusal_of_an_unkeyed_repeat_is_not_final(world: World) -> None:
 
 @sync_and_async
 async def test_refusal_of_the_first_attempt_is_final(world: World) -> None:
-    """A conflict in response to the only attempt is the vendor's final response."""
+    """If the only attempt gets a 409, it is the vendor's final response."""
     world.vendor.answers(409)
     manager = world.manager(bank())
 
@@ -369,7 +369,7 @@ async def test_refusal_of_the_first_attempt_is_final(world: World) -> None:
 
 @sync_and_async
 async def test_unsent_retry_keeps_the_key_unknown(world: World) -> None:
-    """A retry that provably was not sent leaves the key unknown, not free."""
+    """If the retry after a lost response could not be sent, the key is unknown, not free."""
     manager = over_one_store(world, key_aware_bank())
     await crash(world, manager, sent=True)
     world.clock.advance(LEASE)
@@ -389,7 +389,7 @@ async def test_unsent_retry_keeps_the_key_unknown(world: World) -> None:
 
 @sync_and_async
 async def test_resolving_a_key_with_an_answer(world: World) -> None:
-    """Repeats get the answer with which an operator resolved the key."""
+    """A repeated key returns the response with which an operator resolved it."""
     world.vendor.answers(AttemptTimeout("late"))
     manager = world.manager(bank())
     with pytest.raises(OutcomeUnknown):
@@ -404,7 +404,7 @@ async def test_resolving_a_key_with_an_answer(world: World) -> None:
 
 @sync_and_async
 async def test_resolving_a_key_as_never_done(world: World) -> None:
-    """A request resolved as never done may be sent under the same key."""
+    """A key that an operator resolved as never done can be sent again."""
     world.vendor.answers(AttemptTimeout("late"))
     manager = world.manager(bank())
     with pytest.raises(OutcomeUnknown):
@@ -418,7 +418,7 @@ async def test_resolving_a_key_as_never_done(world: World) -> None:
 
 @sync_and_async
 async def test_resolving_a_functions_key(world: World) -> None:
-    """A function's key can be resolved with any value, None included."""
+    """A function's key can be resolved with any value, including None."""
     manager = world.manager(bank())
 
     async def act() -> None:
@@ -434,7 +434,7 @@ async def test_resolving_a_functions_key(world: World) -> None:
 
 @sync_and_async
 async def test_resolving_a_tenants_key(world: World) -> None:
-    """A key is resolved for the named tenant only."""
+    """Resolving a key affects only the key of the named tenant."""
     world.vendor.answers(AttemptTimeout("late"), AttemptTimeout("late"))
     manager = world.manager(bank())
     for tenant in (None, "acme"):
@@ -450,7 +450,7 @@ async def test_resolving_a_tenants_key(world: World) -> None:
 
 @sync_and_async
 async def test_resolving_as_not_done_ignores_the_value(world: World) -> None:
-    """A value given for an effect that never happened is not even copied."""
+    """If a key is resolved as not done, the given value is ignored."""
     world.vendor.answers(AttemptTimeout("late"))
     manager = world.manager(bank())
     with pytest.raises(OutcomeUnknown):
@@ -461,7 +461,7 @@ async def test_resolving_as_not_done_ignores_the_value(world: World) -> None:
 
 @sync_and_async
 async def test_requests_key_resolved_with_another_value(world: World) -> None:
-    """A request's key that was resolved with another value than a response raises an error."""
+    """A request's key resolved with a value that is no response raises an error when repeated."""
     world.vendor.answers(AttemptTimeout("late"))
     manager = world.manager(bank())
     with pytest.raises(OutcomeUnknown):
@@ -475,7 +475,7 @@ async def test_requests_key_resolved_with_another_value(world: World) -> None:
 
 @sync_and_async
 async def test_only_unknown_keys_are_resolved(world: World) -> None:
-    """A new or completed key cannot be resolved, and an unknown service is named."""
+    """Resolving a new or completed key raises an error, and an unknown service is named."""
     manager = world.manager(bank())
     assert not await manager.resolve_key("bank", "k", done=False)
     await charge(manager)

@@ -1,4 +1,4 @@
-"""A success that cannot be read counts as a lost response for its idempotency key."""
+"""A successful response that cannot be read counts as lost for its idempotency key."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ at_each = pytest.mark.parametrize("answer", UNREADABLE, ids=lambda one: f"{one.s
 async def test_unreadable_answer_is_repeated_at_a_vendor_that_honours_keys(
     world: World, answer: Response
 ) -> None:
-    """A vendor that honours keys is asked again, and the key gets its answer."""
+    """After an unreadable response, a vendor that honours keys gets the request again."""
     world.vendor.answers(answer, DONE_CHARGE)
     manager = over_one_store(world, key_aware_bank())
 
@@ -70,7 +70,7 @@ async def test_unreadable_response_is_retried(world: World) -> None:
 async def test_unreadable_answer_needs_resolving_without_vendor_keys(
     world: World, answer: Response
 ) -> None:
-    """A vendor without keys is not asked again until an operator resolves the key."""
+    """At a vendor without keys, an unreadable response leaves the key to an operator."""
     world.vendor.answers(answer, DONE_CHARGE)
     manager = over_one_store(world, bank(retry=RetryPolicy(max_attempts=2)))
 
@@ -85,7 +85,7 @@ async def test_unreadable_answer_needs_resolving_without_vendor_keys(
 
 @sync_and_async
 async def test_answers_without_json_content_are_stored(world: World) -> None:
-    """An answer without a body, or that does not claim to be JSON, is stored."""
+    """A response without a body, or of another type than JSON, is stored."""
     for number, answer in enumerate((Response(200, JSON), Response(200, body=b"<html>"))):
         world.vendor.answers(answer)
         manager = over_one_store(world, bank())
@@ -96,7 +96,7 @@ async def test_answers_without_json_content_are_stored(world: World) -> None:
 
 @sync_and_async
 async def test_redirect_is_a_refusal(world: World) -> None:
-    """A redirected request was not done, so the refusal is stored."""
+    """A redirect means that nothing was done, so it is stored as a refusal."""
     world.vendor.answers(Response(308))
     manager = over_one_store(world, bank())
 
@@ -108,7 +108,7 @@ async def test_redirect_is_a_refusal(world: World) -> None:
 
 @sync_and_async
 async def test_classifier_may_call_a_success_unreadable(world: World) -> None:
-    """A failure that the classifier sees in a success is not stored."""
+    """If the classifier finds an error in a successful response, the response is not stored."""
 
     def classify(_: object, response: Response) -> VendorFailed | None:
         return VendorFailed("no order") if response.body == b"<html>" else None
@@ -125,7 +125,7 @@ async def test_classifier_may_call_a_success_unreadable(world: World) -> None:
 @pytest.mark.parametrize("status", [409, 422])
 @sync_and_async
 async def test_refused_key_leaves_the_outcome_unknown(world: World, status: int) -> None:
-    """A vendor's refusal of a used key does not tell the first request's outcome."""
+    """A vendor's refusal of a used key says nothing about the outcome of the first request."""
     world.vendor.answers(Response(500), Response(status), Response(status))
     manager = over_one_store(world, key_aware_bank(idempotency_replays=False))
 
@@ -142,7 +142,7 @@ async def test_refused_key_leaves_the_outcome_unknown(world: World, status: int)
 
 @sync_and_async
 async def test_first_refusal_is_final(world: World) -> None:
-    """A request that was refused at first was not done."""
+    """A request whose first attempt was refused has had no effect."""
     world.vendor.answers(Response(422))
     manager = over_one_store(world, key_aware_bank(idempotency_replays=False))
 
@@ -154,7 +154,7 @@ async def test_first_refusal_is_final(world: World) -> None:
 
 @sync_and_async
 async def test_key_conflict_leaves_the_outcome_unknown(world: World) -> None:
-    """A key conflict at the vendor does not tell the first request's outcome."""
+    """A vendor's report of a key conflict says nothing about the outcome of the first request."""
 
     def classify(_: object, response: Response) -> IdempotencyConflict | None:
         return IdempotencyConflict("used") if response.status == 409 else None
@@ -170,7 +170,7 @@ async def test_key_conflict_leaves_the_outcome_unknown(world: World) -> None:
 
 @sync_and_async
 async def test_request_is_repeatable_while_its_key_lives(world: World) -> None:
-    """A request with a key in its body is repeatable while the vendor remembers the key."""
+    """A request with the key in its body is repeatable while the vendor remembers the key."""
     request = POST.evolve(idempotent=True)
     manager = over_one_store(world, bank(idempotency_memory=100))
     await crash(world, manager, sent=True, request=request)
@@ -183,7 +183,7 @@ async def test_request_is_repeatable_while_its_key_lives(world: World) -> None:
 
 @sync_and_async
 async def test_idempotent_request_is_repeated_while_the_key_lives(world: World) -> None:
-    """An idempotent request is repeated regardless of the vendor's memory."""
+    """An idempotent request is repeated even after the vendor has forgotten the key."""
     request = POST.evolve(idempotent=True)
     manager = over_one_store(world, bank())
     await crash(world, manager, sent=True, request=request)
@@ -195,7 +195,7 @@ async def test_idempotent_request_is_repeated_while_the_key_lives(world: World) 
 @pytest.mark.parametrize("body", [b"", b"{}"])
 @sync_and_async
 async def test_conflict_without_a_reason_keeps_the_key(world: World, body: bytes) -> None:
-    """A 409 without a reason may concern an earlier request, so the same key is repeated."""
+    """After a 409 without a reason from a vendor with keys, the same key is sent again."""
     world.vendor.answers(Response(409, JSON, body), DONE_CHARGE)
     manager = over_one_store(world, key_aware_bank(retry=None))
 
@@ -210,7 +210,7 @@ async def test_conflict_without_a_reason_keeps_the_key(world: World, body: bytes
 )
 @sync_and_async
 async def test_conflict_with_a_reason_is_a_refusal(world: World, answer: Response) -> None:
-    """A 409 with a reason, or from a vendor without keys, is the final response."""
+    """A 409 that gives a reason, or from a vendor without keys, is the final response."""
     world.vendor.answers(answer)
     service = key_aware_bank(retry=None) if answer.body else bank(retry=None)
 

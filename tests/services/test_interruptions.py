@@ -1,4 +1,4 @@
-"""Interruptions: a task is cancelled at any await, a program is interrupted inside any port.
+"""Calls that are cancelled at any `await`, or interrupted inside any port.
 
 Every flow is driven by hand to each point where it can be interrupted: an asynchronous one by
 throwing into the coroutine, a synchronous one by raising inside its port.
@@ -45,7 +45,7 @@ POST = Request.post("/charges", json={"amount": "9.99"})
 
 
 class Provider:
-    """A remote credential provider."""
+    """A credential provider that can be interrupted."""
 
     def __init__(self, world: World) -> None:
         self._world = world
@@ -64,7 +64,7 @@ class Provider:
 def interrupt_flow(
     world: World, flow: Callable[[], Any], at: int, error: type[BaseException]
 ) -> bool:
-    """Interrupt a flow at its n-th possible point; return False if it ends before that."""
+    """Interrupt a flow at its n-th point; return False if the flow ends before that."""
     world.points.clear()
     world.by_hand, world.interrupt_at, world.interruption = True, at, error
     coroutine = flow()
@@ -94,7 +94,7 @@ def to_its_end(flow: Any) -> None:
 def every_interruption(
     mode: str, error: type[BaseException], scene: Callable[[World], tuple[AwaitedManager, Any]]
 ) -> list[tuple[World, AwaitedManager, str]]:
-    """Yield the world after an interruption at each point in turn, and the point."""
+    """Run a scene once per possible interruption; return each world, manager and point."""
     worlds: list[tuple[World, AwaitedManager, str]] = []
     while True:
         world = World(mode)
@@ -105,18 +105,18 @@ def every_interruption(
 
 
 def in_every_mode(body: Any) -> Any:
-    """Run a test's body with each mode and the error to interrupt with."""
+    """Run a test with each mode of calls and each exception that can interrupt them."""
     body = pytest.mark.parametrize("error", ERRORS)(body)
     return pytest.mark.parametrize("mode", ["plain", "awaited", "awaited, distant store"])(body)
 
 
 def nothing_held(world: World) -> bool:
-    """Return whether every slot of every bulkhead is free."""
+    """Return whether all bulkhead slots are free."""
     return not any(world.locks.inside.values())
 
 
 def paid(**options: Any) -> Service:
-    """A service with every protection, whose circuit opens at the first failure."""
+    """Return a service with all protections, whose circuit opens at the first failure."""
     fields: dict[str, Any] = {
         "base_url": "https://bank.example",
         "circuit": CircuitBreakerConfig(failures=1, open_for=10, consecutive_failures=None),
@@ -128,7 +128,7 @@ def paid(**options: Any) -> Service:
 
 @in_every_mode
 def test_interrupted_key_is_free_or_unknown(mode: str, error: type[BaseException]) -> None:
-    """An interrupted call frees its key if nothing was sent; else it is unknown or done."""
+    """After an interruption a key is free if nothing was sent, and else unknown or done."""
 
     def scene(world: World) -> tuple[AwaitedManager, Any]:
         world.vendor.answers(401, Response(503, {"Retry-After": "1"}), 200)
@@ -164,7 +164,7 @@ def test_interrupted_key_is_free_or_unknown(mode: str, error: type[BaseException
 
 @in_every_mode
 def test_interruption_while_storing_the_response(mode: str, error: type[BaseException]) -> None:
-    """A call interrupted while storing leaves its response or an unknown key."""
+    """If a call is interrupted while storing its response, the key is done or unknown."""
 
     def scene(world: World) -> tuple[AwaitedManager, Any]:
         manager = world.manager(paid(circuit=None, bulkhead=None, retry=None))
@@ -189,7 +189,7 @@ def test_interruption_while_storing_the_response(mode: str, error: type[BaseExce
 
 @in_every_mode
 def test_interrupted_probe_frees_its_slot(mode: str, error: type[BaseException]) -> None:
-    """An interrupted probe frees its slot at once and counts as neutral."""
+    """An interrupted probe frees its slot at once and counts neither as success nor failure."""
 
     def scene(world: World) -> tuple[AwaitedManager, Any]:
         manager = world.manager(paid(retry=None))
@@ -213,7 +213,7 @@ def test_interrupted_probe_frees_its_slot(mode: str, error: type[BaseException])
 def test_interrupted_probe_frees_its_slot_in_every_region(
     mode: str, error: type[BaseException]
 ) -> None:
-    """A probe that moved to another region frees its slots in both."""
+    """An interrupted probe that failed over to another region frees its slots in both."""
 
     def scene(world: World) -> tuple[AwaitedManager, Any]:
         manager = world.manager(paid(base_url=None, regions=REGIONS))
@@ -236,7 +236,7 @@ def test_interrupted_probe_frees_its_slot_in_every_region(
 
 @in_every_mode
 def test_interrupted_key_is_repeated_in_its_region(mode: str, error: type[BaseException]) -> None:
-    """A repeat after an interruption goes to the region that may have got the request."""
+    """After an interruption, a repeated key goes to the region that may have got the request."""
 
     def scene(world: World) -> tuple[AwaitedManager, Any]:
         world.vendor.answers(ConnectionFailed("refused.", may_have_been_processed=False))
@@ -266,7 +266,7 @@ def test_interrupted_key_is_repeated_in_its_region(mode: str, error: type[BaseEx
 
 @in_every_mode
 def test_interruption_is_neutral(mode: str, error: type[BaseException]) -> None:
-    """An interrupted call counts as neither a success nor a failure."""
+    """An interrupted call counts neither as success nor failure in the circuit."""
 
     def scene(world: World) -> tuple[AwaitedManager, Any]:
         manager = world.manager(paid(retry=None))
@@ -282,7 +282,7 @@ def test_interruption_is_neutral(mode: str, error: type[BaseException]) -> None:
 
 @in_every_mode
 def test_interrupted_wait_frees_its_slot(mode: str, error: type[BaseException]) -> None:
-    """A caller interrupted in a limit's queue leaves no gap in it."""
+    """If a caller is interrupted while waiting for a rate limit, its slot is used by others."""
 
     def scene(world: World) -> tuple[AwaitedManager, Any]:
         manager = world.manager(
@@ -323,7 +323,7 @@ def test_interruption_is_never_retried(mode: str, error: type[BaseException]) ->
 
 @in_every_mode
 def test_interrupted_fast_path_function_is_neutral(mode: str, error: type[BaseException]) -> None:
-    """On the fast path, an interrupted function does not count at the circuit."""
+    """On the fast path, an interrupted function does not count in the circuit."""
     world = World(mode)
     manager = world.manager(paid(bulkhead=None))
 
@@ -341,7 +341,7 @@ def test_interrupted_fast_path_function_is_neutral(mode: str, error: type[BaseEx
 
 @in_every_mode
 def test_interrupted_stream_releases_everything(mode: str, error: type[BaseException]) -> None:
-    """A stream that is interrupted while opening or reading holds nothing afterwards."""
+    """A stream that is interrupted while opening or reading releases its slots and connection."""
 
     def scene(world: World) -> tuple[AwaitedManager, Any]:
         manager = world.manager(paid(retry=None))
@@ -368,7 +368,7 @@ def test_interrupted_stream_releases_everything(mode: str, error: type[BaseExcep
 
 @in_every_mode
 def test_interrupted_call_emits_its_end(mode: str, error: type[BaseException]) -> None:
-    """Every call that began emits its end, as cancelled."""
+    """If a call is interrupted, observers still get its end event, as cancelled."""
 
     def scene(world: World) -> tuple[AwaitedManager, Any]:
         manager = world.watched(paid(retry=None))
@@ -381,7 +381,7 @@ def test_interrupted_call_emits_its_end(mode: str, error: type[BaseException]) -
 
 @sync_and_async
 async def test_interrupted_waiter_leaves_the_claim(world: World) -> None:
-    """Interrupting a caller that waits for another's response does not affect the claim."""
+    """Interrupting a caller that waits for another caller's response leaves the claim unchanged."""
     gate = world.gate()
     world.vendor.answers(gate.answering(200))
     manager = world.manager(paid(bulkhead=None))

@@ -1,4 +1,4 @@
-"""JSON-RPC services behind the protections of a manager."""
+"""JSON-RPC services called through a manager."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ SERVICE = Service("odoo", base_url="https://odoo.example", retry=RetryPolicy(3, 
 
 
 def answer(**members: Any) -> Response:
-    """An answer of the service."""
+    """Return a JSON-RPC response with these members."""
     return Response(200, body=json.dumps({"jsonrpc": "2.0", "id": 1, **members}).encode())
 
 
 def failed(code: object, **data: Any) -> Response:
-    """An answer that reports an error."""
+    """Return a JSON-RPC response that reports an error."""
     return answer(error={"code": code, "message": "the reason", "data": data})
 
 
 @sync_and_async
 async def test_call_is_sent_and_its_result_returned(world: World) -> None:
-    """The method and its parameters are sent by POST; the result is returned as it is."""
+    """A call sends the method and its parameters by POST, and returns the result unchanged."""
     world.vendor.answers(answer(result=None), answer(result=[7]))
     manager = world.manager(SERVICE)
 
@@ -65,7 +65,7 @@ async def test_call_is_sent_and_its_result_returned(world: World) -> None:
 async def test_failed_call_is_repeated_if_that_is_harmless(
     world: World, options: dict[str, Any], attempts: int
 ) -> None:
-    """A failure in the body is repeated for a safe or repeatable method, and for no other."""
+    """A failure in the response body is retried only if the method is safe or repeatable."""
     world.vendor.answers(failed(-32000), answer(result=1))
     manager = world.manager(SERVICE)
     if attempts == 1:
@@ -116,7 +116,7 @@ async def test_lost_call_under_a_key(world: World) -> None:
 def test_error_of_a_code(
     code: int, data: dict[str, str], kind: type[ConnectorError], vendor_code: str
 ) -> None:
-    """The code decides the class of the error, and the name of an exception of Odoo before it."""
+    """An Odoo exception's name decides the class of the error; without it, the code does."""
     error = refusal_of(failed(code, **data))
 
     assert kind is type(error)
@@ -127,7 +127,7 @@ def test_error_of_a_code(
 
 
 def test_words_of_the_service_are_preferred() -> None:
-    """The message in the data of an error is more precise than that of the error."""
+    """An error's message is taken from the more precise `data` if that has one."""
     error = refusal_of(failed(200, message="The partner has open invoices."))
     assert "The partner has open invoices." == getattr(error, "vendor_message", None)
 
@@ -143,7 +143,7 @@ def test_words_of_the_service_are_preferred() -> None:
     ],
 )
 def test_answer_that_is_not_of_this_call(response: Response) -> None:
-    """An answer of another kind, or to another call, is the vendor's failure."""
+    """A response that is no JSON-RPC, or answers another call, counts as the vendor's failure."""
     with pytest.raises(VendorFailed):
         _ = refusal_of(response) or read_result(response)
 
@@ -163,7 +163,7 @@ def test_answer_that_is_not_of_this_call(response: Response) -> None:
     )
 )
 def test_any_answer_is_read_or_refused(body: object) -> None:
-    """Whatever JSON arrives, it is a result or an error of this package."""
+    """Any JSON response becomes a result or an error of moorage."""
     response = Response(200, body=json.dumps(body).encode())
     try:
         if refusal_of(response) is None:

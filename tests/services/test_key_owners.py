@@ -1,4 +1,4 @@
-"""The owner of an idempotency key across accounts, and claims of it."""
+"""The owner of an idempotency key: the account at which a call with the key is made."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ LAPSE = 60.0
 
 
 class VirtualPorts:
-    """The ports of a key's owner, in virtual time."""
+    """Fake ports for key ownership: a memory store and virtual time."""
 
     def __init__(self) -> None:
         self.clock = VirtualClock(START)
@@ -41,18 +41,18 @@ class VirtualPorts:
         self._tokens = 0
 
     async def execute(self, command: Command[Any], /, timeout: float | None = None) -> Any:
-        """Execute a command, after the planned interruption."""
+        """Record the command, run the test's callback, and execute the command."""
         self.commands.append(command)
         self.meanwhile(command)
         return self.memory.execute(command, timeout)
 
     def post(self, command: Command[Any]) -> None:
-        """Execute a command."""
+        """Record the command and execute it."""
         self.commands.append(command)
         self.memory.post(command)
 
     async def sleep(self, seconds: float) -> None:
-        """Advance the clock."""
+        """Record the wait and advance the clock."""
         self.slept.append(seconds)
         self.clock.advance(seconds)
 
@@ -66,19 +66,19 @@ class VirtualPorts:
         return 0.5
 
     def turn(self, *names: Any, seconds: float = 1.0) -> KeyOwnership:
-        """Return a claim of this kind, tenant and key."""
+        """Return a claim on the ownership of this kind, tenant and key."""
         kind, tenant, key = names or ("sms", "acme", "order-1")
         core: Any = self
         return KeyOwnership(core, kind, tenant, key, remembered=KEEP, seconds=seconds)
 
     def settled(self, turn: KeyOwnership, first: str, *, movable: bool) -> tuple[str, bool]:
-        """Return the recorded owner of a key."""
+        """Return the recorded account of a key, and whether the key may still move."""
         results: tuple[str, bool] = run_plain(turn.recorded(first, movable=movable))
         return results
 
 
 def test_key_belongs_to_one_account() -> None:
-    """The first call decides the account of a key; all later ones get the same."""
+    """The first call with a key decides its account; later calls use the same one."""
     dispatcher = VirtualPorts()
 
     assert ("a", False) == dispatcher.settled(dispatcher.turn(), "a", movable=False)
@@ -90,7 +90,7 @@ def test_key_belongs_to_one_account() -> None:
     "names", [("fax", "acme", "order-1"), ("sms", None, "order-1"), ("sms", "acme", "order-2")]
 )
 def test_keys_depend_on_kind_tenant_and_key(names: tuple[Any, ...]) -> None:
-    """Another kind, tenant or key has its own account."""
+    """The same key of another kind or tenant has an account of its own."""
     dispatcher = VirtualPorts()
     dispatcher.settled(dispatcher.turn(), "a", movable=False)
 
@@ -98,7 +98,7 @@ def test_keys_depend_on_kind_tenant_and_key(names: tuple[Any, ...]) -> None:
 
 
 def test_key_owners_expire() -> None:
-    """A key's owner expires together with the account's memory of the key."""
+    """A key's owner is forgotten when the account forgets the key."""
     dispatcher = VirtualPorts()
     dispatcher.settled(dispatcher.turn(), "a", movable=False)
     dispatcher.clock.advance(KEEP - 1)
@@ -108,7 +108,7 @@ def test_key_owners_expire() -> None:
 
 
 def test_claim_says_how_long_it_may_last() -> None:
-    """A claim lasts as long as a call may take and a margin, for its caller alone."""
+    """A claim lasts as long as a call may take plus a margin, and belongs to one caller."""
     dispatcher = VirtualPorts()
     dispatcher.settled(dispatcher.turn(seconds=20.0), "a", movable=True)
     claims = [command for command in dispatcher.commands if isinstance(command, Claim)]
@@ -125,7 +125,7 @@ def test_claim_says_how_long_it_may_last() -> None:
 
 
 def test_moved_key_is_followed() -> None:
-    """The next caller uses the account that the key moved to, however often it moved."""
+    """The next caller uses the account to which the key moved last."""
     dispatcher = VirtualPorts()
     turn = dispatcher.turn()
     assert ("a", True) == dispatcher.settled(turn, "a", movable=True)
@@ -142,7 +142,7 @@ def test_moved_key_is_followed() -> None:
 
 
 def test_claim_is_released_once() -> None:
-    """Only the holder of a claim releases it, and only once."""
+    """Only the caller that holds a claim can release it, and only once."""
     dispatcher = VirtualPorts()
     turn = dispatcher.turn()
     turn.give_back()
@@ -158,7 +158,7 @@ def test_claim_is_released_once() -> None:
 
 
 def test_held_claim_is_awaited() -> None:
-    """A waiting caller looks less and less often, and learns when the holder's time ends."""
+    """A waiting caller polls less and less often, and its error says when the claim ends."""
     dispatcher = VirtualPorts()
     dispatcher.settled(dispatcher.turn(seconds=20.0), "a", movable=True)
     dispatcher.clock.advance(2)
@@ -172,7 +172,7 @@ def test_held_claim_is_awaited() -> None:
 
 
 def test_waiting_caller_gets_a_released_claim() -> None:
-    """A waiting caller takes a claim that is released meanwhile."""
+    """A waiting caller gets the claim as soon as it is released."""
     dispatcher = VirtualPorts()
     first = dispatcher.turn()
     dispatcher.settled(first, "a", movable=True)
@@ -190,7 +190,7 @@ def test_waiting_caller_gets_a_released_claim() -> None:
 
 
 def test_no_look_up_at_the_end_of_the_wait() -> None:
-    """A caller does not look again at the moment its wait ends."""
+    """A waiting caller does not poll again at the end of its wait."""
     dispatcher = VirtualPorts()
     dispatcher.settled(dispatcher.turn(seconds=20.0), "a", movable=True)
 
@@ -201,7 +201,7 @@ def test_no_look_up_at_the_end_of_the_wait() -> None:
 
 
 def test_overtaken_caller_gets_the_recorded_owner() -> None:
-    """A caller whose claim expired uses the account that another caller recorded."""
+    """If a caller's claim expires, it uses the account that another caller has recorded."""
     dispatcher = VirtualPorts()
 
     def overtake(command: Any) -> None:
@@ -219,14 +219,14 @@ def test_overtaken_caller_gets_the_recorded_owner() -> None:
 
 
 class Heart:
-    """A heartbeat that renews only when a test says so."""
+    """A heartbeat that renews claims only when a test calls it."""
 
     def __init__(self, work: Any, target: Callable[[], bool]) -> None:
         self.beat = work
         self.wanted = target
 
     def able(self) -> bool:
-        """Return True, since renewals are possible here."""
+        """Return True, because claims can be renewed in these tests."""
         return True
 
     def wake(self) -> None:
@@ -234,7 +234,7 @@ class Heart:
 
 
 class Shared(VirtualPorts):
-    """A dispatcher that shares its store with other processes."""
+    """Fake ports whose store is shared with other processes, so claims are renewed."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -251,7 +251,7 @@ class Shared(VirtualPorts):
 
 
 def test_claim_is_renewed_while_its_holder_lives() -> None:
-    """Others wait for a living holder, and at most a lease for a dead one."""
+    """Other callers wait while a claim is renewed, and at most one lease after the last renewal."""
     dispatcher = Shared()
     turn = dispatcher.turn(seconds=30.0)
     dispatcher.settled(turn, "a", movable=True)
@@ -268,7 +268,7 @@ def test_claim_is_renewed_while_its_holder_lives() -> None:
 
 
 def test_replaced_holder_cannot_move_the_key() -> None:
-    """A late holder cannot record a new account for a key that another caller works on."""
+    """If another caller has taken over a key, the first caller cannot move it any more."""
     dispatcher = Shared()
     late_holder = dispatcher.turn()
     dispatcher.settled(late_holder, "a", movable=True)
@@ -283,7 +283,7 @@ def test_replaced_holder_cannot_move_the_key() -> None:
 
 
 def test_late_holder_without_successor_can_move_the_key() -> None:
-    """A late holder that was not replaced keeps its claim, and may move the key."""
+    """A caller whose lease ended can still move the key if nobody took it over."""
     dispatcher = Shared()
     late_holder = dispatcher.turn(seconds=30.0)
     dispatcher.settled(late_holder, "a", movable=True)
@@ -294,7 +294,7 @@ def test_late_holder_without_successor_can_move_the_key() -> None:
 
 
 def test_successor_moves_the_key_after_the_first_holders_term() -> None:
-    """A successor moves the key only after the first holder could no longer continue."""
+    """After taking over a key, a caller cannot move it until the first caller's time is over."""
     dispatcher = Shared()
     dispatcher.settled(dispatcher.turn(seconds=20.0), "a", movable=True)
     dispatcher.lapse()
@@ -316,7 +316,7 @@ def test_successor_moves_the_key_after_the_first_holders_term() -> None:
 
 
 def test_only_the_holder_records_the_account() -> None:
-    """Only the holder of a key records its account; recording it twice is harmless."""
+    """Only the caller that holds a key can record its account; recording it twice is harmless."""
     dispatcher = VirtualPorts()
     turn = dispatcher.turn()
     dispatcher.settled(turn, "a", movable=True)

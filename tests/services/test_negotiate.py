@@ -1,4 +1,4 @@
-"""Calls to services that authenticate with Negotiate, by tokens of the manager's negotiator."""
+"""Calls to services that use Negotiate (Kerberos), with tokens from the manager's negotiator."""
 
 from __future__ import annotations
 
@@ -48,13 +48,13 @@ class Tokens:
 
 
 def values(world: World) -> Sequence[str | None]:
-    """The credentials that requests carried."""
+    """Return the Authorization headers of all sent requests."""
     return [requests.header("Authorization") for requests in world.vendor.requests]
 
 
 @sync_and_async
 async def test_each_attempt_carries_a_new_token(world: World) -> None:
-    """A retry asks for another token of the same host, since no token is valid twice."""
+    """Each attempt gets a new token for the same host, since a token is valid only once."""
     world.vendor.answers(503, 200)
     tokens = Tokens(b"one", b"two")
 
@@ -66,7 +66,7 @@ async def test_each_attempt_carries_a_new_token(world: World) -> None:
 
 @sync_and_async
 async def test_refused_token_is_an_authentication_failure(world: World) -> None:
-    """A refusal ends the call, without another token."""
+    """If the service refuses a token, the call ends without asking for another."""
     world.vendor.answers(401)
     manager = world.manager(BOOKS, negotiator=world.of_mode(Tokens(b"one")))
 
@@ -86,7 +86,7 @@ async def test_refused_token_is_an_authentication_failure(world: World) -> None:
 )
 @sync_and_async
 async def test_call_without_a_token_is_not_sent(world: World, item: Any, message: str) -> None:
-    """If the negotiator fails, nothing is sent, and its error is not quoted."""
+    """If the negotiator fails, nothing is sent, and the error does not quote it."""
     manager = world.manager(BOOKS, negotiator=world.of_mode(Tokens(item)))
 
     with pytest.raises(CredentialNotFound, match=message) as excinfo:
@@ -98,6 +98,6 @@ async def test_call_without_a_token_is_not_sent(world: World, item: Any, message
 
 @sync_and_async
 async def test_negotiator_lacks_its_method(world: World) -> None:
-    """A port without `token` is refused when the manager is made."""
+    """A negotiator without a method `token` is refused when the manager is created."""
     with pytest.raises(ConfigurationError, match="has no `token`"):
         world.manager(BOOKS, negotiator=object())

@@ -1,4 +1,4 @@
-"""Requests to an authorisation server: their number, their duration, and their size."""
+"""Requests to an authorisation server: their number, duration and size."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ PATIENT = RetryPolicy(max_attempts=4, base_delay=1.0, jitter="none", max_retry_a
 
 
 async def ask(world: World, verb: str, *settings: Any, **options: Any) -> Any:
-    """Call one method of a consent at the world's vendor."""
+    """Call a method of an OAuth consent, with the world's fake vendor as its server."""
     ports = {
         "http": world.of_mode(world.vendor),
         "sleeper": world.of_mode(world.sleeper),
@@ -71,12 +71,12 @@ async def ask(world: World, verb: str, *settings: Any, **options: Any) -> Any:
 
 
 def failing_response(wait: int) -> Response:
-    """A server that asks for a pause of this many seconds."""
+    """Return a 503 response that asks for a pause of this many seconds."""
     return Response(503, {"Retry-After": str(wait)})
 
 
 def passing(world: World, seconds: float) -> Callable[[], Awaitable[None]]:
-    """Return a function that advances the clock by this many seconds more each time."""
+    """Return a function that advances the clock by this many seconds."""
 
     async def pass_by() -> None:
         world.clock.advance(seconds)
@@ -96,7 +96,7 @@ async def test_chunked_response(world: World) -> None:
 
 @sync_and_async
 async def test_response_size_is_limited(world: World) -> None:
-    """At most a megabyte of a response is read."""
+    """At most a megabyte of an authorisation server's response is read."""
     world.vendor.answers(
         Arriving(200, JSON, DEVICE_ANSWER.ljust(LARGEST)),
         Arriving(200, JSON, DEVICE_ANSWER.ljust(LARGEST), b" "),
@@ -109,7 +109,7 @@ async def test_response_size_is_limited(world: World) -> None:
 
 @sync_and_async
 async def test_decorrelated_pauses(world: World) -> None:
-    """Each decorrelated pause depends on the one before it."""
+    """With decorrelated jitter, each pause depends on the one before it."""
     world.vendor.answers(503, 503, 503, Response(200, JSON, DEVICE_ANSWER))
     policy = RetryPolicy(
         max_attempts=4, backoff="decorrelated", base_delay=2.0, max_delay=100.0, jitter="none"
@@ -124,7 +124,7 @@ async def test_decorrelated_pauses(world: World) -> None:
 async def test_pause_beyond_the_timeout_is_not_begun(
     world: World, wait: int, slept: list[float]
 ) -> None:
-    """A pause that would end after the timeout is not started."""
+    """A retry is not made if its pause would end after the timeout."""
     world.vendor.answers(failing_response(wait))
     world.vendor.otherwise = Response(200, JSON, DEVICE_ANSWER)
     if slept:
@@ -138,7 +138,7 @@ async def test_pause_beyond_the_timeout_is_not_begun(
 @pytest.mark.parametrize("more, left", [(0.0, 40.0), (39.5, 0.5)])
 @sync_and_async
 async def test_request_time_limit(world: World, more: float, left: float) -> None:
-    """Each request takes at most its own limit and the remaining time."""
+    """Each request gets at most its own time limit and the remaining time."""
     world.vendor.answers(failing_response(60), Response(200, JSON, DEVICE_ANSWER))
     world.sleeper.meanwhile.append(passing(world, more))
 
@@ -148,7 +148,7 @@ async def test_request_time_limit(world: World, more: float, left: float) -> Non
 
 @sync_and_async
 async def test_code_is_kept_if_no_time_is_left(world: World) -> None:
-    """If no time is left for the token request, the code is not used up."""
+    """If no time is left for a token request, none is sent, so the code stays usable."""
     consent = OAuthConsent(OAuthClient(server=SERVER, client_id="erp"), clock=world.clock)
     url, pending = consent.begin("https://erp.example/back")
     state = parse_qs(urlsplit(url).query)["state"][0]
@@ -164,7 +164,7 @@ async def test_code_is_kept_if_no_time_is_left(world: World) -> None:
 
 @sync_and_async
 async def test_nonce_is_used_once(world: World) -> None:
-    """The first proof has no nonce, the second has the server's, and there is no third."""
+    """A token request is repeated once with the server's DPoP nonce, and no second time."""
     wanting = Response(400, {**JSON, "DPoP-Nonce": "n-1"}, b'{"error": "use_dpop_nonce"}')
     world.vendor.answers(wanting, wanting, GRANTED)
     client = OAuthClient(server=SERVER, client_id="erp", secret="hush", dpop_key=proof_key())

@@ -1,4 +1,4 @@
-"""Operations on foreign systems, which a manager protects like requests."""
+"""Operations on databases and other systems, which a manager protects like HTTP requests."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ UNREACHED = ConnectionRefusedError("password=hunter2")
 
 
 class Database:
-    """A foreign system that fails as configured, and counts its attempts."""
+    """A fake database that fails as configured, and records its attempts."""
 
     def __init__(self, world: World, *failures: Exception) -> None:
         self.attempts: list[OperationAttempt] = []
@@ -42,7 +42,7 @@ class Database:
         self._world = world
 
     async def execute(self, attempt: OperationAttempt) -> int:
-        """Make one attempt."""
+        """Record the attempt, then raise the next error or return the number of attempts."""
         await self._world.breathe()
         self.attempts.append(attempt)
         if self._failures:
@@ -52,7 +52,7 @@ class Database:
 
 @attrs.frozen
 class Insert:
-    """An operation on that system."""
+    """An operation that inserts into the fake database."""
 
     work: Callable[[OperationAttempt], Awaitable[Any] | Any]
     repeatable: bool = False
@@ -61,11 +61,11 @@ class Insert:
     system: str = "postgresql"
 
     def perform(self, attempt: OperationAttempt, /) -> Any:
-        """Make one attempt."""
+        """Make one attempt at the database."""
         return self.work(attempt)
 
     def judge(self, error: Exception, /) -> ConnectorError | None:
-        """Convert the errors of the foreign library."""
+        """Convert the database's errors into errors of moorage."""
         if isinstance(error, UNREACHED.__class__):
             return ConnectionFailed("Nothing listens.", may_have_been_processed=False)
         if isinstance(error, REFUSED_ACCESS.__class__):
@@ -76,13 +76,13 @@ class Insert:
 
 
 def database(**options: Any) -> Service:
-    """A service without settings other than those of a test."""
+    """Return a service named "erp" that has only the given settings."""
     settings: dict[str, Any] = {"circuit": None, "retry": RetryPolicy(3, 0), **options}
     return Service("erp", **settings)
 
 
 class Trial:
-    """A manager of a world, and an operation on a database that fails as configured."""
+    """A manager, and a fake database that fails as configured."""
 
     def __init__(self, world: World, *failures: Exception, **options: Any) -> None:
         self.database = Database(world, *failures)
@@ -92,13 +92,13 @@ class Trial:
         self.plain = self._manager.plain
 
     def insert(self, **settings: Any) -> Insert:
-        """Return an operation of the world's mode."""
+        """Return an insert operation, synchronous or asynchronous like the test's world."""
         return Insert(self.plain(self.database.execute), **settings)
 
 
 @sync_and_async
 async def test_result_is_returned(world: World) -> None:
-    """The result of an operation is returned, and the attempt knows its number and time."""
+    """An operation's result is returned, and its attempt knows its number and time limit."""
     trial = Trial(world, timeout=7.0)
 
     assert 1 == await trial.perform("erp", trial.insert())
@@ -107,7 +107,7 @@ async def test_result_is_returned(world: World) -> None:
 
 @sync_and_async
 async def test_attempt_timeout_bounds_the_attempt(world: World) -> None:
-    """An attempt gets the service's attempt_timeout, or what is left of a shorter call."""
+    """An attempt gets the service's attempt_timeout, or the rest of a shorter call."""
     trial = Trial(world, timeout=7.0, attempt_timeout=3.0)
     await trial.perform("erp", trial.insert())
     await trial.perform("erp", trial.insert(), timeout=2.0)
@@ -128,7 +128,7 @@ async def test_attempt_timeout_bounds_the_attempt(world: World) -> None:
 async def test_only_a_harmless_repeat_is_made(
     world: World, failure: Exception, repeatable: bool, attempts: int
 ) -> None:
-    """A write that may have happened is not repeated; what did not happen, or may repeat, is."""
+    """A write that may have happened is retried only if it is declared repeatable."""
     trial = Trial(world, failure, failure, failure)
     with pytest.raises(ConnectorError) as excinfo:
         await trial.perform("erp", trial.insert(repeatable=repeatable))
@@ -143,7 +143,7 @@ async def test_only_a_harmless_repeat_is_made(
 
 @sync_and_async
 async def test_exception_without_judgement_is_raised(world: World) -> None:
-    """An exception that the operation does not know is raised unchanged, and not repeated."""
+    """An exception that the operation does not convert is raised unchanged and not retried."""
     failure = KeyError("a defect")
     trial = Trial(world, failure)
     with pytest.raises(KeyError) as excinfo:
@@ -155,7 +155,7 @@ async def test_exception_without_judgement_is_raised(world: World) -> None:
 
 @sync_and_async
 async def test_own_error_needs_no_judgement(world: World) -> None:
-    """An error of this package that an operation raises itself counts as it is."""
+    """An error of moorage that an operation raises itself is not converted."""
     failure = ConnectionFailed("Nothing listens.", may_have_been_processed=False)
     trial = Trial(world, failure)
 
@@ -164,7 +164,7 @@ async def test_own_error_needs_no_judgement(world: World) -> None:
 
 @sync_and_async
 async def test_events_name_the_operation(world: World) -> None:
-    """Events carry the operation's name and system, and the caller's key."""
+    """Events have the operation's name and system, and the caller's idempotency key."""
     trial = Trial(world)
     await trial.perform("erp", trial.insert(), idempotency_key="order-1")
 
@@ -176,7 +176,7 @@ async def test_events_name_the_operation(world: World) -> None:
 
 @sync_and_async
 async def test_endpoint_of_the_same_name_applies(world: World) -> None:
-    """The settings of the endpoint with the operation's name apply to it, but to no other."""
+    """Endpoint settings apply to the operation with the endpoint's name only."""
     endpoints = [Endpoint("orders.insert", limits=[RateLimitConfig(1)])]
     trial = Trial(world, endpoints=endpoints)
     for name in ("orders.insert", "orders.select", "orders.select", "orders.insert"):
@@ -187,7 +187,7 @@ async def test_endpoint_of_the_same_name_applies(world: World) -> None:
 
 @sync_and_async
 async def test_key_gives_one_effect(world: World) -> None:
-    """A repeated key returns the first result, and another payload is a conflict."""
+    """A repeated key returns the first result; with another payload it raises a conflict."""
     trial = Trial(world)
     results = [
         await trial.perform("erp", trial.insert(), idempotency_key="k", payload={"number": 1})
@@ -202,27 +202,27 @@ async def test_key_gives_one_effect(world: World) -> None:
 
 @attrs.frozen
 class Position:
-    """The result of an operation, of a class that no store knows."""
+    """The result of an operation, of a class that the store cannot save by itself."""
 
     number: int
 
 
 @attrs.frozen
 class PositionedInsert(Insert):
-    """An operation that says how its result is stored."""
+    """An insert operation that converts its result to and from a storable value."""
 
     def pack_result(self, result: Position, /) -> object:
         """Return the result as a plain value."""
         return result.number
 
     def unpack_result(self, stored: Any, /) -> Position:
-        """Return the result again."""
+        """Return the result made from its stored value."""
         return Position(stored)
 
 
 @sync_and_async
 async def test_result_of_an_own_class_is_replayed(world: World) -> None:
-    """A repeat of a key gets a result of a class of its own, if the operation can store it."""
+    """A repeated key returns a result of a custom class if the operation can convert it."""
     trial = Trial(world)
 
     async def execute(attempt: OperationAttempt) -> Position:
@@ -246,7 +246,7 @@ async def test_result_of_an_own_class_is_replayed(world: World) -> None:
 async def test_lost_keyed_write(
     world: World, options: dict[str, Any], repeatable: bool, attempts: int
 ) -> None:
-    """A lost keyed write is repeated only if it may repeat, or the system honours keys."""
+    """A lost keyed write is retried only if it is repeatable or the system honours keys."""
     trial = Trial(world, LOST_CONNECTION, **options)
     insert = trial.insert(repeatable=repeatable)
     if attempts == 1:
@@ -266,7 +266,7 @@ async def test_lost_keyed_write(
 async def test_rehearsal_performs_only_safe_operations(
     world: World, safe: bool, key: str | None
 ) -> None:
-    """A rehearsal reads, and reports a write instead of performing it."""
+    """A rehearsal (`dry_run`) performs reads, and reports writes instead of performing them."""
     manager = world.manager(database(), dry_run=True)
     system = Database(world)
     insert = Insert(manager.plain(system.execute), safe=safe)
@@ -280,7 +280,7 @@ async def test_rehearsal_performs_only_safe_operations(
 
 @sync_and_async
 async def test_object_that_is_no_operation(world: World) -> None:
-    """An object without the members of an operation is refused with what it lacks."""
+    """An object that is no operation is refused, and the error names the missing members."""
     manager = world.manager(database())
     with pytest.raises(ConfigurationError, match="it has no name, system, safe, repeatable"):
         await manager.perform("erp", object())
@@ -288,7 +288,7 @@ async def test_object_that_is_no_operation(world: World) -> None:
 
 @sync_and_async
 async def test_operation_of_the_wrong_mode_is_refused(world: World) -> None:
-    """A result to await in a synchronous call, or none in an asynchronous one, is an error."""
+    """A synchronous call refuses an awaitable result, and an asynchronous call any other."""
 
     async def run_later(_: OperationAttempt) -> None:
         pass
@@ -301,7 +301,7 @@ async def test_operation_of_the_wrong_mode_is_refused(world: World) -> None:
 
 @sync_and_async
 async def test_service_of_regions_performs_nothing(world: World) -> None:
-    """A service that has only regions has no place to perform an operation."""
+    """A service that has only regions refuses to perform an operation."""
     manager = world.manager(database(regions=[Region("eu", "https://eu.example")]))
     with pytest.raises(ConfigurationError, match="region"):
         await manager.perform("erp", Trial(world).insert())
@@ -309,7 +309,7 @@ async def test_service_of_regions_performs_nothing(world: World) -> None:
 
 @pytest.mark.parametrize("mode", [AWAITED, DISTANT])
 def test_late_operation_is_cancelled(mode: str) -> None:
-    """An asynchronous operation that exceeds its time is cancelled, with an unknown outcome."""
+    """An asynchronous operation that exceeds its time is cancelled, and its outcome is unknown."""
     world = World(mode)
 
     async def body() -> None:
@@ -337,14 +337,14 @@ def test_late_operation_is_cancelled(mode: str) -> None:
     ],
 )
 def test_contradictory_key_settings(options: dict[str, Any], path: str) -> None:
-    """A service that honours keys says for how long, and does not contradict its header."""
+    """`honours_keys` without `idempotency_memory`, or against the key header, is refused."""
     with pytest.raises(ConfigurationError) as excinfo:
         Service("erp", **options)
     assert path == excinfo.value.path
 
 
 def test_removed_header_removes_the_vendors_knowledge_of_keys() -> None:
-    """A service that was derived without its header recognises no keys any more."""
+    """A copy of a service without its idempotency header does not honour keys."""
     stripe = Service("erp", idempotency_header="Key", idempotency_memory=60.0)
     keyless = attrs.evolve(stripe, idempotency_header=None)
     other = attrs.evolve(keyless, honours_keys=True)

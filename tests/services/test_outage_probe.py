@@ -1,4 +1,4 @@
-"""The probe of a store that is down."""
+"""The probe that finds out when an unavailable store works again."""
 
 # ruff: noqa: SLF001 - a look inside
 
@@ -13,7 +13,7 @@ STORE_AWAY = StorageUnavailable("it does not answer.")
 
 @sync_and_async
 async def test_outdated_outcomes_are_ignored(world: World) -> None:
-    """The outcome of a command that began before the last change is ignored."""
+    """The outcome of a store command that began before the last outage is ignored."""
     probe = OutageProbe(world.watched(Service("vat")).manager._flows.core, "state")
 
     probe.lost(None, STORE_AWAY, 0)

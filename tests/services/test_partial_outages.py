@@ -1,4 +1,4 @@
-"""A slow store, or a store with a failed node or state, while all other states stay shared."""
+"""Outages of a store that are partial: one node, one state, or slow answers."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ NEWER = "A stored state has version 2."
 
 
 def vat(**options: object) -> Service:
-    """A service with only a limit, unless a test gives more."""
+    """Return a service with only a rate limit, unless a test passes other settings."""
     value = {
         "base_url": "https://vat.example",
         "circuit": None,
@@ -49,17 +49,17 @@ def vat(**options: object) -> Service:
 
 
 def sharing(world: World, *services: Service) -> AwaitedManager:
-    """A manager over a store that can fail, in every mode."""
+    """Return a manager over a store that can fail, in the mode of the test's world."""
     return world.watched(*services, state=world.of_mode(world.store))
 
 
 def events_of(world: World, kind: type) -> list[Any]:
-    """Return the events of one kind."""
+    """Return the recorded events of one class."""
     return [event for event in world.events if isinstance(event, kind)]
 
 
 async def granted(face: AwaitedManager, tenant: str, times: int = 5) -> int:
-    """Return the number of calls that a tenant's limit admits."""
+    """Return the number of calls that a tenant's rate limit admits."""
     count = 0
     for _ in range(times):
         try:
@@ -71,7 +71,7 @@ async def granted(face: AwaitedManager, tenant: str, times: int = 5) -> int:
 
 
 class Cluster:
-    """Turns the world's store into a cluster of two nodes, by tenant; each node can fail."""
+    """Turns the store into a cluster of two nodes, chosen by tenant, that can fail separately."""
 
     def __init__(self, world: World) -> None:
         self.away: set[str] = set()
@@ -80,7 +80,7 @@ class Cluster:
         world.store.meanwhile = self.answer
 
     def node_of(self, command: Command[Any]) -> str:
-        """The node that has the keys of a command."""
+        """Return the node that has the keys of a command."""
         return ("a:1" if "@a:" in command.keys[0] else "b:2") if self.known else ""
 
     async def answer(self, command: Command[Any]) -> None:
@@ -90,7 +90,7 @@ class Cluster:
 
 
 class Unusable:
-    """Makes states of the world's store unusable, chosen by a part of their keys."""
+    """Makes states of the store unusable if their key contains one of the given parts."""
 
     def __init__(self, world: World, *parts: str, tells_key: bool = True) -> None:
         self.parts = parts
@@ -111,7 +111,7 @@ class Unusable:
 
 @sync_and_async
 async def test_dead_node_affects_only_its_keys(world: World) -> None:
-    """A tenant on a working node keeps its shared limit while another node is down."""
+    """While one node is down, tenants on the other node keep their shared limit."""
     cluster = Cluster(world)
     workers = [sharing(world, vat()) for _ in range(3)]
     cluster.away.add("a:1")
@@ -125,7 +125,7 @@ async def test_dead_node_affects_only_its_keys(world: World) -> None:
 
 @sync_and_async
 async def test_nodes_recover_separately(world: World) -> None:
-    """A reply of one node is no sign that another works, and events name the node."""
+    """An answer of one node does not end another's outage, and events name the node."""
     cluster = Cluster(world)
     worker = sharing(world, vat())
     cluster.away |= {"a:1", "b:2"}
@@ -144,7 +144,7 @@ async def test_nodes_recover_separately(world: World) -> None:
 
 @sync_and_async
 async def test_outage_before_nodes_were_known_ends_with_the_first(world: World) -> None:
-    """An outage from before the nodes were known ends with the first node that answers."""
+    """If the nodes were unknown when an outage began, the first node that answers ends it."""
     cluster = Cluster(world)
     worker = sharing(world, vat())
     cluster.known, cluster.away = False, {"all"}
@@ -158,7 +158,7 @@ async def test_outage_before_nodes_were_known_ends_with_the_first(world: World) 
 
 @sync_and_async
 async def test_nothing_is_posted_to_a_dead_node(world: World) -> None:
-    """Nothing is posted to a node that is down; other nodes receive their commands."""
+    """Nothing is posted to a node that is down; other nodes still get their commands."""
     cluster = Cluster(world)
     worker = sharing(world, vat(circuit=CircuitBreakerConfig(), limits=()))
 
@@ -184,7 +184,7 @@ async def test_nothing_is_posted_to_a_dead_node(world: World) -> None:
 
 @sync_and_async
 async def test_unusable_state_affects_nothing_else(world: World) -> None:
-    """A tenant with an unusable circuit keeps its shared limit, and so do others."""
+    """A tenant whose circuit state is unusable keeps its shared limit, and so do others."""
     Unusable(world, "{@a:vat}:circuit")
     workers = [sharing(world, vat(circuit=CircuitBreakerConfig())) for _ in range(3)]
 
@@ -195,7 +195,7 @@ async def test_unusable_state_affects_nothing_else(world: World) -> None:
 
 @sync_and_async
 async def test_substitute_state_is_shared(world: World) -> None:
-    """Processes that cannot use a limit's or circuit's state share a substitute."""
+    """Processes that cannot use the state of a limit or circuit share a substitute state."""
     Unusable(world, "@a:")
     circuit = CircuitBreakerConfig(failures=2)
     value, second_worker = (
@@ -214,7 +214,7 @@ async def test_substitute_state_is_shared(world: World) -> None:
 
 @sync_and_async
 async def test_unusable_state_is_reported_once(world: World) -> None:
-    """Each unusable state causes one event with its key and the reason."""
+    """Each unusable state causes one event, with its key and the reason."""
     unusable_store = Unusable(world, "@a:")
     worker = sharing(world, vat(limits=(RateLimitConfig(9), RateLimitConfig(8))))
     for _ in range(8):
@@ -230,7 +230,7 @@ async def test_unusable_state_is_reported_once(world: World) -> None:
 
 @sync_and_async
 async def test_unusable_state_is_tried_again(world: World) -> None:
-    """After a few seconds the state is tried again, and a new failure is reported again."""
+    """An unusable state is tried again after a few seconds, and reported again if it fails."""
     unusable_store = Unusable(world, "@a:")
     worker = sharing(world, vat())
     assert 2 == await granted(worker, "a")
@@ -248,7 +248,7 @@ async def test_unusable_state_is_tried_again(world: World) -> None:
 
 @sync_and_async
 async def test_unnamed_unusable_state(world: World) -> None:
-    """If the store does not name the unusable state, all states of the command are replaced."""
+    """If the store does not name the unusable state, all states of the command are substituted."""
     Unusable(world, ":circuit", tells_key=False)
     workers = [sharing(world, vat(circuit=CircuitBreakerConfig())) for _ in range(2)]
 
@@ -258,7 +258,7 @@ async def test_unnamed_unusable_state(world: World) -> None:
 
 @sync_and_async
 async def test_memory_replaces_unusable_substitutes(world: World) -> None:
-    """If the substitutes are unusable too, the process continues in memory."""
+    """If the substitute states are unusable too, the process counts in memory."""
 
     async def refuse(command: Command[Any]) -> None:
         raise StateUnavailable(NEWER, key=command.keys[0])
@@ -272,7 +272,7 @@ async def test_memory_replaces_unusable_substitutes(world: World) -> None:
 
 @sync_and_async
 async def test_unusable_claim_is_refused(world: World) -> None:
-    """A claim has no substitute: its call is refused, and every other one goes on."""
+    """If the state of an idempotency key is unusable, only calls with that key are refused."""
     Unusable(world, ":key:")
     worker = sharing(world, vat(circuit=CircuitBreakerConfig()))
 
@@ -289,7 +289,7 @@ async def test_unusable_claim_is_refused(world: World) -> None:
 
 @sync_and_async
 async def test_keyed_call_with_an_unusable_circuit(world: World) -> None:
-    """A usable claim is used, even if other states of the call are unusable."""
+    """An idempotency key can be claimed while other states of the same call are unusable."""
     Unusable(world, ":circuit")
     worker = sharing(world, vat(circuit=CircuitBreakerConfig()))
 
@@ -299,7 +299,7 @@ async def test_keyed_call_with_an_unusable_circuit(world: World) -> None:
 
 @sync_and_async
 async def test_unusable_circuit_cannot_be_set_by_hand(world: World) -> None:
-    """Setting a circuit by hand fails if its shared state is unusable."""
+    """Setting a circuit by hand raises an error if its shared state is unusable."""
     Unusable(world, ":circuit")
     worker = sharing(world, vat(circuit=CircuitBreakerConfig()))
 
@@ -309,7 +309,7 @@ async def test_unusable_circuit_cannot_be_set_by_hand(world: World) -> None:
 
 @sync_and_async
 async def test_unusable_state_proves_that_the_store_works(world: World) -> None:
-    """A reply that a state is unusable ends the outage of a store."""
+    """A store that answers that a state is unusable is not down any more."""
     worker = sharing(world, vat())
     world.store.is_away = NODE_AWAY
     await granted(worker, "b", 1)
@@ -327,7 +327,7 @@ async def test_unusable_state_proves_that_the_store_works(world: World) -> None:
 
 @sync_and_async
 async def test_remembered_unusable_states_are_bounded(world: World) -> None:
-    """The number of remembered unusable states is bounded, and every call goes on."""
+    """The number of remembered unusable states is limited."""
     Unusable(world, ":limit")
     worker = sharing(world, vat())
     for number in range(1_005):
@@ -341,7 +341,7 @@ async def test_remembered_unusable_states_are_bounded(world: World) -> None:
 
 @sync_and_async
 async def test_interrupted_call_releases_in_the_substitute(world: World) -> None:
-    """An interrupted call releases its slot in the store that counted it."""
+    """An interrupted call releases its slot in the store that counted the slot."""
     Unusable(world, ":circuit")
     world.vendor.answers(Interruption())
     worker = sharing(world, vat(circuit=CircuitBreakerConfig()))
@@ -360,7 +360,7 @@ async def test_interrupted_call_releases_in_the_substitute(world: World) -> None
 
 @sync_and_async
 async def test_refusing_limit_admits_nothing_without_its_store(world: World) -> None:
-    """With `without_store="refuse"` every call asks the store, and is refused during an outage."""
+    """With `without_store="refuse"` a rate limit refuses all calls while its store is down."""
     manager = sharing(world, vat(limits=RateLimitConfig(1, burst=9, without_store="refuse")))
     await manager.call("vat", GET)
     world.store.is_away = NODE_AWAY
@@ -377,7 +377,7 @@ async def test_refusing_limit_admits_nothing_without_its_store(world: World) -> 
 
 @sync_and_async
 async def test_limit_continues_with_its_share(world: World) -> None:
-    """Without the store a process grants its share, with a queue in memory."""
+    """With `without_store=0.5` a process applies half of the limit while the store is down."""
     world.store.is_away = NODE_AWAY
     limit = RateLimitConfig(4, burst=4, without_store=0.5)
     manager = sharing(world, vat(limits=limit, max_limit_wait=None))
@@ -392,7 +392,7 @@ async def test_limit_continues_with_its_share(world: World) -> None:
 
 
 class SlowStore:
-    """Makes the world's store slow, and fail when its caller's time is over."""
+    """Makes the store slow, or fail when its caller's time is over."""
 
     def __init__(self, world: World) -> None:
         self.world = world
@@ -401,7 +401,7 @@ class SlowStore:
         world.store.meanwhile = self.answer
 
     async def answer(self, command: Command[Any]) -> None:
-        """Wait for as long as the caller can."""
+        """Wait for the configured delay; fail if the caller's time is shorter."""
         time_bound = self.world.store.timeouts[-1]
         self.world.clock.advance(min(self.delay, time_bound))
         if self.delay > time_bound:
@@ -410,7 +410,7 @@ class SlowStore:
 
 @sync_and_async
 async def test_slow_store_is_awaited(world: World) -> None:
-    """Limits stay shared while the store is slow but within the deadline."""
+    """Limits stay shared while a slow store answers within the deadline."""
     slow_store = SlowStore(world)
     workers = [sharing(world, vat(timeout=8, limits=RateLimitConfig(0.01))) for _ in range(3)]
     slow_store.delay = 5
@@ -422,7 +422,7 @@ async def test_slow_store_is_awaited(world: World) -> None:
 
 @sync_and_async
 async def test_silent_store_leaves_time_for_the_call(world: World) -> None:
-    """A silent store takes only part of a call's deadline, ten seconds at most."""
+    """A call waits for a silent store for only a part of its deadline, at most ten seconds."""
     slow_store = SlowStore(world)
     slow_store.delay = 1_000
     for timeout, longest_wait in ((0.2, 0.15), (8, 6.0), (600, 10.0)):
@@ -433,7 +433,7 @@ async def test_silent_store_leaves_time_for_the_call(world: World) -> None:
 
 @sync_and_async
 async def test_calls_that_need_the_store_wait_until_the_deadline(world: World) -> None:
-    """A key or a refusing limit waits for the store until the deadline, a minute at most."""
+    """With a key or a refusing limit, a call waits for its store up to a minute."""
     slow_store = SlowStore(world)
     slow_store.delay = 1_000
     refusing_config = RateLimitConfig(1, without_store="refuse")
@@ -446,7 +446,7 @@ async def test_calls_that_need_the_store_wait_until_the_deadline(world: World) -
 
 @sync_and_async
 async def test_store_that_answers_others_is_not_down(world: World) -> None:
-    """A store that just answered other calls is slow; a silent one is down."""
+    """A store that answered another call just now counts as slow; a silent one as down."""
     slow_store = SlowStore(world)
     worker = sharing(world, vat(timeout=4, limits=RateLimitConfig(9)))
     await worker.call("vat", GET)
@@ -462,7 +462,7 @@ async def test_store_that_answers_others_is_not_down(world: World) -> None:
 
 @sync_and_async
 async def test_store_that_reports_being_slow_is_not_down(world: World) -> None:
-    """A store that reports being busy counts as slow, even without earlier answers."""
+    """A store that reports being busy counts as slow, even if it has answered nothing before."""
     slow_store = SlowStore(world)
     slow_store.delay, slow_store.slow = 100, True
     worker = sharing(world, vat(timeout=4))
@@ -475,7 +475,7 @@ async def test_store_that_reports_being_slow_is_not_down(world: World) -> None:
 
 @sync_and_async
 async def test_slow_probe_leaves_the_probe_to_others(world: World) -> None:
-    """A probe that finds the store slow leaves the next probe to the next caller."""
+    """If a probe finds the store slow, the next caller probes again."""
     worker = sharing(world, vat(timeout=4, limits=RateLimitConfig(9)))
     world.store.is_away = NODE_AWAY
     await worker.call("vat", GET)
@@ -493,7 +493,7 @@ async def test_slow_probe_leaves_the_probe_to_others(world: World) -> None:
 
 @sync_and_async
 async def test_refused_connection_is_an_outage(world: World) -> None:
-    """A store that refuses connections counts as down, even right after a reply."""
+    """A store that refuses connections counts as down, even right after an answer."""
     worker = sharing(world, vat())
     await worker.call("vat", GET)
     world.store.is_away = NODE_AWAY
@@ -504,7 +504,7 @@ async def test_refused_connection_is_an_outage(world: World) -> None:
 
 @sync_and_async
 async def test_waiting_repeat_survives_an_outage(world: World) -> None:
-    """A caller that waits for a key's response waits through an outage until its deadline."""
+    """A caller that waits for another's response keeps waiting through an outage of the store."""
     gate = world.gate()
     worker = sharing(world, vat())
     world.vendor.answers(gate.answering(200))

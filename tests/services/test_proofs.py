@@ -1,4 +1,4 @@
-"""Tokens bound to a key (DPoP): a proof for every attempt, and nonces that servers request."""
+"""DPoP tokens, which are bound to a key: proofs for each attempt, and nonces from servers."""
 
 from __future__ import annotations
 
@@ -45,12 +45,12 @@ ASKS = 'DPoP algs="ES256", error="use_dpop_nonce", error_description="a nonce, p
 
 
 def bound_token(token: str = "token-0") -> OAuthCredentials:
-    """A token bound to the key of these tests."""
+    """Return a DPoP token that is bound to the key of these tests."""
     return OAuthCredentials(access_token=token, token_type="DPoP", dpop_key=proof_key())
 
 
 def vat(**options: object) -> Service:
-    """A service with only a bound token, unless a test gives more."""
+    """Return a service with only a bound token, unless a test passes other settings."""
     fields = {
         "base_url": "https://vat.example/v1",
         "circuit": None,
@@ -61,13 +61,13 @@ def vat(**options: object) -> Service:
 
 
 def asks(nonce: str | None, result: str = ASKS) -> Response:
-    """The response of a server that requests a nonce."""
+    """Return a 401 response that requests a nonce."""
     fields = {"WWW-Authenticate": result} | ({} if nonce is None else {"DPoP-Nonce": nonce})
     return Response(401, Headers(fields))
 
 
 def proven(sent: SentRequest) -> Mapping[str, Any]:
-    """Return the claims of a request's proof."""
+    """Return the verified claims of a request's DPoP proof."""
     return verified_claims(sent.header("DPoP"))
 
 
@@ -77,7 +77,7 @@ def nonces(world: World) -> list[str | None]:
 
 
 class RenewingProvider:
-    """Renews bound tokens: `token-1` after `token-0`, and so on."""
+    """A credential provider that renews bound tokens: `token-1` after `token-0`, and so on."""
 
     def __init__(self) -> None:
         self.number = 0
@@ -94,7 +94,7 @@ class RenewingProvider:
 
 @sync_and_async
 async def test_every_attempt_has_its_own_proof(world: World) -> None:
-    """A proof covers one method, one URL without its query, one token and one moment."""
+    """A DPoP proof is for one method, one URL without query, one token and one point in time."""
     world.vendor.answers(503, 200)
 
     await world.manager(vat(retry=RetryPolicy(3, 2, jitter="none"))).call("vat", GET)
@@ -114,7 +114,7 @@ async def test_every_attempt_has_its_own_proof(world: World) -> None:
 
 @sync_and_async
 async def test_requested_nonce_is_sent_at_once(world: World) -> None:
-    """The same attempt is repeated at once with the nonce and the same token."""
+    """If the server requests a nonce, the attempt is repeated at once with the same token."""
     world.vendor.answers(asks("n-1"))
     provider = RenewingProvider()
     service = vat(
@@ -134,7 +134,7 @@ async def test_requested_nonce_is_sent_at_once(world: World) -> None:
 
 @sync_and_async
 async def test_newest_nonce_is_used(world: World) -> None:
-    """Any response may bring the next nonce, also a failure."""
+    """Any response can carry the next nonce, also that of a failed request."""
     reports = [Headers({"DPoP-Nonce": name}) for name in ("n-1", "n-2", "n-3")]
     world.vendor.answers(
         Response(200, reports[0]), Response(503, reports[1]), Response(204, reports[2])
@@ -149,7 +149,7 @@ async def test_newest_nonce_is_used(world: World) -> None:
 
 @sync_and_async
 async def test_nonce_request_uses_no_attempt(world: World) -> None:
-    """A request for a nonce does not reduce the number of attempts."""
+    """A request repeated for a nonce does not count as another attempt."""
     world.vendor.answers(asks("n-1"), 503, asks("n-2"), ConnectionFailed("cut"), asks("n-3"), 200)
     manager = world.manager(vat(retry=RetryPolicy(3, 0)))
 
@@ -160,7 +160,7 @@ async def test_nonce_request_uses_no_attempt(world: World) -> None:
 
 @sync_and_async
 async def test_repeated_nonce_requests_end(world: World) -> None:
-    """After two consecutive requests for a nonce there is neither a third attempt nor a renewal."""
+    """A second request for a nonce in a row ends the call, and does not renew the token."""
     world.vendor.otherwise = asks("n-1")
     provider = RenewingProvider()
     service = vat(credentials=None, needs_credentials=True, retry=RetryPolicy(5, 0))
@@ -181,7 +181,7 @@ async def test_repeated_nonce_requests_end(world: World) -> None:
 @pytest.mark.parametrize("nonce", [None, "", "n" * 1_000_000, "n\u00e9", 'a"b', "a\\b", "a b"])
 @sync_and_async
 async def test_missing_or_invalid_nonce_is_not_sent(world: World, nonce: str | None) -> None:
-    """A nonce request without a valid nonce is not answered."""
+    """A server's request for a nonce without a valid nonce ends the call."""
     world.vendor.answers(asks(nonce))
     manager = world.manager(vat())
 
@@ -197,7 +197,7 @@ async def test_missing_or_invalid_nonce_is_not_sent(world: World, nonce: str | N
 )
 @sync_and_async
 async def test_refused_proof_renews_nothing(world: World, message: str) -> None:
-    """A refused proof, for example because of the clock, does not renew the token."""
+    """If the server refuses the proof, for example because of the clock, the token is kept."""
     world.vendor.answers(asks("n-1", message))
     provider = RenewingProvider()
     service = vat(credentials=None, needs_credentials=True)
@@ -212,7 +212,7 @@ async def test_refused_proof_renews_nothing(world: World, message: str) -> None:
 
 @sync_and_async
 async def test_refused_bound_token_is_renewed(world: World) -> None:
-    """A refusal concerns the token, unless the response blames the proof."""
+    """A 401 renews the token, unless the response blames the proof."""
     world.vendor.answers(asks("n-1", 'DPoP error="invalid_token"'), asks("n-2"), 200)
     service = vat(credentials=None, needs_credentials=True)
     manager = world.manager(service, credentials=world.of_mode(RenewingProvider()))
@@ -229,7 +229,7 @@ async def test_refused_bound_token_is_renewed(world: World) -> None:
 
 @sync_and_async
 async def test_unbound_token_gets_no_nonce(world: World) -> None:
-    """For a token that is not bound, a nonce request is a refusal like any other."""
+    """For a token that is not bound to a key, a request for a nonce is an ordinary 401."""
     world.vendor.answers(asks("n-1"))
     manager = world.manager(vat(credentials=Credentials.bearer("t")))
 
@@ -244,7 +244,7 @@ async def test_unbound_token_gets_no_nonce(world: World) -> None:
 
 @sync_and_async
 async def test_nonce_request_proves_that_nothing_was_done(world: World) -> None:
-    """A non-idempotent request is repeated with the nonce, and admitted like any other."""
+    """A POST is repeated for a nonce, too, and takes another token of the rate limit."""
     world.vendor.answers(asks("n-1"), 201)
     manager = world.manager(vat(limits=RateLimitConfig.per_second(1)))
 
@@ -256,7 +256,7 @@ async def test_nonce_request_proves_that_nothing_was_done(world: World) -> None:
 
 @sync_and_async
 async def test_nonce_request_under_an_idempotency_key(world: World) -> None:
-    """An idempotency key's claim covers both requests, and the response is stored."""
+    """With an idempotency key, one claim covers both requests, and the response is stored."""
     world.vendor.answers(asks("n-1"), 201)
     manager = world.manager(vat(idempotency_header="Idempotency-Key", idempotency_memory=86_400))
 
@@ -271,7 +271,7 @@ async def test_nonce_request_under_an_idempotency_key(world: World) -> None:
 
 @sync_and_async
 async def test_refusal_after_a_nonce_request_is_final(world: World) -> None:
-    """A refusal of the request with the nonce proves that nothing was done."""
+    """If the request with the nonce is refused, the error proves that nothing was done."""
     world.vendor.answers(asks("n-1"), 422)
     manager = world.manager(vat())
 
@@ -282,13 +282,13 @@ async def test_refusal_after_a_nonce_request_is_final(world: World) -> None:
 
 
 def single_use_chunks() -> Iterator[bytes]:
-    """Return a body that can be read once."""
+    """Yield the only chunk of a body that can be read once."""
     yield b"all of it"
 
 
 @sync_and_async
 async def test_single_use_body_is_not_resent_with_a_nonce(world: World) -> None:
-    """A single-use body cannot be sent again; the nonce is kept for the next request."""
+    """A request with a single-use body is not repeated for a nonce, which the next one uses."""
     world.vendor.answers(asks("n-1"))
     manager = world.manager(vat())
 
@@ -306,7 +306,7 @@ async def test_single_use_body_is_not_resent_with_a_nonce(world: World) -> None:
 
 @sync_and_async
 async def test_hooks_do_not_see_nonce_requests(world: World) -> None:
-    """Transforms and classifiers do not see a nonce request, unless it is the second in a row."""
+    """Transforms and classifiers see no request for a nonce, except a second one in a row."""
     statuses: list[int] = []
 
     def look(answer: Any) -> Any:
@@ -340,7 +340,7 @@ async def test_streams_have_proofs(world: World) -> None:
 
 @sync_and_async
 async def test_nonce_request_after_a_lost_stream(world: World) -> None:
-    """A nonce request that follows a lost response is the first in a row."""
+    """A request for a nonce in a retry after a lost response counts as the first in a row."""
     world.vendor.answers(asks("n-1"), ConnectionFailed("cut"), asks("n-2"), Arriving(200, (), b"a"))
     manager = world.manager(vat(retry=RetryPolicy(2, 0)))
 
@@ -352,7 +352,7 @@ async def test_nonce_request_after_a_lost_stream(world: World) -> None:
 
 @sync_and_async
 async def test_hedges_have_their_own_proofs(world: World) -> None:
-    """Each hedge has its own proof, and the call continues with the nonce."""
+    """Each hedge has its own proof, and is repeated with the nonce that the server requests."""
     gate = world.gate()
     world.vendor.answers(gate.answering(asks("n-1")), asks("n-1"), 200)
     manager = world.manager(vat(hedge=HedgeConfig(0.1)))
@@ -371,7 +371,7 @@ async def test_hedges_have_their_own_proofs(world: World) -> None:
 
 @sync_and_async
 async def test_repeated_nonce_requests_end_hedging(world: World) -> None:
-    """Hedges do not repeat for nonces without end."""
+    """If a server keeps requesting nonces, a hedged call ends."""
     world.vendor.otherwise = asks("n-1")
     manager = world.manager(vat(hedge=HedgeConfig(0.1, max_extra=2)))
 
@@ -383,7 +383,7 @@ async def test_repeated_nonce_requests_end_hedging(world: World) -> None:
 
 @sync_and_async
 async def test_nonces_are_per_origin(world: World) -> None:
-    """A nonce is sent only to the origin that issued it."""
+    """A nonce is sent only to the origin that gave it."""
     regions = (Region("eu", "https://eu.vat.example"), Region("us", "https://us.vat.example"))
     service = vat(base_url=None, regions=regions, retry=RetryPolicy(2, 0))
     world.vendor.answers(asks("n-1"), 503, asks("n-2"), 200)
@@ -400,7 +400,7 @@ async def test_nonces_are_per_origin(world: World) -> None:
 
 @sync_and_async
 async def test_probe_may_be_asked_for_a_nonce(world: World) -> None:
-    """A probe of a half-open circuit may be asked for a nonce."""
+    """A probe of a half-open circuit is repeated if the server requests a nonce."""
     world.vendor.answers(503, asks("n-1"), 200)
     manager = world.manager(vat(circuit=CircuitBreakerConfig(failures=1, open_for=10)))
     with pytest.raises(VendorFailed):
@@ -411,7 +411,7 @@ async def test_probe_may_be_asked_for_a_nonce(world: World) -> None:
 
 
 def test_nonces_are_bounded() -> None:
-    """Only a limited number of origins' nonces is remembered, the newest always."""
+    """Nonces are remembered for a limited number of origins, always including the newest."""
     nonces = Nonces()
     for number in range(5_000):
         url = f"https://n{number}.example/"

@@ -1,4 +1,4 @@
-"""A service with several regions: the regions of its attempts, and failover."""
+"""Services with several regions: the region of each attempt, and failover."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from tests.support.modes import World, sync_and_async
 
 @sync_and_async
 async def test_first_tier_is_used(world: World) -> None:
-    """Requests go to the first tier, below its base URL."""
+    """Requests go to the first tier, at the base URL of its region."""
     manager = world.watched(shop())
 
     await manager.call("shop", GET)
@@ -44,7 +44,7 @@ async def test_first_tier_is_used(world: World) -> None:
 
 @sync_and_async
 async def test_region_is_drawn_by_weight(world: World) -> None:
-    """Within a tier a region is drawn at random by weight."""
+    """Within a tier, regions are chosen at random by weight."""
     us = Region("us", "https://us.example", weight=3)
     manager = world.manager(shop(EU, us))
 
@@ -70,7 +70,7 @@ async def test_refused_connection_moves_on_at_once(world: World, request_: Reque
 
 @sync_and_async
 async def test_failover_needs_no_time_for_a_pause(world: World) -> None:
-    """A call with less time than a pause can still try another region at once."""
+    """A call with less time than a pause still tries another region at once."""
     answers(world, eu=[REFUSED_CONNECTION])
     manager = world.manager(shop())
 
@@ -80,7 +80,7 @@ async def test_failover_needs_no_time_for_a_pause(world: World) -> None:
 
 @sync_and_async
 async def test_failover_is_an_attempt(world: World) -> None:
-    """A failover counts as an attempt, and an error names the last region."""
+    """A failover counts as an attempt, and the error names the last region."""
     answers(world, eu=[REFUSED_CONNECTION] * 9, us=[REFUSED_CONNECTION] * 9)
     manager = world.manager(shop(retry=RetryPolicy(2)))
 
@@ -107,7 +107,7 @@ async def test_failover_takes_from_the_retry_budget(world: World) -> None:
 
 @sync_and_async
 async def test_second_attempt_at_a_region_pauses(world: World) -> None:
-    """A second attempt at the same region pauses like any retry."""
+    """A second attempt in the same region is made after a pause, like any retry."""
     answers(world, eu=[REFUSED_CONNECTION, REFUSED_CONNECTION], us=[REFUSED_CONNECTION])
     manager = world.manager(shop(retry=RetryPolicy(4, 1.0, jitter=Jitter.NONE)))
 
@@ -119,7 +119,7 @@ async def test_second_attempt_at_a_region_pauses(world: World) -> None:
 
 @sync_and_async
 async def test_untried_regions_come_first(world: World) -> None:
-    """A call tries regions that it has not tried before the others."""
+    """A call tries new regions before it repeats one."""
     answers(world, eu=[REFUSED_CONNECTION], us=[REFUSED_CONNECTION])
     ap = Region("ap", "https://ap.example/v1", tier=3)
     manager = world.manager(shop(EU, US, ap))
@@ -132,7 +132,7 @@ async def test_untried_regions_come_first(world: World) -> None:
 @pytest.mark.parametrize("failure", [CUT_OFF, 503], ids=["cut off", "503"])
 @sync_and_async
 async def test_failed_read_changes_regions_after_a_pause(world: World, failure: Any) -> None:
-    """An idempotent request that may have been processed tries another region after the pause."""
+    """An idempotent request that may have been processed goes to another region after the pause."""
     answers(world, eu=[failure])
     manager = world.manager(shop())
 
@@ -144,7 +144,7 @@ async def test_failed_read_changes_regions_after_a_pause(world: World, failure: 
 @pytest.mark.parametrize("failure", [CUT_OFF, 503], ids=["cut off", "503"])
 @sync_and_async
 async def test_possibly_processed_post_is_not_repeated(world: World, failure: Any) -> None:
-    """A POST without a key that may have been processed tries no other region."""
+    """A POST without a key that may have been processed goes to no other region."""
     answers(world, eu=[failure])
     manager = world.manager(shop())
 
@@ -168,7 +168,7 @@ async def test_possibly_processed_post_is_not_repeated(world: World, failure: An
 async def test_idempotent_requests_may_change_regions(
     world: World, endpoint: Endpoint | None, request_: Request, *, moves: bool
 ) -> None:
-    """The request or its endpoint declares whether it may be repeated elsewhere."""
+    """A request or endpoint declared idempotent may be repeated in another region."""
     answers(world, eu=[CUT_OFF])
     manager = world.manager(shop(endpoints=endpoint or ()))
 

@@ -1,4 +1,4 @@
-"""A service with several regions, combined with credentials, streams and hedges."""
+"""Services with several regions, with credentials, streams and hedges."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ async def test_absolute_url_chooses_its_region(world: World) -> None:
 
 @sync_and_async
 async def test_each_region_has_its_credentials(world: World) -> None:
-    """A region's own credentials are used there, and the service's everywhere else."""
+    """A region's own credentials are used in that region, and the service's in all others."""
     answers(world, eu=[REFUSED_CONNECTION])
     us = Region("us", US.base_url, tier=2, credentials=Credentials.bearer("for us"))
     manager = world.manager(shop(EU, us, credentials=Credentials.bearer("for all")))
@@ -67,7 +67,7 @@ async def test_each_region_has_its_credentials(world: World) -> None:
 
 @sync_and_async
 async def test_region_credentials_precede_the_provider(world: World) -> None:
-    """A region's own credentials are preferred to the provider's."""
+    """A region's own credentials take precedence over the credential provider's."""
 
     class Provider:
         async def get(self, *_: object) -> Credentials:
@@ -87,7 +87,7 @@ async def test_region_credentials_precede_the_provider(world: World) -> None:
 
 @sync_and_async
 async def test_error_of_another_service_gets_no_region(world: World) -> None:
-    """An error that names another service does not get the region of this one."""
+    """An error that names another service gets no region of the called service."""
 
     def asks(_: Request) -> Request:
         raise ConnectionFailed("refused.", service="other")
@@ -102,7 +102,7 @@ async def test_error_of_another_service_gets_no_region(world: World) -> None:
 
 @sync_and_async
 async def test_renewal_stays_in_its_region(world: World) -> None:
-    """After a 401 the same region gets the renewed credential, within the same attempt."""
+    """After a 401 the renewed credential is sent to the same region, within the same attempt."""
 
     class Provider:
         async def get(self, *_: object) -> Credentials:
@@ -154,7 +154,7 @@ async def test_stream_fails_over(world: World) -> None:
 
 @sync_and_async
 async def test_broken_stream_counts_for_its_region(world: World) -> None:
-    """The outcome of a body is recorded for the region that it came from."""
+    """A stream's outcome counts in the circuit of the region that sent the body."""
     answers(world, eu=[Arriving(200, (), b"half", CUT_OFF)])
     manager = world.manager(shop(circuit=OPENS_AT_ONCE))
 
@@ -169,7 +169,7 @@ async def test_broken_stream_counts_for_its_region(world: World) -> None:
 
 @sync_and_async
 async def test_hedge_uses_another_region(world: World) -> None:
-    """The second request of a hedged read goes to another region and counts in its circuit."""
+    """The second request of a hedged read goes to another region, and counts in its circuit."""
     gate = world.gate()
     answers(world, eu=[gate.answering(200)])
     manager = world.manager(shop(hedge=HedgeConfig(0.1), retry=None))
@@ -185,7 +185,7 @@ async def test_hedge_uses_another_region(world: World) -> None:
 
 @sync_and_async
 async def test_response_has_its_region(world: World) -> None:
-    """With hedges in several regions, the response names its region."""
+    """If a read is hedged across regions, the response names its region."""
     first, second = world.gate(), world.gate()
     answers(world, eu=[first.answering(200)], us=[second.answering(503)])
     hedged_shop = shop(
@@ -206,7 +206,7 @@ async def test_response_has_its_region(world: World) -> None:
 
 @sync_and_async
 async def test_hedges_start_in_different_regions(world: World) -> None:
-    """Each hedge starts in another region, or in the first one's if no other admits it."""
+    """Each hedge is sent to another region, or to the first one if no other admits it."""
     ap = Region("ap", "https://ap.example", tier=3)
     answers(world, eu=[503], us=[503, 503], ap=[503])
     manager = world.manager(shop(EU, US, ap, hedge=HedgeConfig(0.1, 3), retry=None))

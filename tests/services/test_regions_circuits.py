@@ -1,4 +1,4 @@
-"""A service with several regions: each has its own circuit, and calls skip open ones."""
+"""Services with several regions, each with its own circuit: calls skip open ones."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from tests.support.virtual_ports import START
 
 @sync_and_async
 async def test_open_region_is_skipped(world: World) -> None:
-    """While the circuit of a region is open, its calls go to the next one."""
+    """While the circuit of a region is open, its calls go to the next region."""
     answers(world, eu=[503])
     manager = world.watched(shop(circuit=OPENS_AT_ONCE, retry=None))
     with pytest.raises(VendorFailed):
@@ -47,7 +47,7 @@ async def test_open_region_is_skipped(world: World) -> None:
 
 @sync_and_async
 async def test_opening_circuit_moves_the_call(world: World) -> None:
-    """If a region's circuit opens on a failure, the same call goes to the next one."""
+    """If a failure opens a region's circuit, the same call goes on in the next region."""
     answers(world, eu=[503])
     manager = world.watched(shop(circuit=OPENS_AT_ONCE))
 
@@ -60,7 +60,7 @@ async def test_opening_circuit_moves_the_call(world: World) -> None:
 
 @sync_and_async
 async def test_recovered_region_is_probed(world: World) -> None:
-    """After its open time a region gets the next call as its probe, and then all calls."""
+    """After its open time a region gets one call as a probe, and then all calls."""
     answers(world, eu=[503])
     manager = world.manager(shop(circuit=OPENS_AT_ONCE, retry=None))
     with pytest.raises(VendorFailed):
@@ -96,7 +96,7 @@ async def test_only_one_call_probes_a_region(world: World) -> None:
 
 @sync_and_async
 async def test_all_regions_open(world: World) -> None:
-    """If every circuit is open, the call is refused until the first one may be probed."""
+    """If the circuits of all regions are open, a call is refused until the first can be probed."""
     answers(world, eu=[503], us=[503])
     manager = world.watched(shop(circuit=OPENS_AT_ONCE, retry=None))
     with pytest.raises(VendorFailed):
@@ -119,7 +119,7 @@ async def test_all_regions_open(world: World) -> None:
 
 @sync_and_async
 async def test_all_regions_opened_by_hand(world: World) -> None:
-    """If every region was opened by hand, the refusal has no time to come back."""
+    """If all regions were opened by hand, the error has no time to retry."""
     manager = world.watched(shop())
     await open_circuits(manager, "eu", "us")
 
@@ -132,7 +132,7 @@ async def test_all_regions_opened_by_hand(world: World) -> None:
 
 @sync_and_async
 async def test_retry_time_ignores_regions_opened_by_hand(world: World) -> None:
-    """If one region was opened by hand, the retry time comes from the other region."""
+    """If one of two open regions was opened by hand, the error has the other's retry time."""
     answers(world, us=[503])
     manager = world.manager(shop(circuit=OPENS_AT_ONCE, retry=None))
     await open_circuits(manager, "eu")
@@ -160,7 +160,7 @@ async def test_region_opened_by_hand_is_drained(world: World) -> None:
 
 @sync_and_async
 async def test_retry_stays_if_other_circuits_are_open(world: World) -> None:
-    """If every other circuit is open, the retry stays in its region, after its pause."""
+    """If the circuits of all other regions are open, the retry stays in its region."""
     answers(world, eu=[503, 503])
     manager = world.watched(shop())
     await open_circuits(manager, "us")
@@ -175,7 +175,7 @@ async def test_retry_stays_if_other_circuits_are_open(world: World) -> None:
 
 @sync_and_async
 async def test_unsent_request_pauses_if_it_cannot_move(world: World) -> None:
-    """A refused connection without another region waits out the backoff before it is retried."""
+    """Without another region, a refused connection is retried after a pause."""
     answers(world, eu=[REFUSED_CONNECTION])
     manager = world.manager(shop())
     await open_circuits(manager, "us")
@@ -187,7 +187,7 @@ async def test_unsent_request_pauses_if_it_cannot_move(world: World) -> None:
 
 @sync_and_async
 async def test_call_is_refused_if_all_circuits_are_open(world: World) -> None:
-    """If its own region's circuit opened too, the call is refused."""
+    """If the circuits of all regions are open, the retry is refused."""
     answers(world, eu=[503])
     manager = world.watched(shop(circuit=OPENS_AT_ONCE))
     await open_circuits(manager, "us")
@@ -202,7 +202,7 @@ async def test_call_is_refused_if_all_circuits_are_open(world: World) -> None:
 
 @sync_and_async
 async def test_each_attempt_looks_for_another_region(world: World) -> None:
-    """Each attempt tries to change regions again, even if none was available before."""
+    """Each retry looks for another region again, even if none was available before."""
     answers(world, eu=[503, 503])
     manager = world.manager(shop())
     await open_circuits(manager, "us")

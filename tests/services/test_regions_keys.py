@@ -1,4 +1,4 @@
-"""A service with several regions: a key stays in the region that may have processed it."""
+"""Services with several regions: a key stays in the region that may have processed it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from tests.support.modes import World, sync_and_async
 
 @sync_and_async
 async def test_keyed_call_without_retries(world: World) -> None:
-    """Without retries, a keyed request is sent once, and refused if it would be sent twice."""
+    """A keyed call whose retry budget is used up is sent once and no second time."""
     answers(world, eu=[REFUSED_CONNECTION])
     budget = RetryBudget(ratio=0.01, floor=0)
     manager = world.manager(shop(retry_budget=budget, **HONOURED))
@@ -44,7 +44,7 @@ async def test_keyed_call_without_retries(world: World) -> None:
 
 @sync_and_async
 async def test_key_is_repeated_in_its_region_only(world: World) -> None:
-    """A keyed request that may have been processed is repeated in the same region only."""
+    """A keyed request that may have been processed is repeated only in the same region."""
     answers(world, eu=[CUT_OFF, REFUSED_CONNECTION, 200])
     manager = world.manager(shop(**HONOURED))
 
@@ -56,7 +56,7 @@ async def test_key_is_repeated_in_its_region_only(world: World) -> None:
 
 @sync_and_async
 async def test_unsent_key_may_change_regions(world: World) -> None:
-    """A keyed request may change regions until it may have been processed."""
+    """A keyed request may change regions as long as it was certainly not processed."""
     answers(world, eu=[REFUSED_CONNECTION], us=[CUT_OFF])
     manager = world.manager(shop(**HONOURED))
 
@@ -68,7 +68,7 @@ async def test_unsent_key_may_change_regions(world: World) -> None:
 @pytest.mark.parametrize("apart", [False, True], ids=["together", "apart"])
 @sync_and_async
 async def test_unknown_key_is_repeated_in_its_region(world: World, *, apart: bool) -> None:
-    """A key with an unknown outcome is repeated in its region, even if another comes first."""
+    """A key with an unknown outcome is repeated in its region, even if another has priority."""
     answers(world, eu=[REFUSED_CONNECTION], us=[CUT_OFF])
     claims = World(world.mode).store
     claims._world = world  # noqa: SLF001 - of this world's mode
@@ -104,7 +104,7 @@ async def test_unknown_key_waits_for_its_region(world: World) -> None:
 
 @sync_and_async
 async def test_key_of_a_removed_region(world: World) -> None:
-    """A key that was sent to a removed region must be resolved by a person."""
+    """A key with an unknown outcome in a removed region must be resolved by an operator."""
     answers(world, eu=[CUT_OFF])
     with pytest.raises(ConnectionFailed):
         await world.manager(shop(**HONOURED, retry=None)).call("shop", POST, idempotency_key="k")
@@ -117,7 +117,7 @@ async def test_key_of_a_removed_region(world: World) -> None:
 
 @sync_and_async
 async def test_keys_honoured_across_regions(world: World) -> None:
-    """If the vendor honours keys across regions, any region may get the repeat."""
+    """If the vendor honours keys across regions, a repeat may go to any region."""
     answers(world, eu=[CUT_OFF, CUT_OFF])
     everywhere = shop(**HONOURED, idempotency_across_regions=True, retry=RetryPolicy(2))
     manager = world.manager(everywhere)
@@ -135,7 +135,7 @@ async def test_keys_honoured_across_regions(world: World) -> None:
 
 @sync_and_async
 async def test_unkeyed_request_is_not_protected(world: World) -> None:
-    """A vendor's support for keys does not protect a request without one."""
+    """A request without a key is not repeated, even if the vendor honours keys."""
     answers(world, eu=[CUT_OFF])
     manager = world.manager(shop(**HONOURED, idempotency_across_regions=True))
 
@@ -147,7 +147,7 @@ async def test_unkeyed_request_is_not_protected(world: World) -> None:
 
 @sync_and_async
 async def test_vendor_without_keys_leaves_the_outcome_unknown(world: World) -> None:
-    """At a vendor without keys, a possibly processed request is unknown in every region."""
+    """At a vendor without keys, a request that may have been processed is repeated in no region."""
     answers(world, eu=[CUT_OFF])
     manager = world.manager(shop())
 
@@ -160,7 +160,7 @@ async def test_vendor_without_keys_leaves_the_outcome_unknown(world: World) -> N
 
 @sync_and_async
 async def test_idempotent_keyed_request_may_change_regions(world: World) -> None:
-    """A key does not bind an idempotent request to a region."""
+    """An idempotent request with a key may be repeated in any region."""
     answers(world, eu=[CUT_OFF])
     manager = world.manager(shop(**HONOURED))
 
@@ -171,7 +171,7 @@ async def test_idempotent_keyed_request_may_change_regions(world: World) -> None
 
 @sync_and_async
 async def test_key_bound_to_a_region_is_refused_by_its_circuit(world: World) -> None:
-    """If a key must stay in a region and its circuit is open, the call is refused."""
+    """If a key must stay in a region and that region's circuit is open, the call is refused."""
     answers(world, eu=[503])
     manager = world.watched(shop(circuit=OPENS_AT_ONCE, **HONOURED))
 

@@ -1,4 +1,4 @@
-"""A service with several regions: waits for `Retry-After`, limits and deadlines."""
+"""Services with several regions: `Retry-After`, limits and deadlines."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from tests.support.virtual_ports import START
 
 @sync_and_async
 async def test_last_error_has_retry_after(world: World) -> None:
-    """When no attempt is left, the error has the vendor's `Retry-After`."""
+    """When all attempts are used up, the error has the vendor's `Retry-After`."""
     answers(world, eu=[Response(503, {"Retry-After": "7"})])
     manager = world.manager(shop(retry=None))
 
@@ -41,7 +41,7 @@ async def test_last_error_has_retry_after(world: World) -> None:
 
 @sync_and_async
 async def test_retry_after_of_a_503_applies_to_its_region(world: World) -> None:
-    """A 503 with `Retry-After` pauses its region, not the others."""
+    """A 503 with `Retry-After` pauses only the region that sent it."""
     answers(world, eu=[Response(503, {"Retry-After": "3600"})])
     manager = world.watched(shop(limits=RateLimitConfig(100)))
 
@@ -55,7 +55,7 @@ async def test_retry_after_of_a_503_applies_to_its_region(world: World) -> None:
 
 @sync_and_async
 async def test_absurd_pause_of_a_region_ends_after_an_hour(world: World) -> None:
-    """A region that asks for a pause of decades is tried again after the maximum pause."""
+    """If a region asks for a pause of decades, it is tried again after the maximum pause."""
     answers(world, eu=[Response(503, {"Retry-After": "9" * 20})])
     manager = world.watched(shop(limits=RateLimitConfig(100)))
 
@@ -80,7 +80,7 @@ async def test_region_is_not_called_before_its_retry_after(world: World) -> None
 
 @sync_and_async
 async def test_retry_after_holds_without_another_region(world: World) -> None:
-    """If no other region is open, `Retry-After` delays the retry."""
+    """If no other region is available, the retry waits for the `Retry-After`."""
     answers(world, eu=[Response(503, {"Retry-After": "7"})])
     manager = world.manager(shop())
     await open_circuits(manager, "us")
@@ -92,7 +92,7 @@ async def test_retry_after_holds_without_another_region(world: World) -> None:
 
 @sync_and_async
 async def test_limits_are_for_all_regions(world: World) -> None:
-    """A vendor's 429 pauses every region, and our limit covers all regions together."""
+    """A 429 pauses all regions, and a service's rate limit covers all regions together."""
     answers(world, eu=[Response(429, {"Retry-After": "5"})])
     manager = world.watched(shop(limits=RateLimitConfig(1, per=1)))
 
@@ -105,7 +105,7 @@ async def test_limits_are_for_all_regions(world: World) -> None:
 
 @sync_and_async
 async def test_429_without_a_limit_pauses_every_region(world: World) -> None:
-    """A 429 keeps the call from every region, even without a limit of ours."""
+    """After a 429 a call tries no other region, even if the service has no rate limit."""
     answers(world, eu=[Response(429, {"Retry-After": "5"})])
     manager = world.manager(shop())
 
@@ -129,7 +129,7 @@ async def test_used_up_allowance_pauses_every_region(world: World) -> None:
 
 @sync_and_async
 async def test_limits_hold_across_regions(world: World) -> None:
-    """A call that exceeds its limit is refused, even if other regions are available."""
+    """A call beyond the rate limit is refused, even if other regions are available."""
     manager = world.watched(shop(limits=RateLimitConfig(1, per=60), max_limit_wait=0))
     await manager.call("shop", GET)
 

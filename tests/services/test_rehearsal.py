@@ -1,4 +1,4 @@
-"""The result of a rehearsal, which sends nothing."""
+"""The error and the event of a rehearsed (`dry_run`) call."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ WHAT: dict[str, Any] = {"service": "vat", "operation": "ask", "request_id": "r-1
 
 
 def test_rehearsal_emits_the_request() -> None:
-    """Observers get the request and its time, and the caller a DryRun error."""
+    """In a rehearsal observers get the request and its time, and the caller gets a DryRun error."""
     reports: list[Any] = []
     clock = VirtualClock()
     core = sync_core(Ports(clock=clock, observers=[reports.append])).core
@@ -30,5 +30,5 @@ def test_rehearsal_emits_the_request() -> None:
 
 
 def test_rehearsal_hides_the_query() -> None:
-    """Only the path of a request is shown, since the query may be personal."""
+    """A rehearsal shows only the path of a request, since its query may be personal."""
     assert "/people" == shown_path(Request.get("/people?name=ada"))

@@ -1,4 +1,4 @@
-"""Claims that are renewed while their holders live, and holders with late renewals."""
+"""Renewal of the claims of idempotency keys, and callers that renew too late."""
 
 from __future__ import annotations
 
@@ -49,30 +49,30 @@ class Shared:
         self.hearts: list[Heart] = []
 
     def heart_of(self, work: Callable[[], Any], target: Callable[[], bool]) -> Heart:
-        """Return the renewal of one process."""
+        """Return a new heartbeat, and record it."""
         self.hearts.append(Heart(work, target))
         return self.hearts[-1]
 
     def process(self, service: Service, **ports: Any) -> Calling:
-        """Return the flows of one process."""
+        """Return the calls of a new process that shares the store."""
         options = {"state": self.world.of_mode(self.world.store)} | ports
         core = self.world.watched(service, **options).manager.flows.core
         return Calling(attrs.evolve(core, renewals=self.renewals()), [service])
 
     def renewals(self) -> Renewals:
-        """A separate renewal of claims, as in one process."""
+        """Return a new object that renews the claims of one process."""
         execute = self.world.store.execute
         return Renewals(
             execute, self.world.clock.nanoseconds, by_tag=False, heartbeat=self.heart_of
         )
 
     def stores(self, *, apart: bool) -> dict[str, Any]:
-        """The world's stores: one for everything, or a separate one for claims."""
+        """Return the store as one for everything, or with a separate one for claims."""
         store = self.world.of_mode(self.world.store)
         return {"claims": store, "state": self.world.state()} if apart else {"state": store}
 
     def hold_claim(self, renewals: Renewals, key: str) -> Held:
-        """Return a claim of one process that was made just now."""
+        """Return a new claim that this process renews."""
         claim_answer = self.world.store.memory.execute(_claim(key))
         held_claim = Held(
             key, claim_answer.fence, ttl=TTL, until=self.world.clock.nanoseconds() + LASTS
@@ -81,7 +81,7 @@ class Shared:
         return held_claim
 
     def take_over(self) -> None:
-        """Another process takes over the key of the latest claim, as expired."""
+        """Take over the key of the latest claim from another process, as if it had expired."""
         (claim,) = [command for command in self.world.store.commands if type(command) is Claim][-1:]
         rival_claim = _claim(
             claim.keys[0], fingerprint=digest_of(claim.fingerprint), remembered=TTL
@@ -89,7 +89,7 @@ class Shared:
         assert self.world.store.memory.execute(rival_claim).fence
 
     async def charge(self, flows: Calling, **options: Any) -> Response:
-        """Charge once for the key."""
+        """Call the bank once with the idempotency key "k"."""
         return await flows.call("bank", POST, idempotency_key="k", **options)
 
     def pause(self, seconds: float = LEASE / 1e6) -> None:
@@ -97,7 +97,7 @@ class Shared:
         self.world.clock.advance(seconds)
 
     def count(self, kind: type) -> int:
-        """The number of commands of this kind that the store got."""
+        """Return the number of commands of this kind that the store got."""
         return sum(type(command) is kind for command in self.world.store.commands)
 
 
@@ -115,7 +115,7 @@ def _claim(key: str, fingerprint: bytes = b"", remembered: int = 0) -> Claim:
 
 @sync_and_async
 async def test_short_call_renews_nothing(world: World) -> None:
-    """A short call only claims, is admitted and completes, without a renewal."""
+    """A short call sends the store three commands and no renewal."""
     shared = Shared(world)
     flows = shared.process(bank())
     await shared.charge(flows)
@@ -128,7 +128,7 @@ async def test_short_call_renews_nothing(world: World) -> None:
 
 @sync_and_async
 async def test_claim_lasts_as_long_as_its_holder(world: World) -> None:
-    """A renewed claim is not taken over, and others are told to come back within a lease."""
+    """A renewed claim is not taken over, and other callers are told to retry within a lease."""
     gate = world.gate()
     world.vendor.answers(gate.answering(Response(200, body=b"one")))
     shared = Shared(world)
@@ -151,7 +151,7 @@ async def test_claim_lasts_as_long_as_its_holder(world: World) -> None:
 
 @sync_and_async
 async def test_dead_holder_is_replaced_after_its_lease(world: World) -> None:
-    """At a vendor with keys, a waiting caller takes over as soon as the lease ends."""
+    """If a caller dies at a vendor with keys, a waiting caller takes over after the lease."""
     gates = world.gate(), world.gate()
     world.vendor.answers(gates[0].answering(200), Response(200, body=b"again"))
     shared = Shared(world)
@@ -170,7 +170,7 @@ async def test_dead_holder_is_replaced_after_its_lease(world: World) -> None:
 async def test_dead_holder_leaves_an_unknown_outcome(
     world: World,
 ) -> None:
-    """If a holder seems dead, nothing is sent again, and its late response still counts.
+    """If a caller seems dead, nothing is sent again, and its late response is still stored.
 
     That nothing is found proves nothing yet, as the request may be under way for a while.
     """
@@ -199,7 +199,7 @@ async def test_dead_holder_leaves_an_unknown_outcome(
 
 @sync_and_async
 async def test_late_claim_is_renewed_before_admission(world: World) -> None:
-    """A claim whose answer took longer than its lease is renewed before anything is sent."""
+    """If claiming a key takes longer than the lease, the claim is renewed before sending."""
     shared = Shared(world)
     flows = shared.process(bank())
 
@@ -214,7 +214,7 @@ async def test_late_claim_is_renewed_before_admission(world: World) -> None:
 
 @sync_and_async
 async def test_key_that_was_taken_over_before_admission_sends_nothing(world: World) -> None:
-    """A holder whose claim expired before admission checks the store and sends nothing."""
+    """A caller whose claim expires and is taken over before admission sends nothing."""
     shared = Shared(world)
     flows = shared.process(bank())
 
@@ -238,7 +238,7 @@ async def test_key_that_was_taken_over_before_admission_sends_nothing(world: Wor
 @pytest.mark.parametrize("apart", [False, True])
 @sync_and_async
 async def test_late_claim_is_renewed_before_sending(world: World, apart: bool) -> None:
-    """A late holder that was not replaced renews its claim, and sends."""
+    """A caller that renews its claim late, but before anyone took over, sends its request."""
     shared = Shared(world)
 
     def pausing(request: Request) -> Request:
@@ -254,7 +254,7 @@ async def test_late_claim_is_renewed_before_sending(world: World, apart: bool) -
 @pytest.mark.parametrize("apart", [False, True])
 @sync_and_async
 async def test_replaced_holder_sends_nothing(world: World, apart: bool) -> None:
-    """A late holder whose key another process has taken over sends nothing."""
+    """A caller whose key was taken over by another process sends nothing."""
     shared = Shared(world)
 
     def pausing(request: Request) -> Request:
@@ -274,7 +274,7 @@ async def test_replaced_holder_sends_nothing(world: World, apart: bool) -> None:
 async def test_function_runs_only_under_a_renewed_claim(
     world: World, apart: bool, replaced: bool
 ) -> None:
-    """After a wait for a limit, a function runs only if its claim could be renewed."""
+    """After waiting for a rate limit, a function is called only if its claim was renewed."""
     shared, effects = Shared(world), list[str]()
     service = bank(limits=RateLimitConfig.per_second(1), circuit=CircuitBreakerConfig())
     flows = shared.process(service, **shared.stores(apart=apart))
@@ -299,7 +299,7 @@ async def test_function_runs_only_under_a_renewed_claim(
 
 @sync_and_async
 async def test_response_survives_failed_renewals(world: World) -> None:
-    """The caller gets the response even if the store fails and then forgets the claim."""
+    """The caller gets the response even if the store fails and then loses the claim."""
     gate = world.gate()
     world.vendor.answers(gate.answering(Response(200, body=b"done")))
     shared = Shared(world)
@@ -319,7 +319,7 @@ async def test_response_survives_failed_renewals(world: World) -> None:
 
 @sync_and_async
 async def test_late_holder_sends_nothing_during_an_outage(world: World) -> None:
-    """A late holder that cannot renew its claim sends nothing."""
+    """A caller that cannot renew its expired claim sends nothing."""
     shared = Shared(world)
 
     def pausing(request: Request) -> Request:
@@ -338,7 +338,7 @@ async def test_late_holder_sends_nothing_during_an_outage(world: World) -> None:
 
 @sync_and_async
 async def test_one_failing_renewal_does_not_affect_others(world: World) -> None:
-    """A failed batch of renewals is split in halves until all others are renewed."""
+    """If a batch of renewals fails, it is split in halves until all other claims are renewed."""
     shared = Shared(world)
     renewals = shared.renewals()
     claims = [shared.hold_claim(renewals, f"k{number}") for number in range(9)]
@@ -358,7 +358,7 @@ async def test_one_failing_renewal_does_not_affect_others(world: World) -> None:
 
 @sync_and_async
 async def test_renewal_round_is_bounded(world: World) -> None:
-    """A slow store is asked once per round, however many claims there are."""
+    """A slow store gets one renewal command per round, however many claims there are."""
     shared = Shared(world)
     renewals = shared.renewals()
     claims = [shared.hold_claim(renewals, f"k{number}") for number in range(9)]
@@ -377,7 +377,7 @@ async def test_renewal_round_is_bounded(world: World) -> None:
 
 @sync_and_async
 async def test_ended_claims_are_not_renewed(world: World) -> None:
-    """A claim that was taken over, released, or lost its holder is not renewed."""
+    """A claim that was taken over, released or abandoned is not renewed."""
     shared = Shared(world)
     renewals = shared.renewals()
     lost_claim, expired_claim, released_claim = (
@@ -396,7 +396,7 @@ async def test_ended_claims_are_not_renewed(world: World) -> None:
 
 @sync_and_async
 async def test_forked_child_has_no_claims(world: World) -> None:
-    """A forked child renews no claims of its parent and sends nothing under them."""
+    """A forked process renews no claims of its parent and sends nothing under them."""
     shared = Shared(world)
     renewals = shared.renewals()
     claim = shared.hold_claim(renewals, "k")
@@ -408,7 +408,7 @@ async def test_forked_child_has_no_claims(world: World) -> None:
 
 
 def test_claims_without_renewal_last_their_whole_term() -> None:
-    """A store in memory ends with its process, so its claims need no renewal."""
+    """Claims in a memory store are not renewed, because the store ends with its process."""
     renewals = Unrenewed()
     claim = Held("k", 1, ttl=1, until=0)
     renewals.keep(claim)

@@ -1,4 +1,4 @@
-"""The plan that the fast path finds by the path of a request is the one that the flow finds."""
+"""The fast path finds the same call plan for a request's path as the complete lookup."""
 
 from __future__ import annotations
 
@@ -36,19 +36,19 @@ REQUESTS = st.lists(
 
 
 class Vendor:
-    """Answers at once, and remembers where requests went."""
+    """A fake HTTP client that answers at once and records URLs."""
 
     def __init__(self) -> None:
         self.urls: list[str] = []
 
     def send(self, request: Request, url: str, timeouts: Timeouts, /) -> Response:
-        """Answer."""
+        """Record the URL and return an empty response."""
         self.urls.append(url)
         return Response(200)
 
 
 def service(endpoints: list[Any], **options: Any) -> Service:
-    """A service with these endpoints, by method and path."""
+    """Return a service with one endpoint for each method and path."""
     named_endpoints = [
         Endpoint(f"e{number}", method=method, path=path)
         for number, (method, path) in enumerate(endpoints)
@@ -58,7 +58,7 @@ def service(endpoints: list[Any], **options: Any) -> Service:
 
 @given(ENDPOINTS, REQUESTS)
 def test_fast_path_finds_the_plan_of_the_flow(endpoints: list[Any], requests: list[Any]) -> None:
-    """After the flow has found a plan, the fast path finds the same plan each time."""
+    """Once a request's plan was looked up, the fast path finds the same plan each time."""
     http: Any = Vendor()
     manager = ConnectorManager([service(endpoints)], http=http)
     plans = manager.flows.plans
@@ -72,7 +72,7 @@ def test_fast_path_finds_the_plan_of_the_flow(endpoints: list[Any], requests: li
 
 
 def test_fast_path_leaves_other_requests_to_the_flow() -> None:
-    """A lookup by path leaves unseen and refused requests to the flow."""
+    """The fast path has no plan for paths not seen yet and for refused requests."""
     request = Request.get("/a")
     http: Any = Vendor()
 
@@ -92,7 +92,7 @@ def test_fast_path_leaves_other_requests_to_the_flow() -> None:
 
 
 def test_a_rehearsal_sends_nothing_by_its_path() -> None:
-    """A manager that rehearses finds no plan for the fast path."""
+    """In a rehearsal the fast path sends no POST, even after other calls."""
     http: Any = Vendor()
     manager = ConnectorManager([service([("POST", "/a")])], http=http, dry_run=True)
     manager.call("vat", Request.get("/a"))

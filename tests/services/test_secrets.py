@@ -1,4 +1,4 @@
-"""No event and no error holds a secret: marked secrets are planted everywhere."""
+"""No event and no error contains a secret, wherever secrets are planted."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ ECHO = b'{"code": "E1", "message": "password=cnry-answer", "secret": "cnry-answe
 
 
 def shown_text(value: object) -> str:
-    """Return everything that printing a value or its parts shows."""
+    """Return all text that printing a value or its parts shows."""
     parts = [repr(value), str(value)]
     if isinstance(value, BaseException):
         parts += traceback.format_exception(value)
@@ -55,13 +55,13 @@ def shown_text(value: object) -> str:
 
 
 def check_no_secret(value: object) -> None:
-    """Fail if a planted secret is visible."""
+    """Fail if the value's text contains a planted secret."""
     text = shown_text(value)
     assert [] == [canary for canary in CANARIES if canary in text]
 
 
 class Provider:
-    """Knows a secret, and includes it in its error."""
+    """A credential provider that knows a secret, and quotes it in its error."""
 
     def __init__(self) -> None:
         self.fails = False
@@ -124,7 +124,7 @@ async def test_events_and_errors_show_no_secret(world: World, answer: Any, key: 
 
 @sync_and_async
 async def test_broken_stream_shows_no_secret(world: World) -> None:
-    """The error of a broken stream shows no secret."""
+    """The error of a broken stream contains no secret."""
     world.vendor.answers(Arriving(200, {"X-Echo": "cnry-answer"}, b"cnry-answer", FOREIGN))
     service = Service("bank", base_url="https://bank.example", retry=None)
     manager = world.watched(service)
@@ -141,7 +141,7 @@ async def test_broken_stream_shows_no_secret(world: World) -> None:
 
 @sync_and_async
 async def test_failing_provider_shows_no_secret(world: World) -> None:
-    """The error of a failing credential provider shows no secret."""
+    """The error of a failing credential provider contains no secret."""
     service = Service("bank", base_url="https://bank.example", needs_credentials=True)
     provider = Provider()
     provider.fails = True
@@ -156,7 +156,7 @@ async def test_failing_provider_shows_no_secret(world: World) -> None:
 
 @sync_and_async
 async def test_failing_store_shows_no_secret(world: World) -> None:
-    """A store that fails at any step shows no secret."""
+    """If the store fails at any step, errors and events contain no secret."""
     service = Service("bank", base_url="https://bank.example", retry=None)
     for number in range(1, 4):
         store = world.store
@@ -175,7 +175,7 @@ async def test_failing_store_shows_no_secret(world: World) -> None:
     "field", ["retry", "credentials", "circuit", "limits", "bulkhead", "endpoints", "classify"]
 )
 def test_misplaced_secret_is_not_quoted(field: str) -> None:
-    """The error for a credential in the wrong field does not show it."""
+    """The error for a credential in the wrong field does not contain it."""
     options: dict[str, Any] = {field: "cnry-token"}
     with pytest.raises(ConnectorError) as excinfo:
         Service("bank", **options)
@@ -185,7 +185,7 @@ def test_misplaced_secret_is_not_quoted(field: str) -> None:
 
 @sync_and_async
 async def test_function_arguments_are_not_quoted(world: World) -> None:
-    """The error of a refused function does not show its arguments."""
+    """The error of a refused function does not contain its arguments."""
     manager = world.manager(Service("bank"))
 
     def pay(_: str) -> int:
@@ -209,7 +209,7 @@ async def test_function_arguments_are_not_quoted(world: World) -> None:
 )
 @sync_and_async
 async def test_result_of_a_hook_is_not_quoted(world: World, kind: str) -> None:
-    """The error for a hook's invalid result does not show it."""
+    """The error for a hook's invalid result does not contain the result."""
 
     def nonsense(_: str, *__: object) -> int:
         return 1
@@ -232,7 +232,7 @@ async def test_result_of_a_hook_is_not_quoted(world: World, kind: str) -> None:
 
 @sync_and_async
 async def test_custom_patterns_are_masked(world: World) -> None:
-    """Text that matches a service's own patterns is in no error and no event."""
+    """Text that matches a service's own redaction patterns appears in no error or event."""
     world.vendor.answers(
         Response(400, {}, b'{"code": "K-cnry-answer", "message": "customer K-cnry-answer"}')
     )

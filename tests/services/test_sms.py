@@ -1,4 +1,4 @@
-"""The operations of text messages: their requests to the dispatcher and to the vendor."""
+"""SMS operations: what they ask of the dispatcher and of the vendor."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ READY_MESSAGE = SmsMessage(to="+4915112345678", text="Ready.", reference="r-1")
 
 
 class Vendor:
-    """Records how it was used."""
+    """A fake SMS vendor that returns the arguments of each method."""
 
     def __getattr__(self, verb: str) -> Callable[..., Any]:
         async def return_arguments(*value: Any, **named: Any) -> tuple[Any, ...]:
@@ -32,7 +32,7 @@ class Vendor:
 
 
 class FakeDispatcher:
-    """Records the operations, and runs them at once."""
+    """A fake dispatcher that records operations and runs them at once."""
 
     def __init__(self) -> None:
         self.asked: list[tuple[Any, ...]] = []
@@ -41,19 +41,19 @@ class FakeDispatcher:
         self.error: Exception | None = None
 
     async def execute(self, request: Any, perform: Any, **options: Any) -> Any:
-        """Run the operation like the dispatcher."""
+        """Record the request, then raise the configured error or run the operation."""
         self.asked.append((request, options))
         if self.error is not None:
             raise self.error
         return await perform(Vendor(), "wire")
 
     async def execute_at(self, ref: Any, request: Any, perform: Any, **options: Any) -> Any:
-        """Run the operation at an account like the dispatcher."""
+        """Record the request and run the operation with the given reference."""
         self.asked.append((ref, request, options))
         return await perform(Vendor(), "wire", "found")
 
     def refusal(self, operation: str, recipients: Any) -> None:
-        """Allow every recipient."""
+        """Refuse no recipient."""
 
     async def every(self, steps: Any, *, at_once: int) -> list[Any]:
         """Run the operations one after another."""
@@ -62,7 +62,7 @@ class FakeDispatcher:
 
 
 def operation_request(operation: str, *needs: str, country: str | None = None) -> RoutingRequest:
-    """The dispatcher's request for an operation."""
+    """Return the dispatcher's request for an SMS operation."""
     return RoutingRequest(
         kind="sms", operation=operation, tenant="acme", needs=frozenset(needs), country=country
     )
@@ -70,19 +70,19 @@ def operation_request(operation: str, *needs: str, country: str | None = None) -
 
 @pytest.fixture
 def dispatcher() -> FakeDispatcher:
-    """A fake dispatcher."""
+    """Return a fake dispatcher."""
     return FakeDispatcher()
 
 
 @pytest.fixture
 def flows(dispatcher: FakeDispatcher) -> SmsFlows:
-    """The SMS flows of one tenant with the fake dispatcher."""
+    """Return the SMS operations of one tenant, with the fake dispatcher."""
     value: Any = dispatcher
     return SmsFlows(value, "acme")
 
 
 def test_idempotency_key_reaches_the_vendor(dispatcher: FakeDispatcher, flows: SmsFlows) -> None:
-    """The idempotency key reaches both the dispatcher and the vendor."""
+    """The idempotency key of a message reaches both the dispatcher and the vendor."""
     response: Any = run_plain(flows.send(MESSAGE, idempotency_key="k", timeout=3.0))
 
     assert ("send", "wire", MESSAGE, {"key": "k"}) == response
@@ -91,7 +91,7 @@ def test_idempotency_key_reaches_the_vendor(dispatcher: FakeDispatcher, flows: S
 
 
 def test_bulk_messages_have_their_own_keys(dispatcher: FakeDispatcher, flows: SmsFlows) -> None:
-    """Each message of a bulk has its own key, made of the bulk's key and its index."""
+    """Each message of a bulk has a key made of the bulk's key and the message's index."""
     results = run_plain(
         flows.send_bulk([MESSAGE, READY_MESSAGE], idempotency_key="k", timeout=3.0, at_once=5)
     )
@@ -107,7 +107,7 @@ def test_bulk_messages_have_their_own_keys(dispatcher: FakeDispatcher, flows: Sm
 
 
 def test_bulk_without_a_key(dispatcher: FakeDispatcher, flows: SmsFlows) -> None:
-    """Without a key, eight messages are in flight at once, and each failure is separate."""
+    """A bulk without a key sends eight messages at once, and returns each failure separately."""
     dispatcher.error = ValueError("broken")
     (bulk_failure,) = run_plain(flows.send_bulk([MESSAGE]))
 
@@ -117,7 +117,7 @@ def test_bulk_without_a_key(dispatcher: FakeDispatcher, flows: SmsFlows) -> None
 
 
 def test_longest_bulk_key(dispatcher: FakeDispatcher, flows: SmsFlows) -> None:
-    """A key that is valid is accepted for a batch, and each message has a valid key of its own."""
+    """A bulk's key may have 255 characters; the key of each message stays valid and unique."""
     run_plain(flows.send_bulk([MESSAGE, READY_MESSAGE], idempotency_key="k" * 255))
     first_key, second_key = (options["key"] for _, options in dispatcher.asked)
 
@@ -135,7 +135,7 @@ def test_longest_bulk_key(dispatcher: FakeDispatcher, flows: SmsFlows) -> None:
 def test_operations_on_a_message_use_its_account(
     dispatcher: FakeDispatcher, flows: SmsFlows, verb: str, needs: SmsCapability
 ) -> None:
-    """An operation on an existing message goes to its account."""
+    """An operation on an existing message uses the account that sent it."""
     assert (verb, "wire", "found", {}) == run_plain(getattr(flows, verb)("ref", timeout=3.0))
     assert [
         ("ref", operation_request(verb, needs), {"key": None, "timeout": 3.0})
@@ -143,7 +143,7 @@ def test_operations_on_a_message_use_its_account(
 
 
 def test_phone_number_is_checked(dispatcher: FakeDispatcher, flows: SmsFlows) -> None:
-    """A number without a country must be international; with one it may be national."""
+    """A phone number without a country must be international; with one it may be national."""
     result = run_plain(flows.validate_number("0151", country="DE", timeout=3.0))
     assert ("validate_number", "wire", "0151", {"country": "DE"}) == result
     target = operation_request("validate_number", SmsCapability.VALIDATE_NUMBER, country="DE")
@@ -159,7 +159,7 @@ def test_phone_number_is_checked(dispatcher: FakeDispatcher, flows: SmsFlows) ->
 
 
 def test_balance_needs_its_capability(dispatcher: FakeDispatcher, flows: SmsFlows) -> None:
-    """A vendor needs the balance capability to read its balance."""
+    """Reading the balance requires a vendor with the capability for it."""
     assert ("check_balance", "wire", {}) == run_plain(flows.check_balance(timeout=3.0))
     assert [
         (operation_request("check_balance", SmsCapability.BALANCE), {"key": None, "timeout": 3.0})

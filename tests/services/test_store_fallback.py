@@ -1,4 +1,4 @@
-"""Calls during an outage of the shared store, and the end of the outage."""
+"""Calls while the shared store is down, and the end of its outage."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ STORE_AWAY = StorageUnavailable("redis://cache:6379 does not answer.", remedy="S
 
 
 def vat(**options: object) -> Service:
-    """A service with only a circuit, unless a test gives more."""
+    """Return a service with only a circuit, unless a test passes other settings."""
     value = {
         "base_url": "https://vat.example",
         "circuit": CircuitBreakerConfig(failures=2, open_for=600),
@@ -49,12 +49,12 @@ def vat(**options: object) -> Service:
 
 
 def sharing(world: World, *services: Service, **ports: Any) -> AwaitedManager:
-    """A manager over a store that can fail, in every mode."""
+    """Return a manager over a store that can fail, in the mode of the test's world."""
     return world.watched(*services, state=world.of_mode(world.store), **ports)
 
 
 def events_of(world: World, kind: type) -> list[Any]:
-    """Return the events of one kind."""
+    """Return the recorded events of one class."""
     return [event for event in world.events if isinstance(event, kind)]
 
 
@@ -63,7 +63,7 @@ def events_of(world: World, kind: type) -> list[Any]:
 
 @sync_and_async
 async def test_calls_go_on_without_their_store(world: World) -> None:
-    """A call whose limits and circuit cannot be read is still made."""
+    """If the store with limits and circuit cannot be read, the call is still made."""
     world.store.is_away = STORE_AWAY
     manager = sharing(world, vat(limits=RateLimitConfig(1)))
 
@@ -72,7 +72,7 @@ async def test_calls_go_on_without_their_store(world: World) -> None:
 
 @sync_and_async
 async def test_local_limits_apply(world: World) -> None:
-    """While the store is down each process applies its limits locally."""
+    """While the store is down, each process applies its limits in memory."""
     world.store.is_away = STORE_AWAY
     manager = sharing(world, vat(limits=RateLimitConfig(1, burst=2), max_limit_wait=0))
 
@@ -86,7 +86,7 @@ async def test_local_limits_apply(world: World) -> None:
 
 @sync_and_async
 async def test_local_waits_are_confirmed_locally(world: World) -> None:
-    """A grant from memory is confirmed in memory, in order."""
+    """While the store is down, calls wait for the rate limit in memory, in order."""
     world.store.is_away = STORE_AWAY
     manager = sharing(world, vat(limits=RateLimitConfig(1)))
 
@@ -98,7 +98,7 @@ async def test_local_waits_are_confirmed_locally(world: World) -> None:
 
 @sync_and_async
 async def test_local_circuit_opens(world: World) -> None:
-    """While the store is down failures count in memory, and the local circuit refuses calls."""
+    """While the store is down, a circuit in memory counts failures and refuses calls."""
     world.store.is_away = STORE_AWAY
     world.vendor.otherwise = 503
     manager = sharing(world, vat())
@@ -115,7 +115,7 @@ async def test_local_circuit_opens(world: World) -> None:
 
 @sync_and_async
 async def test_vendor_pause_is_kept_locally(world: World) -> None:
-    """During an outage every caller of this process respects a vendor's pause."""
+    """While the store is down, all callers of a process respect a vendor's pause."""
     world.store.is_away = STORE_AWAY
     world.vendor.answers(Response(429, {"Retry-After": "5"}))
     manager = sharing(world, vat(limits=RateLimitConfig(100), circuit=None))
@@ -129,7 +129,7 @@ async def test_vendor_pause_is_kept_locally(world: World) -> None:
 
 @sync_and_async
 async def test_grant_survives_an_outage(world: World) -> None:
-    """A caller with a grant from the store goes ahead even if the store is down by then."""
+    """A call that the store admitted goes ahead even if the store is down by then."""
     manager = sharing(world, vat(limits=RateLimitConfig(1)))
     await manager.call("vat", GET)
 
@@ -144,7 +144,7 @@ async def test_grant_survives_an_outage(world: World) -> None:
 
 @sync_and_async
 async def test_outcomes_of_local_grants_are_not_posted(world: World) -> None:
-    """The outcome of a call admitted from memory is never posted to the store."""
+    """If a call was admitted from memory, its outcome is never posted to the store."""
     world.store.is_away = STORE_AWAY
 
     async def end_outage(_: object) -> int:
@@ -166,7 +166,7 @@ async def test_outcomes_of_local_grants_are_not_posted(world: World) -> None:
 
 @sync_and_async
 async def test_local_grants_are_given_back_locally(world: World) -> None:
-    """An interrupted call gives its local grant back to memory only."""
+    """An interrupted call that was admitted from memory is released only in memory."""
     world.store.is_away = STORE_AWAY
     world.vendor.answers(Interruption())
     manager = sharing(world, vat())
@@ -180,7 +180,7 @@ async def test_local_grants_are_given_back_locally(world: World) -> None:
 
 @sync_and_async
 async def test_interrupted_local_wait_frees_its_slot(world: World) -> None:
-    """A caller interrupted in the local queue leaves its slot to the next."""
+    """If a caller is interrupted in the in-memory queue of a limit, the next one gets its slot."""
     world.store.is_away = STORE_AWAY
     manager = sharing(world, vat(limits=RateLimitConfig(1), circuit=None))
     await manager.call("vat", GET)
@@ -199,7 +199,7 @@ async def test_interrupted_local_wait_frees_its_slot(world: World) -> None:
 
 @sync_and_async
 async def test_outage_posts_nothing_that_expires_by_itself(world: World) -> None:
-    """States that the store would expire by itself are not posted during an outage."""
+    """While the store is down, states that expire there by themselves are not posted."""
     manager = sharing(world, vat(limits=RateLimitConfig(1)))
     await manager.call("vat", GET)
 
@@ -217,7 +217,7 @@ async def test_outage_posts_nothing_that_expires_by_itself(world: World) -> None
 
 @sync_and_async
 async def test_probe_outcome_is_posted_during_an_outage(world: World) -> None:
-    """A probe's outcome is posted even during an outage, so that its slot is freed."""
+    """A probe's outcome is posted even while the store is down, so that its slot is freed."""
     world.vendor.answers(503)
     manager = sharing(world, vat(circuit=CircuitBreakerConfig(failures=1, open_for=1)))
     with pytest.raises(VendorFailed):
@@ -243,7 +243,7 @@ async def test_probe_outcome_is_posted_during_an_outage(world: World) -> None:
 
 @sync_and_async
 async def test_keyed_calls_are_refused(world: World) -> None:
-    """A keyed call whose key cannot be claimed is refused, and each call tries again."""
+    """While the store is down, calls with a key are refused, and each one tries the store."""
     world.store.is_away = STORE_AWAY
     manager = sharing(world, vat())
 
@@ -258,7 +258,7 @@ async def test_keyed_calls_are_refused(world: World) -> None:
 
 @sync_and_async
 async def test_sent_mark_must_be_written(world: World) -> None:
-    """A store that fails between the claim and the mark stops the call."""
+    """If the store fails after a key was claimed and before it was marked, nothing is sent."""
     manager = sharing(world, vat())
     world.store.fails_at[2] = STORE_AWAY
 
@@ -271,7 +271,7 @@ async def test_sent_mark_must_be_written(world: World) -> None:
 
 @sync_and_async
 async def test_key_outcome_is_posted_during_an_outage(world: World) -> None:
-    """A holder's outcome is posted even while the store seems to be down."""
+    """The outcome of a keyed call is posted even while the store seems to be down."""
     manager = sharing(world, vat())
     world.store.fails_at[3] = STORE_AWAY
 
@@ -283,7 +283,7 @@ async def test_key_outcome_is_posted_during_an_outage(world: World) -> None:
 
 @sync_and_async
 async def test_circuit_is_not_set_in_memory(world: World) -> None:
-    """Setting a circuit by hand fails while the store is down, because it means the shared one."""
+    """Setting a circuit by hand raises an error while the store is down."""
     world.store.is_away = STORE_AWAY
     manager = sharing(world, vat())
 
@@ -301,7 +301,7 @@ async def test_circuit_is_not_set_in_memory(world: World) -> None:
 
 @sync_and_async
 async def test_outage_events(world: World) -> None:
-    """One event reports an outage and its next probe; another reports its end and duration."""
+    """One event reports an outage and its next probe; another one its end and duration."""
     world.store.is_away = STORE_AWAY
     manager = sharing(world, vat())
     for _ in range(3):
@@ -325,7 +325,7 @@ async def test_outage_events(world: World) -> None:
 
 @sync_and_async
 async def test_probe_interval_doubles(world: World) -> None:
-    """After each failed probe the interval doubles, up to a second."""
+    """After each failed probe of the store, the interval to the next doubles, up to a second."""
     world.store.is_away = STORE_AWAY
     manager = sharing(world, vat())
     look_times = []
@@ -343,7 +343,7 @@ async def test_probe_interval_doubles(world: World) -> None:
 
 @sync_and_async
 async def test_probe_interval_has_jitter(world: World) -> None:
-    """The interval to the next probe is drawn between half of it and all of it."""
+    """The interval to the next probe is a random part of it, at least a half."""
     world.store.is_away = STORE_AWAY
     for draw in (0.0, 0.999):
         world.chance.draw = draw
@@ -357,7 +357,7 @@ async def test_probe_interval_has_jitter(world: World) -> None:
 
 @sync_and_async
 async def test_one_caller_probes(world: World) -> None:
-    """While one caller probes the store, other callers do not wait."""
+    """While one caller probes the store, other callers do not wait for it."""
     world.store.is_away = STORE_AWAY
     manager = sharing(world, vat(circuit=None, limits=RateLimitConfig(1_000)))
     await manager.call("vat", GET)
@@ -381,7 +381,7 @@ async def test_one_caller_probes(world: World) -> None:
 
 @sync_and_async
 async def test_interrupted_probe_leaves_the_probe_to_others(world: World) -> None:
-    """An interrupted probe of the store leaves the probe to the next caller."""
+    """If a caller is interrupted while probing the store, the next caller probes it."""
     world.store.is_away = STORE_AWAY
     manager = sharing(world, vat())
     await manager.call("vat", GET)
@@ -419,7 +419,7 @@ async def test_simultaneous_losses_are_one_outage(world: World) -> None:
 
 @sync_and_async
 async def test_keyed_call_ends_the_outage(world: World) -> None:
-    """A keyed call always tries the store, and its success ends the outage for all."""
+    """A call with a key always tries the store, and its success ends the outage for all."""
     world.store.is_away = STORE_AWAY
     manager = sharing(world, vat())
     await manager.call("vat", GET)
@@ -434,14 +434,14 @@ async def test_keyed_call_ends_the_outage(world: World) -> None:
 
 
 def with_separate_keys(world: World, *services: Service) -> tuple[AwaitedManager, Any]:
-    """A manager with a separate store of keys, and that store."""
+    """Return a manager with a separate store for keys, and that store."""
     claims = type(world.store)(world)
     return sharing(world, *services, claims=world.of_mode(claims)), claims
 
 
 @sync_and_async
 async def test_keys_live_in_their_own_store(world: World) -> None:
-    """Claim and result go to the store of keys, the admission to the other: four commands."""
+    """With a separate store for keys, a call with a key sends four commands in all."""
     manager, claims = with_separate_keys(world, vat(limits=RateLimitConfig(9)))
 
     await manager.call("vat", POST, idempotency_key="k")
@@ -454,7 +454,7 @@ async def test_keys_live_in_their_own_store(world: World) -> None:
 
 @sync_and_async
 async def test_claim_is_marked_without_protections(world: World) -> None:
-    """A service without limits and circuit marks its claim all the same."""
+    """A service without limits and circuit marks its keys as sent, too."""
     manager, claims = with_separate_keys(world, vat(circuit=None))
 
     await manager.call("vat", POST, idempotency_key="k")
@@ -469,7 +469,7 @@ async def test_claim_is_marked_without_protections(world: World) -> None:
 
 @sync_and_async
 async def test_failed_mark_releases_the_grant(world: World) -> None:
-    """If the sent mark cannot be written, nothing is sent, and the grant is released."""
+    """If a key cannot be marked as sent, nothing is sent, and the rate-limit token is released."""
     manager, claims = with_separate_keys(world, vat())
     claims.fails_at[2] = STORE_AWAY
 
@@ -483,7 +483,7 @@ async def test_failed_mark_releases_the_grant(world: World) -> None:
 
 @sync_and_async
 async def test_probe_that_cannot_be_marked_frees_its_slot(world: World) -> None:
-    """A circuit probe that could not be sent is over, and another takes its slot."""
+    """If a probe could not be sent, its slot is free for another probe."""
     world.vendor.otherwise = 503
     manager, claims = with_separate_keys(
         world, vat(circuit=CircuitBreakerConfig(failures=1, open_for=1))
@@ -503,7 +503,7 @@ async def test_probe_that_cannot_be_marked_frees_its_slot(world: World) -> None:
 
 @sync_and_async
 async def test_taken_over_claim_sends_nothing(world: World) -> None:
-    """A caller that waited longer than its claim lasted sends nothing."""
+    """A caller that waits longer than its claim lasts sends nothing."""
     manager, claims = with_separate_keys(world, vat(limits=RateLimitConfig(9), circuit=None))
 
     async def dawdle(command: object) -> None:
@@ -520,7 +520,7 @@ async def test_taken_over_claim_sends_nothing(world: World) -> None:
 
 @sync_and_async
 async def test_stores_fail_separately(world: World) -> None:
-    """Keys work while the other store is down, and calls while the store of keys is."""
+    """With two stores, an outage of one affects only keys or only calls without keys."""
     manager, claims = with_separate_keys(world, vat())
     world.store.is_away = STORE_AWAY
     assert (await manager.call("vat", POST, idempotency_key="a")).status == 200
@@ -538,7 +538,7 @@ async def test_stores_fail_separately(world: World) -> None:
 
 @sync_and_async
 async def test_interrupted_key_is_released_in_its_store(world: World) -> None:
-    """An interrupted key's outcome is posted to the store of keys."""
+    """The outcome of an interrupted call with a key is posted to the store of keys."""
     manager, claims = with_separate_keys(world, vat())
     world.vendor.answers(Interruption())
 
@@ -551,7 +551,7 @@ async def test_interrupted_key_is_released_in_its_store(world: World) -> None:
 
 @sync_and_async
 async def test_same_store_twice(world: World) -> None:
-    """If the same store is passed twice, a call with a key uses three commands."""
+    """If one store is passed for both uses, a call with a key sends three commands."""
     store = world.of_mode(world.store)
     manager = world.watched(vat(), state=store, claims=store)
 

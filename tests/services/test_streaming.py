@@ -44,7 +44,7 @@ GET = Request.get("/export")
 
 
 def shop(**options: object) -> Service:
-    """A service without settings other than those of a test."""
+    """Return a service named "shop" that has only the given settings."""
     value = {"base_url": "https://shop.example", "circuit": None, "retry": None} | options
     return Service("shop", **value)  # type: ignore[arg-type]  # as each test says
 
@@ -53,7 +53,7 @@ OPENS_AT_ONCE = CircuitBreakerConfig(failures=1, open_for=10)
 
 
 async def half_open(world: World, manager: AwaitedManager) -> None:
-    """Open the circuit and wait for the end of its open time."""
+    """Open the circuit and advance the clock to the end of its open time."""
     world.vendor.answers(503)
     with pytest.raises(VendorFailed):
         await manager.call("shop", GET)
@@ -61,7 +61,7 @@ async def half_open(world: World, manager: AwaitedManager) -> None:
 
 
 async def state(manager: AwaitedManager) -> tuple[CircuitState, int, int]:
-    """Return the circuit's state, failures and running probes."""
+    """Return the circuit's state, its failures, and its running probes."""
     result = await manager.circuit_state("shop")
     assert 0 == result.slow_calls
     return result.state, result.failures, result.probes_under_way
@@ -69,7 +69,7 @@ async def state(manager: AwaitedManager) -> tuple[CircuitState, int, int]:
 
 @sync_and_async
 async def test_body_is_streamed(world: World) -> None:
-    """Status and headers come first; reads return the body in pieces, then always b""."""
+    """A stream's status and headers come first; its reads return pieces, and at the end b""."""
     world.vendor.answers(Arriving(206, {"Content-Type": "text/csv"}, b"a,", b"b"))
 
     async with await world.manager(shop()).stream("shop", GET) as stream:
@@ -83,7 +83,7 @@ async def test_body_is_streamed(world: World) -> None:
 
 @sync_and_async
 async def test_stream_respects_retry_after(world: World) -> None:
-    """A stream that is refused for a while is opened when `Retry-After` is over."""
+    """A stream that is refused with `Retry-After` is opened once that time is over."""
     world.vendor.answers(Response(503, {"Retry-After": "7"}))
     manager = world.manager(shop(retry=RetryPolicy(2, 0)))
 
@@ -94,7 +94,7 @@ async def test_stream_respects_retry_after(world: World) -> None:
 
 @sync_and_async
 async def test_only_opening_a_stream_is_retried(world: World) -> None:
-    """A failing response is retried; a body that breaks off is not."""
+    """A failing response to a stream request is retried; a body that breaks off is not."""
     world.vendor.answers(503, Arriving(200, (), b"a", ConnectionFailed("cut off")))
     manager = world.manager(shop(retry=RetryPolicy(3, 0)))
 
@@ -111,7 +111,7 @@ async def test_only_opening_a_stream_is_retried(world: World) -> None:
 @pytest.mark.parametrize("status", [301, 307, 404, 500])
 @sync_and_async
 async def test_failed_stream_raises_an_error(world: World, status: int) -> None:
-    """A redirect or a failure raises an error with the vendor's explanation."""
+    """A redirect or failing response raises an error with the vendor's explanation."""
     body = b'{"code": "E7", "message": "no export"}'
     world.vendor.answers(Response(status, body=body))
 
@@ -130,7 +130,7 @@ async def test_failed_stream_raises_an_error(world: World, status: int) -> None:
 
 @sync_and_async
 async def test_error_body_is_read_in_part(world: World) -> None:
-    """Of an error body no more is read than is kept."""
+    """Only as much of an error body is read as the error keeps."""
     world.vendor.answers(Arriving(500, (), *[b"x" * 32_768] * 5))
 
     with pytest.raises(VendorFailed) as excinfo:
@@ -143,7 +143,7 @@ async def test_error_body_is_read_in_part(world: World) -> None:
 
 @sync_and_async
 async def test_error_body_is_read_to_the_limit(world: World) -> None:
-    """An error body is read up to the limit of bytes to keep."""
+    """An error body is read up to the limit of kept bytes."""
     world.vendor.answers(Arriving(500, (), b"x" * 65_535, b"y", b"z"))
 
     with pytest.raises(VendorFailed) as excinfo:
@@ -155,7 +155,7 @@ async def test_error_body_is_read_to_the_limit(world: World) -> None:
 
 @sync_and_async
 async def test_last_piece_of_an_error_body_is_truncated(world: World) -> None:
-    """A last piece that exceeds the limit is truncated."""
+    """The last piece of an error body is cut off at the limit."""
     world.vendor.answers(Arriving(500, (), b"ab", b"x" * 70_000))
 
     with pytest.raises(VendorFailed) as excinfo:
@@ -177,7 +177,7 @@ async def test_304_is_a_success(world: World) -> None:
 
 @sync_and_async
 async def test_deadline_covers_the_body(world: World) -> None:
-    """A body is not read on after the call's deadline."""
+    """After the call's deadline no more of the body is read."""
     world.vendor.answers(Arriving(200, (), b"a", b"b", b"c"))
     manager = world.manager(shop(circuit=OPENS_AT_ONCE))
 
@@ -197,7 +197,7 @@ async def test_deadline_covers_the_body(world: World) -> None:
 @pytest.mark.parametrize("after", [3, 29.999999999, 30])
 @sync_and_async
 async def test_stalled_body_is_a_failure(world: World, after: float) -> None:
-    """A piece that does not come in time counts against the vendor."""
+    """If a piece of a body does not come in time, it counts as the vendor's failure."""
     is_late = after == 30
 
     async def stall() -> Exception:
@@ -217,7 +217,7 @@ async def test_stalled_body_is_a_failure(world: World, after: float) -> None:
 
 @sync_and_async
 async def test_stream_without_credentials_sends_nothing(world: World) -> None:
-    """A missing credential raises an error before anything is sent."""
+    """A stream without its credential raises an error before anything is sent."""
     manager = world.manager(shop(needs_credentials=True))
 
     with pytest.raises(CredentialNotFound):
@@ -230,7 +230,7 @@ async def test_stream_without_credentials_sends_nothing(world: World) -> None:
 async def test_broken_error_body_is_a_connection_failure(
     world: World,
 ) -> None:
-    """If the body of an error breaks off, the request may have been processed."""
+    """If an error body breaks off, the error says that the request may have been processed."""
     cut_off = ConnectionFailed("cut off", may_have_been_processed=False)
     world.vendor.answers(Arriving(500, (), b"{", cut_off))
     manager = world.manager(shop(retry=RetryPolicy(3, 0)))
@@ -243,7 +243,7 @@ async def test_broken_error_body_is_a_connection_failure(
 
 @sync_and_async
 async def test_our_own_error_in_a_body_is_neutral(world: World) -> None:
-    """An error of moorage that says nothing about the vendor is neutral."""
+    """An error of moorage while reading that is not the vendor's does not count in the circuit."""
     world.vendor.answers(Arriving(200, (), InvalidData("no chunk")))
     manager = world.manager(shop(circuit=OPENS_AT_ONCE))
 
@@ -260,7 +260,7 @@ async def test_our_own_error_in_a_body_is_neutral(world: World) -> None:
 )
 @sync_and_async
 async def test_broken_body_is_a_failure(world: World, error: Exception) -> None:
-    """A broken body is recorded, and a foreign exception is converted without quoting it."""
+    """A broken body counts in the circuit; an unexpected exception is not quoted in its error."""
     world.vendor.answers(Arriving(200, (), b"a", error))
     manager = world.manager(shop(circuit=OPENS_AT_ONCE))
 
@@ -275,7 +275,7 @@ async def test_broken_body_is_a_failure(world: World, error: Exception) -> None:
 
 @sync_and_async
 async def test_stream_and_call_are_one_reporter(world: World) -> None:
-    """A failed stream and a failed call of one manager count once towards a quorum."""
+    """With a quorum, a failed stream and a failed call of one manager count once."""
     world.vendor.answers(503, Arriving(200, (), ConnectionFailed("cut off")))
     manager = world.manager(shop(circuit=CircuitBreakerConfig(failures=2, quorum=2)))
 
@@ -290,7 +290,7 @@ async def test_stream_and_call_are_one_reporter(world: World) -> None:
 
 @sync_and_async
 async def test_unsent_stream_request_is_retried(world: World) -> None:
-    """A stream request that provably was not sent is retried, whatever its method."""
+    """A stream request that was certainly not sent is retried, whatever its method."""
     world.vendor.answers(ConnectionFailed("no route", may_have_been_processed=False))
     manager = world.manager(shop(retry=RetryPolicy(2, 0)))
 
@@ -301,7 +301,7 @@ async def test_unsent_stream_request_is_retried(world: World) -> None:
 
 @sync_and_async
 async def test_last_byte_of_a_probe_closes_the_circuit(world: World) -> None:
-    """The last byte of a probe's body closes the circuit, not an earlier one."""
+    """A probe that streams closes the circuit only with the last byte of its body."""
     manager = world.manager(shop(circuit=OPENS_AT_ONCE))
     await half_open(world, manager)
     world.vendor.answers(Arriving(200, (), b"a"))
@@ -331,7 +331,7 @@ async def test_probe_slot_is_held_until_the_last_byte(world: World) -> None:
 
 @sync_and_async
 async def test_leaving_early_is_neutral(world: World) -> None:
-    """Leaving before the last byte counts as neutral, and frees the probe slot."""
+    """A stream closed before the last byte counts as neutral, and frees its probe slot."""
     manager = world.manager(shop(circuit=OPENS_AT_ONCE))
     await half_open(world, manager)
     world.vendor.answers(Arriving(200, (), b"a", b"b"))
@@ -346,7 +346,7 @@ async def test_leaving_early_is_neutral(world: World) -> None:
 
 @sync_and_async
 async def test_error_of_the_reader_is_neutral(world: World) -> None:
-    """An error of the reading code, even of another service, is neutral."""
+    """An error of the code that reads a stream does not count in the stream's circuit."""
     manager = world.manager(shop(circuit=OPENS_AT_ONCE))
 
     with pytest.raises(VendorFailed, match="another"):
@@ -358,7 +358,7 @@ async def test_error_of_the_reader_is_neutral(world: World) -> None:
 
 @sync_and_async
 async def test_slow_headers_count_as_slow(world: World) -> None:
-    """A response with slow headers counts as slow once its body has come."""
+    """A stream with slow headers counts as slow at the end of its body."""
     circuit = CircuitBreakerConfig(slow_call=1, slow_call_rate=1.0, minimum_calls=1)
     manager = world.manager(shop(circuit=circuit))
     world.vendor.answers(world.answer_after(2.0, Arriving(200, (), b"a")))
@@ -372,7 +372,7 @@ async def test_slow_headers_count_as_slow(world: World) -> None:
 
 @sync_and_async
 async def test_bulkhead_slot_is_held_until_the_last_byte(world: World) -> None:
-    """A stream holds its slot in the bulkhead until its end, and releases it once."""
+    """A stream holds its bulkhead slot until its end, and releases it once."""
     manager = world.manager(shop(bulkhead=BulkheadConfig(1)))
 
     stream = await manager.stream("shop", GET)
@@ -386,7 +386,7 @@ async def test_bulkhead_slot_is_held_until_the_last_byte(world: World) -> None:
 
 @sync_and_async
 async def test_unopened_stream_holds_no_slot(world: World) -> None:
-    """A stream that fails to open releases its slot at once."""
+    """A stream that fails to open releases its bulkhead slot at once."""
     world.vendor.answers(500, ConnectionFailed("cut off"))
     manager = world.manager(shop(bulkhead=BulkheadConfig(1)))
 
@@ -399,7 +399,7 @@ async def test_unopened_stream_holds_no_slot(world: World) -> None:
 
 @sync_and_async
 async def test_time_limits_of_a_stream(world: World) -> None:
-    """The headers and each piece have an attempt's time; the body has the call's."""
+    """Headers and pieces get an attempt's time each; the whole body gets the call's time."""
     manager = world.manager(shop(attempt_timeout=2, timeout=60))
 
     await manager.stream("shop", GET)
@@ -414,7 +414,7 @@ async def test_time_limits_of_a_stream(world: World) -> None:
 
 @sync_and_async
 async def test_step_timeouts_apply_to_streams(world: World) -> None:
-    """A step's timeout applies to streams if it is shorter than the attempt's."""
+    """A step's timeout, such as `read`, applies to streams if it is shorter than the attempt's."""
     steps = Timeouts(connect=1, read=3, write=5)
     manager = world.manager(shop(attempt_timeout=2, timeout=60, timeouts=steps))
 
@@ -427,7 +427,7 @@ async def test_step_timeouts_apply_to_streams(world: World) -> None:
 @pytest.mark.parametrize("timeout", [None, 90, 90.0000005])
 @sync_and_async
 async def test_slow_probe_body_blocks_other_probes(world: World, timeout: float | None) -> None:
-    """While a probe's body is being received, no other caller probes."""
+    """While a probe's body is being received, no other caller sends a probe."""
     manager = world.manager(shop(circuit=OPENS_AT_ONCE, attempt_timeout=2, timeout=60))
     await half_open(world, manager)
 
@@ -442,7 +442,7 @@ async def test_slow_probe_body_blocks_other_probes(world: World, timeout: float 
 
 @sync_and_async
 async def test_abandoned_stream_is_released(world: World) -> None:
-    """A stream without references releases its permit, its slot and its connection."""
+    """A stream that is garbage-collected frees its probe, its bulkhead slot and its connection."""
     manager = world.manager(shop(circuit=OPENS_AT_ONCE, bulkhead=BulkheadConfig(1)))
     await half_open(world, manager)
 
@@ -458,7 +458,7 @@ async def test_abandoned_stream_is_released(world: World) -> None:
 
 @sync_and_async
 async def test_401_of_a_stream_renews_the_credential(world: World) -> None:
-    """A 401 at the headers renews the credential as for any other request."""
+    """A 401 for a stream request renews the credential, like for any other request."""
 
     class Provider:
         async def get(self, *_: object) -> Credentials:
@@ -496,7 +496,7 @@ async def test_used_up_allowance_of_a_stream_pauses(world: World) -> None:
 
 @sync_and_async
 async def test_stream_has_no_fallback(world: World) -> None:
-    """A fallback cannot replace a body, so the error is raised."""
+    """A fallback cannot replace a streamed body, so the error is raised."""
     world.vendor.answers(503)
 
     with pytest.raises(VendorFailed):
@@ -505,7 +505,7 @@ async def test_stream_has_no_fallback(world: World) -> None:
 
 @sync_and_async
 async def test_unsendable_streams_are_refused(world: World) -> None:
-    """A one-time body with retries, a missing request and a missing base URL are refused."""
+    """A stream with a single-use body and retries, without a request or a base URL is refused."""
     manager = world.watched(shop(retry=RetryPolicy(2, 0)), Service("bare"))
 
     with pytest.raises(InvalidData) as excinfo:
@@ -523,7 +523,7 @@ async def test_unsendable_streams_are_refused(world: World) -> None:
 
 @sync_and_async
 async def test_events_of_a_stream(world: World) -> None:
-    """The attempt's event comes with the headers, and the call's with the end of the body."""
+    """A stream's attempt event comes with the headers, its end event with the end of the body."""
     world.vendor.answers(Arriving(200, (), b"a"))
     manager = world.watched(shop())
 
@@ -555,7 +555,7 @@ async def test_final_event_of_a_stream(
     error: str | None,
     cancelled: bool,
 ) -> None:
-    """A broken body ends in its error, and one left early as cancelled."""
+    """The end event of a broken stream has its error; that of a closed one says cancelled."""
     world.vendor.answers(Arriving(200, (), piece))
     manager = world.watched(shop())
 
@@ -573,7 +573,7 @@ async def test_final_event_of_a_stream(
 
 @sync_and_async
 async def test_failed_stream_emits_one_end(world: World) -> None:
-    """A call that returned no stream emits its end once."""
+    """If a stream could not be opened, observers get one end event."""
     world.vendor.answers(500)
     manager = world.watched(shop(bulkhead=BulkheadConfig(1)))
 
@@ -585,7 +585,7 @@ async def test_failed_stream_emits_one_end(world: World) -> None:
 
 @sync_and_async
 async def test_interruption_after_the_headers_ends_the_stream(world: World) -> None:
-    """If a caller is interrupted after the headers arrived, the stream is closed."""
+    """If a caller is interrupted after the headers have arrived, the stream is closed."""
 
     def interrupt(event: Event) -> None:
         if isinstance(event, AttemptFinished) and event.status == 200:
@@ -612,7 +612,7 @@ async def test_interruption_after_the_headers_ends_the_stream(world: World) -> N
 
 @sync_and_async
 async def test_interrupted_read_ends_the_stream(world: World) -> None:
-    """An interrupted read frees the probe and the connection, and is neutral."""
+    """An interrupted read of a probe's stream frees its slot and connection, and is neutral."""
     service = shop(circuit=OPENS_AT_ONCE, bulkhead=BulkheadConfig(1))
     manager = world.manager(service)
     await half_open(world, manager)

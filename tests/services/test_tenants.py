@@ -1,4 +1,4 @@
-"""Tenants with configurations that are looked up."""
+"""Tenants whose configurations are looked up in a store."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ if TYPE_CHECKING:
 
 
 class CountingTables:
-    """The tables of all tenants, with the number of look-ups."""
+    """Returns empty configurations for all tenants, and records look-ups."""
 
     def __init__(self) -> None:
         self.asked: list[str] = []
 
     async def version(self, tenant: str) -> int:
-        """The version of a tenant's tables."""
+        """Return the version of a tenant's configuration, and record the look-up."""
         self.asked.append(tenant)
         return 1
 
     async def tables(self, _: str) -> Mapping[str, Any]:
-        """A tenant's tables."""
+        """Return a tenant's empty configuration."""
         return {}
 
 
 def test_full_tenant_cache_evicts_one_entry() -> None:
-    """When the cache is full, each new tenant evicts exactly one entry."""
+    """When the cache of tenants is full, each new tenant evicts exactly one entry."""
     counted_tables = CountingTables()
     base: Any = object()
     desks = TenantDispatchers(

@@ -1,4 +1,4 @@
-"""Parallel uploads of parts: each part once, and nothing after the end."""
+"""Parallel uploads of an object's parts: each part is sent once, and none after the end."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ UPLOAD = Upload(ref=Ref("some", "main", "a", {"upload": "u1"}), key="a", id="u1"
 
 
 def part(number: int, data: bytes) -> Part:
-    """A part as the vendor has stored it."""
+    """Return a part as the vendor reports it."""
     return Part(number=number, size=len(data), etag=Checksum.of("md5", data).value)
 
 
 class UploadCore:
-    """Lets the next worker begin as soon as another one gives up the right to read."""
+    """A fake core whose next worker starts as soon as another one releases the lock for reading."""
 
     def __init__(self, *, grants: bool = True) -> None:
         self.turns: list[tuple[str, dict[str, Any]]] = []
@@ -50,21 +50,21 @@ class UploadCore:
     async def every(
         self, steps: Sequence[Callable[[], Coroutine[Any, Any, None]]], *, at_once: int
     ) -> None:
-        """Run all steps."""
+        """Run all workers."""
         self.at_once = at_once
         self._waiting = list(steps)
         while self._waiting:
             await self._waiting.pop()()
 
     async def acquire(self, name: str, holder: object, /, **bounds: Any) -> bool:
-        """Take the right to read, if any is left."""
+        """Take the lock for reading, if the test allows that."""
         assert self._holder is None
         self.turns.append((name, bounds))
         self._holder = holder
         return self._grants
 
     def release(self, name: str, holder: object, /) -> None:
-        """The next one's turn."""
+        """Release the lock for reading, and run the next worker."""
         assert (self.turns[-1][0], self._holder) == (name, holder)
         assert holder is not None
         self._holder = None
@@ -73,7 +73,7 @@ class UploadCore:
 
 
 class ScriptedSource:
-    """A source that returns these pieces and then b"", or raises those that are errors."""
+    """A source that returns or raises the given items in turn, and then returns b""."""
 
     def __init__(self, *pieces: bytes | Exception) -> None:
         self._pieces = pieces
@@ -89,14 +89,14 @@ class ScriptedSource:
 
 
 class Vendor:
-    """Records parts, or refuses them as long as there are errors."""
+    """A fake vendor that records parts, or raises the prepared errors first."""
 
     def __init__(self) -> None:
         self.sent: list[tuple[Any, ...]] = []
         self.errors: list[Exception] = []
 
     async def put_part(self, wire: Any, upload: Upload, number: int, data: bytes) -> Part:
-        """Record one part."""
+        """Record one part, or raise the next error."""
         if self.errors:
             raise self.errors.pop(0)
         self.sent.append((wire, upload, number, data))
@@ -116,7 +116,7 @@ def uploading(
 
 
 def test_every_part_is_sent_once_and_listed_in_order() -> None:
-    """Each worker reads the next part, and none reads after the end."""
+    """Each worker reads the next part of the source, and none reads after its end."""
     pieces = ScriptedSource(b"aa", b"bb", b"cc", b"d")
     send, vendor, core = uploading(pieces)
 
@@ -131,7 +131,7 @@ def test_every_part_is_sent_once_and_listed_in_order() -> None:
 
 
 def test_one_worker_reads_at_a_time() -> None:
-    """Only one worker of an upload reads its source at a time; the wait is at most a day."""
+    """Only one worker of an upload reads the source at a time, and the lock lasts at most a day."""
     send, _, core = uploading(ScriptedSource(b"aa"))
     send()
 
@@ -144,7 +144,7 @@ def test_one_worker_reads_at_a_time() -> None:
 
 
 def test_stored_parts_are_not_sent_again() -> None:
-    """A stored part with a matching checksum is not sent again; a different one is replaced."""
+    """A part that is stored with the same checksum is not sent again; another one is replaced."""
     send, vendor, _ = uploading(ScriptedSource(b"aa", b"bb", b"c"), part(1, b"aa"), part(2, b"xx"))
 
     assert [part(1, b"aa"), part(2, b"bb"), part(3, b"c")] == send()
@@ -152,7 +152,7 @@ def test_stored_parts_are_not_sent_again() -> None:
 
 
 def test_failed_source_is_not_read_again() -> None:
-    """After a failed read the source is not read again, and all workers raise that error."""
+    """After a failed read the source is not read again, and every worker raises that error."""
     pieces = ScriptedSource(b"aa", RuntimeError("the source broke"), b"cc")
     send, _, _ = uploading(pieces)
 
@@ -162,7 +162,7 @@ def test_failed_source_is_not_read_again() -> None:
 
 
 def test_first_of_several_failures_is_raised() -> None:
-    """After a failed part no more are read, and its error is raised."""
+    """After a failed part no more parts are read, and its error is raised."""
     pieces = ScriptedSource(b"aa", b"bb", b"cc", b"dd", b"ee")
     send, vendor, _ = uploading(pieces)
     vendor.errors = [ValueError("first"), ValueError("second"), ValueError("third")]
@@ -173,7 +173,7 @@ def test_first_of_several_failures_is_raised() -> None:
 
 
 def test_chunk_of_a_parts_size_is_not_copied() -> None:
-    """Chunks of exactly a part's size are sent without being copied."""
+    """Chunks that are exactly as long as a part are sent without being copied."""
     core: Any = UploadCore()
     pieces = [b"aaaa", b"bbbb", b"c", b"d"]
     source = Source(core, pieces, 4, length=10, checksum=None)
@@ -185,7 +185,7 @@ def test_chunk_of_a_parts_size_is_not_copied() -> None:
 
 
 def test_source_is_not_read_after_its_end() -> None:
-    """A source that could return more after its end, like a terminal, is not read again."""
+    """A source like a terminal, which could return more after its end, is not read again."""
     core: Any = UploadCore()
     pieces = iter([b"aa", b"b", b"c", b"d", b"", b"ee"])
 
@@ -204,7 +204,7 @@ def test_source_is_not_read_after_its_end() -> None:
 
 
 def test_checksum_is_verified_at_the_end() -> None:
-    """A source with an unexpected checksum fails at its end."""
+    """If a source has not the expected checksum, its upload fails at the end."""
     core: Any = UploadCore()
     for value, is_good in ((b"abc", True), (b"abd", False)):
         source = Source(core, value, 2, length=3, checksum=Checksum.of("md5", b"abc"))
@@ -217,7 +217,7 @@ def test_checksum_is_verified_at_the_end() -> None:
 
 
 def test_part_size_grows_with_the_length() -> None:
-    """A known length makes parts large enough; an explicit part size is used unchanged."""
+    """A known length increases the part size if needed; an explicit part size stays."""
     options: Any = SimpleNamespace(checksum=None)
     large_plan = UploadPlan(list, options, 100 * 1024**3, None, 1)
     target = UploadPlan(list, options, 100 * 1024**3, 5, 1)

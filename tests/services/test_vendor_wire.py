@@ -1,4 +1,4 @@
-"""The wire of a vendor's operation: the options that it passes on, and the remaining time."""
+"""The object through which a vendor's operation sends requests, and its remaining time."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ UPPER: Any = str.upper
 
 
 class RecordingPorts:
-    """Records the calls of a wire, and provides its ports."""
+    """A fake core that records the calls of a vendor's operation."""
 
     def __init__(self) -> None:
         self.clock = VirtualClock(START)
@@ -40,30 +40,30 @@ class RecordingPorts:
 
     @property
     def plans(self) -> Any:
-        """The services of the account, with or without their own credentials."""
+        """Return the account's services, with their own credentials if the test sets them."""
         service = SimpleNamespace(credentials=self.own)
         return SimpleNamespace(services={"main": service, "main.pen": service})
 
     def reading(
         self, parse: Any, witness: Any, _use: Any = None, contract: Any = None
     ) -> RecordingPorts:
-        """The services of the account, for a caller that reads streams."""
+        """Record the parser, and return the fake core."""
         self.contracts.append(contract)
         self.readers.append((parse, witness))
         return self
 
     async def call(self, *options: Any, **named: Any) -> str:
-        """Record a call."""
+        """Record a call and return a fixed answer."""
         self.told.append(("call", *options, named))
         return "answer"
 
     async def stream(self, *options: Any, **named: Any) -> str:
-        """Record a streamed call."""
+        """Record a streamed call and return a fixed stream."""
         self.told.append(("stream", *options, named))
         return "stream"
 
     async def run(self, *options: Any, **named: Any) -> tuple[Any, Any]:
-        """Record a call of a function."""
+        """Record a call of a function and return the prepared ending."""
         self.told.append(("run", *options, named))
         return self.ending
 
@@ -73,12 +73,12 @@ class RecordingPorts:
         return [await step() for step in steps]
 
     async def get_credentials(self, *options: Any) -> str:
-        """Return the host's credentials."""
+        """Record the request for credentials and return them."""
         self.told.append(("credentials", *options))
         return "credentials"
 
     async def sleep(self, seconds: float) -> None:
-        """Advance the clock."""
+        """Record the wait and advance the clock."""
         self.told.append(("sleep", seconds))
         self.clock.advance(seconds)
 
@@ -94,7 +94,7 @@ class RecordingPorts:
         subject: str | None = None,
         rehearses: str | None = None,
     ) -> VendorWire:
-        """Return the wire of one operation."""
+        """Return the object through which one operation sends its requests."""
         account: Any = SimpleNamespace(name="main", vendor=SimpleNamespace(name="pigeon"))
         calling: Any = self
 
@@ -117,12 +117,12 @@ class RecordingPorts:
 
 
 def test_services_have_names() -> None:
-    """A vendor's only service has the account's name; several have it as a prefix."""
+    """A vendor's only service has the account's name; several have it as their prefix."""
     assert ("main", "main.pen") == (service_name("main", ""), service_name("main", "pen"))
 
 
 def test_request_has_the_operations_options() -> None:
-    """A request is sent with the operation's options and the remaining time."""
+    """A request gets the operation's options and its remaining time."""
     calling = RecordingPorts()
     wire = calling.wire(5.0, subject="ada")
     calling.clock.advance(1)
@@ -143,7 +143,7 @@ def test_request_has_the_operations_options() -> None:
 
 
 def test_key_without_a_parser_is_refused() -> None:
-    """A request with a key needs a parser for its answer, or it is not sent."""
+    """A request with an idempotency key is not sent unless it has a parser for its response."""
     calling = RecordingPorts()
 
     with pytest.raises(ConfigurationError) as excinfo:
@@ -154,7 +154,7 @@ def test_key_without_a_parser_is_refused() -> None:
 
 
 def test_default_options_of_a_request() -> None:
-    """By default a request goes to the account itself, with its service's timeout."""
+    """By default a request goes to the account's service, with that service's timeout."""
     calling = RecordingPorts()
     wire = calling.wire()
     run_plain(wire.send(GET))
@@ -174,7 +174,7 @@ def test_default_options_of_a_request() -> None:
 
 
 def test_wire_remembers_effects() -> None:
-    """A wire remembers an effect, even after later reads; reads alone leave it unmarked."""
+    """An operation that has written once counts as having an effect, even after later reads."""
     wire = RecordingPorts().wire()
     assert wire.acted is False
     run_plain(wire.send(GET))
@@ -186,7 +186,7 @@ def test_wire_remembers_effects() -> None:
 
 
 def test_transport_methods_are_steps() -> None:
-    """A transport's method is a call of its own, and has an effect only if it succeeds."""
+    """Calling a transport's method counts as an effect of the operation only if it succeeds."""
     calling = RecordingPorts()
     transport = SimpleNamespace(shout=lambda *words: words)
     wire = calling.wire(5.0, transport, subject="ada")
@@ -214,7 +214,7 @@ def test_transport_methods_are_steps() -> None:
 
 
 def test_missing_transport_is_refused() -> None:
-    """The error for a missing transport says where to configure one."""
+    """If an operation needs a transport that is missing, the error says where to configure it."""
     with pytest.raises(ConfigurationError, match="pigeon has no transport here") as excinfo:
         run_plain(RecordingPorts().wire().act("shout"))
 
@@ -223,7 +223,7 @@ def test_missing_transport_is_refused() -> None:
 
 
 def test_host_provides_missing_credentials() -> None:
-    """The credentials of this service and tenant are requested from the host."""
+    """An operation gets the credentials of its service and tenant from the host."""
     calling = RecordingPorts()
     assert "credentials" == run_plain(calling.wire().credentials("pen"))
     assert "credentials" == run_plain(calling.wire().credentials())
@@ -233,7 +233,7 @@ def test_host_provides_missing_credentials() -> None:
 
 
 def test_steps_run_concurrently() -> None:
-    """By default up to eight steps run at the same time; each has its result."""
+    """By default an operation runs up to eight steps at once, and each has its own result."""
     calling = RecordingPorts()
 
     async def succeed() -> str:
@@ -250,7 +250,7 @@ def test_steps_run_concurrently() -> None:
 
 
 def test_steps_share_the_deadline() -> None:
-    """A wait within the deadline is allowed; a longer one, or a later step, is refused."""
+    """An operation may wait until its deadline; longer waits and later requests are refused."""
     calling = RecordingPorts()
     wire = calling.wire(5.0)
     with pytest.raises(DeadlineExceeded, match="time limit of this operation") as excinfo:
@@ -268,7 +268,7 @@ def test_steps_share_the_deadline() -> None:
 
 
 def test_wire_attributes() -> None:
-    """A wire has the account, the tenant, the time, new ids and references."""
+    """An operation knows its account, tenant and time, and can make new ids and references."""
     wire = RecordingPorts().wire()
 
     assert ("main", "acme", START, "id-1") == (wire.account, wire.tenant, wire.now(), wire.new_id())
@@ -280,7 +280,7 @@ def test_wire_attributes() -> None:
     [("send", POST, "POST /a"), ("open", POST, "POST /a"), ("act", "shout", "shout")],
 )
 def test_rehearsal_raises_dry_run_with_the_request(way: str, what: object, named: str) -> None:
-    """In a rehearsal nothing is sent, and the DryRun error contains the request."""
+    """In a rehearsal an operation sends nothing, and its DryRun error contains the request."""
     calling = RecordingPorts()
     wire = calling.wire(transport=SimpleNamespace(shout=str), rehearses="fetch")
     with pytest.raises(DryRun) as excinfo:

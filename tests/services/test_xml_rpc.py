@@ -46,13 +46,13 @@ ODOO = XmlRpc()
 
 @pytest.fixture
 def server() -> Generator[XmlRpcServer]:
-    """A real server."""
+    """Run a real XML-RPC server."""
     with XmlRpcServer() as running:
         yield running
 
 
 def perform(server: Any, operation: Any, *, is_async: bool = False, **options: Any) -> Any:
-    """Perform an operation with a manager of its own."""
+    """Perform an operation with a new synchronous or asynchronous manager."""
     service = Service("odoo", base_url=server.url, retry=RetryPolicy(3, 0))
     if not is_async:
         with ConnectorManager([service]) as manager:
@@ -73,14 +73,14 @@ VALUES: list[Any] = [
 
 @pytest.mark.parametrize("is_async", [False, True])
 def test_values_make_the_round_trip(server: XmlRpcServer, is_async: bool) -> None:
-    """A real server understands every type, and so is its answer."""
+    """Values of all types are sent to a real server, and read from its answer, unchanged."""
     call = ODOO.call("echo", VALUES, safe=True)
     assert VALUES == perform(server, call, is_async=is_async)
 
 
 @pytest.mark.parametrize("number", [2**31, -(2**31) - 1, 2**63 - 1, -(2**63)])
 def test_integers_of_64_bits(number: int) -> None:
-    """A number of more than 32 bits is sent as i8, and read again."""
+    """An integer of more than 32 bits is sent as i8, and read again."""
     body = method_call("echo", [number])
     assert b"<i8>" in body
     assert ((number,), "echo") == loads(body)
@@ -89,7 +89,7 @@ def test_integers_of_64_bits(number: int) -> None:
 
 
 def test_times_and_secrets() -> None:
-    """A time with a zone is sent in UTC, and a secret as its text."""
+    """A time with a zone is sent in UTC, and a secret is sent in plain text."""
     zone = timezone(timedelta(hours=2))
     parameters, _ = loads(
         method_call("x", [MOMENT.replace(tzinfo=zone), Secret("hunter2")]), use_builtin_types=True
@@ -99,7 +99,7 @@ def test_times_and_secrets() -> None:
 
 
 def nested(depth: int) -> Any:
-    """Lists within lists."""
+    """Return lists nested to this depth."""
     value: Any = 1
     for _ in range(depth):
         value = [value]
@@ -134,7 +134,7 @@ SCALARS = (
     )
 )
 def test_any_value_is_written_or_refused(value: Any) -> None:
-    """Python's own parser reads every value that is written."""
+    """Python's own XML-RPC parser reads all values that moorage writes."""
     try:
         body = method_call("x", [value])
     except InvalidData:
@@ -160,7 +160,7 @@ def test_any_value_is_written_or_refused(value: Any) -> None:
     ],
 )
 def test_fault(server: XmlRpcServer, code: Any, kind: type[ConnectorError]) -> None:
-    """The code of a fault decides the class of the error; a write is sent once."""
+    """A fault's code decides the class of the error, and a write is sent only once."""
     with pytest.raises(ConnectorError) as excinfo:
         perform(server, ODOO.call("fail", [code, "the reason"]))
     assert kind is type(excinfo.value)
@@ -169,7 +169,7 @@ def test_fault(server: XmlRpcServer, code: Any, kind: type[ConnectorError]) -> N
 
 
 def test_failure_is_repeated_if_that_is_harmless(server: XmlRpcServer) -> None:
-    """A safe call is repeated, and the outcome of a keyed call is unknown after a failure."""
+    """A safe call is retried after a failure; a keyed call's outcome is then unknown."""
     with pytest.raises(VendorFailed):
         perform(server, ODOO.call("fail", [1, "x"], safe=True))
     assert 3 == len(server.calls)
@@ -181,7 +181,7 @@ def test_failure_is_repeated_if_that_is_harmless(server: XmlRpcServer) -> None:
 
 
 def test_traceback_shows_only_its_last_line() -> None:
-    """A traceback of the service may show parameters, so only its last line is told."""
+    """Of a traceback in a fault only the last line is kept, since others may show parameters."""
     text = "Traceback (most recent call last):\n  f('hunter2')\nValueError: no such field"
     body = dumps(moorage_fault(text), methodresponse=True).encode()
     error = refusal_of(Response(200, body=body))
@@ -191,14 +191,14 @@ def test_traceback_shows_only_its_last_line() -> None:
 
 
 def moorage_fault(text: str) -> Any:
-    """A fault of Python's library."""
+    """Return a fault of Python's own XML-RPC library."""
     from xmlrpc.client import Fault  # noqa: PLC0415 - for one helper
 
     return Fault(1, text)
 
 
 def answer(value: str) -> bytes:
-    """An answer with a value."""
+    """Return an XML-RPC response with this value."""
     return f"<methodResponse><params><param>{value}</param></params></methodResponse>".encode()
 
 
@@ -236,7 +236,7 @@ EXTERNAL = b'<!DOCTYPE x [<!ENTITY a SYSTEM "file:///etc/passwd">]>' + answer("<
     ],
 )
 def test_hostile_answers(body: bytes) -> None:
-    """No entity is read, and nothing that is not XML-RPC becomes a result."""
+    """XML entities are not expanded, and a response that is no XML-RPC raises an error."""
     with pytest.raises(NotXmlRpcError):
         method_response(body)
     with pytest.raises(VendorFailed) as excinfo:
@@ -245,7 +245,7 @@ def test_hostile_answers(body: bytes) -> None:
 
 
 def test_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An answer has a largest size and number of elements."""
+    """The size of an XML-RPC response and its number of elements are limited."""
     body = answer("<value><array><data>" + "<value/>" * 20 + "</data></array></value>")
     assert (False, [""] * 20) == method_response(body)
     monkeypatch.setattr(xml_rpc_text, "_MOST_ELEMENTS", 20)
@@ -257,14 +257,14 @@ def test_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def configuration(url: str, **settings: Any) -> dict[str, Any]:
-    """A configuration with an account of Odoo."""
+    """Return a configuration with an Odoo account."""
     account = {"database": "shop", "user_id": 2, "password": "secret://env/ODOO_PASSWORD"}
     table = {"kind": "xml-rpc", **account, **settings}
     return {"connectors": {"odoo": table}, "services": {"odoo": {"base_url": url}}}
 
 
 def test_connector(server: XmlRpcServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Methods are run by name with plain JSON, and the password is shown nowhere."""
+    """Methods run by name with plain JSON arguments, and the password is shown nowhere."""
     monkeypatch.setenv("ODOO_PASSWORD", PASSWORD)
     with moorage.open(configuration(server.url, safe_methods=["echo"])) as hub:
 
@@ -294,7 +294,7 @@ def test_connector(server: XmlRpcServer, monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_asynchronous_connector(server: XmlRpcServer) -> None:
-    """A service other than Odoo is asked for its methods, or for anything that it answers."""
+    """A server other than Odoo is healthy if it answers XML-RPC, and its methods can be called."""
     table = {"kind": "xml-rpc", "path": "/RPC2"}
     settings = {"connectors": {"x": table}, "services": {"x": {"base_url": server.url}}}
 
@@ -313,7 +313,7 @@ def test_asynchronous_connector(server: XmlRpcServer) -> None:
 
 
 def test_command(server: XmlRpcServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`moorage run` calls a method."""
+    """`moorage run` calls a method of an XML-RPC service."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "moorage.toml").write_text(
         f'[connectors.x]\nkind = "xml-rpc"\n[services.x]\nbase_url = "{server.url}"\n',
@@ -324,7 +324,7 @@ def test_command(server: XmlRpcServer, tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_account_that_is_not_whole() -> None:
-    """An account needs its database, its user and its password."""
+    """An Odoo account needs its database, its user id and its password."""
     table = {"kind": "xml-rpc", "database": "shop"}
     with pytest.raises(ConfigurationError, match="lacks user_id"):
         moorage.open({"connectors": {"odoo": table}})

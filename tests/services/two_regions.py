@@ -1,4 +1,4 @@
-"""A service with two regions, the responses of each, and the regions of its requests."""
+"""Helpers for tests of a service with two regions."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ HONOURED = {"idempotency_header": "Idempotency-Key", "idempotency_memory": 86_40
 
 
 def shop(*regions: Region, **options: Any) -> Service:
-    """A service in two regions, the second one a standby."""
+    """Return a service in two regions, of which the second is a standby."""
     fields: dict[str, Any] = {
         "circuit": CircuitBreakerConfig(),
         "retry": RetryPolicy(3, 1.0, jitter=Jitter.NONE),
@@ -42,17 +42,17 @@ def shop(*regions: Region, **options: Any) -> Service:
 
 
 def region_of(sent: SentRequest) -> str:
-    """Return the region that a request went to."""
+    """Return the region that a request was sent to."""
     return (urlsplit(sent.url).hostname or "").partition(".")[0]
 
 
 def regions_used(world: World) -> list[str]:
-    """Return the regions that requests went to, in order."""
+    """Return the regions that requests were sent to, in order."""
     return [region_of(requests) for requests in world.vendor.requests]
 
 
 def answers(world: World, **by_region: Any) -> None:
-    """Set the responses of each region in order; after them, every response is 200."""
+    """Set the responses of each region in order; after them, each response is 200."""
     queued_responses: dict[str, deque[Any]] = {
         name: deque(responses) for name, responses in by_region.items()
     }
@@ -69,6 +69,6 @@ def answers(world: World, **by_region: Any) -> None:
 
 
 async def open_circuits(manager: AwaitedManager, *names: str) -> None:
-    """Force circuits open."""
+    """Force the circuits of these regions open."""
     for name in names:
         await manager.set_circuit("shop", CircuitState.FORCED_OPEN, region=name)

@@ -1,4 +1,4 @@
-"""The service that the tests of calls use, and its failures."""
+"""Helpers for tests of calls: a service named "vat", and calls that fail."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ OPENS_AT_ONCE = CircuitBreakerConfig(failures=1, open_for=10)
 
 
 def vat(**options: object) -> Service:
-    """A service without settings other than those of a test."""
+    """Return a service named "vat" that has only the given settings."""
     value = {"base_url": "https://vat.example", "circuit": None, "retry": None} | options
     return Service("vat", **value)  # type: ignore[arg-type]  # as each test says
 
 
 async def fail(world: World, manager: object, times: int = 1) -> None:
-    """Make this many calls fail."""
+    """Make this many failing calls."""
     for _ in range(times):
         world.vendor.answers(503)
         with pytest.raises(VendorFailed):
