@@ -1,4 +1,4 @@
-"""Both modes of a hub behind one asynchronous interface."""
+"""Helpers for tests: synchronous and asynchronous hubs behind one asynchronous interface."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MODES = pytest.mark.parametrize("hub_class", [Hub, AsyncHub], ids=["plain", "awa
 
 
 class PigeonHubs:
-    """Two servers of a fictional vendor, the accounts there, and the events of calls."""
+    """Two servers of a fictional SMS vendor, an account at each, and the recorded events."""
 
     def __init__(self, *, keys: bool = True) -> None:
         self.one, self.two = PigeonServer("one.example"), PigeonServer("two.example")
@@ -41,7 +41,7 @@ class PigeonHubs:
         accounts: Sequence[Account] | None = None,
         **more: Any,
     ) -> Any:
-        """Return a hub of either mode that sends text messages by this route."""
+        """Return a synchronous or asynchronous hub that sends text messages by this route."""
         is_plain = kind is Hub
         client = SandboxHttpClient if is_plain else AsyncSandboxHttpClient
         sleeper: Any = VirtualSleeper(self.clock)

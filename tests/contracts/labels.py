@@ -1,4 +1,4 @@
-"""A program that buys five labels, given the vendor's address and the store of keys.
+"""A program that buys five shipping labels; a test runs it in a process that is killed.
 
 It prints as JSON the tracking number or the name of the error of each label.
 """
@@ -15,7 +15,7 @@ from moorage.testing.sandbox_scenarios.shipping import ADA, SHOP
 
 
 def main(url: str, database: str, timeout: str) -> None:
-    """Buy the missing labels."""
+    """Buy the labels that the database does not have yet."""
     hub = moorage.open(
         {
             "state": {"url": f"sqlite:///{database}"},

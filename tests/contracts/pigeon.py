@@ -1,4 +1,4 @@
-"""An unknown vendor of text messages and its server, as another package would add them."""
+"""A fictional SMS vendor and its server, as another package would define them."""
 
 # ruff: noqa: D102 - the contract says what its verbs are
 
@@ -73,7 +73,7 @@ class Pigeon(Vendor):
 
 
 class PigeonServer(Sandbox):
-    """The server of the fictional vendor."""
+    """The server of the fictional SMS vendor."""
 
     def __init__(self, host: str = "pigeon.example") -> None:
         super().__init__()
@@ -96,5 +96,5 @@ class PigeonServer(Sandbox):
 
 
 def fixture(_: Path) -> SandboxFixture:
-    """Return an account at the fictional server."""
+    """Return a new server for the fictional vendor, and the options of an account there."""
     return SandboxFixture(sandbox=PigeonServer(), options={})

@@ -1,4 +1,4 @@
-"""A dispatcher and a vendor that record the requests of a flow."""
+"""A fake dispatcher and a fake vendor, which record the arguments of an operation."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ Use = Callable[[Any], Awaitable[Any]]
 
 
 class VendorReached(Exception):
-    """Raised when the vendor is called."""
+    """Raised by the fake vendor to show that it was called."""
 
 
 async def _return_later(value: Any) -> Any:
@@ -46,7 +46,7 @@ async def _executed(command: Any, _: float | None) -> Any:
 
 @attrs.define
 class RecordingDispatcher:
-    """Records operations, and runs them with a vendor that only records, too."""
+    """A dispatcher that records each operation, and runs it with a recording vendor."""
 
     operation: str = ""
     tenant: str | None = None
@@ -63,12 +63,12 @@ class RecordingDispatcher:
     wire: Any = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        """Record the requests that would be sent."""
+        """Make a wire that records the requests that a rehearsal reports."""
         self.wire = SimpleNamespace(rehearse=self.rehearsed.append)
 
     @property
     def directory(self) -> Any:
-        """Return a directory with one account."""
+        """Return a fake directory with one account."""
         account = SimpleNamespace(vendor=self._vendor)
         return SimpleNamespace(
             accounts={"main": account},
@@ -78,14 +78,14 @@ class RecordingDispatcher:
 
     @property
     def calling(self) -> Any:
-        """Ports that run steps one after another, over a store that accepts every command."""
+        """Return fake ports that run steps one after another."""
         core = SimpleNamespace(
             every=self._run_each, settle=_return_later, execute=_executed, cipher=None
         )
         return SimpleNamespace(core=core)
 
     def rehearses(self, _: Any) -> bool:
-        """Do nothing, because no effect is registered."""
+        """Report that the operation is a rehearsal."""
         return True
 
     async def _run_each(
@@ -95,19 +95,19 @@ class RecordingDispatcher:
         return [await step() for step in steps]
 
     def refusal(self, operation: str, recipients: Any) -> None:
-        """Allow every recipient."""
+        """Refuse no recipient."""
 
     async def execute(
         self, request: Any, perform: Any, *, key: Any = None, timeout: Any = None
     ) -> Any:
-        """Record the request, and run the operation."""
+        """Record the routing request, the key and the timeout, and run the operation."""
         self._write(request, key, timeout)
         return await perform(self._vendor, self.wire)
 
     async def execute_at(
         self, ref: Any, request: Any, perform: Any, *, key: Any = None, timeout: Any = None
     ) -> Any:
-        """Return the result at the account of a reference."""
+        """Record the request and the reference, and run the operation at its account."""
         self._write(request, key, timeout)
         self.ref = ref
         return await perform(self._vendor, self.wire, Ref.parse(ref))
@@ -139,7 +139,7 @@ class RecordingDispatcher:
 
 
 def record_use(flows: Any, use: Use) -> RecordingDispatcher:
-    """Return the dispatcher after a flow has used it once."""
+    """Run an operation once and return the dispatcher that recorded it."""
     dispatcher = RecordingDispatcher()
 
     async def using() -> None:
@@ -156,7 +156,7 @@ def record_use(flows: Any, use: Use) -> RecordingDispatcher:
 
 @attrs.define
 class AnsweringDispatcher(RecordingDispatcher):
-    """A dispatcher with a vendor that answers."""
+    """A recording dispatcher whose vendor returns an answer."""
 
     vendor: Any = None
 
@@ -166,7 +166,7 @@ class AnsweringDispatcher(RecordingDispatcher):
 
 
 def answering(verb: str, answer: Any) -> Any:
-    """Return a dispatcher whose vendor always gives this answer."""
+    """Return a dispatcher whose vendor's method of this name always returns this answer."""
 
     async def give_answer(*_: Any, **__: Any) -> Any:
         return answer

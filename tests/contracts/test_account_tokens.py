@@ -1,4 +1,4 @@
-"""Accounts that get their OAuth tokens by themselves, as their vendors declare."""
+"""Accounts that fetch their own OAuth tokens, by the OAuth clients that their vendor declares."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def anyio_backend() -> str:
 
 @attrs.frozen(kw_only=True)
 class Herald(Vendor):
-    """A vendor that sends messages with an OAuth token."""
+    """A fictional vendor that sends messages with an OAuth token."""
 
     name: ClassVar[str] = "herald"
     kinds: ClassVar[tuple[str, ...]] = ("sms",)
@@ -69,7 +69,7 @@ class Herald(Vendor):
     base_url: str = "https://herald.example"
 
     def services(self) -> Mapping[str, Service]:
-        """The vendor's services for sending and for looking up."""
+        """Return the vendor's services for sending messages and for looking them up."""
         return {
             "": Service("herald", self.base_url, needs_credentials=True, retry=None),
             "tower": Service("tower", self.base_url, needs_credentials=True, retry=None),
@@ -101,7 +101,7 @@ class Herald(Vendor):
 
 
 class HeraldServer(Sandbox):
-    """The vendor's server."""
+    """The fictional vendor's server, which checks OAuth tokens."""
 
     hosts = ("herald.example",)
 
@@ -111,7 +111,7 @@ class HeraldServer(Sandbox):
         self.mounts = {self.token_endpoint.path: self.token_endpoint}
 
     def routes(self) -> Mapping[str, Callable[..., Response]]:
-        """Return the server's routes for sending messages."""
+        """Return the server's routes for sending and looking up messages."""
         return {"POST /cries": self._cry, "GET /cries": self._watch}
 
     def _cry(self, request: SandboxRequest) -> Response:
@@ -124,20 +124,20 @@ class HeraldServer(Sandbox):
 
 
 def hub(kind: type[Any], hall: HeraldServer, vendor: Herald | None = None, **ports: Any) -> Any:
-    """Return a hub of either mode with one account."""
+    """Return a synchronous or asynchronous hub with one account at the fictional vendor."""
     client = SandboxHttpClient if kind is Hub else AsyncSandboxHttpClient
     account = Account("main", vendor or Herald())
     return kind([account], [Route("sms", "main")], http=client(hall), **ports)
 
 
 def provider(kind: type[Any], *existing: Any) -> Any:
-    """A credential provider of the hub's mode."""
+    """Return a credential provider, synchronous or asynchronous like the hub."""
     return (MemoryCredentialProvider if kind is Hub else AsyncMemoryCredentialProvider)(*existing)
 
 
 @MODES
 async def test_one_token_serves_all_tenants(hub_class: type[Any]) -> None:
-    """All tenants share one token, which is requested once."""
+    """All tenants of an account share one OAuth token, which is requested once."""
     server = HeraldServer()
     sms_hub = hub(hub_class, server)
     for tenant in (None, "acme", "other"):
@@ -151,7 +151,7 @@ async def test_one_token_serves_all_tenants(hub_class: type[Any]) -> None:
 
 @MODES
 async def test_refused_token_is_renewed(hub_class: type[Any]) -> None:
-    """After a 401, another token is requested and the call goes on."""
+    """After a 401, another OAuth token is requested and the operation continues."""
     server = HeraldServer()
     sms_hub = hub(hub_class, server)
     await resolved(sms_hub.sms().send(MESSAGE))
@@ -164,7 +164,7 @@ async def test_refused_token_is_renewed(hub_class: type[Any]) -> None:
 
 @MODES
 async def test_hubs_share_stored_tokens(hub_class: type[Any]) -> None:
-    """Hubs that store their tokens in one place request one token together."""
+    """Hubs that share a token store request one token together."""
     server, stored_tokens = HeraldServer(), provider(hub_class)
     for _ in range(2):
         await resolved(hub(hub_class, server, tokens=stored_tokens).sms().send(MESSAGE))
@@ -193,7 +193,7 @@ async def test_other_services_use_the_hosts_credentials(hub_class: type[Any]) ->
 
 @MODES
 async def test_client_credentials_in_the_form(hub_class: type[Any]) -> None:
-    """A vendor may expect the client's credentials in the form, and a scope."""
+    """An account can send its client credentials in the form, and request a scope."""
     server = HeraldServer(posted=True, scope="cries")
     vendor = Herald(posted=True, scope="cries")
     await resolved(hub(hub_class, server, vendor).sms().send(MESSAGE))
@@ -203,7 +203,7 @@ async def test_client_credentials_in_the_form(hub_class: type[Any]) -> None:
 
 @MODES
 async def test_refused_client_secret_is_not_shown(hub_class: type[Any]) -> None:
-    """A refused client gets no token, and its secret is not shown."""
+    """If the authorisation server refuses the client, the error does not show its secret."""
     server = HeraldServer()
     sms_hub = hub(hub_class, server, Herald(secret="wrong-secret"))
     with pytest.raises(CredentialRefreshFailed, match="invalid_client") as excinfo:
@@ -215,7 +215,7 @@ async def test_refused_client_secret_is_not_shown(hub_class: type[Any]) -> None:
 
 @MODES
 async def test_every_token_refused(hub_class: type[Any]) -> None:
-    """A refusal with a new token is an authentication failure."""
+    """If the vendor refuses a new token, too, AuthenticationFailed is raised."""
     server = HeraldServer()
     server.fail(reply({}, 401), reply({}, 401))
     with pytest.raises(AuthenticationFailed):
@@ -229,7 +229,7 @@ async def test_every_token_refused(hub_class: type[Any]) -> None:
 async def test_missing_token_moves_to_the_next_account(
     hub_class: type[Any], key: str | None
 ) -> None:
-    """If no token is available now, nothing was done, and the next account is tried."""
+    """If no token can be fetched now, nothing was done, and the next account is tried."""
     server = HeraldServer()
     server.token_endpoint.fail(*[reply({}, 503)] * 3)
     accounts = [Account("main", Herald()), Account("other", Herald())]
@@ -260,7 +260,7 @@ async def test_missing_token_moves_to_the_next_account(
     ],
 )
 def test_token_endpoint_is_strict(form: dict[str, str], error: str) -> None:
-    """An invalid token request is refused with OAuth's error."""
+    """The error of a refused token request has OAuth's error code."""
     server = HeraldServer()
     request = Request.post("/", form=form, headers={"Authorization": "Basic ZXJwOmh1c2g="})
     url = "https://herald.example/oauth/token"
@@ -270,7 +270,7 @@ def test_token_endpoint_is_strict(form: dict[str, str], error: str) -> None:
 
 
 def test_default_http_client() -> None:
-    """A hub without an HTTP client of the host gets its token over its own, and closes it."""
+    """A hub without a host's HTTP client fetches tokens with its own client, and closes it."""
     hall_server = HeraldServer()
     with hall_server.serving() as server:
         account = Account("main", Herald(base_url=server.url))
@@ -281,7 +281,7 @@ def test_default_http_client() -> None:
 
 
 async def test_default_http_client_async() -> None:
-    """An asynchronous hub gets its token over its own HTTP client, and closes it."""
+    """An asynchronous hub fetches tokens with its own HTTP client, and closes it."""
     hall_server = HeraldServer()
     with hall_server.serving() as server:
         account = Account("main", Herald(base_url=server.url))
@@ -293,7 +293,7 @@ async def test_default_http_client_async() -> None:
 
 @MODES
 async def test_changed_client_gets_its_own_token(hub_class: type[Any]) -> None:
-    """A reload with another OAuth client stores that client's tokens separately.
+    """After a reload with another OAuth client, that client's tokens are stored separately.
 
     A refused configuration changes nothing for the clients in use.
     """

@@ -1,4 +1,4 @@
-"""Arguments beside the contract's values are checked before anything is sent."""
+"""The types of an operation's arguments are checked before anything is sent."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ OPEN = {("storage", "upload", "source")}
 
 @attrs.frozen(kw_only=True)
 class RecordingVendor(Vendor):
-    """A vendor with all capabilities, which only records its arguments."""
+    """A vendor with all capabilities that only records its arguments."""
 
     name: ClassVar[str] = "everything"
     kinds: ClassVar[tuple[str, ...]] = tuple(FLOWS)
@@ -126,11 +126,11 @@ class RecordingVendor(Vendor):
 
 
 class VendorReached(Exception):
-    """Raised when the vendor is called."""
+    """Raised by the fake vendor to show that it was called."""
 
 
 def names() -> dict[str, Any]:
-    """Return the names in annotations that only type checkers import."""
+    """Return the names that annotations use and only type checkers import."""
     fields: dict[str, Any] = {}
     for module in (
         "contracts.address",
@@ -163,7 +163,7 @@ VERBS = [(kind, name) for kind in FLOWS for name in contract(kind).operation_eff
 
 
 def required_arguments(contract: str, verb: str) -> dict[str, Any]:
-    """Return the required arguments of a method."""
+    """Return valid values for the required arguments of a method."""
     required_values = {
         name: GIVEN[name]
         for name, parameter in inspect.signature(getattr(FLOWS[contract], verb)).parameters.items()
@@ -192,7 +192,7 @@ def is_of(value: object, hint: Any) -> bool:
 async def result_of_call(
     vendor: RecordingVendor, call: Callable[[], Any]
 ) -> tuple[Exception | None, bool]:
-    """Return the result of a call, and whether the vendor was called."""
+    """Call an operation; return its result, and whether the vendor was called."""
     vendor.told.clear()
     try:
         call_result = call()
@@ -208,7 +208,7 @@ async def result_of_call(
 @pytest.mark.parametrize("mode", [Hub, AsyncHub], ids=["sync", "async"])
 @pytest.mark.parametrize("contract, verb", VERBS, ids=lambda name: name)
 def test_wrong_type_is_refused_by_name(contract: str, verb: str, mode: type[Any]) -> None:
-    """An argument of another type is refused with its name, and nothing is sent."""
+    """An argument of a wrong type is refused with its name, and nothing is sent."""
     flow = getattr(FLOWS[contract], verb)
     module = vars(import_module(flow.__module__))
     hints = get_type_hints(flow, module | names())
@@ -242,7 +242,7 @@ def test_wrong_type_is_refused_by_name(contract: str, verb: str, mode: type[Any]
 
 @pytest.mark.parametrize("reason", list(RefundReason))
 def test_enum_members_may_be_texts(reason: RefundReason) -> None:
-    """The text of an enum member reaches the vendor as the member."""
+    """An argument given as the text of an enum member reaches the vendor as that member."""
     vendor = RecordingVendor()
     payments = Hub([Account("main", vendor, settings={"volatile_keys": True})]).payments()
     for value in (reason, reason.value):

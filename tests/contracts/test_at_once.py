@@ -40,7 +40,7 @@ def test_at_once_must_be_positive(
     batch: Any,
     at_once: Any,
 ) -> None:
-    """Any value below one is refused with the name of the argument."""
+    """A value of `at_once` below one is refused with the argument's name."""
     mail, texts, money = SendGridSandbox(), TwilioSandbox(), StripeSandbox()
     parcels = EasyPostSandbox()
     sandboxes = mail, texts, money, parcels

@@ -1,4 +1,4 @@
-"""The country that a phone number belongs to."""
+"""The country of a phone number, by its calling code."""
 
 import pytest
 
@@ -24,12 +24,12 @@ from tests.contracts.pigeon import Pigeon, PigeonServer
     ],
 )
 def test_country_of_a_number(number: str, country: str | None) -> None:
-    """The first digits decide the country, if only one country has them."""
+    """The first digits of a phone number decide its country, if only one country has them."""
     assert country == country_of(number)
 
 
 def test_codes_belong_to_countries() -> None:
-    """Every calling code belongs to a two-letter country code, or to none."""
+    """Each calling code belongs to a two-letter country code, or to none."""
     result = {str(code): country_of(f"+{code}0000000") for code in range(1, 1_000)}
     country_codes = {country for country in result.values() if country}
 
@@ -38,7 +38,7 @@ def test_codes_belong_to_countries() -> None:
 
 
 def test_number_chooses_the_route() -> None:
-    """A message takes the route of the country that its number belongs to."""
+    """A text message takes the route for the country of its phone number."""
     lofts = [PigeonServer("de.example"), PigeonServer("world.example")]
     accounts = [
         Account("de", Pigeon(loft="de.example")),

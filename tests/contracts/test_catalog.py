@@ -1,4 +1,4 @@
-"""Another package adds a vendor with one module and one entry point."""
+"""Vendors of other packages: one module and one entry point are enough."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from tests.contracts.pigeon import Pigeon, PigeonServer
 
 @pytest.fixture
 def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An installed package with a valid and an invalid entry point."""
+    """Simulate an installed package with a valid and an invalid entry point."""
     home_directory = tmp_path / "loft-1.0.dist-info"
     home_directory.mkdir()
     (home_directory / "METADATA").write_text("Metadata-Version: 2.1\nName: loft\nVersion: 1.0\n")
@@ -26,7 +26,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("package")
 def test_vendor_of_another_package() -> None:
-    """A vendor of another package is configured by name like a built-in one."""
+    """A vendor from another package is configured by name like a built-in one."""
     loft = PigeonServer()
     hub = moorage.open({"vendors": {"pigeon": {"keys": False}}}, http=SandboxHttpClient(loft))
 
@@ -39,7 +39,7 @@ def test_vendor_of_another_package() -> None:
 
 @pytest.mark.usefixtures("package")
 def test_entry_point_that_is_no_vendor() -> None:
-    """An entry point to anything but a vendor is refused by its name."""
+    """An entry point that is no vendor is refused with its name."""
     with pytest.raises(ConfigurationError, match="leads to os:path, which is no vendor") as excinfo:
         moorage.open({"vendors": {"owl": {}}})
 
@@ -47,14 +47,14 @@ def test_entry_point_that_is_no_vendor() -> None:
 
 
 def test_vendors_with_capabilities() -> None:
-    """The installed vendors with the needed capabilities are listed."""
+    """The catalog lists the installed vendors that have the needed capabilities."""
     assert "twilio" in able("sms", frozenset({"media"}))
     assert () == able("sms", frozenset({"fly"}))
     assert "twilio" not in able("email", frozenset())
 
 
 def test_refusal_names_able_vendors() -> None:
-    """A refusal names installed vendors that have the needed capability."""
+    """If a vendor lacks a capability, the error names installed vendors that have it."""
     hub = moorage.Hub([moorage.Account("pigeon", Pigeon())])
 
     with pytest.raises(UnsupportedByVendor) as excinfo:

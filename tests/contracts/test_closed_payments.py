@@ -1,4 +1,4 @@
-"""Payments with unknown outcomes that a person closes, as done or as not done."""
+"""Payments with an unknown outcome that a person closes as done or not done."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
 @pytest.mark.parametrize("value", ["id", "ref", "payment", None])
 def test_person_closes_a_payment_as_done(value: str | None) -> None:
-    """A repeat gets the payment that the person found, without a request."""
+    """After a payment was closed with a receipt, a repeat returns it and sends nothing."""
     world = PaymentsWorld(Keyless)
     with world.hub() as hub:
         world.lose(hub)
@@ -68,7 +68,7 @@ def test_person_closes_a_payment_as_done(value: str | None) -> None:
 
 
 def test_closed_payment_is_replayed_to_its_own_request_only() -> None:
-    """Another amount under the key of a closed payment is a conflict."""
+    """After a payment was closed as done, its key with another amount is a conflict."""
     world = PaymentsWorld(Keyless)
     with world.hub() as hub:
         world.lose(hub)
@@ -80,7 +80,7 @@ def test_closed_payment_is_replayed_to_its_own_request_only() -> None:
 
 
 def test_person_closes_a_payment_as_not_done() -> None:
-    """The key can be used again once no sent request can still be in flight."""
+    """A payment can be closed as not done only when no request can still be in flight."""
     world = PaymentsWorld(Silent)
     with world.hub() as hub:
         world.stripe.fail(ConnectionFailed("gone", may_have_been_processed=True))
@@ -100,7 +100,7 @@ def test_person_closes_a_payment_as_not_done() -> None:
 
 
 def test_completed_payment_cannot_be_closed_as_not_done() -> None:
-    """A stored answer cannot be overruled as not done."""
+    """A payment whose stored answer says that it was done cannot be closed as not done."""
     world = PaymentsWorld(Silent)
     dying_store: Any = DyingStore(world.state, "Strike", "unsettled")
     with world.hub() as hub:
@@ -114,7 +114,7 @@ def test_completed_payment_cannot_be_closed_as_not_done() -> None:
 
 
 def test_declined_payment_may_be_closed_as_not_done() -> None:
-    """A stored refusal agrees with "not done"."""
+    """A payment that the vendor declined can be closed as not done."""
     world = PaymentsWorld(Silent)
     declined_charge = attrs.evolve(ORDER, source="pm_card_chargeDeclined")
     dying_store: Any = DyingStore(world.state, "Strike", "unsettled")
@@ -127,7 +127,7 @@ def test_declined_payment_may_be_closed_as_not_done() -> None:
 
 
 def test_receipt_without_a_look_up() -> None:
-    """If nothing can be looked up, the receipt has the requested amount and is pending."""
+    """If a closed payment cannot be looked up, it has the requested amount and is pending."""
     world = PaymentsWorld(Silent)
     with world.hub() as hub:
         payments = hub.payments()
@@ -159,7 +159,7 @@ def test_receipt_without_a_look_up() -> None:
 
 
 def test_refund_is_looked_up_by_its_own_reference() -> None:
-    """A refund's receipt is found by the refund's reference; without one it is not found."""
+    """A refund is closed with the refund's own id; without an id it is not found."""
     world = PaymentsWorld(Keyless)
     with world.hub() as hub:
         payments = hub.payments()
@@ -193,7 +193,7 @@ def test_refund_is_looked_up_by_its_own_reference() -> None:
     ],
 )
 def test_receipt_of_another_payment_is_refused(key: str, receipt: Any, problem: str) -> None:
-    """A payment cannot be closed with another payment's receipt."""
+    """A payment cannot be closed with the receipt of another payment."""
     world = PaymentsWorld(Keyless)
     with world.hub() as hub:
         payments = hub.payments()
@@ -213,7 +213,7 @@ def test_receipt_of_another_payment_is_refused(key: str, receipt: Any, problem: 
 
 
 class Closing(SandboxHttpClient):
-    """An HTTP client during whose request a person closes the payment."""
+    """An HTTP client that closes the payment while its look-up is sent."""
 
     def __init__(self, world: PaymentsWorld) -> None:
         super().__init__(world.stripe)
@@ -228,7 +228,7 @@ class Closing(SandboxHttpClient):
 
 
 def test_payment_closed_during_its_look_up() -> None:
-    """A payment that is closed during its request is not looked up again."""
+    """If a person closes a payment during its look-up, it is not looked up again."""
     world = PaymentsWorld(Keyless)
     lost_payment = Unsettled(charge=ORDER, idempotency_key=KEY)
     with world.hub(http=Closing(world)) as hub:
@@ -240,7 +240,7 @@ def test_payment_closed_during_its_look_up() -> None:
 
 
 def test_tenants_are_listed_and_closed_apart() -> None:
-    """The same key of two tenants stands for two payments, each closed by itself."""
+    """Two tenants' payments with the same key are closed separately."""
     world = PaymentsWorld(Keyless)
     with world.hub() as hub:
         for tenant in ("acme", None):
@@ -254,7 +254,7 @@ def test_tenants_are_listed_and_closed_apart() -> None:
 
 @pytest.mark.parametrize("answer", [{"id": "pi_1"}, None])
 def test_unreadable_response_cannot_resolve_a_key(answer: Any) -> None:
-    """A key cannot be resolved with an unreadable response."""
+    """A payment's key cannot be resolved with a value that is no receipt."""
     world = PaymentsWorld(Keyless)
     with world.hub() as hub:
         world.lose(hub)
@@ -267,7 +267,7 @@ def test_unreadable_response_cannot_resolve_a_key(answer: Any) -> None:
 
 @pytest.mark.parametrize("kind", [Stripe, Keyless])
 def test_settled_payment_is_not_taken_again_after_not_done(kind: type[Stripe]) -> None:
-    """After the job settled a payment, an operator's "not done" does not cause a second one.
+    """A payment that the job has settled is not repeated after an operator says "not done".
 
     Where the request was sent again, its answer is stored under the service's key as well. Where
     the payment was looked up, that key is still unknown, and only the payment's record protects it.
@@ -283,21 +283,21 @@ def test_settled_payment_is_not_taken_again_after_not_done(kind: type[Stripe]) -
 
 
 class Forgetting:
-    """A store that fails at every claim of a key."""
+    """A store that fails whenever a key is claimed."""
 
     def __init__(self, state: MemoryStorage) -> None:
         self._state = state
         self.post = state.post
 
     def execute(self, command: Any, /, timeout: float | None = None) -> Any:
-        """Run the command, unless it claims a key."""
+        """Fail if the command claims a key; else execute it."""
         if isinstance(command, Claim):
             raise StorageUnavailable("It is away.")
         return self._state.execute(command, timeout)
 
 
 def test_payment_is_not_closed_as_not_done_while_the_store_is_away() -> None:
-    """The store may have the vendor's response, so the payment stays open during an outage."""
+    """During an outage of the store a payment cannot be closed, as its answer may be there."""
     world = PaymentsWorld(Silent)
     absent_store: Any = Forgetting(world.state)
     with world.hub() as hub, world.hub(state=absent_store) as other_hub:
@@ -309,7 +309,7 @@ def test_payment_is_not_closed_as_not_done_while_the_store_is_away() -> None:
 
 
 def test_payment_that_was_never_sent_may_be_closed_as_not_done() -> None:
-    """A payment without a stored response is closed without a request."""
+    """A payment without a stored answer is closed without a request to the vendor."""
     world = PaymentsWorld()
     dying_store: Any = DyingStore(world.state, "Claim", "key")
     with world.hub() as hub:

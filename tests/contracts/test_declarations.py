@@ -1,4 +1,4 @@
-"""Each contract is declared once: what users call, stores keep and pages show follows from that."""
+"""Each contract is declared once, and generated files, classes and pages follow from that."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ EACH_CONTRACT = pytest.mark.parametrize("kind", CONTRACTS)
 
 
 def test_generated_files_are_current(tmp_path: Path) -> None:
-    """The generated files are those that the declarations give."""
+    """The generated files match the declarations of the contracts."""
     pytest.importorskip("ruff", reason="ruff is for development only")
     main(tmp_path)
     texts = {path.relative_to(tmp_path): path.read_text("utf-8") for path in tmp_path.rglob("*.py")}
@@ -36,7 +36,7 @@ def test_generated_files_are_current(tmp_path: Path) -> None:
 
 @EACH_CONTRACT
 def test_users_call_the_declared_operations(kind: str) -> None:
-    """Both classes of a contract have the operations of its declaration, with their parameters."""
+    """Both hub modes have a contract's declared operations, with the declared parameters."""
     declaration = contract(kind)
     name = kind.capitalize()
     flows = importlib.import_module(f"moorage.operations.{kind}")
@@ -53,13 +53,13 @@ def test_users_call_the_declared_operations(kind: str) -> None:
 
 @EACH_CONTRACT
 def test_scenarios_exist_for_each_contract(kind: str) -> None:
-    """Each contract has scenarios for its vendors, and one for each capability."""
+    """Each contract has test scenarios for its vendors, and one for each capability."""
     assert BASIC[kind]
     assert set(contract(kind).capabilities) == BY_CAPABILITY[kind].keys()
 
 
 def vendor_methods() -> list[tuple[str, ContractOperation]]:
-    """The declared operations that each vendor has."""
+    """Return the declared operations that each vendor implements."""
     return [
         (name, member)
         for name in vendor_names()
@@ -73,7 +73,7 @@ def vendor_methods() -> list[tuple[str, ContractOperation]]:
     "name, operation", vendor_methods(), ids=lambda value: getattr(value, "name", value)
 )
 def test_vendors_take_the_declared_arguments(name: str, operation: ContractOperation) -> None:
-    """A vendor's method takes the wire, the declared values, and the key of the operation."""
+    """A vendor's method has the parameters that its operation's declaration requires."""
     vendor = vendor_class(name)
     method: Any = getattr(vendor, operation.verb).__get__("vendor", vendor)
     key_arguments = {"key": None} if operation.keyed else {}

@@ -1,4 +1,4 @@
-"""The methods that execute declared operations."""
+"""Operations that are executed from their declarations."""
 
 from __future__ import annotations
 
@@ -50,14 +50,14 @@ EQUAL_CALLS: dict[str, tuple[Use, tuple[Any, ...]]] = {
 
 @pytest.mark.parametrize("name", EQUAL_CALLS)
 def test_vendor_gets_all_arguments(name: str) -> None:
-    """The vendor gets every declared argument, including those with default values."""
+    """The vendor gets each declared argument of an operation, including default values."""
     use, arguments = EQUAL_CALLS[name]
 
     assert arguments == record_use(SmsFlows, use).told
 
 
 def test_equal_requests_are_made_once() -> None:
-    """Operations with equal properties share one routing request."""
+    """Operations with equal properties share one routing request object."""
     request = shared_request("sms", "send", "acme", frozenset({"media"}), "DE", None)
 
     assert request is shared_request("sms", "send", "acme", frozenset({"media"}), "DE", None)
@@ -87,7 +87,7 @@ PAGES: dict[str, tuple[Use, tuple[Any, ...]]] = {
 
 @pytest.mark.parametrize("name", PAGES)
 def test_vendor_gets_the_start_of_a_page(name: str) -> None:
-    """The vendor gets the filter and the parsed reference that continues the list."""
+    """For a page of a list the vendor gets the filter and the parsed cursor."""
     use, arguments = PAGES[name]
 
     assert arguments == record_use(PaymentsFlows, use).told
@@ -98,7 +98,7 @@ RECEIPT = SmsReceipt(ref=Ref("post", "post", "1"), status=SmsStatus.SENT)
 
 @attrs.frozen(kw_only=True)
 class Post(Vendor):
-    """A vendor that answers without a request."""
+    """A fictional vendor that answers without sending a request."""
 
     name: ClassVar[str] = "post"
     kinds: ClassVar[tuple[str, ...]] = ("sms",)
@@ -109,17 +109,17 @@ class Post(Vendor):
         return {"": Service("post", "https://post.example", retry=None)}
 
     async def send(self, _: Wire, __: SmsMessage, /, *, key: str | None) -> SmsReceipt:
-        """Return the receipt."""
+        """Return a fixed receipt."""
         assert key is None
         return RECEIPT
 
     async def get(self, _: Wire, __: Ref, /) -> SmsReceipt:
-        """Return the receipt."""
+        """Return a fixed receipt."""
         return RECEIPT
 
 
 def calls_of(use: Callable[[], Any]) -> int:
-    """Return how many Python functions run when something is used a second time."""
+    """Return the number of Python function calls when something is used a second time."""
     calls: list[str] = []
 
     def count(frame: FrameType, event: str, _: Any) -> None:
@@ -137,7 +137,7 @@ def calls_of(use: Callable[[], Any]) -> int:
 
 
 def test_declared_operations_take_few_calls() -> None:
-    """A declared operation runs no more functions than a flow that is written out."""
+    """A declared operation makes few Python function calls."""
     with closing(Hub([Account("post", Post())])) as hub:
         sms = hub.sms()
         calls = {

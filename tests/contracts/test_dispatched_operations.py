@@ -1,4 +1,4 @@
-"""Each operation's request to the dispatcher: name, needs, key and timeout."""
+"""The arguments that each operation passes to the dispatcher: name, capabilities, key, timeout."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ NEEDED = {"create_intent": "intent", "complete": "complete", "capture": "multipl
 
 @pytest.mark.parametrize("operation", KEYED)
 def test_dispatcher_gets_operation_key_and_timeout(operation: str) -> None:
-    """The dispatcher gets the operation's name, key and timeout."""
+    """Each operation with a key passes its name, key and timeout to the dispatcher."""
     flows, use, result = KEYED[operation]
     dispatcher = record_use(flows, use)
 
@@ -121,7 +121,7 @@ def test_dispatcher_gets_operation_key_and_timeout(operation: str) -> None:
 
 
 def test_rate_reference_is_enough() -> None:
-    """A rate is bought by its reference alone if the vendor stores its rates."""
+    """A rate can be bought by its reference alone if the vendor stores its rates."""
     dispatcher = record_use(
         ShippingFlows, lambda flows: flows.create_shipment(REF, idempotency_key="k", timeout=TIME)
     )
@@ -285,7 +285,7 @@ PLAIN: dict[tuple[Any, str], tuple[Use, set[str], tuple[Any, ...]]] = {
 
 @pytest.mark.parametrize("flows, operation", PLAIN)
 def test_dispatcher_gets_operation_and_needs(flows: Any, operation: str) -> None:
-    """The dispatcher gets the operation's name and needed capabilities, without a key."""
+    """Each operation without a key passes its name and needed capabilities to the dispatcher."""
     use, needed_capabilities, result = PLAIN[flows, operation]
     dispatcher = record_use(flows, use)
 
@@ -298,7 +298,7 @@ def test_dispatcher_gets_operation_and_needs(flows: Any, operation: str) -> None
 
 
 def test_routes_learn_the_country() -> None:
-    """The dispatcher gets the country in capital letters."""
+    """The dispatcher gets an operation's country code in capital letters."""
     result = {
         name: record_use(flows, use).country
         for (flows, name), (use, _, _) in PLAIN.items()
@@ -342,7 +342,7 @@ MANY: dict[str, tuple[Any, Use, int, str, str | None]] = {
 
 @pytest.mark.parametrize("name", MANY)
 def test_batch_items_have_their_own_keys(name: str) -> None:
-    """A batch's items are counted from one, with the concurrency of the signature."""
+    """The items of a batch get keys that count from one, and run with the declared concurrency."""
     flows, use, at_once, operation, key = MANY[name]
     dispatcher = record_use(flows, use)
 
@@ -362,7 +362,7 @@ WRONG: dict[str, tuple[Any, Use, str]] = {
 
 @pytest.mark.parametrize("operation", WRONG)
 def test_wrong_values_are_refused(operation: str) -> None:
-    """A value of another type is refused with the name of its field."""
+    """A value of a wrong type is refused with the name of its field."""
     flows, use, field = WRONG[operation]
     with pytest.raises(InvalidData) as excinfo:
         record_use(flows, use)
@@ -383,7 +383,7 @@ COUNTS: list[tuple[Any, Use, str]] = [
 
 @pytest.mark.parametrize("flows, use, path", COUNTS)
 def test_counts_begin_with_one(flows: Any, use: Use, path: str) -> None:
-    """A count of zero is refused with the name of its argument."""
+    """A count of zero is refused with the argument's name."""
     with pytest.raises(ConfigurationError) as excinfo:
         record_use(flows, use)
 

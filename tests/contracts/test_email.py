@@ -1,4 +1,4 @@
-"""The values of the e-mail contract."""
+"""The value types of the email contract."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from moorage.contracts.email_outcomes import (
 
 
 def _message_of(made: dict[str, Any]) -> EmailMessage:
-    """Return a message made of plain values."""
+    """Return a message from plain values, such as file names."""
     if "attachments" in made:
         made["attachments"] = [Attachment(filename=made["attachments"], content=b"")]
     if "template" in made:
@@ -55,7 +55,7 @@ BREAKS = ["\r\n", "\n", "\r", "\0", "\x0b", "\x85", "\u2028", "\ud800"]
     ],
 )
 def test_address_is_parsed(text: str, email: str, name: str | None) -> None:
-    """An address is parsed with or without a display name."""
+    """An email address is parsed with or without a display name."""
     assert EmailAddress(email, name) == EmailAddress.parse(text)
 
 
@@ -106,7 +106,7 @@ def test_invalid_addresses_are_refused(email: str) -> None:
     ids=["address", "name", "subject", "value", "header", "tag", "key", "word", "file", "template"],
 )
 def test_header_injection_is_refused(where: dict[str, Any], part: str) -> None:
-    """Line breaks and the like are refused wherever they could add headers."""
+    """Line breaks and similar characters are refused in all fields that become headers."""
 
     def inject_header(value: Any) -> Any:
         if isinstance(value, str):
@@ -127,13 +127,13 @@ def test_header_injection_is_refused(where: dict[str, Any], part: str) -> None:
     "name", ["To", "bcc", "Subject", "From", "Content-Type", "Message-ID", "a b", "", "ä", "a:b"]
 )
 def test_headers_with_a_field_are_refused(name: str) -> None:
-    """A header that has a field of its own in the message is refused."""
+    """A header such as `Subject`, which has a field of its own, is refused."""
     with pytest.raises(InvalidData, match="header"):
         EmailMessage(text="Hello.", headers={name: "x"})
 
 
 def test_duplicate_headers_are_refused() -> None:
-    """Two headers whose names differ only in case are refused."""
+    """Two headers of one email whose names differ only in case are refused."""
     with pytest.raises(InvalidData):
         EmailMessage(text="Hello.", headers={"X-A": "1", "x-a": "2"})
 
@@ -153,7 +153,7 @@ def test_duplicate_headers_are_refused() -> None:
     ],
 )
 def test_invalid_attachments_are_refused(fields: dict[str, Any]) -> None:
-    """An attachment needs a plain name, bytes and a type, and an id if it is inline."""
+    """An attachment needs a plain name, bytes, a type, and a content id if it is inline."""
     default_options: dict[str, Any] = {"filename": "a.pdf", "content": b"x"}
     with pytest.raises(InvalidData):
         Attachment(**{**default_options, **fields})
@@ -182,14 +182,14 @@ def _logo() -> Attachment:
     ids=["nothing", "time", "twice", "images", "surrogate", "bytes"],
 )
 def test_invalid_messages_are_refused(fields: dict[str, Any]) -> None:
-    """A message needs content, valid recipients and a time with a zone."""
+    """An email needs content, valid recipients, and a time zone if it is scheduled."""
     default_options: dict[str, Any] = {"text": "Hello."}
     with pytest.raises(InvalidData):
         EmailMessage(**{**default_options, **fields})
 
 
 def test_needed_capabilities_of_a_message() -> None:
-    """The needed capabilities follow from a message's fields."""
+    """The capabilities that an email needs follow from its fields."""
     plain_message = EmailMessage(to="a@example.com", text="Hello.")
     rich = EmailMessage(
         to="zoë@example.com",
@@ -210,7 +210,7 @@ def test_needed_capabilities_of_a_message() -> None:
 
 
 def test_message_has_limits() -> None:
-    """A message above a vendor's limits, or without recipients, is refused."""
+    """An email above a vendor's limits, or without recipients, is refused."""
     file = Attachment(filename="a", content=b"x" * 30)
     message = EmailMessage(to=["a@example.com", "b@example.com"], attachments=[file])
 
@@ -226,7 +226,7 @@ def test_message_has_limits() -> None:
 
 
 def test_international_domains_are_encoded() -> None:
-    """An international domain is sent in its ASCII form."""
+    """An international domain in an email address is sent in its ASCII form."""
     address = EmailAddress("ada@münchen.example")
 
     assert "ada@xn--mnchen-3ya.example" == address.wire
@@ -236,7 +236,7 @@ def test_international_domains_are_encoded() -> None:
 
 
 def test_repr_of_a_message() -> None:
-    """The repr of a message shows no addresses, text or files."""
+    """The repr of an email shows no addresses, text or files."""
     message = EmailMessage(
         from_="shop@example.com", to="Ada <ada@example.com>", subject="Invoice", text="secret"
     )
@@ -260,7 +260,7 @@ def test_repr_of_a_message() -> None:
     ids=["addressed", "missing", "float"],
 )
 def test_invalid_bulks_are_refused(fields: dict[str, Any]) -> None:
-    """A bulk message lists its recipients in one place, with all data that the message needs."""
+    """A bulk email needs one list of recipients, with the data for all placeholders."""
     with pytest.raises(InvalidData):
         BulkMessage(**fields)
 
@@ -272,7 +272,7 @@ def test_equal_addresses() -> None:
 
 
 def test_recipient_has_an_address_once() -> None:
-    """A recipient of a bulk without an address, or with one twice, is refused."""
+    """A bulk recipient without an address, or with an address listed twice, is refused."""
     with pytest.raises(InvalidData):
         BulkRecipient(to=())
     with pytest.raises(InvalidData):
@@ -280,7 +280,7 @@ def test_recipient_has_an_address_once() -> None:
 
 
 def test_chunks_of_a_bulk() -> None:
-    """Chunks are as large as allowed, and one recipient is never split."""
+    """A bulk is split into the largest allowed chunks, and one recipient is never split."""
     many_recipients = [
         BulkRecipient(to=f"a{n}@example.com", cc=f"c{n}@example.com") for n in range(3)
     ]
@@ -293,7 +293,7 @@ def test_chunks_of_a_bulk() -> None:
 
 
 def test_needed_capabilities_of_a_bulk() -> None:
-    """The bulk needs every capability that any recipient needs."""
+    """A bulk needs all capabilities that any of its recipients needs."""
     base = EmailMessage(text="x", tags=["news"])
     custom_recipient = BulkRecipient(to="a@example.com", metadata={"a": "b"}, headers={"X-A": "b"})
     bulk = BulkMessage(base=base, recipients=["b@example.com", custom_recipient])
@@ -308,12 +308,12 @@ def test_needed_capabilities_of_a_bulk() -> None:
 
 
 def test_placeholders_are_filled_once() -> None:
-    """Filled-in values are not searched for placeholders."""
+    """Values that were filled into a template are not searched for placeholders."""
     assert "a {{b}} {{ c" == filled("a {{ a }} {{ c", {"a": "{{b}}", "b": "no"})
 
 
 def test_message_to_one_recipient() -> None:
-    """A recipient's message has their data, headers and metadata."""
+    """A bulk recipient's email has the recipient's own data, headers and metadata."""
     base = EmailMessage(subject="{{n}}", html="<b>{{n}}</b>", headers={"X-A": "1"})
     custom_recipient = BulkRecipient(to="a@example.com", data={"n": "<7>"}, headers={"X-B": "2"})
     result = BulkMessage(base=base, recipients=[custom_recipient]).message_to(custom_recipient)
@@ -324,7 +324,7 @@ def test_message_to_one_recipient() -> None:
 
 
 def test_vendor_templates_have_no_placeholders_here() -> None:
-    """The placeholders of a vendor's template are unknown here."""
+    """A bulk that uses a template stored at the vendor has no known placeholders."""
     base = EmailMessage(template=TemplateRef("d"), subject="{{x}}")
     bulk = BulkMessage(base=base, recipients=[BulkRecipient(to="a@example.com", data={"l": [1]})])
 
@@ -332,7 +332,7 @@ def test_vendor_templates_have_no_placeholders_here() -> None:
 
 
 def test_final_statuses() -> None:
-    """A status that may still change is not final."""
+    """An email status that may still change is not final."""
     assert not EmailStatus.QUEUED.final
     assert not EmailStatus.UNKNOWN.final
     assert EmailStatus.BOUNCED.final
@@ -347,7 +347,7 @@ def test_final_statuses() -> None:
     ],
 )
 def test_daily_counts_are_added_up(granularity: str, days: list[date]) -> None:
-    """Daily counts add up to weeks and months; a count that nobody has stays None."""
+    """Daily statistics add up to weeks and months; a missing count stays None."""
     query = StatisticsQuery(
         start=date(2026, 1, 30),
         end=date(2026, 2, 2),
@@ -368,7 +368,7 @@ def test_daily_counts_are_added_up(granularity: str, days: list[date]) -> None:
 
 
 def test_minimal_event() -> None:
-    """Missing details of an event are empty."""
+    """Details that an email event does not have are empty."""
     event = EmailEvent(id=None, ref=Ref("v", "a", "1"), status=EmailStatus.UNKNOWN, email="a@b.c")
 
     assert {} == event.metadata
@@ -376,6 +376,6 @@ def test_minimal_event() -> None:
 
 
 def test_reversed_days_are_refused() -> None:
-    """A first day after the last one is refused."""
+    """Statistics are refused if their first day is after the last one."""
     with pytest.raises(InvalidData):
         StatisticsQuery(start=date(2026, 1, 2), end=date(2026, 1, 1))

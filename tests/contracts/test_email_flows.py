@@ -1,4 +1,4 @@
-"""E-mail operations: chunks, failover, keys, and a change of vendors."""
+"""Email operations: chunks of a bulk, failover, keys, and a change of vendors."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 
 class MailHubs:
-    """Hubs with two email vendors, which share their state."""
+    """Hubs that share their state, with two email vendors."""
 
     def __init__(self) -> None:
         self.sendgrid, self.ses = SendGridSandbox(), AmazonSesSandbox()
@@ -47,7 +47,7 @@ class MailHubs:
         self.state = MemoryStorage(self.clock)
 
     def hub(self, *route: str) -> Hub:
-        """A hub that sends mail along this route."""
+        """Return a hub that sends email by this route."""
         return Hub(
             [
                 Account("sendgrid", sendgrid_vendor(self.sendgrid)),
@@ -76,7 +76,7 @@ def _bulk(count: int, **changes: Any) -> BulkMessage:
 
 
 def test_changed_vendor_keeps_a_bulks_chunks() -> None:
-    """A bulk repeated with another vendor keeps its chunks."""
+    """A bulk that is repeated with another vendor keeps the chunks of the first time."""
     post = MailHubs()
     post.sendgrid.fail(Response(429))
     first = post.hub("sendgrid").email().send_bulk(_bulk(1_120), idempotency_key="news", at_once=1)
@@ -90,7 +90,7 @@ def test_changed_vendor_keeps_a_bulks_chunks() -> None:
 
 
 def test_chunks_fit_every_vendor_of_a_route() -> None:
-    """Chunks fit each vendor of the route that may send them."""
+    """The chunks of a bulk fit all vendors of the route that may send them."""
     post = MailHubs()
     results = post.hub("sendgrid", "ses").email().send_bulk(_bulk(120), idempotency_key="news")
 
@@ -100,7 +100,7 @@ def test_chunks_fit_every_vendor_of_a_route() -> None:
 
 
 def test_unsent_chunk_moves_to_the_next_vendor() -> None:
-    """If a chunk was certainly not sent, the next vendor sends it."""
+    """If a chunk of a bulk was certainly not sent, the next vendor of the route sends it."""
     post = MailHubs()
     lost_error = ConnectionFailed("no", may_have_been_processed=False)
     post.sendgrid.fail(lost_error, lost_error, lost_error)
@@ -113,7 +113,7 @@ def test_unsent_chunk_moves_to_the_next_vendor() -> None:
 
 @pytest.mark.parametrize("key", [None, "news"])
 def test_larger_chunk_is_split_for_a_smaller_vendor(key: str | None) -> None:
-    """A chunk of an earlier vendor's size is split for one that takes less."""
+    """A chunk made for a larger vendor is split for a vendor that accepts fewer messages."""
     post = MailHubs()
     if key is not None:
         # A call that is cut off at once has still stored the size of its chunks.
@@ -134,7 +134,7 @@ def test_larger_chunk_is_split_for_a_smaller_vendor(key: str | None) -> None:
 
 @attrs.frozen(kw_only=True)
 class RecordingMailVendor(Vendor):
-    """Accepts any number of messages, and records how many came under which key."""
+    """A vendor that accepts any number of emails, and records the number per key."""
 
     name: ClassVar[str] = "bag"
     kinds: ClassVar[tuple[str, ...]] = ("email",)
@@ -156,19 +156,19 @@ class RecordingMailVendor(Vendor):
 
 
 class MailVendorOfTwo(RecordingMailVendor):
-    """An email vendor that accepts two messages at once."""
+    """An email vendor that accepts at most two messages at once."""
 
     limits: ClassVar[Mapping[str, int]] = {"batch": 2}
 
 
 class MailVendorOfFive(RecordingMailVendor):
-    """An email vendor that accepts five messages at once."""
+    """An email vendor that accepts at most five messages at once."""
 
     limits: ClassVar[Mapping[str, int]] = {"batch": 5}
 
 
 def test_default_chunk_size() -> None:
-    """A vendor without a chunk size gets chunks of a hundred."""
+    """A vendor without a stated chunk size gets chunks of a hundred emails."""
     bag = RecordingMailVendor()
     results = Hub([Account("bag", bag)]).email().send_bulk(_bulk(120), at_once=1)
 
@@ -177,7 +177,7 @@ def test_default_chunk_size() -> None:
 
 
 def test_keys_of_chunks() -> None:
-    """Keys of chunks and their parts count from one, so that a repeat finds them again."""
+    """The keys of chunks and their parts are numbered from one."""
     small, state = MailVendorOfTwo(), MemoryStorage()
     Hub([Account("bag", MailVendorOfFive())], state=state).email().send_bulk(
         _bulk(0), idempotency_key="k"
@@ -202,7 +202,7 @@ def test_chunk_sizes_are_per_tenant() -> None:
 
 
 def test_unsupported_bulk_is_refused_as_a_whole() -> None:
-    """A bulk that no vendor of the route can send is refused before any chunk is sent."""
+    """A bulk that no vendor of the route can send is refused before a chunk is sent."""
     post = MailHubs()
     email = post.hub("ses").email()
     with pytest.raises(UnsupportedByVendor) as excinfo:
@@ -214,7 +214,7 @@ def test_unsupported_bulk_is_refused_as_a_whole() -> None:
 
 
 def test_oversized_messages_are_refused_before_sending() -> None:
-    """A message above the vendor's limits is not sent."""
+    """An email above the vendor's limits is not sent."""
     post = MailHubs()
     email = post.hub("ses").email()
     people = [f"person{number}@example.com" for number in range(51)]
@@ -233,14 +233,14 @@ def test_oversized_messages_are_refused_before_sending() -> None:
 
 
 def test_empty_bulk() -> None:
-    """A bulk without recipients has no results."""
+    """A bulk without recipients returns no results."""
     post = MailHubs()
 
     assert [] == post.hub("ses").email().send_bulk(_bulk(0))
 
 
 def test_longest_key_of_a_bulk() -> None:
-    """A bulk's key may be as long as any key, and a repeat with it sends nothing."""
+    """A bulk's key may have the maximum length, and a repeat with it sends nothing."""
     post, key = MailHubs(), "k" * 255
     results = post.hub("ses").email().send_bulk(_bulk(120), idempotency_key=key)
     repeated_results = post.hub("ses").email().send_bulk(_bulk(120), idempotency_key=key)
@@ -252,7 +252,7 @@ def test_longest_key_of_a_bulk() -> None:
 
 
 def test_tenants_have_their_own_keys() -> None:
-    """The same key of two tenants sends two messages."""
+    """Two tenants that use the same key send two emails."""
     post = MailHubs()
     hub = post.hub("ses")
     for tenant in ("a", "b", "a"):
@@ -262,7 +262,7 @@ def test_tenants_have_their_own_keys() -> None:
 
 
 def test_invalid_address_is_not_validated_remotely() -> None:
-    """An invalid address is refused without a request."""
+    """An invalid email address is refused without a request."""
     post = MailHubs()
     with pytest.raises(InvalidData):
         post.hub("ses").email().validate_address("nobody")
@@ -270,7 +270,7 @@ def test_invalid_address_is_not_validated_remotely() -> None:
 
 
 def test_missing_sender_is_refused() -> None:
-    """A message without a sender, from an account without one, is refused."""
+    """An email without a sender, from an account without a default one, is refused."""
     post = MailHubs()
     for name in ("sendgrid", "ses"):
         with pytest.raises(ConfigurationError, match="sender"):
@@ -278,7 +278,7 @@ def test_missing_sender_is_refused() -> None:
 
 
 def test_vendors_template_data() -> None:
-    """Template data are sent in each vendor's own format."""
+    """Template data are sent in the format of each vendor."""
     post = MailHubs()
     for name, template, data in (
         ("sendgrid", "d-welcome", "dynamic_template_data"),
@@ -298,7 +298,7 @@ def test_vendors_template_data() -> None:
 
 
 def test_statistics_come_from_the_routes_vendor() -> None:
-    """Statistics come from the vendor of the route."""
+    """Email statistics come from the vendor of the route."""
     post = MailHubs()
     query = StatisticsQuery(start=date(2026, 1, 1), end=date(2026, 1, 2))
 

@@ -1,4 +1,4 @@
-"""The choice of an operation's account, and failover to the next; never do two of them act."""
+"""The account for an operation and failover to the next one; two accounts never both act."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ async def send(hub: Any, **options: Any) -> str:
 @MODES
 @pytest.mark.parametrize("key", [None, "k1"], ids=["no key", "key"])
 async def test_first_account_is_used(hub_class: type[Any], key: str | None) -> None:
-    """While the first account works, the second is not used."""
+    """As long as the first account works, the second one is not used."""
     hubs = PigeonHubs()
 
     assert "one" == await send(hubs.hub(hub_class), idempotency_key=key)
@@ -77,7 +77,7 @@ async def test_first_account_is_used(hub_class: type[Any], key: str | None) -> N
 async def test_next_account_takes_over_if_nothing_was_done(
     hub_class: type[Any], key: str | None, why: Any
 ) -> None:
-    """After an error that proves no effect the next account is used."""
+    """After an error that proves that nothing was done, the next account is used."""
     hubs = PigeonHubs()
     hubs.one.fail(why)
 
@@ -97,7 +97,7 @@ async def test_next_account_takes_over_if_nothing_was_done(
 async def test_possible_effects_stay_with_their_account(
     hub_class: type[Any], key: str | None, why: Any, raised: type[Exception]
 ) -> None:
-    """After a possible effect no other account is used."""
+    """After an error with a possible effect, no other account is used."""
     hubs = PigeonHubs()
     hubs.one.fail(why)
     hub = hubs.hub(hub_class)
@@ -109,7 +109,7 @@ async def test_possible_effects_stay_with_their_account(
 
 
 def test_failover_without_observers() -> None:
-    """Failover works without observers."""
+    """Failover works for a hub without observers, too."""
     hubs = PigeonHubs()
     hubs.one.fail(NO_CONNECTION)
     routes = [Route("sms", ["one", "two"])]
@@ -133,7 +133,7 @@ async def test_last_accounts_error_is_raised(hub_class: type[Any]) -> None:
 
 @MODES
 async def test_open_circuit_moves_to_the_next_account(hub_class: type[Any]) -> None:
-    """While an account's circuit is open, the next account is used."""
+    """While the circuit of an account is open, the next account is used."""
     hubs = PigeonHubs()
     hub = hubs.hub(hub_class)
     await resolved(hub.manager.set_circuit("one", CircuitState.FORCED_OPEN))
@@ -145,7 +145,7 @@ async def test_open_circuit_moves_to_the_next_account(hub_class: type[Any]) -> N
 
 @MODES
 async def test_repeat_uses_the_same_account(hub_class: type[Any]) -> None:
-    """A key that moved to a second account stays there, even if the first one works again."""
+    """A key that moved to the second account stays there, even if the first works again."""
     hubs = PigeonHubs()
     hub = hubs.hub(hub_class)
     hubs.one.fail(NO_CONNECTION)
@@ -157,7 +157,7 @@ async def test_repeat_uses_the_same_account(hub_class: type[Any]) -> None:
 
 @MODES
 async def test_lost_answer_is_repeated_at_its_account(hub_class: type[Any]) -> None:
-    """A key whose answer was lost is repeated at the same account."""
+    """If the response to a keyed operation is lost, its repeat goes to the same account."""
     hubs = PigeonHubs()
     hub = hubs.hub(hub_class)
     hubs.one.fail(Lost())
@@ -173,7 +173,7 @@ async def test_lost_answer_is_repeated_at_its_account(hub_class: type[Any]) -> N
 
 @MODES
 async def test_harmless_retry_does_not_clear_an_earlier_attempt(hub_class: type[Any]) -> None:
-    """A last attempt that did nothing proves nothing about an earlier attempt."""
+    """If the retry was not sent, the first attempt may still have had an effect."""
     hubs = PigeonHubs()
     settings = {"retry": RetryPolicy(2, base_delay=0.1)}
     accounts = [attrs.evolve(account, settings=settings) for account in hubs.accounts]
@@ -187,7 +187,7 @@ async def test_harmless_retry_does_not_clear_an_earlier_attempt(hub_class: type[
 
 @MODES
 async def test_vendor_without_keys_gets_no_repeat(hub_class: type[Any]) -> None:
-    """At a vendor without keys a lost response has an unknown outcome."""
+    """At a vendor without keys, a lost response means an unknown outcome."""
     hubs = PigeonHubs(keys=False)
     hub = hubs.hub(hub_class)
     hubs.one.fail(Lost())
@@ -203,7 +203,7 @@ async def test_vendor_without_keys_gets_no_repeat(hub_class: type[Any]) -> None:
 async def test_key_survives_a_change_of_routes(
     hub_class: type[Any], route: tuple[str, ...]
 ) -> None:
-    """A key stays with its account when the routes change."""
+    """A key stays with its account when the routes are changed."""
     hubs = PigeonHubs()
     state = shared(hub_class, hubs)
 
@@ -218,7 +218,7 @@ async def test_key_survives_a_change_of_routes(
 
 @MODES
 async def test_key_of_a_removed_account(hub_class: type[Any]) -> None:
-    """A key whose account was removed from the configuration is used at no other account."""
+    """The key of an account that was removed from the configuration is used at no other account."""
     hubs = PigeonHubs()
     state = shared(hub_class, hubs)
     await send(hubs.hub(hub_class, route=("one",), state=state), idempotency_key="k1")
@@ -232,7 +232,7 @@ async def test_key_of_a_removed_account(hub_class: type[Any]) -> None:
 
 @MODES
 async def test_moved_key_is_followed_by_other_processes(hub_class: type[Any]) -> None:
-    """A process with other routes follows a key that moved."""
+    """A process with other routes uses the account to which a key has moved."""
     hubs = PigeonHubs()
     state = shared(hub_class, hubs)
     hubs.one.fail(NO_CONNECTION)
@@ -244,7 +244,7 @@ async def test_moved_key_is_followed_by_other_processes(hub_class: type[Any]) ->
 
 @MODES
 async def test_key_with_another_payload(hub_class: type[Any]) -> None:
-    """The same key with another message is a conflict."""
+    """The same key with another text message is a conflict."""
     hub = PigeonHubs().hub(hub_class)
     await send(hub, idempotency_key="k1")
 
@@ -256,7 +256,7 @@ async def test_key_with_another_payload(hub_class: type[Any]) -> None:
 
 @MODES
 async def test_tenants_have_separate_keys(hub_class: type[Any]) -> None:
-    """Two tenants may use the same key."""
+    """Two tenants may use the same key for different messages."""
     hubs = PigeonHubs(keys=False)
     hub = hubs.hub(hub_class)
     for tenant in ("acme", "other", "acme"):
@@ -268,7 +268,7 @@ async def test_tenants_have_separate_keys(hub_class: type[Any]) -> None:
 @MODES
 @pytest.mark.parametrize("key", ["", " x", "ü", "x" * 256])
 async def test_invalid_keys_are_refused(hub_class: type[Any], key: str) -> None:
-    """An invalid key is refused before anything is sent."""
+    """An invalid idempotency key is refused before anything is sent."""
     hubs = PigeonHubs()
 
     with pytest.raises(InvalidData):
@@ -278,21 +278,21 @@ async def test_invalid_keys_are_refused(hub_class: type[Any], key: str) -> None:
 
 
 class BusyVendor(PigeonServer):
-    """A vendor at which another caller uses the same key meanwhile."""
+    """A vendor at which another caller uses the same key at the same time."""
 
     def __init__(self, host: str) -> None:
         super().__init__(host)
         self.meanwhile: Callable[[], object] = int
 
     def answer(self, request: SandboxRequest) -> Response:
-        """Have the other caller go first, and then answer."""
+        """Let the other caller go first, and then answer."""
         concurrent_step, self.meanwhile = self.meanwhile, int
         concurrent_step()
         return super().answer(request)
 
 
 def test_concurrent_callers_of_a_key_wait() -> None:
-    """A caller waits up to its timeout while another may be moving the key."""
+    """A caller waits up to its timeout while another caller may be moving the key."""
     hubs = PigeonHubs()
     hubs.one = busy_vendor = BusyVendor("one.example")
     state = shared(Hub, hubs)
@@ -315,7 +315,7 @@ def test_concurrent_callers_of_a_key_wait() -> None:
 
 @MODES
 async def test_batch_without_a_key(hub_class: type[Any]) -> None:
-    """Each message of a batch has its own result, and without a key each is sent again."""
+    """Each message of a batch has its own result; without a key a repeat sends it again."""
     hubs = PigeonHubs()
     hub = hubs.hub(hub_class)
     for _ in range(2):

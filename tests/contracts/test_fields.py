@@ -1,4 +1,4 @@
-"""Requests of operations are checked field by field when they are made."""
+"""The fields of operation requests are checked when a request is created."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ JUNK = [
 
 @pytest.mark.parametrize("kind, usual", GIVEN, ids=lambda value: getattr(value, "__name__", ""))
 def test_fields_are_checked(kind: type[Any], usual: dict[str, Any]) -> None:
-    """Each field of a request has its type once it is made."""
+    """Each field of a request has its declared type after the request is created."""
     kind(**usual)
     refused_fields: list[str] = []
     hints = get_type_hints(kind, vars(sys.modules[kind.__module__]), NAMES)
@@ -94,7 +94,7 @@ def test_fields_are_checked(kind: type[Any], usual: dict[str, Any]) -> None:
 
 
 def is_of(value: object, hint: Any) -> bool:
-    """Return whether a value has this type, as deep as fields go."""
+    """Return whether a value has this type, including the types of its items."""
     origin, inner_types = get_origin(hint), get_args(hint)
     if origin is Union or origin is UnionType:
         return any(is_of(value, item) for item in inner_types)

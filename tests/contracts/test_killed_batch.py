@@ -1,4 +1,4 @@
-"""A killed batch that is run again buys only the missing labels."""
+"""After a batch was killed, running it again buys only the missing labels."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there is no SIG
 
 
 class KillingVendor(EasyPostSandbox):
-    """Sells labels, and kills its third buyer before the response is sent."""
+    """A vendor that sells labels, and kills the third buyer before it gets its response."""
 
     buyer: subprocess.Popen[bytes]
     bought = 0
 
     def answer(self, request: SandboxRequest) -> Response:
-        """Sell a label, or kill the buyer."""
+        """Sell a label; kill the buyer of the third one."""
         response = super().answer(request)
         if request.path.endswith("/buy"):
             self.bought += 1
@@ -44,7 +44,7 @@ def begin(url: str, database: Path, timeout: float) -> subprocess.Popen[bytes]:
 
 
 def test_killed_batch_is_completed(tmp_path: Path) -> None:
-    """Five labels are bought in all, including the one whose response was lost."""
+    """In two runs five labels are bought, including the one whose response was lost."""
     sandbox = KillingVendor()
     with sandbox.serving() as server:
         sandbox.files = server.url

@@ -1,4 +1,4 @@
-"""Lost payments at a vendor without keys: they are looked up, and never repeated."""
+"""Lost payments at a vendor without keys are looked up and never repeated."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class StripeWithoutKeys(Stripe):
     """Stripe without support for idempotency keys."""
 
     def services(self) -> Mapping[str, Service]:
-        """Return the API's service, which gets no keys."""
+        """Return the API's service, which sends no idempotency keys."""
         services = super().services()
         return {
             name: attrs.evolve(service, idempotency_header=None)
@@ -39,20 +39,20 @@ class StripeWithoutKeys(Stripe):
 
 
 class StripeWithoutLists(StripeWithoutKeys):
-    """A vendor that cannot list payments."""
+    """Stripe without support for listing payments."""
 
     capabilities = frozenset(PaymentsCapability) - {PaymentsCapability.LIST}
 
 
 def hub_at(sandbox: StripeSandbox, kind: type[Stripe] = StripeWithoutKeys) -> Hub:
-    """Return a hub with one account at a vendor of this kind."""
+    """Return a hub with one account at a vendor of this class."""
     vendor = kind(credentials=sandbox.api_key)
     account = Account("till", vendor, settings={"volatile_keys": True, "circuit": None})
     return Hub([account], http=SandboxHttpClient(sandbox))
 
 
 def lose(hub: Hub, sandbox: StripeSandbox, *faults: Lost) -> OutcomeUnknown:
-    """Charge once, and lose the response."""
+    """Charge once and lose the response; return the error."""
     sandbox.fail(*faults or (Lost(),))
     with pytest.raises(OutcomeUnknown) as excinfo:
         hub.payments().charge(ORDER, idempotency_key="INV-7/1")
@@ -60,7 +60,7 @@ def lose(hub: Hub, sandbox: StripeSandbox, *faults: Lost) -> OutcomeUnknown:
 
 
 def test_lost_payment_is_found_by_its_reference() -> None:
-    """A lost payment is found by its reference in the vendor's list."""
+    """A lost payment is found by its reference in the vendor's list of payments."""
     sandbox = StripeSandbox()
     with hub_at(sandbox) as hub:
         assert "unknown" == told_buyer(lose(hub, sandbox)).outcome
@@ -83,7 +83,7 @@ def test_lost_payment_is_found_by_its_reference() -> None:
 def test_unfound_payment_stays_unknown(
     kind: type[Stripe], since: datetime | None, *, taken: bool
 ) -> None:
-    """A payment that the look-up does not find stays unknown."""
+    """A payment that the vendor does not list stays unknown."""
     sandbox = StripeSandbox()
     with hub_at(sandbox, kind) as hub:
         lose(hub, sandbox)
@@ -98,7 +98,7 @@ def test_unfound_payment_stays_unknown(
 
 
 def test_accounts_of_a_tenant() -> None:
-    """A hub lists the accounts that would take a tenant's payments."""
+    """A hub lists the accounts that a tenant's payments may go to."""
     sandbox = StripeSandbox()
     with hub_at(sandbox) as hub:
         assert ["till"] == [

@@ -1,4 +1,4 @@
-"""Operations refuse arguments of other types before anything uses them."""
+"""Operations refuse arguments of wrong types before they use them."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_values_of_other_types_are_refused(
     *,
     value: Any,
 ) -> None:
-    """A value of another type is refused in both modes, and nothing is sent."""
+    """An argument of a wrong type is refused in both modes, and nothing is sent."""
     own_set = vendor_set(vendor_sets()[0], tmp_path)
     plain_hub = moorage.open(own_set.configuration, http=SandboxHttpClient(*own_set.sandboxes))
     async_hub = moorage.aopen(
@@ -87,7 +87,7 @@ def test_values_of_other_types_are_refused(
 
 @pytest.mark.parametrize("words", WORDS, ids=lambda words: words.__name__)
 def test_unknown_choice_is_refused(words: Any) -> None:
-    """An unknown choice is refused with the list of all choices."""
+    """An unknown choice for an argument is refused with the list of all choices."""
     for word in words:
         assert word is words(word.value)
     for wrong_word in ("bogus", 7, None):

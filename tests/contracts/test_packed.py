@@ -1,4 +1,4 @@
-"""Values of the contracts, packed as bytes."""
+"""Contract values that are packed as bytes for a store."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ VALUES: tuple[Any, ...] = (
 
 @pytest.mark.parametrize("value", VALUES, ids=lambda value: type(value).__name__)
 def test_values_round_trip(value: Any) -> None:
-    """A packed value is read back equal and of the same type, alone and nested."""
+    """A packed value is read back equal and of the same type, also if it is nested."""
     assert value == unpack(pack(value))
     assert type(value) is type(unpack(pack(value)))
     assert ([value], {"x": value}) == unpack(pack(([value], {"x": value})))
@@ -108,13 +108,13 @@ PLAIN = st.recursive(
 
 @given(PLAIN)
 def test_plain_values_round_trip(value: Any) -> None:
-    """Nested plain values are read back equal."""
+    """Nested lists and dicts are packed and read back equal."""
     assert value == unpack(pack(value))
 
 
 @given(st.binary())
 def test_invalid_bytes_are_refused(content: bytes) -> None:
-    """Any invalid bytes are refused, and no other error is raised."""
+    """Unpacking arbitrary bytes raises no error other than InvalidData."""
     with suppress(InvalidData):
         unpack(content)
 
@@ -124,19 +124,19 @@ def test_invalid_bytes_are_refused(content: bytes) -> None:
     [(99,), (7, "Nobody", "x"), (8, "Charge", "mode", "red"), (8, "Charge", "amount"), ([],), ()],
 )
 def test_unknown_classes_and_fields_are_refused(lowered: Any) -> None:
-    """A class, name or field unknown to this release is refused."""
+    """Packed values with a class, name or field unknown to this release are refused."""
     with pytest.raises(InvalidData, match="not an encoded value"):
         unpack(pack_values((lowered,)))
 
 
 def test_newer_fields_have_defaults() -> None:
-    """Values of an earlier release are read, with defaults for newer fields."""
+    """Values that an earlier release packed are read, with defaults for newer fields."""
     newer_message = (8, "SmsMessage", "to", "+4915112345678", "text", "Hello")
     assert SmsMessage(to="+4915112345678", text="Hello") == unpack(pack_values((newer_message,)))
 
 
 class Marked(str):
-    """A text that a framework marks as safe."""
+    """A subclass of str, like one with which a framework marks safe text."""
 
     __slots__ = ()
 
@@ -152,7 +152,7 @@ class Marked(str):
     ],
 )
 def test_subclasses_become_builtins(value: Any, expected: Any) -> None:
-    """A subclass of str, bytes or dict is read back as the builtin."""
+    """A subclass of str, bytes or dict is read back as the built-in type."""
     result = unpack(pack(value))
     assert (expected, type(expected)) == (result, type(result))
 
@@ -180,7 +180,7 @@ class Charge2(Enum):
     ],
 )
 def test_unpackable_values_are_refused(value: Any, words: str) -> None:
-    """A secret, a stream or a foreign object is refused by its type."""
+    """A secret, a stream or a foreign object cannot be packed, and the error names its type."""
     with pytest.raises(InvalidData, match=words) as excinfo:
         public(value)
     assert "sk_live_1" not in repr(excinfo.value)
@@ -188,7 +188,7 @@ def test_unpackable_values_are_refused(value: Any, words: str) -> None:
 
 
 def test_too_deep_nesting_is_refused() -> None:
-    """An endlessly nested value is refused."""
+    """A value that contains itself cannot be packed."""
     value: list[Any] = []
     value.append(value)
     with pytest.raises(InvalidData, match="nested too deeply"):
@@ -196,7 +196,7 @@ def test_too_deep_nesting_is_refused() -> None:
 
 
 def test_every_value_can_be_packed() -> None:
-    """Each value of the contracts can be packed under a unique name."""
+    """Each value type of the contracts is packed under a unique name."""
     left_out = {"Account", "MinorUnits", "Offer", "OneOf", "Prefer", "Route", "RoutingRequest"}
     left_out |= {"RepeatedKey", "UnknownOutcome", "VendorKeys"}
     left_out |= {"Effect", "Requirements", "Target"}

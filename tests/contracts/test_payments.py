@@ -1,4 +1,4 @@
-"""The values of the payments contract: charges, payments, events and errors."""
+"""The value types of the payments contract: charges, payments, events and errors."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ LATER_TIME = NOON + timedelta(minutes=1)
 
 
 def paid(state: PaymentState = PaymentState.CAPTURED, **fields: object) -> Payment:
-    """A payment captured in full at noon."""
+    """Return a payment that was captured in full at noon."""
     table: dict[str, object] = {
         "amount": EUROS,
         "authorized": EUROS,
@@ -76,12 +76,12 @@ def paid(state: PaymentState = PaymentState.CAPTURED, **fields: object) -> Payme
 
 
 def refund(state: MoveState = MoveState.SUCCEEDED, amount: Money | None = PART) -> Refund:
-    """Return a partial refund."""
+    """Return a refund of part of the payment."""
     return Refund(ref=Ref("stripe", "main", "re_1"), payment=REF, state=state, amount=amount)
 
 
 def event_of(**fields: object) -> PaymentEvent:
-    """Return an event of the payment."""
+    """Return an event about the payment."""
     return PaymentEvent(id="evt_1", ref=REF, **fields)  # type: ignore[arg-type]  # as they come
 
 
@@ -93,7 +93,7 @@ def event_of(**fields: object) -> PaymentEvent:
     ["4242424242424242", "4242 4242 4242 4242", "4242-4242-4242-4242", "378282246310005", " ", ""],
 )
 def test_card_number_is_refused(source: str) -> None:
-    """A source that looks like a card number is refused, and not shown."""
+    """A payment source that looks like a card number is refused and not shown."""
     with pytest.raises(InvalidData) as excinfo:
         Charge(EUROS, source, reference="INV-1")
 
@@ -103,7 +103,7 @@ def test_card_number_is_refused(source: str) -> None:
 
 @pytest.mark.parametrize("source", ["tok_visa", "4242424242424241", "12345678901", "pm_1", None])
 def test_token_is_accepted(source: str | None) -> None:
-    """Any token is accepted, and never shown."""
+    """Any token is accepted as a payment source, and never shown."""
     charge = Charge(EUROS, source, reference="INV-1")
 
     assert source == charge.source
@@ -123,7 +123,7 @@ def test_token_is_accepted(source: str | None) -> None:
     ],
 )
 def test_invalid_charges_are_refused(fields: dict[str, object], field: str) -> None:
-    """An amount of zero, a float and other impossible fields are refused."""
+    """A charge with an amount of zero, a float or other impossible fields is refused."""
     options: dict[str, object] = {"amount": EUROS, "source": "tok_visa", "reference": "INV-1"}
 
     with pytest.raises(InvalidData) as excinfo:
@@ -133,7 +133,7 @@ def test_invalid_charges_are_refused(fields: dict[str, object], field: str) -> N
 
 
 def test_needed_capabilities_of_a_charge() -> None:
-    """A charge needs capabilities for its unusual fields."""
+    """The capabilities that a charge needs follow from its unusual fields."""
     usual_charge = Charge(EUROS, "tok_visa", reference="INV-1")
     rich = attrs.evolve(
         usual_charge,
@@ -156,21 +156,21 @@ def test_needed_capabilities_of_a_charge() -> None:
 
 
 def test_query_times_need_a_zone() -> None:
-    """A time without a zone is refused."""
+    """A payment time without a zone is refused."""
     with pytest.raises(InvalidData):
         PaymentQuery(until=datetime(2026, 5, 4))  # noqa: DTZ001 - that is the point
     assert NOON == PaymentQuery(since=NOON).since
 
 
 def test_only_new_payments_can_be_unsettled() -> None:
-    """Only operations that begin a payment can be unsettled."""
+    """Only operations that begin a payment can be listed as unsettled."""
     with pytest.raises(InvalidData) as excinfo:
         Unsettled(charge=Charge(EUROS, reference="INV-1"), idempotency_key="k", operation="refund")
     assert "operation" == excinfo.value.field
 
 
 def test_reference_with_an_amount() -> None:
-    """A payment's reference contains the requested amount, if it is known."""
+    """A payment's reference contains the requested amount if that is known."""
 
     def make(id: str, /, **related: str | None) -> Ref:
         return Ref("stripe", "main", id, {k: v for k, v in related.items() if v})
@@ -205,7 +205,7 @@ def test_minor_units_are_exact(money: Money, minor: int) -> None:
 
 @pytest.mark.parametrize("money", [Money("5.50", "MGA"), Money("1.234", "BHD")])
 def test_unrepresentable_amounts_are_refused(money: Money) -> None:
-    """An amount that a vendor cannot represent is refused, not rounded."""
+    """An amount that a vendor cannot represent is refused and not rounded."""
     with pytest.raises(InvalidData) as excinfo:
         ODD_UNITS.to_minor(money)
 
@@ -214,7 +214,7 @@ def test_unrepresentable_amounts_are_refused(money: Money) -> None:
 
 @pytest.mark.parametrize("minor, currency", [(150, "ISK"), (1, "XXX"), (1.5, "EUR"), (1, None)])
 def test_invalid_amounts_are_read_as_none(minor: object, currency: object) -> None:
-    """An invalid amount or currency in an answer is None."""
+    """An invalid amount or currency in a vendor's response is read as None."""
     assert ODD_UNITS.read(minor, currency) is None
 
 
@@ -235,12 +235,12 @@ def test_invalid_amounts_are_read_as_none(minor: object, currency: object) -> No
 def test_state_follows_from_totals(
     captured: Money | None, refunded: Money | None, state: PaymentState | None
 ) -> None:
-    """Captured and refunded totals decide a payment's state."""
+    """The state of a payment follows from its captured and refunded totals."""
     assert state == state_of(EUROS, captured, refunded)
 
 
 def test_remaining_amounts() -> None:
-    """The amounts left to capture and refund follow from the totals."""
+    """The amounts that can still be captured or refunded follow from the totals."""
     open_payment = paid(PaymentState.PARTIALLY_CAPTURED, captured=PART)
 
     assert EUROS - PART == open_payment.remaining
@@ -253,7 +253,7 @@ def test_remaining_amounts() -> None:
 
 
 def test_settled_states() -> None:
-    """Pending and disputed payments are not settled."""
+    """Pending payments are not settled, and disputes under review are not final."""
     assert not PaymentState.PENDING.settled
     assert PaymentState.CAPTURED.settled
     assert DisputeState.WON.final
@@ -289,7 +289,7 @@ def test_settled_states() -> None:
     ],
 )
 def test_state_moves_forward(before: str, after: str, at: datetime | None, state: str) -> None:
-    """An event moves a payment forward, and back only if it is newer."""
+    """An event moves a payment's state forward, and back only if it is newer."""
     existing_payment = paid(PaymentState(before))
 
     assert (
@@ -299,7 +299,7 @@ def test_state_moves_forward(before: str, after: str, at: datetime | None, state
 
 
 def test_late_events_change_nothing() -> None:
-    """A late event leaves the payment unchanged."""
+    """An event that is older than the payment's state leaves the payment unchanged."""
     existing_payment = paid(captured=EUROS)
     late_event = event_of(
         state=PaymentState.AUTHORIZED, captured=NO_MONEY, at=NOON - timedelta(minutes=1)
@@ -309,7 +309,7 @@ def test_late_events_change_nothing() -> None:
 
 
 def test_events_update_totals() -> None:
-    """An event updates the totals, and clears the next action."""
+    """An event updates a payment's totals and removes its next action."""
     action = NextAction(type=NextActionType.REDIRECT, url="https://bank.example")
     existing_payment = paid(PaymentState.REQUIRES_ACTION, next_action=action, captured=NO_MONEY)
     later_payment = advance(
@@ -324,7 +324,7 @@ def test_events_update_totals() -> None:
 
 
 def test_event_with_a_whole_payment() -> None:
-    """An event that contains the payment replaces it."""
+    """An event that contains the whole payment replaces the known one."""
     result = paid(PaymentState.REFUNDED, refunded=EUROS, as_of=None)
     event = event_of(state=PaymentState.REFUNDED, payment=result, at=LATER_TIME)
 
@@ -334,13 +334,13 @@ def test_event_with_a_whole_payment() -> None:
 
 
 def test_event_of_another_payment_is_refused() -> None:
-    """An event of another payment is refused."""
+    """An event about another payment is refused."""
     with pytest.raises(InvalidData):
         advance(attrs.evolve(paid(), ref=Ref("stripe", "other", "pi_1")), event_of())
 
 
 def test_payment_gets_its_vendor_id() -> None:
-    """A payment known by our own reference takes the id that the vendor assigned."""
+    """A payment known by our own reference gets the id that the vendor assigned."""
     ours = Ref("stripe", "main", "INV-1", {"unnamed": "reference"})
     existing_payment = advance(
         attrs.evolve(paid(PaymentState.PENDING), ref=ours),
@@ -352,7 +352,7 @@ def test_payment_gets_its_vendor_id() -> None:
 
 @pytest.mark.parametrize("field", ["amount", "captured"])
 def test_unexpected_amounts_are_refused(field: str) -> None:
-    """An event with another amount is refused by the payment's reference."""
+    """An event with another amount than the expected one raises an error naming the payment."""
     for reference, payment_name in (("INV-1", "INV-1"), (None, "pi_1")):
         with pytest.raises(InvalidData) as excinfo:
             event_of(reference=reference, **{field: PART}).expect(EUROS)
@@ -366,7 +366,7 @@ def test_unexpected_amounts_are_refused(field: str) -> None:
 
 
 def test_hint_changes_nothing_until_it_is_followed_up() -> None:
-    """A hint leaves the payment unchanged until it is looked up."""
+    """An event without details leaves the payment unchanged until it is looked up."""
     previous_payment = paid()
     hint = PaymentEvent(id="evt_1", ref=REF, at=LATER_TIME, ask=True, raw="hint")
     later_payment = paid(
@@ -396,7 +396,7 @@ def test_hint_changes_nothing_until_it_is_followed_up() -> None:
 
 
 def test_refund_counts_once() -> None:
-    """A repeated refund event counts once, and a failed refund not at all."""
+    """A repeated refund event counts once; a failed refund does not count."""
     first_payment = advance(paid(), event_of(refund=refund(), at=LATER_TIME))
     repeated_payment = advance(first_payment, event_of(refund=refund(), at=LATER_TIME))
     failed_payment = advance(
@@ -411,7 +411,7 @@ def test_refund_counts_once() -> None:
 
 
 def test_refund_under_way_is_not_counted() -> None:
-    """A pending refund is not counted yet."""
+    """A pending refund does not count as refunded yet."""
     request = advance(paid(), event_of(refund=refund(MoveState.PENDING), at=LATER_TIME))
     finished_payment = advance(request, event_of(refund=refund(), at=LATER_TIME))
     pending_refund_payment = advance(
@@ -423,7 +423,7 @@ def test_refund_under_way_is_not_counted() -> None:
 
 
 def test_total_includes_its_refunds() -> None:
-    """The single refunds of a vendor's total are not added to it again."""
+    """Single refunds that are part of a vendor's total are not added to it again."""
     existing_payment = paid(PaymentState.PARTIALLY_REFUNDED, refunded=PART)
 
     assert PART == advance(existing_payment, event_of(refund=refund(), at=LATER_TIME)).refunded
@@ -438,7 +438,7 @@ def test_total_includes_its_refunds() -> None:
 
 
 def test_total_never_shrinks_by_simultaneous_events() -> None:
-    """Of two events in the same second, the larger total is used."""
+    """Of two refund totals with the same time, the larger one is used."""
     existing_payment = paid(PaymentState.PARTIALLY_REFUNDED, refunded=PART * 2)
     fields = {"state": PaymentState.PARTIALLY_REFUNDED, "captured": EUROS, "refunded": PART}
 
@@ -449,7 +449,7 @@ def test_total_never_shrinks_by_simultaneous_events() -> None:
 
 
 def test_late_refund_total_counts() -> None:
-    """A refund counts even if its event arrives after that of a later dispute."""
+    """A refund counts even if its event arrives after a later dispute's."""
     existing_payment = paid(PaymentState.DISPUTED)
     earlier_time = NOON - timedelta(minutes=1)
     late_event = advance(
@@ -465,7 +465,7 @@ def test_late_refund_total_counts() -> None:
 
 
 def test_failed_refund_is_not_revived() -> None:
-    """An older total does not restore a refund that is known to have failed."""
+    """An older refund total does not restore a refund that has failed."""
     existing_payment = paid(refunds=(refund(MoveState.FAILED),), as_of=LATER_TIME)
     late_event = advance(
         existing_payment, event_of(state=PaymentState.CAPTURED, refunded=PART, at=NOON)
@@ -475,7 +475,7 @@ def test_failed_refund_is_not_revived() -> None:
 
 
 def test_late_step_forward_keeps_the_newer_time() -> None:
-    """A late step forward does not set the payment's time back."""
+    """An earlier event that moves the state forward does not set the payment's time back."""
     existing_payment = paid(PaymentState.CAPTURED)
     earlier_time = NOON - timedelta(minutes=1)
     later_payment = advance(
@@ -487,7 +487,7 @@ def test_late_step_forward_keeps_the_newer_time() -> None:
 
 
 def test_captures_add_up() -> None:
-    """Partial captures add up to the payment's state."""
+    """Partial captures add up, and change the payment's state when all is captured."""
     existing_payment = paid(PaymentState.AUTHORIZED, captured=None, refunded=None)
     for number, amount in enumerate((PART, EUROS - PART)):
         capture = Capture(
@@ -503,7 +503,7 @@ def test_captures_add_up() -> None:
 
 
 def test_won_dispute_restores_the_state() -> None:
-    """A payment whose dispute was won has its previous state again."""
+    """After a dispute is won, the payment has the state that its totals give."""
     dispute = Dispute(ref=Ref("stripe", "main", "du_1"), payment=REF, state=DisputeState.WON)
     disputed_payment = paid(PaymentState.DISPUTED, refunded=PART)
 
@@ -523,7 +523,7 @@ def test_won_dispute_restores_the_state() -> None:
 
 
 def signed_error(error: ConnectorError, *, acted: bool) -> ConnectorError:
-    """Return an error that a call ended with."""
+    """Return the error as if a call had ended with it."""
     vars(error).update(_signature=1, _acted=acted)
     return error
 
@@ -560,7 +560,7 @@ def signed_error(error: ConnectorError, *, acted: bool) -> ConnectorError:
 def test_unknown_outcome_is_never_reported_as_not_charged(
     error: BaseException, outcome: str
 ) -> None:
-    """Only certain failures tell the buyer that no money was taken."""
+    """Only some errors may tell the buyer that no money was taken."""
     notice = told_buyer(error)
 
     assert BuyerOutcome(outcome) == notice.outcome
@@ -571,7 +571,7 @@ def test_unknown_outcome_is_never_reported_as_not_charged(
 
 @pytest.mark.parametrize("reason", DeclineReason)
 def test_decline_reasons_have_texts(reason: DeclineReason) -> None:
-    """The text of a decline helps the buyer, and reveals nothing useful to a thief."""
+    """The text of a declined payment helps the buyer, and tells a thief nothing useful."""
     notice = told_buyer(PaymentDeclined("no", reason=reason))
 
     assert BuyerOutcome.DECLINED == notice.outcome

@@ -1,4 +1,4 @@
-"""The flows of payment operations: refusals, accounts and look-ups."""
+"""Payment operations: refusals, accounts and look-ups."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ from tests.contracts.recording_dispatcher import (
 
 @pytest.mark.parametrize("name", ["x", ""])
 def test_page_of_an_unknown_account(name: str) -> None:
-    """A page of an unknown account is refused by the account's name."""
+    """A list from an unknown account is refused with the account's name."""
     dispatcher: Any = SimpleNamespace(directory=SimpleNamespace(accounts={}))
     with pytest.raises(InvalidData, match=f"No account is named '{name}'") as excinfo:
         run_now(PaymentsFlows(dispatcher, None).payments(account=name))
@@ -50,7 +50,7 @@ def test_page_of_an_unknown_account(name: str) -> None:
 
 
 def test_hints_are_looked_up_within_the_timeout() -> None:
-    """A hint is looked up within the given timeout."""
+    """The payment of an event without details is looked up within the given timeout."""
     events = PaymentEvent(id="e", ref=REF, vendor_type="changed", ask=True)
     dispatcher = record_use(PaymentsFlows, lambda flows: flows.follow_up(events, timeout=TIME))
     assert ("get", REF) == (dispatcher.operation, dispatcher.ref)
@@ -61,7 +61,7 @@ def test_hints_are_looked_up_within_the_timeout() -> None:
 
 
 def test_hint_becomes_the_payments_event() -> None:
-    """A followed-up hint becomes an event with the vendor's current payment."""
+    """Following up an event without details returns an event with the current payment."""
     events = PaymentEvent(id="e", ref=REF, vendor_type="changed", ask=True)
     payment = Payment(ref=REF, state=PaymentState.CAPTURED)
     result = run_now(PaymentsFlows(answering("get", payment), None).follow_up(events))
@@ -71,7 +71,7 @@ def test_hint_becomes_the_payments_event() -> None:
 
 @pytest.mark.parametrize("operation", ["payments", "disputes", "payouts"])
 def test_pages_stay_at_their_account(operation: str) -> None:
-    """The first page comes from the named account, later ones from their cursor's."""
+    """The first page of a list comes from the named account, later ones from the cursor's."""
     first = record_use(
         PaymentsFlows,
         lambda flows: getattr(flows, operation)(PAYMENTS_SINCE, account="main", timeout=TIME),
@@ -92,7 +92,7 @@ def test_pages_stay_at_their_account(operation: str) -> None:
 
 
 def test_lost_payment_is_looked_up_at_its_account() -> None:
-    """All payments of its account since then are listed, page by page, within the time."""
+    """A look-up lists all payments of an account since a time, page by page, within the timeout."""
     match = Payment(ref=REF, state=PaymentState.CAPTURED, reference=CHARGE.reference)
     other_payment = attrs.evolve(match, reference="INV-2")
     pages = {None: Page((other_payment,), next=REF), REF: Page((match,))}
@@ -120,7 +120,7 @@ def test_lost_payment_is_looked_up_at_its_account() -> None:
 
 
 def test_capabilities_of_an_intent() -> None:
-    """An intent needs its own capability and all those of its charge."""
+    """A payment intent needs its own capability and all those of its charge."""
     rich = attrs.evolve(CHARGE, off_session=True)
     dispatcher = record_use(
         PaymentsFlows, lambda flows: flows.create_intent(rich, idempotency_key="k", timeout=TIME)
@@ -130,7 +130,7 @@ def test_capabilities_of_an_intent() -> None:
 
 
 class RecordingPaymentVendor:
-    """A vendor that records requests, and may look up a payment's amount."""
+    """A vendor that records its calls, and returns a payment if the test gives one."""
 
     def __init__(self, amount: Money | None, *, looks: bool = True) -> None:
         self.capabilities = frozenset({PaymentsCapability.LOOK_UP} if looks else ())
@@ -138,16 +138,16 @@ class RecordingPaymentVendor:
         self.asked: list[tuple[Any, ...]] = []
 
     async def get(self, wire: Any, ref: Ref) -> Payment:
-        """Look up the payment."""
+        """Record the look-up and return the payment."""
         self.asked.append(("get", wire, ref))
         return self._payment
 
     async def capture(self, wire: Any, *options: Any, **named: Any) -> None:
-        """Capture the payment."""
+        """Record the capture."""
         self.asked.append(("capture", wire, *options, named))
 
     async def refund(self, wire: Any, *options: Any, **named: Any) -> None:
-        """Refund the payment."""
+        """Record the refund."""
         self.asked.append(("refund", wire, *options, named))
 
 
@@ -170,7 +170,7 @@ KNOWN_REF = REF.with_related(currency="EUR")
 def test_amount_goes_in_the_currency_of_its_payment(
     move: str, ref: Ref, amount: Money | None, *, can_look: bool, looks: int
 ) -> None:
-    """An amount must be in its payment's currency, which is looked up if unknown."""
+    """An amount must be in the payment's currency, which is looked up if unknown."""
     till = RecordingPaymentVendor(amount, looks=can_look)
     dispatcher: Any = AnsweringDispatcher(vendor=till)
     run_now(getattr(PaymentsFlows(dispatcher, None), move)(ref, MONEY, idempotency_key="k"))
@@ -190,7 +190,7 @@ def test_amount_goes_in_the_currency_of_its_payment(
     ids=["another currency", "another that is looked up", "less than nothing"],
 )
 def test_wrong_currency_is_refused(move: str, ref: Ref, amount: Money) -> None:
-    """A negative amount, or one in another currency than the payment's, is refused."""
+    """A negative amount, or one in another currency than the payment, is refused."""
     till = RecordingPaymentVendor(MONEY)
     dispatcher: Any = AnsweringDispatcher(vendor=till)
     with pytest.raises(InvalidData) as excinfo:
@@ -202,7 +202,7 @@ def test_wrong_currency_is_refused(move: str, ref: Ref, amount: Money) -> None:
 
 @pytest.mark.parametrize("verb", ["authorize", "charge"])
 def test_charge_needs_a_source(verb: str) -> None:
-    """Only an intent has no source, since the buyer chooses it later."""
+    """Only a payment intent may have no source, since the buyer chooses it later."""
     bare_charge = attrs.evolve(CHARGE, source=None)
     with pytest.raises(InvalidData, match="has no source") as excinfo:
         record_use(
@@ -230,7 +230,7 @@ MOVING: list[Use] = [
 
 @pytest.mark.parametrize("use", MOVING)
 def test_moving_money_needs_a_key(use: Use) -> None:
-    """An operation that moves money is refused without a key, before any request."""
+    """An operation that moves money is refused without an idempotency key."""
     with pytest.raises(InvalidData, match="requires an idempotency key") as excinfo:
         record_use(PaymentsFlows, use)
 
@@ -239,7 +239,7 @@ def test_moving_money_needs_a_key(use: Use) -> None:
 
 
 def test_routes_see_the_charge() -> None:
-    """Routes by country and by currency see those of the charge."""
+    """Routes by country and currency use those of the charge."""
     home_charge = attrs.evolve(CHARGE, customer=Customer(country="DE"))
     dispatcher = record_use(
         PaymentsFlows, lambda flows: flows.charge(home_charge, idempotency_key="k", timeout=TIME)

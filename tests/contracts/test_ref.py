@@ -1,4 +1,4 @@
-"""References are converted to text and back, whatever an id contains."""
+"""References to a vendor's resources: conversion to text and back, and ids that are refused."""
 
 import pytest
 from hypothesis import given
@@ -29,7 +29,7 @@ def test_usual_ids_are_readable() -> None:
 
 
 def test_related_ids() -> None:
-    """Further ids are found by name, added, and taken away."""
+    """Further ids of a reference can be found by name, added and removed."""
     ref = Ref("paypal", "main", "O-1").with_related(capture="C-2", refund=None)
 
     assert "C-2" == ref.other("capture")
@@ -38,7 +38,7 @@ def test_related_ids() -> None:
 
 
 def test_reference_is_parsed_once() -> None:
-    """Parsing a reference returns it unchanged."""
+    """Parsing a value that is already a reference returns it unchanged."""
     ref = Ref("stripe", "main", "pi_1")
 
     assert ref is Ref.parse(ref)
@@ -54,20 +54,20 @@ def test_invalid_references_are_refused(text: str) -> None:
 
 
 def test_too_long_id() -> None:
-    """An id longer than any vendor's is refused."""
+    """A reference with an id that is longer than any vendor's is refused."""
     with pytest.raises(InvalidData, match="too long"):
         Ref("stripe", "main", "x" * 2_001)
 
 
 @pytest.mark.parametrize("half", ["\ud800", "pi_\udfff1"], ids=ascii)
 def test_id_with_a_surrogate(half: str) -> None:
-    """An id with half a surrogate pair is refused at once."""
+    """A reference with half a surrogate pair in its id is refused."""
     with pytest.raises(InvalidData, match="invalid"):
         Ref("stripe", "main", half)
 
 
 @pytest.mark.parametrize("step", [".", "..", "%2e%2E"])
 def test_path_traversal_ids_are_refused(step: str) -> None:
-    """An id that would change a URL's path is refused."""
+    """A reference with an id that would change the path of a URL is refused."""
     with pytest.raises(InvalidData, match="invalid"):
         Ref.parse(f"stripe:main:{step}")

@@ -1,4 +1,4 @@
-"""Hubs that send nothing, or only to allowed recipients, and refuse accounts of other systems."""
+"""Hubs that send nothing, or only to allowed recipients, and refuse live accounts in tests."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def anyio_backend() -> str:
 
 @pytest.mark.parametrize("kind", CONTRACTS)
 def test_every_operation_is_declared(kind: str) -> None:
-    """Each operation of a contract is in its declaration, and each declared one exists."""
+    """The declaration of each contract lists exactly the operations that exist."""
     flows = getattr(
         importlib.import_module(f"moorage.operations.{kind}"), f"{kind.capitalize()}Flows"
     )
@@ -82,7 +82,7 @@ def test_every_operation_is_declared(kind: str) -> None:
 
 
 def test_reads_have_no_effect() -> None:
-    """An operation has an effect unless its declaration says that it only reads."""
+    """An operation counts as having an effect unless it is declared to only read."""
     requests = {
         name: RoutingRequest(kind=kind, operation=name)
         for kind, name in [("sms", "get"), ("sms", "send_bulk"), ("fax", "send")]
@@ -93,7 +93,7 @@ def test_reads_have_no_effect() -> None:
 
 @MODES
 async def test_rehearsal_sends_nothing(hub_class: type[Any]) -> None:
-    """An operation with an effect stops before its first request; reads go on."""
+    """In a rehearsal an operation with an effect sends no request; reads are sent."""
     lofts = PigeonHubs()
     hub = lofts.hub(hub_class)
     ref = (await resolved(hub.sms().send(MESSAGE))).ref
@@ -128,7 +128,7 @@ async def test_rehearsal_sends_nothing(hub_class: type[Any]) -> None:
 
 @MODES
 async def test_rehearsal_without_observers(hub_class: type[Any]) -> None:
-    """Without observers nothing is sent either."""
+    """A rehearsal sends nothing for a hub without observers, either."""
     lofts = PigeonHubs()
     client = SandboxHttpClient if hub_class is Hub else AsyncSandboxHttpClient
     hub = hub_class(lofts.accounts[:1], http=client(lofts.one), safety=DRY)
@@ -141,7 +141,7 @@ async def test_rehearsal_without_observers(hub_class: type[Any]) -> None:
 async def test_rehearsal_of_transports_and_signed_urls(
     hub_class: type[Any], tmp_path: Path
 ) -> None:
-    """A rehearsal stops transports, and signed URLs that let others write."""
+    """A rehearsal holds back writes by a transport, and signed URLs that let others write."""
     client = SandboxHttpClient if hub_class is Hub else AsyncSandboxHttpClient
     with sandbox() as bucket:
         accounts = [Account("folder", LocalFiles(root=str(tmp_path))), s3_account(bucket)]
@@ -169,7 +169,7 @@ async def test_rehearsal_of_transports_and_signed_urls(
 
 @pytest.mark.parametrize("awaited", [False, True], ids=["plain", "awaited"])
 async def test_rehearsal_of_plain_services(awaited: bool) -> None:
-    """A manager sends safe methods only, without a key."""
+    """In a rehearsal a manager sends only safe methods without a key."""
     town = ReloadWorld()
     reports: list[Any] = []
     make: Any = AsyncConnectorManager if awaited else ConnectorManager
@@ -212,7 +212,7 @@ async def _answer_later() -> int:
 
 @MODES
 async def test_services_of_a_hub_are_rehearsed(hub_class: type[Any]) -> None:
-    """Plain services of a hub send nothing either."""
+    """In a rehearsal a hub's plain services send nothing either."""
     town = ReloadWorld()
     hub = hub_class(
         [],
@@ -232,7 +232,7 @@ async def test_services_of_a_hub_are_rehearsed(hub_class: type[Any]) -> None:
 
 @MODES
 async def test_text_messages_need_an_allowed_number(hub_class: type[Any]) -> None:
-    """A message to another number is refused before it is sent."""
+    """With allowed recipients, a message to another number is refused before sending."""
     lofts = PigeonHubs()
     hub = lofts.hub(hub_class, safety=Safety(recipients=["+4930*"]))
     berlin = SmsMessage(to="+493012345678", text="Hello")
@@ -249,7 +249,7 @@ async def test_text_messages_need_an_allowed_number(hub_class: type[Any]) -> Non
 
 @MODES
 async def test_mails_need_allowed_recipients(hub_class: type[Any]) -> None:
-    """Recipients of copies count too; other recipients of a bulk are refused."""
+    """Copies need allowed recipients, too; in a bulk only allowed recipients get an email."""
     sendgrid = SendGridSandbox()
     client = SandboxHttpClient if hub_class is Hub else AsyncSandboxHttpClient
     vendor = SendGrid(credentials=sendgrid.api_key, sender="erp@example.com")
@@ -334,12 +334,12 @@ VENDOR_MODES: list[tuple[Any, str | None]] = [
 
 @pytest.mark.parametrize("vendor, mode", VENDOR_MODES, ids=str)
 def test_vendors_know_their_system(vendor: Any, mode: str | None) -> None:
-    """A vendor derives from its options whether its account is a live or a test account."""
+    """A vendor tells from its options whether an account is live or a test account."""
     assert mode == vendor.mode()
 
 
 def test_live_keys_are_refused_in_tests() -> None:
-    """A vendor's live key is refused in a test environment, with its path."""
+    """A live key is refused in a test environment, and the error has its configuration path."""
     live_vendor = Stripe(credentials="sk_live_" + SECRET)
     test_vendor = Stripe(credentials="sk_test_" + SECRET)
     custom = Account("acme.stripe", live_vendor, tenants=ACME)

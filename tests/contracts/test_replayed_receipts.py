@@ -1,4 +1,4 @@
-"""Receipts are marked if they are the stored result of an earlier call with the same key."""
+"""Receipts that are marked as the stored result of an earlier call with the same key."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ RECEIPT = EmailReceipt(ref=Ref("some", "main", "1"), status=EmailStatus.QUEUED)
 
 
 def test_each_receipt_of_a_batch_is_marked() -> None:
-    """Each receipt of a batch is marked as a replay; other values are unchanged."""
+    """Each receipt of a repeated batch is marked as a replay; other values are unchanged."""
     failed_receipt: Result[EmailReceipt] = Result(error=ValueError())
     marked_result, still_failed, plain_item = as_replay([Result(RECEIPT), failed_receipt, 7])
 
@@ -26,7 +26,7 @@ def test_each_receipt_of_a_batch_is_marked() -> None:
 
 
 def test_unregistered_effect_is_unchanged() -> None:
-    """Commands about an effect that nobody registered change nothing."""
+    """Store commands about an effect that is not registered change nothing."""
     store = MemoryStorage()
     effect_key = ("payments", None, "k")
 
@@ -36,6 +36,6 @@ def test_unregistered_effect_is_unchanged() -> None:
 
 
 def test_user_without_a_home_has_no_default_store() -> None:
-    """A user without an absolute home folder has no default store."""
+    """For a user without a home folder, a store path with `~` is refused."""
     with pytest.raises(ConfigurationError, match="no home folder"):
         prepare("sqlite:///~/state.db")

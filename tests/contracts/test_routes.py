@@ -1,4 +1,4 @@
-"""The account that an operation goes to."""
+"""The choice of the account for an operation, by routes."""
 
 from decimal import Decimal
 from typing import Any
@@ -21,24 +21,24 @@ def account(name: str, **options: Any) -> Account:
 
 
 def chosen_accounts(directory: Directory, **fields: Any) -> list[str]:
-    """Return the accounts that an operation would try, in order."""
+    """Return the accounts that an operation would try, in their order."""
     request = RoutingRequest(kind="sms", operation="send", **fields)
     return [item.name for item in directory.choose(request)]
 
 
 def test_one_account_needs_no_route() -> None:
-    """With a single account no route is needed."""
+    """A hub with a single account needs no route."""
     assert ["a"] == chosen_accounts(Directory([account("a")]))
 
 
 def test_several_accounts_need_a_route() -> None:
-    """With several accounts a route is needed."""
+    """A hub with several accounts needs a route."""
     with pytest.raises(ConfigurationError, match="Several accounts could do sms: a, b"):
         chosen_accounts(Directory([account("a"), account("b")]))
 
 
 def test_missing_account() -> None:
-    """Without an account an operation is refused."""
+    """A hub without accounts refuses operations."""
     with pytest.raises(ConfigurationError, match="No account is configured for sms of acme"):
         chosen_accounts(Directory([]), tenant="acme")
 
@@ -51,7 +51,7 @@ def test_accounts_are_tried_in_order() -> None:
 
 
 def test_cheapest_account_first() -> None:
-    """A route may sort accounts by cost; an unknown cost comes last."""
+    """A route can sort its accounts by cost; unknown costs come last."""
     accounts = [account("a"), account("b", cost="0.07"), account("c", cost=Decimal("0.05"))]
     directory = Directory(accounts, [Route("sms", ["a", "b", "c"], prefer=Prefer.COST)])
 
@@ -59,7 +59,7 @@ def test_cheapest_account_first() -> None:
 
 
 def test_most_specific_route_is_used() -> None:
-    """A tenant's own route comes first, then the one with more conditions."""
+    """A tenant's own route comes first, then the route with more conditions."""
     accounts = [account(name) for name in "abcd"]
     directory = Directory(
         accounts,
@@ -78,7 +78,7 @@ def test_most_specific_route_is_used() -> None:
 
 
 def test_route_with_more_conditions_is_used() -> None:
-    """Of two routes that fit, the one with more conditions is used."""
+    """Of two matching routes, the one with more conditions is used."""
     stripe = Stripe(credentials="sk_test_1")
     directory = Directory(
         [Account("b", stripe), Account("c", stripe)],
@@ -117,7 +117,7 @@ def test_conditions_that_no_operation_meets_are_refused(
 
 
 def test_mistaken_country_codes_are_refused() -> None:
-    """A code that no country has is refused, and a common mistake is corrected."""
+    """A route's country code that does not exist is refused, with a hint for common mistakes."""
     for code in ("XX", "Germany", "D1"):
         with pytest.raises(ConfigurationError, match="two letters"):
             Route("sms", "a", countries=code)
@@ -134,7 +134,7 @@ def test_unable_accounts_are_skipped() -> None:
 
 
 def test_refusal_names_the_missing_capability() -> None:
-    """The error names the missing capability, and vendors that have it."""
+    """The error for a missing capability names it, and vendors that have it."""
     directory = Directory([account("a")], able=lambda kind, needs: (f"{kind}-{len(needs)}",))
 
     with pytest.raises(
@@ -148,7 +148,7 @@ def test_refusal_names_the_missing_capability() -> None:
 
 
 def test_refusal_without_an_able_vendor() -> None:
-    """If no vendor is able, the remedy names none."""
+    """If no vendor has a capability, the error names none."""
     with pytest.raises(UnsupportedByVendor) as excinfo:
         chosen_accounts(Directory([account("a")]), needs=frozenset({"fly"}))
 
@@ -167,7 +167,7 @@ def test_account_closed_to_a_tenant() -> None:
 
 
 def test_references_decide_the_account() -> None:
-    """A reference's account is used, regardless of the routes."""
+    """An operation on a reference uses the reference's account, whatever the routes."""
     directory = Directory([account("a"), account("b")], [Route("sms", "b")])
     request = RoutingRequest(kind="sms", operation="get")
 
@@ -186,7 +186,7 @@ def test_references_decide_the_account() -> None:
     ],
 )
 def test_foreign_references_are_refused(ref: str, kind: str, tenant: str | None) -> None:
-    """A reference of another account, contract or tenant is refused."""
+    """A reference to another account, contract or tenant is refused."""
     directory = Directory([account("a"), account("b", tenants=["acme"])], [Route("sms", "a")])
 
     with pytest.raises(InvalidData):
@@ -194,7 +194,7 @@ def test_foreign_references_are_refused(ref: str, kind: str, tenant: str | None)
 
 
 def test_references_vendor_must_be_able() -> None:
-    """The vendor of a reference must have the capability."""
+    """The vendor of a reference must have the capability for the operation."""
     request = RoutingRequest(
         kind="sms", operation="cancel", needs=frozenset({SmsCapability.CANCEL})
     )
@@ -214,13 +214,13 @@ def test_references_vendor_must_be_able() -> None:
     ids=["unknown", "another kind", "closed", "closed to the tenant"],
 )
 def test_unusable_routes_are_refused(route: Route, match: str) -> None:
-    """A route that could never work is refused before anything is sent."""
+    """A route that can never work is refused before anything is sent."""
     with pytest.raises(ConfigurationError, match=match):
         Directory([account("a"), account("b", tenants=["acme"])], [route])
 
 
 def test_invalid_routes_and_accounts_are_refused() -> None:
-    """Invalid routes, accounts and names are refused when they are made."""
+    """Routes, accounts and names that are invalid are refused when they are created."""
     wrong_vendor: Any = "twilio"
     with pytest.raises(ConfigurationError, match="names no account"):
         Route("sms", ())

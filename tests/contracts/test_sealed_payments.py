@@ -1,4 +1,4 @@
-"""Payments with unknown outcomes whose requests or answers are encrypted."""
+"""Payments with an unknown outcome whose requests or answers are encrypted in the store."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ ANOTHER = Charge(Money("30.00", "EUR"), "pm_card_visa", reference="INV-8")
 
 
 def test_sealed_payments_need_their_cipher() -> None:
-    """An encrypted payment cannot be read without its cipher."""
+    """An encrypted payment can be read and settled only with its cipher."""
     world = PaymentsWorld()
     cipher = AesGcmCipher(generate_keys())
     with world.hub(cipher=cipher) as hub, world.hub() as other_hub:
@@ -52,7 +52,7 @@ def test_sealed_payments_need_their_cipher() -> None:
 def test_sealed_payment_is_closed_only_with_its_cipher(
     cipher: AesGcmCipher | None, done: bool
 ) -> None:
-    """A hub that cannot read the stored evidence closes nothing, and says what it needs."""
+    """Without its cipher an encrypted payment is not closed, and the error says what is needed."""
     world = PaymentsWorld()
     dying_store: Any = DyingStore(world.state, "Strike", "unsettled")
     writer = {"cipher": AesGcmCipher(generate_keys())}
@@ -70,7 +70,7 @@ def test_sealed_payment_is_closed_only_with_its_cipher(
 
 
 def test_payment_with_a_sealed_answer_is_not_closed_without_its_cipher() -> None:
-    """An unsealed request proves nothing if the stored answer to it is sealed."""
+    """A readable payment with an encrypted answer is not closed without the cipher."""
     world = PaymentsWorld()
     dying_store: Any = DyingStore(world.state, "Strike", "unsettled")
     cipher = AesGcmCipher(generate_keys())
@@ -88,22 +88,22 @@ def test_payment_with_a_sealed_answer_is_not_closed_without_its_cipher() -> None
 
 
 class Narrow:
-    """A cipher that cannot encrypt the vendor's answers."""
+    """A cipher that can encrypt everything but the answers of payments."""
 
     def seal(self, plain: bytes, about: bytes, /) -> bytes:
-        """Encrypt the text, unless it is the answer of a payment."""
+        """Return the text, or fail if it is the answer of a payment."""
         if b"pi_" in plain:
             raise InvalidData(f"{about!r} is too long.")
         return plain
 
     def open(self, sealed: bytes, about: bytes, /) -> bytes:
-        """Decrypt the text."""
+        """Return the text."""
         assert about
         return sealed
 
 
 def test_payment_whose_answer_was_not_stored_is_not_closed_as_not_done() -> None:
-    """The store knows that the payment was done, although it has no receipt."""
+    """A payment that was done is not closed as not done, even if its receipt was not stored."""
     world = PaymentsWorld()
     dying_store: Any = DyingStore(world.state, "Strike", "unsettled")
     cipher: Any = Narrow()
@@ -126,7 +126,7 @@ REASON = "The disk with the keys burnt; looked up on the vendor's page."
 def test_payment_whose_keys_are_lost_is_closed_as_done(
     cipher: AesGcmCipher | None, tmp_path: Path
 ) -> None:
-    """A person closes a payment without its keys, and repeats of its key get the receipt."""
+    """With `keys_lost` a payment is closed as done, and repeats of its key get the receipt."""
     world = PaymentsWorld()
     trail = AuditTrail(FileAudit(tmp_path / "trail"))
     with (
@@ -156,7 +156,7 @@ def test_payment_whose_keys_are_lost_is_closed_as_done(
 
 
 def test_payment_whose_keys_are_lost_is_closed_as_not_done() -> None:
-    """After that, the next call sends the request again under the key that the vendor remembers."""
+    """With `keys_lost` a payment closed as not done is sent again under the same key."""
     world = PaymentsWorld()
     with world.hub(cipher=AesGcmCipher(generate_keys())) as writer, world.hub() as hub:
         world.lose(writer)
@@ -170,7 +170,7 @@ def test_payment_whose_keys_are_lost_is_closed_as_not_done() -> None:
 
 @pytest.mark.parametrize("operation", ["capture", "void", "refund"])
 def test_effect_on_a_payment_whose_keys_are_lost_is_closed_by_an_id(operation: str) -> None:
-    """A capture or a void without its request is closed with the id of its payment."""
+    """With `keys_lost` a capture or void is closed by its payment's id, a refund by its own."""
     world = PaymentsWorld()
     with world.hub(cipher=AesGcmCipher(generate_keys())) as writer, world.hub() as hub:
         begin = writer.payments().charge if operation == "refund" else writer.payments().authorize
@@ -191,7 +191,7 @@ def test_effect_on_a_payment_whose_keys_are_lost_is_closed_by_an_id(operation: s
 
 @pytest.mark.parametrize("done", [True, False])
 def test_keys_that_are_here_are_not_lost(done: bool) -> None:
-    """A payment that can be read is not closed as one whose keys are lost."""
+    """A payment that can be read cannot be closed with `keys_lost`."""
     world = PaymentsWorld()
     with world.hub(cipher=AesGcmCipher(generate_keys())) as hub:
         world.lose(hub)
@@ -202,7 +202,7 @@ def test_keys_that_are_here_are_not_lost(done: bool) -> None:
 
 
 def test_payment_with_a_lost_answer_is_closed_as_not_done() -> None:
-    """The request can be read, and the keys of the stored answer are lost."""
+    """A payment whose encrypted answer is lost can be closed as not done."""
     world = PaymentsWorld()
     dying_store: Any = DyingStore(world.state, "Strike", "unsettled")
     writer = {"cipher": AesGcmCipher(generate_keys()), "state": dying_store}

@@ -1,4 +1,4 @@
-"""One payment with an unknown outcome is settled when a person asks for it."""
+"""Settling a single payment with an unknown outcome at a person's request."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.contracts.unsettled_world import KEY, ORDER, WAIT, Keyless, PaymentsW
 
 
 def test_payment_is_settled_when_a_person_asks() -> None:
-    """The vendor lists the payment, and its key returns the receipt from then on."""
+    """If the vendor lists the payment, its key returns the receipt from then on."""
     world = PaymentsWorld(Keyless)
     with world.hub() as hub:
         world.lose(hub)
@@ -31,7 +31,7 @@ def test_payment_is_settled_when_a_person_asks() -> None:
 
 
 def test_person_does_not_wait_for_the_turn_of_the_job() -> None:
-    """A person can look a payment up at once, before the job's next look-up is due."""
+    """A person can settle a payment at once, before the job's next look-up is due."""
     world = PaymentsWorld(Keyless)
     with world.hub() as hub:
         world.lose(hub)
@@ -47,7 +47,7 @@ def test_person_does_not_wait_for_the_turn_of_the_job() -> None:
 
 
 def test_payment_whose_caller_is_at_work_is_left_alone() -> None:
-    """Nobody is asked while the first request may still be under way."""
+    """A payment is not looked up while its first request may still be running."""
     world = PaymentsWorld(Keyless)
     with world.hub() as hub:
         world.lose(hub)
@@ -56,7 +56,7 @@ def test_payment_whose_caller_is_at_work_is_left_alone() -> None:
 
 
 def test_vendor_that_cannot_be_asked_is_left_to_a_person() -> None:
-    """If the vendor cannot be queried, the error refers the person to the vendor's web page."""
+    """If the vendor cannot list payments, the error sends the person to the vendor's web page."""
     world = PaymentsWorld(Silent)
     with world.hub() as hub:
         world.lose(hub)
@@ -66,7 +66,7 @@ def test_vendor_that_cannot_be_asked_is_left_to_a_person() -> None:
 
 
 def test_async_hub_settles_one_payment() -> None:
-    """The asynchronous hub settles a payment like the synchronous one."""
+    """An asynchronous hub settles a payment like a synchronous one."""
     asyncio.run(_settle())
 
 

@@ -1,4 +1,4 @@
-"""The time before an unknown payment is looked up, and the time until its look-up is given up."""
+"""The time until an unknown payment is looked up, and until its look-up is given up."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 
 def test_repeat_without_a_request_delays_no_settlement() -> None:
-    """Repeating a key without sending does not delay its settlement."""
+    """Repeating a key without sending anything does not delay its payment's settlement."""
     world = PaymentsWorld(Keyless)
     with world.hub() as hub, world.hub() as other_hub:
         world.lose(hub)
@@ -67,7 +67,7 @@ def test_repeat_with_another_amount_changes_no_wait() -> None:
 
 
 def test_only_the_last_holder_ends_its_wait() -> None:
-    """A holder of an operation can end only its own waiting time, and only as the last one."""
+    """Only the caller that registered a payment last can end its waiting time."""
     store = MemoryStorage(VirtualClock())
     effect_key = ("payments", None, "k")
 
@@ -92,7 +92,7 @@ def test_only_the_last_holder_ends_its_wait() -> None:
 
 
 def test_payment_is_found_although_our_clock_is_ahead() -> None:
-    """A process whose clock is an hour ahead still finds the payment."""
+    """A lost payment is found even if the process's clock is an hour ahead."""
     world = PaymentsWorld(Keyless)
     with world.hub() as hub:
         world.lose(hub)
@@ -103,7 +103,7 @@ def test_payment_is_found_although_our_clock_is_ahead() -> None:
 
 
 def _vanished(world: PaymentsWorld, hub: Hub) -> None:
-    """Charge with a request that never arrives, and wait until the caller's time is over."""
+    """Charge with a request that never arrives, and wait until it can be looked up."""
     world.stripe.fail(ConnectionFailed("gone", may_have_been_processed=True))
     with pytest.raises(OutcomeUnknown):
         hub.payments().charge(ORDER, idempotency_key=KEY)
@@ -112,7 +112,7 @@ def _vanished(world: PaymentsWorld, hub: Hub) -> None:
 
 
 def test_unlisted_payment_is_left_to_a_person() -> None:
-    """A payment that the vendor does not list within its stated time is left to a person."""
+    """If the vendor does not list a payment within its stated time, a person must decide."""
     world = PaymentsWorld(Keyless)
     with world.hub() as hub:
         _vanished(world, hub)
@@ -134,7 +134,7 @@ def test_unlisted_payment_is_left_to_a_person() -> None:
 
 
 def test_listing_time_uses_the_stores_clock() -> None:
-    """A process whose clock is hours ahead gives up no earlier."""
+    """A process whose clock is hours ahead does not give up a payment's look-up earlier."""
     world = PaymentsWorld(Keyless)
     with world.hub() as hub:
         _vanished(world, hub)
@@ -145,7 +145,7 @@ def test_listing_time_uses_the_stores_clock() -> None:
 
 
 def test_repeat_restarts_the_listing_time() -> None:
-    """A request that is sent during a look-up may still be listed."""
+    """If a request is repeated during a look-up, the payment waits for its listing again."""
     world = PaymentsWorld()
     with world.hub() as hub:
         world.stripe.fail(ConnectionFailed("gone", may_have_been_processed=True))
@@ -160,7 +160,7 @@ def test_repeat_restarts_the_listing_time() -> None:
 
 @pytest.mark.parametrize("final", [True, False])
 def test_refused_list_is_left_to_a_person(*, final: bool) -> None:
-    """A permanently refused list counts as nothing found; a failing vendor is asked again."""
+    """If listing payments is refused for good, a person decides; after an outage it is retried."""
     world = PaymentsWorld(Keyless)
     error = (
         VendorRejected("This key may not list payments.")

@@ -1,4 +1,4 @@
-"""The values of the shipping contract, and the accounts of its operations."""
+"""The value types of the shipping contract, and the accounts for its operations."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ REQUEST = RateRequest(sender=HOME, recipient=FAR_ADDRESS, parcels=[BOX])
 
 
 def rate(service: str, price: str, days: int | None = None, currency: str = "USD") -> Rate:
-    """Return a rate."""
+    """Return a shipping rate."""
     carrier = service.partition("_")[0]
     return Rate(
         ref=Ref("easypost", "easypost", service),
@@ -100,14 +100,14 @@ OFFERS = [
     ],
 )
 def test_best_rate_is_chosen(choice: Choice, expected: str | None) -> None:
-    """Of the matching rates the cheapest, the fastest or the first is chosen."""
+    """A rate can be chosen as the cheapest, the fastest or the first that matches."""
     chosen_rate = choice.of(OFFERS)
 
     assert expected == (None if chosen_rate is None else chosen_rate.service)
 
 
 def test_prices_in_two_currencies_are_not_compared() -> None:
-    """Comparing rates in different currencies raises an error."""
+    """Comparing shipping rates in different currencies raises an error."""
     offers = [rate("usps_ground", "6.07"), rate("dhl_air", "6.00", currency="EUR")]
     with pytest.raises(InvalidData):
         Choice().of(offers)
@@ -148,12 +148,12 @@ def test_converted_weights_are_never_smaller(
 def test_measures_are_converted_exactly(
     value: str, unit: LengthUnit, to: LengthUnit, places: int, expected: str
 ) -> None:
-    """A conversion is exact where possible."""
+    """A length is converted exactly where possible."""
     assert expected == plain(converted(Decimal(value), unit, to, places=places))
 
 
 def test_weight_is_not_a_length() -> None:
-    """Kilograms cannot be converted to inches."""
+    """A weight cannot be converted to a length."""
     with pytest.raises(InvalidData):
         converted(Decimal(1), WeightUnit.GRAM, LengthUnit.INCH, places=1)
 
@@ -162,13 +162,13 @@ def test_weight_is_not_a_length() -> None:
     "value", [0, -1, 0.5, True, "heavy", "NaN", "Infinity", None, "1e-10", 10**9, []], ids=repr
 )
 def test_invalid_weights_are_refused(value: object) -> None:
-    """A weight must be an exact number above zero."""
+    """The weight of a parcel must be an exact number above zero."""
     with pytest.raises(InvalidData):
         Parcel(weight=value)
 
 
 def test_parcel_has_all_sides_or_none() -> None:
-    """A parcel with one or two of its three sides is refused."""
+    """A parcel with only one or two of its three dimensions is refused."""
     assert None is Parcel(weight=1).sides
     assert (Decimal(1), Decimal(2), Decimal("3.5")) == (
         Parcel(weight=1, length=1, width=2, height="3.5").sides
@@ -178,7 +178,7 @@ def test_parcel_has_all_sides_or_none() -> None:
 
 
 def test_empty_declaration_is_refused() -> None:
-    """A declaration without goods, and goods without a quantity, are refused."""
+    """A customs declaration without goods, or with goods without a quantity, is refused."""
     with pytest.raises(InvalidData):
         Customs(items=[], signer="Steve Brule")
     for quantity in (0, True, "2"):
@@ -216,7 +216,7 @@ def test_invalid_shipments_are_refused() -> None:
     ids=["plain", "4x6", "two", "signed", "insured", "epl", "a4"],
 )
 def test_needed_capabilities_of_a_shipment(fields: dict[str, Any], expected: set[str]) -> None:
-    """The needed capabilities follow from a shipment's fields."""
+    """The capabilities that a shipment needs follow from its fields."""
     options: dict[str, Any] = {"sender": HOME, "recipient": FAR_ADDRESS, "parcels": BOX, **fields}
     request = RateRequest(**options)
 
@@ -225,26 +225,26 @@ def test_needed_capabilities_of_a_shipment(fields: dict[str, Any], expected: set
 
 @pytest.mark.parametrize("country", ["USA", "u", "", None, 7, "1A"], ids=repr)
 def test_country_codes(country: object) -> None:
-    """The country of an address is its two-letter code."""
+    """The country of an address must be a two-letter code."""
     with pytest.raises(InvalidData):
         Address(country=country)
 
 
 def test_repr_of_an_address() -> None:
-    """The repr of an address shows the country only."""
+    """The repr of an address shows only its country."""
     assert "Address(country='US')" == repr(HOME)
     assert "DE" == Address(country="de").country
 
 
 def test_settled_states() -> None:
-    """A state that may still change is not settled."""
+    """A tracking state that may still change is not settled."""
     working_states = {ShipmentState.PENDING, ShipmentState.CANCELING, ShipmentState.UNKNOWN}
 
     assert working_states == {state for state in ShipmentState if not state.settled}
 
 
 class ShippingHubs:
-    """Hubs with two shipping vendors, and routes between them."""
+    """Hubs with two shipping vendors, and routes to them."""
 
     def __init__(self, *routes: Route) -> None:
         self.easypost, self.shippo = EasyPostSandbox(), ShippoSandbox()
@@ -256,7 +256,7 @@ class ShippingHubs:
 
 
 def test_route_swaps_vendors() -> None:
-    """One script gives the same neutral results with either vendor."""
+    """The same script returns the same neutral results with either shipping vendor."""
     reports = []
     for vendor in ("easypost", "shippo"):
         shipping = ShippingHubs(Route("shipping", vendor)).hub.shipping()
@@ -288,7 +288,7 @@ def test_route_swaps_vendors() -> None:
 
 
 def test_first_able_vendor_is_used() -> None:
-    """A shipment goes to the first able vendor of the route."""
+    """A shipment goes to the first vendor of the route that has the capabilities."""
     two = ShippingHubs(Route("shipping", ["easypost", "shippo"]))
     shipping = two.hub.shipping()
     several_request = RateRequest(sender=HOME, recipient=FAR_ADDRESS, parcels=[BOX, BOX])
@@ -306,7 +306,7 @@ def test_first_able_vendor_is_used() -> None:
 
 
 def test_countries_choose_the_vendor() -> None:
-    """A route for a country decides the vendor."""
+    """A route for a country decides the vendor of a shipment."""
     two = ShippingHubs(
         Route("shipping", "shippo", countries="DE"),
         Route("shipping", "easypost"),
@@ -318,7 +318,7 @@ def test_countries_choose_the_vendor() -> None:
 
 
 def test_rate_is_bought_at_its_vendor() -> None:
-    """A rate is bought at its own vendor, even if the routes change."""
+    """A rate is bought at the vendor that offered it, even if the routes change."""
     two = ShippingHubs(Route("shipping", "easypost"))
     offer = two.hub.shipping().get_rates(REQUEST).rates[0]
     later_hub = Hub(
@@ -338,7 +338,7 @@ def test_rate_is_bought_at_its_vendor() -> None:
 
 
 def test_batch_of_shipments() -> None:
-    """A batch may mix requests, rates and references, and one failure affects no other."""
+    """A batch can mix requests, rates and references, and one failure affects no other item."""
     two = ShippingHubs(Route("shipping", "easypost"))
     shipping = two.hub.shipping()
     offer = shipping.get_rates(REQUEST).rates[0]
@@ -358,7 +358,7 @@ def test_batch_of_shipments() -> None:
 
 
 def test_buying_needs_a_key() -> None:
-    """Buying a label without a key is refused."""
+    """Buying a label without an idempotency key is refused."""
     two = ShippingHubs(Route("shipping", "easypost"))
     with pytest.raises(InvalidData):
         two.hub.shipping().create_shipment(
@@ -368,7 +368,7 @@ def test_buying_needs_a_key() -> None:
 
 
 def test_rates_are_repeated_by_key() -> None:
-    """A repeated key returns the same rates."""
+    """Requesting rates again with the same key returns the same rates."""
     two = ShippingHubs(Route("shipping", "easypost"))
     shipping = two.hub.shipping()
     first = shipping.get_rates(REQUEST, idempotency_key="q-1")
@@ -378,7 +378,7 @@ def test_rates_are_repeated_by_key() -> None:
 
 
 def test_vendor_over_a_socket() -> None:
-    """A real connection works, with label files at another address."""
+    """Labels are bought over a real connection, and their files come from another address."""
     sandbox = ShippoSandbox()
     with sandbox.serving() as api, sandbox.serving() as files:
         sandbox.files = files.url
@@ -396,7 +396,7 @@ def test_vendor_over_a_socket() -> None:
 
 
 def test_tenants_account_buys() -> None:
-    """A tenant's shipments use its account, and another tenant cannot get its labels."""
+    """A tenant's shipments use the tenant's account, whose labels no other tenant can get."""
     sandbox = EasyPostSandbox()
     fields: dict[str, Any] = {"tenants": ["acme"]}
     account = Account("acme", EasyPost(credentials=sandbox.api_key), **fields)
@@ -413,7 +413,7 @@ def test_tenants_account_buys() -> None:
 
 
 def test_asynchronous_hub_buys() -> None:
-    """An asynchronous hub buys labels in the same way."""
+    """An asynchronous hub buys labels like a synchronous one."""
 
     async def run() -> tuple[Shipment, Shipment]:
         sandbox = EasyPostSandbox()
@@ -432,18 +432,18 @@ def test_asynchronous_hub_buys() -> None:
 
 
 class Killed(BaseException):
-    """The process is killed, without any clean-up."""
+    """Raised where a real process would be killed."""
 
 
 class KillingClient(SandboxHttpClient):
-    """Sends requests until this many labels were sold, and then never returns."""
+    """An HTTP client that raises Killed after this many labels were sold."""
 
     def __init__(self, sold: Callable[[], int], last: int, *sandboxes: Sandbox) -> None:
         super().__init__(*sandboxes)
         self._sold, self._last = sold, last
 
     def send(self, request: Request, url: str, timeouts: Timeouts, /) -> Response:
-        """Return the sandbox's response, and die after the last sale."""
+        """Send the request, and raise Killed after the last sale."""
         response = super().send(request, url, timeouts)
         if self._sold() >= self._last:
             raise Killed
@@ -452,7 +452,7 @@ class KillingClient(SandboxHttpClient):
 
 @pytest.mark.parametrize("vendor", ["easypost", "shippo"])
 def test_killed_batch_continues_in_another_process(vendor: str, tmp_path: Path) -> None:
-    """After a kill during the third of five labels, a rerun buys the missing ones."""
+    """If a batch dies at the third of five labels, a second run buys the missing ones."""
     two = ShippingHubs(Route("shipping", vendor))
     opened_storages: list[SqliteStorage] = []
 

@@ -26,7 +26,7 @@ from tests.contracts.recording_dispatcher import (
 
 @pytest.mark.parametrize("number, carrier, field", [("", "ups", "number"), ("1", "a\n", "carrier")])
 def test_invalid_tracking_arguments_are_refused(number: str, carrier: str, field: str) -> None:
-    """An empty number or carrier is refused by name."""
+    """An empty tracking number or carrier is refused with the argument's name."""
     with pytest.raises(InvalidData, match=f"The {field} is empty") as excinfo:
         record_use(ShippingFlows, lambda flows: flows.track(number, carrier))
 
@@ -35,7 +35,7 @@ def test_invalid_tracking_arguments_are_refused(number: str, carrier: str, field
 
 
 def test_no_matching_rate_error() -> None:
-    """If no rate matches, the error quotes the first carrier's reason."""
+    """If no rate matches, the error quotes the reason of the first carrier."""
     silent_message, result = CarrierMessage(code="1"), CarrierMessage(code="2", text="Too heavy.")
     offers = [
         ([silent_message, result], ("2", "Too heavy.")),
@@ -63,7 +63,7 @@ def test_no_matching_rate_error() -> None:
 
 
 def test_rates_carry_their_shipment() -> None:
-    """Every rate carries the shipment that it is for."""
+    """Each rate contains the shipment for which it was requested."""
     offered_rate = Rate(ref=REF, carrier="ups", service="ups_ground", total=MONEY)
     dispatcher = answering("get_rates", RateResult(rates=(offered_rate, offered_rate)))
     rates = run_now(ShippingFlows(dispatcher, None).get_rates(RATES)).rates
@@ -80,7 +80,7 @@ def test_rates_carry_their_shipment() -> None:
     ],
 )
 def test_label_conversion(label: str | None, need: str, target: LabelFormat | None) -> None:
-    """Only a label in another format than the bought one is converted."""
+    """A label is converted only if its format differs from the bought one."""
     bought = REF.with_related(label="pdf")
     dispatcher = record_use(
         ShippingFlows, lambda flows: flows.get_label(bought, label, timeout=TIME)
@@ -93,7 +93,7 @@ def test_label_conversion(label: str | None, need: str, target: LabelFormat | No
 
 
 def test_label_of_a_parcel() -> None:
-    """Labels are found by the parcel's number from one; the error says if none exists yet."""
+    """A label is found by its parcel's number from one; a missing one raises an error."""
     labels = [Label(format=LabelFormat.PDF, tracking_number=number) for number in ("1Z1", "1Z2")]
     flows = ShippingFlows(answering("get_labels", labels), None)
     unbought = ShippingFlows(answering("get_labels", []), None)
@@ -108,7 +108,7 @@ def test_label_of_a_parcel() -> None:
 
 
 def test_best_rate_is_bought() -> None:
-    """The best of the requested rates is bought with all options."""
+    """Buying the best rate requests rates and buys one of them with all options."""
     requests: list[tuple[Any, ...]] = []
     best_rate = Rate(ref=REF, carrier="ups", service="ups_ground", total=MONEY)
 

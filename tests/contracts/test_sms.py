@@ -1,4 +1,4 @@
-"""The values of the text message contract, and the number of parts of a text."""
+"""The value types of the SMS contract, and the number of parts of a text message."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ REF = Ref("twilio", "texts", "SM1")
 
 @pytest.mark.parametrize("number", ["+4915112345678", "+1234567", "+123456789012345"])
 def test_valid_numbers(number: str) -> None:
-    """A number has '+', a country code and seven to fifteen digits."""
+    """A phone number has a '+', a country code and seven to fifteen digits."""
     assert number == check_number(number, "to")
 
 
@@ -40,7 +40,7 @@ def test_valid_numbers(number: str) -> None:
     ids=ascii,
 )  # fmt: skip
 def test_invalid_numbers_are_refused(number: Any) -> None:
-    """An invalid number is refused, and not shown."""
+    """An invalid phone number is refused and not shown."""
     with pytest.raises(InvalidData) as excinfo:
         check_number(number, "to")
 
@@ -58,7 +58,7 @@ def test_invalid_numbers_are_refused(number: Any) -> None:
     ],
 )
 def test_invalid_messages_are_refused(fields: dict[str, Any], field: str) -> None:
-    """An impossible message is refused by its field."""
+    """An impossible text message is refused with the name of its field."""
     options: dict[str, Any] = {"to": RECIPIENT, "text": "Hello"} | fields
     with pytest.raises(InvalidData) as excinfo:
         SmsMessage(**options)
@@ -81,14 +81,14 @@ def test_invalid_messages_are_refused(fields: dict[str, Any], field: str) -> Non
 def test_needed_capabilities_of_a_message(
     fields: dict[str, Any], needs: set[SmsCapability]
 ) -> None:
-    """The needed capabilities follow from a message's fields."""
+    """The capabilities that a text message needs follow from its fields."""
     options: dict[str, Any] = {"to": RECIPIENT, "text": "Hello"} | fields
 
     assert needs == SmsMessage(**options).needs
 
 
 def test_repr_shows_nothing_personal() -> None:
-    """No value shows a phone number or a message's text."""
+    """The repr of no SMS value shows a phone number or a message's text."""
     message = SmsMessage(
         to=RECIPIENT, text="a secret", callback_url="https://a.example/?k=a%20secret"
     )
@@ -104,14 +104,14 @@ def test_repr_shows_nothing_personal() -> None:
 
 
 def test_receipts_of_one_message_are_equal() -> None:
-    """Receipts of one message are equal, even if the vendor sent more fields for one."""
+    """Receipts of one message are equal, even if the vendor sent more fields for one of them."""
     receipt = SmsReceipt(ref=REF, status=SmsStatus.SENT, raw={"a": 1})
 
     assert receipt == SmsReceipt(ref=REF, status=SmsStatus.SENT, raw={"a": 2})
 
 
 def test_final_statuses() -> None:
-    """Delivered, refused and cancelled messages are final."""
+    """Messages that are delivered, refused or cancelled have a final status."""
     open_still = {SmsStatus.SCHEDULED, SmsStatus.QUEUED, SmsStatus.SENT, SmsStatus.UNKNOWN}
 
     assert open_still == {status for status in SmsStatus if not status.final}
@@ -134,12 +134,12 @@ def test_final_statuses() -> None:
     ],
 )
 def test_late_events_change_nothing(before: str, event: str, after: str) -> None:
-    """A late event never moves a message's status back."""
+    """An older event never moves a text message's status back."""
     assert SmsStatus(after) is SmsStatus(before).then(SmsStatus(event))
 
 
 def test_price_is_exact() -> None:
-    """A price may be finer than its currency's smallest coin, and stays exact."""
+    """The price of a message may have more decimals than its currency, and stays exact."""
     assert "0.00750 USD" == str(Price(Decimal("0.00750"), "USD"))
 
 
@@ -168,7 +168,7 @@ def test_price_is_exact() -> None:
     ),
 )
 def test_number_of_parts(text: str, count: int) -> None:
-    """A text needs as many parts as its characters fill, and no character is split."""
+    """The number of parts of a text follows from its characters, none of which is split."""
     assert count == segments(text)
 
 
@@ -177,5 +177,5 @@ def test_number_of_parts(text: str, count: int) -> None:
     ids=["empty", "usual", "cyrillic", "emoji", "backtick"],
 )  # fmt: skip
 def test_gsm_alphabet(text: str, gsm: bool) -> None:
-    """A text of the GSM alphabet is recognised."""
+    """A text in the GSM alphabet is recognised, since more of its characters fit in a part."""
     assert gsm == is_gsm(text)

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 def test_signed_form_is_rehearsed() -> None:
-    """A signed form, which lets others write, is an effect in a rehearsal."""
+    """In a rehearsal a signed form is held back, because it lets others write."""
     dispatcher = record_use(
         StorageFlows,
         lambda flows: flows.signed_post("a", expires=60, smallest=2, largest=5, timeout=TIME),
@@ -44,7 +44,7 @@ def test_signed_form_is_rehearsed() -> None:
 
 
 def test_signed_put_url_is_rehearsed() -> None:
-    """A signed PUT URL is an effect in a rehearsal; a GET URL is not."""
+    """In a rehearsal a signed PUT URL is held back, and a signed GET URL is not."""
     put = record_use(
         StorageFlows, lambda flows: flows.signed_url("a", "PUT", expires=60, timeout=TIME)
     )
@@ -56,7 +56,7 @@ def test_signed_put_url_is_rehearsed() -> None:
 
 
 def test_started_upload_needs_capabilities_of_its_options() -> None:
-    """A multipart upload needs the capabilities of its options."""
+    """The capabilities that a multipart upload needs follow from its options."""
     dispatcher = record_use(
         StorageFlows, lambda flows: flows.start_upload("a", TAGGED, timeout=TIME)
     )
@@ -69,7 +69,7 @@ def test_started_upload_needs_capabilities_of_its_options() -> None:
 
 
 def test_copy_needs_capabilities_of_its_options() -> None:
-    """A copy needs the capabilities of its options."""
+    """The capabilities that a copy needs follow from its options."""
     dispatcher = record_use(StorageFlows, lambda flows: flows.copy(REF, "b", TAGGED, timeout=TIME))
 
     assert frozenset({"copy", "tags"}) == dispatcher.needs
@@ -77,7 +77,7 @@ def test_copy_needs_capabilities_of_its_options() -> None:
 
 
 def test_upload_resumes_at_its_account() -> None:
-    """A resumed upload lists the stored parts at its own account."""
+    """A resumed upload lists the parts that are stored at its own account."""
     requests: list[Upload] = []
 
     async def list_parts(_: Any, upload: Upload) -> None:
@@ -110,11 +110,11 @@ def test_upload_resumes_at_its_account() -> None:
 
 
 class PartCounter(AnsweringDispatcher):
-    """An upload that records how many parts may be sent at once, and sends none."""
+    """A fake upload that records how many parts may be sent at once, and sends none."""
 
     @property
     def calling(self) -> Any:
-        """Return ports that do nothing."""
+        """Return fake ports that record the number of concurrent parts."""
         return SimpleNamespace(core=SimpleNamespace(every=self._count, new_id=lambda: "id-1"))
 
     async def _count(self, _: Any, *, at_once: int) -> None:
@@ -124,7 +124,7 @@ class PartCounter(AnsweringDispatcher):
 
 @pytest.mark.parametrize("message, at_once", [({}, 3), ({"at_once": 2}, 2)])
 def test_default_concurrency_of_an_upload(message: Any, at_once: int) -> None:
-    """By default three parts of an upload are in memory at once."""
+    """By default three parts of an upload are sent at once."""
 
     async def list_parts(*_: Any) -> tuple[()]:
         return ()
@@ -136,7 +136,7 @@ def test_default_concurrency_of_an_upload(message: Any, at_once: int) -> None:
 
 
 class SequentialVendor:
-    """A vendor that accepts an upload only from its first byte to its last."""
+    """A fake vendor that accepts an upload only from its first byte to its last."""
 
     capabilities = frozenset[str]()
 
@@ -144,12 +144,12 @@ class SequentialVendor:
         self.sent: list[tuple[Any, ...]] = []
 
     async def start_upload(self, wire: Any, key: str, options: PutOptions) -> Upload:
-        """Start an upload."""
+        """Record the start of an upload."""
         self.sent.append((wire, key, options))
         return COMING
 
     async def send(self, wire: Any, upload: Upload, pieces: Any, *, resumed: bool) -> str:
-        """Accept all data of the upload."""
+        """Read and record all data of the upload."""
         whole_bytes = b""
         while piece := await pieces.next():
             whole_bytes += piece
@@ -158,7 +158,7 @@ class SequentialVendor:
 
 
 def test_sequential_upload() -> None:
-    """A vendor of sequential uploads gets the data in order, and no parts."""
+    """A vendor without parallel parts gets the data of an upload in order."""
     vendor = SequentialVendor()
     dispatcher: Any = AnsweringDispatcher(vendor=vendor)
     flows = StorageFlows(dispatcher, None)
@@ -177,7 +177,7 @@ def test_sequential_upload() -> None:
 
 
 class FailingVendor(SequentialVendor):
-    """Fails during an upload, and again when the upload is aborted."""
+    """A fake vendor that fails during an upload, and again when the upload is aborted."""
 
     async def send(self, wire: Any, upload: Upload, pieces: Any, *, resumed: bool) -> str:
         """Fail in the middle of the upload."""
@@ -190,7 +190,7 @@ class FailingVendor(SequentialVendor):
 
 
 def test_failed_abort_keeps_the_first_error() -> None:
-    """If aborting fails too, the first error is raised."""
+    """If aborting a failed upload fails too, the first error is raised."""
     vendor = FailingVendor()
     dispatcher: Any = AnsweringDispatcher(vendor=vendor)
 
@@ -200,7 +200,7 @@ def test_failed_abort_keeps_the_first_error() -> None:
 
 
 def test_stale_uploads_by_age() -> None:
-    """Only uploads of at least the given age are listed; those of unknown age are left out."""
+    """Only unfinished uploads of at least the given age are listed, not those of unknown age."""
     day = timedelta(days=1)
     uploads = [
         attrs.evolve(COMING, started_at=at)
@@ -215,7 +215,7 @@ def test_stale_uploads_by_age() -> None:
 
 
 def deleting(result: int | None = None) -> tuple[StorageFlows, Any, list[list[str]]]:
-    """Return a vendor that deletes keys one at a time."""
+    """Return storage operations at a vendor that deletes keys one at a time, and its calls."""
     options: list[list[str]] = []
 
     async def delete_many(_: Any, keys: list[str]) -> list[Result[None]]:
@@ -235,7 +235,7 @@ def deleting(result: int | None = None) -> tuple[StorageFlows, Any, list[list[st
 
 
 def test_vendor_without_batches_deletes_each_key() -> None:
-    """A vendor without batches gets one key at a time, four at once."""
+    """A vendor that cannot delete in batches gets one key at a time, four at once."""
     flows, dispatcher, value = deleting()
     results = run_now(flows.delete_many(["a", "../b", "c"], timeout=TIME))
 
@@ -252,21 +252,21 @@ def test_vendor_without_batches_deletes_each_key() -> None:
 
 @pytest.mark.parametrize("result", [0, 2])
 def test_batch_deletion_answers_every_key(result: int) -> None:
-    """A vendor must answer for exactly the given keys."""
+    """A vendor that deletes a batch must return a result for exactly the given keys."""
     flows, _, _ = deleting(result)
     with pytest.raises(ValueError, match=r"longer|shorter"):
         run_now(flows.delete_many(["a"]))
 
 
 def test_list_defaults() -> None:
-    """By default all objects are listed, a thousand per page."""
+    """By default a list returns all objects, a thousand per page."""
     dispatcher = record_use(StorageFlows, lambda flows: flows.list(timeout=TIME))
 
     assert ("list", "", {"delimiter": None, "cursor": None, "limit": 1000}) == dispatcher.told
 
 
 def test_exists_is_bounded_by_the_timeout() -> None:
-    """Checking for an object is bounded by the timeout."""
+    """Checking whether an object exists is limited by the timeout."""
     dispatcher = record_use(StorageFlows, lambda flows: flows.exists(REF, timeout=TIME))
 
     assert ("head", REF) == (dispatcher.operation, dispatcher.ref)
@@ -274,14 +274,14 @@ def test_exists_is_bounded_by_the_timeout() -> None:
 
 
 class BreakingDownloads:
-    """Opens downloads that break before their only byte, and counts them."""
+    """A fake vendor whose downloads break before their only byte, and that counts them."""
 
     def __init__(self, *capabilities: StorageCapability) -> None:
         self.capabilities = frozenset(capabilities)
         self.asked: list[tuple[Any, GetOptions]] = []
 
     async def open(self, wire: Any, _: str, options: GetOptions) -> Opened:
-        """Return a body that breaks at once."""
+        """Record the call, and return a body that ends too early."""
 
         async def read() -> bytes:
             return b""
@@ -295,7 +295,7 @@ class BreakingDownloads:
 
 @pytest.mark.parametrize("can", [(StorageCapability.RANGE,), ()], ids=["ranges", "none"])
 def test_download_resumes_if_the_vendor_can(can: tuple[StorageCapability, ...]) -> None:
-    """A download is resumed only at a vendor that supports ranges."""
+    """A broken download is resumed only at a vendor that supports ranges."""
     vendor = BreakingDownloads(*can)
     dispatcher: Any = AnsweringDispatcher(vendor=vendor)
     download = run_now(StorageFlows(dispatcher, None).download("a"))

@@ -1,4 +1,4 @@
-"""Payments with unknown outcomes are listed, and settled by asking the vendor."""
+"""Payments with an unknown outcome are listed, and settled by asking the vendor."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(params=[Stripe, Keyless, Silent])
 def world(request: pytest.FixtureRequest) -> PaymentsWorld:
-    """Create a world for each way of looking up payments."""
+    """Yield a test world for each way in which a vendor's payments can be looked up."""
     return PaymentsWorld(request.param)
 
 
@@ -48,7 +48,7 @@ NEXT_STEPS = {Stripe: NextStep.ASK_AGAIN, Keyless: NextStep.LOOK_UP, Silent: Nex
 
 
 def test_lost_payment_is_listed_in_every_process(world: PaymentsWorld) -> None:
-    """The list has the request, its time, and the way to settle it."""
+    """The list of unsettled payments has each request, its time, and the way to settle it."""
     with world.hub() as hub, world.hub() as other_hub:
         hub.payments().charge(ORDER, idempotency_key="fine")
         assert [] == other_hub.unsettled_payments()
@@ -74,7 +74,7 @@ def test_lost_payment_is_listed_in_every_process(world: PaymentsWorld) -> None:
 
 
 def test_job_settles_what_the_vendor_can_tell(world: PaymentsWorld) -> None:
-    """The job waits for running callers, looks the payment up, and settles it."""
+    """The settlement job waits for running callers, then looks the payment up and settles it."""
     with world.hub() as hub, world.hub() as worker:
         world.lose(hub)
         assert [] == worker.settle_payments()
@@ -109,7 +109,7 @@ def test_job_settles_what_the_vendor_can_tell(world: PaymentsWorld) -> None:
 def test_payment_of_a_dead_process_is_settled(
     dies_at: tuple[str, str], outcome: SettledAs, charges: int
 ) -> None:
-    """A payment of a process that died is settled, and charged at most once."""
+    """If a process dies while charging, the payment is settled and charged at most once."""
     world = PaymentsWorld()
     dying_store: Any = DyingStore(world.state, *dies_at)
     with world.hub() as worker:
@@ -145,7 +145,7 @@ def test_request_that_never_arrived_is_made_once_by_the_job() -> None:
 
 
 def test_declined_payment_is_settled_as_refused() -> None:
-    """A lost payment that the vendor declined is settled so, and repeats get the decline."""
+    """A lost payment that the vendor declined is settled as declined, also for repeats."""
     world = PaymentsWorld()
     declined_charge = attrs.evolve(ORDER, source="pm_card_chargeDeclined")
     with world.hub() as hub:
@@ -162,7 +162,7 @@ def test_declined_payment_is_settled_as_refused() -> None:
 
 
 def test_each_step_on_a_payment_is_listed_and_settled() -> None:
-    """Captures, refunds and voids are looked up as charges are."""
+    """Lost captures, refunds and voids are looked up and settled like charges."""
     world = PaymentsWorld()
     with world.hub() as hub:
         payments = hub.payments()
@@ -191,7 +191,7 @@ def test_each_step_on_a_payment_is_listed_and_settled() -> None:
 
 
 def test_settle_needs_no_since_and_settles_the_key() -> None:
-    """The register knows the time of the first request; a found payment settles the key."""
+    """Settling needs no time of the first request, and settles the payment's key."""
     world = PaymentsWorld(Keyless)
     with world.hub() as hub:
         world.lose(hub)
@@ -225,7 +225,7 @@ def test_key_that_is_forgotten_charges_nobody() -> None:
 
 
 def test_operation_that_is_looked_up_is_never_sent_twice() -> None:
-    """An operation whose vendor requires a look-up is never sent twice."""
+    """If a vendor's operation must be looked up, it is never sent twice."""
     world = PaymentsWorld(Cautious, retry=RetryPolicy(max_attempts=3))
     with world.hub() as hub:
         world.lose(hub)
@@ -236,7 +236,7 @@ def test_operation_that_is_looked_up_is_never_sent_twice() -> None:
 
 
 def test_work_is_limited_and_taken_in_order() -> None:
-    """The oldest payments come first, up to the requested number."""
+    """Unsettled payments are listed oldest first, up to the requested number."""
     world = PaymentsWorld()
     with world.hub() as hub:
         for number in range(3):
@@ -271,7 +271,7 @@ async def _settle_later() -> None:
 
 
 def test_account_that_is_gone_leaves_its_payments_to_a_person() -> None:
-    """Payments of a removed account are left to an operator."""
+    """Unsettled payments of a removed account are left to an operator."""
     world = PaymentsWorld()
     with world.hub() as hub, Hub([], state=world.state, clock=world.clock) as bare_hub:
         world.lose(hub)
@@ -286,21 +286,21 @@ def test_account_that_is_gone_leaves_its_payments_to_a_person() -> None:
 
 
 class Attended:
-    """A store in which another worker always handles an effect first."""
+    """A store in which another worker always claims an unsettled payment first."""
 
     def __init__(self, state: MemoryStorage) -> None:
         self._state = state
         self.post = state.post
 
     def execute(self, command: Any, /, timeout: float | None = None) -> Any:
-        """Run the command after another worker's command."""
+        """Execute the command of another worker, and then this one."""
         if isinstance(command, Attend):
             self._state.execute(command, timeout)
         return self._state.execute(command, timeout)
 
 
 def test_payment_of_another_worker_is_skipped() -> None:
-    """If two workers begin at the same moment, one of them looks up the payment."""
+    """If two workers start at the same moment, only one looks up the payment."""
     world = PaymentsWorld()
     slower_store: Any = Attended(world.state)
     with world.hub() as hub, world.hub(state=slower_store) as worker:
@@ -312,7 +312,7 @@ def test_payment_of_another_worker_is_skipped() -> None:
 
 
 def test_unstorable_options_leave_the_payment_to_a_person() -> None:
-    """A request with unstorable options cannot be repeated, so a person decides."""
+    """A payment whose options cannot be stored cannot be repeated, so a person must decide."""
     world = PaymentsWorld()
     charge = attrs.evolve(ORDER, extra={"other": {"a": object()}})
     with world.hub() as hub:
@@ -324,7 +324,7 @@ def test_unstorable_options_leave_the_payment_to_a_person() -> None:
 
 
 def test_tenant_that_cannot_be_looked_up_is_left_to_a_person() -> None:
-    """While a tenant's accounts are unavailable, its payments are listed and not settled."""
+    """While a tenant's accounts are unavailable, its payments are listed but not settled."""
     world = PaymentsWorld()
     with world.hub() as hub, world.hub() as other_hub:
         world.stripe.fail(Lost())
@@ -333,7 +333,7 @@ def test_tenant_that_cannot_be_looked_up_is_left_to_a_person() -> None:
         world.clock.advance(WAIT)
 
         class UnavailableDirectory:
-            """A directory of tenants that cannot be reached."""
+            """A directory of tenant configurations that cannot be reached."""
 
             def version(self, *_: object) -> Any:
                 """Fail, because the directory is unavailable."""

@@ -1,4 +1,4 @@
-"""A question to the vendor that did not settle a payment is recorded with its reason."""
+"""Look-ups that did not settle a payment are recorded with their reason."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.contracts.unsettled_world import KEY, ORDER, WAIT, Keyless, PaymentsW
 
 
 class _Unlisted(Stripe):
-    """Stripe, but it cannot list payments."""
+    """Stripe without support for listing payments."""
 
     capabilities: ClassVar[frozenset[str]] = Silent.capabilities
 
@@ -30,7 +30,7 @@ def _question(world: PaymentsWorld) -> VendorQuestion | None:
 
 
 def test_vendor_that_cannot_be_reached_gave_no_answer() -> None:
-    """The record has the error's name, the time and the number of questions, for every process."""
+    """If the vendor cannot be reached, the error, time and number of look-ups are recorded."""
     world = PaymentsWorld(Keyless)
     with world.hub() as hub:
         world.lose(hub)
@@ -52,7 +52,7 @@ def test_vendor_that_cannot_be_reached_gave_no_answer() -> None:
 
 @pytest.mark.parametrize("error", [_UNREACHABLE, Response(503), Response(401)])
 def test_repeat_without_an_answer_gave_no_answer(error: ConnectionFailed | Response) -> None:
-    """An operation that could not be repeated stays unknown, and its error is recorded."""
+    """If repeating a payment fails, its outcome stays unknown and the error is recorded."""
     world = PaymentsWorld()
     with world.hub() as hub:
         world.lose(hub)
@@ -66,7 +66,7 @@ def test_repeat_without_an_answer_gave_no_answer(error: ConnectionFailed | Respo
 
 
 def test_payment_that_is_not_listed_is_recorded_as_such() -> None:
-    """The vendor was asked, and lists no such payment: no error."""
+    """If the vendor lists no such payment, that is recorded, without an error."""
     world = PaymentsWorld(Keyless)
     with world.hub() as hub:
         world.lose(hub)
@@ -84,7 +84,7 @@ def test_payment_that_is_not_listed_is_recorded_as_such() -> None:
 
 
 def test_refused_question_is_recorded_as_refused() -> None:
-    """An account that may not list payments gets no answer later either."""
+    """If the vendor refuses to list payments, that is recorded."""
     world = PaymentsWorld(Keyless)
     with world.hub() as hub:
         world.lose(hub)
@@ -97,7 +97,7 @@ def test_refused_question_is_recorded_as_refused() -> None:
 
 
 def test_another_request_keeps_the_record() -> None:
-    """Questions are counted for as long as the outcome is unknown."""
+    """Look-ups are counted until the payment's outcome is known."""
     world = PaymentsWorld()
     with world.hub() as hub:
         world.lose(hub)
@@ -113,7 +113,7 @@ def test_another_request_keeps_the_record() -> None:
 
 
 def test_lost_repeat_at_a_vendor_without_a_list_gave_no_answer() -> None:
-    """Where nothing can be looked up, a repeat whose answer is lost too is no answer."""
+    """If a vendor cannot list payments and the repeat is lost too, "no answer" is recorded."""
     world = PaymentsWorld(_Unlisted)
     with world.hub() as hub:
         world.lose(hub)

@@ -1,4 +1,4 @@
-"""After one vendor refuses a value without a request, the route's next vendor may accept it."""
+"""If a vendor refuses a value before sending, the route's next vendor may accept it."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ RATES = RateRequest(sender=SHOP, recipient=ADA, parcels=[Parcel(weight="1")])
 
 @attrs.frozen(kw_only=True)
 class Refusing(RecordingVendor):
-    """A vendor with all capabilities, which refuses every value."""
+    """A vendor with all capabilities that refuses every value."""
 
     name: ClassVar[str] = "refusing"
     error: ConnectorError = NO_VALUE
@@ -129,7 +129,7 @@ CRASHES = {"volatile_keys": True}
 
 
 class VendorReached(ConnectorError):
-    """Raised when the second vendor is called."""
+    """Raised by the second vendor to show that it was called."""
 
 
 @MODES
@@ -142,7 +142,7 @@ class VendorReached(ConnectorError):
 async def test_every_contract_goes_on_to_the_next(
     hub_class: type[Any], error: ConnectorError, use: Any
 ) -> None:
-    """In every contract the next account is used after such a refusal."""
+    """In every contract the next account is used if a vendor refuses a value before sending."""
     contract, verb, arguments, named_arguments = use
     result = RecordingObserver()
     accounts = [
@@ -171,7 +171,7 @@ async def test_every_contract_goes_on_to_the_next(
 async def test_other_refusals_stay_with_their_account(
     hub_class: type[Any], refusing: Any, raised: type[Exception]
 ) -> None:
-    """After something was sent, or another error, the operation is not moved to another account."""
+    """After a request, or after another error, the operation does not move to another account."""
     hubs = PigeonHubs()
     hubs.one.letters["1"] = {"id": "1"}
     accounts = [Account("one", refusing, settings=CRASHES), hubs.accounts[1]]
@@ -184,7 +184,7 @@ async def test_other_refusals_stay_with_their_account(
 
 @MODES
 async def test_last_refusal_is_raised(hub_class: type[Any]) -> None:
-    """If no vendor accepts a value, the last one's error is raised."""
+    """If all vendors refuse a value, the last one's error is raised."""
     accounts = [
         Account(name, Refusing(error=InvalidData(name)), settings=CRASHES)
         for name in ("one", "two")
@@ -198,7 +198,7 @@ async def test_last_refusal_is_raised(hub_class: type[Any]) -> None:
 @MODES
 @pytest.mark.parametrize("key", [None, "k1"], ids=["no key", "key"])
 async def test_unreachable_account_decides_the_error(hub_class: type[Any], key: str | None) -> None:
-    """If the last account refuses, the error of an earlier unreachable one is raised."""
+    """If the last account refuses a value, the error of an unreachable first account is raised."""
     hubs = PigeonHubs()
     hubs.one.fail(NO_CONNECTION)
     accounts = [hubs.accounts[0], Account("two", Refusing(), settings=CRASHES)]
@@ -216,7 +216,7 @@ async def test_unreachable_account_decides_the_error(hub_class: type[Any], key: 
 async def test_refused_email_goes_to_the_next_vendor(
     hub_class: type[Any], message: EmailMessage
 ) -> None:
-    """Two tags at Postmark and an umlaut at Resend go to SendGrid, alone or in a bulk."""
+    """Emails that Postmark or Resend cannot send go to SendGrid, alone or in a bulk."""
     postmark, resend, sendgrid = PostmarkSandbox(), ResendSandbox(), SendGridSandbox()
     client = SandboxHttpClient if hub_class is Hub else AsyncSandboxHttpClient
     first: Any = (
@@ -249,7 +249,7 @@ async def test_refused_email_goes_to_the_next_vendor(
 
 @MODES
 async def test_refused_messages_of_a_bulk(hub_class: type[Any]) -> None:
-    """Each refused message of a bulk has its own error."""
+    """Each refused message of a bulk has its own error in the results."""
     resend = ResendSandbox()
     client = SandboxHttpClient if hub_class is Hub else AsyncSandboxHttpClient
     hub = hub_class([Account("one", Resend(credentials=resend.api_key))], http=client(resend))
@@ -263,5 +263,5 @@ async def test_refused_messages_of_a_bulk(hub_class: type[Any]) -> None:
 
 
 def test_every_contract_is_tried() -> None:
-    """A method of every contract is tested above."""
+    """The calls in this file include at least one method of every contract."""
     assert set(Refusing.kinds) == {use[0] for use in ROUTED_CALLS}

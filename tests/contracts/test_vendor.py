@@ -1,4 +1,4 @@
-"""Properties of vendors of every contract."""
+"""Properties of the vendors of all contracts."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from moorage.domain.idempotency.claims import checked_key
 
 
 def test_options_of_a_vendor() -> None:
-    """A vendor gets its own options only."""
+    """A vendor gets only the extra options that are meant for it."""
     vendor_options: dict[str, dict[str, Any]] = {
         "twilio": {"MaxPrice": "0.1"},
         "vonage": {"ttl": 1},
@@ -32,7 +32,7 @@ def test_options_of_a_vendor() -> None:
     ids=["a number", "no name", "a float", "bytes", "an object"],
 )
 def test_options_are_plain(custom: Any, field: str) -> None:
-    """Options that are not plain values are refused, with their path."""
+    """Extra options that are not plain values are refused, with their path."""
     with pytest.raises(InvalidData) as excinfo:
         extra_for("twilio", {"twilio": custom})
 
@@ -40,14 +40,14 @@ def test_options_are_plain(custom: Any, field: str) -> None:
 
 
 def test_plain_options() -> None:
-    """Texts, whole numbers and other JSON values are accepted at every depth."""
+    """Strings, integers and other JSON values are accepted in options at every depth."""
     fields = {"a": [1, None, True, {"b": "x", "c": -7}]}
 
     assert fields == extra_for("twilio", {"twilio": fields})
 
 
 def test_options_are_merged_last() -> None:
-    """Tables are merged at every depth; other values are replaced."""
+    """When options are merged, tables are merged at every depth and other values replaced."""
     body: dict[str, Any] = {"a": {"b": 1, "c": {"d": 2}}, "e": [1], "f": 3}
     fields = {"a": {"c": {"g": 4}}, "e": [2], "f": {"h": 5}}
 
@@ -67,7 +67,7 @@ def test_vendor_without_webhooks() -> None:
 
 @pytest.mark.parametrize("length", [1, 250, 253, 254, 255])
 def test_keys_of_parts_are_valid(length: int) -> None:
-    """Each part of a batch has a valid key of its own, whatever the length of the batch's key."""
+    """Each part of a batch has a valid unique key, whatever the length of the batch's key."""
     batch_keys = ["k" * length, "k" * (length - 1) + "l"]
     part_keys = [part_key(key, number) for key in batch_keys for number in (1, 2, 12_345)]
     inner_keys = [part_key(key, 1) for key in part_keys]
@@ -78,5 +78,5 @@ def test_keys_of_parts_are_valid(length: int) -> None:
 
 
 def test_key_of_a_part_names_its_batch() -> None:
-    """A key that is short enough for it gets the number of the part."""
+    """The key of a part is the batch's key with the part's number, if that is short enough."""
     assert "news/7" == part_key("news", 7)

@@ -1,4 +1,4 @@
-"""One business script with different vendors: only the configuration changes."""
+"""One script that uses all contracts, run with different vendors by configuration alone."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FIRST, *OTHERS = vendor_sets()
 
 
 def sync_results(vendors: dict[str, str], folder: Path) -> dict[str, Any]:
-    """Return the script's results with these vendors."""
+    """Return the script's results with these vendors and a synchronous hub."""
     own_set = vendor_set(vendors, folder)
     hub = moorage.open(own_set.configuration, http=SandboxHttpClient(*own_set.sandboxes))
     try:
@@ -41,7 +41,7 @@ def async_results(vendors: dict[str, str], folder: Path) -> dict[str, Any]:
 
 @pytest.mark.parametrize("vendors", OTHERS, ids=lambda vendors: "-".join(vendors.values()))
 def test_only_the_configuration_differs(vendors: dict[str, str], tmp_path: Path) -> None:
-    """Every vendor gives the same neutral result as the first one, in both modes."""
+    """All sets of vendors give the same neutral results as the first one, in both modes."""
     expected = sync_results(FIRST, tmp_path / "first")
 
     assert expected == sync_results(vendors, tmp_path / "plain")
@@ -49,7 +49,7 @@ def test_only_the_configuration_differs(vendors: dict[str, str], tmp_path: Path)
 
 
 def test_first_set_of_vendors_does_everything(tmp_path: Path) -> None:
-    """With the first set of vendors every step succeeds."""
+    """With the first set of vendors, each step of the script succeeds."""
     result = async_results(FIRST, tmp_path)
 
     assert result["fetched"]

@@ -1,4 +1,4 @@
-"""The statements that a vendor must make about idempotency keys and unknown outcomes."""
+"""Statements that a vendor must make about its idempotency keys and unknown outcomes."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ KEYS = VendorKeys(
 
 @attrs.frozen(kw_only=True)
 class Bank(Vendor):
-    """A payments vendor of another package, which does not declare that it moves money."""
+    """A payment vendor of another package that does not declare that it moves money."""
 
     name: ClassVar[str] = "bank"
     kinds: ClassVar[tuple[str, ...]] = ("payments",)
@@ -41,20 +41,20 @@ class Bank(Vendor):
     settings: Mapping[str, Any] = attrs.field(factory=dict)
 
     def services(self) -> Mapping[str, Service]:
-        """The API, and a second one for tokens."""
+        """Return the services for the API and for tokens."""
         options: dict[str, Any] = {**KEYS.settings, **self.settings}
         return {"": Service("bank", "https://bank.example", **options), "tokens": Service("tokens")}
 
 
 class Silent(Bank):
-    """A payment vendor that declares nothing about keys."""
+    """A payment vendor that declares nothing about idempotency keys."""
 
     idempotency = None
     unknown_outcomes = dict.fromkeys(Bank.unknown_outcomes, UnknownOutcome.LOOKED_UP)
 
 
 class Vague(Bank):
-    """A bank that does not declare how refunds and voids are looked up."""
+    """A payment vendor that does not declare how refunds and voids are looked up."""
 
     unknown_outcomes: ClassVar[Mapping[str, UnknownOutcome]] = dict.fromkeys(
         ("authorize", "charge", "capture"), UnknownOutcome.ASKED_AGAIN
@@ -62,13 +62,13 @@ class Vague(Bank):
 
 
 class Keyless(Bank):
-    """A payment vendor that sends keys without declaring what they do."""
+    """A payment vendor that sends keys without declaring their effect."""
 
     idempotency = None
 
 
 def open_hub(hub: type[Hub | AsyncHub], vendor: Vendor, **settings: Any) -> Hub | AsyncHub:
-    """Open a hub with one account and a store that loses keys in a crash."""
+    """Open a hub with one account, whose store would lose keys in a crash."""
     state: Any = MemoryStorage() if hub is Hub else AsyncMemoryStorage()
     return hub([Account("main", vendor, settings=settings)], state=state)
 
@@ -79,7 +79,7 @@ hubs = pytest.mark.parametrize("hub", [Hub, AsyncHub])
 @hubs
 @pytest.mark.parametrize("settings", [{}, {"moves_money": False}, {"volatile_keys": True}])
 def test_payments_always_move_money(hub: type[Hub | AsyncHub], settings: dict[str, Any]) -> None:
-    """Keys of payments are not kept in memory, whatever the vendor declares."""
+    """A payment vendor needs a store that survives a crash, whatever the vendor declares."""
     with pytest.raises(ConfigurationError) as excinfo:
         open_hub(hub, Bank(settings=settings))
 
@@ -88,7 +88,7 @@ def test_payments_always_move_money(hub: type[Hub | AsyncHub], settings: dict[st
 
 @hubs
 def test_account_cannot_deny_that_money_moves(hub: type[Hub | AsyncHub]) -> None:
-    """An account can accept the risk, but not declare that no money moves."""
+    """An account's settings cannot declare that a payment vendor moves no money."""
     with pytest.raises(ConfigurationError) as excinfo:
         open_hub(hub, Bank(), moves_money=False)
 
@@ -98,7 +98,7 @@ def test_account_cannot_deny_that_money_moves(hub: type[Hub | AsyncHub]) -> None
 
 @hubs
 def test_account_may_accept_the_risk(hub: type[Hub | AsyncHub]) -> None:
-    """An account that accepts the risk keeps the keys of payments in memory."""
+    """With `volatile_keys` an account accepts that keys of payments are kept in memory."""
     vouched_hub = open_hub(hub, Bank(), volatile_keys=True)
 
     assert "main" == vouched_hub.account("main").name
@@ -122,7 +122,7 @@ def test_account_may_accept_the_risk(hub: type[Hub | AsyncHub]) -> None:
 def test_missing_statements_are_refused(
     hub: type[Hub | AsyncHub], vendor: Bank, path: str, word: str
 ) -> None:
-    """A vendor without a required statement does not load."""
+    """A vendor without a required statement is refused."""
     with pytest.raises(ConfigurationError, match=word) as excinfo:
         open_hub(hub, vendor, volatile_keys=True)
 
@@ -130,7 +130,7 @@ def test_missing_statements_are_refused(
 
 
 def test_accounts_may_override_the_memory_of_keys() -> None:
-    """An account may set another lifetime of keys."""
+    """An account's settings can change the lifetime of its vendor's keys."""
     for memory in (60, 86_400):
         with Hub([Account("pigeon", Pigeon(), settings={"idempotency_memory": memory})]):
             pass
@@ -138,7 +138,7 @@ def test_accounts_may_override_the_memory_of_keys() -> None:
 
 @pytest.mark.parametrize("name", vendor_names())
 def test_every_vendor_makes_its_statements(name: str) -> None:
-    """Each built-in vendor loads; payment vendors make all statements."""
+    """All built-in vendors load, and all payment vendors make the required statements."""
     vendor = vendor_class(name)
 
     check_vendor(vendor)
@@ -156,7 +156,7 @@ def test_every_vendor_makes_its_statements(name: str) -> None:
     ],
 )
 def test_statements_are_checked(fields: dict[str, Any], path: str) -> None:
-    """A key lifetime is a duration, with a source that a person can read."""
+    """A vendor states the lifetime of its keys as a duration, with a source to read."""
     with pytest.raises((ConfigurationError, InvalidData)) as excinfo:
         attrs.evolve(KEYS, **fields)
 
@@ -168,7 +168,7 @@ def test_statements_are_checked(fields: dict[str, Any], path: str) -> None:
     [(RepeatedKey.REPLAYED, True), (RepeatedKey.REFUSED, False), (RepeatedKey.CONFLICT, False)],
 )
 def test_settings_follow_from_the_statement(repeat: RepeatedKey, replays: bool) -> None:
-    """The settings of a service follow from the vendor's statement."""
+    """The settings of a vendor's services follow from its statements."""
     settings = attrs.evolve(KEYS, repeat=repeat).settings
 
     assert replays == Service("bank", **settings).idempotency_replays
@@ -181,7 +181,7 @@ def test_settings_follow_from_the_statement(repeat: RepeatedKey, replays: bool) 
 def test_incomplete_vendor_of_another_package(
     tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A vendor with incomplete statements is refused by its name."""
+    """A vendor with incomplete statements is refused with its name."""
     metadata_folder = tmp_path / "bank-1.0.dist-info"
     metadata_folder.mkdir()
     (metadata_folder / "METADATA").write_text("Metadata-Version: 2.1\nName: bank\nVersion: 1.0\n")

@@ -1,4 +1,4 @@
-"""The wire of a vendor's operation."""
+"""The `Wire`, through which a vendor's operation sends requests."""
 
 from __future__ import annotations
 
@@ -41,41 +41,41 @@ def anyio_backend() -> str:
 
 
 class Crier:
-    """A synchronous transport that is not HTTP."""
+    """A synchronous transport other than HTTP."""
 
     def __init__(self, vendor: object = None) -> None:
         self.vendor = vendor
         self.shouted: list[str] = []
 
     def shout(self, word: str) -> str:
-        """Send a text, and return it."""
+        """Record a text and return it with an exclamation mark."""
         self.shouted.append(word)
         return f"{word}!"
 
 
 class AsyncCrier(Crier):
-    """An asynchronous transport that is not HTTP."""
+    """An asynchronous transport other than HTTP."""
 
     async def shout(self, word: str) -> str:  # type: ignore[override]  # the asynchronous twin
-        """Send a text, and return it."""
+        """Record a text and return it with an exclamation mark."""
         return super().shout(word)
 
 
 class Market(Vendor):
-    """A vendor with its own transport instead of HTTP."""
+    """A fictional vendor with a transport instead of HTTP."""
 
     name = "market"
     kinds = ("sms",)
 
     def services(self) -> dict[str, Service]:
-        """Return no service, only the vendor's address."""
+        """Return a service without a URL."""
         return {"": Service("market", retry=None)}
 
 
 async def on_wire(
     hub: Any, account: str, act: Callable[[Any], Awaitable[Any]], **options: Any
 ) -> Any:
-    """Run a function with the wire of an operation at an account."""
+    """Run a function with the wire of an operation at this account."""
     dispatcher = hub._live.dispatcher  # noqa: SLF001 - an operation of any kind
     result = hub.account(account)
     flow = act(
@@ -86,7 +86,7 @@ async def on_wire(
 
 @MODES
 async def test_wire_attributes(hub_class: type[Any]) -> None:
-    """A wire has the account, the tenant, the time, new ids and references."""
+    """A wire has the account, the tenant and the time, and makes new ids and references."""
     hubs = PigeonHubs()
 
     async def act(wire: Any) -> tuple[Any, ...]:
@@ -106,7 +106,7 @@ async def test_wire_attributes(hub_class: type[Any]) -> None:
 
 @MODES
 async def test_services_of_an_account(hub_class: type[Any]) -> None:
-    """Each service of a vendor is called by its name, and its bodies can be streamed."""
+    """A wire sends requests to the vendor's services by name, and can stream bodies."""
     hubs = PigeonHubs()
 
     async def act(wire: Any) -> tuple[int, bytes]:
@@ -122,7 +122,7 @@ async def test_services_of_an_account(hub_class: type[Any]) -> None:
 
 @MODES
 async def test_concurrent_steps(hub_class: type[Any]) -> None:
-    """Each step has its own result, in the order of the steps."""
+    """Steps that a wire runs together return their results in the order of the steps."""
     hubs = PigeonHubs()
 
     async def act(wire: Any) -> Any:
@@ -141,7 +141,7 @@ async def test_concurrent_steps(hub_class: type[Any]) -> None:
 
 @MODES
 async def test_one_deadline_for_all_steps(hub_class: type[Any]) -> None:
-    """An operation's timeout bounds its waits and requests together."""
+    """An operation's timeout limits all its waits and requests together."""
     hubs = PigeonHubs()
 
     async def sleep_twice(wire: Any) -> None:
@@ -175,7 +175,7 @@ async def test_effect_has_the_time_of_its_service(hub_class: type[Any]) -> None:
 
 @MODES
 async def test_credentials_of_the_account(hub_class: type[Any]) -> None:
-    """An operation can use the account's credentials to sign."""
+    """An operation can sign with the account's credentials."""
     hubs = PigeonHubs()
 
     async def act(wire: Any) -> Any:
@@ -191,7 +191,7 @@ async def test_credentials_of_the_account(hub_class: type[Any]) -> None:
 
 @MODES
 async def test_custom_transport_is_used(hub_class: type[Any]) -> None:
-    """A vendor without HTTP is called through its transport, once per key."""
+    """A vendor without HTTP is called through its transport, once per idempotency key."""
     crier = Crier() if hub_class is Hub else AsyncCrier()
     hub = hub_class([Account("square", Market())], transports={"square": crier})
 
@@ -206,7 +206,7 @@ async def test_custom_transport_is_used(hub_class: type[Any]) -> None:
 
 @MODES
 async def test_hub_closes_what_it_opened(hub_class: type[Any]) -> None:
-    """Leaving the block closes the hub's own connections, not the host's."""
+    """Closing a hub closes the connections that it opened itself, not the host's."""
     loft = PigeonServer()
     client = SandboxHttpClient(loft) if hub_class is Hub else AsyncSandboxHttpClient(loft)
     hub = hub_class([Account("pigeon", Pigeon())], http=client)
@@ -221,7 +221,7 @@ async def test_hub_closes_what_it_opened(hub_class: type[Any]) -> None:
 
 
 def test_unknown_account_is_refused() -> None:
-    """An unknown account is refused with the list of known ones."""
+    """An unknown account is refused with the list of known accounts."""
     with pytest.raises(ConfigurationError, match=r"No account is named 'x'\..*Use one of: pigeon"):
         Hub([Account("pigeon", Pigeon())]).account("x")
     with pytest.raises(ConfigurationError, match="Use one of: none"):
@@ -229,7 +229,7 @@ def test_unknown_account_is_refused() -> None:
 
 
 def test_webhooks_of_an_account() -> None:
-    """A verified webhook becomes events; the error for a vendor without webhooks says so."""
+    """A verified webhook becomes events; a vendor without webhooks raises an error."""
     secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
     account = Account("pigeon", Pigeon(), webhook_secrets=secret)
     hub = Hub([account, Account("square", Market())])

@@ -1,4 +1,4 @@
-"""A hub whose payments lose their responses: vendors with and without keys, and dying processes."""
+"""Helpers for tests of lost payments: vendors with and without keys, and dying processes."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ WAIT = 60.0
 
 @attrs.frozen(kw_only=True)
 class Keyless(Stripe):
-    """Stripe, but without idempotency keys: lost payments are looked up."""
+    """Stripe without idempotency keys, so lost payments are looked up."""
 
     unknown_outcomes: ClassVar[Mapping[str, UnknownOutcome]] = dict.fromkeys(
         Stripe.unknown_outcomes, UnknownOutcome.LOOKED_UP
     )
 
     def services(self) -> Mapping[str, Service]:
-        """The API, which receives no keys."""
+        """Return the services, which send no idempotency keys."""
         services = super().services()
         return {
             name: attrs.evolve(
@@ -50,7 +50,7 @@ class Keyless(Stripe):
 
 
 class Silent(Keyless):
-    """A vendor that can neither list payments nor look them up."""
+    """Stripe without support for listing payments or looking them up."""
 
     capabilities: ClassVar[frozenset[str]] = frozenset(PaymentsCapability) - {
         PaymentsCapability.LIST,
@@ -69,7 +69,7 @@ class Cautious(Stripe):
 
 
 class PaymentsWorld:
-    """A vendor, a store, and virtual time."""
+    """A fake Stripe server, a store and virtual time."""
 
     def __init__(self, kind: type[Stripe] = Stripe, **settings: Any) -> None:
         self.clock = VirtualClock()
@@ -79,7 +79,7 @@ class PaymentsWorld:
         self.settings = {"volatile_keys": True, "circuit": None, "retry": None, **settings}
 
     def hub(self, **ports: Any) -> Hub:
-        """Return a hub, as another process would open it."""
+        """Return a new hub with the shared store, as another process would open it."""
         vendor = self.kind(credentials=self.stripe.api_key)
         return Hub(
             [Account("till", vendor, settings=self.settings)],
@@ -100,7 +100,7 @@ class PaymentsWorld:
 
 
 class KilledError(BaseException):
-    """The process is killed."""
+    """Raised where a real process would be killed."""
 
 
 class DyingStore:

@@ -1,4 +1,4 @@
-"""Sets of vendors, one of each contract, and a business script that uses all of them."""
+"""Sets of vendors, one for each contract, and a script that uses all of them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ INVOICE = b"%PDF-1.7 an invoice"
 
 @attrs.frozen
 class VendorSet:
-    """One vendor for each contract, running on this machine."""
+    """One vendor for each contract, with sandboxes on this machine."""
 
     trades: Mapping[str, SandboxFixture]
     """By kind."""
@@ -38,7 +38,7 @@ class VendorSet:
 
     @property
     def sandboxes(self) -> tuple[Sandbox, ...]:
-        """The sandboxes that are reached over HTTP."""
+        """Return the sandboxes that are reached over HTTP."""
         return tuple(trade.sandbox for trade in self.trades.values() if trade.sandbox is not None)
 
     @property
@@ -50,7 +50,7 @@ class VendorSet:
         }
 
     def close(self) -> None:
-        """Stop all vendors."""
+        """Stop the sandboxes of all vendors."""
         for trade in self.trades.values():
             trade.close()
 
@@ -75,7 +75,7 @@ def vendor_sets() -> list[dict[str, str]]:
 
 
 def digest(size: int) -> bytes:
-    """Return the digest of this many bytes."""
+    """Return the SHA-256 digest of this many test bytes."""
     whole_hash = sha256()
     for piece in pieces(size):
         whole_hash.update(piece)
@@ -83,14 +83,14 @@ def digest(size: int) -> bytes:
 
 
 def pieces(size: int) -> Iterator[bytes]:
-    """Yield this many bytes, piece by piece."""
+    """Yield this many test bytes, piece by piece."""
     piece = bytes(range(256)) * 4096
     for start in range(0, size, len(piece)):
         yield piece[: size - start]
 
 
 async def business_script(hub: Any, vendor_set: VendorSet, bundle: int) -> dict[str, Any]:
-    """Run a business system's script, with neutral results."""
+    """Use every contract once, as a business system would, and return neutral results."""
     fields: dict[str, Any] = {}
     mail = EmailMessage(
         to="ada@example.com",
