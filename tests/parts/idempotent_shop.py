@@ -1,4 +1,4 @@
-"""A product that is sold once per key, through every API of the idempotency part."""
+"""Helpers for tests of the idempotency part: a fake shop, and each way of calling it."""
 
 import functools
 from collections.abc import Callable
@@ -11,14 +11,14 @@ from tests.parts.world import AsyncSleeper, Clock, as_async, run
 
 
 class Shop:
-    """A shop whose sales are counted."""
+    """A fake shop that records its sales."""
 
     def __init__(self) -> None:
         self.effects: list[Any] = []
         self.fails: BaseException | None = None
 
     def sell(self, item: str = "tea", *, amount: int = 1) -> dict[str, Any]:
-        """Sell, and then perhaps fail."""
+        """Record the sale, then raise the configured error or return the sale."""
         self.effects.append((item, amount))
         if self.fails is not None:
             raise self.fails
@@ -26,33 +26,33 @@ class Shop:
 
 
 def called(part: Idempotency, key: str, function: Callable[..., Any], *args: Any) -> Any:
-    """Use the part as a function call."""
+    """Call the function through the idempotency part."""
     return part.call(key, function, *args)
 
 
 def called_later(part: Idempotency, key: str, function: Callable[..., Any], *args: Any) -> Any:
-    """Use it as an asynchronous call."""
+    """Call the function, made asynchronous, through the idempotency part."""
     return run(part.call(key, as_async(function), *args))
 
 
 def decorated(part: Idempotency, key: str, function: Callable[..., Any], *args: Any) -> Any:
-    """Use the part as a decorator."""
+    """Call the function decorated by the idempotency part."""
     return part(lambda *_: key)(function)(*args)
 
 
 def decorated_later(part: Idempotency, key: str, function: Callable[..., Any], *args: Any) -> Any:
-    """Use it as a decorator of an asynchronous function."""
+    """Call the function, made asynchronous and decorated by the idempotency part."""
     return run(part(lambda *_: key)(as_async(function))(*args))
 
 
 def answered(part: Idempotency, key: str, function: Callable[..., Any], *args: Any) -> Any:
-    """Request the answer with its details."""
+    """Call the function by `answer`, which returns details, and return its value."""
     bound = functools.partial(function, *args)
     return part.answer(key, bound, payload=[[*args], {}]).value
 
 
 def answered_later(part: Idempotency, key: str, function: Callable[..., Any], *args: Any) -> Any:
-    """Request the answer with its details, asynchronously."""
+    """Call the function, made asynchronous, by `answer`, and return its value."""
     bound = functools.partial(as_async(function), *args)
     return run(part.aanswer(key, bound, payload=[[*args], {}])).value
 

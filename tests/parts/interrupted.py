@@ -1,4 +1,4 @@
-"""Interrupts code at each point at which Python may run a signal handler.
+"""A tool that interrupts code at each point at which Python may run a signal handler.
 
 Python looks for signals where a function begins, where a loop goes round, and after a call that
 it does not make by going on in another frame. A storm of real signals finds those points by
@@ -25,13 +25,13 @@ _INLINED = {"CALL", "CALL_KW"} | ({"CALL_FUNCTION_EX"} if sys.version_info >= (3
 
 
 class Interrupted(KeyboardInterrupt):
-    """The exception that the signal handler raises."""
+    """The exception that a signal handler would raise."""
 
 
 def interrupt_at(
     point: int, action: Callable[[], object], look: Callable[[], object] = lambda: None
 ) -> bool:
-    """Run `action` and interrupt it at this point; return whether the point was reached.
+    """Run `action` and interrupt it at the n-th point; return whether that point was reached.
 
     `look` is called just before the interruption.
     """
@@ -52,7 +52,7 @@ def interrupt_at(
 
 
 class _Points:
-    """Counts the steps of the running code, and raises at one of them."""
+    """Counts the points that the running code passes, and raises at one of them."""
 
     def __init__(self, at: int, look: Callable[[], object]) -> None:
         self._look = look
@@ -62,7 +62,7 @@ class _Points:
         self._went_on: set[FrameType] = set()
 
     def trace(self, frame: FrameType, event: str, _: object) -> Any:
-        """Follow one step of the running code."""
+        """Count one step of the running code, and raise if it is the chosen one."""
         if event == "call":
             frame.f_trace_opcodes = True
             if frame.f_back is not None and frame.f_code.co_name != "__init__":
@@ -85,7 +85,7 @@ class _Points:
         return self.trace
 
     def forget(self) -> None:
-        """Release the frames and their variables."""
+        """Release the recorded frames and their variables."""
         self._last.clear()
         self._went_on.clear()
 

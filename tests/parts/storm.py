@@ -1,4 +1,4 @@
-"""Thousands of real interruptions, and a count of leases and slots that each left behind.
+"""A program that interrupts parts by thousands of real signals, and counts what stays taken.
 
 Run as a program, told what to interrupt: prints as JSON how often a signal struck and how much
 was left. A signal that struck inside a tool that traces us, such as one that measures coverage,
@@ -39,7 +39,7 @@ _MANY: Final = 10**9
 
 
 class Storm:
-    """A signal that interrupts the armed code at most once, at any place."""
+    """A timer signal that interrupts the running code at most once per use, at any place."""
 
     def __init__(self) -> None:
         self.struck = 0
@@ -49,7 +49,7 @@ class Storm:
         signal.signal(signal.SIGALRM, self._strike)
 
     def rages(self) -> bool:
-        """Return whether the storm is still going on."""
+        """Return whether the time for the test is not over yet."""
         return time.monotonic() < self._end
 
     def _strike(self, *_: object) -> None:
@@ -59,7 +59,7 @@ class Storm:
             raise KeyboardInterrupt
 
     def through(self, action: Callable[[], object], longest: float) -> bool:
-        """Run an action that may be interrupted; return whether it was."""
+        """Run an action that a signal may interrupt; return whether it was interrupted."""
         try:
             signal.setitimer(signal.ITIMER_REAL, random.uniform(1e-6, longest))
             # No signal is handled between a plain assignment and the one that follows it.
@@ -74,14 +74,14 @@ class Storm:
 
 
 def imported(uses: list[Callable[[], object]]) -> None:
-    """Import late imports now, because Python's import locks break when interrupted."""
+    """Run late imports now, because an interruption breaks Python's import locks."""
     for use in uses:
         with suppress(Broken):
             use()
 
 
 def probes(storm: Storm) -> None:
-    """Probes of a half-open circuit, in each way of using it; some fail."""
+    """Interrupt calls that probe a half-open circuit, and count slots that stay taken."""
     clock = Clock()
     config = CircuitBreakerConfig(failures=1, open_for=1, open_growth=1, successes=_MANY)
     breaker = CircuitBreaker(config, clock=clock)
@@ -106,7 +106,7 @@ def probes(storm: Storm) -> None:
 
 
 def places(storm: Storm) -> None:
-    """Calls through a bulkhead that three other threads go through as well."""
+    """Interrupt calls through a bulkhead that other threads use too, and count taken slots."""
     taken_places = Places()
     bulkhead = Bulkhead(2, 9, max_wait=0.001, locks=ThreadLocks(taken_places))
     stop = threading.Event()
@@ -136,7 +136,7 @@ def places(storm: Storm) -> None:
 
 
 def waits(storm: Storm) -> None:
-    """Callers who queue at a limiter, or reserve."""
+    """Interrupt callers that wait for a rate limiter or make reservations."""
     clock = Clock()
     limiter = RateLimiter(RateLimitConfig.per_second(1), clock=clock, sleeper=clock)
     imported([limiter.acquire, limiter.reserve])
@@ -153,7 +153,7 @@ def waits(storm: Storm) -> None:
 
 
 def retries(storm: Storm) -> None:
-    """Attempts and pauses: no attempt may follow an interruption."""
+    """Interrupt attempts and pauses of a retry handler, after which no attempt may follow."""
     clock = Clock()
     retry = RetryHandler(RetryPolicy(base_delay=0.001), clock=clock, sleeper=clock)
     calls = [0]
@@ -177,7 +177,7 @@ def retries(storm: Storm) -> None:
 
 
 def main(kind: str) -> None:
-    """Print what remains after one kind of interruptions."""
+    """Run one kind of interruptions and print what they left behind."""
     # A coroutine that is interrupted before its first line is dropped, of which Python warns;
     # and what is raised while a generator is closed is lost.
     warnings.simplefilter("ignore")

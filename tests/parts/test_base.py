@@ -1,4 +1,4 @@
-"""The behaviour that all parts share."""
+"""Behaviour that all parts share: names, stores, clocks, observers and their modes."""
 
 import asyncio
 from datetime import timedelta
@@ -26,13 +26,13 @@ ONCE = CircuitBreakerConfig(failures=1)
 
 
 def fail() -> None:
-    """Fail in a way that opens a circuit."""
+    """Raise an error that opens a circuit."""
     raise Broken
 
 
 @pytest.mark.parametrize("make", [MemoryStorage, AsyncMemoryStorage, PlainStore])
 def test_parts_of_one_name_and_store_share(make: type[MemoryStorage]) -> None:
-    """Two parts with the same name and the same store, empty as it is, are one."""
+    """Two parts with the same name and the same store share their state."""
     store = make()
     first, second, other_breaker = (
         CircuitBreaker(ONCE, name=name, storage=store) for name in ("a", "a", "b")
@@ -48,7 +48,7 @@ def test_parts_of_one_name_and_store_share(make: type[MemoryStorage]) -> None:
 
 
 def test_parts_share_nothing_by_default() -> None:
-    """A part without a store is independent of others, even with the same name."""
+    """Parts without a store share no state, even with the same name."""
     first, second = CircuitBreaker(ONCE, name="a"), CircuitBreaker(ONCE, name="a")
 
     for breaker in (first, second):
@@ -58,7 +58,7 @@ def test_parts_share_nothing_by_default() -> None:
 
 @pytest.mark.parametrize("storage", [None, MemoryStorage(), AsyncMemoryStorage()])
 def test_both_modes_share(storage: MemoryStorage | None) -> None:
-    """Synchronous callers and tasks share one part in memory."""
+    """Synchronous callers and asynchronous tasks can share one part in memory."""
     breaker = CircuitBreaker(ONCE, storage=storage)
 
     with pytest.raises(Broken):
@@ -69,7 +69,7 @@ def test_both_modes_share(storage: MemoryStorage | None) -> None:
 
 
 def test_a_plain_store_serves_no_tasks() -> None:
-    """An asynchronous call over a synchronous store is refused with advice."""
+    """An asynchronous call of a part with a synchronous store is refused, with advice."""
     breaker = CircuitBreaker(storage=PlainStore())
 
     with pytest.raises(ConfigurationError, match=r"PlainStore .* asynchronous store") as excinfo:
@@ -79,7 +79,7 @@ def test_a_plain_store_serves_no_tasks() -> None:
 
 
 def test_an_asynchronous_store_serves_no_plain_callers() -> None:
-    """A synchronous part over an asynchronous store is refused as well."""
+    """A synchronous call of a part with an asynchronous store is refused, with advice."""
     breaker = CircuitBreaker(storage=DistantStore())
 
     for use in (breaker.state, lambda: breaker.call(len, "")):
@@ -89,7 +89,7 @@ def test_an_asynchronous_store_serves_no_plain_callers() -> None:
 
 
 def test_durations_may_be_timedeltas() -> None:
-    """A timedelta is accepted in place of seconds."""
+    """A part accepts a timedelta in place of seconds."""
     clock = Clock()
     limiter = RateLimiter(
         RateLimitConfig(1, timedelta(seconds=2)),
@@ -109,7 +109,7 @@ def test_durations_may_be_timedeltas() -> None:
 
 @pytest.mark.parametrize("timeout", [0, -1, float("nan"), float("inf"), "1", True])
 def test_invalid_timeouts_are_refused(timeout: float) -> None:
-    """An invalid timeout is refused by name when the part is made."""
+    """An invalid timeout is refused with the argument's name when a part is created."""
     with pytest.raises(ConfigurationError) as excinfo:
         CircuitBreaker(timeout=timeout)
 
@@ -117,7 +117,7 @@ def test_invalid_timeouts_are_refused(timeout: float) -> None:
 
 
 def test_observers_are_plain_functions() -> None:
-    """An asynchronous observer is refused at construction."""
+    """An asynchronous observer is refused when a part is created."""
 
     async def observe(event: Event, /) -> None: ...
 
@@ -129,7 +129,7 @@ def test_observers_are_plain_functions() -> None:
 
 @pytest.mark.parametrize("name", ["sleeper", "async_sleeper"])
 def test_sleepers_have_their_mode(name: str) -> None:
-    """A sleeper of the other mode is refused when the part is made."""
+    """A sleeper of the wrong mode is refused when a part is created."""
     clock = Clock()
     wrong_sleeper: Any = {"sleeper": AsyncSleeper(clock), "async_sleeper": clock}[name]
 
@@ -144,7 +144,7 @@ def test_sleepers_have_their_mode(name: str) -> None:
 )
 @pytest.mark.parametrize("use", ["call", "__call__"])
 def test_uncallable_functions_are_refused(part: object, use: str) -> None:
-    """A value that is not a function is neither called nor decorated."""
+    """A part refuses to call or decorate a value that is not a function."""
     with pytest.raises(ConfigurationError) as excinfo:
         getattr(part, use)(5)
 
@@ -152,7 +152,7 @@ def test_uncallable_functions_are_refused(part: object, use: str) -> None:
 
 
 def test_idempotency_refuses_uncallable_functions() -> None:
-    """The key, the payload and the action must be functions."""
+    """The key, the payload and the action that a part gets must be functions."""
     wrong_argument: Any = 5
     part = Idempotency()
     uses: list[tuple[str, Any]] = [
@@ -171,7 +171,7 @@ def test_idempotency_refuses_uncallable_functions() -> None:
 
 @pytest.mark.parametrize("wrong", [print, None, 5])
 def test_observers_are_a_series(wrong: object) -> None:
-    """`observers` must be a series: neither one observer alone nor None is accepted."""
+    """`observers` must be a sequence; a single observer or None is refused."""
     options: Any = {"observers": wrong}
     with pytest.raises(ConfigurationError) as excinfo:
         CircuitBreaker(**options)

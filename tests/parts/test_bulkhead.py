@@ -1,4 +1,4 @@
-"""The bulkhead part on its own."""
+"""The bulkhead as a part of its own, without a manager."""
 
 import asyncio
 import contextlib
@@ -31,7 +31,7 @@ EVERY_USE = pytest.mark.parametrize("use", USES, ids=lambda use: use.__name__)
 
 
 def until_waiting(places: Places, callers: int) -> None:
-    """Wait until so many stand in line."""
+    """Wait until this many callers are queued."""
     end = time.monotonic() + PATIENCE
     while callers != sum(queue.length for queue in list(vars(places)["_queues"].values())):
         assert time.monotonic() < end
@@ -48,7 +48,7 @@ def until_waiting(places: Places, callers: int) -> None:
     ],
 )
 def test_invalid_settings_are_refused(path: str, options: tuple[Any, ...]) -> None:
-    """A bulkhead without slots, or an impossible wait, is refused by name."""
+    """A bulkhead without slots, or with an impossible wait, is refused with the option's name."""
     with pytest.raises(ConfigurationError) as excinfo:
         Bulkhead(*options[:2], **dict(zip(["max_wait"], options[2:], strict=False)))
 
@@ -57,7 +57,7 @@ def test_invalid_settings_are_refused(path: str, options: tuple[Any, ...]) -> No
 
 @EVERY_USE
 def test_admits_up_to_its_size(use: Callable[..., Any]) -> None:
-    """A call beyond the bulkhead's size is refused at once, and its function not called."""
+    """A call beyond a bulkhead's limit is refused at once, without calling its function."""
     bulkhead = Bulkhead(2, name="v")
 
     def expect_full() -> str:
@@ -73,7 +73,7 @@ def test_admits_up_to_its_size(use: Callable[..., Any]) -> None:
 @EVERY_USE
 @pytest.mark.parametrize("error", [Broken, KeyboardInterrupt, GeneratorExit])
 def test_slot_is_freed_after_every_end(use: Callable[..., Any], error: type[BaseException]) -> None:
-    """However a call ends, its slot is free again."""
+    """A call frees its bulkhead slot, however it ends."""
     bulkhead = Bulkhead(1)
 
     def end() -> None:
@@ -88,7 +88,7 @@ def test_slot_is_freed_after_every_end(use: Callable[..., Any], error: type[Base
 
 @pytest.mark.parametrize("use", [called, called_later], ids=["plain", "awaited"])
 def test_refusals_are_reported(use: Callable[..., Any]) -> None:
-    """Observers get an event for every refused call."""
+    """Observers get an event for each call that a bulkhead refuses."""
     recorder = Seen()
     bulkhead = Bulkhead(1, name="v", observers=[recorder])
 
@@ -100,7 +100,7 @@ def test_refusals_are_reported(use: Callable[..., Any]) -> None:
 
 
 def test_threads_are_never_more_than_places() -> None:
-    """At most as many threads run as there are slots, and every thread gets one."""
+    """A bulkhead runs as many threads as it has slots, and each thread gets a slot in the end."""
     bulkhead = Bulkhead(3, 20)
     running_calls, running_peaks = [0] * 20, [0] * 20
 
@@ -116,7 +116,7 @@ def test_threads_are_never_more_than_places() -> None:
 
 
 def test_all_places_are_used() -> None:
-    """All slots can be used at the same time."""
+    """All slots of a bulkhead can be used at the same time."""
     bulkhead, inner_barrier = Bulkhead(5), threading.Barrier(5)
 
     results = crowd(5, lambda _: bulkhead.call(inner_barrier.wait, PATIENCE))
@@ -125,7 +125,7 @@ def test_all_places_are_used() -> None:
 
 
 def test_threads_wait_in_order_of_arrival() -> None:
-    """A place goes to the thread that has waited longest."""
+    """A free bulkhead slot goes to the thread that has waited longest."""
     places = Places()
     bulkhead = Bulkhead(1, 9, locks=ThreadLocks(places))
     call_order: list[int] = []
@@ -146,7 +146,7 @@ def test_threads_wait_in_order_of_arrival() -> None:
 
 
 def test_tasks_wait_in_order_of_arrival_past_the_cancelled() -> None:
-    """A slot goes to the task that has waited longest; cancelled tasks are skipped."""
+    """A free bulkhead slot goes to the task that has waited longest, except cancelled tasks."""
     bulkhead = Bulkhead(1, 9)
     call_order: list[int] = []
 
@@ -171,7 +171,7 @@ def test_tasks_wait_in_order_of_arrival_past_the_cancelled() -> None:
 
 @pytest.mark.parametrize("wait", [None, 0.002])
 def test_queue_is_bounded(wait: float | None) -> None:
-    """A call that finds the queue full is refused at once; one that waited too long, later."""
+    """A call is refused at once if the queue is full, and later if it has waited too long."""
     places = Places()
     bulkhead = Bulkhead(1, 1, max_wait=wait, locks=ThreadLocks(places))
     results: list[Any] = []
@@ -197,7 +197,7 @@ def test_queue_is_bounded(wait: float | None) -> None:
 
 
 def test_tasks_wait_no_longer_than_max_wait() -> None:
-    """A task that waited in vain is refused, and holds nothing."""
+    """A task that waits too long for a bulkhead slot is refused, and keeps no slot."""
     bulkhead = Bulkhead(1, 1, max_wait=0.002)
 
     async def wait() -> None:
@@ -211,7 +211,7 @@ def test_tasks_wait_no_longer_than_max_wait() -> None:
 
 @pytest.mark.parametrize("turns", range(4))
 def test_a_cancelled_wait_holds_nothing(turns: int) -> None:
-    """A task cancelled before or after it got a slot leaves that slot to the next task."""
+    """If a task is cancelled around the time it gets a slot, the next task gets the slot."""
     bulkhead = Bulkhead(1, 9)
 
     async def cancel() -> None:
@@ -252,7 +252,7 @@ def test_interruption_at_any_point_frees_the_slot(
     use: Callable[..., Any],
     contended: bool,
 ) -> None:
-    """After an interruption at any point of a call, its slot is free."""
+    """After an interruption at any point of a call, its bulkhead slot is free."""
     places = Places()
     bulkhead = Bulkhead(1, 9, max_wait=0.000_001, locks=ThreadLocks(places))
     use_bulkhead = functools.partial(use, bulkhead, int)
@@ -280,7 +280,7 @@ def test_interruption_at_any_point_frees_the_slot(
 
 @EVERY_USE
 def test_keyed_bulkheads_have_places_for_each_key(use: Callable[..., Any]) -> None:
-    """The places of a key are taken by every bulkhead of this key, and by no other."""
+    """Bulkheads with the same key share their slots, and no other bulkhead uses them."""
     recorder = Seen()
     bulkhead = Bulkhead(1, name="v", observers=[recorder])
     single_bulkhead, other_bulkhead = bulkhead.keyed("a"), bulkhead.keyed("b")

@@ -1,4 +1,4 @@
-"""A circuit breaker on its own."""
+"""The circuit breaker as a part of its own, without a manager."""
 
 import asyncio
 import functools
@@ -49,12 +49,12 @@ MANY = 10**6
 
 
 def fail() -> None:
-    """Do not work."""
+    """Raise an error that counts as a failure."""
     raise Broken
 
 
 def half_open(clock: Clock, *, probes: int = 1, **options: Any) -> CircuitBreaker:
-    """A breaker that lets probes through, and stays half open however many succeed."""
+    """Return a half-open breaker, which stays half open however many probes succeed."""
     config = CircuitBreakerConfig(failures=1, open_for=1, probes=probes, successes=MANY)
     breaker = CircuitBreaker(config, clock=clock, **options)
     with pytest.raises(Broken):
@@ -64,13 +64,13 @@ def half_open(clock: Clock, *, probes: int = 1, **options: Any) -> CircuitBreake
 
 
 def states(breaker: CircuitBreaker) -> list[CircuitState]:
-    """The circuit's state by the synchronous and the asynchronous method."""
+    """Return the circuit's state twice: by the synchronous and the asynchronous method."""
     return [breaker.state().state, run(breaker.astate()).state]
 
 
 @EVERY_USE
 def test_opens_tries_and_closes(use: Callable[..., Any]) -> None:
-    """Enough failures open it, the open time is waited for, one success of a probe closes it."""
+    """A circuit opens after enough failures, and closes when a probe succeeds later."""
     clock = Clock()
     breaker = CircuitBreaker(CircuitBreakerConfig(failures=3, open_for=60), name="v", clock=clock)
     requests: list[None] = []
@@ -93,7 +93,7 @@ def test_opens_tries_and_closes(use: Callable[..., Any]) -> None:
 
 @EVERY_USE
 def test_a_failed_probe_opens_it_again(use: Callable[..., Any]) -> None:
-    """A probe that fails opens the circuit anew, for longer."""
+    """A failed probe opens the circuit again, for longer."""
     clock = Clock()
     breaker = half_open(clock)
 
@@ -120,7 +120,7 @@ def test_a_failed_probe_opens_it_again(use: Callable[..., Any]) -> None:
     ids=repr,
 )
 def test_counts_only_failures(use: Callable[..., Any], error: BaseException, failures: int) -> None:
-    """Refusals, interruptions and ignored exceptions do not count as failures."""
+    """Refusals, interruptions and ignored exceptions do not count as failures of the circuit."""
     breaker = CircuitBreaker(CircuitBreakerConfig(failures=9), ignore=(LookupError,))
 
     def end() -> None:
@@ -133,7 +133,7 @@ def test_counts_only_failures(use: Callable[..., Any], error: BaseException, fai
 
 
 def test_one_class_may_be_ignored() -> None:
-    """`ignore` may be a single class."""
+    """A circuit breaker's `ignore` may be a single exception class."""
     breaker = CircuitBreaker(CircuitBreakerConfig(failures=1), ignore=Broken)
 
     with pytest.raises(Broken):
@@ -144,7 +144,7 @@ def test_one_class_may_be_ignored() -> None:
 
 @EVERY_USE
 def test_slow_calls_open_it(use: Callable[..., Any]) -> None:
-    """Calls that succeed too slowly are counted, and open it at their rate."""
+    """Successful calls that are too slow open the circuit at the configured rate."""
     clock = Clock()
     config = CircuitBreakerConfig(slow_call=1, slow_call_rate=0.5, minimum_calls=4)
     breaker = CircuitBreaker(config, clock=clock)
@@ -159,7 +159,7 @@ def test_slow_calls_open_it(use: Callable[..., Any]) -> None:
 
 @BOTH
 def test_is_set_by_hand(use: Callable[..., Any]) -> None:
-    """A person may hold all calls back, let all through, and begin anew."""
+    """A circuit can be forced open, disabled and reset by hand."""
     breaker = CircuitBreaker(CircuitBreakerConfig(failures=1))
 
     def put(state: CircuitState) -> None:
@@ -186,7 +186,7 @@ def test_is_set_by_hand(use: Callable[..., Any]) -> None:
 
 @EVERY_USE
 def test_changes_and_refusals_are_reported(use: Callable[..., Any]) -> None:
-    """Observers get every change of the circuit and every refused call."""
+    """Observers get an event for each change of the circuit and each refused call."""
     clock, recorder = Clock(), Seen()
     config = CircuitBreakerConfig(failures=1, open_for=1)
     breaker = CircuitBreaker(config, name="v", clock=clock, observers=[recorder])
@@ -213,7 +213,7 @@ def test_changes_and_refusals_are_reported(use: Callable[..., Any]) -> None:
 
 
 def test_store_outage_loses_no_result() -> None:
-    """A function's result is returned even if it cannot be recorded."""
+    """The caller gets its function's result even if the store cannot record it."""
     store = PlainStore()
     breaker = CircuitBreaker(storage=store)
 
@@ -230,7 +230,7 @@ def test_store_outage_loses_no_result() -> None:
 
 
 def test_fifty_threads_call_at_once() -> None:
-    """No lock is held while a function runs: fifty threads run it at the same time."""
+    """A circuit breaker holds no lock while it runs a function, so fifty threads can run it."""
     breaker, inner_barrier = CircuitBreaker(), threading.Barrier(50)
 
     crowd(50, lambda _: breaker.call(inner_barrier.wait, PATIENCE))
@@ -240,7 +240,7 @@ def test_fifty_threads_call_at_once() -> None:
 
 @pytest.mark.parametrize("probes", [1, 3])
 def test_threads_are_never_more_than_probes(probes: int) -> None:
-    """At a half-open circuit, at most as many threads run as probes are allowed."""
+    """In a half-open circuit at most as many threads run as probes are allowed."""
     breaker = half_open(Clock(), probes=probes)
     all_barrier = threading.Barrier(16)
 
@@ -263,7 +263,7 @@ def test_threads_are_never_more_than_probes(probes: int) -> None:
 def test_tasks_are_never_more_than_probes(
     probes: int, store: Callable[[Clock], MemoryStorage | DistantStore]
 ) -> None:
-    """The same of tasks, while the circuit opens and is tried again and again."""
+    """At most as many tasks run as probes are allowed, while the circuit opens repeatedly."""
     clock = Clock()
     config = CircuitBreakerConfig(
         failures=1, open_for=1, open_growth=1, probes=probes, successes=MANY
@@ -303,7 +303,7 @@ def test_tasks_are_never_more_than_probes(
 def test_interrupted_probe_frees_its_slot(
     use: Callable[..., Any], error: type[BaseException]
 ) -> None:
-    """A probe that is interrupted proves nothing, and the next may go at once."""
+    """An interrupted probe counts neither as success nor failure, and another may run at once."""
     breaker = half_open(Clock())
 
     def interrupt() -> None:
@@ -319,7 +319,7 @@ def test_interrupted_probe_frees_its_slot(
 
 
 def test_a_cancelled_call_is_not_counted() -> None:
-    """A closed circuit takes back the count of a call that was cancelled."""
+    """A cancelled call of a closed circuit is not counted."""
     breaker = CircuitBreaker()
     breaker.call(int)
 
@@ -337,7 +337,7 @@ def test_a_cancelled_call_is_not_counted() -> None:
 
 @pytest.mark.parametrize("error", [None, Broken])
 def test_cancelled_probe_frees_its_slot(error: type[Exception] | None) -> None:
-    """A task that is cancelled at any point holds no slot of the distant store."""
+    """A probe's task that is cancelled at any point frees its slot in a slow store."""
 
     async def visit() -> None:
         await asyncio.sleep(0)
@@ -367,7 +367,7 @@ def test_cancelled_probe_frees_its_slot(error: type[Exception] | None) -> None:
 
 
 def test_late_outcomes_are_ignored() -> None:
-    """A call from an earlier generation of the circuit has no effect on it."""
+    """The late outcome of a call that began before the circuit last changed is ignored."""
     clock = Clock()
     config = CircuitBreakerConfig(failures=1, open_for=1)
     breaker = CircuitBreaker(config, clock=clock)
@@ -388,7 +388,7 @@ def test_late_outcomes_are_ignored() -> None:
 
 
 def test_overrunning_probe_loses_its_slot() -> None:
-    """A probe that overruns its time blocks nobody, and its late result is ignored."""
+    """A probe that exceeds its time blocks no other probe, and its late outcome is ignored."""
     clock = Clock()
     breaker = half_open(clock, timeout=10)
     entry = breaker.guard()
@@ -406,7 +406,7 @@ def test_overrunning_probe_loses_its_slot() -> None:
 
 
 def interruptions(use: Callable[..., Any], end: Callable[[], object]) -> Iterator[CircuitBreaker]:
-    """Interrupt a probe at each of its steps, on a new circuit."""
+    """Interrupt a probe at each of its points, with a new circuit each time."""
     for point in itertools.count():
         breaker = half_open(Clock())
         breaker.state()
@@ -422,7 +422,7 @@ def interruptions(use: Callable[..., Any], end: Callable[[], object]) -> Iterato
 def test_an_interruption_anywhere_leaves_no_lease(
     use: Callable[..., Any], end: Callable[[], object]
 ) -> None:
-    """After an interruption of a probe at any point, the next probe may run."""
+    """After an interruption of a probe at any point, another probe may run."""
     under_way = [breaker.state().probes_under_way for breaker in interruptions(use, end)]
 
     assert [0] * len(under_way) == under_way
@@ -431,7 +431,7 @@ def test_an_interruption_anywhere_leaves_no_lease(
 
 @pytest.mark.parametrize("wrong", [5, None, "OSError", int, KeyboardInterrupt, (OSError, 5), [int]])
 def test_invalid_ignore_is_refused(wrong: object) -> None:
-    """A value of `ignore` that is not an exception type is refused."""
+    """A circuit breaker's `ignore` is refused if it is not an exception type."""
     options: Any = {"ignore": wrong}
     with pytest.raises(ConfigurationError) as excinfo:
         CircuitBreaker(**options)
@@ -442,7 +442,7 @@ def test_invalid_ignore_is_refused(wrong: object) -> None:
 
 @pytest.mark.parametrize("ignore", [Broken, (Broken,), [Broken], {Broken, OSError}])
 def test_ignore_takes_one_type_or_several(ignore: object) -> None:
-    """`ignore` is one exception type, or any series of them."""
+    """A circuit breaker's `ignore` may be one exception type or a sequence of them."""
     options: Any = {"ignore": ignore}
     breaker = CircuitBreaker(CircuitBreakerConfig(failures=1), **options)
     for _ in range(2):
@@ -456,7 +456,7 @@ def test_ignore_takes_one_type_or_several(ignore: object) -> None:
 
 
 def test_fast_path_refusal_is_observed() -> None:
-    """A refusal on the fast path is reported to observers."""
+    """Observers get an event for a call that the fast path refuses."""
     seen_events: list[Any] = []
     breaker = CircuitBreaker(CircuitBreakerConfig(failures=1), observers=[seen_events.append])
     with pytest.raises(Broken):
@@ -471,7 +471,7 @@ def do_nothing() -> None:
 
 
 def test_none_is_a_success() -> None:
-    """A synchronous function that returns None succeeded."""
+    """A function that returns None counts as a success."""
     breaker = CircuitBreaker()
     for _ in range(3):
         breaker.call(do_nothing)
@@ -479,7 +479,7 @@ def test_none_is_a_success() -> None:
 
 
 def test_error_is_not_lost_with_a_full_store() -> None:
-    """If the store has no space for a failure, the caller still gets its own error."""
+    """If the store is too full for a failure, the caller still gets its function's error."""
     clock = Clock()
     storage = MemoryStorage(clock, max_entries=1)
     breaker = CircuitBreaker(clock=clock, storage=storage)
@@ -497,13 +497,13 @@ def test_error_is_not_lost_with_a_full_store() -> None:
 
 @BOTH
 def test_result_is_not_lost_with_a_full_store(use: Callable[..., Any]) -> None:
-    """If the store has no space for a failure, the caller still gets its own result."""
+    """If the store is too full for an outcome, the caller still gets its function's result."""
 
     class FullStore(MemoryStorage):
-        """A store that admits calls but has no room for their results."""
+        """A store that admits calls, but raises StorageUnavailable when outcomes are recorded."""
 
         def execute(self, command: Any, /, timeout: float | None = None) -> Any:
-            """Refuse reports."""
+            """Raise StorageUnavailable for reports; execute other commands."""
             if isinstance(command, Report):
                 raise StorageUnavailable("the store is full.")
             return super().execute(command, timeout)
@@ -519,7 +519,7 @@ def test_result_is_not_lost_with_a_full_store(use: Callable[..., Any]) -> None:
 
 @EVERY_USE
 def test_keyed_breakers_have_a_circuit_for_each_key(use: Callable[..., Any]) -> None:
-    """A key's circuit opens, probes and closes by itself, for every breaker of this key."""
+    """Each key of a circuit breaker has its own circuit, shared by all breakers of that key."""
     clock, recorder = Clock(), Seen()
     config = CircuitBreakerConfig(failures=1, open_for=1)
     breaker = CircuitBreaker(config, name="v", clock=clock, observers=[recorder])
@@ -541,7 +541,7 @@ def test_keyed_breakers_have_a_circuit_for_each_key(use: Callable[..., Any]) -> 
 
 @BOTH
 def test_keyed_breaker_counts_slow_calls(use: Callable[..., Any]) -> None:
-    """The settings of the breaker hold for each key."""
+    """Each key's circuit has the settings of its breaker, such as `slow_call` and `ignore`."""
     clock = Clock()
     config = CircuitBreakerConfig(failures=None, slow_call=1.0, minimum_calls=1)
     breaker = CircuitBreaker(config, clock=clock, ignore=Broken).keyed("a")
@@ -554,7 +554,7 @@ def test_keyed_breaker_counts_slow_calls(use: Callable[..., Any]) -> None:
 
 
 def test_keyed_breaker_is_set_by_hand() -> None:
-    """Setting the circuit of one key changes no other key."""
+    """Setting the circuit of one key by hand changes no other key's circuit."""
     breaker = CircuitBreaker()
 
     breaker.keyed("a").set(CircuitState.FORCED_OPEN)
@@ -565,13 +565,13 @@ def test_keyed_breaker_is_set_by_hand() -> None:
 
 @pytest.mark.parametrize("key", ["", "a\nb", 7])
 def test_invalid_keys_are_refused(key: Any) -> None:
-    """A key is a short printable text."""
+    """A circuit breaker refuses a key that is not a short printable text."""
     with pytest.raises(InvalidData, match="key must be a printable text"):
         CircuitBreaker().keyed(key)
 
 
 def test_keyed_breakers_need_little_memory() -> None:
-    """Ten thousand keyed breakers need less than a kilobyte each."""
+    """Ten thousand keyed circuit breakers need less than a kilobyte of memory each."""
     breaker, number = CircuitBreaker(), 10_000
     breaker.keyed("first")
     tracemalloc.start()

@@ -1,4 +1,4 @@
-"""Every guard works as a call, a decorator and a `with` block, in both modes."""
+"""Guards of all parts, used as calls, decorators and `with` blocks, in both modes."""
 
 # ruff: noqa: D102 - what is called says enough
 
@@ -51,7 +51,7 @@ class Promise:
 
 
 class Anything:
-    """An object with every attribute, like a remote proxy."""
+    """An object that has every attribute, like a remote proxy."""
 
     def __getattr__(self, name: str) -> str:
         return name
@@ -60,7 +60,7 @@ class Anything:
 @GUARDS
 @EVERY_USE
 def test_returns_the_functions_value(make: Callable[[], Any], use: Callable[..., Any]) -> None:
-    """Every use of a guard returns the function's value, None and falsy values included."""
+    """Each way of using a guard returns the function's value, also None and falsy values."""
     part = make()
 
     values: list[Any] = [42, None, 0, "", [], print, Promise, Anything()]
@@ -84,7 +84,7 @@ ERRORS = (Broken, StopAsyncIteration, GeneratorExit, KeyboardInterrupt, SystemEx
 def test_exceptions_pass_unchanged(
     make: Callable[[], Any], use: Callable[..., Any], error: type[BaseException]
 ) -> None:
-    """An exception of the function is raised as the same object."""
+    """A guard raises the function's exception as the same object."""
     raised_error = error("why")
 
     def fail() -> None:
@@ -99,7 +99,7 @@ def test_exceptions_pass_unchanged(
 
 @GUARDS
 def test_passes_arguments_on(make: Callable[[], Any]) -> None:
-    """Every argument reaches the function, with any name."""
+    """All arguments reach the guarded function, whatever their names."""
     part = make()
 
     def tell(*args: Any, **kwargs: Any) -> tuple[Any, Any]:
@@ -118,17 +118,17 @@ class Shop:
     """A class with decorated methods."""
 
     def sell(self, *, amount: int) -> "tuple[Shop, int]":
-        """Sell that much."""
+        """Return the object and the amount."""
         return self, amount
 
     async def deliver(self, *, amount: int) -> "tuple[Shop, int]":
-        """Add this many interruptions."""
+        """Return the object and the amount, asynchronously."""
         return self, amount
 
 
 @GUARDS
 def test_decorated_functions_look_the_same(make: Callable[[], Any]) -> None:
-    """A decorated function keeps its name, docstring, signature and mode; so does a method."""
+    """A guarded function or method keeps its name, docstring, signature and mode."""
     part = make()
 
     for function in (Shop.sell, Shop.deliver):
@@ -164,7 +164,7 @@ class Awaitables:
 
 @GUARDS
 def test_anything_that_can_be_called_is_guarded(make: Callable[[], Any]) -> None:
-    """Partial functions, bound methods, classes and objects are called in their own mode."""
+    """A guard calls partial functions, bound methods, classes and objects in their own mode."""
     part, shop = make(), Shop()
     plain_functions: list[Any] = [
         Callables(),
@@ -201,7 +201,7 @@ async def generate_later() -> AsyncIterator[int]:
 @GUARDS
 @pytest.mark.parametrize("function", [generate, generate_later, functools.partial(generate)])
 def test_generators_are_refused(make: Callable[[], Any], function: Callable[..., Any]) -> None:
-    """A generator function is refused by name: its body would run after the guard's exit."""
+    """A guard refuses a generator function by name, as its body would run after the guard."""
     part = make()
 
     for use in (part, part.call):
@@ -215,7 +215,7 @@ def test_generators_are_refused(make: Callable[[], Any], function: Callable[...,
 def test_awaitables_are_refused_where_nothing_awaits(
     make: Callable[[], Any], use: Callable[..., Any]
 ) -> None:
-    """A plain function that gives something to await is refused, and its coroutine closed."""
+    """If a synchronous function returns a coroutine, the guard refuses and closes it."""
     part = make()
     coroutine = as_async(int)()
 
@@ -232,7 +232,7 @@ def test_awaitables_are_refused_where_nothing_awaits(
 def test_plain_functions_are_refused_where_all_is_awaited(
     make: Callable[[], Any], use: Callable[..., Any]
 ) -> None:
-    """A function that is marked as asynchronous but returns no awaitable is refused."""
+    """A function marked as asynchronous that returns no awaitable is refused."""
 
     class Liar:
         def __call__(self) -> int:
@@ -247,7 +247,7 @@ def test_plain_functions_are_refused_where_all_is_awaited(
 
 @GUARDS
 def test_guards_nest_and_are_shared(make: Callable[[], Any]) -> None:
-    """One guard may be entered again inside its own block; entries are independent."""
+    """A guard may be entered again inside its own block, independently of the first entry."""
     part = make()
 
     with part.guard(), part.guard():
@@ -262,7 +262,7 @@ def test_guards_nest_and_are_shared(make: Callable[[], Any]) -> None:
 
 @GUARDS
 def test_an_entry_is_used_once(make: Callable[[], Any]) -> None:
-    """An entry that is used again says so, before anything is taken."""
+    """An entry of a guard that is used twice raises an error."""
     entry = make().guard()
     with entry:
         pass
@@ -279,13 +279,13 @@ def test_an_entry_is_used_once(make: Callable[[], Any]) -> None:
 @EVERY_USE
 @pytest.mark.parametrize("make", [*MAKERS, RetryHandler], ids=[*NAMES, "retry"])
 def test_an_error_does_not_hold_itself(make: Callable[[], Any], use: Callable[..., Any]) -> None:
-    """An error without references is freed without the garbage collector."""
+    """A guarded function's error is freed without the garbage collector."""
     part = make()
     if not hasattr(part, "guard") and use not in {called, decorated}:
         use = called
 
     class Mistake(TypeError):
-        """An error that can be watched, and is not tried again."""
+        """An error that a weak reference can watch, and that is not retried."""
 
     def fail() -> None:
         raise Mistake
@@ -305,7 +305,7 @@ def test_an_error_does_not_hold_itself(make: Callable[[], Any], use: Callable[..
 
 
 def test_a_forgotten_entry_is_left() -> None:
-    """An entry that is garbage-collected without being left returns its grants."""
+    """If an entry of a guard is garbage-collected without being left, it releases its grants."""
     bulkhead = Bulkhead(1)
 
     async def enter() -> None:
@@ -319,7 +319,7 @@ def test_a_forgotten_entry_is_left() -> None:
 
 
 def test_an_abandoned_body_leaves() -> None:
-    """A generator that is closed while it is inside leaves its guard."""
+    """If a generator is closed inside a guard's block, the guard is left."""
     bulkhead = Bulkhead(1)
 
     def generate_inside() -> Generator[int, None, None]:

@@ -1,4 +1,4 @@
-"""The idempotency part on its own: one effect per key, and its result."""
+"""The idempotency part: one effect per key, and its stored result."""
 
 import itertools
 import json
@@ -24,7 +24,7 @@ from tests.parts.world import Broken, Clock, PlainStore, Seen, as_async, run
 
 @EVERY_USE
 def test_acts_once(use: Callable[..., Any]) -> None:
-    """A repeat of the key gets an equal answer, and nothing is done again."""
+    """A repeated key gets an equal result without calling the function again."""
     part, shop = keeper(), Shop()
 
     first = use(part, "INV-1", shop.sell, "tea")
@@ -38,7 +38,7 @@ def test_acts_once(use: Callable[..., Any]) -> None:
 @EVERY_USE
 @pytest.mark.parametrize("answer", [None, 0, "", Decimal("1.10"), {"a": {1, 2}}, b"x"], ids=repr)
 def test_falsy_results_are_stored(use: Callable[..., Any], answer: Any) -> None:
-    """False and empty results are stored and returned unchanged."""
+    """False and empty results are stored, and returned to repeats unchanged."""
     part, calls = keeper(), itertools.count()
 
     def give() -> Any:
@@ -51,7 +51,7 @@ def test_falsy_results_are_stored(use: Callable[..., Any], answer: Any) -> None:
 
 @BOTH
 def test_result_is_marked_as_replayed(use: Callable[..., Any]) -> None:
-    """The result says whether it is the first answer or a replay."""
+    """`answer` says whether its value is the first result or a replay."""
     part, shop, recorder = keeper(), Shop(), Seen()
 
     def answer() -> Any:
@@ -65,7 +65,7 @@ def test_result_is_marked_as_replayed(use: Callable[..., Any]) -> None:
 
 @EVERY_USE
 def test_answers_are_not_shared(use: Callable[..., Any]) -> None:
-    """A caller that changes its answer does not change other callers' answers."""
+    """If a caller changes its result, other callers of the key get the original."""
     part, shop = keeper(), Shop()
 
     for _ in range(3):
@@ -77,7 +77,7 @@ def test_answers_are_not_shared(use: Callable[..., Any]) -> None:
 
 @EVERY_USE
 def test_another_payload_is_a_conflict(use: Callable[..., Any]) -> None:
-    """A key belongs to one payload, in any state of the key."""
+    """A key with another payload is refused, whatever the outcome of its first call."""
     part, shop = keeper(nothing_done=KeyError), Shop()
 
     for key, fails in {"done": None, "unknown": Broken(), "free": KeyError()}.items():
@@ -95,7 +95,7 @@ def test_another_payload_is_a_conflict(use: Callable[..., Any]) -> None:
 
 
 def test_another_payload_is_a_conflict_while_it_acts() -> None:
-    """Another payload is a conflict, too, while the first call under the key is running."""
+    """A key with another payload is refused while the first call is still running."""
     part, shop = keeper(), Shop()
 
     def act() -> str:
@@ -109,7 +109,7 @@ def test_another_payload_is_a_conflict_while_it_acts() -> None:
 
 @EVERY_USE
 def test_final_refusals_are_stored(use: Callable[..., Any]) -> None:
-    """A final refusal is repeated from the store, without calling again."""
+    """A final refusal is stored, and raised for repeats without another call."""
     part, shop = keeper(), Shop()
     shop.fails = PaymentDeclined("no funds", vendor_code="51")
 
@@ -129,7 +129,7 @@ def test_final_refusals_are_stored(use: Callable[..., Any]) -> None:
 @EVERY_USE
 @pytest.mark.parametrize("key", ["", " k", "k ", "a\nb", "ü", "k" * 256, None, 7, b"k"], ids=repr)
 def test_invalid_keys_are_refused(use: Callable[..., Any], key: Any) -> None:
-    """An invalid key is refused by name, instead of running without protection."""
+    """An invalid key is refused with the argument's name."""
     part, shop = keeper(), Shop()
 
     with pytest.raises(InvalidData) as excinfo:
@@ -142,7 +142,7 @@ def test_invalid_keys_are_refused(use: Callable[..., Any], key: Any) -> None:
 
 
 def test_a_payload_can_be_compared() -> None:
-    """A payload without a fingerprint is refused."""
+    """A payload that cannot be fingerprinted is refused."""
     part, shop = keeper(), Shop()
 
     with pytest.raises(InvalidData) as excinfo:
@@ -153,7 +153,7 @@ def test_a_payload_can_be_compared() -> None:
 
 @BOTH
 def test_answers_expire(use: Callable[..., Any]) -> None:
-    """After its time to live, a key can be used again."""
+    """After its time to live, a key can be used for another call."""
     clock, shop = Clock(), Shop()
     part = keeper(clock, ttl=timedelta(hours=1), timeout=timedelta(seconds=10))
 
@@ -164,7 +164,7 @@ def test_answers_expire(use: Callable[..., Any]) -> None:
 
 
 def test_answers_may_be_encoded() -> None:
-    """A host can set the encoding and decoding of its stored results."""
+    """A host can set how results are encoded and decoded for the store."""
     part = keeper(encode=json.dumps, decode=json.loads)
     options: Any = (1, 2)
 
@@ -174,7 +174,7 @@ def test_answers_may_be_encoded() -> None:
 
 @BOTH
 def test_an_answer_that_cannot_be_stored_is_not_repeated(use: Callable[..., Any]) -> None:
-    """The first caller gets its answer; a repeat gets an error that says the effect happened."""
+    """If a result cannot be stored, the first caller gets it, and repeats get an error."""
     recorder, shop = Seen(), Shop()
     part = keeper(encode=json.dumps, observers=[recorder], name="v")
 
@@ -193,7 +193,7 @@ def test_an_answer_that_cannot_be_stored_is_not_repeated(use: Callable[..., Any]
 
 
 def test_nothing_runs_without_the_store() -> None:
-    """If the store is unavailable, the function does not run."""
+    """If the store is unavailable, the function is not called."""
     store, shop = PlainStore(), Shop()
     store.away = True
 
@@ -205,7 +205,7 @@ def test_nothing_runs_without_the_store() -> None:
 
 
 def test_names_keep_keys_apart() -> None:
-    """The same key under two names is two keys; parts with the same name and store share keys."""
+    """Parts with different names have separate keys; with the same name and store they share."""
     store, shop = PlainStore(), Shop()
     first, second, other_idempotency = (
         Idempotency(name=name, storage=store) for name in ("a", "a", "b")
@@ -221,11 +221,11 @@ CIPHER = AesGcmCipher(generate_keys())
 
 
 def test_cipher_encrypts_stored_answers() -> None:
-    """A repeat gets the answer, and a reader of the store sees only encrypted bytes."""
+    """A repeated key gets its result, although the store contains it only encrypted."""
     shop, store, seen_answers = Shop(), MemoryStorage(), list[str]()
 
     class Watched:
-        """Records the commands of the store."""
+        """A store that records its commands."""
 
         def execute(self, command: Any, /, timeout: float | None = None) -> Any:
             seen_answers.append(repr(getattr(command, "answer", None)))

@@ -1,4 +1,4 @@
-"""The idempotency part: the functions it accepts, and its options."""
+"""The functions that the idempotency part accepts, and its options."""
 
 import inspect
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -12,7 +12,7 @@ from tests.parts.world import as_async, run
 
 
 class Till:
-    """A class with decorated methods."""
+    """A cash register whose methods are decorated by the idempotency part."""
 
     part = keeper()
 
@@ -24,19 +24,19 @@ class Till:
         lambda till, reference, amount: f"{till.number}/{reference}", payload=lambda *call: call[1:]
     )
     def take(self, reference: str, amount: int) -> int:
-        """Take that much."""
+        """Add the amount and return the total."""
         self.taken += amount
         return self.taken
 
     @part(lambda till, reference: f"{till.number}/{reference}", payload=lambda *call: call[1:])
     async def give(self, reference: str) -> str:
-        """Return the value."""
+        """Set the total to zero and return the reference."""
         self.taken = 0
         return reference
 
 
 def test_methods_are_decorated() -> None:
-    """A method's payload is made of its arguments, and its signature stays."""
+    """A decorated method's payload consists of its arguments, and its signature is kept."""
     till, other_till = Till(1), Till(2)
 
     assert [5, 5] == [till.take("a", 5), till.take("a", 5)]
@@ -50,7 +50,7 @@ def test_methods_are_decorated() -> None:
 
 
 def test_passes_arguments_on() -> None:
-    """Every argument reaches the function and the payload, with any name."""
+    """All arguments reach the function and the payload, whatever their names."""
     part = keeper()
 
     def tell(*args: Any, **kwargs: Any) -> Any:
@@ -79,7 +79,7 @@ async def generate_later() -> AsyncIterator[int]:
 
 @pytest.mark.parametrize("function", [generate, generate_later])
 def test_generators_are_refused(function: Callable[..., Any]) -> None:
-    """A generator's body would run unprotected, so it is refused by name."""
+    """A generator function is refused by name, because its body would run unprotected."""
     part = keeper()
 
     uses: list[Any] = [part(lambda: "k"), lambda function: part.call("k", function)]
@@ -89,7 +89,7 @@ def test_generators_are_refused(function: Callable[..., Any]) -> None:
 
 
 def test_awaitables_are_refused_where_nothing_awaits() -> None:
-    """A plain function that gives something to await is refused, and its coroutine closed."""
+    """If a synchronous function returns a coroutine, it is refused and closed."""
     part = keeper()
     coroutine = as_async(int)()
 
@@ -100,7 +100,7 @@ def test_awaitables_are_refused_where_nothing_awaits() -> None:
 
 
 def test_synchronous_function_in_asynchronous_use_leaves_the_key_unknown() -> None:
-    """A synchronous function has run before the mistake is noticed, so its key is unknown."""
+    """If a function ran before it was refused for its mode, its key is unknown."""
     part, shop = keeper(), Shop()
     sync_function: Any = shop.sell
 
@@ -114,7 +114,7 @@ def test_synchronous_function_in_asynchronous_use_leaves_the_key_unknown() -> No
 
 @pytest.mark.parametrize("wrong", [5, None, "OSError", int, KeyboardInterrupt, (OSError, 5), [int]])
 def test_invalid_nothing_done_is_refused(wrong: object) -> None:
-    """A value of `nothing_done` that is no exception type is refused."""
+    """The option `nothing_done` is refused if it is not an exception type."""
     options: Any = {"nothing_done": wrong}
     with pytest.raises(ConfigurationError) as excinfo:
         Idempotency(**options)
@@ -124,13 +124,13 @@ def test_invalid_nothing_done_is_refused(wrong: object) -> None:
 
 
 async def translate(_: object) -> object:
-    """Never awaited."""
+    """An asynchronous codec, which must be refused."""
 
 
 @pytest.mark.parametrize("field", ["encode", "decode"])
 @pytest.mark.parametrize("wrong", [5, None, translate])
 def test_invalid_codecs_are_refused(field: str, wrong: object) -> None:
-    """A codec that is no synchronous function is refused by its field."""
+    """A codec that is not a synchronous function is refused with its option's name."""
     options: Any = {field: wrong}
     with pytest.raises(ConfigurationError) as excinfo:
         Idempotency(**options)

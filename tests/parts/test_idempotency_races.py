@@ -13,7 +13,7 @@ from tests.parts.world import PATIENCE, Clock, DistantStore, crowd
 
 
 def test_silent_holders_key_becomes_unknown() -> None:
-    """If a holder is silent for longer than its time to act, its key is unknown."""
+    """If the first caller runs longer than its time, a repeat gets OutcomeUnknown."""
     clock, shop = Clock(), Shop()
     part = keeper(clock, timeout=30)
 
@@ -32,7 +32,7 @@ def test_silent_holders_key_becomes_unknown() -> None:
 
 @BOTH
 def test_a_repeat_waits_as_long_as_it_may(use: Callable[..., Any]) -> None:
-    """While the first caller runs, a repeat waits for the result until its own deadline."""
+    """While the first caller runs, a repeat waits for its result until its own deadline."""
     clock = Clock()
     part = keeper(clock, timeout=2)
 
@@ -47,7 +47,7 @@ def test_a_repeat_waits_as_long_as_it_may(use: Callable[..., Any]) -> None:
 
 
 def test_overtaken_holder_gets_the_stored_answer() -> None:
-    """A holder past its lease gets its successor's answer instead of overwriting it."""
+    """A caller that is too late returns the result of the caller that took over its key."""
     clock = Clock()
     part = keeper(clock, timeout=30, remembered=600)
 
@@ -60,7 +60,7 @@ def test_overtaken_holder_gets_the_stored_answer() -> None:
 
 
 def test_threads_that_race_get_one_effect() -> None:
-    """If 32 threads use one key, one runs the function, and each gets a copy of its result."""
+    """If 32 threads use one key, one runs the function, and all get a copy of its result."""
     part, shop, arrivals = Idempotency(), Shop(), threading.Semaphore(0)
 
     def act() -> dict[str, Any]:
@@ -81,7 +81,7 @@ def test_threads_that_race_get_one_effect() -> None:
 
 @pytest.mark.parametrize("store", [None, DistantStore()], ids=["near", "distant"])
 def test_tasks_that_race_get_one_effect(store: DistantStore | None) -> None:
-    """The same of 32 tasks."""
+    """If 32 tasks use one key, one runs the function, and all get a copy of its result."""
     part, shop = Idempotency(storage=store), Shop()
 
     async def act() -> dict[str, Any]:

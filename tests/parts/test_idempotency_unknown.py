@@ -1,4 +1,4 @@
-"""The idempotency part: errors and interruptions with an unknown outcome."""
+"""Errors and interruptions that leave the outcome of an idempotency key unknown."""
 
 import asyncio
 import functools
@@ -26,7 +26,7 @@ from tests.parts.world import Broken, Clock, DistantStore, run
 
 @EVERY_USE
 def test_other_errors_leave_the_key_unknown(use: Callable[..., Any]) -> None:
-    """After an error that leaves the outcome open, a repeat raises OutcomeUnknown."""
+    """After an error with a possible effect, repeats of the key raise OutcomeUnknown."""
     part, shop = keeper(), Shop()
     shop.fails = Broken("the line went dead")
 
@@ -49,7 +49,7 @@ def test_other_errors_leave_the_key_unknown(use: Callable[..., Any]) -> None:
 @BOTH
 @pytest.mark.parametrize("error", [VendorFailed("?"), ConnectionFailed("?")], ids=repr)
 def test_known_unknown_outcome_is_raised_at_once(use: Callable[..., Any], error: Exception) -> None:
-    """If an outcome is known to be unknown, the first caller gets that error."""
+    """If an error says that the outcome is open, the first caller gets OutcomeUnknown."""
     part, shop = keeper(), Shop()
     shop.fails = error
 
@@ -66,7 +66,7 @@ def test_known_unknown_outcome_is_raised_at_once(use: Callable[..., Any], error:
     ids=repr,
 )
 def test_proof_of_no_effect_frees_the_key(use: Callable[..., Any], error: Exception) -> None:
-    """After an error that proves that nothing was done, the key is free."""
+    """After an error that proves that nothing was done, the key can be used again."""
     part, shop = keeper(nothing_done=(LookupError, ArithmeticError)), Shop()
     shop.fails = error
 
@@ -79,7 +79,7 @@ def test_proof_of_no_effect_frees_the_key(use: Callable[..., Any], error: Except
 
 
 def test_nothing_done_may_be_one_class() -> None:
-    """`nothing_done` may be a single class."""
+    """The option `nothing_done` may be a single exception class."""
     part, shop = keeper(nothing_done=Broken), Shop()
     shop.fails = Broken()
 
@@ -90,7 +90,7 @@ def test_nothing_done_may_be_one_class() -> None:
 
 @BOTH
 def test_an_unknown_key_is_resolved_by_a_person(use: Callable[..., Any]) -> None:
-    """An operator resolves a key as done, with its answer, or as never done."""
+    """An operator can resolve a key as done, with a result, or as never done."""
     part, shop = keeper(), Shop()
     shop.fails = Broken()
 
@@ -119,7 +119,7 @@ def test_an_unknown_key_is_resolved_by_a_person(use: Callable[..., Any]) -> None
 
 @BOTH
 def test_function_that_honours_keys_is_called_again(use: Callable[..., Any]) -> None:
-    """A function that honours keys is called again, as long as it remembers them."""
+    """A function that honours keys itself is called again while it remembers them."""
     clock, shop = Clock(), Shop()
     part = keeper(clock, remembered=timedelta(minutes=10))
     shop.fails = ConnectionFailed("the line went dead")
@@ -139,7 +139,7 @@ def test_function_that_honours_keys_is_called_again(use: Callable[..., Any]) -> 
 def test_a_cancelled_task_frees_the_key_or_makes_it_unknown(
     store: type[DistantStore] | None,
 ) -> None:
-    """A task that is cancelled at any point leaves the key free or unknown."""
+    """A task that is cancelled at any point leaves its key free or unknown."""
 
     async def cancel(steps: int) -> bool:
         part, shop = Idempotency(storage=store() if store else None), Shop()
@@ -176,7 +176,7 @@ def test_a_cancelled_task_frees_the_key_or_makes_it_unknown(
 def test_an_interruption_makes_the_key_unknown(
     use: Callable[..., Any], error: type[BaseException]
 ) -> None:
-    """A function that was interrupted may have acted, so its key is unknown."""
+    """After an interrupted function, the key's outcome is unknown."""
     part, shop = keeper(), Shop()
     shop.fails = error()
 
@@ -190,7 +190,7 @@ def test_an_interruption_makes_the_key_unknown(
 
 @pytest.mark.parametrize("use", [called, decorated, answered], ids=lambda use: use.__name__)
 def test_stop_iteration_passes_unchanged(use: Callable[..., Any]) -> None:
-    """StopIteration is raised unchanged."""
+    """The function's StopIteration is raised unchanged."""
     shop = Shop()
     shop.fails = StopIteration()
 
@@ -203,7 +203,7 @@ def test_stop_iteration_passes_unchanged(use: Callable[..., Any]) -> None:
 @interrupted.UNTIDY
 @pytest.mark.parametrize("use", [called, called_later], ids=lambda use: use.__name__)
 def test_an_interruption_anywhere_leaves_no_claim(use: Callable[..., Any]) -> None:
-    """An interruption at any point leaves no claim, and the function ran at most once."""
+    """After an interruption at any point the key is not claimed, and nothing ran twice."""
     outcomes: list[str] = []
     for point in itertools.count():
         part, shop = keeper(), Shop()

@@ -1,4 +1,4 @@
-"""A limiter that takes tokens ahead: fewer trips, at a price that is stated."""
+"""A rate limiter that fetches tokens in advance: fewer store commands, and their price."""
 
 # ruff: noqa: SLF001 - stores and commands of any kind, and a look inside
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class CountingStore:
-    """A store that counts its trips."""
+    """A synchronous store that counts its commands."""
 
     def __init__(self, clock: Clock) -> None:
         self.memory = MemoryStorage(clock)
@@ -30,7 +30,7 @@ class CountingStore:
         self.meanwhile: Callable[[], None] | None = None
 
     def execute(self, command: Any, /, timeout: float | None = None) -> Any:
-        """Count and execute; other commands may run before the answer arrives."""
+        """Count and execute the command; a test's callback may run before the answer."""
         self.trips += 1
         if self.error is not None:
             raise self.error
@@ -41,20 +41,20 @@ class CountingStore:
         return answer
 
     def post(self, command: Any) -> None:
-        """Execute."""
+        """Execute the posted command."""
         self.memory.post(command)
 
 
 class CountedLater(CountingStore):
-    """A store with asynchronous methods that counts its commands."""
+    """An asynchronous store that counts its commands."""
 
     async def execute(self, command: Any, /, timeout: float | None = None) -> Any:
-        """Count and execute."""
+        """Count and execute the command."""
         return super().execute(command, timeout)
 
 
 class Process:
-    """The rate limiter of one process, over a store shared with other processes."""
+    """The rate limiter of one process, whose store is shared with other processes."""
 
     def __init__(self, clock: Clock, store: Any, *limits: RateLimitConfig, lease: int = 5) -> None:
         self._limiter = RateLimiter(
@@ -68,14 +68,14 @@ class Process:
         self._awaited = isinstance(store, (CountedLater, AsyncMemoryStorage))
 
     def acquire(self, cost: int = 1, **options: Any) -> None:
-        """Acquire in this mode."""
+        """Acquire tokens, synchronously or asynchronously like the store."""
         if self._awaited:
             run(self._limiter.aacquire(cost, **options))
         else:
             self._limiter.acquire(cost, **options)
 
     def pause(self, delay: float) -> None:
-        """Pause in this mode."""
+        """Pause the limiter, synchronously or asynchronously like the store."""
         if self._awaited:
             run(self._limiter.apause(delay))
         else:
@@ -84,12 +84,12 @@ class Process:
 
 @pytest.fixture(params=[CountingStore, CountedLater])
 def store(request: pytest.FixtureRequest) -> Any:
-    """A store of each mode, with its own clock."""
+    """Return a store of each mode, with its own clock."""
     return request.param(Clock())
 
 
 def clock_of(store: Any) -> Clock:
-    """The clock that the store was made with."""
+    """Return the clock that the store was created with."""
     clock = store.memory._nanoseconds.__self__
     assert isinstance(clock, Clock)
     return clock
@@ -99,14 +99,14 @@ FAST = RateLimitConfig.per_second(10, burst=100)
 
 
 def fetching(leases: Leases, key: str | None = None) -> Held:
-    """Begin to fetch a lease."""
+    """Begin to fetch a lease of tokens, and return it."""
     held_key = leases.may_fetch(key, 1, 0)
     assert held_key is not None
     return held_key
 
 
 def test_a_lease_is_one_trip(store: Any) -> None:
-    """Five tokens are fetched at once, and the next four callers send no command."""
+    """A process fetches five tokens at once, and the next four callers send no command."""
     process = Process(clock_of(store), store, FAST)
     for _ in range(20):
         process.acquire()
@@ -114,7 +114,7 @@ def test_a_lease_is_one_trip(store: Any) -> None:
 
 
 def test_cost_is_taken_from_the_lease(store: Any) -> None:
-    """Calls with a higher cost use up a lease sooner; the rest is not added to the next lease."""
+    """Calls with a higher cost use up a lease sooner, and its rest is not kept."""
     process = Process(clock_of(store), store, FAST)
     for _ in range(3):
         process.acquire(2)
@@ -124,7 +124,7 @@ def test_cost_is_taken_from_the_lease(store: Any) -> None:
 
 @pytest.mark.parametrize("lease", [2, 5, 10])
 def test_no_more_than_stated_is_granted(store: Any, lease: int) -> None:
-    """In every period, all processes together exceed the limit by less than their leases."""
+    """In each period, all processes together exceed the limit by less than their leases."""
     clock = clock_of(store)
     burst, rate, processes = 20, 10, 3
     limit = RateLimitConfig.per_second(rate, burst=burst)
@@ -143,7 +143,7 @@ def test_no_more_than_stated_is_granted(store: Any, lease: int) -> None:
 
 
 def test_leases_reach_the_full_rate(store: Any) -> None:
-    """With leases a steady caller still gets the whole rate."""
+    """With leases a steady caller still gets the full rate of the limit."""
     clock = clock_of(store)
     process = Process(clock, store, RateLimitConfig.per_second(10, burst=10))
     start_time = clock.nanoseconds()
@@ -153,7 +153,7 @@ def test_leases_reach_the_full_rate(store: Any) -> None:
 
 
 def test_single_tokens_without_a_lease(store: Any) -> None:
-    """A caller that cannot have a lease waits for one token only."""
+    """A caller for whom no lease is available waits for one token only."""
     clock = clock_of(store)
     process = Process(clock, store, RateLimitConfig.per_second(10, burst=5))
     for _ in range(5):
@@ -166,7 +166,7 @@ def test_single_tokens_without_a_lease(store: Any) -> None:
 
 
 def test_unused_leases_expire(store: Any) -> None:
-    """Tokens of a lease expire after the time the limit takes to make them."""
+    """The tokens of a lease expire after the time in which the limit produces as many."""
     clock = clock_of(store)
     process = Process(clock, store, FAST)
     process.acquire()
@@ -176,7 +176,7 @@ def test_unused_leases_expire(store: Any) -> None:
 
 
 def test_a_pause_ends_the_lease(store: Any) -> None:
-    """After a pause a process grants no token fetched before it."""
+    """After a pause a process grants none of the tokens that it fetched before."""
     clock = clock_of(store)
     process = Process(clock, store, FAST)
     process.acquire()
@@ -200,7 +200,7 @@ def test_pause_discards_a_lease_under_way(during: int) -> None:
 
 
 def test_keys_have_separate_leases(store: Any) -> None:
-    """Tokens leased for one key are not spent for another."""
+    """Tokens that were leased for one key are not spent for another key."""
     process = Process(clock_of(store), store, FAST)
     for key in ("a", "b", None, "a", "b", None):
         process.acquire(key=key)
@@ -208,7 +208,7 @@ def test_keys_have_separate_leases(store: Any) -> None:
 
 
 def test_an_interrupted_fetch_leaves_the_next_to_others(store: Any) -> None:
-    """A caller interrupted while it fetches a lease does not block others from fetching."""
+    """If a caller is interrupted while fetching a lease, others can still fetch one."""
     clock = clock_of(store)
     process = Process(clock, store, FAST)
     store.error = KeyboardInterrupt()
@@ -222,7 +222,7 @@ def test_an_interrupted_fetch_leaves_the_next_to_others(store: Any) -> None:
 
 
 def test_one_caller_fetches_at_a_time() -> None:
-    """While one caller fetches a lease, no other caller does."""
+    """While one caller fetches a lease, no other caller of the process fetches one."""
     leases = Leases([FAST], 5)
     held_key = fetching(leases)
     assert leases.may_fetch(None, 1, 0) is None
@@ -259,7 +259,7 @@ def test_threads_share_a_lease_exactly() -> None:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
 def test_a_forked_child_has_no_lease() -> None:
-    """A forked child does not spend its parent's lease."""
+    """A forked process does not spend its parent's lease."""
     leases = Leases([FAST], 5)
     leases.fetched(fetching(leases), 1, 0, granted=True)
     child = os.fork()
@@ -271,7 +271,7 @@ def test_a_forked_child_has_no_lease() -> None:
 
 
 def test_a_lease_must_fit_its_limit() -> None:
-    """A lease must not exceed its limit's burst, and calendar quotas have no leases."""
+    """A lease above its limit's burst, or for a calendar quota, is refused."""
     with pytest.raises(InvalidData, match="more than the burst"):
         RateLimiter(RateLimitConfig.per_second(1, burst=3), lease=4)
     with pytest.raises(ConfigurationError, match="calendar") as excinfo:
@@ -282,7 +282,7 @@ def test_a_lease_must_fit_its_limit() -> None:
 
 
 def test_without_a_lease_nothing_changes(store: Any) -> None:
-    """By default every token is requested from the store."""
+    """With a lease of one token, each token is requested from the store."""
     process = Process(clock_of(store), store, RateLimitConfig.per_second(1, burst=2), lease=1)
     process.acquire()
     process.acquire()

@@ -1,4 +1,4 @@
-"""Consent, synchronous and asynchronous, against a strict server: no code is lost or used twice."""
+"""OAuth consent in both modes, against a strict server: no code is lost or used twice."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ PUBLIC = Client(method="none")
 
 @IN_BOTH
 def test_a_person_consents(mode: str) -> None:
-    """Consent gives tokens that open the resource, for the requested scope."""
+    """After a consent, the tokens open the resource for the requested scope."""
     with AuthorizationServer() as server:
         consent = face(mode, server)
         url, pending = consent.begin(REDIRECT, scope="read", parameters={"prompt": "consent"})
@@ -78,7 +78,7 @@ def test_a_person_consents(mode: str) -> None:
 
 @IN_BOTH
 def test_scope_defaults_to_the_requested_one(mode: str) -> None:
-    """If the server returns no scope, the requested scope is used."""
+    """If the server returns no scope, the grant has the requested scope."""
     with AuthorizationServer() as server:
         consent = face(mode, server, scope="write")
         url, pending = consent.begin(REDIRECT, scope="read")
@@ -89,7 +89,7 @@ def test_scope_defaults_to_the_requested_one(mode: str) -> None:
 
 @IN_BOTH
 def test_secrets_in_server_errors_are_masked(mode: str) -> None:
-    """No error quotes a code, a verifier or a secret."""
+    """No error of a consent quotes a code, a verifier or a secret."""
     with AuthorizationServer() as server:
         consent = face(mode, server)
         url, pending = consent.begin(REDIRECT)
@@ -107,7 +107,7 @@ def test_secrets_in_server_errors_are_masked(mode: str) -> None:
 
 @IN_BOTH
 def test_a_public_client_consents(mode: str) -> None:
-    """A client without a secret proves its identity by the verifier."""
+    """A client without a secret finishes a consent with its PKCE verifier."""
     with AuthorizationServer(PUBLIC) as server:
         consent = face(mode, server, secret=None)
         url, pending = consent.begin(REDIRECT)
@@ -117,7 +117,7 @@ def test_a_public_client_consents(mode: str) -> None:
 
 @IN_BOTH
 def test_a_consent_survives_a_cookie(mode: str) -> None:
-    """Another process can finish a consent with only the sealed text."""
+    """Another process can finish a consent if it has the sealed text."""
     cipher = AesGcmCipher(generate_keys())
     with AuthorizationServer() as server:
         url, pending = face(mode, server).begin(REDIRECT)
@@ -129,7 +129,7 @@ def test_a_consent_survives_a_cookie(mode: str) -> None:
 @IN_BOTH
 @pytest.mark.parametrize("nonces", [False, True])
 def test_a_code_is_bound_to_a_key(mode: str, *, nonces: bool) -> None:
-    """With a key for proofs the code is good for who holds it only, and so are the tokens."""
+    """With a DPoP key, the authorisation code and the tokens are bound to that key."""
     with AuthorizationServer(Client(method="none", dpop=True), nonces=nonces) as server:
         consent = face(mode, server, secret=None, dpop_key=proof_key())
         url, pending = consent.begin(REDIRECT)
@@ -144,7 +144,7 @@ def test_a_code_is_bound_to_a_key(mode: str, *, nonces: bool) -> None:
 
 @IN_BOTH
 def test_refused_consent_raises_an_error(mode: str) -> None:
-    """A refused consent is an error, and no request is sent."""
+    """If the person refuses consent, an error is raised and no request is sent."""
     with AuthorizationServer() as server:
         server.people.approve = False
         consent = face(mode, server)
@@ -157,7 +157,7 @@ def test_refused_consent_raises_an_error(mode: str) -> None:
 
 @IN_BOTH
 def test_callback_of_another_session_is_refused(mode: str) -> None:
-    """An attacker's callback cannot be finished in another session."""
+    """A callback that was made for another session is refused."""
     with AuthorizationServer() as server:
         consent = face(mode, server)
         url, pending = consent.begin(REDIRECT)
@@ -171,7 +171,7 @@ def test_callback_of_another_session_is_refused(mode: str) -> None:
 
 @IN_BOTH
 def test_another_server_is_refused(mode: str) -> None:
-    """An answer of a different server gets no code (RFC 9207)."""
+    """If a callback names another server, no code is sent (RFC 9207)."""
     with AuthorizationServer() as server:
         consent = face(mode, server)
         url, pending = consent.begin(REDIRECT)
@@ -184,7 +184,7 @@ def test_another_server_is_refused(mode: str) -> None:
 
 @IN_BOTH
 def test_a_code_works_once(mode: str) -> None:
-    """A code used twice requires a new consent."""
+    """If the server says that a code was used already, a new consent is required."""
     with AuthorizationServer() as server:
         consent = face(mode, server)
         url, pending = consent.begin(REDIRECT)
@@ -219,7 +219,7 @@ def test_code_is_not_repeated_after_a_lost_answer(mode: str, fault: Fault) -> No
     "fault", [failing_answer(503), failing_answer(503, 0), failing_answer(429), failing_answer(500)]
 )
 def test_code_is_repeated_after_a_server_error(mode: str, fault: Fault) -> None:
-    """A server that could not look at the code is sent it again."""
+    """After a server error before the code was read, the code is sent again."""
     with AuthorizationServer() as server:
         consent = face(mode, server)
         url, pending = consent.begin(REDIRECT)
@@ -231,7 +231,7 @@ def test_code_is_repeated_after_a_server_error(mode: str, fault: Fault) -> None:
 
 @IN_BOTH
 def test_long_retry_after_is_passed_on(mode: str) -> None:
-    """A `Retry-After` too long to wait for is passed on in the error."""
+    """If `Retry-After` is too long to wait, the error passes it on."""
     with AuthorizationServer() as server:
         consent = face(mode, server)
         url, pending = consent.begin(REDIRECT)
@@ -246,7 +246,7 @@ def test_long_retry_after_is_passed_on(mode: str) -> None:
 
 @IN_BOTH
 def test_a_server_that_is_away(mode: str) -> None:
-    """A code that was never sent is not lost."""
+    """After a refused connection the code was not used, and consent can be finished later."""
     with AuthorizationServer() as server:
         consent = face(mode, server)
         url, pending = consent.begin(REDIRECT)
@@ -260,7 +260,7 @@ def test_a_server_that_is_away(mode: str) -> None:
 
 @IN_BOTH
 def test_no_redirect_is_followed(mode: str) -> None:
-    """A code is sent nowhere else."""
+    """If the server redirects a token request, the code is not sent to the other server."""
     with AuthorizationServer() as other_server, AuthorizationServer() as server:
         consent = face(mode, server)
         url, pending = consent.begin(REDIRECT)
@@ -283,7 +283,7 @@ def test_no_redirect_is_followed(mode: str) -> None:
     ],
 )
 def test_an_id_token_is_looked_at(mode: str, claims: dict[str, Any], words: str | None) -> None:
-    """Tokens with an id_token for another client are discarded."""
+    """Tokens with an id_token that was issued for another client are discarded."""
     client = Client(scopes=frozenset({"openid", "read"}))
     with AuthorizationServer(client) as server:
         consent = face(mode, server)
@@ -307,7 +307,7 @@ def test_an_id_token_is_looked_at(mode: str, claims: dict[str, Any], words: str 
 
 @IN_BOTH
 def test_an_id_token_must_come(mode: str) -> None:
-    """If OpenID Connect was requested, tokens without an id_token are discarded."""
+    """If OpenID Connect was requested, a grant without an id_token is discarded."""
     with AuthorizationServer(Client(scopes=frozenset({"openid"}))) as server:
         consent = face(mode, server)
         url, pending = consent.begin(REDIRECT, scope="openid")
@@ -316,7 +316,7 @@ def test_an_id_token_must_come(mode: str) -> None:
 
 
 def test_consent_expires_by_the_given_clock() -> None:
-    """A callback after the allowed time, by the given clock, is refused."""
+    """A callback that arrives after the allowed time is refused."""
     clock = Clock()
     with AuthorizationServer(clock=clock) as server:
         consent = OAuthConsent(client_of(server), clock=clock, away=timedelta(minutes=5))
@@ -328,7 +328,7 @@ def test_consent_expires_by_the_given_clock() -> None:
 
 
 def test_no_frame_shows_a_code() -> None:
-    """No traceback frame of moorage has code, verifier or secret among its locals."""
+    """The frames of a traceback hold no code, verifier or secret in moorage's local variables."""
     secrets: list[str] = ["s3cr3t"]
 
     def heard(error: BaseException) -> list[str]:
@@ -366,7 +366,7 @@ def test_no_frame_shows_a_code() -> None:
 
 
 def test_hanging_server_is_not_waited_for() -> None:
-    """Each request has a timeout."""
+    """Each request to the authorisation server has a timeout."""
     with AuthorizationServer() as server:
         consent = OAuthConsent(client_of(server), request_timeout=0.2, retry=RetryPolicy.none())
         server.order(late_answer(30), path="/device_authorization")
@@ -376,7 +376,7 @@ def test_hanging_server_is_not_waited_for() -> None:
 
 
 def test_oversleeping_ends_the_wait() -> None:
-    """A wait whose pause took too long ends without another request."""
+    """If a pause takes longer than the time left, no further request is sent."""
     clock = Clock()
 
     class Heavy:
@@ -391,7 +391,7 @@ def test_oversleeping_ends_the_wait() -> None:
 
 
 def test_consent_needs_server_endpoints() -> None:
-    """The error for a missing endpoint names it, before anything is sent."""
+    """If an endpoint is missing, the error names it before anything is sent."""
     with AuthorizationServer() as server:
         bare_client = client_of(
             server, server=endpoints(server, device_authorization_endpoint=None)
@@ -402,13 +402,13 @@ def test_consent_needs_server_endpoints() -> None:
 
 
 def test_client_must_be_an_oauth_client() -> None:
-    """A value that is no OAuthClient is refused."""
+    """A consent refuses a value that is no OAuthClient."""
     with pytest.raises(ConfigurationError, match="not an OAuthClient"):
         OAuthConsent("erp")  # type: ignore[arg-type]  # what a caller may do
 
 
 def test_repr_shows_the_client_id() -> None:
-    """The repr has the client's id, and no secret."""
+    """The repr of a consent has the client's id and no secret."""
     with AuthorizationServer() as server:
         representation = repr(OAuthConsent(client_of(server)))
 

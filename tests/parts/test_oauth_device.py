@@ -1,4 +1,4 @@
-"""Consent with another device, and tokens that are given back, against a strict server."""
+"""OAuth device login and revocation of tokens, against a strict server."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
 
 class ConsentWithEvents:
-    """A consent whose sleeps are the times at which something happens to a device."""
+    """A consent for which something happens to the device during each sleep."""
 
     def __init__(
         self, mode: str, server: AuthorizationServer, clock: Clock, **changes: Any
@@ -70,7 +70,7 @@ class ConsentWithEvents:
 
 @IN_BOTH
 def test_a_device_waits(mode: str) -> None:
-    """The server is polled at its interval until the person has decided."""
+    """The server is polled at its interval until the person has decided about the device."""
     clock = Clock()
     with AuthorizationServer(clock=clock) as server:
         waiting = ConsentWithEvents(mode, server, clock)
@@ -89,7 +89,7 @@ def test_a_device_waits(mode: str) -> None:
 
 @IN_BOTH
 def test_a_device_slows_down(mode: str) -> None:
-    """Each slow_down adds five seconds, which stay."""
+    """Each `slow_down` from the server adds five seconds to the polling interval for good."""
     clock = Clock()
     with AuthorizationServer(clock=clock) as server:
         waiting = ConsentWithEvents(mode, server, clock)
@@ -105,7 +105,7 @@ def test_a_device_slows_down(mode: str) -> None:
 
 @IN_BOTH
 def test_a_device_backs_off(mode: str) -> None:
-    """While the server is in trouble or silent the pause doubles, and is short again after."""
+    """While the server fails or is silent, the pause doubles; afterwards it is short again."""
     clock = Clock()
     with AuthorizationServer(clock=clock) as server:
         waiting = ConsentWithEvents(mode, server, clock)
@@ -126,7 +126,7 @@ def test_a_device_backs_off(mode: str) -> None:
     ],
 )
 def test_a_device_is_refused(mode: str, happens: Callable[..., None], words: str) -> None:
-    """A no, or a code that the server does not know any more, ends it."""
+    """If the person refuses, or the server forgot the device code, polling ends."""
     clock = Clock()
     with AuthorizationServer(clock=clock) as server:
         waiting = ConsentWithEvents(mode, server, clock)
@@ -140,7 +140,7 @@ def test_a_device_is_refused(mode: str, happens: Callable[..., None], words: str
 
 @IN_BOTH
 def test_expired_code_is_not_polled(mode: str) -> None:
-    """An expired code is not polled any more."""
+    """After its lifetime a device code is not polled any more."""
     clock = Clock()
     with AuthorizationServer(clock=clock) as server:
         server.people.device_lifetime = 12
@@ -155,7 +155,7 @@ def test_expired_code_is_not_polled(mode: str) -> None:
 
 @IN_BOTH
 def test_the_last_moment_is_too_late(mode: str) -> None:
-    """A code or a timeout that ends at a moment has ended at that moment."""
+    """A device code or timeout has ended at the exact moment of its end."""
     clock = Clock()
     with AuthorizationServer(clock=clock) as server:
         server.people.device_lifetime = 10
@@ -171,7 +171,7 @@ def test_the_last_moment_is_too_late(mode: str) -> None:
 
 @IN_BOTH
 def test_timeout_is_retryable(mode: str) -> None:
-    """After a timeout the same code may be waited for again."""
+    """After a timeout, waiting for the same device code can be continued."""
     clock = Clock()
     with AuthorizationServer(clock=clock) as server:
         waiting = ConsentWithEvents(mode, server, clock)
@@ -188,7 +188,7 @@ def test_timeout_is_retryable(mode: str) -> None:
 
 @IN_BOTH
 def test_timeout_ends_a_running_poll(mode: str) -> None:
-    """The timeout also ends a poll under way."""
+    """The timeout also ends a poll that is being sent."""
     clock = Clock()
     with AuthorizationServer(clock=clock) as server:
         waiting = ConsentWithEvents(mode, server, clock)
@@ -202,7 +202,7 @@ def test_timeout_ends_a_running_poll(mode: str) -> None:
 
 @IN_BOTH
 def test_foreign_id_token_is_refused(mode: str) -> None:
-    """An id_token of another issuer makes the whole grant invalid."""
+    """A device login is refused if its id_token has another issuer."""
     clock = Clock()
     with AuthorizationServer(clock=clock) as server:
         waiting = ConsentWithEvents(mode, server, clock)
@@ -216,7 +216,7 @@ def test_foreign_id_token_is_refused(mode: str) -> None:
 
 @IN_BOTH
 def test_device_errors_are_masked(mode: str) -> None:
-    """Codes, tokens and secrets that the server repeats are masked."""
+    """Codes, tokens and secrets that the authorisation server repeats are masked in errors."""
     clock = Clock()
     with AuthorizationServer(clock=clock) as server:
         waiting = ConsentWithEvents(mode, server, clock)
@@ -245,7 +245,7 @@ def test_device_errors_are_masked(mode: str) -> None:
 
 @IN_BOTH
 def test_a_device_proves_itself(mode: str) -> None:
-    """With a key for proofs the tokens are bound to it, and each nonce is taken up once."""
+    """With a DPoP key, the tokens of a device are bound to it, and nonces are sent back."""
     clock = Clock()
     dpop = Client(method="none", dpop=True)
     with AuthorizationServer(dpop, clock=clock, nonces=True) as server:
@@ -262,7 +262,7 @@ def test_a_device_proves_itself(mode: str) -> None:
 
 @IN_BOTH
 def test_unreadable_grant_is_lost(mode: str) -> None:
-    """A grant that cannot be read is lost, since it is not issued twice."""
+    """If the response with the tokens cannot be read, the error says that the grant was lost."""
     clock = Clock()
     with AuthorizationServer(clock=clock) as server:
         waiting = ConsentWithEvents(mode, server, clock)
@@ -283,7 +283,7 @@ def test_unreadable_grant_is_lost(mode: str) -> None:
     ],
 )
 def test_a_device_does_not_begin(mode: str, fault: Fault, words: str) -> None:
-    """A server that gives no code says why."""
+    """If the server issues no device code, the error has the server's reason."""
     with AuthorizationServer() as server:
         server.order(fault, path="/device_authorization")
         with pytest.raises(CredentialRefreshFailed, match=words):
@@ -292,7 +292,7 @@ def test_a_device_does_not_begin(mode: str, fault: Fault, words: str) -> None:
 
 @IN_BOTH
 def test_a_device_begins_in_the_end(mode: str) -> None:
-    """The start of a device login may be repeated after any failure."""
+    """Starting a device login is retried after any failure."""
     with AuthorizationServer() as server:
         server.order(failing_answer(503), lost_answer(), path="/device_authorization")
 
@@ -304,7 +304,7 @@ def test_a_device_begins_in_the_end(mode: str) -> None:
 
 @IN_BOTH
 def test_tokens_are_given_back(mode: str) -> None:
-    """Revoking the refresh token ends the grant; without one, the access token is revoked."""
+    """Revocation sends the refresh token, or the access token if there is no other."""
     with AuthorizationServer() as server:
         consent = face(mode, server)
         access, refresh = server.seed()
@@ -319,7 +319,7 @@ def test_tokens_are_given_back(mode: str) -> None:
 
 @IN_BOTH
 def test_giving_back_is_tried_again(mode: str) -> None:
-    """Revocation is repeated after server errors and lost answers, which is harmless."""
+    """Revocation is retried after server errors and lost responses."""
     with AuthorizationServer() as server:
         access, refresh = server.seed()
         server.order(failing_answer(503, 0), lost_answer(), path="/revoke")
@@ -330,7 +330,7 @@ def test_giving_back_is_tried_again(mode: str) -> None:
 
 @IN_BOTH
 def test_a_token_that_is_not_taken_back(mode: str) -> None:
-    """The error says why, and when to come back."""
+    """If revocation fails, the error has the reason and the time to retry."""
     some_credentials = OAuthCredentials(access_token="at-0000", refresh_token="rt-0000")
     with AuthorizationServer() as server:
         consent = face(mode, server)

@@ -1,4 +1,4 @@
-"""Tokens that are given back: at the server, and for every process that had them."""
+"""Revocation of OAuth tokens, at the server and for all processes that use them."""
 
 from __future__ import annotations
 
@@ -49,20 +49,20 @@ CRM = "crm"
 
 
 class Remembering(MemoryStorage):
-    """A store that records its requests."""
+    """A store that records its commands."""
 
     def __init__(self, clock: Clock) -> None:
         super().__init__(clock)
         self.commands: list[Any] = []
 
     def execute(self, command: Command[Any], /, timeout: float | None = None) -> Any:
-        """Remember it, and do it."""
+        """Record the command and execute it."""
         self.commands.append(command)
         return super().execute(command, timeout)
 
 
 class Hub:
-    """Refreshers of one mode that share a vault, a store and a clock; used one after another."""
+    """Creates token refreshers of one mode with a shared vault, store and clock, one per use."""
 
     def __init__(
         self,
@@ -84,7 +84,7 @@ class Hub:
         self.vault: Any = vault()
 
     def run(self, step: Callable[[Any], Any]) -> Any:
-        """Run an operation with a new refresher, like a process that has just started."""
+        """Run an operation with a new refresher, as in a process that has just started."""
         common_options: dict[str, Any] = {
             "vault": self.vault,
             "storage": self.storage,
@@ -121,15 +121,15 @@ class Hub:
         return asyncio.run(run_async())
 
     def get(self) -> OAuthCredentials:
-        """Get the token as another process."""
+        """Get the token, as another process."""
         return self.run(lambda tokens: tokens.get(CRM, None))  # type: ignore[no-any-return]  # `run` returns what the function does
 
     def revoke(self) -> None:
-        """Revoke the token as another process."""
+        """Revoke the token, as another process."""
         self.run(lambda tokens: tokens.revoke(CRM))
 
     def keep(self, *, stale: bool = False) -> OAuthCredentials:
-        """Store the result of a person's consent, nearly expired if stale."""
+        """Store the tokens of a consent, which have nearly expired if `stale` is set."""
         access, refresh = self.server.seed()
         end_time = self.clock.utc() if stale else None
         new_credentials = OAuthCredentials(
@@ -141,7 +141,7 @@ class Hub:
 
 @IN_BOTH
 def test_a_grant_ends_everywhere(mode: str) -> None:
-    """A revoked token is valid nowhere, and no process renews it."""
+    """After revocation a token is valid nowhere, and no process renews it."""
     with AuthorizationServer() as server:
         office = Hub(mode, server)
         office.keep()
@@ -156,7 +156,7 @@ def test_a_grant_ends_everywhere(mode: str) -> None:
 
 @IN_BOTH
 def test_revoking_forgets_the_token(mode: str) -> None:
-    """The refresher that revoked a token has also forgotten it."""
+    """The refresher that revoked a token has removed it from its own memory, too."""
     with AuthorizationServer() as server:
         office = Hub(mode, server)
         office.keep()
@@ -178,7 +178,7 @@ def test_revoking_forgets_the_token(mode: str) -> None:
 
 @IN_BOTH
 def test_a_new_consent_is_a_new_grant(mode: str) -> None:
-    """Tokens of a later consent work, and can be renewed."""
+    """After a revocation, the tokens of a new consent work and can be renewed."""
     with AuthorizationServer() as server:
         office = Hub(mode, server)
         office.keep()
@@ -191,7 +191,7 @@ def test_a_new_consent_is_a_new_grant(mode: str) -> None:
 
 @IN_BOTH
 def test_giving_back_twice_is_no_harm(mode: str) -> None:
-    """A grant that is over already is not given back again."""
+    """A grant that was revoked already is not sent to the server again."""
     with AuthorizationServer() as server:
         office = Hub(mode, server)
         office.keep()
@@ -202,7 +202,7 @@ def test_giving_back_twice_is_no_harm(mode: str) -> None:
 
 @IN_BOTH
 def test_client_credentials_get_a_new_token_after_revocation(mode: str) -> None:
-    """A client that needs no person gets a new token."""
+    """After revocation, a client without a person (client credentials) gets a new token."""
     with AuthorizationServer() as server:
         office = Hub(mode, server, client_of(server))
         first = office.get()
@@ -214,7 +214,7 @@ def test_client_credentials_get_a_new_token_after_revocation(mode: str) -> None:
 
 @IN_BOTH
 def test_an_access_token_alone_is_given_back(mode: str) -> None:
-    """Without a refresh token, the access token is revoked."""
+    """Without a refresh token, revocation sends the access token."""
     with AuthorizationServer() as server:
         office = Hub(mode, server)
         access, _ = server.seed()
@@ -241,7 +241,7 @@ def test_an_access_token_alone_is_given_back(mode: str) -> None:
 def test_failed_revocation_keeps_the_token(
     mode: str, faults: list[Any], kind: type[ConnectorError]
 ) -> None:
-    """A token whose revocation failed is still used and renewed."""
+    """If revocation fails, the token is still used and renewed."""
     with AuthorizationServer() as server:
         office = Hub(mode, server)
         office.keep(stale=True)
@@ -260,7 +260,7 @@ def test_failed_revocation_keeps_the_token(
 
 @IN_BOTH
 def test_lost_renewal_is_revoked(mode: str) -> None:
-    """After a lost renewal the old token is revoked, so the whole grant ends."""
+    """If a renewal's response was lost, revoking the old token ends the whole grant."""
     with AuthorizationServer() as server:
         office = Hub(mode, server)
         office.keep(stale=True)
@@ -278,7 +278,7 @@ def test_lost_renewal_is_revoked(mode: str) -> None:
 
 @IN_BOTH
 def test_revocation_waits_for_a_renewal(mode: str) -> None:
-    """While another process renews, revocation waits, up to its timeout."""
+    """While another process renews the token, revocation waits up to its timeout."""
     with AuthorizationServer() as server:
         office = Hub(mode, server)
         office.clock.advance(100)
@@ -299,7 +299,7 @@ def test_revocation_waits_for_a_renewal(mode: str) -> None:
 
 @IN_BOTH
 def test_revocation_wait_is_bounded(mode: str) -> None:
-    """The wait is the rest of the other claim or the timeout, whichever is shorter."""
+    """Revocation waits for the rest of the other process's claim, at most for its timeout."""
     with AuthorizationServer() as server:
         office = Hub(mode, server, patience=0.02)
         _hold(office, office.keep(), 0.01)
@@ -315,7 +315,7 @@ def test_revocation_wait_is_bounded(mode: str) -> None:
 
 @IN_BOTH
 def test_revocation_waits_for_a_repeated_renewal(mode: str) -> None:
-    """A repeat of a lost renewal is waited for too."""
+    """Revocation also waits for the repeat of a renewal whose response was lost."""
     with AuthorizationServer() as server:
         office = Hub(mode, server)
         stored_credentials = office.keep()
@@ -334,7 +334,7 @@ def test_revocation_waits_for_a_repeated_renewal(mode: str) -> None:
 
 @IN_BOTH
 def test_claim_covers_the_revocation(mode: str) -> None:
-    """No process renews during a revocation, and each claim has its own holder."""
+    """The claim of a revocation lasts as long as it may take, and has its own owner."""
     with AuthorizationServer() as server:
         office = Hub(mode, server)
         for _ in range(2):
@@ -349,7 +349,7 @@ def test_claim_covers_the_revocation(mode: str) -> None:
 
 
 def _hold(office: Hub, stored: OAuthCredentials, lease: float, *, again: bool = False) -> Claim:
-    """Claim the renewal as another process does, for so many seconds."""
+    """Claim the renewal for this many seconds, as another process."""
     command = Claim(
         claim_key((CRM, None), office.client, stored, again=again),
         fingerprint=GRANT,
@@ -365,7 +365,7 @@ def _hold(office: Hub, stored: OAuthCredentials, lease: float, *, again: bool = 
 
 @IN_BOTH
 def test_impossible_revocations_are_refused(mode: str) -> None:
-    """Revoking missing or unsuitable credentials, or without a server endpoint, raises an error."""
+    """Revoking missing or unsuitable credentials, or without an endpoint, raises an error."""
     with AuthorizationServer() as server:
         office = Hub(mode, server)
         with pytest.raises(CredentialNotFound):
@@ -388,7 +388,7 @@ def test_impossible_revocations_are_refused(mode: str) -> None:
 
 @IN_BOTH
 def test_store_hears_how_long_a_revocation_may_take(mode: str) -> None:
-    """The claim waits no longer than who revokes, and its end no longer than a renewal."""
+    """The store gets a revocation's timeout for its claim, and a renewal's for its end."""
     with AuthorizationServer() as server:
         office = Hub(mode, server)
         office.keep()

@@ -1,4 +1,4 @@
-"""A rate limiter on its own."""
+"""The rate limiter as a part of its own, without a manager."""
 
 import asyncio
 import functools
@@ -39,7 +39,7 @@ from tests.parts.world import (
 
 
 class SyncUse:
-    """A limiter as plain callers use it."""
+    """A rate limiter, used synchronously."""
 
     def __init__(self, limiter: RateLimiter) -> None:
         self.acquire = limiter.acquire
@@ -49,27 +49,27 @@ class SyncUse:
 
 
 class AsyncUse:
-    """A limiter as tasks use it."""
+    """A rate limiter, used asynchronously."""
 
     def __init__(self, limiter: RateLimiter) -> None:
         self._limiter = limiter
 
     def acquire(self, *args: Any, **kwargs: Any) -> None:
-        """Acquire, awaited."""
+        """Acquire tokens by `aacquire`."""
         assert run(self._limiter.aacquire(*args, **kwargs)) is None
 
     def try_acquire(self, *args: Any, **kwargs: Any) -> bool:
-        """Try to acquire, awaited."""
+        """Try to acquire tokens by `atry_acquire`."""
         is_taken: bool = run(self._limiter.atry_acquire(*args, **kwargs))
         return is_taken
 
     def reserve(self, *args: Any, **kwargs: Any) -> Reservation:
-        """Reserve, awaited."""
+        """Reserve a slot by `areserve`."""
         reservation: Reservation = run(self._limiter.areserve(*args, **kwargs))
         return reservation
 
     def pause(self, *args: Any, **kwargs: Any) -> None:
-        """Pause, awaited."""
+        """Pause the limiter by `apause`."""
         assert run(self._limiter.apause(*args, **kwargs)) is None
 
 
@@ -85,7 +85,7 @@ EVERY_USE = pytest.mark.parametrize("use", USES, ids=lambda use: use.__name__)
 
 
 def limiter_of(clock: Clock, *limits: RateLimitConfig, **options: Any) -> RateLimiter:
-    """A limiter whose waits return at once; by default it grants one call per second."""
+    """Return a limiter whose waits return at once; by default it grants one call per second."""
     limits = limits or (RateLimitConfig.per_second(1),)
     return RateLimiter(
         *limits, clock=clock, sleeper=clock, async_sleeper=AsyncSleeper(clock), **options
@@ -93,7 +93,7 @@ def limiter_of(clock: Clock, *limits: RateLimitConfig, **options: Any) -> RateLi
 
 
 def test_needs_a_limit() -> None:
-    """A limiter without limits would protect nothing."""
+    """A rate limiter without limits is refused."""
     with pytest.raises(ConfigurationError) as excinfo:
         RateLimiter()
 
@@ -102,7 +102,7 @@ def test_needs_a_limit() -> None:
 
 @EVERY_USE
 def test_calls_wait_for_their_turn(use: Callable[..., Any]) -> None:
-    """As many calls as the burst go at once, the others at the rate."""
+    """As many calls as the burst are granted at once, and later ones at the limit's rate."""
     clock = Clock()
     limiter = limiter_of(clock, RateLimitConfig.per_second(2, burst=3))
 
@@ -113,7 +113,7 @@ def test_calls_wait_for_their_turn(use: Callable[..., Any]) -> None:
 
 @BOTH
 def test_wait_is_bounded_by_the_timeout(face: Face) -> None:
-    """A wait beyond the timeout is refused at once with the time to retry."""
+    """A wait longer than the timeout is refused at once, and the error says when to retry."""
     clock = Clock()
     limiter = face(limiter_of(clock, name="v", timeout=1.5))
 
@@ -132,7 +132,7 @@ def test_wait_is_bounded_by_the_timeout(face: Face) -> None:
 
 @BOTH
 def test_tries_without_waiting(face: Face) -> None:
-    """An unavailable token is neither awaited nor reserved."""
+    """Trying to acquire a token that is not available neither waits nor reserves one."""
     clock = Clock()
     limiter = face(limiter_of(clock))
 
@@ -144,7 +144,7 @@ def test_tries_without_waiting(face: Face) -> None:
 
 @BOTH
 def test_a_call_may_cost_more(face: Face) -> None:
-    """A call takes as many tokens as it costs, and never more than there can be."""
+    """A call takes as many tokens as its cost, which must not exceed the burst."""
     clock = Clock()
     limiter = face(limiter_of(clock, RateLimitConfig.per_second(1, burst=5)))
 
@@ -163,7 +163,7 @@ def test_a_call_may_cost_more(face: Face) -> None:
 
 @BOTH
 def test_limits_grant_together(face: Face) -> None:
-    """A call needs all limits to grant it; if one refuses, no limit is charged."""
+    """A call needs a token of each limit; if one limit refuses, none of them is charged."""
     clock = Clock()
     quick_config = RateLimitConfig.per_second(1, burst=10)
     slow_config = RateLimitConfig.per_minute(1, burst=2)
@@ -179,7 +179,7 @@ def test_limits_grant_together(face: Face) -> None:
 
 @BOTH
 def test_keys_are_apart(face: Face) -> None:
-    """Each key has its own bucket, separate from the one without a key."""
+    """Each key has its own bucket, separate from the one for calls without a key."""
     limiter = face(limiter_of(Clock()))
 
     for key in ("a", None, "b", "c"):
@@ -191,7 +191,7 @@ def test_keys_are_apart(face: Face) -> None:
 
 
 def test_any_number_of_keys() -> None:
-    """Unused keys are removed, and still counted."""
+    """When there are many keys, the limiter forgets unused ones; their tokens stay spent."""
     limiter = limiter_of(Clock())
 
     for is_taken in (True, False):
@@ -216,7 +216,7 @@ def test_reserves_without_waiting(face: Face) -> None:
 
 @BOTH
 def test_a_reservation_is_given_back_once(face: Face) -> None:
-    """A cancelled reservation is free again; cancelling it twice changes nothing."""
+    """A cancelled reservation frees its slot; cancelling it twice changes nothing."""
     limiter = face(limiter_of(Clock(), RateLimitConfig.per_second(1, burst=2)))
     limiter.acquire(2)
     first, second = limiter.reserve(), limiter.reserve()
@@ -232,7 +232,7 @@ def test_a_reservation_is_given_back_once(face: Face) -> None:
 
 @BOTH
 def test_pause_holds_for_every_caller(face: Face) -> None:
-    """A vendor's pause holds for new callers and moves waiting ones."""
+    """A pause from a vendor delays both new and waiting callers."""
     clock = Clock()
     limiter = face(limiter_of(clock))
     limiter.acquire()
@@ -250,7 +250,7 @@ def test_pause_holds_for_every_caller(face: Face) -> None:
 
 @pytest.mark.parametrize("patient", [True, False])
 def test_pause_reaches_waiting_callers(patient: bool) -> None:
-    """A caller that wakes in a pause waits on, or is refused if that takes too long."""
+    """A caller whose wait ends during a pause waits on, or is refused if that is too long."""
 
     class Pausing(Clock):
         def sleep(self, seconds: float, /) -> None:
@@ -274,7 +274,7 @@ def test_pause_reaches_waiting_callers(patient: bool) -> None:
 
 
 def test_threads_go_in_order_of_arrival() -> None:
-    """Waiting threads are granted in order of arrival."""
+    """Waiting threads get their tokens in the order of arrival."""
     clock = StandingClock()
     limiter = limiter_of(clock)
     limiter.acquire()
@@ -298,7 +298,7 @@ def test_threads_go_in_order_of_arrival() -> None:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
 def test_forked_child_has_an_empty_queue() -> None:
-    """Callers that wait in a parent process do not wait in its child."""
+    """A forked process does not wait for callers of its parent process."""
     clock = StandingClock()
     limiter = limiter_of(clock)
     limiter.acquire()
@@ -314,7 +314,7 @@ def test_forked_child_has_an_empty_queue() -> None:
 
 
 def test_tasks_go_in_order_of_arrival_past_the_cancelled() -> None:
-    """Waiting tasks are granted in order of arrival; cancelled tasks delay nobody."""
+    """Waiting tasks get their tokens in order of arrival, and cancelled tasks delay nobody."""
     clock = Clock()
     limiter = RateLimiter(
         RateLimitConfig.per_second(1), clock=clock, async_sleeper=AsyncVirtualSleeper(clock)
@@ -348,7 +348,7 @@ def test_tasks_go_in_order_of_arrival_past_the_cancelled() -> None:
 @BOTH
 @pytest.mark.parametrize("error", [KeyboardInterrupt, asyncio.CancelledError])
 def test_an_interrupted_wait_gives_back(face: Face, error: type[BaseException]) -> None:
-    """A caller interrupted while waiting leaves no trace in the queue."""
+    """A caller that is interrupted while waiting leaves no gap in the queue."""
 
     class Interrupting(Clock):
         def sleep(self, seconds: float, /) -> None:
@@ -366,7 +366,7 @@ def test_an_interrupted_wait_gives_back(face: Face, error: type[BaseException]) 
 
 @EVERY_USE
 def test_failed_call_spends_its_token(use: Callable[..., Any]) -> None:
-    """A failed call was made, so its token is not returned."""
+    """A call that fails has used its token."""
     limiter = limiter_of(Clock())
 
     with pytest.raises(ZeroDivisionError):
@@ -377,7 +377,7 @@ def test_failed_call_spends_its_token(use: Callable[..., Any]) -> None:
 
 @EVERY_USE
 def test_a_guard_waits_as_long_as_it_may(use: Callable[..., Any]) -> None:
-    """A call that would have to wait too long is not made."""
+    """A call whose wait for a token would exceed the timeout is not made."""
     limiter = limiter_of(Clock(), name="v", timeout=0.5)
     use(limiter, int)
 
@@ -388,7 +388,7 @@ def test_a_guard_waits_as_long_as_it_may(use: Callable[..., Any]) -> None:
 
 
 def test_a_distant_store() -> None:
-    """Tasks of a slow store queue in order, and a cancelled one returns its grant."""
+    """With a slow store tasks queue in order, and a cancelled task frees its slot."""
     clock = Clock()
     store = DistantStore(clock)
     limiter = RateLimiter(
@@ -412,7 +412,7 @@ def test_a_distant_store() -> None:
 
 
 def test_asynchronous_function_waits_over_a_distant_store() -> None:
-    """Calls of a decorated asynchronous function wait, too, where the store makes tasks wait."""
+    """With a slow store, a decorated asynchronous function waits for its token, too."""
     clock = Clock()
     limiter = limiter_of(clock, storage=DistantStore(clock))
 
@@ -428,7 +428,7 @@ def test_asynchronous_function_waits_over_a_distant_store() -> None:
 
 
 def test_calendar_quotas() -> None:
-    """A quota per calendar day is as good a limit as any."""
+    """A rate limiter accepts a quota per calendar day."""
     clock = Clock()
     limiter = limiter_of(clock, RateLimitConfig.per_calendar_day(2))
 
@@ -439,7 +439,7 @@ def test_calendar_quotas() -> None:
 
 
 def test_limiters_share_a_store() -> None:
-    """Limiters of one name and store take from one bucket, key by key."""
+    """Limiters with the same name and store share a bucket for each key."""
     store = PlainStore(Clock())
     first, second = (
         RateLimiter(RateLimitConfig.per_second(1), storage=store, clock=store.clock)
@@ -454,7 +454,7 @@ def test_limiters_share_a_store() -> None:
 @pytest.mark.parametrize("limits", [1, 2, 3])
 @pytest.mark.parametrize("meanwhile", [0, 1])
 def test_lost_queued_grant_is_taken_back(limits: int, meanwhile: int) -> None:
-    """A queued grant whose reply was interrupted is returned; other grants stay.
+    """If the reply with a queued grant is interrupted, only that grant is returned.
 
     Unless somebody queued behind it in the meantime: their grant counts on it.
     """
@@ -481,7 +481,7 @@ def test_lost_queued_grant_is_taken_back(limits: int, meanwhile: int) -> None:
 
 
 def test_lost_immediate_grant_is_spent() -> None:
-    """An immediate grant whose answer was interrupted stays spent."""
+    """If the reply with an immediate grant is interrupted, its token stays spent."""
     store = MemoryStorage(Clock())
     lock = vars(store)["_lock"] = Fragile()
     limiter = RateLimiter(*EQUAL_LIMITS, storage=store)
@@ -495,7 +495,7 @@ def test_lost_immediate_grant_is_spent() -> None:
 
 @BOTH
 def test_lost_reservation_is_given_back(face: Face) -> None:
-    """A reservation interrupted on its way to the caller is given back."""
+    """If a reservation is interrupted before the caller has it, it is returned."""
 
     class Wait(int):
         def __truediv__(self, _: int) -> float:
@@ -527,7 +527,7 @@ def test_lost_reservation_is_given_back(face: Face) -> None:
 @pytest.mark.parametrize("face", [SyncUse, AsyncUse])
 @pytest.mark.parametrize("verb", ["acquire", "reserve"])
 def test_an_interruption_anywhere_gives_back(face: Face, verb: str) -> None:
-    """After an interruption at any point of the queue, the slot is free."""
+    """After an interruption at any point while a caller waits, its slot is free."""
     delays: list[float] = []
     for point in itertools.count():
         clock = Clock()
@@ -546,7 +546,7 @@ def test_an_interruption_anywhere_gives_back(face: Face, verb: str) -> None:
 @pytest.mark.parametrize("wrong", ["", "a\n", "x" * 513, 5, [], b"k"], ids=repr)
 @BOTH
 def test_invalid_keys_are_refused(face: Face, wrong: Any) -> None:
-    """Every method of a limiter refuses an invalid key by the field's name."""
+    """All methods of a limiter refuse an invalid key with the argument's name."""
     limiter = face(RateLimiter(RateLimitConfig(10)))
     uses: list[Callable[[], Any]] = [
         lambda: limiter.acquire(key=wrong),
@@ -562,7 +562,7 @@ def test_invalid_keys_are_refused(face: Face, wrong: Any) -> None:
 
 @BOTH
 def test_refuses_a_cost_that_has_no_hash(face: Face) -> None:
-    """A list is refused as a cost, although it has no hash."""
+    """A list is refused as the cost of a call, although it cannot be hashed."""
     wrong_cost: Any = []
     with pytest.raises(InvalidData) as excinfo:
         face(RateLimiter(RateLimitConfig(10))).acquire(wrong_cost)

@@ -1,4 +1,4 @@
-"""The retry part on its own."""
+"""The retry handler as a part of its own, without a manager."""
 
 import asyncio
 import functools
@@ -43,7 +43,7 @@ from tests.parts.world import (
 
 
 def looped(retry: RetryHandler, function: Callable[[], object]) -> object:
-    """Call a function in a loop."""
+    """Call a function inside the synchronous loop of a retry handler."""
     for attempt in retry:
         with attempt:
             return function()
@@ -51,7 +51,7 @@ def looped(retry: RetryHandler, function: Callable[[], object]) -> object:
 
 
 def looped_later(retry: RetryHandler, function: Callable[[], object]) -> object:
-    """Call a function in an asynchronous loop."""
+    """Call a function inside the asynchronous loop of a retry handler."""
 
     async def loop() -> object:
         async for attempt in retry:
@@ -69,21 +69,21 @@ STEADY = RetryPolicy(3, 1.0, jitter=Jitter.NONE)
 
 
 def handler(clock: Clock, policy: RetryPolicy | None = STEADY, **options: Any) -> RetryHandler:
-    """A handler whose pauses pass at once."""
+    """Return a retry handler whose pauses pass at once."""
     return RetryHandler(
         policy, clock=clock, sleeper=clock, async_sleeper=AsyncSleeper(clock), **options
     )
 
 
 class FailingFunction:
-    """A function that ends in these errors, one after another, and then succeeds."""
+    """A function that raises the given errors in turn, and then succeeds."""
 
     def __init__(self, *errors: BaseException) -> None:
         self.errors = list(errors)
         self.calls = 0
 
     def __call__(self) -> int:
-        """End in the next way."""
+        """Raise the next error, or return the number of calls."""
         self.calls += 1
         if len(self.errors) >= self.calls:
             raise self.errors[self.calls - 1]
@@ -92,7 +92,7 @@ class FailingFunction:
 
 @EVERY_USE
 def test_tries_until_it_succeeds(use: Callable[..., Any]) -> None:
-    """A function that fails twice returns its value after two growing pauses."""
+    """A function that fails twice is retried after two growing pauses, and returns its value."""
     clock = Clock()
 
     assert 3 == use(handler(clock), FailingFunction(Broken(), Broken()))
@@ -101,7 +101,7 @@ def test_tries_until_it_succeeds(use: Callable[..., Any]) -> None:
 
 @EVERY_USE
 def test_three_attempts_are_three_attempts(use: Callable[..., Any]) -> None:
-    """After the last attempt its error comes out as it is."""
+    """After the last attempt, its error is raised unchanged."""
     errors = [Broken(), Broken(), Broken(), Broken()]
     function = FailingFunction(*errors)
 
@@ -113,7 +113,7 @@ def test_three_attempts_are_three_attempts(use: Callable[..., Any]) -> None:
 
 @EVERY_USE
 def test_success_costs_no_pause(use: Callable[..., Any]) -> None:
-    """A success at once is called once; None is a value too."""
+    """A function that succeeds at once is called once, also if it returns None."""
     clock = Clock()
 
     values: list[Any] = [1, None, []]
@@ -137,7 +137,7 @@ def test_success_costs_no_pause(use: Callable[..., Any]) -> None:
     ids=repr,
 )
 def test_final_errors_are_not_retried(use: Callable[..., Any], error: BaseException) -> None:
-    """Interruptions, programming errors and final refusals are raised at once."""
+    """Interruptions, programming errors and final refusals are raised without a retry."""
     function = FailingFunction(error)
 
     with pytest.raises(type(error)) as excinfo:
@@ -149,7 +149,7 @@ def test_final_errors_are_not_retried(use: Callable[..., Any], error: BaseExcept
 @EVERY_USE
 @pytest.mark.parametrize("error", [StopIteration, StopAsyncIteration])
 def test_control_flow_passes_unharmed(use: Callable[..., Any], error: type[Exception]) -> None:
-    """The end of an iteration comes out as it is, never as something else."""
+    """StopIteration and StopAsyncIteration are raised unchanged."""
     if error is StopIteration and use in AWAITED:
         error = StopAsyncIteration
     raised_error = error()
@@ -163,7 +163,7 @@ def test_control_flow_passes_unharmed(use: Callable[..., Any], error: type[Excep
 @EVERY_USE
 @pytest.mark.parametrize("rule", [Broken, (OSError, Broken), lambda error: "again" in str(error)])
 def test_policy_decides_what_is_retried(use: Callable[..., Any], rule: Any) -> None:
-    """Exception types or a predicate decide which errors are retried."""
+    """Exception types or a predicate decide which errors a retry handler retries."""
     retry = handler(Clock(), RetryPolicy(retry_on=rule))
 
     assert 2 == use(retry, FailingFunction(Broken("again")))
@@ -173,7 +173,7 @@ def test_policy_decides_what_is_retried(use: Callable[..., Any], rule: Any) -> N
 
 @EVERY_USE
 def test_time_is_shared_by_all_attempts(use: Callable[..., Any]) -> None:
-    """A pause that does not fit the deadline is not made; the last error says when to come back."""
+    """If a pause does not fit before the deadline, the last error is raised with its retry time."""
     clock = Clock()
     policy = RetryPolicy(9, 1.0, jitter=Jitter.NONE)
     function = FailingFunction(*(ConnectionFailed("?") for _ in range(9)))
@@ -190,11 +190,11 @@ def test_time_is_shared_by_all_attempts(use: Callable[..., Any]) -> None:
 
 @EVERY_USE
 def test_oversleeping_ends_the_retries(use: Callable[..., Any]) -> None:
-    """A pause that lasted past the deadline is followed by no attempt."""
+    """If a pause lasts past the deadline, no attempt follows."""
 
     class Oversleeping(Clock):
         def sleep(self, seconds: float, /) -> None:
-            """Sleep for much longer."""
+            """Sleep nine seconds longer than asked."""
             super().sleep(seconds + 9)
 
     function = FailingFunction(Broken(), Broken())
@@ -215,11 +215,11 @@ def test_oversleeping_ends_the_retries(use: Callable[..., Any]) -> None:
 def test_deadline_error_states_possible_effects(
     use: Callable[..., Any], error: Exception, *, processed: bool
 ) -> None:
-    """The error of an overslept deadline says if an attempt may have been processed."""
+    """If a pause overruns the deadline, the error says if an attempt may have been processed."""
 
     class Oversleeping(Clock):
         def sleep(self, seconds: float, /) -> None:
-            """Sleep for much longer."""
+            """Sleep nine seconds longer than asked."""
             super().sleep(seconds + 9)
 
     policy = RetryPolicy(retry_on=type(error))
@@ -232,7 +232,7 @@ def test_deadline_error_states_possible_effects(
 
 @EVERY_USE
 def test_retry_at_is_respected(use: Callable[..., Any]) -> None:
-    """A retry never comes before the error's `retry_at`, and not at all beyond the cap."""
+    """No retry comes before the error's `retry_at`, and none at all if that is too late."""
     clock = Clock()
     early_retry, late_retry = START + timedelta(seconds=20), START + timedelta(seconds=100)
 
@@ -248,7 +248,7 @@ def test_retry_at_is_respected(use: Callable[..., Any]) -> None:
 
 @EVERY_USE
 def test_waits_for_a_circuit(use: Callable[..., Any]) -> None:
-    """Around a breaker, an attempt comes when the circuit lets a probe through, and not before."""
+    """A retry around a circuit breaker comes exactly when the circuit allows a probe."""
     clock = Clock()
     breaker = CircuitBreaker(CircuitBreakerConfig(failures=1, open_for=50), clock=clock)
     function = FailingFunction(Broken())
@@ -265,7 +265,7 @@ def test_waits_for_a_circuit(use: Callable[..., Any]) -> None:
 
 @EVERY_USE
 def test_retries_are_reported(use: Callable[..., Any]) -> None:
-    """Observers get every further attempt before its pause."""
+    """Observers get an event for each further attempt, before its pause."""
     recorder = Seen()
 
     use(handler(Clock(), observers=[recorder], name="v"), FailingFunction(Broken(), OSError()))
@@ -279,7 +279,7 @@ def test_retries_are_reported(use: Callable[..., Any]) -> None:
 
 @EVERY_USE
 def test_zero_delay_does_not_sleep(use: Callable[..., Any]) -> None:
-    """With a delay of zero there is no sleep."""
+    """With a delay of zero the retry handler does not sleep."""
     clock = Clock()
 
     assert 3 == use(handler(clock, RetryPolicy(base_delay=0)), FailingFunction(Broken(), Broken()))
@@ -288,7 +288,7 @@ def test_zero_delay_does_not_sleep(use: Callable[..., Any]) -> None:
 
 @pytest.mark.parametrize("backoff", [Backoff.FIXED, Backoff.DECORRELATED])
 def test_spreads_its_pauses(backoff: Backoff) -> None:
-    """A thousand callers at the cap come back at more than nine hundred different times."""
+    """With jitter, a thousand callers at the delay's cap retry at over 900 different times."""
     clock = Clock()
     policy = RetryPolicy(2, 5.0, max_delay=5.0, backoff=backoff)
     if backoff is Backoff.DECORRELATED:
@@ -302,7 +302,7 @@ def test_spreads_its_pauses(backoff: Backoff) -> None:
 
 
 def test_threads_count_apart() -> None:
-    """Threads that share one handler get all their attempts each."""
+    """Threads that share one retry handler each get all their attempts."""
     retry = handler(Clock())
     functions = [FailingFunction(*[Broken()] * number) for number in range(4)] * 5
 
@@ -315,7 +315,7 @@ def test_threads_count_apart() -> None:
 
 
 def test_tasks_count_apart() -> None:
-    """Tasks that share one handler, as a call, a decorator or a loop, get all their attempts."""
+    """Tasks that share one retry handler each get all their attempts, in each way of using it."""
     retry = RetryHandler(RetryPolicy(base_delay=0))
 
     async def attempt(function: FailingFunction) -> int:
@@ -338,7 +338,7 @@ def test_tasks_count_apart() -> None:
 
 
 def test_a_cancelled_task_is_not_tried_again() -> None:
-    """A cancellation goes through, in an attempt and in a pause."""
+    """A cancellation during an attempt or a pause is raised and not retried."""
 
     async def cancel(function: Callable[..., Any]) -> None:
         task = asyncio.ensure_future(RetryHandler().call(function))
@@ -353,7 +353,7 @@ def test_a_cancelled_task_is_not_tried_again() -> None:
 
 
 def test_passes_arguments_on() -> None:
-    """Every argument reaches the function, whatever its name."""
+    """All arguments reach the retried function, whatever their names."""
     retry = RetryHandler()
 
     def tell(*args: Any, **kwargs: Any) -> tuple[Any, Any]:
@@ -369,7 +369,7 @@ def test_passes_arguments_on() -> None:
 
 
 def test_decorated_functions_look_the_same() -> None:
-    """A decorated function keeps its name, docstring, signature and mode."""
+    """A function decorated by a retry handler keeps its name, docstring, signature and mode."""
     retry = RetryHandler()
 
     for function in (looped, as_async(looped)):
@@ -393,7 +393,7 @@ async def generate_later() -> AsyncIterator[int]:
 
 @pytest.mark.parametrize("function", [generate, generate_later])
 def test_generators_are_refused(function: Callable[..., Any]) -> None:
-    """A generator's body cannot be repeated, so it is refused by name."""
+    """A generator function is refused by name, because its body cannot be repeated."""
     retry = RetryHandler()
 
     for use in (retry, retry.call):
@@ -402,7 +402,7 @@ def test_generators_are_refused(function: Callable[..., Any]) -> None:
 
 
 def test_modes_are_not_mixed() -> None:
-    """An awaitable in a synchronous retry is closed and refused, and not retried."""
+    """If a synchronous function returns an awaitable, it is closed and refused, not retried."""
     retry = handler(Clock())
     coroutines = [as_async(int)() for _ in range(2)]
     value = list(coroutines)
@@ -429,7 +429,7 @@ def test_modes_are_not_mixed() -> None:
 
 @pytest.mark.parametrize("use", [looped, looped_later])
 def test_a_loop_counts_its_attempts(use: Callable[..., Any]) -> None:
-    """Each attempt of a loop has its number; a loop whose body succeeds ends after one."""
+    """The attempts of a retry loop are numbered; the loop ends after the first success."""
     retry = handler(Clock())
     numbers: list[int] = []
 
@@ -455,7 +455,7 @@ def test_a_loop_counts_its_attempts(use: Callable[..., Any]) -> None:
 
 
 def test_a_loop_that_is_left_is_over() -> None:
-    """A loop may be left in any turn, and a new one started."""
+    """A retry loop may be left during any attempt, and started anew."""
     retry = handler(Clock())
 
     for _ in range(5):
@@ -469,7 +469,7 @@ def test_a_loop_that_is_left_is_over() -> None:
 @interrupted.UNTIDY
 @pytest.mark.parametrize("use", [*PLAIN, called_later], ids=lambda use: use.__name__)
 def test_an_interruption_anywhere_ends_it(use: Callable[..., Any]) -> None:
-    """After an interruption at any point no attempt follows, and the handler is unchanged."""
+    """After an interruption at any point no attempt follows, and the handler can be used again."""
     retry = handler(Clock())
 
     for point in itertools.count():

@@ -1,4 +1,4 @@
-"""Asynchronous parts that call a function without an entry do as the entry of a guard does."""
+"""The fast path of asynchronous parts has the same results as a guard's full path."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ CIRCUITS = [
 
 
 class Function:
-    """A function with a given result that takes some virtual time; it counts its calls."""
+    """A function with given results that takes some virtual time, and counts its calls."""
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
@@ -63,7 +63,7 @@ class Function:
         self.suspends = False
 
     async def __call__(self) -> int:
-        """Return the number of this call, or raise."""
+        """Raise the next error, or return the number of calls."""
         self.calls += 1
         if self.suspends:
             await asyncio.sleep(0)
@@ -74,7 +74,7 @@ class Function:
 
 
 def ending(call: Callable[[], Any]) -> tuple[object, ...]:
-    """The value that a call returns, or the error that it raises."""
+    """Return the value that a call returns, or a description of the error that it raises."""
 
     async def flow() -> object:
         return await call()
@@ -90,12 +90,12 @@ def ending(call: Callable[[], Any]) -> tuple[object, ...]:
 
 
 def short(part: Any, function: Function) -> tuple[object, ...]:
-    """The ending of a call through a part."""
+    """Return the result of a call through the part's fast path."""
     return ending(lambda: part.call(function))
 
 
 def result_of_full_path(part: Any, function: Function) -> tuple[object, ...]:
-    """The result of the same function on the full path."""
+    """Return the result of a call through the part's guard, which is the full path."""
 
     async def entered() -> object:
         async with part.guard():
@@ -113,7 +113,7 @@ def walked(
     way: Callable[[Any, Function], tuple[object, ...]],
     look: Callable[[Any, Clock], object],
 ) -> list[object]:
-    """All observable results of a walk."""
+    """Return all observable results of a sequence of calls."""
     clock = Clock()
     part, function = make(clock), Function(clock)
     observations: list[object] = []
@@ -127,7 +127,7 @@ def walked(
 @examples(150)
 @given(st.sampled_from(CIRCUITS), MOVES)
 def test_circuit_breaker(config: CircuitBreakerConfig, walk: list[Any]) -> None:
-    """The fast path has the same result and circuit state as the full one."""
+    """On the fast path a circuit breaker has the same results and states as on the full one."""
 
     def make(clock: Clock) -> CircuitBreaker:
         return CircuitBreaker(config, storage=MemoryStorage(clock), clock=clock)
@@ -140,7 +140,7 @@ def test_circuit_breaker(config: CircuitBreakerConfig, walk: list[Any]) -> None:
 
 @given(MOVES)
 def test_rate_limiter(walk: list[Any]) -> None:
-    """The fast path has the same result, costs and waits as the full one."""
+    """On the fast path a rate limiter has the same results, costs and waits as on the full one."""
 
     def make(clock: Clock) -> RateLimiter:
         return RateLimiter(
@@ -161,7 +161,7 @@ def test_rate_limiter(walk: list[Any]) -> None:
     st.lists(st.sampled_from(ENDS), max_size=4), st.sampled_from([None, 1.5, 30.0]), st.booleans()
 )
 def test_retry_handler(ends: list[Any], timeout: float | None, suspends: bool) -> None:
-    """The fast path has the same result, repeats and pauses as the full one."""
+    """On the fast path a retry has the same results, attempts and pauses as on the full one."""
     outcomes: list[list[object]] = []
     observers: tuple[list[Any], ...] = ([], [lambda _: None])
     for listening in observers:
@@ -182,13 +182,13 @@ def test_retry_handler(ends: list[Any], timeout: float | None, suspends: bool) -
 
 
 class Pretending:
-    """An object that looks asynchronous and is not."""
+    """An object that looks like an asynchronous function and is none."""
 
     def __init__(self) -> None:
         self.function: Callable[[], object] = lambda: 1
 
     async def _call(self) -> None:
-        """Look asynchronous."""
+        """Make the object look asynchronous."""
 
     def __getattribute__(self, name: str) -> Any:
         return object.__getattribute__(self, "_call" if name == "__call__" else name)
@@ -212,7 +212,7 @@ class Promise:
     ids=["circuit", "limiter", "retry"],
 )
 def test_what_cannot_be_awaited_is_refused(part: Any) -> None:
-    """A function that returns a promise is awaited; one that returns anything else is refused."""
+    """A function that returns an awaitable is awaited; another return value is refused."""
     function = Pretending()
     name, message, *_ = ending(lambda: part.call(function))
     assert ConfigurationError.__name__ == name
@@ -222,7 +222,7 @@ def test_what_cannot_be_awaited_is_refused(part: Any) -> None:
 
 
 def test_a_late_function_is_cut_off() -> None:
-    """A handler with a timeout cancels an asynchronous function that overruns."""
+    """A retry handler with a timeout cancels an asynchronous function that takes too long."""
 
     async def wait_forever() -> None:
         await asyncio.Event().wait()

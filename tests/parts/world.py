@@ -1,4 +1,4 @@
-"""Shared by the tests of parts: a clock that stands still, and every way of using a part."""
+"""Helpers for tests of parts: virtual clocks, fake stores, and each way of using a part."""
 
 # ruff: noqa: D102, D103 - names that say it, and values of any kind
 
@@ -19,7 +19,7 @@ START = datetime(2031, 5, 6, tzinfo=UTC)
 
 
 class Broken(Exception):
-    """The called function failed."""
+    """The error that the called function of a test raises."""
 
 
 class Clock(VirtualClock):
@@ -35,7 +35,7 @@ class Clock(VirtualClock):
 
 
 class AsyncSleeper:
-    """An asynchronous sleeper on the same virtual clock; its tasks continue one after another."""
+    """An asynchronous sleeper on a virtual clock, whose tasks continue one after another."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -45,7 +45,7 @@ class AsyncSleeper:
 
 
 class StandingClock(Clock):
-    """A clock that moves only on request; sleepers wait for it."""
+    """A clock that moves only on request, and for which sleepers wait."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -72,7 +72,7 @@ class StandingClock(Clock):
 
 
 class PlainStore:
-    """A store that serves plain callers only."""
+    """A synchronous store in memory that can be made unavailable."""
 
     def __init__(self, clock: Clock | None = None) -> None:
         self.clock = clock
@@ -90,7 +90,7 @@ class PlainStore:
 
 
 class DistantStore(PlainStore):
-    """A store that makes tasks wait, before a command and after it."""
+    """An asynchronous store that suspends its tasks before and after each command."""
 
     async def execute(self, command: Command[Any], /, timeout: float | None = None) -> Any:
         await asyncio.sleep(0)
@@ -118,7 +118,7 @@ def run(flow: Coroutine[Any, Any, Any]) -> Any:
 
 
 def as_async(function: Callable[..., Any]) -> Callable[..., Coroutine[Any, Any, Any]]:
-    """A plain function as an asynchronous one."""
+    """Return an asynchronous function that calls the synchronous one."""
 
     @functools.wraps(function)
     async def async_function(*args: Any, **kwargs: Any) -> Any:
