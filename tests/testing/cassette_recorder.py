@@ -1,4 +1,4 @@
-"""A recorder of exchanges with a scripted vendor, synchronous or asynchronous."""
+"""Helper for tests of cassettes: records and replays requests to a scripted vendor."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ TIMEOUTS = Timeouts(total=5.0)
 
 
 class Recorder:
-    """A cassette between a vendor and a client of one mode."""
+    """Records requests to a scripted vendor in a cassette file, and replays them, in one mode."""
 
     def __init__(self, path: Path, *, awaited: bool) -> None:
         self.path = path
@@ -31,17 +31,17 @@ class Recorder:
         self.vendor = FakeVendor()
 
     def cassette(self, mode: Mode = "once", **options: Any) -> Cassette:
-        """A cassette with this file."""
+        """Return a cassette with this recorder's file."""
         return Cassette(self.path, mode=mode, **options)
 
     def client(self, cassette: Cassette) -> Either:
-        """A client of this mode, before the vendor."""
+        """Return an HTTP client of this mode that records or replays with the cassette."""
         if self.awaited:
             return cassette.async_client(AsyncScriptedHttpClient(self.vendor, piece=4))
         return cassette.client(ScriptedHttpClient(self.vendor, piece=4))
 
     def record(self, *requests: tuple[Request, str], **options: Any) -> str:
-        """Record these requests; return the content of the file."""
+        """Record these requests, and return the content of the cassette file."""
         with self.cassette("record", **options) as cassette:
             client = self.client(cassette)
             for request, url in requests:
@@ -49,22 +49,22 @@ class Recorder:
         return self.path.read_text("utf-8")
 
     def replay(self, *requests: tuple[Request, str], **options: Any) -> list[Response]:
-        """Replay these requests; return the answers."""
+        """Replay these requests, and return the responses."""
         client = self.client(self.cassette("replay", **options))
         return [now(client.send(request, url, TIMEOUTS)) for request, url in requests]
 
 
 @pytest.fixture(params=["plain", "awaited"])
 def recorder(request: pytest.FixtureRequest, tmp_path: Path) -> Recorder:
-    """A recorder of each mode."""
+    """Return a recorder of each mode, with a cassette file in a temporary folder."""
     return Recorder(tmp_path / "tapes" / "vat.json", awaited=request.param == "awaited")
 
 
 def get_request(path: str = "/rates", **options: Any) -> tuple[Request, str]:
-    """A GET request and its URL."""
+    """Return a GET request and its URL."""
     return Request.get(path, **options), f"{HOST}{path}"
 
 
 def post_request(path: str = "/charges", **options: Any) -> tuple[Request, str]:
-    """A POST request and its URL."""
+    """Return a POST request and its URL."""
     return Request.post(path, **options), f"{HOST}{path}"

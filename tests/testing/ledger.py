@@ -1,4 +1,4 @@
-"""A ledger in a server of this process, and its connectors, which tests of the kit spoil."""
+"""A small text server and its connectors, from which tests derive faulty ones."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ PASSWORD = "hunter2"
 
 
 class LedgerServer:
-    """A server of lines: a password first, then `echo TEXT` or `add TEXT`.
+    """A text server: clients send a password first, then `echo TEXT` or `add TEXT`.
 
     Attributes:
         entries: the number of times that each text was added.
@@ -104,7 +104,7 @@ def _lost(is_sent: bool) -> ConnectionFailed:
 
 
 class LedgerLink:
-    """A synchronous connection."""
+    """A synchronous connection to the text server."""
 
     version = "ledger 1.0"
 
@@ -126,11 +126,11 @@ class LedgerLink:
             raise _denied(answer)
 
     def is_connected(self) -> bool:
-        """Return whether it is open."""
+        """Return whether the connection is open."""
         return self.is_open
 
     def ask(self, line: str, until: float) -> str:
-        """Send a line, and return the answer."""
+        """Send a line and return the answer."""
         try:
             self.socket.settimeout(max(0.001, until - monotonic()))
             self.socket.sendall(f"{line}\n".encode())
@@ -146,18 +146,18 @@ class LedgerLink:
         return answer.strip()
 
     def ping(self, timeout: float, /) -> None:
-        """Ask for a sign of life."""
+        """Check that the server answers."""
         self.ask("echo ping", monotonic() + timeout)
 
     def close(self) -> None:
-        """Close it."""
+        """Close the connection."""
         self.is_open = False
         self.lines.close()
         self.socket.close()
 
 
 class AsyncLedgerLink:
-    """An asynchronous connection."""
+    """An asynchronous connection to the text server."""
 
     version = "ledger 1.0"
 
@@ -169,7 +169,7 @@ class AsyncLedgerLink:
 
     @classmethod
     async def open(cls, address: tuple[str, int], password: Secret) -> AsyncLedgerLink:
-        """Open a connection."""
+        """Open a connection and send the password."""
         try:
             link = cls(*await asyncio.open_connection(*address))
         except OSError:
@@ -187,11 +187,11 @@ class AsyncLedgerLink:
         return link
 
     def is_connected(self) -> bool:
-        """Return whether it is open."""
+        """Return whether the connection is open."""
         return self.is_open
 
     async def ask(self, line: str) -> str:
-        """Send a line, and return the answer."""
+        """Send a line and return the answer."""
         try:
             self.writer.write(f"{line}\n".encode())
             await self.writer.drain()
@@ -205,19 +205,19 @@ class AsyncLedgerLink:
         return answer.strip()
 
     async def ping(self, timeout: float, /) -> None:
-        """Ask for a sign of life."""
+        """Check that the server answers."""
         async with asyncio.timeout(timeout):
             await self.ask("echo ping")
 
     def close(self) -> None:
-        """Close it."""
+        """Close the connection."""
         self.is_open = False
         self.writer.transport.abort()
 
 
 @attrs.frozen
 class Line:
-    """An operation that sends one line."""
+    """An operation that sends one line to the text server."""
 
     ledger: Ledger
     verb: str
@@ -226,43 +226,43 @@ class Line:
 
     @property
     def name(self) -> str:
-        """The name in events."""
+        """Return the operation's name in events."""
         return f"ledger.{self.verb}"
 
     @property
     def safe(self) -> bool:
-        """True for an echo."""
+        """Return True for an echo, which changes nothing."""
         return self.verb == "echo"
 
     @property
     def repeatable(self) -> bool:
-        """True for an echo."""
+        """Return True for an echo, which may be repeated."""
         return self.safe
 
     def perform(self, attempt: OperationAttempt) -> str:
-        """Send the line."""
+        """Send the line and return the answer."""
         line = f"{self.verb} {self.text}"
         answer: str = self.ledger.send(line, self.name, attempt.timeout)
         return answer
 
     def judge(self, error: Exception) -> ConnectorError | None:
-        """Know no foreign exception."""
+        """Return None, because there is no exception to convert."""
         del error
         return None
 
 
 class AsyncLine(Line):
-    """The same operation in an event loop."""
+    """An asynchronous operation that sends one line to the text server."""
 
     async def perform(self, attempt: OperationAttempt) -> str:  # type: ignore[override]  # awaited
-        """Send the line."""
+        """Send the line and return the answer."""
         ledger: Any = self.ledger
         answer: str = await ledger.send(f"{self.verb} {self.text}", self.name, attempt.timeout)
         return answer
 
 
 class Ledger:
-    """The connector of a ledger, for synchronous programs."""
+    """A synchronous connector of the text server."""
 
     kind = "ledger"
     service = "connector"
@@ -279,7 +279,7 @@ class Ledger:
 
     @property
     def operations(self) -> Mapping[str, NamedOperation]:
-        """Offer to add a text."""
+        """Return the operation that adds a text, by its name."""
         return {
             "add": NamedOperation(
                 name="add",
@@ -291,12 +291,12 @@ class Ledger:
         }
 
     def statistics(self) -> PoolStatistics | None:
-        """Return the numbers of the pool."""
+        """Return the statistics of the connection pool."""
         statistics: PoolStatistics = self.pool.statistics()
         return statistics
 
     def send(self, line: str, operation: str, timeout: float) -> Any:
-        """Send a line, and return its answer."""
+        """Send a line over a pooled connection, and return the answer."""
         until = monotonic() + timeout
         with self.pool.link(operation, timeout) as link:
             return link.ask(line, until)
@@ -306,7 +306,7 @@ class Ledger:
         self.pool.open(timeout)
 
     def health(self, timeout: float, /) -> Any:
-        """Return the health."""
+        """Return the connector's health, by an echo."""
         begun = monotonic()
         try:
             self.send("echo health", "health", timeout)
@@ -315,7 +315,7 @@ class Ledger:
         return self.healthy(begun, None)
 
     def healthy(self, begun: float, error: ConnectorError | None) -> ConnectorHealth:
-        """Return the health for the outcome of an echo."""
+        """Return the health that an echo with or without an error means."""
         return ConnectorHealth(
             connector=self.name,
             at=datetime.now(UTC),
@@ -326,12 +326,12 @@ class Ledger:
         )
 
     def close(self) -> Any:
-        """Close the pool."""
+        """Close the connection pool."""
         self.pool.close()
 
 
 class AsyncLedger(Ledger):
-    """The connector of a ledger, for asynchronous programs."""
+    """An asynchronous connector of the text server."""
 
     line = AsyncLine
 
@@ -342,7 +342,7 @@ class AsyncLedger(Ledger):
         return AsyncLinkPool(connect, config)
 
     async def send(self, line: str, operation: str, timeout: float) -> Any:
-        """Send a line, and return its answer."""
+        """Send a line over a pooled connection, and return the answer."""
         async with self.pool.link(operation, timeout) as link:
             return await link.ask(line)
 
@@ -351,7 +351,7 @@ class AsyncLedger(Ledger):
         await self.pool.open(timeout)
 
     async def health(self, timeout: float, /) -> ConnectorHealth:
-        """Return the health."""
+        """Return the connector's health, by an echo."""
         begun = monotonic()
         try:
             async with asyncio.timeout(timeout):
@@ -363,5 +363,5 @@ class AsyncLedger(Ledger):
         return self.healthy(begun, None)
 
     async def close(self) -> None:
-        """Close the pool."""
+        """Close the connection pool."""
         await self.pool.close()

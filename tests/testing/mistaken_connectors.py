@@ -1,4 +1,4 @@
-"""Connectors of the ledger, each with one mistake that a check has to notice."""
+"""Connectors with one fault each, which the conformance kit must find."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
 
 
 def spoiled(statistics: PoolStatistics | None, **numbers: int) -> PoolStatistics | None:
-    """Return statistics with other numbers."""
+    """Return the statistics with these numbers changed, or None if there are none."""
     return statistics and attrs.evolve(statistics, **numbers)
 
 
 class WritesTwice(Ledger):
-    """Sends a write twice."""
+    """A faulty connector that sends a write twice."""
 
     def send(self, line: str, operation: str, timeout: float) -> Any:
         if line.startswith("add"):
@@ -40,7 +40,7 @@ class WritesTwice(Ledger):
 
 
 class SafeLine(Line):
-    """Calls itself safe."""
+    """A faulty operation that always declares itself safe."""
 
     @property
     def safe(self) -> bool:
@@ -48,13 +48,13 @@ class SafeLine(Line):
 
 
 class ClaimsSafety(Ledger):
-    """Calls its writes safe."""
+    """A faulty connector that declares its writes safe."""
 
     line = SafeLine
 
 
 class MixesAnswers(Ledger):
-    """Returns another caller's answer."""
+    """A faulty connector that returns another caller's answer."""
 
     def send(self, line: str, operation: str, timeout: float) -> Any:
         super().send(line, operation, timeout)
@@ -62,7 +62,7 @@ class MixesAnswers(Ledger):
 
 
 class OpensOnce(Ledger):
-    """Raises if it is opened again."""
+    """A faulty connector that raises when it is opened a second time."""
 
     is_opened = False
 
@@ -73,7 +73,7 @@ class OpensOnce(Ledger):
 
 
 class Nameless(Ledger):
-    """Has no name."""
+    """A faulty connector without a name."""
 
     def __init__(self, address: tuple[str, int], password: str = PASSWORD) -> None:
         super().__init__(address, password)
@@ -81,14 +81,14 @@ class Nameless(Ledger):
 
 
 class ShowsPassword(Ledger):
-    """Shows its password."""
+    """A faulty connector that shows its password in its repr."""
 
     def __repr__(self) -> str:
         return f"Ledger({PASSWORD})"
 
 
 class RaisesPassword(Ledger):
-    """Raises errors whose text has the password."""
+    """A faulty connector whose error texts contain the password."""
 
     def send(self, line: str, operation: str, timeout: float) -> Any:
         try:
@@ -98,7 +98,7 @@ class RaisesPassword(Ledger):
 
 
 class KeepsPasswordInFrames(Ledger):
-    """Raises errors whose frames have the password."""
+    """A faulty connector whose errors hold the password in local variables of their frames."""
 
     def send(self, line: str, operation: str, timeout: float) -> Any:
         password = PASSWORD
@@ -110,7 +110,7 @@ class KeepsPasswordInFrames(Ledger):
 
 
 class TakesAnyArgument(Ledger):
-    """Ignores arguments that it does not know."""
+    """A faulty connector that ignores unknown arguments."""
 
     @property
     def operations(self) -> Any:
@@ -129,28 +129,28 @@ class Careless:
 
 
 class OverspendsPool(Ledger):
-    """Says that it has more connections than it may."""
+    """A faulty connector that reports more connections than its pool allows."""
 
     def statistics(self) -> Any:
         return spoiled(super().statistics(), idle=99)
 
 
 class CountsBackwards(Ledger):
-    """Counts a negative number of connections."""
+    """A faulty connector that reports a negative number of connections."""
 
     def statistics(self) -> Any:
         return spoiled(super().statistics(), idle=-1)
 
 
 class ForgetsUses(Ledger):
-    """Counts connections, and not how often they are used."""
+    """A faulty connector that does not count the uses of its connections."""
 
     def statistics(self) -> Any:
         return spoiled(super().statistics(), reused=0)
 
 
 class KeepsLinks(Ledger):
-    """Never gives a connection back."""
+    """A faulty connector that never returns a connection to the pool."""
 
     def send(self, line: str, operation: str, timeout: float) -> Any:
         until = monotonic() + timeout
@@ -165,7 +165,7 @@ class KeepsLinks(Ledger):
 
 
 class OpensEachTime(Ledger):
-    """Opens a connection for each operation."""
+    """A faulty connector that opens a new connection for each operation."""
 
     def send(self, line: str, operation: str, timeout: float) -> Any:
         self.pool.discard()
@@ -173,7 +173,7 @@ class OpensEachTime(Ledger):
 
 
 class LeaksDescriptors(Ledger):
-    """Leaves descriptors open when it is closed."""
+    """A faulty connector that leaves file descriptors open when it is closed."""
 
     def close(self) -> None:
         super().close()
@@ -184,14 +184,14 @@ leaked: list[int] = []
 
 
 class GoesOnAfterClose(Ledger):
-    """Works after it was closed."""
+    """A faulty connector that still works after it was closed."""
 
     def close(self) -> None:
         self.pool.discard()
 
 
 class BreaksWhenClosed(Ledger):
-    """Raises an exception of Python after it was closed."""
+    """A faulty connector that raises a Python exception after it was closed."""
 
     is_closed = False
 
@@ -206,7 +206,7 @@ class BreaksWhenClosed(Ledger):
 
 
 class MixesAnswersWhenClosed(Ledger):
-    """Returns another caller's answer after it was closed."""
+    """A faulty connector that returns another caller's answer after it was closed."""
 
     is_closed = False
 
@@ -219,7 +219,7 @@ class MixesAnswersWhenClosed(Ledger):
 
 
 class UnsureWhenClosed(Ledger):
-    """Leaves open what happened after it was closed."""
+    """A faulty connector whose errors after closing leave the outcome open."""
 
     def send(self, line: str, operation: str, timeout: float) -> Any:
         try:
@@ -229,7 +229,7 @@ class UnsureWhenClosed(Ledger):
 
 
 class Sick(Ledger):
-    """Is never healthy."""
+    """A faulty connector that is never healthy."""
 
     def health(self, timeout: float, /) -> ConnectorHealth:
         health: ConnectorHealth = super().health(timeout)
@@ -237,7 +237,7 @@ class Sick(Ledger):
 
 
 class RaisesHealth(Ledger):
-    """Raises instead of returning its health."""
+    """A faulty connector that raises instead of reporting bad health."""
 
     def health(self, timeout: float, /) -> Any:
         self.send("echo health", "health", timeout)
@@ -245,14 +245,14 @@ class RaisesHealth(Ledger):
 
 
 class WrongHealth(Ledger):
-    """Returns the health of another connector."""
+    """A faulty connector that reports another connector's name in its health."""
 
     def health(self, timeout: float, /) -> Any:
         return attrs.evolve(super().health(timeout), connector="another")
 
 
 class AlwaysHealthy(Ledger):
-    """Is healthy without its server."""
+    """A faulty connector that reports good health without its server."""
 
     def health(self, timeout: float, /) -> Any:
         del timeout
@@ -260,14 +260,14 @@ class AlwaysHealthy(Ledger):
 
 
 class SilentHealth(Ledger):
-    """Does not say what is wrong."""
+    """A faulty connector whose bad health does not say what is wrong."""
 
     def health(self, timeout: float, /) -> Any:
         return attrs.evolve(super().health(timeout), text=None)
 
 
 class RaisesForeignErrors(Ledger):
-    """Raises the exceptions of its library."""
+    """A faulty connector that raises exceptions of its library."""
 
     def send(self, line: str, operation: str, timeout: float) -> Any:
         try:
@@ -277,7 +277,7 @@ class RaisesForeignErrors(Ledger):
 
 
 class CallsAllTheSame(Ledger):
-    """Calls each failure one of the connection."""
+    """A faulty connector that reports each failure as one of the connection."""
 
     def send(self, line: str, operation: str, timeout: float) -> Any:
         try:
@@ -287,7 +287,7 @@ class CallsAllTheSame(Ledger):
 
 
 class NeverSure(Ledger):
-    """Leaves the outcome open whatever happened."""
+    """A faulty connector whose errors always leave the outcome open."""
 
     def send(self, line: str, operation: str, timeout: float) -> Any:
         try:
@@ -298,7 +298,7 @@ class NeverSure(Ledger):
 
 
 class AlwaysSure(Ledger):
-    """Rules every outcome out."""
+    """A faulty connector whose connection errors always claim that nothing was done."""
 
     def send(self, line: str, operation: str, timeout: float) -> Any:
         try:
@@ -309,7 +309,7 @@ class AlwaysSure(Ledger):
 
 
 class RepeatsWrites(Ledger):
-    """Repeats what was lost."""
+    """A faulty connector that repeats an operation whose connection was lost."""
 
     def send(self, line: str, operation: str, timeout: float) -> Any:
         try:
@@ -319,7 +319,7 @@ class RepeatsWrites(Ledger):
 
 
 class NeedsManyResponses(Ledger):
-    """Sends so many requests for one operation that the check gives it up."""
+    """A faulty connector that sends 46 requests per operation, too many for the check."""
 
     def send(self, line: str, operation: str, timeout: float) -> Any:
         for _ in range(45):
@@ -328,7 +328,7 @@ class NeedsManyResponses(Ledger):
 
 
 class HangsWhenCut(Ledger):
-    """Never ends an operation whose connection was lost."""
+    """A faulty connector whose operation never ends after its connection was lost."""
 
     over = Event()
 
@@ -341,14 +341,14 @@ class HangsWhenCut(Ledger):
 
 
 class Late(Ledger):
-    """Ends long after its deadline."""
+    """A faulty connector whose operations end after their deadline."""
 
     def send(self, line: str, operation: str, timeout: float) -> Any:
         return super().send(line, operation, timeout + 0.3)
 
 
 class LoyalToItsLink(Ledger):
-    """Never replaces its first connection."""
+    """A faulty connector that never replaces its first connection."""
 
     first: LedgerLink | None = None
 
@@ -366,14 +366,14 @@ class LoyalToItsLink(Ledger):
 
 
 class SharesWithChildren(Ledger):
-    """Uses the connections of its parent in a forked child."""
+    """A faulty connector that reports connections of its parent in a forked process."""
 
     def statistics(self) -> PoolStatistics | None:
         return spoiled(super().statistics(), idle=1)
 
 
 class WithoutHealth(AsyncLedger):
-    """Never returns its health."""
+    """A faulty connector whose health check never ends."""
 
     async def health(self, timeout: float, /) -> ConnectorHealth:
         await asyncio.Event().wait()
@@ -381,7 +381,7 @@ class WithoutHealth(AsyncLedger):
 
 
 class CancelledLine(AsyncLine):
-    """Swallows its cancellation."""
+    """A faulty operation that turns its cancellation into an error."""
 
     async def perform(self, attempt: OperationAttempt) -> str:  # type: ignore[override]  # awaited
         try:
@@ -391,13 +391,13 @@ class CancelledLine(AsyncLine):
 
 
 class SwallowsCancellation(AsyncLedger):
-    """Ends with an error when it is cancelled."""
+    """A faulty connector that raises an error when it is cancelled."""
 
     line = CancelledLine
 
 
 class ReusesCancelledLinks(AsyncLedger):
-    """Goes on with a connection whose answer is still to come."""
+    """A faulty connector that reuses a connection whose answer is still to come."""
 
     link: Any = None
 

@@ -1,4 +1,4 @@
-"""Sources of a topic in memory, each but the first two with one mistake."""
+"""Sources of a topic in memory, most of them with one fault that the kit must find."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ if TYPE_CHECKING:
 
 
 class Topic(MemorySource):
-    """A topic in memory, which is its own only source and loses its connection if it is told to."""
+    """A correct source of a topic in memory, whose connection a test can break."""
 
     published = 0
 
     async def publish(self, messages: Sequence[Message]) -> None:
-        """Add messages."""
+        """Add messages to the topic."""
         for message in messages:
             self.add([self.record(message)])
             self.published += 1
 
     def record(self, message: Message) -> SinkRecord:
-        """Return the record of a message."""
+        """Return the record for a message."""
         return SinkRecord(
             message.payload,
             key=message.key,
@@ -51,7 +51,7 @@ class Topic(MemorySource):
 
 
 class Releasing(Topic):
-    """A topic that delivers released records again at once."""
+    """A correct source that delivers released records again at once."""
 
     async def release(self, records: Sequence[SinkRecord], /) -> None:
         await super().release(records)
@@ -61,49 +61,49 @@ class Releasing(Topic):
 
 
 class Backwards(Topic):
-    """Returns the records of a poll in the wrong order."""
+    """A faulty source that returns the records of a poll in reverse order."""
 
     async def poll(self, limits: PollLimits, /) -> list[SinkRecord] | None:
         return (await super().poll(limits) or [])[::-1]
 
 
 class Nameless(Topic):
-    """Gives all records the same id."""
+    """A faulty source that gives all records the same id."""
 
     def record(self, message: Message) -> SinkRecord:
         return attrs.evolve(super().record(message), id="same")
 
 
 class Keyless(Topic):
-    """Loses the keys."""
+    """A faulty source that loses the keys of messages."""
 
     def record(self, message: Message) -> SinkRecord:
         return attrs.evolve(super().record(message), key=None)
 
 
 class Greedy(Topic):
-    """Ignores the number of records of a poll."""
+    """A faulty source that returns more records than a poll allows."""
 
     async def poll(self, limits: PollLimits, /) -> list[SinkRecord] | None:
         return await super().poll(limits._replace(records=1_000))
 
 
 class Heavy(Topic):
-    """Ignores the bytes of a poll."""
+    """A faulty source that returns more bytes than a poll allows."""
 
     async def poll(self, limits: PollLimits, /) -> list[SinkRecord] | None:
         return await super().poll(limits._replace(size=1_000_000_000))
 
 
 class Invents(Topic):
-    """Returns a record that nobody published."""
+    """A faulty source that returns a record that nobody published."""
 
     async def poll(self, limits: PollLimits, /) -> list[SinkRecord] | None:
         return await super().poll(limits) or [SinkRecord(b"0", topic="orders", offset=-1)]
 
 
 class Fills(Topic):
-    """Waits until a poll is full."""
+    """A faulty source that waits until a poll is full."""
 
     async def poll(self, limits: PollLimits, /) -> list[SinkRecord] | None:
         if limits.wait > 1:
@@ -112,14 +112,14 @@ class Fills(Topic):
 
 
 class Forgetful(Topic):
-    """Forgets what was committed."""
+    """A faulty source that forgets commits."""
 
     async def commit(self, records: Sequence[SinkRecord], /) -> None:
-        """Do nothing."""
+        """Ignore the commit."""
 
 
 class Hasty(Topic):
-    """Takes every record for done that it has delivered."""
+    """A faulty source that treats delivered records as done."""
 
     async def poll(self, limits: PollLimits, /) -> list[SinkRecord] | None:
         records = await super().poll(limits)
@@ -128,7 +128,7 @@ class Hasty(Topic):
 
 
 class Renames(Topic):
-    """Gives records another id at each delivery."""
+    """A faulty source that gives a record another id at each delivery."""
 
     async def poll(self, limits: PollLimits, /) -> list[SinkRecord] | None:
         records = await super().poll(limits)
@@ -136,7 +136,7 @@ class Renames(Topic):
 
 
 class LosesCancelled(Topic):
-    """Loses what a poll has read when it is cancelled."""
+    """A faulty source that loses records if a poll is cancelled."""
 
     async def poll(self, limits: PollLimits, /) -> list[SinkRecord] | None:
         records = await super().poll(limits)
@@ -146,7 +146,7 @@ class LosesCancelled(Topic):
 
 
 class Serial(Topic):
-    """Commits only when no poll waits."""
+    """A faulty source that commits only while no poll waits."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -162,7 +162,7 @@ class Serial(Topic):
 
 
 class Impatient(Topic):
-    """Ends a waiting poll at a commit."""
+    """A faulty source that ends a waiting poll at a commit."""
 
     async def commit(self, records: Sequence[SinkRecord], /) -> None:
         await super().commit(records)
@@ -172,21 +172,21 @@ class Impatient(Topic):
 
 
 class ReleasesAll(Releasing):
-    """Delivers everything again if one record is released."""
+    """A faulty source that delivers all records again if one is released."""
 
     async def release(self, records: Sequence[SinkRecord], /) -> None:
         await super().release(self._records if records else [])
 
 
 class Claims(Topic):
-    """Delivers extended records again."""
+    """A faulty source that delivers records again although they were extended."""
 
     async def extend(self, records: Sequence[SinkRecord], /) -> None:
         self._waiting += records
 
 
 class Foreign(Topic):
-    """Raises an error of Python's if it is not open."""
+    """A faulty source that raises a Python exception if it is not open."""
 
     async def poll(self, limits: PollLimits, /) -> list[SinkRecord] | None:
         if not self.is_open:
@@ -195,7 +195,7 @@ class Foreign(Topic):
 
 
 class Stubborn(Topic):
-    """Calls a source that is not open a mistake of configuration."""
+    """A faulty source that raises a configuration error if it is not open."""
 
     async def poll(self, limits: PollLimits, /) -> list[SinkRecord] | None:
         if not self.is_open:
@@ -204,21 +204,21 @@ class Stubborn(Topic):
 
 
 class Immovable(Topic):
-    """Ignores positions."""
+    """A faulty source that ignores requests to move its position."""
 
     async def seek(self, partition: Partition, offset: Offset, /) -> None:
-        """Do nothing."""
+        """Ignore the new position."""
 
 
 class Final(Topic):
-    """Calls a lost connection a mistake of configuration."""
+    """A faulty source that reports a lost connection as a configuration error."""
 
     def interrupt(self) -> None:
         self.fail(ConfigurationError("lost"))
 
 
 class NeverOpensAgain(Topic):
-    """Does not open after a lost connection, and says that no repetition helps."""
+    """A faulty source that does not open again after a lost connection."""
 
     def interrupt(self) -> None:
         super().interrupt()
@@ -226,14 +226,14 @@ class NeverOpensAgain(Topic):
 
 
 class Ends(Topic):
-    """Says that it has ended when it has no records."""
+    """A faulty source that reports its end as soon as it has no records."""
 
     def __init__(self, *arguments: Any, **_: Any) -> None:
         super().__init__(*arguments)
 
 
 class Stalls(Topic):
-    """Delivers a part of what was published."""
+    """A faulty source that delivers only some of the published records."""
 
     async def poll(self, limits: PollLimits, /) -> list[SinkRecord] | None:
         if self.published > 50:
@@ -243,7 +243,7 @@ class Stalls(Topic):
 
 
 class Unreachable(Topic):
-    """Refuses every commit after the first records."""
+    """A faulty source that refuses all commits after the first records."""
 
     async def commit(self, records: Sequence[SinkRecord], /) -> None:
         if self.published >= 120:
@@ -252,14 +252,14 @@ class Unreachable(Topic):
 
 
 class Fixed(Topic):
-    """Cannot move its position."""
+    """A correct source that cannot move its position."""
 
     async def seek(self, partition: Partition, offset: Offset, /) -> None:
         raise UnsupportedByVendor("The position cannot be moved.")
 
 
 class Scattered(Topic):
-    """Has each record in a partition of its own."""
+    """A correct source with one partition per record."""
 
     def record(self, message: Message) -> SinkRecord:
         return attrs.evolve(super().record(message), partition=self.published)

@@ -1,4 +1,4 @@
-"""Runs one test in both modes: it awaits awaitable results, and returns others."""
+"""Helper that runs a test in both modes by awaiting awaitable results."""
 
 from __future__ import annotations
 
@@ -11,5 +11,5 @@ Either: TypeAlias = Any
 
 
 def now(value: Either) -> Either:
-    """The result of a call, awaited if necessary."""
+    """Return the result of a call, awaited if necessary."""
     return asyncio.run(value) if inspect.iscoroutine(value) else value

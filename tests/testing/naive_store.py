@@ -1,4 +1,4 @@
-"""The simplest store that keeps its promises, in parts that a test can break one by one."""
+"""The simplest correct store, from which tests derive faulty ones."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ NEW_YEAR: Final = 1_767_225_600_000_000
 
 
 class Time:
-    """A clock that moves on request, and by a microsecond at each reading."""
+    """A clock that moves on request, and by a microsecond each time it is read."""
 
     def __init__(self) -> None:
         self.micros = NEW_YEAR
 
     def __call__(self) -> int:
-        """The time, a microsecond later than before."""
+        """Return the time, a microsecond later than the last one."""
         self.micros += 1
         return self.micros
 
@@ -35,7 +35,7 @@ class Time:
 
 
 class NaiveStore:
-    """A plain store: one lock around everything."""
+    """A correct synchronous store in memory, with one lock around everything."""
 
     def __init__(self, bound: int = 1_000_000) -> None:
         self.time = Time()
@@ -44,7 +44,7 @@ class NaiveStore:
         self.bound = bound
 
     def execute(self, command: Command[Answer], /, timeout: float | None = None) -> Answer:
-        """Read, apply and write."""
+        """Read the states, apply the command and write the new states."""
         if not self.lock.acquire(timeout=-1 if timeout is None else timeout):
             raise StorageUnavailable("busy")
         try:
@@ -57,20 +57,20 @@ class NaiveStore:
             self.lock.release()
 
     def post(self, command: Command[Any], /) -> None:
-        """Run the command at once, and ignore its answer."""
+        """Execute the command at once and ignore its answer."""
         with suppress(Exception):
             self.execute(command)
 
     def now(self) -> int:
-        """The time."""
+        """Return the time in microseconds."""
         return self.time()
 
     def read(self, key: str) -> State | None:
-        """The stored state."""
+        """Return the stored state of a key, or None."""
         return self.cells.get(key)
 
     def write(self, states: dict[str, State | None], now: int) -> None:
-        """Put all of it, or none."""
+        """Store all of the states, or raise if they do not fit."""
         written_states = {key: state for key, state in states.items() if state is not None}
         if len(self.cells | written_states) > self.bound:
             self.forget(now)
@@ -80,7 +80,7 @@ class NaiveStore:
             self.put(key, state)
 
     def put(self, key: str, state: State) -> None:
-        """Put one."""
+        """Store the state of one key."""
         self.cells[key] = state
 
     def forget(self, now: int) -> None:
@@ -90,7 +90,7 @@ class NaiveStore:
 
 
 class AsyncNaiveStore:
-    """The asynchronous naive store, with a lock that tasks wait for."""
+    """A correct asynchronous store with a lock that tasks wait for."""
 
     def __init__(self, bound: int = 1_000_000) -> None:
         self.plain = NaiveStore(bound)
@@ -99,7 +99,7 @@ class AsyncNaiveStore:
         self.turn = asyncio.Lock()
 
     async def execute(self, command: Command[Answer], /, timeout: float | None = None) -> Answer:
-        """Wait for a turn, and take one's time."""
+        """Wait for the lock, and execute the command with pauses for other tasks."""
         async with self.turn:
             await asyncio.sleep(0)
             answer = self.plain.execute(command, timeout)

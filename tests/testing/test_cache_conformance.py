@@ -1,4 +1,4 @@
-"""The conformance kit of response caches notices wrong caches."""
+"""The conformance kit of response caches finds faulty caches."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class _Losing(AsyncMemoryCache):
-    """Stores nothing, and reports success."""
+    """A faulty cache that stores nothing and reports success."""
 
     async def keep(
         self,
@@ -34,7 +34,7 @@ class _Losing(AsyncMemoryCache):
 
 
 class _Refusing(AsyncMemoryCache):
-    """Stores nothing, and reports that."""
+    """A faulty cache that stores nothing and reports that."""
 
     async def keep(
         self,
@@ -49,7 +49,7 @@ class _Refusing(AsyncMemoryCache):
 
 
 class _Stripping(AsyncMemoryCache):
-    """Keeps no reason phrases."""
+    """A faulty cache that loses reason phrases."""
 
     async def keep(
         self,
@@ -67,7 +67,7 @@ class _Stripping(AsyncMemoryCache):
 
 
 class _OneOnly(AsyncMemoryCache):
-    """Keeps the first answer of several."""
+    """A faulty cache that stores only the first of several responses."""
 
     async def keep(
         self,
@@ -82,7 +82,7 @@ class _OneOnly(AsyncMemoryCache):
 
 
 class _Adding(AsyncMemoryCache):
-    """Puts new answers before the old."""
+    """A faulty cache that adds new responses to the old ones instead of replacing them."""
 
     async def keep(
         self,
@@ -98,7 +98,7 @@ class _Adding(AsyncMemoryCache):
 
 
 class _Folding(AsyncMemoryCache):
-    """Compares keys without case."""
+    """A faulty cache that ignores the case of keys."""
 
     async def look(self, key: str, /, timeout: float | None = None) -> Found:
         return await super().look(key.lower(), timeout)
@@ -116,14 +116,14 @@ class _Folding(AsyncMemoryCache):
 
 
 class _Remembering(AsyncMemoryCache):
-    """Never forgets an answer."""
+    """A faulty cache that never removes a response."""
 
     async def forget(self, key: str, /, timeout: float | None = None) -> None:
-        """Do nothing."""
+        """Remove nothing."""
 
 
 class _Traceless(AsyncMemoryCache):
-    """Keeps no marks of forgotten keys."""
+    """A faulty cache that does not remember which keys were removed."""
 
     async def forget(self, key: str, /, timeout: float | None = None) -> None:
         result = await super().look(key, timeout)
@@ -143,7 +143,7 @@ class _Traceless(AsyncMemoryCache):
 
 
 class _Damaged(AsyncMemoryCache):
-    """Cannot read its stored answers."""
+    """A faulty cache that cannot read its stored responses."""
 
     async def look(self, key: str, /, timeout: float | None = None) -> Found:
         result = await super().look(key, timeout)
@@ -151,7 +151,7 @@ class _Damaged(AsyncMemoryCache):
 
 
 class _Frozen(AsyncMemoryCache):
-    """Lets nothing grow older."""
+    """A faulty cache whose responses do not get older."""
 
     async def look(self, key: str, /, timeout: float | None = None) -> Found:
         result = await super().look(key, timeout)
@@ -159,7 +159,7 @@ class _Frozen(AsyncMemoryCache):
 
 
 class _GrowingYounger(AsyncMemoryCache):
-    """Lets answers grow younger."""
+    """A faulty cache whose responses get younger."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -173,7 +173,7 @@ class _GrowingYounger(AsyncMemoryCache):
 
 
 class _Hasty(AsyncMemoryCache):
-    """Confuses seconds with milliseconds in ages."""
+    """A faulty cache that reports ages that are too high."""
 
     async def look(self, key: str, /, timeout: float | None = None) -> Found:
         result = await super().look(key, timeout)
@@ -182,7 +182,7 @@ class _Hasty(AsyncMemoryCache):
 
 
 class _Fleeting(AsyncMemoryCache):
-    """Keeps nothing for longer than a moment."""
+    """A faulty cache that keeps responses for a microsecond only."""
 
     async def keep(
         self,
@@ -197,7 +197,7 @@ class _Fleeting(AsyncMemoryCache):
 
 
 class _Eternal(AsyncMemoryCache):
-    """Keeps everything for ever."""
+    """A faulty cache that keeps responses for too long."""
 
     async def keep(
         self,
@@ -212,14 +212,14 @@ class _Eternal(AsyncMemoryCache):
 
 
 class _HoldingEveryKey(AsyncMemoryCache):
-    """Has something under every key."""
+    """A faulty cache that returns a response for each key."""
 
     async def look(self, key: str, /, timeout: float | None = None) -> Found:
         return Found(0, (kit.entry(1),))
 
 
 class _Aged(AsyncMemoryCache):
-    """Treats every answer as old."""
+    """A faulty cache that reports each response as hours old."""
 
     async def look(self, key: str, /, timeout: float | None = None) -> Found:
         result = await super().look(key, timeout)
@@ -257,13 +257,13 @@ class _Aged(AsyncMemoryCache):
 def test_notices_a_wrong_cache(
     check: kit.AsyncCheck, wrong: Callable[[], AsyncMemoryCache], sentence: str
 ) -> None:
-    """A cache that is wrong in one way does not pass the check for that."""
+    """A cache with one fault fails the check for that fault."""
     with waiting_at_most(1.0), pytest.raises(AssertionError, match=sentence):
         asyncio.run(check(wrong))
 
 
 class _Unmarked(MemoryCache):
-    """Lets everybody keep."""
+    """A faulty cache that stores responses without checking for removals meanwhile."""
 
     def keep(
         self,
@@ -282,14 +282,14 @@ class _Unmarked(MemoryCache):
 
 
 class _Breaking(MemoryCache):
-    """Breaks when it is used."""
+    """A faulty cache that raises on each use."""
 
     def look(self, key: str, /, timeout: float | None = None) -> Found:
         raise ZeroDivisionError("broken")
 
 
 class _Stingy(MemoryCache):
-    """Keeps nothing."""
+    """A faulty cache that stores nothing."""
 
     def keep(
         self,
@@ -304,7 +304,7 @@ class _Stingy(MemoryCache):
 
 
 class _Mute(MemoryCache):
-    """Stores answers but never returns them."""
+    """A faulty cache that stores responses and never returns them."""
 
     def look(self, key: str, /, timeout: float | None = None) -> Found:
         return super().look(key, timeout)._replace(entries=())
@@ -320,6 +320,6 @@ class _Mute(MemoryCache):
     ],
 )
 def test_notices_thread_unsafe_caches(wrong: type[MemoryCache], sentence: str) -> None:
-    """A cache that is not thread-safe fails."""
+    """A cache that is not thread-safe fails its check."""
     with pytest.raises(AssertionError, match=sentence):
         kit.many_threads_may_use_it(wrong)

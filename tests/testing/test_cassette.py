@@ -1,4 +1,4 @@
-"""Exchanges that are recorded once, without secrets, and replayed."""
+"""Cassettes: HTTP exchanges that are recorded once, without secrets, and then replayed."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ __all__ = ["recorder"]
 
 
 def test_recorded_responses_are_replayed(recorder: Recorder) -> None:
-    """Status, reason, headers and body are replayed unchanged."""
+    """A replayed response has the recorded status, reason, headers and body."""
     answer = Response(201, {"A": "b", "Content-Type": "text/plain"}, b"hello", reason="Made")
     recorder.vendor.queue(answer)
     recorder.record(get_request())
@@ -50,7 +50,7 @@ def test_recorded_responses_are_replayed(recorder: Recorder) -> None:
 
 
 def test_once_records_and_then_replays(recorder: Recorder) -> None:
-    """The first run calls the vendor, and every later one reads the file."""
+    """The first run calls the vendor, and later runs read the cassette file."""
     recorder.vendor.respond_json({"rate": "0.19"})
     request, url = get_request()
     answers: list[Response] = []
@@ -63,7 +63,7 @@ def test_once_records_and_then_replays(recorder: Recorder) -> None:
 
 
 def test_new_recording_replaces_the_old(recorder: Recorder) -> None:
-    """A tape holds one recording."""
+    """A new recording replaces the old one in the cassette file."""
     recorder.vendor.queue(Response(200), Response(404))
     recorder.record(get_request("/old"))
     recorder.record(get_request("/new"))
@@ -74,7 +74,7 @@ def test_new_recording_replaces_the_old(recorder: Recorder) -> None:
 
 
 def test_equal_requests_are_answered_in_order(recorder: Recorder) -> None:
-    """Recorded answers to equal requests are replayed once each, in order."""
+    """Responses that were recorded for equal requests are replayed once each, in order."""
     recorder.vendor.queue(*map(Response, (500, 200, 404)))
     recorder.record(get_request(), get_request("/other"), get_request())
 
@@ -84,7 +84,7 @@ def test_equal_requests_are_answered_in_order(recorder: Recorder) -> None:
 
 
 def test_unused_exchanges_are_counted(recorder: Recorder) -> None:
-    """A test can require that every recorded exchange was used."""
+    """A test can require that all recorded exchanges were used."""
     recorder.vendor.always(Response(200))
     recorder.record(get_request(), post_request("/charges?a=1"))
     cassette = recorder.cassette()
@@ -96,7 +96,7 @@ def test_unused_exchanges_are_counted(recorder: Recorder) -> None:
 
 
 def test_a_failed_exchange_is_not_recorded(recorder: Recorder) -> None:
-    """A failed exchange raises its error, and is not recorded."""
+    """A failed exchange raises its error and is not recorded."""
     recorder.vendor.queue(ConnectionFailed("gone"), Response(200))
     with recorder.cassette() as cassette:
         client = recorder.client(cassette)
@@ -109,7 +109,7 @@ def test_a_failed_exchange_is_not_recorded(recorder: Recorder) -> None:
 
 
 def test_nothing_recorded_is_nothing_written(recorder: Recorder) -> None:
-    """A cassette that recorded nothing leaves no file."""
+    """A cassette that recorded nothing writes no file."""
     with recorder.cassette():
         pass
 
@@ -117,7 +117,7 @@ def test_nothing_recorded_is_nothing_written(recorder: Recorder) -> None:
 
 
 def test_recording_needs_a_client(recorder: Recorder) -> None:
-    """Recording requires a client; replaying does not."""
+    """Recording requires an HTTP client, and replaying does not."""
     cassette = recorder.cassette()
     client: Either = cassette.async_client() if recorder.awaited else cassette.client()
 
@@ -128,7 +128,7 @@ def test_recording_needs_a_client(recorder: Recorder) -> None:
 
 
 def test_a_closed_client_closes_the_one_behind_it(recorder: Recorder) -> None:
-    """After `close` nothing is sent, and nothing is replayed."""
+    """A cassette that is closed sends and replays nothing."""
     client = recorder.client(recorder.cassette())
     now(client.close())
 
@@ -137,13 +137,13 @@ def test_a_closed_client_closes_the_one_behind_it(recorder: Recorder) -> None:
 
 
 def test_a_mode_has_a_name(tmp_path: Path) -> None:
-    """An unknown mode is refused where it is written."""
+    """An unknown cassette mode is refused when the cassette is created."""
     with pytest.raises(ConfigurationError, match="'twice' is not a mode"):
         Cassette(tmp_path / "a.json", mode="twice")  # type: ignore[arg-type]  # on purpose
 
 
 def test_many_tasks_record_in_the_order_in_which_they_began(tmp_path: Path) -> None:
-    """Overlapping requests are recorded in the order in which they were sent."""
+    """Requests that overlap are recorded in the order in which they were sent."""
     recorder = Recorder(tmp_path / "a.json", awaited=True)
     recorder.vendor.always(lambda _, url: Response(200, body=url.encode()))
 
@@ -167,7 +167,7 @@ def _read(incoming: Either, times: int) -> list[bytes]:
 
 
 def test_streams_are_recorded_in_chunks(recorder: Recorder) -> None:
-    """A stream is replayed in the chunks in which it was recorded."""
+    """A streamed response is replayed in the recorded chunks."""
     recorder.vendor.queue(Response(200, {"A": "b"}, b"12345"))
     with recorder.cassette() as cassette:
         incoming = now(recorder.client(cassette).open(*get_request(), TIMEOUTS))
@@ -183,7 +183,7 @@ def test_streams_are_recorded_in_chunks(recorder: Recorder) -> None:
 
 
 def test_partly_read_streams_end_early(recorder: Recorder) -> None:
-    """The unread part of a stream is not recorded, and reading it fails."""
+    """The unread rest of a stream is not recorded, and reading it in a replay fails."""
     recorder.vendor.queue(Response(200, {}, b"12345"))
     with recorder.cassette() as cassette:
         incoming = now(recorder.client(cassette).open(*get_request(), TIMEOUTS))
@@ -200,7 +200,7 @@ def test_partly_read_streams_end_early(recorder: Recorder) -> None:
 
 
 def test_a_streamed_request_is_read_before_it_is_sent(recorder: Recorder) -> None:
-    """A body that can be read only once is recorded all the same."""
+    """A request body that can be read only once is recorded, too."""
     recorder.vendor.always(Response(200))
     recorder.record(post_request(body=iter([b"one", b"two"])))
 
@@ -247,7 +247,7 @@ def test_a_streamed_request_is_read_before_it_is_sent(recorder: Recorder) -> Non
 def test_the_same_request_is_found(
     recorder: Recorder, recorded: tuple[Request, str], requests: tuple[Request, str]
 ) -> None:
-    """Host, headers, order and layout do not matter, nor do credentials."""
+    """Requests are matched without host, credentials, and the order and layout of their parts."""
     recorder.vendor.always(Response(200))
     recorder.record(recorded)
 
@@ -269,7 +269,7 @@ def test_the_same_request_is_found(
 def test_unrecorded_request_names_the_nearest(
     recorder: Recorder, requests: tuple[Request, str], difference: str
 ) -> None:
-    """A request that was not recorded is refused with the nearest recorded one."""
+    """A request that was not recorded is refused, and the error shows the most similar one."""
     recorder.vendor.always(Response(200))
     recorder.record(
         get_request("/far"),
@@ -289,7 +289,7 @@ def test_unrecorded_request_names_the_nearest(
 
 
 def test_exchanges_are_replayed_once(recorder: Recorder) -> None:
-    """A request repeated more often than recorded is refused."""
+    """A request that is sent more often than recorded is refused."""
     recorder.vendor.always(Response(200))
     recorder.record(get_request())
 
@@ -298,7 +298,7 @@ def test_exchanges_are_replayed_once(recorder: Recorder) -> None:
 
 
 def test_without_a_tape_every_request_is_refused(recorder: Recorder) -> None:
-    """Replaying needs no file until the first request."""
+    """A missing cassette file raises an error only at the first request."""
     with pytest.raises(NotOnTape, match=r"not on vat\.json, which has 0 exchanges") as info:
         recorder.replay(get_request())
 
@@ -309,7 +309,7 @@ def test_without_a_tape_every_request_is_refused(recorder: Recorder) -> None:
 
 
 def test_tape_format_is_readable(recorder: Recorder) -> None:
-    """The file is JSON with bodies as values, lines or base64."""
+    """The cassette file is JSON, with bodies as values, lines or base64."""
     recorder.vendor.queue(
         Response(200, {"A": "b"}, '{"naïve":["漢",1.5]}'.encode()),
         Response(200, {}, b"one\ntwo\n", reason="OK"),
@@ -373,7 +373,7 @@ def test_tape_format_is_readable(recorder: Recorder) -> None:
     ],
 )
 def test_a_body_is_replayed_to_the_byte(recorder: Recorder, body: bytes, content_type: str) -> None:
-    """A recorded body without secrets is replayed byte for byte."""
+    """A recorded body without secrets is replayed with the same bytes."""
     recorder.vendor.queue(Response(200, {"Content-Type": content_type}, body))
     recorder.record(get_request())
 
@@ -400,7 +400,7 @@ TAPE = (
     ],
 )
 def test_invalid_tapes_are_refused(recorder: Recorder, text: str) -> None:
-    """A damaged file, or one of another version, is refused."""
+    """A cassette file that is damaged, or of another version, is refused."""
     recorder.path.parent.mkdir()
     recorder.path.write_text(text)
 
@@ -409,7 +409,7 @@ def test_invalid_tapes_are_refused(recorder: Recorder, text: str) -> None:
 
 
 def test_a_tape_that_cannot_be_written_leaves_the_old_one(recorder: Recorder) -> None:
-    """A failed write leaves the old file unchanged, and no temporary file."""
+    """If writing a cassette fails, the old file stays, and no temporary file is left."""
     recorder.vendor.queue(Response(200), Response(200, reason="\ud800"))
     first_tape = recorder.record(get_request())
 

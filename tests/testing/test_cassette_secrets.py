@@ -1,4 +1,4 @@
-"""Secrets that a recording does not contain: credentials, tokens and personal values."""
+"""Secrets that cassettes do not record: credentials, tokens and personal values."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ def _with_canaries(recorder: Recorder) -> str:
 
 
 def test_no_secret_is_written_wherever_it_stood(recorder: Recorder) -> None:
-    """Not one canary of headers, URLs, bodies, cookies, answers or echoes is in the file."""
+    """No secret from headers, URLs, bodies, cookies, responses or echoes is in the cassette."""
     written_tape = _with_canaries(recorder)
 
     assert [] == re.findall(r"(?i)canary[-\w]*|c\\u00e4n\\u00e4ry|cänäry[^\"]*", written_tape)
@@ -157,7 +157,7 @@ def test_no_secret_is_written_wherever_it_stood(recorder: Recorder) -> None:
 
 
 def test_masked_exchanges_can_be_replayed(recorder: Recorder) -> None:
-    """Masked exchanges match the same requests, and masked JSON stays JSON."""
+    """Masked exchanges match the same requests, and masked JSON is still valid."""
     _with_canaries(recorder)
 
     answers = recorder.replay(*SENT, redaction=RULES, secrets=SECRETS)
@@ -168,7 +168,7 @@ def test_masked_exchanges_can_be_replayed(recorder: Recorder) -> None:
 
 
 def test_compressed_bodies_are_masked_inside(recorder: Recorder) -> None:
-    """A secret in a gzip body is masked, and the body replayed as gzip."""
+    """A secret in a gzip body is masked, and the body is replayed as gzip."""
     zipped_body = gzip.compress(b'{"token": "canary-zipped", "a": 1}')
     recorder.vendor.queue(Response(200, {"Content-Type": "application/gzip"}, zipped_body))
     written_tape = recorder.record(get_request())
@@ -180,7 +180,7 @@ def test_compressed_bodies_are_masked_inside(recorder: Recorder) -> None:
 
 
 def test_replay_works_with_other_credentials(recorder: Recorder) -> None:
-    """A replay works with other credentials than the recording."""
+    """A cassette can be replayed with other credentials than it was recorded with."""
     _with_canaries(recorder)
     others = [
         (
@@ -201,7 +201,7 @@ def test_replay_works_with_other_credentials(recorder: Recorder) -> None:
 
 
 def test_a_secret_that_becomes_known_later_is_masked_everywhere(recorder: Recorder) -> None:
-    """A token in an answer is masked in earlier and later requests."""
+    """A token in a response is masked in earlier and later requests, too."""
     recorder.vendor.respond_json({"access_token": "swordfish-1"})
     recorder.vendor.always(Response(200))
     login, use = (
@@ -218,7 +218,7 @@ def test_a_secret_that_becomes_known_later_is_masked_everywhere(recorder: Record
 
 
 def test_secret_hidden_during_the_recording(recorder: Recorder) -> None:
-    """A secret that becomes known during the recording can be masked."""
+    """A secret that the test learns during the recording can be masked."""
     recorder.vendor.always(Response(200))
     with recorder.cassette() as cassette:
         now(recorder.client(cassette).send(*get_request("/x/swordfish"), TIMEOUTS))
@@ -232,14 +232,14 @@ def test_secret_hidden_during_the_recording(recorder: Recorder) -> None:
     ["short", "customer", "Bearer", "true", "20260101", "1.0", "https://auth.example/token"],
 )
 def test_common_words_are_not_masked(recorder: Recorder, value: str) -> None:
-    """A common word, number or URL in the place of a credential is not masked elsewhere."""
+    """A common word, number or URL that is sent as a credential is not masked elsewhere."""
     recorder.vendor.respond_json({"token_type": value, "other": value})
 
     assert f'"other": "{value}"' in recorder.record(get_request())
 
 
 def test_learned_values_are_masked_as_whole_words(recorder: Recorder) -> None:
-    """A longer word that contains a learned value is not masked."""
+    """A longer word that contains a masked value is not masked."""
     recorder.vendor.respond_json({"key": "abc-1", "list": ["abc-12", "xabc-1", "an abc-1."]})
     recorder.vendor.respond_json({"key": "abcd-1", "list": ["abcd-12", "xabcd-1", "an abcd-1."]})
     written_tape = json.loads(recorder.record(get_request(), get_request()))
@@ -253,7 +253,7 @@ def test_learned_values_are_masked_as_whole_words(recorder: Recorder) -> None:
 
 
 def test_a_cassette_shows_nothing(recorder: Recorder) -> None:
-    """Neither a cassette nor the error of an unknown request shows a secret."""
+    """Neither the repr of a cassette nor the error for an unknown request shows a secret."""
     cassette = recorder.cassette(secrets=[Secret("swordfish")], mode="replay")
     request = Request.post("/x", json={"token": "swordfish-1"}, headers={"Cookie": "swordfish-2"})
 
@@ -264,7 +264,7 @@ def test_a_cassette_shows_nothing(recorder: Recorder) -> None:
 
 
 def test_proofs_are_masked_and_nonce_requests_replayed(recorder: Recorder) -> None:
-    """A DPoP proof is masked, and a request for a nonce is replayed."""
+    """A DPoP proof is masked, and a server's request for a nonce is replayed."""
     fields = {"WWW-Authenticate": 'DPoP realm="r", error="use_dpop_nonce"', "DPoP-Nonce": "n-1"}
     recorder.vendor.queue(Response(401, fields))
 
@@ -303,7 +303,7 @@ def _echo(request: Request, url: str) -> Response:
 def test_a_key_under_an_unknown_name_is_not_written(
     recorder: Recorder, requests: tuple[Request, str]
 ) -> None:
-    """Values of unknown headers, keys in queries and a bot's token are masked by their looks."""
+    """Values that look like secrets in headers, queries and bot URLs are masked."""
     recorder.vendor.always(
         _echo if KEY in repr(requests) or TOKEN in requests[1] else Response(400)
     )
@@ -316,7 +316,7 @@ def test_a_key_under_an_unknown_name_is_not_written(
 
 
 def test_a_query_stays_readable_and_tells_values_apart(recorder: Recorder) -> None:
-    """Words, numbers and dates are written as they are, and other values do not coincide."""
+    """Words, numbers and dates are recorded unmasked, and masked values stay distinct."""
     plain = "/a?status=paid&limit=100&from=2026-01-31&to=2026-01-31T10:00:00Z&fields=&flag"
     first, second = "/a?customer=cus_9s6XKzkNRiz8i3", "/a?customer=cus_NffrFeUfNV2Hib"
     recorder.vendor.queue(*map(Response, (200, 201, 202)))
@@ -329,7 +329,7 @@ def test_a_query_stays_readable_and_tells_values_apart(recorder: Recorder) -> No
 
 
 def test_ordinary_headers_are_recorded(recorder: Recorder) -> None:
-    """Headers of HTTP itself and of correlation are not masked."""
+    """Headers of HTTP itself and with correlation ids are not masked."""
     plain = {
         "Accept": "text/html",
         "If-None-Match": '"v1"',
@@ -344,7 +344,7 @@ def test_ordinary_headers_are_recorded(recorder: Recorder) -> None:
 
 
 def test_a_tape_that_shows_a_value_of_a_query_is_replayed(recorder: Recorder) -> None:
-    """Recordings from before such values were masked are found all the same."""
+    """Cassettes from before a value was masked can still be replayed."""
     recorder.path.parent.mkdir()
     request = {"method": "GET", "url": f"{HOST}/a?customer=cus_9s6XKzkNRiz8i3", "body": {}}
     tape = {"version": 1, "exchanges": [{"request": request, "answer": {"status": 200}}]}
@@ -366,7 +366,7 @@ CREDENTIALS = {
 @pytest.mark.parametrize("existing", ["fixed", "provided", "general", "faulty"])
 @pytest.mark.parametrize("kind", CREDENTIALS)
 def test_managers_credentials_are_masked(recorder: Recorder, kind: str, existing: str) -> None:
-    """A manager's credentials are masked in every place."""
+    """A manager's credentials are masked in all parts of a cassette."""
     provided = existing in {"provided", "faulty"}
     fields: dict[str, Any] = (
         {"needs_credentials": True} if provided else {"credentials": CREDENTIALS[kind]}

@@ -1,4 +1,4 @@
-"""Chance that is known beforehand."""
+"""Random numbers that a test determines in advance."""
 
 from __future__ import annotations
 
@@ -14,33 +14,33 @@ if TYPE_CHECKING:
 
 
 def test_fractions_follow_their_script() -> None:
-    """Fractions come in the order given, and then from the beginning."""
+    """Scripted random fractions come in the given order, and then from the start again."""
     randomness: Randomness = ScriptedRandomness([0.0, 0.25, 0.75])
 
     assert [0.0, 0.25, 0.75, 0.0] == [randomness.fraction() for _ in range(4)]
 
 
 def test_without_a_script_chance_is_in_the_middle() -> None:
-    """Fractions are one half unless said otherwise."""
+    """The random fraction is one half unless a test sets others."""
     assert [0.5, 0.5] == [ScriptedRandomness().fraction() for _ in range(2)]
 
 
 @pytest.mark.parametrize("fractions", [[], [1.0], [0.5, -0.1]])
 def test_a_script_is_of_fractions(fractions: list[float]) -> None:
-    """A script that could not be drawn is refused."""
+    """Fractions that are no valid random numbers are refused."""
     with pytest.raises(InvalidData, match="fractions"):
         ScriptedRandomness(fractions)
 
 
 def test_tokens_are_counted() -> None:
-    """Tokens are numbers from the first on."""
+    """Random tokens are the numbers from one on."""
     randomness: Randomness = ScriptedRandomness(first_token=7)
 
     assert [7, 8, 9] == [randomness.token() for _ in range(3)]
 
 
 def test_ids_are_counted() -> None:
-    """Ids are counted, and sort as they were made."""
+    """Ids are counted, and sort in the order of their creation."""
     ids: Ids = SequentialIds("call-")
 
     assert ["call-000001", "call-000002"] == [ids.new(), ids.new()]

@@ -1,4 +1,4 @@
-"""The helpers of the conformance kits."""
+"""Helper functions of the conformance kits."""
 
 import asyncio
 import threading
@@ -30,7 +30,7 @@ def test_a_check_is_named_by_its_function() -> None:
 
 
 def test_a_broken_rule_is_a_sentence() -> None:
-    """A broken rule fails with its sentence; a kept one passes."""
+    """A check's broken rule raises an error with its sentence; a kept rule raises nothing."""
     require([1], "Never said")
 
     with pytest.raises(AssertionError, match="Said once"):
@@ -38,7 +38,7 @@ def test_a_broken_rule_is_a_sentence() -> None:
 
 
 def test_soon_fails_after_its_time() -> None:
-    """A wait for an event that never comes fails with its sentence."""
+    """Waiting for an event that never comes raises an error with its sentence."""
     start = time.monotonic()
     with at_most(0.001), pytest.raises(AssertionError, match="Never came"):
         asyncio.run(soon(asyncio.sleep(60), "Never came"))
@@ -47,14 +47,14 @@ def test_soon_fails_after_its_time() -> None:
 
 
 class Steady(Control):
-    """The measurement of a machine that keeps time."""
+    """A measurement that reports no time lost by the machine."""
 
     def _measure(self) -> None:
-        """Report that nothing was lost."""
+        """Measure nothing, so that no lost time is reported."""
 
 
 class BusyMachine(Control):
-    """The measurement of a machine that withholds a second from everybody."""
+    """A measurement that reports that the machine lost a second."""
 
     def _measure(self) -> None:
         self.lost = 1.0
@@ -62,7 +62,7 @@ class BusyMachine(Control):
 
 @pytest.mark.parametrize("late, tries", [(0, 1), (1, 2), (2, 3), (9, 3)])
 def test_late_checks_are_retried(late: int, tries: int) -> None:
-    """A check may be too late twice, and fails the third time."""
+    """A check that is too late is retried twice, and then fails."""
     seen_words: list[str] = []
 
     async def a_check(word: str) -> None:
@@ -80,7 +80,7 @@ def test_late_checks_are_retried(late: int, tries: int) -> None:
 
 
 def test_failed_checks_are_not_retried() -> None:
-    """A broken rule fails at once."""
+    """A check that fails for another reason than time is not retried."""
     runs: list[int] = []
 
     async def a_check() -> None:
@@ -95,7 +95,7 @@ def test_failed_checks_are_not_retried() -> None:
 @pytest.mark.parametrize("error", [TooLate("It took 9 s."), AttemptTimeout("No answer.")])
 @pytest.mark.parametrize("failures", [5, 11, 99])
 def test_a_failure_on_a_busy_machine_is_tried_again(error: Exception, failures: int) -> None:
-    """Any failure while the machine withheld time is tried again, but not for ever."""
+    """On a busy machine a check is retried after any failure, but at most eleven times."""
     tries: list[int] = []
 
     async def a_check() -> None:
@@ -115,12 +115,12 @@ def test_a_failure_on_a_busy_machine_is_tried_again(error: Exception, failures: 
     "wall, used, expected", [(0.02, 0.0, 0.0), (0.024, 0.0, 0.0), (0.52, 0.0, 0.5), (0.52, 0.5, 0)]
 )
 def test_time_withheld_from_a_nap(wall: float, used: float, expected: float) -> None:
-    """The nap, the process's own work and a timer's usual lateness are not the machine's fault."""
+    """Lost time excludes the pause, the process's own work, and a timer's usual delay."""
     assert pytest.approx(expected) == withheld(wall, used)
 
 
 def test_a_control_measures_until_its_block_ends() -> None:
-    """A control ends with its block, and what it measured can be read afterwards."""
+    """A measurement ends with its block, and its result can be read afterwards."""
     with Control() as control:
         [thread] = [result for result in threading.enumerate() if "control" in result.name]
 
@@ -143,7 +143,7 @@ def _until_alone(threads: int) -> None:
 
 @pytest.mark.parametrize("divisor", [0, 1])
 def test_abandoned_thread_results_are_dropped(divisor: int) -> None:
-    """The result of a call whose caller has left is dropped."""
+    """The result of a call in a thread is dropped if its caller has stopped waiting."""
 
     async def leave() -> None:
         gate = threading.Event()
@@ -159,7 +159,7 @@ def test_abandoned_thread_results_are_dropped(divisor: int) -> None:
 
 
 def test_a_flag_comes_true() -> None:
-    """A flag that is set is seen at once, and one that never is is not waited for for ever."""
+    """Waiting for a flag returns at once if it is set, and gives up if it never is."""
     with at_most(0.08):
         unset_flag, flag = Flag(), Flag()
     flag.set()
@@ -169,11 +169,11 @@ def test_a_flag_comes_true() -> None:
 
 
 def test_a_check_is_put_to_a_plain_adapter() -> None:
-    """The check keeps its name, and meets the adapter as it was lifted."""
+    """A check with a wrapped factory keeps its name and gets the wrapped adapter."""
     factory_results: list[int] = []
 
     async def a_check(factory: Callable[[], int]) -> None:
-        """Check the product of the factory."""
+        """Create and record an adapter."""
         factory_results.append(factory())
 
     blocking_check = blocking(a_check, lambda factory: factory() + 1)

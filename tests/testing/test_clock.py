@@ -1,4 +1,4 @@
-"""A clock that moves only on request."""
+"""Virtual clocks, which move only on request, and their sleepers."""
 
 import asyncio
 import math
@@ -15,37 +15,37 @@ from moorage.testing.kits.checks import name_of
 
 
 def clock_and_sleeper() -> tuple[VirtualClock, VirtualSleeper]:
-    """A clock, and a sleeper that advances it."""
+    """Return a virtual clock, and a sleeper that advances it."""
     clock = VirtualClock()
     return clock, VirtualSleeper(clock)
 
 
 def jumping() -> tuple[VirtualClock, AsyncVirtualSleeper]:
-    """A clock that jumps whenever everybody sleeps, and a sleeper that makes it so."""
+    """Return a clock that jumps ahead when all tasks sleep, and its sleeper."""
     clock = VirtualClock()
     return clock, AsyncVirtualSleeper(clock, autojump=True)
 
 
 @pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
 def test_clock_conforms(check: kit.Check) -> None:
-    """A virtual clock keeps the contract of its port."""
+    """A virtual clock passes the conformance checks of clocks."""
     check(VirtualClock)
 
 
 @pytest.mark.parametrize("check", kit.SLEEPER_CHECKS, ids=name_of)
 def test_sleeper_conforms(check: kit.SleeperCheck) -> None:
-    """Sleeping by advancing the clock keeps the contract of the port."""
+    """A sleeper that advances the clock passes the conformance checks of sleepers."""
     check(clock_and_sleeper)
 
 
 @pytest.mark.parametrize("check", kit.ASYNC_SLEEPER_CHECKS, ids=name_of)
 def test_async_sleeper_conforms(check: kit.AsyncSleeperCheck) -> None:
-    """Sleeping until the clock jumps keeps the contract of the port."""
+    """A sleeper that waits until the clock jumps passes the conformance checks of sleepers."""
     asyncio.run(check(jumping))
 
 
 def test_time_stands_still() -> None:
-    """Only `advance` moves the clock, and both of its readings move equally."""
+    """Only `advance` moves a virtual clock, and it moves both of its readings equally."""
     clock = VirtualClock(datetime(2031, 5, 1, tzinfo=UTC))
 
     assert (0, datetime(2031, 5, 1, tzinfo=UTC)) == (clock.nanoseconds(), clock.utc())
@@ -57,14 +57,14 @@ def test_time_stands_still() -> None:
 
 @pytest.mark.parametrize("seconds", [-1, -timedelta(seconds=1), math.nan])
 def test_time_does_not_go_back(seconds: float | timedelta) -> None:
-    """A clock cannot be advanced by less than nothing."""
+    """A virtual clock cannot be advanced by a negative time."""
     with pytest.raises(InvalidData, match="go back"):
         VirtualClock().advance(seconds)
 
 
 @pytest.mark.parametrize("hours", [-1, 1])
 def test_a_watch_may_step(hours: int) -> None:
-    """The time of day steps either way, while no time passes."""
+    """The wall time of a virtual clock can be set forward or back while no time passes."""
     clock = VirtualClock()
     first_time = clock.utc()
 
@@ -74,7 +74,7 @@ def test_a_watch_may_step(hours: int) -> None:
 
 
 def test_alarms_ring_in_order() -> None:
-    """Alarms ring once, in order of time, each at its own time; those called off never do."""
+    """Alarms ring once, in order, each at its own time; cancelled alarms never ring."""
     clock, ring_times = VirtualClock(), list[int]()
 
     def ring() -> None:
@@ -95,7 +95,7 @@ def test_alarms_ring_in_order() -> None:
 
 
 def test_a_late_alarm_does_not_turn_time_back() -> None:
-    """An alarm that is set for a time gone by rings with the next step of time."""
+    """An alarm for a time in the past rings when the clock next moves."""
     clock, ring_times = VirtualClock(), list[int]()
     clock.advance_to(10)
     clock.ring_at(3, lambda: ring_times.append(clock.nanoseconds()))
@@ -106,7 +106,7 @@ def test_a_late_alarm_does_not_turn_time_back() -> None:
 
 
 def test_sleeps_are_remembered() -> None:
-    """A sleep advances the clock by its length, and is recorded."""
+    """A sleep on a virtual clock advances it and is recorded."""
     clock, sleeper = clock_and_sleeper()
     for seconds in (1.5, 0, -1):
         sleeper.sleep(seconds)
@@ -115,7 +115,7 @@ def test_sleeps_are_remembered() -> None:
 
 
 def test_tasks_wake_when_the_clock_is_advanced() -> None:
-    """A task sleeps until the clock says so, not sooner and not for ever."""
+    """A sleeping task wakes when the clock reaches its time, and not earlier."""
 
     async def nap() -> list[bool]:
         clock = VirtualClock()
@@ -134,7 +134,7 @@ def test_tasks_wake_when_the_clock_is_advanced() -> None:
 
 
 def test_the_clock_may_be_advanced_in_another_thread() -> None:
-    """A task wakes in its own event loop, in whichever thread the clock was advanced."""
+    """A sleeping task wakes in its own event loop, whichever thread advances the clock."""
 
     async def nap() -> None:
         clock = VirtualClock()
@@ -149,7 +149,7 @@ def test_the_clock_may_be_advanced_in_another_thread() -> None:
 
 
 def test_a_sleeper_may_be_cancelled_as_it_is_woken() -> None:
-    """Waking a task that is cancelled at the same moment affects no other task."""
+    """Waking a task that is being cancelled affects no other task."""
 
     async def nap() -> bool:
         clock = VirtualClock()
@@ -166,7 +166,7 @@ def test_a_sleeper_may_be_cancelled_as_it_is_woken() -> None:
 
 
 def test_the_clock_jumps_from_nap_to_nap() -> None:
-    """An hour of many naps takes no time, and everybody sees the time they slept."""
+    """Many sleeps of an hour take no real time, and each task sees the time it slept."""
     clock, sleeper = jumping()
     nap_ends: list[tuple[str, float]] = []
 
@@ -186,7 +186,7 @@ def test_the_clock_jumps_from_nap_to_nap() -> None:
 
 
 def test_the_clock_does_not_jump_while_somebody_works() -> None:
-    """As long as a task is running, no sleep ends."""
+    """A jumping clock does not move while a task is running."""
     clock, sleeper = jumping()
     seen_times: list[int] = []
 
@@ -208,12 +208,12 @@ class _Opaque:
     """An event loop whose pending work cannot be inspected."""
 
     def create_future(self) -> asyncio.Future[None]:
-        """Make something to wait for."""
+        """Return a future of another event loop."""
         return asyncio.Future(loop=asyncio.new_event_loop())
 
 
 def test_jumping_needs_a_loop_that_can_be_watched() -> None:
-    """In an event loop that cannot be inspected, a sleeper that jumps is refused."""
+    """A jumping sleeper refuses an event loop whose pending work cannot be inspected."""
     _, sleeper = jumping()
 
     with pytest.raises(ConfigurationError, match="_Opaque"):

@@ -1,4 +1,4 @@
-"""The conformance kit of clocks and sleepers notices wrong ones."""
+"""The conformance kit of clocks and sleepers finds faulty ones."""
 
 import asyncio
 import time
@@ -31,21 +31,21 @@ def _utc() -> datetime:
 
 @pytest.mark.parametrize("reading", [lambda: -time.monotonic_ns(), time.monotonic, lambda: True])
 def test_notices_a_clock_that_counts_wrongly(reading: Callable[[], int]) -> None:
-    """The kit reports a clock that goes back, or whose readings are not integers."""
+    """The kit reports a clock that goes back, or whose readings are no integers."""
     with pytest.raises(AssertionError, match="nanoseconds"):
         kit.nanoseconds_never_go_back(lambda: _FaultyClock(reading, _utc))
 
 
 @pytest.mark.parametrize("watch", [datetime.now, lambda: datetime.now(UTC).replace(tzinfo=None)])
 def test_notices_a_naive_watch(watch: Callable[[], datetime]) -> None:
-    """The kit reports a clock whose time of day has no time zone."""
+    """The kit reports a clock whose wall time has no time zone."""
     with pytest.raises(AssertionError, match="aware"):
         kit.utc_is_aware(lambda: _FaultyClock(time.monotonic_ns, watch))
 
 
 class _Sleepless:
     def sleep(self, seconds: float, /) -> None:
-        """Return at once."""
+        """Return at once instead of sleeping."""
 
 
 class _Restless:
@@ -55,13 +55,13 @@ class _Restless:
 
 class _Backwards:
     async def sleep(self, seconds: float, /) -> None:
-        """Sleep shorter for longer requests."""
+        """Sleep less for longer requests."""
         await asyncio.sleep(0.002 - seconds / 20)
 
 
 class _Stubborn:
     async def sleep(self, seconds: float, /) -> None:
-        """Take a cancellation for the end of the night."""
+        """Sleep, and return when cancelled instead of raising."""
         try:
             await asyncio.sleep(seconds)
         except asyncio.CancelledError:
@@ -69,7 +69,7 @@ class _Stubborn:
 
 
 def test_notices_a_sleep_that_is_early() -> None:
-    """A sleeper that does not sleep does not pass."""
+    """A sleeper that does not sleep fails its check."""
     with pytest.raises(AssertionError, match="took only"):
         kit.sleep_is_never_early(lambda: (SystemClock(), _Sleepless()))
 
@@ -86,6 +86,6 @@ def test_notices_a_sleep_that_is_early() -> None:
 def test_notices_a_wrong_async_sleeper(
     check: kit.AsyncSleeperCheck, sleeper: Callable[[], _Restless], sentence: str
 ) -> None:
-    """A sleeper that keeps the loop, wakes in another order or swallows a cancellation fails."""
+    """A sleeper that blocks the loop, wakes in wrong order or hides a cancellation fails."""
     with pytest.raises(AssertionError, match=sentence):
         asyncio.run(check(lambda: (SystemClock(), sleeper())))

@@ -1,4 +1,4 @@
-"""The conformance kit of connectors passes a right one, and notices planted mistakes."""
+"""The conformance kit of connectors passes a correct one, and finds planted faults."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def _proxy(server: LedgerServer) -> Generator[TcpProxy]:
 def subject_of(
     server: LedgerServer, proxy: TcpProxy | None, kind: type[Ledger], **settings: Any
 ) -> kit.ConnectorSubject:
-    """Describe a ledger's connector of a class."""
+    """Describe a connector of this class to the conformance kit."""
     address = server.address if proxy is None else proxy.address
     nobody = ("127.0.0.1", free_port())
     subject = kit.ConnectorSubject(
@@ -110,7 +110,7 @@ def subject_of(
 
 @pytest.mark.parametrize("check", kit.CHECKS + kit.NETWORK_CHECKS + kit.FORK_CHECKS, ids=name_of)
 def test_right_connector_passes(check: kit.Check, server: LedgerServer, proxy: TcpProxy) -> None:
-    """A synchronous connector over a pool of links passes every check."""
+    """A correct synchronous connector with a connection pool passes all checks."""
     check(subject_of(server, proxy, Ledger))
 
 
@@ -118,20 +118,20 @@ def test_right_connector_passes(check: kit.Check, server: LedgerServer, proxy: T
 def test_right_asynchronous_connector_passes(
     check: kit.AsyncCheck, server: LedgerServer, proxy: TcpProxy
 ) -> None:
-    """An asynchronous connector over a pool of links passes every check."""
+    """A correct asynchronous connector with a connection pool passes all checks."""
     asyncio.run(check(subject_of(server, proxy, AsyncLedger)))
 
 
 class _ReadOnly(Ledger):
-    """A connector that offers nothing by name, and has no pool that it could count."""
+    """A connector without named operations and without pool statistics."""
 
     @property
     def operations(self) -> Any:
-        """Offer nothing by name."""
+        """Return no operations."""
         return {}
 
     def statistics(self) -> None:
-        """Have no pool."""
+        """Return no statistics."""
         return
 
 
@@ -139,7 +139,7 @@ class _ReadOnly(Ledger):
 def test_connector_that_only_reads_passes(
     check: kit.Check, server: LedgerServer, proxy: TcpProxy
 ) -> None:
-    """Writes, statistics, a secret and refusals are not demanded of connectors without them."""
+    """A connector without writes, statistics, secret or named operations can pass."""
     only_reads: dict[str, Any] = {
         "write": None,
         "count": None,
@@ -151,29 +151,29 @@ def test_connector_that_only_reads_passes(
 
 
 class _TakesOptionalArgument(Ledger):
-    """A connector whose only operation can be called without arguments."""
+    """A connector whose only operation has no required arguments."""
 
     @property
     def operations(self) -> Any:
-        """Offer to add a text, or an empty one."""
+        """Return the operation that adds a text, with its argument optional."""
         (named,) = super().operations.values()
         return {"add": attrs.evolve(named, required=frozenset())}
 
 
 def test_operation_without_required_arguments_passes(server: LedgerServer) -> None:
-    """An operation that may be performed without arguments need not refuse their absence."""
+    """An operation without required arguments need not refuse a call without arguments."""
     lab = Lab(subject_of(server, None, _TakesOptionalArgument), is_async=False)
     asyncio.run(checks.description_connects_nowhere(lab))
 
 
 @pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
 def test_connector_without_a_network_passes(check: kit.Check, server: LedgerServer) -> None:
-    """The checks that need no network do without one."""
+    """Checks that need no network pass without one."""
     check(subject_of(server, None, Ledger))
 
 
 def test_network_checks_demand_a_network(server: LedgerServer) -> None:
-    """A check that needs a network does not pass without one."""
+    """Checks that need a network fail without one."""
     with pytest.raises(AssertionError, match="has no network"):
         kit.NETWORK_CHECKS[0](subject_of(server, None, Ledger))
 
@@ -236,7 +236,7 @@ AWAITED: list[tuple[type[Ledger], Any, str]] = [
 def test_planted_mistake_is_noticed(
     server: LedgerServer, proxy: TcpProxy, mistake: type[Ledger], check: Any, complaint: str
 ) -> None:
-    """Each planted mistake fails the check that is meant for it, with a sentence about it."""
+    """Each planted fault fails its check, with a sentence that describes the fault."""
     subject = subject_of(server, proxy, mistake, operations=50)
     lab = Lab(subject, is_async=issubclass(mistake, AsyncLedger))
     try:
@@ -248,7 +248,7 @@ def test_planted_mistake_is_noticed(
 
 
 def test_operation_that_hangs_is_noticed(server: LedgerServer, proxy: TcpProxy) -> None:
-    """An operation that never ends after its connection was cut fails the check."""
+    """If an operation never ends after its connection was cut, the check fails."""
     lab = Lab(subject_of(server, proxy, HangsWhenCut), is_async=False)
     try:
         with (
@@ -261,21 +261,21 @@ def test_operation_that_hangs_is_noticed(server: LedgerServer, proxy: TcpProxy) 
 
 
 def test_health_that_never_comes_is_noticed(server: LedgerServer) -> None:
-    """A connector that never returns its health fails the check."""
+    """If a connector never returns its health, the check fails."""
     lab = Lab(subject_of(server, None, WithoutHealth), is_async=True)
     with waiting_at_most(0.1), pytest.raises(AssertionError, match="did not come"):
         asyncio.run(checks.health_is_good(lab))
 
 
 def test_connection_shared_with_a_child_is_noticed(server: LedgerServer) -> None:
-    """A forked child that has connections of its parent fails the check."""
+    """If a forked process has connections of its parent, the check fails."""
     subject = subject_of(server, None, SharesWithChildren)
     with pytest.raises(AssertionError, match="connections of its parent"):
         kit.FORK_CHECKS[0](subject)
 
 
 def test_child_that_hangs_is_noticed(server: LedgerServer) -> None:
-    """A forked child that does not end is killed, and fails the check."""
+    """A forked process that does not end is killed, and the check fails."""
     with waiting_at_most(0.1):
         problem = checks.in_child(partial(hang))
     assert "it did not end." == problem
@@ -283,7 +283,7 @@ def test_child_that_hangs_is_noticed(server: LedgerServer) -> None:
 
 
 def hang() -> None:  # pragma: no cover - runs in a forked child
-    """Never end."""
+    """Run for ever."""
     while True:
         pass
 
@@ -294,12 +294,12 @@ def fail() -> None:  # pragma: no cover - runs in a forked child
 
 
 def callable_names(group: tuple[Callable[..., Any], ...]) -> set[str]:
-    """Return the names of checks."""
+    """Return the names of a group's checks."""
     return {name_of(check) for check in group}
 
 
 def test_each_check_catches_a_mistake() -> None:
-    """No check is there that no planted mistake fails."""
+    """Each check is failed by at least one planted fault."""
     caught = {name_of(check) for _, check, _ in [*PLAIN, *AWAITED]}
     every = callable_names(kit.CHECKS) | callable_names(kit.ASYNC_NETWORK_CHECKS)
 

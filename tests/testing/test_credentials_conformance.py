@@ -1,4 +1,4 @@
-"""The conformance kit of credential providers notices wrong ones."""
+"""The conformance kit of credential providers finds faulty ones."""
 
 import asyncio
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from moorage.testing.kits.checks import waiting_at_most
 
 
 class _Deaf(AsyncMemoryCredentialProvider):
-    """Keeps its first credential."""
+    """A faulty provider that keeps its first credential."""
 
     async def rotate(self, service: str, tenant: str | None, new: Kept, /) -> None:
         if not await self.has(service, tenant):
@@ -23,7 +23,7 @@ class _Deaf(AsyncMemoryCredentialProvider):
 
 
 class _Silent(AsyncMemoryCredentialProvider):
-    """Gets something where there is nothing."""
+    """A faulty provider that returns a value where it has no credential."""
 
     async def get(self, service: str, tenant: str | None, /) -> Any:
         there = await self.has(service, tenant)
@@ -31,7 +31,7 @@ class _Silent(AsyncMemoryCredentialProvider):
 
 
 class _Communal(AsyncMemoryCredentialProvider):
-    """Gives credentials without a tenant to every tenant."""
+    """A faulty provider that gives credentials without a tenant to all tenants."""
 
     async def get(self, service: str, tenant: str | None, /) -> Any:
         try:
@@ -41,7 +41,7 @@ class _Communal(AsyncMemoryCredentialProvider):
 
 
 class _Tenantless(AsyncMemoryCredentialProvider):
-    """Ignores the tenant."""
+    """A faulty provider that ignores the tenant."""
 
     async def has(self, service: str, tenant: str | None, /) -> bool:
         return await super().has(service, None)
@@ -51,14 +51,14 @@ class _Tenantless(AsyncMemoryCredentialProvider):
 
 
 class _Static(AsyncMemoryCredentialProvider):
-    """Renews nothing."""
+    """A faulty provider that renews nothing."""
 
     async def refresh(self, service: str, tenant: str | None, stale: Kept, /) -> Any:
         return await self.get(service, tenant)
 
 
 class _Eager(AsyncMemoryCredentialProvider):
-    """Renews once for each caller."""
+    """A faulty provider that renews once for each concurrent caller."""
 
     def __init__(self, *, renew: kit.AsyncRenew) -> None:
         super().__init__()
@@ -71,7 +71,7 @@ class _Eager(AsyncMemoryCredentialProvider):
 
 
 class _Queueing(_Eager):
-    """A provider that renews in a queue, and confuses its callers."""
+    """A faulty provider that renews one after another, and shares one error among callers."""
 
     def __init__(self, *, renew: kit.AsyncRenew) -> None:
         super().__init__(renew=renew)
@@ -87,7 +87,7 @@ class _Queueing(_Eager):
 
 
 class _Sharing(AsyncMemoryCredentialProvider):
-    """Cancels all who wait together with the one who renews."""
+    """A faulty provider that cancels all waiting callers together with one."""
 
     _task: asyncio.Task[Any] | None = None
 
@@ -99,7 +99,7 @@ class _Sharing(AsyncMemoryCredentialProvider):
 
 
 class _Stubborn(AsyncMemoryCredentialProvider):
-    """Takes a cancellation for an answer."""
+    """A faulty provider that returns the old credential when it is cancelled."""
 
     async def refresh(self, service: str, tenant: str | None, stale: Kept, /) -> Any:
         try:
@@ -130,12 +130,12 @@ def test_notices_a_wrong_provider(
     wrong: Callable[..., AsyncMemoryCredentialProvider],
     sentence: str,
 ) -> None:
-    """A provider that is wrong in one way does not pass the check for that."""
+    """A credential provider with one fault fails the check for that fault."""
     with waiting_at_most(0.3), pytest.raises(AssertionError, match=sentence):
         asyncio.run(check(lambda renew: wrong(renew=renew)))
 
 
 def test_notices_waiters_cancelled_together() -> None:
-    """A provider that cancels other waiters with one caller fails."""
+    """A provider that cancels other waiting callers together with one fails."""
     with waiting_at_most(0.3), pytest.raises(asyncio.CancelledError):
         asyncio.run(kit.a_cancelled_renewal_is_taken_over(lambda renew: _Sharing(renew=renew)))

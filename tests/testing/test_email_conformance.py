@@ -1,4 +1,4 @@
-"""The conformance kit of mail vendors notices wrong ones."""
+"""The conformance kit of email vendors finds faulty ones."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class _Forgetful(SendGrid):
-    """Sends messages without their files, and each time anew."""
+    """A faulty vendor that loses attachments, changes the text and sends no key."""
 
     async def send_transactional(
         self,
@@ -38,7 +38,7 @@ class _Forgetful(SendGrid):
 
 
 class _Untagged(SendGrid):
-    """Loses a tag where a word of metadata has its name."""
+    """A faulty vendor that loses a tag with the name of a metadata entry."""
 
     async def send_transactional(
         self,
@@ -55,7 +55,7 @@ class _Untagged(SendGrid):
 
 
 class _Wordless(SendGrid):
-    """Loses metadata."""
+    """A faulty vendor that loses metadata."""
 
     async def send_transactional(
         self,
@@ -69,7 +69,7 @@ class _Wordless(SendGrid):
 
 
 class _Silent(SendGrid):
-    """Sends nothing, and says that all is well."""
+    """A faulty vendor that sends nothing and reports success."""
 
     async def send_transactional(
         self,
@@ -118,6 +118,6 @@ def _lab(vendor: type[SendGrid]) -> kit.EmailLab:
 def test_notices_a_wrong_vendor(
     check: kit.AsyncCheck, wrong: type[SendGrid], sentence: str
 ) -> None:
-    """A vendor that is wrong in one way does not pass the check for that."""
+    """An email vendor with one fault fails the check for that fault."""
     with pytest.raises(AssertionError, match=sentence):
         asyncio.run(check(lambda: _lab(wrong)))

@@ -1,4 +1,4 @@
-"""The kit of mail finds lost keys, repeated requests, lost recipients and changed messages."""
+"""The conformance kit of email vendors finds lost keys and recipients, and changed emails."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _NUMBERS = count()
 
 
 class _Changing(Resend):
-    """Sends another message, or under another key, than it is given."""
+    """A faulty vendor that changes each email or its key before sending."""
 
     def changed_message(self, message: EmailMessage) -> EmailMessage:
         return message
@@ -51,28 +51,28 @@ class _Changing(Resend):
 
 
 class _Keyless(_Changing):
-    """Loses the key on the way to the vendor."""
+    """A faulty vendor that sends no idempotency key."""
 
     def changed_key(self, key: str | None) -> str | None:
         return None
 
 
 class _Numbered(_Changing):
-    """Sends another key in each process."""
+    """A faulty vendor that sends another key at each repeat."""
 
     def changed_key(self, key: str | None) -> str | None:
         return key and f"{key}-{next(_NUMBERS)}"
 
 
 class _Shortened(_Changing):
-    """Sends the beginning of a key, which others have too."""
+    """A faulty vendor that cuts off long keys, so that different ones become equal."""
 
     def changed_key(self, key: str | None) -> str | None:
         return key and key[:40]
 
 
 class _SendingTwice(_Changing):
-    """Sends each message twice."""
+    """A faulty vendor that sends each email twice."""
 
     async def send_transactional(
         self, wire: Wire, message: EmailMessage, /, *, key: str | None
@@ -82,49 +82,49 @@ class _SendingTwice(_Changing):
 
 
 class _OneRecipient(_Changing):
-    """Sends a message to the first recipient only."""
+    """A faulty vendor that sends an email only to its first recipient."""
 
     def changed_message(self, message: EmailMessage) -> EmailMessage:
         return attrs.evolve(message, to=message.to[:1])
 
 
 class _Nameless(_Changing):
-    """Sends the addresses of recipients without their names."""
+    """A faulty vendor that loses the names of recipients."""
 
     def changed_message(self, message: EmailMessage) -> EmailMessage:
         return attrs.evolve(message, to=[attrs.evolve(it, name=None) for it in message.to])
 
 
 class _Unanswerable(_Changing):
-    """Loses the address for replies."""
+    """A faulty vendor that loses the reply address."""
 
     def changed_message(self, message: EmailMessage) -> EmailMessage:
         return attrs.evolve(message, reply_to=())
 
 
 class _Answering(_Changing):
-    """Has replies go to the sender, unasked."""
+    """A faulty vendor that sets the sender as the reply address without being asked."""
 
     def changed_message(self, message: EmailMessage) -> EmailMessage:
         return attrs.evolve(message, reply_to=message.reply_to or "shop@example.com")
 
 
 class _Trimming(_Changing):
-    """Sends a text without what follows a line with a dot alone."""
+    """A faulty vendor that cuts off a text at a line with only a dot."""
 
     def changed_message(self, message: EmailMessage) -> EmailMessage:
         return attrs.evolve(message, text=message.text and message.text.partition("\n.\n")[0])
 
 
 class _Drawing(_Changing):
-    """Makes HTML of the text."""
+    """A faulty vendor that turns the text into HTML."""
 
     def changed_message(self, message: EmailMessage) -> EmailMessage:
         return attrs.evolve(message, html=message.html or message.text)
 
 
 class _Local(_Changing):
-    """Takes the time on the sender's clock for that in UTC."""
+    """A faulty vendor that sends a local time as UTC."""
 
     def changed_message(self, message: EmailMessage) -> EmailMessage:
         send_time = message.send_at
@@ -132,21 +132,21 @@ class _Local(_Changing):
 
 
 class _Fileless(_Changing):
-    """Loses the files of messages."""
+    """A faulty vendor that loses attachments."""
 
     def changed_message(self, message: EmailMessage) -> EmailMessage:
         return attrs.evolve(message, attachments=(), text=message.text or "A file.")
 
 
 class _Headless(_Changing):
-    """Loses the headers of messages."""
+    """A faulty vendor that loses headers."""
 
     def changed_message(self, message: EmailMessage) -> EmailMessage:
         return attrs.evolve(message, headers={})
 
 
 class _Copyless(_Changing):
-    """Loses the copies of a bulk."""
+    """A faulty vendor that loses the copies of a bulk."""
 
     async def send_bulk(
         self, wire: Wire, bulk: BulkMessage, /, *, key: str | None
@@ -156,7 +156,7 @@ class _Copyless(_Changing):
 
 
 class _Swallowing(_Changing):
-    """Tells of each refused recipient as sent to."""
+    """A faulty vendor that reports refused recipients of a bulk as sent."""
 
     async def send_bulk(
         self, wire: Wire, bulk: BulkMessage, /, *, key: str | None
@@ -167,7 +167,7 @@ class _Swallowing(_Changing):
 
 
 class _Talkative(_Changing):
-    """Shows all that the vendor says in its errors."""
+    """A faulty vendor whose errors quote the whole response."""
 
     async def send_transactional(
         self, wire: Wire, message: EmailMessage, /, *, key: str | None
@@ -213,6 +213,6 @@ CHECKS = {name_of(check): check for check in kit.ASYNC_CHECKS}
     ],
 )
 def test_notices_a_wrong_request(check: str, wrong: type[Resend], sentence: str) -> None:
-    """A vendor that sends something wrong does not pass the check for that."""
+    """An email vendor that sends something wrong fails the check for it."""
     with pytest.raises(AssertionError, match=sentence):
         asyncio.run(CHECKS[check](lambda: _lab(wrong)))

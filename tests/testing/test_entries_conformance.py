@@ -1,4 +1,4 @@
-"""The conformance kits of entry stores notice wrong ones."""
+"""The conformance kits of entry stores (outbox and inbox) find faulty ones."""
 
 from __future__ import annotations
 
@@ -14,89 +14,89 @@ from moorage.testing import inbox_conformance, name_of, outbox_conformance
 
 
 class Forgetful(MemoryInbox):
-    """Keeps no error."""
+    """A faulty store that loses the error of an entry."""
 
     def add(self, entry: Any, /) -> Any:
-        """Add."""
+        """Add the entry without its error."""
         return super().add(attrs.evolve(entry, error=""))
 
 
 class Overwriting(MemoryInbox):
-    """Overwrites existing entries."""
+    """A faulty store that overwrites existing entries."""
 
     def add(self, entry: Any, /) -> Any:
-        """Add."""
+        """Add the entry, replacing an existing one."""
         stored_entry = self._entries.pop(entry.id, None)
         return super().add(entry if stored_entry is None else attrs.evolve(entry, number=0))
 
 
 class Trusting(MemoryInbox):
-    """Uses its callers' clocks."""
+    """A faulty store that uses the times of its callers' clocks."""
 
     def add(self, entry: Any, /) -> Any:
-        """Add."""
+        """Add the entry with the caller's times."""
         added_entry = super().add(entry)
         self._entries[entry.id] = attrs.evolve(entry, number=added_entry.number)
         return self._entries[entry.id]
 
 
 class Hasty(MemoryInbox):
-    """Forgets the due time of a postponed entry."""
+    """A faulty store that forgets the due time of a postponed entry."""
 
     def add(self, entry: Any, /) -> Any:
-        """Add."""
+        """Add the entry without its due time."""
         return super().add(attrs.evolve(entry, due=None))
 
 
 class Early(MemoryInbox):
-    """Returns entries that are not due."""
+    """A faulty store that returns entries that are not due yet."""
 
     def due(self, limit: int, /) -> Any:
-        """Offer."""
+        """Return all entries with a due time."""
         entries = self._entries.values()
         return tuple(entry for entry in entries if entry.due is not None)[:limit]
 
 
 class Disorderly(MemoryInbox):
-    """Knows no lanes."""
+    """A faulty store that ignores lanes, which order entries."""
 
     def due(self, limit: int, /) -> Any:
-        """Offer."""
+        """Return all due entries, whatever their lane."""
         entries = self._entries.values()
         return tuple(entry for entry in entries if entry.due and entry.due <= self.now())[:limit]
 
 
 class Unfenced(MemoryInbox):
-    """Lets everybody write."""
+    """A faulty store that ignores fencing tokens, so anyone can write."""
 
     def swap(self, entry: Any, fence: int, /) -> bool:
-        """Write."""
+        """Replace the entry, whatever the fencing token."""
         stored_entry = self._entries.get(entry.id)
         return stored_entry is not None and super().swap(entry, stored_entry.fence)
 
 
 class Rising(MemoryInbox):
-    """A store that accepts only a higher fencing token."""
+    """A store that requires a higher fencing token at each write."""
 
     def swap(self, entry: Any, fence: int, /) -> bool:
-        """Write."""
+        """Replace the entry if its fencing token is higher."""
         return entry.fence > fence and super().swap(entry, fence)
 
 
 class Endless(MemoryInbox):
-    """Leads on after the last page."""
+    """A faulty store that reports a next page after the last one."""
 
     def find(self, query: Any, /) -> Any:
-        """Find."""
+        """Return a page that always has a next one."""
         page = super().find(query)
         return EntryPage(items=page.items, next=page.next or "0")
 
 
 class Sparing(MemoryInbox):
-    """Removes one page only."""
+    """A faulty store that removes only one page of entries."""
 
     def remove(self, query: Any, /) -> int:
-        """Remove."""
+        """Remove the first page of matching entries."""
         page = self.find(query)
         for entry in page.items:
             del self._entries[entry.id]
@@ -104,10 +104,10 @@ class Sparing(MemoryInbox):
 
 
 class SingleThreadOutbox(MemoryOutbox):
-    """A store for one thread only."""
+    """A faulty store that works for one thread only."""
 
     def swap(self, entry: Any, fence: int, /) -> bool:
-        """Write without checking for other writers."""
+        """Replace the entry without checking for other writers."""
         self._entries[entry.id] = entry
         return True
 
@@ -133,14 +133,14 @@ class SingleThreadOutbox(MemoryOutbox):
     ],
 )
 def test_a_broken_store_is_found_out(broken: Any, check: str) -> None:
-    """Each mistake is found by the check that is there for it."""
+    """Each fault of an entry store fails the check for it."""
     (the_check,) = [item for item in inbox_conformance.CHECKS if name_of(item) == check]
     with pytest.raises(AssertionError):
         the_check(broken)
 
 
 def test_calls_are_checked_alike() -> None:
-    """The kit for calls finds mistakes as that for webhooks does."""
+    """The kit for outgoing calls finds faults like the kit for webhooks."""
     names = [name_of(check) for check in inbox_conformance.CHECKS]
     assert names == [name_of(check) for check in outbox_conformance.CHECKS]
     late_check = outbox_conformance.CHECKS[names.index("many_threads_write_over_one")]
@@ -149,7 +149,7 @@ def test_calls_are_checked_alike() -> None:
 
 
 def test_tasks_are_checked_too() -> None:
-    """A store that is awaited is checked with tasks at once."""
+    """An asynchronous entry store is checked with concurrent tasks."""
     names = {name_of(check) for check in inbox_conformance.ASYNC_CHECKS}
     assert {"many_tasks_add_one", "many_tasks_write_over_one"} <= names
     for check in inbox_conformance.ASYNC_CHECKS:

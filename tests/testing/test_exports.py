@@ -17,7 +17,7 @@ from moorage import testing
 
 @pytest.mark.parametrize("name", sorted(testing.__all__))
 def test_every_export_resolves(name: str) -> None:
-    """Each advertised name exists, has a docstring, and is listed by `dir`."""
+    """Each exported name exists, has a docstring, and is listed by `dir`."""
     result = getattr(testing, name)
 
     assert name in dir(testing)
@@ -25,7 +25,7 @@ def test_every_export_resolves(name: str) -> None:
 
 
 def test_nothing_public_is_forgotten() -> None:
-    """Every public module has a name among the exports, or is one."""
+    """Each public module of the package is exported, or has an exported name."""
     modules = {
         f"{room}.{module.name}"
         for room in ("cassettes", "fakes", "kits")
@@ -43,7 +43,7 @@ def test_nothing_public_is_forgotten() -> None:
 
 
 def test_a_kit_is_a_module() -> None:
-    """The kits are reached as attributes too."""
+    """The conformance kits can be used as attributes of `moorage.testing`."""
     assert (
         importlib.import_module("moorage.testing.kits.state_conformance")
         is testing.state_conformance
@@ -51,7 +51,7 @@ def test_a_kit_is_a_module() -> None:
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:
-    """The lazy exports fail like those of any other module."""
+    """An unknown name raises the same errors as in any other module."""
     name = "no_such_name"
 
     with pytest.raises(AttributeError, match=name):
@@ -59,14 +59,14 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
 
 
 def test_types_and_names_agree() -> None:
-    """Type checkers see the same names from the same modules."""
+    """Type checkers see the same names and modules as the program does."""
     source = inspect.getsource(testing)
     for name in testing.__all__:
         assert f" import {name} as {name}\n" in source
 
 
 def test_nothing_is_loaded_before_it_is_used() -> None:
-    """Importing the package loads the package."""
+    """Importing `moorage.testing` loads only this package and `moorage`."""
     probe = (
         "import sys; before = set(sys.modules); import moorage.testing;"
         "print(sorted(name for name in set(sys.modules) - before if 'moorage' in name))"

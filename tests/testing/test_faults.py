@@ -1,4 +1,4 @@
-"""A network with scheduled faults."""
+"""A fake network with scheduled faults."""
 
 import asyncio
 from collections.abc import Callable
@@ -53,7 +53,7 @@ ALL: tuple[Fault, ...] = (
 
 
 class _Sleeper:
-    """Records its sleeps, synchronous or asynchronous."""
+    """A sleeper, synchronous or asynchronous, that records its sleeps."""
 
     def __init__(self) -> None:
         self.slept: list[float] = []
@@ -68,7 +68,7 @@ class _AsyncSleeper(_Sleeper):
 
 
 class _World:
-    """A vendor behind a failing network."""
+    """A fake vendor behind a network with faults."""
 
     def __init__(self, network: Callable[..., Any], sleeper: _Sleeper) -> None:
         self.network_of = network
@@ -91,7 +91,7 @@ def _world(request: pytest.FixtureRequest) -> _World:
 
 
 def test_without_a_fault_nothing_is_changed(world: _World) -> None:
-    """A request that meets no fault is answered by the vendor, also past the schedule's end."""
+    """Without a fault a request is answered by the vendor, also after the end of the schedule."""
     network = world.network(None)
 
     answers = [now(network.send(GET, URL, OPEN_ENDED)) for _ in range(3)]
@@ -113,7 +113,7 @@ def test_without_a_fault_nothing_is_changed(world: _World) -> None:
 def test_a_failed_connection_tells_what_the_client_can_know(
     world: _World, fault: Fault, kind: type[ConnectionFailed], processed: int, may_have_been: object
 ) -> None:
-    """Each connection fault has the error that a real client could raise."""
+    """Each connection fault raises the error that a real client can raise."""
     with pytest.raises(ConnectionFailed) as info:
         now(world.network(fault).send(GET, URL, WITHIN_5))
 
@@ -123,7 +123,7 @@ def test_a_failed_connection_tells_what_the_client_can_know(
 
 
 def test_lost_request_and_lost_answer_look_the_same(world: _World) -> None:
-    """The errors of a lost request and a lost answer are equal."""
+    """A lost request and a lost response raise equal errors."""
     messages: list[dict[str, Any]] = []
     for fault in (LostRequest(), LostAnswer()):
         with pytest.raises(ConnectionFailed) as info:
@@ -135,7 +135,7 @@ def test_lost_request_and_lost_answer_look_the_same(world: _World) -> None:
 
 @pytest.mark.parametrize("verb", ["send", "open"])
 def test_garbage_is_no_answer(world: _World, verb: str) -> None:
-    """An answer that is not HTTP is a failure of the vendor, which has acted all the same."""
+    """A response that is not HTTP raises VendorFailed, although the vendor has acted."""
     with pytest.raises(VendorFailed, match="not HTTP"):
         now(getattr(world.network(Garbage()), verb)(GET, URL, WITHIN_5))
 
@@ -156,7 +156,7 @@ def test_garbage_is_no_answer(world: _World, verb: str) -> None:
 def test_a_refusal_is_an_answer(
     world: _World, fault: Fault, status: int, retry_after: str | None
 ) -> None:
-    """A vendor that is busy or broken answers, and does nothing; its pause is never shortened."""
+    """A busy or broken vendor answers and does nothing, and its pause is respected in full."""
     network = world.network(fault, fault)
 
     whole_response = now(network.send(GET, URL, OPEN_ENDED))
@@ -173,7 +173,7 @@ def test_a_refusal_is_an_answer(
 @pytest.mark.parametrize("verb", ["send", "open"])
 @pytest.mark.parametrize("timeouts", [OPEN_ENDED, WITHIN_5])
 def test_a_delay_in_time_only_takes_time(world: _World, verb: str, timeouts: Timeouts) -> None:
-    """An answer that is late, but not too late, is the vendor's."""
+    """A late response that comes before the timeout is returned."""
     answer = now(getattr(world.network(Delay(4.5)), verb)(GET, URL, timeouts))
 
     assert (200, [4.5]) == (answer.status, world.sleeper.slept)
@@ -190,7 +190,7 @@ def test_a_delay_in_time_only_takes_time(world: _World, verb: str, timeouts: Tim
 def test_a_delay_past_the_timeout_is_waited_for_no_longer(
     world: _World, timeouts: Timeouts, waited: float
 ) -> None:
-    """A client waits as long as its shortest timeout, and not a moment more."""
+    """A client waits no longer than its shortest timeout."""
     with pytest.raises(AttemptTimeout, match=f"{waited}"):
         now(world.network(Delay(10)).open(GET, URL, timeouts))
 
@@ -198,7 +198,7 @@ def test_a_delay_past_the_timeout_is_waited_for_no_longer(
 
 
 def test_body_is_cut_at_the_given_byte(world: _World) -> None:
-    """The connection is lost after the given number of bytes."""
+    """A cut connection is lost after the given number of bytes."""
     incoming = now(world.network(CutMidBody(after=3)).open(GET, URL, OPEN_ENDED))
 
     assert (200, 0, b"123") == (incoming.status, len(incoming.headers), now(incoming.read()))
@@ -209,7 +209,7 @@ def test_body_is_cut_at_the_given_byte(world: _World) -> None:
 
 
 def test_a_body_that_is_shorter_is_cut_all_the_same(world: _World) -> None:
-    """The end of a cut body never comes."""
+    """A body that is shorter than the cut never ends normally."""
     incoming = now(world.network(CutMidBody(after=99)).open(GET, URL, OPEN_ENDED))
     assert b"12345" == now(incoming.read())
 
@@ -219,7 +219,7 @@ def test_a_body_that_is_shorter_is_cut_all_the_same(world: _World) -> None:
 
 
 class _Client:
-    """A client whose responses record whether they were closed."""
+    """An HTTP client whose responses record that they were closed."""
 
     def __init__(self, client: Either, log: list[str]) -> None:
         self._client = client
@@ -247,7 +247,7 @@ class _Incoming:
 
 
 def test_an_answer_that_is_lost_is_closed(world: _World) -> None:
-    """A lost response is closed."""
+    """If a response is lost, the network closes it."""
     log: list[str] = []
     wrapped_client: Any = _Client(ScriptedHttpClient(world.vendor), log)
     if world.network_of is AsyncFaultNetwork:
@@ -261,7 +261,7 @@ def test_an_answer_that_is_lost_is_closed(world: _World) -> None:
 
 
 def test_it_stands_before_any_client(world: _World) -> None:
-    """A client may be given in place of a vendor, and is closed with the network."""
+    """The network accepts a client in place of a vendor, and closes it."""
     client: Any = ScriptedHttpClient(world.vendor)
     if world.network_of is AsyncFaultNetwork:
         client = AsyncScriptedHttpClient(world.vendor)
@@ -274,7 +274,7 @@ def test_it_stands_before_any_client(world: _World) -> None:
 
 
 def test_a_cancelled_delay_closes_the_answer() -> None:
-    """A task that is cancelled while its answer is late leaves nothing open."""
+    """If a task is cancelled while its response is late, the response is closed."""
     log: list[str] = []
     vendor = FakeVendor(Response(200))
 
@@ -301,7 +301,7 @@ def test_a_cancelled_delay_closes_the_answer() -> None:
 
 
 def _calls(world: str, seed: int) -> tuple[list[str], list[float], str]:
-    """The results, pauses and faults of fifty calls through a bad network."""
+    """Return the results, pauses and faults of fifty calls through a network with faults."""
     clock, vendor = VirtualClock(), FakeVendor(Response(200))
     faults = FaultSchedule.random(seed, {**dict.fromkeys(ALL, 0.07), Delay(40): 0.05})
     service = Service("vat", base_url="https://vat.example", timeout=30.0)
@@ -329,7 +329,7 @@ def _calls(world: str, seed: int) -> tuple[list[str], list[float], str]:
 
 
 def test_a_seed_makes_the_whole_pipeline_do_the_same_again() -> None:
-    """The same seed gives the same results for all calls, in both modes."""
+    """The same seed gives all calls the same results, in both modes."""
     first, repeated_calls, async_calls = (
         _calls("plain", 1),
         _calls("plain", 1),
@@ -345,7 +345,7 @@ def test_a_seed_makes_the_whole_pipeline_do_the_same_again() -> None:
 
 
 def test_a_seed_draws_the_same_again() -> None:
-    """The same seed gives the same schedule, and another seed another one."""
+    """The same seed gives the same schedule of faults, and another seed another schedule."""
     rates: dict[Fault, float] = dict.fromkeys(ALL, 0.1)
     first, repeated_schedule, other_schedule = (
         FaultSchedule.random(seed, rates) for seed in (7, 7, 8)
@@ -361,7 +361,7 @@ def test_a_seed_draws_the_same_again() -> None:
 
 
 def test_faults_come_at_their_rates() -> None:
-    """Over many requests each fault occurs at about its rate, and the rest have none."""
+    """Over many requests each fault occurs about as often as its rate says."""
     schedule = FaultSchedule.random(1, {Refused(): 0.2, Delay(1): 0.3})
 
     drawn_faults = [schedule.next() for _ in range(10_000)]
@@ -371,14 +371,14 @@ def test_faults_come_at_their_rates() -> None:
 
 
 def test_rates_may_add_up_to_one() -> None:
-    """A network may fail every time."""
+    """A network can be scheduled to fail every time."""
     schedule = FaultSchedule.random(1, {Refused(): 0.1, LostAnswer(): 0.2, Garbage(): 0.7})
 
     assert None not in [schedule.next() for _ in range(1_000)]
 
 
 def test_schedules_can_be_printed_and_repeated() -> None:
-    """A printed schedule is Python code that repeats it."""
+    """A printed schedule of faults is Python code that repeats the schedule."""
     schedule = FaultSchedule.random(3, dict.fromkeys(ALL, 0.12))
     met_errors = [schedule.next() for _ in range(50)]
 
@@ -388,7 +388,7 @@ def test_schedules_can_be_printed_and_repeated() -> None:
 
 
 def test_a_schedule_says_how_it_was_made() -> None:
-    """The `repr` of a schedule is the code that made it."""
+    """The `repr` of a schedule of faults is the code that created it."""
     assert "FaultSchedule([Refused(), None])" == repr(FaultSchedule([Refused(), None]))
     drawn_schedule = FaultSchedule.random(3, {Delay(2): 0.5})
     assert "FaultSchedule.random(3, {Delay(seconds=2): 0.5})" == repr(drawn_schedule)
@@ -407,6 +407,6 @@ def test_a_schedule_says_how_it_was_made() -> None:
     ],
 )
 def test_invalid_schedules_are_refused(make: Callable[[], object]) -> None:
-    """An invalid schedule is refused when it is made."""
+    """An invalid schedule of faults is refused when it is created."""
     with pytest.raises(ConfigurationError):
         make()

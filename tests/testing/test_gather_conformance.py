@@ -1,4 +1,4 @@
-"""The conformance kit of gathering notices wrong implementations."""
+"""The conformance kit of gatherers, which run steps concurrently, finds faulty ones."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -14,7 +14,7 @@ Item = TypeVar("Item")
 
 
 class _Shuffled(AsyncioGather):
-    """Returns results as they come."""
+    """A faulty gatherer that returns results in the order of their completion."""
 
     async def every(
         self, steps: Sequence[Callable[[], Awaitable[Item]]], /, *, at_once: int
@@ -24,7 +24,7 @@ class _Shuffled(AsyncioGather):
 
 
 class _Inventive(AsyncioGather):
-    """Invents a result where there is none."""
+    """A faulty gatherer that returns a result for no steps."""
 
     async def every(
         self, steps: Sequence[Callable[[], Awaitable[Item]]], /, *, at_once: int
@@ -33,7 +33,7 @@ class _Inventive(AsyncioGather):
 
 
 class _Unbounded(AsyncioGather):
-    """Runs all at once."""
+    """A faulty gatherer that runs all steps at once."""
 
     async def every(
         self, steps: Sequence[Callable[[], Awaitable[Item]]], /, *, at_once: int
@@ -42,7 +42,7 @@ class _Unbounded(AsyncioGather):
 
 
 class _Serial(AsyncioGather):
-    """Runs one after another, in the caller's own context."""
+    """A faulty gatherer that runs steps one after another, in the caller's own context."""
 
     async def every(
         self, steps: Sequence[Callable[[], Awaitable[Item]]], /, *, at_once: int
@@ -66,7 +66,7 @@ class _Serial(AsyncioGather):
 
 
 class _Eager(AsyncioGather):
-    """Starts all steps of a race at once."""
+    """A faulty gatherer that starts all steps of a race at once."""
 
     async def first(
         self,
@@ -80,7 +80,7 @@ class _Eager(AsyncioGather):
 
 
 class _Lenient(AsyncioGather):
-    """Takes any result for a good one."""
+    """A faulty gatherer that accepts any result as a good one."""
 
     async def first(
         self,
@@ -94,7 +94,7 @@ class _Lenient(AsyncioGather):
 
 
 class _Detached(AsyncioGather):
-    """Lets steps continue after their caller has stopped waiting."""
+    """A faulty gatherer whose steps continue after their caller was cancelled."""
 
     async def every(
         self, steps: Sequence[Callable[[], Awaitable[Item]]], /, *, at_once: int
@@ -114,7 +114,7 @@ class _Detached(AsyncioGather):
 
 
 class _Stubborn(AsyncioGather):
-    """Takes a cancellation for a result."""
+    """A faulty gatherer that returns when it is cancelled."""
 
     async def every(
         self, steps: Sequence[Callable[[], Awaitable[Item]]], /, *, at_once: int
@@ -147,7 +147,7 @@ class _Stubborn(AsyncioGather):
 def test_notices_a_wrong_gatherer(
     check: kit.AsyncCheck, wrong: Callable[[], AsyncioGather], sentence: str
 ) -> None:
-    """A gatherer with one fault fails the check for it."""
+    """A gatherer with one fault fails the check for that fault."""
     waits_in_vain = wrong is _Serial
     with (
         waiting_at_most(0.4 if waits_in_vain else 20.0),

@@ -1,4 +1,4 @@
-"""The gRPC server for tests of programs: its methods, what it records, and its faults."""
+"""The gRPC server for tests: its methods, its records of requests, and its faults."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ TOTAL = method("Total", streams_requests=True)
 
 @pytest.fixture
 def server() -> Generator[GrpcServer]:
-    """A server with one method."""
+    """Run a gRPC server with one method."""
     with GrpcServer() as server:
         server.add("/lab.Lab/Echo", lambda request: request)
         yield server
@@ -41,7 +41,7 @@ def server() -> Generator[GrpcServer]:
 
 @pytest.fixture
 def perform(server: GrpcServer) -> Generator[Callable[..., Any]]:
-    """Perform operations of a connector of the server, which are not repeated."""
+    """Perform operations of a connector to the server, without retries."""
     service = Service("lab", timeout=60.0, retry=RetryPolicy.none(), circuit=None)
     connector = GrpcConnector(server.address, plaintext=True, name="lab")
     with ConnectorManager([service]) as manager, connector:
@@ -54,7 +54,7 @@ def perform(server: GrpcServer) -> Generator[Callable[..., Any]]:
 
 
 def test_functions_are_methods(server: GrpcServer, perform: Callable[..., Any]) -> None:
-    """A function answers a call, and the server records its request."""
+    """A function answers calls of a gRPC method, and the server records the requests."""
     assert {"name": "a"} == perform(ECHO, {"name": "a"}, metadata={"trace": "t"})
 
     (received,) = server.received
@@ -66,7 +66,7 @@ def test_functions_are_methods(server: GrpcServer, perform: Callable[..., Any]) 
 
 
 def test_functions_take_and_give_streams(server: GrpcServer, perform: Callable[..., Any]) -> None:
-    """A function gets the iterator of a stream of requests, and may yield answers."""
+    """A gRPC method's function gets the iterator of a request stream, and may yield answers."""
 
     def count(request: dict[str, int]) -> Iterator[int]:
         yield from range(request["to"])
@@ -83,7 +83,7 @@ def test_functions_take_and_give_streams(server: GrpcServer, perform: Callable[.
 
 
 def test_functions_take_messages(server: GrpcServer, perform: Callable[..., Any]) -> None:
-    """With generated classes, a function takes and returns messages."""
+    """With generated classes, a gRPC method's function takes and returns messages."""
     order: Any = shop.order_class(shop.new_pool())
     server.add(
         "/shop.Orders/Get",
@@ -97,7 +97,7 @@ def test_functions_take_messages(server: GrpcServer, perform: Callable[..., Any]
 
 
 def test_a_status_ends_calls(server: GrpcServer, perform: Callable[..., Any]) -> None:
-    """A function raises a status, and a test plans one for the next calls."""
+    """A gRPC method's function can raise a status, and a test can plan one for the next calls."""
 
     def refuse(_: Any) -> Any:
         raise GrpcStatus("NOT_FOUND", "no such order")
@@ -119,7 +119,7 @@ def test_a_status_ends_calls(server: GrpcServer, perform: Callable[..., Any]) ->
 def test_calls_wait_until_they_are_released(
     server: GrpcServer, perform: Callable[..., Any]
 ) -> None:
-    """A held call has arrived, and is answered when the test says so."""
+    """A test can hold a gRPC call after its arrival, and release it later."""
     held = server.hold("/lab.Lab/Echo")
     with ThreadPoolExecutor(1) as thread:
         future = thread.submit(perform, ECHO, {"name": "held"})
@@ -130,7 +130,7 @@ def test_calls_wait_until_they_are_released(
 
 
 def test_a_connection_is_cut(server: GrpcServer, perform: Callable[..., Any]) -> None:
-    """A call whose connection is cut may have been processed; the next one connects again."""
+    """A gRPC call whose connection is cut may have been processed; the next one reconnects."""
     held = server.hold("/lab.Lab/Echo")
     with ThreadPoolExecutor(1) as thread:
         future = thread.submit(perform, ECHO, {})

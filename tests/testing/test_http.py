@@ -1,4 +1,4 @@
-"""The fake vendor, and the HTTP clients that reach nobody else."""
+"""The fake vendor, and the HTTP clients that send requests only to it."""
 
 import io
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -31,7 +31,7 @@ def _answer(vendor: FakeVendor, url: str = URL, request: Request = GET) -> Respo
 
 
 def test_a_queue_is_answered_in_order() -> None:
-    """Each queued answer is given once, in the order of the queue."""
+    """Each queued response is returned once, in the order of the queue."""
     vendor = FakeVendor([Response(503), lambda _, __: Response(201)])
     vendor.respond(204, {"Retry-After": "1"}, b"x")
     vendor.respond_json({"rate": "0.19"}, status=202)
@@ -45,7 +45,7 @@ def test_a_queue_is_answered_in_order() -> None:
 
 
 def test_a_standing_answer_is_given_when_nothing_is_queued() -> None:
-    """Queued answers come first, then the standing answer."""
+    """The standing response is returned when the queue is empty."""
     vendor = FakeVendor(Response(200))
     vendor.respond(503)
 
@@ -53,7 +53,7 @@ def test_a_standing_answer_is_given_when_nothing_is_queued() -> None:
 
 
 def test_answers_for_a_path_come_first() -> None:
-    """Answers for a path come before those for any path."""
+    """Responses for a path are returned before those for any path."""
     vendor = FakeVendor()
     vendor.always(Response(200))
     vendor.always(Response(201), path="/here")
@@ -67,7 +67,7 @@ def test_answers_for_a_path_come_first() -> None:
 
 
 def test_a_function_sees_the_request_and_the_url() -> None:
-    """A function gets the sent request and its URL."""
+    """A function as response gets the sent request with its URL."""
     seen_requests: list[tuple[Request, str]] = []
 
     def answer(request: Request, url: str) -> Response:
@@ -80,14 +80,14 @@ def test_a_function_sees_the_request_and_the_url() -> None:
 
 
 def test_an_answer_knows_where_it_came_from() -> None:
-    """An answer has the requested URL, unless it was given another."""
+    """A response has the requested URL, unless the test set another."""
     vendor = FakeVendor([Response(200), Response(200, url="https://other.example/")])
 
     assert [URL, "https://other.example/"] == [_answer(vendor).url for _ in range(2)]
 
 
 def test_errors_are_copied_each_time() -> None:
-    """A caller that changes an error does not change later ones."""
+    """Changes that a caller makes to a raised error do not affect later ones."""
     vendor = FakeVendor(ConnectionFailed("gone", may_have_been_processed=False))
 
     caught_errors: list[ConnectionFailed] = []
@@ -101,7 +101,7 @@ def test_errors_are_copied_each_time() -> None:
 
 
 def test_an_interruption_is_raised_as_it_is() -> None:
-    """An exception of another class is raised itself."""
+    """A scripted exception of another class, such as KeyboardInterrupt, is raised itself."""
     interruption = KeyboardInterrupt()
 
     with pytest.raises(KeyboardInterrupt) as info:
@@ -124,13 +124,13 @@ def test_the_unexpected_is_an_error_that_nothing_hides() -> None:
 
 @pytest.mark.parametrize("verb", ["queue", "always"])
 def test_invalid_answers_are_refused_at_once(verb: str) -> None:
-    """An invalid answer is refused when it is scripted."""
+    """An invalid response is refused when a test scripts it."""
     with pytest.raises(ConfigurationError, match="200 is not an answer"):
         getattr(FakeVendor(), verb)(200)
 
 
 def test_repr_counts_requests() -> None:
-    """The repr has the number of requests."""
+    """The repr of a fake vendor has the number of requests."""
     vendor = FakeVendor(Response(200))
     _answer(vendor)
 
@@ -142,7 +142,7 @@ def test_repr_counts_requests() -> None:
 
 @both
 def test_everything_about_a_request_is_kept(client_of: Callable[..., Any]) -> None:
-    """Method, URL, headers, body and timeouts reach the vendor as they were sent."""
+    """Method, URL, headers, body and timeouts of a request reach the fake vendor unchanged."""
     vendor = FakeVendor(Response(200))
     request = Request.post("/rates", json={"country": "DE"}, headers={"Authorization": "Bearer s"})
     url = f"{URL}?a=1&b=%20&c="
@@ -160,7 +160,7 @@ def test_everything_about_a_request_is_kept(client_of: Callable[..., Any]) -> No
 
 @both
 def test_a_form_can_be_read(client_of: Callable[..., Any]) -> None:
-    """The fields of a form come decoded."""
+    """The fake vendor gets the decoded fields of a form."""
     vendor = FakeVendor(Response(200))
 
     now(client_of(vendor).send(Request.post("/", form={"a": "b c", "d": ""}), URL, TIMEOUTS))
@@ -169,7 +169,7 @@ def test_a_form_can_be_read(client_of: Callable[..., Any]) -> None:
 
 
 def test_a_delivery_shows_no_secret() -> None:
-    """The `repr` of a delivery masks its URL and shows no body."""
+    """The `repr` of a sent request masks its URL and shows no body."""
     vendor = FakeVendor(Response(200))
     _answer(vendor, "https://x.example/a?token=hidden", Request.post("/a", body=b"hidden"))
 
@@ -178,7 +178,7 @@ def test_a_delivery_shows_no_secret() -> None:
 
 @both
 def test_a_streamed_body_is_read_to_its_end(client_of: Callable[..., Any]) -> None:
-    """The vendor gets all of a body that is streamed from a file or an iterator."""
+    """The fake vendor gets the whole body that is streamed from a file or iterator."""
     vendor = FakeVendor(Response(200))
     for body in (io.BytesIO(b"one two"), iter([b"one ", b"two"])):
         now(client_of(vendor).send(Request.post("/", body=body), URL, TIMEOUTS))
@@ -192,7 +192,7 @@ async def _chunks() -> AsyncIterator[bytes]:
 
 
 def test_the_async_client_reads_an_async_body() -> None:
-    """A body that must be awaited is awaited."""
+    """An asynchronous body is read by the asynchronous client."""
     vendor = FakeVendor(Response(200))
 
     now(AsyncScriptedHttpClient(vendor).send(Request.post("/", body=_chunks()), URL, TIMEOUTS))
@@ -201,7 +201,7 @@ def test_the_async_client_reads_an_async_body() -> None:
 
 
 def test_the_plain_client_refuses_an_async_body() -> None:
-    """A body that must be awaited cannot be sent without awaiting."""
+    """A synchronous client refuses an asynchronous body."""
     vendor = FakeVendor(Response(200))
 
     with pytest.raises(InvalidData, match="async body"):
@@ -215,7 +215,7 @@ def test_the_plain_client_refuses_an_async_body() -> None:
 def test_a_source_that_fails_is_a_failed_connection(
     client_of: Callable[..., Any], read: int
 ) -> None:
-    """A body's source that fails says whether bytes of it may have left."""
+    """If the source of a body fails, the error says whether bytes may have been sent."""
 
     def failing_source() -> Iterator[bytes]:
         yield from [b"x"] * read
@@ -230,7 +230,7 @@ def test_a_source_that_fails_is_a_failed_connection(
 
 @both
 def test_a_body_that_was_read_before_is_refused(client_of: Callable[..., Any]) -> None:
-    """A body's own error comes through as it is."""
+    """If a body was read before, its own error is raised unchanged."""
     client, request = client_of(FakeVendor(Response(200))), Request.post("/", body=iter([b"x"]))
     now(client.send(request, URL, TIMEOUTS))
 
@@ -239,7 +239,7 @@ def test_a_body_that_was_read_before_is_refused(client_of: Callable[..., Any]) -
 
 
 def test_fake_vendor_does_not_read_bodies() -> None:
-    """A body that no client has read is refused."""
+    """The fake vendor refuses a body that no client has read."""
     with pytest.raises(InvalidData, match="not been read"):
         _answer(FakeVendor(), request=Request.post("/", body=BodyStream.of(iter([b"x"]))))
 
@@ -249,7 +249,7 @@ def test_fake_vendor_does_not_read_bodies() -> None:
 
 @both
 def test_a_body_comes_in_pieces(client_of: Callable[..., Any]) -> None:
-    """An opened answer has its head at once, its body in pieces, and then nothing, for ever."""
+    """A streamed response has its head at once, then pieces of its body, and then b""."""
     client = client_of(FakeVendor(Response(201, {"A": "b"}, b"12345")), piece=2)
 
     incoming = now(client.open(GET, URL, TIMEOUTS))
@@ -260,7 +260,7 @@ def test_a_body_comes_in_pieces(client_of: Callable[..., Any]) -> None:
 
 @both
 def test_closed_streams_cannot_be_read(client_of: Callable[..., Any]) -> None:
-    """The rest of a closed response cannot be read; a fully read one has ended."""
+    """The unread rest of a closed response cannot be read; a fully read one returns b""."""
     client = client_of(FakeVendor(Response(200, body=b"123")), piece=2)
     unread_stream, read = (
         now(client.open(GET, URL, TIMEOUTS)),
@@ -277,7 +277,7 @@ def test_closed_streams_cannot_be_read(client_of: Callable[..., Any]) -> None:
 
 @both
 def test_a_piece_has_a_size(client_of: Callable[..., Any]) -> None:
-    """Pieces of nothing would never end."""
+    """A piece size of zero is refused."""
     client = client_of(FakeVendor(Response(200)), piece=0)
 
     with pytest.raises(InvalidData, match="never ends"):
@@ -286,7 +286,7 @@ def test_a_piece_has_a_size(client_of: Callable[..., Any]) -> None:
 
 @both
 def test_a_closed_client_sends_nothing(client_of: Callable[..., Any]) -> None:
-    """After `close` every request fails, provably unsent, and is not worth a retry."""
+    """After `close` each request fails with an error that says that nothing was sent."""
     vendor = FakeVendor(Response(200))
     client = client_of(vendor)
     now(client.close())

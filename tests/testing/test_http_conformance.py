@@ -1,4 +1,4 @@
-"""The conformance kit of HTTP clients notices wrong ones."""
+"""The conformance kit of HTTP clients finds faulty ones."""
 
 from __future__ import annotations
 
@@ -36,19 +36,19 @@ if TYPE_CHECKING:
 
 
 class Spoiled:
-    """A client that is right but for one habit."""
+    """A correct HTTP client with one fault added."""
 
     def __init__(self, habit: Spoil, client: AsyncHttpClient | None = None) -> None:
         self._client = client or AsyncStdlibHttpClient()
         self._habit = habit
 
     async def send(self, request: Request, url: str, timeouts: Timeouts, /) -> Response:
-        """Send as the habit has it."""
+        """Send the request with the fault."""
         answer: Response = await self._habit(self._client.send, request, url, timeouts)
         return answer
 
     async def open(self, request: Request, url: str, timeouts: Timeouts, /) -> AsyncIncoming:
-        """Open, and read as the habit has it."""
+        """Open a response with the faults of `Drained`."""
         return Drained(await self._client.open(request, url, timeouts))
 
     async def close(self) -> None:
@@ -57,7 +57,7 @@ class Spoiled:
 
 
 class Drained:
-    """An answer that has no end but its connection's, and takes no notice of being closed."""
+    """A faulty response that treats a lost connection as its end."""
 
     def __init__(self, incoming: AsyncIncoming) -> None:
         self._incoming = incoming
@@ -65,7 +65,7 @@ class Drained:
         self.headers = incoming.headers
 
     async def read(self) -> bytes:
-        """Take every failure for the end."""
+        """Return the next piece, or b"" after a failure."""
         try:
             return await self._incoming.read()
         except ConnectionFailed:
@@ -77,7 +77,7 @@ class Drained:
 
 
 async def foreign(send: Send, request: Request, url: str, timeouts: Timeouts) -> Response:
-    """Raise a library's exception instead of one of moorage."""
+    """A fault: raise a library's exception instead of one of moorage."""
     try:
         return await send(request, url, timeouts)
     except Exception as error:
@@ -85,7 +85,7 @@ async def foreign(send: Send, request: Request, url: str, timeouts: Timeouts) ->
 
 
 async def vague(send: Send, request: Request, url: str, timeouts: Timeouts) -> Response:
-    """Call every failure the vendor's."""
+    """A fault: raise VendorFailed for each connection failure."""
     try:
         return await send(request, url, timeouts)
     except ConnectionFailed:
@@ -93,7 +93,7 @@ async def vague(send: Send, request: Request, url: str, timeouts: Timeouts) -> R
 
 
 async def claim_unsent(send: Send, request: Request, url: str, timeouts: Timeouts) -> Response:
-    """Say of every failure that nothing was sent."""
+    """A fault: claim for each failure that nothing was sent."""
     try:
         return await send(request, url, timeouts)
     except ConnectionFailed as error:
@@ -102,7 +102,7 @@ async def claim_unsent(send: Send, request: Request, url: str, timeouts: Timeout
 
 
 async def unsure(send: Send, request: Request, url: str, timeouts: Timeouts) -> Response:
-    """Say of every failure that something may have been sent."""
+    """A fault: claim for each failure that the request may have been processed."""
     try:
         return await send(request, url, timeouts)
     except ConnectionFailed as error:
@@ -111,7 +111,7 @@ async def unsure(send: Send, request: Request, url: str, timeouts: Timeouts) -> 
 
 
 async def claim_timeout(send: Send, request: Request, url: str, timeouts: Timeouts) -> Response:
-    """Take every failure for one of time."""
+    """A fault: raise AttemptTimeout for each connection failure."""
     try:
         return await send(request, url, timeouts)
     except ConnectionFailed as error:
@@ -119,12 +119,12 @@ async def claim_timeout(send: Send, request: Request, url: str, timeouts: Timeou
 
 
 async def content(_: Send, __: Request, url: str, ___: Timeouts) -> Response:
-    """Find everything in order."""
+    """A fault: return a success without sending anything."""
     return Response(204, url=url, elapsed=1.0)
 
 
 async def end_late(send: Send, request: Request, url: str, timeouts: Timeouts) -> Response:
-    """Keep a timeout, but not for long enough to say so in time."""
+    """A fault: raise the timeout's error too late."""
     try:
         return await send(request, url, timeouts)
     finally:
@@ -132,7 +132,7 @@ async def end_late(send: Send, request: Request, url: str, timeouts: Timeouts) -
 
 
 async def stubborn(send: Send, request: Request, url: str, timeouts: Timeouts) -> Response:
-    """Try again."""
+    """A fault: send a request again if it failed or got a 503."""
     try:
         answer = await send(request, url, timeouts)
     except ConnectionFailed:
@@ -141,12 +141,12 @@ async def stubborn(send: Send, request: Request, url: str, timeouts: Timeouts) -
 
 
 async def tidy(send: Send, request: Request, url: str, timeouts: Timeouts) -> Response:
-    """Tidy the URL up."""
+    """A fault: change the URL's path."""
     return await send(request, url.replace("//b", "/b"), timeouts)
 
 
 async def talkative(send: Send, request: Request, url: str, timeouts: Timeouts) -> Response:
-    """Show the request in the error."""
+    """A fault: quote the URL in the error."""
     try:
         return await send(request, url, timeouts)
     except (ConnectionFailed, VendorFailed) as error:
@@ -154,7 +154,7 @@ async def talkative(send: Send, request: Request, url: str, timeouts: Timeouts) 
 
 
 async def nameless(send: Send, request: Request, url: str, timeouts: Timeouts) -> Response:
-    """Raise an error without naming the service."""
+    """A fault: raise an error without the service's name."""
     try:
         return await send(request, url, timeouts)
     except (ConnectionFailed, VendorFailed) as error:
@@ -162,24 +162,24 @@ async def nameless(send: Send, request: Request, url: str, timeouts: Timeouts) -
 
 
 async def return_body(send: Send, request: Request, url: str, timeouts: Timeouts) -> Any:
-    """Return something else."""
+    """A fault: return the body instead of the response."""
     return (await send(request, url, timeouts)).body
 
 
 async def led(send: Send, request: Request, url: str, timeouts: Timeouts) -> Response:
-    """Follow a redirect."""
+    """A fault: follow redirects."""
     answer = await send(request, url, timeouts)
     location = answer.headers.get("location", "")
     return await send(request, location, timeouts) if location.startswith("http") else answer
 
 
 async def trusting(_: Send, __: Request, url: str, ___: Timeouts) -> Response:
-    """Accept wrong settings, and refuse right ones without a reason."""
+    """A fault: fail each request without a reason, whatever the TLS settings."""
     raise ConnectionFailed(f"{len(url)} letters could not be sent.")
 
 
 async def forgetful(send: Send, request: Request, url: str, timeouts: Timeouts) -> Response:
-    """Lose one of the fields that are repeated."""
+    """A fault: lose one of several headers with the same name."""
     answer = await send(request, url, timeouts)
     return answer.evolve(headers=dict(answer.headers))
 
@@ -222,18 +222,18 @@ async def forgetful(send: Send, request: Request, url: str, timeouts: Timeouts) 
     ],
 )
 def test_notices_a_habit(check: kit.AsyncCheck, habit: Spoil, sentence: str) -> None:
-    """A client with a typical fault fails the named check."""
+    """An HTTP client with a typical fault fails the check for that fault."""
     with pytest.raises(AssertionError, match=sentence):
         asyncio.run(check(lambda: Spoiled(habit)))
 
 
 async def quoting(send: Send, request: Request, url: str, timeouts: Timeouts) -> Response:
-    """Encode characters that a URL must not have."""
+    """Encode characters that a URL must not contain."""
     return await send(request, quote(url, safe=":/?=&%"), timeouts)
 
 
 async def picky(send: Send, request: Request, url: str, timeouts: Timeouts) -> Response:
-    """Refuse a head that is no ASCII."""
+    """Refuse a response whose headers are not ASCII."""
     answer = await send(request, url, timeouts)
     if "".join(answer.headers.values()).isascii():
         return answer
@@ -248,24 +248,24 @@ async def picky(send: Send, request: Request, url: str, timeouts: Timeouts) -> R
     ],
 )
 def test_lets_care_pass(check: kit.AsyncCheck, habit: Spoil) -> None:
-    """A client that is stricter than required passes."""
+    """An HTTP client that is stricter than required passes."""
     asyncio.run(check(lambda: Spoiled(habit)))
 
 
 @pytest.mark.parametrize("check", kit.ASYNC_TRUST_CHECKS, ids=name_of)
 def test_notices_ignored_tls_settings(check: kit.AsyncTrustCheck) -> None:
-    """A client that ignores the TLS settings fails every check of them."""
+    """An HTTP client that ignores the TLS settings fails all checks of them."""
     with pytest.raises((AssertionError, ConnectorError)):
         asyncio.run(check(lambda _: AsyncStdlibHttpClient()))
 
 
 def directly(_: Proxy, tls: Tls) -> AsyncHttpClient:
-    """A client that takes no notice of its proxy."""
+    """Return a client that ignores its proxy."""
     return AsyncStdlibHttpClient(tls=tls)
 
 
 def namelessly(proxy: Proxy, tls: Tls) -> AsyncHttpClient:
-    """A client without a user agent or proxy bypass."""
+    """Return a client that sends no user agent and ignores exceptions from the proxy."""
     return AsyncStdlibHttpClient(proxy=proxy.url, tls=tls)
 
 
@@ -278,7 +278,7 @@ def trustingly(proxy: Proxy, _: Tls) -> AsyncHttpClient:
 
 
 def unsurely(proxy: Proxy, tls: Tls) -> AsyncHttpClient:
-    """A client that is sure of nothing."""
+    """Return a client whose errors leave all outcomes open."""
     return Spoiled(unsure, AsyncStdlibHttpClient(proxy=proxy, tls=tls))
 
 
@@ -302,18 +302,18 @@ def unsurely(proxy: Proxy, tls: Tls) -> AsyncHttpClient:
 def test_notices_misused_proxies(
     check: kit.AsyncProxyCheck, clients: kit.AsyncProxyFactory
 ) -> None:
-    """A client that misuses a proxy fails."""
+    """An HTTP client that misuses a proxy fails."""
     with pytest.raises((AssertionError, ConnectorError)):
         asyncio.run(check(clients))
 
 
 def carelessly(_: OutgoingGuard, tls: Tls) -> AsyncHttpClient:
-    """A client that follows every redirect."""
+    """Return a client without a guard for outgoing connections."""
     return AsyncStdlibHttpClient(tls=tls)
 
 
 def fearfully(guard: OutgoingGuard, _: Tls) -> AsyncHttpClient:
-    """A client that refuses every destination."""
+    """Return a client that refuses the addresses which its guard allows."""
     return AsyncStdlibHttpClient(guard=OutgoingGuard(ports=guard.ports))
 
 
@@ -327,13 +327,13 @@ def fearfully(guard: OutgoingGuard, _: Tls) -> AsyncHttpClient:
     ],
 )
 def test_notices_broken_guards(check: kit.AsyncGuardCheck, clients: kit.AsyncGuardFactory) -> None:
-    """A client that connects to forbidden addresses, or not to allowed ones, fails."""
+    """A client that connects to forbidden addresses, or refuses allowed ones, fails."""
     with pytest.raises((AssertionError, ConnectorError)):
         asyncio.run(check(clients))
 
 
 def test_every_check_is_named_and_explained() -> None:
-    """Every check has a name, and its docstring says what must hold."""
+    """Each check of the kit has a unique name and a docstring."""
     groups = (
         kit.CHECKS,
         kit.ASYNC_CHECKS,
@@ -353,7 +353,7 @@ def test_every_check_is_named_and_explained() -> None:
 
 
 def test_both_modes_have_the_same_checks() -> None:
-    """Both modes run the same checks, apart from checks that one mode cannot pass."""
+    """Both modes have the same checks, except those that only one mode can pass."""
     sync_checks, async_checks = (
         {name_of(check) for check in group} for group in (kit.CHECKS, kit.ASYNC_CHECKS)
     )
@@ -366,7 +366,7 @@ def test_both_modes_have_the_same_checks() -> None:
 
 
 def test_the_table_of_failures_is_drawn_from_the_kit() -> None:
-    """The documented table of failures equals the kit's, in the same order."""
+    """The table of failures in the documentation equals the kit's table."""
     page = Path(__file__).parents[2] / "docs" / "explanation" / "http-failures.md"
     words = {False: "no", True: "yes", None: "it was answered"}
     rows = [
@@ -394,6 +394,6 @@ def test_the_table_of_failures_is_drawn_from_the_kit() -> None:
     ids=lambda value: getattr(value, "happened", None),
 )
 def test_notices_wrong_errors(row: failures.Failure, habit: Spoil, sentence: str) -> None:
-    """A client with a wrong error fails the check of that row."""
+    """A client that raises a wrong error fails the check for that failure."""
     with pytest.raises(AssertionError, match=sentence):
         asyncio.run(row.check(lambda: Spoiled(habit)))

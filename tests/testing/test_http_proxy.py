@@ -1,4 +1,4 @@
-"""The proxy that tests go through."""
+"""The HTTP proxy that tests use."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from moorage.testing import ProxyServer
 
 
 def test_connection_without_a_request_is_ignored() -> None:
-    """A connection without a request is no request."""
+    """The proxy does not count a connection without a request as a request."""
     with ProxyServer(leads_to=("127.0.0.1", 9)) as proxy:
         with socket.create_connection(proxy.address):
             pass
@@ -20,7 +20,7 @@ def test_connection_without_a_request_is_ignored() -> None:
 
 
 def test_waits_are_bounded() -> None:
-    """A wait for events that never come fails with their number."""
+    """Waiting for requests that never come raises an error with their number."""
     with ProxyServer(leads_to=("127.0.0.1", 9)) as proxy:
         proxy.patience = 0.01
         with pytest.raises(AssertionError, match="2 connections did not end"):
@@ -28,7 +28,7 @@ def test_waits_are_bounded() -> None:
 
 
 def test_a_vendor_that_is_not_there_is_hung_up_on() -> None:
-    """A tunnel to nowhere is not opened."""
+    """If the destination cannot be reached, the proxy opens no tunnel."""
     with (
         ProxyServer(leads_to=("127.0.0.1", 9)) as proxy,
         socket.create_connection(proxy.address) as sock,
@@ -39,7 +39,7 @@ def test_a_vendor_that_is_not_there_is_hung_up_on() -> None:
 
 
 def test_started_proxy_listens_until_it_is_closed() -> None:
-    """Without a `with` block a proxy listens from `start()` to `close()`."""
+    """Without a `with` block the proxy listens from `start()` until `close()`."""
     proxy = ProxyServer(leads_to=("127.0.0.1", 9)).start()
     with socket.create_connection(proxy.address):
         pass

@@ -1,4 +1,4 @@
-"""A local vendor does as it is told, faults included."""
+"""The local HTTP server that plays a vendor in tests, with faults."""
 
 from __future__ import annotations
 
@@ -26,25 +26,25 @@ POST = b"POST /a?b=1&b=&c=%20 HTTP/1.1\r\nContent-Length: 2\r\nX: 1\r\nx: 2\r\n\
 
 @pytest.fixture(name="vendor")
 def _vendor() -> Iterator[VendorServer]:
-    """A server that listens."""
+    """Run the local server."""
     with VendorServer() as vendor:
         yield vendor
 
 
 def connect(vendor: VendorServer) -> socket.socket:
-    """A connection to the server, with a timeout."""
+    """Return a connection to the server, with a timeout."""
     sock = socket.create_connection(vendor.address)
     sock.settimeout(5)
     return sock
 
 
 def everything(sock: socket.socket) -> bytes:
-    """All that comes until the server leaves."""
+    """Return everything that arrives until the server closes the connection."""
     return b"".join(iter(lambda: sock.recv(65_536), b""))
 
 
 def ask(vendor: VendorServer, request: bytes = GET) -> bytes:
-    """Everything that the server sends in answer to a single request."""
+    """Return everything that the server sends in answer to one request."""
     with connect(vendor) as sock:
         sock.sendall(request)
         sock.shutdown(socket.SHUT_WR)
@@ -52,7 +52,7 @@ def ask(vendor: VendorServer, request: bytes = GET) -> bytes:
 
 
 def ordinary(vendor: VendorServer, method: str, path: str) -> tuple[int, bytes]:
-    """The response as Python's own client reads it."""
+    """Return the response, read by Python's own HTTP client."""
     client = http.client.HTTPConnection(*vendor.address)
     client.request(method, path)
     answer = client.getresponse()
@@ -65,7 +65,7 @@ def ordinary(vendor: VendorServer, method: str, path: str) -> tuple[int, bytes]:
 
 
 def test_started_server_listens_until_it_is_closed() -> None:
-    """Without a `with` block a server listens from `start()` to `close()`."""
+    """Without a `with` block the server listens from `start()` until `close()`."""
     vendor = VendorServer().start()
 
     assert ask(vendor).startswith(b"HTTP/1.1 501 ")
@@ -76,7 +76,7 @@ def test_started_server_listens_until_it_is_closed() -> None:
 
 
 def test_server_reuses_a_port() -> None:
-    """A server may take the port of one just closed."""
+    """A server can use the port of another one that was just closed."""
     previous_server = VendorServer().start()
     ask(previous_server)
     previous_server.close()
@@ -88,7 +88,7 @@ def test_server_reuses_a_port() -> None:
 
 
 def test_ordinary_answers_are_ordinary(vendor: VendorServer) -> None:
-    """Another HTTP client understands the answers."""
+    """Python's own HTTP client can read the responses of the server."""
     vendor.respond(201, {"X": "y"}, b"made")
     vendor.respond_json({"a": 1}, status=202, headers={"X": "y"})
 
@@ -98,7 +98,7 @@ def test_ordinary_answers_are_ordinary(vendor: VendorServer) -> None:
 
 
 def test_queued_answers_come_in_order(vendor: VendorServer) -> None:
-    """A path's queue comes first, then the common queue, then standing answers."""
+    """The queue for a path is used first, then the common queue, then standing responses."""
     vendor.queue(Behaviour(201), Behaviour(202))
     vendor.queue(Behaviour(203), path="/own")
     vendor.always(Behaviour(204))
@@ -155,7 +155,7 @@ def test_unscripted_requests_fail(vendor: VendorServer) -> None:
 def test_an_answer_is_sent_to_the_byte(
     vendor: VendorServer, behaviour: Behaviour, method: bytes, answer: bytes
 ) -> None:
-    """A behaviour is sent byte for byte."""
+    """A scripted response behaviour is sent byte for byte."""
     vendor.queue(behaviour)
 
     assert answer == ask(vendor, GET.replace(b"GET", method))
@@ -165,7 +165,7 @@ def test_an_answer_is_sent_to_the_byte(
 
 
 def test_requests_are_remembered_as_they_came(vendor: VendorServer) -> None:
-    """Method, target, fields, body and connection of each request can be looked at."""
+    """A test can read the method, target, headers, body and connection of each request."""
     vendor.always(Behaviour())
     ask(vendor, POST + GET)
     ask(vendor)
@@ -182,14 +182,14 @@ def test_requests_are_remembered_as_they_came(vendor: VendorServer) -> None:
 
 
 def test_json_is_read(vendor: VendorServer) -> None:
-    """A body that is JSON can be looked at as a value."""
+    """A test can read a JSON request body as a value."""
     ask(vendor, b"POST / HTTP/1.1\r\nContent-Length: 7\r\n\r\n" + b'{"a":1}')
 
     assert {"a": 1} == vendor.requests[0].json()
 
 
 def test_chunked_bodies_are_joined(vendor: VendorServer) -> None:
-    """A body that comes in chunks is remembered as one."""
+    """The chunks of a request body are recorded as one body."""
     ask(
         vendor,
         b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n1\r\nc\r\n0\r\n\r\n",
@@ -199,7 +199,7 @@ def test_chunked_bodies_are_joined(vendor: VendorServer) -> None:
 
 
 def test_expect_continue(vendor: VendorServer) -> None:
-    """A client that waits for 100 Continue gets it."""
+    """A client that waits for `100 Continue` gets it."""
     vendor.always(Behaviour(204))
     answer = ask(vendor, POST.replace(b"X: 1", b"Expect: 100-continue"))
 
@@ -223,13 +223,13 @@ def test_expect_continue(vendor: VendorServer) -> None:
     ],
 )
 def test_invalid_requests_are_not_answered(vendor: VendorServer, request_: bytes) -> None:
-    """A malformed request gets no answer, and is not recorded."""
+    """A malformed HTTP request gets no response and is not recorded."""
     assert b"" == ask(vendor, request_)
     assert () == vendor.requests
 
 
 def test_waits_for_requests_and_closes(vendor: VendorServer) -> None:
-    """A test can wait for requests and for closed connections, with a bound."""
+    """A test can wait, up to a limit, for requests and for closed connections."""
     vendor.always(Behaviour(204))
     with connect(vendor) as sock:
         late_send = threading.Timer(0.01, sock.sendall, [GET])
@@ -249,7 +249,7 @@ def test_waits_for_requests_and_closes(vendor: VendorServer) -> None:
 
 
 def test_it_stays_for_the_next_request(vendor: VendorServer) -> None:
-    """A connection carries several exchanges, unless either side closes it."""
+    """One connection can carry several exchanges, unless client or server closes it."""
     vendor.always(Behaviour(204))
     closing = GET.replace(b"Host: h", b"Connection: close")
 
@@ -260,7 +260,7 @@ def test_it_stays_for_the_next_request(vendor: VendorServer) -> None:
 
 
 def test_unannounced_close(vendor: VendorServer) -> None:
-    """A connection can end after a response without a `Connection: close`."""
+    """The server can close a connection after a response without `Connection: close`."""
     vendor.queue(Behaviour(204, then="close"))
     with connect(vendor) as sock:
         sock.sendall(GET)
@@ -269,7 +269,7 @@ def test_unannounced_close(vendor: VendorServer) -> None:
 
 
 def test_server_resets_the_connection(vendor: VendorServer) -> None:
-    """The server can reset a connection, and the client's system reports it."""
+    """The server can reset a connection, which the client sees as an error."""
     vendor.queue(Behaviour(raw=b"", then="reset"))
     with connect(vendor) as sock:
         sock.sendall(GET)
@@ -279,7 +279,7 @@ def test_server_resets_the_connection(vendor: VendorServer) -> None:
 
 @pytest.mark.parametrize("delay", [0.0, 0.05])
 def test_server_closes_before_it_reads(vendor: VendorServer, delay: float) -> None:
-    """A client can be answered, or left, before it has said anything."""
+    """The server can answer or close before the client has sent anything."""
     vendor.queue(Behaviour(raw=b"?", reads="nothing", then="close", delay=delay))
     start = time.monotonic()
     with connect(vendor) as sock:
@@ -289,7 +289,7 @@ def test_server_closes_before_it_reads(vendor: VendorServer, delay: float) -> No
 
 
 def test_it_leaves_the_body_unread(vendor: VendorServer) -> None:
-    """A server that stops reading lets the client's writing get stuck, and never goes on."""
+    """A server that stops reading blocks a client that writes, and never continues."""
     vendor.queue(Behaviour(413, reads="head"))
     with connect(vendor) as sock:
         sock.sendall(b"POST /x HTTP/1.1\r\nContent-Length: 99999999\r\n\r\n")
@@ -303,7 +303,7 @@ def test_it_leaves_the_body_unread(vendor: VendorServer) -> None:
 
 @pytest.mark.parametrize("pause", [0.0, 0.001])
 def test_server_sends_an_endless_body(vendor: VendorServer, pause: float) -> None:
-    """Something can be repeated until the client leaves, and then the server is free again."""
+    """A server can repeat a behaviour until the client leaves, and then serve others."""
     vendor.queue(Behaviour(raw=b"a", repeat=b"b" * 9_999, pause=pause))
     with connect(vendor) as sock:
         sock.sendall(GET)
@@ -314,13 +314,13 @@ def test_server_sends_an_endless_body(vendor: VendorServer, pause: float) -> Non
 
 
 def test_its_port_can_refuse() -> None:
-    """A port that refuses is nobody else's either."""
+    """A port that refuses connections is used by no other program."""
     with VendorServer(port="refusing") as vendor, pytest.raises(ConnectionRefusedError):
         connect(vendor)
 
 
 def test_ignoring_port() -> None:
-    """A port that ignores connections leaves them waiting."""
+    """A port that ignores connections leaves clients waiting."""
     with VendorServer(port="ignoring") as vendor, socket.socket() as sock:
         sock.settimeout(0.05)
         with pytest.raises(TimeoutError):
@@ -340,7 +340,7 @@ def test_ignoring_port() -> None:
     ids=repr,
 )
 def test_server_stops_at_once(behaviour: Behaviour) -> None:
-    """The end of the `with` block is the end of every thread, and ends every connection."""
+    """The end of the `with` block ends all threads and connections of the server."""
     start = time.monotonic()
     with VendorServer() as vendor:
         vendor.queue(behaviour)
@@ -359,7 +359,7 @@ def test_server_stops_at_once(behaviour: Behaviour) -> None:
 
 
 def test_tls() -> None:
-    """A client that trusts its certificate can connect."""
+    """A client that trusts the server's certificate can connect."""
     server, client = tls_pair()
     with VendorServer(tls=server) as vendor:
         vendor.respond(204)
@@ -373,7 +373,7 @@ def test_tls() -> None:
 
 
 def test_failed_handshakes_are_survived() -> None:
-    """A failed TLS handshake closes that connection only."""
+    """A failed TLS handshake closes only its own connection."""
     server, _ = tls_pair("vendor.example")
     with VendorServer(tls=server) as vendor:
         with contextlib.suppress(OSError):  # in whichever way it notices
@@ -386,7 +386,7 @@ def test_failed_handshakes_are_survived() -> None:
 
 
 def test_repr_of_a_behaviour() -> None:
-    """The repr leaves out defaults, and shortens large bodies."""
+    """The repr of a scripted response leaves out defaults and shortens large bodies."""
     assert "Behaviour()" == repr(Behaviour())
     representation = repr(Behaviour(body=gzip.compress(b"x" * 99_999), then="close"))
     assert "then='close'" in representation

@@ -1,4 +1,4 @@
-"""The conformance kit of integration logs notices wrong ones."""
+"""The conformance kit of integration logs finds faulty ones."""
 
 import asyncio
 from collections.abc import Callable
@@ -19,14 +19,14 @@ from moorage.testing.kits.checks import waiting_at_most
 
 
 class _Forgetful(AsyncMemoryIntegrationLogger):
-    """Keeps no fields beyond the first few."""
+    """A faulty log that loses a field of its entries."""
 
     def write(self, entry: IntegrationLog, /) -> None:
         super().write(attrs.evolve(entry, vendor_code=None))
 
 
 class _Doubling(AsyncMemoryIntegrationLogger):
-    """Keeps entries twice."""
+    """A faulty log that stores each entry twice."""
 
     def write(self, entry: IntegrationLog, /) -> None:
         super().write(entry)
@@ -34,14 +34,14 @@ class _Doubling(AsyncMemoryIntegrationLogger):
 
 
 class _Losing(AsyncMemoryIntegrationLogger):
-    """Keeps nothing."""
+    """A faulty log that stores nothing."""
 
     def write(self, entry: IntegrationLog, /) -> None:
-        """Do nothing."""
+        """Drop the entry."""
 
 
 class _OldestFirst(AsyncMemoryIntegrationLogger):
-    """Turns pages around."""
+    """A faulty log that returns pages in reverse order."""
 
     async def find(self, query: LogQuery, /) -> LogPage:
         page = await super().find(query)
@@ -49,7 +49,7 @@ class _OldestFirst(AsyncMemoryIntegrationLogger):
 
 
 class _Endless(AsyncMemoryIntegrationLogger):
-    """Always leads to another page."""
+    """A faulty log that reports a next page after the last one."""
 
     async def find(self, query: LogQuery, /) -> LogPage:
         page = await super().find(query)
@@ -57,14 +57,14 @@ class _Endless(AsyncMemoryIntegrationLogger):
 
 
 class _Generous(AsyncMemoryIntegrationLogger):
-    """Returns one entry more than requested."""
+    """A faulty log that returns one entry more than requested."""
 
     async def find(self, query: LogQuery, /) -> LogPage:
         return await super().find(attrs.evolve(query, limit=query.limit + 1))
 
 
 class _Counting(AsyncMemoryIntegrationLogger):
-    """Leads from page to page by counting entries from the newest."""
+    """A faulty log whose page cursors count entries, so that new ones shift them."""
 
     async def find(self, query: LogQuery, /) -> LogPage:
         skip = int(query.after or 0)
@@ -75,14 +75,14 @@ class _Counting(AsyncMemoryIntegrationLogger):
 
 
 class _Tireless(AsyncMemoryIntegrationLogger):
-    """Looks through all entries for every page."""
+    """A faulty log that ignores the limit of entries to search for a page."""
 
     async def find(self, query: LogQuery, /) -> LogPage:
         return await super().find(attrs.evolve(query, scan_limit=1_000))
 
 
 class _ShortSighted(AsyncMemoryIntegrationLogger):
-    """Sums up one page only."""
+    """A faulty log that summarises only one page."""
 
     async def summarise(self, query: LogQuery, /) -> LogSummary:
         return summarise((await self.find(query)).items)
@@ -107,19 +107,19 @@ class _ShortSighted(AsyncMemoryIntegrationLogger):
 def test_notices_a_wrong_log(
     check: kit.AsyncCheck, wrong: Callable[[], AsyncMemoryIntegrationLogger], sentence: str
 ) -> None:
-    """A log that is wrong in one way does not pass the check for that."""
+    """An integration log with one fault fails the check for that fault."""
     with waiting_at_most(0.05), pytest.raises(AssertionError, match=sentence):
         asyncio.run(check(wrong))
 
 
 class _Copying(MemoryIntegrationLogger):
-    """Drops entries, because it considers all of them equal."""
+    """A faulty log that drops entries, because it considers all of them equal."""
 
     def write(self, entry: IntegrationLog, /) -> None:
         super().write(attrs.evolve(entry, id="call-0000"))
 
 
 def test_notices_lost_entries_of_threads() -> None:
-    """A log that loses entries of several threads fails."""
+    """An integration log that loses entries of concurrent threads fails."""
     with pytest.raises(AssertionError, match="200 became 200"):
         kit.many_threads_may_write(_Copying)

@@ -1,4 +1,4 @@
-"""The kits notice a reference to an object that the vendor never spoke of."""
+"""The conformance kits find a reference to an object that the vendor did not mention."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def refund(id: str, payment: str, raw: object) -> Refund:
-    """Return a refund with these references."""
+    """Return a refund with these ids and this response of the vendor."""
     return Refund(
         ref=Ref("stripe", "main", id),
         payment=Ref("stripe", "main", payment),
@@ -36,13 +36,13 @@ REQUEST = SandboxRequest("GET", "api.example", "/payments/pay%2F1", (), Headers(
 
 
 def test_references_of_vendor_and_caller_are_accepted() -> None:
-    """An id may come from the vendor's answer, also in parts, or from a request."""
+    """A result's id may come from the vendor's response, also in parts, or from a request."""
     require_known_references(refund("ref_1", "pay/1", {"id": "ref_1"}), [REQUEST])
     require_known_references([refund("A:B", "pay/1", {"ids": ["B", "A"]})], [REQUEST])
 
 
 def test_unknown_references_are_noticed() -> None:
-    """An id that is in no answer and in no request fails, on a page too."""
+    """A result or page with an id that is in no response and no request fails."""
     for wrong in (
         refund("ref_1x", "pay/1", {"id": "ref_1"}),
         refund("ref_1", "pay/2", {"id": "ref_1"}),
@@ -54,30 +54,30 @@ def test_unknown_references_are_noticed() -> None:
 
 @attrs.frozen(kw_only=True)
 class Misreading(Stripe):
-    """A vendor that reads the id of a refund wrong."""
+    """A faulty vendor that reads the id of a refund wrong."""
 
     async def refund(self, wire: Wire, *arguments: Any, **named: Any) -> Refund:
-        """Refund, and return another reference."""
+        """Refund, and return a wrong reference."""
         refund = await super().refund(wire, *arguments, **named)
         return attrs.evolve(refund, ref=wire.ref(f"{refund.ref.id}x"))
 
 
 def misreading() -> kit.PaymentsSubject:
-    """A subject like Stripe's, with a vendor that misreads ids."""
+    """Return a test subject like Stripe's, whose vendor reads ids wrong."""
     subject = payments_subjects.stripe()
     sandbox: Any = subject.sandbox
     return attrs.evolve(subject, vendor=Misreading(credentials=sandbox.api_key))
 
 
 def test_a_vendor_that_misreads_an_id_is_noticed() -> None:
-    """A check that refunds fails for a vendor whose refund has another reference."""
+    """A vendor whose refunds have wrong references fails the checks that refund."""
     checks = {name_of(check): check for check in kit.CHECKS}
     with pytest.raises(AssertionError, match="in no answer"):
         checks["money_is_given_back_in_parts"](misreading)
 
 
 def test_results_without_an_answer_are_not_checked() -> None:
-    """A result without the vendor's answer, and the reference of a next page, are not checked."""
+    """Results without the vendor's response, and references to a next page, are not checked."""
     require_known_references(refund("ref_1x", "pay/2", None), [])
     cursor = Ref("stripe", "main", "cursor")
     require_known_references(Page(items=(refund("r1", "r1", {"id": "r1"}),), next=cursor), [])

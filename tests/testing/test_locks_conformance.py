@@ -1,4 +1,4 @@
-"""The conformance kit of locks notices wrong ones."""
+"""The conformance kit of locks finds faulty ones."""
 
 import asyncio
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from moorage.testing.kits.checks import waiting_at_most
 
 
 class _AllIn(AsyncioLocks):
-    """Lets everybody in."""
+    """Faulty locks that grant a slot to each caller."""
 
     async def acquire(
         self, name: str, holder: object, /, *, places: int, queue: int, timeout: float
@@ -21,7 +21,7 @@ class _AllIn(AsyncioLocks):
 
 
 class _NobodyIn(AsyncioLocks):
-    """Grants no slot."""
+    """Faulty locks that grant no slot."""
 
     async def acquire(
         self, name: str, holder: object, /, *, places: int, queue: int, timeout: float
@@ -30,7 +30,7 @@ class _NobodyIn(AsyncioLocks):
 
 
 class _OneName(AsyncioLocks):
-    """Knows one name only."""
+    """Faulty locks that use one name for all."""
 
     async def acquire(
         self, name: str, holder: object, /, *, places: int, queue: int, timeout: float
@@ -42,7 +42,7 @@ class _OneName(AsyncioLocks):
 
 
 class _OneHolder(AsyncioLocks):
-    """Lets any caller release a slot."""
+    """Faulty locks that let any caller release a slot."""
 
     async def acquire(
         self, name: str, holder: object, /, *, places: int, queue: int, timeout: float
@@ -58,7 +58,7 @@ class _OneHolder(AsyncioLocks):
 
 
 class _Patient(AsyncioLocks):
-    """Lets every caller wait, ignoring timeouts."""
+    """Faulty locks that let each caller wait longer than its timeout."""
 
     async def acquire(
         self, name: str, holder: object, /, *, places: int, queue: int, timeout: float
@@ -67,7 +67,7 @@ class _Patient(AsyncioLocks):
 
 
 class _Roomy(AsyncioLocks):
-    """Lets more callers wait than the queue has places."""
+    """Faulty locks that let more callers wait than the queue allows."""
 
     async def acquire(
         self, name: str, holder: object, /, *, places: int, queue: int, timeout: float
@@ -76,7 +76,7 @@ class _Roomy(AsyncioLocks):
 
 
 class _Hasty(AsyncioLocks):
-    """Loses patience before its callers do."""
+    """Faulty locks that let no caller wait."""
 
     async def acquire(
         self, name: str, holder: object, /, *, places: int, queue: int, timeout: float
@@ -85,7 +85,7 @@ class _Hasty(AsyncioLocks):
 
 
 class _Unqueued(AsyncioLocks):
-    """Has no line, but lets callers come again and again."""
+    """Faulty locks without a queue, whose callers try again and again."""
 
     async def acquire(
         self, name: str, holder: object, /, *, places: int, queue: int, timeout: float
@@ -99,7 +99,7 @@ class _Unqueued(AsyncioLocks):
 
 
 class _Crowded(AsyncioLocks):
-    """Lets newcomers in beside those who wait."""
+    """Faulty locks that let new callers in before waiting ones."""
 
     async def acquire(
         self, name: str, holder: object, /, *, places: int, queue: int, timeout: float
@@ -114,7 +114,7 @@ class _Crowded(AsyncioLocks):
 
 
 class _Lifo(AsyncioLocks):
-    """Serves the last first."""
+    """Faulty locks that serve the last waiting caller first."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -135,7 +135,7 @@ class _Lifo(AsyncioLocks):
 
 
 class _Clinging(AsyncioLocks):
-    """Keeps those in line who have left."""
+    """Faulty locks that keep cancelled callers in the queue."""
 
     async def acquire(
         self, name: str, holder: object, /, *, places: int, queue: int, timeout: float
@@ -149,7 +149,7 @@ class _Clinging(AsyncioLocks):
 
 
 class _Stubborn(AsyncioLocks):
-    """Takes a cancellation for a refusal."""
+    """Faulty locks that return a refusal when they are cancelled."""
 
     async def acquire(
         self, name: str, holder: object, /, *, places: int, queue: int, timeout: float
@@ -188,7 +188,7 @@ class _Stubborn(AsyncioLocks):
 def test_notices_wrong_locks(
     check: kit.AsyncCheck, wrong: Callable[[], AsyncioLocks], sentence: str
 ) -> None:
-    """Locks that are wrong in one way do not pass the check for that."""
+    """Locks with one fault fail the check for that fault."""
     with waiting_at_most(0.2), pytest.raises(AssertionError, match=sentence):
         asyncio.run(check(wrong))
 
@@ -197,11 +197,11 @@ class _AdmittingNobody(ThreadLocks):
     def acquire(
         self, name: str, holder: object, /, *, places: int, queue: int, timeout: float
     ) -> bool:
-        """Admit no caller."""
+        """Refuse each caller."""
         return False
 
 
 def test_notices_that_threads_are_refused() -> None:
-    """Threads that have the time to wait must be let in."""
+    """Locks that refuse threads with time to wait fail."""
     with pytest.raises(AssertionError, match="was not let in"):
         kit.threads_never_crowd(_AdmittingNobody)

@@ -1,4 +1,4 @@
-"""Observers that remember, or fail."""
+"""Observers for tests, which record events or fail."""
 
 from datetime import UTC, datetime
 
@@ -14,7 +14,7 @@ WAITED = RateLimitWaited(at=NOW, service="a", delay=1.0)
 
 
 def test_events_are_kept_in_order() -> None:
-    """Events are kept in order, and found by class."""
+    """A recording observer keeps events in order, and finds them by class."""
     observer = RecordingObserver()
     for event in (STARTED, WAITED):
         observer(event)
@@ -25,7 +25,7 @@ def test_events_are_kept_in_order() -> None:
 
 @pytest.mark.parametrize("error", [None, KeyError("a")])
 def test_fails_every_time(error: Exception | None) -> None:
-    """Every event raises, and is counted."""
+    """A failing observer raises at each event, and counts them."""
     observer = FailingObserver(error)
     for _ in range(2):
         with pytest.raises(type(error or RuntimeError())):

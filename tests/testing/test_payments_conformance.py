@@ -1,4 +1,4 @@
-"""The conformance kit of payment vendors notices wrong ones."""
+"""The conformance kit of payment vendors finds faulty ones."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ if TYPE_CHECKING:
 
 @attrs.frozen(kw_only=True)
 class SlowVendor(Stripe):
-    """A vendor that accepts everything, reports by webhook only, and lists nothing."""
+    """A correct vendor that accepts every request, reports by webhook and lists nothing."""
 
     capabilities: ClassVar[frozenset[str]] = frozenset()
 
     async def capture(
         self, wire: Wire, ref: Ref, amount: Money | None, /, *, final: bool, key: str
     ) -> Capture:
-        """Accept the request with any result."""
+        """Request a capture, and report it as pending even if it is refused."""
         try:
             finished_capture = await Stripe.capture(self, wire, ref, amount, final=final, key=key)
         except VendorRejected:
@@ -55,7 +55,7 @@ class SlowVendor(Stripe):
         reason: RefundReason | None,
         key: str,
     ) -> Refund:
-        """Accept the request with any result."""
+        """Request a refund, and report it as pending even if it is refused."""
         try:
             finished_refund = await Stripe.refund(self, wire, ref, amount, reason=reason, key=key)
         except VendorRejected:
@@ -65,20 +65,20 @@ class SlowVendor(Stripe):
 
 @attrs.frozen(kw_only=True)
 class Careless(Stripe):
-    """A vendor that reports everything as captured, and no next action."""
+    """A faulty vendor that reports each payment as captured, without a next action."""
 
     async def charge(self, wire: Wire, charge: Charge, /, *, key: str) -> Payment:
-        """Charge, and hope."""
+        """Charge, and report a capture without a next action."""
         finished_payment = await Stripe.charge(self, wire, charge, key=key)
         return attrs.evolve(finished_payment, next_action=None)
 
 
 @attrs.frozen(kw_only=True)
 class Hopeful(Stripe):
-    """A vendor that takes a failure for a success."""
+    """A faulty vendor that reports a refused charge as captured."""
 
     async def charge(self, wire: Wire, charge: Charge, /, *, key: str) -> Payment:
-        """Charge, and say that it went well."""
+        """Charge, and report a capture even after a refusal."""
         try:
             return await Stripe.charge(self, wire, charge, key=key)
         except VendorRejected:
@@ -86,14 +86,14 @@ class Hopeful(Stripe):
 
 
 def slow_subject() -> PaymentsSubject:
-    """A slow vendor with a new sandbox."""
+    """Return a test subject with the slow vendor and a new sandbox."""
     subject = stripe()
     return attrs.evolve(subject, vendor=SlowVendor(credentials=subject.secret))
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=name_of)
 def test_slow_vendor_conforms(check: payments_conformance.Check) -> None:
-    """A vendor that confirms by webhook, with few capabilities, passes every check."""
+    """A vendor with few capabilities that confirms by webhook passes all checks."""
     check(slow_subject)
 
 
@@ -102,7 +102,7 @@ def test_slow_vendor_conforms(check: payments_conformance.Check) -> None:
     [(Careless, "a_buyer_may_be_asked"), (Hopeful, "a_decline_says_why")],
 )
 def test_notices_broken_vendors(kind: type[Stripe], name: str) -> None:
-    """A vendor with one fault fails the check for it."""
+    """A payment vendor with one fault fails the check for that fault."""
     subject = stripe()
     broken_subject = attrs.evolve(subject, vendor=kind(credentials=subject.secret))
     result = {name_of(check): check for check in payments_conformance.ASYNC_CHECKS}

@@ -1,4 +1,4 @@
-"""The kit of payments finds the mistakes that cost money."""
+"""The conformance kit of payment vendors finds faults that cost money."""
 
 from __future__ import annotations
 
@@ -25,54 +25,54 @@ if TYPE_CHECKING:
 
 
 def as_captured(payment: Payment, *states: PaymentState) -> Payment:
-    """A payment that is captured where it has one of these states."""
+    """Return the payment, as captured if it has one of these states."""
     state = PaymentState.CAPTURED if payment.state in states else payment.state
     return attrs.evolve(payment, state=state)
 
 
 @attrs.frozen(kw_only=True)
 class Hopeful(Stripe):
-    """Takes a word that it does not know for a success."""
+    """A faulty vendor that reports an unknown status as a success."""
 
     async def charge(self, wire: Wire, charge: Charge, /, *, key: str) -> Payment:
-        """Take an amount."""
+        """Charge, and report an unknown status as captured."""
         return as_captured(await Stripe.charge(self, wire, charge, key=key), PaymentState.UNKNOWN)
 
 
 @attrs.frozen(kw_only=True)
 class HopefulLater(Stripe):
-    """A vendor that treats an unknown status as a success in a look-up."""
+    """A faulty vendor that reports an unknown status as a success in a look-up."""
 
     async def get(self, wire: Wire, ref: Any, /) -> Payment:
-        """Look it up."""
+        """Look the payment up, and report an unknown status as captured."""
         return as_captured(await Stripe.get(self, wire, ref), PaymentState.UNKNOWN)
 
 
 @attrs.frozen(kw_only=True)
 class Hasty(Stripe):
-    """Reports pending payments as successful."""
+    """A faulty vendor that reports pending payments as captured."""
 
     async def charge(self, wire: Wire, charge: Charge, /, *, key: str) -> Payment:
-        """Take an amount."""
+        """Charge, and report a pending payment as captured."""
         return as_captured(await Stripe.charge(self, wire, charge, key=key), PaymentState.PENDING)
 
 
 @attrs.frozen(kw_only=True)
 class HastyRefund(Stripe):
-    """Takes a refund that is pending for one that was paid out."""
+    """A faulty vendor that reports pending refunds as paid out."""
 
     async def refund(self, *options: Any, **named: Any) -> Refund:
-        """Give money back."""
+        """Refund, and report success."""
         refund = await Stripe.refund(self, *options, **named)
         return attrs.evolve(refund, state=MoveState.SUCCEEDED)
 
 
 @attrs.frozen(kw_only=True)
 class Coarse(Stripe):
-    """Writes dinars with two decimals."""
+    """A faulty vendor that sends dinars, which have three decimals, with two."""
 
     async def charge(self, wire: Wire, charge: Charge, /, *, key: str) -> Payment:
-        """Take an amount."""
+        """Charge a wrong amount if the currency is KWD."""
         if charge.amount.currency == "KWD":
             charge = attrs.evolve(charge, amount=Money("0.120", "KWD"))
         return await Stripe.charge(self, wire, charge, key=key)
@@ -80,10 +80,10 @@ class Coarse(Stripe):
 
 @attrs.frozen(kw_only=True)
 class Pinning(Stripe):
-    """Keeps any success under its key, whether it can be read or not."""
+    """A faulty vendor that stores an unreadable success under its key."""
 
     async def charge(self, wire: Wire, charge: Charge, /, *, key: str) -> Payment:
-        """Take an amount."""
+        """Charge without reading the response before it is stored."""
         body = confirmed_body(charge, capture_method="automatic")
         request = Request.post("/v1/payment_intents", form=list(form_pairs(body)))
         response = await wire.send(request, key=key, parse=_as_it_is)
@@ -92,20 +92,20 @@ class Pinning(Stripe):
 
 @attrs.frozen(kw_only=True)
 class Believing(Stripe):
-    """A vendor that takes every payment webhook as a capture."""
+    """A faulty vendor that reads each payment webhook as a capture."""
 
     def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[PaymentEvent, ...]:
-        """Events with the wrong state."""
+        """Return the events with the state changed to captured."""
         payment_events = Stripe.events(self, event, ref)
         return tuple(attrs.evolve(item, state=PaymentState.CAPTURED) for item in payment_events)
 
 
 @attrs.frozen(kw_only=True)
 class BelievingRefunds(Stripe):
-    """A vendor that takes every refund webhook as paid out."""
+    """A faulty vendor that reads each refund webhook as paid out."""
 
     def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[PaymentEvent, ...]:
-        """Events with the wrong refund state."""
+        """Return the events with the state of refunds changed to succeeded."""
         payment_events = Stripe.events(self, event, ref)
         return tuple(
             attrs.evolve(
@@ -117,10 +117,10 @@ class BelievingRefunds(Stripe):
 
 @attrs.frozen(kw_only=True)
 class CoarseAmounts(Stripe):
-    """Reads every amount in a webhook as one of two decimals."""
+    """A faulty vendor that reads each webhook amount as one with two decimals."""
 
     def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[PaymentEvent, ...]:
-        """Events with the wrong amount."""
+        """Return the events with a tenfold amount."""
         payment_events = Stripe.events(self, event, ref)
         return tuple(
             attrs.evolve(item, amount=item.amount and item.amount * 10) for item in payment_events
@@ -146,7 +146,7 @@ def _as_it_is(response: Response) -> Response:
     ],
 )
 def test_a_mistake_is_found(kind: type[Stripe], check: str) -> None:
-    """A vendor with this mistake does not conform, synchronously or asynchronously."""
+    """A payment vendor with one of these faults fails, synchronously and asynchronously."""
 
     def subject() -> kit.PaymentsSubject:
         right = stripe()
@@ -163,17 +163,17 @@ def test_a_mistake_is_found(kind: type[Stripe], check: str) -> None:
 
 @attrs.frozen(kw_only=True)
 class WithoutThirds(Stripe):
-    """Refuses currencies of three decimals, as some vendors have to."""
+    """A correct vendor that refuses currencies with three decimals."""
 
     async def charge(self, wire: Wire, charge: Charge, /, *, key: str) -> Payment:
-        """Take an amount."""
+        """Charge, unless the currency is KWD."""
         if charge.amount.currency == "KWD":
             raise InvalidData("KWD is not supported.", field="amount", remedy="Use EUR.")
         return await Stripe.charge(self, wire, charge, key=key)
 
 
 def test_a_currency_may_be_refused() -> None:
-    """A vendor that refuses a currency with a message conforms: it takes no wrong amount."""
+    """A vendor that refuses a currency with a message passes, as it charges no wrong amount."""
 
     def subject() -> kit.PaymentsSubject:
         right = stripe()

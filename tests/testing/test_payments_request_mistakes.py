@@ -1,4 +1,4 @@
-"""The kit of payments finds lost keys, repeated requests and incomplete lists."""
+"""The conformance kit of payment vendors finds lost keys, repeats and incomplete lists."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _NUMBERS = count()
 
 
 class _KeylessWire:
-    """A wire that sends no idempotency key."""
+    """A wire that sends requests without their idempotency key."""
 
     def __init__(self, wire: Any) -> None:
         self._wire = wire
@@ -32,7 +32,7 @@ class _KeylessWire:
         return getattr(self._wire, name)
 
     async def send(self, request: Any, **named: Any) -> Any:
-        """Send without the key."""
+        """Send the request without its key."""
         return await self._wire.send(request, **{**named, "key": None})
 
 
@@ -40,70 +40,70 @@ class _VerboseWire(_KeylessWire):
     """A wire that makes each key longer."""
 
     async def send(self, request: Any, **named: Any) -> Any:
-        """Send with a longer key."""
+        """Send the request with a longer key."""
         key = named.get("key")
         return await self._wire.send(request, **{**named, "key": key and f"{key}-for-the-vendor"})
 
 
 @attrs.frozen(kw_only=True)
 class Keyless(Mollie):
-    """Refunds without a key."""
+    """A faulty vendor that refunds without a key."""
 
     async def refund(self, wire: Wire, *options: Any, **named: Any) -> Refund:
-        """Give money back."""
+        """Refund without the key."""
         keyless: Any = _KeylessWire(wire)
         return await Mollie.refund(self, keyless, *options, **named)
 
 
 @attrs.frozen(kw_only=True)
 class Verbose(Mollie):
-    """Charges with a key that is longer than the vendor takes."""
+    """A faulty vendor that charges with a key that is too long."""
 
     async def charge(self, wire: Wire, charge: Charge, /, *, key: str) -> Payment:
-        """Take an amount."""
+        """Charge with a longer key."""
         verbose: Any = _VerboseWire(wire)
         return await Mollie.charge(self, verbose, charge, key=key)
 
 
 @attrs.frozen(kw_only=True)
 class Changing(Mollie):
-    """Voids with another key each time."""
+    """A faulty vendor that voids with another key each time."""
 
     async def void(self, wire: Wire, ref: Ref, /, *, key: str) -> Void:
-        """Release an amount."""
+        """Void with a new key."""
         return await Mollie.void(self, wire, ref, key=f"{key}-{next(_NUMBERS)}")
 
 
 @attrs.frozen(kw_only=True)
 class Insistent(Mollie):
-    """Sends each authorisation twice."""
+    """A faulty vendor that sends each authorisation twice."""
 
     async def authorize(self, wire: Wire, charge: Charge, /, *, key: str) -> Payment:
-        """Authorise an amount."""
+        """Authorise twice."""
         await Mollie.authorize(self, wire, charge, key=f"{key}/first")
         return await Mollie.authorize(self, wire, charge, key=key)
 
 
 @attrs.frozen(kw_only=True)
 class Forgetful(Mollie):
-    """Loses the last payment of each page."""
+    """A faulty vendor that loses the last payment of each page."""
 
     async def payments(
         self, wire: Wire, query: PaymentQuery, after: Ref | None, /
     ) -> Page[Payment]:
-        """List payments."""
+        """List payments without the last one of the page."""
         page = await Mollie.payments(self, wire, query, after)
         return Page(page.items[:-1], page.next)
 
 
 @attrs.frozen(kw_only=True)
 class Endless(Mollie):
-    """Begins with the first page again after the last."""
+    """A faulty vendor that starts again with the first page after the last."""
 
     async def payments(
         self, wire: Wire, query: PaymentQuery, after: Ref | None, /
     ) -> Page[Payment]:
-        """List payments."""
+        """List payments, with a next page after the last one."""
         page = await Mollie.payments(self, wire, query, after)
         return Page(page.items, page.next or (after and page.items[0].ref))
 
@@ -120,7 +120,7 @@ class Endless(Mollie):
     ],
 )
 def test_a_mistake_is_found(kind: type[Mollie], check: str, message: str) -> None:
-    """A vendor with this mistake does not conform, synchronously or asynchronously."""
+    """A payment vendor with one of these faults fails, synchronously and asynchronously."""
 
     def subject() -> kit.PaymentsSubject:
         right = mollie()

@@ -1,4 +1,4 @@
-"""The fixtures that a user's tests find by themselves."""
+"""The pytest fixtures that moorage offers to its users' tests."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_a_manager_reaches_the_fake_vendor_only(
     moorage_sleeper: VirtualSleeper,
     moorage_observer: RecordingObserver,
 ) -> None:
-    """The manager of the fixture uses virtual time, the observer and known random numbers."""
+    """The manager fixture uses the fake vendor, virtual time and the recording observer."""
     moorage_vendor.respond(503)
     moorage_vendor.respond(503)
     moorage_vendor.respond_json({"rate": "0.19"})
@@ -67,7 +67,7 @@ def test_an_async_manager_reaches_the_fake_vendor_only(
     moorage_async_sleeper: AsyncVirtualSleeper,
     moorage_observer: RecordingObserver,
 ) -> None:
-    """The manager of the fixture uses virtual time, the observer and known random numbers."""
+    """The asynchronous manager fixture uses the fake vendor, virtual time and the observer."""
     moorage_vendor.respond(503)
     moorage_vendor.respond(503)
     moorage_vendor.respond_json({"rate": "0.19"})
@@ -85,7 +85,7 @@ def test_circuits_go_by_the_virtual_clock(
     moorage_vendor: FakeVendor,
     moorage_clock: VirtualClock,
 ) -> None:
-    """A circuit that opened lets a probe through once the clock was advanced."""
+    """In the manager fixture, an open circuit allows a probe once the clock was advanced."""
     manager = moorage_manager([VAT])
     moorage_vendor.respond(500)
     moorage_vendor.respond(500)
@@ -106,7 +106,7 @@ def test_ports_can_be_replaced(
     moorage_vendor: FakeVendor,
     moorage_observer: RecordingObserver,
 ) -> None:
-    """A port given by the test replaces the default."""
+    """A port that a test passes to the manager fixture replaces the default."""
     moorage_vendor.respond(200)
 
     moorage_manager([VAT], ids=SequentialIds("mine-")).call("vat", Request.get("/"))
@@ -115,14 +115,14 @@ def test_ports_can_be_replaced(
 
 
 def test_a_vendor_on_a_real_port(vendor_server: VendorServer) -> None:
-    """The server is up while the test runs."""
+    """The server fixture's server runs during the test."""
     vendor_server.respond(204)
 
     assert vendor_server.url.startswith("http://127.0.0.1:")
 
 
 def test_a_cassette_is_only_replayed_by_default(moorage_cassette: Cassette) -> None:
-    """By default a cassette is only replayed."""
+    """By default the cassette fixture only replays."""
     assert not moorage_cassette.recording
     name = "test_a_cassette_is_only_replayed_by_default.json"
     assert (
@@ -164,7 +164,7 @@ CASSETTE_TESTS = """
 
 
 def test_record_option(pytester: pytest.Pytester) -> None:
-    """`once` records missing cassettes, and `all` records every one."""
+    """The option `once` records missing cassettes, and `all` records all of them."""
     pytester.makepyfile(test_rates=CASSETTE_TESTS)
 
     def run(*options: str) -> pytest.RunResult:
@@ -187,7 +187,7 @@ def test_record_option(pytester: pytest.Pytester) -> None:
 
 
 def test_every_test_has_a_cassette_of_its_own(pytester: pytest.Pytester) -> None:
-    """A cassette stands beside its test, under a name that can be read, without secrets."""
+    """A cassette file is stored beside its test, with a readable name and without secrets."""
     pytester.makepyfile(test_rates=CASSETTE_TESTS)
 
     pytester.runpytest_inprocess("--moorage-record=once").assert_outcomes(passed=4)
@@ -204,14 +204,14 @@ def test_every_test_has_a_cassette_of_its_own(pytester: pytest.Pytester) -> None
 
 
 def test_an_unknown_way_of_recording_is_refused(pytester: pytest.Pytester) -> None:
-    """The option takes three words only."""
+    """The option for cassettes accepts only its three values."""
     result = pytester.runpytest_inprocess("--moorage-record=always")
 
     assert pytest.ExitCode.USAGE_ERROR == result.ret
 
 
 def test_the_fixtures_are_shown(pytester: pytest.Pytester) -> None:
-    """Pytest lists every fixture with its sentence."""
+    """`pytest --fixtures` lists each fixture with its docstring."""
     result = pytester.runpytest_inprocess("--fixtures")
 
     fixture_list = result.stdout.str()
@@ -232,7 +232,7 @@ def test_the_fixtures_are_shown(pytester: pytest.Pytester) -> None:
 
 
 def test_a_manager_is_closed_after_its_test(pytester: pytest.Pytester) -> None:
-    """A manager's own resources are closed after its test."""
+    """Resources that a fixture's manager opened are closed after the test."""
     pytester.makepyfile(
         """
         from moorage import Request, Service

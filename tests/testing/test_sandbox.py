@@ -1,4 +1,4 @@
-"""Shared by all sandboxes: routes, faults, a socket and webhooks."""
+"""The base of all vendor sandboxes: routes, faults, sockets and webhooks."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 
 class Shelf(Sandbox):
-    """Keeps things."""
+    """A sandbox that stores things by name."""
 
     hosts = ("shelf.example", ".shelves.example")
 
@@ -52,7 +52,7 @@ class Shelf(Sandbox):
         self.things: list[str] = []
 
     def routes(self) -> Mapping[str, Callable[..., Response]]:
-        """The routes of this sandbox."""
+        """Return the routes of the sandbox."""
         return {
             "GET /things/{name}": self._get,
             "GET /files/{path*}": lambda _, path: reply({"path": path}),
@@ -72,18 +72,18 @@ class Shelf(Sandbox):
 
 
 def manager(shelf: Shelf, url: str = "https://shelf.example") -> ConnectorManager:
-    """A manager that reaches the shelf in memory."""
+    """Return a manager that reaches the sandbox in memory."""
     service = Service("shelf", url, retry=None)
     return ConnectorManager([service], http=SandboxHttpClient(shelf))
 
 
 def put(name: str) -> Request:
-    """A request to keep something."""
+    """Return a request that stores a thing."""
     return Request.post("/things", form={"name": name})
 
 
 def test_it_answers_by_method_and_path() -> None:
-    """A request reaches the method of its route, with the values of its placeholders."""
+    """A request calls the method of its route, with the values of the path's placeholders."""
     shelf = Shelf()
     with manager(shelf) as calls:
         calls.call("shelf", put("a b"))
@@ -97,7 +97,7 @@ def test_it_answers_by_method_and_path() -> None:
 
 
 def test_unknown_paths_are_refused() -> None:
-    """A path without a route, and a missing resource, give 404."""
+    """A sandbox answers 404 for a path without a route, and for a missing resource."""
     with manager(Shelf()) as calls:
         for path in ("/nothing", "/things/none", "/things/a/b"):
             with pytest.raises(VendorRejected) as excinfo:
@@ -106,31 +106,31 @@ def test_unknown_paths_are_refused() -> None:
 
 
 def test_a_sandbox_without_routes_knows_nothing() -> None:
-    """Without routes everything is refused."""
+    """A sandbox without routes refuses all requests."""
     request = SandboxRequest("GET", "a.example", "/", (), Headers(), b"")
 
     assert 404 == Sandbox().answer(request).status
 
 
 class Gate(Sandbox):
-    """Has one route that needs a token, and one that does not."""
+    """A sandbox with one route that needs a token, and one that does not."""
 
     open_routes = frozenset({"GET /{shop}/status"})
 
     def routes(self) -> Mapping[str, Callable[..., Response]]:
-        """The routes of this sandbox."""
+        """Return the routes of the sandbox."""
         return {
             "GET /{shop}/status": lambda _, shop: reply(f"{shop} is up"),
             "GET /{shop}": lambda _, shop: reply(shop),
         }
 
     def check_access(self, request: SandboxRequest) -> None:
-        """Check the token."""
+        """Refuse the request unless its token is right."""
         if request.bearer() != "good":
             raise Refusal(reply("Who is there?", 401))
 
     def unknown(self, request: SandboxRequest) -> Response:
-        """Check the token before anything else."""
+        """Check the token, then answer that the path is unknown."""
         self.check_access(request)
         return super().unknown(request)
 
@@ -146,7 +146,7 @@ class Gate(Sandbox):
     ],
 )
 def test_credentials_are_checked_unless_a_route_is_open(path: str, token: str, status: int) -> None:
-    """Credentials are checked before a route executes a request, unless it is an open route."""
+    """A sandbox checks credentials before it runs a route, unless the route is open."""
     headers = Headers({"Authorization": f"Bearer {token}"})
     request = SandboxRequest("GET", "a.example", path, (), headers, b"")
 
@@ -158,7 +158,7 @@ def _raise_refusal() -> Response:
 
 
 def test_a_response_is_repeated_for_its_key() -> None:
-    """A key's first response is repeated with a mark, and another request is a conflict."""
+    """A repeated key gets the first response, marked; with another request it is a conflict."""
     replays = Replays(lambda: Refusal(reply("Another.", 409)), headers={"Replayed": "yes"})
     first = replays.respond("k", "a", lambda: reply(1))
     repeated_response = replays.respond("k", "a", lambda: reply(2))
@@ -171,7 +171,7 @@ def test_a_response_is_repeated_for_its_key() -> None:
 
 
 def test_a_key_without_a_conflict_repeats_whatever_is_sent() -> None:
-    """Without a refusal of conflicts the content of a repeated request does not matter."""
+    """A sandbox that refuses no conflicts ignores the content of a repeated request."""
     replays = Replays()
 
     assert [1, 1] == [
@@ -194,7 +194,7 @@ def test_a_key_without_a_conflict_repeats_whatever_is_sent() -> None:
 def test_a_handler_repeats_the_response_of_a_key(
     *, by_path: bool, key: str | None, answers: list[int]
 ) -> None:
-    """A key is repeated, another content is a conflict, and an invalid key is refused."""
+    """A sandbox repeats the response of a key, and refuses other content and invalid keys."""
 
     class Keyed(Sandbox):
         hosts = ("api.example",)
@@ -222,7 +222,7 @@ def test_a_handler_repeats_the_response_of_a_key(
 
 @pytest.mark.parametrize("repeated", [True, False])
 def test_refusals_are_repeated_only_if_the_vendor_does(*, repeated: bool) -> None:
-    """A refusal is stored for its key only where the vendor repeats it."""
+    """A sandbox stores a refusal under its key only if the vendor does."""
     replays = Replays(refusals=lambda _: True) if repeated else Replays()
     statuses = []
     for execute in (_raise_refusal, lambda: reply("Done.")):
@@ -235,7 +235,7 @@ def test_refusals_are_repeated_only_if_the_vendor_does(*, repeated: bool) -> Non
 
 
 def test_content_type_must_match() -> None:
-    """A body of another type than its content type is refused."""
+    """A sandbox refuses a body that does not match its content type."""
     with manager(Shelf()) as calls:
         answer = calls.call("shelf", Request.post("/objects", json={"a": 1}))
         assert ({"a": 1}, "yes") == (answer.json(), answer.headers.get("X-Kept"))
@@ -263,14 +263,14 @@ def test_content_type_must_match() -> None:
     ids=["basic", "bearer", "none"],
 )
 def test_caller_of_a_request(header: str | None, messages: list[object]) -> None:
-    """The caller is read from the Authorization header."""
+    """A sandbox reads the caller from the Authorization header."""
     headers = {} if header is None else {"Authorization": header}
     with manager(Shelf()) as calls:
         assert messages == calls.call("shelf", Request.get("/who", headers=headers)).json()
 
 
 def test_planned_faults() -> None:
-    """Planned faults come once, in order; with a lost answer the request is carried out."""
+    """Planned faults of a sandbox come once, in order; a lost response follows the effect."""
     shelf = Shelf()
     shelf.fail(Response(503), ConnectionFailed("Gone."), Lost())
     with manager(shelf) as calls:
@@ -284,7 +284,7 @@ def test_planned_faults() -> None:
 
 
 def test_answers_may_be_slow() -> None:
-    """A slow answer is awaited up to the timeout, and the request is carried out anyway."""
+    """A slow response is awaited up to the timeout, and the request has its effect anyway."""
     shelf = Shelf()
     service = Service("shelf", "https://shelf.example", retry=None, attempt_timeout=2.0)
     with ConnectorManager([service], http=SandboxHttpClient(shelf)) as calls:
@@ -297,7 +297,7 @@ def test_answers_may_be_slow() -> None:
 
 
 def test_answers_may_be_slow_on_a_socket() -> None:
-    """Over a real connection the time passes."""
+    """Over a real connection the delay of a slow sandbox takes real time."""
     shelf = Shelf()
     with shelf.serving() as server:
         service = Service("shelf", server.url, retry=None, attempt_timeout=0.3)
@@ -311,7 +311,7 @@ def test_answers_may_be_slow_on_a_socket() -> None:
 
 
 def test_a_host_may_be_any_below() -> None:
-    """A host name that begins with a dot matches all hosts below it, and no others."""
+    """A host name that starts with a dot matches all its subdomains, and no others."""
     with manager(Shelf(), "https://eu.shelves.example") as calls:
         assert 201 == calls.call("shelf", put("a")).status
     with manager(Shelf(), "https://other.example") as calls, pytest.raises(InvalidData):
@@ -319,7 +319,7 @@ def test_a_host_may_be_any_below() -> None:
 
 
 def test_an_answer_may_be_streamed() -> None:
-    """A sandbox's answer can be streamed in both modes."""
+    """A sandbox's response can be streamed in both modes."""
     service = Service("shelf", "https://shelf.example", retry=None)
     with manager(Shelf()) as calls, calls.stream("shelf", Request.get("/files/a")) as answer:
         plain_bytes = b"".join(answer)
@@ -338,7 +338,7 @@ def test_an_answer_may_be_streamed() -> None:
 
 
 def test_it_listens_on_a_socket() -> None:
-    """A sandbox is reached over a real connection, and closes it where its answer is lost."""
+    """A sandbox can be reached over a real connection, which it closes to lose a response."""
     shelf = Shelf()
     with shelf.serving() as server:
         service = Service("shelf", server.url, retry=None)
@@ -354,7 +354,7 @@ def test_it_listens_on_a_socket() -> None:
 
 @pytest.mark.parametrize("path", ["", "/hooks", "/hooks?shop=1"])
 def test_a_webhook_is_delivered(path: str) -> None:
-    """A webhook is delivered unchanged, and the answer's status is returned."""
+    """A sandbox delivers a webhook unchanged, and returns the status of the response."""
     shelf = Shelf()
     with VendorServer() as server:
         server.always(Behaviour(204))
@@ -372,13 +372,13 @@ def test_a_webhook_is_delivered(path: str) -> None:
 
 
 def test_a_webhook_may_go_by_tls() -> None:
-    """A webhook to a secure URL is not sent in the clear."""
+    """A sandbox does not send a webhook for an https URL without TLS."""
     with VendorServer() as server, pytest.raises((OSError, http.client.HTTPException)):
         Notice(url=server.url.replace("http:", "https:")).deliver()
 
 
 def test_a_webhook_is_given_to_a_verifier() -> None:
-    """A sandbox's webhook has a verifier's arguments, and its repr shows no body or signature."""
+    """A sandbox's webhook has the arguments of a verifier; its repr hides body and signature."""
     notice = Notice(url="https://a.example", headers={"X": "s3"}, body=b"s4", method="PUT")
     options = {"url": "https://a.example", "headers": {"X": "s3"}, "body": b"s4", "method": "PUT"}
 
@@ -388,7 +388,7 @@ def test_a_webhook_is_given_to_a_verifier() -> None:
 
 
 def test_bare_status_is_no_fault() -> None:
-    """A fault that a sandbox cannot play is refused where it is planned."""
+    """A fault that a sandbox cannot simulate is refused when a test plans it."""
     invalid_fault: Any = 503
 
     with pytest.raises(InvalidData, match="cannot answer with 503"):

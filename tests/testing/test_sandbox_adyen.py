@@ -1,4 +1,4 @@
-"""Adyen on this machine behaves as Adyen does."""
+"""The Adyen sandbox behaves like Adyen."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ PAYMENT: dict[str, Json] = {
 
 
 class Client:
-    """Sends requests to a sandbox like an application."""
+    """A client that sends requests to the sandbox like an application."""
 
     def __init__(self, **options: Any) -> None:
         self.sandbox = AdyenSandbox(**options)
         self.base = "/v72"
 
     def post(self, path: str, body: object, key: str | None = None, **headers: str) -> Json:
-        """The status, and the body of the answer."""
+        """Send a POST request; return the status and the body of the response."""
         fields = {"X-API-Key": self.sandbox.api_key, "Content-Type": "application/json"}
         if key is not None:
             fields["Idempotency-Key"] = key
@@ -43,34 +43,34 @@ class Client:
         return self.answer.status, json.loads(self.answer.body)
 
     def pay(self, **changes: Json) -> Json:
-        """The answer to a payment with these fields changed."""
+        """Send a payment with these fields changed; return the response."""
         return self.post("/payments", {**PAYMENT, **changes})[1]
 
     def move(self, psp: str, verb: str, value: int | None = None, **more: Any) -> Json:
-        """Request an operation on a payment; return the answer."""
+        """Request an operation on a payment; return the response."""
         body = {"merchantAccount": "SandboxMerchant", **more}
         if value is not None:
             body["amount"] = {"value": value, "currency": "EUR"}
         return self.post(f"/payments/{psp}/{verb}", body)
 
     def settled_events(self) -> list[tuple[str, str, str]]:
-        """The event, success and reason of each new webhook."""
+        """Return the event, success and reason of each new webhook."""
         items = [notified(item.body) for item in self.sandbox.settle()]
         return [(item["eventCode"], item["success"], item["reason"]) for item in items]
 
 
 def notified(body: bytes) -> Json:
-    """The one item of a notification."""
+    """Return the single item of a webhook."""
     return json.loads(body)["notificationItems"][0]["NotificationRequestItem"]
 
 
 def code(answer: Json) -> tuple[int, str]:
-    """The status and the code of an error."""
+    """Return the status and the error code of a response."""
     return answer[0], answer[1]["errorCode"]
 
 
 def test_a_payment_is_authorised() -> None:
-    """An approved payment is authorised, and a webhook confirms it."""
+    """Adyen authorises an approved payment, and confirms it by webhook."""
     client = Client()
     message = client.pay()
     assert ("Authorised", "INV-2041") == (message["resultCode"], message["merchantReference"])
@@ -78,7 +78,7 @@ def test_a_payment_is_authorised() -> None:
 
 
 def test_live_platform_paths() -> None:
-    """The paths of the live platform work, too."""
+    """The Adyen sandbox also accepts the paths of the live platform."""
     client = Client()
     client.base = "/checkout/v72"
     assert "Authorised" == client.pay()["resultCode"]
@@ -107,13 +107,13 @@ def test_live_platform_paths() -> None:
     ids=["name", "number", "stored", "error", "cancelled", "received", "nobody"],
 )
 def test_special_words_select_outcomes(changes: Json, expected: tuple[str, str | None]) -> None:
-    """Adyen's own test values select the outcome."""
+    """Adyen's documented test values select a payment's outcome."""
     message = Client().pay(**changes)
     assert expected == (message["resultCode"], message.get("refusalReasonCode"))
 
 
 def test_refusal_webhook() -> None:
-    """A refused payment sends a webhook with the reason."""
+    """Adyen reports a refused payment by webhook, with the reason."""
     client = Client()
     client.pay(paymentMethod={"holderName": "CARD_EXPIRED"})
     assert [("AUTHORISATION", "false", "Expired Card")] == client.settled_events()
@@ -121,7 +121,7 @@ def test_refusal_webhook() -> None:
 
 @pytest.mark.parametrize("manual", ["true", "false"])
 def test_received_payment_is_authorised_later(manual: str) -> None:
-    """A received payment is authorised at the time of its webhook."""
+    """An Adyen payment with the result `Received` is authorised by its webhook."""
     client = Client()
     body = {"paymentMethod": {"holderName": "PENDING"}}
     psp = client.pay(**body, additionalData={"manualCapture": manual})["pspReference"]
@@ -159,35 +159,35 @@ def test_received_payment_is_authorised_later(manual: str) -> None:
     ids=str,
 )
 def test_wrong_payments_are_refused(changes: Json, expected: tuple[int, str]) -> None:
-    """Invalid payments are refused with Adyen's code."""
+    """Adyen refuses invalid payments with its error codes."""
     assert expected == code(Client().post("/payments", {**PAYMENT, **changes}))
 
 
 def test_other_api_keys_are_refused() -> None:
-    """Another API key is refused."""
+    """Adyen refuses a wrong API key."""
     assert (401, "000") == code(Client().post("/payments", PAYMENT, X_API_Key="other"))
 
 
 @pytest.mark.parametrize("body", [b"{", b"[]"])
 def test_body_must_be_an_object(body: bytes) -> None:
-    """A body must be a JSON object."""
+    """Adyen refuses a body that is not a JSON object."""
     assert (400, "702") == code(Client().post("/payments", body))
 
 
 def test_content_type_must_be_json() -> None:
-    """A body must have a JSON content type."""
+    """Adyen refuses a body without a JSON content type."""
     client = Client()
     assert (400, "702") == code(client.post("/payments", PAYMENT, Content_Type="text/plain"))
 
 
 @pytest.mark.parametrize("path", ["/nothing", "/payments/SBX0000000000001/nothing"])
 def test_unknown_paths_are_not_found(path: str) -> None:
-    """Any other path gives 404."""
+    """Adyen answers 404 for unknown paths."""
     assert (404, "000") == code(Client().post(path, {}))
 
 
 def test_a_key_is_done_once() -> None:
-    """A repeat with the same key gets the first answer, and the header says so."""
+    """Adyen repeats the first response to a key, and marks it in a header."""
     client = Client()
     first = client.post("/payments", PAYMENT, key="k-1")
     assert first == client.post("/payments", PAYMENT, key="k-1")
@@ -198,7 +198,7 @@ def test_a_key_is_done_once() -> None:
 
 
 def test_a_refusal_is_kept_for_a_key() -> None:
-    """A refusal is repeated for its key; an unreadable request is not stored."""
+    """Adyen repeats a refusal under its key, but does not store an unreadable request."""
     client = Client()
     assert (422, "130") == code(client.post("/payments", {**PAYMENT, "reference": ""}, key="k-1"))
     assert (422, "130") == code(client.post("/payments", {**PAYMENT, "reference": ""}, key="k-1"))
@@ -207,7 +207,7 @@ def test_a_refusal_is_kept_for_a_key() -> None:
 
 
 def test_a_key_is_for_one_request() -> None:
-    """A key with another request is refused permanently."""
+    """Adyen permanently refuses a key that is used with another request."""
     client = Client()
     client.post("/payments", PAYMENT, key="k-1")
     assert (422, "704") == code(client.post("/payments", {**PAYMENT, "reference": "x"}, key="k-1"))
@@ -215,7 +215,7 @@ def test_a_key_is_for_one_request() -> None:
 
 
 def test_a_key_that_is_busy_is_refused_for_now() -> None:
-    """While a request is in progress, another with its key is refused, and may be repeated."""
+    """Adyen refuses a key whose first request is in progress, and it may be repeated later."""
     client = Client()
     client.sandbox.busy("k-1")
     assert (409, "704") == code(client.post("/payments", PAYMENT, key="k-1"))
@@ -225,14 +225,14 @@ def test_a_key_that_is_busy_is_refused_for_now() -> None:
 
 
 def test_a_key_has_at_most_64_characters() -> None:
-    """A longer key is refused."""
+    """Adyen refuses a key that is too long."""
     client = Client()
     assert 200 == client.post("/payments", PAYMENT, key="k" * 64)[0]
     assert (400, "702") == code(client.post("/payments", PAYMENT, key="k" * 65))
 
 
 def test_a_capture_is_received_and_done_later() -> None:
-    """A capture and a refund are answered `received`, and come about with their webhooks."""
+    """Adyen answers a capture or refund with `received`, and completes it by webhook."""
     client = Client()
     psp = client.pay()["pspReference"]
     status, message = client.move(psp, "captures", 10000, reference="c-1")
@@ -262,7 +262,7 @@ NOTHING_LEFT = "Insufficient balance on payment"
     ids=["cancelled", "above", "twice", "taken", "again", "nothing", "more", "together"],
 )
 def test_impossible_operations_fail_by_webhook(moves: Json, why: str) -> None:
-    """An operation that the payment's state forbids fails by webhook."""
+    """Adyen reports by webhook that an operation is not allowed in the payment's state."""
     client = Client()
     psp = client.pay()["pspReference"]
     assert [201] * len(moves) == [client.move(psp, *move)[0] for move in moves]
@@ -272,7 +272,7 @@ def test_impossible_operations_fail_by_webhook(moves: Json, why: str) -> None:
 
 @pytest.mark.parametrize("verb, value", [("captures", 1), ("refunds", 1)])
 def test_another_currency_fails(verb: str, value: int) -> None:
-    """An operation in another currency fails."""
+    """At Adyen an operation in another currency fails."""
     client = Client()
     psp = client.pay()["pspReference"]
     client.move(psp, "captures", 100)
@@ -285,7 +285,7 @@ def test_another_currency_fails(verb: str, value: int) -> None:
 
 
 def test_support_may_allow_several_captures() -> None:
-    """Where several captures are allowed, the rest can be captured later."""
+    """At Adyen an account with several captures can capture the rest later."""
     client = Client(multiple_captures=True)
     psp = client.pay()["pspReference"]
     client.move(psp, "captures", 1)
@@ -297,7 +297,7 @@ def test_support_may_allow_several_captures() -> None:
     "manual, does", [("true", "cancel"), ("false", "refund")], ids=["cancel", "refund"]
 )
 def test_reversal_cancels_or_refunds(manual: str, does: str) -> None:
-    """A reversal cancels an uncaptured payment, and refunds a captured one."""
+    """Adyen's reversal cancels an uncaptured payment, and refunds a captured one."""
     client = Client()
     psp = client.pay(additionalData={"manualCapture": manual})["pspReference"]
     client.move(psp, "reversals")
@@ -311,7 +311,7 @@ def test_reversal_cancels_or_refunds(manual: str, does: str) -> None:
 
 
 def test_a_payment_is_cancelled_by_our_reference() -> None:
-    """A payment without Adyen's reference is cancelled by the merchant's reference."""
+    """Adyen can cancel a payment by the merchant's reference."""
     client = Client()
     client.pay()
     client.pay(reference="INV-2042")
@@ -324,7 +324,7 @@ def test_a_payment_is_cancelled_by_our_reference() -> None:
 
 @pytest.mark.parametrize("verb", ["captures", "refunds", "cancels"])
 def test_refused_payment_cannot_be_changed(verb: str) -> None:
-    """A payment that was not authorised cannot be changed."""
+    """At Adyen a payment that was not authorised cannot be changed."""
     client = Client()
     psp = client.pay(paymentMethod={"holderName": "DECLINED"})["pspReference"]
     value = None if verb == "cancels" else 1
@@ -333,7 +333,7 @@ def test_refused_payment_cannot_be_changed(verb: str) -> None:
 
 
 def test_a_reason_must_be_one_of_adyens() -> None:
-    """A refund takes Adyen's reasons only."""
+    """Adyen accepts only its own reasons for a refund."""
     client = Client()
     psp = client.pay()["pspReference"]
     assert (422, "702") == code(client.move(psp, "refunds", 1, merchantRefundReason="WHIM"))
@@ -341,7 +341,7 @@ def test_a_reason_must_be_one_of_adyens() -> None:
 
 @pytest.mark.parametrize("method", ["ideal", "klarna"])
 def test_a_buyer_is_sent_elsewhere(method: str) -> None:
-    """A redirected buyer completes the payment with the returned parameters."""
+    """At Adyen a redirected buyer completes the payment with the returned parameters."""
     client = Client()
     message = client.pay(paymentMethod={"type": method})
     assert ("RedirectShopper", "redirect") == (message["resultCode"], message["action"]["type"])
@@ -356,7 +356,7 @@ def test_a_buyer_is_sent_elsewhere(method: str) -> None:
     "native, kind", [("preferred", "threeDSResult"), ("disabled", "redirectResult")]
 )
 def test_3ds_challenge(native: str, kind: str) -> None:
-    """A card holder passes 3-D Secure natively or by redirect."""
+    """At Adyen a card holder passes 3-D Secure natively or by redirect."""
     client = Client()
     message = client.pay(
         paymentMethod={"type": "scheme", "encryptedCardNumber": "test_4212345678901237"},
@@ -371,14 +371,14 @@ def test_3ds_challenge(native: str, kind: str) -> None:
 
 
 def test_unknown_redirect_result_is_refused() -> None:
-    """An unknown redirect result completes no payment."""
+    """Adyen completes no payment for an unknown redirect result."""
     client = Client()
     body = {"details": {"redirectResult": "X"}}
     assert (422, "14_018") == code(client.post("/payments/details", body))
 
 
 def test_events_of_a_payment() -> None:
-    """An event of a payment sends a webhook."""
+    """The Adyen sandbox sends a webhook for a payment's event."""
     client = Client()
     psp = client.pay()["pspReference"]
     notice = client.sandbox.happens(

@@ -1,4 +1,4 @@
-"""The sandbox of PayPal behaves as PayPal does."""
+"""The PayPal sandbox behaves like PayPal."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ORDER = {"intent": "AUTHORIZE", "purchase_units": [UNIT], "payment_source": VISA
 
 
 class Client:
-    """Sends requests to a sandbox like an application."""
+    """A client that sends requests to the sandbox like an application."""
 
     def __init__(self) -> None:
         self.sandbox = PayPalSandbox()
@@ -41,7 +41,7 @@ class Client:
     def ask(
         self, method: str, path: str, body: Json = None, *, key: str | None = None, **more: Any
     ) -> Json:
-        """Send a request; return the status and the answer."""
+        """Send a request; return the status and the body of the response."""
         fields = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"}
         if key is not None:
             fields["PayPal-Request-Id"] = key
@@ -55,48 +55,48 @@ class Client:
         return answer.status, json.loads(answer.body or b"null")
 
     def post(self, path: str, body: Json = None, **more: Any) -> Json:
-        """Send a POST request, and return its answer."""
+        """Send a POST request; return the status and the body of the response."""
         return self.ask("POST", path, {} if body is None else body, **more)
 
     def authorized(self) -> str:
-        """An authorisation."""
+        """Create an authorisation, and return its path."""
         key = f"key-{len(self.sandbox.requests)}"
         made = self.post("/v2/checkout/orders", ORDER, key=key)[1]
         [one] = made["purchase_units"][0]["payments"]["authorizations"]
         return f"/v2/payments/authorizations/{one['id']}"
 
     def captured(self) -> str:
-        """A capture."""
+        """Create a capture, and return its path."""
         made = self.post(f"{self.authorized()}/capture", {"final_capture": True})[1]
         return f"/v2/payments/captures/{made['id']}"
 
 
 @pytest.fixture(name="client")
 def _client() -> Client:
-    """A client of the sandbox."""
+    """Return a client of a new sandbox."""
     return Client()
 
 
 def issue(answer: Json) -> Json:
-    """The status, and the first issue of a refusal."""
+    """Return the status and the first issue of a refused request."""
     status, body = answer
     return status, body["details"][0]["issue"] if body["details"] else body["name"]
 
 
 def test_token_is_required(client: Client) -> None:
-    """A request without a granted token is refused."""
+    """PayPal refuses a request without a valid token."""
     client.token = "other"
     assert (401, "AUTHENTICATION_FAILURE") == issue(client.post("/v2/checkout/orders", ORDER))
     assert (404, "INVALID_RESOURCE_ID") == issue(client.ask("GET", "/v2/nothing"))
 
 
 def changed_order(**fields: Json) -> Json:
-    """An order with these fields changed."""
+    """Return an order with these fields changed."""
     return {**ORDER, **fields}
 
 
 def unit(**fields: Json) -> Json:
-    """An order whose only unit has these fields changed."""
+    """Return an order whose only purchase unit has these fields changed."""
     return {**ORDER, "purchase_units": [{**UNIT, **fields}]}
 
 
@@ -133,13 +133,13 @@ def unit(**fields: Json) -> Json:
     ],
 )
 def test_invalid_orders_are_refused(body: Json, message: Json, client: Client) -> None:
-    """Missing, misspelt or malformed fields are refused."""
+    """PayPal refuses missing, misspelt or malformed fields."""
     assert message == issue(client.post("/v2/checkout/orders", body, key="k"))
     assert {} == client.sandbox.orders
 
 
 def test_request_ids(client: Client) -> None:
-    """A payment needs a short key, and happens once for it."""
+    """PayPal requires a short request id for a payment, and makes the payment once per id."""
     keyless_answer = client.post("/v2/checkout/orders", ORDER)
     assert (400, "PAYPAL_REQUEST_ID_REQUIRED") == issue(keyless_answer)
     long_key_answer = client.post("/v2/checkout/orders", ORDER, key="k" * 109)
@@ -150,7 +150,7 @@ def test_request_ids(client: Client) -> None:
 
 
 def test_answers_are_minimal_by_default(client: Client) -> None:
-    """By default an order's answer has only its id, status and links."""
+    """By default PayPal answers an order with only its id, status and links."""
     status, made = client.post("/v2/checkout/orders", ORDER, key="k", all=False)
     assert (201, {"id", "status", "links"}) == (status, set(made))
     [authorization] = client.sandbox.authorizations
@@ -160,7 +160,7 @@ def test_answers_are_minimal_by_default(client: Client) -> None:
 
 
 def test_approved_order_follows_its_intent(client: Client) -> None:
-    """An approved order is completed once, by the method of its intent."""
+    """PayPal completes an approved order once, by the method of its intent."""
     plain_order = {"intent": "CAPTURE", "purchase_units": [UNIT]}
     made = client.post("/v2/checkout/orders", plain_order)[1]
     assert ("CREATED", "approve") == (made["status"], made["links"][-1]["rel"])
@@ -176,12 +176,12 @@ def test_approved_order_follows_its_intent(client: Client) -> None:
 
 
 def euros(value: str) -> Json:
-    """A body that names an amount."""
+    """Return a request body with an amount in euros."""
     return {"amount": {"currency_code": "EUR", "value": value}}
 
 
 def test_captures_that_are_refused(client: Client) -> None:
-    """A capture may slightly exceed its authorization, and only while that is open."""
+    """At PayPal a capture may slightly exceed its authorisation while that is open."""
     path = client.authorized()
     dollars = {"amount": {"currency_code": "USD", "value": "1.00"}}
     larger_capture = client.post(f"{path}/capture", euros("172.39"))
@@ -200,7 +200,7 @@ def test_captures_that_are_refused(client: Client) -> None:
 
 
 def test_refunds_that_are_refused(client: Client) -> None:
-    """A refund of too much, or in another currency, is refused."""
+    """PayPal refuses a refund that is too high or in another currency."""
     path = client.captured()
     dollars = {"amount": {"currency_code": "USD", "value": "1.00"}}
     dollar_refund = client.post(f"{path}/refund", dollars)
@@ -214,14 +214,14 @@ def test_refunds_that_are_refused(client: Client) -> None:
 
 
 def test_lists_that_are_refused(client: Client) -> None:
-    """A page of disputes has at most fifty, and its parameters are checked."""
+    """PayPal lists at most fifty disputes per page, and checks the parameters."""
     path = "/v1/customer/disputes"
     assert (400, "INVALID_PARAMETER") == issue(client.ask("GET", path, since="x"))
     assert (400, "INVALID_PARAMETER_VALUE") == issue(client.ask("GET", path, page_size=51))
 
 
 def test_reports_that_are_refused(client: Client) -> None:
-    """A report covers at most 31 days, and its parameters are checked."""
+    """A PayPal report covers at most 31 days, and its parameters are checked."""
     path = "/v1/reporting/transactions"
     dates = {"start_date": "2031-05-01T00:00:00Z", "end_date": "2031-06-01T00:00:00Z"}
     assert (400, "INVALID_PARAMETER") == issue(client.ask("GET", path, start_date="x"))
@@ -238,7 +238,7 @@ def test_reports_that_are_refused(client: Client) -> None:
 
 
 def test_over_a_socket() -> None:
-    """The sandbox is reachable over a socket as well."""
+    """The PayPal sandbox can also be reached over a socket."""
     sandbox = PayPalSandbox()
     with sandbox.serving() as server:
         vendor = PayPal(
@@ -253,7 +253,7 @@ def test_over_a_socket() -> None:
 
 
 def test_final_capture_leaves_nothing_to_void(client: Client) -> None:
-    """After its final capture an authorization cannot be voided, even if an amount is left."""
+    """After its final capture, a PayPal authorisation cannot be voided, even with a rest left."""
     path = client.authorized()
     client.post(f"{path}/capture", {"amount": {**AMOUNT, "value": "1.00"}, "final_capture": True})
 

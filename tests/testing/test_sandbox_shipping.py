@@ -1,4 +1,4 @@
-"""The sandboxes of shipping are as strict as their vendors."""
+"""The sandboxes of shipping vendors are as strict as the vendors."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def shippo(sandbox: ShippoSandbox, request: Request, **headers: str) -> Response
 
 
 def code_of(response: Response) -> str:
-    """EasyPost's code of a refusal."""
+    """Return the error code of EasyPost's response."""
     code: str = response.json()["error"]["code"]
     return code
 
@@ -84,14 +84,14 @@ SHIPMENT = {"from_address": HOME, "to_address": AWAY, "parcel": {"weight": "16"}
     ],
 )
 def test_easypost_refuses_invalid_shipments(body: object, code: str) -> None:
-    """A shipment that EasyPost would refuse is refused."""
+    """The EasyPost sandbox refuses a shipment that EasyPost would refuse."""
     response = easypost(EasyPostSandbox(), Request.post("/v2/shipments", json=body))
 
     assert (422, code) == (response.status, code_of(response))
 
 
 def test_easypost_refuses_other_keys_and_paths() -> None:
-    """Another key and unknown resources are refused."""
+    """EasyPost refuses a wrong key and unknown resources."""
     sandbox = EasyPostSandbox()
 
     assert 401 == easypost(sandbox, Request.get("/v2/shipments/shp_1"), "wrong").status
@@ -100,7 +100,7 @@ def test_easypost_refuses_other_keys_and_paths() -> None:
 
 
 def test_easypost_sells_its_own_rates() -> None:
-    """A rate of another shipment cannot be bought."""
+    """EasyPost does not sell a rate of another shipment."""
     sandbox = EasyPostSandbox()
     path = "/v2/shipments"
     one = easypost(sandbox, Request.post(path, json={"shipment": SHIPMENT})).json()["id"]
@@ -118,14 +118,14 @@ def test_easypost_sells_its_own_rates() -> None:
 
 
 def test_easypost_verifies_on_request() -> None:
-    """An address is verified only on request."""
+    """EasyPost verifies an address only on request."""
     request = Request.post("/v2/addresses", json={"address": AWAY})
 
     assert {} == easypost(EasyPostSandbox(), request).json()["verifications"]
 
 
 def test_files_need_no_credentials() -> None:
-    """A file's URL needs no credentials."""
+    """The URL of an EasyPost file needs no credentials."""
     sandbox = EasyPostSandbox()
     sandbox.labels["postage_label/1.pdf"] = b"label"
     stored_path, missing_path = "/files/postage_label/1.pdf", "/files/postage_label/2.pdf"
@@ -163,14 +163,14 @@ def test_files_need_no_credentials() -> None:
     ],
 )
 def test_shippo_refuses_invalid_shipments(body: object, field: str) -> None:
-    """A shipment that Shippo would refuse is refused, and the field is named."""
+    """The Shippo sandbox refuses a shipment that Shippo would refuse, and names the field."""
     response = shippo(ShippoSandbox(), Request.post("/shipments", json=body))
 
     assert (400, [field]) == (response.status, [*response.json()])
 
 
 def test_shippo_refuses_other_tokens_versions_and_paths() -> None:
-    """Another token or version, and unknown resources, are refused."""
+    """Shippo refuses a wrong token or version, and unknown resources."""
     sandbox = ShippoSandbox()
 
     assert 401 == send(sandbox, Request.get("/rates/1"), {}).status
@@ -198,7 +198,7 @@ def test_shippo_refuses_other_tokens_versions_and_paths() -> None:
     ids=["rate", "label", "metadata"],
 )
 def test_shippo_sells_its_own_rates(fields: dict[str, str], field: str) -> None:
-    """Another rate, an impossible label and too long a note are refused."""
+    """Shippo refuses an unknown rate, an impossible label and a note that is too long."""
     sandbox = ShippoSandbox()
     shipment = {"address_from": HOME, "address_to": AWAY, "parcels": [BOX]}
     rates = shippo(sandbox, Request.post("/shipments", json=shipment)).json()["rates"]
@@ -209,7 +209,7 @@ def test_shippo_sells_its_own_rates(fields: dict[str, str], field: str) -> None:
 
 
 def test_shippo_needs_a_country() -> None:
-    """An address without a country is refused, and only validated on request."""
+    """Shippo refuses an address without a country, and validates others only on request."""
     sandbox = ShippoSandbox()
 
     assert 400 == shippo(sandbox, Request.post("/addresses", json={"city": "Rome"})).status
@@ -219,7 +219,7 @@ def test_shippo_needs_a_country() -> None:
 
 @pytest.mark.parametrize("weight, offers", [("31", 3), ("32", 0)])
 def test_too_heavy_a_parcel_is_not_offered(weight: str, offers: int) -> None:
-    """A parcel that weighs too much has no offers at either vendor, and they say why."""
+    """A parcel that is too heavy gets no rates from either vendor, and the reason is given."""
     body = {
         "address_from": HOME,
         "address_to": AWAY,
@@ -238,7 +238,7 @@ def test_too_heavy_a_parcel_is_not_offered(weight: str, offers: int) -> None:
 
 
 def test_webhooks_are_kept() -> None:
-    """A sandbox's sent webhooks can be inspected."""
+    """A test can inspect the webhooks that a sandbox has sent."""
     sandbox, two = EasyPostSandbox(), ShippoSandbox()
     sandbox.report("https://shop.example/easypost", "tracker.updated", {"object": "Tracker"})
     two.report("https://shop.example/shippo", "track_updated", {}, at=datetime.now(UTC))

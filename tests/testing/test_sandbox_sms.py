@@ -1,4 +1,4 @@
-"""The sandboxes of text messages are as strict as their vendors."""
+"""The sandboxes of SMS vendors are as strict as the vendors."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def twilio(form: dict[str, str] | None, path: str = "Messages", who: str | None 
     ids=str,
 )
 def test_twilio_refuses_invalid_messages(form: dict[str, str], code: int) -> None:
-    """Invalid messages are refused with Twilio's code."""
+    """Twilio refuses invalid messages with its error codes."""
     answer = twilio({"To": TO, "From": FROM, "Body": "Hello"} | form)
 
     assert code == answer.json()["code"]
@@ -72,7 +72,7 @@ def test_twilio_refuses_invalid_messages(form: dict[str, str], code: int) -> Non
 
 
 def test_twilio_refuses_other_tokens() -> None:
-    """Another token is refused everywhere."""
+    """Twilio refuses a wrong token for all requests."""
     assert {401} == {
         twilio({"To": TO}, who="other").status,
         twilio(None, "Balance", who="other").status,
@@ -82,12 +82,12 @@ def test_twilio_refuses_other_tokens() -> None:
 
 
 def vonage(sandbox: VonageSandbox, request: Request, secret: str | None = None) -> Any:
-    """Send a request to Vonage's sandbox."""
+    """Send a request to Vonage's sandbox, and return the JSON response."""
     return ask(sandbox, request, (sandbox.api_key, secret or sandbox.api_secret)).json()
 
 
 def send(form: dict[str, str], secret: str | None = None) -> list[str]:
-    """The status of each part of a message."""
+    """Send a message by Vonage's sandbox, and return the status of each part."""
     message_form = {"to": "447700900000", "from": "Acme", "text": "Hello"} | form
     request = Request.post("/sms/json", form=message_form)
     answer = vonage(VonageSandbox(), request, secret)
@@ -117,12 +117,12 @@ def send(form: dict[str, str], secret: str | None = None) -> list[str]:
     ids=str,
 )
 def test_vonage_refuses_invalid_messages(form: dict[str, str], statuses: list[str]) -> None:
-    """Invalid messages are refused in the body, part by part."""
+    """Vonage refuses invalid messages in the response body, part by part."""
     assert statuses == send(form)
 
 
 def test_vonage_refuses_other_secrets() -> None:
-    """Another secret is refused in each API's own way."""
+    """Vonage refuses a wrong secret in each of its APIs in that API's own way."""
     sandbox = VonageSandbox()
     who = (sandbox.api_key, "other")
 
@@ -147,7 +147,7 @@ def test_vonage_refuses_other_secrets() -> None:
     ids=str,
 )
 def test_vonage_looks_up(query: dict[str, str], status: int) -> None:
-    """A look-up answers with its status, and with a number only where there is one."""
+    """A number look-up at Vonage has a status, and a number only if there is one."""
     result = vonage(VonageSandbox(), Request.get("/ni/standard/json", query=query))
 
     assert status == result["status"]
@@ -168,7 +168,7 @@ def test_vonage_looks_up(query: dict[str, str], status: int) -> None:
     ids=str,
 )
 def test_twilio_looks_up(number: str, query: dict[str, str], expected: tuple[object, ...]) -> None:
-    """A number belongs to the country of its calling code; a national one, to that of the query."""
+    """A number belongs to the country of its calling code, or of the query if it is national."""
     sandbox = TwilioSandbox()
     request = Request.get(f"/v2/PhoneNumbers/{number}", query=query)
     result = ask(sandbox, request, (sandbox.account_sid, sandbox.auth_token)).json()

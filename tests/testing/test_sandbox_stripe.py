@@ -1,4 +1,4 @@
-"""Stripe's sandbox refuses and stores the same as Stripe."""
+"""The Stripe sandbox refuses and stores the same as Stripe."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ SETTINGS = {"retry": None, "circuit": None, "volatile_keys": True}
 
 
 class Caller:
-    """A client that writes requests by hand."""
+    """A client that sends hand-written requests to the sandbox."""
 
     def __init__(self) -> None:
         self.sandbox = StripeSandbox()
         self.http = SandboxHttpClient(self.sandbox)
 
     def ask(self, request: Request, **headers: str | None) -> Response:
-        """Send a request with the usual headers or others."""
+        """Send a request with the usual headers, or with others."""
         default_headers: dict[str, str | None] = {
             "Authorization": f"Bearer {self.sandbox.api_key}",
             "Stripe-Version": API_VERSION,
@@ -46,11 +46,11 @@ class Caller:
         return self.http.send(request, f"{url}?{query}", Timeouts())
 
     def post(self, path: str, form: Mapping[str, str], **headers: str | None) -> Response:
-        """Change something."""
+        """Send a POST request with a form."""
         return self.ask(Request.post(path, form=form), **headers)
 
     def new_intent(self, **fields: str) -> dict[str, Any]:
-        """A new intent."""
+        """Create a payment intent, and return it."""
         response = self.post(AT, {**PAID, **fields})
         assert 200 == response.status
         body: dict[str, Any] = response.json()
@@ -59,7 +59,7 @@ class Caller:
     def refusal_of(
         self, path: str, form: Mapping[str, str], **headers: str | None
     ) -> dict[str, Any]:
-        """The error that something is refused with."""
+        """Send a request that must be refused; return the status and the error."""
         response = self.post(path, form, **headers)
         assert 400 <= response.status < 500
         error: dict[str, Any] = response.json()["error"]
@@ -68,7 +68,7 @@ class Caller:
 
 @pytest.fixture(name="caller")
 def _caller() -> Caller:
-    """A client with its own sandbox."""
+    """Return a client with a new sandbox."""
     return Caller()
 
 
@@ -91,7 +91,7 @@ def _caller() -> Caller:
     ],
 )
 def test_invalid_requests_are_refused(caller: Caller, form: dict[str, str], part: str) -> None:
-    """A request that Stripe would refuse is refused, and the field named."""
+    """The Stripe sandbox refuses a request that Stripe would refuse, and names the field."""
     error = caller.refusal_of(AT, form)
 
     assert (400, "invalid_request_error") == (error["status"], error["type"])
@@ -111,13 +111,13 @@ def test_invalid_requests_are_refused(caller: Caller, form: dict[str, str], part
 def test_key_and_version_are_required(
     caller: Caller, headers: dict[str, str | None], status: int
 ) -> None:
-    """A request without a key and a version is refused, and a restricted key may do less."""
+    """Stripe refuses a request without key or version; a restricted key may do less."""
     assert status == caller.refusal_of(AT, PAID, **headers)["status"]
     assert {} == caller.sandbox.intents
 
 
 def test_a_restricted_key_may_look(caller: Caller) -> None:
-    """A restricted key can read."""
+    """A restricted Stripe key can read."""
     fields = caller.new_intent()
     answer = caller.ask(Request.get(f"{AT}/{fields['id']}"), Authorization="Bearer rk_test_sandbox")
 
@@ -125,7 +125,7 @@ def test_a_restricted_key_may_look(caller: Caller) -> None:
 
 
 def test_a_key_is_kept(caller: Caller) -> None:
-    """The first answer to a key comes again, and other parameters are refused."""
+    """Stripe repeats the first response to a key, and refuses other parameters."""
     first = caller.post(AT, PAID, Idempotency_Key="k")
     repeated_response = caller.post(AT, PAID, Idempotency_Key="k")
     conflict_error = caller.refusal_of(AT, USUAL, Idempotency_Key="k")
@@ -137,7 +137,7 @@ def test_a_key_is_kept(caller: Caller) -> None:
 
 
 def test_declines_are_stored_and_mistakes_are_not(caller: Caller) -> None:
-    """A decline is stored under its key; an invalid request is not."""
+    """Stripe stores a decline under its key, but not an invalid request."""
     declined_intent = {**PAID, "payment_method": "pm_card_visa_chargeDeclinedLostCard"}
     for _ in range(2):
         assert (
@@ -151,7 +151,7 @@ def test_declines_are_stored_and_mistakes_are_not(caller: Caller) -> None:
 
 
 def test_impossible_transitions_are_refused(caller: Caller) -> None:
-    """A payment cannot return to an earlier state."""
+    """A Stripe payment cannot return to an earlier state."""
     fields = caller.new_intent(capture_method="manual")
     at = f"{AT}/{fields['id']}"
     larger_capture_error = caller.refusal_of(f"{at}/capture", {"amount_to_capture": "14991"})
@@ -166,7 +166,7 @@ def test_impossible_transitions_are_refused(caller: Caller) -> None:
 
 
 def test_no_more_is_refunded_than_was_taken(caller: Caller) -> None:
-    """Refunds end where the charge ends."""
+    """At Stripe the refunds of a charge cannot exceed the charge."""
     form = {"payment_intent": caller.new_intent()["id"]}
     assert (
         "amount_too_large" == caller.refusal_of("/v1/refunds", {**form, "amount": "14991"})["code"]
@@ -179,7 +179,7 @@ def test_no_more_is_refunded_than_was_taken(caller: Caller) -> None:
 
 
 def test_an_intent_may_be_tried_again(caller: Caller) -> None:
-    """After a decline the same intent takes another means of payment, and may be cancelled."""
+    """After a decline, a Stripe intent accepts another payment method, and can be cancelled."""
     declined_intent = {**PAID, "payment_method": "pm_card_chargeDeclined"}
     key = caller.refusal_of(AT, declined_intent)["payment_intent"]["id"]
     paid_response = caller.post(f"{AT}/{key}/confirm", {"payment_method": "pm_card_amex"})
@@ -190,14 +190,14 @@ def test_an_intent_may_be_tried_again(caller: Caller) -> None:
 
 
 def test_unknown_resources_are_not_found(caller: Caller) -> None:
-    """Unknown paths and resources give 404."""
+    """Stripe answers 404 for unknown paths and resources."""
     for path in ("/v1/customers", f"{AT}/pi_0"):
         assert 404 == caller.ask(Request.get(path)).status
     assert 400 == caller.ask(Request.get(AT, query={"limit": "101"})).status
 
 
 def test_sandbox_over_a_socket() -> None:
-    """The same sandbox answers over a real connection."""
+    """The Stripe sandbox can also be reached over a real connection."""
     sandbox = StripeSandbox()
     with sandbox.serving() as server:
         vendor = Stripe(credentials=sandbox.api_key, base_url=server.url)
@@ -210,7 +210,7 @@ def test_sandbox_over_a_socket() -> None:
 
 
 def test_it_serves_any_client() -> None:
-    """Any HTTP client can use the sandbox."""
+    """Any HTTP client can use the Stripe sandbox."""
     sandbox = StripeSandbox()
     service = Service("stripe", "https://api.stripe.com", retry=None)
     with ConnectorManager([service], http=SandboxHttpClient(sandbox)) as manager:

@@ -1,4 +1,4 @@
-"""The conformance kit of shipping passes good vendors, and notices wrong ones."""
+"""The conformance kit of shipping vendors passes correct ones, and finds faulty ones."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 
 def as_easypost(kind: type[EasyPost]) -> kit.Factory:
-    """A subject like EasyPost's, with another vendor."""
+    """Return a function that makes a test subject like EasyPost's, with another vendor class."""
 
     def new_subject() -> kit.ShippingSubject:
         subject = shipping_subjects.easypost()
@@ -50,7 +50,7 @@ def as_easypost(kind: type[EasyPost]) -> kit.Factory:
 
 
 def as_shippo(kind: type[Shippo]) -> kit.Factory:
-    """A subject like Shippo's, with another vendor."""
+    """Return a function that makes a test subject like Shippo's, with another vendor class."""
 
     def new_subject() -> kit.ShippingSubject:
         subject = shipping_subjects.shippo()
@@ -62,42 +62,42 @@ def as_shippo(kind: type[Shippo]) -> kit.Factory:
 
 @attrs.frozen(kw_only=True)
 class Lesser(EasyPost):
-    """A vendor that sells labels, and does nothing else."""
+    """A correct vendor that sells labels, and can do nothing else."""
 
     capabilities = frozenset()
     webhook = None  # type: ignore[assignment]  # every vendor may have none
 
 
 def lesser() -> kit.ShippingSubject:
-    """A vendor with few capabilities, which sends no events."""
+    """Return a test subject with few capabilities and no webhooks."""
     return attrs.evolve(as_easypost(Lesser)(), report=None, webhook_secret=None)
 
 
 @pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
 def test_lesser_vendor_conforms(check: kit.Check) -> None:
-    """Capabilities that a vendor does not declare are not checked."""
+    """Capabilities that a shipping vendor does not declare are not checked."""
     check(lesser)
 
 
 @attrs.frozen(kw_only=True)
 class Forgetful(Shippo):
-    """A vendor that buys a label for every request, even with the same key."""
+    """A faulty vendor that ignores idempotency keys, so it buys a label for every request."""
 
     async def buy(
         self, wire: Wire, rate: Ref, request: RateRequest | None, /, *, key: str
     ) -> Shipment:
-        """Buy under a new key each time."""
+        """Buy the label with a new key."""
         return await super().buy(wire, rate, request, key=f"{key}-{wire.new_id()}")
 
 
 @attrs.frozen(kw_only=True)
 class Trusting(EasyPost):
-    """Treats unreadable answers as success."""
+    """A faulty vendor that treats unreadable responses as a success."""
 
     async def buy(
         self, wire: Wire, rate: Ref, request: RateRequest | None, /, *, key: str
     ) -> Shipment:
-        """Buy, and be content with anything."""
+        """Buy the label, and ignore an unreadable response."""
         try:
             return await super().buy(wire, rate, request, key=key)
         except VendorFailed:
@@ -106,36 +106,36 @@ class Trusting(EasyPost):
 
 @attrs.frozen(kw_only=True)
 class ShowingAddresses(EasyPost):
-    """Shows addresses in errors."""
+    """A faulty vendor that shows addresses in its results."""
 
     async def buy(
         self, wire: Wire, rate: Ref, request: RateRequest | None, /, *, key: str
     ) -> Shipment:
-        """Emit a warning that names the recipient."""
+        """Buy the label, and put the recipient's name into the status."""
         bought = await super().buy(wire, rate, request, key=key)
         return attrs.evolve(bought, vendor_status="for Elizabeth Swan")
 
 
 @attrs.frozen(kw_only=True)
 class Quoting(EasyPost):
-    """Requests the same rates twice."""
+    """A faulty vendor that requests the same rates twice."""
 
     async def get_rates(
         self, wire: Wire, request: RateRequest, /, *, key: str | None
     ) -> RateResult:
-        """Get rates, and get them again."""
+        """Request the rates twice."""
         await super().get_rates(wire, request, key=None)
         return await super().get_rates(wire, request, key=key)
 
 
 @attrs.frozen(kw_only=True)
 class Talkative(EasyPost):
-    """Shows all that the vendor says in its errors."""
+    """A faulty vendor whose errors quote the whole response."""
 
     async def buy(
         self, wire: Wire, rate: Ref, request: RateRequest | None, /, *, key: str
     ) -> Shipment:
-        """Buy, and repeat a refusal as it is."""
+        """Buy the label, and quote the response in the error."""
         try:
             return await super().buy(wire, rate, request, key=key)
         except VendorRejected as error:
@@ -147,12 +147,12 @@ class Talkative(EasyPost):
 
 @attrs.frozen(kw_only=True)
 class Wasteful(EasyPost):
-    """Buys a label when rates are requested."""
+    """A faulty vendor that buys a label when rates are requested."""
 
     async def get_rates(
         self, wire: Wire, request: RateRequest, /, *, key: str | None
     ) -> RateResult:
-        """Buy at once."""
+        """Request rates, and buy the first one."""
         result = await super().get_rates(wire, request, key=key)
         if result.rates:
             await self.buy(wire, result.rates[0].ref, request, key=wire.new_id())
@@ -161,53 +161,53 @@ class Wasteful(EasyPost):
 
 @attrs.frozen(kw_only=True)
 class Wrong(EasyPost):
-    """Reports wrong facts."""
+    """A faulty vendor that reports wrong states, formats and verdicts."""
 
     async def get(self, wire: Wire, ref: Ref, /) -> Shipment:
-        """Report everything as bought."""
+        """Return the shipment as bought."""
         return attrs.evolve(await super().get(wire, ref), state=ShipmentState.BOUGHT)
 
     async def get_labels(
         self, wire: Wire, ref: Ref, label: LabelFormat | None, /
     ) -> tuple[Label, ...]:
-        """Every label is a picture."""
+        """Return each label as a PNG image."""
         labels = await super().get_labels(wire, ref, label)
         return tuple(attrs.evolve(label, format=LabelFormat.PNG) for label in labels)
 
     async def track_shipment(self, wire: Wire, ref: Ref, /) -> Tracking:
-        """Report everything as in transit."""
+        """Return the tracking as in transit."""
         tracking = await super().track_shipment(wire, ref)
         return attrs.evolve(tracking, status=TrackingStatus.IN_TRANSIT)
 
     async def cancel(self, wire: Wire, ref: Ref, /) -> CancelResult:
-        """Refuse every cancellation."""
+        """Return the cancellation as rejected."""
         return attrs.evolve(await super().cancel(wire, ref), state=CancelState.REJECTED)
 
     async def validate_address(self, wire: Wire, address: Address, /) -> AddressResult:
-        """Every address is good."""
+        """Return the address as valid."""
         address_check = await super().validate_address(wire, address)
         return attrs.evolve(address_check, verdict=AddressVerdict.VALID)
 
 
 def gullible() -> kit.ShippingSubject:
-    """A vendor whose webhooks any sender can sign."""
+    """Return a test subject whose webhook secret is the one that the kit's forger uses."""
     subject = shipping_subjects.easypost()
     return attrs.evolve(subject, webhook_secret="another secret, also long enough")
 
 
 def open_handed() -> kit.ShippingSubject:
-    """A vendor whose carrier refuses nothing."""
+    """Return a test subject whose postal code for refused labels gets a label."""
     return attrs.evolve(shipping_subjects.easypost(), no_label="90277")
 
 
 @attrs.frozen(kw_only=True)
 class Narrow(EasyPost):
-    """Sends the first line of an address only."""
+    """A faulty vendor that sends only the first line of an address."""
 
     async def get_rates(
         self, wire: Wire, request: RateRequest, /, *, key: str | None
     ) -> RateResult:
-        """Get rates."""
+        """Request rates with a shortened address."""
         recipient = attrs.evolve(request.recipient, line2=None, line3=None)
         narrow = attrs.evolve(request, recipient=recipient)
         return await super().get_rates(wire, narrow, key=key)
@@ -215,12 +215,12 @@ class Narrow(EasyPost):
 
 @attrs.frozen(kw_only=True)
 class Exchanging(EasyPost):
-    """Declares goods in another currency."""
+    """A faulty vendor that declares goods in another currency."""
 
     async def get_rates(
         self, wire: Wire, request: RateRequest, /, *, key: str | None
     ) -> RateResult:
-        """Get rates for goods in euros."""
+        """Request rates for goods in euros."""
         customs = request.customs
         if customs is not None:
             items = [attrs.evolve(item, value=Money("40", "EUR")) for item in customs.items]
@@ -230,12 +230,12 @@ class Exchanging(EasyPost):
 
 @attrs.frozen(kw_only=True)
 class Overinsuring(Shippo):
-    """Insures in another currency."""
+    """A faulty vendor that insures in another currency."""
 
     async def get_rates(
         self, wire: Wire, request: RateRequest, /, *, key: str | None
     ) -> RateResult:
-        """Get rates with an insurance in euros."""
+        """Request rates with an insurance in euros."""
         if request.insurance is not None:
             request = attrs.evolve(request, insurance=Money("100", "EUR"))
         return await super().get_rates(wire, request, key=key)
@@ -243,12 +243,12 @@ class Overinsuring(Shippo):
 
 @attrs.frozen(kw_only=True)
 class Reconsidering(EasyPost):
-    """Asks for new rates when a purchase is repeated."""
+    """A faulty vendor that requests rates without their idempotency key."""
 
     async def get_rates(
         self, wire: Wire, request: RateRequest, /, *, key: str | None
     ) -> RateResult:
-        """Get rates without the key."""
+        """Request rates without the key."""
         return await super().get_rates(wire, request, key=None)
 
 
@@ -276,7 +276,7 @@ class Reconsidering(EasyPost):
     ],
 )
 def test_notices_broken_vendors(factory: kit.Factory, check: str) -> None:
-    """A vendor with one fault fails the check for it, in both modes."""
+    """A shipping vendor with one fault fails the check for that fault, in both modes."""
     plain = {name_of(check): check for check in kit.CHECKS}
     async_checks = {name_of(check): check for check in kit.ASYNC_CHECKS}
     with pytest.raises(AssertionError):
@@ -286,7 +286,7 @@ def test_notices_broken_vendors(factory: kit.Factory, check: str) -> None:
 
 
 def test_notices_unverified_webhooks() -> None:
-    """A vendor that accepts foreign signatures fails."""
+    """A shipping vendor that accepts signatures of others fails."""
     checks = {name_of(check): check for check in kit.CHECKS}
     with pytest.raises(Exception, match=r"signature|believed"):
         checks["events_are_accepted_if_signed"](gullible)

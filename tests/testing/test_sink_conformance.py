@@ -1,4 +1,4 @@
-"""The conformance kit of sinks notices wrong implementations."""
+"""The conformance kit of sinks finds faulty ones."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class _Sink:
-    """A sink that stores numbers in a list, and each only once."""
+    """A correct sink that stores numbers in a list, each of them once."""
 
     def __init__(self) -> None:
         self.stored: list[int] = []
@@ -31,7 +31,7 @@ class _Sink:
     async def process_batch(
         self, records: Sequence[SinkRecord], /
     ) -> Sequence[Result[object]] | None:
-        """Store a batch, or nothing of it."""
+        """Store the numbers of a batch that are not stored yet."""
         numbers = [_number(record) for record in records]
         await asyncio.sleep(0)
         self.stored += [number for number in numbers if number not in self.stored]
@@ -52,53 +52,53 @@ def _number(record: SinkRecord) -> int:
 
 
 class _Forgetful(_Sink):
-    """Returns before a batch is stored, and never stores it."""
+    """A faulty sink that returns without storing a batch."""
 
     async def process_batch(self, records: Sequence[SinkRecord], /) -> None:
-        """Store nothing."""
+        """Check the batch, and store nothing."""
         [_number(record) for record in records]
 
 
 class _Talkative(_Sink):
-    """Returns one result too many."""
+    """A faulty sink that returns one result too many."""
 
     async def process_batch(self, records: Sequence[SinkRecord], /) -> list[Result[object]]:
-        """Store a batch."""
+        """Store the batch, and return too many results."""
         await super().process_batch(records)
         return [Result()] * (len(records) + 1)
 
 
 class _Partial(_Sink):
-    """Fails as a whole, and has stored the first records."""
+    """A faulty sink that has stored some records when a batch fails."""
 
     async def process_batch(self, records: Sequence[SinkRecord], /) -> None:
-        """Store the records before the bad one."""
+        """Store the records up to the bad one, and fail."""
         for record in records:
             self.stored.append(_number(record))
 
 
 class _Unaware(_Sink):
-    """Says that a bad record succeeded."""
+    """A faulty sink that reports success for a bad record."""
 
     async def process_batch(self, records: Sequence[SinkRecord], /) -> list[Result[object]]:
-        """Store the good records."""
+        """Store the good records, and report success for all."""
         self.stored += [record.json() for record in records if record.json() > 0]
         return [Result()] * len(records)
 
 
 class _Repeating(_Sink):
-    """Stores a record each time when it is delivered."""
+    """A faulty sink that stores a record at each delivery."""
 
     async def process_batch(self, records: Sequence[SinkRecord], /) -> None:
-        """Store a batch."""
+        """Store all numbers of the batch."""
         self.stored += [_number(record) for record in records]
 
 
 class _Interruptible(_Sink):
-    """Stores nothing more after a batch was cut off."""
+    """A faulty sink that stores nothing more after a batch was interrupted."""
 
     async def process_batch(self, records: Sequence[SinkRecord], /) -> None:
-        """Store a batch unless another was cut off."""
+        """Store the batch, unless an earlier one was interrupted."""
         if self.is_busy:
             return
         self.is_busy = True
@@ -107,10 +107,10 @@ class _Interruptible(_Sink):
 
 
 class _Emptied(_Sink):
-    """Loses a batch if it is flushed at the same time."""
+    """A faulty sink that loses its records if it is flushed during a batch."""
 
     async def process_batch(self, records: Sequence[SinkRecord], /) -> None:
-        """Store a batch unless it is flushed."""
+        """Store the batch, and lose everything if it was flushed meanwhile."""
         self.is_busy = True
         await super().process_batch(records)
         if not self.is_busy:
@@ -118,21 +118,21 @@ class _Emptied(_Sink):
         self.is_busy = False
 
     async def flush(self) -> None:
-        """Forget the batch under way."""
+        """Mark the running batch as flushed."""
         self.is_busy = False
 
 
 class _ClosedOnce(_Sink):
-    """Loses everything when it is closed."""
+    """A faulty sink that loses its records when it is closed."""
 
     async def close(self) -> None:
-        """Forget everything."""
+        """Remove all records."""
         self.stored = []
 
 
 @attrs.define
 class _Subject:
-    """A sink with its list."""
+    """A test subject: a sink with its list."""
 
     sink: SinkConnector
     numbers: Callable[[], list[int]]
@@ -140,15 +140,15 @@ class _Subject:
     has_bad_records: bool = True
 
     def record(self, number: int, /) -> SinkRecord:
-        """Return a record."""
+        """Return a record with this number."""
         return SinkRecord.of_json(number, topic="numbers", offset=number)
 
     def bad_record(self, number: int, /) -> SinkRecord | None:
-        """Return a record that the sinks refuse."""
+        """Return a record that the sinks refuse, if they refuse any."""
         return self.record(-number) if self.has_bad_records else None
 
     async def stored(self) -> list[int]:
-        """Return what is stored."""
+        """Return the stored numbers."""
         return self.numbers()
 
 
@@ -163,13 +163,13 @@ def _factory(kind: type[_Sink], **settings: bool) -> kit.Factory:
 
 @pytest.mark.parametrize("check", kit.CHECKS)
 def test_good_sink_passes(check: kit.Check) -> None:
-    """A sink that keeps its promises passes every check."""
+    """A correct sink passes all checks."""
     asyncio.run(check(_factory(_Sink)))
 
 
 @pytest.mark.parametrize("check", kit.CHECKS)
 def test_sink_with_fewer_promises_passes(check: kit.Check) -> None:
-    """A sink that stores every record, and each time, passes if it says so."""
+    """A sink that stores a record at each delivery passes if it declares that."""
     asyncio.run(check(_factory(_Repeating, has_effect_once=False, has_bad_records=False)))
 
 
@@ -190,6 +190,6 @@ def test_sink_with_fewer_promises_passes(check: kit.Check) -> None:
     ],
 )
 def test_wrong_sink_is_noticed(check: kit.Check, kind: type[_Sink]) -> None:
-    """Each promise that a sink breaks is noticed by the check for it."""
+    """A sink with one fault fails the check for that fault."""
     with pytest.raises(AssertionError):
         asyncio.run(check(_factory(kind)))

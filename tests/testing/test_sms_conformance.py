@@ -1,4 +1,4 @@
-"""The conformance kit of text messages passes good vendors, and notices wrong ones."""
+"""The conformance kit of SMS vendors passes correct ones, and finds faulty ones."""
 
 from __future__ import annotations
 
@@ -47,27 +47,27 @@ KEYS = VendorKeys(
 
 @attrs.frozen(kw_only=True)
 class Lesser(Vonage):
-    """A vendor that can do nothing but send, and honours keys."""
+    """A correct vendor that can only send, and honours idempotency keys."""
 
     capabilities = frozenset()
     webhook = None  # type: ignore[assignment]  # every vendor may have none
     idempotency = KEYS
 
     def services(self) -> Mapping[str, Service]:
-        """Vonage's services, with a header for keys."""
+        """Return Vonage's services, with a header for idempotency keys."""
         return {
             to: attrs.evolve(service, **KEYS.settings) for to, service in super().services().items()
         }
 
 
 def lesser() -> kit.SmsSubject:
-    """A vendor with few capabilities, which sends no events."""
+    """Return a test subject with few capabilities and no webhooks."""
     subject = as_vonage(Lesser)()
     return attrs.evolve(subject, report=None, webhook_secret=None, requests=(), answers=())
 
 
 def as_vonage(kind: Callable[..., Vonage]) -> kit.Factory:
-    """A subject like Vonage's, with another vendor."""
+    """Return a function that makes a test subject like Vonage's, with another vendor class."""
 
     def new_subject() -> kit.SmsSubject:
         subject = sms_subjects.vonage()
@@ -79,7 +79,7 @@ def as_vonage(kind: Callable[..., Vonage]) -> kit.Factory:
 
 
 def as_twilio(kind: Callable[..., Twilio]) -> kit.Factory:
-    """A subject like Twilio's, with another vendor."""
+    """Return a function that makes a test subject like Twilio's, with another vendor class."""
 
     def new_subject() -> kit.SmsSubject:
         subject = sms_subjects.twilio()
@@ -94,18 +94,18 @@ def as_twilio(kind: Callable[..., Twilio]) -> kit.Factory:
 
 @pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
 def test_a_lesser_vendor_conforms(check: kit.Check) -> None:
-    """A vendor that can only send passes every check."""
+    """An SMS vendor that can only send passes all checks."""
     check(lesser)
 
 
 @pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)
 def test_a_lesser_vendor_conforms_awaited(check: kit.AsyncCheck) -> None:
-    """The same holds when it is awaited."""
+    """An SMS vendor that can only send passes all checks asynchronously, too."""
     asyncio.run(check(lesser))
 
 
 class _Sending(Twilio):
-    """Sends, and does something to the receipt."""
+    """A faulty vendor that changes each receipt."""
 
     def changed_receipt(self, receipt: SmsReceipt) -> SmsReceipt:
         raise NotImplementedError
@@ -115,35 +115,35 @@ class _Sending(Twilio):
 
 
 class _Early(_Sending):
-    """Reports queued messages as delivered."""
+    """A faulty vendor that reports queued messages as delivered."""
 
     def changed_receipt(self, receipt: SmsReceipt) -> SmsReceipt:
         return attrs.evolve(receipt, status=SmsStatus.DELIVERED)
 
 
 class _ClaimingSent(_Sending):
-    """Reports unknown messages as sent."""
+    """A faulty vendor that reports each message as sent."""
 
     def changed_receipt(self, receipt: SmsReceipt) -> SmsReceipt:
         return attrs.evolve(receipt, status=SmsStatus.SENT)
 
 
 class _Terse(_Sending):
-    """Drops the vendor's answer."""
+    """A faulty vendor that drops the response from receipts."""
 
     def changed_receipt(self, receipt: SmsReceipt) -> SmsReceipt:
         return attrs.evolve(receipt, raw=None)
 
 
 class _Translated(_Sending):
-    """Loses the vendor's own word."""
+    """A faulty vendor that drops the vendor's own status word from receipts."""
 
     def changed_receipt(self, receipt: SmsReceipt) -> SmsReceipt:
         return attrs.evolve(receipt, vendor_status=None)
 
 
 class _SendingTwice(Twilio):
-    """Sends everything twice."""
+    """A faulty vendor that sends each message twice."""
 
     async def send(self, wire: Wire, message: SmsMessage, /, *, key: str | None) -> SmsReceipt:
         await super().send(wire, message, key=None)
@@ -151,21 +151,21 @@ class _SendingTwice(Twilio):
 
 
 class _Keyless(Twilio):
-    """Loses the key."""
+    """A faulty vendor that sends no idempotency key."""
 
     async def send(self, wire: Wire, message: SmsMessage, /, *, key: str | None) -> SmsReceipt:
         return await super().send(wire, message, key=None)
 
 
 class _ChangingKeys(Twilio):
-    """Uses a new key for every request."""
+    """A faulty vendor that sends a new key with each request."""
 
     async def send(self, wire: Wire, message: SmsMessage, /, *, key: str | None) -> SmsReceipt:
         return await super().send(wire, message, key=wire.new_id())
 
 
 class _Trusting(Twilio):
-    """Treats every answer as success."""
+    """A faulty vendor that reports a failure as a success."""
 
     async def send(self, wire: Wire, message: SmsMessage, /, *, key: str | None) -> SmsReceipt:
         try:
@@ -175,35 +175,35 @@ class _Trusting(Twilio):
 
 
 class _LosingOptions(Twilio):
-    """Loses the options of the vendor."""
+    """A faulty vendor that drops its extra options."""
 
     async def send(self, wire: Wire, message: SmsMessage, /, *, key: str | None) -> SmsReceipt:
         return await super().send(wire, attrs.evolve(message, extra={}), key=key)
 
 
 class _Hasty(Twilio):
-    """Sends scheduled messages at once."""
+    """A faulty vendor that sends scheduled messages at once."""
 
     async def send(self, wire: Wire, message: SmsMessage, /, *, key: str | None) -> SmsReceipt:
         return await super().send(wire, attrs.evolve(message, send_at=None), key=key)
 
 
 class _Deaf(Twilio):
-    """Reports a cancellation that did not happen."""
+    """A faulty vendor that reports a cancellation that it did not request."""
 
     async def cancel(self, wire: Wire, ref: Ref, /) -> SmsReceipt:
         return await self.get(wire, ref)
 
 
 class _Astray(Twilio):
-    """Looks up another message."""
+    """A faulty vendor that returns the reference of another message."""
 
     async def get(self, wire: Wire, ref: Ref, /) -> SmsReceipt:
         return attrs.evolve(await super().get(wire, ref), ref=wire.ref("SM0"))
 
 
 class _Blind(Twilio):
-    """Does not say who serves a number."""
+    """A faulty vendor that does not report the carrier of a number."""
 
     async def validate_number(
         self, wire: Wire, number: str, /, *, country: str | None
@@ -213,7 +213,7 @@ class _Blind(Twilio):
 
 
 class _Rounded(Twilio):
-    """Reports the balance in whole cents."""
+    """A faulty vendor that reports its balance as a plain integer."""
 
     async def check_balance(self, wire: Wire, /) -> Balance:
         cents: Any = 25
@@ -221,7 +221,7 @@ class _Rounded(Twilio):
 
 
 class _Cheerful(Twilio):
-    """A vendor that takes every event for a delivery."""
+    """A faulty vendor that reads each webhook as a delivery."""
 
     def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[SmsEvent, ...]:
         reports = super().events(event, ref)
@@ -229,14 +229,14 @@ class _Cheerful(Twilio):
 
 
 class _Showing(Twilio):
-    """Shows its credentials."""
+    """A faulty vendor that shows its credentials in its repr."""
 
     def __repr__(self) -> str:
         return f"Twilio({self.credentials and self.credentials.reveal()})"
 
 
 class _Classifying(Vonage):
-    """Distinguishes failures in its own way."""
+    """A faulty vendor that classifies failures by its own method."""
 
     def how(self, request: Request, response: Response) -> ConnectorError | None:
         raise NotImplementedError
@@ -249,14 +249,14 @@ class _Classifying(Vonage):
 
 
 class _ByStatus(_Classifying):
-    """Looks at nothing but the status."""
+    """A faulty vendor that classifies failures only by their status."""
 
     def how(self, request: Request, response: Response) -> ConnectorError | None:
         return None
 
 
 class _Talkative(_Classifying):
-    """Quotes the vendor as it is."""
+    """A faulty vendor whose errors quote the response."""
 
     def how(self, request: Request, response: Response) -> ConnectorError | None:
         error = classify(request, response)
@@ -264,7 +264,7 @@ class _Talkative(_Classifying):
 
 
 class _Brief(_Classifying):
-    """Keeps no answer."""
+    """A faulty vendor whose errors do not contain the response."""
 
     def how(self, request: Request, response: Response) -> ConnectorError | None:
         error = classify(request, response)
@@ -272,14 +272,14 @@ class _Brief(_Classifying):
 
 
 class _Resolute(_Classifying):
-    """Takes an outage for a refusal."""
+    """A faulty vendor that reports an outage as a refusal."""
 
     def how(self, request: Request, response: Response) -> ConnectorError | None:
         return VendorRejected("Refused.", status=response.status, response=response)
 
 
 def _forgeable() -> kit.SmsSubject:
-    """A vendor whose webhook secret is public."""
+    """Return a test subject whose webhook secret is the one that the kit's forger uses."""
     sandbox = VonageSandbox(signature_secret="another secret, also long enough")
     subject = sms_subjects.vonage()
     return attrs.evolve(
@@ -291,7 +291,7 @@ def _forgeable() -> kit.SmsSubject:
 
 
 def _unreachable() -> kit.SmsSubject:
-    """A sandbox that counts nothing."""
+    """Return a test subject whose sandbox counts no messages."""
     return attrs.evolve(sms_subjects.vonage(), sent=lambda: 0)
 
 
@@ -326,6 +326,6 @@ PLAIN = {name_of(check): check for check in kit.CHECKS}
 
 @pytest.mark.parametrize("check, wrong, sentence", WRONG)
 def test_notices_a_wrong_vendor(check: str, wrong: kit.Factory, sentence: str) -> None:
-    """A vendor that is wrong in one way does not pass the check for that."""
+    """An SMS vendor with one fault fails the check for that fault."""
     with pytest.raises(AssertionError, match=sentence):
         PLAIN[check](wrong)

@@ -1,4 +1,4 @@
-"""The kit of text messages finds lost keys, repeated requests, and wrong words and units."""
+"""The conformance kit of SMS vendors finds lost keys, repeats, and wrong texts and units."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _NUMBERS = count()
 
 
 class _OtherWire:
-    """A wire that changes the key of each request."""
+    """A wire that changes the idempotency key of each request."""
 
     def __init__(self, wire: Any, change: Callable[[str], str | None]) -> None:
         self._wire = wire
@@ -41,13 +41,13 @@ class _OtherWire:
         return getattr(self._wire, name)
 
     async def send(self, request: Any, **named: Any) -> Any:
-        """Send with another key."""
+        """Send the request with a changed key."""
         key = named.get("key")
         return await self._wire.send(request, **{**named, "key": key and self._change(key)})
 
 
 class _ChangedKeys(Bird):
-    """Sends messages under keys of its own."""
+    """A faulty vendor that sends messages with changed keys."""
 
     def changed_key(self, key: str) -> str | None:
         raise NotImplementedError
@@ -61,28 +61,28 @@ class _ChangedKeys(Bird):
 
 
 class _Keyless(_ChangedKeys):
-    """Loses the key on the way to the vendor."""
+    """A faulty vendor that sends no idempotency key."""
 
     def changed_key(self, key: str) -> str | None:
         return None
 
 
 class _Numbered(_ChangedKeys):
-    """Sends another key in each process."""
+    """A faulty vendor that sends another key at each repeat."""
 
     def changed_key(self, key: str) -> str | None:
         return f"{key}-{next(_NUMBERS)}"
 
 
 class _Shortened(_ChangedKeys):
-    """Sends the beginning of a key, which others have too."""
+    """A faulty vendor that cuts off long keys, so that different ones become equal."""
 
     def changed_key(self, key: str) -> str | None:
         return key[:8]
 
 
 class _LookingUpTwice(Twilio):
-    """Looks everything up twice."""
+    """A faulty vendor that sends each look-up twice."""
 
     async def get(self, wire: Wire, ref: Ref, /) -> SmsReceipt:
         await super().get(wire, ref)
@@ -90,7 +90,7 @@ class _LookingUpTwice(Twilio):
 
 
 class _Changing(Twilio):
-    """Sends another message than it is given."""
+    """A faulty vendor that changes each message before sending."""
 
     def changed_message(self, message: SmsMessage) -> SmsMessage:
         raise NotImplementedError
@@ -100,21 +100,21 @@ class _Changing(Twilio):
 
 
 class _Trimming(_Changing):
-    """Sends a text without its last character."""
+    """A faulty vendor that drops the last character of a text."""
 
     def changed_message(self, message: SmsMessage) -> SmsMessage:
         return attrs.evolve(message, text=message.text[:-1])
 
 
 class _Anonymous(_Changing):
-    """Sends every message from the account's own sender."""
+    """A faulty vendor that ignores the sender of a message."""
 
     def changed_message(self, message: SmsMessage) -> SmsMessage:
         return attrs.evolve(message, sender=None)
 
 
 class _Impatient(_Changing):
-    """Gives a message a tenth of the time to be delivered."""
+    """A faulty vendor that shortens the delivery time of a message to a tenth."""
 
     def changed_message(self, message: SmsMessage) -> SmsMessage:
         validity = message.validity
@@ -122,7 +122,7 @@ class _Impatient(_Changing):
 
 
 class _Local(_Changing):
-    """Takes the time on the sender's clock for that in UTC."""
+    """A faulty vendor that sends a local time as UTC."""
 
     def changed_message(self, message: SmsMessage) -> SmsMessage:
         send_time = message.send_at
@@ -130,7 +130,7 @@ class _Local(_Changing):
 
 
 class _Lossy(Twilio):
-    """Sends one message less than a batch has."""
+    """A faulty vendor that drops one message of a batch."""
 
     async def send(self, wire: Wire, message: SmsMessage, /, *, key: str | None) -> SmsReceipt:
         if message.text == "Number 3.":
@@ -139,7 +139,7 @@ class _Lossy(Twilio):
 
 
 class _Trusting(Twilio):
-    """Makes up a receipt of a message that is not there."""
+    """A faulty vendor that invents a receipt for a message that does not exist."""
 
     async def get(self, wire: Wire, ref: Ref, /) -> SmsReceipt:
         try:
@@ -149,7 +149,7 @@ class _Trusting(Twilio):
 
 
 class _Cents(Twilio):
-    """Reads a balance in cents."""
+    """A faulty vendor that reads a balance in cents."""
 
     async def check_balance(self, wire: Wire, /) -> Balance:
         amount = (await super().check_balance(wire)).amount
@@ -157,7 +157,7 @@ class _Cents(Twilio):
 
 
 class _Hopeful(Twilio):
-    """Reads each report of a failure as one of a message that is under way."""
+    """A faulty vendor that reads reports of failures as messages under way."""
 
     def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[SmsEvent, ...]:
         return tuple(
@@ -169,7 +169,7 @@ class _Hopeful(Twilio):
 
 
 class _Doubling(Twilio):
-    """Tells of every report twice."""
+    """A faulty vendor that returns each event of a webhook twice."""
 
     def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[SmsEvent, ...]:
         return super().events(event, ref) * 2
@@ -198,7 +198,7 @@ def _as_bird(kind: type[Bird]) -> kit.Factory:
 
 
 def _with_other_code() -> kit.SmsSubject:
-    """Twilio, with a reason that its refusal does not have."""
+    """Return a test subject like Twilio's with a wrong error code for its refusal."""
     subject = twilio()
     answer, error_type, *_ = subject.refusals[0]
     return attrs.evolve(subject, refusals=((answer, error_type, "21610"),))
@@ -229,6 +229,6 @@ CHECKS = {name_of(check): check for check in kit.CHECKS}
 
 @pytest.mark.parametrize("check, wrong, sentence", WRONG)
 def test_notices_a_wrong_request_or_reading(check: str, wrong: kit.Factory, sentence: str) -> None:
-    """A vendor that sends or reads something wrong does not pass the check for that."""
+    """An SMS vendor that sends or reads something wrong fails the check for it."""
     with pytest.raises(AssertionError, match=sentence):
         CHECKS[check](wrong)

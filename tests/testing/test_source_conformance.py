@@ -1,4 +1,4 @@
-"""The conformance kit of sources passes a right one, and notices planted mistakes."""
+"""The conformance kit of sources passes a correct one, and finds planted faults."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 
 
 def subject_of(topic: Topic, **changes: Any) -> source_conformance.SourceSubject:
-    """Return the subject of a topic in memory."""
+    """Describe a topic in memory to the conformance kit."""
     subject = source_conformance.SourceSubject(
         make=lambda: topic,
         publish=topic.publish,
@@ -68,7 +68,7 @@ def subject_of(topic: Topic, **changes: Any) -> source_conformance.SourceSubject
     ids=["prefix", "each"],
 )
 def test_right_source_passes(check: source_conformance.Check, make: Callable[[], Topic]) -> None:
-    """A right source passes every check, whatever it is told of."""
+    """A correct source passes all checks."""
     asyncio.run(check(subject_of(make())))
 
 
@@ -78,7 +78,7 @@ def test_right_source_passes(check: source_conformance.Check, make: Callable[[],
     ids=name_of,
 )
 def test_source_without_a_connection_passes(check: source_conformance.Check) -> None:
-    """A source that has no connection passes the checks of lost ones."""
+    """A source without a connection passes the checks for lost connections."""
     asyncio.run(check(subject_of(Topic([], is_endless=True), interrupt=None)))
 
 
@@ -111,7 +111,7 @@ MISTAKES: dict[Callable[..., Topic], tuple[Any, str]] = {
 
 @pytest.mark.parametrize("kind", MISTAKES, ids=name_of)
 def test_mistake_is_noticed(kind: Callable[..., Topic]) -> None:
-    """A check fails for a source with a mistake, and says which."""
+    """A source with a fault fails the check for it, and the error describes the fault."""
     check, words = MISTAKES[kind]
     each = kind in (Serial, ReleasesAll, Claims, Impatient)
     topic = kind(
@@ -126,19 +126,19 @@ def test_mistake_is_noticed(kind: Callable[..., Topic]) -> None:
 
 @pytest.mark.parametrize("kind", [Fixed, Scattered], ids=name_of)
 def test_position_that_cannot_be_moved_is_fine(kind: type[Topic]) -> None:
-    """A source may refuse to move its position."""
+    """A source that cannot move its position passes."""
     topic = kind([], is_endless=True)
     asyncio.run(checks.positions_are_kept_or_moved(subject_of(topic)))
 
 
 def test_ended_pipeline_is_noticed() -> None:
-    """A source that ends early is noticed by the records that are missing."""
+    """A source that ends early fails, because records are missing."""
     with pytest.raises(AssertionError, match="lost the messages"):
         asyncio.run(checks.pipeline_keeps_the_order_of_keys(subject_of(Ends([]))))
 
 
 def test_source_that_opens_late_passes() -> None:
-    """A source whose opening fails for a time passes."""
+    """A source that fails to open for some time passes."""
     topic = Topic([], is_endless=True)
 
     def interrupt() -> None:

@@ -1,4 +1,4 @@
-"""The conformance kit of stores accepts correct stores, and notices wrong ones."""
+"""The conformance kit of state stores passes correct ones, and finds faulty ones."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Answer: TypeAlias = Any
 
 @attrs.frozen
 class Retry:
-    """An answer with a duration."""
+    """An answer of a store that contains a duration."""
 
     after: float
 
@@ -49,13 +49,13 @@ def _timed(store: Callable[..., Any]) -> Callable[..., Any]:
 
 @pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
 def test_a_store_that_is_right_passes(check: kit.Check) -> None:
-    """A store with one lock around all commands passes."""
+    """A synchronous store with one lock around all commands passes."""
     check(NaiveStore)
 
 
 @pytest.mark.parametrize("check", [*kit.TIMED_CHECKS, *kit.BOUNDED_CHECKS], ids=name_of)
 def test_a_store_that_is_right_passes_in_time(check: Callable[..., None]) -> None:
-    """A store that removes expired states only when it is full passes."""
+    """A synchronous store that removes expired states only when it is full passes."""
     check(_timed(NaiveStore))
 
 
@@ -73,13 +73,13 @@ def test_an_awaited_store_that_is_right_passes_in_time(check: Callable[..., Any]
 
 @pytest.mark.parametrize("pause", [0.05, 0.1, 1.0, 2.5], ids=str)
 def test_a_store_that_forgets_at_once_decides_as_the_model(pause: float) -> None:
-    """A busy machine may let a state lapse between two commands, or within one."""
+    """A correct store passes even if a busy machine lets states expire between commands."""
     (check,) = (
         check for check in kit.TIMED_CHECKS if name_of(check) == "decisions_equal_the_model"
     )
 
     class BusyStore(NaiveStore):
-        """Removes all expired states, and pauses between two commands."""
+        """A correct store that removes all expired states, and pauses between commands."""
 
         def now(self) -> int:
             self.time.pass_by(pause)
@@ -95,19 +95,19 @@ def test_a_store_that_forgets_at_once_decides_as_the_model(pause: float) -> None
 
 
 class Thrice:
-    """A command that writes nothing, and answers in another way every second."""
+    """A command that writes nothing, and whose answer changes each second."""
 
     keys = ("place",)
     once = False
     durable = False
 
     def apply(self, states: States, now: int) -> tuple[States, str]:
-        """Return the states as they are, with what is answered in this second."""
+        """Return the states unchanged, with the answer for this second."""
         return states, ("first", "second", "third")[now // SECOND]
 
 
 def test_a_decision_may_be_made_at_any_moment_of_its_span() -> None:
-    """On a slow machine the store decides long after the command is sent and before it is read."""
+    """The kit accepts an answer for any moment between a command's start and end."""
     span = (SECOND - 1, 2 * SECOND)
     require_decision("a run", Thrice(), (None,), ("second", (None,)), span)
 
@@ -124,7 +124,7 @@ def test_a_decision_may_be_made_at_any_moment_of_its_span() -> None:
     ],
 )
 def test_both_modes_have_the_same_checks(checks: tuple[tuple[Any, ...], ...]) -> None:
-    """Every check of the synchronous port is one of the asynchronous port too."""
+    """All checks of the synchronous kit are also in the asynchronous kit."""
     sync_checks, async_checks = ([name_of(check) for check in family] for family in checks)
     sync_checks = [name for name in sync_checks if name != "nobody_waits_longer_than_it_has"]
 
@@ -136,21 +136,21 @@ def test_both_modes_have_the_same_checks(checks: tuple[tuple[Any, ...], ...]) ->
 
 
 class _Emptying(NaiveStore):
-    """Confuses a missing state with an empty one."""
+    """A faulty store that returns an empty state for a missing one."""
 
     def read(self, key: str) -> State | None:
         return self.cells.get(key, ())
 
 
 class _Blurring(NaiveStore):
-    """Stores truth as a number, as some formats do."""
+    """A faulty store that stores booleans as numbers."""
 
     def put(self, key: str, state: State) -> None:
         self.cells[key] = tuple(int(item) if isinstance(item, bool) else item for item in state)
 
 
 class _Folding(NaiveStore):
-    """Compares keys without case, as databases do by default."""
+    """A faulty store that ignores the case of keys."""
 
     def read(self, key: str) -> State | None:
         return self.cells.get(key.strip().casefold())
@@ -160,14 +160,14 @@ class _Folding(NaiveStore):
 
 
 class _Forgetful(NaiveStore):
-    """Loses the last of three."""
+    """A faulty store that loses the third state of a command."""
 
     def write(self, states: dict[str, State | None], now: int) -> None:
         super().write(dict(list(states.items())[:2]), now)
 
 
 class _Hasty(NaiveStore):
-    """Writes before it knows whether it should."""
+    """A faulty store that writes before it has decided."""
 
     def execute(self, command: Command[Any], /, timeout: float | None = None) -> Answer:
         try:
@@ -178,7 +178,7 @@ class _Hasty(NaiveStore):
 
 
 class _Silent(NaiveStore):
-    """Swallows errors."""
+    """A faulty store that hides errors."""
 
     def execute(self, command: Command[Any], /, timeout: float | None = None) -> Answer:
         try:
@@ -188,42 +188,42 @@ class _Silent(NaiveStore):
 
 
 class _Fractional(NaiveStore):
-    """Counts time in fractions."""
+    """A faulty store whose clock returns fractions."""
 
     def now(self) -> int:
         return super().now() / 1  # type: ignore[return-value]  # which is what is wrong
 
 
 class _Returning(NaiveStore):
-    """Goes back in time."""
+    """A faulty store whose clock goes back."""
 
     def now(self) -> int:
         return 3 * 10**15 - super().now()
 
 
 class _YoungStore(NaiveStore):
-    """Counts time from its own beginning."""
+    """A faulty store whose clock starts when the store is created."""
 
     def now(self) -> int:
         return super().now() - 10**15
 
 
 class _Deaf(NaiveStore):
-    """Posts nothing."""
+    """A faulty store that drops posted commands."""
 
     def post(self, command: Command[Any], /) -> None:
-        """Drop it."""
+        """Drop the command."""
 
 
 class _LoudStore(NaiveStore):
-    """A store with a `post` method that raises."""
+    """A faulty store whose `post` raises."""
 
     def post(self, command: Command[Any], /) -> None:
         self.execute(command)
 
 
 class _UnlockedStore(NaiveStore):
-    """Locks nothing."""
+    """A faulty store without a lock."""
 
     def execute(self, command: Command[Any], /, timeout: float | None = None) -> Answer:
         previous_states = tuple(map(self.read, command.keys))
@@ -235,7 +235,7 @@ class _UnlockedStore(NaiveStore):
 
 
 class _Stuttering(NaiveStore):
-    """Does everything twice."""
+    """A faulty store that executes each command twice."""
 
     def execute(self, command: Command[Any], /, timeout: float | None = None) -> Answer:
         super().execute(command, timeout)
@@ -243,7 +243,7 @@ class _Stuttering(NaiveStore):
 
 
 class _Early(NaiveStore):
-    """Looks at the clock before it is its turn."""
+    """A faulty store that reads the clock before it gets its lock."""
 
     def execute(self, command: Command[Any], /, timeout: float | None = None) -> Answer:
         now = super().now()
@@ -255,7 +255,7 @@ class _Early(NaiveStore):
 
 
 class _WritingBack(NaiveStore):
-    """Writes unchanged states too, over those of other writers."""
+    """A faulty store that writes unchanged states over those of other writers."""
 
     def execute(self, command: Command[Any], /, timeout: float | None = None) -> Answer:
         while True:
@@ -275,7 +275,7 @@ class _WritingBack(NaiveStore):
 
 
 class _OneByOne(NaiveStore):
-    """Writes one key after another, and lets others see it."""
+    """A faulty store that writes the keys of a command one by one, visibly to others."""
 
     def write(self, states: dict[str, State | None], now: int) -> None:
         for key, state in states.items():
@@ -286,7 +286,7 @@ class _OneByOne(NaiveStore):
 
 
 class _StuckStore(NaiveStore):
-    """Answers only the first caller."""
+    """A faulty store that answers only the first caller."""
 
     def execute(self, command: Command[Any], /, timeout: float | None = None) -> Answer:
         if command.once:
@@ -295,21 +295,21 @@ class _StuckStore(NaiveStore):
 
 
 class _MillisecondStore(NaiveStore):
-    """Counts in milliseconds."""
+    """A faulty store whose clock counts milliseconds."""
 
     def now(self) -> int:
         return 10**15 + super().now() // 1000
 
 
 class _Fast(NaiveStore):
-    """Counts in nanoseconds."""
+    """A faulty store whose clock counts nanoseconds."""
 
     def now(self) -> int:
         return super().now() * 1000 % 10**16 + 10**15
 
 
 class _Brief(NaiveStore):
-    """Removes every state at half its time."""
+    """A faulty store that removes each state after half of its lifetime."""
 
     def read(self, key: str) -> State | None:
         state = self.cells.get(key)
@@ -317,7 +317,7 @@ class _Brief(NaiveStore):
 
 
 class _Rounding(NaiveStore):
-    """Loses the last digit of large numbers."""
+    """A faulty store that loses the last digit of large numbers."""
 
     def put(self, key: str, state: State) -> None:
         self.cells[key] = (*state[:2], *(_rounded(item) for item in state[2:]))
@@ -328,14 +328,14 @@ def _rounded(item: object) -> object:
 
 
 class _Boundless(NaiveStore):
-    """Takes everything."""
+    """A faulty store that ignores its maximum size."""
 
     def __init__(self, _: int) -> None:
         super().__init__()
 
 
 class _Partial(NaiveStore):
-    """Writes only the states that fit."""
+    """A faulty store that writes only those states of a command that fit."""
 
     def write(self, states: dict[str, State | None], now: int) -> None:
         for key, state in states.items():
@@ -343,21 +343,21 @@ class _Partial(NaiveStore):
 
 
 class _Pushing(NaiveStore):
-    """Removes states that have not expired."""
+    """A faulty store that removes states that have not expired."""
 
     def forget(self, now: int) -> None:
         self.cells.pop(next(iter(self.cells)))
 
 
 class _Hoarding(NaiveStore):
-    """Never removes a state."""
+    """A faulty store that never removes a state."""
 
     def forget(self, now: int) -> None:
         """Remove nothing."""
 
 
 class _Noting(NaiveStore):
-    """Creates a state for every key that is read."""
+    """A faulty store that creates a state for each key that is read."""
 
     def read(self, key: str) -> State | None:
         if key not in self.cells:
@@ -367,7 +367,7 @@ class _Noting(NaiveStore):
 
 
 class _ReadRefusingStore(NaiveStore):
-    """A store that refuses even reads when it is full."""
+    """A faulty store that refuses even reads when it is full."""
 
     def execute(self, command: Command[Any], /, timeout: float | None = None) -> Answer:
         if len(self.cells) >= self.bound and not all(key in self.cells for key in command.keys):
@@ -376,21 +376,21 @@ class _ReadRefusingStore(NaiveStore):
 
 
 class _Forever(NaiveStore):
-    """Waits for as long as it takes."""
+    """A faulty store that waits without regard to the caller's timeout."""
 
     def execute(self, command: Command[Any], /, timeout: float | None = None) -> Answer:
         return super().execute(command)
 
 
 class _Sooner(NaiveStore):
-    """Waits as long for everybody."""
+    """A faulty store that waits equally long for each caller."""
 
     def execute(self, command: Command[Any], /, timeout: float | None = None) -> Answer:
         return super().execute(command, 0.2)
 
 
 class _Raw(NaiveStore):
-    """Passes on any error of a rule."""
+    """A faulty store that raises ValueError for a state that it cannot read."""
 
     def execute(self, command: Command[Any], /, timeout: float | None = None) -> Answer:
         try:
@@ -400,7 +400,7 @@ class _Raw(NaiveStore):
 
 
 class _Lax(NaiveStore):
-    """Removes every state that it cannot read."""
+    """A faulty store that removes each state that it cannot read."""
 
     def execute(self, command: Command[Any], /, timeout: float | None = None) -> Answer:
         try:
@@ -412,7 +412,7 @@ class _Lax(NaiveStore):
 
 
 class _Vague(NaiveStore):
-    """Blames another state."""
+    """A faulty store whose error names another state than the unreadable one."""
 
     def execute(self, command: Command[Any], /, timeout: float | None = None) -> Answer:
         try:
@@ -422,7 +422,7 @@ class _Vague(NaiveStore):
 
 
 class _Untold(NaiveStore):
-    """Ignores the caller's time limit."""
+    """A faulty store that accepts no timeout."""
 
     def execute(self, command: Command[Any], /) -> Answer:  # type: ignore[override]  # which is what is wrong
         return super().execute(command)
@@ -465,7 +465,7 @@ class _Untold(NaiveStore):
     ],
 )
 def test_notices_broken_stores(check: str, store: Plain, sentence: str) -> None:
-    """A store with one fault fails the check for it."""
+    """A store with one fault fails the check for that fault."""
     checks: tuple[Callable[..., None], ...] = (
         *kit.CHECKS,
         *kit.TIMED_CHECKS,
@@ -488,7 +488,7 @@ def test_a_store_that_waits_too_long_is_noticed(store: Plain) -> None:
 
 
 def test_a_store_that_hangs_is_given_up() -> None:
-    """A command that never comes back fails the check, and does not hang it."""
+    """A command that never ends fails the check instead of blocking it."""
     (check,) = (c for c in kit.CHECKS if name_of(c) == "commands_happen_one_after_another")
 
     with waiting_at_most(0.01), pytest.raises(AssertionError, match="never came back"):
@@ -504,14 +504,14 @@ def test_store_exceptions_pass_through() -> None:
 
 
 class _BrokenStore(NaiveStore):
-    """Raises any error."""
+    """A faulty store that raises the given error."""
 
     def read(self, key: str) -> State | None:
         raise KeyError("broken")
 
 
 class _Half(AsyncNaiveStore):
-    """Lets itself be cancelled between two keys."""
+    """A faulty store that can be cancelled between the writes of two keys."""
 
     async def execute(self, command: Command[Any], /, timeout: float | None = None) -> Answer:
         async with self.turn:
@@ -526,7 +526,7 @@ class _Half(AsyncNaiveStore):
 
 
 class _RepeatingStore(AsyncNaiveStore):
-    """Sends a cancelled command once more, to be sure."""
+    """A faulty store that executes a cancelled command once more."""
 
     async def execute(self, command: Command[Any], /, timeout: float | None = None) -> Answer:
         try:
@@ -537,7 +537,7 @@ class _RepeatingStore(AsyncNaiveStore):
 
 
 class _Undoing(AsyncNaiveStore):
-    """Takes back everything when the last one is cancelled."""
+    """A faulty store that undoes everything if the last command is cancelled."""
 
     async def execute(self, command: Command[Any], /, timeout: float | None = None) -> Answer:
         try:
@@ -556,7 +556,7 @@ class _Undoing(AsyncNaiveStore):
     ],
 )
 def test_a_store_that_is_cancelled_badly_is_noticed(store: kit.AsyncFactory, sentence: str) -> None:
-    """A store that does half, twice or nothing when it is cancelled fails."""
+    """A store that executes a cancelled command partly, twice or not at all fails."""
     with pytest.raises(AssertionError, match=sentence):
         asyncio.run(kit.ASYNC_CHECKS[-1](store))
 
@@ -570,7 +570,7 @@ def _appended(number: int, *keys: str, **details: Any) -> Appended:
 
 
 def test_any_common_order_is_accepted() -> None:
-    """Two concurrent commands may happen in either order, if it is the same for both keys."""
+    """Two concurrent commands may happen in either order if both keys have the same order."""
     appended = _appended(1, "a", "b")
     two = _appended(2, "b", "a", found=((1,), (1,)))
 
@@ -603,7 +603,7 @@ def test_any_common_order_is_accepted() -> None:
 def test_notices_impossible_orders(
     history: list[Appended], logs: dict[str, tuple[int, ...]], sentence: str
 ) -> None:
-    """Lost, doubled, stale and crossed commands are noticed."""
+    """The kit finds lost, doubled, outdated and contradictory commands."""
     with pytest.raises(AssertionError, match=sentence):
         require_one_order(history, logs)
 
@@ -625,5 +625,5 @@ def test_notices_impossible_orders(
 def test_answers_may_differ_by_the_time_that_passed(
     one: object, other: object, *, is_near: bool
 ) -> None:
-    """Durations may differ by as much as passed meanwhile, and nothing else may."""
+    """Durations in two answers may differ by the time that passed; other values may not."""
     assert is_near is near(one, other, 2)

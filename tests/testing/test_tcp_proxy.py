@@ -1,4 +1,4 @@
-"""The proxy of tests that cuts, delays and withholds the data of a connection."""
+"""The TCP proxy for tests, which cuts, delays and holds back the data of connections."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(name="echo")
 def _echo() -> Generator[tuple[str, int]]:
-    """The address of a server that sends back what it receives."""
+    """Run a server that returns what it receives, and yield its address."""
     listener = socket.create_server(("127.0.0.1", 0))
 
     def serve() -> None:
@@ -40,7 +40,7 @@ def _echo() -> Generator[tuple[str, int]]:
 
 
 def test_data_is_forwarded_and_requests_are_counted(echo: tuple[str, int]) -> None:
-    """The proxy forwards both directions, and counts connections and requests."""
+    """The TCP proxy forwards both directions, and counts connections and requests."""
     with TcpProxy(*echo) as proxy:
         with socket.create_connection(proxy.address) as client:
             for text in (b"one", b"two"):
@@ -51,7 +51,7 @@ def test_data_is_forwarded_and_requests_are_counted(echo: tuple[str, int]) -> No
 
 
 def test_delayed_response_comes_later(echo: tuple[str, int]) -> None:
-    """A delayed response arrives complete, and not before its delay is over."""
+    """A response that the proxy delays arrives complete, after the delay."""
     with TcpProxy(*echo) as proxy, socket.create_connection(proxy.address) as client:
         proxy.delay_responses(0.05)
         begin = monotonic()
@@ -62,7 +62,7 @@ def test_delayed_response_comes_later(echo: tuple[str, int]) -> None:
 
 
 def test_connection_to_an_absent_server_is_closed() -> None:
-    """A client is disconnected if nothing listens at the address of the server."""
+    """The proxy disconnects a client if nothing listens at the server's address."""
     with (
         TcpProxy("127.0.0.1", free_port()) as proxy,
         socket.create_connection(proxy.address) as client,
@@ -71,7 +71,7 @@ def test_connection_to_an_absent_server_is_closed() -> None:
 
 
 def test_response_after_the_last_permitted_one_is_cut(echo: tuple[str, int]) -> None:
-    """As many responses pass as were permitted, and the next one closes the connection."""
+    """The proxy forwards the permitted number of responses, and then closes the connection."""
     with TcpProxy(*echo) as proxy, socket.create_connection(proxy.address) as client:
         proxy.cut_after(1)
         client.sendall(b"one")

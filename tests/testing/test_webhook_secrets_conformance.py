@@ -1,4 +1,4 @@
-"""The conformance kit of providers of webhook secrets passes good ones, and notices wrong ones."""
+"""The conformance kit of webhook secret providers passes correct ones, and finds faulty ones."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
 
 class Table:
-    """A host's table of secrets, read at every call."""
+    """A correct provider with a table of webhook secrets that is read at each call."""
 
     def __init__(self, stored: kit.Kept) -> None:
         self.kept = stored
 
     def get(self, name: str, tenant: str | None, key_id: str | None, /) -> Sequence[Secret]:
-        """The current secrets."""
+        """Return the current secrets of an endpoint and tenant."""
         results = self.kept.get((name, tenant))
         if results is None:
             raise CredentialNotFound("no secret is kept.", service=name)
@@ -37,30 +37,30 @@ class Table:
 
 
 class AsyncTable(Table):
-    """A table of webhook secrets with asynchronous methods."""
+    """A correct asynchronous provider with a table of webhook secrets."""
 
     async def get(  # type: ignore[override]  # of the other mode
         self, name: str, tenant: str | None, key_id: str | None, /
     ) -> Sequence[Secret]:
-        """The current secrets, after a while."""
+        """Return the current secrets, after letting other tasks run."""
         await asyncio.sleep(0)
         return super().get(name, tenant, key_id)
 
 
 def by_tenant(stored: kit.Kept) -> dict[str | None, Sequence[Secret]]:
-    """The secrets of the one endpoint, by tenant."""
+    """Return the secrets of the only endpoint, by tenant."""
     return {tenant: secrets for (_, tenant), secrets in stored.items()}
 
 
 @pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
 def test_static_secrets_conform(check: kit.Check) -> None:
-    """A provider of fixed secrets passes every check."""
+    """A provider of fixed webhook secrets passes all checks."""
     check(lambda stored: StaticWebhookSecrets(by_tenant(stored)))
 
 
 @pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)
 def test_secrets_that_stay_conform_awaited(check: kit.AsyncCheck) -> None:
-    """The same holds when it is awaited."""
+    """An asynchronous provider of fixed webhook secrets passes all checks."""
     asyncio.run(check(lambda stored: AsyncStaticWebhookSecrets(by_tenant(stored))))
 
 
@@ -68,7 +68,7 @@ def test_secrets_that_stay_conform_awaited(check: kit.AsyncCheck) -> None:
     "check", [*kit.CHECKS, *kit.CHANGING_CHECKS, *kit.NAMED_CHECKS], ids=name_of
 )
 def test_a_hosts_table_conforms(check: kit.Check) -> None:
-    """A provider that changes, and keeps several endpoints apart, can pass every check."""
+    """A provider with several endpoints and changing secrets passes all checks."""
     check(Table)
 
 
@@ -76,33 +76,33 @@ def test_a_hosts_table_conforms(check: kit.Check) -> None:
     "check", [*kit.ASYNC_CHECKS, *kit.ASYNC_CHANGING_CHECKS, *kit.ASYNC_NAMED_CHECKS], ids=name_of
 )
 def test_a_hosts_table_conforms_awaited(check: kit.AsyncCheck) -> None:
-    """The same holds when it is awaited."""
+    """An asynchronous provider with several endpoints passes all checks."""
     asyncio.run(check(AsyncTable))
 
 
 class _Forgetful(Table):
-    """Gives the newest only."""
+    """A faulty provider that returns only the newest secret."""
 
     def get(self, name: str, tenant: str | None, key_id: str | None, /) -> Sequence[Secret]:
         return super().get(name, tenant, key_id)[:1]
 
 
 class _Backward(Table):
-    """Gives the oldest first."""
+    """A faulty provider that returns the oldest secret first."""
 
     def get(self, name: str, tenant: str | None, key_id: str | None, /) -> Sequence[Secret]:
         return super().get(name, tenant, key_id)[::-1]
 
 
 class _TextTable(Table):
-    """Gives texts."""
+    """A faulty provider that returns plain strings."""
 
     def get(self, name: str, tenant: str | None, key_id: str | None, /) -> Any:
         return [item.reveal_bytes() for item in super().get(name, tenant, key_id)]
 
 
 class _Communal(Table):
-    """Gives secrets without a tenant to every tenant."""
+    """A faulty provider that gives secrets without a tenant to all tenants."""
 
     def get(self, name: str, tenant: str | None, key_id: str | None, /) -> Sequence[Secret]:
         try:
@@ -112,7 +112,7 @@ class _Communal(Table):
 
 
 class _Careless(Table):
-    """Confuses tenants with similar names."""
+    """A faulty provider that confuses tenants with similar names."""
 
     def get(self, name: str, tenant: str | None, key_id: str | None, /) -> Sequence[Secret]:
         existing_secrets = {
@@ -125,7 +125,7 @@ class _Careless(Table):
 
 
 class _Newest(Table):
-    """Gives everybody the secrets that were put last."""
+    """A faulty provider that returns the secrets that were stored last, whatever the tenant."""
 
     def get(self, name: str, tenant: str | None, key_id: str | None, /) -> Sequence[Secret]:
         super().get(name, tenant, key_id)
@@ -133,28 +133,28 @@ class _Newest(Table):
 
 
 class _Everything(Table):
-    """Gives everybody all that there is."""
+    """A faulty provider that returns the secrets of all tenants."""
 
     def get(self, name: str, tenant: str | None, key_id: str | None, /) -> Sequence[Secret]:
         return [item for several_secrets in self.kept.values() for item in several_secrets]
 
 
 class _Silent(Table):
-    """Gives nothing where there is nothing."""
+    """A faulty provider that returns nothing instead of raising if it has no secret."""
 
     def get(self, name: str, tenant: str | None, key_id: str | None, /) -> Sequence[Secret]:
         return self.kept.get((name, tenant), ())
 
 
 class _Raw(Table):
-    """Passes on the errors of its table."""
+    """A faulty provider that raises the KeyError of its table."""
 
     def get(self, name: str, tenant: str | None, key_id: str | None, /) -> Sequence[Secret]:
         return self.kept[name, tenant]
 
 
 class _Talkative(Table):
-    """Shows its secrets in `repr`."""
+    """A faulty provider that shows its secrets in its repr and errors."""
 
     def get(self, name: str, tenant: str | None, key_id: str | None, /) -> Sequence[Secret]:
         try:
@@ -170,7 +170,7 @@ class _Talkative(Table):
 
 
 class _Strict(Table):
-    """Takes a key that it does not know for a mistake."""
+    """A faulty provider that raises for a key id that it does not know."""
 
     def get(self, name: str, tenant: str | None, key_id: str | None, /) -> Sequence[Secret]:
         if key_id is not None:
@@ -179,7 +179,7 @@ class _Strict(Table):
 
 
 class _Searching(Table):
-    """Looks for a key that it does not know with everybody."""
+    """A faulty provider that returns the secrets of all tenants for a key id."""
 
     def get(self, name: str, tenant: str | None, key_id: str | None, /) -> Sequence[Secret]:
         result = super().get(name, tenant, key_id)
@@ -188,7 +188,7 @@ class _Searching(Table):
 
 
 class _Keyless(Table):
-    """Gives nothing to who names a key."""
+    """A faulty provider that returns nothing if a key id is given."""
 
     def get(self, name: str, tenant: str | None, key_id: str | None, /) -> Sequence[Secret]:
         result = super().get(name, tenant, key_id)
@@ -196,7 +196,7 @@ class _Keyless(Table):
 
 
 class _Shared(Table):
-    """Keeps the question where another may overwrite it."""
+    """A faulty provider that mixes up the arguments of concurrent calls."""
 
     _asked: tuple[str, str | None] = ("", None)
     _all_asked = threading.Barrier(8)
@@ -208,14 +208,14 @@ class _Shared(Table):
 
 
 class _Frozen(Table):
-    """Returns the secrets of its first call."""
+    """A faulty provider that does not see later changes of its table."""
 
     def __init__(self, stored: kit.Kept) -> None:
         super().__init__({**stored})
 
 
 class _Appending(Table):
-    """Keeps withdrawn secrets."""
+    """A faulty provider that keeps returning secrets that were removed."""
 
     def __init__(self, stored: kit.Kept) -> None:
         super().__init__(stored)
@@ -228,14 +228,14 @@ class _Appending(Table):
 
 
 class _Nameless(Table):
-    """Does not look at the name of the endpoint."""
+    """A faulty provider that ignores the name of the endpoint."""
 
     def get(self, name: str, tenant: str | None, key_id: str | None, /) -> Sequence[Secret]:
         return by_tenant(self.kept)[tenant]
 
 
 class _HangingTable(AsyncTable):
-    """Never answers."""
+    """A faulty provider that never answers."""
 
     async def get(  # type: ignore[override]  # of the other mode
         self, name: str, tenant: str | None, key_id: str | None, /
@@ -270,12 +270,12 @@ PLAIN = {name_of(check): check for check in (*kit.CHECKS, *kit.CHANGING_CHECKS, 
 
 @pytest.mark.parametrize("check, wrong, sentence", WRONG)
 def test_notices_a_wrong_provider(check: str, wrong: kit.Factory, sentence: str) -> None:
-    """A provider that is wrong in one way does not pass the check for that."""
+    """A webhook secret provider with one fault fails the check for that fault."""
     with waiting_at_most(2.0), pytest.raises(AssertionError, match=sentence):
         PLAIN[check](wrong)
 
 
 def test_notices_hanging_providers() -> None:
-    """A provider that never answers fails."""
+    """A webhook secret provider that never answers fails."""
     with waiting_at_most(0.1), pytest.raises(AssertionError, match="come to an end"):
         asyncio.run(kit.every_secret_is_given(_HangingTable))

@@ -20,7 +20,7 @@ AT_ONCE = ReconnectPolicy(first=0.01, longest=0.05, patience=60.0)
 
 
 def echo(message: str) -> str | None:
-    """Answer a request with its params; its notifications have no answer."""
+    """Answer a request with its own params, and a notification with nothing."""
     request = json.loads(message)
     if "id" not in request:
         return None
@@ -28,27 +28,27 @@ def echo(message: str) -> str | None:
 
 
 def notification(subscription: str, number: int) -> str:
-    """Return a message of a subscription, whose mark is its number."""
+    """Return a message of a subscription, marked with its number."""
     fields = {"subscription": subscription, "result": number, "mark": str(number)}
     return json.dumps({"jsonrpc": "2.0", "method": "number", "params": fields})
 
 
 @pytest.fixture
 def server() -> Generator[WebSocketServer]:
-    """A server that answers each request with its params."""
+    """Run a server that answers each request with its own params."""
     with WebSocketServer(echo) as running:
         yield running
 
 
 def request(connector: WebSocketConnector, parameters: Any) -> Any:
-    """Perform a request."""
+    """Perform a request through a manager, and return its result."""
     payload = {"method": "echo", "params": parameters}
     operation = connector.request(payload, name="echo", safe=True)
     return ConnectorManager([Service("orders")]).perform("orders", operation)
 
 
 def test_answers_and_received_messages(server: WebSocketServer) -> None:
-    """The server answers as its function says, and has the messages in order."""
+    """The WebSocket server answers by its function, and records the messages in order."""
     with WebSocketConnector(server.url) as connector:
         assert [[1], [2]] == [request(connector, [number]) for number in (1, 2)]
 
@@ -56,7 +56,7 @@ def test_answers_and_received_messages(server: WebSocketServer) -> None:
 
 
 def test_subscription_after_a_restart() -> None:
-    """A subscription gets pushed messages, and goes on when the server is back at its address."""
+    """A subscription gets pushed messages, also after the server was restarted."""
 
     def watch(message: str) -> list[str]:
         fields = json.loads(message)["params"]
@@ -80,7 +80,7 @@ def test_subscription_after_a_restart() -> None:
 
 
 def test_pushing_to_a_connection_that_is_closed() -> None:
-    """A client that has left does not keep a message from the others."""
+    """If a client has left, the other clients still get a pushed message."""
     servers: list[WebSocketServer] = []
     pushes: list[str] = []
 
@@ -101,7 +101,7 @@ def test_pushing_to_a_connection_that_is_closed() -> None:
 
 
 def test_stopping_a_server_that_never_started() -> None:
-    """A server that was not started can be stopped."""
+    """A WebSocket server that was not started can be stopped."""
     server = WebSocketServer(echo)
     server.stop()
 
