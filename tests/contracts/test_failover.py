@@ -285,7 +285,7 @@ class BusyVendor(PigeonServer):
         self.meanwhile: Callable[[], object] = int
 
     def answer(self, request: SandboxRequest) -> Response:
-        """Let the other caller go first, and then answer."""
+        """Run the other caller first, and then answer."""
         concurrent_step, self.meanwhile = self.meanwhile, int
         concurrent_step()
         return super().answer(request)
