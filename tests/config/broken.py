@@ -158,7 +158,7 @@ STRUCTURAL: list[tuple[dict[str, Any], str, str]] = [
     (provider(kind="env", prefx="A_"), "secrets.ours.prefx", "Did you mean prefix?"),
     (provider(kind="gcp"), "secrets.ours.project", "Write a text"),
 ]
-"""What the schema finds, too."""
+"""Broken configurations that the JSON Schema refuses too."""
 
 OTHERS: list[tuple[Any, str, str]] = [
     ({"version": 2}, "version", "Install a newer moorage"),
@@ -291,4 +291,4 @@ OTHERS: list[tuple[Any, str, str]] = [
     ({"services": {7: {}}}, "services.7", "quotation marks"),
     ({7: {}}, "7", "Use "),
 ]
-"""What only reading finds."""
+"""Broken configurations that only reading them refuses."""

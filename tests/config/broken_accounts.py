@@ -78,7 +78,7 @@ ACCOUNTS: Final[list[tuple[dict[str, Any], dict[str, str]]]] = [
         _account("sendgrid", credentials="SG.a.b", validation_credentials="re_1"),
         {"vendors.sendgrid.validation_credentials": "an API key of Resend"},
     ),
-    # tokens after the word that is added to them
+    # tokens that already begin with the word `Bearer`, which is added to them
     (_service(credentials="Bearer xyz"), {f"{_VAT}.credentials": "the word is added"}),
     (_service(credentials="bearer xyz"), {f"{_VAT}.credentials": "the word Bearer"}),
     (_service(credentials="Basic eHl6"), {f"{_VAT}.credentials": "such as basic"}),
@@ -104,7 +104,7 @@ ACCOUNTS: Final[list[tuple[dict[str, Any], dict[str, str]]]] = [
             ({"kind": "aws", "region": "eu-central-1", "endpoint": "http://a.example"}, "endpoint"),
         )
     ),
-    # routes
+    # routes with invalid conditions
     (_two_accounts(prefer="cost"), {"sms.prefer": "none of them has a cost: main, spare"}),
     (
         {"tenants": {"acme": _two_accounts(prefer="cost")}},
@@ -114,7 +114,7 @@ ACCOUNTS: Final[list[tuple[dict[str, Any], dict[str, str]]]] = [
     (_two_accounts(countries=["DE", "CA", "US"]), {"sms.countries": "of CA, US"}),
     (_two_accounts(countries=["+1"]), {"sms.countries": "two letters"}),
     (_two_accounts(countries=["USA"], prefer="cost"), {"sms.countries": "two letters"}),
-    # hosts
+    # invalid host names
     *(
         (_service(base_url=f"https://{host}"), {f"{_VAT}.base_url": "neither a name nor an addr"})
         for host in ("vat..example", ".example", f"{'a' * 64}.example", "10.0.0.256", "[1:2]", "1")
@@ -123,7 +123,7 @@ ACCOUNTS: Final[list[tuple[dict[str, Any], dict[str, str]]]] = [
         {"services": {"vat": {"regions": [{"name": "eu", "base_url": "https://eu..example"}]}}},
         {f"{_VAT}.regions[0].base_url": "neither a name nor an address"},
     ),
-    # limits and waits
+    # invalid limits and durations
     (
         _service(limits=[{"rate": 5}, {"rate": 9}, {"rate": 5}]),
         {f"{_VAT}.limits[2]": "Two limits are the same"},
@@ -157,7 +157,7 @@ ACCOUNTS: Final[list[tuple[dict[str, Any], dict[str, str]]]] = [
             f"{_VAT}.endpoints[0].retry.base_delay": "6 seconds",
         },
     ),
-    # options of URLs that nothing reads
+    # URLs with query options that no store reads
     ({"state": {"url": "sqlite:///a.db?x=1"}}, {"state.url": "written as %3F"}),
     (
         {
@@ -203,7 +203,7 @@ ACCOUNTS: Final[list[tuple[dict[str, Any], dict[str, str]]]] = [
         {"state.url": "not an address of Redis"},
     ),
     ({"http": {"proxy": {"url": "http://a..b:1"}}}, {"http.proxy.url": "http://host:port"}),
-    # settings without effect, or with another one than they seem to have
+    # settings that have no effect, or an unexpected one
     (
         _service(idempotency_header="Authorization", idempotency_memory=60),
         {f"{_VAT}.idempotency_header": "such as Idempotency-Key"},

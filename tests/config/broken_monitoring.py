@@ -38,7 +38,7 @@ def _objectives(*objectives: dict[str, Any]) -> dict[str, Any]:
 _OURS: Final = "alerts.channels.ours"
 
 MONITORING: Final[list[tuple[dict[str, Any], dict[str, str]]]] = [
-    # thresholds that no figure passes, or that each passes
+    # thresholds that no value, or each value, exceeds
     (_rule("error_rate", above=1.5), {"alerts.rules.above": "vat-fails 24' never fires"}),
     (_rule("error_rate", above=5), {"alerts.rules.above": "from 0 to 1"}),
     (_rule("error_rate", above=1), {"alerts.rules.above": "never fires"}),
@@ -57,7 +57,7 @@ MONITORING: Final[list[tuple[dict[str, Any], dict[str, str]]]] = [
         _rule("burn_rate", above=2, window=60),
         {"alerts.rules.short_window": "short window of 300 seconds"},
     ),
-    # settings that change nothing
+    # alert settings without effect
     (
         _rule("error_rate", above=2, objective=0.9, short_window=60),
         {
@@ -81,7 +81,7 @@ MONITORING: Final[list[tuple[dict[str, Any], dict[str, str]]]] = [
         {"alerts.rules[0].channels": "Write the channel under alerts.channels"},
     ),
     (_rule("dead_letters", window=60), {"alerts.rules.window": "changes nothing"}),
-    # channels with settings of another kind, or without a destination
+    # alert channels with settings of another kind, or without a destination
     (
         _channel("email", to="a@example.com", service="vat", secrets="hidden"),
         {f"{_OURS}.service": "make the kind webhook", f"{_OURS}.secrets": "does not use"},
@@ -129,7 +129,7 @@ MONITORING: Final[list[tuple[dict[str, Any], dict[str, str]]]] = [
         _probe("vatt", function="ours"),
         {"health.probes.service": "Did you mean vat?", "health.probes.function": ""},
     ),
-    # objectives
+    # service-level objectives
     (
         _objectives({"name": "a", "availability": 0.9}, {"name": "a", "latency": 2}),
         {"objectives[1].name": "could not tell them apart"},

@@ -256,7 +256,7 @@ MONITORING: Final[list[tuple[dict[str, Any], dict[str, str]]]] = [
 ]
 
 HIDING_NOTHING: Final[list[tuple[dict[str, Any], dict[str, str]]]] = [
-    # figures of calls that nothing records
+    # alerts about metrics that are not recorded
     (
         _rules(_FAILING, {"name": "quiet", "when": "absence"}, _OPEN),
         {
@@ -264,7 +264,7 @@ HIDING_NOTHING: Final[list[tuple[dict[str, Any], dict[str, str]]]] = [
             "alerts.rules[1].when": "needs metrics or an integration log",
         },
     ),
-    # one wrong rule, probe or objective hides no other
+    # one invalid rule, probe or objective hides no other
     (
         {
             **_rules(
@@ -306,7 +306,7 @@ HIDING_NOTHING: Final[list[tuple[dict[str, Any], dict[str, str]]]] = [
             "objectives[1].service": "Did you mean vat?",
         },
     ),
-    # a wrong service or account hides no unknown name
+    # an invalid service or account hides no unknown name
     (
         {
             **_service(timeout=0),
@@ -320,7 +320,7 @@ HIDING_NOTHING: Final[list[tuple[dict[str, Any], dict[str, str]]]] = [
             "health.probes[2].service": "Did you mean vat?",
         },
     ),
-    # recipients that nobody can reach
+    # recipients of alerts that cannot be reached
     (
         {
             **_rules(
@@ -354,7 +354,7 @@ HIDING_NOTHING: Final[list[tuple[dict[str, Any], dict[str, str]]]] = [
             "alerts.channels.others.kind": "to the tenant",
         },
     ),
-    # routes whose conditions no operation meets
+    # routes whose conditions match no operation
     (
         {**_smtp(), "email": {"vendor": "smtp", "currencies": "EUR", "countries": "DE"}},
         {
@@ -370,7 +370,7 @@ HIDING_NOTHING: Final[list[tuple[dict[str, Any], dict[str, str]]]] = [
         {**_TWILIO, "sms": [{"vendor": "twilio", "countries": ["UK"]}, {"vendor": "twilio"}]},
         {"sms[0].countries": "Give GB"},
     ),
-    # an empty URL is no store in memory
+    # an empty URL does not mean a store in memory
     (
         {"state": {"url": ""}, "log": {"url": " "}, "audit": {"url": ""}},
         {
@@ -379,7 +379,7 @@ HIDING_NOTHING: Final[list[tuple[dict[str, Any], dict[str, str]]]] = [
             "audit.url": "The URL is empty",
         },
     ),
-    # a first pause that the longest one cuts off
+    # a first pause that is longer than the longest one
     (
         _service(
             retry={"base_delay": 60},

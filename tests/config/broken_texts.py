@@ -1,7 +1,7 @@
 """Broken configurations: texts that cannot be parsed, and tables with wrong values.
 
-A row of `TEXTS` is a file by the end of its name, and the words of the one cause. A row of `TABLES`
-is a configuration that is tried as TOML, JSON and YAML, with the path of every mistake in it and
+A row of `TEXTS` has a file's name ending, its content, and words of the one problem. A row of
+`TABLES` is a configuration, tried as TOML, JSON and YAML, with the path of each of its mistakes and
 some words of the cause or the remedy.
 """
 
@@ -127,7 +127,7 @@ _KEYLESS: Final = {"volatile_keys": True}
 _OURS: Final = "services.vat"
 
 TABLES: Final[list[tuple[dict[str, Any], dict[str, str]]]] = [
-    # accounts beside services, and accounts without what they need
+    # accounts with the name of a service, and accounts without a required setting
     (
         {**_stripe(), "services": {"stripe": {"base_url": "https://a.example"}}},
         {"services.stripe": "Rename one of them"},
@@ -205,7 +205,7 @@ TABLES: Final[list[tuple[dict[str, Any], dict[str, str]]]] = [
         },
     ),
     ({"safety": {"live": True}, **_stripe()}, {"vendors.stripe": "mend `safety.live`"}),
-    # routes
+    # routes with invalid settings
     ({**_twilio(), "sms": {"vendor": ["twilio", "twilio"]}}, {"sms.vendor": "twice"}),
     (
         {"vendors": {"twilio": TWILIO, "spare": {"kind": "twilio", **TWILIO}}},
@@ -245,7 +245,7 @@ TABLES: Final[list[tuple[dict[str, Any], dict[str, str]]]] = [
         {"tenants.b.sms.vendor": "not an account for sms"},
     ),
     ({"tenants": {"": {}}}, {'tenants.""': "printable"}),
-    # endpoints
+    # endpoints of services
     (_endpoint(path="/rates/{country"), {f"{_OURS}.endpoints[0].path": "not closed"}),
     (_endpoint(path="/rates/{}"), {f"{_OURS}.endpoints[0].path": "is empty"}),
     (_endpoint(path="/rates/v{number}"), {f"{_OURS}.endpoints[0].path": "half of a part"}),
@@ -253,7 +253,7 @@ TABLES: Final[list[tuple[dict[str, Any], dict[str, str]]]] = [
     (_endpoint(path="/rates?all"), {f"{_OURS}.endpoints[0].path": "has a query"}),
     (_endpoint(path="https://vat.example/a"), {f"{_OURS}.endpoints[0].path": "below the base URL"}),
     (_endpoint(path="/${OURS_UNSET}"), {f"{_OURS}.endpoints[0].path": "is not set"}),
-    # what is unset hides nothing that does not depend on it
+    # an unset variable hides no mistake that does not depend on it
     (
         _service(
             base_url="${OURS_UNSET}", regions=[{"name": "eu", "base_url": "https://a.example"}]
@@ -273,7 +273,7 @@ TABLES: Final[list[tuple[dict[str, Any], dict[str, str]]]] = [
         ),
         {f"{_OURS}.limits.without_store": "OURS_UNSET", f"{_OURS}.limits.burst": "cannot have"},
     ),
-    # with another rate the burst is right
+    # an unset rate does not make the burst a mistake
     (
         _service(limits={"rate": "${OURS_UNSET}", "burst": 1_000, "calendar": "month"}),
         {f"{_OURS}.limits.rate": "OURS_UNSET"},
@@ -316,7 +316,7 @@ TABLES: Final[list[tuple[dict[str, Any], dict[str, str]]]] = [
             "email.vendor": "not an account for email",
         },
     ),
-    # without TLS is right where the server is on this machine
+    # a URL without TLS is valid if the server is on this machine
     (
         {
             "vendors": {
@@ -374,7 +374,7 @@ TABLES: Final[list[tuple[dict[str, Any], dict[str, str]]]] = [
         {"http": {"guard": {"hosts": ["a.example"]}}, **_service()},
         {f"{_OURS}.base_url": "not one of the hosts"},
     ),
-    # stores and connections
+    # URLs of stores, and connection settings
     ({"state": {"url": "nosql://host"}}, {"state.url": "names no store"}),
     ({"state": {"url": "sqlite:///"}}, {"state.url": "sqlite:///file.db"}),
     ({"state": {"url": "redis://host:port"}}, {"state.url": "redis://"}),
@@ -395,7 +395,7 @@ TABLES: Final[list[tuple[dict[str, Any], dict[str, str]]]] = [
     ),
     ({"environment": {"test": {}}}, {"environment": "is unknown"}),
     ({"version": 9}, {"version": "Install a newer"}),
-    # secrets
+    # providers of secrets
     (
         {"secrets": {"a": {**_VAULT, "token": "secret://a/x"}}},
         {"secrets.a.token": "secrets.a needs secrets.a"},
@@ -420,7 +420,7 @@ TABLES: Final[list[tuple[dict[str, Any], dict[str, str]]]] = [
         },
         {"secrets.a.token": "need each other", "secrets.b.timeout": "Write a number"},
     ),
-    # a reference in a list, which is not a token either
+    # a secret reference in a list, where a token is needed
     (
         {"secrets": {"a": {**_VAULT, "token": ["secret://a/x"]}}},
         {"secrets.a.token": "", "secrets.a.token[0]": "secrets.a needs secrets.a"},
@@ -432,7 +432,7 @@ TABLES: Final[list[tuple[dict[str, Any], dict[str, str]]]] = [
         {"state": {"url": "secret://env/NOT_SET_0"}, **_service(timeout=0)},
         {"state.url": "NOT_SET_0", f"{_OURS}.timeout": ""},
     ),
-    # a secret where a text belongs, which cannot be read either
+    # an unreadable secret where a plain text is needed
     (
         {"services": {"vat": {"base_url": "secret://env/NOT_SET_0", "timeout": 0}}},
         {f"{_OURS}.base_url": "", f"{_OURS}.timeout": "more than zero"},
@@ -444,7 +444,7 @@ TABLES: Final[list[tuple[dict[str, Any], dict[str, str]]]] = [
         },
         {"state.environment_id": "short"},
     ),
-    # several at once, none of which hides another
+    # several mistakes at once, none of which hides another
     (
         {
             "state": {"url": "memory:"},

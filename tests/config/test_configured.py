@@ -127,7 +127,7 @@ def test_configured_hub_works() -> None:
     assert "twilio" == hub.sms().send(MESSAGE).ref.account
     with pytest.raises(moorage.VendorRejected):
         hub.manager.call("api", Request.get("/nowhere"))
-    # An argument goes before a name in the file.
+    # A store passed as an argument takes precedence over the file's.
     moorage.open({"state": {"url": "nowhere:"}}, state=opening.open_storage("memory:"))
 
 
@@ -158,7 +158,7 @@ def test_a_hub_closes_the_store_that_was_opened_for_it(
     """A hub closes the store that it opened, but not a store that was passed to it."""
     url = f"sqlite:///{tmp_path}/moorage.db"
     configuration = {"state": {"url": url}, "services": {"api": {}}}
-    # SQLite puts its journal away when the last connection is closed.
+    # SQLite deletes its journal when the last connection is closed.
     journal = tmp_path / "moorage.db-wal"
 
     async def opened_and_closed() -> None:

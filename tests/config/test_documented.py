@@ -18,7 +18,7 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCK = re.compile(r"^```toml\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 MARK = re.compile(r"# ([\w-]+\.toml)(, at the end)?\n")
 OTHERS = {"credentials.toml", "warehouse.toml"}
-"""Files in the form of TOML that are no configuration."""
+"""Names of documented TOML files that are not configurations of moorage."""
 
 
 def _files_after_blocks(page: Path) -> list[tuple[str, str]]:
@@ -51,7 +51,7 @@ def _secrets(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("name, block", SHOWN, ids=[name for name, _ in SHOWN])
 def test_documented_configurations_load(name: str, block: str, tmp_path: Path) -> None:
     """Each configuration shown in the documentation is valid, without a warning."""
-    # Where nobody is asked for a secret.
+    # Read these secrets from the environment instead of from a secret manager.
     text = re.sub(r"secret://(ours|cloud)/[^\"]+", "secret://env/STRIPE_KEY", block)
     path = tmp_path / f"{name}.toml"
     path.write_text(text)

@@ -108,7 +108,7 @@ def test_unknown_tables_are_searched_too() -> None:
 @pytest.mark.parametrize("opened", [moorage.open, moorage.aopen], ids=["plain", "awaited"])
 def test_opening_warns_once(file: Path, opened: Any) -> None:
     """Opening a file with plain secrets warns once, at the caller's line."""
-    # No webhook could be verified with the empty ones.
+    # Remove the empty webhook secrets, with which the file cannot be opened.
     file.write_text(TEXT.replace(' "",', "").replace(' "${OURS:-}",', ""))
     with pytest.warns(
         ConfigurationWarning, match=r"moorage\.toml: vendors\.twilio\.cred"

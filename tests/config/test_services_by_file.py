@@ -115,7 +115,7 @@ SAMPLES: Mapping[str, tuple[Any, Any]] = {
         (Region("eu", BASE, credentials=Credentials.bearer("token")),),
     ),
 }
-"""By setting: how a file says it, and the value in a program."""
+"""For each service setting, its form in a file and its value in a program."""
 BESIDE: Mapping[str, Mapping[str, Any]] = {
     "idempotency_header": {"idempotency_memory": 3600},
     "honours_keys": {"idempotency_memory": 3600},

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from moorage.config import yaml_text
 from moorage.config.syntax import Malformed
 
-# PyYAML writes a next-line character as a bare line break, which nobody can read back.
+# PyYAML writes a next-line character (U+0085) as a line break, and cannot read it back.
 CHARACTERS = st.characters(codec="utf-8", exclude_characters="\x85")
 SCALARS = (
     st.none()

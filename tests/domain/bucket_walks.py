@@ -33,7 +33,7 @@ RATES = [
     (1, 86_400.0, 1),
     (5, 86_400.0, 9),
 ]
-"""(rate, per, burst): from a million a second to one a day."""
+"""Rate limits as (rate, per, burst), from a million calls a second to one a day."""
 
 
 short_spans = st.one_of(st.integers(0, 20), st.integers(0, 3 * SECOND))
@@ -111,14 +111,14 @@ class Caller:
     due: int
     tickets: tuple[Ticket, ...]
     since: dict[int, int]
-    """By each bucket's own time, when it was to go."""
+    """When the caller was due to leave, by each bucket's own time."""
 
 
 class Walk:
     """Up to three token buckets with their queues, and the calls that each has admitted.
 
-    `real` is time as it passes for callers; the store's clock may be stepped against it. The
-    observer of a bucket counts only the time that the bucket believes has passed.
+    `real` is the time that passes for callers; the store's clock may step against it. A bucket's
+    own time, in which the laws are checked, leaves out such steps.
     """
 
     def __init__(self, configured: tuple[tuple[float, float, int], ...]) -> None:
@@ -155,7 +155,7 @@ class Walk:
     def ask(self, which: tuple[int, ...]) -> None:
         """Set the store's clock, and record that these buckets are used at this time.
 
-        A bucket only knows of time that was written down.
+        A bucket knows only the times that were stored in its state.
         """
         self.world.now = self.real + self.ahead
         for index in which:
@@ -199,7 +199,7 @@ class Walk:
             self.leave(caller)
 
     def refund(self, number: int) -> None:
-        """Let a waiting caller give up, and return its tokens."""
+        """Make a waiting caller give up, and return its tokens."""
         if self.queue:
             caller = self.queue.pop(number % len(self.queue))
             self.ask(caller.which)

@@ -17,7 +17,7 @@ LEASE = 35 * SECOND
 SHORT = 5 * SECOND
 TTL = 2 * DAY
 MEMORY = {"honours": 3 * HOUR, "forgetful": 40 * SECOND, "ignores": 0}
-"""For how long each vendor honours a key that it was sent."""
+"""How long each vendor remembers an idempotency key, by the vendor's name."""
 
 
 def claim(owner: int, target: str = "honours", payload: bytes = b"one", **changes: Any) -> Claim:

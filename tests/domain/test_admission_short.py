@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from moorage.domain.resilience.admission import Admitted
     from moorage.domain.resilience.circuit import Permit
 
-# Repeats lines that other tests cover one by one.
+# Excluded from coverage runs, which other tests of these lines serve.
 pytestmark = pytest.mark.untraced
 
 LIMITS = [

@@ -90,7 +90,7 @@ def rewritten(records: list[AuditRecord], start: int) -> list[AuditRecord]:
     return finished_records
 
 
-# --- building ---------------------------------------------------------------------------
+# --- building the chain -----------------------------------------------------------------
 
 
 def test_records_continue_each_other() -> None:
@@ -172,7 +172,7 @@ def test_query(query: AuditQuery, *, matches: bool) -> None:
     assert matches is query.matches(record)
 
 
-# --- verifying --------------------------------------------------------------------------
+# --- verifying the chain ----------------------------------------------------------------
 
 
 def test_whole_chain_is_verified() -> None:

@@ -48,7 +48,7 @@ def test_no_run_of_periods_retries_more_than_its_share(
             now += number
             continue
         state = rule.present(state, now)
-        # A period that the clock steps back into is the same one for the budget.
+        # After a clock step back, the budget stays in its present period.
         if state[2] > period:
             periods += [[0, 0] for _ in range(min(2, state[2] - period))]
         period = state[2]

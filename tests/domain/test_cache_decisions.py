@@ -46,7 +46,7 @@ from tests.domain.cache_world import (
     received,
 )
 
-# --- deciding ------------------------------------------------------------------
+# --- cache decisions -----------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -220,7 +220,7 @@ def test_a_304_without_a_date_was_made_just_now() -> None:
     assert (0.0, date(100)) == (later_entry.age, later_entry.response.headers["date"])
 
 
-# --- who asked for what --------------------------------------------------------
+# --- matching requests to entries ----------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -342,7 +342,7 @@ def test_url_must_belong_to_the_service() -> None:
             named_url(service, Request.get("https://four.example/x"))
 
 
-# --- how much is kept ----------------------------------------------------------
+# --- limits on stored responses ------------------------------------------------
 
 
 def sized(number: int, control: str = "max-age=60") -> CacheEntry:

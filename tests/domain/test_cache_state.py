@@ -119,7 +119,7 @@ def test_marks_are_never_reused(steps: list[tuple[str, int]]) -> None:
             world.execute(Forget("key"))
             is_changed = True
         elif world.execute(Keep("key", mark, b"%d" % len(marks), 10 * SECOND)):
-            # Unless nothing was there, and nothing is there again.
+            # An entry may be stored after a change only if there was no entry before or after.
             assert not is_changed or mark == 0
             new_value = world.cells["key"][2]
             assert new_value not in marks
@@ -127,7 +127,7 @@ def test_marks_are_never_reused(steps: list[tuple[str, int]]) -> None:
             is_changed = True
 
 
-# --- answers as bytes ----------------------------------------------------------------
+# --- responses as bytes --------------------------------------------------------------
 
 ENTRY = CacheEntry(
     Response(

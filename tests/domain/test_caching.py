@@ -29,7 +29,7 @@ from tests.domain.cache_world import (
     received,
 )
 
-# --- reading -------------------------------------------------------------------
+# --- reading directives --------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -99,13 +99,13 @@ def test_requests_that_bypass_the_cache(request_: Request, expected: object) -> 
     assert expected is may_be_kept(request_)
 
 
-# --- keeping -------------------------------------------------------------------
+# --- storing responses ---------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     "status, control, fields, expected",
     [
-        # An explicit lifetime is enough, whatever the cache is shared for.
+        # An explicit lifetime is enough to store a response, even a private one.
         (200, "max-age=60", {}, True),
         (200, "private, max-age=60", {}, True),
         (200, 'private="x-own", max-age=60', {}, True),
@@ -114,11 +114,11 @@ def test_requests_that_bypass_the_cache(request_: Request, expected: object) -> 
         (200, "stale-while-revalidate=60", {}, True),
         (302, "max-age=60", {}, True),
         (418, "max-age=60", {}, True),
-        # `s-maxage` is for others, and without more there is nothing to use the answer for.
+        # `s-maxage` is for shared caches; without a lifetime or validator a response is not stored.
         (200, "s-maxage=60", {}, False),
         (200, "", {}, False),
         (200, "public", {}, False),
-        # Something to revalidate by is enough for the usual statuses.
+        # For the usual statuses, an ETag or modification date is enough.
         (200, "", {"ETag": '"1"'}, True),
         (200, "", {"Last-Modified": date(-60)}, True),
         (203, "", {"ETag": '"1"'}, True),
@@ -135,11 +135,11 @@ def test_requests_that_bypass_the_cache(request_: Request, expected: object) -> 
         (307, "", {"ETag": '"1"'}, False),
         (302, "public", {"ETag": '"1"'}, True),
         (302, "private", {"ETag": '"1"'}, True),
-        # A response that needs confirmation each time is useful if it can be confirmed.
+        # A response with `no-cache` is stored only if it can be revalidated.
         (200, "no-cache, max-age=60", {"ETag": '"1"'}, True),
         (200, "no-cache, max-age=60", {}, False),
         (200, 'no-cache="x", max-age=60', {}, True),
-        # Never.
+        # These responses are not stored, except for one that varies by a named header.
         (200, "no-store, max-age=60", {}, False),
         (200, "max-age=60", {"Vary": "*"}, False),
         (200, "max-age=60", {"Vary": "Accept, *"}, False),

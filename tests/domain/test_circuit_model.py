@@ -30,7 +30,7 @@ from tests.support.examples import examples
 if TYPE_CHECKING:
     from moorage.domain.resilience.circuit import Permit
 
-# Repeats lines that other tests cover one by one.
+# Excluded from coverage runs, which other tests of these lines serve.
 pytestmark = pytest.mark.untraced
 
 CONFIGS = [
@@ -86,8 +86,8 @@ class Call:
 class Model:
     """A model of a circuit that stores every call and failure, with a monotonic clock.
 
-    `time` is what the circuit believes has passed, `aligned` the store's own time, which decides
-    where slots end.
+    `time` is the time that has passed for the circuit; `aligned` is the store's own time, which
+    decides where slots end.
     """
 
     def __init__(self, config: CircuitBreakerConfig) -> None:
@@ -116,7 +116,7 @@ class Model:
         assert [] == self.running_leases()
         if self.mode is CLOSED:
             assert self.streak == 0 or self.time - self.since >= round(self.config.window * SECOND)
-            # A window of calls is given up after a day without one.
+            # A window of calls expires after a day without a call.
             assert (0, 0, 0) == self.sums() or self.config.window_calls
             assert not self.recent()
             assert not self.failures or self.time - self.failures[-1][0] >= DAY
@@ -164,11 +164,11 @@ class Model:
                 rows[-1].append(call)
             else:
                 rows.append([])
-        # A row that could not be kept may be missed, though never seen where there is none.
+        # The circuit keeps at most eight runs of failures, and may miss a further one.
         self.crowded = self.crowded or sum(map(bool, rows)) > 8
         return [sum(call.status == "failed" for call in row) for row in rows]
 
-    # --- what happens -----------------------------------------------------------------------
+    # --- events -----------------------------------------------------------------------------
 
     def running_leases(self) -> list[int]:
         """Return when the running leases end."""
@@ -364,7 +364,7 @@ class Machine(RuleBasedStateMachine):
         if outcome is Outcome.GOOD and not call.permit[2]:
             return
         self.judge()
-        # An opening begins anew, where nothing is crowded.
+        # Opening the circuit begins a new generation, and resets `crowded`.
         mode_before, was_crowded = self.model.mode, self.model.crowded
         changed_mode = self.world.execute(Report(self.gates, call.permit, outcome, reporter))
         expected = self.model.leave(call, outcome, reporter)

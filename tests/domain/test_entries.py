@@ -146,7 +146,7 @@ def test_page_has_a_cursor_only_if_more_follows() -> None:
     assert None is EntryPage.of(entries, 3).next
 
 
-# --- what becomes of an entry -----------------------------------------------------------
+# --- state changes of an entry ----------------------------------------------------------
 
 
 def _outcome(entry: Entry) -> tuple[EntryState, bool, str]:

@@ -147,7 +147,7 @@ def test_expired_claim_cannot_be_marked_sent() -> None:
 
 @pytest.mark.parametrize("target", ["ignores", "other"])
 def test_unknown_outcome_is_retried_only_at_vendors_that_honour_keys(target: str) -> None:
-    """After an unknown outcome, a key is retried only at a vendor that honours keys."""
+    """After an unknown outcome, a key is retried only at the same vendor, if it honours keys."""
     key = Keyed()
     key.claim_and_send()
     key.world.now += LEASE
@@ -365,7 +365,7 @@ def test_a_claim_that_is_renewed_is_not_forgotten() -> None:
     assert Verdict.BUSY is key.claim().verdict
 
 
-# --- what is late -----------------------------------------------------------------------------
+# --- late answers -----------------------------------------------------------------------------
 
 
 def test_first_answer_settles_a_taken_over_key() -> None:

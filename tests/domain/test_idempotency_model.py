@@ -32,7 +32,7 @@ from tests.support.examples import examples
 if TYPE_CHECKING:
     from moorage.domain.idempotency.claims import Claimed, Settled
 
-# Repeats lines that other tests cover one by one.
+# Excluded from coverage runs, which other tests of these lines serve.
 pytestmark = pytest.mark.untraced
 
 
@@ -45,9 +45,9 @@ class Holder:
     verdict: Verdict
     target: str
     until: int
-    """When its deadline is by its own clock; it sends nothing later, having been paused or not."""
+    """The holder's deadline by its own clock, after which it sends nothing."""
     safe: int
-    """Until when its lease certainly lasts by its own clock; then it renews before it sends."""
+    """The time until which the holder's lease certainly lasts, by its own clock."""
     marked: bool = False
     sent: bool = False
     answer: str | None = None
@@ -56,8 +56,8 @@ class Holder:
 class Machine(RuleBasedStateMachine):
     """Random claims, crashes, clock steps and operators on one idempotency key.
 
-    `real` is time as it passes for callers and vendors. Every vendor remembers keys a little longer
-    than it says: by what the store's clock has lost.
+    `real` is the time that passes for callers and vendors. Each vendor remembers keys longer than
+    it says, by the time that the store's clock has lost in steps.
     """
 
     def __init__(self) -> None:

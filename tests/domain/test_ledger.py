@@ -118,7 +118,7 @@ RACES: Final = (
     ((LEAVE,), AttemptEffect.POSSIBLE),
     ((LEAVE, BEGIN), AttemptEffect.POSSIBLE),
 )
-"""What one of several concurrent requests does, and what is known about it afterwards."""
+"""The actions of one of several concurrent requests, and what is known of its effect."""
 
 
 @pytest.mark.parametrize("before", [(), (LEAVE,), (LEAVE, DISPROVE), (TAKE_OVER,)])

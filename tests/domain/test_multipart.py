@@ -177,7 +177,7 @@ def test_invalid_forms_are_refused(make: Callable[[], object]) -> None:
         make()
 
 
-# --- what is known of it -----------------------------------------------------
+# --- length and replay of a form ---------------------------------------------
 
 
 def test_form_length_needs_every_files_length() -> None:

@@ -75,7 +75,7 @@ class Naive:
         period = self.period(time)
         if period > self.period(now):
             period = self.period(max(time, self.frozen))
-        # A grant that a pause has moved stays counted where it is once its own period has begun.
+        # A grant that a pause has moved is returned to the period where it is counted now.
         self.used[period] = max(0, self.used.get(period, 0) - cost)
 
     def pause(self, now: int, span: int) -> None:

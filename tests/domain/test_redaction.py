@@ -335,7 +335,7 @@ def test_json_is_read_as_json() -> None:
 
 
 def test_a_cut_shows_as_much_as_it_may() -> None:
-    """Up to the limit, harmless text is shown; of an unknown type, only the beginning."""
+    """Up to the limit, harmless text is shown; for other content types, only size and type."""
     assert "x" * 100 + "…" == Redaction().body(b"x" * 1000, "text/plain", 100)
     assert f"<3 bytes of {'y' * 80}>" == Redaction().body(b"abc", "y" * 200, 100)
 
@@ -348,7 +348,7 @@ def test_a_cut_halves_nothing_that_masks_have_moved_in() -> None:
     assert "4111" not in Redaction().body(body.encode(), "text/plain", 1000)
 
 
-# --- rules of a service --------------------------------------------------------------
+# --- a service's own rules -----------------------------------------------------------
 
 PATHS = Redaction(body_paths=["customer.name", "Items.sku", "id"])
 

@@ -122,7 +122,7 @@ def test_first_region_follows_the_weights(weights: list[int], seed: int) -> None
 
     for region in regions:
         share = region.weight / sum(weights)
-        # Six standard deviations: two in a thousand million.
+        # Six standard deviations: exceeded by chance twice in a thousand million runs.
         assert abs(firsts[region.name] - draws * share) <= 6 * math.sqrt(
             draws * share * (1 - share)
         )

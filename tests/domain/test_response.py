@@ -69,7 +69,7 @@ def test_a_changed_copy() -> None:
     ],
 )
 def test_nonsense_is_refused(fields: dict[str, Any], field: str) -> None:
-    """A response's status must have three digits."""
+    """A response with an invalid status, body or header is refused, and the error names it."""
     with pytest.raises(InvalidData) as excinfo:
         Response(**fields)
     assert field == excinfo.value.field

@@ -364,7 +364,7 @@ def test_decorrelated_decisions_follow_each_other() -> None:
     ]
 
 
-# --- what errors ask for ---
+# --- the wait of an error ---
 
 
 @pytest.mark.parametrize(

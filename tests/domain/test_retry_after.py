@@ -272,7 +272,7 @@ def test_every_kind_of_reset(reset: str, expected: float | None) -> None:
     ],
 )
 def test_hints(fields: dict[str, str], expected: RateHint | None) -> None:
-    """The IETF's and vendors' rate-limit headers are read; the limit nearest to zero counts."""
+    """The IETF's and vendors' rate-limit headers are read; of several limits the tightest wins."""
     assert expected == rate_hint(Headers(fields), NOW)
 
 

@@ -230,7 +230,7 @@ def test_refuses_nonsense(kind: Any, field: str, value: Any) -> None:
     ],
 )
 def test_each_of_several_is_checked(field: str, value: Any, problem: str | None) -> None:
-    """Each item of a service's limits, endpoints or regions must have the right type."""
+    """A service's limits, endpoints and regions need the right type and unique names."""
     for kind in (Service, run_anew(service_module).Service):
         if problem is None:
             assert tuple(value) == getattr(kind("x", **{field: value}), field)

@@ -112,7 +112,7 @@ def test_without_rules_what_is_stored_is_unreadable() -> None:
 
 
 def test_wrong_command_is_no_state_of_another_layout() -> None:
-    """Tickets for other limits than the command's raise the caller's error."""
+    """Tickets for other limits than the command's raise ValueError, not StateUnavailable."""
     rule = RateLimitConfig.per_second(5).rule
     gates = Gates(limits=[rule], limit_keys=["limit"])
     state = rule.fast_grant(None, NOON, 1)

@@ -284,7 +284,7 @@ def test_proxy_none_stays_none() -> None:
     assert 1 == len({proxy, Proxy.at("http://proxy.example/")})
 
 
-# --- places ------------------------------------------------------------------
+# --- pools -------------------------------------------------------------------
 
 
 def test_pool_statistics_are_values() -> None:

@@ -1,10 +1,10 @@
 """A child process that calls a service with OAuth tokens, for the multi-process tests.
 
-Run as `python -m tests.oauth.caller`, with what it does as JSON on its standard input. It says
-"ready", begins at the next line, and says how its calls ended. It may be told to kill itself: just
-before it asks for a token, with the answer in its hand, or just after it has stored one. It says so
-before it does. Told to die at its second renewal, it says "renewed" after the first, and calls
-again at the next line.
+Run it as `python -m tests.oauth.caller`, with its job as JSON on the standard input. It prints
+"ready", starts its calls at the next input line, and prints their results. A job may make it kill
+itself just before its token request, just after the response, or just after storing the token. It
+prints that point first. A job that dies at the second renewal prints "renewed" after the first
+one, and calls again at the next input line.
 """
 
 from __future__ import annotations

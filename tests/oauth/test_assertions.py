@@ -20,7 +20,7 @@ from tests.support.proofs import pem
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-# Repeats lines that other tests cover one by one.
+# Excluded from coverage runs, which other tests of these lines serve.
 pytestmark = pytest.mark.untraced
 
 SHARED = "a secret that both sides know"
@@ -180,7 +180,7 @@ async def test_assertion_of_a_skewed_clock_is_refused(erp: Erp, off: float) -> N
         assert (1, False) == (len(server.requests), excinfo.value.retryable)
 
 
-# --- grants ----------------------------------------------------------------------------
+# --- assertion grants ------------------------------------------------------------------
 
 
 def vouching(server: AuthorizationServer, algorithm: str, **options: Any) -> JwtBearer:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 BOUND = Client(dpop=True)
 
 
-# --- to a key ------------------------------------------------------------------------
+# --- tokens bound to a key -----------------------------------------------------------
 
 
 @in_both
@@ -154,7 +154,7 @@ async def test_redirects_are_not_followed(erp: Erp) -> None:
         assert "DPoP" in local_server.requests[0].headers
 
 
-# --- to a certificate ----------------------------------------------------------------
+# --- tokens bound to a certificate ---------------------------------------------------
 
 
 @pytest.mark.parametrize("method", ["tls_client_auth", "self_signed_tls_client_auth"])

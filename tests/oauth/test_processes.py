@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _PROCESSES = 4
 _CALLERS = 20
 _PATIENT = 60.0
-"""Seconds for an answer where nobody dies, and so nobody waits until a lease has ended."""
+"""Request timeout in seconds for tests in which no process is killed."""
 
 
 class Scene:

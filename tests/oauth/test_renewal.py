@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from tests.support.modes import AwaitedManager
 
 
-# --- what the server's own trouble prevents --------------------------------------------------
+# --- failures of the server ------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ async def test_delays_between_renewals_grow(world: World) -> None:
 
     await stage.refresher(retry=policy).get(*OWNER)
 
-    # With draws of a half: half way from half a second to thrice the delay before.
+    # Each draw is 0.5: half way between half a second and three times the previous delay.
     assert [1.0, 1.75] == world.sleeper.slept
 
 
@@ -183,7 +183,7 @@ async def test_claim_names_the_server(world: World) -> None:
     ]
 
 
-# --- answers that are lost ---------------------------------------------------------------------
+# --- lost responses ----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -341,7 +341,7 @@ async def test_repeatable_grant_is_never_lost(world: World) -> None:
     assert Secret("at-2") == (await refresher.get(*OWNER)).access_token
 
 
-# --- the server's word that it is over -------------------------------------------------------
+# --- the end of a grant ----------------------------------------------------------------------
 
 
 @sync_and_async
@@ -377,7 +377,7 @@ async def test_without_a_refresh_token_a_person_is_needed(world: World) -> None:
     assert ["ConsentNeeded", "TokenNotRenewed"] == world.event_names()
 
 
-# --- what a request says -----------------------------------------------------------------------
+# --- the content of requests -------------------------------------------------------------------
 
 
 @sync_and_async

@@ -130,7 +130,7 @@ async def test_newer_token_replaces_an_unstored_one(world: World, by_consent: bo
     newer_credentials = token(7)
     if by_consent:
         await refresher.rotate(*OWNER, newer_credentials)
-        # A token that could not be stored would replace this one.
+        # If the unstored token were still kept, it would replace this one.
         stage.vault.kept[OWNER] = PAST
         world.clock.advance(100)
         stage.vendor.answers(grants(7))

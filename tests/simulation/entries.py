@@ -77,11 +77,11 @@ class Claim:
 
     entry: Entry
     who: str
-    """The worker."""
+    """The name of the worker that claimed the entry."""
     at: datetime
-    """When the worker, or its heart, had last heard the store's time."""
+    """The store's time that the worker, or the renewal of its claims, read last."""
     after: frozenset[int]
-    """The numbers of what had come to its end by then."""
+    """The numbers of the entries that had ended by then."""
 
 
 @attrs.define(eq=False)
@@ -109,7 +109,7 @@ class Outbox:
     heard: dict[str, datetime] = attrs.field(factory=dict)
     claims: dict[str, list[Claim]] = attrs.field(factory=dict)
     looks: dict[tuple[str, str], datetime] = attrs.field(factory=dict)
-    """The begin of the claim that each worker saw last, for entries that it looked up by id."""
+    """The start of the claim that each worker saw last, for entries that it looked up by id."""
     broken: list[str] = attrs.field(factory=list)
     last: int = 0
 
@@ -184,7 +184,7 @@ class Outbox:
             if entry.attempts < TRIES:
                 self.broken.append(f"{who} writes its result over {claimant}'s")
         elif (entry.id, fence) in self.refused:
-            # Where this could not be written down, the entry is taken when its lease is over.
+            # If this is not stored, the entry can be claimed again after its lease.
             self.asked[entry.id] = self.refused[entry.id, fence]
         self.rows[entry.id] = entry
         return True
@@ -308,7 +308,7 @@ def play_entries(seed: int) -> Outbox:
     for number in range(dice.randint(2, 3)):
         _start(world, f"worker-{number}", dice.choice(SKEWS), _worker(outbox, dice.randint(4, 9)))
     world.run(MOST_STEPS)
-    # When all is over, nothing fails any more, and somebody makes what is left.
+    # At the end, all faults stop, and a last worker executes the remaining entries.
     world.faults = Faults()
     world.now += 1_000_000_000
     _start(world, "latecomer", 0, _worker(outbox, len(outbox.rows) + 1))

@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from moorage.services.core.core import Core
 
 QUIET = 1_000
-"""Seconds after which nothing of a storm is under way any more."""
+"""Seconds after which no other call of a schedule is still running."""
 SLACK = 2_000_000
-"""How late a process may be woken by this world, in microseconds."""
+"""How late the simulation may wake a process, in microseconds."""
 
 
 class LawBroken(AssertionError):
@@ -92,7 +92,7 @@ class Witness:
         (old_value,), (new_value,) = states, after
         if old_value[3] == command.permit[0]:
             return
-        # The window rolls on by itself; what was counted into it shows in the times as well.
+        # Old counts leave the window by themselves; a new one would also change the times.
         rolled = {"leases": (), "past": b"", "fails": 0, "slow": 0, "cancelled": 0}
         reports = old_value[7]._replace(**rolled), old_value[2:4]
         expected_reports = new_value[7]._replace(**rolled), new_value[2:4]
@@ -206,11 +206,11 @@ class Schedule:
     vendor: Vendor
     service: Service
     kinds: int
-    """How many kinds of fault could strike."""
+    """The number of kinds of fault that could happen in this schedule."""
     stepped: bool
-    """Whether the store's clock may have stepped."""
+    """True if the store's clock may have stepped in this schedule."""
     clean: bool
-    """Whether neither crash nor store trouble nor a stepping clock can excuse anything."""
+    """True if the schedule has no crash, no store failure and no clock step."""
 
 
 @attrs.frozen

@@ -180,5 +180,5 @@ def test_waiting_tasks_move_up(arrivals: list[float], patience: Patience, burst:
     assert used_count >= 0.9 * RATE * SPAN * 3 / 4
     for first, time in enumerate(departures):
         for last_index in range(first, min(first + 4 * RATE, len(departures))):
-            # A store counts in microseconds, and a task goes in the one after its turn.
+            # The store counts in microseconds, and a task leaves one microsecond after its grant.
             assert last_index - first + 1 <= burst + RATE * (departures[last_index] - time + 1e-6)

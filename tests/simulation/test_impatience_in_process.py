@@ -36,7 +36,7 @@ pytestmark = pytest.mark.untraced
 
 PLACES, TAKES, QUEUE, LONGEST = 4, 0.2, 400, 2.0
 BOUND = PLACES / TAKES
-"""Calls a second that the places allow."""
+"""Calls a second that the bulkhead's slots allow."""
 
 SPAN = 12
 PATIENCE: dict[str, Patience] = {

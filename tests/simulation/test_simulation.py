@@ -19,7 +19,7 @@ pytestmark = pytest.mark.untraced
 SCHEDULES = int(os.environ.get("SCHEDULES", "400"))
 PARTS = 8
 PATIENCE = 4_000
-"""In how many schedules a planted bug must show itself."""
+"""The number of schedules within which a planted bug must break a law."""
 SHOWN: Mapping[str, int] = {
     "lease_never_expires": 508,
     "time_lost_on_cancel": 171,
@@ -56,7 +56,7 @@ def test_every_planted_bug_is_found(bug: Bug) -> None:
             try:
                 check(play(seed))
             except AssertionError:
-                # A broken law, or a world that never comes to rest.
+                # Either a law was broken, or the simulated world did not end.
                 return
     pytest.fail(f"{bug.name} was not found in {PATIENCE} schedules")
 

@@ -1,14 +1,14 @@
 """A simulated world in which steps of several processes interleave, and any step can fail.
 
-Workers are the real flows, over ports that hand every step to one scheduler. The scheduler draws
-from one seeded generator who moves next and what goes wrong: so a seed is a schedule, and the same
-seed is the same run, to the letter. Time is virtual and moves only when the scheduler says so.
+Workers run the real code, over ports that pass each step to one scheduler. The scheduler draws
+the next worker and the next fault from one seeded generator, so the same seed repeats the same run
+exactly. Time is virtual, and advances only when the scheduler advances it.
 
-A crash drops a worker where it stands: nothing of it runs again, not even its `finally`. A
-cancellation is thrown in where it waits. A store may be away, lose its answer after it applied a
-command, or be asked the same thing twice; its clock may step. In every other world workers go on
-without a store that is away, each in a memory of its own. The vendor may be slow, process
-without answering, answer without processing, and is the only witness of what really happened.
+A crash stops a worker for ever; not even its `finally` blocks run. A cancellation is raised at the
+step for which the worker waits. The store may be down, lose its reply after it applied a command,
+or get the same command twice; its clock may step. In every other world, workers go on without a
+store that is down, each in its own memory. The vendor may be slow, process a request without
+responding, or respond without processing; only the vendor knows which requests had an effect.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 START = 1_750_000_000_000_000
 SILENCE = 5_000_000
-"""Microseconds without an answer, after which a store that is not in time is away."""
+"""Microseconds without a reply after which a slow store counts as down."""
 
 
 class Cancelled(BaseException):
@@ -99,7 +99,7 @@ class Worker:
     crashed: bool = False
     frozen: bool = False
     skew: int = 0
-    """Seconds by which its wall clock is ahead of all others."""
+    """Seconds by which the process's wall clock is ahead of the others'."""
     cancelled_at: str | None = None
     answered: int | None = None
     silenced: bool = False
@@ -233,7 +233,7 @@ class World:
         value: Any = None
         if turn is not None and turn.what != "begins" and self.strikes("cancel"):
             if self.dice.randrange(2):
-                # What was asked for happened all the same; only its answer finds nobody.
+                # The cancelled step takes effect all the same; only its answer is lost.
                 with suppress(ConnectorError):
                     turn.act()
             worker.cancelled_at = turn.what

@@ -1,7 +1,8 @@
 """Fuzzing of webhook verifiers: damaged webhooks, and the rules that hold for each of them.
 
-They are genuine webhooks that were damaged: bits, pieces, headers, times, order. Whatever comes, a verifier answers with events or with `WebhookRejected`; and it
-answers with events only if what is signed is as it was sent.
+Genuine webhooks are damaged in bits, pieces, headers, times and order. For each of them, a verifier
+returns events or raises `WebhookRejected`; and it returns events only if the signed content is
+unchanged.
 
 `make fuzz` runs a hundred thousand for each family of schemes.
 """
@@ -36,7 +37,7 @@ FAMILIES: Final = {
     "tokens": ("plaid",),
     "plain": ("telegram", "basic-auth", "bearer-token", "url-token", "client-certificate"),
 }
-"""Presets that are verified in the same way."""
+"""Webhook presets by the kind of their verification."""
 
 _TEXTS: Final = (
     "", " ", ",", "=", "t=", "v1=", "v1,", "sha256=", "t=1,t=2", "\x00", "\r\n", "\ud800", "é", "\u0661",
@@ -173,9 +174,9 @@ class Target:
                 raise AssertionError(sent_request) from refused_value
             return False
         scheme = PRESETS[self.sender.name]
-        # Twilio signs names and values run together, so that some forms are signed alike.
+        # Twilio signs names and values without separators, so some forms share a signature.
         if not scheme.weak and "form" not in scheme.covers:
-            # A GET of Braintree's is answered; and what is signed is what was sent.
+            # A GET of Braintree's is a challenge; other events must have the signed content.
             handshake = any(event.reply for event in events)
             assert handshake or [event.payload for event in events] == [
                 event.payload for event in self.events

@@ -98,7 +98,7 @@ class Endpoint:
 ENDPOINT: Final = Endpoint()
 
 
-# --- one endpoint in each way ---------------------------------------------------------
+# --- one endpoint for each framework --------------------------------------------------
 
 
 def plain_wsgi(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
@@ -224,7 +224,7 @@ SERVERS: Final[dict[str, tuple[Any, Callable[[], Any]]]] = {
     "starlette": (_uvicorn, lambda: starlette_app),
 }
 CHUNKED: Final = ("werkzeug", "asgi", "django-asgi", "flask", "starlette")
-"""Those that know where a chunked body ends."""
+"""The servers that know where a chunked body ends."""
 
 
 class Hosts:
@@ -260,7 +260,7 @@ class Hosts:
             elif sent.body or sent.method != "GET":
                 link.putheader("Content-Length", str(len(sent.body)))
             pieces = (sent.body[at : at + 7] for at in range(0, len(sent.body), 7))
-            # Some answer before they have read everything.
+            # Some servers respond before they have read the whole body.
             with suppress(BrokenPipeError, ConnectionResetError):
                 link.endheaders(pieces if chunked else sent.body or None, encode_chunked=chunked)
             answer = link.getresponse()

@@ -35,7 +35,7 @@ GITHUB, STRIPE, PLAID, SENDGRID = (
     BY_NAME[name] for name in ("github", "stripe", "plaid", "sendgrid")
 )
 ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
-"""Of P-256."""
+"""The order of the curve P-256."""
 
 
 @pytest.mark.parametrize(

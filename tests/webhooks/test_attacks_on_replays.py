@@ -34,7 +34,7 @@ GITHUB = BY_NAME["github"]
 def test_lines_of_one_value_do_not_stand_for_others(hidden: str) -> None:
     """A message that Amazon SNS signed for another customer's topic is refused.
 
-    A stranger's own topic signs a message whose lines, taken apart elsewhere, are our webhook.
+    The other topic's signed lines can be split in another way, into a message of our own topic.
     """
     sns_timestamp = NOW.strftime("%Y-%m-%dT%H:%M:%S.000Z")
     original_fields = {

@@ -1,6 +1,6 @@
 """Webhook presets that a function creates, created again for each test.
 
-What is made while a module is imported is there before a mutant of what makes it is chosen.
+For mutation tests: a preset created at import exists before a mutant of its function is chosen.
 """
 
 from __future__ import annotations

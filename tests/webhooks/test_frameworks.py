@@ -48,7 +48,7 @@ def of_github(body: bytes, number: int = 1) -> SentWebhook:
     return SentWebhook(headers=github_headers | {"Content-Type": "application/json"}, body=body)
 
 
-# --- bytes and addresses ----------------------------------------------------------------
+# --- bodies and URLs --------------------------------------------------------------------
 
 
 @EVERYWHERE
@@ -141,7 +141,7 @@ def test_a_header_that_is_there_twice(host: str, world: Hosts) -> None:
     assert 200 == world.ask(host, sent_request)[0]
 
 
-# --- answers ----------------------------------------------------------------------------
+# --- responses --------------------------------------------------------------------------
 
 
 class _UnreachableStore:
@@ -226,7 +226,7 @@ def test_subscriptions_are_confirmed(host: str, world: Hosts) -> None:
     assert CONFIRM == links.asked[-1]
 
 
-# --- what read the body before ------------------------------------------------------------
+# --- bodies that the framework has read ---------------------------------------------------
 
 
 def _body(request: Any) -> object:
@@ -363,7 +363,7 @@ def test_a_client_of_starlettes_that_goes_away() -> None:
     assert "malformed" == excinfo.value.reason
 
 
-# --- Django's and Flask's own ways of testing -----------------------------------------------
+# --- test clients of Django and Flask -------------------------------------------------------
 
 
 def test_djangos_test_client() -> None:

@@ -22,7 +22,7 @@ from tools import presets
 if TYPE_CHECKING:
     from tests.webhooks.signing import SentWebhook
 
-# Repeats lines that other tests cover one by one.
+# Excluded from coverage runs, which other tests of these lines serve.
 pytestmark = pytest.mark.untraced
 
 EACH = pytest.mark.parametrize("sender", SENDERS, ids=lambda sender: sender.name)
@@ -141,7 +141,7 @@ def test_no_secret_is_refused_at_once(sender: Sender, nothing: object) -> None:
 def test_a_flipped_bit_is_refused(sender: Sender, place: int, bit: int) -> None:
     """A webhook with any flipped bit in signature, time or signed body is refused.
 
-    A form may write an escape with small letters; it says the same.
+    The only exception is the case of a percent escape in a form, which has the same meaning.
     """
     sent_request = sender.send(NOW, 7)
     if not signed_headers(sender, sent_request) and not sender.body_covered:

@@ -306,7 +306,7 @@ def test_times_in_the_short_way(stamps: Any, good: bool) -> None:
             ways.verifier.verify(**webhook_arguments)
 
 
-# --- what is read later -------------------------------------------------------------------
+# --- lazily parsed events -----------------------------------------------------------------
 
 
 def unread(**more: Any) -> WebhookEvent:
@@ -387,7 +387,7 @@ def test_unreadable_lazy_events_raise_when_read(name: str) -> None:
     assert "own" == excinfo.value.service
 
 
-# --- whose secrets, and who is told -----------------------------------------------------------
+# --- secrets and observers --------------------------------------------------------------------
 
 
 @IN_BOTH

@@ -203,7 +203,7 @@ def test_a_server_without_an_endpoint_is_refused() -> None:
         begun_consent(client_of(authorization_endpoint=None))
 
 
-# --- what comes back ---------------------------------------------------------
+# --- the callback ------------------------------------------------------------
 
 
 def back(pending: PendingConsent, **changes: str | None) -> str:

@@ -62,7 +62,7 @@ def htu(url: str) -> object:
     return verified_claims(proof(key(), "GET", url, OCCASION).reveal())["htu"]
 
 
-# --- what a proof says -------------------------------------------------------------
+# --- the claims of a proof ---------------------------------------------------------
 
 
 def test_proof_matches_the_rfcs_example() -> None:
@@ -240,7 +240,7 @@ def test_unbound_token_has_no_proof() -> None:
     assert not signs(credentials)
 
 
-# --- what answers say ----------------------------------------------------------------
+# --- challenges in responses ---------------------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ from moorage.domain.signing.message import MessageSignature
 from moorage.domain.signing.occasion import Occasion
 from moorage.errors import InvalidData
 
-# Appendix B.2 but B.2.4, which signs a response.
+# The examples of RFC 9421's appendix B.2, except B.2.4, which signs a response.
 RFC = json.loads(Path(__file__).with_name("rfc9421_vectors.json").read_text(encoding="utf-8"))
 AT = datetime.fromtimestamp(1618884473, UTC)
 BASE = "https://example.com"

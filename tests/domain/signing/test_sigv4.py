@@ -44,7 +44,7 @@ def _suite(case: dict[str, Any]) -> tuple[AwsSigV4, Request, str]:
         session_token=case["token"],
         sign_session_token=not case["late"],
         normalise_path=case["normalise"],
-        # The suite writes its paths as they are before they are encoded to be sent.
+        # The suite has its paths as they are before percent-encoding.
         encode_path_twice=False,
     )
     path, space, query_part = case["path"].partition(" ")
