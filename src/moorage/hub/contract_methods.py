@@ -1,4 +1,4 @@
-"""The methods of hubs that return the operations of each contract.
+"""The methods of hubs that return the operations of the contracts.
 
 Written by tools/operations.py from the declarations in contracts/declared.
 """
@@ -26,52 +26,52 @@ if TYPE_CHECKING:
 
 
 class ContractMethods:
-    """The methods of a hub, one for each contract, such as `payments()`."""
+    """The contracts of a hub."""
 
     _live: LiveConfiguration
 
     def email(self, tenant: str | None = None, *, subject: str | None = None) -> Email:
-        """Return the tenant's email operations; `subject` is the person concerned."""
+        """Return the tenant's operations on mail; `subject` is the person concerned."""
         return operations.Email(self._live.about(subject), tenant)
 
     def sms(self, tenant: str | None = None, *, subject: str | None = None) -> Sms:
-        """Return the tenant's text-message operations; `subject` is the person concerned."""
+        """Return the tenant's operations on text messages; `subject` is the person concerned."""
         return operations.Sms(self._live.about(subject), tenant)
 
     def payments(self, tenant: str | None = None, *, subject: str | None = None) -> Payments:
-        """Return the tenant's payment operations; `subject` is the person concerned."""
+        """Return the tenant's operations on payments; `subject` is the person concerned."""
         return operations.Payments(self._live.about(subject), tenant)
 
     def storage(self, tenant: str | None = None, *, subject: str | None = None) -> Storage:
-        """Return the tenant's file-storage operations; `subject` is the person concerned."""
+        """Return the tenant's operations on files; `subject` is the person concerned."""
         return operations.Storage(self._live.about(subject), tenant)
 
     def shipping(self, tenant: str | None = None, *, subject: str | None = None) -> Shipping:
-        """Return the tenant's shipping operations; `subject` is the person concerned."""
+        """Return the tenant's operations on shipments; `subject` is the person concerned."""
         return operations.Shipping(self._live.about(subject), tenant)
 
 
 class AsyncContractMethods:
-    """The methods of an asynchronous hub, one for each contract, such as `payments()`."""
+    """The contracts of an asynchronous hub."""
 
     _live: LiveConfiguration
 
     def email(self, tenant: str | None = None, *, subject: str | None = None) -> AsyncEmail:
-        """Return the tenant's email operations; `subject` is the person concerned."""
+        """Return the tenant's operations on mail; `subject` is the person concerned."""
         return operations.AsyncEmail(self._live.about(subject), tenant)
 
     def sms(self, tenant: str | None = None, *, subject: str | None = None) -> AsyncSms:
-        """Return the tenant's text-message operations; `subject` is the person concerned."""
+        """Return the tenant's operations on text messages; `subject` is the person concerned."""
         return operations.AsyncSms(self._live.about(subject), tenant)
 
     def payments(self, tenant: str | None = None, *, subject: str | None = None) -> AsyncPayments:
-        """Return the tenant's payment operations; `subject` is the person concerned."""
+        """Return the tenant's operations on payments; `subject` is the person concerned."""
         return operations.AsyncPayments(self._live.about(subject), tenant)
 
     def storage(self, tenant: str | None = None, *, subject: str | None = None) -> AsyncStorage:
-        """Return the tenant's file-storage operations; `subject` is the person concerned."""
+        """Return the tenant's operations on files; `subject` is the person concerned."""
         return operations.AsyncStorage(self._live.about(subject), tenant)
 
     def shipping(self, tenant: str | None = None, *, subject: str | None = None) -> AsyncShipping:
-        """Return the tenant's shipping operations; `subject` is the person concerned."""
+        """Return the tenant's operations on shipments; `subject` is the person concerned."""
         return operations.AsyncShipping(self._live.about(subject), tenant)

@@ -41,7 +41,7 @@ class Payments:
         self._flows = CurrentOperations(PaymentsFlows, find_dispatcher, tenant)
 
     def follow_up(self, event: PaymentEvent, *, timeout: float | None = None) -> PaymentEvent:
-        """Return an event with all fields; if it only names a payment, get that from the vendor.
+        """Return a payment event with all fields, fetched from the vendor if they are missing.
 
         Only the id is read from such a hint, so a forged one can only cause a look-up of the truth.
 
@@ -58,7 +58,7 @@ class Payments:
         timeout: float | None = None,
         at_once: int = 8,
     ) -> list[Result[Payment]]:
-        """Get the current state of several payments; return the results in their order.
+        """Get the current state of several payments, and return the results in order.
 
         Args:
             payments: references of payments, and `Unsettled` for payments without one: these are
@@ -315,7 +315,7 @@ class AsyncPayments:
         self._flows = CurrentOperations(PaymentsFlows, find_dispatcher, tenant)
 
     async def follow_up(self, event: PaymentEvent, *, timeout: float | None = None) -> PaymentEvent:
-        """Return an event with all fields; if it only names a payment, get that from the vendor.
+        """Return a payment event with all fields, fetched from the vendor if they are missing.
 
         Only the id is read from such a hint, so a forged one can only cause a look-up of the truth.
 
@@ -332,7 +332,7 @@ class AsyncPayments:
         timeout: float | None = None,
         at_once: int = 8,
     ) -> list[Result[Payment]]:
-        """Get the current state of several payments; return the results in their order.
+        """Get the current state of several payments, and return the results in order.
 
         Args:
             payments: references of payments, and `Unsettled` for payments without one: these are

@@ -42,7 +42,7 @@ class Shipping:
         idempotency_key: str | None = None,
         timeout: float | None = None,
     ) -> RateResult:
-        """Get the carriers' rates for a shipment; nothing is bought.
+        """Get the carriers' rates for a shipment without buying one.
 
         Args:
             request: the shipment.
@@ -93,7 +93,7 @@ class Shipping:
         timeout: float | None = None,
         at_once: int = 4,
     ) -> list[Result[Shipment]]:
-        """Buy many shipments; return their results in order.
+        """Buy many shipments, and return the results in order.
 
         Each has a key of its own, derived from the batch's key and its position: a repeat after an
         interruption buys only the missing shipments.
@@ -179,7 +179,7 @@ class AsyncShipping:
         idempotency_key: str | None = None,
         timeout: float | None = None,
     ) -> RateResult:
-        """Get the carriers' rates for a shipment; nothing is bought.
+        """Get the carriers' rates for a shipment without buying one.
 
         Args:
             request: the shipment.
@@ -223,7 +223,7 @@ class AsyncShipping:
         timeout: float | None = None,
         at_once: int = 4,
     ) -> list[Result[Shipment]]:
-        """Buy many shipments; return their results in order.
+        """Buy many shipments, and return the results in order.
 
         Each has a key of its own, derived from the batch's key and its position: a repeat after an
         interruption buys only the missing shipments.

@@ -84,7 +84,7 @@ class Storage(StorageMethods):
     def list_stale_uploads(
         self, prefix: str = "", *, older_than: timedelta | None = None, timeout: float | None = None
     ) -> list[Upload]:
-        """List the uploads that were started, and neither completed nor aborted.
+        """List the uploads that were started, but neither completed nor aborted.
 
         Args:
             prefix: prefix of their keys.
@@ -307,7 +307,7 @@ class AsyncStorage(AsyncStorageMethods):
     async def list_stale_uploads(
         self, prefix: str = "", *, older_than: timedelta | None = None, timeout: float | None = None
     ) -> list[Upload]:
-        """List the uploads that were started, and neither completed nor aborted.
+        """List the uploads that were started, but neither completed nor aborted.
 
         Args:
             prefix: prefix of their keys.
