@@ -57,6 +57,12 @@ def hang(record):
         pass
 
 
+def measure(record):
+    from prometheus_client import generate_latest
+
+    Path("metrics").write_bytes(generate_latest())
+
+
 def last(record):
     if record.json() == 4:
         os.kill(os.getpid(), signal.SIGTERM)
@@ -120,6 +126,19 @@ def test_pipeline_runs_from_the_configuration() -> None:
     [worker] = row["workers"]
     assert ("stopped", 4, 1) == (row["state"], worker["processed"], worker["dead_letters"])
     assert "Three is broken." in command("stream", "status").out
+
+
+def test_pipelines_of_the_configuration_have_metrics() -> None:
+    """The observers of the configuration report on the pipelines that a worker runs."""
+    observed = POLLED.replace("our_orders:store", "our_orders:measure")
+    configure(f"{observed}\n[observers]\nprometheus = true\n")
+    assert 0 == start().wait(60)
+    metrics = Path("metrics").read_text("utf-8").splitlines()
+    assert {
+        'moorage_pipeline_messages_received_total{pipeline="shop"} 5.0',
+        'moorage_pipeline_inflight_messages{pipeline="shop"} 5.0',
+        'moorage_pipeline_up{pipeline="shop"} 1.0',
+    } <= set(metrics)
 
 
 def state_of(name: str) -> str:

@@ -132,12 +132,19 @@ async def test_pause_ends_a_run_and_resume_begins_another() -> None:
         await storage.execute(PausePipeline(KEY, None))
         await until(lambda: len(sinks) == runs and len(sinks[-1].values) == 2)  # noqa: B023 - at once
         await until_state("running")
+        assert 2 * runs == pipeline.statistics().processed
         await storage.execute(PausePipeline(KEY, "again"))
         await until_state("stopped")
     pipeline.stop()
     report = await task
     assert (True, PipelineState.STOPPED) == (report.is_clean, report.statistics.state)
     assert 2 == report.statistics.processed
+    totals = pipeline.statistics()
+    assert (PipelineState.STOPPED, 4, 0) == (
+        totals.state,
+        totals.processed,
+        totals.records_in_flight,
+    )
 
 
 async def test_stop_ends_a_supervised_pipeline() -> None:

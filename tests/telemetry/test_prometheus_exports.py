@@ -10,7 +10,13 @@ import pytest
 from prometheus_client import CollectorRegistry, start_http_server
 from prometheus_client.openmetrics import exposition
 
-from moorage import ConnectorManager, LogEntriesLost, Service
+from moorage import (
+    ConnectorManager,
+    LogEntriesLost,
+    PipelineState,
+    PipelineStatistics,
+    Service,
+)
 from moorage.adapters.observers.prometheus import PrometheusObserver
 from moorage.domain.connectors.pool_statistics import ConnectorPool, PoolStatistics
 from moorage.domain.observation.events import ConnectorChecked
@@ -38,6 +44,8 @@ class Sampler:
         # The sources of pools are held weakly.
         self._pools = BusyPools()
         self.observer.watch_pools(self._pools)
+        self._pipeline = BusyPipeline()
+        self.observer.watch_pipeline(self._pipeline)
         self.lines: list[str] = []
 
     def __call__(self, event: Event, /) -> None:
@@ -61,6 +69,7 @@ class Sampler:
         return self._next
 
     def _sample(self, at: datetime) -> None:
+        self._pipeline.samples += 1
         text = exposition.generate_latest(self._registry).decode()  # type: ignore[no-untyped-call]  # the client's
         for line in text.splitlines():
             if not line.startswith("#"):
@@ -78,6 +87,27 @@ class BusyPools:
         """Return the pool."""
         statistics = PoolStatistics(active=2, idle=1, waiting=self.waiting, maximum=3)
         return (ConnectorPool("erp", "sql", statistics),)
+
+
+class BusyPipeline:
+    """A pipeline that loses its source later on, and sets a record aside at each sample then."""
+
+    name = "orders"
+    samples = 0
+
+    def statistics(self) -> PipelineStatistics:
+        """Return numbers that grow with each sample."""
+        is_lost = self.samples > 4
+        return PipelineStatistics(
+            state=PipelineState.RECONNECTING if is_lost else PipelineState.RUNNING,
+            received=100 * self.samples,
+            processed=90 * self.samples,
+            failed=self.samples,
+            dead_letters=self.samples - 4 if is_lost else 0,
+            records_in_flight=7,
+            batches=self.samples,
+            processing_duration=0.5 * self.samples,
+        )
 
 
 def _parts(sample: str) -> tuple[str, str]:

@@ -10,6 +10,7 @@ Laws:
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from datetime import UTC, datetime
 from inspect import isawaitable
@@ -82,6 +83,8 @@ class BatchDelivery:
             Stopping: the pipeline stops; the rest of the batch is not settled.
             Exception: a failure that stops the pipeline.
         """
+        time = asyncio.get_running_loop().time
+        started = time()
         begun = self.in_flight.begin(batch)
         if self.transforms:
             outcomes = [await self._transformed(pending) for pending in begun]
@@ -93,6 +96,8 @@ class BatchDelivery:
             group = [item for item in groups.popleft() if item.pending.is_open]
             if group:
                 groups.extendleft(reversed(await self._try_group(group)))
+        self.numbers.batches += 1
+        self.numbers.processing_duration += time() - started
 
     async def _transformed(self, pending: PendingRecord) -> _Item | None:
         """Return the record that the transforms made; None if it was dropped or failed."""

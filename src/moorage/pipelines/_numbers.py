@@ -30,6 +30,8 @@ class PipelineNumbers:
     committed: int = 0
     released: int = 0
     reconnects: int = 0
+    batches: int = 0
+    processing_duration: float = 0.0
     last_error: str | None = None
     dead_letters_in_a_row: int = 0
 

@@ -48,20 +48,28 @@ class SupervisedPipeline:
         worker: str,
         interval: float = 2.0,
     ) -> None:
+        self.name = name
         self._key = control_key(name)
         self._make = make
         self._storage = storage
         self._worker = worker
         self._interval = interval
         self._stopping = asyncio.Event()
-        self._pipeline: Pipeline | None = None
+        # One value, because another thread may read the numbers between two runs.
+        self._runs: tuple[Pipeline | None, PipelineStatistics] = (None, PipelineStatistics())
         self._is_paused = False
+
+    def statistics(self) -> PipelineStatistics:
+        """Return the numbers of all runs and the state of the last one, without waiting."""
+        pipeline, ended = self._runs
+        return ended if pipeline is None else pipeline.statistics().plus(ended)
 
     def stop(self) -> None:
         """Begin to stop, as `Pipeline.stop` does."""
         self._stopping.set()
-        if self._pipeline is not None:
-            self._pipeline.stop()
+        pipeline, _ = self._runs
+        if pipeline is not None:
+            pipeline.stop()
 
     async def run(self) -> PipelineReport:
         """Run until the source ends, or until `stop` is called.
@@ -87,12 +95,14 @@ class SupervisedPipeline:
 
     async def _run_once(self) -> PipelineReport:
         """Run the pipeline until it ends or is paused."""
-        pipeline = self._pipeline = self._make()
+        pipeline = self._make()
+        self._runs = pipeline, self._runs[1]
         reporting = asyncio.create_task(self._keep_reporting(pipeline))
         try:
             return await pipeline.run()
         finally:
-            self._pipeline = None
+            ended = attrs.evolve(self.statistics(), records_in_flight=0, size_in_flight=0)
+            self._runs = None, ended
             reporting.cancel()
             await asyncio.wait([reporting])
             await self._report(pipeline.statistics())

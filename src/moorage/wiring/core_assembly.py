@@ -230,6 +230,7 @@ def _core(ports: Ports, clock: Any, **verbs: Any) -> Core:
         traced=observers.traced if observers.traces else None,
         trace_headers=observers.trace_headers if observers.traces else None,
         watch_pools=observers.watch_pools,
+        watch_pipeline=observers.watch_pipeline,
         hears_attempt_starts=observers.hears_attempt_starts,
         hears_starts=observers.hears_starts,
         hears_attempts=observers.hears_attempts,

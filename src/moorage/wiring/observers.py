@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from moorage.domain.connectors.pool_statistics import PoolSource
     from moorage.domain.http.requests import Request
+    from moorage.domain.pipelines.settings import ObservedPipeline
     from moorage.ports.observer import Observer
 
 
@@ -138,6 +139,15 @@ class Observers:
         for observer, *_ in self._wishes:
             if inspect.getattr_static(observer, "watch_pools", None) is not None:
                 observer.watch_pools(pools)  # type: ignore[attr-defined]  # it has one
+
+    def watch_pipeline(self, pipeline: ObservedPipeline) -> None:
+        """Give a pipeline to the observers that report on pipelines.
+
+        These are the observers with a method `watch_pipeline`.
+        """
+        for observer, *_ in self._wishes:
+            if inspect.getattr_static(observer, "watch_pipeline", None) is not None:
+                observer.watch_pipeline(pipeline)  # type: ignore[attr-defined]  # it has one
 
     def _report(self, failed: Observer, error: Exception, event: Event) -> None:
         failure = ObserverFailed(

@@ -28,6 +28,7 @@ from moorage.adapters.observers._description import (
     fields_of,
     holder_of,
 )
+from moorage.adapters.observers._pipelines import PipelineReadings, pipeline_callbacks
 from moorage.adapters.observers._pools import PoolReadings, pool_callbacks
 from moorage.domain.monitoring.health import HealthState
 from moorage.domain.observation.call_events import (
@@ -62,6 +63,7 @@ if TYPE_CHECKING:
     from moorage.domain.observation.call_events import AttemptFacts, CallFacts
     from moorage.domain.observation.call_identity import CallIdentity
     from moorage.domain.observation.operation_target import OperationTarget
+    from moorage.domain.pipelines.settings import ObservedPipeline
 
 _OF_METRICS: Final = ("service", "operation", "vendor", "account", "region")
 _MOST_KEPT: Final = 1_000
@@ -125,7 +127,11 @@ class OpenTelemetryObserver:
         self._tracer = self._trace.get_tracer("moorage", tracer_provider=tracer_provider)
         meter = metrics.get_meter("moorage", meter_provider=meter_provider)
         self._pools = PoolReadings()
-        callbacks = pool_callbacks(self._pools, metrics.Observation)
+        self._pipelines = PipelineReadings()
+        callbacks = {
+            **pool_callbacks(self._pools, metrics.Observation),
+            **pipeline_callbacks(self._pipelines, metrics.Observation),
+        }
         self._instruments = {
             name: getattr(meter, f"create_{metric['instrument']}")(
                 self._aliases.get(name, name),
@@ -181,6 +187,13 @@ class OpenTelemetryObserver:
     def watch_pools(self, pools: PoolSource, /) -> None:
         """Report on connection pools too, whenever metrics are collected."""
         self._pools.watch(pools)
+
+    def watch_pipeline(self, pipeline: ObservedPipeline, /) -> None:
+        """Report on a pipeline too, whenever metrics are collected.
+
+        It is forgotten when nobody else uses it any more.
+        """
+        self._pipelines.watch(pipeline)
 
     def _started(self, event: CallStarted, call: CallIdentity) -> None:
         span = self._tracer.start_span(self._call_name, start_time=_time(call.started_at))

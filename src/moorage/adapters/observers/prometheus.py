@@ -14,6 +14,11 @@ from moorage.adapters.observers._description import (
     NAMES,
     holder_of,
 )
+from moorage.adapters.observers._pipelines import (
+    OF_PIPELINES,
+    PipelineCollector,
+    PipelineReadings,
+)
 from moorage.adapters.observers._pools import PoolReadings
 from moorage.domain.monitoring.health import HealthState
 from moorage.domain.observation.call_events import (
@@ -44,6 +49,7 @@ if TYPE_CHECKING:
     from moorage.domain.connectors.pool_statistics import PoolSource
     from moorage.domain.observation.call_events import AttemptFacts, CallFacts
     from moorage.domain.observation.call_identity import CallOutcome
+    from moorage.domain.pipelines.settings import ObservedPipeline
 
 OTHER: Final = "other"
 """The label of whatever is beyond the limit of a label's values."""
@@ -82,6 +88,9 @@ class _Metrics:
             "gauge": {"multiprocess_mode": "mostrecent"},
         }
         self.pools = PoolReadings()
+        self.pipelines = PipelineReadings()
+        families = import_module("prometheus_client.core")
+        registry.register(PipelineCollector(self.pipelines, families))
         self.is_shared = any(name in os.environ for name in _SHARED_FOLDER)
         self._metrics = {
             name: getattr(client, definition["type"].capitalize())(
@@ -92,7 +101,7 @@ class _Metrics:
                 **options.get(definition["type"], {}),
             )
             for name, definition in NAMES["prometheus"].items()
-            if name not in _OF_POOLS
+            if name not in _OF_POOLS and name not in OF_PIPELINES
         }
         if self.is_shared:
             for name in _OF_POOLS:
@@ -105,7 +114,7 @@ class _Metrics:
                     multiprocess_mode="livesum",
                 )
         else:
-            registry.register(_PoolCollector(self.pools, import_module("prometheus_client.core")))
+            registry.register(_PoolCollector(self.pools, families))
         self._pools_read_at: int | None = None
         self._series: dict[tuple[str, ...], Any] = {}
 
@@ -210,7 +219,7 @@ class PrometheusObserver:
 
     No label has the value of a URL, a key, a tenant or a person, so their number does not add
     series. Services and operations beyond `max_operations` are counted as "other". Connection
-    pools are read when Prometheus asks. It also works in the multiprocess mode of
+    pools and pipelines are read when Prometheus asks. It also works in the multiprocess mode of
     prometheus-client, where there are no exemplars, and where the numbers of pools are those at the
     latest attempt or check of a connector.
 
@@ -259,6 +268,13 @@ class PrometheusObserver:
     def watch_pools(self, pools: PoolSource, /) -> None:
         """Report on connection pools too."""
         self._metrics.pools.watch(pools)
+
+    def watch_pipeline(self, pipeline: ObservedPipeline, /) -> None:
+        """Report on a pipeline too, whenever Prometheus asks, for as long as somebody else uses it.
+
+        Not in the multiprocess mode: a pipeline belongs to one process.
+        """
+        self._metrics.pipelines.watch(pipeline)
 
     def __call__(self, event: Event, /) -> None:
         """Count an event."""

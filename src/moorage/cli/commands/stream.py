@@ -178,10 +178,10 @@ async def _run(
 
     worker = f"{socket.gethostname()}-{os.getpid()}"
     async with opened_async(context) as (hub, storage):
-        if storage is None:
-            return await arun_pipelines([build_pipeline(item, hub, None) for item in settings])
         pipelines = [
-            SupervisedPipeline(
+            build_pipeline(item, hub, None)
+            if storage is None
+            else SupervisedPipeline(
                 item.name,
                 partial(build_pipeline, item, hub, storage),
                 storage,
@@ -190,6 +190,8 @@ async def _run(
             )
             for item in settings
         ]
+        for pipeline in pipelines:
+            hub.manager.flows.core.watch_pipeline(pipeline)
         return await arun_pipelines(pipelines)
 
 

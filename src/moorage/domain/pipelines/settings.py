@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import Enum
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 import attrs
 
@@ -120,6 +120,8 @@ class PipelineStatistics:
         reconnects: how often the source was opened again.
         records_in_flight: the records that are read and not settled.
         size_in_flight: the bytes of their payloads.
+        batches: the batches whose records were all settled.
+        processing_duration: the seconds that their processing took, with its repetitions, added up.
         last_error: the message of the last failure; None if there was none.
     """
 
@@ -135,7 +137,30 @@ class PipelineStatistics:
     reconnects: int = 0
     records_in_flight: int = 0
     size_in_flight: int = 0
+    batches: int = 0
+    processing_duration: float = 0.0
     last_error: str | None = None
+
+    def plus(self, other: PipelineStatistics) -> PipelineStatistics:
+        """Return the sums of the numbers, with the state and the last error of this one."""
+        sums = {name: getattr(self, name) + getattr(other, name) for name in _NUMBERS}
+        return attrs.evolve(self, **sums)
+
+
+_NUMBERS: Final = attrs.fields_dict(PipelineStatistics).keys() - {"state", "last_error"}
+
+
+class ObservedPipeline(Protocol):
+    """An object that has the name and the numbers of a pipeline."""
+
+    @property
+    def name(self) -> str:
+        """The name of the pipeline."""
+        ...
+
+    def statistics(self) -> PipelineStatistics:
+        """Return the numbers of the pipeline, without waiting."""
+        ...
 
 
 @attrs.frozen(kw_only=True)

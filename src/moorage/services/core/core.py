@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from moorage.domain.http.requests import Request, Response, Timeouts
     from moorage.domain.observation.call_events import AttemptStarted
     from moorage.domain.observation.events import Event
+    from moorage.domain.pipelines.settings import ObservedPipeline
     from moorage.domain.state.commands import Command
     from moorage.ports.cipher import Cipher
     from moorage.ports.http import AsyncIncoming
@@ -50,6 +51,10 @@ def _tell_nobody(event: Event, then: Event | None = None, /) -> None:
 
 def _ignore_pools(pools: PoolSource, /) -> None:
     """Ignore a source of pool metrics; used if nobody observes connection pools."""
+
+
+def _ignore_pipeline(pipeline: ObservedPipeline, /) -> None:
+    """Ignore a pipeline, because nobody observes any."""
 
 
 async def _in_place(work: Callable[[], R]) -> R:
@@ -80,7 +85,7 @@ class Core:
     and `hears_attempt_starts` if one wants `AttemptStarted`. `traced` adds the headers of tracing
     observers to a request whose attempt begins, and `trace_headers` returns them for an operation;
     both are None if there are no such observers. `watch_pools` gives the observers of connection
-    pools a source of their numbers.
+    pools a source of their numbers, and `watch_pipeline` those of pipelines another pipeline.
     `late_id` makes the correlation id of a call that started at a given time, when somebody reads
     it; None if `new_id` has to make it at the start. `stores_content` is true if there is an
     integration log, which stores the requests and responses of some services. `audit` records an
@@ -122,6 +127,7 @@ class Core:
     traced: Callable[[Request, AttemptStarted], Request] | None = None
     trace_headers: Callable[[AttemptStarted], tuple[tuple[str, str], ...]] | None = None
     watch_pools: Callable[[PoolSource], None] = _ignore_pools
+    watch_pipeline: Callable[[ObservedPipeline], None] = _ignore_pipeline
     hears_attempt_starts: bool = False
     hears_starts: bool = False
     hears_attempts: bool = False

@@ -1,0 +1,119 @@
+"""The numbers of pipelines, read whenever metrics are collected."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+from weakref import WeakSet
+
+from moorage.adapters.observers._description import NAMES
+from moorage.domain.pipelines.settings import PipelineState, PipelineStatistics
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from moorage.domain.pipelines.settings import ObservedPipeline
+
+_NUMBERS: Final[Mapping[str, Callable[[PipelineStatistics], float]]] = {
+    "messages.received": lambda numbers: numbers.received,
+    "messages.processed": lambda numbers: numbers.processed,
+    "messages.failed": lambda numbers: numbers.failed,
+    "messages.retried": lambda numbers: numbers.retried,
+    "dead_letters": lambda numbers: numbers.dead_letters,
+    "inflight_messages": lambda numbers: numbers.records_in_flight,
+    "processing.duration": lambda numbers: numbers.processing_duration,
+    "batches": lambda numbers: numbers.batches,
+    "up": lambda numbers: int(numbers.state is PipelineState.RUNNING),
+}
+"""Each number that is reported of a pipeline."""
+
+_DURATION: Final = "moorage_pipeline_processing_duration_seconds"
+
+OF_PIPELINES: Final[Mapping[str, Any]] = {
+    name: definition
+    for name, definition in NAMES["prometheus"].items()
+    if name.startswith("moorage_pipeline_")
+}
+"""The metrics of Prometheus that are read from pipelines, and not counted by events."""
+
+
+class PipelineReadings:
+    """Reads all pipelines; one that nobody else uses any more is forgotten."""
+
+    def __init__(self) -> None:
+        self._pipelines: WeakSet[ObservedPipeline] = WeakSet()
+
+    def watch(self, pipeline: ObservedPipeline) -> None:
+        """Read a pipeline, too."""
+        self._pipelines.add(pipeline)
+
+    def read(self) -> Mapping[str, PipelineStatistics]:
+        """Return the numbers of the pipelines by their names; those with the same name are one."""
+        readings: dict[str, PipelineStatistics] = {}
+        for pipeline in tuple(self._pipelines):
+            current, earlier = pipeline.statistics(), readings.get(pipeline.name)
+            readings[pipeline.name] = current if earlier is None else _together(current, earlier)
+        return readings
+
+
+def _together(one: PipelineStatistics, other: PipelineStatistics) -> PipelineStatistics:
+    """Return the sums of two pipelines, which runs only if both do."""
+    return other.plus(one) if one.state is PipelineState.RUNNING else one.plus(other)
+
+
+def pipeline_callbacks(
+    readings: PipelineReadings, observation: Callable[[float, dict[str, str]], Any]
+) -> Mapping[str, Callable[[Any], Iterator[Any]]]:
+    """Return the functions that OpenTelemetry calls to observe pipelines, by the metric's name.
+
+    Args:
+        readings: reads the pipelines.
+        observation: makes an observation of OpenTelemetry of a number and its attributes.
+    """
+
+    def observe(number: Callable[[PipelineStatistics], float], _: object) -> Iterator[Any]:
+        for name, statistics in readings.read().items():
+            yield observation(number(statistics), {"moorage.pipeline": name})
+
+    return {f"moorage.pipeline.{name}": partial(observe, _NUMBERS[name]) for name in _NUMBERS}
+
+
+class PipelineCollector:
+    """Reads the pipelines when Prometheus asks for the metrics of this process.
+
+    Args:
+        readings: reads the pipelines.
+        client: the module with the classes of metric families.
+    """
+
+    def __init__(self, readings: PipelineReadings, client: Any) -> None:
+        self._readings = readings
+        self._client = client
+
+    def collect(self) -> Iterator[Any]:
+        """Yield the metrics with their present values."""
+        readings = self._readings.read()
+        for name, family in self._families():
+            for pipeline, statistics in readings.items():
+                if name == _DURATION:
+                    batches, seconds = statistics.batches, statistics.processing_duration
+                    family.add_metric([pipeline], count_value=batches, sum_value=seconds)
+                else:
+                    family.add_metric([pipeline], _number(name)(statistics))
+            yield family
+
+    def describe(self) -> Iterator[Any]:
+        """Yield the metrics without values, so that a registry knows their names."""
+        for _, family in self._families():
+            yield family
+
+    def _families(self) -> Iterator[tuple[str, Any]]:
+        for name, definition in OF_PIPELINES.items():
+            family = getattr(self._client, f"{definition['type'].capitalize()}MetricFamily")
+            yield name, family(name, definition["description"], labels=definition["labels"])
+
+
+def _number(name: str) -> Callable[[PipelineStatistics], float]:
+    """Return the number of a metric of Prometheus."""
+    key = name.removeprefix("moorage_pipeline_").removesuffix("_total")
+    return _NUMBERS[key.replace("messages_", "messages.")]

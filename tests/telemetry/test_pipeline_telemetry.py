@@ -1,0 +1,175 @@
+"""The metrics of pipelines, with the real SDK of OpenTelemetry and the real client of Prometheus."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from prometheus_client import CollectorRegistry, generate_latest
+
+from moorage import (
+    BatchLimits,
+    ConnectionFailed,
+    ConnectorManager,
+    InvalidData,
+    Pipeline,
+    PipelineConfig,
+    PipelineState,
+    PipelineStatistics,
+    RetryPolicy,
+    Service,
+)
+from moorage.adapters.observers._description import NAMES
+from moorage.adapters.observers._pipelines import OF_PIPELINES, PipelineReadings
+from moorage.adapters.observers.prometheus import PrometheusObserver
+from moorage.testing import MemoryDeadLetters, MemorySink, MemorySource, records_of
+from tests.adapters.test_opentelemetry import Telemetry
+
+if TYPE_CHECKING:
+    from moorage import SinkRecord
+
+SOON = RetryPolicy(max_attempts=3, base_delay=0.0001, max_delay=0.0001)
+LABELS = {"pipeline": "orders"}
+
+
+class Outage:
+    """Refuses the third record, and the fifth once for a time."""
+
+    def __init__(self) -> None:
+        self._is_over = False
+
+    def __call__(self, record: SinkRecord) -> Exception | None:
+        """Return the error of a record."""
+        number = record.json()["number"]
+        if number == 3:
+            return InvalidData("bad")
+        if number == 5 and not self._is_over:
+            self._is_over = True
+            return ConnectionFailed("down", may_have_been_processed=False)
+        return None
+
+
+def faulty() -> Pipeline:
+    """A pipeline of ten records in batches of one, with a dead letter and a retry."""
+    return Pipeline(
+        "orders",
+        MemorySource(records_of(10)),
+        MemorySink(judge=Outage()),
+        dead_letters=MemoryDeadLetters(),
+        config=PipelineConfig(retry=SOON, batch=BatchLimits(records=1)),
+    )
+
+
+class FixedPipeline:
+    """A pipeline with given numbers."""
+
+    name = "orders"
+
+    def __init__(self, **numbers: Any) -> None:
+        self._numbers = PipelineStatistics(**numbers)
+
+    def statistics(self) -> PipelineStatistics:
+        """Return the numbers."""
+        return self._numbers
+
+
+async def test_prometheus_reads_pipelines_when_asked() -> None:
+    """The metrics are the numbers of the pipeline at the moment at which Prometheus asks."""
+    registry = CollectorRegistry()
+    observer = PrometheusObserver(registry)
+    pipeline = faulty()
+    observer.watch_pipeline(pipeline)
+
+    def value(name: str) -> float | None:
+        return registry.get_sample_value(f"moorage_pipeline_{name}", LABELS)
+
+    assert (0, 0) == (value("messages_received_total"), value("up"))
+    statistics = (await pipeline.run()).statistics
+    assert (10, 9, 2, 1, 1, 0, 0, 10) == tuple(
+        value(name)
+        for name in (
+            "messages_received_total",
+            "messages_processed_total",
+            "messages_failed_total",
+            "messages_retried_total",
+            "dead_letters_total",
+            "inflight_messages",
+            "up",
+            "processing_duration_seconds_count",
+        )
+    )
+    assert 0 < statistics.processing_duration == value("processing_duration_seconds_sum")
+
+
+async def test_opentelemetry_reads_pipelines_when_asked() -> None:
+    """Whatever is observed of a pipeline is in the registry of names, and has its name only."""
+    telemetry = Telemetry()
+    manager = ConnectorManager([Service("erp")], observers=[telemetry.observer, print])
+    pipeline = faulty()
+    manager.flows.core.watch_pipeline(pipeline)
+    await pipeline.run()
+
+    metrics = telemetry.metrics()
+    expected = {name for name in NAMES["metrics"] if name.startswith("moorage.pipeline.")}
+    assert expected == set(metrics)
+    values = {}
+    for name, metric in metrics.items():
+        (point,) = metric.data.data_points
+        assert {"moorage.pipeline": "orders"} == dict(point.attributes)
+        assert NAMES["metrics"][name]["unit"] == metric.unit
+        values[name.removeprefix("moorage.pipeline.")] = point.value
+    assert 0 < values.pop("processing.duration")
+    assert {
+        "messages.received": 10,
+        "messages.processed": 9,
+        "messages.failed": 2,
+        "messages.retried": 1,
+        "dead_letters": 1,
+        "inflight_messages": 0,
+        "batches": 10,
+        "up": 0,
+    } == values
+
+
+def test_names_of_prometheus_are_registered() -> None:
+    """Each metric of pipelines is described, and its only label is the pipeline."""
+    registry = CollectorRegistry()
+    PrometheusObserver(registry)
+
+    text = generate_latest(registry).decode()
+    for name, definition in OF_PIPELINES.items():
+        assert ["pipeline"] == definition["labels"]
+        assert f"# TYPE {name} {definition['type']}" in text
+
+
+@pytest.mark.parametrize("is_reversed", [False, True])
+def test_pipelines_of_one_name_are_one(is_reversed: bool) -> None:
+    """Numbers of the same name are added; it runs if all of them do."""
+    readings = PipelineReadings()
+    pipelines = [
+        FixedPipeline(state=PipelineState.RUNNING, received=2, processing_duration=0.5),
+        FixedPipeline(state=PipelineState.RECONNECTING, received=3, processing_duration=0.25),
+    ]
+    for pipeline in reversed(pipelines) if is_reversed else pipelines:
+        readings.watch(pipeline)
+
+    (statistics,) = readings.read().values()
+    assert (
+        FixedPipeline(
+            state=PipelineState.RECONNECTING, received=5, processing_duration=0.75
+        ).statistics()
+        == statistics
+    )
+    del pipeline, pipelines
+    assert {} == readings.read()
+
+
+def test_pipeline_that_runs_beside_another_runs() -> None:
+    """Two pipelines of a name that both run are one that runs."""
+    readings = PipelineReadings()
+    pipelines = [FixedPipeline(state=PipelineState.RUNNING, received=1) for _ in range(2)]
+    for pipeline in pipelines:
+        readings.watch(pipeline)
+
+    statistics = readings.read()["orders"]
+    assert (PipelineState.RUNNING, 2) == (statistics.state, statistics.received)
