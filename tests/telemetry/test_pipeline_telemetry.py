@@ -1,7 +1,8 @@
-"""The metrics of pipelines, with the real SDK of OpenTelemetry and the real client of Prometheus."""
+"""Metrics of pipelines, with the SDK of OpenTelemetry and the client of Prometheus."""
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -73,7 +74,7 @@ class FixedPipeline:
         return self._numbers
 
 
-async def test_prometheus_reads_pipelines_when_asked() -> None:
+def test_prometheus_reads_pipelines_when_asked() -> None:
     """The metrics are the numbers of the pipeline at the moment at which Prometheus asks."""
     registry = CollectorRegistry()
     observer = PrometheusObserver(registry)
@@ -84,7 +85,7 @@ async def test_prometheus_reads_pipelines_when_asked() -> None:
         return registry.get_sample_value(f"moorage_pipeline_{name}", LABELS)
 
     assert (0, 0) == (value("messages_received_total"), value("up"))
-    statistics = (await pipeline.run()).statistics
+    statistics = asyncio.run(pipeline.run()).statistics
     assert (10, 9, 2, 1, 1, 0, 0, 10) == tuple(
         value(name)
         for name in (
@@ -101,13 +102,13 @@ async def test_prometheus_reads_pipelines_when_asked() -> None:
     assert 0 < statistics.processing_duration == value("processing_duration_seconds_sum")
 
 
-async def test_opentelemetry_reads_pipelines_when_asked() -> None:
+def test_opentelemetry_reads_pipelines_when_asked() -> None:
     """Whatever is observed of a pipeline is in the registry of names, and has its name only."""
     telemetry = Telemetry()
     manager = ConnectorManager([Service("erp")], observers=[telemetry.observer, print])
     pipeline = faulty()
     manager.flows.core.watch_pipeline(pipeline)
-    await pipeline.run()
+    asyncio.run(pipeline.run())
 
     metrics = telemetry.metrics()
     expected = {name for name in NAMES["metrics"] if name.startswith("moorage.pipeline.")}
