@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
 from moorage import (
@@ -143,16 +142,13 @@ def test_names_of_prometheus_are_registered() -> None:
         assert f"# TYPE {name} {definition['type']}" in text
 
 
-@pytest.mark.parametrize("is_reversed", [False, True])
-def test_pipelines_of_one_name_are_one(is_reversed: bool) -> None:
+def test_pipelines_of_one_name_are_one() -> None:
     """Numbers of the same name are added; it runs if all of them do."""
     readings = PipelineReadings()
-    pipelines = [
-        FixedPipeline(state=PipelineState.RUNNING, received=2, processing_duration=0.5),
-        FixedPipeline(state=PipelineState.RECONNECTING, received=3, processing_duration=0.25),
-    ]
-    for pipeline in reversed(pipelines) if is_reversed else pipelines:
-        readings.watch(pipeline)
+    running = FixedPipeline(state=PipelineState.RUNNING, received=2, processing_duration=0.5)
+    lost = FixedPipeline(state=PipelineState.RECONNECTING, received=3, processing_duration=0.25)
+    readings.watch(running)
+    readings.watch(lost)
 
     (statistics,) = readings.read().values()
     assert (
@@ -161,7 +157,7 @@ def test_pipelines_of_one_name_are_one(is_reversed: bool) -> None:
         ).statistics()
         == statistics
     )
-    del pipeline, pipelines
+    del running, lost
     assert {} == readings.read()
 
 
