@@ -1,4 +1,4 @@
-"""Configurations with one mistake each, its exact path and its remedy."""
+"""Configurations with one mistake each, the mistake's exact path and its remedy."""
 
 from __future__ import annotations
 

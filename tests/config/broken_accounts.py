@@ -1,4 +1,4 @@
-"""Broken configurations of accounts, routes and secrets, as in `broken_settings`."""
+"""Broken configurations of accounts, routes and secrets, in the rows of `broken_settings`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Invalid configurations: each mistake has a path and a remedy."""
+"""Invalid configurations, whose mistakes each have a path and a remedy."""
 
 from __future__ import annotations
 

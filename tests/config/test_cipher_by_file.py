@@ -1,4 +1,4 @@
-"""The cipher that a configuration file sets."""
+"""The encryption of stored results that a configuration file sets."""
 
 from __future__ import annotations
 

@@ -145,7 +145,7 @@ def test_pipelines_in_toml(tmp_path: Path) -> None:
 def test_kinds_of_connectors_make_sources(
     kind: str, server: dict[str, str], options: dict[str, Any], module: str, kept: dict[str, Any]
 ) -> None:
-    """A connector's kind makes a source of the options in the table of a pipeline's source."""
+    """A connector's kind builds a pipeline's source, with the options of the source's table."""
     source = {"connector": "broker", **options}
     configuration = read_configuration(
         {

@@ -144,7 +144,7 @@ def test_credentials_of_services(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_credentials_that_cannot_be_sent(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A secret that cannot be sent in a request is refused, with its path."""
+    """A secret that cannot be sent in a request is refused with its path."""
     monkeypatch.setenv("OURS_TOKEN", "a\nb")
 
     with pytest.raises(ConfigurationError) as excinfo:

@@ -248,7 +248,7 @@ def test_credentials_have_every_form(place: int, monkeypatch: pytest.MonkeyPatch
     ],
 )
 def test_credentials_that_cannot_be_sent(credentials: Any, path: str, remedy: str) -> None:
-    """An incomplete credential is refused with its path, and never sent as a token."""
+    """An incomplete credential of a service is refused with its path, and never sent."""
     with pytest.raises(ConfigurationError) as excinfo:
         read_configuration({"services": {"vat": {"credentials": credentials}}})
 

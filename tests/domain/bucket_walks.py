@@ -148,7 +148,7 @@ class Walk:
         )
 
     def some_buckets(self, bits: int) -> tuple[int, ...]:
-        """Return some of the buckets, but at least one."""
+        """Return the buckets that these bits select, or all buckets if they select none."""
         every_index = tuple(self.lost)
         return tuple(index for index in every_index if bits >> index & 1) or every_index
 
@@ -260,7 +260,7 @@ class Walk:
             assert self.frozen[index] <= self.time(index)
 
     def finish(self) -> None:
-        """Advance the time until the queue is empty."""
+        """Advance the time until no caller waits any more."""
         for _ in range(1_000):
             if not self.queue:
                 return
@@ -288,7 +288,7 @@ def check_windows(rule: TokenBucket, grants: list[tuple[int, int]], slack: int =
 
 
 def run(state: Walk, walk: list[Act]) -> None:
-    """Take every step of a random walk."""
+    """Run every action of a random walk."""
     for name, number, cost, within, ticketed in walk:
         match name:
             case "admit":

@@ -40,7 +40,7 @@ def test_refusal_by_one_limit_charges_no_other() -> None:
 
 
 def test_open_circuit_takes_no_limit_token() -> None:
-    """An open circuit does not charge the limits, and reports when to try again."""
+    """If the circuit is open, an attempt takes no rate-limit token, and gets the wait."""
     caller = Caller(gates(TRIPS, EASY))
     _, permit, _ = caller.enter()
     caller.fail(permit)
@@ -77,7 +77,7 @@ def test_probe_is_leased_only_if_limits_admit() -> None:
 
 
 def test_queued_probe_is_leased_for_wait_and_attempt() -> None:
-    """The lease of a probe lasts as long as it queues and tries."""
+    """A circuit probe's lease lasts while the probe waits for its limit and runs."""
     caller = Caller(gates(TRIPS, RateLimitConfig.per_minute(1)))
     _, permit, _ = caller.enter()
     caller.fail(permit)
@@ -98,7 +98,7 @@ def test_a_budget_counts_calls_and_spends_retries() -> None:
 
 
 def test_claim_is_marked_sent_only_if_admitted() -> None:
-    """A claim is marked as sent only if the attempt is admitted; a lost claim is fenced."""
+    """A claim is marked as sent only if the attempt is admitted; a lost claim is refused."""
     caller = Caller(gates(TRIPS, ONE, budget=RetryBudget()))
     claim = Claim(
         KEY, fingerprint=b"", owner=1, lease=LEASE, ttl=DAY, target="vendor", remembered=0

@@ -76,7 +76,7 @@ def test_shadow_circuit_refuses_no_waiter() -> None:
 
 
 def test_paused_probe_keeps_its_lease() -> None:
-    """A pause while a probe queues prolongs its lease, so that no other probe joins it."""
+    """A pause while a circuit probe queues prolongs its lease, so that no other probe starts."""
     caller = Caller(gates(TRIPS, ONE))
     _, permit, _ = caller.enter()
     caller.fail(permit)

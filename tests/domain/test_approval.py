@@ -31,7 +31,7 @@ def test_later_proposal_replaces_the_earlier_one() -> None:
 
 
 def test_proposal_is_withdrawn_and_expires() -> None:
-    """A proposal ends when it is withdrawn, or after a day."""
+    """A proposal to close an operation ends when it is withdrawn, or after a day."""
     clock = VirtualClock()
     store = MemoryStorage(clock)
     store.execute(Propose(*SUBJECT, None))

@@ -15,13 +15,13 @@ CONTENT = b"0123456789" * 10_000
 
 
 def generate() -> Iterator[bytes]:
-    """Yield two chunks."""
+    """Yield two chunks of a body."""
     yield b"a"
     yield b"b"
 
 
 async def generate_async() -> AsyncIterator[bytes]:
-    """Yield one chunk in an event loop."""
+    """Yield one chunk of a body asynchronously."""
     yield b"a"
 
 
@@ -55,14 +55,14 @@ def read(stream: BodyStream) -> list[bytes]:
     [(b"x", b"x"), (None, b""), (bytearray(b"x"), b"x"), (memoryview(b"x"), b"x")],
 )
 def test_bytes_of_every_kind_are_bytes(given_: Any, expected: Any) -> None:
-    """Any bytes-like body becomes bytes, and None becomes an empty body."""
+    """A bytes-like body becomes bytes, and None becomes an empty body."""
     assert expected == as_body(given_)
     assert bytes is type(as_body(given_))
 
 
 @pytest.mark.parametrize("make", [generate, lambda: iter([b"a", b"b"]), lambda: io.BytesIO(b"ab")])
 def test_open_sources_stream_once(make: Callable[[], Any]) -> None:
-    """An iterator, generator or open file streams once; reading it again is an error."""
+    """An iterator, generator or open file as a body streams once; reading it again raises."""
     stream = streamed(make())
     assert not stream.replayable
     assert b"ab" == b"".join(read(stream))
@@ -75,7 +75,7 @@ def test_open_sources_stream_once(make: Callable[[], Any]) -> None:
     "opener", [generate, lambda: [b"a", b"b"], lambda: io.BytesIO(b"ab"), lambda: (b"ab",)]
 )
 def test_opener_functions_are_replayable(opener: Callable[[], Any]) -> None:
-    """A function that opens the body streams from the start each time."""
+    """A function that opens a body streams it from the start each time."""
     stream = streamed(opener)
     assert stream.replayable
     assert b"ab" == b"".join(read(stream)) == b"".join(read(stream))

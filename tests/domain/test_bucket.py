@@ -81,7 +81,7 @@ def test_one_bucket_is_exact_over_long_walks(
 
 
 def test_level_after_a_run_is_never_negative() -> None:
-    """Tokens spent before a later grant joined a run do not count against that grant."""
+    """In a token bucket, tokens spent before a later grant do not count against that grant."""
     waiting_steps = [("admit", 1, cost, 400 * DAY, False) for cost in (2, 3, 1, 1, 1, 2)]
     first, last = ("refund", 0, 0, 0, False), ("admit", 1, 1, 400 * DAY, False)
     later_steps = [last, ("admit", 1, 4, 400 * DAY, False), first, first, last, last, first, last]
@@ -210,7 +210,7 @@ def test_a_cancelled_bulk_job_does_not_hold_up_the_queue() -> None:
 @pytest.mark.parametrize("order", ["first", "last", "mixed"])
 @pytest.mark.parametrize("burst", [1, 12])
 def test_long_abandoned_queue_leaves_no_wait(order: str, burst: int) -> None:
-    """After a long queue gave up, in any order, the next caller waits as if alone."""
+    """After all callers of a long queue gave up, the next caller waits as if alone."""
     world = World()
     gates = Gates(limits=[RateLimitConfig.per_second(20, burst=burst).rule], limit_keys=["k"])
     question = Admission(gates, within=FOREVER, lease=0)

@@ -113,7 +113,7 @@ def test_policy_sets_stale_if_error(
 
 
 def test_no_entry_is_a_miss() -> None:
-    """Without a stored response the decision is a miss."""
+    """Without a stored response, the cache decides on a miss."""
     assert Miss() == decide(GET, None, POLICY)
 
 

@@ -183,7 +183,7 @@ def test_sizes() -> None:
 
 
 def test_headers_left_out_of_the_store() -> None:
-    """Hop-by-hop headers, and those that `no-cache` names, are not stored."""
+    """Hop-by-hop headers, and those that `no-cache` names, are not stored in the cache."""
     cached_entry = entry(
         'max-age=60, no-cache="Set-Cookie, X-Once"',
         {
@@ -290,7 +290,7 @@ def test_a_date_is_added(given_: dict[str, str]) -> None:
 
 @given(st.floats(0, 1e6), st.floats(0, 1e6), st.integers(0, 10**6))
 def test_responses_only_grow_older(first: float, more: float, lifetime: int) -> None:
-    """A stale response stays stale until it is confirmed."""
+    """A stale cached response stays stale until the server confirms it."""
     made = entry(f"max-age={lifetime}").later(first)
     early_decision, late_decision = (decide(GET, item, POLICY) for item in (made, made.later(more)))
     assert isinstance(early_decision, Fresh) == (made.age < lifetime)

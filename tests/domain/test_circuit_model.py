@@ -65,7 +65,7 @@ CONFIGS = [
 
 @attrs.define(eq=False)
 class Slot:
-    """A time slot of a circuit's window."""
+    """A time slot of the model's window."""
 
     end: int
     calls: int = 0
@@ -112,7 +112,7 @@ class Model:
         self.crowded = False
 
     def forget(self) -> None:
-        """Reset the circuit; no relevant state may be lost."""
+        """Reset the model's circuit, after checking that no relevant state is lost."""
         assert [] == self.running_leases()
         if self.mode is CLOSED:
             assert self.streak == 0 or self.time - self.since >= round(self.config.window * SECOND)
@@ -171,7 +171,7 @@ class Model:
     # --- events -----------------------------------------------------------------------------
 
     def running_leases(self) -> list[int]:
-        """Return when the running leases end."""
+        """Return the end times of the running probe leases."""
         return [end for end in self.leases.values() if end > self.time]
 
     def ask(self, token: int) -> tuple[Answer, int]:
@@ -284,7 +284,7 @@ class Model:
         self.begin()
 
     def read(self) -> CircuitBreakerState:
-        """Return the state that an observer should see."""
+        """Return the circuit state that an observer should see."""
         calls, fails, slow_calls = self.sums()
         row = self.rows()[-1] if self.recent(DAY) and self.config.consecutive_failures else 0
         return CircuitBreakerState(
@@ -321,7 +321,7 @@ class Machine(RuleBasedStateMachine):
         self.under_way: list[Call] = []
 
     def judge(self) -> None:
-        """Before a command, set the model's time to the circuit's."""
+        """Set the model's time to the circuit's, before a command."""
         state = self.world.cells.get("k")
         now = self.world.now
         seen_at = now if state is None else state[0]
@@ -398,7 +398,7 @@ class Machine(RuleBasedStateMachine):
     @precondition(lambda self: self.under_way)
     @rule(number=st.integers(0, 30), report=st.booleans())
     def die(self, number: int, report: bool) -> None:
-        """Have a caller die, or give back a probe's lease that it never received."""
+        """End a call whose caller died, or return a probe's lease that it never received."""
         call = self.under_way.pop(number % len(self.under_way))
         if report and call.permit[2]:
             self.judge()

@@ -91,7 +91,7 @@ def test_probes_are_limited() -> None:
 
 
 def test_repeated_probe_request_counts_once() -> None:
-    """A probe that repeats its request with the same token gets the same answer."""
+    """A circuit probe that repeats its request with the same token gets the same answer."""
     line = Line(failures=1, probes=2)
     line.call()
     line.wait(60)

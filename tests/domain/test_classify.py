@@ -28,7 +28,7 @@ def answer(body: Any, status: int = 400) -> Response:
 
 @pytest.mark.parametrize("status", [200, 201, 204, 206, 299, 304])
 def test_successes(status: int) -> None:
-    """A 2xx or 304 status is no error."""
+    """A response with a 2xx or 304 status is no error."""
     assert is_success(status)
     assert classify(Response(status)) is None
 
@@ -121,7 +121,7 @@ def test_vendor_code_and_message_are_found(
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"{", b"\xff\xfe"])
 def test_unreadable_answer_has_no_code_or_message(body: bytes) -> None:
-    """An answer that is not JSON has neither code nor message."""
+    """A response that is not JSON has neither vendor code nor message."""
     assert (None, None) == vendor_words(Response(500, {}, body))
 
 

@@ -203,7 +203,7 @@ def test_unset_fields_are_left_out() -> None:
 
 
 def test_every_method_can_be_written() -> None:
-    """Every authentication method can be written and read."""
+    """Credentials of each authentication method can be written and read."""
     signed_methods = [stored.method for stored in SIGNED]
 
     assert {*AuthMethod} == {*signed_methods, *UNSIGNED}

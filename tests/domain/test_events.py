@@ -37,7 +37,7 @@ EXAMPLES: dict[str, Any] = {
 
 
 def example(kind: type[Event]) -> Event:
-    """Return an event of this kind with its required fields."""
+    """Return an event of this class with its required fields."""
     options = {
         field.name: EXAMPLES.get(field.name, 1.0)
         for field in attrs.fields(kind)

@@ -67,7 +67,7 @@ def test_long_json_is_compared_by_bytes(size: int, same: bool) -> None:
 
 @given(values, values)
 def test_different_values_differ(one: Any, other: Any) -> None:
-    """Bodies whose values differ, even in type only, have different fingerprints."""
+    """JSON bodies whose values differ, even in type only, have different fingerprints."""
     assume(_tagged(one) != _tagged(other))
     assert _json(json.dumps(one)) != _json(json.dumps(other))
 

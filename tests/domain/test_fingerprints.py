@@ -1,4 +1,4 @@
-"""Fingerprints that compare bytes before they compute a digest, and copies of plain values."""
+"""Fingerprints that compare bytes before computing a digest, and copies of plain values."""
 
 from __future__ import annotations
 

@@ -15,12 +15,12 @@ async def run_later() -> None:
 
 @pytest.mark.parametrize("value", [print, run_later, str, lambda: None])
 def test_callables_are_accepted(value: object) -> None:
-    """Synchronous and asynchronous functions and classes are accepted."""
+    """Synchronous and asynchronous functions and classes are accepted as callables."""
     check_callable(value, "function")
 
 
 def test_synchronous_function_is_accepted() -> None:
-    """A synchronous function is accepted where one is required."""
+    """A synchronous function is accepted where a synchronous one is required."""
     check_plain(print, "encode")
 
 
@@ -47,7 +47,7 @@ def test_asynchronous_function_is_refused() -> None:
 
 
 def test_verb_with_a_timeout_is_used_unchanged() -> None:
-    """A port's method that takes a timeout is used as it is."""
+    """A port's method with a `timeout` parameter is used as it is."""
 
     def execute(command: str, timeout: float) -> tuple[str, float]:
         return command, timeout
@@ -56,7 +56,7 @@ def test_verb_with_a_timeout_is_used_unchanged() -> None:
 
 
 def test_verb_without_a_timeout_is_wrapped() -> None:
-    """A method of an older adapter without a `timeout` parameter is called without it."""
+    """An older adapter's method without a `timeout` parameter is called without it."""
 
     def execute(command: str) -> str:
         return command

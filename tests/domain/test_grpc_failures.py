@@ -26,7 +26,7 @@ def message(number: int, content: bytes) -> bytes:
 
 
 def detail(name: str, content: bytes) -> bytes:
-    """Return a detail of a `google.rpc.Status`."""
+    """Return one detail message of a `google.rpc.Status`."""
     packed = any_pb2.Any(type_url=f"type.googleapis.com/{name}", value=content)
     return message(3, packed.SerializeToString())
 

@@ -60,7 +60,7 @@ def test_headers_map_distinct_names(pairs: list[tuple[str, str]]) -> None:
 def test_setting_a_header_leaves_one_value(
     pairs: list[tuple[str, str]], name: str, value: Any
 ) -> None:
-    """`with_header` replaces every value of a name and touches no other."""
+    """`with_header` replaces all values of one header, and changes no other."""
     headers = Headers(pairs)
     changed_headers = headers.with_header(name, value)
     assert (value,) == changed_headers.get_all(name)

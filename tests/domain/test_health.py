@@ -68,7 +68,7 @@ def test_every_error_has_an_outcome(name: str) -> None:
 
 @pytest.mark.parametrize("error", [OSError(), TimeoutError(), KeyError("id"), ValueError("?")])
 def test_a_foreign_error_is_a_failure(error: Exception) -> None:
-    """An exception of the caller's own function counts as a failure of the service."""
+    """For a service's health, an exception of the caller's own function is a failure."""
     assert Outcome.FAILED is health(error)
     assert may_have_acted(error)
     assert not is_internal(error)
@@ -98,7 +98,7 @@ class Misspelt(AttributeError):
     ids=repr,
 )
 def test_internal_errors_are_neutral(error: Exception) -> None:
-    """A bug, a wrong configuration or a lack of sockets does not count as the vendor's failure."""
+    """For a service's health, a bug or wrong configuration is no failure of the vendor."""
     assert Outcome.NEUTRAL is health(error)
     assert is_internal(error)
 

@@ -137,7 +137,7 @@ def test_refused_claims_rarely_write() -> None:
 
 
 def test_expired_claim_cannot_be_marked_sent() -> None:
-    """After its lease a claim cannot be marked as sent."""
+    """A claim whose lease has ended cannot be marked as sent."""
     key = Keyed()
     fence = key.claim().fence
     key.world.now += LEASE

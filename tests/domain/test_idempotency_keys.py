@@ -1,4 +1,4 @@
-"""Valid idempotency keys."""
+"""Tests of valid and invalid idempotency keys."""
 
 from __future__ import annotations
 

@@ -84,7 +84,7 @@ class Machine(RuleBasedStateMachine):
 
     @initialize(vendor=st.sampled_from(list(MEMORY)))
     def prefer(self, vendor: str) -> None:
-        """Set the vendor that most claims go to."""
+        """Choose the vendor that most claims go to."""
         self.usual = vendor
 
     # --- time -------------------------------------------------------------------------------
@@ -321,7 +321,7 @@ class Machine(RuleBasedStateMachine):
     @precondition(lambda self: self.holders)
     @rule(number=st.integers(0, 3), times=st.integers(1, 2))
     def give_up(self, number: int, times: int) -> None:
-        """Have a holder give up: it frees a key that was not sent, or marks it as unknown."""
+        """Abandon a holder's claim: an unsent key becomes free, and a sent one unknown."""
         holder = self.pick(number)
         certain = holder.verdict is Verdict.RUN and not holder.sent
         command = (release if certain else abandon)(KEY, holder.fence, ttl=TTL)
@@ -344,7 +344,7 @@ class Machine(RuleBasedStateMachine):
     @precondition(lambda self: self.holders)
     @rule(number=st.integers(0, 3))
     def crash(self, number: int) -> None:
-        """Have a holder crash."""
+        """Remove a holder, as if its process crashed."""
         self.holders.remove(self.pick(number))
 
     @rule()

@@ -263,7 +263,7 @@ def test_percentiles_are_measured_durations() -> None:
 
 
 class OverdrawnError(errors.PaymentDeclined):
-    """An error class of the application."""
+    """An application's own error class."""
 
 
 class StrangeError(ConnectorError):

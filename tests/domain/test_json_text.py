@@ -25,7 +25,7 @@ values = st.recursive(
 
 @given(values)
 def test_json_round_trip(value: Any) -> None:
-    """JSON values are read back unchanged."""
+    """JSON values that were written are read back unchanged."""
     assert value == json.loads(encode_json(value))
 
 

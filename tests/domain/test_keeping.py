@@ -94,7 +94,7 @@ def test_packed_format_is_stable(stored: Kept, packed: str) -> None:
 
 
 def test_binary_secret_round_trip() -> None:
-    """A secret given as UTF-8 bytes equals the one read back."""
+    """A packed secret given as UTF-8 bytes equals the one read back."""
     credentials = Credentials.basic("user", Secret(b"p\xc3\xa9"))
 
     assert credentials == unpack_credentials(pack_credentials(credentials))

@@ -63,7 +63,7 @@ def one_after_another(world: World, gates: Gates, payload: bytes) -> Any:
 
 
 def happen(key: Keyed, gates: Gates, event: str) -> None:
-    """Change the key's state, a protection's state, or the clock."""
+    """Change the key's state, the state of a circuit or limit, or the clock."""
     world = key.world
     entry = world.cells.get(KEY)
     fence = 0 if entry is None else entry[4]

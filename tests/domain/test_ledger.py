@@ -74,7 +74,7 @@ def facts(ledger: Ledger) -> tuple[int, bool, bool]:
 
 
 def check_laws(ledger: Ledger, act: str, then: Ledger) -> None:
-    """Fail if a ledger after an action breaks one of the laws."""
+    """Fail if a call's ledger breaks one of the laws after an action."""
     if ledger.earlier:
         assert then.acted, "what an earlier attempt may have done stays"
     if ledger.acted and not then.acted:

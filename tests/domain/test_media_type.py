@@ -1,4 +1,4 @@
-"""Reading `Content-Type`."""
+"""Parsing of `Content-Type`."""
 
 from __future__ import annotations
 

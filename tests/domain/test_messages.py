@@ -95,7 +95,7 @@ def test_message_refuses_wrong_fields(fields: dict[str, object], field: str) -> 
 
 @pytest.mark.parametrize("topic", ["", 7, "a*", "a\nb"])
 def test_topic_is_checked_for_its_form(topic: object) -> None:
-    """A name that is no topic of the broker is refused."""
+    """A topic name that the broker does not allow is refused."""
     with pytest.raises(InvalidData, match="no subject of The strict broker"):
         check_topic(topic, STRICT)
 

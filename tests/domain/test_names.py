@@ -1,4 +1,4 @@
-"""The name of a function in a message."""
+"""The names of functions in messages."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from moorage.domain.values.names import name_of
 
 
 def pay(_: str) -> None:
-    """A function, to be named."""
+    """A function whose name is tested."""
 
 
 class Payer:
     """A callable object."""
 
     def __call__(self) -> None:
-        """Do nothing."""
+        """Do nothing when called."""
 
     def pay(self) -> None:
-        """Do nothing."""
+        """A method whose name is tested."""
 
     def __repr__(self) -> str:
         return "hunter2"

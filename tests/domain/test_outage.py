@@ -61,7 +61,7 @@ TICKET = (1, 2, 1, 0, 0, 0)
 
 
 def outage_after(probes: int, draw: float) -> Outage:
-    """Return an outage after this number of probes, one a second."""
+    """Return a store outage after this number of probes, one a second."""
     outage = noticed(None, GONE, 5 * NANOS, draw)
     for probe in range(1, probes + 1):
         outage = noticed(outage, GONE, (5 + probe) * NANOS, draw)
@@ -117,7 +117,7 @@ def returning_commands(permit: Any, tickets: Any) -> list[Command[Any]]:
 
 
 def test_commands_on_local_grants_stay_local() -> None:
-    """A command with a local permit or ticket is handled in this process."""
+    """A command with a permit or ticket granted without the store is handled in this process."""
     permit, ticket = Local(PERMIT), Local(TICKET)
 
     assert not any(map(is_local, returning_commands(PERMIT, (TICKET, TICKET))))

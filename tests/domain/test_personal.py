@@ -104,7 +104,7 @@ def test_other_text_stays(text: str) -> None:
 
 
 def test_each_kind_is_masked_separately() -> None:
-    """Only the requested kinds of personal data are masked."""
+    """Only the requested kinds of personal data are masked in a text."""
     text = "4111111111111111 a@b.example"
     assert "4111***1111 a@b.example" == mask_personal(text, [Personal.CARD])
     assert "4111111111111111 ***" == mask_personal(text, [Personal.EMAIL])

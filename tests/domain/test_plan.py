@@ -44,7 +44,7 @@ def planned(endpoint: Endpoint | None = None, tenant: str | None = None, **setti
 
 
 def test_bare_service_has_no_admission() -> None:
-    """A plan without limits, circuit and budget has no admission step."""
+    """The plan of a call without limits, circuit and budget has no admission step."""
     plan = Plan(BARE, None, None)
 
     assert (None, (), ONCE, True) == (plan.admission, plan.question.keys, plan.retry, plan.easy)

@@ -51,7 +51,7 @@ class Naive:
         return day.replace(day=1) if self.rule.monthly else day
 
     def next_period(self, time: int) -> int:
-        """Return the beginning of the next period."""
+        """Return the beginning of the next day or month."""
         first = self.period(time)
         later_date = first + timedelta(days=1)
         while self.rule.monthly and later_date.day != 1:
@@ -59,19 +59,19 @@ class Naive:
         return (later_date - EPOCH.date()) // timedelta(microseconds=1)
 
     def earliest(self, now: int, cost: int) -> int:
-        """Return the first period in which `cost` can be granted."""
+        """Return the first day or month in which `cost` can be granted."""
         time = max(now, self.frozen)
         while self.used.get(self.period(time), 0) + cost > self.rule.burst:
             time = self.next_period(time)
         return time
 
     def grant(self, time: int, cost: int) -> None:
-        """Count a granted call."""
+        """Count a granted call in the model."""
         period = self.period(time)
         self.used[period] = self.used.get(period, 0) + cost
 
     def refund(self, now: int, time: int, cost: int) -> None:
-        """Give a granted call back to its period."""
+        """Return a granted call to its day or month."""
         period = self.period(time)
         if period > self.period(now):
             period = self.period(max(time, self.frozen))
@@ -79,7 +79,7 @@ class Naive:
         self.used[period] = max(0, self.used.get(period, 0) - cost)
 
     def pause(self, now: int, span: int) -> None:
-        """Admit no call for a while."""
+        """Refuse all calls for a while."""
         self.frozen = max(self.frozen, now + span)
         end = self.period(self.frozen)
         for period in [usage for usage in self.used if self.period(now) < usage < end]:

@@ -10,11 +10,11 @@ from moorage.domain.state.packing import pack_values, unpack_values
 
 
 class CardLost(PaymentDeclined):
-    """A refusal class of the application."""
+    """An application's own class of refusal."""
 
 
 def declined() -> CardLost:
-    """Return a refusal with all of its fields set."""
+    """Return a vendor's refusal with all of its fields set."""
     error = CardLost(
         "the card was lost.",
         status=402,

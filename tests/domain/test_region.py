@@ -129,7 +129,7 @@ def test_first_region_follows_the_weights(weights: list[int], seed: int) -> None
 
 
 def test_equal_weights_make_every_order_equally_likely() -> None:
-    """With equal weights every order of the regions is equally likely."""
+    """If regions have equal weights, every order of them is equally likely."""
     regions = [Region(name, f"https://{name}.example") for name in NAMES[:3]]
     dice = random.Random(28)
 

@@ -9,7 +9,7 @@ NOW = 10**12
 
 
 def held_claim(key: str = "k", *, until: int = NOW) -> Held:
-    """Return a claim that this process holds."""
+    """Return an idempotency claim that this process holds."""
     return Held(key, 1, ttl=1, until=until)
 
 

@@ -83,7 +83,7 @@ def test_body_must_be_bytes() -> None:
 
 
 class Answer(Response):
-    """A response class of the application."""
+    """An application's own response class."""
 
 
 @pytest.mark.parametrize("kind", [Response, Answer])

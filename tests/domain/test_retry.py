@@ -199,7 +199,7 @@ def test_max_attempts_is_all_attempts() -> None:
     ],
 )
 def test_only_connection_errors_prove_that_nothing_was_sent(error: Exception, unsent: bool) -> None:
-    """Only a connection error can prove that nothing was sent."""
+    """For retries, only a connection error can prove that nothing was sent."""
     assert unsent == is_unsent(error)
 
 

@@ -33,7 +33,7 @@ from moorage.domain.service.safety import Mode
     ],
 )
 def test_recipient_patterns(pattern: str, allowed: list[str], refused: list[str]) -> None:
-    """A pattern is an address, a domain, its subdomains, a phone number or a prefix of one."""
+    """A recipient pattern is an address, a domain, its subdomains, or a phone number's start."""
     safety = Safety(recipients=[pattern])
 
     assert [True] * len(allowed) == [safety.allows(item) for item in allowed]
@@ -43,13 +43,13 @@ def test_recipient_patterns(pattern: str, allowed: list[str], refused: list[str]
 
 @given(st.text())
 def test_every_recipient_is_allowed_without_patterns(recipient: str) -> None:
-    """Without patterns every recipient is allowed."""
+    """Without recipient patterns, every recipient is allowed."""
     assert Safety().allows(recipient)
 
 
 @given(st.emails())
 def test_pattern_allows_only_its_matches(address: str) -> None:
-    """Of all addresses, a pattern allows only those that it matches."""
+    """A recipient pattern allows only the addresses that it matches."""
     is_named = address.casefold().rpartition("@")[2] == "allowed.example"
 
     assert is_named is Safety(recipients=["allowed.example"]).allows(address)
@@ -68,7 +68,7 @@ def test_useless_patterns_are_refused(pattern: Any) -> None:
 
 @pytest.mark.parametrize("recipient", ["a@ü..example.com", "a@" + "ü" * 64, "\ud800"])
 def test_invalid_domains_match_no_pattern(recipient: str) -> None:
-    """A domain that cannot exist in the DNS matches no pattern."""
+    """A domain that cannot exist in the DNS matches no recipient pattern."""
     assert not Safety(recipients=["example.com", "*.example.com"]).allows(recipient)
 
 

@@ -119,7 +119,7 @@ class Steps:
         return iter([len, abs])
 
     def __call__(self, message: object) -> object:
-        """Return the message."""
+        """Return the message unchanged."""
         return message
 
 
@@ -378,7 +378,7 @@ def test_a_service_without_a_base_url_has_paths() -> None:
 
 
 def test_the_first_that_fits() -> None:
-    """Endpoints may differ by method, and the first that matches is used."""
+    """A service's endpoints may differ by method, and the first that matches is used."""
     read = Endpoint("read", "GET", "/rates")
     any_ = Endpoint("any", path="/rates")
     service = Service("vat", endpoints=[read, any_])

@@ -32,7 +32,7 @@ CERTIFICATE = "-----BEGIN CERTIFICATE-----\nxx\n-----END CERTIFICATE-----\n"
 
 
 def test_tls_defaults() -> None:
-    """By default the system's authorities are trusted, with TLS 1.2 or later."""
+    """By default, TLS trusts the system's authorities, with version 1.2 or later."""
     tls = Tls()
 
     assert (None, None, None) == (tls.authorities, tls.certificate, tls.unverified)

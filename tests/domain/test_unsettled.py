@@ -59,12 +59,12 @@ class Effects:
         self.execute(Register(*SUBJECT, fingerprint=b"x", what=(), span=SPAN, memory=10**12))
 
     def attend(self) -> Reserved:
-        """Reserve the operation for a look-up."""
+        """Reserve the operation for a look-up at the vendor."""
         reservation: Reserved = self.execute(Attend(NAME, pause=0))
         return reservation
 
     def execute(self, command: Any) -> Any:
-        """Run a command on the register."""
+        """Run a command on the register of operations."""
         return self._store.execute(command)
 
     @property
@@ -77,7 +77,7 @@ class Effects:
         return searched
 
     def find_nothing(self, reserved: Reserved) -> bool:
-        """Record that a look-up found nothing."""
+        """Record that a look-up at the vendor found nothing."""
         return bool(self.execute(NotSettled(NAME, reserved, result="not_listed", absent=True)))
 
 

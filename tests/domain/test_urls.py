@@ -120,7 +120,7 @@ def test_another_origin_is_refused(url: Any) -> None:
     ],
 )
 def test_invalid_paths_are_refused(path: Any) -> None:
-    """White space, control characters, credentials and other types are refused in a path."""
+    """White space, control characters and credentials are refused in a request's path."""
     with pytest.raises(InvalidData) as excinfo:
         Request.get(path)
     assert "path" == excinfo.value.field
@@ -190,7 +190,7 @@ def test_path_errors_have_a_reason(path: str, why: str) -> None:
 
 
 def test_origin_of_a_url() -> None:
-    """A URL with an HTTP scheme has an origin; other texts have None."""
+    """A URL with an HTTP scheme has an origin; any other text has None."""
     assert ("https", "a.example", 443) == origin_of("HTTPS://A.example/x")
     assert origin_of("a.example/x") is None
     assert origin_of("ftp://a.example/") is None

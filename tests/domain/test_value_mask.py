@@ -83,7 +83,7 @@ def test_every_spelling_is_masked(secret: str, spelling: str) -> None:
 
 @given(st.text(min_size=8, max_size=80), st.sampled_from(sorted(SPELLINGS)))
 def test_any_secret_is_masked_as_it_is(secret: str, spelling: str) -> None:
-    """Any secret is masked as it is, and in the usual encodings."""
+    """Any secret is masked as it is, and in its usual encodings."""
     encoded_bytes = secret.encode("utf-8", "replace").strip()
     mask = value_mask([encoded_bytes])
     text = encoded_bytes.decode()
@@ -160,7 +160,7 @@ def test_hostile_texts() -> None:
 
 
 class Pair(NamedTuple):
-    """A named tuple."""
+    """A named tuple of two fields."""
 
     first: str
     second: object

@@ -81,7 +81,7 @@ def test_callers_go_on_time_in_slots_of_their_own(walk: list[tuple[str, int]]) -
 
 
 def test_everybody_behind_a_leaver_moves_up() -> None:
-    """The slot of a leaving caller goes to the next one, and the last slot becomes free."""
+    """If a waiting caller leaves, all callers behind it move up by one slot."""
     line, turn = line_of(SLOT, 2 * SLOT, 3 * SLOT, 4 * SLOT).left(2)
     assert (1, 3, 4) == line.numbers
     assert [SLOT, 2 * SLOT, 3 * SLOT] == [turn[0] for turn in line.turns]
@@ -89,7 +89,7 @@ def test_everybody_behind_a_leaver_moves_up() -> None:
 
 
 def test_caller_sleeping_past_a_freed_slot_keeps_its_own() -> None:
-    """A caller that sleeps past a freed slot keeps its own, and so do all behind it."""
+    """A waiting caller that sleeps past a freed slot keeps its own, as do all behind it."""
     line, turn = line_of(SLOT, 2 * SLOT, 3 * SLOT, asleep=False).left(1)
     assert (2, 3) == line.numbers
     assert [2 * SLOT, 3 * SLOT] == [turn[0] for turn in line.turns]

@@ -85,7 +85,7 @@ class Storing:
 
 
 def main() -> None:
-    """Run the given job."""
+    """Run the job that the parent process gave."""
     job = json.loads(sys.stdin.readline())
     endings = asyncio.run(call_from_tasks(job)) if job["awaited"] else call_from_threads(job)
     say(json.dumps(Counter(endings)))

@@ -24,7 +24,7 @@ from tests.support.timed_store import TimedStorage
 
 @sync_and_async
 async def test_another_process_is_waited_for(world: World) -> None:
-    """A caller waits for another process's renewal, and uses the token it stored."""
+    """A caller waits for another process's token renewal, and uses the stored token."""
     stage = Stage(world, PAST)
     OtherProcess(world).asks()
 

@@ -106,7 +106,7 @@ def form(body: Body) -> dict[str, str]:
 
 
 class Stage:
-    """A test world with a credential store, in which refreshers are created."""
+    """A test world with a credential store, in which token refreshers are created."""
 
     def __init__(self, world: World, stored: OAuthCredentials | None = None) -> None:
         self.world = world

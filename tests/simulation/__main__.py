@@ -31,7 +31,7 @@ def chunk(first: int) -> tuple[int, list[str]]:
 
 
 def main() -> int:
-    """Run the command line."""
+    """Run the simulation's command line."""
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("schedules", nargs="?", type=int, default=10_000)
     arguments.add_argument("--first", type=int, default=0)

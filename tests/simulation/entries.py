@@ -129,7 +129,7 @@ class Outbox:
         ]
 
     def add(self, entry: OutboxEntry, transaction: Transaction) -> OutboxEntry:
-        """Write an entry in a transaction."""
+        """Write an entry to the outbox in a transaction."""
         self.last += 1
         entry = attrs.evolve(self.arrived(entry), number=self.last)
         asked_at, wait = self.asked[entry.id]
@@ -172,7 +172,7 @@ class Outbox:
         return results[:limit]
 
     def swap(self, who: str, entry: Entry, fence: int) -> bool:
-        """Replace an entry if the fencing token matches."""
+        """Replace an outbox entry if the fencing token matches."""
         if self.rows[entry.id].fence != fence:
             return False
         if entry.state is EntryState.CLAIMED and entry.fence == fence:

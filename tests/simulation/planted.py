@@ -197,7 +197,7 @@ def limits_per_process(put: Any) -> None:
 
 @bug
 def sent_is_not_marked(put: Any) -> None:
-    """Planted bug: the sent mark is not written, so an expired claim is taken over."""
+    """Planted bug: a key is not marked as sent, so an expired claim is taken over."""
     put(attempts, "admission_question", lambda core, call, *, retry: call.plan.admission)
 
 
@@ -301,7 +301,7 @@ def pause_is_not_shared(put: Any) -> None:
 
 @bug
 def queue_is_jumped(put: Any) -> None:
-    """Planted bug: a later caller is granted before the callers in the queue."""
+    """Planted bug: a later caller gets a rate-limit grant before the callers in the queue."""
     right = TokenBucket._place  # noqa: SLF001 - the bug is planted inside
 
     def place(self: TokenBucket, bucket: Any, cost: int, at: int) -> Any:
@@ -394,7 +394,7 @@ def moments_of_another_clock(put: Any) -> None:
 
 @entry_bug
 def transactions_overtake(put: Any) -> None:
-    """Planted bug: a transaction does not wait for earlier ones in its lane."""
+    """Planted bug: an outbox transaction does not wait for earlier ones in its lane."""
     put(Outbox, "holders", lambda *_: [])
 
 

@@ -64,7 +64,7 @@ class Grant:
 
 @attrs.define
 class Witness:
-    """Observes every command that the store applies, and every call."""
+    """An observer of each command that the store applies, and of each call."""
 
     world: World
     service: Service
@@ -102,7 +102,7 @@ class Witness:
             )
 
     def watch(self, now: int, who: str, command: Command[Any], answer: Any) -> None:
-        """Record the result of a command."""
+        """Record the result of a store command."""
         match command:
             case Admission() if answer[0] is Answer.GO:
                 self._admitted(now, who, command, answer)
@@ -199,7 +199,7 @@ class Witness:
 
 @attrs.frozen
 class Schedule:
-    """One simulated run: its random choices and its observations."""
+    """One simulated run, with its random choices and its observations."""
 
     world: World
     witness: Witness
@@ -215,7 +215,7 @@ class Schedule:
 
 @attrs.frozen
 class Profile:
-    """The protections and the load of a schedule."""
+    """The protections and the load of a simulated schedule."""
 
     workers: tuple[int, int]
     calls: tuple[int, int]
@@ -520,7 +520,7 @@ def budget_bound(schedule: Schedule) -> str | None:
 
 
 def ends_by_deadline(schedule: Schedule) -> str | None:
-    """Every call that was not interrupted ends by its deadline."""
+    """Each call that was not interrupted ends by its deadline."""
     frozen_workers = {worker.name for worker in schedule.world.workers if worker.frozen}
     for called_record in schedule.witness.calls:
         if called_record.who in frozen_workers:

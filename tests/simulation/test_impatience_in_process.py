@@ -174,7 +174,7 @@ class Vendor:
 
 
 class LoopClock:
-    """The time of the running event loop."""
+    """A clock that shows the time of the running event loop."""
 
     def nanoseconds(self) -> int:
         """Return nanoseconds since the loop was created."""
@@ -186,7 +186,7 @@ class LoopClock:
 
 
 class LoopSleeper:
-    """Sleeps in the running event loop."""
+    """A sleeper that sleeps in the running event loop."""
 
     async def sleep(self, seconds: float, /) -> None:
         """Sleep for this many seconds of the loop's time."""

@@ -51,7 +51,7 @@ class Cancelled(BaseException):
 
 @attrs.define
 class SchedulerStep:
-    """A step that a worker waits for, which the scheduler runs at that worker's turn."""
+    """A step that a worker waits for, which the scheduler runs when it selects the worker."""
 
     what: str
     act: Callable[[], Any]
@@ -87,7 +87,7 @@ class Faults:
 
 @attrs.define(eq=False)
 class Worker:
-    """A process with one task at a time."""
+    """A simulated process with one task at a time."""
 
     name: str
     flow: Coroutine[Any, Any, Any]

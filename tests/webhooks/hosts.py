@@ -228,7 +228,7 @@ CHUNKED: Final = ("werkzeug", "asgi", "django-asgi", "flask", "starlette")
 
 
 class Hosts:
-    """All web servers, each started at its first use."""
+    """All web servers of the tests, each started at its first use."""
 
     def __init__(self, stack: ExitStack) -> None:
         self._stack = stack

@@ -30,7 +30,7 @@ PLAID = BY_NAME["plaid"]
 
 
 def forged(header: dict[str, Any], sign: Any) -> str:
-    """Return a token with genuine claims and any header."""
+    """Return a JWT with genuine claims, any header and a forged signature."""
     sent_request = PLAID.send(NOW, 1)
     digest = hashlib.sha256(sent_request.body).hexdigest()
     claims = {"iat": int(NOW.timestamp()), "request_body_sha256": digest}
@@ -121,7 +121,7 @@ def test_similar_certificate_urls_are_refused(spoil: Any) -> None:
 
 
 def test_certificate_url_must_be_https() -> None:
-    """A custom pattern that allows other schemes still fetches only HTTPS URLs."""
+    """A custom certificate URL pattern that allows other schemes still fetches only HTTPS."""
     scheme = attrs.evolve(preset("paypal"), certificate_url=r"https://a\.example/.*|.*")
     links = Links()
     receiver = Receiver(scheme, parameters={"webhook_id": "WEBHOOK"}, links=links)

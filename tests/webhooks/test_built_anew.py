@@ -196,7 +196,7 @@ def test_a_body_that_is_no_form_is_signed_by_its_digest(name: str, way: str) -> 
 
 @pytest.mark.parametrize("name", ["standard-webhooks", "svix"])
 def test_one_of_several_signatures_is_enough(name: str) -> None:
-    """While a vendor rotates its secret, a header with two signatures is accepted."""
+    """A webhook header with two signatures is accepted if one of them is valid."""
     sent_request = BY_NAME[name].send(NOW, 7)
     (header,) = [header for header in sent_request.headers if header.endswith("-signature")]
     for signature_list in (
@@ -219,7 +219,7 @@ def test_a_subscription_asks_to_be_confirmed(name: str) -> None:
 
 @pytest.mark.parametrize("host", ["api.paypal.com", "api.sandbox.paypal.com"])
 def test_paypal_events_can_be_fetched(host: str) -> None:
-    """PayPal's events have a URL to fetch them from."""
+    """PayPal's webhook events have a URL to fetch them from."""
     (result,) = [
         scheme.fetch
         for scheme in map(built, ("paypal", "paypal-sandbox"))

@@ -70,7 +70,7 @@ def test_certificate_size_limit() -> None:
 
 @pytest.mark.parametrize("status", [400, 499])
 def test_missing_certificate_refuses_the_webhook(status: int) -> None:
-    """A webhook whose certificate URL answers with an error is refused."""
+    """A webhook whose certificate URL responds with an error is refused."""
     receiver = Receiver.of(BY_NAME["paypal"], links=Links(status=status))
 
     assert "certificate" == receiver.reason_of_refusal(paypal(NOW, 1))

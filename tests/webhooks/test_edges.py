@@ -218,7 +218,7 @@ def test_fragment_is_not_part_of_the_query() -> None:
 
 @pytest.mark.parametrize("escape", ["%3A", "%3a"])
 def test_an_escape_is_read_in_either_case(escape: str) -> None:
-    """HubSpot's percent escapes may have capital or small digits."""
+    """HubSpot's percent escapes may have upper-case or lower-case digits."""
     scene = Scene(delivery(url=f"https://a.example/?at=1{escape}2"), None, {}, [])
 
     assert b"https://a.example/?at=1:2" == Template("{url_decoded}").fill(scene)

@@ -107,7 +107,7 @@ class Ways:
 
 
 def is_same_event(one: WebhookEvent, other: WebhookEvent) -> bool:
-    """Return whether two events are equal in everything, their claims included."""
+    """Return whether two webhook events are equal in every field, their claims included."""
     return attrs.asdict(one) == attrs.asdict(other) and one.claim == other.claim
 
 

@@ -139,7 +139,7 @@ def test_deliveries_can_be_remembered_for_ever(awaited: bool) -> None:
 
 
 def test_remembering_for_ever_needs_a_store() -> None:
-    """A guard that remembers webhooks forever needs a store outside the process."""
+    """A replay guard that remembers webhooks forever needs a store outside the process."""
     with pytest.raises(ConfigurationError, match="memory of one process") as excinfo:
         Receiver.of(GITHUB, replay_guard=True, remembered=math.inf)
     assert "remembered" == excinfo.value.path

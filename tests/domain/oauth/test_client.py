@@ -124,13 +124,13 @@ def test_error_says_if_a_secret_is_missing_or_superfluous(
     ids=brief,
 )
 def test_unknown_methods_are_refused(options: dict[str, Any]) -> None:
-    """An unknown authentication or signing method is refused; the error lists the known ones."""
+    """An unknown OAuth authentication or signing method is refused with the known ones."""
     with pytest.raises(InvalidData, match=r"Use one of"):
         client(**options)
 
 
 def test_a_grant_must_be_a_known_grant() -> None:
-    """A grant given as a plain string raises TypeError."""
+    """An OAuth grant given as a plain string raises TypeError."""
     with pytest.raises(TypeError):
         client(grant="client_credentials")
 

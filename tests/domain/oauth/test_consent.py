@@ -156,7 +156,7 @@ def test_dpop_clients_send_the_key_thumbprint() -> None:
 
 @pytest.mark.parametrize("name", ["state", "code_challenge", "scope", "dpop_jkt", "response_type"])
 def test_reserved_parameters_are_refused(name: str) -> None:
-    """A caller cannot override the parameters that protect a consent."""
+    """A caller cannot override the OAuth parameters that protect a consent."""
     with pytest.raises(ConfigurationError, match=name):
         begun_consent(parameters={name: "x"})
 
@@ -258,7 +258,7 @@ def test_a_code_is_read(form: str) -> None:
 def test_callback_must_match_the_pending_consent(
     changes: dict[str, str | None], field: str
 ) -> None:
-    """A callback with a wrong or missing state, issuer or code is refused."""
+    """A consent callback with a wrong or missing state, issuer or code is refused."""
     _, pending = begun_consent()
     refusal = read(back(pending, **changes), pending)
 
@@ -279,7 +279,7 @@ def test_repeated_parameters_are_refused(twice: str) -> None:
 
 @pytest.mark.parametrize("callback", [None, b"state=x", "a=%ff", "x" * 20_000, "&".join("a" * 500)])
 def test_unreadable_callbacks_are_refused(callback: Any) -> None:
-    """A callback that cannot be parsed, or is too long, is refused."""
+    """A consent callback that cannot be parsed, or is too long, is refused."""
     refusal = read(callback, begun_consent()[1])
 
     assert isinstance(refusal, InvalidData)
@@ -308,7 +308,7 @@ def test_issuer_may_be_missing_if_not_promised() -> None:
 
 
 def test_issuer_is_not_compared_if_unknown() -> None:
-    """A server configured without an issuer accepts any issuer parameter."""
+    """If no issuer is configured, a consent callback may have any `iss` parameter."""
     client = client_of(issuer=None)
     _, pending = begun_consent(client)
 
@@ -386,7 +386,7 @@ def test_a_code_is_shown_with_its_verifier() -> None:
 
 
 def test_unreachable_server_is_retryable() -> None:
-    """An unreachable server is a retryable failure, not a refusal of consent."""
+    """An unreachable token endpoint is a retryable failure, not a refusal of consent."""
     error, wait = no_token(ConnectionFailed("away."))
 
     assert CredentialRefreshFailed is type(error)

@@ -58,7 +58,7 @@ def ask(
 
 
 def members(answer: Response) -> dict[str, Any]:
-    """Return the JSON members of an answer."""
+    """Return the members of a JSON response."""
     return json.loads(answer.body)  # type: ignore[no-any-return]  # an object
 
 
@@ -161,7 +161,7 @@ def test_jwt_bearer_grant_is_accepted() -> None:
 
 
 def test_jwt_client_with_jwt_grant() -> None:
-    """A client that signs both its authentication and its grant sends two different tokens."""
+    """A client that signs both its authentication and its grant sends two different JWTs."""
     with AuthorizationServer(Client(method="private_key_jwt", key=public(RSA))) as server:
         server.trust("erp", public(RSA))
         signing = JwtSigning(

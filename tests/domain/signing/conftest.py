@@ -1,4 +1,4 @@
-"""Fixtures for tests of signatures."""
+"""Fixtures for tests of request signing."""
 
 import time
 from collections.abc import Iterator

@@ -30,7 +30,7 @@ DATE = "x-ms-date:Fri, 26 Jun 2015 23:39:12 GMT"
 
 
 def with_signature(request: Request, base: str = BASE) -> Request:
-    """Return the request with a signature."""
+    """Return the request signed for Azure Storage."""
     return SIGNING.sign(request, join_url(base, request), KEY, NOW)
 
 

@@ -181,7 +181,7 @@ def test_writes_the_time(form: str, written: str) -> None:
 
 
 def test_host_header_is_signed() -> None:
-    """A `Host` header on the request is signed instead of the URL's host."""
+    """HMAC signing uses a request's own `Host` header instead of the URL's host."""
     signing = HmacSigning(signs="{host}", headers={"S": "{signature}"})
     with_host = _signed_request(
         signing, Request.get("/", headers={"Host": "h.example"}), "k", NOON, URL

@@ -306,7 +306,7 @@ def test_host_is_normalised(url: str, target: tuple[str, ...]) -> None:
 
 
 def test_host_header_is_signed() -> None:
-    """A `Host` header on the request is signed instead of the URL's host."""
+    """AWS signing uses a request's own `Host` header instead of the URL's host."""
     request = Request.get("/", headers={"Host": "examplebucket.s3.amazonaws.com"})
     signed_request = S3.sign(request, "http://127.0.0.1:9000/", S3_KEY, Occasion(S3_TIME, ""))
     direct = S3.sign(Request.get("/"), f"{S3_BASE}/", S3_KEY, Occasion(S3_TIME, ""))
